@@ -30,9 +30,8 @@ def temporary_beside(target: Path) -> Path:
 def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
     """Replace the file `path` by `data`; the old file stays until all data are on disk.
 
-    A link is followed, an existing file keeps its mode, a new one gets 0644 less the umask. Temporary files of killed
-    processes are removed after an hour. CannotCreate and StorageFailure leave the old file unchanged; if only the
-    folder cannot be synced, the new file is in place, and a power cut may bring back the old one.
+    A link is followed, and an existing file keeps its mode. CannotCreate and StorageFailure leave the old file
+    unchanged; if only the folder cannot be synced, the new one is in place, and a power cut may bring back the old one.
     """
     target = Path(os.path.realpath(path))
     _sweep(target.parent)
@@ -78,15 +77,14 @@ def fsync_directory(path: str | os.PathLike[str]) -> None:
     if not POSIX:
         return
     with raised_as(failure, Path(path)):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)  # once: the success of a second attempt would mean nothing
-            finally:
-                os.close(descriptor)
+            os.fsync(descriptor)  # once: the success of a second attempt would mean nothing
         except OSError as error:
             if error.errno != errno.EINVAL:  # some file systems cannot sync folders
                 raise
+        finally:
+            os.close(descriptor)
 
 
 def check_folder(folder: Path, path: str) -> None:
@@ -115,7 +113,7 @@ def make_directory(path: Path) -> None:
 
 
 def when_free(act: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of `os` on a file; on Windows, retry for a while, as scanners have it open for a moment."""
+    """Call a function of `os` on a file; on Windows retry, as scanners may have it open for a moment."""
     deadline = time.monotonic() + (0.0 if POSIX else PATIENCE)
     while True:
         try:
@@ -127,7 +125,6 @@ def when_free(act: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def remove_quietly(path: Path) -> None:
-    """Remove a file if possible, without an error."""
     with suppress(OSError):
         path.unlink(missing_ok=True)
 
@@ -169,10 +166,8 @@ def _sweep(folder: Path) -> None:
     """Remove stale temporary files if possible; a recent one may belong to another process."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in [entry for entry in entries if _TEMPORARY_NAME.fullmatch(entry.name)]:
-            if (
-                entry.is_file(follow_symlinks=False)
-                and entry.stat(follow_symlinks=False).st_mtime < time.time() - STALE
-            ):
+            found = entry.stat(follow_symlinks=False)
+            if stat.S_ISREG(found.st_mode) and found.st_mtime < time.time() - STALE:
                 remove_quietly(Path(entry))
 
 

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 
 INCOMPLETE = 3  # the exit code where some series got no forecast
 MAX_TYPO_LENGTH = 100  # characters; comparing longer words takes too long
-_ARGUMENTS = {"artifact": "store"}  # arguments of the Python API whose names differ from the options
 
 
 class Rendered:
     """What messages consist of; `str` shows its settings as Python arguments."""
 
     def render(self, write: "Write") -> str:
-        """The text, with its settings as `write` shows them."""
         raise NotImplementedError
 
     def __str__(self) -> str:
@@ -48,15 +46,7 @@ class Words(Rendered):
 
 
 class ForecastError(Rendered, Exception):
-    """An error that the user can correct. The message says what is wrong, where, and how to correct it.
-
-    Attributes
-    ----------
-    problem : what is wrong, text or `Words`
-    setting : the setting that is wrong, at the start of the message
-    place : file, line or column, at the start of the message
-    cure : how to correct it, text or `Words`, at the end of the message
-    """
+    """An error that the user can correct: the place, such as a file, the setting, the problem and its cure."""
 
     exit_code = 1
 
@@ -84,13 +74,12 @@ class Message(Rendered):
 
     @classmethod
     def of(cls, record: logging.LogRecord) -> "Message":
-        """The message of a log record."""
         args = record.args if isinstance(record.args, tuple) else ()
         return cls(str(record.msg), args) if args else cls(record.getMessage())
 
     def render(self, write: Write) -> str:
-        shown = (arg.render(write) if isinstance(arg, Rendered) else arg for arg in self.args)
-        return self.text % tuple(shown) if self.args else self.text
+        shown = tuple(arg.render(write) if isinstance(arg, Rendered) else arg for arg in self.args)
+        return self.text % shown if shown else self.text
 
 
 def render(part: object, write: Write) -> str:
@@ -116,7 +105,7 @@ def collected_messages(log: logging.Logger) -> Iterator[list[tuple[int, Message]
 
 def as_argument(setting: Setting) -> str:
     """A setting as a Python argument: ``horizon=30``, or ``horizon=`` without a value."""
-    name = _ARGUMENTS.get(setting.name, setting.name)
+    name = "store" if setting.name == "artifact" else setting.name
     return f"{name}=" if setting.value is None else f"{name}={setting.value!r}"
 
 
@@ -124,7 +113,9 @@ def as_flag(setting: Setting) -> str:
     """A setting as an option of the command line: ``--horizon 30``, ``--no-guard``, ``-p hidden_size=8``."""
     name, value = setting.name.replace("_", "-"), setting.value
     if name == "params":
-        return " ".join(["-p", *(f"{key}={one}" for key, one in (value if isinstance(value, dict) else {}).items())])
+        return " ".join(
+            ["-p", *(f"{key}={given}" for key, given in (value if isinstance(value, dict) else {}).items())]
+        )
     if value is None or isinstance(value, bool):
         return f"--no-{name}" if value is False else f"--{name}"
     text = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
@@ -172,16 +163,12 @@ class ArtifactRefused(ForecastError, exit_code=76):
 class WrongSplit(BaseException):
     """scikit-learn cross-validates on rows that are not after those of the fit.
 
-    Like KeyboardInterrupt it is not an Exception: scikit-learn would catch that, print a traceback for each fold, and
-    choose among meaningless numbers.
+    It is not an Exception: scikit-learn would catch that, print a traceback for each fold, and choose by nonsense.
     """
 
 
 class Interrupted(BaseException):
-    """Ended by SIGINT or SIGTERM; `exit_code` is 128 plus the signal's number.
-
-    It may be raised anywhere. Like KeyboardInterrupt it is not an Exception, so that nothing catches it by accident.
-    """
+    """Ended anywhere by SIGINT or SIGTERM; like KeyboardInterrupt not an Exception, so that nothing catches it."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"ended by signal {signal_number}; what was saved before is untouched")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
-from forecast.backtesting import backtest_reading
+from forecast.engine.backtesting import backtest_reading
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import NO_CALLBACKS, Callbacks, PanelFit, deadline_of
 from forecast.ensemble.names import check_names
@@ -20,32 +20,15 @@ from forecast.errors import BadData
 from forecast.evaluation.backtest import OUTPUT, Backtest, result_columns
 from forecast.evaluation.metrics import mase
 from forecast.events.table import events_columns
+from forecast.inference import forecasting
 from forecast.inference.contents import to_contents
 from forecast.inference.engines import require_engine
-from forecast.inference.forecasting import (
-    ForecastOptions,
-    Forecasts,
-    columns_at,
-    forecast_table,
-    load_predictor,
-    panel_to_forecast,
-    reading_to_forecast,
-    with_events,
-)
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit, models_of
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.parallel import on_cluster, workers
-from forecast.parameters import (
-    Data,
-    ForecasterParams,
-    Names,
-    events_of,
-    optional_table,
-    refuse_other_rows,
-    table_of,
-)
+from forecast.parameters import Data, ForecasterParams, Names, events_of, refuse_other_rows, table_of
 from forecast.reading.building import with_future
 from forecast.reading.comparing import actuals_after
 from forecast.reading.known import warn_blank_ahead
@@ -206,8 +189,7 @@ class Forecaster(ForecasterParams):
         -------
         An altair.ConcatChart or LayerChart: a notebook shows it; ``chart.save("picture.png")`` writes a file.
         """
-        name = "count" if isinstance(series, int) else "series"
-        where = "series: " if name == "count" else ""
+        name, where = ("count", "series: ") if isinstance(series, int) else ("series", "")
         settings = PictureSettings.check({name: series, "history": history}, where)
         output = OutputSettings.check({"levels": levels})
         actual = X if actual is None and origin is not None else actual
@@ -216,8 +198,7 @@ class Forecaster(ForecasterParams):
         forecasts = self._forecasts(X, future, origin, horizon, output, choose)
         later = None if actual is None else read_as(table_of(actual), self._schema(), horizon=0)
         data = plot_of_forecasts(forecasts, self._predictor().fitted, output.levels)
-        actuals, name = (None, "") if later is None else (later.panel, later.name)
-        return altair_chart(chart_of(data, settings, actuals, name))
+        return altair_chart(chart_of(data, settings, *((later.panel, later.name) if later else ())))
 
     def explain(self, X: Data | None = None, *, future: Data | None = None, repeats: int = 10) -> Explanation:
         """What the forecasts rest on, and what they are made of.
@@ -228,11 +209,11 @@ class Forecaster(ForecasterParams):
         repeats : how many times each column is shuffled
         """
         settings = ExplainSettings.check({"repeats": repeats})
-        table, later = optional_table(X), optional_table(future)
+        table, later = (None if data is None else table_of(data) for data in (X, future))
         predictor = self._predictor()
-        panel = panel_to_forecast(predictor.fitted, table, self._schema(), later)
-        named = table if later is None else later
-        name = "the saved table" if named is None else named.name
+        panel = forecasting.panel_to_forecast(predictor.fitted, table, self._schema(), later)
+        named = later or table
+        name = named.name if named else "the saved table"
         return explain_panel(predictor, panel, settings, name, later is not None)
 
     def score(self, X: Data, y: None = None) -> float:
@@ -285,31 +266,26 @@ class Forecaster(ForecasterParams):
         models = (models,) if isinstance(models, str) else models
         settings, table_settings = self._settings()
         check_names(settings, models or (settings.model,))
-        if frozen:
-            reading = reading_to_forecast(self._check_fitted(), table_of(X), self._schema())
+        predictor = self._predictor() if frozen else None
+        if predictor is not None:
+            reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), self._schema())
         else:
             reading = self._read(X, callbacks)
         refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
+        season, jobs = bool(table_settings.season), settings.jobs or (workers() if on_cluster() else 1)
         return backtest_reading(
-            reading,
-            settings,
-            rolling,
-            models,
-            predictor=self._predictor() if frozen else None,
-            season_given=bool(table_settings.season),
-            jobs=settings.jobs or (workers() if on_cluster() else 1),
-            callbacks=callbacks,
+            reading, settings, rolling, models, predictor, season_given=season, jobs=jobs, callbacks=callbacks
         )
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
         """The weight that an attention model gives to each step of the past, a row per series and step."""
         fitted = self._check_fitted()
-        panel = fitted.history if X is None else reading_to_forecast(fitted, table_of(X), self._schema()).panel
+        schema = self._schema()
+        panel = fitted.history if X is None else forecasting.panel_to_forecast(fitted, table_of(X), schema)
         series = panel.order[~panel.skipped[panel.order]]
         weights = self.predictor_.attention(panel, series)
-        return frame_of(
-            columns_at(panel, self.schema_, series, np.arange(1 - weights.shape[1], 1), {"weight": weights})
-        )
+        steps = np.arange(1 - weights.shape[1], 1)
+        return frame_of(forecasting.columns_at(panel, self.schema_, series, steps, {"weight": weights}))
 
     def save(self, store: str | Writer, keep: int = STORE.keep, *, deadline: float | None = None) -> VersionInfo:
         """Write a new version into a store, make it the live one, and prune old ones.
@@ -336,7 +312,7 @@ class Forecaster(ForecasterParams):
         alike; only `plan` is the default, and `device` and `engine` those that are given. NoInput and ArtifactRefused
         say that the store has no such version, or that it is damaged, unsafe or too new.
         """
-        predictor = load_predictor(store, version, device, engine)
+        predictor = forecasting.load_predictor(store, version, device, engine)
         fitted = predictor.fitted
         settings = {**fitted.settings().model_dump(), **fitted.run, "device": device, "engine": engine}
         schema = fitted.config.table
@@ -354,7 +330,6 @@ class Forecaster(ForecasterParams):
         return models_of(self._check_fitted())
 
     def _read(self, X: Data, callbacks: Callbacks) -> Reading:
-        """Read a table to fit to it."""
         train, how = self._settings()
         check_names(train)
         events = events_of(self.events)
@@ -370,14 +345,13 @@ class Forecaster(ForecasterParams):
         return self.schema_.model_copy(update=changed)
 
     def _serve(self, predictor: Predictor) -> None:
-        """Forecast by a fit from now on."""
         self.fitted_, self.events_, self.predictor_ = predictor.fitted, self.events, predictor
         self.schema_, self.plan_ = predictor.fitted.config.table, predictor.fitted.config.plan
 
     def _predictor(self) -> Predictor:
         """What forecasts, with the events that were set after the fit."""
         self._check_fitted()
-        return with_events(self.predictor_, None if self.events is self.events_ else events_of(self.events))
+        return forecasting.with_events(self.predictor_, None if self.events is self.events_ else events_of(self.events))
 
     def _forecasts(
         self,
@@ -386,15 +360,10 @@ class Forecaster(ForecasterParams):
         origin: str | None,
         horizon: int | None,
         output: OutputSettings,
-        choose: Callable[[Panel], ForecastOptions | None] | None = None,
-    ) -> Forecasts:
-        return forecast_table(
-            self._predictor(),
-            optional_table(X),
-            schema=self._schema(),
-            future=optional_table(future),
-            origin=origin,
-            horizon=horizon,
-            output=output,
-            on_panel=choose,
+        choose: Callable[[Panel], forecasting.ForecastOptions | None] | None = None,
+    ) -> forecasting.Forecasts:
+        predictor, schema = self._predictor(), self._schema()
+        X, future = (None if data is None else table_of(data) for data in (X, future))
+        return forecasting.forecast_table(
+            predictor, X, schema=schema, future=future, origin=origin, horizon=horizon, output=output, on_panel=choose
         )

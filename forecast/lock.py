@@ -31,7 +31,11 @@ def lock_file(path: Path, wait: float = 0.0) -> Iterator[None]:
     try:
         _acquire(descriptor, path, wait)
         try:
-            _sign(descriptor)
+            with suppress(OSError):  # the lock works without a name, even on a full disk
+                os.ftruncate(descriptor, 0)
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                # the first byte is a blank: Windows locks it, so that others cannot read it
+                os.write(descriptor, f" {os.getpid()} {socket.gethostname()}\n".encode())
             yield
         finally:
             with suppress(OSError):  # the lock ends with the descriptor
@@ -43,19 +47,16 @@ def lock_file(path: Path, wait: float = 0.0) -> Iterator[None]:
 
 def _acquire(descriptor: int, path: Path, wait: float) -> None:
     deadline = time.monotonic() + wait
-    while True:
-        with raised_as(_cannot_lock, path):
-            if lock_descriptor(descriptor, blocking=False):
-                return
-        left = deadline - time.monotonic()
-        if not left > 0:  # also for NaN
-            break
-        time.sleep(min(0.1, left))
-    pid, _, host = _signature(descriptor).partition(" ")
-    holder = f"process {pid} on {host}" if pid and host else "another process"
-    waited = f" after {wait:g} seconds" if wait > 0 else ""
-    cure = Words("try again later, or pass a longer ", Setting("wait"))
-    raise Busy(f"still held by {holder}{waited}", place=path, cure=cure)
+    with raised_as(_cannot_lock, path):
+        while not lock_descriptor(descriptor, blocking=False):
+            left = deadline - time.monotonic()
+            if not left > 0:  # also for NaN
+                pid, _, host = _signature(descriptor).partition(" ")
+                holder = f"process {pid} on {host}" if pid and host else "another process"
+                waited = f" after {wait:g} seconds" if wait > 0 else ""
+                cure = Words("try again later, or pass a longer ", Setting("wait"))
+                raise Busy(f"still held by {holder}{waited}", place=path, cure=cure)
+            time.sleep(min(0.1, left))
 
 
 def _cannot_lock(error: OSError, path: Path) -> Exception:
@@ -73,24 +74,15 @@ def is_held(path: Path) -> bool:
         return True
     except (OSError, ValueError):
         return False
+    if not POSIX or host != socket.gethostname():
+        return False
     try:
-        if POSIX and host == socket.gethostname():
-            os.kill(int(pid), 0)
-            return True
+        os.kill(int(pid), 0)
     except PermissionError:  # it belongs to another user
         return True
     except (OSError, OverflowError, ValueError):
-        pass
-    return False
-
-
-def _sign(descriptor: int) -> None:
-    """Write pid and host into the lock file."""
-    with suppress(OSError):  # the lock works without a name, even on a full disk
-        os.ftruncate(descriptor, 0)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        # the first byte is a blank: Windows locks it, so that others cannot read it
-        os.write(descriptor, f" {os.getpid()} {socket.gethostname()}\n".encode())
+        return False
+    return True
 
 
 def _signature(descriptor: int) -> str:

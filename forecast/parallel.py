@@ -69,7 +69,13 @@ def cluster(address: str | None) -> Iterator[None]:
         raise UsageError(f"no address of a cluster{hint}", setting=setting, cure=cure)
     with ExitStack() as stack:
         try:
-            _workers.append(_ENGINES[scheme](place, stack))
+            from joblib import parallel_config
+
+            count, backend = _ENGINES[scheme](place, stack)
+            if count < 1:
+                raise RuntimeError("it has no worker")
+            stack.enter_context(parallel_config(n_jobs=count, **backend))
+            _workers.append(count)
         except ImportError:
             cure = f"install it with `pip install '.[{scheme}]'` in the folder of this project, on every machine"
             raise Unavailable(f"the extra {scheme} is not installed", setting=setting, cure=cure) from None
@@ -89,9 +95,8 @@ def _failed(problem: str, setting: Setting, error: Exception) -> Unavailable:
     return Unavailable(f"{problem}: {reason}", setting=setting, cure="look at its own log")
 
 
-def _ray(place: str, stack: ExitStack) -> int:
-    """Use a cluster of Ray, whose workers are started again after a crash; returns how many there are."""
-    import joblib
+def _ray(place: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
+    """Use a cluster of Ray, whose workers are started again after a crash: their number, and joblib's settings."""
     import ray
     from ray.util.joblib import register_ray
 
@@ -100,25 +105,16 @@ def _ray(place: str, stack: ExitStack) -> int:
     ray.init(address=address, log_to_driver=False, logging_level="ERROR", namespace="forecast")
     stack.callback(ray.shutdown)
     register_ray()
-    count = int(ray.cluster_resources().get("CPU", 0))
-    if count < 1:
-        raise RuntimeError("it has no CPU")
     lost = {"max_restarts": -1, "max_task_retries": RETRIES, "num_cpus": 1}
-    stack.enter_context(joblib.parallel_config(backend="ray", n_jobs=count, ray_remote_args=lost))
-    return count
+    return int(ray.cluster_resources().get("CPU", 0)), {"backend": "ray", "ray_remote_args": lost}
 
 
-def _dask(place: str, stack: ExitStack) -> int:
-    """Use a cluster of Dask, whose scheduler repeats lost work by itself; returns how many workers there are."""
-    import joblib
+def _dask(place: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
+    """As `_ray`, of Dask, whose scheduler repeats lost work by itself."""
     from distributed import Client
 
     client = stack.enter_context(Client(f"tcp://{place}", timeout=10, set_as_default=False))
-    count: int = sum(client.nthreads().values())
-    if count < 1:
-        raise RuntimeError("it has no worker")
-    stack.enter_context(joblib.parallel_config(backend="dask", client=client, n_jobs=count))
-    return count
+    return sum(client.nthreads().values()), {"backend": "dask", "client": client}
 
 
-_ENGINES: dict[str, Callable[[str, ExitStack], int]] = {"ray": _ray, "dask": _dask}
+_ENGINES: dict[str, Callable[[str, ExitStack], tuple[int, dict[str, Any]]]] = {"ray": _ray, "dask": _dask}

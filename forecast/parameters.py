@@ -6,37 +6,19 @@ from typing import Any, Self
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from forecast import settings as choices
 from forecast.baselines import default_baselines
 from forecast.errors import ForecastError, UsageError, WrongSplit
 from forecast.inference.fitted import Fitted
 from forecast.reading.normalising import normalised
-from forecast.settings import (
-    ALIASES,
-    Aggregate,
-    ClockChange,
-    DeviceName,
-    EngineName,
-    Layout,
-    LossName,
-    Metric,
-    MissingRows,
-    OnDuplicate,
-    OptimizerName,
-    PrecisionName,
-    ScalingName,
-    TableSettings,
-    TrainSettings,
-    TransformName,
-)
+from forecast.settings import ALIASES, TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 
 Data = Any  # a pandas DataFrame or Series, an array [rows], or a Table
 Names = str | tuple[str, ...]
 
-BASELINES = default_baselines()
-
-PREFIX = "params__"
+BASELINES, PREFIX = default_baselines(), "params__"
 
 
 class NotFitted(ForecastError, NotFittedError, exit_code=66):
@@ -56,7 +38,6 @@ class NestedParams:
         return [name for name in super()._get_param_names() if name not in ALIASES]  # type: ignore[misc]
 
     def _store(self, arguments: dict[str, Any]) -> None:
-        """Keep the arguments of the constructor as attributes."""
         for name in self._get_param_names():
             setattr(self, name, arguments[name])
         for alias, name in ALIASES.items():
@@ -94,10 +75,10 @@ class ForecasterParams(NestedParams, BaseEstimator):
         params: dict[str, Any] | None = None,
         horizon: int | None = None,
         lookback: int | None = None,
-        scaling: ScalingName | None = None,
-        transform: TransformName = "none",
-        loss: LossName = "quantile",
-        optimizer: OptimizerName = "adamw",
+        scaling: choices.ScalingName | None = None,
+        transform: choices.TransformName = "none",
+        loss: choices.LossName = "quantile",
+        optimizer: choices.OptimizerName = "adamw",
         learning_rate: float = 0.002,
         weight_decay: float = 0.01,
         clip: float = 1.0,
@@ -110,18 +91,18 @@ class ForecasterParams(NestedParams, BaseEstimator):
         jobs: int | None = None,
         baselines: Names = BASELINES,
         guard: bool = True,
-        metric: Metric = "mase",
+        metric: choices.Metric = "mase",
         warm_start: bool = False,
         seed: int = 0,
-        device: DeviceName = "auto",
-        precision: PrecisionName = "auto",
-        engine: EngineName = "auto",
-        layout: Layout | None = None,
+        device: choices.DeviceName = "auto",
+        precision: choices.PrecisionName = "auto",
+        engine: choices.EngineName = "auto",
+        layout: choices.Layout | None = None,
         time: Names = (),
         id: Names = (),
         target: Names = (),
         freq: str | None = None,
-        aggregate: Aggregate | None = None,
+        aggregate: choices.Aggregate | None = None,
         season: int | tuple[int, ...] = (),
         known: Names = (),
         past: Names = (),
@@ -131,10 +112,10 @@ class ForecasterParams(NestedParams, BaseEstimator):
         events: Data | None = None,
         date_format: str | None = None,
         timezone: str | None = None,
-        dst: ClockChange = "error",
-        on_duplicate: OnDuplicate = "error",
+        dst: choices.ClockChange = "error",
+        on_duplicate: choices.OnDuplicate = "error",
         max_missing: float = 0.5,
-        missing: MissingRows = "unknown",
+        missing: choices.MissingRows = "unknown",
         strict: bool = False,
         n_jobs: int | None = None,
         max_steps: int | None = None,
@@ -176,11 +157,6 @@ def refuse_other_rows(others: int, horizon: int) -> None:
 def table_of(data: Data) -> Table:
     """The table that a user hands over, its texts normalised."""
     return normalised(data if isinstance(data, Table) else table_from_frame(data))
-
-
-def optional_table(data: Data | None) -> Table | None:
-    """As `table_of`, or None."""
-    return None if data is None else table_of(data)
 
 
 def events_of(data: Data | None) -> Table | str | None:

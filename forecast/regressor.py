@@ -81,12 +81,11 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         self.X_mean_, self.X_scale_ = _statistics(windows, (0, 1))
         self.y_mean_, self.y_scale_ = _statistics(targets, (0,))
         steps, features = windows.shape[1:]
-        self.shape_ = Shape(
-            lookback=steps, horizon=targets.shape[1], past=features - 1, levels=(0.5,), loss=settings.loss
-        )
+        horizon, loss = targets.shape[1], settings.loss
+        self.shape_ = Shape(lookback=steps, horizon=horizon, past=features - 1, levels=(0.5,), loss=loss)
         device = pick_device(settings.device)
-        inputs = self._scaled(windows).to(device)
-        scaled = torch.from_numpy((targets - self.y_mean_) / self.y_scale_).float().to(device)
+        inputs = _scaled(windows, self.X_mean_, self.X_scale_).to(device)
+        scaled = _scaled(targets, self.y_mean_, self.y_scale_).to(device)
 
         def draw(generator: torch.Generator, size: int, everything: bool) -> Batch:
             rows = torch.randperm(len(inputs), generator=generator)[:size].to(device)
@@ -94,15 +93,8 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
 
         size = min(len(windows), settings.batch_size or MAX_BATCH)
         total = settings.steps or max(MIN_STEPS, PASSES * len(windows) // size)
-        member = Member(
-            model=settings.model,
-            params=settings.params or {},
-            lookback=steps,
-            batch_size=size,
-            steps=total,
-            refit_steps=0,
-            validate_every=total,
-        )
+        network = {"model": settings.model, "params": settings.params or {}, "lookback": steps, "batch_size": size}
+        member = Member.model_validate({**network, "steps": total, "refit_steps": 0, "validate_every": total})
         trained = train_members([member], lambda _: (self.shape_, draw, []), settings, device)
         self.network_: RecurrentModel = rebuild(member, self.shape_, trained[0].weights, device)
         return self
@@ -111,12 +103,11 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         """The targets of windows X [n, steps] or [n, steps, features]: [n] or [n, targets], as y at fit."""
         check_is_fitted(self)
         windows = _three_dimensional(validate_data(self, X, allow_nd=True, reset=False, dtype=np.float64))
-        if windows.shape[2] != len(self.X_mean_):
-            raise ValueError(
-                f"X has {windows.shape[2]} features a step, but RecurrentRegressor was fitted on {len(self.X_mean_)}"
-            )
+        features, fitted = windows.shape[2], len(self.X_mean_)
+        if features != fitted:
+            raise ValueError(f"X has {features} features a step, but RecurrentRegressor was fitted on {fitted}")
         device = next(self.network_.parameters()).device
-        inputs = self._scaled(windows).to(device)
+        inputs = _scaled(windows, self.X_mean_, self.X_scale_).to(device)
         parts = []
         for start in range(0, len(inputs), NETWORK_BATCH):
             rows = inputs[start : start + NETWORK_BATCH]
@@ -133,8 +124,9 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def _scaled(self, X: Floats) -> Tensor:
-        return torch.from_numpy((X - self.X_mean_) / self.X_scale_).float()
+
+def _scaled(values: Floats, mean: Floats, scale: Floats) -> Tensor:
+    return torch.from_numpy((values - mean) / scale).float()
 
 
 def _three_dimensional(X: Floats) -> Floats:
@@ -150,24 +142,22 @@ def _statistics(values: Floats, axis: tuple[int, ...]) -> tuple[Floats, Floats]:
 
 def _batch(inputs: Tensor, targets: Tensor) -> Batch:
     """Windows as a network wants them: the first feature is the value, the others go beside it."""
-    rows, steps, _ = inputs.shape
-    ahead = targets.shape[1]
-    ones = inputs.new_ones(rows)
-    none = torch.zeros(rows, dtype=torch.long, device=inputs.device)
+    (rows, steps, _), ahead = inputs.shape, targets.shape[1]
+    ones, codes = inputs.new_ones(rows, 1), torch.zeros(rows, steps, 0, dtype=torch.long, device=inputs.device)
     return Batch(
         past=inputs[..., 0],
         mask=inputs.new_ones(rows, steps),
         past_covariates=inputs[..., 1:],
         future_covariates=inputs.new_zeros(rows, ahead, 0),
         static=inputs.new_zeros(rows, 0),
-        series=none,
-        past_codes=none.new_zeros(rows, steps, 0),
-        future_codes=none.new_zeros(rows, ahead, 0),
-        static_codes=none.new_zeros(rows, 0),
+        series=codes.new_zeros(rows),
+        past_codes=codes,
+        future_codes=codes.new_zeros(rows, ahead, 0),
+        static_codes=codes.new_zeros(rows, 0),
         seasonal=inputs.new_zeros(rows, ahead, 0),
         target=targets,
         target_mask=torch.ones_like(targets),
-        weight=ones,
-        location=0 * ones[:, None],
-        scale=ones[:, None],
+        weight=ones[:, 0],
+        location=0 * ones,
+        scale=ones,
     )

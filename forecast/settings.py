@@ -72,14 +72,6 @@ MAX_SHARDS = 100_000
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
-def _check_duration(text: str) -> str:
-    seconds_of(text)
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_check_duration)]
-
-
 def _check_shard(text: str) -> str:
     if not re.fullmatch("[0-9]+/[0-9]+", text):
         raise ValueError("a shard is written as i/N, such as 3/16 for the third of sixteen")
@@ -100,6 +92,14 @@ def seconds_of(duration: str) -> float:
     return float(parts[1]) * _SECONDS[parts[2]]
 
 
+def _check_duration(text: str) -> str:
+    seconds_of(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_check_duration)]
+
+
 class Stored(BaseModel):
     """Frozen values that are stored as JSON; unknown names, and numbers that are not finite, are refused."""
 
@@ -107,10 +107,7 @@ class Stored(BaseModel):
 
 
 class SettingsGroup(Stored):
-    """A frozen group of settings; a wrong name or value raises a `UsageError` that says how to correct it.
-
-    A field with ``repr=False`` holds a secret: no message shows its value.
-    """
+    """A frozen group of settings; a field with ``repr=False`` holds a secret: no message shows its value."""
 
     model_config = ConfigDict(validate_default=True)
 
@@ -123,18 +120,10 @@ class SettingsGroup(Stored):
     def check(
         cls, values: dict[str, Any], where: str = "", hidden: Collection[str] = (), within: str | None = None
     ) -> Self:
-        """Build the group from `values`.
+        """Build the group from `values`; a UsageError names what is unknown, with the nearest name, or out of bounds.
 
-        Parameters
-        ----------
-        where : start of the message of an error
-        hidden : names of further settings whose values no message may show
-        within : name of the setting that has these entries, `params` for a model's hyperparameters
-
-        Raises
-        ------
-        UsageError
-            If a name is unknown (the message names the nearest known one) or a value is out of bounds.
+        Its message begins with `where`, and shows no values of settings that are `hidden`. `within` is the name of the
+        setting that has these entries, `params` for a model's hyperparameters.
         """
         for name in values:
             if name not in cls.model_fields:
@@ -172,9 +161,7 @@ class TextSettings(SettingsGroup, heading="File"):
     """How the bytes of a file become columns."""
 
     encoding: str | None = Field(None, description="text encoding; default UTF-8, or UTF-16 with a byte order mark")
-    delimiter: str | None = Field(
-        None, description="column separator; default: comma, semicolon, tab or bar, by the lines"
-    )
+    delimiter: str | None = Field(None, description="column separator; default: comma, semicolon, tab or bar")
     decimal: DecimalMark | None = Field(None, description="decimal mark; default: inferred from the numbers")
     thousands: Literal[",", ".", " ", "'", "_"] | None = Field(None, description="thousands separator; default none")
     sheet: Annotated[str | None, BeforeValidator(_as_text)] = Field(
@@ -186,8 +173,7 @@ class TableSettings(SettingsGroup, heading="Columns"):
     """How the columns of a table become series on a calendar."""
 
     layout: Layout | None = Field(
-        None,
-        description="a series in each column (wide) or row (rows), or id columns and a target (long); else inferred",
+        None, description="a series a column (wide) or row (rows), or id columns and a target (long); else inferred"
     )
     time: Names = Field((), description="time column, or columns such as year,month; default: the column of times")
     id: First[Names] = Field((), description="id column(s) of a long table, comma-separated; default: inferred")
@@ -213,18 +199,14 @@ class TableSettings(SettingsGroup, heading="Columns"):
         None, description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for day numbers"
     )
     timezone: OnCalendar[str | None] = Field(None, description="zone of times without one, e.g. Europe/Berlin")
-    dst: OnCalendar[ClockChange] = Field(
-        "error", description="which time an hour means that a clock change repeats or skips"
-    )
+    dst: OnCalendar[ClockChange] = Field("error", description="which time an hour means that clocks repeat or skip")
     on_duplicate: OfRows[OnDuplicate] = Field("error", description="what to do with rows of the same series and time")
     max_missing: OfRows[float] = Field(0.5, ge=0, le=1, description="series with a larger share missing are skipped")
     missing: OfRows[MissingRows] = Field(
-        "unknown",
-        description="what absent rows mean: unknown, or zero from a series' first row to the table's last time",
+        "unknown", description="what absent rows mean: unknown, or zero from a series' first row to the last time"
     )
     strict: OfRows[bool] = Field(
-        False,
-        description="refuse to predict from a table in which the level of a series has moved tenfold since the fit",
+        False, description="refuse to predict from a table in which the level of a series moved tenfold since the fit"
     )
 
 
@@ -242,20 +224,14 @@ class TrainSettings(SettingsGroup, heading="Model"):
     scaling: ScalingName | None = Field(
         None, description="how each window is scaled by its own past; default standard, or chosen on held-out values"
     )
-    transform: TransformName = Field(
-        "none", description="transform of the target before scaling; power is a fitted Box-Cox"
-    )
+    transform: TransformName = Field("none", description="transform of the target before scaling; power is Box-Cox")
     loss: Optimizing[LossName] = Field("quantile", description="loss of the point forecast")
     optimizer: Optimizing[OptimizerName] = Field("adamw", description="optimizer")
     learning_rate: Optimizing[float] = Field(0.002, gt=0, le=1, description="peak learning rate, after warm-up")
     weight_decay: Optimizing[float] = Field(0.01, ge=0, le=1, description="weight decay of adamw")
     clip: Optimizing[float] = Field(1.0, gt=0, description="maximum norm of the gradient")
-    batch_size: Optimizing[int | None] = Field(
-        None, ge=1, le=65_536, description="windows in a step; default by the data"
-    )
-    patience: Optimizing[int] = Field(
-        8, ge=1, le=1_000_000, description="validations without gain until training stops"
-    )
+    batch_size: Optimizing[int | None] = Field(None, ge=1, le=65_536, description="windows a step; default by the data")
+    patience: Optimizing[int] = Field(8, ge=1, le=1_000_000, description="validations without gain that end training")
     budget: First[Training[float | None]] = Field(
         None, gt=0, description="seconds for everything, from reading the table to the saved version"
     )
@@ -267,9 +243,7 @@ class TrainSettings(SettingsGroup, heading="Model"):
         None, ge=1, le=64, description="networks of a kind, whose median is the forecast; default as time allows"
     )
     jobs: Training[int | None] = Field(
-        None,
-        ge=1,
-        description="networks, fits of a backtest or shards side by side; default by cores where it is faster",
+        None, ge=1, description="networks, fits of a backtest or shards side by side; default by cores if faster"
     )
     baselines: Names = Field(
         default_factory=default_baselines,
@@ -283,12 +257,10 @@ class TrainSettings(SettingsGroup, heading="Model"):
     seed: Training[int] = Field(0, ge=0, lt=2**31, description="seed of every random choice")
     device: Training[DeviceName] = Field("auto", description="where networks run")
     precision: Training[PrecisionName] = Field(
-        "auto",
-        description="numbers that networks multiply in training; auto: bfloat16 where it is faster and costs nothing",
+        "auto", description="numbers that networks multiply in training; auto: bfloat16 where it is faster"
     )
     engine: Training[EngineName] = Field(
-        "auto",
-        description="what runs networks in a forecast; auto: onnx where it is installed and the version has exports",
+        "auto", description="what runs networks in a forecast; auto: onnx where installed and exported"
     )
 
     @property
@@ -304,10 +276,7 @@ class ClusterSettings(SettingsGroup, heading="Machines"):
         None, description="run parallel work on ray://HOST:PORT, ray://auto for this machine's own, or dask://HOST:PORT"
     )
     shards: int | None = Field(
-        None,
-        ge=1,
-        le=MAX_SHARDS,
-        description="forecast the table in parts, a file each; default 16 with --cluster, else 1",
+        None, ge=1, le=MAX_SHARDS, description="forecast the table in parts, a file each; default 16 with --cluster"
     )
 
 
@@ -334,9 +303,7 @@ class CheckSettings(SettingsGroup, heading="Checks"):
 class OutputSettings(SettingsGroup, heading="Forecasts"):
     """What a table of forecasts contains."""
 
-    levels: First[Levels] = Field(
-        INTERVALS, description=f"levels in percent, {LOWEST_LEVEL} to {HIGHEST_LEVEL}, comma-separated"
-    )
+    levels: First[Levels] = Field(INTERVALS, description="levels in percent, 1 to 99, comma-separated")
     point: Literal["median", "mean"] = Field("median", description="which number the column forecast contains")
     min: float | None = Field(
         None,
@@ -347,21 +314,19 @@ class OutputSettings(SettingsGroup, heading="Forecasts"):
     joint: bool = Field(False, description="widen the intervals so that they contain the stated share of whole paths")
     integer: First[bool] = Field(False, description="round all forecasts to whole numbers")
     explain: bool = Field(False, description="add the columns model and status")
-    shard: ShardName | None = Field(
-        None, description="forecast this part of the series only: i/N, such as 3/16, by a hash of ids"
-    )
+    shard: ShardName | None = Field(None, description="forecast only this part of the series: i/N, such as 3/16")
     excel_safe: bool = Field(False, description="put ' before names that a spreadsheet would take for a formula")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.min is not None and not self.min < math.inf:  # NaN too
             raise ValueError(f"min {self.min:g}: a lower bound is a number, or -inf for none")
-        if self.min is not None and self.max is not None and self.min > self.max:
+        if self.min is None or self.max is None:
+            return self
+        if self.min > self.max:
             raise ValueError("min lies above max")
-        least, most = -math.inf if self.min is None else self.min, math.inf if self.max is None else self.max
-        finite = math.isfinite(least) and math.isfinite(most)
-        if self.integer and finite and math.ceil(least) > math.floor(most):
-            between = f"min {least:g} and max {most:g}"
+        if self.integer and math.isfinite(self.min) and math.ceil(self.min) > math.floor(self.max):
+            between = f"min {self.min:g} and max {self.max:g}"
             raise ValueError(f"no whole number lies between {between}; leave out integer, or move one")
         return self
 
@@ -370,9 +335,7 @@ class PictureSettings(SettingsGroup, heading="Picture"):
     """Which series a picture shows, and how much of their past."""
 
     series: First[Series] = Field((), description="a series to draw, such as EWR/UA; may be given several times")
-    count: First[int] = Field(
-        6, ge=1, le=100, description="series to draw where none is named: the worst, or the first"
-    )
+    count: First[int] = Field(6, ge=1, le=100, description="series to draw if none is named: the worst, or the first")
     history: First[int | None] = Field(
         None, ge=1, le=100_000, description="steps of the past to draw; default 3 horizons, and 2 seasons at least"
     )
@@ -381,9 +344,7 @@ class PictureSettings(SettingsGroup, heading="Picture"):
 class ExplainSettings(SettingsGroup, heading="Explanation"):
     """How forecasts are explained."""
 
-    repeats: First[int] = Field(
-        10, ge=2, le=1000, description="times that each column is shuffled to see how much worse it gets"
-    )
+    repeats: First[int] = Field(10, ge=2, le=1000, description="how often each column is shuffled, for its importance")
 
 
 class StoreSettings(SettingsGroup, heading="Store"):

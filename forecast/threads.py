@@ -15,13 +15,10 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 MOST = 4  # parts that `in_order` works on at once, each of which takes memory
-
 _busy: ContextVar[bool] = ContextVar("busy", default=False)
 
 
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
+_libraries = cache(ThreadpoolController)
 
 
 def side_by_side(work: Callable[[Part], None], parts: Sequence[Part], threads: bool = True) -> None:

@@ -131,7 +131,7 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(pane
         assert split.held_out.all()
         statistics = fit_statistics(panel, schema, split.train_end)
         columns = make_columns(panel, schema, statistics, calendar_of(schema))
-        windows = Windows(panel, columns, 14, 5, (7,), "standard", np.arange(1, len(panel) + 1))
+        windows = Windows(panel, columns, 5, (7,), np.arange(1, len(panel) + 1)).cut(14, "standard")
         windows = windows.to(on_device(torch.device("cpu")))
         batch = sampler(windows, split)(torch.Generator().manual_seed(0), 200, False)
         return {

@@ -17,8 +17,8 @@ _READ = os.O_RDONLY | BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NON
 
 
 def read_file(path: Path, most: int) -> bytes:
-    """All bytes of an ordinary file, `most` of them at most; FileNotFoundError is left to the caller."""
-    _check_kind(path, stat.S_IFREG)
+    """All bytes of an ordinary file, at most `most`; FileNotFoundError is left to the caller."""
+    check_kind(path, stat.S_IFREG)
     with raised_as(_cannot_open, path):
         descriptor = int(when_free(os.open, path, _READ))
     try:
@@ -37,12 +37,8 @@ def read_file(path: Path, most: int) -> bytes:
     return data
 
 
-def check_folder(path: Path) -> None:
+def check_kind(path: Path, kind: int = stat.S_IFDIR) -> None:
     """Refuse what is no folder, or a link to one; FileNotFoundError is left to the caller."""
-    _check_kind(path, stat.S_IFDIR)
-
-
-def _check_kind(path: Path, kind: int) -> None:
     with raised_as(_cannot_open, path):
         if stat.S_IFMT(os.lstat(path).st_mode) != kind:
             raise refused(path, "is a link, or of the wrong kind")

@@ -5,7 +5,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 POINTER = "CURRENT"
-MAX_FOLDERS, NAMED = 2_000, 5
+MAX_FOLDERS, NAMED = 2_000, 5  # that are looked through, and stores that are named
 
 
 def stores_nearby(path: Path) -> str:

@@ -38,8 +38,8 @@ LARGEST_EXPORT = 2**27  # bytes
 REQUIRED = ("config.json", "history.safetensors", "model.safetensors", "scaler.json")
 
 _HEADER = 2**22  # bytes of the names and shapes of arrays
-_WEIGHT_TYPES = ("float32",)
-_ARRAY_TYPES = ("bool", "uint8", "int32", "int64", "float32", "float64")
+_WEIGHTS = ("float32",)
+_ARRAYS = ("bool", "uint8", "int32", "int64", "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ def format_of(files: Collection[str]) -> int:
 
 
 def artifact_hash(files: Mapping[str, bytes]) -> str:
-    """Return the sha256, in hexadecimal, over names and sha256s of the files, without the manifest and exports."""
+    """The sha256, in hexadecimal, over names and sha256s of the files, without the manifest and exports."""
     return combined_hash({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
 
 
 def combined_hash(digests: Mapping[str, str]) -> str:
-    """Return the artifact's hash from the sha256 of each file; as `artifact_hash`, without the bytes."""
+    """`artifact_hash` from the sha256 of each file."""
     names = sorted(name for name in digests if name != MANIFEST and not EXPORT.fullmatch(name))
     return hashlib.sha256("".join(f"{digests[name]}  {name}\n" for name in names).encode()).hexdigest()
 
@@ -94,17 +94,15 @@ def parse_strictly(shown: str, data: bytes, parse: Callable[[bytes], Part]) -> P
         ) from error
 
 
-def dump_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...] = _ARRAY_TYPES) -> bytes:
+def dump_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...] = _ARRAYS) -> bytes:
     """Return arrays by name as safetensors; raises TypeError and ValueError for types and names that are not known."""
     _check_arrays(arrays, types)
     # safetensors takes the memory as it lies: strided, Fortran or big-endian arrays would come back as other numbers
-    plain = {
-        name: np.asarray(arrays[name], dtype=arrays[name].dtype.newbyteorder("<"), order="C") for name in sorted(arrays)
-    }
-    return save_tensors(plain)
+    named = sorted(arrays.items())
+    return save_tensors({name: np.asarray(a, a.dtype.newbyteorder("<"), order="C") for name, a in named})
 
 
-def load_arrays(data: bytes, types: tuple[str, ...] = _ARRAY_TYPES) -> Arrays:
+def load_arrays(data: bytes, types: tuple[str, ...] = _ARRAYS) -> Arrays:
     """Return the arrays of safetensors, each writeable, in its own memory; raises as its parser does."""
     if len(data) >= 8 and int.from_bytes(data[:8], "little") > _HEADER:
         raise ValueError(f"its header says that it is larger than {_HEADER:,} bytes")
@@ -120,19 +118,16 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...]) ->
             raise ValueError(f"an array cannot have the name {name!r}")
         if array.dtype.name not in types:
             raise TypeError(f"array '{name}' is {array.dtype.name}, not one of {', '.join(types)}")
-        if types is _WEIGHT_TYPES and not np.isfinite(array).all():
+        if types is _WEIGHTS and not np.isfinite(array).all():
             raise ValueError(f"array '{name}' holds numbers that are not finite")
         if array.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
             raise ValueError(f"array '{name}' holds bytes that are neither true nor false")
 
 
-_dump_weights = partial(dump_arrays, types=_WEIGHT_TYPES)
-_load_weights = partial(load_arrays, types=_WEIGHT_TYPES)
-
 # the part of the contents in each file, how it is written, and how it is read
 _PARTS: dict[str, tuple[str, Callable[[Any], bytes], Callable[[bytes], Any]]] = {
     "config.json": ("config", dump_json, load_json),
-    "model.safetensors": ("weights", _dump_weights, _load_weights),
+    "model.safetensors": ("weights", partial(dump_arrays, types=_WEIGHTS), partial(load_arrays, types=_WEIGHTS)),
     "scaler.json": ("scaler", dump_json, load_json),
     "history.safetensors": ("history", dump_arrays, load_arrays),
     "calibration.safetensors": ("calibration", dump_arrays, load_arrays),
@@ -146,30 +141,23 @@ def encode(contents: Contents) -> dict[str, bytes]:
 
     What `decode` would refuse raises TypeError or ValueError; a file larger than it accepts raises Unavailable.
     """
-    values = {name: (getattr(contents, part), dump) for name, (part, dump, _) in _PARTS.items()}
-    files = {name: dump(value) for name, (value, dump) in values.items() if value is not None}
+    parts = _PARTS.items()
+    files = {name: dump(part) for name, (key, dump, _) in parts if (part := getattr(contents, key)) is not None}
     files |= {f"network-{number}.onnx": data for number, data in contents.exports.items()}
     for name, data in files.items():
         if len(data) > most_bytes(name):
             raise Unavailable(
                 f"{name} would have {len(data):,} bytes, more than the {most_bytes(name):,} that an artifact may hold",
-                cure=Words(
-                    "fit fewer series at once, a shorter ", Setting("lookback"), " or fewer ", Setting("members")
-                ),
+                cure=Words("fit fewer series, a shorter ", Setting("lookback"), " or fewer ", Setting("members")),
             )
     return files
 
 
 def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) -> Contents:
-    """Return the contents of a version from its files by name, without the manifest.
+    """Return the contents of a version from its files by name, without the manifest; `number` is their format.
 
     Raises ArtifactRefused if a file is missing, unknown, damaged, or holds anything but plain values and arrays of
-    known types.
-
-    Parameters
-    ----------
-    where : path that messages put before a file's name, with its separator
-    number : the format of the files
+    known types; messages put `where`, a path with its separator, before the file's name.
     """
     for name in REQUIRED:
         if name not in files:
@@ -177,10 +165,7 @@ def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) ->
     for name in sorted(files):
         if name == MANIFEST or most_bytes(name) < 0 or format_of([name]) > number:
             raise ArtifactRefused(f"{where}{name}: does not belong to an artifact; it was not read")
-    parts = {
-        part: parse_strictly(f"{where}{name}", files[name], load)
-        for name, (part, _, load) in _PARTS.items()
-        if name in files
-    }
+    known = [(name, part, load) for name, (part, _, load) in _PARTS.items() if name in files]
+    parts = {part: parse_strictly(f"{where}{name}", files[name], load) for name, part, load in known}
     exports = {int(found[1]): data for name, data in files.items() if (found := EXPORT.fullmatch(name))}
     return Contents(**parts, exports=exports)

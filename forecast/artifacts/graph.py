@@ -28,13 +28,7 @@ LARGEST, ENDS = 2**31, (2**63 - 1, -(2**63 - 1))  # whole numbers that a graph m
 SIZES = {1: 4, 6: 4, 7: 8, 9: 1, 11: 8}  # bytes of a number, by type: float32, int32, int64, bool, float64
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # how a field is written
-_WRITTEN = {
-    "whole": (_VARINT,),
-    "bytes": (_BYTES,),
-    "float": (_FIXED32,),
-    "wholes": (_VARINT, _BYTES),
-    "floats": (_FIXED32, _BYTES),
-}
+_WRITTEN = {"whole": (_VARINT,), "float": (_FIXED32,), "wholes": (_VARINT, _BYTES), "floats": (_FIXED32, _BYTES)}
 Message = dict[str, list[Any]]
 
 # the fields that each message may have: number, name, and how it is written, or the message that it is
@@ -61,7 +55,7 @@ _FIELDS = {
 def check_graph(data: bytes) -> None:
     """Raise ValueError where `data` is anything but a plain ONNX graph of known operators and bounded size."""
     model = _message(data, "model")
-    for opset in (_message(opset, "opset") for opset in model["opset"]):
+    for opset in (_message(data, "opset") for data in model["opset"]):
         if any(opset["domain"]) or opset["version"] != [OPSET]:
             raise ValueError(f"the graph asks for other operators than those of set {OPSET} of ONNX")
     if len(model["graph"]) != 1 or not model["opset"]:
@@ -82,7 +76,6 @@ def check_graph(data: bytes) -> None:
 
 
 def _check_node(node: Message) -> None:
-    """A node has a known operator, and bounded attributes."""
     operators = [name.decode("ascii", "replace") for name in node["operator"]]
     if len(operators) != 1 or operators[0] not in OPERATORS:
         raise ValueError(f"the graph has an unknown operator {' '.join(operators)[:40]!r}")
@@ -90,13 +83,10 @@ def _check_node(node: Message) -> None:
         for tensor in (_message(tensor, "tensor") for tensor in attribute["tensor"]):
             _check_tensor(tensor)
             # runtimes have ended the process by shapes that are filled with other numbers than 0 and 1
-            if operators == ["ConstantOfShape"] and tensor["type"] == [WHOLE] and not _is_zero_or_one(tensor):
+            fill = b"".join(tensor["data"]) if operators == ["ConstantOfShape"] and tensor["type"] == [WHOLE] else b""
+            if not np.isin(np.frombuffer(fill, "<i8"), (0, 1)).all():
                 raise ValueError("an array of the graph is filled with other numbers than exports have")
         _check_whole(np.array(attribute["int"] + _unpacked(attribute["ints"]), np.uint64).astype(np.int64))
-
-
-def _is_zero_or_one(tensor: Message) -> bool:
-    return all(np.isin(np.frombuffer(data, "<i8"), (0, 1)).all() for data in tensor["data"])
 
 
 def _check_tensor(tensor: Message) -> None:
@@ -110,17 +100,12 @@ def _check_tensor(tensor: Message) -> None:
     if len(tensor["data"]) > 1 or total != sum(map(len, tensor["data"])):
         raise ValueError("a tensor of the graph is not as large as it says")
     if kinds[0] == WHOLE:
-        for data in tensor["data"]:
-            _check_whole(np.frombuffer(data, "<i8"))
+        _check_whole(np.frombuffer(b"".join(tensor["data"]), "<i8"))
 
 
 def _check_whole(numbers: NDArray[np.int64]) -> None:
-    """Whole numbers are sizes, places or steps: small, or the ends of what 64 bits hold.
-
-    Runtimes have ended the process by an assertion over others.
-    """
-    large = numbers[(numbers < -LARGEST) | (numbers > LARGEST)]
-    if not set(large.tolist()) <= {*ENDS}:
+    """Refuse other sizes, places and steps than small ones and the ends of 64 bits, by which runtimes have crashed."""
+    if not set(numbers[(numbers < -LARGEST) | (numbers > LARGEST)].tolist()) <= {*ENDS}:
         raise ValueError("a whole number of the graph is too large")
 
 
@@ -137,7 +122,7 @@ def _message(data: bytes, kind: str) -> Message:
     found: Message = {name: [] for name, _ in _FIELDS[kind].values()}
     for number, wire, value in _fields(data):
         name, written = _FIELDS[kind].get(number, ("", ""))
-        if not name or wire not in _WRITTEN.get(written, (_BYTES,)):  # a message in a message is bytes
+        if not name or wire not in _WRITTEN.get(written, (_BYTES,)):  # a message in a message is bytes too
             raise ValueError(f"the graph holds what no export holds: field {number} of a {kind}")
         found[name].append(value)
     return found

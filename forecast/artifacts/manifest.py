@@ -4,9 +4,10 @@ import hashlib
 import platform
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,7 +22,6 @@ _STAMP = "%Y%m%dT%H%M%S.%fZ"
 _VERSION = re.compile(r"v-([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-[0-9a-f]{8}")
 
 Number = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,2})$")]
-Reason = Annotated[str, Field(max_length=300)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -47,30 +47,25 @@ class Manifest(BaseModel):
     files: dict[str, FileEntry]
     packages: dict[str, str]
     run: dict[str, bool | int | float] = Field({}, description="settings of training that are not part of the hash")
-    unexported: dict[Number, Reason] = Field({}, description="why networks, by number, have no export")
+    unexported: dict[Number, Annotated[str, Field(max_length=300)]] = {}  # why networks have no export
 
 
 def dump_manifest(
-    files: Mapping[str, bytes],
-    version: str,
-    created: str,
-    run: Mapping[str, bool | int | float] | None = None,
-    unexported: Mapping[int, str] | None = None,
+    files: Mapping[str, bytes], version: str, created: str, run: Mapping[str, Any] = {}, reasons: Mapping[int, str] = {}
 ) -> bytes:
-    """Return the manifest of a version that is made of `files`; the rest as in `Manifest`."""
-    entries = {name: FileEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in files.items()}
-    reasons = {str(number): reason for number, reason in (unexported or {}).items()}
+    """The manifest of a version that is made of `files`; `reasons` say why networks have no export."""
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     number = FORMAT if reasons else format_of(files)
     manifest = Manifest(
         format=number,
         needs=NEEDS[number],
         version=version,
         created=created,
-        hash=combined_hash({name: entry.sha256 for name, entry in entries.items()}),
-        files=entries,
+        hash=combined_hash(digests),
+        files={name: FileEntry(size=len(files[name]), sha256=digest) for name, digest in digests.items()},
         packages={"python": platform.python_version(), **installed()},
-        run=dict(run or {}),
-        unexported=reasons,
+        run=dict(run),
+        unexported={str(network): reason for network, reason in reasons.items()},
     )
     return dump_json(manifest.model_dump(exclude=None if reasons else {"unexported"}))  # which older releases refuse
 
@@ -81,14 +76,12 @@ def load_manifest(data: bytes, shown: str) -> Manifest:
     Raises ArtifactRefused if it is damaged, contradicts itself, or has a format that is too old or too new: then it
     names the forecast version that is needed.
     """
-    return parse_strictly(shown, data, lambda data: _parse_manifest(data, shown))
+    return parse_strictly(shown, data, lambda data: _parsed(load_json(data), shown))
 
 
-def _parse_manifest(data: bytes, shown: str) -> Manifest:
-    value = load_json(data)
-    number = value.get("format")
+def _parsed(value: dict[str, Any], shown: str) -> Manifest:
+    number, needs = value.get("format"), value.get("needs")
     if type(number) is int and number > FORMAT:
-        needs = value.get("needs")
         release = needs if type(needs) is str and re.fullmatch(r">=[0-9]+(\.[0-9]+){0,3}", needs) else ", a newer one"
         raise ArtifactRefused(
             f"{shown}: has format {number}, and this forecast reads up to {FORMAT}; it needs forecast{release}: "
@@ -109,13 +102,9 @@ def installed() -> dict[str, str]:
     """Versions of the packages that forecasts depend on, as far as they are installed."""
     versions = {}
     for name in _PACKAGES:
-        try:
-            version = metadata.version(name)
-        except (metadata.PackageNotFoundError, OSError):  # e.g. forecast itself, run from a checkout
-            continue
-        if version:  # None where its record is damaged
-            versions[name] = version
-    return versions
+        with suppress(metadata.PackageNotFoundError, OSError):  # e.g. forecast itself, run from a checkout
+            versions[name] = metadata.version(name)
+    return {name: version for name, version in versions.items() if version}  # None where its record is damaged
 
 
 def version_id(created: datetime, suffix: str) -> str:

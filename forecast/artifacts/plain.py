@@ -9,7 +9,7 @@ _GROUPS = 2_000_000  # lists and objects of a JSON text; an empty one takes 3 by
 
 
 def dump_json(value: dict[str, Any]) -> bytes:
-    """Return `value` as JSON text, the same bytes for equal values whatever the order of their keys."""
+    """JSON text, the same bytes for equal values whatever the order of their keys."""
     check_plain(value)
     return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode("ascii")
 
@@ -42,15 +42,12 @@ def _refuse_constant(word: str) -> NoReturn:
 def check_plain(value: Any, depth: int = 1) -> None:
     """Raise TypeError or ValueError for all but dicts, lists, text, bools, None, 64-bit integers and finite floats."""
     kind = type(value)
-    if kind is float:
-        if not math.isfinite(value):
-            raise ValueError(f"{value} is not a finite number")
-    elif kind is int:
-        if not -(2**63) <= value < 2**63:
-            raise ValueError("an integer does not fit 64 bits")
-    elif kind is str:
-        if not value.isascii():
-            value.encode()  # half of a surrogate pair could never be written to a table
+    if kind is float and not math.isfinite(value):
+        raise ValueError(f"{value} is not a finite number")
+    if kind is int and not -(2**63) <= value < 2**63:
+        raise ValueError("an integer does not fit 64 bits")
+    if kind is str:
+        value.encode()  # half of a surrogate pair could never be written to a table
     elif kind in (dict, list, tuple):
         if depth > _DEPTH:
             raise ValueError(f"nested deeper than {_DEPTH} levels")
@@ -60,5 +57,5 @@ def check_plain(value: Any, depth: int = 1) -> None:
             check_plain(key)
         for inner in value.values() if kind is dict else value:
             check_plain(inner, depth + 1)
-    elif kind is not bool and value is not None:
+    elif kind not in (bool, int, float) and value is not None:
         raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not a plain value")

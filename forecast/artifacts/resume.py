@@ -3,9 +3,10 @@
 import hashlib
 import logging
 import re
+from contextlib import suppress
 from pathlib import Path
 
-from forecast.artifacts.files import check_folder, read_file, refused, remove
+from forecast.artifacts.files import check_kind, read_file, refused, remove
 from forecast.artifacts.format import dump_arrays, load_arrays, parse_strictly
 from forecast.artifacts.plain import dump_json, load_json
 from forecast.durable import TEMPORARY, make_directory, replace_file
@@ -22,11 +23,9 @@ _FOLDER = re.compile(rf"[0-9a-f]{{{_DIGITS}}}-[0-9a-f]{{{_DIGITS}}}")
 
 
 class CheckpointFolder:
-    """The checkpoints of one fit, each in a file: a line with the sha256 of what follows and the size of its first
-    part, then JSON, then safetensors.
+    """The checkpoints of one fit, each in a file: sha256 of the rest and size of the JSON, the JSON, safetensors.
 
-    It is written by one process, or by several that each write names of their own. The folder is created with the
-    first checkpoint; those that exist are read only to resume.
+    Several processes may write, names of their own. The folder is created with the first checkpoint.
     """
 
     def __init__(self, folder: Path, resume: bool) -> None:
@@ -38,12 +37,11 @@ class CheckpointFolder:
             return None
         shown = self._folder / name
         try:
-            check_folder(self._folder)
+            check_kind(self._folder)
             return parse_strictly(str(shown), read_file(shown, MAX_BYTES), _parse)
-        except FileNotFoundError:
-            return None
         except (OSError, ForecastError) as error:
-            log.warning("%s: is not used, and its training starts anew: %s", shown, error)
+            if not isinstance(error, FileNotFoundError):
+                log.warning("%s: is not used, and its training starts anew: %s", shown, error)
             return None
 
     def write(self, name: str, checkpoint: Checkpoint) -> None:
@@ -52,7 +50,8 @@ class CheckpointFolder:
         body = facts + dump_arrays(checkpoint.arrays)
         try:
             make_directory(self._folder)
-            replace_file(self._folder / name, [f"{_sha256(body)} {len(facts)}\n".encode(), body])
+            head = f"{hashlib.sha256(body).hexdigest()} {len(facts)}\n"
+            replace_file(self._folder / name, [head.encode(), body])
         except (CannotCreate, StorageFailure) as error:
             if not self._broken:
                 log.warning("no checkpoint can be written, and a stop would lose what was trained: %s", error)
@@ -78,10 +77,8 @@ class Checkpoints:
             log.warning("no checkpoint is written: %s", error)
             return None
         self._report(folder, folders)
-        for old in [other for other in folders if other != folder][KEEP - 1 :]:
+        for old in (*[other for other in folders if other != folder][KEEP - 1 :], *self._root.glob(f"*/{TEMPORARY}")):
             remove(old)
-        for left_behind in self._root.glob(f"*/{TEMPORARY}"):
-            remove(left_behind)
         self._opened = folder
         return CheckpointFolder(folder, self._resume)
 
@@ -89,13 +86,10 @@ class Checkpoints:
         """Remove the checkpoints of the fit that was saved."""
         if self._opened is not None and self._opened.is_dir():
             remove(self._opened)
-            try:
+            with suppress(OSError):  # it holds those of other fits
                 self._root.rmdir()
-            except OSError:  # it holds those of other fits
-                return
 
     def _folders(self) -> list[Path]:
-        """The folders of all fits, the newest first."""
         if not self._root.is_dir():
             return []
         folders = [path for path in self._root.iterdir() if _FOLDER.fullmatch(path.name)]
@@ -105,28 +99,22 @@ class Checkpoints:
         return sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)
 
     def _report(self, folder: Path, folders: list[Path]) -> None:
-        anew = "training starts anew"
-        if not self._resume:
-            if folder in folders:
-                setting = Setting("resume", True)
-                log.info("training starts at the beginning; %s would go on from %s", setting, folder)
-        elif folder in folders:
+        if folder in folders and self._resume:
             log.info("resume   from %s", folder)
-        elif not folders:
+        elif folder in folders:
+            setting = Setting("resume", True)
+            log.info("training starts at the beginning; %s would go on from %s", setting, folder)
+        elif self._resume and folders:
+            same_data = any(other.name[:_DIGITS] == folder.name[:_DIGITS] for other in folders)
+            other = "another plan or other settings" if same_data else "other data"
+            log.warning("the checkpoint in %s belongs to %s; training starts anew", self._root, other)
+        elif self._resume:
             log.info("nothing to resume in %s; training starts at the beginning", self._root)
-        elif any(other.name[:_DIGITS] == folder.name[:_DIGITS] for other in folders):
-            log.warning("the checkpoint in %s belongs to another plan or other settings; %s", self._root, anew)
-        else:
-            log.warning("the checkpoint in %s belongs to other data; %s", self._root, anew)
 
 
 def _parse(data: bytes) -> Checkpoint:
     head, _, body = data.partition(b"\n")
     digest, size = head.decode("ascii").split(" ")
-    if _sha256(body) != digest:
+    if hashlib.sha256(body).hexdigest() != digest:
         raise ValueError("differs from its checksum")
     return Checkpoint(load_json(body[: int(size)]), load_arrays(body[int(size) :]))
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -12,24 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from forecast.artifacts.files import check_folder, read_file, refused, remove
+from forecast import durable
+from forecast.artifacts.files import check_kind, read_file, refused, remove
 from forecast.artifacts.find_stores import POINTER, stores_nearby
 from forecast.artifacts.format import LIMITS, MANIFEST, Contents, artifact_hash, decode, encode
 from forecast.artifacts.manifest import Manifest, dump_manifest, load_manifest, saved_at, version_id
 from forecast.artifacts.resume import Checkpoints
-from forecast.durable import (
-    DISK,
-    TEMPORARY,
-    cannot_create,
-    failure,
-    fsync_directory,
-    make_directory,
-    raised_as,
-    replace_file,
-    temporary_beside,
-    when_free,
-    write_new,
-)
 from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, UsageError, Words
 from forecast.lock import lock_file
 from forecast.settings import STORE
@@ -62,10 +50,10 @@ class Store:
     @contextmanager
     def lock(self, wait: float = STORE.wait) -> Iterator["Writer"]:
         """Hold the store for writing, and yield what writes; Busy if another process holds it after `wait` seconds."""
-        make_directory(self.path)
+        durable.make_directory(self.path)
         self._refuse_foreign_folder()
         with lock_file(self.path / LOCK, wait):
-            for name in fnmatch.filter(self._names(), TEMPORARY):
+            for name in fnmatch.filter(self._names(), durable.TEMPORARY):
                 remove(self.path / name)
             yield Writer(self)
 
@@ -75,10 +63,7 @@ class Store:
         Raises NoInput if there is no store, no live version, or no such version; ArtifactRefused, with the name of the
         file, if anything is damaged, unsafe, too old or too new; StorageFailure if the disk fails.
         """
-        if version is not None:
-            self.check_id(version)
-        contents, info, _ = self._load_verified(version)
-        return contents, info
+        return self._load_verified(version)[:2]
 
     def versions(self) -> list[VersionInfo]:
         """Return all versions, oldest first; raises as `load` does."""
@@ -87,11 +72,6 @@ class Store:
             with suppress(FileNotFoundError):  # pruned meanwhile
                 infos.append(_info(self._manifest(version)[0]))
         return infos
-
-    def check_id(self, version: str) -> None:
-        """Refuse a text that is no version id, and list the ids that exist; raises as `load` does."""
-        if saved_at(version) is None:
-            raise UsageError(f"{version!r} is not a version id; {self.path} holds {self._known()}")
 
     @property
     def empty(self) -> bool:
@@ -111,6 +91,8 @@ class Store:
 
     def _load_verified(self, version: str | None, attempts: int = 3) -> tuple[Contents, VersionInfo, str]:
         """Contents and info of a version, and the sha256 of its manifest."""
+        if version is not None and saved_at(version) is None:
+            raise UsageError(f"{version!r} is not a version id; {self.path} holds {self._known()}")
         try:
             return self._read(version)
         except FileNotFoundError as error:
@@ -140,7 +122,7 @@ class Store:
     def _manifest(self, version: str) -> tuple[Manifest, str]:
         """The manifest of a version and the sha256 of its bytes."""
         path = self.path / version / MANIFEST
-        check_folder(path.parent)
+        check_kind(path.parent)
         data = read_file(path, LIMITS[MANIFEST])
         manifest = load_manifest(data, str(path))
         if manifest.version != version:
@@ -161,26 +143,23 @@ class Store:
         return [name for name in self._names() if saved_at(name) is not None]
 
     def _known(self) -> str:
-        """The newest ids of the store, for a message."""
         known = self._version_ids()[::-1]
         more = f" and {len(known) - NAMED} older ones" if len(known) > NAMED else ""
         return f"{', '.join(known[:NAMED]) or 'none'}{more}"
 
     def _names(self) -> list[str]:
-        with raised_as(_no_store, self.path):
+        with durable.raised_as(_no_store, self.path):
             return sorted(os.listdir(self.path))
 
     def _refuse_foreign_folder(self) -> None:
-        with raised_as(cannot_create, self.path):
+        with durable.raised_as(durable.cannot_create, self.path):
             names = sorted(os.listdir(self.path))
         ours = {LOCK, RESUME, OWNER, "lost+found"}  # the last stands in the root of a freshly mounted disk
-        foreign = [name for name in names if name not in ours and not fnmatch.fnmatchcase(name, TEMPORARY)]
+        foreign = [name for name in names if name not in ours and not fnmatch.fnmatchcase(name, durable.TEMPORARY)]
         if foreign and not any(saved_at(name) for name in names):
-            raise CannotCreate(
-                f"holds other files ('{foreign[0]}' is one of {len(foreign)}) and no forecaster",
-                place=self.path,
-                cure=Words("name a new or an empty folder with ", Setting("artifact")),
-            )
+            problem = f"holds other files ('{foreign[0]}' is one of {len(foreign)}) and no forecaster"
+            cure = Words("name a new or an empty folder with ", Setting("artifact"))
+            raise CannotCreate(problem, place=self.path, cure=cure)
 
 
 class Writer:
@@ -204,15 +183,13 @@ class Writer:
         ----------
         keep : how many versions stay; the live one and the one before it stay in any case
         created : when it was fitted, with its zone; now by default
-        promote : whether the new version becomes the live one
         reuse : where a version with the same hash is there already, take that one instead of writing another
         announce : is given the id of a new version before anything is written
         """
         if keep < 1:
             raise UsageError("at least 1 version has to stay", setting=Setting("keep", keep))
         files = encode(contents)
-        ids, before = self._versions_before()
-        digest = artifact_hash(files)
+        ids, before, digest = self._store._version_ids(), self._live(), artifact_hash(files)
         if reuse and (same := self._same(digest)) is not None:
             return self.promote(same.id) if promote else same
         created = (created or datetime.now(UTC)).astimezone(UTC)
@@ -235,59 +212,54 @@ class Writer:
 
     def promote(self, version: str) -> VersionInfo:
         """Make `version` the live one, after a look through all its files; raises as `Store.load` and `save` do."""
-        self._store.check_id(version)
         _, info, digest = self._store._load_verified(version)
         self._point(version, digest)
         return info
 
-    def _versions_before(self) -> tuple[list[str], str | None]:
-        """Ids of the versions that are there, and of the live one."""
-        ids = self._store._version_ids()
+    def _live(self) -> str | None:
         try:
-            return ids, None if self._store.empty else self._store.current()
+            return None if self._store.empty else self._store.current()
         except ArtifactRefused as error:
             log.warning("the file that names the live version is replaced, since it cannot be read: %s", error)
-            return ids, None
+            return None
 
     def _same(self, digest: str) -> VersionInfo | None:
-        """The newest version with this hash."""
-        try:
+        with suppress(ArtifactRefused):  # a damaged version stands in no way of a new one
             return next((info for info in reversed(self._store.versions()) if info.hash == digest), None)
-        except ArtifactRefused:  # a damaged version stands in no way of a new one
-            return None
+        return None
 
     def _write(self, version: str, files: dict[str, bytes]) -> None:
         target = self._store.path / version
-        folder = temporary_beside(target)
+        folder = durable.temporary_beside(target)
         try:
-            with raised_as(cannot_create, target):
+            with durable.raised_as(durable.cannot_create, target):
                 folder.mkdir()
             for name, data in files.items():
-                write_new(folder / name, data, shown=target / name)
-            fsync_directory(folder)
-            with raised_as(failure, target):
-                when_free(os.rename, folder, target)
+                durable.write_new(folder / name, data, shown=target / name)
+            durable.fsync_directory(folder)
+            with durable.raised_as(durable.failure, target):
+                durable.when_free(os.rename, folder, target)
         except BaseException:
             with suppress(OSError):  # which rmtree raises even where it is told to ignore errors
                 shutil.rmtree(folder, ignore_errors=True)
             raise
-        fsync_directory(self._store.path)
+        durable.fsync_directory(self._store.path)
 
     def _point(self, version: str, digest: str) -> None:
         pointer = self._store.path / POINTER
-        with raised_as(failure, pointer):
+        with durable.raised_as(durable.failure, pointer):
             linked = pointer.is_symlink()
         if linked:  # a store from elsewhere must not choose which file is overwritten
             raise refused(pointer, "is a symbolic link")
-        replace_file(pointer, f"{version} {digest}\n".encode())
+        durable.replace_file(pointer, f"{version} {digest}\n".encode())
 
     def _prune(self, ids: list[str], spared: set[str | None], live: str | None, keep: int) -> None:
         older = [version for version in ids if live is not None and version < live]
         for version in sorted(set(ids) - spared - set(ids[-keep:]) - set(older[-1:])):
             path = self._store.path / version
-            doomed = temporary_beside(path)
+            doomed = durable.temporary_beside(path)
             try:
-                when_free(os.rename, path, doomed)  # first out of sight: a reader never meets half a version
+                durable.when_free(os.rename, path, doomed)  # first out of sight: a reader never meets half a version
             except OSError as error:
                 log.warning("%s: could not be pruned: %s", path, error.strerror)
                 continue
@@ -302,10 +274,7 @@ def _info(manifest: Manifest) -> VersionInfo:
 
 
 def _no_store(error: OSError, path: Path) -> Exception:
-    if error.errno in DISK:
-        return failure(error, path)
-    return NoInput(
-        f"no forecaster can be read here: {error.strerror}",
-        place=path,
-        cure=Words("run `forecast fit` first, or name its folder with ", Setting("artifact"), stores_nearby(path)),
-    )
+    if error.errno in durable.DISK:
+        return durable.failure(error, path)
+    cure = Words("run `forecast fit` first, or name its folder with ", Setting("artifact"), stores_nearby(path))
+    return NoInput(f"no forecaster can be read here: {error.strerror}", place=path, cure=cure)

@@ -1,4 +1,4 @@
-"""The command line: a file of `commands` declares a command, and its body is imported when it runs."""
+"""The command line: `commands` declares a command, and its body is imported when it runs."""
 
 import gc
 import importlib
@@ -13,64 +13,68 @@ import traceback
 import warnings
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
-from forecast.cli._console import log_error, warn
+from forecast.cli._console import log, log_error
 from forecast.errors import ForecastError, Interrupted, StorageFailure, Unavailable, as_flag, did_you_mean, visible
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
 WIDTH = 80  # characters of a line of help
 OBJECTS = 100_000  # between two looks for garbage: imports leave little, and looking takes a sixth of the start
-PACKAGES = {"sklearn": "scikit-learn"}  # whose modules have other names
 PURPOSES = {
-    "Forecast": ("now", "fit", "predict"),
-    "Look and measure": ("plot", "report", "explain", "inspect", "backtest", "score"),
-    "Models and data": ("models", "synth"),
-    "Jobs and versions": ("run", "status", "versions", "promote", "rollback"),
+    "Forecast": {
+        "now": "Forecast a table at once: nothing is trained, and nothing is saved.",
+        "fit": "Train on a table and save the forecaster.",
+        "predict": "Forecast with a saved forecaster.",
+    },
+    "Look and measure": {
+        "plot": "Draw history, forecasts and actual values.",
+        "report": "Write a report as one page of HTML: a forecaster, its backtest, its job.",
+        "explain": "Say what forecasts rest on, and what they are made of.",
+        "inspect": "Show a saved forecaster, or how a table would be read.",
+        "backtest": "Forecast from rolling origins in the past, and compare with the actual values.",
+        "score": "Compare saved forecasts with the actual values.",
+    },
+    "Models and data": {
+        "models": "List the models, or the settings of one.",
+        "synth": "Write a synthetic series as CSV.",
+    },
+    "Jobs and versions": {
+        "run": "Run a job from its pipeline file, for cron.",
+        "status": "Show the status of jobs: runs, accuracy, age of the data, live version.",
+        "versions": "List the versions of a store.",
+        "promote": "Make a version of a store the live one.",
+        "rollback": "Go back to the version before the live one.",
+    },
 }
-"""The order in which help lists commands; a new one comes last until it is placed here."""
+"""All commands as help lists them; `commands` declares them."""
 
-_FOLDER = Path(__file__).parent / "commands"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Commands(click.Group):
-    """Commands by the names of their files; a file is imported when its command is called."""
+    """Commands that are declared when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(path.stem for path in _FOLDER.glob("[!_]*.py"))
+        return sorted(name for group in PURPOSES.values() for name in group)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        command: click.Command = importlib.import_module(f"{__name__}.commands.{cmd_name}").command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if not name.startswith("-") and name not in self.list_commands(ctx):
-            ctx.fail(f"no command '{name}'{did_you_mean(name, self.list_commands(ctx))}")
-        return super().resolve_command(ctx, args)
+        names = self.list_commands(ctx)
+        if cmd_name in names:
+            command, commands = (importlib.import_module(f"{__name__}.{name}") for name in ("_command", "commands"))
+            return command.Command(cmd_name, *commands.COMMANDS[cmd_name])  # type: ignore[no-any-return]
+        if not cmd_name.startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(f"no command '{cmd_name}'{did_you_mean(cmd_name, names)}")
+        return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands by purpose, each with the first line of its file; those without a purpose come last."""
-        names = self.list_commands(ctx)
-        placed = {name for group in PURPOSES.values() for name in group}
-        width = max(map(len, names))
-        for purpose, group in {**PURPOSES, "Other": [name for name in names if name not in placed]}.items():
-            rows = []
-            for name in group:
-                with (_FOLDER / f"{name}.py").open(encoding="utf-8") as file:
-                    rows.append((f"{name:<{width}}", file.readline().strip().strip('"')))
-            if rows:
-                with formatter.section(purpose):
-                    formatter.write_dl(rows)
+        width = max(map(len, self.list_commands(ctx)))
+        for purpose, group in PURPOSES.items():
+            with formatter.section(purpose):
+                formatter.write_dl([(f"{name:<{width}}", text) for name, text in group.items()])
 
 
 def _versions(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -119,13 +123,16 @@ def main() -> None:
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     before, show = sys.unraisablehook, warnings.showwarning
-    sys.unraisablehook, warnings.showwarning = partial(_ignored, before), lambda message, *_: warn(str(message))
+    sys.unraisablehook, warnings.showwarning = (
+        partial(_ignored, before),
+        lambda message, *_: log(str(message), "warning"),
+    )
     try:
         code = _run()
     except Interrupted as error:
-        _restore_signals()
-        code = _failed(str(error), error.exit_code)
-    _restore_signals()
+        _end_at_signals()
+        code = log_error(str(error), error.exit_code)
+    _end_at_signals()
     sys.unraisablehook, warnings.showwarning = before, show
     sys.exit(code)
 
@@ -165,28 +172,28 @@ def _run() -> int:
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         where = context.command_path if context else "forecast"
-        return _failed(f"{error.format_message().rstrip('.')}; see `{where} --help`", error.exit_code)
+        return log_error(f"{error.format_message().rstrip('.')}; see `{where} --help`", error.exit_code)
     except click.Abort:
         return 130
     except ForecastError as error:
-        return _failed(error.render(as_flag), error.exit_code)
+        return log_error(error.render(as_flag), error.exit_code)
     except OSError as error:
-        code = _failed(f"{error.filename or 'input or output'}: {error.strerror}", StorageFailure.exit_code)
+        code = log_error(f"{error.filename or 'input or output'}: {error.strerror}", StorageFailure.exit_code)
         _drop_output()
         return code
     except MemoryError:
         cure = "pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate"
-        return _failed(f"out of memory; {cure}", Unavailable.exit_code)
+        return log_error(f"out of memory; {cure}", Unavailable.exit_code)
     except Exception as error:
         if os.environ.get(DEBUG):
             click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
         package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         if package in ("", "forecast"):  # a module of ours that is missing is a bug, too
             text = f"{type(error).__name__}: {error} (set {DEBUG}=1 to see where)"
-            return _failed(f"this is a bug of forecast: {text}", 1)
-        name = PACKAGES.get(package, package)
+            return log_error(f"this is a bug of forecast: {text}", 1)
+        name = "scikit-learn" if package == "sklearn" else package
         text = f"this needs the package {name}, which is not installed; `pip install {name}`, or install forecast whole"
-        return _failed(text, Unavailable.exit_code)
+        return log_error(text, Unavailable.exit_code)
 
 
 def _drop_output() -> None:
@@ -194,10 +201,9 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _restore_signals() -> None:
-    """Let signals end the process at once: nothing is left to clean up."""
+def _end_at_signals() -> None:
     for number in _SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, signal.SIG_DFL)  # nothing is left to clean up
 
 
 def _ignored(before: Callable[[Any], Any], dropped: Any) -> None:
@@ -215,8 +221,3 @@ def _ignored(before: Callable[[Any], Any], dropped: Any) -> None:
 
 def _interrupt(number: int, frame: FrameType | None) -> Any:
     raise Interrupted(number)
-
-
-def _failed(text: str, code: int) -> int:
-    log_error(text, code)
-    return code

@@ -3,8 +3,7 @@
 import importlib
 import json
 import types
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
@@ -12,11 +11,22 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 from pydantic_core import PydanticUndefined
 
-from forecast.cli._console import listen, use_format
+from forecast.cli._console import listen, style
 from forecast.errors import UsageError
-from forecast.settings import ALIASES, FIRST, STORE, WHOLE, FilePath, Heading, SettingsGroup, StoreSettings
+from forecast.settings import (
+    ALIASES,
+    FIRST,
+    STORE,
+    WHOLE,
+    FilePath,
+    Heading,
+    SettingsGroup,
+    TableSettings,
+    TextSettings,
+)
 
 INPUT, OUTPUT, RUN, MESSAGES = "Input", "Output", "Run", "Messages"
+ON_STORES = ("status", "versions", "promote", "rollback")  # functions of the module `store`; others have their own
 _ALL = "forecast.help-all"  # in the context of a call that lists all options
 
 Group = TypeVar("Group", bound=SettingsGroup)
@@ -27,42 +37,27 @@ def _files(context: click.Context, parameter: click.Parameter, incomplete: str) 
 
 
 class Option(click.Option):
-    """An option with a place in the help.
+    """An option with a place in the help: under `heading`, and only in --help-all unless it comes `first`.
 
-    Parameters
-    ----------
-    flag : the flag, and what its value is, such as ``--output FILE``; without that and a `type` it takes no value
-    heading : its purpose
-    first : whether --help lists it, not only --help-all
-    setting : whether the body gets it within the request
-    name : of the parameter of the body, where it is not that of the flag
+    `flag` says what its value is, too, such as ``--output FILE``; without that and a `type` it takes none.
     """
 
     def __init__(
-        self,
-        flag: str,
-        help: str,
-        heading: str = INPUT,
-        *,
-        name: str | None = None,
-        first: bool = True,
-        setting: bool = False,
-        **attributes: Any,
+        self, flag: str, help: str, heading: str = INPUT, *, name: str = "", first: bool = True, **attributes: Any
     ) -> None:
         flag, _, metavar = flag.partition(" ")
         if not metavar and "type" not in attributes:
             attributes["is_flag"] = True
         complete = _files if metavar in ("FILE", "DIR") else None
-        declared = [flag] if name is None else [flag, name]  # click takes its own by keyword
+        declared = [flag, name] if name else [flag]
         super().__init__(declared, help=help, metavar=metavar or None, shell_complete=complete, **attributes)
-        self.heading, self.first, self.setting = heading, first, setting
+        self.heading, self.first = heading, first
 
 
-class Request:
-    """The settings that the command line gave, by name; those with their default value too."""
+class Request(types.SimpleNamespace):
+    """A command line: each parameter of the command is an attribute; `values` has, by name, those that were given."""
 
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.values = values
+    values: dict[str, Any]
 
     def of(self, group: type[Group], defaults: dict[str, Any] | None = None) -> Group:
         """The settings of one group, checked; `defaults` replace settings that were not given."""
@@ -80,50 +75,44 @@ class Request:
                 found += [f"--{flag}", ",".join(value) if isinstance(value, tuple) else str(value)]
         return tuple(found)
 
+    def fit_words(self) -> tuple[str, ...]:
+        """The command that fits to the same table."""
+        return ("fit", self.data, *self.words(TableSettings, TextSettings, more=("horizon",)))
+
+
+Declaration = tuple[Any, ...]  # help, parameters and examples of a `Command`
+
 
 class Command(click.Command):
-    """A command with examples in its help; `run` in the file of its name, one folder up, is its body.
+    """A command with examples in its help; its body gets a `Request`.
 
-    Parameters
-    ----------
-    about : its help
-    params : parameters of the body; groups of settings, which go there as one `Request`; and dataclasses, whose fields
-        are annotated with their options, and which go there by their names
-    examples : command lines
+    `params` may be groups of settings, an option for each, or tuples of a group and the names of some.
     """
 
-    def __init__(self, name: str, about: str, params: Sequence[click.Parameter | type[Any]], *examples: str) -> None:
-        self.examples, self.groups, flat = examples, dict[str, type[Any]](), list[click.Parameter]()
+    def __init__(self, name: str, about: str, params: Iterable[Any], *examples: str) -> None:
+        self.examples, flat = examples, list[click.Parameter]()
         for param in params:
             if isinstance(param, click.Parameter):
                 flat.append(param)
-            elif issubclass(param, SettingsGroup):
-                flat += options_of(param)
-            else:
-                self.groups[param.__name__.lower()] = param
-                flat += [field.type.__metadata__[0] for field in fields(param)]  # type: ignore[union-attr]
+                continue
+            group, *names = param if isinstance(param, tuple) else (param,)
+            flat += [_option(name, group) for name in names or group.model_fields]
         super().__init__(name, help=about, params=[*flat, _QUIET, _LOG_FORMAT])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Load the body and call it: nothing else here imports when a command runs."""
-        values, source = dict(ctx.params), ctx.get_parameter_source
-        names = [param.name or "" for param in self.params if isinstance(param, Option) and param.setting]
-        if names:
-            settings = {name: values.pop(name) for name in names}
-            given = {name: value for name, value in settings.items() if source(name) != ParameterSource.DEFAULT}
-            values["request"] = Request(_without_aliases(given))
-        for name, kind in self.groups.items():
-            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
-        return importlib.import_module(f"forecast.cli.{self.name}").run(**values)
+        source = ctx.get_parameter_source
+        given = {name: value for name, value in ctx.params.items() if source(name) != ParameterSource.DEFAULT}
+        body = importlib.import_module(f"forecast.cli.{'store' if self.name in ON_STORES else self.name}")
+        run = getattr(body, self.name if self.name in ON_STORES else "run")
+        return run(Request(**{**ctx.params, "values": _without_aliases(given)}))
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The parameters, and --help-all where it lists more."""
         params = super().get_params(ctx)
         more = any(isinstance(param, Option) and not param.first for param in params)
         return [*params, _HELP_ALL] if more else params
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """What the command does, and examples."""
         super().format_help_text(ctx, formatter)
         with formatter.section("Examples"):
             for line in self.examples:
@@ -135,12 +124,10 @@ class Command(click.Command):
         hidden = 0
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
-            if record is None:
-                continue
-            is_help = {"--help", "--help-all"} & {*param.opts}
-            if getattr(param, "first", True) or ctx.meta.get(_ALL):
-                sections.setdefault(MESSAGES if is_help else getattr(param, "heading", INPUT), []).append(record)
-            else:
+            if record is not None and (getattr(param, "first", True) or ctx.meta.get(_ALL)):
+                heading = MESSAGES if {"--help", "--help-all"} & {*param.opts} else getattr(param, "heading", INPUT)
+                sections.setdefault(heading, []).append(record)
+            elif record is not None:
                 hidden += 1
         sections[MESSAGES] = sections.pop(MESSAGES)
         for heading, records in sections.items():
@@ -165,18 +152,12 @@ def _without_aliases(settings: dict[str, Any]) -> dict[str, Any]:
     return {**found, **{name: value for name, value in settings.items() if name != "params" or value}}
 
 
-def options_of(group: type[SettingsGroup], *names: str) -> Iterator[Option]:
-    """Options for settings of a group: those that are named, or all."""
-    for name in names or group.model_fields:
-        yield _option(name, group)
-
-
 def _option(name: str, group: type[SettingsGroup]) -> Option:
     field = group.model_fields[name]
     flag = f"--{name.replace('_', '-')}"
     default = None if field.default is PydanticUndefined else field.default
     shown = "" if default in (None, False, (), {}) else f"  [default: {_text(default)}]"
-    heading = next((mark for mark in field.metadata if isinstance(mark, Heading)), Heading(group.heading))
+    heading = next((mark for mark in field.metadata if isinstance(mark, Heading)), group.heading)
     union = get_origin(field.annotation) in (Union, types.UnionType)
     kinds = [kind for kind in (get_args(field.annotation) if union else (field.annotation,)) if kind is not type(None)]
     kind = kinds[0]
@@ -195,8 +176,8 @@ def _option(name: str, group: type[SettingsGroup]) -> Option:
         flag = f"{flag} FILE"
     else:
         attributes = {"type": next((number for number in (int, float) if number in kinds), str)}
-    about, first = (field.description or "") + shown, FIRST in field.metadata
-    return Option(flag, about, heading, name=name, first=first, setting=True, **attributes)
+    first = FIRST in field.metadata
+    return Option(flag, (field.description or "") + shown, heading, name=name, first=first, **attributes)
 
 
 def _text(default: Any) -> str:
@@ -222,20 +203,14 @@ def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
     return params or None
 
 
-def table_argument(name: str, required: bool = True) -> click.Argument:
+def file_argument(name: str, required: bool = True) -> click.Argument:
     """An argument that names a file, which shells complete."""
     return click.Argument([name], required=required, shell_complete=_files)
 
 
-_HELP_ALL = Option("--help-all", "show all options and exit", is_eager=True, expose_value=False, callback=_all)
-_QUIET = Option(
-    "--quiet",
-    "print errors only",
-    MESSAGES,
-    is_eager=True,
-    expose_value=False,
-    callback=lambda *given: listen(given[2]),
-)
+_EAGER: dict[str, Any] = {"is_eager": True, "expose_value": False}
+_HELP_ALL = Option("--help-all", "show all options and exit", callback=_all, **_EAGER)
+_QUIET = Option("--quiet", "print errors only", MESSAGES, callback=lambda *given: listen(given[2]), **_EAGER)
 _LOG_FORMAT = Option(
     "--log-format",
     "format of messages on stderr",
@@ -243,20 +218,8 @@ _LOG_FORMAT = Option(
     first=False,
     type=click.Choice(["text", "json"]),
     default="text",
-    is_eager=True,
-    expose_value=False,
-    callback=lambda *given: use_format(given[2]),
-)
-ARTIFACT = Option("--artifact DIR", f"folder of the saved versions  [default: {STORE.store}]", StoreSettings.heading)
-VERSION = Option("--version ID", "a version of the store; default the live one", StoreSettings.heading, first=False)
-JOB_OR_STORE = table_argument("job", required=False), ARTIFACT
-FUTURE = Option("--future FILE", "table with the future values of known covariates")
-WRITE_TABLE = Option("--output FILE", "write a .csv or .parquet file; default stdout", OUTPUT)
-AS_OF = Option("--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False)
-MEASURES = (
-    Option("--by", "a row for each series, or step of the horizon", OUTPUT, type=click.Choice(["series", "step"])),
-    Option("--output FILE", "write the table to a .csv, .json or .parquet file", OUTPUT),
-    Option("--json", "print all tables as one JSON object", OUTPUT, name="as_json"),
+    callback=lambda *given: style.update(format=given[2]),
+    **_EAGER,
 )
 
 

@@ -22,26 +22,21 @@ if TYPE_CHECKING:
 
 UNLIMITED_WIDTH = 10_000  # characters, more than any table needs
 
-_style = {"format": "text", "quiet": False}
+style = {"format": "text", "quiet": False}  # what --log-format and --quiet say
 
 
 def listen(quiet: bool) -> None:
     """Show log messages from now on, or with --quiet errors only."""
-    _style["quiet"] = quiet
+    style["quiet"] = quiet
     logger = logging.getLogger("forecast")
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logger.handlers = [_Handler()]
 
 
-def use_format(name: str) -> None:
-    """Write messages in the format of --log-format."""
-    _style["format"] = name
-
-
 def log(text: str, level: str = "info") -> None:
     """Write a message to stderr, unless --quiet."""
-    if not _style["quiet"]:
+    if not style["quiet"]:
         _write(text, level)
 
 
@@ -51,24 +46,15 @@ def log_lines(lines: Iterable[str]) -> None:
         log(line)
 
 
-def warn(text: str) -> None:
-    """Write a warning to stderr, unless --quiet."""
-    log(text, "warning")
-
-
-def log_error(text: str, code: int) -> None:
-    """Write the error that ends the command to stderr."""
+def log_error(text: str, code: int) -> int:
+    """Write the error that ends the command to stderr; returns its exit code."""
     _write(text, "error", exit_code=code)
+    return code
 
 
 def suggest(*words: str | None) -> None:
-    """Name the next sensible command on a terminal, unless --quiet.
-
-    Parameters
-    ----------
-    words : of the command; None is left out. A command that reads stdin (-) is not named, as stdin is read once
-    """
-    if _style["format"] == "text" and sys.stderr.isatty() and "-" not in words:
+    """Name the next sensible command on a terminal, unless it reads stdin (-); None is left out."""
+    if style["format"] == "text" and sys.stderr.isatty() and "-" not in words:
         log("next     " + shlex.join(["forecast", *(word for word in words if word is not None)]))
 
 
@@ -84,12 +70,7 @@ def put_json(value: Any, indent: int | None = None) -> None:
 
 
 def put_table(table: "Table", width: int | None = None) -> None:
-    """Write a table of rich to stdout; on a narrow terminal lines wrap, and no number is cut.
-
-    Parameters
-    ----------
-    width : characters of a line if stdout is not a terminal
-    """
+    """Write a table of rich to stdout, `width` wide where that is no terminal; lines wrap, and no number is cut."""
     from rich.console import Console
     from rich.measure import Measurement
 
@@ -101,19 +82,24 @@ def put_table(table: "Table", width: int | None = None) -> None:
     click.echo(captured.get(), nl=False)  # click handles readers that stop early, such as head
 
 
-def put_numbers(heads: Sequence[str], texts: int, rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+def put_numbers(
+    heads: Sequence[str],
+    texts: int,
+    rows: Iterable[Sequence[object]],
+    title: str | None = None,
+    width: int | None = None,
+) -> None:
     """Write a table to stdout whose first columns are texts, `texts` of them, and the others numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    name = None if title is None else cell(title)
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=name, title_justify="left")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title and cell(title), title_justify="left")
     for place, head in enumerate(heads):
         number = place >= texts
         table.add_column(cell(head), justify="right" if number else "left", no_wrap=number or head == "model")
     for row in rows:
         table.add_row(*map(cell, row))
-    put_table(table)
+    put_table(table, width)
 
 
 def cell(text: object) -> "Text":
@@ -125,7 +111,7 @@ def cell(text: object) -> "Text":
 
 @contextmanager
 def using_cluster(address: str | None) -> Iterator[None]:
-    """Run parallel work of the block on a cluster, if one is named."""
+    """Run parallel work of the block on the cluster that --cluster names, if any."""
     with cluster(address):
         if address is not None:
             log(f"cluster  {address}: {workers()} processes")
@@ -166,7 +152,7 @@ def steps_bar(title: str, unit: str) -> "Iterator[Callable[[int, int], None] | N
 @contextmanager
 def _bar(title: str) -> "Iterator[Callable[[int, float, str], None] | None]":
     """A bar on a terminal, as what updates it: the whole, what is done of it, and a note."""
-    if _style["quiet"] or _style["format"] != "text" or not sys.stderr.isatty():
+    if style["quiet"] or style["format"] != "text" or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
@@ -189,7 +175,7 @@ class _Handler(logging.Handler):
 
 
 def _write(text: str, level: str, **fields: int) -> None:
-    if _style["format"] == "json":
+    if style["format"] == "json":
         line = as_json({"level": level, "message": text, **fields})
     else:
         line = visible(text) if level == "info" else f"{level}: {visible(text)}"

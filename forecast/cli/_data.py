@@ -31,16 +31,13 @@ def text_settings(request: Request, stored: TextSettings) -> TextSettings:
     return settings_as_at_fit(stored, request.of(TextSettings).model_dump(include=set(request.values)))
 
 
-def write(frame: pd.DataFrame, output: str | None) -> None:
-    """Write a frame to stdout as CSV, or replace a file, CSV or Parquet by its suffix.
+def write(frames: pd.DataFrame | Iterable[pd.DataFrame], output: str | None) -> None:
+    """Write frames of the same columns to stdout as CSV, or replace a file, CSV or Parquet by its suffix.
 
-    Files and pipes get text unchanged; on a terminal control characters are escaped.
+    They are written as they come, and nothing is if one fails to come. Files and pipes get text unchanged; on a
+    terminal control characters are escaped.
     """
-    write_all([frame], output)
-
-
-def write_all(frames: Iterable[pd.DataFrame], output: str | None) -> None:
-    """Write frames of the same columns as `write` does one: as they come, and nothing if one fails to come."""
+    frames = [frames] if isinstance(frames, pd.DataFrame) else frames
     if output is not None:
         write_frames(frames, output)
         log(f"written  {output}")

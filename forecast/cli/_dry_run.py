@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
 from forecast.artifacts.format import encode
 from forecast.cli._command import Request
-from forecast.cli._console import cell, put, put_json, put_table
+from forecast.cli._console import put, put_json, put_numbers
 from forecast.cli._data import load
 from forecast.durable import check_folder
 from forecast.engine.exporting import seconds_of_exports
@@ -28,18 +25,14 @@ PROCESS_BYTES = 250 * 2**20  # of another process that trains
 WEIGHT_BYTES = 12  # of a version, for each weight: two copies in float32, and the export
 
 
-def put_dry_run(begun: float, data: str, folder: str, request: Request, earlier: Fitted | None, as_json: bool) -> None:
+def put_dry_run(begun: float, folder: str, request: Request, earlier: Fitted | None) -> None:
     """Do all that a fit does but train and save, and print what it would do, for people or as JSON.
 
-    Parameters
-    ----------
-    begun : `time.monotonic()` at which the command began
-    folder : the store, which must be writable
-    earlier : a fit that training would continue
+    `begun` is the `time.monotonic()` at which the command began, `earlier` a fit that training would continue.
     """
     train = request.of(TrainSettings)
     check_folder(Path(folder), folder)
-    table, defaults = load(data, request.of(TextSettings))
+    table, defaults = load(request.data, request.of(TextSettings))
     reading = read(table, request.of(TableSettings, defaults), horizon=train.horizon, lookback=train.lookback)
     check_to_fit(reading)
     deadline = deadline_of(train, begun)
@@ -49,7 +42,7 @@ def put_dry_run(begun: float, data: str, folder: str, request: Request, earlier:
     networks, (windows, refit, held_out) = rehearsal.networks, rehearsal.windows
     seconds, memory, stored = _estimate(begun, fitted, rehearsal)
     free = free_memory()
-    if as_json:
+    if request.as_json:
         facts = {
             "table": reading.schema.model_dump(mode="json"),
             "series": len(reading.panel),
@@ -94,28 +87,19 @@ def _estimate(begun: float, fitted: Fitted, rehearsal: Rehearsal) -> tuple[float
 
 
 def _facts(network: PlannedNetwork) -> dict[str, object]:
-    return {
-        **network.member.candidate.model_dump(mode="json"),
-        "round": network.round,
-        "batch_size": network.member.batch_size,
-        "steps": network.member.steps,
-        "weights": network.weights,
-        "seconds": round(network.seconds, 3),
-    }
+    member, seconds = network.member, round(network.seconds, 3)
+    facts = {"round": network.round, "batch_size": member.batch_size, "steps": member.steps}
+    return {**member.candidate.model_dump(mode="json"), **facts, "weights": network.weights, "seconds": seconds}
 
 
 def _put_networks(networks: list[PlannedNetwork]) -> None:
-    shown = Table(box=SIMPLE_HEAD)
-    for name in ("model", "scaling"):
-        shown.add_column(cell(name))
-    for name in ("round", "lookback", "windows a step", "steps", "weights", "seconds"):
-        shown.add_column(cell(name), justify="right")
+    heads, rows = ("model", "scaling", "round", "lookback", "windows a step", "steps", "weights", "seconds"), []
     for network in networks:
         member = network.member
         numbers = (network.round, member.lookback, member.batch_size, member.steps, network.weights)
-        texts = (member.model, member.scaling, *(f"{number:,}" for number in numbers), _number(network.seconds))
-        shown.add_row(*map(cell, texts))
-    put_table(shown, width=100)
+        seconds = _number(network.seconds)
+        rows.append((member.model, member.scaling, *(f"{number:,}" for number in numbers), seconds))
+    put_numbers(heads, 2, rows, width=100)
 
 
 def _number(value: float) -> str:

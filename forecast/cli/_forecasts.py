@@ -1,10 +1,9 @@
 """Forecast by a saved forecaster, write a table of forecasts, and say what it lacks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from forecast.cli._command import Request
-from forecast.cli._console import log_lines, steps_bar, warn
+from forecast.cli._console import log, log_lines, steps_bar
 from forecast.cli._data import load, text_settings, write
 from forecast.errors import INCOMPLETE
 from forecast.inference.fitted import Fitted
@@ -27,16 +26,6 @@ Choose = Callable[[Panel], ForecastOptions | None]  # says what is forecast of a
 CHANGED = ("strict", "on_duplicate", "date_format")  # settings of a table that a saved forecaster accepts
 
 
-@dataclass(frozen=True)
-class Continued:
-    """What a saved forecaster continues."""
-
-    data: str | None  # the table; None for the series of the fit
-    future: str | None  # the table with future values of known covariates
-    origin: str | None  # the time of the table to forecast from
-    horizon: int | None  # fewer steps than at fit
-
-
 def schema_as_fitted(predictor: Predictor, request: Request) -> tuple[Schema, TextSettings]:
     """How a saved forecaster reads a table, and a text."""
     changed = request.of(TableSettings).model_dump(include=set(CHANGED) & set(request.values))
@@ -44,49 +33,37 @@ def schema_as_fitted(predictor: Predictor, request: Request) -> tuple[Schema, Te
     return schema, text_settings(request, schema.reading)
 
 
-def read_as_fitted(
-    predictor: Predictor, data: str | None, future: str | None, request: Request
-) -> tuple[Schema, Table | None, Table | None]:
+def read_as_fitted(predictor: Predictor, request: Request) -> tuple[Schema, Table | None, Table | None]:
     """How a saved forecaster reads, the table to forecast, and that of future values; None where none is named."""
-    schema, text = schema_as_fitted(predictor, request)
-    table = None if data is None else load(data, text)[0]
+    (schema, text), future = schema_as_fitted(predictor, request), request.future
+    table = None if request.data is None else load(request.data, text)[0]
     return schema, table, None if future is None else normalised(load_future(future, text))
 
 
-def predicted(
-    predictor: Predictor, source: Continued, request: Request, shape: OutputSettings, choose: Choose | None = None
-) -> Forecasts:
+def predicted(predictor: Predictor, request: Request, shape: OutputSettings, choose: Choose | None = None) -> Forecasts:
     """Forecasts of a saved forecaster."""
-    schema, table, later = read_as_fitted(predictor, source.data, source.future, request)
+    schema, table, later = read_as_fitted(predictor, request)
+    origin, horizon = request.origin, request.horizon
     with steps_bar("forecasts", "series") as predictor.on_windows:
         return forecast_table(
-            predictor,
-            table,
-            schema=schema,
-            future=later,
-            origin=source.origin,
-            horizon=source.horizon,
-            output=shape,
-            on_panel=choose,
+            predictor, table, schema=schema, future=later, origin=origin, horizon=horizon, output=shape, on_panel=choose
         )
 
 
-def put_forecasts(
-    forecasts: Forecasts, fitted: Fitted, shape: OutputSettings, checks: CheckSettings, output: str | None
-) -> int:
+def put_forecasts(forecasts: Forecasts, fitted: Fitted, request: Request) -> int:
     """Write forecasts to stdout or a file, and report series without one; returns the exit code."""
     frame = frame_of(forecasts.columns)
-    write(guard_formulas(frame, fitted.config.table.ids) if shape.excel_safe else frame, output)
-    return log_written(forecasts.skipped, fitted, shape, checks)
+    if request.of(OutputSettings).excel_safe:
+        frame = guard_formulas(frame, fitted.config.table.ids)
+    write(frame, request.output)
+    return log_written(forecasts.skipped, fitted, request)
 
 
-def log_written(
-    skipped: dict[tuple[str, ...], str], fitted: Fitted, shape: OutputSettings, checks: CheckSettings
-) -> int:
+def log_written(skipped: dict[tuple[str, ...], str], fitted: Fitted, request: Request) -> int:
     """Report what forecasts are made of where that is asked for, and series without one; returns the exit code."""
-    if shape.explain:
+    if request.of(OutputSettings).explain:
         log_lines(ranking_of(fitted))
-    lost = without_forecast(skipped, checks.require_all)
+    lost = without_forecast(skipped, request.of(CheckSettings).require_all)
     if lost:
-        warn(f"{len(lost)} series got no forecast: {series_names(lost, 10)}")
+        log(f"{len(lost)} series got no forecast: {series_names(lost, 10)}", "warning")
     return INCOMPLETE if lost else 0

@@ -6,10 +6,9 @@ import sys
 from typing import Any
 
 import click
-import pandas as pd
 
-from forecast.cli._console import as_json as json_text
-from forecast.cli._console import log, put_numbers
+from forecast.cli._command import Request
+from forecast.cli._console import as_json, log, put_numbers
 from forecast.cli._data import write
 from forecast.durable import replace_file
 from forecast.evaluation.measures import Measures
@@ -24,27 +23,28 @@ HEADINGS = {
 }
 
 
-def put_measures(measures: Measures, by: str | None, output: str | None, as_json: bool, more: dict[str, Any]) -> None:
-    """Write a table of measures.
+def put_measures(measures: Measures, request: Request, more: dict[str, Any]) -> None:
+    """Write the table of measures that --by names.
 
-    A terminal gets the main measures; a pipe gets all as CSV, unless they go to a file; --json prints all tables.
-
-    Parameters
-    ----------
-    by : which table: series, step, or None for that of all together
-    more : further entries of the JSON object
+    A terminal gets the main measures; a pipe gets all as CSV, unless they go to a file; --json prints all tables, and
+    `more`.
     """
-    frame = {None: measures.overall, "series": measures.by_series, "step": measures.by_step}[by]
+    output = request.output
+    frame = {None: measures.overall, "series": measures.by_series, "step": measures.by_step}[request.by]
     first = list(frame.columns).index("skill")
     numbers = {name: rounded(frame[name].to_numpy(float)) for name in frame.columns[first:]}
-    tables = {name: _records(getattr(measures, name)) for name in ("overall", "by_series", "by_step")}
-    whole = json_text({**more, **tables})
+    tables = {name: getattr(measures, name) for name in ("overall", "by_series", "by_step")}
+    records = {
+        name: json.loads(table.to_json(orient="records", double_precision=15))  # with null for NaN
+        for name, table in tables.items()
+    }
+    whole = as_json({**more, **records})
     if output is not None and output.lower().endswith(".json"):
         replace_file(output, [whole.encode() + b"\n"])
         log(f"written  {output}")
     elif output is not None:
         write(frame.assign(**numbers), output)
-    if as_json:
+    if request.as_json:
         click.echo(whole)
     elif sys.stdout.isatty():
         shown = [name for name in HEADINGS if name in frame.columns]
@@ -53,12 +53,6 @@ def put_measures(measures: Measures, by: str | None, output: str | None, as_json
         put_numbers(heads, first, zip(*columns, strict=True))
     elif output is None:
         write(frame.assign(**numbers), None)
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a frame, with null for NaN."""
-    records: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
-    return records
 
 
 def _text(number: float) -> str:

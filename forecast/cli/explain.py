@@ -10,32 +10,31 @@ from forecast.cli._console import log, put_json, put_numbers, steps_bar, suggest
 from forecast.cli._forecasts import read_as_fitted
 from forecast.inference.forecasting import load_predictor, panel_to_forecast, with_events
 from forecast.panel.naming import find_series, series_name
-from forecast.report.explanation import PARTS, explain_panel
+from forecast.report.explanation import explain_panel
+from forecast.report.parts import PARTS
 from forecast.settings import STORE, ExplainSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
 
 ROUNDING = 1e-6  # of the largest number: less is shown as 0
 
 
-def run(
-    data: str | None, artifact: str | None, version: str | None, future: str | None, as_json: bool, request: Request
-) -> None:
+def run(request: Request) -> None:
     """Print the importance of inputs, and the parts of forecasts."""
-    settings, where = request.of(ExplainSettings), request.of(TrainSettings)
+    settings, where, data, future = request.of(ExplainSettings), request.of(TrainSettings), request.data, request.future
     names, _ = request.of(PictureSettings).series, request.of(TextSettings)  # refused before any work
-    store = artifact or STORE.store
-    predictor = load_predictor(store, version, where.device, where.engine)
+    store = request.artifact or STORE.store
+    predictor = load_predictor(store, request.version, where.device, where.engine)
     predictor = with_events(predictor, request.of(TableSettings).events)
-    schema, table, later = read_as_fitted(predictor, data, future, request)
+    schema, table, later = read_as_fitted(predictor, request)
     panel = panel_to_forecast(predictor.fitted, table, schema, later)
     for name in names:
         find_series(panel.ids, name)  # refused before the work
-    place = future or data or "the saved table"
     with steps_bar("explain", "inputs") as on_part:
+        place = future or data or "the saved table"
         found = explain_panel(predictor, panel, settings, place, future is not None, on_part)
     horizon = len(found.parts) // len(found.ids)
     places = [find_series(found.ids, name) for name in names] or [0]
     series = {i: found.parts[i * horizon : (i + 1) * horizon] for i in places if horizon}
-    if as_json:
+    if request.as_json:
         shown = list(series.values()) if names else [found.parts]
         parts = [row for frame in shown for row in frame.to_dict("records")]
         put_json({"importance": found.importance.to_dict("records"), "parts": parts}, indent=1)

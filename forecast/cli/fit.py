@@ -7,7 +7,7 @@ import click
 
 from forecast.artifacts.store import Store
 from forecast.cli._command import Request, predicting
-from forecast.cli._console import listen, log, log_lines, progress_bar, suggest, using_cluster, warn
+from forecast.cli._console import listen, log, log_lines, progress_bar, suggest, using_cluster
 from forecast.cli._data import load
 from forecast.cli._dry_run import put_dry_run
 from forecast.engine.stages import Callbacks, save_by
@@ -19,31 +19,32 @@ from forecast.parallel import process_rank
 from forecast.reading.differences import schema_differences
 from forecast.reading.large import sampled
 from forecast.reading.normalising import normalised
-from forecast.settings import STORE, ClusterSettings, StoreSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import STORE, StoreSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.table import Table
 
 STARTUP = 3.0  # seconds of start-up that do not count against a budget
 
 
-def run(data: str, artifact: str | None, resume: bool, dry_run: bool, as_json: bool, request: Request) -> int:
+def run(request: Request) -> int:
     """Fit and save, or say what that would do."""
     train = request.of(TrainSettings)
     request.of(TableSettings), request.of(TextSettings)  # refused before any work
     check_names(train)
-    folder, store, begun = artifact or STORE.store, request.of(StoreSettings), click.get_current_context().obj
-    if as_json and not dry_run:
+    folder, store = request.artifact or STORE.store, request.of(StoreSettings)
+    begun = click.get_current_context().obj
+    if request.as_json and not request.dry_run:
         raise UsageError("it belongs to --dry-run", setting=Setting("json", True))
     if process_rank() > 0:
-        return 0 if dry_run else _train_along(data, folder, request)
-    if dry_run:
+        return 0 if request.dry_run else _train_along(folder, request)
+    if request.dry_run:
         live = _live(folder) if train.warm_start else None
-        put_dry_run(begun, data, folder, request, None if live is None else live.fitted_, as_json)
+        put_dry_run(begun, folder, request, None if live is None else live.fitted_)
         return 0
     with Store(folder).lock(store.wait) as writer:
         started = min(time.monotonic(), begun + STARTUP)  # a budget counts from the reading of the table
-        table, settings = _load(data, request)
-        forecaster, checkpoints = Forecaster(**settings), writer.checkpoints(resume)
-        with using_cluster(request.of(ClusterSettings).cluster), progress_bar() as on_step:
+        table, settings = _load(request)
+        forecaster, checkpoints = Forecaster(**settings), writer.checkpoints(request.resume)
+        with using_cluster(request.cluster), progress_bar() as on_step:
             callbacks = Callbacks(on_read=log_lines, on_step=on_step)
             start = _live(folder) if train.warm_start else None
             forecaster.fit(table, started=started, callbacks=callbacks, checkpoints=checkpoints, start=start)
@@ -52,7 +53,7 @@ def run(data: str, artifact: str | None, resume: bool, dry_run: bool, as_json: b
         checkpoints.discard()
     changes = [] if before is None else schema_differences(before, forecaster.schema_)
     if changes:
-        warn(f"this version reads tables differently from the one before it: {'; '.join(changes)}")
+        log(f"this version reads tables differently from the one before it: {'; '.join(changes)}", "warning")
     log_lines(forecaster.describe())
     log(f"saved    {folder}/{version.id}")
     if "missing" in forecaster.fitted_.history.status:
@@ -61,18 +62,18 @@ def run(data: str, artifact: str | None, resume: bool, dry_run: bool, as_json: b
     return 0
 
 
-def _load(data: str, request: Request) -> tuple[Table, dict[str, Any]]:
+def _load(request: Request) -> tuple[Table, dict[str, Any]]:
     """The table, or an even sample of its series where it does not fit into memory, and what to fit to it."""
     train, text = request.of(TrainSettings), request.of(TextSettings)
-    sample = sampled(data, text, request.of(TableSettings), train.seed)
-    table, defaults = load(data, text) if sample is None else (normalised(sample), {})
+    sample = sampled(request.data, text, request.of(TableSettings), train.seed)
+    table, defaults = load(request.data, text) if sample is None else (normalised(sample), {})
     return table, {**train.model_dump(), **request.of(TableSettings, defaults).model_dump()}
 
 
-def _train_along(data: str, folder: str, request: Request) -> int:
+def _train_along(folder: str, request: Request) -> int:
     """Train as one of several processes of torchrun; the first one says what happens, and saves."""
     listen(quiet=True)
-    table, settings = _load(data, request)
+    table, settings = _load(request)
     Forecaster(**settings).fit(table, start=_live(folder) if settings["warm_start"] else None)
     return 0
 
@@ -82,15 +83,13 @@ def _live(folder: str) -> Forecaster | None:
     try:
         return Forecaster.load(folder)
     except (NoInput, ArtifactRefused) as error:
-        warn(f"training starts from scratch: {error.render(as_flag)}")
+        log(f"training starts from scratch: {error.render(as_flag)}", "warning")
         return None
 
 
 def _live_schema(folder: str) -> Schema | None:
     """The schema of the live version; None if no live version can be read."""
-    store = Store(folder)
-    try:
-        # an older version lacks what is newer, and means its default
-        return None if store.empty else Schema.model_validate(store.load()[0].config.get("table"))
+    try:  # an older version lacks what is newer, and means its default
+        return Schema.model_validate(Store(folder).load()[0].config.get("table"))
     except (ForecastError, ValueError):
         return None

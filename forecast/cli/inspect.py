@@ -7,7 +7,7 @@ from forecast.artifacts.store import Store
 from forecast.cli._command import Request, predicting
 from forecast.cli._console import put, put_json, suggest
 from forecast.cli._data import load
-from forecast.cli._store import SUFFIX, place_of
+from forecast.cli.store import SUFFIX, place_of
 from forecast.events.closed import closed_groups
 from forecast.inference.fitted import Config, Fitted
 from forecast.inference.forecasting import load_fitted
@@ -20,17 +20,17 @@ from forecast.settings import TableSettings, TextSettings, TrainSettings
 SHOWN_NETWORKS = 6
 
 
-def run(data: str | None, artifact: str | None, version: str | None, as_json: bool, request: Request) -> None:
+def run(request: Request) -> None:
     """Print what a version is, or how a table would be read."""
-    after: tuple[str, ...]
+    data = request.data
     if data is None or data.lower().endswith(SUFFIX):
-        with place_of(data, artifact) as place:
-            lines, facts = _of_artifact(place.store, version)
+        with place_of(data, request.artifact) as place:
+            lines, facts = _of_artifact(place.store, request.version)
         after = place.use if place.pipeline else predicting(place.store, facts["table"]["known"])
     else:
-        lines, facts = _of_table(data, request)
-        after = ("fit", data, *request.words(TableSettings, TextSettings, more=("horizon",)))
-    if as_json:
+        lines, facts = _of_table(request)
+        after = request.fit_words()
+    if request.as_json:
         put_json(facts, indent=1)
     else:
         put(*lines)
@@ -40,8 +40,8 @@ def run(data: str | None, artifact: str | None, version: str | None, as_json: bo
 def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[str, Any]]:
     contents, info = Store(artifact).load(version)
     fitted = load_fitted(artifact, info.id)
-    config = fitted.config
-    weights, network = sum(array.size for array in contents.weights.values()), fitted.ensemble.network
+    config, network = fitted.config, fitted.ensemble.network
+    weights = sum(array.size for array in contents.weights.values())
     seen = dict(sorted(Counter(fitted.history.status).items()))
     closed = closed_groups(fitted.closed, config.table)
     lines = [
@@ -73,35 +73,30 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
 
 def _exports(fitted: Fitted) -> list[str]:
     """How many networks can forecast without torch, and why one cannot."""
-    exports, count = fitted.exports, sum(map(len, fitted.config.members()))
-    if not count:
-        return []
-    reasons = sorted(set(exports.missing.values()))
-    why = f"; {'; '.join(reasons)}" if reasons else ""
-    return [f"exports  {len(exports.files)} of {count} network{'s' * (count > 1)} to ONNX{why}"]
+    count, exported = sum(map(len, fitted.config.members())), len(fitted.exports.files)
+    why = "".join(f"; {reason}" for reason in sorted(set(fitted.exports.missing.values())))
+    return [f"exports  {exported} of {count} network{'s' * (count > 1)} to ONNX{why}"] if count else []
 
 
 def _training(config: Config, weights: int) -> list[str]:
     """Which networks forecast and for how long they were trained, how many were tried, and what they went on from."""
-    groups = config.plan.groups()
-    used = [number for group in config.networks for number in groups[group]]
+    groups, members = config.plan.groups(), config.plan.members
+    used, tried = [number for group in config.networks for number in groups[group]], len(members)
     if not used:
-        tried = len(config.plan.members)
         return [f"trained  {tried} networks, and none is used" if tried else "trained  no network"]
-    steps = [f"{config.plan.members[number].model} {config.trained_steps[number]:,} steps" for number in used]
+    steps = [f"{members[number].model} {config.trained_steps[number]:,} steps" for number in used]
     more = f" and {len(steps) - SHOWN_NETWORKS} more" if len(steps) > SHOWN_NETWORKS else ""
-    some, tried = ", ".join(steps[:SHOWN_NETWORKS]) + more, len(config.plan.members)
+    some = ", ".join(steps[:SHOWN_NETWORKS]) + more
     others = f"; {tried} were tried, {sum(config.trained_steps):,} steps in all" if tried > len(used) else ""
     lines = [f"trained  {len(used)} network{'s' * (len(used) > 1)} with {weights:,} weights: {some}{others}"]
-    warm = max(config.plan.members[number].warm for number in used)
-    if warm:
+    if warm := max(members[number].warm for number in used):
         count = "1 warm start" if warm == 1 else f"{warm} warm starts in a row"
         lines.append(f"start    from the networks of {config.plan.started_from}, {count}")
     return lines
 
 
-def _of_table(data: str, request: Request) -> tuple[list[str], dict[str, Any]]:
-    table, defaults = load(data, request.of(TextSettings))
+def _of_table(request: Request) -> tuple[list[str], dict[str, Any]]:
+    table, defaults = load(request.data, request.of(TextSettings))
     train, settings = request.of(TrainSettings), request.of(TableSettings, defaults)
     reading = read(table, settings, horizon=train.horizon, lookback=train.lookback)
     panel = reading.panel

@@ -1,12 +1,14 @@
 """List the models, or the settings of one."""
 
 from forecast.baselines import baseline_method, baseline_names
+from forecast.cli._command import Request
 from forecast.cli._console import put, suggest
 from forecast.models import model_names, model_params, model_summary
 
 
-def run(name: str | None) -> None:
+def run(request: Request) -> None:
     """Print a line for each model, or the settings of one."""
+    name = request.name
     if name is None:
         names = model_names()
         width = max(map(len, names))
@@ -16,9 +18,8 @@ def run(name: str | None) -> None:
         return
     if name in baseline_names():
         method = baseline_method(name)
-        extra = f"it needs the extra {method.extra}" if method.extra else None
-        notes = (f"{name}: a baseline, without settings", extra, method.about() if method.about else None)
-        put("; ".join(note for note in notes if note is not None))
+        notes = f"it needs the extra {method.extra}" if method.extra else "", method.about() if method.about else ""
+        put("; ".join([f"{name}: a baseline, without settings", *filter(None, notes)]))
     else:
         put(model_summary(name))
         for setting, field in model_params(name).model_fields.items():

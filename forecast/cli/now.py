@@ -21,28 +21,27 @@ from forecast.tables.writing import output_columns
 COVARIATES = ("known", "past", "static")  # which a network would have to learn
 
 
-def run(data: str, output: str | None, as_of: str | None, request: Request) -> int:
+def run(request: Request) -> int:
     """Forecast a table, and write the forecasts."""
-    shape, checks, _ = request.of(OutputSettings), request.of(CheckSettings), request.of(TextSettings)
-    events = request.of(TableSettings).events  # refused before any work
-    instant = parse_as_of(as_of)
-    check_apart(output, {"the table that is read": data, "the table of --events": events})
-    reading = read_to_forecast(data, request, shape)
+    data, checks, _ = request.data, request.of(CheckSettings), request.of(TextSettings)
+    shape, events = request.of(OutputSettings), request.of(TableSettings).events  # refused before any work
+    instant = parse_as_of(request.as_of)
+    check_apart(request.output, {"the table that is read": data, "the table of --events": events})
+    reading = read_to_forecast(request, shape)
     check_age(age(reading.panel.newest, reading.schema, instant), checks, data)
-    forecasts, fitted = at_once(reading, request, shape)
-    code = put_forecasts(forecasts, fitted, shape, checks, output)
+    code = put_forecasts(*at_once(reading, request, shape), request)
     if code == 0:
-        suggest("fit", data, *request.words(TableSettings, TextSettings, more=("horizon",)))
+        suggest(*request.fit_words())
     return code
 
 
-def read_to_forecast(data: str, request: Request, shape: OutputSettings) -> Reading:
+def read_to_forecast(request: Request, shape: OutputSettings) -> Reading:
     """A table that is forecast at once, as it is read."""
     for name in COVARIATES:
         if request.values.get(name):
             raise UsageError(f"--{name}: nothing is learned here; `forecast fit` uses covariates")
     horizon = request.of(TrainSettings).horizon
-    table, defaults = load(data, request.of(TextSettings))
+    table, defaults = load(request.data, request.of(TextSettings))
     reading = read(table, request.of(TableSettings, defaults), horizon=horizon, reserved=output_columns(shape))
     check_to_fit(reading)
     log_lines(describe_reading(reading))

@@ -11,8 +11,8 @@ from forecast.artifacts.store import Store
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, suggest
 from forecast.cli._data import load, text_settings
-from forecast.cli._forecasts import CHANGED, Choose, Continued, predicted
-from forecast.cli.commands.plot import SHAPE, WHERE, Files, Source
+from forecast.cli._forecasts import CHANGED, Choose, predicted
+from forecast.cli.commands import SHAPE, WHERE
 from forecast.cli.now import at_once, read_to_forecast
 from forecast.cli.score import actual_settings
 from forecast.errors import BadData, NoInput, UsageError
@@ -31,36 +31,34 @@ WIDTH, WIDEST = 100, 120  # characters of a chart that goes elsewhere, and to a 
 STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "title": "bold", "note": "dim"}
 
 
-def run(
-    data: str | None, files: Files, source: Source, artifact: str | None, version: str | None, request: Request
-) -> None:
+def run(request: Request) -> None:
     """Forecast or read forecasts, and draw them."""
     for group in (TableSettings, TextSettings, OutputSettings, TrainSettings):
         request.of(group)  # refused before any work
-    settings, store = request.of(PictureSettings), artifact or STORE.store
+    settings, store, data = request.of(PictureSettings), request.artifact or STORE.store, request.data
     tables = {
         "the table that is read": data,
-        "the table of forecasts": source.forecast,
-        "the table of actual values": files.actual,
-        "the table of --future": source.future,
+        "the table of forecasts": request.forecast,
+        "the table of actual values": request.actual,
+        "the table of --future": request.future,
         "the table of --events": request.of(TableSettings).events,
     }
-    check_apart(files.output, tables, store)
-    if files.output is not None:
-        check_chart_file(files.output)
-    chosen = None if artifact is None and version is None else store
-    actual = files.actual or (data if source.origin is not None else None)
+    check_apart(request.output, tables, store)
+    if request.output is not None:
+        check_chart_file(request.output)
+    chosen = None if request.artifact is None and request.version is None else store
+    actual = request.actual or (data if request.origin is not None else None)
     all_matter = actual is not None and not settings.series  # the errors of all tell which are the largest
     choose = None if all_matter else partial(series_without_actuals, settings=settings)
     after: tuple[str | None, ...]
-    if source.forecast is not None:
-        plotted, text = _read(data, source.forecast, source, chosen, request)
-        after = ("score", source.forecast, data, *request.words(TableSettings, TextSettings))
-    elif source.now or (chosen is None and Store(store).empty):
-        plotted, text = _at_once(data, source, request, choose)
-        after = ("fit", data, *request.words(TableSettings, TextSettings, more=("horizon",)))
+    if request.forecast is not None:
+        plotted, text = _read(chosen, request)
+        after = ("score", request.forecast, data, *request.words(TableSettings, TextSettings))
+    elif request.now or (chosen is None and Store(store).empty):
+        plotted, text = _at_once(request, choose)
+        after = request.fit_words()
     else:
-        plotted, text = _predicted(data, source, (store, version), request, choose)
+        plotted, text = _predicted(store, request, choose)
         after = ("predict", data, *named(store))
     actuals = None if actual is None else read_as(load(actual, text)[0], plotted.schema, horizon=0).panel
     chart = chart_of(plotted, settings, actuals, actual or "")
@@ -68,64 +66,53 @@ def run(
         which = "those with the largest errors" if chart.worst else "the first of the table"
         shown = f"{len(chart.series)} of {chart.total:,}"
         log(f"series   {shown}, {which}; --series names others, --count draws more")
-    if files.output is not None:
-        write_chart(chart, files.output)
-        log(f"written  {files.output}")
-    if files.output is None or files.terminal:
+    if request.output is not None:
+        write_chart(chart, request.output)
+        log(f"written  {request.output}")
+    if request.output is None or request.terminal:
         _print(chart)
     suggest(*after)
 
 
-def _read(
-    data: str | None, forecast: str, source: Source, store: str | None, request: Request
-) -> tuple[PlotData, TextSettings]:
+def _read(store: str | None, request: Request) -> tuple[PlotData, TextSettings]:
     """Forecasts of a file, beside DATA."""
+    data, forecast, why = request.data, request.forecast, "--forecast draws a table as it is"
     if data is None:
         raise UsageError("--forecast: name the table with the history, too: forecast plot DATA --forecast FILE")
-    _refuse(source, "--forecast draws a table as it is", "now", "future", "origin")
-    for name in (*WHERE, *SHAPE):
-        if name in request.values:
-            raise UsageError(f"--{name}: --forecast draws a table as it is; leave one of the two out")
+    _refuse(request, f"{why}; leave it out", "now", "future", "origin")
+    _refuse(request, f"{why}; leave one of the two out", *WHERE, *SHAPE)
     forecasts = load(forecast, TextSettings())[0]
     text, how = actual_settings(store, forecasts, request)
     table = load(data, text)[0]
-    reading, made = read_saved(forecasts, table, how)
-    panel = read_as(reading, reading.schema, horizon=made.numbers.shape[1]).panel
-    missing_series(made, panel, forecasts.name, table.name)
+    reading, saved = read_saved(forecasts, table, how)
+    panel = read_as(reading, reading.schema, horizon=saved.numbers.shape[1]).panel
+    missing_series(saved, panel, forecasts.name, table.name)
     log(f"drawn    the forecasts of {forecast}")
-    return plot_of_table(panel, reading.schema, made.ids, made.first, made.numbers, made.intervals), text
+    return plot_of_table(panel, reading.schema, saved), text
 
 
-def _at_once(
-    data: str | None, source: Source, request: Request, choose: Choose | None
-) -> tuple[PlotData, TextSettings]:
+def _at_once(request: Request, choose: Choose | None) -> tuple[PlotData, TextSettings]:
     """The forecasts of `forecast now`."""
-    if data is None and not source.now:
+    if request.data is None and not request.now:
         raise NoInput("there is no store here; name a table, forecast plot DATA, or run `forecast fit` first")
-    if data is None:
+    if request.data is None:
         raise UsageError("--now: name the table to forecast: forecast plot DATA --now")
-    _refuse(source, "nothing is learned here", "future", "origin")
+    _refuse(request, "nothing is learned here; leave it out", "future", "origin")
     shape = request.of(OutputSettings)
-    forecasts, fitted = at_once(read_to_forecast(data, request, shape), request, shape, choose)
-    log("drawn    the forecasts of `forecast now`" + ("" if source.now else ", as there is no store here"))
+    forecasts, fitted = at_once(read_to_forecast(request, shape), request, shape, choose)
+    log("drawn    the forecasts of `forecast now`" + ("" if request.now else ", as there is no store here"))
     return plot_of_forecasts(forecasts, fitted, shape.levels), request.of(TextSettings)
 
 
-def _predicted(
-    data: str | None, source: Source, saved: tuple[str, str | None], request: Request, choose: Choose | None
-) -> tuple[PlotData, TextSettings]:
+def _predicted(store: str, request: Request, choose: Choose | None) -> tuple[PlotData, TextSettings]:
     """The forecasts of a version of a store."""
-    store, version = saved
-    for name in TableSettings.model_fields.keys() - {*CHANGED, "events"}:
-        if name in request.values:
-            flag = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{flag}: {store} reads tables as its fit did; leave it out, or pass --now")
+    why = f"{store} reads tables as its fit did; leave it out, or pass --now"
+    _refuse(request, why, *(TableSettings.model_fields.keys() - {*CHANGED, "events"}))
     shape, where = request.of(OutputSettings), request.of(TrainSettings)
-    predictor = load_predictor(store, version, where.device, where.engine)
+    predictor = load_predictor(store, request.version, where.device, where.engine)
     predictor = with_events(predictor, request.of(TableSettings).events)
-    continued = Continued(data, source.future, source.origin, request.values.get("horizon"))
     try:
-        forecasts = predicted(predictor, continued, request, shape, choose=choose)
+        forecasts = predicted(predictor, request, shape, choose)
     except BadData as error:
         error.cure = error.cure or f"if {store} was fitted to another table, pass --now, or another --artifact"
         raise
@@ -134,10 +121,10 @@ def _predicted(
     return plot_of_forecasts(forecasts, predictor.fitted, shape.levels), text
 
 
-def _refuse(source: Source, why: str, *names: str) -> None:
+def _refuse(request: Request, why: str, *names: str) -> None:
     for name in names:
-        if getattr(source, name):
-            raise UsageError(f"--{name}: {why}; leave it out")
+        if name in request.values:
+            raise UsageError(f"--{name.replace('_', '-')}: {why}")
 
 
 def _print(chart: Chart) -> None:

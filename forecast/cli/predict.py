@@ -1,12 +1,11 @@
 """Forecast with a saved forecaster."""
 
 from collections.abc import Callable
-from datetime import datetime
 
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, steps_bar, suggest, using_cluster
-from forecast.cli._data import write_all
-from forecast.cli._forecasts import Continued, log_written, predicted, put_forecasts, schema_as_fitted
+from forecast.cli._data import write
+from forecast.cli._forecasts import log_written, predicted, put_forecasts, schema_as_fitted
 from forecast.errors import BadData, Setting, Unavailable, UsageError, Words
 from forecast.inference.forecasting import load_predictor, with_events
 from forecast.inference.large import large_forecasts
@@ -35,116 +34,102 @@ SHARDS = 16  # with a cluster, whatever its size: the same files come out of any
 Look = Callable[[int], None]  # given the grid position of the newest value; raises where that is too old
 
 
-def run(
-    data: str | None,
-    artifact: str | None,
-    version: str | None,
-    output: str | None,
-    origin: str | None,
-    future: str | None,
-    as_of: str | None,
-    request: Request,
-) -> int:
+def run(request: Request) -> int:
     """Forecast the series of the fit or those of a table, and write the forecasts."""
-    shape, checks, machines = request.of(OutputSettings), request.of(CheckSettings), request.of(ClusterSettings)
-    instant, store = parse_as_of(as_of), artifact or STORE.store
-    reading = request.of(TextSettings).model_dump(exclude_defaults=True)  # refused before any work
+    data, future, output, store = request.data, request.future, request.output, request.artifact or STORE.store
+    request.of(OutputSettings)  # as the others, refused before any work
+    checks, machines, where = request.of(CheckSettings), request.of(ClusterSettings), request.of(TrainSettings)
+    instant = parse_as_of(request.as_of)
+    reading = request.of(TextSettings).model_dump(exclude_defaults=True)
     if reading and data is None and future is None:
         flags = ", ".join(f"--{name}" for name in reading)
         raise UsageError(f"{flags}: it says how a table is read, and no table is; name DATA, or leave it out")
     events = request.of(TableSettings).events
     tables = {"the table that is read": data, "the table of --future": future, "the table of --events": events}
     check_apart(output, tables, store)
-    source = Continued(data, future, origin, request.values.get("horizon"))
     shards = SHARDS if machines.shards is None and machines.cluster is not None else machines.shards
     if shards is not None:
-        _refuse_sharded(source, output, shape)
-    where = request.of(TrainSettings)
-    predictor = with_events(load_predictor(store, version, where.device, where.engine), events)
-    if shards is not None and output is not None:
-        return _put_sharded(predictor, source, request, output, shards, instant)
-
+        _refuse_sharded(request)
+    predictor = with_events(load_predictor(store, request.version, where.device, where.engine), events)
     schema = schema_as_fitted(predictor, request)[0]
 
     def look(newest: int) -> None:
         check_age(age(newest, schema, instant), checks, data or store)
 
-    code = _put(predictor, source, request, look, output)
+    if shards is not None:
+        return _put_sharded(predictor, request, shards, look)
+    code = _put(predictor, request, look)
     if code == 0:
-        more = {"--version": version, "--future": future, "--origin": origin}
+        more = {"--version": request.version, "--future": future, "--origin": request.origin}
         again = [word for flag, value in more.items() if value is not None for word in (flag, value)]
         suggest("plot", data, *named(store), *again, *request.words(TableSettings, TextSettings))
     return code
 
 
-def _put(predictor: Predictor, source: Continued, request: Request, look: Look, output: str | None) -> int:
+def _put(predictor: Predictor, request: Request, look: Look) -> int:
     """Forecast, write the forecasts, and say what they lack; returns the exit code.
 
     A large table goes part by part, unless something is wrong with it: read as a whole, it is refused with all that is
     to be said, or makes up for it.
     """
-    shape, checks = request.of(OutputSettings), request.of(CheckSettings)
     trouble: BadData | UsageError | None = None
     try:
-        skipped = _put_in_parts(predictor, source, request, look, output)
+        skipped = _put_in_parts(predictor, request, look)
     except (BadData, UsageError) as error:
         skipped, trouble = None, error
     if skipped is not None:
-        return log_written(skipped, predictor.fitted, shape, checks)
+        return log_written(skipped, predictor.fitted, request)
     try:
-        forecasts = predicted(predictor, source, request, shape, lambda panel: look(panel.newest))
+        forecasts = predicted(predictor, request, request.of(OutputSettings), lambda panel: look(panel.newest))
     except Unavailable:
         if trouble is not None:
             raise trouble from None  # the whole does not fit into memory
         raise
-    return put_forecasts(forecasts, predictor.fitted, shape, checks, output)
+    return put_forecasts(forecasts, predictor.fitted, request)
 
 
-def _put_in_parts(
-    predictor: Predictor, source: Continued, request: Request, look: Look, output: str | None
-) -> dict[tuple[str, ...], str] | None:
+def _put_in_parts(predictor: Predictor, request: Request, look: Look) -> dict[tuple[str, ...], str] | None:
     """Forecast a large table part by part; returns the series without forecasts, or None if it goes only as a whole."""
-    if source.data is None or source.future is not None or source.origin is not None:
+    if request.data is None or request.future is not None or request.origin is not None:
         return None
     shape = request.of(OutputSettings)
     schema, text = schema_as_fitted(predictor, request)
-    found = large_forecasts(predictor, source.data, text, schema, source.horizon, shape)
+    found = large_forecasts(predictor, request.data, text, schema, request.horizon, shape)
     if found is None:
         return None
-    look(found.work.newest)
+    large, columns = found
+    look(large.newest)
     with steps_bar("forecasts", "series") as predictor.on_windows:
-        frames = frames_of(found.columns(), found.work.table.name)
-        write_all((guard_formulas(each, schema.ids) for each in frames) if shape.excel_safe else frames, output)
-    return found.skipped
+        frames = frames_of(columns, large.table.name)
+        guarded = (guard_formulas(frame, schema.ids) for frame in frames) if shape.excel_safe else frames
+        write(guarded, request.output)
+    return large.skipped
 
 
-def _refuse_sharded(source: Continued, output: str | None, shape: OutputSettings) -> None:
+def _refuse_sharded(request: Request) -> None:
     """Refuse what does not go with shards, before any work."""
-    shards = Setting("shards")
-    if source.data is None or source.data == "-" or source.data.startswith("synth:"):
-        problem = "shards are read from Parquet or CSV"
-        raise UsageError(problem, setting=shards, cure="name a file, a folder of Parquet, or a URI")
-    if output is None:
+    shards, data = Setting("shards"), request.data
+    if data is None or data == "-" or data.startswith("synth:"):
+        cure: object = "name a file, a folder of Parquet, or a URI"
+        raise UsageError("shards are read from Parquet or CSV", setting=shards, cure=cure)
+    if request.output is None:
         cure = Words("name one with ", Setting("output"))
         raise UsageError("shards are written into a folder", setting=shards, cure=cure)
-    for name, value in (("origin", source.origin), ("shard", shape.shard)):
-        if value is not None:
+    for name in ("origin", "shard"):
+        if name in request.values:
             raise UsageError("it does not go with shards", setting=Setting(name), cure=Words("leave out ", shards))
 
 
-def _put_sharded(
-    predictor: Predictor, source: Continued, request: Request, output: str, shards: int, instant: datetime
-) -> int:
+def _put_sharded(predictor: Predictor, request: Request, shards: int, look: Look) -> int:
     """Forecast a table in shards, into a folder; returns the exit code."""
     schema, text = schema_as_fitted(predictor, request)
-    shape, checks = request.of(OutputSettings), request.of(CheckSettings)
-    future = None if source.future is None else normalised(load_future(source.future, text))
-    data = str(source.data)
-    work = plan_shards(predictor, schema, data, text, output, shape, source.horizon, future)
-    check_age(age(work.large.newest, schema, instant), checks, data)
+    future = None if request.future is None else normalised(load_future(request.future, text))
+    shape, output = request.of(OutputSettings), request.output
+    work = plan_shards(predictor, schema, request.data, text, output, shape, request.horizon, future)
+    look(work.large.newest)
     jobs = request.of(TrainSettings).jobs or 1
-    with using_cluster(request.of(ClusterSettings).cluster):
+    with using_cluster(request.cluster):
         manifest, skipped = forecast_shards(work, shards, max(jobs, workers() if on_cluster() else 1))
     count, size = f"{manifest.series:,} series, {manifest.rows:,} rows", len(manifest.files)
     log(f"saved    {output}/{MANIFEST}: {count} in {size} files")
-    return log_written(skipped, predictor.fitted, shape, checks)
+    return log_written(skipped, predictor.fitted, request)

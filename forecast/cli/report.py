@@ -3,6 +3,7 @@
 import json
 import platform
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
@@ -10,12 +11,12 @@ from pathlib import Path
 
 from forecast.artifacts.store import Store
 from forecast.cli._command import Request
-from forecast.cli._console import log, steps_bar, suggest, warn
-from forecast.cli._store import Place, place_of
-from forecast.cli.commands.report import Files
+from forecast.cli._console import log, steps_bar, suggest
+from forecast.cli.store import Place, place_of
 from forecast.durable import replace_file
 from forecast.ensemble.summary import verdict
 from forecast.errors import BadData, NoInput
+from forecast.evaluation.saved import SavedForecasts
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import forecast_table, load_predictor
 from forecast.inference.predictor import Predictor
@@ -29,8 +30,8 @@ from forecast.reading.normalising import normalised
 from forecast.report.backtest_sections import BacktestTables, coverage_section, error_section, verdict_of
 from forecast.report.forecaster_sections import gaps_section, importance_section, models_section, read_section
 from forecast.report.gallery import Gallery
-from forecast.report.job_sections import JobHistory, job_section, job_verdict, versions_section
-from forecast.report.page import Commands, Page, Section, check_report, page_bytes
+from forecast.report.job_sections import job_section, job_verdict, versions_section
+from forecast.report.page import Commands, Section, check_report, page_bytes
 from forecast.report.plot_data import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
 from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.files import load_future
@@ -42,38 +43,38 @@ RUNS, DAYS = 30, 90  # of a job that a report shows
 class Saved:
     """The version of a store that a report is on."""
 
-    place: Place
     version: str
-    named: bool  # by the user
     predictor: Predictor
 
     @property
     def fitted(self) -> Fitted:
-        """All that the version holds."""
         return self.predictor.fitted
 
 
-def run(job: str | None, artifact: str | None, version: str | None, files: Files, request: Request) -> None:
+def run(request: Request) -> None:
     """Write the page, and name the command that makes it more complete."""
-    where, backtest, output = request.of(TrainSettings), files.backtest, files.output  # refused before any work
-    with place_of(job, artifact) as place:
+    where, backtest, output = request.of(TrainSettings), request.backtest, request.output  # refused before any work
+    with place_of(request.job, request.artifact) as place:
         check_report(output)
-        read = {"the backtest": backtest, "the table of --future": files.future}
+        read = {"the backtest": backtest, "the table of --future": request.future}
         check_apart(output, read | (files_read(place.pipeline) if place.pipeline else {}), place.store)
         tables = None if backtest is None else _backtest(backtest)
-        chosen = place.pipeline is not None or place.store != STORE.store or version is not None
+        chosen = place.pipeline is not None or place.store != STORE.store or request.version is not None
         saved = None
         if tables is None or chosen or not Store(place.store).empty:
-            saved = _saved(place, version, where)
-        if saved is not None and tables is not None and tables.ids.isdisjoint(saved.fitted.history.ids):
-            if chosen:
+            saved = _saved(place, request.version, where)
+        if saved is not None and tables is not None:
+            horizon = saved.fitted.config.horizon
+            if not tables.ids.isdisjoint(saved.fitted.history.ids):
+                if tables.steps != horizon:
+                    log(f"{backtest} tests {tables.steps} steps, and the store forecasts {horizon}", "warning")
+            elif chosen:
                 cure = "name the store of the same series with --artifact, or leave one of the two out"
                 raise BadData("has no series of this store", place=backtest, cure=cure)
-            log(f"store    {place.store} has other series than {backtest}, and is left out")
-            saved = None
-        if saved is not None and tables is not None and tables.steps != (steps := saved.fitted.config.horizon):
-            warn(f"{backtest} tests {tables.steps} steps, and the store forecasts {steps}")
-        replace_file(output, page_bytes(_page(place, files, tables, saved)))
+            else:
+                log(f"store    {place.store} has other series than {backtest}, and is left out")
+                saved = None
+        replace_file(output, _page(place, request, tables, saved))
         log(f"written  {output}")
         if tables is None and saved is not None:
             suggest("backtest", "DATA", *_fit_words(saved.fitted), "--output", "backtest.json")
@@ -86,7 +87,7 @@ def _backtest(path: str) -> BacktestTables:
         raise NoInput(f"{path} cannot be opened: {error.strerror or error}") from None
     except (ValueError, RecursionError):
         found = None
-    return BacktestTables.of(found, path)
+    return BacktestTables(found, path)
 
 
 def _saved(place: Place, version: str | None, where: TrainSettings) -> Saved:
@@ -94,15 +95,15 @@ def _saved(place: Place, version: str | None, where: TrainSettings) -> Saved:
     if place.pipeline is not None and store.empty:
         ran = f"forecast run {place.pipeline.file or 'JOB.toml'}"
         raise NoInput(f"{place.shown(place.pipeline.name or 'job')} has not run yet; run `{ran}` first")
-    shown = version or store.current()
-    return Saved(place, shown, version is not None, load_predictor(place.store, shown, where.device, where.engine))
+    version = version or store.current()
+    return Saved(version, load_predictor(place.store, version, where.device, where.engine))
 
 
-def _page(place: Place, files: Files, backtest: BacktestTables | None, saved: Saved | None) -> Page:
+def _page(place: Place, request: Request, backtest: BacktestTables | None, saved: Saved | None) -> Iterator[bytes]:
     verdicts: list[str] = []
     sections: list[Section] = []
     if saved is not None:
-        config, (data, text) = saved.fitted.config, _plot_data(saved, files.future)
+        config, (data, text) = saved.fitted.config, _plot_data(place, request, saved)
         names = saved.fitted.ensemble.names(series_index(saved.fitted.history.ids, data.ids))
         measure, errors = ("", {}) if backtest is None else ("MASE", backtest.errors)
         gallery = Gallery(data, measure, errors, list(map(counted_models, names)))
@@ -112,7 +113,9 @@ def _page(place: Place, files: Files, backtest: BacktestTables | None, saved: Sa
             said = verdict(config.scores, len(config.components))
             verdicts.append(said[0].upper() + said[1:])
             text = "No backtest was given. These lines make one, and a report with its errors by step and by series."
-            sections.append(Section("Errors in the past", (text, Commands(_with_backtest(saved, files.output)))))
+            test = _line(place, "backtest", "DATA", *_fit_words(saved.fitted), "--output", "backtest.json")
+            more = _line(place, "report", *place.words, "--backtest", "backtest.json", "--output", request.output)
+            sections.append(Section("Errors in the past", (text, Commands((test, more)))))
     if backtest is not None:
         verdicts.append(verdict_of(backtest))
         sections += [error_section(backtest), coverage_section(backtest)]
@@ -123,22 +126,25 @@ def _page(place: Place, files: Files, backtest: BacktestTables | None, saved: Sa
         shown = [{**row, "note": place.shown(row["note"])} for row in versions]
         sections += [models_section(saved.predictor), importance, versions_section(shown)]
     if place.pipeline is not None:
-        history = _job_history(place, place.pipeline)
-        verdicts.append(job_verdict(history))
-        sections.append(job_section(history))
-    sections.append(Section("How to repeat it", (Commands(_commands(place, files, saved)),)))
-    name = place.pipeline.name if place.pipeline else Path(place.store).name if saved else files.backtest
+        ledger = ledger_of(place.pipeline)
+        state = status_of(ledger, place.store, datetime.now(UTC), RUNS)
+        runs = [{**run, "what": place.shown(noted(run))} for run in state.runs]  # without secrets
+        days = [vars(day) for day in ledger.days(DAYS)]
+        verdicts.append(job_verdict(days))
+        sections.append(job_section(f"{place.shown(state.job)}: {place.shown(state.said)}", runs, days))
+    sections.append(Section("How to repeat it", (Commands(_commands(place, request, saved)),)))
+    name = place.pipeline.name if place.pipeline else Path(place.store).name if saved else request.backtest
     now = datetime.now(UTC).isoformat(" ", "minutes").removesuffix("+00:00")
     made = f"Made by forecast {version_of('forecast')} with Python {platform.python_version()} at {now} UTC."
     text = ". ".join(text for text in verdicts if text) + "."
-    return Page(f"Forecast report: {place.shown(name or 'job')}", text, tuple(sections), made)
+    return page_bytes(f"Forecast report: {place.shown(name or 'job')}", text, sections, made)
 
 
-def _plot_data(saved: Saved, future: str | None) -> tuple[PlotData, str]:
+def _plot_data(place: Place, request: Request, saved: Saved) -> tuple[PlotData, str]:
     """The forecasts that a report shows, and a sentence on them."""
-    config, pipeline = saved.fitted.config, saved.place.pipeline
-    if pipeline is not None and not saved.named and future is None:
-        stored = _plot_of_ledger(saved.fitted, pipeline)
+    config, future = saved.fitted.config, request.future
+    if place.pipeline is not None and request.version is None and future is None:
+        stored = _plot_of_ledger(saved.fitted, place.pipeline)
         if stored is not None:
             return stored
     if config.table.known and future is None:
@@ -163,59 +169,42 @@ def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] 
     first = calendar_of(fitted.config.table).positions(stored.instant[:: len(stored) // len(texts)])
     numbers = stored.numbers.reshape(len(texts), -1, stored.numbers.shape[1])
     ids = tuple(tuple(json.loads(text)) for text in texts)
-    scale = fitted.seasonal_error
-    data = plot_of_table(fitted.history, fitted.config.table, ids, first, numbers, INTERVALS, scale)
+    made = SavedForecasts(ids, first, numbers, INTERVALS)
+    data = plot_of_table(fitted.history, fitted.config.table, made, fitted.seasonal_error)
     if not len(data.series):
         return None
-    end = f"beside the values up to {fitted.config.train_end} that the version holds."
-    text = f"Forecasts of the run as of {stored.as_of[0]}, {end}"
+    run, held = f"the run as of {stored.as_of[0]}", f"the values up to {fitted.config.train_end} that the version holds"
+    text = f"Forecasts of {run}, beside {held}."
     if len(data.series) < len(fitted.history):
         text += f" The ledger holds those of {len(data.series):,} of {len(fitted.history):,} series."
     return data, text
 
 
-def _job_history(place: Place, pipeline: Pipeline) -> JobHistory:
-    """The runs of a job and the scores of its forecasts, without secrets."""
-    ledger = ledger_of(pipeline)
-    state = status_of(ledger, place.store, datetime.now(UTC), RUNS)
-    runs = [{**run, "what": place.shown(noted(run))} for run in state.runs]
-    return JobHistory(place.shown(state.job), place.shown(state.said), runs, [vars(day) for day in ledger.days(DAYS)])
-
-
 def _fit_words(fitted: Fitted) -> list[str]:
     """The settings of a fit that are not the defaults, as words of a command line."""
-    table = TableSettings.check(fitted.config.table.knobs()).model_dump(exclude_defaults=True)
-    reading = fitted.config.table.reading.model_dump(exclude_defaults=True)
-    train = fitted.settings().model_dump(exclude_defaults=True) | fitted.run | {"horizon": fitted.config.horizon}
-    params = train.pop("params", {})
-    given = {
-        name: tuple(map(str, value)) if isinstance(value, list | tuple) else value
-        for name, value in {**table, **reading, **train}.items()
-    }
+    table = fitted.config.table
+    groups = TableSettings.check(table.knobs()), table.reading, fitted.settings()
+    given = {name: value for group in groups for name, value in group.model_dump(exclude_defaults=True).items()}
+    given |= {**fitted.run, "horizon": fitted.config.horizon}
+    params = given.pop("params", {})
+    lists = {name: tuple(map(str, value)) for name, value in given.items() if isinstance(value, list | tuple)}
     pairs = [word for name, value in params.items() for word in ("-p", f"{name}={json.dumps(value)}")]
-    return [*Request(given).words(TableSettings, TextSettings, TrainSettings), *pairs]
+    return [*Request(values=given | lists).words(TableSettings, TextSettings, TrainSettings), *pairs]
 
 
-def _with_backtest(saved: Saved, output: str) -> tuple[str, ...]:
-    """The lines that make a report with a backtest."""
-    test = ("backtest", "DATA", *_fit_words(saved.fitted), "--output", "backtest.json")
-    report = ("report", *saved.place.words, "--backtest", "backtest.json", "--output", output)
-    return _line(saved.place, *test), _line(saved.place, *report)
-
-
-def _commands(place: Place, files: Files, saved: Saved | None) -> tuple[str, ...]:
+def _commands(place: Place, request: Request, saved: Saved | None) -> tuple[str, ...]:
     """The commands that make the report and what it shows again."""
-    read = [("--backtest", files.backtest or ""), ("--future", files.future or "")]
-    words = [word for pair in read if pair[1] for word in pair] + ["--output", files.output]
+    files = {"--backtest": request.backtest, "--future": request.future, "--output": request.output}
+    words = [word for flag, file in files.items() if file for word in (flag, file)]
     if saved is None:
         return (_line(place, "report", *words),)
     version = ("--version", saved.version)
-    named = version if saved.named or place.pipeline is None else ()
+    named = version if request.version is not None or place.pipeline is None else ()
     lines = [_line(place, "report", *place.words, *named, *words)]
     if place.pipeline is not None:
         lines += [_line(place, *place.use), _line(place, "status", *place.words)]
     else:
-        future = ("--future", files.future or "FILE") if saved.fitted.config.table.known else ()
+        future = ("--future", request.future or "FILE") if saved.fitted.config.table.known else ()
         lines.append(_line(place, "fit", "DATA", *_fit_words(saved.fitted), *place.words))
         lines.append(_line(place, *place.use, *version, *future))
         lines.append(_line(place, "explain", *place.words, *version))

@@ -2,7 +2,6 @@
 
 from forecast.cli._command import Request
 from forecast.cli._console import log, log_lines, progress_bar, put_json, suggest
-from forecast.cli.commands.run import Options
 from forecast.errors import UsageError
 from forecast.jobs.kinds import shown_keys
 from forecast.jobs.pipeline import Pipeline, read_pipeline
@@ -13,33 +12,31 @@ from forecast.jobs.sources import source_of
 from forecast.settings import FILE, StoreSettings, marked
 
 
-def run(job: str | None, options: Options, check: bool, schema: bool, as_json: bool, request: Request) -> int:
+def run(request: Request) -> int:
     """Run the job, or check it, or print the schema of pipeline files."""
-    if schema:
+    job = request.job
+    if request.schema:
         put_json(Pipeline.model_json_schema(), indent=2)
         return 0
     if job is None:
         raise UsageError("name a pipeline file: forecast run JOB.toml")
     pipeline = read_pipeline(job)
-    if check:
-        log(pipeline.hidden(f"{job}: the file is valid; {_summary(pipeline)}"))
+    if request.check:
+        source = ", ".join(marked(source_of(pipeline.source)[1], FILE).values()) or "a query"
+        sinks = " and ".join(shown_keys(pipeline.sink).values())
+        does = f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to {sinks}"
+        log(pipeline.hidden(f"{job}: the file is valid; {does}"))
         log_lines(check_job(pipeline))
         suggest("run", job)
         return 0
     if "wait" in request.values:
         pipeline = pipeline.model_copy(update={"wait": request.of(StoreSettings).wait})
+    options = {name: getattr(request, name) for name in ("as_of", "output", "resume", "take_over")}
     with progress_bar() as on_step:
-        record = run_job(pipeline, **vars(options), on_step=on_step)
-    if as_json:
+        record = run_job(pipeline, **options, on_step=on_step)
+    if request.as_json:
         put_json(record.model_dump(mode="json"), indent=2)
     where = " and ".join(str(record.output[key]) for key in SinkSettings.model_fields if key in record.output)
     log(f"done     {record.counts['rows']:,} forecasts of {record.counts['series']:,} series to {where}")
     log(f"run      {record.id} by {record.version}, {record.seconds:.1f} s")
     return record.exit_code
-
-
-def _summary(pipeline: Pipeline) -> str:
-    """What a pipeline does, in a line."""
-    source = ", ".join(marked(source_of(pipeline.source)[1], FILE).values()) or "a query"
-    sinks = " and ".join(shown_keys(pipeline.sink).values())
-    return f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to {sinks}"

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -20,15 +21,14 @@ Purpose = Literal["write", "rehearse", "read"]
 LOCK_PATIENCE = 60  # seconds to wait for another process that writes
 LOCK = 0x666F7265  # number of this application's advisory lock in PostgreSQL
 BATCH_ROWS = 50_000  # rows that are fetched or sent at once
-POSTGRESQL_OPTIONS: dict[str, Any] = {
+# a lost server is noticed within two minutes, not hours
+KEEPALIVES = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
+# nothing is prepared: a connection pool in between may send each statement to another session
+POSTGRESQL: dict[str, Any] = {
     "application_name": "forecast",
     "connect_timeout": 10,
-    # a lost server is noticed within two minutes, not hours
-    "keepalives_idle": 60,
-    "keepalives_interval": 10,
-    "keepalives_count": 6,
-    # a connection pool in between may send each statement to another session
     "prepare_threshold": None,
+    **KEEPALIVES,
 }
 # used whatever driver a URL names: others take other options, and may lack COPY or be asynchronous
 DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
@@ -38,9 +38,7 @@ DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg",
 def connect(url: str, reads: Collection[str] = ()) -> Iterator[Execute]:
     """Open a transaction for the ledger in the database of a job's sink, as `transaction`; others of this kind wait.
 
-    Parameters
-    ----------
-    reads : tables that are only read; where one of them is missing, no row is found
+    `reads` are tables that are only read; where one of them is missing, no row is found.
     """
     if reads and _missing_file(_parsed(url, "sink")):
         yield no_tables
@@ -60,16 +58,14 @@ def connect(url: str, reads: Collection[str] = ()) -> Iterator[Execute]:
 def transaction(url: str, role: Role, purpose: Purpose = "write") -> Iterator[sa.Connection]:
     """Open a transaction: committed at the end, rolled back if an exception ends it, read-only for a source.
 
-    A rehearsal is always rolled back, and creates no SQLite file. Errors of the database, also inside the block, are
-    raised as errors of the classes that `failures.py` lists.
+    A rehearsal is always rolled back, and creates no SQLite file. Errors are of the classes that `failures.py` lists.
     """
     parsed, reads, redact = _parsed(url, role), role == "source" or purpose == "read", Redactor()
     if purpose == "rehearse" and (file := _missing_file(parsed)):
         check_folder(file.parent, f"sink.url: {file}")
         parsed = sa.make_url("sqlite://")  # in memory
-    for values in ([parsed.password or ""], *parsed.normalized_query.values()):
-        for value in values:
-            redact.add(str(value))
+    for secret in (parsed.password or "", *chain.from_iterable(parsed.normalized_query.values())):
+        redact.add(str(secret))
     with translated(role, f"{role}.url", redact):
         connection = _engine(parsed, role, reads).connect()
     with connection, translated(role, "source.sql" if role == "source" else "sink.table", redact):
@@ -100,10 +96,8 @@ def _parsed(url: str, role: Role) -> sa.URL:
     """Parse a URL; messages show its scheme only, as the password of a wrong URL may be anywhere."""
     scheme, separator, rest = url.strip().partition("://")
     if not separator:
-        raise UsageError(
-            f"{role}.url is not the URL of a database; write postgresql://user:password@host:port/database "
-            "or sqlite:///path"
-        )
+        example = "postgresql://user:password@host:port/database or sqlite:///path"
+        raise UsageError(f"{role}.url is not the URL of a database; write {example}")
     dialect = scheme.partition("+")[0]
     scheme = DRIVERS.get(dialect, scheme)
     try:
@@ -115,10 +109,8 @@ def _parsed(url: str, role: Role) -> sa.URL:
         hint = did_you_mean(dialect, ["postgresql", "sqlite", "mysql", "mariadb", "oracle", "mssql"])
         raise UsageError(f"{role}.url: SQLAlchemy does not know the database '{scheme}'{hint}") from None
     except (sa.exc.ArgumentError, ValueError):
-        raise UsageError(
-            f"{role}.url cannot be read; the port must be a number, and in a user or password write "
-            "%40 for @, %3A for :, %2F for /, %3F for ? and %25 for %"
-        ) from None
+        cure = "in a user or password write %40 for @, %3A for :, %2F for /, %3F for ? and %25 for %"
+        raise UsageError(f"{role}.url cannot be read; the port must be a number, and {cure}") from None
     if dialect == "sqlite":
         return _sqlite_url(parsed, role)
     if role == "sink" and parsed.get_backend_name() != "postgresql":
@@ -128,7 +120,7 @@ def _parsed(url: str, role: Role) -> sa.URL:
 
 def _engine(url: sa.URL, role: Role, reads: bool) -> sa.Engine:
     dialect = url.get_backend_name()
-    options = {"sqlite": {"timeout": LOCK_PATIENCE}, "postgresql": POSTGRESQL_OPTIONS}.get(dialect, {})
+    options: dict[str, Any] = {"sqlite": {"timeout": LOCK_PATIENCE}, "postgresql": POSTGRESQL}.get(dialect, {})
     arguments = {name: value for name, value in options.items() if name not in url.query}
     try:
         engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True, connect_args=arguments)
@@ -146,10 +138,7 @@ def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
     if path in ("", ":memory:") or path.startswith("file:") or url.host or url.username:
         raise UsageError(f"{role}.url must name the file of an SQLite database: sqlite:///path")
     if not url.query.keys() <= {"timeout"}:  # the driver would ignore them, with warnings; they may be secrets
-        raise UsageError(
-            f"{role}.url: SQLite has no passwords, and of the options after the path only ?timeout=SECONDS works; "
-            "remove the others"
-        )
+        raise UsageError(f"{role}.url: SQLite has no passwords and no options but ?timeout=SECONDS; remove the others")
     if role == "sink":
         return url
     if not Path(path).exists():

@@ -9,8 +9,6 @@ from forecast.databases.redaction import Redactor
 from forecast.errors import BadData, Busy, CannotCreate, ForecastError, NoInput, StorageFailure, Unavailable, UsageError
 
 Role = Literal["source", "sink"]
-
-
 Situation = tuple[type[ForecastError], type[ForecastError], str]  # the error for a source, for a sink, and the remedy
 
 AWAY: Situation = Unavailable, Unavailable, "check that the server runs, and host, port, user, password and database"
@@ -44,12 +42,7 @@ MAX_LENGTH = 300  # characters of a database's message
 
 @contextmanager
 def translated(role: Role, key: str, redact: Redactor) -> Iterator[None]:
-    """Raise errors of databases as ours; other errors pass unchanged.
-
-    Parameters
-    ----------
-    key : the key of the job that messages name where the database itself works
-    """
+    """Raise errors of databases as ours, which name `key` of the job where the database itself works."""
     try:
         yield
     except Exception as error:
@@ -68,14 +61,12 @@ def _situation(error: BaseException) -> Situation | None:
     names = [kind.__name__ for kind in type(error).__mro__]
     state, code = getattr(error, "sqlstate", None), getattr(error, "sqlite_errorcode", None)
     if isinstance(state, str):
-        beginnings = [state[:length] for length in (5, 2) if state[:length] in SQLSTATES]
-        return SQLSTATES[beginnings[0]] if beginnings else WRONG
+        return SQLSTATES.get(state) or SQLSTATES.get(state[:2], WRONG)
     if isinstance(code, int):
         return MISSING if str(error).startswith("no such table") else SQLITE_CODES.get(code & 0xFF, WRONG)
     if "UnicodeError" in names or str(error).startswith("Could not decode"):
         return DATA
-    situations = [CLASSES[name] for name in names if name in CLASSES]
-    return situations[0] if situations else WRONG if "SQLAlchemyError" in names else None
+    return next((CLASSES[name] for name in names if name in CLASSES), WRONG if "SQLAlchemyError" in names else None)
 
 
 def _message(error: BaseException) -> str:

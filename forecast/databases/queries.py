@@ -15,23 +15,11 @@ from forecast.tables.arrow import arrow_frame
 
 
 def read_query(url: str, sql: str) -> pd.DataFrame:
-    """Run the query of a job's source in a read-only transaction.
+    """Run the query of a job's source, one SELECT without placeholders, in a read-only transaction.
 
-    Parameters
-    ----------
-    url : URL of any database that SQLAlchemy has a driver for; PostgreSQL is always read through psycopg
-    sql : one SELECT, sent as it is, without placeholders
-
-    Returns
-    -------
-    A frame with the columns of the query. Dates and times are datetimes, aware ones in the zone of the database's
-    session. Decimals are numbers: integers if none has a decimal place, and text if such integers exceed 64 bits. NULL
-    is a missing value; types that tables do not have (UUID, JSON, times of day) become text.
-
-    Raises
-    ------
-    ForecastError
-        Of the class that `failures.py` lists for a source; BadData for binary data.
+    In the frame, dates and times are datetimes, aware ones in the zone of the database's session. Decimals are numbers:
+    integers if none has a decimal place, and text if such integers exceed 64 bits. NULL is a missing value; types that
+    tables do not have (UUID, JSON, times of day) become text, and binary data are refused with BadData.
     """
     with transaction(url, "source") as connection:
         # a named cursor leaves rows on the server until they are fetched
@@ -72,8 +60,7 @@ def _is_whole(value: int | float | Decimal) -> bool:
 
 def _joined(arrays: list[pa.Array]) -> pa.ChunkedArray:
     """Join the pieces of one column; pieces of different types become numbers, or else text."""
-    types = {array.type for array in arrays} - {pa.null()}
-    if len(types) > 1:
-        types = {pa.float64() if types == {pa.int64(), pa.float64()} else pa.string()}
-    common = types.pop() if types else pa.null()
+    types = {array.type for array in arrays} - {pa.null()} or {pa.null()}
+    numbers = pa.float64() if types == {pa.int64(), pa.float64()} else pa.string()
+    common = types.pop() if len(types) == 1 else numbers
     return pa.chunked_array([array.cast(common) for array in arrays], common)

@@ -23,13 +23,7 @@ class Redactor:
         self._shown: dict[str, str] = {}
 
     def add(self, text: str, shown: str = MASK, parts: bool = False) -> None:
-        """Hide a text, its lines, the password of an address, and quoted forms of these.
-
-        Parameters
-        ----------
-        shown : text to show instead
-        parts : whether to hide user, host and path of an address too
-        """
+        """Hide a text, its lines, and the password of an address; with `parts` its user, host and path too."""
         for part in {text, *text.splitlines(), *_parts(text, parts)}:
             for form in _forms(part):
                 if len(form) >= MIN_LENGTH and form.lower() not in NEVER_HIDDEN:
@@ -58,16 +52,13 @@ class Redactor:
             text = render(error, as_flag)
             if self(text) == text:
                 raise
-            raise self._without_secrets(error, text) from None  # the first error contains the secret
+            if isinstance(error, ForecastError):
+                raise type(error)(self(text)) from None  # the first error contains the secret
+            if isinstance(error, OSError):
+                raise StorageFailure(self(f"{error.filename or 'input or output'}: {error.strerror}")) from None
+            raise RuntimeError(self(f"{type(error).__name__}: {text}")) from None
         finally:
             logger.removeFilter(rewrite)
-
-    def _without_secrets(self, error: Exception, text: str) -> Exception:
-        if isinstance(error, ForecastError):
-            return type(error)(self(text))
-        if isinstance(error, OSError):
-            return StorageFailure(self(f"{error.filename or 'input or output'}: {error.strerror}"))
-        return RuntimeError(self(f"{type(error).__name__}: {text}"))
 
 
 def _forms(text: str) -> set[str]:

@@ -2,7 +2,7 @@
 
 import io
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -32,37 +32,21 @@ SQL_TYPES: dict[pa.DataType, Any] = {
 def upsert(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> int:
     """Insert the rows of a frame into the table of a job's sink, and update those whose keys exist, in one transaction.
 
-    Parameters
-    ----------
-    url : URL of an SQLite or PostgreSQL database; a missing file of an SQLite database is created
-    table : ``table`` or ``schema.table``; both are created if they are missing, with `keys` as primary key
-    frame : missing values become NULL. SQLite gets times as text in ISO 8601, aware ones in UTC
-    keys : columns that identify rows; an existing table needs a primary key or unique index over them
+    `table`, or ``schema.table``, is created if it is missing, with `keys` as primary key, like the file of an SQLite
+    database; an existing table needs a primary key or unique index over them. Missing values become NULL, and SQLite
+    gets times as text in ISO 8601, aware ones in UTC.
 
-    Returns
-    -------
-    The number of rows.
-
-    Raises
-    ------
-    UsageError
-        If the database is of another kind, or a name or the existing table does not fit.
-    BadData
-        If a key is missing or repeated, or a value cannot be stored.
-    ForecastError
-        Otherwise of the class that `failures.py` lists for a sink.
+    Returns the number of rows. Raises UsageError if a name or the existing table does not fit; BadData if a key is
+    missing or repeated, or a value cannot be stored; otherwise an error of the class that `failures.py` lists.
     """
     _upsert(url, table, frame, keys, "write")
     return len(frame)
 
 
 def rehearse(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> bool:
-    """Try an `upsert` out and roll it back; returns whether the table exists.
+    """Try an `upsert` out and roll it back; returns whether the table exists. UsageError stands for BadData.
 
-    Raises
-    ------
-    ForecastError
-        As `upsert`; UsageError in the place of BadData.
+    It tries the table itself: a copy would have neither its permissions nor its foreign keys and triggers.
     """
     try:
         return _upsert(url, table, frame, keys, "rehearse")
@@ -80,9 +64,9 @@ def _upsert(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str], purp
     target = _table(name, names, schema or None)
     with transaction(url, "sink", purpose) as connection:
         in_postgresql = connection.dialect.name == "postgresql"
-        if in_postgresql and (long := [name for name in (schema, name, *names) if len(name.encode()) > MAX_NAME_BYTES]):
-            said = ", ".join(f"'{name}' has {len(name.encode())} bytes" for name in long)
-            raise UsageError(f"{place}: {said}, and PostgreSQL takes {MAX_NAME_BYTES}; rename them in the input")
+        sizes = {name: len(name.encode()) for name in (schema, name, *names)} if in_postgresql else {}
+        if long := ", ".join(f"'{name}' has {size} bytes" for name, size in sizes.items() if size > MAX_NAME_BYTES):
+            raise UsageError(f"{place}: {long}, and PostgreSQL takes {MAX_NAME_BYTES}; rename them in the input")
         exists = _has_table(connection, target)
         if not exists:
             exclude_others(connection)
@@ -90,8 +74,7 @@ def _upsert(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str], purp
             rows = _fitted(connection, target, rows, keys, place)
         else:
             _create(connection, target, rows, keys)
-        send = _send_to_postgresql if in_postgresql else _send_to_sqlite
-        send(connection, target, rows, keys)
+        (_send_to_postgresql if in_postgresql else _send_to_sqlite)(connection, target, rows, keys)
     return exists
 
 
@@ -102,7 +85,6 @@ def _table(name: str, columns: Sequence[str], schema: str | None = None) -> sa.T
 
 
 def _check_keys(frame: pd.DataFrame, keys: Sequence[str], place: str) -> None:
-    """Refuse rows that would replace each other, or be there again after the next run."""
     keyed = frame[list(keys)]
     wrong = (keyed.isna().any(axis=1) | keyed.duplicated()).to_numpy()
     if wrong.any():
@@ -114,13 +96,11 @@ def _check_keys(frame: pd.DataFrame, keys: Sequence[str], place: str) -> None:
 def _arrow(values: "pd.Series[Any]", place: str) -> Any:
     try:
         array = pa.array(values, from_pandas=True)
-        kind = pa.string()
+        kind = array.type if array.type in SQL_TYPES else pa.string()
         if pa.types.is_timestamp(array.type):
             kind = pa.timestamp("us", array.type.tz and "UTC")
         elif pa.types.is_integer(array.type):
             kind = pa.int64()
-        elif array.type in SQL_TYPES:
-            kind = array.type
         return array.cast(kind)
     except (pa.ArrowException, UnicodeEncodeError) as error:
         raise BadData(f"{place} cannot be stored: {str(error).splitlines()[0]}") from None
@@ -133,10 +113,8 @@ def _has_table(connection: sa.Connection, target: sa.TableClause) -> bool:
 def _create(connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str]) -> None:
     if target.schema and not sa.inspect(connection).has_schema(target.schema):
         connection.execute(sa.schema.CreateSchema(target.schema))
-    columns = [
-        sa.Column(column.name, SQL_TYPES[kind], nullable=column.name not in keys, autoincrement=False)
-        for column, kind in zip(target.columns, rows.schema.types, strict=True)
-    ]
+    types = zip(target.columns.keys(), rows.schema.types, strict=True)
+    columns = [sa.Column(name, SQL_TYPES[kind], nullable=name not in keys, autoincrement=False) for name, kind in types]
     key = sa.PrimaryKeyConstraint(*keys)
     sa.Table(target.name, sa.MetaData(), *columns, key, schema=target.schema).create(connection)
 
@@ -144,10 +122,7 @@ def _create(connection: sa.Connection, target: sa.TableClause, rows: pa.Table, k
 def _fitted(
     connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str], place: str
 ) -> pa.Table:
-    """The rows for an existing table, with dates where it has dates; one that would change values is refused.
-
-    What remains the database refuses itself.
-    """
+    """The rows for an existing table, with dates where it has dates; one that would change values is refused."""
     inspector, where = sa.inspect(connection), (target.name, target.schema)
     types = {column["name"]: column["type"] for column in inspector.get_columns(*where)}
     if lacking := [name for name in rows.column_names if name not in types]:
@@ -157,10 +132,8 @@ def _fitted(
     unique: list[list[Any]] = [index["column_names"] for index in indexes if index["unique"]]
     unique.append(inspector.get_pk_constraint(*where)["constrained_columns"])
     if not any(set(key) == set(keys) for key in unique):
-        raise UsageError(
-            f"{place} has no primary key or unique index over exactly {', '.join(keys)}; "
-            "add one, or write to another table"
-        )
+        lack = f"has no primary key or unique index over exactly {', '.join(keys)}"
+        raise UsageError(f"{place} {lack}; add one, or write to another table")
     zones = connection.dialect.name == "postgresql"
     for i, (name, values) in enumerate(zip(rows.column_names, rows.columns, strict=True)):
         declared, is_time, problem = types[name], pa.types.is_timestamp(values.type), ""
@@ -201,28 +174,22 @@ def _send_to_postgresql(connection: sa.Connection, target: sa.TableClause, rows:
     empty = sa.select(target).compile(dialect=connection.dialect)
     connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {temporary.name} ON COMMIT DROP AS {empty} WITH NO DATA")
     into = f"COPY {temporary.name} FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
+    # text has quotes, even empty text; NULL has none
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
     with closing(connection.connection.cursor()) as cursor, cursor.copy(into) as copy:  # type: ignore[attr-defined]
-        for piece in _csv(rows):
-            copy.write(piece)
+        for batch in rows.to_batches(BATCH_ROWS):
+            buffer = io.BytesIO()
+            pyarrow.csv.write_csv(batch, buffer, options)
+            copy.write(buffer.getvalue())
     # in the order of the keys, so that two simultaneous runs cannot deadlock
     in_order = sa.select(temporary).order_by(*(temporary.c[key] for key in keys))
     insert = postgresql.insert(target).from_select(rows.column_names, in_order)
     connection.execute(_replacing(insert, keys))
 
 
-def _csv(rows: pa.Table) -> Iterator[bytes]:
-    # text has quotes, even empty text; NULL has none
-    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
-    for batch in rows.to_batches(BATCH_ROWS):
-        buffer = io.BytesIO()
-        pyarrow.csv.write_csv(batch, buffer, options)
-        yield buffer.getvalue()
-
-
 def _replacing(insert: Any, keys: Sequence[str]) -> Any:
     """An insert of either dialect that updates the rows whose keys exist."""
     index = [insert.excluded[key] for key in keys]
-    updates = {column.name: column for column in insert.excluded if column.name not in keys}
-    if not updates:
-        return insert.on_conflict_do_nothing(index_elements=index)
+    columns = [column for column in insert.excluded if column.name not in keys] or [insert.excluded[keys[0]]]
+    updates = {column.name: column for column in columns}
     return insert.on_conflict_do_update(index_elements=index, set_=updates)

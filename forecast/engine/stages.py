@@ -216,7 +216,7 @@ class PanelFit:
                 trained_steps=tuple(member.steps for member in trained),
             ),
             statistics=ready.statistics,
-            level=mean_level(panel.tail(ready.lookback + max(lags, default=0))),
+            level=mean_level(panel, ready.lookback + max(lags, default=0)),
             seasonal_error=error_units(panel.values, panel.observed, panel.offsets, schema.shortest_season),
             ensemble=ensemble,
             history=replace(panel, spread=spread).tail(max(ensemble.steps_back, *pasts)),

@@ -4,11 +4,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from forecast.errors import Message, collected_messages
-from forecast.evaluation.baseline_models import Fit, baseline_fit
+from forecast.evaluation.baseline_models import Fit, fit_baseline
 from forecast.evaluation.measures import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
 from forecast.evaluation.metrics import measure_names
 from forecast.evaluation.origins import cut
@@ -55,15 +56,6 @@ class Backtest(Measures):
     seen: int = 0
 
 
-@dataclass(frozen=True)
-class _FoldResult:
-    """Forecasts of one model at some origins."""
-
-    quantiles: Numbers  # [windows, horizon, levels]
-    seconds: tuple[float, float]  # of the fit, of the forecasts
-    messages: list[tuple[int, Message]]  # log level and message
-
-
 def backtest(
     panel: Panel,
     schema: Schema,
@@ -81,18 +73,12 @@ def backtest(
     MASE, RMSSE, widths and interval scores is the in-sample error of seasonal naive before the oldest origin, the same
     for all origins, so that a series that begins later has none and does not count there.
 
-    Parameters
-    ----------
-    panel : with a horizon of future slots
-    models : what fits and predicts, by name
-    origins : [origins, series], grid positions, from `choose_origins`
-    levels : quantile levels of the forecasts
-    refit : fit at each origin; by default the fit at the oldest origin forecasts from all of them
-    jobs : pairs of model and fit side by side
-    on_fold : called when a pair is done
+    The panel has a horizon of future slots. Origins, [origins, series], are those of `choose_origins`, and `levels` the
+    quantile levels of the forecasts. The fit at the oldest origin forecasts from all of them unless there is a `refit`
+    at each. `jobs` pairs of model and fit run side by side; `on_fold` is called when a pair is done.
     """
     season = schema.shortest_season
-    models = {REFERENCE: baseline_fit(REFERENCE, season, levels), **models}
+    models = {REFERENCE: partial(fit_baseline, REFERENCE, season, levels), **models}
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]
     tasks = [(name, fold) for name in models for fold in folds]
     results = side_by_side(((_run_fold, (panel, models[name], origins[fold]), {}) for name, fold in tasks), jobs)
@@ -102,13 +88,13 @@ def backtest(
     seconds = {name: np.zeros(2) for name in models}
     counts, floor = windows.panel.counts(), windows.panel.floor()
     raised_series, logged = np.zeros(len(panel), bool), set[tuple[str, Message]]()
-    for done, ((name, fold), result) in enumerate(zip(tasks, results, strict=True), start=1):
+    for done, ((name, fold), (quantiles, taken, messages)) in enumerate(zip(tasks, results, strict=True), start=1):
         rows = np.flatnonzero(np.isin(windows.origin, fold))
-        free = free_numbers(result.quantiles, levels, OUTPUT, counts[rows])
+        free = free_numbers(quantiles, levels, OUTPUT, counts[rows])
         numbers[name][windows.series[rows], windows.origin[rows]] = bounded(free, OUTPUT, floor[rows])
         raised_series[windows.series[rows]] |= raised(free, OUTPUT, floor[rows])
-        seconds[name] += result.seconds
-        for level, message in result.messages:
+        seconds[name] += taken
+        for level, message in messages:
             if (name, message) not in logged:  # once for all folds of a model
                 log.log(level, "%s: %s", name, message)
             logged.add((name, message))
@@ -127,30 +113,33 @@ def backtest(
 
 def result_columns(intervals: tuple[float, ...]) -> list[str]:
     """Names of all columns of the frames of a backtest beside ids and times."""
-    shown = ["model", "skill", "origin", "actual", "forecast", *interval_columns(intervals)]
-    return [*shown, *measure_names(intervals)]
+    shown = ("model", "skill", "origin", "actual", "forecast")
+    return [*shown, *interval_columns(intervals), *measure_names(intervals)]
 
 
-def _run_fold(panel: Panel, fit: Fit, origins: Integers) -> _FoldResult:
-    """Fit at the oldest of some origins, and forecast from all of them at once."""
+def _run_fold(
+    panel: Panel, fit: Fit, origins: Integers
+) -> tuple[Numbers, tuple[float, float], list[tuple[int, Message]]]:
+    """Fit at the oldest of some origins, and forecast from all of them at once: [windows, horizon, levels].
+
+    Also returned are the seconds of fit and forecasts, and log levels and messages.
+    """
     with collected_messages(log) as messages:
         start = time.perf_counter()
         predict = fit(panel.until(origins[0]))
         fitted = time.perf_counter()
         together = max(1, MAX_SLOTS // len(panel.values))
         parts = [predict(cut(panel, origins[low : low + together]).panel) for low in range(0, len(origins), together)]
-        return _FoldResult(np.concatenate(parts), (fitted - start, time.perf_counter() - fitted), messages)
+        return np.concatenate(parts), (fitted - start, time.perf_counter() - fitted), messages
 
 
 def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
     """Each forecast beside its actual value: by model, series in the order of the input, origin and step."""
     panel, schema, horizon = evaluation.panel, evaluation.schema, evaluation.actual.shape[2]
     calendar = calendar_of(schema)
-    begun = (origins >= panel.starts).T[panel.order]  # [series in the order of the input, origins]
-    rank, origin = np.nonzero(begun)
+    rank, origin = np.nonzero((origins >= panel.starts).T[panel.order])  # series in the order of the input
     series = panel.order[rank]
-    start = origins[origin, series]
-    rows = np.repeat(series, horizon)
+    start, rows = origins[origin, series], np.repeat(series, horizon)
     columns = {
         **{name: Column(np.array([ids[i] for ids in panel.ids], object)[rows]) for i, name in enumerate(schema.ids)},
         "origin": format_positions(schema, calendar, np.repeat(start, horizon)),
@@ -158,8 +147,8 @@ def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
         "actual": Column(evaluation.actual[series, origin].ravel()),
     }
     models = evaluation.numbers
-    columns = {name: replace(each, values=np.tile(each.values, len(models))) for name, each in columns.items()}
+    columns = {name: replace(part, values=np.tile(part.values, len(models))) for name, part in columns.items()}
     columns["model"] = Column(np.repeat(np.array(list(models), object), len(rows)))
-    numbers = np.concatenate([each[series, origin].reshape(len(rows), -1) for each in models.values()])
+    numbers = np.concatenate([part[series, origin].reshape(len(rows), -1) for part in models.values()])
     names = ["forecast", *interval_columns(evaluation.intervals)]
     return frame_of({**columns, **dict(zip(names, numbers.T, strict=True))})

@@ -17,8 +17,6 @@ REFERENCE = "seasonal-naive"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Forecasts of some models beside the actual values."""
-
     panel: Panel
     schema: Schema
     actual: Numbers  # [series, origins, horizon], NaN where missing
@@ -49,40 +47,29 @@ class Measures:
 
 
 def in_sample_errors(panel: Panel, origin: Integers, season: int) -> tuple[Numbers, Numbers]:
-    """Units of MASE and RMSSE from the values up to an origin, [series]: absolute and squared error of seasonal naive.
-
-    Parameters
-    ----------
-    origin : [series], grid positions
-    """
+    """Units of MASE and RMSSE from the values up to an origin, a grid position of each series: [series] both."""
     end = panel.offsets[:-1] + origin - panel.starts + 1
     before = panel.observed & (np.arange(panel.offsets[-1]) < np.repeat(end, np.diff(panel.offsets)))
-    absolute, squared = (error_units(panel.values, before, panel.offsets, season, power) for power in (1, 2))
-    return absolute, squared
+    absolute = error_units(panel.values, before, panel.offsets, season)
+    return absolute, error_units(panel.values, before, panel.offsets, season, power=2)
 
 
 def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
     """The measures overall, by series and by step."""
     panel, models = evaluation.panel, len(evaluation.numbers)
-    ids = {
-        name: np.repeat(np.array([panel.ids[i][place] for i in panel.order], object), models)
-        for place, name in enumerate(evaluation.schema.ids)
-    }
+    ids = [np.repeat(np.array(names, object)[panel.order], models) for names in zip(*panel.ids, strict=True)]
     steps = np.arange(evaluation.actual.shape[2])
     return (
         frame_of(_measure(evaluation, None, np.zeros(1, np.int64))),
-        frame_of({**ids, **_measure(evaluation, (1, 2), panel.order)}),
+        frame_of(dict(zip(evaluation.schema.ids, ids, strict=True)) | _measure(evaluation, (1, 2), panel.order)),
         frame_of({"step": np.repeat(steps + 1, models), **_measure(evaluation, (0, 1), steps)}),
     )
 
 
 def _measure(evaluation: Evaluation, axis: Axes, rows: Integers) -> dict[str, NDArray[Any]]:
     """The measures averaged over some axes: for each of `rows` of what they leave, a row of each model."""
-    units = evaluation.scale, evaluation.squared_scale
-    by_model = {
-        model: measures(Outcome(evaluation.actual, numbers, evaluation.intervals, *units), axis)
-        for model, numbers in evaluation.numbers.items()
-    }
+    actual, rest = evaluation.actual, (evaluation.intervals, evaluation.scale, evaluation.squared_scale)
+    by_model = {model: measures(Outcome(actual, numbers, *rest), axis) for model, numbers in evaluation.numbers.items()}
     reference = by_model[REFERENCE]["mase"]
     parts = [{"skill": skill(results["mase"], reference), **results} for results in by_model.values()]
     columns: dict[str, NDArray[Any]] = {"model": np.tile(np.array(list(by_model), object), len(rows))}

@@ -42,22 +42,17 @@ def error_units(values: Numbers, observed: Flags, offsets: Integers, season: int
 
 
 def seasonal_errors(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
-    """In-sample mean absolute error of repeating the value one season back, [series]; NaN without two values.
+    """In-sample mean absolute error of repeating the value `season` steps back, [series]; NaN without two values.
 
-    Parameters
-    ----------
-    values, observed : [slots], series stored end to end
-    offsets : [series + 1]
-    season : steps; 1 repeats the last value
-    power : 2 gives the mean squared error, the unit of RMSSE
+    Values and whether they are observed are [slots], series stored end to end, with `offsets` [series + 1]; `power` 2
+    gives the mean squared error, the unit of RMSSE.
     """
     place = np.arange(len(values)) - np.repeat(offsets[:-1], np.diff(offsets))
     now = np.flatnonzero((place >= season) & observed)
     now = now[observed[now - season]]
     series = np.searchsorted(offsets, now, side="right") - 1
     moved = np.abs(values[now] - values[now - season]) ** power
-    count = np.bincount(series, minlength=len(offsets) - 1)
-    total = np.bincount(series, moved, minlength=len(offsets) - 1)
+    count, total = (np.bincount(series, weights, minlength=len(offsets) - 1) for weights in (None, moved))
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
@@ -86,7 +81,7 @@ def rmsse(actual: Numbers, forecast: Numbers, squared_scale: Numbers, axis: Axes
 def smape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
     """Symmetric mean absolute percentage error, 0 to 200, that of M4 (Makridakis et al. 2020): 0 for 0 is exact."""
     size = np.abs(actual) + np.abs(forecast)
-    return 200 * _mean(_divided(np.abs(actual - forecast), np.where(size == 0, 1.0, size)), actual, axis)
+    return 200 * _mean(np.abs(actual - forecast) / np.where(size == 0, 1.0, size), actual, axis)
 
 
 def wape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
@@ -145,13 +140,11 @@ class Outcome:
     @property
     def levels(self) -> tuple[float, ...]:
         """Quantile levels of the numbers."""
-        return (0.5, *(level for each in self.intervals for level in interval_levels(each)))
+        return (0.5, *(level for interval in self.intervals for level in interval_levels(interval)))
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure that tables show."""
-
     function: Callable[[Outcome, Axes], Numbers]  # of the axes to average over
     unit_power: int = 1  # of the errors in the unit that it needs from `error_units`
     in_terminal: bool = False  # whether a terminal of 80 columns shows it too
@@ -175,10 +168,8 @@ A measure of points becomes a choice of the setting `metric` by its name in `for
 def window_losses(metric: Metric, actual: Numbers, forecast: Numbers, unit: Numbers) -> Numbers:
     """The loss of each window by one measure, [windows], NaN where nothing was observed or there is no unit.
 
-    Parameters
-    ----------
-    actual, forecast : [windows, horizon]
-    unit : [windows], from `error_units` of each window's series, with the measure's `unit_power`
+    Actual values and forecasts are [windows, horizon]; units, [windows], come from `error_units` of each window's
+    series, with the measure's `unit_power`.
     """
     return MEASURES[metric].function(Outcome(actual, forecast[..., None], (), unit, unit), 1)
 
@@ -190,22 +181,20 @@ def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
     """
     results = {name: measure.function(outcome, axis) for name, measure in MEASURES.items()}
     actual, scale = outcome.actual, outcome.scale
-    ends = {
-        each: (outcome.numbers[..., 2 * i + 1], outcome.numbers[..., 2 * i + 2])
-        for i, each in enumerate(outcome.intervals)
-    }
-    for each, (lower, upper) in ends.items():
-        results[f"coverage_{each:g}"] = coverage(actual, lower, upper, axis)
-        results[f"width_{each:g}"] = width(actual, lower, upper, scale, axis)
+    ends = {level: np.moveaxis(outcome.numbers, -1, 0)[2 * i + 1 :][:2] for i, level in enumerate(outcome.intervals)}
+    for level, (lower, upper) in ends.items():
+        results[f"coverage_{level:g}"] = coverage(actual, lower, upper, axis)
+        results[f"width_{level:g}"] = width(actual, lower, upper, scale, axis)
     if ends:
         widest = 95.0 if 95.0 in ends else max(ends)
-        results["msis"] = msis(actual, *ends[widest], widest / 100, scale, axis)
+        lower, upper = ends[widest]
+        results["msis"] = msis(actual, lower, upper, widest / 100, scale, axis)
     return results
 
 
 def measure_names(intervals: tuple[float, ...]) -> list[str]:
     """Names of all measures for these intervals."""
-    of_intervals = [f"{word}_{each:g}" for each in intervals for word in ("coverage", "width")]
+    of_intervals = [f"{word}_{level:g}" for level in intervals for word in ("coverage", "width")]
     return [*MEASURES, *of_intervals, *(["msis"] if intervals else [])]
 
 
@@ -231,5 +220,4 @@ def _sum(errors: Numbers, counted: Numbers, axis: Axes) -> Numbers:
 
 def _divided(above: Numbers, below: Numbers) -> Numbers:
     """A quotient, NaN where the divisor is zero."""
-    nothing = np.full(np.shape(above), np.nan)
-    return np.asarray(np.divide(above, below, out=nothing, where=np.asarray(below) != 0))
+    return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) != 0))

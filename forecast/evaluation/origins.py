@@ -26,37 +26,24 @@ class PastsAtOrigins:
 def choose_origins(panel: Panel, windows: int | None, step: int | None, name: str, fixed: bool = False) -> Integers:
     """Grid positions of rolling origins, [origins, series], the oldest first.
 
-    The newest lies a horizon before the end of each series, so that all of its forecasts have an actual value.
-
-    Parameters
-    ----------
-    windows : number of origins; by default 8, or as many as leave half of the steps to the first fit
-    step : steps between two origins; default one horizon
-    name : of the table, for messages
-    fixed : the horizon is that of a fitted forecaster
-
-    Raises
-    ------
-    BadData
-        If the series are too short for a single origin.
+    The newest lies a horizon before the end of each series, so that all of its forecasts have an actual value. There
+    are by default 8 `windows`, or as many as leave half of the steps to the first fit, one horizon apart or `step`
+    steps. Messages call the table `name`; the horizon is `fixed` if it is that of a fitted forecaster. Raises `BadData`
+    if the series are too short for a single origin.
     """
     horizon, longest = panel.ahead, int(panel.lengths.max())
     step, first = step or horizon, horizon + 2  # `first`: steps of the first fit
     if longest < first + horizon:
         largest = max((longest - 2) // 2, 0)
         less = Words("fit with " if fixed else "pass ", Setting("horizon", largest), " or less" if largest > 1 else "")
-        raise BadData(
-            f"the longest series has {longest} steps, and a backtest with a horizon of {horizon} needs at least "
-            f"{first + horizon}: {first} to fit, {horizon} to judge",
-            place=name,
-            cure=less if largest else "add rows",
-        )
+        needed = f"needs at least {first + horizon}: {first} to fit, {horizon} to judge"
+        problem = f"the longest series has {longest} steps, and a backtest with a horizon of {horizon} {needed}"
+        raise BadData(problem, place=name, cure=less if largest else "add rows")
     wanted = windows or DEFAULT_ORIGINS
     count = max(1, min(wanted, _room(longest, horizon, windows) // step + 1))
     if count < wanted:
-        advice = _advice(longest, horizon, windows, step, fixed)
         text = "%s: %d origins instead of %d, as the longest series has %d steps%s"
-        log.warning(text, name, count, wanted, longest, advice)
+        log.warning(text, name, count, wanted, longest, _advice(longest, horizon, windows, step, fixed))
     return panel.origins - horizon - step * np.arange(count)[::-1, None]
 
 
@@ -64,7 +51,7 @@ def cut(panel: Panel, origins: Integers) -> PastsAtOrigins:
     """Cut a panel at some origins, [origins, series]."""
     begun = [np.flatnonzero(origin >= panel.starts) for origin in origins]
     series = np.concatenate(begun)
-    which = np.repeat(np.arange(len(origins)), [len(each) for each in begun])
+    which = np.repeat(np.arange(len(origins)), list(map(len, begun)))
     actual = values_at(panel, series, origins[which, series] + 1, panel.ahead)
     return PastsAtOrigins(stacked([panel.until(origin) for origin in origins]), series, which, actual)
 
@@ -89,6 +76,5 @@ def _advice(longest: int, horizon: int, windows: int | None, step: int, fixed: b
     smaller = next(fitting, 0) if step == horizon and not fixed else 0
     closer = max(_room(longest, horizon, windows), 0) // between
     options = [Setting(name, value) for name, value in (("step", closer), ("horizon", smaller)) if value]
-    if not options:
-        return Words()
-    return Words("; for all of them pass ", *[part for option in options for part in (option, " or ")][:-1])
+    words = [part for option in options for part in (option, " or ")]
+    return Words("; for all of them pass ", *words[:-1]) if options else Words()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.panel.panel import Flags, Integers, Numbers
 
@@ -28,8 +27,6 @@ MAX_STEPS = 200  # of a longer horizon that are computed; the others are interpo
 
 @dataclass(frozen=True)
 class _Errors:
-    """Errors at some steps of the horizon."""
-
     steps: Integers  # [steps], from 0
     values: Numbers  # [windows, steps], in units of the scale of each window
     weights: Numbers  # [windows, steps], 0 where nothing counts
@@ -46,15 +43,11 @@ def error_quantiles(
 ) -> Numbers:
     """Quantiles of a baseline's scaled errors by horizon step, [horizon, levels]; its median stays where it is.
 
-    Parameters
-    ----------
-    points, actual, observed : [windows, horizon]
-    scale : [windows]; windows of scale 0 do not count
-    windows : the series of each, and the position in it at which its past ends, [windows] twice
+    Points, actual values and whether they are observed are [windows, horizon]; windows of scale 0, [windows], do not
+    count. `windows` are the series of each window, and the position in it at which its past ends, [windows] twice.
     """
-    horizon = points.shape[1]
     used = observed & (scale > 0)[:, None]
-    table = np.zeros((horizon, len(levels)))
+    table = np.zeros((points.shape[1], len(levels)))
     if not used.any():
         return table
     scaled = np.where(used, (actual - points) / np.where(scale > 0, scale, 1.0)[:, None], 0.0)
@@ -67,7 +60,7 @@ def error_quantiles(
     shape = _shape(relative[counts], errors.weights[counts], levels, errors.sizes.max())
     wider = widening(errors.sizes, levels)  # [steps, levels]
     for place, column in enumerate(table.T):
-        column[:] = np.interp(np.arange(horizon), errors.steps, width * shape[place] * wider[:, place])
+        column[:] = np.interp(np.arange(len(table)), errors.steps, width * shape[place] * wider[:, place])
     return table
 
 
@@ -108,19 +101,16 @@ def independent_windows(windows: tuple[Integers, Integers], length: int, decay: 
 def _age(windows: tuple[Integers, Integers]) -> Integers:
     """[windows], steps between each window and the newest one of its series."""
     series, position = windows
-    if not len(series):
-        return position
-    newest = np.full(int(series.max()) + 1, -1, np.int64)
+    newest = np.full(int(series.max(initial=-1)) + 1, -1, np.int64)
     np.maximum.at(newest, series, position)
     return np.asarray(newest[series] - position)
 
 
 def _weighted(scaled: Numbers, used: Flags, windows: tuple[Integers, Integers]) -> _Errors:
-    horizon = scaled.shape[1]
+    (series, position), horizon = windows, scaled.shape[1]
     steps = np.unique(np.linspace(0, horizon - 1, min(horizon, MAX_STEPS)).astype(np.int64))
     decay = max(DECAY * horizon, MIN_DECAY)
     weights = np.where(used, np.exp(-_age(windows) / decay)[:, None], 0.0)
-    series, position = windows
     sizes = [independent_windows((series[used[:, step]], position[used[:, step]]), step + 1, decay) for step in steps]
     return _Errors(steps, scaled[:, steps], weights[:, steps], np.array(sizes))
 
@@ -130,11 +120,9 @@ def _mean_errors(errors: _Errors) -> Numbers:
 
     That of a step is pooled with its neighbours, a tenth of the horizon to each side.
     """
-    count = len(errors.steps)
-    reach = count // 10
+    count, reach = len(errors.steps), len(errors.steps) // 10
     sums = np.stack([(errors.weights * _clipped(errors)).sum(0), errors.weights.sum(0)])
-    totals = np.concatenate([np.zeros((2, 1)), sums.cumsum(1)], 1)
-    place = np.arange(count)
+    totals, place = np.concatenate([np.zeros((2, 1)), sums.cumsum(1)], 1), np.arange(count)
     near = totals[:, np.minimum(place + reach + 1, count)] - totals[:, np.maximum(place - reach, 0)]
     means = near[0] / np.where(near[1] > 0, near[1], 1.0)
     known = (means > 0) & (errors.sizes > 0)
@@ -177,6 +165,4 @@ def _weighted_quantiles(values: Numbers, weights: Numbers, levels: tuple[float, 
     """Quantiles of values that count by weights, [levels], linear between the middles of their weights."""
     order = np.argsort(values, kind="stable")
     values, weights = values[order], weights[order]
-    middles = (np.cumsum(weights) - weights / 2) / weights.sum()
-    found: NDArray[np.float64] = np.interp(levels, middles, values)
-    return found
+    return np.asarray(np.interp(levels, (np.cumsum(weights) - weights / 2) / weights.sum(), values))

@@ -22,27 +22,18 @@ def interval_levels(level: float) -> tuple[float, float]:
 
 
 def at_levels(quantiles: Numbers, have: tuple[float, ...], want: tuple[float, ...]) -> Numbers:
-    """Quantiles at other levels, linear between neighbours on the scale of normal deviates, flat beyond the last.
+    """Quantiles [..., have] at the levels [..., want], linear between neighbours on the scale of normal deviates.
 
-    Parameters
-    ----------
-    quantiles : [..., len(have)], ascending
-    have, want : levels, `have` ascending
-
-    Returns
-    -------
-    [..., len(want)]
+    They are flat beyond the last ones. The levels `have`, and the quantiles at them, are ascending.
     """
     deviate = NormalDist().inv_cdf
-    knots = np.array([deviate(level) for level in have])
-    columns = []
+    knots, columns = np.array([deviate(level) for level in have]), []
     for level in want:
         if level in have:
             columns.append(quantiles[..., have.index(level)])
             continue
-        place = deviate(level)
-        right = int(np.clip(np.searchsorted(knots, place), 1, len(knots) - 1))
-        share = float(np.clip((place - knots[right - 1]) / (knots[right] - knots[right - 1]), 0, 1))
+        right = int(np.clip(np.searchsorted(have, level), 1, len(have) - 1))
+        share = float(np.clip((deviate(level) - knots[right - 1]) / (knots[right] - knots[right - 1]), 0, 1))
         columns.append((1 - share) * quantiles[..., right - 1] + share * quantiles[..., right])
     return np.stack(columns, -1)
 
@@ -77,11 +68,8 @@ def free_numbers(
 ) -> Numbers:
     """The point and the ends of its intervals, [series, horizon, 1 + 2 * levels], before any bound.
 
-    Parameters
-    ----------
-    counts : [series], whether values are small whole numbers; intervals then end at whole numbers, the next ones
-        outwards, since one from 0.1 to 0.6 would hold no value that can come
-    means : [series, horizon], of the values; default that of the quantiles
+    Intervals of `counts`, series [series] of small whole numbers, end at whole numbers, the next ones outwards, since
+    one from 0.1 to 0.6 would hold no value that can come. `means`, [series, horizon], are by default the quantiles'.
     """
     want = tuple(level for interval in output.levels for level in interval_levels(interval))
     point = quantiles[..., have.index(0.5)]

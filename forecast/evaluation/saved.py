@@ -27,8 +27,6 @@ UNUSED: dict[str, Any] = {"known": (), "past": (), "static": (), "aggregate": No
 
 @dataclass(frozen=True)
 class SavedForecasts:
-    """The forecasts of a table, on the grid of the actual values."""
-
     ids: Ids
     first: Integers  # [series], grid position of the first forecast
     numbers: Numbers  # [series, horizon, 1 + 2 * intervals], NaN without a forecast
@@ -38,18 +36,14 @@ class SavedForecasts:
 def read_saved(forecasts: Table, actual: Table, settings: TableSettings) -> tuple[Reading, SavedForecasts]:
     """Read a table of forecasts on the grid of a table of values, which is read by `settings`, and those values.
 
-    The id columns and the time of the values are found by the names that they have in the forecasts.
-
-    Raises
-    ------
-    BadData
-        If a column is missing, times are not on the grid of `actual`, a series and time come twice, or an interval ends
-        below its beginning.
+    The id columns and the time of the values are found by the names that they have in the forecasts. Raises `BadData`
+    if a column is missing, times are not on the grid of `actual`, a series and time come twice, or an interval ends
+    below its beginning.
     """
     names = forecasts.names
-    if POINT not in names or names.index(POINT) == 0:
-        problem = f"no column '{POINT}' after id and time columns; give a table that predict wrote"
-        raise BadData(f"{forecasts.name}: {problem}")
+    if POINT not in names[1:]:
+        problem = f"no column '{POINT}' after id and time columns"
+        raise BadData(problem, place=forecasts.name, cure="give a table that predict wrote")
     heading = names[: names.index(POINT)]
     # the time columns as named, else the last column before the numbers with those it goes with
     time = settings.time if settings.time and set(settings.time) <= set(heading) else heading_times(forecasts, heading)
@@ -67,11 +61,8 @@ def _on_grid(forecasts: Table, actual: str, schema: Schema) -> SavedForecasts:
     """Read forecasts on the grid of the values in the table called `actual`."""
     missing = [name for name in schema.keys if name not in forecasts.frame.columns]
     if missing:
-        raise BadData(
-            f"no column '{missing[0]}', by which {actual} is read",
-            place=forecasts.name,
-            cure=Words("name the columns that both have with ", Setting("id"), " and ", Setting("time")),
-        )
+        cure = Words("name the columns that both have with ", Setting("id"), " and ", Setting("time"))
+        raise BadData(f"no column '{missing[0]}', by which {actual} is read", place=forecasts.name, cure=cure)
     try:
         cells = observe(forecasts, schema.model_copy(update={"layout": "long", "target": POINT, **UNUSED}))
     except BadData as error:
@@ -79,19 +70,16 @@ def _on_grid(forecasts: Table, actual: str, schema: Schema) -> SavedForecasts:
         raise BadData(problem, setting=error.setting, place=error.place, cure=error.cure) from None
     repeated = repeats(cells.series, cells.timestamps)
     if repeated.any():
-        raise BadData(
-            f"{forecasts.place(int(np.argmax(repeated)), schema.time)}: a series and time come twice "
-            f"({repeated.sum()} such rows); score the forecasts of one model from one origin at a time"
-        )
+        problem = f"a series and time come twice ({repeated.sum()} such rows)"
+        place = forecasts.place(int(np.argmax(repeated)), schema.time)
+        raise BadData(problem, place=place, cure="score the forecasts of one model from one origin at a time")
     calendar = calendar_of(schema)
     off = ~calendar.on_grid(cells.timestamps)
     if off.any():
         row = int(np.argmax(off))
-        raise BadData(
-            f"{forecasts.value(row, schema.time)} does not lie on the grid {schema.calendar.name} of {actual}",
-            place=forecasts.place(row, schema.time),
-            cure=Words("bring both to one frequency with ", Setting("freq"), " and ", Setting("aggregate")),
-        )
+        problem = f"{forecasts.value(row, schema.time)} does not lie on the grid {schema.calendar.name} of {actual}"
+        cure = Words("bring both to one frequency with ", Setting("freq"), " and ", Setting("aggregate"))
+        raise BadData(problem, place=forecasts.place(row, schema.time), cure=cure)
     position = calendar.positions(cells.timestamps)
     first = np.full(len(cells.ids), np.iinfo(np.int64).max)
     np.minimum.at(first, cells.series, position)
@@ -118,20 +106,15 @@ def _numbers(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
 
 
 def missing_series(saved: SavedForecasts, panel: Panel, forecasts: str, actual: str) -> tuple[tuple[str, ...], ...]:
-    """Warn of forecasts whose series is not in the panel, and return their ids; messages name both tables.
+    """Warn of forecasts whose series is not in the panel, and return their ids; `BadData` if none is there.
 
-    Raises
-    ------
-    BadData
-        If no series of the forecasts is in the panel.
+    Messages call the tables `forecasts` and `actual`.
     """
     missing = tuple(sorted(set(saved.ids) - set(panel.ids)))
+    names = series_names(missing)
     if len(missing) == len(saved.ids):
-        raise BadData(
-            f"none of the {len(missing)} series of {forecasts} is among the {len(panel)} of {actual} "
-            f"({series_names(missing)} against {series_names(panel.ids)}); are the ids written alike?"
-        )
+        problem = f"none of the {len(missing)} series of {forecasts} is among the {len(panel)} of {actual}"
+        raise BadData(f"{problem} ({names} against {series_names(panel.ids)}); are the ids written alike?")
     if missing:
-        names = series_names(missing)
         log.warning("%s: %d series are not in %s (%s)", forecasts, len(missing), actual, names)
     return missing

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from forecast.errors import BadData
-from forecast.evaluation.baseline_models import baseline_fit
+from forecast.evaluation.baseline_models import fit_baseline
 from forecast.evaluation.measures import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
 from forecast.evaluation.origins import values_at
 from forecast.evaluation.saved import POINT, SavedForecasts, missing_series, read_saved
@@ -58,7 +58,10 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
         If no id or no time of the forecasts is among the values, times are written in another format or zone, or the
         forecasts have several rows for one series and time.
     """
-    forecasts, values = _table(forecast, "forecasts"), _table(actual, "actual values")
+    forecasts, values = (
+        normalised(data if isinstance(data, Table) else table_from_frame(data, name))
+        for data, name in ((forecast, "forecasts"), (actual, "actual values"))
+    )
     reading, saved = read_saved(forecasts, values, settings or TableSettings())
     schema, names = reading.schema, (forecasts.name, values.name)
     panel = read_as(reading, schema, horizon=saved.numbers.shape[1]).panel
@@ -78,10 +81,6 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
     return Scores(frames[0], frames[1], frames[2], season, count, missing)
 
 
-def _table(data: Data, name: str) -> Table:
-    return normalised(data if isinstance(data, Table) else table_from_frame(data, name))
-
-
 def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation:
     """Forecasts beside values, seasonal naive among them."""
     season, rank = schema.shortest_season, series_index(saved.ids, panel.ids) - 1
@@ -92,7 +91,7 @@ def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation
     naive, begun = np.full(numbers.shape, np.nan), origin >= panel.starts
     if begun.any():
         past = panel.until(origin)
-        naive[begun, 0] = baseline_fit(REFERENCE, season, (0.5,))(past)(past)
+        naive[begun, 0] = fit_baseline(REFERENCE, season, (0.5,), past)(past)
     errors = in_sample_errors(panel, origin, season)
     return Evaluation(panel, schema, actual, {REFERENCE: naive, POINT: numbers}, saved.intervals, *errors)
 
@@ -101,7 +100,5 @@ def _refuse_no_overlap(panel: Panel, schema: Schema, saved: SavedForecasts, fore
     ends = np.array([saved.first.min(), saved.first.max(), panel.starts.min(), panel.origins.max()])
     ends[1] += saved.numbers.shape[1] - 1
     first, last, oldest, newest = position_texts(schema, calendar_of(schema), ends)
-    raise BadData(
-        f"{actual} ({oldest} to {newest}) has no value for a time of {forecasts} ({first} to {last}); are the values "
-        "there yet?"
-    )
+    problem = f"{actual} ({oldest} to {newest}) has no value for a time of {forecasts} ({first} to {last})"
+    raise BadData(f"{problem}; are the values there yet?")

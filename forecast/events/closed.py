@@ -12,7 +12,7 @@ from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, HOUR, WEEK
 from forecast.events.marks import Marks, has_events, mark
-from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
 from forecast.panel.schema import Schema, calendar_of
 
 CYCLES = 8  # in which a position must have held one value
@@ -35,19 +35,18 @@ class Closed:
 
     def of(self, places: Integers) -> "Closed":
         """The positions of other series, which are those at `places`; -1 for one that is none of these."""
-        low, high = np.searchsorted(self.series, places), np.searchsorted(self.series, places, "right")
-        count = high - low
-        taken = np.repeat(low - np.cumsum(count) + count, count) + np.arange(count.sum())
-        return self.take(taken, np.repeat(np.arange(len(places)), count))
+        low = np.searchsorted(self.series, places)
+        count = np.searchsorted(self.series, places, "right") - low
+        return self.take(runs(low, count)[1], np.repeat(np.arange(len(places)), count))
 
     def take(self, numbers: Integers, series: Integers | None = None) -> "Closed":
         """Some of the positions, by number; of other series if these are given."""
         events = defaultdict[int, list[str]](list)
         for number, label in self.opened:
             events[number].append(label)
-        opened = ((new, label) for new, old in enumerate(numbers.tolist()) for label in events.get(old, ()))
+        opened = tuple((new, label) for new, old in enumerate(numbers.tolist()) for label in events.get(old, ()))
         series = self.series[numbers] if series is None else series
-        return Closed(series, self.season[numbers], self.phase[numbers], self.value[numbers], tuple(opened))
+        return Closed(series, self.season[numbers], self.phase[numbers], self.value[numbers], opened)
 
 
 NEVER = Closed(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
@@ -59,17 +58,12 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
     The share of that value elsewhere in the series, to the power of the cycles and times the positions of the season,
     says how often chance does this. Longer seasons explain what shorter ones leave. A series of which nothing would
     stay open repeats itself, and is left to the models. What events open, as Sundays before Christmas, is left out.
-
-    Parameters
-    ----------
-    before : [series], slots of each series that may be used
+    Slots of a series before `before` [series] are used.
     """
-    series, seen = panel.series_of_slots, panel.observed & panel.before(before)
+    series, seen, found = panel.series_of_slots, panel.observed & panel.before(before), [NEVER]
     marks = mark(panel, schema) if has_events(schema) else None
-    found = [NEVER]
     for season in sorted({*season_candidates(schema.calendar), *schema.season}):
-        long = before > (CYCLES - 1) * season
-        used = np.flatnonzero(seen & long[series])
+        used = np.flatnonzero(seen & (before > (CYCLES - 1) * season)[series])
         if season > 1 and len(used):
             cell = series[used] * season + _phases(panel, schema, season)[used]
             cells, of_cell = np.unique(cell, return_inverse=True)
@@ -80,10 +74,7 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
 
 
 def closed_now(closed: Closed, panel: Panel, schema: Schema, series_index: Integers, before: Integers) -> Closed:
-    """What a fit found for the series of another panel, without what newer values contradict; new series are searched.
-
-    `series_index` [series] as by the function of that name, `before` [series] as in `find_closed`.
-    """
+    """What a fit found for the series of a panel, without what newer values contradict; new series are searched."""
     kept = unless_contradicted(closed.of(series_index - 1), panel, schema, before)
     if series_index.all():
         return kept
@@ -126,9 +117,8 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
 def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]]:
     """How many series hold one value, at which positions, and the value; the most frequent first."""
     phases = defaultdict[tuple[int, int, float], list[int]](list)
-    for series, season, value, phase in zip(
-        *(array.tolist() for array in (closed.series, closed.season, closed.value, closed.phase)), strict=True
-    ):
+    arrays = closed.series, closed.season, closed.value, closed.phase
+    for series, season, value, phase in zip(*(array.tolist() for array in arrays), strict=True):
         phases[series, season, value].append(phase)
     groups = Counter((season, value, tuple(sorted(steps))) for (_, season, value), steps in phases.items())
     spec = schema.calendar
@@ -138,13 +128,9 @@ def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]
 def _closed_cells(
     values: Numbers, cells: Integers, of_cell: Integers, season: int, touching: tuple[Integers, NDArray[Any]]
 ) -> tuple[Closed, Flags]:
-    """The cells, each a series and a phase, that hold one value, and whether each of `values` lies in one of them.
+    """The cells, each a series * season + phase, that hold one value, and whether each of `values` lies in one of them.
 
-    Parameters
-    ----------
-    values, of_cell : [values], and the cell of each by its number
-    cells : [cells], series times season plus phase, ascending
-    touching : places of values that events touch, and the event of each
+    `of_cell` [values] has the place of each among `cells`, `touching` the values that events touch and their events.
     """
     touched, events = touching
     count, free = len(cells), np.ones(len(values), bool)
@@ -182,10 +168,10 @@ def _count_of(values: Numbers, series: Integers, asked: Integers, value: Numbers
 def _joined(parts: list[Closed]) -> Closed:
     """Positions in the order of the series."""
     first = np.cumsum([0, *map(len, parts)]).tolist()
-    opened = ((start + n, label) for start, part in zip(first, parts, strict=False) for n, label in part.opened)
+    opened = tuple((start + n, label) for start, part in zip(first, parts, strict=False) for n, label in part.opened)
     arrays = zip(*((part.series, part.season, part.phase, part.value) for part in parts), strict=True)
     series, season, phase, value = map(np.concatenate, arrays)
-    whole = Closed(series, season, phase, value, tuple(opened))
+    whole = Closed(series, season, phase, value, opened)
     return whole.take(np.argsort(whole.series, kind="stable"))
 
 
@@ -199,8 +185,7 @@ def _phases(panel: Panel, schema: Schema, season: int) -> Integers:
     return np.asarray((wall // spec.every % season)[positions - first])
 
 
-def _on_clock(spec: CalendarSpec, season: int) -> bool:
-    """Whether a season is a day or a week, which clock changes do not move."""
+def _on_clock(spec: CalendarSpec, season: int) -> bool:  # a day or a week, which clock changes do not move
     return spec.kind == "seconds" and spec.every <= DAY and season * spec.every in (DAY, WEEK)
 
 
@@ -232,16 +217,15 @@ def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
         return "on " + ", ".join(f"{day_name[spec.weekdays[phase]]}s" for phase in phases)
     if spec.kind == "months" and season * spec.every == 12:
         return "in " + ", ".join(month_name[1 + (phase * spec.every + spec.anchor) % 12] for phase in phases)
-    if _on_clock(spec, season) and spec.every == DAY:
+    on_clock = _on_clock(spec, season)
+    if on_clock and spec.every == DAY:
         return "on " + ", ".join(f"{day_name[day]}s" for day in sorted((phase + THURSDAY) % 7 for phase in phases))
+
+    def step(phase: int) -> str:
+        day, second = divmod(phase * spec.every, DAY)
+        clock = f"{second // HOUR:02}:{second % HOUR // 60:02}"
+        clock = clock if season * spec.every == DAY else f"{day_abbr[(day + THURSDAY) % 7]} {clock}"
+        return clock if on_clock else f"step {phase or season} of {season}"
+
     runs = np.split(np.array(phases), np.flatnonzero(np.diff(phases) != 1) + 1)
-    ends = (dict.fromkeys(_step(spec, season, int(run[end])) for end in (0, -1)) for run in runs)
-    return "at " + ", ".join(map(" to ".join, ends))
-
-
-def _step(spec: CalendarSpec, season: int, phase: int) -> str:
-    if not _on_clock(spec, season):
-        return f"step {phase or season} of {season}"
-    day, second = divmod(phase * spec.every, DAY)
-    clock = f"{second // HOUR:02}:{second % HOUR // 60:02}"
-    return clock if season * spec.every == DAY else f"{day_abbr[(day + THURSDAY) % 7]} {clock}"
+    return "at " + ", ".join(" to ".join(dict.fromkeys(map(step, run[[0, -1]].tolist()))) for run in runs)

@@ -23,7 +23,7 @@ CORRELATION = 0.5  # of how two series deviate on one day
 PROFILES = 0.1, 10.0  # bounds of the profile of a week
 LEAST = 1e-3  # share of the level below which there is no effect, and no noise
 EXPONENTS = 0, -1, 1, 2  # the first one unless another is clearly better
-EXPONENT_COST = 4.0  # of the sum of squared errors, in standard errors, by which it must be
+EXPONENT_COST = 1.0  # of the sum of squared errors, in standard errors, by which it must be
 ROUNDS, REACTION_ROUNDS = 10, 3
 
 
@@ -73,14 +73,14 @@ class Adjustment:
 
 
 def adjustment(panel: Panel, schema: Schema, effects: Effects, series_index: Integers) -> Adjustment:
-    """What the events of a schema do to a panel; `series_index` [series] as by the function `series_index`."""
+    """What the events of a schema do to a panel."""
     marks = mark(panel, schema)
     place = {label: number for number, label in enumerate(effects.labels)}
     label = np.array([place.get(label, -1) for label in marks.labels], np.int64)[marks.label]
     slot, label = marks.slot[label >= 0], label[label >= 0]
     row = np.repeat(series_index, np.diff(panel.offsets))
     unit, additive = effects.unit[row], effects.unit[row] > 0
-    of_label = effects.effect[additive[slot].astype(np.int64), label]
+    of_label = effects.effect[additive[slot].astype(np.int64), label]  # [marks, 8]
     amount = of_label[:, 0] + of_label[np.arange(len(slot)), 1 + marks.weekday[slot]]
     total = np.bincount(slot, amount, len(row)) * effects.reaction[row]
     factor = np.clip(1 + total * effects.profile[row, marks.weekday] ** effects.exponent, 0, LARGEST_FACTOR)
@@ -92,12 +92,12 @@ def ordinary_panel(
     panel: Panel, schema: Schema, effects: Effects | None, series_index: Integers, fixed: Numbers | None = None
 ) -> tuple[Panel, Adjustment | None]:
     """A panel with ordinary values, and what events do to it; nothing to closed slots, `fixed` as by `fixed_values`."""
-    if effects is None and fixed is None:
-        return panel, None
-    slots = len(panel.values)
-    moved = Adjustment(np.ones(slots), np.zeros(slots))
     if effects is not None:
         moved = adjustment(panel, schema, effects, series_index)
+    elif fixed is not None:
+        moved = Adjustment(np.ones(len(fixed)), np.zeros(len(fixed)))
+    else:
+        return panel, None
     if fixed is not None:
         free = np.isnan(fixed)
         moved = Adjustment(np.where(free, moved.factor, 1.0), np.where(free, moved.shift, 0.0), fixed)
@@ -109,12 +109,10 @@ def describe_effects(effects: Effects) -> str:
     additive = bool((effects.unit[1:] > 0).all())
     size = effects.typical[int(additive)]
     order = [place for place in np.argsort(-np.abs(size), kind="stable") if round(abs(size[place]), 3) > 0]
-    if not order:
-        return "no effect beyond chance"
     text, unit = ("{} {:+.1f} deviations", 1.0) if additive else ("{} {:+.0f} %", 100.0)
-    named = [text.format(effects.labels[place], unit * size[place]) for place in order[:NAMED]]
+    named = ", ".join(text.format(effects.labels[place], unit * size[place]) for place in order[:NAMED])
     more = f", and {len(order) - NAMED} more" if len(order) > NAMED else ""
-    return ", ".join(named) + more
+    return named + more or "no effect beyond chance"
 
 
 def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
@@ -125,58 +123,43 @@ def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
 
 
 def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers | None = None) -> Effects:
-    """Estimate what events do to values; nothing in closed slots.
+    """Estimate what events do to values, from slots before `before` [series]; nothing in closed slots, `fixed` [slots].
 
     A day is compared with the same day of the nearest weeks without events, or with the same events where each such
     day has them. What all days with a label have in common is its effect; a day may have several labels.
-
-    Parameters
-    ----------
-    before : [series], slots of each series that may be used
-    fixed : [slots], the values of closed slots, see `fixed_values`
     """
-    marks = mark(panel, schema)
-    usable = panel.observed & panel.before(before)
-    closed = np.zeros(len(usable), bool) if fixed is None else usable & np.isfinite(fixed)
+    marks, usable = mark(panel, schema), panel.observed & panel.before(before)
+    closed = np.zeros_like(usable) if fixed is None else usable & np.isfinite(fixed)
     past = _Past.of(panel, marks, usable & ~closed)
     profile, unit = _weekly_profile(past, marks.weekday), _additive_unit(past)
     spec, touched = schema.calendar, np.unique(marks.slot)
     week = len(spec.weekdays) if spec.kind == "weekdays" else max(1, round(WEEK / spec.every))
-    days = _compared(past, touched[past.seen[touched]], marks, week, unit)
+    slot, deviation, expected = _compared(past, touched[past.seen[touched]], marks, week, unit)
     # the same days two weeks earlier tell how much ordinary days vary
     earlier = touched - 2 * week
     earlier = earlier[earlier >= past.offsets[past.series[touched]]]
-    noise = _noise(_compared(past, earlier[past.free[earlier]], marks, week, unit), len(panel))
-    _, date, together = np.unique(marks.key[days.slot], return_inverse=True, return_counts=True)
-    weight = 1 / (noise[days.series] ** 2 * (1 + CORRELATION * (together[date] - 1)))
-    of_day, matrix = _label_sets(days.slot, marks)
-    busy = profile[1 + days.series, marks.weekday[days.slot]]
-    shape = len(marks.labels), 1 + WEEKDAYS
-    effect, typical, exponent = np.zeros((2, *shape)), np.zeros((2, shape[0])), EXPONENTS[0]
+    noise = _noise(past, *_compared(past, earlier[past.free[earlier]], marks, week, unit)[:2])
+    series, labels = past.series[slot], len(marks.labels)
+    _, date, together = np.unique(marks.key[slot], return_inverse=True, return_counts=True)
+    weight = 1 / (noise[series] ** 2 * (1 + CORRELATION * (together[date] - 1)))
+    of_day, matrix = _label_sets(slot, marks)
+    busy, additive = profile[1 + series, marks.weekday[slot]], unit[series] > 0
+    effect, typical, exponent = np.zeros((2, labels, 1 + WEEKDAYS)), np.zeros((2, labels)), EXPONENTS[0]
     reaction = np.ones(len(panel) + 1)
-    additive = unit[days.series] > 0
-    for scale, chosen in enumerate((~additive, additive)):
-        if chosen.any():
-            sets, own_set = np.unique(of_day[chosen], return_inverse=True)
-            part = _Regression(days.series[chosen], days.deviation[chosen], weight[chosen], own_set, matrix[sets])
-            sizes = {power: (days.expected * busy**power)[chosen] for power in EXPONENTS}
+    for scale, used in enumerate((~additive, additive)):
+        if used.any():
+            sets, own_set = np.unique(of_day[used], return_inverse=True)
+            part = _Regression(series[used], deviation[used], weight[used], own_set, matrix[sets])
+            sizes = {power: (expected * busy**power)[used] for power in EXPONENTS}
             power, effect[scale], reacted = part.solved({0: np.ones(len(own_set))} if scale else sizes)
             exponent = exponent if scale else power
             reaction[1 : 1 + len(reacted)] *= reacted  # 1 for series of the other scale
-            typical[scale] = part.typical(effect[scale], reacted[part.series] * busy[chosen] ** power)
-    shown = np.isin(marks.slot, days.slot) | closed[marks.slot]
-    counts = np.bincount(np.unique(marks.key[marks.slot[shown]] * FAR + marks.label[shown]) % FAR, minlength=shape[0])
+            typical[scale] = part.typical(effect[scale], reacted[part.series] * busy[used] ** power)
+    shown = np.isin(marks.slot, slot) | closed[marks.slot]
+    counts = np.bincount(np.unique(marks.key[marks.slot[shown]] * FAR + marks.label[shown]) % FAR, minlength=labels)
     known = np.flatnonzero(counts)
-    return Effects(
-        labels=tuple(marks.labels[place] for place in known),
-        days=counts[known],
-        effect=effect[:, known],
-        typical=typical[:, known],
-        exponent=exponent,
-        profile=profile,
-        unit=np.concatenate([[0.0], unit * past.size]),
-        reaction=reaction,
-    )
+    names, unit = tuple(marks.labels[place] for place in known), np.concatenate([[0.0], unit * past.size])
+    return Effects(names, counts[known], effect[:, known], typical[:, known], exponent, profile, unit, reaction)
 
 
 @dataclass(frozen=True)
@@ -192,22 +175,11 @@ class _Past:
 
     @classmethod
     def of(cls, panel: Panel, marks: Marks, seen: Flags) -> "_Past":
-        free = seen.copy()
+        free, series = seen.copy(), panel.series_of_slots
         free[marks.slot] = False
         size = np.maximum.reduceat(np.where(seen, np.abs(panel.values), 0.0), panel.offsets[:-1])
         size = np.where(size > 0, size, 1.0)
-        series = panel.series_of_slots
         return cls(np.where(seen, panel.values / size[series], 0.0), size, series, panel.offsets, seen, free)
-
-
-@dataclass(frozen=True)
-class _Days:
-    """Days of series, in units of the level around them."""
-
-    slot: Integers  # the first one of the day
-    series: Integers
-    deviation: Numbers  # of the value from the expected one
-    expected: Numbers
 
 
 def _weekly_profile(past: _Past, weekday: Integers) -> Numbers:
@@ -216,7 +188,7 @@ def _weekly_profile(past: _Past, weekday: Integers) -> Numbers:
     cell = (past.series * WEEKDAYS + weekday)[past.free]
     sums = np.bincount(cell, past.values[past.free], shape[0] * WEEKDAYS).reshape(shape)
     counts = np.bincount(cell, minlength=shape[0] * WEEKDAYS).reshape(shape)
-    level = sums.sum(1, keepdims=True) / np.maximum(counts.sum(1, keepdims=True), 1)
+    level = sums.sum(1, keepdims=True) / np.maximum(counts.sum(1, keepdims=True), 1)  # [series, 1]
     total = np.where(level > 0, sums / np.where(level > 0, level, 1.0), counts)  # times the count
     shared = np.where(counts.any(0), total.sum(0) / np.maximum(counts.sum(0), 1), 1.0)
     profile = np.concatenate([shared[None], (total + PRIOR_DAYS * shared) / (counts + PRIOR_DAYS)])
@@ -232,32 +204,28 @@ def _additive_unit(past: _Past) -> Numbers:
     return np.where(signed, np.sqrt(np.bincount(series, (values - mean[series]) ** 2, count) / known), 0.0)
 
 
-def _compared(past: _Past, slots: Integers, marks: Marks, week: int, unit: Numbers) -> _Days:
-    """Days compared with what is expected of them; those that cannot be compared are left out."""
+def _compared(
+    past: _Past, slots: Integers, marks: Marks, week: int, unit: Numbers
+) -> tuple[Integers, Numbers, Numbers]:
+    """First slot of each day that can be compared, its deviation and expected value, in units of the level around."""
     expected = _expected(past, slots, week, np.where(past.free, 0, -1), np.zeros(len(slots), np.int64))
     kinds = marks.kinds
     rest = ~np.isin(kinds[slots], kinds[slots[np.isfinite(expected)]])  # each such day has the same events
-    if rest.any():
-        expected[rest] = _expected(past, slots[rest], week, np.where(past.seen, kinds, -1), kinds[slots[rest]])
+    expected[rest] = _expected(past, slots[rest], week, np.where(past.seen, kinds, -1), kinds[slots[rest]])
     series = past.series[slots]
     level = np.where(unit[series] > 0, unit[series], _level(past, slots, AROUND_WEEKS * max(week, 2)))
     usable = np.isfinite(expected) & (level > 0)
     slots, expected, level = slots[usable], expected[usable], level[usable]
-    of_day = past.series[slots] * FAR + marks.key[slots]
-    _, first, day = np.unique(of_day, return_index=True, return_inverse=True)
+    _, first, day = np.unique(past.series[slots] * FAR + marks.key[slots], return_index=True, return_inverse=True)
     level = np.bincount(day, level)
-    deviation = np.bincount(day, past.values[slots] - expected) / level
-    return _Days(slots[first], past.series[slots[first]], deviation, np.bincount(day, expected) / level)
+    return slots[first], np.bincount(day, past.values[slots] - expected) / level, np.bincount(day, expected) / level
 
 
 def _expected(past: _Past, slots: Integers, week: int, kinds: Integers, kind: Integers) -> Numbers:
     """[slots], what they would have without events: the mean of the same hour of the week in the weeks around.
 
-    The smallest and the largest of four or more do not count; NaN where nothing tells.
-
-    Parameters
-    ----------
-    kinds, kind : [slots of the past] and [slots], those that have the same number are compared
+    Slots of the past whose `kinds` are the `kind` [slots] are compared; the smallest and the largest of four or more do
+    not count. NaN where nothing tells.
     """
     low, high = past.offsets[past.series[slots]], past.offsets[past.series[slots] + 1]
     around = np.full((len(slots), 2 * EACH_SIDE), np.nan)
@@ -270,9 +238,8 @@ def _expected(past: _Past, slots: Integers, week: int, kinds: Integers, kind: In
             around[used, first + found[used]] = past.values[near[used]]
             found[used] += 1
     around.sort(axis=1)  # those not found come last
-    count = np.isfinite(around).sum(1)
+    count, rank = np.isfinite(around).sum(1), np.arange(around.shape[1])
     trimmed = count > 3
-    rank = np.arange(around.shape[1])
     inside = (rank >= trimmed[:, None]) & (rank < (count - trimmed)[:, None])
     sums = np.where(inside, around, 0.0).sum(1)
     return np.where(count > 0, sums / np.maximum(inside.sum(1), 1), np.nan)
@@ -287,11 +254,11 @@ def _level(past: _Past, slots: Integers, reach: int) -> Numbers:
     return np.asarray((sums[right] - sums[left]) / np.maximum(counts[right] - counts[left], 1))
 
 
-def _noise(ordinary: _Days, count: int) -> Numbers:
+def _noise(past: _Past, slot: Integers, deviation: Numbers) -> Numbers:
     """[series], standard deviation of ordinary days; that of few days is drawn towards that of all series."""
-    size = np.abs(ordinary.deviation)
+    size, series, count = np.abs(deviation), past.series[slot], len(past.size)
     pooled = float(size.mean()) if len(size) else 1.0
-    sums, days = np.bincount(ordinary.series, size, count), np.bincount(ordinary.series, minlength=count)
+    sums, days = np.bincount(series, size, count), np.bincount(series, minlength=count)
     mean = (sums + PRIOR_DAYS * pooled) / (days + PRIOR_DAYS)
     return np.asarray(np.maximum(np.sqrt(np.pi / 2) * mean, LEAST))
 
@@ -324,13 +291,11 @@ class _Regression:
     def solved(self, designs: dict[int, Numbers]) -> tuple[int, Numbers, Numbers]:
         """The exponent, effects [labels, 8] and reactions [series], from the size of an effect of 1 by exponent."""
         general, weekdays = self.matrix[:, :, 0], self.matrix[:, :, 1:].reshape(len(self.matrix), -1)
-        tried = {}
-        for power, design in designs.items():
-            error = self._error(design, general, self._ridge(design, self.deviation, general))
-            tried[power] = float((self.weight * error**2).sum()) + EXPONENT_COST * (power != EXPONENTS[0])
-        exponent = min(tried, key=tried.__getitem__)
-        design, reaction = designs[exponent], np.ones(int(self.series.max()) + 1)
-        effect = self._ridge(design, self.deviation, general)
+        found = {power: self._ridge(design, self.deviation, general) for power, design in designs.items()}
+        errors = {power: self._error(designs[power], general, effect) for power, effect in found.items()}
+        costs = {power: EXPONENT_COST * (power != EXPONENTS[0]) for power in designs}
+        exponent = min(designs, key=lambda power: costs[power] + float((self.weight * errors[power] ** 2).sum()))
+        design, effect, reaction = designs[exponent], found[exponent], np.ones(int(self.series.max()) + 1)
         for _ in range(REACTION_ROUNDS if len(np.unique(self.series)) > 1 else 0):
             reaction = self._reactions(design * (general @ effect)[self.of_day])
             effect = self._ridge(design * reaction[self.series], self.deviation, general)

@@ -1,10 +1,9 @@
 """Which slots of a panel holidays and events touch: on their day, on its eve, and on the day after."""
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from forecast.calendar.calendar import Calendar, is_daily_or_finer
 from forecast.calendar.holidays import named_holidays
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK, timestamps_at
-from forecast.panel.panel import Integers, Panel
+from forecast.panel.panel import Ids, Integers, Panel, runs
 from forecast.panel.schema import Schema, calendar_of
 
 EPOCH = date(1970, 1, 1).toordinal()
@@ -64,21 +63,21 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     On a grid of weekdays the eve and the day after are the nearest days of the grid; on a grid of weeks an event
     touches the week that holds it.
     """
-    calendar, sizes = calendar_of(schema), np.diff(panel.offsets)
+    calendar, sizes, weekly = calendar_of(schema), np.diff(panel.offsets), _is_weekly(schema.calendar)
     first, last = int(panel.starts.min()), int((panel.starts + sizes).max())
     positions = np.arange(first, last)
     days = calendar.wall(positions) // DAY  # [positions]
-    keys = days if schema.calendar.kind == "seconds" and not _is_weekly(schema.calendar) else positions
+    keys = days if schema.calendar.kind == "seconds" and not weekly else positions
     slots, labels, names = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], dict[str, int]()
-    matching = _matcher(panel)
+    series_by_parts = cache(partial(_series_by_parts, panel.ids))
     for ids, events in _by_ids(schema, int(days[0]), int(days[-1])).items():
         event = np.array([names.setdefault(name, len(names)) for _, name in events], np.int64)
         key, label = _around(calendar, np.array([day for day, _ in events], np.int64), event)
-        low, high = np.searchsorted(keys, key), np.searchsorted(keys, key, "right")
-        count = high - low
-        step = np.repeat(low - np.cumsum(count) + count, count) + np.arange(count.sum()) + first
-        series = matching(ids)
-        place = step - panel.starts[series][:, None]  # [series, marks]
+        low = np.searchsorted(keys, key)
+        count = np.searchsorted(keys, key, "right") - low
+        named = {place: part for place, part in enumerate(ids) if part is not None}
+        series = np.array(series_by_parts(tuple(named)).get(tuple(named.values()), []), np.int64)
+        place = runs(low, count)[1] + first - panel.starts[series][:, None]  # [series, marks]
         inside = (place >= 0) & (place < sizes[series][:, None])
         slots.append((panel.offsets[series][:, None] + place)[inside])
         labels.append(np.broadcast_to(np.repeat(label, count), place.shape)[inside])
@@ -87,7 +86,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     label = np.array([number[text] for text in texts], np.int64)[np.concatenate(labels)]
     slot, label = np.divmod(np.unique(np.concatenate(slots) * FAR + label), np.int64(FAR))
     index = np.repeat(panel.starts - first - panel.offsets[:-1], sizes) + np.arange(panel.offsets[-1])
-    weekdays = np.zeros_like(days) if _is_weekly(schema.calendar) else (days + 3) % 7  # 1970-01-01 was a Thursday
+    weekdays = np.zeros_like(days) if weekly else (days + 3) % 7  # 1970-01-01 was a Thursday
     return Marks(slot, label, tuple(number), tuple(names), keys[index], weekdays[index])
 
 
@@ -107,37 +106,27 @@ def _by_ids(schema: Schema, first: int, last: int) -> dict[Owners, list[tuple[in
     return events
 
 
-def _matcher(panel: Panel) -> Callable[[Owners], Integers]:
-    """From the ids of an event, None for any, to the series that it concerns."""
-
-    @cache
-    def by_parts(given: tuple[int, ...]) -> dict[tuple[str, ...], list[int]]:
-        groups = defaultdict[tuple[str, ...], list[int]](list)
-        for series, ids in enumerate(panel.ids):
-            groups[tuple(ids[place] for place in given)].append(series)
-        return groups
-
-    def matching(ids: Owners) -> Integers:
-        named = {place: part for place, part in enumerate(ids) if part is not None}
-        return np.array(by_parts(tuple(named)).get(tuple(named.values()), []), np.int64)
-
-    return matching
+def _series_by_parts(ids: Ids, places: tuple[int, ...]) -> dict[tuple[str, ...], list[int]]:
+    groups = defaultdict[tuple[str, ...], list[int]](list)
+    for series, parts in enumerate(ids):
+        groups[tuple(parts[place] for place in places)].append(series)
+    return groups
 
 
 def _around(calendar: Calendar, days: Integers, event: Integers) -> tuple[Integers, Integers]:
     """Keys and labels of events and the days around them."""
-    spec = calendar.spec
-    if spec.kind == "seconds" and not _is_weekly(spec):
+    weekly = _is_weekly(calendar.spec)
+    if calendar.spec.kind == "seconds" and not weekly:
         keys, on_grid = days[:, None] + np.array([-1, 0, 1]), np.ones(len(days), bool)
     else:
         position = calendar.positions(timestamps_at(days * DAY + DAY // 2, calendar.zone, "later")[0])
-        on_grid = _is_weekly(spec) | (calendar.wall(position) // DAY == days)
+        on_grid = weekly | (calendar.wall(position) // DAY == days)
         keys = position[:, None] + np.stack([-1 + ~on_grid, np.zeros_like(days), np.ones_like(days)], 1)
     # a day of an event of several days is neither its eve nor the day after
     day = event[:, None] * FAR + keys
     inside = np.isin(day, day[on_grid, 1])
     used = np.stack([~inside[:, 0], on_grid, ~inside[:, 2]], 1)
-    if _is_weekly(spec):
+    if weekly:
         used[:, [0, 2]] = False
     labels = len(AROUND) * event[:, None] + np.arange(len(AROUND))
     return keys[used], labels[used]

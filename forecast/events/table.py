@@ -2,6 +2,7 @@
 
 import logging
 from datetime import date
+from operator import contains
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,8 @@ def read_events(source: Table | str, schema: Schema, ids: Ids) -> tuple[Event, .
     parts = [_texts(table, name) if name in owners else [""] * len(table) for name in schema.ids]
     events = dict[Event, int]()  # the row of each
     for row, (day, name, *given) in enumerate(zip(_days(table).tolist(), _texts(table, NAME), *parts, strict=True)):
-        if not name or len(name) > MAX_NAME:
-            problem = f"a name has at most {MAX_NAME} characters" if name else "an event needs a name"
-            raise BadData(problem, place=table.place(row, NAME))
+        if not 0 < len(name) <= MAX_NAME:
+            raise BadData(f"an event needs a name of at most {MAX_NAME} characters", place=table.place(row, NAME))
         whose = tuple(text or None for text in given) if any(given) else ()
         event = Event(day=date.fromordinal(day + EPOCH), name=name, ids=whose)
         if event in events:
@@ -59,9 +59,7 @@ def read_events(source: Table | str, schema: Schema, ids: Ids) -> tuple[Event, .
 
 def renewed(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event, ...]:
     """Events of a fit with those of a newer table, which holds from its first day on."""
-    if not newer:
-        return before
-    return (*(event for event in before if event.day < newer[0].day), *newer)
+    return (*(event for event in before if event.day < newer[0].day), *newer) if newer else before
 
 
 def events_columns(schema: Schema) -> dict[str, Column | NDArray[Any]]:
@@ -82,9 +80,8 @@ def _days(table: Table) -> NDArray[np.int64]:
     if times.format.kind == "integer":
         raise BadData(f"'{table.first(DATE)}' is no date", place=table.place(0, DATE), cure="write 2024-12-24")
     wall = wall_clock(times.timestamps, times.format.zone)
-    within = wall % DAY != 0
-    if within.any():
-        row = int(np.argmax(within))
+    row = int(np.argmax(wall % DAY != 0))
+    if len(wall) and wall[row] % DAY:
         problem = f"'{table.value(row, (DATE,))}' is a time within a day, and events are whole days"
         raise BadData(problem, place=table.place(row, DATE), cure="write the date alone")
     return np.asarray(wall // DAY)
@@ -100,9 +97,8 @@ def _id_columns(table: Table, schema: Schema) -> list[str]:
         )
     refuse_missing(table, (DATE, NAME))
     owners = [column for column in schema.ids if column in table.names and column not in (DATE, NAME)]
-    others = [column for column in table.names if column not in (DATE, NAME, *owners)]
-    if others:
-        problem = f"column '{others[0]}' is neither date, name nor an id column ({', '.join(schema.ids)})"
+    for other in (column for column in table.names if column not in (DATE, NAME, *owners)):
+        problem = f"column '{other}' is neither date, name nor an id column ({', '.join(schema.ids)})"
         raise BadData(problem, place=table.name, cure="rename or remove it")
     if len(table) > MAX_EVENTS:
         raise BadData(f"{len(table):,} rows are more than the {MAX_EVENTS:,} that events may have", place=table.name)
@@ -118,12 +114,8 @@ def _texts(table: Table, column: str) -> list[str]:
 
 def _check_ids(table: Table, events: dict[Event, int], ids: Ids) -> None:
     """Refuse events none of which concerns a series, and report those of series that are not there."""
-    known = [set(parts) for parts in zip(*ids, strict=True)]
-    strange = {
-        event.ids: row
-        for event, row in events.items()
-        if any(part is not None and part not in known[place] for place, part in enumerate(event.ids))
-    }
+    known = [{None, *parts} for parts in zip(*ids, strict=True)]
+    strange = {event.ids: row for event, row in events.items() if not all(map(contains, known, event.ids))}
     if not strange:
         return
     named = series_names([tuple(part or "any" for part in parts) for parts in strange])

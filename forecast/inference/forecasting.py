@@ -25,7 +25,7 @@ from forecast.panel.panel import SKIPPED, Flags, Integers, Numbers, Panel, serie
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
 from forecast.panel.shards import in_shard, only_in_shard
 from forecast.reading.building import with_future
-from forecast.reading.comparing import Comparison, check_levels, compare_ids, warn_seen, warn_short
+from forecast.reading.comparing import Comparison, check_levels, warn_seen, warn_short
 from forecast.reading.known import require_known, warn_blank_beyond
 from forecast.reading.reading import Reading, Source, read_as
 from forecast.settings import INTERVALS, EngineName, OutputSettings
@@ -207,7 +207,10 @@ def reading_to_forecast(
     lowest = np.concatenate([[np.inf], history.lowest_seen()])[index]
     counted = None if history.counted is None else np.concatenate([[True], history.counted])[index]
     panel = replace(reading.panel, lowest=lowest, counted=counted)
-    panel = compare_ids(panel, history.ids, source.name) if part is None else part.comparison.add(panel)
+    comparison = Comparison(history.ids, source.name) if part is None else part.comparison
+    panel = comparison.add(panel)
+    if part is None:
+        comparison.warn_missing()
     check_levels(panel, history.ids, fitted.level, config.lookback, source.name, schema.strict)
     return replace(reading, panel=panel)
 

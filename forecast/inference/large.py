@@ -27,9 +27,9 @@ LEAST_ROWS = 2_000_000  # of a table that is read in parts
 Messages = list[logging.LogRecord]
 
 
-@dataclass(frozen=True)
+@dataclass
 class LargeForecast:
-    """What all parts of a forecast of a large table have in common."""
+    """A forecast of a large table, made part by part."""
 
     predictor: Predictor
     schema: Schema
@@ -38,6 +38,8 @@ class LargeForecast:
     horizon: int | None
     output: OutputSettings
     future: Table | None = None  # more rows of columns known in advance
+    messages: Messages = field(default_factory=list)
+    skipped: dict[tuple[str, ...], str] = field(default_factory=dict)  # with the reason, once all is forecast
 
     @property
     def newest(self) -> int:
@@ -51,65 +53,48 @@ class LargeForecast:
     def of_part(self, part: Table, comparison: Comparison) -> tuple[Forecasts, Messages]:
         """Forecasts of whole series, and messages to be logged once all is forecast."""
         with held_back(log) as messages:
+            source = Part(normalised(part), self.reach, comparison)
             forecasts = forecast_table(
-                self.predictor,
-                Part(normalised(part), self.reach, comparison),
-                schema=self.schema,
-                future=self.future,
-                horizon=self.horizon,
-                output=self.output,
+                self.predictor, source, schema=self.schema, future=self.future, horizon=self.horizon, output=self.output
             )
         return forecasts, messages
 
+    def columns(self, starts: Integers) -> Iterator[Columns]:
+        """The columns of the forecasts of each part; an error may mean that the table has to be read as a whole.
 
-@dataclass
-class LargeForecasts:
-    """Forecasts of a large table, made as they are read."""
-
-    work: LargeForecast
-    starts: Integers  # [series + 1], the first row of each series, and the number of all rows
-    messages: Messages
-    skipped: dict[tuple[str, ...], str] = field(default_factory=dict)  # with the reason, once all is forecast
-
-    def columns(self) -> Iterator[Columns]:
-        """The columns of the forecasts of each part; an error may mean that the table has to be read as a whole."""
-        work, predictor = self.work, self.work.predictor
-        comparison, done, begun, left = work.comparison(), 0, False, False
+        `starts` [series + 1] are the first row of each series, and the number of all rows.
+        """
+        predictor, comparison, done, begun, left = self.predictor, self.comparison(), 0, False, False
         progress, predictor.on_windows = predictor.on_windows, None
         threads = predictor.backend is None or predictor.backend.threads
-        cuts = [*self.starts[:-1:WINDOWS_AT_ONCE].tolist(), int(self.starts[-1])]
-        parts = work.table.parts(needed_columns(work.schema), cuts)
-        for forecasts, messages in in_order(lambda part: work.of_part(part, comparison), parts, threads=threads):
+        cuts = [*starts[:-1:WINDOWS_AT_ONCE].tolist(), int(starts[-1])]
+        parts = self.table.parts(needed_columns(self.schema), cuts)
+        for forecasts, messages in in_order(lambda part: self.of_part(part, comparison), parts, threads=threads):
             self.messages += messages
             self.skipped |= forecasts.skipped
             done += len(forecasts.panel)
             if progress is not None:
-                progress(done, len(self.starts) - 1)
+                progress(done, len(starts) - 1)
             left = left or not forecasts.panel.skipped.all()
             if forecasts.rows or not begun:
                 begun = True
                 yield forecasts.columns  # at least once, as a shard may have no series
         if not left:
-            raise BadData("no series is left to forecast", place=work.table.name)
+            raise BadData("no series is left to forecast", place=self.table.name)
         log_kinds(log, self.messages)
         comparison.warn_missing()
-        self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), work.output.shard)
+        self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), self.output.shard)
 
 
 def large_forecasts(
-    predictor: Predictor,
-    source: str,
-    reading: TextSettings,
-    schema: Schema,
-    horizon: int | None,
-    output: OutputSettings,
-) -> LargeForecasts | None:
-    """Forecasts of a large table; None where it is small, or has to be read as a whole."""
+    predictor: Predictor, data: str, reading: TextSettings, schema: Schema, horizon: int | None, output: OutputSettings
+) -> tuple[LargeForecast, Iterator[Columns]] | None:
+    """A forecast of a large table, and its columns; None where it is small, or has to be read as a whole."""
     if schema.layout != "long" or not schema.ids or schema.aggregate or schema.target is None:
         return None
     try:
         with held_back(log) as messages:
-            table = large_table(source, reading, LEAST_ROWS)
+            table = large_table(data, reading, LEAST_ROWS)
             if table is None:
                 return None
             starts, times = table.survey(schema.ids, schema.time, schema.target)
@@ -119,5 +104,5 @@ def large_forecasts(
                 reach = newest_time(times, schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
-    work = LargeForecast(predictor, schema, table, reach, horizon, output)
-    return LargeForecasts(work, starts, messages)
+    found = LargeForecast(predictor, schema, table, reach, horizon, output, messages=messages)
+    return found, found.columns(starts)

@@ -57,14 +57,7 @@ class Manifest(Stored):
     files: tuple[File, ...] = Field(description="those with rows, in the order of the shards")
 
 
-@dataclass(frozen=True)
-class Done:
-    """A shard that was forecast: its file, its series without a forecast, messages, and what its ids compare to."""
-
-    file: File | None
-    skipped: dict[Id, str]
-    messages: list[logging.LogRecord]
-    comparison: Comparison
+Done = tuple[File | None, dict[Id, str], list[logging.LogRecord], Comparison]  # skipped series, with the reason
 
 
 @dataclass(frozen=True)
@@ -79,40 +72,30 @@ class Work:
         """Forecast a shard, and write its file; a repetition replaces it by the same bytes."""
         large, comparison, file, table = self.large, self.large.comparison(), None, self._rows(shard)
         if table is None or not len(table):
-            return Done(None, {}, [], comparison)
+            return None, {}, [], comparison
         forecasts, messages = large.of_part(table, comparison)
         if forecasts.rows:
             frame = frame_of(forecasts.columns)
             frame = guard_formulas(frame, large.schema.ids) if large.output.excel_safe else frame
-            file = self._write(shard, b"".join(parquet_bytes([frame])), len(frame), len(forecasts.series))
-        return Done(file, forecasts.skipped, messages, comparison)
-
-    def share_out(self, shards: int, folder: str) -> "Work":
-        """The work with the rows of each shard in a folder."""
-        schema = self.large.schema
-        by = schema.ids or schema.time
-        self.large.table.share_out(needed_columns(schema), by, lambda rows: self._shards_of(rows, shards), folder)
-        return replace(self, shares=folder)
+            data = b"".join(parquet_bytes([frame]))
+            digest = hashlib.sha256(data).hexdigest()
+            name = f"part-{shard.number:05}-of-{shard.count:05}-{digest[:DIGITS]}.parquet"
+            Place.of(self.folder).write(name, data)
+            sizes = {"rows": len(frame), "series": len(forecasts.series), "bytes": len(data)}
+            file = File(file=name, shard=str(shard), sha256=digest, **sizes)
+        return file, forecasts.skipped, messages, comparison
 
     def _rows(self, shard: Shard) -> Table | None:
         table, schema = self.large.table, self.large.schema
         if self.shares is not None:
             return table.of_share(self.shares, shard.number)
-        by = schema.ids or schema.time
-        return table.filtered(
-            needed_columns(schema), by, lambda rows: self._shards_of(rows, shard.count) == shard.number
-        )
+        needed, by = needed_columns(schema), schema.ids or schema.time
+        return table.filtered(needed, by, lambda rows: self.shards_of(rows, shard.count) == shard.number)
 
-    def _shards_of(self, rows: Table, count: int) -> Integers:
-        """[rows], the number of the shard of each."""
+    def shards_of(self, rows: Table, count: int) -> Integers:
+        """[rows], the number of the shard of each row."""
         names, codes = id_codes(rows, self.large.schema.ids)
         return np.asarray(shard_numbers(names, count)[codes])
-
-    def _write(self, shard: Shard, data: bytes, rows: int, series: int) -> File:
-        digest = hashlib.sha256(data).hexdigest()
-        name = f"part-{shard.number:05}-of-{shard.count:05}-{digest[:DIGITS]}.parquet"
-        Place.of(self.folder).write(name, data)
-        return File(file=name, shard=str(shard), rows=rows, series=series, bytes=len(data), sha256=digest)
 
 
 def plan_shards(
@@ -127,11 +110,7 @@ def plan_shards(
 ) -> Work:
     """Look at the times of a table, and refuse what cannot be forecast in shards, before any work.
 
-    Parameters
-    ----------
-    schema, reading : how the table is read
-    data, folder : paths or URIs
-    horizon : fewer steps than at fit
+    `data` and `folder` are paths or URIs, `schema` and `reading` say how the table is read.
     """
     if schema.layout != "long" or schema.aggregate is not None:
         problem = "only long tables without aggregation are forecast in shards"
@@ -158,12 +137,11 @@ def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, d
     """
     schema, comparison = work.large.schema, work.large.comparison()
     files, skipped, messages = list[File](), dict[Id, str](), list[logging.LogRecord]()
-    for done in _done(work, shards, jobs):
-        messages += done.messages
-        skipped |= done.skipped
-        comparison.join(done.comparison)
-        if done.file is not None:
-            files.append(done.file)
+    for file, more_skipped, more_messages, part in _done(work, shards, jobs):
+        messages += more_messages
+        skipped |= more_skipped
+        comparison.join(part)
+        files += [file] if file is not None else []
     if not files:
         raise BadData("no series is left to forecast", place=work.large.table.name)
     log_kinds(log, messages)
@@ -182,8 +160,12 @@ def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, d
 
 def _done(work: Work, shards: int, jobs: int) -> Iterator[Done]:
     """The shards one after another; their rows wait on the disk of this machine, unless a cluster is at work."""
+    schema = work.large.schema
     with TemporaryDirectory(prefix="forecast-") as folder:
-        work = work if on_cluster() else work.share_out(shards, folder)
+        if not on_cluster():
+            needed, by = needed_columns(schema), schema.ids or schema.time
+            work.large.table.share_out(needed, by, lambda rows: work.shards_of(rows, shards), folder)
+            work = replace(work, shares=folder)
         tasks: Iterator[Task] = ((work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1))
         yield from side_by_side(tasks, jobs)
 

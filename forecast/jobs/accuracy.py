@@ -25,6 +25,7 @@ FADED = 0.25  # weight of an error of an older version beside one of the version
 MAX_SCORE = 100.0  # half widths: the score of a value outside an interval without width
 
 DAY = 86_400
+Past = tuple[str | None, tuple[float, float]]  # an earlier run: the version that forecast, its intervals' factors
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,10 @@ def by_day(matched: Matched) -> list[DayScore]:
     return scores
 
 
-@dataclass(frozen=True)
-class Past:
-    """An earlier run: the version that forecast, and the factors of its intervals."""
-
-    version: str | None
-    factors: tuple[float, float]
-
-
 def interval_factors(
     matched: Matched, runs: Mapping[str, Past], version: str, series: Integers, intervals: Numbers
 ) -> tuple[float, float]:
-    """Factors by which the 80 and 95 % intervals grow or shrink, from the errors of earlier forecasts.
+    """Factors by which the 80 and 95 % intervals grow or shrink, from the errors of earlier forecasts; 1 of too few.
 
     Adaptive conformal inference (Gibbs and Candes 2021): the target share moves with what each time missed, and the
     factor is the score that this share of the newest values stayed below. A score is the distance of a value from the
@@ -91,36 +84,32 @@ def interval_factors(
     versions count less (Barber et al. 2023), and over the widths that the intervals of this one would have had.
     Intervals without width neither learn nor teach.
 
-    Parameters
-    ----------
-    runs : by their time
-    version : the one that forecasts tonight
-    series : [series], indices into the panel, of what it forecasts tonight
-    intervals : [series, horizon, 5], as `StoredForecasts.raw`
-
-    Returns
-    -------
-    Two factors; 1 where there are too few actuals.
+    `runs` are by their time; `series` [series] indexes the panel, and `intervals` [series, horizon, 5] are the raw ones
+    that `version` forecasts for them tonight.
     """
     stored, rows = matched.stored, matched.rows
     if not len(rows):
         return 1.0, 1.0
     begins = np.r_[True, stored.as_of[1:] != stored.as_of[:-1]]  # rows are in the order of runs
     run, recorded = begins.cumsum() - 1, np.isfinite(stored.raw[:, 0])
-    pasts = [runs.get(str(time), Past(None, (1.0, 1.0))) for time in stored.as_of[begins]]
-    factors = np.array([past.factors for past in pasts]).reshape(-1, 2).repeat(2, 1)[run]
+    pasts = [runs.get(str(time), (None, (1.0, 1.0))) for time in stored.as_of[begins]]
+    factors = np.array([past for _, past in pasts]).reshape(-1, 2).repeat(2, 1)[run]
     ends = stored.numbers[:, :1] + (stored.numbers[:, 1:] - stored.numbers[:, :1]) / factors
     raw = np.where(recorded[:, None], stored.raw, np.concatenate([stored.numbers[:, :1], ends], 1))
     # where intervals were not recorded they may be those of whole paths, and the widths change as with a version
-    makers = [(past.version, bool(is_raw)) for past, is_raw in zip(pasts, recorded[begins], strict=True)]
-    live = np.array([past.version == version for past in pasts], bool)[run[rows]]
+    makers = [(maker, bool(is_raw)) for (maker, _), is_raw in zip(pasts, recorded[begins], strict=True)]
+    live = np.array([maker == version for maker, _ in pasts], bool)[run[rows]]
     ahead = _widths_ahead(matched, raw, run, [*makers, (version, True)], series, intervals)
     found = []
     for i, level in enumerate(INTERVALS):
         low, high = raw[rows, 1 + 2 * i], raw[rows, 2 + 2 * i]
         usable = high > low
         score = (_scores(matched.actual, raw[rows, 0], low, high) / ahead[rows, i])[usable]
-        table = _by_time(score, stored.instant[rows][usable])
+        # by the time of the value, the oldest first; NaN fills up [times, most of a time]
+        times = stored.instant[rows][usable]
+        counts = np.unique(times, return_counts=True)[1]
+        table = np.full((len(counts), counts.max(initial=0)), np.nan)
+        table[np.arange(table.shape[1]) < counts[:, None]] = score[np.argsort(times, kind="stable")]
         if len(score) < MIN_VALUES or len(table) < MIN_TIMES:
             found.append(1.0)
             continue
@@ -130,21 +119,17 @@ def interval_factors(
     return found[0], found[1]
 
 
+Makers = list[tuple[str | None, bool]]  # what made the intervals of each run: the version, and whether they are raw
+
+
 def _widths_ahead(
-    matched: Matched,
-    raw: Numbers,
-    run: Integers,
-    makers: list[tuple[str | None, bool]],
-    series: Integers,
-    intervals: Numbers,
+    matched: Matched, raw: Numbers, run: Integers, makers: Makers, series: Integers, intervals: Numbers
 ) -> Numbers:
     """The width that tonight's version would have given each stored interval, over the one that it has, [rows, 2].
 
     Where one run's intervals come from another version than those of the run before, the ratio of their mean widths
     says by how much versions differ: only a night lies between them, and the series have the same scale in both.
-
-    `raw` [rows, 5] is uncorrected, `run` [rows] the number of each row's run in the order of time, `makers` [runs + 1]
-    what made each run's intervals, tonight's last.
+    `run` [rows] is the number of each row's run in the order of time; the last of the makers [runs + 1] is tonight's.
     """
     present, place = np.unique(np.concatenate([matched.series, series]), return_inverse=True)
     horizon = intervals.shape[1]
@@ -173,16 +158,8 @@ def _scores(actual: Numbers, middle: Numbers, low: Numbers, high: Numbers) -> Nu
         return np.asarray(np.where(off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, MAX_SCORE), MAX_SCORE)))
 
 
-def _by_time(scores: Numbers, instant: Integers) -> Numbers:
-    """Scores by the time of their value, [times, most of a time], the oldest first; NaN fills up."""
-    _, counts = np.unique(instant, return_counts=True)
-    table = np.full((len(counts), counts.max(initial=0)), np.nan)
-    table[np.arange(table.shape[1]) < counts[:, None]] = scores[np.argsort(instant, kind="stable")]
-    return table
-
-
 def _score_at(scores: Numbers, weights: Numbers, share: float) -> float:
-    """The score that `share` of new values stays below; one value of weight 1 more than there are counts as above."""
+    """The score that `share` of new values stays below; one value more, of weight 1, counts as above."""
     order = np.argsort(scores)
     below = np.cumsum(weights[order])
     return float(scores[order[min(int(np.searchsorted(below, share * (below[-1] + 1))), len(scores) - 1)]])
@@ -199,8 +176,7 @@ def to_keep(forecasts: Forecasts, fitted: Fitted, as_of: str) -> StoredForecasts
     panel, count = forecasts.panel, len(forecasts.series)
     chosen = np.unique(np.linspace(0, count - 1, min(count, MAX_SERIES)).astype(np.int64))
     series, horizon = forecasts.series[chosen], forecasts.quantiles.shape[1]
-    units = np.concatenate([[np.nan], fitted.seasonal_error])
-    unit = units[series_index(fitted.history.ids, panel.ids)[series]]
+    unit = np.r_[np.nan, fitted.seasonal_error][series_index(fitted.history.ids, panel.ids)[series]]
     steps = np.arange(1, horizon + 1)
     positions = (panel.origins[series][:, None] + steps).ravel()
     return StoredForecasts(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
@@ -16,7 +16,7 @@ from forecast.databases.redaction import Redactor
 from forecast.databases.transactions import Execute
 from forecast.errors import NoInput, UsageError
 from forecast.jobs.checks import aged, duration_text
-from forecast.jobs.ledger import ALL_FITS, FILE, KILLED, TABLES, DayScore, Ledger, open_file
+from forecast.jobs.ledger import FILE, KILLED, TABLES, DayScore, Ledger, open_file
 from forecast.jobs.output_guard import runs_folder
 from forecast.jobs.owner import ledger_key
 from forecast.jobs.pipeline import Pipeline
@@ -37,20 +37,14 @@ def versions_of(artifact: str, elsewhere: Ledger | None = None) -> list[dict[str
     """
     store = Store(artifact)
     live = store.current()
-    notes = {}
-    for ledger in _ledgers(artifact, elsewhere):
-        for fit in ledger.fits(ALL_FITS, unfinished=True):
-            notes[fit.version] = f"{ledger.job}: {'' if fit.promoted else 'not live: '}{fit.reason}"
-    return [
-        {
-            "version": version.id,
-            "hash": version.hash,
-            "created": version.created.isoformat(),
-            "live": version.id == live,
-            "note": notes.get(version.id, ""),
-        }
-        for version in store.versions()
-    ]
+    notes = {
+        fit.version: f"{ledger.job}: {'' if fit.promoted else 'not live: '}{fit.reason}"
+        for ledger in _ledgers(artifact, elsewhere)
+        for fit in ledger.fits(unfinished=True)
+    }
+    names = ("version", "hash", "created", "live", "note")
+    facts = ((v.id, v.hash, v.created.isoformat(), v.id == live, notes.get(v.id, "")) for v in store.versions())
+    return [dict(zip(names, values, strict=True)) for values in facts]
 
 
 def promote(artifact: str, version: str, wait: float = STORE.wait, elsewhere: Ledger | None = None) -> str:
@@ -84,7 +78,7 @@ def rollback(artifact: str, wait: float = STORE.wait, elsewhere: Ledger | None =
 
 
 def _whole_id(store: Store, short: str) -> str:
-    """The id that begins with a text, or whose hash does."""
+    """The id of the version whose id or hash begins so."""
     versions = store.versions() if short else []
     found = [version.id for version in versions if version.id.startswith(short) or version.hash.startswith(short)]
     if short in found:
@@ -96,7 +90,7 @@ def _whole_id(store: Store, short: str) -> str:
 
 def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
     """Record a change by hand behind the verdict of the gate, in the place of an earlier change by hand."""
-    fits = ledger.fits(ALL_FITS, unfinished=True)
+    fits = ledger.fits(unfinished=True)
     if fits:
         verdict = next((fit.reason for fit in reversed(fits) if fit.version == version), "")
         for note in (BY_HAND, ROLLED_BACK):
@@ -117,17 +111,12 @@ class Status:
     runs: list[dict[str, Any]]  # newest first: as_of, exit_code, version, seconds, error
     days: list[DayScore]  # newest first
 
-    def as_json(self) -> dict[str, Any]:
-        """The status as plain values."""
-        return asdict(self)
-
 
 def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Status:
     """The status of a job, from its ledger, with its newest runs; NoInput if it has never run."""
     newest_runs = ledger.runs(runs + 1)
-    if newest_runs and newest_runs[0][1] == KILLED and is_held(Path(store) / LOCK):
-        newest_runs = newest_runs[1:]  # it has not ended yet
-    newest_runs = newest_runs[:runs]
+    running = bool(newest_runs) and newest_runs[0][1] == KILLED and is_held(Path(store) / LOCK)
+    newest_runs = newest_runs[running:][:runs]
     if not newest_runs:
         raise NoInput(f"job '{ledger.job}' has not run yet; run `forecast run JOB.toml`")
     _, code, newest = newest_runs[0]
@@ -164,9 +153,8 @@ def _missed(runs: list[tuple[str, int, dict[str, Any]]], now: datetime) -> list[
     """The problem, if any, that runs came at regular intervals and now are missing."""
     starts = [datetime.fromisoformat(record["started"]) for _, _, record in runs]
     intervals = sorted((later - earlier).total_seconds() for later, earlier in pairwise(starts))
-    if len(intervals) < MISSED_RUNS:
-        return []
-    usual, elapsed = intervals[len(intervals) // 2], (now - max(starts)).total_seconds()
+    usual = intervals[len(intervals) // 2] if len(intervals) >= MISSED_RUNS else 0
+    elapsed = (now - max(starts)).total_seconds()
     if usual < MIN_INTERVAL or elapsed <= MISSED_RUNS * usual:
         return []
     return [f"no run for {duration_text(elapsed)}; before, there was one every {duration_text(usual)}"]
@@ -183,25 +171,21 @@ def ledger_of(pipeline: Pipeline) -> Ledger:
 
 @contextmanager
 def _connect(hidden: Redactor, url: str, read: bool = False) -> Iterator[Execute]:
-    """A transaction of the ledger in a database, whose messages hold no secrets whoever opens it."""
+    # messages hold no secrets, whoever opens it
     with hidden.kept_out(), databases.connect(url, reads=TABLES if read else ()) as execute:
         yield execute
 
 
 def ledgers_of(artifact: str) -> list[Ledger]:
     """The ledgers of all jobs that ran with a store; NoInput if there are none."""
-    ledgers = _ledgers(artifact)
-    if not ledgers:
-        near = stores_nearby(Path(artifact)) if Store(artifact).empty else ""
-        raise NoInput(
-            f"{runs_folder(artifact)}: no job has run with this store; name a pipeline file, or a store with "
-            f"--artifact{near}"
-        )
-    return ledgers
+    if ledgers := _ledgers(artifact):
+        return ledgers
+    near = stores_nearby(Path(artifact)) if Store(artifact).empty else ""
+    cure = f"name a pipeline file, or a store with --artifact{near}"
+    raise NoInput(f"{runs_folder(artifact)}: no job has run with this store; {cure}")
 
 
 def _ledgers(artifact: str, elsewhere: Ledger | None = None) -> list[Ledger]:
-    """The ledgers beside a store, and one elsewhere."""
     path = runs_folder(artifact) / FILE
     connect = partial(open_file, path)
     beside = [Ledger(job, connect) for job in Ledger("", connect).jobs()] if path.exists() else []

@@ -1,24 +1,74 @@
-"""Read the table of a job as it could be known at the instant of a run."""
+"""Read the tables of a job: as its file and its live version say, and as they could be known at the time of a run."""
 
 import logging
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
 from forecast.errors import BadData
 from forecast.jobs.instant import as_text, on_clock
-from forecast.jobs.output import check_sink, reserved_columns
 from forecast.jobs.pipeline import Pipeline
+from forecast.jobs.sinks import sinks_of
+from forecast.jobs.sources import source_of
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.dated import DatedTable, dated_table
 from forecast.reading.detection import check_schema, infer_schema
+from forecast.reading.normalising import normalised
 from forecast.reading.observations import wide_columns
 from forecast.reading.reading import Reading, read, read_as
-from forecast.settings import TableSettings
+from forecast.settings import TableSettings, TextSettings
+from forecast.tables.files import load_future, settings_as_at_fit
 from forecast.tables.table import Table
+from forecast.tables.writing import output_columns, refuse_clash
 
 log = logging.getLogger("forecast")
+
+
+def added_columns(pipeline: Pipeline) -> list[str]:
+    """Columns that the sinks add to what [output] asks for."""
+    return [column for _, sink in sinks_of(pipeline.sink) for column in sink.columns]
+
+
+def reserved_columns(pipeline: Pipeline) -> list[str]:
+    """Columns that the output of a job has beside ids and times."""
+    return [*dict.fromkeys([*output_columns(pipeline.output), *added_columns(pipeline)])]
+
+
+def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
+    """Refuse names, types and places that the sinks do not take, before any work; returns a line for each sink."""
+    refuse_clash(schema.keys, reserved_columns(pipeline))
+    return [kind.check(sink, schema, table, pipeline.output) for kind, sink in sinks_of(pipeline.sink)]
+
+
+def read_source(pipeline: Pipeline, text: TextSettings) -> tuple[Table, dict[str, Any]]:
+    """Read the table of a job, and the table settings that come with it, if any."""
+    kind, source = source_of(pipeline.source)
+    table, defaults = kind.read(source, text)
+    return normalised(table), defaults
+
+
+def read_future(pipeline: Pipeline, text: TextSettings) -> Table | None:
+    """Read the columns that are known in advance; None if the job has none."""
+    return None if pipeline.source.future is None else load_future(pipeline.source.future, text)
+
+
+def text_settings(pipeline: Pipeline, fitted: Schema | None) -> TextSettings:
+    """How files are read: as the pipeline says, and otherwise as an earlier fit read its own file."""
+    given = pipeline.source.text()
+    return given if fitted is None else settings_as_at_fit(fitted.reading, given.model_dump(exclude_defaults=True))
+
+
+def table_settings(pipeline: Pipeline, fitted: Schema | None, defaults: dict[str, Any]) -> TableSettings:
+    """How a fit reads the table: as the pipeline and its source say, and otherwise as an earlier fit did.
+
+    What is inferred could change with the data: a job must not begin to forecast something else one night.
+    """
+    given = pipeline.table.model_copy(update=defaults)
+    if fitted is None:
+        return given
+    return TableSettings.check({**fitted.knobs(), **given.model_dump(exclude_unset=True)})
 
 
 def read_to_forecast(pipeline: Pipeline, instant: datetime, table: Table, schema: Schema) -> DatedTable:
@@ -29,21 +79,21 @@ def read_to_forecast(pipeline: Pipeline, instant: datetime, table: Table, schema
 
 
 def read_to_fit(
-    pipeline: Pipeline, instant: datetime, table: Table, settings: TableSettings, live: Schema | None
+    pipeline: Pipeline, instant: datetime, table: Table, defaults: dict[str, Any], live: Schema | None
 ) -> tuple[Reading, DatedTable]:
     """Read what could be known of a table for a new fit, and refuse what the sink cannot take; also the whole table.
 
     `live` is the schema of the live version, if the new fit reads its table as that one did.
     """
+    settings = table_settings(pipeline, live, defaults)
     if live is not None:
         check_schema(live, table)
     dated = dated_table(table, settings)
     schema, dated = infer_schema(dated, settings, reserved_columns(pipeline))
     if live is not None and schema.calendar.name != live.calendar.name:
-        raise BadData(
-            f"{table.name}: its frequency is {schema.calendar.name}, and that of the live version is "
-            f"{live.calendar.name}; bring the source back to it, or set freq in [table] to fit at the new frequency"
-        )
+        names = f"its frequency is {schema.calendar.name}, and that of the live version is {live.calendar.name}"
+        cure = "bring the source back to it, or set freq in [table] to fit at the new frequency"
+        raise BadData(f"{table.name}: {names}; {cure}")
     check_sink(pipeline, schema, table)
     known_then = until(dated, schema, instant, pipeline.source.unfinished)
     return read(known_then, settings, horizon=pipeline.train.horizon, lookback=pipeline.train.lookback), dated
@@ -80,12 +130,8 @@ def until(dated: DatedTable, schema: Schema, instant: datetime, unfinished: str 
         why = "lies after" if after.all() else "belongs to a period that is not over at"
         raise BadData(f"{table.name}: every row {why} {as_text(instant)}, the time of the run")
     if (late & ~after).any():
-        log.info(
-            '%s: %d rows of a period that is not over at %s are left out; unfinished = "keep" in [source] reads them',
-            table.name,
-            (late & ~after).sum(),
-            as_text(instant),
-        )
+        rows = f"{(late & ~after).sum()} rows of a period that is not over at {as_text(instant)}"
+        log.info('%s: %s are left out; unfinished = "keep" in [source] reads them', table.name, rows)
     if not schema.known:
         return dated.rows(~late)
     frame = table.frame.copy()

@@ -30,12 +30,8 @@ def age(newest: int, schema: Schema, instant: datetime) -> float | None:
 def check_unfinished(seconds: float | None, name: str) -> None:
     """Warn where the newest value is of a period that is not over: half a day's sales would count as a day's."""
     if seconds is not None and seconds < 0:
-        log.warning(
-            "%s: the newest period ends %s after the time of the run; if its value is incomplete, set "
-            'unfinished = "leave out" in [source], else unfinished = "keep"',
-            name,
-            duration_text(-seconds),
-        )
+        cure = 'if its value is incomplete, set unfinished = "leave out" in [source], else unfinished = "keep"'
+        log.warning("%s: the newest period ends %s after the time of the run; %s", name, duration_text(-seconds), cure)
 
 
 def lagging(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> list[tuple[str, ...]]:
@@ -92,9 +88,8 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
     """Compare the values since the fit with the last ones of the fit, and warn where they look different.
 
     The two-sample Kolmogorov-Smirnov test compares changes over a season, in units of each series' mean change at fit,
-    so that neither level nor trend nor season (in steps, 1 for none) counts as drift. The shares of missing values are
-    compared too. Returns ``{"statistic": ..., "values": ..., "missing": ...}``, without a statistic where too few are
-    new.
+    so that neither level nor trend nor season (in steps, 1 for none) counts as drift. Returns the number of new values,
+    the share that is missing, and the statistic of the test where enough are new.
     """
     before = series_index(fitted.ids, panel.ids) - 1
     if (before < 0).all():
@@ -115,13 +110,9 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
         return drift
     statistic, p_value = kolmogorov_smirnov(old, new)
     if statistic > MIN_DRIFT and p_value < MAX_P_VALUE:
-        log.warning(
-            "%s: the %d values since the fit change differently from those before (Kolmogorov-Smirnov statistic "
-            "%.2f); has the source changed? Fit again if it has",
-            name,
-            len(new),
-            statistic,
-        )
+        values = f"the {len(new)} values since the fit change differently from those before"
+        cure = "has the source changed? Fit again if it has"
+        log.warning("%s: %s (Kolmogorov-Smirnov statistic %.2f); %s", name, values, statistic, cure)
     return {**drift, "statistic": statistic}
 
 
@@ -137,7 +128,6 @@ def kolmogorov_smirnov(first: Numbers, second: Numbers) -> tuple[float, float]:
 
 
 def _slots(panel: Panel) -> tuple[Integers, Integers]:
-    """The series of each slot, and its step in that series."""
     sizes = np.diff(panel.offsets)
     return np.repeat(np.arange(len(panel)), sizes), np.arange(sizes.sum()) - np.repeat(panel.offsets[:-1], sizes)
 

@@ -12,7 +12,8 @@ from forecast.errors import ForecastError, as_flag
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.panel.naming import series_names
-from forecast.panel.panel import Integers, Numbers
+from forecast.panel.panel import Integers, Numbers, series_index
+from forecast.panel.schema import Schema
 from forecast.reading.comparing import check_levels
 from forecast.reading.reading import Reading, read_as
 
@@ -35,24 +36,26 @@ class ServingVersion:
         """What the version holds."""
         return self.predictor.fitted
 
+    @property
+    def schema(self) -> Schema:
+        """How it reads a table."""
+        return self.fitted.config.table
+
 
 def should_promote(
     new: Fitted, live: ServingVersion | None, read_as_live: Callable[[], Reading], require_all: bool
 ) -> tuple[bool, str]:
     """Whether a new fit may go live, and why: it is no worse than the live version and the baselines on new values.
 
-    Parameters
-    ----------
-    read_as_live : reads the table of the new fit as the live version does
-    require_all : a fit without a series of the live version may not go live, or that series would be forgotten
+    `read_as_live` reads the table of the new fit as the live version does; with `require_all` a fit without a series of
+    the live version may not go live, or that series would be forgotten.
     """
     lost = _loss_to_baselines(new)
     if live is None:
         return True, f"it is the first version{f', though {lost}' if lost else ''}"
     if lost is not None:
         return False, lost
-    missing = sorted(set(live.fitted.history.ids) - set(new.history.ids))
-    if missing and require_all:
+    if require_all and (missing := sorted(set(live.fitted.history.ids) - set(new.history.ids))):
         return False, f"{len(missing)} series of {live.version} are not in it ({series_names(missing)})"
     try:
         pairs = compared_losses(new, live.predictor, read_as_live())
@@ -88,13 +91,13 @@ def standard_error(ratios: Numbers) -> float:
     """The standard error of the mean of what horizons have shown; 0 of a single one.
 
     The divisor n - 1 in the place of the root of n (n - 1) is about what Student's t asks for where n is small.
-    Horizons that share no value are hardly correlated, and so few could not show it: their covariance is left out.
+    Horizons that share no value are hardly correlated: their covariance is left out.
     """
     return float(ratios.std() * np.sqrt(len(ratios)) / max(len(ratios) - 1, 1))
 
 
 def horizons_of(dates: Integers, horizon: int) -> Integers:
-    """The horizon, from 0, that each of some dates falls into: none is shorter, the rest is shared out among them."""
+    """The number of the horizon that each date falls into: none is shorter, the rest is shared out among them."""
     count = np.ptp(dates) + 1
     return np.asarray((dates - dates.min()) * max(count // horizon, 1) // count)
 
@@ -102,8 +105,7 @@ def horizons_of(dates: Integers, horizon: int) -> Integers:
 def compared_losses(new: Fitted, old: Predictor, reading: Reading) -> tuple[Numbers, Numbers] | None:
     """Losses [horizons] of a new fit and of an older one on what the new one held out and the older one never saw.
 
-    Both are measured by the metric of the new fit. None where there is nothing, or the two cannot be compared. BadData
-    where the older fit cannot read the table, or is strict, and levels have moved.
+    None where there is nothing, or the two cannot be compared; BadData where the older one cannot read the table.
     """
     held, horizon = new.ensemble.validation, new.config.horizon
     config, history = old.fitted.config, old.fitted.history
@@ -112,12 +114,9 @@ def compared_losses(new: Fitted, old: Predictor, reading: Reading) -> tuple[Numb
     panel = read_as(reading, config.table, horizon=horizon).panel
     if config.table.strict:
         check_levels(panel, history.ids, old.fitted.level, config.lookback, reading.name, strict=True)
-    rank = {ids: position for position, ids in enumerate(panel.ids)}
-    end = dict(zip(history.ids, history.origins.tolist(), strict=True))
-    newest = history.origins.max()  # of a new series, values at the dates of the others count
-    names = [new.history.ids[i] for i in held.series]
-    series = np.array([rank.get(ids, -1) for ids in names], np.int64)
-    seen = np.array([end.get(ids, newest) for ids in names], np.int64)
+    series = series_index(panel.ids, new.history.ids)[held.series] - 1
+    # of a new series, values at the dates of the others count
+    seen = np.r_[history.origins.max(), history.origins][series_index(history.ids, new.history.ids)[held.series]]
     position = held.first - panel.starts[series]
     fresh = held.observed & (held.first[:, None] + np.arange(horizon) > seen[:, None])
     usable = (series >= 0) & (position > 0) & (position <= panel.lengths[series]) & fresh.any(1)

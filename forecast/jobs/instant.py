@@ -9,12 +9,7 @@ STEPS = "integer"  # the kind of times that count steps: no instant can be compa
 
 
 def parse_as_of(text: str | None) -> datetime:
-    """The instant of a run, in whole seconds, with its zone; now where nothing is given.
-
-    Parameters
-    ----------
-    text : ISO 8601; without a zone it is read on the clock of this machine
-    """
+    """The time of a run, from ISO 8601, in whole seconds; on the clock of this machine without a zone, now if None."""
     if text is None:
         return datetime.now(UTC).replace(microsecond=0)
     try:
@@ -30,10 +25,7 @@ def as_text(instant: datetime) -> str:
 
 
 def on_clock(instant: datetime, time_format: TimeFormat) -> int | None:
-    """The instant in seconds on the clock of a table: UTC where that has a zone, else this machine's wall clock.
-
-    None for a table whose times are steps.
-    """
+    """The instant in seconds on the clock of a table: UTC or, without zone, this machine's; None where it has steps."""
     if time_format.kind == STEPS:
         return None
     if time_format.zone is not None:

@@ -31,9 +31,9 @@ class Source(Protocol):
 
 
 class SinkKeys(SettingsGroup):
-    """Base of the keys of a sink, with the columns that it adds to ids, time and numbers."""
+    """Base of the keys of a sink."""
 
-    columns: ClassVar[tuple[str, ...]] = ()
+    columns: ClassVar[tuple[str, ...]] = ()  # that it adds to ids, time and numbers
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,7 @@ class Sink(Protocol):
     Settings: type[SinkKeys]
 
     def check(self, sink: Any, schema: Schema, table: Table, output: OutputSettings) -> str:
-        """Refuse what `write` would fail by, before any work; write nothing. Returns the finding, in words.
-
-        `schema` and `table` are those of the input.
-        """
+        """Refuse, before any work, an input by which `write` would fail; returns the finding, in words."""
 
     def write(self, sink: Any, results: Results) -> dict[str, Any]:
         """Write all rows or none. Returns what the record says beside the keys, such as the number of rows."""
@@ -87,8 +84,7 @@ def named_kinds(settings: SettingsGroup, kinds: list[Kind]) -> list[tuple[Kind, 
         given = {name: value for name in kind.Settings.model_fields if (value := getattr(settings, name)) is not None}
         if given and not given.keys() >= set(_required(kind)):
             raise UsageError(f"{' and '.join(_required(kind))} go together")
-        if given:
-            found.append((kind, kind.Settings.check(given)))
+        found += [(kind, kind.Settings.check(given))] if given else []
     return found
 
 

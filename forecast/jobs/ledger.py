@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ MAX_RECORDS = 1_000  # runs of a job, and fits, that are stored at all
 KILLED = 137  # exit code of a run that began and did not end: that of SIGKILL
 LOCK_PATIENCE = 30.0  # seconds to wait for another process that writes
 UNFINISHED = "its run has not ended"  # the reason of a fit until its run is in the ledger: no other part of it counts
-ALL_FITS = "9"  # sorts after every time
+ALWAYS = "9"  # sorts after every time
 MOVES = 2  # `promoted` of a fit whose run makes it the live version right after
 
 RAW = ("raw_median", "raw_lo_80", "raw_hi_80", "raw_lo_95", "raw_hi_95")  # missing in tables that 0.2.0 made
@@ -52,9 +52,7 @@ class StoredForecasts:
     instant: NDArray[np.int64]  # [rows], time of the value on the clock of the table
     numbers: NDArray[np.float64]  # [rows, 5], forecast, lo_80, hi_80, lo_95, hi_95, as the output has them
     unit: NDArray[np.float64]  # [rows], in-sample error of the seasonal naive forecast of the series
-    # [rows, 5], median, lo_80, hi_80, lo_95, hi_95 of each value alone, before any correction and bound; NaN in rows
-    # that 0.2.0 wrote
-    raw: NDArray[np.float64]
+    raw: NDArray[np.float64]  # [rows, 5], the same of each value alone, uncorrected; NaN in rows that 0.2.0 wrote
 
     def __len__(self) -> int:
         return len(self.step)
@@ -74,7 +72,7 @@ class FitEntry:
 
 @dataclass(frozen=True)
 class DayScore:
-    """Scores of the forecasts for one day; `bias`, in units of the seasonal error, is above 0 if they were too high."""
+    """Scores of the forecasts for one day, errors in units of the seasonal naive error; too high if `bias` > 0."""
 
     day: str
     count: int
@@ -92,22 +90,16 @@ class Ledger:
         self._connect = connect
 
     def add_run(
-        self,
-        as_of: str,
-        exit_code: int,
-        record: str,
-        forecasts: StoredForecasts | None,
-        scores: list[DayScore],
-        fit: FitEntry | None = None,
+        self, at: str, code: int, record: str, forecasts: StoredForecasts | None, days: list[DayScore], *fits: FitEntry
     ) -> None:
         """Record a run, its fit, its forecasts and the scores of earlier ones; it replaces a run of the same time."""
         with self._writing() as execute:
-            self._replace(execute, "forecast_runs", as_of, [{"exit_code": exit_code, "record": record}])
-            if fit is not None:
+            self._replace(execute, "forecast_runs", at, [{"exit_code": code, "record": record}])
+            for fit in fits:
                 self._replace_fit(execute, fit)
             if forecasts is not None:
-                self._replace(execute, "forecast_values", as_of, _value_rows(forecasts))
-                self._replace(execute, "forecast_scores", as_of, [asdict(score) for score in scores])
+                self._replace(execute, "forecast_values", at, _value_rows(forecasts))
+                self._replace(execute, "forecast_scores", at, [asdict(day) for day in days])
             _prune(execute, self.key)
 
     def add_fit(self, entry: FitEntry) -> None:
@@ -127,41 +119,35 @@ class Ledger:
         """Names of all jobs in the ledger."""
         return [name for (name,) in self._read("SELECT DISTINCT job FROM forecast_runs ORDER BY job")]
 
-    def runs(self, count: int, until: str = "9", since: str = "") -> list[tuple[str, int, dict[str, Any]]]:
+    def runs(self, count: int, until: str = ALWAYS, since: str = "") -> list[tuple[str, int, dict[str, Any]]]:
         """The newest runs, newest first: time, exit code and record."""
-        sql = (
-            "SELECT as_of, exit_code, record FROM forecast_runs WHERE job = :job AND as_of <= :until "
-            "AND as_of >= :since ORDER BY as_of DESC LIMIT :count"
-        )
-        rows = self._read(sql, until=until, since=since, count=count)
+        sql = "SELECT as_of, exit_code, record FROM forecast_runs WHERE job = :job AND as_of BETWEEN :since AND :until"
+        rows = self._read(f"{sql} ORDER BY as_of DESC LIMIT :count", until=until, since=since, count=count)
         return [(as_of, code, json.loads(record)) for as_of, code, record in rows]
 
-    def fits(self, until: str, unfinished: bool = False) -> list[FitEntry]:
+    def fits(self, until: str = ALWAYS, unfinished: bool = False) -> list[FitEntry]:
         """The fits until a time, inclusive, oldest first; those whose run has not ended only if they are asked for."""
         sql = (
-            "SELECT as_of, version, promoted, reason, settings FROM forecast_fits "
-            "WHERE job = :job AND as_of <= :until ORDER BY as_of"
+            "SELECT as_of, version, promoted, reason, settings FROM forecast_fits WHERE job = :job AND as_of <= :until"
         )
-        rows = self._read(sql, until=until)
+        rows = self._read(f"{sql} ORDER BY as_of", until=until)
         fits = [FitEntry(at, version, sign > 0, why, used, sign == MOVES) for at, version, sign, why, used in rows]
         return [fit for fit in fits if unfinished or fit.reason != UNFINISHED]
 
     def refused(self) -> set[str]:
         """The versions that the gate, the user or the end of a run kept from going live."""
-        newest = {fit.version: fit.promoted for fit in self.fits(ALL_FITS, unfinished=True)}
+        newest = {fit.version: fit.promoted for fit in self.fits(unfinished=True)}
         return {version for version, promoted in newest.items() if not promoted}
 
     def owed(self) -> str | None:
         """The version that the newest run with a promoted fit makes live, unless a user has chosen another since."""
-        return next((fit.version for fit in reversed(self.fits(ALL_FITS)) if fit.moves), None)
+        return next((fit.version for fit in reversed(self.fits()) if fit.moves), None)
 
     def forecasts(self, before: str, runs: int) -> StoredForecasts:
         """The forecasts of the newest `runs` runs before a time."""
         condition = "job = :job AND as_of < :before"
-        sql = (
-            f"SELECT * FROM forecast_values WHERE {condition} "
-            f"AND as_of >= {_oldest('forecast_values', runs, condition)} ORDER BY as_of, series, step"
-        )
+        oldest = _oldest("forecast_values", runs, condition)
+        sql = f"SELECT * FROM forecast_values WHERE {condition} AND as_of >= {oldest} ORDER BY as_of, series, step"
         columns = list(zip(*self._read(sql, before=before), strict=True)) or [()] * (COLUMNS_0_2 + len(RAW))
         numbers = [np.array(column, np.float64) for column in columns[5:]]  # NULL becomes NaN
         raw = numbers[6:] or [np.full(len(columns[0]), np.nan)] * len(RAW)
@@ -169,14 +155,13 @@ class Ledger:
         step, instant = (np.array(column, np.int64) for column in columns[3:5])
         return StoredForecasts(as_of, series, step, instant, np.stack(numbers[:5], 1), numbers[5], np.stack(raw, 1))
 
-    def days(self, count: int, before: str = "9") -> list[DayScore]:
+    def days(self, count: int, before: str = ALWAYS) -> list[DayScore]:
         """The scores of the newest days, newest first, from the newest run before a time that scored the day."""
-        sql = (
-            "SELECT day, count, mase, bias, coverage_80, coverage_95 FROM forecast_scores AS found WHERE job = :job "
-            "AND as_of = (SELECT MAX(as_of) FROM forecast_scores WHERE job = :job AND day = found.day "
-            "AND as_of < :before) ORDER BY day DESC LIMIT :count"
-        )
-        return [DayScore(*row) for row in self._read(sql, count=count, before=before)]
+        names = ", ".join(field.name for field in fields(DayScore))
+        newest = "SELECT MAX(as_of) FROM forecast_scores WHERE job = :job AND day = found.day AND as_of < :before"
+        sql = f"SELECT {names} FROM forecast_scores AS found WHERE job = :job AND as_of = ({newest})"
+        rows = self._read(f"{sql} ORDER BY day DESC LIMIT :count", count=count, before=before)
+        return [DayScore(*row) for row in rows]
 
     def _read(self, sql: str, **values: Any) -> list[Row]:
         with self._connect(read=True) as execute:
@@ -247,11 +232,7 @@ def _prune(execute: Execute, job: str) -> None:
 def open_file(path: Path, read: bool = False) -> Iterator[Execute]:
     """Open one transaction of the ledger in a file: committed at the end of the block, rolled back if it raises.
 
-    Raises
-    ------
-    Busy, CannotCreate, StorageFailure, ArtifactRefused
-        If another process writes for longer than half a minute; if the file cannot be created, read or written; if it
-        is no ledger, or damaged.
+    Raises Busy if another process writes for longer than half a minute, ArtifactRefused if the file is no ledger.
     """
     if not read:
         make_directory(path.parent)
@@ -264,9 +245,8 @@ def open_file(path: Path, read: bool = False) -> Iterator[Execute]:
         with closing(sqlite3.connect(target, timeout=LOCK_PATIENCE, isolation_level=None, uri=True)) as connection:
 
             def execute(sql: str, parameters: Values = ()) -> list[Row]:
-                if isinstance(parameters, Mapping) or not parameters:
-                    return connection.execute(sql, parameters).fetchall()
-                return connection.executemany(sql, parameters).fetchall()
+                once = isinstance(parameters, Mapping) or not parameters
+                return (connection.execute if once else connection.executemany)(sql, parameters).fetchall()
 
             execute("PRAGMA query_only = ON" if read else "PRAGMA synchronous = FULL")
             execute("BEGIN" if read else "BEGIN IMMEDIATE")
@@ -282,14 +262,10 @@ def _meaning(error: sqlite3.Error, path: Path) -> Exception:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Busy(f"{path}: another process writes to it; try again later")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        # SQLite reports read errors of the disk as damage too
-        return ArtifactRefused(
-            f"{path}: is not a ledger, or damaged ({error}); check the disk; move the file away to start a new one"
-        )
+        cure = "check the disk; move the file away to start a new one"  # its read errors are reported as damage too
+        return ArtifactRefused(f"{path}: is not a ledger, or damaged ({error}); {cure}")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
-        probe = temporary_beside(
-            path
-        )  # SQLite does not say whether the disk is full or broken; a StorageFailure passes
+        probe = temporary_beside(path)  # SQLite does not say whether the disk is full; a StorageFailure passes
         try:
             with suppress(CannotCreate):
                 write_new(probe, b"", shown=path)

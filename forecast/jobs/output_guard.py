@@ -12,14 +12,7 @@ FOLDER = ".runs"  # suffix of the store's name
 
 
 def check_apart(output: str | None, read: Mapping[str, str | None], store: str | None = None) -> None:
-    """Refuse an output that would replace a file that is read, or a file of the store, with a UsageError.
-
-    Parameters
-    ----------
-    output : the file that will be written, if any
-    read : files and folders that are read, by their names in messages
-    store : the folder of saved versions
-    """
+    """Refuse an output that would replace a file of the store, or one that is read, by their names in messages."""
     if output is None:
         return
     for name, path in read.items():
@@ -28,9 +21,7 @@ def check_apart(output: str | None, read: Mapping[str, str | None], store: str |
         if os.path.exists(output) and os.path.samefile(output, path):
             raise UsageError(f"{output} is {name}, and the output would replace it; write to another file")
         if os.path.isdir(path) and _place_below(path, output) is not None:
-            raise UsageError(
-                f"{output} is in the folder of {name}, and would be read with it; write to a file elsewhere"
-            )
+            raise UsageError(f"{output} is in the folder of {name}, and would be read with it; write elsewhere")
     if store is None:
         return
     place = _place_below(store, output)

@@ -16,7 +16,6 @@ from forecast.errors import ArtifactRefused, ForecastError, UsageError
 log = logging.getLogger("forecast")
 
 MAX_BYTES = 100_000  # of the file
-
 Text = Annotated[str, Field(max_length=10_000)]
 
 
@@ -33,13 +32,11 @@ class Owner(BaseModel):
 
 def owner_of(store: str) -> Owner | None:
     """The job that a store belongs to; None if no job has run with it yet."""
-    data = Store(store).note(OWNER, MAX_BYTES)
+    data, cure = Store(store).note(OWNER, MAX_BYTES), "remove it, and the next job that runs owns the store"
     try:
         return None if data is None else Owner.model_validate_json(data)
     except ValidationError:
-        raise ArtifactRefused(
-            f"{Path(store) / OWNER}: is damaged; remove it, and the next job that runs owns the store"
-        ) from None
+        raise ArtifactRefused(f"{Path(store) / OWNER}: is damaged; {cure}") from None
 
 
 def ledger_key(job: str, store: str) -> str:
@@ -52,18 +49,7 @@ def claim(store: str, job: str, file: str, take_over: bool = False) -> None:
     """Make sure that a locked store belongs to a job; a store without an owner becomes the job's.
 
     It is the same job if it has the same pipeline file, or the same name and the old pipeline file no longer exists.
-
-    Parameters
-    ----------
-    file : the job's pipeline file
-    take_over : whether it may take the store from another job
-
-    Raises
-    ------
-    UsageError
-        If the store belongs to another job.
-    ArtifactRefused
-        If the file OWNER is damaged.
+    With `take_over` it may take the store from another job; else that is a UsageError.
     """
     place, file = (os.path.abspath(path).encode(errors="backslashreplace").decode() for path in (store, file))
     before = owner_of(store)

@@ -44,12 +44,9 @@ def check_address(given: str) -> str:
 
 
 def ping(url: str | None, word: str = "", body: str = "") -> None:
-    """Post `body` to URL/word and wait a few seconds at most; a failure is only logged, without the URL.
+    """Post `body` to URL/word ("start", "fail", or "" for success) and wait a few seconds at most.
 
-    Parameters
-    ----------
-    url : None does nothing
-    word : "start", "fail", or "" for success
+    A failure is only logged, without the URL.
     """
     if url is None:
         return
@@ -78,14 +75,8 @@ def _post(url: str, word: str, body: str, failures: list[str]) -> None:
         failures.append(f"HTTP status {error.code}")
         error.close()
     except BaseException as error:  # anything that a server, a proxy or a resolver can cause
-        failures.append(_problem(error))
-
-
-def _problem(error: BaseException) -> str:
-    """The problem, without the text of the error, which may contain the address."""
-    reason = getattr(error, "reason", None)
-    cause = reason if isinstance(reason, BaseException) else error
-    for kind, problem in _PROBLEMS.items():
-        if isinstance(cause, kind):
-            return problem
-    return os.strerror(cause.errno).lower() if isinstance(cause, OSError) and cause.errno is not None else "it failed"
+        reason = getattr(error, "reason", None)
+        cause = reason if isinstance(reason, BaseException) else error
+        code = getattr(cause, "errno", None)  # not the text of the error, which may contain the address
+        other = "it failed" if code is None else os.strerror(code).lower()
+        failures.append(next((text for kind, text in _PROBLEMS.items() if isinstance(cause, kind)), other))

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
+from forecast import settings
 from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models
-from forecast.errors import NoInput, UsageError, did_you_mean
+from forecast.errors import ForecastError, NoInput, UsageError, as_flag, did_you_mean
 from forecast.jobs.kinds import DATABASE
 from forecast.jobs.ledger import TABLES
 from forecast.jobs.output_guard import check_apart
@@ -21,17 +22,7 @@ from forecast.jobs.sinks import USE as SINK_USE
 from forecast.jobs.sinks import SinkSettings, sinks_of
 from forecast.jobs.sources import USE as SOURCE_USE
 from forecast.jobs.sources import SourceSettings, source_of
-from forecast.settings import (
-    FILE,
-    CheckSettings,
-    OutputSettings,
-    SettingsGroup,
-    StoreSettings,
-    TableSettings,
-    TrainSettings,
-    marked,
-    seconds_of,
-)
+from forecast.settings import FILE, SettingsGroup, marked, seconds_of
 from forecast.tables.files import SYNTHETIC
 
 _REFIT = re.compile(r"never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
@@ -47,7 +38,7 @@ def _refit_text(given: object) -> object:
     return text
 
 
-class JobSettings(StoreSettings):
+class JobSettings(settings.StoreSettings):
     """Name and store of a job, and when it fits."""
 
     name: str | None = Field(None, max_length=1_000, description="name of the job; default the file's name")
@@ -57,13 +48,10 @@ class JobSettings(StoreSettings):
     )
     as_of: str | None = Field(None, description="the time as of which the job runs; default now")
     ledger: Literal["store", "sink"] = Field(
-        "store",
-        description="where runs and scores are recorded: STORE.runs/ledger.db, or the database of the sink",
+        "store", description="where runs and scores are recorded: STORE.runs/ledger.db, or the database of the sink"
     )
     ping: Annotated[str, AfterValidator(check_address)] | None = Field(
-        None,
-        repr=False,
-        description="health-check URL, called at start (URL/start), on success (URL) and on failure (URL/fail)",
+        None, repr=False, description="health-check URL, called at start (URL/start), on success and failure (URL/fail)"
     )
 
 
@@ -71,11 +59,11 @@ class Pipeline(JobSettings):
     """The settings of a job."""
 
     source: SourceSettings = Field(description="where the table comes from")
-    table: TableSettings = Field(TableSettings(), description="how it becomes series")
-    train: TrainSettings = Field(TrainSettings(), description="what is trained")
-    output: OutputSettings = Field(OutputSettings(), description="what a table of forecasts contains")
+    table: settings.TableSettings = Field(settings.TableSettings(), description="how it becomes series")
+    train: settings.TrainSettings = Field(settings.TrainSettings(), description="what is trained")
+    output: settings.OutputSettings = Field(settings.OutputSettings(), description="what a table of forecasts contains")
     sink: SinkSettings = Field(description="where the forecasts go")
-    checks: CheckSettings = Field(CheckSettings(), description="checks before forecasting")
+    checks: settings.CheckSettings = Field(settings.CheckSettings(), description="checks before forecasting")
 
     _file: str = PrivateAttr("")
     _hidden: Redactor = PrivateAttr(default_factory=Redactor)
@@ -91,11 +79,8 @@ class Pipeline(JobSettings):
         return self._hidden
 
 
-SECTIONS: dict[str, type[SettingsGroup]] = {
-    name: cast("type[SettingsGroup]", field.annotation)
-    for name, field in Pipeline.model_fields.items()
-    if name not in JobSettings.model_fields
-}
+_FIELDS = [name for name in Pipeline.model_fields if name not in JobSettings.model_fields]
+SECTIONS = {name: cast("type[SettingsGroup]", Pipeline.model_fields[name].annotation) for name in _FIELDS}
 _HOMES = {key: section for section, group in SECTIONS.items() for key in group.model_fields}
 
 
@@ -130,17 +115,14 @@ def read_pipeline(path: str) -> Pipeline:
 
 def files_read(pipeline: Pipeline) -> dict[str, str | None]:
     """The files that a job reads, by their names in messages."""
-    groups = (("table", "source"), ("plan", "train"), ("events", "table"))
-    files = {
-        f"the {what} of [{section}] {key}": path
-        for what, section in groups
-        for key, path in marked(getattr(pipeline, section), FILE).items()
-    }
-    return {"the pipeline file": pipeline.file or None, **files}
+    files: dict[str, str | None] = {"the pipeline file": pipeline.file or None}
+    for what, section in (("table", "source"), ("plan", "train"), ("events", "table")):
+        marks = marked(getattr(pipeline, section), FILE)
+        files |= {f"the {what} of [{section}] {key}": path for key, path in marks.items()}
+    return files
 
 
 def _built(given: dict[str, Any], where: str, folder: Path, hidden: Redactor) -> Pipeline:
-    """Make the pipeline from the keys of a file; add its secrets to `hidden`."""
     groups = {}
     for name in [key for key in given if key in SECTIONS]:
         values = given.pop(name)
@@ -161,18 +143,16 @@ def _checked(group: type[SettingsGroup], values: dict[str, Any], where: str, fol
             raise UsageError(f"{where}unknown key '{name}'{_hint(name)} (`forecast run --schema` prints all keys)")
     secret = {name for name in values if not group.model_fields[name].repr}
     expanded = {name: _expanded(value, f"{where}{name}", hidden, name in secret) for name, value in values.items()}
-    for value in (expanded[name] for name in secret):
-        if isinstance(value, str):
-            hidden.add(value)
+    for value in (expanded[name] for name in secret if isinstance(expanded[name], str)):
+        hidden.add(value)
     with _placed(where):
-        settings = group.check(expanded, hidden=[name for name in values if expanded[name] != values[name]])
-    paths = {key: _whole_path(path, folder, f"{where}{key}") for key, path in marked(settings, FILE).items()}
-    urls = {key: _whole_url(url, folder) for key, url in marked(settings, DATABASE).items()}
-    return settings.model_copy(update=paths | urls)
+        checked = group.check(expanded, hidden=[name for name in values if expanded[name] != values[name]])
+    paths = {key: _whole_path(path, folder, f"{where}{key}") for key, path in marked(checked, FILE).items()}
+    urls = {key: _whole_url(url, folder) for key, url in marked(checked, DATABASE).items()}
+    return checked.model_copy(update=paths | urls)
 
 
 def _hint(name: str) -> str:
-    """The nearest key of all tables, and its table."""
     homes = {section: f"as a table: [{section}]" for section in SECTIONS}
     homes |= {key: f"in [{section}]" for key, section in _HOMES.items()}
     homes |= dict.fromkeys(JobSettings.model_fields, "at the top, before the first [table]")
@@ -183,7 +163,7 @@ def _hint(name: str) -> str:
 
 
 def _expanded(value: Any, where: str, hidden: Redactor, secret: bool) -> Any:
-    """Replace ${NAME} in a value by the environment variable of that name, which no message may show."""
+    """Replace each ${NAME} by the environment variable of that name, which no message may show."""
     if isinstance(value, dict):
         return {name: _expanded(item, f"{where}.{name}", hidden, secret) for name, item in value.items()}
     if isinstance(value, list):
@@ -214,7 +194,6 @@ def _placed(place: str) -> Iterator[None]:
 
 
 def _check_together(pipeline: Pipeline, where: str) -> None:
-    """Refuse settings that do not fit together, and outputs that would replace what is read."""
     sink, limits = pipeline.sink, pipeline.checks
     for section, check in (("source", source_of), ("sink", sinks_of), ("train", check_models)):
         with _placed(f"{where}[{section}] "):
@@ -238,26 +217,23 @@ def _whole_path(given: str, folder: Path, where: str) -> str:
     try:
         return os.path.normpath(folder / Path(given).expanduser())
     except RuntimeError:
-        user = given.partition("/")[0]
-        raise UsageError(
-            f"{where}: the home folder of {user} is not known: no such user, or HOME is not set; write an absolute path"
-        ) from None
+        problem = f"the home folder of {given.partition('/')[0]} is not known: no such user, or HOME is not set"
+        raise UsageError(f"{where}: {problem}; write an absolute path") from None
 
 
 def _whole_url(given: str, folder: Path) -> str:
     file = given.removeprefix(_SQLITE)
-    if not given.startswith(_SQLITE) or file.startswith(("/", ":")) or Path(file).is_absolute():
-        return given
-    return f"{_SQLITE}{str(folder).replace('%', '%25')}/{file}"
+    stays = not given.startswith(_SQLITE) or file.startswith(("/", ":")) or Path(file).is_absolute()
+    return given if stays else f"{_SQLITE}{str(folder).replace('%', '%25')}/{file}"
 
 
-def in_keys(message: str) -> str:
-    """Add to a message that names flags of the command line the keys of a pipeline file that mean the same."""
-    flags = [flag.replace("-", "_") for flag in re.findall(r"--([a-z][a-z-]+)", message)]
-    keys = [f"{flag} in [{_HOMES[flag]}]" for flag in dict.fromkeys(flags) if flag in _HOMES]
-    return f"{message} (in a pipeline file: {', '.join(keys)})" if keys else message
-
-
-def refit_days(refit: str) -> float:
-    """Days between two fits of a `refit` that names an interval."""
-    return {"daily": 1.0, "weekly": 7.0}.get(refit) or float(refit.split()[1])
+@contextmanager
+def keys_named() -> Iterator[None]:
+    """Add to errors of the block that name flags of the command line the keys of a pipeline file that mean the same."""
+    try:
+        yield
+    except ForecastError as error:
+        message = error.render(as_flag)
+        flags = [flag.replace("-", "_") for flag in re.findall(r"--([a-z][a-z-]+)", message)]
+        keys = [f"{flag} in [{_HOMES[flag]}]" for flag in dict.fromkeys(flags) if flag in _HOMES]
+        raise type(error)(f"{message} (in a pipeline file: {', '.join(keys)})" if keys else message) from error

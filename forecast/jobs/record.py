@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from forecast.errors import Message, as_flag
 
 FILE = "run.json"
+Runs = Iterable[tuple[str, int, dict[str, Any]]]  # of a ledger: time, exit code and record
 
 
 class Record(BaseModel):
@@ -63,16 +64,8 @@ def sha256_of_frame(frame: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def written_later(
-    runs: Iterable[tuple[str, int, dict[str, Any]]], as_of: str, output: Mapping[str, str | None]
-) -> str | None:
-    """The time of the newest run after `as_of` that has written the same file or table.
-
-    Parameters
-    ----------
-    runs : runs of the ledger, newest first
-    output : the file and the table, as records show them
-    """
+def written_later(runs: Runs, as_of: str, output: Mapping[str, str | None]) -> str | None:
+    """The time of the newest run after `as_of` that has written the same file or table; `runs` are newest first."""
     for at, _, record in runs:
         written = record.get("output") or {}
         if at > as_of and any(written.get(name) == place for name, place in output.items() if place):

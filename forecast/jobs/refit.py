@@ -1,29 +1,38 @@
 """When a job fits anew, and which version serves meanwhile."""
 
+import hashlib
+import json
+import logging
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
 from forecast.artifacts.manifest import saved_at
 from forecast.artifacts.store import Store
+from forecast.calendar.frequency import WEEKDAYS, parse_frequency
 from forecast.calendar.zones import wall_clock
 from forecast.ensemble.ensemble import CHOSEN
-from forecast.inference.fitted import Fitted
+from forecast.errors import UsageError
+from forecast.inference.fitted import RUN_ONLY, Config, Fitted
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.gate import ServingVersion, horizons_of, log_ratios, standard_error
 from forecast.jobs.instant import STEPS, as_text, on_clock
-from forecast.jobs.ledger import ALL_FITS, DayScore, Ledger
-from forecast.jobs.pipeline import Pipeline, refit_days
-from forecast.jobs.settings_diff import settings_changed, settings_digest
-from forecast.panel.schema import calendar_of
-from forecast.settings import EngineName
+from forecast.jobs.ledger import DayScore, FitEntry, Ledger
+from forecast.jobs.pipeline import Pipeline
+from forecast.panel.schema import Schema, calendar_of
+from forecast.settings import EngineName, TrainSettings
+
+log = logging.getLogger("forecast")
 
 SLACK = 3_600.0  # seconds by which a fit may come early: cron starts a job a little sooner or later each time
 WORSE_RATIO = 1.25  # recent error over that of the fit, from which on a fit is due: days differ more than versions do
 MIN_SCORES = 30  # scored values that this takes
 RECENT_DAYS = 14  # scored days that are recent
 DAY = 86_400
+AT_PREDICT = {"strict", "on_duplicate"}  # settings of [table] that a run applies without a fit
+ORDERED = {"id"}  # lists whose order matters
 
 
 @dataclass(frozen=True)
@@ -40,22 +49,21 @@ FIRST_FIT = Refit("there is no version yet", anew=True)
 def serving(
     store: Store, ledger: Ledger, instant: datetime, device: str = "auto", engine: EngineName = "auto"
 ) -> ServingVersion | None:
-    """The version that forecasts as of an instant; None if no version may serve.
+    """The version that forecasts as of an instant, which was not fitted to later values; None if there is none.
 
-    It is the version that an earlier run at that instant took, else the live one, else the newest promoted one; none
-    of them may have been fitted to later values.
+    It is the version that an earlier run at that instant took, else the live one, else the newest promoted one.
     """
     if store.empty:
         return None
-    versions = {version.id: version for version in store.versions()}
-    refused = ledger.refused()
-    at = as_text(instant)
+    versions, refused, at = {info.id: info for info in store.versions()}, ledger.refused(), as_text(instant)
     taken = [record.get("version") for when, _, record in ledger.runs(1, at) if when == at and record["settled"]]
     newest = [version for version in reversed(versions) if version not in refused]
     for version in [*taken, store.current(), *newest]:
         if version in versions:
             predictor = load_predictor(str(store.path), version, device, engine)
-            if not _sees_later(predictor.fitted, instant):
+            schema, origins = predictor.fitted.config.table, predictor.fitted.history.origins
+            end = None if schema.layout == "rows" else on_clock(instant, schema.time_format)
+            if end is None or calendar_of(schema).times(origins.max(keepdims=True))[0] <= end:
                 return ServingVersion(version, versions[version].hash, predictor)
     return None
 
@@ -68,8 +76,7 @@ def reason_to_fit(pipeline: Pipeline, live: ServingVersion | None, ledger: Ledge
     fits = ledger.fits(at)
     if fits and fits[-1].as_of == at:
         return None  # this instant has had its fit
-    changed = settings_changed(pipeline, live.version, live.fitted.config, fits)
-    if changed is not None:
+    if (changed := settings_changed(pipeline, live.version, live.fitted.config, fits)) is not None:
         return Refit(changed, anew=True)
     if pipeline.refit == "never":
         return None
@@ -78,37 +85,25 @@ def reason_to_fit(pipeline: Pipeline, live: ServingVersion | None, ledger: Ledge
         return None if worse is None else Refit(worse)
     last = datetime.fromisoformat(fits[-1].as_of) if fits else saved_at(live.version) or instant
     age = (instant - last).total_seconds()
-    due = age >= refit_days(pipeline.refit) * DAY - SLACK
+    days = {"daily": 1.0, "weekly": 7.0}.get(pipeline.refit) or float(pipeline.refit.split()[1])
+    due = age >= days * DAY - SLACK
     return Refit(f"the last fit is {age / DAY:.1f} days old") if due else None
 
 
 def changed_since_fit(pipeline: Pipeline, ledger: Ledger) -> bool:
     """Whether the settings of the pipeline changed since its newest fit."""
-    fits = ledger.fits(ALL_FITS)
+    fits = ledger.fits()
     return bool(fits) and fits[-1].settings != settings_digest(pipeline)
 
 
-def _sees_later(fitted: Fitted, instant: datetime) -> bool:
-    """Whether a forecaster was fitted to values that lie after an instant."""
-    schema, history = fitted.config.table, fitted.history
-    end = on_clock(instant, schema.time_format)
-    if end is None or schema.layout == "rows":
-        return False
-    return int(calendar_of(schema).times(history.origins.max(keepdims=True))[0]) > end
-
-
 def _worse(fitted: Fitted, days: list[DayScore]) -> str | None:
-    """Why the newest scores of a version ask for a fit; None where they do not.
-
-    Days within a horizon of its fit do not count: the version before it has forecast them, too.
-    """
+    """Why scores ask for a fit, if they do; in the horizon after its fit, another version forecast the days too."""
     at_fit, schema = fitted.config.scores.get(CHOSEN), fitted.config.table
     times = calendar_of(schema).times(fitted.history.origins.max() + np.array([0, fitted.config.horizon]))
     steps = schema.time_format.kind == STEPS or schema.layout == "rows"
     ends = times if steps else wall_clock(times, schema.time_format.zone) // DAY
-    scores = [
-        (date, day.mase, day.count) for day in days if day.mase is not None and (date := _date(day.day)) > ends[1]
-    ]
+    dated = [(int(np.datetime64(day.day, "D").astype(int)) if "-" in day.day else int(day.day), day) for day in days]
+    scores = [(date, day.mase, day.count) for date, day in dated if day.mase is not None and date > ends[1]]
     if not at_fit or fitted.settings().metric != "mase" or sum(count for *_, count in scores) < MIN_SCORES:
         return None
     dates, mase, counts = (np.array(column) for column in zip(*scores, strict=True))
@@ -119,12 +114,83 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str | None:
     error = standard_error(ratios)
     if ratios.mean() - error <= np.log(WORSE_RATIO):
         return None
-    return (
-        f"MASE {recent.mean():.4g} over {len(ratios)} horizon(s) of recent days, and {at_fit:.4g} at fit: over "
-        f"{100 * (WORSE_RATIO - 1):.0f} % more after one standard error of {100 * error:.0f} %"
-    )
+    more = f"over {100 * (WORSE_RATIO - 1):.0f} % more after one standard error of {100 * error:.0f} %"
+    return f"MASE {recent.mean():.4g} over {len(ratios)} horizon(s) of recent days, and {at_fit:.4g} at fit: {more}"
 
 
-def _date(day: str) -> int:
-    """A day of the ledger, or a step, as a number."""
-    return int(day) if day.isdigit() else int(np.datetime64(day, "D").astype(np.int64))
+def settings_digest(pipeline: Pipeline) -> str:
+    """A digest of the settings that decide the result of a fit; settings at their defaults do not change it."""
+    used = {
+        "table": pipeline.table.model_dump(mode="json", exclude_defaults=True),
+        "train": pipeline.train.model_dump(mode="json", exclude_defaults=True, exclude={"jobs", "device", "engine"}),
+    }
+    if reading := pipeline.source.text().model_dump(mode="json", exclude_defaults=True):
+        used["reading"] = reading
+    return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
+
+
+def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]) -> str | None:
+    """Why a file needs another fit than the version that forecasts, if it does; UsageError where it forbids that."""
+    last, never = fits[-1] if fits else None, pipeline.refit == "never"
+    if last is not None and last.settings != settings_digest(pipeline):
+        if not never:
+            return "the settings changed"
+    elif last is not None and last.version == version:
+        return None
+    if not (changes := differences(pipeline, config)):
+        return None
+    if never:
+        problem = f"{version} was fitted with other settings than the file's ({changes}), and refit is never"
+        cure = "correct the file, allow a refit, or promote a version with these settings"
+        raise UsageError(f"{pipeline.store}: {problem}; {cure}")
+    other = f"fitted with other settings than the file's: {changes}"
+    if last is not None and last.version > version:  # the gate or the user decided for the older version
+        log.warning("%s still forecasts, although it was %s", version, other)
+        return None
+    return f"{version} was {other}"
+
+
+def differences(pipeline: Pipeline, config: Config) -> str:
+    """The settings of the file that differ from those of a fit, in words; "" if there are none."""
+    schema, changes = config.table, []
+    trained = TrainSettings.check(config.settings).model_dump(exclude=set(RUN_ONLY))
+    trained |= {"horizon": config.horizon, "lookback": config.lookback}
+    used = {
+        **schema.knobs(),
+        "date_format": schema.date_format or schema.time_format.pattern,
+        "timezone": schema.timezone or schema.time_format.zone,
+        "target": (schema.target,) if schema.target is not None else schema.series,
+        **({} if schema.dated_events else {"events": None}),  # a file of events may grow from run to run
+    }
+    used = {name: value for name, value in used.items() if name not in {*AT_PREDICT, "freq"}}
+    for group, settings, fitted in (("train", pipeline.train, trained), ("table", pipeline.table, used)):
+        for name, value in settings.model_dump(exclude_unset=True).items():
+            if name == "freq" and value is not None:
+                same, before = _same_frequency(value, schema), schema.calendar.name
+            else:
+                same = name not in fitted or _comparable(name, value) == _comparable(name, fitted[name])
+                before = _text(fitted.get(name))
+            if not same:
+                changes.append(f"{name} in [{group}] is {_text(value)}, and was {before}")
+    return "; ".join(changes)
+
+
+def _comparable(name: str, value: Any) -> Any:
+    return value if not isinstance(value, tuple | list) else tuple(value) if name in ORDERED else frozenset(value)
+
+
+def _text(value: Any) -> str:
+    several = ", ".join(map(str, value)) or "none" if isinstance(value, tuple | list) else ""
+    return several or ("not given" if value is None else str(value))
+
+
+def _same_frequency(freq: str, schema: Schema) -> bool:
+    """Whether `freq` can mean the frequency of a fit."""
+    given, fitted = parse_frequency(freq), schema.calendar
+    if (given.kind, given.every) != (fitted.kind, fitted.every):
+        return False
+    if given.end is not None and fitted.kind == "months" and given.end != (fitted.day < 0):
+        return False
+    if given.anchor is None or fitted.kind == "months":
+        return given.anchor is None or fitted.anchor == given.anchor % fitted.every
+    return fitted.name.endswith(WEEKDAYS[given.anchor])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,26 +25,33 @@ from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
 from forecast.jobs import accuracy, checks
 from forecast.jobs.administration import ledger_of
-from forecast.jobs.as_of import read_as_live, read_to_fit, read_to_forecast
+from forecast.jobs.as_of import (
+    added_columns,
+    read_as_live,
+    read_future,
+    read_source,
+    read_to_fit,
+    read_to_forecast,
+    text_settings,
+)
 from forecast.jobs.gate import ServingVersion, should_promote
-from forecast.jobs.input import read_future, read_source, table_settings, text_settings
 from forecast.jobs.instant import as_text, parse_as_of
+from forecast.jobs.kinds import Results, shown_keys
 from forecast.jobs.ledger import KILLED, MAX_RECORDS, UNFINISHED, FitEntry, Ledger
-from forecast.jobs.output import explained, places, write_sink
 from forecast.jobs.output_guard import check_apart, runs_folder
 from forecast.jobs.owner import claim
 from forecast.jobs.ping import ping
-from forecast.jobs.pipeline import Pipeline, files_read, in_keys
+from forecast.jobs.pipeline import Pipeline, files_read, keys_named
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, sha256_of_file, sha256_of_frame, warnings_into, written_later
-from forecast.jobs.refit import FIRST_FIT, Refit, changed_since_fit, reason_to_fit, serving
-from forecast.jobs.settings_diff import settings_digest
-from forecast.jobs.sinks import SinkSettings
+from forecast.jobs.refit import FIRST_FIT, Refit, changed_since_fit, reason_to_fit, serving, settings_digest
+from forecast.jobs.sinks import SinkSettings, sinks_of
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
 from forecast.tables.files import check_output
+from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
 from forecast.training.context import Progress
 
@@ -52,8 +59,7 @@ log = logging.getLogger("forecast")
 
 OnStep = Callable[[Progress], None] | None
 
-NAMED_SERIES = 10  # series without a forecast that a message names
-MAX_RECORDED = 100  # series without a forecast that the record names
+NAMED_SERIES, MAX_RECORDED = 10, 100  # series without a forecast that a message and the record name
 RECORDED_DAYS = 7  # of scores
 
 
@@ -66,7 +72,7 @@ def run_job(
     take_over: bool = False,
     on_step: OnStep = None,
 ) -> Record:
-    """Run a job once.
+    """Run a job once; returns the record of the run, as it stands in the ledger.
 
     The store is held from start to end. A new version is saved, then the sink's table is written in one transaction,
     then its file is replaced, then the ledger gets the run and its fit, then the version goes live. A run that ends
@@ -80,10 +86,6 @@ def run_job(
     resume : go on with a fit that was stopped
     take_over : take the store from the job that it belongs to
     on_step : is given the progress of a fit after each training step
-
-    Returns
-    -------
-    The record of the run, as it stands in the ledger.
 
     Raises
     ------
@@ -99,20 +101,17 @@ def run_job(
             check_apart(output, files_read(pipeline), pipeline.store)
             pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output)})
         with store.lock(pipeline.wait) as writer:
-            name = pipeline.name or "job"
+            job, at, started = pipeline.hidden(pipeline.name or "job"), as_text(instant), as_text(datetime.now(UTC))
             if pipeline.file:  # a pipeline made in Python has no file that could claim a store
-                claim(pipeline.store, pipeline.hidden(name), pipeline.file, take_over)
+                claim(pipeline.store, job, pipeline.file, take_over)
             ledger = ledger_of(pipeline)
-            job, started = pipeline.hidden(name), as_text(datetime.now(UTC))
-            record = Record(id=f"{job}/{as_text(instant)}", job=job, as_of=as_text(instant), started=started)
-            record.packages, record.pipeline_sha256 = installed(), sha256_of_file(pipeline.file)
+            record = Record(id=f"{job}/{at}", job=job, as_of=at, started=started, packages=installed())
+            record.pipeline_sha256 = sha256_of_file(pipeline.file)
             with _recorded(record, ledger, pipeline):
                 run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
                 _begin(run, warn_of_later=output is None)
-                try:
+                with keys_named():
                     _read_fit_forecast_write(run)
-                except ForecastError as error:
-                    raise type(error)(in_keys(error.render(as_flag))) from error
     return record
 
 
@@ -127,22 +126,20 @@ def _recorded(record: Record, ledger: Ledger, pipeline: Pipeline) -> Iterator[No
     except BaseException as error:
         record.error = pipeline.hidden(render(error, as_flag)).split("\n")[0]
         record.exit_code = error.exit_code if isinstance(error, ForecastError | Interrupted) else 1
-        _finish(record, begun)
         try:
-            ledger.add_run(record.as_of, record.exit_code, record.model_dump_json(), None, [])
+            ledger.add_run(record.as_of, record.exit_code, _finished(record, begun), None, [])
             _write(record, pipeline)
         except ForecastError as other:  # the error on its way matters more
             log.warning("the failure could not be recorded: %s", other)
         ping(pipeline.ping, "fail", record.error)
         raise
-    _finish(record, begun)
     _write(record, pipeline)
     ping(pipeline.ping, "" if record.exit_code == 0 else "fail", record.model_dump_json(include={"counts", "warnings"}))
 
 
-def _finish(record: Record, begun: float) -> None:
-    record.seconds = round(time.monotonic() - begun, 3)
-    record.finished = as_text(datetime.now(UTC))
+def _finished(record: Record, begun: float) -> str:
+    record.seconds, record.finished = round(time.monotonic() - begun, 3), as_text(datetime.now(UTC))
+    return record.model_dump_json()
 
 
 def _write(record: Record, pipeline: Pipeline) -> None:
@@ -178,15 +175,11 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
         record.settled, record.version = True, before[0]["version"]
         record.intervals = tuple(before[0]["intervals"])
     begun = record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"})
-    later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, places(run.pipeline)) if warn_of_later else None
+    later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, _places(run.pipeline)) if warn_of_later else None
     ledger.add_run(record.as_of, KILLED, begun.model_dump_json(), None, [])
     if later is not None:
-        log.warning(
-            "the run as of %s already wrote the output, and this one, as of %s, replaces it with an older "
-            "forecast; --output FILE writes elsewhere",
-            later,
-            record.as_of,
-        )
+        text = "the run as of %s already wrote the output, and this one, as of %s, replaces it with an older forecast"
+        log.warning(f"{text}; --output FILE writes elsewhere", later, record.as_of)
 
 
 def _read_fit_forecast_write(run: _Run) -> None:
@@ -199,7 +192,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     refit = reason_to_fit(pipeline, live, ledger, run.instant)
     if refit is not None:
         check_names(train)
-    text = text_settings(pipeline, None if live is None or changed_since_fit(pipeline, ledger) else _schema_of(live))
+    text = text_settings(pipeline, None if live is None or changed_since_fit(pipeline, ledger) else live.schema)
     table, defaults = read_source(pipeline, text)
     digest = table.sha256 or sha256_of_frame(table.frame)
     record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
@@ -207,37 +200,45 @@ def _read_fit_forecast_write(run: _Run) -> None:
     if live is None or refit is not None:
         live, source = _fit(run, refit or FIRST_FIT, live, table, defaults)
     else:
-        source = read_to_forecast(pipeline, run.instant, table, _schema_of(live))
-        _recall_fit(run)
-    serves, schema = live, _schema_of(live)
+        source = read_to_forecast(pipeline, run.instant, table, live.schema)
+        why = "fitted by an earlier run as of this instant"
+        for fit in ledger.fits(record.as_of):
+            if fit.as_of == record.as_of:
+                record.fit = {"why": why, "version": fit.version, "promoted": fit.promoted, "verdict": fit.reason}
+    serves, schema = live, live.schema
     record.version, record.hash, record.train_end = live.version, live.hash, live.fitted.config.train_end
     at_predict = pipeline.table.model_dump(include={"strict", "on_duplicate", "date_format"}, exclude_unset=True)
+    # model and status where a sink adds columns, and ids as they are
+    explain = pipeline.output.explain or bool(added_columns(pipeline))
     forecasts = forecast_table(
         live.predictor,
         source,
         schema=schema.model_copy(update=at_predict),
         future=read_future(pipeline, text),
-        output=explained(pipeline),
+        output=pipeline.output.model_copy(update={"explain": explain, "excel_safe": False}),
         on_panel=lambda panel: _check(run, panel, source.name, serves),
     )
-    record.output |= write_sink(pipeline, forecasts, schema, live.version)
+    frame = frame_of(forecasts.columns).drop(columns=["model", "status"] if explain > pipeline.output.explain else [])
+    results, output = Results(frame, forecasts, schema, live.version, pipeline.output), _places(pipeline)
+    for kind, sink in sinks_of(pipeline.sink):
+        output |= kind.write(sink, results)
+    record.output |= output  # only now: else a run that failed would seem to have written
     _append(run, forecasts, live)
     if run.checkpoints is not None:
         run.checkpoints.discard()
         _promote_owed(run)
 
 
+def _places(pipeline: Pipeline) -> dict[str, Any]:
+    """The files and tables that a job writes, by their keys in [sink], as the record shows them."""
+    return {key: pipeline.hidden(value) for key, value in shown_keys(pipeline.sink).items()}
+
+
 def _promote_owed(run: _Run) -> None:
     """Make the version live that a run which is in the ledger promoted: this one, or an earlier one that was killed."""
     owed, store = run.ledger.owed(), run.store
-    # a version that was saved later is the choice of a user
-    if owed is None or not (store.path / owed).exists() or (not store.empty and store.current() >= owed):
-        return
-    run.writer.promote(owed)
-
-
-def _schema_of(version: ServingVersion) -> Schema:
-    return version.fitted.config.table
+    if owed is not None and (store.path / owed).exists() and (store.empty or store.current() < owed):
+        run.writer.promote(owed)  # a version that was saved later is the choice of a user
 
 
 def _fit(
@@ -245,9 +246,8 @@ def _fit(
 ) -> tuple[ServingVersion, Reading]:
     """Fit, save, and compare; the version that forecasts tonight, and the table as it reads it."""
     pipeline, train, began = run.pipeline, run.pipeline.train, time.monotonic()
-    as_before = None if live is None or refit.anew else _schema_of(live)
-    settings = table_settings(pipeline, as_before, defaults)
-    reading, dated = read_to_fit(pipeline, run.instant, table, settings, as_before)
+    as_before = None if live is None or refit.anew else live.schema
+    reading, dated = read_to_fit(pipeline, run.instant, table, defaults, as_before)
     if pipeline.checks.error_after is not None:
         _check_age(run, reading.panel, reading.schema, table.name)
     log.info("fit      %s", refit.reason)
@@ -263,24 +263,21 @@ def _fit(
     def as_live() -> Reading:
         if live is None:
             return reading
-        horizon = live.fitted.config.horizon
-        return read_as_live(pipeline, run.instant, reading, dated, _schema_of(live), horizon)
+        return read_as_live(pipeline, run.instant, reading, dated, live.schema, live.fitted.config.horizon)
 
     promoted, verdict = should_promote(fitted, live, as_live, pipeline.checks.require_all)
     verdict = pipeline.hidden(verdict)
     newest = run.store.empty if live is None else live.version == run.store.current()
-    fitted = with_exports(fitted, save_by(train, began))
-
-    entry = partial(FitEntry, run.record.as_of, settings=settings_digest(pipeline))
+    begun = FitEntry(run.record.as_of, "", False, UNFINISHED, settings_digest(pipeline))
 
     def announce(version: str) -> None:  # a kill leaves a version that nothing takes for one that was live
-        run.ledger.add_fit(entry(version=version, promoted=False, reason=UNFINISHED))
+        run.ledger.add_fit(replace(begun, version=version))
 
-    contents = to_contents(fitted)
+    contents = to_contents(fitted := with_exports(fitted, save_by(train, began)))
     version = run.writer.save(contents, pipeline.keep, run.instant, promote=False, reuse=True, announce=announce)
-    run.fit = entry(version=version.id, promoted=promoted, reason=verdict, moves=promoted and newest)
-    reason = pipeline.hidden(refit.reason)
-    run.record.fit = {"why": reason, "version": version.id, "promoted": False, "verdict": verdict}
+    run.fit = replace(begun, version=version.id, promoted=promoted, reason=verdict, moves=promoted and newest)
+    why = pipeline.hidden(refit.reason)
+    run.record.fit = {"why": why, "version": version.id, "promoted": False, "verdict": verdict}
     if live is not None and (missing := sorted(set(live.fitted.history.ids) - set(fitted.history.ids))):
         names = series_names(missing)
         log.warning("%d series of %s are not in the table any more (%s)", len(missing), live.version, names)
@@ -293,18 +290,8 @@ def _fit(
     return live, as_live()
 
 
-def _recall_fit(run: _Run) -> None:
-    """Record the fit that an earlier run at this instant made."""
-    for fit in run.ledger.fits(run.record.as_of):
-        if fit.as_of == run.record.as_of:
-            facts = {"version": fit.version, "promoted": fit.promoted, "verdict": fit.reason}
-            run.record.fit = {"why": "fitted by an earlier run as of this instant", **facts}
-
-
 def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> ForecastOptions:
-    """Check what is to be forecast from, and how its intervals are to change."""
-    config, record = live.fitted.config, run.record
-    schema = config.table
+    config, record, schema = live.fitted.config, run.record, live.schema
     _check_age(run, panel, schema, name)
     if run.pipeline.source.unfinished == "warn":
         checks.check_unfinished(record.data_age, name)
@@ -316,7 +303,7 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
         if not record.settled:  # a repeated run keeps its factors: runs of earlier times may have been repeated since
             oldest = str(matched.stored.as_of[0]) if len(matched.stored) else record.as_of
             ended = run.ledger.runs(MAX_RECORDS, record.as_of, since=oldest)
-            runs = {at: accuracy.Past(past["version"], tuple(past["intervals"])) for at, _, past in ended}
+            runs = {at: (past["version"], tuple(past["intervals"])) for at, _, past in ended}
             tonight = quantiles[..., accuracy.interval_columns(config.levels)]
             record.intervals = accuracy.interval_factors(matched, runs, live.version, series, tonight)
         return accuracy.factors_by_level(record.intervals, config.levels)
@@ -325,7 +312,6 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
 
 
 def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
-    """Record the age of the data, and refuse data that are too old."""
     record, limits = run.record, run.pipeline.checks
     record.data_age = checks.age(panel.newest, schema, run.instant)
     record.data_end = position_texts(schema, calendar_of(schema), np.array([panel.newest]))[0]
@@ -339,8 +325,7 @@ def _append(run: _Run, forecasts: Forecasts, live: ServingVersion) -> None:
     record.counts = {"series": len(forecasts.series), "rows": forecasts.rows, "skipped": len(skipped)}
     record.skipped = {"/".join(series): status for series, status in list(skipped.items())[:MAX_RECORDED]}
     lost = checks.without_forecast(skipped, required)
-    if required:
-        lost += [series for series in run.lagging if series not in lost]
+    lost += [series for series in run.lagging if required and series not in lost]
     if lost:
         names = series_names(lost, NAMED_SERIES)
         log.warning("%d series got no forecast, or one from old values: %s", len(lost), names)
@@ -349,6 +334,5 @@ def _append(run: _Run, forecasts: Forecasts, live: ServingVersion) -> None:
         record.fit["promoted"] = run.fit.promoted
     scores = [] if run.matched is None else accuracy.by_day(run.matched)
     record.scores = [vars(score) for score in scores[-RECORDED_DAYS:]]
-    _finish(record, run.began)
-    stored = accuracy.to_keep(forecasts, live.fitted, record.as_of)
-    run.ledger.add_run(record.as_of, record.exit_code, record.model_dump_json(), stored, scores, run.fit)
+    stored, fits = accuracy.to_keep(forecasts, live.fitted, record.as_of), [run.fit] if run.fit is not None else []
+    run.ledger.add_run(record.as_of, record.exit_code, _finished(record, run.began), stored, scores, *fits)

@@ -109,7 +109,7 @@ class Panel:
 
     def select(self, series: Integers) -> "Panel":
         """The panel of some of the series, given as ascending indices."""
-        offsets, take = _runs(self.offsets[series], np.diff(self.offsets)[series])
+        offsets, take = runs(self.offsets[series], np.diff(self.offsets)[series])
         rank = np.full(len(self), -1, np.int64)
         rank[series] = np.arange(len(series))
         order = rank[self.order]
@@ -127,7 +127,7 @@ class Panel:
         """The last `steps` past slots of every series, and its future slots."""
         lengths = np.minimum(self.lengths, steps)
         cut = self.lengths - lengths
-        offsets, take = _runs(self.offsets[:-1] + cut, lengths + self.ahead)
+        offsets, take = runs(self.offsets[:-1] + cut, lengths + self.ahead)
         whole = replace(self, spread=self.expanding_std(), lowest=self.lowest_seen(), counted=self.counts())
         return replace(whole, offsets=offsets, starts=self.starts + cut, **whole._taken(BY_SLOT, take))
 
@@ -140,7 +140,7 @@ class Panel:
         lengths = np.minimum(origin - self.starts + 1, self.lengths)
         begun, lengths = self.select(np.flatnonzero(lengths > 0)), lengths[lengths > 0]
         sizes = lengths + self.ahead
-        offsets, take = _runs(begun.offsets[:-1], sizes)
+        offsets, take = runs(begun.offsets[:-1], sizes)
         newest = np.repeat(begun.offsets[:-1] + lengths - 1, sizes)
         arrays = begun._taken(BY_SLOT, take)
         for name, nothing in (("values", 0.0), ("observed", False), ("past", np.nan)):
@@ -157,8 +157,7 @@ class Panel:
         """[slots], standard deviation of the series' observed values up to and with each slot: its past only."""
         if self.spread is not None:
             return self.spread
-        sizes = np.diff(self.offsets)
-        seen = self.observed
+        sizes, seen = np.diff(self.offsets), self.observed
         slot = np.where(seen, np.arange(len(seen)), len(seen))
         first = np.minimum.reduceat(slot, self.offsets[:-1]) if len(seen) else slot
         base = np.where(first < len(seen), self.values[np.minimum(first, len(seen) - 1)], 0.0)
@@ -167,14 +166,10 @@ class Panel:
         size = np.maximum.reduceat(np.abs(moved), self.offsets[:-1]) if len(seen) else np.zeros(0)
         unit = np.repeat(np.where(size > 0, size, 1.0), sizes)
         moved /= unit
-
-        def running(values: Numbers) -> Numbers:
-            return _running_sums(values, self.offsets)
-
-        count = np.maximum(running(seen.astype(np.float64)), 1.0)
-        variance = running(moved**2) / count - (running(moved) / count) ** 2
-        spread: Floats = (np.sqrt(np.maximum(variance, 0.0)) * unit).astype(np.float32)
-        return spread
+        count, sums, squares = (_running_sums(of, self.offsets) for of in (seen.astype(np.float64), moved, moved**2))
+        count = np.maximum(count, 1.0)
+        variance = np.maximum(squares / count - (sums / count) ** 2, 0.0)
+        return np.asarray(np.sqrt(variance) * unit, np.float32)
 
 
 def _running_sums(values: Numbers, offsets: Integers) -> Numbers:
@@ -200,7 +195,7 @@ def series_index(fitted: Ids, ids: Ids) -> Integers:
     return np.array([rank.get(names, 0) for names in ids], np.int64)
 
 
-def _runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
+def runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
     """Offsets of runs of slots end to end, [runs + 1], and the slots themselves, given by first slot and size."""
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     return offsets, np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])
@@ -208,17 +203,12 @@ def _runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
 
 def stacked(panels: list[Panel]) -> Panel:
     """Panels of the same columns and future as one, series after series; the same id may then come several times."""
-    first, sizes = panels[0], [0, *(int(panel.offsets[-1]) for panel in panels)]
-    counts = [0, *map(len, panels)]
+    first, starts = panels[0], np.cumsum([0, *(panel.offsets[-1] for panel in panels)])
     names = [name for name in (*BY_SLOT, *BY_SERIES) if getattr(first, name) is not None]
     arrays: dict[str, Any] = {name: np.concatenate([getattr(panel, name) for panel in panels]) for name in names}
-    orders = [panel.order + start for panel, start in zip(panels, np.cumsum(counts), strict=False)]
-    offsets = [panel.offsets[1:] + start for panel, start in zip(panels, np.cumsum(sizes), strict=False)]
-    return replace(
-        first,
-        ids=tuple(name for panel in panels for name in panel.ids),
-        order=np.concatenate(orders),
-        offsets=np.concatenate([first.offsets[:1], *offsets]),
-        status=tuple(word for panel in panels for word in panel.status),
-        **arrays,
-    )
+    ranks = zip(panels, np.cumsum([0, *map(len, panels)]), strict=False)
+    arrays["order"] = np.concatenate([panel.order + start for panel, start in ranks])
+    offsets = [panel.offsets[1:] + start for panel, start in zip(panels, starts, strict=False)]
+    ids = tuple(name for panel in panels for name in panel.ids)
+    status = tuple(word for panel in panels for word in panel.status)
+    return replace(first, ids=ids, offsets=np.concatenate([first.offsets[:1], *offsets]), status=status, **arrays)

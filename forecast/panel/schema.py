@@ -50,7 +50,7 @@ class Schema(Stored):
     target: str | None = Field(None, description="long tables only")
     series: Names = Field((), description="wide tables only: the columns that fit took, in the table's order")
     all_columns: bool = Field(
-        True, description="wide tables only: fit took every numeric column, so new ones are new series"
+        True, description="wide tables only: fit took all numeric columns; new ones are new series"
     )
     calendar: CalendarSpec
     time_format: TimeFormat
@@ -84,16 +84,12 @@ class Schema(Stored):
 
     @field_serializer("time")
     def _plain_time(self, time: Names) -> "str | Names":
-        """One name is stored as it always was."""
-        return time[0] if len(time) == 1 else time
+        return time[0] if len(time) == 1 else time  # as one name was always stored
 
     @model_serializer(mode="wrap")
     def _without_events(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A schema without events is stored as it always was."""
-        values: dict[str, Any] = dump(self)
-        if not self.dated_events:
-            values.pop("dated_events", None)
-        return values
+        stored: dict[str, Any] = dump(self)
+        return stored if self.dated_events else {name: stored[name] for name in stored if name != "dated_events"}
 
     @property
     def keys(self) -> Names:
@@ -122,13 +118,8 @@ class Schema(Stored):
         same = sorted((TableSettings.model_fields.keys() & Schema.model_fields) - {"freq", "time", "target"})
         freq = self.freq or (self.calendar.name if self.aggregate is not None else None)  # an older artifact has none
         target = (self.target,) if self.target is not None else () if self.all_columns else self.series
-        return {
-            **{name: getattr(self, name) for name in same},
-            "freq": freq,
-            "time": () if self.layout == "rows" else self.time,
-            "id": self.ids if self.layout == "long" else (),
-            "target": target,
-        }
+        time, ids = () if self.layout == "rows" else self.time, self.ids if self.layout == "long" else ()
+        return {**{name: getattr(self, name) for name in same}, "freq": freq, "time": time, "id": ids, "target": target}
 
 
 def calendar_of(schema: Schema) -> Calendar:
@@ -137,10 +128,7 @@ def calendar_of(schema: Schema) -> Calendar:
 
 
 def format_positions(schema: Schema, calendar: Calendar, positions: Integers) -> Column:
-    """Write grid positions [n] the way in which the table wrote its times; steps in a `rows` table.
-
-    Times of several columns are written as one text; `time_columns_at` writes them into their columns.
-    """
+    """Write grid positions [n] as the table wrote its times, those of several columns as one text."""
     return format_times(calendar.times(positions), schema.time_format)
 
 

@@ -29,12 +29,8 @@ def confirm_seasons(
 
     A moving average over one season is subtracted from each series, and the phase means of the shorter confirmed
     seasons. The rest must correlate with itself one season earlier: over all series together by more than chance (95 %
-    one-sided, or `errors` standard errors), by more than 0.1, and by more than at half a season.
-
-    Parameters
-    ----------
-    candidates : season lengths in steps, shortest first
-    series : arrays of values in steps of the grid, NaN where missing
+    one-sided, or `errors` standard errors), by more than 0.1, and by more than at half a season. `candidates` ascend;
+    values are in steps of the grid, NaN where missing.
     """
     confirmed: tuple[int, ...] = ()
     for length in candidates:
@@ -87,10 +83,9 @@ def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> tuple[int, .
 def repeat_period(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
     """The shortest number of steps after which a series repeats itself almost exactly, 1 where there is none.
 
-    The series must hold two such periods. Differences of values a period apart may share a trend. Their variance may
-    be a twentieth of that of unrelated values, and a tenth of that of the known seasons. Where the whole series shows
-    none, as its level moved, its newest half, quarter and so on are searched: they must hold four periods, and repeat
-    exactly. Missing values are NaN.
+    The series, NaN where missing, must hold two such periods. Differences of values a period apart may share a trend.
+    Their variance may be a twentieth of that of unrelated values, and a tenth of that of the known seasons. Where the
+    level moved, the newest half, quarter and so on are searched: they must hold four periods, and repeat exactly.
     """
     period = _repeat_period(values, seasons, MIN_LIKENESS, 2)
     while period == 1 and len(values) > MIN_HALVED:
@@ -104,14 +99,12 @@ def _repeat_period(values: Numbers, seasons: tuple[int, ...], least: float, peri
     known = np.isfinite(values)
     if known.sum() < 4:
         return 1
-    rest = np.where(known, _without_line(values), 0.0)
-    longest = len(values) // periods
+    rest, longest = np.where(known, _without_line(values), 0.0), len(values) // periods
     size = 1 << int(2 * len(values)).bit_length()
     lags = slice(1, longest + 2)  # one beyond, so that the last one can be compared with its neighbour
 
     def products(now: Numbers, before: Numbers) -> Numbers:
-        both = np.fft.irfft(np.fft.rfft(now, size) * np.conj(np.fft.rfft(before, size)), size)
-        return np.asarray(both[lags])
+        return np.asarray(np.fft.irfft(np.fft.rfft(now, size) * np.conj(np.fft.rfft(before, size)), size)[lags])
 
     mask = known.astype(np.float64)
     pairs = np.maximum(np.round(products(mask, mask)), 1.0)
@@ -136,10 +129,9 @@ def _without_line(values: Numbers) -> Numbers:
     known = np.isfinite(values)
     if known.sum() < 2:
         return values
-    step = np.arange(len(values))
-    middle, centre = step[known].mean(), values[known].mean()
-    slope = ((step - middle) * (values - centre))[known].sum() / ((step - middle)[known] ** 2).sum()
-    return np.asarray(values - centre - slope * (step - middle))
+    step = np.arange(len(values)) - np.flatnonzero(known).mean()
+    rest = values - values[known].mean()
+    return np.asarray(rest - (step * rest)[known].sum() / (step[known] ** 2).sum() * step)
 
 
 def _without_trend(values: Numbers, length: int) -> Numbers:
@@ -152,7 +144,6 @@ def _without_trend(values: Numbers, length: int) -> Numbers:
 
 def _phase_means(values: Numbers, length: int) -> Numbers:
     """The mean of each phase of a season, repeated over the series."""
-    phase = np.arange(len(values)) % length
-    known = np.isfinite(values)
+    phase, known = np.arange(len(values)) % length, np.isfinite(values)
     sums = np.bincount(phase, np.where(known, values, 0.0), length)
     return (sums / np.maximum(np.bincount(phase, known, length), 1))[phase]

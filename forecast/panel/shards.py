@@ -7,17 +7,10 @@ import numpy as np
 
 from forecast.panel.panel import Flags, Ids, Integers
 
-DIGEST = 8  # bytes of the hash
-BETWEEN = "\x1f"  # the parts of an id: what ASCII has for the purpose
-
 
 @dataclass(frozen=True)
 class Shard:
-    """Shard `number`, counted from 1, of `count`.
-
-    A series belongs to the shard 1 + h mod count, where h is the BLAKE2b hash, 8 bytes long and read as a number with
-    its lowest byte first, of the UTF-8 text of its id, with the parts of the id joined by the character 31.
-    """
+    """Shard `number`, counted from 1, of `count`; `shard_numbers` says which series belong to it."""
 
     number: int
     count: int
@@ -25,8 +18,7 @@ class Shard:
     @classmethod
     def named(cls, name: str) -> "Shard":
         """The shard that the settings write as 3/16."""
-        number, _, count = name.partition("/")
-        return cls(int(number), int(count))
+        return cls(*map(int, name.split("/")))
 
     def holds(self, ids: Ids) -> Flags:
         """[series], which of them belong to this shard."""
@@ -37,9 +29,12 @@ class Shard:
 
 
 def shard_numbers(ids: Ids, count: int) -> Integers:
-    """[series], the number of the shard, from 1 to `count`, that each belongs to."""
-    texts = (BETWEEN.join(parts).encode("utf-8", "surrogatepass") for parts in ids)
-    hashes = (blake2b(text, digest_size=DIGEST).digest() for text in texts)
+    """[series], the shard of each: 1 + h mod count, h the BLAKE2b hash of its id, 8 bytes long, lowest byte first.
+
+    It is that of the UTF-8 text of the id, whose parts are joined by the character 31.
+    """
+    texts = ("\x1f".join(parts).encode("utf-8", "surrogatepass") for parts in ids)
+    hashes = (blake2b(text, digest_size=8).digest() for text in texts)
     return np.fromiter((1 + int.from_bytes(code, "little") % count for code in hashes), np.int64, len(ids))
 
 
@@ -50,5 +45,4 @@ def in_shard(ids: Ids, name: str | None) -> Flags:
 
 def only_in_shard(words: dict[tuple[str, ...], str], name: str | None) -> dict[tuple[str, ...], str]:
     """Those of some words about series that are about series of a shard."""
-    held = in_shard(tuple(words), name)
-    return {ids: word for (ids, word), inside in zip(words.items(), held, strict=True) if inside}
+    return {ids: word for (ids, word), held in zip(words.items(), in_shard(tuple(words), name), strict=True) if held}

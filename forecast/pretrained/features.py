@@ -53,15 +53,10 @@ def spread_out(scaled: Numbers) -> Numbers:
 
 
 def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int) -> Features:
-    """The features of windows.
+    """The features of windows [windows, context], the newest value last, some observed in each of them.
 
-    Parameters
-    ----------
-    values : [windows, context], the newest last; context and horizon are whole tokens
-    observed : [windows, context], some in each window
-    seasons : [windows, 3], steps of the first season that the past spans, 1 for none, of a second one, 0 for none, and
-        of the season that the calendar has, which a short past need not span
-    horizon : steps
+    Context and horizon are whole tokens. Seasons are [windows, 3]: steps of the first season that the past spans, 1 for
+    none, of a second one, 0 for none, and of the season that the calendar has, which a short past need not span.
     """
     context = values.shape[1]
     known = observed.astype(np.float64)
@@ -74,18 +69,12 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int)
     adjusted = (adjusted - second.index[:, :context]) * known
     levels, slopes = _levels(adjusted, known), _slopes(adjusted, known)  # [windows, rates] each
     ahead = np.zeros((len(values), horizon))
-    columns = [
-        np.concatenate([scaled, ahead], 1),
-        np.concatenate([known, ahead], 1),
-        np.concatenate([adjusted, ahead], 1),
-        np.concatenate([known * (values == 0), ahead], 1),
-        first.slow_index,
-        *first.columns(scaled, known),
-        *second.columns(scaled, known),
-    ]
+    past = [np.concatenate([part, ahead], 1) for part in (scaled, known, adjusted, known * (values == 0))]
+    columns = [*past, first.slow_index, *first.columns(scaled, known), *second.columns(scaled, known)]
     unit = _seasonal_error(scaled, observed, seasons[:, 0])
-    summary = _summary(values, known, seasons, location, scale, (first, second), (scaled, adjusted), (levels, slopes))
-    summary = np.concatenate([summary, np.log(unit)[:, None] / 3], 1)
+    whole = _of_pasts(values, known, seasons), np.arcsinh(location / scale) / 3, levels, 5 * slopes
+    rough = _roughness(scaled, adjusted, known), first.strength, second.strength, np.log(unit) / 3
+    summary = np.column_stack([*whole, *rough])
     base = levels[:, 1, None] + first.index[:, context:] + second.index[:, context:]
     others = [
         first.index[:, context:],
@@ -96,12 +85,9 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int)
         *np.moveaxis(slopes[:, None] * np.arange(1, horizon + 1)[:, None], -1, 0),
         squashed(-location / scale)[:, None] - levels[:, 1, None] + ahead,
     ]
-    stacked = _clipped(np.stack(columns, -1)), _clipped(summary), _clipped(base), _clipped(np.stack(others, -1))
-    return Features(*stacked, unit.astype(np.float32), location, scale, context)
-
-
-def _clipped(values: Numbers) -> Floats:
-    return np.clip(values, -LARGEST, LARGEST).astype(np.float32)
+    inputs = np.stack(columns, -1), summary, base, np.stack(others, -1)
+    steps, windows, first_guess, rest = (np.clip(part, -LARGEST, LARGEST).astype(np.float32) for part in inputs)
+    return Features(steps, windows, first_guess, rest, unit.astype(np.float32), location, scale, context)
 
 
 def _scale(values: Numbers, known: Numbers, season: Counts) -> tuple[Numbers, Numbers]:
@@ -143,15 +129,15 @@ class _Season:
         windows, context = values.shape
         self.length, self.horizon = length, horizon
         self.phase = np.arange(-context, horizon) % length[:, None]  # [windows, context + horizon]
-        rest = (values - _moving_average(values, known, length)) * known
-        full = np.minimum(_window_sums(known, length) / length[:, None], 1) ** 4  # less at the ends
+        within = _window_sums(known, length)
+        rest = (values - _window_sums(values, length) / np.maximum(within, 1e-9)) * known  # from the moving average
+        full = np.minimum(within / length[:, None], 1) ** 4  # less at the ends
         age = np.arange(context - 1, -1, -1) / length[:, None]
         longest = int(length.max())
         slot = (np.arange(windows)[:, None] * longest + self.phase[:, :context]).ravel()
 
         def by_phase(weight: Numbers) -> Numbers:
-            sums: Numbers = np.bincount(slot, weight.ravel(), windows * longest).astype(np.float64)
-            return sums.reshape(windows, longest)
+            return np.bincount(slot, weight.ravel(), windows * longest).astype(np.float64).reshape(windows, longest)
 
         def index_of(decay: float) -> Numbers:
             weight = known * full * np.exp(-age / decay) + 1e-9 * known
@@ -179,19 +165,13 @@ class _Season:
 
     def columns(self, values: Numbers, known: Numbers) -> list[Numbers]:
         """Index, the value one season before and whether it is known, and the phase, [windows, steps] each."""
-        context = values.shape[1]
+        context, length = values.shape[1], self.length[:, None]
         step = np.arange(-context, self.horizon)
-        back = np.where(step < 0, step - self.length[:, None], self.phase - self.length[:, None]) + context
-        inside = (back >= 0) & (self.length > 1)[:, None]
-        back = np.maximum(back, 0)
-        angle, one = 2 * np.pi * self.phase / self.length[:, None], (self.length > 1)[:, None]
-        return [
-            self.index,
-            np.take_along_axis(values, back, 1) * inside,
-            np.take_along_axis(known, back, 1) * inside,
-            np.sin(angle) * one,
-            np.cos(angle) * one,
-        ]
+        back = np.where(step < 0, step, self.phase) - length + context
+        inside, back = (back >= 0) & (length > 1), np.maximum(back, 0)
+        angle, one = 2 * np.pi * self.phase / length, length > 1
+        before, known = (np.take_along_axis(part, back, 1) * inside for part in (values, known))
+        return [self.index, before, known, np.sin(angle) * one, np.cos(angle) * one]
 
 
 def _window_sums(values: Numbers, length: Counts) -> Numbers:
@@ -206,11 +186,6 @@ def _window_sums(values: Numbers, length: Counts) -> Numbers:
 
     early, late = between(at - half, at + half + odd), between(at - half + 1 - odd, at + half + 1)
     return (early + late) / 2
-
-
-def _moving_average(values: Numbers, known: Numbers, length: Counts) -> Numbers:
-    """Centred average over one season of what is known, [windows, context]."""
-    return _window_sums(values, length) / np.maximum(_window_sums(known, length), 1e-9)
 
 
 def _levels(values: Numbers, known: Numbers) -> Numbers:
@@ -237,26 +212,20 @@ def _slopes(values: Numbers, known: Numbers) -> Numbers:
     return np.stack(slopes, 1)
 
 
-def _summary(
-    values: Numbers,
-    known: Numbers,
-    seasons: Counts,
-    location: Numbers,
-    scale: Numbers,
-    both: tuple[_Season, _Season],
-    lines: tuple[Numbers, Numbers],
-    states: tuple[Numbers, Numbers],
-) -> Numbers:
-    """Features of a window as a whole, [windows, SUMMARY_FEATURES]."""
-    count, context = known.sum(1), values.shape[1]
-    (scaled, adjusted), (levels, slopes) = lines, states
-    whole = (values == np.round(values)).all(1)
-    length = context - np.argmax(known, 1)
+def _roughness(scaled: Numbers, adjusted: Numbers, known: Numbers) -> Numbers:
+    """Mean of the older half, and how much values without seasons change from step to step, [windows, 2]."""
     pairs = known[:, 1:] * known[:, :-1]
     rough = (np.abs(np.diff(adjusted)) * pairs).sum(1) / np.maximum(pairs.sum(1), 1)
-    age = np.arange(context - 1, -1, -1)
+    length, age = known.shape[1] - np.argmax(known, 1), np.arange(known.shape[1] - 1, -1, -1)
     older = known * (age >= length[:, None] / 2)
     first_half = (scaled * older).sum(1) / np.maximum(older.sum(1), 1)
+    return np.stack([first_half, np.log(rough + 1e-3) / 2], 1)
+
+
+def _of_pasts(values: Numbers, known: Numbers, seasons: Counts) -> Numbers:
+    """Seasons, lengths and kinds of values of windows, [windows, 11]."""
+    count, whole = known.sum(1), (values == np.round(values)).all(1)
+    length = values.shape[1] - np.argmax(known, 1)
     columns = [
         np.log(seasons[:, 0]) / 4,
         np.log(seasons[:, 2]) / 4,
@@ -269,12 +238,5 @@ def _summary(
         whole,
         whole * np.log1p(np.abs(values).sum(1) / count) / 5,
         (values >= 0).all(1),
-        np.arcsinh(location / scale) / 3,
-        *levels.T,
-        *(5 * slopes.T),
-        first_half,
-        np.log(rough + 1e-3) / 2,
-        both[0].strength,
-        both[1].strength,
     ]
     return np.stack(columns, 1).astype(np.float64)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
@@ -37,33 +36,23 @@ class Network:
 def load_network(data: bytes | None = None) -> Network:
     """The network of a file of weights, by default of the one that ships.
 
-    Raises
-    ------
-    ArtifactRefused
-        If the file is no file of weights, or the one that ships is not what was released.
+    Raises `ArtifactRefused` if the file is no file of weights, or the one that ships is not what was released.
     """
     shipped = data is None
     if data is None:
         data = (Path(__file__).parent / FILE).read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if shipped and digest != how_it_was_made()["sha256"]:
-        raise ArtifactRefused(
-            f"the pretrained network is damaged: {FILE} of the package has another hash than recorded"
-        )
+        problem = f"{FILE} of the package has another hash than recorded"
+        raise ArtifactRefused(f"the pretrained network is damaged: {problem}")
     try:
         weights = as_floats(load(data))
     except (SafetensorError, ValueError) as error:
         raise ArtifactRefused(f"the pretrained network cannot be read: {error}") from None
-    if _architecture(data) != str(ARCHITECTURE):
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # that of a valid file
+    if header.get("__metadata__", {}).get("architecture") != str(ARCHITECTURE):
         raise ArtifactRefused("the pretrained network is of another release, which forecasts otherwise")
     return Network(data, digest, weights)
-
-
-def _architecture(data: bytes) -> str | None:
-    """What the header of a valid file of weights says."""
-    length = int.from_bytes(data[:8], "little")
-    found: str | None = json.loads(data[8 : 8 + length]).get("__metadata__", {}).get("architecture")
-    return found
 
 
 def how_it_was_made() -> dict[str, Any]:
@@ -75,12 +64,10 @@ def how_it_was_made() -> dict[str, Any]:
 def forecast_quantiles(
     network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]
 ) -> Numbers:
-    """Quantiles of what comes after windows, at `LEVELS`, [windows, horizon, levels].
+    """Quantiles of what comes after windows [windows, context], at `LEVELS`: [windows, horizon, levels].
 
-    Parameters
-    ----------
-    values, observed : [windows, context], the newest last; some are observed in each window
-    seasons : steps of the seasons of the data, the first one first; none or 1 for none
+    The newest value is the last, and some are observed in each window. Seasons are steps, the first one first; none or
+    1 for none.
     """
     values, observed = values[:, -CONTEXT:], observed[:, -CONTEXT:]
     whole = -(-horizon // TOKEN) * TOKEN
@@ -90,7 +77,8 @@ def forecast_quantiles(
     padded = np.array(CONTEXTS)[np.searchsorted(CONTEXTS, length)]
     for context in np.unique(padded):
         rows = np.flatnonzero(padded == context)
-        past, seen = _last_steps(values[rows], context), _last_steps(observed[rows], context)
+        front = (0, 0), (max(context - values.shape[1], 0), 0)  # zeros where there are fewer steps
+        past, seen = np.pad(values[rows, -context:], front), np.pad(observed[rows, -context:], front)
         for part in np.array_split(np.arange(len(rows)), -(-len(rows) * (context + whole) // CELLS_AT_ONCE)):
             quantiles = _both_ways(network, past[part], seen[part], whole, seasons)
             result[rows[part]] = quantiles[:, :horizon]
@@ -100,8 +88,7 @@ def forecast_quantiles(
 def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
     """The seasons of each window as `features_of` takes them, [windows, 3]."""
     listed = [season for season in seasons if season > 1]
-    first = np.full(len(length), listed[0] if listed else 1)
-    second = np.full(len(length), listed[1] if len(listed) > 1 else 0)
+    first, second = (np.full(len(length), season) for season in (*listed, *(1, 0)[len(listed) :])[:2])
     spanned = np.where(length < first, 1, first)
     return np.stack([spanned, np.where((spanned == 1) | (length < second), 0, second), first], 1)
 
@@ -129,9 +116,3 @@ def _one_way(network: Network, values: Numbers, observed: Flags, horizon: int, s
     features = features_of(values, observed, known, horizon)
     scaled = np.clip(run(network.weights, features).astype(np.float64), -LARGEST, LARGEST)
     return features.location[:, None, None] + features.scale[:, None, None] * spread_out(scaled)
-
-
-def _last_steps(array: NDArray[Any], steps: int) -> NDArray[Any]:
-    """The newest `steps` columns, zeros in front where there are fewer."""
-    newest = array[:, -steps:]
-    return np.pad(newest, ((0, 0), (steps - newest.shape[1], 0)))

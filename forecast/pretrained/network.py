@@ -27,29 +27,21 @@ def tokens_of(features: Features) -> Floats:
     tokens = steps // TOKEN
     ahead = np.maximum(np.arange(tokens) - features.context // TOKEN + 1, 0)
     place = np.stack([ahead > 0, np.log1p(ahead) / 2], -1).astype(np.float32)
-    return np.concatenate(
-        [
-            features.steps.reshape(windows, tokens, TOKEN * width),
-            np.broadcast_to(features.summary[:, None], (windows, tokens, SUMMARY_FEATURES)),
-            np.broadcast_to(place, (windows, tokens, 2)),
-        ],
-        -1,
-    )
-
-
-def gated_of(features: Features) -> Floats:
-    """What the gates multiply, [windows, horizon, OTHERS]: other first guesses; seasons are limited to some units.
-
-    A gate of 0.03 must not spoil a season that repeats exactly.
-    """
-    most = MOST * features.unit[:, None, None]
-    limited = most * np.tanh(features.others[..., :SEASONAL] / most)
-    return np.concatenate([limited, features.others[..., SEASONAL:]], -1)
+    summary = np.broadcast_to(features.summary[:, None], (windows, tokens, SUMMARY_FEATURES))
+    inputs = features.steps.reshape(windows, tokens, TOKEN * width)
+    return np.concatenate([inputs, summary, np.broadcast_to(place, (windows, tokens, 2))], -1)
 
 
 def inputs_of(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
-    """Tokens, first guesses, what the gates multiply, and units, as the network takes them."""
-    return tokens_of(features), features.base, gated_of(features), features.unit
+    """Tokens, first guesses, what the gates multiply, and units, as the network takes them.
+
+    The gates multiply other first guesses, [windows, horizon, OTHERS]. Seasons are limited to some units: a gate of
+    0.03 must not spoil a season that repeats exactly.
+    """
+    most = MOST * features.unit[:, None, None]
+    limited = most * np.tanh(features.others[..., :SEASONAL] / most)
+    gated = np.concatenate([limited, features.others[..., SEASONAL:]], -1)
+    return tokens_of(features), features.base, gated, features.unit
 
 
 def run(weights: Weights, features: Features) -> Floats:
@@ -84,8 +76,8 @@ def _linear(weights: Weights, name: str, inputs: Floats) -> Floats:
 
 def _normalised(weights: Weights, name: str, states: Floats) -> Floats:
     centred = states - states.mean(-1, keepdims=True)
-    spread = np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(SMALL))
-    return np.asarray(centred / spread * weights[f"{name}.weight"] + weights[f"{name}.bias"])
+    deviation = np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(SMALL))
+    return np.asarray(centred / deviation * weights[f"{name}.weight"] + weights[f"{name}.bias"])
 
 
 def _sigmoid(values: Floats) -> Floats:

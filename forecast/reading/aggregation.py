@@ -1,13 +1,14 @@
 """Sum or average the rows of a finer table over the periods of a coarser grid."""
 
 import logging
+from contextlib import suppress
 
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.frequency import infer_calendar
 from forecast.errors import BadData, Setting, Unavailable, Words
-from forecast.panel.panel import Flags, Numbers
+from forecast.panel.panel import Flags, Numbers, runs
 from forecast.panel.schema import Schema
 from forecast.reading.observations import Rows
 from forecast.tables.distinct import distinct
@@ -27,7 +28,10 @@ def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema, calend
     grid. Where absent rows are unknown, a sum is that of the present rows, with a warning.
     """
     zero, name = schema.missing == "zero", schema.calendar.name
-    fine = _finer_grid(table, observed, schema)
+    fine: Calendar | None = None  # the grid on which the rows lie, if they do
+    with suppress(BadData):
+        spec = infer_calendar(observed.timestamps, observed.series, None, schema.time_format, name=table.name)
+        fine = Calendar(spec, schema.time_format.zone)
     low, high = _whole_periods(table, observed, fine, schema, calendar)
     rows = observed
     if fine is not None and zero and schema.aggregate != "sum":
@@ -49,15 +53,6 @@ def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema, calend
     return result
 
 
-def _finer_grid(table: Table, rows: Rows, schema: Schema) -> Calendar | None:
-    """The grid on which the rows lie; None where they lie on none."""
-    try:
-        spec = infer_calendar(rows.timestamps, rows.series, None, schema.time_format, name=table.name)
-    except BadData:
-        return None
-    return Calendar(spec, schema.time_format.zone)
-
-
 def _whole_periods(
     table: Table, rows: Rows, fine: Calendar | None, schema: Schema, calendar: Calendar
 ) -> tuple[int, int]:
@@ -72,10 +67,9 @@ def _whole_periods(
     low, high = calendar.positions(unique[[0, -1]]).tolist()
     cut_first = schema.aggregate == "sum" and int(calendar.positions(before)[0]) == low
     cut_last = int(calendar.positions(after)[0]) == high
-    for cut, word in ((cut_first, "first"), (cut_last, "last")):
-        if cut:
-            text = "%s: the %s period of %s is not complete; it is left out."
-            logger.warning(text, table.name, word, schema.calendar.name)
+    text = "%s: the %s period of %s is not complete; it is left out."
+    for word in ["first"] * cut_first + ["last"] * cut_last:
+        logger.warning(text, table.name, word, schema.calendar.name)
     return low + cut_first, high - cut_last
 
 
@@ -88,22 +82,16 @@ def _with_zeros(table: Table, rows: Rows, blank: Rows, fine: Calendar) -> Rows:
     first = np.full(int(series.max()) + 1, last + 1)
     np.minimum.at(first, series, taken)
     lengths = last + 1 - first
-    if int(lengths.sum()) > MAX_ROWS:
-        raise Unavailable(
-            f"with a zero for each absent row it has {int(lengths.sum()):,} rows, more than fit in memory",
-            place=table.name,
-            cure=Words("pass ", Setting("aggregate", "sum"), ", or a table of fewer series"),
-        )
-    starts = np.cumsum(lengths) - lengths
-    absent = np.ones(int(lengths.sum()), bool)
+    if (count := int(lengths.sum())) > MAX_ROWS:
+        problem = f"with a zero for each absent row it has {count:,} rows, more than fit in memory"
+        cure = Words("pass ", Setting("aggregate", "sum"), ", or a table of fewer series")
+        raise Unavailable(problem, place=table.name, cure=cure)
+    starts, step = runs(first, lengths)
+    absent = np.ones(count, bool)
     absent[starts[series] + taken - first[series]] = False
-    owner = np.repeat(np.arange(len(lengths)), lengths)[absent]
-    step = np.flatnonzero(absent) - starts[owner] + first[owner]
-    return Rows(
-        np.concatenate([rows.series, owner]),
-        np.concatenate([rows.timestamps, fine.times(step)]),
-        np.concatenate([rows.values, np.zeros(len(owner))]),
-    )
+    owner, step = np.repeat(np.arange(len(lengths)), lengths)[absent], fine.times(step[absent])
+    values = np.concatenate([rows.values, np.zeros(len(owner))])
+    return Rows(np.concatenate([rows.series, owner]), np.concatenate([rows.timestamps, step]), values)
 
 
 def _have_blanks(sums: Rows, blank: Rows, calendar: Calendar) -> Flags:
@@ -116,10 +104,8 @@ def _have_blanks(sums: Rows, blank: Rows, calendar: Calendar) -> Flags:
 
 def _lack_steps(sums: Rows, counts: Numbers, observed: Rows, fine: Calendar | None, calendar: Calendar) -> Flags:
     """[sums], whether they are over fewer values, `counts`, than their period has steps of the finer grid."""
-    if fine is None:
-        return np.zeros(len(counts), bool)
-    low, high = fine.positions(distinct(observed.timestamps)[[0, -1]])
-    if high - low >= MAX_STEPS:
+    low, high = (0, MAX_STEPS) if fine is None else fine.positions(distinct(observed.timestamps)[[0, -1]])
+    if fine is None or high - low >= MAX_STEPS:
         return np.zeros(len(counts), bool)
     steps = calendar.positions(fine.times(np.arange(low, high + 1)))
     return np.asarray(counts < np.bincount(steps - steps[0])[sums.timestamps - steps[0]])

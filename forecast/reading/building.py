@@ -12,7 +12,7 @@ from forecast.calendar.parsing import ParsedTimes
 from forecast.errors import BadData, Setting, Unavailable, Words
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Integers, Panel
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.columns import covariates, future_covariates, place_values, static_values
 from forecast.reading.grid import Grid
 from forecast.reading.normalising import normalised
@@ -38,38 +38,24 @@ def build_panel(table: Table, schema: Schema, cells: Observations, grid: Grid, h
     sizes = lengths + horizon
     steps = int(sizes.sum())
     if steps * (2 + len(schema.known) + len(schema.past)) > MAX_CELLS:
-        raise Unavailable(
-            f"{len(cells.ids):,} series on the grid {schema.calendar.name} from first to last time need {steps:,} "
-            "steps, more than fit in memory",
-            place=table.name,
-            cure=Words("pass a coarser ", Setting("freq"), " with ", Setting("aggregate")),
-        )
+        series = f"{len(cells.ids):,} series on the grid {schema.calendar.name} from first to last time"
+        cure = Words("pass a coarser ", Setting("freq"), " with ", Setting("aggregate"))
+        raise Unavailable(f"{series} need {steps:,} steps, more than fit in memory", place=table.name, cure=cure)
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
     values, observed = np.zeros(offsets[-1]), _zeros_at(grid, offsets, sizes, lengths)
     values[slot], observed[slot] = grid.values + 0.0, True  # turns -0.0 into 0.0
-    known = covariates(table, schema, cells, calendar, schema.known)
-    past = covariates(table, schema, cells, calendar, schema.past)
-    return Panel(
-        ids=cells.ids,
-        order=cells.order,
-        offsets=offsets,
-        starts=grid.first,
-        ahead=horizon,
-        values=values,
-        observed=observed,
-        known=place_values(known, offsets, grid.first),
-        past=place_values(past, offsets, grid.first, lengths),
-        static=static_values(table, schema, cells),
-    )
+    rows = [covariates(table, schema, cells, calendar, names) for names in (schema.known, schema.past)]
+    known, past = place_values(rows[0], offsets, grid.first), place_values(rows[1], offsets, grid.first, lengths)
+    static = static_values(table, schema, cells)
+    return Panel(cells.ids, cells.order, offsets, grid.first, horizon, values, observed, known, past, static)
 
 
 def with_future(panel: Panel, future: Table, schema: Schema, times: ParsedTimes | None = None) -> Panel:
     """The panel with columns known in advance from a table of the future, whose times may have been parsed before."""
     if not schema.known:
         return panel
-    future = normalised(future)
-    rows = future_covariates(future, schema, panel.ids, calendar_of(schema), times)
+    rows = future_covariates(normalised(future), schema, panel.ids, calendar_of(schema), times)
     given = place_values(rows, panel.offsets, panel.starts)
     return replace(panel, known=np.where(np.isnan(given), panel.known, given))
 
@@ -84,39 +70,26 @@ def check_rows(table: Table, cells: Observations, schema: Schema, whole: bool = 
 
 def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
     """Refuse rows that come twice, and warn of rows that are not in the order of time."""
-    series = cells.series if schema.layout == "long" else np.zeros(len(cells.row_timestamps), np.int64)
+    times = cells.row_timestamps
+    series = cells.series if schema.layout == "long" else np.zeros(len(times), np.int64)
     order = np.argsort(series, kind="stable")
-    steps = np.diff(cells.row_timestamps[order])
-    steps = steps[np.diff(series[order]) == 0]
+    steps = np.diff(times[order])[np.diff(series[order]) == 0]
     if (steps < 0).any():
-        late = rows_text((steps < 0).sum())
-        logger.warning("%s: sorted by time; %s came after a later one.", table.name, late)
+        logger.warning("%s: sorted by time; %s came after a later one.", table.name, rows_text((steps < 0).sum()))
     elif (steps > 0).all():
         return
-    twice = repeats(series, cells.row_timestamps)
-    if twice.any() and (schema.aggregate is None or schema.on_duplicate != "error"):
-        if schema.on_duplicate == "error":
-            raise _duplicate(table, schema, cells, int(np.argmax(twice)), int(twice.sum()))
-        count = rows_text(twice.sum())
-        logger.warning(
-            "%s: times that repeat: %s; settled by %s.", table.name, count, Setting("on_duplicate", schema.on_duplicate)
-        )
-
-
-def _duplicate(table: Table, schema: Schema, cells: Observations, row: int, count: int) -> BadData:
-    """The error of a row that repeats a time."""
-    same = cells.row_timestamps == cells.row_timestamps[row]
-    names = ""
-    if schema.layout == "long" and schema.ids:
-        names = f" for {', '.join(cells.ids[int(cells.series[row])])}"
-        same &= cells.series == cells.series[row]
-    how = Setting("on_duplicate", "first"), " (or last, mean, sum); at fit, ", Setting("id")
-    return BadData(
-        f"{format_timestamp(int(cells.row_timestamps[row]), schema.time_format)} comes twice{names}, first in "
-        f"{table.line(int(np.argmax(same)))} ({rows_text(count)} like that)",
-        place=table.place(row, schema.time),
-        cure=Words("pass ", *how, " names the columns that tell series apart"),
-    )
+    twice, rule = repeats(series, times), Setting("on_duplicate", schema.on_duplicate)
+    count = rows_text(twice.sum())
+    if twice.any() and schema.on_duplicate != "error":
+        logger.warning("%s: times that repeat: %s; settled by %s.", table.name, count, rule)
+    elif twice.any() and schema.aggregate is None:
+        row = int(np.argmax(twice))
+        first = table.line(int(np.argmax((series == series[row]) & (times == times[row]))))
+        names = f" for {', '.join(cells.ids[series[row]])}" if schema.layout == "long" and schema.ids else ""
+        problem = f"{format_timestamp(int(times[row]), schema.time_format)} comes twice{names}, first in {first}"
+        how = Setting("on_duplicate", "first"), " (or last, mean, sum); at fit, ", Setting("id")
+        cure = Words("pass ", *how, " names the columns that tell series apart")
+        raise BadData(f"{problem} ({count} like that)", place=table.place(row, schema.time), cure=cure)
 
 
 def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: Calendar, whole: bool) -> None:
@@ -132,21 +105,15 @@ def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: 
     except BadData:
         other = name
     looks = f" (its frequency looks like {other})" if other != name else ""
+    cure = Words("bring it to the frequency of the fit, or fit again, with another ", Setting("freq"))
     if len(off):
         row = int(np.argmax(cells.row_timestamps == off[0]))
-        raise BadData(
-            f"{table.value(row, schema.time)} does not lie on the grid {name}, nor do {len(off) - 1} other times of "
-            f"the table{looks}",
-            place=table.place(row, schema.time),
-            cure="bring the table to the frequency of the fit, or fit again",
-        )
+        more = f"nor do {len(off) - 1} other times of the table{looks}"
+        problem = f"{table.value(row, schema.time)} does not lie on the grid {name}, {more}"
+        raise BadData(problem, place=table.place(row, schema.time), cure=cure)
     if int(np.gcd.reduce(steps)) > 1 or other != name:
-        raise BadData(
-            f"all times lie {steps.min()} steps of the grid {name} or more apart: the table is coarser than "
-            f"that{looks}",
-            place=table.name,
-            cure=Words("bring it to the frequency of the fit, or fit again, with another ", Setting("freq")),
-        )
+        problem = f"all times lie {steps.min()} steps of the grid {name} or more apart: the table is coarser than that"
+        raise BadData(f"{problem}{looks}", place=table.name, cure=cure)
 
 
 def _zeros_at(grid: Grid, offsets: Integers, sizes: Integers, lengths: Integers) -> Flags:
@@ -165,8 +132,8 @@ def warn_gaps(panel: Panel, schema: Schema, name: str) -> None:
     gaps = np.where(counts > 0, spans - counts, 0)
     if gaps.any():
         series = int(np.argmax(gaps > 0))
-        position = int(panel.starts[series] + np.argmin(panel.observed[panel.slots(series)]))
-        time = format_timestamp(int(calendar_of(schema).times(np.array([position]))[0]), schema.time_format)
+        position = panel.starts[[series]] + np.argmin(panel.observed[panel.slots(series)])
+        (time,) = position_texts(schema, calendar_of(schema), position)
         first = f"{series_name(panel.ids[series])} at {time}".removeprefix(" at ")
         text = "%s: %d of %d values are missing, in %d of %d series (the first: %s); they are masked."
         logger.warning(text, name, gaps.sum(), spans.sum(), (gaps > 0).sum(), len(gaps), first)

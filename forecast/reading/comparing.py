@@ -21,16 +21,21 @@ SMALL_CHANGES: dict[str, Callable[[str], str]] = {
     "in other capitals": str.casefold,
 }
 """Changes that ids suffer on their way through other programs, and what makes both forms equal."""
+SEEN = (
+    "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps that it forecasts after %s; "
+    "a backtest measures on values that the fit has not seen"
+)
+SHORT = (
+    "%s: %d series have a shorter past than the %d steps that a forecast looks back (%s); what is missing counts as "
+    "unknown, and their forecasts are less certain"
+)
 
 Id = tuple[str, ...]
 
 
-def mean_level(panel: Panel, steps: int | None = None) -> Numbers:
-    """[series], the mean absolute value of each series, over its last `steps` if given; 0 if none was observed."""
-    used = panel.observed
-    if steps is not None:
-        first = np.repeat(panel.offsets[1:] - panel.ahead - steps, np.diff(panel.offsets))
-        used = used & (np.arange(len(used)) >= first)
+def mean_level(panel: Panel, steps: int) -> Numbers:
+    """[series], the mean absolute value of each series over its last `steps`; 0 if none was observed."""
+    used = panel.observed & ~panel.before(panel.lengths - steps)
     total = np.add.reduceat(np.abs(panel.values) * used, panel.offsets[:-1])
     return np.asarray(total / np.maximum(np.add.reduceat(used, panel.offsets[:-1], dtype=np.int64), 1))
 
@@ -48,9 +53,10 @@ class Comparison:
         new = [names for names in panel.ids if names not in self.fitted]
         self.seen.update(self.fitted.intersection(panel.ids))
         self.new += new
-        if new:
-            names = series_names(new, NAMED_SERIES)
-            log.warning("%s: %d series were not seen at fit (%s); they are forecast anyway", self.name, len(new), names)
+        if not new:
+            return panel
+        names = series_names(new, NAMED_SERIES)
+        log.warning("%s: %d series were not seen at fit (%s); they are forecast anyway", self.name, len(new), names)
         words = zip(panel.ids, panel.status, strict=True)
         status = ("new" if word == "ok" and names not in self.fitted else word for names, word in words)
         return replace(panel, status=tuple(status))
@@ -67,32 +73,20 @@ class Comparison:
 
     def warn_missing(self) -> None:
         """Warn of ids that are missing since the fit, and of a small change of all ids that may be the reason."""
-        missing = self.missing
-        if not missing:
+        if not (missing := self.missing):
             return
         none = "; none of the fit is left: is this the right table?" if len(missing) == len(self.fitted) else ""
         text = "%s: %d series of the fit are not here (%s); they get no forecast%s"
         log.warning(text, self.name, len(missing), series_names(missing, NAMED_SERIES), none)
         for change, plain in SMALL_CHANGES.items():
-            plain_missing = {tuple(map(plain, names)) for names in missing}
-            if any(tuple(map(plain, names)) in plain_missing for names in self.new):
+            new, old = ({tuple(map(plain, names)) for names in ids} for ids in (self.new, missing))
+            if new & old:
                 log.warning("%s: some new ids are ids of the fit %s; did an export change them?", self.name, change)
                 return
 
 
-def compare_ids(panel: Panel, ids: Ids, name: str) -> Panel:
-    """Warn of ids that are new or missing in a table since the fit, and give new series their status."""
-    comparison = Comparison(ids, name)
-    panel = comparison.add(panel)
-    comparison.warn_missing()
-    return panel
-
-
 def check_levels(panel: Panel, ids: Ids, level: Numbers, lookback: int, name: str, strict: bool) -> None:
-    """Warn of series whose level moved more than tenfold since the fit, or refuse them if `strict`.
-
-    The series of the fit are `ids`, and `level` [series] their mean level over its last lookback.
-    """
+    """Warn of series whose level [series of the fit] moved more than tenfold since the fit; refuse them if `strict`."""
     now = mean_level(panel, lookback)
     then = np.concatenate([[0.0], level])[series_index(ids, panel.ids)]
     both = (now > 0) & (then > 0)
@@ -101,12 +95,11 @@ def check_levels(panel: Panel, ids: Ids, level: Numbers, lookback: int, name: st
     if not moved:
         return
     names = series_names(moved, NAMED_SERIES)
+    moves = "the level of %d series moved more than tenfold since the fit (%s)"
     if strict:
-        problem = f"the level of {len(moved)} series moved more than tenfold since the fit ({names})"
         cure = Words("was the unit changed? Without ", Setting("strict", True), " this is a warning")
-        raise BadData(problem, place=name, cure=cure)
-    text = "%s: the level of %d series moved more than tenfold since the fit (%s); was the unit changed?"
-    log.warning(text, name, len(moved), names)
+        raise BadData(moves % (len(moved), names), place=name, cure=cure)
+    log.warning(f"%s: {moves}; was the unit changed?", name, len(moved), names)
 
 
 def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: str) -> None:
@@ -115,11 +108,7 @@ def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: s
     if (ahead > 0).any():
         ends = np.array([panel.origins[np.argmax(ahead)], fitted.origins.max()])
         after, end = position_texts(schema, calendar_of(schema), ends)
-        text = (
-            "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps that it forecasts "
-            "after %s; a backtest measures on values that the fit has not seen"
-        )
-        log.warning(text, name, end, min(int(ahead.max()), horizon), horizon, after)
+        log.warning(SEEN, name, end, min(int(ahead.max()), horizon), horizon, after)
 
 
 def warn_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -> int:
@@ -138,11 +127,7 @@ def warn_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
     if len(short):
         lengths = panel.lengths[short[: NAMED_SERIES + 1]]
         named = [f"{series_name(panel.ids[i])} {length:,}".strip() for i, length in zip(short, lengths, strict=False)]
-        text = (
-            "%s: %d series have a shorter past than the %d steps that a forecast looks back (%s); what is missing "
-            "counts as unknown, and their forecasts are less certain"
-        )
-        log.warning(text, name, len(short), lookback, first_names(named, NAMED_SERIES))
+        log.warning(SHORT, name, len(short), lookback, first_names(named, NAMED_SERIES))
 
 
 def actuals_after(fitted: Panel, later: Panel, horizon: int, zero: bool = False) -> tuple[Numbers, int]:

@@ -30,9 +30,8 @@ def _change(field: str, old: Any, new: Any) -> str:
     if field == "categories":
         return f"of {_some(sorted(name for name in {**old, **new} if old.get(name) != new.get(name)))}"
     if isinstance(old, tuple) and len(old) + len(new) > NAMED:
-        added, removed = [name for name in new if name not in old], [name for name in old if name not in new]
-        changes = [f"{word} {_some(names)}" for word, names in (("with", added), ("without", removed)) if names]
-        return " and ".join(changes) or "in another order"
+        pairs = (("with", [name for name in new if name not in old]), ("without", [n for n in old if n not in new]))
+        return " and ".join(f"{word} {_some(names)}" for word, names in pairs if names) or "in another order"
     return f"{_text(new)}, was {_text(old)}"
 
 

@@ -11,7 +11,7 @@ from forecast.calendar.parsing import parse_timestamp
 from forecast.errors import BadData, Setting, UsageError
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Integers, Numbers
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, position_texts
 from forecast.reading.aggregation import aggregated
 from forecast.reading.observations import Observations, Rows
 from forecast.tables.cells import LARGEST
@@ -23,6 +23,10 @@ logger = logging.getLogger("forecast")
 MIN_TIMES, FAR = 4, 10  # of more times than these, one is an outlier if it is so many spans of the others away
 MIN_ABSENT = 0.5  # share of absent rows from which on a table of counts looks sparse
 MAX_ZEROS = 0.1  # a table with more zeros than this has no reason to leave others out
+LOOKS_SPARSE = (
+    "%s: it looks like a table of counts that leaves out what is zero: whole numbers, and %.0f %% of the rows are "
+    "absent. They are read as unknown; pass %s if they mean zero"
+)
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,7 @@ class Grid:
 
 
 def fill(
-    table: Table,
-    cells: Observations,
-    schema: Schema,
-    calendar: Calendar,
-    origin: str | None = None,
-    reach: int | None = None,
+    table: Table, cells: Observations, schema: Schema, calendar: Calendar, origin: str | None, reach: int | None
 ) -> Grid:
     """Place observed values on the grid: one for each series and position; none after `origin`.
 
@@ -55,7 +54,7 @@ def fill(
     """
     rows, use = Rows(cells.series, cells.timestamps, cells.values), np.isfinite(cells.values)
     if reach is None and not use.any():
-        raise BadData(f"{table.name}: no series has a value; the target is blank in every row")
+        raise BadData("no series has a value; the target is blank in every row", place=table.name)
     last = None if origin is None else _cut_at(table, cells, use, schema, origin)
     if last is not None:
         rows, use = rows.select(cells.timestamps <= last), use[cells.timestamps <= last]
@@ -70,7 +69,12 @@ def fill(
         placed = aggregated(table, observed, blank, schema, calendar)
     placed = placed.combined("first")
     series, positions, values = placed.series, placed.timestamps, placed.values
-    _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
+    if len(large := np.flatnonzero(np.abs(values) > LARGEST)):
+        (time,) = position_texts(schema, calendar, positions[large[:1]])
+        name = series_name(cells.ids[series[large[0]]]) or "the series"
+        problem = f"the sum of the rows of {name} at {time} is too large ({values[large[0]]:.1e})"
+        cure = f"numbers up to {LARGEST:.0e} can be forecast: use a larger unit"
+        raise BadData(problem, place=table.name, cure=cure)
     counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)
     # where absent rows are zeros, the series go on to the origin, wherever their own values end
@@ -81,29 +85,12 @@ def fill(
     first[present], lasts[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
     blank = blank.select(calendar.positions(blank.timestamps) <= end)
     empty = calendar.positions(blank.timestamps)
-    zeros = _zeros_from(first, present, blank.series, empty, schema)
-    return Grid(
-        series=series,
-        positions=positions,
-        values=values,
-        blank_series=blank.series,
-        blank_positions=empty,
-        first=first,
-        origins=lasts if schema.layout == "rows" else final,
-        counts=counts,
-        zeros=zeros,
-    )
-
-
-def _zeros_from(first: Integers, present: Flags, blank_series: Integers, empty: Integers, schema: Schema) -> Flags:
-    """[series], whether absent rows mean zeros; a blank cell moves the first slot of its series, in `first`."""
-    if schema.missing != "zero" or schema.layout == "rows":
-        return np.zeros(len(first), bool)
-    zeros = present.copy()
-    if schema.layout == "long":  # in a wide table a blank cell is no row of its series
-        zeros[blank_series] = True
-        np.minimum.at(first, blank_series, empty)
-    return zeros
+    zeros = present & (schema.missing == "zero" and schema.layout != "rows")
+    if schema.missing == "zero" and schema.layout == "long":  # in a wide table a blank cell is no row of its series
+        zeros[blank.series] = True
+        np.minimum.at(first, blank.series, empty)
+    origins = lasts if schema.layout == "rows" else final
+    return Grid(series, positions, values, blank.series, empty, first, origins, counts, zeros)
 
 
 def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origin: str) -> int:
@@ -129,47 +116,26 @@ def _refuse_outlier(table: Table, cells: Observations, times: Integers, position
         if gap > FAR * max(span, FAR):
             time = int(times[np.argmax(positions == outlier)])
             place = table.place(int(np.argmax(cells.row_timestamps == time)), schema.time)
-            problem = (
-                f"{format_timestamp(time, schema.time_format)} lies {gap:,} steps from all other times, which span"
-            )
-            raise BadData(f"{place}: {problem} {span:,}", cure="correct it, or remove the row")
-
-
-def _refuse_overflow(
-    table: Table, cells: Observations, series: Integers, times: Integers, values: Numbers, schema: Schema
-) -> None:
-    """Refuse sums that are too large; `times` are those of the values that are."""
-    if len(times):
-        first = int(np.argmax(np.abs(values) > LARGEST))
-        name = series_name(cells.ids[int(series[first])]) or "the series"
-        raise BadData(
-            f"{table.name}: the sum of the rows of {name} at {format_timestamp(int(times[0]), schema.time_format)} is "
-            f"too large ({values[first]:.1e}); numbers up to {LARGEST:.0e} can be forecast: use a larger unit"
-        )
+            text = format_timestamp(time, schema.time_format)
+            problem = f"{text} lies {gap:,} steps from all other times, which span {span:,}"
+            raise BadData(problem, place=place, cure="correct it, or remove the row")
 
 
 def warn_sparse(name: str, grid: Grid, schema: Schema) -> None:
     """Warn where counts are mostly absent and absent rows are unknown; name the setting that makes them zeros."""
     if schema.missing == "zero" or schema.layout == "rows":
         return
-    share = _absent_share(grid)
     counts = (grid.values >= 0).all() and (grid.values == np.floor(grid.values)).all()
-    if share > MIN_ABSENT and counts and (grid.values == 0).mean() < MAX_ZEROS:
-        text = (
-            "%s: it looks like a table of counts that leaves out what is zero: whole numbers, and %.0f %% of the rows "
-            "are absent. They are read as unknown; pass %s if they mean zero"
-        )
-        logger.warning(text, name, np.floor(100 * share), Setting("missing", "zero"))
+    if counts and (grid.values == 0).mean() < MAX_ZEROS and (share := _absent_share(grid)) > MIN_ABSENT:
+        logger.warning(LOOKS_SPARSE, name, np.floor(100 * share), Setting("missing", "zero"))
 
 
 def _absent_share(grid: Grid) -> float:
     """The share of steps without a row, between the first and the last value of each series."""
-    present = np.flatnonzero(grid.counts)
+    present, low, high = grid.counts > 0, np.ones_like(grid.counts), np.zeros_like(grid.counts)
     ends = np.cumsum(grid.counts)[present]
-    first, last = grid.positions[ends - grid.counts[present]], grid.positions[ends - 1]
-    steps = int((last - first + 1).sum())
-    low, high = np.full(len(grid.counts), 1), np.zeros(len(grid.counts), np.int64)
-    low[present], high[present] = first, last
+    low[present], high[present] = grid.positions[ends - grid.counts[present]], grid.positions[ends - 1]
+    steps = int((high - low + 1).sum())
     series, positions = grid.blank_series, grid.blank_positions
     inside = (positions >= low[series]) & (positions <= high[series])
     blank = np.unique(np.stack([series[inside], positions[inside]]), axis=1).shape[1]

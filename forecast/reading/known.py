@@ -5,13 +5,19 @@ import logging
 import numpy as np
 
 from forecast.errors import BadData, Setting, Words
-from forecast.panel.naming import series_name
+from forecast.panel.naming import first_names, series_name
 from forecast.panel.panel import Flags, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 
 log = logging.getLogger("forecast")
 
 NAMED_TIMES = 3  # times that a message names
+BLANK_AHEAD = "%s: %d of %d values that are known in advance are blank in the horizon; they count as unknown"
+BLANK_BEYOND = (
+    "%s: %d of %d values known in advance are blank after step %d of the %d that are forecast together; the mean of "
+    "the column stands for them, or an unknown category"
+)
+BLANK_BESIDE = "%s: columns known in advance are blank beside some of the %d values (%s times); there they are unknown"
 
 
 def require_known(
@@ -26,49 +32,36 @@ def require_known(
         return
     series, _, column = np.argwhere(blank)[0].tolist()
     steps = np.flatnonzero(blank[series, :, column])
-    dots = ", ..." if len(steps) > NAMED_TIMES else ""
-    times = position_texts(schema, calendar_of(schema), panel.origins[series] + 1 + steps[:NAMED_TIMES])
+    times = first_names(position_texts(schema, calendar_of(schema), panel.origins[series] + 1 + steps), NAMED_TIMES)
     of_series = f" of series '{series_name(panel.ids[series])}'" if any(panel.ids[series]) else ""
-    more = blank.sum() > len(steps)
-    in_all = f" (in all {blank.sum():,} such values, of {blank.any((1, 2)).sum():,} series)" if more else ""
+    in_all = f" (in all {blank.sum():,} such values, of {blank.any((1, 2)).sum():,} series)"
+    cure = Words("fill in blank cells, add rows with blank targets, or pass ", Setting("future"))
     raise BadData(
-        f"column '{schema.known[column]}' is known in advance, but has no value for {len(steps)} of the "
-        f"{horizon} steps{of_series}: {', '.join(times)}{dots}{in_all}",
+        f"column '{schema.known[column]}' is known in advance, but has no value for {len(steps)} of the {horizon} "
+        f"steps{of_series}: {times}{in_all if blank.sum() > len(steps) else ''}",
         place=name,
-        cure="fill in blank cells, or add the rows"
-        if with_future
-        else Words("fill in blank cells, add rows with blank targets, or pass ", Setting("future")),
+        cure="fill in blank cells, or add the rows" if with_future else cure,
     )
 
 
 def warn_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:
     """Warn of values that are blank in the horizon, where the forecast goes on without them."""
-    blank = _blank_ahead(panel, schema, horizon)
-    if blank.any():
-        text = "%s: %d of %d values that are known in advance are blank in the horizon; they count as unknown"
-        log.warning(text, name, blank.sum(), blank.size)
+    if (blank := _blank_ahead(panel, schema, horizon)).any():
+        log.warning(BLANK_AHEAD, name, blank.sum(), blank.size)
 
 
 def warn_blank_beyond(panel: Panel, schema: Schema, horizon: int, whole: int, name: str) -> None:
     """Say what stands for values that are blank beyond a horizon, where the whole one is forecast and cut."""
-    blank = _blank_ahead(panel, schema, whole)
-    if blank.any():
-        text = (
-            "%s: %d of %d values known in advance are blank after step %d of the %d that are forecast together; the "
-            "mean of the column stands for them, or an unknown category"
-        )
-        log.warning(text, name, blank.sum(), blank.size, horizon, whole)
+    if (blank := _blank_ahead(panel, schema, whole)).any():
+        log.warning(BLANK_BEYOND, name, blank.sum(), blank.size, horizon, whole)
 
 
 def warn_blank(panel: Panel, schema: Schema, name: str) -> None:
     """Warn of blank cells beside observed values, in columns known in advance."""
-    if not schema.known:
-        return
     blank = np.isnan(panel.known[panel.observed])  # [observed, known]
     counts = [f"'{column}' {count:,}" for column, count in zip(schema.known, blank.sum(0), strict=True) if count]
     if counts:
-        text = "%s: columns known in advance are blank beside some of the %d values (%s times); there they are unknown"
-        log.warning(text, name, len(blank), ", ".join(counts))
+        log.warning(BLANK_BESIDE, name, len(blank), ", ".join(counts))
 
 
 def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> Flags:

@@ -23,9 +23,9 @@ from forecast.reading.detection import infer_schema
 from forecast.reading.normalising import normalised
 from forecast.reading.reading import reach_of
 from forecast.settings import TableSettings, TextSettings
-from forecast.tables.arrow import PARQUET, arrow_frame, parquet_dataset, parquet_files, readable
+from forecast.tables.arrow import PARQUET, PROBLEM, arrow_frame, parquet_dataset, parquet_files
 from forecast.tables.cells import flags_of, lacks_value
-from forecast.tables.contents import SAMPLE, foreign_kind
+from forecast.tables.contents import SAMPLE, foreign_kind, readable
 from forecast.tables.headers import column_names, listed
 from forecast.tables.memory import free_memory
 from forecast.tables.numbers import infer_decimal
@@ -34,6 +34,8 @@ from forecast.tables.table import Table
 from forecast.tables.text import DELIMITER_LINE, best_delimiter, given_delimiter
 
 log = logging.getLogger("forecast")
+
+Shares = Callable[[Table], Integers]
 
 ROWS_AT_ONCE, BYTES_AT_ONCE = 1 << 18, 1 << 23  # of Parquet, and of a CSV
 SHORTEST = 6  # bytes of a row of a CSV at least: an id, a time and a value, and what parts them
@@ -54,12 +56,10 @@ class LargeTable:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
         return self.place.name
 
     @property
     def names(self) -> list[str]:
-        """The names of its columns."""
         return [str(name) for name in self.data.schema.names]
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
@@ -67,56 +67,50 @@ class LargeTable:
         if missing := [name for name in columns if name not in self.names]:
             raise BadData(f"{self.name} has no column {listed(missing)} (columns: {listed(self.names)})")
         before, row = self._state(), 1 if self.delimiter is None else 2
-        with readable(self.name, "Parquet" if self.delimiter is None else "CSV"):
-            for batch in self._blocks(list(columns)):
-                if len(batch):
-                    numbers = pa.array(np.arange(row, row + len(batch)))
-                    yield pa.Table.from_batches([batch]).replace_schema_metadata(None).append_column(ROW, numbers)
-                    row += len(batch)
+        with readable(self.name, "cannot be read: {}"):
+            for batch in filter(len, self._blocks(list(columns))):
+                numbers = pa.array(np.arange(row, row + len(batch)))
+                yield pa.Table.from_batches([batch]).replace_schema_metadata(None).append_column(ROW, numbers)
+                row += len(batch)
         if self._state() != before:
             raise BadData("changed while it was read", place=self.name)
 
     def _blocks(self, columns: list[str]) -> Any:
-        if self.delimiter is None:
-            from pyarrow.dataset import ParquetFragmentScanOptions
-
-            lean = ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True, buffer_size=1 << 20)
-            alone = {"batch_readahead": 0, "fragment_readahead": 0, "use_threads": False}
-            return self.data.to_batches(columns, batch_size=ROWS_AT_ONCE, fragment_scan_options=lean, **alone)
         import pyarrow.csv
+        import pyarrow.dataset
 
+        if self.delimiter is None:
+            lean = {"pre_buffer": False, "use_buffered_stream": True, "buffer_size": 1 << 20}
+            scan = pyarrow.dataset.ParquetFragmentScanOptions(**lean)
+            alone = {"batch_readahead": 0, "fragment_readahead": 0, "use_threads": False}
+            return self.data.to_batches(columns, batch_size=ROWS_AT_ONCE, fragment_scan_options=scan, **alone)
+        types = dict.fromkeys(columns, pa.string())
         return pyarrow.csv.open_csv(  # the scanner of a data set would read ahead of a slow reader
             self.place.system.open_input_file(self.data.files[0]),
             pyarrow.csv.ReadOptions(use_threads=False, block_size=BYTES_AT_ONCE, skip_rows=1, column_names=self.names),
             pyarrow.csv.ParseOptions(delimiter=self.delimiter),
-            pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False, include_columns=columns
-            ),
+            pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False, include_columns=columns),
         )
 
     def table(self, rows: Any) -> Table:
         """Rows as they come in batches as a table."""
-        return replace(self._blank, frame=arrow_frame(rows.drop_columns([ROW])), lines=rows[ROW].to_numpy())
+        return _with_rows(self._blank, rows)
 
     @cached_property
     def _blank(self) -> Table:
         """A table that knows how numbers are written; for a CSV its first block says so."""
-        blank, settings = Table(self.name, arrow_frame(self._empty(self.names))), self.settings
+        empty, settings = arrow_frame(self._empty(self.names)), self.settings
         if self.delimiter is None:
+            return Table(self.name, empty)
+        blank = Table(self.name, empty, True, None, settings.decimal or ".", settings.thousands, reading=settings)
+        if settings.decimal is not None:
             return blank
-        blank = replace(blank, text=True, decimal=settings.decimal or ".", thousands=settings.thousands)
-        if settings.decimal is None:
-            first = next(self.batches(self.names))
-            first = replace(blank, frame=arrow_frame(first.drop_columns([ROW])), lines=first[ROW].to_numpy())
-            blank = replace(blank, decimal=infer_decimal(first, self.delimiter))
-        return replace(blank, reading=settings)
+        return replace(blank, decimal=infer_decimal(_with_rows(blank, next(self.batches(self.names))), self.delimiter))
 
     def filtered(self, columns: Sequence[str], by: Sequence[str], keep: Callable[[Table], Flags]) -> Table:
         """The rows that `keep` flags by the columns `by`, of which no more than a block is in memory beside them."""
-        kept = [self._empty(columns)]
-        for rows in self.batches(columns):
-            kept.append(rows.filter(pa.array(keep(self.table(rows.select([*by, ROW]))))))
-        return self.table(pa.concat_tables(kept).combine_chunks())
+        flagged = (rows.filter(pa.array(keep(self.table(rows.select([*by, ROW]))))) for rows in self.batches(columns))
+        return self.table(pa.concat_tables([self._empty(columns), *flagged]).combine_chunks())
 
     def parts(self, columns: Sequence[str], cuts: Sequence[int]) -> Iterator[Table]:
         """Tables of the rows between cuts."""
@@ -129,11 +123,9 @@ class LargeTable:
             yield self.table(rows.slice(0, end - first))
         next(batches, None)  # looks whether the table changed meanwhile
 
-    def share_out(
-        self, columns: Sequence[str], by: Sequence[str], share: Callable[[Table], Integers], folder: str
-    ) -> None:
+    def share_out(self, columns: Sequence[str], by: Sequence[str], share: Shares, folder: str) -> None:
         """Write rows into a folder for each share, which `share` finds by the columns `by`; `of_share` reads them."""
-        from pyarrow.dataset import write_dataset
+        import pyarrow.dataset
 
         def shared() -> Iterator[Any]:
             for rows in self.batches(columns):
@@ -143,14 +135,15 @@ class LargeTable:
         schema = self._empty(columns).schema.append(pa.field(SHARE, pa.int64()))
         reader = pa.RecordBatchReader.from_batches(schema, shared())
         many = {"max_partitions": 1 << 20, "max_open_files": OPEN_AT_ONCE}
-        write_dataset(reader, folder, format="feather", partitioning=[SHARE], **many)
+        pyarrow.dataset.write_dataset(reader, folder, format="feather", partitioning=[SHARE], **many)
 
     def of_share(self, folder: str, share: int) -> Table | None:
         """The rows of a share, in their order; None where it has none."""
-        from pyarrow.dataset import dataset
+        import pyarrow.dataset
 
-        path = Path(folder, str(share))
-        return self.table(dataset(path, format="feather").to_table().sort_by(ROW)) if path.exists() else None
+        if not (path := Path(folder, str(share))).exists():
+            return None
+        return self.table(pyarrow.dataset.dataset(path, format="feather").to_table().sort_by(ROW))
 
     def survey(self, ids: Sequence[str], time: Sequence[str], target: str) -> tuple[Integers | None, Table]:
         """The first row of each series and the end of the last, and a row of each time at which one has a value.
@@ -170,7 +163,10 @@ class LargeTable:
             starts.append(end + np.flatnonzero(changed))
             firsts.append(keys.filter(pa.array(changed)))
             last, end = keys.slice(len(rows) - 1).to_pylist(), end + len(rows)
-            valued = rows.filter(pa.array(_has_value(rows[target]))).select([*time, ROW])
+            values = _decoded(rows[target])
+            text = _is_text(values)
+            missing = lacks_value(pc.fill_null(values, "")) if text else flags_of(values.is_null(nan_is_null=True))
+            valued = rows.filter(pa.array(~missing)).select([*time, ROW])
             found = pa.concat_tables([times, valued]).group_by(list(time), use_threads=False).aggregate([(ROW, "min")])
             times = found.select([*time, f"{ROW}_min"]).rename_columns([*time, ROW])
         series = pa.concat_tables(firsts) if firsts else self._empty(ids)
@@ -191,9 +187,7 @@ class LargeTable:
 def large_table(source: str, settings: TextSettings, least: int = 1) -> LargeTable | None:
     """A table that can be read block by block; None where it cannot, or surely has less than `least` rows.
 
-    Parameters
-    ----------
-    source : path or URI of a Parquet file, of a folder of them, or of a CSV in UTF-8 whose first line is its header
+    `source` is the path or URI of a Parquet file, of a folder of them, or of a CSV in UTF-8 with its header first.
     """
     path = Path(source)
     if path.is_file() and path.stat().st_size < SHORTEST * least:  # soon, as most tables are small
@@ -201,7 +195,7 @@ def large_table(source: str, settings: TextSettings, least: int = 1) -> LargeTab
             if file.read(len(PARQUET)) != PARQUET:
                 return None
     place = Place.of(source)
-    with readable(place.name):
+    with readable(place.name, PROBLEM):
         files = parquet_files(place)
         if not files:
             return _plain_csv(place, settings, least)
@@ -227,7 +221,7 @@ def _plain_csv(place: Place, settings: TextSettings, least: int) -> LargeTable |
         header = next(csv.reader([first.decode().strip("\r")], delimiter=delimiter, strict=True))
         names = column_names(header, place.name, place.name)
     except (ForecastError, UnicodeDecodeError, csv.Error):
-        names = [""]
+        return None
     if foreign_kind(sample) or not all(names):
         return None
     columns = pa.schema([(name, pa.string()) for name in names])
@@ -240,22 +234,13 @@ def _decoded(column: Any) -> Any:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def _has_value(column: Any) -> Flags:
-    """[rows], whether a target is neither blank nor a word for missing."""
-    column = _decoded(column)
-    if _is_text(column):
-        return ~lacks_value(pc.fill_null(column, ""))
-    return ~flags_of(column.is_null(nan_is_null=True))
-
-
 def _is_text(column: Any) -> bool:
     return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
 
 
 def needed_columns(schema: Schema) -> list[str]:
     """The columns of a long table that forecasts are made from."""
-    columns = (*schema.keys, str(schema.target), *schema.known, *schema.past, *schema.static)
-    return list(dict.fromkeys(columns))
+    return list(dict.fromkeys([*schema.keys, str(schema.target), *schema.known, *schema.past, *schema.static]))
 
 
 def newest_time(times: Table, schema: Schema) -> int:
@@ -284,14 +269,9 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
     except ForecastError:
         return None
     log_kinds(log, messages)
-    log.warning(
-        "%s: takes about %.1f GiB to fit, and %.1f GiB are free: the fit sees one series in %d, drawn by the hashes of "
-        "their ids; it can forecast all of them, as series that are new to it",
-        table.name,
-        needed / 2**30,
-        free / 2**30,
-        one_in,
-    )
+    sizes = f"takes about {needed / 2**30:.1f} GiB to fit, and {free / 2**30:.1f} GiB are free"
+    text = "%s: %s: the fit sees one series in %d, drawn by the hashes of their ids; it can forecast all of them"
+    log.warning(f"{text}, as series that are new to it", table.name, sizes, one_in)
     return sample if len(sample) else None
 
 
@@ -300,3 +280,7 @@ def _ids(table: LargeTable, settings: TableSettings) -> tuple[str, ...]:
     first = table.table(next(table.batches(table.names)))
     schema, _ = infer_schema(dated_table(first, settings), settings)
     return schema.ids if schema.layout == "long" else ()
+
+
+def _with_rows(table: Table, rows: Any) -> Table:
+    return replace(table, frame=arrow_frame(rows.drop_columns([ROW])), lines=rows[ROW].to_numpy())

@@ -53,21 +53,19 @@ class Rows:
         keys, values = keys[order], self.values[order]
         starts = np.flatnonzero(np.diff(keys, prepend=-1))
         if len(starts) < len(keys):
-            ends = np.append(starts[1:], len(keys))
+            ends, keys = np.append(starts[1:], len(keys)), keys[starts]
             if how in ("first", "last"):
                 values = values[starts if how == "first" else ends - 1]
             else:
-                sums = np.add.reduceat(values, starts)
-                values = sums / (ends - starts) if how == "mean" else sums
-            keys = keys[starts]
+                values = np.add.reduceat(values, starts) / (ends - starts if how == "mean" else 1)
         return Rows(keys // max(len(times), 1), times[keys % max(len(times), 1)], values)
 
 
 def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> Observations:
     """Read the ids, times and targets of a table, whose times may have been parsed before; BadData with its place."""
-    if schema.layout == "long":
-        return _long(table, schema, times)
-    return _wide(table, schema, times) if schema.layout == "wide" else _rows(table, schema)
+    if schema.layout == "rows":
+        return _rows(table, schema)
+    return (_long if schema.layout == "long" else _wide)(table, schema, times)
 
 
 def id_codes(table: Table, columns: tuple[str, ...]) -> tuple[Ids, Integers]:
@@ -120,38 +118,25 @@ def _wide(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
     if not columns:
         fitted = series_names([(name,) for name in schema.series])
         raise BadData(f"{table.name}: none of the columns that were forecast is there (at fit: {fitted})")
-    rows, count, ranks = len(timestamps), len(columns), _ranks(columns)
-    return Observations(
-        ids=tuple((name,) for name in sorted(columns)),
-        order=ranks,
-        series=np.tile(ranks, rows),
-        timestamps=np.repeat(timestamps, count),
-        values=parse_columns(table, columns).reshape(-1),
-        rows=np.repeat(np.arange(rows), count),
-        row_timestamps=timestamps,
-    )
+    count, ids = len(columns), tuple((name,) for name in sorted(columns))
+    order, rows = _ranks(columns), np.repeat(np.arange(len(timestamps)), count)
+    values, series = parse_columns(table, columns).reshape(-1), np.tile(order, len(timestamps))
+    return Observations(ids, order, series, np.repeat(timestamps, count), values, rows, timestamps)
 
 
 def _rows(table: Table, schema: Schema) -> Observations:
     """One series a row, one step a column after the first; blank cells at the end are no steps."""
     columns = table.names
     codes, names = table.distinct(columns[0])
-    repeated = repeats(codes)
-    if repeated.any():
-        row = int(np.argmax(repeated))
-        problem = f"{table.place(row, columns[0])}: id '{names[codes[row]]}' comes twice"
-        raise BadData(problem, cure="give every row its own id")
-    ids, ranks, count = tuple((name,) for name in sorted(names)), _ranks(names), len(columns) - 1
+    if len(names) < len(table):
+        row = int(np.argmax(repeats(codes)))
+        problem = f"id '{names[codes[row]]}' comes twice"
+        raise BadData(problem, place=table.place(row, columns[0]), cure="give every row its own id")
+    ids, order, count = tuple((name,) for name in sorted(names)), _ranks(names), len(columns) - 1
     _warn_similar_ids(table, ids)
-    return Observations(
-        ids=ids,
-        order=ranks,
-        series=np.repeat(ranks, count),
-        timestamps=np.tile(np.arange(1, count + 1), len(names)),
-        values=parse_columns(table, columns[1:]).reshape(-1),
-        rows=np.repeat(np.arange(len(names)), count),
-        row_timestamps=np.zeros(0, np.int64),
-    )
+    series, steps = np.repeat(order, count), np.tile(np.arange(1, count + 1), len(names))
+    values, rows = parse_columns(table, columns[1:]).reshape(-1), np.repeat(np.arange(len(names)), count)
+    return Observations(ids, order, series, steps, values, rows, np.zeros(0, np.int64))
 
 
 def _warn_similar_ids(table: Table, ids: Ids) -> None:

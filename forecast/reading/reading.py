@@ -21,10 +21,9 @@ from forecast.reading.status import warn_status, with_status
 from forecast.settings import TableSettings
 from forecast.tables.table import Table
 
+# fields of a schema that decide the values of a table on the grid, and with it the covariates
 GRID_FIELDS = ["layout", "time", "ids", "target", "time_format", "calendar", "on_duplicate", "aggregate", "missing"]
-"""Fields of a schema that decide the values of a table on the grid."""
 COVARIATE_FIELDS = ["known", "past", "static", "categories"]
-"""Fields that decide, with the grid, the covariates."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,7 @@ class Reading:
     lookback: int | None = None  # steps that a forecast looks back; None where the statuses do not depend on it
 
     @property
-    def name(self) -> str:
-        """What messages call the table."""
+    def name(self) -> str:  # what messages call the table
         return self.dated.name
 
 
@@ -56,15 +54,10 @@ def read(
     reserved: Sequence[str] = ("forecast",),
     events: Table | str | None = None,
 ) -> Reading:
-    """Infer how a table becomes series, and build its panel.
+    """Infer how a table becomes series, and build its panel; the settings of the user win over what it looks like.
 
-    Parameters
-    ----------
-    settings : of the user; they win over what the table looks like
-    horizon : slots to forecast; default what the frequency suggests
-    lookback : steps that a forecast looks back; default by horizon and season
-    reserved : columns that the output has beside ids and times
-    events : that the user names, as a table or the path of its file; default that of the settings
+    The horizon is by default what the frequency suggests, the lookback follows from it and the season. Events are a
+    table or the path of its file, by default that of the settings; `reserved` are columns that the output will have.
     """
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
     schema, dated = infer_schema(dated, settings, reserved)
@@ -95,23 +88,16 @@ def read_as(
 ) -> Reading:
     """Read a table by the schema of an earlier fit; only parts that a reading does not hold already are read.
 
-    Parameters
-    ----------
-    horizon : slots to forecast
-    lookback : steps that a forecast looks back, by which series get the statuses short and ended
-    future : more rows of columns known in advance; without id columns they hold for all series
-    origin : forecast from this time: later values are not used
-    reach : time of the newest value of a table of which this is a part, see `reach_of`
+    By the lookback series get the statuses short and ended. `future` has more rows of columns known in advance, which
+    hold for all series where it has no id columns. Values after the `origin` are not used. A part of a table has the
+    `reach` of the whole, see `reach_of`.
     """
     dated = source.dated if isinstance(source, Reading) else source
     check_schema(schema, dated.table if isinstance(dated, DatedTable) else dated)
     dated = dated if isinstance(dated, DatedTable) else dated_table(dated, schema)
     before = source if isinstance(source, Reading) and origin is None and _same_grid(source, schema) else None
-    if before is None:
-        observations, grid = _on_grid(dated, schema, origin, reach)
-    else:
-        observations, grid = before.observations, before.grid
-    if before is not None and horizon == before.panel.ahead and _alike(before.schema, schema, COVARIATE_FIELDS):
+    observations, grid = (before.observations, before.grid) if before else _on_grid(dated, schema, origin, reach)
+    if before and horizon == before.panel.ahead and _alike(before.schema, schema, COVARIATE_FIELDS):
         panel = before.panel
     else:
         panel = build_panel(dated.table, schema, observations, grid, horizon)
@@ -141,8 +127,8 @@ def check_to_fit(reading: Reading) -> None:
 
 def describe_reading(reading: Reading) -> list[str]:
     """What was read and inferred, as lines."""
-    ahead = f"horizon  {reading.panel.ahead}, from the last {reading.lookback} steps"
-    return [*describe(reading.schema, reading.panel), ahead]
+    last = f"horizon  {reading.panel.ahead}, from the last {reading.lookback} steps"
+    return [*describe(reading.schema, reading.panel), last]
 
 
 def _on_grid(
@@ -158,7 +144,7 @@ def _same_grid(reading: Reading, schema: Schema) -> bool:
     """Whether another schema brings the same values to the same grid."""
     table = reading.dated.table
     same_series = schema.layout != "wide" or wide_columns(table, schema) == wide_columns(table, reading.schema)
-    return _alike(reading.schema, schema, GRID_FIELDS) and same_series
+    return same_series and _alike(reading.schema, schema, GRID_FIELDS)
 
 
 def _alike(schema: Schema, other: Schema, fields: Sequence[str]) -> bool:

@@ -55,11 +55,7 @@ def warn_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...]
             shown = series_names([panel.ids[i] for i in series[: NAMED_SERIES + 1]], NAMED_SERIES) or "the whole table"
             logger.warning(f"%s: %d series {meaning}: %s", name, len(series), *arguments, shown)
     if whole and np.isin(words, SKIPPED).all():
-        raise BadData(
-            f"no series is left to forecast: each misses more than {limit} of its values or ended long ago",
-            place=name,
-            cure=Words(
-                *("pass a higher ", Setting("max_missing"), ", a coarser ", Setting("freq"), " with "),
-                *(Setting("aggregate"), ", or ", Setting("missing", "zero"), " if absent rows mean zero"),
-            ),
-        )
+        problem = f"no series is left to forecast: each misses more than {limit} of its values or ended long ago"
+        coarser = Words(", a coarser ", Setting("freq"), " with ", Setting("aggregate"))
+        zero = Words(", or ", Setting("missing", "zero"), " if absent rows mean zero")
+        raise BadData(problem, place=name, cure=Words("pass a higher ", Setting("max_missing"), coarser, zero))

@@ -1,7 +1,6 @@
 """What a backtest found, as a verdict and as sections of a report: errors by model, step and series, and coverage."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,57 +25,32 @@ HEADS = {"skill": "skill", ERROR: "MASE", "rmsse": "RMSSE", "smape": "sMAPE", "w
 COVERED = {"coverage_80": "in 80 %", "coverage_95": "in 95 %", "msis": "MSIS"}
 
 
-@dataclass(frozen=True)
 class BacktestTables:
-    """The tables of a backtest, as its file has them."""
+    """The content of a file that `forecast backtest` wrote, called `name`; `BadData` if it has no such tables.
 
-    tables: Mapping[str, Sequence[Row]]  # by name
-    origins: tuple[str, ...]  # times from which it forecast
-    model: str  # the first of its models that is not the reference; the reference where there is no other
-    seen: int = 0  # origins whose actual values a saved forecaster had seen at its fit
+    `origins` are the times from which it forecast, `seen` those whose actual values a saved forecaster had seen at its
+    fit; `model` is the first model that is not the reference, or the reference where there is no other.
+    """
 
-    @classmethod
-    def of(cls, found: object, name: str) -> "BacktestTables":
-        """The content of a file that `forecast backtest` wrote.
-
-        Raises
-        ------
-        BadData
-            If it has no such tables.
-        """
+    def __init__(self, found: object, name: str) -> None:
         whole: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
         usable = all(isinstance(whole.get(table), list) and whole[table] for table in (*TABLES, "origins"))
         if not usable or not all(_is_row(row) for table in TABLES for row in whole[table]):
             cure = "name a .json file that `forecast backtest` wrote as its output"
             raise BadData("has no measures of a backtest", place=name, cure=cure)
-        models = [row["model"] for row in whole["overall"]]
-        model = next((name for name in models if name != REFERENCE), models[0])
-        seen = whole.get("seen", 0) if isinstance(whole.get("seen"), int) else 0
-        return cls({table: whole[table] for table in TABLES}, tuple(map(str, whole["origins"])), model, seen)
+        self.tables: dict[str, list[Row]] = {table: whole[table] for table in TABLES}
+        self.models: list[str] = [row["model"] for row in whole["overall"]]
+        self.model = next((model for model in self.models if model != REFERENCE), self.models[0])
+        self.origins = tuple(map(str, whole["origins"]))
+        self.seen: int = whole["seen"] if isinstance(whole.get("seen"), int) else 0
+        self.steps = len(self.rows("by_step"))
+        self.ids = {_ids(row) for row in self.rows("by_series")}
+        errors = {_ids(row): _number(row, ERROR) for row in self.rows("by_series")}
+        self.errors = {ids: error for ids, error in errors.items() if error is not None}
 
     def rows(self, table: str, model: str | None = None) -> list[Row]:
         """The rows of a model; default the one that the report is on."""
         return [row for row in self.tables[table] if row["model"] == (model or self.model)]
-
-    @property
-    def models(self) -> list[str]:
-        """The models, in the order of the backtest."""
-        return [row["model"] for row in self.tables["overall"]]
-
-    @property
-    def steps(self) -> int:
-        """The steps of the horizon."""
-        return len(self.rows("by_step"))
-
-    @property
-    def ids(self) -> set[Ids]:
-        """The ids of the series."""
-        return {_ids(row) for row in self.rows("by_series")}
-
-    @property
-    def errors(self) -> dict[Ids, float]:
-        """The errors of the model by the ids of the series."""
-        return {_ids(row): error for row in self.rows("by_series") if (error := _number(row, ERROR)) is not None}
 
 
 def verdict_of(found: BacktestTables) -> str:
@@ -134,17 +108,13 @@ def error_section(found: BacktestTables) -> Section:
 
 def coverage_section(found: BacktestTables) -> Section:
     """How many values the intervals held."""
-    names = {f"{level:g} %": f"coverage_{level:g}" for level in INTERVALS}
-    chart = LineChart(
-        f"Share of values inside the intervals of {found.model}, by step of the horizon",
-        "step",
-        ("1", str(found.steps)),
-        {level: [_number(row, name) for row in found.rows("by_step")] for level, name in names.items()},
-        tuple(level / 100 for level in INTERVALS),
-    )
+    title = f"Share of values inside the intervals of {found.model}, by step of the horizon"
+    rows, targets = found.rows("by_step"), tuple(level / 100 for level in INTERVALS)
+    lines = {f"{level:g} %": [_number(row, f"coverage_{level:g}") for row in rows] for level in INTERVALS}
     text = "Share of the actual values inside the intervals; it should be near 0.8 and 0.95. MSIS weighs the width of "
     text += "the 95 % intervals and their misses: lower is better."
     overall = _table("By model", found.tables["overall"], ("model",), COVERED)
+    chart = LineChart(title, "step", ("1", str(found.steps)), lines, targets)
     return Section("Coverage of the intervals", (text, overall, chart))
 
 

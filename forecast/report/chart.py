@@ -18,13 +18,8 @@ from forecast.settings import PictureSettings
 log = logging.getLogger("forecast")
 
 
-@dataclass(frozen=True)
-class EventSpan:
-    """An event, from its first time to its last."""
-
-    first: float
-    last: float
-    name: str
+EventSpan = tuple[float, float, str]
+"""The first and the last time of an event, and its name."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +40,6 @@ class SeriesChart:
 
 @dataclass(frozen=True)
 class Chart:
-    """Charts of series beside each other."""
-
     series: tuple[SeriesChart, ...]
     levels: tuple[float, ...]  # of the intervals in percent, ascending
     steps: bool  # whether times are numbered steps
@@ -57,40 +50,29 @@ class Chart:
 
 
 def chart_of(data: PlotData, settings: PictureSettings, actuals: Panel | None = None, name: str = "") -> Chart:
-    """The chart of some series.
+    """The chart of some series, with actual values from `actuals`, a table that messages call `name`.
 
-    Parameters
-    ----------
-    actuals : later values; default those of the panel of the forecasts
-    name : of the table of these values, for messages
-
-    Raises
-    ------
-    UsageError
-        If a series is not there.
+    By default the values are those of the panel of the forecasts. Raises `UsageError` if a series is not there.
     """
-    ids, horizon = data.ids, data.numbers.shape[1]
-    actual = actuals_at(data.panel if actuals is None else actuals, ids, data.first, horizon)
+    panel, schema, horizon = data.panel, data.schema, data.numbers.shape[1]
+    actual = actuals_at(panel if actuals is None else actuals, data.ids, data.first, horizon)
     if actuals is not None and not np.isfinite(actual).any():
         log.warning("%s has no value at the times of the forecasts", name)
-    errors = _mase(data, actual)
-    worst = False
+    errors, worst = _mase(data, actual), False
     if settings.series:
-        chosen = [find_series(data.panel.ids, series) for series in settings.series]
-        rows = series_index(ids, tuple(data.panel.ids[i] for i in chosen)) - 1
+        chosen = [find_series(panel.ids, series) for series in settings.series]
+        rows = series_index(data.ids, tuple(panel.ids[i] for i in chosen)) - 1
     else:
-        rows = np.arange(min(settings.count, len(ids)))
-        if worst := bool(np.isfinite(errors).any() and len(ids) > settings.count):
+        rows = np.arange(min(settings.count, len(data.series)))
+        if worst := bool(np.isfinite(errors).any() and len(data.series) > settings.count):
             rows = np.argsort(-np.where(np.isfinite(errors), errors, -1), kind="stable")[: settings.count]
         chosen = data.series[rows].tolist()
     if not chosen:
         raise BadData("no series has a forecast, so there is nothing to draw")
-    schema = data.schema
-    events = _events(data.panel, schema, chosen)
+    events = _events(panel, schema, chosen) if has_events(schema) else {}
     charts = []
     for series, row in zip(chosen, rows.tolist(), strict=True):
-        why = f": {data.panel.status[series]}" if data.panel.status else ""
-        note, values = f"no forecast{why}", np.full(horizon, np.nan)
+        note, values = f"no forecast{f': {panel.status[series]}' if panel.status else ''}", np.full(horizon, np.nan)
         if row >= 0:
             note, values = _note(data, row, actual[row], errors[row]), actual[row]
         charts.append(_series_chart(data, settings.history, (series, row), note, values, events.get(series, [])))
@@ -103,67 +85,53 @@ def _mase(data: PlotData, actual: Numbers) -> Numbers:
     """[forecasts], NaN without values."""
     error = np.abs(actual - data.numbers[..., 0])
     count = np.isfinite(error).sum(1)
-    scale = np.where(data.scale > 0, data.scale, np.nan)
-    return np.asarray(np.where(count > 0, np.nansum(error, 1) / np.maximum(count, 1), np.nan) / scale)
+    scale = np.where((data.scale > 0) & (count > 0), data.scale, np.nan)
+    return np.asarray(np.nansum(error, 1) / np.maximum(count, 1) / scale)
 
 
 def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
     """How good the forecast of a series was, in a line; "" where there is no actual value."""
-    seen = np.isfinite(actual) & np.isfinite(data.numbers[row, :, 0])
-    if not seen.any():
-        return ""
+    numbers = data.numbers[row]
+    seen = np.isfinite(actual) & np.isfinite(numbers[:, 0])
     parts = [f"MASE {error:.2f}"] if np.isfinite(error) else []
     if data.levels:
         level = min(data.levels)
-        low, high = (data.numbers[row, :, 1 + 2 * data.levels.index(level) + side] for side in (0, 1))
+        low, high = numbers[:, 1 + 2 * data.levels.index(level) :].T[:2]
         inside = int((seen & (actual >= low) & (actual <= high)).sum())
         parts.append(f"{inside} of {seen.sum()} values in {level:g} %")
-    return ", ".join(parts)
+    return ", ".join(parts) if seen.any() else ""
 
 
 def _series_chart(
     data: PlotData, history: int | None, chosen: tuple[int, int], note: str, actual: Numbers, events: list[EventSpan]
 ) -> SeriesChart:
     """The chart of a series; `chosen` are its indices in the panel and in the forecasts, -1 without a forecast."""
-    (series, row), panel, schema = chosen, data.panel, data.schema
-    calendar, horizon = calendar_of(schema), data.numbers.shape[1]
+    (series, row), panel, horizon = chosen, data.panel, data.numbers.shape[1]
     first = data.first[row] if row >= 0 else panel.origins[series] + 1
     steps = int(np.clip(first - panel.starts[series], 1, history or data.usual_history))
     past = actuals_at(panel, (panel.ids[series],), np.array([first - steps]), steps)[0]
-    times = calendar.wall(first + np.arange(-steps, horizon))
+    times = calendar_of(data.schema).wall(first + np.arange(-steps, horizon))
     numbers = data.numbers[row] if row >= 0 else np.full(data.numbers.shape[1:], np.nan)
     order = np.argsort(data.levels)
-    return SeriesChart(
-        name=visible(series_name(panel.ids[series]) or schema.target or ""),
-        note=note,
-        past_times=times[:steps],
-        past=past,
-        times=times[steps:],
-        forecast=numbers[:, 0],
-        low=numbers[:, 1::2][:, order],
-        high=numbers[:, 2::2][:, order],
-        actual=actual,
-        events=tuple(event for event in events if event.last >= times[0] and event.first <= times[-1]),
-    )
+    low, high = numbers[:, 1::2][:, order], numbers[:, 2::2][:, order]
+    name = visible(series_name(panel.ids[series]) or data.schema.target or "")
+    shown = tuple(event for event in events if event[1] >= times[0] and event[0] <= times[-1])
+    return SeriesChart(name, note, times[:steps], past, times[steps:], numbers[:, 0], low, high, actual, shown)
 
 
 def _events(panel: Panel, schema: Schema, chosen: list[int]) -> dict[int, list[EventSpan]]:
     """The events of some series, by index into the panel; neighbouring days of one event are one span."""
-    if not has_events(schema):
-        return {}
-    calendar, series = calendar_of(schema), np.unique(np.array(chosen, np.int64))
-    part = panel.select(series)
+    series = np.unique(np.array(chosen, np.int64))
+    part, calendar = panel.select(series), calendar_of(schema)
     marks = mark(part, schema)
-    named = np.isin(marks.label, [place for place, label in enumerate(marks.labels) if label in marks.names])
-    slot, label = marks.slot[named], marks.label[named]
-    rank = np.searchsorted(part.offsets, slot, side="right") - 1
-    position = part.starts[rank] + slot - part.offsets[rank]
+    rank = np.searchsorted(part.offsets, marks.slot, side="right") - 1
+    position = part.starts[rank] + marks.slot - part.offsets[rank]
     spans: dict[int, list[EventSpan]] = {}
-    for place in range(len(series)):
-        times = [(name, position[(rank == place) & (label == number)]) for number, name in enumerate(marks.labels)]
-        found = [span for name, where in times if len(where) for span in _spans(calendar, where, visible(name))]
-        spans[int(series[place])] = sorted(found, key=lambda span: (span.first, span.name))
-    return spans
+    for place, label in np.unique(np.stack([rank, marks.label], 1), axis=0).tolist():
+        if (name := marks.labels[label]) in marks.names:
+            times = position[(rank == place) & (marks.label == label)]
+            spans.setdefault(int(series[place]), []).extend(_spans(calendar, times, visible(name)))
+    return {place: sorted(found) for place, found in spans.items()}
 
 
 def _spans(calendar: Calendar, positions: Integers, name: str) -> Iterator[EventSpan]:
@@ -171,4 +139,4 @@ def _spans(calendar: Calendar, positions: Integers, name: str) -> Iterator[Event
     for run in np.split(positions, np.flatnonzero(np.diff(positions) > 1) + 1):
         before, first = calendar.wall(np.array([run[0] - 1, run[0]]))
         last, after = calendar.wall(np.array([run[-1], run[-1] + 1]))
-        yield EventSpan(float(first + before) / 2, float(last + after) / 2, name)
+        yield float(first + before) / 2, float(last + after) / 2, name

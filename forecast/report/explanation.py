@@ -1,7 +1,7 @@
 """Explain forecasts: what they rest on, and what they are made of."""
 
 import logging
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,14 +11,11 @@ from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Ids, Panel
 from forecast.reading.known import require_known
 from forecast.report.importance import Importance, OnPart, importances
-from forecast.report.parts import Parts, parts_of
+from forecast.report.parts import parts_of
 from forecast.settings import ExplainSettings
 from forecast.tables.frames import Frame, frame_of
 
 log = logging.getLogger("forecast")
-
-PARTS = tuple(field.name for field in fields(Parts))
-"""The columns of the parts; the others add up to the first, the median."""
 
 
 @dataclass(frozen=True)
@@ -51,30 +48,22 @@ def explain_panel(
 ) -> Explanation:
     """Explain the forecasts of a panel, read as at fit, with a horizon of future slots.
 
-    Parameters
-    ----------
-    name : of the table that should have the values known in advance, for messages
-    with_future : whether it is a table of the future
-
-    Raises
-    ------
-    BadData
-        If there is neither importance nor parts, or no series has a forecast.
+    Messages call `name` the table that should have the values known in advance, which is a table of the future or not.
+    Raises `BadData` if there is neither importance nor parts, or no series has a forecast.
     """
     fitted = predictor.fitted
     schema, horizon = fitted.config.table, fitted.config.horizon
     series = panel.order[~panel.skipped[panel.order]]
     if not len(series):
         raise BadData("no series has a forecast, so there is nothing to explain", place=name)
-    parts, ids = frame_of({}), tuple(panel.ids[i] for i in series)
+    parts, found = frame_of({}), list[Importance]()
     try:
         require_known(panel, schema, horizon, name, with_future)
     except BadData as error:
         log.warning("without the parts of the forecasts: %s", error)
     else:
-        numbers = vars(parts_of(predictor, panel, series))
+        numbers = parts_of(predictor, panel, series)
         parts = frame_of(columns_at(panel, schema, series, np.arange(1, horizon + 1), numbers))
-    found: list[Importance] = []
     try:
         found = importances(predictor, panel, settings.repeats, fitted.settings().seed, on_part)
     except BadData as error:
@@ -83,5 +72,5 @@ def explain_panel(
         log.warning("without importance: %s", error)
     if found and panel.newest <= fitted.history.newest:
         log.info("importance is measured on values of the fit; a table with newer ones measures it on those")
-    columns = {field.name: np.array([getattr(one, field.name) for one in found]) for field in fields(Importance)}
-    return Explanation(frame_of(columns), parts, ids)
+    columns = {name: np.array([getattr(row, name) for row in found]) for name in Importance._fields}
+    return Explanation(frame_of(columns), parts, tuple(panel.ids[i] for i in series))

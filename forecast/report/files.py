@@ -1,6 +1,5 @@
 """Write a chart to a file: PNG, SVG, PDF, or a page of HTML that needs no other file; or hand it to a notebook."""
 
-import json
 from html import escape
 from pathlib import PurePath
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from forecast.durable import replace_file
 from forecast.errors import Setting, Unavailable, UsageError
 from forecast.report.chart import Chart
+from forecast.report.gallery import as_json
 from forecast.report.vega import vega_lite
 
 SUFFIXES = (".png", ".svg", ".pdf", ".html")
@@ -47,30 +47,16 @@ vegaEmbed("#live", spec, {{actions: false, renderer: "svg", mode: "vega-lite"}})
 def check_chart_file(output: str) -> None:
     """Refuse an output file whose suffix is none of a chart, and say if the package that draws is missing."""
     if PurePath(output).suffix.lower() not in SUFFIXES:
-        raise UsageError(
-            f"pictures are written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}",
-            setting=Setting("output", output),
-            cure="name such a file",
-        )
+        problem = f"pictures are written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        raise UsageError(problem, setting=Setting("output", output), cure="name such a file")
     try:
         import vl_convert  # noqa: F401
     except ImportError:
         raise Unavailable(f"needs {NEEDED}", setting=Setting("output", output)) from None
 
 
-def write_chart(chart: Chart, output: str) -> None:
-    """Write a chart to a file that `check_chart_file` takes; the file is replaced at once, or stays as it was."""
-    replace_file(output, _content(chart, PurePath(output).suffix.lower()))
-
-
 def altair_chart(chart: Chart) -> Any:
-    """A chart for a notebook.
-
-    Raises
-    ------
-    Unavailable
-        If Altair is not installed.
-    """
+    """A chart for a notebook; `Unavailable` if Altair is not installed."""
     try:
         import altair
     except ImportError:
@@ -79,20 +65,20 @@ def altair_chart(chart: Chart) -> Any:
     return kind.from_dict(vega_lite(chart))
 
 
-def _content(chart: Chart, suffix: str) -> bytes:
-    """A chart as the content of a file; nothing is fetched."""
+def write_chart(chart: Chart, output: str) -> None:
+    """Write a chart to a file that `check_chart_file` takes, and fetch nothing; the file is replaced at once."""
     import vl_convert
 
     convert: Any = vl_convert  # its stub asks for an argument that it does not need
-    spec = vega_lite(chart, hover=False)
+    spec, suffix = vega_lite(chart, hover=False), PurePath(output).suffix.lower()
     if suffix == ".png":
-        return bytes(convert.vegalite_to_png(spec, scale=SHARPNESS, allowed_base_urls=[]))
-    if suffix == ".pdf":
-        return bytes(convert.vegalite_to_pdf(spec, allowed_base_urls=[]))
-    svg = convert.vegalite_to_svg(spec, allowed_base_urls=[])
-    if suffix == ".svg":
-        return str(svg).encode()
-    title = escape("Forecast of " + ", ".join(one.name for one in chart.series))
-    live = json.dumps(vega_lite(chart)).replace("<", "\\u003c")  # no tag ends the script
-    library = convert.javascript_bundle().replace("</script", "<\\/script")
-    return PAGE.format(title=title, svg=svg, library=library, spec=live).encode()
+        content = convert.vegalite_to_png(spec, scale=SHARPNESS, allowed_base_urls=[])
+    elif suffix == ".pdf":
+        content = convert.vegalite_to_pdf(spec, allowed_base_urls=[])
+    else:
+        content = svg = convert.vegalite_to_svg(spec, allowed_base_urls=[])
+        if suffix == ".html":
+            title = escape("Forecast of " + ", ".join(series.name for series in chart.series))
+            library = convert.javascript_bundle().replace("</script", "<\\/script")
+            content = PAGE.format(title=title, svg=svg, library=library, spec=as_json(vega_lite(chart)))
+    replace_file(output, content.encode() if isinstance(content, str) else bytes(content))

@@ -1,6 +1,7 @@
 """What a saved forecaster is, as sections of a report: what it read, gaps, who forecasts, what forecasts rest on."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import counted_models, models_of
 from forecast.panel.naming import series_name, series_names
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Ids, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.detection import describe
 from forecast.report.importance import OnPart, importances
@@ -32,41 +33,44 @@ def read_section(fitted: Fitted, version: str) -> Section:
     """What was read and inferred at the fit of a version."""
     config = fitted.config
     lines = [line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))]
-    facts = [
+    facts = (
         ("version", version),
         ("series", f"{len(fitted.history):,}"),
         ("layout", config.table.layout),
         ("time", f"{', '.join(config.table.time)}, every {config.table.calendar.name}, up to {config.train_end}"),
         ("horizon", f"{config.horizon} steps, from the last {config.lookback}"),
         *((line[:LABEL].strip(), line[LABEL:]) for line in lines),
-    ]
-    return Section("What was read", (Facts(tuple(facts)),))
+    )
+    return Section("What was read", (Facts(facts),))
 
 
 def gaps_section(fitted: Fitted) -> Section:
     """Missing values of the past that the version holds, and series without a forecast."""
     panel = fitted.history
-    sizes, slots = panel.lengths, np.concatenate([[0], np.cumsum(panel.lengths)])
-    seen = np.concatenate([panel.observed[panel.slots(i)] for i in range(len(panel))])
-    missing = sizes - np.add.reduceat(seen, slots[:-1])
-    of_status: dict[str, list[tuple[str, ...]]] = {}
-    for ids, status in zip(panel.ids, panel.status, strict=True):
-        of_status.setdefault(status, []).append(ids)
+    missing = np.array([int((~panel.observed[panel.slots(i)]).sum()) for i in range(len(panel))])
     rows = tuple(
         (status, len(ids), MEANINGS.get(status, ""), series_names(ids, 3))
-        for status, ids in sorted(of_status.items(), key=lambda item: -len(item[1]))
+        for status, ids in _grouped(panel.status, panel.ids)
     )
-    count, gapped = int(missing.sum()), int((missing > 0).sum())
-    text = f"{count:,} of {len(seen):,} values are missing, in {gapped:,} of {len(panel):,} series. "
+    count, gapped, total = int(missing.sum()), int((missing > 0).sum()), int(panel.lengths.sum())
+    text = f"{count:,} of {total:,} values are missing, in {gapped:,} of {len(panel):,} series. "
     text = text if count else "No value is missing. "
-    text += f"The version holds the newest {int(sizes.max()):,} steps of the series; older gaps do not count."
+    text += f"The version holds the newest {int(panel.lengths.max()):,} steps of the series; older gaps do not count."
     tables = [Table("Series by status", ("status", "series", "meaning", "such as"), rows)]
     if count:
-        worst = np.argsort(-missing, kind="stable")[:ROWS]
-        gaps = tuple(_gaps(panel, fitted.config.table, int(i)) for i in worst if missing[i])
+        worst = np.argsort(-missing, kind="stable")[:ROWS].tolist()
+        gaps = tuple(_gaps(panel, fitted.config.table, i) for i in worst if missing[i])
         heads = ("series", "missing", "share", "longest gap, steps", "from", "to")
         tables.append(Table("The series with the most missing values", heads, gaps))
     return Section("Gaps in the data", (text, *tables))
+
+
+def _grouped(names: Sequence[str], ids: Ids) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """The ids of the series that have each name, the most frequent name first."""
+    groups: dict[str, list[tuple[str, ...]]] = {}
+    for name, series in zip(names, ids, strict=True):
+        groups.setdefault(name, []).append(series)
+    return sorted(groups.items(), key=lambda item: -len(item[1]))
 
 
 def _gaps(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
@@ -84,10 +88,7 @@ def _gaps(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
 def models_section(predictor: Predictor) -> Section:
     """Which models forecast which series and by what weight; how candidates compared, and networks were trained."""
     fitted = predictor.fitted
-    examples: dict[str, list[tuple[str, ...]]] = {}
-    for ids, name in zip(fitted.history.ids, models_of(fitted), strict=True):
-        examples.setdefault(name, []).append(ids)
-    groups = sorted(examples.items(), key=lambda item: -len(item[1]))
+    groups = _grouped(models_of(fitted), fitted.history.ids)
     rows = tuple((counted_models(name), len(ids), series_names(ids, 3)) for name, ids in groups[:ROWS])
     more = (f"The {ROWS} most frequent of {len(groups):,} mixtures.",) if len(groups) > ROWS else ()
     total = Counter[str]()
@@ -98,28 +99,18 @@ def models_section(predictor: Predictor) -> Section:
     scores = sorted(fitted.config.scores.items(), key=lambda item: item[1])
     metric = fitted.settings().metric.upper()
     losses = Table(f"Candidates on held-out values, by {metric}", ("candidate", metric), tuple(scores))
-    return Section(
-        "Who forecasts what",
-        (
-            Table("Mixtures", ("models", "series", "such as"), rows),
-            *more,
-            Table("Mean weight in the forecasts", ("model", "weight"), weights),
-            losses if scores else "No value could be held out to compare candidates on.",
-            *_training(fitted),
-            *_attention(predictor),
-        ),
-    )
-
-
-def _training(fitted: Fitted) -> tuple[Table, ...]:
-    """How each network was trained; nothing where there is none."""
-    config = fitted.config
-    rows = tuple(
-        (member.model, steps, member.batch_size, member.lookback, loss)
-        for member, steps, loss in zip(config.plan.members, config.trained_steps, config.validation, strict=True)
-    )
+    networks = zip(fitted.config.plan.members, fitted.config.trained_steps, fitted.config.validation, strict=True)
+    trained = tuple((each.model, steps, each.batch_size, each.lookback, loss) for each, steps, loss in networks)
     heads = ("network", "steps", "windows a step", "steps of the past", "best loss on held-out values")
-    return (Table("Training of the networks", heads, rows),) if rows else ()
+    parts = (
+        Table("Mixtures", ("models", "series", "such as"), rows),
+        *more,
+        Table("Mean weight in the forecasts", ("model", "weight"), weights),
+        losses if scores else "No value could be held out to compare candidates on.",
+        *([Table("Training of the networks", heads, trained)] if trained else ()),
+        *_attention(predictor),
+    )
+    return Section("Who forecasts what", parts)
 
 
 def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
@@ -143,10 +134,9 @@ def importance_section(predictor: Predictor, panel: Panel, on_part: OnPart | Non
         found = importances(predictor, panel, REPEATS, predictor.fitted.settings().seed, on_part)
     except BadData as error:
         return Section(title, (f"Not measured: {error}",))
-    largest = max((abs(one.mean) for one in found), default=0.0) or 1.0
+    largest = max((abs(row.mean) for row in found), default=0.0) or 1.0
     rows = tuple(
-        (one.input, one.kind, Bar(one.mean, one.mean / largest), f"± {number(one.std)}" if one.std else "")
-        for one in found
+        (name, kind, Bar(mean, mean / largest), f"± {number(std)}" if std else "") for name, kind, mean, std in found
     )
     text = "By how much the mean absolute error of the newest horizons grows without an input, in the unit of the "
     text += f"target. `forecast explain` repeats this more often than the {REPEATS} times here."

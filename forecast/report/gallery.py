@@ -53,10 +53,14 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
     steps = int(np.clip(MOST_NUMBERS // count - ahead, SHORTEST, data.usual_history))
     if total > count:
         yield f"<p>The first {count:,} of {total:,} series have room in this file.</p>\n"
-    orders = ORDERS | (ERROR_ORDERS if any(ids in gallery.errors for ids in data.ids[:count]) else {})
+    orders = ORDERS | (ERROR_ORDERS if not gallery.errors.keys().isdisjoint(data.ids[:count]) else {})
     choices = "".join(f'<option value="{value}">{text}</option>' for value, text in orders.items())
     yield CONTROLS.format(choices=choices, count=count)
-    head = {"levels": data.levels, "measure": gallery.measure, "perPage": PER_PAGE, "times": _times(data, last)}
+    # texts of the last value and of each forecast, by the end of the past
+    positions = last[:, None] + np.arange(horizon + 1)
+    texts = position_texts(data.schema, calendar_of(data.schema), positions.ravel())
+    shown = np.array([visible(text.removesuffix(" 00:00:00")) for text in texts], object).reshape(positions.shape)
+    head = {"levels": data.levels, "measure": gallery.measure, "perPage": PER_PAGE, "times": shown.tolist()}
     yield f'<script type="application/json" id="data">{as_json(head)[:-1]},"series":[\n'
     for place, series in enumerate(_series(gallery, count, times, steps)):
         yield f"{',' * bool(place)}{series}\n"
@@ -71,33 +75,19 @@ def as_json(value: object) -> str:
 
 def _series(gallery: Gallery, count: int, times: Integers, steps: int) -> Iterator[str]:
     """Each series as JSON: name, note, error, which times, past, forecast, and the ends of each interval."""
-    data, ids = gallery.data, gallery.data.ids[:count]
-    first = data.first[:count]
+    data, ids, first = gallery.data, gallery.data.ids[:count], gallery.data.first[:count]
     past = actuals_at(data.panel, ids, first - steps, steps)
     begun = np.clip(data.panel.starts[data.series[:count]] - (first - steps), 0, steps - 1)
     for i in range(count):
         name = visible(series_name(ids[i]) or data.schema.target or "the series")
-        error = gallery.errors.get(ids[i])
-        head = [as_json(name), as_json(gallery.notes[i]), "null" if error is None else _digits(error), str(times[i])]
         arrays = [past[i, begun[i] :], *data.numbers[i].T]
-        numbers = [f"[{','.join(map(_digits, array.tolist()))}]" for array in arrays]
-        yield f"[{','.join([*head, *numbers])}]"
+        head = name, gallery.notes[i], _short(gallery.errors.get(ids[i], np.nan)), int(times[i])
+        yield as_json([*head, *([_short(value) for value in array.tolist()] for array in arrays)])
 
 
-def _times(data: PlotData, last: Integers) -> list[list[str]]:
-    """Texts of the last value and of each forecast, by the end of the past."""
-    positions = last[:, None] + np.arange(data.numbers.shape[1] + 1)
-    texts = position_texts(data.schema, calendar_of(data.schema), positions.ravel())
-    shown = np.array([visible(text.removesuffix(" 00:00:00")) for text in texts], object)
-    found: list[list[str]] = shown.reshape(positions.shape).tolist()
-    return found
-
-
-def _digits(value: float) -> str:
-    """A number as short JSON."""
+def _short(value: float) -> float | None:
+    """A number of few digits; None where there is none."""
     if not np.isfinite(value):
-        return "null"
-    text = f"{value:.{DIGITS}g}"
-    if "e" in text and 1 <= abs(value) < 1e8:
-        return str(int(float(text)))
-    return text.replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
+        return None
+    number = float(f"{value:.{DIGITS}g}")
+    return int(number) if abs(number) < 1e8 and number.is_integer() else number

@@ -1,17 +1,18 @@
 """What forecasts rest on: by how much they get worse without an input, on the newest values."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from forecast.errors import BadData
-from forecast.evaluation.origins import PastsAtOrigins, cut
+from forecast.evaluation.origins import cut
 from forecast.events.effects import Effects
 from forecast.events.marks import AROUND, has_events, mark
 from forecast.inference.predictor import Predictor
-from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.panel.panel import Integers, Numbers, Panel
 
 WINDOWS, ORIGINS = 256, 8  # windows that are forecast again and again, and those of one series
 RANDOM = ("known", "past", "static")  # kinds of inputs that differ between repeats
@@ -20,9 +21,11 @@ SPANS = (0, 1, 2, 4)  # seasons, between which lie the parts of the past that ar
 OnPart = Callable[[int, int], None]
 """Receives how many inputs are done, and how many there are."""
 
+Change = Callable[[np.random.Generator], tuple[Predictor, Panel]]
+"""What forecasts the windows without an input, and the windows, in one repeat."""
 
-@dataclass(frozen=True)
-class Importance:
+
+class Importance(NamedTuple):
     """How much an input matters."""
 
     input: str  # the name of a column or of an event, or steps of the past
@@ -31,75 +34,52 @@ class Importance:
     std: float  # over repeats
 
 
-Change = Callable[[np.random.Generator], tuple[Predictor, Panel]]
-"""What forecasts the windows without an input, and the windows, in one repeat."""
-
-
 def importances(
     predictor: Predictor, panel: Panel, repeats: int, seed: int = 0, on_part: OnPart | None = None
 ) -> list[Importance]:
     """How much the forecasts of the newest horizons of a panel rest on each input, the most important first.
 
-    Values of a column are shuffled within each series, those of a static column between series (Breiman 2001). An event
-    loses its effect, and a part of the past is hidden, as values that are missing are. Each repeat shuffles anew, and
-    draws the series and the origins that count with replacement (Owen 2007).
-
-    Parameters
-    ----------
-    panel : with a horizon of future slots; forecasts start within it, so that they have actual values
-
-    Raises
-    ------
-    BadData
-        If no series is long enough to hold out a horizon.
+    Forecasts start within the panel, so that they have actual values. Values of a column are shuffled within each
+    series, those of a static column between series (Breiman 2001). An event loses its effect, and a part of the past is
+    hidden, as values that are missing are. Each repeat shuffles anew, and draws the series and the origins that count
+    with replacement (Owen 2007). Raises `BadData` if no series is long enough to hold out a horizon.
     """
-    held_out = _HeldOut.of(predictor, panel)
-    inputs = list(held_out.inputs())
-    found = []
+    held_out = _HeldOut(predictor, panel)
+    inputs, found = list(held_out.inputs()), []
     for done, (name, kind, change) in enumerate(inputs):
         if on_part is not None:
             on_part(done, len(inputs))
         means = held_out.increases(change, kind in RANDOM, repeats, seed)
         found.append(Importance(name, kind, float(np.mean(means)), float(np.std(means))))
-    return sorted(found, key=lambda one: -one.mean)
+    return sorted(found, key=lambda row: -row.mean)
 
 
-@dataclass(frozen=True)
 class _HeldOut:
     """The windows on which forecasts with and without an input are compared."""
 
-    predictor: Predictor
-    panel: Panel
-    origins: Integers  # [origins, series], where forecasts start
-    pasts: PastsAtOrigins
-    plain: Numbers  # [windows], the mean absolute error with all inputs; NaN without an actual value
-
-    @classmethod
-    def of(cls, predictor: Predictor, panel: Panel) -> "_HeldOut":
+    def __init__(self, predictor: Predictor, panel: Panel) -> None:
         horizon = predictor.fitted.config.horizon
         long = np.flatnonzero((panel.lengths > horizon) & ~panel.skipped)
         if not len(long):
             problem = f"no series has more values than the horizon of {horizon}, so that no forecast can be judged"
             raise BadData(problem, cure="name a longer table")
-        part = panel.select(long[np.unique(np.linspace(0, len(long) - 1, WINDOWS).astype(int))])
-        count = int(np.clip(WINDOWS // len(part), 1, ORIGINS))
+        self.predictor = predictor
+        self.panel = panel.select(long[np.unique(np.linspace(0, len(long) - 1, WINDOWS).astype(int))])
+        count = int(np.clip(WINDOWS // len(self.panel), 1, ORIGINS))
         # the oldest origin leaves half of the longest series
-        count = int(np.clip(part.lengths.max() // (2 * horizon), 1, count))
-        origins = part.origins - horizon * np.arange(1, count + 1)[:, None]
-        pasts = cut(part, origins)
-        held_out = cls(predictor, part, origins, pasts, np.zeros(0))
-        plain = held_out.errors(predictor, pasts.panel)
-        if not np.isfinite(plain).any():
+        count = int(np.clip(self.panel.lengths.max() // (2 * horizon), 1, count))
+        self.origins = self.panel.origins - horizon * np.arange(1, count + 1)[:, None]  # [origins, series]
+        self.pasts = cut(self.panel, self.origins)
+        self.plain = self._errors(predictor, self.pasts.panel)  # with all inputs
+        if not np.isfinite(self.plain).any():
             raise BadData("no value came in the newest horizons, so that no forecast can be judged")
-        return replace(held_out, plain=plain)
 
-    def errors(self, predictor: Predictor, panel: Panel) -> Numbers:
+    def _errors(self, predictor: Predictor, panel: Panel) -> Numbers:
         """[windows], mean absolute errors of the medians; NaN without an actual value."""
         middle = predictor.fitted.config.levels.index(0.5)
         error = np.abs(predictor.predict_quantiles(panel)[..., middle] - self.pasts.actual)
-        seen = np.isfinite(error)
-        count = seen.sum(1)
-        return np.where(count > 0, np.where(seen, error, 0.0).sum(1) / np.maximum(count, 1), np.nan)
+        count = np.isfinite(error).sum(1)
+        return np.where(count > 0, np.nansum(error, 1) / np.maximum(count, 1), np.nan)
 
     def increases(self, change: Change, random: bool, repeats: int, seed: int) -> list[float]:
         """How much worse forecasts are without an input, in each repeat."""
@@ -108,7 +88,7 @@ class _HeldOut:
         for repeat in range(repeats):
             draw = np.random.default_rng((seed, repeat))
             if random or repeat == 0:
-                worse = self.errors(*change(draw)) - self.plain
+                worse = self._errors(*change(draw)) - self.plain
             means.append(float(np.average(worse[counted], weights=self._weights(counted, draw))))
         return means
 
@@ -125,11 +105,9 @@ class _HeldOut:
     def inputs(self) -> Iterator[tuple[str, str, Change]]:
         """The names, kinds and changes of all inputs of the forecaster."""
         schema, effects = self.predictor.fitted.config.table, self.predictor.fitted.effects
-        for kind, names in (("known", schema.known), ("past", schema.past)):
-            for place, name in enumerate(names):
+        for kind in RANDOM:
+            for place, name in enumerate(getattr(schema, kind)):
                 yield name, kind, partial(self._shuffled, kind, place)
-        for place, name in enumerate(schema.static):
-            yield name, "static", partial(self._exchanged, place)
         if effects is not None and has_events(schema):
             for name in self._events_ahead():
                 yield name, "event", partial(self._without_event, effects, name)
@@ -142,26 +120,21 @@ class _HeldOut:
                 yield name, "values", partial(self._hidden, first, last)
 
     def _shuffled(self, kind: str, place: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
-        """The values of a column in another order within each series, blanks where they were."""
+        """The values of a column in another order within each series, blanks where they were; static ones exchanged."""
         columns = getattr(self.panel, kind).copy()
-        for start, end in zip(self.panel.offsets[:-1], self.panel.offsets[1:], strict=True):
-            values = columns[start:end, place]
-            present = np.flatnonzero(np.isfinite(values))
-            values[present] = draw.permutation(values[present])
+        if kind == "static":
+            columns[:, place] = draw.permutation(columns[:, place])
+        else:
+            for values in np.split(columns[:, place], self.panel.offsets[1:-1]):  # views
+                present = np.flatnonzero(np.isfinite(values))
+                values[present] = draw.permutation(values[present])
         return self.predictor, cut(replace(self.panel, **{kind: columns}), self.origins).panel
-
-    def _exchanged(self, place: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
-        """The values of a static column exchanged between series."""
-        static = self.panel.static.copy()
-        static[:, place] = draw.permutation(static[:, place])
-        return self.predictor, cut(replace(self.panel, static=static), self.origins).panel
 
     def _events_ahead(self) -> list[str]:
         """The events that touch a value that is forecast."""
         panel = self.pasts.panel
         marks = mark(panel, self.predictor.fitted.config.table)
-        size = np.diff(panel.offsets)
-        left = np.repeat(panel.offsets[1:], size)[marks.slot] - marks.slot  # slots to the end of the window
+        left = np.repeat(panel.offsets[1:], np.diff(panel.offsets))[marks.slot] - marks.slot  # slots to the end
         touched = {marks.labels[label] for label in np.unique(marks.label[left <= panel.ahead])}
         return [name for name in marks.names if touched & _labels(name)]
 
@@ -176,9 +149,9 @@ class _HeldOut:
         panel = self.pasts.panel
         sizes = np.diff(panel.offsets)
         back = np.repeat(panel.offsets[1:] - panel.ahead, sizes) - np.arange(panel.offsets[-1])  # 1 for the newest
-        hidden: Flags = (back > first) & (back <= last)
-        left = np.add.reduceat(panel.observed & ~hidden, panel.offsets[:-1]) > 0
-        observed = panel.observed & ~(hidden & np.repeat(left, sizes))
+        shown = panel.observed & ~((back > first) & (back <= last))
+        left = np.repeat(np.add.reduceat(shown, panel.offsets[:-1]) > 0, sizes)
+        observed = np.where(left, shown, panel.observed)
         return self.predictor, replace(panel, observed=observed, values=np.where(observed, panel.values, 0.0))
 
 

@@ -1,7 +1,6 @@
 """The versions of a store and the runs of a job, as sections of a report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from forecast.report.page import LineChart, Section, Table
@@ -9,23 +8,8 @@ from forecast.settings import INTERVALS
 
 Row = Mapping[str, Any]
 
-DAY = {
-    "day": "day",
-    "count": "values",
-    "mase": "MASE",
-    "bias": "bias",
-    **{f"coverage_{level:g}": f"in {level:g} %" for level in INTERVALS},
-}
-
-
-@dataclass(frozen=True)
-class JobHistory:
-    """A job as its ledger has it."""
-
-    job: str
-    state: str  # in words
-    runs: Sequence[Row]  # newest first: as_of, exit_code, seconds, version, what
-    days: Sequence[Row]  # newest first: day, count, mase, bias, coverage_80, coverage_95
+DAY = {"day": "day", "count": "values", "mase": "MASE", "bias": "bias"}
+DAY |= {f"coverage_{level:g}": f"in {level:g} %" for level in INTERVALS}
 
 
 def versions_section(versions: Sequence[Row]) -> Section:
@@ -37,9 +21,9 @@ def versions_section(versions: Sequence[Row]) -> Section:
     return Section("Versions", (Table("Versions of the store", ("version", "saved, UTC", "", "hash", "note"), rows),))
 
 
-def job_section(history: JobHistory) -> Section:
-    """The runs of a job, and how good its forecasts were."""
-    days, charts = history.days[::-1], []  # the oldest first
+def job_section(state: str, runs: Sequence[Row], newest_days: Sequence[Row]) -> Section:
+    """The runs of a job, and how good its forecasts were by day; both come the newest first."""
+    days, charts = newest_days[::-1], []
     if len(days) > 1:
         ends = str(days[0]["day"]), str(days[-1]["day"])
         covered = {f"{level:g} %": [day[f"coverage_{level:g}"] for day in days] for level in INTERVALS}
@@ -50,18 +34,16 @@ def job_section(history: JobHistory) -> Section:
         ]
     scores: str | Table = "There is no actual value yet for a forecast of an earlier run."
     if days:
-        rows = tuple(tuple(day[name] for name in DAY) for day in history.days)
+        rows = tuple(tuple(day[name] for name in DAY) for day in newest_days)
         scores = Table("Forecasts of earlier runs against the actual values", tuple(DAY.values()), rows)
-    runs = tuple(
-        (run["as_of"], run["exit_code"], run["seconds"], run["version"] or "", run["what"]) for run in history.runs
-    )
-    table = Table("Runs, newest first", ("run as of", "exit code", "seconds", "version", "what"), runs)
-    return Section("Runs", (f"{history.job}: {history.state}.", *charts, scores, table))
+    cells = tuple((run["as_of"], run["exit_code"], run["seconds"], run["version"] or "", run["what"]) for run in runs)
+    table = Table("Runs, newest first", ("run as of", "exit code", "seconds", "version", "what"), cells)
+    return Section("Runs", (f"{state}.", *charts, scores, table))
 
 
-def job_verdict(history: JobHistory) -> str:
+def job_verdict(days: Sequence[Row]) -> str:
     """How good the forecasts of a job were, in a sentence; "" where there is no actual value."""
-    scored = [day for day in history.days if day["coverage_95"] is not None]
+    scored = [day for day in days if day["coverage_95"] is not None]
     values = sum(day["count"] for day in scored)
     if not values:
         return ""

@@ -47,30 +47,27 @@ END = """</main>
 </html>
 """
 
-Cell = str | float | int | None
-
 
 @dataclass(frozen=True)
 class Bar:
-    """A number with a bar that shows its share of the largest number."""
-
     value: float
-    share: float
+    share: float  # of the largest number, which the bar shows
+
+
+Cell = str | float | int | Bar | None
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table; numbers are written with three digits, None is an empty cell."""
-
     caption: str
     head: tuple[str, ...]
-    rows: tuple[tuple[Cell | Bar, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]  # numbers are written with three digits, None is an empty cell
     folded: bool = False  # whether it is behind a line that opens it
 
 
 @dataclass(frozen=True)
 class LineChart:
-    """Lines over shared places, which the script of the page draws."""
+    """Lines over shared places."""
 
     title: str
     across: str  # name of the places
@@ -94,20 +91,8 @@ Part = str | Table | Facts | LineChart | Commands | Gallery
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, and what is below it."""
-
     title: str
     parts: tuple[Part, ...]
-
-
-@dataclass(frozen=True)
-class Page:
-    """A report."""
-
-    title: str
-    verdict: str  # a sentence
-    sections: tuple[Section, ...]
-    made: str  # by what and when it was made
 
 
 def check_report(output: str) -> None:
@@ -116,25 +101,19 @@ def check_report(output: str) -> None:
         raise UsageError(f"a report is written as {SUFFIX}", setting=Setting("output", output), cure="name such a file")
 
 
-def page_bytes(page: Page) -> Iterator[bytes]:
-    """A report as the content of a file, in pieces."""
+def page_bytes(title: str, verdict: str, sections: Sequence[Section], made: str) -> Iterator[bytes]:
+    """A report as the content of a file, in pieces; `made` says by what and when."""
     folder = files("forecast.report")
     style, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    links = "".join(f'<li><a href="#s{i}">{_text(one.title)}</a></li>' for i, one in enumerate(page.sections, 1))
-    yield PAGE.format(
-        title=_text(page.title),
-        verdict=_text(page.verdict).replace(" %", "&nbsp;%"),
-        links=links,
-        style=style,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-    ).encode()
-    for place, section in enumerate(page.sections, 1):
+    heads = {"title": _text(title), "verdict": _text(verdict).replace(" %", "&nbsp;%"), "style": style}
+    heads["links"] = "".join(f'<li><a href="#s{i}">{_text(part.title)}</a></li>' for i, part in enumerate(sections, 1))
+    yield PAGE.format(**heads, style_hash=_hash(style), script_hash=_hash(script)).encode()
+    for place, section in enumerate(sections, 1):
         yield f'<section aria-labelledby="s{place}">\n<h2 id="s{place}">{_text(section.title)}</h2>\n'.encode()
         for part in section.parts:
             yield from (piece.encode() for piece in _html(part))
         yield b"</section>\n"
-    yield END.format(made=_text(page.made), script=script).encode()
+    yield END.format(made=_text(made), script=script).encode()
 
 
 def number(value: float) -> str:
@@ -147,7 +126,6 @@ def number(value: float) -> str:
 
 
 def _hash(text: str) -> str:
-    """What a content security policy allows a script or style by."""
     return "sha256-" + b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
@@ -158,8 +136,7 @@ def _text(text: str) -> str:
 def _html(part: Part) -> Iterator[str]:
     match part:
         case str():
-            text = CODE.sub(r"<code>\1</code>", _text(part))
-            yield f"<p>{text}</p>\n"
+            yield "<p>" + CODE.sub(r"<code>\1</code>", _text(part)) + "</p>\n"
         case Facts():
             rows = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(text)}</dd></div>\n" for name, text in part.rows)
             yield f"<dl>\n{rows}</dl>\n"
@@ -167,22 +144,22 @@ def _html(part: Part) -> Iterator[str]:
             lines = "\n".join(map(_text, part.lines))
             yield f'<pre tabindex="0"><code>{lines}</code></pre>\n'
         case LineChart():
-            yield from _figure(part)
+            yield _figure(part)
         case Gallery():
             yield from gallery_html(part)
         case Table():
             yield from _table(part)
 
 
-def _figure(chart: LineChart) -> Iterator[str]:
+def _figure(chart: LineChart) -> str:
     """What the script draws a chart from; nothing where it has no two places or no number."""
-    lines = dict(list(chart.lines.items())[:MOST_LINES])
-    if max(map(len, lines.values()), default=0) > 1 and any(v is not None for line in lines.values() for v in line):
-        names = [visible(name) for name in lines]
-        texts = [visible(text) for text in (chart.title, chart.across, *chart.ends)]
-        yield f'<figure class="lines"><figcaption>{_text(chart.title)}</figcaption>'
-        data = as_json([*texts, names, list(lines.values()), chart.targets])
-        yield f'<script type="application/json">{data}</script></figure>\n'
+    lines = list(chart.lines.values())[:MOST_LINES]
+    if max(map(len, lines), default=0) < 2 or all(value is None for line in lines for value in line):
+        return ""
+    names = [visible(name) for name in chart.lines][:MOST_LINES]
+    texts = [visible(text) for text in (chart.title, chart.across, *chart.ends)]
+    data = f'<script type="application/json">{as_json([*texts, names, lines, chart.targets])}</script>'
+    return f'<figure class="lines"><figcaption>{_text(chart.title)}</figcaption>{data}</figure>\n'
 
 
 def _table(table: Table) -> Iterator[str]:
@@ -190,21 +167,21 @@ def _table(table: Table) -> Iterator[str]:
     if table.folded:
         yield f"<details><summary>{caption}</summary>\n"
     yield f'<div class="scroll" role="group" tabindex="0" aria-label="{caption}"><table><caption>{caption}</caption>\n'
-    numeric = [any(isinstance(row[place], Bar | float | int) for row in table.rows) for place in range(len(table.head))]
-    classes = [' class="num"' if right else "" for right in numeric]
-    cells = [f'<th scope="col"{kind}>{_text(name)}</th>' for name, kind in zip(table.head, classes, strict=True)]
-    yield f"<thead><tr>{''.join(cells)}</tr></thead>\n<tbody>\n"
+    numeric = [any(isinstance(row[i], Bar | float | int) for row in table.rows) for i in range(len(table.head))]
+    classes = [' class="num"' * right for right in numeric]
+    heads = [f'<th scope="col"{kind}>{_text(name)}</th>' for name, kind in zip(table.head, classes, strict=True)]
+    yield f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>\n"
     for row in table.rows:
         cells = [f"<td{kind}>{_cell(value)}</td>" for value, kind in zip(row[1:], classes[1:], strict=True)]
         yield f'<tr><th scope="row"{classes[0]}>{_cell(row[0])}</th>{"".join(cells)}</tr>\n'
     yield "</tbody></table></div>\n" + "</details>\n" * table.folded
 
 
-def _cell(value: Cell | Bar) -> str:
+def _cell(value: Cell) -> str:
     if isinstance(value, Bar):
-        width = round(100 * min(max(value.share, 0), 1))
-        bar = '<svg class="bar" viewBox="0 0 100 10" width="100" height="10" aria-hidden="true">'
-        return f'{number(value.value)} {bar}<rect class="fill" width="{width}" height="10"/></svg>'
+        bar = f'<rect class="fill" width="{round(100 * min(max(value.share, 0), 1))}" height="10"/>'
+        svg = '<svg class="bar" viewBox="0 0 100 10" width="100" height="10" aria-hidden="true">'
+        return f"{number(value.value)} {svg}{bar}</svg>"
     if isinstance(value, float | int):
         return number(value)
     return "" if value is None else _text(value)

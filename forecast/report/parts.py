@@ -1,6 +1,6 @@
 """The parts of a forecast: level, season, events, known columns and the rest, which add up to its median."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,26 +11,17 @@ from forecast.panel.schema import Schema
 
 SEASONS = 8  # of the past, at most, from which season and slope are known before
 PRIOR_WEIGHT = 0.1  # of that season and that slope, against each step of the forecast
+PARTS = ("median", "level", "season", "events", "known", "rest")
+"""The columns of the parts; the others add up to the first, the median."""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What forecasts are made of, [series, horizon], in the target's unit; the last five add up to the median."""
+def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, Numbers]:
+    """`PARTS` of the forecasts of some series, indices into the panel: [series, horizon], in the target's unit.
 
-    median: Numbers  # neither rounded nor bounded
-    level: Numbers  # a straight line; without a season the forecast without events and known columns
-    season: Numbers
-    events: Numbers
-    known: Numbers
-    rest: Numbers
-
-
-def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> Parts:
-    """The parts of the forecasts of some series, [series], indices into the panel.
-
-    The events are what is put back into the forecast. Known columns are what it changes by where they have their usual
-    values in the horizon. What is left is a line and a season by least squares; both are drawn towards those of the
-    newest past, which tell them apart where the horizon is shorter than two seasons.
+    The median is neither rounded nor bounded. The events are what is put back into the forecast. Known columns are what
+    it changes by where they have their usual values in the horizon. What is left is a line, the level, and a season by
+    least squares; both are drawn towards those of the newest past, which tell them apart where the horizon is shorter
+    than two seasons. Without a season the level is all that is left.
     """
     fitted = predictor.fitted
     schema, middle = fitted.config.table, fitted.config.levels.index(0.5)
@@ -46,13 +37,12 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> Parts:
     usual = _with_usual_columns(ordinary, schema)
     plain = serving.predict_quantiles(usual)[..., middle] if schema.known else without_events
     length = max((length for length in schema.season if length > 1), default=1)
-    if length == 1:
-        level, season = plain, np.zeros_like(plain)
-    else:
+    level, season = plain, np.zeros_like(plain)
+    if length > 1:
         profiles, slopes = zip(*(_past_season(ordinary, i, length) for i in range(len(part))), strict=True)
         level, season = _split(plain, np.stack(profiles), np.array(slopes))
     parts = (median, level, season, median - without_events, without_events - plain, plain - level - season)
-    return Parts(*(numbers[place] for numbers in parts))
+    return {name: numbers[place] for name, numbers in zip(PARTS, parts, strict=True)}
 
 
 def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
@@ -66,11 +56,10 @@ def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
         for place, name in enumerate(schema.known):
             seen = panel.known[past, place]
             seen = np.sort(seen[np.isfinite(seen)])
-            if not len(seen):
-                continue
-            values, counts = np.unique(seen, return_counts=True)
-            usual = values[np.argmax(counts)] if name in schema.categories else seen[(len(seen) - 1) // 2]
-            known[past.stop : panel.offsets[series + 1], place] = usual
+            if len(seen):
+                values, counts = np.unique(seen, return_counts=True)
+                usual = values[np.argmax(counts)] if name in schema.categories else seen[(len(seen) - 1) // 2]
+                known[past.stop : panel.offsets[series + 1], place] = usual
     return replace(panel, known=known)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from forecast.evaluation.measures import in_sample_errors
 from forecast.evaluation.origins import values_at
-from forecast.evaluation.saved import POINT
+from forecast.evaluation.saved import POINT, SavedForecasts
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import ForecastOptions, Forecasts
 from forecast.panel.naming import find_series
@@ -39,8 +39,7 @@ class PlotData:
     @property
     def usual_history(self) -> int:
         """Steps of the past that are drawn by default."""
-        horizon: int = self.numbers.shape[1]
-        return max(HORIZONS * horizon, SEASONS * self.schema.shortest_season, FEWEST)
+        return max(HORIZONS * int(self.numbers.shape[1]), SEASONS * self.schema.shortest_season, FEWEST)
 
 
 def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float, ...]) -> PlotData:
@@ -49,9 +48,8 @@ def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float,
     names = (POINT, *interval_columns(levels))
     columns = [np.asarray(forecasts.columns[name], np.float64) for name in names]
     numbers = np.stack(columns, -1).reshape(*forecasts.quantiles.shape[:2], len(names))
-    if panel is fitted.history:  # only a tail of the series the fit measured
-        scale = fitted.seasonal_error
-    else:
+    scale = fitted.seasonal_error  # a history is only a tail of the series that the fit measured
+    if panel is not fitted.history:
         scale = in_sample_errors(panel, panel.origins, schema.shortest_season)[0]
     total = int((~panel.skipped).sum())
     return PlotData(panel, schema, series, panel.origins[series] + 1, numbers, levels, scale[series], total)
@@ -66,39 +64,26 @@ def plot_of_history(fitted: Fitted) -> PlotData:
     return PlotData(panel, fitted.config.table, series, first, numbers, (), scale, len(series))
 
 
-def plot_of_table(
-    panel: Panel,
-    schema: Schema,
-    ids: Ids,
-    first: Integers,
-    numbers: Numbers,
-    levels: tuple[float, ...],
-    scale: Numbers | None = None,
-) -> PlotData:
-    """Forecasts that were made before, beside the series of a panel; those of other series are left out.
+def plot_of_table(panel: Panel, schema: Schema, made: SavedForecasts, scale: Numbers | None = None) -> PlotData:
+    """Forecasts that were made before, in any order, beside the series of a panel; those of others are left out.
 
-    Parameters
-    ----------
-    ids, first, numbers : of the forecasts, in any order, as `PlotData` has them
-    scale : [series of the panel], the unit of MASE; default that before each forecast
+    `scale`, the unit of MASE, is that of the series of the panel; by default it is that before each forecast.
     """
-    place = series_index(ids, panel.ids) - 1
+    place = series_index(made.ids, panel.ids) - 1
     series = panel.order[place[panel.order] >= 0]
     place = place[series]
     if scale is None:
         last = panel.origins.copy()
-        last[series] = first[place] - 1
+        last[series] = made.first[place] - 1
         scale = in_sample_errors(panel, last, schema.shortest_season)[0]
-    return PlotData(panel, schema, series, first[place], numbers[place], levels, scale[series], len(series))
+    first, numbers = made.first[place], made.numbers[place]
+    return PlotData(panel, schema, series, first, numbers, made.intervals, scale[series], len(series))
 
 
 def series_without_actuals(panel: Panel, settings: PictureSettings) -> ForecastOptions:
     """The series to forecast for a chart without actual values, which would tell the worst: those named, or the first.
 
-    Raises
-    ------
-    UsageError
-        If a series is not there.
+    Raises `UsageError` if a series is not there.
     """
     candidates = panel.order[~panel.skipped[panel.order]]
     if not settings.series:

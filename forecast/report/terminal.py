@@ -19,47 +19,44 @@ Style = Callable[[str, str], str]
 
 
 def terminal_lines(chart: Chart, width: int, unicode: bool = True, style: Style = lambda text, kind: text) -> list[str]:
-    """A chart as lines of text, the series below each other.
+    """A chart as lines of text of `width` characters, Braille or ASCII, the series below each other.
 
-    Parameters
-    ----------
-    width : characters of a line
-    unicode : whether the terminal has more than ASCII
-    style : colours a text by its kind: history, forecast, actual, interval, title, note
+    `style` colours a text by its kind: history, forecast, actual, interval, title, note.
     """
-    left = max(len(label) for one in chart.series for label in _labels(one).values()) + 2
-    across, edge = max(width - left - 1, NARROWEST), (UNICODE if unicode else PLAIN)["edge"]
-    lines: list[str] = []
-    for one in chart.series:
-        labels = _labels(one)
-        lines += ["", style(one.name, "title") + (style(f"  {one.note}", "note") if one.note else "")]
-        for row, text in enumerate(_drawing(one, across, unicode, style)):
-            lines.append(f"{labels.get(row, ''):>{left - 2}} {edge}{text}")
-        lines.append(" " * left + _times(chart, one, across))
+    labels, edge = [_labels(series) for series in chart.series], (UNICODE if unicode else PLAIN)["edge"]
+    left = max(len(label) for numbers in labels for label in numbers.values()) + 2
+    across, lines = max(width - left - 1, NARROWEST), list[str]()
+    for series, numbers in zip(chart.series, labels, strict=True):
+        lines += ["", style(series.name, "title") + (style(f"  {series.note}", "note") if series.note else "")]
+        for row, text in enumerate(_drawing(series, across, unicode, style)):
+            lines.append(f"{numbers.get(row, ''):>{left - 2}} {edge}{text}")
+        lines.append(" " * left + _times(chart, series, across))
     return [*lines, "", *_legend(chart, width, unicode, style)]
 
 
-def _range(one: SeriesChart) -> tuple[float, float]:
+def _range(series: SeriesChart) -> tuple[float, float]:
     """The lowest and the highest value that a drawing has room for."""
-    values = np.concatenate([one.past, one.forecast, one.low.ravel(), one.high.ravel(), one.actual])
+    values = np.concatenate([series.past, series.forecast, series.low.ravel(), series.high.ravel(), series.actual])
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-    if low == high:  # a flat line lies in the middle
-        low, high = low - max(1.0, abs(low) / 10), high + max(1.0, abs(high) / 10)
-    return low, high
+    apart = max(1.0, abs(low) / 10) if low == high else 0.0  # a flat line lies in the middle
+    return low - apart, high + apart
 
 
-def _labels(one: SeriesChart) -> dict[int, str]:
+def _labels(series: SeriesChart) -> dict[int, str]:
     """The numbers left of the drawing, by line."""
-    low, high = _range(one)
+    low, high = _range(series)
     middle = (HEIGHT // 2 + 0.5) / HEIGHT
     numbers = {0: high, HEIGHT // 2: high * (1 - middle) + low * middle, HEIGHT - 1: low}
-    return {line: _number(number) for line, number in numbers.items()}
+    return {
+        line: f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}" if abs(value) < 1e8 else f"{value:.3g}"
+        for line, value in numbers.items()
+    }
 
 
-def _drawing(one: SeriesChart, width: int, unicode: bool, style: Style) -> list[str]:
+def _drawing(series: SeriesChart, width: int, unicode: bool, style: Style) -> list[str]:
     """The lines of a drawing; actual values cover lines, and lines cover intervals."""
-    (low, high), first, last = _range(one), float(one.past_times[0]), float(one.times[-1])
+    (low, high), first, last = _range(series), float(series.past_times[0]), float(series.times[-1])
 
     def place(times: Integers, values: Numbers) -> tuple[Numbers, Numbers]:
         """Columns and rows in dots; 2 by 4 dots are a character. Halves do not overflow."""
@@ -69,19 +66,20 @@ def _drawing(one: SeriesChart, width: int, unicode: bool, style: Style) -> list[
     marks = UNICODE if unicode else PLAIN
     characters, kinds = np.full((HEIGHT, width), " "), np.full((HEIGHT, width), "", object)
     middle, cells = 4 * np.arange(HEIGHT)[:, None] + 1.5, 2 * np.arange(width) + 0.5
-    for rank, interval in enumerate(reversed(range(one.low.shape[1]))):  # the widest comes first
-        columns, top = place(one.times, one.high[:, interval])
-        _, bottom = place(one.times, one.low[:, interval])
+    for rank, interval in enumerate(reversed(range(series.low.shape[1]))):  # the widest comes first
+        columns, top = place(series.times, series.high[:, interval])
+        _, bottom = place(series.times, series.low[:, interval])
         if (seen := np.isfinite(top) & np.isfinite(bottom)).any():
             at, high_at, low_at = columns[seen], top[seen], bottom[seen]
             inside = (middle >= np.interp(cells, at, high_at)) & (middle <= np.interp(cells, at, low_at))
             inside &= (cells >= at[0] - 1) & (cells <= at[-1] + 1)
             characters[inside], kinds[inside] = marks["shades"][min(rank, 1)], "interval"
-    for kind, points in (("history", place(one.past_times, one.past)), ("forecast", place(one.times, one.forecast))):
+    past, ahead = place(series.past_times, series.past), place(series.times, series.forecast)
+    for kind, points in (("history", past), ("forecast", ahead)):
         codes = (_line(*points, width).reshape(HEIGHT, 4, width, 2) * DOTS[:, None]).sum((1, 3))
         on = codes > 0
         characters[on], kinds[on] = BRAILLE[codes[on]] if unicode else marks[kind], kind
-    columns, rows = place(one.times, one.actual)
+    columns, rows = place(series.times, series.actual)
     seen = np.isfinite(rows)
     on = np.minimum(rows[seen].astype(int) // 4, HEIGHT - 1), np.minimum(columns[seen].astype(int) // 2, width - 1)
     characters[on], kinds[on] = marks["actual"], "actual"
@@ -104,31 +102,21 @@ def _line(columns: Numbers, rows: Numbers, width: int) -> Flags:
     return dots
 
 
-def _times(chart: Chart, one: SeriesChart, width: int) -> str:
-    """The first time, that of the first forecast, and the last, below the drawing."""
-    first, last = float(one.past_times[0]), float(one.times[-1])
-    texts = _time_texts(chart, one)
-    start = round((float(one.times[0]) - first) / max(last - first, 1) * (width - 1))
+def _times(chart: Chart, series: SeriesChart, width: int) -> str:
+    """The first time, that of the first forecast, and the last, below the drawing, as short as all times allow."""
+    times = np.concatenate([series.past_times, series.times]).astype(np.int64)
+    first, start, last = shown = times[[0, len(series.past_times), -1]]
+    texts = list(map(str, shown.tolist()))
+    if not chart.steps:
+        exact = times.astype("datetime64[s]")
+        unit = next(unit for unit in ("Y", "M", "D", "m", "s") if (exact.astype(f"datetime64[{unit}]") == exact).all())
+        texts = [str(time).replace("T", " ") for time in shown.astype("datetime64[s]").astype(f"datetime64[{unit}]")]
+    middle = round(float(start - first) / max(float(last - first), 1) * (width - 1))
     line = list(" " * width)
-    for text, place in ((texts[0], 0), (texts[2], width - len(texts[2])), (texts[1], start - len(texts[1]) // 2)):
+    for text, place in ((texts[0], 0), (texts[2], width - len(texts[2])), (texts[1], middle - len(texts[1]) // 2)):
         if 0 <= place <= width - len(text) and not "".join(line[max(place - 1, 0) : place + len(text) + 1]).strip():
             line[place : place + len(text)] = text
     return "".join(line).rstrip()
-
-
-def _time_texts(chart: Chart, one: SeriesChart) -> list[str]:
-    """The first time, that of the first forecast, and the last, as short as all times of the series allow."""
-    times = np.concatenate([one.past_times, one.times]).astype(np.int64)
-    shown = times[[0, len(one.past_times), -1]]
-    if chart.steps:
-        return [str(time) for time in shown.tolist()]
-    exact = times.astype("datetime64[s]")
-    unit = next(unit for unit in ("Y", "M", "D", "m", "s") if (exact.astype(f"datetime64[{unit}]") == exact).all())
-    return [str(time).replace("T", " ") for time in shown.astype("datetime64[s]").astype(f"datetime64[{unit}]")]
-
-
-def _number(value: float) -> str:
-    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}" if abs(value) < 1e8 else f"{value:.3g}"
 
 
 def _legend(chart: Chart, width: int, unicode: bool, style: Style) -> list[str]:
@@ -136,13 +124,13 @@ def _legend(chart: Chart, width: int, unicode: bool, style: Style) -> list[str]:
     parts = [(marks[kind], kind, kind) for kind in ("history", "forecast")]
     for level in chart.levels:
         parts.append((marks["shades"][level != max(chart.levels)] * 2, "interval", f"{level:g} %"))
-    if any(np.isfinite(one.actual).any() for one in chart.series):
+    if any(np.isfinite(series.actual).any() for series in chart.series):
         parts.append((marks["actual"], "actual", "actual"))
-    lines, used = [""], 0
+    lines, used = list[str](), width
     for mark, kind, name in parts:
-        size = len(mark) + 1 + len(name)
-        if used and used + 3 + size > width:
-            lines, used = [*lines, ""], 0
-        lines[-1] += " " * (3 if used else 0) + f"{style(mark, kind)} {name}"
-        used += size + (3 if used else 0)
+        shown, size = f"{style(mark, kind)} {name}", len(mark) + 1 + len(name)
+        if used + 3 + size <= width:
+            lines[-1], used = f"{lines[-1]}   {shown}", used + 3 + size
+        else:
+            lines, used = [*lines, shown], size
     return lines

@@ -32,32 +32,29 @@ CONFIG: Spec = {
 
 def vega_lite(chart: Chart, hover: bool = True) -> Spec:
     """A chart as a specification, with all data in it; `hover`: the pointer shows times and numbers."""
-    names = ", ".join(one.name for one in chart.series)
-    levels = ", ".join(f"{level:g} %" for level in chart.levels)
-    description = f"History and forecast with intervals of {levels}: {names}"  # for people who cannot see it
+    names, levels = (series.name for series in chart.series), (f"{level:g} %" for level in chart.levels)
+    description = f"History and forecast with intervals of {', '.join(levels)}: {', '.join(names)}"  # for the blind
     whole: Spec = {"description": description, "padding": 14, "background": "white", "config": CONFIG}
-    panels = [_panel(chart, one, hover) for one in chart.series]
+    panels = [_panel(chart, series, hover) for series in chart.series]
     if len(panels) == 1:
         return {**whole, **panels[0]}
-    noted, titled = any(one.note for one in chart.series), chart.steps or _years(chart)
+    noted, titled = any(series.note for series in chart.series), chart.steps or _years(chart)
     whole |= {"concat": panels, "columns": _columns(chart), "resolve": {"scale": {"color": "shared"}}}
     return {**whole, "bounds": "flush", "spacing": {"column": 62, "row": 60 + 14 * noted + 18 * bool(titled)}}
 
 
 def _columns(chart: Chart) -> int:
-    """Panels in a row."""
     return 1 if len(chart.series) == 1 else 2 if len(chart.series) <= 4 else 3
 
 
-def _panel(chart: Chart, one: SeriesChart, hover: bool) -> Spec:
+def _panel(chart: Chart, series: SeriesChart, hover: bool) -> Spec:
     """One series: intervals behind events, events behind lines."""
     width, height = SIZES[_columns(chart)]
-    bars, names = _event_layers(chart, one, width)
-    layers = [*_interval_layers(chart, one), *bars, *_line_layers(chart, one), *names]
-    if hover:
-        layers.append(_hover_layer(chart, one))
-    title = {"text": one.name, "limit": width, **({"subtitle": one.note} if one.note else {})}
-    encoding = {"x": _x(chart), "y": _y(chart, one), "color": _colours(chart)}
+    bars, names = _event_layers(chart, series, width)
+    layers = [*_interval_layers(chart, series), *bars, *_line_layers(chart, series), *names]
+    layers += [_hover_layer(chart, series)] if hover else []
+    title = {"text": series.name, "limit": width, **({"subtitle": series.note} if series.note else {})}
+    encoding = {"x": _x(chart), "y": _y(chart, series), "color": _colours(chart)}
     return {"layer": layers, "encoding": encoding, "width": width, "height": height, "title": title}
 
 
@@ -65,17 +62,17 @@ def _layer(rows: list[Spec], mark: Spec, **encoding: Any) -> Spec:
     return {"data": {"values": rows}, "mark": mark, "encoding": encoding}
 
 
-def _event_layers(chart: Chart, one: SeriesChart, width: int) -> tuple[list[Spec], list[Spec]]:
+def _event_layers(chart: Chart, series: SeriesChart, width: int) -> tuple[list[Spec], list[Spec]]:
     """A bar for each event, and its name where there is room."""
-    if not one.events:
+    if not series.events:
         return [], []
-    low, high = _at(chart, one.past_times[0]), _at(chart, one.times[-1])
+    low, high = _at(chart, series.past_times[0]), _at(chart, series.times[-1])
     rows: list[Spec] = [
-        {"t": max(_at(chart, event.first), low), "end": min(_at(chart, event.last), high), "name": event.name}
-        for event in one.events
+        {"t": max(_at(chart, first), low), "end": min(_at(chart, last), high), "name": name}
+        for first, last, name in series.events
     ]
-    name, mark = {"field": "name", "type": "nominal"}, {"type": "rect", "color": EVENT, "opacity": 0.4}
-    bars = [_layer(rows, mark, x2={"field": "end"}, y={"value": 0}, y2={"value": "height"}, tooltip=name)]
+    field, mark = {"field": "name", "type": "nominal"}, {"type": "rect", "color": EVENT, "opacity": 0.4}
+    bars = [_layer(rows, mark, x2={"field": "end"}, y={"value": 0}, y2={"value": "height"}, tooltip=field)]
     names: dict[float, list[str]] = {}
     for row in rows:
         names.setdefault((row["t"] + row["end"]) / 2, []).append(row["name"])
@@ -83,51 +80,48 @@ def _event_layers(chart: Chart, one: SeriesChart, width: int) -> tuple[list[Spec
         return bars, []
     texts = [{"t": middle, "name": ", ".join(some)} for middle, some in names.items()]
     mark = {"type": "text", "angle": 270, "align": "right", "baseline": "middle", "fontSize": 9}
-    return bars, [_layer(texts, mark | {"color": EVENT_NAME, "dx": -3, "limit": 110}, y={"value": 0}, text=name)]
+    return bars, [_layer(texts, mark | {"color": EVENT_NAME, "dx": -3, "limit": 110}, y={"value": 0}, text=field)]
 
 
-def _interval_layers(chart: Chart, one: SeriesChart) -> list[Spec]:
+def _interval_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     """The intervals, the widest behind the others; they begin at the last value before them."""
-    start = [{**row, "high": row["y"]} for row in _start(chart, one)]
-    mark = {"type": "area", "line": False, "invalid": "break-paths-show-domains"}
-    layers = []
-    for place in reversed(range(len(chart.levels))):
-        rows = start + _rows(chart, one.times, y=one.low[:, place], high=one.high[:, place])
-        layers.append(_layer(rows, mark, y2={"field": "high"}, color={"datum": _interval(chart.levels[place])}))
+    start = [{**row, "high": row["y"]} for row in _start(chart, series)]
+    mark, layers = {"type": "area", "line": False, "invalid": "break-paths-show-domains"}, []
+    for level, low, high in reversed(list(zip(chart.levels, series.low.T, series.high.T, strict=True))):
+        rows = start + _rows(chart, series.times, y=low, high=high)
+        layers.append(_layer(rows, mark, y2={"field": "high"}, color={"datum": _interval(level)}))
     return layers
 
 
-def _line_layers(chart: Chart, one: SeriesChart) -> list[Spec]:
+def _line_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     """The past, the forecast, and the actual values; a value between gaps is a dot."""
 
-    def line(rows: list[Spec], kind: str, width: float) -> Spec:
+    def line(kind: str, start: list[Spec], rows: list[Spec], dotted: NDArray[Any], width: float, size: int) -> None:
         mark = {"type": "line", "strokeWidth": width, "strokeJoin": "round", "invalid": "break-paths-show-domains"}
-        return _layer(rows, mark, color={"datum": kind})
+        layers.append(_layer([*start, *rows], mark, color={"datum": kind}))
+        if dotted.any():
+            dots = [rows[i] for i in np.flatnonzero(dotted)]
+            layers.append(_layer(dots, {"type": "circle", "size": size, "opacity": 1}, color={"datum": kind}))
 
-    def dots(rows: list[Spec], kind: str, size: int) -> list[Spec]:
-        return [_layer(rows, {"type": "circle", "size": size, "opacity": 1}, color={"datum": kind})] if rows else []
-
-    start = _start(chart, one)
-    past, ahead = _rows(chart, one.past_times, y=one.past), _rows(chart, one.times, y=one.forecast)
-    layers = [line(past, "history", 1.4), *dots([past[i] for i in _isolated(one.past)], "history", 14)]
-    if np.isfinite(one.forecast).any():
-        layers.append(line([*start, *ahead], "forecast", 2.0))
-        layers += dots([ahead[i] for i in _isolated(one.forecast)], "forecast", 30)
-    if (seen := np.isfinite(one.actual)).any():
-        actual = _rows(chart, one.times, y=one.actual)
-        layers.append(line([*start, *actual], "actual", 1.4))
-        layers += dots([actual[i] for i in np.flatnonzero(seen)], "actual", 22 if len(actual) <= 60 else 8)
+    layers, start = list[Spec](), _start(chart, series)
+    line("history", [], _rows(chart, series.past_times, y=series.past), _isolated(series.past), 1.4, 14)
+    if np.isfinite(series.forecast).any():
+        ahead = _rows(chart, series.times, y=series.forecast)
+        line("forecast", start, ahead, _isolated(series.forecast), 2.0, 30)
+    if (seen := np.isfinite(series.actual)).any():
+        actual = _rows(chart, series.times, y=series.actual)
+        line("actual", start, actual, seen, 1.4, 22 if len(actual) <= 60 else 8)
     return layers
 
 
-def _hover_layer(chart: Chart, one: SeriesChart) -> Spec:
+def _hover_layer(chart: Chart, series: SeriesChart) -> Spec:
     """Invisible dots that show their numbers under the pointer."""
-    later = {"forecast": one.forecast, "actual": one.actual}
-    for place, level in enumerate(chart.levels):
-        later |= {f"lo {level:g}": one.low[:, place], f"hi {level:g}": one.high[:, place]}
-    at = np.where(np.isfinite(one.forecast), one.forecast, one.actual)
-    rows = _rows(chart, one.past_times, y=one.past, history=one.past) + _rows(chart, one.times, y=at, **later)
-    rows = [row for row in rows if row["y"] is not None]
+    later = {"forecast": series.forecast, "actual": series.actual}
+    for level, low, high in zip(chart.levels, series.low.T, series.high.T, strict=True):
+        later |= {f"lo {level:g}": low, f"hi {level:g}": high}
+    at = np.where(np.isfinite(series.forecast), series.forecast, series.actual)
+    rows = _rows(chart, series.past_times, y=series.past, history=series.past)
+    rows = [row for row in (*rows, *_rows(chart, series.times, y=at, **later)) if row["y"] is not None]
     time: Spec = {"field": "t", "type": "quantitative", "title": chart.time}
     if not chart.steps:
         time |= {"field": "time", "type": "nominal"}
@@ -141,8 +135,7 @@ def _x(chart: Chart) -> Spec:
     """The axis of times, read as they stand: the clock of the reader's machine plays no part."""
     axis: Spec = {"tickCount": SIZES[_columns(chart)][0] // TICK, "grid": False}
     if chart.steps:
-        axis |= {"tickMinStep": 1, "format": "d"}
-        scale = {"zero": False, "nice": False}
+        axis, scale = axis | {"tickMinStep": 1, "format": "d"}, {"zero": False, "nice": False}
         return {"field": "t", "type": "quantitative", "title": chart.time, "scale": scale, "axis": axis}
     axis |= {"labelOverlap": True, "labelSeparation": 6, "format": {"month": "%b", "week": "%b %d", "day": "%b %d"}}
     return {"field": "t", "type": "temporal", "title": _years(chart), "scale": {"type": "utc"}, "axis": axis}
@@ -150,17 +143,16 @@ def _x(chart: Chart) -> Spec:
 
 def _years(chart: Chart) -> str | None:
     """The years of a chart, as a title of the time axis; None where its labels name them."""
-    first = min(one.past_times[0] for one in chart.series)
-    last = max(one.times[-1] for one in chart.series)
+    first, last = min(s.past_times[0] for s in chart.series), max(s.times[-1] for s in chart.series)
     years = np.array([first, last]).astype("datetime64[s]").astype("datetime64[Y]").astype(str)
     return " to ".join(dict.fromkeys(years.tolist())) if last - first < YEAR_SHOWN else None
 
 
-def _y(chart: Chart, one: SeriesChart) -> Spec:
-    values = np.abs(np.concatenate([one.past, one.forecast, one.actual, one.high.ravel()]))
+def _y(chart: Chart, series: SeriesChart) -> Spec:
+    values = np.abs(np.concatenate([series.past, series.forecast, series.actual, series.high.ravel()]))
     large = values[np.isfinite(values)].max(initial=0.0) >= LARGE
     axis: Spec = {"tickCount": 5, "labelFlush": True, **({"format": "~s"} if large else {})}
-    at_left = any(one is other for other in chart.series[:: _columns(chart)])
+    at_left = any(series is other for other in chart.series[:: _columns(chart)])
     title = chart.value if chart.value and at_left else None
     return {"field": "y", "type": "quantitative", "title": title, "scale": {"zero": False}, "axis": axis}
 
@@ -172,9 +164,9 @@ def _colours(chart: Chart) -> Spec:
     for level, share in zip(chart.levels, shares, strict=False):
         shade = np.round(LIGHTEST + share * (DARKEST - LIGHTEST)).astype(np.uint8)
         colours[_interval(level)] = "#" + bytes(shade).hex()
-    if any(np.isfinite(one.actual).any() for one in chart.series):
+    if any(np.isfinite(series.actual).any() for series in chart.series):
         colours["actual"] = ACTUAL
-    if any(one.events for one in chart.series):
+    if any(series.events for series in chart.series):
         colours["event"] = EVENT_ON_WHITE
     scale = {"domain": list(colours), "range": list(colours.values())}
     legend = {"symbolType": "square", "symbolSize": 140, "symbolOpacity": 1, "symbolStrokeWidth": 0}
@@ -185,16 +177,16 @@ def _interval(level: float) -> str:
     return f"{level:g} % interval"
 
 
-def _start(chart: Chart, one: SeriesChart) -> list[Spec]:
+def _start(chart: Chart, series: SeriesChart) -> list[Spec]:
     """Where forecast and intervals begin: at the last value, unless it is missing."""
-    whole = np.isfinite(one.past[-1]) and np.isfinite(one.forecast[0])
-    return [{"t": _at(chart, one.past_times[-1]), "y": float(one.past[-1])}] if whole else []
+    whole = np.isfinite(series.past[-1]) and np.isfinite(series.forecast[0])
+    return [{"t": _at(chart, series.past_times[-1]), "y": float(series.past[-1])}] if whole else []
 
 
-def _isolated(values: NDArray[Any]) -> list[int]:
-    """Where a value has a gap on both sides."""
+def _isolated(values: NDArray[Any]) -> NDArray[Any]:
+    """Whether a value has a gap on both sides."""
     seen = np.concatenate([[False], np.isfinite(values), [False]])
-    return np.flatnonzero(seen[1:-1] & ~seen[:-2] & ~seen[2:]).tolist()
+    return np.asarray(seen[1:-1] & ~seen[:-2] & ~seen[2:])
 
 
 def _rows(chart: Chart, times: NDArray[Any], **columns: NDArray[Any]) -> list[Spec]:

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from forecast.synthetic.filters import autoregression, heavy_noise
-from forecast.synthetic.kind import GROWTH, Numbers, Outline, column, either
+from forecast.synthetic.kind import GROWTH, Numbers, Outline, autoregression, column, either, heavy_noise
 from forecast.synthetic.seasons import repeated
 
 SHARE = 10
@@ -11,29 +10,23 @@ BURN_IN = 60  # steps
 
 
 def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
-    rows, steps = outline.rows, outline.steps + BURN_IN
+    rows, steps = len(outline.season), outline.steps + BURN_IN
     noise = heavy_noise(rng, rows, steps)
     for moving in (rng.uniform(-0.9, 0.6, rows), rng.uniform(-0.5, 0.5, rows)):  # q up to 2, as a product
         noise[:, 1:] += column(moving * either(rng, 0.6, rows)) * noise[:, :-1]
     inner, outer = rng.uniform(-0.6, 0.95, rows), rng.uniform(-0.5, 0.8, rows) * either(rng, 0.4, rows)
     series = autoregression(noise, inner + outer, -inner * outer)  # p up to 2, stable
     seasonal = (outline.season > 1) & either(rng, 0.8, rows)
-    for row in np.flatnonzero(seasonal):
-        _integrate_season(rng, series[row], int(outline.season[row]))
+    for row in np.flatnonzero(seasonal):  # each step gets a share of what was a season before, or all of it
+        past, season = series[row], int(outline.season[row])
+        share = 1.0 if rng.random() < 0.5 else rng.uniform(0.2, 0.95)
+        past[season:] += rng.uniform(-0.9, 0.0) * past[:-season].copy()
+        for start in range(season, steps, season):
+            end = min(start + season, steps)
+            past[start:end] += share * past[start - season : end - season]
     order = rng.choice(3, rows, p=[0.3, 0.5, 0.2])  # d
     drift = rng.normal(GROWTH, size=rows) * rng.choice([0, 0, 0.1, 0.3], rows)
     series = np.where(column(order) > 0, np.cumsum(series + column(drift), 1), series)
     series = np.where(column(order) > 1, np.cumsum(series, 1), series)
     size = column(np.where(seasonal, rng.uniform(0, 3, rows), 0.0)) * series.std(1, keepdims=True)
     return np.asarray((series + size * repeated(rng, outline.season, steps))[:, BURN_IN:])
-
-
-def _integrate_season(rng: np.random.Generator, series: Numbers, season: int) -> None:
-    """Add to each step a share of what was a season before, all of it where the season is integrated."""
-    share = 1.0 if rng.random() < 0.5 else rng.uniform(0.2, 0.95)
-    moving = rng.uniform(-0.9, 0.0)
-    earlier = series[:-season].copy()
-    series[season:] += moving * earlier
-    for start in range(season, len(series), season):
-        end = min(start + season, len(series))
-        series[start:end] += share * series[start - season : end - season]

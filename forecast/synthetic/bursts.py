@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from forecast.synthetic.filters import autoregression, slow_noise
-from forecast.synthetic.kind import Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import Numbers, Outline, autoregression, column, either, log_uniform, slow_noise
 from forecast.synthetic.seasons import season_of
 
 SHARE = 7

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from forecast.synthetic.filters import slow_noise
-from forecast.synthetic.kind import Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import Numbers, Outline, column, either, log_uniform, slow_noise
 from forecast.synthetic.seasons import season_of
 
 SHARE = 18
@@ -25,15 +24,11 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     share = np.where(fading, fade, np.where(coming, 1 - fade, 1.0))
     rate = column(size) * np.exp(np.clip(seasonal + moving + trend, -6, 3)) * share
     # sizes that scatter more than Poisson counts do, and demand that comes in clusters
-    spread = column(np.where(either(rng, 0.5, rows), log_uniform(rng, 0.3, 20, rows), 1e3))
-    rate = rate * rng.gamma(spread, 1 / spread, (rows, steps))
+    shape = column(np.where(either(rng, 0.5, rows), log_uniform(rng, 0.3, 20, rows), 1e3))
+    rate = rate * rng.gamma(shape, 1 / shape, (rows, steps))
     rhythm = slow_noise(rng, log_uniform(rng, 1, 30, rows), steps)
     clustered = column(either(rng, 0.3, rows))
-    wanted = np.where(clustered, _ranks(rhythm), rng.random((rows, steps)))
+    ranks = rhythm.argsort(1).argsort(1) / steps  # from 0 to 1
+    wanted = np.where(clustered, ranks, rng.random((rows, steps)))
     lot = column(np.where(either(rng, 0.15, rows), rng.choice([2, 5, 6, 10, 12, 50], rows), 1))
     return np.asarray((wanted < column(chance) * np.minimum(share + 0.05, 1)) * rng.poisson(rate) * lot, float)
-
-
-def _ranks(series: Numbers) -> Numbers:
-    """The place of each value among those of its row, from 0 to 1, [rows, steps]."""
-    return np.asarray(series.argsort(1).argsort(1) / series.shape[1])

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from forecast.synthetic.filters import autoregression, heavy_noise
-from forecast.synthetic.kind import Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import Numbers, Outline, autoregression, column, either, heavy_noise, log_uniform
 from forecast.synthetic.seasons import season_of
 
 SHARE = 5
@@ -11,9 +10,8 @@ SHARE = 5
 
 def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     rows, steps = outline.shape
-    away = (np.arange(steps) - column(rng.uniform(0.2, 1.4, rows) * steps)) / column(
-        log_uniform(rng, 3, steps / 3, rows)
-    )
+    away = np.arange(steps) - column(rng.uniform(0.2, 1.4, rows) * steps)
+    away /= column(log_uniform(rng, 3, steps / 3, rows))
     logistic = 1 / (1 + np.exp(-np.clip(away, -30, 30)))
     gompertz = np.exp(-np.exp(-np.clip(away, -3, 30)))
     rate = column(rng.normal(size=rows) * log_uniform(rng, 0.3, 4, rows))

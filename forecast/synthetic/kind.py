@@ -1,4 +1,4 @@
-"""What a kind of series is drawn from: seasons and lengths, and numbers by row.
+"""What a kind of series is drawn from: seasons and lengths, numbers by row, and recursions over time.
 
 The file of a kind has a function `simulate`, and its `SHARE` of all series beside those of the other kinds.
 """
@@ -25,12 +25,8 @@ class Outline:
     steps: int  # of each series
 
     @property
-    def rows(self) -> int:
-        return len(self.season)
-
-    @property
     def shape(self) -> tuple[int, int]:
-        return self.rows, self.steps
+        return len(self.season), self.steps
 
     def select(self, rows: Counts) -> "Outline":
         return Outline(self.season[rows], self.second[rows], self.steps)
@@ -49,3 +45,37 @@ def log_uniform(rng: np.random.Generator, low: float, high: float, rows: int) ->
 def either(rng: np.random.Generator, chance: float, rows: int) -> Flags:
     """Whether each row is chosen, [rows]."""
     return np.asarray(rng.random(rows) < chance)
+
+
+def autoregression(noise: Numbers, *coefficients: Numbers) -> Numbers:
+    """x[t] = noise[t] + sum of coefficient k [rows] times x[t - k], [rows, steps]."""
+    series = np.ascontiguousarray(noise.T)  # [steps, rows]
+    for step in range(1, len(series)):
+        for lag, coefficient in enumerate(coefficients[:step], start=1):
+            series[step] += coefficient * series[step - lag]
+    return np.ascontiguousarray(series.T)
+
+
+def slow_noise(rng: np.random.Generator, decay: Numbers, steps: int) -> Numbers:
+    """Stationary noise of variance 1 that is forgotten after `decay` steps [rows], [rows, steps]."""
+    keep = np.exp(-1 / decay)
+    noise = rng.normal(size=(len(decay), steps))
+    noise[:, 1:] *= np.sqrt(1 - keep**2)[:, None]
+    return autoregression(noise, keep)
+
+
+def heavy_noise(rng: np.random.Generator, rows: int, steps: int) -> Numbers:
+    """Noise of variance about 1, normal in most rows, with heavy tails in the others, [rows, steps]."""
+    noise = rng.normal(size=(rows, steps))
+    heavy = rng.random(rows) < 0.3
+    freedom = rng.choice([2.5, 3.0, 4.0, 6.0], rows)[heavy, None]
+    chi = rng.chisquare(np.broadcast_to(freedom, noise[heavy].shape)) / freedom
+    noise[heavy] *= np.sqrt((freedom - 2) / freedom / chi)
+    return np.clip(noise, -30, 30)
+
+
+def standardised(series: Numbers) -> Numbers:
+    """Series of mean 0 and deviation 1; zeros where a series is constant, [rows, steps]."""
+    centred = series - series.mean(1, keepdims=True)
+    deviation = centred.std(1, keepdims=True)
+    return np.where(deviation > 1e-12, centred / np.maximum(deviation, 1e-12), 0.0)

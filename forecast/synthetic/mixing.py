@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from forecast.synthetic.filters import standardised
-from forecast.synthetic.kind import Counts, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import Flags, Numbers, Outline, column, either, log_uniform, standardised
 from forecast.synthetic.seasons import draw_seasons, season_of
 
 VERSION = 1  # of the generator: another one draws other series from the same seed
@@ -36,66 +35,65 @@ def draw_series(rng: np.random.Generator, rows: int, steps: int) -> tuple[Number
 @cache
 def kinds() -> dict[str, Any]:
     """The kinds of series by name: the files of this folder that have a `SHARE`."""
-    names = (file.stem for file in sorted(Path(__file__).parent.glob("[!_]*.py")) if file.stem != Path(__file__).stem)
+    names = sorted(file.stem for file in Path(__file__).parent.glob("[!_]*.py") if file.stem != Path(__file__).stem)
     modules = {name: importlib.import_module(f"{__package__}.{name}") for name in names}
     return {name: module for name, module in modules.items() if hasattr(module, "SHARE")}
 
 
 def _of_all_kinds(rng: np.random.Generator, outline: Outline) -> Numbers:
     """Each row of one kind, [rows, steps]."""
-    listed = list(kinds().values())
-    shares = np.array([kind.SHARE for kind in listed], float)
-    chosen = rng.choice(len(listed), outline.rows, p=shares / shares.sum())
-    series = np.zeros(outline.shape)
-    for place, kind in enumerate(listed):
-        rows: Counts = np.flatnonzero(chosen == place)
-        if len(rows):
+    shares = np.array([kind.SHARE for kind in kinds().values()], float)
+    chosen, series = rng.choice(len(shares), len(outline.season), p=shares / shares.sum()), np.zeros(outline.shape)
+    for place, kind in enumerate(kinds().values()):
+        if len(rows := np.flatnonzero(chosen == place)):
             series[rows] = kind.simulate(rng, outline.select(rows))
     return series
 
 
 def _with_strong_season(rng: np.random.Generator, series: Numbers, outline: Outline) -> Numbers:
     """A further season for some rows of days and hours, most of which have a strong one, [rows, steps]."""
-    rows = np.flatnonzero((outline.season >= STRONG_FROM) & either(rng, STRONG, outline.rows))
+    rows = np.flatnonzero((outline.season >= STRONG_FROM) & either(rng, STRONG, len(outline.season)))
     if len(rows):
-        season = season_of(rng, outline.select(rows), evolving=0.2)
-        chosen, size = series[rows], column(log_uniform(rng, 0.1, 0.8, len(rows)))
+        season, chosen = season_of(rng, outline.select(rows), evolving=0.2), series[rows]
+        size = column(log_uniform(rng, 0.1, 0.8, len(rows)))
         added = chosen + 4 * size * chosen.std(1, keepdims=True) * season
         grown = chosen * np.exp(np.clip(size * season, -3, 3))
         changed = np.where(chosen.min(1, keepdims=True) > 0, grown, added)
-        whole = (chosen == np.round(chosen)).all(1, keepdims=True)
-        series[rows] = np.where(whole, np.round(grown), changed)
+        series[rows] = np.where(_whole(chosen), np.round(grown), changed)
     return series
 
 
 def _grown(rng: np.random.Generator, series: Numbers, outline: Outline) -> Numbers:
     """Some positive series grow or shrink by a share each year, [rows, steps]."""
     year = np.array([YEARS.get(int(season), LONG_YEAR) for season in outline.season])
-    year = np.where((outline.season == 1) & either(rng, 0.4, outline.rows), LONG_YEAR, year)
-    rate = log_uniform(rng, 0.01, 0.3, outline.rows) * np.where(either(rng, 0.75, outline.rows), 1, -1)
+    year = np.where((outline.season == 1) & either(rng, 0.4, len(outline.season)), LONG_YEAR, year)
+    rate = log_uniform(rng, 0.01, 0.3, len(outline.season)) * np.where(either(rng, 0.75, len(outline.season)), 1, -1)
     growth = np.exp(np.clip(column(rate / year) * np.arange(outline.steps), -9, 9))
-    chosen = column(either(rng, GROWN, outline.rows) & (series.min(1) > 0))
-    whole = (series == np.round(series)).all(1, keepdims=True)
-    return np.where(chosen, np.where(whole, np.round(series * growth), series * growth), series)
+    chosen = column(either(rng, GROWN, len(outline.season)) & (series.min(1) > 0))
+    return np.where(chosen, np.where(_whole(series), np.round(series * growth), series * growth), series)
+
+
+def _whole(series: Numbers) -> Flags:
+    """Whether series have whole numbers only, as counts have, [rows, 1]."""
+    return np.asarray((series == np.round(series)).all(1, keepdims=True))
 
 
 def _distorted(rng: np.random.Generator, series: Numbers) -> Numbers:
     """Turned over, bounded below, rounded, rescaled, stuck: what happens to records, [rows, steps]."""
     rows, steps = len(series), int(series.shape[1])
-    spread = series.std(1, keepdims=True) + 1e-9
+    deviation = series.std(1, keepdims=True) + 1e-9
     lifted = column(either(rng, ABOVE_ZERO, rows) & (series.min(1) < 0))
-    above_zero = series - series.min(1, keepdims=True) + spread * column(2 * rng.exponential(size=rows))
+    above_zero = series - series.min(1, keepdims=True) + deviation * column(2 * rng.exponential(size=rows))
     series = np.where(lifted, above_zero, series)
     floor = np.quantile(series, 0.3, axis=1, keepdims=True)
     series = np.where(column(either(rng, 0.03, rows)), np.maximum(series - floor, 0), series)
-    rounded = column(either(rng, 0.1, rows))
-    grain = spread / column(log_uniform(rng, 1, 30, rows))
+    rounded, grain = column(either(rng, 0.1, rows)), deviation / column(log_uniform(rng, 1, 30, rows))
     series = np.where(rounded, np.round(series / grain), series)
     # a change of unit, or a shock that lasts
     since = np.arange(steps) >= column(rng.integers(0, steps, size=rows))
     changed = column(either(rng, 0.03, rows)) & since
     series = np.where(changed, series * column(log_uniform(rng, 0.3, 3, rows)), series)
-    whole = column((series == np.round(series)).all(1))  # counts stay counts
+    whole = _whole(series)  # counts stay counts
     series = np.where(column(either(rng, TURNED, rows)), -series, series)
     size = np.maximum(np.abs(series).max(1, keepdims=True), 1e-9)
     return np.where(whole, series, series / size * column(log_uniform(rng, 0.1, 1e5, rows)))

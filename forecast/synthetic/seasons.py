@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from forecast.synthetic.filters import slow_noise
-from forecast.synthetic.kind import Counts, Flags, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import Counts, Numbers, Outline, column, either, log_uniform, slow_noise
 
 LENGTHS = {1: 24, 4: 14, 12: 24, 7: 11, 24: 11, 48: 3, 52: 3, 5: 2, 6: 1, 13: 1, 26: 1, 96: 1, 144: 1, 168: 1}
 """Season lengths, in steps, and how often each is drawn among 100."""
@@ -52,14 +51,11 @@ def season_profile(rng: np.random.Generator, length: int) -> Numbers:
 
 
 def repeated(rng: np.random.Generator, length: Counts, steps: int, coarse: Counts | None = None) -> Numbers:
-    """A season of each row, repeated, [rows, steps].
-
-    `coarse`, [rows], are steps that share one value of the season, as the hours of a day in a week; default 1.
-    """
+    """A season of each row, repeated, [rows, steps]; `coarse` steps [rows] share a value, as the hours of a day may."""
     series = np.empty((len(length), steps))
     for row, (season, width) in enumerate(zip(length, np.ones_like(length) if coarse is None else coarse, strict=True)):
         profile = np.repeat(season_profile(rng, max(1, int(season // width))), width)
-        series[row] = profile[(np.arange(steps) + rng.integers(len(profile))) % len(profile)]
+        series[row] = np.resize(np.roll(profile, -rng.integers(len(profile))), steps)
     return series
 
 
@@ -67,28 +63,21 @@ def season_of(rng: np.random.Generator, outline: Outline, evolving: float = 0.4)
     """The first season and, where there is one, the second, [rows, steps]; the sizes of some change slowly."""
     rows, steps = outline.shape
     season = repeated(rng, outline.season, steps)
-    changes = either(rng, evolving, rows)
-    if changes.any():
-        memory = outline.season[changes] * log_uniform(rng, 3, 300, int(changes.sum()))
+    changes = np.flatnonzero(either(rng, evolving, rows))
+    if len(changes):
+        decay = outline.season[changes] * log_uniform(rng, 3, 300, len(changes))
         shape = repeated(rng, outline.season[changes], steps)
-        depth = column(rng.uniform(0.1, 0.8, int(changes.sum())))
-        season[changes] *= 1 + depth * slow_noise(rng, memory, steps)
-        season[changes] += 0.7 * depth * shape * slow_noise(rng, memory, steps)
+        depth = column(rng.uniform(0.1, 0.8, len(changes)))
+        season[changes] *= 1 + depth * slow_noise(rng, decay, steps)
+        season[changes] += 0.7 * depth * shape * slow_noise(rng, decay, steps)
     two = np.flatnonzero(outline.second > 0)
     if len(two):
         # weeks of hours have one level a day, years of days any shape
         width = np.where(either(rng, 0.6, len(two)), outline.season[two], 1)
         longer = column(rng.uniform(0.1, 1.2, len(two))) * repeated(rng, outline.second[two], steps, width)
-        # and some days of the week are of another kind
-        other = column(either(rng, 0.5, len(two))) & _some_seasons(rng, outline.season[two], outline.second[two], steps)
+        # and some short seasons of each long one, as days of a week, are of another kind
+        other, pairs = column(either(rng, 0.5, len(two))), zip(outline.season[two], outline.second[two], strict=True)
+        kinds = [np.resize(np.repeat(rng.random(long // short) < 0.3, short), steps) for short, long in pairs]
+        other = other & np.array(kinds)
         season[two] = np.where(other, repeated(rng, outline.season[two], steps), season[two]) + longer
     return season
-
-
-def _some_seasons(rng: np.random.Generator, season: Counts, second: Counts, steps: int) -> Flags:
-    """Whether each step is in one of the short seasons of each long one that are chosen, [rows, steps]."""
-    chosen = np.empty((len(season), steps), bool)
-    for row, (short, long) in enumerate(zip(season, second, strict=True)):
-        kind = np.repeat(rng.random(long // short) < 0.3, short)
-        chosen[row] = kind[np.arange(steps) % len(kind)]
-    return chosen

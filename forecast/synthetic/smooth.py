@@ -27,9 +27,8 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
 def _smooth(rng: np.random.Generator, rows: int, steps: int) -> Numbers:
     """Functions of variance 1 that change within some tens to hundreds of steps, [rows, steps]."""
     rough = column(log_uniform(rng, 10, 600, rows))
-    tails = np.where(either(rng, 0.5, rows), np.inf, 3.0)[:, None]  # a Gaussian kernel, or a rougher one
+    heavy = ~either(rng, 0.5, rows)  # a rougher kernel than the Gaussian one
     frequency = rng.normal(size=(rows, FREQUENCIES)) / rough
-    heavy = np.isfinite(tails[:, 0])
     frequency[heavy] /= np.sqrt(rng.chisquare(3.0, size=(int(heavy.sum()), FREQUENCIES)) / 3)
     phase = rng.uniform(0, 2 * np.pi, (rows, FREQUENCIES))
     angle = frequency[..., None] * np.arange(steps) + phase[..., None]  # [rows, frequencies, steps]

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from forecast.synthetic.filters import autoregression, heavy_noise
-from forecast.synthetic.kind import GROWTH, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import GROWTH, Numbers, Outline, autoregression, column, either, heavy_noise, log_uniform
 from forecast.synthetic.seasons import season_of
 
 SHARE = 28

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from forecast.synthetic.filters import heavy_noise, slow_noise
-from forecast.synthetic.kind import GROWTH, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import GROWTH, Numbers, Outline, column, either, heavy_noise, log_uniform, slow_noise
 from forecast.synthetic.seasons import season_of
 
 SHARE = 9
@@ -18,11 +17,10 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     walk = np.cumsum(noise + column(drift), 1)
     back = slow_noise(rng, log_uniform(rng, 2, 200, rows), steps) + column(log_uniform(rng, 0.03, 2, rows)) * noise
     series = np.where(column(either(rng, 0.5, rows)), walk, back)
-    spread = series.std(1, keepdims=True)
-    series = series + column(np.where(either(rng, 0.5, rows), rng.uniform(0, 1.5, rows), 0)) * spread * season_of(
-        rng, outline
-    )
+    deviation = series.std(1, keepdims=True)
+    size = column(np.where(either(rng, 0.5, rows), rng.uniform(0, 1.5, rows), 0)) * deviation
+    series = series + size * season_of(rng, outline)
     prices = either(rng, 0.3, rows)
     growth = column(log_uniform(rng, 0.1, 1.5, int(prices.sum())))
-    series[prices] = np.exp(np.clip(series[prices] / np.maximum(spread[prices], 1e-9) * growth, -9, 9))
+    series[prices] = np.exp(np.clip(series[prices] / np.maximum(deviation[prices], 1e-9) * growth, -9, 9))
     return np.asarray(series)

@@ -1,20 +1,19 @@
 """Read Parquet, a file or a folder, and other Arrow columns into a frame whose columns keep their types."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from forecast.errors import BadData, ForecastError, NoInput
+from forecast.errors import BadData, NoInput
+from forecast.tables.contents import readable
 from forecast.tables.headers import listed
 from forecast.tables.memory import require_memory
-from forecast.tables.storage import Place, reason
+from forecast.tables.storage import Place
 
-PARQUET = b"PAR1"
+PARQUET, PROBLEM = b"PAR1", "cannot be read as Parquet: {}"
 SUFFIXES = (".parquet", ".pq")
 CELL, MEMORY_FACTOR = 8, 3  # bytes of a number; Arrow, frame, columns
 OPENED_AT_ONCE = 16  # files of a folder
@@ -36,7 +35,7 @@ def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
     """Read the bytes of a Parquet file; messages call it `name`."""
     import pyarrow.parquet
 
-    with readable(name):
+    with readable(name, PROBLEM):
         file = pyarrow.parquet.ParquetFile(pa.BufferReader(data))
         require_memory(_size_in_memory([file.metadata]), name)
         return arrow_frame(file.read())
@@ -45,7 +44,7 @@ def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
 def parquet_folder_frame(folder: str, name: str) -> pd.DataFrame:
     """Read the Parquet files below a folder as one frame; folders called ``key=value`` become columns of text."""
     place = Place.of(folder)
-    with readable(name):
+    with readable(name, PROBLEM):
         files = parquet_files(place)
         if not files:
             raise NoInput(f"{folder} is a folder without Parquet files; give a file, or a folder that holds some")
@@ -72,8 +71,8 @@ def parquet_dataset(place: Place, files: list[str], name: str) -> Any:
     for path, parts, schema in zip(files, keys, schemas, strict=True):
         if sorted(schema.names) != sorted(schemas[0].names) or parts != keys[0]:
             odd = sorted(set(schema.names) ^ set(schemas[0].names)) or parts
-            file = path.rpartition("/")[2]
-            raise BadData(f"{name}: {file} and {first} differ in columns {listed(odd)}; give one table")
+            differ = f"{path.rpartition('/')[2]} and {first} differ in columns {listed(odd)}"
+            raise BadData(f"{name}: {differ}; give one table")
     # text, so that an id 007 in a folder's name keeps its zeros
     hive = pyarrow.dataset.HivePartitioning(pa.schema([(key, pa.string()) for key in keys[0]]))
     whole = pa.unify_schemas([*schemas, hive.schema], promote_options="permissive")
@@ -86,18 +85,6 @@ def _size_in_memory(metadata: list[Any]) -> int:
     cells = sum(part.num_rows * part.num_columns for part in metadata)
     stored = sum(part.row_group(i).total_byte_size for part in metadata for i in range(part.num_row_groups))
     return MEMORY_FACTOR * max(int(cells) * CELL, int(stored))
-
-
-@contextmanager
-def readable(name: str, kind: str = "Parquet") -> Iterator[None]:
-    """Refuse a table that libraries fail to read, and call it `name`."""
-    try:
-        yield
-    except (ForecastError, MemoryError):
-        raise
-    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        # the last three come from metadata that pandas wrote into the file
-        raise BadData(f"{name} cannot be read as {kind}: {reason(error)}") from None
 
 
 def arrow_frame(columns: Any) -> pd.DataFrame:

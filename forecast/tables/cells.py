@@ -1,6 +1,7 @@
 """Read columns as cells of text, and sort the cells: numbers, blanks, words for missing, anything else."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.settings import DecimalMark
 from forecast.tables.notation import MEANT, number_pattern, separator_pattern
-from forecast.tables.table import Table
+from forecast.tables.table import Table, plain
 
 Series: TypeAlias = "pd.Series[Any]"
 Texts = Any  # an array of Arrow's: of texts, of flags or of numbers
@@ -35,98 +35,78 @@ class Cells:
     meant: Flags
 
 
-def read_cells(cells: Texts, decimal: DecimalMark, thousands: str | None) -> Cells:
-    """Sort cells of text, whose numbers are written with these marks."""
+def read_cells(cells: Texts, table: Table) -> Cells:
+    """Sort cells of text, whose numbers are written as the table says."""
+    decimal, thousands = table.decimal, table.thousands
     blank = pc.equal(cells, "")
     none = np.zeros(len(cells), np.bool_)
     if decimal == "." and thousands is None:
-        try:  # the fast way, for columns of plain numbers
-            numbers = _floats(pc.if_else(blank, None, cells))
-        except pa.ArrowInvalid:
-            pass
-        else:
-            blanks = flags_of(blank)
+        with suppress(pa.ArrowInvalid):  # the fast way, for columns of plain numbers
+            numbers, blanks = _floats(pc.if_else(blank, None, cells)), flags_of(blank)
             # nan and inf cast as well: the exact way below handles them
             if (blanks | (np.abs(numbers) <= LARGEST)).all():
                 return Cells(cells, numbers, blanks, none, none, none)
-    cells = trimmed(cells)
-    plain = pc.match_substring_regex(cells, number_pattern(decimal, thousands))
-    clean = pc.if_else(plain, cells, None)
+    cells = pc.utf8_trim_whitespace(cells)
+    good = pc.match_substring_regex(cells, number_pattern(decimal, thousands))
+    clean = pc.if_else(good, cells, None)
     if thousands is not None:
         clean = pc.replace_substring_regex(clean, separator_pattern(thousands), "")
-    if decimal == ",":
-        clean = pc.replace_substring(clean, ",", ".")
-    numbers = _floats(clean)
-    blanks, words, plains = flags_of(pc.equal(cells, "")), flags_of(is_word(cells)), flags_of(plain)
-    bad = (~plains & ~blanks & ~words) | (np.abs(numbers) > LARGEST)
-    meant = bad & (plains | matching(cells, MEANT)) if bad.any() else none
+    numbers = _floats(pc.replace_substring(clean, ",", ".") if decimal == "," else clean)
+    blanks, words, goods = flags_of(pc.equal(cells, "")), flags_of(_is_word(cells)), flags_of(good)
+    bad = (~goods & ~blanks & ~words) | (np.abs(numbers) > LARGEST)
+    meant = bad & (goods | matching(cells, MEANT)) if bad.any() else none
     return Cells(cells, numbers, blanks, words, bad, meant)
 
 
-def column_groups(table: Table, columns: Sequence[str]) -> Iterator[tuple[list[str], list[Series], int]]:
-    """Groups of text columns to read at once, and single typed columns, each with its first position."""
+def column_groups(table: Table, columns: Sequence[str]) -> Iterator[tuple[int, list[str], Texts | None]]:
+    """Position and names of columns of text to read at once, with their cells end to end; others singly, with None."""
     size = max(1, CELLS_AT_ONCE // max(1, len(table)))
-    names: list[str] = []
-    series: list[Series] = []
-    for position, name in enumerate(columns):
-        values = table.frame[name]
-        if series and (len(series) == size or not (is_text(values) and is_text(series[0]))):
-            yield names, series, position - len(series)
-            names, series = [], []
-        names.append(name)
-        series.append(values)
-    if series:
-        yield names, series, len(columns) - len(series)
+    text, start = [is_text(table.frame[name]) for name in columns], 0
+    while start < len(columns):
+        end = start + 1
+        while end < min(start + size, len(columns)) and text[start] and text[end]:
+            end += 1
+        names = list(columns[start:end])
+        yield start, names, cells_of([table.frame[name] for name in names]) if text[start] else None
+        start = end
 
 
 def text_cells(table: Table, column: str) -> Cells:
     """What the cells of a column of text hold."""
-    return read_cells(cells_of([table.frame[column]]), table.decimal, table.thousands)
-
-
-def kind_of(series: Series) -> Any:
-    """The type of the values, of a categorical too."""
-    return series.dtype.categories.dtype if isinstance(series.dtype, pd.CategoricalDtype) else series.dtype
+    return read_cells(cells_of([table.frame[column]]), table)
 
 
 def is_text(series: Series) -> bool:
     """Text, or objects of any kind (strings, Decimal, a mixture), whose written form counts."""
-    kind = kind_of(series)
-    if isinstance(kind, pd.StringDtype):  # the usual case, and the fast one
+    if isinstance(series.dtype, pd.StringDtype):  # the usual case, and the fast one
         return True
+    kind = plain(series.iloc[:0]).dtype
     return bool(pd.api.types.is_object_dtype(kind) or pd.api.types.is_string_dtype(kind))
 
 
 def cells_of(series: Sequence[Series]) -> Texts:
     """The columns end to end as one array of text, '' where a value is missing."""
     arrays: list[Texts] = []
+    values: Any
     for values in series:
-        if isinstance(values.dtype, pd.StringDtype):
-            array = pa.array(values, from_pandas=True)
-        else:
-            cells = ["" if blank else str(x) for x, blank in zip(values, values.isna(), strict=True)]
-            array = pa.array(cells, pa.large_string())
+        if not isinstance(values.dtype, pd.StringDtype):
+            values = ["" if blank else str(x) for x, blank in zip(values, values.isna(), strict=True)]
+        array = pa.array(values, from_pandas=True)
         chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
-        arrays += [chunk if chunk.type == pa.large_string() else chunk.cast(pa.large_string()) for chunk in chunks]
+        arrays += [chunk.cast(pa.large_string()) for chunk in chunks]
     joined = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays or [pa.array([], pa.large_string())])
     return pc.fill_null(joined, "") if joined.null_count else joined
 
 
-def trimmed(cells: Texts) -> Texts:
-    """The cells without blanks around them."""
-    return pc.utf8_trim_whitespace(cells)
-
-
-def is_word(cells: Texts) -> Texts:
-    """Which of the trimmed cells hold a word for missing."""
-    return pc.is_in(pc.ascii_lower(cells), value_set=pa.array(MISSING, cells.type))
-
-
 def lacks_value(cells: Texts, words: bool = True) -> Flags:
     """Which cells are blank, or hold a word for missing where `words` count."""
-    cells = trimmed(cells)
+    cells = pc.utf8_trim_whitespace(cells)
     blank = pc.equal(cells, "")
-    return flags_of(pc.or_(blank, is_word(cells)) if words else blank)
+    return flags_of(pc.or_(blank, _is_word(cells)) if words else blank)
+
+
+def _is_word(cells: Texts) -> Texts:
+    return pc.is_in(pc.ascii_lower(cells), value_set=pa.array(MISSING, cells.type))
 
 
 def matching(cells: Texts, pattern: str) -> Flags:

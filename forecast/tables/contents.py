@@ -1,14 +1,16 @@
 """Refuse bytes that are no table, with an error that names what they are, and decode those of a text to UTF-8."""
 
-import codecs
 import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from forecast.errors import BadData, ForecastError, Setting, UsageError, Words
+from forecast.tables.storage import reason
 
 STARTS = {
     b"BZh": "a bzip2 archive; unpack it",
@@ -27,9 +29,9 @@ TEXTS = (
     (re.compile(rb"<\?xml", re.I), "XML, perhaps an error of the server; export the table as CSV"),
     (re.compile(rb'(\[\s*)?\{\s*("|\})'), "JSON; write the table as CSV or Parquet"),
 )
-TAR_MARK = slice(257, 262)
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
-SAMPLE, PART = 1 << 18, 1 << 22
+SAMPLE = 1 << 18
+DAMAGED = "is cut, damaged or encrypted ({}); copy it again or unpack it"
 SHOWN = 40  # bytes of a line in a message
 
 log = logging.getLogger("forecast")
@@ -40,31 +42,29 @@ def foreign_kind(data: bytes) -> str | None:
     for start, kind in STARTS.items():
         if data.startswith(start):
             return kind
-    if data[TAR_MARK] == b"ustar":
+    if data[257:262] == b"ustar":
         return "a tar archive; unpack it and give one of its files"
-    text = data[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = data[:1000].removeprefix(UTF8_MARK).lstrip()
     return next((kind for pattern, kind in TEXTS if pattern.match(text)), None)
 
 
 def refuse_nul(data: bytes, name: str) -> None:
     """Refuse text with a NUL byte, and name its likely cause."""
     position = data.find(b"\0")
-    if position >= 0:
-        raise BadData(Words(f"{name} line {line_at(data, position)} ", _nul_cause(data, position)))
-
-
-def _nul_cause(data: bytes, position: int) -> str | Words:
+    if position < 0:
+        return
+    where = f"{name} line {line_at(data, position)}"
     if guess := utf16_guess(data):
-        return Words("holds a NUL byte; pass ", Setting("encoding", guess))
+        raise BadData(Words(f"{where} holds a NUL byte; pass ", Setting("encoding", guess)))
     if not data[position:].strip(b"\0\r\n"):
-        return "and all that follows are NUL bytes: was the writer cut off? copy the file again"
+        raise BadData(f"{where} and all that follows are NUL bytes: was the writer cut off? copy the file again")
     letter = position - data.rfind(b"\n", 0, position)
-    return f"holds a NUL byte (character {letter}); remove it, if this is text at all"
+    raise BadData(f"{where} holds a NUL byte (character {letter}); remove it, if this is text at all")
 
 
 @contextmanager
-def undamaged(name: str) -> Iterator[None]:
-    """Report an archive as damaged where reading it fails: libraries raise errors of many kinds for that."""
+def readable(name: str, problem: str = DAMAGED) -> Iterator[None]:
+    """Refuse a file that libraries fail to read, for which they raise errors of many kinds."""
     try:
         yield
     except (ForecastError, MemoryError):
@@ -72,8 +72,7 @@ def undamaged(name: str) -> Iterator[None]:
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # of libraries in Rust
             raise
-        reason = " ".join(str(error).split())[:200]
-        raise BadData(f"{name} is cut, damaged or encrypted ({reason}); copy it again or unpack it") from None
+        raise BadData(f"{name} {problem.format(reason(error))}") from None
 
 
 def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
@@ -96,24 +95,19 @@ def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
 
 
 def _is_utf8(data: bytes) -> bool:
-    """Whether all of a text is UTF-8; decoded in parts, since the whole string would take as much memory again."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        for start in range(0, len(data), PART):
-            decoder.decode(data[start : start + PART])
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
+    ends = pa.py_buffer(np.array([0, len(data)], np.int64))
+    try:  # without the copy that decoding makes
+        pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(data)]).validate(full=True)
+    except pa.ArrowInvalid:
         return False
     return True
 
 
-def _not_that_text(
-    data: bytes, name: str, encoding: str | None, marked: str | None, error: UnicodeError
-) -> str | Words:
+def _not_that_text(data: bytes, name: str, encoding: str | None, marked: str | None, error: Any) -> str | Words:
     """The error for a text in another encoding: the line, and which encoding it may be."""
-    start, reason = (error.start, error.reason) if isinstance(error, UnicodeDecodeError) else (0, "")
+    start = getattr(error, "start", 0)
     where = f"{name} line {line_at(data, start)}"
-    cut = "end of data" in reason or "truncated" in reason
+    cut = re.search("end of data|truncated", str(error)) is not None
     if encoding is not None:
         return Words(f"{where} is not {encoding} text; pass another ", Setting("encoding"))
     if marked is not None:
@@ -123,16 +117,13 @@ def _not_that_text(
     if cut and not data[:start].isascii():
         return f"{where} ends within a letter of UTF-8: the file is cut; copy it again"
     guess = _guessed_encoding(data, start)
-    line = f", if {_line_in(data, start, guess)} is what it says" if guess else ""
+    line = ""
+    if guess:
+        first = max(data.rfind(b"\n", 0, start) + 1, start - SHOWN // 2)
+        shown = data[first : first + SHOWN].partition(b"\n")[0].decode(guess, "replace").strip()
+        line = f", if {shown!r} is what it says"
     what = "ends within a letter of UTF-8: is the file cut? copy it again, or" if cut else "is not UTF-8 text;"
     return Words(f"{where} {what} pass ", Setting("encoding", guess), line)
-
-
-def _line_in(data: bytes, position: int, encoding: str) -> str:
-    """The line at a position, or its part around it, read by an encoding."""
-    start = max(data.rfind(b"\n", 0, position) + 1, position - SHOWN // 2)
-    end = data.find(b"\n", position)
-    return repr(data[start : min(len(data) if end < 0 else end, start + SHOWN)].decode(encoding, "replace").strip())
 
 
 def _guessed_encoding(data: bytes, start: int) -> str | None:
@@ -142,18 +133,19 @@ def _guessed_encoding(data: bytes, start: int) -> str | None:
     # single accented letters among ASCII: a Western text; charset-normalizer is unsure of short ones
     if max(map(len, re.findall(rb"[\x80-\xff]+", sample))) <= 2 and not re.search(rb"[\x81\x8d\x8f\x90\x9d]", sample):
         return "cp1252"
-    from charset_normalizer import from_bytes
+    import charset_normalizer
 
-    best = from_bytes(sample).best()
+    best = charset_normalizer.from_bytes(sample).best()
     return best.encoding if best else None
 
 
 def utf16_guess(data: bytes) -> str | None:
     """UTF-16 without its mark: every other byte of mostly Latin text is NUL."""
-    sample = np.frombuffer(data[:4096], np.uint8)
-    if len(sample) >= 2 and np.mean(sample[1::2] == 0) > 0.5:
-        return "utf-16-le"
-    return "utf-16-be" if len(sample) >= 2 and np.mean(sample[0::2] == 0) > 0.5 else None
+    for offset, guess in ((1, "utf-16-le"), (0, "utf-16-be")):
+        letters = data[offset:4096:2]
+        if letters.count(0) > len(letters) / 2:
+            return guess
+    return None
 
 
 def line_at(data: bytes, position: int) -> int:

@@ -4,7 +4,6 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,31 +13,33 @@ from forecast.errors import BadData, Setting, Words, did_you_mean
 from forecast.tables.table import Table
 
 DATE_OR_FRACTION = re.compile(r"\d+[-/.:]\d+[-/.:]\d+|\d+:\d\d|[+-]?\d*\.\d+")
-
 AROUND = "\ufeff \t"  # marks and blanks around a cell of a header that joined files repeat
 
 Integers = NDArray[np.int64]
+Label = Callable[[int], str]
 
 log = logging.getLogger("forecast")
 
 
-def with_header(
-    header: list[str],
-    frame: pd.DataFrame,
-    lines: Integers,
-    name: str,
-    unit: Literal["line", "row"],
-    label: Callable[[int], str] = lambda column: str(column + 1),
-) -> tuple[pd.DataFrame, Integers]:
-    """A frame under its header, without blank edges and rows, and the line or row of each of its rows.
+def _counted(column: int) -> str:
+    return str(column + 1)
 
-    Parameters
-    ----------
-    frame : its columns are numbers
-    lines : those of the header and of the rows
-    label : the name of a column by its place, for messages
+
+def with_header(
+    header: list[str], frame: pd.DataFrame, lines: Integers, name: str, unit: str, label: Label = _counted
+) -> tuple[pd.DataFrame, Integers]:
+    """A frame, whose columns are numbers, under its header, without blank edges and rows, and the lines of its rows.
+
+    `lines` has those of the header and of the rows; `label` names a column by its place.
     """
-    header, frame = _without_right_edge(header, frame, name)
+    width = len(header)
+    while width > 1 and not header[width - 1].strip() and bool((frame[width - 1] == "").all()):
+        width -= 1
+    if 1 < width < len(header):  # as spreadsheets append them
+        count = len(header) - width
+        shown = "column without a name or a value was" if count == 1 else "columns without a name or a value were"
+        log.warning("%s: %d %s left out", name, count, shown)
+        header, frame = header[:width], frame[list(range(width))]
     names = column_names(header, name, f"{name} {unit} {lines[0]}", label)
     lines = lines[1:]
     if not len(frame):
@@ -49,19 +50,6 @@ def with_header(
             raise BadData(f"{name} {unit} {lines[row]} repeats the header: were {joined} joined? remove the {unit}")
     frame, lines = _without_blank_rows(frame, lines, name)
     return frame.set_axis(pd.Index(names), axis=1), lines
-
-
-def _without_right_edge(header: list[str], frame: pd.DataFrame, name: str) -> tuple[list[str], pd.DataFrame]:
-    """Drop columns at the right edge that have neither a name nor a value, as spreadsheets append them."""
-    width = len(header)
-    while width > 1 and not header[width - 1].strip() and bool((frame[width - 1] == "").all()):
-        width -= 1
-    if width == 1 or width == len(header):
-        return header, frame
-    count = len(header) - width
-    shown = f"{count} columns without a name or a value were" if count > 1 else "1 column without a name or a value was"
-    log.warning("%s: %s left out", name, shown)
-    return header[:width], frame[list(range(width))]
 
 
 def _without_blank_rows(frame: pd.DataFrame, lines: Integers, name: str) -> tuple[pd.DataFrame, Integers]:
@@ -79,9 +67,7 @@ def _without_blank_rows(frame: pd.DataFrame, lines: Integers, name: str) -> tupl
     return frame[~blank].reset_index(drop=True), lines[~blank]
 
 
-def column_names(
-    header: list[str], name: str, where: str, label: Callable[[int], str] = lambda column: str(column + 1)
-) -> list[str]:
+def column_names(header: list[str], name: str, where: str, label: Label = _counted) -> list[str]:
     """Check and trim the names of columns; only the first may be blank. `where` is the line of the header."""
     names = [column.strip() for column in header]
     if names[0].startswith("#") and names[0] != "#":
@@ -92,9 +78,9 @@ def column_names(
         and any(DATE_OR_FRACTION.match(cell) for cell in names)
     ):
         raise BadData(f"{where} holds data and no header; put a line with the names of the columns before it")
+    if names[0] and len(names) > 2 and not any(names[1:]):
+        raise BadData(f"{where}: only the first column has a name: is the line a title? remove it")
     if "" in names[1:]:
-        if names[0] and len(names) > 2 and not any(names[1:]):
-            raise BadData(f"{where}: only the first column has a name: is the line a title? remove it")
         raise BadData(f"{where}: column {label(names.index('', 1))} has no name; give it one")
     if twice := duplicates(names):
         raise BadData(f"{where}: several columns are called {listed(twice)}; rename them")
@@ -104,7 +90,6 @@ def column_names(
 
 
 def delimiter_name(delimiter: str) -> str:
-    """A delimiter as messages show it: tab, ';'."""
     return "tab" if delimiter == "\t" else f"'{delimiter}'"
 
 
@@ -119,8 +104,7 @@ def listed(names: list[str]) -> str:
 
 def refuse_missing(table: Table, needed: tuple[str, ...]) -> None:
     """Refuse a table that lacks columns that are named."""
-    missing = [column for column in needed if column not in table.names]
-    if missing:
+    if missing := [column for column in needed if column not in table.names]:
         named = ", ".join(f"'{column}'" for column in missing)
         hint = did_you_mean(missing[0], table.names) if len(missing) == 1 else ""
         sole = table.text and len(table.names) == 1

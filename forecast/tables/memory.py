@@ -12,10 +12,8 @@ def require_memory(needed: int, name: str, free: int | None = None) -> None:
     """Refuse a table that takes more bytes at the peak of reading than are `free`, by default now."""
     free = free_memory() if free is None else free
     if needed > free:
-        raise Unavailable(
-            f"{name} takes {needed / 2**30:.1f} GiB of memory or more to read, and {free / 2**30:.1f} GiB are free; "
-            "split it by series or shorten its history"
-        )
+        sizes = f"{needed / 2**30:.1f} GiB of memory or more to read, and {free / 2**30:.1f} GiB are free"
+        raise Unavailable(f"{name} takes {sizes}; split it by series or shorten its history")
 
 
 def peak_memory() -> int:

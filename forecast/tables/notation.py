@@ -14,11 +14,7 @@ SPACES = "[ \u00a0\u202f]"  # spreadsheets group thousands by any of these
 def advice(text: str, alike: list[str], table: Table, others_marked: bool = False) -> str | Words:
     """Advise which settings make the cell a number, and if possible all cells like it; else how to write it.
 
-    Parameters
-    ----------
-    text : a cell that is no number in the table's notation
-    alike : other such cells that look like numbers
-    others_marked : whether good numbers in the column have the table's decimal mark, so that another cannot be right
+    `others_marked`: good numbers of the column have the table's decimal mark, so that another cannot be right.
     """
     ways = [way for way in _notations(table.decimal) if way[0] == table.decimal or not others_marked]
     for cells in ([text, *alike], [text]):
@@ -38,8 +34,7 @@ def advice(text: str, alike: list[str], table: Table, others_marked: bool = Fals
 def _notations(decimal: DecimalMark) -> list[tuple[DecimalMark, str | None]]:
     """Notations as (decimal mark, separator), those nearest to the table's first."""
     other: DecimalMark = "," if decimal == "." else "."
-    grouped: list[str | None] = list(SEPARATORS)
-    ways = [*product([decimal], grouped), (other, None), *product([other], grouped)]
+    ways = [*product([decimal], SEPARATORS), (other, None), *product([other], SEPARATORS)]
     return [(mark, thousands) for mark, thousands in ways if mark != thousands]
 
 
@@ -50,8 +45,7 @@ def separator_pattern(thousands: str) -> str:
 
 def number_pattern(decimal: str, thousands: str | None) -> str:
     """The regular expression of a whole cell that is a number, understood by `re` and by Arrow's RE2 alike."""
-    mark = re.escape(decimal)
-    whole = "[0-9]+"
+    mark, whole = re.escape(decimal), "[0-9]+"
     if thousands is not None:
         # groups of two before the last three digits, too: 12,34,567 is written so in India
         separator = separator_pattern(thousands)
@@ -70,7 +64,7 @@ MENDS = (
 )
 MEANT = "|".join(
     [
-        *(number_pattern(decimal, thousands) for decimal, thousands in _notations(".")),
+        *(number_pattern(*way) for way in _notations(".")),
         r"^[+-]?0[xX][0-9a-fA-F]+$",
         r"^[+-]?[0-9][0-9.,]*\s?[%$€£¥]$",
         r"^[+-]?[$€£¥]\s?[0-9][0-9.,]*$",

@@ -17,19 +17,15 @@ from forecast.tables.cells import (
     LARGEST,
     Cells,
     Flags,
-    Series,
     cells_of,
     column_groups,
-    flags_of,
     is_text,
-    kind_of,
     lacks_value,
     matching,
     read_cells,
-    trimmed,
 )
 from forecast.tables.notation import advice, number_pattern
-from forecast.tables.table import Table
+from forecast.tables.table import Table, plain
 
 WHOLE, CODE = r"^[+-]?[0-9]+$", "^0[0-9]+$"
 GROUPED = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
@@ -40,36 +36,26 @@ log = logging.getLogger("forecast")
 
 
 def parse_numbers(table: Table, column: str, otherwise: str | Words = "") -> NDArray[np.float64]:
-    """Parse one column as numbers, [rows], NaN where blank.
+    """Parse one column as numbers, [rows], NaN where blank or a word for missing (``n/a``, ``-``, ``null``).
 
-    Words for missing (``n/a``, ``-``, ``null``) become NaN too, with a warning that counts them. Writing to the array
-    never reaches the table. `otherwise` is another cure for a cell that is no number, for the message.
-
-    Raises
-    ------
-    BadData
-        If a cell is no number, is infinite or too large for float32, or if the column holds booleans or times.
+    A warning counts those words; `otherwise` is another cure for a cell that is no number. BadData if a cell is no
+    number, is infinite or too large for float32, or if the column holds booleans or times.
     """
     return parse_columns(table, [column], otherwise)[:, 0]
 
 
 def parse_columns(table: Table, columns: Sequence[str], otherwise: str | Words = "") -> NDArray[np.float64]:
-    """Parse several columns as numbers at once, [rows, columns]: for wide tables a call per column would cost too much.
-
-    There is one warning for all the columns; otherwise as `parse_numbers`.
-    """
+    """Parse several columns as `parse_numbers` does, [rows, columns], at once: a call per column costs too much."""
     numbers = np.empty((len(table), len(columns)))
-    words = 0
-    touched: list[str] = []
-    for names, series, start in column_groups(table, columns):
-        part = numbers[:, start : start + len(names)]
-        if not is_text(series[0]):
-            part[:, 0] = _typed_numbers(table, names[0], series[0])
+    words, touched = 0, list[str]()
+    for start, names, texts in column_groups(table, columns):
+        if texts is None:
+            numbers[:, start] = _typed_numbers(table, names[0])
             continue
-        cells = read_cells(cells_of(series), table.decimal, table.thousands)
+        cells = read_cells(texts, table)
         if cells.bad.any():
             _refuse(table, names, cells, otherwise)
-        part[:] = cells.values.reshape(len(names), -1).T
+        numbers[:, start : start + len(names)] = cells.values.reshape(len(names), -1).T
         by_column = cells.word.reshape(len(names), -1).sum(axis=1)
         words += int(by_column.sum())
         touched += [names[position] for position in np.flatnonzero(by_column)]
@@ -81,34 +67,31 @@ def parse_columns(table: Table, columns: Sequence[str], otherwise: str | Words =
 
 
 def looks_numeric(table: Table, column: str) -> bool:
-    """Whether a column looks like numbers.
-
-    True where all cells that are not missing are numbers, or nearly all (nine in ten, or all but one): the few others
-    are typing errors, which `parse_numbers` reports. Not so where all numbers are equal and several cells are no
-    numbers: these are codes, such as 0, a, b. Cells in a foreign notation (``1,204``, ``5%``, ``0x10``) count as
-    numbers. False for text, times and booleans, and for a column without any value (`is_blank`).
-    """
     return numeric_columns(table, [column])[0]
 
 
 def numeric_columns(table: Table, columns: Sequence[str]) -> list[bool]:
-    """Answer `looks_numeric` for many columns at once."""
+    """Whether each column looks like numbers.
+
+    True where all cells that are not missing are numbers, or nearly all (nine in ten, or all but one): the few others
+    are typing errors, which `parse_numbers` reports. Not so where all numbers are equal and several cells are no
+    numbers: these are codes, such as 0, a, b. Cells in a foreign notation (``1,204``, ``5%``, ``0x10``) count as
+    numbers. False for text, times and booleans, and for a column without any value.
+    """
     answers: list[bool] = []
-    for names, series, _ in column_groups(table, columns):
-        if not is_text(series[0]):
+    for _, names, texts in column_groups(table, columns):
+        if texts is None:
             numeric = table.kind(names[0]) in ("whole", "number")
-            answers.append(numeric and bool(series[0].notna().any()))
+            answers.append(numeric and bool(table.frame[names[0]].notna().any()))
             continue
-        cells = read_cells(cells_of(series), table.decimal, table.thousands)
-        shape = (len(names), -1)
+        cells, shape = read_cells(texts, table), (len(names), -1)
         present = len(table) - (cells.blank | cells.word).reshape(shape).sum(axis=1)
         wrong = (cells.bad & ~cells.meant).reshape(shape).sum(axis=1)
         few = np.maximum(1, (1 - NEARLY_ALL) * present)
         likely = (present > 0) & (wrong <= few) & (2 * wrong < present)
-        for column in np.flatnonzero(likely & (wrong > 1)):
-            rows = slice(column * len(table), (column + 1) * len(table))
-            values = cells.values[rows]
-            likely[column] = bool(cells.meant[rows].any()) or len(np.unique(values[~np.isnan(values)])) > 1
+        meant, values = cells.meant.reshape(shape), cells.values.reshape(shape)
+        for i in np.flatnonzero(likely & (wrong > 1)):
+            likely[i] = bool(meant[i].any()) or len(np.unique(values[i][~np.isnan(values[i])])) > 1
         answers += likely.tolist()
     return answers
 
@@ -124,7 +107,7 @@ def is_whole(table: Table, column: str) -> bool:
     series = table.frame[column]
     if not is_text(series):
         return table.kind(column) == "whole" and bool(series.notna().any())
-    cells = trimmed(cells_of([series]))
+    cells = pc.utf8_trim_whitespace(cells_of([series]))
     there = ~lacks_value(cells)
     return bool(there.any() and matching(cells, WHOLE)[there].all())
 
@@ -132,7 +115,7 @@ def is_whole(table: Table, column: str) -> bool:
 def has_leading_zeros(table: Table, column: str) -> bool:
     """Whether a cell is a code such as ``007``, which would lose its zeros as a number."""
     series = table.frame[column]
-    return is_text(series) and bool(matching(trimmed(cells_of([series])), CODE).any())
+    return is_text(series) and bool(matching(pc.utf8_trim_whitespace(cells_of([series])), CODE).any())
 
 
 def counted_values(table: Table, column: str, digits: int) -> NDArray[np.int64] | None:
@@ -155,14 +138,12 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
         return "."
     if table.thousands == ".":
         return ","
-    commas = 0
-    dot = comma = ""
+    commas, dot, comma = 0, "", ""
     all_grouped = all_marked = all_thousands = True
-    for names, series, _ in column_groups(table, table.names):
-        if not is_text(series[0]):
+    for _, names, texts in column_groups(table, table.names):
+        if texts is None:
             continue
-        cells = trimmed(cells_of(series))
-        shape = (len(names), -1)
+        cells, shape = pc.utf8_trim_whitespace(texts), (len(names), -1)
         with_comma, with_dot = (matching(cells, number_pattern(mark, table.thousands)).reshape(shape) for mark in ",.")
         present = ~lacks_value(cells).reshape(shape)
         number = with_comma | with_dot
@@ -201,8 +182,9 @@ def _first_place(table: Table, names: Sequence[str], flags: Flags) -> str:
     return table.place(row, names[column])
 
 
-def _typed_numbers(table: Table, column: str, series: Series) -> NDArray[np.float64]:
-    kind = kind_of(series)
+def _typed_numbers(table: Table, column: str) -> NDArray[np.float64]:
+    series = table.frame[column]
+    kind = plain(series.iloc[:0]).dtype
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
     if pd.api.types.is_bool_dtype(kind):
@@ -228,8 +210,7 @@ def _refuse(table: Table, names: Sequence[str], cells: Cells, otherwise: str | W
     else:
         alike = pc.unique(texts.filter(pa.array(bad & meant))).to_pylist()[:1000]
         good = texts.filter(pa.array(~(bad | cells.blank[rows] | cells.word[rows])))
-        marked = bool(flags_of(pc.match_substring(good, table.decimal)).any())
-        mend = advice(text, alike, table, marked)
+        mend = advice(text, alike, table, pc.any(pc.match_substring(good, table.decimal)).as_py() is True)
         reason = Words(f"'{text}' is not a number; ", mend, "" if meant[row] else otherwise)
     more = int(bad.sum()) - 1
     others = f" ({more} more such cell{'s' if more > 1 else ''} in this column)" if more else ""

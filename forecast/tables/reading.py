@@ -7,7 +7,6 @@ import os
 import stat
 import sys
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from gzip import GzipFile
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, NoInput, StorageFailure, UsageError
 from forecast.settings import TextSettings
 from forecast.tables.arrow import PARQUET, parquet_folder_frame, parquet_frame
-from forecast.tables.contents import foreign_kind, undamaged
+from forecast.tables.contents import foreign_kind, readable
 from forecast.tables.headers import duplicates, listed
 from forecast.tables.memory import free_memory, require_memory
 from forecast.tables.spreadsheet import is_workbook, workbook_table
@@ -38,25 +37,11 @@ log = logging.getLogger("forecast")
 def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Table:
     """Read a table; its content, not its name, decides: CSV, gzip, zip with one member, Parquet or a workbook.
 
-    Columns of text are kept exactly as written, whatever they hold, '' where blank.
+    Columns of text are kept exactly as written, whatever they hold, '' where blank. `source` is the path of a file, of
+    a folder of Parquet files, or ``-`` for standard input; `hashed` asks for the sha256 of the bytes of a file.
 
-    Parameters
-    ----------
-    source : path of a file, of a folder of Parquet files, or ``-`` for standard input
-    hashed : note the sha256 of the bytes of a file
-
-    Raises
-    ------
-    NoInput
-        If the source is not there, cannot be opened, or is a folder without Parquet files.
-    BadData
-        If the content is not one whole table.
-    Unavailable
-        If it does not fit into memory, or is a workbook and the package that reads those is not installed.
-    UsageError
-        If a setting cannot be used.
-    StorageFailure
-        If reading fails halfway.
+    NoInput: the source is not there, or no table. BadData: the content is not one whole table. Unavailable: it does not
+    fit into memory, or is a workbook, and python-calamine is not installed. StorageFailure: reading fails halfway.
     """
     check_settings(settings)
     return replace(_read(source, settings, hashed), reading=settings)
@@ -64,7 +49,7 @@ def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Tab
 
 def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
     if source == "-":
-        return _from_bytes(_read_limited(sys.stdin.buffer.read, "standard input"), "standard input", settings)
+        return _from_bytes(_bytes_of(sys.stdin.buffer, "standard input"), "standard input", settings)
     path = Path(source)
     try:
         kind = path.stat().st_mode
@@ -83,20 +68,11 @@ def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
 
 
 def table_from_frame(frame: "pd.DataFrame | pd.Series[Any] | NDArray[Any]", name: str = "DataFrame") -> Table:
-    """Take a pandas object as a table; the caller's object is left as it is.
+    """Take a pandas object as a table; the caller's object is left as it is, and messages call the table `name`.
 
-    Parameters
-    ----------
-    frame : named index levels become columns; an unnamed index of times is called ``time``, one of text ``index``,
-        and any other unnamed index is dropped. A Series without a name is called ``y``, as is an array [rows].
-    name : what messages call the table
-
-    Raises
-    ------
-    UsageError
-        If `frame` is neither a pandas object nor such an array.
-    BadData
-        If it has no rows or columns, several levels of columns, or two columns of one name.
+    Named index levels become columns; an unnamed index of times is called ``time``, one of text ``index``, and any
+    other unnamed index is dropped. A Series without a name is called ``y``, as is an array [rows]. UsageError if it is
+    none of these; BadData if it has no rows or columns, several levels of columns, or two columns of one name.
     """
     if isinstance(frame, np.ndarray) and frame.ndim == 1:
         frame = pd.Series(frame)
@@ -121,12 +97,11 @@ def _index_labels(index: pd.Index) -> list[str]:
     levels = [index.get_level_values(position) for position in range(index.nlevels)]
     if len(levels) == 1 and index.name is None and pd.api.types.is_numeric_dtype(index.dtype):
         return []
-    labels = ["index"] if len(levels) == 1 else [f"level_{position}" for position in range(len(levels))]
+    labels = []
     for position, values in enumerate(levels):
-        if values.name is not None:
-            labels[position] = str(values.name)
-        elif isinstance(values, pd.DatetimeIndex | pd.PeriodIndex):
-            labels[position] = "time"
+        unnamed = "index" if len(levels) == 1 else f"level_{position}"
+        unnamed = "time" if isinstance(values, pd.DatetimeIndex | pd.PeriodIndex) else unnamed
+        labels.append(unnamed if values.name is None else str(values.name))
     return labels
 
 
@@ -134,7 +109,7 @@ def _read_file(file: IO[bytes], path: Path, settings: TextSettings, hashed: bool
     """Read an open file, and check that nobody wrote to it meanwhile: its last line may be cut within a number."""
     before = os.fstat(file.fileno())
     require_memory(MEMORY_FACTOR * before.st_size, path.name)
-    data = _read_limited(file.read, path.name)
+    data = _bytes_of(file, path.name)
     table = _from_bytes(data, path.name, settings)
     try:
         after = path.stat()
@@ -149,25 +124,34 @@ def _read_file(file: IO[bytes], path: Path, settings: TextSettings, hashed: bool
     return replace(table, sha256=hashlib.sha256(data).hexdigest()) if hashed else table
 
 
-def _read_limited(read: Callable[[int], bytes], name: str, packed: bool = False) -> bytes:
+def _read_limited(read: Callable[[int], bytes], name: str) -> bytes:
     """Read a stream to its end, unless it would not fit into memory as a table."""
-    free = free_memory()
-    buffer = io.BytesIO()  # its value is no copy
-    try:
-        while piece := read(READ_SIZE):
-            buffer.write(piece)
-            require_memory(MEMORY_FACTOR * buffer.tell(), name, free)
-    except (EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        if packed:
-            raise BadData(f"{name} is cut, damaged or encrypted ({error}); copy it again or unpack it") from None
-        raise StorageFailure(f"{name} cannot be read to its end: {error}") from None
+    free, buffer = free_memory(), io.BytesIO()  # its value is no copy
+    while piece := read(READ_SIZE):
+        buffer.write(piece)
+        require_memory(MEMORY_FACTOR * buffer.tell(), name, free)
     return buffer.getvalue()
+
+
+def _bytes_of(file: IO[bytes], name: str) -> bytes:
+    try:
+        return _read_limited(file.read, name)
+    except OSError as error:
+        raise StorageFailure(f"{name} cannot be read to its end: {error}") from None
 
 
 def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
     if data.startswith(ZIP) and is_workbook(data, name):
         return workbook_table(data, name, settings)
-    data = _unpacked(data, name)
+    if data.startswith(GZIP):
+        with readable(name):
+            data = _read_limited(GzipFile(fileobj=io.BytesIO(data)).read, name)
+    elif data.startswith(ZIP):
+        with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+            if len(members) != 1:
+                raise BadData(f"{name} holds {len(members)} files; unpack it and give one of them")
+            data = _read_limited(archive.open(members[0]).read, name)
     if data.startswith((GZIP, *ZIP)):
         raise BadData(f"{name} is an archive that holds another archive; unpack it")
     if kind := foreign_kind(data):
@@ -175,15 +159,3 @@ def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
     if data.startswith(PARQUET):
         return table_from_frame(parquet_frame(data, name), name)
     return text_table(data, name, settings)
-
-
-def _unpacked(data: bytes, name: str) -> bytes:
-    if data.startswith(GZIP):
-        return _read_limited(GzipFile(fileobj=io.BytesIO(data)).read, name, packed=True)
-    if not data.startswith(ZIP):
-        return data
-    with undamaged(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
-        if len(members) != 1:
-            raise BadData(f"{name} holds {len(members)} files; unpack it and give one of them")
-        return _read_limited(archive.open(members[0]).read, name, packed=True)

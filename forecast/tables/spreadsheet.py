@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from functools import reduce
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from forecast.errors import BadData, Setting, Unavailable, UsageError
 from forecast.settings import TextSettings
 from forecast.tables.arrow import text_type
 from forecast.tables.cells import Series
-from forecast.tables.contents import undamaged
+from forecast.tables.contents import readable
 from forecast.tables.headers import listed, with_header
 from forecast.tables.memory import require_memory
 from forecast.tables.numbers import infer_decimal
@@ -32,8 +33,9 @@ EXACT = 2**53  # whole numbers up to it are exact in the cells of a sheet
 SECOND = 1_000_000  # microseconds
 SLACK = 50_000  # microseconds by which the day fractions of a sheet miss a whole second
 COLUMN, ROW = re.compile(rb'<c [^>]*?r="([A-Z]+)'), re.compile(rb'<c [^>]*?r="[A-Z]+([0-9]+)')
-ERROR = re.compile(rb'<c [^>]*t="e"|calcext:value-type="error"')
-UNCALCULATED = re.compile(rb'<c (?![^>]*t="str")[^>]*><f(?:[^>]*/>|[^>]*>[^<]*</f>)(?:<v></v>|<v ?/>)?</c>')
+ERROR = re.compile(rb'<c (?:r="(\w+)")?[^>]*t="e"|calcext:value-type="error"')
+FORMULA = rb"<f(?:[^>]*/>|[^>]*>[^<]*</f>)"
+UNCALCULATED = re.compile(rb'<c (?![^>]*t="str")(?:r="(\w+)")?[^>]*>' + FORMULA + rb"(?:<v></v>|<v ?/>)?</c>")
 
 log = logging.getLogger("forecast")
 
@@ -44,7 +46,7 @@ class UnknownSheet(UsageError):
 
 def is_workbook(data: bytes, name: str) -> bool:
     """Whether a zip archive is a workbook; BadData where it is another office document, or damaged."""
-    with undamaged(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = set(archive.namelist())
         mimetype = archive.open("mimetype").read(200).strip() if "mimetype" in members else b""
     if "xl/workbook.bin" in members:
@@ -61,16 +63,15 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
     try:
         import python_calamine as calamine
     except ImportError:
-        raise Unavailable(
-            f"{name} is a workbook, which needs the package python-calamine: pip install 'forecast[excel]', or export "
-            "the sheet as CSV"
-        ) from None
-    with undamaged(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        problem = "is a workbook, which needs the package python-calamine"
+        cure = "pip install 'forecast[excel]', or export the sheet as CSV"
+        raise Unavailable(f"{name} {problem}: {cure}") from None
+    with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
         require_memory(MEMORY_FACTOR * sum(member.file_size for member in archive.infolist()), name)
-        parts = [archive.read(member) for member in archive.namelist()]  # all of them, so that none is damaged
-    require_memory(CELL * max(map(_cells, parts)), name)  # a sheet is read as a rectangle, however few cells it has
+        parts = {member: archive.read(member) for member in archive.namelist()}  # all of them: none is damaged
+    require_memory(CELL * max(map(_cells, parts.values())), name)  # a sheet is read as a rectangle
     _warn_lost(parts, name)
-    with undamaged(name), calamine.CalamineWorkbook.from_filelike(io.BytesIO(data)) as workbook:
+    with readable(name), calamine.CalamineWorkbook.from_filelike(io.BytesIO(data)) as workbook:
         pages = [page for page in workbook.sheets_metadata if page.typ == calamine.SheetTypeEnum.WorkSheet]
         hidden = {page.name for page in pages if page.visible != calamine.SheetVisibleEnum.Visible}
         sheets = {page.name: workbook.get_sheet_by_name(page.name) for page in pages}
@@ -81,7 +82,13 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
             raise BadData(f"{where} is empty; a table needs a header and rows")
         rows = sheet.to_python()
     _settle_merged(rows, sheet.merged_cell_ranges or (), *sheet.start, where)
-    return _table(rows, *sheet.start, where, settings)
+    (top, left), mark = sheet.start, settings.decimal or ("," if settings.thousands == "." else ".")
+    header, body = [_text(cell, mark) for cell in rows[0]], rows[1:]
+    columns = pd.DataFrame({index: _column([row[index] for row in body], mark) for index in range(len(header))})
+    lines = np.arange(top + 1, top + 1 + len(rows))
+    frame, lines = with_header(header, columns, lines, where, "row", lambda column: _letters(left + column))
+    table = Table(where, frame, lines=lines, decimal=settings.decimal or ".", thousands=settings.thousands)
+    return table if settings.decimal else replace(table, decimal=infer_decimal(table, ""))
 
 
 def _cells(part: bytes) -> int:
@@ -91,11 +98,14 @@ def _cells(part: bytes) -> int:
     return max(rows, default=0) * max(widths, default=0)
 
 
-def _warn_lost(parts: Sequence[bytes], name: str) -> None:
+def _warn_lost(parts: Mapping[str, bytes], name: str) -> None:
     """Warn of cells that calamine shows as blank."""
     for pattern, what in ((ERROR, "error values such as #N/A"), (UNCALCULATED, "formulas that were never calculated")):
-        if count := sum(len(pattern.findall(part)) for part in parts):
-            log.warning("%s holds %d %s; they are read as blank cells", name, count, what)
+        cells = [(match[1], member) for member, part in parts.items() for match in pattern.finditer(part)]
+        if cells:
+            first, member = cells[0]
+            where = f" (first {first.decode()} of {PurePath(member).stem})" if first else ""
+            log.warning("%s holds %d %s%s; they are read as blank cells", name, len(cells), what, where)
 
 
 def _choose(sheets: Mapping[str, Any], hidden: set[str], wanted: str | None, name: str) -> str:
@@ -109,8 +119,7 @@ def _choose(sheets: Mapping[str, Any], hidden: set[str], wanted: str | None, nam
             return wanted
         if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
             return names[int(wanted) - 1]
-        problem = f"{name} has no such sheet; its sheets are {shown}"
-        raise UnknownSheet(problem, setting=Setting("sheet", wanted))
+        raise UnknownSheet(f"{name} has no such sheet; its sheets are {shown}", setting=Setting("sheet", wanted))
     filled = [sheet for sheet in names if sheets[sheet].start is not None and sheet not in hidden]
     if not filled:
         raise BadData(f"{name} is empty; a table needs a header and rows (sheets: {shown})")
@@ -121,14 +130,16 @@ def _choose(sheets: Mapping[str, Any], hidden: set[str], wanted: str | None, nam
     return chosen
 
 
-def _settle_merged(
-    rows: Rows, merged: Sequence[tuple[tuple[int, int], tuple[int, int]]], top: int, left: int, name: str
-) -> None:
-    """Give text or a date that is merged down several rows to each of them; refuse all other merged cells.
+def _settle_merged(rows: Rows, merged: Sequence[Any], top: int, left: int, name: str) -> None:
+    """Give text or a date that is merged down several rows to each of them; refuse titles and other merged cells.
 
     `top` and `left` are the position of the first cell.
     """
-    _refuse_title(rows, top, name)
+    title, *others = (_text(cell, ".").strip() for cell in rows[0])
+    header = next((top + number for number, row in enumerate(rows, 1) if sum(cell != "" for cell in row) > 1), None)
+    if title and not any(others) and header is not None:
+        problem = f"is a title, '{title[:40]}'; remove the rows above the header (which may be row {header})"
+        raise BadData(f"{name} row {top + 1} {problem}")
     filled = 0
     for (first, start), (last, end) in merged:
         if not (top <= last and first < top + len(rows) and left <= end and start < left + len(rows[0])):
@@ -136,37 +147,13 @@ def _settle_merged(
         value = rows[first - top][start - left] if first >= top and start >= left else ""
         if start != end or first <= top or not isinstance(value, str | date):
             cells = f"{_letters(start)}{first + 1}:{_letters(end)}{last + 1}"
-            raise BadData(
-                f"{name} row {first + 1}: the cells {cells} are merged; unmerge them, and give every column its "
-                "name and every row its values"
-            )
+            cure = "unmerge them, and give every column its name and every row its values"
+            raise BadData(f"{name} row {first + 1}: the cells {cells} are merged; {cure}")
         for row in rows[first - top : last - top + 1]:
             row[start - left] = value
         filled += value != ""
     if filled:
         log.warning("%s: cells that are merged down count for each of their rows (%d times)", name, filled)
-
-
-def _refuse_title(rows: Rows, top: int, name: str) -> None:
-    """Refuse a first row that is a title, with the row that looks like the header."""
-    title, *others = (_text(cell, ".").strip() for cell in rows[0])
-    header = next((top + number for number, row in enumerate(rows, 1) if sum(cell != "" for cell in row) > 1), None)
-    if title and not any(others) and header is not None:
-        raise BadData(
-            f"{name} row {top + 1} is a title, '{title[:40]}'; remove the rows above the header (which may be row "
-            f"{header})"
-        )
-
-
-def _table(rows: Rows, top: int, left: int, name: str, settings: TextSettings) -> Table:
-    """The cells of a sheet as a table."""
-    mark = settings.decimal or ("," if settings.thousands == "." else ".")
-    header, body = [_text(cell, mark) for cell in rows[0]], rows[1:]
-    columns = pd.DataFrame({index: _column([row[index] for row in body], mark) for index in range(len(header))})
-    lines = np.arange(top + 1, top + 1 + len(rows))
-    frame, lines = with_header(header, columns, lines, name, "row", lambda column: _letters(left + column))
-    table = Table(name, frame, lines=lines, decimal=settings.decimal or ".", thousands=settings.thousands)
-    return table if settings.decimal else replace(table, decimal=infer_decimal(table, ""))
 
 
 def _column(cells: list[Any], mark: str) -> Series:

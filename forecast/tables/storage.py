@@ -1,6 +1,7 @@
 """Files and folders on local disks and in object stores, by path or URI, through the file systems of pyarrow."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,9 @@ class Place:
         if "://" not in uri:
             return cls(uri, fs.LocalFileSystem(), os.path.abspath(uri))
         try:
-            system, path = file_system(uri)
+            return cls(uri, *fs.FileSystem.from_uri(uri))
         except (pa.ArrowException, OSError, ValueError) as error:
             raise UsageError(f"{uri} cannot be opened: {reason(error)}", cure="name a path, or file, s3, gs") from None
-        return cls(uri, system, path)
 
     @property
     def name(self) -> str:
@@ -53,8 +53,7 @@ class Place:
     def beginning(self, path: str, size: int | None) -> bytes:
         """The first bytes of a file, or all of them."""
         with self.system.open_input_stream(path) as file:
-            data: bytes = file.read(size)
-        return data
+            return bytes(file.read(size))
 
     def read(self, name: str) -> bytes | None:
         """The bytes of a file in this folder; None if it does not exist."""
@@ -79,18 +78,8 @@ class Place:
 
     def remove(self, name: str) -> None:
         """Remove a file of this folder if possible, without an error."""
-        try:
+        with suppress(pa.ArrowException, OSError):
             self.system.delete_file(f"{self.path}/{name}")
-        except (pa.ArrowException, OSError):
-            return
-
-
-def file_system(uri: str) -> tuple[Any, str]:
-    """The file system of pyarrow that a URI names, and the path there."""
-    from pyarrow import fs
-
-    found: tuple[Any, str] = fs.FileSystem.from_uri(uri)
-    return found
 
 
 def reason(error: BaseException) -> str:

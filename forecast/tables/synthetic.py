@@ -23,8 +23,7 @@ def _waves(generator: np.random.Generator, period: float, length: int, harmonics
     phases = generator.uniform(0, 2 * np.pi, harmonics)
     order = np.arange(1, harmonics + 1)
     angles = 2 * np.pi * np.arange(length)[:, None] * order / period + phases  # [length, harmonics]
-    waves: Floats = (np.sin(angles) / order).sum(axis=1)
-    return waves
+    return np.asarray((np.sin(angles) / order).sum(axis=1))
 
 
 def _seasonal(generator: np.random.Generator, length: int) -> Array:
@@ -50,8 +49,7 @@ def _multi_season(generator: np.random.Generator, length: int) -> Array:
 def _intermittent(generator: np.random.Generator, length: int) -> Array:
     chance, mean_size = generator.uniform(0.1, 0.3), generator.uniform(2, 6)
     sizes = 1 + generator.poisson(mean_size - 1, length)
-    counts: Array = np.where(generator.random(length) < chance, sizes, 0)
-    return counts
+    return np.where(generator.random(length) < chance, sizes, 0)
 
 
 def _regime(generator: np.random.Generator, length: int) -> Array:
@@ -59,8 +57,7 @@ def _regime(generator: np.random.Generator, length: int) -> Array:
     levels = level * np.array([1.0, generator.uniform(1.3, 1.8)])
     deviations = level * np.array([0.02, 0.08])
     regime = np.cumsum(generator.random(length) < 1 / 60) % 2  # a regime lasts 60 steps on average
-    values: Array = levels[regime] + deviations[regime] * generator.standard_normal(length)
-    return values
+    return np.asarray(levels[regime] + deviations[regime] * generator.standard_normal(length))
 
 
 def _constant(generator: np.random.Generator, length: int) -> Array:
@@ -79,8 +76,6 @@ def _toy(generator: np.random.Generator, length: int) -> Array:
 
 
 class _Kind(NamedTuple):
-    """How one kind is drawn, and the calendar and the length that are natural for it."""
-
     about: str
     start: str  # written as finely as the step of the calendar: 2000-01 is followed by 2000-02
     length: int
@@ -110,7 +105,7 @@ def _kind(name: str) -> _Kind:
 
 
 def _require(name: str, value: int, least: int, most: int | None = None) -> None:
-    if value < least or (most is not None and value > most):
+    if not least <= value <= (value if most is None else most):
         bounds = f"at least {least}" if most is None else f"between {least} and {most}"
         raise UsageError(f"{name}={value}: must be {bounds}")
 
@@ -118,21 +113,10 @@ def _require(name: str, value: int, least: int, most: int | None = None) -> None
 def synthesize(kind: str, *, series: int = 1, length: int | None = None, seed: int = 0) -> pd.DataFrame:
     """Make a table of synthetic series, the same for the same arguments; the first do not depend on how many there are.
 
-    Parameters
-    ----------
-    kind : a key of `KINDS`
-    length : steps of each series; default by kind
-
-    Returns
-    -------
-    A table of ``series * length`` rows: ``time, value`` for one series; ``series, time, value``, with ids
-    ``s001, s002, ...``, for several. `time` holds naive datetimes on a grid without gaps. A ``toy`` has the columns
-    ``x1 ... x5`` before `value`, the sum over the ten rows before its own of the mean of the five.
-
-    Raises
-    ------
-    UsageError
-        If the kind is unknown, a number is out of bounds, or the times would run past the year 9999.
+    `kind` is a key of `KINDS`, `length` the steps of each series. The columns are ``time, value`` for one series, and
+    ``series, time, value``, with ids ``s001, s002, ...``, for several, on a grid without gaps. A ``toy`` has ``x1 ...
+    x5`` before `value`, the sum over the ten rows before its own of the mean of the five. UsageError if the kind is
+    unknown, a number is out of bounds, or the times would run past the year 9999.
     """
     recipe = _kind(kind)
     start = np.datetime64(recipe.start)
@@ -146,12 +130,9 @@ def synthesize(kind: str, *, series: int = 1, length: int | None = None, seed: i
     drawn = np.concatenate([recipe.draw(generator, length).reshape(length, -1) for generator in generators])
     drawn = drawn if recipe.covariates else np.round(drawn, DECIMALS)
     times = (start + np.arange(length)).astype("datetime64[s]")
-    columns: dict[str, Array] = {}
-    if series > 1:
-        columns["series"] = np.repeat(np.array([f"s{number:03d}" for number in range(1, series + 1)], object), length)
-    columns["time"] = np.tile(times, series)
-    columns |= dict(zip((*recipe.covariates, "value"), drawn.T, strict=True))
-    return pd.DataFrame(columns)
+    ids = {"series": np.repeat([f"s{number:03d}" for number in range(1, series + 1)], length)} if series > 1 else {}
+    values = dict(zip((*recipe.covariates, "value"), drawn.T, strict=True))
+    return pd.DataFrame({**ids, "time": np.tile(times, series), **values})
 
 
 def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
@@ -163,10 +144,8 @@ def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
 def toy_windows(n: int, *, steps: int = 10, features: int = 5, seed: int = 0) -> tuple[Floats, Floats]:
     """Make the arrays of the classic tutorial of recurrent networks: sum over time of the mean over features.
 
-    Returns
-    -------
-    inputs : [n, steps, features], independent standard normals
-    targets : [n], ``inputs.mean(axis=2).sum(axis=1)``, of variance ``steps / features``
+    Returns inputs [n, steps, features], independent standard normals, and targets [n],
+    ``inputs.mean(axis=2).sum(axis=1)``, of variance ``steps / features``.
     """
     for name, value in (("n", n), ("steps", steps), ("features", features)):
         _require(name, value, 1)

@@ -34,18 +34,11 @@ class TypedTimes:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns by name.
+    """Columns by name, rows in the order of the input."""
 
-    Attributes
-    ----------
-    name : what messages call the table: sales.csv, standard input, DataFrame
-    frame : one column per header, rows in the order of the input, index 0..n-1. In a text table every column is text
-        exactly as written ('' where blank); otherwise the columns have the types of their source
-    """
-
-    name: str
-    frame: pd.DataFrame
-    text: bool = False
+    name: str  # what messages call the table: sales.csv, standard input, DataFrame
+    frame: pd.DataFrame  # index 0..n-1
+    text: bool = False  # whether every column is text exactly as written, '' where blank
     lines: Integers | None = None  # [rows], physical line of each row of a text table, or its row in a sheet
     decimal: DecimalMark = "."  # how numbers are written in columns of text
     thousands: str | None = None
@@ -123,19 +116,17 @@ class Table:
         """
         values = plain(self.frame[column])
         if isinstance(values.dtype, pd.PeriodDtype):
-            frequency = str(values.dtype).removeprefix("period[").removesuffix("]")
             starts = _seconds(pd.PeriodIndex(values).to_timestamp(how="start"))
-            return TypedTimes(starts, starts, period=frequency)
+            return TypedTimes(starts, starts, period=str(values.dtype).removeprefix("period[").removesuffix("]"))
         index = pd.DatetimeIndex(values)
         timestamps = _seconds(index)
         fractions = bool((index.asi8 % PER_SECOND[index.unit]).any())
         if index.tz is None:
             return TypedTimes(timestamps, timestamps, fractions, index.unit)
         zone = getattr(index.tz, "key", None) or getattr(index.tz, "zone", None)
-        offset = index[0].utcoffset()
-        seconds = int(offset.total_seconds()) if offset else 0
         wall = _seconds(index.tz_localize(None))
-        return TypedTimes(timestamps, wall, fractions, index.unit, str(zone) if zone else None, seconds)
+        offset = int(wall[0] - timestamps[0])
+        return TypedTimes(timestamps, wall, fractions, index.unit, str(zone) if zone else None, offset)
 
     def rows(self, chosen: Flags) -> "Table":
         lines = None if self.lines is None else self.lines[chosen]
@@ -157,20 +148,12 @@ class Table:
         return replace(self, frame=frame, numbering=name)
 
     def stacked(
-        self,
-        columns: Sequence[str],
-        order: Integers,
-        ids: Sequence[str],
-        times: tuple[str, list[str], str],
-        value: str,
+        self, columns: Sequence[str], order: Integers, ids: Sequence[str], times: tuple[str, list[str], str], value: str
     ) -> "Table":
         """The table with several columns put end to end as one called `value`, and a row for each of their cells.
 
-        Parameters
-        ----------
-        order : [cells], the position of each new row's cell in the stack
-        ids : columns that stay, repeated
-        times : name of a new column, its texts [cells], and the column of this table that they come from
+        `order` [cells] has the position of each new row's cell in the stack; `ids` stay, repeated; `times` are the name
+        of a new column, its texts [cells], and the column of this table that they come from.
         """
         rows, columns_of = order % len(self), order // len(self)
         time, texts, source = times
@@ -187,8 +170,7 @@ class Table:
     def hashes(self, columns: Sequence[str], seed: int) -> NDArray[np.uint64]:
         """[rows], hashes of the cells of some columns as text, with a seed."""
         texts = self.frame[list(columns)].astype(str)
-        hashes = pd.util.hash_pandas_object(texts, index=False, hash_key=f"{seed % 10**16:016d}")
-        return np.asarray(hashes, np.uint64)
+        return np.asarray(pd.util.hash_pandas_object(texts, index=False, hash_key=f"{seed % 10**16:016d}"))
 
     def line(self, row: int) -> str:
         """Say where a row stands: ``line 812`` of a text, ``row 812`` of a sheet, ``row 811`` of a frame."""

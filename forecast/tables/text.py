@@ -56,7 +56,10 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     line = DELIMITER_LINE.match(data)
     if line:
         data = b"\n" * line[0].count(b"\n") + data[line.end() :]  # blank lines in its place, for the line numbers
-    delimiter = given_delimiter(settings) or (line[1].decode() if line else sniffed_delimiter(data, name))
+    delimiter = given_delimiter(settings) or (line[1].decode() if line else best_delimiter(data))
+    if delimiter != "," and not (line or settings.delimiter):
+        shown = "tabs" if delimiter == "\t" else delimiter_name(delimiter)
+        log.warning("%s: columns are separated by %s; pass %s to say so", name, shown, Setting("delimiter"))
     require_room(data, delimiter, name)
     header, frame, lines = cut_columns(data, delimiter, name)
     frame, lines = with_header(header, frame, lines, name, "line")
@@ -76,22 +79,8 @@ def _warn_cut(frame: pd.DataFrame, lines: NDArray[np.int64], name: str) -> None:
     cells = cells_of([frame[column]])
     last, lengths = cells[-1].as_py(), pc.utf8_length(cells.filter(pc.not_equal(cells, "")))
     if last and len(lengths) > MIN_ROWS and len(last) < pc.min(lengths[:-1]).as_py():
-        log.warning(
-            "%s line %d has no line end, and its '%s' is shorter than all others of column '%s': is the file cut?",
-            name,
-            lines[-1],
-            last,
-            column,
-        )
-
-
-def sniffed_delimiter(data: bytes, name: str) -> str:
-    """The best delimiter, with a warning where it is no comma."""
-    delimiter = best_delimiter(data)
-    if delimiter != ",":
-        shown = "tabs" if delimiter == "\t" else delimiter_name(delimiter)
-        log.warning("%s: columns are separated by %s; pass %s to say so", name, shown, Setting("delimiter"))
-    return delimiter
+        text = "%s line %d has no line end, and its '%s' is shorter than all others of column '%s': is the file cut?"
+        log.warning(text, name, lines[-1], last, column)
 
 
 def best_delimiter(data: bytes) -> str:
@@ -124,71 +113,59 @@ def require_room(data: bytes, delimiter: str, name: str) -> None:
 
 def cut_columns(data: bytes, delimiter: str, name: str) -> tuple[list[str], pd.DataFrame, NDArray[np.int64]]:
     """Header, columns of text under their numbers, and the line on which each record starts, the header's first."""
-    lines = _record_lines(data, delimiter)
-    columns = None if lines is None else _by_arrow(data, delimiter)
-    if lines is not None and columns is not None and len(columns) == len(lines):
-        header = [str(column[0]) for column in columns.columns]
-        frame = columns.slice(1).to_pandas(types_mapper={pa.string(): text_type()}.get)
-        frame.columns = range(len(header))
-        return header, frame, lines
-    header, rows, lines = _by_line(data, delimiter, name)
-    return header, pd.DataFrame(rows, columns=range(len(header)), dtype=text_type()), lines
-
-
-def _record_lines(data: bytes, delimiter: str) -> NDArray[np.int64] | None:
-    """Physical line on which each record starts, without blank lines; None where quotes stand inside cells."""
-    letters = np.frombuffer(data, np.uint8)
-    is_end = letters == ord("\n")
-    if b"\r" in data:
-        is_end[:-1] |= (letters[:-1] == ord("\r")) & ~is_end[1:]
-        is_end[-1] |= letters[-1] == ord("\r")
-    starts = np.concatenate([[0], np.flatnonzero(is_end) + 1])
-    starts = starts[starts < len(data)]
-    first = ~np.isin(letters[starts], [ord("\n"), ord("\r")])
-    if b'"' in data:
-        quotes = np.flatnonzero(letters == ord('"'))
-        opening, closing = quotes[0::2], quotes[1::2]
-        edges = [ord(delimiter), ord("\n"), ord("\r"), ord('"')]
-        tidy = (opening == 0) | np.isin(letters[opening - 1], edges)
-        if len(quotes) % 2 or not tidy.all():
-            return None
-        last = len(data) - 1
-        if not ((closing == last) | np.isin(letters[np.minimum(closing + 1, last)], edges)).all():
-            return None
-        first &= np.searchsorted(quotes, starts) % 2 == 0  # else the line goes on with a quoted cell
-    return np.flatnonzero(first) + 1
+    columns = _by_arrow(data, delimiter)
+    lines = None if columns is None else _record_lines(data, len(columns))
+    if lines is None:
+        header, rows, lines = _by_line(data, delimiter, name)
+        return header, pd.DataFrame(rows, columns=range(len(header)), dtype=text_type()), lines
+    frame = columns.slice(1).to_pandas(types_mapper={pa.string(): text_type()}.get)
+    frame.columns = range(len(frame.columns))
+    return [str(column[0]) for column in columns.columns], frame, lines
 
 
 def _by_arrow(data: bytes, delimiter: str) -> Any:
-    """All records as columns of text, or None where they are not of one width."""
+    """All records as columns of text; None where they differ in width, or a quote may stand where none belongs."""
     import pyarrow.csv
 
+    quoted, edges = b'"' in data, f"{delimiter}\r\n".encode()
+    if quoted:
+        kinds = data.translate(bytes(34 if i == 34 else 44 if i in edges else 120 for i in range(256)))  # ",x
+        letters = np.frombuffer(b"".join((b",", kinds, b",")), np.uint8)
+        quotes = np.flatnonzero(letters == 34)
+        if len(quotes) % 2 or 120 in letters[quotes[::2] - 1] or 120 in letters[quotes[1::2] + 1]:
+            return None
     try:
-        width = len(next(row for row in csv.reader(_text_lines(data), delimiter=delimiter) if row))
+        width = len(next(row for row in _records(data, delimiter) if row))
+        names = [str(position) for position in range(width)]
+        types = dict.fromkeys(names, pa.string())
         # some hundred rows a block also where a row is long: a block costs time by the column
         block = min(max(BLOCK_SIZE, 500 * data.find(b"\n")), 1 << 30)
-        names = [str(position) for position in range(width)]
         return pyarrow.csv.read_csv(
             pa.BufferReader(data),
-            read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=block),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in data),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
-            ),
+            pyarrow.csv.ReadOptions(column_names=names, block_size=block),
+            pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted),
+            pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False, check_utf8=False),
         )
     except (pa.ArrowInvalid, csv.Error):
         return None
 
 
-def _text_lines(data: bytes) -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+def _record_lines(data: bytes, records: int) -> NDArray[np.int64] | None:
+    """The line of each record, blank ones left out; None where a record has several lines."""
+    lines = np.arange(1, line_at(data, len(data)) + (not data.endswith((b"\n", b"\r"))))
+    if len(lines) != records:
+        lines = np.flatnonzero([line != b"" for line in data.splitlines()]) + 1
+    return lines if len(lines) == records else None
+
+
+def _records(data: bytes, delimiter: str) -> Any:
+    """The reader of the csv module, which refuses odd quotes and counts lines."""
+    return csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""), delimiter=delimiter, strict=True)
 
 
 def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[str], list[list[str]], NDArray[np.int64]]:
     """The slow and exact way: the records, or an error with the line of the first bad one."""
-    reader = csv.reader(_text_lines(data), delimiter=delimiter, strict=True)
-    rows: list[list[str]] = []
-    lines: list[int] = []
+    reader, rows, lines = _records(data, delimiter), list[list[str]](), list[int]()
     while True:
         line = reader.line_num + 1
         try:
@@ -218,12 +195,12 @@ def _quote_trouble(error: str, data: bytes) -> str:
 
 
 def _width_trouble(row: list[str], header: list[str], line: int, delimiter: str) -> str | Words:
+    shown = delimiter_name(delimiter)
     trouble = f"{len(row)} column{'s' * (len(row) > 1)} and the header (line {line}) has {len(header)}: "
     if header[0].startswith("#"):
         return trouble + f"line {line} starts with #; remove the comment"
     if row[0].startswith("#"):
         return trouble + "it starts with #; remove the comment"
-    shown = delimiter_name(delimiter)
     if header[-1] == "" and len(row) == len(header) - 1:
         return trouble + f"remove the {shown} at the end of line {line}"
     if len(row) < len(header):

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from forecast.errors import UsageError
 from forecast.settings import OutputSettings
+from forecast.tables.headers import listed
 
 # the last four are full-width signs, which some spreadsheets treat alike
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -27,29 +28,21 @@ def output_columns(output: OutputSettings) -> list[str]:
 
 
 def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forecasts") -> None:
-    """Refuse an output in which two columns have one name.
-
-    Parameters
-    ----------
-    keys, columns : names of the id and time columns, which the input chose, and of the others
-    what : what the output is, for messages
-    """
+    """Refuse an output in which an id or time column (`keys`) has the name of another key, or of one of `columns`."""
     taken = [name for position, name in enumerate(keys) if name in columns or name in keys[:position]]
     if len(taken) > 1:
-        names = ", ".join(f"'{name}'" for name in taken)
-        raise UsageError(f"columns {names} have the names of columns of the {what}; rename them in the input")
+        raise UsageError(f"columns {listed(taken)} have the names of columns of the {what}; rename them in the input")
     if taken:
         raise UsageError(f"column '{taken[0]}' has the name of a column of the {what}; rename it in the input")
 
 
 def guard_formulas(frame: pd.DataFrame, ids: tuple[str, ...]) -> pd.DataFrame:
     """Put ' before ids and names of columns that a spreadsheet would run as a formula."""
-    guarded = frame.assign(**{name: frame[name].map(_guarded) for name in ids})
-    return guarded.rename(columns=_guarded)
 
+    def guarded(text: object) -> object:
+        return f"'{text}" if str(text).startswith(FORMULA) else text
 
-def _guarded(text: object) -> object:
-    return f"'{text}" if str(text).startswith(FORMULA) else text
+    return frame.assign(**{name: frame[name].map(guarded) for name in ids}).rename(columns=guarded)
 
 
 def csv_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:

@@ -86,9 +86,9 @@ def _observed(rng: np.random.Generator, rows: int, context: int) -> Flags:
 def _given_seasons(rng: np.random.Generator, outline: Outline, observed: Flags) -> Counts:
     """The seasons as `features_of` takes them, [windows, 3]; some are withheld, as users do not know all."""
     length = observed.shape[1] - observed.argmax(1)
-    calendar = np.where(rng.random(outline.rows) < WITHHELD, 1, outline.season)
+    calendar = np.where(rng.random(len(outline.season)) < WITHHELD, 1, outline.season)
     first = np.where(length < calendar, 1, calendar)
-    second = np.where((rng.random(outline.rows) < SECOND_WITHHELD) | (first == 1), 0, outline.second)
+    second = np.where((rng.random(len(outline.season)) < SECOND_WITHHELD) | (first == 1), 0, outline.second)
     return np.stack([first, np.where(length < second, 0, second), calendar], 1)
 
 

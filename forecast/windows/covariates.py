@@ -4,34 +4,33 @@ import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.panel.panel import Floats, Integers, Numbers, Panel
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Names, Schema
 from forecast.settings import Stored
 from forecast.windows.windows import Columns
 
 NOISE = 1e-12  # a deviation below this share of the mean is rounding error
 
+Pairs = tuple[tuple[float, float], ...]
+
 
 class Statistics(Stored):
     """Mean and deviation of each numeric covariate, in the order of the panel's columns; codes have (0, 1)."""
 
-    known: tuple[tuple[float, float], ...] = ()
-    past: tuple[tuple[float, float], ...] = ()
-    static: tuple[tuple[float, float], ...] = ()
+    known: Pairs = ()
+    past: Pairs = ()
+    static: Pairs = ()
 
 
 def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics:
     """Statistics over the slots of each series before `before` [series]: nothing held out, nothing of the future."""
     used = panel.before(before)
 
-    def of(values: Numbers, names: tuple[str, ...]) -> tuple[tuple[float, float], ...]:
+    def of(values: Numbers, names: Names) -> Pairs:
         columns = zip(names, values.T, strict=True)
         return tuple((0.0, 1.0) if name in schema.categories else _mean_and_deviation(v) for name, v in columns)
 
-    return Statistics(
-        known=of(panel.known[used], schema.known),
-        past=of(panel.past[used], schema.past),
-        static=of(panel.static, schema.static),
-    )
+    known, past = of(panel.known[used], schema.known), of(panel.past[used], schema.past)
+    return Statistics(known=known, past=past, static=of(panel.static, schema.static))
 
 
 def make_columns(panel: Panel, schema: Schema, statistics: Statistics, calendar: Calendar) -> Columns:
@@ -41,31 +40,21 @@ def make_columns(panel: Panel, schema: Schema, statistics: Statistics, calendar:
     static, static_codes = _split(panel.static, schema.static, schema, statistics.static)
     first = int(panel.starts.min())
     last = int((panel.origins + panel.ahead).max()) if calendar.feature_names else first
-    return Columns(
-        known=known,
-        past=past,
-        static=static,
-        known_codes=known_codes,
-        past_codes=past_codes,
-        static_codes=static_codes,
-        calendar=calendar.features(np.arange(first, last + 1)),
-        first=first,
-    )
+    features = calendar.features(np.arange(first, last + 1))
+    return Columns(known, past, static, known_codes, past_codes, static_codes, features, first)
 
 
-def category_sizes(names: tuple[str, ...], schema: Schema) -> tuple[int, ...]:
+def category_sizes(names: Names, schema: Schema) -> tuple[int, ...]:
     """Number of codes, the unknown one included, of each categorical column among `names`."""
     return tuple(1 + len(schema.categories[name]) for name in names if name in schema.categories)
 
 
-def numeric_count(names: tuple[str, ...], schema: Schema) -> int:
+def numeric_count(names: Names, schema: Schema) -> int:
     """How many of `names` are numbers."""
     return sum(name not in schema.categories for name in names)
 
 
-def _split(
-    values: Numbers, names: tuple[str, ...], schema: Schema, statistics: tuple[tuple[float, float], ...]
-) -> tuple[Floats, Integers]:
+def _split(values: Numbers, names: Names, schema: Schema, statistics: Pairs) -> tuple[Floats, Integers]:
     coded = np.array([name in schema.categories for name in names], dtype=bool)
     mean, deviation = np.array(statistics, np.float64).reshape(-1, 2).T
     numbers = (values[:, ~coded] - mean[~coded]) / deviation[~coded]

@@ -82,5 +82,5 @@ def make_inputs(
     index = series_index(ids, panel.ids)
     ordinary, moved = ordinary_panel(panel, schema, transform.effects, index, transform.fixed)
     changed = transformed(ordinary, transform.power)
-    arrays = Windows(changed, columns, 1, horizon, lags, "standard", index)
+    arrays = Windows(changed, columns, horizon, lags, index)
     return Inputs(changed, schema, lags, levels, len(ids), index, arrays, transform.power, panel.counts(), moved)

@@ -23,19 +23,11 @@ class Past:
 
 
 def scale_windows(values: Array, mask: Array, spread: Array, scaling: ScalingName) -> tuple[Array, Array, Array]:
-    """Location, scale and loss weight of windows, from the observed values of each window's past only.
+    """Location and scale > 0, [batch, 1], and loss weight, [batch], of windows from their own observed past.
 
-    Parameters
-    ----------
-    values, mask : [batch, lookback]
-    spread : [batch], standard deviation of each series' own past up to the window's end: the scale of a flat window
-    scaling : a name of `SCALINGS`
-
-    Returns
-    -------
-    location, scale : [batch, 1], scale > 0
-    weight : [batch], scale relative to the level: the loss then counts errors relative to the level, as sMAPE does;
-        0 for a window without variation, which teaches nothing
+    `spread` [batch] is the deviation of each series' own past up to the window's end: the scale of a flat window. The
+    weight is the scale relative to the level: the loss then counts errors relative to the level, as sMAPE does; 0 for
+    a window without variation, which teaches nothing.
     """
     xp, kind = array_namespace(values), values.dtype
     count = xp.astype(xp.clip(xp.sum(mask, axis=1, keepdims=True), min=1), kind)

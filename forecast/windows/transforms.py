@@ -23,19 +23,15 @@ def fit_power(name: TransformName, panel: Panel, season: int, before: Integers) 
     lowest = float(panel.values[panel.observed].min())
     if name == "log":
         if lowest <= 0:
-            raise UsageError(
-                f"it needs values above zero, and the smallest is {lowest:g}",
-                setting=Setting("transform", "log"),
-                cure=Words("pass ", Setting("transform", "power")),
-            )
+            problem, cure = f"it needs values above zero, and the smallest is {lowest:g}", Setting("transform", "power")
+            raise UsageError(problem, setting=Setting("transform", "log"), cure=Words("pass ", cure))
         return 0.0
     past = replace(panel, observed=panel.observed & panel.before(before))
-    means, deviations, series = _blocks(past, max(2, season))
-    if len(means) < 2:
+    blocks = _blocks(past, max(2, season))
+    if len(blocks[0]) < 2:
         return 1.0
-    least = 0.0 if past.values[past.observed].min() > 0 else LEAST_SIGNED_POWER
-    powers = np.linspace(least, 1.0, 21)
-    power = float(powers[np.argmin([_unevenness(means, deviations, series, power) for power in powers])])
+    powers = np.linspace(0.0 if past.values[past.observed].min() > 0 else LEAST_SIGNED_POWER, 1.0, 21)
+    power = float(powers[np.argmin([_unevenness(*blocks, power) for power in powers])])
     return power if lowest > 0 else max(power, LEAST_SIGNED_POWER)
 
 
@@ -47,12 +43,9 @@ def apply_power(values: Numbers, observed: Flags, power: float) -> Numbers:
     if power == 1.0:
         return values
     held = np.where(observed, values, 1.0)
-    if power == 0.0:
-        if (held <= 0).any():
-            raise UsageError("this forecaster was fitted on logarithms, and the table holds values not above zero")
-        moved = np.log(held)
-    else:
-        moved = np.sign(held) * np.abs(held) ** power / power
+    if power == 0.0 and (held <= 0).any():
+        raise UsageError("this forecaster was fitted on logarithms, and the table holds values not above zero")
+    moved = np.log(held) if power == 0.0 else np.sign(held) * np.abs(held) ** power / power
     return np.where(observed, moved, 0.0)
 
 
@@ -86,9 +79,7 @@ def _blocks(panel: Panel, size: int) -> tuple[Numbers, Numbers, Integers]:
 
 def _unevenness(means: Numbers, deviations: Numbers, series: Integers, power: float) -> float:
     """Coefficient of variation, over the blocks of a series, of the deviation that the transform leaves; averaged."""
-    ratio = deviations / means ** (1 - power)
-    count = np.maximum(np.bincount(series), 1)
-    mean = np.bincount(series, ratio) / count
-    square = np.bincount(series, ratio**2) / count
+    ratio, count = deviations / means ** (1 - power), np.maximum(np.bincount(series), 1)
+    mean, square = np.bincount(series, ratio) / count, np.bincount(series, ratio**2) / count
     used = mean > 0
     return float(np.mean(np.sqrt(np.maximum(square[used] / mean[used] ** 2 - 1, 0))))

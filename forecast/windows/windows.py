@@ -54,8 +54,7 @@ class Batch:
 
     def padded(self, size: int) -> Self:
         """Repeat the last window up to `size`: kernels may round differently for other batch sizes."""
-        missing = size - len(self)
-        if missing <= 0:
+        if (missing := size - len(self)) <= 0:
             return self
         xp = array_namespace(self.past)
         return self._changed(lambda array: xp.concat([array, xp.broadcast_to(array[-1:], (missing, *array.shape[1:]))]))
@@ -91,16 +90,10 @@ class Windows:
     """
 
     def __init__(
-        self,
-        panel: Panel,
-        columns: Columns,
-        lookback: int,
-        horizon: int,
-        lags: tuple[int, ...],
-        scaling: ScalingName,
-        series_index: Integers,
+        self, panel: Panel, columns: Columns, horizon: int, lags: tuple[int, ...], series_index: Integers
     ) -> None:
-        self.lookback, self.horizon, self.scaling = lookback, horizon, scaling
+        self.lookback, self.horizon = 1, horizon
+        self.scaling: ScalingName = "standard"
         self.values, self.observed, self.spread = panel.values, panel.observed, panel.expanding_std()
         self.offsets, self.lengths = panel.offsets[:-1], panel.lengths
         self.known, self.known_codes = columns.known, columns.known_codes
@@ -116,9 +109,8 @@ class Windows:
     def to(self, to_array: ToArray) -> Self:
         """The same windows, gathered where `to_array` copies the arrays."""
         other = copy(self)
-        for name, value in vars(self).items():
-            if isinstance(value, np.ndarray):
-                setattr(other, name, to_array(value))
+        arrays = {name: to_array(value) for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        vars(other).update(arrays)
         return other
 
     def cut(self, lookback: int, scaling: ScalingName) -> Self:
@@ -138,7 +130,7 @@ class Windows:
         xp = array_namespace(self.values)
         limit = self.lengths[series] if limit is None else limit
         base, place, slot, inside = self._past(series, position)
-        mask = inside & self.observed[slot]
+        mask, present = inside & self.observed[slot], inside[..., None]
         location, scale, weight = self.scales(series, position)
         past = self._scaled(slot, mask, location, scale)
         ahead = position[:, None] + self.steps  # [batch, horizon]
@@ -146,11 +138,8 @@ class Windows:
         target_mask = self.observed[ahead_slot] & (ahead < limit[:, None])
         seasonal = [self._lagged(base, position[:, None] + back, location, scale) for back in self.seasonal]
         empty = xp.zeros((*ahead.shape, 0), dtype=past.dtype, device=device_of(past))
-        grid = self.grid[series][:, None]
-        last = len(self.calendar) - 1
-        past_calendar = self.calendar[xp.clip(grid + place, 0, last)]
-        future_calendar = self.calendar[xp.clip(grid + ahead, 0, last)]
-        present = inside[..., None]
+        grid, last = self.grid[series][:, None], len(self.calendar) - 1
+        past_calendar, future_calendar = (self.calendar[xp.clip(grid + steps, 0, last)] for steps in (place, ahead))
         return Batch(
             past=past,
             mask=xp.astype(mask, past.dtype),

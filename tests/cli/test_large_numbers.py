@@ -116,7 +116,7 @@ def test_windows_are_single_precision_after_their_location_is_taken_away() -> No
     )
     empty, codes = np.zeros((30, 0), np.float32), np.zeros((30, 0), np.int64)
     columns = Columns(empty, empty, empty[:1], codes, codes, codes[:1], empty[:1], 0)
-    windows = Windows(panel, columns, 9, 3, (3,), "standard", np.ones(1, np.int64))
+    windows = Windows(panel, columns, 3, (3,), np.ones(1, np.int64)).cut(9, "standard")
     batch = windows.batch(np.array([0]), np.array([18]))
     assert batch.past.dtype == batch.target.dtype == batch.seasonal.dtype == batch.weight.dtype == np.float32
     back = batch.unscaled(batch.target[..., None])

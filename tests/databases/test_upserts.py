@@ -292,8 +292,8 @@ def stop():
     print("here", flush=True)
     time.sleep(60)
 
-def stop_at_call(name, number):
-    function = getattr(upserts, name)
+def stop_at_call(owner, name, number):
+    function = getattr(owner, name)
     calls = []
     def call(*arguments):
         calls.append(name)
@@ -301,24 +301,15 @@ def stop_at_call(name, number):
         if len(calls) == number:
             stop()
         return found
-    setattr(upserts, name, call)
-
-def stop_in_the_middle_of(name):
-    function = getattr(upserts, name)
-    def pieces(*arguments):
-        for number, piece in enumerate(function(*arguments)):
-            if number == 5:
-                stop()
-            yield piece
-    setattr(upserts, name, pieces)
+    setattr(owner, name, call)
 
 url, stage = sys.argv[1:]
 upserts.BATCH_ROWS = 100
 sqlite = url.startswith("sqlite")
 if stage == "half":
-    stop_at_call("_sqlite_values", 11) if sqlite else stop_in_the_middle_of("_csv")
+    stop_at_call(upserts, "_sqlite_values", 11) if sqlite else stop_at_call(upserts.pyarrow.csv, "write_csv", 6)
 else:
-    stop_at_call("_send_to_sqlite" if sqlite else "_send_to_postgresql", 1)
+    stop_at_call(upserts, "_send_to_sqlite" if sqlite else "_send_to_postgresql", 1)
 upsert(url, "f", pd.DataFrame({"id": range(1000), "x": 2.0}), ["id"])
 """
 

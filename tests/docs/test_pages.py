@@ -61,7 +61,7 @@ def _anchors(page: str) -> set[str]:
 
 def test_the_picture_of_the_code_is_the_code() -> None:
     picture = README[README.index("\n    forecast/\n") :]
-    rooms = set(re.findall(r"^      (\S+)  ", picture, re.MULTILINE))
+    rooms = {name for line in re.findall(r"^      (\S+(?: \S+)*)  ", picture, re.MULTILINE) for name in line.split()}
     code = {f"{path.name}/" if path.is_dir() else path.name for path in (ROOT / "forecast").iterdir()}
     assert rooms == {name for name in code if not name.startswith("__") and name != "py.typed"}
     folders = {name.rstrip("/") for name in re.findall(r"^    (\w+/)", picture, re.MULTILINE)}

@@ -1,6 +1,7 @@
 """Rolling origins: nothing later reaches a fold, frozen and fitted again, series of all kinds."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from forecast import Forecaster, score
 from forecast.errors import UsageError
 from forecast.evaluation.backtest import Fold, backtest
-from forecast.evaluation.baseline_models import Predict, baseline_fit
+from forecast.evaluation.baseline_models import Predict, fit_baseline
 from forecast.evaluation.origins import choose_origins
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
@@ -85,7 +86,7 @@ def test_frozen_keeps_the_fit_of_the_oldest_origin_and_refit_does_not(read: tupl
 def test_folds_side_by_side_give_the_same_and_are_told_one_by_one(read: tuple[Panel, Schema]) -> None:
     panel, schema = read
     origins, told = choose_origins(panel, 2, None, "t"), list[Fold]()
-    fits = {"theta": baseline_fit("theta", 7, LEVELS), "drift": baseline_fit("drift", 7, LEVELS)}
+    fits = {"theta": partial(fit_baseline, "theta", 7, LEVELS), "drift": partial(fit_baseline, "drift", 7, LEVELS)}
     alone = backtest(panel, schema, fits, origins, LEVELS, refit=True, on_fold=told.append)
     pair = backtest(panel, schema, fits, origins, LEVELS, refit=True, jobs=2)
     pd.testing.assert_frame_equal(pair.forecasts, alone.forecasts, check_exact=True)
@@ -136,7 +137,7 @@ def test_a_baseline_has_intervals_from_its_own_past_errors() -> None:
     schema = reading.read(table, TableSettings()).schema
     panel = reading.read_as(table, schema, horizon=4).panel
     found = backtest(
-        panel, schema, {"mean": baseline_fit("mean", 1, LEVELS)}, choose_origins(panel, 50, None, "t"), LEVELS
+        panel, schema, {"mean": partial(fit_baseline, "mean", 1, LEVELS)}, choose_origins(panel, 50, None, "t"), LEVELS
     )
     row = found.overall.set_index("model").loc["mean"]
     assert row["skill"] > 0.2

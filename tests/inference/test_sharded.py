@@ -173,12 +173,12 @@ def test_an_object_store_gets_the_same_files(folder: Path, tmp_path: Path, monke
 
     store = fs.SubTreeFileSystem(str(tmp_path / "bucket"), fs.LocalFileSystem())  # as pyarrow has it: not local
     (tmp_path / "bucket" / "forecasts").mkdir(parents=True)
-    real = fs.FileSystem.from_uri
+    real = storage.Place.of
 
-    def from_uri(uri: str) -> Any:
-        return (store, uri.removeprefix("s3://")) if uri.startswith("s3://") else real(uri)
+    def of(uri: str) -> storage.Place:
+        return storage.Place(uri, store, uri.removeprefix("s3://")) if uri.startswith("s3://") else real(uri)
 
-    monkeypatch.setattr(storage, "file_system", from_uri)
+    monkeypatch.setattr(storage.Place, "of", of)
     forecast_shards(work(folder, "s3://forecasts"), 4)
     forecast_shards(work(folder, tmp_path / "here"), 4)
     assert files(tmp_path / "bucket" / "forecasts") == files(tmp_path / "here")

@@ -20,7 +20,7 @@ def test_an_exact_forecast_is_said_to_be_exact(errors: tuple[float, float, float
     naive, own, skill = errors
     rows = [{"model": "seasonal-naive", "skill": 0.0, "mase": naive}, {"model": "theta", "skill": skill, "mase": own}]
     tables = {"overall": rows, "by_series": rows, "by_step": rows, "origins": ["a", "b"]}
-    assert f"{verdict_of(BacktestTables.of(tables, 'tests.json'))}." == verdict
+    assert f"{verdict_of(BacktestTables(tables, 'tests.json'))}." == verdict
 
 
 def test_the_verdict_names_series_that_are_forecast_worse_and_intervals_that_hold_too_few_values() -> None:
@@ -28,7 +28,7 @@ def test_the_verdict_names_series_that_are_forecast_worse_and_intervals_that_hol
     skills = {"a": 0.5, "b": -0.1, "c": -0.2, "d": -0.3, "e": -0.4, "f": 0.1}
     rows = [{"id": name, "model": "theta", "skill": skill, "mase": 0.5} for name, skill in skills.items()]
     tables = {"overall": [whole], "by_series": rows, "by_step": [whole], "origins": ["x", "y"]}
-    text = verdict_of(BacktestTables.of(tables, "tests.json"))
+    text = verdict_of(BacktestTables(tables, "tests.json"))
     assert text == (
         "26 % less error than seasonal naive on 2 origins, but more for 4 of 6 series (b, c, d and 1 more); "
         "80 % intervals held 71 %, 95 % intervals held 90 %, too few"
@@ -41,7 +41,7 @@ def tables(**numbers: float) -> BacktestTables:
     by_series = [{"shop": shop, **row} for shop in ("a", "b") for row in rows]
     by_step = [{"step": step, **row} for step in (1, 2) for row in rows]
     found = {"overall": rows, "by_series": by_series, "by_step": by_step, "origins": ["x", "y"]}
-    return BacktestTables.of(found, "tests.json")
+    return BacktestTables(found, "tests.json")
 
 
 def test_sections_have_the_numbers_of_the_tables_and_what_is_no_measure_is_blank() -> None:
@@ -66,4 +66,4 @@ def test_errors_are_those_of_the_first_model_that_is_not_the_reference() -> None
 @pytest.mark.parametrize("found", [None, [], {}, {"overall": 3}, {"overall": [{}], "by_series": [{}]}])
 def test_another_file_is_refused(found: object) -> None:
     with pytest.raises(BadData, match=r"tests.json: has no measures of a backtest"):
-        BacktestTables.of(found, "tests.json")
+        BacktestTables(found, "tests.json")

@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from forecast.report.page import Bar, Commands, Facts, LineChart, Page, Section, Table, number, page_bytes
+from forecast.report.page import Bar, Commands, Facts, LineChart, Section, Table, number, page_bytes
 
 WILD = "</script><b>&\x1b"
 
 
 def html(*parts: object) -> str:
-    return b"".join(page_bytes(Page("title", "verdict", (Section("section", parts),), "made"))).decode()
+    return b"".join(page_bytes("title", "verdict", (Section("section", parts),), "made")).decode()
 
 
 def test_text_of_users_is_text_everywhere() -> None:

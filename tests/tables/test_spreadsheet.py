@@ -141,7 +141,8 @@ def test_errors_of_the_sheet_are_counted_and_read_as_blank(read: Any, make: Make
     cells = [error if make is ods else ("=1/0", error) for error in ("#N/A", "#DIV/0!")]
     table = read(make(Sales=[*SALES, *([DAYS[-1] + timedelta(days=i + 1), cell] for i, cell in enumerate(cells))]))
     assert np.isnan(parse_numbers(table, "units")[-2:]).all()
-    assert "book.csv holds 2 error values such as #N/A; they are read as blank cells" in caplog.text
+    first = " (first B32 of sheet1)" if make is xlsx else ""
+    assert f"book.csv holds 2 error values such as #N/A{first}; they are read as blank cells" in caplog.text
 
 
 def test_a_number_beyond_all_bounds_is_left_to_the_table_without_a_warning(read: Any) -> None:
@@ -161,7 +162,10 @@ def test_formulas_without_a_value_are_counted_and_read_as_blank(read: Any, caplo
     ]
     table = read(raw_xlsx("".join(f'<row r="{i}">{cells}</row>' for i, cells in enumerate(rows, 1))))
     assert parse_numbers(table, "y")[2] == 5
-    assert "book.csv holds 2 formulas that were never calculated; they are read as blank cells" in caplog.text
+    assert (
+        "book.csv holds 2 formulas that were never calculated (first B2 of sheet1); they are read as blank cells"
+        in caplog.text
+    )
 
 
 @pytest.mark.parametrize("make", MAKERS)

@@ -22,7 +22,7 @@ def windows_of(frame: pd.DataFrame, scaling: str) -> Windows:
     reading = read(table, settings, horizon=5)
     panel, schema = reading.panel, reading.schema
     columns = make_columns(panel, schema, fit_statistics(panel, schema, panel.lengths), calendar_of(schema))
-    return Windows(panel, columns, 14, 5, (7, 14), scaling, np.arange(1, len(panel) + 1))
+    return Windows(panel, columns, 5, (7, 14), np.arange(1, len(panel) + 1)).cut(14, scaling)
 
 
 @pytest.mark.parametrize("scaling", ["standard", "robust", "mean", "last", "none"])

@@ -33,13 +33,13 @@ class Settings(SinkKeys):
 
 
 def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings) -> str:
-    """Refuse names and types that the database does not take; see `databases.rehearse`."""
+    """Refuse names and types that the database does not take."""
     exists = databases.rehearse(sink.url, sink.table, _sample(schema, table, output), [*schema.keys, "origin"])
     return f"table {sink.table} {'takes the forecasts' if exists else 'will be created'}"
 
 
 def write(sink: Settings, results: Results) -> dict[str, Any]:
-    """Write all rows in one transaction; see `databases.upsert`."""
+    """Write all rows in one transaction."""
     schema, forecasts = results.schema, results.forecasts
     calendar, horizon = calendar_of(schema), forecasts.quantiles.shape[1]
     origins = forecasts.panel.origins[forecasts.series]
@@ -56,20 +56,15 @@ def _sample(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFram
     if schema.layout == "long":
         ids = list(id_codes(table, schema.ids)[0])
     else:
-        wide = schema.layout == "wide"
-        ids = [(name,) for name in (wide_columns(table, schema) if wide else table.texts(schema.ids[0]).tolist())]
+        names = wide_columns(table, schema) if schema.layout == "wide" else table.texts(schema.ids[0]).tolist()
+        ids = [(name,) for name in names]
     ids = sorted(ids, key=lambda names: max(map(len, names)))[-MAX_SAMPLE_IDS:]
-    rows = max(len(ids), MIN_SAMPLE_ROWS)
-    calendar = calendar_of(schema)
+    rows, calendar = max(len(ids), MIN_SAMPLE_ROWS), calendar_of(schema)
     steps = calendar.positions(np.zeros(1, np.int64)) + np.arange(rows)
     times = _times(calendar.times(steps), schema)
-    columns: dict[str, Any] = {
-        name: [ids[row % len(ids)][place] for row in range(rows)] for place, name in enumerate(schema.ids)
-    }
-    if len(schema.time) == 1:
-        columns[schema.time[0]] = times
-    else:
-        columns |= dict(frame_of(time_columns_at(schema, calendar, steps)))
+    columns: dict[str, Any] = {name: [ids[i % len(ids)][at] for i in range(rows)] for at, name in enumerate(schema.ids)}
+    split = len(schema.time) > 1
+    columns |= dict(frame_of(time_columns_at(schema, calendar, steps))) if split else {schema.time[0]: times}
     numbers = (name for name in output_columns(output) if name not in Settings.columns)
     columns |= dict.fromkeys(numbers, 0 if output.integer else 0.5)
     return pd.DataFrame({**columns, "origin": times, "version": SAMPLE_VERSION, "model": "", "status": ""})

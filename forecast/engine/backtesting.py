@@ -52,8 +52,8 @@ def backtest_reading(
     settings: TrainSettings,
     rolling: BacktestSettings,
     models: tuple[str, ...] = (),
-    *,
     predictor: Predictor | None = None,
+    *,
     season_given: bool = False,
     jobs: int = 1,
     callbacks: Callbacks = NO_CALLBACKS,
@@ -61,31 +61,25 @@ def backtest_reading(
     """Forecast from rolling origins in the past of a table, and compare with the actual values.
 
     Each fit sees what lies before its origin and nothing else, the season that is inferred included.
-
-    Parameters
-    ----------
-    models : names of models and baselines; default that of `settings`, or what `predictor` was fitted as
-    predictor : a fitted forecaster that forecasts as it is, without a fit
-    season_given : whether the season of the reading was given and not inferred
-    jobs : fits side by side
+    `models` are by default that of `settings`, or what `predictor` was fitted as, which forecasts as it is, without a
+    fit. With `season_given` the season of the reading was not inferred; `jobs` fits run side by side.
     """
     panel, schema = reading.panel, reading.schema
-    levels: tuple[float, ...] = LEVELS
     missing = np.array(panel.status) == "missing"
     missing_ids = tuple(panel.ids[i] for i in np.flatnonzero(missing))
     panel = panel.select(np.flatnonzero(~missing))
     origins = choose_origins(panel, rolling.windows, rolling.step, reading.name, predictor is not None)
+    levels: tuple[float, ...] = LEVELS
     model, fits, seen = settings.model, dict[str, Fit](), 0
     if predictor is not None:
-        seen = warn_seen_origins(panel, predictor.fitted.history, origins, predictor.fitted.config.train_end)
-        model, levels = predictor.fitted.settings().model, predictor.fitted.config.levels
-        after = predictor.predict_quantiles
-        fits[model] = lambda past: after
+        config, frozen = predictor.fitted.config, predictor.predict_quantiles
+        seen = warn_seen_origins(panel, predictor.fitted.history, origins, config.train_end)
+        model, levels = predictor.fitted.settings().model, config.levels
+        fits[model] = lambda past: frozen
     elif not season_given:
         schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
     refit = rolling.refit and predictor is None
-    if rolling.refit and settings.warm_start:
-        jobs = 1  # each fit goes on from the one before it
+    jobs = 1 if rolling.refit and settings.warm_start else jobs  # each fit goes on from the one before it
     on_step = callbacks.on_step if jobs == 1 else None  # it stays in this process
     for name in models or (model,):
         if name not in fits and name != REFERENCE:

@@ -1,0 +1,305 @@
+"""What commands are called with: help, parameters and examples. Nothing is imported that help does not need."""
+
+import click
+
+from forecast.cli._command import OUTPUT, RUN, Declaration, Option, file_argument
+from forecast.settings import (
+    STORE,
+    BacktestSettings,
+    CheckSettings,
+    ClusterSettings,
+    ExplainSettings,
+    OutputSettings,
+    PictureSettings,
+    StoreSettings,
+    TableSettings,
+    TextSettings,
+    TrainSettings,
+)
+
+READING = TableSettings, TextSettings
+OF_STORE = StoreSettings.heading
+ARTIFACT = Option("--artifact DIR", f"folder of the saved versions  [default: {STORE.store}]", OF_STORE)
+VERSION = Option("--version ID", "a version of the store; default the live one", OF_STORE, first=False)
+OF_VERSION = ARTIFACT, VERSION
+JOB_OR_STORE = file_argument("job", required=False), ARTIFACT
+FUTURE = Option("--future FILE", "table with the future values of known covariates")
+WRITE_TABLE = Option("--output FILE", "write a .csv or .parquet file; default stdout", OUTPUT)
+AS_OF = Option("--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False)
+MEASURES = (
+    Option("--by", "a row for each series, or step of the horizon", OUTPUT, type=click.Choice(["series", "step"])),
+    Option("--output FILE", "write the table to a .csv, .json or .parquet file", OUTPUT),
+    Option("--json", "print all tables as one JSON object", OUTPUT, name="as_json"),
+)
+SHAPE = ("levels", "point", "min", "max", "joint", "integer")  # settings of forecasts that a chart can show
+WHERE = ("horizon", "device", "engine")
+AFTER_FIT = ("strict", "on_duplicate", "date_format", "events")  # settings of a table that a saved forecaster accepts
+
+
+def _json(help: str) -> Option:
+    return Option("--json", help, OUTPUT, name="as_json")
+
+
+COMMANDS: dict[str, Declaration] = {
+    "now": (
+        """Forecast DATA by the pretrained network and the quick baselines, weighed on the past of DATA.
+
+        DATA is a CSV, .csv.gz, .xlsx, .ods or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
+        Nothing is trained or saved; `forecast fit` does both, and takes covariates.
+        """,
+        [
+            file_argument("data"),
+            WRITE_TABLE,
+            AS_OF,
+            OutputSettings,
+            CheckSettings,
+            *READING,
+            (TrainSettings, "horizon"),
+        ],
+        "forecast now sales.csv --output forecasts.csv",
+        "forecast now sales.csv --horizon 14 --levels 50,90",
+        "forecast now synth:seasonal",
+    ),
+    "fit": (
+        """Train on DATA, and save the forecaster as the live version of a store.
+
+        DATA is a CSV, .csv.gz, .xlsx, .ods or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
+        """,
+        [
+            file_argument("data"),
+            *READING,
+            TrainSettings,
+            (StoreSettings, "keep", "wait"),
+            (ClusterSettings, "cluster"),
+            ARTIFACT,
+            Option("--resume", "continue a fit of the same data and settings that was stopped", RUN),
+            Option("--dry-run", "say what a fit would do and take; train and write nothing", RUN),
+            Option("--json", "with --dry-run: print one JSON object", RUN, name="as_json", first=False),
+        ],
+        "forecast fit sales.csv",
+        "forecast fit sales.csv --id shop --target units --horizon 28",
+        "forecast fit sales.csv --known price --holidays DE --artifact shops",
+        "forecast fit sales.csv --budget 600",
+    ),
+    "predict": (
+        """Forecast the series of the fit, or those of DATA, which may have new ids.
+
+        Nothing is trained, and nothing in the store changes.
+        """,
+        [
+            file_argument("data", required=False),
+            *OF_VERSION,
+            Option("--output FILE", "write a .csv or .parquet file, with --shards a folder; default stdout", OUTPUT),
+            Option("--origin TIME", "forecast from this time of DATA; later values are not used"),
+            FUTURE,
+            AS_OF,
+            Option("--horizon", "number of steps, fewer than at fit", OutputSettings.heading, type=int),
+            OutputSettings,
+            CheckSettings,
+            TextSettings,
+            ClusterSettings,
+            (TrainSettings, "jobs", "device", "engine"),
+            (TableSettings, *AFTER_FIT),
+        ],
+        "forecast predict --output forecasts.csv",
+        "forecast predict tonight.csv --artifact shops",
+        "forecast predict --future prices.csv --levels 80 --integer",
+        "forecast predict s3://sales/2026/ --shards 64 --output s3://forecasts/2026",
+    ),
+    "plot": (
+        """Draw the series of the fit and their forecasts, or those of DATA.
+
+        Without a store, DATA is forecast as `forecast now` does. --output names a file; else the terminal gets the
+        picture.
+        """,
+        [
+            file_argument("data", required=False),
+            Option("--actual FILE", "table with the actual values; default those of DATA"),
+            Option("--output FILE", "write a .png, .svg, .pdf or .html file; default the terminal", OUTPUT),
+            Option("--terminal", "draw in the terminal, with --output too", OUTPUT),
+            Option("--forecast FILE", "draw this table of forecasts, which predict wrote, beside DATA"),
+            Option("--now", "draw the forecasts of `forecast now`, even where there is a store"),
+            FUTURE,
+            Option("--origin TIME", "forecast from this time of DATA, and draw what came after it"),
+            *OF_VERSION,
+            PictureSettings,
+            *READING,
+            (TrainSettings, *WHERE),
+            (OutputSettings, *SHAPE),
+        ],
+        "forecast plot sales.csv",
+        "forecast plot --artifact shops --series north --output north.png",
+        "forecast plot sales.csv --origin 2026-01-31 --output worst.html",
+        "forecast plot sales.csv --forecast forecasts.csv --output f.svg",
+    ),
+    "report": (
+        """Write a report on the live forecaster of a store as one page of HTML.
+
+        JOB, a pipeline file, or --artifact names the store; the runs of a JOB are in the report. With --backtest and no
+        store the report is on the backtest alone. The page needs no other file and no network.
+        """,
+        [
+            *JOB_OR_STORE,
+            VERSION,
+            (TrainSettings, "device", "engine"),
+            Option("--backtest FILE", "a .json file that `forecast backtest DATA --output FILE` wrote"),
+            FUTURE,
+            Option("--output FILE", "the .html file to write", OUTPUT, required=True),
+        ],
+        "forecast report --output report.html",
+        "forecast report job.toml --output job.html",
+        "forecast report --artifact shops --backtest tests.json --output s.html",
+    ),
+    "explain": (
+        """Explain the forecasts of a saved forecaster, of the series of the fit or those of DATA.
+
+        Importance says by how much the mean absolute error of the newest horizons grows without an input. The parts of
+        a forecast, level, season, events, known columns and rest, add up to its median.
+        """,
+        [
+            file_argument("data", required=False),
+            ExplainSettings,
+            TextSettings,
+            (PictureSettings, "series"),
+            (TrainSettings, "device", "engine"),
+            (TableSettings, *AFTER_FIT),
+            *OF_VERSION,
+            FUTURE,
+            _json("print everything as one JSON object"),
+        ],
+        "forecast explain",
+        "forecast explain tonight.csv --artifact shops",
+        "forecast explain tonight.csv --series north --json",
+    ),
+    "inspect": (
+        """Show the live forecaster of a store; with DATA, show how that table would be read, without fitting.
+
+        DATA may also be a pipeline file (.toml), which names the store of its job.
+        """,
+        [
+            file_argument("data", required=False),
+            *READING,
+            (TrainSettings, "horizon", "lookback"),
+            *OF_VERSION,
+            _json("print one JSON object"),
+        ],
+        "forecast inspect sales.csv",
+        "forecast inspect --artifact shops",
+        "forecast inspect --json",
+    ),
+    "backtest": (
+        """Forecast DATA from rolling origins in its past, and compare with the actual values.
+
+        The first measure is skill, the error reduction against seasonal naive. --model takes several names, also of
+        baselines: --model segrnn,lstm,theta. --budget limits each fit.
+        """,
+        [
+            file_argument("data"),
+            BacktestSettings,
+            *READING,
+            TrainSettings,
+            (ClusterSettings, "cluster"),
+            Option("--artifact DIR", "test the live forecaster of this store, without a fit", OF_STORE),
+            Option("--version ID", "a version of that store; default the live one", OF_STORE, first=False),
+            Option("--forecasts FILE", "write all forecasts and actual values to a .csv or .parquet file", OUTPUT),
+            *MEASURES,
+        ],
+        "forecast backtest sales.csv",
+        "forecast backtest sales.csv --horizon 7 --model auto,theta,drift",
+        "forecast backtest sales.csv --artifact shops --by series",
+    ),
+    "score": (
+        """Compare FORECAST, a table written by predict, with ACTUAL, a table of the actual values.
+
+        The id and time columns have the same names in both tables. ACTUAL should contain the whole history: the values
+        before the first forecast give MASE its unit, and seasonal naive its forecasts. If FORECAST has the columns of
+        the store's forecasts, ACTUAL is read with the settings of that fit.
+        """,
+        [file_argument("forecast"), file_argument("actual"), *READING, ARTIFACT, *MEASURES],
+        "forecast score forecasts.csv sales.csv",
+        "forecast score forecasts.csv sales.csv --by series --output scores.csv",
+    ),
+    "models": (
+        """List the models; with NAME, list that model's own settings, which `-p NAME=VALUE` sets.""",
+        [click.Argument(["name"], required=False)],
+        "forecast models",
+        "forecast models segrnn",
+    ),
+    "synth": (
+        """Write a synthetic series of a KIND; without KIND, list the kinds.""",
+        [
+            click.Argument(["kind"], required=False),
+            Option("--series", "number of series", "Series", type=click.IntRange(1), default=1, show_default=True),
+            Option("--length", "steps of each series; default by kind", "Series", type=click.IntRange(1)),
+            Option(
+                "--seed", "seed of all random numbers", "Series", type=click.IntRange(0), default=0, show_default=True
+            ),
+            WRITE_TABLE,
+        ],
+        "forecast synth",
+        "forecast synth seasonal --series 3 --output seasonal.csv",
+    ),
+    "run": (
+        """Run JOB, a pipeline file: read, fit when due, check, forecast, write, record.
+
+        A run does all of this or nothing; another run with the same --as-of gives the same forecasts.
+        """,
+        [
+            file_argument("job", required=False),
+            Option("--as-of TIME", "run as of this time; nothing later is read  [default: now]"),
+            Option("--output FILE", "write here, and not to the sink of the job", OUTPUT),
+            Option("--resume", "continue a fit that was stopped", RUN),
+            Option("--take-over", "take the store from another job, which this one replaces", RUN, first=False),
+            Option("--check", "check the file, the source, its columns and the sink; write nothing", RUN),
+            Option("--schema", "print the JSON schema of pipeline files, for editors", OUTPUT),
+            _json("print the record of the run to stdout"),
+            (StoreSettings, "wait"),
+        ],
+        "forecast run job.toml --check",
+        "forecast run job.toml",
+        "forecast run job.toml --as-of 2026-01-31",
+    ),
+    "status": (
+        """Show the status of JOB, a pipeline file, or of all jobs of a store.
+
+        The exit code is for monitoring: 0 all is well, 3 the newest run failed or left series out, 4 the data are
+        stale.
+        """,
+        [
+            *JOB_OR_STORE,
+            Option(
+                "--runs", "number of runs to show", OUTPUT, type=click.IntRange(1, 1000), default=10, show_default=True
+            ),
+            _json("print a list of objects, one for each job"),
+        ],
+        "forecast status job.toml",
+        "forecast status --artifact shops --json",
+    ),
+    "versions": (
+        """List the versions of a store, oldest first; the live one is marked.
+
+        JOB, a pipeline file, or --artifact names the store.
+        """,
+        [*JOB_OR_STORE, _json("print a list of objects")],
+        "forecast versions job.toml",
+        "forecast versions --artifact shops",
+    ),
+    "promote": (
+        """Check all files of VERSION, and make it the live one; `forecast versions` lists the versions.
+
+        JOB, a pipeline file, or --artifact names the store. VERSION is an id or a hash, or the beginning of one.
+        """,
+        [click.Argument(["version"]), *JOB_OR_STORE, (StoreSettings, "wait")],
+        "forecast versions --artifact shops",
+        "forecast promote v-20260131T020000.000000Z-1ab4a977 --artifact shops",
+    ),
+    "rollback": (
+        """Make the version that was saved before the live one live again.
+
+        JOB, a pipeline file, or --artifact names the store.
+        """,
+        [*JOB_OR_STORE, (StoreSettings, "wait")],
+        "forecast rollback job.toml",
+        "forecast rollback --artifact shops",
+    ),
+}

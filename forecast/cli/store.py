@@ -1,0 +1,132 @@
+"""Commands on the store of a job, by its pipeline file, or on that of --artifact."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.table import Table
+
+from forecast.cli._command import Request, named
+from forecast.cli._console import cell, log, put, put_json, put_table, suggest
+from forecast.errors import UsageError
+from forecast.jobs import administration
+from forecast.jobs.administration import Status, ledger_of
+from forecast.jobs.checks import aged
+from forecast.jobs.ledger import Ledger
+from forecast.jobs.pipeline import Pipeline, read_pipeline
+from forecast.settings import STORE, StoreSettings
+
+SUFFIX = ".toml"
+WIDTH = 160  # characters of a line of a status if stdout is not a terminal
+
+
+@dataclass(frozen=True)
+class Place:
+    """A store, and the job that named it, if any."""
+
+    store: str
+    pipeline: Pipeline | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Of a command line, to name the store."""
+        return (self.pipeline.file,) if self.pipeline is not None and self.pipeline.file else named(self.store)
+
+    @property
+    def use(self) -> tuple[str, ...]:
+        """The command that forecasts with the live version."""
+        return ("predict" if self.pipeline is None else "run", *self.words)
+
+    def shown(self, text: str) -> str:
+        """A text without the secrets of the pipeline file."""
+        return text if self.pipeline is None else self.pipeline.hidden(text)
+
+    def sink_ledger(self) -> Ledger | None:
+        """The ledger of the job if it is not beside the store."""
+        return ledger_of(self.pipeline) if self.pipeline is not None and self.pipeline.ledger == "sink" else None
+
+
+@contextmanager
+def place_of(job: str | None, artifact: str | None) -> Iterator[Place]:
+    """The store that a pipeline file or --artifact names; no error that ends the block holds the file's secrets."""
+    if job is None:
+        yield Place(artifact or STORE.store)
+        return
+    if artifact is not None:
+        raise UsageError(f"--artifact {artifact}: {job} names the store already; leave one of the two out")
+    if Path(job).is_dir():
+        raise UsageError(f"{job} is a folder, not a pipeline file; name a store with --artifact {job}")
+    pipeline = read_pipeline(job)
+    with pipeline.hidden.kept_out():
+        yield Place(pipeline.store, pipeline)
+
+
+def promote(request: Request) -> None:
+    """Check a version, and make it the live one."""
+    with place_of(request.job, request.artifact) as place:
+        wait = request.of(StoreSettings).wait
+        live = administration.promote(place.store, request.version, wait, place.sink_ledger())
+        log(f"live     {place.shown(place.store)}/{live}")
+        suggest(*place.use)
+
+
+def rollback(request: Request) -> None:
+    """Make the version before the live one live again."""
+    with place_of(request.job, request.artifact) as place:
+        before, live = administration.rollback(place.store, request.of(StoreSettings).wait, place.sink_ledger())
+        log(f"live     {place.shown(place.store)}/{live}, no longer {before}")
+        suggest(*place.use)
+
+
+def versions(request: Request) -> None:
+    """Print a line for each version, or a list of objects."""
+    with place_of(request.job, request.artifact) as place:
+        found = administration.versions_of(place.store, place.sink_ledger())
+        found = [{**version, "note": place.shown(version["note"])} for version in found]
+        if request.as_json:
+            put_json(found, indent=2)
+        else:
+            for version in found:
+                mark = "live" if version["live"] else ""
+                put(f"{version['version']}  {mark:4}  {str(version['hash'])[:12]}  {version['note']}".rstrip())
+        suggest("inspect", *place.words)
+
+
+def status(request: Request) -> int:
+    """Print the status of a job, or of all jobs of a store; the worst of their codes is the exit code."""
+    with place_of(request.job, request.artifact) as place:
+        ledgers = [ledger_of(place.pipeline)] if place.pipeline else administration.ledgers_of(place.store)
+        now = datetime.now(UTC)
+        states = [administration.status_of(ledger, place.store, now, request.runs) for ledger in ledgers]
+        if request.as_json:
+            put_json([asdict(state) for state in states], indent=2)
+        else:
+            for state in states:
+                _show(state)
+        code = max(state.code for state in states)
+        if code == 0:
+            suggest("versions", *place.words)
+        return code
+
+
+def _show(state: Status) -> None:
+    age = "" if state.data_age is None else f", {aged(state.data_age)}"
+    put(
+        f"job      {state.job}: {state.said}",
+        f"live     {state.live or 'no version'}",
+        f"data     up to {state.data_end or 'an unknown time'}{age}",
+    )
+    runs = Table("run as of", "exit", "seconds", "version", "what", box=None, pad_edge=False)
+    for run in state.runs:
+        row = (run["as_of"], run["exit_code"], f"{run['seconds']:.1f}", run["version"] or "", administration.noted(run))
+        runs.add_row(*map(cell, row))
+    put_table(runs, WIDTH)
+    if state.days:
+        days = Table("day", "values", "MASE", "bias", "in 80 %", "in 95 %", box=None, pad_edge=False)
+        for day in state.days:
+            numbers = (day.mase, day.bias, day.coverage_80, day.coverage_95)
+            texts = ("" if number is None else f"{number:.3g}" for number in numbers)
+            days.add_row(*map(cell, (day.day, day.count, *texts)))
+        put_table(days, WIDTH)
