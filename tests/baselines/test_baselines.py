@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from forecast.baselines import baseline_method, baseline_names
-from forecast.baselines.shared.gaps import fill_gaps
 from forecast.baselines.shared.windows import forecast_baseline
 from forecast.errors import UsageError
 from tests.baselines._textbook import seasonal_index, smooth
+from tests.baselines._windows import gappy_windows
 
 Values = NDArray[np.float64]
 NAN = float("nan")
@@ -25,17 +25,6 @@ def forecast(name: str, past: object, horizon: int, season: int) -> Values:
     """Forecast windows in which NaN stands for a missing value."""
     windows = np.atleast_2d(np.array(past, np.float64))
     return forecast_baseline(name, windows, np.isfinite(windows), horizon, season)
-
-
-@st.composite
-def gappy_windows(draw: st.DrawFn) -> Values:
-    """A few windows of any shape, padded on the left, with gaps."""
-    windows, span = draw(st.integers(1, 4)), draw(st.integers(1, 40))
-    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    past = np.round(random.normal(size=(windows, span)) * 10.0 ** draw(st.integers(-3, 6)), 3)
-    past[random.random((windows, span)) < draw(st.sampled_from([0.0, 0.2, 0.8]))] = NAN
-    past[np.arange(span) < random.integers(0, span + 1, windows)[:, None]] = NAN
-    return past
 
 
 @pytest.mark.parametrize(
@@ -56,18 +45,6 @@ def gappy_windows(draw: st.DrawFn) -> Values:
 )
 def test_closed_formulas(name: str, past: list[float], expected: list[float]) -> None:
     assert forecast(name, past, 4, 2)[0] == pytest.approx(expected)
-
-
-@given(gappy_windows(), st.integers(1, 14))
-@settings(deadline=None)
-def test_a_gap_is_filled_from_whole_seasons_back_or_else_by_the_last_value(past: Values, season: int) -> None:
-    expected = np.zeros_like(past)
-    for window, series in enumerate(past):
-        for column in range(len(series)):
-            seasons = [series[back] for back in range(column, -1, -season) if np.isfinite(series[back])]
-            before = [value for value in series[: column + 1] if np.isfinite(value)]
-            expected[window, column] = (seasons[0] if seasons else before[-1]) if before else 0.0
-    assert (fill_gaps(np.nan_to_num(past), np.isfinite(past), season) == expected).all()
 
 
 @pytest.mark.parametrize(

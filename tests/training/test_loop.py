@@ -10,14 +10,13 @@ import pytest
 import torch
 
 from forecast import Forecaster
-from forecast.errors import BadData, Unavailable
+from forecast.errors import BadData
 from forecast.models.shared.building import build
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.settings import TrainSettings
 from forecast.training.context import Progress, TrainingContext
 from forecast.training.loop import train
 from forecast.training.plan import Member
-from forecast.training.state import rate_at
 from forecast.windows.windows import Batch
 
 SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
@@ -116,34 +115,6 @@ def test_every_loss_and_optimizer_learns(loss: str, optimizer: str) -> None:
     before = held_out_loss(network, batch(64))
     train(network, draw, [], settings, plan(120))
     assert held_out_loss(network, batch(64)) < 0.7 * before
-
-
-def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
-    rates = [rate_at(step, 1000) for step in range(1000)]
-    assert rates[0] < 0.02
-    assert max(rates) == rates[100] == pytest.approx(1.0, abs=1e-3)
-    assert rates[-1] < 1e-4
-    assert (np.diff(rates[100:]) <= 0).all()
-
-
-def test_memory_that_runs_out_halves_the_batch_then_is_said(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=90), "units": np.sin(np.arange(90.0))})
-    real, limit = RecurrentModel.loss, 10
-
-    def hungry(self: RecurrentModel, given: Batch) -> torch.Tensor:
-        if self.training and len(given) > limit:
-            raise MemoryError
-        return real(self, given)
-
-    monkeypatch.setattr(RecurrentModel, "loss", hungry)
-    fitted = Forecaster(steps=3, horizon=3, guard=False).fit(frame)
-    assert [member.batch_size for member in fitted.plan_.members] == [8]
-    assert "out of memory" in caplog.text
-    limit = 0
-    with pytest.raises(Unavailable, match="memory"):
-        Forecaster(steps=3, horizon=3, guard=False).fit(frame)
 
 
 def test_a_budget_bounds_the_fit() -> None:

@@ -1,0 +1,100 @@
+"""Forecasts of a table: after its end or an origin, from the past alone, of some series, wider where asked."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast.errors import UsageError
+from forecast.inference.forecasting import (
+    ForecastOptions,
+    columns_at,
+    forecast_table,
+    load_predictor,
+    panel_to_forecast,
+    with_events,
+)
+from forecast.inference.predictor import Predictor
+from forecast.panel.panel import Integers, Numbers
+from forecast.tables.frames import frame_of
+from forecast.tables.reading import table_from_frame
+
+
+@pytest.fixture(scope="module")
+def predictor(store: Path) -> Predictor:
+    return load_predictor(str(store))
+
+
+@pytest.fixture(scope="module")
+def months(passengers: Path) -> pd.DataFrame:
+    return pd.read_csv(passengers)
+
+
+def test_without_a_table_the_series_of_the_fit_go_on(predictor: Predictor, months: pd.DataFrame) -> None:
+    alone, again = forecast_table(predictor), forecast_table(predictor, table_from_frame(months))
+    assert alone.rows == predictor.fitted.config.horizon == len(frame_of(alone.columns))
+    np.testing.assert_allclose(alone.quantiles, again.quantiles, rtol=1e-5)
+    assert alone.skipped == {}
+
+
+def test_values_after_the_origin_change_nothing(predictor: Predictor, months: pd.DataFrame) -> None:
+    time, value = months.columns
+    origin, changed = months[time].iloc[-25], months.copy()
+    changed.loc[len(months) - 24 :, value] = 1.0
+    first, other = (
+        forecast_table(predictor, table_from_frame(frame), origin=str(origin)) for frame in (months, changed)
+    )
+    pd.testing.assert_frame_equal(frame_of(first.columns), frame_of(other.columns))
+    assert frame_of(first.columns)[time].iloc[0] == months[time].iloc[-24]
+
+
+def test_an_origin_needs_a_table(predictor: Predictor) -> None:
+    with pytest.raises(UsageError, match="needs a table"):
+        panel_to_forecast(predictor.fitted, origin="1959-01")
+
+
+def test_a_shorter_horizon_is_the_beginning_of_the_whole(predictor: Predictor) -> None:
+    whole, short = frame_of(forecast_table(predictor).columns), frame_of(forecast_table(predictor, horizon=2).columns)
+    pd.testing.assert_frame_equal(short, whole.head(2))
+    with pytest.raises(UsageError, match="horizon"):
+        forecast_table(predictor, horizon=len(whole) + 1)
+
+
+def test_factors_widen_the_intervals_and_leave_the_median(predictor: Predictor) -> None:
+    def twice(series: Integers, quantiles: Numbers) -> Numbers:
+        return np.full(quantiles.shape[-1], 2.0)
+
+    usual = forecast_table(predictor)
+    wide = forecast_table(predictor, on_panel=lambda panel: ForecastOptions(factors=twice))
+    before, after = (frame_of(found.columns) for found in (usual, wide))
+    assert (after["hi_95"] - after["lo_95"] > 1.5 * (before["hi_95"] - before["lo_95"])).all()
+    np.testing.assert_array_equal(usual.quantiles, wide.quantiles)
+
+
+def test_who_sees_the_panel_first_may_choose_series_or_stop(predictor: Predictor) -> None:
+    none = forecast_table(predictor, on_panel=lambda panel: ForecastOptions(series=np.zeros(0, np.int64)))
+    assert none.rows == 0
+
+    def stop(panel: object) -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        forecast_table(predictor, on_panel=stop)
+
+
+def test_columns_of_forecasts_lie_at_their_steps_and_clash_with_none(predictor: Predictor) -> None:
+    history, schema = predictor.fitted.history, predictor.fitted.config.table
+    series, steps = np.zeros(1, np.int64), np.array([-1, 0, 1])
+    columns = columns_at(history, schema, series, steps, {"number": np.array([[1.0, 2.0, 3.0]])})
+    frame = frame_of(columns)
+    assert frame["number"].tolist() == [1, 2, 3]
+    assert frame[schema.time[0]].iloc[1] == predictor.fitted.config.train_end
+    with pytest.raises(UsageError, match="rename it in the input"):
+        columns_at(history, schema, series, steps, {schema.time[0]: np.zeros((1, 3))})
+
+
+def test_events_are_new_only_where_the_fit_had_some(predictor: Predictor) -> None:
+    assert with_events(predictor, None) is predictor
+    with pytest.raises(UsageError, match="fitted without events"):
+        with_events(predictor, "events.csv")

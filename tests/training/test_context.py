@@ -1,0 +1,28 @@
+"""The time that is left of a budget, by the clock, or by what a rehearsal counts."""
+
+import time
+
+import pytest
+
+from forecast.training.context import TrainingContext
+from forecast.training.rehearsal import Rehearsal
+
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+
+
+def test_without_a_deadline_no_time_runs_out() -> None:
+    assert TrainingContext().seconds_left() is None
+    assert TrainingContext(rehearsal=Rehearsal()).seconds_left() is None
+
+
+@pytest.mark.parametrize(("deadline", "left"), [(1030.0, 30.0), (1000.0, 0.0), (990.0, -10.0)])
+def test_time_runs_out_by_the_clock(deadline: float, left: float) -> None:
+    assert TrainingContext(deadline).seconds_left() == left
+
+
+def test_a_rehearsal_spends_the_time_that_training_would_take_and_not_its_own() -> None:
+    rehearsal = Rehearsal(seconds=20.0, spent=5.0)
+    assert TrainingContext(1030.0, rehearsal=rehearsal).seconds_left() == 15.0

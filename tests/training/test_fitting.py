@@ -1,0 +1,139 @@
+"""The fitter: its plans are functions of data and settings, and memory that runs out halves the batches."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from forecast import Forecaster
+from forecast.errors import Unavailable
+from forecast.models.shared.model import RecurrentModel
+from forecast.settings import TrainSettings
+from forecast.training import fitting
+from forecast.training.context import TrainingContext
+from forecast.training.fitting import Fitter
+from forecast.training.plan import Candidate
+from forecast.training.rehearsal import Rehearsal
+from forecast.training.split import split_windows
+from forecast.windows.windows import Batch
+from tests._inputs import LEVELS, inputs_of
+
+DAYS = [math.sin(day / 3) + day / 50 for day in range(120)]
+GRU = Candidate(model="gru", params={"hidden_size": 4}, lookback=8)
+
+
+def fitter_of(*series: list[float], lags: tuple[int, ...] = (), **settings: object) -> Fitter:
+    inputs = inputs_of(*(series or (DAYS, DAYS[:60])), lags=lags)
+    lengths = np.asarray(inputs.panel.lengths)
+    split = split_windows(lengths, 8, inputs.horizon, 1)
+    return Fitter.of(inputs, split, TrainSettings(device="cpu", **settings))
+
+
+def test_steps_of_the_user_are_taken_and_a_fifth_of_them_sees_what_was_held_out() -> None:
+    (member,) = fitter_of(batch_size=16).plan([GRU], [1e-9], measure=False, steps=40)
+    assert (member.steps, member.refit_steps, member.batch_size, member.candidate) == (40, 8, 16, GRU)
+    nothing_held_out = fitter_of(DAYS[:6])
+    assert nothing_held_out.plan([GRU], [1.0], measure=False, steps=40)[0].refit_steps == 0
+
+
+def test_a_plan_that_is_not_measured_is_the_same_each_time_and_grows_with_its_seconds() -> None:
+    fitter = fitter_of(batch_size=32)
+    plans = [fitter.plan([GRU], [seconds], measure=False)[0] for seconds in (1e-9, 0.01, 0.02, 0.02, 1e6)]
+    steps = [plan.steps for plan in plans]
+    assert steps[0] == 1
+    assert steps[1] < steps[2]
+    assert plans[2] == plans[3]
+    assert steps[4] == fitter._enough_steps(GRU, 32)  # more seconds bring no more steps than are enough
+
+
+def test_what_is_held_out_changes_no_plan() -> None:
+    changed = [[*days[:-20], *[1e6] * 20] for days in (DAYS, DAYS[:60])]
+    before, after = fitter_of(), fitter_of(*changed)
+    assert before.count == after.count
+    assert before.plan([GRU], [0.01], measure=False) == after.plan([GRU], [0.01], measure=False)
+
+
+def test_a_step_is_measured_once_and_again_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[str] = []
+
+    class Watched(fitting.Probe):
+        def run(self) -> None:
+            runs.append("run")
+            super().run()
+
+    monkeypatch.setattr(fitting, "Probe", Watched)
+    fitter = fitter_of(batch_size=8)
+    assert fitter.cost(GRU, 1.0, measure=True) > 0
+    measured = len(runs)
+    fitter.cost(GRU, 1.0, measure=True)
+    assert len(runs) == measured == 1
+    fitter.measure_again()
+    assert len(runs) == measured + fitting.PROBE_REPEATS
+
+
+def test_a_network_is_shaped_by_its_candidate_and_the_panel() -> None:
+    shape = fitter_of(lags=(7,), loss="huber").shape(Candidate(model="gru", lookback=20))
+    assert (shape.lookback, shape.horizon, shape.series, shape.seasons) == (20, 2, 2, (7,))
+    assert (shape.levels, shape.loss) == (LEVELS, "huber")
+
+
+def test_a_rehearsal_trains_nothing_and_counts_each_network() -> None:
+    fitter, rehearsal = fitter_of(), Rehearsal()
+    members = fitter.plan([GRU, GRU], [1.0, 1.0], measure=False, steps=30)
+    same, trained = fitter.train(members, TrainingContext(rehearsal=rehearsal))
+    assert same == members
+    assert [network.member for network in rehearsal.networks] == members
+    assert {network.round for network in rehearsal.networks} == {1}
+    assert rehearsal.windows[0] == fitter.count < rehearsal.windows[1]
+    assert rehearsal.seconds > 0
+    assert not any(result.held_out.any() for result in trained)
+    fitter.train(members[:1], TrainingContext(rehearsal=rehearsal))
+    assert rehearsal.networks[-1].round == 2
+
+
+def test_batches_halve_until_they_fit_in_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real, limit = RecurrentModel.loss, 10
+
+    def hungry(self: RecurrentModel, given: Batch) -> torch.Tensor:
+        if self.training and len(given) > limit:
+            raise MemoryError
+        return real(self, given)
+
+    monkeypatch.setattr(RecurrentModel, "loss", hungry)
+    fitter = fitter_of(batch_size=32)
+    members, trained = fitter.train(fitter.plan([GRU], [1.0], measure=False, steps=3), TrainingContext())
+    assert [member.batch_size for member in members] == [8]
+    assert trained[0].steps == 3
+    assert caplog.text.count("out of memory") == 2
+    limit = 0
+    with pytest.raises(Unavailable, match=r"out of memory at one window a step.*lookback"):
+        fitter.train(members, TrainingContext())
+
+
+def test_the_plan_of_a_fit_has_the_batches_that_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=90), "units": np.sin(np.arange(90.0))})
+    real = RecurrentModel.loss
+
+    def hungry(self: RecurrentModel, given: Batch) -> torch.Tensor:
+        if self.training and len(given) > 10:
+            raise MemoryError
+        return real(self, given)
+
+    monkeypatch.setattr(RecurrentModel, "loss", hungry)
+    fitted = Forecaster(steps=3, horizon=3, guard=False).fit(frame)
+    assert [member.batch_size for member in fitted.plan_.members] == [8]
+
+
+def test_other_failures_of_training_are_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: RecurrentModel, given: Batch) -> torch.Tensor:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    fitter = fitter_of(batch_size=8)
+    members = fitter.plan([GRU], [1.0], measure=False, steps=3)
+    monkeypatch.setattr(RecurrentModel, "loss", broken)
+    with pytest.raises(RuntimeError, match="multiplied"):
+        fitter.train(members, TrainingContext())
