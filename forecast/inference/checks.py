@@ -184,9 +184,11 @@ def _as_arrays(what: str, plain: dict[str, Any], specs: dict[str, Spec], *others
     """The lists of JSON as the arrays that they must be; `others` are no arrays."""
     if plain.keys() != {*specs, *others}:
         raise ValueError(f"{what} do not hold what they must")
-    arrays: dict[str, Any] = {
-        name: np.array(plain[name], spec.kind).reshape(spec.shape) for name, spec in specs.items()
-    }
+    arrays: dict[str, Any] = {}
+    for name, spec in specs.items():
+        arrays[name] = np.array(plain[name], spec.kind).reshape(spec.shape)
+        if spec.kind is np.int64 and (arrays[name] != np.array(plain[name], np.float64).reshape(spec.shape)).any():
+            raise ValueError(f"{what} have a '{name}' that is not whole")
     check_arrays(what, arrays, specs)
     return arrays
 
