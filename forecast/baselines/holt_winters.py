@@ -34,16 +34,16 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
 
     The forms are those of ETS (Hyndman et al. 2008) with additive errors: no trend, or one that may be damped. Where
     Theta finds a season, classical decomposition takes it out as a factor or a summand, and a summand that smoothing
-    updates corrects it; a season of more than 24 steps stays as it was found, and where one of factors is updated, the
-    same one as summands is tried beside it. Each form and parameter counts by its Akaike weight (Kolassa 2011), so that
-    nothing is optimised and no single choice decides. Fewer than five values repeat the last one.
+    updates corrects it; a season of more than 24 steps stays as it was found. Where a season of factors is updated, the
+    same season as summands is tried beside it. Each form and parameter counts by its Akaike weight (Kolassa 2011), so
+    that nothing is optimised and no single choice decides. Fewer than five values repeat the last one.
     """
-    values, start = recent_values(values, observed, season)
-    index, factors = seasonal_index(values, start, season)
+    values, first_observed = recent_values(values, observed, season)
+    index, factors = seasonal_index(values, first_observed, season)
     updated = index.any(1) & (season <= LONG_SEASON)
     result = np.zeros((len(values), horizon))
     span = 1 << (values.shape[1] - 1).bit_length()
-    for some, own_season, ahead in (
+    for some, own_season, smooth in (
         (updated & factors, season, _mixed),
         (updated & ~factors, season, _smoothed),
         (~updated, 1, _smoothed),
@@ -53,17 +53,18 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
             part = rows[low : low + WINDOWS_AT_ONCE]
             full = np.pad(part, (0, WINDOWS_AT_ONCE - len(part)), mode="edge")
             filters = _filters(own_season, span)
-            points, _ = ahead(filters, values[full], start[full], index[full], factors[full], horizon)
+            points, _ = smooth(filters, values[full], first_observed[full], index[full], factors[full], horizon)
             result[part] = points[: len(part)]
-    return np.where((values.shape[1] - start < MIN_VALUES)[:, None], values[:, -1:], result)
+    return np.where((values.shape[1] - first_observed < MIN_VALUES)[:, None], values[:, -1:], result)
 
 
 @dataclass(frozen=True)
 class _Filters:
     """The points of the grid with one damping whose season is updated, or those whose season is not.
 
-    The states are level, trend and, where it is updated, the season, the next step's first. The sum of squared errors
-    of a past is that of the past and an endless future of zeros, less what such a future adds to it.
+    The states are level, trend and, where it is updated, the season, the next step's first. The squared
+    errors of a past that zeros follow for ever are a sum over frequencies (Parseval); those of the past alone are that
+    less what the zeros add.
     """
 
     responses: Values  # [span, points * states], the last states that a value of one leaves, the newest value last
@@ -82,95 +83,96 @@ def _filters(season: int, span: int) -> Grid:
 
 
 def _filter(span: int, damping: float, season: int, seasons: tuple[float, ...]) -> _Filters:
-    """Smoothing by every point of a grid: an error is a value less `ahead @ states`, and moves the states by `gain`."""
+    """Smoothing by every point of a grid: an error, a value less `measurement @ states`, moves the states by `gain`."""
     points = product(LEVELS, TRENDS if damping else TRENDS[:1], seasons)
     rest = [0.0] * (season - 1)
     gain = np.array(
         [(level, level * trend, *rest, *[(1 - level) * moves] * (season > 0)) for level, trend, moves in points]
     )  # [points, states]
     states = gain.shape[1]
-    ahead, move = np.zeros(states), np.zeros((states, states))
-    ahead[:2], ahead[2:3] = (1, damping), 1
-    move[0, :2], move[1, 1], move[2:, 2:] = (1, damping), damping, np.roll(np.eye(season), 1, 1)
-    closed = move - gain[:, :, None] * ahead  # [points, states, states], a step later if the value is zero
-    energy, admissible = _energies(ahead, closed)
-    gain, closed = gain[admissible], closed[admissible]
+    measurement, transition = np.zeros(states), np.zeros((states, states))
+    measurement[:2], measurement[2:3] = (1, damping), 1
+    transition[0, :2], transition[1, 1], transition[2:, 2:] = (1, damping), damping, np.roll(np.eye(season), 1, 1)
+    # [points, states, states], the states a step later if the value is zero
+    closed_loop = transition - gain[:, :, None] * measurement
+    energy, admissible = _energies(measurement, closed_loop)
+    gain, closed_loop = gain[admissible], closed_loop[admissible]
     left = [gain]  # [points, states], what is left so many steps after a value of one
     for _ in range(span - 1):
-        left.append((closed @ left[-1][..., None])[..., 0])
+        left.append((closed_loop @ left[-1][..., None])[..., 0])
     responses = np.stack(left)
-    return _Filters(responses[::-1].reshape(span, -1), energy, _spectra(ahead, gain, energy, responses))
+    return _Filters(responses[::-1].reshape(span, -1), energy, _spectra(measurement, gain, energy, responses))
 
 
-def _energies(ahead: Values, closed: Values) -> tuple[Values, Mask]:
+def _energies(measurement: Values, closed_loop: Values) -> tuple[Values, Mask]:
     """The sum over a future of zeros of squared errors as a form of the states, and which points are admissible.
 
     Those whose errors depend on the beginning for ever are not (Hyndman et al. 2008), and are left out. Each pass
     doubles the steps that the sum covers.
     """
-    energy, later = np.broadcast_to(np.outer(ahead, ahead), closed.shape), closed
+    energy, later = np.broadcast_to(np.outer(measurement, measurement), closed_loop.shape), closed_loop
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(DOUBLINGS):
             energy, later = energy + later.transpose(0, 2, 1) @ energy @ later, later @ later
-        admissible = np.abs(ahead @ later).max(1) < FORGOTTEN
+        admissible = np.abs(measurement @ later).max(1) < FORGOTTEN
     return energy[admissible], admissible
 
 
-def _spectra(ahead: Values, gain: Values, energy: Values, responses: Values) -> Values:
-    """[span + 1, points], the Fourier transform of what two values so many steps apart add to the squared errors."""
+def _spectra(measurement: Values, gain: Values, energy: Values, responses: Values) -> Values:
+    """[span + 1, points], the Fourier transform of the weights that squared errors give products of values by lag."""
     span = len(responses)
     products = np.einsum("pn,pnm,spm->sp", gain, energy, responses, optimize=True)
     products[0] += 1
-    products[1:] = 2 * (products[1:] - responses[:-1] @ ahead)  # a step before and a step after
+    products[1:] = 2 * (products[1:] - responses[:-1] @ measurement)  # a step before and a step after
     halves = np.full((span + 1, 1), 2.0)  # both a frequency and its negative, but for the first and the last
     halves[[0, -1]] = 1
     return np.asarray(halves * np.fft.rfft(products, 2 * span, axis=0).real / (2 * span))
 
 
 def _mixed(
-    filters: Grid, values: Values, start: Counts, index: Values, factors: Mask, horizon: int
+    filters: Grid, values: Values, first_observed: Counts, index: Values, factors: Mask, horizon: int
 ) -> tuple[Values, Values]:
     """Forecast with a season of factors and with the same as summands, mixed by their weights, as `_smoothed`."""
-    summands = (index - 1) * (values.sum(1) / (values.shape[1] - start))[:, None]
-    ahead, weight = _smoothed(filters, values, start, index, factors, horizon)
-    others, other = _smoothed(filters, values, start, summands, ~factors, horizon)
+    summands = (index - 1) * (values.sum(1) / (values.shape[1] - first_observed))[:, None]
+    forecasts, weight = _smoothed(filters, values, first_observed, index, factors, horizon)
+    others, other = _smoothed(filters, values, first_observed, summands, ~factors, horizon)
     share = 1 / (1 + np.exp(np.minimum(other - weight, 700)))
-    return share[:, None] * ahead + (1 - share)[:, None] * others, np.logaddexp(weight, other)
+    return share[:, None] * forecasts + (1 - share)[:, None] * others, np.logaddexp(weight, other)
 
 
 def _smoothed(
-    filters: Grid, values: Values, start: Counts, index: Values, factors: Mask, horizon: int
+    filters: Grid, values: Values, first_observed: Counts, index: Values, factors: Mask, horizon: int
 ) -> tuple[Values, Values]:
     """Smooth windows [windows, span] with every point of the grid, without the season that `seasonal_index` gave.
 
     Returns the mean of the forecasts by Akaike weights, [windows, horizon], and the logarithm of the sum of weights.
     """
     span = values.shape[1]
-    present, count = np.arange(span) >= start[:, None], (span - start)[:, None]
+    present, count = np.arange(span) >= first_observed[:, None], (span - first_observed)[:, None]
     plain = np.where(present, remove_season(values, index, factors), 0.0)
-    first, slope = _beginning(plain, start)
-    steps = np.maximum(np.arange(1, span + horizon + 1) - start[:, None], 0)  # 1 is the first value's
+    first, slope = _beginning(plain, first_observed)
+    steps = np.maximum(np.arange(1, span + horizon + 1) - first_observed[:, None], 0)  # 1 is the first value's
     criteria, parts = [], []
     for damping, some in filters.items():
         trend = np.append(0.0, np.cumsum(damping ** np.arange(1, span + horizon + 1)) * (damping > 0))
-        line = first[:, None] + slope[:, None] * trend[steps]  # where the beginning alone leads
-        free = 2 + 3 * (damping > 0)  # the season comes from the decomposition
-        penalty = 2 * free * count / np.maximum(count - free - 1, 1)  # corrected for few values
-        for squares, states in _filtered(some, np.where(present, plain - line[:, :span], 0.0)):
+        initial_path = first[:, None] + slope[:, None] * trend[steps]  # where the beginning alone leads
+        parameters = 2 + 3 * (damping > 0)  # the season comes from the decomposition
+        penalty = 2 * parameters * count / np.maximum(count - parameters - 1, 1)  # corrected for few values
+        for squares, states in _filtered(some, np.where(present, plain - initial_path[:, :span], 0.0)):
             criteria.append(count * np.log(np.maximum(squares / count, MIN_ERROR**2)) + penalty)
-            parts.append((states, line[:, span:], trend[1 : horizon + 1]))
+            parts.append((states, initial_path[:, span:], trend[1 : horizon + 1]))
     least = np.min([one.min(1) for one in criteria], 0)[:, None]
     weights = [np.exp((least - one) / 2) for one in criteria]
     total = np.sum([one.sum(1) for one in weights], 0)
-    ahead = np.zeros((len(values), horizon))
-    for weight, (states, line, trend) in zip(weights, parts, strict=True):
+    forecasts = np.zeros((len(values), horizon))
+    for weight, (states, initial_path, trend) in zip(weights, parts, strict=True):
         state = np.einsum("wp,wpn->wn", weight / total[:, None], states)
-        ahead += (weight.sum(1) / total)[:, None] * line + state[:, :1] + state[:, 1:2] * trend
+        forecasts += (weight.sum(1) / total)[:, None] * initial_path + state[:, :1] + state[:, 1:2] * trend
         if state.shape[1] > 2:
-            ahead += state[:, 2 + np.arange(horizon) % (state.shape[1] - 2)]
+            forecasts += state[:, 2 + np.arange(horizon) % (state.shape[1] - 2)]
     profile = np.where(factors[:, None], index, 1.0)[:, np.arange(-span, 0) % index.shape[1]]
-    stretch = np.log(np.where(present, profile, 1.0)).sum(1)  # errors of what is left, as those of the values
-    return restore_season(ahead, index, factors), np.log(total) - least[:, 0] / 2 - stretch
+    log_jacobian = np.log(np.where(present, profile, 1.0)).sum(1)  # errors of what is left, as those of the values
+    return restore_season(forecasts, index, factors), np.log(total) - least[:, 0] / 2 - log_jacobian
 
 
 def _filtered(filters: list[_Filters], deviations: Values) -> Iterator[tuple[Values, Values]]:
@@ -185,10 +187,10 @@ def _filtered(filters: list[_Filters], deviations: Values) -> Iterator[tuple[Val
         yield np.maximum(endless - after, ERROR_ROUNDING * endless), last
 
 
-def _beginning(values: Values, start: Counts) -> tuple[Values, Values]:
+def _beginning(values: Values, first_observed: Counts) -> tuple[Values, Values]:
     """The level before the first value and the trend, by a line through the first values, [windows] each."""
     span = values.shape[1]
-    column = start[:, None] + np.arange(FIRST_VALUES)  # [windows, FIRST_VALUES]
+    column = first_observed[:, None] + np.arange(FIRST_VALUES)  # [windows, FIRST_VALUES]
     inside = column < span
     first = np.where(inside, np.take_along_axis(values, np.minimum(column, span - 1), 1), 0.0)
     count = inside.sum(1)

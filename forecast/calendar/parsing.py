@@ -29,13 +29,13 @@ class ParsedTimes:
 
     timestamps: Integers  # [rows], seconds since 1970-01-01: UTC where `format` has a zone, else by the clock; or steps
     format: TimeFormat
-    open: Flags | None = None  # [rows], readings that come twice where the clock changes, open until series are known
-    doubtful: bool = False  # readings depend on the series of their rows: parse again once the series are known
+    unresolved: Flags | None = None  # [rows], readings that come twice where the clock changes, until series are known
+    needs_series: bool = False  # readings depend on the series of their rows: parse again once the series are known
 
     def rows(self, chosen: Flags) -> "ParsedTimes":
         """The times of the chosen rows [rows]."""
-        part = None if self.open is None else self.open[chosen]
-        return replace(self, timestamps=self.timestamps[chosen], open=part)
+        part = None if self.unresolved is None else self.unresolved[chosen]
+        return replace(self, timestamps=self.timestamps[chosen], unresolved=part)
 
 
 def parse_times(
@@ -158,15 +158,15 @@ def _from_wall(cells: TimeCells, wall: Integers, time_format: TimeFormat, settin
     series = cells.series if cells.series is not None else np.zeros(len(codes), np.int64)
     resolved, later = resolve_by_order(series, wall[codes], twice[codes])
     timestamps = np.where(resolved, np.where(later, late[codes], early[codes]), chosen[codes])
-    doubtful = unclear[codes] & ~resolved
+    ambiguous = unclear[codes] & ~resolved
     # the order of rows may resolve these times once the series of each row is known
-    wait = doubtful & (twice & (np.bincount(codes) > 1))[codes] & (not known)
-    if (doubtful & ~wait).any() and settings.dst == "error":
-        raise _clock_changes(cells, int(np.argmax(doubtful & ~wait)), twice, zone)
+    unresolved = ambiguous & (twice & (np.bincount(codes) > 1))[codes] & (not known)
+    if (ambiguous & ~unresolved).any() and settings.dst == "error":
+        raise _clock_changes(cells, int(np.argmax(ambiguous & ~unresolved)), twice, zone)
     if resolved.any() and known:
         name, count = cells.table.name, int(resolved.sum())
         logger.warning("%s: %d times that the clock shows twice are resolved by the order of their rows.", name, count)
-    return ParsedTimes(timestamps, time_format, wait if wait.any() else None, not known)
+    return ParsedTimes(timestamps, time_format, unresolved if unresolved.any() else None, not known)
 
 
 def _clock_changes(cells: TimeCells, row: int, twice: Flags, zone: str | None) -> BadData:

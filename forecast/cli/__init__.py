@@ -144,10 +144,10 @@ def _open_closed() -> None:
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            place = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
-            if place != number:
-                os.dup2(place, number)
-                os.close(place)
+            descriptor = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
             stream = open(number, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
 

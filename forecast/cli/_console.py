@@ -94,8 +94,8 @@ def put_numbers(
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title and cell(title), title_justify="left")
-    for place, head in enumerate(heads):
-        number = place >= texts
+    for index, head in enumerate(heads):
+        number = index >= texts
         table.add_column(cell(head), justify="right" if number else "left", no_wrap=number or head == "model")
     for row in rows:
         table.add_row(*map(cell, row))

@@ -53,8 +53,8 @@ def write(frames: pd.DataFrame | Iterable[pd.DataFrame], output: str | None) -> 
 def _visible(frame: pd.DataFrame) -> pd.DataFrame:
     """A frame in which control characters of names and texts are escaped."""
     shown = frame.rename(columns=lambda name: visible(str(name)))
-    for place, kind in enumerate(frame.dtypes):
+    for column, kind in enumerate(frame.dtypes):
         if kind.kind == "O":
-            texts = [visible(value) if isinstance(value, str) else value for value in frame.iloc[:, place]]
-            shown.isetitem(place, texts)
+            texts = [visible(value) if isinstance(value, str) else value for value in frame.iloc[:, column]]
+            shown.isetitem(column, texts)
     return shown

@@ -39,7 +39,7 @@ def run(request: Request) -> int:
         callbacks, frozen = Callbacks(log_lines, on_fold, on_step), artifact is not None
         found = forecaster.backtest(table, **rolling.model_dump(), models=models, frozen=frozen, callbacks=callbacks)
     origins = list(found.origins)
-    oldest, newest = (str(origins[place]).removesuffix(" 00:00:00") for place in (0, -1))
+    oldest, newest = (str(origins[index]).removesuffix(" 00:00:00") for index in (0, -1))
     fits = "none" if artifact else "one at each" if rolling.refit else "one at the oldest"
     log(f"origins  {len(origins)}, {oldest} to {newest}; fits: {fits}; season of mase: {found.season}")
     if request.forecasts is not None:

@@ -32,8 +32,8 @@ def run(request: Request) -> None:
         place = future or data or "the saved table"
         found = explain_panel(predictor, panel, settings, place, future is not None, on_part)
     horizon = len(found.parts) // len(found.ids)
-    places = [find_series(found.ids, name) for name in names] or [0]
-    series = {i: found.parts[i * horizon : (i + 1) * horizon] for i in places if horizon}
+    chosen = [find_series(found.ids, name) for name in names] or [0]
+    series = {i: found.parts[i * horizon : (i + 1) * horizon] for i in chosen if horizon}
     if request.as_json:
         shown = list(series.values()) if names else [found.parts]
         parts = [row for frame in shown for row in frame.to_dict("records")]

@@ -38,7 +38,7 @@ def run(request: Request) -> int:
     """Forecast the series of the fit or those of a table, and write the forecasts."""
     data, future, output, store = request.data, request.future, request.output, request.artifact or STORE.store
     request.of(OutputSettings)  # as the others, refused before any work
-    checks, machines, where = request.of(CheckSettings), request.of(ClusterSettings), request.of(TrainSettings)
+    checks, machines, train = request.of(CheckSettings), request.of(ClusterSettings), request.of(TrainSettings)
     instant = parse_as_of(request.as_of)
     reading = request.of(TextSettings).model_dump(exclude_defaults=True)
     if reading and data is None and future is None:
@@ -50,7 +50,7 @@ def run(request: Request) -> int:
     shards = SHARDS if machines.shards is None and machines.cluster is not None else machines.shards
     if shards is not None:
         _refuse_sharded(request)
-    predictor = with_events(load_predictor(store, request.version, where.device, where.engine), events)
+    predictor = with_events(load_predictor(store, request.version, train.device, train.engine), events)
     schema = schema_as_fitted(predictor, request)[0]
 
     def look(newest: int) -> None:
@@ -69,8 +69,8 @@ def run(request: Request) -> int:
 def _put(predictor: Predictor, request: Request, look: Look) -> int:
     """Forecast, write the forecasts, and say what they lack; returns the exit code.
 
-    A large table goes part by part, unless something is wrong with it: read as a whole, it is refused with all that is
-    to be said, or makes up for it.
+    A large table goes part by part. If a part is refused, the whole is read: it makes up for what the part lacked, or
+    is refused with all that is wrong.
     """
     trouble: BadData | UsageError | None = None
     try:
@@ -92,18 +92,18 @@ def _put_in_parts(predictor: Predictor, request: Request, look: Look) -> dict[tu
     """Forecast a large table part by part; returns the series without forecasts, or None if it goes only as a whole."""
     if request.data is None or request.future is not None or request.origin is not None:
         return None
-    shape = request.of(OutputSettings)
+    output_settings = request.of(OutputSettings)
     schema, text = schema_as_fitted(predictor, request)
-    found = large_forecasts(predictor, request.data, text, schema, request.horizon, shape)
+    found = large_forecasts(predictor, request.data, text, schema, request.horizon, output_settings)
     if found is None:
         return None
-    large, columns = found
-    look(large.newest)
+    large_table, columns = found
+    look(large_table.newest)
     with steps_bar("forecasts", "series") as predictor.on_windows:
-        frames = frames_of(columns, large.table.name)
-        guarded = (guard_formulas(frame, schema.ids) for frame in frames) if shape.excel_safe else frames
+        frames = frames_of(columns, large_table.table.name)
+        guarded = (guard_formulas(frame, schema.ids) for frame in frames) if output_settings.excel_safe else frames
         write(guarded, request.output)
-    return large.skipped
+    return large_table.skipped
 
 
 def _refuse_sharded(request: Request) -> None:
@@ -124,8 +124,8 @@ def _put_sharded(predictor: Predictor, request: Request, shards: int, look: Look
     """Forecast a table in shards, into a folder; returns the exit code."""
     schema, text = schema_as_fitted(predictor, request)
     future = None if request.future is None else normalised(load_future(request.future, text))
-    shape, output = request.of(OutputSettings), request.output
-    work = plan_shards(predictor, schema, request.data, text, output, shape, request.horizon, future)
+    output_settings, output = request.of(OutputSettings), request.output
+    work = plan_shards(predictor, schema, request.data, text, output, output_settings, request.horizon, future)
     look(work.large.newest)
     jobs = request.of(TrainSettings).jobs or 1
     with using_cluster(request.cluster):

@@ -154,8 +154,8 @@ def _plot_data(place: Place, request: Request, saved: Saved) -> tuple[PlotData, 
     later = None if future is None else normalised(load_future(future, config.table.reading))
     with steps_bar("forecasts", "series") as saved.predictor.on_windows:
         forecasts = forecast_table(saved.predictor, future=later, output=OutputSettings(levels=INTERVALS))
-    rows = config.table.layout == "rows"
-    after = "the last value of each series" if rows else f"{config.train_end}, the last time at fit"
+    dated = config.table.dated
+    after = f"{config.train_end}, the last time at fit" if dated else "the last value of each series"
     text = f"Forecasts of {config.horizon} steps after {after}."
     return plot_of_forecasts(forecasts, saved.fitted, INTERVALS), text
 

@@ -39,7 +39,7 @@ class Prepared:
     split: Split
     validation: ValidationSet
     statistics: Statistics
-    used: Integers  # the series that get a forecast
+    trained_series: Integers  # those that get a forecast: training sees no others
     lookback: int
     context: int  # steps that baselines look back
     transform: Transform  # of the target, from what is not held out
@@ -59,12 +59,12 @@ def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, ea
             setting=Setting("lookback", lookback),
             cure=Words("pass ", Setting("lookback", most_lookback(longest)), " or less"),
         )
-    used = np.flatnonzero(~panel.skipped)
-    selected = panel.select(used)
+    trained_series = np.flatnonzero(~panel.skipped)
+    selected = panel.select(trained_series)
     _require_values(int(selected.lengths.max()), horizon, name, settings)
     base = None if earlier is None else earlier.base
-    gaps = None if schema.layout == "rows" else selected.trailing_gap()
-    unseen = None if base is None else int(panel.origins.max() + 1 - base.until.max())
+    gaps = selected.trailing_gap() if schema.dated else None
+    unseen = None if base is None else int(panel.origins.max() + 1 - base.trained_until.max())
     split_for = partial(
         split_windows, selected.lengths, lookback, horizon, lags[0] if lags else 1, gaps=gaps, unseen=unseen
     )
@@ -74,30 +74,30 @@ def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, ea
         trains, split = False, split_for(False)
     season = schema.shortest_season
     power = earlier.config.power if earlier else fit_power(settings.transform, selected, season, split.train_end)
-    closed = find_closed(panel, schema, before_split(panel, used, split.train_end))
-    effects = find_effects(panel, schema, closed, used, split.train_end)
-    transform = Transform(power, effects, fixed_values(closed.of(used), selected, schema))
+    closed = find_closed(panel, schema, before_split(panel, trained_series, split.train_end))
+    effects = find_effects(panel, schema, closed, trained_series, split.train_end)
+    transform = Transform(power, effects, fixed_values(closed.of(trained_series), selected, schema))
     statistics = fit_statistics(selected, schema, split.train_end)
     inputs = make_inputs(
         selected, schema, statistics, transform=transform, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
     )
     validation = ValidationSet.of(inputs, validation_windows(split), lookback, power, settings.metric)
     context = context_length(lookback, lags, longest)
-    return Prepared(inputs, split, validation, statistics, used, lookback, context, transform, closed, trains)
+    return Prepared(inputs, split, validation, statistics, trained_series, lookback, context, transform, closed, trains)
 
 
-def before_split(panel: Panel, used: Integers, before: Integers) -> Integers:
-    """[series], the slots before `before` [used] of the series `used`, and none of others."""
+def before_split(panel: Panel, chosen: Integers, before: Integers) -> Integers:
+    """[series], a limit of positions: `before` [chosen] for the `chosen` series, 0 for others."""
     limit = np.zeros(len(panel), np.int64)
-    limit[used] = before
+    limit[chosen] = before
     return limit
 
 
-def find_effects(panel: Panel, schema: Schema, closed: Closed, used: Integers, before: Integers) -> Effects | None:
-    """What events do, estimated from the slots before `before` [used] of the series `used`; None without events."""
+def find_effects(panel: Panel, schema: Schema, closed: Closed, chosen: Integers, before: Integers) -> Effects | None:
+    """What events do, estimated from positions before `before` of the `chosen` series; None without events."""
     if not has_events(schema):
         return None
-    return fit_effects(panel, schema, before_split(panel, used, before), fixed_values(closed, panel, schema))
+    return fit_effects(panel, schema, before_split(panel, chosen, before), fixed_values(closed, panel, schema))
 
 
 def require_windows(ready: Prepared, name: str) -> None:

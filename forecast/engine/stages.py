@@ -23,7 +23,7 @@ from forecast.events.closed import fixed_values, unless_contradicted
 from forecast.events.effects import ordinary_panel
 from forecast.inference.contents import read_plan
 from forecast.inference.engines import EXTRA_PACKAGES
-from forecast.inference.fitted import EVERYWHERE, RESTORED, RUN_ONLY, Base, Config, Fitted
+from forecast.inference.fitted import EVERYWHERE, RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
 from forecast.inference.predictor import median_of_members
 from forecast.panel.panel import Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
@@ -99,16 +99,16 @@ class PanelFit:
         plan = read_plan(settings.plan) if settings.plan else None
         ready, start = self._prepare(plan)
         # baselines before training, so that the deadline holds for them too
-        compared = compared_windows(settings.budget) if plan is None else plan.compared
+        compared_count = compared_windows(settings.budget) if plan is None else plan.compared
         names = compared_with(settings)
-        baselines = BaselineForecasts.of(ready.inputs, ready.validation, names, ready.context, compared)
+        baselines = BaselineForecasts.of(ready.inputs, ready.validation, names, ready.context, compared_count)
         skip = not ready.trains or (settings.model == AUTO and baselines.skip_networks(ready.validation))
         if plan is None and start is None and skip:
             plan = Plan(members=())
         trained: list[Trained] = []
         if not is_baseline(settings.model) and (plan is None or len(plan.members) > 0):
             plan, trained = self._train(ready, plan, start)
-        plan = (plan or Plan(members=())).model_copy(update={"compared": compared})
+        plan = (plan or Plan(members=())).model_copy(update={"compared": compared_count})
         networks = [  # those that differ in their seed only are one
             Group(plan.members[numbers[0]].model, median_of_members([trained[number].held_out for number in numbers]))
             for numbers in plan.groups()
@@ -191,16 +191,16 @@ class PanelFit:
         pasts = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
         pasts.append(ready.lookback + (lags[0] if lags else panel.ahead))  # roughness takes values a season before
         closed = unless_contradicted(ready.closed, panel, schema, panel.lengths)
-        effects = find_effects(panel, schema, closed, ready.used, panel.lengths[ready.used])
+        effects = find_effects(panel, schema, closed, ready.trained_series, panel.lengths[ready.trained_series])
         index, fixed = series_index(panel.ids, panel.ids), fixed_values(closed, panel, schema)
         ordinary, _ = ordinary_panel(panel, schema, effects, index, fixed)
         spread = transformed(ordinary, ready.transform.power).spread
-        until = panel.starts.copy()
-        until[ready.used] += ready.split.train_end
+        trained_until = panel.starts.copy()
+        trained_until[ready.trained_series] += ready.split.train_end
         return Fitted(
             config=Config(
                 table=schema,
-                settings=settings.model_dump(exclude=RUN_ONLY, exclude_defaults=True),
+                settings=settings.model_dump(exclude=RUN_SETTINGS, exclude_defaults=True),
                 plan=plan,
                 horizon=panel.ahead,
                 lookback=ready.lookback,
@@ -221,8 +221,8 @@ class PanelFit:
             ensemble=ensemble,
             history=replace(panel, spread=spread).tail(max(ensemble.steps_back, *pasts)),
             network_weights=[trained[number].weights for number in forecasting],
-            base=Base([trained[number].base for number in forecasting], until),
-            run=settings.model_dump(include=RESTORED, exclude_defaults=True),
+            base=Base([trained[number].base for number in forecasting], trained_until),
+            run=settings.model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
             effects=effects,
             closed=closed,
         )

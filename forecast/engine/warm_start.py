@@ -27,9 +27,9 @@ def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmSt
     reason = _misfit(fitted, fitter, schema, candidates)
     if reason is not None or base is None:
         return reason or "it was saved without what a fit can go on from"
-    used = series_index(fitted.history.ids, inputs.panel.ids)
+    index = series_index(fitted.history.ids, inputs.panel.ids)
     first_held_out = inputs.panel.starts + fitter.split.train_end
-    if (first_held_out < np.concatenate([[np.iinfo(np.int64).min], base.until])[used]).any():
+    if (first_held_out < np.concatenate([[np.iinfo(np.int64).min], base.trained_until])[index]).any():
         return "it has seen values that are held out now"
     earlier = series_index(fitted.history.ids, ids)
     weights = []

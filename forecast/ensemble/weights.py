@@ -37,7 +37,7 @@ class Losses:
 
     def completed(self) -> "Losses":
         """The losses, with an estimate for windows that a candidate was not asked for: what the others lost there,
-        times how it compares with them where it was."""
+        times the ratio of its losses to theirs on the windows for which it was."""
         finite = np.isfinite(self.values)
         asked = finite.any(0)
         whole = (finite == asked).all(1)
@@ -157,7 +157,7 @@ def _largest(values: Numbers) -> float:
 
 
 def _in_parts(log_weights: Numbers) -> Numbers:
-    """[rows, candidates], weights that add up to 1 in multiples of 1 / PARTS, the nearest to what they stand for."""
+    """Weights [rows, candidates] from their logarithms, rounded to multiples of 1 / PARTS that add up to 1."""
     weights = np.exp(log_weights - log_weights.max(-1, keepdims=True))
     exact = PARTS * weights / weights.sum(-1, keepdims=True)
     parts = np.floor(exact)

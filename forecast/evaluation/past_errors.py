@@ -30,7 +30,7 @@ class _Errors:
     steps: Integers  # [steps], from 0
     values: Numbers  # [windows, steps], in units of the scale of each window
     weights: Numbers  # [windows, steps], 0 where nothing counts
-    sizes: Numbers  # [steps], independent windows
+    effective_windows: Numbers  # [steps], independent windows
 
 
 def error_quantiles(
@@ -57,8 +57,8 @@ def error_quantiles(
         return table
     relative = errors.values / np.where(width > 0, width, 1.0)
     counts = (errors.weights > 0) & (width > 0)
-    shape = _shape(relative[counts], errors.weights[counts], levels, errors.sizes.max())
-    wider = widening(errors.sizes, levels)  # [steps, levels]
+    shape = _shape(relative[counts], errors.weights[counts], levels, errors.effective_windows.max())
+    wider = widening(errors.effective_windows, levels)  # [steps, levels]
     for place, column in enumerate(table.T):
         column[:] = np.interp(np.arange(len(table)), errors.steps, width * shape[place] * wider[:, place])
     return table
@@ -125,14 +125,15 @@ def _mean_errors(errors: _Errors) -> Numbers:
     totals, place = np.concatenate([np.zeros((2, 1)), sums.cumsum(1)], 1), np.arange(count)
     near = totals[:, np.minimum(place + reach + 1, count)] - totals[:, np.maximum(place - reach, 0)]
     means = near[0] / np.where(near[1] > 0, near[1], 1.0)
-    known = (means > 0) & (errors.sizes > 0)
+    known = (means > 0) & (errors.effective_windows > 0)
     if not known.any():
         return np.zeros(count)
-    size = np.where(known, errors.sizes, 0.0)
-    share = size * (errors.sizes.max() / size.sum())
+    size = np.where(known, errors.effective_windows, 0.0)
+    regression_weight = size * (errors.effective_windows.max() / size.sum())
     level, step = np.log(np.where(known, means, 1.0)), np.log(errors.steps + 1.0)
-    mean_level, mean_step = (share * level).sum() / share.sum(), (share * step).sum() / share.sum()
-    moved = share * (step - mean_step)
+    mean_level = (regression_weight * level).sum() / regression_weight.sum()
+    mean_step = (regression_weight * step).sum() / regression_weight.sum()
+    moved = regression_weight * (step - mean_step)
     slope = ((moved * (level - mean_level)).sum() + GROWTH) / ((moved * (step - mean_step)).sum() + 1)
     curve = mean_level + slope * (step - mean_step)
     return np.asarray(np.exp((size * level + PRIOR_WEIGHT * curve) / (size + PRIOR_WEIGHT)))
@@ -143,9 +144,9 @@ def _clipped(errors: _Errors) -> Numbers:
 
     Where series differ much, as in an outbreak, a few of them must not decide how wide the intervals of all are.
     """
-    sizes, total = np.abs(errors.values), errors.weights.sum(0)
-    usual = ((errors.weights * np.sqrt(sizes)).sum(0) / np.where(total > 0, total, 1.0)) ** 2  # [steps]
-    return np.asarray(np.minimum(sizes, LARGEST * usual))
+    absolute, total = np.abs(errors.values), errors.weights.sum(0)
+    usual = ((errors.weights * np.sqrt(absolute)).sum(0) / np.where(total > 0, total, 1.0)) ** 2  # [steps]
+    return np.asarray(np.minimum(absolute, LARGEST * usual))
 
 
 def _shape(values: Numbers, weights: Numbers, levels: tuple[float, ...], size: float) -> Numbers:

@@ -177,7 +177,7 @@ def _joined(parts: list[Closed]) -> Closed:
 
 def _phases(panel: Panel, schema: Schema, season: int) -> Integers:
     """[slots], the phase of a season."""
-    positions, spec = panel.starts[panel.series_of_slots] + panel.places, schema.calendar
+    positions, spec = panel.starts[panel.series_of_slots] + panel.positions, schema.calendar
     if not _on_clock(spec, season):
         return positions % season
     first = int(positions.min())

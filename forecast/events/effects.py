@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecast.calendar.zones import WEEK
-from forecast.events.marks import FAR, Marks, mark
+from forecast.events.marks import KEY_STRIDE, NO_LABELS, Marks, mark
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 
 WEEKDAYS = 7
+NOT_COMPARED = -1  # in place of the label set of a slot that no day is compared with
 HIDDEN = 0.2  # a day on which less than this share is left says nothing of ordinary days
 CLOSED = 0.02  # where so little is left, nothing is
 LARGEST_FACTOR = 20.0
@@ -18,12 +19,12 @@ NAMED = 4  # effects that a line names
 # tuned on births in the United States before 2013; none matters much
 EACH_SIDE, REACH = 3, 10  # weeks to each side that a day is compared with, and weeks among which they are looked for
 AROUND_WEEKS = 4  # to each side, whose mean is the level
-PRIOR_DAYS = 10  # days of all series that stand for what a short one does not show
+PRIOR_DAYS = 10  # weight, in days, of the mean over all series, towards which that of each series is shrunk
 CORRELATION = 0.5  # of how two series deviate on one day
 PROFILES = 0.1, 10.0  # bounds of the profile of a week
 LEAST = 1e-3  # share of the level below which there is no effect, and no noise
 EXPONENTS = 0, -1, 1, 2  # the first one unless another is clearly better
-EXPONENT_COST = 1.0  # of the sum of squared errors, in standard errors, by which it must be
+EXPONENT_COST = 1.0  # by how much another must lower the sum of squared errors, each over its variance
 ROUNDS, REACTION_ROUNDS = 10, 3
 
 
@@ -39,7 +40,7 @@ class Effects:
     days: Integers  # [labels], on how many days it did
     effect: Numbers  # [2, labels, 8], relative and additive; for any day, then what each weekday adds, Monday first
     typical: Numbers  # [2, labels], mean of the whole effect over those days, all labels of the day together
-    exponent: int  # 0 where effects grow with the value, -1 where they do not, above 0 where they fall on busy days
+    exponent: int  # 0: effects are shares of the value; -1: amounts; above 0: shares that are larger on busy weekdays
     profile: Numbers  # [series + 1, 7], mean of each weekday over that of all; row 0 is for a series not in the fit
     unit: Numbers  # [series + 1], 0 on the relative scale, else the deviation of the values
     reaction: Numbers  # [series + 1], how strongly each series reacts, 1 as all do
@@ -51,7 +52,7 @@ class Adjustment:
 
     factor: Numbers  # [slots]
     shift: Numbers
-    fixed: Numbers | None = None  # NaN for slots that are not closed; None where all are open
+    fixed: Numbers | None = None  # values of closed slots, as days a shop is shut; NaN for open ones; None without any
 
     def removed(self, panel: Panel) -> Panel:
         """The panel with ordinary values; in closed slots, and where events leave hardly anything, they are unknown."""
@@ -75,8 +76,8 @@ class Adjustment:
 def adjustment(panel: Panel, schema: Schema, effects: Effects, series_index: Integers) -> Adjustment:
     """What the events of a schema do to a panel."""
     marks = mark(panel, schema)
-    place = {label: number for number, label in enumerate(effects.labels)}
-    label = np.array([place.get(label, -1) for label in marks.labels], np.int64)[marks.label]
+    index = {label: number for number, label in enumerate(effects.labels)}
+    label = np.array([index.get(label, -1) for label in marks.labels], np.int64)[marks.label]
     slot, label = marks.slot[label >= 0], label[label >= 0]
     row = np.repeat(series_index, np.diff(panel.offsets))
     unit, additive = effects.unit[row], effects.unit[row] > 0
@@ -108,9 +109,9 @@ def describe_effects(effects: Effects) -> str:
     """The strongest effects in percent; in deviations of the values on the additive scale."""
     additive = bool((effects.unit[1:] > 0).all())
     size = effects.typical[int(additive)]
-    order = [place for place in np.argsort(-np.abs(size), kind="stable") if round(abs(size[place]), 3) > 0]
+    order = [label for label in np.argsort(-np.abs(size), kind="stable") if round(abs(size[label]), 3) > 0]
     text, unit = ("{} {:+.1f} deviations", 1.0) if additive else ("{} {:+.0f} %", 100.0)
-    named = ", ".join(text.format(effects.labels[place], unit * size[place]) for place in order[:NAMED])
+    named = ", ".join(text.format(effects.labels[label], unit * size[label]) for label in order[:NAMED])
     more = f", and {len(order) - NAMED} more" if len(order) > NAMED else ""
     return named + more or "no effect beyond chance"
 
@@ -125,8 +126,8 @@ def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
 def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers | None = None) -> Effects:
     """Estimate what events do to values, from slots before `before` [series]; nothing in closed slots, `fixed` [slots].
 
-    A day is compared with the same day of the nearest weeks without events, or with the same events where each such
-    day has them. What all days with a label have in common is its effect; a day may have several labels.
+    A day is compared with the same day of the nearest weeks without events; where no day with its labels can be, with
+    days of the same labels. What all days with a label have in common is its effect; a day may have several labels.
     """
     marks, usable = mark(panel, schema), panel.observed & panel.before(before)
     closed = np.zeros_like(usable) if fixed is None else usable & np.isfinite(fixed)
@@ -140,25 +141,27 @@ def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers |
     earlier = earlier[earlier >= past.offsets[past.series[touched]]]
     noise = _noise(past, *_compared(past, earlier[past.free[earlier]], marks, week, unit)[:2])
     series, labels = past.series[slot], len(marks.labels)
-    _, date, together = np.unique(marks.key[slot], return_inverse=True, return_counts=True)
-    weight = 1 / (noise[series] ** 2 * (1 + CORRELATION * (together[date] - 1)))
-    of_day, matrix = _label_sets(slot, marks)
-    busy, additive = profile[1 + series, marks.weekday[slot]], unit[series] > 0
+    _, day, together = np.unique(marks.date[slot], return_inverse=True, return_counts=True)
+    weight = 1 / (noise[series] ** 2 * (1 + CORRELATION * (together[day] - 1)))
+    weekday_set, matrix = _weekday_sets(slot, marks)
+    weekday_level, additive = profile[1 + series, marks.weekday[slot]], unit[series] > 0
     effect, typical, exponent = np.zeros((2, labels, 1 + WEEKDAYS)), np.zeros((2, labels)), EXPONENTS[0]
     reaction = np.ones(len(panel) + 1)
-    for scale, used in enumerate((~additive, additive)):
+    for is_additive, used in enumerate((~additive, additive)):
         if used.any():
-            sets, own_set = np.unique(of_day[used], return_inverse=True)
+            sets, own_set = np.unique(weekday_set[used], return_inverse=True)
             part = _Regression(series[used], deviation[used], weight[used], own_set, matrix[sets])
-            sizes = {power: (expected * busy**power)[used] for power in EXPONENTS}
-            power, effect[scale], reacted = part.solved({0: np.ones(len(own_set))} if scale else sizes)
-            exponent = exponent if scale else power
+            designs = {power: (expected * weekday_level**power)[used] for power in EXPONENTS}
+            power, effect[is_additive], reacted = part.solved({0: np.ones(len(own_set))} if is_additive else designs)
+            exponent = exponent if is_additive else power
             reaction[1 : 1 + len(reacted)] *= reacted  # 1 for series of the other scale
-            typical[scale] = part.typical(effect[scale], reacted[part.series] * busy[used] ** power)
+            day_share = reacted[part.series] * weekday_level[used] ** power
+            typical[is_additive] = part.typical(effect[is_additive], day_share)
     shown = np.isin(marks.slot, slot) | closed[marks.slot]
-    counts = np.bincount(np.unique(marks.key[marks.slot[shown]] * FAR + marks.label[shown]) % FAR, minlength=labels)
+    keys = np.unique(marks.date[marks.slot[shown]] * KEY_STRIDE + marks.label[shown])
+    counts = np.bincount(keys % KEY_STRIDE, minlength=labels)
     known = np.flatnonzero(counts)
-    names, unit = tuple(marks.labels[place] for place in known), np.concatenate([[0.0], unit * past.size])
+    names, unit = tuple(marks.labels[label] for label in known), np.concatenate([[0.0], unit * past.size])
     return Effects(names, counts[known], effect[:, known], typical[:, known], exponent, profile, unit, reaction)
 
 
@@ -208,24 +211,26 @@ def _compared(
     past: _Past, slots: Integers, marks: Marks, week: int, unit: Numbers
 ) -> tuple[Integers, Numbers, Numbers]:
     """First slot of each day that can be compared, its deviation and expected value, in units of the level around."""
-    expected = _expected(past, slots, week, np.where(past.free, 0, -1), np.zeros(len(slots), np.int64))
-    kinds = marks.kinds
-    rest = ~np.isin(kinds[slots], kinds[slots[np.isfinite(expected)]])  # each such day has the same events
-    expected[rest] = _expected(past, slots[rest], week, np.where(past.seen, kinds, -1), kinds[slots[rest]])
+    ordinary = np.where(past.free, NO_LABELS, NOT_COMPARED)
+    expected = _expected(past, slots, week, ordinary, np.full(len(slots), NO_LABELS))
+    seen, asked = np.where(past.seen, marks.label_set, NOT_COMPARED), marks.label_set[slots]
+    rest = ~np.isin(asked, asked[np.isfinite(expected)])  # no day with these labels has an ordinary one near it
+    expected[rest] = _expected(past, slots[rest], week, seen, asked[rest])
     series = past.series[slots]
     level = np.where(unit[series] > 0, unit[series], _level(past, slots, AROUND_WEEKS * max(week, 2)))
     usable = np.isfinite(expected) & (level > 0)
     slots, expected, level = slots[usable], expected[usable], level[usable]
-    _, first, day = np.unique(past.series[slots] * FAR + marks.key[slots], return_index=True, return_inverse=True)
+    keys = past.series[slots] * KEY_STRIDE + marks.date[slots]
+    _, first, day = np.unique(keys, return_index=True, return_inverse=True)
     level = np.bincount(day, level)
     return slots[first], np.bincount(day, past.values[slots] - expected) / level, np.bincount(day, expected) / level
 
 
-def _expected(past: _Past, slots: Integers, week: int, kinds: Integers, kind: Integers) -> Numbers:
+def _expected(past: _Past, slots: Integers, week: int, label_sets: Integers, asked: Integers) -> Numbers:
     """[slots], what they would have without events: the mean of the same hour of the week in the weeks around.
 
-    Slots of the past whose `kinds` are the `kind` [slots] are compared; the smallest and the largest of four or more do
-    not count. NaN where nothing tells.
+    Slots of the past whose `label_sets` are the `asked` one [slots] are compared; the smallest and the largest of four
+    or more do not count. NaN where nothing tells.
     """
     low, high = past.offsets[past.series[slots]], past.offsets[past.series[slots] + 1]
     around = np.full((len(slots), 2 * EACH_SIDE), np.nan)
@@ -234,7 +239,7 @@ def _expected(past: _Past, slots: Integers, week: int, kinds: Integers, kind: In
         for weeks in range(1, REACH + 1):
             near = slots + weeks * step
             used = np.flatnonzero((near >= low) & (near < high) & (found < EACH_SIDE))
-            used = used[kinds[near[used]] == kind[used]]
+            used = used[label_sets[near[used]] == asked[used]]
             around[used, first + found[used]] = past.values[near[used]]
             found[used] += 1
     around.sort(axis=1)  # those not found come last
@@ -263,11 +268,11 @@ def _noise(past: _Past, slot: Integers, deviation: Numbers) -> Numbers:
     return np.asarray(np.maximum(np.sqrt(np.pi / 2) * mean, LEAST))
 
 
-def _label_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
-    """[days], which set of labels each has, and [sets, labels, 8], 1 where a set has a label, and on a weekday."""
-    kinds, weekday = marks.kinds[slots], marks.weekday[slots]
-    _, first, of_day = np.unique(kinds * WEEKDAYS + weekday, return_index=True, return_inverse=True)
-    number = np.full(len(marks.key), -1)
+def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
+    """[days], which set of labels and weekday each has; [sets, labels, 8], 1 for a label, and on a weekday."""
+    label_set, weekday = marks.label_set[slots], marks.weekday[slots]
+    _, first, weekday_set = np.unique(label_set * WEEKDAYS + weekday, return_index=True, return_inverse=True)
+    number = np.full(len(marks.date), -1)
     number[slots[first]] = np.arange(len(first))
     inside = number[marks.slot] >= 0
     rows, labels = number[marks.slot[inside]], marks.label[inside]
@@ -275,7 +280,7 @@ def _label_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
     matrix[rows, labels, 0] = 1.0
     matrix[rows, labels, 1 + weekday[first][rows]] = 1.0
     matrix[:, matrix[:, :, 1:].any(0).sum(1) < 2, 1:] = 0.0  # always the same day of the week: nothing to tell apart
-    return of_day.reshape(-1), matrix
+    return weekday_set.reshape(-1), matrix
 
 
 @dataclass(frozen=True)
@@ -285,33 +290,33 @@ class _Regression:
     series: Integers  # [days]
     deviation: Numbers
     weight: Numbers
-    of_day: Integers  # [days], the set of labels
+    weekday_set: Integers  # [days], the set of labels and weekday
     matrix: Numbers  # [sets, labels, 8]
 
     def solved(self, designs: dict[int, Numbers]) -> tuple[int, Numbers, Numbers]:
-        """The exponent, effects [labels, 8] and reactions [series], from the size of an effect of 1 by exponent."""
-        general, weekdays = self.matrix[:, :, 0], self.matrix[:, :, 1:].reshape(len(self.matrix), -1)
-        found = {power: self._ridge(design, self.deviation, general) for power, design in designs.items()}
-        errors = {power: self._error(designs[power], general, effect) for power, effect in found.items()}
+        """Exponent, effects [labels, 8], reactions [series]; designs, by exponent, are what effect 1 would cause."""
+        any_day, weekdays = self.matrix[:, :, 0], self.matrix[:, :, 1:].reshape(len(self.matrix), -1)
+        found = {power: self._ridge(design, self.deviation, any_day) for power, design in designs.items()}
+        errors = {power: self._error(designs[power], any_day, effect) for power, effect in found.items()}
         costs = {power: EXPONENT_COST * (power != EXPONENTS[0]) for power in designs}
         exponent = min(designs, key=lambda power: costs[power] + float((self.weight * errors[power] ** 2).sum()))
         design, effect, reaction = designs[exponent], found[exponent], np.ones(int(self.series.max()) + 1)
         for _ in range(REACTION_ROUNDS if len(np.unique(self.series)) > 1 else 0):
-            reaction = self._reactions(design * (general @ effect)[self.of_day])
-            effect = self._ridge(design * reaction[self.series], self.deviation, general)
+            reaction = self._reactions(design * (any_day @ effect)[self.weekday_set])
+            effect = self._ridge(design * reaction[self.series], self.deviation, any_day)
         design = design * reaction[self.series]
-        added = self._ridge(design, self._error(design, general, effect), weekdays)  # what days of the week add
+        added = self._ridge(design, self._error(design, any_day, effect), weekdays)  # what days of the week add
         return exponent, np.column_stack([effect, added.reshape(-1, WEEKDAYS)]), reaction
 
     def typical(self, effect: Numbers, share: Numbers) -> Numbers:
         """[labels], the mean over the days of each label of the whole effect, of which a day has a share [days]."""
         whole = (self.matrix * effect).sum((1, 2))  # [sets]
-        general, count = self.matrix[:, :, 0], len(self.matrix)
-        total = general.T @ (whole * np.bincount(self.of_day, share, count))
-        return np.asarray(total / np.maximum(general.T @ np.bincount(self.of_day, minlength=count), 1))
+        any_day, count = self.matrix[:, :, 0], len(self.matrix)
+        total = any_day.T @ (whole * np.bincount(self.weekday_set, share, count))
+        return np.asarray(total / np.maximum(any_day.T @ np.bincount(self.weekday_set, minlength=count), 1))
 
     def _error(self, design: Numbers, matrix: Numbers, effect: Numbers) -> Numbers:
-        return np.asarray(self.deviation - design * (matrix @ effect)[self.of_day])
+        return np.asarray(self.deviation - design * (matrix @ effect)[self.weekday_set])
 
     def _ridge(self, design: Numbers, deviation: Numbers, matrix: Numbers) -> Numbers:
         """[columns], effects of the columns of a matrix [sets, columns].
@@ -321,8 +326,8 @@ class _Regression:
         """
         used = np.flatnonzero(matrix.any(0))
         part, effect = matrix[:, used], np.zeros(matrix.shape[1])
-        gram = part.T @ (np.bincount(self.of_day, self.weight * design**2, len(matrix))[:, None] * part)
-        moment = part.T @ np.bincount(self.of_day, self.weight * design * deviation, len(matrix))
+        gram = part.T @ (np.bincount(self.weekday_set, self.weight * design**2, len(matrix))[:, None] * part)
+        moment = part.T @ np.bincount(self.weekday_set, self.weight * design * deviation, len(matrix))
         squares = np.ones(len(used))
         for _ in range(ROUNDS if len(used) else 0):
             variance = np.maximum((squares + squares.mean()) / 2, LEAST**4)

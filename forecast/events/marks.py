@@ -20,8 +20,9 @@ AROUND = ("eve of {}", "{}", "day after {}")
 
 Owners = tuple[str | None, ...]
 
+NO_LABELS = 0  # the label set of a slot that no event touches
 NEARBY = 7  # days beyond a panel whose events may touch it
-FAR = 2**32  # more than any key
+KEY_STRIDE = 2**32  # more than any date or label: two of them are packed into one integer
 
 
 @dataclass(frozen=True)
@@ -32,19 +33,19 @@ class Marks:
     label: Integers  # [marks]
     labels: tuple[str, ...]  # events, eves and days after; an event that is called as the eve of another is the same
     names: tuple[str, ...]  # events alone
-    key: Integers  # [slots], the day; the grid position where the grid has one slot a day at most
+    date: Integers  # [slots], days since 1970-01-01; the grid position where the grid has one slot a day at most
     weekday: Integers  # [slots], Monday 0; 0 throughout on a grid of weeks
 
     @property
-    def kinds(self) -> Integers:
-        """[slots], a number for each set of labels, 0 for none."""
-        kinds = np.zeros(len(self.key), np.int64)
+    def label_set(self) -> Integers:
+        """[slots], the number of the set of labels that each has, `NO_LABELS` for none."""
+        numbers = np.full(len(self.date), NO_LABELS)
         rank = np.arange(len(self.slot)) - np.searchsorted(self.slot, self.slot)
-        for place in range(int(rank.max(initial=-1)) + 1):
-            slot = self.slot[rank == place]
-            pairs = kinds[slot] * len(self.labels) + self.label[rank == place]
-            kinds[slot] = np.unique(pairs, return_inverse=True)[1].reshape(-1) + int(kinds.max(initial=0)) + 1
-        return kinds
+        for nth in range(int(rank.max(initial=-1)) + 1):
+            slot = self.slot[rank == nth]
+            keys = numbers[slot] * len(self.labels) + self.label[rank == nth]
+            numbers[slot] = np.unique(keys, return_inverse=True)[1].reshape(-1) + int(numbers.max(initial=0)) + 1
+        return numbers
 
 
 def takes_events(spec: CalendarSpec) -> bool:
@@ -67,27 +68,27 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     first, last = int(panel.starts.min()), int((panel.starts + sizes).max())
     positions = np.arange(first, last)
     days = calendar.wall(positions) // DAY  # [positions]
-    keys = days if schema.calendar.kind == "seconds" and not weekly else positions
+    dates = days if schema.calendar.kind == "seconds" and not weekly else positions
     slots, labels, names = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], dict[str, int]()
     series_by_parts = cache(partial(_series_by_parts, panel.ids))
     for ids, events in _by_ids(schema, int(days[0]), int(days[-1])).items():
         event = np.array([names.setdefault(name, len(names)) for _, name in events], np.int64)
-        key, label = _around(calendar, np.array([day for day, _ in events], np.int64), event)
-        low = np.searchsorted(keys, key)
-        count = np.searchsorted(keys, key, "right") - low
-        named = {place: part for place, part in enumerate(ids) if part is not None}
+        touched, label = _around(calendar, np.array([day for day, _ in events], np.int64), event)
+        low = np.searchsorted(dates, touched)
+        count = np.searchsorted(dates, touched, "right") - low
+        named = {column: part for column, part in enumerate(ids) if part is not None}
         series = np.array(series_by_parts(tuple(named)).get(tuple(named.values()), []), np.int64)
-        place = runs(low, count)[1] + first - panel.starts[series][:, None]  # [series, marks]
-        inside = (place >= 0) & (place < sizes[series][:, None])
-        slots.append((panel.offsets[series][:, None] + place)[inside])
-        labels.append(np.broadcast_to(np.repeat(label, count), place.shape)[inside])
+        position = runs(low, count)[1] + first - panel.starts[series][:, None]  # [series, marks]
+        inside = (position >= 0) & (position < sizes[series][:, None])
+        slots.append((panel.offsets[series][:, None] + position)[inside])
+        labels.append(np.broadcast_to(np.repeat(label, count), position.shape)[inside])
     texts = [text.format(name) for name in names for text in AROUND]
-    number = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    number = {text: index for index, text in enumerate(dict.fromkeys(texts))}
     label = np.array([number[text] for text in texts], np.int64)[np.concatenate(labels)]
-    slot, label = np.divmod(np.unique(np.concatenate(slots) * FAR + label), np.int64(FAR))
+    slot, label = np.divmod(np.unique(np.concatenate(slots) * KEY_STRIDE + label), np.int64(KEY_STRIDE))
     index = np.repeat(panel.starts - first - panel.offsets[:-1], sizes) + np.arange(panel.offsets[-1])
     weekdays = np.zeros_like(days) if weekly else (days + 3) % 7  # 1970-01-01 was a Thursday
-    return Marks(slot, label, tuple(number), tuple(names), keys[index], weekdays[index])
+    return Marks(slot, label, tuple(number), tuple(names), dates[index], weekdays[index])
 
 
 def _is_weekly(spec: CalendarSpec) -> bool:
@@ -106,27 +107,27 @@ def _by_ids(schema: Schema, first: int, last: int) -> dict[Owners, list[tuple[in
     return events
 
 
-def _series_by_parts(ids: Ids, places: tuple[int, ...]) -> dict[tuple[str, ...], list[int]]:
+def _series_by_parts(ids: Ids, columns: tuple[int, ...]) -> dict[tuple[str, ...], list[int]]:
     groups = defaultdict[tuple[str, ...], list[int]](list)
     for series, parts in enumerate(ids):
-        groups[tuple(parts[place] for place in places)].append(series)
+        groups[tuple(parts[column] for column in columns)].append(series)
     return groups
 
 
 def _around(calendar: Calendar, days: Integers, event: Integers) -> tuple[Integers, Integers]:
-    """Keys and labels of events and the days around them."""
+    """Dates and labels of events and the days around them."""
     weekly = _is_weekly(calendar.spec)
     if calendar.spec.kind == "seconds" and not weekly:
-        keys, on_grid = days[:, None] + np.array([-1, 0, 1]), np.ones(len(days), bool)
+        dates, on_grid = days[:, None] + np.array([-1, 0, 1]), np.ones(len(days), bool)
     else:
         position = calendar.positions(timestamps_at(days * DAY + DAY // 2, calendar.zone, "later")[0])
         on_grid = weekly | (calendar.wall(position) // DAY == days)
-        keys = position[:, None] + np.stack([-1 + ~on_grid, np.zeros_like(days), np.ones_like(days)], 1)
+        dates = position[:, None] + np.stack([-1 + ~on_grid, np.zeros_like(days), np.ones_like(days)], 1)
     # a day of an event of several days is neither its eve nor the day after
-    day = event[:, None] * FAR + keys
+    day = event[:, None] * KEY_STRIDE + dates
     inside = np.isin(day, day[on_grid, 1])
     used = np.stack([~inside[:, 0], on_grid, ~inside[:, 2]], 1)
     if weekly:
         used[:, [0, 2]] = False
     labels = len(AROUND) * event[:, None] + np.arange(len(AROUND))
-    return keys[used], labels[used]
+    return dates[used], labels[used]

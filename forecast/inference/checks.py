@@ -299,8 +299,8 @@ def _check_times(panel: Panel, config: Config) -> None:
     first, last = int(panel.starts.min()), int(panel.origins.max()) + panel.ahead
     if spec.kind != "steps" and (panel.origins != panel.origins[0]).any():
         raise ValueError("the series must end at one time")
-    ends = [place if spec.kind == "weekdays" else spec.anchor + place * spec.every for place in (first, last)]
-    if any(abs(place) > FARTHEST[spec.kind] for place in (*ends, first, last)) or last < first:
+    ends = [position if spec.kind == "weekdays" else spec.anchor + position * spec.every for position in (first, last)]
+    if any(abs(position) > FARTHEST[spec.kind] for position in (*ends, first, last)) or last < first:
         raise ValueError("the history lies at no time")
     days = sorted({*spec.weekdays} & {*range(7)})
     if spec.kind == "weekdays" and not (days and list(spec.weekdays) == days):

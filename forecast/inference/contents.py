@@ -16,7 +16,7 @@ from forecast.errors import ArtifactRefused, NoInput, Setting, Unavailable, Usag
 from forecast.events.closed import NEVER, Closed
 from forecast.events.effects import Effects
 from forecast.inference import checks
-from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Exports, Fitted
+from forecast.inference.fitted import RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Exports, Fitted
 from forecast.panel.panel import ARRAYS
 from forecast.settings import TrainSettings
 from forecast.training.plan import Plan
@@ -54,7 +54,7 @@ def to_contents(fitted: Fitted) -> Contents:
             **{name: np.array([getattr(calibration, name)], np.float32) for name in checks.LATER},
             "roughness": np.array([calibration.slope, calibration.usual], np.float32),
         },
-        base=None if base is None else {"until": base.until, **_joined(base.weights)},
+        base=None if base is None else {"until": base.trained_until, **_joined(base.weights)},
         pretrained=None if ensemble.network is None else ensemble.network.data,
         exports=fitted.exports.files,
         unexported=fitted.exports.missing,
@@ -76,7 +76,7 @@ def from_contents(contents: Contents) -> Fitted:
 def _read(contents: Contents) -> Fitted:
     config, scaler = Config.model_validate(contents.config), contents.scaler
     checks.check_config(config)
-    if config.settings.keys() & RUN_ONLY or scaler.keys() - {"effects", "closed"} != SCALER:
+    if config.settings.keys() & RUN_SETTINGS or scaler.keys() - {"effects", "closed"} != SCALER:
         raise ValueError("it holds unknown settings or statistics")
     networks = set(range(sum(map(len, config.members()))))
     exports, missing = contents.exports, contents.unexported
@@ -96,7 +96,7 @@ def _read(contents: Contents) -> Fitted:
         effects=checks.read_effects(scaler["effects"], count) if "effects" in scaler else None,
         closed=checks.read_closed(scaler["closed"], count) if "closed" in scaler else NEVER,
         exports=Exports(exports, missing),
-        run=TrainSettings.check(contents.run).model_dump(include=RESTORED, exclude_defaults=True),
+        run=TrainSettings.check(contents.run).model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
     )
 
 
@@ -135,11 +135,11 @@ def read_plan(path: str) -> Plan:
 
     Raises `NoInput` where there is no such file, and `UsageError` where it holds no plan.
     """
-    place, setting = Path(path), Setting("plan", path)
+    file, setting = Path(path), Setting("plan", path)
     try:
-        if place.is_dir():
-            return from_contents(Store(place).load()[0]).config.plan
-        given = load_json(place.read_bytes())
+        if file.is_dir():
+            return from_contents(Store(file).load()[0]).config.plan
+        given = load_json(file.read_bytes())
     except OSError as error:
         raise NoInput((error.strerror or "cannot be read").lower(), setting=setting) from None
     except ValueError as error:

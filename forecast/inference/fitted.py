@@ -17,11 +17,11 @@ from forecast.training.plan import Member, Plan
 from forecast.windows.covariates import Statistics
 from forecast.windows.inputs import Transform
 
-RUN_ONLY = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device", "engine", "warm_start"}
-"""Settings that decide the plan or where it runs; the plan holds the result."""
+RUN_SETTINGS = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device", "engine", "warm_start"}
+"""Settings that decide the plan or where it runs: `Config.settings` lacks them, as the plan holds the result."""
 
-RESTORED = RUN_ONLY - {"plan", "device", "engine"}
-"""Those that loading restores, so that a new fit takes as long; the plan file and the device may no longer exist."""
+RESTORED_SETTINGS = RUN_SETTINGS - {"plan", "device", "engine"}
+"""Those in `Fitted.run`, which loading restores, so that a new fit takes as long; plan file and device may be gone."""
 
 EVERYWHERE = ("auto", "cpu")  # devices that every machine has
 
@@ -34,7 +34,7 @@ class Config(Stored):
     model_config = ConfigDict(populate_by_name=True)
 
     table: Schema
-    settings: dict[str, Any] = Field(description="settings of training, those of RUN_ONLY left out")
+    settings: dict[str, Any] = Field(description="settings of training, those of RUN_SETTINGS left out")
     plan: Plan = Field(description="of the networks that were trained")
     horizon: Steps
     lookback: Steps = Field(description="steps that a window's scale is taken from, and the least that a network sees")
@@ -61,15 +61,15 @@ class Config(Stored):
 
 @dataclass(frozen=True)
 class Base:
-    """What a later fit can continue without having seen the values that it holds out."""
+    """The networks before their last steps, which train on held-out values too: where a later warm start begins."""
 
-    weights: list[dict[str, NDArray[np.float32]]]  # before they were trained on held-out values
-    until: NDArray[np.int64]  # [series], grid position of the first value that they have not seen
+    weights: list[dict[str, NDArray[np.float32]]]
+    trained_until: NDArray[np.int64]  # [series], grid position of the first value that they have not seen
 
 
 @dataclass(frozen=True)
 class Exports:
-    """Networks as ONNX files, by their place among those of `Fitted.network_weights`."""
+    """Networks as ONNX files, by their index among those of `Fitted.network_weights`."""
 
     files: dict[int, bytes] = field(default_factory=dict)  # unchecked; `forecast.inference.onnx` checks them
     missing: dict[int, str] = field(default_factory=dict)  # why a network has none
@@ -87,7 +87,7 @@ class Fitted:
     history: Panel  # the tail of each series, enough for a forecast
     network_weights: list[dict[str, NDArray[np.float32]]]  # of each member of networks with a weight, group by group
     base: Base | None = None
-    run: dict[str, Any] = field(default_factory=dict)  # those of the settings RESTORED that are not the defaults
+    run: dict[str, Any] = field(default_factory=dict)  # those of RESTORED_SETTINGS that are not the defaults
     effects: Effects | None = None  # of holidays and events
     closed: Closed = NEVER  # positions of a season at which series have one value
     exports: Exports = field(default_factory=Exports)

@@ -89,10 +89,9 @@ class Predictor:
     ) -> tuple[Numbers, Numbers]:
         """Quantiles of each value after windows, and wider ones for whole paths; [windows, horizon, levels] each.
 
-        A window is a series and the slot before which its past ends, by default the newest. Those that are `left_out`
-        get no forecast; the others are forecast together with the same windows as if they did, on which the last bits
-        of a product of matrices depend. Without `joint`, the second are the first. Raises `Unavailable` if memory runs
-        out.
+        A window is a series and the position before which its past ends, by default the newest. Those that are
+        `left_out` get no forecast, but still count where windows are parted into chunks, on which the last bits of a
+        product of matrices depend. Without `joint`, the second are the first. Raises `Unavailable` if memory runs out.
         """
         config, ensemble = self.fitted.config, self.fitted.ensemble
         ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
@@ -150,7 +149,7 @@ def load_backend(fitted: Fitted, device: str, name: str) -> Backend:
 
 
 def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Numbers | None:
-    """[slots], the values of closed slots of a panel; only the slots `before` these may contradict the fit."""
+    """[slots], the one value of closed slots (0 if a shop is shut), else NaN; values from `before` on disprove none."""
     schema, index = fitted.config.table, series_index(fitted.history.ids, panel.ids)
     closed = closed_now(fitted.closed, panel, schema, index, panel.lengths if before is None else before)
     return fixed_values(closed, panel, schema)

@@ -15,7 +15,7 @@ from forecast.calendar.frequency import WEEKDAYS, parse_frequency
 from forecast.calendar.zones import wall_clock
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.errors import UsageError
-from forecast.inference.fitted import RUN_ONLY, Config, Fitted
+from forecast.inference.fitted import RUN_SETTINGS, Config, Fitted
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.gate import ServingVersion, horizons_of, log_ratios, standard_error
 from forecast.jobs.instant import STEPS, as_text, on_clock
@@ -40,10 +40,10 @@ class Refit:
     """Why a fit is due."""
 
     reason: str
-    anew: bool = False  # the file alone says how the table is read; else the new fit reads it as the live version does
+    reread: bool = False  # the file alone says how the table is read; else the new fit reads it as the live version
 
 
-FIRST_FIT = Refit("there is no version yet", anew=True)
+FIRST_FIT = Refit("there is no version yet", reread=True)
 
 
 def serving(
@@ -56,6 +56,7 @@ def serving(
     if store.empty:
         return None
     versions, refused, at = {info.id: info for info in store.versions()}, ledger.refused(), as_text(instant)
+    # `settled`: the run completed
     taken = [record.get("version") for when, _, record in ledger.runs(1, at) if when == at and record["settled"]]
     newest = [version for version in reversed(versions) if version not in refused]
     for version in [*taken, store.current(), *newest]:
@@ -77,7 +78,7 @@ def reason_to_fit(pipeline: Pipeline, live: ServingVersion | None, ledger: Ledge
     if fits and fits[-1].as_of == at:
         return None  # this instant has had its fit
     if (changed := settings_changed(pipeline, live.version, live.fitted.config, fits)) is not None:
-        return Refit(changed, anew=True)
+        return Refit(changed, reread=True)
     if pipeline.refit == "never":
         return None
     if pipeline.refit == "when worse":
@@ -97,11 +98,11 @@ def changed_since_fit(pipeline: Pipeline, ledger: Ledger) -> bool:
 
 
 def _worse(fitted: Fitted, days: list[DayScore]) -> str | None:
-    """Why scores ask for a fit, if they do; in the horizon after its fit, another version forecast the days too."""
+    """Why scores ask for a fit; the first horizon after the fit does not count: the version before forecast it, too."""
     at_fit, schema = fitted.config.scores.get(CHOSEN), fitted.config.table
     times = calendar_of(schema).times(fitted.history.origins.max() + np.array([0, fitted.config.horizon]))
-    steps = schema.time_format.kind == STEPS or schema.layout == "rows"
-    ends = times if steps else wall_clock(times, schema.time_format.zone) // DAY
+    counted_time = schema.time_format.kind == STEPS or schema.layout == "rows"
+    ends = times if counted_time else wall_clock(times, schema.time_format.zone) // DAY
     dated = [(int(np.datetime64(day.day, "D").astype(int)) if "-" in day.day else int(day.day), day) for day in days]
     scores = [(date, day.mase, day.count) for date, day in dated if day.mase is not None and date > ends[1]]
     if not at_fit or fitted.settings().metric != "mase" or sum(count for *_, count in scores) < MIN_SCORES:
@@ -153,7 +154,7 @@ def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: lis
 def differences(pipeline: Pipeline, config: Config) -> str:
     """The settings of the file that differ from those of a fit, in words; "" if there are none."""
     schema, changes = config.table, []
-    trained = TrainSettings.check(config.settings).model_dump(exclude=set(RUN_ONLY))
+    trained = TrainSettings.check(config.settings).model_dump(exclude=set(RUN_SETTINGS))
     trained |= {"horizon": config.horizon, "lookback": config.lookback}
     used = {
         **schema.knobs(),

@@ -246,7 +246,7 @@ def _fit(
 ) -> tuple[ServingVersion, Reading]:
     """Fit, save, and compare; the version that forecasts tonight, and the table as it reads it."""
     pipeline, train, began = run.pipeline, run.pipeline.train, time.monotonic()
-    as_before = None if live is None or refit.anew else live.schema
+    as_before = None if live is None or refit.reread else live.schema
     reading, dated = read_to_fit(pipeline, run.instant, table, defaults, as_before)
     if pipeline.checks.error_after is not None:
         _check_age(run, reading.panel, reading.schema, table.name)

@@ -54,7 +54,7 @@ def most_lookback(longest: int) -> int:
 
 def _error(panel: Panel, lag: int, span: int) -> float:
     """Mean absolute difference of values `lag` apart after `span` slots, each series in units of its deviation."""
-    now = np.flatnonzero((panel.places >= 2 * span) & panel.observed)
+    now = np.flatnonzero((panel.positions >= 2 * span) & panel.observed)
     now = now[panel.observed[now - lag]]
     if len(now) < 2 * span:
         return float("inf")

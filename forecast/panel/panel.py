@@ -27,6 +27,8 @@ LARGEST_COUNT = 100  # whole numbers up to here are counts, of which an interval
 class Panel:
     """Series on one calendar grid, stored end to end.
 
+    A *slot* is an index into the flat arrays of all series, a *position* one into the slots of its series, and a *grid
+    position* a step of the calendar; `calendar` and `reading` know only the last, and call it position, too.
     Series `i` occupies the slots ``offsets[i]:offsets[i + 1]``. Its first slot lies at grid position ``starts[i]``,
     its last observed-or-masked past slot is its origin, and ``ahead`` more slots follow for the future, unobserved.
     """
@@ -39,10 +41,10 @@ class Panel:
     values: Numbers  # [slots], in the target's own unit, 0 where not observed
     observed: Flags  # [slots]
     known: Numbers  # [slots, columns], NaN where blank; covers the future slots
-    past: Numbers  # [slots, columns], NaN where blank and in the future slots
+    past: Numbers  # [slots, columns] of covariates, NaN where blank and in the future slots
     static: Numbers  # [series, columns], NaN where blank
     status: tuple[str, ...] = ()  # by series: ok, constant, short, new; or ended, missing: no forecast
-    spread: Floats | None = None  # [slots], see `expanding_std`; given where the panel is only a tail of its series
+    spread: Floats | None = None  # [slots], `expanding_std` of whole series, where the panel is only a tail of them
     lowest: Numbers | None = None  # [series], lowest value seen elsewhere: by the fit, or before the tail
     counted: Flags | None = None  # [series], whether all values seen elsewhere are counts, see `counts`
 
@@ -74,17 +76,17 @@ class Panel:
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @property
-    def places(self) -> Integers:
-        """[slots], the place of each in its series."""
+    def positions(self) -> Integers:
+        """[slots], the position of each in its series, from 0 on."""
         return np.arange(len(self.values)) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
 
     def before(self, limit: Integers) -> Flags:
-        """[slots], whether each lies before slot `limit` [series] of its series."""
-        return np.asarray(self.places < np.repeat(limit, np.diff(self.offsets)))
+        """[slots], whether each lies before position `limit` [series] of its series."""
+        return np.asarray(self.positions < np.repeat(limit, np.diff(self.offsets)))
 
     def trailing_gap(self) -> Integers:
         """[series], past slots after the last observed value of each series; all of them where there is none."""
-        rank = np.where(self.observed, self.places, -1)
+        rank = np.where(self.observed, self.positions, -1)
         return self.lengths - 1 - np.maximum.reduceat(rank, self.offsets[:-1])
 
     @property
@@ -148,10 +150,10 @@ class Panel:
         spread = None if begun.spread is None else begun.spread[np.minimum(take, newest)]
         return replace(begun, offsets=offsets, **{**arrays, "spread": spread})
 
-    def _taken(self, names: tuple[str, ...], places: Integers) -> dict[str, Any]:
-        """Places of arrays, by name; None where the panel has none."""
+    def _taken(self, names: tuple[str, ...], indices: Integers) -> dict[str, Any]:
+        """Elements of arrays, by name; None where the panel has none."""
         arrays = ((name, getattr(self, name)) for name in names)
-        return {name: None if array is None else array[places] for name, array in arrays}
+        return {name: None if array is None else array[indices] for name, array in arrays}
 
     def expanding_std(self) -> Floats:
         """[slots], standard deviation of the series' observed values up to and with each slot: its past only."""
@@ -190,8 +192,8 @@ def _running_sums(values: Numbers, offsets: Integers) -> Numbers:
 
 
 def series_index(fitted: Ids, ids: Ids) -> Integers:
-    """The place of each of `ids` among the series of the fit, counted from 1; 0 for a series that was not there."""
-    rank = {names: place for place, names in enumerate(fitted, start=1)}
+    """The index of each of `ids` among the series of the fit, counted from 1; 0 for a series that was not there."""
+    rank = {names: number for number, names in enumerate(fitted, start=1)}
     return np.array([rank.get(names, 0) for names in ids], np.int64)
 
 

@@ -102,6 +102,11 @@ class Schema(Stored):
         return self.season[0] if self.season else 1
 
     @property
+    def dated(self) -> bool:
+        """Whether its series have dates; those of a `rows` table have steps only, and each its own end."""
+        return self.layout != "rows"
+
+    @property
     def time_settings(self) -> TimeSettings:
         """How times are read after the fit: as the fit read them."""
         return TimeSettings(

@@ -11,10 +11,10 @@ from forecast.panel.panel import Numbers, Panel
 
 # tuned on the development sets and 4,400 random walks
 MIN_CORRELATION = 0.1  # weaker repetition does not help a forecast
-LONG_SEASON = 100  # a slow wander looks like a season of so many steps, unless it comes three times
+LONG_SEASON = 100  # steps; a season this long must come three times, as a slow wander can look like two of it
 ERRORS_TOGETHER, ERRORS_ALONE = 1.645, 3.0  # standard errors to exceed: all series together, one series alone
 MIN_LIKENESS = 0.95  # of a period that is not usual for the frequency; no random walk has it
-MAX_REMAINDER = 0.1  # of what differs a known season apart, what may differ such a period apart
+MAX_REMAINDER = 0.1  # variance of differences a period apart over that of those a known season apart, at most
 MIN_SHARE, MAX_PERIODS = 0.1, 3  # share of the series that must show such a period, and the number of such periods
 ROUNDING = 1e-9  # of a likeness, which is 1 for an exact repeat
 FLAT = 1e-14  # relative to the size of values: a smaller variation is none
@@ -84,8 +84,8 @@ def repeat_period(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
     """The shortest number of steps after which a series repeats itself almost exactly, 1 where there is none.
 
     The series, NaN where missing, must hold two such periods. Differences of values a period apart may share a trend.
-    Their variance may be a twentieth of that of unrelated values, and a tenth of that of the known seasons. Where the
-    level moved, the newest half, quarter and so on are searched: they must hold four periods, and repeat exactly.
+    Their variance is at most a twentieth of that between unrelated values, and a tenth of that a known season apart.
+    Where the level moved, the newest half, quarter and so on are searched: they must repeat exactly, four times.
     """
     period = _repeat_period(values, seasons, MIN_LIKENESS, 2)
     while period == 1 and len(values) > MIN_HALVED:

@@ -13,7 +13,7 @@ Floats = NDArray[np.float32]
 Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-TOKEN = 8  # steps
+TOKEN = 8  # steps per token
 STEP_FEATURES, SUMMARY_FEATURES, OTHERS = 15, 23, 11
 DECAY, SLOW_DECAY = 1.5, 10.0  # seasons after which a value counts 1/e in a seasonal index
 RATES = (0.1, 0.3, 0.7)  # of exponential smoothing
@@ -33,7 +33,7 @@ class Features:
     base: Floats  # [windows, horizon], a first guess of each step ahead: level and seasons, in scaled units
     others: Floats  # [windows, horizon, OTHERS], how far other guesses lie from it
     unit: Floats  # [windows], error of repeating the last season over the past, in scaled units; that of outputs
-    location: Numbers  # [windows], see `squashed` and `spread_out`
+    location: Numbers  # [windows], see `squashed` and `unsquashed`
     scale: Numbers
     context: int  # steps of the past
 
@@ -47,7 +47,7 @@ def squashed(values: Numbers) -> Numbers:
     return np.asarray(BEND * np.arcsinh(values / BEND))
 
 
-def spread_out(scaled: Numbers) -> Numbers:
+def unsquashed(scaled: Numbers) -> Numbers:
     """The inverse of `squashed`."""
     return np.asarray(BEND * np.sinh(scaled / BEND))
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from forecast.errors import ArtifactRefused
-from forecast.pretrained.features import TOKEN, Counts, Flags, Numbers, features_of, spread_out
+from forecast.pretrained.features import TOKEN, Counts, Flags, Numbers, features_of, unsquashed
 from forecast.pretrained.network import ARCHITECTURE, LEVELS, Weights, as_floats, run
 
 CONTEXTS = (64, 128, 256, 512, 1024)  # steps to which pasts are padded
@@ -20,7 +20,7 @@ CONTEXT = CONTEXTS[-1]  # steps of the past that it reads at most
 FILE = "weights.safetensors"
 CELLS_AT_ONCE = 1 << 17  # steps of windows that run together: what a cache holds
 FEW = 10.0  # mean of counts up to which a forecast is a whole number
-LARGEST = 25.0  # scaled value, six thousand scales
+LARGEST = 25.0  # squashed value at most: 6,200 scales once it is unsquashed
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def forecast_quantiles(
 
 
 def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
-    """The seasons of each window as `features_of` takes them, [windows, 3]."""
+    """[windows, 3] for `features_of`: first season that the past spans, second season, first one of the calendar."""
     listed = [season for season in seasons if season > 1]
     first, second = (np.full(len(length), season) for season in (*listed, *(1, 0)[len(listed) :])[:2])
     spanned = np.where(length < first, 1, first)
@@ -94,7 +94,7 @@ def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
 
 
 def _both_ways(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]) -> Numbers:
-    """Counts are forecast upright, by whole numbers; all else by the mean of a series and its mirror image."""
+    """Counts are forecast by whole numbers, not mirrored; all else by the mean of a series and its mirror image."""
     quantiles = _one_way(network, values, observed, horizon, seasons)
     counts = are_counts(values, observed)
     quantiles[counts] = np.round(quantiles[counts])
@@ -115,4 +115,4 @@ def _one_way(network: Network, values: Numbers, observed: Flags, horizon: int, s
     known = window_seasons(seasons, values.shape[1] - observed.argmax(1))
     features = features_of(values, observed, known, horizon)
     scaled = np.clip(run(network.weights, features).astype(np.float64), -LARGEST, LARGEST)
-    return features.location[:, None, None] + features.scale[:, None, None] * spread_out(scaled)
+    return features.location[:, None, None] + features.scale[:, None, None] * unsquashed(scaled)

@@ -97,9 +97,9 @@ def _with_zeros(table: Table, rows: Rows, blank: Rows, fine: Calendar) -> Rows:
 def _have_blanks(sums: Rows, blank: Rows, calendar: Calendar) -> Flags:
     """[sums], whether a blank value lies in their period."""
     positions = calendar.positions(blank.timestamps)
-    places = np.union1d(sums.timestamps, positions)
-    keys = blank.series * len(places) + np.searchsorted(places, positions)
-    return np.isin(sums.series * len(places) + np.searchsorted(places, sums.timestamps), keys)
+    periods = np.union1d(sums.timestamps, positions)
+    keys = blank.series * len(periods) + np.searchsorted(periods, positions)
+    return np.isin(sums.series * len(periods) + np.searchsorted(periods, sums.timestamps), keys)
 
 
 def _lack_steps(sums: Rows, counts: Numbers, observed: Rows, fine: Calendar | None, calendar: Calendar) -> Flags:

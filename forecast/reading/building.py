@@ -26,7 +26,7 @@ logger = logging.getLogger("forecast")
 MAX_CELLS = 250_000_000  # of values and covariates: about 4 GB with what training adds
 
 
-def build_panel(table: Table, schema: Schema, cells: Observations, grid: Grid, horizon: int) -> Panel:
+def build_panel(table: Table, schema: Schema, observations: Observations, grid: Grid, horizon: int) -> Panel:
     """Lay the values of a grid end to end, with the covariates of their table beside them.
 
     All series end at one origin, the last time at which any of them was observed; in a `rows` table each ends at its
@@ -38,17 +38,18 @@ def build_panel(table: Table, schema: Schema, cells: Observations, grid: Grid, h
     sizes = lengths + horizon
     steps = int(sizes.sum())
     if steps * (2 + len(schema.known) + len(schema.past)) > MAX_CELLS:
-        series = f"{len(cells.ids):,} series on the grid {schema.calendar.name} from first to last time"
+        series = f"{len(observations.ids):,} series on the grid {schema.calendar.name} from first to last time"
         cure = Words("pass a coarser ", Setting("freq"), " with ", Setting("aggregate"))
         raise Unavailable(f"{series} need {steps:,} steps, more than fit in memory", place=table.name, cure=cure)
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
     values, observed = np.zeros(offsets[-1]), _zeros_at(grid, offsets, sizes, lengths)
     values[slot], observed[slot] = grid.values + 0.0, True  # turns -0.0 into 0.0
-    rows = [covariates(table, schema, cells, calendar, names) for names in (schema.known, schema.past)]
+    rows = [covariates(table, schema, observations, calendar, names) for names in (schema.known, schema.past)]
     known, past = place_values(rows[0], offsets, grid.first), place_values(rows[1], offsets, grid.first, lengths)
-    static = static_values(table, schema, cells)
-    return Panel(cells.ids, cells.order, offsets, grid.first, horizon, values, observed, known, past, static)
+    static = static_values(table, schema, observations)
+    ids, order = observations.ids, observations.order
+    return Panel(ids, order, offsets, grid.first, horizon, values, observed, known, past, static)
 
 
 def with_future(panel: Panel, future: Table, schema: Schema, times: ParsedTimes | None = None) -> Panel:
@@ -60,18 +61,18 @@ def with_future(panel: Panel, future: Table, schema: Schema, times: ParsedTimes 
     return replace(panel, known=np.where(np.isnan(given), panel.known, given))
 
 
-def check_rows(table: Table, cells: Observations, schema: Schema, whole: bool = True) -> None:
+def check_rows(table: Table, observations: Observations, schema: Schema, whole: bool = True) -> None:
     """Refuse times off the grid, or twice in a series; warn of rows out of order. A part may be coarser."""
-    if schema.layout != "rows":
-        _check_order(table, cells, schema)
+    if schema.dated:
+        _check_order(table, observations, schema)
         if schema.aggregate is None:
-            _check_on_grid(table, cells, schema, calendar_of(schema), whole)
+            _check_on_grid(table, observations, schema, calendar_of(schema), whole)
 
 
-def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
+def _check_order(table: Table, observations: Observations, schema: Schema) -> None:
     """Refuse rows that come twice, and warn of rows that are not in the order of time."""
-    times = cells.row_timestamps
-    series = cells.series if schema.layout == "long" else np.zeros(len(times), np.int64)
+    times = observations.row_timestamps
+    series = observations.series if schema.layout == "long" else np.zeros(len(times), np.int64)
     order = np.argsort(series, kind="stable")
     steps = np.diff(times[order])[np.diff(series[order]) == 0]
     if (steps < 0).any():
@@ -85,16 +86,16 @@ def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
     elif twice.any() and schema.aggregate is None:
         row = int(np.argmax(twice))
         first = table.line(int(np.argmax((series == series[row]) & (times == times[row]))))
-        names = f" for {', '.join(cells.ids[series[row]])}" if schema.layout == "long" and schema.ids else ""
+        names = f" for {', '.join(observations.ids[series[row]])}" if schema.layout == "long" and schema.ids else ""
         problem = f"{format_timestamp(int(times[row]), schema.time_format)} comes twice{names}, first in {first}"
         how = Setting("on_duplicate", "first"), " (or last, mean, sum); at fit, ", Setting("id")
         cure = Words("pass ", *how, " names the columns that tell series apart")
         raise BadData(f"{problem} ({count} like that)", place=table.place(row, schema.time), cure=cure)
 
 
-def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: Calendar, whole: bool) -> None:
+def _check_on_grid(table: Table, observations: Observations, schema: Schema, calendar: Calendar, whole: bool) -> None:
     """Refuse times between those of the grid, and a whole table of a coarser frequency."""
-    name, unique = schema.calendar.name, distinct(cells.row_timestamps)
+    name, unique = schema.calendar.name, distinct(observations.row_timestamps)
     off = unique[~calendar.on_grid(unique)]
     steps = np.diff(calendar.positions(unique))
     coarser = whole and len(steps) > 2 and int(steps.min()) > 1
@@ -107,7 +108,7 @@ def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: 
     looks = f" (its frequency looks like {other})" if other != name else ""
     cure = Words("bring it to the frequency of the fit, or fit again, with another ", Setting("freq"))
     if len(off):
-        row = int(np.argmax(cells.row_timestamps == off[0]))
+        row = int(np.argmax(observations.row_timestamps == off[0]))
         more = f"nor do {len(off) - 1} other times of the table{looks}"
         problem = f"{table.value(row, schema.time)} does not lie on the grid {name}, {more}"
         raise BadData(problem, place=table.place(row, schema.time), cure=cure)
@@ -118,8 +119,8 @@ def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: 
 
 def _zeros_at(grid: Grid, offsets: Integers, sizes: Integers, lengths: Integers) -> Flags:
     """[slots], where the absence of a row means zero: in the past of such a series, where it has no blank cell."""
-    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
-    zeros = np.repeat(grid.zeros, sizes) & (place < np.repeat(lengths, sizes))
+    position = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
+    zeros = np.repeat(grid.zeros, sizes) & (position < np.repeat(lengths, sizes))
     step = grid.blank_positions - grid.first[grid.blank_series]
     inside = (step >= 0) & (step < lengths[grid.blank_series])
     zeros[(offsets[grid.blank_series] + step)[inside]] = False

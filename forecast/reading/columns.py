@@ -30,13 +30,13 @@ class Covariates(NamedTuple):
 
 
 def covariates(
-    table: Table, schema: Schema, cells: Observations, calendar: Calendar, columns: tuple[str, ...]
+    table: Table, schema: Schema, observations: Observations, calendar: Calendar, columns: tuple[str, ...]
 ) -> Covariates:
-    """Read covariate columns from the table of `cells`."""
+    """Read covariate columns from the table of `observations`."""
     if not columns:
         return Covariates(None, np.zeros(1, np.int64), np.zeros((1, 0)))
-    series = cells.series if schema.layout == "long" and any(schema.ids) else None
-    return _placed(table, schema, calendar, series, cells.row_timestamps, _values(table, schema, columns))
+    series = observations.series if schema.layout == "long" and any(schema.ids) else None
+    return _placed(table, schema, calendar, series, observations.row_timestamps, _values(table, schema, columns))
 
 
 def future_covariates(
@@ -105,16 +105,16 @@ def place_values(source: Covariates, offsets: Integers, starts: Integers, length
     return result
 
 
-def static_values(table: Table, schema: Schema, cells: Observations) -> Numbers:
+def static_values(table: Table, schema: Schema, observations: Observations) -> Numbers:
     """Columns that are fixed for each series: [series, columns]."""
-    result = np.full((len(cells.ids), len(schema.static)), np.nan)
+    result = np.full((len(observations.ids), len(schema.static)), np.nan)
     for index, column in enumerate(schema.static):
         values = column_values(table, column, schema)
         rows = np.flatnonzero(~np.isnan(values))
-        result[cells.series[rows[::-1]], index] = values[rows[::-1]]  # the first value of a series stays
-        wrong = rows[values[rows] != result[cells.series[rows], index]]
+        result[observations.series[rows[::-1]], index] = values[rows[::-1]]  # the first value of a series stays
+        wrong = rows[values[rows] != result[observations.series[rows], index]]
         if len(wrong):
-            name = series_name(cells.ids[int(cells.series[wrong[0]])])
+            name = series_name(observations.ids[int(observations.series[wrong[0]])])
             problem = f"series '{name}' has several values in a static column"
             cure = Words("pass ", Setting("known", column), " or ", Setting("past", column), " instead")
             raise BadData(problem, place=table.place(int(wrong[0]), column), cure=cure)

@@ -142,7 +142,7 @@ def actuals_after(fitted: Panel, later: Panel, horizon: int, zero: bool = False)
     series = later.series_of_slots
     rank = (series_index(fitted.ids, later.ids) - 1)[series]
     end = np.where(rank >= 0, fitted.origins[rank], later.origins[series])
-    step = later.starts[series] + later.places - end - 1
+    step = later.starts[series] + later.positions - end - 1
     used = later.observed & (step >= 0) & (step < horizon)
     actual[rank[used], step[used]] = later.values[used]
     return actual, int((later.observed & (step < 0)).sum())

@@ -40,7 +40,7 @@ class DatedTable:
 
     def times_by(self, schema: Schema) -> ParsedTimes | None:
         """The times, if a schema reads the same; None where they have to be parsed by that schema."""
-        if self.times is None or self.times.doubtful:
+        if self.times is None or self.times.needs_series:
             return None
         settings = self.settings
         if self.times.format == schema.time_format and settings.dst == schema.dst:

@@ -75,7 +75,7 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         names = [panel.ids[series][0] for series in panel.order]
         lines.append(f"columns  {_listed(names)}: each is forecast by itself")
     zone = f", {schema.time_format.zone}" if schema.time_format.zone else ""
-    if schema.layout == "rows":
+    if not schema.dated:
         lines.append(f"time     step, {int(panel.lengths.min())} to {int(panel.lengths.max())} for a series")
     else:
         ends = position_texts(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
@@ -157,7 +157,7 @@ def _timed_schema(
         series = settings.target or _series(table, others, numeric, of_calendar)
         all_columns, ids = not settings.target, ("series",)
         codes = np.zeros(len(times.timestamps), np.int64)
-    if times.doubtful:
+    if times.needs_series:
         times = parse_times(table, time, TimeSettings.at_fit(settings), codes)
 
     def place(timestamp: int) -> str:

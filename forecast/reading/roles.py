@@ -29,9 +29,9 @@ def id_columns(
     table: Table, settings: TableSettings, time: Names, times: ParsedTimes, others: list[str], numeric: list[str]
 ) -> Names:
     """The smallest set of the `others` that make (id, time) unique where times repeat; () where they do not."""
-    if times.open is not None:
+    if times.unresolved is not None:
         # an hour that comes twice is not twice the same time, and no sign of several series
-        table, times = table.rows(~times.open), times.rows(~times.open)
+        table, times = table.rows(~times.unresolved), times.rows(~times.unresolved)
     if not repeats(times.timestamps).any():
         return ()
     # year, month or hour beside a date are parts of the time, never names of series

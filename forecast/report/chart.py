@@ -127,11 +127,11 @@ def _events(panel: Panel, schema: Schema, chosen: list[int]) -> dict[int, list[E
     rank = np.searchsorted(part.offsets, marks.slot, side="right") - 1
     position = part.starts[rank] + marks.slot - part.offsets[rank]
     spans: dict[int, list[EventSpan]] = {}
-    for place, label in np.unique(np.stack([rank, marks.label], 1), axis=0).tolist():
+    for index, label in np.unique(np.stack([rank, marks.label], 1), axis=0).tolist():
         if (name := marks.labels[label]) in marks.names:
-            times = position[(rank == place) & (marks.label == label)]
-            spans.setdefault(int(series[place]), []).extend(_spans(calendar, times, visible(name)))
-    return {place: sorted(found) for place, found in spans.items()}
+            times = position[(rank == index) & (marks.label == label)]
+            spans.setdefault(int(series[index]), []).extend(_spans(calendar, times, visible(name)))
+    return {index: sorted(found) for index, found in spans.items()}
 
 
 def _spans(calendar: Calendar, positions: Integers, name: str) -> Iterator[EventSpan]:

@@ -62,8 +62,8 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
     shown = np.array([visible(text.removesuffix(" 00:00:00")) for text in texts], object).reshape(positions.shape)
     head = {"levels": data.levels, "measure": gallery.measure, "perPage": PER_PAGE, "times": shown.tolist()}
     yield f'<script type="application/json" id="data">{as_json(head)[:-1]},"series":[\n'
-    for place, series in enumerate(_series(gallery, count, times, steps)):
-        yield f"{',' * bool(place)}{series}\n"
+    for index, series in enumerate(_series(gallery, count, times, steps)):
+        yield f"{',' * bool(index)}{series}\n"
     yield "]}</script>\n"
 
 

@@ -106,8 +106,8 @@ class _HeldOut:
         """The names, kinds and changes of all inputs of the forecaster."""
         schema, effects = self.predictor.fitted.config.table, self.predictor.fitted.effects
         for kind in RANDOM:
-            for place, name in enumerate(getattr(schema, kind)):
-                yield name, kind, partial(self._shuffled, kind, place)
+            for column, name in enumerate(getattr(schema, kind)):
+                yield name, kind, partial(self._shuffled, kind, column)
         if effects is not None and has_events(schema):
             for name in self._events_ahead():
                 yield name, "event", partial(self._without_event, effects, name)
@@ -119,13 +119,13 @@ class _HeldOut:
                 name = "the newest value" if last == 1 else f"values {steps}"
                 yield name, "values", partial(self._hidden, first, last)
 
-    def _shuffled(self, kind: str, place: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
+    def _shuffled(self, kind: str, column: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
         """The values of a column in another order within each series, blanks where they were; static ones exchanged."""
         columns = getattr(self.panel, kind).copy()
         if kind == "static":
-            columns[:, place] = draw.permutation(columns[:, place])
+            columns[:, column] = draw.permutation(columns[:, column])
         else:
-            for values in np.split(columns[:, place], self.panel.offsets[1:-1]):  # views
+            for values in np.split(columns[:, column], self.panel.offsets[1:-1]):  # views
                 present = np.flatnonzero(np.isfinite(values))
                 values[present] = draw.permutation(values[present])
         return self.predictor, cut(replace(self.panel, **{kind: columns}), self.origins).panel

@@ -67,11 +67,11 @@ class Table:
 
 @dataclass(frozen=True)
 class LineChart:
-    """Lines over shared places."""
+    """Lines over shared points of the horizontal axis."""
 
     title: str
-    across: str  # name of the places
-    ends: tuple[str, str]  # names of the first place and of the last
+    across: str  # name of that axis
+    ends: tuple[str, str]  # names of its first point and of its last
     lines: Mapping[str, Sequence[float | None]]  # by name; None is a gap
     targets: tuple[float, ...] = ()  # levels that some values should have
 
@@ -108,8 +108,8 @@ def page_bytes(title: str, verdict: str, sections: Sequence[Section], made: str)
     heads = {"title": _text(title), "verdict": _text(verdict).replace(" %", "&nbsp;%"), "style": style}
     heads["links"] = "".join(f'<li><a href="#s{i}">{_text(part.title)}</a></li>' for i, part in enumerate(sections, 1))
     yield PAGE.format(**heads, style_hash=_hash(style), script_hash=_hash(script)).encode()
-    for place, section in enumerate(sections, 1):
-        yield f'<section aria-labelledby="s{place}">\n<h2 id="s{place}">{_text(section.title)}</h2>\n'.encode()
+    for number, section in enumerate(sections, 1):
+        yield f'<section aria-labelledby="s{number}">\n<h2 id="s{number}">{_text(section.title)}</h2>\n'.encode()
         for part in section.parts:
             yield from (piece.encode() for piece in _html(part))
         yield b"</section>\n"
@@ -152,7 +152,7 @@ def _html(part: Part) -> Iterator[str]:
 
 
 def _figure(chart: LineChart) -> str:
-    """What the script draws a chart from; nothing where it has no two places or no number."""
+    """What the script draws a chart from; nothing where it has no two points or no number."""
     lines = list(chart.lines.values())[:MOST_LINES]
     if max(map(len, lines), default=0) < 2 or all(value is None for line in lines for value in line):
         return ""

@@ -25,7 +25,7 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
     """
     fitted = predictor.fitted
     schema, middle = fitted.config.table, fitted.config.levels.index(0.5)
-    unique, place = np.unique(series, return_inverse=True)
+    unique, inverse = np.unique(series, return_inverse=True)
     part = panel.select(unique)
     index = series_index(fitted.history.ids, part.ids)
     _, moved = ordinary_panel(part, schema, fitted.effects, index, fixed_of(fitted, part))
@@ -42,7 +42,7 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
         profiles, slopes = zip(*(_past_season(ordinary, i, length) for i in range(len(part))), strict=True)
         level, season = _split(plain, np.stack(profiles), np.array(slopes))
     parts = (median, level, season, median - without_events, without_events - plain, plain - level - season)
-    return {name: numbers[place] for name, numbers in zip(PARTS, parts, strict=True)}
+    return {name: numbers[inverse] for name, numbers in zip(PARTS, parts, strict=True)}
 
 
 def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
@@ -53,13 +53,13 @@ def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
     known = panel.known.copy()
     for series in range(len(panel)):
         past = panel.slots(series)
-        for place, name in enumerate(schema.known):
-            seen = panel.known[past, place]
+        for column, name in enumerate(schema.known):
+            seen = panel.known[past, column]
             seen = np.sort(seen[np.isfinite(seen)])
             if len(seen):
                 values, counts = np.unique(seen, return_counts=True)
                 usual = values[np.argmax(counts)] if name in schema.categories else seen[(len(seen) - 1) // 2]
-                known[past.stop : panel.offsets[series + 1], place] = usual
+                known[past.stop : panel.offsets[series + 1], column] = usual
     return replace(panel, known=known)
 
 

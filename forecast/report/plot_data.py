@@ -69,19 +69,19 @@ def plot_of_table(panel: Panel, schema: Schema, made: SavedForecasts, scale: Num
 
     `scale`, the unit of MASE, is that of the series of the panel; by default it is that before each forecast.
     """
-    place = series_index(made.ids, panel.ids) - 1
-    series = panel.order[place[panel.order] >= 0]
-    place = place[series]
+    row = series_index(made.ids, panel.ids) - 1
+    series = panel.order[row[panel.order] >= 0]
+    row = row[series]
     if scale is None:
         last = panel.origins.copy()
-        last[series] = made.first[place] - 1
+        last[series] = made.first[row] - 1
         scale = in_sample_errors(panel, last, schema.shortest_season)[0]
-    first, numbers = made.first[place], made.numbers[place]
+    first, numbers = made.first[row], made.numbers[row]
     return PlotData(panel, schema, series, first, numbers, made.intervals, scale[series], len(series))
 
 
 def series_without_actuals(panel: Panel, settings: PictureSettings) -> ForecastOptions:
-    """The series to forecast for a chart without actual values, which would tell the worst: those named, or the first.
+    """The series to forecast for a chart that lacks actual values to find the worst by: those named, or the first.
 
     Raises `UsageError` if a series is not there.
     """

@@ -58,7 +58,7 @@ def _drawing(series: SeriesChart, width: int, unicode: bool, style: Style) -> li
     """The lines of a drawing; actual values cover lines, and lines cover intervals."""
     (low, high), first, last = _range(series), float(series.past_times[0]), float(series.times[-1])
 
-    def place(times: Integers, values: Numbers) -> tuple[Numbers, Numbers]:
+    def to_dots(times: Integers, values: Numbers) -> tuple[Numbers, Numbers]:
         """Columns and rows in dots; 2 by 4 dots are a character. Halves do not overflow."""
         columns = np.asarray((times - first) / max(last - first, 1) * (2 * width - 1), np.float64)
         return columns, (high / 2 - values / 2) / (high / 2 - low / 2) * (4 * HEIGHT - 1)
@@ -67,19 +67,19 @@ def _drawing(series: SeriesChart, width: int, unicode: bool, style: Style) -> li
     characters, kinds = np.full((HEIGHT, width), " "), np.full((HEIGHT, width), "", object)
     middle, cells = 4 * np.arange(HEIGHT)[:, None] + 1.5, 2 * np.arange(width) + 0.5
     for rank, interval in enumerate(reversed(range(series.low.shape[1]))):  # the widest comes first
-        columns, top = place(series.times, series.high[:, interval])
-        _, bottom = place(series.times, series.low[:, interval])
+        columns, top = to_dots(series.times, series.high[:, interval])
+        _, bottom = to_dots(series.times, series.low[:, interval])
         if (seen := np.isfinite(top) & np.isfinite(bottom)).any():
             at, high_at, low_at = columns[seen], top[seen], bottom[seen]
             inside = (middle >= np.interp(cells, at, high_at)) & (middle <= np.interp(cells, at, low_at))
             inside &= (cells >= at[0] - 1) & (cells <= at[-1] + 1)
             characters[inside], kinds[inside] = marks["shades"][min(rank, 1)], "interval"
-    past, ahead = place(series.past_times, series.past), place(series.times, series.forecast)
+    past, ahead = to_dots(series.past_times, series.past), to_dots(series.times, series.forecast)
     for kind, points in (("history", past), ("forecast", ahead)):
         codes = (_line(*points, width).reshape(HEIGHT, 4, width, 2) * DOTS[:, None]).sum((1, 3))
         on = codes > 0
         characters[on], kinds[on] = BRAILLE[codes[on]] if unicode else marks[kind], kind
-    columns, rows = place(series.times, series.actual)
+    columns, rows = to_dots(series.times, series.actual)
     seen = np.isfinite(rows)
     on = np.minimum(rows[seen].astype(int) // 4, HEIGHT - 1), np.minimum(columns[seen].astype(int) // 2, width - 1)
     characters[on], kinds[on] = marks["actual"], "actual"
@@ -113,9 +113,9 @@ def _times(chart: Chart, series: SeriesChart, width: int) -> str:
         texts = [str(time).replace("T", " ") for time in shown.astype("datetime64[s]").astype(f"datetime64[{unit}]")]
     middle = round(float(start - first) / max(float(last - first), 1) * (width - 1))
     line = list(" " * width)
-    for text, place in ((texts[0], 0), (texts[2], width - len(texts[2])), (texts[1], middle - len(texts[1]) // 2)):
-        if 0 <= place <= width - len(text) and not "".join(line[max(place - 1, 0) : place + len(text) + 1]).strip():
-            line[place : place + len(text)] = text
+    for text, column in ((texts[0], 0), (texts[2], width - len(texts[2])), (texts[1], middle - len(texts[1]) // 2)):
+        if 0 <= column <= width - len(text) and not "".join(line[max(column - 1, 0) : column + len(text) + 1]).strip():
+            line[column : column + len(text)] = text
     return "".join(line).rstrip()
 
 

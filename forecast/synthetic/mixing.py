@@ -79,7 +79,7 @@ def _whole(series: Numbers) -> Flags:
 
 
 def _distorted(rng: np.random.Generator, series: Numbers) -> Numbers:
-    """Turned over, bounded below, rounded, rescaled, stuck: what happens to records, [rows, steps]."""
+    """Lifted above 0, cut off below, rounded, rescaled from some step on, turned over, as records, [rows, steps]."""
     rows, steps = len(series), int(series.shape[1])
     deviation = series.std(1, keepdims=True) + 1e-9
     lifted = column(either(rng, ABOVE_ZERO, rows) & (series.min(1) < 0))

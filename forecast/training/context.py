@@ -48,7 +48,7 @@ class TrainingContext:
     on_step: OnStep | None = None  # called after each step of a network that is trained in this process
     checkpoints: CheckpointStore | None = None  # other processes write there too
     jobs: int = 1  # networks trained side by side
-    first: int = 0  # number of the first network in the whole plan: seeds depend on it
+    first: int = 0  # index of the first network in the whole plan, for this round: seeds depend on it
     start_weights: list[Weights] | None = None  # that each network starts from; by default they are drawn
     seconds: Sequence[float] | None = None  # expected training time of each network; by default all take the same
     rehearsal: Rehearsal | None = None  # what training would take is added there, and nothing is trained
@@ -65,5 +65,5 @@ class WarmStart:
 
     candidates: list[Candidate]
     weights: list[Weights]  # of each network
-    warm: int  # fits before the new one, each of which the next continued
+    warm: int  # how many fits came before the new one, each continued by the next
     hash: str  # of the artifact that the networks come from

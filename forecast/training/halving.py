@@ -22,7 +22,7 @@ PAIR = 2  # networks that train side by side in a plan that does not depend on a
 WORTH_A_PROCESS = 10.0  # seconds of training from which on another process pays
 FIRST_ROUND = 0.7  # share of the time for a first round of more networks than cores, if a second one can follow
 SINGLE_ROUND = 1.15  # a single round may be planned to take so many times what is left: all then get fewer steps
-SLOW = 1.3  # where time is short, a candidate that takes so many times as long as the first one is left out
+SLOW = 1.3  # an idle core also gets a candidate that takes less than the time left, or than so many times the first
 ROUND_MARGIN = 1.15  # a round whose estimate exceeds the time that is left by this factor is not begun
 
 Loss = Callable[[NDArray[np.float64]], float]  # of quantiles of the validation windows, [windows, horizon, levels]
@@ -100,7 +100,7 @@ class _Budget:
 
 
 def _plan_alike(budget: _Budget, candidates: list[Candidate], warm: int = 0) -> list[Member]:
-    """Plan candidates with the steps of the settings, or with the same share of the time."""
+    """Plan candidates with the steps of the settings, or with the same share of the time; `warm`: see `WarmStart`."""
     share = budget.left() / makespan([1.0] * len(candidates), budget.jobs(len(candidates)))
     seconds, steps = [share] * len(candidates), budget.fitter.settings.steps
     return budget.fitter.plan(candidates, seconds, measure=budget.measured, steps=steps, warm=warm)

@@ -71,14 +71,14 @@ def _train_all(
         now, deadline = time.monotonic(), context.deadline
         share = costs[number] / sum(costs[later] for later in numbers[at:])
         limited = replace(context, deadline=None if deadline is None else now + (deadline - now) * share)
-        member, place = members[number], context.first + number
+        member, index = members[number], context.first + number
         shape, draw, validation = make_data(member)
-        network = build(member, shape, settings.seed + 104_729 * place).to(device)
+        network = build(member, shape, settings.seed + 104_729 * index).to(device)
         if context.start_weights is not None:
             network.load_state_dict(to_tensors(context.start_weights[number]))
         with threads(1), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(member_seed(settings, member) + place)  # dropout draws from the global generator
-            trained.append(train(network, part_of_process(draw), validation, settings, member, place, limited))
+            torch.manual_seed(member_seed(settings, member) + index)  # dropout draws from the global generator
+            trained.append(train(network, part_of_process(draw), validation, settings, member, index, limited))
     return trained
 
 

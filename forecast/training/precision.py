@@ -55,11 +55,11 @@ def lowered(precision: Precision, device: torch.device) -> AbstractContextManage
 @cache
 def trains_in_bfloat16(model: str, device: str) -> bool:
     """Whether a device trains a model in bfloat16: a tiny network is tried, as oneDNN lacks LSTMs without AVX-512."""
-    shape, place = Shape(lookback=12, horizon=2), torch.device(device)
-    network, batch = build(Candidate(model=model, lookback=12), shape).to(place), random_batch(shape, 2, 0)
-    batch = replace(batch, **{field.name: getattr(batch, field.name).to(place) for field in fields(batch)})
+    shape, torch_device = Shape(lookback=12, horizon=2), torch.device(device)
+    network, batch = build(Candidate(model=model, lookback=12), shape).to(torch_device), random_batch(shape, 2, 0)
+    batch = replace(batch, **{field.name: getattr(batch, field.name).to(torch_device) for field in fields(batch)})
     try:
-        with torch.random.fork_rng(devices=[]), lowered("bfloat16", place):
+        with torch.random.fork_rng(devices=[]), lowered("bfloat16", torch_device):
             loss = network.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
     except RuntimeError:

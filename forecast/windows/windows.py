@@ -73,7 +73,7 @@ class Columns:
     """Covariates of a panel made ready: numbers standardised and without blanks, categories as codes."""
 
     known: Floats  # [slots, numeric columns]
-    past: Floats
+    past: Floats  # columns known only up to now, not the values of the target
     static: Floats  # [series, columns]
     known_codes: Integers  # [slots, categorical columns]
     past_codes: Integers
@@ -85,7 +85,7 @@ class Columns:
 class Windows:
     """All windows of a panel whose values are transformed.
 
-    A window is a pair (series, position): its past ends before slot `position` of the series, its future starts
+    A window is a pair (series, position): its past ends before that position of the series, its future starts
     there. Nothing is cut until `batch` gathers it, in numpy, or in the arrays that `to` copies to.
     """
 
@@ -97,7 +97,7 @@ class Windows:
         self.values, self.observed, self.spread = panel.values, panel.observed, panel.expanding_std()
         self.offsets, self.lengths = panel.offsets[:-1], panel.lengths
         self.known, self.known_codes = columns.known, columns.known_codes
-        self.past, self.past_codes = columns.past, columns.past_codes
+        self.past_columns, self.past_codes = columns.past, columns.past_codes
         self.static, self.static_codes = columns.static, columns.static_codes
         self.series_index = series_index
         self.calendar, self.grid = columns.calendar, panel.starts - columns.first
@@ -129,21 +129,21 @@ class Windows:
         """Gather windows [batch]; slots from `limit` [batch] on are no targets, by default those after the origins."""
         xp = array_namespace(self.values)
         limit = self.lengths[series] if limit is None else limit
-        base, place, slot, inside = self._past(series, position)
+        first_slot, positions, slot, inside = self._past(series, position)
         mask, present = inside & self.observed[slot], inside[..., None]
         location, scale, weight = self.scales(series, position)
         past = self._scaled(slot, mask, location, scale)
         ahead = position[:, None] + self.steps  # [batch, horizon]
-        ahead_slot = base + ahead
+        ahead_slot = first_slot + ahead
         target_mask = self.observed[ahead_slot] & (ahead < limit[:, None])
-        seasonal = [self._lagged(base, position[:, None] + back, location, scale) for back in self.seasonal]
+        seasonal = [self._lagged(first_slot, position[:, None] + back, location, scale) for back in self.seasonal]
         empty = xp.zeros((*ahead.shape, 0), dtype=past.dtype, device=device_of(past))
         grid, last = self.grid[series][:, None], len(self.calendar) - 1
-        past_calendar, future_calendar = (self.calendar[xp.clip(grid + steps, 0, last)] for steps in (place, ahead))
+        past_calendar, future_calendar = (self.calendar[xp.clip(grid + steps, 0, last)] for steps in (positions, ahead))
         return Batch(
             past=past,
             mask=xp.astype(mask, past.dtype),
-            past_covariates=xp.concat([past_calendar, self.known[slot], self.past[slot]], axis=-1) * present,
+            past_covariates=xp.concat([past_calendar, self.known[slot], self.past_columns[slot]], axis=-1) * present,
             future_covariates=xp.concat([future_calendar, self.known[ahead_slot]], axis=-1),
             static=self.static[series],
             series=self.series_index[series],
@@ -159,16 +159,16 @@ class Windows:
         )
 
     def _past(self, series: Array, position: Array) -> tuple[Array, Array, Array, Array]:
-        """First slot of each series, place of each step in it, its slot, and whether it lies in the series."""
+        """First slot of each series, position of each step in it, its slot, and whether it lies in the series."""
         xp = array_namespace(position)
-        base = self.offsets[series][:, None]
+        first_slot = self.offsets[series][:, None]
         back = xp.arange(-self.lookback, 0, device=device_of(position))
-        place = position[:, None] + back  # [batch, lookback]
-        return base, place, base + xp.clip(place, min=0), place >= 0
+        positions = position[:, None] + back  # [batch, lookback]
+        return first_slot, positions, first_slot + xp.clip(positions, min=0), positions >= 0
 
-    def _lagged(self, base: Array, place: Array, location: Array, scale: Array) -> Array:
-        slot = base + array_namespace(place).clip(place, min=0)
-        return self._scaled(slot, (place >= 0) & self.observed[slot], location, scale)  # [batch, horizon]
+    def _lagged(self, first_slot: Array, positions: Array, location: Array, scale: Array) -> Array:
+        slot = first_slot + array_namespace(positions).clip(positions, min=0)
+        return self._scaled(slot, (positions >= 0) & self.observed[slot], location, scale)  # [batch, horizon]
 
     def _scaled(self, slot: Array, present: Array, location: Array, scale: Array) -> Array:
         """Values in units of their window, 0 where they are missing; float32 only after the location is subtracted."""

@@ -78,4 +78,4 @@ def test_the_tail_of_a_panel_knows_what_came_before_it(panel: Panel) -> None:
     np.testing.assert_array_equal(tail.origins, panel.origins)
     np.testing.assert_array_equal(tail.lowest_seen(), panel.lowest_seen())
     np.testing.assert_array_equal(tail.expanding_std()[tail.slots(1)], panel.expanding_std()[panel.slots(1)][-10:])
-    np.testing.assert_array_equal(tail.places[tail.before(np.full(len(tail), 2))], np.tile([0, 1], len(tail)))
+    np.testing.assert_array_equal(tail.positions[tail.before(np.full(len(tail), 2))], np.tile([0, 1], len(tail)))

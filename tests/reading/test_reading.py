@@ -50,7 +50,7 @@ def test_times_that_depend_on_their_series_are_parsed_again_by_series() -> None:
     settings = TableSettings(timezone="Europe/Berlin")
     dated = dated_table(table_from_frame(frame), settings)
     assert dated.times is not None
-    assert dated.times.doubtful
+    assert dated.times.needs_series
     reading = read(dated, settings, horizon=3)
     by_series = parse_times(dated.table, ("hour",), reading.schema.time_settings, reading.observations.series)
     np.testing.assert_array_equal(reading.observations.row_timestamps, by_series.timestamps)

@@ -105,7 +105,7 @@ def test_all_that_training_gathers_lies_on_the_device_of_the_network() -> None:
         Forecaster(**{**SETTINGS, "steps": 2}).fit(frame())
     fitter = made[0]
     tensors = {name: value for name, value in vars(fitter.windows).items() if isinstance(value, torch.Tensor)}
-    assert {"values", "observed", "spread", "known", "past", "static", "calendar", "offsets"} <= tensors.keys()
+    assert {"values", "observed", "spread", "known", "past_columns", "static", "calendar", "offsets"} <= tensors.keys()
     assert not [name for name, value in vars(fitter.windows).items() if isinstance(value, np.ndarray)]
     _, draw, validation = fitter.make_data(Candidate(model="gru", lookback=14))
     for batch in (draw(torch.Generator().manual_seed(0), 4, False), *validation):

@@ -31,7 +31,7 @@ def test_no_network_trains_on_a_date_at_which_another_series_validates() -> None
     assert held is not None
     assert base is not None
     assert set(held.series) == set(range(6))  # the last one has too short a past
-    assert held.first.min() >= base.until[:6].max()
+    assert held.first.min() >= base.trained_until[:6].max()
 
 
 def test_held_out_dates_are_older_where_most_series_have_no_newer_values(caplog: pytest.LogCaptureFixture) -> None:
@@ -43,7 +43,7 @@ def test_held_out_dates_are_older_where_most_series_have_no_newer_values(caplog:
     assert len(np.unique(held.series[held.observed.any(1)])) == 40
     assert caplog.text.count("most series ended") == 1
     assert model.fitted_.base is not None
-    assert held.first.min() >= model.fitted_.base.until.max()
+    assert held.first.min() >= model.fitted_.base.trained_until.max()
 
 
 @pytest.mark.parametrize("lengths", [[300, 300, 300], [300, 120, 60, 9], [4, 5], [40] * 30])
