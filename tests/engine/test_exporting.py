@@ -1,0 +1,80 @@
+"""Exports are compared with torch before they are believed, and left out where time is short."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from forecast.engine import exporting
+from forecast.engine.exporting import FIRST_EXPORT, NEXT_EXPORT, OUT_OF_TIME, seconds_of_exports, with_exports
+from forecast.engine.stages import PanelFit
+from forecast.inference.fitted import Exports, Fitted
+from forecast.settings import TrainSettings
+from tests._inputs import read_days
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Fitted:
+    """With one small network."""
+    reading = read_days([10 + day % 5 + day / 9 for day in range(40)])
+    knobs = {"model": "gru", "params": {"hidden_size": 4}, "steps": 2, "members": 1, "baselines": ("last",)}
+    settings = TrainSettings(**knobs, guard=False, device="cpu")
+    return PanelFit(reading.panel, reading.schema, settings, "days.csv").run()
+
+
+@pytest.fixture
+def packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "installed", lambda package: True)
+
+
+def test_without_the_packages_nothing_is_exported(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "installed", lambda package: package != "onnx")
+    assert with_exports(fitted) is fitted
+    assert seconds_of_exports(3) == 0.0
+
+
+@pytest.mark.usefixtures("packages")
+def test_exports_take_time_by_their_number() -> None:
+    assert seconds_of_exports(0) == 0.0
+    assert seconds_of_exports(1) == FIRST_EXPORT
+    assert seconds_of_exports(3) == pytest.approx(FIRST_EXPORT + 2 * NEXT_EXPORT)
+
+
+@pytest.mark.usefixtures("packages")
+def test_a_deadline_leaves_exports_out_and_the_plan_says_so(fitted: Fitted) -> None:
+    found = with_exports(fitted, deadline=time.monotonic())
+    assert found.exports == Exports(missing=dict.fromkeys(range(len(fitted.network_weights)), OUT_OF_TIME))
+    assert not found.config.plan.exports
+    assert with_exports(found).exports == found.exports, "who repeats the plan has none either"
+
+
+class Wrong:
+    """A graph whose numbers are not those of torch."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        pass
+
+    def run(self, inputs: Any, shape: tuple[int, ...]) -> np.ndarray:
+        return np.full((len(next(iter(inputs.values()))), *shape), 1e6)
+
+
+@pytest.mark.usefixtures("packages")
+def test_an_export_that_computes_something_else_is_not_kept(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forecast.models.shared.exporting.export", lambda network, batch, opset: b"file")
+    monkeypatch.setattr(exporting, "Graph", Wrong)
+    exports = with_exports(fitted).exports
+    assert not exports.files
+    assert exports.missing[0].startswith("it differs from torch by 1e+06 ")
+
+
+@pytest.mark.usefixtures("packages")
+def test_a_file_that_cannot_be_written_or_is_too_large_is_said(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(network: object, batch: object, opset: int) -> bytes:
+        raise RuntimeError("no such\noperator")
+
+    monkeypatch.setattr("forecast.models.shared.exporting.export", broken)
+    assert with_exports(fitted).exports.missing[0] == "torch cannot write it (no such operator)"
+    monkeypatch.setattr("forecast.models.shared.exporting.export", lambda network, batch, opset: b"123456")
+    monkeypatch.setattr(exporting, "LARGEST_EXPORT", 5)
+    assert with_exports(fitted).exports.missing[0] == "its file would have 6 bytes"
