@@ -71,8 +71,8 @@ def test_a_network_is_kept_as_it_was_before_it_saw_what_was_held_out(reading: Re
     fitted = fit_of(reading, guard=False, **SMALL).run()
     assert len(fitted.network_weights) == 1
     assert fitted.base is not None
-    assert (fitted.base.until < reading.panel.origins).all()
-    assert (fitted.base.until > reading.panel.starts).all()
+    assert (fitted.base.trained_until < reading.panel.origins).all()
+    assert (fitted.base.trained_until > reading.panel.starts).all()
 
 
 def test_a_rehearsal_says_what_would_be_trained_and_trains_nothing(reading: Reading) -> None:

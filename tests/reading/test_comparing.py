@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from forecast.errors import BadData
-from forecast.reading.comparing import Comparison, actuals_after, check_levels, compare_ids, mean_level
+from forecast.reading.comparing import Comparison, actuals_after, check_levels, mean_level
 from tests.evaluation.panels import NAN, panel_of
 
 FITTED = (("a",), ("b",))
@@ -12,7 +12,9 @@ FITTED = (("a",), ("b",))
 
 def test_new_series_get_a_status_and_lost_ones_are_named(caplog: pytest.LogCaptureFixture) -> None:
     panel = panel_of((0, [1.0]), (0, [1.0]), (0, [1.0]), horizon=1)
-    assert compare_ids(panel, (("a",), ("c",), ("z",)), "t.csv").status == ("ok", "new", "ok")
+    comparison = Comparison((("a",), ("c",), ("z",)), "t.csv")
+    assert comparison.add(panel).status == ("ok", "new", "ok")
+    comparison.warn_missing()
     assert "1 series were not seen at fit (b)" in caplog.text
     assert "1 series of the fit are not here (z)" in caplog.text
 
@@ -30,7 +32,7 @@ def test_parts_are_compared_together() -> None:
 def test_the_level_is_of_the_newest_values_that_were_observed() -> None:
     panel = panel_of((0, [100.0, -2, NAN, 4]), (0, [NAN, NAN]), horizon=1)
     assert mean_level(panel, 3).tolist() == [3.0, 0.0]
-    assert mean_level(panel)[0] == pytest.approx(106 / 3)
+    assert mean_level(panel, 9)[0] == pytest.approx(106 / 3)
 
 
 @pytest.mark.parametrize(("value", "moved"), [(9.0, False), (11.0, True), (0.05, True), (0.2, False), (0.0, False)])
