@@ -27,6 +27,7 @@ LANGUAGES = ("python", "toml", "sql")  # that a test below runs
 # other blocks, by how they begin, and why they are not run
 SHOWN = {
     "table -> panel": "a picture",
+    "cli/predict.py  ": "a list of calls, which test_way compares with a run",
     "forecast/\n": "a picture, which test_pages compares with the folders",
     "apt-get install chromium": "it installs a browser, which only tests/browser needs",
     '{"id": ': "a record, which a test below compares with the code",
