@@ -10,6 +10,7 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 
 log = logging.getLogger("forecast")
 
@@ -73,7 +74,8 @@ def _post(url: str, word: str, body: str, failures: list[str]) -> None:
             return
     except urllib.error.HTTPError as error:
         failures.append(f"HTTP status {error.code}")
-        error.close()
+        with suppress(Exception):  # a reset while the rest of the answer is dropped
+            error.close()
     except BaseException as error:  # anything that a server, a proxy or a resolver can cause
         reason = getattr(error, "reason", None)
         cause = reason if isinstance(reason, BaseException) else error
