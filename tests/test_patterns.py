@@ -89,7 +89,7 @@ def missed(cases: list[Case], noise: float, share: float) -> list[tuple[Case, fl
     return [(case, miss) for case, miss in misses if not miss < share]
 
 
-@pytest.mark.parametrize("cases", sampled(0, 3))
+@pytest.mark.parametrize("cases", sampled(0, 6))
 def test_every_pattern_is_continued(cases: list[Case]) -> None:
     assert missed(cases, 0.0, 0.01) == []
 
