@@ -142,6 +142,7 @@ class SettingsGroup(Stored):
             raise UsageError(Words(where, place, reason[:1].lower(), reason[1:])) from None
 
 
+AFTER_FIT = "strict", "on_duplicate", "date_format"  # settings of a table that a saved forecaster takes too
 ALIASES = {"n_jobs": "jobs", "max_steps": "steps", "max_grad_norm": "clip"}
 """What other libraries call some settings; Python and -p take these names too."""
 

@@ -22,7 +22,7 @@ def default_baselines() -> tuple[str, ...]:
 
 
 def baseline_method(name: str) -> "Method":
-    """The method of that name; `UsageError` with the nearest name where there is none."""
+    """The method with a name; an unknown name raises `UsageError`, which suggests the nearest one."""
     methods = _methods()
     if name not in methods:
         hint = did_you_mean(name, list(methods))

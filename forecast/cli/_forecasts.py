@@ -15,7 +15,7 @@ from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading.normalising import normalised
-from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings
+from forecast.settings import AFTER_FIT, CheckSettings, OutputSettings, TableSettings, TextSettings
 from forecast.tables.files import load_future
 from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
@@ -23,12 +23,10 @@ from forecast.tables.writing import guard_formulas
 
 Choose = Callable[[Panel], ForecastOptions | None]  # says what is forecast of a panel, or raises; None is all
 
-CHANGED = ("strict", "on_duplicate", "date_format")  # settings of a table that a saved forecaster accepts
-
 
 def schema_as_fitted(predictor: Predictor, request: Request) -> tuple[Schema, TextSettings]:
     """How a saved forecaster reads a table, and a text."""
-    changed = request.of(TableSettings).model_dump(include=set(CHANGED) & set(request.values))
+    changed = request.of(TableSettings).model_dump(include=set(AFTER_FIT) & set(request.values))
     schema = predictor.fitted.config.table.model_copy(update=changed)
     return schema, text_settings(request, schema.reading)
 

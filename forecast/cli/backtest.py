@@ -3,7 +3,6 @@
 from forecast.cli._command import Request, predicting
 from forecast.cli._console import fold_bar, log, log_lines, suggest, using_cluster
 from forecast.cli._data import load, text_settings, write
-from forecast.cli._forecasts import CHANGED
 from forecast.cli._measures import put_measures
 from forecast.engine.stages import Callbacks
 from forecast.ensemble.names import check_names
@@ -11,7 +10,7 @@ from forecast.errors import INCOMPLETE, Setting, UsageError
 from forecast.forecaster import Forecaster
 from forecast.jobs.output_guard import check_apart
 from forecast.report.backtest_sections import TABLES, BacktestTables, verdict_of
-from forecast.settings import BacktestSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import AFTER_FIT, BacktestSettings, TableSettings, TextSettings, TrainSettings
 
 
 def run(request: Request) -> int:
@@ -58,10 +57,12 @@ def run(request: Request) -> int:
 def _saved_forecaster(request: Request) -> Forecaster:
     """The forecaster of a store, with the settings that it takes after the fit."""
     fixed = {*TableSettings.model_fields, *TrainSettings.model_fields, "refit"}
-    for name in fixed - {"model", "jobs", "device", "engine", *CHANGED}:
+    for name in fixed - {"model", "jobs", "device", "engine", *AFTER_FIT}:
         if name in request.values:
             problem = "--artifact tests a forecaster as it is"
             raise UsageError(problem, setting=Setting(name), cure="leave one of the two out")
     where = request.of(TrainSettings)
     forecaster = Forecaster.load(request.artifact, request.version, where.device, where.engine)
-    return forecaster.set_params(**{name: request.values[name] for name in {*CHANGED, "jobs"} & request.values.keys()})
+    return forecaster.set_params(
+        **{name: request.values[name] for name in {*AFTER_FIT, "jobs"} & request.values.keys()}
+    )

@@ -4,6 +4,7 @@ import click
 
 from forecast.cli._command import OUTPUT, RUN, Declaration, Option, file_argument
 from forecast.settings import (
+    AFTER_FIT,
     STORE,
     BacktestSettings,
     CheckSettings,
@@ -33,7 +34,7 @@ MEASURES = (
 )
 SHAPE = ("levels", "point", "min", "max", "joint", "integer")  # settings of forecasts that a chart can show
 WHERE = ("horizon", "device", "engine")
-AFTER_FIT = ("strict", "on_duplicate", "date_format", "events")  # settings of a table that a saved forecaster accepts
+ON_SAVED = (*AFTER_FIT, "events")
 
 
 def _json(help: str) -> Option:
@@ -99,7 +100,7 @@ COMMANDS: dict[str, Declaration] = {
             TextSettings,
             ClusterSettings,
             (TrainSettings, "jobs", "device", "engine"),
-            (TableSettings, *AFTER_FIT),
+            (TableSettings, *ON_SAVED),
         ],
         "forecast predict --output forecasts.csv",
         "forecast predict tonight.csv --artifact shops",
@@ -162,7 +163,7 @@ COMMANDS: dict[str, Declaration] = {
             TextSettings,
             (PictureSettings, "series"),
             (TrainSettings, "device", "engine"),
-            (TableSettings, *AFTER_FIT),
+            (TableSettings, *ON_SAVED),
             *OF_VERSION,
             FUTURE,
             _json("print everything as one JSON object"),

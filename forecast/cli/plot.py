@@ -11,7 +11,7 @@ from forecast.artifacts.store import Store
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, suggest
 from forecast.cli._data import load, text_settings
-from forecast.cli._forecasts import CHANGED, Choose, predicted
+from forecast.cli._forecasts import Choose, predicted
 from forecast.cli.commands import SHAPE, WHERE
 from forecast.cli.now import at_once, read_to_forecast
 from forecast.cli.score import actual_settings
@@ -24,7 +24,15 @@ from forecast.report.chart import Chart, chart_of
 from forecast.report.files import check_chart_file, write_chart
 from forecast.report.plot_data import PlotData, plot_of_forecasts, plot_of_table, series_without_actuals
 from forecast.report.terminal import terminal_lines
-from forecast.settings import STORE, OutputSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import (
+    AFTER_FIT,
+    STORE,
+    OutputSettings,
+    PictureSettings,
+    TableSettings,
+    TextSettings,
+    TrainSettings,
+)
 
 WIDTH, WIDEST = 100, 120  # characters of a chart that goes elsewhere, and to a terminal at most
 # of the parts of a chart; their characters differ, too
@@ -107,7 +115,7 @@ def _at_once(request: Request, choose: Choose | None) -> tuple[PlotData, TextSet
 def _predicted(store: str, request: Request, choose: Choose | None) -> tuple[PlotData, TextSettings]:
     """The forecasts of a version of a store."""
     why = f"{store} reads tables as its fit did; leave it out, or pass --now"
-    _refuse(request, why, *(TableSettings.model_fields.keys() - {*CHANGED, "events"}))
+    _refuse(request, why, *(TableSettings.model_fields.keys() - {*AFTER_FIT, "events"}))
     shape, where = request.of(OutputSettings), request.of(TrainSettings)
     predictor = load_predictor(store, request.version, where.device, where.engine)
     predictor = with_events(predictor, request.of(TableSettings).events)

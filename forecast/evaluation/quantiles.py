@@ -6,12 +6,11 @@ from statistics import NormalDist
 import numpy as np
 
 from forecast.panel.panel import Flags, Numbers
+from forecast.pretrained.network import LEVELS as LEVELS  # of networks and baselines alike
 from forecast.settings import OutputSettings
 
 log = logging.getLogger("forecast")
 
-LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
-"""Quantile levels of networks and baselines."""
 LOW = 0.5  # of the expected total, below which a total of medians misleads
 WHOLE = 2.0**53  # up to here float64 holds every whole number
 

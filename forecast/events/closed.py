@@ -33,11 +33,11 @@ class Closed:
     def __len__(self) -> int:
         return len(self.series)
 
-    def of(self, places: Integers) -> "Closed":
-        """The positions of other series, which are those at `places`; -1 for one that is none of these."""
-        low = np.searchsorted(self.series, places)
-        count = np.searchsorted(self.series, places, "right") - low
-        return self.take(runs(low, count)[1], np.repeat(np.arange(len(places)), count))
+    def of(self, series: Integers) -> "Closed":
+        """The positions for another list of series, given by their numbers here; -1 stands for a new series."""
+        low = np.searchsorted(self.series, series)
+        count = np.searchsorted(self.series, series, "right") - low
+        return self.take(runs(low, count)[1], np.repeat(np.arange(len(series)), count))
 
     def take(self, numbers: Integers, series: Integers | None = None) -> "Closed":
         """Some of the positions, by number; of other series if these are given."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.calendar.zones import wall_clock
+from forecast.calendar.zones import DAY, wall_clock
 from forecast.ensemble.calibration import adapted_share
 from forecast.errors import BadData
 from forecast.evaluation.quantiles import interval_levels
@@ -24,7 +24,6 @@ MIN_FACTOR, MAX_FACTOR = 0.5, 3.0  # by which intervals change at most
 FADED = 0.25  # weight of an error of an older version beside one of the version that forecasts
 MAX_SCORE = 100.0  # half widths: the score of a value outside an interval without width
 
-DAY = 86_400
 Past = tuple[str | None, tuple[float, float]]  # an earlier run: the version that forecast, its intervals' factors
 
 
@@ -33,7 +32,7 @@ class Matched:
     """Earlier forecasts, and the actuals of some of them."""
 
     stored: StoredForecasts
-    series: Integers  # [rows], as an index into the panel; -1 for one that is not there
+    series: Integers  # [rows], number of the series in the panel; -1 if the panel lacks it
     rows: Integers  # [values], those with an actual
     actual: Numbers  # [values]
     day: NDArray[np.str_]  # [values], the step where times are steps

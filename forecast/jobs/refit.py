@@ -12,7 +12,7 @@ import numpy as np
 from forecast.artifacts.manifest import saved_at
 from forecast.artifacts.store import Store
 from forecast.calendar.frequency import WEEKDAYS, parse_frequency
-from forecast.calendar.zones import wall_clock
+from forecast.calendar.zones import DAY, wall_clock
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.errors import UsageError
 from forecast.inference.fitted import RUN_SETTINGS, Config, Fitted
@@ -30,7 +30,6 @@ SLACK = 3_600.0  # seconds by which a fit may come early: cron starts a job a li
 WORSE_RATIO = 1.25  # recent error over that of the fit, from which on a fit is due: days differ more than versions do
 MIN_SCORES = 30  # scored values that this takes
 RECENT_DAYS = 14  # scored days that are recent
-DAY = 86_400
 AT_PREDICT = {"strict", "on_duplicate"}  # settings of [table] that a run applies without a fit
 ORDERED = {"id"}  # lists whose order matters
 
@@ -49,7 +48,7 @@ FIRST_FIT = Refit("there is no version yet", reread=True)
 def serving(
     store: Store, ledger: Ledger, instant: datetime, device: str = "auto", engine: EngineName = "auto"
 ) -> ServingVersion | None:
-    """The version that forecasts as of an instant, which was not fitted to later values; None if there is none.
+    """The version that forecasts at the time of a run. It was fitted to values up to then; None if there is none.
 
     It is the version that an earlier run at that instant took, else the live one, else the newest promoted one.
     """

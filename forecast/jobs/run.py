@@ -50,6 +50,7 @@ from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
+from forecast.settings import AFTER_FIT
 from forecast.tables.files import check_output
 from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
@@ -72,7 +73,7 @@ def run_job(
     take_over: bool = False,
     on_step: OnStep = None,
 ) -> Record:
-    """Run a job once; returns the record of the run, as it stands in the ledger.
+    """Run a job once, and return the record that the ledger keeps of it.
 
     The store is held from start to end. A new version is saved, then the sink's table is written in one transaction,
     then its file is replaced, then the ledger gets the run and its fit, then the version goes live. A run that ends
@@ -207,7 +208,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
                 record.fit = {"why": why, "version": fit.version, "promoted": fit.promoted, "verdict": fit.reason}
     serves, schema = live, live.schema
     record.version, record.hash, record.train_end = live.version, live.hash, live.fitted.config.train_end
-    at_predict = pipeline.table.model_dump(include={"strict", "on_duplicate", "date_format"}, exclude_unset=True)
+    at_predict = pipeline.table.model_dump(include=set(AFTER_FIT), exclude_unset=True)
     # model and status where a sink adds columns, and ids as they are
     explain = pipeline.output.explain or bool(added_columns(pipeline))
     forecasts = forecast_table(

@@ -28,7 +28,7 @@ def first_names(names: Sequence[str], most: int) -> str:
 
 
 def find_series(ids: Sequence[tuple[str, ...]], name: str) -> int:
-    """The index of a series that the user names as messages do; a UsageError where there is none."""
+    """The index of the series that a user names, as messages name it; `UsageError` for an unknown name."""
     names = list(map(series_name, ids))
     for known in (list(map("/".join, ids)), names):
         if name in known:

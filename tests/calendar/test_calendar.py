@@ -1,7 +1,5 @@
 """A grid is found from the times on it, and positions, timestamps and features follow from the grid."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,21 +8,8 @@ from hypothesis import strategies as st
 
 from forecast.calendar.calendar import Calendar, default_horizon, season_candidates
 from forecast.calendar.frequency import infer_calendar
-from forecast.calendar.spec import CalendarSpec, TimeFormat
-from forecast.calendar.zones import Integers
-
-NAIVE = TimeFormat(kind="text", pattern="%Y-%m-%d %H:%M:%S")
-BERLIN = TimeFormat(kind="text", pattern="%Y-%m-%d %H:%M:%S", zone="Europe/Berlin")
-STEPS = TimeFormat(kind="integer")
-
-
-def seconds(index: Any) -> Integers:
-    """Seconds since 1970 of datetimes: UTC where they have a zone."""
-    return np.asarray(pd.DatetimeIndex(index).as_unit("s").asi8, np.int64)
-
-
-def inferred(timestamps: Integers, freq: str | None = None, form: TimeFormat = NAIVE, **options: Any) -> CalendarSpec:
-    return infer_calendar(timestamps, np.zeros(len(timestamps), np.int64), freq, form, **options)
+from forecast.calendar.spec import CalendarSpec
+from tests.calendar._times import BERLIN, NAIVE, inferred, seconds
 
 
 def test_series_that_never_overlap_share_their_step():

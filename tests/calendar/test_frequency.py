@@ -2,30 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.frequency import infer_calendar, parse_frequency
-from forecast.calendar.spec import CalendarSpec, TimeFormat
-from forecast.calendar.zones import Integers
+from forecast.calendar.frequency import parse_frequency
 from forecast.errors import BadData, UsageError
+from tests.calendar._times import STEPS, inferred, seconds
 
-NAIVE = TimeFormat(kind="text", pattern="%Y-%m-%d %H:%M:%S")
-STEPS = TimeFormat(kind="integer")
 Run = Callable[..., "object"]
-
-
-def seconds(index: Any) -> Integers:
-    """Seconds since 1970 of datetimes: UTC where they have a zone."""
-    return np.asarray(pd.DatetimeIndex(index).as_unit("s").asi8, np.int64)
-
-
-def inferred(timestamps: Integers, freq: str | None = None, form: TimeFormat = NAIVE, **options: Any) -> CalendarSpec:
-    return infer_calendar(timestamps, np.zeros(len(timestamps), np.int64), freq, form, **options)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import json
 import logging
 import shutil
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from forecast.artifacts.store import Store
 from forecast.errors import UsageError
 from forecast.training.plan import Member
 from forecast.training.state import TrainingState
+from tests._stops import stopped_at
 
 Command = Callable[..., "object"]
 SMALL = {"horizon": 6, "guard": False, "params": {"hidden_size": 4}, "jobs": 1}
@@ -210,15 +210,7 @@ def test_a_stopped_warm_start_is_resumed_to_the_same_artifact(
     forecast(*fit, tmp_path / "s")
     shutil.copytree(tmp_path / "s", tmp_path / "whole")
     assert forecast(*fit, tmp_path / "whole", "--warm-start").code == 0
-    real = TrainingState.take
-
-    def stopped(self: TrainingState, batch: object) -> float:
-        if self.done == 7:
-            signal.raise_signal(signal.SIGTERM)
-        return real(self, batch)  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TrainingState, "take", stopped)
+    with stopped_at(7):
         assert forecast(*fit, tmp_path / "s", "--warm-start").code == 143
     resumed = forecast(*fit, tmp_path / "s", "--warm-start", "--resume")
     assert resumed.code == 0

@@ -1,14 +1,13 @@
 """Nights of warm starts, and a night whose fit was stopped."""
 
 import shutil
-import signal
 from collections.abc import Callable
 
 import pytest
 
 from forecast import Forecaster
 from forecast.artifacts.store import Store
-from forecast.training.state import TrainingState
+from tests._stops import stopped_at
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 
@@ -40,15 +39,7 @@ def test_a_stopped_night_is_recorded_and_resumed_to_the_same_version(
     whole = Job(tmp_path_factory.mktemp("whole") / "job")
     shutil.copytree(nights.folder, whole.folder)
     run = ("run", nights.file, "--as-of", at(150))
-    real = TrainingState.take
-
-    def stopped(self: TrainingState, batch: object) -> float:
-        if self.done == 7:
-            signal.raise_signal(signal.SIGTERM)
-        return real(self, batch)  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TrainingState, "take", stopped)
+    with stopped_at(7):
         assert forecast(*run).code == 143
     assert nights.record()["exit_code"] == 143
     resumed = forecast(*run, "--resume")

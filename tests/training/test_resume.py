@@ -25,7 +25,7 @@ from forecast.training.loop import Trained, train
 from forecast.training.plan import Member, Plan
 from forecast.training.resume import data_key, plan_key, restore
 from forecast.training.state import TrainingState
-from forecast.windows.windows import Batch
+from tests.training._batches import batch, draw
 
 SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
 KNOBS = {"model": "gru", "params": {"hidden_size": 4, "dropout": 0.3}}
@@ -41,32 +41,6 @@ class Memory(dict[str, Checkpoint]):
 
     def write(self, name: str, state: Checkpoint) -> None:
         self[name] = Checkpoint(state.facts, {key: array.copy() for key, array in state.arrays.items()})
-
-
-def batch(rows: int, seed: int) -> Batch:
-    past = torch.randn(rows, 6, generator=torch.Generator().manual_seed(seed))
-    none, codes = torch.zeros(rows, 6, 0), torch.zeros(rows, 6, 0, dtype=torch.long)
-    return Batch(
-        past=past,
-        mask=torch.ones(rows, 6),
-        past_covariates=none,
-        future_covariates=none[:, :2],
-        static=none[:, 0],
-        series=codes[:, 0].sum(1),
-        past_codes=codes,
-        future_codes=codes[:, :2],
-        static_codes=codes[:, 0],
-        seasonal=none[:, :2],
-        target=past[:, :2].flip(1),
-        target_mask=torch.ones(rows, 2),
-        weight=torch.ones(rows),
-        location=torch.zeros(rows, 1),
-        scale=torch.ones(rows, 1),
-    )
-
-
-def draw(generator: torch.Generator, size: int, everything: bool) -> Batch:
-    return batch(size, int(torch.randint(1000, (1,), generator=generator)))
 
 
 def fit(keep: Memory | None = None, stop: int | None = None, member: Member = MEMBER, **more: Any) -> Trained:
