@@ -24,7 +24,7 @@ OPERATORS = frozenset((
 ))
 # fmt: on
 WHOLE = 7  # type of 64-bit whole numbers
-LARGEST, ENDS = 2**31, (2**63 - 1, -(2**63 - 1))  # whole numbers that a graph may hold
+MAX_NUMBER, ENDS = 2**31, (2**63 - 1, -(2**63 - 1))  # whole numbers that a graph may hold
 SIZES = {1: 4, 6: 4, 7: 8, 9: 1, 11: 8}  # bytes of a number, by type: float32, int32, int64, bool, float64
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # how a field is written
@@ -105,7 +105,7 @@ def _check_tensor(tensor: Message) -> None:
 
 def _check_whole(numbers: NDArray[np.int64]) -> None:
     """Refuse other sizes, places and steps than small ones and the ends of 64 bits, by which runtimes have crashed."""
-    if not set(numbers[(numbers < -LARGEST) | (numbers > LARGEST)].tolist()) <= {*ENDS}:
+    if not set(numbers[(numbers < -MAX_NUMBER) | (numbers > MAX_NUMBER)].tolist()) <= {*ENDS}:
         raise ValueError("a whole number of the graph is too large")
 
 

@@ -80,16 +80,16 @@ def baseline_forecasts(
 ) -> Numbers:
     """Points of a baseline that sees `context` steps, [windows, horizon], in the unit of the panel's values.
 
-    Of one with its own quantiles, these: [windows, horizon, levels]. `network` is a pretrained one, by default the one
-    that ships.
+    Of a baseline that forecasts quantiles itself, these: [windows, horizon, levels]. `network` is a pretrained one, by
+    default the one that ships.
     """
     method, horizon, levels = baseline.method, inputs.horizon, inputs.levels
-    own = method.quantiles is not None
-    parts = [np.zeros((0, horizon, len(levels)) if own else (0, horizon))]
-    if own:
+    gives_quantiles = method.quantiles is not None
+    parts = [np.zeros((0, horizon, len(levels)) if gives_quantiles else (0, horizon))]
+    if gives_quantiles:
         context = max(context, min(method.context, int(inputs.panel.lengths.max(initial=1))))
     for past, observed in _pasts(inputs, windows, context, method.evens):
-        if own:
+        if gives_quantiles:
             parts.append(forecast_own_quantiles(method, past, observed, horizon, inputs.lags, levels, network))
         else:
             parts.append(forecast_baseline(baseline.name, past, observed, horizon, baseline.season))
@@ -128,16 +128,16 @@ class BaselineForecasts:
     quantiles: Numbers  # [baselines, windows, horizon, levels], of the validation windows
     past: ValidationSet  # windows over the whole past
     past_points: Numbers  # [baselines, windows, horizon]
-    errors: Numbers  # [baselines, horizon, levels], in the past and units of a window's scale; 0 with own quantiles
+    errors: Numbers  # [baselines, horizon, levels], in the past, in units of a window's scale; 0 if it gives quantiles
     middle: int  # place of the median among the levels
 
     @classmethod
     def of(cls, inputs: Inputs, validation: ValidationSet, names: tuple[str, ...], context: int, most: int) -> Self:
-        """Forecast by baselines; one with its own quantiles forecasts `most` of either windows."""
+        """Forecast by baselines; one that gives quantiles forecasts at most `most` windows of each kind."""
         panel, levels, baselines = inputs.panel, inputs.levels, baselines_of(names, inputs.lags)
         windows, middle = _past_windows(panel, inputs.lags[0] if inputs.lags else 1), inputs.levels.index(0.5)
         past = ValidationSet.of(inputs, windows, validation.lookback, validation.power, validation.metric)
-        # a baseline with its own quantiles takes time, and needs no errors, to which the older half adds
+        # a baseline that gives quantiles is slow and needs no errors: the newer half of the past will do
         some = _drawn(panel, validation.windows, np.arange(len(validation)), most)
         recent = _drawn(panel, windows, np.flatnonzero(newer_half(windows[0])), most)
         quantiles = np.full((len(baselines), len(validation), inputs.horizon, len(levels)), np.nan)
@@ -157,16 +157,16 @@ class BaselineForecasts:
         return cls(baselines, context, quantiles, past, past_points, errors, middle)
 
     @property
-    def own(self) -> Flags:
-        """[baselines], whether each has its own quantiles."""
+    def gives_quantiles(self) -> Flags:
+        """[baselines], whether each forecasts quantiles itself."""
         return np.array([baseline.method.quantiles is not None for baseline in self.baselines], bool)
 
     def sole_baseline(self, validation: ValidationSet) -> int | None:
-        """The place of the baseline that forecasts alone: it has its own quantiles, others have too few errors."""
+        """The place of the baseline that forecasts alone: it gives quantiles, and the others have too few errors."""
         errors = self.past.observed & (self.past.scale > 0)[:, None]
-        if len(validation) or int(errors.any(1).sum()) >= MIN_ERRORS or not self.own.any():
+        if len(validation) or int(errors.any(1).sum()) >= MIN_ERRORS or not self.gives_quantiles.any():
             return None
-        return int(self.own.argmax())
+        return int(self.gives_quantiles.argmax())
 
     def skip_networks(self, validation: ValidationSet) -> bool:
         """Whether networks cannot help: a baseline is exact on the validation windows, or no window can be compared."""

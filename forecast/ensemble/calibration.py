@@ -22,8 +22,8 @@ TIED_HALF_WIDTH = 1.0  # where values tie: rare sales lie thousands of half widt
 MAX_TIES = 0.05  # share of equal values from which on quantiles do not move inwards
 ADAPTATION_RATE = 0.02  # of adaptive conformal inference
 MIN_SERIES = 3  # of a panel from which on some may be harder to forecast than others
-LARGEST = 2.0  # times the largest value of the past, beyond which no end lies for lack of evidence
-CAPPED = 2  # highest quantiles that this bounds
+CAP_FACTOR = 2.0  # times the largest value of the past, beyond which no end lies for lack of evidence
+CAPPED_LEVELS = 2  # highest quantiles that this bounds
 MIN_WINDOWS = 4  # validation windows before the adaptive share moves, and at least a quarter of them
 
 
@@ -36,7 +36,7 @@ class Calibration:
     coverage: NDArray[np.float32]  # [levels], share of validation values below each quantile before it was moved
     windows: int
     mean: float = 1.0  # way of the mean of values from the median to the mean of the moved quantiles
-    trust: float = 1.0  # share of that mean in the mean of a series at rest; the rest is its recent mean
+    trust: float = 1.0  # weight of that mean in the mean of a series at rest; its recent mean has the other part
     tied: float = 0.0  # 1 where many values are equal, else 0; margins are multiples of wider half widths then
     largest: float = np.inf  # times the largest value of the past that bounds the highest quantiles
     slope: float = 0.0  # intervals grow by exp(slope * (roughness - usual)) before they move
@@ -51,7 +51,7 @@ class Calibration:
         """The mean of each value, [windows, horizon], from quantiles [windows, horizon, levels] that were moved."""
         means = _means(quantiles, levels, self.mean)
         certain = quantiles[..., 0] == quantiles[..., -1]
-        return np.asarray(means + np.where(certain, 0.0, (1 - self.trust) * recent.drawn(means)))
+        return np.asarray(means + np.where(certain, 0.0, (1 - self.trust) * recent.shift(means)))
 
 
 def calibrate(
@@ -84,15 +84,15 @@ def calibrate(
     quantiles = _grown(quantiles, slope, pasts.roughness - usual)
     tied = bool(np.unique(actual[observed], return_counts=True)[1].max() / observed.sum() >= MAX_TIES)
     evidence, unit = evidence_share(size), np.where(scale > 0, scale, 1.0)
-    beyond = (actual[..., None] - quantiles) / half_widths(quantiles, unit, tied)
+    scaled_error = (actual[..., None] - quantiles) / half_widths(quantiles, unit, tied)
     margins = np.zeros((horizon, len(levels)))
     for place in range(middle):
         mirror = len(levels) - 1 - place
-        score = np.maximum(-beyond[..., place], beyond[..., mirror])
+        score = np.maximum(-scaled_error[..., place], scaled_error[..., mirror])
         margin = _margins(score, observed, levels[mirror] - levels[place], evidence)
         margins[:, mirror] = np.maximum(0.0, margin) if tied else margin
         margins[:, place] = -margins[:, mirror]
-    below = np.array([(beyond[..., place] <= 0)[observed].mean() for place in range(len(levels))])
+    below = np.array([(scaled_error[..., place] <= 0)[observed].mean() for place in range(len(levels))])
     moved = capped(moved_by(quantiles, margins, scale, tied), pasts.limit)
     mean = _mean_share(moved, actual, observed, unit[:, None], levels, evidence)
     return Calibration(
@@ -166,14 +166,14 @@ def _means(quantiles: Numbers, levels: tuple[float, ...], share: float) -> Numbe
 
 
 def _trust(means: Numbers, actual: Numbers, observed: Flags, unit: Numbers, recent: Recent, evidence: float) -> float:
-    """How far the best mean of series at rest lies from their recent mean on the way to `means`, 0 to 1.
+    """The weight, 0 to 1, of `means` beside the recent mean in the best mean of series at rest.
 
     It is a ridge regression: that held-out values deviate by what is usual in a window counts as PRIOR_WINDOWS do.
     """
-    if not recent.rest.any():
+    if not recent.at_rest.any():
         return 1.0
-    drawn = recent.drawn(means)
-    way, miss = (-drawn / unit)[observed], ((actual - means - drawn) / unit)[observed]
+    shift = recent.shift(means)
+    way, miss = (-shift / unit)[observed], ((actual - means - shift) / unit)[observed]
     variance = (way**2).mean() + (1 / evidence - 1)  # in units of the variance of a window
     return float(np.float32(np.clip((way * miss).mean() / variance, 0.0, 1.0))) if variance > 0 else 0.0
 
@@ -217,7 +217,7 @@ def widened(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:
 def capped(quantiles: Numbers, limit: Numbers) -> Numbers:
     """Quantiles [windows, horizon, levels], of which the highest are at most the limit [windows], or the next lower."""
     bounded = quantiles.copy()
-    for place in range(-CAPPED, 0):
+    for place in range(-CAPPED_LEVELS, 0):
         bounded[..., place] = np.minimum(bounded[..., place], np.maximum(bounded[..., place - 1], limit[:, None]))
     return bounded
 

@@ -60,8 +60,8 @@ def candidates_for(
     all_of_it = lookback if settings.lookback is not None else max(lookback, min(LONGEST, 2 * longest))
     lookbacks, params = {0: all_of_it, 1: lookback, 2: wider}, settings.params or {}
     candidates = [
-        Candidate(model=model, params=params, scaling=settings.scaling or scaling, lookback=lookbacks[times])
-        for model, scaling, times in listed
+        Candidate(model=model, params=params, scaling=settings.scaling or scaling, lookback=lookbacks[multiple])
+        for model, scaling, multiple in listed
     ]
     if settings.params or settings.steps:
         first = FIRST if settings.model == AUTO else settings.model, candidates[0].scaling

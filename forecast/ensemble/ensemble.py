@@ -30,8 +30,8 @@ class Ensemble:
     components: tuple[str, ...]  # labels, those of the networks first
     networks: tuple[int, ...]  # the first components as numbers of the plan's groups of members
     weights: NDArray[np.float32]  # [series + 1, components]; row 0 is for a series that was not in the fit
-    # [components, horizon, levels], quantiles of each baseline's errors in units of the window's scale; for what has
-    # its own quantiles, the distances that they have from their median at least
+    # [components, horizon, levels], quantiles of each baseline's errors in units of the window's scale; for what
+    # forecasts quantiles itself, the distances that they have from their median at least
     errors: NDArray[np.float32]
     calibration: Calibration
     lookback: int  # steps that the window's scale is computed from
@@ -112,12 +112,12 @@ class _Candidates:
         past = _losses(inputs, baselines.past, baselines.past_points)
         past = past.select(newer_half(past.series)).completed()
         share = 1 - evidence_share(independent_windows(validation.windows, inputs.horizon))
-        least = _least_errors(inputs, baselines, past, share)
-        errors = np.concatenate([np.broadcast_to(least, (count, *least.shape)), baselines.errors])
-        errors[count:][baselines.own] = least
+        min_distances = _min_distances(inputs, baselines, past, share)
+        errors = np.concatenate([np.broadcast_to(min_distances, (count, *min_distances.shape)), baselines.errors])
+        errors[count:][baselines.gives_quantiles] = min_distances
         quantiles = np.concatenate([*(group.quantiles[None] for group in networks), baselines.quantiles])
-        own = np.flatnonzero([True] * count + list(baselines.own))
-        quantiles[own] = at_least(quantiles[own], least * validation.scale[:, None, None])
+        with_quantiles = np.flatnonzero([True] * count + list(baselines.gives_quantiles))
+        quantiles[with_quantiles] = at_least(quantiles[with_quantiles], min_distances * validation.scale[:, None, None])
         medians = quantiles[..., inputs.levels.index(0.5)]
         losses = _losses(inputs, validation, medians).completed()
         labels = [*(group.model for group in networks), *(baseline.label for baseline in baselines.baselines)]
@@ -197,18 +197,18 @@ def _calibrated(inputs: Inputs, quantiles: Numbers, validation: ValidationSet, s
     windows = validation.windows[0][rows], validation.windows[1][rows]
     actual, observed, scale = validation.actual[rows], validation.observed[rows], validation.scale[rows]
     recent = Recent.of(inputs.panel, windows)
-    steps = max(steps, STEPS) if recent.rest.any() else steps
+    steps = max(steps, STEPS) if recent.at_rest.any() else steps
     most = _largest(inputs, windows, steps)[:, None]
     values = undo_power(actual, inputs.power)
-    beyond = (values / np.where(most > 0, most, np.inf))[observed & (scale > 0)[:, None]]  # 0 where nothing is bounded
-    times = calibrating.LARGEST
-    if len(beyond):
-        times = float(np.float32(max(times, calibrating.score_at(beyond, inputs.levels[-1]))))
+    ratios = (values / np.where(most > 0, most, np.inf))[observed & (scale > 0)[:, None]]  # 0 where nothing is bounded
+    cap_factor = calibrating.CAP_FACTOR
+    if len(ratios):
+        cap_factor = float(np.float32(max(cap_factor, calibrating.score_at(ratios, inputs.levels[-1]))))
     rough = roughness(inputs, windows, scale, validation.lookback)
-    known = Pasts(windows[0], rough, recent, _limit(inputs, windows, steps, times))
+    known = Pasts(windows[0], rough, recent, _limit(inputs, windows, steps, cap_factor))
     size = independent_windows(windows, inputs.horizon)
     found = calibrating.calibrate(quantiles[rows], actual, observed, scale, inputs.levels, size, known)
-    return replace(found, largest=times)
+    return replace(found, largest=cap_factor)
 
 
 def _largest(inputs: Inputs, windows: WindowIndex, steps: int) -> Numbers:
@@ -218,16 +218,16 @@ def _largest(inputs: Inputs, windows: WindowIndex, steps: int) -> Numbers:
     return np.where(bounded & np.isfinite(found), found, np.inf)
 
 
-def _limit(inputs: Inputs, windows: WindowIndex, steps: int, times: float) -> Numbers:
+def _limit(inputs: Inputs, windows: WindowIndex, steps: int, cap_factor: float) -> Numbers:
     """The bound of the highest quantiles of windows, [windows], in the unit of the panel's values."""
-    if np.isinf(times):
+    if np.isinf(cap_factor):
         return np.full(len(windows[0]), np.inf)
-    limit = times * _largest(inputs, windows, steps)
+    limit = cap_factor * _largest(inputs, windows, steps)
     return apply_power(limit, np.isfinite(limit), inputs.power) + np.where(np.isfinite(limit), 0.0, np.inf)
 
 
-def _least_errors(inputs: Inputs, baselines: BaselineForecasts, past: Losses, share: float) -> Numbers:
-    """Distances from the median that quantiles of networks have at least, [horizon, levels], in units of the scale.
+def _min_distances(inputs: Inputs, baselines: BaselineForecasts, past: Losses, share: float) -> Numbers:
+    """The smallest distances of networks' quantiles from their median, [horizon, levels], in units of the scale.
 
     A network that has seen few windows of its own series knows little of its errors: a share of those that the best
     baseline has made in the past is expected of it, too.

@@ -1,4 +1,4 @@
-"""The past of windows, some at a time, and what it was like: recent mean, rest, largest value, roughness."""
+"""The past of windows, some at a time: its recent mean and largest value, its roughness, whether it rests."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from forecast.windows.windows import WindowIndex
 
 MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 STEPS = 1024  # that recent means look back: rare sales are few in fewer
-AT_REST = 0.01  # distance from the median, in deviations, up to which a value rests there
+AT_REST = 0.01  # distance from the median, in deviations, up to which a value is at rest
 DECAY = 0.5  # share of the past after which a value counts 1/e: half a year may be known, or eighty years
 MIN_PAIRS = 4  # values a season apart from which on their differences say how rough a window is
 LEAST_ROUGH = 0.01  # of a window's scale, below which a window is not smoother
@@ -39,12 +39,12 @@ class Recent:
     """The recent past of windows."""
 
     mean: Numbers  # [windows], newer values count more
-    rest: Numbers  # [windows], 0 where less than half of the past lies at its median, up to 1 where three quarters do
+    at_rest: Numbers  # [windows], 0 where less than half of the past lies at its median, to 1 for three quarters
 
     @classmethod
     def of(cls, panel: Panel, windows: WindowIndex) -> Self:
         """Look back from windows of a panel, in the unit of its values."""
-        means, rests = [np.zeros(0)], [np.zeros(0)]
+        means, at_rest = [np.zeros(0)], [np.zeros(0)]
         for past, observed in pasts(panel, windows, min(STEPS, int(panel.lengths.max(initial=1)))):
             count = np.maximum(observed.sum(1), 1)
             age = np.arange(observed.shape[1])[::-1]
@@ -54,17 +54,17 @@ class Recent:
             ordered = np.sort(np.where(observed, past, np.inf), 1)
             off = past - np.take_along_axis(ordered, (count[:, None] - 1) // 2, 1)
             near = np.abs(off) <= AT_REST * np.sqrt((np.where(observed, off, 0.0) ** 2).sum(1) / count)[:, None]
-            rests.append(np.clip(4 * (observed & near).sum(1) / count - 2, 0.0, 1.0))
-        return cls(np.concatenate(means), np.concatenate(rests))
+            at_rest.append(np.clip(4 * (observed & near).sum(1) / count - 2, 0.0, 1.0))
+        return cls(np.concatenate(means), np.concatenate(at_rest))
 
     @classmethod
     def unknown(cls, count: int) -> Self:
         """Of windows that do not count as at rest."""
         return cls(np.zeros(count), np.zeros(count))
 
-    def drawn(self, means: Numbers) -> Numbers:
-        """How far the means [windows, horizon] of series at rest are moved to their recent mean, if all the way."""
-        return self.rest[:, None] * (self.mean[:, None] - means)
+    def shift(self, means: Numbers) -> Numbers:
+        """The difference from means [windows, horizon] to the recent mean, as far as a series is at rest."""
+        return self.at_rest[:, None] * (self.mean[:, None] - means)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 A mean absolute loss L over n independent windows has the likelihood L^-n (Laplace errors of unknown scale). A candidate
 weighs its prior times that. The prior gives one half to the networks, evenly, and one half to the baselines, by their
-losses in the past, where the newest count most. The rule for a single series is that for the panel; its own evidence is
-shrunk towards that of the panel.
+losses in the past, where the newest count most. A series is weighed by the same rule as the panel;
+its evidence is shrunk towards that of the panel.
 """
 
 from collections.abc import Iterator

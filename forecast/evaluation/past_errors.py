@@ -18,7 +18,7 @@ from forecast.panel.panel import Flags, Integers, Numbers
 DECAY, MIN_DECAY = 4.0, 64.0  # horizons, and steps at least, after which an error counts 1/e
 GROWTH = 0.5  # power of the step by which errors grow where nothing is known, that of a random walk
 PRIOR_WEIGHT = 1.0  # independent windows that the common curve of growth counts, beside those of a step
-LARGEST = 8.0  # times the usual error at a step, the most that one window counts
+MAX_RATIO = 8.0  # times the usual error at a step, the most that one window counts
 SYMMETRIC_WEIGHT = 4.0  # independent windows that a symmetric distribution counts, beside those of the errors
 CORRELATION = 0.1  # of the errors of two series at the same time; see weights.py
 
@@ -146,7 +146,7 @@ def _clipped(errors: _Errors) -> Numbers:
     """
     absolute, total = np.abs(errors.values), errors.weights.sum(0)
     usual = ((errors.weights * np.sqrt(absolute)).sum(0) / np.where(total > 0, total, 1.0)) ** 2  # [steps]
-    return np.asarray(np.minimum(absolute, LARGEST * usual))
+    return np.asarray(np.minimum(absolute, MAX_RATIO * usual))
 
 
 def _shape(values: Numbers, weights: Numbers, levels: tuple[float, ...], size: float) -> Numbers:

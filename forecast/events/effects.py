@@ -39,7 +39,7 @@ class Effects:
     labels: tuple[str, ...]  # the events, their eves and the days after them that the past has shown
     days: Integers  # [labels], on how many days it did
     effect: Numbers  # [2, labels, 8], relative and additive; for any day, then what each weekday adds, Monday first
-    typical: Numbers  # [2, labels], mean of the whole effect over those days, all labels of the day together
+    typical: Numbers  # [2, labels], mean of the whole effect over those days, with all labels of a day
     exponent: int  # 0: effects are shares of the value; -1: amounts; above 0: shares that are larger on busy weekdays
     profile: Numbers  # [series + 1, 7], mean of each weekday over that of all; row 0 is for a series not in the fit
     unit: Numbers  # [series + 1], 0 on the relative scale, else the deviation of the values
@@ -100,8 +100,8 @@ def ordinary_panel(
     else:
         return panel, None
     if fixed is not None:
-        free = np.isnan(fixed)
-        moved = Adjustment(np.where(free, moved.factor, 1.0), np.where(free, moved.shift, 0.0), fixed)
+        is_open = np.isnan(fixed)
+        moved = Adjustment(np.where(is_open, moved.factor, 1.0), np.where(is_open, moved.shift, 0.0), fixed)
     return moved.removed(panel), moved
 
 
@@ -135,14 +135,14 @@ def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers |
     profile, unit = _weekly_profile(past, marks.weekday), _additive_unit(past)
     spec, touched = schema.calendar, np.unique(marks.slot)
     week = len(spec.weekdays) if spec.kind == "weekdays" else max(1, round(WEEK / spec.every))
-    slot, deviation, expected = _compared(past, touched[past.seen[touched]], marks, week, unit)
+    slot, deviation, expected = _compared(past, touched[past.observed[touched]], marks, week, unit)
     # the same days two weeks earlier tell how much ordinary days vary
     earlier = touched - 2 * week
     earlier = earlier[earlier >= past.offsets[past.series[touched]]]
-    noise = _noise(past, *_compared(past, earlier[past.free[earlier]], marks, week, unit)[:2])
+    noise = _noise(past, *_compared(past, earlier[past.ordinary[earlier]], marks, week, unit)[:2])
     series, labels = past.series[slot], len(marks.labels)
-    _, day, together = np.unique(marks.date[slot], return_inverse=True, return_counts=True)
-    weight = 1 / (noise[series] ** 2 * (1 + CORRELATION * (together[day] - 1)))
+    _, day, on_same_day = np.unique(marks.date[slot], return_inverse=True, return_counts=True)
+    weight = 1 / (noise[series] ** 2 * (1 + CORRELATION * (on_same_day[day] - 1)))
     weekday_set, matrix = _weekday_sets(slot, marks)
     weekday_level, additive = profile[1 + series, marks.weekday[slot]], unit[series] > 0
     effect, typical, exponent = np.zeros((2, labels, 1 + WEEKDAYS)), np.zeros((2, labels)), EXPONENTS[0]
@@ -173,23 +173,24 @@ class _Past:
     size: Numbers  # [series], that largest absolute value
     series: Integers  # [slots]
     offsets: Integers
-    seen: Flags
-    free: Flags
+    observed: Flags
+    ordinary: Flags
 
     @classmethod
-    def of(cls, panel: Panel, marks: Marks, seen: Flags) -> "_Past":
-        free, series = seen.copy(), panel.series_of_slots
-        free[marks.slot] = False
-        size = np.maximum.reduceat(np.where(seen, np.abs(panel.values), 0.0), panel.offsets[:-1])
+    def of(cls, panel: Panel, marks: Marks, observed: Flags) -> "_Past":
+        ordinary, series = observed.copy(), panel.series_of_slots
+        ordinary[marks.slot] = False
+        size = np.maximum.reduceat(np.where(observed, np.abs(panel.values), 0.0), panel.offsets[:-1])
         size = np.where(size > 0, size, 1.0)
-        return cls(np.where(seen, panel.values / size[series], 0.0), size, series, panel.offsets, seen, free)
+        values = np.where(observed, panel.values / size[series], 0.0)
+        return cls(values, size, series, panel.offsets, observed, ordinary)
 
 
 def _weekly_profile(past: _Past, weekday: Integers) -> Numbers:
     """[series + 1, 7], the mean of each day of the week over the mean of all; row 0 over all series."""
     shape = len(past.size), WEEKDAYS
-    cell = (past.series * WEEKDAYS + weekday)[past.free]
-    sums = np.bincount(cell, past.values[past.free], shape[0] * WEEKDAYS).reshape(shape)
+    cell = (past.series * WEEKDAYS + weekday)[past.ordinary]
+    sums = np.bincount(cell, past.values[past.ordinary], shape[0] * WEEKDAYS).reshape(shape)
     counts = np.bincount(cell, minlength=shape[0] * WEEKDAYS).reshape(shape)
     level = sums.sum(1, keepdims=True) / np.maximum(counts.sum(1, keepdims=True), 1)  # [series, 1]
     total = np.where(level > 0, sums / np.where(level > 0, level, 1.0), counts)  # times the count
@@ -200,8 +201,8 @@ def _weekly_profile(past: _Past, weekday: Integers) -> Numbers:
 
 def _additive_unit(past: _Past) -> Numbers:
     """[series], the standard deviation of ordinary values where some lie below 0, else 0."""
-    signed = np.minimum.reduceat(np.where(past.seen, past.values, np.inf), past.offsets[:-1]) < 0
-    series, values, count = past.series[past.free], past.values[past.free], len(signed)
+    signed = np.minimum.reduceat(np.where(past.observed, past.values, np.inf), past.offsets[:-1]) < 0
+    series, values, count = past.series[past.ordinary], past.values[past.ordinary], len(signed)
     known = np.maximum(np.bincount(series, minlength=count), 1)
     mean = np.bincount(series, values, count) / known
     return np.where(signed, np.sqrt(np.bincount(series, (values - mean[series]) ** 2, count) / known), 0.0)
@@ -211,11 +212,11 @@ def _compared(
     past: _Past, slots: Integers, marks: Marks, week: int, unit: Numbers
 ) -> tuple[Integers, Numbers, Numbers]:
     """First slot of each day that can be compared, its deviation and expected value, in units of the level around."""
-    ordinary = np.where(past.free, NO_LABELS, NOT_COMPARED)
+    ordinary = np.where(past.ordinary, NO_LABELS, NOT_COMPARED)
     expected = _expected(past, slots, week, ordinary, np.full(len(slots), NO_LABELS))
-    seen, asked = np.where(past.seen, marks.label_set, NOT_COMPARED), marks.label_set[slots]
+    label_sets, asked = np.where(past.observed, marks.label_set, NOT_COMPARED), marks.label_set[slots]
     rest = ~np.isin(asked, asked[np.isfinite(expected)])  # no day with these labels has an ordinary one near it
-    expected[rest] = _expected(past, slots[rest], week, seen, asked[rest])
+    expected[rest] = _expected(past, slots[rest], week, label_sets, asked[rest])
     series = past.series[slots]
     level = np.where(unit[series] > 0, unit[series], _level(past, slots, AROUND_WEEKS * max(week, 2)))
     usable = np.isfinite(expected) & (level > 0)
@@ -254,8 +255,8 @@ def _level(past: _Past, slots: Integers, reach: int) -> Numbers:
     """[slots], the mean of the ordinary values around them, so many steps to each side; 0 where there are none."""
     left = np.maximum(slots - reach, past.offsets[past.series[slots]])
     right = np.minimum(slots + reach + 1, past.offsets[past.series[slots] + 1])
-    sums = np.concatenate([[0.0], np.cumsum(np.where(past.free, past.values, 0.0))])
-    counts = np.concatenate([[0], np.cumsum(past.free)])
+    sums = np.concatenate([[0.0], np.cumsum(np.where(past.ordinary, past.values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(past.ordinary)])
     return np.asarray((sums[right] - sums[left]) / np.maximum(counts[right] - counts[left], 1))
 
 

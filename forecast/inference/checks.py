@@ -23,7 +23,7 @@ from forecast.panel.panel import Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.pretrained.forecasting import Network, load_network
 from forecast.settings import TrainSettings
-from forecast.tables.cells import LARGEST
+from forecast.tables.cells import MAX_VALUE
 from forecast.windows.covariates import Statistics
 
 MAX_LEVELS, MAX_LAGS, MAX_SEASON, MAX_EXPONENT = 99, 50, 1_000_000, 4
@@ -149,13 +149,13 @@ def read_effects(plain: Any, count: int) -> Effects:
         raise ValueError("the labels of events must be texts, each once")
     if type(exponent) is not int or abs(exponent) > MAX_EXPONENT:
         raise ValueError(f"the exponent of events must be from {-MAX_EXPONENT} to {MAX_EXPONENT}")
-    events, number, size = len(labels), np.float64, (-LARGEST, LARGEST)
+    events, number, size = len(labels), np.float64, (-MAX_VALUE, MAX_VALUE)
     specs = {
-        "days": Spec((events,), np.int64, 0, LARGEST),
+        "days": Spec((events,), np.int64, 0, MAX_VALUE),
         "effect": Spec((2, events, 1 + WEEKDAYS), number, *size),
         "typical": Spec((2, events), number, *size),
-        "profile": Spec((count + 1, WEEKDAYS), number, POSITIVE, LARGEST),
-        "unit": Spec((count + 1,), number, 0, LARGEST),
+        "profile": Spec((count + 1, WEEKDAYS), number, POSITIVE, MAX_VALUE),
+        "unit": Spec((count + 1,), number, 0, MAX_VALUE),
         "reaction": Spec((count + 1,), number, *size),
     }
     arrays = _as_arrays("the effects of events", plain, specs, "labels", "exponent")
@@ -169,7 +169,7 @@ def read_closed(plain: Any, count: int) -> Closed:
         "series": Spec(shape, whole, 0, count - 1),
         "season": Spec(shape, whole, 1, MAX_SEASON),
         "phase": Spec(shape, whole, 0, MAX_SEASON),
-        "value": Spec(shape, np.float64, -LARGEST, LARGEST),
+        "value": Spec(shape, np.float64, -MAX_VALUE, MAX_VALUE),
     }
     arrays = _as_arrays("the closed positions", plain, specs, "opened")
     if (np.diff(arrays["series"]) < 0).any() or (arrays["phase"] >= arrays["season"]).any() or shape == (0,):
@@ -268,14 +268,14 @@ def read_history(arrays: Arrays, config: Config) -> Panel:
 def _check_history(arrays: Arrays, config: Config, count: int) -> None:
     """Raise ValueError where the arrays of the panel are not those of `count` series."""
     table, offsets, slots = config.table, arrays["offsets"], len(arrays["values"])
-    floats, whole, size = np.float64, np.int64, (-LARGEST, LARGEST)
+    floats, whole, size = np.float64, np.int64, (-MAX_VALUE, MAX_VALUE)
     specs = {
         "order": Spec((count,), whole),
         "starts": Spec((count,), whole),
         "offsets": Spec((count + 1,), whole, 0, slots),  # the difference of two that lie far apart would wrap around
         "values": Spec((slots,), floats, *size),
         "observed": Spec((slots,), np.bool_),
-        "spread": Spec((slots,), np.float32, 0, LARGEST),
+        "spread": Spec((slots,), np.float32, 0, MAX_VALUE),
         "lowest": Spec((count,), floats, -np.inf, np.inf),
         **({"counted": Spec((count,), np.bool_)} if "counted" in arrays else {}),  # versions of before lack it
         "known": Spec((slots, len(table.known)), floats, *size, gaps=True),

@@ -21,7 +21,7 @@ SLOPE_RATES = (0.02, 0.1, 0.3)  # of the weights of a trend line
 LEAST_SEASONS = 0.25  # beyond one, for the noise of a seasonal index
 BORROWED, SMALLEST_UNIT = 3.0, 1e-3  # pairs that the unit borrows; the least that it is
 BEND = 3.0  # scales from which on values are drawn in, as logarithms draw them in
-LARGEST = 50.0  # what a feature may be
+MAX_FEATURE = 50.0  # what a feature may be
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int)
         squashed(-location / scale)[:, None] - levels[:, 1, None] + ahead,
     ]
     inputs = np.stack(columns, -1), summary, base, np.stack(others, -1)
-    steps, windows, first_guess, rest = (np.clip(part, -LARGEST, LARGEST).astype(np.float32) for part in inputs)
+    steps, windows, first_guess, rest = (np.clip(part, -MAX_FEATURE, MAX_FEATURE).astype(np.float32) for part in inputs)
     return Features(steps, windows, first_guess, rest, unit.astype(np.float32), location, scale, context)
 
 

@@ -20,7 +20,7 @@ CONTEXT = CONTEXTS[-1]  # steps of the past that it reads at most
 FILE = "weights.safetensors"
 CELLS_AT_ONCE = 1 << 17  # steps of windows that run together: what a cache holds
 FEW = 10.0  # mean of counts up to which a forecast is a whole number
-LARGEST = 25.0  # squashed value at most: 6,200 scales once it is unsquashed
+MAX_SQUASHED = 25.0  # squashed value at most: 6,200 scales once it is unsquashed
 
 
 @dataclass(frozen=True)
@@ -114,5 +114,5 @@ def are_counts(values: Numbers, observed: Flags) -> Flags:
 def _one_way(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]) -> Numbers:
     known = window_seasons(seasons, values.shape[1] - observed.argmax(1))
     features = features_of(values, observed, known, horizon)
-    scaled = np.clip(run(network.weights, features).astype(np.float64), -LARGEST, LARGEST)
+    scaled = np.clip(run(network.weights, features).astype(np.float64), -MAX_SQUASHED, MAX_SQUASHED)
     return features.location[:, None, None] + features.scale[:, None, None] * unsquashed(scaled)

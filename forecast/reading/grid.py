@@ -14,7 +14,7 @@ from forecast.panel.panel import Flags, Integers, Numbers
 from forecast.panel.schema import Schema, position_texts
 from forecast.reading.aggregation import aggregated
 from forecast.reading.observations import Observations, Rows
-from forecast.tables.cells import LARGEST
+from forecast.tables.cells import MAX_VALUE
 from forecast.tables.distinct import distinct
 from forecast.tables.table import Table
 
@@ -71,11 +71,11 @@ def fill(
         placed = aggregated(table, observed, blank, schema, calendar)
     placed = placed.combined("first")
     series, positions, values = placed.series, placed.timestamps, placed.values
-    if len(large := np.flatnonzero(np.abs(values) > LARGEST)):
+    if len(large := np.flatnonzero(np.abs(values) > MAX_VALUE)):
         (time,) = position_texts(schema, calendar, positions[large[:1]])
         name = series_name(observations.ids[series[large[0]]]) or "the series"
         problem = f"the sum of the rows of {name} at {time} is too large ({values[large[0]]:.1e})"
-        cure = f"numbers up to {LARGEST:.0e} can be forecast: use a larger unit"
+        cure = f"numbers up to {MAX_VALUE:.0e} can be forecast: use a larger unit"
         raise BadData(problem, place=table.name, cure=cure)
     counts = np.bincount(series, minlength=len(observations.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)

@@ -20,7 +20,7 @@ WORST = 20  # series that a table lists
 ERROR = "mase"
 ROUNDING = 1e-9  # a MASE below it is that of an exact forecast
 NARROW = 0.75  # share of values in 80 % intervals, below which it is called too small
-LARGEST = 1e300  # what is not below it is no measure
+MAX_MEASURE = 1e300  # what is not below it is no measure
 HEADS = {"skill": "skill", ERROR: "MASE", "rmsse": "RMSSE", "smape": "sMAPE", "wape": "WAPE", "wql": "WQL"}
 COVERED = {"coverage_80": "in 80 %", "coverage_95": "in 95 %", "msis": "MSIS"}
 
@@ -155,4 +155,4 @@ def _ids(row: Row) -> Ids:
 
 def _number(row: Row, name: str) -> float | None:
     value = row.get(name)
-    return float(value) if isinstance(value, int | float) and -LARGEST < value < LARGEST else None
+    return float(value) if isinstance(value, int | float) and -MAX_MEASURE < value < MAX_MEASURE else None

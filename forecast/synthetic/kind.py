@@ -17,8 +17,8 @@ GROWTH = 0.4  # mean of drifts of deviation 1: more records grow than shrink
 
 
 @dataclass(frozen=True)
-class Outline:
-    """Series that are to be drawn."""
+class Seasons:
+    """Season lengths of the series to draw, and how long these are."""
 
     season: Counts  # [rows], steps; 1 for none
     second: Counts  # [rows], steps of a longer season, a multiple of the first one; 0 for none
@@ -28,8 +28,8 @@ class Outline:
     def shape(self) -> tuple[int, int]:
         return len(self.season), self.steps
 
-    def select(self, rows: Counts) -> "Outline":
-        return Outline(self.season[rows], self.second[rows], self.steps)
+    def select(self, rows: Counts) -> "Seasons":
+        return Seasons(self.season[rows], self.second[rows], self.steps)
 
 
 def column(values: NDArray[Any]) -> NDArray[Any]:
@@ -42,7 +42,7 @@ def log_uniform(rng: np.random.Generator, low: float, high: float, rows: int) ->
     return np.exp(rng.uniform(np.log(low), np.log(high), rows))
 
 
-def either(rng: np.random.Generator, chance: float, rows: int) -> Flags:
+def bernoulli(rng: np.random.Generator, chance: float, rows: int) -> Flags:
     """Whether each row is chosen, [rows]."""
     return np.asarray(rng.random(rows) < chance)
 

@@ -2,25 +2,25 @@
 
 import numpy as np
 
-from forecast.synthetic.kind import Counts, Numbers, Outline, column, either, log_uniform, slow_noise
+from forecast.synthetic.kind import Counts, Numbers, Seasons, bernoulli, column, log_uniform, slow_noise
 
 LENGTHS = {1: 24, 4: 14, 12: 24, 7: 11, 24: 11, 48: 3, 52: 3, 5: 2, 6: 1, 13: 1, 26: 1, 96: 1, 144: 1, 168: 1}
 """Season lengths, in steps, and how often each is drawn among 100."""
-ODD, LONGEST_ODD = 0.05, 60  # share of odd lengths, and the longest of them
+ODD_SHARE, LONGEST_ODD = 0.05, 60  # share of odd lengths, and the longest of them
 SECOND = {7: (28, 91, 364), 24: (168,), 48: (336,), 96: (672,), 12: (48, 60), 4: (16, 20), 5: (20, 260), 6: (42,)}
 """Second seasons that come with a first one."""
 
 
-def draw_seasons(rng: np.random.Generator, rows: int, steps: int) -> Outline:
+def draw_seasons(rng: np.random.Generator, rows: int, steps: int) -> Seasons:
     """Season lengths of series; a second season holds at least twice in the series."""
     lengths, shares = np.array(list(LENGTHS)), np.array(list(LENGTHS.values()), float)
     season = rng.choice(lengths, rows, p=shares / shares.sum())
-    season = np.where(either(rng, ODD, rows), rng.integers(2, LONGEST_ODD + 1, rows), season)
+    season = np.where(bernoulli(rng, ODD_SHARE, rows), rng.integers(2, LONGEST_ODD + 1, rows), season)
     second = np.zeros(rows, np.int64)
-    for row in np.flatnonzero(either(rng, 0.7, rows)):
+    for row in np.flatnonzero(bernoulli(rng, 0.7, rows)):
         longer = [length for length in SECOND.get(int(season[row]), ()) if 2 * length <= steps]
         second[row] = rng.choice(longer) if longer else 0
-    return Outline(np.where(3 * season <= 2 * steps, season, 1), second, steps)
+    return Seasons(np.where(3 * season <= 2 * steps, season, 1), second, steps)
 
 
 def season_profile(rng: np.random.Generator, length: int) -> Numbers:
@@ -59,25 +59,25 @@ def repeated(rng: np.random.Generator, length: Counts, steps: int, coarse: Count
     return series
 
 
-def season_of(rng: np.random.Generator, outline: Outline, evolving: float = 0.4) -> Numbers:
+def season_of(rng: np.random.Generator, seasons: Seasons, changing: float = 0.4) -> Numbers:
     """The first season and, where there is one, the second, [rows, steps]; the sizes of some change slowly."""
-    rows, steps = outline.shape
-    season = repeated(rng, outline.season, steps)
-    changes = np.flatnonzero(either(rng, evolving, rows))
+    rows, steps = seasons.shape
+    season = repeated(rng, seasons.season, steps)
+    changes = np.flatnonzero(bernoulli(rng, changing, rows))
     if len(changes):
-        decay = outline.season[changes] * log_uniform(rng, 3, 300, len(changes))
-        shape = repeated(rng, outline.season[changes], steps)
+        decay = seasons.season[changes] * log_uniform(rng, 3, 300, len(changes))
+        shape = repeated(rng, seasons.season[changes], steps)
         depth = column(rng.uniform(0.1, 0.8, len(changes)))
         season[changes] *= 1 + depth * slow_noise(rng, decay, steps)
         season[changes] += 0.7 * depth * shape * slow_noise(rng, decay, steps)
-    two = np.flatnonzero(outline.second > 0)
+    two = np.flatnonzero(seasons.second > 0)
     if len(two):
         # weeks of hours have one level a day, years of days any shape
-        width = np.where(either(rng, 0.6, len(two)), outline.season[two], 1)
-        longer = column(rng.uniform(0.1, 1.2, len(two))) * repeated(rng, outline.second[two], steps, width)
+        width = np.where(bernoulli(rng, 0.6, len(two)), seasons.season[two], 1)
+        longer = column(rng.uniform(0.1, 1.2, len(two))) * repeated(rng, seasons.second[two], steps, width)
         # and some short seasons of each long one, as days of a week, are of another kind
-        other, pairs = column(either(rng, 0.5, len(two))), zip(outline.season[two], outline.second[two], strict=True)
+        other, pairs = column(bernoulli(rng, 0.5, len(two))), zip(seasons.season[two], seasons.second[two], strict=True)
         kinds = [np.resize(np.repeat(rng.random(long // short) < 0.3, short), steps) for short, long in pairs]
         other = other & np.array(kinds)
-        season[two] = np.where(other, repeated(rng, outline.season[two], steps), season[two]) + longer
+        season[two] = np.where(other, repeated(rng, seasons.season[two], steps), season[two]) + longer
     return season

@@ -19,7 +19,7 @@ Texts = Any  # an array of Arrow's: of texts, of flags or of numbers
 Flags = NDArray[np.bool_]
 
 MISSING = ["-", "--", "\u2013", "\u2014", "null", "n/a", "na", "nan", "-nan", "none", "#n/a", "<na>", "\\n"]
-LARGEST = 1e18  # networks and scales work in float32, which the square of more than 1.8e19 overflows
+MAX_VALUE = 1e18  # networks and scales work in float32, which the square of more than 1.8e19 overflows
 CELLS_AT_ONCE = 1 << 23
 
 
@@ -44,7 +44,7 @@ def read_cells(cells: Texts, table: Table) -> Cells:
         with suppress(pa.ArrowInvalid):  # the fast way, for columns of plain numbers
             numbers, blanks = _floats(pc.if_else(blank, None, cells)), flags_of(blank)
             # nan and inf cast as well: the exact way below handles them
-            if (blanks | (np.abs(numbers) <= LARGEST)).all():
+            if (blanks | (np.abs(numbers) <= MAX_VALUE)).all():
                 return Cells(cells, numbers, blanks, none, none, none)
     cells = pc.utf8_trim_whitespace(cells)
     good = pc.match_substring_regex(cells, number_pattern(decimal, thousands))
@@ -53,7 +53,7 @@ def read_cells(cells: Texts, table: Table) -> Cells:
         clean = pc.replace_substring_regex(clean, separator_pattern(thousands), "")
     numbers = _floats(pc.replace_substring(clean, ",", ".") if decimal == "," else clean)
     blanks, words, goods = flags_of(pc.equal(cells, "")), flags_of(_is_word(cells)), flags_of(good)
-    bad = (~goods & ~blanks & ~words) | (np.abs(numbers) > LARGEST)
+    bad = (~goods & ~blanks & ~words) | (np.abs(numbers) > MAX_VALUE)
     meant = bad & (goods | matching(cells, MEANT)) if bad.any() else none
     return Cells(cells, numbers, blanks, words, bad, meant)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, Setting, Words
 from forecast.settings import DecimalMark
 from forecast.tables.cells import (
-    LARGEST,
+    MAX_VALUE,
     Cells,
     Flags,
     cells_of,
@@ -192,7 +192,7 @@ def _typed_numbers(table: Table, column: str) -> NDArray[np.float64]:
     if not pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_complex_dtype(kind):
         raise BadData(f"{table.name}, column '{column}' holds {kind}, not numbers; name another column")
     numbers = pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    wrong = np.abs(numbers) > LARGEST
+    wrong = np.abs(numbers) > MAX_VALUE
     if wrong.any():
         row = int(wrong.argmax())
         raise BadData(f"{table.place(row, column)}: {_too_large(str(numbers[row]))}")
@@ -220,4 +220,4 @@ def _refuse(table: Table, names: Sequence[str], cells: Cells, otherwise: str | W
 def _too_large(text: str) -> str:
     if "inf" in text:
         return f"'{text}' is not finite: leave the cell blank"
-    return f"'{text}' is too large; numbers up to {LARGEST:.0e} can be forecast: mend it, or use a larger unit"
+    return f"'{text}' is too large; numbers up to {MAX_VALUE:.0e} can be forecast: mend it, or use a larger unit"

@@ -23,7 +23,7 @@ from forecast.durable import replace_file
 from forecast.models.shared.pretrained import Pretrained
 from forecast.pretrained.features import Features, Flags, Floats, Numbers, features_of
 from forecast.pretrained.network import ARCHITECTURE, LEVELS, inputs_of
-from forecast.synthetic.kind import Counts, Outline
+from forecast.synthetic.kind import Counts, Seasons
 from forecast.synthetic.mixing import VERSION, draw_series
 from forecast.training.devices import threads
 
@@ -35,7 +35,7 @@ WITHHELD, SECOND_WITHHELD = 0.08, 0.3  # share of windows whose seasons are with
 FAR, FAR_SEASONS = 6, 2  # steps and seasons ahead, beyond both of which an error counts less than half
 CONSTANT = 1e-5  # share of the location; a past of a smaller scale is constant, and teaches nothing
 AHEAD = 6  # batches that are drawn while others train
-LARGEST = 20.0  # error from which on it counts no more
+MAX_ERROR = 20.0  # error from which on it counts no more
 SAVE_EVERY = 250  # steps
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -54,9 +54,9 @@ def draw_sample(seed: int, number: int) -> Sample:
     rng = np.random.default_rng([seed, number])
     context, rows, _ = SIZES[rng.choice(len(SIZES), p=[share for *_, share in SIZES])]
     horizon, _ = HORIZONS[rng.choice(len(HORIZONS), p=[share for _, share in HORIZONS])]
-    series, outline = draw_series(rng, rows, context + horizon)
+    series, seasons = draw_series(rng, rows, context + horizon)
     observed = _observed(rng, rows, context)
-    return sample_of(series, observed, _given_seasons(rng, outline, observed), horizon)
+    return sample_of(series, observed, _given_seasons(rng, seasons, observed), horizon)
 
 
 def sample_of(series: Numbers, observed: Flags, seasons: Counts, horizon: int) -> Sample:
@@ -83,12 +83,12 @@ def _observed(rng: np.random.Generator, rows: int, context: int) -> Flags:
     return observed
 
 
-def _given_seasons(rng: np.random.Generator, outline: Outline, observed: Flags) -> Counts:
+def _given_seasons(rng: np.random.Generator, seasons: Seasons, observed: Flags) -> Counts:
     """The seasons as `features_of` takes them, [windows, 3]; some are withheld, as users do not know all."""
     length = observed.shape[1] - observed.argmax(1)
-    calendar = np.where(rng.random(len(outline.season)) < WITHHELD, 1, outline.season)
+    calendar = np.where(rng.random(len(seasons.season)) < WITHHELD, 1, seasons.season)
     first = np.where(length < calendar, 1, calendar)
-    second = np.where((rng.random(len(outline.season)) < SECOND_WITHHELD) | (first == 1), 0, outline.second)
+    second = np.where((rng.random(len(seasons.season)) < SECOND_WITHHELD) | (first == 1), 0, seasons.second)
     return np.stack([first, np.where(length < second, 0, second), calendar], 1)
 
 
@@ -171,7 +171,7 @@ def loss_of(network: nn.Module, sample: Sample, device: torch.device) -> Tensor:
     target, weight = (torch.from_numpy(array).to(device) for array in (sample.target, sample.weight))
     error = (target[..., None] - network(*inputs)) / inputs[-1][:, None, None]  # [windows, horizon, levels]
     levels = torch.tensor(LEVELS, device=device)
-    pinball = torch.maximum(levels * error, (levels - 1) * error).clamp(max=LARGEST)
+    pinball = torch.maximum(levels * error, (levels - 1) * error).clamp(max=MAX_ERROR)
     return 2 * (pinball.mean(-1) * weight).mean()
 
 

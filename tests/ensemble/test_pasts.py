@@ -63,8 +63,8 @@ def test_the_recent_mean_counts_new_values_more_and_gaps_not_at_all() -> None:
 def test_a_series_rests_where_more_than_half_of_it_lies_at_its_median(zeros: int, rest: float) -> None:
     values = [0.0] * zeros + [float(number) for number in range(3, 13 - zeros)]
     recent = Recent.of(panel_of(values), (np.zeros(1, np.int64), np.array([10])))
-    assert recent.rest[0] == pytest.approx(rest)
-    assert recent.drawn(np.array([[recent.mean[0] + 1]]))[0, 0] == pytest.approx(-rest)
+    assert recent.at_rest[0] == pytest.approx(rest)
+    assert recent.shift(np.array([[recent.mean[0] + 1]]))[0, 0] == pytest.approx(-rest)
 
 
 def test_what_comes_after_a_window_does_not_change_its_past() -> None:

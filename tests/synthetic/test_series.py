@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from forecast.synthetic.kind import Outline
+from forecast.synthetic.kind import Seasons
 from forecast.synthetic.mixing import draw_series, kinds
 from forecast.synthetic.seasons import draw_seasons, season_profile
 
 
 def test_the_same_seed_draws_the_same_series() -> None:
-    first, outline = draw_series(np.random.default_rng([3, 1]), 40, 100)
+    first, seasons = draw_series(np.random.default_rng([3, 1]), 40, 100)
     again, same = draw_series(np.random.default_rng([3, 1]), 40, 100)
     other, _ = draw_series(np.random.default_rng([3, 2]), 40, 100)
     assert np.array_equal(first, again)
-    assert np.array_equal(outline.season, same.season)
+    assert np.array_equal(seasons.season, same.season)
     assert not np.array_equal(first, other)
 
 
@@ -39,19 +39,19 @@ def test_a_season_has_mean_zero_and_unit_deviation(length: int) -> None:
 
 
 def test_seasons_hold_in_the_series_that_they_are_drawn_for() -> None:
-    outline = draw_seasons(np.random.default_rng(2), 3000, 400)
-    assert (3 * outline.season <= 800).all()
-    assert (2 * outline.second <= 400).all()
-    two = outline.second > 0
+    seasons = draw_seasons(np.random.default_rng(2), 3000, 400)
+    assert (3 * seasons.season <= 800).all()
+    assert (2 * seasons.second <= 400).all()
+    two = seasons.second > 0
     assert two.any()
-    assert (outline.second[two] % outline.season[two] == 0).all()
-    assert {1, 4, 7, 12, 24} <= set(outline.season.tolist())
+    assert (seasons.second[two] % seasons.season[two] == 0).all()
+    assert {1, 4, 7, 12, 24} <= set(seasons.season.tolist())
 
 
 def test_seasonal_series_repeat_more_at_their_season_than_at_half_of_it() -> None:
     rng = np.random.default_rng(3)
-    outline = Outline(np.full(200, 12), np.zeros(200, np.int64), 240)
-    series = kinds()["decomposed"].simulate(rng, outline)
+    seasons = Seasons(np.full(200, 12), np.zeros(200, np.int64), 240)
+    series = kinds()["decomposed"].simulate(rng, seasons)
     steps = np.diff(series, axis=1)
 
     def change(lag: int) -> float:

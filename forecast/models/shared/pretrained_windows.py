@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.panel.arrays import Array, array_namespace, device_of
 from forecast.pretrained.features import BEND, TOKEN, Features, Flags, Floats, Numbers, features_of
-from forecast.pretrained.forecasting import LARGEST, are_counts, window_seasons
+from forecast.pretrained.forecasting import MAX_SQUASHED, are_counts, window_seasons
 from forecast.pretrained.network import LEVELS, inputs_of
 from forecast.windows.windows import Batch
 
@@ -59,7 +59,7 @@ class PretrainedWindows:
         features, arrays = self.inputs(turned)
         scaled, upright = run(arrays), arrays["sign"][:, None, None] > 0
         location, scale, xp = self.like(features.location), self.like(features.scale), array_namespace(scaled)
-        far = BEND * xp.sinh(xp.clip(xp.astype(scaled, xp.float64), -LARGEST, LARGEST) / BEND)
+        far = BEND * xp.sinh(xp.clip(xp.astype(scaled, xp.float64), -MAX_SQUASHED, MAX_SQUASHED) / BEND)
         values = location[:, None, None] + scale[:, None, None] * far
         return xp.where(upright, values, -xp.flip(values, axis=-1))
 
