@@ -89,12 +89,12 @@ def missed(cases: list[Case], noise: float, share: float) -> list[tuple[Case, fl
     return [(case, miss) for case, miss in misses if not miss < share]
 
 
-@pytest.mark.parametrize("cases", sampled(0, 6))
+@pytest.mark.parametrize("cases", sampled(0, 10))
 def test_every_pattern_is_continued(cases: list[Case]) -> None:
     assert missed(cases, 0.0, 0.01) == []
 
 
-@pytest.mark.parametrize("cases", sampled(6, 16))
+@pytest.mark.parametrize("cases", sampled(6, 40))
 def test_every_pattern_is_continued_through_a_little_noise(cases: list[Case]) -> None:
     assert missed(cases, NOISE, 0.02) == []
 

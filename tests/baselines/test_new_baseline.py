@@ -45,29 +45,28 @@ def test_a_new_file_is_a_baseline_everywhere(package: PackageCopy) -> None:
     package.add_tests("tests/baselines/test_baselines.py")
     package.add("forecast/baselines/middle.py", BASELINE)
 
-    def run(*words: str) -> str:
-        return package.run(*words).out
-
     days = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
     pd.DataFrame({"day": days, "units": [i * i % 7 for i in range(60)]}).to_csv(
         package.folder / "sales.csv", index=False
     )
     package.add("job.toml", JOB)
-    listed, described, _, fitted, _, ran = package.forecast(
+    listed, described, _, fitted, _, ran, api = package.forecast(
         ("models",),
         ("models", "middle"),
         ("fit", "synth:noise", "--model", "linear", "--steps", "2", "--horizon", "3", "--baselines", "middle"),
         ("inspect", "--json"),
         ("run", "job.toml"),
         ("inspect", "--artifact", "store", "--json"),
+        ("-c", API),
     )
     assert "middle" in listed.splitlines()[-1]
     assert described.startswith("middle: a baseline")
     assert '"middle"' in fitted
     assert '"middle"' in ran
-    compared, alone = run("-c", API).splitlines()
+    compared, alone = api.splitlines()
     assert "'middle'" in compared
     assert alone == "['middle']"
-    tested = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/baselines/test_baselines.py", "-k", "middle")
+    tests = ("-p", "no:cacheprovider", "tests/baselines/test_baselines.py", "-k", "middle")
+    tested = package.run("-m", "pytest", "-q", *tests).out
     assert "passed" in tested
     assert "failed" not in tested

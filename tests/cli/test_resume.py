@@ -43,8 +43,9 @@ def hash_of(forecast: Command) -> Callable[[Path], str]:
     return found
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("step", [1, 44, 89])
+@pytest.mark.parametrize(
+    ("step", "number", "code"), [(1, signal.SIGINT, 130), (44, signal.SIGTERM, 143), (89, signal.SIGINT, 130)]
+)
 def test_a_stopped_fit_is_resumed_to_the_same_artifact(
     forecast: Command,
     hash_of: Callable[[Path], str],

@@ -28,6 +28,6 @@ def test_a_killed_run_is_repaired_by_running_it_again(url: str) -> None:
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_a_refit_goes_live_after_its_run_wherever_a_kill_cuts_it() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    words = [sys.executable, "-m", "tests.faults", "refits", "--sample", "3"]
+    words = [sys.executable, "-m", "tests.faults", "refits", "--sample", "2"]
     ended = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -68,7 +68,7 @@ def read(source, text):
     return replace(table, sha256=hashlib.sha256(data).hexdigest()), {}
 '''
 
-IN_PYTHON = """
+API = """
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.run import run_job
 from forecast.jobs.sinks import SinkSettings
@@ -81,56 +81,75 @@ print(run_job(Pipeline(name="job", store="other", source=source, sink=sink, trai
 """
 
 
+Run = Callable[..., str]
+
+
 @pytest.fixture
-def run(job: Job, package: PackageCopy) -> Callable[..., str]:
-    """Run Python with a copy of the package that has two more files; returns its output."""
+def run(job: Job, package: PackageCopy) -> Run:
+    """Run the job with a copy of the package that has two more files; returns what it writes."""
     package.add("forecast/jobs/sinks/lines.py", SINK)
     package.add("forecast/jobs/sources/records.py", SOURCE)
 
-    def run(*words: str, code: int = 0) -> str:
-        ran = package.run(*words, code=code, cwd=job.folder)
-        return ran.out + ran.err
+    def run(*commands: tuple[str, ...]) -> list[str]:
+        return [f"{ran.code} {ran.out}{ran.err}" for ran in package.ran(*commands, cwd=job.folder)]
 
     return run
 
 
-COMMAND = ("-m", "forecast", "run")
-
-
-def test_a_new_file_is_a_source_everywhere(job: Job, run: Callable[..., str]) -> None:
+def test_a_new_file_is_a_source_everywhere(job: Job, run: Run) -> None:
     job.table().to_json(job.folder / "sales.jsonl", orient="records", lines=True)
     text = job.file.read_text()
-    job.file.write_text(text.replace('path = "sales.csv"', 'record = "sales.jsonl"'))
-    assert "unknown key 'record'; did you mean 'records' in [source]?" in run(*COMMAND, "job.toml", code=2)
-    job.file.write_text(text.replace('path = "sales.csv"', 'path = "sales.csv"\nrecords = "sales.jsonl"'))
-    assert "[source] give either path, or records, or url and sql" in run(*COMMAND, "job.toml", code=2)
-    job.file.write_text(text.replace('path = "sales.csv"', 'records = "sales.jsonl"'))
-    assert f"reads {job.folder}/sales.jsonl" in run(*COMMAND, "job.toml", "--check")
-    run(*COMMAND, "job.toml")
+    texts = {
+        "typo": 'record = "sales.jsonl"',
+        "both": 'path = "sales.csv"\nrecords = "sales.jsonl"',
+        "job": 'records = "sales.jsonl"',
+    }
+    for name, lines in texts.items():
+        (job.folder / f"{name}.toml").write_text(text.replace('path = "sales.csv"', lines))
+    typo, both, checked, ran = run(
+        ("run", "typo.toml"), ("run", "both.toml"), ("run", "job.toml", "--check"), ("run", "job.toml")
+    )
+    assert typo.startswith("2 ")
+    assert "unknown key 'record'; did you mean 'records' in [source]?" in typo
+    assert both.startswith("2 ")
+    assert "[source] give either path, or records, or url and sql" in both
+    assert f"reads {job.folder}/sales.jsonl" in checked
+    assert ran.startswith("0 ")
     digest = hashlib.sha256((job.folder / "sales.jsonl").read_bytes()).hexdigest()
     assert job.record()["input"] == {"name": f"{job.folder}/sales.jsonl", "rows": 400, "sha256": digest}
 
 
-def test_a_new_file_is_a_sink_everywhere(job: Job, run: Callable[..., str]) -> None:
-    keys = json.loads(run(*COMMAND, "--schema"))["$defs"]["SinkSettings"]["properties"]
-    assert keys["lines"]["description"] == "a .jsonl file, replaced all at once"
+REFUSED = {
+    'line = "out/new.jsonl"': "unknown key 'line'; did you mean 'lines' in [sink]?",
+    "": "[sink] give it lines, or path, or url and table",
+    'lines = "sales.csv"': "[sink] lines ",  # it would replace the source
+    'lines = "new.txt"': "JSON lines are written to a .jsonl file",
+}
+
+
+def test_a_new_file_is_a_sink_everywhere(job: Job, run: Run) -> None:
     text = job.file.read_text()
-    job.file.write_text(text.replace('path = "out.csv"', 'line = "out/new.jsonl"'))
-    assert "unknown key 'line'; did you mean 'lines' in [sink]?" in run(*COMMAND, "job.toml", code=2)
-    job.file.write_text(text.replace('path = "out.csv"', ""))
-    assert "[sink] give it lines, or path, or url and table" in run(*COMMAND, "job.toml", code=2)
-    job.file.write_text(text.replace('path = "out.csv"', 'lines = "sales.csv"'))
-    assert "[sink] lines " in run(*COMMAND, "job.toml", code=2), "it would replace the source"
-    job.file.write_text(text.replace('path = "out.csv"', 'lines = "new.txt"'))
-    assert "JSON lines are written to a .jsonl file" in run(*COMMAND, "job.toml", code=2)
-    assert not list(job.store.glob("v-*")), "nothing was fitted"
+    for place, lines in enumerate(REFUSED):
+        other = text.replace('path = "out.csv"', lines).replace('"store"', f'"store-{place}"')
+        (job.folder / f"refused-{place}.toml").write_text(other)
     job.write(sink='lines = "out/new.jsonl"\nurl = "sqlite:///f.db"\ntable = "f"')
-    assert "out/new.jsonl can be written" in run(*COMMAND, "job.toml", "--check")
-    assert f"to {job.folder}/out/new.jsonl and " in run(*COMMAND, "job.toml")
+    refused = [("run", f"refused-{place}.toml") for place in range(len(REFUSED))]
+    fitted = "from pathlib import Path; print(list(Path().glob('store*/v-*')))"
+    schema, *ends, versions, checked, ran, api = run(
+        ("run", "--schema"), *refused, ("-c", fitted), ("run", "job.toml", "--check"), ("run", "job.toml"), ("-c", API)
+    )
+    keys = json.loads(schema.removeprefix("0 "))["$defs"]["SinkSettings"]["properties"]
+    assert keys["lines"]["description"] == "a .jsonl file, replaced all at once"
+    for end, message in zip(ends, REFUSED.values(), strict=True):
+        assert end.startswith("2 ")
+        assert message in end
+    assert versions == "0 []\n", "nothing was fitted"
+    assert "out/new.jsonl can be written" in checked
+    assert f"to {job.folder}/out/new.jsonl and " in ran
     rows = [json.loads(line) for line in (job.folder / "out" / "new.jsonl").read_text().splitlines()]
     assert [*rows[0]] == ["shop", "day", "forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
     assert len(rows) == 14
     assert job.output.exists()
     assert job.record()["output"]["lines"] == f"{job.folder}/out/new.jsonl"
-    assert "'lines': 'python.jsonl'" in run("-c", IN_PYTHON)
+    assert "'lines': 'python.jsonl'" in api
     assert len((job.folder / "python.jsonl").read_text().splitlines()) == 14

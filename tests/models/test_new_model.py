@@ -38,27 +38,30 @@ class Network(RecurrentModel):
         return self.decoder((steps * kept).sum(1), batch.future_covariates)
 '''
 
+API = """
+from forecast import Forecaster
+from forecast.tables.synthetic import synthesize
+Forecaster(model="leaky-memory", steps=3, horizon=2).fit(synthesize("noise")).predict()
+"""
+
 
 def test_a_new_file_is_a_model_everywhere(package: PackageCopy) -> None:
     assert len(MODEL.splitlines()) < 80
     package.add_tests("tests/models/test_every_model.py")
     package.add("forecast/models/leaky_memory.py", MODEL)
 
-    def run(*words: str) -> str:
-        return package.run(*words).out
-
     quick = ("--steps", "5", "--horizon", "3", "-p", "hidden_size=4")
-    listed, described, _, forecasts = package.forecast(
+    listed, described, _, forecasts, _ = package.forecast(
         ("models",),
         ("models", "leaky-memory"),
         ("fit", "synth:seasonal", "--model", "leaky-memory", *quick),
         ("predict",),
+        ("-c", API),
     )
     assert "leaky-memory" in listed
     assert "hidden_size=32" in described
     assert len(forecasts.splitlines()) == 4
-    api = "from forecast import Forecaster as F; from forecast.tables.synthetic import synthesize as s; "
-    run("-c", api + "print(F(model='leaky-memory', steps=3, horizon=2).fit(s('noise')).predict())")
-    told = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/models/test_every_model.py", "-k", "leaky-memory")
-    assert "passed" in told
-    assert "failed" not in told
+    tests = ("-p", "no:cacheprovider", "tests/models/test_every_model.py", "-k", "leaky-memory")
+    tested = package.run("-m", "pytest", "-q", *tests).out
+    assert "passed" in tested
+    assert "failed" not in tested
