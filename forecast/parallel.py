@@ -8,7 +8,7 @@ from typing import Any
 
 from forecast.errors import Setting, Unavailable, UsageError, did_you_mean
 
-RETRIES = 3  # times that an engine repeats work that it lost with a worker
+RETRIES = 3  # times that a cluster repeats work that it lost with a worker
 AUTO = "auto"  # the cluster of Ray that this machine is a node of
 
 Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]  # as `joblib.delayed` makes it
@@ -44,7 +44,7 @@ def process_rank() -> int:
 def side_by_side(tasks: Iterable[Task], jobs: int) -> Iterator[Any]:
     """The results of tasks in their order, as they come where the backend can tell.
 
-    With one of the `jobs` tasks run here, one after another; else a cluster in use decides how many run at a time.
+    With one job, tasks run in this process, one after another; otherwise a cluster in use decides how many at a time.
     """
     if jobs == 1:
         return (function(*args, **named) for function, args, named in tasks)
@@ -63,15 +63,15 @@ def cluster(address: str | None) -> Iterator[None]:
         return
     scheme, _, place = address.partition("://")
     setting = Setting("cluster", address)
-    if scheme not in _ENGINES or not place:
-        hint = did_you_mean(scheme, list(_ENGINES)) if scheme not in _ENGINES else ""
+    if scheme not in _CLUSTERS or not place:
+        hint = did_you_mean(scheme, list(_CLUSTERS)) if scheme not in _CLUSTERS else ""
         cure = "write it as ray://HOST:PORT, ray://auto or dask://HOST:PORT"
         raise UsageError(f"no address of a cluster{hint}", setting=setting, cure=cure)
     with ExitStack() as stack:
         try:
             from joblib import parallel_config
 
-            count, backend = _ENGINES[scheme](place, stack)
+            count, backend = _CLUSTERS[scheme](place, stack)
             if count < 1:
                 raise RuntimeError("it has no worker")
             stack.enter_context(parallel_config(n_jobs=count, **backend))
@@ -117,4 +117,4 @@ def _dask(place: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
     return sum(client.nthreads().values()), {"backend": "dask", "client": client}
 
 
-_ENGINES: dict[str, Callable[[str, ExitStack], tuple[int, dict[str, Any]]]] = {"ray": _ray, "dask": _dask}
+_CLUSTERS: dict[str, Callable[[str, ExitStack], tuple[int, dict[str, Any]]]] = {"ray": _ray, "dask": _dask}

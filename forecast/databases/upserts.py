@@ -122,7 +122,7 @@ def _create(connection: sa.Connection, target: sa.TableClause, rows: pa.Table, k
 def _fitted(
     connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str], place: str
 ) -> pa.Table:
-    """The rows for an existing table, with dates where it has dates; one that would change values is refused."""
+    """The rows for an existing table, with dates where it has dates; types that would change values are refused."""
     inspector, where = sa.inspect(connection), (target.name, target.schema)
     types = {column["name"]: column["type"] for column in inspector.get_columns(*where)}
     if lacking := [name for name in rows.column_names if name not in types]:

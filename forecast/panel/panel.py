@@ -137,7 +137,7 @@ class Panel:
         """The panel as it stood at an earlier origin, without later values; columns known in advance stay.
 
         The origin is the grid position of the last past slot, one for all series or [series]; a series that starts
-        later is left out. `ahead` slots or more before the end, known columns cover all future slots.
+        later is left out. Known columns cover the whole future if the origin is at least `ahead` slots before the end.
         """
         lengths = np.minimum(origin - self.starts + 1, self.lengths)
         begun, lengths = self.select(np.flatnonzero(lengths > 0)), lengths[lengths > 0]

@@ -42,7 +42,7 @@ class SeriesChart:
 class Chart:
     series: tuple[SeriesChart, ...]
     levels: tuple[float, ...]  # of the intervals in percent, ascending
-    steps: bool  # whether times are numbered steps
+    numbered: bool  # whether times are numbers of steps
     time: str  # name of the time axis
     value: str  # name of the values, or "" where the names of the series say it
     total: int  # series that could be drawn

@@ -107,7 +107,7 @@ def _times(chart: Chart, series: SeriesChart, width: int) -> str:
     times = np.concatenate([series.past_times, series.times]).astype(np.int64)
     first, start, last = shown = times[[0, len(series.past_times), -1]]
     texts = list(map(str, shown.tolist()))
-    if not chart.steps:
+    if not chart.numbered:
         exact = times.astype("datetime64[s]")
         unit = next(unit for unit in ("Y", "M", "D", "m", "s") if (exact.astype(f"datetime64[{unit}]") == exact).all())
         texts = [str(time).replace("T", " ") for time in shown.astype("datetime64[s]").astype(f"datetime64[{unit}]")]

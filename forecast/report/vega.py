@@ -38,7 +38,7 @@ def vega_lite(chart: Chart, hover: bool = True) -> Spec:
     panels = [_panel(chart, series, hover) for series in chart.series]
     if len(panels) == 1:
         return {**whole, **panels[0]}
-    noted, titled = any(series.note for series in chart.series), chart.steps or _years(chart)
+    noted, titled = any(series.note for series in chart.series), chart.numbered or _years(chart)
     whole |= {"concat": panels, "columns": _columns(chart), "resolve": {"scale": {"color": "shared"}}}
     return {**whole, "bounds": "flush", "spacing": {"column": 62, "row": 60 + 14 * noted + 18 * bool(titled)}}
 
@@ -123,7 +123,7 @@ def _hover_layer(chart: Chart, series: SeriesChart) -> Spec:
     rows = _rows(chart, series.past_times, y=series.past, history=series.past)
     rows = [row for row in (*rows, *_rows(chart, series.times, y=at, **later)) if row["y"] is not None]
     time: Spec = {"field": "t", "type": "quantitative", "title": chart.time}
-    if not chart.steps:
+    if not chart.numbered:
         time |= {"field": "time", "type": "nominal"}
         for row in rows:
             row["time"] = str(np.datetime64(row["t"] // 1000, "s")).replace("T", " ").removesuffix(" 00:00:00")
@@ -134,7 +134,7 @@ def _hover_layer(chart: Chart, series: SeriesChart) -> Spec:
 def _x(chart: Chart) -> Spec:
     """The axis of times, read as they stand: the clock of the reader's machine plays no part."""
     axis: Spec = {"tickCount": SIZES[_columns(chart)][0] // TICK, "grid": False}
-    if chart.steps:
+    if chart.numbered:
         axis, scale = axis | {"tickMinStep": 1, "format": "d"}, {"zero": False, "nice": False}
         return {"field": "t", "type": "quantitative", "title": chart.time, "scale": scale, "axis": axis}
     axis |= {"labelOverlap": True, "labelSeparation": 6, "format": {"month": "%b", "week": "%b %d", "day": "%b %d"}}
@@ -199,4 +199,4 @@ def _rows(chart: Chart, times: NDArray[Any], **columns: NDArray[Any]) -> list[Sp
 
 def _at(chart: Chart, time: float) -> int:
     """A time as Vega-Lite has it: milliseconds, or a step."""
-    return int(time) if chart.steps else int(time * 1000)
+    return int(time) if chart.numbered else int(time * 1000)

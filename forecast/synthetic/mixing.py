@@ -11,7 +11,7 @@ from forecast.synthetic.kind import Flags, Numbers, Seasons, bernoulli, column, 
 from forecast.synthetic.seasons import draw_seasons, season_of
 
 VERSION = 1  # of the generator: another one draws other series from the same seed
-NEGATED_SHARE = 0.15  # share of series that are turned over, as half of all forecasts are made from mirror images
+NEGATED_SHARE = 0.15  # share of series times -1: half of all forecasts are of the mirror image
 MIXED_SHARE = 0.12  # share of series that are sums of two kinds
 STRONG_FROM, STRONG_SHARE = 7, 0.5  # season length from which on, and share of series that get a strong season
 GROWING_SHARE = 0.4  # share of series that grow by a share each year
@@ -51,7 +51,7 @@ def _of_all_kinds(rng: np.random.Generator, seasons: Seasons) -> Numbers:
 
 
 def _with_strong_season(rng: np.random.Generator, series: Numbers, seasons: Seasons) -> Numbers:
-    """A further season for some rows of days and hours, most of which have a strong one, [rows, steps]."""
+    """A further season for some rows of days and hours, as most real ones have a strong one, [rows, steps]."""
     rows = np.flatnonzero((seasons.season >= STRONG_FROM) & bernoulli(rng, STRONG_SHARE, len(seasons.season)))
     if len(rows):
         season, chosen = season_of(rng, seasons.select(rows), changing=0.2), series[rows]
