@@ -19,7 +19,6 @@ from forecast.settings import AFTER_FIT, CheckSettings, OutputSettings, TableSet
 from forecast.tables.files import load_future
 from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
-from forecast.tables.writing import guard_formulas
 
 Choose = Callable[[Panel], ForecastOptions | None]  # says what is forecast of a panel, or raises; None is all
 
@@ -50,10 +49,7 @@ def predicted(predictor: Predictor, request: Request, shape: OutputSettings, cho
 
 def put_forecasts(forecasts: Forecasts, fitted: Fitted, request: Request) -> int:
     """Write forecasts to stdout or a file, and report series without one; returns the exit code."""
-    frame = frame_of(forecasts.columns)
-    if request.of(OutputSettings).excel_safe:
-        frame = guard_formulas(frame, fitted.config.table.ids)
-    write(frame, request.output)
+    write(frame_of(forecasts.columns), request.output, fitted.config.table.ids if request.excel_safe else None)
     return log_written(forecasts.skipped, fitted, request)
 
 

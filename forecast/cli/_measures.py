@@ -38,12 +38,12 @@ def put_measures(measures: Measures, request: Request, more: dict[str, Any]) -> 
         name: json.loads(table.to_json(orient="records", double_precision=15))  # with null for NaN
         for name, table in tables.items()
     }
-    whole = as_json({**more, **records})
+    whole, guarded = as_json({**more, **records}), frame.columns[:first] if request.excel_safe else None
     if output is not None and output.lower().endswith(".json"):
         replace_file(output, [whole.encode() + b"\n"])
         log(f"written  {output}")
     elif output is not None:
-        write(frame.assign(**numbers), output)
+        write(frame.assign(**numbers), output, guarded)
     if request.as_json:
         click.echo(whole)
     elif sys.stdout.isatty():
@@ -52,7 +52,7 @@ def put_measures(measures: Measures, request: Request, more: dict[str, Any]) -> 
         heads = [*frame.columns[:first], *(HEADINGS[name] for name in shown)]
         put_numbers(heads, first, zip(*columns, strict=True))
     elif output is None:
-        write(frame.assign(**numbers), None)
+        write(frame.assign(**numbers), None, guarded)
 
 
 def _text(number: float) -> str:

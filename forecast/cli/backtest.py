@@ -42,7 +42,8 @@ def run(request: Request) -> int:
     fits = "none" if artifact else "one at each" if rolling.refit else "one at the oldest"
     log(f"origins  {len(origins)}, {oldest} to {newest}; fits: {fits}; season of mase: {found.season}")
     if request.forecasts is not None:
-        write(found.forecasts, request.forecasts)
+        names = list(found.by_series)
+        write(found.forecasts, request.forecasts, names[: names.index("model")] if request.excel_safe else None)
     more = {"origins": origins, "seen": found.seen}
     horizon = int(found.by_step["step"].max())
     put_measures(found, request, {"horizon": horizon, "season": found.season, **more})

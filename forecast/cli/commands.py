@@ -31,6 +31,7 @@ MEASURES = (
     Option("--by", "a row for each series, or step of the horizon", OUTPUT, type=click.Choice(["series", "step"])),
     Option("--output FILE", "write the table to a .csv, .json or .parquet file", OUTPUT),
     Option("--json", "print all tables as one JSON object", OUTPUT, name="as_json"),
+    (OutputSettings, "excel_safe"),
 )
 SHAPE = ("levels", "point", "min", "max", "joint", "integer")  # settings of forecasts that a chart can show
 WHERE = ("horizon", "device", "engine")

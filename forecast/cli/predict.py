@@ -27,7 +27,6 @@ from forecast.settings import (
 )
 from forecast.tables.files import load_future
 from forecast.tables.frames import frames_of
-from forecast.tables.writing import guard_formulas
 
 SHARDS = 16  # with a cluster, whatever its size: the same files come out of any
 
@@ -101,8 +100,7 @@ def _put_in_parts(predictor: Predictor, request: Request, look: Look) -> dict[tu
     look(large_table.newest)
     with steps_bar("forecasts", "series") as predictor.on_windows:
         frames = frames_of(columns, large_table.table.name)
-        guarded = (guard_formulas(frame, schema.ids) for frame in frames) if output_settings.excel_safe else frames
-        write(guarded, request.output)
+        write(frames, request.output, schema.ids if request.excel_safe else None)
     return large_table.skipped
 
 
