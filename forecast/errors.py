@@ -180,6 +180,11 @@ def visible(text: str, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
 
 
+def install(extra: str) -> str:
+    """How an optional part is installed, for messages."""
+    return f"`pip install '.[{extra}]'` in the folder of this project"
+
+
 def did_you_mean(word: str, choices: list[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest of `choices`, capitals or not, or ``""``."""
     if len(word) > MAX_TYPO_LENGTH:

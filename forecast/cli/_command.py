@@ -203,6 +203,14 @@ def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
     return params or None
 
 
+def refused(group: type[SettingsGroup], *names: str) -> list[Option]:
+    """Options that a command refuses in a sentence of its own; help does not list them."""
+    options = [_option(name, group) for name in names]
+    for option in options:
+        option.hidden = True
+    return options
+
+
 def file_argument(name: str, required: bool = True) -> click.Argument:
     """An argument that names a file, which shells complete."""
     return click.Argument([name], required=required, shell_complete=_files)

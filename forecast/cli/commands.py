@@ -2,7 +2,7 @@
 
 import click
 
-from forecast.cli._command import OUTPUT, RUN, Declaration, Option, file_argument
+from forecast.cli._command import OUTPUT, RUN, Declaration, Option, file_argument, refused
 from forecast.settings import (
     AFTER_FIT,
     STORE,
@@ -35,6 +35,7 @@ MEASURES = (
 )
 SHAPE = ("levels", "point", "min", "max", "joint", "integer")  # settings of forecasts that a chart can show
 WHERE = ("horizon", "device", "engine")
+COVARIATES = ("known", "past", "static", "categorical")  # which a network has to learn
 ON_SAVED = (*AFTER_FIT, "events")
 
 
@@ -55,7 +56,9 @@ COMMANDS: dict[str, Declaration] = {
             AS_OF,
             OutputSettings,
             CheckSettings,
-            *READING,
+            (TableSettings, *(name for name in TableSettings.model_fields if name not in COVARIATES)),
+            *refused(TableSettings, *COVARIATES),
+            TextSettings,
             (TrainSettings, "horizon"),
         ],
         "forecast now sales.csv --output forecasts.csv",

@@ -4,6 +4,7 @@ from forecast.cli._command import Request
 from forecast.cli._console import log_lines, steps_bar, suggest
 from forecast.cli._data import load
 from forecast.cli._forecasts import Choose, put_forecasts
+from forecast.cli.commands import COVARIATES
 from forecast.engine.stages import PanelFit
 from forecast.ensemble.names import PRETRAINED
 from forecast.errors import UsageError
@@ -17,8 +18,6 @@ from forecast.jobs.output_guard import check_apart
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.writing import output_columns
-
-COVARIATES = ("known", "past", "static")  # which a network would have to learn
 
 
 def run(request: Request) -> int:

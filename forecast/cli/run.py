@@ -1,5 +1,7 @@
 """Run a job from its pipeline file, for cron."""
 
+from typing import Any
+
 from forecast.cli._command import Request
 from forecast.cli._console import log, log_lines, progress_bar, put_json, suggest
 from forecast.errors import UsageError
@@ -23,8 +25,8 @@ def run(request: Request) -> int:
     pipeline = read_pipeline(job)
     if request.check:
         source = ", ".join(marked(source_of(pipeline.source)[1], FILE).values()) or "a query"
-        sinks = " and ".join(shown_keys(pipeline.sink).values())
-        does = f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to {sinks}"
+        does = f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to "
+        does += _places(shown_keys(pipeline.sink))
         log(pipeline.hidden(f"{job}: the file is valid; {does}"))
         log_lines(check_job(pipeline))
         suggest("run", job)
@@ -36,7 +38,12 @@ def run(request: Request) -> int:
         record = run_job(pipeline, **options, on_step=on_step)
     if request.as_json:
         put_json(record.model_dump(mode="json"), indent=2)
-    where = " and ".join(str(record.output[key]) for key in SinkSettings.model_fields if key in record.output)
+    where = _places({key: record.output[key] for key in SinkSettings.model_fields if key in record.output})
     log(f"done     {record.counts['rows']:,} forecasts of {record.counts['series']:,} series to {where}")
     log(f"run      {record.id} by {record.version}, {record.seconds:.1f} s")
     return record.exit_code
+
+
+def _places(output: dict[str, Any]) -> str:
+    """What a job writes, by the keys of its sink."""
+    return " and ".join(f"the table {place}" if key == "table" else str(place) for key, place in output.items())

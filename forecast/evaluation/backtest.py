@@ -87,12 +87,12 @@ def backtest(
     numbers = {name: np.full((*size, 1 + 2 * len(OUTPUT.levels)), np.nan) for name in models}
     seconds = {name: np.zeros(2) for name in models}
     counts, floor = windows.panel.counts(), windows.panel.floor()
-    raised_series, logged = np.zeros(len(panel), bool), set[tuple[str, Message]]()
+    raised_series, logged = np.zeros((len(panel), 2), bool), set[tuple[str, Message]]()
     for done, ((name, fold), (quantiles, taken, messages)) in enumerate(zip(tasks, results, strict=True), start=1):
         rows = np.flatnonzero(np.isin(windows.origin, fold))
         free = free_numbers(quantiles, levels, OUTPUT, counts[rows])
         numbers[name][windows.series[rows], windows.origin[rows]] = bounded(free, OUTPUT, floor[rows])
-        raised_series[windows.series[rows]] |= raised(free, OUTPUT, floor[rows])
+        np.logical_or.at(raised_series, windows.series[rows], raised(free, OUTPUT, floor[rows]))
         seconds[name] += taken
         for level, message in messages:
             if (name, message) not in logged:  # once for all folds of a model
@@ -100,7 +100,7 @@ def backtest(
             logged.add((name, message))
         if on_fold is not None:
             on_fold(Fold(done, len(tasks), name))
-    log_raised(int(raised_series.sum()), len(panel))
+    log_raised(raised_series)
     actual = np.full(size, np.nan)
     actual[windows.series, windows.origin] = windows.actual
     evaluation = Evaluation(panel, schema, actual, numbers, OUTPUT.levels, *in_sample_errors(panel, origins[0], season))

@@ -93,15 +93,18 @@ def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = No
 
 
 def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
-    """[series], whether `floor` raises a number of a series."""
-    return np.asarray((numbers < floor[:, None, None]).any((1, 2)) & (output.min is None))
+    """[series, 2], whether `floor` raises the point of a forecast of a series, and whether it raises any number."""
+    below = (numbers < floor[:, None, None]).any(1)
+    return np.stack([below[:, 0], below.any(1)], 1) & (output.min is None)
 
 
-def log_raised(count: int, of: int, cure: object = "") -> None:
-    """Log the number of series whose forecasts were raised to 0, and how to prevent that."""
-    if count:
-        text = "forecasts of %d of %d series would end below 0, and end at 0, as no value of their past is below it%s"
-        log.info(text, count, of, cure)
+def log_raised(series: Flags, cure: object = "") -> None:
+    """Log how many `series` [series, 2] had forecasts below 0, or lower ends of intervals, and how to prevent that."""
+    points, numbers = series.sum(0).tolist()
+    ends = "lower ends of intervals of %d of %d series are cut at 0"
+    text = "forecasts of %d of %d series would end below 0, and end at 0" if points else ends
+    if numbers:
+        log.info(f"{text}, as no value of their past is below it%s", points or numbers, len(series), cure)
 
 
 def log_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: object) -> None:

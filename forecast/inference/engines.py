@@ -2,7 +2,7 @@
 
 import importlib
 
-from forecast.errors import Setting, Unavailable, UsageError, Words
+from forecast.errors import Setting, Unavailable, UsageError, Words, install
 from forecast.inference.fitted import EVERYWHERE, Fitted
 from forecast.models import model_class, model_names
 from forecast.settings import EngineName
@@ -23,7 +23,7 @@ def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto
     reason = reason or _missing_export(fitted) or ("" if installed("onnxruntime") else "onnxruntime is not installed")
     if engine != "torch" and not reason:
         return "onnx"
-    cure = f"install it with `pip install '.[{EXTRA}]'` in the folder of this project"
+    cure = install(EXTRA)
     if engine == "onnx":
         again = Words("pass ", Setting("engine", "torch"), ", or fit again")
         problem = f"onnx cannot run the networks of this forecaster: {reason}"
@@ -47,8 +47,8 @@ def require_engine(engine: EngineName, model: str) -> None:
         instead = Words("leave out ", Setting("engine", engine))
         raise UsageError(f"{model} has no export, as {reason}", setting=Setting("model", model), cure=instead)
     if not all(map(installed, EXTRA_PACKAGES)):
-        cure = f"`pip install '.[{EXTRA}]'` in the folder of this project"
-        raise Unavailable("onnx and onnxruntime are not installed", setting=Setting("engine", engine), cure=cure)
+        asked = Setting("engine", engine)
+        raise Unavailable("onnx and onnxruntime are not installed", setting=asked, cure=install(EXTRA))
 
 
 def _missing_export(fitted: Fitted) -> str:
@@ -57,7 +57,7 @@ def _missing_export(fitted: Fitted) -> str:
     if len(exports.files) == count:
         return ""
     if not exports.missing:
-        return f"it was saved without exports; `pip install '.[{EXTRA}]'` and fit again to have them"
+        return f"it was saved without exports; {install(EXTRA)} and fit again to have them"
     models = [member.model for members in fitted.config.members() for member in members]
     number, why = min(exports.missing.items())
     return f"{models[number]} has no export, as {why}"

@@ -262,7 +262,7 @@ def _bounded(
     """The numbers of the output, [series, horizon, columns], within their bounds."""
     free = free_numbers(quantiles, fitted.config.levels, output, counts, means)
     cure = Words("; ", Setting("min", float("-inf")), " turns this off")
-    log_raised(int(raised(free, output, floor).sum()), len(floor), cure)
+    log_raised(raised(free, output, floor), cure)
     numbers = bounded(free, output, floor)
     if output.point == "median":
         expected = bounded(means[..., None], output, floor)[..., 0]

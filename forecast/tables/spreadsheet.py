@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.errors import BadData, Setting, Unavailable, UsageError
+from forecast.errors import BadData, Setting, Unavailable, UsageError, install
 from forecast.settings import TextSettings
 from forecast.tables.arrow import text_type
 from forecast.tables.cells import Series
@@ -64,8 +64,8 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
         import python_calamine as calamine
     except ImportError:
         problem = "is a workbook, which needs the package python-calamine"
-        cure = "pip install 'forecast[excel]', or export the sheet as CSV"
-        raise Unavailable(f"{name} {problem}: {cure}") from None
+        cure = f"{install('excel')}, or export the sheet as CSV"
+        raise Unavailable(f"{name} {problem}", cure=cure) from None
     with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
         require_memory(MEMORY_FACTOR * sum(member.file_size for member in archive.infolist()), name)
         parts = {member: archive.read(member) for member in archive.namelist()}  # all of them: none is damaged

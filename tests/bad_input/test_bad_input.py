@@ -48,7 +48,7 @@ FLAGS = (
 INFO = re.compile(
     r"[a-z]+ {2,}\S|left out \S|training stops at step|\S+\.toml: the file is valid"
     r"| *[A-Z]+  on held-out values| *[\d.e+-]+  \S"  # the table of candidates
-    r"|forecasts of \d+ of \d+ series would end below 0"
+    r"|forecasts of \d+ of \d+ series would end below 0|lower ends of intervals of \d+ of \d+ series are cut at 0"
 )
 
 Run = Callable[..., Any]

@@ -11,7 +11,7 @@ from forecast import Forecaster
 
 Run = Callable[..., "object"]
 NUMBERS = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
-MESSAGE = "would end below 0, and end at 0, as no value of their past is below it; --min -inf turns this off"
+CURE = ", as no value of their past is below it; --min -inf turns this off"
 MEAN = ("--model", "mean", "--horizon", 5)
 
 
@@ -44,15 +44,15 @@ def test_forecasts_of_what_is_never_below_zero_are_not_below_zero(forecast: Run,
         found = forecast("predict", *data, "--artifact", store)
         assert lowest(found.frame) == 0
         assert nested(found.frame)
-        assert found.err.count("would end below 0") == 1
-        assert f"forecasts of 2 of 2 series {MESSAGE}" in found.err
+        assert f"lower ends of intervals of 2 of 2 series are cut at 0{CURE}" in found.err
+        assert "forecasts of" not in found.err  # their medians lie above 0
         free = forecast("predict", *data, "--artifact", store, "--min", "-inf")
         assert lowest(free.frame) < -3
-        assert "below 0" not in free.err
+        assert "at 0" not in free.err
         pd.testing.assert_frame_equal(found.frame[NUMBERS], free.frame[NUMBERS].clip(lower=0))
         own = forecast("predict", *data, "--artifact", store, "--min", "-2.5")
         assert lowest(own.frame) == -2.5
-        assert "below 0" not in own.err
+        assert "at 0" not in own.err
 
 
 def test_the_bound_is_that_of_each_series(forecast: Run, tmp_path: Path) -> None:
@@ -61,13 +61,21 @@ def test_the_bound_is_that_of_each_series(forecast: Run, tmp_path: Path) -> None
     found = forecast("predict", "--artifact", store)
     assert lowest(found.frame) == 0
     assert lowest(found.frame, "heat") < -5
-    assert f"forecasts of 1 of 2 series {MESSAGE}" in found.err
+    assert f"lower ends of intervals of 1 of 2 series are cut at 0{CURE}" in found.err
+
+
+def test_medians_below_zero_are_named_as_such(forecast: Run, tmp_path: Path) -> None:
+    falling = write(tmp_path / "f.csv", fall=np.arange(40.0, 0, -1), level=100 + rain(40))
+    assert forecast("fit", falling, "--artifact", tmp_path / "s", "--model", "drift", "--horizon", 5).code == 0
+    found = forecast("predict", "--artifact", tmp_path / "s").err
+    assert f"forecasts of 1 of 2 series would end below 0, and end at 0{CURE}" in found
+    assert "lower ends" not in found
 
 
 def test_nothing_is_said_where_no_number_changes(forecast: Run, tmp_path: Path) -> None:
     table, store = write(tmp_path / "r.csv", level=100 + rain()), tmp_path / "s"
     assert forecast("fit", table, "--artifact", store, *MEAN).code == 0
-    assert "below 0" not in forecast("predict", "--artifact", store).err
+    assert "at 0" not in forecast("predict", "--artifact", store).err
 
 
 def test_one_value_below_zero_long_ago_lifts_the_bound(forecast: Run, tmp_path: Path) -> None:
@@ -94,7 +102,7 @@ def test_backtest_measures_bounded_forecasts(forecast: Run, tmp_path: Path, capl
     assert set(found["model"]) == {"seasonal-naive", "mean", "drift"}
     assert lowest(found) == 0
     assert lowest(found, "heat") < -5
-    assert caplog.text.count("would end below 0") == 1
+    assert caplog.text.count("are cut at 0") == 1
     assert "--min" not in caplog.text  # which a backtest does not take
     frozen = model.fit(frame).backtest(frame, windows=2, frozen=True).forecasts
     assert lowest(frozen) == 0

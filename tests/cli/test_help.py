@@ -56,7 +56,8 @@ def test_forecast_alone_prints_its_help_on_lines(forecast: Run) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_fits_80_columns_and_shows_examples_that_parse(forecast: Run, name: str) -> None:
     short, whole = forecast(name, "--help").out, forecast(name, "--help-all")
-    rare = [each for each in command(name).params if isinstance(each, Option) and not each.first]
+    options = [each for each in command(name).params if isinstance(each, Option) and not each.hidden]
+    rare = [each for each in options if not each.first]
     assert (whole.code == 0) == bool(rare)
     shown = short + (whole.out if rare else "")
     assert [line for line in shown.splitlines() if len(line) > 80] == []
@@ -69,7 +70,7 @@ def test_help_fits_80_columns_and_shows_examples_that_parse(forecast: Run, name:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_all_lists_every_option_and_help_those_that_matter(forecast: Run, name: str) -> None:
-    options = [each for each in command(name).params if isinstance(each, click.Option)]
+    options = [each for each in command(name).params if isinstance(each, click.Option) and not each.hidden]
     assert all(isinstance(each, Option) and each.heading for each in options)
     short = forecast(name, "--help").out
     rare = [each.opts[0] for each in options if isinstance(each, Option) and not each.first]

@@ -150,12 +150,13 @@ def test_the_future_does_not_reach_a_forecast(forecast: Run, weeks: pd.DataFrame
     pd.testing.assert_frame_equal(*before)
 
 
-@pytest.mark.parametrize("flag", ["--known", "--past", "--static"])
-def test_covariates_need_a_fit(forecast: Run, passengers: Path, flag: str) -> None:
+@pytest.mark.parametrize("flag", ["--known", "--past", "--static", "--categorical"])
+def test_covariates_need_a_fit_and_help_does_not_list_them(forecast: Run, passengers: Path, flag: str) -> None:
     found = forecast("now", passengers, flag, "x")
     assert (found.code, found.out) == (2, "")
     assert f"{flag}: " in found.err
     assert "`forecast fit`" in found.err
+    assert flag not in forecast("now", "--help-all").out
 
 
 def test_old_data_end_with_4(forecast: Run, passengers: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_missing_package_names_the_extra(
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     ran = forecast("plot", "--artifact", store, "--output", tmp_path / "p.png")
     assert ran.code == 69
-    assert "needs the packages altair and vl-convert-python: pip install forecast[plot]" in ran.err
+    assert "needs the packages altair and vl-convert-python; `pip install '.[plot]'`" in ran.err
     assert forecast("plot", "--artifact", store).code == 0  # the terminal needs neither
 
 

@@ -173,6 +173,17 @@ def test_excel_safe_covers_names_of_columns_in_files_and_leaves_a_database_alone
     assert out.startswith("'=shop,'@day,forecast,lo_80,")
     assert "\n'=1+1,2024-03-01," in out
     assert forecast("predict", "--artifact", "fitted").out.startswith("=shop,@day,forecast,")
+    earlier = ("--origin", "2024-02-20", "--horizon", 1, "--output", "made.csv")
+    assert forecast("predict", "sales.csv", "--artifact", "fitted", *earlier).code == 0
+    tested = ("backtest", "sales.csv", *NAIVE, "--windows", 1, "--by", "series", "--forecasts", "f.csv")
+    for words in (tested, ("score", "made.csv", "sales.csv", "--by", "series")):
+        assert forecast(*words).out.startswith("=shop,model,skill,")
+        assert "\n=1+1," in forecast(*words).out
+        safe = forecast(*words, "--excel-safe").out
+        assert safe.startswith("'=shop,model,skill,")
+        assert "\n'=1+1," in safe
+    assert Path("f.csv").read_text().startswith("'=shop,origin,'@day,actual,")
+    assert "\n'=1+1,2024-" in Path("f.csv").read_text()
     Path("job.toml").write_text(
         'store = "store"\n[source]\npath = "sales.csv"\n[train]\nmodel = "seasonal-naive"\nhorizon = 1\n[output]\n'
         'excel_safe = true\n[sink]\npath = "out.csv"\nurl = "sqlite:///out.db"\ntable = "forecasts"\n'

@@ -54,12 +54,12 @@ def test_what_was_done_by_hand_is_said_once_and_only_the_last(forecast: Run, two
     forecast("rollback", "job.toml")
     line = forecast("versions", "job.toml").out.splitlines()[1]
     assert line.count("by hand") + line.count("rolled back") == 1
-    assert re.search("job: not live: .* on values since .*; rolled back$", line), line
+    assert re.search("job: not live: .*; the live version, .* on the same new values: .*; rolled back$", line), line
     first = forecast("versions", "job.toml").out.splitlines()[0]
     assert first.endswith("job: it is the first version")
     forecast("promote", two[1], "job.toml")
     line = forecast("versions", "job.toml").out.splitlines()[1]
-    assert re.search("job: [^;]* on values since [^;]*; promoted by hand$", line), line
+    assert re.search("job: [^;]*; the live version, [^;]*; promoted by hand$", line), line
 
 
 def test_a_pipeline_file_and_a_folder_do_not_go_together(forecast: Run, two: list[str]) -> None:

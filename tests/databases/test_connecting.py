@@ -180,7 +180,7 @@ except Unavailable as error:
     print(error)
 """
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert "pip install 'forecast[db]'" in ran.stdout, ran.stderr
+    assert "pip install '.[db]'" in ran.stdout, ran.stderr
 
 
 def test_a_job_without_a_database_loads_nothing_of_them():

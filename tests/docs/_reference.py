@@ -105,7 +105,8 @@ def _commands() -> dict[str, Command]:
 
 
 def _options(command: Command) -> dict[str, click.Option]:
-    return {option.name or "": option for option in command.params if isinstance(option, click.Option)}
+    options = (option for option in command.params if isinstance(option, click.Option) and not option.hidden)
+    return {option.name or "": option for option in options}
 
 
 def _settings(command: Command, group: type[SettingsGroup]) -> list[str]:

@@ -26,7 +26,7 @@ def command(target: str, runs: int, seconds: int, folder: Path | None, seed: int
     try:
         import atheris  # noqa: F401
     except ImportError:
-        raise click.ClickException("fuzzing needs the package atheris: pip install forecast[fuzz]") from None
+        raise click.ClickException("fuzzing needs the package atheris: pip install '.[fuzz]'") from None
     folder = folder or Path(tempfile.gettempdir()) / f"forecast-fuzz-{target}"
     (folder / "corpus").mkdir(parents=True, exist_ok=True)
     began, done = time.monotonic(), 0

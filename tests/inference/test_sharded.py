@@ -222,7 +222,7 @@ def test_a_missing_extra_is_named(
     words = ("--artifact", folder / "store", "--output", tmp_path / "o", "--cluster", f"{scheme}://127.0.0.1:1")
     ran = forecast("predict", folder / "table", *words)
     assert ran.code == 69
-    assert f"the extra {scheme} is not installed; install it with `pip install '.[{scheme}]'`" in ran.err
+    assert f"the packages for {scheme} are not installed; `pip install '.[{scheme}]'` in the folder" in ran.err
     with pytest.raises(Unavailable, match=scheme), cluster(f"{scheme}://127.0.0.1:1"):
         pass
 
