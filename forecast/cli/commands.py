@@ -272,12 +272,14 @@ COMMANDS: dict[str, Declaration] = {
         """,
         [
             *JOB_OR_STORE,
+            Option("--as-of TIME", "show the status at this time, from the runs until then  [default: now]"),
             Option(
                 "--runs", "number of runs to show", OUTPUT, type=click.IntRange(1, 1000), default=10, show_default=True
             ),
             _json("print a list of objects, one for each job"),
         ],
         "forecast status job.toml",
+        "forecast status job.toml --as-of 2026-01-31",
         "forecast status --artifact shops --json",
     ),
     "versions": (

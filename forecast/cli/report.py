@@ -127,7 +127,7 @@ def _page(place: Place, request: Request, backtest: BacktestTables | None, saved
         sections += [models_section(saved.predictor), importance, versions_section(shown)]
     if place.pipeline is not None:
         ledger = ledger_of(place.pipeline)
-        state = status_of(ledger, place.store, datetime.now(UTC), RUNS)
+        state = status_of(ledger, place.store, runs=RUNS)
         runs = [{**run, "what": place.shown(noted(run))} for run in state.runs]  # without secrets
         days = [vars(day) for day in ledger.days(DAYS)]
         verdicts.append(job_verdict(days))

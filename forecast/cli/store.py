@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.table import Table
@@ -14,6 +13,7 @@ from forecast.errors import UsageError
 from forecast.jobs import administration
 from forecast.jobs.administration import Status, ledger_of
 from forecast.jobs.checks import aged
+from forecast.jobs.instant import as_text, parse_as_of
 from forecast.jobs.ledger import Ledger
 from forecast.jobs.pipeline import Pipeline, read_pipeline
 from forecast.settings import STORE, StoreSettings
@@ -98,8 +98,10 @@ def status(request: Request) -> int:
     """Print the status of a job, or of all jobs of a store; the worst of their codes is the exit code."""
     with place_of(request.job, request.artifact) as place:
         ledgers = [ledger_of(place.pipeline)] if place.pipeline else administration.ledgers_of(place.store)
-        now = datetime.now(UTC)
-        states = [administration.status_of(ledger, place.store, now, request.runs) for ledger in ledgers]
+        as_of = None if request.as_of is None else parse_as_of(request.as_of)
+        if as_of is not None:  # jobs of the store that had run by then
+            ledgers = [ledger for ledger in ledgers if ledger.runs(1, as_text(as_of))] or ledgers
+        states = [administration.status_of(ledger, place.store, as_of, request.runs) for ledger in ledgers]
         if request.as_json:
             put_json([asdict(state) for state in states], indent=2)
         else:

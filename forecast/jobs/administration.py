@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +16,8 @@ from forecast.databases.redaction import Redactor
 from forecast.databases.transactions import Execute
 from forecast.errors import NoInput, UsageError
 from forecast.jobs.checks import aged, duration_text
-from forecast.jobs.ledger import FILE, KILLED, TABLES, DayScore, Ledger, open_file
+from forecast.jobs.instant import as_text
+from forecast.jobs.ledger import ALWAYS, FILE, KILLED, MAX_RECORDS, TABLES, DayScore, Ledger, open_file
 from forecast.jobs.output_guard import runs_folder
 from forecast.jobs.owner import ledger_key
 from forecast.jobs.pipeline import Pipeline
@@ -112,13 +113,15 @@ class Status:
     days: list[DayScore]  # newest first
 
 
-def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Status:
-    """The status of a job, from its ledger, with its newest runs; NoInput if it has never run."""
-    newest_runs = ledger.runs(runs + 1)
+def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: int = 10) -> Status:
+    """The status of a job now or at a time, from its ledger, with its newest runs; NoInput if it had not run."""
+    now, until = as_of or datetime.now(UTC), ALWAYS if as_of is None else as_text(as_of)
+    newest_runs = ledger.runs(runs + 1, until)
     running = bool(newest_runs) and newest_runs[0][1] == KILLED and is_held(Path(store) / LOCK)
     newest_runs = newest_runs[running:][:runs]
     if not newest_runs:
-        raise NoInput(f"job '{ledger.job}' has not run yet; run `forecast run JOB.toml`")
+        when = "has not run yet; run `forecast run JOB.toml`" if as_of is None else f"had not run at {until}"
+        raise NoInput(f"job '{ledger.job}' {when}")
     _, code, newest = newest_runs[0]
     read = next((record for _, _, record in newest_runs if record.get("data_age") is not None), {})
     age, limit = read.get("data_age"), read.get("limits", {}).get("error_after")
@@ -134,12 +137,21 @@ def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Stat
         job=ledger.job,
         code=STALE if stale else PARTIAL if problems else FINE,
         said="; ".join(problems) or well,
-        live=None if Store(store).empty else Store(store).current(),
+        live=_live(Store(store)) if as_of is None else _served(ledger, until),
         data_end=read.get("data_end"),
         data_age=age,
         runs=[{name: record.get(name) for name in names} for _, _, record in newest_runs],
-        days=ledger.days(SHOWN_DAYS),
+        days=ledger.days(SHOWN_DAYS, before=until + ALWAYS),
     )
+
+
+def _live(store: Store) -> str | None:
+    return None if store.empty else store.current()
+
+
+def _served(ledger: Ledger, until: str) -> str | None:
+    """The version that forecast in the newest completed run until a time."""
+    return next((record["version"] for *_, record in ledger.runs(MAX_RECORDS, until) if record["settled"]), None)
 
 
 def noted(run: dict[str, Any]) -> str:
