@@ -1,5 +1,7 @@
 """Declare every shared setting once: default, bounds, choices and help stand on one field."""
 
+import builtins
+import inspect
 import math
 import re
 from collections.abc import Collection
@@ -9,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from forecast.baselines import default_baselines
 from forecast.errors import Setting, UsageError, Words, did_you_mean
+from forecast.registry import name_taken
 
 
 def _as_many(given: object) -> object:
@@ -115,6 +118,9 @@ class SettingsGroup(Stored):
 
     def __init_subclass__(cls, heading: str = "") -> None:
         cls.heading = heading or cls.heading
+        for name in inspect.get_annotations(cls):
+            if hasattr(SettingsGroup, name) or isinstance(getattr(builtins, name, None), type):
+                raise name_taken(cls, name, "Python, or of every group of settings")
 
     @classmethod
     def check(

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from forecast import Forecaster, RecurrentRegressor, RollingOrigin
 from forecast.errors import ArtifactRefused, BadData, Unavailable, UsageError
 from forecast.inference.forecasting import forecast_table, load_predictor
-from forecast.models import model_names, model_params
+from forecast.models import model_class, model_names
 from forecast.settings import OutputSettings, TableSettings, TrainSettings
 from forecast.tables.frames import frame_of
 
@@ -98,7 +98,7 @@ def test_grid_search_over_rolling_origins_and_a_pipeline() -> None:
 @pytest.mark.parametrize("scaling", ["standard", "robust", "mean", "last", "none"])
 def test_the_future_changes_nothing(panel_frame: pd.DataFrame, model: str, scaling: str) -> None:
     """Values after the origin may be anything: forecasts, and the fit of what came before, stay as they are."""
-    params = SMALL["params"] if "hidden_size" in model_params(model).model_fields else None
+    params = SMALL["params"] if "hidden_size" in model_class(model).Params.model_fields else None
     knobs = {**SMALL, "steps": 3, "params": params}
     fitted = Forecaster(**knobs, **ROLES, model=model, scaling=scaling).fit(panel_frame)
     later = panel_frame["day"] > "2024-03-01"

@@ -1,40 +1,35 @@
-"""The registry: every file in this folder is a statistical method, found by listing it; nothing here imports numpy."""
+"""The statistical methods by name: a file each in this folder, and those of other packages."""
 
-import importlib
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forecast.errors import UsageError, did_you_mean
+from forecast.registry import entry_of, has, names, own
 
 if TYPE_CHECKING:
     from forecast.baselines.shared.method import Method
 
+ROOM = "baselines"
+
 
 def baseline_names() -> tuple[str, ...]:
-    """Names of all baselines: their files' names, with ``-`` for ``_``; those that run by default come first."""
-    return tuple(_methods())
-
-
-def default_baselines() -> tuple[str, ...]:
-    """Names of the baselines that run unless others are asked for, in their order."""
-    return tuple(name for name, method in _methods().items() if method.default_place is not None)
-
-
-def baseline_method(name: str) -> "Method":
-    """The method with a name; an unknown name raises `UsageError`, which suggests the nearest one."""
-    methods = _methods()
-    if name not in methods:
-        hint = did_you_mean(name, list(methods))
-        raise UsageError(f"unknown baseline '{name}'{hint} (baselines: {', '.join(methods)})")
-    return methods[name]
+    """Names of all baselines; those that run by default come first."""
+    return tuple(dict.fromkeys([*default_baselines(), *names(ROOM)]))
 
 
 @cache
-def _methods() -> "dict[str, Method]":
-    found = []
-    for file in Path(__file__).parent.glob("[!_]*.py"):
-        method: Method = importlib.import_module(f"{__name__}.{file.stem}").METHOD
-        place = float("inf") if method.default_place is None else method.default_place
-        found.append((place, file.stem.replace("_", "-"), method))
-    return {name: method for _, name, method in sorted(found, key=lambda entry: entry[:2])}
+def default_baselines() -> tuple[str, ...]:
+    """Names of the baselines that run unless others are asked for, in their order; none of another package."""
+    places = ((baseline_method(name).default_place, name) for name in own(ROOM))
+    return tuple(name for _, name in sorted((place, name) for place, name in places if place is not None))
+
+
+def is_baseline(name: str) -> bool:
+    """Whether a model is a baseline, which needs no training."""
+    return has(ROOM, name)
+
+
+@cache
+def baseline_method(name: str) -> "Method":
+    """The method with a name; an unknown name raises `UsageError`, which suggests the nearest one."""
+    method: Method = entry_of(ROOM, name).load()
+    return method

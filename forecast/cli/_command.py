@@ -26,6 +26,7 @@ from forecast.settings import (
 )
 
 INPUT, OUTPUT, RUN, MESSAGES = "Input", "Output", "Run", "Messages"
+REFUSED = {"now": ("known", "past", "static", "categorical")}  # settings that a command refuses, and help leaves out
 ON_STORES = ("status", "versions", "promote", "rollback")  # functions of the module `store`; others have their own
 _ALL = "forecast.help-all"  # in the context of a call that lists all options
 
@@ -96,7 +97,7 @@ class Command(click.Command):
                 flat.append(param)
                 continue
             group, *names = param if isinstance(param, tuple) else (param,)
-            flat += [_option(name, group) for name in names or group.model_fields]
+            flat += [_option(field, group, name) for field in names or group.model_fields]
         super().__init__(name, help=about, params=[*flat, _QUIET, _LOG_FORMAT])
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -152,7 +153,7 @@ def _without_aliases(settings: dict[str, Any]) -> dict[str, Any]:
     return {**found, **{name: value for name, value in settings.items() if name != "params" or value}}
 
 
-def _option(name: str, group: type[SettingsGroup]) -> Option:
+def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
     field = group.model_fields[name]
     flag = f"--{name.replace('_', '-')}"
     default = None if field.default is PydanticUndefined else field.default
@@ -161,7 +162,7 @@ def _option(name: str, group: type[SettingsGroup]) -> Option:
     union = get_origin(field.annotation) in (Union, types.UnionType)
     kinds = [kind for kind in (get_args(field.annotation) if union else (field.annotation,)) if kind is not type(None)]
     kind = kinds[0]
-    attributes: dict[str, Any] = {}
+    attributes: dict[str, Any] = {"hidden": name in REFUSED.get(command, ())}
     if get_origin(kind) is dict:
         flag, attributes = "-p NAME=VALUE", {"multiple": True, "callback": _pairs}
     elif kind is bool:
@@ -169,7 +170,7 @@ def _option(name: str, group: type[SettingsGroup]) -> Option:
     elif WHOLE in field.metadata:
         flag, attributes = f"{flag} TEXT", {"multiple": True}
     elif get_origin(kind) is tuple:
-        flag, attributes = f"{flag} LIST", {"multiple": True, "callback": _items}
+        flag, attributes = f"{flag} LIST", {**attributes, "multiple": True, "callback": _items}
     elif get_origin(kind) is Literal:
         attributes = {"type": click.Choice([str(choice) for choice in get_args(kind)])}
     elif kind == FilePath:
@@ -201,14 +202,6 @@ def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
         except ValueError:
             params[name.strip().replace("-", "_")] = value
     return params or None
-
-
-def refused(group: type[SettingsGroup], *names: str) -> list[Option]:
-    """Options that a command refuses in a sentence of its own; help does not list them."""
-    options = [_option(name, group) for name in names]
-    for option in options:
-        option.hidden = True
-    return options
 
 
 def file_argument(name: str, required: bool = True) -> click.Argument:

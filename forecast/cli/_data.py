@@ -17,6 +17,7 @@ from forecast.tables.files import load_table, settings_as_at_fit, write_frames
 from forecast.tables.table import Table
 from forecast.tables.writing import csv_bytes, guard_formulas
 
+Frames = pd.DataFrame | Iterable[pd.DataFrame]
 MOST_IN_MEMORY = 1 << 27  # bytes of a table for stdout, beyond which it waits in a temporary file
 
 
@@ -31,13 +32,11 @@ def text_settings(request: Request, stored: TextSettings) -> TextSettings:
     return settings_as_at_fit(stored, request.of(TextSettings).model_dump(include=set(request.values)))
 
 
-def write(
-    frames: pd.DataFrame | Iterable[pd.DataFrame], output: str | None, guarded: Sequence[str] | None = None
-) -> None:
+def write(frames: Frames, output: str | None, guarded: Sequence[str] | None = None) -> None:
     """Write frames of the same columns to stdout as CSV, or replace a file, CSV or Parquet by its suffix.
 
     They are written as they come, and nothing is if one fails to come. Files and pipes get text unchanged, but no
-    formulas in the header and in the columns `guarded`, which may be none; on a terminal control characters are escaped.
+    formulas in the header and the columns `guarded` unless that is None; a terminal gets control characters escaped.
     """
     frames = [frames] if isinstance(frames, pd.DataFrame) else frames
     frames = frames if guarded is None else (guard_formulas(frame, guarded) for frame in frames)

@@ -2,7 +2,7 @@
 
 import click
 
-from forecast.cli._command import OUTPUT, RUN, Declaration, Option, file_argument, refused
+from forecast.cli._command import OUTPUT, RUN, Declaration, Option, file_argument
 from forecast.settings import (
     AFTER_FIT,
     STORE,
@@ -35,7 +35,6 @@ MEASURES = (
 )
 SHAPE = ("levels", "point", "min", "max", "joint", "integer")  # settings of forecasts that a chart can show
 WHERE = ("horizon", "device", "engine")
-COVARIATES = ("known", "past", "static", "categorical")  # which a network has to learn
 ON_SAVED = (*AFTER_FIT, "events")
 
 
@@ -56,9 +55,7 @@ COMMANDS: dict[str, Declaration] = {
             AS_OF,
             OutputSettings,
             CheckSettings,
-            (TableSettings, *(name for name in TableSettings.model_fields if name not in COVARIATES)),
-            *refused(TableSettings, *COVARIATES),
-            TextSettings,
+            *READING,
             (TrainSettings, "horizon"),
         ],
         "forecast now sales.csv --output forecasts.csv",
@@ -279,7 +276,6 @@ COMMANDS: dict[str, Declaration] = {
             _json("print a list of objects, one for each job"),
         ],
         "forecast status job.toml",
-        "forecast status job.toml --as-of 2026-01-31",
         "forecast status --artifact shops --json",
     ),
     "versions": (

@@ -1,9 +1,11 @@
 """List the models, or the settings of one."""
 
-from forecast.baselines import baseline_method, baseline_names
+from forecast.baselines import baseline_method, baseline_names, is_baseline
 from forecast.cli._command import Request
 from forecast.cli._console import put, suggest
-from forecast.models import model_names, model_params, model_summary
+from forecast.errors import install
+from forecast.models import model_class, model_names
+from forecast.registry import brought, entry_of
 
 
 def run(request: Request) -> None:
@@ -11,17 +13,18 @@ def run(request: Request) -> None:
     name = request.name
     if name is None:
         names = model_names()
-        width = max(map(len, names))
-        put(*(f"{model:<{width}}  {model_summary(model)}" for model in names))
-        put(f"baselines, which are models too: {', '.join(baseline_names())}")
+        width, packages = max(map(len, names)), {name: f" ({entry.package})" for name, entry in brought().items()}
+        put(*(f"{name:<{width}}  {entry_of('models', name).summary()}{packages.get(name, '')}" for name in names))
+        baselines = ", ".join(f"{name}{packages.get(name, '')}" for name in baseline_names())
+        put(f"baselines, which are models too: {baselines}")
         suggest("models", names[0])
         return
-    if name in baseline_names():
+    if is_baseline(name):
         method = baseline_method(name)
-        notes = f"it needs the extra {method.extra}" if method.extra else "", method.about() if method.about else ""
+        notes = f"it needs {install(method.extra)}" if method.extra else "", method.about() if method.about else ""
         put("; ".join([f"{name}: a baseline, without settings", *filter(None, notes)]))
     else:
-        put(model_summary(name))
-        for setting, field in model_params(name).model_fields.items():
+        put(entry_of("models", name).summary())
+        for setting, field in model_class(name).Params.model_fields.items():
             put(f"  -p {setting}={field.default}  {field.description}")
     suggest("fit", "DATA", "--model", name)

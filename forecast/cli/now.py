@@ -1,10 +1,9 @@
 """Forecast a table at once: nothing is trained, and nothing is saved."""
 
-from forecast.cli._command import Request
+from forecast.cli._command import REFUSED, Request
 from forecast.cli._console import log_lines, steps_bar, suggest
 from forecast.cli._data import load
 from forecast.cli._forecasts import Choose, put_forecasts
-from forecast.cli.commands import COVARIATES
 from forecast.engine.stages import PanelFit
 from forecast.ensemble.names import PRETRAINED
 from forecast.errors import UsageError
@@ -36,7 +35,7 @@ def run(request: Request) -> int:
 
 def read_to_forecast(request: Request, shape: OutputSettings) -> Reading:
     """A table that is forecast at once, as it is read."""
-    for name in COVARIATES:
+    for name in REFUSED["now"]:
         if request.values.get(name):
             raise UsageError(f"--{name}: nothing is learned here; `forecast fit` uses covariates")
     horizon = request.of(TrainSettings).horizon

@@ -1,7 +1,5 @@
 """Run a job from its pipeline file, for cron."""
 
-from typing import Any
-
 from forecast.cli._command import Request
 from forecast.cli._console import log, log_lines, progress_bar, put_json, suggest
 from forecast.errors import UsageError
@@ -25,8 +23,8 @@ def run(request: Request) -> int:
     pipeline = read_pipeline(job)
     if request.check:
         source = ", ".join(marked(source_of(pipeline.source)[1], FILE).values()) or "a query"
-        does = f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to "
-        does += _places(shown_keys(pipeline.sink))
+        sinks = _places(shown_keys(pipeline.sink))
+        does = f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to {sinks}"
         log(pipeline.hidden(f"{job}: the file is valid; {does}"))
         log_lines(check_job(pipeline))
         suggest("run", job)
@@ -44,6 +42,5 @@ def run(request: Request) -> int:
     return record.exit_code
 
 
-def _places(output: dict[str, Any]) -> str:
-    """What a job writes, by the keys of its sink."""
+def _places(output: dict[str, str]) -> str:
     return " and ".join(f"the table {place}" if key == "table" else str(place) for key, place in output.items())

@@ -99,8 +99,7 @@ def status(request: Request) -> int:
     with place_of(request.job, request.artifact) as place:
         ledgers = [ledger_of(place.pipeline)] if place.pipeline else administration.ledgers_of(place.store)
         as_of = None if request.as_of is None else parse_as_of(request.as_of)
-        if as_of is not None:  # jobs of the store that had run by then
-            ledgers = [ledger for ledger in ledgers if ledger.runs(1, as_text(as_of))] or ledgers
+        ledgers = [ledger for ledger in ledgers if as_of is None or ledger.runs(1, as_text(as_of))] or ledgers
         states = [administration.status_of(ledger, place.store, as_of, request.runs) for ledger in ledgers]
         if request.as_json:
             put_json([asdict(state) for state in states], indent=2)

@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.engine.preparing import Prepared, find_effects, prepare, require_windows
-from forecast.ensemble.baseline_forecasts import BaselineForecasts
+from forecast.ensemble.baseline_forecasts import BaselineForecasts, base_name
 from forecast.ensemble.calibration import warn_uncalibrated
 from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
 from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
@@ -29,6 +29,7 @@ from forecast.panel.panel import Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.parallel import processes
 from forecast.reading.comparing import mean_level
+from forecast.registry import brought
 from forecast.settings import TrainSettings
 from forecast.training.context import CheckpointStore, OnStep, TrainingContext, WarmStart
 from forecast.training.plan import Plan, compared_windows
@@ -197,6 +198,7 @@ class PanelFit:
         spread = transformed(ordinary, ready.transform.power).spread
         trained_until = panel.starts.copy()
         trained_until[ready.trained_series] += ready.split.train_end
+        names = {*(member.model for member in plan.members), *map(base_name, ensemble.components)}
         return Fitted(
             config=Config(
                 table=schema,
@@ -214,6 +216,7 @@ class PanelFit:
                 scores=ensemble.scores,
                 validation=tuple(member.validation for member in trained),
                 trained_steps=tuple(member.steps for member in trained),
+                packages={name: entry.package for name, entry in brought().items() if name in names},
             ),
             statistics=ready.statistics,
             level=mean_level(panel, ready.lookback + max(lags, default=0)),

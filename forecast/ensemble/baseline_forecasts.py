@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from forecast.baselines import baseline_method, baseline_names
+from forecast.baselines import baseline_method, is_baseline
 from forecast.baselines.shared.method import Method
 from forecast.baselines.shared.windows import forecast_baseline, forecast_own_quantiles
 from forecast.ensemble.pasts import past_slots
@@ -53,13 +53,13 @@ def baselines_of(names: tuple[str, ...], seasons: tuple[int, ...]) -> list[Basel
 
 def base_name(label: str) -> str:
     """The name of the baseline with this label: seasonal-naive for seasonal-naive-24."""
-    return label if label in baseline_names() else label.rpartition("-")[0]
+    return label if is_baseline(label) else label.rpartition("-")[0]
 
 
 def baseline_labelled(label: str, seasons: tuple[int, ...]) -> Baseline:
     """The baseline that has this label where the data have these seasons; `ValueError` where none has."""
     name = base_name(label)
-    for baseline in baselines_of((name,), seasons) if name in baseline_names() else ():
+    for baseline in baselines_of((name,), seasons) if is_baseline(name) else ():
         if baseline.label == label:
             return baseline
     raise ValueError(f"no baseline '{label[:80]}' for these seasons")

@@ -3,18 +3,14 @@
 from contextlib import suppress
 
 from forecast.baselines import baseline_method, baseline_names
+from forecast.baselines import is_baseline as is_baseline
 from forecast.errors import Setting, UsageError, did_you_mean
-from forecast.models import model_names, model_params
+from forecast.models import model_class, model_names
 from forecast.settings import TrainSettings
 
 AUTO = "auto"
 PRETRAINED = "pretrained"  # the baseline that is a network; as the model it is compared with the others
 FIRST = "segrnn"  # the network that auto trains if knobs or steps of a network are given
-
-
-def is_baseline(name: str) -> bool:
-    """Whether a model is a baseline, which needs no training."""
-    return name in baseline_names()
 
 
 def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
@@ -27,7 +23,7 @@ def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
         if settings.params and not is_baseline(name):
             network = FIRST if name == AUTO else name
             with suppress(ModuleNotFoundError):  # of torch, without which nothing is fitted
-                model_params(network).check(settings.params, f"model {network}: ", within="params")
+                model_class(network).Params.check(settings.params, f"model {network}: ", within="params")
 
 
 def check_models(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:

@@ -13,15 +13,15 @@ from forecast.ensemble.baseline_forecasts import baseline_labelled
 from forecast.ensemble.calibration import Calibration
 from forecast.ensemble.ensemble import CHOSEN, Ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
-from forecast.errors import UsageError
+from forecast.errors import Unavailable, UsageError
 from forecast.events.closed import Closed
 from forecast.events.effects import WEEKDAYS, Effects
 from forecast.inference.fitted import Config
-from forecast.models import model_names
 from forecast.panel.lookback import most_lookback
 from forecast.panel.panel import Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.pretrained.forecasting import Network, load_network
+from forecast.registry import brought, has
 from forecast.settings import TrainSettings
 from forecast.tables.cells import MAX_VALUE
 from forecast.windows.covariates import Statistics
@@ -63,7 +63,7 @@ def check_arrays(what: str, arrays: Arrays, specs: dict[str, Spec]) -> None:
 
 
 def check_config(config: Config) -> None:
-    """Raise ValueError where the configuration contradicts itself."""
+    """Raise ValueError where the configuration contradicts itself, Unavailable where another package is missing."""
     table, levels = config.table, config.levels
     if len(levels) > MAX_LEVELS or 0.5 not in levels or list(levels) != sorted(set(levels)):
         raise ValueError("quantile levels must ascend, 0.5 among them")
@@ -79,8 +79,12 @@ def check_config(config: Config) -> None:
     if any(event.ids and len(event.ids) != len(table.ids) for event in table.dated_events):
         raise ValueError("an event names other series")
     texts = (table.holidays, table.time_format.pattern, table.freq, *table.reading.model_dump().values())
-    if any(len(text or "") > MAX_TEXT for text in texts):
-        raise ValueError("holidays, frequency, pattern of times or settings of reading are longer than any can be")
+    if any(len(text or "") > MAX_TEXT for text in (*texts, *config.packages, *config.packages.values())):
+        raise ValueError("holidays, frequency, pattern of times, packages or settings of reading are too long")
+    for name, package in config.packages.items():
+        if name not in brought() or brought()[name].package.split(" ")[0] != package.split(" ")[0]:
+            problem = f"this forecaster has the model '{name}' of the package {package}, which is not installed"
+            raise Unavailable(problem, cure="install that package")
     _check_time_columns(table)
     if config.scores and CHOSEN not in config.scores:
         raise ValueError(f"the scores lack '{CHOSEN}'")
@@ -88,9 +92,9 @@ def check_config(config: Config) -> None:
     named = {member.model for member in config.plan.members}
     if model != AUTO and not is_baseline(model):
         named.add(model)
-    unknown = named - set(model_names())
+    unknown = [name for name in sorted(named) if not has("models", name)]
     if unknown:
-        raise ValueError(f"there is no model '{min(unknown)[:80]}'")
+        raise ValueError(f"there is no model '{unknown[0][:80]}'")
     groups, count = config.plan.groups(), len(config.networks)
     if list(config.networks) != sorted(set(config.networks)) or any(group >= len(groups) for group in config.networks):
         raise ValueError("networks must be groups of the plan's members, each once")

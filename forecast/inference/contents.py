@@ -28,6 +28,7 @@ def to_contents(fitted: Fitted) -> Contents:
     """The contents of a version of the fitted forecaster."""
     panel, ensemble, base = fitted.history, fitted.ensemble, fitted.base
     calibration = ensemble.calibration
+    unused = None if fitted.config.packages else {"packages"}  # which older releases refuse
     history: Arrays = {
         **{name: getattr(panel, name) for name in ARRAYS},
         "spread": panel.expanding_std(),
@@ -36,7 +37,7 @@ def to_contents(fitted: Fitted) -> Contents:
         "ids": np.frombuffer(json.dumps([panel.ids, panel.status], ensure_ascii=False).encode(), np.uint8).copy(),
     }
     return Contents(
-        config=fitted.config.model_dump(mode="json", by_alias=True),
+        config=fitted.config.model_dump(mode="json", by_alias=True, exclude=unused),
         weights=_joined(fitted.network_weights),
         scaler={
             "statistics": fitted.statistics.model_dump(mode="json"),

@@ -4,7 +4,8 @@ import importlib
 
 from forecast.errors import Setting, Unavailable, UsageError, Words, install
 from forecast.inference.fitted import EVERYWHERE, Fitted
-from forecast.models import model_class, model_names
+from forecast.models import model_class
+from forecast.registry import has
 from forecast.settings import EngineName
 
 EXTRA, EXTRA_PACKAGES = "onnx", ("onnx", "onnxruntime")  # of this package; the second is enough to forecast
@@ -43,7 +44,7 @@ def require_engine(engine: EngineName, model: str) -> None:
     """Refuse to train a model for an engine that is not installed, or cannot run it."""
     if engine != "onnx":
         return
-    if model in model_names() and (reason := model_class(model).no_export):
+    if has("models", model) and (reason := model_class(model).no_export):
         instead = Words("leave out ", Setting("engine", engine))
         raise UsageError(f"{model} has no export, as {reason}", setting=Setting("model", model), cure=instead)
     if not all(map(installed, EXTRA_PACKAGES)):

@@ -52,6 +52,7 @@ class Config(Stored):
     scores: dict[str, float] = Field(description="mean loss of each component on held-out windows, and of the choice")
     validation: tuple[float | None, ...] = Field(description="best held-out loss of each member")
     trained_steps: tuple[int, ...] = Field(description="steps that each member took")
+    packages: dict[str, str] = Field({}, description="of models that other packages bring, the package and version")
 
     def members(self) -> list[list[Member]]:
         """The members of each group of networks that has a weight in the forecast."""

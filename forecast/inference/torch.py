@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from forecast.inference.fitted import Fitted
-from forecast.models import model_names, model_params
+from forecast.models import model_class
 from forecast.models.shared.building import network_shape, rebuild
 from forecast.models.shared.model import RecurrentModel
+from forecast.registry import has
 from forecast.training.devices import on_device, pick_device, report_out_of_memory, threads
 from forecast.windows.windows import Batch
 
@@ -25,8 +26,8 @@ class Networks:
         self.device, self.seed = pick_device(device), fitted.settings().seed
         self.to_array = on_device(self.device)
         self.groups: list[list[RecurrentModel]] = []
-        if (model := fitted.settings().model) in model_names():
-            model_params(model).check(fitted.settings().params or {})
+        if has("models", model := fitted.settings().model):
+            model_class(model).Params.check(fitted.settings().params or {})
         config, weights, loss = fitted.config, iter(fitted.network_weights), fitted.settings().loss
         for members in config.members():
             lookback, series = members[0].lookback, len(fitted.history)

@@ -132,26 +132,20 @@ def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: i
     problems += [f"the data are {'stale' if age is None else aged(age)}"] if stale else _missed(newest_runs, now)
     warnings = newest.get("warnings", [])
     well = "all is well" + (f", with {len(warnings)} warning(s): {warnings[0]}" if warnings else "")
+    live = None if as_of is not None or Store(store).empty else Store(store).current()
+    if as_of is not None:
+        live = next((run["version"] for *_, run in ledger.runs(MAX_RECORDS, until) if run["settled"]), None)
     names = ("as_of", "exit_code", "version", "seconds", "error", "fit", "warnings", "intervals", "skipped")
     return Status(
         job=ledger.job,
         code=STALE if stale else PARTIAL if problems else FINE,
         said="; ".join(problems) or well,
-        live=_live(Store(store)) if as_of is None else _served(ledger, until),
+        live=live,
         data_end=read.get("data_end"),
         data_age=age,
         runs=[{name: record.get(name) for name in names} for _, _, record in newest_runs],
         days=ledger.days(SHOWN_DAYS, before=until + ALWAYS),
     )
-
-
-def _live(store: Store) -> str | None:
-    return None if store.empty else store.current()
-
-
-def _served(ledger: Ledger, until: str) -> str | None:
-    """The version that forecast in the newest completed run until a time."""
-    return next((record["version"] for *_, record in ledger.runs(MAX_RECORDS, until) if record["settled"]), None)
 
 
 def noted(run: dict[str, Any]) -> str:

@@ -66,8 +66,7 @@ def should_promote(
     worse, rule = is_worse(*pairs)
     metric = new.settings().metric.upper()
     ours, theirs = (losses.mean() for losses in pairs)
-    both = f"{metric} {ours:.4g}; the live version, {live.version}, has {theirs:.4g} on the same new values"
-    return not worse, f"{both}: {rule}"
+    return not worse, f"{metric} {ours:.4g}; the live version, {live.version}, has {theirs:.4g}: {rule}"
 
 
 def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:

@@ -1,8 +1,6 @@
 """Kinds of sources and sinks: what a file of each holds, how it is found, and which ones a job names."""
 
-import importlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar, cast
 
 from pydantic import Field, create_model
@@ -60,12 +58,6 @@ class Sink(Protocol):
 
 
 Kind = TypeVar("Kind", Source, Sink)
-
-
-def kinds_in(package: str, folder: str) -> list[Any]:
-    """The modules of a package in the order of their names, found by listing its folder."""
-    names = sorted(file.stem for file in Path(folder).glob("[!_]*.py"))
-    return [importlib.import_module(f"{package}.{name}") for name in names]
 
 
 def joined_keys(kinds: list[Any]) -> type[SettingsGroup]:

@@ -1,12 +1,12 @@
 """Draw series of all kinds, mix some, and distort some as real records are."""
 
-import importlib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from forecast.registry import modules_in
 from forecast.synthetic.kind import Flags, Numbers, Seasons, bernoulli, column, log_uniform, standardised
 from forecast.synthetic.seasons import draw_seasons, season_of
 
@@ -35,9 +35,8 @@ def draw_series(rng: np.random.Generator, rows: int, steps: int) -> tuple[Number
 @cache
 def kinds() -> dict[str, Any]:
     """The kinds of series by name: the files of this folder that have a `SHARE`."""
-    names = sorted(file.stem for file in Path(__file__).parent.glob("[!_]*.py") if file.stem != Path(__file__).stem)
-    modules = {name: importlib.import_module(f"{__package__}.{name}") for name in names}
-    return {name: module for name, module in modules.items() if hasattr(module, "SHARE")}
+    modules = modules_in("forecast.synthetic", str(Path(__file__).parent))
+    return {module.__name__.rpartition(".")[2]: module for module in modules if hasattr(module, "SHARE")}
 
 
 def _of_all_kinds(rng: np.random.Generator, seasons: Seasons) -> Numbers:

@@ -10,7 +10,8 @@ import click
 from forecast.baselines import baseline_method, baseline_names, default_baselines
 from forecast.cli import PURPOSES, cli
 from forecast.cli._command import Command
-from forecast.models import model_names, model_params, model_summary
+from forecast.models import model_class, model_names
+from forecast.registry import entry_of
 from forecast.settings import SettingsGroup
 
 EVERYWHERE = ("quiet", "log_format")  # options of each command, which the page names once
@@ -46,8 +47,8 @@ def models() -> str:
     """All models with their settings, and the baselines."""
     lines = []
     for name in model_names():
-        lines += [f"## {name}", "", f"{model_summary(name)}.", ""]
-        fields = model_params(name).model_fields
+        lines += [f"## {name}", "", f"{entry_of('models', name).summary()}.", ""]
+        fields = model_class(name).Params.model_fields
         if fields:
             lines += ["| setting | default | meaning |", "|---|---|---|"]
             lines += [

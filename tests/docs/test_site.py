@@ -16,7 +16,7 @@ import forecast
 from forecast.baselines import baseline_names
 from forecast.cli import cli
 from forecast.jobs.pipeline import SECTIONS, JobSettings
-from forecast.models import model_names, model_params
+from forecast.models import model_class, model_names
 from tests.docs._pages import ROOT
 
 LOADED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src", "object": "data"}
@@ -112,7 +112,7 @@ def test_every_key_of_a_pipeline_file_is_in_the_reference(site: Path) -> None:
 def test_every_model_and_each_of_its_settings_is_in_the_reference(site: Path) -> None:
     words = words_of(site / "models.html")
     assert {*model_names(), *baseline_names()} <= words
-    assert {knob for name in model_names() for knob in model_params(name).model_fields} <= words
+    assert {knob for name in model_names() for knob in model_class(name).Params.model_fields} <= words
 
 
 def test_every_public_name_is_in_the_reference(site: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from forecast.errors import UsageError
-from forecast.models import model_params
+from forecast.models import model_class
 from forecast.models.shared.dilated import DilatedStack, DilationParams, default_dilations, dilated
 from forecast.models.shared.model import Shape
 
@@ -59,14 +59,14 @@ def test_values_between_the_steps_of_the_stack_are_read(dilations: tuple[int, ..
 
 @pytest.mark.parametrize("given", ["1,4,24", [1, 4, 24], (1, 4, 24)])
 def test_dilations_are_a_list_or_have_commas(given: object) -> None:
-    assert model_params("dilated-lstm").check({"dilations": given}).dilations == (1, 4, 24)
-    assert model_params("dilated-lstm").check({"dilations": 1}).dilations == (1,)
+    assert model_class("dilated-lstm").Params.check({"dilations": given}).dilations == (1, 4, 24)
+    assert model_class("dilated-lstm").Params.check({"dilations": 1}).dilations == (1,)
 
 
 @pytest.mark.parametrize("given", ["1,x", "0", [1, -2], {"a": 1}])
 def test_dilations_that_are_no_steps_are_refused(given: object) -> None:
     with pytest.raises(UsageError, match="dilations"):
-        model_params("dilated-lstm").check({"dilations": given})
+        model_class("dilated-lstm").Params.check({"dilations": given})
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from forecast import Forecaster, RecurrentRegressor
-from forecast.models import model_names, model_params, model_summary
+from forecast.models import model_class, model_names
 from forecast.models.shared.building import build
 from forecast.models.shared.model import Shape
+from forecast.registry import entry_of
 from forecast.settings import TrainSettings
 from forecast.tables.synthetic import synthesize, toy_windows
 from forecast.windows.windows import Batch
@@ -73,7 +74,7 @@ SHAPES = [
 @pytest.mark.parametrize("shape", SHAPES, ids=["plain", "one step", "everything"])
 @pytest.mark.parametrize("knobs", [{}, {"layers": 2, "bidirectional": True}], ids=["plain", "deep"])
 def test_quantiles_have_the_right_shape_and_do_not_cross(name: str, shape: Shape, knobs: dict[str, object]) -> None:
-    known = model_params(name).model_fields
+    known = model_class(name).Params.model_fields
     params = {knob: value for knob, value in {**SMALL, **knobs}.items() if knob in known}
     network = build(TrainSettings(model=name, params=params), shape).eval()
     batch = any_batch(shape)
@@ -132,4 +133,4 @@ def test_series_of_different_lengths_are_forecast_together_as_alone(name: str) -
 
 @every_model
 def test_the_registry_says_what_a_model_is_and_whose(name: str) -> None:
-    assert "(" in model_summary(name), "the first line of a model names its paper"
+    assert "(" in entry_of("models", name).summary(), "the first line of a model names its paper"

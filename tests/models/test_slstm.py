@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from forecast.errors import UsageError
-from forecast.models import model_params
+from forecast.models import model_class
 from forecast.models.slstm import Block, Cell
 
 
@@ -70,4 +70,4 @@ def test_the_parallel_step_is_the_next_step_of_the_sequence() -> None:
 
 def test_heads_that_do_not_divide_the_units_are_refused() -> None:
     with pytest.raises(UsageError, match="heads=3 must divide hidden_size=64"):
-        model_params("slstm").check({"heads": 3})
+        model_class("slstm").Params.check({"heads": 3})

@@ -1,9 +1,7 @@
 """The registry: every file in this folder is a way to write times as numbers, found by listing it."""
 
-import importlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 from forecast.calendar.cells import TimeCells, is_whole_number
 from forecast.calendar.spec import TimeFormat
 from forecast.calendar.zones import Flags, Integers
+from forecast.registry import modules_in
 
 
 class Candidate(NamedTuple):
@@ -48,5 +47,4 @@ def recognise(cells: TimeCells, certain: bool) -> TimeFormat | None:
 
 @cache
 def _notations() -> list[Notation]:
-    names = sorted(file.stem for file in Path(__file__).parent.glob("[!_]*.py"))
-    return [importlib.import_module(f"{__name__}.{name}").NOTATION for name in names]
+    return [module.NOTATION for module in modules_in(__name__, __path__[0])]

@@ -3,9 +3,10 @@
 from typing import Any
 
 from forecast.errors import UsageError
-from forecast.jobs.kinds import Sink, joined_keys, kinds_in, named_kinds, ways
+from forecast.jobs.kinds import Sink, joined_keys, named_kinds, ways
+from forecast.registry import modules_in
 
-KINDS: list[Sink] = kinds_in(__name__, __path__[0])
+KINDS: list[Sink] = modules_in(__name__, __path__[0])
 USE = f"give it {ways(KINDS)}, or several of these"
 _Keys = joined_keys(KINDS)
 

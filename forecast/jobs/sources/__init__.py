@@ -5,10 +5,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from forecast.errors import UsageError
-from forecast.jobs.kinds import Source, joined_keys, kinds_in, named_kinds, ways
+from forecast.jobs.kinds import Source, joined_keys, named_kinds, ways
+from forecast.registry import modules_in
 from forecast.settings import FilePath, TextSettings
 
-KINDS: list[Source] = kinds_in(__name__, __path__[0])
+KINDS: list[Source] = modules_in(__name__, __path__[0])
 USE = f"give either {ways(KINDS)}"
 _Keys = joined_keys(KINDS)
 

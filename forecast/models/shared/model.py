@@ -8,6 +8,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from forecast.models.shared.losses import POINT_LOSSES
+from forecast.registry import name_taken
 from forecast.settings import LossName, SettingsGroup
 from forecast.windows.windows import Batch
 
@@ -77,6 +78,13 @@ class RecurrentModel(nn.Module):
     no_export: ClassVar[str] = ""  # why its forecasts are not exported; empty where they are
     levels: Tensor
 
+    def __init_subclass__(cls) -> None:
+        public = {"forward", *(name for name in vars(RecurrentModel) if not name.startswith("_"))}
+        for name, value in vars(cls).items():
+            anew = name in public and callable(value) == callable(getattr(RecurrentModel, name))
+            if hasattr(RecurrentModel, name) and not anew and not name.startswith("__"):
+                raise name_taken(cls, name, "every model")
+
     def __init__(self, params: Any, shape: Shape) -> None:
         super().__init__()
         self.params, self.shape = params, shape.embedded()
@@ -92,6 +100,13 @@ class RecurrentModel(nn.Module):
         # weights of earlier values, under the name that stored networks have for them
         self.gates = nn.Parameter(torch.full((earlier, shape.horizon), 1.0 / max(earlier, 1)))
         self.register_buffer("levels", torch.tensor(shape.levels), persistent=False)
+        self._own = frozenset([*vars(self), *self._parameters, *self._buffers, *self._modules])
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        taken = name in self.__dict__.get("_own", ()) or callable(getattr(RecurrentModel, name, None))
+        if taken and type(value) is not type(getattr(self, name, value)):
+            raise name_taken(type(self), f"self.{name}", "every model")
+        super().__setattr__(name, value)
 
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles in scaled units, [batch, horizon, levels], ascending along the last axis."""

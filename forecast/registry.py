@@ -1,0 +1,108 @@
+"""Models and baselines by name: files in two rooms of this package, and modules that other packages bring."""
+
+import importlib
+import logging
+import re
+import sys
+from functools import cache
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from forecast.errors import ForecastError, Unavailable, UsageError, did_you_mean, visible
+
+log = logging.getLogger("forecast")
+
+ROOMS = {"models": ("Network", "RecurrentModel"), "baselines": ("METHOD", "Method")}
+"""What a module of a room defines, and the class of that; entry points have the group ``forecast.ROOM``."""
+NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+class Entry(NamedTuple):
+    """A model or a baseline, of which nothing is imported yet."""
+
+    room: str
+    module: str
+    package: str = ""  # name and version of the package that brings it; empty for those of this package
+
+    def load(self) -> Any:
+        """What its module defines; `Unavailable` names a package whose module cannot be used."""
+        name, kind = ROOMS[self.room]
+        try:
+            found = getattr(importlib.import_module(self.module), name)
+            if kind not in [base.__name__ for base in (*type(found).__mro__, *getattr(found, "__mro__", ()))]:
+                raise TypeError(f"its {name} is no {kind}")
+        except Exception as error:
+            if not self.package or isinstance(error, ForecastError):
+                raise
+            reason = visible(f"{type(error).__name__}: {error}".split("\n")[0])
+            raise Unavailable(
+                f"cannot be used: {reason}", place=f"{self.module} of the package {self.package}"
+            ) from None
+        return found
+
+    def summary(self) -> str:
+        """The first line of its file, which is not imported; a warning where there is no such file."""
+        path, spec = None, None
+        for dots in accumulate(self.module.split("."), "{}.{}".format):  # importlib.util would import all but the last
+            spec = next((spec for finder in sys.meta_path if (spec := finder.find_spec(dots, path))), None)
+            path = None if spec is None else spec.submodule_search_locations
+        if spec is None or not spec.has_location:
+            log.warning("%s of the package %s: there is no such module", self.module, self.package)
+            return "cannot be found"
+        with open(str(spec.origin), encoding="utf-8", errors="replace") as file:
+            return file.readline().strip().strip('"').rstrip(".")
+
+
+def modules_in(package: str, folder: str) -> list[Any]:
+    """The modules of a package in the order of their names, found by listing its folder."""
+    files = sorted(file.stem for file in Path(folder).glob("[!_]*.py"))
+    return [importlib.import_module(f"{package}.{name}") for name in files]
+
+
+@cache
+def own(room: str) -> dict[str, Entry]:
+    """What this package has in a room, by name, found by listing its folder: the files' names, with ``-`` for ``_``."""
+    files = sorted(Path(__file__).with_name(room).glob("[!_]*.py"))
+    return {file.stem.replace("_", "-"): Entry(room, f"forecast.{room}.{file.stem}") for file in files}
+
+
+@cache
+def brought() -> dict[str, Entry]:
+    """What other packages bring, by name; a warning tells which of it is left out."""
+    from importlib import metadata  # its import takes longer than a command's help
+
+    found: dict[str, Entry] = {}
+    points = [point for room in ROOMS for point in metadata.entry_points(group=f"forecast.{room}")]
+    for name, point in sorted((point.name, point) for point in points):
+        package = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+        if name == "auto" or any(name in names for names in (found, *map(own, ROOMS))) or not NAME.fullmatch(name):
+            why = "the name is taken, or not of small letters, digits and -"
+            log.warning("the model '%s' of the package %s is left out: %s", visible(name), package, why)
+        else:
+            found[name] = Entry(point.group.removeprefix("forecast."), point.module, package)
+    return found
+
+
+def names(room: str) -> list[str]:
+    """Names of all that a room has."""
+    return [*own(room), *(name for name, entry in brought().items() if entry.room == room)]
+
+
+def has(room: str, name: str) -> bool:
+    """Whether a room has a name; other packages are looked at for names that are not ours."""
+    return name in own(room) or (name in brought() and brought()[name].room == room)
+
+
+def entry_of(room: str, name: str) -> Entry:
+    """What has a name; an unknown one raises `UsageError`, which suggests the nearest."""
+    if not has(room, name):
+        known = names(room)
+        raise UsageError(f"unknown {room[:-1]} '{name}'{did_you_mean(name, known)} ({room}: {', '.join(known)})")
+    return own(room).get(name) or brought()[name]
+
+
+def name_taken(cls: type, name: str, of: str) -> UsageError:
+    """The error of a class, perhaps of another package, that takes a name for something else."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or cls.__module__
+    return UsageError(f"'{name}' of class {cls.__name__} is a name of {of} already", place=file, cure="rename it")

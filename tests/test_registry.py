@@ -1,0 +1,148 @@
+"""Models and baselines of other packages, by their entry points."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forecast import registry
+from forecast.baselines import baseline_method
+from tests.baselines.test_new_baseline import BASELINE
+from tests.models.test_new_model import MODEL
+
+Run = Callable[..., Any]
+
+POINTS = """[forecast.models]
+leaky-memory = leaky_models.memory
+segrnn = leaky_models.memory
+Loud! = leaky_models.memory
+lost = leaky_models.nowhere
+broken = leaky_models.broken
+
+[forecast.baselines]
+middle = leaky_models.middle
+"""
+SMALL = ("--horizon", 2, "--season", 7, "--quiet")
+
+
+def write(folder: Path, points: str = POINTS, **modules: str) -> None:
+    """An installed package: its modules, and its metadata as pip leaves them."""
+    modules = {"memory": MODEL, "middle": BASELINE, "broken": "import a_package_that_is_not_there\n", **modules}
+    (folder / "leaky_models").mkdir()
+    (folder / "leaky_models" / "__init__.py").write_text("import torch\n")
+    for name, text in modules.items():
+        (folder / "leaky_models" / f"{name}.py").write_text(text)
+    (folder / "leaky_models-1.2.dist-info").mkdir()
+    (folder / "leaky_models-1.2.dist-info" / "METADATA").write_text("Name: leaky-models\nVersion: 1.2\n")
+    (folder / "leaky_models-1.2.dist-info" / "entry_points.txt").write_text(points)
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder whose packages are installed."""
+    (tmp_path / "packages").mkdir()
+    monkeypatch.syspath_prepend(tmp_path / "packages")
+    monkeypatch.chdir(tmp_path)
+    _forget()
+    yield tmp_path / "packages"
+    monkeypatch.undo()
+    _forget()
+
+
+def _forget() -> None:
+    """Look at installed packages anew, as the next process would."""
+    registry.brought.cache_clear()
+    baseline_method.cache_clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "leaky_models"]:
+        del sys.modules[name]
+
+
+def test_models_lists_them_with_their_package_and_names_those_left_out(
+    forecast: Run, packages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(packages)
+    monkeypatch.setitem(sys.modules, "torch", None)  # an import would fail
+    listed = forecast("models")
+    assert listed.code == 0
+    assert (
+        "leaky-memory    Exponentially decaying memory of the past, read out at once (Mozer 1992) (leaky-models 1.2)\n"
+        in (listed.out)
+    )
+    assert listed.out.endswith(", ets, middle (leaky-models 1.2)\n")
+    assert "the model 'segrnn' of the package leaky-models 1.2 is left out: the name is taken" in listed.err
+    assert "the model 'Loud!' of the package leaky-models 1.2 is left out: " in listed.err
+    assert "leaky_models.nowhere of the package leaky-models 1.2: there is no such module" in listed.err
+    assert forecast("now", "synth:noise", "--horizon", 2, "--quiet").code == 0
+
+
+def test_what_cannot_be_used_is_named_with_its_package_and_stops_nothing_else(forecast: Run, packages: Path) -> None:
+    write(packages, middle="METHOD = 3\n")
+    for name, module, reason in [
+        ("broken", "broken", "ModuleNotFoundError: No module named 'a_package_that_is_not_there'"),
+        ("lost", "nowhere", "ModuleNotFoundError: No module named 'leaky_models.nowhere'"),
+        ("middle", "middle", "TypeError: its METHOD is no Method"),
+    ]:
+        refused = forecast("fit", "synth:noise", "--model", name, *SMALL)
+        assert refused.code == 69
+        assert f"leaky_models.{module} of the package leaky-models 1.2: cannot be used: {reason}" in refused.err
+    assert forecast("fit", "synth:noise", "--model", "last", *SMALL).code == 0
+
+
+@pytest.mark.parametrize(("model", "flags"), [("leaky-memory", ("--steps", 2, "-p", "hidden_size=2")), ("middle", ())])
+def test_a_store_names_the_package_that_it_needs(
+    forecast: Run, packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, flags: tuple[Any, ...]
+) -> None:
+    write(packages)
+    store = ("--artifact", tmp_path / "store")
+    assert forecast("fit", "synth:noise", "--model", model, "--no-guard", *flags, *SMALL, *store).code == 0
+    assert forecast("models", model).out.endswith(f"{'memories' if flags else 'without settings'}\n")
+    assert json.loads(forecast("inspect", *store, "--json").out)["packages"] == {model: "leaky-models 1.2"}
+    assert len(forecast("predict", *store).out.splitlines()) == 3
+    monkeypatch.undo()
+    _forget()
+    gone = forecast("predict", *store)
+    assert gone.code == 69
+    assert (
+        f"this forecaster has the model '{model}' of the package leaky-models 1.2, which is not installed" in gone.err
+    )
+
+
+def test_a_store_without_such_a_model_is_written_as_before(forecast: Run, packages: Path, tmp_path: Path) -> None:
+    write(packages)
+    assert forecast("fit", "synth:noise", "--model", "last", *SMALL, "--artifact", tmp_path / "store").code == 0
+    (config,) = (tmp_path / "store").glob("v-*/config.json")
+    assert "packages" not in json.loads(config.read_text())
+
+
+FIELD = '    hidden_size: int = Field(32, ge=1, description="memories")\n'
+RATE = "        self.rate = nn.Parameter("
+FORWARD = "    def forward("
+CLASHES = {
+    "int": (FIELD, '    int: int = Field(3, description="x")\n' + FIELD, "'int' of class DecayParams"),
+    "json": (FIELD, '    json: bool = Field(False, description="x")\n' + FIELD, "'json' of class DecayParams"),
+    "half": (FORWARD, "    def half(self) -> int:\n        return 1\n\n" + FORWARD, "'half' of class Network"),
+    "loss": (FORWARD, "    loss = 3\n\n" + FORWARD, "'loss' of class Network"),
+    "quantiles": (RATE, "        self.quantiles = 9\n" + RATE, "'self.quantiles' of class Network"),
+    "gates": (RATE, "        self.gates = nn.Linear(2, 2)\n" + RATE, "'self.gates' of class Network"),
+}
+
+
+@pytest.mark.parametrize("name", CLASHES)
+def test_a_name_that_the_base_has_is_refused_with_its_file(forecast: Run, packages: Path, name: str) -> None:
+    before, after, place = CLASHES[name]
+    write(packages, memory=MODEL.replace(before, after))
+    refused = forecast("fit", "synth:noise", "--model", "leaky-memory", "--steps", 2, *SMALL)
+    assert refused.code == 2, refused.err
+    assert f"{packages / 'leaky_models' / 'memory.py'}: {place} is a name of " in refused.err
+    assert "bug" not in refused.err
+
+
+def test_settings_may_have_names_of_other_things(forecast: Run, packages: Path) -> None:
+    names = ("quantiles", "loss", "fields", "levels", "max")
+    more = "".join(f'    {name}: int = Field(3, description="x")\n' for name in names)
+    write(packages, memory=MODEL.replace(FIELD, FIELD + more))
+    flags = (word for name in (*names, "hidden_size") for word in ("-p", f"{name}=2"))
+    assert forecast("fit", "synth:noise", "--model", "leaky-memory", "--steps", 2, *SMALL, *flags).code == 0
