@@ -1,6 +1,5 @@
 """Errors with exit codes; settings in messages look like options or Python arguments, depending on the user."""
 
-import difflib
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 INCOMPLETE = 3  # the exit code where some series got no forecast
+INSTALL = "`pip install '.[{}]'` in the folder of this project"  # with the name of an extra
 MAX_TYPO_LENGTH = 100  # characters; comparing longer words takes too long
 
 
@@ -180,15 +180,12 @@ def visible(text: str, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
 
 
-def install(extra: str) -> str:
-    """How an optional part is installed, for messages."""
-    return f"`pip install '.[{extra}]'` in the folder of this project"
-
-
 def did_you_mean(word: str, choices: list[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest of `choices`, capitals or not, or ``""``."""
     if len(word) > MAX_TYPO_LENGTH:
         return ""
+    import difflib  # here, as a command's help needs none
+
     lower = {choice.lower(): choice for choice in reversed(choices)}
     near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
     return f"; did you mean '{lower[near[0]]}'?" if near else ""

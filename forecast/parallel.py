@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any
 
-from forecast.errors import Setting, Unavailable, UsageError, did_you_mean, install
+from forecast.errors import INSTALL, Setting, Unavailable, UsageError, did_you_mean
 
 RETRIES = 3  # times that a cluster repeats work that it lost with a worker
 AUTO = "auto"  # the cluster of Ray that this machine is a node of
@@ -77,7 +77,7 @@ def cluster(address: str | None) -> Iterator[None]:
             stack.enter_context(parallel_config(n_jobs=count, **backend))
             _workers.append(count)
         except ImportError:
-            cure = f"{install(scheme)}, on every machine"
+            cure = f"{INSTALL.format(scheme)}, on every machine"
             raise Unavailable(f"the packages for {scheme} are not installed", setting=setting, cure=cure) from None
         except (OSError, RuntimeError, ValueError) as error:
             raise _failed("the cluster does not answer", setting, error) from None

@@ -8,28 +8,26 @@ from forecast.registry import entry_of, has, names, own
 if TYPE_CHECKING:
     from forecast.baselines.shared.method import Method
 
-ROOM = "baselines"
-
 
 def baseline_names() -> tuple[str, ...]:
     """Names of all baselines; those that run by default come first."""
-    return tuple(dict.fromkeys([*default_baselines(), *names(ROOM)]))
+    return tuple(dict.fromkeys([*default_baselines(), *names("baselines")]))
 
 
 @cache
 def default_baselines() -> tuple[str, ...]:
     """Names of the baselines that run unless others are asked for, in their order; none of another package."""
-    places = ((baseline_method(name).default_place, name) for name in own(ROOM))
+    places = ((baseline_method(name).default_place, name) for name in own("baselines"))
     return tuple(name for _, name in sorted((place, name) for place, name in places if place is not None))
 
 
 def is_baseline(name: str) -> bool:
     """Whether a model is a baseline, which needs no training."""
-    return has(ROOM, name)
+    return has("baselines", name)
 
 
 @cache
 def baseline_method(name: str) -> "Method":
     """The method with a name; an unknown name raises `UsageError`, which suggests the nearest one."""
-    method: Method = entry_of(ROOM, name).load()
+    method: Method = entry_of("baselines", name).load()
     return method

@@ -10,7 +10,7 @@ from forecast.baselines.shared.gaps import recent_values
 from forecast.baselines.shared.method import Mask, Method, Values
 from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
 from forecast.baselines.shared.theta_lines import theta_forecast
-from forecast.errors import Unavailable, install
+from forecast.errors import INSTALL, Unavailable
 
 LONG_SEASON = 24  # a season of more steps is not smoothed but taken out beforehand
 MIN_VALUES = 10  # statsmodels starts from no fewer values
@@ -30,7 +30,7 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     try:
         from statsmodels.tsa.exponential_smoothing.ets import ETSModel
     except ImportError:
-        raise Unavailable("the baseline ets needs the package statsmodels", cure=install("stats")) from None
+        raise Unavailable("the baseline ets needs the package statsmodels", cure=INSTALL.format("stats")) from None
     values, start = recent_values(values, observed, season)
     index, divided = seasonal_index(values, start, season if season > LONG_SEASON else 1)
     plain = remove_season(values, index, divided)

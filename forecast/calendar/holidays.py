@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import Setting, Unavailable, UsageError, did_you_mean, install
+from forecast.errors import INSTALL, Setting, Unavailable, UsageError, did_you_mean
 
 
 def holiday_flags(days: NDArray[np.int64], country: str) -> NDArray[np.bool_]:
@@ -33,7 +33,7 @@ def _holidays(country: str, years: tuple[int, ...]) -> tuple[tuple[int, str], ..
     try:
         import holidays
     except ImportError:
-        raise Unavailable("needs the package holidays", setting=setting, cure=install("holidays")) from None
+        raise Unavailable("needs the package holidays", setting=setting, cure=INSTALL.format("holidays")) from None
     name, _, part = country.partition("-")
     supported = holidays.list_supported_countries()
     if name not in supported:  # checked here, as the package accepts any name in its module

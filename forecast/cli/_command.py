@@ -1,15 +1,13 @@
 """Commands as data: options come from the settings, help lists them by purpose, and the body is loaded when it runs."""
 
 import importlib
-import json
 import types
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
 from click.core import ParameterSource
-from click.shell_completion import CompletionItem
-from pydantic_core import PydanticUndefined
+from pydantic_core import PydanticUndefined, from_json
 
 from forecast.cli._console import listen, style
 from forecast.errors import UsageError
@@ -33,7 +31,9 @@ _ALL = "forecast.help-all"  # in the context of a call that lists all options
 Group = TypeVar("Group", bound=SettingsGroup)
 
 
-def _files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def _files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+    from click.shell_completion import CompletionItem
+
     return [CompletionItem(incomplete, type="file")]  # which the shell knows
 
 
@@ -198,7 +198,7 @@ def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
         if not sign or not name:
             raise UsageError(f"-p {text}: write it as -p NAME=VALUE, e.g. -p hidden_size=128")
         try:
-            params[name.strip().replace("-", "_")] = json.loads(value)
+            params[name.strip().replace("-", "_")] = from_json(value)
         except ValueError:
             params[name.strip().replace("-", "_")] = value
     return params or None

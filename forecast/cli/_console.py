@@ -1,6 +1,5 @@
 """Write to the terminal: messages and progress to stderr, text, tables and JSON to stdout."""
 
-import json
 import logging
 import shlex
 import sys
@@ -185,5 +184,7 @@ def _write(text: str, level: str, **fields: int) -> None:
 
 def as_json(value: Any, indent: int | None = None) -> str:
     """A value as JSON, with unprintable characters escaped."""
+    import json  # here, as a command's help needs none
+
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)

@@ -3,7 +3,7 @@
 from forecast.baselines import baseline_method, baseline_names, is_baseline
 from forecast.cli._command import Request
 from forecast.cli._console import put, suggest
-from forecast.errors import install
+from forecast.errors import INSTALL
 from forecast.models import model_class, model_names
 from forecast.registry import brought, entry_of
 
@@ -21,7 +21,8 @@ def run(request: Request) -> None:
         return
     if is_baseline(name):
         method = baseline_method(name)
-        notes = f"it needs {install(method.extra)}" if method.extra else "", method.about() if method.about else ""
+        extra = f"it needs {INSTALL.format(method.extra)}" if method.extra else ""
+        notes = extra, method.about() if method.about else ""
         put("; ".join([f"{name}: a baseline, without settings", *filter(None, notes)]))
     else:
         put(entry_of("models", name).summary())

@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from forecast.errors import Unavailable, install
+from forecast.errors import INSTALL, Unavailable
 
 if TYPE_CHECKING:
     from forecast.databases.connecting import connect
@@ -23,4 +23,4 @@ def __getattr__(name: str) -> Any:  # a job without a database works without SQL
     except ModuleNotFoundError as error:
         if error.name != "sqlalchemy":
             raise
-    raise Unavailable("url: a database needs the package sqlalchemy", cure=install("db"))
+    raise Unavailable("url: a database needs the package sqlalchemy", cure=INSTALL.format("db"))

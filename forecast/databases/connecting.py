@@ -14,7 +14,7 @@ from forecast.databases.failures import Role, translated
 from forecast.databases.redaction import Redactor
 from forecast.databases.transactions import Execute, Row, Values, no_tables
 from forecast.durable import check_folder
-from forecast.errors import NoInput, Unavailable, UsageError, did_you_mean, install
+from forecast.errors import INSTALL, NoInput, Unavailable, UsageError, did_you_mean
 
 Purpose = Literal["write", "rehearse", "read"]
 
@@ -125,7 +125,7 @@ def _engine(url: sa.URL, role: Role, reads: bool) -> sa.Engine:
     try:
         engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True, connect_args=arguments)
     except ImportError as error:
-        remedy = install("db") if dialect == "postgresql" else f"install a driver for {dialect}"
+        remedy = INSTALL.format("db") if dialect == "postgresql" else f"install a driver for {dialect}"
         raise Unavailable(f"{role}.url: {error.name or 'the driver'} cannot be imported; {remedy}") from None
     if dialect == "sqlite":
         _begin_at_once(engine, reads)

@@ -2,7 +2,7 @@
 
 import importlib
 
-from forecast.errors import Setting, Unavailable, UsageError, Words, install
+from forecast.errors import INSTALL, Setting, Unavailable, UsageError, Words
 from forecast.inference.fitted import EVERYWHERE, Fitted
 from forecast.models import model_class
 from forecast.registry import has
@@ -24,7 +24,7 @@ def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto
     reason = reason or _missing_export(fitted) or ("" if installed("onnxruntime") else "onnxruntime is not installed")
     if engine != "torch" and not reason:
         return "onnx"
-    cure = install(EXTRA)
+    cure = INSTALL.format(EXTRA)
     if engine == "onnx":
         again = Words("pass ", Setting("engine", "torch"), ", or fit again")
         problem = f"onnx cannot run the networks of this forecaster: {reason}"
@@ -49,7 +49,7 @@ def require_engine(engine: EngineName, model: str) -> None:
         raise UsageError(f"{model} has no export, as {reason}", setting=Setting("model", model), cure=instead)
     if not all(map(installed, EXTRA_PACKAGES)):
         asked = Setting("engine", engine)
-        raise Unavailable("onnx and onnxruntime are not installed", setting=asked, cure=install(EXTRA))
+        raise Unavailable("onnx and onnxruntime are not installed", setting=asked, cure=INSTALL.format(EXTRA))
 
 
 def _missing_export(fitted: Fitted) -> str:
@@ -58,7 +58,7 @@ def _missing_export(fitted: Fitted) -> str:
     if len(exports.files) == count:
         return ""
     if not exports.missing:
-        return f"it was saved without exports; {install(EXTRA)} and fit again to have them"
+        return f"it was saved without exports; {INSTALL.format(EXTRA)} and fit again to have them"
     models = [member.model for members in fitted.config.members() for member in members]
     number, why = min(exports.missing.items())
     return f"{models[number]} has no export, as {why}"

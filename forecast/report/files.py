@@ -5,14 +5,14 @@ from pathlib import PurePath
 from typing import Any
 
 from forecast.durable import replace_file
-from forecast.errors import Setting, Unavailable, UsageError, install
+from forecast.errors import INSTALL, Setting, Unavailable, UsageError
 from forecast.report.chart import Chart
 from forecast.report.gallery import as_json
 from forecast.report.vega import vega_lite
 
 SUFFIXES = (".png", ".svg", ".pdf", ".html")
 SHARPNESS = 2.0  # pixels of a PNG for each unit of the drawing
-NEEDED = f"the packages altair and vl-convert-python; {install('plot')}"
+NEEDED = f"the packages altair and vl-convert-python; {INSTALL.format('plot')}"
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.errors import BadData, Setting, Unavailable, UsageError, install
+from forecast.errors import INSTALL, BadData, Setting, Unavailable, UsageError
 from forecast.settings import TextSettings
 from forecast.tables.arrow import text_type
 from forecast.tables.cells import Series
@@ -64,7 +64,7 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
         import python_calamine as calamine
     except ImportError:
         problem = "is a workbook, which needs the package python-calamine"
-        cure = f"{install('excel')}, or export the sheet as CSV"
+        cure = f"{INSTALL.format('excel')}, or export the sheet as CSV"
         raise Unavailable(f"{name} {problem}", cure=cure) from None
     with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
         require_memory(MEMORY_FACTOR * sum(member.file_size for member in archive.infolist()), name)
