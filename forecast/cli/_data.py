@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -17,7 +17,6 @@ from forecast.tables.files import load_table, settings_as_at_fit, write_frames
 from forecast.tables.table import Table
 from forecast.tables.writing import csv_bytes, guard_formulas
 
-Frames = pd.DataFrame | Iterable[pd.DataFrame]
 MOST_IN_MEMORY = 1 << 27  # bytes of a table for stdout, beyond which it waits in a temporary file
 
 
@@ -32,14 +31,14 @@ def text_settings(request: Request, stored: TextSettings) -> TextSettings:
     return settings_as_at_fit(stored, request.of(TextSettings).model_dump(include=set(request.values)))
 
 
-def write(frames: Frames, output: str | None, guarded: Sequence[str] | None = None) -> None:
+def write(frames: pd.DataFrame | Iterable[pd.DataFrame], output: str | None, ids: Iterable[Any] | None = None) -> None:
     """Write frames of the same columns to stdout as CSV, or replace a file, CSV or Parquet by its suffix.
 
     They are written as they come, and nothing is if one fails to come. Files and pipes get text unchanged, but no
-    formulas in the header and the columns `guarded` unless that is None; a terminal gets control characters escaped.
+    formulas in the header and the columns `ids` unless that is None; a terminal gets control characters escaped.
     """
     frames = [frames] if isinstance(frames, pd.DataFrame) else frames
-    frames = frames if guarded is None else (guard_formulas(frame, guarded) for frame in frames)
+    frames = frames if ids is None else (guard_formulas(frame, ids) for frame in frames)
     if output is not None:
         write_frames(frames, output)
         log(f"written  {output}")

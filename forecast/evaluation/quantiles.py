@@ -94,8 +94,8 @@ def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = No
 
 def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
     """[series, 2], whether `floor` raises the point of a forecast of a series, and whether it raises any number."""
-    below = (numbers < floor[:, None, None]).any(1)
-    return np.stack([below[:, 0], below.any(1)], 1) & (output.min is None)
+    below = (numbers < floor[:, None, None]) & (output.min is None)
+    return np.stack([below[..., 0].any(1), below.any((1, 2))], 1)
 
 
 def log_raised(series: Flags, cure: object = "") -> None:

@@ -36,7 +36,7 @@ def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forec
         raise UsageError(f"column '{taken[0]}' has the name of a column of the {what}; rename it in the input")
 
 
-def guard_formulas(frame: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:
+def guard_formulas(frame: pd.DataFrame, ids: Iterable[Any]) -> pd.DataFrame:
     """Put ' before ids and names of columns that a spreadsheet would run as a formula."""
 
     def guarded(text: object) -> object:
