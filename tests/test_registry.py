@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from forecast import registry
 from forecast.baselines import baseline_method
 from tests.baselines.test_new_baseline import BASELINE
+from tests.docs._pages import blocks_of_pages
 from tests.models.test_new_model import MODEL
 
 Run = Callable[..., Any]
@@ -138,6 +140,24 @@ def test_a_name_that_the_base_has_is_refused_with_its_file(forecast: Run, packag
     assert refused.code == 2, refused.err
     assert f"{packages / 'leaky_models' / 'memory.py'}: {place} is a name of " in refused.err
     assert "bug" not in refused.err
+
+
+def test_the_package_of_the_page_works(forecast: Run, packages: Path) -> None:
+    blocks = {block.text.split("\n")[0]: block.text for _, block in blocks_of_pages()}
+    project = tomllib.loads(blocks["[build-system]"])
+    groups = project["project"]["entry-points"]
+    points = [f"[{group}]\n{name} = {module}\n" for group in groups for name, module in groups[group].items()]
+    write(
+        packages,
+        "".join(points).replace("decaying_models", "leaky_models"),
+        **{
+            name: next(text for line, text in blocks.items() if line.startswith(f'"""{start}'))
+            for name, start in (("memory", "Means of the past"), ("middle", "The middle"))
+        },
+    )
+    for name, flags in (("decaying-memory", ("--steps", 2)), ("middle", ())):
+        assert forecast("fit", "synth:noise", "--model", name, *flags, *SMALL).code == 0
+        assert len(forecast("predict").out.splitlines()) == 3
 
 
 def test_settings_may_have_names_of_other_things(forecast: Run, packages: Path) -> None:

@@ -328,7 +328,7 @@ def test_python_returns_a_chart(panel_frame: pd.DataFrame, monkeypatch: pytest.M
     with pytest.raises(UsageError, match="series: count=0"):
         model.plot(series=0)
     monkeypatch.setitem(sys.modules, "altair", None)
-    with pytest.raises(Unavailable, match=r"pip install forecast\[plot\]"):
+    with pytest.raises(Unavailable, match=r"pip install '.\[plot\]'"):
         model.plot()
 
 

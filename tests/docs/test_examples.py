@@ -31,6 +31,7 @@ SHOWN = {
     "forecast/\n": "a picture, which test_pages compares with the folders",
     "apt-get install chromium": "it installs a browser, which only tests/browser needs",
     '{"id": ': "a record, which a test below compares with the code",
+    "[build-system]": "a package, which tests/test_registry.py installs",
     "date,name,": "a table of events, which a test below reads",
     "effects  ": "a line that a fit prints of a table that is not shipped",
     "closed  ": "the same",
