@@ -73,12 +73,10 @@ def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:
     """Whether losses [horizons] are worse than those of another on the same horizons, and the rule in words."""
     ratios = log_ratios(ours, theirs)
     count, mean, error = len(ratios), ratios.mean(), standard_error(ratios)
-    change = f"{100 * np.expm1(mean):+.1f} % over "
-    if count < ENOUGH:
-        rule = f"{change}less than two horizons, where only more than {100 * (MUCH_WORSE - 1):.0f} % counts"
-        return bool(mean > np.log(MUCH_WORSE)), rule
-    rule = f"where more than {100 * (NO_WORSE - 1):.0f} % counts, less one standard error of {100 * error:.1f} %"
-    return bool(mean - error > np.log(NO_WORSE)), f"{change}{count} horizons, {rule}"
+    over, least = (f"{count} horizons", NO_WORSE) if count >= ENOUGH else ("less than two horizons", MUCH_WORSE)
+    change, limit = (100 * np.expm1(ratio) for ratio in (mean, np.log(least) + error))
+    rule = f"{change:+.1f} % over {over}, where more than {limit:.1f} % counts as worse"
+    return bool(mean - error > np.log(least)), rule
 
 
 def log_ratios(ours: Numbers, theirs: Numbers) -> Numbers:
