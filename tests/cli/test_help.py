@@ -95,6 +95,14 @@ def test_the_declaration_of_a_setting_decides_where_help_lists_it(forecast: Run)
     assert len(short.splitlines()) <= 50
 
 
+def test_help_imports_little() -> None:
+    words = ("-X", "importtime", "-m", "forecast", "fit", "--help")
+    ended = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+    assert "forecast.settings" in imported
+    assert not imported & {"numpy", "pandas", "rich", "difflib", "importlib.metadata", "click.shell_completion"}
+
+
 @pytest.mark.parametrize("torch", [True, False])
 def test_the_version_names_python_and_torch_and_does_not_import_it(
     forecast: Run, torch: bool, monkeypatch: pytest.MonkeyPatch

@@ -188,7 +188,8 @@ def test_excel_safe_covers_names_of_columns_in_files_and_leaves_a_database_alone
         'store = "store"\n[source]\npath = "sales.csv"\n[train]\nmodel = "seasonal-naive"\nhorizon = 1\n[output]\n'
         'excel_safe = true\n[sink]\npath = "out.csv"\nurl = "sqlite:///out.db"\ntable = "forecasts"\n'
     )
-    assert forecast("run", "job.toml").code == 0
+    assert f"and writes to {tmp_path}/out.csv and the table forecasts\n" in forecast("run", "job.toml", "--check").err
+    assert f" series to {tmp_path}/out.csv and the table forecasts\n" in forecast("run", "job.toml").err
     assert Path("out.csv").read_text().startswith("'=shop,'@day,forecast,lo_80,")
     with sqlite3.connect("out.db") as connection:
         rows = connection.execute('SELECT DISTINCT "=shop" FROM forecasts').fetchall()
