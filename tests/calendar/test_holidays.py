@@ -52,5 +52,5 @@ class TestHolidays:
 
     def test_missing_package_is_said_with_the_command_that_installs_it(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "holidays", None)
-        with pytest.raises(Unavailable, match=r"pip install forecast\[holidays\]"):
+        with pytest.raises(Unavailable, match=r"pip install '.\[holidays\]'"):
             Calendar(self.DAYS, None, "AT")
