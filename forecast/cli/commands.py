@@ -251,7 +251,7 @@ COMMANDS: dict[str, Declaration] = {
             Option("--as-of TIME", "run as of this time; nothing later is read  [default: now]"),
             Option("--output FILE", "write here, and not to the sink of the job", OUTPUT),
             Option("--resume", "continue a fit that was stopped", RUN),
-            Option("--take-over", "take the store from another job, which this one replaces", RUN, first=False),
+            Option("--take-over", "take store and sinks from another job, which this one replaces", RUN, first=False),
             Option("--check", "check the file, the source, its columns and the sink; write nothing", RUN),
             Option("--schema", "print the JSON schema of pipeline files, for editors", OUTPUT),
             _json("print the record of the run to stdout"),

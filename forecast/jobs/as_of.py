@@ -9,8 +9,10 @@ import numpy as np
 
 from forecast.errors import BadData
 from forecast.jobs.instant import as_text, on_clock
+from forecast.jobs.owner import claim_sinks
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import sinks_of
+from forecast.jobs.sinks.database import ids_of
 from forecast.jobs.sources import source_of
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.dated import DatedTable, dated_table
@@ -39,7 +41,9 @@ def reserved_columns(pipeline: Pipeline) -> list[str]:
 def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
     """Refuse names, types and places that the sinks do not take, before any work; returns a line for each sink."""
     refuse_clash(schema.keys, reserved_columns(pipeline))
-    return [kind.check(sink, schema, table, pipeline.output) for kind, sink in sinks_of(pipeline.sink)]
+    lines = [kind.check(sink, schema, table, pipeline.output) for kind, sink in sinks_of(pipeline.sink)]
+    claim_sinks(pipeline, ids_of(schema, table) if pipeline.sink.url else ())
+    return lines
 
 
 def read_source(pipeline: Pipeline, text: TextSettings) -> tuple[Table, dict[str, Any]]:

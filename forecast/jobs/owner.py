@@ -1,21 +1,26 @@
 """The owner of a store: the first job that runs with it. Other jobs are refused before any work."""
 
-import json
 import logging
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from forecast import databases
 from forecast.artifacts.store import OWNER, Store
-from forecast.durable import replace_file
-from forecast.errors import ArtifactRefused, ForecastError, UsageError
+from forecast.durable import make_directory, replace_file
+from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, Setting, UsageError, Words
+from forecast.jobs.ledger import series_text
+from forecast.jobs.pipeline import Pipeline
+from forecast.settings import FILE, marked
 
 log = logging.getLogger("forecast")
 
 MAX_BYTES = 100_000  # of the file
+ROWS = "forecast_owners"  # table of a database: which job writes the rows of which series
 Text = Annotated[str, Field(max_length=10_000)]
 
 
@@ -30,13 +35,13 @@ class Owner(BaseModel):
     file: Text  # the pipeline file
 
 
-def owner_of(store: str) -> Owner | None:
-    """The job that a store belongs to; None if no job has run with it yet."""
-    data, cure = Store(store).note(OWNER, MAX_BYTES), "remove it, and the next job that runs owns the store"
+def owner_of(store: str, note: str = OWNER) -> Owner | None:
+    """The job that a store belongs to, or what else a note is about; None if no job has run with it yet."""
+    data, cure = Store(store).note(note, MAX_BYTES), "remove it, and the next job that runs is the owner"
     try:
         return None if data is None else Owner.model_validate_json(data)
     except ValidationError:
-        raise ArtifactRefused(f"{Path(store) / OWNER}: is damaged; {cure}") from None
+        raise ArtifactRefused(f"{Path(store) / note}: is damaged; {cure}") from None
 
 
 def ledger_key(job: str, store: str) -> str:
@@ -63,7 +68,49 @@ def claim(store: str, job: str, file: str, take_over: bool = False) -> None:
     store_id = secrets.token_hex(6) if before is None or _is_copy(before, place) else before.id
     owner = Owner(id=store_id, store=place, job=job, file=file)
     if owner != before:
-        replace_file(Path(store) / OWNER, (json.dumps(owner.model_dump(), ensure_ascii=False) + "\n").encode())
+        replace_file(Path(store) / OWNER, owner.model_dump_json().encode())
+
+
+def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bool = False) -> None:
+    """Refuse files that another job writes, and a table where it writes some of these series.
+
+    With `write`, a note beside a file and a table of the database say from now on that they are this job's.
+    """
+    if not pipeline.file or pipeline._take_over is None:
+        return
+    owner = owner_of(pipeline.store) or Owner(id="0" * 12, store="", job="", file=os.path.abspath(pipeline.file))
+    text, table = owner.model_dump_json(), str(pipeline.sink.table).removeprefix("public.").removeprefix("main.")
+    for path in map(Path, marked(pipeline.sink, FILE).values()):
+        note = f".{path.name}.owner"
+        _refuse_others(pipeline, owner, [owner_of(str(path.parent), note)], str(path))
+        if write:
+            make_directory(path.parent)
+            replace_file(path.with_name(note), text.encode())
+    if (url := pipeline.sink.url) is None:
+        return
+    rows = [{"target": table, "series": name, "owner": text} for name in map(series_text, series)]
+    try:
+        with databases.connect(url, reads=() if write else (ROWS,)) as execute:
+            if write:
+                columns = "target TEXT, series TEXT, owner TEXT, PRIMARY KEY (target, series)"
+                execute(f"CREATE TABLE IF NOT EXISTS {ROWS} ({columns})")
+            before = dict(execute(f"SELECT series, owner FROM {ROWS} WHERE target = :target", {"target": table}))
+            others = {before[row["series"]] for row in rows if row["series"] in before}
+            _refuse_others(pipeline, owner, map(Owner.model_validate_json, others), f"sink.table {table}")
+            if write and (new := [row for row in rows if before.get(row["series"]) != text]):
+                execute(f"DELETE FROM {ROWS} WHERE target = :target AND series = :series", new)
+                execute(f"INSERT INTO {ROWS} VALUES (:target, :series, :owner)", new)
+    except CannotCreate as error:
+        log.warning("which job writes which rows cannot be recorded, so that other jobs may replace them: %s", error)
+
+
+def _refuse_others(pipeline: Pipeline, owner: Owner, found: Iterable[Owner | None], place: str) -> None:
+    for other in (other for other in found if other and other.id != owner.id and other.file != owner.file):
+        written = f"is written by job '{other.job}' ({other.file})"
+        if not pipeline._take_over:
+            cure = Words("write elsewhere, or pass ", Setting("take_over"), " if this job replaces that one")
+            raise UsageError(written, place=place, cure=cure)
+        log.warning("%s %s, and job '%s' takes it over", place, written, owner.job)
 
 
 def _is_same(owner: Owner, job: str, file: str) -> bool:

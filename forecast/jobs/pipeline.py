@@ -67,6 +67,7 @@ class Pipeline(JobSettings):
 
     _file: str = PrivateAttr("")
     _hidden: Redactor = PrivateAttr(default_factory=Redactor)
+    _take_over: bool | None = PrivateAttr(False)  # what other jobs have written; None: nobody owns the sinks
 
     @property
     def file(self) -> str:

@@ -39,7 +39,7 @@ from forecast.jobs.instant import as_text, parse_as_of
 from forecast.jobs.kinds import Results, shown_keys
 from forecast.jobs.ledger import KILLED, MAX_RECORDS, UNFINISHED, FitEntry, Ledger
 from forecast.jobs.output_guard import check_apart, runs_folder
-from forecast.jobs.owner import claim
+from forecast.jobs.owner import claim, claim_sinks
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_named
 from forecast.jobs.record import FILE as RECORD
@@ -85,7 +85,7 @@ def run_job(
     as_of : the time of the run; default that of the pipeline, else now
     output : a file to write in the place of the pipeline's, whose database is left alone then
     resume : go on with a fit that was stopped
-    take_over : take the store from the job that it belongs to
+    take_over : take the store and the sinks from the job that they belong to
     on_step : is given the progress of a fit after each training step
 
     Raises
@@ -95,7 +95,7 @@ def run_job(
         run holds the store; UsageError, if the store belongs to another job.
     """
     with pipeline.hidden.kept_out():
-        instant = parse_as_of(as_of or pipeline.as_of)
+        instant, pipeline._take_over = parse_as_of(as_of or pipeline.as_of), take_over if output is None else None
         store = Store(pipeline.store)
         if output is not None:
             check_output(output)
@@ -221,6 +221,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     )
     frame = frame_of(forecasts.columns).drop(columns=["model", "status"] if explain > pipeline.output.explain else [])
     results, output = Results(frame, forecasts, schema, live.version, pipeline.output), _places(pipeline)
+    claim_sinks(pipeline, (forecasts.panel.ids[place] for place in forecasts.series), write=True)
     for kind, sink in sinks_of(pipeline.sink):
         output |= kind.write(sink, results)
     record.output |= output  # only now: else a run that failed would seem to have written

@@ -34,7 +34,8 @@ class Settings(SinkKeys):
 
 def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings) -> str:
     """Refuse names and types that the database does not take."""
-    exists = databases.rehearse(sink.url, sink.table, _sample(schema, table, output), [*schema.keys, "origin"])
+    rows = _sample(schema, ids_of(schema, table), output)
+    exists = databases.rehearse(sink.url, sink.table, rows, [*schema.keys, "origin"])
     return f"table {sink.table} {'takes the forecasts' if exists else 'will be created'}"
 
 
@@ -51,13 +52,16 @@ def write(sink: Settings, results: Results) -> dict[str, Any]:
     return {"rows": databases.upsert(sink.url, sink.table, frame, [*schema.keys, "origin"])}
 
 
-def _sample(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFrame:
-    """Rows like those to come: ids of the table, times on its grid, and numbers that mean nothing."""
+def ids_of(schema: Schema, table: Table) -> list[tuple[str, ...]]:
+    """The ids of the series of a table."""
     if schema.layout == "long":
-        ids = list(id_codes(table, schema.ids)[0])
-    else:
-        names = wide_columns(table, schema) if schema.layout == "wide" else table.texts(schema.ids[0]).tolist()
-        ids = [(name,) for name in names]
+        return list(id_codes(table, schema.ids)[0])
+    names = wide_columns(table, schema) if schema.layout == "wide" else table.texts(schema.ids[0]).tolist()
+    return [(name,) for name in names]
+
+
+def _sample(schema: Schema, ids: list[tuple[str, ...]], output: OutputSettings) -> pd.DataFrame:
+    """Rows like those to come: ids of the table, times on its grid, and numbers that mean nothing."""
     ids = sorted(ids, key=lambda names: max(map(len, names)))[-MAX_SAMPLE_IDS:]
     rows, calendar = max(len(ids), MIN_SAMPLE_ROWS), calendar_of(schema)
     steps = calendar.positions(np.zeros(1, np.int64)) + np.arange(rows)
