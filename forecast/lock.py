@@ -16,10 +16,10 @@ _MAX_SIGNATURE = 300  # bytes of the holder's pid and host
 
 
 @contextmanager
-def lock_file(path: Path, wait: float = 0.0) -> Iterator[None]:
+def lock_file(path: Path, wait: float | None = None) -> Iterator[None]:
     """Hold the lock on a file, which is created, contains the pid and host of its holder, and is never removed.
 
-    Raises Busy if another process, which it names, still holds the lock after `wait` seconds.
+    Raises Busy if another process, which it names, still holds the lock after `wait` seconds, a setting if given.
     """
     flags = os.O_RDWR | os.O_CREAT | BINARY
     if POSIX:
@@ -45,16 +45,16 @@ def lock_file(path: Path, wait: float = 0.0) -> Iterator[None]:
         close_quietly(descriptor)
 
 
-def _acquire(descriptor: int, path: Path, wait: float) -> None:
-    deadline = time.monotonic() + wait
+def _acquire(descriptor: int, path: Path, wait: float | None) -> None:
+    deadline = time.monotonic() + (wait or 0.0)
     with raised_as(_cannot_lock, path):
         while not lock_descriptor(descriptor, blocking=False):
             left = deadline - time.monotonic()
             if not left > 0:  # also for NaN
                 pid, _, host = _signature(descriptor).partition(" ")
                 holder = f"process {pid} on {host}" if pid and host else "another process"
-                waited = f" after {wait:g} seconds" if wait > 0 else ""
-                cure = Words("try again later, or pass a longer ", Setting("wait"))
+                waited = f" after {wait:g} seconds" if wait and wait > 0 else ""
+                cure = Words("try again later", *([", or pass a longer ", Setting("wait")] if wait is not None else []))
                 raise Busy(f"still held by {holder}{waited}", place=path, cure=cure)
             time.sleep(min(0.1, left))
 

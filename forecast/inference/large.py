@@ -69,16 +69,17 @@ class LargeForecast:
         threads = predictor.backend is None or predictor.backend.threads
         cuts = [*starts[:-1:WINDOWS_AT_ONCE].tolist(), int(starts[-1])]
         parts = self.table.parts(needed_columns(self.schema), cuts)
-        for forecasts, messages in in_order(lambda part: self.of_part(part, comparison), parts, threads=threads):
-            self.messages += messages
-            self.skipped |= forecasts.skipped
-            done += len(forecasts.panel)
-            if progress is not None:
-                progress(done, len(starts) - 1)
-            left = left or not forecasts.panel.skipped.all()
-            if forecasts.rows or not begun:
-                begun = True
-                yield forecasts.columns  # at least once, as a shard may have no series
+        with self.table.place.unchanged(self.table.pins):
+            for forecasts, messages in in_order(lambda part: self.of_part(part, comparison), parts, threads=threads):
+                self.messages += messages
+                self.skipped |= forecasts.skipped
+                done += len(forecasts.panel)
+                if progress is not None:
+                    progress(done, len(starts) - 1)
+                left = left or not forecasts.panel.skipped.all()
+                if forecasts.rows or not begun:
+                    begun = True
+                    yield forecasts.columns  # at least once, as a shard may have no series
         if not left:
             raise BadData("no series is left to forecast", place=self.table.name)
         log_kinds(log, self.messages)

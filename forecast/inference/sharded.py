@@ -3,12 +3,14 @@
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from forecast.errors import BadData, CannotCreate, Setting, UsageError
 from forecast.inference.forecasting import checked_horizon
@@ -24,7 +26,7 @@ from forecast.reading.large import large_table, needed_columns, newest_time
 from forecast.reading.observations import id_codes
 from forecast.settings import OutputSettings, Stored, TextSettings
 from forecast.tables.frames import frame_of
-from forecast.tables.storage import Place
+from forecast.tables.storage import LOCK, Place
 from forecast.tables.table import Table
 from forecast.tables.writing import guard_formulas, output_columns, parquet_bytes, refuse_clash
 
@@ -33,12 +35,13 @@ log = logging.getLogger("forecast")
 MANIFEST = "MANIFEST.json"
 FORMAT = 1  # of the manifest
 DIGITS = 12  # of the sha256 in the name of a file
+NAME = r"^part-\d{5}-of-\d{5}-[0-9a-f]{12}\.parquet$"
 
 
 class File(Stored):
     """A file of forecasts."""
 
-    file: str = Field(pattern=r"^part-\d{5}-of-\d{5}-[0-9a-f]{12}\.parquet$", description="name in the folder")
+    file: str = Field(pattern=NAME, description="name in the folder")
     shard: str
     rows: int = Field(ge=0)
     series: int = Field(ge=0)
@@ -120,6 +123,9 @@ def plan_shards(
         problem = "shards are written into a folder"
         raise CannotCreate(problem, setting=Setting("output", folder), cure="name a folder or a URI of one")
     checked_horizon(horizon, predictor.fitted.config.horizon)
+    if Path(folder, LOCK).exists():  # so that another process is noticed before the table is read
+        with Place.of(folder).locked():
+            pass
     table = large_table(data, reading)
     if table is None:
         raise BadData("shards are read from Parquet, or from plain CSV in UTF-8", place=data)
@@ -132,29 +138,30 @@ def plan_shards(
 def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, dict[Id, str]]:
     """Forecast all shards of a table; returns the manifest, and series without a forecast, with the reason.
 
-    The manifest of an earlier run stays until all files of this one are written; then files that only that one names
-    are removed. `jobs` shards are forecast side by side.
+    The manifest of an earlier run stays until all files of this one are written; then files of earlier runs, also of
+    killed ones, are removed. `jobs` shards are forecast side by side. Busy if another process writes into the folder.
     """
-    schema, comparison = work.large.schema, work.large.comparison()
+    schema, folder, comparison = work.large.schema, Place.of(work.folder), work.large.comparison()
     files, skipped, messages = list[File](), dict[Id, str](), list[logging.LogRecord]()
-    for file, more_skipped, more_messages, part in _done(work, shards, jobs):
-        messages += more_messages
-        skipped |= more_skipped
-        comparison.join(part)
-        files += [file] if file is not None else []
-    if not files:
-        raise BadData("no series is left to forecast", place=work.large.table.name)
-    log_kinds(log, messages)
-    comparison.warn_missing()
-    skipped |= dict.fromkeys(comparison.missing, "gone")
-    origin = position_texts(schema, calendar_of(schema), np.array([work.large.newest]))[0]
-    rows, series = sum(file.rows for file in files), sum(file.series for file in files)
-    manifest = Manifest(shards=shards, origin=origin, rows=rows, series=series, files=tuple(files))
-    folder = Place.of(work.folder)
-    old = _manifest(folder)
-    folder.write(MANIFEST, (json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n").encode())
-    for name in {file.file for file in (old.files if old else ())} - {file.file for file in files}:
-        folder.remove(name)
+    with folder.locked():
+        for file, more_skipped, more_messages, part in _done(work, shards, jobs):
+            messages += more_messages
+            skipped |= more_skipped
+            comparison.join(part)
+            files += [file] if file is not None else []
+        if not files:
+            raise BadData("no series is left to forecast", place=work.large.table.name)
+        log_kinds(log, messages)
+        comparison.warn_missing()
+        skipped |= dict.fromkeys(comparison.missing, "gone")
+        origin = position_texts(schema, calendar_of(schema), np.array([work.large.newest]))[0]
+        rows, series = sum(file.rows for file in files), sum(file.series for file in files)
+        manifest = Manifest(shards=shards, origin=origin, rows=rows, series=series, files=tuple(files))
+        folder.write(MANIFEST, (json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n").encode())
+        for path in (PurePath(found.path) for found in folder.files()):
+            old = re.fullmatch(NAME, path.name) and path.name not in {file.file for file in files}
+            if old and path.parent == PurePath(folder.path):
+                folder.remove(path.name)
     return manifest, skipped
 
 
@@ -168,12 +175,3 @@ def _done(work: Work, shards: int, jobs: int) -> Iterator[Done]:
             work = replace(work, shares=folder)
         tasks: Iterator[Task] = ((work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1))
         yield from side_by_side(tasks, jobs)
-
-
-def _manifest(folder: Place) -> Manifest | None:
-    """The manifest of an earlier run, if there is one that can be read."""
-    data = folder.read(MANIFEST)
-    try:
-        return None if data is None else Manifest.model_validate_json(data)
-    except ValidationError:
-        return None

@@ -27,7 +27,7 @@ from forecast.tables.arrow import PARQUET, PROBLEM, arrow_frame, parquet_dataset
 from forecast.tables.cells import flags_of, lacks_value
 from forecast.tables.contents import SAMPLE, foreign_kind, readable
 from forecast.tables.headers import column_names, listed
-from forecast.tables.memory import free_memory
+from forecast.tables.memory import CELL, MOST, free_memory
 from forecast.tables.numbers import infer_decimal
 from forecast.tables.storage import Place
 from forecast.tables.table import Table
@@ -39,7 +39,6 @@ Shares = Callable[[Table], Integers]
 
 ROWS_AT_ONCE, BYTES_AT_ONCE = 1 << 18, 1 << 23  # of Parquet, and of a CSV
 SHORTEST = 6  # bytes of a row of a CSV at least: an id, a time and a value, and what parts them
-CELL, MOST = 80, 0.8  # bytes at the peak of a fit for each cell of its table; share of the free memory that it may take
 ROW, SHARE = "\0row", "\0share"  # columns beside those of a table
 OPEN_AT_ONCE = 200  # files of shares
 
@@ -52,6 +51,7 @@ class LargeTable:
     data: Any  # a data set of pyarrow; all columns of a CSV are text
     rows: int  # about as many as it has
     settings: TextSettings
+    pins: list[tuple[Any, ...]]  # the files as they were before anything was read
     delimiter: str | None = None  # of a CSV
 
     @property
@@ -66,14 +66,12 @@ class LargeTable:
         """The rows of each block, in their order, with their lines in the column `ROW`."""
         if missing := [name for name in columns if name not in self.names]:
             raise BadData(f"{self.name} has no column {listed(missing)} (columns: {listed(self.names)})")
-        before, row = self._state(), 1 if self.delimiter is None else 2
-        with readable(self.name, "cannot be read: {}"):
+        row = 1 if self.delimiter is None else 2
+        with readable(self.name, "cannot be read: {}"), self.place.unchanged(self.pins):
             for batch in filter(len, self._blocks(list(columns))):
                 numbers = pa.array(np.arange(row, row + len(batch)))
                 yield pa.Table.from_batches([batch]).replace_schema_metadata(None).append_column(ROW, numbers)
                 row += len(batch)
-        if self._state() != before:
-            raise BadData("changed while it was read", place=self.name)
 
     def _blocks(self, columns: list[str]) -> Any:
         import pyarrow.csv
@@ -179,10 +177,6 @@ class LargeTable:
         empty = self.data.schema.empty_table().select(list(columns)).replace_schema_metadata(None)
         return empty.append_column(ROW, pa.array([], pa.int64()))
 
-    def _state(self) -> list[tuple[Any, ...]]:
-        """By which a change shows: sizes and times of the files."""
-        return [(file.path, file.size, file.mtime_ns) for file in self.place.system.get_file_info(self.data.files)]
-
 
 def large_table(source: str, settings: TextSettings, least: int = 1) -> LargeTable | None:
     """A table that can be read block by block; None where it cannot, or surely has less than `least` rows.
@@ -199,9 +193,10 @@ def large_table(source: str, settings: TextSettings, least: int = 1) -> LargeTab
         files = parquet_files(place)
         if not files:
             return _plain_csv(place, settings, least)
+        pins = place.pins(files)
         data = parquet_dataset(place, files, place.name)
         rows = data.count_rows()
-    return LargeTable(place, data, rows, settings) if rows >= least else None
+    return LargeTable(place, data, rows, settings, pins) if rows >= least else None
 
 
 def _plain_csv(place: Place, settings: TextSettings, least: int) -> LargeTable | None:
@@ -210,6 +205,7 @@ def _plain_csv(place: Place, settings: TextSettings, least: int) -> LargeTable |
     file, *others = place.files()
     if others or settings.encoding is not None or file.size < SHORTEST * least:
         return None
+    pins = place.pins([file.path])
     with place.system.open_input_file(file.path) as opened:
         sample, end = opened.read_at(SAMPLE, 0), opened.read_at(1, file.size - 1)
     first, _, rest = sample.partition(b"\n")
@@ -226,7 +222,7 @@ def _plain_csv(place: Place, settings: TextSettings, least: int) -> LargeTable |
         return None
     columns = pa.schema([(name, pa.string()) for name in names])
     data = pyarrow.dataset.dataset(file.path, schema=columns, format="csv", filesystem=place.system)
-    return LargeTable(place, data, file.size * sample.count(b"\n") // len(sample), settings, delimiter)
+    return LargeTable(place, data, file.size * sample.count(b"\n") // len(sample), settings, pins, delimiter)
 
 
 def _decoded(column: Any) -> Any:

@@ -48,9 +48,10 @@ def parquet_folder_frame(folder: str, name: str) -> pd.DataFrame:
         files = parquet_files(place)
         if not files:
             raise NoInput(f"{folder} is a folder without Parquet files; give a file, or a folder that holds some")
-        data = parquet_dataset(place, files, name)
-        require_memory(_size_in_memory([part.metadata for part in data.get_fragments()]), name)
-        return arrow_frame(data.to_table())
+        with place.unchanged(place.pins(files)):
+            data = parquet_dataset(place, files, name)
+            require_memory(_size_in_memory([part.metadata for part in data.get_fragments()]), name)
+            return arrow_frame(data.to_table())
 
 
 def parquet_files(place: Place) -> list[str]:

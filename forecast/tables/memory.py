@@ -7,13 +7,15 @@ from pathlib import Path
 
 from forecast.errors import Unavailable
 
+CELL, MOST = 80, 0.8  # bytes at the peak of a fit for each cell of its table; share of the free memory that it may take
 
-def require_memory(needed: int, name: str, free: int | None = None) -> None:
+
+def require_memory(needed: float, name: str, free: int | None = None, cure: str = "") -> None:
     """Refuse a table that takes more bytes at the peak of reading than are `free`, by default now."""
     free = free_memory() if free is None else free
     if needed > free:
         sizes = f"{needed / 2**30:.1f} GiB of memory or more to read, and {free / 2**30:.1f} GiB are free"
-        raise Unavailable(f"{name} takes {sizes}; split it by series or shorten its history")
+        raise Unavailable(f"{name} takes {sizes}; {cure}split it by series or shorten its history")
 
 
 def peak_memory() -> int:

@@ -22,14 +22,14 @@ from forecast.settings import TextSettings
 from forecast.tables.arrow import PARQUET, parquet_folder_frame, parquet_frame
 from forecast.tables.contents import foreign_kind, readable
 from forecast.tables.headers import duplicates, listed
-from forecast.tables.memory import free_memory, require_memory
+from forecast.tables.memory import CELL, MOST, free_memory, require_memory
 from forecast.tables.spreadsheet import is_workbook, workbook_table
 from forecast.tables.table import Table
-from forecast.tables.text import check_settings, text_table
+from forecast.tables.text import DELIMITERS, check_settings, text_table
 
 GZIP, ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 MEMORY_FACTOR = 6  # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
-READ_SIZE = 1 << 22  # bytes read at once
+READ_SIZE, DEFLATE = 1 << 22, 1032  # bytes read at once; times that zip and gzip pack at most
 
 log = logging.getLogger("forecast")
 
@@ -117,19 +117,25 @@ def _read_file(file: IO[bytes], path: Path, settings: TextSettings, hashed: bool
         after = before  # removed since, so what was read is whole
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         replaced = before.st_ino != after.st_ino
-        # archives and Parquet show by themselves whether they are whole
-        if not (replaced or data.endswith((b"\n", b"\r", b"\n\0")) or data.startswith((GZIP, *ZIP, PARQUET))):
-            raise BadData(f"{path.name} changed while it was read, its last line may be cut; read it when it is whole")
+        # archives show by themselves whether they are whole
+        if not (replaced or data.endswith((b"\n", b"\r", b"\n\0")) or data.startswith((GZIP, *ZIP))):
+            raise BadData(f"{path.name} changed while it was read, its end may be cut; read it when it is whole")
         log.warning("%s: changed while it was read; what had come up to then is used", path.name)
     return replace(table, sha256=hashlib.sha256(data).hexdigest()) if hashed else table
 
 
-def _read_limited(read: Callable[[int], bytes], name: str) -> bytes:
-    """Read a stream to its end, unless it would not fit into memory as a table."""
-    free, buffer = free_memory(), io.BytesIO()  # its value is no copy
+def _read_limited(read: Callable[[int], bytes], name: str, packed: int | None = None) -> bytes:
+    """Read a stream to its end, unless it would not fit into memory as a table.
+
+    `packed` is the size of what an archive holds, 0 where it is not known; the beginning says how dense its cells are.
+    """
+    free, buffer, factor, cure = free_memory(), io.BytesIO(), float(MEMORY_FACTOR), ""  # its value is no copy
     while piece := read(READ_SIZE):
+        if packed is not None and not buffer.tell() and not piece.startswith(PARQUET):
+            cells = piece.count(b"\n") + max(piece.count(delimiter.encode()) for delimiter in DELIMITERS)
+            factor, cure = max(factor, cells / len(piece) * CELL / MOST), "unpack it (a plain table is read in parts), "
         buffer.write(piece)
-        require_memory(MEMORY_FACTOR * buffer.tell(), name, free)
+        require_memory(factor * max(packed or 0, buffer.tell()), name, free, cure)
     return buffer.getvalue()
 
 
@@ -145,13 +151,14 @@ def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
         return workbook_table(data, name, settings)
     if data.startswith(GZIP):
         with readable(name):
-            data = _read_limited(GzipFile(fileobj=io.BytesIO(data)).read, name)
+            data = _read_limited(GzipFile(fileobj=io.BytesIO(data)).read, name, 0)  # a cut one has no true size
     elif data.startswith(ZIP):
         with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
             if len(members) != 1:
                 raise BadData(f"{name} holds {len(members)} files; unpack it and give one of them")
-            data = _read_limited(archive.open(members[0]).read, name)
+            size = min(members[0].file_size, DEFLATE * len(data))  # a damaged one may say anything
+            data = _read_limited(archive.open(members[0]).read, name, size)
     if data.startswith((GZIP, *ZIP)):
         raise BadData(f"{name} is an archive that holds another archive; unpack it")
     if kind := foreign_kind(data):

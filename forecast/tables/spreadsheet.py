@@ -28,7 +28,8 @@ Cell = str | float | int | bool | date | datetime | time | timedelta
 Rows = list[list[Cell]]
 
 OPEN_DOCUMENT = b"application/vnd.oasis.opendocument.spreadsheet"
-MEMORY_FACTOR, CELL = 6, 80  # peak of reading: multiples of the unpacked size, and bytes of each cell, also a blank one
+MEMORY_FACTOR, CELL = 8, 80  # peak of reading: multiples of the unpacked size, and bytes of each cell, also a blank one
+PACKED, LARGE = 500, 1 << 25  # times that a part is packed at most, where it is large (measured: equal rows 240 times)
 EXACT = 2**53  # whole numbers up to it are exact in the cells of a sheet
 SECOND = 1_000_000  # microseconds
 SLACK = 50_000  # microseconds by which the day fractions of a sheet miss a whole second
@@ -68,6 +69,9 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
         raise Unavailable(f"{name} {problem}", cure=cure) from None
     with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
         require_memory(MEMORY_FACTOR * sum(member.file_size for member in archive.infolist()), name)
+        if any(member.file_size > max(LARGE, PACKED * member.compress_size) for member in archive.infolist()):
+            problem = f"unpacks to more than {PACKED} times its size, as no table does"
+            raise Unavailable(f"{name} {problem}; is a cell very long? correct it, or export the sheet as CSV")
         parts = {member: archive.read(member) for member in archive.namelist()}  # all of them: none is damaged
     require_memory(CELL * max(map(_cells, parts.values())), name)  # a sheet is read as a rectangle
     _warn_lost(parts, name)

@@ -1,7 +1,9 @@
 """Files and folders on local disks and in object stores, by path or URI, through the file systems of pyarrow."""
 
 import os
-from contextlib import suppress
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,14 @@ from typing import Any
 import pyarrow as pa
 
 from forecast.durable import make_directory, replace_file
-from forecast.errors import CannotCreate, NoInput, StorageFailure, UsageError
+from forecast.errors import Busy, CannotCreate, ForecastError, NoInput, StorageFailure, UsageError
+from forecast.lock import lock_file
+
+LOCK = ".lock"  # in a folder, of the process that writes into it
+
+
+class Changed(ForecastError, ValueError, exit_code=65):
+    """A file was changed while it was read: no other way of reading it makes up for that, as for BadData."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,41 @@ class Place:
                 file.write(data)
         except (pa.ArrowException, OSError) as error:
             raise CannotCreate(f"{self.uri}/{name} cannot be written: {reason(error)}") from None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold this folder against other writers; object stores have no locks, so that an object says who writes."""
+        if self.system.type_name == "local":
+            make_directory(Path(self.path))
+            with lock_file(Path(self.path, LOCK)):
+                yield
+            return
+        if (holder := self.read(LOCK)) is not None:
+            cure = f"try again later, or remove {self.uri}/{LOCK} if that process was killed"
+            raise Busy(f"held by {holder.decode(errors='replace')}", place=self.uri, cure=cure)
+        self.write(LOCK, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        try:
+            yield
+        finally:
+            self.remove(LOCK)
+
+    def pins(self, paths: Sequence[str]) -> list[tuple[Any, ...]]:
+        """By which a change of files shows: their paths, sizes and times."""
+        return [(file.path, file.size, file.mtime_ns) for file in self.system.get_file_info(list(paths))]
+
+    @contextmanager
+    def unchanged(self, pins: list[tuple[Any, ...]]) -> Iterator[None]:
+        """Refuse files that are no longer as they were, at the end of a block, or where it fails."""
+        failed: Exception | None = None
+        try:
+            yield
+        except Exception as error:
+            failed = error
+        now = self.pins([path for path, *_ in pins])
+        if changed := next((old[0] for old, new in zip(pins, now, strict=True) if old != new), None):
+            raise Changed("changed while it was read", place=changed, cure="read it when nobody writes to it")
+        if failed is not None:
+            raise failed
 
     def remove(self, name: str) -> None:
         """Remove a file of this folder if possible, without an error."""

@@ -199,6 +199,36 @@ def test_a_damaged_file_is_refused_as_the_whole_is(fitted: Fits, suffix: str) ->
     assert fitted.same(table).code == 65
 
 
+@pytest.mark.parametrize("change", ["other series", "fewer rows", "other columns", "a file of a folder", "a CSV"])
+def test_a_table_that_changes_between_two_passes_is_refused(fitted: Fits, change: str) -> None:
+    frame, folder = panel().drop(columns=["promo", "size"]).dropna(), fitted.folder / "many"
+    table = fitted.folder / ("panel.csv" if change == "a CSV" else "panel.parquet")
+    if change == "a file of a folder":
+        folder.mkdir()
+        frame[frame["shop"] > "s010"].to_parquet(folder / "b.parquet")
+        table = folder / "a.parquet"
+    frame.to_csv(table, index=False) if change == "a CSV" else frame[frame["shop"] <= "s010"].to_parquet(table)
+    newest_time = large.newest_time
+
+    def replace_the_table(*given: Any) -> int:
+        new = frame.assign(shop=frame["shop"].str.replace("s", "t"))
+        new = (
+            new.assign(units=new["day"]) if change == "other columns" else new[: 40 if change == "fewer rows" else None]
+        )
+        other = fitted.folder / "new"
+        new.to_csv(other, index=False) if change == "a CSV" else new.to_parquet(other)
+        other.replace(table)
+        return newest_time(*given)
+
+    fitted.patch.setattr(large, "LEAST_ROWS", 1)
+    fitted.patch.setattr(predictor, "WINDOWS_AT_ONCE", AT_ONCE)
+    fitted.patch.setattr(large, "newest_time", replace_the_table)
+    source = folder if folder.exists() else table
+    ran = fitted.forecast("predict", source, "--artifact", fitted.folder / "store")
+    assert (ran.code, ran.out) == (65, "")
+    assert f"{table.name}: changed while it was read; read it when nobody writes to it" in ran.err
+
+
 def test_the_age_is_that_of_the_newest_value_of_all_parts(fitted: Fits) -> None:
     frame = panel().drop(columns=["promo", "size"])
     frame[(frame["shop"] > "s009") | (frame["day"] < "2024-02-05")].to_parquet(fitted.folder / "panel.parquet")

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.errors import StorageFailure, Unavailable, UsageError
+from forecast.errors import Busy, ForecastError, StorageFailure, Unavailable, UsageError
 from forecast.inference.forecasting import load_predictor
 from forecast.inference.sharded import Work, forecast_shards, plan_shards
 from forecast.parallel import cluster, side_by_side
@@ -46,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != ".lock"}
 
 
 def joined(folder: Path) -> pd.DataFrame:
@@ -159,16 +161,46 @@ def test_a_new_run_replaces_the_old_one_when_it_is_complete(
 
     monkeypatch.setattr(storage.Place, "write", fail_at_the_third)
     with pytest.raises(StorageFailure):
-        forecast_shards(work(folder, output), 3)
+        forecast_shards(work(folder, output), 5)
     after = files(output)
     assert {name: after[name] for name in first} == first  # what the manifest names is whole
+    assert len(after) == len(first) + 2
     monkeypatch.setattr(storage.Place, "write", write)
+    (output / "part-of-another.parquet").touch()
     forecast_shards(work(folder, output), 3)
     assert len(joined(output)) == 140
-    assert not set(files(output)) & (set(first) - {"MANIFEST.json"})
+    named = {each["file"] for each in json.loads((output / "MANIFEST.json").read_text())["files"]}
+    assert set(files(output)) == {
+        "MANIFEST.json",
+        "part-of-another.parquet",
+        *named,
+    }  # those of the failed run are gone
 
 
-def test_an_object_store_gets_the_same_files(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_has_one_writer_at_a_time(
+    forecast: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, write, others = tmp_path / "out", storage.Place.write, list[Any]()
+
+    def begin_another(place: Any, name: str, data: bytes) -> None:
+        write(place, name, data)
+        monkeypatch.setattr(storage.Place, "write", write)
+        words = (folder / "whole.parquet", "--artifact", folder / "store", "--shards", "2", "--output")
+        others.extend(forecast("predict", *words, place) for place in (output, f"file://{output}"))
+
+    monkeypatch.setattr(storage.Place, "write", begin_another)
+    forecast_shards(work(folder, output), 3)
+    for other in others:
+        assert other.code == 75, other.err
+        assert f"still held by process {os.getpid()} on " in other.err
+        assert "--wait" not in other.err  # an option that predict does not have
+    assert len(joined(output)) == 140
+    assert len(files(output)) == 4
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which the objects of s3://forecasts are."""
     from pyarrow import fs
 
     store = fs.SubTreeFileSystem(str(tmp_path / "bucket"), fs.LocalFileSystem())  # as pyarrow has it: not local
@@ -179,9 +211,54 @@ def test_an_object_store_gets_the_same_files(folder: Path, tmp_path: Path, monke
         return storage.Place(uri, store, uri.removeprefix("s3://")) if uri.startswith("s3://") else real(uri)
 
     monkeypatch.setattr(storage.Place, "of", of)
+    return tmp_path / "bucket" / "forecasts"
+
+
+def test_an_object_store_gets_the_same_files(folder: Path, tmp_path: Path, bucket: Path) -> None:
     forecast_shards(work(folder, "s3://forecasts"), 4)
     forecast_shards(work(folder, tmp_path / "here"), 4)
-    assert files(tmp_path / "bucket" / "forecasts") == files(tmp_path / "here")
+    assert files(bucket) == files(tmp_path / "here")
+
+
+def test_an_object_store_has_one_writer_at_a_time(folder: Path, bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = bucket / ".lock"
+    lock.write_text("process 7 on elsewhere")
+    with pytest.raises(Busy, match=r"held by process 7 on elsewhere; .* remove s3://forecasts/.lock if that process"):
+        forecast_shards(work(folder, "s3://forecasts"), 2)
+    assert list(bucket.iterdir()) == [lock]
+    lock.unlink()
+    write, seen = storage.Place.write, list[bool]()
+    monkeypatch.setattr(storage.Place, "write", lambda *args: (write(*args), seen.append(lock.exists())))
+    forecast_shards(work(folder, "s3://forecasts"), 2)
+    assert all(seen)
+    assert not lock.exists()
+
+
+@pytest.mark.parametrize("when", ["before the shards", "between shards of a cluster"])
+def test_a_table_that_changes_between_passes_is_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    table = tmp_path / "source" / "table"
+    shutil.copytree(folder / "table", table)
+    shutil.copytree(folder / "store", tmp_path / "source" / "store")
+    planned = work(tmp_path / "source", tmp_path / "out")
+    frame = pd.read_parquet(table / "odd.parquet")
+
+    def replace_a_file() -> None:
+        frame.assign(units=1.0).to_parquet(table / "new.parquet")
+        (table / "new.parquet").replace(table / "odd.parquet")
+
+    if when == "before the shards":
+        replace_a_file()
+    else:
+        monkeypatch.setattr("forecast.inference.sharded.on_cluster", lambda: True)  # each shard reads the table
+        write = storage.Place.write
+        monkeypatch.setattr(storage.Place, "write", lambda *args: (write(*args), replace_a_file()))
+    with pytest.raises(
+        ForecastError, match=r"odd\.parquet: changed while it was read; read it when nobody writes to it"
+    ):
+        forecast_shards(planned, 3)
+    assert not (tmp_path / "out" / "MANIFEST.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.errors import BadData
+from forecast.errors import ForecastError
 from forecast.reading import large
 from forecast.reading.large import LargeTable, large_table
 from forecast.settings import TextSettings
@@ -95,7 +95,7 @@ def test_a_table_that_changes_meanwhile_is_refused(frame: pd.DataFrame, tmp_path
         next(batches)
         file.write("e,2024-01-01,1,x\n")
         file.flush()
-        with pytest.raises(BadData, match="changed while it was read"):
+        with pytest.raises(ForecastError, match="changed while it was read"):
             list(batches)
 
 

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.errors import BadData, NoInput, Unavailable, UsageError
+from forecast.errors import BadData, ForecastError, NoInput, Unavailable, UsageError
 from forecast.settings import TextSettings
-from forecast.tables import memory, reading
+from forecast.tables import arrow, memory, reading
 from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Table
 
@@ -255,6 +255,27 @@ def test_folder_of_parquet_is_one_table_and_its_keys_stay_text(tmp_path):
     frame = read_table(str(tmp_path), TextSettings()).frame
     assert frame["shop"].tolist() == ["007", "007", "8"]
     assert frame["y"].tolist() == [1, 2, 3.5]
+
+
+@pytest.mark.parametrize("change", ["replaced", "gone", "rewritten"])
+def test_parquet_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, change):
+    frame = pd.DataFrame({"y": [1.5, 2.5]})
+    for name in ("a.parquet", "b.parquet"):
+        frame.to_parquet(tmp_path / name)
+    source = tmp_path / "b.parquet"
+    convert = arrow.arrow_frame
+
+    def change_the_file(columns):
+        if change == "gone":
+            source.unlink()
+        else:
+            frame.assign(z=1).to_parquet(source if change == "rewritten" else tmp_path / "c")
+            _ = change == "replaced" and (tmp_path / "c").replace(source)
+        return convert(columns)
+
+    monkeypatch.setattr(arrow, "arrow_frame", change_the_file)
+    with pytest.raises(ForecastError, match=r"b\.parquet:? changed while it was read"):
+        read_table(str(source if change == "rewritten" else tmp_path), TextSettings())
 
 
 def test_broken_parquet_is_refused(read):

@@ -245,6 +245,30 @@ def test_a_small_workbook_that_fills_the_memory_is_refused(read: Any, sheet: str
         read(data)
 
 
+@pytest.mark.parametrize("megabytes", [40, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("place", ["inline", "shared"])
+def test_a_huge_cell_is_refused_before_it_is_unpacked(
+    forecast: Run, tmp_path: Path, place: str, megabytes: int
+) -> None:
+    letter, path = "\N{SNOWMAN}", tmp_path / "sales.xlsx"
+    text = f"<t>{letter}</t>"
+    cell = '<c r="B1" t="s"><v>0</v></c>' if place == "shared" else f'<c r="B1" t="inlineStr"><is>{text}</is></c>'
+    rows = "".join(f'<row r="{row}"><c r="A{row}"><v>{row}</v></c></row>' for row in range(2, 30))
+    small = raw_xlsx(f'<row r="1">{cell}</row>{rows}', f"<si>{text}</si>" if place == "shared" else "")
+    with zipfile.ZipFile(BytesIO(small)) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in source.namelist():
+            before, huge, after = source.read(name).partition(letter.encode())
+            with archive.open(name, "w") as part:
+                part.write(before)
+                for _ in range(megabytes if huge else 0):
+                    part.write(b"x" * 1_000_000)
+                part.write(after)
+    assert path.stat().st_size < 1_000 * megabytes + 1_000
+    ran = forecast("inspect", path)
+    assert ran.code == 69, ran.err
+    assert "unpacks to more than 500 times its size, as no table does; is a cell very long?" in ran.err
+
+
 @pytest.mark.parametrize("make", MAKERS)
 def test_fit_and_predict_of_a_workbook_are_those_of_its_csv(
     forecast: Run, tmp_path: Path, make: Make, monkeypatch: Any
