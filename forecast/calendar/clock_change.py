@@ -1,8 +1,21 @@
-"""Tell the two readings of a repeated hour apart, where clocks are put back, by the order of the rows."""
+"""Hours that a clock shows twice where it is put back: find them, and tell their readings apart by their rows."""
 
 import numpy as np
 
-from forecast.calendar.zones import DAY, Flags, Integers
+from forecast.calendar.zones import DAY, Flags, Integers, timestamps_at, wall_clock
+from forecast.errors import Setting
+
+# each puts its clocks back at another time than the others
+CHANGING = "Europe/Berlin", "America/New_York", "Europe/London", "Europe/Helsinki", "Australia/Sydney"
+
+
+def zone_cure(repeated: Integers, zone: str | None) -> tuple[object, ...]:
+    """Words that name the time zone as the cure, if clocks without `zone` show all times that repeat twice; else ()."""
+    for usual in CHANGING if zone is None else ():
+        late, unclear = timestamps_at(repeated, usual, "later")
+        if (unclear & (wall_clock(late, usual) == repeated)).all():
+            return "fit with ", Setting("timezone", usual), " or the table's own, as clocks are put back then; else "
+    return ()
 
 
 def resolve_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Flags, Flags]:

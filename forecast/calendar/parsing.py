@@ -143,7 +143,7 @@ def _from_pattern(cells: TimeCells, parsed: ParsedTexts, settings: TimeSettings)
         zone = settings.timezone if patterns.has_clock(parsed.pattern) else None
         return _from_wall(cells, parsed.wall, TimeFormat(pattern=parsed.pattern, zone=zone), settings)
     timestamps = parsed.wall - parsed.offsets
-    zone, pattern = _written_zone(cells, timestamps, parsed, settings.timezone)
+    zone, pattern = _written_zone(cells, timestamps, parsed, settings)
     return ParsedTimes(timestamps[cells.codes], TimeFormat(pattern=pattern, zone=zone))
 
 
@@ -179,20 +179,23 @@ def _clock_changes(cells: TimeCells, row: int, twice: Flags, zone: str | None) -
     return BadData(problem, place=cells.table.place(row, cells.columns), cure=Words(*ways, *without))
 
 
-def _written_zone(cells: TimeCells, timestamps: Integers, parsed: ParsedTexts, given: str | None) -> tuple[str, str]:
+def _written_zone(cells: TimeCells, timestamps: Integers, parsed: ParsedTexts, how: TimeSettings) -> tuple[str, str]:
     """Name the zone of times that are written with offsets, and the pattern that writes them."""
-    offsets, pattern = parsed.offsets, parsed.pattern
-    if given is not None and (offsets_at(timestamps, given) == offsets).all():
-        return given, pattern
-    if (wrong := offsets != offsets[0]).any():
-        cure = ("they do not follow " if given else "pass their ", Setting("timezone", given))
-        raise cells.fault(f"has another offset from UTC than '{cells.texts[0]}'", *cure, wrong=wrong)
+    offsets, pattern, given = parsed.offsets, parsed.pattern, how.timezone
+    several = offsets != offsets[0]
+    if given is None and several.any():
+        cure = ("pass the ", Setting("timezone"), " to which all of them are converted")
+        raise cells.fault(f"has another offset from UTC than '{cells.texts[0]}'", *cure, wrong=several)
     zone = offset_name(int(offsets[0]))
-    if given is not None and zone == "UTC":
+    if given is None or given == zone:
+        return zone, pattern
+    converted = how.fitted is not None and how.fitted.zone == given and zone != "UTC"  # the fit saw several offsets
+    if converted or several.any() or (offsets_at(timestamps, given) == offsets).all():
+        return given, pattern
+    if zone == "UTC":
         return given, patterns.in_utc(pattern)  # days of the zone, written in UTC
-    if given is not None:
-        warning = "%s: the times in column '%s' say their own zone (%s); %s is not used."
-        logger.warning(warning, cells.table.name, cells.name, zone, Setting("timezone", given))
+    warning = "%s: the times in column '%s' say their own zone (%s); %s is not used."
+    logger.warning(warning, cells.table.name, cells.name, zone, Setting("timezone", given))
     return zone, pattern
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
+from forecast.calendar.clock_change import zone_cure
 from forecast.calendar.formatting import format_timestamp
 from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.parsing import ParsedTimes
@@ -89,7 +90,8 @@ def _check_order(table: Table, observations: Observations, schema: Schema) -> No
         names = f" for {', '.join(observations.ids[series[row]])}" if schema.layout == "long" and schema.ids else ""
         problem = f"{format_timestamp(int(times[row]), schema.time_format)} comes twice{names}, first in {first}"
         how = Setting("on_duplicate", "first"), " (or last, mean, sum); at fit, ", Setting("id")
-        cure = Words("pass ", *how, " names the columns that tell series apart")
+        zone = zone_cure(times[twice], schema.time_format.zone)
+        cure = Words(*zone, "pass ", *how, " names the columns that tell series apart")
         raise BadData(f"{problem} ({count} like that)", place=table.place(row, schema.time), cure=cure)
 
 

@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
+from forecast.calendar.clock_change import zone_cure
 from forecast.calendar.formatting import format_timestamp
 from forecast.calendar.inference import TIME_NAMES
 from forecast.calendar.parsing import ParsedTimes
@@ -84,7 +85,8 @@ def _open_ids(
     row = int(np.argmax(twice))
     first = int(np.argmax((codes == codes[row]) & (times.timestamps == times.timestamps[row])))
     shown = f" for {', '.join(nearly)} '{', '.join(names[codes[row]])}'" if nearly else ""
-    cure: list[object] = [f"that {', '.join(nearly)} is the id was guessed: "] if nearly else []
+    cure: list[object] = [*zone_cure(times.timestamps[twice], times.format.zone)]
+    cure += [f"that {', '.join(nearly)} is the id was guessed: "] if nearly else []
     if parts:
         cure += ["pass ", Setting("time", (*time, *parts)), " if these columns hold the time together, "]
     proposed = f" ({', '.join((*nearly, *usable))})" if nearly or usable else ""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecast import Forecaster
 from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import TimeSettings
 from forecast.errors import BadData
@@ -68,3 +69,26 @@ def test_rows_without_order_are_asked_for() -> None:
     mixed = np.random.default_rng(0).permutation(len(texts))
     with pytest.raises(BadData, match="'2024-10-27 02:00' comes twice"):
         read([texts[i] for i in mixed], "Europe/Berlin", np.zeros(len(texts), np.int64))
+
+
+def test_times_of_several_offsets_are_converted_to_any_zone_and_so_are_later_ones_of_one_offset() -> None:
+    hours = pd.date_range("2024-10-26", periods=72, freq="h", tz="Europe/Berlin")
+    frame = pd.DataFrame({"time": [hour.isoformat() for hour in hours], "load": np.arange(72.0)})
+    model = Forecaster(model="last", horizon=2, timezone="America/New_York").fit(frame)
+    assert model.predict()["time"].tolist() == ["2024-10-28T18:00:00-04:00", "2024-10-28T19:00:00-04:00"]
+    later = model.predict(frame[-24:])  # all of winter time
+    assert later["time"].tolist() == ["2024-10-28T18:00:00-04:00", "2024-10-28T19:00:00-04:00"]
+
+
+@pytest.mark.parametrize(("start", "zone"), [("2023-10-29", "Europe/Berlin"), ("2023-11-05", "America/New_York")])
+def test_the_zone_is_the_first_cure_of_an_hour_that_comes_twice_by_the_clock(start: str, zone: str) -> None:
+    hours = pd.date_range(start, periods=72, freq="30min", tz=zone).strftime("%Y-%m-%d %H:%M")
+    frame = pd.DataFrame({"time": hours, "load": np.arange(72.0)})
+    with pytest.raises(
+        BadData, match=f"2 rows like that.; fit with timezone='{zone}' or the table's own.*id=.*on_duplicate="
+    ):
+        Forecaster(model="last").fit(frame)
+    assert len(Forecaster(model="last", horizon=2, timezone=zone).fit(frame).predict()) == 2
+    with pytest.raises(BadData) as refused:
+        Forecaster(model="last").fit(pd.concat([frame, frame[-1:]]))
+    assert "timezone" not in str(refused.value)  # one of the times comes twice by no clock

@@ -185,9 +185,10 @@ class TestZones:
         assert np.diff(times.timestamps).tolist() == [3600]
         assert list(format_times(times.timestamps, times.format).index()) == list(texts)
 
-    def test_offsets_that_do_not_follow_the_timezone_are_refused(self, csv):
-        with pytest.raises(BadData, match="do not follow timezone='Europe/Berlin'"):
-            parsed(csv("2024-01-31T01:00:00+03:00", "2024-01-31T03:00:00+02:00"), timezone="Europe/Berlin")
+    def test_offsets_that_do_not_follow_the_timezone_are_converted_to_it(self, csv):
+        times = parsed(csv("2024-01-31T01:00:00+03:00", "2024-01-31T03:00:00+02:00"), timezone="Europe/Berlin")
+        written = ["2024-01-30T23:00:00+01:00", "2024-01-31T02:00:00+01:00"]
+        assert list(format_times(times.timestamps, times.format).index()) == written
 
     def test_timezone_beside_one_offset_is_not_used_and_that_is_said(self, csv, caplog):
         times = parsed(csv("2024-01-31T01:00:00+05:00", "2024-01-31T02:00:00+05:00"), timezone="Europe/Berlin")
