@@ -154,6 +154,11 @@ class Forecaster(ForecasterParams):
         output = {"levels": levels, "explain": explain, "min": min, "shard": getattr(self, "shard_", None)}
         return frame_of(self._forecasts(X, future, origin, horizon, OutputSettings.check(output)).columns)
 
+    def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
+        """The rows that `predict` needs as `future`, the columns known in advance blank; `X` and `origin` alike."""
+        fitted, table = self._check_fitted(), None if X is None else table_of(X)
+        return frame_of(forecasting.future_template(fitted, table, self._schema(), origin, None))
+
     def shard(self, name: str) -> Self:
         """This fitted forecaster for a part of the series, such as ``3/16``: its `predict` returns no others.
 

@@ -1,13 +1,14 @@
 """Forecast with a saved forecaster."""
 
 from collections.abc import Callable
+from itertools import product
 
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, steps_bar, suggest, using_cluster
 from forecast.cli._data import write
-from forecast.cli._forecasts import log_written, predicted, put_forecasts, schema_as_fitted
-from forecast.errors import BadData, Setting, Unavailable, UsageError, Words
-from forecast.inference.forecasting import load_predictor, with_events
+from forecast.cli._forecasts import log_written, predicted, put_forecasts, read_as_fitted, schema_as_fitted
+from forecast.errors import BadData, Setting, Unavailable, UsageError, Words, as_flag
+from forecast.inference.forecasting import future_template, load_predictor, with_events
 from forecast.inference.large import large_forecasts
 from forecast.inference.predictor import Predictor
 from forecast.inference.sharded import MANIFEST, forecast_shards, plan_shards
@@ -25,10 +26,12 @@ from forecast.settings import (
     TextSettings,
     TrainSettings,
 )
-from forecast.tables.files import load_future
-from forecast.tables.frames import frames_of
+from forecast.tables.files import load_future, write_frames
+from forecast.tables.frames import frame_of, frames_of
 
 SHARDS = 16  # with a cluster, whatever its size: the same files come out of any
+APART = list(product(("shards", "cluster"), ("origin", "shard")))
+APART += product(["future_template"], ("future", "output", "shards", "cluster", "shard"))
 
 Look = Callable[[int], None]  # given the grid position of the newest value; raises where that is too old
 
@@ -41,20 +44,30 @@ def run(request: Request) -> int:
     instant = parse_as_of(request.as_of)
     reading = request.of(TextSettings).model_dump(exclude_defaults=True)
     if reading and data is None and future is None:
-        flags = ", ".join(f"--{name}" for name in reading)
+        flags = ", ".join(as_flag(Setting(name)) for name in reading)
         raise UsageError(f"{flags}: it says how a table is read, and no table is; name DATA, or leave it out")
     events = request.of(TableSettings).events
     tables = {"the table that is read": data, "the table of --future": future, "the table of --events": events}
     check_apart(output, tables, store)
+    check_apart(request.future_template, tables, store)
     shards = SHARDS if machines.shards is None and machines.cluster is not None else machines.shards
+    for name, other in APART:
+        if name in request.values and other in request.values:
+            raise UsageError(Words("it does not go with ", Setting(name)), setting=Setting(other), cure="leave one out")
     if shards is not None:
         _refuse_sharded(request)
     predictor = with_events(load_predictor(store, request.version, train.device, train.engine), events)
-    schema = schema_as_fitted(predictor, request)[0]
+    schema, text = schema_as_fitted(predictor, request)
 
     def look(newest: int) -> None:
         check_age(age(newest, schema, instant), checks, data or store)
 
+    if request.future_template is not None:
+        table = read_as_fitted(predictor, request)[1]
+        rows = future_template(predictor.fitted, table, schema, request.origin, request.horizon)
+        write_frames([frame_of(rows)], request.future_template, text)
+        log(f"written  {request.future_template}")
+        return 0
     if shards is not None:
         return _put_sharded(predictor, request, shards, look)
     code = _put(predictor, request, look)
@@ -113,9 +126,6 @@ def _refuse_sharded(request: Request) -> None:
     if request.output is None:
         cure = Words("name one with ", Setting("output"))
         raise UsageError("shards are written into a folder", setting=shards, cure=cure)
-    for name in ("origin", "shard"):
-        if name in request.values:
-            raise UsageError("it does not go with shards", setting=Setting(name), cure=Words("leave out ", shards))
 
 
 def _put_sharded(predictor: Predictor, request: Request, shards: int, look: Look) -> int:

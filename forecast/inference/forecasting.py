@@ -215,6 +215,23 @@ def reading_to_forecast(
     return replace(reading, panel=panel)
 
 
+def future_template(
+    fitted: Fitted, source: Source | None, schema: Schema | None, origin: str | None, horizon: int | None
+) -> Columns:
+    """The rows of columns known in advance that `forecast_table` needs, these columns blank."""
+    table = fitted.config.table
+    if not table.known:
+        setting, cure = Setting("future_template"), Words("fit with ", Setting("known"))
+        raise UsageError("this forecaster uses no columns that are known in advance", setting=setting, cure=cure)
+    steps = np.arange(checked_horizon(horizon, fitted.config.horizon)) + 1
+    panel = panel_to_forecast(fitted, source, schema, origin=origin)
+    shared = table.layout == "wide"  # a row holds for all series
+    series = panel.order[~panel.skipped[panel.order]][: 1 if shared else None]
+    blank = dict.fromkeys(table.known, np.full((len(series), len(steps)), np.nan))
+    columns = columns_at(panel, table, series, steps, blank)
+    return {name: column for name, column in columns.items() if not (shared and name in table.ids)}
+
+
 def columns_at(
     panel: Panel, schema: Schema, series: Integers, steps: Integers, numbers: Mapping[str, NDArray[Any]]
 ) -> Columns:

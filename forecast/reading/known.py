@@ -35,12 +35,13 @@ def require_known(
     times = first_names(position_texts(schema, calendar_of(schema), panel.origins[series] + 1 + steps), NAMED_TIMES)
     of_series = f" of series '{series_name(panel.ids[series])}'" if any(panel.ids[series]) else ""
     in_all = f" (in all {blank.sum():,} such values, of {blank.any((1, 2)).sum():,} series)"
-    cure = Words("fill in blank cells, add rows with blank targets, or pass ", Setting("future"))
+    template = Words("; ", Setting("future_template"), " writes the rows that are needed")
+    cure = Words("fill in blank cells, add rows with blank targets, or pass ", Setting("future"), template)
     raise BadData(
         f"column '{schema.known[column]}' is known in advance, but has no value for {len(steps)} of the {horizon} "
         f"steps{of_series}: {times}{in_all if blank.sum() > len(steps) else ''}",
         place=name,
-        cure="fill in blank cells, or add the rows" if with_future else cure,
+        cure=Words("fill in blank cells, or add the rows", template) if with_future else cure,
     )
 
 

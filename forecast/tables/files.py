@@ -1,18 +1,21 @@
 """Load tables from the sources that users name, and write frames to files."""
 
 from collections.abc import Iterable
+from functools import partial
+from importlib.util import find_spec
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
 
 from forecast.durable import replace_file
-from forecast.errors import CannotCreate, Setting, as_flag
+from forecast.errors import INSTALL, CannotCreate, Setting, Unavailable, as_flag
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.spreadsheet import UnknownSheet
 from forecast.tables.synthetic import synthesize, table_settings
 from forecast.tables.table import Table
-from forecast.tables.writing import csv_bytes, parquet_bytes
+from forecast.tables.writing import csv_bytes, parquet_bytes, xlsx_bytes
 
 SYNTHETIC = "synth:"
 
@@ -26,7 +29,8 @@ def load_table(source: str, settings: TextSettings, hashed: bool = False) -> tup
 
 
 def load_future(source: str, settings: TextSettings) -> Table:
-    """Load a table of values known in advance, read as the main table; its sheet may have another name."""
+    """Load a table of values known in advance, read as the main table; its header and its sheet may be elsewhere."""
+    settings = settings.model_copy(update={"header_row": None, "skip_rows": None})
     try:
         return load_table(source, settings)[0]
     except UnknownSheet:
@@ -49,13 +53,16 @@ def reading_flags(settings: TextSettings) -> str:
 
 
 def check_output(output: str) -> None:
-    """Refuse an output file of another format."""
-    if output.lower().endswith((".gz", ".zip", ".xlsx", ".ods")):
-        problem = "forecasts are written as .csv or .parquet"
+    """Refuse an output file of another format, or one that a missing package would write."""
+    if output.lower().endswith((".gz", ".zip", ".xls", ".ods")):
+        problem = "forecasts are written as .csv, .parquet or .xlsx"
         raise CannotCreate(problem, setting=Setting("output", output), cure="name such a file")
+    if output.lower().endswith(".xlsx") and find_spec("xlsxwriter") is None:
+        raise Unavailable("to write .xlsx takes the package xlsxwriter", cure=INSTALL.format("excel"))
 
 
-def write_frames(frames: Iterable[pd.DataFrame], output: str) -> None:
-    """Write frames of the same columns to a CSV or Parquet file; it is replaced at once, or stays as it was."""
+def write_frames(frames: Iterable[pd.DataFrame], output: str, text: TextSettings | None = None) -> None:
+    """Write frames of the same columns to a file, by its suffix, replaced at once or not; a CSV as `text` reads it."""
     check_output(output)
-    replace_file(output, parquet_bytes(frames) if output.lower().endswith((".parquet", ".pq")) else csv_bytes(frames))
+    writers: dict[str, Any] = {".parquet": parquet_bytes, ".pq": parquet_bytes, ".xlsx": xlsx_bytes}
+    replace_file(output, writers.get(PurePath(output.lower()).suffix, partial(csv_bytes, text=text))(frames))

@@ -1,20 +1,26 @@
-"""Columns of a table of forecasts, and a frame as bytes: CSV or Parquet."""
+"""Columns of a table of forecasts, and a frame as bytes: CSV, Parquet or a workbook."""
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+from pandas.api.types import is_string_dtype
 
-from forecast.errors import UsageError
-from forecast.settings import OutputSettings
+from forecast.errors import CannotCreate, Setting, UsageError
+from forecast.settings import OutputSettings, TextSettings
 from forecast.tables.headers import listed
+from forecast.tables.text import given_delimiter
 
 # the last four are full-width signs, which some spreadsheets treat alike
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 WRITE_ROWS = 100_000  # rows written at once
 GROUP_ROWS = 1 << 17  # of a group of rows of Parquet
+SHEET_ROWS = (1 << 20) - 1  # that fit below the header of a sheet
+FIRST_OF_SHEETS = datetime(1900, 3, 1)  # spreadsheets have a wrong day before it
+ISO_TIME = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?"
 
 
 def interval_columns(levels: tuple[float, ...]) -> list[str]:
@@ -45,13 +51,13 @@ def guard_formulas(frame: pd.DataFrame, ids: Iterable[Any]) -> pd.DataFrame:
     return frame.assign(**{name: frame[name].map(guarded) for name in ids}).rename(columns=guarded)
 
 
-def csv_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
-    """Frames of the same columns as one CSV, UTF-8, one line per row, in pieces."""
-    header = True
+def csv_bytes(frames: Iterable[pd.DataFrame], text: TextSettings | None = None) -> Iterator[bytes]:
+    """Frames of the same columns as one CSV, one line per row, in pieces: as `text` reads it, by default UTF-8."""
+    header, delimiter, encoding = True, (text and given_delimiter(text)) or ",", (text and text.encoding) or "utf-8"
     for frame in frames:
         for start in range(0, max(len(frame), 1), WRITE_ROWS):
             part = frame.iloc[start : start + WRITE_ROWS]
-            yield part.to_csv(index=False, header=header, lineterminator="\n").encode()
+            yield part.to_csv(index=False, header=header, lineterminator="\n", sep=delimiter).encode(encoding)
             header = False
 
 
@@ -82,3 +88,22 @@ def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
             held = held.slice(GROUP_ROWS)
     if held is not None:
         yield held.combine_chunks()
+
+
+def xlsx_bytes(frames: Iterable[pd.DataFrame]) -> bytes:
+    """Frames of the same columns as a sheet of a workbook; ISO 8601 times are cells of times, those of a zone text."""
+    frame = pd.concat(frames, ignore_index=True)
+    if len(frame) > SHEET_ROWS:
+        problem = f"a sheet of a workbook holds at most {SHEET_ROWS:,} rows, and these are {len(frame):,}"
+        raise CannotCreate(problem, setting=Setting("output"), cure="write a .csv or .parquet file")
+    for name, column in frame.items():
+        if column.dtype.kind == "M" or (is_string_dtype(column) and column.str.fullmatch(ISO_TIME).all()):
+            times: Any = pd.to_datetime(column, format="ISO8601", errors="coerce")
+            in_sheet = times.dt.tz is None and (times >= FIRST_OF_SHEETS).all()
+            times = times.dt.date if (times == times.dt.normalize()).all() else times
+            frame[name] = times if in_sheet else column.astype(str)
+    sink, plain = io.BytesIO(), {"options": {"strings_to_formulas": False, "strings_to_urls": False}}
+    with pd.ExcelWriter(sink, "xlsxwriter", engine_kwargs=plain) as writer:
+        frame.to_excel(writer, index=False)
+        writer.book.set_properties({"created": datetime(2000, 1, 1)})  # the same forecasts make the same bytes
+    return sink.getvalue()

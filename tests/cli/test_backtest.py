@@ -76,7 +76,7 @@ def test_a_saved_forecaster_is_judged_without_a_fit(forecast: Run, passengers: P
         (("--horizon", 100), 65, "needs at least 202: 102 to fit, 100 to judge; pass --horizon 71 or less"),
         (("--model", "segrnn,thta"), 2, "thta"),
         (("--version", "x"), 2, "--artifact"),
-        (("--output", "x.xlsx", "--model", "last"), 73, "--output x.xlsx"),
+        (("--output", "x.ods", "--model", "last"), 73, "--output x.ods"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -10,6 +10,8 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import BadData
+from forecast.settings import TextSettings
+from forecast.tables.reading import read_table
 
 Run = Callable[..., Any]
 SEEN = "the model was trained on values up to"
@@ -79,7 +81,7 @@ def test_blank_known_values_in_the_horizon_are_counted(forecast: Run, table: pd.
     refused = forecast("predict", "--artifact", store, "--future", tmp_path / "ahead.csv")
     assert refused.code == 65
     assert "has no value for 2 of the 7 steps of series 'a': 2024-03-03, 2024-03-04 (in all 3" in refused.err
-    assert refused.err.endswith("; fill in blank cells, or add the rows\n")
+    assert "; fill in blank cells, or add the rows; --future-template writes" in refused.err
     with pytest.raises(BadData, match=r"add rows with blank targets, or pass future="):
         Forecaster.load(str(store)).predict(table)
 
@@ -114,3 +116,49 @@ def test_a_shorter_horizon_says_what_stands_for_the_columns_after_it(
     assert cut.err.count(expected) == told
     assert "stands for them" not in whole.err
     assert told or whole.out == cut.out
+
+
+@pytest.mark.parametrize("file", ["ahead.csv", "ahead.parquet", "ahead.xlsx"])
+def test_a_template_has_the_rows_that_a_forecast_with_known_columns_needs(
+    forecast: Run, table: pd.DataFrame, tmp_path: Path, file: str
+) -> None:
+    store = _fitted(forecast, tmp_path, table.assign(shop=table["shop"].replace("b", "007")), "--known", "promo")
+    refused = forecast("predict", "--artifact", store)
+    assert (refused.code, "; --future-template writes the rows that are needed" in refused.err) == (65, True)
+    written = forecast("predict", "--artifact", store, "--future-template", tmp_path / file)
+    assert (written.code, written.out) == (0, "")
+    rows = read_table(str(tmp_path / file), TextSettings()).frame.replace("", np.nan)
+    assert list(rows.columns) == ["shop", "day", "promo"]
+    assert rows["shop"].tolist() == ["a"] * 7 + ["007"] * 7
+    assert pd.to_datetime(rows["day"]).tolist() == 2 * pd.date_range("2024-03-01", periods=7).tolist()
+    assert rows["promo"].isna().all()
+    blank = forecast("predict", "--artifact", store, "--future", tmp_path / file)
+    assert (blank.code, "has no value for 7 of the 7 steps" in blank.err) == (65, True)
+    rows.assign(promo=1).to_csv(tmp_path / "filled.csv", index=False)
+    assert forecast("predict", "--artifact", store, "--future", tmp_path / "filled.csv").code == 0
+
+
+def test_a_template_of_a_table_continues_that_table_and_is_refused_where_nothing_is_known(
+    forecast: Run, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    wide = table[:60].drop(columns="shop").assign(more=1.5)
+    store = _fitted(forecast, tmp_path, wide, "--known", "promo", "--layout", "wide")
+    words = ("predict", tmp_path / "t.csv", "--artifact", store, "--horizon", 2)
+    written = forecast(*words, "--origin", "2024-02-10", "--future-template", tmp_path / "new.csv")
+    assert written.code == 0
+    assert (tmp_path / "new.csv").read_text() == "day,promo\n2024-02-11,\n2024-02-12,\n"  # holds for all series
+    both = forecast(*words, "--future-template", tmp_path / "n.csv", "--output", tmp_path / "o.csv")
+    assert (both.code, "--output: it does not go with --future-template" in both.err) == (2, True)
+    over = forecast(*words, "--future-template", tmp_path / "t.csv")
+    assert (over.code, "is the table that is read" in over.err) == (2, True)
+    store = _fitted(forecast, tmp_path, wide)
+    none = forecast("predict", "--artifact", store, "--future-template", tmp_path / "n.csv")
+    assert (none.code, "uses no columns that are known in advance" in none.err) == (2, True)
+    assert not (tmp_path / "n.csv").exists()
+
+
+def test_python_gets_the_template_as_a_frame(table: pd.DataFrame) -> None:
+    model = Forecaster(model="last", horizon=2, known="promo").fit(table)
+    rows = model.future_template()
+    assert rows.values.tolist()[0][:2] == ["a", "2024-03-01"]
+    assert len(model.predict(future=rows.assign(promo=0))) == 4
