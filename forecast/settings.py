@@ -174,6 +174,8 @@ class TextSettings(SettingsGroup, heading="File"):
     sheet: Annotated[str | None, BeforeValidator(_as_text)] = Field(
         None, description="sheet of a workbook, by name or number; default: the first sheet with content"
     )
+    header_row: int | None = Field(None, ge=1, description="row with the names of columns, from 1; default: found")
+    skip_rows: int | None = Field(None, ge=0, description="number of rows at the top to leave out; default none")
 
 
 class TableSettings(SettingsGroup, heading="Columns"):
@@ -213,7 +215,8 @@ class TableSettings(SettingsGroup, heading="Columns"):
         "unknown", description="what absent rows mean: unknown, or zero from a series' first row to the last time"
     )
     strict: OfRows[bool] = Field(
-        False, description="refuse to predict from a table in which the level of a series moved tenfold since the fit"
+        False,
+        description="refuse titles and totals around a table, and a level that moved tenfold since the fit",
     )
 
 

@@ -32,7 +32,7 @@ def text_settings(request: Request, stored: TextSettings) -> TextSettings:
 
 
 def write(frames: pd.DataFrame | Iterable[pd.DataFrame], output: str | None, ids: Iterable[Any] | None = None) -> None:
-    """Write frames of the same columns to stdout as CSV, or replace a file, CSV or Parquet by its suffix.
+    """Write frames of the same columns to stdout as CSV, or replace a file, by its suffix.
 
     They are written as they come, and nothing is if one fails to come. Files and pipes get text unchanged, but no
     formulas in the header and the columns `ids` unless that is None; a terminal gets control characters escaped.

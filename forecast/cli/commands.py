@@ -25,11 +25,11 @@ VERSION = Option("--version ID", "a version of the store; default the live one",
 OF_VERSION = ARTIFACT, VERSION
 JOB_OR_STORE = file_argument("job", required=False), ARTIFACT
 FUTURE = Option("--future FILE", "table with the future values of known covariates")
-WRITE_TABLE = Option("--output FILE", "write a .csv or .parquet file; default stdout", OUTPUT)
+WRITE_TABLE = Option("--output FILE", "write a .csv, .parquet or .xlsx file; default stdout", OUTPUT)
 AS_OF = Option("--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False)
 MEASURES = (
     Option("--by", "a row for each series, or step of the horizon", OUTPUT, type=click.Choice(["series", "step"])),
-    Option("--output FILE", "write the table to a .csv, .json or .parquet file", OUTPUT),
+    Option("--output FILE", "write the table to a .csv, .json, .parquet or .xlsx file", OUTPUT),
     Option("--json", "print all tables as one JSON object", OUTPUT, name="as_json"),
     (OutputSettings, "excel_safe"),
 )
@@ -46,7 +46,7 @@ COMMANDS: dict[str, Declaration] = {
     "now": (
         """Forecast DATA by the pretrained network and the quick baselines, weighed on the past of DATA.
 
-        DATA is a CSV, .csv.gz, .xlsx, .ods or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
+        DATA is a CSV, .csv.gz, JSON, .xlsx, .ods or Parquet file, a folder of Parquet, - for stdin, or synth:KIND.
         Nothing is trained or saved; `forecast fit` does both, and takes covariates.
         """,
         [
@@ -65,7 +65,7 @@ COMMANDS: dict[str, Declaration] = {
     "fit": (
         """Train on DATA, and save the forecaster as the live version of a store.
 
-        DATA is a CSV, .csv.gz, .xlsx, .ods or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
+        DATA is a CSV, .csv.gz, JSON, .xlsx, .ods or Parquet file, a folder of Parquet, - for stdin, or synth:KIND.
         """,
         [
             file_argument("data"),
@@ -91,9 +91,10 @@ COMMANDS: dict[str, Declaration] = {
         [
             file_argument("data", required=False),
             *OF_VERSION,
-            Option("--output FILE", "write a .csv or .parquet file, with --shards a folder; default stdout", OUTPUT),
+            Option("--output FILE", "write .csv, .parquet or .xlsx, with --shards a folder; default stdout", OUTPUT),
             Option("--origin TIME", "forecast from this time of DATA; later values are not used"),
             FUTURE,
+            Option("--future-template FILE", "write the rows that --future needs, to be filled in; forecast nothing"),
             AS_OF,
             Option("--horizon", "number of steps, fewer than at fit", OutputSettings.heading, type=int),
             OutputSettings,
@@ -105,6 +106,7 @@ COMMANDS: dict[str, Declaration] = {
         ],
         "forecast predict --output forecasts.csv",
         "forecast predict tonight.csv --artifact shops",
+        "forecast predict --future-template prices.csv",
         "forecast predict --future prices.csv --levels 80 --integer",
         "forecast predict s3://sales/2026/ --shards 64 --output s3://forecasts/2026",
     ),
@@ -203,7 +205,7 @@ COMMANDS: dict[str, Declaration] = {
             (ClusterSettings, "cluster"),
             Option("--artifact DIR", "test the live forecaster of this store, without a fit", OF_STORE),
             Option("--version ID", "a version of that store; default the live one", OF_STORE, first=False),
-            Option("--forecasts FILE", "write all forecasts and actual values to a .csv or .parquet file", OUTPUT),
+            Option("--forecasts FILE", "write all forecasts and actual values, .csv, .parquet or .xlsx", OUTPUT),
             *MEASURES,
         ],
         "forecast backtest sales.csv",

@@ -79,7 +79,7 @@ def check_config(config: Config) -> None:
     if any(event.ids and len(event.ids) != len(table.ids) for event in table.dated_events):
         raise ValueError("an event names other series")
     texts = (table.holidays, table.time_format.pattern, table.freq, *table.reading.model_dump().values())
-    if any(len(text or "") > MAX_TEXT for text in (*texts, *config.packages, *config.packages.values())):
+    if any(len(str(text or "")) > MAX_TEXT for text in (*texts, *config.packages, *config.packages.values())):
         raise ValueError("holidays, frequency, pattern of times, packages or settings of reading are too long")
     for name, package in config.packages.items():
         if name not in brought() or brought()[name].package.split(" ")[0] != package.split(" ")[0]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from forecast.tables.cells import is_text, text_cells
 from forecast.tables.headers import listed
-from forecast.tables.numbers import looks_numeric
+from forecast.tables.numbers import numeric_columns
 from forecast.tables.table import Table
 
 MAX_CODES = 30  # a column of numbers with more different values has typing errors, not codes
@@ -41,7 +41,7 @@ def category_codes(table: Table, column: str, categories: tuple[str, ...]) -> ND
 
 def _looks_categorical(table: Table, column: str) -> bool:
     """Whether a column holds text or categories, or few whole numbers and letters, such as the codes 0, a, b, c."""
-    if table.is_categorical(column) or not looks_numeric(table, column):
+    if table.is_categorical(column) or not numeric_columns(table, [column])[0]:
         return True
     if not is_text(table.frame[column]):
         return False

@@ -8,7 +8,7 @@ from forecast.calendar.inference import looks_like_times
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import Flags
-from forecast.errors import Setting, UsageError, Words
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.panel.schema import Schema
 from forecast.reading.normalising import normalised
 from forecast.reading.time_column import resolve_names, time_columns
@@ -55,6 +55,8 @@ def dated_table(table: Table, settings: TableSettings | Schema) -> DatedTable:
     Raises BadData if a named column is missing or holds no times; UsageError if settings contradict each other.
     """
     table = normalised(table)
+    if settings.strict and table.skipped:
+        raise BadData(table.skipped, place=table.name, cure=Words("remove them, or leave out ", Setting("strict")))
     if isinstance(settings, Schema):
         time, how = () if settings.layout == "rows" else settings.time, settings.time_settings
     else:

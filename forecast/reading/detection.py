@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
-from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.errors import BadData, Setting, UsageError, Words, as_flag
 from forecast.events.marks import takes_events
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
@@ -97,8 +97,11 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     if schema.ignored:
         kinds = [schema.calendar_columns.get(name) for name in schema.ignored]
         shown = [f"{name} ({kind})" if kind else name for name, kind in zip(schema.ignored, kinds, strict=True)]
-        useful = schema.layout == "long" and not {None, STATIC}.isdisjoint(kinds)
-        lines.append(f"left out {_listed(shown)}{'; known, past or static columns help a forecast' if useful else ''}")
+        static = [name for name, kind in zip(schema.ignored, kinds, strict=True) if kind == STATIC]
+        it, flag = "it" if len(static) == 1 else "them", as_flag(Setting("static", static))
+        cures = [f"; use {flag} to learn from {it}"] if static else []
+        cures += ["; known, past or static columns help a forecast"] * (schema.layout == "long" and None in kinds)
+        lines.append("".join([f"left out {_listed(shown)}", *cures]))
     return lines
 
 

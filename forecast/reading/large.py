@@ -203,7 +203,7 @@ def _plain_csv(place: Place, settings: TextSettings, least: int) -> LargeTable |
     import pyarrow.dataset
 
     file, *others = place.files()
-    if others or settings.encoding is not None or file.size < SHORTEST * least:
+    if others or settings.encoding or settings.header_row or settings.skip_rows or file.size < SHORTEST * least:
         return None
     pins = place.pins([file.path])
     with place.system.open_input_file(file.path) as opened:

@@ -2,18 +2,22 @@
 
 import logging
 import re
+from dataclasses import replace
 
 import numpy as np
 
 from forecast.calendar.inference import TIME_NAMES, looks_like_times, resembles_times
+from forecast.calendar.patterns import guesses
 from forecast.errors import BadData
 from forecast.reading.melting import melt
-from forecast.tables.headers import DATE_OR_FRACTION
+from forecast.tables.cells import MISSING
+from forecast.tables.headers import DATE_OR_FRACTION, LETTER
 from forecast.tables.numbers import counted_values, is_whole, numeric_columns
 from forecast.tables.table import Table
 
 UNNAMED = ("", "Unnamed: 0")  # pandas reads the first as the second
 INDEX = "index"
+MOST_BELOW = 20  # rows at the end that may be totals and notes
 
 log = logging.getLogger("forecast")
 
@@ -23,7 +27,29 @@ def normalised(table: Table) -> Table:
 
     Raises BadData if the first column needs a name, or the months beside years do not begin with January.
     """
-    return melt(_settle_numbering(table))
+    return melt(_settle_numbering(_without_totals(table)))
+
+
+def _without_totals(table: Table) -> Table:
+    """Leave out rows at the end without a time, such as totals and notes: each has a word that stands in no other."""
+    last_row = [str(cell).strip() for cell in table.frame.iloc[-1]]
+    for column, end in zip(table.names, last_row, strict=True) if any(map(LETTER.search, last_row)) else ():
+        if (end and not LETTER.search(end)) or not guesses(table.first(column)):
+            continue  # soon: a table may have thousands of columns
+        ends = [str(cell).strip() for cell in table.frame[column].iloc[-MOST_BELOW:]][::-1]
+        count = next((position for position, end in enumerate(ends) if guesses(end)), 0)
+        below = np.arange(len(table)) >= len(table) - count
+        if not count or not looks_like_times(rest := table.rows(~below), column, column.lower() in TIME_NAMES):
+            continue
+        noted, last = np.zeros(count, bool), table.rows(below)
+        for name in table.names:
+            words = [bool(LETTER.search(cell)) and cell.lower() not in MISSING for cell in last.texts(name)]
+            noted |= np.array(words) & ~np.isin(last.texts(name), rest.texts(name))
+        if noted.all() and not any(looks_like_times(table, other) for other in table.names if other != column):
+            said = f"rows without a time below the data (from {table.line(len(rest))} on)"
+            log.warning("%s: left out %s", table.name, said)
+            return replace(rest, skipped="; ".join(filter(None, (table.skipped, said))))
+    return table
 
 
 def _settle_numbering(table: Table) -> Table:

@@ -91,7 +91,7 @@ def _size_in_memory(metadata: list[Any]) -> int:
 def arrow_frame(columns: Any) -> pd.DataFrame:
     """Turn columns in Arrow's memory into a frame that keeps their types, with gaps too."""
     # text, whole numbers and booleans with gaps would become objects and floats otherwise
-    kinds: dict[Any, Any] = dict.fromkeys([pa.string(), pa.large_string()], text_type())
+    kinds: dict[Any, Any] = dict.fromkeys([pa.string(), pa.large_string(), pa.string_view()], text_type())
     for field, column in zip(columns.schema, columns.columns, strict=True):
         if column.null_count and str(field.type) in NULLABLE:
             kinds[field.type] = NULLABLE[str(field.type)]

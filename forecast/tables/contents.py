@@ -27,8 +27,8 @@ STARTS = {
 TEXTS = (
     (re.compile(rb"<(!doctype html|html)", re.I), "a web page, perhaps of a sign-in; download the table again"),
     (re.compile(rb"<\?xml", re.I), "XML, perhaps an error of the server; export the table as CSV"),
-    (re.compile(rb'(\[\s*)?\{\s*("|\})'), "JSON; write the table as CSV or Parquet"),
 )
+JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*["}]')
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 SAMPLE = 1 << 18
 DAMAGED = "is cut, damaged or encrypted ({}); copy it again or unpack it"

@@ -3,30 +3,44 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words, did_you_mean
+from forecast.settings import TextSettings
 from forecast.tables.table import Table
 
+LETTER = re.compile(r"[^\W\d_]")
 DATE_OR_FRACTION = re.compile(r"\d+[-/.:]\d+[-/.:]\d+|\d+:\d\d|[+-]?\d*\.\d+")
 AROUND = "\ufeff \t"  # marks and blanks around a cell of a header that joined files repeat
 
 Integers = NDArray[np.int64]
 Label = Callable[[int], str]
+Numbered = Iterable[tuple[int, Sequence[str]]]  # rows with their numbers
 
 log = logging.getLogger("forecast")
 
 
-def _counted(column: int) -> str:
-    return str(column + 1)
+def rows_above(rows: Numbered, settings: TextSettings, name: str, unit: str) -> tuple[int, str]:
+    """How many rows stand above the header, and what is said of them; a title is left out, and said."""
+    above = skip = max(settings.skip_rows or 0, (settings.header_row or 1) - 1)
+    for number, row in rows if settings.header_row is None else ():
+        filled = [cell for cell in row if cell.strip()] if number > skip else []
+        if len(filled) > 1 or (filled and not row[0].strip()) or "".join(filled).startswith("#"):
+            if above == skip or not any(map(LETTER.search, filled)) or any(map(DATE_OR_FRACTION.match, filled)):
+                break
+            said = f"the title above the header ({unit} {' to '.join(map(str, sorted({skip + 1, above})))})"
+            log.warning("%s: left out %s; pass %s to say so", name, said, Setting("header_row", above + 1))
+            return above, said
+        above = number if filled or above > skip else skip
+    return skip, ""
 
 
 def with_header(
-    header: list[str], frame: pd.DataFrame, lines: Integers, name: str, unit: str, label: Label = _counted
+    header: list[str], frame: pd.DataFrame, lines: Integers, name: str, unit: str, label: Label | None = None
 ) -> tuple[pd.DataFrame, Integers]:
     """A frame, whose columns are numbers, under its header, without blank edges and rows, and the lines of its rows.
 
@@ -67,7 +81,7 @@ def _without_blank_rows(frame: pd.DataFrame, lines: Integers, name: str) -> tupl
     return frame[~blank].reset_index(drop=True), lines[~blank]
 
 
-def column_names(header: list[str], name: str, where: str, label: Label = _counted) -> list[str]:
+def column_names(header: list[str], name: str, where: str, label: Label | None = None) -> list[str]:
     """Check and trim the names of columns; only the first may be blank. `where` is the line of the header."""
     names = [column.strip() for column in header]
     if names[0].startswith("#") and names[0] != "#":
@@ -78,10 +92,9 @@ def column_names(header: list[str], name: str, where: str, label: Label = _count
         and any(DATE_OR_FRACTION.match(cell) for cell in names)
     ):
         raise BadData(f"{where} holds data and no header; put a line with the names of the columns before it")
-    if names[0] and len(names) > 2 and not any(names[1:]):
-        raise BadData(f"{where}: only the first column has a name: is the line a title? remove it")
     if "" in names[1:]:
-        raise BadData(f"{where}: column {label(names.index('', 1))} has no name; give it one")
+        blank, cure = names.index("", 1), Words("give it one, or pass ", Setting("header_row"))
+        raise BadData(f"{where}: column {label(blank) if label else blank + 1} has no name", cure=cure)
     if twice := duplicates(names):
         raise BadData(f"{where}: several columns are called {listed(twice)}; rename them")
     if padded := sum(old != new for old, new in zip(header, names, strict=True)):

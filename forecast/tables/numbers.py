@@ -66,10 +66,6 @@ def parse_columns(table: Table, columns: Sequence[str], otherwise: str | Words =
     return numbers
 
 
-def looks_numeric(table: Table, column: str) -> bool:
-    return numeric_columns(table, [column])[0]
-
-
 def numeric_columns(table: Table, columns: Sequence[str]) -> list[bool]:
     """Whether each column looks like numbers.
 

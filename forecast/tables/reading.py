@@ -1,4 +1,4 @@
-"""Read a table from a file, standard input, a folder of Parquet or a DataFrame; text stays as it is written."""
+"""Read a table from a file, standard input, a folder of Parquet or a frame; text stays as it is written."""
 
 import hashlib
 import io
@@ -15,17 +15,17 @@ from typing import IO, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+import pyarrow as pa
 
 from forecast.errors import BadData, NoInput, StorageFailure, UsageError
 from forecast.settings import TextSettings
-from forecast.tables.arrow import PARQUET, parquet_folder_frame, parquet_frame
-from forecast.tables.contents import foreign_kind, readable
+from forecast.tables.arrow import PARQUET, arrow_frame, parquet_folder_frame, parquet_frame
+from forecast.tables.contents import JSON, foreign_kind, readable
 from forecast.tables.headers import duplicates, listed
 from forecast.tables.memory import CELL, MOST, free_memory, require_memory
 from forecast.tables.spreadsheet import is_workbook, workbook_table
 from forecast.tables.table import Table
-from forecast.tables.text import DELIMITERS, check_settings, text_table
+from forecast.tables.text import DELIMITERS, check_settings, json_table, text_table
 
 GZIP, ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 MEMORY_FACTOR = 6  # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
@@ -35,7 +35,7 @@ log = logging.getLogger("forecast")
 
 
 def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Table:
-    """Read a table; its content, not its name, decides: CSV, gzip, zip with one member, Parquet or a workbook.
+    """Read a table; its content, not its name, decides: CSV, JSON, gzip, zip with one member, Parquet, a workbook.
 
     Columns of text are kept exactly as written, whatever they hold, '' where blank. `source` is the path of a file, of
     a folder of Parquet files, or ``-`` for standard input; `hashed` asks for the sha256 of the bytes of a file.
@@ -67,8 +67,8 @@ def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
         return _read_file(file, path, settings, hashed)
 
 
-def table_from_frame(frame: "pd.DataFrame | pd.Series[Any] | NDArray[Any]", name: str = "DataFrame") -> Table:
-    """Take a pandas object as a table; the caller's object is left as it is, and messages call the table `name`.
+def table_from_frame(frame: Any, name: str = "DataFrame") -> Table:
+    """Take a pandas object, an array, or anything with an Arrow stream (polars, DuckDB) as a table called `name`.
 
     Named index levels become columns; an unnamed index of times is called ``time``, one of text ``index``, and any
     other unnamed index is dropped. A Series without a name is called ``y``, as is an array [rows]. UsageError if it is
@@ -78,9 +78,14 @@ def table_from_frame(frame: "pd.DataFrame | pd.Series[Any] | NDArray[Any]", name
         frame = pd.Series(frame)
     if isinstance(frame, pd.Series):
         frame = frame.to_frame("y" if frame.name is None else frame.name)
+    if hasattr(frame, "__arrow_c_stream__") and not isinstance(frame, pd.DataFrame):
+        with readable(name, "cannot be read as an Arrow table: {}"):
+            frame = arrow_frame(pa.table(frame))
     if not isinstance(frame, pd.DataFrame):
-        given = f"an array of {frame.ndim} dimensions" if isinstance(frame, np.ndarray) else type(frame).__name__
-        raise UsageError(f"a table must be a pandas DataFrame or Series, or an array of one dimension, not {given}")
+        kind = f"{type(frame).__module__}.{type(frame).__qualname__}".removeprefix("builtins.")
+        given = f"an array of {frame.ndim} dimensions" if isinstance(frame, np.ndarray) else kind
+        known = "a frame (of pandas, or with an Arrow stream, as of polars), a Series or an array of one dimension"
+        raise UsageError(f"a table must be {known}, not {given}")
     if isinstance(frame.columns, pd.MultiIndex):
         raise BadData(f"{name} has {frame.columns.nlevels} levels of column names; flatten them to one")
     levels, columns = _index_labels(frame.index), [str(column) for column in frame.columns]
@@ -165,4 +170,4 @@ def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
         raise BadData(f"{name} is {kind}")
     if data.startswith(PARQUET):
         return table_from_frame(parquet_frame(data, name), name)
-    return text_table(data, name, settings)
+    return (json_table if JSON.match(data) else text_table)(data, name, settings)

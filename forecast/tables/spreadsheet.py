@@ -19,7 +19,7 @@ from forecast.settings import TextSettings
 from forecast.tables.arrow import text_type
 from forecast.tables.cells import Series
 from forecast.tables.contents import readable
-from forecast.tables.headers import listed, with_header
+from forecast.tables.headers import listed, rows_above, with_header
 from forecast.tables.memory import require_memory
 from forecast.tables.numbers import infer_decimal
 from forecast.tables.table import Table
@@ -82,16 +82,19 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
         chosen = _choose(sheets, hidden, settings.sheet, name)
         sheet = sheets[chosen]
         where = f"{name}, sheet '{chosen}'" if len(sheets) > 1 else name
-        if sheet.start is None:
-            raise BadData(f"{where} is empty; a table needs a header and rows")
-        rows = sheet.to_python()
-    _settle_merged(rows, sheet.merged_cell_ranges or (), *sheet.start, where)
-    (top, left), mark = sheet.start, settings.decimal or ("," if settings.thousands == "." else ".")
+        (top, left), rows = sheet.start or (0, 0), sheet.to_python()
+    numbered = ((number, [_text(cell, ".") for cell in row]) for number, row in enumerate(rows, top + 1))
+    above, skipped = rows_above(numbered, settings, where, "row")
+    top, rows = max(top, above), rows[max(0, above - top) :]
+    if not rows:
+        raise BadData(f"{where} is empty; a table needs a header and rows")
+    _settle_merged(rows, sheet.merged_cell_ranges or (), top, left, where)
+    mark = settings.decimal or ("," if settings.thousands == "." else ".")
     header, body = [_text(cell, mark) for cell in rows[0]], rows[1:]
     columns = pd.DataFrame({index: _column([row[index] for row in body], mark) for index in range(len(header))})
     lines = np.arange(top + 1, top + 1 + len(rows))
     frame, lines = with_header(header, columns, lines, where, "row", lambda column: _letters(left + column))
-    table = Table(where, frame, lines=lines, decimal=settings.decimal or ".", thousands=settings.thousands)
+    table = Table(where, frame, False, lines, settings.decimal or ".", settings.thousands, skipped=skipped)
     return table if settings.decimal else replace(table, decimal=infer_decimal(table, ""))
 
 
@@ -135,15 +138,10 @@ def _choose(sheets: Mapping[str, Any], hidden: set[str], wanted: str | None, nam
 
 
 def _settle_merged(rows: Rows, merged: Sequence[Any], top: int, left: int, name: str) -> None:
-    """Give text or a date that is merged down several rows to each of them; refuse titles and other merged cells.
+    """Give text or a date that is merged down several rows to each of them; refuse other merged cells.
 
     `top` and `left` are the position of the first cell.
     """
-    title, *others = (_text(cell, ".").strip() for cell in rows[0])
-    header = next((top + number for number, row in enumerate(rows, 1) if sum(cell != "" for cell in row) > 1), None)
-    if title and not any(others) and header is not None:
-        problem = f"is a title, '{title[:40]}'; remove the rows above the header (which may be row {header})"
-        raise BadData(f"{name} row {top + 1} {problem}")
     filled = 0
     for (first, start), (last, end) in merged:
         if not (top <= last and first < top + len(rows) and left <= end and start < left + len(rows[0])):
@@ -169,6 +167,8 @@ def _column(cells: list[Any], mark: str) -> Series:
         numbers = np.array([np.nan if cell == "" else cell for cell in cells], np.float64)
         whole = np.isnan(numbers) | ((numbers == np.trunc(numbers)) & (np.abs(numbers) <= EXACT))
         return pd.Series(numbers).astype("Int64") if whole.all() else pd.Series(numbers)
+    if datetime in kinds:  # all of them alike, with midnights
+        cells = [datetime.combine(cell, time()) if type(cell) is date else cell for cell in cells]
     text: Series = pd.Series([_text(cell, mark) for cell in cells], dtype=text_type())
     return text
 
@@ -191,6 +191,8 @@ def _text(cell: Cell, mark: str) -> str:
     if isinstance(cell, float):
         return str(int(cell)) if cell.is_integer() and abs(cell) <= EXACT else repr(cell).replace(".", mark)
     if isinstance(cell, datetime):
+        near = cell + timedelta(microseconds=SLACK)  # a fraction of a day that stands for a whole second
+        cell = near.replace(microsecond=0) if near.microsecond <= 2 * SLACK else cell
         return cell.isoformat(" ")
     return cell.isoformat() if isinstance(cell, date | time) else str(cell)
 

@@ -45,6 +45,7 @@ class Table:
     numbering: str | None = None  # a column that only numbers the rows: the time where there is no other
     reading: TextSettings = field(default_factory=TextSettings)  # that the user gave
     sources: "dict[str, NDArray[np.object_]] | None" = None  # by column of an unfolded table, where each cell stood
+    skipped: str = ""  # a title or totals that were left out, in words; refused by `strict`
     sha256: str | None = None  # of the bytes that were read, where a reader was asked for it
 
     def __len__(self) -> int:

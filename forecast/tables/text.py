@@ -1,12 +1,14 @@
-"""Read delimited text as a table of text; encoding, delimiter, header and decimal mark are inferred from it."""
+"""Read text as a table of text: delimited, of which encoding, delimiter, header and marks are inferred, or JSON."""
 
 import csv
 import io
+import json
 import logging
 import re
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from itertools import zip_longest
 from operator import itemgetter
 from typing import Any
 
@@ -21,7 +23,7 @@ from forecast.settings import TextSettings
 from forecast.tables.arrow import text_type
 from forecast.tables.cells import cells_of
 from forecast.tables.contents import SAMPLE, line_at, refuse_nul, to_utf8
-from forecast.tables.headers import delimiter_name, with_header
+from forecast.tables.headers import delimiter_name, rows_above, with_header
 from forecast.tables.memory import require_memory
 from forecast.tables.numbers import infer_decimal
 from forecast.tables.table import Table
@@ -32,6 +34,9 @@ MAX_COLUMNS = 1_000_000
 COPIES, CELL = 4, 24  # bytes at the peak, for each byte of a text and beside that for each cell
 DELIMITER_NAMES = {"\\t": "\t", "tab": "\t"}
 DELIMITER_LINE = re.compile(rb'"?sep=([\t -~])"?\r?\n')  # as spreadsheets write it before the header
+JSON_FACTOR = 20  # peak of reading JSON, in multiples of its size: each number is a text of its own
+BETWEEN = re.compile(r"[\s\[,]*")  # records of JSON
+RECORDS = 'write a record such as {"day": "2024-01-31", "units": 5} on each line, or an array of records'
 MIN_ROWS = 3  # from which on the usual length of a cell is known
 
 log = logging.getLogger("forecast")
@@ -51,22 +56,61 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     """Read the bytes of a text file; messages call it `name`."""
     data = to_utf8(data, name, settings.encoding)
     refuse_nul(data, name)
+    line = DELIMITER_LINE.match(data)
+    data = _blanked(data, max(line is not None, settings.skip_rows or 0, (settings.header_row or 1) - 1))
     if not data or data.isspace():
         raise BadData(f"{name} is empty; a table needs a header and rows")
-    line = DELIMITER_LINE.match(data)
-    if line:
-        data = b"\n" * line[0].count(b"\n") + data[line.end() :]  # blank lines in its place, for the line numbers
     delimiter = given_delimiter(settings) or (line[1].decode() if line else best_delimiter(data))
-    if delimiter != "," and not (line or settings.delimiter):
+    usual = "\t" if name.lower().removesuffix(".gz").endswith((".tsv", ".tab")) else ","
+    if delimiter != usual and not (line or settings.delimiter):
         shown = "tabs" if delimiter == "\t" else delimiter_name(delimiter)
         log.warning("%s: columns are separated by %s; pass %s to say so", name, shown, Setting("delimiter"))
+    rows = csv.reader(io.StringIO(data[: SAMPLE // 4].decode(errors="replace"), newline=""), delimiter=delimiter)
+    above, skipped = rows_above(((rows.line_num, row) for row in rows), settings, name, "line")
+    data = _blanked(data, above)
     require_room(data, delimiter, name)
     header, frame, lines = cut_columns(data, delimiter, name)
     frame, lines = with_header(header, frame, lines, name, "line")
     if not data.endswith((b"\n", b"\r")):
         _warn_cut(frame, lines, name)
-    table = Table(name, frame, True, lines, settings.decimal or ".", settings.thousands)
+    table = Table(name, frame, True, lines, settings.decimal or ".", settings.thousands, skipped=skipped)
     return table if settings.decimal else replace(table, decimal=infer_decimal(table, delimiter))
+
+
+def json_table(data: bytes, name: str, settings: TextSettings) -> Table:
+    """Read the bytes of JSON; messages call it `name`."""
+    require_memory(JSON_FACTOR * len(data), name)
+    text, mark = to_utf8(data, name, settings.encoding).decode(), settings.decimal or "."
+    as_written: dict[str, Any] = {"parse_int": str, "parse_constant": str, "object_pairs_hook": list}
+    decoder = json.JSONDecoder(parse_float=lambda number: number.replace(".", mark), **as_written)
+    columns, lines, before, end = dict[str, list[str]](), [1], 0, 0  # the first line is that of a header
+    while (start := next(BETWEEN.finditer(text, end)).end()) < len(text) and text[start] != "]":
+        lines.append(lines[-1] + text.count("\n", before, start))
+        before, place = start, f"{name} line {lines[-1]}"
+        try:
+            record, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError) as error:
+            raise BadData(f"is not JSON: {error}", place=name, cure=RECORDS) from None
+        if not (record and isinstance(record, list)):  # of pairs
+            raise BadData("is not a record with values", place=place, cure=RECORDS)
+        for column, value in record:
+            cells = columns.setdefault(column, [])
+            if isinstance(value, list) or len(cells) > len(lines) - 2:
+                problem = "holds nested values" if isinstance(value, list) else "comes twice in a record"
+                raise BadData(problem, place=f"{place}, column '{column}'", cure=RECORDS)
+            cells += [""] * (len(lines) - 2 - len(cells))
+            cells.append(value if isinstance(value, str) else "" if value is None else json.dumps(value))
+    if text[start:].strip() != ("]" if text.lstrip().startswith("[") else ""):
+        raise BadData("does not end with its array of records", place=name, cure="is the file cut? copy it again")
+    frame = pd.DataFrame(zip_longest(*columns.values(), fillvalue=""), dtype=text_type())
+    frame, numbers = with_header([*columns], frame, np.array(lines), name, "line")
+    return Table(name, frame, True, numbers, mark, settings.thousands)
+
+
+def _blanked(data: bytes, lines: int) -> bytes:
+    """The text with blank lines in place of the first ones, so that all others keep their numbers."""
+    above = re.match(rb"(?:[^\r\n]*(?:\r\n?|\n)){%d}" % lines, data)
+    return b"\n" * lines + data[above.end() :] if above else b""
 
 
 def given_delimiter(settings: TextSettings) -> str | None:
@@ -197,16 +241,13 @@ def _quote_trouble(error: str, data: bytes) -> str:
 def _width_trouble(row: list[str], header: list[str], line: int, delimiter: str) -> str | Words:
     shown = delimiter_name(delimiter)
     trouble = f"{len(row)} column{'s' * (len(row) > 1)} and the header (line {line}) has {len(header)}: "
-    if header[0].startswith("#"):
-        return trouble + f"line {line} starts with #; remove the comment"
-    if row[0].startswith("#"):
-        return trouble + "it starts with #; remove the comment"
+    if header[0].startswith("#") or row[0].startswith("#"):
+        return trouble + f"{f'line {line}' if header[0].startswith('#') else 'it'} starts with #; remove the comment"
     if header[-1] == "" and len(row) == len(header) - 1:
         return trouble + f"remove the {shown} at the end of line {line}"
     if len(row) < len(header):
         return trouble + f"the line is cut or a {shown} is missing"
-    if len(header) == 1:
-        return Words(trouble, f"is line {line} a title? remove it; or pass ", Setting("delimiter"))
     if len(row) == len(header) + 1 and row[-1] == "":
         return trouble + f"remove the trailing {shown}"
-    return Words(trouble, f"a {shown} too many; quote cells that hold one, or pass ", Setting("delimiter"))
+    others = Setting("delimiter"), " or ", Setting("header_row")
+    return Words(trouble, f"a {shown} too many; quote cells that hold one, or pass ", *others)

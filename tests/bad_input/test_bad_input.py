@@ -41,7 +41,7 @@ OF_SCENES = {"61_format_1.zip"}
 KEPT_ON_PURPOSE = (".resume/", ".runs/", "/OWNER")  # by a run that failed
 # flags that only a bad file needs
 FLAGS = (
-    r" --(encoding|delimiter|decimal|thousands|sheet|date-format|on-duplicate|dst|timezone) "
+    r" --(encoding|delimiter|decimal|thousands|sheet|header-row|skip-rows|date-format|on-duplicate|dst|timezone) "
     r"""('[^']*'|"[^"]*"|\S+)"""
 )
 # what a command says of what it does: a word, then the answer; or what a stop and a check say

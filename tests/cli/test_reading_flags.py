@@ -37,6 +37,22 @@ def fitted(forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "reading  --encoding cp1252 --delimiter ';' --thousands ." in found.err
 
 
+def test_a_template_of_future_values_is_written_as_the_table_is_read(forecast: Run, fitted: None) -> None:
+    lines = Path("sales.csv").read_bytes().splitlines()
+    rows = [b"Sales", b"", lines[0] + b";promo", *(line + b";1.000" for line in lines[1:])]
+    Path("known.csv").write_bytes(b"\n".join([*rows, b""]))
+    known = ("--known", "promo", "--header-row", 3, "--model", "last", "--horizon", 2)
+    found = forecast("fit", "known.csv", "--artifact", "known", *known, *FLAGS)
+    assert found.code == 0, found.err
+    found = forecast("predict", "--artifact", "known", "--future-template", "rows.csv")
+    assert found.code == 0, found.err
+    written = Path("rows.csv").read_bytes().decode("cp1252")
+    assert written == "Verkäufe am;promo\n01/01/2014;\n01/02/2014;\n"
+    Path("rows.csv").write_bytes(written.replace(";\n", ";1.000\n").encode("cp1252"))
+    found = forecast("predict", "--artifact", "known", "--future", "rows.csv")
+    assert (found.code, len(found.frame)) == (0, 2), found.err
+
+
 def test_predict_needs_no_flags_of_reading(forecast: Run, fitted: None) -> None:
     for words in ((), FLAGS):
         found = forecast("predict", "tonight.csv", "--artifact", "store", *words)

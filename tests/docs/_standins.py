@@ -19,7 +19,7 @@ horizon = 7
 [sink]
 path = "job-forecasts.csv"
 """
-WRITTEN = ("--output", "--forecasts", "--json", "--markdown")  # options that name a file to be written
+WRITTEN = ("--output", "--future-template", "--forecasts", "--json", "--markdown")  # what they name is written
 
 
 def write_all(folder: Path) -> None:

@@ -266,8 +266,8 @@ def test_a_table_that_changes_between_passes_is_refused(
     [
         (["--shards", "4"], 2, "--shards: shards are written into a folder; name one with --output"),
         (["--shards", "4", "--output", "f.csv"], 73, "name a folder"),
-        (["--shards", "4", "--output", "out", "--origin", "2024-02-01"], 2, "--origin: it does not go with shards"),
-        (["--shards", "4", "--output", "out", "--shard", "1/4"], 2, "--shard: it does not go with shards"),
+        (["--shards", "4", "--output", "out", "--origin", "2024-02-01"], 2, "--origin: it does not go with --shards"),
+        (["--shards", "4", "--output", "out", "--shard", "1/4"], 2, "--shard: it does not go with --shards"),
         (["--cluster", "ray:/x", "--output", "out"], 2, "--cluster ray:/x: no address of a cluster"),
         (["--cluster", "rai://x:1", "--output", "out"], 2, "did you mean 'ray'"),
     ],

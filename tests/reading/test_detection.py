@@ -339,6 +339,17 @@ def test_a_column_left_out_that_could_help_is_named_with_the_way_to_use_it(csv):
     assert "left out note (the same in all rows), price; known, past or static columns help a forecast" in lines
 
 
+def test_a_static_column_left_out_is_named_with_its_setting(forecast, tmp_path):
+    frame = long_frame(shop=["a", "b"]).assign(town=["x"] * 30 + ["y"] * 30)
+    frame.to_csv(tmp_path / "sales.csv", index=False)
+    said = forecast("inspect", tmp_path / "sales.csv").out
+    assert "left out town (the same in each series); use --static town to learn from it\n" in said
+    frame.assign(price=np.arange(60) % 7 / 2, size=[1.5] * 30 + [2.5] * 30).to_csv(tmp_path / "sales.csv", index=False)
+    said = forecast("inspect", tmp_path / "sales.csv", "--target", "y").out
+    assert "; use --static town,size to learn from them; known, past or static columns help a forecast\n" in said
+    assert "static   town (" in forecast("inspect", tmp_path / "sales.csv", "--target", "y", "--static", "town").out
+
+
 def test_what_was_inferred_is_said_in_a_short_block(csv):
     table = csv(long_frame(shop=["a", "b"]).assign(note="x", price=1.5))
     schema = inferred(table, known=("price",))

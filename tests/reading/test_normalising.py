@@ -62,3 +62,40 @@ def test_a_missing_header_is_named(tmp_path: Path) -> None:
     (tmp_path / "values.csv").write_text("112\n118\n132\n")
     with pytest.raises(BadData, match="the first line, '112', holds data and no header"):
         Forecaster().fit(read_table(str(tmp_path / "values.csv"), TextSettings()))
+
+
+DAYS = "".join(f"2024-01-{day:02d},{day % 7},a\n" for day in range(1, 21))
+
+
+@pytest.mark.parametrize(
+    "below", ["Total,63,\n", ",63,Total\n", "Total,63,\nSource: the till 2024,,\n", "n/a,63,Sum\n"]
+)
+def test_rows_below_the_data_without_a_time_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, below: str
+) -> None:
+    frame = read(tmp_path, f"day,units,shop\n{DAYS}{below}")
+    assert frame["day"].iloc[-1] == "2024-01-20"
+    assert "values.csv: left out rows without a time below the data (from line 22 on)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"day,units,shop\n{DAYS},6,a\n",  # a row whose time is missing
+        f"day,units,shop\n{DAYS}n/a,6,\n",
+        f"day,units,shop\nTotal,63,\n{DAYS}",
+        "day,sold,units\n2024-01-01,2024-02-01,5\n2024-01-02,2024-02-02,5\n2024-01-03,open,5\n",
+        "shop,1,2\na1,5,6\ntotal,5,6\n",
+        "day,y\n2024-01-01,5\n2024-01-02,closed\n",
+    ],
+)
+def test_no_other_row_is_left_out(tmp_path: Path, content: str) -> None:
+    assert len(read(tmp_path, content)) == content.count("\n") - 1
+
+
+def test_a_total_of_a_frame_is_left_out_and_strict_refuses_it() -> None:
+    days = [*pd.date_range("2024-01-01", periods=30), "Total"]
+    frame = pd.DataFrame({"day": days, "units": [*np.arange(30.0), 435.0]})
+    assert len(Forecaster(model="last", horizon=2).fit(frame).fitted_.history.values) == 32
+    with pytest.raises(BadData, match=r"rows without a time below the data \(from row 31 on\); remove them"):
+        Forecaster(model="last", horizon=2, strict=True).fit(frame)

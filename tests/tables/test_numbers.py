@@ -13,7 +13,6 @@ from forecast.tables.numbers import (
     has_leading_zeros,
     is_blank,
     is_whole,
-    looks_numeric,
     numeric_columns,
     parse_columns,
     parse_numbers,
@@ -126,7 +125,7 @@ def test_columns_are_read_together(caplog):
 def test_typed_numbers_are_read(values):
     table = typed_table(values)
     assert parse_numbers(table, "units").tolist() == [1, 2]
-    assert looks_numeric(table, "units")
+    assert numeric_columns(table, ["units"])[0]
 
 
 def test_gaps_of_typed_numbers_are_missing(caplog):
@@ -158,10 +157,10 @@ def test_typed_columns_that_are_no_numbers_are_refused(values, message):
 
 
 def test_a_few_bad_cells_do_not_make_a_column_text():
-    assert looks_numeric(text_table(*["1"] * 20, "abc", "n/a", ""), "units")
-    assert looks_numeric(text_table("1", "2", "oops"), "units")
-    assert looks_numeric(text_table("1,204", "5%", "0x10", "1_000"), "units")
-    assert looks_numeric(text_table("007", "12345678901234567"), "units")
+    assert numeric_columns(text_table(*["1"] * 20, "abc", "n/a", ""), ["units"])[0]
+    assert numeric_columns(text_table("1", "2", "oops"), ["units"])[0]
+    assert numeric_columns(text_table("1,204", "5%", "0x10", "1_000"), ["units"])[0]
+    assert numeric_columns(text_table("007", "12345678901234567"), ["units"])[0]
 
 
 @pytest.mark.parametrize(
@@ -169,13 +168,13 @@ def test_a_few_bad_cells_do_not_make_a_column_text():
     [("a", "b"), ("1", "b"), ("2024-01-01", "2024-01-02"), ("01.02.2024", "02.02.2024"), ("True", "False"), ("", "-")],
 )
 def test_text_times_and_blanks_do_not_look_numeric(cells):
-    assert not looks_numeric(text_table(*cells), "units")
+    assert not numeric_columns(text_table(*cells), ["units"])[0]
 
 
 def test_typed_text_times_and_booleans_do_not_look_numeric():
     times = pd.date_range("2024", periods=2)
     for values in (["a", "b"], [True, False], times, [np.nan, np.nan], pd.Categorical(["a"])):
-        assert not looks_numeric(typed_table(values), "units")
+        assert not numeric_columns(typed_table(values), ["units"])[0]
 
 
 def test_blank_columns_are_told_from_text():

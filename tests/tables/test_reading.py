@@ -1,5 +1,6 @@
 """Tables are read as they are written, and every malformed one is refused with its line."""
 
+import contextlib
 import csv
 import gzip
 import io
@@ -7,6 +8,7 @@ import os
 import zipfile
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
@@ -14,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecast import Forecaster
 from forecast.errors import BadData, ForecastError, NoInput, Unavailable, UsageError
 from forecast.settings import TextSettings
 from forecast.tables import arrow, memory, reading
@@ -115,9 +118,100 @@ def test_comment_line_is_refused_with_its_line(read):
             read(content)
     with pytest.raises(BadData, match=r"line 3 has 1 column .* it starts with #"):
         read("date,y\n2024-01-01,1\n# late\n2024-01-02,1\n")
-    with pytest.raises(BadData, match="is line 1 a title"):
-        read("from the till\ndate,y\n2024-01-01,1\n")
     assert list(read("#,y\n1,2\n").frame.columns) == ["#", "y"]
+
+
+@pytest.mark.parametrize(
+    ("above", "count"),
+    [("From the till\n", 1), ("From the till,\n,\nas of today\n\n", 4), ('"Sales, by day"\r', 1)],
+)
+def test_a_title_is_left_out_and_rows_keep_their_lines(read, caplog, above, count):
+    table = read(above + "date,y\n2024-01-01,1\n2024-01-02,2\n")
+    assert (table.names, len(table), table.line(0)) == (["date", "y"], 2, f"line {count + 2}")
+    assert "left out the title above the header (line 1" in caplog.text
+    assert f"pass header_row={count + 1} to say so" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content", ["date,\n2024-01-01,1\n", ",y\n2024-01-01,1\n", "y\n1\n2\n", "shop,,\na,2024-01-01,5\n"]
+)
+def test_a_header_with_one_name_is_no_title(read, caplog, content):
+    with contextlib.suppress(BadData):
+        assert read(content).names[-1] in ("y", "date")
+    assert "title" not in caplog.text
+
+
+def test_rows_above_the_header_can_be_named(read, caplog):
+    content = 'till,shop\n7,"a ""\n\ndate,y\n2024-01-01,1\n'  # with a quote that is never closed
+    for said in ({"header_row": 4}, {"skip_rows": 3}, {"skip_rows": 2}):
+        table = read(content, **said)
+        assert (rows(table), table.line(0)) == ([["date", "y"], ["2024-01-01", "1"]], "line 5")
+    assert not caplog.text
+    with pytest.raises(BadData, match="is empty"):
+        read(content, header_row=9)
+
+
+JSON = '{"id": "007", "day": "2024-01-01", "y": 1.50}\n\n{"y": 12345678901234567890, "open": true, "id": null}\n'
+
+
+def test_json_keeps_ids_and_numbers_as_they_are_written(read, monkeypatch):
+    wanted = [["id", "day", "y", "open"], ["007", "2024-01-01", "1.50", ""], ["", "", "12345678901234567890", "true"]]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("sales.ndjson", JSON)
+    array = "[" + ",\n".join(JSON.split("\n\n")) + "]"
+    for content in (JSON, JSON.encode("utf-8-sig"), gzip.compress(JSON.encode()), archive.getvalue(), array):
+        table = read(content)
+        assert (rows(table), table.text) == (wanted, True)
+    assert read(JSON).line(1) == "line 3"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(JSON.encode())))
+    assert rows(read_table("-", TextSettings())) == wanted
+    assert rows(read('{"a": 1.5, "b": "1,5"}\n', decimal=","))[1:] == [["1,5", "1,5"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"y": 1}\n{"y": [1]}\n', "line 2, column 'y': holds nested values; write a record"),
+        ('{"data": [{"y": 1}]}', "line 1, column 'data': holds nested values"),
+        ('{"y": 1, "y": 2}', "line 1, column 'y': comes twice in a record"),
+        ('{"y": 1}\n5\n', "line 2: is not a record with values"),
+        ('{"y": 1}\n{"y": 2', "is not JSON: .* line 2 column 8"),
+        ('[{"y": 1}, {"y": 2}', "does not end with its array of records; is the file cut"),
+        ('{"y": ' + "[" * 100_000, "is not JSON: maximum recursion depth"),
+    ],
+)
+def test_json_that_is_no_table_is_refused_with_its_place(read, content, problem):
+    with pytest.raises(BadData, match=problem):
+        read(content)
+
+
+class Stream:
+    """A frame that has an Arrow stream, and nothing else."""
+
+    def __init__(self, columns):
+        self.columns_of_arrow = columns
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.columns_of_arrow.__arrow_c_stream__(requested_schema)
+
+
+def test_a_frame_with_an_arrow_stream_is_a_table_as_that_of_pandas_is():
+    days = pd.date_range("2024-01-01", periods=40)
+    frame = pd.DataFrame({"shop": np.repeat(["007", "b"], 40), "day": [*days, *days], "units": np.arange(80) % 7})
+    wanted = Forecaster(model="last", horizon=2).fit(frame).predict()
+    columns = pa.Table.from_pandas(frame)
+    views = columns.set_column(0, "shop", columns["shop"].cast(pa.string_view()))  # as polars has text
+    for other in (columns, Stream(views)):
+        pd.testing.assert_frame_equal(Forecaster(model="last", horizon=2).fit(other).predict(other), wanted)
+
+
+def test_what_is_no_frame_is_named_with_its_module():
+    for wrong, name in ((Decimal(1), "not decimal.Decimal"), ({}, "not dict"), (Table, "not type")):
+        with pytest.raises(UsageError, match=f"a table must be a frame .*, {name}"):
+            table_from_frame(wrong)
+    with pytest.raises(BadData, match="DataFrame cannot be read as an Arrow table"):
+        table_from_frame(Stream(pa.chunked_array([[1, 2]])))
 
 
 def test_table_without_header_is_refused(read):

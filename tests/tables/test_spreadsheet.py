@@ -108,18 +108,36 @@ def test_hidden_sheets_are_read_only_when_named(read: Any) -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_a_title_above_the_header_is_refused(read: Any, make: Make) -> None:
+def test_a_title_above_the_header_and_a_total_below_are_left_out(read: Any, make: Make, caplog: Any) -> None:
     for above in (["Sales of 2024"], ["Sales of 2024", None]):
-        with pytest.raises(BadData, match=r"book.csv row 1 is a title, 'Sales of 2024'.*may be row 3"):
-            read(make(Sales=[above, [], *SALES]))
-    with pytest.raises(BadData, match="row 1: column B has no name"):
+        caplog.clear()
+        table = normalised(read(make(Sales=[above, [], *SALES, ["Total", 390.5]])))
+        assert (table.names, len(table), table.line(0)) == (["day", "units"], 30, "row 4")
+        assert "left out the title above the header (row 1 to 2); pass header_row=3 to say so" in caplog.text
+        assert "left out rows without a time below the data (from row 34 on)" in caplog.text
+        assert reading.read(table, TableSettings()).panel.lengths.tolist() == [30]
+        with pytest.raises(BadData, match=r"title above the header.*; rows without a time.*leave out strict="):
+            reading.read(table, TableSettings(strict=True))
+    caplog.clear()
+    for settings in ({"header_row": 4}, {"skip_rows": 3}):
+        table = read(make(Sales=[["Sales", 2024], ["by", "day"], [], *SALES]), **settings)
+        assert (len(table), table.line(0), caplog.text) == (30, "row 5", "")
+    with pytest.raises(BadData, match="is empty"):
+        read(make(Sales=SALES), header_row=99)
+    with pytest.raises(BadData, match="row 1: column B has no name; give it one, or pass header_row="):
         read(make(Sales=[["Sales", None, "of 2024"], ["day", "x", "units"], [DAYS[0], 1, 2]]))
+
+
+@pytest.mark.parametrize("total", [["Total", None, 3], [None, "Total", 3]])
+def test_hours_stay_hours_beside_a_total(read: Any, total: list[Any]) -> None:
+    hours = [[datetime(2024, 1, 1) + timedelta(hours=i), "a", i % 7] for i in range(60)]
+    table = normalised(read(xlsx(Sales=[["at", "shop", "units"], *hours, total])))
+    assert (len(table), reading.read(table, TableSettings()).schema.calendar.name) == (60, "h")
 
 
 def test_merged_cells_are_refused_with_their_range(read: Any) -> None:
     rows = [["Sales of 2024", None], *SALES]
-    with pytest.raises(BadData, match="row 1 is a title"):
-        read(xlsx(merge=["A1:B1"], Sales=rows))
+    assert len(read(xlsx(merge=["A1:B1"], Sales=rows))) == 30  # of a title
     with pytest.raises(BadData, match="row 1: the cells B1:C1 are merged; unmerge them"):
         read(xlsx(merge=["B1:C1"], Sales=[["day", "north", None], [DAYS[0], 1, 2]]))
     with pytest.raises(BadData, match="row 3: the cells B3:B5 are merged"):

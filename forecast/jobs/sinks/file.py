@@ -26,7 +26,7 @@ class Settings(SinkKeys):
     """Keys of [sink] for a file."""
 
     path: Annotated[FilePath, AfterValidator(_with_known_suffix)] = Field(
-        description="a .csv or .parquet file, replaced all at once"
+        description="a .csv, .parquet or .xlsx file, replaced all at once"
     )
 
 
