@@ -166,7 +166,7 @@ def _run() -> int:
         result = cli.main(prog_name="forecast", standalone_mode=False, obj=time.monotonic())
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except BrokenPipeError:  # the reader, such as head, has stopped
+    except (BrokenPipeError, SystemExit):  # the reader, such as head, has stopped; click answers with exit code 1
         _drop_output()
         return 0
     except click.ClickException as error:
