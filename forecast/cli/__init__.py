@@ -186,7 +186,7 @@ def _run() -> int:
         return log_error(f"out of memory; {cure}", Unavailable.exit_code)
     except Exception as error:
         if any(kind.__name__ == "BrokenProcessPool" for kind in type(error).__mro__):  # importing it takes long
-            text = "a process beside this one was killed, most often because memory ran out; pass --jobs 1, or free some"
+            text = "a parallel process was killed, most often because memory ran out; pass --jobs 1, or free memory"
             return log_error(text, Unavailable.exit_code)
         if os.environ.get(DEBUG):
             click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
