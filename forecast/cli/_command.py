@@ -31,7 +31,7 @@ _ALL = "forecast.help-all"  # in the context of a call that lists all options
 Group = TypeVar("Group", bound=SettingsGroup)
 
 
-class PathText(click.ParamType):
+class PathText(click.ParamType):  # type: ignore[type-arg]  # older releases of click have none
     """The path of a file or folder: not "", as of a variable that is not set, which would mean the default."""
 
     name = "path"
