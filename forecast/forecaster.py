@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from copy import copy
+from datetime import datetime
 from functools import partial
 from typing import Any, Self
 
@@ -126,7 +127,7 @@ class Forecaster(ForecasterParams):
         X: Data | None = None,
         *,
         future: Data | None = None,
-        origin: str | None = None,
+        origin: str | int | datetime | None = None,
         horizon: int | None = None,
         levels: float | tuple[float, ...] = INTERVALS,
         explain: bool = False,
@@ -177,7 +178,7 @@ class Forecaster(ForecasterParams):
         actual: Data | None = None,
         history: int | None = None,
         future: Data | None = None,
-        origin: str | None = None,
+        origin: str | int | datetime | None = None,
         horizon: int | None = None,
         levels: float | tuple[float, ...] = INTERVALS,
     ) -> Any:
@@ -362,13 +363,14 @@ class Forecaster(ForecasterParams):
         self,
         X: Data | None,
         future: Data | None,
-        origin: str | None,
+        origin: str | int | datetime | None,
         horizon: int | None,
         output: OutputSettings,
         choose: Callable[[Panel], forecasting.ForecastOptions | None] | None = None,
     ) -> forecasting.Forecasts:
         predictor, schema = self._predictor(), self._schema()
         X, future = (None if data is None else table_of(data) for data in (X, future))
+        start = None if origin is None else str(origin)
         return forecasting.forecast_table(
-            predictor, X, schema=schema, future=future, origin=origin, horizon=horizon, output=output, on_panel=choose
+            predictor, X, schema=schema, future=future, origin=start, horizon=horizon, output=output, on_panel=choose
         )

@@ -43,7 +43,7 @@ class Heading(str):
 
 
 FILE = "the path of a file or folder; in a pipeline file it starts at the folder of that file"
-FilePath = Annotated[str, FILE]
+FilePath = Annotated[str, FILE, Field(min_length=1)]
 WHOLE = "a list whose items may contain commas; each is an option of its own"
 Series = Annotated[tuple[str, ...], BeforeValidator(_as_many), WHOLE]
 Kind = TypeVar("Kind")
@@ -136,6 +136,9 @@ class SettingsGroup(Stored):
                 hint = did_you_mean(name, list(cls.model_fields))
                 known = ", ".join(sorted(cls.model_fields)) or "none"
                 raise UsageError(f"{where}unknown setting '{name}'{hint} (settings here: {known})")
+            kind = cls.model_fields[name].annotation
+            if isinstance(values[name], bool) and bool not in (kind, *get_args(kind)):  # else true would count as 1
+                raise UsageError(f"{where}{name} cannot be true or false")
         try:
             return cls(**values)
         except ValidationError as error:

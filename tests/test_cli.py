@@ -502,3 +502,11 @@ def test_closed_streams_lose_data_with_74_and_messages_without_a_word(passengers
     assert (tmp_path / "out.csv").read_text().startswith("series,month,forecast")
     if os.path.exists("/dev/full"):
         assert shell("predict --artifact none 2>/dev/full")[0] == 66
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = subprocess.run([sys.executable, "-m", "forecast", "models"], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (0, "")

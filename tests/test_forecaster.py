@@ -324,3 +324,16 @@ def test_whole_numbers_too_large_for_an_integer_are_put_out_all_the_same(
     monkeypatch.setattr("forecast.inference.forecasting.bounded", lambda numbers, output, floor: numbers * 0 + 1e25)
     found = frame_of(forecast_table(load_predictor(str(store)), output=OutputSettings(integer=True)).columns)
     assert set(found["forecast"]) == {1e25}
+
+
+def test_an_origin_is_a_text_a_time_or_a_step_and_a_horizon_a_whole_number() -> None:
+    frame = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=40), "value": np.arange(40.0)})
+    model = Forecaster(model="last", horizon=3).fit(frame)
+    expected = model.predict(frame, origin="2024-02-01")
+    for origin in (pd.Timestamp("2024-02-01"), pd.Timestamp("2024-02-01").date(), np.datetime64("2024-02-01")):
+        pd.testing.assert_frame_equal(model.predict(frame, origin=origin), expected)
+    steps = Forecaster(model="last", horizon=3).fit(np.arange(40.0))
+    assert steps.predict(np.arange(40.0), origin=30)["index"].tolist() == [31, 32, 33]
+    for horizon in ("2", 2.5):
+        with pytest.raises(UsageError, match="a whole number of steps"):
+            model.predict(horizon=horizon)

@@ -1,5 +1,7 @@
 """What runs side by side gives what runs alone."""
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,3 +48,13 @@ def test_a_predictor_is_sent_without_its_networks_and_loads_them_again(folder: P
 
 def _forecast(predictor: Predictor) -> pd.DataFrame:
     return pd.DataFrame(predictor.predict_quantiles(predictor.fitted.history)[..., 4])
+
+
+def test_a_process_that_is_killed_is_reported_as_a_lack_of_memory(
+    forecast: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forecast.evaluation.backtest._run_fold", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    words = ("--model", "last,drift", "--horizon", 6, "--windows", 3, "--jobs", 2)
+    ran = forecast("backtest", folder / "t.csv", *words)
+    assert ran.code == 69
+    assert "killed, most often because memory ran out; pass --jobs 1" in ran.err

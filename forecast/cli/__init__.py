@@ -166,7 +166,7 @@ def _run() -> int:
         result = cli.main(prog_name="forecast", standalone_mode=False, obj=time.monotonic())
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except BrokenPipeError:  # the reader, such as head, has stopped
+    except (BrokenPipeError, SystemExit):  # the reader, such as head, has stopped; click answers with exit code 1
         _drop_output()
         return 0
     except click.ClickException as error:
@@ -185,6 +185,9 @@ def _run() -> int:
         cure = "pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate"
         return log_error(f"out of memory; {cure}", Unavailable.exit_code)
     except Exception as error:
+        if any(kind.__name__ == "BrokenProcessPool" for kind in type(error).__mro__):  # importing it takes long
+            text = "a parallel process was killed, most often because memory ran out; pass --jobs 1, or free memory"
+            return log_error(text, Unavailable.exit_code)
         if os.environ.get(DEBUG):
             click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
         package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""

@@ -31,10 +31,18 @@ _ALL = "forecast.help-all"  # in the context of a call that lists all options
 Group = TypeVar("Group", bound=SettingsGroup)
 
 
-def _files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
-    from click.shell_completion import CompletionItem
+class PathText(click.ParamType):  # type: ignore[type-arg]  # older releases of click have none
+    """The path of a file or folder: not "", as of a variable that is not set, which would mean the default."""
 
-    return [CompletionItem(incomplete, type="file")]  # which the shell knows
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(value) or self.fail("the path is empty", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]  # which the shell knows
 
 
 class Option(click.Option):
@@ -49,9 +57,10 @@ class Option(click.Option):
         flag, _, metavar = flag.partition(" ")
         if not metavar and "type" not in attributes:
             attributes["is_flag"] = True
-        complete = _files if metavar in ("FILE", "DIR") else None
+        if metavar in ("FILE", "DIR"):
+            attributes["type"] = PathText()
         declared = [flag, name] if name else [flag]
-        super().__init__(declared, help=help, metavar=metavar or None, shell_complete=complete, **attributes)
+        super().__init__(declared, help=help, metavar=metavar or None, **attributes)
         self.heading, self.first = heading, first
 
 
@@ -206,7 +215,7 @@ def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
 
 def file_argument(name: str, required: bool = True) -> click.Argument:
     """An argument that names a file, which shells complete."""
-    return click.Argument([name], required=required, shell_complete=_files)
+    return click.Argument([name], required=required, type=PathText())
 
 
 _EAGER: dict[str, Any] = {"is_eager": True, "expose_value": False}

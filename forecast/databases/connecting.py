@@ -1,5 +1,6 @@
 """Open a transaction in the database of a URL."""
 
+import re
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -137,7 +138,8 @@ def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
     path = url.database or ""
     if path in ("", ":memory:") or path.startswith("file:") or url.host or url.username:
         raise UsageError(f"{role}.url must name the file of an SQLite database: sqlite:///path")
-    if not url.query.keys() <= {"timeout"}:  # the driver would ignore them, with warnings; they may be secrets
+    options = url.query.items()  # the driver would ignore others, with warnings; they may be secrets
+    if not all(name == "timeout" and re.fullmatch(r"\d{1,6}(\.\d+)?", str(value)) for name, value in options):
         raise UsageError(f"{role}.url: SQLite has no passwords and no options but ?timeout=SECONDS; remove the others")
     if role == "sink":
         return url

@@ -84,10 +84,21 @@ def _on_grid(forecasts: Table, actual: str, schema: Schema) -> SavedForecasts:
     first = np.full(len(cells.ids), np.iinfo(np.int64).max)
     np.minimum.at(first, cells.series, position)
     step = position - first[cells.series]
+    _warn_coarser(forecasts, actual, schema, cells.series, position)
     rows, intervals = _numbers(forecasts)
     numbers = np.full((len(first), int(step.max()) + 1, rows.shape[1]), np.nan)
     numbers[cells.series, step] = rows
     return SavedForecasts(cells.ids, first, numbers, intervals)
+
+
+def _warn_coarser(forecasts: Table, actual: str, schema: Schema, series: Integers, position: Integers) -> None:
+    """Warn of forecasts that are further apart than the values: those of days may be sums of the values of hours."""
+    order = np.lexsort((position, series))
+    apart = np.diff(position[order])[np.diff(series[order]) == 0]
+    if len(apart) and (steps := int(apart.min())) > 1:
+        text = "%s: times lie %d steps (%s) of %s apart; unless values mean the same, bring them to its frequency%s"
+        ways = Words(" with ", Setting("freq"), " and ", Setting("aggregate"))
+        log.warning(text, forecasts.name, steps, schema.calendar.name, actual, ways)
 
 
 def _numbers(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:

@@ -13,7 +13,7 @@ from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import DAY, wall_clock
 from forecast.errors import BadData, Setting, UsageError
 from forecast.events.marks import EPOCH, takes_events
-from forecast.panel.naming import series_names
+from forecast.panel.naming import first_alike, series_name, series_names
 from forecast.panel.panel import Ids
 from forecast.panel.schema import Event, Schema
 from forecast.settings import TextSettings
@@ -49,9 +49,12 @@ def read_events(source: Table | str, schema: Schema, ids: Ids) -> tuple[Event, .
             problem = f"'{name}' on {event.day} comes twice, first in {table.line(events[event])}"
             raise BadData(problem, place=table.place(row, DATE), cure="remove one of the rows")
         events[event] = row
-    different = len({event.name for event in events})
-    if different > MAX_NAMES:
-        problem = f"{different:,} different names are more than the {MAX_NAMES} that can be learned"
+    names = sorted({event.name for event in events})
+    if pair := first_alike((name,) for name in names):
+        text = "%s: '%s' and '%s' differ only in blanks, case or how letters are encoded; they are two events."
+        log.warning(text, table.name, *map(series_name, pair))
+    if len(names) > MAX_NAMES:
+        problem = f"{len(names):,} different names are more than the {MAX_NAMES} that can be learned"
         raise BadData(problem, place=table.name, cure="give events that do the same one name")
     _check_ids(table, events, ids)
     return tuple(sorted(events, key=lambda event: (event.day, event.name, tuple(part or "" for part in event.ids))))

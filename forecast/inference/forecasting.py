@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from operator import index as as_whole
 from typing import Any
 
 import numpy as np
@@ -263,8 +264,11 @@ def with_events(predictor: Predictor, events: Table | str | None) -> Predictor:
 
 def checked_horizon(horizon: int | None, fitted: int) -> int:
     """The steps to forecast, at most those of the fit."""
-    horizon = fitted if horizon is None else horizon
-    asked = Setting("horizon", horizon)
+    asked = Setting("horizon", fitted if horizon is None else horizon)
+    try:
+        horizon = as_whole(asked.value)  # type: ignore[arg-type]
+    except TypeError:
+        raise UsageError("a whole number of steps", setting=asked) from None
     if horizon < 1:
         raise UsageError("at least 1 step", setting=asked)
     if horizon > fitted:

@@ -122,7 +122,8 @@ def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: i
     if not newest_runs:
         when = "has not run yet; run `forecast run JOB.toml`" if as_of is None else f"had not run at {until}"
         raise NoInput(f"job '{ledger.job}' {when}")
-    _, code, newest = newest_runs[0]
+    # runs that are dated in the future, as by a clock that was ahead, say nothing of what came after them
+    _, code, newest = next((run for run in newest_runs if run[0] <= as_text(now)), newest_runs[0])
     read = next((record for _, _, record in newest_runs if record.get("data_age") is not None), {})
     age, limit = read.get("data_age"), read.get("limits", {}).get("error_after")
     if age is not None:

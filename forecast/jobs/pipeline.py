@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -93,7 +94,7 @@ def read_pipeline(path: str) -> Pipeline:
     """
     file, where, hidden = Path(path), f"{path}: ", Redactor()
     try:
-        with file.open(encoding="utf-8") as opened:
+        with file.open(encoding="utf-8-sig") as opened:
             text = opened.read(MAX_LENGTH + 1)
         if len(text) > MAX_LENGTH:
             raise UsageError(f"{where}has more than {MAX_LENGTH:,} characters; is it a pipeline file?")
@@ -169,6 +170,8 @@ def _expanded(value: Any, where: str, hidden: Redactor, secret: bool) -> Any:
         return {name: _expanded(item, f"{where}.{name}", hidden, secret) for name, item in value.items()}
     if isinstance(value, list):
         return [_expanded(item, where, hidden, secret) for item in value]
+    if isinstance(value, date | time):  # TOML has its own dates and times, written without quotes
+        return value.isoformat()
     if not isinstance(value, str):
         return value
     if "\0" in value:

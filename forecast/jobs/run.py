@@ -95,7 +95,8 @@ def run_job(
         run holds the store; UsageError, if the store belongs to another job.
     """
     with pipeline.hidden.kept_out():
-        instant, pipeline._take_over = parse_as_of(as_of or pipeline.as_of), take_over if output is None else None
+        instant = parse_as_of(pipeline.as_of if as_of is None else as_of)
+        pipeline._take_over = take_over if output is None else None
         store = Store(pipeline.store)
         if output is not None:
             check_output(output)

@@ -1,6 +1,7 @@
 """Name series: in messages by their ids joined by /, in outputs by a column for each part of the id."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from unicodedata import normalize
 
 import numpy as np
 
@@ -25,6 +26,17 @@ def series_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> str:
 def first_names(names: Sequence[str], most: int) -> str:
     """The first of several names."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def first_alike(names: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """The first two different names that look alike: but for blanks around parts, invisible characters and case."""
+    seen = dict[tuple[str, ...], tuple[str, ...]]()
+    for name in names:
+        folded = (normalize("NFKC", part).casefold() for part in name)
+        like = seen.setdefault(tuple("".join(filter(str.isprintable, part)).strip() for part in folded), name)
+        if like != name:
+            return like, name
+    return None
 
 
 def find_series(ids: Sequence[tuple[str, ...]], name: str) -> int:

@@ -46,7 +46,7 @@ def confirm_seasons(
             for shorter in confirmed:
                 rest = rest - _phase_means(rest, shorter)
             scale = np.sqrt(np.nanmean(rest**2)) if np.isfinite(rest).any() else 0.0
-            if not scale > FLAT * max(1.0, float(np.nanmax(np.abs(values)))):
+            if not scale > FLAT * float(np.nanmax(np.abs(values))):
                 continue
             known, rest = np.isfinite(rest), np.nan_to_num(rest / scale)
             products += [rest[lag:] @ rest[:-lag] for lag in lags]

@@ -8,7 +8,7 @@ import numpy as np
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.zones import Flags, Integers
 from forecast.errors import BadData
-from forecast.panel.naming import series_name, series_names
+from forecast.panel.naming import first_alike, series_name, series_names
 from forecast.panel.panel import Ids, Numbers
 from forecast.panel.schema import Schema
 from forecast.tables.distinct import distinct, encoded, repeats
@@ -140,14 +140,10 @@ def _rows(table: Table, schema: Schema) -> Observations:
 
 
 def _warn_similar_ids(table: Table, ids: Ids) -> None:
-    """Warn of ids that differ only in the blanks around them."""
-    trimmed = dict[tuple[str, ...], tuple[str, ...]]()
-    for parts in ids:
-        similar = trimmed.setdefault(tuple(part.strip() for part in parts), parts)
-        if similar != parts:
-            text = "%s: ids '%s' and '%s' differ only in blanks; they are read as two series."
-            logger.warning(text, table.name, series_name(similar), series_name(parts))
-            return
+    """Warn of ids that look alike."""
+    if pair := first_alike(ids):
+        text = "%s: ids '%s' and '%s' differ only in blanks, case or how letters are encoded; they are two series."
+        logger.warning(text, table.name, *map(series_name, pair))
 
 
 def _ranks(texts: list[str]) -> Integers:

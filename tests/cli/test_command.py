@@ -91,3 +91,12 @@ def test_p_takes_names_of_other_libraries(forecast: Run, tmp_path: Path) -> None
     found = json.loads(forecast(*words, "--dry-run", "--json").out)
     assert [network["steps"] for network in found["networks"]] == [3]
     assert found["networks"][0]["params"] == {"hidden_size": 4}
+
+
+@pytest.mark.parametrize(
+    "words", [("now", ""), ("predict", "--artifact", ""), ("predict", "--future", ""), ("fit", "t.csv", "--events", "")]
+)
+def test_an_empty_path_is_refused(forecast: Run, words: tuple[str, ...], tmp_path: Path) -> None:
+    ran = forecast(*words)
+    assert ran.code == 2
+    assert "the path is empty" in ran.err

@@ -79,3 +79,15 @@ def test_an_interval_that_ends_below_its_beginning_is_refused(
     assert refused.code == 65
     columns = "crossed.csv line 5, columns 'lo_95' and 'hi_95'"
     assert f"{columns}: the interval begins at 12 and ends at 7.5; give a table that predict wrote" in refused.err
+
+
+def test_daily_forecasts_against_hourly_values_are_pointed_out(forecast: Run, tmp_path: Path) -> None:
+    hours = pd.date_range("2024-01-01", periods=96, freq="h")
+    pd.DataFrame({"time": hours, "y": 1.0}).to_csv(tmp_path / "hours.csv", index=False)
+    pd.DataFrame({"series": "y", "time": hours[::24], "forecast": 24.0}).to_csv(tmp_path / "days.csv", index=False)
+    scored = forecast("score", tmp_path / "days.csv", tmp_path / "hours.csv")
+    assert "days.csv: times lie 24 steps (h) of hours.csv apart" in scored.err
+    assert "with --freq and --aggregate" in scored.err
+    summed = forecast("score", tmp_path / "days.csv", tmp_path / "hours.csv", "--freq", "D", "--aggregate", "sum")
+    assert summed.frame["mae"].item() == 0
+    assert "apart; unless" not in summed.err

@@ -143,6 +143,9 @@ def test_password_as_a_query_parameter_works_or_is_refused(server, tmp_path):
             with pytest.raises(UsageError, match="SQLite has no passwords") as caught:
                 call(f"sqlite:///{tmp_path}/x.db?{query}")
             assert SECRET not in str(caught.value)
+    for seconds in ("soon", "nan", "-1", "3&timeout=4"):
+        with pytest.raises(UsageError, match="timeout=SECONDS"):
+            connect(f"sqlite:///{tmp_path}/x.db?timeout={seconds}").__enter__()
     assert not (tmp_path / "x.db").exists()
     with connect(f"sqlite:///{tmp_path}/x.db?timeout=3"):
         pass

@@ -72,3 +72,14 @@ def test_the_status_of_an_earlier_time_is_what_it_was_then(job: Job, forecast: R
     early = forecast("status", job.file, "--as-of", at(149))
     assert (early.code, early.out) == (66, "")
     assert "job 'job' had not run at 2024-05-" in early.err
+
+
+def test_a_run_of_a_clock_that_was_ahead_hides_no_failure(job: Job, forecast: Run, at: At) -> None:
+    for time in (at(150), "2999-01-01"):
+        assert forecast("run", job.file, "--as-of", time).code == 0
+    assert forecast("run", job.file, "--as-of", "").code == 2  # a variable of a script that is not set
+    (job.folder / "sales.csv").unlink()
+    assert forecast("run", job.file, "--as-of", at(151)).code == 66
+    status = forecast("status", job.file)
+    assert status.code == 3
+    assert "does not exist" in status.out.splitlines()[0]

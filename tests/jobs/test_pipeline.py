@@ -35,6 +35,10 @@ SHIPPED = Path(__file__).parents[2] / "pipelines"
         ("store = 3", {}, "store"),
         ("as_of = 'yesterday'", {}, "as_of yesterday: is not a time"),
         ("[[train]]", {}, "not valid TOML"),
+        ("keep = true", {}, "keep cannot be true or false"),
+        ("", {"output": "levels = true"}, "[output] levels cannot be true or false"),
+        ("", {"source": "future = ''"}, "[source] future='': string should have at least 1 character"),
+        ("as_of = 12:30:00", {}, "as_of 12:30:00: is not a time"),
     ],
 )
 def test_a_wrong_file_ends_with_2_and_says_what_was_meant(
@@ -161,3 +165,9 @@ def test_a_file_without_an_end_is_no_pipeline(forecast: Run) -> None:
     found = forecast("run", "/dev/zero", "--check")
     assert found.code == 2
     assert "is it a pipeline file?" in found.err
+
+
+def test_a_byte_order_mark_and_dates_without_quotes_are_read(job: Job) -> None:
+    text = job.write("as_of = 2024-06-01").read_text(encoding="utf-8")
+    job.file.write_text(text, encoding="utf-8-sig")
+    assert read_pipeline(str(job.file)).as_of == "2024-06-01"

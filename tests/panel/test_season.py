@@ -80,3 +80,8 @@ def test_multiples_of_a_season_are_no_seasons_and_a_week_of_days_is() -> None:
 def test_a_small_pattern_on_a_large_level_is_found() -> None:
     assert repeat_period(1e13 + DAY % 7) == 7
     assert shown_seasons(DAILY, [1e13 + DAY % 7]) == (7,)
+
+
+def test_a_season_does_not_depend_on_the_unit() -> None:
+    weekly = 9 + 2 * np.sin(2 * np.pi * DAY / 7) + np.random.default_rng(1).normal(size=300)
+    assert [shown_seasons(DAILY, [weekly * unit]) for unit in (1e-20, 1e-15, 1, 1e15)] == [(7,)] * 4

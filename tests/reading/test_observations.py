@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from forecast.reading.observations import Rows, id_codes
+from forecast.reading.reading import read
+from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
 
@@ -39,3 +41,16 @@ def test_a_table_without_ids_is_one_series() -> None:
     ids, codes = id_codes(table_from_frame(pd.DataFrame({"value": [1, 2]})), ())
     assert ids == ((),)
     assert codes.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "like", ["cafe\u0301 1", " caf\xe9 1", "caf\xe9\u200b 1", "CAF\xc9 1", "caf\xe9\xa01", "caf\xe9 \uff11"]
+)
+def test_ids_that_look_alike_are_pointed_out(like: str, caplog: pytest.LogCaptureFixture) -> None:
+    days = pd.date_range("2024-01-01", periods=20)
+    frame = pd.DataFrame(
+        {"id": np.repeat(["caf\xe9 1", like, "caf\xe9 2"], 20), "day": [*days] * 3, "y": np.arange(60)}
+    )
+    read(table_from_frame(frame), TableSettings(), horizon=2)
+    assert "differ only in blanks, case or how letters are encoded" in caplog.text
+    assert like in caplog.text
