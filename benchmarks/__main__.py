@@ -11,6 +11,7 @@ from rich.console import Console
 from benchmarks import coverage, samples
 from benchmarks import dry_run as measure_dry_run
 from benchmarks import lumpy as lumpy_series
+from benchmarks import nights as job_nights
 from benchmarks import rolling as rolling_origins
 from benchmarks.accuracy import DATASETS, measure_all, runs_on
 from benchmarks.machine import machine_lines
@@ -198,6 +199,17 @@ def lumpy(path: Path, method: str, checkout: Path | None, series: int) -> None:
         click.echo(lumpy_series.summary(lumpy_series.read_rows(path)).round(3).to_string())
     except ValueError as error:
         raise click.ClickException(str(error)) from error
+
+
+@cli.command()
+@click.option("--series", type=click.IntRange(1), default=2_000, show_default=True)
+@click.option("--horizon", type=click.IntRange(1), default=168, show_default=True, help="hours")
+@click.option("--nights", "count", type=click.IntRange(1), default=16, show_default=True)
+def nights(series: int, horizon: int, count: int) -> None:
+    """Seconds, peak memory and size of the ledger of a job on hourly series, night by night."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
+        for night in job_nights.live(Path(scratch), series, horizon, count):
+            click.echo(str(night))
 
 
 @cli.command()

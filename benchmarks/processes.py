@@ -20,10 +20,11 @@ class CommandFailed(Exception):
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall time in seconds and peak resident memory in MB (2**20 bytes) of one whole command."""
+    """Wall time and processor time in seconds, and peak resident memory in MB (2**20 bytes), of one whole command."""
 
     seconds: float
     peak_mb: float
+    cpu_seconds: float = 0.0
 
 
 def run_measured(command: Sequence[str], folder: Path) -> Cost:
@@ -57,4 +58,4 @@ def run_measured(command: Sequence[str], folder: Path) -> Cost:
     if process.returncode != 0:
         end = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:])
         raise CommandFailed(f"{' '.join(command[:6])} ... ended with {process.returncode}:\n{end}")
-    return Cost(seconds, usage.ru_maxrss * KIB_PER_UNIT / 1024)
+    return Cost(seconds, usage.ru_maxrss * KIB_PER_UNIT / 1024, usage.ru_utime + usage.ru_stime)
