@@ -22,6 +22,8 @@ from forecast.inference.forecasting import forecast_table, load_predictor
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import counted_models
 from forecast.jobs.administration import ledger_of, noted, status_of, versions_of
+from forecast.jobs.cells import PUBLISHED
+from forecast.jobs.ledger import ALWAYS
 from forecast.jobs.output_guard import check_apart
 from forecast.jobs.pipeline import Pipeline, files_read
 from forecast.panel.panel import series_index
@@ -162,18 +164,18 @@ def _plot_data(place: Place, request: Request, saved: Saved) -> tuple[PlotData, 
 
 def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] | None:
     """The forecasts of the newest run of a job that the ledger has, and a sentence on them."""
-    stored = ledger_of(pipeline).forecasts("9", 1)
-    texts = list(dict.fromkeys(stored.series.tolist()))
-    if not texts or len(stored) != stored.step.max() * len(texts):
+    found = [*ledger_of(pipeline).forecasts(ALWAYS, 1)]
+    if not found or len(found[0][1]) % (horizon := found[0][1]["step"].max()):
         return None
-    first = calendar_of(fitted.config.table).positions(stored.instant[:: len(stored) // len(texts)])
-    numbers = stored.numbers.reshape(len(texts), -1, stored.numbers.shape[1])
-    ids = tuple(tuple(json.loads(text)) for text in texts)
+    ((as_of, stored),) = found
+    first = calendar_of(fitted.config.table).positions(stored["instant"].to_numpy()[::horizon])
+    numbers = stored[PUBLISHED].to_numpy().reshape(-1, horizon, len(PUBLISHED))
+    ids = tuple(tuple(json.loads(text)) for text in stored["series"][::horizon])
     made = SavedForecasts(ids, first, numbers, INTERVALS)
     data = plot_of_table(fitted.history, fitted.config.table, made, fitted.seasonal_error)
     if not len(data.series):
         return None
-    run, held = f"the run as of {stored.as_of[0]}", f"the values up to {fitted.config.train_end} that the version holds"
+    run, held = f"the run as of {as_of}", f"the values up to {fitted.config.train_end} that the version holds"
     text = f"Forecasts of {run}, beside {held}."
     if len(data.series) < len(fitted.history):
         text += f" The ledger holds those of {len(data.series):,} of {len(fitted.history):,} series."

@@ -15,7 +15,7 @@ from forecast.databases.failures import Role, translated
 from forecast.databases.redaction import Redactor
 from forecast.databases.transactions import Execute, Row, Values, no_tables
 from forecast.durable import check_folder
-from forecast.errors import INSTALL, NoInput, Unavailable, UsageError, did_you_mean
+from forecast.errors import INSTALL, ArtifactRefused, NoInput, Unavailable, UsageError, did_you_mean
 
 Purpose = Literal["write", "rehearse", "read"]
 
@@ -36,15 +36,15 @@ DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg",
 
 
 @contextmanager
-def connect(url: str, reads: Collection[str] = ()) -> Iterator[Execute]:
+def connect(url: str, reads: Collection[str] = (), ledger: str = "") -> Iterator[Execute]:
     """Open a transaction for the ledger in the database of a job's sink, as `transaction`; others of this kind wait.
 
-    `reads` are tables that are only read; where one of them is missing, no row is found.
+    `reads` are tables that are only read; where one of them is missing, no row is found. Messages call it `ledger`.
     """
     if reads and _missing_file(_parsed(url, "sink")):
         yield no_tables
         return
-    with transaction(url, "sink", "read" if reads else "write") as connection:
+    with transaction(url, "sink", "read" if reads else "write", ledger) as connection:
 
         def execute(sql: str, parameters: Values = ()) -> list[Row]:
             result = connection.execute(sa.text(sql), parameters or None)
@@ -56,7 +56,7 @@ def connect(url: str, reads: Collection[str] = ()) -> Iterator[Execute]:
 
 
 @contextmanager
-def transaction(url: str, role: Role, purpose: Purpose = "write") -> Iterator[sa.Connection]:
+def transaction(url: str, role: Role, purpose: Purpose = "write", ledger: str = "") -> Iterator[sa.Connection]:
     """Open a transaction: committed at the end, rolled back if an exception ends it, read-only for a source.
 
     A rehearsal is always rolled back, and creates no SQLite file. Errors are of the classes that `failures.py` lists.
@@ -69,7 +69,8 @@ def transaction(url: str, role: Role, purpose: Purpose = "write") -> Iterator[sa
         redact.add(str(secret))
     with translated(role, f"{role}.url", redact):
         connection = _engine(parsed, role, reads).connect()
-    with connection, translated(role, "source.sql" if role == "source" else "sink.table", redact):
+    key = ledger or ("source.sql" if role == "source" else "sink.table")
+    with connection, translated(role, key, redact, ArtifactRefused if ledger else None):
         postgresql = connection.dialect.name == "postgresql"
         if postgresql:
             connection.execution_options(postgresql_readonly=reads)

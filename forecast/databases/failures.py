@@ -41,8 +41,8 @@ MAX_LENGTH = 300  # characters of a database's message
 
 
 @contextmanager
-def translated(role: Role, key: str, redact: Redactor) -> Iterator[None]:
-    """Raise errors of databases as ours, which name `key` of the job where the database itself works."""
+def translated(role: Role, key: str, redact: Redactor, refused: type[ForecastError] | None = None) -> Iterator[None]:
+    """Raise errors of databases as ours, named `key` where the database works; `refused` if a ledger lacks a part."""
     try:
         yield
     except Exception as error:
@@ -54,6 +54,8 @@ def translated(role: Role, key: str, redact: Redactor) -> Iterator[None]:
         message = redact(_message(cause))[:MAX_LENGTH].rstrip(" .:;")
         of_source, of_sink, remedy = situation
         kind = of_source if role == "source" else of_sink
+        if refused is not None and situation in (MISSING, WRONG):
+            kind, remedy = refused, "it lacks what a ledger has; restore it, or drop its tables to start a new one"
         raise kind(f"{place}: {message}; {remedy}") from None  # the cause may contain rows and the URL
 
 

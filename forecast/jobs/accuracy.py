@@ -1,10 +1,10 @@
 """Compare earlier forecasts with actuals: scores by day, and factors by which intervals change."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.calendar.zones import DAY, wall_clock
@@ -13,12 +13,14 @@ from forecast.errors import BadData
 from forecast.evaluation.quantiles import interval_levels
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
-from forecast.jobs.ledger import MAX_SERIES, DayScore, StoredForecasts, series_text
+from forecast.jobs.cells import COLUMNS, PUBLISHED, RAW, sample_of
+from forecast.jobs.ledger import DayScore, series_text
 from forecast.panel.panel import Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import INTERVALS
 
 NEWEST = 60  # runs whose forecasts are compared
+MAX_CELLS = 5_000_000  # forecasts of a run that the ledger gets, of all steps of series that are evenly spread
 MIN_VALUES, MIN_TIMES = 40, 6  # actuals, and times with actuals, from which on intervals change
 MIN_FACTOR, MAX_FACTOR = 0.5, 3.0  # by which intervals change at most
 FADED = 0.25  # weight of an error of an older version beside one of the version that forecasts
@@ -27,53 +29,51 @@ MAX_SCORE = 100.0  # half widths: the score of a value outside an interval witho
 Past = tuple[str | None, tuple[float, float]]  # an earlier run: the version that forecast, its intervals' factors
 
 
-@dataclass(frozen=True)
-class Matched:
-    """Earlier forecasts, and the actuals of some of them."""
+def compare(
+    runs: Iterable[tuple[str, pd.DataFrame]], panel: Panel, schema: Schema
+) -> tuple[pd.DataFrame, list[DayScore]]:
+    """Compare the forecasts of earlier runs, the oldest first, with the actuals that the panel has.
 
-    stored: StoredForecasts
-    series: Integers  # [rows], number of the series in the panel; -1 if the panel lacks it
-    rows: Integers  # [values], those with an actual
-    actual: Numbers  # [values]
-    day: NDArray[np.str_]  # [values], the step where times are steps
-
-
-def match(stored: StoredForecasts, panel: Panel, schema: Schema) -> Matched:
-    """The earlier forecasts, beside the actuals that the panel has."""
+    Returns a sample of them, in the order of runs, with the columns as_of, panel (number of the series, or -1) and
+    actual; and the scores by day of all, the oldest first, with errors in units of the seasonal naive error.
+    """
     rank = {series_text(ids): i for i, ids in enumerate(panel.ids)}
-    names, codes = np.unique(stored.series, return_inverse=True)
-    series = np.array([rank.get(str(name), -1) for name in names], np.int64)[codes.ravel()]
-    position = calendar_of(schema).positions(stored.instant) if len(stored) else stored.instant
-    step = position - panel.starts[series]
-    inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
-    slot = np.where(inside, panel.offsets[series] + step, 0)
-    rows = np.flatnonzero(inside & panel.observed[slot])
-    timestamps = stored.instant[rows]
+    samples, parts = [], []
+    for as_of, forecasts in runs:
+        names = forecasts["series"].cat
+        series = np.array([rank.get(name, -1) for name in names.categories], np.int64)[names.codes]
+        times, place = np.unique(forecasts["instant"], return_inverse=True)
+        step = calendar_of(schema).positions(times)[place] - panel.starts[series]
+        inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
+        slot = np.where(inside, panel.offsets[series] + step, 0)
+        actual = np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
+        beside = forecasts.assign(as_of=as_of, panel=series, actual=actual)
+        parts.append(_sums_by_day(beside[np.isfinite(actual)], schema))
+        samples.append(sample_of(beside).drop(columns="series"))
+    if not samples:
+        return pd.DataFrame({"as_of": [], "actual": []}), []
+    sums = pd.concat(parts).groupby(level=0).sum()
+    scaled = sums[["size", "error"]].div(sums["errors"].where(sums["errors"] > 0), axis=0)
+    scores = pd.concat([sums["count"], scaled, sums[["in_80", "in_95"]].div(sums["count"], axis=0)], axis=1)
+    days = [(day, *(None if score != score else score for score in row)) for day, *row in scores.itertuples()]
+    return pd.concat(samples), [DayScore(*day) for day in days]
+
+
+def _sums_by_day(beside: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Sums over the actuals of each day."""
+    times, place = np.unique(beside["instant"], return_inverse=True)
     if schema.time_format.kind == "integer" or schema.layout == "rows":
-        day = np.array([f"{step:012d}" for step in timestamps.tolist()], np.str_)
+        days = np.array([f"{step:012d}" for step in times.tolist()], np.str_)
     else:
-        day = (wall_clock(timestamps, schema.time_format.zone) // DAY).astype("datetime64[D]").astype(np.str_)
-    return Matched(stored, series, rows, panel.values[slot[rows]], day)
-
-
-def by_day(matched: Matched) -> list[DayScore]:
-    """Scores of each day, oldest first; errors in units of the seasonal naive error."""
-    scores = []
-    numbers, unit, actual = matched.stored.numbers[matched.rows], matched.stored.unit[matched.rows], matched.actual
-    with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.where(unit > 0, (numbers[:, 0] - actual) / unit, np.nan)
-    inside = [(actual >= numbers[:, low]) & (actual <= numbers[:, low + 1]) for low in (1, 3)]
-    for day in np.unique(matched.day):
-        of_day = matched.day == day
-        scaled = error[of_day & np.isfinite(error)]
-        mase, bias = (float(np.abs(scaled).mean()), float(scaled.mean())) if len(scaled) else (None, None)
-        coverage = (float(within[of_day].mean()) for within in inside)
-        scores.append(DayScore(str(day), int(of_day.sum()), mase, bias, *coverage))
-    return scores
+        days = (wall_clock(times, schema.time_format.zone) // DAY).astype("datetime64[D]").astype(np.str_)
+    error = ((beside["forecast"] - beside["actual"]) / beside["unit"]).where(beside["unit"] > 0)
+    held = {f"in_{end}": beside["actual"].between(beside[f"lo_{end}"], beside[f"hi_{end}"]) for end in (80, 95)}
+    sums = pd.DataFrame({"count": 1, "errors": error.notna(), "size": error.abs(), "error": error, **held})
+    return sums.groupby(days[place]).sum()
 
 
 def interval_factors(
-    matched: Matched, runs: Mapping[str, Past], version: str, series: Integers, intervals: Numbers
+    sample: pd.DataFrame, runs: Mapping[str, Past], version: str, panel: Panel, series: Integers, intervals: Numbers
 ) -> tuple[float, float]:
     """Factors by which the 80 and 95 % intervals grow or shrink, from the errors of earlier forecasts; 1 of too few.
 
@@ -84,31 +84,33 @@ def interval_factors(
     Intervals without width neither learn nor teach.
 
     `runs` are by their time; `series` [series] indexes the panel, and `intervals` [series, horizon, 5] are the raw ones
-    that `version` forecasts for them tonight.
+    that `version` forecasts for them tonight. Of large runs an even sample counts: the share moves with times and runs,
+    and values of one time err together.
     """
-    stored, rows = matched.stored, matched.rows
-    if not len(rows):
+    if not sample["actual"].notna().any():
         return 1.0, 1.0
-    begins = np.r_[True, stored.as_of[1:] != stored.as_of[:-1]]  # rows are in the order of runs
-    run, recorded = begins.cumsum() - 1, np.isfinite(stored.raw[:, 0])
-    pasts = [runs.get(str(time), (None, (1.0, 1.0))) for time in stored.as_of[begins]]
-    factors = np.array([past for _, past in pasts]).reshape(-1, 2).repeat(2, 1)[run]
-    ends = stored.numbers[:, :1] + (stored.numbers[:, 1:] - stored.numbers[:, :1]) / factors
-    raw = np.where(recorded[:, None], stored.raw, np.concatenate([stored.numbers[:, :1], ends], 1))
+    actual, times, place = (sample[name].to_numpy() for name in ("actual", "instant", "panel"))
+    rows = np.flatnonzero(np.isfinite(actual))
+    run, as_of = pd.factorize(sample["as_of"])  # rows are in the order of runs
+    pasts = [runs.get(at, (None, (1.0, 1.0))) for at in as_of]
+    numbers, raw = sample[PUBLISHED].to_numpy(), sample[RAW].to_numpy(np.float64)
+    recorded = np.isfinite(raw[:, 0])
+    factors = np.array([past for _, past in pasts]).repeat(2, 1)[run]
+    ends = numbers[:, :1] + (numbers[:, 1:] - numbers[:, :1]) / factors
+    raw = np.where(recorded[:, None], raw, np.concatenate([numbers[:, :1], ends], 1))
     # where intervals were not recorded they may be those of whole paths, and the widths change as with a version
-    makers = [(maker, bool(is_raw)) for (maker, _), is_raw in zip(pasts, recorded[begins], strict=True)]
+    makers = [(maker, bool(recorded[run == i].any())) for i, (maker, _) in enumerate(pasts)]
+    ahead = _widths_ahead(place, raw, run, [*makers, (version, True)], sample_of(_rows(panel, series, intervals)))
     live = np.array([maker == version for maker, _ in pasts], bool)[run[rows]]
-    ahead = _widths_ahead(matched, raw, run, [*makers, (version, True)], series, intervals)
     found = []
     for i, level in enumerate(INTERVALS):
         low, high = raw[rows, 1 + 2 * i], raw[rows, 2 + 2 * i]
         usable = high > low
-        score = (_scores(matched.actual, raw[rows, 0], low, high) / ahead[rows, i])[usable]
+        score = (_scores(actual[rows], raw[rows, 0], low, high) / ahead[rows, i])[usable]
         # by the time of the value, the oldest first; NaN fills up [times, most of a time]
-        times = stored.instant[rows][usable]
-        counts = np.unique(times, return_counts=True)[1]
+        counts = np.unique(times[rows][usable], return_counts=True)[1]
         table = np.full((len(counts), counts.max(initial=0)), np.nan)
-        table[np.arange(table.shape[1]) < counts[:, None]] = score[np.argsort(times, kind="stable")]
+        table[np.arange(table.shape[1]) < counts[:, None]] = score[np.argsort(times[rows][usable], kind="stable")]
         if len(score) < MIN_VALUES or len(table) < MIN_TIMES:
             found.append(1.0)
             continue
@@ -121,23 +123,20 @@ def interval_factors(
 Makers = list[tuple[str | None, bool]]  # what made the intervals of each run: the version, and whether they are raw
 
 
-def _widths_ahead(
-    matched: Matched, raw: Numbers, run: Integers, makers: Makers, series: Integers, intervals: Numbers
-) -> Numbers:
+def _widths_ahead(series: Integers, raw: Numbers, run: Integers, makers: Makers, tonight: pd.DataFrame) -> Numbers:
     """The width that tonight's version would have given each stored interval, over the one that it has, [rows, 2].
 
     Where one run's intervals come from another version than those of the run before, the ratio of their mean widths
     says by how much versions differ: only a night lies between them, and the series have the same scale in both.
     `run` [rows] is the number of each row's run in the order of time; the last of the makers [runs + 1] is tonight's.
     """
-    present, place = np.unique(np.concatenate([matched.series, series]), return_inverse=True)
-    horizon = intervals.shape[1]
-    place = np.concatenate([place[: len(raw)], place[len(raw) :].repeat(horizon)])
-    at = np.concatenate([run, np.full(len(series) * horizon, len(makers) - 1)]) * len(present) + place
+    tonight = tonight[tonight["panel"].isin(series)]
+    present, place = np.unique(np.concatenate([series, tonight["panel"]]), return_inverse=True)
+    at = np.concatenate([run, np.full(len(tonight), len(makers) - 1)]) * len(present) + place
     ratios = np.ones((len(raw), 2))
     changed = np.array([earlier != later for earlier, later in pairwise(makers)], bool)
     for i in range(2) if changed.any() else ():
-        both = np.concatenate([raw, intervals.reshape(-1, 5)])
+        both = np.concatenate([raw, tonight[RAW]])
         width = both[:, 2 + 2 * i] - both[:, 1 + 2 * i]
         total, count = (np.bincount(at, part, len(makers) * len(present)) for part in (width, width > 0))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -170,23 +169,26 @@ def factors_by_level(factors: tuple[float, float], levels: tuple[float, ...]) ->
     return np.array([factors[0] if edge <= level <= 1 - edge else factors[1] for level in levels])
 
 
-def to_keep(forecasts: Forecasts, fitted: Fitted, as_of: str) -> StoredForecasts:
-    """The forecasts of a run for the ledger: those of at most some thousand series, evenly spread."""
-    panel, count = forecasts.panel, len(forecasts.series)
-    chosen = np.unique(np.linspace(0, count - 1, min(count, MAX_SERIES)).astype(np.int64))
-    series, horizon = forecasts.series[chosen], forecasts.quantiles.shape[1]
+def to_keep(forecasts: Forecasts, fitted: Fitted) -> pd.DataFrame:
+    """The forecasts of a run for the ledger: those of all series, or of as many as it takes, evenly spread."""
+    panel, (count, horizon) = forecasts.panel, forecasts.quantiles.shape[:2]
+    chosen = np.unique(np.linspace(0, count - 1, min(count, max(MAX_CELLS // horizon, 1))).astype(np.int64))
+    raw = forecasts.quantiles[chosen][..., interval_columns(fitted.config.levels)]
+    rows = _rows(panel, forecasts.series[chosen], raw)
+    series = rows["panel"].to_numpy()
     unit = np.r_[np.nan, fitted.seasonal_error][series_index(fitted.history.ids, panel.ids)[series]]
-    steps = np.arange(1, horizon + 1)
-    positions = (panel.origins[series][:, None] + steps).ravel()
-    return StoredForecasts(
-        np.full(len(positions), as_of),
-        np.repeat(np.array([series_text(panel.ids[i]) for i in series], np.str_), horizon),
-        np.tile(steps, len(series)),
-        calendar_of(fitted.config.table).times(positions),
-        forecasts.published[chosen].reshape(-1, 5),
-        np.repeat(unit, horizon),
-        forecasts.quantiles[chosen][..., interval_columns(fitted.config.levels)].reshape(-1, 5),
-    )
+    times = calendar_of(fitted.config.table).times(panel.origins[series] + rows["step"].to_numpy())
+    published = zip(PUBLISHED, forecasts.published[chosen].reshape(-1, 5).T, strict=True)
+    return rows.assign(instant=times, unit=unit, **dict(published))[COLUMNS]
+
+
+def _rows(panel: Panel, series: Integers, raw: Numbers) -> pd.DataFrame:
+    """A row for each step of series that index the panel, with raw numbers [series, horizon, 5]."""
+    count, horizon = raw.shape[:2]
+    names, codes = pd.Index([series_text(panel.ids[i]) for i in series]), np.arange(count).repeat(horizon)
+    columns = {"series": pd.Categorical.from_codes(codes, names), "panel": series.repeat(horizon)}
+    columns["step"] = np.tile(np.arange(1, horizon + 1), count)
+    return pd.DataFrame(columns | dict(zip(RAW, raw.reshape(-1, 5).T, strict=True)))
 
 
 def interval_columns(levels: tuple[float, ...]) -> list[int]:

@@ -1,6 +1,6 @@
 """Administer a store: list its versions, choose the live one, report the status of its jobs."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from forecast.databases.transactions import Execute
 from forecast.errors import NoInput, UsageError
 from forecast.jobs.checks import aged, duration_text
 from forecast.jobs.instant import as_text
-from forecast.jobs.ledger import ALWAYS, FILE, KILLED, MAX_RECORDS, TABLES, DayScore, Ledger, open_file
+from forecast.jobs.ledger import ALWAYS, FILE, KILLED, MAX_RECORDS, DayScore, Ledger, open_file
 from forecast.jobs.output_guard import runs_folder
 from forecast.jobs.owner import ledger_key
 from forecast.jobs.pipeline import Pipeline
@@ -171,15 +171,15 @@ def ledger_of(pipeline: Pipeline) -> Ledger:
     """The ledger of a job: the file beside its store, or in the database of its sink."""
     name = pipeline.name or "job"
     if pipeline.ledger == "sink" and pipeline.sink.url is not None:
-        connect = partial(_connect, pipeline.hidden, pipeline.sink.url)
+        connect = partial(_connect, pipeline.hidden, pipeline.sink.url, name)
         return Ledger(pipeline.hidden(name), connect, ledger_key(name, pipeline.store))
     return Ledger(pipeline.hidden(name), partial(open_file, runs_folder(pipeline.store) / FILE), name)
 
 
 @contextmanager
-def _connect(hidden: Redactor, url: str, read: bool = False) -> Iterator[Execute]:
+def _connect(hidden: Redactor, url: str, job: str, reads: Collection[str] = ()) -> Iterator[Execute]:
     # messages hold no secrets, whoever opens it
-    with hidden.kept_out(), databases.connect(url, reads=TABLES if read else ()) as execute:
+    with hidden.kept_out(), databases.connect(url, reads, f"job '{job}': its ledger in the database") as execute:
         yield execute
 
 

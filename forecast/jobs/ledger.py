@@ -1,23 +1,30 @@
 """The ledger of a job: its runs, fits and forecasts, and the scores of these forecasts."""
 
 import json
+import logging
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
+from pydantic import ValidationError
 
 from forecast.databases.transactions import Connect, Execute, Row, Values, no_tables
 from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
 from forecast.errors import ArtifactRefused, Busy, CannotCreate, StorageFailure
+from forecast.jobs.cells import DAMAGED, MAX_SAMPLE, of_rows, packed, sample_of, unpacked
+from forecast.jobs.record import Record
+
+log = logging.getLogger("forecast")
 
 FILE = "ledger.db"
-MAX_SERIES = 2_000  # series of a run whose forecasts are stored; of more, an even selection
-MAX_RUNS = 200  # runs of a job whose forecasts and scores are stored; of older ones, the newest score of each day
+MAX_RUNS = 90  # runs of a job whose forecasts and scores are stored; of older ones, the newest score of each day
+WHOLE_RUNS, WHOLE_CELLS = 3, 3_400_000  # newest runs that are stored whole, and others of so many forecasts in all
 MAX_RECORDS = 1_000  # runs of a job, and fits, that are stored at all
 KILLED = 137  # exit code of a run that began and did not end: that of SIGKILL
 LOCK_PATIENCE = 30.0  # seconds to wait for another process that writes
@@ -25,37 +32,16 @@ UNFINISHED = "its run has not ended"  # the reason of a fit until its run is in 
 ALWAYS = "9"  # sorts after every time
 MOVES = 2  # `promoted` of a fit whose run makes it the live version right after
 
-RAW = ("raw_median", "raw_lo_80", "raw_hi_80", "raw_lo_95", "raw_hi_95")  # missing in tables that 0.2.0 made
-COLUMNS_0_2 = 11  # of forecast_values, without RAW
-NUMBERS = ("forecast", "lo_80", "hi_80", "lo_95", "hi_95", "unit", *RAW)
 # in SQL that SQLite and PostgreSQL share; the columns job and as_of come first
 TABLES = {
     "forecast_runs": "exit_code INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (job, as_of)",
     "forecast_fits": "version TEXT NOT NULL, promoted INTEGER NOT NULL, reason TEXT NOT NULL, settings TEXT NOT NULL, "
     "PRIMARY KEY (job, as_of)",
-    "forecast_values": "series TEXT NOT NULL, step INTEGER NOT NULL, instant BIGINT NOT NULL, "
-    "forecast DOUBLE PRECISION NOT NULL, "
-    + "".join(f"{name} DOUBLE PRECISION, " for name in NUMBERS[1:])
-    + "PRIMARY KEY (job, as_of, series, step)",
+    "forecast_cells": "count INTEGER NOT NULL, cells BYTEA NOT NULL, PRIMARY KEY (job, as_of)",  # Parquet
     "forecast_scores": "day TEXT NOT NULL, count INTEGER NOT NULL, mase DOUBLE PRECISION, bias DOUBLE PRECISION, "
     "coverage_80 DOUBLE PRECISION, coverage_95 DOUBLE PRECISION, PRIMARY KEY (job, as_of, day)",
 }
-
-
-@dataclass(frozen=True)
-class StoredForecasts:
-    """Forecasts of one or several runs, one row for each series and step."""
-
-    as_of: NDArray[np.str_]  # [rows], time of the run
-    series: NDArray[np.str_]  # [rows], ids as JSON
-    step: NDArray[np.int64]  # [rows], from 1
-    instant: NDArray[np.int64]  # [rows], time of the value on the clock of the table
-    numbers: NDArray[np.float64]  # [rows, 5], forecast, lo_80, hi_80, lo_95, hi_95, as the output has them
-    unit: NDArray[np.float64]  # [rows], in-sample error of the seasonal naive forecast of the series
-    raw: NDArray[np.float64]  # [rows, 5], the same of each value alone, uncorrected; NaN in rows that 0.2.0 wrote
-
-    def __len__(self) -> int:
-        return len(self.step)
+OLD_CELLS = "forecast_values"  # of 0.2.0, a row for each forecast
 
 
 @dataclass(frozen=True)
@@ -88,17 +74,22 @@ class Ledger:
     def __init__(self, job: str, connect: Connect, key: str | None = None) -> None:
         self.job, self.key = job, key or job
         self._connect = connect
+        self._named: set[str] = set()  # what is damaged, and was said to be
 
     def add_run(
-        self, at: str, code: int, record: str, forecasts: StoredForecasts | None, days: list[DayScore], *fits: FitEntry
+        self, at: str, code: int, record: str, forecasts: pd.DataFrame | None, days: list[DayScore], *fits: FitEntry
     ) -> None:
         """Record a run, its fit, its forecasts and the scores of earlier ones; it replaces a run of the same time."""
+        with self._connect(reads=(OLD_CELLS,)) as execute:
+            old = execute(f"SELECT 1 FROM {OLD_CELLS} WHERE job = :job LIMIT 1", {"job": self.key})
         with self._writing() as execute:
+            if old:
+                self._move(execute)
             self._replace(execute, "forecast_runs", at, [{"exit_code": code, "record": record}])
             for fit in fits:
                 self._replace_fit(execute, fit)
             if forecasts is not None:
-                self._replace(execute, "forecast_values", at, _value_rows(forecasts))
+                self._store(execute, at, forecasts)
                 self._replace(execute, "forecast_scores", at, [asdict(day) for day in days])
             _prune(execute, self.key)
 
@@ -120,10 +111,16 @@ class Ledger:
         return [name for (name,) in self._read("SELECT DISTINCT job FROM forecast_runs ORDER BY job")]
 
     def runs(self, count: int, until: str = ALWAYS, since: str = "") -> list[tuple[str, int, dict[str, Any]]]:
-        """The newest runs, newest first: time, exit code and record."""
+        """The newest runs, newest first: time, exit code and record; those with a damaged record are left out."""
         sql = "SELECT as_of, exit_code, record FROM forecast_runs WHERE job = :job AND as_of BETWEEN :since AND :until"
         rows = self._read(f"{sql} ORDER BY as_of DESC LIMIT :count", until=until, since=since, count=count)
-        return [(as_of, code, json.loads(record)) for as_of, code, record in rows]
+        found = []
+        for as_of, code, record in rows:
+            try:
+                found.append((as_of, code, Record.model_validate_json(record).model_dump()))
+            except ValidationError:
+                self._warn("record", as_of)
+        return found
 
     def fits(self, until: str = ALWAYS, unfinished: bool = False) -> list[FitEntry]:
         """The fits until a time, inclusive, oldest first; those whose run has not ended only if they are asked for."""
@@ -143,29 +140,48 @@ class Ledger:
         """The version that the newest run with a promoted fit makes live, unless a user has chosen another since."""
         return next((fit.version for fit in reversed(self.fits()) if fit.moves), None)
 
-    def forecasts(self, before: str, runs: int) -> StoredForecasts:
-        """The forecasts of the newest `runs` runs before a time."""
-        condition = "job = :job AND as_of < :before"
-        oldest = _oldest("forecast_values", runs, condition)
-        sql = f"SELECT * FROM forecast_values WHERE {condition} AND as_of >= {oldest} ORDER BY as_of, series, step"
-        columns = list(zip(*self._read(sql, before=before), strict=True)) or [()] * (COLUMNS_0_2 + len(RAW))
-        numbers = [np.array(column, np.float64) for column in columns[5:]]  # NULL becomes NaN
-        raw = numbers[6:] or [np.full(len(columns[0]), np.nan)] * len(RAW)
-        as_of, series = (np.array(column, np.str_) for column in columns[1:3])
-        step, instant = (np.array(column, np.int64) for column in columns[3:5])
-        return StoredForecasts(as_of, series, step, instant, np.stack(numbers[:5], 1), numbers[5], np.stack(raw, 1))
+    def forecasts(self, before: str, runs: int) -> Iterator[tuple[str, pd.DataFrame]]:
+        """The newest `runs` runs before a time that have forecasts, oldest first, without those that are damaged."""
+        for table in (OLD_CELLS, "forecast_cells"):  # one of them has all
+            with self._connect(reads=(table,)) as execute:
+                yield from self._loaded(execute, table, runs, before)
 
     def days(self, count: int, before: str = ALWAYS) -> list[DayScore]:
         """The scores of the newest days, newest first, from the newest run before a time that scored the day."""
         names = ", ".join(field.name for field in fields(DayScore))
-        newest = "SELECT MAX(as_of) FROM forecast_scores WHERE job = :job AND day = found.day AND as_of < :before"
-        sql = f"SELECT {names} FROM forecast_scores AS found WHERE job = :job AND as_of = ({newest})"
+        newest = (
+            "SELECT day, MAX(as_of) AS as_of FROM forecast_scores WHERE job = :job AND as_of < :before GROUP BY day"
+        )
+        sql = f"SELECT {names} FROM forecast_scores JOIN ({newest}) AS newest USING (day, as_of) WHERE job = :job"
         rows = self._read(f"{sql} ORDER BY day DESC LIMIT :count", count=count, before=before)
         return [DayScore(*row) for row in rows]
 
     def _read(self, sql: str, **values: Any) -> list[Row]:
-        with self._connect(read=True) as execute:
+        with self._connect(reads=("forecast_runs",)) as execute:
             return execute(sql, {"job": self.key, **values})
+
+    def _loaded(self, execute: Execute, table: str, runs: int, before: str) -> Iterator[tuple[str, pd.DataFrame]]:
+        sql = f"SELECT DISTINCT as_of FROM {table} WHERE job = :job AND as_of < :before ORDER BY as_of DESC"
+        for (at,) in reversed(execute(f"{sql} LIMIT {runs}", {"job": self.key, "before": before})):
+            if (found := self._load(execute, table, at)) is not None:
+                yield at, found
+
+    def _load(self, execute: Execute, table: str, at: str) -> pd.DataFrame | None:
+        """The forecasts of a run from a table; None, and a warning, where they are damaged."""
+        names, order = ("*", "ORDER BY series, step") if table == OLD_CELLS else ("cells", "")
+        sql = f"SELECT {names} FROM {table} WHERE job = :job AND as_of = :at {order}"
+        rows = execute(sql, {"job": self.key, "at": at})
+        try:
+            return of_rows(rows) if order else unpacked(rows[0][0])
+        except DAMAGED:
+            self._warn("forecasts", at)
+            return None
+
+    def _warn(self, what: str, at: str) -> None:
+        problem = f"job '{self.job}': the {what} of the run as of {at} in the ledger are damaged, and left out"
+        if problem not in self._named:
+            log.warning("%s", problem)
+        self._named.add(problem)
 
     @contextmanager
     def _writing(self) -> Iterator[Execute]:
@@ -173,10 +189,6 @@ class Ledger:
         with self._connect() as execute:
             for table, columns in TABLES.items():
                 execute(f"CREATE TABLE IF NOT EXISTS {table} (job TEXT NOT NULL, as_of TEXT NOT NULL, {columns})")
-            # one row comes back even where there are no forecasts
-            (row,) = execute("SELECT found.* FROM (SELECT 1) AS always LEFT JOIN forecast_values AS found ON 1 = 0")
-            for name in RAW if len(row) == COLUMNS_0_2 else ():
-                execute(f"ALTER TABLE forecast_values ADD COLUMN {name} DOUBLE PRECISION")
             yield execute
 
     def _replace(self, execute: Execute, table: str, as_of: str, rows: list[dict[str, Any]]) -> None:
@@ -187,6 +199,24 @@ class Ledger:
             names = [*key, *rows[0]]
             marks = ", ".join(f":{name}" for name in names)
             execute(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", [{**key, **row} for row in rows])
+
+    def _store(self, execute: Execute, at: str, forecasts: pd.DataFrame) -> None:
+        """Store the forecasts of a run, and of older runs samples, where the newest ones have enough."""
+        rows = [{"count": len(forecasts), "cells": packed(forecasts)}] if len(forecasts) else []
+        self._replace(execute, "forecast_cells", at, rows)
+        kept = execute("SELECT as_of, count FROM forecast_cells WHERE job = :j ORDER BY as_of DESC", {"j": self.key})
+        for (older, count), total in list(zip(kept, np.cumsum([count for _, count in kept]), strict=True))[WHOLE_RUNS:]:
+            if total > WHOLE_CELLS and count > 2 * MAX_SAMPLE:  # so that no sample is sampled again
+                found = self._load(execute, "forecast_cells", older)
+                self._store(execute, older, pd.DataFrame() if found is None else sample_of(found))
+
+    def _move(self, execute: Execute) -> None:
+        """Move the forecasts from the table of 0.2.0, which goes with the last job that has some there."""
+        for at, found in self._loaded(execute, OLD_CELLS, MAX_RUNS, ALWAYS):
+            self._store(execute, at, found)
+        execute(f"DELETE FROM {OLD_CELLS} WHERE job = :job", {"job": self.key})
+        if not execute(f"SELECT 1 FROM {OLD_CELLS} LIMIT 1"):
+            execute(f"DROP TABLE {OLD_CELLS}")
 
     def _replace_fit(self, execute: Execute, fit: FitEntry) -> None:
         promoted = MOVES if fit.moves else int(fit.promoted)
@@ -199,48 +229,34 @@ def series_text(ids: tuple[str, ...]) -> str:
     return json.dumps(ids, ensure_ascii=False, separators=(",", ":"))
 
 
-def _value_rows(forecasts: StoredForecasts) -> list[dict[str, Any]]:
-    unit = [value if value == value else None for value in forecasts.unit.tolist()]  # not every database has NaN
-    columns = [forecasts.series.tolist(), forecasts.step.tolist(), forecasts.instant.tolist()]
-    columns += [*forecasts.numbers.T.tolist(), unit, *forecasts.raw.T.tolist()]
-    names = ("series", "step", "instant", *NUMBERS)
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def _oldest(table: str, count: int, condition: str = "job = :job") -> str:
-    """A subquery: the oldest of the newest `count` times in a table; NULL where it has none."""
-    times = f"SELECT DISTINCT as_of FROM {table} WHERE {condition} ORDER BY as_of DESC LIMIT {count}"
-    return f"(SELECT MIN(as_of) FROM ({times}) AS newest)"
-
-
 def _prune(execute: Execute, job: str) -> None:
     """Delete the forecasts of old runs, scores of days that newer runs scored too, then whole runs and fits."""
-    oldest = "(SELECT MIN(as_of) FROM forecast_values WHERE job = :job)"
-    # each run scores a stretch of days up to its own
-    scored = f"(SELECT MIN(day) FROM forecast_scores WHERE job = :job AND as_of >= {oldest})"
+    newest = "SELECT as_of FROM forecast_{} WHERE job = :job ORDER BY as_of DESC LIMIT {}"
+    counts = {"cells": MAX_RUNS, "runs": MAX_RECORDS, "fits": MAX_RECORDS}
+    oldest = {name: f"(SELECT MIN(as_of) FROM ({newest.format(name, counts[name])}) AS newest)" for name in counts}
+    scored = f"(SELECT day FROM forecast_scores WHERE job = :job AND as_of >= {oldest['cells']})"
     for table, condition in (
-        ("forecast_values", f"as_of < {_oldest('forecast_values', MAX_RUNS)}"),
-        ("forecast_scores", f"as_of < {oldest} AND day >= {scored}"),
-        ("forecast_scores", f"as_of < {_oldest('forecast_runs', MAX_RECORDS)}"),
-        ("forecast_runs", f"as_of < {_oldest('forecast_runs', MAX_RECORDS)}"),
-        ("forecast_fits", f"as_of < {_oldest('forecast_fits', MAX_RECORDS)}"),
+        ("scores", f"as_of < {oldest['cells']} AND day IN {scored}"),
+        ("scores", f"as_of < {oldest['runs']}"),
+        *((name, f"as_of < {oldest[name]}") for name in counts),
     ):
-        execute(f"DELETE FROM {table} WHERE job = :job AND {condition}", {"job": job})
+        execute(f"DELETE FROM forecast_{table} WHERE job = :job AND {condition}", {"job": job})
 
 
 @contextmanager
-def open_file(path: Path, read: bool = False) -> Iterator[Execute]:
+def open_file(path: Path, reads: Collection[str] = ()) -> Iterator[Execute]:
     """Open one transaction of the ledger in a file: committed at the end of the block, rolled back if it raises.
 
+    `reads` are tables that are only read; where one of them is missing, no row is found.
     Raises Busy if another process writes for longer than half a minute, ArtifactRefused if the file is no ledger.
     """
-    if not read:
+    if not reads:
         make_directory(path.parent)
     elif not path.exists():
         yield no_tables
         return
     # not mode=ro: the unfinished transaction of a killed run must be rolled back before reading
-    target = f"{path.absolute().as_uri()}?mode={'rw' if read else 'rwc'}"
+    target = f"{path.absolute().as_uri()}?mode={'rw' if reads else 'rwc'}"
     try:
         with closing(sqlite3.connect(target, timeout=LOCK_PATIENCE, isolation_level=None, uri=True)) as connection:
 
@@ -248,11 +264,16 @@ def open_file(path: Path, read: bool = False) -> Iterator[Execute]:
                 once = isinstance(parameters, Mapping) or not parameters
                 return (connection.execute if once else connection.executemany)(sql, parameters).fetchall()
 
-            execute("PRAGMA query_only = ON" if read else "PRAGMA synchronous = FULL")
-            execute("BEGIN" if read else "BEGIN IMMEDIATE")
+            connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+            execute("PRAGMA query_only = ON" if reads else "PRAGMA synchronous = FULL")
+            execute("BEGIN" if reads else "BEGIN IMMEDIATE")
             tables = {name for (name,) in execute("SELECT name FROM sqlite_master")}
-            yield no_tables if read and not TABLES.keys() <= tables else execute
+            yield execute if tables.issuperset(reads) else no_tables
             execute("COMMIT")
+            (pages,), (free,) = (execute(f"PRAGMA {name}")[0] for name in ("page_count", "freelist_count"))
+            if not reads and free > pages // 2:  # the forecasts of an older release have moved
+                with suppress(sqlite3.Error):
+                    execute("VACUUM")
     except sqlite3.Error as error:
         raise _meaning(error, path) from error
 
@@ -261,7 +282,7 @@ def _meaning(error: sqlite3.Error, path: Path) -> Exception:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Busy(f"{path}: another process writes to it; try again later")
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):  # the last: a column is missing
         cure = "check the disk; move the file away to start a new one"  # its read errors are reported as damage too
         return ArtifactRefused(f"{path}: is not a ledger, or damaged ({error}); {cure}")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):

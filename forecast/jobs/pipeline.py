@@ -16,7 +16,7 @@ from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models
 from forecast.errors import ForecastError, NoInput, UsageError, as_flag, did_you_mean
 from forecast.jobs.kinds import DATABASE
-from forecast.jobs.ledger import TABLES
+from forecast.jobs.ledger import OLD_CELLS, TABLES
 from forecast.jobs.output_guard import check_apart
 from forecast.jobs.ping import check_address
 from forecast.jobs.sinks import USE as SINK_USE
@@ -207,7 +207,7 @@ def _check_together(pipeline: Pipeline, where: str) -> None:
             check_apart(output, files_read(pipeline), pipeline.store)
     if pipeline.ledger == "sink" and sink.url is None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
-    if pipeline.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in TABLES:
+    if pipeline.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in {*TABLES, OLD_CELLS}:
         raise UsageError(f"{where}[sink] table {sink.table} is one of the ledger's own; write to another table")
     if limits.warn_after and limits.error_after and seconds_of(limits.warn_after) > seconds_of(limits.error_after):
         raise UsageError(f"{where}[checks] warn_after {limits.warn_after} lies beyond error_after {limits.error_after}")

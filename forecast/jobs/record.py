@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from forecast.errors import Message, as_flag
 
@@ -18,8 +18,6 @@ Runs = Iterable[tuple[str, int, dict[str, Any]]]  # of a ledger: time, exit code
 
 class Record(BaseModel):
     """One run of a job; another run of the job as of that time replaces it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: str  # job and time
     job: str

@@ -37,7 +37,7 @@ from forecast.jobs.as_of import (
 from forecast.jobs.gate import ServingVersion, should_promote
 from forecast.jobs.instant import as_text, parse_as_of
 from forecast.jobs.kinds import Results, shown_keys
-from forecast.jobs.ledger import KILLED, MAX_RECORDS, UNFINISHED, FitEntry, Ledger
+from forecast.jobs.ledger import KILLED, MAX_RECORDS, UNFINISHED, DayScore, FitEntry, Ledger
 from forecast.jobs.output_guard import check_apart, runs_folder
 from forecast.jobs.owner import claim, claim_sinks
 from forecast.jobs.ping import ping
@@ -163,7 +163,7 @@ class _Run:
     resume: bool
     on_step: OnStep
     began: float = field(default_factory=time.monotonic)
-    matched: accuracy.Matched | None = None  # earlier forecasts beside the actuals
+    days: list[DayScore] = field(default_factory=list)  # scores of earlier forecasts
     lagging: list[tuple[str, ...]] = field(default_factory=list)  # series without a recent value
     fit: FitEntry | None = None  # of this run
     checkpoints: Checkpoints | None = None  # of that fit
@@ -300,15 +300,15 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
         checks.check_unfinished(record.data_age, name)
     run.lagging = checks.lagging(panel, schema, run.pipeline.checks, name)
     record.drift = checks.check_drift(panel, live.fitted.history, schema.shortest_season, name)
-    matched = run.matched = accuracy.match(run.ledger.forecasts(record.as_of, accuracy.NEWEST), panel, schema)
+    sample, run.days = accuracy.compare(run.ledger.forecasts(record.as_of, accuracy.NEWEST), panel, schema)
 
     def factors(series: Integers, quantiles: Numbers) -> Numbers:
         if not record.settled:  # a repeated run keeps its factors: runs of earlier times may have been repeated since
-            oldest = str(matched.stored.as_of[0]) if len(matched.stored) else record.as_of
+            oldest = sample["as_of"].min() if len(sample) else record.as_of
             ended = run.ledger.runs(MAX_RECORDS, record.as_of, since=oldest)
             runs = {at: (past["version"], tuple(past["intervals"])) for at, _, past in ended}
             tonight = quantiles[..., accuracy.interval_columns(config.levels)]
-            record.intervals = accuracy.interval_factors(matched, runs, live.version, series, tonight)
+            record.intervals = accuracy.interval_factors(sample, runs, live.version, panel, series, tonight)
         return accuracy.factors_by_level(record.intervals, config.levels)
 
     return ForecastOptions(factors=factors)
@@ -335,7 +335,10 @@ def _append(run: _Run, forecasts: Forecasts, live: ServingVersion) -> None:
     record.exit_code, record.settled = INCOMPLETE if lost else 0, True
     if run.fit is not None:
         record.fit["promoted"] = run.fit.promoted
-    scores = [] if run.matched is None else accuracy.by_day(run.matched)
-    record.scores = [vars(score) for score in scores[-RECORDED_DAYS:]]
-    stored, fits = accuracy.to_keep(forecasts, live.fitted, record.as_of), [run.fit] if run.fit is not None else []
+    before = {day.day: day for day in run.ledger.days(MAX_RECORDS, record.as_of)}
+    # a run that has only samples of some forecasts of a day left does not score it again
+    new = {day.day: day for day in run.days if day.day not in before or before[day.day].count <= day.count}
+    record.scores = [vars(score) for _, score in sorted((before | new).items())[-RECORDED_DAYS:]]
+    scores = [score for day, score in new.items() if score != before.get(day)]
+    stored, fits = accuracy.to_keep(forecasts, live.fitted), [run.fit] if run.fit is not None else []
     run.ledger.add_run(record.as_of, record.exit_code, _finished(record, run.began), stored, scores, *fits)

@@ -4,10 +4,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from forecast.jobs import ledger as module
-from forecast.jobs.ledger import FILE, DayScore, Ledger, StoredForecasts, open_file
+from forecast.jobs.cells import PUBLISHED, RAW
+from forecast.jobs.ledger import FILE, DayScore, Ledger, open_file
 from forecast.jobs.output_guard import runs_folder
+from forecast.jobs.record import Record
 
 SERIES = 20
 VAGUE = {"pread64": (76,), "openat": (73,), "newfstatat": (73,), "access": (73,), "fcntl": (75,)}
@@ -16,25 +19,27 @@ VAGUE = {"pread64": (76,), "openat": (73,), "newfstatat": (73,), "access": (73,)
 module.LOCK_PATIENCE = 0.2  # seconds; nobody else writes, and a lock that cannot be had would take half a minute
 
 
-def ledger_at(place: Path) -> Ledger:
+def ledger_file(place: Path) -> Path:
     """The ledger beside the store of a scene."""
-    return Ledger("nightly", partial(open_file, runs_folder(str(place / "store")) / FILE))
+    return runs_folder(str(place / "store")) / FILE
+
+
+def ledger_at(place: Path) -> Ledger:
+    """The same as its job sees it."""
+    return Ledger("nightly", partial(open_file, ledger_file(place)))
 
 
 def add_run(place: Path, number: int, horizon: int) -> None:
     """Add a run in one transaction: its record, its forecasts and its scores."""
     rows = SERIES * horizon
-    kept = StoredForecasts(
-        as_of=np.full(rows, instant(number)),
-        series=np.repeat([f"s{one:02}" for one in range(SERIES)], horizon),
-        step=np.tile(np.arange(1, horizon + 1), SERIES),
-        instant=np.arange(rows),
-        numbers=np.full((rows, 5), number, np.float64),
-        unit=np.full(rows, number, np.float64),
-        raw=np.full((rows, 5), number, np.float64),
-    )
+    codes = np.repeat(np.arange(SERIES), horizon)
+    series = pd.Categorical.from_codes(codes, pd.Index([f"s{one:02}" for one in range(SERIES)]))
+    numbers = dict.fromkeys(["unit", *PUBLISHED, *RAW], float(number))
+    steps = np.tile(np.arange(1, horizon + 1), SERIES)
+    kept = pd.DataFrame({"series": series, "step": steps, "instant": np.arange(rows), **numbers})
     scores = [DayScore(instant(number), number, None, None, None, None)]
-    ledger_at(place).add_run(instant(number), 0, f'{{"number": {number}}}', kept, scores)
+    record = Record(id="", job="nightly", as_of=instant(number), started="", seconds=number)
+    ledger_at(place).add_run(instant(number), 0, record.model_dump_json(), kept, scores)
 
 
 def numbers_in_ledger(place: Path, horizon: int) -> list[int]:
@@ -46,15 +51,15 @@ def numbers_in_ledger(place: Path, horizon: int) -> list[int]:
         If a part of a run is there without the rest.
     """
     ledger = ledger_at(place)
-    numbers = [int(record["number"]) for _, _, record in ledger.runs(1000)]
-    kept = ledger.forecasts("9", 1000)
+    numbers = [int(record["seconds"]) for _, _, record in ledger.runs(1000)]
+    kept = dict(ledger.forecasts("9", 1000))
     for number in numbers:
-        own = kept.numbers[kept.as_of == instant(number)]
+        own = kept[instant(number)][PUBLISHED].to_numpy() if instant(number) in kept else np.empty(0)
         if own.shape != (SERIES * horizon, 5) or (own != number).any():
             raise ValueError(f"run {number} has {len(own)} forecasts of {SERIES * horizon}")
     days = {day.day: day.count for day in ledger.days(1000)}
-    if len(kept) != len(numbers) * SERIES * horizon or days != {instant(number): number for number in numbers}:
-        raise ValueError(f"runs {numbers} with {len(kept)} forecasts and the scores {days}")
+    if len(kept) != len(numbers) or days != {instant(number): number for number in numbers}:
+        raise ValueError(f"runs {numbers} with forecasts of {len(kept)} and the scores {days}")
     return numbers
 
 

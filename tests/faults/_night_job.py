@@ -7,12 +7,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from forecast.artifacts.store import LOCK, OWNER, RESUME, Store
 from forecast.durable import TEMPORARY
 from forecast.errors import ForecastError
+from forecast.jobs.cells import DAMAGED, unpacked
 from forecast.jobs.ledger import MAX_RUNS
 from tests.faults._operations import Torn
 from tests.faults._stations import ZONE
@@ -142,10 +144,10 @@ class NightJob:
     def rows_of(self, as_of: str) -> tuple[list[Any], list[Any]]:
         """What the ledger holds of a run: its forecasts and its scores."""
         with _database(self.ledger) as connection:
-            kept, scored = (
-                connection.execute(f"SELECT * FROM {table} WHERE as_of = ? ORDER BY 3, 4", (as_of,)).fetchall()
-                for table in ("forecast_values", "forecast_scores")
-            )
+            kept = connection.execute("SELECT cells FROM forecast_cells WHERE as_of = ?", (as_of,)).fetchall()
+            sql = "SELECT * FROM forecast_scores WHERE as_of = ? ORDER BY 3"
+            scored = connection.execute(sql, (as_of,)).fetchall()
+        kept = [row for (cells,) in kept for row in unpacked(cells).itertuples(index=False, name=None)]
         return kept, scored
 
     def sink_rows(self, origins: int = 3) -> list[Any]:
@@ -191,8 +193,8 @@ class NightJob:
             runs = dict(connection.execute("SELECT as_of, exit_code FROM forecast_runs"))
             newest = f"SELECT as_of, record FROM forecast_runs ORDER BY as_of DESC LIMIT {MAX_RUNS}"
             records = {as_of: json.loads(text) for as_of, text in connection.execute(newest)}
-            sums = "SELECT as_of, count(*), round(sum(forecast), 6) FROM forecast_values GROUP BY as_of"
-            kept = {as_of: (rows, total) for as_of, rows, total in connection.execute(sums)}
+            packed = connection.execute("SELECT as_of, count, cells FROM forecast_cells").fetchall()
+            kept = {as_of: _sum(as_of, count, cells) for as_of, count, cells in packed}
             fits = dict(connection.execute("SELECT as_of, version FROM forecast_fits"))
         for as_of, record in records.items():
             expected = record["counts"].get("rows", 0) if record["settled"] and record["counts"] else None
@@ -214,6 +216,18 @@ class NightJob:
             if torn:
                 raise Torn(f"the sink holds parts of forecasts: {torn[:3]}")
             return dict(connection.execute("SELECT origin, count(*) FROM loads GROUP BY origin"))
+
+
+@cache
+def _sum(as_of: str, count: int, cells: bytes) -> tuple[int, float]:
+    """Rows and sum of the forecasts of a run."""
+    try:
+        forecasts = unpacked(cells)["forecast"]
+    except DAMAGED as error:
+        raise Torn(f"the ledger: the forecasts of the run as of {as_of} cannot be read: {error}") from error
+    if len(forecasts) != count:
+        raise Torn(f"the ledger holds {len(forecasts)} of {count} forecasts of the run as of {as_of}")
+    return count, round(float(forecasts.sum()), 6)
 
 
 def _whole(output: bytes) -> bytes:

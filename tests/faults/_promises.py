@@ -122,7 +122,7 @@ def forecast_problems(job: NightJob, as_of: str, after: State, newest: Mapping[s
     texts = [datetime.fromtimestamp(hour, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M") for hour in hours]
     kept, _ = job.rows_of(as_of)
     stored: dict[str, list[tuple[float, ...]]] = {}
-    for _, _, series, _, instant, *numbers in kept:
+    for series, _, instant, *numbers in kept:
         stored.setdefault(series, []).append((instant, *numbers))
     for name, own in written.items():
         if [row["time"] for row in own] != texts:

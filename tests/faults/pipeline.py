@@ -122,8 +122,8 @@ class Night:
         engine.dispose()
         with sqlite3.connect(self.folder / "store.runs" / "ledger.db") as ledger:
             kept = [
-                ledger.execute(f"SELECT * FROM {name} ORDER BY 2, 3, 4").fetchall()
-                for name in ("forecast_values", "forecast_scores")
+                ledger.execute(f"SELECT * FROM {name} ORDER BY 2, 3").fetchall()
+                for name in ("forecast_cells", "forecast_scores")
             ]
         ledger.close()
         return (self.folder / "out.csv").read_bytes(), rows, kept

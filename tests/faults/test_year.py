@@ -11,9 +11,11 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from forecast.artifacts.store import Store
+from forecast.jobs.cells import packed, unpacked
 from tests.faults._commands import Commands, Ended
 from tests.faults._counts import Counts
 from tests.faults._night_job import NightJob
@@ -64,6 +66,14 @@ def execute(path: Path, sql: str) -> None:
         assert connection.execute(sql).rowcount > 0
 
 
+def change(job: NightJob, change: Callable[[pd.DataFrame], pd.DataFrame], condition: str = "true") -> None:
+    """Change the forecasts of runs in the ledger."""
+    with closing(sqlite3.connect(job.ledger)) as connection, connection:
+        for as_of, cells in connection.execute(f"SELECT as_of, cells FROM forecast_cells WHERE {condition}").fetchall():
+            row = packed(change(unpacked(cells))), as_of
+            connection.execute("UPDATE forecast_cells SET cells = ? WHERE as_of = ?", row)
+
+
 def test_the_nights_go_on_where_they_were_cut_off(fortnight: Path, tmp_path: Path) -> None:
     shutil.copytree(fortnight, tmp_path / "again")
     journal = tmp_path / "again" / JOURNAL
@@ -92,7 +102,7 @@ def truncate(job: NightJob) -> None:
     [
         flip,
         truncate,
-        lambda job: execute(job.ledger, "DELETE FROM forecast_values WHERE step = 5"),
+        lambda job: change(job, lambda forecasts: forecasts[forecasts["step"] != 5]),
         lambda job: execute(job.folder / "sink.db", "DELETE FROM loads WHERE rowid = 1"),
         lambda job: (job.folder / "store" / "notes.txt").write_text("?"),
         lambda job: job.ledger.write_bytes(job.ledger.read_bytes()[:5000]),
@@ -111,7 +121,7 @@ def test_what_is_not_whole_is_found(job: NightJob, tamper: Callable[[NightJob], 
     [
         lambda job: execute(job.ledger, "DELETE FROM forecast_runs WHERE as_of < '2025-10-22'"),
         lambda job: execute(job.ledger, "UPDATE forecast_runs SET exit_code = 1 WHERE as_of < '2025-10-22'"),
-        lambda job: execute(job.ledger, "UPDATE forecast_values SET forecast = 1 WHERE as_of < '2025-10-22'"),
+        lambda job: change(job, lambda forecasts: forecasts.assign(forecast=1.0), "as_of < '2025-10-22'"),
         lambda job: execute(job.ledger, "DELETE FROM forecast_fits WHERE as_of < '2025-10-22'"),
         lambda job: execute(job.folder / "sink.db", "DELETE FROM loads WHERE origin < '2025-10-22'"),
         lambda job: shutil.rmtree(job.folder / "store" / Store(job.folder / "store").versions()[-1].id),
@@ -138,7 +148,7 @@ def test_wrong_forecasts_are_found(job: NightJob) -> None:
     later = {name: hour + 3600 for name, hour in newest.items()}
     assert "not 20" in " ".join(forecast_problems(job, as_of, state, later))
     assert "forecasts of" in forecast_problems(job, as_of, state, {**newest, "new": max(newest.values())})[0]
-    execute(job.ledger, "UPDATE forecast_values SET forecast = forecast + 10")
+    change(job, lambda forecasts: forecasts.assign(forecast=forecasts["forecast"] + 10))
     assert "other forecasts" in forecast_problems(job, as_of, job.look(), newest)[0]
 
 

@@ -18,11 +18,11 @@ from forecast.jobs.ledger import MAX_RECORDS, MAX_RUNS
 from tests.faults._commands import Commands
 from tests.faults._counts import Counts, campaign
 from tests.faults._disk import small_disk
-from tests.faults._night_job import HORIZON, KEEP, KNOBS, OTHER_KNOBS, NightJob
+from tests.faults._night_job import KEEP, KNOBS, OTHER_KNOBS, NightJob
 from tests.faults._nights import Year, live_night
 from tests.faults._operations import Torn
 from tests.faults._promises import SPARED
-from tests.faults._stations import ALWAYS, BLOCK, ZONE, Stations
+from tests.faults._stations import ZONE, Stations
 
 ROOT = Path(__file__).parents[2]
 JOURNAL = "journal.jsonl"
@@ -194,9 +194,8 @@ def _say(entries: list[Entry], counts: Counts, nights: int, each: float) -> None
 
 def judge_year(entries: list[Entry], job: NightJob, counts: Counts) -> None:
     """The ledger and the store have to be bounded in size."""
-    state, stations = job.look(), ALWAYS + len(entries) // BLOCK + 1
-    most = {"forecast_runs": MAX_RECORDS, "forecast_fits": MAX_RECORDS}
-    most["forecast_values"] = MAX_RUNS * stations * HORIZON
+    state = job.look()
+    most = {"forecast_runs": MAX_RECORDS, "forecast_fits": MAX_RECORDS, "forecast_cells": MAX_RUNS}
     for table, rows in most.items():
         if job.count(table) > rows:
             counts.lose(f"the ledger has {job.count(table)} rows in {table}, more than {rows}")

@@ -4,12 +4,15 @@ import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from forecast.jobs.ledger import ALWAYS, Ledger, open_file
 
 DAYS = 200
 
@@ -68,6 +71,11 @@ class Job:
         """The newest record."""
         found: dict[str, Any] = json.loads((self.folder / "store.runs" / "run.json").read_text())
         return found
+
+    def stored(self) -> pd.DataFrame:
+        """The forecasts of the newest run in the ledger."""
+        found = Ledger("job", partial(open_file, self.folder / "store.runs" / "ledger.db")).forecasts(ALWAYS, 1)
+        return next(found)[1]
 
     def ledger(self, sql: str) -> list[Any]:
         """What a query of the ledger gives."""

@@ -13,15 +13,17 @@ import pytest
 
 from forecast.artifacts.store import Store
 from forecast.inference.contents import from_contents, to_contents
+from forecast.jobs import cells as cells_of_runs
+from forecast.jobs import ledger
+from forecast.jobs.cells import PUBLISHED, RAW
 from tests.conftest import Ran
+from tests.jobs._old_ledger import age
 from tests.jobs.a_job import Job
 
 Run = Callable[..., Ran]
 At = Callable[[int], str]
 
 SERIES, DAYS, HORIZON = 120, 200, 7
-PUBLISHED = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
-RAW = ["raw_median", "raw_lo_80", "raw_hi_80", "raw_lo_95", "raw_hi_95"]
 
 
 def write(job: Job, values: np.ndarray, top: str = 'refit = "never"', output: str = "") -> pd.DataFrame:
@@ -72,8 +74,7 @@ def inside(job: Job, frame: pd.DataFrame, level: int = 80) -> pd.Series:
 
 def cells(job: Job, names: list[str]) -> np.ndarray:
     """Numbers of the newest run in the ledger, [series x horizon, names]."""
-    sql = f"SELECT {', '.join(names)} FROM forecast_values WHERE as_of = (SELECT MAX(as_of) FROM forecast_values)"
-    return np.array(job.ledger(f"{sql} ORDER BY series, step"), float)
+    return job.stored()[names].to_numpy()
 
 
 def output(job: Job, names: list[str]) -> np.ndarray:
@@ -200,21 +201,48 @@ def test_a_ledger_without_uncorrected_numbers_goes_on(job: Job, forecast: Run, a
     file = job.folder / "store.runs" / "ledger.db"
     shutil.copy(file, job.folder / "old.db")
     nights(job, forecast, at, 165)
-    expected = job.record()["intervals"], cells(job, RAW)
+    expected = job.record(), cells(job, RAW), forecast("status", job.file).out
     shutil.move(job.folder / "old.db", file)
+    age(f"sqlite:///{file}", raw=False)
     with closing(sqlite3.connect(file)) as ledger, ledger:
-        for place, end in enumerate((80, 95)):  # as 0.2.0 wrote them
-            used = f"(SELECT json_extract(record, '$.intervals[{place}]') FROM forecast_runs AS run "
-            used += "WHERE run.as_of = forecast_values.as_of)"
-            for name in (f"lo_{end}", f"hi_{end}"):
-                ledger.execute(f"UPDATE forecast_values SET {name} = raw_median + (raw_{name} - raw_median) * {used}")
-        ledger.execute("UPDATE forecast_values SET forecast = raw_median")
-        for name in RAW:
-            ledger.execute(f"ALTER TABLE forecast_values DROP COLUMN {name}")
+        before = ledger.execute("SELECT COUNT(*) FROM forecast_values").fetchone()
     assert forecast("status", job.file).code in (0, 3)
-    assert forecast("report", job.file, "--output", job.folder / "report.html").code == 0
+    report = forecast("report", job.file, "--output", job.folder / "report.html")
+    assert report.code == 0
+    newest = f"{job.ledger('SELECT MAX(as_of) FROM forecast_runs')[0][0]}"
+    assert f"the run as of {newest}" in (job.folder / "report.html").read_text()
+    assert job.ledger("SELECT COUNT(*) FROM forecast_values") == [before]  # whoever looks changes nothing
     nights(job, forecast, at, 165)
-    assert job.record()["intervals"] == pytest.approx(expected[0], rel=0.03)
-    assert expected[0][0] > 1.5
+    assert job.record()["intervals"] == pytest.approx(expected[0]["intervals"], rel=0.03)
+    assert expected[0]["intervals"][0] > 1.5
+    assert job.record()["scores"] == expected[0]["scores"]
     assert (cells(job, RAW) == expected[1]).all()
     assert (cells(job, PUBLISHED) == output(job, PUBLISHED)).all()
+    assert forecast("report", job.file, "--output", job.folder / "report.html").code == 0
+
+
+def test_samples_of_older_runs_are_enough_for_intervals_and_keep_the_scores(
+    job: Job, forecast: Run, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(job, noise(60), top='refit = "every 6 days"')
+    nights(job, forecast, at, 150)
+    rescale(job, 0.5)
+    shutil.copytree(job.folder, job.folder.with_name("begin"))
+    states = []
+    for whole, sample in ((10_000, 10_000), (3_000, 105)):
+        shutil.copytree(job.folder.with_name("begin"), job.folder, dirs_exist_ok=True)
+        monkeypatch.setattr(ledger, "WHOLE_CELLS", whole)
+        for module in (cells_of_runs, ledger):
+            monkeypatch.setattr(module, "MAX_SAMPLE", sample)
+        nights(job, forecast, at, *range(151, 161))
+        counts = [count for (count,) in job.ledger("SELECT count FROM forecast_cells ORDER BY as_of")]
+        states.append((job.record(), json.loads(forecast("status", job.file, "--json").out)[0]["days"], counts))
+    (whole, days, counts), (sampled, same_days, fewer) = states
+    assert set(counts) == {60 * HORIZON}
+    assert fewer[-7:] == [60 * HORIZON] * 7
+    assert max(fewer[:-7]) <= 2 * 105
+    assert sampled["intervals"] == pytest.approx(whole["intervals"], rel=0.1)
+    assert [(day["day"], day["count"], day["mase"]) for day in same_days] == [
+        (day["day"], day["count"], pytest.approx(day["mase"])) for day in days
+    ]
+    assert all(day["count"] == 60 * HORIZON for day in days[:4])

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import pandas as pd
 import pytest
 
 from forecast.databases import connect, upsert
+from forecast.jobs import cells
 from forecast.jobs import ledger as module
-from forecast.jobs.ledger import RAW, TABLES, DayScore, FitEntry, Ledger, StoredForecasts
+from forecast.jobs.cells import PUBLISHED, RAW, packed, unpacked
+from forecast.jobs.ledger import OLD_CELLS, TABLES, DayScore, FitEntry, Ledger, open_file
+from tests.jobs._old_ledger import age
 from tests.jobs.a_job import Job
 
 Run = Callable[..., Any]
@@ -123,11 +127,14 @@ def time_of(number: int) -> str:
     return f"2026-03-{number:02}T02:10:00Z"
 
 
-def numbered(number: int) -> StoredForecasts:
-    names = np.array(["a", "a", "b", "b"])
+def numbered(number: int) -> pd.DataFrame:
     steps = np.array([1, 2, 1, 2])
-    numbers = np.full((4, 5), number)
-    return StoredForecasts(np.full(4, time_of(number)), names, steps, steps, numbers, np.ones(4), numbers)
+    frame = pd.DataFrame({"series": pd.Categorical(["a", "a", "b", "b"]), "step": steps, "instant": steps, "unit": 1.0})
+    return frame.assign(**dict.fromkeys([*PUBLISHED, *RAW], float(number)))
+
+
+def record(at: str) -> str:
+    return json.dumps({"id": f"job/{at}", "job": "job", "as_of": at, "started": at})
 
 
 @pytest.fixture
@@ -136,22 +143,22 @@ def ledger(url: str, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     monkeypatch.setattr(module, "MAX_RUNS", RUNS)
     monkeypatch.setattr(module, "MAX_RECORDS", RECORDS)
     other, made = ledger_in(url, "other"), ledger_in(url, "nightly")
-    other.add_run(time_of(1), 0, "{}", numbered(1), [])
+    other.add_run(time_of(1), 0, record(time_of(1)), numbered(1), [])
     for number in range(1, 13):
         days = [
             DayScore(time_of(day)[:10], number, 1.0, 0.0, 0.8, 0.95) for day in range(max(1, number - DAYS), number)
         ]
         made.add_fit(FitEntry(time_of(number), f"v-{number}", True, "", ""))
-        made.add_run(time_of(number), 137, "{}", None, [])
-        made.add_run(time_of(number), 0, "{}", numbered(number), days)
+        made.add_run(time_of(number), 137, record(time_of(number)), None, [])
+        made.add_run(time_of(number), 0, record(time_of(number)), numbered(number), days)
     return made
 
 
 def test_the_newest_runs_stay_and_those_of_other_jobs(ledger: Ledger, url: str) -> None:
     assert [as_of for as_of, _, _ in ledger.runs(100)] == [time_of(number) for number in range(12, 12 - RECORDS, -1)]
     assert [fit.version for fit in ledger.fits("9")] == [f"v-{number}" for number in range(13 - RECORDS, 13)]
-    assert sorted(set(ledger.forecasts("9", 100).as_of)) == [time_of(number) for number in range(13 - RUNS, 13)]
-    assert len(ledger_in(url, "other").forecasts("9", 100)) == 4
+    assert [as_of for as_of, _ in ledger.forecasts("9", 100)] == [time_of(number) for number in range(13 - RUNS, 13)]
+    assert [len(run) for _, run in ledger_in(url, "other").forecasts("9", 100)] == [4]
 
 
 def test_each_day_of_the_runs_that_stay_keeps_its_newest_score(ledger: Ledger, url: str, rows: Rows) -> None:
@@ -163,20 +170,105 @@ def test_each_day_of_the_runs_that_stay_keeps_its_newest_score(ledger: Ledger, u
 
 
 def ledger_in(url: str, job: str) -> Ledger:
-    return Ledger(job, lambda read=False: connect(url, reads=TABLES if read else ()))
+    return Ledger(job, lambda reads=(): connect(url, reads))
 
 
-def test_a_ledger_of_0_2_0_is_read_and_gets_the_columns_of_raw_quantiles(
-    url: str, run: Callable[..., None], rows: Rows
+def tables(url: str, rows: Rows) -> set[str]:
+    names = "sqlite_master" if url.startswith("sqlite") else "(SELECT tablename AS name FROM pg_tables) AS tables"
+    return {name for (name,) in rows(url, f"SELECT name FROM {names}") if name.startswith("forecast_")}
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_a_ledger_of_0_2_0_moves_at_its_next_run_all_of_it_or_nothing(
+    url: str, rows: Rows, raw: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger = ledger_in(url, "nightly")
-    assert len(ledger.forecasts("9", 10)) == 0
-    ledger.add_run(time_of(1), 0, "{}", numbered(1), [])
-    run(url, *(f"ALTER TABLE forecast_values DROP COLUMN {name}" for name in RAW))
-    found = ledger.forecasts("9", 10)
-    assert (found.numbers == 1).all()
-    assert np.isnan(found.raw).all()
-    ledger.add_run(time_of(2), 0, "{}", numbered(2), [])
-    found = ledger.forecasts("9", 10)
-    np.testing.assert_array_equal(found.raw, np.repeat([np.nan, 2], 4)[:, None].repeat(5, 1))
-    assert rows(url, "SELECT count(raw_hi_95) FROM forecast_values") == [(4,)]
+    names = ("nightly", "other")
+    for name in names:
+        for number in (1, 2):
+            ledger_in(url, name).add_run(time_of(number), 0, record(time_of(number)), numbered(number), [])
+    written = {name: [*ledger_in(url, name).forecasts("9", 10)] for name in names}
+    age(url, raw)
+    old = rows(url, f"SELECT * FROM {OLD_CELLS} ORDER BY job, as_of, series, step")
+
+    def check(name: str) -> None:
+        found = [*ledger_in(url, name).forecasts("9", 10)][:2]
+        for (as_of, forecasts), (wanted_as_of, wanted) in zip(found, written[name], strict=True):
+            assert as_of == wanted_as_of
+            wanted = wanted.assign(**{name: wanted[name] if raw else np.nan for name in RAW})
+            pd.testing.assert_frame_equal(forecasts, wanted, check_dtype=False, check_categorical=False)
+
+    def killed(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "packed", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ledger_in(url, "nightly").add_run(time_of(3), 137, record(time_of(3)), None, [])
+    assert rows(url, f"SELECT * FROM {OLD_CELLS} ORDER BY job, as_of, series, step") == old
+    assert [as_of for as_of, _, _ in ledger_in(url, "nightly").runs(9)] == [time_of(2), time_of(1)]
+    for name in names:
+        check(name)
+        ledger_in(url, name).add_run(time_of(3), 0, record(time_of(3)), numbered(3), [])
+        check(name)
+        assert (OLD_CELLS in tables(url, rows)) == (name == "nightly")
+    assert tables(url, rows) == set(TABLES)
+
+
+def test_a_file_does_not_stay_as_large_as_an_older_release_made_it(tmp_path: Path) -> None:
+    ledger = Ledger("job", partial(open_file, tmp_path / "ledger.db"))
+    many = pd.concat([numbered(1)] * 2_000).assign(step=np.arange(8_000))
+    ledger.add_run(time_of(1), 0, record(time_of(1)), many, [])
+    age(f"sqlite:///{tmp_path}/ledger.db", raw=True)
+    before = (tmp_path / "ledger.db").stat().st_size
+    ledger.add_run(time_of(2), 137, record(time_of(2)), None, [])
+    assert (tmp_path / "ledger.db").stat().st_size < before / 10
+    assert [len(forecasts) for _, forecasts in ledger.forecasts("9", 10)] == [8_000]
+
+
+def test_damaged_forecasts_are_left_out_and_named(
+    ledger: Ledger, url: str, run: Callable[..., None], caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = "'x'" if url.startswith("sqlite") else "'x'::bytea"
+    run(url, f"UPDATE forecast_cells SET cells = {value} WHERE as_of = '{time_of(10)}' AND job = 'nightly'")
+    for _ in range(2):
+        assert [as_of for as_of, _ in ledger.forecasts("9", 100)] == [time_of(11), time_of(12)]
+    monkeypatch.setattr(module, "WHOLE_CELLS", 0)
+    monkeypatch.setattr(module, "MAX_SAMPLE", 1)  # a sample of the damaged ones would be left
+    ledger.add_run(time_of(13), 0, record(time_of(13)), numbered(13), [])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"job 'nightly': the forecasts of the run as of {time_of(10)} in the ledger are damaged, and left out"
+    ]
+
+
+def numbers(values: list[float]) -> pd.DataFrame:
+    frame = pd.DataFrame({"series": pd.Categorical(["a"] * len(values)), "step": range(len(values)), "instant": 7})
+    return frame.assign(unit=0.1, **dict.fromkeys([*PUBLISHED, *RAW], values))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.0, -0.5, 12.34567, 450.9544, 99_999.9999, 123_456_789.1234, 1e15],
+        [1 / 3, 1e300, 1e-200, 2.0**60],
+        [0.1 + 0.2, 12.34],
+    ],
+)
+def test_published_numbers_keep_all_of_their_digits(values: list[float]) -> None:
+    with np.errstate(over="ignore"):  # raw ones do not
+        found = unpacked(packed(numbers(values)))
+    assert (found[PUBLISHED] == np.array(values)[:, None]).all(axis=None)
+    assert found["unit"].tolist() == [0.1] * len(values)
+
+
+def test_samples_hold_all_series_and_steps_and_those_of_two_runs_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "MAX_SAMPLE", 500)
+    index = pd.MultiIndex.from_product(
+        [[f"s{number}" for number in range(300)], range(1, 25)], names=["series", "step"]
+    )
+    forecasts = index.to_frame(index=False).astype({"series": "category"})
+    sample = cells.sample_of(forecasts)
+    assert 400 <= len(sample) <= 500
+    assert sample["series"].nunique() == 300
+    assert sample["step"].nunique() == 24
+    fewer = cells.sample_of(forecasts[forecasts["series"].isin([f"s{number}" for number in range(90, 300)])])
+    assert len(fewer.merge(sample)) >= 0.9 * len(sample[sample["series"].isin(fewer["series"])])

@@ -33,7 +33,7 @@ def test_a_run_fits_forecasts_writes_and_records(job: Job, forecast: Run, at: At
     assert record["fit"]["why"] == "there is no version yet"
     assert record["input"]["rows"] == 400
     assert len(record["input"]["sha256"]) == 64
-    assert job.ledger("SELECT count(*) FROM forecast_values") == [(14,)]
+    assert job.ledger("SELECT count FROM forecast_cells") == [(14,)]
     assert job.ledger("SELECT as_of, exit_code FROM forecast_runs") == [("2024-07-19T12:00:00Z", 0)]
 
 
@@ -232,6 +232,50 @@ def test_a_damaged_ledger_is_refused_by_name(job: Job, forecast: Run, at: At) ->
     ran = forecast("run", job.file, "--as-of", at(151))
     assert ran.code == 76
     assert "ledger.db" in ran.err
+
+
+@pytest.mark.parametrize("damaged", ["not json", "{}"])
+def test_a_broken_record_is_skipped_and_named(job: Job, forecast: Run, at: At, damaged: str) -> None:
+    for day in (150, 151, 152):
+        forecast("run", job.file, "--as-of", at(day))
+    with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:
+        as_of = "as_of = '2024-06-01T12:00:00Z'"
+        assert ledger.execute(f"UPDATE forecast_runs SET record = ? WHERE {as_of}", (damaged,)).rowcount == 1
+    for words in (("status",), ("report", "--output", job.folder / "report.html"), ("run", "--as-of", at(153))):
+        ran = forecast(words[0], job.file, *words[1:])
+        assert ran.code in (0, 3)
+        assert ran.err.count("job 'job': the record of the run as of 2024-06-01T12:00:00Z in the ledger") == 1
+        assert "Traceback" not in ran.err
+    (state,) = json.loads(forecast("status", job.file, "--json").out)
+    assert len(state["runs"]) == 3
+
+
+LACKS = ["ALTER TABLE forecast_runs DROP COLUMN record", "DROP TABLE forecast_fits"]
+
+
+@pytest.mark.parametrize("sql", LACKS)
+def test_a_ledger_without_a_column_or_a_table_is_refused_by_name(job: Job, forecast: Run, at: At, sql: str) -> None:
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:
+        ledger.execute(sql)
+    for words in (("status",), ("report", "--output", job.folder / "report.html"), ("run", "--as-of", at(151))):
+        if sql == LACKS[0] or words[0] == "report":  # no fits: a status does not ask for them, a run makes the table
+            ran = forecast(words[0], job.file, *words[1:])
+            assert ran.code == 76
+            assert "ledger.db: is not a ledger, or damaged (no such" in ran.err
+
+
+def test_a_ledger_in_a_database_that_lacks_a_column_is_refused_by_the_name_of_its_job(
+    job: Job, forecast: Run, at: At, url: str, run: Callable[..., None]
+) -> None:
+    job.write(top='ledger = "sink"', sink=f'url = "{url}"\ntable = "forecasts"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    run(url, LACKS[0])
+    for words in (("status",), ("report", "--output", job.folder / "report.html"), ("run", "--as-of", at(151))):
+        ran = forecast(words[0], job.file, *words[1:])
+        assert ran.code == 76, ran.err
+        assert "job 'job': its ledger in the database: " in ran.err
+        assert url not in ran.err
 
 
 def test_runs_beside_each_other_wait_for_each_other(job: Job, at: At) -> None:
