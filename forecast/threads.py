@@ -14,6 +14,9 @@ from forecast.parallel import cores
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
+OnPart = Callable[[int, int], None]
+"""Receives how many parts of some work are done, and how many there are."""
+
 MOST = 4  # parts that `in_order` works on at once, each of which takes memory
 _busy: ContextVar[bool] = ContextVar("busy", default=False)
 

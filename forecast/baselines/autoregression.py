@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from forecast.baselines.shared.gaps import recent_values
+from forecast.baselines.shared.gaps import newest_steps, recent_values
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
 
 MIN_LAGS, MAX_LAGS = 24, 64
@@ -24,7 +24,7 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     of the past, widened on both sides by that range (by more where the horizon is longer than the past). Fewer than
     four values repeat the last one.
     """
-    values, start = recent_values(values, observed, season)
+    values, start = newest_steps(*recent_values(values, observed, season))
     result = np.repeat(values[:, -1:], horizon, 1)
     lengths = values.shape[1] - start
     # one order for windows of nearly one length: their equations are solved together

@@ -11,7 +11,7 @@ from itertools import product
 
 import numpy as np
 
-from forecast.baselines.shared.gaps import recent_values
+from forecast.baselines.shared.gaps import newest_steps, recent_values
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
 from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
 
@@ -40,6 +40,7 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     """
     values, first_observed = recent_values(values, observed, season)
     index, factors = seasonal_index(values, first_observed, season)
+    values, first_observed = newest_steps(values, first_observed)
     updated = index.any(1) & (season <= LONG_SEASON)
     result = np.zeros((len(values), horizon))
     span = 1 << (values.shape[1] - 1).bit_length()

@@ -4,7 +4,7 @@ import numpy as np
 
 from forecast.baselines import seasonal_naive
 from forecast.baselines.shared.method import Mask, Method, Values
-from forecast.baselines.shared.seasons import by_season
+from forecast.baselines.shared.seasons import by_season, smoothed
 
 MAX_SEASONS = 8  # seasons that the mean is taken over
 
@@ -13,7 +13,8 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     counts = by_season(observed, season)[:, -MAX_SEASONS:].sum(1)  # [windows, season]
     means = by_season(values, season)[:, -MAX_SEASONS:].sum(1) / np.maximum(counts, 1)
     latest = seasonal_naive.forecast(values, observed, season, season)
-    return np.where(counts > 0, means, latest)[:, np.arange(horizon) % season]
+    profile = smoothed(np.where(counts > 0, means, latest), counts, values, observed)
+    return profile[:, np.arange(horizon) % season]
 
 
 METHOD = Method(forecast, default_place=6, repeats_season=True)

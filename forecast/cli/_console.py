@@ -3,6 +3,7 @@
 import logging
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -142,14 +143,14 @@ def fold_bar() -> "Iterator[tuple[Callable[[Fold], None] | None, Callable[[Train
 
 
 @contextmanager
-def steps_bar(title: str, unit: str) -> "Iterator[Callable[[int, int], None] | None]":
-    """Show on a terminal how many series are forecast, or inputs explained; elsewhere yield None."""
-    with _bar(title) as update:
+def steps_bar(title: str, unit: str, after: float = 0.0) -> "Iterator[Callable[[int, int], None] | None]":
+    """Show on a terminal how many series are forecast, or inputs explained, `after` seconds; elsewhere yield None."""
+    with _bar(title, after) as update:
         yield update and (lambda done, total: update(total, done, f"{done:,} of {total:,} {unit}"))
 
 
 @contextmanager
-def _bar(title: str) -> "Iterator[Callable[[int, float, str], None] | None]":
+def _bar(title: str, after: float = 0.0) -> "Iterator[Callable[[int, float, str], None] | None]":
     """A bar on a terminal, as what updates it: the whole, what is done of it, and a note."""
     if style["quiet"] or style["format"] != "text" or not sys.stderr.isatty():
         yield None
@@ -158,9 +159,16 @@ def _bar(title: str) -> "Iterator[Callable[[int, float, str], None] | None]":
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = TextColumn(title), BarColumn(), TextColumn("{task.fields[note]}", markup=False), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, note="")
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task, waiting = bar.add_task("", total=None, note=""), threading.Timer(after, bar.start)
+    waiting.start() if after else bar.start()
+    try:
         yield lambda total, done, note: bar.update(task, total=total or None, completed=done, note=note)
+    finally:
+        if after:
+            waiting.cancel()
+            waiting.join()
+        bar.stop()
 
 
 def _loss(at: "Training") -> str:

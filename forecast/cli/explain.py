@@ -9,7 +9,7 @@ from forecast.cli._command import Request, named
 from forecast.cli._console import log, put_json, put_numbers, steps_bar, suggest
 from forecast.cli._forecasts import read_as_fitted
 from forecast.inference.forecasting import load_predictor, panel_to_forecast, with_events
-from forecast.panel.naming import find_series, series_name
+from forecast.panel.naming import series_name
 from forecast.report.explanation import explain_panel
 from forecast.report.parts import PARTS
 from forecast.settings import STORE, ExplainSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
@@ -26,28 +26,25 @@ def run(request: Request) -> None:
     predictor = with_events(predictor, request.of(TableSettings).events)
     schema, table, later = read_as_fitted(predictor, request)
     panel = panel_to_forecast(predictor.fitted, table, schema, later)
-    for name in names:
-        find_series(panel.ids, name)  # refused before the work
     with steps_bar("explain", "inputs") as on_part:
         place = future or data or "the saved table"
-        found = explain_panel(predictor, panel, settings, place, future is not None, on_part)
+        shown = None if request.as_json and not names else names
+        found = explain_panel(predictor, panel, settings, place, future is not None, on_part, shown)
     horizon = len(found.parts) // len(found.ids)
-    chosen = [find_series(found.ids, name) for name in names] or [0]
-    series = {i: found.parts[i * horizon : (i + 1) * horizon] for i in chosen if horizon}
     if request.as_json:
-        shown = list(series.values()) if names else [found.parts]
-        parts = [row for frame in shown for row in frame.to_dict("records")]
+        parts = found.parts.to_dict("records")
         put_json({"importance": found.importance.to_dict("records"), "parts": parts}, indent=1)
         return
     if len(found.importance):
         texts, numbers = found.importance[["input", "kind"]], found.importance[["mean", "std"]].to_numpy()
         title = "all series together" if len(panel) > 1 else None
         put_numbers(("input", "kind", "error grows by", "+/-"), 2, _cells(texts, numbers, numbers[:, 0], 3), title)
-    for i, rows in series.items():
+    for i, ids in enumerate(found.ids if horizon else ()):
+        rows = found.parts[i * horizon : (i + 1) * horizon]
         times, numbers = rows[list(schema.time)], rows[list(PARTS)].to_numpy()
-        put_numbers((*times, *PARTS), times.shape[1], _cells(times, numbers, numbers, 5), series_name(found.ids[i]))
-    if len(found.ids) > 1 and series and not names:
-        log(f"series   1 of {len(found.ids):,}; --series names others, --json has all")
+        put_numbers((*times, *PARTS), times.shape[1], _cells(times, numbers, numbers, 5), series_name(ids))
+    if (count := int((~panel.skipped).sum())) > 1 and horizon and not names:
+        log(f"series   1 of {count:,}; --series names others, --json has all")
     suggest("plot", data, *named(store))
 
 

@@ -18,6 +18,7 @@ from forecast.reading.reading import Reading, check_to_fit, describe_reading, re
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.writing import output_columns
 
+PATIENCE = 2.0  # seconds without a sign of progress
 
 def run(request: Request) -> int:
     """Forecast a table, and write the forecasts."""
@@ -51,7 +52,9 @@ def at_once(
 ) -> tuple[Forecasts, Fitted]:
     """Forecasts of the pretrained network and the quick baselines, and what they are made of."""
     settings = request.of(TrainSettings, {"model": PRETRAINED})
-    predictor = Predictor(PanelFit(reading.panel, reading.schema, settings, reading.name).run(), settings.device)
+    with steps_bar("compare", "baselines", PATIENCE) as on_part:
+        fitted = PanelFit(reading.panel, reading.schema, settings, reading.name, on_part=on_part).run()
+    predictor = Predictor(fitted, settings.device)
     with steps_bar("forecasts", "series") as predictor.on_windows:
         forecasts = forecast_table(predictor, output=shape, on_panel=choose)
     log_lines(describe_fit(predictor.fitted))

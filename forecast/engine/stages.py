@@ -31,6 +31,7 @@ from forecast.parallel import processes
 from forecast.reading.comparing import mean_level
 from forecast.registry import brought
 from forecast.settings import TrainSettings
+from forecast.threads import OnPart
 from forecast.training.context import CheckpointStore, OnStep, TrainingContext, WarmStart
 from forecast.training.plan import Plan, compared_windows
 from forecast.training.rehearsal import Rehearsal
@@ -88,6 +89,7 @@ class PanelFit:
     on_step: OnStep | None = None
     checkpoints: Checkpoints | None = None  # where training writes what it can resume from
     earlier: Fitted | None = None  # whose networks are continued under the setting `warm_start`, where they fit
+    on_part: OnPart | None = None  # each baseline that is compared
     rehearsal: Rehearsal | None = None  # gets what would be trained; the networks that come back know nothing
 
     def run(self) -> Fitted:
@@ -102,7 +104,8 @@ class PanelFit:
         # baselines before training, so that the deadline holds for them too
         compared_count = compared_windows(settings.budget) if plan is None else plan.compared
         names = compared_with(settings)
-        baselines = BaselineForecasts.of(ready.inputs, ready.validation, names, ready.context, compared_count)
+        compared = names, ready.context, compared_count
+        baselines = BaselineForecasts.of(ready.inputs, ready.validation, *compared, self.on_part)
         skip = not ready.trains or (settings.model == AUTO and baselines.skip_networks(ready.validation))
         if plan is None and start is None and skip:
             plan = Plan(members=())

@@ -16,12 +16,15 @@ from forecast.ensemble.weights import newer_half
 from forecast.evaluation.past_errors import error_quantiles
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.pretrained.forecasting import Network
+from forecast.threads import OnPart
 from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
 from forecast.windows.inputs import Inputs
 from forecast.windows.windows import WindowIndex
 
 MIN_CONTEXT, CONTEXT_SEASONS = 200, 6  # steps and seasons that a baseline looks back at least
 MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles
+VALUES = 10_000_000  # of the past, that a baseline reads at most for windows of one kind, unless these are hardly any
+MIN_COMPARED = 32  # windows
 DRAWN_BY = 16  # newest values of a window that decide whether it is drawn
 
 
@@ -68,6 +71,11 @@ def baseline_labelled(label: str, seasons: tuple[int, ...]) -> Baseline:
 def context_length(lookback: int, seasons: tuple[int, ...], longest: int) -> int:
     """Steps of the past that baselines see."""
     return max(1, min(longest, max(lookback, MIN_CONTEXT, CONTEXT_SEASONS * (seasons or (1,))[0], *seasons)))
+
+
+def affordable_windows(context: int) -> int:
+    """Windows of `context` steps on which a baseline is compared at most: what a method costs grows with its values."""
+    return max(MIN_COMPARED, VALUES // context)
 
 
 def steps_back(labels: Iterable[str], context: int) -> int:
@@ -132,28 +140,43 @@ class BaselineForecasts:
     middle: int  # place of the median among the levels
 
     @classmethod
-    def of(cls, inputs: Inputs, validation: ValidationSet, names: tuple[str, ...], context: int, most: int) -> Self:
+    def of(
+        cls,
+        inputs: Inputs,
+        validation: ValidationSet,
+        names: tuple[str, ...],
+        context: int,
+        most: int,
+        on_part: OnPart | None = None,
+    ) -> Self:
         """Forecast by baselines; one that gives quantiles forecasts at most `most` windows of each kind."""
         panel, levels, baselines = inputs.panel, inputs.levels, baselines_of(names, inputs.lags)
         windows, middle = _past_windows(panel, inputs.lags[0] if inputs.lags else 1), inputs.levels.index(0.5)
         past = ValidationSet.of(inputs, windows, validation.lookback, validation.power, validation.metric)
+        affordable = affordable_windows(context)
+        compared = _drawn(panel, validation.windows, np.arange(len(validation)), affordable)
+        known = _drawn(panel, windows, np.arange(len(past)), affordable)
         # a baseline that gives quantiles is slow and needs no errors: the newer half of the past will do
-        some = _drawn(panel, validation.windows, np.arange(len(validation)), most)
-        recent = _drawn(panel, windows, np.flatnonzero(newer_half(windows[0])), most)
+        some = _drawn(panel, validation.windows, compared, most)
+        recent = _drawn(panel, windows, known[newer_half(windows[0])[known]], most)
         quantiles = np.full((len(baselines), len(validation), inputs.horizon, len(levels)), np.nan)
         past_points = np.full((len(baselines), len(past), inputs.horizon), np.nan)
         errors = np.zeros((len(baselines), inputs.horizon, len(levels)))
         for place, baseline in enumerate(baselines):
-            if baseline.method.quantiles is None:
-                past_points[place] = points = baseline_forecasts(inputs, windows, baseline, context)
-                errors[place] = error_quantiles(points, past.actual, past.observed, past.scale, levels, windows)
-                ahead = baseline_forecasts(inputs, validation.windows, baseline, context)
-                quantiles[place] = ahead[..., None] + validation.scale[:, None, None] * errors[place]
-            else:
-                taken = validation.windows[0][some], validation.windows[1][some]
-                quantiles[place, some] = baseline_forecasts(inputs, taken, baseline, context)
-                taken = windows[0][recent], windows[1][recent]
-                past_points[place, recent] = baseline_forecasts(inputs, taken, baseline, context)[..., middle]
+            if on_part is not None:
+                on_part(place, len(baselines))
+            gives_quantiles = baseline.method.quantiles is not None
+            ahead, back = (some, recent) if gives_quantiles else (compared, known)
+            then, now = ((of[0][rows], of[1][rows]) for of, rows in ((windows, back), (validation.windows, ahead)))
+            before = baseline_forecasts(inputs, then, baseline, context)
+            after = baseline_forecasts(inputs, now, baseline, context)
+            if gives_quantiles:
+                past_points[place, back], quantiles[place, ahead] = before[..., middle], after
+                continue
+            past_points[place, back] = before
+            seen = past.actual[back], past.observed[back], past.scale[back]
+            errors[place] = error_quantiles(before, *seen, levels, then)
+            quantiles[place, ahead] = after[..., None] + validation.scale[ahead, None, None] * errors[place]
         return cls(baselines, context, quantiles, past, past_points, errors, middle)
 
     @property

@@ -1,5 +1,6 @@
 """The ensemble that forecasts: weights of networks and baselines by series, and their calibration."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -7,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.ensemble import calibration as calibrating
-from forecast.ensemble.baseline_forecasts import BaselineForecasts, baseline_forecasts, baseline_labelled, steps_back
+from forecast.ensemble.baseline_forecasts import (
+    Baseline,
+    BaselineForecasts,
+    baseline_forecasts,
+    baseline_labelled,
+    steps_back,
+)
 from forecast.ensemble.calibration import Calibration, at_least, evidence_share, widened
 from forecast.ensemble.names import PRETRAINED
 from forecast.ensemble.pasts import STEPS, Pasts, Recent, largest, roughness
@@ -39,6 +46,7 @@ class Ensemble:
     scores: dict[str, float]  # mean loss of each candidate on validation windows, and of the choice by other windows
     network: Network | None = None  # the pretrained one, where it is a component
     validation: ValidationForecasts | None = None  # forecasts of those windows; after a fit only, no version holds them
+    memory: dict[str, Numbers] | None = None  # what baselines forecast, by what they saw; None: nothing is remembered
 
     @property
     def steps_back(self) -> int:
@@ -80,8 +88,20 @@ class Ensemble:
         """Quantiles of the baseline at a place of the components, before calibration, [windows, horizon, levels]."""
         baseline = baseline_labelled(self.components[place], inputs.lags)
         errors = scale[:, None, None] * self.errors[place].astype(np.float64)
-        ahead = baseline_forecasts(inputs, windows, baseline, self.context_length, self.network)
+        ahead = self._ahead(inputs, windows, baseline)
         return at_least(ahead, errors) if ahead.ndim == errors.ndim else np.asarray(ahead[..., None] + errors)
+
+    def _ahead(self, inputs: Inputs, windows: WindowIndex, baseline: Baseline) -> Numbers:
+        """As `baseline_forecasts`, or what is remembered: columns are nothing to a baseline."""
+        if self.memory is None:
+            return baseline_forecasts(inputs, windows, baseline, self.context_length, self.network)
+        panel = inputs.panel
+        seen = panel.values, panel.observed, panel.offsets, *windows, inputs.closed
+        arrays = (array.tobytes() for array in seen if array is not None)
+        key = hashlib.sha256(baseline.label.encode() + b"".join(arrays)).hexdigest()
+        if key not in self.memory:
+            self.memory[key] = replace(self, memory=None)._ahead(inputs, windows, baseline)
+        return self.memory[key]
 
 
 @dataclass(frozen=True)

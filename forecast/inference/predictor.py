@@ -1,7 +1,6 @@
 """Forecast a panel chunk by chunk: networks, median of members, ensemble, calibration, the transform undone."""
 
 import importlib
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Protocol, Self
@@ -15,6 +14,7 @@ from forecast.inference.fitted import EVERYWHERE, Config, Fitted
 from forecast.panel.arrays import Array
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.settings import EngineName
+from forecast.threads import OnPart
 from forecast.windows.inputs import Inputs, make_inputs
 from forecast.windows.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 
@@ -56,7 +56,7 @@ class Predictor:
     def __init__(self, fitted: Fitted, device: str, engine: EngineName = "auto", backend: str | None = None) -> None:
         self.fitted, self.device = fitted, device
         self.backend: Backend | None = None
-        self.on_windows: Callable[[int, int], None] | None = None
+        self.on_windows: OnPart | None = None
         if fitted.config.networks or device not in EVERYWHERE:  # a device that is missing is refused in any case
             self.backend = load_backend(fitted, device, backend or pick_engine(fitted, engine, device))
 
@@ -65,6 +65,10 @@ class Predictor:
         other = type(self).__new__(type(self))
         vars(other).update(vars(self), fitted=fitted)
         return other
+
+    def remembering(self) -> Self:
+        """The same, but a baseline forecasts the same values only once."""
+        return self.serving(replace(self.fitted, ensemble=replace(self.fitted.ensemble, memory={})))
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs; it loads the networks itself, as sessions of onnxruntime cannot be sent."""

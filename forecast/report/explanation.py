@@ -1,6 +1,7 @@
 """Explain forecasts: what they rest on, and what they are made of."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +9,14 @@ import numpy as np
 from forecast.errors import BadData
 from forecast.inference.forecasting import columns_at
 from forecast.inference.predictor import Predictor
+from forecast.panel.naming import find_series
 from forecast.panel.panel import Ids, Panel
 from forecast.reading.known import require_known
-from forecast.report.importance import Importance, OnPart, importances
+from forecast.report.importance import Importance, importances
 from forecast.report.parts import parts_of
 from forecast.settings import ExplainSettings
 from forecast.tables.frames import Frame, frame_of
+from forecast.threads import OnPart
 
 log = logging.getLogger("forecast")
 
@@ -45,9 +48,11 @@ def explain_panel(
     name: str,
     with_future: bool = False,
     on_part: OnPart | None = None,
+    names: Sequence[str] | None = None,
 ) -> Explanation:
     """Explain the forecasts of a panel, read as at fit, with a horizon of future slots.
 
+    The parts are those of the series with these `names`: of the first one if there are none, of all by default.
     Messages call `name` the table that should have the values known in advance, which is a table of the future or not.
     Raises `BadData` if there is neither importance nor parts, or no series has a forecast.
     """
@@ -56,6 +61,9 @@ def explain_panel(
     series = panel.order[~panel.skipped[panel.order]]
     if not len(series):
         raise BadData("no series has a forecast, so there is nothing to explain", place=name)
+    if names is not None:
+        ids = [panel.ids[i] for i in series]
+        series = series[[find_series(ids, series_name) for series_name in dict.fromkeys(names)] or [0]]
     parts, found = frame_of({}), list[Importance]()
     try:
         require_known(panel, schema, horizon, name, with_future)

@@ -13,13 +13,11 @@ from forecast.events.effects import Effects
 from forecast.events.marks import AROUND, has_events, mark
 from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Integers, Numbers, Panel
+from forecast.threads import OnPart
 
 WINDOWS, ORIGINS = 256, 8  # windows that are forecast again and again, and those of one series
 RANDOM = ("known", "past", "static")  # kinds of inputs that differ between repeats
 SPANS = (0, 1, 2, 4)  # seasons, between which lie the parts of the past that are hidden
-
-OnPart = Callable[[int, int], None]
-"""Receives how many inputs are done, and how many there are."""
 
 Change = Callable[[np.random.Generator], tuple[Predictor, Panel]]
 """What forecasts the windows without an input, and the windows, in one repeat."""
@@ -63,7 +61,7 @@ class _HeldOut:
         if not len(long):
             problem = f"no series has more values than the horizon of {horizon}, so that no forecast can be judged"
             raise BadData(problem, cure="name a longer table")
-        self.predictor = predictor
+        self.predictor = predictor = predictor.remembering()
         self.panel = panel.select(long[np.unique(np.linspace(0, len(long) - 1, WINDOWS).astype(int))])
         count = int(np.clip(WINDOWS // len(self.panel), 1, ORIGINS))
         # the oldest origin leaves half of the longest series

@@ -23,6 +23,7 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
     least squares; both are drawn towards those of the newest past, which tell them apart where the horizon is shorter
     than two seasons. Without a season the level is all that is left.
     """
+    predictor = predictor.remembering()
     fitted = predictor.fitted
     schema, middle = fitted.config.table, fitted.config.levels.index(0.5)
     unique, inverse = np.unique(series, return_inverse=True)

@@ -6,6 +6,7 @@ from forecast.baselines.shared.method import Counts, Mask, Values
 from forecast.baselines.shared.seasons import by_season
 
 MAX_STEPS, MAX_SEASONS = 200, 10  # context of theta, smoothing and autoregression: whichever is more
+LONGEST = 5000  # steps of it that are smoothed or regressed, where seasons are long
 
 
 def fill_gaps(values: Values, observed: Mask, season: int) -> Values:
@@ -25,3 +26,8 @@ def recent_values(values: Values, observed: Mask, season: int) -> tuple[Values, 
     steps = max(MAX_STEPS, MAX_SEASONS * season)
     start = np.maximum(observed.argmax(1) - max(0, values.shape[1] - steps), 0)
     return fill_gaps(values, observed, season)[:, -steps:], start
+
+
+def newest_steps(values: Values, start: Counts) -> tuple[Values, Counts]:
+    """The newest of the steps that `recent_values` gives, not more than `LONGEST`, and where windows begin in them."""
+    return values[:, -LONGEST:], np.maximum(start - max(0, values.shape[1] - LONGEST), 0)

@@ -12,6 +12,8 @@ Slot = TypeVar("Slot", bound=np.generic)
 MIN_SEASONS = 2  # fewer leave no moving average for some phase
 LIMIT = 1.2816  # 90 % limit of an autocorrelation that is zero; one-sided, as a negative one is no season
 MIN_INDEX = 0.05  # dividing by a smaller one blows noise up
+SMOOTHED_SEASON = 500  # steps of a season from which on neighbours are alike
+WIDTHS = 2.0 ** np.arange(11)  # steps, of the kernels that smooth it, beside none
 
 
 def seasonal_index(values: Values, start: Counts, season: int) -> tuple[Values, Mask]:
@@ -53,6 +55,32 @@ def by_season(slots: NDArray[Slot], season: int) -> NDArray[Slot]:
     return np.pad(slots, ((0, 0), (-span % season, 0))).reshape(windows, -(-span // season), season)
 
 
+def smoothed(profile: Values, counts: Values, values: Values, observed: Mask) -> Values:
+    """A long seasonal profile [windows, season] without the noise of its steps, each the mean of `counts` values.
+
+    The profile is smoothed by a circular normal kernel. Of several widths the one with the least estimated risk counts
+    (Mallows 1973): the more seasons were seen, the narrower it is. The variance of the noise comes from changes, from
+    step to step, of the differences over one season of `values` [windows, span]; they hold neither season nor level.
+    """
+    season = profile.shape[1]
+    if season <= SMOOTHED_SEASON:
+        return profile
+    both = observed[:, season:] & observed[:, :-season]
+    change, both = np.diff(values[:, season:] - values[:, :-season]), both[:, 1:] & both[:, :-1]
+    noise = (np.where(both, change, 0.0) ** 2).sum(1) / np.maximum(4 * both.sum(1), 1)
+    noise = noise * (1 / np.maximum(counts, 1)).mean(1)  # of a step of the profile
+    spectrum = np.fft.rfft(profile)
+    frequency = 2 * np.pi * np.fft.rfftfreq(season)
+    twice = np.where((frequency == 0) | (frequency == np.pi), 1, 2)  # a frequency and its negative
+    power, result, least = twice * np.abs(spectrum) ** 2 / season**2, profile.copy(), 2 * noise
+    for width in WIDTHS:
+        kept = np.exp(-((frequency * width) ** 2) / 2)
+        risk = power @ (1 - kept) ** 2 + 2 * noise * (twice * kept).sum() / season
+        better, least = risk < least, np.minimum(risk, least)
+        result[better] = np.fft.irfft(spectrum[better] * kept, season)
+    return result
+
+
 def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
     """Whether each window is correlated with itself one season earlier by more than chance, [windows]."""
     span = values.shape[1]
@@ -89,6 +117,9 @@ def _decompose(values: Values, start: Counts, season: int, multiplicative: bool)
     rest = values[:, middle] / np.where(inside, trend, 1.0) if multiplicative else values[:, middle] - trend
     around = ((0, 0), (half, half))
     totals = by_season(np.pad(np.where(inside, rest, 0.0), around), season).sum(1)
-    index: Values = totals / by_season(np.pad(inside.astype(np.float64), around), season).sum(1)
+    counts = by_season(np.pad(inside.astype(np.float64), around), season).sum(1)
+    whole = np.arange(span) >= start[:, None]
+    size = values.sum(1, keepdims=True) / (span - start)[:, None] if multiplicative else 1.0
+    index: Values = smoothed(totals / counts, counts, values / size, whole)
     mean: Values = index.mean(1, keepdims=True)
     return index / mean if multiplicative else index - mean

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from forecast.baselines.shared.gaps import LONGEST, newest_steps
 from forecast.baselines.shared.method import Counts, Mask, Values
 from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
 
@@ -78,6 +79,7 @@ class _Smoothing:
     """
 
     def __init__(self, lines: Values, start: Counts) -> None:
+        lines, (_, start) = lines[..., -LONGEST:], newest_steps(lines[0], start)
         count, windows, span = lines.shape
         coefficient, decay = SMOOTHING[:, None], 1 - SMOOTHING[:, None]
         steps = np.ascontiguousarray(lines.transpose(2, 0, 1))[:, :, None]  # [span, lines, 1, windows]

@@ -6,6 +6,7 @@ import numpy as np
 
 from forecast.baselines import baseline_method
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
+from forecast.baselines.shared.seasons import SMOOTHED_SEASON
 from forecast.parallel import cores
 from forecast.pretrained.forecasting import Network
 from forecast.threads import side_by_side
@@ -15,7 +16,7 @@ Ahead = Callable[[Values, Mask, Seasons], Values]
 """From pasts, whether each value was observed, and seasons to an array whose first axis is windows."""
 
 WINDOWS_AT_ONCE, VALUES_AT_ONCE = 512, 2_000_000  # what a cache holds
-COLUMNS = 64  # windows get a multiple of so many, or all there are
+COLUMNS, MANY_COLUMNS = 64, 4096  # windows get a multiple of so many, or all; the second those beyond `LONGEST`
 
 
 def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, season: int) -> Values:
@@ -87,7 +88,8 @@ def _in_parts(
 
 def _alike(length: Counts, span: int, seasons: Seasons) -> Iterator[tuple[int, Seasons, Counts]]:
     """Columns, seasons and places of windows of about one length that span the same seasons; not those of length 0."""
-    columns = np.minimum(-(-length // COLUMNS) * COLUMNS, span)
+    unit = MANY_COLUMNS if max(seasons, default=1) > SMOOTHED_SEASON else COLUMNS
+    columns = np.minimum(-(-length // unit) * unit, span)
     count = (length[:, None] >= np.sort(seasons)).sum(1)
     for width, spans in np.unique(np.stack([columns, count])[:, length > 0], axis=1).T.tolist():
         spanned = tuple(season for season in seasons if season in sorted(seasons)[:spans])
