@@ -19,12 +19,15 @@ log = logging.getLogger("forecast")
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called `name`, which must exist (`Unavailable`); auto takes a GPU where one works."""
+    """The device called `name`, which must exist (`Unavailable`); auto takes a GPU where one works.
+
+    Apple's (mps) lacks float64, in which values stay until the location of their window is subtracted.
+    """
     if processes() > 1 and torch.cuda.is_available() and name in ("auto", "cuda"):
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))  # each process of torchrun has a GPU of its own
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": False}
     if name == "auto":
-        device = next(torch.device(kind) for kind in ("cuda", "mps", "cpu") if available[kind])
+        device = torch.device("cuda" if available["cuda"] else "cpu")
         try:
             torch.zeros(1, device=device)
         except RuntimeError as error:
@@ -34,7 +37,8 @@ def pick_device(name: str) -> torch.device:
         return device
     if not available[name]:
         cure = Words("pass ", Setting("device", "cpu"), " or ", Setting("device", "auto"))
-        raise Unavailable(f"device '{name}' is not available on this machine", cure=cure)
+        reason = ", as it has no numbers of 64 bits" if name == "mps" else " on this machine"
+        raise Unavailable(f"device '{name}' is not available{reason}", cure=cure)
     return torch.device(name)
 
 

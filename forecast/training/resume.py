@@ -137,7 +137,7 @@ def restore(state: TrainingState, checkpoint: Checkpoint) -> bool:
     state.generator.set_state(saved["random/draw"])
     torch.set_rng_state(saved["random/cpu"])
     if state.device.type != "cpu":
-        getattr(torch, state.device.type).set_rng_state(saved["random/device"])
+        torch.cuda.set_rng_state(saved["random/device"])
     return True
 
 
@@ -145,7 +145,7 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
     """The tensors of a state by name, not copies of them; the states of random generators, which are."""
     random = {"draw": state.generator.get_state(), "cpu": torch.get_rng_state()}  # dropout draws from torch's own
     if state.device.type != "cpu":
-        random["device"] = getattr(torch, state.device.type).get_rng_state()  # torch.cuda, torch.mps
+        random["device"] = torch.cuda.get_rng_state()
     parts: dict[str, dict[Any, Tensor]] = {
         "network": state.network.state_dict(),
         "best": state.best_weights,

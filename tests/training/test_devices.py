@@ -1,6 +1,9 @@
 """Where networks run: a device that exists and answers; memory that runs out is told from other failures."""
 
 import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +41,31 @@ def test_a_gpu_that_does_not_answer_leaves_auto_the_cpu(
     monkeypatch.setattr(torch, "zeros", broken)
     assert pick_device("auto") == torch.device("cpu")
     assert "device 'cuda' does not answer (the driver is too old); the CPU is used" in caplog.text
+
+
+def test_apples_gpu_which_has_no_numbers_of_64_bits_leaves_auto_the_cpu(
+    forecast: Callable[..., Any], passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, moved = torch.zeros, torch.Tensor.to
+
+    def zeros(*size: int, **how: Any) -> torch.Tensor:
+        return made(*size, **{**how, "device": "cpu"})  # Apple's answers, at least in 32 bits
+
+    def to(tensor: torch.Tensor, *how: Any, **named: Any) -> torch.Tensor:
+        if torch.device("mps") in how and tensor.dtype == torch.float64:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64")
+        return moved(tensor, *how, **named)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "zeros", zeros)
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    small = "--model", "segrnn", "--steps", "2", "-p", "hidden_size=4", "--no-guard", "--artifact", tmp_path / "store"
+    assert forecast("fit", passengers, *small).code == 0
+    assert len(forecast("predict", "--artifact", tmp_path / "store", "--engine", "torch").frame) == 18
+    refused = forecast("fit", passengers, *small, "--device", "mps")
+    assert refused.code == 69
+    assert "device 'mps' is not available, as it has no numbers of 64 bits; pass --device cpu or --device auto" in refused.err
 
 
 def test_what_copies_arrays_can_be_pickled_and_takes_any_layout() -> None:

@@ -103,9 +103,8 @@ class NegativeBinomial:
 
     def log_density(self, value: Tensor) -> Tensor:
         # in double precision, as large logarithms cancel each other
-        wide = torch.float32 if value.device.type == "mps" else torch.float64
-        count = (self.offset + self.unit * value).clamp(min=0).to(wide)
-        rate, shape = self.rate.to(wide), 1 / self.excess.to(wide)
+        count = (self.offset + self.unit * value).clamp(min=0).double()
+        rate, shape = self.rate.double(), 1 / self.excess.double()
         ways = torch.lgamma(count + shape) - torch.lgamma(shape) - torch.lgamma(count + 1)
         both = (rate + shape).log()
         return (ways + shape * (shape.log() - both) + count * (rate.log() - both)).to(value.dtype)
