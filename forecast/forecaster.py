@@ -293,17 +293,16 @@ class Forecaster(ForecasterParams):
         steps = np.arange(1 - weights.shape[1], 1)
         return frame_of(forecasting.columns_at(panel, self.schema_, series, steps, {"weight": weights}))
 
-    def save(self, store: str | Writer, keep: int = STORE.keep, *, deadline: float | None = None) -> VersionInfo:
+    def save(self, store: str | Writer, keep: int = STORE.keep) -> VersionInfo:
         """Write a new version into a store, make it the live one, and prune old ones.
 
         Parameters
         ----------
         store : the folder, or what `Store.lock` yields where the lock is held already
         keep : versions that stay
-        deadline : `time.monotonic()` at which networks must have been exported; the others have no export
         """
         if not self._check_fitted().exports.files:
-            self.fitted_ = with_exports(self.fitted_, deadline)
+            self.fitted_ = with_exports(self.fitted_)
             self.plan_ = self.fitted_.config.plan
         with nullcontext(store) if isinstance(store, Writer) else Store(store).lock() as writer:
             return writer.save(to_contents(self.fitted_), keep)

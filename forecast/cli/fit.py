@@ -10,7 +10,7 @@ from forecast.cli._command import Request, predicting
 from forecast.cli._console import listen, log, log_lines, progress_bar, suggest, using_cluster
 from forecast.cli._data import load
 from forecast.cli._dry_run import put_dry_run
-from forecast.engine.stages import Callbacks, save_by
+from forecast.engine.stages import Callbacks
 from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, ArtifactRefused, ForecastError, NoInput, Setting, UsageError, as_flag
 from forecast.forecaster import Forecaster
@@ -49,7 +49,7 @@ def run(request: Request) -> int:
             start = _live(folder) if train.warm_start else None
             forecaster.fit(table, started=started, callbacks=callbacks, checkpoints=checkpoints, start=start)
         before = _live_schema(folder)
-        version = forecaster.save(writer, store.keep, deadline=save_by(train, started))
+        version = forecaster.save(writer, store.keep)
         checkpoints.discard()
     changes = [] if before is None else schema_differences(before, forecaster.schema_)
     if changes:

@@ -1,7 +1,6 @@
 """Export the networks of a fitted forecaster, and compare each export with torch before it is believed."""
 
 import logging
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -24,17 +23,15 @@ log = logging.getLogger("forecast")
 
 TOLERANCE = 1e-4  # of a window's scale, by which an export may differ from torch
 RANDOM = (1, 3, NETWORK_BATCH)  # windows of the batches of random numbers
-SECONDS = 2.0  # that one export may take; a budget that has less left goes without
 FIRST_EXPORT, NEXT_EXPORT = 0.5, 0.2  # seconds that they take as a rule
 OUT_OF_TIME = "the budget left no time"
 
 
-def with_exports(fitted: Fitted, deadline: float | None = None) -> Fitted:
+def with_exports(fitted: Fitted) -> Fitted:
     """A fitted forecaster with an ONNX file for each of its networks, or the reason why one has none.
 
-    Nothing is done where the packages of the extra `onnx` are not installed. Where time is short, so that the last
-    export would not be over at `deadline` (`time.monotonic()`), no network has an export, which the plan then says: who
-    repeats it gets the same forecasts.
+    Nothing is done where the packages of the extra `onnx` are not installed. A plan of an older release may say that
+    there was no time for exports: who repeats it gets the same forecasts.
     """
     if not fitted.config.networks or not all(map(installed, EXTRA_PACKAGES)):
         return fitted
@@ -51,8 +48,6 @@ def with_exports(fitted: Fitted, deadline: float | None = None) -> Fitted:
     for members, networks in zip(fitted.config.members(), backend.groups, strict=True):
         cut = windows.cut(members[0].lookback, members[0].scaling)
         for network in networks:
-            if deadline is not None and time.monotonic() + SECONDS > deadline:
-                return _without(fitted)
             result = _export(network, fitted, cut.batch(*newest), loaded)
             if isinstance(result, str):
                 exports.missing[number] = result

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("forecast")
 
 FEW_STEPS = 100  # a network that a budget cuts earlier has learned little
-EXPORTS_SHARE = 0.08  # of a budget, in which networks are exported
+EXPORTS_SHARE, EXPORTS_SECONDS = 0.08, 2.0  # of a budget, in which networks are exported: the larger, but at most
+MOST_EXPORTS = 1 / 6  # of it
 RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselines and for saving
 
 
@@ -64,13 +65,9 @@ def deadline_of(settings: TrainSettings, started: float) -> float | None:
     """When training must be over, if the budget counts from `started`; both as `time.monotonic()` has it."""
     if settings.budget is None:
         return None
-    share = EXPORTS_SHARE if all(map(find_spec, EXTRA_PACKAGES)) else 0.0
-    return started + (1 - share) * settings.budget - RESERVE
-
-
-def save_by(settings: TrainSettings, started: float) -> float | None:
-    """When a forecaster must be saved, its exports made, if the budget counts from `started`."""
-    return None if settings.budget is None else started + settings.budget - RESERVE
+    exports = max(EXPORTS_SHARE * settings.budget, min(EXPORTS_SECONDS, MOST_EXPORTS * settings.budget))
+    kept = exports if all(map(find_spec, EXTRA_PACKAGES)) else 0.0
+    return started + settings.budget - kept - RESERVE
 
 
 @dataclass(frozen=True)

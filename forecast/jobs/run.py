@@ -16,7 +16,7 @@ from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
 from forecast.engine.exporting import with_exports
-from forecast.engine.stages import PanelFit, deadline_of, save_by
+from forecast.engine.stages import PanelFit, deadline_of
 from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, ForecastError, Interrupted, as_flag, render
 from forecast.inference.contents import to_contents
@@ -276,7 +276,7 @@ def _fit(
     def announce(version: str) -> None:  # a kill leaves a version that nothing takes for one that was live
         run.ledger.add_fit(replace(begun, version=version))
 
-    contents = to_contents(fitted := with_exports(fitted, save_by(train, began)))
+    contents = to_contents(fitted := with_exports(fitted))
     version = run.writer.save(contents, pipeline.keep, run.instant, promote=False, reuse=True, announce=announce)
     run.fit = replace(begun, version=version.id, promoted=promoted, reason=verdict, moves=promoted and newest)
     why = pipeline.hidden(refit.reason)

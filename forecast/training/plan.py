@@ -75,7 +75,7 @@ class Plan(_Brief):
     started_from: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="hash of the artifact whose networks it goes on from"
     )
-    exports: bool = Field(True, description="whether there was time to export the networks")
+    exports: bool = Field(True, description="whether networks are exported")
     compared: int = Field(COMPARED[1], ge=1, le=COMPARED[1], description="windows that compare slow baselines")
 
     def groups(self) -> list[list[int]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from forecast.engine.stages import EXPORTS_SHARE, RESERVE, PanelFit, deadline_of, save_by
+from forecast.engine.stages import RESERVE, PanelFit, deadline_of
 from forecast.errors import Unavailable, UsageError
 from forecast.reading.reading import Reading
 from forecast.settings import TrainSettings
@@ -31,17 +31,16 @@ def fit_of(reading: Reading, **settings: object) -> PanelFit:
 
 def test_without_a_budget_there_is_no_deadline() -> None:
     assert deadline_of(TrainSettings(), 100.0) is None
-    assert save_by(TrainSettings(), 100.0) is None
 
 
-@pytest.mark.parametrize(("packages", "share"), [(True, EXPORTS_SHARE), (False, 0.0)])
+@pytest.mark.parametrize(
+    ("packages", "budget", "exports"), [(True, 50, 4.0), (True, 12, 2.0), (True, 6, 1.0), (False, 50, 0.0)]
+)
 def test_training_leaves_time_for_exports_where_they_can_be_made(
-    monkeypatch: pytest.MonkeyPatch, packages: bool, share: float
+    monkeypatch: pytest.MonkeyPatch, packages: bool, budget: float, exports: float
 ) -> None:
     monkeypatch.setattr("forecast.engine.stages.find_spec", lambda name: object() if packages else None)
-    settings = TrainSettings(budget=50)
-    assert deadline_of(settings, 100.0) == pytest.approx(100 + 50 * (1 - share) - RESERVE)
-    assert save_by(settings, 100.0) == pytest.approx(150 - RESERVE)
+    assert deadline_of(TrainSettings(budget=budget), 100.0) == pytest.approx(100 + budget - exports - RESERVE)
 
 
 def test_a_baseline_is_fitted_without_a_network(reading: Reading) -> None:

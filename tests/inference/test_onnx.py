@@ -116,12 +116,13 @@ def test_an_export_that_differs_from_torch_is_not_saved(tmp_path: Path, store: P
     assert "differs from torch by 0.0002" in contents.unexported[0]
 
 
-def test_a_budget_that_leaves_no_time_saves_no_export(tmp_path: Path, store: Path) -> None:
-    model = Forecaster.load(str(store))
-    model.fitted_.exports.files.clear()
-    model.save(str(tmp_path / "store"), deadline=0.0)
-    contents, _ = Store(tmp_path / "store").load()
-    assert contents.unexported == dict.fromkeys(range(len(model.fitted_.network_weights)), "the budget left no time")
+def test_what_a_budget_trained_to_its_end_forecasts_without_torch(
+    forecast: Command, passengers: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    small = "--model", "gru", "-p", "hidden_size=4", "--no-guard", "--budget", 1.5, "--artifact", tmp_path / "store"
+    assert forecast("fit", passengers, *small).code == 0
+    monkeypatch.setattr("forecast.inference.engines.installed", lambda package: package != "torch")
+    assert len(forecast("predict", "--artifact", tmp_path / "store").frame) == 18
 
 
 @pytest.mark.parametrize(
