@@ -15,6 +15,7 @@ from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.detection import describe
 from forecast.report.importance import importances
 from forecast.report.page import Bar, Cell, Facts, LineChart, Section, Table, number
+from forecast.threads import OnPart
 
 LABEL = 9  # characters of a line that describes a table, before what it says
 ROWS = 20  # that a table lists

@@ -1,6 +1,7 @@
 """Forecasts at once: nothing is trained or saved, and neither torch nor scikit-learn is needed."""
 
 import io
+import re
 import shlex
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 
 from tests.bad_input.test_bad_input import CASES, FILES, Case, check_messages
+from tests.cli._terminal import on_a_terminal
 
 Run = Callable[..., Any]
 
@@ -219,3 +221,20 @@ def test_means_of_rare_sales_add_up_and_medians_say_that_they_do_not(forecast: R
     expected = 0.75 * 12 * 60
     assert medians.frame["forecast"].sum() < expected / 2
     assert means.frame["forecast"].sum() == pytest.approx(expected, rel=0.25)
+
+
+def test_a_season_of_a_day_in_steps_of_ten_seconds_is_smoothed_while_a_terminal_sees_how_far_it_is(
+    tmp_path: Path,
+) -> None:
+    step = np.arange(3 * 8_640 + 360)
+    phase = 2 * np.pi * step / 8_640
+    truth = 50 + 10 * np.sin(phase) + 4 * np.cos(2 * phase) + 3 * np.sin(3 * phase)
+    times = pd.date_range("2024-01-01", periods=len(step), freq="10s")
+    table = pd.DataFrame({"time": times, "y": truth + np.random.default_rng(3).normal(0, 3, len(step))})
+    table[:-360].to_csv(tmp_path / "day.csv", index=False)
+    shown = on_a_terminal([["now", "day.csv", "--horizon=360", "--season=8640", "--output=ahead.csv"]], tmp_path)
+    assert shown.codes == [0]
+    assert "compare" in shown.text
+    assert re.search(r"\d+ of 11 baselines", shown.text)
+    error = np.abs(pd.read_csv(tmp_path / "ahead.csv")["forecast"] - truth[-360:]).mean()
+    assert error < 0.5  # yesterday's values have the noise of yesterday, 2.4

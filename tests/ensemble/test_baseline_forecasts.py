@@ -10,7 +10,12 @@ import pytest
 
 from forecast import Forecaster
 from forecast.baselines import baseline_method, default_baselines
+from forecast.baselines.shared.windows import forecast_baseline
+from forecast.ensemble import baseline_forecasts
 from forecast.ensemble.baseline_forecasts import (
+    MIN_COMPARED,
+    VALUES,
+    affordable_windows,
     base_name,
     baseline_labelled,
     baselines_of,
@@ -113,3 +118,23 @@ def test_order_and_names_of_series_do_not_matter() -> None:
     names = [f"b{place:02}" for place in range(80)]
     turned = forecasts(pd.DataFrame(values[:, order], days, names).rename_axis("day").reset_index())
     assert turned[names].to_numpy() == pytest.approx(plain.to_numpy()[:, order], rel=1e-5)
+
+
+def test_no_baseline_reads_more_than_its_share_of_values(
+    forecast: Callable[..., Any], passengers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert VALUES > 1024 * 3_000  # windows of seasons of 500 steps are all compared
+    assert affordable_windows(25_920) * 25_920 <= VALUES
+    assert affordable_windows(10**9) == MIN_COMPARED
+    asked, whole = [], forecast("now", passengers)
+
+    def counted(name: str, past: np.ndarray, *rest: Any) -> np.ndarray:
+        asked.append(past.size)
+        return forecast_baseline(name, past, *rest)
+
+    monkeypatch.setattr(baseline_forecasts, "forecast_baseline", counted)
+    monkeypatch.setattr(baseline_forecasts, "VALUES", 20 * 144, raising=False)
+    monkeypatch.setattr(baseline_forecasts, "MIN_COMPARED", 1, raising=False)
+    found = forecast("now", passengers)
+    assert max(asked) == 20 * 144
+    assert np.abs(found.frame["forecast"] / whole.frame["forecast"] - 1).mean() < 0.05

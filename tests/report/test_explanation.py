@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from forecast.ensemble.baseline_forecasts import baseline_forecasts
 from forecast.errors import BadData, UsageError
 from tests.report.panels import CALENDARS, Made, made
 
@@ -47,6 +48,36 @@ def check_driver(seed: int) -> bool:
 
 def test_the_column_that_drives_is_the_most_important_input() -> None:
     assert check_driver(0)
+
+
+def test_one_series_is_explained_without_forecasting_the_same_values_again(
+    forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = driven(0, series=6)
+    frame[frame["units"].notna()].to_csv(tmp_path / "past.csv", index=False)
+    frame[frame["units"].isna()].drop(columns="units").to_csv(tmp_path / "future.csv", index=False)
+    store = "--artifact", tmp_path / "store"
+    read = "--id", "shop", "--target", "units", "--known", "promo,idle", "--horizon", HORIZON, *store
+    small = "--model", "segrnn", "-p", "hidden_size=4", "--steps", 2, "--baselines", "seasonal-mean"
+    assert forecast("fit", tmp_path / "past.csv", *read, *small).code == 0
+    asked = []
+
+    def counted(inputs: Any, windows: Any, *rest: Any) -> Any:
+        asked.append(len(windows[0]))
+        return baseline_forecasts(inputs, windows, *rest)
+
+    monkeypatch.setattr("forecast.ensemble.ensemble.baseline_forecasts", counted)
+    explain = "explain", "--future", tmp_path / "future.csv", *store
+    every = forecast(*explain, "--json", "--repeats", 3)
+    asked.clear()
+    found = forecast(*explain, "--json", "--repeats", 30, "--series", "s4")
+    assert (every.code, found.code) == (0, 0)
+    # the window of the series that is shown; and those that are held out, with all values and four times without some
+    assert asked[0] == 1
+    assert len(asked) == 6
+    parts = json.loads(found.out)["parts"]
+    assert [row["shop"] for row in parts] == ["s4"] * HORIZON
+    assert [row["median"] for row in parts] == [row["median"] for row in json.loads(every.out)["parts"][56:70]]
 
 
 def test_importance_on_values_of_the_fit_is_called_so(caplog: pytest.LogCaptureFixture) -> None:

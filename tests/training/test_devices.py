@@ -65,7 +65,10 @@ def test_apples_gpu_which_has_no_numbers_of_64_bits_leaves_auto_the_cpu(
     assert len(forecast("predict", "--artifact", tmp_path / "store", "--engine", "torch").frame) == 18
     refused = forecast("fit", passengers, *small, "--device", "mps")
     assert refused.code == 69
-    assert "device 'mps' is not available, as it has no numbers of 64 bits; pass --device cpu or --device auto" in refused.err
+    assert (
+        "device 'mps' is not available, as it has no numbers of 64 bits; pass --device cpu or --device auto"
+        in refused.err
+    )
 
 
 def test_what_copies_arrays_can_be_pickled_and_takes_any_layout() -> None:
