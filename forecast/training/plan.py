@@ -9,7 +9,9 @@ from forecast.settings import Precision, ScalingName, Stored
 
 MAX_MEMBERS = 128  # of a plan
 
-LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = 3.0, 25.0, 200  # short series gain little over the pretrained network
+LEAST_SECONDS, SOME_SECONDS, MOST_SECONDS = 3.0, 8.0, 25.0  # short series gain little over the pretrained network
+WINDOWS_A_SECOND, MANY_A_SECOND = 200, 1000  # up to `SOME_SECONDS`, and beyond: of 9,000 windows 2 networks learn
+# as much as 12 (flights, bikes and half-hourly demand with their known columns)
 MIN_STEPS, PASSES = 500, 1.5  # steps, and passes over the windows, that are enough; more of them overfit
 COMPARED = 64, 192  # windows on which slow baselines are compared, at least and at most
 COMPARED_A_SECOND = 8  # of a budget
@@ -102,7 +104,7 @@ def compared_windows(budget: float | None) -> int:
 
 def fit_seconds(windows: int) -> float:
     """Seconds of a fit without a budget, by how many windows can be drawn."""
-    return min(max(windows / WINDOWS_A_SECOND, LEAST_SECONDS), MOST_SECONDS)
+    return max(LEAST_SECONDS, min(windows / WINDOWS_A_SECOND, SOME_SECONDS), min(windows / MANY_A_SECOND, MOST_SECONDS))
 
 
 def enough_steps(windows: int, batch_size: int, starts_trained: bool = False) -> int:

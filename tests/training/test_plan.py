@@ -9,6 +9,7 @@ from forecast.training.plan import (
     LEAST_SECONDS,
     MIN_STEPS,
     MOST_SECONDS,
+    SOME_SECONDS,
     Candidate,
     Member,
     Plan,
@@ -35,7 +36,9 @@ def test_many_windows_need_more_steps_and_trained_networks_fewer() -> None:
 
 
 def test_time_grows_with_the_windows_within_bounds() -> None:
-    assert fit_seconds(1) == LEAST_SECONDS < fit_seconds(2000) == 10.0 < fit_seconds(10**9) == MOST_SECONDS
+    assert fit_seconds(1) == LEAST_SECONDS < fit_seconds(1_000) == 5.0
+    assert fit_seconds(2_000) == SOME_SECONDS == fit_seconds(8_000) < fit_seconds(10_000) == 10.0
+    assert fit_seconds(10**9) == MOST_SECONDS
 
 
 def test_a_small_budget_compares_fewer_windows() -> None:
