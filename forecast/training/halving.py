@@ -12,11 +12,19 @@ from forecast.parallel import workers
 from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.fitting import Fitter
 from forecast.training.loop import Trained
-from forecast.training.plan import PROCESS_START, Candidate, Member, Plan, fit_seconds, makespan
+from forecast.training.plan import (
+    MOST_NETWORKS,
+    PROCESS_START,
+    Candidate,
+    Member,
+    Plan,
+    fit_seconds,
+    makespan,
+    most_networks,
+)
 from forecast.training.precision import require_precision, trainable
 from forecast.training.resume import Decisions
 
-MAX_NETWORKS = 24  # of a forecaster
 PAIR = 2  # networks that train side by side in a plan that does not depend on a clock
 
 WORTH_A_PROCESS = 10.0  # seconds of training from which on another process pays
@@ -52,9 +60,10 @@ def train_networks(
     elif settings.steps or settings.members:
         rounds.train(lambda: _plan_alike(rounds.budget, candidates[:1] * (settings.members or 1)))
     else:
-        trained = rounds.train(lambda: _first_round(rounds.budget, candidates))
+        most = MOST_NETWORKS if rounds.budget.measured else most_networks(fitter.count)
+        trained = rounds.train(lambda: _first_round(rounds.budget, candidates[:most]))
         while trained:
-            trained = rounds.train(partial(_better_half, rounds.budget, trained, loss, MAX_NETWORKS - len(rounds.done)))
+            trained = rounds.train(partial(_better_half, rounds.budget, trained, loss, most - len(rounds.done)))
     members, results = [member for member, _ in rounds.done], [result for _, result in rounds.done]
     started_from = start.hash if start is not None else None
     exports = plan is None or plan.exports

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from forecast.training.plan import (
     COMPARED,
+    FEW_NETWORKS,
     LEAST_SECONDS,
     MIN_STEPS,
+    MOST_NETWORKS,
     MOST_SECONDS,
-    SOME_SECONDS,
     Candidate,
     Member,
     Plan,
@@ -17,6 +18,7 @@ from forecast.training.plan import (
     enough_steps,
     fit_seconds,
     makespan,
+    most_networks,
     plan_member,
     schedule,
 )
@@ -36,9 +38,11 @@ def test_many_windows_need_more_steps_and_trained_networks_fewer() -> None:
 
 
 def test_time_grows_with_the_windows_within_bounds() -> None:
-    assert fit_seconds(1) == LEAST_SECONDS < fit_seconds(1_000) == 5.0
-    assert fit_seconds(2_000) == SOME_SECONDS == fit_seconds(8_000) < fit_seconds(10_000) == 10.0
-    assert fit_seconds(10**9) == MOST_SECONDS
+    assert fit_seconds(1) == LEAST_SECONDS < fit_seconds(2000) == 10.0 < fit_seconds(10**9) == MOST_SECONDS
+
+
+def test_few_windows_are_learned_by_few_networks() -> None:
+    assert most_networks(9_490) == FEW_NETWORKS < most_networks(25_000) == 12 < most_networks(10**9) == MOST_NETWORKS
 
 
 def test_a_small_budget_compares_fewer_windows() -> None:
