@@ -61,7 +61,7 @@ def train_networks(
         rounds.train(lambda: _plan_alike(rounds.budget, candidates[:1] * (settings.members or 1)))
     else:
         most = MOST_NETWORKS if rounds.budget.measured else most_networks(fitter.count)
-        trained = rounds.train(lambda: _first_round(rounds.budget, candidates[:most]))
+        trained = rounds.train(lambda: _first_round(rounds.budget, candidates)[:most])
         while trained:
             trained = rounds.train(partial(_better_half, rounds.budget, trained, loss, most - len(rounds.done)))
     members, results = [member for member, _ in rounds.done], [result for _, result in rounds.done]

@@ -10,8 +10,8 @@ from forecast.settings import Precision, ScalingName, Stored
 MAX_MEMBERS = 128  # of a plan
 
 LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = 3.0, 25.0, 200  # short series gain little over the pretrained network
-# more networks forecast no better: 5 as well as 7 to 12 on 7,000 to 9,000 windows of flights, bikes and demand
-FEW_NETWORKS, MOST_NETWORKS, WINDOWS_A_NETWORK = 5, 24, 2000
+# more networks forecast no better: 4 as well as 7 to 12 on 7,000 to 9,000 windows of flights, bikes and demand
+FEW_NETWORKS, MOST_NETWORKS, WINDOWS_A_NETWORK = 4, 24, 2000
 MIN_STEPS, PASSES = 500, 1.5  # steps, and passes over the windows, that are enough; more of them overfit
 COMPARED = 64, 192  # windows on which slow baselines are compared, at least and at most
 COMPARED_A_SECOND = 8  # of a budget

@@ -122,7 +122,7 @@ def test_rounds_go_on_as_they_were_begun(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(halving, "MAX_NETWORKS", 6)
+    monkeypatch.setattr(halving, "most_networks", lambda windows: 6)
     monkeypatch.setattr("forecast.training.plan.MIN_STEPS", 20)
     fit = ("fit", passengers, *SMALL)
     assert forecast(*fit, "--artifact", tmp_path / "whole").code == 0
@@ -150,7 +150,7 @@ def test_what_a_budget_measured_is_not_measured_again(
     (folder,) = (store / ".resume").iterdir()
     planned = json.loads((folder / "plan").read_bytes().split(b"\n", 1)[1].split(b"\n}\n")[0] + b"}")
     monkeypatch.setattr("forecast.training.fitting.Fitter.cost", None)  # whatever measures fails
-    monkeypatch.setattr("forecast.training.halving.MAX_NETWORKS", 0)  # and there is no round after the first
+    monkeypatch.setattr("forecast.training.halving.MOST_NETWORKS", 0)  # and there is no round after the first
     resumed = forecast(*fit, "--artifact", store, "--resume")
     assert resumed.code == 0, resumed.err
     monkeypatch.undo()

@@ -12,7 +12,7 @@ from forecast import Forecaster
 from forecast.errors import UsageError
 from forecast.tables.synthetic import synthesize
 from forecast.training.context import Checkpoint, TrainingContext, WarmStart
-from forecast.training.halving import MAX_NETWORKS, train_networks
+from forecast.training.halving import MOST_NETWORKS, train_networks
 from forecast.training.loop import Trained
 from forecast.training.plan import Candidate, Member, Plan, plan_member
 
@@ -21,7 +21,7 @@ def test_a_budget_trains_in_rounds_and_its_plan_repeats_it(tmp_path: object) -> 
     frame = synthesize("seasonal", series=2, length=80)
     model = Forecaster(horizon=6, budget=6, jobs=1, params={"hidden_size": 4}).fit(frame)
     members = model.plan_.members
-    assert 1 <= len(members) <= MAX_NETWORKS
+    assert 1 <= len(members) <= MOST_NETWORKS
     assert {member.model for member in members} == {"segrnn"}
     path = f"{tmp_path}/plan.json"
     with open(path, "w", encoding="utf-8") as file:
