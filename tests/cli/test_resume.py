@@ -143,7 +143,7 @@ def test_what_a_budget_measured_is_not_measured_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fit = ("fit", passengers, *SMALL, "--budget", 4, "--jobs", 1)
+    fit = ("fit", passengers, *SMALL, "--budget", 6, "--jobs", 1)
     store, repeated = tmp_path / "s", tmp_path / "r"
     with signal_at(40):
         assert forecast(*fit, "--artifact", store).code == 143
