@@ -20,6 +20,7 @@ from forecast.tables.writing import output_columns
 
 PATIENCE = 2.0  # seconds without a sign of progress
 
+
 def run(request: Request) -> int:
     """Forecast a table, and write the forecasts."""
     data, checks, _ = request.data, request.of(CheckSettings), request.of(TextSettings)
