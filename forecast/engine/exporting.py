@@ -24,21 +24,17 @@ log = logging.getLogger("forecast")
 TOLERANCE = 1e-4  # of a window's scale, by which an export may differ from torch
 RANDOM = (1, 3, NETWORK_BATCH)  # windows of the batches of random numbers
 FIRST_EXPORT, NEXT_EXPORT = 0.5, 0.2  # seconds that they take as a rule
-OUT_OF_TIME = "the budget left no time"
 
 
 def with_exports(fitted: Fitted) -> Fitted:
     """A fitted forecaster with an ONNX file for each of its networks, or the reason why one has none.
 
-    Nothing is done where the packages of the extra `onnx` are not installed. A plan of an older release may say that
-    there was no time for exports: who repeats it gets the same forecasts.
+    Nothing is done where the packages of the extra `onnx` are not installed.
     """
     if not fitted.config.networks or not all(map(installed, EXTRA_PACKAGES)):
         return fitted
     from forecast.inference.torch import Networks
 
-    if not fitted.config.plan.exports:
-        return _without(fitted)
     backend = Networks(fitted, "cpu")
     history = fitted.history
     windows = inputs_of(fitted, history).arrays.to(backend.to_array)
@@ -62,14 +58,6 @@ def seconds_of_exports(networks: int) -> float:
     if not networks or not all(map(installed, EXTRA_PACKAGES)):
         return 0.0
     return FIRST_EXPORT + (networks - 1) * NEXT_EXPORT
-
-
-def _without(fitted: Fitted) -> Fitted:
-    """The forecaster without exports, for want of time."""
-    plan = fitted.config.plan.model_copy(update={"exports": False})
-    config = fitted.config.model_copy(update={"plan": plan})
-    missing = dict.fromkeys(range(sum(map(len, config.members()))), OUT_OF_TIME)
-    return replace(fitted, config=config, exports=Exports(missing=missing))
 
 
 def _export(network: "RecurrentModel", fitted: Fitted, newest: Batch, loaded: list[Graph]) -> bytes | str:

@@ -44,8 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("forecast")
 
 FEW_STEPS = 100  # a network that a budget cuts earlier has learned little
-EXPORTS_SHARE, EXPORTS_SECONDS = 0.08, 2.0  # of a budget, in which networks are exported: the larger, but at most
-MOST_EXPORTS = 1 / 6  # of it
+EXPORTS_SHARE, EXPORTS_SECONDS, MOST_EXPORTS = 0.08, 2.0, 1 / 6  # of a budget, to export in: share, least, and most
 RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselines and for saving
 
 
@@ -99,17 +98,16 @@ class PanelFit:
         plan = read_plan(settings.plan) if settings.plan else None
         ready, start = self._prepare(plan)
         # baselines before training, so that the deadline holds for them too
-        compared_count = compared_windows(settings.budget) if plan is None else plan.compared
+        compared = compared_windows(settings.budget) if plan is None else plan.compared
         names = compared_with(settings)
-        compared = names, ready.context, compared_count
-        baselines = BaselineForecasts.of(ready.inputs, ready.validation, *compared, self.on_part)
+        baselines = BaselineForecasts.of(ready.inputs, ready.validation, names, ready.context, compared, self.on_part)
         skip = not ready.trains or (settings.model == AUTO and baselines.skip_networks(ready.validation))
         if plan is None and start is None and skip:
             plan = Plan(members=())
         trained: list[Trained] = []
         if not is_baseline(settings.model) and (plan is None or len(plan.members) > 0):
             plan, trained = self._train(ready, plan, start)
-        plan = (plan or Plan(members=())).model_copy(update={"compared": compared_count})
+        plan = (plan or Plan(members=())).model_copy(update={"compared": compared})
         networks = [  # those that differ in their seed only are one
             Group(plan.members[numbers[0]].model, median_of_members([trained[number].held_out for number in numbers]))
             for numbers in plan.groups()

@@ -23,8 +23,8 @@ from forecast.windows.windows import WindowIndex
 
 MIN_CONTEXT, CONTEXT_SEASONS = 200, 6  # steps and seasons that a baseline looks back at least
 MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles
-VALUES = 10_000_000  # of the past, that a baseline reads at most for windows of one kind, unless these are hardly any
-MIN_COMPARED = 32  # windows
+# of the past that a baseline reads at most for windows of one kind, unless these are fewer: its cost grows with them
+VALUES, MIN_COMPARED = 10_000_000, 32
 DRAWN_BY = 16  # newest values of a window that decide whether it is drawn
 
 
@@ -71,11 +71,6 @@ def baseline_labelled(label: str, seasons: tuple[int, ...]) -> Baseline:
 def context_length(lookback: int, seasons: tuple[int, ...], longest: int) -> int:
     """Steps of the past that baselines see."""
     return max(1, min(longest, max(lookback, MIN_CONTEXT, CONTEXT_SEASONS * (seasons or (1,))[0], *seasons)))
-
-
-def affordable_windows(context: int) -> int:
-    """Windows of `context` steps on which a baseline is compared at most: what a method costs grows with its values."""
-    return max(MIN_COMPARED, VALUES // context)
 
 
 def steps_back(labels: Iterable[str], context: int) -> int:
@@ -147,13 +142,13 @@ class BaselineForecasts:
         names: tuple[str, ...],
         context: int,
         most: int,
-        on_part: OnPart | None = None,
+        on: OnPart | None,
     ) -> Self:
         """Forecast by baselines; one that gives quantiles forecasts at most `most` windows of each kind."""
         panel, levels, baselines = inputs.panel, inputs.levels, baselines_of(names, inputs.lags)
         windows, middle = _past_windows(panel, inputs.lags[0] if inputs.lags else 1), inputs.levels.index(0.5)
         past = ValidationSet.of(inputs, windows, validation.lookback, validation.power, validation.metric)
-        affordable = affordable_windows(context)
+        affordable = max(MIN_COMPARED, VALUES // context)
         compared = _drawn(panel, validation.windows, np.arange(len(validation)), affordable)
         known = _drawn(panel, windows, np.arange(len(past)), affordable)
         # a baseline that gives quantiles is slow and needs no errors: the newer half of the past will do
@@ -163,8 +158,8 @@ class BaselineForecasts:
         past_points = np.full((len(baselines), len(past), inputs.horizon), np.nan)
         errors = np.zeros((len(baselines), inputs.horizon, len(levels)))
         for place, baseline in enumerate(baselines):
-            if on_part is not None:
-                on_part(place, len(baselines))
+            if on is not None:
+                on(place, len(baselines))
             gives_quantiles = baseline.method.quantiles is not None
             ahead, back = (some, recent) if gives_quantiles else (compared, known)
             then, now = ((of[0][rows], of[1][rows]) for of, rows in ((windows, back), (validation.windows, ahead)))

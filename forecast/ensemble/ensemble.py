@@ -8,13 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.ensemble import calibration as calibrating
-from forecast.ensemble.baseline_forecasts import (
-    Baseline,
-    BaselineForecasts,
-    baseline_forecasts,
-    baseline_labelled,
-    steps_back,
-)
+from forecast.ensemble.baseline_forecasts import BaselineForecasts, baseline_forecasts, baseline_labelled, steps_back
 from forecast.ensemble.calibration import Calibration, at_least, evidence_share, widened
 from forecast.ensemble.names import PRETRAINED
 from forecast.ensemble.pasts import STEPS, Pasts, Recent, largest, roughness
@@ -86,21 +80,20 @@ class Ensemble:
 
     def _baseline_quantiles(self, inputs: Inputs, windows: WindowIndex, place: int, scale: Numbers) -> Numbers:
         """Quantiles of the baseline at a place of the components, before calibration, [windows, horizon, levels]."""
-        baseline = baseline_labelled(self.components[place], inputs.lags)
         errors = scale[:, None, None] * self.errors[place].astype(np.float64)
-        ahead = self._ahead(inputs, windows, baseline)
+        ahead = self._ahead(inputs, windows, self.components[place])
         return at_least(ahead, errors) if ahead.ndim == errors.ndim else np.asarray(ahead[..., None] + errors)
 
-    def _ahead(self, inputs: Inputs, windows: WindowIndex, baseline: Baseline) -> Numbers:
+    def _ahead(self, inputs: Inputs, windows: WindowIndex, label: str) -> Numbers:
         """As `baseline_forecasts`, or what is remembered: columns are nothing to a baseline."""
         if self.memory is None:
+            baseline = baseline_labelled(label, inputs.lags)
             return baseline_forecasts(inputs, windows, baseline, self.context_length, self.network)
-        panel = inputs.panel
-        seen = panel.values, panel.observed, panel.offsets, *windows, inputs.closed
+        seen = inputs.panel.values, inputs.panel.observed, inputs.panel.offsets, *windows, inputs.closed
         arrays = (array.tobytes() for array in seen if array is not None)
-        key = hashlib.sha256(baseline.label.encode() + b"".join(arrays)).hexdigest()
+        key = hashlib.sha256(label.encode() + b"".join(arrays)).hexdigest()
         if key not in self.memory:
-            self.memory[key] = replace(self, memory=None)._ahead(inputs, windows, baseline)
+            self.memory[key] = replace(self, memory=None)._ahead(inputs, windows, label)
         return self.memory[key]
 
 

@@ -19,10 +19,7 @@ log = logging.getLogger("forecast")
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called `name`, which must exist (`Unavailable`); auto takes a GPU where one works.
-
-    Apple's (mps) lacks float64, in which values stay until the location of their window is subtracted.
-    """
+    """The device called `name`, which must exist (`Unavailable`); auto takes a GPU where one works."""
     if processes() > 1 and torch.cuda.is_available() and name in ("auto", "cuda"):
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))  # each process of torchrun has a GPU of its own
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": False}

@@ -10,8 +10,6 @@ from forecast.settings import Precision, ScalingName, Stored
 MAX_MEMBERS = 128  # of a plan
 
 LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = 3.0, 25.0, 200  # short series gain little over the pretrained network
-# more networks forecast no better: 4 as well as 7 to 12 on 7,000 to 9,000 windows of flights, bikes and demand
-FEW_NETWORKS, MOST_NETWORKS, WINDOWS_A_NETWORK = 4, 24, 2000
 MIN_STEPS, PASSES = 500, 1.5  # steps, and passes over the windows, that are enough; more of them overfit
 COMPARED = 64, 192  # windows on which slow baselines are compared, at least and at most
 COMPARED_A_SECOND = 8  # of a budget
@@ -77,7 +75,7 @@ class Plan(_Brief):
     started_from: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="hash of the artifact whose networks it goes on from"
     )
-    exports: bool = Field(True, description="whether networks are exported")
+    exports: bool = Field(True, description="False in older plans, without exports; nothing reads it")
     compared: int = Field(COMPARED[1], ge=1, le=COMPARED[1], description="windows that compare slow baselines")
 
     def groups(self) -> list[list[int]]:
@@ -105,11 +103,6 @@ def compared_windows(budget: float | None) -> int:
 def fit_seconds(windows: int) -> float:
     """Seconds of a fit without a budget, by how many windows can be drawn."""
     return min(max(windows / WINDOWS_A_SECOND, LEAST_SECONDS), MOST_SECONDS)
-
-
-def most_networks(windows: int) -> int:
-    """Networks of a fit without a budget, by how many windows can be drawn."""
-    return min(max(windows // WINDOWS_A_NETWORK, FEW_NETWORKS), MOST_NETWORKS)
 
 
 def enough_steps(windows: int, batch_size: int, starts_trained: bool = False) -> int:

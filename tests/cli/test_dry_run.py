@@ -135,3 +135,9 @@ def test_a_warm_start_is_rehearsed(
     assert ran.code == 0, ran.err
     before = json.loads(forecast("inspect", "--artifact", store, "--json").out)
     assert len(json.loads(ran.out)["networks"]) == len(before["plan"]["members"])
+
+
+def test_few_windows_are_learned_by_few_networks(forecast: Command, tmp_path: Path, no_training: None) -> None:
+    words = ("--id", "airport,airline", "--target", "delayed", "--known", "scheduled", "--horizon", 7)
+    shown = forecast("fit", DATA / "nyc_flight_delays.csv", *words, "--dry-run", "--json", "--artifact", tmp_path / "s")
+    assert len(json.loads(shown.out)["networks"]) == 4

@@ -122,7 +122,7 @@ def test_rounds_go_on_as_they_were_begun(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(halving, "most_networks", lambda windows: 6)
+    monkeypatch.setattr(halving, "FEW_NETWORKS", 6)
     monkeypatch.setattr("forecast.training.plan.MIN_STEPS", 20)
     fit = ("fit", passengers, *SMALL)
     assert forecast(*fit, "--artifact", tmp_path / "whole").code == 0

@@ -1,15 +1,14 @@
 """Exports are compared with torch before they are believed, and left out where time is short."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from forecast.engine import exporting
-from forecast.engine.exporting import FIRST_EXPORT, NEXT_EXPORT, OUT_OF_TIME, seconds_of_exports, with_exports
+from forecast.engine.exporting import FIRST_EXPORT, NEXT_EXPORT, seconds_of_exports, with_exports
 from forecast.engine.stages import PanelFit
-from forecast.inference.fitted import Exports, Fitted
+from forecast.inference.fitted import Fitted
 from forecast.settings import TrainSettings
 from tests._inputs import read_days
 
@@ -39,14 +38,6 @@ def test_exports_take_time_by_their_number() -> None:
     assert seconds_of_exports(0) == 0.0
     assert seconds_of_exports(1) == FIRST_EXPORT
     assert seconds_of_exports(3) == pytest.approx(FIRST_EXPORT + 2 * NEXT_EXPORT)
-
-
-@pytest.mark.usefixtures("packages")
-def test_a_plan_of_an_older_release_may_leave_exports_out(fitted: Fitted) -> None:
-    plan = fitted.config.plan.model_copy(update={"exports": False})
-    found = with_exports(replace(fitted, config=fitted.config.model_copy(update={"plan": plan})))
-    assert found.exports == Exports(missing=dict.fromkeys(range(len(fitted.network_weights)), OUT_OF_TIME))
-    assert not found.config.plan.exports
 
 
 class Wrong:
