@@ -147,8 +147,10 @@ class NightJob:
             kept = connection.execute("SELECT cells FROM forecast_cells WHERE as_of = ?", (as_of,)).fetchall()
             sql = "SELECT * FROM forecast_scores WHERE as_of = ? ORDER BY 3"
             scored = connection.execute(sql, (as_of,)).fetchall()
-        kept = [row for (cells,) in kept for row in unpacked(cells).itertuples(index=False, name=None)]
-        return kept, scored
+        frames = [unpacked(cells).astype(object) for (cells,) in kept]
+        # no NaN, which differs from itself: a series of a single season has no error of a seasonal naive forecast
+        rows = [row for frame in frames for row in frame.where(frame.notna(), None).itertuples(index=False, name=None)]
+        return rows, scored
 
     def sink_rows(self, origins: int = 3) -> list[Any]:
         """The rows of the newest origins."""
