@@ -136,25 +136,19 @@ class BaselineForecasts:
 
     @classmethod
     def of(
-        cls,
-        inputs: Inputs,
-        validation: ValidationSet,
-        names: tuple[str, ...],
-        context: int,
-        most: int,
-        on: OnPart | None,
+        cls, inputs: Inputs, held_out: ValidationSet, names: tuple[str, ...], context: int, most: int, on: OnPart | None
     ) -> Self:
         """Forecast by baselines; one that gives quantiles forecasts at most `most` windows of each kind."""
         panel, levels, baselines = inputs.panel, inputs.levels, baselines_of(names, inputs.lags)
         windows, middle = _past_windows(panel, inputs.lags[0] if inputs.lags else 1), inputs.levels.index(0.5)
-        past = ValidationSet.of(inputs, windows, validation.lookback, validation.power, validation.metric)
+        past = ValidationSet.of(inputs, windows, held_out.lookback, held_out.power, held_out.metric)
         affordable = max(MIN_COMPARED, VALUES // context)
-        compared = _drawn(panel, validation.windows, np.arange(len(validation)), affordable)
+        compared = _drawn(panel, held_out.windows, np.arange(len(held_out)), affordable)
         known = _drawn(panel, windows, np.arange(len(past)), affordable)
         # a baseline that gives quantiles is slow and needs no errors: the newer half of the past will do
-        some = _drawn(panel, validation.windows, compared, most)
+        some = _drawn(panel, held_out.windows, compared, most)
         recent = _drawn(panel, windows, known[newer_half(windows[0])[known]], most)
-        quantiles = np.full((len(baselines), len(validation), inputs.horizon, len(levels)), np.nan)
+        quantiles = np.full((len(baselines), len(held_out), inputs.horizon, len(levels)), np.nan)
         past_points = np.full((len(baselines), len(past), inputs.horizon), np.nan)
         errors = np.zeros((len(baselines), inputs.horizon, len(levels)))
         for place, baseline in enumerate(baselines):
@@ -162,7 +156,7 @@ class BaselineForecasts:
                 on(place, len(baselines))
             gives_quantiles = baseline.method.quantiles is not None
             ahead, back = (some, recent) if gives_quantiles else (compared, known)
-            then, now = ((of[0][rows], of[1][rows]) for of, rows in ((windows, back), (validation.windows, ahead)))
+            then, now = ((of[0][rows], of[1][rows]) for of, rows in ((windows, back), (held_out.windows, ahead)))
             before = baseline_forecasts(inputs, then, baseline, context)
             after = baseline_forecasts(inputs, now, baseline, context)
             if gives_quantiles:
@@ -171,7 +165,7 @@ class BaselineForecasts:
             past_points[place, back] = before
             seen = past.actual[back], past.observed[back], past.scale[back]
             errors[place] = error_quantiles(before, *seen, levels, then)
-            quantiles[place, ahead] = after[..., None] + validation.scale[ahead, None, None] * errors[place]
+            quantiles[place, ahead] = after[..., None] + held_out.scale[ahead, None, None] * errors[place]
         return cls(baselines, context, quantiles, past, past_points, errors, middle)
 
     @property

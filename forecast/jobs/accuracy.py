@@ -84,8 +84,7 @@ def interval_factors(
     Intervals without width neither learn nor teach.
 
     `runs` are by their time; `series` [series] indexes the panel, and `intervals` [series, horizon, 5] are the raw ones
-    that `version` forecasts for them tonight. Of large runs an even sample counts: the share moves with times and runs,
-    and values of one time err together.
+    that `version` forecasts for them tonight. Of large runs a sample is enough, as values of one time err together.
     """
     if not sample["actual"].notna().any():
         return 1.0, 1.0

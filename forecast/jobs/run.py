@@ -75,10 +75,9 @@ def run_job(
 ) -> Record:
     """Run a job once, and return the record that the ledger keeps of it.
 
-    The store is held from start to end. A new version is saved, then the sink's table is written in one transaction,
-    then its file is replaced, then the ledger gets the run and its fit, then the version goes live. A run that ends
-    before the ledger has it is repaired by running it again with its `as_of`; after that the next run makes the
-    version live.
+    The store is held from start to end. A new version is saved, the sink's table is written in one transaction, its
+    file is replaced, the ledger gets the run and its fit, and the version goes live, in this order. A run killed before
+    the ledger has it is repaired by running it again with its `as_of`, one that was killed later by the next run.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from forecast.synthetic.kind import GROWTH, Numbers, Seasons, autoregression, bernoulli, column, heavy_noise
+from forecast.synthetic.kind import DRIFT, Numbers, Seasons, autoregression, bernoulli, column, heavy_noise
 from forecast.synthetic.seasons import repeated
 
 SHARE = 10
@@ -25,7 +25,7 @@ def simulate(rng: np.random.Generator, seasons: Seasons) -> Numbers:
             end = min(start + season, steps)
             past[start:end] += share * past[start - season : end - season]
     order = rng.choice(3, rows, p=[0.3, 0.5, 0.2])  # d
-    drift = rng.normal(GROWTH, size=rows) * rng.choice([0, 0, 0.1, 0.3], rows)
+    drift = rng.normal(DRIFT, size=rows) * rng.choice([0, 0, 0.1, 0.3], rows)
     series = np.where(column(order) > 0, np.cumsum(series + column(drift), 1), series)
     series = np.where(column(order) > 1, np.cumsum(series, 1), series)
     size = column(np.where(seasonal, rng.uniform(0, 3, rows), 0.0)) * series.std(1, keepdims=True)

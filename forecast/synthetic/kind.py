@@ -13,7 +13,7 @@ Numbers = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-GROWTH = 0.4  # mean of drifts of deviation 1: more records grow than shrink
+DRIFT = 0.4  # mean of drifts of deviation 1: more records grow than shrink
 
 
 @dataclass(frozen=True)

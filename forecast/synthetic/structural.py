@@ -2,16 +2,7 @@
 
 import numpy as np
 
-from forecast.synthetic.kind import (
-    GROWTH,
-    Numbers,
-    Seasons,
-    autoregression,
-    bernoulli,
-    column,
-    heavy_noise,
-    log_uniform,
-)
+from forecast.synthetic.kind import DRIFT, Numbers, Seasons, autoregression, bernoulli, column, heavy_noise, log_uniform
 from forecast.synthetic.seasons import season_of
 
 SHARE = 28
@@ -23,7 +14,7 @@ def simulate(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     pace = 10 ** rng.uniform(-0.4, 0.4, rows) * np.where(seasons.season > 12, 0.4, np.where(seasons.season > 1, 1, 2.0))
     damping = np.where(bernoulli(rng, 0.5, rows), 1.0, rng.uniform(0.8, 1.0, rows))
     slope = autoregression(column(log_uniform(rng, 1e-4, 0.05, rows) * pace) * rng.normal(size=(rows, steps)), damping)
-    drift = rng.normal(GROWTH, size=rows) * log_uniform(rng, 3e-4, 0.15, rows) * pace
+    drift = rng.normal(DRIFT, size=rows) * log_uniform(rng, 3e-4, 0.15, rows) * pace
     wander = log_uniform(rng, 3e-3, 0.5, rows) * pace
     level = np.cumsum(slope + column(drift) + column(wander) * heavy_noise(rng, rows, steps), 1)
     seasonal = np.where(bernoulli(rng, 0.9, rows), log_uniform(rng, 0.05, 3, rows), 0.0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from forecast.synthetic.kind import GROWTH, Numbers, Seasons, bernoulli, column, heavy_noise, log_uniform, slow_noise
+from forecast.synthetic.kind import DRIFT, Numbers, Seasons, bernoulli, column, heavy_noise, log_uniform, slow_noise
 from forecast.synthetic.seasons import season_of
 
 SHARE = 9
@@ -13,7 +13,7 @@ def simulate(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     noise = heavy_noise(rng, rows, steps)
     bursts = np.exp(column(rng.uniform(0, 0.8, rows)) * slow_noise(rng, log_uniform(rng, 5, 100, rows), steps))
     noise = np.where(column(bernoulli(rng, 0.4, rows)), noise * bursts, noise)
-    drift = rng.normal(GROWTH, size=rows) * rng.choice([0.0, 0.05, 0.2], rows)
+    drift = rng.normal(DRIFT, size=rows) * rng.choice([0.0, 0.05, 0.2], rows)
     walk = np.cumsum(noise + column(drift), 1)
     back = slow_noise(rng, log_uniform(rng, 2, 200, rows), steps) + column(log_uniform(rng, 0.03, 2, rows)) * noise
     series = np.where(column(bernoulli(rng, 0.5, rows)), walk, back)
