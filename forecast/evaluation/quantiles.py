@@ -104,7 +104,7 @@ def log_raised(series: Flags, cure: object = "") -> None:
     ends = "lower ends of intervals of %d of %d series are cut at 0"
     text = "forecasts of %d of %d series would end below 0, and end at 0" if points else ends
     if numbers:
-        log.info(f"{text}, as no value of their past is below it%s", points or numbers, len(series), cure)
+        log.info(f"{text}, as they were never negative%s", points or numbers, len(series), cure)
 
 
 def log_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: object) -> None:

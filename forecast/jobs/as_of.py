@@ -134,8 +134,8 @@ def until(dated: DatedTable, schema: Schema, instant: datetime, unfinished: str 
         why = "lies after" if after.all() else "belongs to a period that is not over at"
         raise BadData(f"{table.name}: every row {why} {as_text(instant)}, the time of the run")
     if (late & ~after).any():
-        rows = f"{(late & ~after).sum()} rows of a period that is not over at {as_text(instant)}"
-        log.info('%s: %s are left out; unfinished = "keep" in [source] reads them', table.name, rows)
+        problem = f"rows of a period that is not over at {as_text(instant)} are left out: {(late & ~after).sum()}"
+        log.info('%s: %s; unfinished = "keep" in [source] reads them', table.name, problem)
     if not schema.known:
         return dated.rows(~late)
     frame = table.frame.copy()

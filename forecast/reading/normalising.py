@@ -31,9 +31,10 @@ def normalised(table: Table) -> Table:
 
 
 def _without_totals(table: Table) -> Table:
-    """Leave out rows at the end without a time, such as totals and notes: each has a word that stands in no other."""
+    """Leave out rows at the end without a time, such as x."""
     last_row = [str(cell).strip() for cell in table.frame.iloc[-1]]
-    for column, end in zip(table.names, last_row, strict=True) if any(map(LETTER.search, last_row)) else ():
+    noted = any(not end or LETTER.search(end) for end in last_row)
+    for column, end in zip(table.names, last_row, strict=True) if noted else ():
         if (end and not LETTER.search(end)) or not guesses(table.first(column)):
             continue  # soon: a table may have thousands of columns
         ends = [str(cell).strip() for cell in table.frame[column].iloc[-MOST_BELOW:]][::-1]
@@ -41,7 +42,7 @@ def _without_totals(table: Table) -> Table:
         below = np.arange(len(table)) >= len(table) - count
         if not count or not looks_like_times(rest := table.rows(~below), column, column.lower() in TIME_NAMES):
             continue
-        noted, last = np.zeros(count, bool), table.rows(below)
+        noted, last = np.full(count, ends[:count] == [""]), table.rows(below)  # a total need not say that it is one
         for name in table.names:
             words = [bool(LETTER.search(cell)) and cell.lower() not in MISSING for cell in last.texts(name)]
             noted |= np.array(words) & ~np.isin(last.texts(name), rest.texts(name))

@@ -85,7 +85,7 @@ def column_names(header: list[str], name: str, where: str, label: Label | None =
     """Check and trim the names of columns; only the first may be blank. `where` is the line of the header."""
     names = [column.strip() for column in header]
     if names[0].startswith("#") and names[0] != "#":
-        raise BadData(f"{where} starts with #; remove the comment (or the # in front of the header)")
+        raise BadData(f"{where} starts with #", cure=Words("remove the comment, or pass ", Setting("header_row")))
     if (
         names[0]
         and all(re.search(r"\d", cell) and not re.search(r"[^\W\dTZ]", cell) for cell in names if cell)

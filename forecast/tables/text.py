@@ -242,7 +242,8 @@ def _width_trouble(row: list[str], header: list[str], line: int, delimiter: str)
     shown = delimiter_name(delimiter)
     trouble = f"{len(row)} column{'s' * (len(row) > 1)} and the header (line {line}) has {len(header)}: "
     if header[0].startswith("#") or row[0].startswith("#"):
-        return trouble + f"{f'line {line}' if header[0].startswith('#') else 'it'} starts with #; remove the comment"
+        where = f"line {line}" if header[0].startswith("#") else "it"
+        return Words(f"{trouble}{where} starts with #; remove the comment, or pass ", Setting("header_row"))
     if header[-1] == "" and len(row) == len(header) - 1:
         return trouble + f"remove the {shown} at the end of line {line}"
     if len(row) < len(header):

@@ -50,9 +50,8 @@ def train(
 
     A member that continues another fit brings its weights in `network`; they are validated first. `validation` may be
     empty; the member's `number` is for its seed and for the progress. A loss that stays NaN at a fraction of the
-    learning rate is refused (`BadData`).
-
-    SIGINT and SIGTERM act between two steps, after a checkpoint was written; a second one acts at once.
+    learning rate is refused (`BadData`). SIGINT and SIGTERM act between two steps, after a checkpoint was written; a
+    second one acts at once.
     """
     context = context or TrainingContext()
     state = TrainingState(network, settings, member, number, sum(map(len, validation)))

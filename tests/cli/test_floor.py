@@ -11,7 +11,7 @@ from forecast import Forecaster
 
 Run = Callable[..., "object"]
 NUMBERS = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
-CURE = ", as no value of their past is below it; --min -inf turns this off"
+CURE = ", as they were never negative; --min -inf turns this off"
 MEAN = ("--model", "mean", "--horizon", 5)
 
 

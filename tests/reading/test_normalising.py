@@ -93,8 +93,9 @@ def test_no_other_row_is_left_out(tmp_path: Path, content: str) -> None:
     assert len(read(tmp_path, content)) == content.count("\n") - 1
 
 
-def test_a_total_of_a_frame_is_left_out_and_strict_refuses_it() -> None:
-    days = [*pd.date_range("2024-01-01", periods=30), "Total"]
+@pytest.mark.parametrize("label", ["Total", None])
+def test_a_total_of_a_frame_is_left_out_and_strict_refuses_it(label: str | None) -> None:
+    days = [*pd.date_range("2024-01-01", periods=30).strftime("%Y-%m-%d"), label]
     frame = pd.DataFrame({"day": days, "units": [*np.arange(30.0), 435.0]})
     assert len(Forecaster(model="last", horizon=2).fit(frame).fitted_.history.values) == 32
     with pytest.raises(BadData, match=r"rows without a time below the data \(from row 31 on\); remove them"):

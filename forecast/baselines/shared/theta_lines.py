@@ -19,8 +19,7 @@ def theta_forecast(values: Values, start: Counts, horizon: int, season: int, bes
     the least squared error one step ahead. Fewer than four values repeat the last one. With `best_theta` the squared
     error chooses theta as well, and so the weight of the trend line (the optimised Theta method, same source).
 
-    Values [windows, span] have no gaps from column `start` [windows] on, and zeros before; forecasts are
-    [windows, horizon].
+    Values [windows, span] have no gaps from column `start` [windows] on, and zeros before; forecasts [windows, horizon]
     """
     span = values.shape[1]
     index, divided = seasonal_index(values, start, season)  # [windows, season], [windows]
