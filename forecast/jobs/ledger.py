@@ -124,10 +124,8 @@ class Ledger:
 
     def fits(self, until: str = ALWAYS, unfinished: bool = False) -> list[FitEntry]:
         """The fits until a time, inclusive, oldest first; those whose run has not ended only if they are asked for."""
-        sql = (
-            "SELECT as_of, version, promoted, reason, settings FROM forecast_fits WHERE job = :job AND as_of <= :until"
-        )
-        rows = self._read(f"{sql} ORDER BY as_of", until=until)
+        sql = "SELECT as_of, version, promoted, reason, settings FROM forecast_fits"
+        rows = self._read(f"{sql} WHERE job = :job AND as_of <= :until ORDER BY as_of", until=until)
         fits = [FitEntry(at, version, sign > 0, why, used, sign == MOVES) for at, version, sign, why, used in rows]
         return [fit for fit in fits if unfinished or fit.reason != UNFINISHED]
 
@@ -149,10 +147,8 @@ class Ledger:
     def days(self, count: int, before: str = ALWAYS) -> list[DayScore]:
         """The scores of the newest days, newest first, from the newest run before a time that scored the day."""
         names = ", ".join(field.name for field in fields(DayScore))
-        newest = (
-            "SELECT day, MAX(as_of) AS as_of FROM forecast_scores WHERE job = :job AND as_of < :before GROUP BY day"
-        )
-        sql = f"SELECT {names} FROM forecast_scores JOIN ({newest}) AS newest USING (day, as_of) WHERE job = :job"
+        last = "SELECT day, MAX(as_of) AS as_of FROM forecast_scores WHERE job = :job AND as_of < :before GROUP BY day"
+        sql = f"SELECT {names} FROM forecast_scores JOIN ({last}) AS newest USING (day, as_of) WHERE job = :job"
         rows = self._read(f"{sql} ORDER BY day DESC LIMIT :count", count=count, before=before)
         return [DayScore(*row) for row in rows]
 

@@ -31,10 +31,10 @@ def normalised(table: Table) -> Table:
 
 
 def _without_totals(table: Table) -> Table:
-    """Leave out rows at the end without a time, such as x."""
+    """Leave out rows without a time at the end: each has a word that no other row has, or a single one has no word."""
     last_row = [str(cell).strip() for cell in table.frame.iloc[-1]]
-    noted = any(not end or LETTER.search(end) for end in last_row)
-    for column, end in zip(table.names, last_row, strict=True) if noted else ():
+    has_words = any(not end or LETTER.search(end) for end in last_row)
+    for column, end in zip(table.names, last_row, strict=True) if has_words else ():
         if (end and not LETTER.search(end)) or not guesses(table.first(column)):
             continue  # soon: a table may have thousands of columns
         ends = [str(cell).strip() for cell in table.frame[column].iloc[-MOST_BELOW:]][::-1]
@@ -42,11 +42,14 @@ def _without_totals(table: Table) -> Table:
         below = np.arange(len(table)) >= len(table) - count
         if not count or not looks_like_times(rest := table.rows(~below), column, column.lower() in TIME_NAMES):
             continue
-        noted, last = np.full(count, ends[:count] == [""]), table.rows(below)  # a total need not say that it is one
+        noted, last = np.zeros(count, bool), table.rows(below)
+        wordless = [*last.texts(column)] == [""]
         for name in table.names:
-            words = [bool(LETTER.search(cell)) and cell.lower() not in MISSING for cell in last.texts(name)]
-            noted |= np.array(words) & ~np.isin(last.texts(name), rest.texts(name))
-        if noted.all() and not any(looks_like_times(table, other) for other in table.names if other != column):
+            words = np.array([bool(LETTER.search(cell)) and cell.lower() not in MISSING for cell in last.texts(name)])
+            noted |= words & ~np.isin(last.texts(name), rest.texts(name))
+            wordless &= not words.any()
+        others = (name for name in table.names if name != column)
+        if (noted.all() or wordless) and not any(looks_like_times(table, other) for other in others):
             said = f"rows without a time below the data (from {table.line(len(rest))} on)"
             log.warning("%s: left out %s", table.name, said)
             return replace(rest, skipped="; ".join(filter(None, (table.skipped, said))))
