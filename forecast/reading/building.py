@@ -138,5 +138,5 @@ def warn_gaps(panel: Panel, schema: Schema, name: str) -> None:
         position = panel.starts[[series]] + np.argmin(panel.observed[panel.slots(series)])
         (time,) = position_texts(schema, calendar_of(schema), position)
         first = f"{series_name(panel.ids[series])} at {time}".removeprefix(" at ")
-        text = "%s: %d of %d values have no row or are blank, in %d of %d series (the first: %s); they are unknown."
+        text = "%s: %d of %d values are missing, in %d of %d series (the first: %s): blank, or without a row."
         logger.warning(text, name, gaps.sum(), spans.sum(), (gaps > 0).sum(), len(gaps), first)
