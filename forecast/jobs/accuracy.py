@@ -1,6 +1,6 @@
 """Compare earlier forecasts with actuals: scores by day, and factors by which intervals change."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +13,7 @@ from forecast.errors import BadData
 from forecast.evaluation.quantiles import interval_levels
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
-from forecast.jobs.cells import COLUMNS, PUBLISHED, RAW, sample_of
+from forecast.jobs.cells import COLUMNS, PUBLISHED, RAW, sampled
 from forecast.jobs.ledger import DayScore, series_text
 from forecast.panel.panel import Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
@@ -24,6 +24,7 @@ MAX_CELLS = 5_000_000  # forecasts of a run that the ledger gets, of all steps o
 MIN_VALUES, MIN_TIMES = 40, 6  # actuals, and times with actuals, from which on intervals change
 MIN_FACTOR, MAX_FACTOR = 0.5, 3.0  # by which intervals change at most
 FADED = 0.25  # weight of an error of an older version beside one of the version that forecasts
+AT_ONCE = 300_000  # forecasts of runs that are compared together
 MAX_SCORE = 100.0  # half widths: the score of a value outside an interval without width
 
 Past = tuple[str | None, tuple[float, float]]  # an earlier run: the version that forecast, its intervals' factors
@@ -37,26 +38,38 @@ def compare(
     Returns a sample of them, in the order of runs, with the columns as_of, panel (number of the series, or -1) and
     actual; and the scores by day of all, the oldest first, with errors in units of the seasonal naive error.
     """
-    rank = {series_text(ids): i for i, ids in enumerate(panel.ids)}
-    samples, parts = [], []
-    for as_of, forecasts in runs:
-        names = forecasts["series"].cat
-        series = np.array([rank.get(name, -1) for name in names.categories], np.int64)[names.codes]
-        times, place = np.unique(forecasts["instant"], return_inverse=True)
+    samples, sums = [], []
+    for batch in _batches(runs, panel):
+        series = batch["panel"].to_numpy()
+        times, place = np.unique(batch["instant"], return_inverse=True)
         step = calendar_of(schema).positions(times)[place] - panel.starts[series]
         inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
         slot = np.where(inside, panel.offsets[series] + step, 0)
-        actual = np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
-        beside = forecasts.assign(as_of=as_of, panel=series, actual=actual)
-        parts.append(_sums_by_day(beside[np.isfinite(actual)], schema))
-        samples.append(sample_of(beside).drop(columns="series"))
+        batch["actual"] = np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
+        sums.append(_sums_by_day(batch[batch["actual"].notna()], schema))
+        samples.append(batch[batch.pop("sampled")])
     if not samples:
         return pd.DataFrame({"as_of": [], "actual": []}), []
-    sums = pd.concat(parts).groupby(level=0).sum()
-    scaled = sums[["size", "error"]].div(sums["errors"].where(sums["errors"] > 0), axis=0)
-    scores = pd.concat([sums["count"], scaled, sums[["in_80", "in_95"]].div(sums["count"], axis=0)], axis=1)
+    total = pd.concat(sums).groupby(level=0).sum()
+    scaled = total[["size", "error"]].div(total["errors"].where(total["errors"] > 0), axis=0)
+    scores = pd.concat([total["count"], scaled, total[["in_80", "in_95"]].div(total["count"], axis=0)], axis=1)
     days = [(day, *(None if score != score else score for score in row)) for day, *row in scores.itertuples()]
     return pd.concat(samples), [DayScore(*day) for day in days]
+
+
+def _batches(runs: Iterable[tuple[str, pd.DataFrame]], panel: Panel) -> Iterator[pd.DataFrame]:
+    """The forecasts of some runs at a time: small runs together, as each batch takes milliseconds."""
+    rank, batch = {series_text(ids): i for i, ids in enumerate(panel.ids)}, []
+    for as_of, forecasts in runs:
+        names = forecasts["series"].cat
+        series = np.array([rank.get(name, -1) for name in names.categories], np.int64)[names.codes]
+        numbers = forecasts.drop(columns="series")
+        batch.append(numbers.assign(as_of=as_of, panel=series, sampled=sampled(forecasts)))
+        if sum(map(len, batch)) > AT_ONCE:
+            yield pd.concat(batch)
+            batch = []
+    if batch:
+        yield pd.concat(batch)
 
 
 def _sums_by_day(beside: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -99,7 +112,8 @@ def interval_factors(
     raw = np.where(recorded[:, None], raw, np.concatenate([numbers[:, :1], ends], 1))
     # where intervals were not recorded they may be those of whole paths, and the widths change as with a version
     makers = [(maker, bool(recorded[run == i].any())) for i, (maker, _) in enumerate(pasts)]
-    ahead = _widths_ahead(place, raw, run, [*makers, (version, True)], sample_of(_rows(panel, series, intervals)))
+    tonight = _rows(panel, series, intervals)
+    ahead = _widths_ahead(place, raw, run, [*makers, (version, True)], tonight[sampled(tonight)])
     live = np.array([maker == version for maker, _ in pasts], bool)[run[rows]]
     found = []
     for i, level in enumerate(INTERVALS):

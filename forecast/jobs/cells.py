@@ -1,14 +1,16 @@
 """The forecasts of one run as the ledger has them: a row for each series and step, packed as Parquet."""
 
-import io
 import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from forecast.databases.transactions import Row
+from forecast.panel.panel import Flags
 
 MAX_SAMPLE = 10_000  # rows of a run that corrections need: the share of values inside hardly varies more with fewer
 WHOLE = 2.0**53  # numbers of digits below it are exact in float64
@@ -45,17 +47,19 @@ def packed(forecasts: pd.DataFrame) -> bytes:
 
 def unpacked(data: bytes) -> pd.DataFrame:
     """Forecasts that were packed; one of DAMAGED where they are damaged."""
-    frame = pd.read_parquet(io.BytesIO(data), engine="pyarrow")
-    frame[PUBLISHED] = frame[PUBLISHED].to_numpy() / 10.0 ** frame[PLACES].to_numpy()
-    return frame[COLUMNS]
+    table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    arrays = {name: table[name].to_numpy() for name in table.column_names[1:]}  # much faster than its whole in pandas
+    for name, places in zip(PUBLISHED, PLACES, strict=True):
+        arrays[name] = arrays[name] / 10.0 ** arrays[places]
+    return pd.DataFrame({"series": table["series"].to_pandas(), **arrays}, columns=COLUMNS)
 
 
-def sample_of(forecasts: pd.DataFrame) -> pd.DataFrame:
-    """The rows that corrections need: all, or one of 2, 4, 8, ... of each series and of each step.
+def sampled(forecasts: pd.DataFrame) -> Flags:
+    """[rows], those that corrections need: all, or one of 2, 4, 8, ... of each series and of each step.
 
     They depend on the ids of a series, not on other series: the samples of two runs have most of their rows in common.
     """
     every = 1 << max(0, (len(forecasts) - 1) // MAX_SAMPLE).bit_length()
     series = forecasts["series"].cat
     first = np.array([zlib.crc32(name.encode()) % every for name in series.categories], np.int64)
-    return forecasts.iloc[np.flatnonzero((first[series.codes] + forecasts["step"]) % every == 0)]
+    return np.asarray((first[series.codes] + forecasts["step"].to_numpy()) % every == 0)

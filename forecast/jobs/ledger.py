@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from forecast.databases.transactions import Connect, Execute, Row, Values, no_tables
 from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
 from forecast.errors import ArtifactRefused, Busy, CannotCreate, StorageFailure
-from forecast.jobs.cells import DAMAGED, MAX_SAMPLE, of_rows, packed, sample_of, unpacked
+from forecast.jobs.cells import DAMAGED, MAX_SAMPLE, of_rows, packed, sampled, unpacked
 from forecast.jobs.record import Record
 
 log = logging.getLogger("forecast")
@@ -204,7 +204,7 @@ class Ledger:
         for (older, count), total in list(zip(kept, np.cumsum([count for _, count in kept]), strict=True))[WHOLE_RUNS:]:
             if total > WHOLE_CELLS and count > 2 * MAX_SAMPLE:  # so that no sample is sampled again
                 found = self._load(execute, "forecast_cells", older)
-                self._store(execute, older, pd.DataFrame() if found is None else sample_of(found))
+                self._store(execute, older, pd.DataFrame() if found is None else found[sampled(found)])
 
     def _move(self, execute: Execute) -> None:
         """Move the forecasts from the table of 0.2.0, which goes with the last job that has some there."""

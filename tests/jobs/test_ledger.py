@@ -266,9 +266,10 @@ def test_samples_hold_all_series_and_steps_and_those_of_two_runs_agree(monkeypat
         [[f"s{number}" for number in range(300)], range(1, 25)], names=["series", "step"]
     )
     forecasts = index.to_frame(index=False).astype({"series": "category"})
-    sample = cells.sample_of(forecasts)
+    sample = forecasts[cells.sampled(forecasts)]
     assert 400 <= len(sample) <= 500
     assert sample["series"].nunique() == 300
     assert sample["step"].nunique() == 24
-    fewer = cells.sample_of(forecasts[forecasts["series"].isin([f"s{number}" for number in range(90, 300)])])
+    others = forecasts[forecasts["series"].isin([f"s{number}" for number in range(90, 300)])]
+    fewer = others[cells.sampled(others)]
     assert len(fewer.merge(sample)) >= 0.9 * len(sample[sample["series"].isin(fewer["series"])])
