@@ -321,7 +321,9 @@ def test_a_held_store_is_busy_and_readers_are_not(forecast: Run, passengers: Pat
         assert forecast("predict", "--artifact", store).code == 0
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+)
 def test_a_signal_ends_training_and_leaves_the_live_version(
     passengers: Path, tmp_path: Path, number: int, code: int
 ) -> None:

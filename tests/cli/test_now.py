@@ -223,6 +223,7 @@ def test_means_of_rare_sales_add_up_and_medians_say_that_they_do_not(forecast: R
     assert means.frame["forecast"].sum() == pytest.approx(expected, rel=0.25)
 
 
+@pytest.mark.slow
 def test_a_season_of_a_day_in_steps_of_ten_seconds_is_smoothed_while_a_terminal_sees_how_far_it_is(
     tmp_path: Path,
 ) -> None:

@@ -27,6 +27,7 @@ from tests.docs._standins import write_missing
 
 # the examples of each command stand alone, not in the order of the page
 TOLD = [page for page in PAGES if page != "docs/commands.md"]
+LONGEST = pytest.param("benchmarks/README.md", marks=pytest.mark.slow)  # tests/benchmarks runs most of it
 Run = Callable[..., object]
 
 
@@ -64,7 +65,7 @@ def perform(forecast: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequenc
     return perform
 
 
-@pytest.mark.parametrize("page", TOLD)
+@pytest.mark.parametrize("page", [LONGEST if page in LONGEST.values else page for page in TOLD])
 def test_commands_of_a_page_run(page: str, checkout: Path, perform: Callable[..., "tuple[int, str, str]"]) -> None:
     for command in [command for where, command in all_commands() if where == page and not reason(command.text)]:
         place = f"{page} line {command.line}: {command.text}"

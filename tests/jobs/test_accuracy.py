@@ -81,7 +81,7 @@ def output(job: Job, names: list[str]) -> np.ndarray:
     return pd.read_csv(job.output).sort_values(["shop", "day"])[names].to_numpy(float)
 
 
-@pytest.mark.parametrize("factor", [0.5, 2.0])
+@pytest.mark.parametrize("factor", [0.5, pytest.param(2.0, marks=pytest.mark.slow)])
 def test_corrections_do_not_outlive_the_version_that_earned_them(
     job: Job, forecast: Run, at: At, factor: float
 ) -> None:
