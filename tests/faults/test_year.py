@@ -155,12 +155,12 @@ def test_wrong_forecasts_are_found(job: NightJob) -> None:
 @pytest.mark.parametrize("name", ["store", "ledger"])
 def test_what_grows_is_found(job: NightJob, name: str) -> None:
     usual = {"kind": "quiet", "fitted": False, "seconds": 1.0, "cpu_seconds": 1.0, "done": {}, "lost": []}
-    same = {"store": 1000, "ledger": 1000}
+    same = {"store": 1_000_000, "ledger": 1_000_000}
     entries = [Entry(night=night, **usual, **same) for night in range(350)]
     counts = Counts()
     judge_year(entries, job, counts)
     assert counts.lost == []
-    last = [Entry(night=night, **usual, **{**same, name: 2000}) for night in range(330, 350)]
+    last = [Entry(night=night, **usual, **{**same, name: 2_000_000}) for night in range(330, 350)]
     judge_year([*entries[:-20], *last], job, counts)
     assert len(counts.lost) == 1
 
