@@ -12,7 +12,7 @@ FOLDER = ".runs"  # suffix of the store's name
 
 
 def check_apart(output: str | None, read: Mapping[str, str | None], store: str | None = None) -> None:
-    """Refuse an output that would replace a file of the store or one that is read; `read` has these by their names."""
+    """Refuse an output that would replace a file that is read or one of the store; `read` are paths by their names."""
     if output is None:
         return
     for name, path in read.items():

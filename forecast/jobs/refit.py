@@ -48,7 +48,7 @@ FIRST_FIT = Refit("there is no version yet", reread=True)
 def serving(
     store: Store, ledger: Ledger, instant: datetime, device: str = "auto", engine: EngineName = "auto"
 ) -> ServingVersion | None:
-    """The version that forecasts at the time of a run. It was fitted to values up to then; None if there is none.
+    """The version that forecasts at the time of a run, fitted to no later values; None if there is no version yet.
 
     It is the version that an earlier run at that instant took, else the live one, else the newest promoted one.
     """

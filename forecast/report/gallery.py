@@ -86,7 +86,7 @@ def _series(gallery: Gallery, count: int, times: Integers, steps: int) -> Iterat
 
 
 def _short(value: float) -> float | None:
-    """A number of few digits; None where there is none."""
+    """A number rounded to few digits; None if it is not finite."""
     if not np.isfinite(value):
         return None
     number = float(f"{value:.{DIGITS}g}")

@@ -25,7 +25,7 @@ log = logging.getLogger("forecast")
 
 
 def rows_above(rows: Numbered, settings: TextSettings, name: str, unit: str) -> tuple[int, str]:
-    """How many rows stand above the header, and what is said of them; a title is left out, and said."""
+    """The number of rows above the header, and the words for a title among them, which a warning names."""
     above = skip = max(settings.skip_rows or 0, (settings.header_row or 1) - 1)
     for number, row in rows if settings.header_row is None else ():
         filled = [cell for cell in row if cell.strip()] if number > skip else []
