@@ -36,9 +36,8 @@ class Entry(NamedTuple):
             if not self.package or isinstance(error, ForecastError):
                 raise
             reason = visible(f"{type(error).__name__}: {error}".split("\n")[0])
-            raise Unavailable(
-                f"cannot be used: {reason}", place=f"{self.module} of the package {self.package}"
-            ) from None
+            place = f"{self.module} of the package {self.package}"
+            raise Unavailable(f"cannot be used: {reason}", place=place) from None
         return found
 
     def summary(self) -> str:

@@ -31,18 +31,11 @@ _ALL = "forecast.help-all"  # in the context of a call that lists all options
 Group = TypeVar("Group", bound=SettingsGroup)
 
 
-class PathText(click.ParamType):  # type: ignore[type-arg]  # older releases of click have none
+class PathText(click.Path):
     """The path of a file or folder: not "", as of a variable that is not set, which would mean the default."""
-
-    name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         return str(value) or self.fail("the path is empty", param, ctx)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(incomplete, type="file")]  # which the shell knows
 
 
 class Option(click.Option):
