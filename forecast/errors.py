@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 INCOMPLETE = 3  # the exit code where some series got no forecast
 INSTALL = "`pip install '.[{}]'` in the folder of this project"  # with the name of an extra
@@ -170,9 +171,18 @@ class WrongSplit(BaseException):
 class Interrupted(BaseException):
     """Ended anywhere by SIGINT or SIGTERM; like KeyboardInterrupt not an Exception, so that nothing catches it."""
 
+    received: ClassVar["Interrupted | None"] = None
+
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"ended by signal {signal_number}; what was saved before is untouched")
         self.exit_code = 128 + signal_number
+        Interrupted.received = self
+
+
+def raise_if_interrupted() -> None:
+    """End here if a signal came and other code dropped its exception: an extension module, while it was imported."""
+    if Interrupted.received is not None:
+        raise Interrupted.received
 
 
 def visible(text: str, keep: str = "") -> str:

@@ -345,6 +345,23 @@ def test_a_signal_ends_training_and_leaves_the_live_version(
     assert len(list((tmp_path / "s").glob("v-*"))) == 1
 
 
+def test_a_signal_that_an_import_swallows_ends_a_command_all_the_same(store: Path, tmp_path: Path) -> None:
+    swallows = """import os, signal
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+except BaseException:
+    raise ImportError("its core")
+"""
+    for package in ("onnxruntime", "torch"):
+        (tmp_path / f"{package}.py").write_text(swallows)
+    output = tmp_path / "out.csv"
+    command = [sys.executable, "-m", "forecast", "predict", "--artifact", str(store), "--output", str(output)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 143, ended.stderr
+    assert not output.exists()
+
+
 def test_help_and_import_load_nothing_heavy() -> None:
     heavy = ("torch", "pandas", "sklearn", "pydantic", "rich", "pyarrow", "numpy")
     told = f"import sys; print([m for m in {heavy!r} if m in sys.modules])"

@@ -19,7 +19,16 @@ from typing import Any
 import click
 
 from forecast.cli._console import log, log_error
-from forecast.errors import ForecastError, Interrupted, StorageFailure, Unavailable, as_flag, did_you_mean, visible
+from forecast.errors import (
+    ForecastError,
+    Interrupted,
+    StorageFailure,
+    Unavailable,
+    as_flag,
+    did_you_mean,
+    raise_if_interrupted,
+    visible,
+)
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
 WIDTH = 80  # characters of a line of help
@@ -185,6 +194,7 @@ def _run() -> int:
         cure = "pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate"
         return log_error(f"out of memory; {cure}", Unavailable.exit_code)
     except Exception as error:
+        raise_if_interrupted()
         if any(kind.__name__ == "BrokenProcessPool" for kind in type(error).__mro__):  # importing it takes long
             text = "a parallel process was killed, most often because memory ran out; pass --jobs 1, or free memory"
             return log_error(text, Unavailable.exit_code)

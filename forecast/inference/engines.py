@@ -2,7 +2,7 @@
 
 import importlib
 
-from forecast.errors import INSTALL, Setting, Unavailable, UsageError, Words
+from forecast.errors import INSTALL, Setting, Unavailable, UsageError, Words, raise_if_interrupted
 from forecast.inference.fitted import EVERYWHERE, Fitted
 from forecast.models import model_class
 from forecast.registry import has
@@ -69,5 +69,6 @@ def installed(package: str) -> bool:
     try:
         importlib.import_module(package)
     except ImportError:
+        raise_if_interrupted()
         return False
     return True

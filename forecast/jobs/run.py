@@ -18,7 +18,7 @@ from forecast.durable import make_directory, replace_file
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import PanelFit, deadline_of
 from forecast.ensemble.names import check_names
-from forecast.errors import INCOMPLETE, ForecastError, Interrupted, as_flag, render
+from forecast.errors import INCOMPLETE, ForecastError, Interrupted, as_flag, raise_if_interrupted, render
 from forecast.inference.contents import to_contents
 from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_table, with_events
 from forecast.inference.predictor import Predictor
@@ -221,6 +221,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     )
     frame = frame_of(forecasts.columns).drop(columns=["model", "status"] if explain > pipeline.output.explain else [])
     results, output = Results(frame, forecasts, schema, live.version, pipeline.output), _places(pipeline)
+    raise_if_interrupted()
     claim_sinks(pipeline, (forecasts.panel.ids[place] for place in forecasts.series), write=True)
     for kind, sink in sinks_of(pipeline.sink):
         output |= kind.write(sink, results)
