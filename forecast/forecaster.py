@@ -43,12 +43,15 @@ from forecast.settings import (
     STORE,
     BacktestSettings,
     EngineName,
+    Every,
     ExplainSettings,
     OutputSettings,
     PictureSettings,
+    SumSettings,
 )
 from forecast.tables.frames import frame_of
 from forecast.tables.writing import refuse_clash
+from forecast.totals.sums import Totals
 
 
 class Forecaster(ForecasterParams):
@@ -117,7 +120,9 @@ class Forecaster(ForecasterParams):
         reading = self._read(X, callbacks)
         earlier = getattr(start or self, "fitted_", None)
         panel, schema, name = reading.panel, reading.schema, reading.name
-        fitted = PanelFit(panel, schema, settings, name, deadline, callbacks.on_step, checkpoints, earlier).run()
+        fitted = PanelFit(
+            panel, schema, settings, name, deadline, callbacks.on_step, checkpoints, earlier, sums=True
+        ).run()
         fitted = with_exports(fitted) if settings.engine == "onnx" else fitted
         self._serve(Predictor(fitted, settings.device, settings.engine))
         return self
@@ -154,6 +159,39 @@ class Forecaster(ForecasterParams):
         """
         output = {"levels": levels, "explain": explain, "min": min, "shard": getattr(self, "shard_", None)}
         return frame_of(self._forecasts(X, future, origin, horizon, OutputSettings.check(output)).columns)
+
+    def totals(
+        self,
+        X: Data | None = None,
+        *,
+        by: str | tuple[str, ...] = (),
+        every: Every | tuple[Every, ...] = (),
+        future: Data | None = None,
+        origin: str | int | datetime | None = None,
+        levels: float | tuple[float, ...] = INTERVALS,
+        min: float | None = None,
+    ) -> pd.DataFrame:
+        """Forecast sums over groups of series and over time, with intervals of the sums.
+
+        Parameters
+        ----------
+        by : id or static columns, comma-separated, whose values name a group; ``all`` for all series together; several
+            for several kinds of groups
+        every : periods to sum over, ``week``, ``month``, ``quarter``, ``year`` or ``horizon``; default each step alone
+        X, future, origin, levels, min : as of `predict`
+
+        Returns
+        -------
+        A row per group and period: ``level``, the id columns (blank where summed over), the time at which the period
+        starts, ``forecast``, ``mean``, ``lo_80, hi_80, ...``, what was ``observed`` of the period, the missing cells
+        that were ``filled``, the ``steps`` that were forecast, and whether intervals are ``calibrated``. UsageError or
+        BadData as of `predict`, and for a level or a period that the table does not have.
+        """
+        output = OutputSettings.check({"levels": levels, "min": min})
+        asked = SumSettings.check({"sum_by": by, "sum_every": every})
+        totals = Totals(self._predictor(), self._schema(), asked, output, None)
+        totals.add(self._forecasts(X, future, origin, None, output))
+        return frame_of(totals.columns())
 
     def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
         """The rows that `predict` needs as `future`, the columns known in advance blank; `X` and `origin` alike."""

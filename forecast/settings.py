@@ -56,6 +56,7 @@ Training = Annotated[Kind, Heading("Training")]
 
 Layout = Literal["long", "wide", "rows"]
 Aggregate = Literal["sum", "mean", "last"]
+Every = Literal["week", "month", "quarter", "year", "horizon"]
 ClockChange = Literal["earlier", "later", "error"]
 OnDuplicate = Literal["error", "first", "last", "mean", "sum"]
 MissingRows = Literal["zero", "unknown"]
@@ -342,6 +343,19 @@ class OutputSettings(SettingsGroup, heading="Forecasts"):
             between = f"min {self.min:g} and max {self.max:g}"
             raise ValueError(f"no whole number lies between {between}; leave out integer, or move one")
         return self
+
+
+class SumSettings(SettingsGroup, heading="Sums"):
+    """Sums of forecasts over groups of series and over time."""
+
+    sum_by: First[Series] = Field(
+        (),
+        description="sum over all series with the same values of these id or static columns, comma-separated, or over "
+        "all; may be given several times",
+    )
+    sum_every: First[Annotated[tuple[Every, ...], BeforeValidator(_as_many), WHOLE]] = Field(
+        (), description="sum over time: week, month, quarter, year, or horizon; may be given several times"
+    )
 
 
 class PictureSettings(SettingsGroup, heading="Picture"):

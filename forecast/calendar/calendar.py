@@ -24,7 +24,7 @@ class Calendar:
         self.holidays = holidays if is_daily_or_finer(spec) else None
         self._days = spec.kind == "seconds" and spec.every % DAY == 0
         self._local = self._days or spec.kind in ("months", "weekdays")
-        self._ends = (spec.kind == "months" and spec.day < 0) or (self._days and spec.every % WEEK == 0)
+        self.named_by_ends = (spec.kind == "months" and spec.day < 0) or (self._days and spec.every % WEEK == 0)
         self.feature_names: tuple[str, ...] = tuple(_features(np.zeros(1, np.int64), spec))
         if self.holidays is not None:
             holiday_flags(np.zeros(0, np.int64), self.holidays)  # refuses an unknown country now, not at a forecast
@@ -45,7 +45,7 @@ class Calendar:
             since = wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) - spec.anchor
         elif self._days:  # by days, as the clock change may move midnight itself
             since, every = wall // DAY - spec.anchor // DAY, every // DAY
-        return -(-since // every) if self._ends else since // every
+        return -(-since // every) if self.named_by_ends else since // every
 
     def times(self, positions: Integers) -> Integers:
         """Timestamp of each grid position."""
@@ -54,7 +54,7 @@ class Calendar:
 
     def ends(self, positions: Integers) -> Integers:
         """Timestamp at which the period of each grid position is over."""
-        last_day = self._ends or self.spec.kind == "weekdays"
+        last_day = self.named_by_ends or self.spec.kind == "weekdays"
         return self.times(positions) + DAY if last_day else self.times(positions + 1)
 
     def on_grid(self, timestamps: Integers) -> Flags:

@@ -37,7 +37,9 @@ def put_dry_run(begun: float, folder: str, request: Request, earlier: Fitted | N
     check_to_fit(reading)
     deadline = deadline_of(train, begun)
     panel, schema, rehearsal = reading.panel, reading.schema, Rehearsal()
-    fitted = PanelFit(panel, schema, train, reading.name, deadline, earlier=earlier, rehearsal=rehearsal).run()
+    fitted = PanelFit(
+        panel, schema, train, reading.name, deadline, earlier=earlier, sums=True, rehearsal=rehearsal
+    ).run()
     baselines = [baseline.label for baseline in baselines_of(compared_with(train), fitted.config.lags)]
     networks, (windows, refit, held_out) = rehearsal.networks, rehearsal.windows
     seconds, memory, stored = _estimate(begun, fitted, rehearsal)

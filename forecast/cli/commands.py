@@ -13,6 +13,7 @@ from forecast.settings import (
     OutputSettings,
     PictureSettings,
     StoreSettings,
+    SumSettings,
     TableSettings,
     TextSettings,
     TrainSettings,
@@ -26,6 +27,7 @@ OF_VERSION = ARTIFACT, VERSION
 JOB_OR_STORE = file_argument("job", required=False), ARTIFACT
 FUTURE = Option("--future FILE", "table with the future values of known covariates")
 WRITE_TABLE = Option("--output FILE", "write a .csv, .parquet or .xlsx file; default stdout", OUTPUT)
+SUMS = SumSettings, Option("--totals FILE", "write the sums here, and the series as without them", SumSettings.heading)
 AS_OF = Option("--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False)
 MEASURES = (
     Option("--by", "a row for each series, or step of the horizon", OUTPUT, type=click.Choice(["series", "step"])),
@@ -54,6 +56,7 @@ COMMANDS: dict[str, Declaration] = {
             WRITE_TABLE,
             AS_OF,
             OutputSettings,
+            *SUMS,
             CheckSettings,
             *READING,
             (TrainSettings, "horizon"),
@@ -98,6 +101,7 @@ COMMANDS: dict[str, Declaration] = {
             AS_OF,
             Option("--horizon", "number of steps, fewer than at fit", OutputSettings.heading, type=int),
             OutputSettings,
+            *SUMS,
             CheckSettings,
             TextSettings,
             ClusterSettings,

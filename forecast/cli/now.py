@@ -4,10 +4,10 @@ from forecast.cli._command import REFUSED, Request
 from forecast.cli._console import log_lines, steps_bar, suggest
 from forecast.cli._data import load
 from forecast.cli._forecasts import Choose, put_forecasts
+from forecast.cli._sums import sums_asked, sums_of
 from forecast.engine.stages import PanelFit
 from forecast.ensemble.names import PRETRAINED
 from forecast.errors import UsageError
-from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, forecast_table
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
@@ -27,9 +27,12 @@ def run(request: Request) -> int:
     shape, events = request.of(OutputSettings), request.of(TableSettings).events  # refused before any work
     instant = parse_as_of(request.as_of)
     check_apart(request.output, {"the table that is read": data, "the table of --events": events})
+    sums = sums_asked(request)
     reading = read_to_forecast(request, shape)
     check_age(age(reading.panel.newest, reading.schema, instant), checks, data)
-    code = put_forecasts(*at_once(reading, request, shape), request)
+    forecasts, predictor = at_once(reading, request, shape, sums=sums is not None)
+    totals = sums_of(predictor, reading.schema, request)
+    code = put_forecasts(forecasts, predictor.fitted, request, totals)
     if code == 0:
         suggest(*request.fit_words())
     return code
@@ -49,14 +52,14 @@ def read_to_forecast(request: Request, shape: OutputSettings) -> Reading:
 
 
 def at_once(
-    reading: Reading, request: Request, shape: OutputSettings, choose: Choose | None = None
-) -> tuple[Forecasts, Fitted]:
-    """Forecasts of the pretrained network and the quick baselines, and what they are made of."""
+    reading: Reading, request: Request, shape: OutputSettings, choose: Choose | None = None, sums: bool = False
+) -> tuple[Forecasts, Predictor]:
+    """Forecasts of the pretrained network and the quick baselines, and what makes them."""
     settings = request.of(TrainSettings, {"model": PRETRAINED})
     with steps_bar("compare", "baselines", PATIENCE) as on_part:
-        fitted = PanelFit(reading.panel, reading.schema, settings, reading.name, on_part=on_part).run()
+        fitted = PanelFit(reading.panel, reading.schema, settings, reading.name, on_part=on_part, sums=sums).run()
     predictor = Predictor(fitted, settings.device)
     with steps_bar("forecasts", "series") as predictor.on_windows:
         forecasts = forecast_table(predictor, output=shape, on_panel=choose)
     log_lines(describe_fit(predictor.fitted))
-    return forecasts, predictor.fitted
+    return forecasts, predictor

@@ -107,9 +107,9 @@ def _at_once(request: Request, choose: Choose | None) -> tuple[PlotData, TextSet
         raise UsageError("--now: name the table to forecast: forecast plot DATA --now")
     _refuse(request, "nothing is learned here; leave it out", "future", "origin")
     shape = request.of(OutputSettings)
-    forecasts, fitted = at_once(read_to_forecast(request, shape), request, shape, choose)
+    forecasts, predictor = at_once(read_to_forecast(request, shape), request, shape, choose)
     log("drawn    the forecasts of `forecast now`" + ("" if request.now else ", as there is no store here"))
-    return plot_of_forecasts(forecasts, fitted, shape.levels), request.of(TextSettings)
+    return plot_of_forecasts(forecasts, predictor.fitted, shape.levels), request.of(TextSettings)
 
 
 def _predicted(store: str, request: Request, choose: Choose | None) -> tuple[PlotData, TextSettings]:

@@ -7,6 +7,7 @@ from forecast.cli._command import Request, named
 from forecast.cli._console import log, steps_bar, suggest, using_cluster
 from forecast.cli._data import write
 from forecast.cli._forecasts import log_written, predicted, put_forecasts, read_as_fitted, schema_as_fitted
+from forecast.cli._sums import put_sums, sums_asked, sums_of
 from forecast.errors import BadData, Setting, Unavailable, UsageError, Words, as_flag
 from forecast.inference.forecasting import future_template, load_predictor, with_events
 from forecast.inference.large import large_forecasts
@@ -28,6 +29,7 @@ from forecast.settings import (
 )
 from forecast.tables.files import load_future, write_frames
 from forecast.tables.frames import frame_of, frames_of
+from forecast.totals.sums import Totals
 
 SHARDS = 16  # with a cluster, whatever its size: the same files come out of any
 APART = list(product(("shards", "cluster"), ("origin", "shard")))
@@ -39,7 +41,7 @@ Look = Callable[[int], None]  # given the grid position of the newest value; rai
 def run(request: Request) -> int:
     """Forecast the series of the fit or those of a table, and write the forecasts."""
     data, future, output, store = request.data, request.future, request.output, request.artifact or STORE.store
-    request.of(OutputSettings)  # as the others, refused before any work
+    request.of(OutputSettings), sums_asked(request)  # as the others, refused before any work
     checks, machines, train = request.of(CheckSettings), request.of(ClusterSettings), request.of(TrainSettings)
     instant = parse_as_of(request.as_of)
     reading = request.of(TextSettings).model_dump(exclude_defaults=True)
@@ -85,8 +87,9 @@ def _put(predictor: Predictor, request: Request, look: Look) -> int:
     is refused with all that is wrong.
     """
     trouble: BadData | UsageError | None = None
+    totals = sums_of(predictor, schema_as_fitted(predictor, request)[0], request)
     try:
-        skipped = _put_in_parts(predictor, request, look)
+        skipped = _put_in_parts(predictor, request, look, totals and totals.empty())
     except (BadData, UsageError) as error:
         skipped, trouble = None, error
     if skipped is not None:
@@ -97,23 +100,31 @@ def _put(predictor: Predictor, request: Request, look: Look) -> int:
         if trouble is not None:
             raise trouble from None  # the whole does not fit into memory
         raise
-    return put_forecasts(forecasts, predictor.fitted, request)
+    return put_forecasts(forecasts, predictor.fitted, request, totals)
 
 
-def _put_in_parts(predictor: Predictor, request: Request, look: Look) -> dict[tuple[str, ...], str] | None:
+def _put_in_parts(
+    predictor: Predictor, request: Request, look: Look, totals: Totals | None
+) -> dict[tuple[str, ...], str] | None:
     """Forecast a large table part by part; returns the series without forecasts, or None if it goes only as a whole."""
     if request.data is None or request.future is not None or request.origin is not None:
         return None
     output_settings = request.of(OutputSettings)
     schema, text = schema_as_fitted(predictor, request)
-    found = large_forecasts(predictor, request.data, text, schema, request.horizon, output_settings)
+    found = large_forecasts(predictor, request.data, text, schema, request.horizon, output_settings, totals)
     if found is None:
         return None
     large_table, columns = found
     look(large_table.newest)
     with steps_bar("forecasts", "series") as predictor.on_windows:
         frames = frames_of(columns, large_table.table.name)
-        write(frames, request.output, schema.ids if request.excel_safe else None)
+        if totals is not None and request.totals is None:
+            for _ in frames:
+                pass
+        else:
+            write(frames, request.output, schema.ids if request.excel_safe else None)
+    if totals is not None:
+        put_sums(totals, request)
     return large_table.skipped
 
 
@@ -133,11 +144,17 @@ def _put_sharded(predictor: Predictor, request: Request, shards: int, look: Look
     schema, text = schema_as_fitted(predictor, request)
     future = None if request.future is None else normalised(load_future(request.future, text))
     output_settings, output = request.of(OutputSettings), request.output
-    work = plan_shards(predictor, schema, request.data, text, output, output_settings, request.horizon, future)
+    totals = sums_of(predictor, schema, request)
+    if totals is not None and request.totals is None:
+        setting = Setting("shards")
+        raise UsageError("the folder gets the series", setting=setting, cure=Words("pass ", Setting("totals", "FILE")))
+    work = plan_shards(predictor, schema, request.data, text, output, output_settings, request.horizon, future, totals)
     look(work.large.newest)
     jobs = request.of(TrainSettings).jobs or 1
     with using_cluster(request.cluster):
         manifest, skipped = forecast_shards(work, shards, max(jobs, workers() if on_cluster() else 1))
     count, size = f"{manifest.series:,} series, {manifest.rows:,} rows", len(manifest.files)
     log(f"saved    {output}/{MANIFEST}: {count} in {size} files")
+    if totals is not None:
+        put_sums(totals, request)
     return log_written(skipped, predictor.fitted, request)

@@ -10,6 +10,7 @@ import numpy as np
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.engine.preparing import Prepared, find_effects, prepare, require_windows
+from forecast.engine.sums import seconds_of_sums, with_sums
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, base_name
 from forecast.ensemble.calibration import warn_uncalibrated
 from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
@@ -45,6 +46,7 @@ log = logging.getLogger("forecast")
 
 FEW_STEPS = 100  # a network that a budget cuts earlier has learned little
 EXPORTS_SHARE, EXPORTS_SECONDS, MOST_EXPORTS = 0.08, 2.0, 1 / 6  # of a budget, to export in: share, least, and most
+SUMS_SHARE = 0.05  # of a budget, for the errors that intervals of sums rest on
 RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselines and for saving
 
 
@@ -66,7 +68,7 @@ def deadline_of(settings: TrainSettings, started: float) -> float | None:
         return None
     exports = max(EXPORTS_SHARE * settings.budget, min(EXPORTS_SECONDS, MOST_EXPORTS * settings.budget))
     kept = exports if all(map(find_spec, EXTRA_PACKAGES)) else 0.0
-    return started + settings.budget - kept - RESERVE
+    return started + (1 - SUMS_SHARE) * settings.budget - kept - RESERVE
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class PanelFit:
     checkpoints: Checkpoints | None = None  # where training writes what it can resume from
     earlier: Fitted | None = None  # whose networks are continued under the setting `warm_start`, where they fit
     on_part: OnPart | None = None  # each baseline that is compared
+    sums: bool = False  # whether sums of the forecasts will be asked for
     rehearsal: Rehearsal | None = None  # gets what would be trained; the networks that come back know nothing
 
     def run(self) -> Fitted:
@@ -114,7 +117,14 @@ class PanelFit:
         ]
         ensemble = choose_ensemble(ready.inputs, ready.validation, networks, baselines)
         warn_uncalibrated(len(ready.validation))
-        return self._collect(ready, ensemble, plan, trained)
+        fitted = self._collect(ready, ensemble, plan, trained)
+        if not self.sums:
+            return fitted
+        if self.rehearsal is not None:
+            self.rehearsal.seconds += seconds_of_sums(fitted, self.panel, settings.device)
+            return fitted
+        until = None if self.deadline is None else self.deadline + SUMS_SHARE * (settings.budget or 0.0)
+        return with_sums(fitted, self.panel, settings.device, plan.origins, until)
 
     def _prepare(self, plan: Plan | None) -> tuple[Prepared, WarmStart | None]:
         """The panel made ready, and the networks of the earlier fit that training continues, where they fit."""

@@ -47,9 +47,13 @@ class Calibration:
         grown = _grown(quantiles, self.slope, roughness - self.usual)
         return moved_by(grown, self.margins.astype(np.float64), scale, self.tied > 0)
 
+    def plain_means(self, quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
+        """As `means`, without what series at rest had recently."""
+        return _means(quantiles, levels, self.mean)
+
     def means(self, quantiles: Numbers, levels: tuple[float, ...], recent: Recent) -> Numbers:
         """The mean of each value, [windows, horizon], from quantiles [windows, horizon, levels] that were moved."""
-        means = _means(quantiles, levels, self.mean)
+        means = self.plain_means(quantiles, levels)
         certain = quantiles[..., 0] == quantiles[..., -1]
         return np.asarray(means + np.where(certain, 0.0, (1 - self.trust) * recent.shift(means)))
 

@@ -11,6 +11,7 @@ from forecast.settings import OutputSettings
 
 log = logging.getLogger("forecast")
 
+EVEN = 41  # levels that a standard deviation is computed from
 LOW = 0.5  # of the expected total, below which a total of medians misleads
 WHOLE = 2.0**53  # up to here float64 holds every whole number
 
@@ -44,6 +45,18 @@ def mean_of(quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
     widths[0] += edges[1] / 2
     widths[-1] += (1 - edges[-2]) / 2
     return np.asarray(quantiles @ widths)
+
+
+def normal_deviates(levels: tuple[float, ...]) -> Numbers:
+    """Quantiles of the standard normal distribution, [levels]."""
+    return np.array([NormalDist().inv_cdf(level) for level in levels])
+
+
+def standard_deviation(quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
+    """Standard deviation of the distribution with these quantiles [..., levels], by values at even levels, [...]."""
+    even = tuple(((np.arange(EVEN) + 0.5) / EVEN).tolist())
+    values = quantiles @ at_levels(np.eye(len(levels)), levels, even)
+    return np.asarray(values.std(-1))
 
 
 def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:

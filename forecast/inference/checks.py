@@ -12,6 +12,7 @@ from forecast.calendar import patterns
 from forecast.ensemble.baseline_forecasts import baseline_labelled
 from forecast.ensemble.calibration import Calibration
 from forecast.ensemble.ensemble import CHOSEN, Ensemble
+from forecast.ensemble.joint_errors import JointErrors
 from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
 from forecast.errors import Unavailable, UsageError
 from forecast.events.closed import Closed
@@ -24,12 +25,14 @@ from forecast.pretrained.forecasting import Network, load_network
 from forecast.registry import brought, has
 from forecast.settings import TrainSettings
 from forecast.tables.cells import MAX_VALUE
+from forecast.training.plan import MAX_ORIGINS
 from forecast.windows.covariates import Statistics
 
 MAX_LEVELS, MAX_LAGS, MAX_SEASON, MAX_EXPONENT = 99, 50, 1_000_000, 4
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
 """How far from its anchor a grid may reach: to about the year 10,000."""
 MAX_TEXT = 200
+TO_DATE = "to_date_"  # names of the arrays of what periods have so far, before the number of their cells
 MAX_LABEL = 2 * MAX_TEXT
 TRIAL = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
 """A window that a pretrained network must be able to forecast: values, observed, horizon, seasons."""
@@ -234,6 +237,26 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
         scores=config.scores,
         network=_read_network(pretrained, config),
     )
+
+
+def read_sums(arrays: Arrays, config: Config, count: int) -> tuple[JointErrors | None, dict[int, Numbers] | None]:
+    """What sums of the forecasts of `count` series need, which is taken out of `arrays`; older versions lack it."""
+    names = [name for name in arrays if name.startswith((TO_DATE, "joint_"))]
+    if not names:
+        return None, None
+    found = {name: arrays.pop(name) for name in names}
+    cells = {name: int(name.removeprefix(TO_DATE)) for name in names if name.startswith(TO_DATE)}
+    windows = found["joint_errors"].shape[0]
+    specs = {
+        "joint_errors": Spec((windows, count, config.horizon), np.uint8),
+        "joint_stride": Spec((1,), np.int64, 1),
+        **{name: Spec((count, 3), np.float64, -MAX_VALUE, MAX_VALUE) for name in cells},
+    }
+    check_arrays("sums", found, specs)
+    if windows > MAX_ORIGINS:
+        raise ValueError(f"sums rest on at most {MAX_ORIGINS} origins")
+    joint = JointErrors(found["joint_errors"], int(found["joint_stride"][0]))
+    return joint, {number: found[name] for name, number in cells.items()}
 
 
 def _read_network(pretrained: bytes | None, config: Config) -> Network | None:

@@ -54,6 +54,7 @@ def to_contents(fitted: Fitted) -> Contents:
             "windows": np.array([calibration.windows], np.int64),
             **{name: np.array([getattr(calibration, name)], np.float32) for name in checks.LATER},
             "roughness": np.array([calibration.slope, calibration.usual], np.float32),
+            **_sums(fitted),
         },
         base=None if base is None else {"until": base.trained_until, **_joined(base.weights)},
         pretrained=None if ensemble.network is None else ensemble.network.data,
@@ -85,20 +86,32 @@ def _read(contents: Contents) -> Fitted:
         raise ValueError("there is no network for an export, or one has an export and has none")
     history = checks.read_history(contents.history, config)
     count = len(history)
+    calibration = dict(contents.calibration or {})
+    joint, to_date = checks.read_sums(calibration, config, count)
     return Fitted(
         config=config,
         statistics=checks.read_statistics(scaler["statistics"], config),
         level=checks.read_by_series(scaler["level"], count),
         seasonal_error=checks.read_by_series(scaler["seasonal_error"], count),
-        ensemble=checks.read_ensemble(contents.calibration or {}, config, count, contents.pretrained),
+        ensemble=checks.read_ensemble(calibration, config, count, contents.pretrained),
         history=history,
         network_weights=_parted(contents.weights, config),
         base=None if contents.base is None else _read_base(contents.base, contents.weights, config, count),
         effects=checks.read_effects(scaler["effects"], count) if "effects" in scaler else None,
         closed=checks.read_closed(scaler["closed"], count) if "closed" in scaler else NEVER,
         exports=Exports(exports, missing),
+        joint=joint,
+        to_date=to_date,
         run=TrainSettings.check(contents.run).model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
     )
+
+
+def _sums(fitted: Fitted) -> Arrays:
+    """What sums of forecasts need."""
+    if fitted.joint is None:
+        return {}
+    to_date = {f"{checks.TO_DATE}{cells}": numbers for cells, numbers in (fitted.to_date or {}).items()}
+    return {"joint_errors": fitted.joint.values, "joint_stride": np.array([fitted.joint.stride], np.int64), **to_date}
 
 
 def plain(found: Effects | Closed) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from forecast.ensemble.ensemble import Ensemble
+from forecast.ensemble.joint_errors import JointErrors
 from forecast.events.closed import NEVER, Closed
 from forecast.events.effects import Effects
 from forecast.panel.panel import Panel
@@ -92,6 +93,10 @@ class Fitted:
     effects: Effects | None = None  # of holidays and events
     closed: Closed = NEVER  # positions of a season at which series have one value
     exports: Exports = field(default_factory=Exports)
+    joint: JointErrors | None = None  # of all series at common origins, for sums; older versions lack them
+    # by the cells that a period has at the origin, [series, 3]: the sum of those before `history`, and the number of
+    # missing cells among them and the sum of their forecasts
+    to_date: dict[int, NDArray[np.float64]] | None = None
 
     @property
     def transform(self) -> Transform:

@@ -62,6 +62,8 @@ class Forecasts:
     panel: Panel  # what was forecast from
     series: Integers  # those of the panel that get a forecast, in the order of the rows
     quantiles: Numbers  # [series, horizon, levels], of each value alone, before any factor and bound
+    shown: Numbers  # [series, horizon, levels], what is written, before any bound
+    means: Numbers  # [series, horizon], before any bound
     published: Numbers  # [series, horizon, 5], the point and the 80 and 95 % intervals, as in the columns
 
     @property
@@ -166,7 +168,7 @@ def forecast_table(
     if not isinstance(source, Part):
         skipped |= dict.fromkeys(sorted(set(history.ids) - set(panel.ids)), "gone")
     columns = _output_columns(fitted, panel, series, numbers, output)
-    return Forecasts(columns, only_in_shard(skipped, output.shard), panel, series, quantiles, published)
+    return Forecasts(columns, only_in_shard(skipped, output.shard), panel, series, quantiles, shown, means, published)
 
 
 def panel_to_forecast(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -27,6 +28,14 @@ LEAST_ROWS = 2_000_000  # of a table that is read in parts
 Messages = list[logging.LogRecord]
 
 
+class Sums(Protocol):
+    """Sums of forecasts; see `forecast.totals.sums`."""
+
+    def empty(self) -> Self: ...
+    def add(self, forecasts: Forecasts) -> None: ...
+    def merge(self, other: Self) -> None: ...
+
+
 @dataclass
 class LargeForecast:
     """A forecast of a large table, made part by part."""
@@ -38,6 +47,7 @@ class LargeForecast:
     horizon: int | None
     output: OutputSettings
     future: Table | None = None  # more rows of columns known in advance
+    totals: Sums | None = None  # to which the forecasts are added
     messages: Messages = field(default_factory=list)
     skipped: dict[tuple[str, ...], str] = field(default_factory=dict)  # with the reason, once all is forecast
 
@@ -50,14 +60,17 @@ class LargeForecast:
         """Of the ids of the table with those of the fit, still without any."""
         return Comparison(self.predictor.fitted.history.ids, self.table.name)
 
-    def of_part(self, part: Table, comparison: Comparison) -> tuple[Forecasts, Messages]:
-        """Forecasts of whole series, and messages to be logged once all is forecast."""
+    def of_part(self, part: Table, comparison: Comparison) -> tuple[Forecasts, Sums | None, Messages]:
+        """Forecasts of whole series, their sums, and messages to be logged once all is forecast."""
+        sums = None if self.totals is None else self.totals.empty()
         with held_back(log) as messages:
             source = Part(normalised(part), self.reach, comparison)
             forecasts = forecast_table(
                 self.predictor, source, schema=self.schema, future=self.future, horizon=self.horizon, output=self.output
             )
-        return forecasts, messages
+            if sums is not None:
+                sums.add(forecasts)
+        return forecasts, sums, messages
 
     def columns(self, starts: Integers) -> Iterator[Columns]:
         """The columns of the forecasts of each part; an error may mean that the table has to be read as a whole.
@@ -70,8 +83,11 @@ class LargeForecast:
         cuts = [*starts[:-1:WINDOWS_AT_ONCE].tolist(), int(starts[-1])]
         parts = self.table.parts(needed_columns(self.schema), cuts)
         with self.table.place.unchanged(self.table.pins):
-            for forecasts, messages in in_order(lambda part: self.of_part(part, comparison), parts, threads=threads):
+            done_parts = in_order(lambda part: self.of_part(part, comparison), parts, threads=threads)
+            for forecasts, sums, messages in done_parts:
                 self.messages += messages
+                if self.totals is not None and sums is not None:
+                    self.totals.merge(sums)
                 self.skipped |= forecasts.skipped
                 done += len(forecasts.panel)
                 if progress is not None:
@@ -88,7 +104,13 @@ class LargeForecast:
 
 
 def large_forecasts(
-    predictor: Predictor, data: str, reading: TextSettings, schema: Schema, horizon: int | None, output: OutputSettings
+    predictor: Predictor,
+    data: str,
+    reading: TextSettings,
+    schema: Schema,
+    horizon: int | None,
+    output: OutputSettings,
+    totals: Sums | None = None,
 ) -> tuple[LargeForecast, Iterator[Columns]] | None:
     """A forecast of a large table, and its columns; None where it is small, or has to be read as a whole."""
     if schema.layout != "long" or not schema.ids or schema.aggregate or schema.target is None:
@@ -105,5 +127,5 @@ def large_forecasts(
                 reach = newest_time(times, schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
-    found = LargeForecast(predictor, schema, table, reach, horizon, output, messages=messages)
+    found = LargeForecast(predictor, schema, table, reach, horizon, output, totals=totals, messages=messages)
     return found, found.columns(starts)

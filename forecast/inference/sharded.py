@@ -14,7 +14,7 @@ from pydantic import Field
 
 from forecast.errors import BadData, CannotCreate, Setting, UsageError
 from forecast.inference.forecasting import checked_horizon
-from forecast.inference.large import LargeForecast
+from forecast.inference.large import LargeForecast, Sums
 from forecast.inference.predictor import Predictor
 from forecast.logs import held_back, log_kinds
 from forecast.panel.panel import Integers
@@ -60,7 +60,8 @@ class Manifest(Stored):
     files: tuple[File, ...] = Field(description="those with rows, in the order of the shards")
 
 
-Done = tuple[File | None, dict[Id, str], list[logging.LogRecord], Comparison]  # skipped series, with the reason
+# a file, skipped series with the reason, messages, ids, and sums
+Done = tuple[File | None, dict[Id, str], list[logging.LogRecord], Comparison, Sums | None]
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ class Work:
         """Forecast a shard, and write its file; a repetition replaces it by the same bytes."""
         large, comparison, file, table = self.large, self.large.comparison(), None, self._rows(shard)
         if table is None or not len(table):
-            return None, {}, [], comparison
-        forecasts, messages = large.of_part(table, comparison)
+            return None, {}, [], comparison, None
+        forecasts, sums, messages = large.of_part(table, comparison)
         if forecasts.rows:
             frame = frame_of(forecasts.columns)
             frame = guard_formulas(frame, large.schema.ids) if large.output.excel_safe else frame
@@ -86,7 +87,7 @@ class Work:
             Place.of(self.folder).write(name, data)
             sizes = {"rows": len(frame), "series": len(forecasts.series), "bytes": len(data)}
             file = File(file=name, shard=str(shard), sha256=digest, **sizes)
-        return file, forecasts.skipped, messages, comparison
+        return file, forecasts.skipped, messages, comparison, sums
 
     def _rows(self, shard: Shard) -> Table | None:
         table, schema = self.large.table, self.large.schema
@@ -110,6 +111,7 @@ def plan_shards(
     output: OutputSettings,
     horizon: int | None = None,
     future: Table | None = None,
+    totals: Sums | None = None,
 ) -> Work:
     """Look at the times of a table, and refuse what cannot be forecast in shards, before any work.
 
@@ -132,7 +134,7 @@ def plan_shards(
     with held_back(log):  # each shard has its own
         _, times = table.survey(schema.ids, schema.time, str(schema.target))
         reach = newest_time(times, schema)
-    return Work(LargeForecast(predictor, schema, table, reach, horizon, output, future), folder)
+    return Work(LargeForecast(predictor, schema, table, reach, horizon, output, future, totals), folder)
 
 
 def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, dict[Id, str]]:
@@ -144,7 +146,9 @@ def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, d
     schema, folder, comparison = work.large.schema, Place.of(work.folder), work.large.comparison()
     files, skipped, messages = list[File](), dict[Id, str](), list[logging.LogRecord]()
     with folder.locked():
-        for file, more_skipped, more_messages, part in _done(work, shards, jobs):
+        for file, more_skipped, more_messages, part, sums in _done(work, shards, jobs):
+            if work.large.totals is not None and sums is not None:
+                work.large.totals.merge(sums)
             messages += more_messages
             skipped |= more_skipped
             comparison.join(part)

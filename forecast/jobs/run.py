@@ -260,7 +260,8 @@ def _fit(
     run.checkpoints = run.writer.checkpoints(run.resume)
     panel, schema, deadline = reading.panel, reading.schema, deadline_of(train, began)
     earlier = None if live is None else live.fitted
-    fitted = PanelFit(panel, schema, train, reading.name, deadline, run.on_step, run.checkpoints, earlier).run()
+    name, on_step = reading.name, run.on_step
+    fitted = PanelFit(panel, schema, train, name, deadline, on_step, run.checkpoints, earlier, sums=True).run()
 
     @cache
     def as_live() -> Reading:

@@ -8,6 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from forecast.settings import Precision, ScalingName, Stored
 
 MAX_MEMBERS = 128  # of a plan
+MAX_ORIGINS = 48  # of the past, whose errors intervals of sums rest on
 
 LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = 3.0, 25.0, 200  # short series gain little over the pretrained network
 MIN_STEPS, PASSES = 500, 1.5  # steps, and passes over the windows, that are enough; more of them overfit
@@ -69,7 +70,7 @@ class Member(Candidate):
 class Plan(_Brief):
     """Everything that decides a fit beside data, settings and seed."""
 
-    newer = ("exports", "compared")
+    newer = ("exports", "compared", "origins")
 
     members: tuple[Member, ...] = Field(max_length=MAX_MEMBERS, description="whose median is the forecast")
     started_from: str | None = Field(
@@ -77,6 +78,9 @@ class Plan(_Brief):
     )
     exports: bool = Field(True, description="False in older plans, without exports; nothing reads it")
     compared: int = Field(COMPARED[1], ge=1, le=COMPARED[1], description="windows that compare slow baselines")
+    origins: int | None = Field(
+        None, ge=1, le=MAX_ORIGINS, description="past origins for intervals of sums, if a deadline cut them"
+    )
 
     def groups(self) -> list[list[int]]:
         """The members, by number, that differ in their seed only; the median of each group is one forecast."""

@@ -1,0 +1,103 @@
+"""Forecast from common origins of the past, for the intervals of sums; what sums of the periods to date need."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from forecast.ensemble.joint_errors import PAST_SHARE, JointErrors
+from forecast.errors import UsageError
+from forecast.evaluation.quantiles import standard_deviation
+from forecast.inference.fitted import Fitted
+from forecast.inference.predictor import Predictor
+from forecast.panel.panel import Integers, Numbers, Panel
+from forecast.settings import OutputSettings
+from forecast.totals.levels import PERIODS
+from forecast.totals.past import past_of
+from forecast.totals.periods import periods_of
+from forecast.training.plan import MAX_ORIGINS
+
+WINDOWS = 4096  # of all series, that are forecast where series are few
+FEWEST, LEAST = 12, 4  # origins: the least of them for all but large panels, and for these
+LARGE = 60_000  # windows of a panel that is large
+MAX_BYTES = 1 << 26  # of stored errors
+
+
+def with_sums(
+    fitted: Fitted, panel: Panel, device: str, most: int | None = None, deadline: float | None = None
+) -> Fitted:
+    """A fitted forecaster that knows what intervals of sums rest on, and what periods have so far.
+
+    It forecasts a panel from `most` past origins, the newest of them where a deadline ends that; the plan says so.
+    """
+    predictor, origins = Predictor(fitted, device), _origins(fitted, panel)[:most]
+    parts = list[Numbers]()
+    for back in origins.tolist():
+        if parts and deadline is not None and time.monotonic() > deadline:
+            plan = fitted.config.plan.model_copy(update={"origins": len(parts)})
+            fitted = replace(fitted, config=fitted.config.model_copy(update={"plan": plan}))
+            break
+        parts.append(_errors(predictor, panel, back))
+    stride = int(origins[1] - origins[0]) if len(origins) > 1 else 1
+    errors = np.stack(parts[::-1]) if parts else np.zeros((0, len(panel), fitted.config.horizon))
+    return replace(fitted, joint=JointErrors.of(errors, stride), to_date=_to_date(predictor, panel))
+
+
+def seconds_of_sums(fitted: Fitted, panel: Panel, device: str) -> float:
+    """Seconds that `with_sums` takes, from those of one origin."""
+    origins = _origins(fitted, panel)
+    begun = time.monotonic()
+    if len(origins):
+        _errors(Predictor(fitted, device), panel, int(origins[0]))
+    return (time.monotonic() - begun) * max(len(origins) - 1, 0)
+
+
+def _to_date(predictor: Predictor, panel: Panel) -> dict[int, Numbers]:
+    """What periods have at the end of a panel before what a version keeps, by the cells that each has there."""
+    schema, found = predictor.fitted.config.table, dict[int, Numbers]()
+    kept, origin = predictor.fitted.history.lengths, int(panel.origins.max())
+    for every in PERIODS:
+        try:
+            periods = periods_of(schema, origin, 1, every)
+        except UsageError:  # of a table that has no such periods
+            continue
+        count = origin + 1 - periods.first
+        if (count > kept).any() and count not in found:
+            past = past_of(predictor, panel, periods, OutputSettings(), panel.lengths - kept)
+            filled, mean = np.zeros(len(panel)), np.zeros(len(panel))
+            np.add.at(filled, past.series, 1)
+            np.add.at(mean, past.series, past.means)
+            found[count] = np.stack([past.observed, filled, mean], 1)
+    return found
+
+
+def _origins(fitted: Fitted, panel: Panel) -> Integers:
+    """Steps from the end of the series back to each origin, the newest first."""
+    horizon, count = fitted.config.horizon, max(1, int((~panel.skipped).sum()))
+    most = min(WINDOWS // count, MAX_ORIGINS)
+    most = max(most, min(FEWEST, max(LEAST, LARGE // count)), 1)
+    most = min(most, max(1, MAX_BYTES // max(1, len(panel) * horizon)))
+    reach = int(PAST_SHARE * panel.lengths.max()) - horizon
+    if reach < 0:
+        return np.zeros(0, np.int64)
+    stride = int(np.clip(reach // most, max(1, horizon // 4), horizon))
+    return horizon + stride * np.arange(min(most, reach // stride + 1))
+
+
+def _errors(predictor: Predictor, panel: Panel, back: int) -> Numbers:
+    """Errors in standard deviations of the forecasts from an origin, [series, horizon]; NaN where unknown."""
+    config = predictor.fitted.config
+    horizon, found = config.horizon, np.full((len(panel), config.horizon), np.nan)
+    position = panel.lengths - back
+    least = max(config.lookback // 2, min(8, config.lookback))
+    series = np.flatnonzero(~panel.skipped & (position >= least))
+    if not len(series):
+        return found
+    quantiles = predictor.quantiles(panel, series, position[series])
+    slots = (panel.offsets[series] + position[series])[:, None] + np.arange(horizon)
+    means = predictor.fitted.ensemble.calibration.plain_means(quantiles, config.levels)
+    deviation = standard_deviation(quantiles, config.levels)
+    known = panel.observed[slots] & (deviation > 0)
+    error = (panel.values[slots] - means) / np.where(deviation > 0, deviation, 1.0)
+    found[series] = np.where(known, error, np.nan)
+    return found

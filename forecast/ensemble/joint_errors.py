@@ -1,0 +1,115 @@
+"""Errors of all series at common origins: how much narrower the distribution of a sum is than its summands'."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.ensemble.calibration import PRIOR_WINDOWS, evidence_share, widened
+from forecast.evaluation.past_errors import widening
+from forecast.evaluation.quantiles import normal_deviates, standard_deviation
+from forecast.panel.panel import Flags, Integers, Numbers
+
+STEP = 0.05  # standard deviations, in which errors are stored
+ZERO, MISSING = 128, 0  # how no error is stored, and one that is unknown
+LEAST_WINDOWS = PRIOR_WINDOWS  # independent ones, from which on intervals of sums count as calibrated
+PAST_SHARE = 0.75  # of the past of the longest series, that origins are spread over
+MOST_SERIES = 1000  # that the correlation of steps is estimated from
+
+
+@dataclass(frozen=True)
+class JointErrors:
+    """Errors of forecasts at common origins of the past, in standard deviations of each forecast."""
+
+    values: NDArray[np.uint8]  # [windows, series, horizon], oldest window first: multiples of STEP, from ZERO
+    stride: int  # steps between two origins
+
+    @classmethod
+    def of(cls, errors: Numbers, stride: int) -> "JointErrors":
+        """From errors [windows, series, horizon], NaN where unknown."""
+        steps = np.clip(ZERO + np.round(np.nan_to_num(errors) / STEP), MISSING + 1, 255)
+        return cls(np.where(np.isnan(errors), MISSING, steps).astype(np.uint8), stride)
+
+    def at(self, series_index: Integers, horizon: int) -> tuple[Numbers, Flags]:
+        """The errors of series, 0 where unknown, and which are known; [windows, series, horizon] both.
+
+        Series are numbered from 1, and 0 is one that was not in the fit.
+        """
+        found = self.values[:, series_index - 1, :horizon]
+        known = (found != MISSING) & (series_index > 0)[:, None]
+        return np.where(known, (found.astype(np.float64) - ZERO) * STEP, 0.0), known
+
+    @property
+    def independent_windows(self) -> float:
+        """How many windows that do not overlap these stand for."""
+        windows, _, horizon = self.values.shape
+        return 1 + (windows - 1) * min(1.0, self.stride / horizon) if windows else 0.0
+
+    @cached_property
+    def _known(self) -> tuple[Numbers, Flags]:
+        """Errors of some series, of the same size at each step, and which are known."""
+        count = self.values.shape[1]
+        some = np.unique(np.linspace(0, count - 1, min(count, MOST_SERIES)).astype(np.int64))
+        errors, known = self.at(some + 1, self.values.shape[2])
+        size = np.sqrt((errors**2).sum((0, 1)) / np.maximum(known.sum((0, 1)), 1))
+        return errors / np.where(size > 0, size, 1.0), known
+
+    @cached_property
+    def of_steps(self) -> Numbers:
+        """The correlation of the errors of a series at two steps, [horizon, horizon]."""
+        errors, known = (part.reshape(-1, part.shape[2]).astype(np.float64) for part in self._known)
+        correlation = np.clip(errors.T @ errors / np.maximum(known.T @ known, 1), -1, 1)
+        np.fill_diagonal(correlation, 1.0)
+        return np.asarray(correlation)
+
+    @cached_property
+    def of_series(self) -> float:
+        """The mean correlation of the errors of two series at the same step."""
+        errors, known = self._known
+        count = known.sum(1)
+        pairs = (count * (count - 1)).sum()
+        together = (errors.sum(1) ** 2 - (errors**2).sum(1)).sum()
+        return float(np.clip(together / pairs, 0, 1)) if pairs else 0.0
+
+
+def sum_quantiles(
+    quantiles: Numbers, mean: Numbers, variance: Numbers, windows: float, levels: tuple[float, ...]
+) -> Numbers:
+    """Quantiles of sums, [sums, levels], from the sums of their cells' quantiles, which hold if all cells are one.
+
+    `variance` [sums] is the share of the variance that such a sum has. The smaller it is, the nearer the distribution
+    comes to a normal one around the mean [sums]. Quantiles widen where `windows`, independent ones, are few.
+    """
+    ratio = np.sqrt(np.clip(variance, 0.0, 1.0))[:, None]
+    normal = standard_deviation(quantiles, levels)[:, None] * normal_deviates(levels)
+    mixed = mean[:, None] + ratio * (ratio * (quantiles - mean[:, None]) + (1 - ratio) * normal)
+    sizes = max(windows, 1.0) / np.maximum((1 - ratio[:, 0]) ** 2, 1e-6)  # what is one is as wide as it is known to be
+    return widened(mixed, widening(sizes, levels))
+
+
+def variance_share(
+    errors: Numbers,
+    known: Numbers,
+    squares: Numbers,
+    variance: Numbers,
+    deviation: Numbers,
+    usual: Numbers,
+    windows: float,
+) -> Numbers:
+    """The variance of each sum as a share of that of a sum whose cells are one, [sums].
+
+    A window's error of a sum, `errors` [windows, sums], is the sum of its cells' errors in tonight's standard
+    deviations. Their squares add up to `squares` [sums], and the variances of the cells whose errors are known to
+    `known` [windows, sums]; `variance` and `deviation` [sums] are those of all cells. With few `windows` the share is
+    shrunk to a `usual` one, which is corrected by what all sums have in common.
+    """
+    whole = np.where(deviation > 0, deviation, 1.0) ** 2
+    seen = known.sum(0)
+    size = np.where(seen > 0, squares / np.where(seen > 0, seen, 1.0), 1.0)  # mean square of the errors of cells
+    weight = (known / np.where(variance > 0, variance, 1.0)).sum(0)
+    found = (errors**2).sum(0) / np.where(weight > 0, weight, 1.0) / np.where(size > 0, size, 1.0) / whole
+    found = np.where((weight > 0) & (size > 0), found, usual)
+    evidence = evidence_share(windows)
+    common = found.sum() / usual.sum() if usual.sum() > 0 else 1.0
+    return np.asarray(evidence * found + (1 - evidence) * usual * common**evidence)

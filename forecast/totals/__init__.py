@@ -1,0 +1,1 @@
+"""Sums of forecasts over groups of series and over time."""

@@ -1,0 +1,92 @@
+"""What is summed: over which groups of series, and over which periods."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import get_args
+
+import numpy as np
+
+from forecast.errors import Setting, UsageError, did_you_mean
+from forecast.panel.panel import Panel
+from forecast.panel.schema import Schema
+from forecast.settings import Every, SumSettings
+
+ALL, SERIES = "all", "series"  # all series together, and each alone
+STEP = "step"  # no sum over time
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Level:
+    """Sums of one kind."""
+
+    by: tuple[str, ...]  # columns whose values name a group; none for all series together
+    group: str  # how the user calls the groups
+    every: Every | None  # period, None for each step
+
+    @property
+    def name(self) -> str:
+        """What the column `level` contains: ``region/month``."""
+        return self.group if self.every is None else f"{self.group}/{self.every}"
+
+
+def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
+    """All pairs of groups and periods that are asked for.
+
+    Raises `UsageError` for an unknown column, and where nothing would be summed.
+    """
+    groups = {name: _columns(name, schema) for name in settings.sum_by or (SERIES,)}
+    pairs = product(groups.items(), settings.sum_every or (None,))
+    found = [Level(by, name, every) for (name, by), every in pairs]
+    for level in found:
+        if level.every is None and set(schema.ids) <= set(level.by):
+            problem = "each group would be one series, and nothing is summed"
+            raise UsageError(
+                problem, setting=Setting("sum_by", level.group), cure="leave out an id column, or name a period"
+            )
+    return found
+
+
+def _columns(name: str, schema: Schema) -> tuple[str, ...]:
+    """The columns that a user names, in the order of the table."""
+    if name in (ALL, SERIES) and name not in schema.ids:
+        return () if name == ALL else schema.ids
+    known = (*schema.ids, *schema.static)
+    parts = [part.strip() for part in name.split(",")]
+    for part in parts:
+        if part not in known:
+            there = f"; there are {', '.join(known)}" if known else ""
+            raise UsageError(
+                f"'{part}' is no id column and no static one{did_you_mean(part, list(known)) or there}",
+                setting=Setting("sum_by", name),
+                cure=f"name such columns, or {ALL}",
+            )
+    return tuple(column for column in known if column in parts)
+
+
+def key_columns(levels: list[Level], schema: Schema) -> tuple[str, ...]:
+    """The columns of a table of sums that name groups: all id columns, and static ones by which something is summed."""
+    return schema.ids + tuple(name for name in schema.static if any(name in level.by for level in levels))
+
+
+def keys_of(panel: Panel, schema: Schema, series: np.ndarray, by: tuple[str, ...]) -> Iterator[Key]:
+    """The group that each series belongs to: its values of the columns `by`."""
+    columns = [_texts(panel, schema, name) for name in by]
+    for number in series.tolist():
+        yield tuple(column[number] for column in columns)
+
+
+def _texts(panel: Panel, schema: Schema, name: str) -> list[str]:
+    """The values of an id or static column, [series], '' where blank."""
+    if name in schema.ids:
+        place = schema.ids.index(name)
+        return [ids[place] for ids in panel.ids]
+    values, words = panel.static[:, schema.static.index(name)].tolist(), schema.categories.get(name)
+    if words is None:
+        return ["" if value != value else f"{value:.15g}" for value in values]
+    return [words[int(value) - 1] if value >= 1 else "" for value in values]
+
+
+PERIODS: tuple[Every, ...] = get_args(Every)

@@ -1,0 +1,113 @@
+"""Periods of a calendar: which steps of a forecast lie in which week, month, quarter or year."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecast.calendar.calendar import Calendar
+from forecast.calendar.formatting import format_columns, format_times
+from forecast.calendar.zones import DAY, WEEK, timestamps_at
+from forecast.errors import Setting, UsageError
+from forecast.panel.panel import Integers
+from forecast.panel.schema import Schema, calendar_of
+from forecast.settings import Every
+from forecast.tables.frames import Column
+
+MONTHS = {"month": 1, "quarter": 3, "year": 12}
+LONGEST = {"week": 7, "month": 31, "quarter": 92, "year": 366}  # days
+MONDAY = 3  # days after 1970-01-01, a Thursday, minus a week
+FARTHEST = 400_000  # steps that a period is looked for in
+
+
+@dataclass(frozen=True)
+class Periods:
+    """Periods that a forecast reaches to their ends, one after another."""
+
+    first: int  # grid position of the first cell, perhaps before the forecast begins
+    edges: Integers  # [periods + 1], steps from 0; the last one is not part of any
+    times: Integers  # [periods], timestamp of the start of each
+    wanted: int | None = None  # the horizon that the next period needs; None where it is known to be met
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -> Periods:
+    """The periods of the steps after an origin, a grid position, that end within the horizon.
+
+    Raises `UsageError` for a period that is finer than the table, or that rows without dates do not have.
+    """
+    calendar, steps = calendar_of(schema), origin + 1 + np.arange(horizon)
+    if every is None:
+        return Periods(origin + 1, np.arange(horizon + 1), calendar.times(steps))
+    if every == "horizon":
+        return Periods(origin + 1, np.array([0, horizon]), calendar.times(steps[:1]))
+    _check(schema, every)
+    keys = period_keys(calendar, np.append(steps, origin + 1 + horizon), every)
+    starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
+    edges = starts[starts <= horizon]
+    wanted = None if edges[-1] == horizon else _end_of(calendar, origin, int(edges[-1]), every)
+    first = origin + 1 - _steps_before(calendar, origin, int(keys[0]), every)
+    times = _start_times(calendar, keys[edges[:-1]], steps[edges[:-1]], every)
+    return Periods(first, edges, times, wanted)
+
+
+def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Integers:
+    """A number for each grid position that is the same in one period, ascending by 1 from one to the next."""
+    spec, wall = calendar.spec, calendar.wall(positions)
+    if spec.kind == "seconds" and spec.every % WEEK == 0:
+        if every == "week":
+            return positions
+        wall = wall - (spec.every - DAY) * calendar.named_by_ends  # a week counts where it starts
+    if every == "week":
+        return np.asarray((wall // DAY + MONDAY) // 7)
+    return np.asarray(wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) // MONTHS[every])
+
+
+def time_columns(schema: Schema, timestamps: Integers) -> dict[str, Column]:
+    """The time columns of timestamps [n], as the table has them."""
+    if len(schema.time) == 1:
+        return {schema.time[0]: format_times(timestamps, schema.time_format)}
+    return dict(zip(schema.time, format_columns(timestamps, schema.time_format), strict=True))
+
+
+def _start_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Every) -> Integers:
+    """The timestamps at which periods start; `firsts` are the positions of cells in them."""
+    spec = calendar.spec
+    if every == "week":
+        if spec.kind == "seconds" and spec.every % WEEK == 0:
+            return calendar.times(firsts)
+        wall = (keys * 7 - MONDAY) * DAY
+    else:
+        wall = (keys * MONTHS[every]).astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)
+    return timestamps_at(wall, calendar.zone, "later")[0]
+
+
+def _check(schema: Schema, every: Every) -> None:
+    """Refuse a period that cells do not lie in."""
+    spec, setting = schema.calendar, Setting("sum_every", every)
+    if spec.kind == "steps" or not schema.dated:
+        raise UsageError("the rows have no dates", setting=setting, cure="sum over the horizon")
+    days = spec.every * 28 if spec.kind == "months" else 1 if spec.kind == "weekdays" else spec.every / DAY
+    if days > LONGEST[every]:
+        raise UsageError("a period finer than the data", setting=setting, cure="name a longer one, or the horizon")
+
+
+def _steps_before(calendar: Calendar, origin: int, key: int, every: Every) -> int:
+    """How many cells of a period lie at an origin or before it."""
+    count = 1
+    while count < FARTHEST and period_keys(calendar, np.array([origin + 1 - count]), every)[0] == key:
+        count *= 2
+    keys = period_keys(calendar, origin - np.arange(count), every)
+    return int((keys == key).sum())
+
+
+def _end_of(calendar: Calendar, origin: int, step: int, every: Every) -> int:
+    """The horizon that ends with the period of a step, counted from 0."""
+    ahead = np.arange(step, step + 64)
+    while True:
+        keys = period_keys(calendar, origin + 1 + ahead, every)
+        later = np.flatnonzero(keys != keys[0])
+        if len(later) or len(ahead) > FARTHEST:
+            return int(ahead[later[0]]) if len(later) else step
+        ahead = np.arange(step, step + 2 * len(ahead))

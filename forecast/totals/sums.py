@@ -1,0 +1,262 @@
+"""Add up forecasts over groups of series and over time, part by part of a panel, and say how sure the sums are."""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.ensemble.joint_errors import LEAST_WINDOWS, JointErrors, sum_quantiles, variance_share
+from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.evaluation.quantiles import bounded, free_numbers, standard_deviation
+from forecast.inference.forecasting import Columns, Forecasts, checked_horizon
+from forecast.inference.predictor import Predictor
+from forecast.panel.panel import Flags, Integers, Numbers, series_index
+from forecast.panel.schema import Schema
+from forecast.settings import Every, OutputSettings, SumSettings
+from forecast.tables.frames import Column
+from forecast.tables.writing import interval_columns, output_columns, refuse_clash
+from forecast.totals.levels import Key, Level, key_columns, keys_of, levels_of
+from forecast.totals.past import Past, past_of
+from forecast.totals.periods import Periods, periods_of, time_columns
+
+COLUMNS = ("mean", "observed", "filled", "steps", "calibrated")  # of a table of sums, beside those of forecasts
+AT_ONCE = 2048  # series
+DIGITS = 12  # significant ones of means: enough to add them up, and less than what the order of adding changes
+EXACT = ("mean", "observed", "filled", "low", "high")  # what is added up beside quantiles
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What series, or groups of them, add to their sums over some periods."""
+
+    exact: np.ndarray  # [series, periods, EXACT and quantiles]
+    spread: Numbers  # [series, periods, 2 * windows + 4], see `Totals._cells`
+    deviation: Numbers  # [series, horizon], standard deviations
+    counts: Flags  # [series], whether all values are counts
+    ahead: Flags  # [series], whether something is forecast
+
+
+@dataclass
+class Groups:
+    """The sums of one level so far."""
+
+    level: Level
+    periods: Periods
+    keys: dict[Key, int] = field(default_factory=dict)
+    cells: Cells | None = None  # of the groups, in the order of their keys
+
+    def add(self, keys: list[Key], cells: Cells) -> None:
+        """Add series, whose groups are given."""
+        codes = np.array([self.keys.setdefault(key, len(self.keys)) for key in keys], np.int64)
+        if len(codes):
+            size, before = len(self.keys), self.cells
+            self.cells = Cells(
+                **{
+                    name: _added(
+                        how, None if before is None else getattr(before, name), codes, getattr(cells, name), size
+                    )
+                    for name, how in HOW.items()
+                }
+            )
+
+
+HOW = {"exact": np.add, "spread": np.add, "deviation": np.add, "counts": np.logical_and, "ahead": np.logical_or}
+
+
+def _added(how: np.ufunc, table: np.ndarray | None, codes: Integers, rows: np.ndarray, size: int) -> np.ndarray:
+    """A table of groups [groups, ...] with rows [series, ...] added to the groups `codes`."""
+    grown = np.full((size, *rows.shape[1:]), how.identity, rows.dtype)
+    if table is not None:
+        grown[: len(table)] = table
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    at = codes[order][starts]
+    grown[at] = how(grown[at], how.reduceat(rows[order], starts, axis=0))
+    return grown
+
+
+class Totals:
+    """Sums of the forecasts of a fitted forecaster, to which a panel is added part by part.
+
+    Raises `UsageError` for a level that the table does not have, and where no period ends within the horizon.
+    """
+
+    def __init__(
+        self, predictor: Predictor, schema: Schema, settings: SumSettings, output: OutputSettings, horizon: int | None
+    ) -> None:
+        self.predictor, self.schema, self.settings, self.output = predictor, schema, settings, output
+        self.fitted = predictor.fitted
+        self.horizon = checked_horizon(horizon, self.fitted.config.horizon)
+        self.levels = levels_of(settings, schema)
+        refuse_clash(
+            key_columns(self.levels, schema) + schema.time, ["level", *COLUMNS, *output_columns(output)], "sums"
+        )
+        self.joint = self.fitted.joint or JointErrors(np.zeros((0, 0, self.fitted.config.horizon), np.uint8), 1)
+        self.groups: list[Groups] = []
+        self.left_out: dict[Every | None, int | None] = {}  # periods whose last one is, and the horizon that it needs
+
+    def empty(self) -> Self:
+        """The same sums, of no series yet."""
+        return type(self)(self.predictor, self.schema, self.settings, self.output, self.horizon)
+
+    def add(self, forecasts: Forecasts) -> None:
+        """Add the series of a panel."""
+        panel, schema = forecasts.panel, self.schema
+        pasts, origin = dict[Every | None, Past](), int(panel.origins.max())
+        for every in dict.fromkeys(level.every for level in self.levels):
+            periods = periods_of(schema, origin, self.horizon, every)
+            if not len(periods):
+                self.left_out[every] = periods.wanted
+                continue
+            pasts[every] = past_of(self.predictor, panel, periods, self.output)
+        if not pasts:
+            every, wanted = next(iter(self.left_out.items()))
+            problem = f"the horizon of {self.horizon} steps does not reach the end of a {every}"
+            cure = Words("fit again with ", Setting("horizon", wanted))
+            raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
+        if not self.groups:
+            self.groups = [Groups(level, pasts[level.every].periods) for level in self.levels if level.every in pasts]
+            self.left_out |= {every: past.periods.wanted for every, past in pasts.items() if past.periods.wanted}
+        ended = np.flatnonzero(np.array(panel.status) == "ended")
+        for every, past in pasts.items():
+            for start in range(0, len(forecasts.series), AT_ONCE):
+                part = slice(start, start + AT_ONCE)
+                self._put(every, forecasts, forecasts.series[part], self._cells(forecasts, part, past))
+            if len(ended) and past.observed.any():
+                self._put(every, forecasts, ended, self._ended(past, ended))
+
+    def merge(self, other: Self) -> None:
+        """Add what was added to other sums of the same levels."""
+        self.left_out |= other.left_out
+        for place, groups in enumerate(other.groups):
+            if place == len(self.groups):
+                self.groups.append(Groups(groups.level, groups.periods))
+            if groups.cells is not None:
+                self.groups[place].add(list(groups.keys), groups.cells)
+
+    def _put(self, every: Every | None, forecasts: Forecasts, series: Integers, cells: Cells) -> None:
+        for groups in self.groups:
+            if groups.level.every == every:
+                groups.add(list(keys_of(forecasts.panel, self.schema, series, groups.level.by)), cells)
+
+    def _cells(self, forecasts: Forecasts, part: slice, past: Past) -> Cells:
+        """What series with a forecast add to sums over periods."""
+        series, edges, levels = forecasts.series[part], past.periods.edges, self.fitted.config.levels
+        horizon = int(edges[-1])
+        output, floor = self.output, forecasts.panel.floor()[series]
+        quantiles = bounded(forecasts.shown[part, :horizon], output, floor)
+        means = bounded(forecasts.means[part, :horizon, None], output, floor)[..., 0]
+        deviation = standard_deviation(quantiles, levels)
+        index = series_index(self.fitted.history.ids, forecasts.panel.ids)[series]
+        errors, known = self.joint.at(index, horizon)
+        low = np.broadcast_to((floor if output.min is None else np.full_like(floor, output.min))[:, None], means.shape)
+        high = np.full(means.shape, np.inf if output.max is None else output.max)
+        exact = np.concatenate([np.stack([means, 0 * means, 0 * means, low, high], -1), quantiles], -1)
+        variance = deviation**2
+        scaled, seen = errors * deviation, known * variance
+        spread = np.stack([*scaled, *seen, (scaled**2).sum(0), variance, deviation, 0 * variance], -1)
+        starts = edges[:-1]
+        exact = np.add.reduceat(exact.astype(np.longdouble), starts, axis=1)
+        spread = np.add.reduceat(spread, starts, axis=1)
+        for place, (start, end) in enumerate(pairwise(edges)):
+            own, steps = deviation[:, start:end], self.joint.of_steps[start:end, start:end]
+            spread[:, place, -1] = (own @ steps * own).sum(1)
+        past.add_to(exact, spread, series, self.joint, index, levels)
+        padded = np.zeros((len(series), self.fitted.config.horizon))
+        padded[:, :horizon] = deviation
+        return Cells(exact, spread, padded, forecasts.panel.counts()[series], np.ones(len(series), bool))
+
+    def _ended(self, past: Past, ended: Integers) -> Cells:
+        """What series that ended add: what was observed of them."""
+        periods, windows, levels = len(past.periods), len(self.joint.values), len(self.fitted.config.levels)
+        exact = np.zeros((len(ended), periods, len(EXACT) + levels), np.longdouble)
+        exact[:, 0] = past.observed[ended][:, None]
+        exact[:, 0, EXACT.index("filled")] = 0
+        spread = np.zeros((len(ended), periods, 2 * windows + 4))
+        never = np.zeros(len(ended), bool)
+        return Cells(exact, spread, np.zeros((len(ended), self.fitted.config.horizon)), ~never, never)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether intervals rest on enough errors of the past."""
+        return self.joint.independent_windows >= LEAST_WINDOWS
+
+    def overall(self) -> tuple[float, float]:
+        """The mean of all sums of the first level, and the sum of the medians of their cells."""
+        cells = self.groups[0].cells
+        if cells is None:
+            return 0.0, 0.0
+        exact = cells.exact[cells.ahead].sum((0, 1))
+        return float(exact[0]), float(exact[len(EXACT) + self.fitted.config.levels.index(0.5)])
+
+    def columns(self) -> Columns:
+        """The table of sums: level, ids, time, forecast, mean, intervals, and what they rest on."""
+        parts = [self._rows(groups, groups.cells) for groups in self.groups if groups.cells is not None]
+        if not parts:
+            raise BadData("no series is left to forecast")
+        return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+
+    def _rows(self, groups: Groups, cells: Cells) -> Columns:
+        """The rows of one level."""
+        periods = groups.periods
+        used = np.flatnonzero(cells.ahead)
+        exact = cells.exact[used].reshape(len(used) * len(periods), -1).astype(np.float64)
+        mean, observed, filled, low, high = exact[:, : len(EXACT)].T
+        quantiles, calibrated = self._quantiles(periods, cells, used, exact[:, len(EXACT) :], mean)
+        output = self.output.model_copy(update={"min": None, "max": None})
+        counts = np.repeat(cells.counts[used], len(periods))
+        free = free_numbers(quantiles[:, None], self.fitted.config.levels, output, counts, mean[:, None])
+        numbers = np.clip(bounded(free, output)[:, 0], low[:, None], high[:, None])
+        mean = np.clip(significant(mean), low, high)
+        if output.point == "mean":
+            numbers[:, 0] = mean
+        by, names, columns = groups.level.by, list(groups.keys), dict[str, Column | NDArray[Any]]()
+        columns["level"] = Column(np.full(len(mean), groups.level.name, object))
+        for name in key_columns(self.levels, self.schema):
+            texts = [names[group][by.index(name)] if name in by else "" for group in used]
+            columns[name] = Column(np.repeat(np.array(texts, object), len(periods)))
+        columns |= time_columns(self.schema, np.tile(periods.times, len(used)))
+        shown = ["forecast", "mean", *interval_columns(output.levels)]
+        columns |= dict(zip(shown, np.insert(numbers, 1, mean, axis=1).T, strict=True))
+        columns |= {"observed": significant(observed), "filled": filled.astype(np.int64)}
+        return columns | {"steps": np.tile(np.diff(periods.edges), len(used)), "calibrated": calibrated}
+
+    def _quantiles(
+        self, periods: Periods, cells: Cells, used: Integers, quantiles: Numbers, mean: Numbers
+    ) -> tuple[Numbers, Flags]:
+        """The quantiles of the sums of groups [sums, levels], and which of them rest on enough windows."""
+        joint, windows, edges = self.joint, len(self.joint.values), periods.edges
+        spread = cells.spread[used].reshape(len(quantiles), -1).T
+        squares, variance, deviation, alone = spread[2 * windows :]
+        single = np.isclose(variance, deviation**2, rtol=1e-9)
+        if not windows:  # an older version, or too short a past: as wide as if all cells were one
+            return quantiles, single
+        together = np.zeros((len(used), len(periods)))
+        for place, (start, end) in enumerate(pairwise(edges)):
+            part = cells.deviation[used][:, start:end]
+            together[:, place] = (part @ joint.of_steps[start:end, start:end] * part).sum(1)
+        usual = joint.of_series * together.ravel() + (1 - joint.of_series) * alone
+        usual = usual / np.where(deviation > 0, deviation, 1.0) ** 2
+        seen, independent = (spread[:windows], spread[windows : 2 * windows], squares), joint.independent_windows
+        share = np.where(single, 1.0, variance_share(*seen, variance, deviation, usual, independent))
+        found = sum_quantiles(quantiles, mean, share, independent, self.fitted.config.levels)
+        return found, single | self.calibrated
+
+
+def significant(values: Numbers) -> Numbers:
+    """Numbers with as many digits as do not depend on the order in which they were added up."""
+    with np.errstate(divide="ignore"):
+        size = np.where(values == 0, 0.0, np.floor(np.log10(np.abs(values))))
+    unit = 10.0 ** np.clip(DIGITS - 1 - size, -300, 300)
+    return np.asarray(np.round(values * unit) / unit + 0.0)
+
+
+def _joined(parts: list[Column | np.ndarray]) -> Column | np.ndarray:
+    """One column from those of several levels."""
+    first = parts[0]
+    if not isinstance(first, Column):
+        return np.concatenate([np.asarray(part) for part in parts])
+    values = np.concatenate([part.values for part in parts if isinstance(part, Column)])
+    return Column(values, first.unit, first.zone, first.period)
