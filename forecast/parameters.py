@@ -90,6 +90,7 @@ class ForecasterParams(NestedParams, BaseEstimator):
         members: int | None = None,
         jobs: int | None = None,
         baselines: Names = BASELINES,
+        hierarchy: Names = (),
         guard: bool = True,
         metric: choices.Metric = "mase",
         warm_start: bool = False,

@@ -263,6 +263,11 @@ class TrainSettings(SettingsGroup, heading="Model"):
         default_factory=default_baselines,
         description="baselines to combine with, comma-separated; default the quick ones of `forecast models`",
     )
+    hierarchy: Series = Field(
+        (),
+        description="train on the sums by these id columns, comma-separated, too, and make forecasts agree with theirs "
+        "if that lowers errors; may be given several times",
+    )
     guard: bool = Field(True, description="give baselines a share where their errors on held-out values justify it")
     metric: Metric = Field("mase", description="error measure by which models are compared")
     warm_start: Training[bool] = Field(

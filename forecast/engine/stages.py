@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.engine.preparing import Prepared, find_effects, prepare, require_windows
-from forecast.engine.sums import seconds_of_sums, with_sums
+from forecast.engine.sums import reconciling, seconds_of_sums, with_joint_errors
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, base_name
 from forecast.ensemble.calibration import warn_uncalibrated
 from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
@@ -26,7 +26,8 @@ from forecast.inference.contents import read_plan
 from forecast.inference.engines import EXTRA_PACKAGES
 from forecast.inference.fitted import EVERYWHERE, RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
 from forecast.inference.predictor import median_of_members
-from forecast.panel.panel import Numbers, Panel, series_index
+from forecast.panel.hierarchy import hierarchy_levels, with_sums
+from forecast.panel.panel import SUM, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.parallel import processes
 from forecast.reading.comparing import mean_level
@@ -93,6 +94,26 @@ class PanelFit:
 
     def run(self) -> Fitted:
         """The fitted forecaster."""
+        settings, panel = self.settings, self.panel
+        levels = hierarchy_levels(settings.hierarchy, self.schema) if settings.hierarchy else ()
+        if levels:
+            panel = with_sums(panel, self.schema.ids, levels)
+            trained = ["ok" if word == SUM else word for word in panel.status]
+            fitted = replace(self, panel=replace(panel, status=tuple(trained)))._fit()
+            fitted = replace(fitted, history=replace(fitted.history, status=panel.status))
+            fitted = reconciling(fitted, panel, levels, settings.device)
+        else:
+            fitted = self._fit()
+        if not self.sums:
+            return fitted
+        if self.rehearsal is not None:
+            self.rehearsal.seconds += seconds_of_sums(fitted, panel, settings.device)
+            return fitted
+        until = None if self.deadline is None else self.deadline + SUMS_SHARE * (settings.budget or 0.0)
+        return with_joint_errors(fitted, panel, settings.device, until)
+
+    def _fit(self) -> Fitted:
+        """The forecaster before it knows what sums rest on."""
         settings = self.settings
         if settings.device not in EVERYWHERE:  # refused where it is missing, also if no network is trained
             from forecast.training.devices import pick_device
@@ -117,14 +138,7 @@ class PanelFit:
         ]
         ensemble = choose_ensemble(ready.inputs, ready.validation, networks, baselines)
         warn_uncalibrated(len(ready.validation))
-        fitted = self._collect(ready, ensemble, plan, trained)
-        if not self.sums:
-            return fitted
-        if self.rehearsal is not None:
-            self.rehearsal.seconds += seconds_of_sums(fitted, self.panel, settings.device)
-            return fitted
-        until = None if self.deadline is None else self.deadline + SUMS_SHARE * (settings.budget or 0.0)
-        return with_sums(fitted, self.panel, settings.device, plan.origins, until)
+        return self._collect(ready, ensemble, plan, trained)
 
     def _prepare(self, plan: Plan | None) -> tuple[Prepared, WarmStart | None]:
         """The panel made ready, and the networks of the earlier fit that training continues, where they fit."""

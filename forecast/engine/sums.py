@@ -10,6 +10,7 @@ from forecast.errors import UsageError
 from forecast.evaluation.quantiles import standard_deviation
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
+from forecast.panel.hierarchy import Levels, members_of
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.settings import OutputSettings
 from forecast.totals.levels import PERIODS
@@ -20,17 +21,43 @@ from forecast.training.plan import MAX_ORIGINS
 WINDOWS = 4096  # of all series, that are forecast where series are few
 FEWEST, LEAST = 12, 4  # origins: the least of them for all but large panels, and for these
 LARGE = 60_000  # windows of a panel that is large
+COMPARED = 12  # newest origins at which forecasts with and without reconciliation are compared
+LEAST_GAIN = 1e-3  # of their mean error, that makes reconciliation worth its time
 MAX_BYTES = 1 << 26  # of stored errors
 
 
-def with_sums(
-    fitted: Fitted, panel: Panel, device: str, most: int | None = None, deadline: float | None = None
-) -> Fitted:
+def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fitted:
+    """A fitted forecaster that reconciles its forecasts with those of sums, if that lowers errors at past origins.
+
+    The panel has the sums after its series. A series counts by the ratio of its errors.
+    """
+    config = fitted.config.model_copy(update={"sums": levels})
+    ways = [replace(fitted, config=config.model_copy(update={"reconciles": way})) for way in (False, True)]
+    losses = np.zeros((2, len(panel)))
+    sums, members = members_of(panel)
+    alone = np.flatnonzero(~panel.skipped)
+    for back in _origins(fitted, panel)[:COMPARED].tolist():
+        position = panel.lengths - back
+        series = alone[position[alone] >= _least(fitted)]
+        slots = (panel.offsets + np.append(position, 0))[:-1, None] + np.arange(fitted.config.horizon)
+        for losses_of, way in zip(losses, ways, strict=True):
+            means = np.zeros((len(panel), fitted.config.horizon))
+            quantiles = Predictor(way, device).quantiles(panel, series, position[series])
+            means[series] = fitted.ensemble.calibration.plain_means(quantiles, config.levels)
+            means[sums] = members @ means
+            rows = np.concatenate([series, sums[position[sums] >= _least(fitted)]])
+            error = np.where(panel.observed[slots[rows]], np.abs(panel.values[slots[rows]] - means[rows]), 0.0)
+            losses_of[rows] += error.sum(1)
+    before, after = losses[:, losses[0] > 0]
+    return ways[int(len(before) > 0 and (after / before).mean() < 1 - LEAST_GAIN)]
+
+
+def with_joint_errors(fitted: Fitted, panel: Panel, device: str, deadline: float | None = None) -> Fitted:
     """A fitted forecaster that knows what intervals of sums rest on, and what periods have so far.
 
-    It forecasts a panel from `most` past origins, the newest of them where a deadline ends that; the plan says so.
+    It forecasts a panel from past origins, the newest of them where the plan or a deadline ends that; the plan says so.
     """
-    predictor, origins = Predictor(fitted, device), _origins(fitted, panel)[:most]
+    predictor, origins = Predictor(fitted, device), _origins(fitted, panel)[: fitted.config.plan.origins]
     parts = list[Numbers]()
     for back in origins.tolist():
         if parts and deadline is not None and time.monotonic() > deadline:
@@ -84,13 +111,17 @@ def _origins(fitted: Fitted, panel: Panel) -> Integers:
     return horizon + stride * np.arange(min(most, reach // stride + 1))
 
 
+def _least(fitted: Fitted) -> int:
+    """Steps that a series has before an origin that counts."""
+    return max(fitted.config.lookback // 2, min(8, fitted.config.lookback))
+
+
 def _errors(predictor: Predictor, panel: Panel, back: int) -> Numbers:
     """Errors in standard deviations of the forecasts from an origin, [series, horizon]; NaN where unknown."""
     config = predictor.fitted.config
     horizon, found = config.horizon, np.full((len(panel), config.horizon), np.nan)
     position = panel.lengths - back
-    least = max(config.lookback // 2, min(8, config.lookback))
-    series = np.flatnonzero(~panel.skipped & (position >= least))
+    series = np.flatnonzero(~panel.skipped & (position >= _least(predictor.fitted)))
     if not len(series):
         return found
     quantiles = predictor.quantiles(panel, series, position[series])

@@ -19,7 +19,7 @@ from forecast.events.closed import Closed
 from forecast.events.effects import WEEKDAYS, Effects
 from forecast.inference.fitted import Config
 from forecast.panel.lookback import most_lookback
-from forecast.panel.panel import Numbers, Panel
+from forecast.panel.panel import SUM, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.pretrained.forecasting import Network, load_network
 from forecast.registry import brought, has
@@ -88,6 +88,8 @@ def check_config(config: Config) -> None:
         if name not in brought() or brought()[name].package.split(" ")[0] != package.split(" ")[0]:
             problem = f"this forecaster has the model '{name}' of the package {package}, which is not installed"
             raise Unavailable(problem, cure="install that package")
+    if config.reconciles > bool(config.sums) or any(not {*level} < {*table.ids} for level in config.sums):
+        raise ValueError("sums must be over some of the id columns")
     _check_time_columns(table)
     if config.scores and CHOSEN not in config.scores:
         raise ValueError(f"the scores lack '{CHOSEN}'")
@@ -280,6 +282,8 @@ def read_history(arrays: Arrays, config: Config) -> Panel:
         raise ValueError("each series must have an id, a text for each id column")
     if len({*names}) != len(names) or len(status) != len(names) or any(type(word) is not str for word in status):
         raise ValueError("each series must have an id of its own, and a status")
+    if (SUM in status) != bool(config.sums) or set(status) == {SUM}:
+        raise ValueError("series must be sums where the forecaster has some")
     by_name: dict[str, Any] = {name: array for name, array in arrays.items() if name != "ids"}
     _check_history(by_name, config, len(names))
     panel = Panel(ids=names, ahead=config.horizon, status=tuple(status), **by_name)

@@ -28,7 +28,8 @@ def to_contents(fitted: Fitted) -> Contents:
     """The contents of a version of the fitted forecaster."""
     panel, ensemble, base = fitted.history, fitted.ensemble, fitted.base
     calibration = ensemble.calibration
-    unused = None if fitted.config.packages else {"packages"}  # which older releases refuse
+    later = {"packages", "sums", "reconciles"}  # which older releases refuse
+    unused = {name for name in later if not getattr(fitted.config, name)}
     history: Arrays = {
         **{name: getattr(panel, name) for name in ARRAYS},
         "spread": panel.expanding_std(),

@@ -11,7 +11,7 @@ from forecast.ensemble.ensemble import Ensemble
 from forecast.ensemble.joint_errors import JointErrors
 from forecast.events.closed import NEVER, Closed
 from forecast.events.effects import Effects
-from forecast.panel.panel import Panel
+from forecast.panel.panel import SUM, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings
 from forecast.training.plan import Member, Plan
@@ -53,6 +53,8 @@ class Config(Stored):
     scores: dict[str, float] = Field(description="mean loss of each component on held-out windows, and of the choice")
     validation: tuple[float | None, ...] = Field(description="best held-out loss of each member")
     trained_steps: tuple[int, ...] = Field(description="steps that each member took")
+    sums: tuple[tuple[str, ...], ...] = Field((), description="id columns of the levels of sums that were trained on")
+    reconciles: bool = Field(False, description="whether forecasts are made to agree with those of the sums")
     packages: dict[str, str] = Field({}, description="of models that other packages bring, the package and version")
 
     def members(self) -> list[list[Member]]:
@@ -97,6 +99,14 @@ class Fitted:
     # by the cells that a period has at the origin, [series, 3]: the sum of those before `history`, and the number of
     # missing cells among them and the sum of their forecasts
     to_date: dict[int, NDArray[np.float64]] | None = None
+
+    @property
+    def ids(self) -> tuple[tuple[str, ...], ...]:
+        """The ids of its series, without those that are sums."""
+        if not self.config.sums:
+            return self.history.ids
+        pairs = zip(self.history.ids, self.history.status, strict=True)
+        return tuple(ids for ids, status in pairs if status != SUM)
 
     @property
     def transform(self) -> Transform:

@@ -22,7 +22,7 @@ from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.panel.naming import repeated_ids
-from forecast.panel.panel import SKIPPED, Flags, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import SKIPPED, SUM, Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
 from forecast.panel.shards import in_shard, only_in_shard
 from forecast.reading.building import with_future
@@ -164,9 +164,10 @@ def forecast_table(
     published = numbers
     if usual != output:
         published = bounded(free_numbers(shown, config.levels, usual, counts, means), usual, floor)
-    skipped = {ids: status for ids, status in zip(panel.ids, panel.status, strict=True) if status in SKIPPED}
+    words = {status for status in SKIPPED if status != SUM}
+    skipped = {ids: status for ids, status in zip(panel.ids, panel.status, strict=True) if status in words}
     if not isinstance(source, Part):
-        skipped |= dict.fromkeys(sorted(set(history.ids) - set(panel.ids)), "gone")
+        skipped |= dict.fromkeys(sorted(set(fitted.ids) - set(panel.ids)), "gone")
     columns = _output_columns(fitted, panel, series, numbers, output)
     return Forecasts(columns, only_in_shard(skipped, output.shard), panel, series, quantiles, shown, means, published)
 
@@ -210,7 +211,7 @@ def reading_to_forecast(
     lowest = np.concatenate([[np.inf], history.lowest_seen()])[index]
     counted = None if history.counted is None else np.concatenate([[True], history.counted])[index]
     panel = replace(reading.panel, lowest=lowest, counted=counted)
-    comparison = Comparison(history.ids, source.name) if part is None else part.comparison
+    comparison = Comparison(fitted.ids, source.name) if part is None else part.comparison
     panel = comparison.add(panel)
     if part is None:
         comparison.warn_missing()

@@ -58,7 +58,7 @@ class LargeForecast:
 
     def comparison(self) -> Comparison:
         """Of the ids of the table with those of the fit, still without any."""
-        return Comparison(self.predictor.fitted.history.ids, self.table.name)
+        return Comparison(self.predictor.fitted.ids, self.table.name)
 
     def of_part(self, part: Table, comparison: Comparison) -> tuple[Forecasts, Sums | None, Messages]:
         """Forecasts of whole series, their sums, and messages to be logged once all is forecast."""
@@ -113,7 +113,13 @@ def large_forecasts(
     totals: Sums | None = None,
 ) -> tuple[LargeForecast, Iterator[Columns]] | None:
     """A forecast of a large table, and its columns; None where it is small, or has to be read as a whole."""
-    if schema.layout != "long" or not schema.ids or schema.aggregate or schema.target is None:
+    if (
+        predictor.fitted.config.sums
+        or schema.layout != "long"
+        or not schema.ids
+        or schema.aggregate
+        or schema.target is None
+    ):
         return None
     try:
         with held_back(log) as messages:

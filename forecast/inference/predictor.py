@@ -3,6 +3,7 @@
 import importlib
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from forecast.errors import Setting, UsageError, Words
 from forecast.events.closed import closed_now, fixed_values
 from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import EVERYWHERE, Config, Fitted
+from forecast.inference.reconciling import panel_with_sums, reconciled
 from forecast.panel.arrays import Array
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.settings import EngineName
@@ -100,6 +102,13 @@ class Predictor:
         config, ensemble = self.fitted.config, self.fitted.ensemble
         ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
         series = np.ascontiguousarray(series)
+        sums = self._sums(panel)
+        if sums is not None:
+            used = slice(None) if left_out is None else ~left_out
+            means = partial(ensemble.calibration.plain_means, levels=config.levels)
+            windows_of = series[used], ends[used]
+            found = reconciled(self.serving(self._unreconciled()).quantiles, means, config.levels, sums, windows_of)
+            return found, ensemble.joint(found) if joint else found
         before = panel.lengths.copy()
         np.minimum.at(before, series, ends)
         inputs = inputs_of(self.fitted, panel, before)
@@ -124,6 +133,17 @@ class Predictor:
                 self.on_windows(min(start + WINDOWS_AT_ONCE, len(series)), len(series))
         quantiles = np.concatenate(parts)
         return quantiles, np.concatenate(wider) if joint else quantiles
+
+    def _sums(self, panel: Panel) -> Panel | None:
+        """The panel with the sums that forecasts are reconciled with; None where they are not."""
+        config = self.fitted.config
+        if not config.reconciles:
+            return None
+        return panel_with_sums(panel, config.table.ids, config.sums)
+
+    def _unreconciled(self) -> Fitted:
+        config = self.fitted.config.model_copy(update={"reconciles": False})
+        return replace(self.fitted, config=config)
 
     def predict_quantiles(self, panel: Panel) -> Numbers:
         """Quantiles after the end of each series of a panel, [series, horizon, levels]."""

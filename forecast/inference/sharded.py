@@ -117,8 +117,8 @@ def plan_shards(
 
     `data` and `folder` are paths or URIs, `schema` and `reading` say how the table is read.
     """
-    if schema.layout != "long" or schema.aggregate is not None:
-        problem = "only long tables without aggregation are forecast in shards"
+    if schema.layout != "long" or schema.aggregate is not None or predictor.fitted.config.sums:
+        problem = "only long tables without aggregation or a hierarchy are forecast in shards"
         raise UsageError(problem, setting=Setting("shards"), cure="leave it out")
     refuse_clash(schema.keys, output_columns(output))
     if folder.lower().endswith((".csv", ".parquet", ".pq", ".gz")):

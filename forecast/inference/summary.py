@@ -17,13 +17,17 @@ def models_of(fitted: Fitted) -> list[str]:
 
 def describe_fit(fitted: Fitted) -> list[str]:
     """What forecasts, and how it compares with seasonal naive on held-out values, as lines."""
-    counts, series = Counter(map(counted_models, models_of(fitted))).most_common(), len(fitted.history)
+    counts, series = Counter(map(counted_models, models_of(fitted))).most_common(), len(fitted.ensemble.weights) - 1
     name, count = counts[0]
     if len(counts) > 1:
         others = len(counts) - 1
         name = f"{name} for {count:,} of {series:,} series, {others} other mixture{'s' * (others > 1)} for the rest"
     sentence = verdict(fitted.config.scores, len(fitted.config.components))
     lines = [f"model    {name}", f"guard    {sentence}"]
+    if fitted.config.sums:
+        count = len(fitted.history) - len(fitted.ids)
+        way = "are made to agree with theirs" if fitted.config.reconciles else "stay, as theirs do not lower errors"
+        lines.append(f"sums     {count:,} sums were trained on; forecasts of series {way}")
     groups = closed_groups(fitted.closed, fitted.config.table)
     if groups:
         named = [f"{count:,} series {where}, always {value:g}" for count, where, value in groups[:NAMED]]

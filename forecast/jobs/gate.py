@@ -55,7 +55,7 @@ def should_promote(
         return True, f"it is the first version{f', though {lost}' if lost else ''}"
     if lost is not None:
         return False, lost
-    if require_all and (missing := sorted(set(live.fitted.history.ids) - set(new.history.ids))):
+    if require_all and (missing := sorted(set(live.fitted.ids) - set(new.ids))):
         return False, f"{len(missing)} series of {live.version} are not in it ({series_names(missing)})"
     try:
         pairs = compared_losses(new, live.predictor, read_as_live())

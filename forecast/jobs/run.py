@@ -282,7 +282,7 @@ def _fit(
     run.fit = replace(begun, version=version.id, promoted=promoted, reason=verdict, moves=promoted and newest)
     why = pipeline.hidden(refit.reason)
     run.record.fit = {"why": why, "version": version.id, "promoted": False, "verdict": verdict}
-    if live is not None and (missing := sorted(set(live.fitted.history.ids) - set(fitted.history.ids))):
+    if live is not None and (missing := sorted(set(live.fitted.ids) - set(fitted.ids))):
         names = series_names(missing)
         log.warning("%d series of %s are not in the table any more (%s)", len(missing), live.version, names)
     for line in describe_fit(fitted):

@@ -18,7 +18,8 @@ ARRAYS = ("order", "offsets", "starts", "values", "observed", "known", "past", "
 """The arrays that every panel has."""
 BY_SLOT, BY_SERIES = ("values", "observed", "known", "past", "spread"), ("starts", "static", "lowest", "counted")
 
-SKIPPED = ("ended", "missing")  # the statuses of series that get no forecast
+SUM = "sum"  # the status of a series that is a sum of others, see `hierarchy`
+SKIPPED = ("ended", "missing", SUM)  # the statuses of series that get no forecast of their own
 CELLS_AT_ONCE = 1_000_000  # values that are laid out side by side
 LARGEST_COUNT = 100  # whole numbers up to here are counts, of which an interval holds whole ones only
 

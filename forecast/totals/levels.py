@@ -7,7 +7,7 @@ from typing import get_args
 
 import numpy as np
 
-from forecast.errors import Setting, UsageError, did_you_mean
+from forecast.errors import Setting, UsageError, Words, did_you_mean
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Every, SumSettings
@@ -57,11 +57,11 @@ def _columns(name: str, schema: Schema) -> tuple[str, ...]:
     parts = [part.strip() for part in name.split(",")]
     for part in parts:
         if part not in known:
-            there = f"; there are {', '.join(known)}" if known else ""
+            there = f"; there are {', '.join(known)}, and {ALL}" if known else ""
             raise UsageError(
                 f"'{part}' is no id column and no static one{did_you_mean(part, list(known)) or there}",
                 setting=Setting("sum_by", name),
-                cure=f"name such columns, or {ALL}",
+                cure=Words("if the table has such a column, fit with ", Setting("static", part)),
             )
     return tuple(column for column in known if column in parts)
 
