@@ -40,9 +40,8 @@ def test_training_leaves_time_for_exports_where_they_can_be_made(
     monkeypatch: pytest.MonkeyPatch, packages: bool, budget: float, exports: float
 ) -> None:
     monkeypatch.setattr("forecast.engine.stages.find_spec", lambda name: object() if packages else None)
-    assert deadline_of(TrainSettings(budget=budget), 100.0) == pytest.approx(
-        100 + (1 - SUMS_SHARE) * budget - exports - RESERVE
-    )
+    expected = 100 + (1 - SUMS_SHARE) * budget - exports - RESERVE
+    assert deadline_of(TrainSettings(budget=budget), 100.0) == pytest.approx(expected)
 
 
 def test_a_baseline_is_fitted_without_a_network(reading: Reading) -> None:
