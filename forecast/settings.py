@@ -56,7 +56,7 @@ Training = Annotated[Kind, Heading("Training")]
 
 Layout = Literal["long", "wide", "rows"]
 Aggregate = Literal["sum", "mean", "last"]
-Every = Literal["week", "month", "quarter", "year", "horizon"]
+Every = Literal["day", "week", "month", "quarter", "year", "horizon"]
 ClockChange = Literal["earlier", "later", "error"]
 OnDuplicate = Literal["error", "first", "last", "mean", "sum"]
 MissingRows = Literal["zero", "unknown"]
@@ -359,7 +359,7 @@ class SumSettings(SettingsGroup, heading="Sums"):
         "all; may be given several times",
     )
     sum_every: First[Annotated[tuple[Every, ...], BeforeValidator(_as_many), WHOLE]] = Field(
-        (), description="sum over time: week, month, quarter, year, or horizon; may be given several times"
+        (), description="sum over time: day, week, month, quarter, year, or horizon; may be given several times"
     )
 
 

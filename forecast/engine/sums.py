@@ -23,7 +23,6 @@ FEWEST, LEAST = 12, 4  # origins: the least of them for all but large panels, an
 LARGE = 60_000  # windows of a panel that is large
 COMPARED = 12  # newest origins at which forecasts with and without reconciliation are compared
 LEAST_GAIN = 1e-3  # of their mean error, that makes reconciliation worth its time
-LEAST_GAIN = 1e-3  # of the mean error, that makes reconciliation worth its time
 MAX_BYTES = 1 << 26  # of stored errors
 
 

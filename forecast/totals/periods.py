@@ -14,7 +14,7 @@ from forecast.settings import Every
 from forecast.tables.frames import Column
 
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
-LONGEST = {"week": 7, "month": 31, "quarter": 92, "year": 366}  # days
+LONGEST = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}  # days
 MONDAY = 3  # days after 1970-01-01, a Thursday, minus a week
 FARTHEST = 400_000  # steps that a period is looked for in
 
@@ -59,6 +59,8 @@ def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Intege
         if every == "week":
             return positions
         wall = wall - (spec.every - DAY) * calendar.named_by_ends  # a week counts where it starts
+    if every == "day":
+        return np.asarray(wall // DAY)
     if every == "week":
         return np.asarray((wall // DAY + MONDAY) // 7)
     return np.asarray(wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) // MONTHS[every])
@@ -78,6 +80,8 @@ def _start_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Ev
         if spec.kind == "seconds" and spec.every % WEEK == 0:
             return calendar.times(firsts)
         wall = (keys * 7 - MONDAY) * DAY
+    elif every == "day":
+        wall = keys * DAY
     else:
         wall = (keys * MONTHS[every]).astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)
     return timestamps_at(wall, calendar.zone, "later")[0]
