@@ -177,7 +177,8 @@ class Forecaster(ForecasterParams):
         ----------
         by : id or static columns, comma-separated, whose values name a group; ``all`` for all series together; several
             for several kinds of groups
-        every : periods to sum over, ``day``, ``week``, ``month``, ``quarter``, ``year`` or ``horizon``; default each step alone
+        every : periods to sum over, ``day``, ``week``, ``month``, ``quarter``, ``year`` or ``horizon``; default
+            each step alone
         X, future, origin, levels, min : as of `predict`
 
         Returns
