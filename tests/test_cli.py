@@ -1,6 +1,7 @@
 """The command line on real files, through the real engine."""
 
 import ast
+import io
 import json
 import os
 import re
@@ -16,9 +17,11 @@ import pandas as pd
 import pytest
 
 from forecast.settings import OutputSettings, TableSettings, TextSettings, TrainSettings
+from tests.conftest import COMMANDS
 
 Run = Callable[..., "object"]
 QUICK = ("--steps", 6, "-p", "hidden_size=8")
+LINEAR = ("--model", "linear", "--steps", 2, "--members", 1)
 
 
 def write(path: Path, frame: pd.DataFrame) -> Path:
@@ -121,7 +124,7 @@ def test_a_plan_is_repeated_bitwise(forecast: Run, passengers: Path, tmp_path: P
         return json.loads(forecast("inspect", "--artifact", store, "--json").out)
 
     bare, again, planned = tmp_path / "bare", tmp_path / "again", tmp_path / "planned"
-    assert forecast("fit", passengers, "--artifact", bare, "--budget", 4).code == 0
+    assert forecast("fit", passengers, "--artifact", bare, "--budget", 2).code == 0
     assert forecast("fit", passengers, "--artifact", again, "--plan", bare).code == 0
     config = next(bare.glob("v-*/config.json"))
     assert forecast("fit", passengers, "--artifact", planned, "--plan", config).code == 0
@@ -220,18 +223,15 @@ def test_a_longer_horizon_names_the_refit(forecast: Run, store: Path) -> None:
     assert forecast("predict", "--artifact", store, "--origin", "1960-01").code == 2
 
 
-def test_stdin_synthetic_tables_and_inspect(forecast: Run, passengers: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "forecast", "inspect", "-", "--json"],
-        input=passengers.read_bytes(),
-        capture_output=True,
-        check=True,
-    )
-    assert json.loads(done.stdout)["table"]["calendar"]["name"] == "MS"
+def test_stdin_synthetic_tables_and_inspect(
+    forecast: Run, passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(passengers.read_bytes())))
+    assert json.loads(forecast("inspect", "-", "--json").out)["table"]["calendar"]["name"] == "MS"
     listed = forecast("synth").out
     for kind in ("seasonal", "random-walk", "multi-season", "intermittent", "regime", "toy"):
         assert kind in listed
-        assert forecast("fit", f"synth:{kind}", "--artifact", tmp_path / kind, "--horizon", 3, *QUICK).code == 0
+        assert forecast("fit", f"synth:{kind}", "--artifact", tmp_path / kind, "--horizon", 3, *LINEAR).code == 0
         assert len(forecast("predict", "--artifact", tmp_path / kind).frame) == 3
     assert (
         forecast("synth", "regime", "--length", 5, "--seed", 1).out
@@ -268,33 +268,17 @@ def test_holidays_and_text_columns_known_in_advance_change_the_forecast(
     assert "XX" in unknown.err
 
 
-def test_a_terminal_sees_a_progress_bar(passengers: Path, tmp_path: Path) -> None:
+def test_a_terminal_sees_a_progress_bar(
+    forecast: Run, passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import pty
 
     leader, follower = pty.openpty()
-    command = [
-        sys.executable,
-        "-m",
-        "forecast",
-        "fit",
-        str(passengers),
-        "--artifact",
-        str(tmp_path / "s"),
-        "--steps",
-        "60",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=follower) as running:
-        os.close(follower)
-        shown = b""
-        while True:
-            try:
-                piece = os.read(leader, 4096)
-            except OSError:  # the other end is closed
-                break
-            if not piece:
-                break
-            shown += piece
-        assert running.wait(30) == 0
+    with open(follower, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert forecast("fit", passengers, "--artifact", tmp_path / "s", *LINEAR).code == 0
+        monkeypatch.undo()
+        shown = os.read(leader, 65_536)
     os.close(leader)
     assert b"training" in shown
     assert b"loss" in shown
@@ -325,11 +309,11 @@ def test_a_held_store_is_busy_and_readers_are_not(forecast: Run, passengers: Pat
     ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
 )
 def test_a_signal_ends_training_and_leaves_the_live_version(
-    passengers: Path, tmp_path: Path, number: int, code: int
+    forecast: Run, passengers: Path, tmp_path: Path, number: int, code: int
 ) -> None:
     store = str(tmp_path / "s")
     command = [sys.executable, "-m", "forecast", "fit", str(passengers), "--artifact", store]
-    subprocess.run([*command, "--steps", "2", "--quiet"], check=True)
+    assert forecast("fit", passengers, "--artifact", store, "--model", "last").code == 0
     live = (tmp_path / "s" / "CURRENT").read_bytes()
     with subprocess.Popen([*command, "--steps", "1000000"], stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
@@ -406,17 +390,17 @@ def test_a_forecast_needs_no_scikit_learn(store: Path) -> None:
     assert predicted.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("model", ["seasonal-naive", "pretrained"])
-def test_a_fit_and_a_forecast_without_trained_networks_need_no_torch(
-    passengers: Path, tmp_path: Path, model: str
-) -> None:
-    for words in (["fit", str(passengers), "--model", model], ["predict"], ["predict", str(passengers)], ["inspect"]):
-        run = (
-            f"import atexit, sys; atexit.register(lambda: print('torch' in sys.modules)); "
-            f"sys.argv = ['forecast', *{words!r}]; from forecast.cli import main; main()"
-        )
-        ended = subprocess.run([sys.executable, "-c", run], cwd=tmp_path, capture_output=True, text=True, check=True)
-        assert ended.stdout.splitlines()[-1] == "False", words
+def test_a_fit_and_a_forecast_without_trained_networks_need_no_torch(passengers: Path, tmp_path: Path) -> None:
+    table, then = str(passengers), (["predict"], ["predict", str(passengers)], ["inspect"])
+    words = [each for model in ("seasonal-naive", "pretrained") for each in (["fit", table, "--model", model], *then)]
+    loaded = ["-c", "import sys; print('torch' in sys.modules)"]
+    commands = json.dumps([each for command in words for each in (command, loaded)])
+    ended = subprocess.run(
+        [sys.executable, "-c", COMMANDS, commands], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    found = json.loads(ended.stdout)
+    assert [code for code, *_ in found] == [0] * len(found), found
+    assert [out for _, out, _ in found[1::2]] == ["False\n"] * len(words)
 
 
 def test_every_setting_is_an_option_with_help(forecast: Run) -> None:
@@ -506,18 +490,17 @@ def test_a_number_beyond_all_sense_is_refused(forecast: Run, passengers: Path, t
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell closes the streams")
-def test_closed_streams_lose_data_with_74_and_messages_without_a_word(passengers: Path, tmp_path: Path) -> None:
+def test_closed_streams_lose_data_with_74_and_messages_without_a_word(store: Path, tmp_path: Path) -> None:
     def shell(words: str) -> tuple[int, str]:
         ran = subprocess.run(
             ["sh", "-c", f"{sys.executable} -m forecast {words}"], cwd=tmp_path, capture_output=True, text=True
         )
         return ran.returncode, ran.stderr
 
-    assert shell(f"fit {passengers} --model last --horizon 2 <&- >&- 2>&-") == (0, "")
-    code, said = shell("predict >&-")
+    code, said = shell(f"predict --artifact {store} >&-")
     assert code == 74
     assert said == "error: input or output: Bad file descriptor\n"
-    assert shell("predict --output out.csv >&- 2>&-") == (0, "")
+    assert shell(f"predict --artifact {store} --output out.csv <&- >&- 2>&-") == (0, "")
     assert (tmp_path / "out.csv").read_text().startswith("series,month,forecast")
     if os.path.exists("/dev/full"):
         assert shell("predict --artifact none 2>/dev/full")[0] == 66
