@@ -10,6 +10,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +22,8 @@ from hypothesis import settings
 settings.register_profile("gate", deadline=None, max_examples=30)
 settings.register_profile("slow", deadline=None)
 settings.load_profile("gate")
+
+metadata.version = cache(metadata.version)  # every fit that is saved asks for ten; a real process saves one fit
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"

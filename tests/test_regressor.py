@@ -16,11 +16,11 @@ IGNORED = ("ignore::sklearn.exceptions.ConvergenceWarning", "ignore::sklearn.exc
 
 
 @pytest.mark.filterwarnings(*IGNORED)
-@parametrize_with_checks([RecurrentRegressor(steps=30, params={"hidden_size": 8})])
+@parametrize_with_checks([RecurrentRegressor(steps=5, params={"hidden_size": 8})])
 def test_scikit_learn_accepts_it(estimator: RecurrentRegressor, check: partial[None]) -> None:
     # this check asks for an accuracy, for which the small one has too few steps
     learns = check.func.__name__ == "check_regressors_train"
-    check(RecurrentRegressor() if learns else estimator)
+    check(RecurrentRegressor(steps=100, learning_rate=0.01) if learns else estimator)
 
 
 @pytest.mark.slow

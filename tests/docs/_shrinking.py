@@ -3,7 +3,8 @@
 import re
 import sys
 
-FAST = {"model": "linear", "steps": 5, "members": 1}  # of a fit
+FAST = {"model": "linear", "baselines": ["last"], "steps": 5, "members": 1}  # of a fit
+FAST_WORDS = ["--model", "linear", "--baselines", "last", "--steps", "5", "--members", "1"]
 BENCHMARKS = ["python", "-m", "benchmarks"]
 
 # commands that are not run here, by their beginning, and why
@@ -41,11 +42,11 @@ def short(words: list[str]) -> list[str]:
     """The same command with little to do."""
     match words:
         case ["forecast", "fit", *_]:
-            return [*words, *(word for name, value in FAST.items() for word in (f"--{name}", str(value)))]
+            return [*words, *FAST_WORDS]
         case ["forecast", "backtest", *_] if "--artifact" in words:  # fits nothing
             return [*words, "--windows", "2"]
         case ["forecast", "backtest", *_]:
-            return [*_without_auto(words), "--steps", "5", "--members", "1", "--windows", "2"]
+            return [*_without_auto(words), *FAST_WORDS[2:], "--windows", "2"]
         case [
             "forecast",
             "now" | "predict" | "run" | "status" | "score" | "plot" | "report" | "explain" | "inspect" | "versions",
@@ -98,7 +99,7 @@ def short_pipeline(text: str) -> str:
 def short_python(text: str) -> str:
     """An example of the Python API with little to train."""
     text = text.replace('"auto"', '"linear"')  # auto compares a dozen networks
-    text = re.sub(r"Forecaster\((?=model=)", "Forecaster(steps=3, members=1, ", text)
+    text = re.sub(r"Forecaster\((?=model=)", 'Forecaster(steps=3, members=1, baselines=("last",), ', text)
     return re.sub(r"Forecaster\((?=horizon=)", 'Forecaster(model="gru", steps=3, members=1, guard=False, ', text)
 
 

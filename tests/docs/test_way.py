@@ -24,7 +24,7 @@ def look(frame, event, arg):
     if event == "call" and code.co_filename.startswith(root):
         seen.setdefault((code.co_filename.removeprefix(root), code.co_qualname))
 from forecast.cli import main
-sys.argv[1:] = ["predict", "tonight.csv", "--output", "out.csv", "--quiet"]
+sys.argv[1:] = ["predict", "tonight.csv", "--artifact", sys.argv[1], "--output", "out.csv", "--quiet"]
 sys.setprofile(look)
 try:
     main()
@@ -39,12 +39,11 @@ def test_the_way_of_a_value_is_short() -> None:
     assert len({file for file, _ in STEPS}) <= 35
 
 
-def test_a_value_goes_the_way_that_is_told(tmp_path: Path) -> None:
+def test_a_value_goes_the_way_that_is_told(tmp_path: Path, store: Path) -> None:
     table = ROOT / "data" / "air_passengers.csv"
     (tmp_path / "tonight.csv").write_bytes(table.read_bytes())
-    fit = [sys.executable, "-m", "forecast", "fit", "tonight.csv", "--steps", "3", "--members", "1"]
-    subprocess.run([*fit, "--model", "segrnn", "--no-guard", "--quiet"], cwd=tmp_path, check=True)
-    ran = subprocess.run([sys.executable, "-c", WATCH], cwd=tmp_path, check=True, capture_output=True, text=True)
+    words = [sys.executable, "-c", WATCH, str(store)]
+    ran = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True)
     code, *called = json.loads(ran.stdout)
     assert code == 0, ran.stderr
     places = [called.index([file, function]) for file, function in STEPS]  # raises where one is not called
