@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -274,11 +276,21 @@ def test_a_terminal_sees_a_progress_bar(
     import pty
 
     leader, follower = pty.openpty()
+    shown = b""
+
+    def read() -> None:
+        nonlocal shown
+        with suppress(OSError):  # the other end is closed
+            while piece := os.read(leader, 4096):
+                shown += piece
+
+    reader = Thread(target=read)
+    reader.start()
     with open(follower, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         assert forecast("fit", passengers, "--artifact", tmp_path / "s", *LINEAR).code == 0
         monkeypatch.undo()
-        shown = os.read(leader, 65_536)
+    reader.join()
     os.close(leader)
     assert b"training" in shown
     assert b"loss" in shown
