@@ -119,19 +119,19 @@ def test_baselines_forecast_parts_to_the_last_bit(fits: Fits, model: str) -> Non
     fits.same(fits.folder / "panel.parquet", suffix="parquet", parts=-(-SHOPS // AT_ONCE))
 
 
-@pytest.mark.parametrize("shard", ["1/3", "2/3", "3/3", "1/999"])
-def test_a_shard_of_a_large_table_has_the_rows_of_the_whole(fits: Fits, shard: str) -> None:
+def test_a_shard_of_a_large_table_has_the_rows_of_the_whole(fits: Fits) -> None:
     frame = panel().drop(columns=["promo", "size"])
     fits.fit(pd.concat([frame[frame["shop"] < "s006"], frame[frame["shop"] == "s001"].assign(shop="gone")]), *NETWORK)
     frame.to_parquet(fits.folder / "panel.parquet")
     whole = fits.same(fits.folder / "panel.parquet", suffix="").frame
-    ran = fits.same(fits.folder / "panel.parquet", "--shard", shard, "--require-all", suffix="", parts=5)
-    found, held = ran.frame, Shard.named(shard).holds
-    expected = whole[held(tuple((name,) for name in whole["shop"]))].reset_index(drop=True)
-    pd.testing.assert_frame_equal(found, expected, rtol=2e-6, check_dtype=len(found) > 0)
-    assert f"shard {shard}: " in ran.err
-    assert (len(found) == 0) == (shard == "1/999")
-    assert ("got no forecast: " in ran.err and ", gone" in ran.err) == held((("gone",),))[0]
+    for shard in ("1/3", "2/3", "3/3", "1/999"):
+        ran = fits.same(fits.folder / "panel.parquet", "--shard", shard, "--require-all", suffix="", parts=5)
+        found, held = ran.frame, Shard.named(shard).holds
+        expected = whole[held(tuple((name,) for name in whole["shop"]))].reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, expected, rtol=2e-6, check_dtype=len(found) > 0)
+        assert f"shard {shard}: " in ran.err
+        assert (len(found) == 0) == (shard == "1/999")
+        assert ("got no forecast: " in ran.err and ", gone" in ran.err) == held((("gone",),))[0]
 
 
 @pytest.fixture

@@ -115,11 +115,15 @@ def sales(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fitted(forecast: Run, sales: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a store of the sales and a backtest, in which the test runs."""
+    """A copy of a folder with a store of the sales and a backtest, in which the test runs; made by the first test."""
+    made = sales.parent / "made"
+    if not made.exists():
+        words = ("--quiet", "--model", "theta", "--horizon", 7)
+        assert forecast("fit", sales, *words, "--artifact", made / "shops").code == 0
+        test = ("--model", "theta,drift", "--horizon", 7, "--windows", 4, "--output", made / "tests.json", "--quiet")
+        assert forecast("backtest", sales, *test).code == 0
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    assert forecast("fit", sales, "--quiet", "--model", "theta", "--horizon", 7, "--artifact", "shops").code == 0
-    test = ("--model", "theta,drift", "--horizon", 7, "--windows", 4, "--output", "tests.json", "--quiet")
-    assert forecast("backtest", sales, *test).code == 0
     return tmp_path
 
 
