@@ -33,6 +33,7 @@ LONGEST = {
     *("test_kills", "test_slim", "test_resume", "test_new_model", "test_new_baseline", "test_new_choices", "test_way"),
     *("test_faults", "test_pretraining", "test_parallel", "test_examples", "test_commands", "test_regressor"),
     *("test_patterns", "test_cli", "test_refit", "test_bad_input", "test_every_model", "test_forecaster"),
+    *("test_accuracy", "test_ledger", "test_warm_start", "test_report"),
 }
 
 

@@ -44,18 +44,33 @@ def table_of(values: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"day": pd.date_range("2024-01-01", periods=len(values)), "value": values})
 
 
-@pytest.mark.parametrize("steps", [36, STEPS], ids=["short", "longer"])
-@pytest.mark.parametrize("family", FAMILIES)
-def test_intervals_of_single_series_hold(family: str, steps: int, no_networks: str) -> None:
+def shares_inside(family: str, steps: int, plan: str) -> dict[int, float]:
+    """The share of values inside intervals of each level, over series of a family."""
     random = np.random.default_rng(7)
     inside: dict[int, list[float]] = {80: [], 95: []}
     for _ in range(SERIES):
         values = FAMILIES[family](random, steps + HORIZON)
-        found = Forecaster(plan=no_networks, horizon=HORIZON, baselines=QUICK).fit(table_of(values[:steps])).predict()
+        found = Forecaster(plan=plan, horizon=HORIZON, baselines=QUICK).fit(table_of(values[:steps])).predict()
         for level, shares in inside.items():
             shares.append(((values[steps:] >= found[f"lo_{level}"]) & (values[steps:] <= found[f"hi_{level}"])).mean())
-    assert np.mean(inside[80]) == pytest.approx(0.8, abs=0.1)
-    assert np.mean(inside[95]) == pytest.approx(0.95, abs=0.04)
+    return {level: float(np.mean(shares)) for level, shares in inside.items()}
+
+
+@pytest.mark.parametrize(
+    "cases",
+    [
+        [("random walk", 36)],
+        [("week", 36)],
+        [("autoregression", STEPS)],
+        [("heavy tails", STEPS)],
+        pytest.param([(family, steps) for family in FAMILIES for steps in (36, STEPS)], marks=pytest.mark.slow),
+    ],
+    ids=lambda cases: "-".join(map(str, cases[0])) if len(cases) == 1 else "all",
+)
+def test_intervals_of_single_series_hold(cases: list[tuple[str, int]], no_networks: str) -> None:
+    for family, steps in cases:
+        inside = shares_inside(family, steps, no_networks)
+        assert inside == {80: pytest.approx(0.8, abs=0.1), 95: pytest.approx(0.95, abs=0.04)}, (family, steps)
 
 
 def test_intervals_of_rare_sales_end_at_whole_numbers_and_hold(no_networks: str) -> None:

@@ -19,7 +19,7 @@ from forecast.training.plan import Candidate, Member, Plan, plan_member
 
 def test_a_budget_trains_in_rounds_and_its_plan_repeats_it(tmp_path: object) -> None:
     frame = synthesize("seasonal", series=2, length=80)
-    model = Forecaster(horizon=6, budget=6, jobs=1, params={"hidden_size": 4}).fit(frame)
+    model = Forecaster(horizon=6, budget=4, jobs=1, params={"hidden_size": 4}).fit(frame)
     members = model.plan_.members
     assert 1 <= len(members) <= MOST_NETWORKS
     assert {member.model for member in members} == {"segrnn"}
