@@ -11,8 +11,8 @@ from forecast import Forecaster
 STEPS = {"h": (24, 48), "D": (7, 14), "W": (52, 13), "MS": (12, 18), "QS": (4, 8)}  # usual season, default horizon
 SHAPES = ("wave", "saw", "profile")
 NOISE = 0.001  # of the range
-# 2.2 days of hours are 53 values for 48 to forecast: none can be held out to compare candidates on, so that noise decides
-# a little on their shares; of three draws of it a ramp with a profile is missed by 2.2, 1.0 and 1.2 % of the range
+# 2.2 days of hours are 53 values for a horizon of 48: none can be held out to compare candidates on, so that noise has
+# a say in their shares; with three draws of it a ramp with a profile is missed by 2.2, 1.0 and 1.2 % of the range
 SCARCE = ("h", 2.2)
 
 
