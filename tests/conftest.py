@@ -149,12 +149,13 @@ class PackageCopy:
         """Write a file into the copy."""
         (self.folder / path).write_text(text, encoding="utf-8")
 
-    def add_tests(self, path: str) -> None:
-        """Copy a file of tests, and what it needs."""
+    def add_tests(self, path: str, keyword: str) -> tuple[str, str]:
+        """Copy a file of tests, and what it needs; the command that runs those with a word in their names."""
         (self.folder / path).parent.mkdir(parents=True)
         helpers = [str(file.relative_to(ROOT)) for file in (ROOT / path).parent.glob("_*.py")]
         for name in ("tests/conftest.py", path, "setup.cfg", *helpers):
             shutil.copy(ROOT / name, self.folder / name)
+        return "-c", f"import pytest; exit(pytest.main(['-q', '-p', 'no:cacheprovider', '{path}', '-k', '{keyword}']))"
 
 
 @pytest.fixture

@@ -47,21 +47,20 @@ Forecaster(model="leaky-memory", steps=3, horizon=2).fit(synthesize("noise")).pr
 
 def test_a_new_file_is_a_model_everywhere(package: PackageCopy) -> None:
     assert len(MODEL.splitlines()) < 80
-    package.add_tests("tests/models/test_every_model.py")
+    tests = package.add_tests("tests/models/test_every_model.py", "leaky-memory")
     package.add("forecast/models/leaky_memory.py", MODEL)
 
     quick = ("--steps", "5", "--horizon", "3", "-p", "hidden_size=4")
-    listed, described, _, forecasts, _ = package.forecast(
+    listed, described, _, forecasts, _, tested = package.forecast(
         ("models",),
         ("models", "leaky-memory"),
         ("fit", "synth:seasonal", "--model", "leaky-memory", *quick),
         ("predict",),
         ("-c", API),
+        tests,
     )
     assert "leaky-memory" in listed
     assert "hidden_size=32" in described
     assert len(forecasts.splitlines()) == 4
-    tests = ("-p", "no:cacheprovider", "tests/models/test_every_model.py", "-k", "leaky-memory")
-    tested = package.run("-m", "pytest", "-q", *tests).out
     assert "passed" in tested
     assert "failed" not in tested
