@@ -61,9 +61,7 @@ def whole(
     return wholes[0]
 
 
-@pytest.mark.parametrize(
-    ("step", "number", "code"), [(1, signal.SIGINT, 130), (44, signal.SIGTERM, 143), (89, signal.SIGINT, 130)]
-)
+@pytest.mark.parametrize(("step", "number", "code"), [(1, signal.SIGINT, 130), (89, signal.SIGTERM, 143)])
 def test_a_stopped_fit_is_resumed_to_the_same_artifact(
     forecast: Command,
     hash_of: Callable[[Path], str],
