@@ -74,13 +74,11 @@ def forecast(
 ) -> Iterator[Callable[..., Ran]]:
     """Run the command line in this process: ``forecast("fit", path, "--quiet")``."""
     from forecast.cli import main
-    from forecast.errors import Interrupted
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run(*words: object) -> Ran:
         monkeypatch.setattr(sys, "argv", ["forecast", *map(str, words)])
-        Interrupted.received = None  # a process of its own knows of no signal that ended an earlier command
         capfdbinary.readouterr()
         with pytest.raises(SystemExit) as left:
             main()

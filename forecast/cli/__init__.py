@@ -129,6 +129,7 @@ def main() -> None:
     gc.set_threshold(OBJECTS)
     _open_closed()
     _write_utf8()
+    Interrupted.received = None  # by an earlier call in this process
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     before, show = sys.unraisablehook, warnings.showwarning

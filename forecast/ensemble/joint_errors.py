@@ -15,6 +15,8 @@ STEP = 0.05  # standard deviations, in which errors are stored
 ZERO, MISSING = 128, 0  # how no error is stored, and one that is unknown
 LEAST_WINDOWS = PRIOR_WINDOWS  # independent ones, from which on intervals of sums count as calibrated
 PAST_SHARE = 0.75  # of the past of the longest series, that origins are spread over
+# Chosen on the past of seven panels, with few windows of it: what is expected of errors beside what they show.
+USUAL_OF_STEPS, USUAL_OF_SERIES = 0.5, 0.3  # correlations of two steps, and of two series
 MOST_SERIES = 1000  # that the correlation of steps is estimated from
 
 
@@ -57,20 +59,24 @@ class JointErrors:
 
     @cached_property
     def of_steps(self) -> Numbers:
-        """The correlation of the errors of a series at two steps, [horizon, horizon]."""
+        """The correlation of the errors of a series at two steps, [horizon, horizon]; with few windows a usual one."""
         errors, known = (part.reshape(-1, part.shape[2]).astype(np.float64) for part in self._known)
-        correlation = np.clip(errors.T @ errors / np.maximum(known.T @ known, 1), -1, 1)
+        found = np.clip(errors.T @ errors / np.maximum(known.T @ known, 1), -1, 1)
+        evidence = evidence_share(self.independent_windows)
+        correlation = evidence * found + (1 - evidence) * USUAL_OF_STEPS
         np.fill_diagonal(correlation, 1.0)
         return np.asarray(correlation)
 
     @cached_property
     def of_series(self) -> float:
-        """The mean correlation of the errors of two series at the same step."""
+        """The mean correlation of the errors of two series at the same step; with few windows a usual one."""
         errors, known = self._known
         count = known.sum(1)
         pairs = (count * (count - 1)).sum()
         together = (errors.sum(1) ** 2 - (errors**2).sum(1)).sum()
-        return float(np.clip(together / pairs, 0, 1)) if pairs else 0.0
+        evidence = evidence_share(self.independent_windows)
+        found = float(np.clip(together / pairs, 0, 1)) if pairs else 0.0
+        return evidence * found + (1 - evidence) * USUAL_OF_SERIES
 
 
 def sum_quantiles(
