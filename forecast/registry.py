@@ -7,9 +7,19 @@ import sys
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, NamedTuple
 
-from forecast.errors import ForecastError, Unavailable, UsageError, did_you_mean, visible
+from forecast.errors import (
+    ForecastError,
+    Setting,
+    StorageFailure,
+    Unavailable,
+    UsageError,
+    Words,
+    did_you_mean,
+    visible,
+)
 
 log = logging.getLogger("forecast")
 
@@ -81,6 +91,31 @@ def brought() -> dict[str, Entry]:
         else:
             found[name] = Entry(point.group.removeprefix("forecast."), point.module, package)
     return found
+
+
+def explained(error: BaseException) -> ForecastError | None:
+    """What an error means to the user, such as memory that ran out; None where it is a bug of this package."""
+    if isinstance(error, ForecastError):
+        return error
+    if isinstance(error, OSError):
+        return StorageFailure(error.strerror, place=error.filename or "input or output")
+    if isinstance(error, MemoryError):
+        parts = "pass a smaller ", Setting("lookback"), ", fewer series, or a coarser ", Setting("freq"), " with "
+        return Unavailable("out of memory", cure=Words(*parts, Setting("aggregate")))
+    if any(kind.__name__ == "BrokenProcessPool" for kind in type(error).__mro__):  # importing it takes long
+        free = Words("pass ", Setting("jobs", 1), ", or free memory")
+        return Unavailable("a parallel process was killed, most often because memory ran out", cure=free)
+    packages = {entry.module.partition(".")[0]: entry.package for entry in brought().values()}
+    for frame, _ in walk_tb(error.__traceback__):
+        if package := packages.get(str(frame.f_globals.get("__name__")).partition(".")[0]):
+            reason = visible(f"{type(error).__name__}: {error}".split("\n")[0])
+            return Unavailable(f"the package {package} failed with {reason}; leave out its models")
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if missing in ("", "forecast"):  # a module of ours that is missing is a bug, too
+        return None
+    name = "scikit-learn" if missing == "sklearn" else missing
+    cure = f"`pip install {name}`, or install forecast whole"
+    return Unavailable(f"this needs the package {name}, which is not installed", cure=cure)
 
 
 def names(room: str) -> list[str]:

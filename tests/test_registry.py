@@ -166,3 +166,11 @@ def test_settings_may_have_names_of_other_things(forecast: Run, packages: Path) 
     write(packages, memory=MODEL.replace(FIELD, FIELD + more))
     flags = (word for name in (*names, "hidden_size") for word in ("-p", f"{name}=2"))
     assert forecast("fit", "synth:noise", "--model", "leaky-memory", "--steps", 2, *SMALL, *flags).code == 0
+
+
+def test_a_network_that_fails_is_named_with_its_package(forecast: Run, packages: Path) -> None:
+    failing = MODEL.replace("steps = self.into(inputs(batch))", 'raise KeyError("no such memory")')
+    write(packages, memory=failing)
+    failed = forecast("fit", "synth:noise", "--model", "leaky-memory", "--no-guard", "--steps", 2, *SMALL)
+    assert failed.code == 69
+    assert "the package leaky-models 1.2 failed with KeyError: 'no such memory'" in failed.err

@@ -19,16 +19,8 @@ from typing import Any
 import click
 
 from forecast.cli._console import log, log_error
-from forecast.errors import (
-    ForecastError,
-    Interrupted,
-    StorageFailure,
-    Unavailable,
-    as_flag,
-    did_you_mean,
-    raise_if_interrupted,
-    visible,
-)
+from forecast.errors import ForecastError, Interrupted, as_flag, did_you_mean, raise_if_interrupted, visible
+from forecast.registry import explained
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
 WIDTH = 80  # characters of a line of help
@@ -187,27 +179,17 @@ def _run() -> int:
         return 130
     except ForecastError as error:
         return log_error(error.render(as_flag), error.exit_code)
-    except OSError as error:
-        code = log_error(f"{error.filename or 'input or output'}: {error.strerror}", StorageFailure.exit_code)
-        _drop_output()
-        return code
-    except MemoryError:
-        cure = "pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate"
-        return log_error(f"out of memory; {cure}", Unavailable.exit_code)
     except Exception as error:
         raise_if_interrupted()
-        if any(kind.__name__ == "BrokenProcessPool" for kind in type(error).__mro__):  # importing it takes long
-            text = "a parallel process was killed, most often because memory ran out; pass --jobs 1, or free memory"
-            return log_error(text, Unavailable.exit_code)
         if os.environ.get(DEBUG):
             click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
-        package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
-        if package in ("", "forecast"):  # a module of ours that is missing is a bug, too
+        if (known := explained(error)) is None:
             text = f"{type(error).__name__}: {error} (set {DEBUG}=1 to see where)"
             return log_error(f"this is a bug of forecast: {text}", 1)
-        name = "scikit-learn" if package == "sklearn" else package
-        text = f"this needs the package {name}, which is not installed; `pip install {name}`, or install forecast whole"
-        return log_error(text, Unavailable.exit_code)
+        code = log_error(known.render(as_flag), known.exit_code)
+        if isinstance(error, OSError):
+            _drop_output()
+        return code
 
 
 def _drop_output() -> None:

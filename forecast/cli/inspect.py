@@ -109,4 +109,4 @@ def _of_table(request: Request) -> tuple[list[str], dict[str, Any]]:
         "horizon": panel.ahead,
         "lookback": reading.lookback,
     }
-    return describe_reading(reading), {**facts, "table": reading.schema.model_dump(mode="json")}
+    return describe_reading(reading), {**facts, "table": reading.schema.model_dump(mode="json", exclude={"inferred"})}

@@ -14,7 +14,7 @@ from forecast.cli._data import load, text_settings
 from forecast.cli._forecasts import Choose, predicted
 from forecast.cli.commands import SHAPE, WHERE
 from forecast.cli.now import at_once, read_to_forecast
-from forecast.cli.score import actual_settings
+from forecast.cli.score import actual_table
 from forecast.errors import BadData, NoInput, UsageError
 from forecast.evaluation.saved import missing_series, read_saved
 from forecast.inference.forecasting import load_predictor, with_events
@@ -90,13 +90,12 @@ def _read(store: str | None, request: Request) -> tuple[PlotData, TextSettings]:
     _refuse(request, f"{why}; leave it out", "now", "future", "origin")
     _refuse(request, f"{why}; leave one of the two out", *WHERE, *SHAPE)
     forecasts = load(forecast, TextSettings())[0]
-    text, how = actual_settings(store, forecasts, request)
-    table = load(data, text)[0]
+    table, how = actual_table(data, store, forecasts, request)
     reading, saved = read_saved(forecasts, table, how)
     panel = read_as(reading, reading.schema, horizon=saved.numbers.shape[1]).panel
     missing_series(saved, panel, forecasts.name, table.name)
     log(f"drawn    the forecasts of {forecast}")
-    return plot_of_table(panel, reading.schema, saved), text
+    return plot_of_table(panel, reading.schema, saved), table.reading
 
 
 def _at_once(request: Request, choose: Choose | None) -> tuple[PlotData, TextSettings]:

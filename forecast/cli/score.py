@@ -21,8 +21,7 @@ def run(request: Request) -> int:
     check_apart(request.output, tables, artifact or STORE.store)
     request.of(TextSettings), request.of(TableSettings)  # refused before any work
     forecasts = load(forecast, TextSettings())[0]
-    text, settings = actual_settings(artifact, forecasts, request)
-    found = score(forecasts, load(actual, text)[0], settings)
+    found = score(forecasts, *actual_table(actual, artifact, forecasts, request))
     log(f"scored   {found.values:,} forecasts; a season is {found.season} steps")
     put_measures(found, request, {"season": found.season, "values": found.values})
     if found.missing:
@@ -31,8 +30,8 @@ def run(request: Request) -> int:
     return 0
 
 
-def actual_settings(artifact: str | None, forecasts: Table, request: Request) -> tuple[TextSettings, TableSettings]:
-    """The settings by which a table of values is read: as the fit did if the forecasts have the columns of its store.
+def actual_table(actual: str, artifact: str | None, forecasts: Table, request: Request) -> tuple[Table, TableSettings]:
+    """A table of values, and how it is read: as the fit did if the forecasts have the columns of its store.
 
     `artifact` is None if the user named no store; then that of other forecasts, or none, is not an error.
     """
@@ -44,6 +43,8 @@ def actual_settings(artifact: str | None, forecasts: Table, request: Request) ->
             raise
         fits = False
     if not fits:
-        return request.of(TextSettings), request.of(TableSettings)
+        return load(actual, request.of(TextSettings))[0], request.of(TableSettings)
+    table = load(actual, text_settings(request, schema.reading))[0]
     as_at_fit = {name: getattr(schema, name) for name in AS_AT_FIT}
-    return text_settings(request, schema.reading), request.of(TableSettings, as_at_fit)
+    target = {"target": (schema.target,)} if schema.target in table.names else {}  # a wide table has none
+    return table, request.of(TableSettings, as_at_fit | target)

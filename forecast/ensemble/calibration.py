@@ -1,7 +1,7 @@
 """Conformal calibration: move each quantile by its errors on validation windows (Romano, Patterson, Candes 2019)."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from forecast.ensemble.pasts import Pasts, Recent
 from forecast.errors import Setting
 from forecast.evaluation.quantiles import mean_of
-from forecast.panel.panel import Flags, Numbers
+from forecast.panel.panel import Flags, Integers, Numbers
 
 log = logging.getLogger("forecast")
 
@@ -39,12 +39,13 @@ class Calibration:
     trust: float = 1.0  # weight of that mean in the mean of a series at rest; its recent mean has the other part
     tied: float = 0.0  # 1 where many values are equal, else 0; margins are multiples of wider half widths then
     largest: float = np.inf  # times the largest value of the past that bounds the highest quantiles
-    slope: float = 0.0  # intervals grow by exp(slope * (roughness - usual)) before they move
+    slope: float = 0.0  # intervals grow by exp(slope * (roughness - usual) + growth) before they move
     usual: float = 0.0
+    growth: NDArray[np.float32] = field(default_factory=lambda: np.zeros(1, np.float32))  # [series + 1]; of a new one 0
 
-    def moved(self, quantiles: Numbers, scale: Numbers, roughness: Numbers) -> Numbers:
-        """Calibrated quantiles of windows, [windows, horizon, levels]; scale and roughness by window."""
-        grown = _grown(quantiles, self.slope, roughness - self.usual)
+    def moved(self, quantiles: Numbers, scale: Numbers, roughness: Numbers, series: Integers) -> Numbers:
+        """Calibrated quantiles of windows, [windows, horizon, levels]; scale, roughness and series by window."""
+        grown = _grown(quantiles, self.slope * np.nan_to_num(roughness - self.usual) + self.growth[series])
         return moved_by(grown, self.margins.astype(np.float64), scale, self.tied > 0)
 
     def plain_means(self, quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
@@ -64,8 +65,8 @@ def calibrate(
     observed: Flags,
     scale: Numbers,
     levels: tuple[float, ...],
-    size: float = np.inf,
-    pasts: Pasts | None = None,
+    size: float,
+    pasts: Pasts,
 ) -> Calibration:
     """Conformalised quantile regression on validation windows, one interval at a time.
 
@@ -75,17 +76,20 @@ def calibrate(
     scores of its own and of its neighbours, shrunk towards those of all steps; and margins are shrunk towards none, the
     more so the fewer independent windows there are (`size`). The median stays where it is. Where many values are equal,
     such as the zeros of rare sales, quantiles move outwards only: inwards, one step too far would lose all of them.
-    Before, intervals grow by a power of how rough each window's past is, as far as errors did.
+    Before, intervals grow by a power of how rough each window's past is, and by series, as far as errors did.
 
     Quantiles are [windows, horizon, levels], ascending; actuals [windows, horizon]; scale [windows].
     """
     horizon, middle = quantiles.shape[1], levels.index(0.5)
-    pasts, observed = pasts or Pasts.unknown(len(scale)), observed & (scale > 0)[:, None]
+    observed = observed & (scale > 0)[:, None]
     if not observed.any():
-        nothing = np.zeros(len(levels), np.float32)
-        return Calibration(np.zeros((horizon, len(levels)), np.float32), nothing + 1, nothing, 0, trust=0.0)
-    slope, usual = _slope(quantiles, actual, observed, pasts)
-    quantiles = _grown(quantiles, slope, pasts.roughness - usual)
+        none, still = np.zeros((horizon, len(levels)), np.float32), np.zeros(pasts.count + 1, np.float32)
+        return Calibration(none, none[0] + 1, none[0], 0, trust=0.0, growth=still)
+    missed = _missed(quantiles, actual, observed)
+    slope, usual = _slope(missed, pasts)
+    rougher = slope * np.nan_to_num(pasts.roughness - usual)
+    growth = _growth(missed - rougher, pasts)
+    quantiles = _grown(quantiles, rougher + growth[pasts.series])
     tied = bool(np.unique(actual[observed], return_counts=True)[1].max() / observed.sum() >= MAX_TIES)
     evidence, unit = evidence_share(size), np.where(scale > 0, scale, 1.0)
     scaled_error = (actual[..., None] - quantiles) / half_widths(quantiles, unit, tied)
@@ -109,6 +113,7 @@ def calibrate(
         tied=float(tied),
         slope=slope,
         usual=usual,
+        growth=growth,
     )
 
 
@@ -117,20 +122,24 @@ def evidence_share(size: float) -> float:
     return 1.0 if np.isinf(size) else size / (size + PRIOR_WINDOWS)
 
 
-def _slope(quantiles: Numbers, actual: Numbers, observed: Flags, pasts: Pasts) -> tuple[float, float]:
-    """The slope of errors in widths over roughness, both as logarithms and by series, and the usual roughness.
+def _missed(quantiles: Numbers, actual: Numbers, observed: Flags) -> Numbers:
+    """[windows], the logarithm of errors in widths of an interval; NaN where one of them is 0."""
+    error = np.where(observed, np.abs(actual - quantiles[..., quantiles.shape[-1] // 2]), 0.0).sum(1)
+    width = np.where(observed, quantiles[..., -2] - quantiles[..., 1], 0.0).sum(1)
+    return np.log(np.where(error > 0, error, np.nan)) - np.log(np.where(width > 0, width, np.nan))
+
+
+def _slope(missed: Numbers, pasts: Pasts) -> tuple[float, float]:
+    """The slope of `missed` over roughness, by series, and the usual roughness.
 
     The slope is between 0 and 1, and shrunk by the share of its square that is chance: the square of its standard
     error. With the usual roughness the intervals of all series are as wide on average as they were.
     """
-    error = np.where(observed, np.abs(actual - quantiles[..., quantiles.shape[-1] // 2]), 0.0).sum(1)
-    width = np.where(observed, quantiles[..., -2] - quantiles[..., 1], 0.0).sum(1)
-    used = np.isfinite(pasts.roughness) & (error > 0) & (width > 0)
+    used = np.isfinite(pasts.roughness + missed)
     _, place, counts = np.unique(pasts.series[used], return_inverse=True, return_counts=True)
     if len(counts) < MIN_SERIES:
         return 0.0, 0.0
-    misses = np.log(error[used] / width[used])
-    rough, missed = (np.bincount(place, values) / counts for values in (pasts.roughness[used], misses))
+    rough, missed = (np.bincount(place, values[used]) / counts for values in (pasts.roughness, missed))
     apart = rough - rough.mean()
     squares = max(float((apart**2).sum()), 1e-300)
     slope = float((apart * missed).sum()) / squares
@@ -142,12 +151,30 @@ def _slope(quantiles: Numbers, actual: Numbers, observed: Flags, pasts: Pasts) -
     return slope, float(np.float32(np.log(np.exp(slope * rough).mean()) / slope))
 
 
-def _grown(quantiles: Numbers, slope: float, rougher: Numbers) -> Numbers:
-    """Quantiles whose distance from the median grows with roughness, [windows, ..., levels]."""
-    if slope == 0:
+def _growth(missed: Numbers, pasts: Pasts) -> NDArray[np.float32]:
+    """The logarithm of each series' errors in widths beside that of others, [series + 1], less what chance explains.
+
+    Chance is the variance between independent windows of a series; before any is seen it is 1 beside a mean of 1.
+    """
+    used, growth = np.isfinite(missed), np.zeros(pasts.count + 1, np.float32)
+    _, first, place = np.unique(pasts.span[used], return_index=True, return_inverse=True)
+    ratios = np.bincount(place, np.exp(missed[used])) / np.bincount(place)  # of independent windows
+    series, place, sizes = np.unique(pasts.series[used][first], return_inverse=True, return_counts=True)
+    if len(series) > 1:
+        means = np.bincount(place, ratios) / sizes
+        squares = float(((ratios / means[place] - 1) ** 2).sum()) + PRIOR_WINDOWS
+        chance, level = squares / (len(ratios) - len(series) + PRIOR_WINDOWS) / sizes, np.log(means)
+        between = max(0.0, float(level.var(ddof=1) - chance.mean()))
+        found = (level - level.mean()) * between / (between + chance)
+        growth[series] = found - np.log(np.exp(2 * found).mean()) / 2  # on average as wide as they were, squared
+    return growth
+
+
+def _grown(quantiles: Numbers, growth: Numbers) -> Numbers:
+    """Quantiles whose distance from the median grows by exp(growth [windows]), [windows, ..., levels]."""
+    if not growth.any():
         return quantiles
-    factor = np.exp(slope * np.nan_to_num(rougher))
-    return widened(quantiles, factor.reshape(-1, *(1,) * (quantiles.ndim - 1)))
+    return widened(quantiles, np.exp(growth).reshape(-1, *(1,) * (quantiles.ndim - 1)))
 
 
 def _mean_share(

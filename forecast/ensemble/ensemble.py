@@ -71,7 +71,7 @@ class Ensemble:
                 mixed += weight * at_least(networks[place], errors)
             elif (weight > 0).any():
                 mixed += weight * self._baseline_quantiles(inputs, windows, place, scale)
-        moved = self.calibration.moved(mixed, scale, roughness(inputs, windows, scale, self.lookback))
+        moved = self.calibration.moved(mixed, scale, roughness(inputs, windows, scale, self.lookback), series_index)
         return calibrating.capped(moved, _limit(inputs, windows, self.steps_back, self.calibration.largest))
 
     def joint(self, quantiles: Numbers) -> Numbers:
@@ -218,7 +218,9 @@ def _calibrated(inputs: Inputs, quantiles: Numbers, validation: ValidationSet, s
     if len(ratios):
         cap_factor = float(np.float32(max(cap_factor, calibrating.score_at(ratios, inputs.levels[-1]))))
     rough = roughness(inputs, windows, scale, validation.lookback)
-    known = Pasts(windows[0], rough, recent, _limit(inputs, windows, steps, cap_factor))
+    series, limit = inputs.series_index[windows[0]], _limit(inputs, windows, steps, cap_factor)
+    span = (series << 32) + _horizon_blocks(inputs, windows)
+    known = Pasts(series, span, inputs.series, rough, recent, limit)
     size = independent_windows(windows, inputs.horizon)
     found = calibrating.calibrate(quantiles[rows], actual, observed, scale, inputs.levels, size, known)
     return replace(found, largest=cap_factor)

@@ -71,15 +71,12 @@ class Recent:
 class Pasts:
     """What calibration asks of the past of windows."""
 
-    series: Integers  # [windows]
+    series: Integers  # [windows], by number from 1
+    span: Integers  # [windows], a number of the series and the horizon of time
+    count: int  # of series
     roughness: Numbers  # [windows], NaN where unknown
     recent: Recent
     limit: Numbers  # [windows], bound of the highest quantiles
-
-    @classmethod
-    def unknown(cls, count: int) -> Self:
-        """Of windows of one series that are neither rough, at rest nor bounded."""
-        return cls(np.zeros(count, np.int64), np.full(count, np.nan), Recent.unknown(count), np.full(count, np.inf))
 
 
 def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:

@@ -209,7 +209,7 @@ def _is_label(label: Any) -> bool:
 def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes | None) -> Ensemble:
     """What forecasts `count` series, and what calibration adds; `pretrained` is the file of that network."""
     earlier = {name: np.full(1, number, np.float32) for name, (number, _) in LATER.items()}
-    arrays = {**earlier, "roughness": np.zeros(2, np.float32), **arrays}
+    arrays = {**earlier, "roughness": np.zeros(2, np.float32), "growth": np.zeros(count + 1, np.float32), **arrays}
     components, horizon, levels = len(config.components), config.horizon, len(config.levels)
     specs = {
         "shares": Spec((count + 1, components), np.float32, 0),
@@ -219,6 +219,7 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
         "coverage": Spec((levels,), np.float32),
         "windows": Spec((1,), np.int64, 0),
         "roughness": Spec((2,), np.float32),
+        "growth": Spec((count + 1,), np.float32),
         **{name: Spec((1,), np.float32, 0, most) for name, (_, most) in LATER.items()},
     }
     check_arrays("calibration", arrays, specs)
@@ -226,7 +227,7 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
     if not 0 <= slope <= 1 or not np.allclose(arrays["shares"].sum(1, dtype=np.float64), 1, atol=1e-5):
         raise ValueError("the weights of each series must add up to 1, and the slope of roughness lie from 0 to 1")
     parts: dict[str, Any] = {name: float(arrays[name][0]) for name in LATER}
-    parts |= {name: arrays[name] for name in ("margins", "joint", "coverage")}
+    parts |= {name: arrays[name] for name in ("margins", "joint", "coverage", "growth")}
     calibration = Calibration(**parts, windows=int(arrays["windows"][0]), slope=slope, usual=usual)
     return Ensemble(
         components=config.components,

@@ -51,7 +51,7 @@ def to_contents(fitted: Fitted) -> Contents:
         calibration={
             "shares": ensemble.weights,
             "errors": ensemble.errors,
-            **{name: getattr(calibration, name) for name in ("margins", "joint", "coverage")},
+            **{name: getattr(calibration, name) for name in ("margins", "joint", "coverage", "growth")},
             "windows": np.array([calibration.windows], np.int64),
             **{name: np.array([getattr(calibration, name)], np.float32) for name in checks.LATER},
             "roughness": np.array([calibration.slope, calibration.usual], np.float32),

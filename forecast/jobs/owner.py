@@ -3,7 +3,8 @@
 import logging
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -50,8 +51,9 @@ def ledger_key(job: str, store: str) -> str:
     return job if owner is None else f"{job}@{owner.id}"
 
 
-def claim(store: str, job: str, file: str, take_over: bool = False) -> None:
-    """Make sure that a locked store belongs to a job; a store without an owner becomes the job's.
+@contextmanager
+def claimed(store: str, job: str, file: str, take_over: bool = False) -> Iterator[None]:
+    """Make sure that a locked store belongs to a job; one without an owner becomes the job's, unless it is refused.
 
     It is the same job if it has the same pipeline file, or the same name and the old pipeline file no longer exists.
     With `take_over` it may take the store from another job; else that is a UsageError.
@@ -67,8 +69,15 @@ def claim(store: str, job: str, file: str, take_over: bool = False) -> None:
         log.warning("%s: job '%s' takes the store over from job '%s' (%s)", store, job, before.job, before.file)
     store_id = secrets.token_hex(6) if before is None or _is_copy(before, place) else before.id
     owner = Owner(id=store_id, store=place, job=job, file=file)
+    note = Path(store) / OWNER
     if owner != before:
-        replace_file(Path(store) / OWNER, owner.model_dump_json().encode())
+        replace_file(note, owner.model_dump_json().encode())
+    try:
+        yield
+    except UsageError:  # refused, as it is for its sink
+        if owner != before:
+            note.unlink() if before is None else replace_file(note, before.model_dump_json().encode())
+        raise
 
 
 def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bool = False) -> None:

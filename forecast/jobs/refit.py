@@ -3,8 +3,10 @@
 import hashlib
 import json
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, combinations, islice
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from forecast.jobs.ledger import DayScore, FitEntry, Ledger
 from forecast.jobs.pipeline import Pipeline
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import EngineName, TrainSettings
+from forecast.tables.text import given_delimiter
 
 log = logging.getLogger("forecast")
 
@@ -31,6 +34,7 @@ WORSE_RATIO = 1.25  # recent error over that of the fit, from which on a fit is 
 MIN_SCORES = 30  # scored values that this takes
 RECENT_DAYS = 14  # scored days that are recent
 AT_PREDICT = {"strict", "on_duplicate"}  # settings of [table] that a run applies without a fit
+MOST_SUBSETS = 4096  # of settings that say what was inferred; a file that adds few of them is among the first
 ORDERED = {"id"}  # lists whose order matters
 
 
@@ -90,12 +94,6 @@ def reason_to_fit(pipeline: Pipeline, live: ServingVersion | None, ledger: Ledge
     return Refit(f"the last fit is {age / DAY:.1f} days old") if due else None
 
 
-def changed_since_fit(pipeline: Pipeline, ledger: Ledger) -> bool:
-    """Whether the settings of the pipeline changed since its newest fit."""
-    fits = ledger.fits()
-    return bool(fits) and fits[-1].settings != settings_digest(pipeline)
-
-
 def _worse(fitted: Fitted, days: list[DayScore]) -> str | None:
     """Why scores ask for a fit; the first horizon after the fit does not count: the version before forecast it, too."""
     at_fit, schema = fitted.config.scores.get(CHOSEN), fitted.config.table
@@ -118,26 +116,34 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str | None:
     return f"MASE {recent.mean():.4g} over {len(ratios)} horizon(s) of recent days, and {at_fit:.4g} at fit: {more}"
 
 
-def settings_digest(pipeline: Pipeline) -> str:
+def settings_digest(pipeline: Pipeline, without: Collection[str] = ()) -> str:
     """A digest of the settings that decide the result of a fit; settings at their defaults do not change it."""
-    used = {
-        "table": pipeline.table.model_dump(mode="json", exclude_defaults=True),
-        "train": pipeline.train.model_dump(mode="json", exclude_defaults=True, exclude={"jobs", "device", "engine"}),
-    }
-    if reading := pipeline.source.text().model_dump(mode="json", exclude_defaults=True):
-        used["reading"] = reading
+    left_out = {"jobs", "device", "engine", *without}
+    groups = {"table": pipeline.table, "train": pipeline.train, "reading": pipeline.source.text()}
+    used = {name: of.model_dump(mode="json", exclude_defaults=True, exclude=left_out) for name, of in groups.items()}
+    used = {name: group for name, group in used.items() if group or name != "reading"}
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
+
+
+def _changed(pipeline: Pipeline, config: Config, last: FitEntry) -> bool:
+    """Whether the file is another than that of a fit by more than settings that say what that fit inferred."""
+    text = pipeline.source.text()
+    given = {**text.model_dump(exclude_none=True), "delimiter": given_delimiter(text)}
+    same = [name for name, value in config.table.inferred if value is not None and given.get(name) == value]
+    same += differences(pipeline, config)[1]
+    some = chain.from_iterable(combinations(same, count) for count in range(len(same) + 1))
+    return all(last.settings != settings_digest(pipeline, names) for names in islice(some, MOST_SUBSETS))
 
 
 def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]) -> str | None:
     """Why a file needs another fit than the version that forecasts, if it does; UsageError where it forbids that."""
     last, never = fits[-1] if fits else None, pipeline.refit == "never"
-    if last is not None and last.settings != settings_digest(pipeline):
+    if last is not None and _changed(pipeline, config, last):
         if not never:
             return "the settings changed"
     elif last is not None and last.version == version:
         return None
-    if not (changes := differences(pipeline, config)):
+    if not (changes := differences(pipeline, config)[0]):
         return None
     if never:
         problem = f"{version} was fitted with other settings than the file's ({changes}), and refit is never"
@@ -150,9 +156,9 @@ def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: lis
     return f"{version} was {other}"
 
 
-def differences(pipeline: Pipeline, config: Config) -> str:
-    """The settings of the file that differ from those of a fit, in words; "" if there are none."""
-    schema, changes = config.table, []
+def differences(pipeline: Pipeline, config: Config) -> tuple[str, list[str]]:
+    """The settings of the file that differ from those of a fit, in words, "" if none does; and names of equal ones."""
+    schema, changes, equal = config.table, list[str](), list[str]()
     trained = TrainSettings.check(config.settings).model_dump(exclude=set(RUN_SETTINGS))
     trained |= {"horizon": config.horizon, "lookback": config.lookback}
     used = {
@@ -172,7 +178,9 @@ def differences(pipeline: Pipeline, config: Config) -> str:
                 before = _text(fitted.get(name))
             if not same:
                 changes.append(f"{name} in [{group}] is {_text(value)}, and was {before}")
-    return "; ".join(changes)
+            elif name in {*fitted, "freq"}:
+                equal.append(name)
+    return "; ".join(changes), equal
 
 
 def _comparable(name: str, value: Any) -> Any:

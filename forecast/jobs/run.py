@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -39,17 +39,18 @@ from forecast.jobs.instant import as_text, parse_as_of
 from forecast.jobs.kinds import Results, shown_keys
 from forecast.jobs.ledger import KILLED, MAX_RECORDS, UNFINISHED, DayScore, FitEntry, Ledger
 from forecast.jobs.output_guard import check_apart, runs_folder
-from forecast.jobs.owner import claim, claim_sinks
+from forecast.jobs.owner import claim_sinks, claimed
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_named
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, sha256_of_file, sha256_of_frame, warnings_into, written_later
-from forecast.jobs.refit import FIRST_FIT, Refit, changed_since_fit, reason_to_fit, serving, settings_digest
+from forecast.jobs.refit import FIRST_FIT, Refit, reason_to_fit, serving, settings_digest
 from forecast.jobs.sinks import SinkSettings, sinks_of
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
+from forecast.registry import explained
 from forecast.settings import AFTER_FIT
 from forecast.tables.files import check_output
 from forecast.tables.frames import frame_of
@@ -101,10 +102,10 @@ def run_job(
             check_output(output)
             check_apart(output, files_read(pipeline), pipeline.store)
             pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output)})
-        with store.lock(pipeline.wait) as writer:
-            job, at, started = pipeline.hidden(pipeline.name or "job"), as_text(instant), as_text(datetime.now(UTC))
-            if pipeline.file:  # a pipeline made in Python has no file that could claim a store
-                claim(pipeline.store, job, pipeline.file, take_over)
+        job, at, started = pipeline.hidden(pipeline.name or "job"), as_text(instant), as_text(datetime.now(UTC))
+        # a pipeline made in Python has no file that could claim a store
+        claim = claimed(pipeline.store, job, pipeline.file, take_over) if pipeline.file else nullcontext()
+        with store.lock(pipeline.wait) as writer, claim:
             ledger = ledger_of(pipeline)
             record = Record(id=f"{job}/{at}", job=job, as_of=at, started=started, packages=installed())
             record.pipeline_sha256 = sha256_of_file(pipeline.file)
@@ -125,8 +126,9 @@ def _recorded(record: Record, ledger: Ledger, pipeline: Pipeline) -> Iterator[No
             ping(pipeline.ping, "start")
             yield
     except BaseException as error:
-        record.error = pipeline.hidden(render(error, as_flag)).split("\n")[0]
-        record.exit_code = error.exit_code if isinstance(error, ForecastError | Interrupted) else 1
+        known = error if isinstance(error, Interrupted) else explained(error)
+        record.error = pipeline.hidden(render(known or error, as_flag)).split("\n")[0]
+        record.exit_code = 1 if known is None else known.exit_code
         try:
             ledger.add_run(record.as_of, record.exit_code, _finished(record, begun), None, [])
             _write(record, pipeline)
@@ -193,7 +195,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     refit = reason_to_fit(pipeline, live, ledger, run.instant)
     if refit is not None:
         check_names(train)
-    text = text_settings(pipeline, None if live is None or changed_since_fit(pipeline, ledger) else live.schema)
+    text = text_settings(pipeline, None if live is None or (refit is not None and refit.reread) else live.schema)
     table, defaults = read_source(pipeline, text)
     digest = table.sha256 or sha256_of_frame(table.frame)
     record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}

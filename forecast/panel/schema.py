@@ -76,6 +76,7 @@ class Schema(Stored):
     freq: str | None = Field(None, description="as it was given; None where the times alone say it")
     strict: bool = False
     reading: TextSettings = Field(TextSettings(), description="the settings with which fit read its file")
+    inferred: TextSettings = Field(TextSettings(), description="how the file was written, by these settings or without")
 
     @field_validator("time", mode="before")
     @classmethod

@@ -18,7 +18,7 @@ from forecast.reading.categories import categories_of
 from forecast.reading.dated import DatedTable
 from forecast.reading.observations import id_codes
 from forecast.reading.roles import id_columns, no_numbers, target_column
-from forecast.settings import TableSettings
+from forecast.settings import TableSettings, TextSettings
 from forecast.tables.files import reading_flags
 from forecast.tables.headers import refuse_missing
 from forecast.tables.numbers import is_blank, numeric_columns
@@ -27,6 +27,8 @@ from forecast.tables.writing import refuse_clash
 
 LISTED_COLUMNS = 10  # columns that a line names
 CONSTANT, STATIC = "the same in all rows", "the same in each series"
+MOST_SUMMED = 1_000  # series, one of which may be the sum of the others
+ROUNDED = 1e-3  # of the largest value, by which a sum may differ from that of rounded values
 FIRST_CATEGORIES = 5  # categories that a line names
 
 # settings that a schema takes as they are, and those that it takes too where the table has times
@@ -51,7 +53,8 @@ def infer_schema(
     refuse_clash(schema.keys, reserved)
     given = {name: getattr(settings, name) for name in names}
     season = tuple(sorted(set(settings.season)))
-    return schema.model_copy(update={**given, "season": season, "reading": table.reading}), dated
+    inferred = TextSettings(delimiter=table.delimiter, decimal=table.decimal if table.text else None)
+    return schema.model_copy(update={**given, "season": season, "reading": table.reading, "inferred": inferred}), dated
 
 
 def check_schema(schema: Schema, table: Table) -> None:
@@ -74,6 +77,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     if schema.layout == "wide" and count > 1:
         names = [panel.ids[series][0] for series in panel.order]
         lines.append(f"columns  {_listed(names)}: each is forecast by itself")
+    if schema.layout != "long" and (total := _total(panel)):
+        lines.append(f"total    {total} is the sum of the other {'columns' if schema.layout == 'wide' else 'rows'}")
     zone = f", {schema.time_format.zone}" if schema.time_format.zone else ""
     if not schema.dated:
         lines.append(f"time     step, {int(panel.lengths.min())} to {int(panel.lengths.max())} for a series")
@@ -114,6 +119,17 @@ def _shown(column: str, schema: Schema) -> str:
     """A covariate, with its first categories where it has some."""
     names = schema.categories.get(column)
     return column if names is None else f"{column} (categories {_listed(names, FIRST_CATEGORIES)})"
+
+
+def _total(panel: Panel) -> str:
+    """The series that is the sum of all others wherever all are observed, up to rounding; "" where none is."""
+    first, last = panel.starts.max(), panel.origins.min()
+    if not 2 < len(panel) <= MOST_SUMMED or last < first:  # of two equal series, either would be
+        return ""
+    slots = (panel.offsets[:-1] + first - panel.starts)[:, None] + np.arange(last - first + 1)
+    values = panel.values[slots] * panel.observed[slots].all(0)
+    size, off = np.abs(values).max(1), np.abs(values.sum(0) - 2 * values).max(1)
+    return next((panel.ids[i][0] for i in np.flatnonzero((size > 0) & (off <= ROUNDED * size))), "")
 
 
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:

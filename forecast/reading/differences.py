@@ -11,7 +11,7 @@ SHOWN = {"calendar": "freq", "ids": "id", "ignored": "left out", "dated_events":
 
 def schema_differences(before: Schema, now: Schema) -> list[str]:
     """What differs, field by field: ``season 4, was 12``."""
-    pairs = ((field, getattr(before, field), getattr(now, field)) for field in Schema.model_fields)
+    pairs = ((name, getattr(before, name), getattr(now, name)) for name in Schema.model_fields if name != "inferred")
     texts = ((field, _change(field, old, new)) for field, old, new in pairs if old != new)
     return [f"{SHOWN.get(field, field.replace('_', ' '))} {text}" for field, text in texts if text]
 

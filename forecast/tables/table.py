@@ -42,6 +42,7 @@ class Table:
     lines: Integers | None = None  # [rows], physical line of each row of a text table, or its row in a sheet
     decimal: DecimalMark = "."  # how numbers are written in columns of text
     thousands: str | None = None
+    delimiter: str | None = None  # of a text that has one
     numbering: str | None = None  # a column that only numbers the rows: the time where there is no other
     reading: TextSettings = field(default_factory=TextSettings)  # that the user gave
     sources: "dict[str, NDArray[np.object_]] | None" = None  # by column of an unfolded table, where each cell stood

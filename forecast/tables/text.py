@@ -62,9 +62,7 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
         raise BadData(f"{name} is empty; a table needs a header and rows")
     delimiter = given_delimiter(settings) or (line[1].decode() if line else best_delimiter(data))
     usual = "\t" if name.lower().removesuffix(".gz").endswith((".tsv", ".tab")) else ","
-    if delimiter != usual and not (line or settings.delimiter):
-        shown = "tabs" if delimiter == "\t" else delimiter_name(delimiter)
-        log.warning("%s: columns are separated by %s; pass %s to say so", name, shown, Setting("delimiter"))
+    sniffed = delimiter != usual and not (line or settings.delimiter)
     rows = csv.reader(io.StringIO(data[: SAMPLE // 4].decode(errors="replace"), newline=""), delimiter=delimiter)
     above, skipped = rows_above(((rows.line_num, row) for row in rows), settings, name, "line")
     data = _blanked(data, above)
@@ -73,8 +71,14 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     frame, lines = with_header(header, frame, lines, name, "line")
     if not data.endswith((b"\n", b"\r")):
         _warn_cut(frame, lines, name)
-    table = Table(name, frame, True, lines, settings.decimal or ".", settings.thousands, skipped=skipped)
-    return table if settings.decimal else replace(table, decimal=infer_decimal(table, delimiter))
+    marks = settings.decimal or ".", settings.thousands
+    table = Table(name, frame, True, lines, *marks, delimiter=delimiter, skipped=skipped)
+    if not settings.decimal:
+        table = replace(table, decimal=infer_decimal(table, delimiter))
+    if sniffed and (settings.decimal or settings.thousands == "." or table.decimal == "."):
+        shown = "tabs" if delimiter == "\t" else delimiter_name(delimiter)
+        log.warning("%s: columns are separated by %s; pass %s to say so", name, shown, Setting("delimiter"))
+    return table
 
 
 def json_table(data: bytes, name: str, settings: TextSettings) -> Table:

@@ -91,3 +91,20 @@ def test_daily_forecasts_against_hourly_values_are_pointed_out(forecast: Run, tm
     summed = forecast("score", tmp_path / "days.csv", tmp_path / "hours.csv", "--freq", "D", "--aggregate", "sum")
     assert summed.frame["mae"].item() == 0
     assert "apart; unless" not in summed.err
+
+
+def test_the_target_is_that_of_the_store(forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path) -> None:
+    actual, made, store = tmp_path / "actual.csv", tmp_path / "made.csv", ("--artifact", tmp_path / "store", "--quiet")
+    frame = panel_frame[["shop", "day", "units"]].rename(columns={"units": "sold"})
+    frame["margin"] = frame["sold"] - 90.5
+    frame.to_csv(actual, index=False)
+    frame[frame["day"] <= "2024-03-15"].to_csv(tmp_path / "past.csv", index=False)
+    fit = ("--target", "sold", "--horizon", 5, "--model", "seasonal-naive", *store)
+    assert forecast("fit", tmp_path / "past.csv", *fit).code == 0
+    assert forecast("predict", *store, "--output", made).code == 0
+    by_store = forecast("score", made, actual, *store)
+    assert by_store.code == 0, by_store.err
+    assert by_store.out == forecast("score", made, actual, "--target", "sold", *store).out
+    wide = frame.pivot(index="day", columns="shop", values="sold")
+    wide.to_csv(tmp_path / "wide.csv")
+    assert "sold" not in forecast("score", made, tmp_path / "wide.csv", *store).err

@@ -5,12 +5,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.ensemble.calibration import at_least, calibrate, capped, moved_by, warn_uncalibrated, widened
+from forecast.ensemble import calibration
+from forecast.ensemble.calibration import Calibration, at_least, capped, moved_by, warn_uncalibrated, widened
 from forecast.ensemble.pasts import Pasts, Recent
 from forecast.evaluation.quantiles import LEVELS, mean_of
 
 ALL = np.ones((500, 8), bool)
 STEPS = np.arange(1, 9)
+
+
+def past_of(count: int) -> Pasts:
+    """The past of windows of one series that are neither rough, at rest nor bounded."""
+    same = np.zeros(count, np.int64)
+    return Pasts(same, np.arange(count), 1, same + np.nan, Recent.unknown(count), same + np.inf)
+
+
+def calibrate(
+    quantiles: np.ndarray, actual: np.ndarray, observed: np.ndarray, scale: np.ndarray, levels: tuple[float, ...],
+    size: float = np.inf, pasts: Pasts | None = None,
+) -> Calibration:  # fmt: skip
+    return calibration.calibrate(quantiles, actual, observed, scale, levels, size, pasts or past_of(len(scale)))
 
 
 def coverage(new: np.ndarray, moved: np.ndarray, low: int, high: int) -> np.ndarray:
@@ -114,14 +128,28 @@ def test_intervals_grow_with_roughness_as_far_as_errors_do() -> None:
     quantiles = np.broadcast_to(np.linspace(-2, 2, len(LEVELS)), (400, 8, len(LEVELS)))
     actual = random.normal(size=(400, 8))
     seen, scale = np.ones((400, 8), bool), np.ones(400)
-    pasts = replace(Pasts.unknown(400), series=series, roughness=rough)
+    pasts = replace(past_of(400), series=series + 1, count=40, roughness=rough)
     growing = calibrate(quantiles, actual * np.exp(0.6 * rough)[:, None], seen, scale, LEVELS, 40, pasts)
     same = calibrate(quantiles, actual, seen, scale, LEVELS, 40, pasts)
     assert growing.slope == pytest.approx(0.6, abs=0.1)
     assert same.slope < 0.1
-    unknown = growing.moved(quantiles[:1], scale[:1], np.array([np.nan]))
-    usual = growing.moved(quantiles[:1], scale[:1], np.array([growing.usual]))
+    new = np.zeros(1, np.int64)
+    unknown = growing.moved(quantiles[:1], scale[:1], np.array([np.nan]), new)
+    usual = growing.moved(quantiles[:1], scale[:1], np.array([growing.usual]), new)
     assert (unknown == usual).all()
+
+
+def test_intervals_grow_by_the_errors_of_their_series_unless_these_are_chance() -> None:
+    random = np.random.default_rng(5)
+    series, seen, scale = np.repeat(np.arange(2), 20), np.ones((40, 8), bool), np.ones(40)
+    quantiles = np.broadcast_to(np.linspace(-2, 2, len(LEVELS)), (40, 8, len(LEVELS)))
+    actual = random.normal(size=(40, 8))
+    pasts = replace(past_of(40), series=series + 1, count=2)
+    unlike = calibrate(quantiles, actual * np.where(series, 100.0, 1.0)[:, None], seen, scale, LEVELS, 40, pasts)
+    alike = calibrate(quantiles, actual, seen, scale, LEVELS, 40, pasts)
+    assert np.ptp(unlike.growth[1:]) == pytest.approx(np.log(100), abs=0.2)
+    assert np.ptp(alike.growth[1:]) < 0.1
+    assert unlike.growth[0] == alike.growth[0] == 0
 
 
 def test_margins_of_intervals_without_width_carry_over_to_wide_ones() -> None:
@@ -131,7 +159,7 @@ def test_margins_of_intervals_without_width_carry_over_to_wide_ones() -> None:
     quantiles = width * np.broadcast_to([0, 0, 0, 0, 0, 0.1, 0.5, 0.8, 1], (500, 8, len(LEVELS)))
     actual = np.where(random.random((500, 8)) < 0.25, random.gamma(4, 1.0, (500, 8)), 0.0)
     made = calibrate(quantiles, actual, ALL, np.ones(500), LEVELS)
-    moved = made.moved(quantiles, np.ones(500), np.full(500, np.nan))
+    moved = made.moved(quantiles, np.ones(500), np.full(500, np.nan), np.zeros(500, np.int64))
     assert moved.max() < 2 * actual.max()
     assert (moved[:, :, 7] > 0).all()
     assert coverage(actual, moved, 1, 7).mean() > 0.94
@@ -148,7 +176,7 @@ def test_quantiles_give_the_mean_of_series_at_rest_where_held_out_values_say_so(
     random = np.random.default_rng(0)
     level = np.repeat(random.uniform(2, 12, 500)[:, None], 8, 1)  # what quantiles know, and the recent mean does not
     quantiles = level[..., None] + np.linspace(-1, 1, len(LEVELS))
-    at_rest = replace(Pasts.unknown(500), recent=Recent(np.full(500, 7.0), np.ones(500)))
+    at_rest = replace(past_of(500), recent=Recent(np.full(500, 7.0), np.ones(500)))
     for actual, trusted in ((level, 1.0), (7 + random.normal(size=(500, 8)), 0.0)):
         made = calibrate(quantiles, actual, ALL, np.ones(500), LEVELS, 20.0, at_rest)
         assert made.trust == pytest.approx(trusted, abs=0.05)

@@ -145,3 +145,23 @@ def test_a_later_fraction_ends_that_a_series_is_counts() -> None:
     assert ends_are_whole(fitted.predict())
     assert ends_are_whole(fitted.predict(table_of(np.append(values, 2.0))))
     assert not ends_are_whole(fitted.predict(table_of(np.append(values, 2.5))))
+
+
+def test_intervals_of_a_series_do_not_depend_on_those_beside_it(no_networks: str) -> None:
+    """The errors of a ramp are small beside its scale, and those of noise are not."""
+    random, steps = np.random.default_rng(10), 180
+    inside: dict[tuple[str, ...], list[float]] = {}
+    for _ in range(12):
+        noise = random.normal(size=(2, steps + HORIZON))
+        table = table_of(noise[0] + 20).rename(columns={"value": "noise"})
+        table["ramp"] = 3 * np.arange(len(table)) + noise[1]
+        for columns in (["noise"], ["ramp"], ["noise", "ramp"]):
+            model = Forecaster(plan=no_networks, horizon=HORIZON, baselines=(*QUICK, "drift"))
+            found = model.fit(table[["day", *columns]][:steps]).predict()
+            for place, column in enumerate(columns):
+                ends, later = found[place * HORIZON :][:HORIZON], table[column].to_numpy()[steps:]
+                share = ((later >= ends["lo_80"]) & (later <= ends["hi_80"])).mean()
+                inside.setdefault((column, *columns), []).append(share)
+    for column in ("noise", "ramp"):
+        alone, beside = (np.mean(inside[column, *columns]) for columns in ((column,), ("noise", "ramp")))
+        assert beside == pytest.approx(alone, abs=0.05)

@@ -326,3 +326,22 @@ def test_a_user_who_may_create_no_table_writes_as_before(job: Job, forecast: Run
     finally:
         server.execute("DROP OWNED BY clerk")
         server.execute("DROP ROLE clerk")
+
+
+def test_a_job_that_is_refused_for_its_sink_does_not_own_the_store(
+    job: Job, second: Job, forecast: Run, at: At
+) -> None:
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    _shares_sinks(job, second)
+    assert forecast("run", second.file, "--as-of", at(150)).code == 2
+    third = job.folder / "third.toml"
+    third.write_text(second.file.read_text().replace("out.csv", "third.csv"))
+    ran = forecast("run", third, "--as-of", at(150))
+    assert ran.code == 0, ran.err
+    job.write(sink='url = "sqlite:///f.db"\ntable = "f"\n')
+    (job.folder / "out.csv").unlink()
+    before = (job.folder / "second-store" / "OWNER").read_bytes()
+    assert (
+        forecast("run", second.file, "--as-of", at(151), "--output", job.folder / "sales.csv", "--take-over").code == 2
+    )
+    assert (job.folder / "second-store" / "OWNER").read_bytes() == before

@@ -117,3 +117,21 @@ def test_a_refit_never_begins_to_forecast_something_else(job: Job, forecast: Run
     assert forecast("run", job.file, "--as-of", at(160)).code == 0
     assert job.record()["fit"]["version"] != live
     assert list(pd.read_csv(job.output).columns)[:3] == ["shop", "day", "forecast"]
+
+
+def test_a_setting_that_says_what_a_fit_inferred_causes_no_refit(job: Job, forecast: Run, at: At) -> None:
+    job.table().to_csv(job.folder / "sales.csv", index=False, sep=";", decimal=",")
+    job.write()
+    first = forecast("run", job.file, "--as-of", at(150))
+    assert (first.code, first.err.count("warning:")) == (0, 1)
+    assert "the comma is read as decimal mark" in first.err
+    why = []
+    for day, source, table in (
+        (151, 'delimiter = ";"\ndecimal = ","', ""),
+        (152, 'delimiter = ";"\ndecimal = ","', 'target = "units"\nfreq = "D"\nseason = 7'),
+        (153, "", 'target = "units"\nfreq = "D"\nseason = 14'),
+    ):
+        job.write(source=source, table=table)
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+        why.append(job.record()["fit"].get("why"))
+    assert why == [None, None, "the settings changed"]

@@ -299,3 +299,15 @@ def test_runs_beside_each_other_wait_for_each_other(job: Job, at: At) -> None:
 def _rows(path: Path) -> list[tuple[object, ...]]:
     with sqlite3.connect(path) as connection:
         return connection.execute("SELECT * FROM forecasts ORDER BY shop, origin, day").fetchall()
+
+
+@pytest.mark.parametrize(("error", "code"), [(MemoryError(), 69), (OSError(28, "No space left"), 74), (KeyError(1), 1)])
+def test_the_ledger_has_the_exit_code_of_the_command(
+    job: Job, forecast: Run, at: At, monkeypatch: pytest.MonkeyPatch, error: Exception, code: int
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("forecast.jobs.run.forecast_table", fails)
+    assert forecast("run", job.file, "--as-of", at(150)).code == code
+    assert job.record()["exit_code"] == code
