@@ -28,7 +28,6 @@ from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit, models_of
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.parallel import on_cluster, workers
 from forecast.parameters import Data, ForecasterParams, Names, events_of, refuse_other_rows, table_of
 from forecast.reading.building import with_future
 from forecast.reading.comparing import actuals_after
@@ -295,6 +294,7 @@ class Forecaster(ForecasterParams):
         refit: bool = False,
         models: Names = (),
         frozen: bool = False,
+        sums: dict[str, Names] | None = None,
         callbacks: Callbacks = NO_CALLBACKS,
     ) -> Backtest:
         """Forecast from rolling origins in the past, of which fits see what lies before, and compare with actuals.
@@ -305,9 +305,11 @@ class Forecaster(ForecasterParams):
         refit : fit at each origin, with `warm_start` each from the one before it, not only at the oldest
         models : names of models and baselines to compare; default the forecaster's own model
         frozen : forecast by this fitted forecaster as it is, without a fit, and by `models` beside it
+        sums : the settings ``sum_by`` and ``sum_every``: compare sums as well, see `by` and `every` of `totals`
         callbacks : receive what was read, the progress of the backtest, and of training unless fits run side by side
         """
         rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
+        asked = SumSettings.check(sums) if sums else None
         models = (models,) if isinstance(models, str) else models
         settings, table_settings = self._settings()
         check_names(settings, models or (settings.model,))
@@ -317,9 +319,9 @@ class Forecaster(ForecasterParams):
         else:
             reading = self._read(X, callbacks)
         refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
-        season, jobs = bool(table_settings.season), settings.jobs or (workers() if on_cluster() else 1)
+        season = bool(table_settings.season)
         return backtest_reading(
-            reading, settings, rolling, models, predictor, season_given=season, jobs=jobs, callbacks=callbacks
+            reading, settings, rolling, models, predictor, season_given=season, sums=asked, callbacks=callbacks
         )
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:

@@ -3,14 +3,14 @@
 from forecast.cli._command import Request, predicting
 from forecast.cli._console import fold_bar, log, log_lines, suggest, using_cluster
 from forecast.cli._data import load, text_settings, write
-from forecast.cli._measures import put_measures
+from forecast.cli._measures import LEVEL, put_measures
 from forecast.engine.stages import Callbacks
 from forecast.ensemble.names import check_names
-from forecast.errors import INCOMPLETE, Setting, UsageError
+from forecast.errors import INCOMPLETE, Setting, UsageError, Words
 from forecast.forecaster import Forecaster
 from forecast.jobs.output_guard import check_apart
-from forecast.report.backtest_sections import TABLES, BacktestTables, verdict_of
-from forecast.settings import AFTER_FIT, BacktestSettings, TableSettings, TextSettings, TrainSettings
+from forecast.report.backtest_sections import BacktestTables, verdict_of
+from forecast.settings import AFTER_FIT, BacktestSettings, SumSettings, TableSettings, TextSettings, TrainSettings
 
 
 def run(request: Request) -> int:
@@ -20,6 +20,9 @@ def run(request: Request) -> int:
     if models:
         request.values["model"] = models[0]
     text, rolling = request.of(TextSettings), request.of(BacktestSettings)
+    sums = request.of(SumSettings).model_dump(exclude_defaults=True)
+    if request.by == LEVEL and not sums:
+        raise UsageError("no sums are asked for", setting=Setting("by", LEVEL), cure=Words("add ", Setting("sum_by")))
     train, events = request.of(TrainSettings), request.of(TableSettings).events  # refused before any work
     for file in (request.forecasts, request.output):
         check_apart(file, {"the table that is read": data, "the table of --events": events}, artifact)
@@ -35,8 +38,8 @@ def run(request: Request) -> int:
         table = load(data, text_settings(request, forecaster.schema_.reading))[0]
         after = predicting(artifact, forecaster.schema_.known)
     with using_cluster(request.cluster), fold_bar() as (on_fold, on_step):
-        callbacks, frozen = Callbacks(log_lines, on_fold, on_step), artifact is not None
-        found = forecaster.backtest(table, **rolling.model_dump(), models=models, frozen=frozen, callbacks=callbacks)
+        callbacks, options = Callbacks(log_lines, on_fold, on_step), {**rolling.model_dump(), "sums": sums}
+        found = forecaster.backtest(table, **options, models=models, frozen=artifact is not None, callbacks=callbacks)
     origins = list(found.origins)
     oldest, newest = (str(origins[index]).removesuffix(" 00:00:00") for index in (0, -1))
     fits = "none" if artifact else "one at each" if rolling.refit else "one at the oldest"
@@ -46,9 +49,8 @@ def run(request: Request) -> int:
         write(found.forecasts, request.forecasts, names[: names.index("model")] if request.excel_safe else None)
     more = {"origins": origins, "seen": found.seen}
     horizon = int(found.by_step["step"].max())
-    put_measures(found, request, {"horizon": horizon, "season": found.season, **more})
-    tables = {name: getattr(found, name).to_dict("records") for name in TABLES}
-    log(f"result   {verdict_of(BacktestTables({**tables, **more}, 'backtest'))}")
+    records = put_measures(found, request, {"horizon": horizon, "season": found.season, **more})
+    log(f"result   {verdict_of(BacktestTables({**records, **more}, 'backtest'))}")
     if found.missing:
         return INCOMPLETE
     suggest(*after)

@@ -29,8 +29,9 @@ FUTURE = Option("--future FILE", "table with the future values of known covariat
 WRITE_TABLE = Option("--output FILE", "write a .csv, .parquet or .xlsx file; default stdout", OUTPUT)
 SUMS = SumSettings, Option("--totals FILE", "write the sums here, and the series as without them", SumSettings.heading)
 AS_OF = Option("--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False)
+BY = ["series", "step", "level"]
 MEASURES = (
-    Option("--by", "a row for each series, or step of the horizon", OUTPUT, type=click.Choice(["series", "step"])),
+    Option("--by", "a row for each series, step, or level of sums", OUTPUT, type=click.Choice(BY)),
     Option("--output FILE", "write the table to a .csv, .json, .parquet or .xlsx file", OUTPUT),
     Option("--json", "print all tables as one JSON object", OUTPUT, name="as_json"),
     (OutputSettings, "excel_safe"),
@@ -204,6 +205,7 @@ COMMANDS: dict[str, Declaration] = {
         [
             file_argument("data"),
             BacktestSettings,
+            SumSettings,
             *READING,
             TrainSettings,
             (ClusterSettings, "cluster"),
@@ -217,7 +219,7 @@ COMMANDS: dict[str, Declaration] = {
         "forecast backtest sales.csv --artifact shops --by series",
     ),
     "score": (
-        """Compare FORECAST, a table written by predict, with ACTUAL, a table of the actual values.
+        """Compare FORECAST, a table of forecasts or of sums written by predict, with ACTUAL, one of the actual values.
 
         The id and time columns have the same names in both tables. ACTUAL should contain the whole history: the values
         before the first forecast give MASE its unit, and seasonal naive its forecasts. If FORECAST has the columns of

@@ -10,6 +10,7 @@ from forecast.inference.forecasting import load_fitted
 from forecast.jobs.output_guard import check_apart
 from forecast.settings import STORE, TableSettings, TextSettings
 from forecast.tables.table import Table
+from forecast.totals.comparing import is_totals, score_totals
 
 AS_AT_FIT = ("date_format", "timezone", "dst", "missing")  # settings of the fit that also apply to the actual values
 
@@ -21,12 +22,14 @@ def run(request: Request) -> int:
     check_apart(request.output, tables, artifact or STORE.store)
     request.of(TextSettings), request.of(TableSettings)  # refused before any work
     forecasts = load(forecast, TextSettings())[0]
-    found = score(forecasts, *actual_table(actual, artifact, forecasts, request))
-    log(f"scored   {found.values:,} forecasts; a season is {found.season} steps")
+    sums, read = is_totals(forecasts), actual_table(actual, artifact, forecasts, request)
+    found = score_totals(forecasts, *read) if sums else score(forecasts, *read)
+    log(f"scored   {found.values:,} {'sums' if sums else 'forecasts'}; a season is {found.season} steps")
     put_measures(found, request, {"season": found.season, "values": found.values})
     if found.missing:
         return INCOMPLETE
-    suggest("plot", actual, "--forecast", forecast, *request.words(TableSettings, TextSettings))
+    if not sums:
+        suggest("plot", actual, "--forecast", forecast, *request.words(TableSettings, TextSettings))
     return 0
 
 
@@ -37,7 +40,8 @@ def actual_table(actual: str, artifact: str | None, forecasts: Table, request: R
     """
     try:
         schema = load_fitted(artifact or STORE.store).config.table
-        fits = artifact is not None or forecasts.names[: len(schema.keys) + 1] == [*schema.keys, "forecast"]
+        named = forecasts.names[is_totals(forecasts) :]
+        fits = artifact is not None or named[: len(schema.keys) + 1] == [*schema.keys, "forecast"]
     except ForecastError:
         if artifact is not None:
             raise

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,7 @@ from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, format_positions, position_texts, time_columns_at
 from forecast.parallel import side_by_side
 from forecast.settings import OutputSettings
-from forecast.tables.frames import Column, Frame, frame_of
+from forecast.tables.frames import Column, Frame, frame_of, stacked
 from forecast.tables.writing import interval_columns
 
 log = logging.getLogger("forecast")
@@ -48,12 +48,17 @@ class Backtest(Measures):
     origins : the times after which the longest series was forecast, the oldest first
     missing : ids of series that were left out, as they have too few values
     seen : origins before the end of the fit of a frozen forecaster, whose actual values it has seen
+    sums : the rows of `Forecaster.totals` at each ``origin`` beside ``actual`` sums, NaN where a value is unknown, and
+        ``naive`` ones; None where none are asked for
+    totals : their measures by ``level``
     """
 
     forecasts: Frame
     origins: tuple[str, ...]
     missing: tuple[tuple[str, ...], ...] = ()
     seen: int = 0
+    sums: Frame | None = None
+    totals: Frame | None = None
 
 
 def backtest(
@@ -88,12 +93,14 @@ def backtest(
     seconds = {name: np.zeros(2) for name in models}
     counts, floor = windows.panel.counts(), windows.panel.floor()
     raised_series, logged = np.zeros((len(panel), 2), bool), set[tuple[str, Message]]()
-    for done, ((name, fold), (quantiles, taken, messages)) in enumerate(zip(tasks, results, strict=True), start=1):
+    sums = list[Frame]()
+    for done, ((name, fold), (quantiles, summed, taken, messages)) in enumerate(zip(tasks, results, strict=True), 1):
         rows = np.flatnonzero(np.isin(windows.origin, fold))
         free = free_numbers(quantiles, levels, OUTPUT, counts[rows])
         numbers[name][windows.series[rows], windows.origin[rows]] = bounded(free, OUTPUT, floor[rows])
         np.logical_or.at(raised_series, windows.series[rows], raised(free, OUTPUT, floor[rows]))
         seconds[name] += taken
+        sums += [] if summed is None else [summed.assign(model=name)]
         for level, message in messages:
             if (name, message) not in logged:  # once for all folds of a model
                 log.log(level, "%s: %s", name, message)
@@ -108,7 +115,8 @@ def backtest(
     fit_seconds, predict_seconds = np.array(list(seconds.values())).T
     overall = overall.assign(fit_seconds=fit_seconds, predict_seconds=predict_seconds)
     times = position_texts(schema, calendar_of(schema), origins[:, int(np.argmax(panel.lengths))])
-    return Backtest(overall, by_series, by_step, season, _forecast_frame(evaluation, origins), tuple(times))
+    forecasts, whole = _forecast_frame(evaluation, origins), stacked(sums) if sums else None
+    return Backtest(overall, by_series, by_step, season, forecasts, tuple(times), sums=whole)
 
 
 def result_columns(intervals: tuple[float, ...]) -> list[str]:
@@ -119,10 +127,10 @@ def result_columns(intervals: tuple[float, ...]) -> list[str]:
 
 def _run_fold(
     panel: Panel, fit: Fit, origins: Integers
-) -> tuple[Numbers, tuple[float, float], list[tuple[int, Message]]]:
+) -> tuple[Numbers, Frame | None, tuple[float, float], list[tuple[int, Message]]]:
     """Fit at the oldest of some origins, and forecast from all of them at once: [windows, horizon, levels].
 
-    Also returned are the seconds of fit and forecasts, and log levels and messages.
+    Also returned are sums, if there are any, the seconds of fit and forecasts, and log levels and messages.
     """
     with collected_messages(log) as messages:
         start = time.perf_counter()
@@ -130,7 +138,9 @@ def _run_fold(
         fitted = time.perf_counter()
         together = max(1, MAX_SLOTS // len(panel.values))
         parts = [predict(cut(panel, origins[low : low + together]).panel) for low in range(0, len(origins), together)]
-        return np.concatenate(parts), (fitted - start, time.perf_counter() - fitted), messages
+        seconds, quantiles = (fitted - start, time.perf_counter() - fitted), np.concatenate(parts)
+        add_up = getattr(fit, "add_up", None)  # what sums its forecasts, as `forecast.totals.comparing` does
+        return quantiles, add_up and add_up(panel, origins, quantiles), seconds, messages
 
 
 def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
@@ -146,9 +156,7 @@ def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
         **time_columns_at(schema, calendar, (start[:, None] + 1 + np.arange(horizon)).ravel()),
         "actual": Column(evaluation.actual[series, origin].ravel()),
     }
-    models = evaluation.numbers
-    columns = {name: replace(part, values=np.tile(part.values, len(models))) for name, part in columns.items()}
-    columns["model"] = Column(np.repeat(np.array(list(models), object), len(rows)))
-    numbers = np.concatenate([part[series, origin].reshape(len(rows), -1) for part in models.values()])
-    names = ["forecast", *interval_columns(evaluation.intervals)]
-    return frame_of({**columns, **dict(zip(names, numbers.T, strict=True))})
+    frame, names = frame_of(columns), ["forecast", *interval_columns(evaluation.intervals)]
+    models = evaluation.numbers.items()
+    tables = {model: zip(names, part[series, origin].reshape(len(rows), -1).T, strict=True) for model, part in models}
+    return stacked([frame.assign(model=model, **dict(table)) for model, table in tables.items()])

@@ -10,7 +10,7 @@ from forecast.errors import BadData, Setting, Words
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of
-from forecast.reading.observations import observe
+from forecast.reading.observations import Observations, observe
 from forecast.reading.reading import Reading, read
 from forecast.reading.time_column import heading_times
 from forecast.settings import TableSettings
@@ -44,7 +44,12 @@ def read_saved(forecasts: Table, actual: Table, settings: TableSettings) -> tupl
     if POINT not in names[1:]:
         problem = f"no column '{POINT}' after id and time columns"
         raise BadData(problem, place=forecasts.name, cure="give a table that predict wrote")
-    heading = names[: names.index(POINT)]
+    reading = read_actual(forecasts, names[: names.index(POINT)], actual, settings)
+    return reading, _on_grid(forecasts, actual.name, reading.schema)
+
+
+def read_actual(forecasts: Table, heading: list[str], actual: Table, settings: TableSettings) -> Reading:
+    """Read a table of values, whose id columns and time are among those of the forecasts that `heading` names."""
     # the time columns as named, else the last column before the numbers with those it goes with
     time = settings.time if settings.time and set(settings.time) <= set(heading) else heading_times(forecasts, heading)
     ids = tuple(name for name in heading if name not in time)
@@ -53,12 +58,11 @@ def read_saved(forecasts: Table, actual: Table, settings: TableSettings) -> tupl
         found["time"] = time
         if not settings.id and settings.layout != "wide" and ids and set(ids) <= set(actual.names):
             found["id"] = ids
-    reading = read(actual, TableSettings.check({**settings.model_dump(), **found}))
-    return reading, _on_grid(forecasts, actual.name, reading.schema)
+    return read(actual, TableSettings.check({**settings.model_dump(), **found}))
 
 
-def _on_grid(forecasts: Table, actual: str, schema: Schema) -> SavedForecasts:
-    """Read forecasts on the grid of the values in the table called `actual`."""
+def saved_cells(forecasts: Table, actual: str, schema: Schema) -> Observations:
+    """The forecasts of a table, whose columns are named as those of the table called `actual`, each of another time."""
     missing = [name for name in schema.keys if name not in forecasts.frame.columns]
     if missing:
         cure = Words("name the columns that both have with ", Setting("id"), " and ", Setting("time"))
@@ -73,6 +77,12 @@ def _on_grid(forecasts: Table, actual: str, schema: Schema) -> SavedForecasts:
         problem = f"a series and time come twice ({repeated.sum()} such rows)"
         place = forecasts.place(int(np.argmax(repeated)), schema.time)
         raise BadData(problem, place=place, cure="score the forecasts of one model from one origin at a time")
+    return cells
+
+
+def _on_grid(forecasts: Table, actual: str, schema: Schema) -> SavedForecasts:
+    """Read forecasts on the grid of the values in the table called `actual`."""
+    cells = saved_cells(forecasts, actual, schema)
     calendar = calendar_of(schema)
     off = ~calendar.on_grid(cells.timestamps)
     if off.any():
@@ -85,7 +95,7 @@ def _on_grid(forecasts: Table, actual: str, schema: Schema) -> SavedForecasts:
     np.minimum.at(first, cells.series, position)
     step = position - first[cells.series]
     _warn_coarser(forecasts, actual, schema, cells.series, position)
-    rows, intervals = _numbers(forecasts)
+    rows, intervals = numbers_of(forecasts)
     numbers = np.full((len(first), int(step.max()) + 1, rows.shape[1]), np.nan)
     numbers[cells.series, step] = rows
     return SavedForecasts(cells.ids, first, numbers, intervals)
@@ -101,7 +111,7 @@ def _warn_coarser(forecasts: Table, actual: str, schema: Schema, series: Integer
         log.warning(text, forecasts.name, steps, schema.calendar.name, actual, ways)
 
 
-def _numbers(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
+def numbers_of(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
     """The point and the ends of the intervals, [rows, 1 + 2 * intervals], and the intervals in percent."""
     names = forecasts.names
     intervals = tuple(float(name[3:]) for name in names if name.startswith("lo_") and f"hi_{name[3:]}" in names)

@@ -158,7 +158,7 @@ def forecast_table(
     floor, counts = panel.floor()[series], panel.counts()[series]
     if options.factors is not None:
         shown = widened(shown, options.factors(series, quantiles))
-    means = _means(quantiles, fitted, panel, series)  # neither whole paths nor corrections change what is expected
+    means = means_of(quantiles, fitted, panel, series)  # neither whole paths nor corrections change what is expected
     numbers = _bounded(shown, means, fitted, output, floor, counts)
     usual = output.model_copy(update={"levels": INTERVALS})
     published = numbers
@@ -294,7 +294,7 @@ def _bounded(
     return numbers
 
 
-def _means(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers) -> Numbers:
+def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers) -> Numbers:
     """The means of the forecasts of series, [series, horizon]; their past without closed slots counts."""
     calibration, recent = fitted.ensemble.calibration, Recent.unknown(len(series))
     if calibration.trust < 1:

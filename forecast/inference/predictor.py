@@ -147,7 +147,13 @@ class Predictor:
 
     def predict_quantiles(self, panel: Panel) -> Numbers:
         """Quantiles after the end of each series of a panel, [series, horizon, levels]."""
-        return self.quantiles(panel, np.arange(len(panel)))
+        if not self.fitted.config.reconciles:
+            return self.quantiles(panel, np.arange(len(panel)))
+        found = np.zeros((len(panel), self.fitted.config.horizon, len(self.fitted.config.levels)))
+        for end in np.unique(panel.origins):  # those that end at one time have sums in common
+            some = np.flatnonzero(panel.origins == end)
+            found[some] = self.quantiles(panel.select(some), np.arange(len(some)))
+        return found
 
     def attention(self, panel: Panel, series: Integers) -> Numbers:
         """[series, lookback], the weight of each step of the newest past; `UsageError` if no network has attention."""

@@ -15,6 +15,7 @@ Row = Mapping[str, Any]
 Ids = tuple[str, ...]
 
 TABLES = ("overall", "by_series", "by_step")
+SUMS = "totals"  # the table of sums, where there are some
 NAMED = 3  # series that the verdict names
 WORST = 20  # series that a table lists
 ERROR = "mase"
@@ -39,6 +40,8 @@ class BacktestTables:
             cure = "name a .json file that `forecast backtest` wrote as its output"
             raise BadData("has no measures of a backtest", place=name, cure=cure)
         self.tables: dict[str, list[Row]] = {table: whole[table] for table in TABLES}
+        sums = whole.get(SUMS)
+        self.tables[SUMS] = list(filter(_is_row, sums)) if isinstance(sums, list) else []
         self.models: list[str] = [row["model"] for row in whole["overall"]]
         self.model = next((model for model in self.models if model != REFERENCE), self.models[0])
         self.origins = tuple(map(str, whole["origins"]))
@@ -71,12 +74,21 @@ def verdict_of(found: BacktestTables) -> str:
         text = f"{share} % {'less' if skill >= 0 else 'more'} error than seasonal naive on {origins}"
         text = f"The same error as seasonal naive on {origins}" if round(100 * skill) == 0 else text
         text += _worse(found) if skill > 0 else ""
-    held = {level: part for level in INTERVALS if (part := _number(whole, f"coverage_{level:g}")) is not None}
-    shares = ", ".join(f"{level:g} % intervals held {100 * part:.0f} %" for level, part in held.items())
-    narrow = ", too few" if held.get(INTERVALS[0], 1.0) < NARROW else ""
+    shares = "; ".join(filter(None, (_held([whole]), _held(found.rows(SUMS), " of sums"))))
     prefix = f"{found.model}: " if len(found.models) > 2 else ""
     seen = f"; at its fit it had seen the values of {found.seen} of them" if found.seen else ""
-    return f"{prefix}{text}{f'; {shares}{narrow}' if shares else ''}{seen}"
+    return f"{prefix}{text}{f'; {shares}' if shares else ''}{seen}"
+
+
+def _held(rows: Sequence[Row], what: str = "") -> str:
+    """How many values the intervals held; a row of measures of sums counts as often as it has sums."""
+    held = dict[float, float]()
+    for level in INTERVALS:
+        pairs = [(_number(row, f"coverage_{level:g}"), _number(row, "sums") or 1.0) for row in rows]
+        if known := [(part, count) for part, count in pairs if part is not None]:
+            held[level] = sum(part * count for part, count in known) / sum(count for _, count in known)
+    shares = ", ".join(f"{level:g} % intervals{what} held {100 * part:.0f} %" for level, part in held.items())
+    return shares + (", too few" if held.get(INTERVALS[0], 1.0) < NARROW else "")
 
 
 def _worse(found: BacktestTables) -> str:

@@ -51,6 +51,11 @@ def frames_of(parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str) -
         yield frame
 
 
+def stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of frames of the same columns, one after another."""
+    return pd.concat(frames, ignore_index=True)
+
+
 def frame_of(columns: Mapping[str, Column | NDArray[Any]]) -> pd.DataFrame:
     """Columns by name as a frame; without rows they have the same types."""
     plain = {name: column if isinstance(column, Column) else Column(column) for name, column in columns.items()}

@@ -19,13 +19,18 @@ def log_notes(totals: Totals) -> None:
     """Log what a reader of the sums should know."""
     for every, wanted in totals.left_out.items():
         log.info(LEFT_OUT, every, totals.horizon, wanted)
+    warn_of_sums(totals)
+    mean, medians = totals.overall()
+    if mean:
+        log.info(MEDIANS, abs(medians / mean - 1) * 100, "lower" if medians < mean else "higher")
+
+
+def warn_of_sums(totals: Totals) -> None:
+    """Warn of sums that are no totals, and of intervals that rest on too little."""
     if totals.schema.aggregate in ("mean", "last"):
         log.warning(GRID, totals.schema.aggregate, Setting("aggregate", "sum"))
     if not totals.calibrated:
         log.warning("intervals of sums are not calibrated: %s", _reason(totals.fitted.joint))
-    mean, medians = totals.overall()
-    if mean:
-        log.info(MEDIANS, abs(medians / mean - 1) * 100, "lower" if medians < mean else "higher")
 
 
 def _reason(joint: JointErrors | None) -> str:

@@ -52,6 +52,18 @@ def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -
     return Periods(first, edges, times, wanted)
 
 
+def cells_from(schema: Schema, starts: Integers, steps: Integers, every: Every | None) -> tuple[Integers, Integers]:
+    """The grid positions of the first cells of periods that start at timestamps, and of the ones after their last."""
+    calendar = calendar_of(schema)
+    if every is None or every == "horizon":
+        first = calendar.positions(starts)
+        return first, first + (1 if every is None else steps)
+    _check(schema, every)
+    near = np.arange(*calendar.positions(np.array([starts.min(), starts.max() + 400 * DAY])))
+    times = _start_times(calendar, period_keys(calendar, near, every), near, every)
+    return near[0] + np.searchsorted(times, starts), near[0] + np.searchsorted(times, starts, "right")
+
+
 def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Integers:
     """A number for each grid position that is the same in one period, ascending by 1 from one to the next."""
     spec, wall = calendar.spec, calendar.wall(positions)

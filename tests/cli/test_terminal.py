@@ -93,6 +93,7 @@ COMMANDS: list[tuple[int, list[str]]] = [
     (0, ["backtest", "sales.csv", *NAIVE, "--windows", "2", "--by", "series"]),
     (0, ["backtest", "wide.csv", *NAIVE, "--windows", "2", "--by", "series"]),
     (0, ["backtest", "sales.csv", *NAIVE, "--windows", "2", "--json"]),
+    (0, ["backtest", "sales.csv", *NAIVE, "--model", "last", "--windows", "2", "--sum-by", "all"]),
     (3, ["run", "job.toml", "--as-of", "2024-04-06T20:00:00+00:00"]),
     (3, ["run", "job.toml", "--as-of", "2024-04-06T20:00:00+00:00", "--json"]),
     (0, ["run", "job.toml", "--check"]),
