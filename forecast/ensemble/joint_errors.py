@@ -6,17 +6,18 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.ensemble.calibration import PRIOR_WINDOWS, evidence_share, widened
+from forecast.ensemble.calibration import widened
 from forecast.evaluation.past_errors import widening
 from forecast.evaluation.quantiles import normal_deviates, standard_deviation
 from forecast.panel.panel import Flags, Integers, Numbers
 
 STEP = 0.05  # standard deviations, in which errors are stored
 ZERO, MISSING = 128, 0  # how no error is stored, and one that is unknown
-LEAST_WINDOWS = PRIOR_WINDOWS  # independent ones, from which on intervals of sums count as calibrated
+LEAST_WINDOWS = 4.0  # independent ones, from which on intervals of sums count as calibrated
 PAST_SHARE = 0.75  # of the past of the longest series, that origins are spread over
 # Chosen on the past of seven panels, with few windows of it: what is expected of errors beside what they show.
 USUAL_OF_STEPS, USUAL_OF_SERIES = 0.5, 0.3  # correlations of two steps, and of two series
+PRIOR_WINDOWS = 8.0  # independent windows that say as much
 MOST_SERIES = 1000  # that the correlation of steps is estimated from
 
 
@@ -48,6 +49,11 @@ class JointErrors:
         windows, _, horizon = self.values.shape
         return 1 + (windows - 1) * min(1.0, self.stride / horizon) if windows else 0.0
 
+    @property
+    def evidence(self) -> float:
+        """The weight of what these windows say; the rest is that of what errors usually have in common."""
+        return self.independent_windows / (self.independent_windows + PRIOR_WINDOWS)
+
     @cached_property
     def _known(self) -> tuple[Numbers, Flags]:
         """Errors of some series, of the same size at each step, and which are known."""
@@ -62,7 +68,7 @@ class JointErrors:
         """The correlation of the errors of a series at two steps, [horizon, horizon]; with few windows a usual one."""
         errors, known = (part.reshape(-1, part.shape[2]).astype(np.float64) for part in self._known)
         found = np.clip(errors.T @ errors / np.maximum(known.T @ known, 1), -1, 1)
-        evidence = evidence_share(self.independent_windows)
+        evidence = self.evidence
         correlation = evidence * found + (1 - evidence) * USUAL_OF_STEPS
         np.fill_diagonal(correlation, 1.0)
         return np.asarray(correlation)
@@ -74,7 +80,7 @@ class JointErrors:
         count = known.sum(1)
         pairs = (count * (count - 1)).sum()
         together = (errors.sum(1) ** 2 - (errors**2).sum(1)).sum()
-        evidence = evidence_share(self.independent_windows)
+        evidence = self.evidence
         found = float(np.clip(together / pairs, 0, 1)) if pairs else 0.0
         return evidence * found + (1 - evidence) * USUAL_OF_SERIES
 
@@ -116,6 +122,6 @@ def variance_share(
     weight = (known / np.where(variance > 0, variance, 1.0)).sum(0)
     found = (errors**2).sum(0) / np.where(weight > 0, weight, 1.0) / np.where(size > 0, size, 1.0) / whole
     found = np.where((weight > 0) & (size > 0), found, usual)
-    evidence = evidence_share(windows)
+    evidence = windows / (windows + PRIOR_WINDOWS)
     common = found.sum() / usual.sum() if usual.sum() > 0 else 1.0
     return np.asarray(evidence * found + (1 - evidence) * usual * common**evidence)
