@@ -13,6 +13,7 @@ from benchmarks import dry_run as measure_dry_run
 from benchmarks import lumpy as lumpy_series
 from benchmarks import nights as job_nights
 from benchmarks import rolling as rolling_origins
+from benchmarks import sums as sums_of_sets
 from benchmarks.accuracy import DATASETS, measure_all, runs_on
 from benchmarks.machine import machine_lines
 from benchmarks.methods import DEFAULT, NOW, Method, choose, installed_peers, own_methods
@@ -199,6 +200,18 @@ def lumpy(path: Path, method: str, checkout: Path | None, series: int) -> None:
         click.echo(lumpy_series.summary(lumpy_series.read_rows(path)).round(3).to_string())
     except ValueError as error:
         raise click.ClickException(str(error)) from error
+
+
+@cli.command()
+@click.option("--data", "folder", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--json", "path", required=True, type=FILE, help="JSON lines so far; sets that it has are not run again")
+@click.option("--sets", callback=items, default="", metavar="A,B", help="by the names of their files; default all")
+@click.option("--fits", type=click.IntRange(1), default=1, show_default=True, help="at origins that are spread evenly")
+def sums(folder: Path, path: Path, sets: list[str], fits: int) -> None:
+    """What intervals of sums over groups and over time held, from twenty origins, and their interval scores."""
+    for row in sums_of_sets.measure(folder, path, tuple(sets), fits):
+        said.print(f"{row['set']} {row['level']} {row['way']}: {row['in_80']:.3f} {row['in_95']:.3f}")
+    click.echo("\n".join(sums_of_sets.table(sums_of_sets.rows_of(path))))
 
 
 @cli.command()
