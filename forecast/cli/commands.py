@@ -132,6 +132,7 @@ COMMANDS: dict[str, Declaration] = {
             Option("--origin TIME", "forecast from this time of DATA, and draw what came after it"),
             *OF_VERSION,
             PictureSettings,
+            SumSettings,
             *READING,
             (TrainSettings, *WHERE),
             (OutputSettings, *SHAPE),

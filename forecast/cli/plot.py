@@ -10,29 +10,37 @@ from rich.text import Text
 from forecast.artifacts.store import Store
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, suggest
-from forecast.cli._data import load, text_settings
-from forecast.cli._forecasts import Choose, predicted
+from forecast.cli._data import load
+from forecast.cli._forecasts import Choose, predicted, schema_as_fitted
 from forecast.cli.commands import SHAPE, WHERE
 from forecast.cli.now import at_once, read_to_forecast
 from forecast.cli.score import actual_table
 from forecast.errors import BadData, NoInput, UsageError
 from forecast.evaluation.saved import missing_series, read_saved
-from forecast.inference.forecasting import load_predictor, with_events
+from forecast.inference.forecasting import Forecasts, load_predictor, with_events
+from forecast.inference.predictor import Predictor
 from forecast.jobs.output_guard import check_apart
+from forecast.panel.panel import Panel
+from forecast.panel.schema import Schema
 from forecast.reading.reading import read_as
 from forecast.report.chart import Chart, chart_of
 from forecast.report.files import check_chart_file, write_chart
-from forecast.report.plot_data import PlotData, plot_of_forecasts, plot_of_table, series_without_actuals
+from forecast.report.plot_data import plot_of_forecasts, plot_of_table, series_without_actuals
+from forecast.report.sums import chart_of_sums
 from forecast.report.terminal import terminal_lines
 from forecast.settings import (
     AFTER_FIT,
     STORE,
     OutputSettings,
     PictureSettings,
+    SumSettings,
     TableSettings,
     TextSettings,
     TrainSettings,
 )
+from forecast.totals.levels import levels_of
+from forecast.totals.notes import log_notes
+from forecast.totals.sums import Totals
 
 WIDTH, WIDEST = 100, 120  # characters of a chart that goes elsewhere, and to a terminal at most
 # of the parts of a chart; their characters differ, too
@@ -56,20 +64,23 @@ def run(request: Request) -> None:
         check_chart_file(request.output)
     chosen = None if request.artifact is None and request.version is None else store
     actual = request.actual or (data if request.origin is not None else None)
-    all_matter = actual is not None and not settings.series  # the errors of all tell which are the largest
+    sums = request.of(SumSettings) != SumSettings()
+    if sums:
+        _refuse(request, "sums have intervals of their own; leave it out", "joint")
+    all_matter = sums or (actual is not None and not settings.series)  # the errors of all tell which are the largest
     choose = None if all_matter else partial(series_without_actuals, settings=settings)
     after: tuple[str | None, ...]
     if request.forecast is not None:
-        plotted, text = _read(chosen, request)
+        draw, schema, text = _read(chosen, request)
         after = ("score", request.forecast, data, *request.words(TableSettings, TextSettings))
     elif request.now or (chosen is None and Store(store).empty):
-        plotted, text = _at_once(request, choose)
+        draw, schema, text = _at_once(request, choose)
         after = request.fit_words()
     else:
-        plotted, text = _predicted(store, request, choose)
+        draw, schema, text = _predicted(store, request, choose)
         after = ("predict", data, *named(store))
-    actuals = None if actual is None else read_as(load(actual, text)[0], plotted.schema, horizon=0).panel
-    chart = chart_of(plotted, settings, actuals, actual or "")
+    actuals = None if actual is None else read_as(load(actual, text)[0], schema, horizon=0).panel
+    chart = draw(settings, actuals, actual or "")
     if chart.total > len(chart.series) and not settings.series:
         which = "those with the largest errors" if chart.worst else "the first of the table"
         shown = f"{len(chart.series)} of {chart.total:,}"
@@ -82,12 +93,12 @@ def run(request: Request) -> None:
     suggest(*after)
 
 
-def _read(store: str | None, request: Request) -> tuple[PlotData, TextSettings]:
+def _read(store: str | None, request: Request) -> tuple[partial[Chart], Schema, TextSettings]:
     """Forecasts of a file, beside DATA."""
     data, forecast, why = request.data, request.forecast, "--forecast draws a table as it is"
     if data is None:
         raise UsageError("--forecast: name the table with the history, too: forecast plot DATA --forecast FILE")
-    _refuse(request, f"{why}; leave it out", "now", "future", "origin")
+    _refuse(request, f"{why}; leave it out", "now", "future", "origin", *SumSettings.model_fields)
     _refuse(request, f"{why}; leave one of the two out", *WHERE, *SHAPE)
     forecasts = load(forecast, TextSettings())[0]
     table, how = actual_table(data, store, forecasts, request)
@@ -95,10 +106,10 @@ def _read(store: str | None, request: Request) -> tuple[PlotData, TextSettings]:
     panel = read_as(reading, reading.schema, horizon=saved.numbers.shape[1]).panel
     missing_series(saved, panel, forecasts.name, table.name)
     log(f"drawn    the forecasts of {forecast}")
-    return plot_of_table(panel, reading.schema, saved), table.reading
+    return partial(chart_of, plot_of_table(panel, reading.schema, saved)), reading.schema, table.reading
 
 
-def _at_once(request: Request, choose: Choose | None) -> tuple[PlotData, TextSettings]:
+def _at_once(request: Request, choose: Choose | None) -> tuple[partial[Chart], Schema, TextSettings]:
     """The forecasts of `forecast now`."""
     if request.data is None and not request.now:
         raise NoInput("there is no store here; name a table, forecast plot DATA, or run `forecast fit` first")
@@ -106,26 +117,45 @@ def _at_once(request: Request, choose: Choose | None) -> tuple[PlotData, TextSet
         raise UsageError("--now: name the table to forecast: forecast plot DATA --now")
     _refuse(request, "nothing is learned here; leave it out", "future", "origin")
     shape = request.of(OutputSettings)
-    forecasts, predictor = at_once(read_to_forecast(request, shape), request, shape, choose)
+    reading = read_to_forecast(request, shape)
+    forecasts, predictor = at_once(reading, request, shape, choose, sums=_are_sums(request, reading.schema))
     log("drawn    the forecasts of `forecast now`" + ("" if request.now else ", as there is no store here"))
-    return plot_of_forecasts(forecasts, predictor.fitted, shape.levels), request.of(TextSettings)
+    return _drawing(forecasts, predictor, request, reading.panel), reading.schema, request.of(TextSettings)
 
 
-def _predicted(store: str, request: Request, choose: Choose | None) -> tuple[PlotData, TextSettings]:
+def _predicted(store: str, request: Request, choose: Choose | None) -> tuple[partial[Chart], Schema, TextSettings]:
     """The forecasts of a version of a store."""
     why = f"{store} reads tables as its fit did; leave it out, or pass --now"
     _refuse(request, why, *(TableSettings.model_fields.keys() - {*AFTER_FIT, "events"}))
     shape, where = request.of(OutputSettings), request.of(TrainSettings)
     predictor = load_predictor(store, request.version, where.device, where.engine)
     predictor = with_events(predictor, request.of(TableSettings).events)
+    schema, text = schema_as_fitted(predictor, request)
+    _are_sums(request, schema)
     try:
         forecasts = predicted(predictor, request, shape, choose)
     except BadData as error:
         error.cure = error.cure or f"if {store} was fitted to another table, pass --now, or another --artifact"
         raise
     log(f"drawn    the forecasts of {store}")
-    text = text_settings(request, predictor.fitted.config.table.reading)
-    return plot_of_forecasts(forecasts, predictor.fitted, shape.levels), text
+    return _drawing(forecasts, predictor, request, forecasts.panel), predictor.fitted.config.table, text
+
+
+def _are_sums(request: Request, schema: Schema) -> bool:
+    """Whether sums are drawn; those that a table does not have are refused before any work."""
+    settings = request.of(SumSettings)
+    return settings != SumSettings() and bool(levels_of(settings, schema))
+
+
+def _drawing(forecasts: Forecasts, predictor: Predictor, request: Request, past: Panel) -> partial[Chart]:
+    """What draws forecasts, or sums of them with those of a past."""
+    settings, shape, schema = request.of(SumSettings), request.of(OutputSettings), predictor.fitted.config.table
+    if settings == SumSettings():
+        return partial(chart_of, plot_of_forecasts(forecasts, predictor.fitted, shape.levels))
+    totals = Totals(predictor, schema, settings, shape, request.horizon)
+    totals.add(forecasts)
+    log_notes(totals)
+    return partial(chart_of_sums, totals, past)
 
 
 def _refuse(request: Request, why: str, *names: str) -> None:

@@ -18,7 +18,7 @@ from forecast.ensemble.summary import verdict
 from forecast.errors import BadData, NoInput
 from forecast.evaluation.saved import SavedForecasts
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import forecast_table, load_predictor
+from forecast.inference.forecasting import Forecasts, forecast_table, load_predictor
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import counted_models
 from forecast.jobs.administration import ledger_of, noted, status_of, versions_of
@@ -35,6 +35,7 @@ from forecast.report.gallery import Gallery
 from forecast.report.job_sections import job_section, job_verdict, versions_section
 from forecast.report.page import Commands, Section, check_report, page_bytes
 from forecast.report.plot_data import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
+from forecast.report.sums import sums_section
 from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.files import load_future
 
@@ -105,12 +106,15 @@ def _page(place: Place, request: Request, backtest: BacktestTables | None, saved
     verdicts: list[str] = []
     sections: list[Section] = []
     if saved is not None:
-        config, (data, text) = saved.fitted.config, _plot_data(place, request, saved)
+        config, forecasts = saved.fitted.config, _forecasts(request, saved)
+        data, text = _plot_data(place, request, saved, forecasts)
         names = saved.fitted.ensemble.names(series_index(saved.fitted.history.ids, data.ids))
         measure, errors = ("", {}) if backtest is None else ("MASE", backtest.errors)
         gallery = Gallery(data, measure, errors, list(map(counted_models, names)))
         sections += [read_section(saved.fitted, saved.version), gaps_section(saved.fitted)]
         sections.append(Section("Forecasts", (text, gallery)))
+        if forecasts is not None and len(forecasts.panel) > 1:
+            sections.append(sums_section(saved.predictor, forecasts, []))
         if backtest is None:
             said = verdict(config.scores, len(config.components))
             verdicts.append(said[0].upper() + said[1:])
@@ -142,20 +146,27 @@ def _page(place: Place, request: Request, backtest: BacktestTables | None, saved
     return page_bytes(f"Forecast report: {place.shown(name or 'job')}", text, sections, made)
 
 
-def _plot_data(place: Place, request: Request, saved: Saved) -> tuple[PlotData, str]:
+def _forecasts(request: Request, saved: Saved) -> Forecasts | None:
+    """The forecasts after the values that a version holds; None without the known values that they need."""
+    table, future = saved.fitted.config.table, request.future
+    if table.known and future is None:
+        return None
+    later = None if future is None else normalised(load_future(future, table.reading))
+    with steps_bar("forecasts", "series") as saved.predictor.on_windows:
+        return forecast_table(saved.predictor, future=later, output=OutputSettings(levels=INTERVALS))
+
+
+def _plot_data(place: Place, request: Request, saved: Saved, forecasts: Forecasts | None) -> tuple[PlotData, str]:
     """The forecasts that a report shows, and a sentence on them."""
-    config, future = saved.fitted.config, request.future
-    if place.pipeline is not None and request.version is None and future is None:
+    config = saved.fitted.config
+    if place.pipeline is not None and request.version is None and request.future is None:
         stored = _plot_of_ledger(saved.fitted, place.pipeline)
         if stored is not None:
             return stored
-    if config.table.known and future is None:
+    if forecasts is None:
         names = ", ".join(config.table.known)
         text = f"History only: forecasts need the future values of {names}; name their table with --future."
         return plot_of_history(saved.fitted), text
-    later = None if future is None else normalised(load_future(future, config.table.reading))
-    with steps_bar("forecasts", "series") as saved.predictor.on_windows:
-        forecasts = forecast_table(saved.predictor, future=later, output=OutputSettings(levels=INTERVALS))
     dated = config.table.dated
     after = f"{config.train_end}, the last time at fit" if dated else "the last value of each series"
     text = f"Forecasts of {config.horizon} steps after {after}."

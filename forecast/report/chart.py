@@ -90,8 +90,8 @@ def _mase(data: PlotData, actual: Numbers) -> Numbers:
 
 
 def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
-    """How good the forecast of a series was, in a line; "" where there is no actual value."""
-    numbers = data.numbers[row]
+    """What is noted of a series, and how good its forecast was where there are actual values, in a line."""
+    numbers, own = data.numbers[row], data.notes[row : row + 1]
     seen = np.isfinite(actual) & np.isfinite(numbers[:, 0])
     parts = [f"MASE {error:.2f}"] if np.isfinite(error) else []
     if data.levels:
@@ -99,7 +99,7 @@ def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
         low, high = numbers[:, 1 + 2 * data.levels.index(level) :].T[:2]
         inside = int((seen & (actual >= low) & (actual <= high)).sum())
         parts.append(f"{inside} of {seen.sum()} values in {level:g} %")
-    return ", ".join(parts) if seen.any() else ""
+    return ", ".join(filter(None, (*own, *parts))) if seen.any() else "".join(own)
 
 
 def _series_chart(

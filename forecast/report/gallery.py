@@ -26,6 +26,7 @@ CONTROLS = """<form id="controls" role="search" aria-label="Series" hidden>\
 <ul id="legend" class="legend"></ul>
 <div id="series"></div>
 """
+APART = '<div class="sums"><ul class="legend"></ul><div class="series"></div>'
 ORDERS = {"input": "order of the table", "name": "name"}
 ERROR_ORDERS = {"worst": "largest error first", "best": "smallest error first"}
 
@@ -38,6 +39,7 @@ class Gallery:
     measure: str  # what the errors are
     errors: Mapping[tuple[str, ...], float]  # of the forecaster in the past, by ids
     notes: Sequence[str]  # [forecasts], what forecasts each series
+    searched: bool = True  # the one of a page whose series are searched and paged; others show the first of theirs
 
 
 def gallery_html(gallery: Gallery) -> Iterator[str]:
@@ -49,22 +51,23 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
     last, times = np.unique(data.first - 1, return_inverse=True)
     shared = 2 * len(last) * (1 + horizon) / total  # times, in numbers of a series
     ahead = int(columns * horizon + shared)
-    count = min(total, max(1, MOST_NUMBERS // (ahead + SHORTEST)))
+    count = min(total if gallery.searched else PER_PAGE, total, max(1, MOST_NUMBERS // (ahead + SHORTEST)))
     steps = int(np.clip(MOST_NUMBERS // count - ahead, SHORTEST, data.usual_history))
     if total > count:
         yield f"<p>The first {count:,} of {total:,} series have room in this file.</p>\n"
     orders = ORDERS | (ERROR_ORDERS if not gallery.errors.keys().isdisjoint(data.ids[:count]) else {})
     choices = "".join(f'<option value="{value}">{text}</option>' for value, text in orders.items())
-    yield CONTROLS.format(choices=choices, count=count)
+    yield CONTROLS.format(choices=choices, count=count) if gallery.searched else APART
     # texts of the last value and of each forecast, by the end of the past
     positions = last[:, None] + np.arange(horizon + 1)
     texts = position_texts(data.schema, calendar_of(data.schema), positions.ravel())
     shown = np.array([visible(text.removesuffix(" 00:00:00")) for text in texts], object).reshape(positions.shape)
     head = {"levels": data.levels, "measure": gallery.measure, "perPage": PER_PAGE, "times": shown.tolist()}
-    yield f'<script type="application/json" id="data">{as_json(head)[:-1]},"series":[\n'
+    name = "id" if gallery.searched else "class"
+    yield f'<script type="application/json" {name}="data">{as_json(head)[:-1]},"series":[\n'
     for index, series in enumerate(_series(gallery, count, times, steps)):
         yield f"{',' * bool(index)}{series}\n"
-    yield "]}</script>\n"
+    yield "]}</script>\n" + "</div>\n" * (not gallery.searched)
 
 
 def as_json(value: object) -> str:

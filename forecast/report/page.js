@@ -79,83 +79,92 @@
     figure.append(make("ul", { class: "legend" }, ...legend(names.map((text, i) => [`line c${i}`, text]))), chart.svg);
   }
 
-  if (!at("data")) return;
-  const { levels, measure, perPage, times, series } = JSON.parse(at("data").textContent);
+  // draws series, each a row of a gallery; what all rows share is given, and where their legend goes
   const SIZE = [360, 170, 58, 8, 8, 22], [W, H, LEFT, RIGHT, TOP, BOTTOM] = SIZE, LETTER = 7;
-  const widest = levels.map((level, place) => [level, place]).sort((a, b) => b[0] - a[0]);
-  const bands = widest.map(([level, place]) => [`band b${place}`, `${level} % interval`]).reverse();
-  at("legend").append(...legend([["past", "history"], ["ahead", "forecast"], ...bands]));
+  const drawer = ({ levels, measure, times }, keys) => {
+    const widest = levels.map((level, place) => [level, place]).sort((a, b) => b[0] - a[0]);
+    const bands = widest.map(([level, place]) => [`band b${place}`, `${level} % interval`]).reverse();
+    keys.append(...legend([["past", "history"], ["ahead", "forecast"], ...bands]));
 
-  const said = (ahead, when) => {
-    if (ahead[0].includes(null)) return "history without a forecast";
-    const last = ahead[0].length - 1;
-    const text = `forecast ${number(ahead[0][0])} for ${when[1]}, ${number(ahead[0][last])} for ${when[last + 1]}`;
-    if (!widest.length) return text;
-    const [level, place] = widest[0];
-    return `${text}; ${level} % interval then ${number(ahead[1 + 2 * place][last])} to ${number(ahead[2 + 2 * place][last])}`;
-  };
-
-  const drawing = (label, past, ahead, when) => {
-    const every = [past, ...ahead].flat().filter((value) => value !== null);
-    let low = every.length ? Math.min(...every) : 0, high = every.length ? Math.max(...every) : 1;
-    if (!(high > low)) [low, high] = [low - Math.max(1, Math.abs(low) / 10), high + Math.max(1, Math.abs(high) / 10)];
-    const before = past.length, chart = axes(SIZE, before + ahead[0].length, [low, high], "series", label);
-    chart.rule("grid", low);
-    chart.rule("grid", high);
-    const start = past[before - 1] === null ? [] : [past[before - 1]], first = before - start.length;
-    for (const [, place] of widest) {
-      const [lower, upper] = [1, 2].map((side) => [...start, ...ahead[side + 2 * place]]);
-      chart.band(`band b${place}`, first, lower, upper);
-    }
-    chart.line("past", 0, past);
-    chart.line("ahead", first, [...start, ...ahead[0]]);
-    chart.value(high, 4, 8);
-    chart.value(low, 4, 0);
-    const now = chart.x(before - 1), end = when[when.length - 1];
-    if (now > LEFT + LETTER * when[0].length && now < W - RIGHT - LETTER * (end.length + 1)) chart.text(now, H - 6, "end", when[0]);
-    chart.text(W - RIGHT, H - 6, "end", end);
-    return chart;
-  };
-
-  // what is under the pointer: a line in the drawing, and its numbers below
-  const reading = (chart, past, ahead, when) => {
-    const text = make("p", { class: "under", "aria-hidden": "true" }, "\u00a0"), line = make("path", { class: "pointer", d: "" });
-    const show = (event) => {
-      const box = chart.svg.getBoundingClientRect(), i = chart.place(W * (event.clientX - box.left) / box.width);
-      const at = i - past.length, back = -1 - at, time = at < 0 ? when[0] : when[at + 1];
-      const value = at < 0 ? past[i] : ahead[0][at];
-      const intervals = at < 0 ? [] : levels.filter((_, place) => ahead[1 + 2 * place][at] !== null).map((level, place) =>
-        `${level} %: ${number(ahead[1 + 2 * place][at])} to ${number(ahead[2 + 2 * place][at])}`);
-      const before = back > 0 ? `${back} step${back > 1 ? "s" : ""} before ` : "";
-      text.textContent = [`${before}${time}: ${value === null ? "missing" : number(value)}`, ...intervals].join(", ");
-      line.setAttribute("d", `M${chart.x(i).toFixed(1)} ${TOP}V${H - BOTTOM}`);
-      if (!line.parentNode) chart.svg.append(line);
+    const said = (ahead, when) => {
+      if (ahead[0].includes(null)) return "history without a forecast";
+      const last = ahead[0].length - 1;
+      const text = `forecast ${number(ahead[0][0])} for ${when[1]}, ${number(ahead[0][last])} for ${when[last + 1]}`;
+      if (!widest.length) return text;
+      const [level, place] = widest[0];
+      return `${text}; ${level} % interval then ${number(ahead[1 + 2 * place][last])} to ${number(ahead[2 + 2 * place][last])}`;
     };
-    for (const kind of ["pointermove", "pointerdown"]) chart.svg.addEventListener(kind, show);
-    chart.svg.addEventListener("pointerleave", () => { text.textContent = "\u00a0"; line.remove(); });
-    return text;
+
+    const drawing = (label, past, ahead, when) => {
+      const every = [past, ...ahead].flat().filter((value) => value !== null);
+      let low = every.length ? Math.min(...every) : 0, high = every.length ? Math.max(...every) : 1;
+      if (!(high > low)) [low, high] = [low - Math.max(1, Math.abs(low) / 10), high + Math.max(1, Math.abs(high) / 10)];
+      const before = past.length, chart = axes(SIZE, before + ahead[0].length, [low, high], "series", label);
+      chart.rule("grid", low);
+      chart.rule("grid", high);
+      const start = past[before - 1] === null ? [] : [past[before - 1]], first = before - start.length;
+      for (const [, place] of widest) {
+        const [lower, upper] = [1, 2].map((side) => [...start, ...ahead[side + 2 * place]]);
+        chart.band(`band b${place}`, first, lower, upper);
+      }
+      chart.line("past", 0, past);
+      chart.line("ahead", first, [...start, ...ahead[0]]);
+      chart.value(high, 4, 8);
+      chart.value(low, 4, 0);
+      const now = chart.x(before - 1), end = when[when.length - 1];
+      if (now > LEFT + LETTER * when[0].length && now < W - RIGHT - LETTER * (end.length + 1)) chart.text(now, H - 6, "end", when[0]);
+      chart.text(W - RIGHT, H - 6, "end", end);
+      return chart;
+    };
+
+    // what is under the pointer: a line in the drawing, and its numbers below
+    const reading = (chart, past, ahead, when) => {
+      const text = make("p", { class: "under", "aria-hidden": "true" }, "\u00a0"), line = make("path", { class: "pointer", d: "" });
+      const show = (event) => {
+        const box = chart.svg.getBoundingClientRect(), i = chart.place(W * (event.clientX - box.left) / box.width);
+        const at = i - past.length, back = -1 - at, time = at < 0 ? when[0] : when[at + 1];
+        const value = at < 0 ? past[i] : ahead[0][at];
+        const intervals = at < 0 ? [] : levels.filter((_, place) => ahead[1 + 2 * place][at] !== null).map((level, place) =>
+          `${level} %: ${number(ahead[1 + 2 * place][at])} to ${number(ahead[2 + 2 * place][at])}`);
+        const before = back > 0 ? `${back} step${back > 1 ? "s" : ""} before ` : "";
+        text.textContent = [`${before}${time}: ${value === null ? "missing" : number(value)}`, ...intervals].join(", ");
+        line.setAttribute("d", `M${chart.x(i).toFixed(1)} ${TOP}V${H - BOTTOM}`);
+        if (!line.parentNode) chart.svg.append(line);
+      };
+      for (const kind of ["pointermove", "pointerdown"]) chart.svg.addEventListener(kind, show);
+      chart.svg.addEventListener("pointerleave", () => { text.textContent = "\u00a0"; line.remove(); });
+      return text;
+    };
+
+    const numbers = (title, ahead, when) => {
+      const details = make("details", {}, make("summary", {}, "Numbers"));
+      details.addEventListener("toggle", () => {
+        if (details.children.length > 1) return;
+        const heads = ["time", "forecast", ...levels.flatMap((level) => [`lo ${level}`, `hi ${level}`])];
+        const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)));
+        const rows = ahead[0].map((_, i) => make("tr", {}, make("th", { scope: "row" }, when[i + 1]),
+          ...ahead.map((values) => make("td", { class: "num" }, values[i] === null ? "" : number(values[i])))));
+        const around = { class: "scroll", role: "group", tabindex: 0, "aria-label": `Numbers of ${title}` };
+        details.append(make("div", around, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
+      });
+      return details;
+    };
+
+    return ([title, note, error, time, past, ...ahead]) => {
+      const notes = [error === null ? "" : `${measure} ${number(error)}`, note].filter(Boolean).join(", ");
+      const caption = make("figcaption", {}, make("h3", {}, title), make("p", { title: notes }, notes));
+      const chart = drawing(`${title}: ${said(ahead, times[time])}`, past, ahead, times[time]);
+      return make("figure", { class: "one" }, caption, chart.svg, reading(chart, past, ahead, times[time]), numbers(title, ahead, times[time]));
+    };
   };
 
-  const numbers = (title, ahead, when) => {
-    const details = make("details", {}, make("summary", {}, "Numbers"));
-    details.addEventListener("toggle", () => {
-      if (details.children.length > 1) return;
-      const heads = ["time", "forecast", ...levels.flatMap((level) => [`lo ${level}`, `hi ${level}`])];
-      const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)));
-      const rows = ahead[0].map((_, i) => make("tr", {}, make("th", { scope: "row" }, when[i + 1]),
-        ...ahead.map((values) => make("td", { class: "num" }, values[i] === null ? "" : number(values[i])))));
-      const around = { class: "scroll", role: "group", tabindex: 0, "aria-label": `Numbers of ${title}` };
-      details.append(make("div", around, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
-    });
-    return details;
-  };
+  for (const part of document.querySelectorAll(".sums")) {
+    const [keys, place, data] = part.children, { series, ...head } = JSON.parse(data.textContent);
+    place.append(...series.map(drawer(head, keys)));
+  }
 
-  const figure = ([title, note, error, time, past, ...ahead]) => {
-    const notes = [error === null ? "" : `${measure} ${number(error)}`, note].filter(Boolean).join(", ");
-    const caption = make("figcaption", {}, make("h3", {}, title), make("p", { title: notes }, notes));
-    const chart = drawing(`${title}: ${said(ahead, times[time])}`, past, ahead, times[time]);
-    return make("figure", { class: "one" }, caption, chart.svg, reading(chart, past, ahead, times[time]), numbers(title, ahead, times[time]));
-  };
+  if (!at("data")) return;
+  const { perPage, series, ...head } = JSON.parse(at("data").textContent), figure = drawer(head, at("legend"));
 
   const byError = (sign) => (a, b) => (a[2] === null) - (b[2] === null) || sign * (a[2] - b[2]);
   const orders = { worst: byError(-1), best: byError(1), name: (a, b) => a[0].localeCompare(b[0], undefined, { numeric: true }) };

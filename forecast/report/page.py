@@ -182,6 +182,8 @@ def _cell(value: Cell) -> str:
         bar = f'<rect class="fill" width="{round(100 * min(max(value.share, 0), 1))}" height="10"/>'
         svg = '<svg class="bar" viewBox="0 0 100 10" width="100" height="10" aria-hidden="true">'
         return f"{number(value.value)} {svg}{bar}</svg>"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float | int):
         return number(value)
     return "" if value is None else _text(value)

@@ -30,6 +30,7 @@ class PlotData:
     levels: tuple[float, ...]  # of the intervals, in percent
     scale: Numbers  # [forecasts], the unit of MASE
     total: int  # series that could be forecast, of which these may be some
+    notes: tuple[str, ...] = ()  # [forecasts], a line for each, or none at all
 
     @property
     def ids(self) -> Ids:

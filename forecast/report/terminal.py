@@ -66,15 +66,18 @@ def _drawing(series: SeriesChart, width: int, unicode: bool, style: Style) -> li
     marks = UNICODE if unicode else PLAIN
     characters, kinds = np.full((HEIGHT, width), " "), np.full((HEIGHT, width), "", object)
     middle, cells = 4 * np.arange(HEIGHT)[:, None] + 1.5, 2 * np.arange(width) + 0.5
+    # a single step begins at the last value, as it would be too narrow to be seen
+    start = slice(-1, None) if len(series.times) == 1 and np.isfinite(series.past[-1]) else slice(0, 0)
+    times, before = np.append(series.past_times[start], series.times), series.past[start]
     for rank, interval in enumerate(reversed(range(series.low.shape[1]))):  # the widest comes first
-        columns, top = to_dots(series.times, series.high[:, interval])
-        _, bottom = to_dots(series.times, series.low[:, interval])
+        columns, top = to_dots(times, np.append(before, series.high[:, interval]))
+        _, bottom = to_dots(times, np.append(before, series.low[:, interval]))
         if (seen := np.isfinite(top) & np.isfinite(bottom)).any():
             at, high_at, low_at = columns[seen], top[seen], bottom[seen]
             inside = (middle >= np.interp(cells, at, high_at)) & (middle <= np.interp(cells, at, low_at))
             inside &= (cells >= at[0] - 1) & (cells <= at[-1] + 1)
             characters[inside], kinds[inside] = marks["shades"][min(rank, 1)], "interval"
-    past, ahead = to_dots(series.past_times, series.past), to_dots(series.times, series.forecast)
+    past, ahead = to_dots(series.past_times, series.past), to_dots(times, np.append(before, series.forecast))
     for kind, points in (("history", past), ("forecast", ahead)):
         codes = (_line(*points, width).reshape(HEIGHT, 4, width, 2) * DOTS[:, None]).sum((1, 3))
         on = codes > 0

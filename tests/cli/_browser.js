@@ -23,8 +23,14 @@ const figures = [...page.matchAll(/<figure class="lines">.*?<script type="applic
   figure.append(data);
   return figure;
 });
+const sums = [...page.matchAll(/<div class="sums">.*?<script type="application\/json" class="data">(.*?)<\/script>\n<\/div>/gs)].map((found) => {
+  const part = new Element("div"), data = new Element("script");
+  data.own = found[1];
+  part.append(new Element("ul"), new Element("div"), data);
+  return part;
+});
 global.document = {
-  querySelectorAll: () => figures,
+  querySelectorAll: (selector) => ({ "figure.lines": figures, ".sums": sums })[selector],
   documentElement: new Element("html"),
   getElementById: (id) => ids[id],
   createElement: (tag) => new Element(tag),
@@ -34,18 +40,20 @@ global.matchMedia = () => ({ matches: false });
 global.setTimeout = (act) => act();
 (0, eval)(page.match(/<script>(.*?)<\/script>/s)[1]);
 
+const described = (figure) => ({
+  title: figure.children[0].children[0].textContent,
+  note: figure.children[0].children[1].textContent,
+  label: figure.children[1].attributes["aria-label"],
+  drawn: figure.children[1].children.map((one) => one.attributes.d ?? one.textContent),
+});
 const seen = () => ({
   shown: ids.shown.textContent,
   theme: ids.theme.textContent,
   unscripted: ids.unscripted.hidden,
   legend: ids.legend.children.map((one) => one.textContent.trim()),
   charts: figures.map((one) => [one.children[2].attributes["aria-label"], one.children[1].children.map((line) => line.textContent.trim())]),
-  figures: ids.series.children.map((figure) => ({
-    title: figure.children[0].children[0].textContent,
-    note: figure.children[0].children[1].textContent,
-    label: figure.children[1].attributes["aria-label"],
-    drawn: figure.children[1].children.map((one) => one.attributes.d ?? one.textContent),
-  })),
+  figures: ids.series.children.map(described),
+  sums: sums.map((part) => part.children[1].children.map(described)),
 });
 const found = [seen()];
 for (const [id, kind, value] of actions) {

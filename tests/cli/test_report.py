@@ -30,6 +30,7 @@ SECTIONS = [
     "What was read",
     "Gaps in the data",
     "Forecasts",
+    "Sums of the forecasts",
     "Errors in the past",
     "Coverage of the intervals",
     "Who forecasts what",
@@ -202,6 +203,26 @@ def test_the_forecasts_are_those_of_predict_with_four_digits(forecast: Run, fitt
     assert page["series"][0][4][10:14] == [None] * 4  # the gap
 
 
+def test_the_sum_of_all_series_stands_beside_its_past(forecast: Run, fitted: Path, sales: Path) -> None:
+    page = report(forecast, "--artifact", "shops")
+    found = json.loads(
+        re.findall(r'<script type="application/json" class="data">(.*?)</script>', page.text, re.DOTALL)[0]
+    )
+    # of a quarter there is none before; the week until 2024-03-31 is shorter than the month
+    made = forecast("predict", sales, "--artifact", "shops", "--sum-by", "all", "--sum-every", "month").frame.iloc[0]
+    ((title, note, _, _, past, *ahead),) = found["series"]
+    assert (title, note) == ("all", f"per month, {made['observed']:,.0f} so far")
+    by_day = pd.read_csv(sales).pivot_table(index="day", columns="shop", values="units")
+    by_day = by_day.fillna(by_day.shift(7)).sum(axis=1)  # what is missing counts as a week earlier
+    assert past == [float(f"{by_day.filter(like=month).sum():.4g}") for month in ("2024-01", "2024-02")]
+    assert [values[0] for values in ahead] == [
+        float(f"{made[name]:.4g}") for name in ("forecast", "lo_80", "hi_80", "lo_95", "hi_95")
+    ]
+    cells = re.findall(r'<tr><th scope="row">all/month</th>(.*?)</tr>', page.text)[0]
+    assert re.findall("<td[^>]*>([^<]*)</td>", cells)[:2] == ["", "2024-03-01"]
+    assert f'<td class="num">{made["mean"]:,.0f}</td>' in cells
+
+
 def test_text_of_users_ends_no_script_and_makes_no_tag(forecast: Run, fitted: Path) -> None:
     page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
     assert page.text.count("</script>") == page.text.count("<script")
@@ -301,6 +322,8 @@ def test_the_script_draws_charts_and_series_and_searches_sorts_and_turns_pages(f
     assert titles[2][-8:] == [f"shop {number}" for number in range(8)]
     assert titles[3] == ["shop 1", "shop 10", "shop 11"]
     assert found["shown"] == "1 to 3 of 3 series that match, of 16"
+    (((sum_of_all,),),) = (first["sums"],)
+    assert sum_of_all["label"].startswith("all: forecast ")
 
 
 def test_a_job_adds_its_nights_and_versions(forecast: Run, job: Job, at: Callable[[int], str]) -> None:

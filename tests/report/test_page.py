@@ -35,6 +35,7 @@ def test_cells_are_numbers_bars_texts_or_empty() -> None:
     assert '<td class="num">1,234 <svg class="bar"' in page
     assert 'width="26" height="10"' in page
     assert "<td>`code`</td>" in page
+    assert '<td class="num">yes</td>' in html(Table("t", ("a", "b"), (("x", True),)))
     assert "<p><code>now</code></p>" in html("`now`")
 
 

@@ -51,6 +51,16 @@ def test_intervals_are_shaded_around_the_forecast_only_and_actual_values_cover_i
     assert sum(line.count("o") for line in lines) == 1
 
 
+def test_a_forecast_of_one_step_begins_at_the_last_value() -> None:
+    drawn = SeriesChart(
+        *("one", "", np.arange(4), np.full(4, 5.0), np.array([4]), np.array([6.0])),
+        *(np.array([[4.0]]), np.array([[8.0]]), np.array([np.nan])),
+    )
+    lines = drawing(Chart((drawn,), (80.0,), True, "step", "", 1))
+    assert max(line.count("+") for line in lines) >= 8
+    assert sum(line.count(PLAIN["shades"][0]) for line in lines) > 30
+
+
 @pytest.mark.parametrize(
     "past", [np.full(30, np.nan), np.full(30, 3.0), np.full(30, 1e300), np.linspace(-1, 1, 30) * 1.7e308]
 )
