@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import speed_accuracy, speed_install, speed_now, speed_panels, speed_predict
+from benchmarks import speed_accuracy, speed_install, speed_now, speed_panels, speed_predict, speed_sums
 from benchmarks.methods import Method
 
 
@@ -77,6 +77,10 @@ def _panels(asked: Asked) -> Iterator[str]:
     return speed_panels.panel_lines(list(asked.models), list(asked.series), asked.pairs or 1)
 
 
+def _sums(asked: Asked) -> Iterator[str]:
+    return speed_sums.sum_lines(list(asked.models), list(asked.series), asked.pairs or 1)
+
+
 def _install(asked: Asked) -> Iterator[str]:
     yield from speed_install.size_lines(asked.peers)
     yield from speed_install.import_lines(asked.peers, asked.pairs or 5)
@@ -96,6 +100,7 @@ KINDS: dict[str, Callable[[Asked], Iterator[str]]] = {
     "now": _now,
     "predict": _predict,
     "panels": _panels,
+    "sums": _sums,
     "install": _install,
     "accuracy": _accuracy,
 }

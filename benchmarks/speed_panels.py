@@ -81,20 +81,21 @@ def panel_lines(models: list[str], sizes: list[int], rounds: int) -> Iterator[st
         yield line
 
 
-def write_panel(path: Path, series: int) -> None:
-    """Write daily series with a level, a week and noise, sorted by id."""
+def write_panel(path: Path, series: int, regions: int = 0) -> None:
+    """Write daily series with a level, a week and noise, sorted by id; with regions in a column of their own."""
     days = pa.array(np.arange(DAYS).astype("datetime64[D]") + np.datetime64("2024-01-01").astype(int))
     times = days.cast(pa.timestamp("ms"))
-    with pq.ParquetWriter(
-        path, pa.schema([("shop", pa.string()), ("day", times.type), ("units", pa.float64())])
-    ) as file:
+    columns = [("shop", pa.string()), ("day", times.type), ("units", pa.float64())]
+    with pq.ParquetWriter(path, pa.schema([("region", pa.string())] * (regions > 0) + columns)) as file:
         for low in range(0, series, AT_ONCE):
             count = min(AT_ONCE, series - low)
             names = pa.array([f"shop{number:07d}" for number in range(low, low + count)])
             codes = pa.array(np.repeat(np.arange(count), DAYS))
+            of_region = pa.array([f"region{number * regions // series}" for number in range(low, low + count)])
             file.write_table(
                 pa.table(
-                    {
+                    ({"region": of_region.take(codes)} if regions else {})
+                    | {
                         "shop": names.take(codes),
                         "day": times.take(pa.array(np.tile(np.arange(DAYS), count))),
                         "units": _values(np.random.default_rng(low), count).ravel(),

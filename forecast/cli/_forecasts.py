@@ -1,11 +1,12 @@
 """Forecast by a saved forecaster, write a table of forecasts, and say what it lacks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from forecast.cli._command import Request
 from forecast.cli._console import log, log_lines, steps_bar
 from forecast.cli._data import load, text_settings, write
-from forecast.cli._sums import put_sums
+from forecast.cli._sums import put_paths, put_sums
 from forecast.errors import INCOMPLETE
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_table
@@ -20,6 +21,7 @@ from forecast.settings import AFTER_FIT, CheckSettings, OutputSettings, TableSet
 from forecast.tables.files import load_future
 from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
+from forecast.totals.allocating import allocated
 from forecast.totals.sums import Totals
 
 Choose = Callable[[Panel], ForecastOptions | None]  # says what is forecast of a panel, or raises; None is all
@@ -53,7 +55,10 @@ def put_forecasts(forecasts: Forecasts, fitted: Fitted, request: Request, totals
     """Write forecasts to stdout or a file, or their sums, and report series without one; returns the exit code."""
     if totals is not None:
         totals.add(forecasts)
+        if request.allocate:
+            forecasts = replace(forecasts, columns=allocated(forecasts, totals))
         put_sums(totals, request)
+    put_paths(forecasts, fitted, request)
     if totals is None or request.totals is not None:
         write(frame_of(forecasts.columns), request.output, fitted.config.table.ids if request.excel_safe else None)
     return log_written(forecasts.skipped, fitted, request)

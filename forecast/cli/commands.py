@@ -25,9 +25,15 @@ ARTIFACT = Option("--artifact DIR", f"folder of the saved versions  [default: {S
 VERSION = Option("--version ID", "a version of the store; default the live one", OF_STORE, first=False)
 OF_VERSION = ARTIFACT, VERSION
 JOB_OR_STORE = file_argument("job", required=False), ARTIFACT
+PATHS = click.IntRange(1, 10_000)
 FUTURE = Option("--future FILE", "table with the future values of known covariates")
 WRITE_TABLE = Option("--output FILE", "write a .csv, .parquet or .xlsx file; default stdout", OUTPUT)
-SUMS = SumSettings, Option("--totals FILE", "write the sums here, and the series as without them", SumSettings.heading)
+SUMS = (
+    SumSettings,
+    Option("--totals FILE", "write the sums here, and the series as without them", SumSettings.heading),
+    Option("--allocate", "with --totals: move the medians of the series, so that they add up", SumSettings.heading),
+    Option("--paths N", "write N paths of all series, as NAME.paths.parquet", SumSettings.heading, type=PATHS),
+)
 AS_OF = Option("--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False)
 BY = ["series", "step", "level"]
 MEASURES = (

@@ -4,7 +4,7 @@ from forecast.cli._command import REFUSED, Request
 from forecast.cli._console import log_lines, steps_bar, suggest
 from forecast.cli._data import load
 from forecast.cli._forecasts import Choose, put_forecasts
-from forecast.cli._sums import sums_asked, sums_of
+from forecast.cli._sums import path_file, sums_asked, sums_of
 from forecast.engine.stages import PanelFit
 from forecast.ensemble.names import PRETRAINED
 from forecast.errors import UsageError
@@ -17,6 +17,7 @@ from forecast.jobs.output_guard import check_apart
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.writing import output_columns
+from forecast.totals.sums import checked_levels
 
 PATIENCE = 2.0  # seconds without a sign of progress
 
@@ -26,11 +27,14 @@ def run(request: Request) -> int:
     data, checks, _ = request.data, request.of(CheckSettings), request.of(TextSettings)
     shape, events = request.of(OutputSettings), request.of(TableSettings).events  # refused before any work
     instant = parse_as_of(request.as_of)
-    check_apart(request.output, {"the table that is read": data, "the table of --events": events})
+    for file in (request.output, request.totals, path_file(request)):
+        check_apart(file, {"the table that is read": data, "the table of --events": events})
     sums = sums_asked(request)
     reading = read_to_forecast(request, shape)
+    if sums is not None:
+        checked_levels(sums, reading.schema, shape)
     check_age(age(reading.panel.newest, reading.schema, instant), checks, data)
-    forecasts, predictor = at_once(reading, request, shape, sums=sums is not None)
+    forecasts, predictor = at_once(reading, request, shape, sums=sums is not None or path_file(request) is not None)
     totals = sums_of(predictor, reading.schema, request)
     code = put_forecasts(forecasts, predictor.fitted, request, totals)
     if code == 0:

@@ -7,7 +7,7 @@ from forecast.cli._command import Request, named
 from forecast.cli._console import log, steps_bar, suggest, using_cluster
 from forecast.cli._data import write
 from forecast.cli._forecasts import log_written, predicted, put_forecasts, read_as_fitted, schema_as_fitted
-from forecast.cli._sums import put_sums, sums_asked, sums_of
+from forecast.cli._sums import path_file, put_sums, sums_asked, sums_of
 from forecast.errors import BadData, Setting, Unavailable, UsageError, Words, as_flag
 from forecast.inference.forecasting import future_template, load_predictor, with_events
 from forecast.inference.large import large_forecasts
@@ -23,6 +23,7 @@ from forecast.settings import (
     CheckSettings,
     ClusterSettings,
     OutputSettings,
+    SumSettings,
     TableSettings,
     TextSettings,
     TrainSettings,
@@ -32,8 +33,9 @@ from forecast.tables.frames import frame_of, frames_of
 from forecast.totals.sums import Totals
 
 SHARDS = 16  # with a cluster, whatever its size: the same files come out of any
-APART = list(product(("shards", "cluster"), ("origin", "shard")))
-APART += product(["future_template"], ("future", "output", "shards", "cluster", "shard"))
+SUMS = ("totals", "allocate", "paths", *SumSettings.model_fields)
+APART = list(product(("shards", "cluster"), ("origin", "shard", "allocate", "paths")))
+APART += product(["future_template"], ("future", "output", "shards", "cluster", "shard", *SUMS))
 
 Look = Callable[[int], None]  # given the grid position of the newest value; raises where that is too old
 
@@ -50,8 +52,8 @@ def run(request: Request) -> int:
         raise UsageError(f"{flags}: it says how a table is read, and no table is; name DATA, or leave it out")
     events = request.of(TableSettings).events
     tables = {"the table that is read": data, "the table of --future": future, "the table of --events": events}
-    check_apart(output, tables, store)
-    check_apart(request.future_template, tables, store)
+    for file in (output, request.totals, path_file(request), request.future_template):
+        check_apart(file, tables, store)
     shards = SHARDS if machines.shards is None and machines.cluster is not None else machines.shards
     for name, other in APART:
         if name in request.values and other in request.values:
@@ -107,7 +109,8 @@ def _put_in_parts(
     predictor: Predictor, request: Request, look: Look, totals: Totals | None
 ) -> dict[tuple[str, ...], str] | None:
     """Forecast a large table part by part; returns the series without forecasts, or None if it goes only as a whole."""
-    if request.data is None or request.future is not None or request.origin is not None:
+    alone = request.future, request.origin, request.allocate or None, request.paths
+    if request.data is None or alone != (None,) * len(alone):
         return None
     output_settings = request.of(OutputSettings)
     schema, text = schema_as_fitted(predictor, request)
@@ -148,7 +151,8 @@ def _put_sharded(predictor: Predictor, request: Request, shards: int, look: Look
     if totals is not None and request.totals is None:
         setting = Setting("shards")
         raise UsageError("the folder gets the series", setting=setting, cure=Words("pass ", Setting("totals", "FILE")))
-    work = plan_shards(predictor, schema, request.data, text, output, output_settings, request.horizon, future, totals)
+    work = plan_shards(predictor, schema, request.data, text, output, output_settings, request.horizon, future)
+    work.large.totals = totals
     look(work.large.newest)
     jobs = request.of(TrainSettings).jobs or 1
     with using_cluster(request.cluster):

@@ -12,18 +12,18 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.panel.hierarchy import Levels, members_of
 from forecast.panel.panel import Integers, Numbers, Panel
-from forecast.settings import OutputSettings
 from forecast.totals.levels import PERIODS
-from forecast.totals.past import past_of
+from forecast.totals.past import to_date
 from forecast.totals.periods import periods_of
 from forecast.training.plan import MAX_ORIGINS
+from forecast.windows.windows import NETWORK_BATCH
 
-WINDOWS = 4096  # of all series, that are forecast where series are few
-FEWEST, LEAST = 12, 4  # origins: the least of them for all but large panels, and for these
+WINDOWS = 2048  # of all series, that are forecast where series are few
+FEWEST, LEAST = 8, 4  # origins: the least of them for all but large panels, and for these
 LARGE = 60_000  # windows of a panel that is large
 COMPARED = 12  # newest origins at which forecasts with and without reconciliation are compared
 LEAST_GAIN = 1e-3  # of their mean error, that makes reconciliation worth its time
-MAX_BYTES = 1 << 26  # of stored errors
+MAX_BYTES = 1 << 26  # of stored errors, and of forecasts of missing cells
 
 
 def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fitted:
@@ -59,43 +59,41 @@ def with_joint_errors(fitted: Fitted, panel: Panel, device: str, deadline: float
     """
     predictor, origins = Predictor(fitted, device), _origins(fitted, panel)[: fitted.config.plan.origins]
     parts = list[Numbers]()
-    for back in origins.tolist():
+    for some in _together(origins, panel):
         if parts and deadline is not None and time.monotonic() > deadline:
             plan = fitted.config.plan.model_copy(update={"origins": len(parts)})
             fitted = replace(fitted, config=fitted.config.model_copy(update={"plan": plan}))
             break
-        parts.append(_errors(predictor, panel, back))
+        parts += list(_errors(predictor, panel, some))
     stride = int(origins[1] - origins[0]) if len(origins) > 1 else 1
     errors = np.stack(parts[::-1]) if parts else np.zeros((0, len(panel), fitted.config.horizon))
-    return replace(fitted, joint=JointErrors.of(errors, stride), to_date=_to_date(predictor, panel))
+    return _with_past(replace(fitted, joint=JointErrors.of(errors, stride)), predictor, panel)
 
 
 def seconds_of_sums(fitted: Fitted, panel: Panel, device: str) -> float:
-    """Seconds that `with_sums` takes, from those of one origin."""
-    origins = _origins(fitted, panel)
-    begun = time.monotonic()
-    if len(origins):
-        _errors(Predictor(fitted, device), panel, int(origins[0]))
-    return (time.monotonic() - begun) * max(len(origins) - 1, 0)
+    """Seconds that `with_joint_errors` takes, from those of its first forecasts."""
+    parts, begun = _together(_origins(fitted, panel), panel), time.monotonic()
+    if parts:
+        _errors(Predictor(fitted, device), panel, parts[0])
+    return (time.monotonic() - begun) * max(len(parts) - 1, 0)
 
 
-def _to_date(predictor: Predictor, panel: Panel) -> dict[int, Numbers]:
-    """What periods have at the end of a panel before what a version keeps, by the cells that each has there."""
-    schema, found = predictor.fitted.config.table, dict[int, Numbers]()
-    kept, origin = predictor.fitted.history.lengths, int(panel.origins.max())
+def _with_past(fitted: Fitted, predictor: Predictor, panel: Panel) -> Fitted:
+    """A fitted forecaster that knows what has come of the periods whose ends it can forecast."""
+    origin, found = int(panel.origins.max()), dict[int, Numbers]()
     for every in PERIODS:
         try:
-            periods = periods_of(schema, origin, 1, every)
+            periods = periods_of(fitted.config.table, origin, fitted.config.horizon, every)
         except UsageError:  # of a table that has no such periods
             continue
-        count = origin + 1 - periods.first
-        if (count > kept).any() and count not in found:
-            past = past_of(predictor, panel, periods, OutputSettings(), panel.lengths - kept)
-            filled, mean = np.zeros(len(panel)), np.zeros(len(panel))
-            np.add.at(filled, past.series, 1)
-            np.add.at(mean, past.series, past.means)
-            found[count] = np.stack([past.observed, filled, mean], 1)
-    return found
+        if len(periods) and periods.first <= origin:
+            found[origin + 1 - periods.first] = np.zeros(0)
+    filled = None
+    for count in sorted(found):
+        found[count], filled = to_date(predictor, panel, count)
+    if filled is not None and filled.quantiles.nbytes > MAX_BYTES:
+        return fitted
+    return replace(fitted, to_date=found, filled=filled)
 
 
 def _origins(fitted: Fitted, panel: Panel) -> Integers:
@@ -111,24 +109,29 @@ def _origins(fitted: Fitted, panel: Panel) -> Integers:
     return horizon + stride * np.arange(min(most, reach // stride + 1))
 
 
+def _together(origins: Integers, panel: Panel) -> list[Integers]:
+    """Origins in parts that fill a batch of a network."""
+    size = max(1, NETWORK_BATCH // len(panel))
+    return [origins[start : start + size] for start in range(0, len(origins), size)]
+
+
 def _least(fitted: Fitted) -> int:
     """Steps that a series has before an origin that counts."""
     return max(fitted.config.lookback // 2, min(8, fitted.config.lookback))
 
 
-def _errors(predictor: Predictor, panel: Panel, back: int) -> Numbers:
-    """Errors in standard deviations of the forecasts from an origin, [series, horizon]; NaN where unknown."""
+def _errors(predictor: Predictor, panel: Panel, origins: Integers) -> Numbers:
+    """Errors in standard deviations of the forecasts from origins, [origins, series, horizon]; NaN where unknown."""
     config = predictor.fitted.config
-    horizon, found = config.horizon, np.full((len(panel), config.horizon), np.nan)
-    position = panel.lengths - back
-    series = np.flatnonzero(~panel.skipped & (position >= _least(predictor.fitted)))
-    if not len(series):
-        return found
-    quantiles = predictor.quantiles(panel, series, position[series])
-    slots = (panel.offsets[series] + position[series])[:, None] + np.arange(horizon)
+    found = np.full((len(origins), len(panel), config.horizon), np.nan)
+    positions = panel.lengths - origins[:, None]  # [origins, series]
+    row, series = np.nonzero(~panel.skipped & (positions >= _least(predictor.fitted)))
+    position = positions[row, series]
+    quantiles = predictor.quantiles(panel, series, position)
+    slots = (panel.offsets[series] + position)[:, None] + np.arange(config.horizon)
     means = predictor.fitted.ensemble.calibration.plain_means(quantiles, config.levels)
     deviation = standard_deviation(quantiles, config.levels)
     known = panel.observed[slots] & (deviation > 0)
     error = (panel.values[slots] - means) / np.where(deviation > 0, deviation, 1.0)
-    found[series] = np.where(known, error, np.nan)
+    found[row, series] = np.where(known, error, np.nan)
     return found

@@ -17,7 +17,7 @@ LEAST_WINDOWS = 4.0  # independent ones, from which on intervals of sums count a
 PAST_SHARE = 0.75  # of the past of the longest series, that origins are spread over
 # Chosen on the past of seven panels, with few windows of it: what is expected of errors beside what they show.
 USUAL_OF_STEPS, USUAL_OF_SERIES = 0.5, 0.3  # correlations of two steps, and of two series
-PRIOR_WINDOWS = 8.0  # independent windows that say as much
+PRIOR_WINDOWS = 4.0  # independent windows that say as much
 MOST_SERIES = 1000  # that the correlation of steps is estimated from
 
 

@@ -1,6 +1,7 @@
 """Refuse a version whose parts contradict each other, or name what does not exist, before anything is built from it."""
 
 import json
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
 from forecast.errors import Unavailable, UsageError
 from forecast.events.closed import Closed
 from forecast.events.effects import WEEKDAYS, Effects
-from forecast.inference.fitted import Config
+from forecast.inference.fitted import Config, Filled
 from forecast.panel.lookback import most_lookback
 from forecast.panel.panel import SUM, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
@@ -32,7 +33,7 @@ MAX_LEVELS, MAX_LAGS, MAX_SEASON, MAX_EXPONENT = 99, 50, 1_000_000, 4
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
 """How far from its anchor a grid may reach: to about the year 10,000."""
 MAX_TEXT = 200
-TO_DATE = "to_date_"  # names of the arrays of what periods have so far, before the number of their cells
+TO_DATE, FILLED = "to_date_", "filled_"  # what arrays of sums to date, and of missing cells, are called
 MAX_LABEL = 2 * MAX_TEXT
 TRIAL = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
 """A window that a pretrained network must be able to forecast: values, observed, horizon, seasons."""
@@ -242,24 +243,31 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
     )
 
 
-def read_sums(arrays: Arrays, config: Config, count: int) -> tuple[JointErrors | None, dict[int, Numbers] | None]:
+def read_sums(
+    arrays: Arrays, config: Config, count: int
+) -> tuple[JointErrors | None, dict[int, Numbers], Filled | None]:
     """What sums of the forecasts of `count` series need, which is taken out of `arrays`; older versions lack it."""
-    names = [name for name in arrays if name.startswith((TO_DATE, "joint_"))]
-    if not names:
-        return None, None
-    found = {name: arrays.pop(name) for name in names}
-    cells = {name: int(name.removeprefix(TO_DATE)) for name in names if name.startswith(TO_DATE)}
-    windows = found["joint_errors"].shape[0]
+    found = {name: arrays.pop(name) for name in list(arrays) if name.startswith((TO_DATE, FILLED, "joint_"))}
+    if not found:
+        return None, {}, None
+    steps = {name: int(name.removeprefix(TO_DATE)) for name in found if name.startswith(TO_DATE)}
+    windows, cells = found["joint_errors"].shape[0], len(found.get("filled_series", ()))
     specs = {
         "joint_errors": Spec((windows, count, config.horizon), np.uint8),
         "joint_stride": Spec((1,), np.int64, 1),
-        **{name: Spec((count, 3), np.float64, -MAX_VALUE, MAX_VALUE) for name in cells},
+        **{name: Spec((count,), np.float64) for name in steps},
     }
+    if steps:
+        specs["filled_series"] = Spec((cells,), np.int64, 0, count - 1)
+        specs["filled_age"] = Spec((cells,), np.int64, 0, max(steps.values()))
+        specs["filled_step"] = Spec((cells,), np.int64, 0, config.horizon - 1)
+        specs["filled_quantiles"] = Spec((cells, len(config.levels)), np.float64)
     check_arrays("sums", found, specs)
     if windows > MAX_ORIGINS:
         raise ValueError(f"sums rest on at most {MAX_ORIGINS} origins")
     joint = JointErrors(found["joint_errors"], int(found["joint_stride"][0]))
-    return joint, {number: found[name] for name, number in cells.items()}
+    filled = Filled(**{each.name: found[FILLED + each.name] for each in fields(Filled)}) if steps else None
+    return joint, {number: found[name] for name, number in steps.items()}, filled
 
 
 def _read_network(pretrained: bytes | None, config: Config) -> Network | None:

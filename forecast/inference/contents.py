@@ -88,7 +88,7 @@ def _read(contents: Contents) -> Fitted:
     history = checks.read_history(contents.history, config)
     count = len(history)
     calibration = dict(contents.calibration or {})
-    joint, to_date = checks.read_sums(calibration, config, count)
+    joint, to_date, filled = checks.read_sums(calibration, config, count)
     return Fitted(
         config=config,
         statistics=checks.read_statistics(scaler["statistics"], config),
@@ -103,6 +103,7 @@ def _read(contents: Contents) -> Fitted:
         exports=Exports(exports, missing),
         joint=joint,
         to_date=to_date,
+        filled=filled,
         run=TrainSettings.check(contents.run).model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
     )
 
@@ -111,8 +112,11 @@ def _sums(fitted: Fitted) -> Arrays:
     """What sums of forecasts need."""
     if fitted.joint is None:
         return {}
-    to_date = {f"{checks.TO_DATE}{cells}": numbers for cells, numbers in (fitted.to_date or {}).items()}
-    return {"joint_errors": fitted.joint.values, "joint_stride": np.array([fitted.joint.stride], np.int64), **to_date}
+    found: Arrays = {"joint_errors": fitted.joint.values, "joint_stride": np.array([fitted.joint.stride], np.int64)}
+    if fitted.filled is not None:
+        found |= {f"{checks.TO_DATE}{steps}": numbers for steps, numbers in fitted.to_date.items()}
+        found |= {f"{checks.FILLED}{name}": numbers for name, numbers in vars(fitted.filled).items()}
+    return found
 
 
 def plain(found: Effects | Closed) -> dict[str, Any]:

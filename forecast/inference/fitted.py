@@ -1,6 +1,6 @@
 """The fitted forecaster as plain arrays: all that a forecast needs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
 import numpy as np
@@ -80,6 +80,20 @@ class Exports:
 
 
 @dataclass(frozen=True)
+class Filled:
+    """Missing cells of the past, and what was forecast of them."""
+
+    series: NDArray[np.int64]  # [cells]
+    age: NDArray[np.int64]  # [cells], steps before the newest value
+    step: NDArray[np.int64]  # [cells], by how many each was forecast ahead, from 0
+    quantiles: NDArray[np.float64]  # [cells, levels]
+
+    def where(self, flags: NDArray[np.bool_]) -> "Filled":
+        """Some of the cells."""
+        return Filled(*(getattr(self, each.name)[flags] for each in fields(self)))
+
+
+@dataclass(frozen=True)
 class Fitted:
     """All that predict needs."""
 
@@ -96,9 +110,10 @@ class Fitted:
     closed: Closed = NEVER  # positions of a season at which series have one value
     exports: Exports = field(default_factory=Exports)
     joint: JointErrors | None = None  # of all series at common origins, for sums; older versions lack them
-    # by the cells that a period has at the origin, [series, 3]: the sum of those before `history`, and the number of
-    # missing cells among them and the sum of their forecasts
-    to_date: dict[int, NDArray[np.float64]] | None = None
+    to_date: dict[int, NDArray[np.float64]] = field(
+        default_factory=dict
+    )  # by the steps of a period: [series], their sum
+    filled: Filled | None = None  # the missing cells of these periods
 
     @property
     def ids(self) -> tuple[tuple[str, ...], ...]:

@@ -111,7 +111,6 @@ def plan_shards(
     output: OutputSettings,
     horizon: int | None = None,
     future: Table | None = None,
-    totals: Sums | None = None,
 ) -> Work:
     """Look at the times of a table, and refuse what cannot be forecast in shards, before any work.
 
@@ -134,7 +133,7 @@ def plan_shards(
     with held_back(log):  # each shard has its own
         _, times = table.survey(schema.ids, schema.time, str(schema.target))
         reach = newest_time(times, schema)
-    return Work(LargeForecast(predictor, schema, table, reach, horizon, output, future, totals), folder)
+    return Work(LargeForecast(predictor, schema, table, reach, horizon, output, future), folder)
 
 
 def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, dict[Id, str]]:

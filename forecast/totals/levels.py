@@ -11,6 +11,7 @@ from forecast.errors import Setting, UsageError, Words, did_you_mean
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Every, SumSettings
+from forecast.totals.periods import check_period
 
 ALL, SERIES = "all", "series"  # all series together, and each alone
 STEP = "step"  # no sum over time
@@ -35,11 +36,13 @@ class Level:
 def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
     """All pairs of groups and periods that are asked for.
 
-    Raises `UsageError` for an unknown column, and where nothing would be summed.
+    Raises `UsageError` for an unknown column or period, and where nothing would be summed.
     """
-    groups = {name: _columns(name, schema) for name in settings.sum_by or (SERIES,)}
-    pairs = product(groups.items(), settings.sum_every or (None,))
-    found = [Level(by, name, every) for (name, by), every in pairs]
+    groups = dict[tuple[str, ...], str]()
+    for name in settings.sum_by or (SERIES,):
+        by = _columns(name, schema)
+        groups.setdefault(by, name if name in (ALL, SERIES) else ",".join(by))
+    found = [Level(by, name, every) for (by, name), every in product(groups.items(), _periods(settings, schema))]
     for level in found:
         if level.every is None and set(schema.ids) <= set(level.by):
             problem = "each group would be one series, and nothing is summed"
@@ -47,6 +50,16 @@ def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
                 problem, setting=Setting("sum_by", level.group), cure="leave out an id column, or name a period"
             )
     return found
+
+
+def _periods(settings: SumSettings, schema: Schema) -> tuple[Every | None, ...]:
+    """The periods that a user names, each once; None for each step alone."""
+    for every in settings.sum_every:
+        check_period(schema, every)
+    if not settings.sum_every and not schema.dated:
+        problem = "the rows have no dates, and each series its own end"
+        raise UsageError(problem, setting=Setting("sum_by"), cure=Words("add ", Setting("sum_every", "horizon")))
+    return tuple(dict.fromkeys(settings.sum_every)) or (None,)
 
 
 def _columns(name: str, schema: Schema) -> tuple[str, ...]:

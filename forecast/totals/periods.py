@@ -42,7 +42,7 @@ def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -
         return Periods(origin + 1, np.arange(horizon + 1), calendar.times(steps))
     if every == "horizon":
         return Periods(origin + 1, np.array([0, horizon]), calendar.times(steps[:1]))
-    _check(schema, every)
+    check_period(schema, every)
     keys = period_keys(calendar, np.append(steps, origin + 1 + horizon), every)
     starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
     edges = starts[starts <= horizon]
@@ -58,7 +58,7 @@ def cells_from(schema: Schema, starts: Integers, steps: Integers, every: Every |
     if every is None or every == "horizon":
         first = calendar.positions(starts)
         return first, first + (1 if every is None else steps)
-    _check(schema, every)
+    check_period(schema, every)
     near = np.arange(*calendar.positions(np.array([starts.min(), starts.max() + 400 * DAY])))
     times = _start_times(calendar, period_keys(calendar, near, every), near, every)
     return near[0] + np.searchsorted(times, starts), near[0] + np.searchsorted(times, starts, "right")
@@ -70,7 +70,8 @@ def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Intege
     if spec.kind == "seconds" and spec.every % WEEK == 0:
         if every == "week":
             return positions
-        wall = wall - (spec.every - DAY) * calendar.named_by_ends  # a week counts where it starts
+        starts = (wall // DAY + MONDAY) % 7 == 0  # a week is named by its Monday, or else by its last day
+        wall = np.where(starts, wall, wall - (spec.every - DAY))  # it counts where it starts
     if every == "day":
         return np.asarray(wall // DAY)
     if every == "week":
@@ -99,8 +100,10 @@ def _start_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Ev
     return timestamps_at(wall, calendar.zone, "later")[0]
 
 
-def _check(schema: Schema, every: Every) -> None:
+def check_period(schema: Schema, every: Every) -> None:
     """Refuse a period that cells do not lie in."""
+    if every == "horizon":
+        return
     spec, setting = schema.calendar, Setting("sum_every", every)
     if spec.kind == "steps" or not schema.dated:
         raise UsageError("the rows have no dates", setting=setting, cure="sum over the horizon")

@@ -61,6 +61,12 @@ class Groups:
                 }
             )
 
+    def ordered(self) -> dict[Key, int]:
+        """The groups of which something is forecast, by their keys, and their numbers."""
+        return {
+            key: group for key, group in sorted(self.keys.items()) if self.cells is not None and self.cells.ahead[group]
+        }
+
 
 HOW = {"exact": np.add, "spread": np.add, "deviation": np.add, "counts": np.logical_and, "ahead": np.logical_or}
 
@@ -77,6 +83,13 @@ def _added(how: np.ufunc, table: np.ndarray | None, codes: Integers, rows: np.nd
     return grown
 
 
+def checked_levels(settings: SumSettings, schema: Schema, output: OutputSettings) -> list[Level]:
+    """The levels that are asked for; `UsageError` where the table does not have one, or names of columns clash."""
+    levels = levels_of(settings, schema)
+    refuse_clash(key_columns(levels, schema) + schema.time, ["level", *COLUMNS, *output_columns(output)], "sums")
+    return levels
+
+
 class Totals:
     """Sums of the forecasts of a fitted forecaster, to which a panel is added part by part.
 
@@ -89,11 +102,9 @@ class Totals:
         self.predictor, self.schema, self.settings, self.output = predictor, schema, settings, output
         self.fitted = predictor.fitted
         self.horizon = checked_horizon(horizon, self.fitted.config.horizon)
-        self.levels = levels_of(settings, schema)
-        refuse_clash(
-            key_columns(self.levels, schema) + schema.time, ["level", *COLUMNS, *output_columns(output)], "sums"
-        )
-        self.joint = self.fitted.joint or JointErrors(np.zeros((0, 0, self.fitted.config.horizon), np.uint8), 1)
+        self.levels = checked_levels(settings, schema, output)
+        none = np.zeros((0, len(self.fitted.history), self.fitted.config.horizon), np.uint8)
+        self.joint = self.fitted.joint or JointErrors(none, 1)
         self.groups: list[Groups] = []
         self.left_out: dict[Every | None, int | None] = {}  # periods whose last one is, and the horizon that it needs
 
@@ -191,6 +202,16 @@ class Totals:
         exact = cells.exact[cells.ahead].sum((0, 1))
         return float(exact[0]), float(exact[len(EXACT) + self.fitted.config.levels.index(0.5)])
 
+    def gaps(self) -> dict[Key, Numbers]:
+        """What the medians of the cells lack of the sums of the first level, [periods] of each group."""
+        groups, middle = self.groups[0], len(EXACT) + self.fitted.config.levels.index(0.5)
+        if groups.cells is None:
+            return {}
+        keys, rows = groups.ordered(), self._rows(groups, groups.cells)
+        sums = np.asarray(rows["forecast"]).reshape(len(keys), -1)
+        exact = groups.cells.exact[list(keys.values())]
+        return dict(zip(keys, (sums - exact[..., middle]).astype(np.float64), strict=True))
+
     def columns(self) -> Columns:
         """The table of sums: level, ids, time, forecast, mean, intervals, and what they rest on."""
         parts = [self._rows(groups, groups.cells) for groups in self.groups if groups.cells is not None]
@@ -201,7 +222,8 @@ class Totals:
     def _rows(self, groups: Groups, cells: Cells) -> Columns:
         """The rows of one level."""
         periods = groups.periods
-        used = np.flatnonzero(cells.ahead)
+        keys = groups.ordered()
+        used = np.array(list(keys.values()), np.int64)
         exact = cells.exact[used].reshape(len(used) * len(periods), -1).astype(np.float64)
         mean, observed, filled, low, high = exact[:, : len(EXACT)].T
         quantiles, calibrated = self._quantiles(periods, cells, used, exact[:, len(EXACT) :], mean)
@@ -212,10 +234,10 @@ class Totals:
         mean = np.clip(significant(mean), low, high)
         if output.point == "mean":
             numbers[:, 0] = mean
-        by, names, columns = groups.level.by, list(groups.keys), dict[str, Column | NDArray[Any]]()
+        by, columns = groups.level.by, dict[str, Column | NDArray[Any]]()
         columns["level"] = Column(np.full(len(mean), groups.level.name, object))
         for name in key_columns(self.levels, self.schema):
-            texts = [names[group][by.index(name)] if name in by else "" for group in used]
+            texts = [key[by.index(name)] if name in by else "" for key in keys]
             columns[name] = Column(np.repeat(np.array(texts, object), len(periods)))
         columns |= time_columns(self.schema, np.tile(periods.times, len(used)))
         shown = ["forecast", "mean", *interval_columns(output.levels)]

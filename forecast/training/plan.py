@@ -8,7 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from forecast.settings import Precision, ScalingName, Stored
 
 MAX_MEMBERS = 128  # of a plan
-MAX_ORIGINS = 48  # of the past, whose errors intervals of sums rest on
+MAX_ORIGINS = 32  # of the past, whose errors intervals of sums rest on
 
 LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = 3.0, 25.0, 200  # short series gain little over the pretrained network
 MIN_STEPS, PASSES = 500, 1.5  # steps, and passes over the windows, that are enough; more of them overfit

@@ -53,6 +53,26 @@ def test_panels_grow_and_are_compared_with_the_one_before(monkeypatch: pytest.Mo
     ]
 
 
+def test_sums_and_forecasts_alone_run_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[str] = []
+
+    def run(words: list[str], folder: Path) -> Cost:
+        assert pq.read_table(folder / "panel.parquet")["region"].unique().to_pylist() == [
+            f"region{i}" for i in range(10)
+        ]
+        commands.append(words[3] if "--sum-by" not in words else words[-1])
+        return Cost(9.0, 110.0 if "--sum-by" in words else 100.0, 3.0 + len(commands))
+
+    monkeypatch.setattr("benchmarks.speed_sums.run_measured", run)
+    found = CliRunner().invoke(cli, ["speed", "sums", "--models", "last", "--series", "20", "--pairs", "3"])
+    assert found.exit_code == 0, found.output
+    assert commands == ["fit", *["predict", "region"] * 3]
+    expected = (
+        "last: 20 series in 5.0 s of a core, with sums 6.0 s, ratio 1.20; peak 100 MB, with sums +10 MB; fit 4.0 s"
+    )
+    assert found.output.strip() == expected
+
+
 def test_now_and_the_import_of_torch_run_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[str] = []
 

@@ -1,0 +1,119 @@
+"""Which steps of a forecast lie in which week, month, quarter or year, on any calendar."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast.errors import UsageError
+from forecast.panel.schema import calendar_of
+from forecast.reading.reading import Reading, read
+from forecast.settings import Every, TableSettings
+from forecast.tables.reading import table_from_frame
+from forecast.totals.periods import Periods, period_keys, periods_of, time_columns
+
+
+def reading_of(times: object, **settings: object) -> Reading:
+    frame = pd.DataFrame({"time": times, "value": np.arange(len(times)) % 5 + 1.0})
+    return read(table_from_frame(frame), TableSettings(**{"time": ("time",), **settings}), horizon=5)
+
+
+def found(times: object, horizon: int, every: Every, **settings: object) -> tuple[Periods, list[str]]:
+    """The periods after the last of some times, and their starts as the table writes its times."""
+    reading = reading_of(times, **settings)
+    periods = periods_of(reading.schema, int(reading.panel.origins.max()), horizon, every)
+    columns = time_columns(reading.schema, periods.times)
+    return periods, columns["time"].texts()
+
+
+def days(end: str, count: int = 100, freq: str = "D") -> list[str]:
+    return pd.date_range(end=end, periods=count, freq=freq).strftime("%Y-%m-%d").tolist()
+
+
+@pytest.mark.parametrize(
+    ("times", "horizon", "every", "sizes", "starts"),
+    [
+        (days("2024-01-10"), 60, "month", [21, 29], ["2024-01-01", "2024-02-01"]),
+        (days("2024-01-31"), 28, "month", [], []),
+        (days("2024-01-10"), 22, "week", [4, 7, 7], ["2024-01-08", "2024-01-15", "2024-01-22"]),
+        (
+            days("2024-01-10"),
+            366,
+            "quarter",
+            [81, 91, 92, 92],
+            ["2024-01-01", "2024-04-01", "2024-07-01", "2024-10-01"],
+        ),
+        (days("2024-01-10"), 366, "year", [356], ["2024-01-01"]),
+        (pd.date_range(end="2024-01-10 05:00", periods=99, freq="h").astype(str), 43, "day", [18, 24], ["10", "11"]),
+        # business days: a week ends with its Friday
+        (days("2024-01-10", 60, "B"), 12, "week", [2, 5, 5], ["2024-01-08", "2024-01-15", "2024-01-22"]),
+        (days("2024-01-10", 60, "B"), 15, "month", [15], ["2024-01-01"]),
+        # a week counts where it starts, on a Monday that names it or six days before; 2018 and 2024 have 53 Mondays
+        (days("2017-12-31", 60, "W-SUN"), 53, "year", [53], ["2018-01-01"]),
+        (days("2023-12-25", 60, "W-MON"), 53, "year", [53], ["2024-01-01"]),
+        (days("2024-01-08", 60, "W-MON"), 8, "month", [3, 4], ["2024-01-01", "2024-02-01"]),
+        (days("2024-01-08", 60, "W-MON"), 2, "week", [1, 1], ["2024-01-15", "2024-01-22"]),
+        # month ends, quarters and years
+        (days("2024-01-31", 60, "ME"), 5, "quarter", [2, 3], ["2024-01-01", "2024-04-01"]),
+        (days("2023-12-31", 60, "ME"), 12, "year", [12], ["2024-01-01"]),
+        (days("2024-01-01", 60, "MS"), 3, "month", [1, 1, 1], ["2024-02-01", "2024-03-01", "2024-04-01"]),
+        (days("2023-10-01", 60, "QS"), 5, "year", [4], ["2024-01-01"]),
+        ([f"{year}" for year in range(1960, 2020)], 2, "year", [1, 1], ["2020", "2021"]),
+    ],
+)
+def test_steps_lie_in_the_periods_of_the_calendar(
+    times: list[str], horizon: int, every: Every, sizes: list[int], starts: list[str]
+) -> None:
+    periods, texts = found(times, horizon, every)
+    assert np.diff(periods.edges).tolist() == sizes
+    assert len(texts) == len(starts)
+    assert all(start in text for text, start in zip(texts, starts, strict=True))
+
+
+def test_the_horizon_that_reaches_the_next_end_is_named() -> None:
+    periods, _ = found(days("2024-01-10"), 30, "month")
+    assert periods.wanted == 21 + 29
+    assert found(days("2024-01-10"), 21, "month")[0].wanted is None
+    assert found(days("2024-01-10"), 5, "year")[0].wanted == 356
+
+
+def test_hours_of_a_zone_count_by_its_clock() -> None:
+    hours = pd.date_range("2024-03-01", "2024-03-30 23:00", freq="h", tz="Europe/Berlin")
+    periods, texts = found(hours.strftime("%Y-%m-%dT%H:%M:%S%z"), 23 + 24 * 31, "week", timezone="Europe/Berlin")
+    assert np.diff(periods.edges)[:2].tolist() == [23, 7 * 24]  # clocks are put forward on the last Sunday of March
+    assert texts[0].startswith("2024-03-25T00:00:00")
+    assert texts[1].startswith("2024-04-01T00:00:00")
+    hours = pd.date_range("2024-10-01", "2024-10-26 23:00", freq="h", tz="Europe/Berlin")
+    periods, texts = found(hours.strftime("%Y-%m-%dT%H:%M:%S%z"), 25 + 24 * 5, "month", timezone="Europe/Berlin")
+    assert np.diff(periods.edges).tolist() == [25 + 24 * 4]
+
+
+def test_several_time_columns_hold_the_start() -> None:
+    months = pd.date_range("2015-02-01", periods=60, freq="MS")
+    frame = pd.DataFrame({"year": months.year, "month": months.month, "value": np.arange(60.0) % 7})
+    reading = read(table_from_frame(frame), TableSettings(time=("year", "month")), horizon=5)
+    periods = periods_of(reading.schema, int(reading.panel.origins.max()), 5, "quarter")
+    columns = time_columns(reading.schema, periods.times)
+    assert {name: column.texts() for name, column in columns.items()} == {"year": ["2020"] * 2, "month": ["1", "4"]}
+
+
+@pytest.mark.parametrize("every", ["week", "month", "quarter", "year"])
+@pytest.mark.parametrize("freq", ["D", "B", "h", "W-SUN", "W-WED", "W-MON"])
+def test_keys_ascend_and_change_where_the_start_says(freq: str, every: Every) -> None:
+    times = pd.date_range("2020-01-01", periods=3000, freq=freq)
+    reading = reading_of(times.strftime("%Y-%m-%dT%H:%M:%S"))
+    calendar, first = calendar_of(reading.schema), int(reading.panel.starts[0])
+    keys = period_keys(calendar, first + np.arange(3000), every)
+    weekly = freq.startswith("W")
+    wall = times - pd.Timedelta(days=6) if freq in ("W-SUN", "W-WED") else times
+    names = {"week": wall.to_period("W-SUN"), "month": wall.to_period("M"), "quarter": wall.to_period("Q")}
+    expected = names.get(every, wall.to_period("Y"))
+    if weekly and every == "week":
+        assert (np.diff(keys) == 1).all()
+        return
+    assert (np.diff(keys) >= 0).all()
+    np.testing.assert_array_equal(np.diff(keys) > 0, np.diff(expected.asi8) > 0)
+
+
+def test_a_period_finer_than_the_table_is_refused() -> None:
+    with pytest.raises(UsageError, match="a period finer than the data"):
+        found(days("2023-10-01", 60, "QS"), 4, "month")
