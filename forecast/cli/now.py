@@ -14,12 +14,14 @@ from forecast.inference.summary import describe_fit
 from forecast.jobs.checks import age, check_age
 from forecast.jobs.instant import parse_as_of
 from forecast.jobs.output_guard import check_apart
-from forecast.reading.reading import Reading, check_to_fit, describe_reading, read
-from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
+from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
+from forecast.settings import CheckSettings, OutputSettings, SumSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.writing import output_columns
+from forecast.totals.periods import horizon_of_next
 from forecast.totals.sums import checked_levels
 
 PATIENCE = 2.0  # seconds without a sign of progress
+LEAST_PAST = 2  # horizons that the past has where sums over periods make the horizon longer
 
 
 def run(request: Request) -> int:
@@ -51,6 +53,11 @@ def read_to_forecast(request: Request, shape: OutputSettings) -> Reading:
     table, defaults = load(request.data, request.of(TextSettings))
     reading = read(table, request.of(TableSettings, defaults), horizon=horizon, reserved=output_columns(shape))
     check_to_fit(reading)
+    every = request.of(SumSettings).sum_every
+    if horizon is None and every:
+        wanted = horizon_of_next(reading.schema, int(reading.panel.origins.max()), every)
+        if reading.panel.ahead < wanted <= reading.panel.lengths.max() // LEAST_PAST:
+            reading = read_as(reading, reading.schema, horizon=wanted, lookback=reading.lookback)
     log_lines(describe_reading(reading))
     return reading
 

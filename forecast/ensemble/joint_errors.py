@@ -16,8 +16,8 @@ ZERO, MISSING = 128, 0  # how no error is stored, and one that is unknown
 LEAST_WINDOWS = 4.0  # independent ones, from which on intervals of sums count as calibrated
 PAST_SHARE = 0.75  # of the past of the longest series, that origins are spread over
 # Chosen on the past of seven panels, with few windows of it: what is expected of errors beside what they show.
-USUAL_OF_STEPS, USUAL_OF_SERIES = 0.5, 0.3  # correlations of two steps, and of two series
-PRIOR_WINDOWS = 4.0  # independent windows that say as much
+USUAL_OF_STEPS, USUAL_OF_SERIES = 0.7, 0.3  # correlations of neighbouring steps, and of two series
+EVEN_WINDOWS = 5.0  # independent windows that say as much
 MOST_SERIES = 1000  # that the correlation of steps is estimated from
 
 
@@ -52,7 +52,7 @@ class JointErrors:
     @property
     def evidence(self) -> float:
         """The weight of what these windows say; the rest is that of what errors usually have in common."""
-        return self.independent_windows / (self.independent_windows + PRIOR_WINDOWS)
+        return evidence_of(self.independent_windows)
 
     @cached_property
     def _known(self) -> tuple[Numbers, Flags]:
@@ -68,8 +68,8 @@ class JointErrors:
         """The correlation of the errors of a series at two steps, [horizon, horizon]; with few windows a usual one."""
         errors, known = (part.reshape(-1, part.shape[2]).astype(np.float64) for part in self._known)
         found = np.clip(errors.T @ errors / np.maximum(known.T @ known, 1), -1, 1)
-        evidence = self.evidence
-        correlation = evidence * found + (1 - evidence) * USUAL_OF_STEPS
+        lag = np.abs(np.subtract.outer(np.arange(len(found)), np.arange(len(found))))
+        correlation = self.evidence * found + (1 - self.evidence) * USUAL_OF_STEPS**lag
         np.fill_diagonal(correlation, 1.0)
         return np.asarray(correlation)
 
@@ -83,6 +83,11 @@ class JointErrors:
         evidence = self.evidence
         found = float(np.clip(together / pairs, 0, 1)) if pairs else 0.0
         return evidence * found + (1 - evidence) * USUAL_OF_SERIES
+
+
+def evidence_of(windows: float) -> float:
+    """The weight of what independent windows say; few of them hardly say anything."""
+    return windows**2 / (windows**2 + EVEN_WINDOWS**2)
 
 
 def sum_quantiles(
@@ -122,6 +127,6 @@ def variance_share(
     weight = (known / np.where(variance > 0, variance, 1.0)).sum(0)
     found = (errors**2).sum(0) / np.where(weight > 0, weight, 1.0) / np.where(size > 0, size, 1.0) / whole
     found = np.where((weight > 0) & (size > 0), found, usual)
-    evidence = windows / (windows + PRIOR_WINDOWS)
+    evidence = evidence_of(windows)
     common = found.sum() / usual.sum() if usual.sum() > 0 else 1.0
     return np.asarray(evidence * found + (1 - evidence) * usual * common**evidence)

@@ -74,7 +74,9 @@ def _columns(name: str, schema: Schema) -> tuple[str, ...]:
             raise UsageError(
                 f"'{part}' is no id column and no static one{did_you_mean(part, list(known)) or there}",
                 setting=Setting("sum_by", name),
-                cure=Words("if the table has such a column, fit with ", Setting("static", part)),
+                cure=Words(
+                    "name all id columns where it is one, such as ", Setting("id", ",".join((part, *schema.ids)))
+                ),
             )
     return tuple(column for column in known if column in parts)
 

@@ -64,6 +64,18 @@ def cells_from(schema: Schema, starts: Integers, steps: Integers, every: Every |
     return near[0] + np.searchsorted(times, starts), near[0] + np.searchsorted(times, starts, "right")
 
 
+def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> int:
+    """The steps from an origin to the end of the next whole period, the longest of several."""
+    wanted = [1]
+    for period in every:
+        if period != "horizon":
+            rest = periods_of(schema, origin, 1, period)
+            end = rest.wanted or 1
+            begun = rest.first <= origin
+            wanted.append(periods_of(schema, origin, end + 1, period).wanted or end + 1 if begun else end)
+    return max(wanted)
+
+
 def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Integers:
     """A number for each grid position that is the same in one period, ascending by 1 from one to the next."""
     spec, wall = calendar.spec, calendar.wall(positions)

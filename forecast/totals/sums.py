@@ -125,7 +125,7 @@ class Totals:
         if not pasts:
             every, wanted = next(iter(self.left_out.items()))
             problem = f"the horizon of {self.horizon} steps does not reach the end of a {every}"
-            cure = Words("fit again with ", Setting("horizon", wanted))
+            cure = Words("fit, or forecast at once, with ", Setting("horizon", wanted))
             raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
         if not self.groups:
             self.groups = [Groups(level, pasts[level.every].periods) for level in self.levels if level.every in pasts]
