@@ -57,6 +57,7 @@ Training = Annotated[Kind, Heading("Training")]
 Layout = Literal["long", "wide", "rows"]
 Aggregate = Literal["sum", "mean", "last"]
 Every = Literal["day", "week", "month", "quarter", "year", "horizon"]
+PeriodNames = Annotated[tuple[Every, ...], BeforeValidator(_as_many), WHOLE]
 ClockChange = Literal["earlier", "later", "error"]
 OnDuplicate = Literal["error", "first", "last", "mean", "sum"]
 MissingRows = Literal["zero", "unknown"]
@@ -358,7 +359,7 @@ class SumSettings(SettingsGroup, heading="Sums"):
         description="sum over all series with the same values of these id or static columns, comma-separated, or over "
         "all; may be given several times",
     )
-    sum_every: First[Annotated[tuple[Every, ...], BeforeValidator(_as_many), WHOLE]] = Field(
+    sum_every: First[PeriodNames] = Field(
         (), description="sum over time: day, week, month, quarter, year, or horizon; may be given several times"
     )
 

@@ -23,7 +23,7 @@ def run(request: Request) -> int:
     pipeline = read_pipeline(job)
     if request.check:
         source = ", ".join(marked(source_of(pipeline.source)[1], FILE).values()) or "a query"
-        sinks = _places(shown_keys(pipeline.sink))
+        sinks = " and ".join(_places(shown_keys(sink)) for sink in pipeline.sinks.values())
         does = f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to {sinks}"
         log(pipeline.hidden(f"{job}: the file is valid; {does}"))
         log_lines(check_job(pipeline))
@@ -36,8 +36,12 @@ def run(request: Request) -> int:
         record = run_job(pipeline, **options, on_step=on_step)
     if request.as_json:
         put_json(record.model_dump(mode="json"), indent=2)
-    where = _places({key: record.output[key] for key in SinkSettings.model_fields if key in record.output})
-    log(f"done     {record.counts['rows']:,} forecasts of {record.counts['series']:,} series to {where}")
+    where, *others = (
+        _places({key: each[key] for key in SinkSettings.model_fields if key in each})
+        for each in (record.output, *record.output.get("totals", ()))
+    )
+    sums = f", and {record.counts['sums']:,} sums to {' and '.join(others)}" if others else ""
+    log(f"done     {record.counts['rows']:,} forecasts of {record.counts['series']:,} series to {where}{sums}")
     log(f"run      {record.id} by {record.version}, {record.seconds:.1f} s")
     return record.exit_code
 

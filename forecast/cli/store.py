@@ -131,3 +131,9 @@ def _show(state: Status) -> None:
             texts = ("" if number is None else f"{number:.3g}" for number in numbers)
             days.add_row(*map(cell, (day.day, day.count, *texts)))
         put_table(days, WIDTH)
+    if state.totals:
+        totals = Table("totals", "sums", "error", "bias", "in 80 %", "in 95 %", box=None, pad_edge=False)
+        for level, count, *shares in (row.values() for row in state.totals):
+            texts = ("" if share is None else f"{share:.3g}" for share in shares)
+            totals.add_row(*map(cell, (level, count, *texts)))
+        put_table(totals, WIDTH)

@@ -13,9 +13,10 @@ import pyarrow.csv
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from forecast.databases.connecting import BATCH_ROWS, Purpose, exclude_others, transaction
+from forecast.databases.connecting import BATCH_ROWS, exclude_others, transaction
 from forecast.errors import BadData, UsageError, did_you_mean
 
+Rows = tuple[str, pd.DataFrame, Sequence[str]]  # a table, rows for it, and its keys
 WHOLE = r"^(0|-?[1-9][0-9]*)$"
 MAX_NAME_BYTES = 63  # bytes; PostgreSQL cuts longer ones without an error
 SQL_TYPES: dict[pa.DataType, Any] = {
@@ -29,17 +30,19 @@ SQL_TYPES: dict[pa.DataType, Any] = {
 }
 
 
-def upsert(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> int:
+def upsert(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str], *others: Rows) -> int:
     """Insert the rows of a frame into the table of a job's sink, and update those whose keys exist, in one transaction.
 
     `table`, or ``schema.table``, is created if it is missing, with `keys` as primary key, like the file of an SQLite
     database; an existing table needs a primary key or unique index over them. Missing values become NULL, and SQLite
-    gets times as text in ISO 8601, aware ones in UTC.
+    gets times as text in ISO 8601, aware ones in UTC. `others` are further tables of the same database.
 
     Returns the number of rows. Raises UsageError if a name or the existing table does not fit; BadData if a key is
     missing or repeated, or a value cannot be stored; otherwise an error of the class that `failures.py` lists.
     """
-    _upsert(url, table, frame, keys, "write")
+    with transaction(url, "sink") as connection:
+        for rows in ((table, frame, keys), *others):
+            _upsert(connection, *rows)
     return len(frame)
 
 
@@ -49,12 +52,14 @@ def rehearse(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> 
     It tries the table itself: a copy would have neither its permissions nor its foreign keys and triggers.
     """
     try:
-        return _upsert(url, table, frame, keys, "rehearse")
+        with transaction(url, "sink", "rehearse") as connection:
+            return _upsert(connection, table, frame, keys)
     except BadData as error:  # the existing table is wrong, not the data: these rows are only a sample
         raise UsageError(str(error)) from None
 
 
-def _upsert(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str], purpose: Purpose) -> bool:
+def _upsert(connection: sa.Connection, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> bool:
+    """Insert or update rows; returns whether the table existed."""
     place, names = f"sink.table {table}", [str(name) for name in frame]
     schema, dot, name = table.rpartition(".")
     if not name or "." in schema or (dot and not schema):
@@ -62,19 +67,18 @@ def _upsert(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str], purp
     rows = pa.table({column: _arrow(frame[column], f"{place}, column '{column}'") for column in names})
     _check_keys(frame, keys, place)
     target = _table(name, names, schema or None)
-    with transaction(url, "sink", purpose) as connection:
-        in_postgresql = connection.dialect.name == "postgresql"
-        sizes = {name: len(name.encode()) for name in (schema, name, *names)} if in_postgresql else {}
-        if long := ", ".join(f"'{name}' has {size} bytes" for name, size in sizes.items() if size > MAX_NAME_BYTES):
-            raise UsageError(f"{place}: {long}, and PostgreSQL takes {MAX_NAME_BYTES}; rename them in the input")
-        exists = _has_table(connection, target)
-        if not exists:
-            exclude_others(connection)
-        if exists or _has_table(connection, target):  # another process may have created it meanwhile
-            rows = _fitted(connection, target, rows, keys, place)
-        else:
-            _create(connection, target, rows, keys)
-        (_send_to_postgresql if in_postgresql else _send_to_sqlite)(connection, target, rows, keys)
+    in_postgresql = connection.dialect.name == "postgresql"
+    sizes = {name: len(name.encode()) for name in (schema, name, *names)} if in_postgresql else {}
+    if long := ", ".join(f"'{name}' has {size} bytes" for name, size in sizes.items() if size > MAX_NAME_BYTES):
+        raise UsageError(f"{place}: {long}, and PostgreSQL takes {MAX_NAME_BYTES}; rename them in the input")
+    exists = _has_table(connection, target)
+    if not exists:
+        exclude_others(connection)
+    if exists or _has_table(connection, target):  # another process may have created it meanwhile
+        rows = _fitted(connection, target, rows, keys, place)
+    else:
+        _create(connection, target, rows, keys)
+    (_send_to_postgresql if in_postgresql else _send_to_sqlite)(connection, target, rows, keys)
     return exists
 
 

@@ -111,6 +111,7 @@ class Status:
     data_age: float | None  # of that end now, in seconds
     runs: list[dict[str, Any]]  # newest first: as_of, exit_code, version, seconds, error
     days: list[DayScore]  # newest first
+    totals: list[dict[str, Any]]  # by level, in the newest run that found some
 
 
 def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: int = 10) -> Status:
@@ -146,6 +147,7 @@ def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: i
         data_age=age,
         runs=[{name: record.get(name) for name in names} for _, _, record in newest_runs],
         days=ledger.days(SHOWN_DAYS, before=until + ALWAYS),
+        totals=next((record["totals"] for _, _, record in newest_runs if record["totals"]), []),
     )
 
 

@@ -14,6 +14,7 @@ from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import sinks_of
 from forecast.jobs.sinks.database import ids_of
 from forecast.jobs.sources import source_of
+from forecast.jobs.totals import check_totals
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.dated import DatedTable, dated_table
 from forecast.reading.detection import check_schema, infer_schema
@@ -42,6 +43,7 @@ def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
     """Refuse names, types and places that the sinks do not take, before any work; returns a line for each sink."""
     refuse_clash(schema.keys, reserved_columns(pipeline))
     lines = [kind.check(sink, schema, table, pipeline.output) for kind, sink in sinks_of(pipeline.sink)]
+    lines += check_totals(pipeline, schema, table)
     claim_sinks(pipeline, ids_of(schema, table) if pipeline.sink.url else ())
     return lines
 

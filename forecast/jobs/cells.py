@@ -1,4 +1,4 @@
-"""The forecasts of one run as the ledger has them: a row for each series and step, packed as Parquet."""
+"""The forecasts or sums of one run as the ledger has them: a row for each, packed as Parquet."""
 
 import zlib
 from collections.abc import Sequence
@@ -19,6 +19,8 @@ RAW = ["raw_median", *(f"raw_{name}" for name in PUBLISHED[1:])]  # of each valu
 PLACES = [f"{name}_places" for name in PUBLISHED]  # of their decimal points, while they are packed as digits
 # ids as JSON (categories), from 1, time of the value on the clock of the table, ..., unit of MASE, ...
 COLUMNS = ["series", "step", "instant", *PUBLISHED, "unit", *RAW]
+# level and group as JSON, number of the period, its first and last time, ...
+SUM_COLUMNS = ["series", "step", "first", "instant", *PUBLISHED]
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OSError, NotImplementedError)
 
 
@@ -29,7 +31,7 @@ def of_rows(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def packed(forecasts: pd.DataFrame) -> bytes:
-    """Forecasts as a Parquet file; published numbers keep all of their digits, raw ones of large runs fewer."""
+    """Forecasts or sums as a Parquet file; published numbers keep all of their digits, raw ones of large runs fewer."""
     numbers = forecasts[PUBLISHED].to_numpy()
     # as outputs are rounded; else the numbers are their own digits
     places = np.clip(6 - np.floor(np.log10(np.abs(np.where(numbers == 0, 1, numbers)))), 4, 300)
@@ -38,9 +40,12 @@ def packed(forecasts: pd.DataFrame) -> bytes:
     digits, places = (digits.astype(np.int64), places) if exact.all() else (numbers, 0 * places)
     columns: dict[str, Any] = dict(zip([*PUBLISHED, *PLACES], [*digits.T, *places.T.astype(np.int16)], strict=True))
     columns["series"] = forecasts["series"].cat.remove_unused_categories()
-    precision = np.float32 if len(forecasts) > 2 * MAX_SAMPLE else np.float64
-    frame = forecasts.assign(**columns).astype(dict.fromkeys(RAW, precision) | {"step": np.int32})
-    options: dict[str, Any] = {"use_byte_stream_split": [*PUBLISHED, *RAW], "compression": "zstd"}
+    precision, raw = (
+        np.float32 if len(forecasts) > 2 * MAX_SAMPLE else np.float64,
+        [*forecasts.columns.intersection(RAW)],
+    )
+    frame = forecasts.assign(**columns).astype(dict.fromkeys(raw, precision) | {"step": np.int32})
+    options: dict[str, Any] = {"use_byte_stream_split": [*PUBLISHED, *raw], "compression": "zstd"}
     options["use_dictionary"] = [name for name in frame if name not in options["use_byte_stream_split"]]
     return bytes(frame.to_parquet(engine="pyarrow", index=False, **options))
 
@@ -51,7 +56,8 @@ def unpacked(data: bytes) -> pd.DataFrame:
     arrays = {name: table[name].to_numpy() for name in table.column_names[1:]}  # much faster than its whole in pandas
     for name, places in zip(PUBLISHED, PLACES, strict=True):
         arrays[name] = arrays[name] / 10.0 ** arrays[places]
-    return pd.DataFrame({"series": table["series"].to_pandas(), **arrays}, columns=COLUMNS)
+    columns = SUM_COLUMNS if "first" in arrays else COLUMNS
+    return pd.DataFrame({"series": table["series"].to_pandas(), **arrays}, columns=columns)
 
 
 def sampled(forecasts: pd.DataFrame) -> Flags:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from forecast.inference.forecasting import Forecasts
+    from forecast.totals.sums import Totals
 
 DATABASE = "the URL of a database"  # marks a key: the path of an SQLite file in it starts at the pipeline file's folder
 DatabaseUrl = Annotated[str, DATABASE]
@@ -36,13 +37,14 @@ class SinkKeys(SettingsGroup):
 
 @dataclass(frozen=True)
 class Results:
-    """The forecasts of a run."""
+    """The forecasts of a run, or sums of them."""
 
     frame: "pd.DataFrame"  # as [output] asks for it
     forecasts: "Forecasts"  # what it was made from, with the columns model and status where a sink adds columns
-    schema: Schema  # of the version that forecast
+    schema: Schema  # of the version that forecast; of sums, with their ids
     version: str
     output: OutputSettings
+    totals: "Totals | None" = None  # what sums were made from
 
 
 class Sink(Protocol):
@@ -50,20 +52,21 @@ class Sink(Protocol):
 
     Settings: type[SinkKeys]
 
-    def check(self, sink: Any, schema: Schema, table: Table, output: OutputSettings) -> str:
-        """Refuse, before any work, an input by which `write` would fail; returns the finding, in words."""
+    def check(self, sink: Any, schema: Schema, table: Table, output: OutputSettings, ids: tuple[str, ...] = ()) -> str:
+        """Refuse, before any work, an input by which `write` would fail; returns the finding. Sums have other `ids`."""
 
-    def write(self, sink: Any, results: Results) -> dict[str, Any]:
-        """Write all rows or none. Returns what the record says beside the keys, such as the number of rows."""
+    def write(self, sink: Any, results: Results, *beside: tuple[Any, Results]) -> dict[str, Any]:
+        """Write all rows or none, with sums `beside` them; returns what the record says, such as the number of rows."""
 
 
 Kind = TypeVar("Kind", Source, Sink)
 
 
-def joined_keys(kinds: list[Any]) -> type[SettingsGroup]:
-    """One group with the keys of all kinds, none of which has to be given."""
+def joined_keys(kinds: list[Any], secrets: bool = True) -> type[SettingsGroup]:
+    """One group with the keys of all kinds, with or without secret ones; none of them has to be given."""
     fields: dict[str, Any] = {}
-    for name, field in (item for kind in kinds for item in kind.Settings.model_fields.items()):
+    every = [item for kind in kinds for item in kind.Settings.model_fields.items()]
+    for name, field in (item for item in every if secrets or item[1].repr):
         annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
         fields[name] = (annotation | None, Field(None, description=field.description, repr=field.repr))
     return cast("type[SettingsGroup]", create_model("Keys", __base__=SettingsGroup, **dict(sorted(fields.items()))))

@@ -41,6 +41,8 @@ TABLES = {
     "forecast_scores": "day TEXT NOT NULL, count INTEGER NOT NULL, mase DOUBLE PRECISION, bias DOUBLE PRECISION, "
     "coverage_80 DOUBLE PRECISION, coverage_95 DOUBLE PRECISION, PRIMARY KEY (job, as_of, day)",
 }
+TOTALS = "forecast_totals"  # sums, as forecast_cells; created when there are some
+Kept = pd.DataFrame | None
 OLD_CELLS = "forecast_values"  # of 0.2.0, a row for each forecast
 
 
@@ -77,12 +79,12 @@ class Ledger:
         self._named: set[str] = set()  # what is damaged, and was said to be
 
     def add_run(
-        self, at: str, code: int, record: str, forecasts: pd.DataFrame | None, days: list[DayScore], *fits: FitEntry
+        self, at: str, code: int, record: str, forecasts: Kept, days: list[DayScore], *fits: FitEntry, sums: Kept = None
     ) -> None:
-        """Record a run, its fit, its forecasts and the scores of earlier ones; it replaces a run of the same time."""
+        """Record a run, its fit, forecasts and sums, and scores of earlier ones; it replaces a run of the same time."""
         with self._connect(reads=(OLD_CELLS,)) as execute:
             old = execute(f"SELECT 1 FROM {OLD_CELLS} WHERE job = :job LIMIT 1", {"job": self.key})
-        with self._writing() as execute:
+        with self._writing(sums is not None) as execute:
             if old:
                 self._move(execute)
             self._replace(execute, "forecast_runs", at, [{"exit_code": code, "record": record}])
@@ -91,7 +93,9 @@ class Ledger:
             if forecasts is not None:
                 self._store(execute, at, forecasts)
                 self._replace(execute, "forecast_scores", at, [asdict(day) for day in days])
-            _prune(execute, self.key)
+            if sums is not None:
+                self._store(execute, at, sums, TOTALS)
+            _prune(execute, self.key, sums is not None)
 
     def add_fit(self, entry: FitEntry) -> None:
         """Record a fit; it replaces one of the same time."""
@@ -144,6 +148,11 @@ class Ledger:
             with self._connect(reads=(table,)) as execute:
                 yield from self._loaded(execute, table, runs, before)
 
+    def sums(self, before: str, runs: int) -> Iterator[tuple[str, pd.DataFrame]]:
+        """The sums of the newest `runs` runs before a time that have some, as `forecasts`."""
+        with self._connect(reads=(TOTALS,)) as execute:
+            yield from self._loaded(execute, TOTALS, runs, before)
+
     def days(self, count: int, before: str = ALWAYS) -> list[DayScore]:
         """The scores of the newest days, newest first, from the newest run before a time that scored the day."""
         names = ", ".join(field.name for field in fields(DayScore))
@@ -180,10 +189,10 @@ class Ledger:
         self._named.add(problem)
 
     @contextmanager
-    def _writing(self) -> Iterator[Execute]:
-        """Open one transaction that writes, and create missing tables."""
+    def _writing(self, sums: bool = False) -> Iterator[Execute]:
+        """Open one transaction that writes, and create missing tables, that of sums only for them."""
         with self._connect() as execute:
-            for table, columns in TABLES.items():
+            for table, columns in (TABLES | ({TOTALS: TABLES["forecast_cells"]} if sums else {})).items():
                 execute(f"CREATE TABLE IF NOT EXISTS {table} (job TEXT NOT NULL, as_of TEXT NOT NULL, {columns})")
             yield execute
 
@@ -196,15 +205,15 @@ class Ledger:
             marks = ", ".join(f":{name}" for name in names)
             execute(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", [{**key, **row} for row in rows])
 
-    def _store(self, execute: Execute, at: str, forecasts: pd.DataFrame) -> None:
-        """Store the forecasts of a run, and of older runs samples, where the newest ones have enough."""
+    def _store(self, execute: Execute, at: str, forecasts: pd.DataFrame, table: str = "forecast_cells") -> None:
+        """Store the forecasts or sums of a run, and of older runs samples, where the newest ones have enough."""
         rows = [{"count": len(forecasts), "cells": packed(forecasts)}] if len(forecasts) else []
-        self._replace(execute, "forecast_cells", at, rows)
-        kept = execute("SELECT as_of, count FROM forecast_cells WHERE job = :j ORDER BY as_of DESC", {"j": self.key})
+        self._replace(execute, table, at, rows)
+        kept = execute(f"SELECT as_of, count FROM {table} WHERE job = :j ORDER BY as_of DESC", {"j": self.key})
         for (older, count), total in list(zip(kept, np.cumsum([count for _, count in kept]), strict=True))[WHOLE_RUNS:]:
             if total > WHOLE_CELLS and count > 2 * MAX_SAMPLE:  # so that no sample is sampled again
-                found = self._load(execute, "forecast_cells", older)
-                self._store(execute, older, pd.DataFrame() if found is None else found[sampled(found)])
+                found = self._load(execute, table, older)
+                self._store(execute, older, pd.DataFrame() if found is None else found[sampled(found)], table)
 
     def _move(self, execute: Execute) -> None:
         """Move the forecasts from the table of 0.2.0, which goes with the last job that has some there."""
@@ -225,10 +234,10 @@ def series_text(ids: tuple[str, ...]) -> str:
     return json.dumps(ids, ensure_ascii=False, separators=(",", ":"))
 
 
-def _prune(execute: Execute, job: str) -> None:
+def _prune(execute: Execute, job: str, sums: bool) -> None:
     """Delete the forecasts of old runs, scores of days that newer runs scored too, then whole runs and fits."""
     newest = "SELECT as_of FROM forecast_{} WHERE job = :job ORDER BY as_of DESC LIMIT {}"
-    counts = {"cells": MAX_RUNS, "runs": MAX_RECORDS, "fits": MAX_RECORDS}
+    counts = {"cells": MAX_RUNS, "runs": MAX_RECORDS, "fits": MAX_RECORDS} | ({"totals": MAX_RUNS} if sums else {})
     oldest = {name: f"(SELECT MIN(as_of) FROM ({newest.format(name, counts[name])}) AS newest)" for name in counts}
     scored = f"(SELECT day FROM forecast_scores WHERE job = :job AND as_of >= {oldest['cells']})"
     for table, condition in (

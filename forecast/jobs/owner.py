@@ -15,7 +15,7 @@ from forecast.artifacts.store import OWNER, Store
 from forecast.durable import make_directory, replace_file
 from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, Setting, UsageError, Words
 from forecast.jobs.ledger import series_text
-from forecast.jobs.pipeline import Pipeline
+from forecast.jobs.pipeline import Pipeline, target_of
 from forecast.settings import FILE, marked
 
 log = logging.getLogger("forecast")
@@ -81,15 +81,15 @@ def claimed(store: str, job: str, file: str, take_over: bool = False) -> Iterato
 
 
 def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bool = False) -> None:
-    """Refuse files that another job writes, and a table where it writes some of these series.
+    """Refuse files and tables of sums that another job writes, and a table where it writes some of these series.
 
     With `write`, a note beside a file and a table of the database say from now on that they are this job's.
     """
     if not pipeline.file or pipeline._take_over is None:
         return
     owner = owner_of(pipeline.store) or Owner(id="0" * 12, store="", job="", file=os.path.abspath(pipeline.file))
-    text, table = owner.model_dump_json(), str(pipeline.sink.table).removeprefix("public.").removeprefix("main.")
-    for path in map(Path, marked(pipeline.sink, FILE).values()):
+    text, sinks = owner.model_dump_json(), list(pipeline.sinks.values())
+    for path in (Path(path) for sink in sinks for path in marked(sink, FILE).values()):
         note = f".{path.name}.owner"
         _refuse_others(pipeline, owner, [owner_of(str(path.parent), note)], str(path))
         if write:
@@ -97,18 +97,21 @@ def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bo
             replace_file(path.with_name(note), text.encode())
     if (url := pipeline.sink.url) is None:
         return
-    rows = [{"target": table, "series": name, "owner": text} for name in map(series_text, series)]
+    claimed = {sink.table: [()] for sink in sinks if sink.table is not None} | {pipeline.sink.table: series}
     try:
         with databases.connect(url, reads=() if write else (ROWS,)) as execute:
             if write:
                 columns = "target TEXT, series TEXT, owner TEXT, PRIMARY KEY (target, series)"
                 execute(f"CREATE TABLE IF NOT EXISTS {ROWS} ({columns})")
-            before = dict(execute(f"SELECT series, owner FROM {ROWS} WHERE target = :target", {"target": table}))
-            others = {before[row["series"]] for row in rows if row["series"] in before}
-            _refuse_others(pipeline, owner, map(Owner.model_validate_json, others), f"sink.table {table}")
-            if write and (new := [row for row in rows if before.get(row["series"]) != text]):
-                execute(f"DELETE FROM {ROWS} WHERE target = :target AND series = :series", new)
-                execute(f"INSERT INTO {ROWS} VALUES (:target, :series, :owner)", new)
+            for table, names in claimed.items():
+                target = target_of(str(table))
+                rows = [{"target": target, "series": name, "owner": text} for name in map(series_text, names)]
+                before = dict(execute(f"SELECT series, owner FROM {ROWS} WHERE target = :target", {"target": target}))
+                others = {before[row["series"]] for row in rows if row["series"] in before}
+                _refuse_others(pipeline, owner, map(Owner.model_validate_json, others), f"sink.table {target}")
+                if write and (new := [row for row in rows if before.get(row["series"]) != text]):
+                    execute(f"DELETE FROM {ROWS} WHERE target = :target AND series = :series", new)
+                    execute(f"INSERT INTO {ROWS} VALUES (:target, :series, :owner)", new)
     except CannotCreate as error:
         log.warning("which job writes which rows cannot be recorded, so that other jobs may replace them: %s", error)
 

@@ -16,11 +16,11 @@ from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models
 from forecast.errors import ForecastError, NoInput, UsageError, as_flag, did_you_mean
 from forecast.jobs.kinds import DATABASE
-from forecast.jobs.ledger import OLD_CELLS, TABLES
+from forecast.jobs.ledger import OLD_CELLS, TABLES, TOTALS
 from forecast.jobs.output_guard import check_apart
 from forecast.jobs.ping import check_address
 from forecast.jobs.sinks import USE as SINK_USE
-from forecast.jobs.sinks import SinkSettings, sinks_of
+from forecast.jobs.sinks import SinkSettings, TotalsSettings, sinks_of
 from forecast.jobs.sources import USE as SOURCE_USE
 from forecast.jobs.sources import SourceSettings, source_of
 from forecast.settings import FILE, SettingsGroup, marked, seconds_of
@@ -29,6 +29,7 @@ from forecast.tables.files import SYNTHETIC
 _REFIT = re.compile(r"never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SQLITE = "sqlite:///"
+SUMS = "[[totals]]"
 MAX_LENGTH = 1_000_000  # characters of a pipeline file
 
 
@@ -59,6 +60,7 @@ class JobSettings(settings.StoreSettings):
 class Pipeline(JobSettings):
     """The settings of a job."""
 
+    totals: tuple[TotalsSettings, ...] = Field((), description="sums of the forecasts, and where they go")
     source: SourceSettings = Field(description="where the table comes from")
     table: settings.TableSettings = Field(settings.TableSettings(), description="how it becomes series")
     train: settings.TrainSettings = Field(settings.TrainSettings(), description="what is trained")
@@ -80,10 +82,18 @@ class Pipeline(JobSettings):
         """The secrets of the job, which no message may show."""
         return self._hidden
 
+    @property
+    def sinks(self) -> dict[str, SinkSettings]:
+        """Where forecasts and their sums go, by the tables of the file that say so: [sink] first."""
+        sums = {f"{SUMS} {number}": totals.sink(self.sink) for number, totals in enumerate(self.totals, start=1)}
+        return {"[sink]": self.sink, **sums}
+
 
 _FIELDS = [name for name in Pipeline.model_fields if name not in JobSettings.model_fields]
 SECTIONS = {name: cast("type[SettingsGroup]", Pipeline.model_fields[name].annotation) for name in _FIELDS}
-_HOMES = {key: section for section, group in SECTIONS.items() for key in group.model_fields}
+SECTIONS["totals"] = TotalsSettings
+_HEADS = {section: f"[{section}]" for section in SECTIONS} | {"totals": SUMS}
+_HOMES = {key: _HEADS[section] for section, group in SECTIONS.items() for key in group.model_fields}
 
 
 def read_pipeline(path: str) -> Pipeline:
@@ -126,11 +136,18 @@ def files_read(pipeline: Pipeline) -> dict[str, str | None]:
 
 def _built(given: dict[str, Any], where: str, folder: Path, hidden: Redactor) -> Pipeline:
     groups = {}
+    totals = given.pop("totals", [])
     for name in [key for key in given if key in SECTIONS]:
         values = given.pop(name)
         if not isinstance(values, dict):
             raise UsageError(f"{where}'{name}' is a table of settings: write [{name}] on a line of its own")
         groups[name] = _checked(SECTIONS[name], values, f"{where}[{name}] ", folder, hidden)
+    if not isinstance(totals, list) or not all(isinstance(values, dict) for values in totals):
+        raise UsageError(f"{where}'totals' is a list of tables: write {SUMS} on a line of its own for each")
+    groups["totals"] = tuple(
+        _checked(TotalsSettings, values, f"{where}{SUMS} {number} ", folder, hidden)
+        for number, values in enumerate(totals, start=1)
+    )
     top = _checked(JobSettings, given, where, folder, hidden)
     for name, use in (("source", SOURCE_USE), ("sink", SINK_USE)):
         if name not in groups:
@@ -155,8 +172,8 @@ def _checked(group: type[SettingsGroup], values: dict[str, Any], where: str, fol
 
 
 def _hint(name: str) -> str:
-    homes = {section: f"as a table: [{section}]" for section in SECTIONS}
-    homes |= {key: f"in [{section}]" for key, section in _HOMES.items()}
+    homes = {section: f"as a table: {head}" for section, head in _HEADS.items()}
+    homes |= {key: f"in {head}" for key, head in _HOMES.items()}
     homes |= dict.fromkeys(JobSettings.model_fields, "at the top, before the first [table]")
     if name in homes:
         return f"; it belongs {homes[name].replace('as a table', 'to the file as a table')}"
@@ -199,18 +216,42 @@ def _placed(place: str) -> Iterator[None]:
 
 def _check_together(pipeline: Pipeline, where: str) -> None:
     sink, limits = pipeline.sink, pipeline.checks
-    for section, check in (("source", source_of), ("sink", sinks_of), ("train", check_models)):
+    for section, check in (("source", source_of), ("train", check_models)):
         with _placed(f"{where}[{section}] "):
             check(getattr(pipeline, section))
-    for key, output in marked(sink, FILE).items():
-        with _placed(f"{where}[sink] {key} "):
-            check_apart(output, files_read(pipeline), pipeline.store)
+    _check_places(pipeline, where)
     if pipeline.ledger == "sink" and sink.url is None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
-    if pipeline.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in {*TABLES, OLD_CELLS}:
-        raise UsageError(f"{where}[sink] table {sink.table} is one of the ledger's own; write to another table")
+    for key in ("joint", "shard") if pipeline.totals else ():
+        if getattr(pipeline.output, key):
+            problem = f"sums of {SUMS} are of all series, and have intervals of their own; leave it out"
+            raise UsageError(f"{where}[output] {key} = {getattr(pipeline.output, key)}: {problem}")
     if limits.warn_after and limits.error_after and seconds_of(limits.warn_after) > seconds_of(limits.error_after):
         raise UsageError(f"{where}[checks] warn_after {limits.warn_after} lies beyond error_after {limits.error_after}")
+
+
+def _check_places(pipeline: Pipeline, where: str) -> None:
+    """Refuse files and tables that are read, that are of the ledger, or that would be written twice."""
+    taken = dict[str, str]()
+    for name, sink in pipeline.sinks.items():
+        with _placed(f"{where}{name} "):
+            sinks_of(sink)
+        for key, path in marked(sink, FILE).items():
+            with _placed(f"{where}{name} {key} "):
+                check_apart(path, files_read(pipeline), pipeline.store)
+        if pipeline.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in {*TABLES, TOTALS, OLD_CELLS}:
+            raise UsageError(f"{where}{name} table {sink.table} is one of the ledger's own; write to another table")
+        places = {os.path.realpath(path): path for path in marked(sink, FILE).values()}
+        places |= {target_of(sink.table).lower(): sink.table} if sink.table is not None else {}
+        for place, shown in places.items():
+            if place in taken:
+                raise UsageError(f"{where}{name} {shown} is also written by {taken[place]}; write elsewhere")
+            taken[place] = name
+
+
+def target_of(table: str) -> str:
+    """A table of a database, without the name of the usual schema."""
+    return table.removeprefix("public.").removeprefix("main.")
 
 
 def _whole_path(given: str, folder: Path, where: str) -> str:
@@ -238,6 +279,6 @@ def keys_named() -> Iterator[None]:
         yield
     except ForecastError as error:
         message = error.render(as_flag)
-        flags = [flag.replace("-", "_") for flag in re.findall(r"--([a-z][a-z-]+)", message)]
-        keys = [f"{flag} in [{_HOMES[flag]}]" for flag in dict.fromkeys(flags) if flag in _HOMES]
+        flags = [flag.replace("-", "_") for flag in re.findall(r"--(?:sum-)?([a-z][a-z-]+)", message)]
+        keys = [f"{flag} in {_HOMES[flag]}" for flag in dict.fromkeys(flags) if flag in _HOMES]
         raise type(error)(f"{message} (in a pipeline file: {', '.join(keys)})" if keys else message) from error

@@ -7,6 +7,7 @@ from forecast.durable import check_folder
 from forecast.ensemble.names import check_names
 from forecast.jobs.as_of import check_sink, read_future, read_source, reserved_columns, table_settings, text_settings
 from forecast.jobs.pipeline import Pipeline, keys_named
+from forecast.jobs.totals import check_periods
 from forecast.panel.schema import Schema
 from forecast.reading.detection import describe
 from forecast.reading.reading import read, read_as
@@ -26,6 +27,7 @@ def check_job(pipeline: Pipeline) -> list[str]:
             reading = read_as(reading, reading.schema, horizon=reading.panel.ahead, future=future)
         table, schema = reading.dated.table, reading.schema
         lines = [f"source   {table.name}: {len(table):,} rows", *describe(schema, reading.panel)]
+        check_periods(pipeline, schema, int(reading.panel.origins.max()), reading.panel.ahead)
         lines += [f"sink     {line}" for line in check_sink(pipeline, schema, table)]
         check_folder(Path(pipeline.store), pipeline.store)
         return [pipeline.hidden(line) for line in lines]

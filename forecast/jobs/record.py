@@ -41,6 +41,7 @@ class Record(BaseModel):
     intervals: tuple[float, float] = (1.0, 1.0)  # factors by which the 80 and 95 % intervals were changed
     drift: dict[str, float] = {}  # against the data of the fit
     scores: list[dict[str, Any]] = []
+    totals: list[dict[str, Any]] = []  # scores of sums of earlier runs, by level
     output: dict[str, Any] = {}  # file and table written, and the sha256 of the file
     limits: dict[str, str | None] = {}  # for the age of the data
     warnings: list[str] = []

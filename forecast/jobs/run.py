@@ -20,10 +20,10 @@ from forecast.engine.stages import PanelFit, deadline_of
 from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, ForecastError, Interrupted, as_flag, raise_if_interrupted, render
 from forecast.inference.contents import to_contents
-from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_table, with_events
+from forecast.inference.forecasting import ForecastOptions, forecast_table, with_events
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
-from forecast.jobs import accuracy, checks
+from forecast.jobs import accuracy, checks, totals
 from forecast.jobs.administration import ledger_of
 from forecast.jobs.as_of import (
     added_columns,
@@ -45,7 +45,7 @@ from forecast.jobs.pipeline import Pipeline, files_read, keys_named
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import FIRST_FIT, Refit, reason_to_fit, serving, settings_digest
-from forecast.jobs.sinks import SinkSettings, sinks_of
+from forecast.jobs.sinks import KINDS, SinkSettings, sinks_of
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
@@ -101,7 +101,9 @@ def run_job(
         if output is not None:
             check_output(output)
             check_apart(output, files_read(pipeline), pipeline.store)
-            pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output)})
+            if pipeline.totals:
+                log.info("totals   are not written: --output takes the place of the sinks")
+            pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output), "totals": ()})
         job, at, started = pipeline.hidden(pipeline.name or "job"), as_text(instant), as_text(datetime.now(UTC))
         # a pipeline made in Python has no file that could claim a store
         claim = claimed(pipeline.store, job, pipeline.file, take_over) if pipeline.file else nullcontext()
@@ -178,7 +180,8 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
         record.settled, record.version = True, before[0]["version"]
         record.intervals = tuple(before[0]["intervals"])
     begun = record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"})
-    later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, _places(run.pipeline)) if warn_of_later else None
+    written = _places(run.pipeline, run.pipeline.sink)
+    later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, written) if warn_of_later else None
     ledger.add_run(record.as_of, KILLED, begun.model_dump_json(), None, [])
     if later is not None:
         text = "the run as of %s already wrote the output, and this one, as of %s, replaces it with an older forecast"
@@ -222,21 +225,31 @@ def _read_fit_forecast_write(run: _Run) -> None:
         on_panel=lambda panel: _check(run, panel, source.name, serves),
     )
     frame = frame_of(forecasts.columns).drop(columns=["model", "status"] if explain > pipeline.output.explain else [])
-    results, output = Results(frame, forecasts, schema, live.version, pipeline.output), _places(pipeline)
+    results = Results(frame, forecasts, schema, live.version, pipeline.output)
+    tables = totals.with_totals(pipeline, live.predictor, results)
     raise_if_interrupted()
     claim_sinks(pipeline, (forecasts.panel.ids[place] for place in forecasts.series), write=True)
-    for kind, sink in sinks_of(pipeline.sink):
-        output |= kind.write(sink, results)
-    record.output |= output  # only now: else a run that failed would seem to have written
-    _append(run, forecasts, live)
+    record.output |= _written(pipeline, tables)  # only now: else a run that failed would seem to have written
+    _append(run, tables, live)
     if run.checkpoints is not None:
         run.checkpoints.discard()
         _promote_owed(run)
 
 
-def _places(pipeline: Pipeline) -> dict[str, Any]:
-    """The files and tables that a job writes, by their keys in [sink], as the record shows them."""
-    return {key: pipeline.hidden(value) for key, value in shown_keys(pipeline.sink).items()}
+def _written(pipeline: Pipeline, tables: list[Results]) -> dict[str, Any]:
+    """Write tables, those of a database in one transaction; returns what the record says of them."""
+    named = [dict(sinks_of(sink)) for sink in pipeline.sinks.values()]
+    said, *others = [_places(pipeline, sink) for sink in pipeline.sinks.values()]
+    for kind in KINDS:
+        pairs = [(kinds[kind], table) for kinds, table in zip(named, tables, strict=True) if kind in kinds]
+        own = kind.write(*pairs[0], *pairs[1:]) if pairs else {}
+        said |= own if kind in named[0] else {}
+    return said | ({"totals": others} if others else {})
+
+
+def _places(pipeline: Pipeline, sink: SinkSettings) -> dict[str, Any]:
+    """The files and tables of a sink, by their keys, as the record shows them."""
+    return {key: pipeline.hidden(value) for key, value in shown_keys(sink).items()}
 
 
 def _promote_owed(run: _Run) -> None:
@@ -255,6 +268,7 @@ def _fit(
     reading, dated = read_to_fit(pipeline, run.instant, table, defaults, as_before)
     if pipeline.checks.error_after is not None:
         _check_age(run, reading.panel, reading.schema, table.name)
+    totals.check_periods(pipeline, reading.schema, int(reading.panel.origins.max()), reading.panel.ahead)
     log.info("fit      %s", refit.reason)
     check_to_fit(reading)
     for line in describe_reading(reading):
@@ -303,6 +317,11 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
         checks.check_unfinished(record.data_age, name)
     run.lagging = checks.lagging(panel, schema, run.pipeline.checks, name)
     record.drift = checks.check_drift(panel, live.fitted.history, schema.shortest_season, name)
+    if run.pipeline.totals:
+        if run.fit is None:
+            totals.check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
+        earlier = run.ledger.sums(record.as_of, accuracy.NEWEST)
+        record.totals = totals.compare(earlier, panel, live, run.pipeline)
     sample, run.days = accuracy.compare(run.ledger.forecasts(record.as_of, accuracy.NEWEST), panel, schema)
 
     def factors(series: Integers, quantiles: Numbers) -> Numbers:
@@ -325,10 +344,12 @@ def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
     checks.check_age(record.data_age, limits, name)
 
 
-def _append(run: _Run, forecasts: Forecasts, live: ServingVersion) -> None:
-    """Append the run to the ledger: which series were forecast, the forecasts, and the scores of earlier ones."""
-    record, required, skipped = run.record, run.pipeline.checks.require_all, forecasts.skipped
+def _append(run: _Run, tables: list[Results], live: ServingVersion) -> None:
+    """Append the run to the ledger: which series were forecast, forecasts and sums, and the scores of earlier ones."""
+    record, required, forecasts = run.record, run.pipeline.checks.require_all, tables[0].forecasts
+    skipped = forecasts.skipped
     record.counts = {"series": len(forecasts.series), "rows": forecasts.rows, "skipped": len(skipped)}
+    record.counts |= {"sums": sum(len(table.frame) for table in tables[1:])} if tables[1:] else {}
     record.skipped = {"/".join(series): status for series, status in list(skipped.items())[:MAX_RECORDED]}
     lost = checks.without_forecast(skipped, required)
     lost += [series for series in run.lagging if required and series not in lost]
@@ -344,4 +365,5 @@ def _append(run: _Run, forecasts: Forecasts, live: ServingVersion) -> None:
     record.scores = [vars(score) for _, score in sorted((before | new).items())[-RECORDED_DAYS:]]
     scores = [score for day, score in new.items() if score != before.get(day)]
     stored, fits = accuracy.to_keep(forecasts, live.fitted), [run.fit] if run.fit is not None else []
-    run.ledger.add_run(record.as_of, record.exit_code, _finished(record, run.began), stored, scores, *fits)
+    finished, sums = _finished(record, run.began), totals.to_keep(tables[1:]) if tables[1:] else None
+    run.ledger.add_run(record.as_of, record.exit_code, finished, stored, scores, *fits, sums=sums)

@@ -5,7 +5,6 @@ from zlib import crc32
 
 import numpy as np
 
-from forecast.ensemble.calibration import evidence_share
 from forecast.evaluation.quantiles import bounded, normal_deviates
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, Forecasts, columns_at
@@ -47,11 +46,7 @@ def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbe
     common = random.normal(size=(count, horizon))
     if joint is None or not len(joint.values):  # as wide as if all cells were one
         return lambda index, _: np.broadcast_to(common[:, None, :1], (count, len(index), horizon))
-    weights, share, evidence = (
-        random.normal(size=(count, len(joint.values))),
-        joint.of_series,
-        joint.independent_windows,
-    )
+    weights, share = random.normal(size=(count, len(joint.values))), joint.of_series
     values, vectors = np.linalg.eigh(joint.of_steps)
     root = vectors * np.sqrt(np.maximum(values, 0.0))  # [steps, causes]
     root /= np.sqrt((root**2).sum(1, keepdims=True))
@@ -61,7 +56,7 @@ def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbe
         usual = (np.sqrt(share) * common[:, None] + np.sqrt(1 - share) * own) @ root.T
         errors = joint.at(index, horizon)[0]
         size = np.sqrt((errors**2).sum(0))
-        known = np.where(size > 0, evidence_share(evidence), 0.0)
+        known = np.where(size > 0, joint.evidence, 0.0)
         found = np.tensordot(weights, errors / np.where(size > 0, size, 1.0), 1)
         return np.asarray(np.sqrt(known) * found + np.sqrt(1 - known) * usual)
 

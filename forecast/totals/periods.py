@@ -1,5 +1,6 @@
 """Periods of a calendar: which steps of a forecast lie in which week, month, quarter or year."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.formatting import format_columns, format_times
 from forecast.calendar.zones import DAY, WEEK, timestamps_at
-from forecast.errors import Setting, UsageError
+from forecast.errors import Setting, UsageError, Words
 from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import Every
@@ -74,6 +75,27 @@ def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> in
             begun = rest.first <= origin
             wanted.append(periods_of(schema, origin, end + 1, period).wanted or end + 1 if begun else end)
     return max(wanted)
+
+
+def whole_periods(
+    schema: Schema, origin: int, horizon: int, wanted: Iterable[Every | None]
+) -> dict[Every | None, Periods]:
+    """The periods of each kind that end within a horizon; `UsageError` where none does."""
+    found = {every: periods_of(schema, origin, horizon, every) for every in wanted}
+    if not any(map(len, found.values())):
+        every, periods = next(iter(found.items()))
+        problem = f"the horizon of {horizon} steps does not reach the end of a {every}"
+        cure = Words("fit, or forecast at once, with ", Setting("horizon", periods.wanted))
+        raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
+    return found
+
+
+def longest(schema: Schema, every: Every) -> int:
+    """The steps of the longest period of a kind; 1 of the horizon."""
+    spec = schema.calendar
+    if every == "horizon" or spec.kind == "months":
+        return -(-MONTHS.get(every, 1) // spec.every)
+    return int(np.ceil(LONGEST[every] / (7 / 5 if spec.kind == "weekdays" else spec.every / DAY)))
 
 
 def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Integers:

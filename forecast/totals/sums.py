@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.ensemble.joint_errors import LEAST_WINDOWS, JointErrors, sum_quantiles, variance_share
-from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.errors import BadData
 from forecast.evaluation.quantiles import bounded, free_numbers, standard_deviation
 from forecast.inference.forecasting import Columns, Forecasts, checked_horizon
 from forecast.inference.predictor import Predictor
@@ -16,10 +16,10 @@ from forecast.panel.panel import Flags, Integers, Numbers, series_index
 from forecast.panel.schema import Schema
 from forecast.settings import Every, OutputSettings, SumSettings
 from forecast.tables.frames import Column
-from forecast.tables.writing import interval_columns, output_columns, refuse_clash
+from forecast.tables.writing import interval_columns, refuse_clash
 from forecast.totals.levels import Key, Level, key_columns, keys_of, levels_of
 from forecast.totals.past import Past, past_of
-from forecast.totals.periods import Periods, periods_of, time_columns
+from forecast.totals.periods import Periods, time_columns, whole_periods
 
 COLUMNS = ("mean", "observed", "filled", "steps", "calibrated")  # of a table of sums, beside those of forecasts
 AT_ONCE = 2048  # series
@@ -83,10 +83,15 @@ def _added(how: np.ufunc, table: np.ndarray | None, codes: Integers, rows: np.nd
     return grown
 
 
+def sum_columns(output: OutputSettings) -> list[str]:
+    """Names of all columns of a table of sums beside level, ids and times."""
+    return ["forecast", "mean", *interval_columns(output.levels), *COLUMNS[1:]]
+
+
 def checked_levels(settings: SumSettings, schema: Schema, output: OutputSettings) -> list[Level]:
     """The levels that are asked for; `UsageError` where the table does not have one, or names of columns clash."""
     levels = levels_of(settings, schema)
-    refuse_clash(key_columns(levels, schema) + schema.time, ["level", *COLUMNS, *output_columns(output)], "sums")
+    refuse_clash(key_columns(levels, schema) + schema.time, ["level", *sum_columns(output)], "sums")
     return levels
 
 
@@ -114,22 +119,13 @@ class Totals:
 
     def add(self, forecasts: Forecasts) -> None:
         """Add the series of a panel."""
-        panel, schema = forecasts.panel, self.schema
-        pasts, origin = dict[Every | None, Past](), int(panel.origins.max())
-        for every in dict.fromkeys(level.every for level in self.levels):
-            periods = periods_of(schema, origin, self.horizon, every)
-            if not len(periods):
-                self.left_out[every] = periods.wanted
-                continue
-            pasts[every] = past_of(self.predictor, panel, periods, self.output)
-        if not pasts:
-            every, wanted = next(iter(self.left_out.items()))
-            problem = f"the horizon of {self.horizon} steps does not reach the end of a {every}"
-            cure = Words("fit, or forecast at once, with ", Setting("horizon", wanted))
-            raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
+        panel = forecasts.panel
+        wanted = dict.fromkeys(level.every for level in self.levels)
+        found = whole_periods(self.schema, int(panel.origins.max()), self.horizon, wanted)
+        pasts = {every: past_of(self.predictor, panel, part, self.output) for every, part in found.items() if len(part)}
         if not self.groups:
             self.groups = [Groups(level, pasts[level.every].periods) for level in self.levels if level.every in pasts]
-            self.left_out |= {every: past.periods.wanted for every, past in pasts.items() if past.periods.wanted}
+        self.left_out |= {every: periods.wanted for every, periods in found.items() if periods.wanted}
         ended = np.flatnonzero(np.array(panel.status) == "ended")
         for every, past in pasts.items():
             for start in range(0, len(forecasts.series), AT_ONCE):
@@ -207,19 +203,25 @@ class Totals:
         groups, middle = self.groups[0], len(EXACT) + self.fitted.config.levels.index(0.5)
         if groups.cells is None:
             return {}
-        keys, rows = groups.ordered(), self._rows(groups, groups.cells)
+        keys, rows = groups.ordered(), self._rows(groups, groups.cells, self.output)
         sums = np.asarray(rows["forecast"]).reshape(len(keys), -1)
         exact = groups.cells.exact[list(keys.values())]
         return dict(zip(keys, (sums - exact[..., middle]).astype(np.float64), strict=True))
 
-    def columns(self) -> Columns:
-        """The table of sums: level, ids, time, forecast, mean, intervals, and what they rest on."""
-        parts = [self._rows(groups, groups.cells) for groups in self.groups if groups.cells is not None]
+    @property
+    def starts(self) -> Integers:
+        """[rows of `columns`], timestamps at which the periods start."""
+        return np.concatenate([np.tile(groups.periods.times, len(groups.ordered())) for groups in self.groups])
+
+    def columns(self, levels: tuple[float, ...] | None = None) -> Columns:
+        """The table of sums: level, ids, time, forecast, mean, intervals of some levels, and what they rest on."""
+        output = self.output if levels is None else self.output.model_copy(update={"levels": levels})
+        parts = [self._rows(groups, groups.cells, output) for groups in self.groups if groups.cells is not None]
         if not parts:
             raise BadData("no series is left to forecast")
         return {name: _joined([part[name] for part in parts]) for name in parts[0]}
 
-    def _rows(self, groups: Groups, cells: Cells) -> Columns:
+    def _rows(self, groups: Groups, cells: Cells, output: OutputSettings) -> Columns:
         """The rows of one level."""
         periods = groups.periods
         keys = groups.ordered()
@@ -227,8 +229,8 @@ class Totals:
         exact = cells.exact[used].reshape(len(used) * len(periods), -1).astype(np.float64)
         mean, observed, filled, low, high = exact[:, : len(EXACT)].T
         quantiles, calibrated = self._quantiles(periods, cells, used, exact[:, len(EXACT) :], mean)
-        output = self.output.model_copy(update={"min": None, "max": None})
         counts = np.repeat(cells.counts[used], len(periods))
+        output = output.model_copy(update={"min": None, "max": None})  # bounds are those of the cells
         free = free_numbers(quantiles[:, None], self.fitted.config.levels, output, counts, mean[:, None])
         numbers = np.clip(bounded(free, output)[:, 0], low[:, None], high[:, None])
         mean = np.clip(significant(mean), low, high)

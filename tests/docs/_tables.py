@@ -3,7 +3,7 @@
 import re
 
 from forecast.jobs.pipeline import JobSettings
-from forecast.jobs.sinks import SinkSettings
+from forecast.jobs.sinks import SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
 from forecast.settings import (
     BacktestSettings,
@@ -35,7 +35,7 @@ GROUPS: tuple[type[SettingsGroup], ...] = (
     StoreSettings,
 )
 FLAGS = {"params": "-p NAME=VALUE", "store": "--artifact"}  # settings whose option has another name
-KEYS: tuple[type[SettingsGroup], ...] = (JobSettings, SourceSettings, SinkSettings)
+KEYS: tuple[type[SettingsGroup], ...] = (JobSettings, SourceSettings, SinkSettings, TotalsSettings)
 
 
 def tables() -> dict[str, str]:
@@ -83,7 +83,7 @@ def _keys(group: type[SettingsGroup]) -> str:
     names = [name for name in group.model_fields if name not in TextSettings.model_fields]
     fields = {name: group.model_fields[name] for name in names}
     rows = [
-        f"| `{name}` | {'' if field.default is None else field.default} | {field.description} |"
+        f"| `{name}` | {'' if field.default in (None, ()) else field.default} | {field.description} |"
         for name, field in fields.items()
     ]
     return "\n".join(["| key | default | meaning |\n|---|---|---|", *rows])

@@ -77,9 +77,8 @@ def test_pipeline_examples_run(checkout: Path, forecast: Run) -> None:
             ended = forecast("run", "job.toml")
             assert ended.code == 0, ended.err
         for name, value in found.items():
-            assert (
-                set(value) <= set(SECTIONS[name].model_fields) if name in SECTIONS else name in JobSettings.model_fields
-            )
+            group, tables = SECTIONS.get(name, JobSettings), value if isinstance(value, list) else [value]
+            assert all(set(each if name in SECTIONS else [name]) <= set(group.model_fields) for each in tables)
 
 
 def test_queries_find_rows_in_the_database_of_the_job(checkout: Path, forecast: Run) -> None:

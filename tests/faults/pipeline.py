@@ -21,6 +21,7 @@ from tests.faults._counts import Counts, campaign
 
 DAYS, FIRST = 140, 120
 NIGHTS = 3
+OUTPUTS = {"out.csv": 7, "weeks.csv": 2}  # files, and their rows
 
 
 @click.command()
@@ -55,7 +56,9 @@ def kill_runs(model: str, times: int, folder: Path, url: str | None, random: Ran
         killed = place.run(NIGHTS - 1, kill_after=delay) < 0
         what = f"{model}, killed after {delay:.3f} s"
         if not place.whole():
-            counts.lose(f"{what}: the output is neither that of one night nor that of another")
+            counts.lose(f"{what}: an output is neither that of one night nor that of another")
+        if len(set(map(tuple, place.origins().values()))) > 1:
+            counts.lose(f"{what}: the tables of the database are of different nights")
         if place.run(NIGHTS - 1) < 0:
             counts.lose(f"{what}: the run after it failed")
         elif place.left() != wanted:
@@ -80,12 +83,15 @@ class Night:
         date = (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d")
         sales = (50 + 10 * np.sin(2 * np.pi * day / 7) + noise).round(3)
         pd.DataFrame({"day": date, "units": sales}).to_csv(self.folder / "sales.csv", index=False)
-        self.table = f"night_{os.getpid()}_{abs(hash(str(self.folder)))}"
+        name = f"night_{os.getpid()}_{abs(hash(str(self.folder)))}"
+        self.tables = [f"{name}{suffix}" for suffix in ("", "_weeks", "_days")]
         self.sink = self.url or f"sqlite:///{self.folder}/f.db"
         (self.folder / "job.toml").write_text(
             f'store = "store"\nrefit = "daily"\n[source]\npath = "sales.csv"\n[train]\nmodel = "{self.model}"\n'
             f"horizon = 7\n{'steps = 4' if self.model == 'linear' else ''}\n[table]\nseason = [7]\n"
-            f'[sink]\npath = "out.csv"\nurl = "{self.sink}"\ntable = "{self.table}"\n',
+            f'[sink]\npath = "out.csv"\nurl = "{self.sink}"\ntable = "{self.tables[0]}"\n'
+            f'[[totals]]\nevery = ["week", "horizon"]\npath = "weeks.csv"\ntable = "{self.tables[1]}"\n'
+            f'[[totals]]\nby = "all"\ntable = "{self.tables[2]}"\n',
             encoding="utf-8",
         )
 
@@ -112,32 +118,40 @@ class Night:
         finally:
             os._exit(code)
 
-    def left(self) -> tuple[bytes, list[Any], list[Any]]:
-        """What the nights left: the output, the rows of the sink, and those of the ledger that are no clock's."""
-        from sqlalchemy import create_engine, text
-
-        engine = create_engine(self.sink)
-        with engine.connect() as connection:
-            rows = [tuple(row) for row in connection.execute(text(f'SELECT * FROM "{self.table}" ORDER BY 1, 9, 2'))]
-        engine.dispose()
+    def left(self) -> tuple[list[bytes], list[Any], list[Any]]:
+        """What the nights left: the outputs, the rows of the sinks, and those of the ledger that are no clock's."""
+        rows = [row for table in self.tables for row in sorted(self._query(f'SELECT * FROM "{table}"'), key=repr)]
         with sqlite3.connect(self.folder / "store.runs" / "ledger.db") as ledger:
             kept = [
                 ledger.execute(f"SELECT * FROM {name} ORDER BY 2, 3").fetchall()
-                for name in ("forecast_cells", "forecast_scores")
+                for name in ("forecast_cells", "forecast_totals", "forecast_scores")
             ]
         ledger.close()
-        return (self.folder / "out.csv").read_bytes(), rows, kept
+        return [(self.folder / name).read_bytes() for name in OUTPUTS], rows, kept
+
+    def origins(self) -> dict[str, list[Any]]:
+        """The nights that each table of the database has."""
+        return {table: self._query(f'SELECT DISTINCT origin FROM "{table}" ORDER BY 1') for table in self.tables}
 
     def whole(self) -> bool:
-        """Whether the output is a whole table."""
-        lines = (self.folder / "out.csv").read_bytes().split(b"\n")
-        return len(lines) == 9 and lines[-1] == b"" and len({line.count(b",") for line in lines[:-1]}) == 1
+        """Whether each output is a whole table."""
+        for name, count in OUTPUTS.items():
+            lines = (self.folder / name).read_bytes().split(b"\n")
+            if len(lines) != count + 2 or lines[-1] != b"" or len({line.count(b",") for line in lines[:-1]}) != 1:
+                return False
+        return True
 
     def drop(self) -> None:
-        """Drop the table of the sink."""
+        """Drop the tables of the sinks."""
+        for table in self.tables:
+            self._query(f'DROP TABLE "{table}"')
+
+    def _query(self, sql: str) -> list[Any]:
         from sqlalchemy import create_engine, text
 
         engine = create_engine(self.sink)
         with engine.begin() as connection:
-            connection.execute(text(f'DROP TABLE "{self.table}"'))
+            result = connection.execute(text(sql))
+            rows = [tuple(row) for row in result] if result.returns_rows else []
         engine.dispose()
+        return rows

@@ -30,15 +30,16 @@ class Settings(SinkKeys):
     lines: FilePath = Field(description="a .jsonl file, replaced all at once")
 
 
-def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings) -> str:
+def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings, ids: tuple[str, ...] = ()) -> str:
     if not sink.lines.endswith(".jsonl"):
         raise UsageError(f"{sink.lines}: JSON lines are written to a .jsonl file")
     return f"{sink.lines} can be written"
 
 
-def write(sink: Settings, results: Results) -> dict[str, Any]:
-    make_directory(Path(sink.lines).parent)
-    replace_file(sink.lines, results.frame.to_json(orient="records", lines=True).encode())
+def write(sink: Settings, results: Results, *beside: tuple[Settings, Results]) -> dict[str, Any]:
+    for place, each in ((sink, results), *beside):
+        make_directory(Path(place.lines).parent)
+        replace_file(place.lines, each.frame.to_json(orient="records", lines=True).encode())
     return {"rows": len(results.frame)}
 '''
 
@@ -133,6 +134,7 @@ def test_a_new_file_is_a_sink_everywhere(job: Job, run: Run) -> None:
         other = text.replace('path = "out.csv"', lines).replace('"store"', f'"store-{place}"')
         (job.folder / f"refused-{place}.toml").write_text(other)
     job.write(sink='lines = "out/new.jsonl"\nurl = "sqlite:///f.db"\ntable = "f"')
+    job.file.write_text(job.file.read_text() + '[[totals]]\nby = "all"\nlines = "out/sums.jsonl"\n')
     refused = [("run", f"refused-{place}.toml") for place in range(len(REFUSED))]
     fitted = "from pathlib import Path; print(list(Path().glob('store*/v-*')))"
     schema, *ends, versions, checked, ran, api = run(
@@ -149,6 +151,7 @@ def test_a_new_file_is_a_sink_everywhere(job: Job, run: Run) -> None:
     rows = [json.loads(line) for line in (job.folder / "out" / "new.jsonl").read_text().splitlines()]
     assert [*rows[0]] == ["shop", "day", "forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
     assert len(rows) == 14
+    assert len((job.folder / "out" / "sums.jsonl").read_text().splitlines()) == 7
     assert job.output.exists()
     assert job.record()["output"]["lines"] == f"{job.folder}/out/new.jsonl"
     assert "'lines': 'python.jsonl'" in api

@@ -60,7 +60,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ("rows.csv", "--layout", "rows", "--sum-by", "all"),
             "the rows have no dates, and each series its own end; add",
         ),
-        (("long.csv", *LONG, "--sum-every", "year"), "does not reach the end of a year; fit, or forecast at once, with --horizon 265"),
+        (
+            ("long.csv", *LONG, "--sum-every", "year"),
+            "the end of a year; fit, or forecast at once, with --horizon 265",
+        ),
         (("long.csv", *LONG, "--sum-by", "all", "--joint"), "--joint: sums are of all series"),
         (("long.csv", *LONG, "--sum-by", "all", "--shard", "1/2"), "--shard: sums are of all series"),
         (("long.csv", *LONG, "--totals", "sums.csv"), "no sums are asked for; add --sum-by or --sum-every"),

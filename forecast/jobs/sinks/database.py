@@ -1,4 +1,4 @@
-"""The table of a database: rows are added or replaced by ids, time and origin."""
+"""Tables of a database: rows are added or replaced by ids, time and origin."""
 
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from forecast.settings import OutputSettings
 from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
 from forecast.tables.writing import output_columns
+from forecast.totals.sums import sum_columns
 
 MIN_SAMPLE_ROWS = 100  # more steps than the hours of a day, so that a column of dates cannot hold them
 MAX_SAMPLE_IDS = 1_000  # those with the longest texts
@@ -32,24 +33,35 @@ class Settings(SinkKeys):
     )
 
 
-def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings) -> str:
+def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings, ids: tuple[str, ...] = ()) -> str:
     """Refuse names and types that the database does not take."""
     rows = _sample(schema, ids_of(schema, table), output)
-    exists = databases.rehearse(sink.url, sink.table, rows, [*schema.keys, "origin"])
+    rows = _sample_of_sums(rows, ids, schema, output) if ids else rows
+    exists = databases.rehearse(sink.url, sink.table, rows, [*(ids or schema.ids), *schema.time, "origin"])
     return f"table {sink.table} {'takes the forecasts' if exists else 'will be created'}"
 
 
-def write(sink: Settings, results: Results) -> dict[str, Any]:
-    """Write all rows in one transaction."""
-    schema, forecasts = results.schema, results.forecasts
-    calendar, horizon = calendar_of(schema), forecasts.quantiles.shape[1]
-    origins = forecasts.panel.origins[forecasts.series]
-    frame = frame_of(forecasts.columns)
+def write(sink: Settings, results: Results, *beside: tuple[Settings, Results]) -> dict[str, Any]:
+    """Write all rows, also those of other tables of the database, in one transaction."""
+    first, *others = [
+        (place.table, _rows(each), [*each.schema.keys, "origin"]) for place, each in ((sink, results), *beside)
+    ]
+    return {"rows": databases.upsert(sink.url, *first, *others)}
+
+
+def _rows(results: Results) -> pd.DataFrame:
+    """The rows of a table: times as such, and what the run was."""
+    schema, forecasts, totals = results.schema, results.forecasts, results.totals
+    calendar, horizon, added = calendar_of(schema), forecasts.quantiles.shape[1], Settings.columns
+    frame, origins = frame_of(forecasts.columns), forecasts.panel.origins[forecasts.series].repeat(horizon)
+    times = calendar.times(origins + 1 + np.tile(np.arange(horizon), len(forecasts.series)))
+    if totals is not None:
+        frame, times, added = results.frame, totals.starts, Settings.columns[:2]
+        origins = np.full(len(frame), forecasts.panel.origins.max())
     if len(schema.time) == 1:
-        frame[schema.time[0]] = _times(calendar.times((origins[:, None] + 1 + np.arange(horizon)).ravel()), schema)
-    frame = frame.assign(origin=_times(np.repeat(calendar.times(origins), horizon), schema), version=results.version)
-    frame = frame[[*frame.columns.drop([*sink.columns]), *sink.columns]]
-    return {"rows": databases.upsert(sink.url, sink.table, frame, [*schema.keys, "origin"])}
+        frame = frame.assign(**{schema.time[0]: _times(times, schema)})
+    frame = frame.assign(origin=_times(calendar.times(origins), schema), version=results.version)
+    return frame[[*frame.columns.drop([*added]), *added]]
 
 
 def ids_of(schema: Schema, table: Table) -> list[tuple[str, ...]]:
@@ -72,6 +84,14 @@ def _sample(schema: Schema, ids: list[tuple[str, ...]], output: OutputSettings) 
     numbers = (name for name in output_columns(output) if name not in Settings.columns)
     columns |= dict.fromkeys(numbers, 0 if output.integer else 0.5)
     return pd.DataFrame({**columns, "origin": times, "version": SAMPLE_VERSION, "model": "", "status": ""})
+
+
+def _sample_of_sums(rows: pd.DataFrame, ids: tuple[str, ...], schema: Schema, output: OutputSettings) -> pd.DataFrame:
+    """Rows like those of sums to come, from rows of forecasts."""
+    numbers = dict.fromkeys(sum_columns(output), 0.5) | {"filled": 0, "steps": 1, "calibrated": True}
+    rows = rows.assign(**{name: "" for name in ids if name not in rows}, **numbers)
+    rows.loc[0, [*ids]] = ""  # as where a column is summed over
+    return rows[[*ids, *schema.time, *numbers, *Settings.columns[:2]]]
 
 
 def _times(seconds: Integers, schema: Schema) -> "pd.Index[Any]":

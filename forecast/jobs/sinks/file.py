@@ -30,7 +30,7 @@ class Settings(SinkKeys):
     )
 
 
-def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings) -> str:
+def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings, ids: tuple[str, ...] = ()) -> str:
     """Refuse a file that cannot be written or replaced."""
     target = Path(os.path.realpath(sink.path))
     if target.is_dir():
@@ -41,9 +41,10 @@ def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings) 
     return f"{sink.path} can be written"
 
 
-def write(sink: Settings, results: Results) -> dict[str, Any]:
-    """Replace the file, and make its folder where it is missing."""
-    frame = guard_formulas(results.frame, results.schema.ids) if results.output.excel_safe else results.frame
-    make_directory(Path(sink.path).parent)
-    write_frames([frame], sink.path)
+def write(sink: Settings, results: Results, *beside: tuple[Settings, Results]) -> dict[str, Any]:
+    """Replace one file after the other, and make folders that are missing."""
+    for place, each in ((sink, results), *beside):
+        frame = guard_formulas(each.frame, each.schema.ids) if each.output.excel_safe else each.frame
+        make_directory(Path(place.path).parent)
+        write_frames([frame], place.path)
     return {"sha256": sha256_of_file(sink.path)}
