@@ -114,7 +114,8 @@ def _page(place: Place, request: Request, backtest: BacktestTables | None, saved
         sections += [read_section(saved.fitted, saved.version), gaps_section(saved.fitted)]
         sections.append(Section("Forecasts", (text, gallery)))
         if forecasts is not None and len(forecasts.panel) > 1:
-            sections.append(sums_section(saved.predictor, forecasts, []))
+            asked = [] if place.pipeline is None else [each.sums for each in place.pipeline.totals]
+            sections.append(sums_section(saved.predictor, forecasts, asked))
         if backtest is None:
             said = verdict(config.scores, len(config.components))
             verdicts.append(said[0].upper() + said[1:])

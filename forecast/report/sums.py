@@ -71,7 +71,10 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
     parts: list[Part] = [TEXT]
     for settings in asked or [_usual_sums(schema, panel, horizon)]:
         totals = Totals(predictor, schema, settings, OutputSettings(levels=INTERVALS), None)
-        totals.add(forecasts)
+        try:
+            totals.add(forecasts)
+        except UsageError:  # no such period ends within the horizon tonight
+            continue
         parts += [Gallery(data, "", {}, data.notes, searched=False) for data, _ in plots_of_sums(totals, panel)]
         columns = totals.columns()
         texts = [column.texts() if isinstance(column, Column) else column.tolist() for column in columns.values()]

@@ -57,6 +57,16 @@ def test_sums_go_to_files_and_tables_beside_the_forecasts(
     assert rows(url, "SELECT COUNT(*) FROM daily") == [(7,)]
 
 
+def test_the_report_of_a_job_shows_its_sums(job: Job, forecast: Run, at: At) -> None:
+    write(job, WEEKLY)
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    ran = forecast("report", job.file, "--output", job.folder / "page.html")
+    assert ran.code == 0, ran.err
+    page = (job.folder / "page.html").read_text()
+    assert "Sums of the forecasts" in page
+    assert "shop/week" in page
+
+
 def test_sums_that_a_database_refuses_take_the_forecasts_back(
     job: Job, at: At, forecast: Run, url: str, rows: Rows, run: Callable[..., None]
 ) -> None:
