@@ -42,7 +42,6 @@ from forecast.settings import (
     STORE,
     BacktestSettings,
     EngineName,
-    Every,
     ExplainSettings,
     OutputSettings,
     PictureSettings,
@@ -65,6 +64,7 @@ class Forecaster(ForecasterParams):
     horizon, lookback : steps to forecast, by default what the frequency suggests, and of the past to look at
     scaling, transform, loss, optimizer, learning_rate, weight_decay, clip, batch_size, patience : of training
     budget, steps, plan, members, jobs, seed, device, precision, engine : how long, how often, where and by what
+    hierarchy : id columns of sums that are trained on, too, and that forecasts are made to agree with
     warm_start : a second `fit` goes on from the networks of the first one, in fewer steps
     layout, time, id, target, freq, aggregate, season : how a table becomes series
     known, past, static, categorical, holidays : what is known beside their values
@@ -119,9 +119,8 @@ class Forecaster(ForecasterParams):
         reading = self._read(X, callbacks)
         earlier = getattr(start or self, "fitted_", None)
         panel, schema, name = reading.panel, reading.schema, reading.name
-        fitted = PanelFit(
-            panel, schema, settings, name, deadline, callbacks.on_step, checkpoints, earlier, sums=True
-        ).run()
+        fit = PanelFit(panel, schema, settings, name, deadline, callbacks.on_step, checkpoints, earlier, sums=True)
+        fitted = fit.run()
         fitted = with_exports(fitted) if settings.engine == "onnx" else fitted
         self._serve(Predictor(fitted, settings.device, settings.engine))
         return self
@@ -161,10 +160,10 @@ class Forecaster(ForecasterParams):
 
     def totals(
         self,
-        X: Data | None = None,
+        frame: Data | None = None,
         *,
-        by: str | tuple[str, ...] = (),
-        every: Every | tuple[Every, ...] = (),
+        by: Names = (),
+        every: Names = (),
         future: Data | None = None,
         origin: str | int | datetime | None = None,
         levels: float | tuple[float, ...] = INTERVALS,
@@ -174,23 +173,17 @@ class Forecaster(ForecasterParams):
 
         Parameters
         ----------
-        by : id or static columns, comma-separated, whose values name a group; ``all`` for all series together; several
-            for several kinds of groups
-        every : periods to sum over, ``day``, ``week``, ``month``, ``quarter``, ``year`` or ``horizon``; default
-            each step alone
-        X, future, origin, levels, min : as of `predict`
+        by, every : columns of groups, such as ``"region,shop"`` or ``"all"``, and periods, such as ``"month"``
+        frame, future, origin, levels, min : as `predict` takes `X` and the others
 
         Returns
         -------
-        A row per group and period: ``level``, the id columns (blank where summed over), the time at which the period
-        starts, ``forecast``, ``mean``, ``lo_80, hi_80, ...``, what was ``observed`` of the period, the missing cells
-        that were ``filled``, the ``steps`` that were forecast, and whether intervals are ``calibrated``. UsageError or
-        BadData as of `predict`, and for a level or a period that the table does not have.
+        A row per group and period: ``level``, ids (blank where summed over), start of the period, ``forecast``,
+        ``mean``, ``lo_80, hi_80, ...``, ``observed``, ``filled``, ``steps``, ``calibrated``; errors as of `predict`.
         """
-        output = OutputSettings.check({"levels": levels, "min": min})
-        asked = SumSettings.check({"sum_by": by, "sum_every": every})
-        totals = Totals(self._predictor(), self._schema(), asked, output, None)
-        totals.add(self._forecasts(X, future, origin, None, output))
+        asked, output = SumSettings.check({"sum_by": by, "sum_every": every}), {"levels": levels, "min": min}
+        totals = Totals(self._predictor(), self._schema(), asked, OutputSettings.check(output), None)
+        totals.add(self._forecasts(frame, future, origin, None, totals.output))
         return frame_of(totals.columns())
 
     def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
@@ -254,9 +247,8 @@ class Forecaster(ForecasterParams):
         """
         settings = ExplainSettings.check({"repeats": repeats})
         table, later = (None if data is None else table_of(data) for data in (X, future))
-        predictor = self._predictor()
+        predictor, named = self._predictor(), later or table
         panel = forecasting.panel_to_forecast(predictor.fitted, table, self._schema(), later)
-        named = later or table
         name = named.name if named else "the saved table"
         return explain_panel(predictor, panel, settings, name, later is not None)
 
@@ -269,8 +261,7 @@ class Forecaster(ForecasterParams):
             If there are none, or scikit-learn cross-validates with rows that do not come after those of the fit.
         """
         fitted = self._check_fitted()
-        config, history = fitted.config, fitted.history
-        schema = config.table
+        config, history, schema = fitted.config, fitted.history, fitted.config.table
         later = read_as(table_of(X), schema, horizon=0)
         actual, others = actuals_after(history, later.panel, config.horizon, zero=schema.missing == "zero")
         refuse_other_rows(others, config.horizon)
@@ -280,8 +271,7 @@ class Forecaster(ForecasterParams):
         if schema.known:
             history = with_future(history, later.dated.table, schema, later.dated.times_by(schema))
         warn_blank_ahead(history, schema, config.horizon, later.name)
-        series = np.flatnonzero(~history.skipped)
-        quantiles = self._predictor().quantiles(history, series)
+        quantiles = self._predictor().quantiles(history, series := np.flatnonzero(~history.skipped))
         point = np.maximum(quantiles[..., config.levels.index(0.5)], history.floor()[series, None])
         return -float(mase(actual[series], point, fitted.seasonal_error[series]))
 
@@ -309,25 +299,22 @@ class Forecaster(ForecasterParams):
         callbacks : receive what was read, the progress of the backtest, and of training unless fits run side by side
         """
         rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
-        asked = SumSettings.check(sums) if sums else None
-        models = (models,) if isinstance(models, str) else models
-        settings, table_settings = self._settings()
+        models, (settings, table_settings) = (models,) if isinstance(models, str) else models, self._settings()
         check_names(settings, models or (settings.model,))
         predictor = self._predictor() if frozen else None
-        if predictor is not None:
-            reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), self._schema())
-        else:
+        if predictor is None:
             reading = self._read(X, callbacks)
+        else:
+            reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), self._schema())
         refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
-        season = bool(table_settings.season)
+        asked, season = SumSettings.check(sums) if sums else None, bool(table_settings.season)
         return backtest_reading(
             reading, settings, rolling, models, predictor, season_given=season, sums=asked, callbacks=callbacks
         )
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
         """The weight that an attention model gives to each step of the past, a row per series and step."""
-        fitted = self._check_fitted()
-        schema = self._schema()
+        fitted, schema = self._check_fitted(), self._schema()
         panel = fitted.history if X is None else forecasting.panel_to_forecast(fitted, table_of(X), schema)
         series = panel.order[~panel.skipped[panel.order]]
         weights = self.predictor_.attention(panel, series)
@@ -349,9 +336,7 @@ class Forecaster(ForecasterParams):
             return writer.save(to_contents(self.fitted_), keep)
 
     @classmethod
-    def load(
-        cls, store: str, version: str | None = None, device: str = "auto", engine: EngineName = "auto"
-    ) -> "Forecaster":
+    def load(cls, store: str, version: str | None = None, device: str = "auto", engine: EngineName = "auto") -> Self:
         """Read the live version of a store, or another one; nothing in it can run code.
 
         The settings are those of the fit, and what it inferred of the table, so that another `fit` reads and trains
@@ -359,9 +344,8 @@ class Forecaster(ForecasterParams):
         say that the store has no such version, or that it is damaged, unsafe or too new.
         """
         predictor = forecasting.load_predictor(store, version, device, engine)
-        fitted = predictor.fitted
+        fitted, schema = predictor.fitted, predictor.fitted.config.table
         settings = {**fitted.settings().model_dump(), **fitted.run, "device": device, "engine": engine}
-        schema = fitted.config.table
         events = frame_of(events_columns(schema)) if schema.dated_events else None
         forecaster = cls(**settings).set_params(**schema.knobs(), events=events)
         forecaster._serve(predictor)

@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from forecast.artifacts.output_guard import check_apart
 from forecast.artifacts.store import Store
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, suggest
@@ -19,7 +20,6 @@ from forecast.errors import BadData, NoInput, UsageError
 from forecast.evaluation.saved import missing_series, read_saved
 from forecast.inference.forecasting import Forecasts, load_predictor, with_events
 from forecast.inference.predictor import Predictor
-from forecast.jobs.output_guard import check_apart
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading.reading import read_as

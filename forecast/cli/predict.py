@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from itertools import product
 
+from forecast.artifacts.output_guard import check_apart
+from forecast.calendar.instant import parse_as_of
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, steps_bar, suggest, using_cluster
 from forecast.cli._data import write
@@ -14,8 +16,6 @@ from forecast.inference.large import large_forecasts
 from forecast.inference.predictor import Predictor
 from forecast.inference.sharded import MANIFEST, forecast_shards, plan_shards
 from forecast.jobs.checks import age, check_age
-from forecast.jobs.instant import parse_as_of
-from forecast.jobs.output_guard import check_apart
 from forecast.parallel import on_cluster, workers
 from forecast.reading.normalising import normalised
 from forecast.settings import (

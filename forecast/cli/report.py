@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version as version_of
 from pathlib import Path
 
+from forecast.artifacts.output_guard import check_apart
 from forecast.artifacts.store import Store
 from forecast.cli._command import Request
 from forecast.cli._console import log, steps_bar, suggest
@@ -24,7 +25,6 @@ from forecast.inference.summary import counted_models
 from forecast.jobs.administration import ledger_of, noted, status_of, versions_of
 from forecast.jobs.cells import PUBLISHED
 from forecast.jobs.ledger import ALWAYS
-from forecast.jobs.output_guard import check_apart
 from forecast.jobs.pipeline import Pipeline, files_read
 from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of

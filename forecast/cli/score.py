@@ -1,5 +1,6 @@
 """Compare saved forecasts with the actual values."""
 
+from forecast.artifacts.output_guard import check_apart
 from forecast.cli._command import Request
 from forecast.cli._console import log, suggest
 from forecast.cli._data import load, text_settings
@@ -7,7 +8,6 @@ from forecast.cli._measures import put_measures
 from forecast.errors import INCOMPLETE, ForecastError
 from forecast.evaluation.scoring import score
 from forecast.inference.forecasting import load_fitted
-from forecast.jobs.output_guard import check_apart
 from forecast.settings import STORE, TableSettings, TextSettings
 from forecast.tables.table import Table
 from forecast.totals.comparing import is_totals, score_totals

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from rich.table import Table
 
+from forecast.calendar.instant import as_text, parse_as_of
 from forecast.cli._command import Request, named
 from forecast.cli._console import cell, log, put, put_json, put_table, suggest
 from forecast.errors import UsageError
 from forecast.jobs import administration
 from forecast.jobs.administration import Status, ledger_of
 from forecast.jobs.checks import aged
-from forecast.jobs.instant import as_text, parse_as_of
 from forecast.jobs.ledger import Ledger
 from forecast.jobs.pipeline import Pipeline, read_pipeline
 from forecast.settings import STORE, StoreSettings

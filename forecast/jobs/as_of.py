@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from forecast.calendar.instant import as_text, on_clock
 from forecast.errors import BadData
-from forecast.jobs.instant import as_text, on_clock
 from forecast.jobs.owner import claim_sinks
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import sinks_of

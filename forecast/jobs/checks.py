@@ -5,8 +5,8 @@ from datetime import datetime
 
 import numpy as np
 
+from forecast.calendar.instant import on_clock
 from forecast.errors import StaleData
-from forecast.jobs.instant import on_clock
 from forecast.panel.naming import series_names
 from forecast.panel.panel import SKIPPED, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from forecast import settings
+from forecast.artifacts.output_guard import check_apart
 from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models
 from forecast.errors import ForecastError, NoInput, UsageError, as_flag, did_you_mean
 from forecast.jobs.kinds import DATABASE
 from forecast.jobs.ledger import OLD_CELLS, TABLES, TOTALS
-from forecast.jobs.output_guard import check_apart
 from forecast.jobs.ping import check_address
 from forecast.jobs.sinks import USE as SINK_USE
 from forecast.jobs.sinks import SinkSettings, TotalsSettings, sinks_of

@@ -14,13 +14,13 @@ import numpy as np
 from forecast.artifacts.manifest import saved_at
 from forecast.artifacts.store import Store
 from forecast.calendar.frequency import WEEKDAYS, parse_frequency
+from forecast.calendar.instant import STEPS, as_text, on_clock
 from forecast.calendar.zones import DAY, wall_clock
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.errors import UsageError
 from forecast.inference.fitted import RUN_SETTINGS, Config, Fitted
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.gate import ServingVersion, horizons_of, log_ratios, standard_error
-from forecast.jobs.instant import STEPS, as_text, on_clock
 from forecast.jobs.ledger import DayScore, FitEntry, Ledger
 from forecast.jobs.pipeline import Pipeline
 from forecast.panel.schema import Schema, calendar_of

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from forecast.artifacts.manifest import installed
+from forecast.artifacts.output_guard import check_apart, runs_folder
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, Writer
+from forecast.calendar.instant import as_text, parse_as_of
 from forecast.durable import make_directory, replace_file
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import PanelFit, deadline_of
@@ -35,10 +37,8 @@ from forecast.jobs.as_of import (
     text_settings,
 )
 from forecast.jobs.gate import ServingVersion, should_promote
-from forecast.jobs.instant import as_text, parse_as_of
 from forecast.jobs.kinds import Results, shown_keys
 from forecast.jobs.ledger import KILLED, MAX_RECORDS, UNFINISHED, DayScore, FitEntry, Ledger
-from forecast.jobs.output_guard import check_apart, runs_folder
 from forecast.jobs.owner import claim_sinks, claimed
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_named

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from forecast.artifacts.output_guard import runs_folder
 from forecast.jobs import ledger as module
 from forecast.jobs.cells import PUBLISHED, RAW
 from forecast.jobs.ledger import FILE, DayScore, Ledger, open_file
-from forecast.jobs.output_guard import runs_folder
 from forecast.jobs.record import Record
 
 SERIES = 20

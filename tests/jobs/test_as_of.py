@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecast.calendar.instant import parse_as_of
 from forecast.calendar.parsing import parse_times
 from forecast.jobs.as_of import until
-from forecast.jobs.instant import parse_as_of
 from forecast.reading.dated import dated_table
 from forecast.reading.reading import read
 from forecast.settings import TableSettings
