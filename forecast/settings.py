@@ -266,8 +266,8 @@ class TrainSettings(SettingsGroup, heading="Model"):
     )
     hierarchy: Series = Field(
         (),
-        description="train on the sums by these id columns, comma-separated, too, and make forecasts agree with theirs "
-        "if that lowers errors; may be given several times",
+        description="train on the sums by these id columns, comma-separated, or of all series, too, and make forecasts "
+        "agree with theirs if that lowers errors: columns or all; may be given several times",
     )
     guard: bool = Field(True, description="give baselines a share where their errors on held-out values justify it")
     metric: Metric = Field("mase", description="error measure by which models are compared")

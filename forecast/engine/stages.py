@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.engine.preparing import Prepared, find_effects, prepare, require_windows
-from forecast.engine.sums import reconciling, seconds_of_sums, with_joint_errors
+from forecast.engine.sums import reconciling, rehearsed, with_joint_errors
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, base_name
 from forecast.ensemble.calibration import warn_uncalibrated
 from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
@@ -107,7 +107,8 @@ class PanelFit:
         if not self.sums:
             return fitted
         if self.rehearsal is not None:
-            self.rehearsal.seconds += seconds_of_sums(fitted, panel, settings.device)
+            fitted, seconds = rehearsed(fitted, panel, settings.device)
+            self.rehearsal.seconds += seconds
             return fitted
         until = None if self.deadline is None else self.deadline + SUMS_SHARE * (settings.budget or 0.0)
         return with_joint_errors(fitted, panel, settings.device, until)

@@ -70,12 +70,15 @@ def with_joint_errors(fitted: Fitted, panel: Panel, device: str, deadline: float
     return _with_past(replace(fitted, joint=JointErrors.of(errors, stride)), predictor, panel)
 
 
-def seconds_of_sums(fitted: Fitted, panel: Panel, device: str) -> float:
-    """Seconds that `with_joint_errors` takes, from those of its first forecasts."""
-    parts, begun = _together(_origins(fitted, panel), panel), time.monotonic()
+def rehearsed(fitted: Fitted, panel: Panel, device: str) -> tuple[Fitted, float]:
+    """A fitted forecaster as large as with its joint errors, and the seconds that they take, by those of the first."""
+    origins, begun = _origins(fitted, panel), time.monotonic()
+    parts = _together(origins, panel)
     if parts:
         _errors(Predictor(fitted, device), panel, parts[0])
-    return (time.monotonic() - begun) * max(len(parts) - 1, 0)
+    unknown = np.full((len(origins), len(panel), fitted.config.horizon), np.nan)
+    seconds = (time.monotonic() - begun) * max(len(parts) - 1, 0)
+    return replace(fitted, joint=JointErrors.of(unknown, 1)), seconds
 
 
 def _with_past(fitted: Fitted, predictor: Predictor, panel: Panel) -> Fitted:

@@ -8,6 +8,7 @@ from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
 from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel, runs, stacked
 from forecast.panel.schema import Schema
 
+ALL = "all"  # the sum of all series alone
 MOST_SUMS = 2000  # series that are sums, as the cost of a forecast grows with the cube of their number
 
 Levels = tuple[tuple[str, ...], ...]
@@ -20,6 +21,8 @@ def hierarchy_levels(given: tuple[str, ...], schema: Schema) -> Levels:
         raise UsageError("rows without dates have no sums", setting=Setting("hierarchy"), cure="leave it out")
     levels: list[tuple[str, ...]] = [()]
     for text in given:
+        if text == ALL and ALL not in ids:
+            continue
         names = tuple(part.strip() for part in text.split(","))
         for name in names:
             if name not in ids:

@@ -8,12 +8,13 @@ from typing import get_args
 import numpy as np
 
 from forecast.errors import Setting, UsageError, Words, did_you_mean
+from forecast.panel.hierarchy import ALL as ALL
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Every, SumSettings
 from forecast.totals.periods import check_period
 
-ALL, SERIES = "all", "series"  # all series together, and each alone
+SERIES = "series"  # each series alone
 STEP = "step"  # no sum over time
 
 Key = tuple[str, ...]

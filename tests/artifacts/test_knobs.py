@@ -48,6 +48,7 @@ TRAINING = {
     "members": 2,
     "jobs": 1,
     "baselines": ("last", "mean"),
+    "hierarchy": ("all",),
     "guard": False,
     "metric": "mae",
     "warm_start": True,
