@@ -12,6 +12,7 @@ GRID = "the table was brought to its grid by the %s of its values, and sums of t
 LEFT_OUT = "the last %s is left out, as the horizon of %d steps does not reach its end; %d would"
 OLDER = "this version does not know how errors go together; fit again"
 FEW = "they rest on %.1f windows of the past that do not overlap, and %d are needed; series of %d values have them"
+SLIGHT = 5e-4  # share of the mean by which the sum of medians may differ without a word
 MEDIANS = "sums     of means, as medians do not add up: the sum of the medians is %.1f %% %s"
 
 
@@ -21,7 +22,7 @@ def log_notes(totals: Totals) -> None:
         log.info(LEFT_OUT, every, totals.horizon, wanted)
     warn_of_sums(totals)
     mean, medians = totals.overall()
-    if mean:
+    if mean and abs(medians / mean - 1) > SLIGHT:
         log.info(MEDIANS, abs(medians / mean - 1) * 100, "lower" if medians < mean else "higher")
 
 

@@ -187,8 +187,9 @@ class Totals:
 
     @property
     def calibrated(self) -> bool:
-        """Whether intervals rest on enough errors of the past."""
-        return self.joint.independent_windows >= LEAST_WINDOWS
+        """Whether all intervals rest on enough errors of the past, or are those of a single value."""
+        enough = self.joint.independent_windows >= LEAST_WINDOWS
+        return enough or all(_single(groups.cells.spread).all() for groups in self.groups if groups.cells is not None)
 
     def overall(self) -> tuple[float, float]:
         """The mean of all sums of the first level, and the sum of the medians of their cells."""
@@ -254,7 +255,7 @@ class Totals:
         joint, windows, edges = self.joint, len(self.joint.values), periods.edges
         spread = cells.spread[used].reshape(len(quantiles), -1).T
         squares, variance, deviation, alone = spread[2 * windows :]
-        single = np.isclose(variance, deviation**2, rtol=1e-9)
+        single = _single(spread.T)
         if not windows:  # an older version, or too short a past: as wide as if all cells were one
             return quantiles, single
         together = np.zeros((len(used), len(periods)))
@@ -267,6 +268,12 @@ class Totals:
         share = np.where(single, 1.0, variance_share(*seen, variance, deviation, usual, independent))
         found = sum_quantiles(quantiles, mean, share, independent, self.fitted.config.levels)
         return found, single | self.calibrated
+
+
+def _single(spread: Numbers) -> Flags:
+    """Which sums, by their spread [..., 2 * windows + 4], are of one value, the others being certain."""
+    variance, deviation = spread[..., -3], spread[..., -2]
+    return np.isclose(variance, deviation**2, rtol=1e-9)
 
 
 def significant(values: Numbers) -> Numbers:

@@ -180,3 +180,14 @@ def test_a_later_value_changes_no_error_of_an_earlier_window() -> None:
     reaches = np.arange(len(one.values))[::-1] * one.stride  # steps between the ends of windows and of the series
     np.testing.assert_array_equal(one.values[reaches >= 20], other.values[reaches >= 20])
     assert (one.values[reaches < 20] != other.values[reaches < 20]).any((1, 2)).all()
+
+
+def test_sums_of_single_or_certain_values_need_no_past_and_no_warning(forecast: Run, tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=40).strftime("%Y-%m-%d")
+    pd.DataFrame({"day": days, "units": 5}).to_csv(tmp_path / "constant.csv", index=False)
+    for levels in (("--sum-every", "week"), ("--sum-by", "all")):
+        ran = forecast("now", tmp_path / "constant.csv", *levels)
+        assert ran.code == 0
+        assert ran.frame["calibrated"].all()
+        assert "not calibrated: they rest" not in ran.err
+        assert "medians" not in ran.err
