@@ -12,7 +12,7 @@ from forecast.evaluation.quantiles import normal_deviates, standard_deviation
 from forecast.panel.panel import Flags, Integers, Numbers
 
 STEP = 0.05  # standard deviations, in which errors are stored
-ZERO, MISSING = 128, 0  # how no error is stored, and one that is unknown
+NO_ERROR, UNKNOWN = 128, 0  # as they are stored
 LEAST_WINDOWS = 4.0  # independent ones, from which on intervals of sums count as calibrated
 PAST_SHARE = 0.75  # of the past of the longest series, that origins are spread over
 # Chosen on the past of seven panels, with few windows of it: what is expected of errors beside what they show.
@@ -25,14 +25,14 @@ MOST_SERIES = 1000  # that the correlation of steps is estimated from
 class JointErrors:
     """Errors of forecasts at common origins of the past, in standard deviations of each forecast."""
 
-    values: NDArray[np.uint8]  # [windows, series, horizon], oldest window first: multiples of STEP, from ZERO
+    values: NDArray[np.uint8]  # [windows, series, horizon], oldest window first: multiples of STEP, from NO_ERROR
     stride: int  # steps between two origins
 
     @classmethod
     def of(cls, errors: Numbers, stride: int) -> "JointErrors":
         """From errors [windows, series, horizon], NaN where unknown."""
-        steps = np.clip(ZERO + np.round(np.nan_to_num(errors) / STEP), MISSING + 1, 255)
-        return cls(np.where(np.isnan(errors), MISSING, steps).astype(np.uint8), stride)
+        steps = np.clip(NO_ERROR + np.round(np.nan_to_num(errors) / STEP), UNKNOWN + 1, 255)
+        return cls(np.where(np.isnan(errors), UNKNOWN, steps).astype(np.uint8), stride)
 
     def at(self, series_index: Integers, horizon: int) -> tuple[Numbers, Flags]:
         """The errors of series, 0 where unknown, and which are known; [windows, series, horizon] both.
@@ -40,8 +40,8 @@ class JointErrors:
         Series are numbered from 1, and 0 is one that was not in the fit.
         """
         found = self.values[:, series_index - 1, :horizon]
-        known = (found != MISSING) & (series_index > 0)[:, None]
-        return np.where(known, (found.astype(np.float64) - ZERO) * STEP, 0.0), known
+        known = (found != UNKNOWN) & (series_index > 0)[:, None]
+        return np.where(known, (found.astype(np.float64) - NO_ERROR) * STEP, 0.0), known
 
     @property
     def independent_windows(self) -> float:

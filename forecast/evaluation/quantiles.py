@@ -95,6 +95,11 @@ def free_numbers(
     return np.concatenate([point[..., None], np.stack([low, high], -1).reshape(ends.shape)], -1)
 
 
+def lower_bounds(output: OutputSettings, floor: Numbers) -> Numbers:
+    """[series], the lowest number that a forecast of a series may have; `floor` holds where the output names none."""
+    return floor if output.min is None else np.full(len(floor), output.min)
+
+
 def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = None) -> Numbers:
     """Numbers within the bounds of the output, rounded; their order stays, so that intervals stay nested."""
     lower = output.min if output.min is not None or floor is None else floor[:, None, None]

@@ -114,6 +114,14 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
     return fixed
 
 
+def with_fixed(panel: Panel, fixed: Numbers | None) -> Panel:
+    """The panel, closed slots without a row having their value; `fixed` is that of `fixed_values`."""
+    if fixed is None:
+        return panel
+    closed = np.isfinite(fixed) & ~panel.observed
+    return replace(panel, values=np.where(closed, fixed, panel.values), observed=panel.observed | closed)
+
+
 def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]]:
     """How many series hold one value, at which positions, and the value; the most frequent first."""
     phases = defaultdict[tuple[int, int, float], list[int]](list)

@@ -89,7 +89,7 @@ def check_config(config: Config) -> None:
         if name not in brought() or brought()[name].package.split(" ")[0] != package.split(" ")[0]:
             problem = f"this forecaster has the model '{name}' of the package {package}, which is not installed"
             raise Unavailable(problem, cure="install that package")
-    if config.reconciles > bool(config.sums) or any(not {*level} < {*table.ids} for level in config.sums):
+    if (config.reconciles and not config.sums) or any(not {*level} < {*table.ids} for level in config.sums):
         raise ValueError("sums must be over some of the id columns")
     _check_time_columns(table)
     if config.scores and CHOSEN not in config.scores:

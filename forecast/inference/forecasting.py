@@ -37,6 +37,7 @@ from forecast.tables.writing import interval_columns, output_columns, refuse_cla
 log = logging.getLogger("forecast")
 
 Columns = dict[str, Column | NDArray[Any]]
+FOR_TOTALS = Words("for totals pass ", Setting("sum_by", "all"), " or ", Setting("point", "mean"))
 
 
 @dataclass(frozen=True)
@@ -290,7 +291,12 @@ def _bounded(
     numbers = bounded(free, output, floor)
     if output.point == "median":
         expected = bounded(means[..., None], output, floor)[..., 0]
-        log_low_totals(numbers[..., 0], expected, floor, Words("for totals pass ", Setting("point", "mean")))
+        log_low_totals(
+            numbers[..., 0],
+            expected,
+            floor,
+            Words("for totals pass ", Setting("sum_by", "all"), " or ", Setting("point", "mean")),
+        )
     return numbers
 
 

@@ -28,23 +28,21 @@ def reconciled(
     have begun at a window's origin are forecast with it.
     """
     series, position = windows
-    origins = sums.starts[series] + position
-    places, found = members_of(sums), None
-    alone = np.flatnonzero(~sums.skipped)
+    origins, floor = sums.starts[series] + position, sums.floor()
+    totals, members = members_of(sums)
+    alone, parts = np.flatnonzero(~sums.skipped), dict[int, Numbers]()
     for origin in np.unique(origins):
         rows = np.flatnonzero(origins == origin)
-        both = np.concatenate([np.union1d(alone, series[rows]), places[0]])
+        both = np.concatenate([np.union1d(alone, series[rows]), totals])
         ends = np.minimum(origin - sums.starts, sums.lengths)[both]
         both, ends = both[ends > 0], ends[ends > 0]
         base = quantiles(sums, both, ends)
-        is_sum = np.array(sums.status)[both] == SUM
-        members = places[1][np.isin(places[0], both)][:, both[~is_sum]]
-        moved = _moved(
-            base[~is_sum], means(base), standard_deviation(base, levels), is_sum, members, sums.floor()[both]
-        )
-        found = np.zeros((len(series), *base.shape[1:])) if found is None else found
-        found[rows] = moved[np.searchsorted(both[~is_sum], series[rows])]
-    return quantiles(sums, series, position) if found is None else found
+        is_sum = np.isin(both, totals)
+        of_series = members[np.isin(totals, both)][:, both[~is_sum]]
+        deviation = standard_deviation(base, levels)
+        moved = _moved(base[~is_sum], means(base), deviation, is_sum, of_series, floor[both])
+        parts |= dict(zip(rows.tolist(), moved[np.searchsorted(both[~is_sum], series[rows])], strict=True))
+    return np.stack([parts[row] for row in range(len(series))]) if parts else quantiles(sums, series, position)
 
 
 def _moved(base: Numbers, means: Numbers, deviation: Numbers, is_sum: Flags, members: Flags, floor: Numbers) -> Numbers:

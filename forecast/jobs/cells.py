@@ -40,10 +40,8 @@ def packed(forecasts: pd.DataFrame) -> bytes:
     digits, places = (digits.astype(np.int64), places) if exact.all() else (numbers, 0 * places)
     columns: dict[str, Any] = dict(zip([*PUBLISHED, *PLACES], [*digits.T, *places.T.astype(np.int16)], strict=True))
     columns["series"] = forecasts["series"].cat.remove_unused_categories()
-    precision, raw = (
-        np.float32 if len(forecasts) > 2 * MAX_SAMPLE else np.float64,
-        [*forecasts.columns.intersection(RAW)],
-    )
+    raw = [*forecasts.columns.intersection(RAW)]
+    precision = np.float32 if len(forecasts) > 2 * MAX_SAMPLE else np.float64
     frame = forecasts.assign(**columns).astype(dict.fromkeys(raw, precision) | {"step": np.int32})
     options: dict[str, Any] = {"use_byte_stream_split": [*PUBLISHED, *raw], "compression": "zstd"}
     options["use_dictionary"] = [name for name in frame if name not in options["use_byte_stream_split"]]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forecast.events.closed import with_fixed
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.jobs.accuracy import MAX_CELLS
 from forecast.jobs.cells import PUBLISHED, SUM_COLUMNS
@@ -89,10 +90,8 @@ def compare(
     schema, status, calendar = live.schema, np.array(panel.status), calendar_of(live.schema)
     # series without dates have ends of their own
     stored = [sums.astype({"series": object}) for _, sums in runs] if schema.dated else []
-    closed = fixed_of(live.fitted, panel)
-    unknown = np.full(len(panel.values), np.nan) if closed is None else closed
-    unknown = np.where(np.repeat(status == "ended", np.diff(panel.offsets)), np.nan_to_num(unknown), unknown)
-    values = np.where(panel.observed, panel.values, unknown)
+    known, ended = with_fixed(panel, fixed_of(live.fitted, panel)), np.repeat(status == "ended", np.diff(panel.offsets))
+    values = np.where(known.observed, known.values, np.where(ended, 0.0, np.nan))
     total, gaps = (
         np.append(0, np.cumsum(part)) for part in (np.nan_to_num(values).astype(np.longdouble), values != values)
     )
@@ -109,8 +108,8 @@ def compare(
             found = pd.concat([pd.Series(np.bincount(codes, own), names) for codes, names in groups.values()])
             compared.append(sums.assign(actual=significant(found.reindex(sums["series"]).to_numpy(np.float64))))
     level_of = {name: level for level, (_, names) in groups.items() for name in names}
-    known = pd.concat(compared).dropna(subset="actual") if compared else pd.DataFrame({"series": []})
-    return [_score(str(level), sums) for level, sums in known.groupby(known["series"].map(level_of))]
+    over = pd.concat(compared).dropna(subset="actual") if compared else pd.DataFrame({"series": []})
+    return [_score(str(level), sums) for level, sums in over.groupby(over["series"].map(level_of))]
 
 
 def _score(level: str, sums: pd.DataFrame) -> dict[str, Any]:

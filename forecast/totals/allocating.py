@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from forecast.evaluation.quantiles import lower_bounds
 from forecast.inference.forecasting import Columns, Forecasts
 from forecast.panel.panel import Numbers
 from forecast.tables.writing import interval_columns
@@ -20,7 +21,7 @@ def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
     means where all medians are 0. Values of the past, missing ones too, stay as they are.
     """
     groups, output, panel, series = totals.groups[0], totals.output, forecasts.panel, forecasts.series
-    floor = panel.floor()[series] if output.min is None else np.full(len(series), output.min)
+    floor = lower_bounds(output, panel.floor()[series])
     high = np.inf if output.max is None else output.max
     if output.integer:
         floor, high = np.ceil(floor), np.floor(high)

@@ -1,7 +1,7 @@
 """Compare sums of forecasts with the sums of the actual values of the same cells, and measure them by level."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from forecast.evaluation.measures import REFERENCE
 from forecast.evaluation.metrics import Outcome, mae, measures
 from forecast.evaluation.origins import values_at
 from forecast.evaluation.saved import POINT, numbers_of, read_actual, saved_cells
-from forecast.events.closed import find_closed, fixed_values
+from forecast.events.closed import find_closed, fixed_values, with_fixed
 from forecast.panel.lookback import lags_and_lookback
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
@@ -147,10 +147,7 @@ def actual_sums(sums: Table, spans: Integers, panel: Panel, schema: Schema, look
 
 def _cells(panel: Panel, schema: Schema, lookback: int, origin: int, back: int) -> tuple[Integers, Numbers]:
     """Series that are in sums, and actual values and seasonal naive from `back` steps before on: [series, steps, 2]."""
-    fixed, known = fixed_values(find_closed(panel, schema, panel.lengths), panel, schema), panel
-    if fixed is not None:
-        values = np.where(panel.observed, panel.values, np.nan_to_num(fixed))
-        known = replace(panel, values=values, observed=panel.observed | np.isfinite(fixed))
+    known = with_fixed(panel, fixed_values(find_closed(panel, schema, panel.lengths), panel, schema))
     series, steps = np.arange(len(panel)), origin + 1 + np.arange(-back, panel.ahead)
     cells = np.repeat(values_at(known, series, np.full(len(panel), steps[0]), len(steps))[..., None], 2, 2)
     cells[(steps < panel.starts[:, None]) & (steps >= panel.starts.min())] = 0  # before the first value of a series

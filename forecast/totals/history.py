@@ -1,7 +1,5 @@
 """Sums of the past over groups and periods: a panel whose series are groups, on the calendar of the periods."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from forecast.baselines.shared.gaps import fill_gaps
@@ -9,6 +7,7 @@ from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK
 from forecast.evaluation.origins import values_at
+from forecast.events.closed import with_fixed
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import fixed_of
 from forecast.panel.panel import Panel
@@ -41,10 +40,7 @@ def past_sums(
     A gap counts as the newest value a whole number of seasons before it, unless sums are to be `exact`. One is unknown
     where the panel lacks a part of the period, and where the newest values of a series are missing that has not ended.
     """
-    fixed = fixed_of(fitted, panel)
-    if fixed is not None:  # closed slots count
-        closed = np.isfinite(fixed) & ~panel.observed
-        panel = replace(panel, values=np.where(closed, fixed, panel.values), observed=panel.observed | closed)
+    panel = with_fixed(panel, fixed_of(fitted, panel))
     end, steps = int(panel.origins.max()) + 1, int(panel.origins.max() - panel.starts.min()) + 1
     keys = np.arange(end - steps - 1, end + 1)
     keys = keys if every is None else period_keys(calendar_of(schema), keys, every)

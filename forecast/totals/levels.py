@@ -17,6 +17,8 @@ from forecast.totals.periods import check_period
 SERIES = "series"  # each series alone
 STEP = "step"  # no sum over time
 
+PERIODS: tuple[Every, ...] = get_args(Every)
+
 Key = tuple[str, ...]
 
 
@@ -103,6 +105,3 @@ def _texts(panel: Panel, schema: Schema, name: str) -> list[str]:
     if words is None:
         return ["" if value != value else f"{value:.15g}" for value in values]
     return [words[int(value) - 1] if value >= 1 else "" for value in values]
-
-
-PERIODS: tuple[Every, ...] = get_args(Every)

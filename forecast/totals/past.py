@@ -6,7 +6,8 @@ import numpy as np
 
 from forecast.ensemble.joint_errors import JointErrors
 from forecast.errors import UsageError
-from forecast.evaluation.quantiles import bounded, standard_deviation
+from forecast.evaluation.quantiles import bounded, lower_bounds, standard_deviation
+from forecast.events.closed import with_fixed
 from forecast.inference.fitted import Filled, Fitted
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
@@ -32,7 +33,7 @@ class Past:
     def add_to(
         self,
         exact: np.ndarray,
-        spread: Numbers,
+        moments: Numbers,
         series: Integers,
         joint: JointErrors,
         index: Integers,
@@ -59,7 +60,7 @@ class Past:
         own = np.arange(len(row)), step
         scaled, seen = errors[:, *own] * deviation, known[:, *own] * deviation**2
         parts = np.concatenate([scaled, seen, [(scaled**2).sum(0), deviation**2, deviation, deviation**2]])
-        np.add.at(spread[:, 0], row, parts.T)
+        np.add.at(moments[:, 0], row, parts.T)
 
 
 def past_of(predictor: Predictor, panel: Panel, periods: Periods, output: OutputSettings) -> Past:
@@ -69,7 +70,7 @@ def past_of(predictor: Predictor, panel: Panel, periods: Periods, output: Output
     """
     fitted, count = predictor.fitted, int(panel.origins.max()) + 1 - periods.first
     total, cells = to_date(predictor, panel, count)
-    floor, series = panel.floor() if output.min is None else np.full(len(panel), output.min), cells.series
+    floor, series = lower_bounds(output, panel.floor()), cells.series
     quantiles = bounded(cells.quantiles[:, None], output, floor[series])[:, 0]
     low, high = np.zeros((2, len(panel)))
     np.add.at(low, series, floor[series])
@@ -101,12 +102,11 @@ def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Fi
 def _observed(fitted: Fitted, panel: Panel) -> tuple[np.ndarray, Flags]:
     """[slots], what was observed, 0 where nothing was; [slots], what is missing."""
     inside = panel.before(panel.lengths)
-    fixed = fixed_of(fitted, panel) if (inside & ~panel.observed).any() else None
-    closed = np.zeros(len(inside), bool) if fixed is None else np.isfinite(fixed) & ~panel.observed
-    values = np.where(panel.observed, panel.values, 0.0 if fixed is None else np.nan_to_num(fixed))
+    known = with_fixed(panel, fixed_of(fitted, panel) if (inside & ~panel.observed).any() else None)
     ended = np.repeat(panel.skipped, np.diff(panel.offsets))
     begun = panel.positions > 0  # nothing is known before the first value
-    return values.astype(np.longdouble), inside & begun & ~panel.observed & ~closed & ~ended
+    values = np.where(known.observed, known.values, 0.0)
+    return values.astype(np.longdouble), inside & begun & ~known.observed & ~ended
 
 
 def _filled(predictor: Predictor, panel: Panel, missing: Flags, wanted: Flags) -> Filled:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from forecast.ensemble.joint_errors import LEAST_WINDOWS, JointErrors, sum_quantiles, variance_share
 from forecast.errors import BadData
-from forecast.evaluation.quantiles import bounded, free_numbers, standard_deviation
+from forecast.evaluation.quantiles import bounded, free_numbers, lower_bounds, standard_deviation
 from forecast.inference.forecasting import Columns, Forecasts, checked_horizon
 from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Flags, Integers, Numbers, series_index
@@ -32,7 +32,7 @@ class Cells:
     """What series, or groups of them, add to their sums over some periods."""
 
     exact: np.ndarray  # [series, periods, EXACT and quantiles]
-    spread: Numbers  # [series, periods, 2 * windows + 4], see `Totals._cells`
+    moments: Numbers  # [series, periods, 2 * windows + 4], see `Totals._cells`
     deviation: Numbers  # [series, horizon], standard deviations
     counts: Flags  # [series], whether all values are counts
     ahead: Flags  # [series], whether something is forecast
@@ -57,7 +57,7 @@ class Groups:
                     name: _added(
                         how, None if before is None else getattr(before, name), codes, getattr(cells, name), size
                     )
-                    for name, how in HOW.items()
+                    for name, how in ADDED_BY.items()
                 }
             )
 
@@ -68,7 +68,7 @@ class Groups:
         }
 
 
-HOW = {"exact": np.add, "spread": np.add, "deviation": np.add, "counts": np.logical_and, "ahead": np.logical_or}
+ADDED_BY = {"exact": np.add, "moments": np.add, "deviation": np.add, "counts": np.logical_and, "ahead": np.logical_or}
 
 
 def _added(how: np.ufunc, table: np.ndarray | None, codes: Integers, rows: np.ndarray, size: int) -> np.ndarray:
@@ -158,22 +158,22 @@ class Totals:
         deviation = standard_deviation(quantiles, levels)
         index = series_index(self.fitted.history.ids, forecasts.panel.ids)[series]
         errors, known = self.joint.at(index, horizon)
-        low = np.broadcast_to((floor if output.min is None else np.full_like(floor, output.min))[:, None], means.shape)
+        low = np.broadcast_to(lower_bounds(output, floor)[:, None], means.shape)
         high = np.full(means.shape, np.inf if output.max is None else output.max)
         exact = np.concatenate([np.stack([means, 0 * means, 0 * means, low, high], -1), quantiles], -1)
         variance = deviation**2
         scaled, seen = errors * deviation, known * variance
-        spread = np.stack([*scaled, *seen, (scaled**2).sum(0), variance, deviation, 0 * variance], -1)
+        moments = np.stack([*scaled, *seen, (scaled**2).sum(0), variance, deviation, 0 * variance], -1)
         starts = edges[:-1]
         exact = np.add.reduceat(exact.astype(np.longdouble), starts, axis=1)
-        spread = np.add.reduceat(spread, starts, axis=1)
+        moments = np.add.reduceat(moments, starts, axis=1)
         for place, (start, end) in enumerate(pairwise(edges)):
             own, steps = deviation[:, start:end], self.joint.of_steps[start:end, start:end]
-            spread[:, place, -1] = (own @ steps * own).sum(1)
-        past.add_to(exact, spread, series, self.joint, index, levels)
+            moments[:, place, -1] = (own @ steps * own).sum(1)
+        past.add_to(exact, moments, series, self.joint, index, levels)
         padded = np.zeros((len(series), self.fitted.config.horizon))
         padded[:, :horizon] = deviation
-        return Cells(exact, spread, padded, forecasts.panel.counts()[series], np.ones(len(series), bool))
+        return Cells(exact, moments, padded, forecasts.panel.counts()[series], np.ones(len(series), bool))
 
     def _ended(self, past: Past, ended: Integers) -> Cells:
         """What series that ended add: what was observed of them."""
@@ -181,15 +181,15 @@ class Totals:
         exact = np.zeros((len(ended), periods, len(EXACT) + levels), np.longdouble)
         exact[:, 0] = past.observed[ended][:, None]
         exact[:, 0, EXACT.index("filled")] = 0
-        spread = np.zeros((len(ended), periods, 2 * windows + 4))
+        moments = np.zeros((len(ended), periods, 2 * windows + 4))
         never = np.zeros(len(ended), bool)
-        return Cells(exact, spread, np.zeros((len(ended), self.fitted.config.horizon)), ~never, never)
+        return Cells(exact, moments, np.zeros((len(ended), self.fitted.config.horizon)), ~never, never)
 
     @property
     def calibrated(self) -> bool:
         """Whether all intervals rest on enough errors of the past, or are those of a single value."""
         enough = self.joint.independent_windows >= LEAST_WINDOWS
-        return enough or all(_single(groups.cells.spread).all() for groups in self.groups if groups.cells is not None)
+        return enough or all(_single(groups.cells.moments).all() for groups in self.groups if groups.cells is not None)
 
     def overall(self) -> tuple[float, float]:
         """The mean of all sums of the first level, and the sum of the medians of their cells."""
@@ -253,9 +253,9 @@ class Totals:
     ) -> tuple[Numbers, Flags]:
         """The quantiles of the sums of groups [sums, levels], and which of them rest on enough windows."""
         joint, windows, edges = self.joint, len(self.joint.values), periods.edges
-        spread = cells.spread[used].reshape(len(quantiles), -1).T
-        squares, variance, deviation, alone = spread[2 * windows :]
-        single = _single(spread.T)
+        moments = cells.moments[used].reshape(len(quantiles), -1).T
+        squares, variance, deviation, alone = moments[2 * windows :]
+        single = _single(moments.T)
         if not windows:  # an older version, or too short a past: as wide as if all cells were one
             return quantiles, single
         together = np.zeros((len(used), len(periods)))
@@ -264,15 +264,15 @@ class Totals:
             together[:, place] = (part @ joint.of_steps[start:end, start:end] * part).sum(1)
         usual = joint.of_series * together.ravel() + (1 - joint.of_series) * alone
         usual = usual / np.where(deviation > 0, deviation, 1.0) ** 2
-        seen, independent = (spread[:windows], spread[windows : 2 * windows], squares), joint.independent_windows
+        seen, independent = (moments[:windows], moments[windows : 2 * windows], squares), joint.independent_windows
         share = np.where(single, 1.0, variance_share(*seen, variance, deviation, usual, independent))
         found = sum_quantiles(quantiles, mean, share, independent, self.fitted.config.levels)
         return found, single | self.calibrated
 
 
-def _single(spread: Numbers) -> Flags:
-    """Which sums, by their spread [..., 2 * windows + 4], are of one value, the others being certain."""
-    variance, deviation = spread[..., -3], spread[..., -2]
+def _single(moments: Numbers) -> Flags:
+    """Which sums, by their moments [..., 2 * windows + 4], are of one value, the others being certain."""
+    variance, deviation = moments[..., -3], moments[..., -2]
     return np.isclose(variance, deviation**2, rtol=1e-9)
 
 

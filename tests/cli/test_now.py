@@ -214,7 +214,7 @@ def test_means_of_rare_sales_add_up_and_medians_say_that_they_do_not(forecast: R
     words = "now", tmp_path / "parts.csv", "--layout", "rows", "--season", 12, "--horizon", 12
     medians, means = forecast(*words), forecast(*words, "--point", "mean")
     assert (
-        "of 60 series add up to less than half of what is expected, as most values are 0; for totals pass --point mean"
+        "of 60 series add up to less than half of what is expected, as most values are 0; for totals pass --sum-by all"
         in (medians.err)
     )
     assert "add up to" not in means.err

@@ -208,7 +208,7 @@ def test_the_sum_of_all_series_stands_beside_its_past(forecast: Run, fitted: Pat
     found = json.loads(
         re.findall(r'<script type="application/json" class="data">(.*?)</script>', page.text, re.DOTALL)[0]
     )
-    # of a quarter there is none before; the week until 2024-03-31 is shorter than the month
+    # the past holds no whole quarter, and of month and week the month is longer
     made = forecast("predict", sales, "--artifact", "shops", "--sum-by", "all", "--sum-every", "month").frame.iloc[0]
     ((title, note, _, _, past, *ahead),) = found["series"]
     assert (title, note) == ("all", f"per month, {made['observed']:,.0f} so far")

@@ -15,7 +15,7 @@ Run = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of rare sales of seven shops, whose medians are not their means; one has hardly any."""
+    """A store of seven shops with rare sales, whose medians lie below their means."""
     place = tmp_path_factory.mktemp("rare")
 
     def rare(shop: int, random: np.random.Generator, days: int) -> np.ndarray:
