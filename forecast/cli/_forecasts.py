@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from forecast.checks.table import without_forecast
 from forecast.cli._command import Request
 from forecast.cli._console import log, log_lines, steps_bar
 from forecast.cli._data import load, text_settings, write
@@ -12,7 +13,6 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_table
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import ranking_of
-from forecast.jobs.checks import without_forecast
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema

@@ -2,6 +2,7 @@
 
 from forecast.artifacts.output_guard import check_apart
 from forecast.calendar.instant import parse_as_of
+from forecast.checks.table import age, check_age
 from forecast.cli._command import REFUSED, Request
 from forecast.cli._console import log_lines, steps_bar, suggest
 from forecast.cli._data import load
@@ -13,7 +14,6 @@ from forecast.errors import UsageError
 from forecast.inference.forecasting import Forecasts, forecast_table
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
-from forecast.jobs.checks import age, check_age
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.settings import CheckSettings, OutputSettings, SumSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.writing import output_columns

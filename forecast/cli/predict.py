@@ -5,6 +5,7 @@ from itertools import product
 
 from forecast.artifacts.output_guard import check_apart
 from forecast.calendar.instant import parse_as_of
+from forecast.checks.table import age, check_age
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, steps_bar, suggest, using_cluster
 from forecast.cli._data import write
@@ -15,7 +16,6 @@ from forecast.inference.forecasting import future_template, load_predictor, with
 from forecast.inference.large import large_forecasts
 from forecast.inference.predictor import Predictor
 from forecast.inference.sharded import MANIFEST, forecast_shards, plan_shards
-from forecast.jobs.checks import age, check_age
 from forecast.parallel import on_cluster, workers
 from forecast.reading.normalising import normalised
 from forecast.settings import (

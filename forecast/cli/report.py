@@ -23,9 +23,9 @@ from forecast.inference.forecasting import Forecasts, forecast_table, load_predi
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import counted_models
 from forecast.jobs.administration import ledger_of, noted, status_of, versions_of
-from forecast.jobs.cells import PUBLISHED
-from forecast.jobs.ledger import ALWAYS
 from forecast.jobs.pipeline import Pipeline, files_read
+from forecast.ledger.cells import PUBLISHED
+from forecast.ledger.ledger import ALWAYS
 from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of
 from forecast.reading.normalising import normalised

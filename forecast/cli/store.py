@@ -8,14 +8,14 @@ from pathlib import Path
 from rich.table import Table
 
 from forecast.calendar.instant import as_text, parse_as_of
+from forecast.checks.table import aged
 from forecast.cli._command import Request, named
 from forecast.cli._console import cell, log, put, put_json, put_table, suggest
 from forecast.errors import UsageError
 from forecast.jobs import administration
 from forecast.jobs.administration import Status, ledger_of
-from forecast.jobs.checks import aged
-from forecast.jobs.ledger import Ledger
 from forecast.jobs.pipeline import Pipeline, read_pipeline
+from forecast.ledger.ledger import Ledger
 from forecast.settings import STORE, StoreSettings
 
 SUFFIX = ".toml"

@@ -14,13 +14,13 @@ from forecast.artifacts.find_stores import stores_nearby
 from forecast.artifacts.output_guard import runs_folder
 from forecast.artifacts.store import LOCK, Store
 from forecast.calendar.instant import as_text
+from forecast.checks.table import aged, duration_text
 from forecast.databases.redaction import Redactor
 from forecast.databases.transactions import Execute
 from forecast.errors import NoInput, UsageError
-from forecast.jobs.checks import aged, duration_text
-from forecast.jobs.ledger import ALWAYS, FILE, KILLED, MAX_RECORDS, DayScore, Ledger, open_file
 from forecast.jobs.owner import ledger_key
 from forecast.jobs.pipeline import Pipeline
+from forecast.ledger.ledger import ALWAYS, FILE, KILLED, MAX_RECORDS, DayScore, Ledger, open_file
 from forecast.lock import is_held
 from forecast.settings import STORE, seconds_of
 

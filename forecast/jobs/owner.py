@@ -14,8 +14,8 @@ from forecast import databases
 from forecast.artifacts.store import OWNER, Store
 from forecast.durable import make_directory, replace_file
 from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, Setting, UsageError, Words
-from forecast.jobs.ledger import series_text
 from forecast.jobs.pipeline import Pipeline, target_of
+from forecast.ledger.ledger import series_text
 from forecast.settings import FILE, marked
 
 log = logging.getLogger("forecast")

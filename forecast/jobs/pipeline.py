@@ -17,12 +17,12 @@ from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models
 from forecast.errors import ForecastError, NoInput, UsageError, as_flag, did_you_mean
 from forecast.jobs.kinds import DATABASE
-from forecast.jobs.ledger import OLD_CELLS, TABLES, TOTALS
 from forecast.jobs.ping import check_address
 from forecast.jobs.sinks import USE as SINK_USE
 from forecast.jobs.sinks import SinkSettings, TotalsSettings, sinks_of
 from forecast.jobs.sources import USE as SOURCE_USE
 from forecast.jobs.sources import SourceSettings, source_of
+from forecast.ledger.ledger import OLD_CELLS, TABLES, TOTALS
 from forecast.settings import FILE, SettingsGroup, marked, seconds_of
 from forecast.tables.files import SYNTHETIC
 

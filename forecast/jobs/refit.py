@@ -16,13 +16,13 @@ from forecast.artifacts.store import Store
 from forecast.calendar.frequency import WEEKDAYS, parse_frequency
 from forecast.calendar.instant import STEPS, as_text, on_clock
 from forecast.calendar.zones import DAY, wall_clock
+from forecast.checks.promotion import ServingVersion, horizons_of, log_ratios, standard_error
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.errors import UsageError
 from forecast.inference.fitted import RUN_SETTINGS, Config, Fitted
 from forecast.inference.forecasting import load_predictor
-from forecast.jobs.gate import ServingVersion, horizons_of, log_ratios, standard_error
-from forecast.jobs.ledger import DayScore, FitEntry, Ledger
 from forecast.jobs.pipeline import Pipeline
+from forecast.ledger.ledger import DayScore, FitEntry, Ledger
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import EngineName, TrainSettings
 from forecast.tables.text import given_delimiter

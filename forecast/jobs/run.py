@@ -16,6 +16,8 @@ from forecast.artifacts.output_guard import check_apart, runs_folder
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, Writer
 from forecast.calendar.instant import as_text, parse_as_of
+from forecast.checks import table as table_checks
+from forecast.checks.promotion import ServingVersion, should_promote
 from forecast.durable import make_directory, replace_file
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import PanelFit, deadline_of
@@ -25,7 +27,7 @@ from forecast.inference.contents import to_contents
 from forecast.inference.forecasting import ForecastOptions, forecast_table, with_events
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
-from forecast.jobs import accuracy, checks, totals
+from forecast.jobs import totals
 from forecast.jobs.administration import ledger_of
 from forecast.jobs.as_of import (
     added_columns,
@@ -36,16 +38,16 @@ from forecast.jobs.as_of import (
     read_to_forecast,
     text_settings,
 )
-from forecast.jobs.gate import ServingVersion, should_promote
 from forecast.jobs.kinds import Results, shown_keys
-from forecast.jobs.ledger import KILLED, MAX_RECORDS, UNFINISHED, DayScore, FitEntry, Ledger
 from forecast.jobs.owner import claim_sinks, claimed
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_named
-from forecast.jobs.record import FILE as RECORD
-from forecast.jobs.record import Record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import FIRST_FIT, Refit, reason_to_fit, serving, settings_digest
 from forecast.jobs.sinks import KINDS, SinkSettings, sinks_of
+from forecast.ledger import accuracy
+from forecast.ledger.ledger import KILLED, MAX_RECORDS, UNFINISHED, DayScore, FitEntry, Ledger
+from forecast.ledger.record import FILE as RECORD
+from forecast.ledger.record import Record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
@@ -314,9 +316,9 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
     config, record, schema = live.fitted.config, run.record, live.schema
     _check_age(run, panel, schema, name)
     if run.pipeline.source.unfinished == "warn":
-        checks.check_unfinished(record.data_age, name)
-    run.lagging = checks.lagging(panel, schema, run.pipeline.checks, name)
-    record.drift = checks.check_drift(panel, live.fitted.history, schema.shortest_season, name)
+        table_checks.check_unfinished(record.data_age, name)
+    run.lagging = table_checks.lagging(panel, schema, run.pipeline.checks, name)
+    record.drift = table_checks.check_drift(panel, live.fitted.history, schema.shortest_season, name)
     if run.pipeline.totals:
         if run.fit is None:
             totals.check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
@@ -338,10 +340,10 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
 
 def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
     record, limits = run.record, run.pipeline.checks
-    record.data_age = checks.age(panel.newest, schema, run.instant)
+    record.data_age = table_checks.age(panel.newest, schema, run.instant)
     record.data_end = position_texts(schema, calendar_of(schema), np.array([panel.newest]))[0]
     record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
-    checks.check_age(record.data_age, limits, name)
+    table_checks.check_age(record.data_age, limits, name)
 
 
 def _append(run: _Run, tables: list[Results], live: ServingVersion) -> None:
@@ -351,7 +353,7 @@ def _append(run: _Run, tables: list[Results], live: ServingVersion) -> None:
     record.counts = {"series": len(forecasts.series), "rows": forecasts.rows, "skipped": len(skipped)}
     record.counts |= {"sums": sum(len(table.frame) for table in tables[1:])} if tables[1:] else {}
     record.skipped = {"/".join(series): status for series, status in list(skipped.items())[:MAX_RECORDED]}
-    lost = checks.without_forecast(skipped, required)
+    lost = table_checks.without_forecast(skipped, required)
     lost += [series for series in run.lagging if required and series not in lost]
     if lost:
         names = series_names(lost, NAMED_SERIES)

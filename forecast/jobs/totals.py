@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forecast.checks.promotion import ServingVersion
 from forecast.events.closed import with_fixed
 from forecast.inference.predictor import Predictor, fixed_of
-from forecast.jobs.accuracy import MAX_CELLS
-from forecast.jobs.cells import PUBLISHED, SUM_COLUMNS
-from forecast.jobs.gate import ServingVersion
 from forecast.jobs.kinds import Results
-from forecast.jobs.ledger import series_text
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import sinks_of
+from forecast.ledger.accuracy import MAX_CELLS
+from forecast.ledger.cells import PUBLISHED, SUM_COLUMNS
+from forecast.ledger.ledger import series_text
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import INTERVALS

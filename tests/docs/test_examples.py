@@ -14,7 +14,7 @@ import pytest
 import forecast as package
 from forecast import Forecaster
 from forecast.jobs.pipeline import SECTIONS, JobSettings
-from forecast.jobs.record import Record
+from forecast.ledger.record import Record
 from tests.docs._blocks import Block
 from tests.docs._pages import ROOT, blocks_of_pages
 from tests.docs._shrinking import short_pipeline, short_python

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from forecast.artifacts.output_guard import runs_folder
-from forecast.jobs import ledger as module
-from forecast.jobs.cells import PUBLISHED, RAW
-from forecast.jobs.ledger import FILE, DayScore, Ledger, open_file
-from forecast.jobs.record import Record
+from forecast.ledger import ledger as module
+from forecast.ledger.cells import PUBLISHED, RAW
+from forecast.ledger.ledger import FILE, DayScore, Ledger, open_file
+from forecast.ledger.record import Record
 
 SERIES = 20
 VAGUE = {"pread64": (76,), "openat": (73,), "newfstatat": (73,), "access": (73,), "fcntl": (75,)}

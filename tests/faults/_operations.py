@@ -16,7 +16,7 @@ from forecast.cli._data import write
 from forecast.durable import TEMPORARY
 from forecast.errors import NoInput
 from tests.faults._ledger import VAGUE, add_run, ledger_file, numbers_in_ledger
-from tests.jobs._old_ledger import age
+from tests.ledger._old_ledger import age
 
 NEW = 100  # the number of what is written; what was there before has smaller ones
 KEEP = 2

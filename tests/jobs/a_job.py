@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.jobs.ledger import ALWAYS, Ledger, open_file
+from forecast.ledger.ledger import ALWAYS, Ledger, open_file
 
 DAYS = 200
 

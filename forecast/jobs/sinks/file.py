@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from forecast.durable import check_folder, make_directory
 from forecast.errors import CannotCreate
 from forecast.jobs.kinds import Results, SinkKeys
-from forecast.jobs.record import sha256_of_file
+from forecast.ledger.record import sha256_of_file
 from forecast.panel.schema import Schema
 from forecast.settings import FilePath, OutputSettings
 from forecast.tables.files import check_output, write_frames

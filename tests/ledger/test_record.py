@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from forecast.jobs.record import sha256_of_file, warnings_into, written_later
+from forecast.ledger.record import sha256_of_file, warnings_into, written_later
 
 RUNS = [
     ("2024-03-03T00:00:00Z", 0, {"output": {"path": "b.csv"}}),

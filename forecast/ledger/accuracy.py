@@ -13,8 +13,8 @@ from forecast.errors import BadData
 from forecast.evaluation.quantiles import interval_levels
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
-from forecast.jobs.cells import COLUMNS, PUBLISHED, RAW, sampled
-from forecast.jobs.ledger import DayScore, series_text
+from forecast.ledger.cells import COLUMNS, PUBLISHED, RAW, sampled
+from forecast.ledger.ledger import DayScore, series_text
 from forecast.panel.panel import Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import INTERVALS

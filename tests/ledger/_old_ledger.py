@@ -3,8 +3,8 @@
 import pandas as pd
 
 from forecast.databases import connect
-from forecast.jobs.cells import COLUMNS, RAW, unpacked
-from forecast.jobs.ledger import OLD_CELLS
+from forecast.ledger.cells import COLUMNS, RAW, unpacked
+from forecast.ledger.ledger import OLD_CELLS
 
 
 def age(url: str, raw: bool) -> None:

@@ -13,12 +13,12 @@ import pytest
 
 from forecast.artifacts.store import Store
 from forecast.inference.contents import from_contents, to_contents
-from forecast.jobs import cells as cells_of_runs
-from forecast.jobs import ledger
-from forecast.jobs.cells import PUBLISHED, RAW
+from forecast.ledger import cells as cells_of_runs
+from forecast.ledger import ledger
+from forecast.ledger.cells import PUBLISHED, RAW
 from tests.conftest import Ran
-from tests.jobs._old_ledger import age
 from tests.jobs.a_job import Job
+from tests.ledger._old_ledger import age
 
 Run = Callable[..., Ran]
 At = Callable[[int], str]

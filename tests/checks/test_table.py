@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import ks_2samp
 
-from forecast.jobs.checks import duration_text, kolmogorov_smirnov
+from forecast.checks.table import duration_text, kolmogorov_smirnov
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 

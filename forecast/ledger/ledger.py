@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from forecast.databases.transactions import Connect, Execute, Row, Values, no_tables
 from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
 from forecast.errors import ArtifactRefused, Busy, CannotCreate, StorageFailure
-from forecast.jobs.cells import DAMAGED, MAX_SAMPLE, of_rows, packed, sampled, unpacked
-from forecast.jobs.record import Record
+from forecast.ledger.cells import DAMAGED, MAX_SAMPLE, of_rows, packed, sampled, unpacked
+from forecast.ledger.record import Record
 
 log = logging.getLogger("forecast")
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecast.checks.promotion import ServingVersion, should_promote
 from forecast.engine.stages import PanelFit
 from forecast.ensemble.validation import ValidationForecasts
 from forecast.inference.predictor import Predictor
-from forecast.jobs.gate import ServingVersion, should_promote
 from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from forecast.databases import connect, upsert
-from forecast.jobs import cells
-from forecast.jobs import ledger as module
-from forecast.jobs.cells import PUBLISHED, RAW, packed, unpacked
-from forecast.jobs.ledger import OLD_CELLS, TABLES, DayScore, FitEntry, Ledger, open_file
-from tests.jobs._old_ledger import age
+from forecast.ledger import cells
+from forecast.ledger import ledger as module
+from forecast.ledger.cells import PUBLISHED, RAW, packed, unpacked
+from forecast.ledger.ledger import OLD_CELLS, TABLES, DayScore, FitEntry, Ledger, open_file
 from tests.jobs.a_job import Job
+from tests.ledger._old_ledger import age
 
 Run = Callable[..., Any]
 At = Callable[[int], str]

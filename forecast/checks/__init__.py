@@ -1,0 +1,1 @@
+"""What is checked of a table, a fit and a forecast before any of it counts."""
