@@ -60,7 +60,7 @@ def test_a_warning_names_flags_or_arguments() -> None:
 
 
 ROOMS = Path(__file__).parents[1] / "forecast"
-FACES = {"cli", "jobs"}  # which name flags and keys themselves
+FACES = {"cli", "jobs", "checks"}  # which name flags and keys themselves
 
 
 def test_no_message_that_python_can_reach_names_a_flag() -> None:
