@@ -2,8 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -86,22 +85,6 @@ class Message(Rendered):
 def render(part: object, write: Write) -> str:
     """A part of a message, with its settings as `write` shows them."""
     return part.render(write) if isinstance(part, Rendered) else str(part)
-
-
-@contextmanager
-def collected_messages(log: logging.Logger) -> Iterator[list[tuple[int, Message]]]:
-    """Hold back the messages of a logger, with their levels: those of other processes would be lost."""
-    messages: list[tuple[int, Message]] = []
-
-    def collect(record: logging.LogRecord) -> bool:
-        messages.append((record.levelno, Message.of(record)))
-        return False
-
-    log.addFilter(collect)
-    try:
-        yield messages
-    finally:
-        log.removeFilter(collect)
 
 
 def as_argument(setting: Setting) -> str:

@@ -33,10 +33,9 @@ from forecast.reading.building import with_future
 from forecast.reading.comparing import actuals_after
 from forecast.reading.known import warn_blank_ahead
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
-from forecast.report.chart import chart_of
+from forecast.report.chart import chart_of, plot_of_forecasts, series_without_actuals
 from forecast.report.explanation import Explanation, explain_panel
 from forecast.report.files import altair_chart
-from forecast.report.plot_data import plot_of_forecasts, series_without_actuals
 from forecast.settings import (
     INTERVALS,
     STORE,
@@ -192,10 +191,7 @@ class Forecaster(ForecasterParams):
         return frame_of(forecasting.future_template(fitted, table, self._schema(), origin, None))
 
     def shard(self, name: str) -> Self:
-        """This fitted forecaster for a part of the series, such as ``3/16``: its `predict` returns no others.
-
-        A hash of the ids decides, the same on every machine and in every release.
-        """
+        """This fitted forecaster for a part of the series, such as ``3/16``; a hash of the ids decides."""
         self._check_fitted()
         other = copy(self)
         other.shard_ = OutputSettings.check({"shard": name}).shard

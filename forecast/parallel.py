@@ -22,7 +22,6 @@ def cores() -> int:
 
 
 def on_cluster() -> bool:
-    """Whether parallel work runs on a cluster."""
     return bool(_workers)
 
 
@@ -42,10 +41,7 @@ def process_rank() -> int:
 
 
 def side_by_side(tasks: Iterable[Task], jobs: int) -> Iterator[Any]:
-    """The results of tasks in their order, as they come where the backend can tell.
-
-    With one job, tasks run in this process, one after another; otherwise a cluster in use decides how many at a time.
-    """
+    """The results of tasks in their order, as they come where the backend can tell; one job needs no process."""
     if jobs == 1:
         return (function(*args, **named) for function, args, named in tasks)
     from joblib import Parallel

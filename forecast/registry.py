@@ -119,7 +119,6 @@ def explained(error: BaseException) -> ForecastError | None:
 
 
 def names(room: str) -> list[str]:
-    """Names of all that a room has."""
     return [*own(room), *(name for name, entry in brought().items() if entry.room == room)]
 
 

@@ -20,7 +20,6 @@ def _as_many(given: object) -> object:
 
 
 def _as_text(given: object) -> object:
-    """Take a whole number as text."""
     return str(given) if type(given) is int else given
 
 

@@ -20,7 +20,7 @@ POINT_LOSSES["log-cosh"] = lambda error: (error.exp() / 2 + (-error).exp() / 2).
 
 CHOICES = {
     "scaling": ("first", 'Literal["standard", ', "windows/scaling.py", SCALING),
-    "loss": ("log-cosh", 'Literal["quantile", ', "models/shared/losses.py", LOSS),
+    "loss": ("log-cosh", 'Literal["quantile", ', "models/shared/model.py", LOSS),
 }
 JOB = """
 store = "s"

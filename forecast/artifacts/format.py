@@ -157,7 +157,7 @@ def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) ->
     """Return the contents of a version from its files by name, without the manifest; `number` is their format.
 
     Raises ArtifactRefused if a file is missing, unknown, damaged, or holds anything but plain values and arrays of
-    known types; messages put `where`, a path with its separator, before the file's name.
+    known types.
     """
     for name in REQUIRED:
         if name not in files:

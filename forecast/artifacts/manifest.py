@@ -26,8 +26,6 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class FileEntry(BaseModel):
-    """Size and checksum of one file."""
-
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     size: int = Field(ge=0)
@@ -71,11 +69,7 @@ def dump_manifest(
 
 
 def load_manifest(data: bytes, shown: str) -> Manifest:
-    """Return the manifest in `data`, which messages call `shown`.
-
-    Raises ArtifactRefused if it is damaged, contradicts itself, or has a format that is too old or too new: then it
-    names the forecast version that is needed.
-    """
+    """Return the manifest in `data`, which messages call `shown`."""
     return parse_strictly(shown, data, lambda data: _parsed(load_json(data), shown))
 
 

@@ -23,10 +23,7 @@ _FOLDER = re.compile(rf"[0-9a-f]{{{_DIGITS}}}-[0-9a-f]{{{_DIGITS}}}")
 
 
 class CheckpointFolder:
-    """The checkpoints of one fit, each in a file: sha256 of the rest and size of the JSON, the JSON, safetensors.
-
-    Several processes may write, names of their own. The folder is created with the first checkpoint.
-    """
+    """The checkpoints of one fit, each in a file: sha256 of the rest and size of the JSON, the JSON, safetensors."""
 
     def __init__(self, folder: Path, resume: bool) -> None:
         self._folder, self._resume, self._broken = folder, resume, False
@@ -66,10 +63,7 @@ class Checkpoints:
         self._opened: Path | None = None
 
     def open(self, data: str, plan: str) -> CheckpointFolder | None:
-        """The checkpoints of the fit with the keys `data_key` and `plan_key`; None where the folder cannot be used.
-
-        Reports what a fit resumes from, and prunes old checkpoints.
-        """
+        """The checkpoints of the fit with these keys, old ones pruned; None where the folder cannot be used."""
         folder = self._root / f"{data[:_DIGITS]}-{plan[:_DIGITS]}"
         try:
             folders = self._folders()

@@ -179,11 +179,11 @@ def _smoothed(
 def _filtered(filters: list[_Filters], deviations: Values) -> Iterator[tuple[Values, Values]]:
     """Sums of squared errors [windows, points] and last states [windows, points, states] of [windows, span]."""
     windows, span = deviations.shape
-    power = np.abs(np.fft.rfft(deviations, 2 * (len(filters[0].spectra) - 1))) ** 2
+    periodogram = np.abs(np.fft.rfft(deviations, 2 * (len(filters[0].spectra) - 1))) ** 2
     for one in filters:
         points, states = one.energies.shape[:2]
         last = (deviations @ one.responses[-span:]).reshape(windows, points, states)
-        by_point, endless = last.transpose(1, 0, 2), power @ one.spectra
+        by_point, endless = last.transpose(1, 0, 2), periodogram @ one.spectra
         after = ((by_point @ one.energies) * by_point).sum(2).T
         yield np.maximum(endless - after, ERROR_ROUNDING * endless), last
 

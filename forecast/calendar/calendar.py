@@ -48,7 +48,6 @@ class Calendar:
         return -(-since // every) if self.named_by_ends else since // every
 
     def times(self, positions: Integers) -> Integers:
-        """Timestamp of each grid position."""
         times = self._times(positions)
         return timestamps_at(times, self.zone, "later")[0] if self._local else times
 
@@ -58,7 +57,6 @@ class Calendar:
         return self.times(positions) + DAY if last_day else self.times(positions + 1)
 
     def on_grid(self, timestamps: Integers) -> Flags:
-        """Whether each timestamp is a time of the grid."""
         times = self.times(self.positions(timestamps))
         if self._local:  # an hour that comes twice is the same time on the clock
             times, timestamps = wall_clock(times, self.zone), wall_clock(timestamps, self.zone)

@@ -35,7 +35,6 @@ class TimeCells:
 
     @cached_property
     def array(self) -> Texts:
-        """The texts in Arrow's memory."""
         return pa.array(self.texts, pa.string())
 
     def plain(self) -> "TimeCells":

@@ -46,12 +46,12 @@ def parse_frequency(text: str) -> Frequency:
         if unit == "b" and count == 1 and not anchor:
             return Frequency("weekdays", 1)
         names = WEEKDAYS if unit == "w" else MONTH_NAMES if unit in "qya" else ()
-        place = names.index(anchor) if anchor in names else None
+        number = names.index(anchor) if anchor in names else None
         known = anchor in ("", *names)
         if known and unit in SECONDS and not side:
-            return Frequency("seconds", count * SECONDS[unit], anchor=place)
+            return Frequency("seconds", count * SECONDS[unit], anchor=number)
         if known and unit in MONTHS and alias["unit"] != "m":
-            return Frequency("months", count * MONTHS[unit], None if side is None else side in "eE", place)
+            return Frequency("months", count * MONTHS[unit], None if side is None else side in "eE", number)
     problem = f"not a frequency{did_you_mean(text, list(KNOWN))} (such as {', '.join(KNOWN)}, or 1)"
     raise UsageError(problem, setting=Setting("freq", text))
 
@@ -70,9 +70,6 @@ def infer_calendar(
 
     With `aggregate` times may lie between those of the grid that `freq` names. `name` of the table and `place` of the
     first row of a timestamp are for messages.
-
-    Raises BadData if the times lie on no grid, or not on the one that `freq` names; UsageError if `freq` is no
-    frequency, or none for such times.
     """
     unique, zone = distinct(timestamps), time_format.zone
     if freq is not None:
@@ -172,7 +169,8 @@ def _given_grid(unique: Integers, given: Frequency, time_format: TimeFormat, coa
         return _of_weekdays((0, 1, 2, 3, 4), offset)
     if given.kind == "months":
         index, days_of_month, at_end = _in_months(days)
-        if not coarser and (time_format.kind == "period" or not _writes_days(time_format)):
+        has_days = time_format.kind != "period" and "%d" in (time_format.pattern or "%d").replace("-", "")
+        if not coarser and not has_days:
             day = 1  # a month without a day means its first day
         elif given.end is None and not coarser:
             day = -1 if at_end else min(int(days_of_month[0]), 28)
@@ -187,10 +185,6 @@ def _given_grid(unique: Integers, given: Frequency, time_format: TimeFormat, coa
         weekday = 6 if given.anchor is None else given.anchor
         first += (weekday - (first + 3)) % 7
     return _of_seconds(given.every, first * DAY, offset)
-
-
-def _writes_days(time_format: TimeFormat) -> bool:
-    return not time_format.pattern or "%d" in time_format.pattern.replace("-", "")
 
 
 def _of_steps(every: int, unique: Integers) -> CalendarSpec:

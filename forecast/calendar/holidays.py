@@ -9,10 +9,7 @@ from forecast.errors import INSTALL, Setting, Unavailable, UsageError, did_you_m
 
 
 def holiday_flags(days: NDArray[np.int64], country: str) -> NDArray[np.bool_]:
-    """Whether each of these days since 1970-01-01 is a public holiday of a country, or of a part such as US-CA.
-
-    Raises Unavailable if the package holidays is not installed; UsageError if it does not know the country or part.
-    """
+    """Whether each of these days since 1970-01-01 is a public holiday of a country, or of a part such as US-CA."""
     return np.isin(days, [day for day, _ in _holidays(country, tuple(np.unique(_years(days)).tolist()))])
 
 

@@ -80,7 +80,7 @@ def _open_numbers(cells: TimeCells) -> BadData:
     """Say which whole number is no time as most others are, or that it is open what all of them mean."""
     usual = max(candidates(cells, certain=False), key=lambda found: int(found.fits.sum()), default=None)
     if usual and 2 * usual.fits.sum() > len(cells.texts):
-        problem = f"is not {usual.words} as '{cells.texts[int(np.argmax(usual.fits))]}' is"
+        problem = f"is not a time as '{cells.texts[int(np.argmax(usual.fits))]}' is"
         return cells.fault(problem, "correct it, or pass ", Setting("date_format"), wrong=~usual.fits)
     count = (", or ", Setting("freq", "1"), " to count steps")
     if all(is_day_number(text, *USUAL) for text in cells.texts):
@@ -92,10 +92,7 @@ def _open_numbers(cells: TimeCells) -> BadData:
 
 
 def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
-    """Parse the texts of a column by the one pattern that fits all of them.
-
-    Raises BadData if none does, or two that mean different days; UsageError if `date_format` is no format of a date.
-    """
+    """Parse the texts of a column by the one pattern that fits all of them."""
     if settings.date_format is not None:
         setting = Setting("date_format", settings.date_format)
         if not patterns.has_date(settings.date_format):
@@ -136,9 +133,6 @@ def _mismatch(cells: TimeCells, matched: dict[str, Flags]) -> BadData:
         cure = (f"write it as 2024-01-31 or {example}, or pass ", date_format, " or ", Setting("time"))
     elif guesses and patterns.has_zone(guesses[0]) != patterns.has_zone(next(iter(matched))):
         problem, cure = f"and '{first}' mix times with and without a zone", ("write all of them the same way",)
-    elif not guesses and not re.search(r"\d", text):
-        cure = ("correct it, or remove the line if it is a total or a note",)
-        problem = f"is not a time, as '{first}' is"
     return cells.fault(problem, *cure, wrong=wrong)
 
 

@@ -25,15 +25,12 @@ logger = logging.getLogger("forecast")
 
 @dataclass(frozen=True)
 class ParsedTimes:
-    """Times of the rows of a table."""
-
     timestamps: Integers  # [rows], seconds since 1970-01-01: UTC where `format` has a zone, else by the clock; or steps
     format: TimeFormat
     unresolved: Flags | None = None  # [rows], readings that come twice where the clock changes, until series are known
     needs_series: bool = False  # readings depend on the series of their rows: parse again once the series are known
 
     def rows(self, chosen: Flags) -> "ParsedTimes":
-        """The times of the chosen rows [rows]."""
         part = None if self.unresolved is None else self.unresolved[chosen]
         return replace(self, timestamps=self.timestamps[chosen], unresolved=part)
 
@@ -44,9 +41,6 @@ def parse_times(
     """Parse the time column of a table, or the columns that make the time together.
 
     `series` [rows] is None before it is known which series each row belongs to.
-
-    Raises BadData if a value is blank, is no time, does not exist, or could mean two times; with its place and the flag
-    that settles it.
     """
     columns = (columns,) if isinstance(columns, str) else columns
     if len(columns) > 1:
@@ -58,22 +52,20 @@ def parse_times(
     else:
         parsed = _from_cells(replace(filled_cells(table, columns[0]), series=series), settings)
     if (fitted := settings.fitted) is not None:
-        subject = f"{table.name}: times in column '{', '.join(columns)}' are"
-        if (parsed.format.kind == "integer") != (fitted.kind == "integer"):
-            raise BadData(f"{subject} not of the kind seen at fit (dates against steps)")
-        if parsed.format.zone != fitted.zone:
-            now, before = (
-                f"of zone {zone}" if zone else "without a zone" for zone in (parsed.format.zone, fitted.zone)
-            )
-            raise BadData(f"{subject} {now}; at fit they were {before}")
+        now, before = map(_clock_of, (parsed.format, fitted))
+        if now != before:
+            raise BadData(f"{table.name}: times in column '{', '.join(columns)}' are {now}; at fit they were {before}")
     return parsed
 
 
-def parse_timestamp(text: str, time_format: TimeFormat) -> int:
-    """Parse a time that is given as the setting `origin`, on the clock of the table; a date is its midnight.
+def _clock_of(time_format: TimeFormat) -> str:
+    if time_format.kind == "integer":
+        return "steps"
+    return f"dates of zone {time_format.zone}" if time_format.zone else "dates without a zone"
 
-    Raises UsageError if it is no time, or could mean two.
-    """
+
+def parse_timestamp(text: str, time_format: TimeFormat) -> int:
+    """Parse a time that is given as the setting `origin`, on the clock of the table; a date is its midnight."""
     setting = Setting("origin", text)
     if (notation := notation_of(time_format)) and notation.accepts(text):
         wall = notation.read([text], time_format)

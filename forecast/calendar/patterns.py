@@ -156,7 +156,6 @@ class ParsedTexts:
 
 
 def parse(texts: Texts, pattern: str) -> ParsedTexts:
-    """Parse texts by a pattern."""
     groups = _Groups(texts, pattern)
     days, exists = _date(groups)
     hour, hour_exists = _hour(groups)
@@ -208,8 +207,8 @@ def _date(groups: _Groups) -> tuple[Integers, Flags]:
     month = 3 * groups.number("q") - 2 if "q" in groups.codes else groups.number("m", 1)
     for code, names in (("b", ABBREVIATIONS), ("B", MONTHS)):
         if code in groups.codes:
-            place = pc.index_in(pc.utf8_lower(groups.words(code)), value_set=pa.array(names))
-            month = _numpy(pc.fill_null(place, -1)).astype(np.int64) + 1
+            number = pc.index_in(pc.utf8_lower(groups.words(code)), value_set=pa.array(names))
+            month = _numpy(pc.fill_null(number, -1)).astype(np.int64) + 1
     months = years.astype("datetime64[M]") + month - 1
     dates = months.astype("datetime64[D]") + groups.number("d", 1) - 1
     exists &= (months.astype("datetime64[Y]") == years) & (dates.astype("datetime64[M]") == months)

@@ -22,8 +22,6 @@ class CalendarSpec(Stored):
 
 
 class DecimalYears(Stored):
-    """How decimal years are written."""
-
     per_year: Literal[2, 4, 12]
     middle: bool = Field(False, description="a number names the middle of its period, not its start")
     digits: int = Field(ge=1, le=17, description="most digits after the point")

@@ -40,14 +40,10 @@ PARTS = {  # from coarse to fine
 }
 DATE_CODES = set("YyGmbBdqVj")
 SAME_PART = {"b": "m", "B": "m", "I": "H", "K": "H", "y": "Y", "G": "Y"}  # directives of one part
-CODE_NAMES = {"Y": "year", "m": "month", "d": "day", "H": "hour"}
 
 
 def read_split_times(table: Table, columns: Names, settings: TimeSettings) -> tuple[TimeCells, ParsedTexts, TimeFormat]:
-    """The times that several columns hold together: their parts joined by blanks, parsed, and how to write them.
-
-    Raises BadData if a cell is no part of a time; UsageError if the columns lack a part, or the date format is another.
-    """
+    """The times that several columns hold together: their parts joined by blanks, parsed, and how to write them."""
     parts = [filled_cells(table, column, "a part of the time").plain() for column in columns]
     forms = tuple(map(_unpadded, settings.fitted.parts)) if settings.fitted is not None else ()
     if len(forms) != len(parts) or not all(fits.all() for fits in map(_fitting, parts, forms)):
@@ -145,9 +141,8 @@ def _refuse_incomplete(columns: Names, forms: Names) -> None:
     setting, seen = Setting("time", columns), set[str]()
     for column, form in zip(columns, forms, strict=True):
         codes = {SAME_PART.get(code, code) for code in codes_of(form)}
-        if twice := codes & seen:
-            part = CODE_NAMES.get(min(twice), "part of the time")
-            problem = f"column '{column}' holds the {part}, as one before it does"
+        if codes & seen:
+            problem = f"column '{column}' holds the same part of the time as one before it"
             raise UsageError(problem, setting=setting, cure="leave one out")
         seen |= codes
     needed = [(set("HMS"), set("djV"), "day"), (set("d"), set("m"), "month"), (set("MS"), set("H"), "hour")]

@@ -163,7 +163,6 @@ def _write_utf8() -> None:
 
 
 def _run() -> int:
-    """Run the command line, and return its exit code."""
     try:
         result = cli.main(prog_name="forecast", standalone_mode=False, obj=time.monotonic())
         sys.stdout.flush()

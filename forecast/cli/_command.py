@@ -39,10 +39,7 @@ class PathText(click.Path):
 
 
 class Option(click.Option):
-    """An option with a place in the help: under `heading`, and only in --help-all unless it comes `first`.
-
-    `flag` says what its value is, too, such as ``--output FILE``; without that and a `type` it takes none.
-    """
+    """An option with a place in the help: under `heading`, and only in --help-all unless it comes `first`."""
 
     def __init__(
         self, flag: str, help: str, heading: str = INPUT, *, name: str = "", first: bool = True, **attributes: Any
@@ -87,10 +84,7 @@ Declaration = tuple[Any, ...]  # help, parameters and examples of a `Command`
 
 
 class Command(click.Command):
-    """A command with examples in its help; its body gets a `Request`.
-
-    `params` may be groups of settings, an option for each, or tuples of a group and the names of some.
-    """
+    """A command with examples in its help; its body gets a `Request`."""
 
     def __init__(self, name: str, about: str, params: Iterable[Any], *examples: str) -> None:
         self.examples, flat = examples, list[click.Parameter]()

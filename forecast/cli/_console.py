@@ -41,7 +41,6 @@ def log(text: str, level: str = "info") -> None:
 
 
 def log_lines(lines: Iterable[str]) -> None:
-    """Write several messages to stderr, one line each."""
     for line in lines:
         log(line)
 
@@ -59,7 +58,6 @@ def suggest(*words: str | None) -> None:
 
 
 def put(*lines: str) -> None:
-    """Write lines of text to stdout."""
     for line in lines:
         click.echo(visible(line))
 

@@ -26,10 +26,7 @@ WEIGHT_BYTES = 12  # of a version, for each weight: two copies in float32, and t
 
 
 def put_dry_run(begun: float, folder: str, request: Request, earlier: Fitted | None) -> None:
-    """Do all that a fit does but train and save, and print what it would do, for people or as JSON.
-
-    `begun` is the `time.monotonic()` at which the command began, `earlier` a fit that training would continue.
-    """
+    """Do all that a fit does but train and save, and print what it would do, for people or as JSON."""
     train = request.of(TrainSettings)
     check_folder(Path(folder), folder)
     table, defaults = load(request.data, request.of(TextSettings))

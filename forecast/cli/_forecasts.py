@@ -42,7 +42,6 @@ def read_as_fitted(predictor: Predictor, request: Request) -> tuple[Schema, Tabl
 
 
 def predicted(predictor: Predictor, request: Request, shape: OutputSettings, choose: Choose | None = None) -> Forecasts:
-    """Forecasts of a saved forecaster."""
     schema, table, later = read_as_fitted(predictor, request)
     origin, horizon = request.origin, request.horizon
     with steps_bar("forecasts", "series") as predictor.on_windows:

@@ -14,7 +14,6 @@ from forecast.settings import AFTER_FIT, BacktestSettings, SumSettings, TableSet
 
 
 def run(request: Request) -> int:
-    """Backtest a new forecaster or a saved one, and write the measures."""
     data, artifact = request.data, request.artifact
     models = tuple(name.strip() for name in str(request.values.get("model", "")).split(",") if name.strip())
     if models:

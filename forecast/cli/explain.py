@@ -10,15 +10,13 @@ from forecast.cli._console import log, put_json, put_numbers, steps_bar, suggest
 from forecast.cli._forecasts import read_as_fitted
 from forecast.inference.forecasting import load_predictor, panel_to_forecast, with_events
 from forecast.panel.naming import series_name
-from forecast.report.explanation import explain_panel
-from forecast.report.parts import PARTS
+from forecast.report.explanation import PARTS, explain_panel
 from forecast.settings import STORE, ExplainSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
 
 ROUNDING = 1e-6  # of the largest number: less is shown as 0
 
 
 def run(request: Request) -> None:
-    """Print the importance of inputs, and the parts of forecasts."""
     settings, where, data, future = request.of(ExplainSettings), request.of(TrainSettings), request.data, request.future
     names, _ = request.of(PictureSettings).series, request.of(TextSettings)  # refused before any work
     store = request.artifact or STORE.store

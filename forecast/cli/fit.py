@@ -26,7 +26,6 @@ STARTUP = 3.0  # seconds of start-up that do not count against a budget
 
 
 def run(request: Request) -> int:
-    """Fit and save, or say what that would do."""
     train = request.of(TrainSettings)
     request.of(TableSettings), request.of(TextSettings)  # refused before any work
     check_names(train)

@@ -21,7 +21,6 @@ SHOWN_NETWORKS = 6
 
 
 def run(request: Request) -> None:
-    """Print what a version is, or how a table would be read."""
     data = request.data
     if data is None or data.lower().endswith(SUFFIX):
         with place_of(data, request.artifact) as place:

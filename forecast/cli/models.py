@@ -9,7 +9,6 @@ from forecast.registry import brought, entry_of
 
 
 def run(request: Request) -> None:
-    """Print a line for each model, or the settings of one."""
     name = request.name
     if name is None:
         names = model_names()

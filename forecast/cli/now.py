@@ -17,15 +17,15 @@ from forecast.inference.summary import describe_fit
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.settings import CheckSettings, OutputSettings, SumSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.writing import output_columns
+from forecast.totals.levels import checked_levels
 from forecast.totals.periods import horizon_of_next
-from forecast.totals.sums import checked_levels
+from forecast.totals.sums import sum_columns
 
 PATIENCE = 2.0  # seconds without a sign of progress
 LEAST_PAST = 2  # horizons that the past has where sums over periods make the horizon longer
 
 
 def run(request: Request) -> int:
-    """Forecast a table, and write the forecasts."""
     data, checks, _ = request.data, request.of(CheckSettings), request.of(TextSettings)
     shape, events = request.of(OutputSettings), request.of(TableSettings).events  # refused before any work
     instant = parse_as_of(request.as_of)
@@ -34,7 +34,7 @@ def run(request: Request) -> int:
     sums = sums_asked(request)
     reading = read_to_forecast(request, shape)
     if sums is not None:
-        checked_levels(sums, reading.schema, shape)
+        checked_levels(sums, reading.schema, sum_columns(shape))
     check_age(age(reading.panel.newest, reading.schema, instant), checks, data)
     forecasts, predictor = at_once(reading, request, shape, sums=sums is not None or path_file(request) is not None)
     totals = sums_of(predictor, reading.schema, request)

@@ -23,9 +23,8 @@ from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading.reading import read_as
-from forecast.report.chart import Chart, chart_of
+from forecast.report.chart import Chart, chart_of, plot_of_forecasts, plot_of_table, series_without_actuals
 from forecast.report.files import check_chart_file, write_chart
-from forecast.report.plot_data import plot_of_forecasts, plot_of_table, series_without_actuals
 from forecast.report.sums import chart_of_sums
 from forecast.report.terminal import terminal_lines
 from forecast.settings import (
@@ -48,7 +47,6 @@ STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "ti
 
 
 def run(request: Request) -> None:
-    """Forecast or read forecasts, and draw them."""
     for group in (TableSettings, TextSettings, OutputSettings, TrainSettings):
         request.of(group)  # refused before any work
     settings, store, data = request.of(PictureSettings), request.artifact or STORE.store, request.data
@@ -110,7 +108,6 @@ def _read(store: str | None, request: Request) -> tuple[partial[Chart], Schema, 
 
 
 def _at_once(request: Request, choose: Choose | None) -> tuple[partial[Chart], Schema, TextSettings]:
-    """The forecasts of `forecast now`."""
     if request.data is None and not request.now:
         raise NoInput("there is no store here; name a table, forecast plot DATA, or run `forecast fit` first")
     if request.data is None:
@@ -124,7 +121,6 @@ def _at_once(request: Request, choose: Choose | None) -> tuple[partial[Chart], S
 
 
 def _predicted(store: str, request: Request, choose: Choose | None) -> tuple[partial[Chart], Schema, TextSettings]:
-    """The forecasts of a version of a store."""
     why = f"{store} reads tables as its fit did; leave it out, or pass --now"
     _refuse(request, why, *(TableSettings.model_fields.keys() - {*AFTER_FIT, "events"}))
     shape, where = request.of(OutputSettings), request.of(TrainSettings)

@@ -15,13 +15,12 @@ from forecast.cli._command import Request
 from forecast.cli._console import log, steps_bar, suggest
 from forecast.cli.store import Place, place_of
 from forecast.durable import replace_file
-from forecast.ensemble.summary import verdict
 from forecast.errors import BadData, NoInput
 from forecast.evaluation.saved import SavedForecasts
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, forecast_table, load_predictor
 from forecast.inference.predictor import Predictor
-from forecast.inference.summary import counted_models
+from forecast.inference.summary import counted_models, verdict
 from forecast.jobs.administration import ledger_of, noted, status_of, versions_of
 from forecast.jobs.pipeline import Pipeline, files_read
 from forecast.ledger.cells import PUBLISHED
@@ -30,11 +29,11 @@ from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of
 from forecast.reading.normalising import normalised
 from forecast.report.backtest_sections import BacktestTables, coverage_section, error_section, verdict_of
+from forecast.report.chart import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
 from forecast.report.forecaster_sections import gaps_section, importance_section, models_section, read_section
 from forecast.report.gallery import Gallery
 from forecast.report.job_sections import job_section, job_verdict, versions_section
 from forecast.report.page import Commands, Section, check_report, page_bytes
-from forecast.report.plot_data import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
 from forecast.report.sums import sums_section
 from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.files import load_future
@@ -55,7 +54,6 @@ class Saved:
 
 
 def run(request: Request) -> None:
-    """Write the page, and name the command that makes it more complete."""
     where, backtest, output = request.of(TrainSettings), request.backtest, request.output  # refused before any work
     with place_of(request.job, request.artifact) as place:
         check_report(output)

@@ -16,7 +16,6 @@ AS_AT_FIT = ("date_format", "timezone", "dst", "missing")  # settings of the fit
 
 
 def run(request: Request) -> int:
-    """Compare a table of forecasts with a table of actual values, and write the measures."""
     forecast, actual, artifact = request.forecast, request.actual, request.artifact
     tables = {"the table of forecasts": forecast, "the table of actual values": actual}
     check_apart(request.output, tables, artifact or STORE.store)
@@ -34,10 +33,7 @@ def run(request: Request) -> int:
 
 
 def actual_table(actual: str, artifact: str | None, forecasts: Table, request: Request) -> tuple[Table, TableSettings]:
-    """A table of values, and how it is read: as the fit did if the forecasts have the columns of its store.
-
-    `artifact` is None if the user named no store; then that of other forecasts, or none, is not an error.
-    """
+    """A table of values, and how it is read: as the fit did if the forecasts have the columns of its store."""
     try:
         schema = load_fitted(artifact or STORE.store).config.table
         named = forecasts.names[is_totals(forecasts) :]

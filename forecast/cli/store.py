@@ -64,7 +64,6 @@ def place_of(job: str | None, artifact: str | None) -> Iterator[Place]:
 
 
 def promote(request: Request) -> None:
-    """Check a version, and make it the live one."""
     with place_of(request.job, request.artifact) as place:
         wait = request.of(StoreSettings).wait
         live = administration.promote(place.store, request.version, wait, place.sink_ledger())
@@ -73,7 +72,6 @@ def promote(request: Request) -> None:
 
 
 def rollback(request: Request) -> None:
-    """Make the version before the live one live again."""
     with place_of(request.job, request.artifact) as place:
         before, live = administration.rollback(place.store, request.of(StoreSettings).wait, place.sink_ledger())
         log(f"live     {place.shown(place.store)}/{live}, no longer {before}")
@@ -81,7 +79,6 @@ def rollback(request: Request) -> None:
 
 
 def versions(request: Request) -> None:
-    """Print a line for each version, or a list of objects."""
     with place_of(request.job, request.artifact) as place:
         found = administration.versions_of(place.store, place.sink_ledger())
         found = [{**version, "note": place.shown(version["note"])} for version in found]

@@ -7,7 +7,6 @@ from forecast.tables.synthetic import KINDS, synthesize
 
 
 def run(request: Request) -> None:
-    """Write a series of a kind, or list the kinds."""
     kind, output = request.kind, request.output
     if kind is None:
         width = max(map(len, KINDS))

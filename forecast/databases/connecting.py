@@ -37,10 +37,7 @@ DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg",
 
 @contextmanager
 def connect(url: str, reads: Collection[str] = (), ledger: str = "") -> Iterator[Execute]:
-    """Open a transaction for the ledger in the database of a job's sink, as `transaction`; others of this kind wait.
-
-    `reads` are tables that are only read; where one of them is missing, no row is found. Messages call it `ledger`.
-    """
+    """Open a transaction for the ledger in the database of a job's sink; `reads` are tables that are only read."""
     if reads and _missing_file(_parsed(url, "sink")):
         yield no_tables
         return

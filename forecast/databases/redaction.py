@@ -30,7 +30,6 @@ class Redactor:
                     self._shown.setdefault(form.lower(), shown)
 
     def __call__(self, message: str) -> str:
-        """The message without secrets."""
         if not self._shown:
             return message
         pattern = "|".join(map(_pattern, sorted(self._shown, key=len, reverse=True)))

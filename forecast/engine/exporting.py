@@ -27,10 +27,7 @@ FIRST_EXPORT, NEXT_EXPORT = 0.5, 0.2  # seconds that they take as a rule
 
 
 def with_exports(fitted: Fitted) -> Fitted:
-    """A fitted forecaster with an ONNX file for each of its networks, or the reason why one has none.
-
-    Nothing is done where the packages of the extra `onnx` are not installed.
-    """
+    """A fitted forecaster with an ONNX file for each of its networks, or the reason why one has none."""
     if not fitted.config.networks or not all(map(installed, EXTRA_PACKAGES)):
         return fitted
     from forecast.inference.torch import Networks

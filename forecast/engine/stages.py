@@ -24,7 +24,7 @@ from forecast.events.closed import fixed_values, unless_contradicted
 from forecast.events.effects import ordinary_panel
 from forecast.inference.contents import read_plan
 from forecast.inference.engines import EXTRA_PACKAGES
-from forecast.inference.fitted import EVERYWHERE, RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
+from forecast.inference.fitted import CPU_DEVICES, RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
 from forecast.inference.predictor import median_of_members
 from forecast.panel.hierarchy import hierarchy_levels, with_sums
 from forecast.panel.panel import SUM, Numbers, Panel, series_index
@@ -74,11 +74,7 @@ def deadline_of(settings: TrainSettings, started: float) -> float | None:
 
 @dataclass(frozen=True)
 class PanelFit:
-    """One fit of a panel, stage by stage: hold out, train, compare, weigh, calibrate; with a rehearsal nothing trains.
-
-    Raises `BadData` if the series are too short for the horizon, and `UsageError` if the plan continues other networks
-    than those of `earlier`.
-    """
+    """One fit of a panel, stage by stage: hold out, train, compare, weigh, calibrate; a rehearsal trains nothing."""
 
     panel: Panel  # with a horizon of future slots
     schema: Schema  # how the table was read
@@ -93,7 +89,6 @@ class PanelFit:
     rehearsal: Rehearsal | None = None  # gets what would be trained; the networks that come back know nothing
 
     def run(self) -> Fitted:
-        """The fitted forecaster."""
         settings, panel = self.settings, self.panel
         levels = hierarchy_levels(settings.hierarchy, self.schema) if settings.hierarchy else ()
         if levels:
@@ -116,7 +111,7 @@ class PanelFit:
     def _fit(self) -> Fitted:
         """The forecaster before it knows what sums rest on."""
         settings = self.settings
-        if settings.device not in EVERYWHERE:  # refused where it is missing, also if no network is trained
+        if settings.device not in CPU_DEVICES:  # refused where it is missing, also if no network is trained
             from forecast.training.devices import pick_device
 
             pick_device(settings.device)

@@ -27,10 +27,7 @@ MAX_BYTES = 1 << 26  # of stored errors, and of forecasts of missing cells
 
 
 def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fitted:
-    """A fitted forecaster that reconciles its forecasts with those of sums, if that lowers errors at past origins.
-
-    The panel has the sums after its series. A series counts by the ratio of its errors.
-    """
+    """A fitted forecaster that reconciles its forecasts with those of sums, if that lowers errors at past origins."""
     config = fitted.config.model_copy(update={"sums": levels})
     ways = [replace(fitted, config=config.model_copy(update={"reconciles": way})) for way in (False, True)]
     losses = np.zeros((2, len(panel)))

@@ -10,9 +10,9 @@ import numpy as np
 from forecast.baselines import baseline_method, is_baseline
 from forecast.baselines.shared.method import Method
 from forecast.baselines.shared.windows import forecast_baseline, forecast_own_quantiles
-from forecast.ensemble.pasts import past_slots
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
+from forecast.evaluation.origins import past_slots
 from forecast.evaluation.past_errors import error_quantiles
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.pretrained.forecasting import Network
@@ -30,15 +30,12 @@ DRAWN_BY = 16  # newest values of a window that decide whether it is drawn
 
 @dataclass(frozen=True)
 class Baseline:
-    """A baseline with its season."""
-
     name: str
     season: int  # steps, 1 for none
     label: str  # the name, with the season where it is not the first one of the data
 
     @property
     def method(self) -> Method:
-        """What forecasts."""
         return baseline_method(self.name)
 
 
@@ -48,9 +45,9 @@ def baselines_of(names: tuple[str, ...], seasons: tuple[int, ...]) -> list[Basel
     for name in names:
         if not seasons and baseline_method(name).without_season in names:
             continue
-        for place, season in enumerate(seasons or (1,)):
-            if place == 0 or baseline_method(name).repeats_season:
-                baselines.append(Baseline(name, season, name if place == 0 else f"{name}-{season}"))
+        for rank, season in enumerate(seasons or (1,)):
+            if rank == 0 or baseline_method(name).repeats_season:
+                baselines.append(Baseline(name, season, name if rank == 0 else f"{name}-{season}"))
     return baselines
 
 
@@ -83,8 +80,7 @@ def baseline_forecasts(
 ) -> Numbers:
     """Points of a baseline that sees `context` steps, [windows, horizon], in the unit of the panel's values.
 
-    Of a baseline that forecasts quantiles itself, these: [windows, horizon, levels]. `network` is a pretrained one, by
-    default the one that ships.
+    Of a baseline that forecasts quantiles itself, these: [windows, horizon, levels].
     """
     method, horizon, levels = baseline.method, inputs.horizon, inputs.levels
     gives_quantiles = method.quantiles is not None

@@ -39,13 +39,13 @@ class Calibration:
     trust: float = 1.0  # weight of that mean in the mean of a series at rest; its recent mean has the other part
     tied: float = 0.0  # 1 where many values are equal, else 0; margins are multiples of wider half widths then
     largest: float = np.inf  # times the largest value of the past that bounds the highest quantiles
-    slope: float = 0.0  # intervals grow by exp(slope * (roughness - usual) + growth) before they move
-    usual: float = 0.0
+    slope: float = 0.0  # intervals grow by exp(slope * (roughness - usual_roughness) + growth) before they move
+    usual_roughness: float = 0.0
     growth: NDArray[np.float32] = field(default_factory=lambda: np.zeros(1, np.float32))  # [series + 1]; of a new one 0
 
     def moved(self, quantiles: Numbers, scale: Numbers, roughness: Numbers, series: Integers) -> Numbers:
         """Calibrated quantiles of windows, [windows, horizon, levels]; scale, roughness and series by window."""
-        grown = _grown(quantiles, self.slope * np.nan_to_num(roughness - self.usual) + self.growth[series])
+        grown = _grown(quantiles, self.slope * np.nan_to_num(roughness - self.usual_roughness) + self.growth[series])
         return moved_by(grown, self.margins.astype(np.float64), scale, self.tied > 0)
 
     def plain_means(self, quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
@@ -94,13 +94,13 @@ def calibrate(
     evidence, unit = evidence_share(size), np.where(scale > 0, scale, 1.0)
     scaled_error = (actual[..., None] - quantiles) / half_widths(quantiles, unit, tied)
     margins = np.zeros((horizon, len(levels)))
-    for place in range(middle):
-        mirror = len(levels) - 1 - place
-        score = np.maximum(-scaled_error[..., place], scaled_error[..., mirror])
-        margin = _margins(score, observed, levels[mirror] - levels[place], evidence)
+    for low in range(middle):
+        mirror = len(levels) - 1 - low
+        score = np.maximum(-scaled_error[..., low], scaled_error[..., mirror])
+        margin = _margins(score, observed, levels[mirror] - levels[low], evidence)
         margins[:, mirror] = np.maximum(0.0, margin) if tied else margin
-        margins[:, place] = -margins[:, mirror]
-    below = np.array([(scaled_error[..., place] <= 0)[observed].mean() for place in range(len(levels))])
+        margins[:, low] = -margins[:, mirror]
+    below = np.array([(scaled_error[..., level] <= 0)[observed].mean() for level in range(len(levels))])
     moved = capped(moved_by(quantiles, margins, scale, tied), pasts.limit)
     mean = _mean_share(moved, actual, observed, unit[:, None], levels, evidence)
     return Calibration(
@@ -112,7 +112,7 @@ def calibrate(
         trust=_trust(_means(moved, levels, mean), actual, observed, unit[:, None], pasts.recent, evidence),
         tied=float(tied),
         slope=slope,
-        usual=usual,
+        usual_roughness=usual,
         growth=growth,
     )
 
@@ -136,10 +136,10 @@ def _slope(missed: Numbers, pasts: Pasts) -> tuple[float, float]:
     error. With the usual roughness the intervals of all series are as wide on average as they were.
     """
     used = np.isfinite(pasts.roughness + missed)
-    _, place, counts = np.unique(pasts.series[used], return_inverse=True, return_counts=True)
+    _, group, counts = np.unique(pasts.series[used], return_inverse=True, return_counts=True)
     if len(counts) < MIN_SERIES:
         return 0.0, 0.0
-    rough, missed = (np.bincount(place, values[used]) / counts for values in (pasts.roughness, missed))
+    rough, missed = (np.bincount(group, values[used]) / counts for values in (pasts.roughness, missed))
     apart = rough - rough.mean()
     squares = max(float((apart**2).sum()), 1e-300)
     slope = float((apart * missed).sum()) / squares
@@ -157,12 +157,12 @@ def _growth(missed: Numbers, pasts: Pasts) -> NDArray[np.float32]:
     Chance is the variance between independent windows of a series; before any is seen it is 1 beside a mean of 1.
     """
     used, growth = np.isfinite(missed), np.zeros(pasts.count + 1, np.float32)
-    _, first, place = np.unique(pasts.span[used], return_index=True, return_inverse=True)
-    ratios = np.bincount(place, np.exp(missed[used])) / np.bincount(place)  # of independent windows
-    series, place, sizes = np.unique(pasts.series[used][first], return_inverse=True, return_counts=True)
+    _, first, group = np.unique(pasts.span[used], return_index=True, return_inverse=True)
+    ratios = np.bincount(group, np.exp(missed[used])) / np.bincount(group)  # of independent windows
+    series, group, sizes = np.unique(pasts.series[used][first], return_inverse=True, return_counts=True)
     if len(series) > 1:
-        means = np.bincount(place, ratios) / sizes
-        squares = float(((ratios / means[place] - 1) ** 2).sum()) + PRIOR_WINDOWS
+        means = np.bincount(group, ratios) / sizes
+        squares = float(((ratios / means[group] - 1) ** 2).sum()) + PRIOR_WINDOWS
         chance, level = squares / (len(ratios) - len(series) + PRIOR_WINDOWS) / sizes, np.log(means)
         between = max(0.0, float(level.var(ddof=1) - chance.mean()))
         found = (level - level.mean()) * between / (between + chance)
@@ -210,10 +210,7 @@ def _trust(means: Numbers, actual: Numbers, observed: Flags, unit: Numbers, rece
 
 
 def _margins(scores: Numbers, observed: Flags, share: float, evidence: float) -> Numbers:
-    """The margin of one interval at each step, [horizon], from scores [windows, horizon].
-
-    `evidence` weighs the scores of a step against those of all steps, and these against no margin.
-    """
+    """The margin of one interval at each step, from scores [windows, horizon]; `evidence` of each step and of all."""
 
     def log_width(part: slice) -> float:
         some = scores[:, part][observed[:, part]]
@@ -248,16 +245,16 @@ def widened(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:
 def capped(quantiles: Numbers, limit: Numbers) -> Numbers:
     """Quantiles [windows, horizon, levels], of which the highest are at most the limit [windows], or the next lower."""
     bounded = quantiles.copy()
-    for place in range(-CAPPED_LEVELS, 0):
-        bounded[..., place] = np.minimum(bounded[..., place], np.maximum(bounded[..., place - 1], limit[:, None]))
+    for level in range(-CAPPED_LEVELS, 0):
+        bounded[..., level] = np.minimum(bounded[..., level], np.maximum(bounded[..., level - 1], limit[:, None]))
     return bounded
 
 
 def at_least(quantiles: Numbers, distance: Numbers) -> Numbers:
     """Quantiles that lie at least so far from their median, each to its side; distances are negative below it."""
-    place = quantiles.shape[-1] // 2
-    far = quantiles[..., place, None] + distance
-    lower, upper = np.minimum(quantiles, far)[..., :place], np.maximum(quantiles, far)[..., place:]
+    middle = quantiles.shape[-1] // 2
+    far = quantiles[..., middle, None] + distance
+    lower, upper = np.minimum(quantiles, far)[..., :middle], np.maximum(quantiles, far)[..., middle:]
     return np.concatenate([lower, upper], -1)
 
 
@@ -304,10 +301,10 @@ def _joint(quantiles: Numbers, actual: Numbers, observed: Flags, levels: tuple[f
     centre = quantiles[..., middle]
     factors = np.ones(len(levels))
     rows = observed.any(1)
-    for place in range(middle):
-        mirror = len(levels) - 1 - place
+    for low in range(middle):
+        mirror = len(levels) - 1 - low
         up = np.maximum(quantiles[..., mirror] - centre, 1e-12)
-        down = np.maximum(centre - quantiles[..., place], 1e-12)
+        down = np.maximum(centre - quantiles[..., low], 1e-12)
         reach = np.where(observed, np.maximum((actual - centre) / up, (centre - actual) / down), -np.inf).max(1)[rows]
-        factors[place] = factors[mirror] = max(1.0, score_at(reach, levels[mirror] - levels[place]))
+        factors[low] = factors[mirror] = max(1.0, score_at(reach, levels[mirror] - levels[low]))
     return factors.astype(np.float32)

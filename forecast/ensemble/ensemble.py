@@ -202,10 +202,7 @@ def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
 
 
 def _calibrated(inputs: Inputs, quantiles: Numbers, validation: ValidationSet, steps: int) -> Calibration:
-    """Calibrate on the validation windows that have quantiles, [windows, horizon, levels].
-
-    `steps` of the past are seen by the baselines among the components.
-    """
+    """Calibrate on the validation windows that have quantiles, [windows, horizon, levels]."""
     rows = ~np.isnan(quantiles).any((1, 2))
     windows = validation.windows[0][rows], validation.windows[1][rows]
     actual, observed, scale = validation.actual[rows], validation.observed[rows], validation.scale[rows]
@@ -263,10 +260,7 @@ def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losse
 
 
 def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:
-    """[windows], one number for the windows within one horizon of time; each number spans as many steps.
-
-    Without dates, each series has a time of its own.
-    """
+    """[windows], one number for the windows within one horizon of time, or without dates of time in their series."""
     series, position = windows
     if not len(series):
         return position

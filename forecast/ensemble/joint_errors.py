@@ -35,10 +35,7 @@ class JointErrors:
         return cls(np.where(np.isnan(errors), UNKNOWN, steps).astype(np.uint8), stride)
 
     def at(self, series_index: Integers, horizon: int) -> tuple[Numbers, Flags]:
-        """The errors of series, 0 where unknown, and which are known; [windows, series, horizon] both.
-
-        Series are numbered from 1, and 0 is one that was not in the fit.
-        """
+        """The errors of series, numbered from 1, 0 where unknown, and which are known; [windows, series, horizon]."""
         found = self.values[:, series_index - 1, :horizon]
         known = (found != UNKNOWN) & (series_index > 0)[:, None]
         return np.where(known, (found.astype(np.float64) - NO_ERROR) * STEP, 0.0), known
@@ -111,7 +108,7 @@ def variance_share(
     squares: Numbers,
     variance: Numbers,
     deviation: Numbers,
-    usual: Numbers,
+    expected: Numbers,
     windows: float,
 ) -> Numbers:
     """The variance of each sum as a share of that of a sum whose cells are one, [sums].
@@ -119,14 +116,14 @@ def variance_share(
     A window's error of a sum, `errors` [windows, sums], is the sum of its cells' errors in tonight's standard
     deviations. Their squares add up to `squares` [sums], and the variances of the cells whose errors are known to
     `known` [windows, sums]; `variance` and `deviation` [sums] are those of all cells. With few `windows` the share is
-    shrunk to a `usual` one, which is corrected by what all sums have in common.
+    shrunk to an `expected` one, which is corrected by what all sums have in common.
     """
     whole = np.where(deviation > 0, deviation, 1.0) ** 2
     seen = known.sum(0)
     size = np.where(seen > 0, squares / np.where(seen > 0, seen, 1.0), 1.0)  # mean square of the errors of cells
     weight = (known / np.where(variance > 0, variance, 1.0)).sum(0)
     found = (errors**2).sum(0) / np.where(weight > 0, weight, 1.0) / np.where(size > 0, size, 1.0) / whole
-    found = np.where((weight > 0) & (size > 0), found, usual)
+    found = np.where((weight > 0) & (size > 0), found, expected)
     evidence = evidence_of(windows)
-    common = found.sum() / usual.sum() if usual.sum() > 0 else 1.0
-    return np.asarray(evidence * found + (1 - evidence) * usual * common**evidence)
+    common = found.sum() / expected.sum() if expected.sum() > 0 else 1.0
+    return np.asarray(evidence * found + (1 - evidence) * expected * common**evidence)

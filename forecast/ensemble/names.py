@@ -14,10 +14,7 @@ FIRST = "segrnn"  # the network that auto trains if knobs or steps of a network 
 
 
 def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
-    """Refuse models, hyperparameters and baselines that do not exist (`UsageError`); `models` replace the settings'.
-
-    The hyperparameters of networks import torch.
-    """
+    """Refuse models, hyperparameters and baselines that do not exist (`UsageError`); `models` replace the settings'."""
     check_models(settings, models)
     for name in models or (settings.model,):
         if settings.params and not is_baseline(name):

@@ -1,16 +1,15 @@
 """The past of windows, some at a time: its recent mean and largest value, its roughness, whether it rests."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
-from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.evaluation.origins import pasts
+from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.windows.inputs import Inputs
 from forecast.windows.windows import WindowIndex
 
-MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 STEPS = 1024  # that recent means look back: rare sales are few in fewer
 AT_REST = 0.01  # distance from the median, in deviations, up to which a value is at rest
 DECAY = 0.5  # share of the past after which a value counts 1/e: half a year may be known, or eighty years
@@ -18,26 +17,8 @@ MIN_PAIRS = 4  # values a season apart from which on their differences say how r
 LEAST_ROUGH = 0.01  # of a window's scale, below which a window is not smoother
 
 
-def past_slots(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Flags, Integers, Flags]]:
-    """Some windows at a time, [windows, context]: whether a step lies in its series, its slot, if it was observed."""
-    series, position = windows
-    rows = max(1, MAX_CELLS // context)
-    for low in range(0, len(series), rows):
-        step = position[low : low + rows, None] + np.arange(-context, 0)
-        slot = panel.offsets[series[low : low + rows], None] + np.maximum(step, 0)
-        yield step >= 0, slot, (step >= 0) & panel.observed[slot]
-
-
-def pasts(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Numbers, Flags]]:
-    """The pasts of windows, 0 where nothing was observed, and whether it was, [windows, context] each."""
-    for _, slot, observed in past_slots(panel, windows, context):
-        yield np.where(observed, panel.values[slot], 0.0), observed
-
-
 @dataclass(frozen=True)
 class Recent:
-    """The recent past of windows."""
-
     mean: Numbers  # [windows], newer values count more
     at_rest: Numbers  # [windows], 0 where less than half of the past lies at its median, to 1 for three quarters
 
@@ -92,12 +73,12 @@ def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: in
     NaN where the past is constant, has hardly a pair of such values, or where values are counts.
     """
     lag = inputs.lags[0] if inputs.lags else max(1, inputs.horizon // 2)
-    pairs, moved = [np.zeros(0, np.int64)], [np.zeros(0)]
+    pairs, changes = [np.zeros(0, np.int64)], [np.zeros(0)]
     for past, observed in pasts(inputs.panel, windows, lookback + lag):
         paired = observed[:, lag:] & observed[:, :-lag]
         pairs.append(paired.sum(1))
-        moved.append(np.where(paired, np.abs(past[:, lag:] - past[:, :-lag]), 0.0).sum(1))
+        changes.append(np.where(paired, np.abs(past[:, lag:] - past[:, :-lag]), 0.0).sum(1))
     count = np.concatenate(pairs)
-    ratio = np.concatenate(moved) / np.maximum(count, 1) / np.where(scale > 0, scale, 1.0)
+    ratio = np.concatenate(changes) / np.maximum(count, 1) / np.where(scale > 0, scale, 1.0)
     known = (count >= MIN_PAIRS) & (scale > 0) & ~inputs.counts[windows[0]]
     return np.where(known, np.log(np.maximum(ratio, LEAST_ROUGH)), np.nan)

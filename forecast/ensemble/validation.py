@@ -6,7 +6,8 @@ from typing import Self
 import numpy as np
 
 from forecast.evaluation.metrics import MEASURES, error_units, window_losses
-from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.evaluation.origins import values_at
+from forecast.panel.panel import Flags, Integers, Numbers
 from forecast.settings import Metric
 from forecast.windows.inputs import Inputs
 from forecast.windows.transforms import undo_power
@@ -35,8 +36,10 @@ class ValidationSet:
         plain = undo_power(panel.values, power)
         season = inputs.lags[0] if inputs.lags else 1
         unit = error_units(plain, panel.observed, panel.offsets, season, MEASURES[metric].unit_power)[windows[0]]
-        actual, observed = _values_after(panel, windows, inputs.horizon)
-        return cls(windows, actual, observed, window_scale(inputs, windows, lookback), unit, lookback, power, metric)
+        series, position = windows
+        actual = values_at(panel, series, panel.starts[series] + position, inputs.horizon)
+        scale = window_scale(inputs, windows, lookback)
+        return cls(windows, np.nan_to_num(actual), np.isfinite(actual), scale, unit, lookback, power, metric)
 
     def __len__(self) -> int:
         return len(self.windows[0])
@@ -76,10 +79,7 @@ class ValidationForecasts:
 
     @classmethod
     def of(cls, validation: ValidationSet, inputs: Inputs, points: Numbers, rival: Numbers | None) -> Self | None:
-        """From points [windows, horizon], and those of the best baseline, in the unit of the panel's values.
-
-        Windows without points are left out; None where none has some.
-        """
+        """From points [windows, horizon], and those of the best baseline, in the unit of the panel's values."""
         rows = np.asarray(~np.isnan(points).any(1))
         if not rows.any():
             return None
@@ -100,7 +100,6 @@ class ValidationForecasts:
         )
 
     def select(self, windows: Flags, observed: Flags) -> Self:
-        """Some of the windows, and of their steps."""
         names = ("series", "first", "points", "actual", "unit", *(() if self.rival is None else ("rival",)))
         parts = {name: getattr(self, name)[windows] for name in names}
         return replace(self, **parts, observed=observed[windows])
@@ -114,12 +113,3 @@ def window_scale(inputs: Inputs, windows: WindowIndex, lookback: int) -> Numbers
     """[windows], the deviation of each window's past; 0 where the past is constant."""
     _, scale, weight = inputs.windows(lookback).scales(*windows)
     return np.where(weight > 0, scale[:, 0], 0.0)
-
-
-def _values_after(panel: Panel, windows: WindowIndex, horizon: int) -> tuple[Numbers, Flags]:
-    """The values after windows, and whether each was observed, [windows, horizon] twice."""
-    series, position = windows
-    ahead = position[:, None] + np.arange(horizon)
-    inside = ahead < panel.lengths[series][:, None]
-    slot = panel.offsets[series][:, None] + np.where(inside, ahead, 0)
-    return panel.values[slot], inside & panel.observed[slot]

@@ -32,7 +32,6 @@ class Losses:
     block: Integers  # [windows], whole horizons between a window and the newest of its series, 0 for the newest
 
     def select(self, windows: Flags) -> "Losses":
-        """Some of the windows."""
         return Losses(self.values[:, windows], self.series[windows], self.block[windows])
 
     def completed(self) -> "Losses":
@@ -61,8 +60,8 @@ def newer_half(series: Integers) -> Flags:
     """[windows], whether each is in the newer half of its series; they are in the order of the series, then of time."""
     starts = np.flatnonzero(np.diff(series, prepend=-1))
     counts = np.diff(starts, append=len(series))
-    place = np.arange(len(series)) - np.repeat(starts, counts)
-    return np.asarray(place >= np.repeat(counts // 2, counts))
+    rank = np.arange(len(series)) - np.repeat(starts, counts)
+    return np.asarray(rank >= np.repeat(counts // 2, counts))
 
 
 def choose_weights(validation: Losses, past: Losses, networks: int, count: int) -> Numbers:

@@ -8,12 +8,13 @@ from functools import partial
 
 import numpy as np
 
-from forecast.errors import Message, collected_messages
+from forecast.errors import Message
 from forecast.evaluation.baseline_models import Fit, fit_baseline
 from forecast.evaluation.measures import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
 from forecast.evaluation.metrics import measure_names
 from forecast.evaluation.origins import cut
 from forecast.evaluation.quantiles import bounded, free_numbers, log_raised, raised
+from forecast.logs import held_back
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, format_positions, position_texts, time_columns_at
 from forecast.parallel import side_by_side
@@ -92,19 +93,19 @@ def backtest(
     numbers = {name: np.full((*size, 1 + 2 * len(OUTPUT.levels)), np.nan) for name in models}
     seconds = {name: np.zeros(2) for name in models}
     counts, floor = windows.panel.counts(), windows.panel.floor()
-    raised_series, logged = np.zeros((len(panel), 2), bool), set[tuple[str, Message]]()
+    raised_series, logged = np.zeros((len(panel), 2), bool), set[tuple[str, str]]()
     sums = list[Frame]()
-    for done, ((name, fold), (quantiles, summed, taken, messages)) in enumerate(zip(tasks, results, strict=True), 1):
+    for done, ((name, fold), (quantiles, summed, taken, records)) in enumerate(zip(tasks, results, strict=True), 1):
         rows = np.flatnonzero(np.isin(windows.origin, fold))
         free = free_numbers(quantiles, levels, OUTPUT, counts[rows])
         numbers[name][windows.series[rows], windows.origin[rows]] = bounded(free, OUTPUT, floor[rows])
         np.logical_or.at(raised_series, windows.series[rows], raised(free, OUTPUT, floor[rows]))
         seconds[name] += taken
         sums += [] if summed is None else [summed.assign(model=name)]
-        for level, message in messages:
-            if (name, message) not in logged:  # once for all folds of a model
-                log.log(level, "%s: %s", name, message)
-            logged.add((name, message))
+        for record in records:
+            if (key := (name, record.getMessage())) not in logged:  # once for all folds of a model
+                log.log(record.levelno, "%s: %s", name, Message.of(record))
+            logged.add(key)
         if on_fold is not None:
             on_fold(Fold(done, len(tasks), name))
     log_raised(raised_series)
@@ -127,12 +128,9 @@ def result_columns(intervals: tuple[float, ...]) -> list[str]:
 
 def _run_fold(
     panel: Panel, fit: Fit, origins: Integers
-) -> tuple[Numbers, Frame | None, tuple[float, float], list[tuple[int, Message]]]:
-    """Fit at the oldest of some origins, and forecast from all of them at once: [windows, horizon, levels].
-
-    Also returned are sums, if there are any, the seconds of fit and forecasts, and log levels and messages.
-    """
-    with collected_messages(log) as messages:
+) -> tuple[Numbers, Frame | None, tuple[float, float], list[logging.LogRecord]]:
+    """Fit at the oldest of some origins, and forecast from all: quantiles, sums, seconds of both, and log messages."""
+    with held_back(log) as records:
         start = time.perf_counter()
         predict = fit(panel.until(origins[0]))
         fitted = time.perf_counter()
@@ -140,7 +138,7 @@ def _run_fold(
         parts = [predict(cut(panel, origins[low : low + together]).panel) for low in range(0, len(origins), together)]
         seconds, quantiles = (fitted - start, time.perf_counter() - fitted), np.concatenate(parts)
         add_up = getattr(fit, "add_up", None)  # what sums its forecasts, as `forecast.totals.comparing` does
-        return quantiles, add_up and add_up(panel, origins, quantiles), seconds, messages
+        return quantiles, add_up and add_up(panel, origins, quantiles), seconds, records
 
 
 def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:

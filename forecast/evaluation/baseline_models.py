@@ -6,7 +6,7 @@ import numpy as np
 
 from forecast.baselines.shared.windows import forecast_baseline
 from forecast.evaluation.metrics import seasonal_errors
-from forecast.evaluation.origins import cut
+from forecast.evaluation.origins import cut, pasts
 from forecast.evaluation.past_errors import error_quantiles
 from forecast.panel.panel import Numbers, Panel
 
@@ -17,7 +17,6 @@ Fit = Callable[[Panel], Predict]
 """From the panel as it stood at an origin to what forecasts from it, and from later origins."""
 
 MAX_WINDOWS, MAX_ORIGINS = 512, 24  # windows whose errors make intervals, and origins of one series among them
-MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 
 
 def fit_baseline(name: str, season: int, levels: tuple[float, ...], past: Panel) -> Predict:
@@ -46,13 +45,9 @@ def fit_baseline(name: str, season: int, levels: tuple[float, ...], past: Panel)
 
 def _points(name: str, season: int, panel: Panel) -> tuple[Numbers, Numbers]:
     """Point forecasts [series, horizon], and the unit of errors [series], 0 where the past has none."""
-    back, points = np.arange(-int(panel.lengths.max()), 0), []
-    for rows in np.array_split(np.arange(len(panel)), -(-len(panel) * len(back) // MAX_CELLS)):
-        inside = back >= -panel.lengths[rows, None]  # pasts are padded on the left
-        slot = np.where(inside, panel.offsets[rows + 1, None] - panel.ahead + back, 0)
-        observed = inside & panel.observed[slot]
-        values = np.where(observed, panel.values[slot], 0.0)
-        points.append(forecast_baseline(name, values, observed, panel.ahead, season))
+    newest = np.arange(len(panel)), panel.lengths
+    parts = pasts(panel, newest, int(panel.lengths.max()))
+    points = [forecast_baseline(name, values, observed, panel.ahead, season) for values, observed in parts]
     lags = (season, 1)  # the second for a series that is shorter than a season
     unit, change = (seasonal_errors(panel.values, panel.observed, panel.offsets, lag) for lag in lags)
     return np.concatenate(points), np.nan_to_num(np.where(unit > 0, unit, change))

@@ -55,7 +55,6 @@ def in_sample_errors(panel: Panel, origin: Integers, season: int) -> tuple[Numbe
 
 
 def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
-    """The measures overall, by series and by step."""
     panel, models = evaluation.panel, len(evaluation.numbers)
     ids = [np.repeat(np.array(names, object)[panel.order], models) for names in zip(*panel.ids, strict=True)]
     steps = np.arange(evaluation.actual.shape[2])

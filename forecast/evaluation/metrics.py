@@ -47,12 +47,12 @@ def seasonal_errors(values: Numbers, observed: Flags, offsets: Integers, season:
     Values and whether they are observed are [slots], series stored end to end, with `offsets` [series + 1]; `power` 2
     gives the mean squared error, the unit of RMSSE.
     """
-    place = np.arange(len(values)) - np.repeat(offsets[:-1], np.diff(offsets))
-    now = np.flatnonzero((place >= season) & observed)
+    position = np.arange(len(values)) - np.repeat(offsets[:-1], np.diff(offsets))
+    now = np.flatnonzero((position >= season) & observed)
     now = now[observed[now - season]]
     series = np.searchsorted(offsets, now, side="right") - 1
-    moved = np.abs(values[now] - values[now - season]) ** power
-    count, total = (np.bincount(series, weights, minlength=len(offsets) - 1) for weights in (None, moved))
+    changes = np.abs(values[now] - values[now - season]) ** power
+    count, total = (np.bincount(series, weights, minlength=len(offsets) - 1) for weights in (None, changes))
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
@@ -139,7 +139,6 @@ class Outcome:
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """Quantile levels of the numbers."""
         return (0.5, *(level for interval in self.intervals for level in interval_levels(interval)))
 
 

@@ -1,16 +1,19 @@
 """Rolling origins of a panel: their positions, and the past and the actual values at each of them."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from forecast.errors import BadData, Setting, Words
-from forecast.panel.panel import Integers, Numbers, Panel, stacked
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, stacked
+from forecast.windows.windows import WindowIndex
 
 log = logging.getLogger("forecast")
 
 DEFAULT_ORIGINS = 8  # enough to show luck at one of them, few enough to wait for
+MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,7 @@ def choose_origins(panel: Panel, windows: int | None, step: int | None, name: st
 
     The newest lies a horizon before the end of each series, so that all of its forecasts have an actual value. There
     are by default 8 `windows`, or as many as leave half of the steps to the first fit, one horizon apart or `step`
-    steps. Messages call the table `name`; the horizon is `fixed` if it is that of a fitted forecaster. Raises `BadData`
-    if the series are too short for a single origin.
+    steps. The horizon is `fixed` if it is that of a fitted forecaster.
     """
     horizon, longest = panel.ahead, int(panel.lengths.max())
     step, first = step or horizon, horizon + 2  # `first`: steps of the first fit
@@ -40,10 +42,13 @@ def choose_origins(panel: Panel, windows: int | None, step: int | None, name: st
         problem = f"the longest series has {longest} steps, and a backtest with a horizon of {horizon} {needed}"
         raise BadData(problem, place=name, cure=less if largest else "add rows")
     wanted = windows or DEFAULT_ORIGINS
-    count = max(1, min(wanted, _room(longest, horizon, windows) // step + 1))
+    room = longest - horizon - (first if windows else max(first, (longest + 1) // 2))
+    count = max(1, min(wanted, room // step + 1))
     if count < wanted:
         text = "%s: %d origins instead of %d, as the longest series has %d steps%s"
-        log.warning(text, name, count, wanted, longest, _advice(longest, horizon, windows, step, fixed))
+        closer = room // (wanted - 1)
+        cure = Words("; for all of them pass ", Setting("step", closer)) if closer > 0 else ""
+        log.warning(text, name, count, wanted, longest, cure)
     return panel.origins - horizon - step * np.arange(count)[::-1, None]
 
 
@@ -64,17 +69,17 @@ def values_at(panel: Panel, series: Integers, first: Integers, steps: int) -> Nu
     return np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
 
 
-def _room(longest: int, horizon: int, windows: int | None) -> int:
-    """Steps over which origins can be spread."""
-    return longest - horizon - (horizon + 2 if windows else max(horizon + 2, (longest + 1) // 2))
+def past_slots(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Flags, Integers, Flags]]:
+    """Some windows at a time, [windows, context]: whether a step lies in its series, its slot, if it was observed."""
+    series, position = windows
+    rows = max(1, MAX_CELLS // context)
+    for low in range(0, len(series), rows):
+        step = position[low : low + rows, None] + np.arange(-context, 0)
+        slot = panel.offsets[series[low : low + rows], None] + np.maximum(step, 0)
+        yield step >= 0, slot, (step >= 0) & panel.observed[slot]
 
 
-def _advice(longest: int, horizon: int, windows: int | None, step: int, fixed: bool) -> Words:
-    """A smaller step or horizon with which all wanted origins fit."""
-    between = (windows or DEFAULT_ORIGINS) - 1
-    fitting = (fewer for fewer in range(horizon - 1, 0, -1) if _room(longest, fewer, windows) >= between * fewer)
-    smaller = next(fitting, 0) if step == horizon and not fixed else 0
-    closer = max(_room(longest, horizon, windows), 0) // between
-    options = [Setting(name, value) for name, value in (("step", closer), ("horizon", smaller)) if value]
-    words = [part for option in options for part in (option, " or ")]
-    return Words("; for all of them pass ", *words[:-1]) if options else Words()
+def pasts(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Numbers, Flags]]:
+    """The pasts of windows, 0 where nothing was observed, and whether it was, [windows, context] each."""
+    for _, slot, observed in past_slots(panel, windows, context):
+        yield np.where(observed, panel.values[slot], 0.0), observed

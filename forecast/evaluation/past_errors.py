@@ -133,8 +133,8 @@ def _mean_errors(errors: _Errors) -> Numbers:
     level, step = np.log(np.where(known, means, 1.0)), np.log(errors.steps + 1.0)
     mean_level = (regression_weight * level).sum() / regression_weight.sum()
     mean_step = (regression_weight * step).sum() / regression_weight.sum()
-    moved = regression_weight * (step - mean_step)
-    slope = ((moved * (level - mean_level)).sum() + GROWTH) / ((moved * (step - mean_step)).sum() + 1)
+    weighted = regression_weight * (step - mean_step)
+    slope = ((weighted * (level - mean_level)).sum() + GROWTH) / ((weighted * (step - mean_step)).sum() + 1)
     curve = mean_level + slope * (step - mean_step)
     return np.asarray(np.exp((size * level + PRIOR_WEIGHT * curve) / (size + PRIOR_WEIGHT)))
 

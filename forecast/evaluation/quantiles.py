@@ -22,10 +22,7 @@ def interval_levels(level: float) -> tuple[float, float]:
 
 
 def at_levels(quantiles: Numbers, have: tuple[float, ...], want: tuple[float, ...]) -> Numbers:
-    """Quantiles [..., have] at the levels [..., want], linear between neighbours on the scale of normal deviates.
-
-    They are flat beyond the last ones. The levels `have`, and the quantiles at them, are ascending.
-    """
+    """Quantiles [..., have] at the levels [..., want], linear between neighbours on the scale of normal deviates."""
     deviate = NormalDist().inv_cdf
     knots, columns = np.array([deviate(level) for level in have]), []
     for level in want:

@@ -36,9 +36,7 @@ class SavedForecasts:
 def read_saved(forecasts: Table, actual: Table, settings: TableSettings) -> tuple[Reading, SavedForecasts]:
     """Read a table of forecasts on the grid of a table of values, which is read by `settings`, and those values.
 
-    The id columns and the time of the values are found by the names that they have in the forecasts. Raises `BadData`
-    if a column is missing, times are not on the grid of `actual`, a series and time come twice, or an interval ends
-    below its beginning.
+    The id columns and the time of the values are found by the names that they have in the forecasts.
     """
     names = forecasts.names
     if POINT not in names[1:]:
@@ -127,10 +125,7 @@ def numbers_of(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
 
 
 def missing_series(saved: SavedForecasts, panel: Panel, forecasts: str, actual: str) -> tuple[tuple[str, ...], ...]:
-    """Warn of forecasts whose series is not in the panel, and return their ids; `BadData` if none is there.
-
-    Messages call the tables `forecasts` and `actual`.
-    """
+    """Warn of forecasts whose series is not in the panel, and return their ids."""
     missing = tuple(sorted(set(saved.ids) - set(panel.ids)))
     names = series_names(missing)
     if len(missing) == len(saved.ids):

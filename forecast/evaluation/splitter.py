@@ -37,13 +37,7 @@ class RollingOrigin:
         self.windows, self.horizon, self.step, self.time = windows, horizon, step, time
 
     def split(self, X: Any, y: None = None, groups: None = None) -> Iterator[tuple[Rows, Rows]]:
-        """Row numbers of the training and the test part for each origin, the oldest first.
-
-        Raises
-        ------
-        UsageError
-            If the table has too few distinct times.
-        """
+        """Row numbers of the training and the test part for each origin, the oldest first."""
         table = normalised(table_from_frame(X))
         if len(table) != len(X):
             raise UsageError("a table of years by months has no row for each time; unfold it before it is split")
@@ -62,5 +56,4 @@ class RollingOrigin:
             yield np.flatnonzero(rank < first), np.flatnonzero(test)
 
     def get_n_splits(self, X: Any = None, y: None = None, groups: None = None) -> int:
-        """Number of origins."""
         return self.windows

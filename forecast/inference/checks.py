@@ -44,8 +44,6 @@ FINITE, POSITIVE = np.finfo(np.float64).max, np.finfo(np.float64).tiny
 
 
 class Spec(NamedTuple):
-    """What an array must be."""
-
     shape: tuple[int, ...]
     kind: type
     least: float = -FINITE
@@ -229,7 +227,7 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
         raise ValueError("the weights of each series must add up to 1, and the slope of roughness lie from 0 to 1")
     parts: dict[str, Any] = {name: float(arrays[name][0]) for name in LATER}
     parts |= {name: arrays[name] for name in ("margins", "joint", "coverage", "growth")}
-    calibration = Calibration(**parts, windows=int(arrays["windows"][0]), slope=slope, usual=usual)
+    calibration = Calibration(**parts, windows=int(arrays["windows"][0]), slope=slope, usual_roughness=usual)
     return Ensemble(
         components=config.components,
         networks=config.networks,

@@ -54,7 +54,7 @@ def to_contents(fitted: Fitted) -> Contents:
             **{name: getattr(calibration, name) for name in ("margins", "joint", "coverage", "growth")},
             "windows": np.array([calibration.windows], np.int64),
             **{name: np.array([getattr(calibration, name)], np.float32) for name in checks.LATER},
-            "roughness": np.array([calibration.slope, calibration.usual], np.float32),
+            "roughness": np.array([calibration.slope, calibration.usual_roughness], np.float32),
             **_sums(fitted),
         },
         base=None if base is None else {"until": base.trained_until, **_joined(base.weights)},
@@ -150,10 +150,7 @@ def _read_base(arrays: Arrays, weights: Arrays, config: Config, count: int) -> B
 
 
 def read_plan(path: str) -> Plan:
-    """The plan in a file: a plan, or a version's config.json; or that of the live version in a store.
-
-    Raises `NoInput` where there is no such file, and `UsageError` where it holds no plan.
-    """
+    """The plan in a file: a plan, or a version's config.json; or that of the live version in a store."""
     file, setting = Path(path), Setting("plan", path)
     try:
         if file.is_dir():

@@ -3,7 +3,7 @@
 import importlib
 
 from forecast.errors import INSTALL, Setting, Unavailable, UsageError, Words, raise_if_interrupted
-from forecast.inference.fitted import EVERYWHERE, Fitted
+from forecast.inference.fitted import CPU_DEVICES, Fitted
 from forecast.models import model_class
 from forecast.registry import has
 from forecast.settings import EngineName
@@ -14,13 +14,12 @@ EXTRA, EXTRA_PACKAGES = "onnx", ("onnx", "onnxruntime")  # of this package; the 
 def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto") -> str:
     """The name of the backend that runs the networks of a fitted forecaster.
 
-    Auto takes onnx where it is installed, the device is the CPU and all networks have exports, else torch. Raises
-    `UsageError` for a device that onnx does not run on, and `Unavailable` with what to install.
+    Auto takes onnx where it is installed, the device is the CPU and all networks have exports, else torch.
     """
-    if engine == "onnx" and device not in EVERYWHERE:
+    if engine == "onnx" and device not in CPU_DEVICES:
         instead = Words("leave out ", Setting("device", device))
         raise UsageError("it runs on the CPU only", setting=Setting("engine", engine), cure=instead)
-    reason = "" if device in EVERYWHERE else "it runs on the CPU only"
+    reason = "" if device in CPU_DEVICES else "it runs on the CPU only"
     reason = reason or _missing_export(fitted) or ("" if installed("onnxruntime") else "onnxruntime is not installed")
     if engine != "torch" and not reason:
         return "onnx"

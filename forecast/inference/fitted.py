@@ -24,7 +24,7 @@ RUN_SETTINGS = {"budget", "steps", "plan", "members", "batch_size", "jobs", "dev
 RESTORED_SETTINGS = RUN_SETTINGS - {"plan", "device", "engine"}
 """Those in `Fitted.run`, which loading restores, so that a new fit takes as long; plan file and device may be gone."""
 
-EVERYWHERE = ("auto", "cpu")  # devices that every machine has
+CPU_DEVICES = ("auto", "cpu")  # devices that every machine has
 
 Steps = Annotated[int, Field(ge=1, le=100_000)]
 
@@ -89,7 +89,6 @@ class Filled:
     quantiles: NDArray[np.float64]  # [cells, levels]
 
     def where(self, flags: NDArray[np.bool_]) -> "Filled":
-        """Some of the cells."""
         return Filled(*(getattr(self, each.name)[flags] for each in fields(self)))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from forecast.errors import Setting, UsageError, Words
 from forecast.events.closed import closed_now, fixed_values
 from forecast.inference.engines import pick_engine
-from forecast.inference.fitted import EVERYWHERE, Config, Fitted
+from forecast.inference.fitted import CPU_DEVICES, Config, Fitted
 from forecast.inference.reconciling import panel_with_sums, reconciled
 from forecast.panel.arrays import Array
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
@@ -49,17 +49,15 @@ class Backend(Protocol):
 class Predictor:
     """A fitted forecaster whose networks, if it has any, are loaded and ready to run.
 
-    Device and engine are named as in the settings; `backend` is the file of this folder that runs the networks, by
-    default that of `engine`. `on_windows` is called with the windows that are forecast and those of the whole call,
-    after each chunk. Raises `Unavailable` where nothing that is installed can run the networks, and `ArtifactRefused`
-    where they are damaged.
+    `backend` is the file of this folder that runs the networks, by default that of `engine`. `on_windows` is called
+    with the windows that are forecast and those of the whole call, after each chunk.
     """
 
     def __init__(self, fitted: Fitted, device: str, engine: EngineName = "auto", backend: str | None = None) -> None:
         self.fitted, self.device = fitted, device
         self.backend: Backend | None = None
         self.on_windows: OnPart | None = None
-        if fitted.config.networks or device not in EVERYWHERE:  # a device that is missing is refused in any case
+        if fitted.config.networks or device not in CPU_DEVICES:  # a device that is missing is refused in any case
             self.backend = load_backend(fitted, device, backend or pick_engine(fitted, engine, device))
 
     def serving(self, fitted: Fitted) -> Self:
@@ -97,17 +95,18 @@ class Predictor:
 
         A window is a series and the position before which its past ends, by default the newest. Those that are
         `left_out` get no forecast, but still count where windows are parted into chunks, on which the last bits of a
-        product of matrices depend. Without `joint`, the second are the first. Raises `Unavailable` if memory runs out.
+        product of matrices depend.
         """
         config, ensemble = self.fitted.config, self.fitted.ensemble
         ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
         series = np.ascontiguousarray(series)
-        sums = self._sums(panel)
+        sums = panel_with_sums(panel, config.table.ids, config.sums) if config.reconciles else None
         if sums is not None:
+            alone = replace(self.fitted, config=config.model_copy(update={"reconciles": False}))
             used = slice(None) if left_out is None else ~left_out
             means = partial(ensemble.calibration.plain_means, levels=config.levels)
             windows_of = series[used], ends[used]
-            found = reconciled(self.serving(self._unreconciled()).quantiles, means, config.levels, sums, windows_of)
+            found = reconciled(self.serving(alone).quantiles, means, config.levels, sums, windows_of)
             return found, ensemble.joint(found) if joint else found
         before = panel.lengths.copy()
         np.minimum.at(before, series, ends)
@@ -133,17 +132,6 @@ class Predictor:
                 self.on_windows(min(start + WINDOWS_AT_ONCE, len(series)), len(series))
         quantiles = np.concatenate(parts)
         return quantiles, np.concatenate(wider) if joint else quantiles
-
-    def _sums(self, panel: Panel) -> Panel | None:
-        """The panel with the sums that forecasts are reconciled with; None where they are not."""
-        config = self.fitted.config
-        if not config.reconciles:
-            return None
-        return panel_with_sums(panel, config.table.ids, config.sums)
-
-    def _unreconciled(self) -> Fitted:
-        config = self.fitted.config.model_copy(update={"reconciles": False})
-        return replace(self.fitted, config=config)
 
     def predict_quantiles(self, panel: Panel) -> Numbers:
         """Quantiles after the end of each series of a panel, [series, horizon, levels]."""

@@ -40,12 +40,14 @@ def reconciled(
         is_sum = np.isin(both, totals)
         of_series = members[np.isin(totals, both)][:, both[~is_sum]]
         deviation = standard_deviation(base, levels)
-        moved = _moved(base[~is_sum], means(base), deviation, is_sum, of_series, floor[both])
-        parts |= dict(zip(rows.tolist(), moved[np.searchsorted(both[~is_sum], series[rows])], strict=True))
+        agreeing = _agreed(base[~is_sum], means(base), deviation, is_sum, of_series, floor[both])
+        parts |= dict(zip(rows.tolist(), agreeing[np.searchsorted(both[~is_sum], series[rows])], strict=True))
     return np.stack([parts[row] for row in range(len(series))]) if parts else quantiles(sums, series, position)
 
 
-def _moved(base: Numbers, means: Numbers, deviation: Numbers, is_sum: Flags, members: Flags, floor: Numbers) -> Numbers:
+def _agreed(
+    base: Numbers, means: Numbers, deviation: Numbers, is_sum: Flags, members: Flags, floor: Numbers
+) -> Numbers:
     """Quantiles of series [series, horizon, levels], moved to what their means are after reconciliation.
 
     Means and standard deviations [series and sums, horizon] are of all. Where no value lies below 0 quantiles are

@@ -39,8 +39,6 @@ NAME = r"^part-\d{5}-of-\d{5}-[0-9a-f]{12}\.parquet$"
 
 
 class File(Stored):
-    """A file of forecasts."""
-
     file: str = Field(pattern=NAME, description="name in the folder")
     shard: str
     rows: int = Field(ge=0)
@@ -92,7 +90,7 @@ class Work:
     def _rows(self, shard: Shard) -> Table | None:
         table, schema = self.large.table, self.large.schema
         if self.shares is not None:
-            return table.of_share(self.shares, shard.number)
+            return table.read_share(self.shares, shard.number)
         needed, by = needed_columns(schema), schema.ids or schema.time
         return table.filtered(needed, by, lambda rows: self.shards_of(rows, shard.count) == shard.number)
 
@@ -174,7 +172,7 @@ def _done(work: Work, shards: int, jobs: int) -> Iterator[Done]:
     with TemporaryDirectory(prefix="forecast-") as folder:
         if not on_cluster():
             needed, by = needed_columns(schema), schema.ids or schema.time
-            work.large.table.share_out(needed, by, lambda rows: work.shards_of(rows, shards), folder)
+            work.large.table.write_shares(needed, by, lambda rows: work.shards_of(rows, shards), folder)
             work = replace(work, shares=folder)
         tasks: Iterator[Task] = ((work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1))
         yield from side_by_side(tasks, jobs)

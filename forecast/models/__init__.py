@@ -9,7 +9,6 @@ if TYPE_CHECKING:
 
 
 def model_names() -> list[str]:
-    """Names of all models."""
     return sorted(names("models"))
 
 

@@ -38,9 +38,9 @@ class Network(RecurrentModel):
         super().__init__(params, shape)
         self.likelihood = LIKELIHOODS[params.likelihood]
         del self.gates  # of the steps of the horizon; here all steps are alike
-        lags, seen = shape.repeats + len(shape.far), self.shape.past - self.known_numbers
-        self.gate = nn.Parameter(torch.full((lags,), 1.0 / max(lags, 1)))
-        size = 3 + 2 * lags + self.shape.future + seen + self.shape.static
+        count, seen = shape.recent_seasons + len(shape.longer_seasons), self.shape.past - self.known_numbers
+        self.gate = nn.Parameter(torch.full((count,), 1.0 / max(count, 1)))
+        size = 3 + 2 * count + self.shape.future + seen + self.shape.static
         self.encoder = recurrent("LSTM", size, params)
         self.direct = nn.Linear(size, 1, bias=False)  # a linear autoregression beside the LSTM
         self.drop = nn.Dropout(params.dropout)
@@ -50,12 +50,12 @@ class Network(RecurrentModel):
     def loss(self, batch: Batch) -> Tensor:
         """Mean negative logarithm of the likelihood: of all steps in training, of the horizon otherwise."""
         batch = self._embed(batch)
-        lags = self._lags(batch)
+        lagged = self._lagged(batch)
         values = torch.cat([batch.past, batch.target], 1)
         mask = torch.cat([batch.mask, batch.target_mask], 1)
-        steps = torch.cat([_before(values, mask), self._steps(batch, lags)], -1)
+        steps = torch.cat([_before(values, mask), self._steps(batch, lagged)], -1)
         states, _ = self.encoder(steps)
-        likelihood = self._likelihood(states, steps, lags, batch)
+        likelihood = self._likelihood(states, steps, lagged, batch)
         density, weight = likelihood.log_density(values), mask * batch.weight[:, None]
 
         def mean(part: slice) -> Tensor:
@@ -100,8 +100,8 @@ class Network(RecurrentModel):
         of this step, [batch, levels].
         """
         batch = self._embed(batch)
-        (rows, lookback), lags, horizon = batch.past.shape, self._lags(batch), []
-        steps = self._steps(batch, lags)
+        (rows, lookback), lagged, horizon = batch.past.shape, self._lagged(batch), []
+        steps = self._steps(batch, lagged)
         _, state = self.encoder(torch.cat([_before(batch.past, batch.mask), steps[:, :lookback]], -1))
         hidden, cell = (part.repeat_interleave(paths, 1) for part in state)  # [layers, batch * paths, hidden]
         value, mask = (part[:, -1:].expand(-1, paths) for part in (batch.past, batch.mask))
@@ -109,33 +109,33 @@ class Network(RecurrentModel):
             known = steps[:, None, lookback + step].expand(-1, paths, -1)
             now = torch.cat([value[..., None], mask[..., None], known], -1)  # [batch, paths, inputs]
             states, (hidden, cell) = self.encoder(now.view(rows * paths, 1, -1), (hidden, cell))
-            here = lags[:, lookback + step, None]  # [batch, 1, seasons]
+            here = lagged[:, lookback + step, None]  # [batch, 1, seasons]
             value, quantiles = take(step, self._likelihood(states.view(rows, paths, -1), now, here, batch))
             mask = torch.ones_like(mask)
             horizon.append(quantiles)
         return torch.stack(horizon, 1)
 
-    def _likelihood(self, states: Tensor, steps: Tensor, lags: Tensor, batch: Batch) -> Likelihood:
+    def _likelihood(self, states: Tensor, steps: Tensor, lagged: Tensor, batch: Batch) -> Likelihood:
         raw = self.head(self.drop(states))
-        center = raw[..., 0] + self.direct(steps)[..., 0] + lags @ self.gate
+        center = raw[..., 0] + self.direct(steps)[..., 0] + lagged @ self.gate
         location, scale = batch.location.to(center.dtype), batch.scale.to(center.dtype)
         return self.likelihood.of(center, raw[..., 1:], location, scale)
 
-    def _lags(self, batch: Batch) -> Tensor:
-        """Earlier values at the same place in the season, [batch, lookback + horizon, repeats + far seasons].
+    def _lagged(self, batch: Batch) -> Tensor:
+        """Earlier values at the same place in the season, [batch, lookback + horizon, earlier values].
 
         Those of the past that are missing or lie before the window are replaced by the mean of the others.
         """
         season = self.shape.seasons[0] if self.shape.seasons else 0
-        back = season * torch.arange(self.shape.repeats, 0, -1, device=batch.past.device)
-        back = torch.cat([back, back.new_tensor([self.shape.seasons[at] for at in self.shape.far])])
-        place = torch.arange(self.shape.lookback, device=back.device)[:, None] - back  # [lookback, lags]
-        present = (place >= 0) & batch.mask.bool()[:, place.clamp(min=0)]
-        earlier = batch.past[:, place.clamp(min=0)] * present
+        back = season * torch.arange(self.shape.recent_seasons, 0, -1, device=batch.past.device)
+        back = torch.cat([back, back.new_tensor([self.shape.seasons[at] for at in self.shape.longer_seasons])])
+        step = torch.arange(self.shape.lookback, device=back.device)[:, None] - back  # [lookback, lagged]
+        present = (step >= 0) & batch.mask.bool()[:, step.clamp(min=0)]
+        earlier = batch.past[:, step.clamp(min=0)] * present
         mean = earlier.sum(-1, keepdim=True) / present.sum(-1, keepdim=True).clamp(min=1)
         return torch.cat([torch.where(present, earlier, mean), self._earlier(batch).transpose(1, 2)], 1)
 
-    def _steps(self, batch: Batch, lags: Tensor) -> Tensor:
+    def _steps(self, batch: Batch, lagged: Tensor) -> Tensor:
         """What is known at each step but the value before it, [batch, lookback + horizon, ...].
 
         Columns that are known only afterwards come one step late, and not at all beyond the first step of the horizon.
@@ -145,8 +145,8 @@ class Network(RecurrentModel):
         seen = functional.pad(batch.past_covariates[..., self.known_numbers :], (0, 0, 1, horizon - 1))
         static = batch.static[:, None].expand(-1, lookback + horizon, -1)
         ahead = (torch.arange(lookback + horizon, device=known.device) > lookback).to(known.dtype)
-        before = functional.pad(lags[:, :-1], (0, 0, 1, 0))  # what the value before the step is to be compared with
-        return torch.cat([ahead[:, None].expand(len(known), -1, -1), lags, before, known, seen, static], -1)
+        before = functional.pad(lagged[:, :-1], (0, 0, 1, 0))  # what the value before the step is to be compared with
+        return torch.cat([ahead[:, None].expand(len(known), -1, -1), lagged, before, known, seen, static], -1)
 
 
 def _before(values: Tensor, mask: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ def _before(values: Tensor, mask: Tensor) -> Tensor:
 def _sample_quantiles(values: Tensor, levels: tuple[float, ...]) -> Tensor:
     """Quantiles of evenly spread samples, [batch, paths] -> [batch, levels]; the i-th of n has level (i - 0.5) / n."""
     ranked, count = values.sort(-1).values, values.shape[-1]
-    place = (torch.tensor(levels, device=values.device) * count - 0.5).clamp(0, count - 1)
-    low = place.long()
-    between = torch.lerp(ranked[:, low], ranked[:, (low + 1).clamp(max=count - 1)], place - low)
+    rank = (torch.tensor(levels, device=values.device) * count - 0.5).clamp(0, count - 1)
+    low = rank.long()
+    between = torch.lerp(ranked[:, low], ranked[:, (low + 1).clamp(max=count - 1)], rank - low)
     return between.cummax(-1).values

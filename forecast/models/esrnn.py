@@ -101,10 +101,7 @@ def smooth(
 
 
 def recurrence(keep: Tensor, gain: Tensor, start: Tensor) -> Tensor:
-    """Solve ``state[t] = keep[t] * state[t - 1] + gain[t]``, [batch, steps], in as many passes as doublings.
-
-    `start` is the state before the first step, [batch, 1].
-    """
+    """Solve ``state[t] = keep[t] * state[t - 1] + gain[t]`` [batch, steps], from `start` on, by doublings."""
     steps, span = int(keep.shape[1]), 1
     state = torch.cat([keep[:, :1] * start + gain[:, :1], gain[:, 1:]], 1)
     while span < steps:

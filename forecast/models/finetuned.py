@@ -48,8 +48,8 @@ class Network(RecurrentModel):
         tokens, base, gated, unit, sign = (arrays[name] for name in INPUTS)
         batch = self._embed(batch)
         columns = self._of_columns(batch) * sign[:, None, None]
-        moved = unit[:, None] * (batch.future_covariates @ (GAIN * self.direct)) * sign[:, None]
-        quantiles: Tensor = self.network(tokens, base, gated, unit, columns)[:, : self.shape.horizon] + moved[..., None]
+        shift = unit[:, None] * (batch.future_covariates @ (GAIN * self.direct)) * sign[:, None]
+        quantiles: Tensor = self.network(tokens, base, gated, unit, columns)[:, : self.shape.horizon] + shift[..., None]
         return quantiles
 
     def example(self, batch: Batch) -> dict[str, Tensor]:

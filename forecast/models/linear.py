@@ -11,10 +11,7 @@ from forecast.windows.windows import Batch
 
 
 class Network(RecurrentModel):
-    """The map reads one number a step, a mixture of the value and its covariates; so that it overfits no covariate.
-
-    Intervals are as wide for all windows, in scaled units.
-    """
+    """The map reads one number a step, a mixture of the value and its covariates, so that it overfits no covariate."""
 
     def __init__(self, params: Any, shape: Shape) -> None:
         super().__init__(params, shape)

@@ -34,10 +34,7 @@ class Network:
 
 @cache
 def load_network(data: bytes | None = None) -> Network:
-    """The network of a file of weights, by default of the one that ships.
-
-    Raises `ArtifactRefused` if the file is no file of weights, or the one that ships is not what was released.
-    """
+    """The network of a file of weights, by default of the one that ships."""
     shipped = data is None
     if data is None:
         data = (Path(__file__).parent / FILE).read_bytes()

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.tables.cells import is_text, text_cells
+from forecast.tables.cells import cells_of, is_text, read_cells
 from forecast.tables.headers import listed
 from forecast.tables.numbers import numeric_columns
 from forecast.tables.table import Table
@@ -45,7 +45,7 @@ def _looks_categorical(table: Table, column: str) -> bool:
         return True
     if not is_text(table.frame[column]):
         return False
-    cells = text_cells(table, column)
+    cells = read_cells(cells_of([table.frame[column]]), table)
     present = ~cells.blank
     if (cells.bad & cells.meant).any() or int((cells.bad & present).sum()) < MIN_ROWS:
         return False

@@ -22,8 +22,6 @@ logger = logging.getLogger("forecast")
 
 
 class Covariates(NamedTuple):
-    """Covariates of some rows."""
-
     series: Integers | None  # [rows], index into the ids of the panel; None if the rows hold for all series
     positions: Integers  # [rows], on the grid; ascending and different where `series` is None
     values: Numbers  # [rows, columns], NaN where blank

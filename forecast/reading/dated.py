@@ -34,7 +34,6 @@ class DatedTable:
         return self.table.name
 
     def rows(self, chosen: Flags) -> "DatedTable":
-        """The chosen rows [rows]."""
         times = None if self.times is None else self.times.rows(chosen)
         return replace(self, table=self.table.rows(chosen), times=times)
 
@@ -50,10 +49,7 @@ class DatedTable:
 
 
 def dated_table(table: Table, settings: TableSettings | Schema) -> DatedTable:
-    """Parse the times of a table, as the settings of a fit say or as the schema of an earlier fit does.
-
-    Raises BadData if a named column is missing or holds no times; UsageError if settings contradict each other.
-    """
+    """Parse the times of a table, as the settings of a fit say or as the schema of an earlier fit does."""
     table = normalised(table)
     if settings.strict and table.skipped:
         raise BadData(table.skipped, place=table.name, cure=Words("remove them, or leave out ", Setting("strict")))

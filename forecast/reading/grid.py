@@ -51,7 +51,6 @@ def fill(
     """Place observed values on the grid: one for each series and position; none after `origin`.
 
     A part of a table, which may have no value, has a `reach`: the newest time of a value of the whole, see `reach_of`.
-    BadData if a whole table has no value, UsageError if `origin` is no time, or lies before all values.
     """
     rows = Rows(observations.series, observations.timestamps, observations.values)
     use = np.isfinite(rows.values)

@@ -121,8 +121,8 @@ class LargeTable:
             yield self.table(rows.slice(0, end - first))
         next(batches, None)  # looks whether the table changed meanwhile
 
-    def share_out(self, columns: Sequence[str], by: Sequence[str], share: Shares, folder: str) -> None:
-        """Write rows into a folder for each share, which `share` finds by the columns `by`; `of_share` reads them."""
+    def write_shares(self, columns: Sequence[str], by: Sequence[str], share: Shares, folder: str) -> None:
+        """Write rows into a folder for each share, which `share` finds by the columns `by`; `read_share` reads them."""
         import pyarrow.dataset
 
         def shared() -> Iterator[Any]:
@@ -135,7 +135,7 @@ class LargeTable:
         many = {"max_partitions": 1 << 20, "max_open_files": OPEN_AT_ONCE}
         pyarrow.dataset.write_dataset(reader, folder, format="feather", partitioning=[SHARE], **many)
 
-    def of_share(self, folder: str, share: int) -> Table | None:
+    def read_share(self, folder: str, share: int) -> Table | None:
         """The rows of a share, in their order; None where it has none."""
         import pyarrow.dataset
 
@@ -179,10 +179,7 @@ class LargeTable:
 
 
 def large_table(source: str, settings: TextSettings, least: int = 1) -> LargeTable | None:
-    """A table that can be read block by block; None where it cannot, or surely has less than `least` rows.
-
-    `source` is the path or URI of a Parquet file, of a folder of them, or of a CSV in UTF-8 with its header first.
-    """
+    """A table that can be read block by block; None where it cannot, or surely has less than `least` rows."""
     path = Path(source)
     if path.is_file() and path.stat().st_size < SHORTEST * least:  # soon, as most tables are small
         with path.open("rb") as file:
@@ -247,10 +244,7 @@ def newest_time(times: Table, schema: Schema) -> int:
 
 
 def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: int) -> Table | None:
-    """Some of the series of a long table, drawn by the hashes of their ids; None where the whole fits into memory.
-
-    None, too, where the table cannot be read block by block: reading it as a whole then says what it takes.
-    """
+    """Some series of a long table, drawn by hashes of ids; None where it fits into memory, or has no blocks."""
     try:
         with held_back(log) as messages:
             table = large_table(source, reading)

@@ -28,8 +28,6 @@ COVARIATE_FIELDS = ["known", "past", "static", "categories"]
 
 @dataclass(frozen=True)
 class Reading:
-    """A table that was read."""
-
     schema: Schema
     panel: Panel  # its series, with the slots to forecast behind them
     dated: DatedTable
@@ -57,7 +55,7 @@ def read(
     """Infer how a table becomes series, and build its panel; the settings of the user win over what it looks like.
 
     The horizon is by default what the frequency suggests, the lookback follows from it and the season. Events are a
-    table or the path of its file, by default that of the settings; `reserved` are columns that the output will have.
+    table or the path of its file; `reserved` are columns that the output will have.
     """
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
     schema, dated = infer_schema(dated, settings, reserved)

@@ -38,10 +38,7 @@ def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
 
 
 def warn_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = (), whole: bool = True) -> None:
-    """Warn of series that are constant or get no forecast, and refuse a whole panel where none is left to forecast.
-
-    Statuses that were the same `before` are not reported again.
-    """
+    """Warn of series that are constant or get no forecast, and refuse a whole panel where none is left to forecast."""
     words: NDArray[np.object_] = np.array(panel.status, object)
     new = words != np.array(before or [None] * len(words), object)
     limit = f"{schema.max_missing:.0%}"

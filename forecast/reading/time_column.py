@@ -29,7 +29,7 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
     """The column that parses as times all the way down, with the columns that hold finer parts of the time.
 
     Columns such as year and month, or date and hour, join where one alone repeats times within a series, and names and
-    cells show which parts they hold. Raises BadData if no column holds times; UsageError if several do.
+    cells show which parts they hold.
     """
     named = {*settings.id, *settings.target, *settings.known, *settings.past, *settings.static}
     columns = [column for column in table.names if column not in named]

@@ -30,7 +30,7 @@ class BacktestTables:
     """The content of a file that `forecast backtest` wrote, called `name`; `BadData` if it has no such tables.
 
     `origins` are the times from which it forecast, `seen` those whose actual values a saved forecaster had seen at its
-    fit; `model` is the first model that is not the reference, or the reference where there is no other.
+    fit; `model` is the first model that is not the reference, if there is one.
     """
 
     def __init__(self, found: object, name: str) -> None:
@@ -102,7 +102,6 @@ def _worse(found: BacktestTables) -> str:
 
 
 def error_section(found: BacktestTables) -> Section:
-    """Errors of all models, by step and by series."""
     first, last = found.origins[0], found.origins[-1]
     text = f"Forecasts from {len(found.origins)} origins, {first} to {last}, compared with the actual values. "
     text += "Skill is the error reduction against seasonal naive; the unit of MASE is the error of seasonal naive "
@@ -119,7 +118,6 @@ def error_section(found: BacktestTables) -> Section:
 
 
 def coverage_section(found: BacktestTables) -> Section:
-    """How many values the intervals held."""
     title = f"Share of values inside the intervals of {found.model}, by step of the horizon"
     rows, targets = found.rows("by_step"), tuple(level / 100 for level in INTERVALS)
     lines = {f"{level:g} %": [_number(row, f"coverage_{level:g}") for row in rows] for level in INTERVALS}

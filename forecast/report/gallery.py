@@ -10,7 +10,7 @@ from forecast.errors import visible
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Integers
 from forecast.panel.schema import calendar_of, position_texts
-from forecast.report.plot_data import PlotData, actuals_at
+from forecast.report.chart import PlotData, actuals_at
 
 DIGITS = 4
 MOST_NUMBERS = 2_700_000  # of all series; 6 to 9 characters each

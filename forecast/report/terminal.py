@@ -19,10 +19,7 @@ Style = Callable[[str, str], str]
 
 
 def terminal_lines(chart: Chart, width: int, unicode: bool = True, style: Style = lambda text, kind: text) -> list[str]:
-    """A chart as lines of text of `width` characters, Braille or ASCII, the series below each other.
-
-    `style` colours a text by its kind: history, forecast, actual, interval, title, note.
-    """
+    """A chart as lines of text of `width` characters, Braille or ASCII; `style` colours a text by its kind."""
     labels, edge = [_labels(series) for series in chart.series], (UNICODE if unicode else PLAIN)["edge"]
     left = max(len(label) for numbers in labels for label in numbers.values()) + 2
     across, lines = max(width - left - 1, NARROWEST), list[str]()

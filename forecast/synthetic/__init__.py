@@ -1,1 +1,1 @@
-"""Synthetic series of many kinds, on which a network learns to forecast series it never saw; one kind a file."""
+"""Synthetic series of many kinds, on which a network learns to forecast series it never saw."""

@@ -1,7 +1,4 @@
-"""What a kind of series is drawn from: seasons and lengths, numbers by row, and recursions over time.
-
-The file of a kind has a function `simulate`, and its `SHARE` of all series beside those of the other kinds.
-"""
+"""What a kind of series is drawn from: seasons and lengths, numbers by row, and recursions over time."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,13 +1,9 @@
 """Draw series of all kinds, mix some, and distort some as real records are."""
 
-from functools import cache
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
-from forecast.registry import modules_in
 from forecast.synthetic.kind import Flags, Numbers, Seasons, bernoulli, column, log_uniform, standardised
+from forecast.synthetic.kinds import KINDS
 from forecast.synthetic.seasons import draw_seasons, season_of
 
 VERSION = 1  # of the generator: another one draws other series from the same seed
@@ -32,20 +28,13 @@ def draw_series(rng: np.random.Generator, rows: int, steps: int) -> tuple[Number
     return _distorted(rng, _with_growth(rng, series, seasons)), seasons
 
 
-@cache
-def kinds() -> dict[str, Any]:
-    """The kinds of series by name: the files of this folder that have a `SHARE`."""
-    modules = modules_in("forecast.synthetic", str(Path(__file__).parent))
-    return {module.__name__.rpartition(".")[2]: module for module in modules if hasattr(module, "SHARE")}
-
-
 def _of_all_kinds(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     """Each row of one kind, [rows, steps]."""
-    shares = np.array([kind.SHARE for kind in kinds().values()], float)
+    shares = np.array([share for share, _ in KINDS.values()], float)
     chosen, series = rng.choice(len(shares), len(seasons.season), p=shares / shares.sum()), np.zeros(seasons.shape)
-    for place, kind in enumerate(kinds().values()):
-        if len(rows := np.flatnonzero(chosen == place)):
-            series[rows] = kind.simulate(rng, seasons.select(rows))
+    for number, (_, simulate) in enumerate(KINDS.values()):
+        if len(rows := np.flatnonzero(chosen == number)):
+            series[rows] = simulate(rng, seasons.select(rows))
     return series
 
 

@@ -71,11 +71,6 @@ def column_groups(table: Table, columns: Sequence[str]) -> Iterator[tuple[int, l
         start = end
 
 
-def text_cells(table: Table, column: str) -> Cells:
-    """What the cells of a column of text hold."""
-    return read_cells(cells_of([table.frame[column]]), table)
-
-
 def is_text(series: Series) -> bool:
     """Text, or objects of any kind (strings, Decimal, a mixture), whose written form counts."""
     if isinstance(series.dtype, pd.StringDtype):  # the usual case, and the fast one
@@ -110,7 +105,6 @@ def _is_word(cells: Texts) -> Texts:
 
 
 def matching(cells: Texts, pattern: str) -> Flags:
-    """Which cells match a regular expression."""
     return flags_of(pc.match_substring_regex(cells, pattern))
 
 

@@ -49,17 +49,11 @@ def foreign_kind(data: bytes) -> str | None:
 
 
 def refuse_nul(data: bytes, name: str) -> None:
-    """Refuse text with a NUL byte, and name its likely cause."""
     position = data.find(b"\0")
-    if position < 0:
-        return
-    where = f"{name} line {line_at(data, position)}"
-    if guess := utf16_guess(data):
-        raise BadData(Words(f"{where} holds a NUL byte; pass ", Setting("encoding", guess)))
-    if not data[position:].strip(b"\0\r\n"):
-        raise BadData(f"{where} and all that follows are NUL bytes: was the writer cut off? copy the file again")
-    letter = position - data.rfind(b"\n", 0, position)
-    raise BadData(f"{where} holds a NUL byte (character {letter}); remove it, if this is text at all")
+    if position >= 0:
+        guess = utf16_guess(data)
+        cure: object = Words("pass ", Setting("encoding", guess)) if guess else "copy the file again, or remove it"
+        raise BadData("holds a NUL byte", place=f"{name} line {line_at(data, position)}", cure=cure)
 
 
 @contextmanager
@@ -103,27 +97,19 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _not_that_text(data: bytes, name: str, encoding: str | None, marked: str | None, error: Any) -> str | Words:
+def _not_that_text(data: bytes, name: str, encoding: str | None, marked: str | None, error: Any) -> Words:
     """The error for a text in another encoding: the line, and which encoding it may be."""
     start = getattr(error, "start", 0)
     where = f"{name} line {line_at(data, start)}"
-    cut = re.search("end of data|truncated", str(error)) is not None
-    if encoding is not None:
-        return Words(f"{where} is not {encoding} text; pass another ", Setting("encoding"))
-    if marked is not None:
-        other = Words("copy the file again, or pass ", Setting("encoding"))
-        mend = "its last letter is cut; copy the file again" if cut else other
-        return Words(f"{where} is not {marked.upper()} text, although it has its mark: ", mend)
-    if cut and not data[:start].isascii():
-        return f"{where} ends within a letter of UTF-8: the file is cut; copy it again"
-    guess = _guessed_encoding(data, start)
-    line = ""
+    cut = "; is the file cut? copy it again" if re.search("end of data|truncated", str(error)) else ""
+    if known := encoding or (marked and marked.upper()):
+        return Words(f"{where} is not {known} text{cut}; pass another ", Setting("encoding"))
+    guess, line = _guessed_encoding(data, start), ""
     if guess:
         first = max(data.rfind(b"\n", 0, start) + 1, start - SHOWN // 2)
         shown = data[first : first + SHOWN].partition(b"\n")[0].decode(guess, "replace").strip()
         line = f", if {shown!r} is what it says"
-    what = "ends within a letter of UTF-8: is the file cut? copy it again, or" if cut else "is not UTF-8 text;"
-    return Words(f"{where} {what} pass ", Setting("encoding", guess), line)
+    return Words(f"{where} is not UTF-8 text{cut}; pass ", Setting("encoding", guess), line)
 
 
 def _guessed_encoding(data: bytes, start: int) -> str | None:

@@ -36,7 +36,6 @@ class Column:
         return times if self.zone is None else times.tz_localize("UTC").tz_convert(self.zone)
 
     def texts(self) -> list[str]:
-        """Each value as pandas writes it."""
         return [str(value) for value in self.index()]
 
 

@@ -88,7 +88,7 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
     top, rows = max(top, above), rows[max(0, above - top) :]
     if not rows:
         raise BadData(f"{where} is empty; a table needs a header and rows")
-    _settle_merged(rows, sheet.merged_cell_ranges or (), top, left, where)
+    _spread_merged(rows, sheet.merged_cell_ranges or (), top, left, where)
     mark = settings.decimal or ("," if settings.thousands == "." else ".")
     header, body = [_text(cell, mark) for cell in rows[0]], rows[1:]
     columns = pd.DataFrame({index: _column([row[index] for row in body], mark) for index in range(len(header))})
@@ -137,11 +137,8 @@ def _choose(sheets: Mapping[str, Any], hidden: set[str], wanted: str | None, nam
     return chosen
 
 
-def _settle_merged(rows: Rows, merged: Sequence[Any], top: int, left: int, name: str) -> None:
-    """Give text or a date that is merged down several rows to each of them; refuse other merged cells.
-
-    `top` and `left` are the position of the first cell.
-    """
+def _spread_merged(rows: Rows, merged: Sequence[Any], top: int, left: int, name: str) -> None:
+    """Give text or a date that is merged down several rows to each of them; refuse other merged cells."""
     filled = 0
     for (first, start), (last, end) in merged:
         if not (top <= last and first < top + len(rows) and left <= end and start < left + len(rows[0])):

@@ -112,10 +112,7 @@ class Table:
         return values.astype(object).where(values.notna(), "").map(_written)
 
     def times(self, column: str) -> TypedTimes:
-        """The times of a column that is neither text nor numbers; none may be missing.
-
-        ValueError or TypeError say that it holds no times.
-        """
+        """The times of a column that is neither text nor numbers; none may be missing."""
         values = plain(self.frame[column])
         if isinstance(values.dtype, pd.PeriodDtype):
             starts = _seconds(pd.PeriodIndex(values).to_timestamp(how="start"))

@@ -36,11 +36,11 @@ def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
             sizes = np.abs(part) if part.any() else means if means.any() else np.ones_like(means)
             part = _shared(part, float(gap), sizes, floor[own, None], high)
             found[own, start:end] = _whole(part) if output.integer else significant(part)
-    moved = found.ravel().astype(np.asarray(forecasts.columns["forecast"]).dtype)
-    columns = forecasts.columns | {"forecast": moved}
+    medians = found.ravel().astype(np.asarray(forecasts.columns["forecast"]).dtype)
+    columns = forecasts.columns | {"forecast": medians}
     for name in interval_columns(output.levels):
         further = np.minimum if name.startswith("lo") else np.maximum
-        columns[name] = further(np.asarray(columns[name]), moved)
+        columns[name] = further(np.asarray(columns[name]), medians)
     return columns
 
 
@@ -50,9 +50,9 @@ def _shared(values: Numbers, gap: float, sizes: Numbers, low: Numbers, high: flo
         shares = np.where(values < high if gap > 0 else values > low, sizes, 0.0)
         if not shares.any():
             break
-        moved = np.clip(values + gap * shares / shares.sum(), low, high)
-        gap -= float((moved - values).sum())
-        values = moved
+        nearer = np.clip(values + gap * shares / shares.sum(), low, high)
+        gap -= float((nearer - values).sum())
+        values = nearer
     return values
 
 

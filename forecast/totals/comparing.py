@@ -23,8 +23,8 @@ from forecast.settings import SumSettings, TableSettings
 from forecast.tables.frames import Frame, frame_of
 from forecast.tables.numbers import parse_numbers
 from forecast.tables.table import Table
-from forecast.tables.writing import interval_columns, refuse_clash
-from forecast.totals.levels import PERIODS, Key, key_columns, keys_of, levels_of
+from forecast.tables.writing import interval_columns
+from forecast.totals.levels import PERIODS, Key, checked_levels, keys_of
 from forecast.totals.periods import cells_from, periods_of
 from forecast.totals.sums import COLUMNS
 
@@ -89,8 +89,7 @@ def measures_by_level(sums: Frame) -> Frame:
 
 def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon: int) -> None:
     """Refuse sums that a backtest cannot compare, before any work; origins are grid positions."""
-    levels = levels_of(settings, schema)
-    refuse_clash(key_columns(levels, schema) + schema.time, ["level", *COLUMNS, "origin", "actual", "naive"], "sums")
+    levels = checked_levels(settings, schema, [*COLUMNS, "origin", "actual", "naive"])
     if not any(len(periods_of(schema, at, horizon, level.every)) for at in origins.tolist() for level in levels):
         problem = f"at no origin the horizon of {horizon} steps reaches the end of a {levels[0].every}"
         cure = Words("pass a larger ", Setting("horizon"), ", or another ", Setting("step"))
@@ -132,9 +131,9 @@ def actual_sums(sums: Table, spans: Integers, panel: Panel, schema: Schema, look
     texts, found, missing = [sums.texts(name) for name in names], np.full((len(sums), 2), np.nan), list[Key]()
     for level in dict.fromkeys(levels):
         rows, codes = np.flatnonzero(levels == level), dict[Key, int]()
-        by = [place for place, column in enumerate(texts) if column[rows].astype(bool).any()]
-        of_row = [codes.setdefault(tuple(texts[place][row] for place in by), len(codes)) for row in rows]
-        keys = keys_of(panel, schema, series, tuple(names[place] for place in by))
+        by = [column for column, held in enumerate(texts) if held[rows].astype(bool).any()]
+        of_row = [codes.setdefault(tuple(texts[column][row] for column in by), len(codes)) for row in rows]
+        keys = keys_of(panel, schema, series, tuple(names[column] for column in by))
         of_series = np.array([codes.get(key, -1) for key in keys], np.int64)
         inside, table = of_series >= 0, np.zeros((len(codes), *cells.shape[1:]))
         np.add.at(table, of_series[inside], cells[series[inside]])

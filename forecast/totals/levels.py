@@ -1,6 +1,6 @@
 """What is summed: over which groups of series, and over which periods."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import get_args
@@ -12,6 +12,7 @@ from forecast.panel.hierarchy import ALL as ALL
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Every, SumSettings
+from forecast.tables.writing import refuse_clash
 from forecast.totals.periods import check_period
 
 SERIES = "series"  # each series alone
@@ -24,8 +25,6 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Level:
-    """Sums of one kind."""
-
     by: tuple[str, ...]  # columns whose values name a group; none for all series together
     group: str  # how the user calls the groups
     every: Every | None  # period, None for each step
@@ -37,10 +36,7 @@ class Level:
 
 
 def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
-    """All pairs of groups and periods that are asked for.
-
-    Raises `UsageError` for an unknown column or period, and where nothing would be summed.
-    """
+    """All pairs of groups and periods that are asked for."""
     groups = dict[tuple[str, ...], str]()
     for name in settings.sum_by or (SERIES,):
         by = _columns(name, schema)
@@ -48,11 +44,17 @@ def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
     found = [Level(by, name, every) for (by, name), every in product(groups.items(), _periods(settings, schema))]
     for level in found:
         if level.every is None and set(schema.ids) <= set(level.by):
+            cure = "leave out an id column, or name a period"
             problem = "each group would be one series, and nothing is summed"
-            raise UsageError(
-                problem, setting=Setting("sum_by", level.group), cure="leave out an id column, or name a period"
-            )
+            raise UsageError(problem, setting=Setting("sum_by", level.group), cure=cure)
     return found
+
+
+def checked_levels(settings: SumSettings, schema: Schema, columns: Sequence[str]) -> list[Level]:
+    """`levels_of` a table of sums that has some `columns` beside levels, ids and times; none may have two meanings."""
+    levels = levels_of(settings, schema)
+    refuse_clash(key_columns(levels, schema) + schema.time, ["level", *columns], "sums")
+    return levels
 
 
 def _periods(settings: SumSettings, schema: Schema) -> tuple[Every | None, ...]:
@@ -73,14 +75,10 @@ def _columns(name: str, schema: Schema) -> tuple[str, ...]:
     parts = [part.strip() for part in name.split(",")]
     for part in parts:
         if part not in known:
-            there = f"; there are {', '.join(known)}, and {ALL}" if known else ""
-            raise UsageError(
-                f"'{part}' is no id column and no static one{did_you_mean(part, list(known)) or there}",
-                setting=Setting("sum_by", name),
-                cure=Words(
-                    "name all id columns where it is one, such as ", Setting("id", ",".join((part, *schema.ids)))
-                ),
-            )
+            hint = did_you_mean(part, list(known)) or (f"; there are {', '.join(known)}, and {ALL}" if known else "")
+            cure = Words("name all id columns where it is one, such as ", Setting("id", ",".join((part, *schema.ids))))
+            problem = f"'{part}' is no id column and no static one{hint}"
+            raise UsageError(problem, setting=Setting("sum_by", name), cure=cure)
     return tuple(column for column in known if column in parts)
 
 
@@ -99,8 +97,8 @@ def keys_of(panel: Panel, schema: Schema, series: np.ndarray, by: tuple[str, ...
 def _texts(panel: Panel, schema: Schema, name: str) -> list[str]:
     """The values of an id or static column, [series], '' where blank."""
     if name in schema.ids:
-        place = schema.ids.index(name)
-        return [ids[place] for ids in panel.ids]
+        column = schema.ids.index(name)
+        return [ids[column] for ids in panel.ids]
     values, words = panel.static[:, schema.static.index(name)].tolist(), schema.categories.get(name)
     if words is None:
         return ["" if value != value else f"{value:.15g}" for value in values]

@@ -17,7 +17,6 @@ MEDIANS = "sums     of means, as medians do not add up: the sum of the medians i
 
 
 def log_notes(totals: Totals) -> None:
-    """Log what a reader of the sums should know."""
     for every, wanted in totals.left_out.items():
         log.info(LEFT_OUT, every, totals.horizon, wanted)
     warn_of_sums(totals)

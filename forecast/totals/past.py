@@ -45,10 +45,10 @@ class Past:
         exact[:, 0, 2] -= observed
         exact[:, 0, 3] += self.low[series]
         exact[:, 0, 4] += self.high[series]
-        place = np.full(len(self.observed), -1)
-        place[series] = np.arange(len(series))
-        used = place[self.series] >= 0
-        row, step, quantiles = place[self.series[used]], self.step[used], self.quantiles[used]
+        row_of = np.full(len(self.observed), -1)
+        row_of[series] = np.arange(len(series))
+        used = row_of[self.series] >= 0
+        row, step, quantiles = row_of[self.series[used]], self.step[used], self.quantiles[used]
         if not len(row):
             return
         first = exact[:, 0]
@@ -64,10 +64,7 @@ class Past:
 
 
 def past_of(predictor: Predictor, panel: Panel, periods: Periods, output: OutputSettings) -> Past:
-    """The cells of the first of some periods up to the origin of a panel.
-
-    Raises `UsageError` if the panel begins too late.
-    """
+    """The cells of the first of some periods up to the origin of a panel."""
     fitted, count = predictor.fitted, int(panel.origins.max()) + 1 - periods.first
     total, cells = to_date(predictor, panel, count)
     floor, series = lower_bounds(output, panel.floor()), cells.series

@@ -38,10 +38,7 @@ def path_columns(
 
 
 def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbers]:
-    """What draws normal scores of series, [paths, series, horizon], by index and with a seed of its own for each.
-
-    They follow from errors of the past; as far as these say too little, from what is usual.
-    """
+    """What draws normal scores of series, [paths, series, horizon], by index and with a seed of its own for each."""
     joint, random, horizon = fitted.joint, np.random.default_rng(SEED), fitted.config.horizon
     common = random.normal(size=(count, horizon))
     if joint is None or not len(joint.values):  # as wide as if all cells were one

@@ -34,10 +34,7 @@ class Periods:
 
 
 def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -> Periods:
-    """The periods of the steps after an origin, a grid position, that end within the horizon.
-
-    Raises `UsageError` for a period that is finer than the table, or that rows without dates do not have.
-    """
+    """The periods of the steps after an origin, a grid position, that end within the horizon."""
     calendar, steps = calendar_of(schema), origin + 1 + np.arange(horizon)
     if every is None:
         return Periods(origin + 1, np.arange(horizon + 1), calendar.times(steps))

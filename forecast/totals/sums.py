@@ -16,8 +16,8 @@ from forecast.panel.panel import Flags, Integers, Numbers, series_index
 from forecast.panel.schema import Schema
 from forecast.settings import Every, OutputSettings, SumSettings
 from forecast.tables.frames import Column
-from forecast.tables.writing import interval_columns, refuse_clash
-from forecast.totals.levels import Key, Level, key_columns, keys_of, levels_of
+from forecast.tables.writing import interval_columns
+from forecast.totals.levels import Key, Level, checked_levels, key_columns, keys_of
 from forecast.totals.past import Past, past_of
 from forecast.totals.periods import Periods, time_columns, whole_periods
 
@@ -48,18 +48,12 @@ class Groups:
     cells: Cells | None = None  # of the groups, in the order of their keys
 
     def add(self, keys: list[Key], cells: Cells) -> None:
-        """Add series, whose groups are given."""
         codes = np.array([self.keys.setdefault(key, len(self.keys)) for key in keys], np.int64)
         if len(codes):
-            size, before = len(self.keys), self.cells
-            self.cells = Cells(
-                **{
-                    name: _added(
-                        how, None if before is None else getattr(before, name), codes, getattr(cells, name), size
-                    )
-                    for name, how in ADDED_BY.items()
-                }
-            )
+            parts = dict[str, Any]()
+            for name, how in ADDED_BY.items():
+                parts[name] = _added(how, getattr(self.cells, name, None), codes, getattr(cells, name), len(self.keys))
+            self.cells = Cells(**parts)
 
     def ordered(self) -> dict[Key, int]:
         """The groups of which something is forecast, by their keys, and their numbers."""
@@ -88,18 +82,8 @@ def sum_columns(output: OutputSettings) -> list[str]:
     return ["forecast", "mean", *interval_columns(output.levels), *COLUMNS[1:]]
 
 
-def checked_levels(settings: SumSettings, schema: Schema, output: OutputSettings) -> list[Level]:
-    """The levels that are asked for; `UsageError` where the table does not have one, or names of columns clash."""
-    levels = levels_of(settings, schema)
-    refuse_clash(key_columns(levels, schema) + schema.time, ["level", *sum_columns(output)], "sums")
-    return levels
-
-
 class Totals:
-    """Sums of the forecasts of a fitted forecaster, to which a panel is added part by part.
-
-    Raises `UsageError` for a level that the table does not have, and where no period ends within the horizon.
-    """
+    """Sums of the forecasts of a fitted forecaster, to which a panel is added part by part."""
 
     def __init__(
         self, predictor: Predictor, schema: Schema, settings: SumSettings, output: OutputSettings, horizon: int | None
@@ -107,7 +91,7 @@ class Totals:
         self.predictor, self.schema, self.settings, self.output = predictor, schema, settings, output
         self.fitted = predictor.fitted
         self.horizon = checked_horizon(horizon, self.fitted.config.horizon)
-        self.levels = checked_levels(settings, schema, output)
+        self.levels = checked_levels(settings, schema, sum_columns(output))
         none = np.zeros((0, len(self.fitted.history), self.fitted.config.horizon), np.uint8)
         self.joint = self.fitted.joint or JointErrors(none, 1)
         self.groups: list[Groups] = []
@@ -118,7 +102,6 @@ class Totals:
         return type(self)(self.predictor, self.schema, self.settings, self.output, self.horizon)
 
     def add(self, forecasts: Forecasts) -> None:
-        """Add the series of a panel."""
         panel = forecasts.panel
         wanted = dict.fromkeys(level.every for level in self.levels)
         found = whole_periods(self.schema, int(panel.origins.max()), self.horizon, wanted)
@@ -137,11 +120,11 @@ class Totals:
     def merge(self, other: Self) -> None:
         """Add what was added to other sums of the same levels."""
         self.left_out |= other.left_out
-        for place, groups in enumerate(other.groups):
-            if place == len(self.groups):
+        for number, groups in enumerate(other.groups):
+            if number == len(self.groups):
                 self.groups.append(Groups(groups.level, groups.periods))
             if groups.cells is not None:
-                self.groups[place].add(list(groups.keys), groups.cells)
+                self.groups[number].add(list(groups.keys), groups.cells)
 
     def _put(self, every: Every | None, forecasts: Forecasts, series: Integers, cells: Cells) -> None:
         for groups in self.groups:
@@ -167,9 +150,9 @@ class Totals:
         starts = edges[:-1]
         exact = np.add.reduceat(exact.astype(np.longdouble), starts, axis=1)
         moments = np.add.reduceat(moments, starts, axis=1)
-        for place, (start, end) in enumerate(pairwise(edges)):
+        for period, (start, end) in enumerate(pairwise(edges)):
             own, steps = deviation[:, start:end], self.joint.of_steps[start:end, start:end]
-            moments[:, place, -1] = (own @ steps * own).sum(1)
+            moments[:, period, -1] = (own @ steps * own).sum(1)
         past.add_to(exact, moments, series, self.joint, index, levels)
         padded = np.zeros((len(series), self.fitted.config.horizon))
         padded[:, :horizon] = deviation
@@ -223,7 +206,6 @@ class Totals:
         return {name: _joined([part[name] for part in parts]) for name in parts[0]}
 
     def _rows(self, groups: Groups, cells: Cells, output: OutputSettings) -> Columns:
-        """The rows of one level."""
         periods = groups.periods
         keys = groups.ordered()
         used = np.array(list(keys.values()), np.int64)
@@ -259,13 +241,13 @@ class Totals:
         if not windows:  # an older version, or too short a past: as wide as if all cells were one
             return quantiles, single
         together = np.zeros((len(used), len(periods)))
-        for place, (start, end) in enumerate(pairwise(edges)):
+        for period, (start, end) in enumerate(pairwise(edges)):
             part = cells.deviation[used][:, start:end]
-            together[:, place] = (part @ joint.of_steps[start:end, start:end] * part).sum(1)
-        usual = joint.of_series * together.ravel() + (1 - joint.of_series) * alone
-        usual = usual / np.where(deviation > 0, deviation, 1.0) ** 2
+            together[:, period] = (part @ joint.of_steps[start:end, start:end] * part).sum(1)
+        expected = joint.of_series * together.ravel() + (1 - joint.of_series) * alone
+        expected = expected / np.where(deviation > 0, deviation, 1.0) ** 2
         seen, independent = (moments[:windows], moments[windows : 2 * windows], squares), joint.independent_windows
-        share = np.where(single, 1.0, variance_share(*seen, variance, deviation, usual, independent))
+        share = np.where(single, 1.0, variance_share(*seen, variance, deviation, expected, independent))
         found = sum_quantiles(quantiles, mean, share, independent, self.fitted.config.levels)
         return found, single | self.calibrated
 

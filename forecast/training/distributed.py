@@ -16,10 +16,7 @@ from forecast.windows.windows import Batch
 
 @contextmanager
 def process_group(device: torch.device, settings: TrainSettings) -> Iterator[None]:
-    """The block in which the processes that torchrun started train together; nothing where there is only one.
-
-    A budget is refused (`UsageError`), as the clocks of processes differ.
-    """
+    """The block in which the processes that torchrun started train together; nothing where there is only one."""
     if processes() == 1:
         yield
         return

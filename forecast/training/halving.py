@@ -39,8 +39,7 @@ def train_networks(
 ) -> tuple[Plan, list[Trained]]:
     """Choose what to train and train it; the plan that is returned repeats it.
 
-    `candidates` come the best bet first; instead, a `plan` is repeated, or each network of an earlier fit, `start`, is
-    continued once.
+    `candidates` come the best bet first; instead, a `plan` is repeated, or an earlier fit, `start`, continued.
     """
     settings = fitter.settings
     planned = plan.members if plan is not None else start.candidates if start is not None else candidates

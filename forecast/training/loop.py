@@ -1,8 +1,12 @@
 """The training loop: draw, step, validate, keep the best weights, refit on all data; it can stop between two steps."""
 
 import logging
+import signal
+import threading
 import time
 from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +20,15 @@ from forecast.training.plan import Member
 from forecast.training.resume import NetworkCheckpoint
 from forecast.training.sampling import Draw
 from forecast.training.state import TrainingState, diverged
-from forecast.training.stopping import Deferred
 from forecast.windows.windows import Batch
 
 log = logging.getLogger("forecast")
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network."""
-
     weights: Weights
     base: Weights  # before held-out values became targets, from which a later fit can continue
     validation: float | None  # best loss on held-out values
@@ -49,9 +52,7 @@ def train(
     remembered; then training continues from those with all values, at the end of the same learning rate schedule.
 
     A member that continues another fit brings its weights in `network`; they are validated first. `validation` may be
-    empty; the member's `number` is for its seed and for the progress. A loss that stays NaN at a fraction of the
-    learning rate is refused (`BadData`). SIGINT and SIGTERM act between two steps, after a checkpoint was written; a
-    second one acts at once.
+    empty. SIGINT and SIGTERM act between two steps, after a checkpoint was written; a second one acts at once.
     """
     context = context or TrainingContext()
     state = TrainingState(network, settings, member, number, sum(map(len, validation)))
@@ -99,3 +100,49 @@ def _step(state: TrainingState, draw: Draw, validation: list[Batch]) -> float:
         if state.stale >= state.settings.patience:
             state.step = refit_from
     return loss
+
+
+class Deferred:
+    """A block in which the first SIGINT or SIGTERM is only noted, as `pending`; a second one acts at once.
+
+    A pending signal acts, as it would outside, when `deliver` is called or the block ends. Ignored signals stay
+    ignored. Only the main thread gets signals; in another one the block does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.pending: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            try:
+                for number in SIGNALS:
+                    handler = signal.getsignal(number)
+                    if handler not in (None, signal.SIG_IGN):  # None was set by C code and could not be restored
+                        self._before[number] = handler
+                        signal.signal(number, self._note)
+            except BaseException:  # a signal that came before its handler was replaced
+                self._release()
+                raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._release()
+        if kind is None and self.pending is not None:
+            signal.raise_signal(self.pending)
+
+    def deliver(self) -> None:
+        """Let the pending signal act; where that does not end the block, the next one is deferred again."""
+        number, self.pending = self.pending, None
+        if number is not None:
+            self._release()
+            signal.raise_signal(number)
+            self.__enter__()
+
+    def _release(self) -> None:
+        while self._before:
+            signal.signal(*self._before.popitem())
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.pending = number
+        self._release()  # the next one acts at once

@@ -41,10 +41,7 @@ def data_key(panel: Panel, schema: Schema) -> str:
 
 
 def plan_key(settings: TrainSettings, plan: Plan | None, device: torch.device, started_from: str | None = None) -> str:
-    """The sha256, in hexadecimal, of all but the data that decides the result of a fit, to the last bit.
-
-    `started_from` is the hash of the artifact whose networks the fit continues.
-    """
+    """The sha256 of all but the data that decides a fit; `started_from` is the hash of what it continues."""
     facts = {
         "format": FORMAT,
         "settings": settings.model_dump(mode="json", exclude=UNKEYED),

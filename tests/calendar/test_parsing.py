@@ -121,7 +121,7 @@ def test_time_of_day_without_a_date_is_refused(csv):
 
 
 def test_text_that_is_no_time_is_refused_with_its_line(csv):
-    with pytest.raises(BadData, match=r"line 3, column 'date': 'tomorrow' is not a time, as '2024-01-31' is"):
+    with pytest.raises(BadData, match=r"line 3, column 'date': 'tomorrow' is not written as '2024-01-31' is"):
         parsed(csv("2024-01-31", "tomorrow"))
 
 

@@ -135,7 +135,7 @@ def test_intervals_grow_with_roughness_as_far_as_errors_do() -> None:
     assert same.slope < 0.1
     new = np.zeros(1, np.int64)
     unknown = growing.moved(quantiles[:1], scale[:1], np.array([np.nan]), new)
-    usual = growing.moved(quantiles[:1], scale[:1], np.array([growing.usual]), new)
+    usual = growing.moved(quantiles[:1], scale[:1], np.array([growing.usual_roughness]), new)
     assert (unknown == usual).all()
 
 

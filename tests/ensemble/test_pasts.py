@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.ensemble.pasts import Recent, largest, pasts
+from forecast.ensemble.pasts import Recent, largest
+from forecast.evaluation.origins import pasts
 from forecast.panel.panel import Panel
 
 

@@ -29,7 +29,7 @@ def test_fewer_origins_are_said_with_what_would_allow_all(caplog: pytest.LogCapt
     assert "14 origins instead of 100" in caplog.text
     caplog.clear()
     choose_origins(panel_of((0, [1.0] * 30), horizon=5), None, None, "t")
-    assert "pass step=1 or horizon=1" in caplog.text
+    assert "; for all of them pass step=1" in caplog.text
 
 
 def test_where_no_origin_fits_the_largest_horizon_is_named() -> None:

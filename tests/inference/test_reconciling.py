@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.inference.reconciling import _moved
+from forecast.inference.reconciling import _agreed
 
 STATES = {"n": 3.0, "s": 9.0}
 
@@ -80,8 +80,8 @@ def test_least_squares_share_a_gap_by_variances() -> None:
     means = np.array([[10.0], [20.0], [36.0]])
     deviation = np.array([[1.0], [2.0], [1.0]])
     is_sum, members = np.array([False, False, True]), np.array([[True, True]])
-    moved = _moved(base, means, deviation, is_sum, members, np.full(3, -np.inf))
+    moved = _agreed(base, means, deviation, is_sum, members, np.full(3, -np.inf))
     assert moved[:, 0, 1].tolist() == pytest.approx([10 + 1, 20 + 4])  # 6 * variance / (1 + 4 + 1)
     assert np.diff(moved[0, 0]).tolist() == pytest.approx([1, 1])
-    scaled = _moved(base, means, deviation, is_sum, members, np.zeros(3))
+    scaled = _agreed(base, means, deviation, is_sum, members, np.zeros(3))
     assert (scaled[1, 0] / base[1, 0]).tolist() == pytest.approx([1.2] * 3)

@@ -54,7 +54,7 @@ def test_the_newest_season_is_repeated_at_its_own_phase() -> None:
     network = silent(shape)
     past = torch.randn(2, 14, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        network.gates.zero_()[shape.repeats - 1] = 1.0
+        network.gates.zero_()[shape.recent_seasons - 1] = 1.0
         point = network.outputs(batch_of(past, shape))[..., 1]
     torch.testing.assert_close(point, past[:, -4:].repeat(1, 3)[:, :9])
 
@@ -83,6 +83,6 @@ def test_missing_values_do_not_count_in_the_error_of_repeating_a_season() -> Non
 def test_without_a_season_or_with_one_longer_than_the_past_nothing_is_repeated() -> None:
     for seasons in ((), (30,)):
         shape = Shape(lookback=10, horizon=3, seasons=seasons, levels=LEVELS)
-        assert shape.repeats == 0
+        assert shape.recent_seasons == 0
         point = silent(shape).outputs(batch_of(torch.ones(2, 10), shape))[..., 1]
         assert point.tolist() == [[0.0] * 3] * 2

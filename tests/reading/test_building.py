@@ -452,7 +452,7 @@ class TestAnotherTableAtPredict:
     def test_times_with_a_zone_against_times_without_are_refused(self, csv):
         hours = [f"{t:%Y-%m-%dT%H:%M}" for t in pd.date_range("2024-01-01", periods=30, freq="h")]
         schema, _ = built(csv(lines("time,y", *(f"{t},{i % 4}" for i, t in enumerate(hours)))))
-        with pytest.raises(BadData, match="of zone UTC; at fit they were without a zone"):
+        with pytest.raises(BadData, match="of zone UTC; at fit they were dates without a zone"):
             read_as(csv(lines("time,y", *(f"{t}Z,{i % 4}" for i, t in enumerate(hours)))), schema, horizon=0)
 
     def test_one_new_day_is_enough(self, csv):

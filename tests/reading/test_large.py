@@ -64,14 +64,14 @@ def test_some_rows_and_shares_keep_their_order_and_lines(table: LargeTable, tmp_
     def share(part: Table) -> np.ndarray:
         return np.where(part.frame["shop"] == "a", 2, 1)
 
-    table.share_out(COLUMNS, ["shop"], share, str(tmp_path / "shares"))
+    table.write_shares(COLUMNS, ["shop"], share, str(tmp_path / "shares"))
     for number in (1, 2):
-        shared = table.of_share(str(tmp_path / "shares"), number)
+        shared = table.read_share(str(tmp_path / "shares"), number)
         kept = table.filtered(COLUMNS, ["shop"], lambda part, number=number: share(part) == number)
         assert shared is not None
         pd.testing.assert_frame_equal(shared.frame, kept.frame)
         assert shared.lines.tolist() == kept.lines.tolist()
-    assert table.of_share(str(tmp_path / "shares"), 3) is None
+    assert table.read_share(str(tmp_path / "shares"), 3) is None
 
 
 def test_times_without_a_value_do_not_count(frame: pd.DataFrame, tmp_path: Path) -> None:

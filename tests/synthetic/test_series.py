@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from forecast.synthetic.kind import Seasons
-from forecast.synthetic.mixing import draw_series, kinds
+from forecast.synthetic.kinds import KINDS
+from forecast.synthetic.mixing import draw_series
 from forecast.synthetic.seasons import draw_seasons, season_profile
 
 
@@ -17,11 +18,11 @@ def test_the_same_seed_draws_the_same_series() -> None:
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize("name", list(kinds()))
+@pytest.mark.parametrize("name", list(KINDS))
 @pytest.mark.parametrize("steps", [16, 150, 1100])
 def test_every_kind_draws_finite_series_that_vary(name: str, steps: int) -> None:
     rng = np.random.default_rng(0)
-    series = kinds()[name].simulate(rng, draw_seasons(rng, 60, steps))
+    series = KINDS[name][1](rng, draw_seasons(rng, 60, steps))
     assert series.shape == (60, steps)
     assert np.isfinite(series).all()
     assert (series.std(1) > 0).mean() > 0.6
@@ -51,7 +52,7 @@ def test_seasons_hold_in_the_series_that_they_are_drawn_for() -> None:
 def test_seasonal_series_repeat_more_at_their_season_than_at_half_of_it() -> None:
     rng = np.random.default_rng(3)
     seasons = Seasons(np.full(200, 12), np.zeros(200, np.int64), 240)
-    series = kinds()["decomposed"].simulate(rng, seasons)
+    series = KINDS["decomposed"][1](rng, seasons)
     steps = np.diff(series, axis=1)
 
     def change(lag: int) -> float:
@@ -62,7 +63,7 @@ def test_seasonal_series_repeat_more_at_their_season_than_at_half_of_it() -> Non
 
 def test_counts_are_whole_and_some_are_rare() -> None:
     rng = np.random.default_rng(4)
-    series = kinds()["counts"].simulate(rng, draw_seasons(rng, 300, 120))
+    series = KINDS["counts"][1](rng, draw_seasons(rng, 300, 120))
     assert (series == np.round(series)).all()
     assert (series >= 0).all()
     zeros = (series == 0).mean(1)

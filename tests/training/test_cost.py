@@ -9,7 +9,7 @@ from forecast.models.shared.building import build
 from forecast.models.shared.exporting import random_batch
 from forecast.models.shared.model import Shape
 from forecast.settings import TrainSettings
-from forecast.training.cost import PROBE_STEPS, Probe, default_batch_size, estimate_step
+from forecast.training.fitting import PROBE_STEPS, Probe, default_batch_size, estimate_step
 from forecast.training.plan import Candidate, plan_member
 from forecast.training.state import TrainingState
 from forecast.windows.windows import Batch

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from forecast.training.optimizer import AdamW
+from forecast.training.state import AdamW
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from forecast.training.stopping import Deferred
+from forecast.training.loop import Deferred
 
 
 @pytest.fixture(autouse=True)

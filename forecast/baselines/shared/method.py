@@ -28,8 +28,6 @@ horizon, all seasons that each window spans, and quantile levels to quantiles [w
 
 @dataclass(frozen=True)
 class Method:
-    """A statistical method."""
-
     forecast: Forecast
     default_place: int | None = None  # among the baselines that run by default; None: it runs only when asked for
     repeats_season: bool = False  # so that it comes once for each season of the data

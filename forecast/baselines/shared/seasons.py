@@ -88,8 +88,8 @@ def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
     present = np.arange(span) >= start[:, None]
     centred = np.where(present, values - (values.sum(1) / length)[:, None], 0.0)
     size = 1 << int(span + season).bit_length()
-    power = np.abs(np.fft.rfft(centred, size)) ** 2
-    moments = np.fft.irfft(power, size)[:, : season + 1]
+    periodogram = np.abs(np.fft.rfft(centred, size)) ** 2
+    moments = np.fft.irfft(periodogram, size)[:, : season + 1]
     constant = moments[:, 0] <= 1e-24 * (values**2).sum(1)
     correlations = moments[:, 1:] / np.where(constant, 1.0, moments[:, 0])[:, None]
     # Bartlett's variance under no correlation from this lag on. Of length squared only length - season products are

@@ -42,10 +42,7 @@ def forecast_own_quantiles(
     levels: tuple[float, ...],
     network: Network | None = None,
 ) -> Values:
-    """The quantiles of a method that has its own, ascending, [windows, horizon, levels]; see `forecast_baseline`.
-
-    A window is forecast by those of the seasons that it spans.
-    """
+    """The quantiles of a method that has its own, ascending, [windows, horizon, levels]; see `forecast_baseline`."""
 
     def quantiles(values: Values, seen: Mask, seasons: Seasons) -> Values:
         if method.quantiles is None:

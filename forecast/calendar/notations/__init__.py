@@ -17,7 +17,6 @@ class Candidate(NamedTuple):
 
     format: TimeFormat
     fits: Flags  # [texts]
-    words: str = ""  # what a text of this format is, for messages: "a date yyyymmdd"
 
 
 class Notation(NamedTuple):

@@ -15,26 +15,24 @@ YEAR_NAMES = ("year", "yr", "date", "time", "ds", "period")
 EPOCH_NAMES = ("timestamp", "epoch", "unix", "unixtime", "unix_time", "time", "datetime", "date", "ts", "ds", "t")
 STEP_NAMES = ("step", "t", "time", "ds", "period", "index", "hour", "week")
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 EARLIEST, LATEST = 315_532_800, 4_102_444_800  # epoch seconds of 1980 and 2100
 
 # format, first and last number, names of columns that surely hold it (without any, three different numbers are enough)
-FORMS: list[tuple[TimeFormat, int, int, tuple[str, ...], str]] = [
-    (TimeFormat(pattern="%Y%m%d"), 19000101, 21001231, (), "a date yyyymmdd"),
-    (TimeFormat(pattern="%Y%m"), 190001, 210012, (), "a month yyyymm"),
-    (TimeFormat(pattern="%Y"), 1900, 2100, YEAR_NAMES, "a year"),
+FORMS: list[tuple[TimeFormat, int, int, tuple[str, ...]]] = [
+    (TimeFormat(pattern="%Y%m%d"), 19000101, 21001231, ()),
+    (TimeFormat(pattern="%Y%m"), 190001, 210012, ()),
+    (TimeFormat(pattern="%Y"), 1900, 2100, YEAR_NAMES),
 ]
 for unit, size in UNITS.items():
     epoch = TimeFormat.model_validate({"kind": "epoch", "unit": unit, "zone": "UTC"})
-    words = f"an epoch number in {UNIT_NAMES[unit]}"
-    FORMS.append((epoch, EARLIEST * size, LATEST * size - 1, EPOCH_NAMES, words))
+    FORMS.append((epoch, EARLIEST * size, LATEST * size - 1, EPOCH_NAMES))
 
 
 def _candidates(cells: TimeCells, certain: bool) -> Iterator[Candidate]:
     numbers, name = cells.numbers, cells.name.lower()
     if numbers is None:
         return
-    for time_format, first, last, names, words in FORMS:
+    for time_format, first, last, names in FORMS:
         if certain and not (name in names if names else len(numbers) > 2):
             continue
         fits = (first <= numbers) & (numbers <= last)
@@ -42,7 +40,7 @@ def _candidates(cells: TimeCells, certain: bool) -> Iterator[Candidate]:
             fits &= patterns.parse(cells.plain().array, time_format.pattern).exists
             time_format = time_format.model_copy(update={"kind": "epoch" if cells.kind == "number" else "text"})
         if fits.any():
-            yield Candidate(time_format, fits, words)
+            yield Candidate(time_format, fits)
     if certain and name not in STEP_NAMES:
         return
     eight_digits = {len(text) for text in cells.plain().texts} == {8}

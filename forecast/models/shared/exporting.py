@@ -36,8 +36,8 @@ class _Core(nn.Module):
 def export(network: RecurrentModel, batch: Batch, opset: int) -> bytes:
     """The ONNX file of a network's core, for any number of windows; `batch` holds several on the CPU, as an example.
 
-    It is written by tracing. The exporter that reads the program instead takes twenty times as long, and releases of
-    it have written GRUs whose reset gate acts before the recurrent weights, not behind them as in torch.
+    The exporter that reads the program, instead of tracing it, takes twenty times as long, and releases of it have
+    written GRUs whose reset gate acts before the recurrent weights, not behind them as in torch.
     """
     core, file = _Core(network, batch).eval(), io.BytesIO()
     write: Any = torch.onnx.export

@@ -77,8 +77,8 @@ class StudentT:
 
     def draw(self, uniform: Tensor) -> Tensor:
         # the polar method of Bailey (1994), exact, and with the same numbers for all windows
-        power = -2 * self.freedom.reciprocal()
-        radius = (self.freedom * torch.expm1(power * uniform[0].log())).sqrt()
+        exponent = -2 * self.freedom.reciprocal()
+        radius = (self.freedom * torch.expm1(exponent * uniform[0].log())).sqrt()
         return self.location + self.scale * radius * torch.cos(2 * torch.pi * uniform[1])
 
 

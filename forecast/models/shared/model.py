@@ -1,5 +1,6 @@
 """The base of every model: embeds categories, adds the seasonal skip, keeps quantiles in order."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -7,12 +8,20 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from forecast.models.shared.losses import POINT_LOSSES
 from forecast.registry import name_taken
 from forecast.settings import LossName, SettingsGroup
 from forecast.windows.windows import Batch
 
-REPEATS = 14  # with days for seasons, two weeks
+# of each error, actual minus forecast in scaled units
+POINT_LOSSES: dict[LossName, Callable[[Tensor], Tensor]] = {
+    "quantile": torch.abs,  # of the median, together with those of all other levels
+    "mae": torch.abs,
+    "mse": torch.square,
+    "huber": lambda error: functional.huber_loss(error, torch.zeros_like(error), reduction="none"),
+}
+
+
+MOST_SEASONS = 14  # with days for seasons, two weeks
 
 
 @dataclass(frozen=True)
@@ -33,19 +42,19 @@ class Shape:
     loss: LossName = "quantile"  # of the point forecast
 
     @property
-    def repeats(self) -> int:
+    def recent_seasons(self) -> int:
         """Number of newest whole seasons, of the shortest kind, whose values a forecast may combine."""
-        return min(REPEATS, self.lookback // self.seasons[0]) if self.seasons else 0
+        return min(MOST_SEASONS, self.lookback // self.seasons[0]) if self.seasons else 0
 
     @property
-    def far(self) -> tuple[int, ...]:
-        """Places of the seasons that reach back beyond the repeats."""
-        return tuple(at for at, season in enumerate(self.seasons) if season > self.repeats * self.seasons[0])
+    def longer_seasons(self) -> tuple[int, ...]:
+        """Places of the seasons that reach back beyond the recent ones."""
+        return tuple(at for at, season in enumerate(self.seasons) if season > self.recent_seasons * self.seasons[0])
 
     @property
     def outputs(self) -> int:
-        """Outputs of a network for each step of the horizon: one a level, one a repeat, one a far season."""
-        return len(self.levels) + self.repeats + len(self.far)
+        """Outputs of a network for each step of the horizon: one a level, one a recent season, one a longer one."""
+        return len(self.levels) + self.recent_seasons + len(self.longer_seasons)
 
     def embedded(self) -> "Shape":
         """The shape as a network sees it, categories embedded."""
@@ -58,7 +67,6 @@ class Shape:
 
 
 def embedding_size(codes: int) -> int:
-    """Size of the embedding of `codes` categories."""
     return min(8, (codes + 2) // 2)
 
 
@@ -96,7 +104,7 @@ class RecurrentModel(nn.Module):
         self.past_tables = embeddings(shape.past_categories)
         self.future_tables = embeddings(shape.future_categories)
         self.static_tables = embeddings(shape.static_categories)
-        earlier = shape.repeats + len(shape.far)
+        earlier = shape.recent_seasons + len(shape.longer_seasons)
         # weights of earlier values, under the name that stored networks have for them
         self.gates = nn.Parameter(torch.full((earlier, shape.horizon), 1.0 / max(earlier, 1)))
         self.register_buffer("levels", torch.tensor(shape.levels), persistent=False)
@@ -151,13 +159,13 @@ class RecurrentModel(nn.Module):
         return self.outputs(batch)
 
     def _earlier(self, batch: Batch) -> Tensor:
-        """Values at the same place in the season, oldest first, then far seasons, [batch, repeats + far, horizon]."""
-        far: Tensor = batch.seasonal[..., list(self.shape.far)].transpose(1, 2)
-        if not self.shape.repeats:  # the exporter of torch divides by the size of an empty reshape, and dies
-            return far
-        season, repeats, horizon = self.shape.seasons[0], self.shape.repeats, self.shape.horizon
-        newest = batch.past[:, self.shape.lookback - repeats * season :].reshape(far.shape[0], repeats, season)
-        return torch.cat([newest.repeat(1, 1, -(-horizon // season))[..., :horizon], far], 1)
+        """Values at the same place in the season, oldest first, then of longer ones, [batch, values, horizon]."""
+        longer: Tensor = batch.seasonal[..., list(self.shape.longer_seasons)].transpose(1, 2)
+        if not self.shape.recent_seasons:  # the exporter of torch divides by the size of an empty reshape, and dies
+            return longer
+        season, count, horizon = self.shape.seasons[0], self.shape.recent_seasons, self.shape.horizon
+        newest = batch.past[:, self.shape.lookback - count * season :].reshape(longer.shape[0], count, season)
+        return torch.cat([newest.repeat(1, 1, -(-horizon // season))[..., :horizon], longer], 1)
 
     def _seasonal_error(self, batch: Batch) -> Tensor:
         """By how much values one season apart differ in the past of each window, [batch, 1]; 1 without a season.
