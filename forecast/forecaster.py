@@ -20,6 +20,7 @@ from forecast.ensemble.names import check_names
 from forecast.errors import BadData
 from forecast.evaluation.backtest import OUTPUT, Backtest, result_columns
 from forecast.evaluation.metrics import mase
+from forecast.events.kinds import certain
 from forecast.events.table import events_columns
 from forecast.inference import forecasting
 from forecast.inference.contents import to_contents
@@ -67,8 +68,8 @@ class Forecaster(ForecasterParams):
     warm_start : a second `fit` goes on from the networks of the first one, in fewer steps
     layout, time, id, target, freq, aggregate, season : how a table becomes series
     known, past, static, categorical, holidays : what is known beside their values
-    events : a table of events, or its path: columns date and name, and id columns where series differ. It may be set
-        anew after `fit`, as may on_duplicate, date_format and strict
+    events : a table of events, or its path: columns date (or start, end), name, kind, and ids where series differ. It
+        may be set anew after `fit`, as may on_duplicate, date_format and strict
     date_format, timezone, dst, on_duplicate, max_missing, missing, strict : what times and absent rows mean
     n_jobs, max_steps, max_grad_norm : other names of `jobs`, `steps` and `clip`
 
@@ -119,8 +120,7 @@ class Forecaster(ForecasterParams):
         earlier = getattr(start or self, "fitted_", None)
         panel, schema, name = reading.panel, reading.schema, reading.name
         fit = PanelFit(panel, schema, settings, name, deadline, callbacks.on_step, checkpoints, earlier, sums=True)
-        fitted = fit.run()
-        fitted = with_exports(fitted) if settings.engine == "onnx" else fitted
+        fitted = with_exports(fit.run()) if settings.engine == "onnx" else fit.run()
         self._serve(Predictor(fitted, settings.device, settings.engine))
         return self
 
@@ -181,14 +181,15 @@ class Forecaster(ForecasterParams):
         ``mean``, ``lo_80, hi_80, ...``, ``observed``, ``filled``, ``steps``, ``calibrated``; errors as of `predict`.
         """
         asked, output = SumSettings.check({"sum_by": by, "sum_every": every}), {"levels": levels, "min": min}
-        totals = Totals(self._predictor(), self._schema(), asked, OutputSettings.check(output), None)
+        predictor = self._predictor()
+        totals = Totals(predictor, self._schema(predictor), asked, OutputSettings.check(output), None)
         totals.add(self._forecasts(frame, future, origin, None, totals.output))
         return frame_of(totals.columns())
 
     def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
         """The rows that `predict` needs as `future`, the columns known in advance blank; `X` and `origin` alike."""
-        fitted, table = self._check_fitted(), None if X is None else table_of(X)
-        return frame_of(forecasting.future_template(fitted, table, self._schema(), origin, None))
+        predictor, table = self._predictor(), None if X is None else table_of(X)
+        return frame_of(forecasting.future_template(predictor.fitted, table, self._schema(predictor), origin, None))
 
     def shard(self, name: str) -> Self:
         """This fitted forecaster for a part of the series, such as ``3/16``; a hash of the ids decides."""
@@ -229,8 +230,9 @@ class Forecaster(ForecasterParams):
         all_matter = actual is not None and not settings.series  # the errors of all tell which are the largest
         choose = None if all_matter else partial(series_without_actuals, settings=settings)
         forecasts = self._forecasts(X, future, origin, horizon, output, choose)
-        later = None if actual is None else read_as(table_of(actual), self._schema(), horizon=0)
-        data = plot_of_forecasts(forecasts, self._predictor().fitted, output.levels)
+        predictor = self._predictor()
+        later = None if actual is None else read_as(table_of(actual), self._schema(predictor), horizon=0)
+        data = plot_of_forecasts(forecasts, predictor.fitted, output.levels)
         return altair_chart(chart_of(data, settings, *((later.panel, later.name) if later else ())))
 
     def explain(self, X: Data | None = None, *, future: Data | None = None, repeats: int = 10) -> Explanation:
@@ -244,22 +246,20 @@ class Forecaster(ForecasterParams):
         settings = ExplainSettings.check({"repeats": repeats})
         table, later = (None if data is None else table_of(data) for data in (X, future))
         predictor, named = self._predictor(), later or table
-        panel = forecasting.panel_to_forecast(predictor.fitted, table, self._schema(), later)
+        panel = forecasting.panel_to_forecast(predictor.fitted, table, self._schema(predictor), later)
         name = named.name if named else "the saved table"
         return explain_panel(predictor, panel, settings, name, later is not None)
 
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE over the rows of `X` after the end of the fit, at most a horizon of them; higher is better.
 
-        Raises
-        ------
-        BadData, WrongSplit
-            If there are none, or scikit-learn cross-validates with rows that do not come after those of the fit.
+        BadData if there are none, or WrongSplit if scikit-learn cross-validates with rows that come before.
         """
-        fitted = self._check_fitted()
+        fitted = self._predictor().fitted
         config, history, schema = fitted.config, fitted.history, fitted.config.table
-        later = read_as(table_of(X), schema, horizon=0)
-        actual, others = actuals_after(history, later.panel, config.horizon, zero=schema.missing == "zero")
+        later, zero = read_as(table_of(X), schema, horizon=0), schema.missing == "zero"
+        actual, others = actuals_after(history, later.panel, config.horizon, zero)
+        sure, _ = actuals_after(history, certain(later.panel, schema), config.horizon, zero)
         refuse_other_rows(others, config.horizon)
         if not np.isfinite(actual).any():
             problem = f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}"
@@ -269,7 +269,8 @@ class Forecaster(ForecasterParams):
         warn_blank_ahead(history, schema, config.horizon, later.name)
         quantiles = self._predictor().quantiles(history, series := np.flatnonzero(~history.skipped))
         point = np.maximum(quantiles[..., config.levels.index(0.5)], history.floor()[series, None])
-        return -float(mase(actual[series], point, fitted.seasonal_error[series]))
+        counts = ~np.isnan(sure[series]) | (point < actual[series])
+        return -float(mase(np.where(counts, actual[series], np.nan), point, fitted.seasonal_error[series]))
 
     def backtest(
         self,
@@ -301,7 +302,7 @@ class Forecaster(ForecasterParams):
         if predictor is None:
             reading = self._read(X, callbacks)
         else:
-            reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), self._schema())
+            reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), self._schema(predictor))
         refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
         asked, season = SumSettings.check(sums) if sums else None, bool(table_settings.season)
         return backtest_reading(
@@ -310,10 +311,10 @@ class Forecaster(ForecasterParams):
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
         """The weight that an attention model gives to each step of the past, a row per series and step."""
-        fitted, schema = self._check_fitted(), self._schema()
-        panel = fitted.history if X is None else forecasting.panel_to_forecast(fitted, table_of(X), schema)
+        predictor, table = self._predictor(), None if X is None else table_of(X)
+        panel = forecasting.panel_to_forecast(predictor.fitted, table, self._schema(predictor))
         series = panel.order[~panel.skipped[panel.order]]
-        weights = self.predictor_.attention(panel, series)
+        weights = predictor.attention(panel, series)
         steps = np.arange(1 - weights.shape[1], 1)
         return frame_of(forecasting.columns_at(panel, self.schema_, series, steps, {"weight": weights}))
 
@@ -358,17 +359,16 @@ class Forecaster(ForecasterParams):
     def _read(self, X: Data, callbacks: Callbacks) -> Reading:
         train, how = self._settings()
         check_names(train)
-        events = events_of(self.events)
-        reading = read(table_of(X), how, horizon=train.horizon, lookback=train.lookback, events=events)
+        reading = read(table_of(X), how, horizon=train.horizon, lookback=train.lookback, events=events_of(self.events))
         check_to_fit(reading)
         if callbacks.on_read is not None:
             callbacks.on_read(describe_reading(reading))
         return reading
 
-    def _schema(self) -> Schema:
+    def _schema(self, predictor: Predictor) -> Schema:
         """How the fit read its table, with the settings that may change after it."""
         changed = {name: getattr(self, name) for name in ("on_duplicate", "date_format", "strict")}
-        return self.schema_.model_copy(update=changed)
+        return predictor.fitted.config.table.model_copy(update=changed)
 
     def _serve(self, predictor: Predictor) -> None:
         self.fitted_, self.events_, self.predictor_ = predictor.fitted, self.events, predictor
@@ -388,7 +388,7 @@ class Forecaster(ForecasterParams):
         output: OutputSettings,
         choose: Callable[[Panel], forecasting.ForecastOptions | None] | None = None,
     ) -> forecasting.Forecasts:
-        predictor, schema = self._predictor(), self._schema()
+        schema = self._schema(predictor := self._predictor())
         X, future = (None if data is None else table_of(data) for data in (X, future))
         start = None if origin is None else str(origin)
         return forecasting.forecast_table(

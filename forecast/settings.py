@@ -206,7 +206,9 @@ class TableSettings(SettingsGroup, heading="Columns"):
         None, description="country code; what its public holidays, their eves and the days after do is learned"
     )
     events: First[OnCalendar[FilePath | None]] = Field(
-        None, description="file of events such as promotions: columns date and name, and id columns where series differ"
+        None,
+        description="file of events such as promotions and closed days: columns date (or start, end) and name, "
+        "kind, and id columns where needed",
     )
     date_format: OnCalendar[str | None] = Field(
         None, description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for day numbers"

@@ -1,5 +1,7 @@
 """Show a saved forecaster, or how a table would be read."""
 
+import csv
+import io
 from collections import Counter
 from typing import Any
 
@@ -9,6 +11,7 @@ from forecast.cli._console import put, put_json, suggest
 from forecast.cli._data import load
 from forecast.cli.store import SUFFIX, place_of
 from forecast.events.closed import closed_groups
+from forecast.events.suspects import Row, suspects
 from forecast.inference.fitted import Config, Fitted
 from forecast.inference.forecasting import load_fitted
 from forecast.inference.summary import describe_fit, models_of, ranking_of
@@ -17,7 +20,7 @@ from forecast.reading.reading import describe_reading, read
 from forecast.reading.status import warn_status
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
-SHOWN_NETWORKS = 6
+SHOWN_NETWORKS, SHOWN_SUSPECTS = 6, 20
 
 
 def run(request: Request) -> None:
@@ -108,4 +111,24 @@ def _of_table(request: Request) -> tuple[list[str], dict[str, Any]]:
         "horizon": panel.ahead,
         "lookback": reading.lookback,
     }
-    return describe_reading(reading), {**facts, "table": reading.schema.model_dump(mode="json", exclude={"inferred"})}
+    found, ids = suspects(panel, reading.schema), reading.schema.ids
+    facts["suspects"] = [dict(zip(("start", "end", "name", "kind", "ids"), row, strict=True)) for row in found]
+    described = reading.schema.model_dump(mode="json", exclude={"inferred"})
+    return [*describe_reading(reading), *_as_events(found, ids)], {**facts, "table": described}
+
+
+def _as_events(found: list[Row], ids: tuple[str, ...]) -> list[str]:
+    """What may need an event, as lines to paste into a table of events."""
+    if not found:
+        return []
+    named = any(row[-1] for row in found)
+    heading = ["start", "end", "name", "kind", *(ids if named else ())]
+    cells = [[*row[:-1], *((row[-1] or [""] * len(ids)) if named else ())] for row in found[:SHOWN_SUSPECTS]]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([heading, *cells])
+    more = f", the first {SHOWN_SUSPECTS} of them here" if len(found) > SHOWN_SUSPECTS else ""
+    said = (
+        f"suspects {len(found):,} runs of one value or lone outliers, none of them left out{more}; in a file of events"
+    )
+    kinds = "they are: closed, or stock_out if only the stock was 0; ignore for errors"
+    return [f"{said} {kinds}", *(f"         {line}" for line in text.getvalue().splitlines())]

@@ -13,6 +13,7 @@ from forecast.evaluation.baseline_models import Fit, Predict
 from forecast.evaluation.measures import REFERENCE
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
+from forecast.events.kinds import levelled
 from forecast.inference.forecasting import Forecasts, means_of
 from forecast.inference.predictor import Predictor
 from forecast.panel.lookback import lags_and_lookback
@@ -117,7 +118,8 @@ def backtest_reading(
         model, levels = predictor.fitted.settings().model, config.levels
         fits[model] = _ModelFit(settings, schema, reading.name, None, sums, predictor, frozen=True)
     elif not season_given:
-        schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
+        past = levelled(panel.until(origins[0]), schema)
+        schema = schema.model_copy(update={"season": panel_seasons(past, schema.calendar)})
     refit = rolling.refit and predictor is None
     jobs = settings.jobs or (workers() if on_cluster() else 1)
     jobs = 1 if rolling.refit and settings.warm_start else jobs  # each fit goes on from the one before it

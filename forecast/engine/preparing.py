@@ -14,6 +14,7 @@ from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.evaluation.quantiles import LEVELS
 from forecast.events.closed import Closed, find_closed, fixed_values
 from forecast.events.effects import Effects, fit_effects
+from forecast.events.kinds import levelled
 from forecast.events.marks import has_events
 from forecast.inference.fitted import Fitted
 from forecast.panel.lookback import lags_and_lookback, most_lookback
@@ -73,7 +74,8 @@ def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, ea
     if _may_train_nothing(settings) and not split.held_out.any():
         trains, split = False, split_for(False)
     season = schema.shortest_season
-    power = earlier.config.power if earlier else fit_power(settings.transform, selected, season, split.train_end)
+    plain = levelled(selected, schema)
+    power = earlier.config.power if earlier else fit_power(settings.transform, plain, season, split.train_end)
     closed = find_closed(panel, schema, before_split(panel, trained_series, split.train_end))
     effects = find_effects(panel, schema, closed, trained_series, split.train_end)
     transform = Transform(power, effects, fixed_values(closed.of(trained_series), selected, schema))
@@ -97,7 +99,8 @@ def find_effects(panel: Panel, schema: Schema, closed: Closed, chosen: Integers,
     """What events do, estimated from positions before `before` of the `chosen` series; None without events."""
     if not has_events(schema):
         return None
-    return fit_effects(panel, schema, before_split(panel, chosen, before), fixed_values(closed, panel, schema))
+    fixed = fixed_values(closed, panel, schema)
+    return fit_effects(levelled(panel, schema), schema, before_split(panel, chosen, before), fixed)
 
 
 def require_windows(ready: Prepared, name: str) -> None:

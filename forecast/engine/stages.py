@@ -22,6 +22,7 @@ from forecast.evaluation.metrics import error_units
 from forecast.evaluation.quantiles import LEVELS
 from forecast.events.closed import fixed_values, unless_contradicted
 from forecast.events.effects import ordinary_panel
+from forecast.events.kinds import levelled, steps_of_shifts
 from forecast.inference.contents import read_plan
 from forecast.inference.engines import EXTRA_PACKAGES
 from forecast.inference.fitted import CPU_DEVICES, RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
@@ -214,6 +215,7 @@ class PanelFit:
         index, fixed = series_index(panel.ids, panel.ids), fixed_values(closed, panel, schema)
         ordinary, _ = ordinary_panel(panel, schema, effects, index, fixed)
         spread = transformed(ordinary, ready.transform.power).spread
+        plain, back = levelled(panel, schema), steps_of_shifts(panel, schema, max(ensemble.steps_back, *pasts))
         trained_until = panel.starts.copy()
         trained_until[ready.trained_series] += ready.split.train_end
         names = {*(member.model for member in plan.members), *map(base_name, ensemble.components)}
@@ -238,9 +240,9 @@ class PanelFit:
             ),
             statistics=ready.statistics,
             level=mean_level(panel, ready.lookback + max(lags, default=0)),
-            seasonal_error=error_units(panel.values, panel.observed, panel.offsets, schema.shortest_season),
+            seasonal_error=error_units(plain.values, plain.observed, plain.offsets, schema.shortest_season),
             ensemble=ensemble,
-            history=replace(panel, spread=spread).tail(max(ensemble.steps_back, *pasts)),
+            history=replace(panel, spread=spread).tail(back),
             network_weights=[trained[number].weights for number in forecasting],
             base=Base([trained[number].base for number in forecasting], trained_until),
             run=settings.model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),

@@ -8,6 +8,7 @@ import numpy as np
 from forecast.ensemble.joint_errors import PAST_SHARE, JointErrors
 from forecast.errors import UsageError
 from forecast.evaluation.quantiles import standard_deviation
+from forecast.events.kinds import certain
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.panel.hierarchy import Levels, members_of
@@ -131,7 +132,7 @@ def _errors(predictor: Predictor, panel: Panel, origins: Integers) -> Numbers:
     slots = (panel.offsets[series] + position)[:, None] + np.arange(config.horizon)
     means = predictor.fitted.ensemble.calibration.plain_means(quantiles, config.levels)
     deviation = standard_deviation(quantiles, config.levels)
-    known = panel.observed[slots] & (deviation > 0)
+    known = certain(panel, config.table).observed[slots] & (deviation > 0)
     error = (panel.values[slots] - means) / np.where(deviation > 0, deviation, 1.0)
     found[row, series] = np.where(known, error, np.nan)
     return found

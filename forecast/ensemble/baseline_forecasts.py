@@ -102,6 +102,9 @@ def _pasts(inputs: Inputs, windows: WindowIndex, context: int, evens: bool) -> I
     """
     for inside, slot, observed in past_slots(inputs.panel, windows, context):
         values = np.where(observed, inputs.panel.values[slot], 0.0)
+        if inputs.bound is not None:
+            bound = np.where(inside, inputs.bound[slot], np.nan)
+            values, observed = np.where(np.isfinite(bound), bound, values), observed | np.isfinite(bound)
         if inputs.closed is None:
             yield values, observed
             continue

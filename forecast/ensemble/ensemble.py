@@ -89,7 +89,7 @@ class Ensemble:
         if self.memory is None:
             baseline = baseline_labelled(label, inputs.lags)
             return baseline_forecasts(inputs, windows, baseline, self.context_length, self.network)
-        seen = inputs.panel.values, inputs.panel.observed, inputs.panel.offsets, *windows, inputs.closed
+        seen = inputs.panel.values, inputs.panel.observed, inputs.panel.offsets, *windows, inputs.closed, inputs.bound
         arrays = (array.tobytes() for array in seen if array is not None)
         key = hashlib.sha256(label.encode() + b"".join(arrays)).hexdigest()
         if key not in self.memory:

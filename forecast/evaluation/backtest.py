@@ -12,8 +12,9 @@ from forecast.errors import Message
 from forecast.evaluation.baseline_models import Fit, fit_baseline
 from forecast.evaluation.measures import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
 from forecast.evaluation.metrics import measure_names
-from forecast.evaluation.origins import cut
+from forecast.evaluation.origins import bounds_at, cut
 from forecast.evaluation.quantiles import bounded, free_numbers, log_raised, raised
+from forecast.events.kinds import certain
 from forecast.logs import held_back
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, format_positions, position_texts, time_columns_at
@@ -111,7 +112,11 @@ def backtest(
     log_raised(raised_series)
     actual = np.full(size, np.nan)
     actual[windows.series, windows.origin] = windows.actual
-    evaluation = Evaluation(panel, schema, actual, numbers, OUTPUT.levels, *in_sample_errors(panel, origins[0], season))
+    errors, bound = in_sample_errors(certain(panel, schema), origins[0], season), None
+    if (bounds := bounds_at(panel, schema, windows.series, origins[windows.origin, windows.series] + 1)) is not None:
+        bound = np.zeros(size, bool)
+        bound[windows.series, windows.origin] = bounds
+    evaluation = Evaluation(panel, schema, actual, numbers, OUTPUT.levels, *errors, bound)
     overall, by_series, by_step = measure_frames(evaluation)
     fit_seconds, predict_seconds = np.array(list(seconds.values())).T
     overall = overall.assign(fit_seconds=fit_seconds, predict_seconds=predict_seconds)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.evaluation.metrics import Axes, Outcome, error_units, measures, skill
-from forecast.panel.panel import Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.tables.frames import Frame, frame_of
 
@@ -24,6 +24,13 @@ class Evaluation:
     intervals: tuple[float, ...]  # in percent
     scale: Numbers  # [series], the unit of MASE
     squared_scale: Numbers  # [series], the unit of RMSSE
+    bound: Flags | None = None  # [series, origins, horizon], stock-outs, which count where forecasts lie below them
+
+    def actual_of(self, model: str) -> Numbers:
+        """The actual values that count for a model."""
+        if self.bound is None:
+            return self.actual
+        return np.where(self.bound & ~(self.numbers[model][..., 0] < self.actual), np.nan, self.actual)
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,9 @@ def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
 
 def _measure(evaluation: Evaluation, axis: Axes, rows: Integers) -> dict[str, NDArray[Any]]:
     """The measures averaged over some axes: for each of `rows` of what they leave, a row of each model."""
-    actual, rest = evaluation.actual, (evaluation.intervals, evaluation.scale, evaluation.squared_scale)
-    by_model = {model: measures(Outcome(actual, numbers, *rest), axis) for model, numbers in evaluation.numbers.items()}
+    rest, models = (evaluation.intervals, evaluation.scale, evaluation.squared_scale), evaluation.numbers.items()
+    outcomes = {model: Outcome(evaluation.actual_of(model), numbers, *rest) for model, numbers in models}
+    by_model = {model: measures(outcome, axis) for model, outcome in outcomes.items()}
     reference = by_model[REFERENCE]["mase"]
     parts = [{"skill": skill(results["mase"], reference), **results} for results in by_model.values()]
     columns: dict[str, NDArray[Any]] = {"model": np.tile(np.array(list(by_model), object), len(rows))}

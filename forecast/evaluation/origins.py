@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forecast.errors import BadData, Setting, Words
+from forecast.events.kinds import touched
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, stacked
+from forecast.panel.schema import Schema
 from forecast.windows.windows import WindowIndex
 
 log = logging.getLogger("forecast")
@@ -67,6 +69,13 @@ def values_at(panel: Panel, series: Integers, first: Integers, steps: int) -> Nu
     inside = (step >= 0) & (step < panel.lengths[series][:, None])
     slot = panel.offsets[series][:, None] + np.where(inside, step, 0)
     return np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
+
+
+def bounds_at(panel: Panel, schema: Schema, series: Integers, first: Integers) -> Flags | None:
+    """As `values_at`, for a horizon, whether a value is that of a stock-out; None without any."""
+    slots = touched(panel, schema, "stock_out")
+    marked = None if slots is None else replace(panel, values=slots.astype(np.float64))
+    return None if marked is None else values_at(marked, series, first, panel.ahead) == 1
 
 
 def past_slots(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Flags, Integers, Flags]]:

@@ -9,8 +9,9 @@ import numpy as np
 from forecast.errors import BadData
 from forecast.evaluation.baseline_models import fit_baseline
 from forecast.evaluation.measures import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
-from forecast.evaluation.origins import values_at
+from forecast.evaluation.origins import bounds_at, values_at
 from forecast.evaluation.saved import POINT, SavedForecasts, missing_series, read_saved
+from forecast.events.kinds import certain
 from forecast.panel.panel import Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.normalising import normalised
@@ -92,8 +93,10 @@ def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation
     if begun.any():
         past = panel.until(origin)
         naive[begun, 0] = fit_baseline(REFERENCE, season, (0.5,), past)(past)
-    errors = in_sample_errors(panel, origin, season)
-    return Evaluation(panel, schema, actual, {REFERENCE: naive, POINT: numbers}, saved.intervals, *errors)
+    errors, bound = in_sample_errors(certain(panel, schema), origin, season), None
+    if (bounds := bounds_at(panel, schema, np.arange(len(panel)), origin + 1)) is not None:
+        bound = bounds[:, None]
+    return Evaluation(panel, schema, actual, {REFERENCE: naive, POINT: numbers}, saved.intervals, *errors, bound)
 
 
 def _refuse_no_overlap(panel: Panel, schema: Schema, saved: SavedForecasts, forecasts: str, actual: str) -> None:

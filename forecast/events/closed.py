@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, HOUR, WEEK
+from forecast.events.kinds import certain, touched
 from forecast.events.marks import Marks, has_events, mark
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
 from forecast.panel.schema import Schema, calendar_of
@@ -60,6 +61,7 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
     stay open repeats itself, and is left to the models. What events open, as Sundays before Christmas, is left out.
     Slots of a series before `before` [series] are used.
     """
+    panel = certain(panel, schema)
     series, seen, found = panel.series_of_slots, panel.observed & panel.before(before), [NEVER]
     marks = mark(panel, schema) if has_events(schema) else None
     for season in sorted({*season_candidates(schema.calendar), *schema.season}):
@@ -85,6 +87,7 @@ def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: In
     """The positions of the series of a panel that still hold one value; events that open one are remembered."""
     if not len(closed):
         return closed
+    panel = certain(panel, schema)
     number = _numbers(closed, panel, schema)
     other = (number >= 0) & panel.observed & panel.before(before) & (panel.values != closed.value[number])
     slots = np.flatnonzero(other)
@@ -101,9 +104,13 @@ def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: In
 
 
 def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None:
-    """[slots], the value at which each slot of a panel is fixed, NaN where none is; None where all are open."""
+    """[slots], the value at which each slot of a panel is fixed, NaN where none is; None where all are open.
+
+    Slots that an event closes have 0.
+    """
+    shut = touched(panel, schema, "closed")
     if not len(closed):
-        return None
+        return None if shut is None else np.where(shut, 0.0, np.nan)
     number = _numbers(closed, panel, schema)
     fixed = np.where(number >= 0, closed.value[number], np.nan)
     if closed.opened and has_events(schema):
@@ -111,7 +118,7 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
         place = {label: at for at, label in enumerate(marks.labels)}
         keys = [position * len(place) + place[label] for position, label in closed.opened if label in place]
         fixed[marks.slot[np.isin(number[marks.slot] * len(place) + marks.label, keys)]] = np.nan
-    return fixed
+    return fixed if shut is None else np.where(shut, 0.0, fixed)
 
 
 def with_fixed(panel: Panel, fixed: Numbers | None) -> Panel:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecast.calendar.zones import WEEK
+from forecast.events.kinds import moved_levels, touched
 from forecast.events.marks import KEY_STRIDE, NO_LABELS, Marks, mark
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
@@ -52,16 +53,28 @@ class Adjustment:
 
     factor: Numbers  # [slots]
     shift: Numbers
+    known: Flags  # [slots], whether values say what ordinary ones are: not where events leave hardly anything
     fixed: Numbers | None = None  # values of closed slots, as days a shop is shut; NaN for open ones; None without any
+    bound: Flags | None = None  # [slots], whether values of stock-outs say only what ordinary ones are at least
 
     def removed(self, panel: Panel) -> Panel:
-        """The panel with ordinary values; in closed slots, and where events leave hardly anything, they are unknown."""
-        known = self.factor >= HIDDEN
+        """The panel with ordinary values; in closed slots, and where they are not `known`, they are unknown."""
+        known = self.known
         if self.fixed is not None:
-            known &= np.isnan(self.fixed)
+            known = known & np.isnan(self.fixed)
+        if self.bound is not None:
+            known = known & ~self.bound
         observed = panel.observed & known
         values = (panel.values - self.shift) / np.where(known, self.factor, 1.0)
         return replace(panel, values=np.where(observed, values, 0.0), observed=observed)
+
+    def bounds(self, panel: Panel) -> Numbers | None:
+        """[slots], what ordinary values are at least where the panel has stock-outs, else NaN; None without any."""
+        if self.bound is None:
+            return None
+        used = panel.observed & self.bound & self.known
+        used = used if self.fixed is None else used & np.isnan(self.fixed)
+        return np.where(used, (panel.values - self.shift) / np.where(self.known, self.factor, 1.0), np.nan)
 
     def put_back(self, values: Numbers, slot: Integers) -> Numbers:
         """What events make of ordinary values, [windows, horizon, ...], in their slots, [windows, horizon]."""
@@ -86,22 +99,30 @@ def adjustment(panel: Panel, schema: Schema, effects: Effects, series_index: Int
     total = np.bincount(slot, amount, len(row)) * effects.reaction[row]
     factor = np.clip(1 + total * effects.profile[row, marks.weekday] ** effects.exponent, 0, LARGEST_FACTOR)
     factor = np.where(additive, 1.0, np.where(factor < CLOSED, 0.0, factor))
-    return Adjustment(factor, total * unit)
+    return Adjustment(factor, total * unit, factor >= HIDDEN)
 
 
 def ordinary_panel(
     panel: Panel, schema: Schema, effects: Effects | None, series_index: Integers, fixed: Numbers | None = None
 ) -> tuple[Panel, Adjustment | None]:
-    """A panel with ordinary values, and what events do to it; nothing to closed slots, `fixed` as by `fixed_values`."""
+    """A panel with ordinary values, and what events do to it; nothing to closed slots, `fixed` as by `fixed_values`.
+
+    Ordinary values of the past lie at the newest level.
+    """
+    level, bound, size = moved_levels(panel, schema), touched(panel, schema, "stock_out"), len(panel.values)
     if effects is not None:
         moved = adjustment(panel, schema, effects, series_index)
-    elif fixed is not None:
-        moved = Adjustment(np.ones(len(fixed)), np.zeros(len(fixed)))
+    elif fixed is not None or level is not None or bound is not None:
+        moved = Adjustment(np.ones(size), np.zeros(size), np.ones(size, bool))
     else:
         return panel, None
+    factor, shift = moved.factor, moved.shift
+    if level is not None:
+        factor, shift = level[0] * factor, level[0] * shift + level[1]
     if fixed is not None:
         is_open = np.isnan(fixed)
-        moved = Adjustment(np.where(is_open, moved.factor, 1.0), np.where(is_open, moved.shift, 0.0), fixed)
+        factor, shift = np.where(is_open, factor, 1.0), np.where(is_open, shift, 0.0)
+    moved = Adjustment(factor, shift, moved.known, fixed, bound)
     return moved.removed(panel), moved
 
 

@@ -54,8 +54,9 @@ def takes_events(spec: CalendarSpec) -> bool:
 
 
 def has_events(schema: Schema) -> bool:
-    """Whether a schema has events that act."""
-    return bool(schema.holidays or schema.dated_events) and takes_events(schema.calendar)
+    """Whether a schema has holidays, or events with an effect, that act."""
+    some = schema.holidays or any(event.kind == "effect" for event in schema.dated_events)
+    return bool(some) and takes_events(schema.calendar)
 
 
 def mark(panel: Panel, schema: Schema) -> Marks:
@@ -70,14 +71,14 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     days = calendar.wall(positions) // DAY  # [positions]
     dates = days if schema.calendar.kind == "seconds" and not weekly else positions
     slots, labels, names = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], dict[str, int]()
-    series_by_parts = cache(partial(_series_by_parts, panel.ids))
+    by_parts = cache(partial(series_by_parts, panel.ids))
     for ids, events in _by_ids(schema, int(days[0]), int(days[-1])).items():
         event = np.array([names.setdefault(name, len(names)) for _, name in events], np.int64)
         touched, label = _around(calendar, np.array([day for day, _ in events], np.int64), event)
         low = np.searchsorted(dates, touched)
         count = np.searchsorted(dates, touched, "right") - low
         named = {column: part for column, part in enumerate(ids) if part is not None}
-        series = np.array(series_by_parts(tuple(named)).get(tuple(named.values()), []), np.int64)
+        series = np.array(by_parts(tuple(named)).get(tuple(named.values()), []), np.int64)
         position = runs(low, count)[1] + first - panel.starts[series][:, None]  # [series, marks]
         inside = (position >= 0) & (position < sizes[series][:, None])
         slots.append((panel.offsets[series][:, None] + position)[inside])
@@ -101,13 +102,15 @@ def _by_ids(schema: Schema, first: int, last: int) -> dict[Owners, list[tuple[in
     if schema.holidays is not None:
         events[()] += named_holidays(first - NEARBY, last + NEARBY, schema.holidays)
     for event in schema.dated_events:
-        day = event.day.toordinal() - EPOCH
-        if first - NEARBY <= day <= last + NEARBY:
-            events[event.ids].append((day, event.name))
+        if event.kind == "effect":
+            begin, end = (day.toordinal() - EPOCH for day in (event.day, event.last))
+            days = range(max(begin, first - NEARBY), min(end, last + NEARBY) + 1)
+            events[event.ids] += ((day, event.name) for day in days)
     return events
 
 
-def _series_by_parts(ids: Ids, columns: tuple[int, ...]) -> dict[tuple[str, ...], list[int]]:
+def series_by_parts(ids: Ids, columns: tuple[int, ...]) -> dict[tuple[str, ...], list[int]]:
+    """The series with the same parts of their ids in some columns, by these parts."""
     groups = defaultdict[tuple[str, ...], list[int]](list)
     for series, parts in enumerate(ids):
         groups[tuple(parts[column] for column in columns)].append(series)

@@ -1,9 +1,10 @@
-"""Read events that the user names: a table with the columns date and name, and id columns where series differ."""
+"""Read events that the user names: a table of days and names, what they do to values, and id columns where needed."""
 
 import logging
+from dataclasses import replace
 from datetime import date
 from operator import contains
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,11 @@ from numpy.typing import NDArray
 from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import DAY, wall_clock
-from forecast.errors import BadData, Setting, UsageError
+from forecast.errors import BadData, Setting, UsageError, did_you_mean
 from forecast.events.marks import EPOCH, takes_events
 from forecast.panel.naming import first_alike, series_name, series_names
 from forecast.panel.panel import Ids
-from forecast.panel.schema import Event, Schema
+from forecast.panel.schema import Event, EventKind, Schema
 from forecast.settings import TextSettings
 from forecast.tables.frames import Column
 from forecast.tables.headers import refuse_missing
@@ -24,7 +25,9 @@ from forecast.tables.table import Table
 
 log = logging.getLogger("forecast")
 
-DATE, NAME = "date", "name"
+DATE, START, END, NAME, KIND = COLUMNS = ("date", "start", "end", "name", "kind")
+KINDS: tuple[EventKind, ...] = get_args(EventKind)
+ONE_OF = ("ignore", "closed", "stock_out")  # kinds of which a value has one at most
 MAX_EVENTS = 100_000
 MAX_NAMES, MAX_NAME = 500, 200  # different names, and characters of each
 
@@ -32,23 +35,32 @@ MAX_NAMES, MAX_NAME = 500, 200  # different names, and characters of each
 def read_events(source: Table | str, schema: Schema, ids: Ids) -> tuple[Event, ...]:
     """The events of a table, or of the file of a path, one for each row, in the order of time.
 
-    The columns `date` and `name` say when and what. Id columns, under the names that they have in the table of series,
-    say which series an event concerns; without them, and where a cell is blank, it concerns all. A table that cannot be
-    used, or none of whose events concerns a series, is BadData; UsageError if the series have no days.
+    The columns `date`, or `start` and `end`, and `name` say when and what, `kind` says what it does to values. Id
+    columns, under the names that they have in the table of series, say which series an event concerns; without them,
+    and where a cell is blank, it concerns all. A table that cannot be used, or none of whose events concerns a series,
+    is BadData; UsageError if the series have no days, or none on which an event could have its effect.
     """
     table = read_table(source, TextSettings()) if isinstance(source, str) else source
-    owners = _id_columns(table, schema)
+    own = [name for name in COLUMNS if name in (DATE, NAME) or name not in schema.ids]
+    owners = _id_columns(table, schema, own)
     parts = [_texts(table, name) if name in owners else [""] * len(table) for name in schema.ids]
     events = dict[Event, int]()  # the row of each
-    for row, (day, name, *given) in enumerate(zip(_days(table).tolist(), _texts(table, NAME), *parts, strict=True)):
+    used = [name for name in own if name in table.names]
+    rows = zip(_spans(table, used), _texts(table, NAME), _kinds(table, KIND in used), *parts, strict=True)
+    for row, ((day, last), name, kind, *given) in enumerate(rows):
         if not 0 < len(name) <= MAX_NAME:
             raise BadData(f"an event needs a name of at most {MAX_NAME} characters", place=table.place(row, NAME))
         whose = tuple(text or None for text in given) if any(given) else ()
-        event = Event(day=date.fromordinal(day + EPOCH), name=name, ids=whose)
+        first, end = date.fromordinal(day + EPOCH), date.fromordinal(last + EPOCH)
+        event = Event(day=first, name=name, ids=whose, kind=kind, end=end if end > first else None)
         if event in events:
-            problem = f"'{name}' on {event.day} comes twice, first in {table.line(events[event])}"
-            raise BadData(problem, place=table.place(row, DATE), cure="remove one of the rows")
+            problem, when = f"'{name}' on {event.day} comes twice, first in {table.line(events[event])}", used[0]
+            raise BadData(problem, place=table.place(row, when), cure="remove one of the rows")
+        if kind == "level_shift" and event.end is not None:
+            problem, cure = f"the level_shift '{name}' has an end", "give its date; if the level moves back, add a row"
+            raise BadData(problem, place=table.place(row, END), cure=cure)
         events[event] = row
+    _check_kinds(table, events, schema)
     names = sorted({event.name for event in events})
     if pair := first_alike((name,) for name in names):
         text = "%s: '%s' and '%s' differ only in blanks, case or how letters are encoded; they are two events."
@@ -68,40 +80,109 @@ def renewed(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event,
 def events_columns(schema: Schema) -> dict[str, Column | NDArray[Any]]:
     """The events of a schema as the columns of a table, by name."""
     events = schema.dated_events
+    days = np.array([event.day for event in events], "datetime64[s]")
+    if any(event.end for event in events):
+        spans = {START: days, END: np.array([event.last for event in events], "datetime64[s]")}
+    else:
+        spans = {DATE: days}
+    kinds = {KIND: Column(np.array([event.kind for event in events], object))}
+    kinds = kinds if any(event.kind != KINDS[0] for event in events) else {}
     owned = {
         name: Column(np.array(parts, object))
         for name, *parts in zip(schema.ids, *(event.ids or (None,) * len(schema.ids) for event in events), strict=True)
         if any(event.ids for event in events)
     }
     names = Column(np.array([event.name for event in events], object))
-    return {DATE: np.array([event.day for event in events], "datetime64[s]"), NAME: names, **owned}
+    return {**spans, NAME: names, **kinds, **owned}
 
 
-def _days(table: Table) -> NDArray[np.int64]:
-    """[rows], days since 1970-01-01."""
-    times = parse_times(table, DATE, TimeSettings())
+def _spans(table: Table, used: list[str]) -> list[tuple[int, int]]:
+    """The first and the last day of each row, in days since 1970-01-01."""
+    dates = [name for name in (DATE, START, END) if name in used]
+    days = {name: _days(table, name, may_be_blank=len(dates) > 1) for name in dates}
+    nothing = [None] * len(table)
+    found = list[tuple[int, int]]()
+    rows = zip(*(days.get(name, nothing) for name in (DATE, START, END)), strict=True)
+    for row, (day, start, end) in enumerate(rows):
+        if day is None and start is not None and end is not None and end < start:
+            raise BadData("an event ends before it starts", place=table.place(row, END), cure="swap start and end")
+        if day is not None and start is None and end is None:
+            found.append((day, day))
+        elif day is None and start is not None and end is not None:
+            found.append((start, end))
+        else:
+            named = [
+                name for name, value in zip((DATE, START, END), (day, start, end), strict=True) if value is not None
+            ]
+            problem = (
+                f"an event has either a date, or a start and an end; this one has {' and '.join(named) or 'neither'}"
+            )
+            raise BadData(problem, place=table.place(row, named[0] if named else dates[0]))
+    return found
+
+
+def _days(table: Table, column: str, may_be_blank: bool) -> list[int | None]:
+    """[rows], days since 1970-01-01; None where blank."""
+    filled = np.array([not may_be_blank or text != "" for text in _texts(table, column)], bool)
+    if not filled.any():
+        return [None] * len(table)
+    lines = np.arange(1, len(table) + 1) if table.lines is None else table.lines
+    part = table if filled.all() else replace(table, lines=lines).rows(filled)
+    times = parse_times(part, column, TimeSettings())
     if times.format.kind == "integer":
-        raise BadData(f"'{table.first(DATE)}' is no date", place=table.place(0, DATE), cure="write 2024-12-24")
+        raise BadData(f"'{part.first(column)}' is no date", place=part.place(0, column), cure="write 2024-12-24")
     wall = wall_clock(times.timestamps, times.format.zone)
     row = int(np.argmax(wall % DAY != 0))
     if len(wall) and wall[row] % DAY:
-        problem = f"'{table.value(row, (DATE,))}' is a time within a day, and events are whole days"
-        raise BadData(problem, place=table.place(row, DATE), cure="write the date alone")
-    return np.asarray(wall // DAY)
+        problem = f"'{part.value(row, (column,))}' is a time within a day, and events are whole days"
+        raise BadData(problem, place=part.place(row, column), cure="write the date alone")
+    days = iter((wall // DAY).tolist())
+    return [next(days) if given else None for given in filled]
 
 
-def _id_columns(table: Table, schema: Schema) -> list[str]:
-    """The id columns of a table of events, which has no other columns than it may."""
-    if not takes_events(schema.calendar):
-        raise UsageError(
-            f"events are days, and the table has steps of {schema.calendar.name}",
-            setting=Setting("events", table.name),
-            cure="leave them out; they act on weeks, days and finer steps",
-        )
-    refuse_missing(table, (DATE, NAME))
-    owners = [column for column in schema.ids if column in table.names and column not in (DATE, NAME)]
-    for other in (column for column in table.names if column not in (DATE, NAME, *owners)):
-        problem = f"column '{other}' is neither date, name nor an id column ({', '.join(schema.ids)})"
+def _kinds(table: Table, given: bool) -> list[EventKind]:
+    """[rows], the first kind where none is given."""
+    found = list[EventKind]()
+    for row, text in enumerate(_texts(table, KIND) if given else [""] * len(table)):
+        kind = next((kind for kind in KINDS if kind == (text or KINDS[0])), None)
+        if kind is None:
+            problem = f"'{text}' is no kind of event{did_you_mean(text, list(KINDS))} (kinds: {', '.join(KINDS)})"
+            raise BadData(problem, place=table.place(row, KIND))
+        found.append(kind)
+    return found
+
+
+def _check_kinds(table: Table, events: dict[Event, int], schema: Schema) -> None:
+    """Refuse effects on steps that have none, and a day of a series that two events call different kinds of days."""
+    if not takes_events(schema.calendar) and any(event.kind == KINDS[0] for event in events):
+        cure = "leave them out, or give them another kind; effects act on weeks, days and finer steps"
+        raise _no_days(table, schema, cure)
+    running = list[Event]()
+    for event in sorted((event for event in events if event.kind in ONE_OF), key=lambda event: event.day):
+        running = [other for other in running if other.last >= event.day]
+        for other in running:
+            shared = all(None in pair or len({*pair}) == 1 for pair in zip(event.ids, other.ids, strict=False))
+            if other.kind != event.kind and shared:
+                problem = f"'{event.name}' is {event.kind} on {event.day}, which is {other.kind} by"
+                problem = f"{problem} {table.line(events[other])} ('{other.name}')"
+                raise BadData(problem, place=table.place(events[event], KIND), cure="a day of a series has one of them")
+        running.append(event)
+
+
+def _no_days(table: Table, schema: Schema, cure: str) -> UsageError:
+    problem = f"events are days, and the table has steps of {schema.calendar.name}"
+    return UsageError(problem, setting=Setting("events", table.name), cure=cure)
+
+
+def _id_columns(table: Table, schema: Schema, own: list[str]) -> list[str]:
+    """The id columns of a table of events, which has no other columns than those and its `own`."""
+    if schema.calendar.kind == "steps":
+        raise _no_days(table, schema, "leave them out; they need a table with dates")
+    spans = any(name in own and name in table.names for name in (START, END))
+    refuse_missing(table, (NAME,) if spans else (DATE, NAME))
+    owners = [column for column in schema.ids if column in table.names and column not in own]
+    for other in (column for column in table.names if column not in (*own, *owners)):
+        problem = f"column '{other}' is neither {', '.join(own)} nor an id column ({', '.join(schema.ids)})"
         raise BadData(problem, place=table.name, cure="rename or remove it")
     if len(table) > MAX_EVENTS:
         raise BadData(f"{len(table):,} rows are more than the {MAX_EVENTS:,} that events may have", place=table.name)

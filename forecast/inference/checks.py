@@ -78,8 +78,8 @@ def check_config(config: Config) -> None:
         raise ValueError(f"a table of layout {table.layout} has other ids, or another target")
     if not {*table.categories, *table.categorical} <= {*covariates}:
         raise ValueError("categories must be those of covariates")
-    if any(event.ids and len(event.ids) != len(table.ids) for event in table.dated_events):
-        raise ValueError("an event names other series")
+    if any((event.ids and len(event.ids) != len(table.ids)) or event.last < event.day for event in table.dated_events):
+        raise ValueError("an event names other series, or ends before it starts")
     texts = (table.holidays, table.time_format.pattern, table.freq, *table.reading.model_dump().values())
     if any(len(str(text or "")) > MAX_TEXT for text in (*texts, *config.packages, *config.packages.values())):
         raise ValueError("holidays, frequency, pattern of times, packages or settings of reading are too long")

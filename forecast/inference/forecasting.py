@@ -16,6 +16,7 @@ from forecast.ensemble.pasts import Recent
 from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
 from forecast.evaluation.quantiles import bounded, free_numbers, log_low_totals, log_raised, raised
 from forecast.events.effects import NAMED, unseen_events
+from forecast.events.kinds import certain, without
 from forecast.events.table import read_events, renewed
 from forecast.inference.contents import from_contents
 from forecast.inference.engines import pick_engine
@@ -37,6 +38,7 @@ from forecast.tables.writing import interval_columns, output_columns, refuse_cla
 log = logging.getLogger("forecast")
 
 Columns = dict[str, Column | NDArray[Any]]
+UNSEEN = "without effect, as the past of the fit has not shown them: %s"
 FOR_TOTALS = Words("for totals pass ", Setting("sum_by", "all"), " or ", Setting("point", "mean"))
 
 
@@ -136,7 +138,7 @@ def forecast_table(
     panel = panel_to_forecast(fitted, source, schema, future, origin)
     unseen = [] if fitted.effects is None else unseen_events(panel, table, fitted.effects)
     if unseen:
-        log.warning("without effect, as the past of the fit has not shown them: %s", ", ".join(unseen[:NAMED]))
+        log.warning(UNSEEN, ", ".join(unseen[:NAMED]))
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
     require_known(panel, table, horizon, name, with_future=future is not None)
@@ -253,17 +255,21 @@ def columns_at(
 def with_events(predictor: Predictor, events: Table | str | None) -> Predictor:
     """A forecaster that knows newer events, from a table or file; from their first day on they replace the fit's.
 
-    Raises `UsageError` if the fit had no events, and `BadData` if the table cannot be used.
+    Raises `UsageError` if they have effects and the fit had no events, and `BadData` if the table cannot be used.
     """
     if events is None:
         return predictor
     fitted, table = predictor.fitted, predictor.fitted.config.table
-    if fitted.effects is None:
+    newer = read_events(events, table, fitted.history.ids)
+    if fitted.effects is None and (unknown := sorted({event.name for event in newer if event.kind == "effect"})):
         given = Setting("events", events if isinstance(events, str) else events.name)
-        raise UsageError("this forecaster was fitted without events", setting=given, cure="fit again with them")
-    newer = renewed(table.dated_events, read_events(events, table, fitted.history.ids))
-    config = fitted.config.model_copy(update={"table": table.model_copy(update={"dated_events": newer})})
-    return predictor.serving(replace(fitted, config=config))
+        if not table.dated_events:
+            raise UsageError("this forecaster was fitted without events", setting=given, cure="fit again with them")
+        log.warning(UNSEEN, ", ".join(unknown[:NAMED]))
+    schema = table.model_copy(update={"dated_events": renewed(table.dated_events, newer)})
+    config, history = fitted.config.model_copy(update={"table": schema}), without(fitted.history, schema, "ignore")
+    filled = fitted.filled if (history.observed == fitted.history.observed).all() else None  # then added up anew
+    return predictor.serving(replace(fitted, config=config, history=history, filled=filled))
 
 
 def checked_horizon(horizon: int | None, fitted: int) -> int:
@@ -305,7 +311,8 @@ def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers)
     calibration, recent = fitted.ensemble.calibration, Recent.unknown(len(series))
     if calibration.trust < 1:
         fixed = fixed_of(fitted, panel)
-        opened = panel if fixed is None else replace(panel, observed=panel.observed & np.isnan(fixed))
+        opened = certain(panel, fitted.config.table)
+        opened = opened if fixed is None else replace(opened, observed=opened.observed & np.isnan(fixed))
         recent = Recent.of(opened, (series, panel.lengths[series]))
     return calibration.means(quantiles, fitted.config.levels, recent)
 

@@ -195,7 +195,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     pipeline, record, ledger, train = run.pipeline, run.record, run.ledger, run.pipeline.train
     _promote_owed(run)
     live = serving(run.store, ledger, run.instant, train.device, train.engine)
-    if live is not None and live.fitted.effects is not None:
+    if live is not None and (live.fitted.effects is not None or live.schema.dated_events):
         live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
     refit = reason_to_fit(pipeline, live, ledger, run.instant)
     if refit is not None:

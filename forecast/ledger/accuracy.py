@@ -11,6 +11,7 @@ from forecast.calendar.zones import DAY, wall_clock
 from forecast.ensemble.calibration import adapted_share
 from forecast.errors import BadData
 from forecast.evaluation.quantiles import interval_levels
+from forecast.events.kinds import touched
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.ledger.cells import COLUMNS, PUBLISHED, RAW, sampled
@@ -38,14 +39,17 @@ def compare(
     Returns a sample of them, in the order of runs, with the columns as_of, panel (number of the series, or -1) and
     actual; and the scores by day of all, the oldest first, with errors in units of the seasonal naive error.
     """
-    samples, sums = [], []
+    samples, sums, bound = [], [], touched(panel, schema, "stock_out")
     for batch in _batches(runs, panel):
         series = batch["panel"].to_numpy()
         times, place = np.unique(batch["instant"], return_inverse=True)
         step = calendar_of(schema).positions(times)[place] - panel.starts[series]
         inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
         slot = np.where(inside, panel.offsets[series] + step, 0)
-        batch["actual"] = np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
+        actual = np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
+        if bound is not None:  # sales of a stock-out say only that demand was not less
+            actual[bound[slot] & ~(batch["forecast"].to_numpy() < actual)] = np.nan
+        batch["actual"] = actual
         sums.append(_sums_by_day(batch[batch["actual"].notna()], schema))
         samples.append(batch[batch.pop("sampled")])
     if not samples:

@@ -1,7 +1,7 @@
 """The schema: how a table becomes a panel, inferred at fit and checked at every predict."""
 
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_serializer, field_validator, model_serializer
 
@@ -22,10 +22,11 @@ from forecast.settings import (
 from forecast.tables.frames import Column
 
 Names = tuple[str, ...]
+EventKind = Literal["effect", "ignore", "closed", "stock_out", "level_shift"]
 
 
 class Event(Stored):
-    """A day on which something special happens, such as a promotion.
+    """A day, or several, on which something special happens, such as a promotion.
 
     `ids` names the series that it concerns, one text for each id column and None for any; () for all series.
     """
@@ -33,6 +34,18 @@ class Event(Stored):
     day: date
     name: str = Field(min_length=1, max_length=200)
     ids: tuple[str | None, ...] = ()
+    kind: EventKind = "effect"
+    end: date | None = Field(None, description="the last day; None where it has one day")
+
+    @property
+    def last(self) -> date:
+        """Its last day."""
+        return self.end or self.day
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain = {"kind": "effect", "end": None}  # as versions without kinds stored it
+        return {name: value for name, value in dump(self).items() if plain.get(name, ...) != value}
 
 
 class Schema(Stored):
@@ -126,6 +139,11 @@ class Schema(Stored):
         target = (self.target,) if self.target is not None else () if self.all_columns else self.series
         time, ids = () if self.layout == "rows" else self.time, self.ids if self.layout == "long" else ()
         return {**{name: getattr(self, name) for name in same}, "freq": freq, "time": time, "id": ids, "target": target}
+
+
+def event_names(events: tuple[Event, ...]) -> tuple[str, ...]:
+    """The names of events, with the kinds of those that have no effect."""
+    return tuple(sorted({each.name if each.kind == "effect" else f"{each.name} ({each.kind})" for each in events}))
 
 
 def calendar_of(schema: Schema) -> Calendar:

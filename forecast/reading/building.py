@@ -11,6 +11,7 @@ from forecast.calendar.formatting import format_timestamp
 from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.parsing import ParsedTimes
 from forecast.errors import BadData, Setting, Unavailable, Words
+from forecast.events.kinds import has_kind
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Integers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
@@ -138,5 +139,6 @@ def warn_gaps(panel: Panel, schema: Schema, name: str) -> None:
         position = panel.starts[[series]] + np.argmin(panel.observed[panel.slots(series)])
         (time,) = position_texts(schema, calendar_of(schema), position)
         first = f"{series_name(panel.ids[series])} at {time}".removeprefix(" at ")
-        text = "%s: %d of %d values are missing, in %d of %d series (the first: %s): blank, or without a row."
-        logger.warning(text, name, gaps.sum(), spans.sum(), (gaps > 0).sum(), len(gaps), first)
+        text = "%s: %d of %d values are missing, in %d of %d series (the first: %s): blank, or without a row%s."
+        ignored = ", or ignored by events" if has_kind(schema, "ignore") else ""
+        logger.warning(text, name, gaps.sum(), spans.sum(), (gaps > 0).sum(), len(gaps), first, ignored)

@@ -12,7 +12,7 @@ from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
 from forecast.errors import BadData, Setting, UsageError, Words, as_flag
 from forecast.events.marks import takes_events
 from forecast.panel.panel import Panel
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.schema import Schema, calendar_of, event_names, position_texts
 from forecast.reading.calendar_columns import calendar_columns
 from forecast.reading.categories import categories_of
 from forecast.reading.dated import DatedTable
@@ -95,8 +95,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         idle = "" if takes_events(schema.calendar) else f", without effect on steps of {schema.calendar.name}"
         lines.append(f"holidays {schema.holidays}{idle}")
     if schema.dated_events:
-        events = sorted({event.name for event in schema.dated_events})
-        lines.append(f"events   {len(schema.dated_events):,} days: {_listed(events)}")
+        count = sum((event.last - event.day).days + 1 for event in schema.dated_events)
+        lines.append(f"events   {count:,} days: {_listed(event_names(schema.dated_events))}")
     if flags := reading_flags(schema.reading):
         lines.append(f"reading  {flags}")
     if schema.ignored:

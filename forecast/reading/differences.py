@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, event_names
 
 NAMED = 5  # columns that a message names
 SHOWN = {"calendar": "freq", "ids": "id", "ignored": "left out", "dated_events": "events"}
@@ -19,7 +19,7 @@ def schema_differences(before: Schema, now: Schema) -> list[str]:
 def _change(field: str, old: Any, new: Any) -> str:
     """How one field differs; nothing where only the days of its events do."""
     if field == "dated_events":
-        old, new = (tuple(sorted({event.name for event in events})) for events in (old, new))
+        old, new = map(event_names, (old, new))
         if old == new:
             return ""
     if field == "calendar":

@@ -240,7 +240,8 @@ def newest_time(times: Table, schema: Schema) -> int:
     """The time of the newest value of a table, by a row of each of its times, which are checked as a whole."""
     if not len(times):
         raise BadData("no series has a value", place=times.name)
-    return reach_of(normalised(times), schema.model_copy(update={"ids": (), "on_duplicate": "first"}))
+    of_all = {"dated_events": tuple(event for event in schema.dated_events if not event.ids)}
+    return reach_of(normalised(times), schema.model_copy(update={"ids": (), "on_duplicate": "first", **of_all}))
 
 
 def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: int) -> Table | None:

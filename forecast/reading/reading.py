@@ -1,11 +1,12 @@
 """Read a table once: parse its times, infer or check its schema, build its panel."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forecast.calendar.calendar import default_horizon
+from forecast.events.kinds import covered, has_kind, levelled, without
 from forecast.events.table import read_events
 from forecast.panel.lookback import lags_and_lookback
 from forecast.panel.panel import Panel
@@ -59,15 +60,16 @@ def read(
     """
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
     schema, dated = infer_schema(dated, settings, reserved)
-    observations, grid = _on_grid(dated, schema)
+    observations = _observed(dated, schema)
     if (events := settings.events if events is None else events) is not None:
         schema = schema.model_copy(update={"dated_events": read_events(events, schema, observations.ids)})
+    observations, grid = _on_grid(dated, schema, observations)
     ahead = horizon or default_horizon(schema.calendar, schema.season)
-    panel = build_panel(dated.table, schema, observations, grid, ahead)
+    panel = _panel(dated, schema, observations, grid, ahead)
     if not schema.season:
-        schema = schema.model_copy(update={"season": panel_seasons(panel, schema.calendar)})
+        schema = schema.model_copy(update={"season": panel_seasons(levelled(panel, schema), schema.calendar)})
         if horizon is None and (ahead := default_horizon(schema.calendar, schema.season)) != panel.ahead:
-            panel = build_panel(dated.table, schema, observations, grid, ahead)
+            panel = _panel(dated, schema, observations, grid, ahead)
     warn_gaps(panel, schema, dated.name)
     warn_sparse(dated.name, grid, schema)
     _, lookback = lags_and_lookback(panel, schema.season, lookback)
@@ -94,11 +96,14 @@ def read_as(
     check_schema(schema, dated.table if isinstance(dated, DatedTable) else dated)
     dated = dated if isinstance(dated, DatedTable) else dated_table(dated, schema)
     before = source if isinstance(source, Reading) and origin is None and _same_grid(source, schema) else None
-    observations, grid = (before.observations, before.grid) if before else _on_grid(dated, schema, origin, reach)
+    if before is not None:
+        observations, grid = before.observations, before.grid
+    else:
+        observations, grid = _on_grid(dated, schema, _observed(dated, schema, reach), origin, reach)
     if before and horizon == before.panel.ahead and _alike(before.schema, schema, COVARIATE_FIELDS):
         panel = before.panel
     else:
-        panel = build_panel(dated.table, schema, observations, grid, horizon)
+        panel = _panel(dated, schema, observations, grid, horizon)
     if before is None:
         warn_gaps(panel, schema, dated.name)
     if future is not None:
@@ -111,7 +116,8 @@ def read_as(
 
 def reach_of(times: Table, schema: Schema) -> int:
     """The newest time of a value of a table that is read in parts, from a row of each time; these are checked."""
-    observations, _ = _on_grid(dated_table(times, schema), schema)
+    dated = dated_table(times, schema)
+    observations, _ = _on_grid(dated, schema, _observed(dated, schema))
     return int(observations.timestamps[np.isfinite(observations.values)].max())
 
 
@@ -129,20 +135,41 @@ def describe_reading(reading: Reading) -> list[str]:
     return [*describe(reading.schema, reading.panel), last]
 
 
-def _on_grid(
-    dated: DatedTable, schema: Schema, origin: str | None = None, reach: int | None = None
-) -> tuple[Observations, Grid]:
-    """The observations of a table, and their values on the grid."""
+def _observed(dated: DatedTable, schema: Schema, reach: int | None = None) -> Observations:
     observations = observe(dated.table, schema, dated.times_by(schema))
     check_rows(dated.table, observations, schema, whole=reach is None)
-    return observations, fill(dated.table, observations, schema, calendar_of(schema), origin, reach)
+    return observations
+
+
+def _on_grid(
+    dated: DatedTable, schema: Schema, observations: Observations, origin: str | None = None, reach: int | None = None
+) -> tuple[Observations, Grid]:
+    """The observations of a table, blank where events say so, and their values on the grid."""
+    calendar = calendar_of(schema)
+    if has_kind(schema, "ignore") and len(observations.values):
+        positions, low, end = calendar.positions(observations.timestamps), *np.zeros((2, len(observations.ids)), int)
+        low[observations.series], end[observations.series] = positions, positions
+        np.minimum.at(low, observations.series, positions)
+        np.maximum.at(end, observations.series, positions + 1)
+        offsets = np.concatenate([[0], np.cumsum(end - low)])
+        blank = covered(observations.ids, low, offsets, schema, "ignore")
+        row = offsets[observations.series] + positions - low[observations.series]
+        observations = replace(observations, values=np.where(blank[row], np.nan, observations.values))
+    return observations, fill(dated.table, observations, schema, calendar, origin, reach)
+
+
+def _panel(dated: DatedTable, schema: Schema, observations: Observations, grid: Grid, horizon: int) -> Panel:
+    return without(build_panel(dated.table, schema, observations, grid, horizon), schema, "ignore")
 
 
 def _same_grid(reading: Reading, schema: Schema) -> bool:
     """Whether another schema brings the same values to the same grid."""
     table = reading.dated.table
     same_series = schema.layout != "wide" or wide_columns(table, schema) == wide_columns(table, reading.schema)
-    return same_series and _alike(reading.schema, schema, GRID_FIELDS)
+    ignored, before = (
+        [event for event in of.dated_events if event.kind == "ignore"] for of in (schema, reading.schema)
+    )
+    return same_series and ignored == before and _alike(reading.schema, schema, GRID_FIELDS)
 
 
 def _alike(schema: Schema, other: Schema, fields: Sequence[str]) -> bool:

@@ -154,7 +154,9 @@ def chart_of(data: PlotData, settings: PictureSettings, actuals: Panel | None = 
         chosen = data.series[rows].tolist()
     if not chosen:
         raise BadData("no series has a forecast, so there is nothing to draw")
-    events = _events(panel, schema, chosen) if has_events(schema) else {}
+    marked = tuple(event.model_copy(update={"kind": "effect"}) for event in schema.dated_events)  # all kinds alike
+    marking = schema.model_copy(update={"dated_events": marked})
+    events = _events(panel, marking, chosen) if has_events(marking) else {}
     charts = []
     for series, row in zip(chosen, rows.tolist(), strict=True):
         note, values = f"no forecast{f': {panel.status[series]}' if panel.status else ''}", np.full(horizon, np.nan)

@@ -11,6 +11,7 @@ import numpy as np
 from forecast.errors import BadData
 from forecast.evaluation.origins import cut
 from forecast.events.effects import Effects, ordinary_panel
+from forecast.events.kinds import with_effects_only
 from forecast.events.marks import AROUND, has_events, mark
 from forecast.inference.forecasting import columns_at
 from forecast.inference.predictor import Predictor, fixed_of
@@ -182,8 +183,8 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
     unique, inverse = np.unique(series, return_inverse=True)
     part = panel.select(unique)
     index = series_index(fitted.history.ids, part.ids)
-    _, adjustment = ordinary_panel(part, schema, fitted.effects, index, fixed_of(fitted, part))
-    # closed slots keep their values, by which they are found again
+    _, adjustment = ordinary_panel(part, with_effects_only(schema), fitted.effects, index, fixed_of(fitted, part))
+    # closed slots keep their values, by which they are found again; events of other kinds act in each forecast
     ordinary = part if adjustment is None else replace(adjustment, fixed=None).removed(part)
     serving = predictor.serving(replace(fitted, effects=None))
     without_events = serving.predict_quantiles(ordinary)[..., middle]

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from forecast.events.effects import Adjustment, Effects, ordinary_panel
+from forecast.events.kinds import stand_ins, touched
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import ScalingName
@@ -37,14 +38,19 @@ class Inputs:
     power: float  # exponent of the transform
     counts: Flags  # [series], see `Panel.counts`
     adjustment: Adjustment | None = None  # events and closed slots; None where there are none
+    bound: Numbers | None = None  # [slots], what stands in for stock-outs in a past, as the panel's values; NaN, None
 
     @cached_property
     def closed(self) -> Numbers | None:
-        """[slots], the values of closed slots, transformed as those of the panel, NaN for others; None if none is."""
+        """[slots], the values of closed slots, transformed as those of the panel, NaN for others; None if none is.
+
+        What an event closed is a gap in the past: no season of summands fits it.
+        """
         if self.adjustment is None or self.adjustment.fixed is None:
             return None
         fixed = self.adjustment.fixed
-        known = fixed > 0 if self.power == 0.0 else np.isfinite(fixed)
+        known, shut = fixed > 0 if self.power == 0.0 else np.isfinite(fixed), touched(self.panel, self.schema, "closed")
+        known = known if shut is None else known & ~shut
         return np.where(known, apply_power(fixed, known, self.power), np.nan)
 
     @property
@@ -81,6 +87,12 @@ def make_inputs(
     columns = make_columns(panel, schema, statistics, calendar_of(schema))
     index = series_index(ids, panel.ids)
     ordinary, moved = ordinary_panel(panel, schema, transform.effects, index, transform.fixed)
-    changed = transformed(ordinary, transform.power)
+    changed, power = transformed(ordinary, transform.power), transform.power
     arrays = Windows(changed, columns, horizon, lags, index)
-    return Inputs(changed, schema, lags, levels, len(ids), index, arrays, transform.power, panel.counts(), moved)
+    bound = None if moved is None else moved.bounds(panel)
+    if bound is not None:
+        found = stand_ins(ordinary, bound, lags[0] if lags else 1)
+        known = found > 0 if power == 0.0 else np.isfinite(found)
+        bound = np.where(known, apply_power(found, known, power), np.nan)
+        arrays = arrays.with_stand_ins(bound)
+    return Inputs(changed, schema, lags, levels, len(ids), index, arrays, power, panel.counts(), moved, bound)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.panel.arrays import Array, array_namespace, device_of
-from forecast.panel.panel import Floats, Integers, Panel
+from forecast.panel.panel import Floats, Integers, Numbers, Panel
 from forecast.settings import ScalingName
 from forecast.windows.scaling import scale_windows
 
@@ -95,6 +95,7 @@ class Windows:
         self.lookback, self.horizon = 1, horizon
         self.scaling: ScalingName = "standard"
         self.values, self.observed, self.spread = panel.values, panel.observed, panel.expanding_std()
+        self.shown = panel.observed  # in a past
         self.offsets, self.lengths = panel.offsets[:-1], panel.lengths
         self.known, self.known_codes = columns.known, columns.known_codes
         self.past_columns, self.past_codes = columns.past, columns.past_codes
@@ -105,6 +106,12 @@ class Windows:
         # a step h beyond one season looks back as many whole seasons as bring it before the origin
         back = [self.steps - lag * (self.steps // lag + 1) for lag in lags]
         self.seasonal = np.stack(back) if back else np.zeros((0, horizon), np.int64)
+
+    def with_stand_ins(self, values: Numbers) -> Self:
+        """The same windows with other values, NaN where none, shown in a past: no targets, and nothing to scale by."""
+        other, known = copy(self), np.isfinite(values)
+        other.values, other.shown = np.where(known, values, self.values), self.observed | known
+        return other
 
     def to(self, to_array: ToArray) -> Self:
         """The same windows, gathered where `to_array` copies the arrays."""
@@ -130,7 +137,7 @@ class Windows:
         xp = array_namespace(self.values)
         limit = self.lengths[series] if limit is None else limit
         first_slot, positions, slot, inside = self._past(series, position)
-        mask, present = inside & self.observed[slot], inside[..., None]
+        mask, present = inside & self.shown[slot], inside[..., None]
         location, scale, weight = self.scales(series, position)
         past = self._scaled(slot, mask, location, scale)
         ahead = position[:, None] + self.steps  # [batch, horizon]
@@ -168,7 +175,7 @@ class Windows:
 
     def _lagged(self, first_slot: Array, positions: Array, location: Array, scale: Array) -> Array:
         slot = first_slot + array_namespace(positions).clip(positions, min=0)
-        return self._scaled(slot, (positions >= 0) & self.observed[slot], location, scale)  # [batch, horizon]
+        return self._scaled(slot, (positions >= 0) & self.shown[slot], location, scale)  # [batch, horizon]
 
     def _scaled(self, slot: Array, present: Array, location: Array, scale: Array) -> Array:
         """Values in units of their window, 0 where they are missing; float32 only after the location is subtracted."""

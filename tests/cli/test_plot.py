@@ -288,9 +288,8 @@ def test_with_neither_store_nor_table_a_table_is_asked_for(
 
 def test_events_are_drawn_with_their_names(forecast: Run, past: Path, tmp_path: Path) -> None:
     days = ["2024-01-20", "2024-02-10", "2024-02-11", "2024-03-06"]
-    pd.DataFrame({"date": days, "name": "<fair>", "shop": ["", "", "", "east"]}).to_csv(
-        tmp_path / "ev.csv", index=False
-    )
+    columns = {"shop": ["", "", "", "east"], "kind": ["", "ignore", "ignore", "closed"]}
+    pd.DataFrame({"date": days, "name": "<fair>", **columns}).to_csv(tmp_path / "ev.csv", index=False)
     words = ("plot", past, "--now", "--events", tmp_path / "ev.csv", "--horizon", 7, "--quiet")
     assert forecast(*words, "--series", "east", "--output", tmp_path / "p.svg").code == 0
     texts = list(ElementTree.parse(tmp_path / "p.svg").getroot().itertext())

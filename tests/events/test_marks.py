@@ -117,7 +117,10 @@ def test_a_newer_table_holds_from_its_first_day_on() -> None:
 REFUSED: list[tuple[dict[str, list[str]], str]] = [
     ({"day": ["2024-01-10"], "name": ["promo"]}, "no column 'date'"),
     ({"date": ["2024-01-10"]}, "no column 'name'"),
-    ({"date": ["2024-01-10"], "name": ["promo"], "store": ["a"]}, "'store' is neither date, name nor an id column"),
+    (
+        {"date": ["2024-01-10"], "name": ["promo"], "store": ["a"]},
+        "'store' is neither date, start, end, name, kind nor",
+    ),
     ({"date": ["soon"], "name": ["promo"]}, "soon"),
     ({"date": ["2024-01-10 12:00"], "name": ["promo"]}, "events are whole days"),
     ({"date": ["3"], "name": ["promo"]}, "is no date"),

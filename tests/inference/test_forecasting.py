@@ -94,7 +94,10 @@ def test_columns_of_forecasts_lie_at_their_steps_and_clash_with_none(predictor: 
         columns_at(history, schema, series, steps, {schema.time[0]: np.zeros((1, 3))})
 
 
-def test_events_are_new_only_where_the_fit_had_some(predictor: Predictor) -> None:
+def test_events_without_effects_need_none_at_the_fit(predictor: Predictor) -> None:
     assert with_events(predictor, None) is predictor
-    with pytest.raises(UsageError, match="fitted without events"):
-        with_events(predictor, "events.csv")
+    table = pd.DataFrame({"date": ["1961-05-01"], "name": "strike"})
+    with pytest.raises(UsageError, match="events are days, and the table has steps of MS"):
+        with_events(predictor, table_from_frame(table))
+    later = with_events(predictor, table_from_frame(table.assign(kind="ignore")))
+    assert [event.kind for event in later.fitted.config.table.dated_events] == ["ignore"]
