@@ -20,7 +20,7 @@ NOT_RUN = {
     "python -m benchmarks rolling": "its data do not ship; tests/benchmarks runs it on a small panel",
     "python -m benchmarks singles": "its data do not ship; tests/benchmarks runs it on small series",
     "python -m benchmarks sums": "its data do not ship; tests/benchmarks runs it on a small panel",
-    "python -m benchmarks speed sums": "it times whole commands on a large panel; tests/benchmarks runs it on a small one",
+    "python -m benchmarks speed sums": "it times commands on a large panel; tests/benchmarks runs it once",
     "python -m benchmarks speed predict": "it times whole commands; tests/benchmarks runs it once",
     "python -m benchmarks dry-run": "it fits every sample in full; tests/benchmarks runs it on a small fit",
     "python -m benchmarks speed now": "it times whole commands; tests/benchmarks runs it once",
