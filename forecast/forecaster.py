@@ -29,7 +29,7 @@ from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit, models_of
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.parameters import Data, ForecasterParams, Names, events_of, refuse_other_rows, table_of
+from forecast.parameters import Data, ForecasterParams, Names, events_of, refuse_other_rows, table_of, tables_of
 from forecast.reading.building import with_future
 from forecast.reading.comparing import actuals_after
 from forecast.reading.known import warn_blank_ahead
@@ -38,6 +38,7 @@ from forecast.report.chart import chart_of, plot_of_forecasts, series_without_ac
 from forecast.report.explanation import Explanation, explain_panel
 from forecast.report.files import altair_chart
 from forecast.settings import (
+    AFTER_FIT,
     INTERVALS,
     STORE,
     BacktestSettings,
@@ -93,6 +94,7 @@ class Forecaster(ForecasterParams):
         X: Data,
         y: None = None,
         *,
+        future: Data | None = None,
         started: float | None = None,
         callbacks: Callbacks = NO_CALLBACKS,
         checkpoints: Checkpoints | None = None,
@@ -102,7 +104,7 @@ class Forecaster(ForecasterParams):
 
         Parameters
         ----------
-        X : a DataFrame, long or wide, a Series, an array [rows], or a Table
+        X, future : a DataFrame, long or wide, a Series, an array [rows], or a Table; more rows of known columns
         started : `time.monotonic()` from which the budget counts; default now
         callbacks : receive what was read, and the progress of training
         checkpoints : where training writes what it can go on from, of `Writer.checkpoints`; by default nowhere
@@ -116,11 +118,11 @@ class Forecaster(ForecasterParams):
         settings = self._settings()[0]
         require_engine(settings.engine, settings.model)
         deadline = deadline_of(settings, time.monotonic() if started is None else started)
-        reading = self._read(X, callbacks)
-        earlier = getattr(start or self, "fitted_", None)
-        panel, schema, name = reading.panel, reading.schema, reading.name
-        fit = PanelFit(panel, schema, settings, name, deadline, callbacks.on_step, checkpoints, earlier, sums=True)
-        fitted = with_exports(fit.run()) if settings.engine == "onnx" else fit.run()
+        reading = self._read(X, callbacks, future)
+        earlier, on_step = getattr(start or self, "fitted_", None), callbacks.on_step
+        table = reading.panel, reading.schema, settings, reading.name
+        fitted = PanelFit(*table, deadline, on_step, checkpoints, earlier, sums=True).run()
+        fitted = with_exports(fitted) if settings.engine == "onnx" else fitted
         self._serve(Predictor(fitted, settings.device, settings.engine))
         return self
 
@@ -188,8 +190,9 @@ class Forecaster(ForecasterParams):
 
     def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
         """The rows that `predict` needs as `future`, the columns known in advance blank; `X` and `origin` alike."""
-        predictor, table = self._predictor(), None if X is None else table_of(X)
-        return frame_of(forecasting.future_template(predictor.fitted, table, self._schema(predictor), origin, None))
+        predictor = self._predictor()
+        schema = self._schema(predictor)
+        return frame_of(forecasting.future_template(predictor.fitted, tables_of(X)[0], schema, origin, None))
 
     def shard(self, name: str) -> Self:
         """This fitted forecaster for a part of the series, such as ``3/16``; a hash of the ids decides."""
@@ -244,10 +247,9 @@ class Forecaster(ForecasterParams):
         repeats : how many times each column is shuffled
         """
         settings = ExplainSettings.check({"repeats": repeats})
-        table, later = (None if data is None else table_of(data) for data in (X, future))
-        predictor, named = self._predictor(), later or table
+        table, later = tables_of(X, future)
+        predictor, name = self._predictor(), getattr(later or table, "name", "the saved table")
         panel = forecasting.panel_to_forecast(predictor.fitted, table, self._schema(predictor), later)
-        name = named.name if named else "the saved table"
         return explain_panel(predictor, panel, settings, name, later is not None)
 
     def score(self, X: Data, y: None = None) -> float:
@@ -264,8 +266,8 @@ class Forecaster(ForecasterParams):
         if not np.isfinite(actual).any():
             problem = f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}"
             raise BadData(problem, cure="score rows that come later than those of the fit")
-        if schema.known:
-            history = with_future(history, later.dated.table, schema, later.dated.times_by(schema))
+        rows = later.dated.vintages or later.dated
+        history = with_future(history, rows.table, schema, rows.times_by(schema))
         warn_blank_ahead(history, schema, config.horizon, later.name)
         quantiles = self._predictor().quantiles(history, series := np.flatnonzero(~history.skipped))
         point = np.maximum(quantiles[..., config.levels.index(0.5)], history.floor()[series, None])
@@ -288,6 +290,7 @@ class Forecaster(ForecasterParams):
 
         Parameters
         ----------
+        X : as `fit` takes it; or a pair of it and of more rows of known columns, as `fit` takes them as `future`
         windows, step : origins, by default 8 or as leave half of the steps to the first fit; and steps between them
         refit : fit at each origin, with `warm_start` each from the one before it, not only at the oldest
         models : names of models and baselines to compare; default the forecaster's own model
@@ -298,11 +301,13 @@ class Forecaster(ForecasterParams):
         rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
         models, (settings, table_settings) = (models,) if isinstance(models, str) else models, self._settings()
         check_names(settings, models or (settings.model,))
-        predictor = self._predictor() if frozen else None
+        predictor, (X, future) = self._predictor() if frozen else None, X if isinstance(X, tuple) else (X, None)
+        later = tables_of(future)[0]
         if predictor is None:
-            reading = self._read(X, callbacks)
+            reading = self._read(X, callbacks, later)
         else:
-            reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), self._schema(predictor))
+            how = self._schema(predictor)
+            reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), how, later)
         refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
         asked, season = SumSettings.check(sums) if sums else None, bool(table_settings.season)
         return backtest_reading(
@@ -328,7 +333,6 @@ class Forecaster(ForecasterParams):
         """
         if not self._check_fitted().exports.files:
             self.fitted_ = with_exports(self.fitted_)
-            self.plan_ = self.fitted_.config.plan
         with nullcontext(store) if isinstance(store, Writer) else Store(store).lock() as writer:
             return writer.save(to_contents(self.fitted_), keep)
 
@@ -356,10 +360,11 @@ class Forecaster(ForecasterParams):
         """What forecasts each series of the fit."""
         return models_of(self._check_fitted())
 
-    def _read(self, X: Data, callbacks: Callbacks) -> Reading:
+    def _read(self, X: Data, callbacks: Callbacks, future: Data | None) -> Reading:
         train, how = self._settings()
         check_names(train)
-        reading = read(table_of(X), how, horizon=train.horizon, lookback=train.lookback, events=events_of(self.events))
+        events, (later,) = events_of(self.events), tables_of(future)
+        reading = read(table_of(X), how, horizon=train.horizon, lookback=train.lookback, events=events, future=later)
         check_to_fit(reading)
         if callbacks.on_read is not None:
             callbacks.on_read(describe_reading(reading))
@@ -367,8 +372,7 @@ class Forecaster(ForecasterParams):
 
     def _schema(self, predictor: Predictor) -> Schema:
         """How the fit read its table, with the settings that may change after it."""
-        changed = {name: getattr(self, name) for name in ("on_duplicate", "date_format", "strict")}
-        return predictor.fitted.config.table.model_copy(update=changed)
+        return predictor.fitted.config.table.model_copy(update={name: getattr(self, name) for name in AFTER_FIT})
 
     def _serve(self, predictor: Predictor) -> None:
         self.fitted_, self.events_, self.predictor_ = predictor.fitted, self.events, predictor
@@ -389,8 +393,8 @@ class Forecaster(ForecasterParams):
         choose: Callable[[Panel], forecasting.ForecastOptions | None] | None = None,
     ) -> forecasting.Forecasts:
         schema = self._schema(predictor := self._predictor())
-        X, future = (None if data is None else table_of(data) for data in (X, future))
+        table, later = tables_of(X, future)
         start = None if origin is None else str(origin)
         return forecasting.forecast_table(
-            predictor, X, schema=schema, future=future, origin=start, horizon=horizon, output=output, on_panel=choose
+            predictor, table, schema=schema, future=later, origin=start, horizon=horizon, output=output, on_panel=choose
         )

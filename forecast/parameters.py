@@ -160,6 +160,11 @@ def table_of(data: Data) -> Table:
     return normalised(data if isinstance(data, Table) else table_from_frame(data))
 
 
+def tables_of(*data: Data | None) -> list[Table | None]:
+    """Tables as `table_of` makes them, None where none is handed over."""
+    return [None if one is None else table_of(one) for one in data]
+
+
 def events_of(data: Data | None) -> Table | str | None:
     """A table of events, or its path."""
     return data if data is None or isinstance(data, str | Table) else table_from_frame(data, "the table of events")

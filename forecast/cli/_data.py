@@ -13,7 +13,7 @@ from forecast.cli._console import log
 from forecast.errors import visible
 from forecast.reading.normalising import normalised
 from forecast.settings import TextSettings
-from forecast.tables.files import load_table, settings_as_at_fit, write_frames
+from forecast.tables.files import load_future, load_table, settings_as_at_fit, write_frames
 from forecast.tables.table import Table
 from forecast.tables.writing import csv_bytes, guard_formulas
 
@@ -24,6 +24,11 @@ def load(source: str, settings: TextSettings) -> tuple[Table, dict[str, Any]]:
     """Read a table, and the table settings that come with a synthetic series."""
     table, defaults = load_table(source, settings)
     return normalised(table), defaults
+
+
+def load_later(source: str | None, settings: TextSettings) -> Table | None:
+    """The table of --future, read as the main table is; None where none is named."""
+    return None if source is None else normalised(load_future(source, settings))
 
 
 def text_settings(request: Request, stored: TextSettings) -> TextSettings:

@@ -5,7 +5,7 @@ from pathlib import Path
 from forecast.artifacts.format import encode
 from forecast.cli._command import Request
 from forecast.cli._console import put, put_json, put_numbers
-from forecast.cli._data import load
+from forecast.cli._data import load, load_later
 from forecast.durable import check_folder
 from forecast.engine.exporting import seconds_of_exports
 from forecast.engine.stages import PanelFit, deadline_of
@@ -30,7 +30,8 @@ def put_dry_run(begun: float, folder: str, request: Request, earlier: Fitted | N
     train = request.of(TrainSettings)
     check_folder(Path(folder), folder)
     table, defaults = load(request.data, request.of(TextSettings))
-    reading = read(table, request.of(TableSettings, defaults), horizon=train.horizon, lookback=train.lookback)
+    how, later = request.of(TableSettings, defaults), load_later(request.future, request.of(TextSettings))
+    reading = read(table, how, horizon=train.horizon, lookback=train.lookback, future=later)
     check_to_fit(reading)
     deadline = deadline_of(train, begun)
     panel, schema, rehearsal = reading.panel, reading.schema, Rehearsal()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from forecast.checks.table import without_forecast
 from forecast.cli._command import Request
 from forecast.cli._console import log, log_lines, steps_bar
-from forecast.cli._data import load, text_settings, write
+from forecast.cli._data import load, load_later, text_settings, write
 from forecast.cli._sums import put_paths, put_sums
 from forecast.errors import INCOMPLETE
 from forecast.inference.fitted import Fitted
@@ -16,9 +16,7 @@ from forecast.inference.summary import ranking_of
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.reading.normalising import normalised
 from forecast.settings import AFTER_FIT, CheckSettings, OutputSettings, TableSettings, TextSettings
-from forecast.tables.files import load_future
 from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
 from forecast.totals.allocating import allocated
@@ -38,7 +36,7 @@ def read_as_fitted(predictor: Predictor, request: Request) -> tuple[Schema, Tabl
     """How a saved forecaster reads, the table to forecast, and that of future values; None where none is named."""
     (schema, text), future = schema_as_fitted(predictor, request), request.future
     table = None if request.data is None else load(request.data, text)[0]
-    return schema, table, None if future is None else normalised(load_future(future, text))
+    return schema, table, load_later(future, text)
 
 
 def predicted(predictor: Predictor, request: Request, shape: OutputSettings, choose: Choose | None = None) -> Forecasts:

@@ -3,7 +3,7 @@
 from forecast.artifacts.output_guard import check_apart
 from forecast.cli._command import Request, predicting
 from forecast.cli._console import fold_bar, log, log_lines, suggest, using_cluster
-from forecast.cli._data import load, text_settings, write
+from forecast.cli._data import load, load_later, text_settings, write
 from forecast.cli._measures import LEVEL, put_measures
 from forecast.engine.stages import Callbacks
 from forecast.ensemble.names import check_names
@@ -23,8 +23,9 @@ def run(request: Request) -> int:
     if request.by == LEVEL and not sums:
         raise UsageError("no sums are asked for", setting=Setting("by", LEVEL), cure=Words("add ", Setting("sum_by")))
     train, events = request.of(TrainSettings), request.of(TableSettings).events  # refused before any work
+    tables = {"the table that is read": data, "the table of --future": request.future, "the table of --events": events}
     for file in (request.forecasts, request.output):
-        check_apart(file, {"the table that is read": data, "the table of --events": events}, artifact)
+        check_apart(file, tables, artifact)
     check_names(train, models)
     if artifact is None:
         if request.version is not None:
@@ -34,11 +35,14 @@ def run(request: Request) -> int:
         after = request.fit_words()
     else:
         forecaster = _saved_forecaster(request)
-        table = load(data, text_settings(request, forecaster.schema_.reading))[0]
+        table = load(data, text := text_settings(request, forecaster.schema_.reading))[0]
         after = predicting(artifact, forecaster.schema_.known)
     with using_cluster(request.cluster), fold_bar() as (on_fold, on_step):
         callbacks, options = Callbacks(log_lines, on_fold, on_step), {**rolling.model_dump(), "sums": sums}
-        found = forecaster.backtest(table, **options, models=models, frozen=artifact is not None, callbacks=callbacks)
+        later = load_later(request.future, text)
+        found = forecaster.backtest(
+            (table, later), **options, models=models, frozen=artifact is not None, callbacks=callbacks
+        )
     origins = list(found.origins)
     oldest, newest = (str(origins[index]).removesuffix(" 00:00:00") for index in (0, -1))
     fits = "none" if artifact else "one at each" if rolling.refit else "one at the oldest"

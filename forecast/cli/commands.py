@@ -27,6 +27,7 @@ OF_VERSION = ARTIFACT, VERSION
 JOB_OR_STORE = file_argument("job", required=False), ARTIFACT
 PATHS = click.IntRange(1, 10_000)
 FUTURE = Option("--future FILE", "table with the future values of known covariates")
+MORE_KNOWN = Option("--future FILE", "table with more values of known covariates", first=False)
 WRITE_TABLE = Option("--output FILE", "write a .csv, .parquet or .xlsx file; default stdout", OUTPUT)
 SUMS = (
     SumSettings,
@@ -79,6 +80,7 @@ COMMANDS: dict[str, Declaration] = {
         """,
         [
             file_argument("data"),
+            MORE_KNOWN,
             *READING,
             TrainSettings,
             (StoreSettings, "keep", "wait"),
@@ -211,6 +213,7 @@ COMMANDS: dict[str, Declaration] = {
         """,
         [
             file_argument("data"),
+            MORE_KNOWN,
             BacktestSettings,
             SumSettings,
             *READING,

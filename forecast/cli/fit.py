@@ -8,7 +8,7 @@ import click
 from forecast.artifacts.store import Store
 from forecast.cli._command import Request, predicting
 from forecast.cli._console import listen, log, log_lines, progress_bar, suggest, using_cluster
-from forecast.cli._data import load
+from forecast.cli._data import load, load_later
 from forecast.cli._dry_run import put_dry_run
 from forecast.engine.stages import Callbacks
 from forecast.ensemble.names import check_names
@@ -41,12 +41,14 @@ def run(request: Request) -> int:
         return 0
     with Store(folder).lock(store.wait) as writer:
         started = min(time.monotonic(), begun + STARTUP)  # a budget counts from the reading of the table
-        table, settings = _load(request)
+        (table, settings), future = _load(request), load_later(request.future, request.of(TextSettings))
         forecaster, checkpoints = Forecaster(**settings), writer.checkpoints(request.resume)
         with using_cluster(request.cluster), progress_bar() as on_step:
             callbacks = Callbacks(on_read=log_lines, on_step=on_step)
             start = _live(folder) if train.warm_start else None
-            forecaster.fit(table, started=started, callbacks=callbacks, checkpoints=checkpoints, start=start)
+            forecaster.fit(
+                table, future=future, started=started, callbacks=callbacks, checkpoints=checkpoints, start=start
+            )
         before = _live_schema(folder)
         version = forecaster.save(writer, store.keep)
         checkpoints.discard()
@@ -72,8 +74,8 @@ def _load(request: Request) -> tuple[Table, dict[str, Any]]:
 def _train_along(folder: str, request: Request) -> int:
     """Train as one of several processes of torchrun; the first one says what happens, and saves."""
     listen(quiet=True)
-    table, settings = _load(request)
-    Forecaster(**settings).fit(table, start=_live(folder) if settings["warm_start"] else None)
+    (table, settings), future = _load(request), load_later(request.future, request.of(TextSettings))
+    Forecaster(**settings).fit(table, future=future, start=_live(folder) if settings["warm_start"] else None)
     return 0
 
 

@@ -8,7 +8,7 @@ from forecast.calendar.instant import parse_as_of
 from forecast.checks.table import age, check_age
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, steps_bar, suggest, using_cluster
-from forecast.cli._data import write
+from forecast.cli._data import load_later, write
 from forecast.cli._forecasts import log_written, predicted, put_forecasts, read_as_fitted, schema_as_fitted
 from forecast.cli._sums import path_file, put_sums, sums_asked, sums_of
 from forecast.errors import BadData, Setting, Unavailable, UsageError, Words, as_flag
@@ -17,7 +17,6 @@ from forecast.inference.large import large_forecasts
 from forecast.inference.predictor import Predictor
 from forecast.inference.sharded import MANIFEST, forecast_shards, plan_shards
 from forecast.parallel import on_cluster, workers
-from forecast.reading.normalising import normalised
 from forecast.settings import (
     STORE,
     CheckSettings,
@@ -28,7 +27,7 @@ from forecast.settings import (
     TextSettings,
     TrainSettings,
 )
-from forecast.tables.files import load_future, write_frames
+from forecast.tables.files import write_frames
 from forecast.tables.frames import frame_of, frames_of
 from forecast.totals.sums import Totals
 
@@ -145,7 +144,7 @@ def _refuse_sharded(request: Request) -> None:
 def _put_sharded(predictor: Predictor, request: Request, shards: int, look: Look) -> int:
     """Forecast a table in shards, into a folder; returns the exit code."""
     schema, text = schema_as_fitted(predictor, request)
-    future = None if request.future is None else normalised(load_future(request.future, text))
+    future = load_later(request.future, text)
     output_settings, output = request.of(OutputSettings), request.output
     totals = sums_of(predictor, schema, request)
     if totals is not None and request.totals is None:

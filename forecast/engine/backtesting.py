@@ -1,5 +1,6 @@
 """Backtest a table: fit its panel as it stood at origins in the past, forecast, and compare with the actual values."""
 
+import logging
 import time
 from dataclasses import dataclass, replace
 
@@ -31,6 +32,8 @@ from forecast.totals.comparing import actual_sums, check_sums, measures_by_level
 from forecast.totals.notes import warn_of_sums
 from forecast.totals.sums import Totals
 from forecast.training.context import OnStep
+
+log = logging.getLogger("forecast")
 
 
 @dataclass
@@ -132,4 +135,10 @@ def backtest_reading(
             fits[name] = _ModelFit(chosen, schema, reading.name, on_step, sums if name in summed else None)
     result = backtest(panel, schema, fits, origins, levels, refit=refit, jobs=jobs, on_fold=callbacks.on_fold)
     totals = None if result.sums is None else measures_by_level(result.sums)
+    if panel.vintages is not None:
+        of_model = result.overall.set_index("model").loc[(*names, REFERENCE)[0]]
+        text = "known    %s: MASE %.4g with the values known at each origin, %.4g with the final ones"
+        log.info(text, of_model.name, of_model["mase"], of_model["mase_final"])
+    elif schema.known:
+        log.info("known    %s: forecasts get the final values, as if they had been known", ", ".join(schema.known))
     return replace(result, missing=missing_ids, seen=seen, totals=totals)

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -44,7 +44,8 @@ class Backtest(Measures):
 
     Attributes
     ----------
-    overall, by_series, by_step, season : as in `Measures`
+    overall, by_series, by_step, season : as in `Measures`; where known columns have vintages, `overall` also has
+        ``mase_final``, the MASE of forecasts from their final values
     forecasts : a row for each forecast: id columns, ``origin``, the time column, ``actual``, ``model``, ``forecast``,
         ``lo_80`` and so on
     origins : the times after which the longest series was forecast, the oldest first
@@ -84,22 +85,21 @@ def backtest(
     quantile levels of the forecasts. The fit at the oldest origin forecasts from all of them unless there is a `refit`
     at each. `jobs` pairs of model and fit run side by side; `on_fold` is called when a pair is done.
     """
-    season = schema.shortest_season
-    models = {REFERENCE: partial(fit_baseline, REFERENCE, season, levels), **models}
+    models = {REFERENCE: partial(fit_baseline, REFERENCE, season := schema.shortest_season, levels), **models}
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]
     tasks = [(name, fold) for name in models for fold in folds]
     results = side_by_side(((_run_fold, (panel, models[name], origins[fold]), {}) for name, fold in tasks), jobs)
     windows = cut(panel, origins)
-    size = (len(panel), len(origins), panel.ahead)
-    numbers = {name: np.full((*size, 1 + 2 * len(OUTPUT.levels)), np.nan) for name in models}
+    size, width = (len(panel), len(origins), panel.ahead), 1 + 2 * len(OUTPUT.levels)
+    numbers, final_numbers = ({name: np.full((*size, width), np.nan) for name in models} for _ in range(2))
     seconds = {name: np.zeros(2) for name in models}
     counts, floor = windows.panel.counts(), windows.panel.floor()
-    raised_series, logged = np.zeros((len(panel), 2), bool), set[tuple[str, str]]()
-    sums = list[Frame]()
-    for done, ((name, fold), (quantiles, summed, taken, records)) in enumerate(zip(tasks, results, strict=True), 1):
+    raised_series, logged, sums = np.zeros((len(panel), 2), bool), set[tuple[str, str]](), list[Frame]()
+    for done, ((name, fold), (found, summed, taken, records)) in enumerate(zip(tasks, results, strict=True), 1):
         rows = np.flatnonzero(np.isin(windows.origin, fold))
-        free = free_numbers(quantiles, levels, OUTPUT, counts[rows])
-        numbers[name][windows.series[rows], windows.origin[rows]] = bounded(free, OUTPUT, floor[rows])
+        for quantiles, of in zip(found, (final_numbers, numbers)[-len(found) :], strict=True):
+            free = free_numbers(quantiles, levels, OUTPUT, counts[rows])
+            of[name][windows.series[rows], windows.origin[rows]] = bounded(free, OUTPUT, floor[rows])
         np.logical_or.at(raised_series, windows.series[rows], raised(free, OUTPUT, floor[rows]))
         seconds[name] += taken
         sums += [] if summed is None else [summed.assign(model=name)]
@@ -118,8 +118,9 @@ def backtest(
         bound[windows.series, windows.origin] = bounds
     evaluation = Evaluation(panel, schema, actual, numbers, OUTPUT.levels, *errors, bound)
     overall, by_series, by_step = measure_frames(evaluation)
-    fit_seconds, predict_seconds = np.array(list(seconds.values())).T
-    overall = overall.assign(fit_seconds=fit_seconds, predict_seconds=predict_seconds)
+    if panel.vintages is not None:
+        overall["mase_final"] = measure_frames(replace(evaluation, numbers=final_numbers))[0]["mase"]
+    overall[["fit_seconds", "predict_seconds"]] = np.array(list(seconds.values()))
     times = position_texts(schema, calendar_of(schema), origins[:, int(np.argmax(panel.lengths))])
     forecasts, whole = _forecast_frame(evaluation, origins), stacked(sums) if sums else None
     return Backtest(overall, by_series, by_step, season, forecasts, tuple(times), sums=whole)
@@ -133,17 +134,25 @@ def result_columns(intervals: tuple[float, ...]) -> list[str]:
 
 def _run_fold(
     panel: Panel, fit: Fit, origins: Integers
-) -> tuple[Numbers, Frame | None, tuple[float, float], list[logging.LogRecord]]:
-    """Fit at the oldest of some origins, and forecast from all: quantiles, sums, seconds of both, and log messages."""
+) -> tuple[list[Numbers], Frame | None, tuple[float, float], list[logging.LogRecord]]:
+    """Fit at the oldest of some origins, and forecast from all: quantiles, sums, seconds of both, and log messages.
+
+    Where known columns have vintages, forecasts from their final values come before those from what was known.
+    """
     with held_back(log) as records:
         start = time.perf_counter()
         predict = fit(panel.until(origins[0]))
         fitted = time.perf_counter()
         together = max(1, MAX_SLOTS // len(panel.values))
-        parts = [predict(cut(panel, origins[low : low + together]).panel) for low in range(0, len(origins), together)]
-        seconds, quantiles = (fitted - start, time.perf_counter() - fitted), np.concatenate(parts)
+
+        def ahead(panel: Panel) -> Numbers:
+            lows = range(0, len(origins), together)
+            return np.concatenate([predict(cut(panel, origins[low : low + together]).panel) for low in lows])
+
+        quantiles, seconds = ahead(panel), (fitted - start, time.perf_counter() - fitted)
+        final = [] if panel.vintages is None else [ahead(replace(panel, vintages=None))]
         add_up = getattr(fit, "add_up", None)  # what sums its forecasts, as `forecast.totals.comparing` does
-        return quantiles, add_up and add_up(panel, origins, quantiles), seconds, records
+        return [*final, quantiles], add_up and add_up(panel, origins, quantiles), seconds, records
 
 
 def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:

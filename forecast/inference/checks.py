@@ -22,6 +22,7 @@ from forecast.inference.fitted import Config, Filled
 from forecast.panel.lookback import most_lookback
 from forecast.panel.panel import SUM, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.vintages import ALWAYS, Vintages
 from forecast.pretrained.forecasting import Network, load_network
 from forecast.registry import brought, has
 from forecast.settings import TrainSettings
@@ -33,7 +34,7 @@ MAX_LEVELS, MAX_LAGS, MAX_SEASON, MAX_EXPONENT = 99, 50, 1_000_000, 4
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
 """How far from its anchor a grid may reach: to about the year 10,000."""
 MAX_TEXT = 200
-TO_DATE, FILLED = "to_date_", "filled_"  # what arrays of sums to date, and of missing cells, are called
+TO_DATE, FILLED, VINTAGE = "to_date_", "filled_", "vintage_"  # what arrays of sums to date and the like are called
 MAX_LABEL = 2 * MAX_TEXT
 TRIAL = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
 """A window that a pretrained network must be able to forecast: values, observed, horizon, seasons."""
@@ -292,7 +293,9 @@ def read_history(arrays: Arrays, config: Config) -> Panel:
     if (SUM in status) != bool(config.sums) or set(status) == {SUM}:
         raise ValueError("series must be sums where the forecaster has some")
     by_name: dict[str, Any] = {name: array for name, array in arrays.items() if name != "ids"}
+    vintages = {name: by_name.pop(name) for name in list(by_name) if name.startswith(VINTAGE)}
     _check_history(by_name, config, len(names))
+    by_name["vintages"] = _read_vintages(vintages, config, len(by_name["values"])) if vintages else None
     panel = Panel(ids=names, ahead=config.horizon, status=tuple(status), **by_name)
     longest = int(panel.lengths.max())
     lookbacks = [config.lookback, *(member.lookback for group in config.members() for member in group)]
@@ -301,6 +304,24 @@ def read_history(arrays: Arrays, config: Config) -> Panel:
         raise ValueError(f"a forecast cannot look back so far over series of {longest} steps")
     _check_times(panel, config)
     return panel
+
+
+def _read_vintages(arrays: Arrays, config: Config, slots: int) -> Vintages:
+    """Vintages of the known columns of the history, in order."""
+    count, columns, whole = arrays[f"{VINTAGE}slot"].shape, len(config.table.known), np.int64
+    specs = {
+        "slot": Spec(count, whole, 0, slots - 1),
+        "column": Spec(count, whole, 0, columns - 1),
+        "available": Spec(count, whole, ALWAYS, -ALWAYS),
+        "value": Spec(count, np.float64, -MAX_VALUE, MAX_VALUE),
+    }
+    check_arrays("vintages", arrays, {VINTAGE + name: spec for name, spec in specs.items()})
+    found = Vintages(**{name: arrays[VINTAGE + name] for name in specs})
+    for at, name in enumerate(config.table.known):
+        codes = np.arange(len(config.table.categories.get(name, ())) + 1)
+        if name in config.table.categories and not np.isin(found.value[found.column == at], codes).all():
+            raise ValueError(f"vintages of column '{name[:80]}' hold codes of no category")
+    return found
 
 
 def _check_history(arrays: Arrays, config: Config, count: int) -> None:

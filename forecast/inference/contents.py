@@ -35,6 +35,7 @@ def to_contents(fitted: Fitted) -> Contents:
         "spread": panel.expanding_std(),
         "lowest": panel.lowest_seen(),
         **({} if panel.counted is None else {"counted": panel.counted}),
+        **({} if panel.vintages is None else {checks.VINTAGE + name: of for name, of in vars(panel.vintages).items()}),
         "ids": np.frombuffer(json.dumps([panel.ids, panel.status], ensure_ascii=False).encode(), np.uint8).copy(),
     }
     return Contents(

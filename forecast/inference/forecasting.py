@@ -30,6 +30,7 @@ from forecast.reading.building import with_future
 from forecast.reading.comparing import Comparison, check_levels, warn_seen, warn_short
 from forecast.reading.known import require_known, warn_blank_beyond
 from forecast.reading.reading import Reading, Source, read_as
+from forecast.reading.vintages import describe_vintages
 from forecast.settings import INTERVALS, EngineName, OutputSettings
 from forecast.tables.frames import Column
 from forecast.tables.table import Table
@@ -183,12 +184,16 @@ def panel_to_forecast(
     origin: str | None = None,
 ) -> Panel:
     """The series of a table, read as the fit read its own, or those of the fit; parameters as in `forecast_table`."""
-    if source is not None:
-        return reading_to_forecast(fitted, source, schema, future, origin).panel
-    if origin is not None:
+    if source is None and origin is not None:
         problem = "needs a table: the artifact keeps only what a forecast from its own end needs"
         raise UsageError(problem, setting=Setting("origin", origin))
-    return fitted.history if future is None else with_future(fitted.history, future, fitted.config.table)
+    if source is not None:
+        panel = reading_to_forecast(fitted, source, schema, future, origin).panel
+    else:
+        panel = fitted.history if future is None else with_future(fitted.history, future, fitted.config.table)
+    for line in describe_vintages(panel, fitted.config.table):
+        log.info("%s", line)
+    return panel
 
 
 def reading_to_forecast(

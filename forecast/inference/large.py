@@ -81,7 +81,7 @@ class LargeForecast:
         progress, predictor.on_windows = predictor.on_windows, None
         threads = predictor.backend is None or predictor.backend.threads
         cuts = [*starts[:-1:WINDOWS_AT_ONCE].tolist(), int(starts[-1])]
-        parts = self.table.parts(needed_columns(self.schema), cuts)
+        parts = self.table.parts(needed_columns(self.schema, self.table), cuts)
         with self.table.place.unchanged(self.table.pins):
             done_parts = in_order(lambda part: self.of_part(part, comparison), parts, threads=threads)
             for forecasts, sums, messages in done_parts:

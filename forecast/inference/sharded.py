@@ -91,7 +91,7 @@ class Work:
         table, schema = self.large.table, self.large.schema
         if self.shares is not None:
             return table.read_share(self.shares, shard.number)
-        needed, by = needed_columns(schema), schema.ids or schema.time
+        needed, by = needed_columns(schema, table), schema.ids or schema.time
         return table.filtered(needed, by, lambda rows: self.shards_of(rows, shard.count) == shard.number)
 
     def shards_of(self, rows: Table, count: int) -> Integers:
@@ -171,7 +171,7 @@ def _done(work: Work, shards: int, jobs: int) -> Iterator[Done]:
     schema = work.large.schema
     with TemporaryDirectory(prefix="forecast-") as folder:
         if not on_cluster():
-            needed, by = needed_columns(schema), schema.ids or schema.time
+            needed, by = needed_columns(schema, work.large.table), schema.ids or schema.time
             work.large.table.write_shares(needed, by, lambda rows: work.shards_of(rows, shards), folder)
             work = replace(work, shares=folder)
         tasks: Iterator[Task] = ((work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1))

@@ -15,12 +15,14 @@ from forecast.jobs.sinks import sinks_of
 from forecast.jobs.sinks.database import ids_of
 from forecast.jobs.sources import source_of
 from forecast.jobs.totals import check_totals
+from forecast.jobs.vintages import with_kept
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.dated import DatedTable, dated_table
 from forecast.reading.detection import check_schema, infer_schema
 from forecast.reading.normalising import normalised
 from forecast.reading.observations import wide_columns
 from forecast.reading.reading import Reading, read, read_as
+from forecast.reading.vintages import has_vintages
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.files import load_future, settings_as_at_fit
 from forecast.tables.table import Table
@@ -101,8 +103,11 @@ def read_to_fit(
         cure = "bring the source back to it, or set freq in [table] to fit at the new frequency"
         raise BadData(f"{table.name}: {names}; {cure}")
     check_sink(pipeline, schema, table)
-    known_then = until(dated, schema, instant, pipeline.source.unfinished)
-    return read(known_then, settings, horizon=pipeline.train.horizon, lookback=pipeline.train.lookback), dated
+    known_then, train = until(dated, schema, instant, pipeline.source.unfinished), pipeline.train
+    later = read_future(pipeline, text_settings(pipeline, live))
+    later = later if later is not None and has_vintages(normalised(later), schema) else None
+    reading = read(known_then, settings, horizon=train.horizon, lookback=train.lookback, future=later)
+    return replace(reading, panel=with_kept(pipeline, reading.panel, reading.schema)), dated
 
 
 def read_as_live(
@@ -116,7 +121,8 @@ def read_as_live(
     check_schema(live, dated.table)
     if dated.times is not None and dated.times_by(live) is None:
         dated = dated_table(dated.table, live)
-    return read_as(until(dated, live, instant, pipeline.source.unfinished), live, horizon=horizon)
+    reading = read_as(until(dated, live, instant, pipeline.source.unfinished), live, horizon=horizon)
+    return replace(reading, panel=with_kept(pipeline, reading.panel, live))
 
 
 def until(dated: DatedTable, schema: Schema, instant: datetime, unfinished: str = "keep") -> DatedTable:
@@ -128,6 +134,7 @@ def until(dated: DatedTable, schema: Schema, instant: datetime, unfinished: str 
     if dated.times is None or end is None:
         return dated
     table, times, calendar = dated.table, dated.times.timestamps, calendar_of(schema)
+    dated = replace(dated, instant=end)
     after = times > end
     late = calendar.ends(calendar.positions(times)) > end if unfinished == "leave out" else after
     if not late.any():

@@ -27,7 +27,7 @@ from forecast.inference.contents import to_contents
 from forecast.inference.forecasting import ForecastOptions, forecast_table, with_events
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
-from forecast.jobs import totals
+from forecast.jobs import totals, vintages
 from forecast.jobs.administration import ledger_of
 from forecast.jobs.as_of import (
     added_columns,
@@ -226,6 +226,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
         output=pipeline.output.model_copy(update={"explain": explain, "excel_safe": False}),
         on_panel=lambda panel: _check(run, panel, source.name, serves),
     )
+    vintages.keep(pipeline, forecasts.panel, schema, run.instant)
     frame = frame_of(forecasts.columns).drop(columns=["model", "status"] if explain > pipeline.output.explain else [])
     results = Results(frame, forecasts, schema, live.version, pipeline.output)
     tables = totals.with_totals(pipeline, live.predictor, results)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
-from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel, runs, stacked
+from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel, running_sums, runs, stacked
 from forecast.panel.schema import Schema
+from forecast.panel.vintages import ALWAYS, Vintages, joined
 
 ALL = "all"  # the sum of all series alone
 MOST_SUMS = 2000  # series that are sums, as the cost of a forecast grows with the cube of their number
@@ -112,4 +113,26 @@ def _sum(panel: Panel, ids: tuple[str, ...], members: Integers) -> Panel:
         spread=None,
         lowest=None if panel.lowest is None else np.array([panel.lowest[members].sum()]),
         counted=None if panel.counted is None else np.array([False]),
+        vintages=None if panel.vintages is None else _mean_vintages(panel, panel.vintages, slots, cell),
     )
+
+
+def _mean_vintages(panel: Panel, vintages: Vintages, slots: Integers, cell: Integers) -> Vintages:
+    """Means of known columns over the slots of each cell, as they became known one after another."""
+    slot, column = np.nonzero(~np.isnan(vintages.blanked(panel.known)))
+    always = Vintages(slot, column, np.full(len(slot), ALWAYS), panel.known[slot, column])
+    every, cell_of = joined([vintages, always]), np.full(len(panel.known), -1)
+    cell_of[slots] = cell
+    first = np.diff(every.slot, prepend=-1).astype(bool) | np.diff(every.column, prepend=-1).astype(bool)
+    change = every.value - np.where(first, 0.0, np.roll(every.value, 1))
+    place = cell_of[every.slot]
+    key = place * panel.known.shape[1] + every.column
+    listed = np.isin(key, key[: len(vintages)])  # the others of a cell whose values all were known always
+    order = np.lexsort((every.available, key))
+    order = order[((place >= 0) & listed)[order]]
+    key, available = key[order], every.available[order]
+    groups = np.append(np.flatnonzero(np.diff(key, prepend=-1)), len(key))
+    total, count = (running_sums(of[order], groups) for of in (change, first.astype(np.float64)))
+    newest = np.append((np.diff(key) != 0) | (np.diff(available) != 0), True)[: len(key)]
+    means = Vintages(place[order], every.column[order], available, total / count)
+    return means.where(newest)

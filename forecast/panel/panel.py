@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.panel.vintages import Vintages, joined
+
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -16,7 +18,8 @@ Ids = tuple[tuple[str, ...], ...]
 
 ARRAYS = ("order", "offsets", "starts", "values", "observed", "known", "past", "static")
 """The arrays that every panel has."""
-BY_SLOT, BY_SERIES = ("values", "observed", "known", "past", "spread"), ("starts", "static", "lowest", "counted")
+BY_SLOT = ("values", "observed", "known", "past", "spread", "vintages")
+BY_SERIES = ("starts", "static", "lowest", "counted")
 
 SUM = "sum"  # the status of a series that is a sum of others, see `hierarchy`
 SKIPPED = ("ended", "missing", SUM)  # the statuses of series that get no forecast of their own
@@ -41,13 +44,14 @@ class Panel:
     ahead: int
     values: Numbers  # [slots], in the target's own unit, 0 where not observed
     observed: Flags  # [slots]
-    known: Numbers  # [slots, columns], NaN where blank; covers the future slots
+    known: Numbers  # [slots, columns], NaN where blank; covers the future slots, as known at the origin
     past: Numbers  # [slots, columns] of covariates, NaN where blank and in the future slots
     static: Numbers  # [series, columns], NaN where blank
     status: tuple[str, ...] = ()  # by series: ok, constant, short, new; or ended, missing: no forecast
     spread: Floats | None = None  # [slots], `expanding_std` of whole series, where the panel is only a tail of them
     lowest: Numbers | None = None  # [series], lowest value seen elsewhere: by the fit, or before the tail
     counted: Flags | None = None  # [series], whether all values seen elsewhere are counts, see `counts`
+    vintages: Vintages | None = None  # of known columns; None where each cell has one value at all origins
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -135,7 +139,7 @@ class Panel:
         return replace(whole, offsets=offsets, starts=self.starts + cut, **whole._taken(BY_SLOT, take))
 
     def until(self, origin: int | Integers) -> "Panel":
-        """The panel as it stood at an earlier origin, without later values; columns known in advance stay.
+        """The panel as it stood at an earlier origin, without later values; known columns stay, as known then.
 
         The origin is the grid position of the last past slot, one for all series or [series]; a series that starts
         later is left out. Known columns cover the whole future if the origin is at least `ahead` slots before the end.
@@ -149,6 +153,9 @@ class Panel:
         for name, nothing in (("values", 0.0), ("observed", False), ("past", np.nan)):
             arrays[name][take > newest] = nothing
         spread = None if begun.spread is None else begun.spread[np.minimum(take, newest)]
+        if (vintages := arrays["vintages"]) is not None:
+            origins = np.repeat(begun.starts + lengths - 1, sizes)
+            arrays |= {"known": vintages.at(arrays["known"], origins), "vintages": vintages.until(origins)}
         return replace(begun, offsets=offsets, **{**arrays, "spread": spread})
 
     def _taken(self, names: tuple[str, ...], indices: Integers) -> dict[str, Any]:
@@ -169,13 +176,13 @@ class Panel:
         size = np.maximum.reduceat(np.abs(moved), self.offsets[:-1]) if len(seen) else np.zeros(0)
         unit = np.repeat(np.where(size > 0, size, 1.0), sizes)
         moved /= unit
-        count, sums, squares = (_running_sums(of, self.offsets) for of in (seen.astype(np.float64), moved, moved**2))
+        count, sums, squares = (running_sums(of, self.offsets) for of in (seen.astype(np.float64), moved, moved**2))
         count = np.maximum(count, 1.0)
         variance = np.maximum(squares / count - (sums / count) ** 2, 0.0)
         return np.asarray(np.sqrt(variance) * unit, np.float32)
 
 
-def _running_sums(values: Numbers, offsets: Integers) -> Numbers:
+def running_sums(values: Numbers, offsets: Integers) -> Numbers:
     """[slots], sums of values from the start of their series; none depends, even in its last bits, on other series."""
     sizes = np.diff(offsets)
     if len(sizes) and (sizes == sizes[0]).all():
@@ -207,11 +214,14 @@ def runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
 def stacked(panels: list[Panel]) -> Panel:
     """Panels of the same columns and future as one, series after series; the same id may then come several times."""
     first, starts = panels[0], np.cumsum([0, *(panel.offsets[-1] for panel in panels)])
-    names = [name for name in (*BY_SLOT, *BY_SERIES) if getattr(first, name) is not None]
+    names = [name for name in (*BY_SLOT[:-1], *BY_SERIES) if getattr(first, name) is not None]
     arrays: dict[str, Any] = {name: np.concatenate([getattr(panel, name) for panel in panels]) for name in names}
     ranks = zip(panels, np.cumsum([0, *map(len, panels)]), strict=False)
     arrays["order"] = np.concatenate([panel.order + start for panel, start in ranks])
     offsets = [panel.offsets[1:] + start for panel, start in zip(panels, starts, strict=False)]
+    parts = ((panel.vintages, start) for panel, start in zip(panels, starts, strict=False))
+    moved = [replace(part, slot=part.slot + start) for part, start in parts if part is not None]
+    arrays["vintages"] = joined(moved) if moved else None
     ids = tuple(name for panel in panels for name in panel.ids)
     status = tuple(word for panel in panels for word in panel.status)
     return replace(first, ids=ids, offsets=np.concatenate([first.offsets[:1], *offsets]), status=status, **arrays)

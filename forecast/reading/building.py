@@ -1,7 +1,6 @@
 """Build the panel of a table: series on one grid, gaps masked, covariates beside them."""
 
 import logging
-from dataclasses import replace
 
 import numpy as np
 
@@ -16,10 +15,12 @@ from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Integers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.columns import covariates, future_covariates, place_values, static_values
+from forecast.reading.dated import DatedTable
 from forecast.reading.grid import Grid
 from forecast.reading.normalising import normalised
 from forecast.reading.observations import Observations
 from forecast.reading.status import observed_spans
+from forecast.reading.vintages import fixed, has_vintages, with_vintages
 from forecast.tables.distinct import distinct, repeats
 from forecast.tables.table import Table, rows_text
 
@@ -54,13 +55,16 @@ def build_panel(table: Table, schema: Schema, observations: Observations, grid: 
     return Panel(ids, order, offsets, grid.first, horizon, values, observed, known, past, static)
 
 
-def with_future(panel: Panel, future: Table, schema: Schema, times: ParsedTimes | None = None) -> Panel:
+def with_future(
+    panel: Panel, future: Table, schema: Schema, times: ParsedTimes | None = None, instant: int | None = None
+) -> Panel:
     """The panel with columns known in advance from a table of the future, whose times may have been parsed before."""
     if not schema.known:
         return panel
-    rows = future_covariates(normalised(future), schema, panel.ids, calendar_of(schema), times)
-    given = place_values(rows, panel.offsets, panel.starts)
-    return replace(panel, known=np.where(np.isnan(given), panel.known, given))
+    if has_vintages(future := normalised(future), schema):
+        return with_vintages(panel, DatedTable(future, schema.time, times, schema, instant), schema)
+    rows = future_covariates(future, schema, panel.ids, calendar_of(schema), times)
+    return fixed(panel, place_values(rows, panel.offsets, panel.starts))
 
 
 def check_rows(table: Table, observations: Observations, schema: Schema, whole: bool = True) -> None:

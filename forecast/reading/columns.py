@@ -10,7 +10,7 @@ from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.errors import BadData, Setting, Words
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Ids, Integers, Numbers, series_index
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.categories import category_codes
 from forecast.reading.observations import Observations, id_codes
 from forecast.tables.distinct import repeats
@@ -43,13 +43,7 @@ def future_covariates(
     """Read the columns known in advance from a table of the future of some series, whose `times` may be parsed."""
     refuse_missing(table, (*schema.time, *schema.known))
     values = _values(table, schema, schema.known)
-    shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.names)
-    names, codes = id_codes(table, () if shared else schema.ids)
-    timestamps = (times or parse_times(table, schema.time, schema.time_settings, codes)).timestamps
-    series = None if shared else (series_index(ids, names) - 1)[codes]
-    if series is not None and (unknown := len(np.unique(codes[series < 0]))):
-        warning = "%s: %d series are not in the table to forecast; their rows are left out."
-        logger.warning(warning, table.name, unknown)
+    series, timestamps = rows_of(table, schema, ids, times)
     keys = (timestamps,) if series is None else (series, timestamps)
     if schema.on_duplicate == "error" and schema.aggregate is None and (repeated := repeats(*keys)).any():
         different = repeated & ~repeats(*keys, *values.T)
@@ -58,6 +52,25 @@ def future_covariates(
             cure = Words("keep one, or pass ", Setting("on_duplicate", "last"))
             raise BadData("an earlier row has other values for this series and time", place=place, cure=cure)
     return _placed(table, schema, calendar, series, timestamps, values)
+
+
+def rows_of(table: Table, schema: Schema, ids: Ids, times: ParsedTimes | None) -> tuple[Integers | None, Integers]:
+    """The series of each row, as index into some ids, -1 for others, None where rows hold for all; and its time.
+
+    A time off the grid is refused, unless rows are aggregated.
+    """
+    shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.names)
+    names, codes = id_codes(table, () if shared else schema.ids)
+    timestamps = (times or parse_times(table, schema.time, schema.time_settings, codes)).timestamps
+    series = None if shared else (series_index(ids, names) - 1)[codes]
+    if series is not None and (unknown := len(np.unique(codes[series < 0]))):
+        warning = "%s: %d series are not in the table to forecast; their rows are left out."
+        logger.warning(warning, table.name, unknown)
+    off = ~calendar_of(schema).on_grid(timestamps) & (np.array(True) if series is None else series >= 0)
+    if schema.aggregate is None and off.any():
+        place = table.place(int(np.argmax(off)), schema.time)
+        raise BadData(f"{place}: the time does not lie on the grid {schema.calendar.name}; correct it")
+    return series, timestamps
 
 
 def _values(table: Table, schema: Schema, columns: tuple[str, ...]) -> Numbers:
@@ -71,9 +84,6 @@ def _placed(
     rows = np.arange(len(timestamps)) if series is None else np.flatnonzero(series >= 0)
     if schema.aggregate is not None:  # the last of a period holds, by time and not by row
         rows = rows[np.argsort(timestamps[rows], kind="stable")]
-    elif not (on_grid := calendar.on_grid(timestamps[rows])).all():
-        place = table.place(int(rows[np.argmin(on_grid)]), schema.time)
-        raise BadData(f"{place}: the time does not lie on the grid {schema.calendar.name}; correct it")
     positions, values = calendar.positions(timestamps[rows]), values[rows]
     if series is not None:
         return Covariates(series[rows], positions, values)

@@ -28,6 +28,8 @@ class DatedTable:
     time: tuple[str, ...]  # the columns that hold the time; () where each row is a series
     times: ParsedTimes | None  # of the rows; None where each row is a series
     settings: TableSettings | Schema  # by which they were parsed
+    instant: int | None = None  # on the clock of the table, up to which a run knows what becomes available
+    vintages: "DatedTable | None" = None  # all rows, where `table` has one for each series and time
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ from forecast.reading.calendar_columns import calendar_columns
 from forecast.reading.categories import categories_of
 from forecast.reading.dated import DatedTable
 from forecast.reading.observations import id_codes
-from forecast.reading.roles import id_columns, no_numbers, target_column
+from forecast.reading.roles import AVAILABLE_AT, id_columns, no_numbers, target_column
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.files import reading_flags
 from forecast.tables.headers import refuse_missing
@@ -153,7 +153,8 @@ def _timed_schema(
 ) -> tuple[Schema, ParsedTimes]:
     """The schema of a long or wide table, and its times, parsed by series where they depend on them."""
     covariates = (*settings.known, *settings.past, *settings.static)
-    named = {*time, table.numbering, *covariates}
+    vintages = (AVAILABLE_AT,) if settings.known else ()
+    named = {*time, table.numbering, *covariates, *vintages}
     others = [column for column in table.names if column not in named]
     numeric = [c for c, is_number in zip(others, numeric_columns(table, others), strict=True) if is_number]
     if not numeric and not settings.target:
@@ -186,7 +187,7 @@ def _timed_schema(
     calendar = infer_calendar(
         times.timestamps, codes, *given, aggregate=settings.aggregate, name=table.name, place=place
     )
-    ignored = tuple(c for c in table.names if c not in {*ids, target, *series, *time, *covariates})
+    ignored = tuple(c for c in table.names if c not in {*ids, target, *series, *time, *covariates, *vintages})
     plain = (column for column in ignored if table.kind(column) != "other")  # a cell may hold a list
     constant = {c: kind for c in plain if (kind := _constant(table, c, codes if layout == "long" else None))}
     schema = Schema(

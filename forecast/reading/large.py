@@ -22,6 +22,7 @@ from forecast.reading.dated import dated_table
 from forecast.reading.detection import infer_schema
 from forecast.reading.normalising import normalised
 from forecast.reading.reading import reach_of
+from forecast.reading.roles import AVAILABLE_AT
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.arrow import PARQUET, PROBLEM, arrow_frame, parquet_dataset, parquet_files
 from forecast.tables.cells import flags_of, lacks_value
@@ -231,9 +232,11 @@ def _is_text(column: Any) -> bool:
     return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
 
 
-def needed_columns(schema: Schema) -> list[str]:
+def needed_columns(schema: Schema, table: LargeTable) -> list[str]:
     """The columns of a long table that forecasts are made from."""
-    return list(dict.fromkeys([*schema.keys, str(schema.target), *schema.known, *schema.past, *schema.static]))
+    issued = [AVAILABLE_AT] if schema.known and AVAILABLE_AT in table.names else []
+    names = [*schema.keys, str(schema.target), *schema.known, *schema.past, *schema.static, *issued]
+    return list(dict.fromkeys(names))
 
 
 def newest_time(times: Table, schema: Schema) -> int:

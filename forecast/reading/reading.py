@@ -19,6 +19,7 @@ from forecast.reading.grid import Grid, fill, warn_sparse
 from forecast.reading.known import warn_blank
 from forecast.reading.observations import Observations, observe, wide_columns
 from forecast.reading.status import warn_status, with_status
+from forecast.reading.vintages import describe_vintages, one_row_a_time, with_vintages
 from forecast.settings import TableSettings
 from forecast.tables.table import Table
 
@@ -52,14 +53,17 @@ def read(
     lookback: int | None = None,
     reserved: Sequence[str] = ("forecast",),
     events: Table | str | None = None,
+    future: Table | None = None,
 ) -> Reading:
     """Infer how a table becomes series, and build its panel; the settings of the user win over what it looks like.
 
     The horizon is by default what the frequency suggests, the lookback follows from it and the season. Events are a
-    table or the path of its file; `reserved` are columns that the output will have.
+    table or the path of its file; `reserved` are columns that the output will have, `future` more rows of columns known
+    in advance.
     """
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
     schema, dated = infer_schema(dated, settings, reserved)
+    dated = one_row_a_time(dated, schema)
     observations = _observed(dated, schema)
     if (events := settings.events if events is None else events) is not None:
         schema = schema.model_copy(update={"dated_events": read_events(events, schema, observations.ids)})
@@ -70,6 +74,8 @@ def read(
         schema = schema.model_copy(update={"season": panel_seasons(levelled(panel, schema), schema.calendar)})
         if horizon is None and (ahead := default_horizon(schema.calendar, schema.season)) != panel.ahead:
             panel = _panel(dated, schema, observations, grid, ahead)
+    if future is not None:
+        panel = with_future(panel, future, schema, instant=dated.instant)
     warn_gaps(panel, schema, dated.name)
     warn_sparse(dated.name, grid, schema)
     _, lookback = lags_and_lookback(panel, schema.season, lookback)
@@ -94,7 +100,7 @@ def read_as(
     """
     dated = source.dated if isinstance(source, Reading) else source
     check_schema(schema, dated.table if isinstance(dated, DatedTable) else dated)
-    dated = dated if isinstance(dated, DatedTable) else dated_table(dated, schema)
+    dated = one_row_a_time(dated if isinstance(dated, DatedTable) else dated_table(dated, schema), schema)
     before = source if isinstance(source, Reading) and origin is None and _same_grid(source, schema) else None
     if before is not None:
         observations, grid = before.observations, before.grid
@@ -107,7 +113,7 @@ def read_as(
     if before is None:
         warn_gaps(panel, schema, dated.name)
     if future is not None:
-        panel = with_future(panel, future, schema)
+        panel = with_future(panel, future, schema, instant=dated.instant)
     panel = with_status(panel, schema, lookback)
     if lookback is not None:
         warn_status(panel, schema, dated.name, () if before is None else before.panel.status, reach is None)
@@ -132,7 +138,13 @@ def check_to_fit(reading: Reading) -> None:
 def describe_reading(reading: Reading) -> list[str]:
     """What was read and inferred, as lines."""
     last = f"horizon  {reading.panel.ahead}, from the last {reading.lookback} steps"
-    return [*describe(reading.schema, reading.panel), last]
+    return [*describe(reading.schema, reading.panel), *describe_vintages(reading.panel, reading.schema), last]
+
+
+def _panel(dated: DatedTable, schema: Schema, observations: Observations, grid: Grid, horizon: int) -> Panel:
+    """The panel of a table, its known columns as they became known."""
+    panel = without(build_panel(dated.table, schema, observations, grid, horizon), schema, "ignore")
+    return panel if dated.vintages is None else with_vintages(panel, dated.vintages, schema, whole=True)
 
 
 def _observed(dated: DatedTable, schema: Schema, reach: int | None = None) -> Observations:
@@ -156,10 +168,6 @@ def _on_grid(
         row = offsets[observations.series] + positions - low[observations.series]
         observations = replace(observations, values=np.where(blank[row], np.nan, observations.values))
     return observations, fill(dated.table, observations, schema, calendar, origin, reach)
-
-
-def _panel(dated: DatedTable, schema: Schema, observations: Observations, grid: Grid, horizon: int) -> Panel:
-    return without(build_panel(dated.table, schema, observations, grid, horizon), schema, "ignore")
 
 
 def _same_grid(reading: Reading, schema: Schema) -> bool:

@@ -19,6 +19,7 @@ from forecast.tables.numbers import has_leading_zeros, is_blank, is_whole, parse
 from forecast.tables.table import Table, rows_text
 
 TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
+AVAILABLE_AT = "available_at"  # the column that says when values known in advance became available
 MAX_REPEATED = 0.05  # with a smaller share of repeated rows, ids are right and the rows are duplicates
 MAX_IDS = 3
 PROPOSED = 3  # columns that a message proposes
@@ -33,7 +34,11 @@ def id_columns(
     if times.unresolved is not None:
         # an hour that comes twice is not twice the same time, and no sign of several series
         table, times = table.rows(~times.unresolved), times.rows(~times.unresolved)
-    if not repeats(times.timestamps).any():
+    if settings.known and AVAILABLE_AT in table.names:  # equal rows are one
+        once = ~table.frame.duplicated().to_numpy()
+        table, times = table.rows(once), times.rows(once)
+    issued = _issued(table, settings)
+    if not repeats(times.timestamps, issued).any():
         return ()
     # year, month or hour beside a date are parts of the time, never names of series
     parts = [column for column in others if column.lower() in TIME_NAMES or part_named(table, column)]
@@ -49,7 +54,7 @@ def id_columns(
         for ids in (ids for size in range(1, MAX_IDS + 1) for ids in combinations(candidates, size)):
             if (candidates is not texts and not set(ids) - set(texts)) or last_target <= set(ids):
                 continue
-            share = _repeated_share(table, ids, times.timestamps)
+            share = _repeated_share(table, ids, times.timestamps, issued)
             if share == 0:
                 return ids
             nearly = nearly or (ids if share < MAX_REPEATED else ())
@@ -69,10 +74,16 @@ def groups_rows(table: Table, column: str) -> bool:
     return 2 * len(table.distinct(column)[1]) <= len(table)
 
 
-def _repeated_share(table: Table, ids: Names, timestamps: Integers) -> float:
+def _issued(table: Table, settings: TableSettings) -> Integers:
+    """[rows], which rows became available at the same time; all did in a table that does not say."""
+    says = settings.known and AVAILABLE_AT in table.names
+    return table.distinct(AVAILABLE_AT)[0] if says else np.zeros(len(table), np.int64)
+
+
+def _repeated_share(table: Table, ids: Names, timestamps: Integers, issued: Integers) -> float:
     """Share of rows that repeat a series and time; 1 where most series would have only one row."""
     names, codes = id_codes(table, ids)
-    return float(repeats(codes, timestamps).mean()) if 2 * len(names) <= len(codes) else 1.0
+    return float(repeats(codes, timestamps, issued).mean()) if 2 * len(names) <= len(codes) else 1.0
 
 
 def _open_ids(
@@ -81,7 +92,7 @@ def _open_ids(
     """The error for rows that repeat a time with no ids to tell them apart."""
     nearly, usable, parts = guess  # ids that nearly fit, other columns that could be ids, and parts of times
     names, codes = id_codes(table, nearly)
-    twice = repeats(codes, times.timestamps)
+    twice = repeats(codes, times.timestamps, _issued(table, settings))
     row = int(np.argmax(twice))
     first = int(np.argmax((codes == codes[row]) & (times.timestamps == times.timestamps[row])))
     shown = f" for {', '.join(nearly)} '{', '.join(names[codes[row]])}'" if nearly else ""

@@ -10,7 +10,7 @@ from forecast.calendar.patterns import guesses, has_clock
 from forecast.calendar.split_columns import PARTS, is_parts, part_named
 from forecast.calendar.zones import DAY, Flags
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.reading.roles import TARGET_NAMES, groups_rows
+from forecast.reading.roles import AVAILABLE_AT, TARGET_NAMES, groups_rows
 from forecast.settings import TableSettings
 from forecast.tables.distinct import repeats
 from forecast.tables.numbers import is_whole, numeric_columns
@@ -32,6 +32,7 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
     cells show which parts they hold.
     """
     named = {*settings.id, *settings.target, *settings.known, *settings.past, *settings.static}
+    named |= {AVAILABLE_AT} if settings.known else set()
     columns = [column for column in table.names if column not in named]
     candidates = [column for column in columns if column != table.numbering and looks_like_times(table, column)]
     parts = {column: part for column in columns if (part := part_named(table, column))}

@@ -125,14 +125,17 @@ class _HeldOut:
 
     def _shuffled(self, kind: str, column: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
         """The values of a column in another order within each series, blanks where they were; static ones exchanged."""
-        columns = getattr(self.panel, kind).copy()
+        issued = kind == "known" and self.panel.vintages is not None
+        panel = self.pasts.panel if issued else self.panel  # each window has the values that were known then
+        columns = getattr(panel, kind).copy()
         if kind == "static":
             columns[:, column] = draw.permutation(columns[:, column])
         else:
-            for values in np.split(columns[:, column], self.panel.offsets[1:-1]):  # views
+            for values in np.split(columns[:, column], panel.offsets[1:-1]):  # views
                 present = np.flatnonzero(np.isfinite(values))
                 values[present] = draw.permutation(values[present])
-        return self.predictor, cut(replace(self.panel, **{kind: columns}), self.origins).panel
+        shuffled = replace(panel, **{kind: columns}, vintages=None if issued else panel.vintages)
+        return self.predictor, shuffled if issued else cut(shuffled, self.origins).panel
 
     def _events_ahead(self) -> list[str]:
         """The events that touch a value that is forecast."""
@@ -215,7 +218,7 @@ def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
                 values, counts = np.unique(seen, return_counts=True)
                 usual = values[np.argmax(counts)] if name in schema.categories else seen[(len(seen) - 1) // 2]
                 known[past.stop : panel.offsets[series + 1], column] = usual
-    return replace(panel, known=known)
+    return replace(panel, known=known, vintages=None)
 
 
 def _past_season(panel: Panel, series: int, length: int) -> tuple[Numbers, float]:

@@ -33,8 +33,9 @@ def data_key(panel: Panel, schema: Schema) -> str:
     """The sha256 of all that a fit sees of the data, in hexadecimal."""
     digest = hashlib.sha256(schema.model_dump_json().encode())
     digest.update(json.dumps([panel.ids, panel.status, panel.ahead]).encode())
-    for name in ARRAYS:
-        array = getattr(panel, name)
+    arrays = {name: getattr(panel, name) for name in ARRAYS}
+    arrays |= {} if panel.vintages is None else vars(panel.vintages)
+    for name, array in arrays.items():
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -5,6 +5,7 @@ import numpy as np
 from forecast.calendar.calendar import Calendar
 from forecast.panel.panel import Floats, Integers, Numbers, Panel
 from forecast.panel.schema import Names, Schema
+from forecast.panel.vintages import Vintages
 from forecast.settings import Stored
 from forecast.windows.windows import Columns
 
@@ -23,25 +24,47 @@ class Statistics(Stored):
 
 def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics:
     """Statistics over the slots of each series before `before` [series]: nothing held out, nothing of the future."""
-    used = panel.before(before)
+    used, known = panel.before(before), panel.known
+    if panel.vintages is not None:  # as it was known then
+        known = panel.vintages.at(known, np.repeat(panel.starts + before - 1, np.diff(panel.offsets)))
 
     def of(values: Numbers, names: Names) -> Pairs:
         columns = zip(names, values.T, strict=True)
         return tuple((0.0, 1.0) if name in schema.categories else _mean_and_deviation(v) for name, v in columns)
 
-    known, past = of(panel.known[used], schema.known), of(panel.past[used], schema.past)
-    return Statistics(known=known, past=past, static=of(panel.static, schema.static))
+    past, static = of(panel.past[used], schema.past), of(panel.static, schema.static)
+    return Statistics(known=of(known[used], schema.known), past=past, static=static)
 
 
 def make_columns(panel: Panel, schema: Schema, statistics: Statistics, calendar: Calendar) -> Columns:
     """Covariates of a panel, standardised; a blank becomes the mean, an unknown category code 0."""
-    known, known_codes = _split(panel.known, schema.known, schema, statistics.known)
+    first = int(panel.starts.min())
+    rows, keys, span = panel.known, np.zeros(0, np.int64), 1
+    if panel.vintages is not None:
+        rows, keys, span = _with_vintages(panel.known, panel.vintages, first - 1)
+    known, known_codes = _split(rows, schema.known, schema, statistics.known)
     past, past_codes = _split(panel.past, schema.past, schema, statistics.past)
     static, static_codes = _split(panel.static, schema.static, schema, statistics.static)
-    first = int(panel.starts.min())
     last = int((panel.origins + panel.ahead).max()) if calendar.feature_names else first
     features = calendar.features(np.arange(first, last + 1))
-    return Columns(known, past, static, known_codes, past_codes, static_codes, features, first)
+    return Columns(known, past, static, known_codes, past_codes, static_codes, features, first, keys, span)
+
+
+def _with_vintages(known: Numbers, vintages: Vintages, before: int) -> tuple[Numbers, Integers, int]:
+    """Known columns, blank where they have vintages, then a row for each slot and origin at which a value became known.
+
+    Also the keys of these rows, as in `Columns`; origins count from the grid position after `before`.
+    """
+    since, blank = np.maximum(vintages.available, before) - before, vintages.blanked(known)
+    span = int(since.max(initial=0)) + 2
+    keys, row = np.unique(vintages.slot * span + since, return_inverse=True)
+    slot = keys // span
+    rows = blank[slot]
+    rows[row, vintages.column] = vintages.value
+    # a cell that stays as it was repeats the row before it
+    last = np.maximum.accumulate(np.where(np.isnan(rows), 0, np.arange(len(keys))[:, None]), 0)
+    rows = np.where(slot[last] == slot[:, None], np.take_along_axis(rows, last, 0), np.nan)
+    return np.concatenate([blank, rows]), keys, span
 
 
 def category_sizes(names: Names, schema: Schema) -> tuple[int, ...]:

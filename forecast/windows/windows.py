@@ -72,7 +72,7 @@ class Batch:
 class Columns:
     """Covariates of a panel made ready: numbers standardised and without blanks, categories as codes."""
 
-    known: Floats  # [slots, numeric columns]
+    known: Floats  # [slots and vintages, numeric columns]
     past: Floats  # columns known only up to now, not the values of the target
     static: Floats  # [series, columns]
     known_codes: Integers  # [slots, categorical columns]
@@ -80,6 +80,8 @@ class Columns:
     static_codes: Integers
     calendar: Floats  # [grid positions, features], row 0 at grid position `first`
     first: int
+    keys: Integers  # [vintages], ascending: `span` numbers for each slot, a larger one for a later origin
+    span: int
 
 
 class Windows:
@@ -98,6 +100,7 @@ class Windows:
         self.shown = panel.observed  # in a past
         self.offsets, self.lengths = panel.offsets[:-1], panel.lengths
         self.known, self.known_codes = columns.known, columns.known_codes
+        self.keys, self.span = columns.keys, columns.span
         self.past_columns, self.past_codes = columns.past, columns.past_codes
         self.static, self.static_codes = columns.static, columns.static_codes
         self.series_index = series_index
@@ -144,18 +147,19 @@ class Windows:
         ahead_slot = first_slot + ahead
         target_mask = self.observed[ahead_slot] & (ahead < limit[:, None])
         seasonal = [self._lagged(first_slot, position[:, None] + back, location, scale) for back in self.seasonal]
+        known, known_ahead = (self._known(of, self.grid[series] + position) for of in (slot, ahead_slot))
         empty = xp.zeros((*ahead.shape, 0), dtype=past.dtype, device=device_of(past))
         grid, last = self.grid[series][:, None], len(self.calendar) - 1
         past_calendar, future_calendar = (self.calendar[xp.clip(grid + steps, 0, last)] for steps in (positions, ahead))
         return Batch(
             past=past,
             mask=xp.astype(mask, past.dtype),
-            past_covariates=xp.concat([past_calendar, self.known[slot], self.past_columns[slot]], axis=-1) * present,
-            future_covariates=xp.concat([future_calendar, self.known[ahead_slot]], axis=-1),
+            past_covariates=xp.concat([past_calendar, self.known[known], self.past_columns[slot]], axis=-1) * present,
+            future_covariates=xp.concat([future_calendar, self.known[known_ahead]], axis=-1),
             static=self.static[series],
             series=self.series_index[series],
-            past_codes=xp.concat([self.known_codes[slot], self.past_codes[slot]], axis=-1) * present,
-            future_codes=self.known_codes[ahead_slot],
+            past_codes=xp.concat([self.known_codes[known], self.past_codes[slot]], axis=-1) * present,
+            future_codes=self.known_codes[known_ahead],
             static_codes=self.static_codes[series],
             seasonal=xp.stack(seasonal, axis=-1) if seasonal else empty,
             target=self._scaled(ahead_slot, target_mask, location, scale),
@@ -172,6 +176,17 @@ class Windows:
         back = xp.arange(-self.lookback, 0, device=device_of(position))
         positions = position[:, None] + back  # [batch, lookback]
         return first_slot, positions, first_slot + xp.clip(positions, min=0), positions >= 0
+
+    def _known(self, slot: Array, origin: Array) -> Array:
+        """The rows of known columns for slots [batch, steps], as they were known at origins [batch], counted from 1."""
+        if not len(self.keys):
+            return slot
+        xp, first = array_namespace(slot), slot * self.span
+        wanted = first + xp.clip(origin, 0, self.span - 1)[:, None]
+        found = xp.searchsorted(self.keys, xp.reshape(wanted, (-1,)), side="right") - 1
+        found = xp.clip(xp.reshape(found, wanted.shape), min=0)
+        newest = self.keys[found]
+        return xp.where((newest >= first) & (newest <= wanted), len(self.values) + found, slot)
 
     def _lagged(self, first_slot: Array, positions: Array, location: Array, scale: Array) -> Array:
         slot = first_slot + array_namespace(positions).clip(positions, min=0)

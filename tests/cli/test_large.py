@@ -293,3 +293,13 @@ def test_a_bad_time_of_a_csv_is_named_by_its_line(fitted: Fits) -> None:
     lines.insert(middle, lines[middle - 1])
     (fitted.folder / "panel.csv").write_text("".join(lines))
     assert f"panel.csv line {middle + 1}, column 'day'" in fitted.same(fitted.folder / "panel.csv").err
+
+
+def test_vintages_of_known_columns_reach_every_part(fits: Fits) -> None:
+    frame = panel(12).drop(columns="size")
+    earlier = frame.assign(units=np.nan, promo=1 - frame["promo"], available_at=frame["day"] - pd.Timedelta(days=2))
+    table = pd.concat([frame.assign(available_at=pd.NaT), earlier]).sort_values(["shop", "day"], kind="stable")
+    fits.fit(table, *NETWORK, "--known", "promo", "--id", "shop", "--target", "units")
+    table.to_parquet(fits.folder / "panel.parquet")
+    ran = fits.same(fits.folder / "panel.parquet", "--horizon", 1, suffix="", parts=2)
+    assert "vintages; age of the newest at the origin in steps: 0" in ran.err

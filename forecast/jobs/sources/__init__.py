@@ -18,6 +18,7 @@ class SourceSettings(_Keys, TextSettings):  # type: ignore[valid-type,misc]  # i
     """Where tonight's table comes from."""
 
     future: FilePath | None = Field(None, description="a file with the columns that are known in advance")
+    vintages: Literal["keep", "off"] = Field("keep", description="keep what each run knows in advance for later fits")
     unfinished: Literal["warn", "keep", "leave out"] = Field(
         "leave out", description="what to do with a value of a period that is not over, such as today's"
     )

@@ -1,0 +1,195 @@
+"""Columns known in advance whose rows say when they became available: each value counts from then on."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from forecast.calendar.calendar import Calendar
+from forecast.calendar.instant import STEPS
+from forecast.calendar.parsing import parse_times
+from forecast.calendar.zones import timestamps_at, wall_clock
+from forecast.errors import BadData, Setting, Words
+from forecast.logs import held_back
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.vintages import ALWAYS, Vintages, joined
+from forecast.reading.columns import column_values, rows_of
+from forecast.reading.dated import DatedTable
+from forecast.reading.observations import id_codes, wide_columns
+from forecast.reading.roles import AVAILABLE_AT
+from forecast.tables.distinct import encoded, repeats
+from forecast.tables.headers import refuse_missing
+from forecast.tables.table import Table
+
+log = logging.getLogger("forecast")
+
+
+def has_vintages(table: Table, schema: Schema) -> bool:
+    """Whether the rows of a table say when its known columns became available."""
+    taken = {*schema.keys, schema.target, *schema.series, *schema.known, *schema.past, *schema.static}
+    return bool(schema.known) and AVAILABLE_AT in table.names and AVAILABLE_AT not in taken
+
+
+def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
+    """The table with one row for each series and time, beside that of all vintages, if it has some.
+
+    Its other columns have the value of the row that has one; BadData if two rows of a time have different values.
+    """
+    dated = dated.vintages or dated
+    if dated.times is None or not has_vintages(dated.table, schema):
+        return dated
+    table, long, same = dated.table, schema.layout == "long", dated.times_by(schema)
+    series = id_codes(table, schema.ids if long else ())[1]
+    times = same or parse_times(table, schema.time, schema.time_settings, series)
+    key = series * len(table) + encoded(times.timestamps)[0]
+    _, first, group = np.unique(key, return_index=True, return_inverse=True)
+    kept = np.zeros(len(table), bool)
+    kept[first] = True
+    targets = [str(schema.target)] if long else wide_columns(table, schema)
+    frame = table.rows(kept).frame.copy()
+    for column in dict.fromkeys([*targets, *schema.past, *schema.static, *schema.known]):
+        with held_back(log):  # it is read again
+            values = column_values(table, column, schema)
+        filled, source = np.flatnonzero(~np.isnan(values)), first.copy()
+        source[group[filled[::-1]]] = filled[::-1]
+        wrong = filled[values[filled] != values[source[group[filled]]]]
+        if len(wrong) and column not in schema.known:
+            other = int(source[group[wrong[0]]])
+            problem = f"{table.line(other)} has another value for the same time, {table.value(other, (column,))}"
+            cure = f"rows that differ in {AVAILABLE_AT} have the same value there, or none"
+            raise BadData(problem, place=table.place(int(wrong[0]), column), cure=cure)
+        frame[column] = table.frame[column].iloc[source[group[kept]]].array
+    whole = replace(dated, times=times, settings=dated.settings if same else schema)
+    return replace(whole, table=replace(table.rows(kept), frame=frame), times=times.rows(kept), vintages=whole)
+
+
+def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool = False) -> Panel:
+    """The panel with the vintages of a table, whose times may be left to be parsed; `whole` if it holds all values.
+
+    A row without a time in the column counts from its own step on; a column without any vintage is as before. What
+    became available up to the end of a step is known at it; at the newest one, what did up to the table's `instant`,
+    and at earlier ones what did as long after their ends.
+    """
+    table, instant, calendar = dated.table, dated.instant, calendar_of(schema)
+    names = [name for name in schema.known if name in table.names]
+    refuse_missing(table, (*schema.time, *(names or schema.known)))
+    series, timestamps = rows_of(table, schema, panel.ids, dated.times)
+    positions, end = calendar.positions(timestamps), int(calendar.ends(panel.origins.max(keepdims=True))[0])
+    given, stamps = _stamps(table, schema)
+    available, rank = positions.copy(), np.full(len(table), np.inf)
+    available[given] = _first_origins(stamps[given] - max(0, (end if instant is None else instant) - end), calendar)
+    rank[given] = stamps[given]
+    keys = (np.zeros(len(table), np.int64) if series is None else series, timestamps, rank)
+    for name in names:
+        column, values = schema.known.index(name), column_values(table, name, schema)
+        rows = np.flatnonzero(~np.isnan(values) & (keys[0] >= 0))
+        rows = rows[np.argsort(timestamps[rows], kind="stable")]  # of a period of several rows the last one holds
+        _refuse_ties(table, name, rows, values, *keys)
+        slot, place = slots_of(panel, None if series is None else series[rows], positions[rows])
+        of = rows[place]
+        if given[rows].any():
+            rest = panel.known.copy()
+            rest[:, column] = np.nan if whole else rest[:, column]  # all its rows are in the table
+            found = Vintages(slot, np.full(len(of), column), available[of], values[of])
+            panel = added(replace(panel, known=rest), found, rank[of])
+        elif not whole:
+            always = np.full(panel.known.shape, np.nan)
+            always[slot, column] = values[of]
+            panel = fixed(panel, always)
+    return panel
+
+
+def _refuse_ties(table: Table, name: str, rows: Integers, values: Numbers, *keys: Numbers | Integers) -> None:
+    """Refuse different values of one cell that became available at one time."""
+    same = [key[rows] for key in keys]
+    tied = repeats(*same) & ~repeats(*same, values[rows])
+    if tied.any():
+        row = rows[np.argmax(tied)]
+        other = next(int(r) for r in rows if all(key[r] == key[row] for key in keys) and values[r] != values[row])
+        problem = f"{table.line(other)} has another value for the same series, time and {AVAILABLE_AT}"
+        raise BadData(problem, place=table.place(int(row), name), cure="keep one of the two")
+
+
+def _stamps(table: Table, schema: Schema) -> tuple[Flags, Integers]:
+    """Which rows say when they became available, and when, on the clock of the table; [rows] both."""
+    codes, texts = table.distinct(AVAILABLE_AT)
+    given, stamps = ~np.array([text.strip() == "" for text in texts], bool)[codes], np.zeros(len(table), np.int64)
+    if not given.any():
+        return given, stamps
+    table = replace(table, lines=np.arange(1, len(table) + 1)) if table.lines is None else table
+    place, zone = table.place(int(np.argmax(given)), AVAILABLE_AT), schema.time_format.zone
+    if schema.time_format.kind == STEPS:
+        problem = "the times of the table are steps, with which no date can be compared"
+        raise BadData(problem, place=place, cure="rename the column, or give the table dates")
+    clock = zone or schema.timezone
+    how = replace(schema.time_settings, date_format=None, timezone=clock, dst="later", fractions=True, fitted=None)
+    parsed = parse_times(table.rows(given), AVAILABLE_AT, how)
+    found, written = parsed.timestamps, parsed.format.zone
+    if zone is not None and written is None:  # dates alone
+        found = timestamps_at(found, zone, "later")[0]
+    elif zone is None and written is not None:
+        if clock is None:
+            problem = f"it has a zone ({written}), and the times of the table have none"
+            raise BadData(problem, place=place, cure=Words("pass ", Setting("timezone")))
+        found = wall_clock(found, clock)
+    stamps[given] = found
+    return given, stamps
+
+
+def _first_origins(timestamps: Integers, calendar: Calendar) -> Integers:
+    """The grid position of the first step that has ended at each timestamp."""
+    inside = calendar.positions(timestamps)
+    return inside - 1 + sum((calendar.ends(inside + shift) < timestamps).astype(np.int64) for shift in (-1, 0))
+
+
+def slots_of(panel: Panel, series: Integers | None, positions: Integers) -> tuple[Integers, Integers]:
+    """The slots of some grid positions, of one series each or of all, and which of the positions each of them is."""
+    place = np.arange(len(positions))
+    if series is None:
+        series, place = np.repeat(np.arange(len(panel)), len(positions)), np.tile(place, len(panel))
+    step = positions[place] - panel.starts[series]
+    inside = (step >= 0) & (step < np.diff(panel.offsets)[series])
+    return (panel.offsets[series] + step)[inside], place[inside]
+
+
+def added(panel: Panel, new: Vintages, rank: Numbers, strict: bool = True) -> Panel:
+    """The panel with more vintages; of several of a cell and an origin the one of the highest rank is the newest.
+
+    If they are `strict`, other values of their columns that have no vintages yet are known from their own step on.
+    Otherwise a cell has its value of now where no vintage says what was known.
+    """
+    old, cell, origins = panel.vintages, np.zeros(panel.known.shape, bool), panel.origins[panel.series_of_slots]
+    cell[slice(None) if strict else new.slot, new.column] = True
+    slot, column = np.nonzero(cell & ~np.isnan(panel.known if old is None else old.blanked(panel.known)))
+    own, count = (panel.starts[panel.series_of_slots] + panel.positions)[slot], len(slot)
+    now = Vintages(slot, column, own if strict else np.minimum(own, origins[slot]), panel.known[slot, column])
+    before = replace(now, available=np.full(count, ALWAYS)).where(np.full(count, not strict))
+    parts = [*([] if old is None else [old]), before, new, now]
+    ranks = [np.full(sum(map(len, parts[:-2])), -np.inf), rank, np.full(count, np.inf)]
+    found = joined(parts)
+    found = found.where(np.lexsort((np.concatenate(ranks), found.available, found.column, found.slot)))
+    same = (np.diff(part) == 0 for part in (found.slot, found.column, found.available))
+    found = found.where(np.append(~np.logical_and.reduce([*same]), True)[: len(found)])
+    known = np.where(cell, np.nan, panel.known)
+    return replace(panel, known=found.at(known, origins), vintages=found.until(origins))
+
+
+def fixed(panel: Panel, given: Numbers) -> Panel:
+    """The panel with values [slots, known], NaN for none, that are known at all origins."""
+    blank, vintages = np.isnan(given), panel.vintages
+    if vintages is not None:
+        vintages = vintages.where(blank[vintages.slot, vintages.column])
+    return replace(panel, known=np.where(blank, panel.known, given), vintages=vintages)
+
+
+def describe_vintages(panel: Panel, schema: Schema) -> list[str]:
+    """How old the newest values of known columns are at the origin, as a line; none without vintages."""
+    vintages = panel.vintages
+    if vintages is None:
+        return []
+    ahead = panel.positions[vintages.slot] >= panel.lengths[panel.series_of_slots[vintages.slot]]
+    issued = vintages.available[ahead]
+    names = ", ".join(schema.known[column] for column in np.unique(vintages.column))
+    age = f"{panel.origins.max() - issued.max()}" if len(issued) else "none"
+    return [f"known    {names}: {len(vintages):,} vintages; age of the newest at the origin in steps: {age}"]
