@@ -206,9 +206,7 @@ class TableSettings(SettingsGroup, heading="Columns"):
         None, description="country code; what its public holidays, their eves and the days after do is learned"
     )
     events: First[OnCalendar[FilePath | None]] = Field(
-        None,
-        description="file of events such as promotions and closed days: columns date (or start, end) and name, "
-        "kind, and id columns where needed",
+        None, description="file of promotions, closed days, stock-outs: date (or start, end), name, kind, id columns"
     )
     date_format: OnCalendar[str | None] = Field(
         None, description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for day numbers"
