@@ -116,6 +116,10 @@ class StaleData(ForecastError, exit_code=4):
     """The newest value of the table is older than the user allows."""
 
 
+class Blocked(ForecastError, exit_code=5):
+    """A check of forecasts keeps them from being published."""
+
+
 class BadData(ForecastError, ValueError, exit_code=65):
     """The table can be opened, but its content cannot be used."""
 

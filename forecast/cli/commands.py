@@ -25,7 +25,7 @@ ARTIFACT = Option("--artifact DIR", f"folder of the saved versions  [default: {S
 VERSION = Option("--version ID", "a version of the store; default the live one", OF_STORE, first=False)
 OF_VERSION = ARTIFACT, VERSION
 JOB_OR_STORE = file_argument("job", required=False), ARTIFACT
-PATHS = click.IntRange(1, 10_000)
+PATHS, RUNS = click.IntRange(1, 10_000), click.IntRange(1, 1_000)
 FUTURE = Option("--future FILE", "table with the future values of known covariates")
 MORE_KNOWN = Option("--future FILE", "table with more values of known covariates", first=False)
 WRITE_TABLE = Option("--output FILE", "write a .csv, .parquet or .xlsx file; default stdout", OUTPUT)
@@ -271,6 +271,8 @@ COMMANDS: dict[str, Declaration] = {
             Option("--resume", "continue a fit that was stopped", RUN),
             Option("--take-over", "take store and sinks from another job, which this one replaces", RUN, first=False),
             Option("--check", "check the file, the source, its columns and the sink; write nothing", RUN),
+            Option("--accept", "publish the newest run that a check blocked, exactly as it was", RUN),
+            Option("--replay", "with --check: what the checks of forecasts say of so many past runs", RUN, type=RUNS),
             Option("--schema", "print the JSON schema of pipeline files, for editors", OUTPUT),
             _json("print the record of the run to stdout"),
             (StoreSettings, "wait"),
@@ -278,6 +280,8 @@ COMMANDS: dict[str, Declaration] = {
         "forecast run job.toml --check",
         "forecast run job.toml",
         "forecast run job.toml --as-of 2026-01-31",
+        "forecast run job.toml --accept",
+        "forecast run job.toml --check --replay 90",
     ),
     "status": (
         """Show the status of JOB, a pipeline file, or of all jobs of a store.

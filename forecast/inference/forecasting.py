@@ -159,21 +159,27 @@ def forecast_table(
     if not np.isfinite(shown).all():
         problem = "the forecasts are not finite: the values, or the weights of the artifact, are too large to compute"
         raise ArtifactRefused(problem) if source is None else BadData(problem)
-    floor, counts = panel.floor()[series], panel.counts()[series]
     if options.factors is not None:
         shown = widened(shown, options.factors(series, quantiles))
     means = means_of(quantiles, fitted, panel, series)  # neither whole paths nor corrections change what is expected
-    numbers = _bounded(shown, means, fitted, output, floor, counts)
-    usual = output.model_copy(update={"levels": INTERVALS})
-    published = numbers
-    if usual != output:
-        published = bounded(free_numbers(shown, config.levels, usual, counts, means), usual, floor)
     words = {status for status in SKIPPED if status != SUM}
     skipped = {ids: status for ids, status in zip(panel.ids, panel.status, strict=True) if status in words}
     if not isinstance(source, Part):
         skipped |= dict.fromkeys(sorted(set(fitted.ids) - set(panel.ids)), "gone")
-    columns = _output_columns(fitted, panel, series, numbers, output)
-    return Forecasts(columns, only_in_shard(skipped, output.shard), panel, series, quantiles, shown, means, published)
+    made = Forecasts({}, only_in_shard(skipped, output.shard), panel, series, quantiles, shown, means, shown)
+    return tabulated(made, fitted, output)
+
+
+def tabulated(made: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecasts:
+    """Forecasts with the columns and the published numbers that follow from what is shown."""
+    panel, series, shown, means = made.panel, made.series, made.shown, made.means
+    floor, counts = panel.floor()[series], panel.counts()[series]
+    numbers = _bounded(shown, means, fitted, output, floor, counts)
+    usual = output.model_copy(update={"levels": INTERVALS})
+    published = numbers
+    if usual != output:
+        published = bounded(free_numbers(shown, fitted.config.levels, usual, counts, means), usual, floor)
+    return replace(made, columns=_output_columns(fitted, panel, series, numbers, output), published=published)
 
 
 def panel_to_forecast(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from forecast.calendar.instant import as_text, on_clock
+from forecast.checks.fallback import SOURCE
 from forecast.errors import BadData
 from forecast.jobs.owner import claim_sinks
 from forecast.jobs.pipeline import Pipeline
@@ -38,7 +39,8 @@ def added_columns(pipeline: Pipeline) -> list[str]:
 
 def reserved_columns(pipeline: Pipeline) -> list[str]:
     """Columns that the output of a job has beside ids and times."""
-    return [*dict.fromkeys([*output_columns(pipeline.output), *added_columns(pipeline)])]
+    source = [SOURCE] if pipeline.checks.output.on_error == "fallback" else []
+    return [*dict.fromkeys([*output_columns(pipeline.output), *added_columns(pipeline), *source])]
 
 
 def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:

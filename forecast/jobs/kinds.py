@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar, c
 from pydantic import Field, create_model
 
 from forecast.errors import UsageError
+from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings, SettingsGroup, TextSettings
 from forecast.tables.table import Table
@@ -13,8 +14,6 @@ from forecast.tables.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecast.inference.forecasting import Forecasts
-    from forecast.totals.sums import Totals
 
 DATABASE = "the URL of a database"  # marks a key: the path of an SQLite file in it starts at the pipeline file's folder
 DatabaseUrl = Annotated[str, DATABASE]
@@ -40,11 +39,12 @@ class Results:
     """The forecasts of a run, or sums of them."""
 
     frame: "pd.DataFrame"  # as [output] asks for it
-    forecasts: "Forecasts"  # what it was made from, with the columns model and status where a sink adds columns
+    explained: "pd.DataFrame"  # the same, of forecasts with the columns model and status where a sink adds columns
+    times: Integers  # [rows], timestamps, of sums of the starts of their periods
+    origins: Integers  # [rows], timestamps of the newest known values
     schema: Schema  # of the version that forecast; of sums, with their ids
     version: str
     output: OutputSettings
-    totals: "Totals | None" = None  # what sums were made from
 
 
 class Sink(Protocol):

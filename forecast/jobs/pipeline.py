@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from forecast import settings
 from forecast.artifacts.output_guard import check_apart
+from forecast.checks.limits import JobCheckSettings, Limits, OutputCheckSettings
 from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models
 from forecast.errors import ForecastError, NoInput, UsageError, as_flag, did_you_mean
@@ -66,7 +67,7 @@ class Pipeline(JobSettings):
     train: settings.TrainSettings = Field(settings.TrainSettings(), description="what is trained")
     output: settings.OutputSettings = Field(settings.OutputSettings(), description="what a table of forecasts contains")
     sink: SinkSettings = Field(description="where the forecasts go")
-    checks: settings.CheckSettings = Field(settings.CheckSettings(), description="checks before forecasting")
+    checks: JobCheckSettings = Field(JobCheckSettings(), description="checks of the table and of forecasts")
 
     _file: str = PrivateAttr("")
     _hidden: Redactor = PrivateAttr(default_factory=Redactor)
@@ -93,7 +94,9 @@ _FIELDS = [name for name in Pipeline.model_fields if name not in JobSettings.mod
 SECTIONS = {name: cast("type[SettingsGroup]", Pipeline.model_fields[name].annotation) for name in _FIELDS}
 SECTIONS["totals"] = TotalsSettings
 _HEADS = {section: f"[{section}]" for section in SECTIONS} | {"totals": SUMS}
-_HOMES = {key: _HEADS[section] for section, group in SECTIONS.items() for key in group.model_fields}
+_HOMES = dict.fromkeys(OutputCheckSettings.model_fields, "[checks.output]")
+_HOMES |= dict.fromkeys(Limits.model_fields, "[checks.output.NAME]")
+_HOMES |= {key: _HEADS[section] for section, group in SECTIONS.items() for key in group.model_fields}
 
 
 def read_pipeline(path: str) -> Pipeline:
@@ -160,6 +163,12 @@ def _checked(group: type[SettingsGroup], values: dict[str, Any], where: str, fol
     for name in values:
         if name not in group.model_fields:
             raise UsageError(f"{where}unknown key '{name}'{_hint(name)} (`forecast run --schema` prints all keys)")
+    for name in [name for name in values if isinstance(group.model_fields[name].default, SettingsGroup)]:
+        usual, head = group.model_fields[name].default, f"{where.removesuffix('] ')}.{name}"
+        if not isinstance(values[name], dict):
+            raise UsageError(f"{head}] is a table of settings: write {name} = {{...}}")
+        given = {key: value for key, value in usual if not isinstance(value, SettingsGroup)} | values[name]
+        values = values | {name: _checked(type(usual), given, f"{head}] ", folder, hidden)}
     secret = {name for name in values if not group.model_fields[name].repr}
     expanded = {name: _expanded(value, f"{where}{name}", hidden, name in secret) for name, value in values.items()}
     for value in (expanded[name] for name in secret if isinstance(expanded[name], str)):

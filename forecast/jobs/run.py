@@ -10,24 +10,34 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from forecast.artifacts.manifest import installed
-from forecast.artifacts.output_guard import check_apart, runs_folder
+from forecast.artifacts.output_guard import check_apart
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, Writer
 from forecast.calendar.instant import as_text, parse_as_of
 from forecast.checks import table as table_checks
 from forecast.checks.promotion import ServingVersion, should_promote
-from forecast.durable import make_directory, replace_file
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import PanelFit, deadline_of
 from forecast.ensemble.names import check_names
-from forecast.errors import INCOMPLETE, ForecastError, Interrupted, as_flag, raise_if_interrupted, render
+from forecast.errors import (
+    INCOMPLETE,
+    Blocked,
+    ForecastError,
+    Interrupted,
+    Setting,
+    Words,
+    as_flag,
+    raise_if_interrupted,
+    render,
+)
 from forecast.inference.contents import to_contents
 from forecast.inference.forecasting import ForecastOptions, forecast_table, with_events
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
-from forecast.jobs import totals, vintages
+from forecast.jobs import gate, totals, vintages
 from forecast.jobs.administration import ledger_of
 from forecast.jobs.as_of import (
     added_columns,
@@ -38,15 +48,14 @@ from forecast.jobs.as_of import (
     read_to_forecast,
     text_settings,
 )
-from forecast.jobs.kinds import Results, shown_keys
-from forecast.jobs.owner import claim_sinks, claimed
+from forecast.jobs.owner import claimed
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_named
+from forecast.jobs.publishing import Publication, finish_accepted, places, promote_owed, write_record
 from forecast.jobs.refit import FIRST_FIT, Refit, reason_to_fit, serving, settings_digest
-from forecast.jobs.sinks import KINDS, SinkSettings, sinks_of
+from forecast.jobs.sinks import SinkSettings
 from forecast.ledger import accuracy
 from forecast.ledger.ledger import KILLED, MAX_RECORDS, UNFINISHED, DayScore, FitEntry, Ledger
-from forecast.ledger.record import FILE as RECORD
 from forecast.ledger.record import Record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
@@ -55,7 +64,6 @@ from forecast.reading.reading import Reading, Source, check_to_fit, describe_rea
 from forecast.registry import explained
 from forecast.settings import AFTER_FIT
 from forecast.tables.files import check_output
-from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
 from forecast.training.context import Progress
 
@@ -135,24 +143,18 @@ def _recorded(record: Record, ledger: Ledger, pipeline: Pipeline) -> Iterator[No
         record.exit_code = 1 if known is None else known.exit_code
         try:
             ledger.add_run(record.as_of, record.exit_code, _finished(record, begun), None, [])
-            _write(record, pipeline)
+            write_record(record, pipeline)
         except ForecastError as other:  # the error on its way matters more
             log.warning("the failure could not be recorded: %s", other)
         ping(pipeline.ping, "fail", record.error)
         raise
-    _write(record, pipeline)
+    write_record(record, pipeline)
     ping(pipeline.ping, "" if record.exit_code == 0 else "fail", record.model_dump_json(include={"counts", "warnings"}))
 
 
 def _finished(record: Record, begun: float) -> str:
     record.seconds, record.finished = round(time.monotonic() - begun, 3), as_text(datetime.now(UTC))
     return record.model_dump_json()
-
-
-def _write(record: Record, pipeline: Pipeline) -> None:
-    path = runs_folder(pipeline.store) / RECORD
-    make_directory(path.parent)
-    replace_file(path, (record.model_dump_json(indent=2) + "\n").encode())
 
 
 @dataclass
@@ -170,6 +172,8 @@ class _Run:
     began: float = field(default_factory=time.monotonic)
     days: list[DayScore] = field(default_factory=list)  # scores of earlier forecasts
     lagging: list[tuple[str, ...]] = field(default_factory=list)  # series without a recent value
+    last: pd.DataFrame | None = None  # what the last run published
+    past: list[dict[str, Any]] = field(default_factory=list)  # records of the runs before that published, newest first
     fit: FitEntry | None = None  # of this run
     checkpoints: Checkpoints | None = None  # of that fit
 
@@ -182,7 +186,7 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
         record.settled, record.version = True, before[0]["version"]
         record.intervals = tuple(before[0]["intervals"])
     begun = record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"})
-    written = _places(run.pipeline, run.pipeline.sink)
+    written = places(run.pipeline, run.pipeline.sink)
     later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, written) if warn_of_later else None
     ledger.add_run(record.as_of, KILLED, begun.model_dump_json(), None, [])
     if later is not None:
@@ -193,7 +197,8 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
 def _read_fit_forecast_write(run: _Run) -> None:
     """The steps of a run, in order; what a kill leaves undone after a step, the next run finishes or repeats."""
     pipeline, record, ledger, train = run.pipeline, run.record, run.ledger, run.pipeline.train
-    _promote_owed(run)
+    finish_accepted(pipeline, ledger, run.store, run.writer)
+    promote_owed(ledger, run.store, run.writer)
     live = serving(run.store, ledger, run.instant, train.device, train.engine)
     if live is not None and (live.fitted.effects is not None or live.schema.dated_events):
         live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
@@ -213,7 +218,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
         for fit in ledger.fits(record.as_of):
             if fit.as_of == record.as_of:
                 record.fit = {"why": why, "version": fit.version, "promoted": fit.promoted, "verdict": fit.reason}
-    serves, schema = live, live.schema
+    serves, schema, settled = live, live.schema, record.settled
     record.version, record.hash, record.train_end = live.version, live.hash, live.fitted.config.train_end
     at_predict = pipeline.table.model_dump(include=set(AFTER_FIT), exclude_unset=True)
     # model and status where a sink adds columns, and ids as they are
@@ -227,39 +232,21 @@ def _read_fit_forecast_write(run: _Run) -> None:
         on_panel=lambda panel: _check(run, panel, source.name, serves),
     )
     vintages.keep(pipeline, forecasts.panel, schema, run.instant)
-    frame = frame_of(forecasts.columns).drop(columns=["model", "status"] if explain > pipeline.output.explain else [])
-    results = Results(frame, forecasts, schema, live.version, pipeline.output)
-    tables = totals.with_totals(pipeline, live.predictor, results)
+    passed = gate.checked(pipeline, live, forecasts, record, run.last, [past["checks"] for past in run.past])
     raise_if_interrupted()
-    claim_sinks(pipeline, (forecasts.panel.ids[place] for place in forecasts.series), write=True)
-    record.output |= _written(pipeline, tables)  # only now: else a run that failed would seem to have written
-    _append(run, tables, live)
+    publication = _publication(run, passed, live)
+    if passed.problems:
+        if pipeline._take_over is not None:  # what --output asks for is no publication of the job
+            record.blocked = publication.keep(pipeline)
+        record.settled = settled
+    else:
+        publication.publish(pipeline, ledger)
     if run.checkpoints is not None:
         run.checkpoints.discard()
-        _promote_owed(run)
-
-
-def _written(pipeline: Pipeline, tables: list[Results]) -> dict[str, Any]:
-    """Write tables, those of a database in one transaction; returns what the record says of them."""
-    named = [dict(sinks_of(sink)) for sink in pipeline.sinks.values()]
-    said, *others = [_places(pipeline, sink) for sink in pipeline.sinks.values()]
-    for kind in KINDS:
-        pairs = [(kinds[kind], table) for kinds, table in zip(named, tables, strict=True) if kind in kinds]
-        own = kind.write(*pairs[0], *pairs[1:]) if pairs else {}
-        said |= own if kind in named[0] else {}
-    return said | ({"totals": others} if others else {})
-
-
-def _places(pipeline: Pipeline, sink: SinkSettings) -> dict[str, Any]:
-    """The files and tables of a sink, by their keys, as the record shows them."""
-    return {key: pipeline.hidden(value) for key, value in shown_keys(sink).items()}
-
-
-def _promote_owed(run: _Run) -> None:
-    """Make the version live that a run which is in the ledger promoted: this one, or an earlier one that was killed."""
-    owed, store = run.ledger.owed(), run.store
-    if owed is not None and (store.path / owed).exists() and (store.empty or store.current() < owed):
-        run.writer.promote(owed)  # a version that was saved later is the choice of a user
+        promote_owed(ledger, run.store, run.writer)
+    if passed.problems:
+        cure = Words("nothing was published; to publish it as it is, pass ", Setting("accept"))
+        raise Blocked("; ".join(passed.problems), place=record.blocked.get("folder", ""), cure=cure)
 
 
 def _fit(
@@ -325,6 +312,9 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
             totals.check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
         earlier = run.ledger.sums(record.as_of, accuracy.NEWEST)
         record.totals = totals.compare(earlier, panel, live, run.pipeline)
+    run.last = next((cells for _, cells in run.ledger.forecasts(record.as_of, 1)), None)
+    runs = run.ledger.runs(accuracy.NEWEST + 1, record.as_of)
+    run.past = [past for at, _, past in runs if at < record.as_of and past["settled"]]
     sample, run.days = accuracy.compare(run.ledger.forecasts(record.as_of, accuracy.NEWEST), panel, schema)
 
     def factors(series: Integers, quantiles: Numbers) -> Numbers:
@@ -347,10 +337,10 @@ def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
     table_checks.check_age(record.data_age, limits, name)
 
 
-def _append(run: _Run, tables: list[Results], live: ServingVersion) -> None:
-    """Append the run to the ledger: which series were forecast, forecasts and sums, and the scores of earlier ones."""
-    record, required, forecasts = run.record, run.pipeline.checks.require_all, tables[0].forecasts
-    skipped = forecasts.skipped
+def _publication(run: _Run, passed: gate.Passed, live: ServingVersion) -> Publication:
+    """What goes to the sinks and into the ledger: forecasts and sums, and the scores of earlier ones."""
+    record, required, forecasts = run.record, run.pipeline.checks.require_all, passed.forecasts
+    tables, skipped = passed.tables(run.pipeline, live), forecasts.skipped
     record.counts = {"series": len(forecasts.series), "rows": forecasts.rows, "skipped": len(skipped)}
     record.counts |= {"sums": sum(len(table.frame) for table in tables[1:])} if tables[1:] else {}
     record.skipped = {"/".join(series): status for series, status in list(skipped.items())[:MAX_RECORDED]}
@@ -359,7 +349,7 @@ def _append(run: _Run, tables: list[Results], live: ServingVersion) -> None:
     if lost:
         names = series_names(lost, NAMED_SERIES)
         log.warning("%d series got no forecast, or one from old values: %s", len(lost), names)
-    record.exit_code, record.settled = INCOMPLETE if lost else 0, True
+    record.exit_code, record.settled = INCOMPLETE if lost or passed.replaced else 0, True
     if run.fit is not None:
         record.fit["promoted"] = run.fit.promoted
     before = {day.day: day for day in run.ledger.days(MAX_RECORDS, record.as_of)}
@@ -367,6 +357,7 @@ def _append(run: _Run, tables: list[Results], live: ServingVersion) -> None:
     new = {day.day: day for day in run.days if day.day not in before or before[day.day].count <= day.count}
     record.scores = [vars(score) for _, score in sorted((before | new).items())[-RECORDED_DAYS:]]
     scores = [score for day, score in new.items() if score != before.get(day)]
-    stored, fits = accuracy.to_keep(forecasts, live.fitted), [run.fit] if run.fit is not None else []
-    finished, sums = _finished(record, run.began), totals.to_keep(tables[1:]) if tables[1:] else None
-    run.ledger.add_run(record.as_of, record.exit_code, finished, stored, scores, *fits, sums=sums)
+    ids = [forecasts.panel.ids[place] for place in forecasts.series]
+    cells = accuracy.to_keep(forecasts, live.fitted)
+    _finished(record, run.began)
+    return Publication(record, tables, ids, cells, totals.to_keep(passed.totals, forecasts), scores, run.fit)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 
 from forecast.checks.promotion import ServingVersion
 from forecast.events.closed import with_fixed
+from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.jobs.kinds import Results
 from forecast.jobs.pipeline import Pipeline
@@ -53,30 +53,39 @@ def check_periods(pipeline: Pipeline, schema: Schema, origin: int, horizon: int)
             log.warning(SOMETIMES, horizon, every, needed)
 
 
-def with_totals(pipeline: Pipeline, predictor: Predictor, series: Results) -> list[Results]:
-    """The table of forecasts, and after it those of their sums that a job writes."""
-    tables = [series]
+def totals_of(pipeline: Pipeline, predictor: Predictor, schema: Schema, forecasts: Forecasts) -> list[Totals]:
+    """The sums of forecasts that a job writes."""
+    made = []
     for asked in pipeline.totals:
-        totals = Totals(predictor, series.schema, asked.sums, pipeline.output, None)
-        totals.add(series.forecasts)
+        totals = Totals(predictor, schema, asked.sums, pipeline.output, None)
+        totals.add(forecasts)
         log_notes(totals)
-        schema = series.schema.model_copy(update={"ids": ("level", *key_columns(totals.levels, series.schema))})
-        tables.append(replace(series, frame=frame_of(totals.columns()), schema=schema, totals=totals))
-    return tables
+        made.append(totals)
+    return made
 
 
-def to_keep(tables: Iterable[Results]) -> pd.DataFrame:
-    """The sums of tables for the ledger: a row for each, with the first and the last time of its period."""
+def sums_of(totals: Totals, forecasts: Forecasts, version: str) -> Results:
+    """The table of sums, as sinks write it."""
+    frame, calendar = frame_of(totals.columns()), calendar_of(totals.schema)
+    origins = np.full(len(frame), calendar.times(forecasts.panel.origins.max(keepdims=True))[0])
+    schema = totals.schema.model_copy(update={"ids": ("level", *key_columns(totals.levels, totals.schema))})
+    return Results(frame, frame, totals.starts, origins, schema, version, totals.output)
+
+
+def to_keep(made: Iterable[Totals], forecasts: Forecasts) -> pd.DataFrame | None:
+    """Sums for the ledger: a row for each, with the first and the last time of its period."""
     parts = []
-    for table, totals in ((table, table.totals) for table in tables if table.totals is not None):
+    for totals in made:
         calendar, rows = calendar_of(totals.schema), list[tuple[Any, ...]]()
         for groups in totals.groups:
-            last = table.forecasts.panel.origins.max() + groups.periods.edges[1:]
+            last = forecasts.panel.origins.max() + groups.periods.edges[1:]
             first = np.concatenate([[groups.periods.first], last[:-1] + 1])
             spans = np.column_stack([np.arange(len(last)) + 1, calendar.times(first), calendar.times(last)]).tolist()
             rows += [(series_text((groups.level.name, *key)), *span) for key in groups.ordered() for span in spans]
         frame = pd.DataFrame(rows, columns=SUM_COLUMNS[:4])
         parts.append(pd.concat([frame, frame_of(totals.columns(INTERVALS))[PUBLISHED]], axis=1))
+    if not parts:
+        return None
     return pd.concat(parts).drop_duplicates(["series", "step"])[:MAX_CELLS].astype({"series": "category"})
 
 

@@ -1,5 +1,6 @@
 """Compare earlier forecasts with actuals: scores by day, and factors by which intervals change."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
@@ -14,7 +15,7 @@ from forecast.evaluation.quantiles import interval_levels
 from forecast.events.kinds import touched
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
-from forecast.ledger.cells import COLUMNS, PUBLISHED, RAW, sampled
+from forecast.ledger.cells import COLUMNS, PUBLISHED, RAW, sampled, series_number
 from forecast.ledger.ledger import DayScore, series_text
 from forecast.panel.panel import Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
@@ -28,6 +29,8 @@ FADED = 0.25  # weight of an error of an older version beside one of the version
 AT_ONCE = 300_000  # forecasts of runs that are compared together
 MAX_SCORE = 100.0  # half widths: the score of a value outside an interval without width
 
+# the series of an earlier run, and its numbers for the times of another one [series, horizon, 5], NaN where it has none
+Earlier = tuple[list[tuple[str, ...]], Numbers]
 Past = tuple[str | None, tuple[float, float]]  # an earlier run: the version that forecast, its intervals' factors
 
 
@@ -63,12 +66,10 @@ def compare(
 
 def _batches(runs: Iterable[tuple[str, pd.DataFrame]], panel: Panel) -> Iterator[pd.DataFrame]:
     """The forecasts of some runs at a time: small runs together, as each batch takes milliseconds."""
-    rank, batch = {series_text(ids): i for i, ids in enumerate(panel.ids)}, []
+    names, batch = [series_text(ids) for ids in panel.ids], []
     for as_of, forecasts in runs:
-        names = forecasts["series"].cat
-        series = np.array([rank.get(name, -1) for name in names.categories], np.int64)[names.codes]
         numbers = forecasts.drop(columns="series")
-        batch.append(numbers.assign(as_of=as_of, panel=series, sampled=sampled(forecasts)))
+        batch.append(numbers.assign(as_of=as_of, panel=series_number(forecasts, names), sampled=sampled(forecasts)))
         if sum(map(len, batch)) > AT_ONCE:
             yield pd.concat(batch)
             batch = []
@@ -197,6 +198,19 @@ def to_keep(forecasts: Forecasts, fitted: Fitted) -> pd.DataFrame:
     times = calendar_of(fitted.config.table).times(panel.origins[series] + rows["step"].to_numpy())
     published = zip(PUBLISHED, forecasts.published[chosen].reshape(-1, 5).T, strict=True)
     return rows.assign(instant=times, unit=unit, **dict(published))[COLUMNS]
+
+
+def beside(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schema) -> Earlier:
+    """The forecasts of an earlier run for the times of another one."""
+    panel, series = forecasts.panel, forecasts.series
+    steps = panel.origins[series, None] + 1 + np.arange(forecasts.means.shape[1])
+    code = series_number(earlier, [series_text(panel.ids[i]) for i in series])
+    times = np.concatenate([earlier["instant"].to_numpy(), calendar_of(schema).times(steps.ravel())])
+    moments, place = np.unique(times, return_inverse=True)
+    cells, known = np.full((len(series), len(moments), len(PUBLISHED)), np.nan), code >= 0
+    cells[code[known], place[: len(earlier)][known]] = earlier[PUBLISHED].to_numpy(np.float64)[known]
+    published = cells[np.arange(len(series))[:, None], place[len(earlier) :].reshape(steps.shape)]
+    return [tuple(json.loads(name)) for name in earlier["series"].unique()], published
 
 
 def _rows(panel: Panel, series: Integers, raw: Numbers) -> pd.DataFrame:

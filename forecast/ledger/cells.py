@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forecast.databases.transactions import Row
-from forecast.panel.panel import Flags
+from forecast.panel.panel import Flags, Integers
 
 MAX_SAMPLE = 10_000  # rows of a run that corrections need: the share of values inside hardly varies more with fewer
 WHOLE = 2.0**53  # numbers of digits below it are exact in float64
@@ -67,3 +67,9 @@ def sampled(forecasts: pd.DataFrame) -> Flags:
     series = forecasts["series"].cat
     first = np.array([zlib.crc32(name.encode()) % every for name in series.categories], np.int64)
     return np.asarray((first[series.codes] + forecasts["step"].to_numpy()) % every == 0)
+
+
+def series_number(forecasts: pd.DataFrame, names: Sequence[str]) -> Integers:
+    """[rows], the place of the series of each among the ids as JSON of others; -1 where it is none of them."""
+    rank, series = {name: i for i, name in enumerate(names)}, forecasts["series"].cat
+    return np.array([rank.get(name, -1) for name in series.categories], np.int64)[series.codes]

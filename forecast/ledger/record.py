@@ -42,6 +42,8 @@ class Record(BaseModel):
     drift: dict[str, float] = {}  # against the data of the fit
     scores: list[dict[str, Any]] = []
     totals: list[dict[str, Any]] = []  # scores of sums of earlier runs, by level
+    checks: dict[str, dict[str, float]] = {}  # statistics of the checks of forecasts, by their names
+    blocked: dict[str, Any] = {}  # where a check blocked the run: the folder that keeps it, and whether it was accepted
     output: dict[str, Any] = {}  # file and table written, and the sha256 of the file
     limits: dict[str, str | None] = {}  # for the age of the data
     warnings: list[str] = []

@@ -2,6 +2,7 @@
 
 import re
 
+from forecast.checks.limits import OutputCheckSettings
 from forecast.jobs.pipeline import JobSettings
 from forecast.jobs.sinks import SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
@@ -35,7 +36,7 @@ GROUPS: tuple[type[SettingsGroup], ...] = (
     StoreSettings,
 )
 FLAGS = {"params": "-p NAME=VALUE", "store": "--artifact"}  # settings whose option has another name
-KEYS: tuple[type[SettingsGroup], ...] = (JobSettings, SourceSettings, SinkSettings, TotalsSettings)
+KEYS: tuple[type[SettingsGroup], ...] = (JobSettings, SourceSettings, SinkSettings, TotalsSettings, OutputCheckSettings)
 
 
 def tables() -> dict[str, str]:

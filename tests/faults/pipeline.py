@@ -2,11 +2,12 @@
 
 import logging
 import os
+import shutil
 import signal
 import sqlite3
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,12 +16,17 @@ import click
 import numpy as np
 import pandas as pd
 
+from forecast.artifacts.store import Store
+from forecast.errors import ForecastError
+from forecast.inference.forecasting import Forecasts, tabulated
+from forecast.jobs import run as module
 from forecast.jobs.pipeline import read_pipeline
-from forecast.jobs.run import run_job
+from forecast.jobs.publishing import accept_blocked
 from tests.faults._counts import Counts, campaign
 
 DAYS, FIRST = 140, 120
 NIGHTS = 3
+WRONG = 1000.0  # factor of forecasts that a check blocks
 OUTPUTS = {"out.csv": 7, "weeks.csv": 2}  # files, and their rows
 
 
@@ -34,6 +40,7 @@ def command(times: int, url: str | None, seed: int) -> None:
     with campaign("pipeline") as counts, tempfile.TemporaryDirectory() as folder:
         for model in ("seasonal-naive", "linear"):
             kill_runs(model, times // 2, Path(folder) / model, url, random, counts)
+            kill_blocked(model, times // 2, Path(folder) / f"{model}-blocked", random, counts)
 
 
 def kill_runs(model: str, times: int, folder: Path, url: str | None, random: Random, counts: Counts) -> None:
@@ -68,6 +75,51 @@ def kill_runs(model: str, times: int, folder: Path, url: str | None, random: Ran
     whole.drop()
 
 
+def kill_blocked(model: str, times: int, folder: Path, random: Random, counts: Counts) -> None:
+    """Kill a night that a check blocks, or its acceptance, `times` times; then go on in one of the ways that there are.
+
+    A night that was not killed is blocked again. An acceptance is repeated, or the next night comes: it finishes what
+    was begun, or publishes alone. What is left in the end is what one of these ways leaves without a kill.
+    """
+    place, ways, seconds = Night(folder / "job", model, None), {}, {}
+    for night in range(NIGHTS - 1):
+        place.run(night)
+    shutil.copytree(place.folder, folder / "blocked")  # what there is before it is blocked
+    published = place.origins()
+    seconds["blocked"] = place.run(NIGHTS - 1, factor=WRONG)
+    shutil.copytree(place.folder, folder / "accepted")
+    for way in ("accepted", "accepted, next night", "next night"):
+        place.restore(folder / "accepted")
+        if way.startswith("accepted"):
+            seconds["accepted"] = place.run(NIGHTS - 1, accept=True)
+        if way.endswith("next night"):
+            place.run(NIGHTS)
+        ways[way] = place.left()
+    for _ in range(times):
+        victim, goes_on = random.choice(["blocked", "accepted"]), random.random() < 0.5
+        delay = random.uniform(0, 1.1 * seconds[victim])
+        what = f"{model}, killed {delay:.3f} s after the start of what is to be {victim}"
+        place.restore(folder / victim)
+        whole = place.run(NIGHTS - 1, delay, 1.0 if victim == "accepted" else WRONG, accept=victim == "accepted")
+        if not place.whole() or len(set(map(tuple, place.origins().values()))) > 1:
+            counts.lose(f"{what}: the outputs are not those of one night")
+        if victim == "blocked" and place.origins() != published:
+            counts.lose(f"{what}: a blocked night has published")
+        if victim == "blocked" and place.run(NIGHTS - 1, factor=WRONG) < 0:
+            counts.lose(f"{what}: the night was not blocked again")
+        place.run(NIGHTS) if goes_on else place.run(NIGHTS - 1, accept=True)
+        wanted = [ways["next night"], ways["accepted, next night"]] if goes_on else [ways["accepted"]]
+        if place.left() not in wanted:
+            counts.lose(f"{what}: {'the next night' if goes_on else 'an acceptance'} left other bytes or rows")
+        counts.done[f"kills of a '{model}' night to be {victim}" if whole < 0 else "that were faster"] += 1
+
+
+def scaled(made: Forecasts, factor: float, predictor: Any, *_: Any, **options: Any) -> Forecasts:
+    """Forecasts of a model that goes wrong."""
+    parts = {name: factor * getattr(made, name) for name in ("quantiles", "shown", "means")}
+    return made if factor == 1 else tabulated(replace(made, **parts), predictor.fitted, options["output"])
+
+
 @dataclass
 class Night:
     """A job in a folder of its own, whose nights run one after the other."""
@@ -95,31 +147,41 @@ class Night:
             encoding="utf-8",
         )
 
-    def run(self, night: int, kill_after: float | None = None) -> float:
-        """Run a night in a child; seconds it took, below 0 where it was killed or failed."""
+    def restore(self, place: Path) -> None:
+        """Make all files as they were copied."""
+        shutil.rmtree(self.folder)
+        shutil.copytree(place, self.folder)
+
+    def run(self, night: int, kill_after: float | None = None, factor: float = 1.0, accept: bool = False) -> float:
+        """Run a night in a child; seconds it took, below 0 if it was killed or failed, or a factor did not block it."""
         begun = time.monotonic()
         child = os.fork()
         if child == 0:
-            self._run_here(night)
+            self._run_here(night, factor, accept)
         if kill_after is not None:
             time.sleep(kill_after)
             os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
-        return time.monotonic() - begun if status == 0 else -1.0
+        expected = 0 if factor == 1 else 5
+        return time.monotonic() - begun if os.waitstatus_to_exitcode(status) == expected else -1.0
 
-    def _run_here(self, night: int) -> None:
+    def _run_here(self, night: int, factor: float, accept: bool) -> None:
         logging.getLogger("forecast").setLevel(logging.ERROR)
         at = (pd.Timestamp("2024-01-01T20:00:00") + pd.Timedelta(days=FIRST + night)).isoformat() + "+00:00"
         code = 1
         try:
-            code = run_job(read_pipeline(str(self.folder / "job.toml")), as_of=at).exit_code
+            pipeline, made = read_pipeline(str(self.folder / "job.toml")), module.forecast_table
+            module.forecast_table = lambda *args, **options: scaled(made(*args, **options), factor, *args, **options)
+            code = (accept_blocked(pipeline) if accept else module.run_job(pipeline, as_of=at)).exit_code
+        except ForecastError as error:
+            code = error.exit_code
         except Exception as error:  # the child must end here, whatever it is
             click.echo(f"{type(error).__name__}: {error}", err=True)
         finally:
             os._exit(code)
 
-    def left(self) -> tuple[list[bytes], list[Any], list[Any]]:
-        """What the nights left: the outputs, the rows of the sinks, and those of the ledger that are no clock's."""
+    def left(self) -> tuple[Any, ...]:
+        """What the nights left: outputs, rows of the sinks and of the ledger that are no clock's, the live version."""
         rows = [row for table in self.tables for row in sorted(self._query(f'SELECT * FROM "{table}"'), key=repr)]
         with sqlite3.connect(self.folder / "store.runs" / "ledger.db") as ledger:
             kept = [
@@ -127,7 +189,12 @@ class Night:
                 for name in ("forecast_cells", "forecast_totals", "forecast_scores")
             ]
         ledger.close()
-        return [(self.folder / name).read_bytes() for name in OUTPUTS], rows, kept
+        return (
+            [(self.folder / name).read_bytes() for name in OUTPUTS],
+            rows,
+            kept,
+            Store(self.folder / "store").current(),
+        )
 
     def origins(self) -> dict[str, list[Any]]:
         """The nights that each table of the database has."""

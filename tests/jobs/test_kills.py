@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from tests.faults._counts import Counts
-from tests.faults.pipeline import kill_runs
+from tests.faults.pipeline import kill_blocked, kill_runs
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,6 +22,14 @@ def test_a_killed_run_is_repaired_by_running_it_again(url: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         kill_runs("seasonal-naive", 2, Path(folder), url, Random(1), counts)
     assert counts.done["runs of a 'seasonal-naive' job repeated"] == 1
+    assert counts.lost == []
+
+
+@pytest.mark.filterwarnings("ignore:This process.*fork")
+def test_a_killed_night_that_is_blocked_or_accepted_leaves_all_in_agreement(tmp_path: Path) -> None:
+    counts = Counts()
+    kill_blocked("seasonal-naive", 4, tmp_path, Random(3), counts)
+    assert sum(counts.done.values()) == 4
     assert counts.lost == []
 
 

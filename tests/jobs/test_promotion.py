@@ -113,7 +113,9 @@ def test_no_earlier_run_takes_a_version_whose_run_has_not_ended(
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     live = job.record()["version"]
     with monkeypatch.context() as patched:
-        patched.setattr(module, "sinks_of", lambda *_: (_ for _ in ()).throw(StaleData("the sink is gone")))
+        patched.setattr(
+            "forecast.jobs.publishing.sinks_of", lambda *_: (_ for _ in ()).throw(StaleData("the sink is gone"))
+        )
         assert forecast("run", job.file, "--as-of", at(160)).code == 4
     assert forecast("run", job.file, "--as-of", at(170)).code == 0
     assert job.record()["version"] != live

@@ -51,17 +51,12 @@ def write(sink: Settings, results: Results, *beside: tuple[Settings, Results]) -
 
 def _rows(results: Results) -> pd.DataFrame:
     """The rows of a table: times as such, and what the run was."""
-    schema, forecasts, totals = results.schema, results.forecasts, results.totals
-    calendar, horizon, added = calendar_of(schema), forecasts.quantiles.shape[1], Settings.columns
-    frame, origins = frame_of(forecasts.columns), forecasts.panel.origins[forecasts.series].repeat(horizon)
-    times = calendar.times(origins + 1 + np.tile(np.arange(horizon), len(forecasts.series)))
-    if totals is not None:
-        frame, times, added = results.frame, totals.starts, Settings.columns[:2]
-        origins = np.full(len(frame), forecasts.panel.origins.max())
+    schema, frame, columns = results.schema, results.explained, Settings.columns
     if len(schema.time) == 1:
-        frame = frame.assign(**{schema.time[0]: _times(times, schema)})
-    frame = frame.assign(origin=_times(calendar.times(origins), schema), version=results.version)
-    return frame[[*frame.columns.drop([*added]), *added]]
+        frame = frame.assign(**{schema.time[0]: _times(results.times, schema)})
+    frame = frame.assign(origin=_times(results.origins, schema), version=results.version)
+    last = [name for name in columns if name in frame]  # sums have neither model nor status
+    return frame[[*frame.columns.drop(last), *last]]
 
 
 def ids_of(schema: Schema, table: Table) -> list[tuple[str, ...]]:

@@ -1,0 +1,197 @@
+"""What a run publishes: sinks, ledger, live version; a folder keeps it where a check blocks it, to be accepted."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel
+
+from forecast.artifacts.output_guard import runs_folder
+from forecast.artifacts.store import Store, Writer
+from forecast.calendar.instant import as_text
+from forecast.durable import failure, fsync_directory, make_directory, raised_as, replace_file, write_new
+from forecast.errors import ArtifactRefused, Blocked, UsageError
+from forecast.jobs.administration import ledger_of
+from forecast.jobs.kinds import Results, shown_keys
+from forecast.jobs.owner import claim_sinks, claimed
+from forecast.jobs.ping import ping
+from forecast.jobs.pipeline import Pipeline
+from forecast.jobs.sinks import KINDS, SinkSettings, sinks_of
+from forecast.ledger.accuracy import NEWEST
+from forecast.ledger.cells import DAMAGED, packed, unpacked
+from forecast.ledger.ledger import MAX_RECORDS, DayScore, FitEntry, Ledger
+from forecast.ledger.record import FILE, Record
+from forecast.panel.schema import Schema
+from forecast.settings import OutputSettings
+
+log = logging.getLogger("forecast")
+
+RUN, ROWS, CELLS, SUMS = "run.json", "rows.parquet", "cells.parquet", "sums.parquet"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """All that a run writes once its forecasts are made."""
+
+    record: Record
+    tables: list[Results]  # forecasts, and sums of them
+    series: list[tuple[str, ...]]  # ids of the forecasts
+    cells: pd.DataFrame  # forecasts for the ledger
+    sums: pd.DataFrame | None
+    days: list[DayScore]  # scores of earlier runs
+    fit: FitEntry | None = None
+
+    def publish(self, pipeline: Pipeline, ledger: Ledger) -> None:
+        """Write the sinks, then the ledger; what goes live after that is owed to it."""
+        record = self.record
+        claim_sinks(pipeline, self.series, write=True)
+        record.output |= _written(pipeline, self.tables)  # only now: else a run that failed would seem to have written
+        fits = [] if self.fit is None else [self.fit]
+        text = record.model_dump_json()
+        ledger.add_run(record.as_of, record.exit_code, text, self.cells, self.days, *fits, sums=self.sums)
+
+    def keep(self, pipeline: Pipeline) -> dict[str, Any]:
+        """Keep all of it in a folder beside the ledger, which appears at once; returns what the record says of it."""
+        place = _place(pipeline, self.record.as_of)
+        half = place.with_name("blocked-half")
+        for old in (half, place):  # of a run that was killed, and of an earlier run as of this time
+            shutil.rmtree(old, ignore_errors=True)
+        make_directory(half)
+        for name, data in self._files():
+            write_new(half / name, data, shown=place / name)
+        fsync_directory(half)
+        with raised_as(failure, place):
+            os.rename(half, place)
+        fsync_directory(place.parent)
+        for old in set(place.parent.glob("blocked-*")) - {place}:
+            shutil.rmtree(old, ignore_errors=True)
+        return {"folder": pipeline.hidden(str(place)), "accepted": False}
+
+    def _files(self) -> Iterator[tuple[str, bytes]]:
+        for number, table in enumerate(self.tables):
+            yield f"{number}-{ROWS}", bytes(table.explained.set_index([table.times, table.origins]).to_parquet())
+        yield CELLS, packed(self.cells)
+        if self.sums is not None:
+            yield SUMS, packed(self.sums)
+        first, parts = self.tables[0], {name: getattr(self, name) for name in ("record", "series", "days", "fit")}
+        schemas, columns = [table.schema for table in self.tables], [[*table.frame] for table in self.tables]
+        run = _Kept(**parts, version=first.version, output=first.output, schemas=schemas, columns=columns)
+        yield RUN, run.model_dump_json().encode()
+
+
+class _Kept(BaseModel):
+    """What is kept of a publication beside its tables."""
+
+    record: Record
+    series: list[tuple[str, ...]]
+    days: list[DayScore]
+    fit: FitEntry | None
+    version: str
+    output: OutputSettings
+    schemas: list[Schema]
+    columns: list[list[str]]  # of each table without those that only some sinks write
+
+
+def _place(pipeline: Pipeline, as_of: str) -> Path:
+    return runs_folder(pipeline.store) / f"blocked-{as_of.replace(':', '')}"
+
+
+def kept(pipeline: Pipeline, as_of: str) -> Publication:
+    """What a blocked run would have published; ArtifactRefused where it is missing or damaged."""
+    place, tables = _place(pipeline, as_of), list[Results]()
+    try:
+        run = _Kept.model_validate_json((place / RUN).read_bytes())
+        for number, (schema, columns) in enumerate(zip(run.schemas, run.columns, strict=True)):
+            rows = pd.read_parquet(place / f"{number}-{ROWS}")
+            times, origins = (rows.index.get_level_values(level).to_numpy() for level in (0, 1))
+            rows = rows.reset_index(drop=True)
+            tables.append(Results(rows[columns], rows, times, origins, schema, run.version, run.output))
+        sums = unpacked((place / SUMS).read_bytes()) if (place / SUMS).exists() else None
+        cells = unpacked((place / CELLS).read_bytes())
+    except DAMAGED as error:
+        problem = f"what the blocked run kept cannot be read ({str(error).splitlines()[0]})"
+        raise ArtifactRefused(problem, place=place, cure="run the job again") from None
+    return Publication(run.record, tables, run.series, cells, sums, run.days, run.fit)
+
+
+def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:
+    """Make the version live that a run which is in the ledger promoted: this one, or an earlier one that was killed."""
+    owed = ledger.owed()
+    if owed is not None and (store.path / owed).exists() and (store.empty or store.current() < owed):
+        writer.promote(owed)  # a version that was saved later is the choice of a user
+
+
+def _written(pipeline: Pipeline, tables: list[Results]) -> dict[str, Any]:
+    """Write tables, those of a database in one transaction; returns what the record says of them."""
+    named = [dict(sinks_of(sink)) for sink in pipeline.sinks.values()]
+    said, *others = [places(pipeline, sink) for sink in pipeline.sinks.values()]
+    for kind in KINDS:
+        pairs = [(kinds[kind], table) for kinds, table in zip(named, tables, strict=True) if kind in kinds]
+        own = kind.write(*pairs[0], *pairs[1:]) if pairs else {}
+        said |= own if kind in named[0] else {}
+    return said | ({"totals": others} if others else {})
+
+
+def places(pipeline: Pipeline, sink: SinkSettings) -> dict[str, Any]:
+    """The files and tables of a sink, by their keys, as the record shows them."""
+    return {key: pipeline.hidden(value) for key, value in shown_keys(sink).items()}
+
+
+def write_record(record: Record, pipeline: Pipeline) -> None:
+    """Replace the file of the newest record."""
+    path = runs_folder(pipeline.store) / FILE
+    make_directory(path.parent)
+    replace_file(path, (record.model_dump_json(indent=2) + "\n").encode())
+
+
+def accept_blocked(pipeline: Pipeline) -> Record:
+    """Publish the newest blocked run exactly as it was; UsageError if there is none, or a later one has published."""
+    job, store = pipeline.hidden(pipeline.name or "job"), Store(pipeline.store)
+    claim = claimed(pipeline.store, job, pipeline.file) if pipeline.file else nullcontext()
+    with pipeline.hidden.kept_out(), store.lock(pipeline.wait) as writer, claim:
+        ledger = ledger_of(pipeline)
+        promote_owed(ledger, store, writer)  # of an acceptance that was killed
+        runs = ledger.runs(MAX_RECORDS)
+        found = next((run for run in runs if run[1] == Blocked.exit_code and run[2]["blocked"]), None)
+        if found is None:
+            raise UsageError(f"job '{job}': no run is blocked, so that there is nothing to accept")
+        later = next((at for at, _, record in runs if at > found[0] and record["settled"]), None)
+        if later is not None:
+            raise UsageError(f"job '{job}': the run as of {later} has published since that of {found[0]} was blocked")
+        publication = kept(pipeline, found[0])
+        if len(publication.tables) != len(pipeline.sinks):
+            raise UsageError("the file has other [[totals]] than the blocked run; undo that, or run the job again")
+        marked = Record.model_validate(found[2] | {"blocked": found[2]["blocked"] | {"accepted": True}})
+        # from here on the next run finishes it, if this one is killed
+        ledger.add_run(marked.as_of, Blocked.exit_code, marked.model_dump_json(), None, [])
+        return _accepted(publication, pipeline, ledger, store, writer)
+
+
+def finish_accepted(pipeline: Pipeline, ledger: Ledger, store: Store, writer: Writer) -> None:
+    """Publish a blocked run that was accepted, and whose publication was killed."""
+    for _, code, record in ledger.runs(NEWEST):
+        if code == Blocked.exit_code and record["blocked"].get("accepted"):
+            try:
+                _accepted(kept(pipeline, record["as_of"]), pipeline, ledger, store, writer)
+            except ArtifactRefused as error:
+                log.warning("%s", error)
+        if record["settled"]:
+            return
+
+
+def _accepted(publication: Publication, pipeline: Pipeline, ledger: Ledger, store: Store, writer: Writer) -> Record:
+    record = publication.record
+    record.warnings.append(f"a check blocked it, and it was accepted at {as_text(datetime.now(UTC))}")
+    publication.publish(pipeline, ledger)
+    promote_owed(ledger, store, writer)
+    log.info("accepted %s", record.id)
+    write_record(record, pipeline)
+    ping(pipeline.ping, "", record.model_dump_json(include={"counts", "warnings"}))
+    return record

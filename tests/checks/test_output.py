@@ -1,0 +1,272 @@
+"""Faults that are planted into forecasts: each is blocked, or warned of, and forecasts without one are not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast import Forecaster
+from forecast.checks.limits import Limits, OutputCheckSettings
+from forecast.checks.output import MIN_RUNS, Finding, Output, blocks, findings, outcome
+from forecast.inference.fitted import Fitted
+from forecast.inference.forecasting import forecast_table
+from forecast.ledger.accuracy import Earlier, beside, to_keep
+from forecast.settings import OutputSettings, SumSettings
+from forecast.tables.frames import Column
+from forecast.tables.reading import table_from_frame
+from forecast.totals.sums import Totals
+
+SHOPS, DAYS, HORIZON = 40, 120, 7
+LIMITS = OutputCheckSettings()
+CALM = {"share": 0.001, "usual": 0.0, "size": 0.05}  # statistics of past runs
+CHANGING = {"jump", "total_jump", "flat", "width"}
+
+
+def shops(days: int = DAYS) -> pd.DataFrame:
+    """Sales by day, none on Sundays."""
+    day, noise = np.arange(days), np.random.default_rng(0).normal(0, 2, (SHOPS, DAYS))
+    start = pd.Timestamp("2024-01-01")
+    frames = [
+        pd.DataFrame(
+            {
+                "shop": f"s{shop:02}",
+                "region": "north" if shop < SHOPS // 4 else "south",
+                "day": (start + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d"),
+                "promo": (day // 3 + shop) % 4 == 0,
+                "units": np.where(day % 7 == 6, 0.0, 60 + shop + 9 * (day % 7) + noise[shop, :days]).round(2),
+            }
+        )
+        for shop in range(SHOPS)
+    ]
+    return pd.concat(frames).astype({"promo": int})
+
+
+@dataclass(frozen=True)
+class Night:
+    """Tonight's forecasts, and those of last night."""
+
+    output: Output
+    earlier: Earlier
+    fitted: Fitted
+
+    def found(self, past: int = MIN_RUNS) -> dict[str, Finding]:
+        return findings(self.output, self.earlier, [dict.fromkeys(CHANGING, CALM)] * past)
+
+    def words(self, limits: OutputCheckSettings = LIMITS, past: int = MIN_RUNS) -> dict[str, str]:
+        """The checks that say something."""
+        found = {name: outcome(name, finding.statistic(), limits) for name, finding in self.found(past).items()}
+        return {name: word for name, word in found.items() if word}
+
+    def changed(self, **parts: Any) -> "Night":
+        return replace(self, output=replace(self.output, forecasts=replace(self.output.forecasts, **parts)))
+
+
+@pytest.fixture(scope="module")
+def nights() -> tuple[Callable[..., Night], Any]:
+    """What makes the forecasts of a table, those of its table a day before beside them."""
+    model = Forecaster(model="seasonal-mean", horizon=HORIZON, id="shop", target="units", time="day", season=7)
+    model.fit(shops(DAYS - 10))
+    predictor = model._predictor()
+
+    def night(table: pd.DataFrame | None = None) -> Night:
+        last = forecast_table(predictor, table_from_frame(shops(DAYS - 1)))
+        forecasts = forecast_table(predictor, table_from_frame(shops() if table is None else table))
+        fitted = predictor.fitted
+        totals = Totals(predictor, fitted.config.table, SumSettings(sum_by=("all",)), OutputSettings(), None)
+        totals.add(forecasts)
+        output = Output(forecasts, fitted, fitted.config.table, OutputSettings(), [totals])
+        return Night(output, beside(to_keep(last, fitted), forecasts, fitted.config.table), fitted)
+
+    return night, predictor
+
+
+@pytest.fixture(scope="module")
+def calm(nights: Any) -> Night:
+    return nights[0]()
+
+
+def numbers(night: Night, change: Callable[[np.ndarray], None]) -> Night:
+    """Tonight's published numbers [series, horizon, 5], changed."""
+    published = night.output.forecasts.published.copy()
+    change(published)
+    names = ("forecast", "lo_80", "hi_80", "lo_95", "hi_95")
+    columns = night.output.forecasts.columns | {name: published[..., i].ravel() for i, name in enumerate(names)}
+    return night.changed(published=published, columns=columns)
+
+
+def scaled(night: Night, factor: Any, series: slice = slice(None)) -> Night:
+    def change(published: np.ndarray) -> None:
+        published[series] *= factor
+
+    return numbers(night, change)
+
+
+def rows(night: Night, take: Callable[[int], Any]) -> Night:
+    """Tonight's rows, some left out or repeated."""
+    forecasts = night.output.forecasts
+    chosen = take(forecasts.rows)
+    columns = {name: _taken(column, chosen) for name, column in forecasts.columns.items()}
+    return night.changed(columns=columns)
+
+
+def _taken(column: Any, chosen: Any) -> Any:
+    return replace(column, values=column.values[chosen]) if isinstance(column, Column) else column[chosen]
+
+
+def put(place: Any, value: Any) -> Callable[[np.ndarray], None]:
+    def change(published: np.ndarray) -> None:
+        published[place] = value
+
+    return change
+
+
+def narrowed(factor: float, series: slice = slice(None)) -> Callable[[np.ndarray], None]:
+    def change(published: np.ndarray) -> None:
+        middle = published[series, :, :1]
+        published[series, :, 1:] = middle + factor * (published[series, :, 1:] - middle)
+
+    return change
+
+
+def other_totals(night: Night) -> Night:
+    totals = night.output.totals[0]
+    groups = [replace(each, cells=replace(each.cells, exact=each.cells.exact * 1.01)) for each in totals.groups]
+    changed = totals.empty()
+    changed.groups = groups
+    return replace(night, output=replace(night.output, totals=[changed]))
+
+
+FAULTS: dict[str, tuple[Callable[[Night], Night], str, str]] = {
+    "values times 1,000": (lambda night: scaled(night, 1000.0), "bounds", "error"),
+    "one series of forty times 1,000": (lambda night: scaled(night, 1000.0, slice(0, 1)), "bounds", "error"),
+    "values times 4": (lambda night: scaled(night, 4.0), "bounds", "error"),
+    "values doubled": (lambda night: scaled(night, 2.0), "total_jump", "error"),
+    "values halved": (lambda night: scaled(night, 0.5), "total_jump", "error"),
+    "an offset to all values": (lambda night: numbers(night, lambda p: p.__iadd__(30.0)), "total_jump", "error"),
+    "a region doubled": (lambda night: scaled(night, 2.0, slice(0, 10)), "jump", "warn"),
+    "half of the series doubled": (lambda night: scaled(night, 2.0, slice(0, 20)), "jump", "error"),
+    "days shifted by one": (lambda night: numbers(night, lambda p: put(..., np.roll(p, 1, 1))(p)), "jump", "error"),
+    "series in the order of others": (
+        lambda night: numbers(night, lambda p: put(..., p[::-1].copy())(p)),
+        "jump",
+        "error",
+    ),
+    "zero everywhere": (lambda night: scaled(night, 0.0), "flat", "error"),
+    "a constant": (lambda night: numbers(night, put(slice(None), 70.0)), "flat", "error"),
+    "a constant for some": (lambda night: numbers(night, put(slice(0, 4), 70.0)), "flat", "warn"),
+    "intervals without width": (lambda night: numbers(night, narrowed(0.0)), "width", "warn"),
+    "intervals ten times as wide": (lambda night: numbers(night, narrowed(10.0)), "width", "warn"),
+    "some intervals ten times as wide": (lambda night: numbers(night, narrowed(10.0, slice(0, 4))), "width", "warn"),
+    "a negative forecast": (lambda night: numbers(night, put((3, 2), -1.0)), "negative", "error"),
+    "a negative end of an interval": (lambda night: numbers(night, put((3, 2, 3), -0.01)), "negative", "error"),
+    "NaN": (lambda night: numbers(night, put((5, 1, 0), np.nan)), "finite", "error"),
+    "infinity": (lambda night: numbers(night, put((5, 1, 4), np.inf)), "finite", "error"),
+    "an interval end on the wrong side": (lambda night: numbers(night, put((5, 1, 1), 1e4)), "order", "error"),
+    "80 % outside 95 %": (
+        lambda night: numbers(night, lambda p: put((..., [1, 3]), p[..., [3, 1]])(p)),
+        "order",
+        "error",
+    ),
+    "a sale on a Sunday": (lambda night: numbers(night, lambda p: p.__iadd__(1.0)), "closed", "error"),
+    "a row twice": (lambda night: rows(night, lambda count: np.r_[0, np.arange(count)]), "keys", "error"),
+    "a table twice": (lambda night: rows(night, lambda count: np.tile(np.arange(count), 2)), "keys", "error"),
+    "a row missing": (lambda night: rows(night, lambda count: np.arange(1, count)), "horizon", "error"),
+    "a series missing that was forecast": (
+        lambda night: rows(night, lambda count: np.arange(HORIZON, count)),
+        "horizon",
+        "error",
+    ),
+    "sums of other numbers": (other_totals, "totals", "error"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_found(calm: Night, fault: str) -> None:
+    plant, name, word = FAULTS[fault]
+    night = plant(calm)
+    assert night.words().get(name) == word, {name: finding.statistic() for name, finding in night.found().items()}
+    assert blocks(name, LIMITS)
+
+
+def test_forecasts_without_a_fault_are_quiet(calm: Night) -> None:
+    assert calm.words() == {}
+    assert calm.words(past=0) == {}
+
+
+def test_comparisons_with_past_runs_are_silent_before_there_are_twenty(calm: Night) -> None:
+    doubled = scaled(calm, 2.0)
+    assert set(doubled.words()) == {"total_jump", "jump"}
+    assert doubled.words(past=MIN_RUNS - 1) == {}
+
+
+def test_more_than_usual_is_what_past_runs_did_not_have(calm: Night) -> None:
+    wild = {"jump": {"share": 1.0, "usual": 0.0, "size": 50.0}, "total_jump": {"share": 0.4, "usual": 0.0}}
+    found = findings(scaled(calm, 2.0).output, calm.earlier, [wild] * MIN_RUNS)
+    assert not any(outcome(name, finding.statistic(), LIMITS) for name, finding in found.items())
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "word"),
+    [
+        (lambda: shops()[lambda frame: frame["region"] != "north"], "series_missing", "error"),
+        (lambda: shops()[lambda frame: frame["shop"] != "s07"], "series_missing", "error"),
+        (lambda: shops().assign(units=lambda frame: 2 * frame["units"]), "total_jump", "error"),
+        (
+            lambda: shops().assign(
+                units=lambda frame: frame["units"].where((frame["day"] < "2024-02-15") | (frame["units"] == 0), 77.0)
+            ),
+            "jump",
+            "error",
+        ),
+    ],
+    ids=["a region missing", "a shop missing", "a table added up twice", "a frozen feed"],
+)
+def test_fault_of_the_table_is_found(nights: Any, table: Callable[[], pd.DataFrame], name: str, word: str) -> None:
+    assert nights[0](table()).words().get(name) == word
+
+
+@pytest.mark.parametrize(
+    ("name", "on_error", "blocked"),
+    [
+        ("finite", "warn", True),
+        ("jump", "warn", False),
+        ("total_jump", "warn", False),
+        ("total_jump", "fallback", True),
+        ("jump", "fallback", False),
+        ("jump", "block", True),
+        ("keys", "fallback", True),
+    ],
+)
+def test_what_blocks_depends_on_the_rule_and_on_the_setting(name: str, on_error: Any, blocked: bool) -> None:
+    assert blocks(name, OutputCheckSettings(on_error=on_error)) == blocked
+
+
+def test_limits_are_those_of_the_settings(calm: Night) -> None:
+    night = scaled(calm, 1000.0, slice(0, 1))
+    assert night.words()["bounds"] == "error"
+    assert night.words(OutputCheckSettings(bounds=Limits(warn=0.02, error=0.5)))["bounds"] == "warn"
+    assert "bounds" not in night.words(OutputCheckSettings(bounds=Limits(warn=0.5, error=0.5)))
+
+
+def test_a_lower_bound_that_is_asked_for_allows_negative_numbers(calm: Night) -> None:
+    night = numbers(calm, put((3, 2), -1.0))
+    allowed = replace(night, output=replace(night.output, settings=OutputSettings(min=-5.0)))
+    assert "negative" in night.words()
+    assert "negative" not in allowed.words()
+
+
+def test_an_hour_that_clocks_repeat_is_no_row_twice() -> None:
+    hours = pd.date_range("2024-10-20", "2024-10-26 23:00", freq="h")
+    frame = pd.DataFrame({"at": hours.strftime("%Y-%m-%d %H:%M"), "y": 5.0 + np.arange(len(hours)) % 24})
+    model = Forecaster(model="seasonal-naive", horizon=24, timezone="Europe/Berlin", dst="earlier").fit(frame)
+    forecasts, fitted = forecast_table(model._predictor()), model._predictor().fitted
+    night = Night(
+        Output(forecasts, fitted, fitted.config.table, OutputSettings()), ([("y",)], forecasts.published), fitted
+    )
+    times = list(_taken(forecasts.columns["at"], slice(None)).values)
+    assert times.count("2024-10-27 02:00") == 2
+    assert "keys" not in night.words()
+    assert rows(night, lambda count: np.r_[:count, 0]).words()["keys"] == "error"
