@@ -23,6 +23,7 @@ from forecast.inference.predictor import Predictor
 from forecast.inference.summary import counted_models, verdict
 from forecast.jobs.administration import ledger_of, noted, status_of, versions_of
 from forecast.jobs.pipeline import Pipeline, files_read
+from forecast.ledger.actuals import lines
 from forecast.ledger.cells import PUBLISHED
 from forecast.ledger.ledger import ALWAYS
 from forecast.panel.panel import series_index
@@ -136,7 +137,8 @@ def _page(place: Place, request: Request, backtest: BacktestTables | None, saved
         runs = [{**run, "what": place.shown(noted(run))} for run in state.runs]  # without secrets
         days = [vars(day) for day in ledger.days(DAYS)]
         verdicts.append(job_verdict(days))
-        sections.append(job_section(f"{place.shown(state.job)}: {place.shown(state.said)}", runs, days))
+        said = f"{place.shown(state.job)}: {place.shown(state.said)}"
+        sections.append(job_section(said, runs, days, lines(state.actuals)))
     sections.append(Section("How to repeat it", (Commands(_commands(place, request, saved)),)))
     name = place.pipeline.name if place.pipeline else Path(place.store).name if saved else request.backtest
     now = datetime.now(UTC).isoformat(" ", "minutes").removesuffix("+00:00")

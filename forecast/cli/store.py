@@ -15,6 +15,7 @@ from forecast.errors import UsageError
 from forecast.jobs import administration
 from forecast.jobs.administration import Status, ledger_of
 from forecast.jobs.pipeline import Pipeline, read_pipeline
+from forecast.ledger.actuals import lines
 from forecast.ledger.ledger import Ledger
 from forecast.settings import STORE, StoreSettings
 
@@ -116,6 +117,7 @@ def _show(state: Status) -> None:
         f"live     {state.live or 'no version'}",
         f"data     up to {state.data_end or 'an unknown time'}{age}",
     )
+    put(*(f"{'actuals' if not place else '':8} {line}" for place, line in enumerate(lines(state.actuals))))
     runs = Table("run as of", "exit", "seconds", "version", "what", box=None, pad_edge=False)
     for run in state.runs:
         row = (run["as_of"], run["exit_code"], f"{run['seconds']:.1f}", run["version"] or "", administration.noted(run))

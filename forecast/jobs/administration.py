@@ -112,6 +112,7 @@ class Status:
     runs: list[dict[str, Any]]  # newest first: as_of, exit_code, version, seconds, error
     days: list[DayScore]  # newest first
     totals: list[dict[str, Any]]  # by level, in the newest run that found some
+    actuals: dict[str, Any]  # values since the run before beside its intervals, in the newest run that had some
 
 
 def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: int = 10) -> Status:
@@ -148,6 +149,7 @@ def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: i
         runs=[{name: record.get(name) for name in names} for _, _, record in newest_runs],
         days=ledger.days(SHOWN_DAYS, before=until + ALWAYS),
         totals=next((record["totals"] for _, _, record in newest_runs if record["totals"]), []),
+        actuals=next((record["actuals"] for _, _, record in newest_runs if record["actuals"]), {}),
     )
 
 

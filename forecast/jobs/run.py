@@ -54,7 +54,7 @@ from forecast.jobs.pipeline import Pipeline, files_read, keys_named
 from forecast.jobs.publishing import Publication, finish_accepted, places, promote_owed, write_record
 from forecast.jobs.refit import FIRST_FIT, Refit, reason_to_fit, serving, settings_digest
 from forecast.jobs.sinks import SinkSettings
-from forecast.ledger import accuracy
+from forecast.ledger import accuracy, actuals
 from forecast.ledger.ledger import KILLED, MAX_RECORDS, UNFINISHED, DayScore, FitEntry, Ledger
 from forecast.ledger.record import Record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.panel.naming import series_names
@@ -174,6 +174,7 @@ class _Run:
     lagging: list[tuple[str, ...]] = field(default_factory=list)  # series without a recent value
     last: pd.DataFrame | None = None  # what the last run published
     past: list[dict[str, Any]] = field(default_factory=list)  # records of the runs before that published, newest first
+    streaks: actuals.Streaks = field(default_factory=dict)
     fit: FitEntry | None = None  # of this run
     checkpoints: Checkpoints | None = None  # of that fit
 
@@ -315,6 +316,9 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
     run.last = next((cells for _, cells in run.ledger.forecasts(record.as_of, 1)), None)
     runs = run.ledger.runs(accuracy.NEWEST + 1, record.as_of)
     run.past = [past for at, _, past in runs if at < record.as_of and past["settled"]]
+    if run.last is not None:
+        before = [past["actuals"] for past in run.past]
+        record.actuals, run.streaks = actuals.since(run.last, panel, schema, before)
     sample, run.days = accuracy.compare(run.ledger.forecasts(record.as_of, accuracy.NEWEST), panel, schema)
 
     def factors(series: Integers, quantiles: Numbers) -> Numbers:
@@ -358,6 +362,6 @@ def _publication(run: _Run, passed: gate.Passed, live: ServingVersion) -> Public
     record.scores = [vars(score) for _, score in sorted((before | new).items())[-RECORDED_DAYS:]]
     scores = [score for day, score in new.items() if score != before.get(day)]
     ids = [forecasts.panel.ids[place] for place in forecasts.series]
-    cells = accuracy.to_keep(forecasts, live.fitted)
+    cells = accuracy.to_keep(forecasts, live.fitted, run.streaks)
     _finished(record, run.began)
     return Publication(record, tables, ids, cells, totals.to_keep(passed.totals, forecasts), scores, run.fit)

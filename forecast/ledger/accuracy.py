@@ -42,17 +42,9 @@ def compare(
     Returns a sample of them, in the order of runs, with the columns as_of, panel (number of the series, or -1) and
     actual; and the scores by day of all, the oldest first, with errors in units of the seasonal naive error.
     """
-    samples, sums, bound = [], [], touched(panel, schema, "stock_out")
+    samples, sums = [], []
     for batch in _batches(runs, panel):
-        series = batch["panel"].to_numpy()
-        times, place = np.unique(batch["instant"], return_inverse=True)
-        step = calendar_of(schema).positions(times)[place] - panel.starts[series]
-        inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
-        slot = np.where(inside, panel.offsets[series] + step, 0)
-        actual = np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
-        if bound is not None:  # sales of a stock-out say only that demand was not less
-            actual[bound[slot] & ~(batch["forecast"].to_numpy() < actual)] = np.nan
-        batch["actual"] = actual
+        batch["actual"] = actual_values(batch, panel, schema)
         sums.append(_sums_by_day(batch[batch["actual"].notna()], schema))
         samples.append(batch[batch.pop("sampled")])
     if not samples:
@@ -64,11 +56,25 @@ def compare(
     return pd.concat(samples), [DayScore(*day) for day in days]
 
 
+def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numbers:
+    """[rows], the values that the panel has for forecasts of its series (-1: of others); NaN where there is none."""
+    series = forecasts["panel"].to_numpy()
+    times, place = np.unique(forecasts["instant"], return_inverse=True)
+    step = calendar_of(schema).positions(times)[place] - panel.starts[series]
+    inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
+    slot = np.where(inside, panel.offsets[series] + step, 0)
+    actual = np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
+    bound = touched(panel, schema, "stock_out")
+    if bound is not None:  # sales of a stock-out say only that demand was not less
+        actual[bound[slot] & ~(forecasts["forecast"].to_numpy() < actual)] = np.nan
+    return np.asarray(actual)
+
+
 def _batches(runs: Iterable[tuple[str, pd.DataFrame]], panel: Panel) -> Iterator[pd.DataFrame]:
     """The forecasts of some runs at a time: small runs together, as each batch takes milliseconds."""
     names, batch = [series_text(ids) for ids in panel.ids], []
     for as_of, forecasts in runs:
-        numbers = forecasts.drop(columns="series")
+        numbers = forecasts.drop(columns=["series", "streak"])
         batch.append(numbers.assign(as_of=as_of, panel=series_number(forecasts, names), sampled=sampled(forecasts)))
         if sum(map(len, batch)) > AT_ONCE:
             yield pd.concat(batch)
@@ -187,8 +193,11 @@ def factors_by_level(factors: tuple[float, float], levels: tuple[float, ...]) ->
     return np.array([factors[0] if edge <= level <= 1 - edge else factors[1] for level in levels])
 
 
-def to_keep(forecasts: Forecasts, fitted: Fitted) -> pd.DataFrame:
-    """The forecasts of a run for the ledger: those of all series, or of as many as it takes, evenly spread."""
+def to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Mapping[str, float]) -> pd.DataFrame:
+    """The forecasts of a run for the ledger: those of all series, or of as many as it takes, evenly spread.
+
+    `streaks`, see `actuals`, are by the ids of series as JSON.
+    """
     panel, (count, horizon) = forecasts.panel, forecasts.quantiles.shape[:2]
     chosen = np.unique(np.linspace(0, count - 1, min(count, max(MAX_CELLS // horizon, 1))).astype(np.int64))
     raw = forecasts.quantiles[chosen][..., interval_columns(fitted.config.levels)]
@@ -197,7 +206,8 @@ def to_keep(forecasts: Forecasts, fitted: Fitted) -> pd.DataFrame:
     unit = np.r_[np.nan, fitted.seasonal_error][series_index(fitted.history.ids, panel.ids)[series]]
     times = calendar_of(fitted.config.table).times(panel.origins[series] + rows["step"].to_numpy())
     published = zip(PUBLISHED, forecasts.published[chosen].reshape(-1, 5).T, strict=True)
-    return rows.assign(instant=times, unit=unit, **dict(published))[COLUMNS]
+    streak = np.array([streaks.get(name, 0.0) for name in rows["series"].cat.categories])[rows["series"].cat.codes]
+    return rows.assign(instant=times, unit=unit, streak=streak, **dict(published))[COLUMNS]
 
 
 def beside(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schema) -> Earlier:

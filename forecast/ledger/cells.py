@@ -17,8 +17,9 @@ WHOLE = 2.0**53  # numbers of digits below it are exact in float64
 PUBLISHED = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]  # as the output has them
 RAW = ["raw_median", *(f"raw_{name}" for name in PUBLISHED[1:])]  # of each value alone, uncorrected; NaN of 0.2.0
 PLACES = [f"{name}_places" for name in PUBLISHED]  # of their decimal points, while they are packed as digits
-# ids as JSON (categories), from 1, time of the value on the clock of the table, ..., unit of MASE, ...
-COLUMNS = ["series", "step", "instant", *PUBLISHED, "unit", *RAW]
+# ids as JSON (categories), from 1, time of the value on the clock of the table, ..., unit of MASE, ..., and runs in a
+# row whose values lay above the median of the series, or below it if negative
+COLUMNS = ["series", "step", "instant", *PUBLISHED, "unit", *RAW, "streak"]
 # level and group as JSON, number of the period, its first and last time, ...
 SUM_COLUMNS = ["series", "step", "first", "instant", *PUBLISHED]
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OSError, NotImplementedError)
@@ -27,7 +28,8 @@ DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OSError, NotImple
 def of_rows(rows: Sequence[Row]) -> pd.DataFrame:
     """Forecasts from rows of the table of 0.2.0: job, as_of, and then all of the columns, or those before RAW."""
     frame = pd.DataFrame(rows, columns=["job", "as_of", *COLUMNS][: len(rows[0])]).reindex(columns=COLUMNS)
-    return frame.astype({"series": "category", **dict.fromkeys(COLUMNS[3:], float)})  # NULL becomes NaN
+    frame = frame.astype({"series": "category", **dict.fromkeys(COLUMNS[3:], float)})  # NULL becomes NaN
+    return frame.fillna({"streak": 0.0})
 
 
 def packed(forecasts: pd.DataFrame) -> bytes:
@@ -54,8 +56,8 @@ def unpacked(data: bytes) -> pd.DataFrame:
     arrays = {name: table[name].to_numpy() for name in table.column_names[1:]}  # much faster than its whole in pandas
     for name, places in zip(PUBLISHED, PLACES, strict=True):
         arrays[name] = arrays[name] / 10.0 ** arrays[places]
-    columns = SUM_COLUMNS if "first" in arrays else COLUMNS
-    return pd.DataFrame({"series": table["series"].to_pandas(), **arrays}, columns=columns)
+    columns, older = (SUM_COLUMNS, {}) if "first" in arrays else (COLUMNS, {"streak": 0.0})
+    return pd.DataFrame({"series": table["series"].to_pandas(), **older, **arrays}, columns=columns)
 
 
 def sampled(forecasts: pd.DataFrame) -> Flags:

@@ -21,8 +21,8 @@ def versions_section(versions: Sequence[Row]) -> Section:
     return Section("Versions", (Table("Versions of the store", ("version", "saved, UTC", "", "hash", "note"), rows),))
 
 
-def job_section(state: str, runs: Sequence[Row], newest_days: Sequence[Row]) -> Section:
-    """The runs of a job, and how good its forecasts were by day; both come the newest first."""
+def job_section(state: str, runs: Sequence[Row], newest_days: Sequence[Row], actuals: Sequence[str]) -> Section:
+    """The runs of a job, and how good its forecasts were by day, newest first; and lines on its newest actuals."""
     days, charts = newest_days[::-1], []
     if len(days) > 1:
         ends = str(days[0]["day"]), str(days[-1]["day"])
@@ -38,7 +38,8 @@ def job_section(state: str, runs: Sequence[Row], newest_days: Sequence[Row]) -> 
         scores = Table("Forecasts of earlier runs against the actual values", tuple(DAY.values()), rows)
     cells = tuple((run["as_of"], run["exit_code"], run["seconds"], run["version"] or "", run["what"]) for run in runs)
     table = Table("Runs, newest first", ("run as of", "exit code", "seconds", "version", "what"), cells)
-    return Section("Runs", (f"{state}.", *charts, scores, table))
+    since = [f"Since the last run: {'. '.join(actuals)}."] if actuals else []
+    return Section("Runs", (f"{state}.", *since, *charts, scores, table))
 
 
 def job_verdict(days: Sequence[Row]) -> str:

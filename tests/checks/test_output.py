@@ -78,7 +78,7 @@ def nights() -> tuple[Callable[..., Night], Any]:
         totals = Totals(predictor, fitted.config.table, SumSettings(sum_by=("all",)), OutputSettings(), None)
         totals.add(forecasts)
         output = Output(forecasts, fitted, fitted.config.table, OutputSettings(), [totals])
-        return Night(output, beside(to_keep(last, fitted), forecasts, fitted.config.table), fitted)
+        return Night(output, beside(to_keep(last, fitted, {}), forecasts, fitted.config.table), fitted)
 
     return night, predictor
 

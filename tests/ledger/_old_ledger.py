@@ -9,7 +9,7 @@ from forecast.ledger.ledger import OLD_CELLS
 
 def age(url: str, raw: bool) -> None:
     """Put the forecasts of all jobs into the old table, with raw quantiles or without."""
-    names = [name for name in COLUMNS if raw or name not in RAW]
+    names = [name for name in COLUMNS if name != "streak" and (raw or name not in RAW)]
     types = {"series": "TEXT NOT NULL", "step": "INTEGER NOT NULL", "instant": "BIGINT NOT NULL"}
     columns = ", ".join(f"{name} {types.get(name, 'DOUBLE PRECISION')}" for name in names)
     key = "PRIMARY KEY (job, as_of, series, step)"
