@@ -45,7 +45,7 @@ def test_predict_knows_the_limits_of_age_too(job: Job, forecast: Run, at: At) ->
 
 
 def test_vanished_ids_moved_levels_and_new_ids_are_said_and_recorded(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "never"', checks="require_all = true")
+    job.write(top='refit = "never"', checks='require_all = true\noutput.on_error = "warn"')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     frame = job.table()
     frame["shop"] = frame["shop"].replace({"south": "east"})
@@ -86,7 +86,7 @@ def test_values_that_stay_away_are_said(job: Job, forecast: Run, at: At) -> None
 
 
 def test_a_branch_that_stays_away_is_never_forgotten(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "weekly"', checks='require_all = true\nerror_after = "3d"')
+    job.write(top='refit = "weekly"', checks='require_all = true\nerror_after = "3d"\noutput.on_error = "warn"')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     frame = job.table()
     frame[frame["shop"] == "north"].to_csv(job.folder / "sales.csv", index=False)
