@@ -13,13 +13,12 @@ import pandas as pd
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
+from forecast.changes.what_if import what_if
 from forecast.engine.backtesting import backtest_reading
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import NO_CALLBACKS, Callbacks, PanelFit, deadline_of
 from forecast.ensemble.names import check_names
-from forecast.errors import BadData
 from forecast.evaluation.backtest import OUTPUT, Backtest, result_columns
-from forecast.evaluation.metrics import mase
 from forecast.events.kinds import certain
 from forecast.events.table import events_columns
 from forecast.inference import forecasting
@@ -30,9 +29,7 @@ from forecast.inference.summary import describe_fit, models_of
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.parameters import Data, ForecasterParams, Names, events_of, refuse_other_rows, table_of, tables_of
-from forecast.reading.building import with_future
 from forecast.reading.comparing import actuals_after
-from forecast.reading.known import warn_blank_ahead
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.report.chart import chart_of, plot_of_forecasts, series_without_actuals
 from forecast.report.explanation import Explanation, explain_panel
@@ -188,6 +185,18 @@ class Forecaster(ForecasterParams):
         totals.add(self._forecasts(frame, future, origin, None, totals.output))
         return frame_of(totals.columns())
 
+    def what_if(
+        self, changed: dict[str, Any] | Data, X: Data | None = None, future: Data | None = None
+    ) -> pd.DataFrame:
+        """Forecast under other values of known columns: forecast, what_if and difference beside ids and times.
+
+        `changed` has values by column, ``{"promo": 0}``, or is a frame like `future`; `X` and `future` as of `predict`.
+        """
+        forecasts = self._forecasts(X, future, None, None, OUTPUT)
+        given = changed if isinstance(changed, dict) else table_of(changed)
+        predictor = self._predictor()
+        return frame_of(what_if(predictor, forecasts, given, self._schema(predictor), OUTPUT))
+
     def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
         """The rows that `predict` needs as `future`, the columns known in advance blank; `X` and `origin` alike."""
         predictor = self._predictor()
@@ -258,21 +267,12 @@ class Forecaster(ForecasterParams):
         BadData if there are none, or WrongSplit if scikit-learn cross-validates with rows that come before.
         """
         fitted = self._predictor().fitted
-        config, history, schema = fitted.config, fitted.history, fitted.config.table
+        history, schema, horizon = fitted.history, fitted.config.table, fitted.config.horizon
         later, zero = read_as(table_of(X), schema, horizon=0), schema.missing == "zero"
-        actual, others = actuals_after(history, later.panel, config.horizon, zero)
-        sure, _ = actuals_after(history, certain(later.panel, schema), config.horizon, zero)
-        refuse_other_rows(others, config.horizon)
-        if not np.isfinite(actual).any():
-            problem = f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}"
-            raise BadData(problem, cure="score rows that come later than those of the fit")
-        rows = later.dated.vintages or later.dated
-        history = with_future(history, rows.table, schema, rows.times_by(schema))
-        warn_blank_ahead(history, schema, config.horizon, later.name)
-        quantiles = self._predictor().quantiles(history, series := np.flatnonzero(~history.skipped))
-        point = np.maximum(quantiles[..., config.levels.index(0.5)], history.floor()[series, None])
-        counts = ~np.isnan(sure[series]) | (point < actual[series])
-        return -float(mase(np.where(counts, actual[series], np.nan), point, fitted.seasonal_error[series]))
+        actual, others = actuals_after(history, later.panel, horizon, zero)
+        sure, _ = actuals_after(history, certain(later.panel, schema), horizon, zero)
+        refuse_other_rows(others, horizon)
+        return -forecasting.error_after(self._predictor(), later, actual, sure)
 
     def backtest(
         self,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from forecast.baselines.shared.gaps import fill_gaps
 from forecast.evaluation.quantiles import at_levels, interval_levels, normal_deviates
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts, tabulated
+from forecast.inference.forecasting import Forecasts, numbered, tabulated
 from forecast.panel.panel import Flags, Integers, Numbers, runs, series_index, stacked
 from forecast.settings import INTERVALS, OutputSettings
 
@@ -68,7 +68,7 @@ def replaced(
     parts["means"][chosen] = numbers[..., 0]
     source = np.full(forecasts.means.shape, TONIGHT, object)
     source[chosen] = np.where(known, LAST_RUN, NAIVE)
-    return tabulated(replace(forecasts, **parts), fitted, output), source.ravel()
+    return tabulated(numbered(replace(forecasts, **parts), fitted, output), fitted, output), source.ravel()
 
 
 def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numbers) -> Numbers:

@@ -46,6 +46,7 @@ PURPOSES = {
     "Jobs and versions": {
         "run": "Run a job from its pipeline file, for cron.",
         "status": "Show the status of jobs: runs, accuracy, age of the data, live version.",
+        "diff": "Say why the newest forecasts of a job differ from those of the run before.",
         "versions": "List the versions of a store.",
         "promote": "Make a version of a store the live one.",
         "rollback": "Go back to the version before the live one.",

@@ -25,7 +25,7 @@ from forecast.settings import (
 
 INPUT, OUTPUT, RUN, MESSAGES = "Input", "Output", "Run", "Messages"
 REFUSED = {"now": ("known", "past", "static", "categorical")}  # settings that a command refuses, and help leaves out
-ON_STORES = ("status", "versions", "promote", "rollback")  # functions of the module `store`; others have their own
+ON_STORES = ("status", "diff", "versions", "promote", "rollback")  # functions of the module `store`; others are files
 _ALL = "forecast.help-all"  # in the context of a call that lists all options
 
 Group = TypeVar("Group", bound=SettingsGroup)

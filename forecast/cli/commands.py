@@ -106,6 +106,9 @@ COMMANDS: dict[str, Declaration] = {
             Option("--output FILE", "write .csv, .parquet or .xlsx, with --shards a folder; default stdout", OUTPUT),
             Option("--origin TIME", "forecast from this time of DATA; later values are not used"),
             FUTURE,
+            Option(
+                "--what-if COLUMN=VALUE", "forecast with other known values, too, or those of a FILE", multiple=True
+            ),
             Option("--future-template FILE", "write the rows that --future needs, to be filled in; forecast nothing"),
             AS_OF,
             Option("--horizon", "number of steps, fewer than at fit", OutputSettings.heading, type=int),
@@ -121,6 +124,7 @@ COMMANDS: dict[str, Declaration] = {
         "forecast predict tonight.csv --artifact shops",
         "forecast predict --future-template prices.csv",
         "forecast predict --future prices.csv --levels 80 --integer",
+        "forecast predict --future prices.csv --what-if promo=0",
         "forecast predict s3://sales/2026/ --shards 64 --output s3://forecasts/2026",
     ),
     "plot": (
@@ -299,6 +303,23 @@ COMMANDS: dict[str, Declaration] = {
         ],
         "forecast status job.toml",
         "forecast status --artifact shops --json",
+    ),
+    "diff": (
+        """Show why the newest forecasts of JOB, a pipeline file, differ from those of the run before, step by step.
+
+        Compared are the times that both runs forecast; nothing is fitted. JOB or --artifact names the store.
+        """,
+        [
+            *JOB_OR_STORE,
+            Option("--from RUN", "the earlier run, by its time; default the one before", name="before"),
+            Option("--to RUN", "the later run; default the newest", name="after"),
+            SumSettings,
+            (TrainSettings, "device", "engine"),
+            Option("--limit", "series to show", OUTPUT, type=click.IntRange(1), default=10, show_default=True),
+            _json("print a list of objects, one for each job"),
+        ],
+        "forecast diff job.toml",
+        "forecast diff job.toml --from 2026-01-30 --sum-by region",
     ),
     "versions": (
         """List the versions of a store, oldest first; the live one is marked.

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 
 from forecast.artifacts.output_guard import check_apart
 from forecast.calendar.instant import parse_as_of
+from forecast.changes.what_if import what_if
 from forecast.checks.table import age, check_age
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, steps_bar, suggest, using_cluster
@@ -29,11 +31,13 @@ from forecast.settings import (
 )
 from forecast.tables.files import write_frames
 from forecast.tables.frames import frame_of, frames_of
+from forecast.tables.table import Table
 from forecast.totals.sums import Totals
 
 SHARDS = 16  # with a cluster, whatever its size: the same files come out of any
 SUMS = ("totals", "allocate", "paths", *SumSettings.model_fields)
 APART = list(product(("shards", "cluster"), ("origin", "shard", "allocate", "paths")))
+APART += product(["what_if"], ("shards", "cluster", "shard", "totals", "allocate", "paths", "future_template"))
 APART += product(["future_template"], ("future", "output", "shards", "cluster", "shard", *SUMS))
 
 Look = Callable[[int], None]  # given the grid position of the newest value; raises where that is too old
@@ -73,7 +77,7 @@ def run(request: Request) -> int:
         return 0
     if shards is not None:
         return _put_sharded(predictor, request, shards, look)
-    code = _put(predictor, request, look)
+    code = _put_what_if(predictor, request, look) if request.what_if else _put(predictor, request, look)
     if code == 0:
         more = {"--version": request.version, "--future": future, "--origin": request.origin}
         again = [word for flag, value in more.items() if value is not None for word in (flag, value)]
@@ -102,6 +106,22 @@ def _put(predictor: Predictor, request: Request, look: Look) -> int:
             raise trouble from None  # the whole does not fit into memory
         raise
     return put_forecasts(forecasts, predictor.fitted, request, totals)
+
+
+def _put_what_if(predictor: Predictor, request: Request, look: Look) -> int:
+    """Forecast twice, the second time under other known values, and write both points; returns the exit code."""
+    (schema, text), given, output = schema_as_fitted(predictor, request), request.what_if, request.of(OutputSettings)
+    changed: dict[str, object] | Table = dict(each.partition("=")[::2] for each in given)
+    if any("=" not in each or Path(each).exists() for each in given):
+        if len(given) > 1:
+            raise UsageError("write COLUMN=VALUE, or name one table", setting=Setting("what_if", given[0]))
+        changed = load_later(given[0], text) or changed
+    totals = sums_of(predictor, schema, request)
+    forecasts = predicted(predictor, request, output, lambda panel: look(panel.newest))
+    columns = what_if(predictor, forecasts, changed, schema, output, totals)
+    ids = [name for name in columns if name in ("level", *schema.ids, *schema.static)]
+    write(frame_of(columns), request.output, ids if request.excel_safe else None)
+    return log_written(forecasts.skipped, predictor.fitted, request)
 
 
 def _put_in_parts(

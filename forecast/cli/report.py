@@ -4,6 +4,7 @@ import json
 import platform
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
@@ -15,13 +16,14 @@ from forecast.cli._command import Request
 from forecast.cli._console import log, steps_bar, suggest
 from forecast.cli.store import Place, place_of
 from forecast.durable import replace_file
-from forecast.errors import BadData, NoInput
+from forecast.errors import BadData, NoInput, UsageError
 from forecast.evaluation.saved import SavedForecasts
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, forecast_table, load_predictor
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import counted_models, verdict
 from forecast.jobs.administration import ledger_of, noted, status_of, versions_of
+from forecast.jobs.diff import diff_of
 from forecast.jobs.pipeline import Pipeline, files_read
 from forecast.ledger.actuals import lines
 from forecast.ledger.cells import PUBLISHED
@@ -33,7 +35,7 @@ from forecast.report.backtest_sections import BacktestTables, coverage_section, 
 from forecast.report.chart import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
 from forecast.report.forecaster_sections import gaps_section, importance_section, models_section, read_section
 from forecast.report.gallery import Gallery
-from forecast.report.job_sections import job_section, job_verdict, versions_section
+from forecast.report.job_sections import changes_section, job_section, job_verdict, versions_section
 from forecast.report.page import Commands, Section, check_report, page_bytes
 from forecast.report.sums import sums_section
 from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TextSettings, TrainSettings
@@ -137,6 +139,8 @@ def _page(place: Place, request: Request, backtest: BacktestTables | None, saved
         runs = [{**run, "what": place.shown(noted(run))} for run in state.runs]  # without secrets
         days = [vars(day) for day in ledger.days(DAYS)]
         verdicts.append(job_verdict(days))
+        with suppress(NoInput, UsageError):  # there are no two runs that can be compared
+            sections.append(changes_section(diff_of(ledger, place.store, (None, None), request.of(TrainSettings))))
         said = f"{place.shown(state.job)}: {place.shown(state.said)}"
         sections.append(job_section(said, runs, days, lines(state.actuals)))
     sections.append(Section("How to repeat it", (Commands(_commands(place, request, saved)),)))

@@ -4,20 +4,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 from forecast.calendar.instant import as_text, parse_as_of
 from forecast.checks.table import aged
 from forecast.cli._command import Request, named
-from forecast.cli._console import cell, log, put, put_json, put_table, suggest
+from forecast.cli._console import cell, log, put, put_json, put_numbers, put_table, suggest
 from forecast.errors import UsageError
 from forecast.jobs import administration
 from forecast.jobs.administration import Status, ledger_of
+from forecast.jobs.diff import diff_of
 from forecast.jobs.pipeline import Pipeline, read_pipeline
 from forecast.ledger.actuals import lines
 from forecast.ledger.ledger import Ledger
-from forecast.settings import STORE, StoreSettings
+from forecast.settings import STORE, StoreSettings, SumSettings, TrainSettings
 
 SUFFIX = ".toml"
 WIDTH = 160  # characters of a line of a status if stdout is not a terminal
@@ -43,6 +45,10 @@ class Place:
     def shown(self, text: str) -> str:
         """A text without the secrets of the pipeline file."""
         return text if self.pipeline is None else self.pipeline.hidden(text)
+
+    def ledgers(self) -> list[Ledger]:
+        """The ledger of the job, or those of all jobs of the store."""
+        return [ledger_of(self.pipeline)] if self.pipeline else administration.ledgers_of(self.store)
 
     def sink_ledger(self) -> Ledger | None:
         """The ledger of the job if it is not beside the store."""
@@ -95,7 +101,7 @@ def versions(request: Request) -> None:
 def status(request: Request) -> int:
     """Print the status of a job, or of all jobs of a store; the worst of their codes is the exit code."""
     with place_of(request.job, request.artifact) as place:
-        ledgers = [ledger_of(place.pipeline)] if place.pipeline else administration.ledgers_of(place.store)
+        ledgers = place.ledgers()
         as_of = None if request.as_of is None else parse_as_of(request.as_of)
         ledgers = [ledger for ledger in ledgers if as_of is None or ledger.runs(1, as_text(as_of))] or ledgers
         states = [administration.status_of(ledger, place.store, as_of, request.runs) for ledger in ledgers]
@@ -108,6 +114,42 @@ def status(request: Request) -> int:
         if code == 0:
             suggest("versions", *place.words)
         return code
+
+
+def diff(request: Request) -> None:
+    """Print why forecasts changed between two runs of a job, or of each job of a store."""
+    sums, where, chosen = request.of(SumSettings), request.of(TrainSettings), (request.before, request.after)
+    asked = None if sums == SumSettings() else sums
+    with place_of(request.job, request.artifact) as place:
+        found = [diff_of(ledger, place.store, chosen, where, asked) for ledger in place.ledgers()]
+        if request.as_json:
+            put_json(found, indent=2)
+        for facts in () if request.as_json else found:
+            _show_diff(facts, request.limit)
+        suggest("status", *place.words)
+
+
+def _show_diff(facts: dict[str, Any], limit: int) -> None:
+    size = "" if facts["size"] is None else f"{100 * facts['size']:.3g} % changed, in "
+    put(f"job      {facts['job']}: {size}{facts['cells']:,} forecasts of {facts['series']:,} series")
+    put(*(f"{name:8} {facts[name]['as_of']}, {facts[name]['version']}" for name in ("from", "to")))
+    for note in facts["notes"]:
+        log(f"note     {note}")
+    steps = [(row["step"], f"{row['change']:,.6g}", f"{100 * (row['size'] or 0):.3g} %") for row in facts["steps"]]
+    put_numbers(("step, in this order", "change of the sum", "size"), 1, steps, width=WIDTH)
+    series = facts["by_series"][:limit]
+    _put_changes(f"the {len(series)} series that moved most, of {len(facts['by_series']):,}", series)
+    _put_changes("sums", facts["sums"])
+
+
+def _put_changes(title: str, rows: list[dict[str, Any]]) -> None:
+    """Changes in a table, with a column for each step that changes some of them."""
+    if rows:
+        names = [name for name, value in rows[0].items() if isinstance(value, str)]
+        steps = [step for step in rows[0]["steps"] if any(row["steps"][step] for row in rows)]
+        flat, heads = [{**row, **row["steps"]} for row in rows], ("old", "new", "change", *steps)
+        texts = [[*(row[name] for name in names), *(f"{row[head]:,.6g}" for head in heads)] for row in flat]
+        put_numbers((*names, "before", "now", "change", *steps), len(names), texts, title, WIDTH)
 
 
 def _show(state: Status) -> None:

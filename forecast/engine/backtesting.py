@@ -77,7 +77,7 @@ class _ModelFit:
             means = means_of(mine, predictor.fitted, past, series)
             totals = Totals(predictor, schema, self.sums, OUTPUT, None)
             try:
-                totals.add(Forecasts({}, {}, past, series, mine, mine, means, np.zeros(0)))
+                totals.add(Forecasts(past, series, mine, mine, means, mine, mine))
                 frame = frame_of(totals.columns()).assign(origin=position_texts(schema, calendar_of(schema), end)[0])
             except (UsageError, BadData):  # no period ends within the horizon, or no series is left
                 continue

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import index as as_whole
 from typing import Any
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from forecast.artifacts.store import Store
 from forecast.ensemble.calibration import widened
 from forecast.ensemble.pasts import Recent
-from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
+from forecast.errors import ArtifactRefused, BadData, ForecastError, Setting, UsageError, Words
+from forecast.evaluation.metrics import mase
 from forecast.evaluation.quantiles import bounded, free_numbers, log_low_totals, log_raised, raised
 from forecast.events.effects import NAMED, unseen_events
 from forecast.events.kinds import certain, without
@@ -23,12 +24,12 @@ from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.panel.naming import repeated_ids
-from forecast.panel.panel import SKIPPED, SUM, Flags, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import SKIPPED, SUM, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
 from forecast.panel.shards import in_shard, only_in_shard
 from forecast.reading.building import with_future
 from forecast.reading.comparing import Comparison, check_levels, warn_seen, warn_short
-from forecast.reading.known import require_known, warn_blank_beyond
+from forecast.reading.known import require_known, warn_blank_ahead, warn_blank_beyond
 from forecast.reading.reading import Reading, Source, read_as
 from forecast.reading.vintages import describe_vintages
 from forecast.settings import INTERVALS, EngineName, OutputSettings
@@ -59,16 +60,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """A table of forecasts, and what it was forecast from."""
+    """The forecasts of a panel, or a table of them."""
 
-    columns: Columns  # as `Forecaster.predict` returns them
-    skipped: dict[tuple[str, ...], str]  # series that get no forecast, with the reason: ``{("store 7",): "missing"}``
     panel: Panel  # what was forecast from
     series: Integers  # those of the panel that get a forecast, in the order of the rows
     quantiles: Numbers  # [series, horizon, levels], of each value alone, before any factor and bound
     shown: Numbers  # [series, horizon, levels], what is written, before any bound
     means: Numbers  # [series, horizon], before any bound
+    numbers: Numbers  # [series, horizon, 1 + 2 * intervals], those of the output
     published: Numbers  # [series, horizon, 5], the point and the 80 and 95 % intervals, as in the columns
+    columns: Columns = field(default_factory=dict)  # of a table, as `Forecaster.predict` returns them
+    skipped: dict[tuple[str, ...], str] = field(
+        default_factory=dict
+    )  # why series get none: ``{("store 7",): "missing"}``
 
     @property
     def rows(self) -> int:
@@ -147,7 +151,25 @@ def forecast_table(
     if source is not None:
         warn_seen(panel, history, table, horizon, source.name)
         warn_short(panel, history, config.lookback, source.name)
-    options = (None if on_panel is None else on_panel(panel)) or ForecastOptions()
+    options = None if on_panel is None else on_panel(panel)
+    made = forecast_panel(predictor, panel, horizon, output, options, ArtifactRefused if source is None else BadData)
+    words = {status for status in SKIPPED if status != SUM}
+    skipped = {ids: status for ids, status in zip(panel.ids, panel.status, strict=True) if status in words}
+    if not isinstance(source, Part):
+        skipped |= dict.fromkeys(sorted(set(fitted.ids) - set(panel.ids)), "gone")
+    return replace(tabulated(made, fitted, output), skipped=only_in_shard(skipped, output.shard))
+
+
+def forecast_panel(
+    predictor: Predictor,
+    panel: Panel,
+    horizon: int,
+    output: OutputSettings,
+    options: ForecastOptions | None = None,
+    refuse: type[ForecastError] = ArtifactRefused,
+) -> Forecasts:
+    """What is published of the forecasts of a panel; raises `refuse` where they are not finite."""
+    fitted, options = predictor.fitted, options or ForecastOptions()
     order = panel.order if options.series is None else options.series
     in_this = in_shard(panel.ids, output.shard)
     if output.shard is not None:
@@ -158,28 +180,31 @@ def forecast_table(
     quantiles, shown = (part[:, :horizon] for part in both)
     if not np.isfinite(shown).all():
         problem = "the forecasts are not finite: the values, or the weights of the artifact, are too large to compute"
-        raise ArtifactRefused(problem) if source is None else BadData(problem)
+        raise refuse(problem)
     if options.factors is not None:
         shown = widened(shown, options.factors(series, quantiles))
     means = means_of(quantiles, fitted, panel, series)  # neither whole paths nor corrections change what is expected
-    words = {status for status in SKIPPED if status != SUM}
-    skipped = {ids: status for ids, status in zip(panel.ids, panel.status, strict=True) if status in words}
-    if not isinstance(source, Part):
-        skipped |= dict.fromkeys(sorted(set(fitted.ids) - set(panel.ids)), "gone")
-    made = Forecasts({}, only_in_shard(skipped, output.shard), panel, series, quantiles, shown, means, shown)
-    return tabulated(made, fitted, output)
+    return numbered(Forecasts(panel, series, quantiles, shown, means, shown, shown), fitted, output)
+
+
+def numbered(made: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecasts:
+    """Forecasts with the numbers of the output that follow from what is shown."""
+    panel, series, shown, means = made.panel, made.series, made.shown, made.means
+    floor, counts = panel.floor()[series], panel.counts()[series]
+    free = free_numbers(shown, fitted.config.levels, output, counts, means)
+    log_raised(raised(free, output, floor), Words("; ", Setting("min", float("-inf")), " turns this off"))
+    numbers = bounded(free, output, floor)
+    if output.point == "median":
+        log_low_totals(numbers[..., 0], bounded(means[..., None], output, floor)[..., 0], floor, FOR_TOTALS)
+    usual, published = output.model_copy(update={"levels": INTERVALS}), numbers
+    if usual != output:
+        published = bounded(free_numbers(shown, fitted.config.levels, usual, counts, means), usual, floor)
+    return replace(made, numbers=numbers, published=published)
 
 
 def tabulated(made: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecasts:
-    """Forecasts with the columns and the published numbers that follow from what is shown."""
-    panel, series, shown, means = made.panel, made.series, made.shown, made.means
-    floor, counts = panel.floor()[series], panel.counts()[series]
-    numbers = _bounded(shown, means, fitted, output, floor, counts)
-    usual = output.model_copy(update={"levels": INTERVALS})
-    published = numbers
-    if usual != output:
-        published = bounded(free_numbers(shown, fitted.config.levels, usual, counts, means), usual, floor)
-    return replace(made, columns=_output_columns(fitted, panel, series, numbers, output), published=published)
+    """Forecasts with the columns of their numbers."""
+    return replace(made, columns=_output_columns(fitted, made.panel, made.series, made.numbers, output))
 
 
 def panel_to_forecast(
@@ -277,7 +302,12 @@ def with_events(predictor: Predictor, events: Table | str | None) -> Predictor:
         if not table.dated_events:
             raise UsageError("this forecaster was fitted without events", setting=given, cure="fit again with them")
         log.warning(UNSEEN, ", ".join(unknown[:NAMED]))
-    schema = table.model_copy(update={"dated_events": renewed(table.dated_events, newer)})
+    return with_schema(predictor, table.model_copy(update={"dated_events": renewed(table.dated_events, newer)}))
+
+
+def with_schema(predictor: Predictor, schema: Schema) -> Predictor:
+    """The same forecaster with another schema, such as one with other events."""
+    fitted = predictor.fitted
     config, history = fitted.config.model_copy(update={"table": schema}), without(fitted.history, schema, "ignore")
     filled = fitted.filled if (history.observed == fitted.history.observed).all() else None  # then added up anew
     return predictor.serving(replace(fitted, config=config, history=history, filled=filled))
@@ -298,23 +328,20 @@ def checked_horizon(horizon: int | None, fitted: int) -> int:
     return horizon
 
 
-def _bounded(
-    quantiles: Numbers, means: Numbers, fitted: Fitted, output: OutputSettings, floor: Numbers, counts: Flags
-) -> Numbers:
-    """The numbers of the output, [series, horizon, columns], within their bounds."""
-    free = free_numbers(quantiles, fitted.config.levels, output, counts, means)
-    cure = Words("; ", Setting("min", float("-inf")), " turns this off")
-    log_raised(raised(free, output, floor), cure)
-    numbers = bounded(free, output, floor)
-    if output.point == "median":
-        expected = bounded(means[..., None], output, floor)[..., 0]
-        log_low_totals(
-            numbers[..., 0],
-            expected,
-            floor,
-            Words("for totals pass ", Setting("sum_by", "all"), " or ", Setting("point", "mean")),
-        )
-    return numbers
+def error_after(predictor: Predictor, later: Reading, actual: Numbers, sure: Numbers) -> float:
+    """MASE over actual values after the end of the fit [series, horizon], NaN in `sure` for lower bounds of sales."""
+    fitted, history = predictor.fitted, predictor.fitted.history
+    config, schema = fitted.config, fitted.config.table
+    if not np.isfinite(actual).any():
+        problem = f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}"
+        raise BadData(problem, cure="score rows that come later than those of the fit")
+    rows = later.dated.vintages or later.dated
+    history = with_future(history, rows.table, schema, rows.times_by(schema))
+    warn_blank_ahead(history, schema, config.horizon, later.name)
+    quantiles = predictor.quantiles(history, series := np.flatnonzero(~history.skipped))
+    point = np.maximum(quantiles[..., config.levels.index(0.5)], history.floor()[series, None])
+    counts = ~np.isnan(sure[series]) | (point < actual[series])
+    return float(mase(np.where(counts, actual[series], np.nan), point, fitted.seasonal_error[series]))
 
 
 def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers) -> Numbers:

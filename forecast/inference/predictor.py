@@ -1,6 +1,7 @@
 """Forecast a panel chunk by chunk: networks, median of members, ensemble, calibration, the transform undone."""
 
 import importlib
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -123,7 +124,9 @@ class Predictor:
                 chosen = chosen[~left_out[chosen]]
             index = series[chosen], ends[chosen]
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
-                medians = [] if backend is None or windows is None else _medians(backend, config, windows, index)
+                medians: list[Numbers] = []
+                if backend is not None and windows is not None:
+                    medians = [median_of_members(group) for group in _members(backend, config, windows, index)]
                 mixed = ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians)
                 parts.append(inputs.restored(mixed, index))
                 if joint:
@@ -142,6 +145,18 @@ class Predictor:
             some = np.flatnonzero(panel.origins == end)
             found[some] = self.quantiles(panel.select(some), np.arange(len(some)))
         return found
+
+    def seed_spread(self, panel: Panel, series: Integers) -> float | None:
+        """How far networks that differ in their seed only lie apart, over their median's size, if there are any."""
+        backend, config = self.backend, self.fitted.config
+        if backend is None or all(len(members) == 1 for members in config.members()):
+            return None
+        inputs, index = inputs_of(self.fitted, panel), (series, panel.lengths[series])
+        members = _members(backend, config, inputs.arrays.to(backend.to_array), index)
+        several = (np.stack(group, -1)[:, :, config.levels.index(0.5)] for group in members if len(group) > 1)
+        points = [inputs.restored(group, index) for group in several]  # [series, horizon, members]
+        size = sum(np.abs(np.median(group, axis=-1)).sum() for group in points)
+        return float(sum(group.std(-1, ddof=1).sum() for group in points) / size) if size else None
 
     def attention(self, panel: Panel, series: Integers) -> Numbers:
         """[series, lookback], the weight of each step of the newest past; `UsageError` if no network has attention."""
@@ -188,15 +203,12 @@ def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> I
     )
 
 
-def _medians(backend: Backend, config: Config, windows: Windows, index: WindowIndex) -> list[Numbers]:
-    """The median over the members of each group of networks, in the unit of the panel's values."""
-    medians = []
+def _members(backend: Backend, config: Config, windows: Windows, index: WindowIndex) -> Iterator[list[Numbers]]:
+    """The quantiles of the members of each group of networks, in the unit of the panel's values."""
     with backend.running():
         for group, members in enumerate(config.members()):
             cut = windows.cut(members[0].lookback, members[0].scaling)
-            found = [_quantiles(backend, config, cut, index, group, member) for member in range(len(members))]
-            medians.append(median_of_members(found))
-    return medians
+            yield [_quantiles(backend, config, cut, index, group, member) for member in range(len(members))]
 
 
 def _quantiles(

@@ -17,6 +17,7 @@ from forecast.jobs.pipeline import Pipeline
 from forecast.ledger.accuracy import beside
 from forecast.ledger.ledger import Kept
 from forecast.ledger.record import Record
+from forecast.panel.panel import Ids
 from forecast.panel.schema import calendar_of
 from forecast.tables.frames import frame_of
 from forecast.totals.sums import Totals
@@ -32,7 +33,7 @@ class Passed:
     totals: list[Totals]
     problems: list[str] = field(default_factory=list)  # that block the run
     source: NDArray[np.object_] | None = None  # [rows], where the numbers of each row are from, if that is asked for
-    replaced: bool = False  # whether some are not tonight's
+    replaced: Ids = ()  # series whose numbers are not tonight's
 
     def tables(self, pipeline: Pipeline, live: ServingVersion) -> list[Results]:
         """The table of forecasts, and those of sums, as sinks write them."""
@@ -84,4 +85,6 @@ def _fallen_back(
     series = np.array([room.panel.ids[i] in refused for i in room.series], bool)
     output = pipeline.output.model_copy(update={"explain": pipeline.output.explain or bool(added_columns(pipeline))})
     made, source = fallback.replaced(room, live.fitted, output, series, earlier)
-    return Passed(made, totals.totals_of(pipeline, live.predictor, live.schema, made), [], source, replaced=True)
+    return Passed(
+        made, totals.totals_of(pipeline, live.predictor, live.schema, made), [], source, tuple(sorted(refused))
+    )

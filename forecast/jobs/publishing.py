@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,14 +26,14 @@ from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import KINDS, SinkSettings, sinks_of
 from forecast.ledger.accuracy import NEWEST
 from forecast.ledger.cells import DAMAGED, packed, unpacked
-from forecast.ledger.ledger import MAX_RECORDS, DayScore, FitEntry, Ledger
+from forecast.ledger.ledger import INPUTS, MAX_RECORDS, TOTALS, DayScore, FitEntry, Ledger
 from forecast.ledger.record import FILE, Record
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
 
 log = logging.getLogger("forecast")
 
-RUN, ROWS, CELLS, SUMS = "run.json", "rows.parquet", "cells.parquet", "sums.parquet"
+RUN, ROWS, CELLS = "run.json", "rows.parquet", "cells.parquet"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Publication:
     tables: list[Results]  # forecasts, and sums of them
     series: list[tuple[str, ...]]  # ids of the forecasts
     cells: pd.DataFrame  # forecasts for the ledger
-    sums: pd.DataFrame | None
+    more: Mapping[str, pd.DataFrame | bytes]  # sums and inputs for the ledger, by its tables
     days: list[DayScore]  # scores of earlier runs
     fit: FitEntry | None = None
 
@@ -55,7 +55,7 @@ class Publication:
         record.output |= _written(pipeline, self.tables)  # only now: else a run that failed would seem to have written
         fits = [] if self.fit is None else [self.fit]
         text = record.model_dump_json()
-        ledger.add_run(record.as_of, record.exit_code, text, self.cells, self.days, *fits, sums=self.sums)
+        ledger.add_run(record.as_of, record.exit_code, text, self.cells, self.days, *fits, more=self.more)
 
     def keep(self, pipeline: Pipeline) -> dict[str, Any]:
         """Keep all of it in a folder beside the ledger, which appears at once; returns what the record says of it."""
@@ -78,8 +78,7 @@ class Publication:
         for number, table in enumerate(self.tables):
             yield f"{number}-{ROWS}", bytes(table.explained.set_index([table.times, table.origins]).to_parquet())
         yield CELLS, packed(self.cells)
-        if self.sums is not None:
-            yield SUMS, packed(self.sums)
+        yield from ((name, new if isinstance(new, bytes) else packed(new)) for name, new in self.more.items())
         first, parts = self.tables[0], {name: getattr(self, name) for name in ("record", "series", "days", "fit")}
         schemas, columns = [table.schema for table in self.tables], [[*table.frame] for table in self.tables]
         run = _Kept(**parts, version=first.version, output=first.output, schemas=schemas, columns=columns)
@@ -113,12 +112,13 @@ def kept(pipeline: Pipeline, as_of: str) -> Publication:
             times, origins = (rows.index.get_level_values(level).to_numpy() for level in (0, 1))
             rows = rows.reset_index(drop=True)
             tables.append(Results(rows[columns], rows, times, origins, schema, run.version, run.output))
-        sums = unpacked((place / SUMS).read_bytes()) if (place / SUMS).exists() else None
         cells = unpacked((place / CELLS).read_bytes())
+        more: dict[str, pd.DataFrame | bytes] = {INPUTS: (place / INPUTS).read_bytes()}
+        more |= {TOTALS: unpacked((place / TOTALS).read_bytes())} if (place / TOTALS).exists() else {}
     except DAMAGED as error:
         problem = f"what the blocked run kept cannot be read ({str(error).splitlines()[0]})"
         raise ArtifactRefused(problem, place=place, cure="run the job again") from None
-    return Publication(run.record, tables, run.series, cells, sums, run.days, run.fit)
+    return Publication(run.record, tables, run.series, cells, more, run.days, run.fit)
 
 
 def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:

@@ -17,6 +17,7 @@ from forecast.artifacts.output_guard import check_apart
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, Writer
 from forecast.calendar.instant import as_text, parse_as_of
+from forecast.changes.inputs import packed
 from forecast.checks import table as table_checks
 from forecast.checks.promotion import ServingVersion, should_promote
 from forecast.engine.exporting import with_exports
@@ -55,7 +56,7 @@ from forecast.jobs.publishing import Publication, finish_accepted, places, promo
 from forecast.jobs.refit import FIRST_FIT, Refit, reason_to_fit, serving, settings_digest
 from forecast.jobs.sinks import SinkSettings
 from forecast.ledger import accuracy, actuals
-from forecast.ledger.ledger import KILLED, MAX_RECORDS, UNFINISHED, DayScore, FitEntry, Ledger
+from forecast.ledger.ledger import INPUTS, KILLED, MAX_RECORDS, TOTALS, UNFINISHED, DayScore, FitEntry, Ledger
 from forecast.ledger.record import Record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
@@ -235,7 +236,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     vintages.keep(pipeline, forecasts.panel, schema, run.instant)
     passed = gate.checked(pipeline, live, forecasts, record, run.last, [past["checks"] for past in run.past])
     raise_if_interrupted()
-    publication = _publication(run, passed, live)
+    publication = _publication(run, passed, forecasts.panel, live)
     if passed.problems:
         if pipeline._take_over is not None:  # what --output asks for is no publication of the job
             record.blocked = publication.keep(pipeline)
@@ -341,7 +342,7 @@ def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
     table_checks.check_age(record.data_age, limits, name)
 
 
-def _publication(run: _Run, passed: gate.Passed, live: ServingVersion) -> Publication:
+def _publication(run: _Run, passed: gate.Passed, read: Panel, live: ServingVersion) -> Publication:
     """What goes to the sinks and into the ledger: forecasts and sums, and the scores of earlier ones."""
     record, required, forecasts = run.record, run.pipeline.checks.require_all, passed.forecasts
     tables, skipped = passed.tables(run.pipeline, live), forecasts.skipped
@@ -363,5 +364,7 @@ def _publication(run: _Run, passed: gate.Passed, live: ServingVersion) -> Public
     scores = [score for day, score in new.items() if score != before.get(day)]
     ids = [forecasts.panel.ids[place] for place in forecasts.series]
     cells = accuracy.to_keep(forecasts, live.fitted, run.streaks)
+    more: dict[str, pd.DataFrame | bytes] = {INPUTS: packed(live.fitted, read, run.pipeline.output, passed.replaced)}
+    more |= {TOTALS: totals.to_keep(passed.totals, forecasts)} if passed.totals else {}
     _finished(record, run.began)
-    return Publication(record, tables, ids, cells, totals.to_keep(passed.totals, forecasts), scores, run.fit)
+    return Publication(record, tables, ids, cells, more, scores, run.fit)

@@ -72,7 +72,7 @@ def sums_of(totals: Totals, forecasts: Forecasts, version: str) -> Results:
     return Results(frame, frame, totals.starts, origins, schema, version, totals.output)
 
 
-def to_keep(made: Iterable[Totals], forecasts: Forecasts) -> pd.DataFrame | None:
+def to_keep(made: Iterable[Totals], forecasts: Forecasts) -> pd.DataFrame:
     """Sums for the ledger: a row for each, with the first and the last time of its period."""
     parts = []
     for totals in made:
@@ -84,8 +84,6 @@ def to_keep(made: Iterable[Totals], forecasts: Forecasts) -> pd.DataFrame | None
             rows += [(series_text((groups.level.name, *key)), *span) for key in groups.ordered() for span in spans]
         frame = pd.DataFrame(rows, columns=SUM_COLUMNS[:4])
         parts.append(pd.concat([frame, frame_of(totals.columns(INTERVALS))[PUBLISHED]], axis=1))
-    if not parts:
-        return None
     return pd.concat(parts).drop_duplicates(["series", "step"])[:MAX_CELLS].astype({"series": "category"})
 
 

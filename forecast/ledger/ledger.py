@@ -41,8 +41,11 @@ TABLES = {
     "forecast_scores": "day TEXT NOT NULL, count INTEGER NOT NULL, mase DOUBLE PRECISION, bias DOUBLE PRECISION, "
     "coverage_80 DOUBLE PRECISION, coverage_95 DOUBLE PRECISION, PRIMARY KEY (job, as_of, day)",
 }
-TOTALS = "forecast_totals"  # sums, as forecast_cells; created when there are some
+TOTALS = "forecast_totals"  # sums, as forecast_cells; this and the next are created when there are some
+INPUTS = "forecast_inputs"  # what runs forecast from, see `changes/inputs.py`
+KEEP = {TOTALS: MAX_RUNS, INPUTS: 10}  # newest runs that keep them
 Kept = pd.DataFrame | None
+More = Mapping[str, pd.DataFrame | bytes] | None  # by table
 OLD_CELLS = "forecast_values"  # of 0.2.0, a row for each forecast
 
 
@@ -79,12 +82,13 @@ class Ledger:
         self._named: set[str] = set()  # what is damaged, and was said to be
 
     def add_run(
-        self, at: str, code: int, record: str, forecasts: Kept, days: list[DayScore], *fits: FitEntry, sums: Kept = None
+        self, at: str, code: int, record: str, forecasts: Kept, days: list[DayScore], *fits: FitEntry, more: More = None
     ) -> None:
-        """Record a run, its fit, forecasts and sums, and scores of earlier ones; it replaces a run of the same time."""
+        """Record a run, its fit and forecasts, scores of earlier ones and more; it replaces a run of the same time."""
         with self._connect(reads=(OLD_CELLS,)) as execute:
             old = execute(f"SELECT 1 FROM {OLD_CELLS} WHERE job = :job LIMIT 1", {"job": self.key})
-        with self._writing(sums is not None) as execute:
+        more = more or {}
+        with self._writing(*more) as execute:
             if old:
                 self._move(execute)
             self._replace(execute, "forecast_runs", at, [{"exit_code": code, "record": record}])
@@ -93,9 +97,12 @@ class Ledger:
             if forecasts is not None:
                 self._store(execute, at, forecasts)
                 self._replace(execute, "forecast_scores", at, [asdict(day) for day in days])
-            if sums is not None:
-                self._store(execute, at, sums, TOTALS)
-            _prune(execute, self.key, sums is not None)
+            for table, new in more.items():
+                if isinstance(new, bytes):
+                    self._replace(execute, table, at, [{"count": len(new), "cells": new}])
+                else:
+                    self._store(execute, at, new, table)
+            _prune(execute, self.key, more)
 
     def add_fit(self, entry: FitEntry) -> None:
         """Record a fit; it replaces one of the same time."""
@@ -153,6 +160,12 @@ class Ledger:
         with self._connect(reads=(TOTALS,)) as execute:
             yield from self._loaded(execute, TOTALS, runs, before)
 
+    def stored(self, at: str) -> tuple[pd.DataFrame | None, bytes | None]:
+        """The forecasts of a run, and what it forecast from as it was packed; None where they are not there."""
+        with self._connect(reads=("forecast_cells", INPUTS)) as execute:
+            rows = execute(f"SELECT cells FROM {INPUTS} WHERE job = :job AND as_of = :at", {"job": self.key, "at": at})
+            return (self._load(execute, "forecast_cells", at), bytes(rows[0][0])) if rows else (None, None)
+
     def days(self, count: int, before: str = ALWAYS) -> list[DayScore]:
         """The scores of the newest days, newest first, from the newest run before a time that scored the day."""
         names = ", ".join(field.name for field in fields(DayScore))
@@ -189,10 +202,10 @@ class Ledger:
         self._named.add(problem)
 
     @contextmanager
-    def _writing(self, sums: bool = False) -> Iterator[Execute]:
-        """Open one transaction that writes, and create missing tables, that of sums only for them."""
+    def _writing(self, *more: str) -> Iterator[Execute]:
+        """Open one transaction that writes, and create missing tables, and some `more` that are like that of cells."""
         with self._connect() as execute:
-            for table, columns in (TABLES | ({TOTALS: TABLES["forecast_cells"]} if sums else {})).items():
+            for table, columns in (TABLES | dict.fromkeys(more, TABLES["forecast_cells"])).items():
                 execute(f"CREATE TABLE IF NOT EXISTS {table} (job TEXT NOT NULL, as_of TEXT NOT NULL, {columns})")
             yield execute
 
@@ -234,10 +247,11 @@ def series_text(ids: tuple[str, ...]) -> str:
     return json.dumps(ids, ensure_ascii=False, separators=(",", ":"))
 
 
-def _prune(execute: Execute, job: str, sums: bool) -> None:
+def _prune(execute: Execute, job: str, more: Collection[str]) -> None:
     """Delete the forecasts of old runs, scores of days that newer runs scored too, then whole runs and fits."""
     newest = "SELECT as_of FROM forecast_{} WHERE job = :job ORDER BY as_of DESC LIMIT {}"
-    counts = {"cells": MAX_RUNS, "runs": MAX_RECORDS, "fits": MAX_RECORDS} | ({"totals": MAX_RUNS} if sums else {})
+    counts = {"cells": MAX_RUNS, "runs": MAX_RECORDS, "fits": MAX_RECORDS}
+    counts |= {table.removeprefix("forecast_"): KEEP[table] for table in more}
     oldest = {name: f"(SELECT MIN(as_of) FROM ({newest.format(name, counts[name])}) AS newest)" for name in counts}
     scored = f"(SELECT day FROM forecast_scores WHERE job = :job AND as_of >= {oldest['cells']})"
     for table, condition in (

@@ -130,8 +130,8 @@ class Panel:
             **self._taken(BY_SERIES, series),
         )
 
-    def tail(self, steps: int) -> "Panel":
-        """The last `steps` past slots of every series, and its future slots."""
+    def tail(self, steps: int | Integers) -> "Panel":
+        """The last `steps` past slots of every series, or [series], and its future slots."""
         lengths = np.minimum(self.lengths, steps)
         cut = self.lengths - lengths
         offsets, take = runs(self.offsets[:-1] + cut, lengths + self.ahead)

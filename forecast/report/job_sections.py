@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from forecast.report.page import LineChart, Section, Table
+from forecast.report.page import Bar, LineChart, Section, Table
 from forecast.settings import INTERVALS
 
 Row = Mapping[str, Any]
 
+MOVED = 20  # series
 DAY = {"day": "day", "count": "values", "mase": "MASE", "bias": "bias"}
 DAY |= {f"coverage_{level:g}": f"in {level:g} %" for level in INTERVALS}
 
@@ -40,6 +41,24 @@ def job_section(state: str, runs: Sequence[Row], newest_days: Sequence[Row], act
     table = Table("Runs, newest first", ("run as of", "exit code", "seconds", "version", "what"), cells)
     since = [f"Since the last run: {'. '.join(actuals)}."] if actuals else []
     return Section("Runs", (f"{state}.", *since, *charts, scores, table))
+
+
+def changes_section(changes: Row) -> Section:
+    """Why the newest forecasts differ from those of the run before; from plain values of what changed."""
+    times, sizes = changes["by_time"], [row["size"] or 0 for row in changes["steps"]]
+    runs = " to that as of ".join(changes[name]["as_of"] for name in ("from", "to"))
+    text = f"From the run as of {runs} forecasts of the same times changed by {100 * (changes['size'] or 0):.3g} %."
+    lines = {name: [row[key] for row in times] for name, key in (("run before", "old"), ("newest run", "new"))}
+    chart = LineChart("Sum of all series", "time", (times[0]["time"], times[-1]["time"]), lines)
+    bars = [Bar(size, size / (max(sizes) or 1)) for size in sizes]
+    steps = tuple((row["step"], row["change"], bar) for row, bar in zip(changes["steps"], bars, strict=True))
+    series = changes["by_series"][:MOVED]
+    moved = tuple((" / ".join(list(row.values())[:-5]), row["old"], row["new"], row["change"]) for row in series)
+    tables = (
+        Table("Steps in the order in which they were taken", ("step", "change of the sum", "share that moved"), steps),
+        Table(f"Series that moved most, at most {MOVED}", ("series", "before", "now", "change"), moved),
+    )
+    return Section("Changes", (text, *(f"Note: {note}." for note in changes["notes"]), chart, *tables))
 
 
 def job_verdict(days: Sequence[Row]) -> str:

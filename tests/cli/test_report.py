@@ -333,7 +333,7 @@ def test_a_job_adds_its_nights_and_versions(forecast: Run, job: Job, at: Callabl
     ran = forecast("report", job.file, "--output", job.folder / "report.html")
     assert ran.code == 0, ran.err
     page = Report((job.folder / "report.html").read_text())
-    assert page.sections[-3:] == ["Versions", "Runs", "How to repeat it"]
+    assert page.sections[-4:] == ["Versions", "Changes", "Runs", "How to repeat it"]
     rows = job.ledger("SELECT count, coverage_95 FROM forecast_scores GROUP BY day")
     values = sum(count for count, _ in rows)
     held = sum(count * share for count, share in rows) / values

@@ -31,6 +31,7 @@ NOT_RUN = {
     "python -m benchmarks nights": "it runs a job on a large panel; tests/benchmarks runs it on a small one",
     "forecast run job.toml --accept": "no run of the examples is blocked; tests/jobs/test_gate.py accepts one",
     "forecast predict --future-template": "the store of the examples has no known columns; README's command is run",
+    "forecast diff": "it needs two nights of a job; tests/jobs/test_diff.py has them",
     "forecast predict s3://": "it needs a cluster and a bucket",
     "forecast backtest sales.csv --refit --windows 8 --cluster": "it needs a cluster; tests.cluster has one",
     "python -m forecast.training.pretraining": "it takes hours; tests/training runs two steps of it",

@@ -1,0 +1,114 @@
+"""Replay stored forecasts step by step: from what one run published to what a later one did."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from forecast.changes.inputs import ARRAYS, POINTS, Layout, RunInput, aligned, different
+from forecast.changes.steps import ACTUALS, BOUNDS, EVENTS, HISTORY, KNOWN, REFIT, REPLAYED, SERIES
+from forecast.inference.forecasting import forecast_panel, with_schema
+from forecast.logs import held_back
+from forecast.panel.panel import BY_SERIES, BY_SLOT, Flags, Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.schema import calendar_of
+
+log = logging.getLogger("forecast")
+
+PAST = tuple(name for name in BY_SLOT if name != "known")
+READING = ("calendar", "ids", "layout", "known", "past", "static", "categories")  # what makes panels alike
+OUTSIDE = "ended"  # the status of series that need no forecast
+
+Cells = tuple[Ids, Integers, Integers]  # ids, the series [cells] as indices into them, timestamps [cells]
+
+
+def replayed(before: RunInput, after: RunInput, cells: Cells) -> Iterator[tuple[str, Numbers]]:
+    """The points of cells [cells] after each step from a run to a later one, by the name of the step.
+
+    The first is the replay of the earlier run. Only series whose inputs a step changes are forecast anew; a step
+    without any is left out, and the replay, too, where all steps are.
+    """
+    states = list(_states(before, after))
+    changes = [_changed(earlier, later) for (_, earlier), (_, later) in pairwise(states)]
+    if any(changed.any() for changed in changes):
+        points = np.full(len(cells[1]), np.nan)
+        for (name, state), changed in zip(states, [np.ones(len(before.panel), bool), *changes], strict=True):
+            if changed.any():
+                yield name, (points := _points(state, changed, cells, points))
+
+
+def _states(before: RunInput, after: RunInput) -> Iterator[tuple[str, RunInput]]:
+    """What each step forecasts from; where versions read a table differently, the refit takes all steps at once."""
+    yield REPLAYED, (state := before)
+    if alike(before, after):
+        for name, panel in _panels(before, after.panel, before.version == after.version):
+            yield name, (state := replace(state, panel=panel))
+        events = before.schema.model_copy(update={"dated_events": after.schema.dated_events})
+        yield EVENTS, replace(state, predictor=with_schema(before.predictor, events))
+    yield REFIT, replace(after, output=before.output)
+    yield BOUNDS, after
+
+
+def alike(before: RunInput, after: RunInput) -> bool:
+    """Whether the versions of two runs read a table into the same panel."""
+    return all(getattr(before.schema, name) == getattr(after.schema, name) for name in READING)
+
+
+def _panels(before: RunInput, new: Panel, one_version: bool) -> Iterator[tuple[str, Panel]]:
+    """The panel of a run as it takes over that of a later one."""
+    old, place = before.panel, series_index(before.panel.ids, new.ids) - 1
+    ends = np.where(place >= 0, old.origins[place], old.origins.max())
+    longest = np.where(place >= 0, np.minimum(old.starts[place], new.starts), new.starts)
+    first = new.starts if one_version else longest  # of another version the new panel may hold less of the past
+    by_old, every = dict.fromkeys((*ARRAYS, "status"), (old, new)), dict.fromkeys((*ARRAYS, "status"), (new, old))
+    if before.predictor.fitted.config.reconciles:  # else no series depends on which others there are
+        yield SERIES, _laid(new, longest, ends, by_old)
+    yield HISTORY, _laid(new, first, ends, by_old | dict.fromkeys((*PAST, "static"), (new, old)))
+    yield ACTUALS, _laid(new, first, new.origins, every | {"known": (old, new)})
+    yield KNOWN, new if one_version else _laid(new, first, new.origins, every)
+
+
+def _laid(like: Panel, starts: Integers, ends: Integers, sources: dict[str, tuple[Panel, Panel]]) -> Panel:
+    """The series of a panel from `starts` to `ends`, grid positions, each array from the first source that has it."""
+    begun = np.flatnonzero(starts <= ends)
+    some, ahead = like.select(begun), max(panel.ahead for panel in sources["known"])
+    layout = Layout(some.ids, starts[begun], (ends - starts + 1)[begun], ahead)
+    arrays: dict[str, Any] = dict(layout.arrays({name: sources[name] for name in ARRAYS}))
+    first, second = (dict(zip(panel.ids, panel.status, strict=True)) for panel in sources["status"])
+    status = tuple(first.get(ids) or second[ids] for ids in some.ids)
+    return Panel(some.ids, some.order, layout.offsets, layout.starts, ahead, status=status, **arrays)
+
+
+def _changed(before: RunInput, after: RunInput) -> Flags:
+    """[series of the later state], which ones have other inputs than before."""
+    panel, old, everything = after.panel, before.panel, np.ones(len(after.panel), bool)
+    fitted, place = before.predictor.fitted, series_index(old.ids, panel.ids) - 1
+    events = before.schema.dated_events != after.schema.dated_events
+    bounds = any(getattr(before.output, name) != getattr(after.output, name) for name in POINTS)
+    if before.version != after.version or events or bounds:
+        return everything
+    differ = (old.starts[place] != panel.starts) | (old.lengths[place] != panel.lengths)
+    for name, held in aligned(panel, old).items():
+        other = different(getattr(panel, name), held)
+        differ |= other if name in BY_SERIES else np.logical_or.reduceat(other, panel.offsets[:-1])
+    if fitted.config.reconciles:
+        return everything if differ.any() or old.ids != panel.ids else ~everything
+    return np.asarray(differ & (place >= 0))
+
+
+def _points(state: RunInput, changed: Flags, cells: Cells, before: Numbers) -> Numbers:
+    """The points of cells [cells]; those of series that have not `changed`, and that get none, as before."""
+    ids, series, timestamps = cells
+    words = zip(state.panel.status, changed.tolist(), strict=True)
+    panel = replace(state.panel, status=tuple(word if forecast else OUTSIDE for word, forecast in words))
+    with held_back(log):  # the runs have said the same
+        made = forecast_panel(state.predictor, panel, state.predictor.fitted.config.horizon, state.output)
+    rank = np.full(len(panel) + 1, -1)
+    rank[made.series] = np.arange(len(made.series))
+    place = rank[series_index(panel.ids, ids) - 1][series]
+    times, inverse = np.unique(timestamps, return_inverse=True)
+    step = calendar_of(state.schema).positions(times)[inverse] - 1 - panel.origins[made.series][place]
+    there = (place >= 0) & (step >= 0) & (step < made.published.shape[1])
+    return np.where(there, made.published[np.where(there, place, 0), np.where(there, step, 0), 0], before)
