@@ -55,7 +55,7 @@ class Nights:
         table = 'id = "shop"\ntarget = "units"\nknown = "price"\nevents = "events.csv"'
         self.file.write_text(
             f'store = "store"\n{self.top}\n[source]\npath = "sales.csv"\n[table]\n{table}\n[train]\n{self.train}\n'
-            f'[output]\n{self.output}\n[sink]\npath = "out.csv"\n'
+            f'[output]\n{self.output}\n[checks]\noutput.on_error = "warn"\n[sink]\npath = "out.csv"\n'
         )
 
     @property

@@ -98,7 +98,7 @@ def test_a_night_that_was_killed_is_repaired_and_a_broken_file_is_named(
         raise StorageFailure("stopped")
 
     with monkeypatch.context() as patched:
-        patched.setattr(running, "_append", killed)
+        patched.setattr(running, "_publication", killed)
         assert nights(FIRST + 1, 21.0).code == 74
     assert len(kept(job)) == 2
     before = [file.read_bytes() for file in kept(job)]
@@ -141,7 +141,7 @@ def test_a_job_uses_what_became_available_up_to_its_run(
 def test_words_of_a_wide_table_keep_their_meaning_where_columns_and_categories_change(
     job: Job, forecast: Run, at: At
 ) -> None:
-    job.write(table='known = ["sky"]\nfreq = "D"')
+    job.write(table='known = ["sky"]\nfreq = "D"', checks='output.on_error = "warn"')
     job.file.write_text(
         job.file.read_text().replace('"seasonal-naive"', '"last"').replace("horizon = 7", "horizon = 3")
     )
