@@ -24,7 +24,7 @@ from forecast.settings import (
 )
 
 INPUT, OUTPUT, RUN, MESSAGES = "Input", "Output", "Run", "Messages"
-REFUSED = {"now": ("known", "past", "static", "categorical")}  # settings that a command refuses, and help leaves out
+REFUSED = {"now": ("past", "static")}  # settings that a command refuses, and help leaves out
 ON_STORES = ("status", "diff", "versions", "promote", "rollback")  # functions of the module `store`; others are files
 _ALL = "forecast.help-all"  # in the context of a call that lists all options
 

@@ -57,7 +57,7 @@ COMMANDS: dict[str, Declaration] = {
         """Forecast DATA by the pretrained network and the quick baselines, weighed on the past of DATA.
 
         DATA is a CSV, .csv.gz, JSON, .xlsx, .ods or Parquet file, a folder of Parquet, - for stdin, or synth:KIND.
-        Nothing is trained or saved; `forecast fit` does both, and takes covariates.
+        Nothing is trained or saved; `forecast fit` does both, and takes other covariates than those known in advance.
         """,
         [
             file_argument("data"),

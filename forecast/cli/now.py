@@ -14,6 +14,7 @@ from forecast.errors import UsageError
 from forecast.inference.forecasting import Forecasts, forecast_table
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
+from forecast.reading.known import require_known
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.settings import CheckSettings, OutputSettings, SumSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.writing import output_columns
@@ -48,7 +49,7 @@ def read_to_forecast(request: Request, shape: OutputSettings) -> Reading:
     """A table that is forecast at once, as it is read."""
     for name in REFUSED["now"]:
         if request.values.get(name):
-            raise UsageError(f"--{name}: nothing is learned here; `forecast fit` uses covariates")
+            raise UsageError(f"--{name}: nothing learns from it here; `forecast fit` uses it")
     horizon = request.of(TrainSettings).horizon
     table, defaults = load(request.data, request.of(TextSettings))
     reading = read(table, request.of(TableSettings, defaults), horizon=horizon, reserved=output_columns(shape))
@@ -59,6 +60,7 @@ def read_to_forecast(request: Request, shape: OutputSettings) -> Reading:
         if reading.panel.ahead < wanted <= reading.panel.lengths.max() // LEAST_PAST:
             reading = read_as(reading, reading.schema, horizon=wanted, lookback=reading.lookback)
     log_lines(describe_reading(reading))
+    require_known(reading.panel, reading.schema, reading.panel.ahead, reading.name, saved=False)
     return reading
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from forecast.artifacts.resume import Checkpoints
 from forecast.engine.preparing import Prepared, find_effects, prepare, require_windows
 from forecast.engine.sums import reconciling, rehearsed, with_joint_errors
+from forecast.ensemble.along import joining
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, base_name
 from forecast.ensemble.calibration import warn_uncalibrated
 from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
@@ -120,7 +121,7 @@ class PanelFit:
         ready, start = self._prepare(plan)
         # baselines before training, so that the deadline holds for them too
         compared = compared_windows(settings.budget) if plan is None else plan.compared
-        names = compared_with(settings)
+        names = joining(compared_with(settings), ready.inputs, compared)
         baselines = BaselineForecasts.of(ready.inputs, ready.validation, names, ready.context, compared, self.on_part)
         skip = not ready.trains or (settings.model == AUTO and baselines.skip_networks(ready.validation))
         if plan is None and start is None and skip:

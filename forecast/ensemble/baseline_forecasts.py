@@ -10,6 +10,7 @@ import numpy as np
 from forecast.baselines import baseline_method, is_baseline
 from forecast.baselines.shared.method import Method
 from forecast.baselines.shared.windows import forecast_baseline, forecast_own_quantiles
+from forecast.ensemble.along import NEWEST, along_forecasts
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
 from forecast.evaluation.origins import past_slots
@@ -83,6 +84,8 @@ def baseline_forecasts(
     Of a baseline that forecasts quantiles itself, these: [windows, horizon, levels].
     """
     method, horizon, levels = baseline.method, inputs.horizon, inputs.levels
+    if method.along is not None:
+        return along_forecasts(inputs, windows, method.along)
     gives_quantiles = method.quantiles is not None
     parts = [np.zeros((0, horizon, len(levels)) if gives_quantiles else (0, horizon))]
     if gives_quantiles:
@@ -155,6 +158,9 @@ class BaselineForecasts:
                 on(place, len(baselines))
             gives_quantiles = baseline.method.quantiles is not None
             ahead, back = (some, recent) if gives_quantiles else (compared, known)
+            if baseline.method.along is not None:  # as slow, and errors long ago hardly count
+                later = np.searchsorted(windows[0], windows[0], side="right") - np.arange(len(past))  # in its series
+                ahead, back = some, _drawn(panel, windows, known[later[known] <= NEWEST], most)
             then, now = ((of[0][rows], of[1][rows]) for of, rows in ((windows, back), (held_out.windows, ahead)))
             before = baseline_forecasts(inputs, then, baseline, context)
             after = baseline_forecasts(inputs, now, baseline, context)

@@ -85,12 +85,13 @@ class Ensemble:
         return at_least(ahead, errors) if ahead.ndim == errors.ndim else np.asarray(ahead[..., None] + errors)
 
     def _ahead(self, inputs: Inputs, windows: WindowIndex, label: str) -> Numbers:
-        """As `baseline_forecasts`, or what is remembered: columns are nothing to a baseline."""
+        """As `baseline_forecasts`, or what is remembered: columns are nothing to most baselines."""
+        baseline = baseline_labelled(label, inputs.lags)
         if self.memory is None:
-            baseline = baseline_labelled(label, inputs.lags)
             return baseline_forecasts(inputs, windows, baseline, self.context_length, self.network)
+        known = None if baseline.method.along is None else inputs.panel.known
         seen = inputs.panel.values, inputs.panel.observed, inputs.panel.offsets, *windows, inputs.closed, inputs.bound
-        arrays = (array.tobytes() for array in seen if array is not None)
+        arrays = (array.tobytes() for array in (known, *seen) if array is not None)
         key = hashlib.sha256(label.encode() + b"".join(arrays)).hexdigest()
         if key not in self.memory:
             self.memory[key] = replace(self, memory=None)._ahead(inputs, windows, label)

@@ -21,11 +21,12 @@ BLANK_BESIDE = "%s: columns known in advance are blank beside some of the %d val
 
 
 def require_known(
-    panel: Panel, schema: Schema, horizon: int, name: str = "the table", with_future: bool = False
+    panel: Panel, schema: Schema, horizon: int, name: str = "the table", with_future: bool = False, saved: bool = True
 ) -> None:
     """Refuse a panel without the values known in advance for the horizon of a series that gets a forecast.
 
-    The table of that name should have them; `with_future` if it is a table of the future.
+    The table of that name should have them; `with_future` if it is a table of the future. Where no forecaster is
+    `saved`, no other table can have them.
     """
     blank = _blank_ahead(panel, schema, horizon)
     if not blank.any():
@@ -36,7 +37,8 @@ def require_known(
     of_series = f" of series '{series_name(panel.ids[series])}'" if any(panel.ids[series]) else ""
     in_all = f" (in all {blank.sum():,} such values, of {blank.any((1, 2)).sum():,} series)"
     template = Words("; ", Setting("future_template"), " writes the rows that are needed")
-    cure = Words("fill in blank cells, add rows with blank targets, or pass ", Setting("future"), template)
+    elsewhere = (", or pass ", Setting("future"), template) if saved else ()
+    cure = Words("fill in blank cells, add rows with blank targets", *elsewhere)
     raise BadData(
         f"column '{schema.known[column]}' is known in advance, but has no value for {len(steps)} of the {horizon} "
         f"steps{of_series}: {times}{in_all if blank.sum() > len(steps) else ''}",

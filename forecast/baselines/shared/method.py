@@ -25,6 +25,13 @@ Quantiles = Callable[[Network | None, Values, Mask, int, tuple[int, ...], tuple[
 horizon, all seasons that each window spans, and quantile levels to quantiles [windows, horizon, levels].
 """
 
+Along = Callable[[Values, Mask, Values, int, Counts, int, tuple[int, ...]], Values]
+"""From the values of one series, whether each was observed, its columns known in advance [steps + horizon, columns],
+the position of the first step on the calendar grid, the positions in the series before which windows end [windows],
+horizon and all seasons of the data to points [windows, horizon]. A window knows values and columns up to its end, and
+columns of its horizon; its forecast depends on nothing else, and on no more than `Method.context` steps.
+"""
+
 
 @dataclass(frozen=True)
 class Method:
@@ -35,6 +42,9 @@ class Method:
     extra: str | None = None  # the optional dependency that it needs
     about: Callable[[], str] | None = None  # says in a few words what it is
     quantiles: Quantiles | None = None  # its own; by default they are its points plus quantiles of its past errors
+    along: Along | None = None  # forecasts many windows of a series, with columns known in advance; slow
+    # operations by steps of a series, known columns, horizon and season, if by default it joins where it is worth them
+    cost: Callable[[float, int, int, int], float] | None = None
     context: int = 0  # steps of the past that it sees, if more than others do
     as_read: bool = False  # it sees values as they were read, not brought to at most 1: whole numbers may be counts
     threads: bool = True  # whether several threads may forecast at once
