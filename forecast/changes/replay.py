@@ -12,8 +12,9 @@ from forecast.changes.inputs import ARRAYS, POINTS, Layout, RunInput, aligned, d
 from forecast.changes.steps import ACTUALS, BOUNDS, EVENTS, HISTORY, KNOWN, REFIT, REPLAYED, SERIES
 from forecast.inference.forecasting import forecast_panel, with_schema
 from forecast.logs import held_back
+from forecast.panel.naming import series_names
 from forecast.panel.panel import BY_SERIES, BY_SLOT, Flags, Ids, Integers, Numbers, Panel, series_index
-from forecast.panel.schema import calendar_of
+from forecast.panel.schema import calendar_of, position_texts
 
 log = logging.getLogger("forecast")
 
@@ -54,6 +55,27 @@ def _states(before: RunInput, after: RunInput) -> Iterator[tuple[str, RunInput]]
 def alike(before: RunInput, after: RunInput) -> bool:
     """Whether the versions of two runs read a table into the same panel."""
     return all(getattr(before.schema, name) == getattr(after.schema, name) for name in READING)
+
+
+def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
+    """Which values of the past and of known columns a later run reads otherwise, in words."""
+    panel, old, schema = after.panel, before.panel, after.schema
+    place, series, held = series_index(old.ids, panel.ids) - 1, panel.series_of_slots, aligned(panel, old)
+    position = panel.positions + panel.starts[series]
+    both = (place >= 0)[series] & (position >= old.starts[place][series])
+    past = both & (position <= np.minimum(old.origins[place], panel.origins)[series])
+    found = {HISTORY: past & ((panel.observed != held["observed"]) | different(panel.values, held["values"]))}
+    both &= position <= (old.origins[place] + old.ahead)[series]
+    found |= {
+        f"column {name}": both & different(panel.known[:, column], held["known"][:, column])
+        for column, name in enumerate(schema.known)
+    }
+    for what, cells in found.items():
+        if cells.any():
+            ids = [panel.ids[i] for i in np.unique(series[cells])]
+            ends = position_texts(schema, calendar_of(schema), np.array([position[cells].min(), position[cells].max()]))
+            whose = f" of {len(ids):,} series ({series_names(ids)})" if any(ids[0]) else ""
+            yield f"{what}: {cells.sum():,} values{whose}, {' to '.join(dict.fromkeys(ends))}"
 
 
 def _panels(before: RunInput, new: Panel, one_version: bool) -> Iterator[tuple[str, Panel]]:

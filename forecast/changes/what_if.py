@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -59,15 +60,16 @@ def what_if(
     other = replace(panel, known=np.where(np.isnan(values), panel.known, values), vintages=None)
     _warn_unseen(panel, other, ~np.isnan(values), schema)
     made = forecast_panel(predictor, other, horizon, output)
-    columns, points = forecasts.columns, made.numbers[..., 0].ravel()
+    columns, points, beside = forecasts.columns, made.numbers[..., 0].ravel(), dict[str, Any]()
     if totals is not None:
         others = totals.empty()
         totals.add(forecasts)
         others.add(made)
         columns, points = totals.columns(), np.asarray(others.columns()["forecast"])
+        beside = {name: columns[name] for name in ("steps", "observed") if name in columns}  # parts of a sum
     before = np.asarray(columns["forecast"])
     shown = {"forecast": before, "what_if": points.astype(before.dtype), "difference": rounded(points - before)}
-    return {**dict(islice(columns.items(), list(columns).index("forecast"))), **shown}
+    return {**dict(islice(columns.items(), list(columns).index("forecast"))), **shown, **beside}
 
 
 def _number(name: str, value: object, categories: tuple[str, ...] | None) -> float:
@@ -98,10 +100,11 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
             texts, unseen = [("another", *words)[int(each)] if words else f"{each:g}" for each in new[:FEW]], True
             log.warning(ALONE, name, " or ".join(texts))
     unit = np.where(few | (seen.std(0) == 0), 1.0, seen.std(0))
-    past, own = (np.unique(values / unit, axis=0)[:: len(values) // MOST + 1] for values in (seen, found))
+    past, own = (np.unique(values / unit, axis=0) for values in (seen, found))
+    past, own = (rows[:: len(rows) // MOST + 1] for rows in (past, own))
     gaps = np.sort(_distances(past, past, few), 1)[:, 1:2]
     widest = gaps[np.isfinite(gaps)].max(initial=0.0)
-    if not unseen and (_distances(own, past, few).min(1) > widest).any():
+    if not unseen and len(schema.known) > 1 and (_distances(own, past, few).min(1) > widest).any():
         log.warning(TOGETHER, " and ".join(schema.known))
 
 

@@ -37,9 +37,11 @@ class OutputCheckSettings(SettingsGroup):
 
     on_error: OnError = Field("block", description="block: exit with 5; fallback: write rows of the last run; or warn")
     series_missing: Limits = _limits(0.005, 0.02, "of the series of the last run have no rows, and did not end")
-    bounds: Limits = _limits(0.005, 0.02, "of the series have a median above 3 times the largest value of a year")
+    bounds: Limits = _limits(
+        0.005, 0.02, "of the series have a median above 3 times the largest value of the year before"
+    )
     jump: Limits = _limits(0.05, 0.25, "of the series have a median that moved much further than in past runs")
-    total_jump: Limits = _limits(0.05, 0.15, "is the change of the sum of all medians, over 3 times those of past runs")
+    total_jump: Limits = _limits(0.05, 0.15, "is how far the sum of all medians moved, over 3 times as far as before")
     flat: Limits = _limits(0.05, 0.5, "of the series have a median that is constant, more than in past runs")
     width: Limits = _limits(0.05, 1.0, "of the series have intervals over 3 times or under a third as wide as before")
 

@@ -93,7 +93,8 @@ def blocks(name: str, limits: OutputCheckSettings) -> bool:
 def statistic_text(name: str, statistic: Mapping[str, float], series: Sequence[tuple[str, ...]] = ()) -> str:
     """The statistic of a check for people, with the series that it names: jump: 12.0 % of the series have ..."""
     share, named = statistic["share"], f" ({series_names(series)})" if series else ""
-    text = f"{share:,.0f} {HARD[name]}" if name in HARD else f"{100 * share:.3g} % {ABOUT[name].description}"
+    percent = f"{100 * share:,.0f}" if share > 1 else f"{100 * share:.3g}"
+    text = f"{share:,.0f} {HARD[name]}" if name in HARD else f"{percent} % {ABOUT[name].description}"
     return f"{name}: {text}{named}"
 
 
@@ -189,9 +190,10 @@ def _share(
 
 
 def _own(output: Output, past: Sequence[Statistics]) -> dict[str, Finding]:
-    """What the forecasts are against the values of the last year, of all years where times are only steps."""
+    """What the forecasts are against the values of the year before, of all years where times are only steps."""
     forecasts, panel, schema = output.forecasts, output.forecasts.panel, output.schema
     recent, calendar, points = panel.observed, calendar_of(schema), forecasts.published[..., 0]
+    recent = recent & panel.before(panel.lengths - points.shape[1])  # the newest values may be those that are wrong
     if schema.layout != "rows" and schema.time_format.kind != STEPS:
         year_ago = calendar.positions(calendar.times(panel.origins.max(keepdims=True)) - 366 * DAY)
         recent = recent & (panel.positions + panel.starts[panel.series_of_slots] >= year_ago)

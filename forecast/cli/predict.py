@@ -32,6 +32,7 @@ from forecast.settings import (
 from forecast.tables.files import write_frames
 from forecast.tables.frames import frame_of, frames_of
 from forecast.tables.table import Table
+from forecast.totals.notes import log_notes
 from forecast.totals.sums import Totals
 
 SHARDS = 16  # with a cluster, whatever its size: the same files come out of any
@@ -119,6 +120,8 @@ def _put_what_if(predictor: Predictor, request: Request, look: Look) -> int:
     totals = sums_of(predictor, schema, request)
     forecasts = predicted(predictor, request, output, lambda panel: look(panel.newest))
     columns = what_if(predictor, forecasts, changed, schema, output, totals)
+    if totals is not None:
+        log_notes(totals)
     ids = [name for name in columns if name in ("level", *schema.ids, *schema.static)]
     write(frame_of(columns), request.output, ids if request.excel_safe else None)
     return log_written(forecasts.skipped, predictor.fitted, request)

@@ -49,10 +49,10 @@ def run(request: Request) -> int:
 
 def _accept(pipeline: Pipeline, request: Request) -> int:
     """Publish the newest blocked run."""
-    others = [name for name in ("as_of", "output", "resume", "take_over", "check") if getattr(request, name)]
+    others = [name for name in ("as_of", "output", "resume", "check") if getattr(request, name)]
     if others:
         raise UsageError(f"--accept publishes a run that is over; leave out --{others[0].replace('_', '-')}")
-    return _show(accept_blocked(pipeline), request)
+    return _show(accept_blocked(pipeline, request.take_over), request)
 
 
 def _show(record: Record, request: Request) -> int:

@@ -22,6 +22,7 @@ from forecast.ledger.ledger import Ledger
 from forecast.settings import STORE, StoreSettings, SumSettings, TrainSettings
 
 SUFFIX = ".toml"
+SHOWN_WARNINGS = 5  # of a run
 WIDTH = 160  # characters of a line of a status if stdout is not a terminal
 
 
@@ -130,16 +131,26 @@ def diff(request: Request) -> None:
 
 
 def _show_diff(facts: dict[str, Any], limit: int) -> None:
-    size = "" if facts["size"] is None else f"{100 * facts['size']:.3g} % changed, in "
+    size = "" if facts["size"] is None else f"{_percent(facts['size'])} changed, in "
     put(f"job      {facts['job']}: {size}{facts['cells']:,} forecasts of {facts['series']:,} series")
     put(*(f"{name:8} {facts[name]['as_of']}, {facts[name]['version']}" for name in ("from", "to")))
     for note in facts["notes"]:
         log(f"note     {note}")
-    steps = [(row["step"], f"{row['change']:,.6g}", f"{100 * (row['size'] or 0):.3g} %") for row in facts["steps"]]
+    steps = [(row["step"], _amount(row["change"]), _percent(row["size"] or 0)) for row in facts["steps"]]
     put_numbers(("step, in this order", "change of the sum", "size"), 1, steps, width=WIDTH)
     series = facts["by_series"][:limit]
-    _put_changes(f"the {len(series)} series that moved most, of {len(facts['by_series']):,}", series)
+    _put_changes(
+        f"the {len(series)} series that moved most, up and down together, of {len(facts['by_series']):,}", series
+    )
     _put_changes("sums", facts["sums"])
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:,.0f} %" if share > 1 else f"{100 * share:.3g} %"
+
+
+def _amount(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 1_000 else f"{number:.4g}"
 
 
 def _put_changes(title: str, rows: list[dict[str, Any]]) -> None:
@@ -148,7 +159,7 @@ def _put_changes(title: str, rows: list[dict[str, Any]]) -> None:
         names = [name for name, value in rows[0].items() if isinstance(value, str)]
         steps = [step for step in rows[0]["steps"] if any(row["steps"][step] for row in rows)]
         flat, heads = [{**row, **row["steps"]} for row in rows], ("old", "new", "change", *steps)
-        texts = [[*(row[name] for name in names), *(f"{row[head]:,.6g}" for head in heads)] for row in flat]
+        texts = [[*(row[name] for name in names), *(_amount(row[head]) for head in heads)] for row in flat]
         put_numbers((*names, "before", "now", "change", *steps), len(names), texts, title, WIDTH)
 
 
@@ -159,6 +170,10 @@ def _show(state: Status) -> None:
         f"live     {state.live or 'no version'}",
         f"data     up to {state.data_end or 'an unknown time'}{age}",
     )
+    warned = state.runs[0]["warnings"] or []
+    put(*(f"warning  {text}" for text in warned[:SHOWN_WARNINGS]))
+    if len(warned) > SHOWN_WARNINGS:
+        put(f"         and {len(warned) - SHOWN_WARNINGS} more, which --json has")
     put(*(f"{'actuals' if not place else '':8} {line}" for place, line in enumerate(lines(state.actuals))))
     runs = Table("run as of", "exit", "seconds", "version", "what", box=None, pad_edge=False)
     for run in state.runs:

@@ -134,7 +134,7 @@ def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: i
     problems = [newest.get("error") or "some series were left out"] if code not in (FINE, STALE) else []
     problems += [f"the data are {'stale' if age is None else aged(age)}"] if stale else _missed(newest_runs, now)
     warnings = newest.get("warnings", [])
-    well = "all is well" + (f", with {len(warnings)} warning(s): {warnings[0]}" if warnings else "")
+    well = f"it ran, with {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else "all is well"
     live = None if as_of is not None or Store(store).empty else Store(store).current()
     if as_of is not None:
         live = next((run["version"] for *_, run in ledger.runs(MAX_RECORDS, until) if run["settled"]), None)

@@ -141,16 +141,18 @@ def until(dated: DatedTable, schema: Schema, instant: datetime, unfinished: str 
     late = calendar.ends(calendar.positions(times)) > end if unfinished == "leave out" else after
     if not late.any():
         return dated
+    targets = [str(schema.target)] if schema.layout == "long" else wide_columns(table, schema)
     if late.all():
         why = "lies after" if after.all() else "belongs to a period that is not over at"
         raise BadData(f"{table.name}: every row {why} {as_text(instant)}, the time of the run")
     if (late & ~after).any():
-        problem = f"rows of a period that is not over at {as_text(instant)} are left out: {(late & ~after).sum()}"
-        log.info('%s: %s; unfinished = "keep" in [source] reads them', table.name, problem)
+        dropped = late & ~after & ~np.logical_and.reduce([table.missing(name) for name in targets])
+        problem = f"values of a period that is not over at {as_text(instant)} are left out: {dropped.sum()}"
+        if dropped.any():
+            log.info('%s: %s; unfinished = "keep" in [source] reads them', table.name, problem)
     if not schema.known:
         return dated.rows(~late)
     frame = table.frame.copy()
-    targets = wide_columns(table, schema) if schema.layout == "wide" else [schema.target]
     for name in (*targets, *schema.past):
         frame[name] = frame[name].where(~late, "" if table.text else np.nan)
     return replace(dated, table=replace(table, frame=frame))

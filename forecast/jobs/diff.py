@@ -2,16 +2,18 @@
 
 import json
 from functools import cache, partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from forecast.changes.inputs import RunInput, unpacked
-from forecast.changes.replay import alike, replayed
+from forecast.changes.replay import alike, changed_inputs, replayed
 from forecast.changes.steps import Changes, parted, rows_of_sums
-from forecast.errors import INCOMPLETE, ArtifactRefused, NoInput, Setting, UsageError
+from forecast.errors import INCOMPLETE, ArtifactRefused, Blocked, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
+from forecast.jobs.publishing import of_blocked
 from forecast.ledger.cells import DAMAGED
 from forecast.ledger.ledger import INPUTS, KEEP, MAX_RECORDS, Ledger
 from forecast.panel.panel import series_index
@@ -36,7 +38,8 @@ def diff_of(
     load = cache(partial(load_predictor, store, device=where.device, engine=where.engine))
     runs, inputs, frames = _chosen(ledger, *chosen), list[RunInput](), list[pd.DataFrame]()
     for at, record in runs:
-        (frame, data), kept = ledger.stored(at), f"what the run as of {at} forecast from"
+        kept, blocked = f"what the run as of {at} forecast from", record["exit_code"] == Blocked.exit_code
+        frame, data = of_blocked(store, at) if blocked else ledger.stored(at)
         if frame is None or data is None:
             problem = f"job '{ledger.job}': the ledger does not hold {kept}"
             raise NoInput(problem, cure=f"compare newer runs; the newest {KEEP[INPUTS]} of this release keep it")
@@ -71,11 +74,15 @@ def diff_of(
 def _notes(runs: list[Run], inputs: list[RunInput]) -> list[str]:
     """What is to be said beside the numbers."""
     notes, (before, after), factors = list[str](), inputs, [record["intervals"] for _, record in runs]
+    if runs[1][1]["exit_code"] == Blocked.exit_code:
+        notes.append(f"the run as of {runs[1][0]} was blocked, and published nothing")
     for (at, _), had in zip(runs, inputs, strict=True):
         if had.series > len(had.panel):
             notes.append(f"the run as of {at} kept what {len(had.panel):,} of {had.series:,} series came from")
     if not alike(before, after):
         notes.append("the versions read the table differently: the refit has all that changed")
+    else:
+        notes += changed_inputs(before, after)
     if factors[0] != factors[1]:
         pairs = " to ".join(f"{low:.3g} and {high:.3g}" for low, high in factors)
         notes.append(f"corrections of the 80 and 95 % intervals, which move no forecast, went from {pairs}")
@@ -88,8 +95,13 @@ def _notes(runs: list[Run], inputs: list[RunInput]) -> list[str]:
 
 def _chosen(ledger: Ledger, before: str | None, after: str | None) -> list[Run]:
     """The two runs, of those that have published forecasts."""
-    runs = [(at, record) for at, code, record in ledger.runs(MAX_RECORDS) if code in (0, INCOMPLETE)]
-    later = _newest(ledger.job, runs, Setting("to", after))
+    runs, blocked = list[Run](), list[Run]()
+    for at, code, record in ledger.runs(MAX_RECORDS):
+        if code in (0, INCOMPLETE):
+            runs.append((at, record))
+        elif code == Blocked.exit_code and record["blocked"] and not blocked:
+            blocked.append((at, record))  # only the newest one is kept
+    later = _newest(ledger.job, sorted([*runs, *blocked], key=itemgetter(0), reverse=True), Setting("to", after))
     return [_newest(ledger.job, [run for run in runs if run[0] < later[0]], Setting("from", before)), later]
 
 

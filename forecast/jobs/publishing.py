@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from pydantic import BaseModel
@@ -17,7 +17,7 @@ from forecast.artifacts.output_guard import runs_folder
 from forecast.artifacts.store import Store, Writer
 from forecast.calendar.instant import as_text
 from forecast.durable import failure, fsync_directory, make_directory, raised_as, replace_file, write_new
-from forecast.errors import ArtifactRefused, Blocked, UsageError
+from forecast.errors import ArtifactRefused, Blocked, ForecastError, UsageError
 from forecast.jobs.administration import ledger_of
 from forecast.jobs.kinds import Results, shown_keys
 from forecast.jobs.owner import claim_sinks, claimed
@@ -59,7 +59,7 @@ class Publication:
 
     def keep(self, pipeline: Pipeline) -> dict[str, Any]:
         """Keep all of it in a folder beside the ledger, which appears at once; returns what the record says of it."""
-        place = _place(pipeline, self.record.as_of)
+        place = _place(pipeline.store, self.record.as_of)
         half = place.with_name("blocked-half")
         for old in (half, place):  # of a run that was killed, and of an earlier run as of this time
             shutil.rmtree(old, ignore_errors=True)
@@ -98,13 +98,13 @@ class _Kept(BaseModel):
     columns: list[list[str]]  # of each table without those that only some sinks write
 
 
-def _place(pipeline: Pipeline, as_of: str) -> Path:
-    return runs_folder(pipeline.store) / f"blocked-{as_of.replace(':', '')}"
+def _place(store: str, as_of: str) -> Path:
+    return runs_folder(store) / f"blocked-{as_of.replace(':', '')}"
 
 
-def kept(pipeline: Pipeline, as_of: str) -> Publication:
+def kept(store: str, as_of: str) -> Publication:
     """What a blocked run would have published; ArtifactRefused where it is missing or damaged."""
-    place, tables = _place(pipeline, as_of), list[Results]()
+    place, tables = _place(store, as_of), list[Results]()
     try:
         run = _Kept.model_validate_json((place / RUN).read_bytes())
         for number, (schema, columns) in enumerate(zip(run.schemas, run.columns, strict=True)):
@@ -119,6 +119,12 @@ def kept(pipeline: Pipeline, as_of: str) -> Publication:
         problem = f"what the blocked run kept cannot be read ({str(error).splitlines()[0]})"
         raise ArtifactRefused(problem, place=place, cure="run the job again") from None
     return Publication(run.record, tables, run.series, cells, more, run.days, run.fit)
+
+
+def of_blocked(store: str, as_of: str) -> tuple[pd.DataFrame, bytes]:
+    """The forecasts of a blocked run, and what it forecast from, as the ledger has those of published ones."""
+    publication = kept(store, as_of)
+    return publication.cells, cast("bytes", publication.more[INPUTS])
 
 
 def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:
@@ -151,10 +157,14 @@ def write_record(record: Record, pipeline: Pipeline) -> None:
     replace_file(path, (record.model_dump_json(indent=2) + "\n").encode())
 
 
-def accept_blocked(pipeline: Pipeline) -> Record:
-    """Publish the newest blocked run exactly as it was; UsageError if there is none, or a later one has published."""
+def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
+    """Publish the newest blocked run exactly as it was; UsageError if there is none, or a later one has published.
+
+    With `take_over` store and sinks are taken from the job that they belong to.
+    """
+    pipeline._take_over = take_over
     job, store = pipeline.hidden(pipeline.name or "job"), Store(pipeline.store)
-    claim = claimed(pipeline.store, job, pipeline.file) if pipeline.file else nullcontext()
+    claim = claimed(pipeline.store, job, pipeline.file, take_over) if pipeline.file else nullcontext()
     with pipeline.hidden.kept_out(), store.lock(pipeline.wait) as writer, claim:
         ledger = ledger_of(pipeline)
         promote_owed(ledger, store, writer)  # of an acceptance that was killed
@@ -165,13 +175,18 @@ def accept_blocked(pipeline: Pipeline) -> Record:
         later = next((at for at, _, record in runs if at > found[0] and record["settled"]), None)
         if later is not None:
             raise UsageError(f"job '{job}': the run as of {later} has published since that of {found[0]} was blocked")
-        publication = kept(pipeline, found[0])
+        publication = kept(pipeline.store, found[0])
         if len(publication.tables) != len(pipeline.sinks):
             raise UsageError("the file has other [[totals]] than the blocked run; undo that, or run the job again")
         marked = Record.model_validate(found[2] | {"blocked": found[2]["blocked"] | {"accepted": True}})
         # from here on the next run finishes it, if this one is killed
         ledger.add_run(marked.as_of, Blocked.exit_code, marked.model_dump_json(), None, [])
-        return _accepted(publication, pipeline, ledger, store, writer)
+        try:
+            return _accepted(publication, pipeline, ledger, store, writer)
+        except ForecastError:  # the user hears of it, so that no later run goes on with it
+            if (found[0], Blocked.exit_code) in [run[:2] for run in ledger.runs(MAX_RECORDS)]:
+                ledger.add_run(found[0], Blocked.exit_code, Record.model_validate(found[2]).model_dump_json(), None, [])
+            raise
 
 
 def finish_accepted(pipeline: Pipeline, ledger: Ledger, store: Store, writer: Writer) -> None:
@@ -179,7 +194,7 @@ def finish_accepted(pipeline: Pipeline, ledger: Ledger, store: Store, writer: Wr
     for _, code, record in ledger.runs(NEWEST):
         if code == Blocked.exit_code and record["blocked"].get("accepted"):
             try:
-                _accepted(kept(pipeline, record["as_of"]), pipeline, ledger, store, writer)
+                _accepted(kept(pipeline.store, record["as_of"]), pipeline, ledger, store, writer)
             except ArtifactRefused as error:
                 log.warning("%s", error)
         if record["settled"]:

@@ -247,8 +247,8 @@ def _read_fit_forecast_write(run: _Run) -> None:
         run.checkpoints.discard()
         promote_owed(ledger, run.store, run.writer)
     if passed.problems:
-        cure = Words("nothing was published; to publish it as it is, pass ", Setting("accept"))
-        raise Blocked("; ".join(passed.problems), place=record.blocked.get("folder", ""), cure=cure)
+        cure = Words("mend the source and run again; ", Setting("accept"), " publishes it as it is")
+        raise Blocked(f"blocked, and nothing was published: {'; '.join(passed.problems)}", cure=cure)
 
 
 def _fit(

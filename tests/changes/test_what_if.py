@@ -80,7 +80,7 @@ def test_the_command_writes_the_same_and_sums(model: Forecaster, tmp_path: Path)
         == model.what_if({"promo": 0, "price": 10, "kind": "none"})["difference"].tolist()
     )
     sums = written(*changed, "--sum-by", "all", "--sum-every", "horizon")
-    assert list(sums) == ["level", "shop", "day", "forecast", "what_if", "difference"]
+    assert list(sums) == ["level", "shop", "day", "forecast", "what_if", "difference", "steps", "observed"]
     assert sums["forecast"][0] == written("--sum-by", "all", "--sum-every", "horizon")["forecast"][0]
     assert sums["difference"][0] < -8
 

@@ -270,3 +270,23 @@ def test_an_hour_that_clocks_repeat_is_no_row_twice() -> None:
     assert times.count("2024-10-27 02:00") == 2
     assert "keys" not in night.words()
     assert rows(night, lambda count: np.r_[:count, 0]).words()["keys"] == "error"
+
+
+def test_a_known_column_that_is_shifted_by_a_day_is_a_jump() -> None:
+    def table(days: int, late: int = 0) -> pd.DataFrame:
+        found = shops().query("shop < 's12'")
+        found["units"] += 80 * found["promo"] * (found["units"] > 0)
+        found["promo"] = found.groupby("shop")["promo"].shift(late).bfill().astype(int)
+        found["units"] = found["units"].where(found["day"] < sorted(set(found["day"]))[days])
+        return found
+
+    model = Forecaster(
+        model="regression", horizon=HORIZON, id="shop", target="units", time="day", season=7, known="promo"
+    ).fit(table(DAYS - HORIZON - 1))
+    predictor, schema = model._predictor(), model._predictor().fitted.config.table
+    last = forecast_table(predictor, table_from_frame(table(DAYS - HORIZON - 1)))
+    for late, expected in ((0, ""), (1, "error")):
+        forecasts = forecast_table(predictor, table_from_frame(table(DAYS - HORIZON, late)))
+        output = Output(forecasts, predictor.fitted, schema, OutputSettings())
+        night = Night(output, beside(to_keep(last, predictor.fitted, {}), forecasts, schema), predictor.fitted)
+        assert night.words().get("jump", "") == expected

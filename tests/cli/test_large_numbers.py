@@ -115,7 +115,7 @@ def test_windows_are_single_precision_after_their_location_is_taken_away() -> No
         static=np.zeros((1, 0)),
     )
     empty, codes = np.zeros((30, 0), np.float32), np.zeros((30, 0), np.int64)
-    columns = Columns(empty, empty, empty[:1], codes, codes, codes[:1], empty[:1], 0)
+    columns = Columns(empty, empty, empty[:1], codes, codes, codes[:1], empty[:1], 0, np.zeros(0, np.int64), 1)
     windows = Windows(panel, columns, 3, (3,), np.ones(1, np.int64)).cut(9, "standard")
     batch = windows.batch(np.array([0]), np.array([18]))
     assert batch.past.dtype == batch.target.dtype == batch.seasonal.dtype == batch.weight.dtype == np.float32

@@ -152,7 +152,7 @@ def test_the_future_does_not_reach_a_forecast(forecast: Run, weeks: pd.DataFrame
     pd.testing.assert_frame_equal(*before)
 
 
-@pytest.mark.parametrize("flag", ["--known", "--past", "--static", "--categorical"])
+@pytest.mark.parametrize("flag", ["--past", "--static"])
 def test_covariates_need_a_fit_and_help_does_not_list_them(forecast: Run, passengers: Path, flag: str) -> None:
     found = forecast("now", passengers, flag, "x")
     assert (found.code, found.out) == (2, "")

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import tomllib
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,9 @@ import forecast as package
 from forecast import Forecaster
 from forecast.jobs.pipeline import SECTIONS, JobSettings
 from forecast.ledger.record import Record
+from forecast.reading.reading import read
+from forecast.settings import TableSettings
+from forecast.tables.reading import table_from_frame
 from tests.docs._blocks import Block
 from tests.docs._pages import ROOT, blocks_of_pages
 from tests.docs._shrinking import short_pipeline, short_python
@@ -33,6 +37,8 @@ SHOWN = {
     '{"id": ': "a record, which a test below compares with the code",
     "[build-system]": "a package, which tests/test_registry.py installs",
     "date,name,": "a table of events, which a test below reads",
+    "start,end,name,": "the same",
+    "date,load,temperature,available_at": "a table of vintages, which a test below reads",
     "effects  ": "a line that a fit prints of a table that is not shipped",
     "closed  ": "the same",
 }
@@ -98,12 +104,21 @@ def test_the_record_has_the_keys_of_a_record() -> None:
 
 
 def test_the_table_of_events_is_one(panel_frame: pd.DataFrame, tmp_path: Path) -> None:
-    (block,) = beginning("date,name,")
-    events = tmp_path / "events.csv"
-    events.write_text(block.text, encoding="utf-8")
-    named = panel_frame.replace({"shop": {"s001": "Berlin"}})
-    fitted = Forecaster(model="last", horizon=2, id="shop", target="units", events=str(events)).fit(named)
-    assert len(fitted.schema_.dated_events) == len(block.lines) - 1
+    for start in ("date,name,", "start,end,name,"):
+        (block,) = beginning(start)
+        events = tmp_path / "events.csv"
+        events.write_text(block.text, encoding="utf-8")
+        named = panel_frame.replace({"shop": {"s001": "Berlin", "s002": "Bonn"}})
+        fitted = Forecaster(model="last", horizon=2, id="shop", target="units", events=str(events)).fit(named)
+        assert len(fitted.schema_.dated_events) == len(block.lines) - 1
+
+
+def test_the_table_of_vintages_is_one() -> None:
+    (block,) = beginning("date,load,temperature,available_at")
+    table = table_from_frame(pd.read_csv(StringIO(block.text)))
+    panel = read(table, TableSettings(target=("load",), known=("temperature",), freq="D"), horizon=2).panel
+    assert panel.vintages is not None
+    assert panel.known[-2:, 0].tolist() == [3.0, 1.8]
 
 
 def test_examples_in_docstrings_print_what_they_show() -> None:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from forecast.artifacts.store import Store
 from forecast.errors import ForecastError
-from forecast.inference.forecasting import Forecasts, tabulated
+from forecast.inference.forecasting import Forecasts, numbered, tabulated
 from forecast.jobs import run as module
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.publishing import accept_blocked
@@ -117,7 +117,8 @@ def kill_blocked(model: str, times: int, folder: Path, random: Random, counts: C
 def scaled(made: Forecasts, factor: float, predictor: Any, *_: Any, **options: Any) -> Forecasts:
     """Forecasts of a model that goes wrong."""
     parts = {name: factor * getattr(made, name) for name in ("quantiles", "shown", "means")}
-    return made if factor == 1 else tabulated(replace(made, **parts), predictor.fitted, options["output"])
+    changed = numbered(replace(made, **parts), predictor.fitted, options["output"])
+    return made if factor == 1 else tabulated(changed, predictor.fitted, options["output"])
 
 
 @dataclass

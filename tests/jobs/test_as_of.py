@@ -157,7 +157,7 @@ def test_a_value_of_a_day_that_is_not_over_is_left_out_unless_the_file_says_othe
     job: Job, forecast: Run, at: At
 ) -> None:
     ran = forecast("run", job.file, "--as-of", at(150))
-    assert "rows of a period that is not over at 2024-05-31T12:00:00Z are left out: 2;" in ran.err
+    assert "values of a period that is not over at 2024-05-31T12:00:00Z are left out: 2;" in ran.err
     assert pd.read_csv(job.output)["day"].min() == "2024-05-31"
     assert job.record()["data_age"] == 12 * 3600
     assert job.record()["warnings"] == []

@@ -66,7 +66,7 @@ def test_a_blocked_run_changes_nothing_and_is_published_as_it_was(
     spoil(1000.0)
     ran = forecast("run", job.file, "--as-of", at(151))
     assert ran.code == 5, ran.err
-    assert "bounds: 100 % of the series have a median above 3 times the largest value of a year" in ran.err
+    assert "bounds: 100 % of the series have a median above 3 times the largest value of the year before" in ran.err
     assert left(job) == before
     record = job.record()
     assert record["exit_code"] == 5
@@ -115,6 +115,33 @@ def test_a_blocked_run_is_too_old_once_a_later_one_has_published(
     assert forecast("run", job.file, "--as-of", at(152)).code == 0
     ran = forecast("run", job.file, "--accept")
     assert (ran.code, "has published since" in ran.err) == (2, True)
+
+
+def test_a_blocked_run_is_explained_and_a_failed_acceptance_is_not_gone_on_with(
+    job: Job, forecast: Run, at: At
+) -> None:
+    many(job)
+    job.write(top='refit = "never"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    frame = pd.read_csv(job.folder / "sales.csv")
+    good, before = frame.copy(), job.output.read_bytes()
+    frame.loc[(frame["shop"] < "shop20") & (frame["day"] > "2024-05-25"), "units"] *= 1000
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    assert forecast("run", job.file, "--as-of", at(151)).code == 5
+    ran = forecast("diff", job.file)
+    assert ran.code == 0, ran.err
+    assert "was blocked, and published nothing" in ran.err
+    assert "revised history: 100 values of 20 series (shop00, " in ran.err
+    assert forecast("status", job.file).out.startswith("job      job: blocked, and nothing was published: ")
+    job.output.unlink()
+    job.output.mkdir()
+    assert forecast("run", job.file, "--accept").code == 73
+    job.output.rmdir()
+    job.output.write_bytes(before)
+    good.to_csv(job.folder / "sales.csv", index=False)
+    ran = forecast("run", job.file, "--as-of", at(152))
+    assert (ran.code, "accepted" in ran.err) == (0, False)
+    assert forecast("run", job.file, "--accept").code == 2
 
 
 def test_what_was_kept_and_is_damaged_is_refused(job: Job, forecast: Run, at: At, spoil: Callable[..., None]) -> None:

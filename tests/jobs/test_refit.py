@@ -42,7 +42,7 @@ def test_a_warm_start_goes_on_from_the_live_version(job: Job, forecast: Run, at:
 
 
 def test_when_worse_fits_anew_after_forecasts_have_failed(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "when worse"')
+    job.write(top='refit = "when worse"', checks='output.on_error = "warn"')
     for day in range(150, 156):
         forecast("run", job.file, "--as-of", at(day))
     assert job.record()["fit"] == {}

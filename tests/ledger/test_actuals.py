@@ -23,6 +23,7 @@ NUMBERS = {"forecast": 10.0, "lo_80": 8.0, "hi_80": 12.0, "lo_95": 7.0, "hi_95":
 
 
 def test_status_record_and_report_name_a_value_far_outside_its_interval(job: Job, forecast: Run, at: At) -> None:
+    job.write(checks='output.on_error = "warn"')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     frame = job.table()
     frame.loc[(frame["shop"] == "south") & (frame["day"] == "2024-05-31"), "units"] = 500.0
