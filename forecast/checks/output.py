@@ -193,10 +193,11 @@ def _own(output: Output, past: Sequence[Statistics]) -> dict[str, Finding]:
     """What the forecasts are against the values of the year before, of all years where times are only steps."""
     forecasts, panel, schema = output.forecasts, output.forecasts.panel, output.schema
     recent, calendar, points = panel.observed, calendar_of(schema), forecasts.published[..., 0]
-    recent = recent & panel.before(panel.lengths - points.shape[1])  # the newest values may be those that are wrong
+    position, newest = panel.positions + panel.starts[panel.series_of_slots], panel.origins.max(keepdims=True)
+    recent = recent & (position < newest)  # values of the newest week, or period, may be those that are wrong
     if schema.layout != "rows" and schema.time_format.kind != STEPS:
-        year_ago = calendar.positions(calendar.times(panel.origins.max(keepdims=True)) - 366 * DAY)
-        recent = recent & (panel.positions + panel.starts[panel.series_of_slots] >= year_ago)
+        year_ago, week_ago = (calendar.positions(calendar.times(newest) - days * DAY) for days in (373, 7))
+        recent &= (position >= year_ago) & (position <= week_ago)
     lowest = np.minimum.reduceat(np.where(recent, panel.values, np.inf), panel.offsets[:-1])[forecasts.series]
     highest = np.maximum.reduceat(np.where(recent, panel.values, -np.inf), panel.offsets[:-1])[forecasts.series]
     largest = np.maximum(np.abs(lowest), np.abs(highest))
