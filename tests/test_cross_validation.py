@@ -42,6 +42,7 @@ def test_scores_over_folds_of_rows_end_with_the_same_sentence(frame: pd.DataFram
             measure(Forecaster(model="last", horizon=5), frame, cv=KFold(3))
 
 
+@pytest.mark.slow
 def test_processes_side_by_side_end_with_it_too(frame: pd.DataFrame) -> None:
     with pytest.raises(WrongSplit, match=SENTENCE):
         cross_val_score(Forecaster(model="last", horizon=5), frame, cv=3, n_jobs=2)

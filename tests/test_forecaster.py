@@ -94,8 +94,10 @@ def test_grid_search_over_rolling_origins_and_a_pipeline() -> None:
     assert len(Pipeline([("forecast", Forecaster(steps=2, horizon=3))]).fit(frame).predict(frame)) == 3
 
 
-@pytest.mark.parametrize("model", model_names())
-@pytest.mark.parametrize("scaling", ["standard", "robust", "mean", "last", "none"])
+SCALINGS = [("gru", scaling) for scaling in ("robust", "mean", "last", "none")]  # which come before any network
+
+
+@pytest.mark.parametrize(("model", "scaling"), [*((model, "standard") for model in model_names()), *SCALINGS])
 def test_the_future_changes_nothing(panel_frame: pd.DataFrame, model: str, scaling: str) -> None:
     """Values after the origin may be anything: forecasts, and the fit of what came before, stay as they are."""
     params = SMALL["params"] if "hidden_size" in model_class(model).Params.model_fields else None
@@ -247,6 +249,7 @@ def test_known_values_are_needed_for_the_horizon(panel_frame: pd.DataFrame) -> N
     pd.testing.assert_frame_equal(model.predict(tonight), quiet)
 
 
+@pytest.mark.slow
 def test_members_are_combined_by_the_median_and_side_by_side_is_the_same(panel_frame: pd.DataFrame) -> None:
     plain = panel_frame[["shop", "day", "units"]]
     three = Forecaster(**SMALL, members=3).fit(plain)

@@ -27,7 +27,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.parametrize("words", [("--model", "linear", "--steps", "5", "--members", "1", "--refit"), ("--artifact",)])
+REFIT = ("--model", "linear", "--steps", "5", "--members", "1", "--refit")
+
+
+@pytest.mark.parametrize("words", [pytest.param(REFIT, marks=pytest.mark.slow), ("--artifact",)])
 def test_a_backtest_side_by_side_is_that_of_one_process(
     forecast: Run, folder: Path, tmp_path: Path, words: tuple[str, ...]
 ) -> None:

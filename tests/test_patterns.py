@@ -97,7 +97,7 @@ def test_every_pattern_is_continued(cases: list[Case]) -> None:
     assert missed(cases, 0.0, 0.01) == []
 
 
-@pytest.mark.parametrize("cases", sampled(86, 80))
+@pytest.mark.parametrize("cases", sampled(86, 400))
 def test_every_pattern_is_continued_through_a_little_noise(cases: list[Case]) -> None:
     assert missed(cases, NOISE, 0.02) == []
 

@@ -10,6 +10,7 @@ from benchmarks.processes import CommandFailed
 linux = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from /proc")
 
 
+@pytest.mark.slow
 @linux
 def test_a_dry_run_and_its_fit_are_measured(tmp_path: Path, passengers: Path) -> None:
     row = measure_table(passengers, ("--model", "theta"), tmp_path)

@@ -90,6 +90,7 @@ def test_now_and_the_import_of_torch_run_in_turns(monkeypatch: pytest.MonkeyPatc
     ]
 
 
+@pytest.mark.slow
 def test_both_precisions_train_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     from benchmarks import speed_precision

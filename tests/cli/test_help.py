@@ -163,6 +163,7 @@ def test_the_documented_line_loads_the_completion(shell: str, tmp_path: Path) ->
     assert found.stdout == "backtest\n"
 
 
+@pytest.mark.slow
 def test_at_a_terminal_each_command_names_the_next(passengers: Path, tmp_path: Path) -> None:
     naive = ["--model", "seasonal-naive"]
     table = str(passengers)
