@@ -36,14 +36,14 @@ class OutputCheckSettings(SettingsGroup):
     """Checks of forecasts before a job writes them; `python -m tests.faults nights` measured the limits."""
 
     on_error: OnError = Field("block", description="block: exit with 5; fallback: write rows of the last run; or warn")
-    series_missing: Limits = _limits(0.005, 0.02, "of the series of the last run have no rows, and did not end")
-    bounds: Limits = _limits(
-        0.005, 0.02, "of the series have a median above 3 times the largest value of the year before"
+    series_missing: Limits = _limits(
+        0.005, 0.02, "the share of the last run's series that have no rows, unless they ended"
     )
-    jump: Limits = _limits(0.05, 0.25, "of the series have a median that moved much further than in past runs")
-    total_jump: Limits = _limits(0.05, 0.15, "is how far the sum of all medians moved, over 3 times as far as before")
-    flat: Limits = _limits(0.05, 0.5, "of the series have a median that is constant, more than in past runs")
-    width: Limits = _limits(0.05, 1.0, "of the series have intervals over 3 times or under a third as wide as before")
+    bounds: Limits = _limits(0.005, 0.02, "the share of series with a median above 3 times the largest value of a year")
+    jump: Limits = _limits(0.05, 0.25, "the share of series whose median moved much further than in past runs")
+    total_jump: Limits = _limits(0.05, 0.15, "the change of the sum of all medians, if over 3 times that of past runs")
+    flat: Limits = _limits(0.05, 0.5, "the share of series with a constant median, if more than in past runs")
+    width: Limits = _limits(0.05, 1.0, "the share of series whose intervals are 3 times as wide as before, or a third")
 
 
 class JobCheckSettings(CheckSettings, heading="Checks"):

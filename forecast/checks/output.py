@@ -26,7 +26,7 @@ from forecast.totals.sums import Totals
 MIN_RUNS = 20  # past runs that comparisons with them need
 TIMES_BEYOND = 3.0  # of the largest value of a year, of widths, and of the changes of the total in past runs
 MOVES_BEYOND = 2.0  # of the largest moves of past runs; a move is in widths of 80 % intervals
-NEARLY_ALL = 0.99  # of the series move by no more than what is kept of a run
+NEARLY_ALL = 0.99  # the quantile of how far series moved in a run that its record keeps
 TOLERANCE = 1e-6  # of sums and values, relative to their sizes
 
 HARD = {
@@ -91,10 +91,10 @@ def blocks(name: str, limits: OutputCheckSettings) -> bool:
 
 
 def statistic_text(name: str, statistic: Mapping[str, float], series: Sequence[tuple[str, ...]] = ()) -> str:
-    """The statistic of a check for people, with the series that it names: jump: 12.0 % of the series have ..."""
+    """The statistic of a check for people, with the series that it names: jump: 12.0 % is the share of series ..."""
     share, named = statistic["share"], f" ({series_names(series)})" if series else ""
     percent = f"{100 * share:,.0f}" if share > 1 else f"{100 * share:.3g}"
-    text = f"{share:,.0f} {HARD[name]}" if name in HARD else f"{percent} % {ABOUT[name].description}"
+    text = f"{share:,.0f} {HARD[name]}" if name in HARD else f"{percent} % is {ABOUT[name].description}"
     return f"{name}: {text}{named}"
 
 

@@ -134,8 +134,7 @@ def _show_diff(facts: dict[str, Any], limit: int) -> None:
     size = "" if facts["size"] is None else f"{_percent(facts['size'])} changed, in "
     put(f"job      {facts['job']}: {size}{facts['cells']:,} forecasts of {facts['series']:,} series")
     put(*(f"{name:8} {facts[name]['as_of']}, {facts[name]['version']}" for name in ("from", "to")))
-    for note in facts["notes"]:
-        log(f"note     {note}")
+    put(*(f"note     {note}" for note in facts["notes"]))
     steps = [(row["step"], _amount(row["change"]), _percent(row["size"] or 0)) for row in facts["steps"]]
     put_numbers(("step, in this order", "change of the sum", "size"), 1, steps, width=WIDTH)
     series = facts["by_series"][:limit]

@@ -17,6 +17,7 @@ from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
 from forecast.panel.schema import Schema, calendar_of
 
 CYCLES = 8  # in which a position must have held one value
+ROUNDING = 1e-12  # share of the largest value of a series: values that differ by less are the same
 CHANCE = 1e-3  # share of the series that may do so by chance
 THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0
 
@@ -162,7 +163,14 @@ def _closed_cells(
     alike = _count_of(values, series[of_cell], series[candidate], value[candidate]) - cycles[candidate]
     share = np.where(elsewhere > 0, alike / np.maximum(elsewhere, 1), 1.0)
     candidate = candidate[share ** cycles[candidate] * season < CHANCE]
-    inside = np.bincount(series[candidate], size[candidate], len(total))
+    low, high = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(low, of_cell, values)
+    np.maximum.at(high, of_cell, values)
+    largest = np.zeros(len(total))
+    np.maximum.at(largest, series, np.maximum(np.abs(low), np.abs(high)))
+    still = (high > low) & (high - low <= ROUNDING * largest[series])
+    still[candidate] = True
+    inside = np.bincount(series, size * still)
     candidate = candidate[(inside < total)[series[candidate]]]
     number = np.full(count, -1)
     number[candidate] = np.arange(len(candidate))

@@ -36,7 +36,7 @@ def touched(panel: Panel, schema: Schema, kind: EventKind) -> Flags | None:
 def covered(ids: Ids, starts: Integers, offsets: Integers, schema: Schema, kind: EventKind) -> Flags:
     """[slots], as `touched`, of series that begin at grid positions `starts`, laid end to end.
 
-    A period that holds a day of an event is touched by it; one that is `closed` must lie in it as a whole.
+    One day of an event is enough for a period to count; for `closed` all days of the period must lie in the event.
     """
     sizes, edges = np.diff(offsets), np.zeros(int(offsets[-1]) + 1, np.int64)
     for series, begins, ends in _spans(ids, starts, offsets, schema, kind):

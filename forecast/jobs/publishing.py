@@ -158,9 +158,10 @@ def write_record(record: Record, pipeline: Pipeline) -> None:
 
 
 def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
-    """Publish the newest blocked run exactly as it was; UsageError if there is none, or a later one has published.
+    """Publish the newest blocked run exactly as it was.
 
-    With `take_over` store and sinks are taken from the job that they belong to.
+    With `take_over` store and sinks are taken from the job that they belong to. Raises `UsageError` if no run is
+    blocked, or a later run has published.
     """
     pipeline._take_over = take_over
     job, store = pipeline.hidden(pipeline.name or "job"), Store(pipeline.store)

@@ -247,7 +247,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
         run.checkpoints.discard()
         promote_owed(ledger, run.store, run.writer)
     if passed.problems:
-        cure = Words("mend the source and run again; ", Setting("accept"), " publishes it as it is")
+        cure = Words("`forecast diff` explains it; mend the source and run again, or pass ", Setting("accept"))
         raise Blocked(f"blocked, and nothing was published: {'; '.join(passed.problems)}", cure=cure)
 
 

@@ -57,7 +57,7 @@ def compare(
 
 
 def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numbers:
-    """[rows], the values that the panel has for forecasts of its series (-1: of others); NaN where there is none."""
+    """[rows], the observed value for each forecast; NaN where there is none, or its series (-1) is not in the panel."""
     series = forecasts["panel"].to_numpy()
     times, place = np.unique(forecasts["instant"], return_inverse=True)
     step = calendar_of(schema).positions(times)[place] - panel.starts[series]

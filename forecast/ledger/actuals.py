@@ -40,8 +40,10 @@ def since(
         shares = [run[key] for run in past if key in run]
         found[key] = round(float(1 - inside.mean()), 6)
         found[f"usual_{level:g}"] = [min(shares), max(shares)] if len(shares) >= MIN_RUNS else None
-    found["runs"] = floor(log2(max(len(names), 1) / BY_CHANCE)) + 2  # the least number that chance hardly reaches
-    order = [i for i in np.argsort(-np.abs(streaks), kind="stable") if abs(streaks[i]) >= found["runs"]]
+    found["streak_from"] = (
+        floor(log2(max(len(names), 1) / BY_CHANCE)) + 2
+    )  # the least number that chance hardly reaches
+    order = [i for i in np.argsort(-np.abs(streaks), kind="stable") if abs(streaks[i]) >= found["streak_from"]]
     aside = [{"series": series_name(tuple(json.loads(names[i]))), "runs": int(streaks[i])} for i in order]
     found |= {"farthest": _farthest(rows, panel, schema), "aside": len(aside), "one_side": aside[:NAMED]}
     return found if len(rows) else {}, dict(zip(names, streaks.tolist(), strict=True))
@@ -88,4 +90,4 @@ def _share(found: Mapping[str, Any], level: str) -> str:
     if usual is None:
         return text
     more = "more than ever, " if share > usual[1] else ""
-    return f"{text} ({more}{100 * usual[0]:.3g} to {100 * usual[1]:.3g} % before)"
+    return f"{text} ({more}{100 * usual[0]:.3g} to {100 * usual[1]:.3g} % in past runs)"

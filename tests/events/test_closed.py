@@ -56,6 +56,11 @@ def test_eight_cycles_are_needed_and_no_exception() -> None:
     assert found(table(a=once)) == []
 
 
+def test_a_wave_that_repeats_but_for_rounding_closes_at_no_hour() -> None:
+    hours = pd.date_range("2022-01-03", periods=24 * 40, freq="h")
+    assert found(table(time=hours, wave=np.sin(2 * np.pi * np.arange(24 * 40) / 24))) == []
+
+
 def test_what_repeats_as_a_whole_and_what_never_moves_stay_as_they_are() -> None:
     assert found(table(week=np.tile([1.0, 2, 3, 4, 5, 6, 0], 100), constant=np.zeros(700))) == []
 

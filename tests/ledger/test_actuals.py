@@ -72,7 +72,7 @@ def test_chance_names_no_series_of_ten_thousand_and_a_share_like_any_other_is_no
         found, streaks = nights(10 + generator.normal(0, 2 / 1.2816, SERIES), streak)
         streak = np.array(list(streaks.values()))
         assert found["one_side"] == []
-    assert found["runs"] == 19
+    assert found["streak_from"] == 19
     assert found["usual_80"] == [0.15, 0.24]
     assert not any("more than ever" in line for line in lines(found))
     assert 9 < np.abs(streak).max() <= 12
@@ -82,11 +82,11 @@ def test_series_on_one_side_and_a_common_shock_are_named() -> None:
     streak = np.zeros(50)
     streak[[4, 7]] = -12, 10
     found, streaks = nights(np.r_[np.full(25, 14.5), np.full(25, 5.0)], streak)
-    assert found["runs"] == 11
+    assert found["streak_from"] == 11
     assert found["one_side"] == [{"series": "s00007", "runs": 11}]
     assert streaks['["s00004"]'] == 1
     assert found["outside_80"] == 1.0
-    assert "100 % outside 80 % intervals (more than ever, 15 to 24 % before)" in lines(found)[0]
+    assert "100 % outside 80 % intervals (more than ever, 15 to 24 % in past runs)" in lines(found)[0]
     assert "s00007 above for 11 runs" in lines(found)[-1]
 
 
