@@ -126,9 +126,7 @@ def _as_events(found: list[Row], ids: tuple[str, ...]) -> list[str]:
     cells = [[*row[:-1], *((row[-1] or [""] * len(ids)) if named else ())] for row in found[:SHOWN_SUSPECTS]]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([heading, *cells])
-    more = f", the first {SHOWN_SUSPECTS} of them here" if len(found) > SHOWN_SUSPECTS else ""
-    said = (
-        f"suspects {len(found):,} runs of one value or lone outliers, none of them left out{more}; in a file of events"
-    )
-    kinds = "they are: closed, or stock_out if only the stock was 0; ignore for errors"
-    return [f"{said} {kinds}", *(f"         {line}" for line in text.getvalue().splitlines())]
+    shown = f" (the first {SHOWN_SUSPECTS} here)" if len(found) > SHOWN_SUSPECTS else ""
+    said = f"suspects {len(found):,} runs of one value, or lone outliers{shown}; all are used. To say what they are"
+    kinds = "paste lines into a file of events: closed, stock_out where only the stock was 0, or ignore for errors"
+    return [f"{said}, {kinds}", *(f"         {line}" for line in text.getvalue().splitlines())]

@@ -14,7 +14,7 @@ from forecast.windows.windows import WindowIndex
 
 log = logging.getLogger("forecast")
 
-DAY = 24  # steps of a season from which on they join without known columns, too
+LONG = 24  # steps of a season from which on they join without known columns, too
 MIN_SEASONS = 15  # of the longest series, fewer of which say little
 AFFORDABLE = 8e8  # operations for each window on which slow baselines are compared, some seconds in all
 REFITS = 20  # of a series for windows that are compared, at most
@@ -31,7 +31,7 @@ def joining(names: tuple[str, ...], inputs: Inputs, compared: int) -> tuple[str,
         return names
     panel, season = inputs.panel, inputs.lags[0] if inputs.lags else 1
     columns = known_columns(inputs, np.zeros(1, np.int64), 0).shape[1]
-    gains = season > 1 and (columns > 0 or season >= DAY) and panel.lengths.max() >= MIN_SEASONS * season
+    gains = season > 1 and (columns > 0 or season >= LONG) and panel.lengths.max() >= MIN_SEASONS * season
 
     def joins(name: str) -> bool:
         cost = baseline_method(name).cost
@@ -48,12 +48,7 @@ def joining(names: tuple[str, ...], inputs: Inputs, compared: int) -> tuple[str,
 
 def along_forecasts(inputs: Inputs, windows: WindowIndex, along: Along) -> Numbers:
     """Points of windows, [windows, horizon], series by series."""
-    panel, values, observed = inputs.panel, inputs.panel.values, inputs.panel.observed
-    for fixed in (inputs.bound, inputs.closed):
-        if fixed is not None:
-            filled = np.isfinite(fixed)
-            values, observed = np.where(filled, fixed, values), observed | filled
-    series, position = windows
+    panel, (series, position) = inputs.past_panel(closed=True), windows
     points = np.zeros((len(series), inputs.horizon))
 
     def fill(rows: Integers) -> None:
@@ -61,7 +56,7 @@ def along_forecasts(inputs: Inputs, windows: WindowIndex, along: Along) -> Numbe
         first, start = panel.offsets[each], int(panel.starts[each])
         past = slice(first, first + ends.max())
         known = known_columns(inputs, np.arange(first, past.stop + inputs.horizon), start + int(ends.max()) - 1)
-        points[rows] = along(values[past], observed[past], known, start, ends, inputs.horizon, inputs.lags)
+        points[rows] = along(panel.values[past], panel.observed[past], known, start, ends, inputs.horizon, inputs.lags)
 
     # what was known in advance of a step may differ between origins
     apart = series if panel.vintages is None else np.arange(len(series))

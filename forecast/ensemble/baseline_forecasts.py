@@ -13,7 +13,7 @@ from forecast.baselines.shared.windows import forecast_baseline, forecast_own_qu
 from forecast.ensemble.along import NEWEST, along_forecasts
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
-from forecast.evaluation.origins import past_slots
+from forecast.evaluation.origins import past_slots, pasts
 from forecast.evaluation.past_errors import error_quantiles
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.pretrained.forecasting import Network
@@ -103,21 +103,15 @@ def _pasts(inputs: Inputs, windows: WindowIndex, context: int, evens: bool) -> I
 
     Closed slots have their value, which a season of summands fits, or with `evens` the mean of the others.
     """
-    for inside, slot, observed in past_slots(inputs.panel, windows, context):
-        values = np.where(observed, inputs.panel.values[slot], 0.0)
-        if inputs.bound is not None:
-            bound = np.where(inside, inputs.bound[slot], np.nan)
-            values, observed = np.where(np.isfinite(bound), bound, values), observed | np.isfinite(bound)
-        if inputs.closed is None:
-            yield values, observed
-            continue
-        fixed = np.where(inside, inputs.closed[slot], np.nan)
-        filled = np.isfinite(fixed)
-        if evens:
-            mean = values.sum(1, keepdims=True) / np.maximum(observed.sum(1, keepdims=True), 1)
-            whole = (values == np.round(values)).all(1, keepdims=True)  # counts stay counts
-            fixed = np.where(whole, np.round(mean), mean)
-        yield np.where(filled, fixed, values), observed | filled
+    panel = inputs.past_panel(closed=not evens)
+    if inputs.closed is None or not evens:
+        yield from pasts(panel, windows, context)
+        return
+    for inside, slot, observed in past_slots(panel, windows, context):
+        values, filled = np.where(observed, panel.values[slot], 0.0), inside & np.isfinite(inputs.closed[slot])
+        mean = values.sum(1, keepdims=True) / np.maximum(observed.sum(1, keepdims=True), 1)
+        whole = (values == np.round(values)).all(1, keepdims=True)  # counts stay counts
+        yield np.where(filled, np.where(whole, np.round(mean), mean), values), observed | filled
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,9 +89,11 @@ class Ensemble:
         baseline = baseline_labelled(label, inputs.lags)
         if self.memory is None:
             return baseline_forecasts(inputs, windows, baseline, self.context_length, self.network)
-        known = None if baseline.method.along is None else inputs.panel.known
-        seen = inputs.panel.values, inputs.panel.observed, inputs.panel.offsets, *windows, inputs.closed, inputs.bound
-        arrays = (array.tobytes() for array in (known, *seen) if array is not None)
+        panel, known = inputs.panel, list[NDArray[Any]]()
+        if baseline.method.along is not None:
+            known = [panel.known, *([] if panel.vintages is None else [panel.vintages.value])]
+        seen = (*known, panel.values, panel.observed, panel.offsets, *windows, inputs.closed, inputs.bound)
+        arrays = (array.tobytes() for array in seen if array is not None)
         key = hashlib.sha256(label.encode() + b"".join(arrays)).hexdigest()
         if key not in self.memory:
             self.memory[key] = replace(self, memory=None)._ahead(inputs, windows, label)

@@ -1,6 +1,6 @@
 """Make a panel ready for networks and baselines: target transformed, covariates standardised, windows indexed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +52,16 @@ class Inputs:
         known, shut = fixed > 0 if self.power == 0.0 else np.isfinite(fixed), touched(self.panel, self.schema, "closed")
         known = known if shut is None else known & ~shut
         return np.where(known, apply_power(fixed, known, self.power), np.nan)
+
+    def past_panel(self, closed: bool) -> Panel:
+        """The panel as a past shows it: what stands in for stock-outs, and with `closed` the values of closed slots."""
+        panel = self.panel
+        for fixed in (self.bound, self.closed if closed else None):
+            if fixed is not None:
+                filled = np.isfinite(fixed)
+                values = np.where(filled, fixed, panel.values)
+                panel = replace(panel, values=values, observed=panel.observed | filled)
+        return panel
 
     @property
     def horizon(self) -> int:

@@ -32,7 +32,7 @@ def test_runs_and_outliers_are_named_as_lines_of_events_that_can_be_pasted(forec
     shown = forecast("inspect", tmp_path / "shops.csv", "--id", "shop")
     lines = shown.out.splitlines()
     start = next(at for at, line in enumerate(lines) if line.startswith("suspects "))
-    assert lines[start].startswith("suspects 3 runs of one value or lone outliers, none of them left out")
+    assert lines[start].startswith("suspects 3 runs of one value, or lone outliers; all are used")
     pasted = "\n".join(line.strip() for line in lines[start + 1 :] if line.startswith("   "))
     assert pasted.splitlines() == [
         "start,end,name,kind,shop",
