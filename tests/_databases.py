@@ -126,6 +126,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return request.getfixturevalue("server").url
 
 
+# for tests that take long: what PostgreSQL does with the same statements, others in the gate see
+sqlite_first = pytest.mark.parametrize(
+    "url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
+
+
 @pytest.fixture
 def run() -> Callable[..., None]:
     """Run statements in a database: ``run(url, "CREATE TABLE ...", ...)``."""

@@ -165,6 +165,12 @@ def package(tmp_path: Path) -> PackageCopy:
     return PackageCopy(tmp_path)
 
 
+@pytest.fixture
+def without_exports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions have no ONNX files, which take longer to write than small networks to train."""
+    monkeypatch.setattr("forecast.engine.exporting.installed", lambda package: False)
+
+
 @pytest.fixture(scope="session")
 def passengers() -> Path:
     """The monthly sample."""

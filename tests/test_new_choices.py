@@ -30,13 +30,15 @@ sink.path = "f.csv"
 scaling = "first"
 loss = "log-cosh"
 model = "linear"
+baselines = ["last"]
 steps = 3
 horizon = 2
 """
 API = """
 from forecast import Forecaster
 from forecast.tables.synthetic import synthesize
-model = Forecaster(model="linear", steps=3, horizon=2, scaling="first", loss="log-cosh").fit(synthesize("noise"))
+knobs = {"model": "linear", "baselines": ("last",), "steps": 3, "horizon": 2}
+model = Forecaster(**knobs, scaling="first", loss="log-cosh").fit(synthesize("noise"))
 model.predict()
 settings = model.fitted_.settings()
 print(settings.scaling, settings.loss)

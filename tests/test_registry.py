@@ -27,7 +27,7 @@ broken = leaky_models.broken
 [forecast.baselines]
 middle = leaky_models.middle
 """
-SMALL = ("--horizon", 2, "--season", 7, "--quiet")
+SMALL = ("--horizon", 2, "--season", 7, "--baselines", "last", "--quiet")
 
 
 def write(folder: Path, points: str = POINTS, **modules: str) -> None:

@@ -80,14 +80,8 @@ def test_what_is_large_is_hidden() -> None:
     assert LARGE & metadata.packages_distributions().keys() <= set(hidden())
 
 
-def test_a_saved_network_forecasts_the_fit_and_a_table(store: Path) -> None:
-    words = [("predict", *table, "--artifact", store, "--quiet") for table in ((), ("data/air_passengers.csv",))]
-    whole = ran(*words, without=("torch",))
-    assert [(each.code, len(each.frame)) for each in whole] == [(0, 18), (0, 18)]
-    assert ran(*words) == whole
-
-
-def test_a_long_table_with_columns_of_each_kind_is_forecast(tmp_path: Path, panel_frame: pd.DataFrame) -> None:
+def test_saved_networks_and_now_forecast_as_ever(store: Path, tmp_path: Path, panel_frame: pd.DataFrame) -> None:
+    """The fit, a table, a long table with columns of each kind, and a table without a fit."""
     from forecast import Forecaster
 
     model = Forecaster(model="segrnn", steps=4, members=1, horizon=3, id="shop", target="units", known="promo")
@@ -97,14 +91,16 @@ def test_a_long_table_with_columns_of_each_kind_is_forecast(tmp_path: Path, pane
     shops = [future.assign(day=days.dt.strftime("%Y-%m-%d"), shop=shop) for shop in panel_frame["shop"].unique()]
     pd.concat(shops).to_csv(tmp_path / "future.csv", index=False)
     panel_frame.to_csv(tmp_path / "shops.csv", index=False)
-    words = ("predict", tmp_path / "shops.csv", "--future", tmp_path / "future.csv", "--artifact", tmp_path / "store")
-    assert run(*words).out == run(*words, without=("torch",)).out
-
-
-def test_now_forecasts_as_ever(tmp_path: Path, panel_frame: pd.DataFrame) -> None:
-    panel_frame.to_csv(tmp_path / "shops.csv", index=False)
-    words = ("now", tmp_path / "shops.csv", "--id", "shop", "--target", "units", "--horizon", 7)
-    assert run(*words) == run(*words, without=("torch",))
+    shops, later = tmp_path / "shops.csv", ("--future", tmp_path / "future.csv", "--artifact", tmp_path / "store")
+    words = [
+        ("predict", "--artifact", store, "--quiet"),
+        ("predict", "data/air_passengers.csv", "--artifact", store, "--quiet"),
+        ("predict", shops, *later, "--quiet"),
+        ("now", shops, "--id", "shop", "--target", "units", "--horizon", 7),
+    ]
+    whole = ran(*words, without=("torch",))
+    assert [(each.code, len(each.frame)) for each in whole] == [(0, 18), (0, 18), (0, 12), (0, 28)]
+    assert ran(*words) == whole
 
 
 def test_a_job_runs_until_a_fit_is_due(tmp_path: Path, store: Path) -> None:

@@ -20,6 +20,7 @@ as_of = "2024-04-29T00:00:00+00:00"
 path = "sales.csv"
 [train]
 model = "linear"
+baselines = ["last"]
 steps = 5
 members = 1
 horizon = 3
@@ -28,7 +29,8 @@ path = "nightly.csv"
 url = "sqlite:///nightly.db"
 table = "forecasts"
 """
-SMALL = ("--model", "segrnn", "--steps", "5", "--members", "1", "-p", "hidden_size=8", "--horizon", "3", "--quiet")
+SMALL = ("--model", "segrnn", "--baselines", "last", "--steps", "5", "--members", "1", "-p", "hidden_size=8")
+SMALL += ("--horizon", "3", "--quiet")
 
 
 def run(folder: Path, *commands: list[str]) -> "subprocess.CompletedProcess[bytes]":

@@ -83,7 +83,7 @@ def test_calibration_may_be_missing():
     assert decode(files).calibration is None
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(plain_dicts)
 def test_any_plain_values_come_back(value):
     after = decode(encode(contents(config=value, scaler=value)))

@@ -36,6 +36,7 @@ def test_now_is_ahead_only_where_it_beats_the_best_baseline() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_set_is_forecast_from_twenty_origins_by_a_real_backtest(tmp_path: Path) -> None:
     for one in SETS:
         (tmp_path / one.file).touch()

@@ -53,6 +53,7 @@ def test_summaries_compare_what_both_have(single: Single, tmp_path: Path) -> Non
     assert read_runs(path) == wide[:1]
 
 
+@pytest.mark.slow
 def test_a_fit_answers_in_a_process_of_its_own(single: Single, tmp_path: Path) -> None:
     path = tmp_path / "series.csv"
     single.values.iloc[:66].rename("value").rename_axis("time").to_csv(path)

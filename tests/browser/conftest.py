@@ -16,6 +16,11 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 HOURS = 748
 
 
+def pytest_ignore_collect(config: pytest.Config) -> bool | None:
+    """Nothing of the gate needs a browser."""
+    return None if config.getoption("--slow") else True
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """Debian's Chromium, driven by playwright."""

@@ -7,8 +7,6 @@ import pytest
 from tests.browser.conftest import command
 from tests.browser.pages import NARROW, WIDE, Browser, faults
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
 def test_it_fits_the_screen_and_shows_numbers_under_the_pointer(

@@ -9,8 +9,6 @@ import pytest
 
 from tests.browser.pages import HORIZON, NAMES, NARROW, ROOT, WIDE, Browser, Opened, faults
 
-pytestmark = pytest.mark.slow
-
 SITE = Path(os.environ.get("SITE", ROOT / "build" / "site"))
 TABS = 200  # presses of a key that lead anywhere on a page
 

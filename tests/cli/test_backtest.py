@@ -14,7 +14,7 @@ from forecast.engine.stages import Callbacks
 from forecast.errors import BadData, UsageError
 
 Run = Callable[..., Any]
-QUICK = ("--steps", 6, "-p", "hidden_size=8")
+QUICK = ("--steps", 6, "-p", "hidden_size=8", "--baselines", "last")
 
 
 def test_models_and_baselines_stand_side_by_side_as_csv(forecast: Run, passengers: Path) -> None:

@@ -19,7 +19,7 @@ from tests.conftest import Ran
 Run = Callable[..., Any]
 DAYS, SHOPS, AT_ONCE = 60, 37, 8
 KNOWN = ("--known", "promo", "--static", "size")
-NETWORK = ("--model", "segrnn", "--steps", 3, "--members", 1, "-p", "hidden_size=8", "--horizon", 5)
+NETWORK = ("--model", "segrnn", "--steps", 3, "--members", 1, "-p", "hidden_size=8", "--horizon", 5, "--no-guard")
 
 
 def panel(shops: int = SHOPS, seed: int = 0) -> pd.DataFrame:

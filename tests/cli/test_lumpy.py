@@ -23,7 +23,7 @@ def sales(path: Path, incidence: float, seed: int) -> np.ndarray:
     return np.asarray(values)
 
 
-@pytest.mark.parametrize(("incidence", "seed"), [(0.1, 2), (0.1, 5), (0.059, 0)])
+@pytest.mark.parametrize(("incidence", "seed"), [(0.1, 5), (0.059, 0)])
 def test_means_and_ends_of_lumpy_series_stay_near_what_was_seen(
     forecast: Run, tmp_path: Path, incidence: float, seed: int
 ) -> None:

@@ -90,7 +90,7 @@ def test_an_interval_may_be_narrow_and_is_scored(forecast: Run, passengers: Path
     assert {"coverage_1", "width_1", "coverage_33.3", "coverage_99", "msis"} <= set(scored.frame.columns)
 
 
-@pytest.mark.parametrize("flags", [(), ("--explain", "--levels", "10,90"), ("--excel-safe", "--min", 60, "--joint")])
+@pytest.mark.parametrize("flags", [(), ("--explain", "--levels", "10,90", "--excel-safe", "--min", 60, "--joint")])
 def test_columns_and_numbers_are_those_of_a_saved_fit(
     forecast: Run, weeks: pd.DataFrame, tmp_path: Path, flags: tuple[object, ...]
 ) -> None:

@@ -446,7 +446,7 @@ def test_ten_thousand_series_would_fit_into_a_file_for_mail(
     forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    series, days = 800, 70
+    series, days = 300, 70
     random = np.random.default_rng(0)
     values = random.lognormal(5, 1, (days, series)) * (1 + np.arange(days)[:, None] % 7)
     frame = pd.DataFrame(values, columns=[f"product number {number}" for number in range(series)])

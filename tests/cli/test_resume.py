@@ -13,8 +13,9 @@ import pytest
 from forecast.training import halving
 from forecast.training.state import TrainingState
 
+pytestmark = pytest.mark.usefixtures("without_exports")
 Command = Callable[..., "object"]
-SMALL = ("--horizon", 6, "--lookback", 12, "-p", "hidden_size=4")
+SMALL = ("--horizon", 6, "--lookback", 12, "-p", "hidden_size=4", "--baselines", "last")
 GRU = ("--model", "gru", "--steps", 30, "--jobs", 1, *SMALL, "-p", "dropout=0.2")
 THREE = (*GRU, "--members", 3)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 Run = Callable[..., Any]
-QUICK = ("--steps", 6, "-p", "hidden_size=8")
+QUICK = ("--steps", 6, "-p", "hidden_size=8", "--baselines", "last")
 
 
 @pytest.fixture

@@ -215,7 +215,7 @@ def test_require_all_names_series_that_had_ended_at_fit(
         assert set(strict.frame["shop"]) == {"north"}
 
 
-@pytest.mark.parametrize("columns", [1, 40])
+@pytest.mark.parametrize("columns", [pytest.param(1, marks=pytest.mark.slow), 40])
 def test_a_narrow_terminal_breaks_lines_and_loses_no_number(columns: int, passengers: Path, tmp_path: Path) -> None:
     command = ["backtest", str(passengers), "--model", "last", "--horizon", "3", "--windows", "2"]
     shown = on_a_terminal([command], tmp_path, columns)

@@ -27,7 +27,8 @@ from tests.docs._standins import write_missing
 
 # the examples of each command stand alone, not in the order of the page
 TOLD = [page for page in PAGES if page != "docs/commands.md"]
-LONGEST = pytest.param("benchmarks/README.md", marks=pytest.mark.slow)  # tests/benchmarks runs most of it
+# tests/benchmarks runs most of the first, and the rooms of the commands what the others show
+LONGEST = ("benchmarks/README.md", "docs/forecasts.md", "docs/how-to/totals.md")
 Run = Callable[..., object]
 
 
@@ -65,7 +66,9 @@ def perform(forecast: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequenc
     return perform
 
 
-@pytest.mark.parametrize("page", [LONGEST if page in LONGEST.values else page for page in TOLD])
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.slow) if page in LONGEST else page for page in TOLD]
+)
 def test_commands_of_a_page_run(page: str, checkout: Path, perform: Callable[..., "tuple[int, str, str]"]) -> None:
     for command in [command for where, command in all_commands() if where == page and not reason(command.text)]:
         place = f"{page} line {command.line}: {command.text}"
@@ -82,11 +85,10 @@ def test_commands_of_a_page_run(page: str, checkout: Path, perform: Callable[...
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", TOLD)
-def test_commands_of_a_page_run_in_a_shell(page: str, checkout: Path) -> None:
+def test_commands_of_all_pages_run_in_a_shell(checkout: Path) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path}
-    for command in [command for where, command in all_commands() if where == page and not reason(command.text)]:
+    for page, command in [one for one in all_commands() if one[0] in TOLD and not reason(one[1].text)]:
         line = ""
         for before, words in command.parts():
             write_missing(checkout, words)

@@ -26,7 +26,8 @@ from tests.docs._standins import python_names
 
 Run = Callable[..., object]
 
-EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
+FIRST, *OTHERS = sorted((ROOT / "docs" / "examples").glob("*.py"))
+EXAMPLES = [FIRST, *(pytest.param(path, marks=pytest.mark.slow) for path in OTHERS)]
 LANGUAGES = ("python", "toml", "sql")  # that a test below runs
 # other blocks, by how they begin, and why they are not run
 SHOWN = {

@@ -35,7 +35,7 @@ def table(days: int, shops: tuple[str, ...] = ("a", "b", "c")) -> pd.DataFrame:
 
 
 def fitted(frame: pd.DataFrame, start: Forecaster | None = None, **more: object) -> Forecaster:
-    knobs = {**SMALL, "model": "gru", "members": 2, "steps": 20, "warm_start": start is not None, **more}
+    knobs = {**SMALL, "model": "gru", "members": 2, "steps": 8, "warm_start": start is not None, **more}
     return Forecaster(**knobs).fit(frame, start=start)
 
 
@@ -55,7 +55,7 @@ def test_a_second_fit_goes_on_from_the_first(live: Forecaster, tmp_path: Path) -
     hash_of_live = live.save(str(tmp_path / "s")).hash
     assert again.plan_.started_from == hash_of_live
     assert [member.warm for member in again.plan_.members] == [1, 1]
-    itself = Forecaster(**{**SMALL, "model": "gru", "members": 2, "steps": 20, "warm_start": True})
+    itself = Forecaster(**{**SMALL, "model": "gru", "members": 2, "steps": 8, "warm_start": True})
     itself.fit(table(100)).fit(table(107))
     pd.testing.assert_frame_equal(itself.predict(), again.predict(), check_exact=True)
     cold = fitted(table(107))

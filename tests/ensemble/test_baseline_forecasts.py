@@ -94,7 +94,7 @@ def test_a_small_budget_compares_on_fewer_windows_and_its_plan_repeats_the_fit(t
     table = pd.DataFrame(values.T, columns=[f"s{i:02}" for i in range(90)])
     table.insert(0, "month", pd.date_range("2020-01-01", periods=60, freq="MS"))
     knobs = {"model": "pretrained", "baselines": ("seasonal-naive", "pretrained"), "horizon": 4}
-    quick, whole = Forecaster(**knobs, budget=8).fit(table), Forecaster(**knobs).fit(table)
+    quick, whole = Forecaster(**knobs, budget=8).fit(table), Forecaster(model="last", horizon=4).fit(table)
     assert quick.fitted_.config.plan.compared == COMPARED[0] < whole.fitted_.config.plan.compared
     quick.save(str(tmp_path / "store"))
     again = Forecaster(**knobs, plan=str(tmp_path / "store")).fit(table)
@@ -103,12 +103,12 @@ def test_a_small_budget_compares_on_fewer_windows_and_its_plan_repeats_the_fit(t
 
 def test_order_and_names_of_series_do_not_matter() -> None:
     rng = np.random.default_rng(0)
-    # more windows than the pretrained network is asked for
+    # more windows than the pretrained network is asked for within this budget
     values = 50 + np.tile(rng.normal(size=(7, 80)), (20, 1)) + rng.normal(size=(140, 80)) + rng.normal(size=80)
     days = pd.date_range("2024-01-01", periods=140)
 
     def forecasts(frame: pd.DataFrame) -> pd.DataFrame:
-        table = Forecaster(model="pretrained", horizon=5).fit(frame).predict()
+        table = Forecaster(model="pretrained", baselines=("pretrained",), horizon=5, budget=8).fit(frame).predict()
         return table.pivot(index="day", columns="series", values="forecast")
 
     plain = forecasts(pd.DataFrame(values, days, [f"a{i:02}" for i in range(80)]).rename_axis("day").reset_index())

@@ -151,7 +151,7 @@ def test_later_values_change_no_earlier_forecast(panel_frame: pd.DataFrame, refi
     changed = panel_frame.copy()
     changed["units"] = changed["units"].where(~later, 1e6 + changed["units"] ** 2)
     changed["price"] = changed["price"].where(~later, -5.0)
-    forecaster = Forecaster(**SMALL, **ROLES)
+    forecaster = Forecaster(**SMALL, **ROLES, baselines=("theta",))
 
     def early(frame: pd.DataFrame) -> pd.DataFrame:
         rows = forecaster.backtest(frame, windows=4, refit=refit, models=("gru", "theta")).forecasts

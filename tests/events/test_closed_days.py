@@ -70,7 +70,7 @@ def on_sundays(table: pd.DataFrame) -> np.ndarray:
     return np.asarray(pd.to_datetime(table["day"]).dt.day_of_week == 6)
 
 
-@pytest.mark.parametrize("more", [(), ("--point", "mean"), ("--integer",), ("--joint",)], ids=" ".join)
+@pytest.mark.parametrize("more", [(), ("--point", "mean"), ("--integer", "--joint")], ids=" ".join)
 def test_now_forecasts_a_closed_day_as_closed(forecast: Run, data: Path, more: tuple[str, ...]) -> None:
     ran = forecast("now", data, *more)
     check(ran.frame, on_sundays(ran.frame))
@@ -86,8 +86,7 @@ def test_every_model_forecasts_closed_days_of_a_panel(models: list[str]) -> None
         assert "closed   8 series on Sundays, always 0" in fitted.describe(), model
 
 
-@pytest.mark.parametrize("sensors", [1, 3])
-@pytest.mark.parametrize("model", ["pretrained", "holt-winters", "segrnn"])
+@pytest.mark.parametrize(("model", "sensors"), [("pretrained", 1), ("holt-winters", 3), ("segrnn", 3)])
 def test_closed_hours_of_the_night(model: str, sensors: int) -> None:
     fitted = Forecaster(model=model, horizon=48, steps=3, guard=False, members=1).fit(nights(sensors))
     table = fitted.predict()

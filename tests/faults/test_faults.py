@@ -61,7 +61,7 @@ def run(*words: object) -> "subprocess.CompletedProcess[str]":
 
 
 @strace
-@pytest.mark.parametrize("words", ["kill --times 1 --sample 12 --commands 0", "errors --times 1 --sample 15"])
+@pytest.mark.parametrize("words", ["kill --times 1 --sample 8 --commands 0", "errors --times 1 --sample 10"])
 def test_fault_at_any_call_into_the_system_loses_nothing(words: str) -> None:
     ended = run("-m", "tests.faults", *words.split())
     assert ended.returncode == 0, ended.stderr

@@ -23,7 +23,7 @@ LARGE = ("MB", "bomb", "20,000,000", "1 TB", "10,000,000", "100,000", "200,000")
 WATCHED = 12  # of so many cases one is run in a child of its own, with all that it does looked at
 
 some = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     database=None,
     derandomize=True,

@@ -16,6 +16,7 @@ from forecast.ledger import cells
 from forecast.ledger import ledger as module
 from forecast.ledger.cells import PUBLISHED, RAW, packed, unpacked
 from forecast.ledger.ledger import OLD_CELLS, TABLES, DayScore, FitEntry, Ledger, open_file
+from tests._databases import sqlite_first
 from tests.jobs.a_job import Job
 from tests.ledger._old_ledger import age
 
@@ -84,6 +85,7 @@ def _share(job: Job, url: str, table: str) -> Path:
     return job.write(top='ledger = "sink"\nrefit = "never"', sink=f'url = "{url}"\ntable = "{table}"')
 
 
+@sqlite_first
 def test_jobs_of_one_name_that_share_a_database_do_not_move_each_others_intervals(
     job: Job, forecast: Run, at: At, url: str, rows: Rows
 ) -> None:
@@ -154,6 +156,7 @@ def ledger(url: str, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     return made
 
 
+@sqlite_first
 def test_the_newest_runs_stay_and_those_of_other_jobs(ledger: Ledger, url: str) -> None:
     assert [as_of for as_of, _, _ in ledger.runs(100)] == [time_of(number) for number in range(12, 12 - RECORDS, -1)]
     assert [fit.version for fit in ledger.fits("9")] == [f"v-{number}" for number in range(13 - RECORDS, 13)]
@@ -161,6 +164,7 @@ def test_the_newest_runs_stay_and_those_of_other_jobs(ledger: Ledger, url: str) 
     assert [len(run) for _, run in ledger_in(url, "other").forecasts("9", 100)] == [4]
 
 
+@sqlite_first
 def test_each_day_of_the_runs_that_stay_keeps_its_newest_score(ledger: Ledger, url: str, rows: Rows) -> None:
     newest = {day.day: day.count for day in ledger.days(100)}
     oldest = 13 - RECORDS - DAYS  # the first day that the oldest run that stays has scored

@@ -20,6 +20,9 @@ SMALL = {"hidden_size": 8}
 LEVELS = (0.1, 0.5, 0.9)
 
 every_model = pytest.mark.parametrize("name", model_names())
+# those with more than a plain layer of cells
+OWN = {"esrnn", "deepar", "finetuned", "segrnn", "mqrnn", "slstm"}
+SAVED = [name if name in OWN else pytest.param(name, marks=pytest.mark.slow) for name in model_names()]
 
 
 def any_batch(shape: Shape, rows: int = 3, seed: int = 0) -> Batch:
@@ -103,7 +106,7 @@ def test_the_sum_of_random_inputs_is_learned_for_new_ones() -> None:
     assert {name: error for name, error in errors.items() if not error < 0.05} == {}
 
 
-@every_model
+@pytest.mark.parametrize("name", SAVED)
 def test_a_saved_forecaster_forecasts_the_same_and_a_fit_repeats(name: str, tmp_path: Path) -> None:
     frame = synthesize("seasonal", series=2, length=60)
     knobs = {"model": name, "horizon": 6, "lookback": 12, "steps": 4, "guard": False}

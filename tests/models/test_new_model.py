@@ -41,7 +41,7 @@ class Network(RecurrentModel):
 API = """
 from forecast import Forecaster
 from forecast.tables.synthetic import synthesize
-Forecaster(model="leaky-memory", steps=3, horizon=2).fit(synthesize("noise")).predict()
+Forecaster(model="leaky-memory", steps=3, horizon=2, guard=False).fit(synthesize("noise")).predict()
 """
 
 
@@ -50,7 +50,7 @@ def test_a_new_file_is_a_model_everywhere(package: PackageCopy) -> None:
     tests = package.add_tests("tests/models/test_every_model.py", "leaky-memory")
     package.add("forecast/models/leaky_memory.py", MODEL)
 
-    quick = ("--steps", "5", "--horizon", "3", "-p", "hidden_size=4")
+    quick = ("--steps", "5", "--horizon", "3", "-p", "hidden_size=4", "--baselines", "last")
     listed, described, _, forecasts, _, tested = package.forecast(
         ("models",),
         ("models", "leaky-memory"),

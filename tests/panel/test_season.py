@@ -50,8 +50,7 @@ def test_an_exact_period_is_found_through_gaps_and_trend(period: int, trend: flo
         assert repeat_period(values) == period
 
 
-@pytest.mark.parametrize("at", [60, 150])
-@pytest.mark.parametrize("period", [5, 13])
+@pytest.mark.parametrize(("period", "at"), [(5, 150), (13, 60)])
 def test_an_exact_period_is_found_after_the_level_has_moved(period: int, at: int) -> None:
     step = np.arange(320)
     values = np.random.default_rng(3).integers(0, 100, period)[step % period] + np.where(step > at, 500.0, 0.0)

@@ -46,6 +46,7 @@ def check_driver(seed: int) -> bool:
     return found["input"][0] == "promo" and abs(idle["mean"]) < 3 * idle["std"]
 
 
+@pytest.mark.slow  # the sale in the parts below is one
 def test_the_column_that_drives_is_the_most_important_input() -> None:
     assert check_driver(0)
 

@@ -61,7 +61,7 @@ def lower(config: Path) -> Path:
     return plan
 
 
-@pytest.mark.parametrize("model", ["segrnn", "lstm", "deepar"])
+@pytest.mark.parametrize("model", ["segrnn", pytest.param("lstm", marks=pytest.mark.slow), "deepar"])
 def test_bfloat16_learns_as_float32_does_and_leaves_float32(frame: pd.DataFrame, model: str) -> None:
     if not trains_in_bfloat16(model, "cpu"):
         pytest.skip(f"this processor cannot train {model} in bfloat16")
