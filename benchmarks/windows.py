@@ -27,7 +27,7 @@ def main(store: str, table: str, output: str, origins: Sequence[int]) -> None:
     origins : numbers of rows; a forecast from origin n sees rows 0 to n - 1
     """
     from forecast.forecaster import Forecaster
-    from forecast.reading.normalising import normalised
+    from forecast.reading.dated import normalised
     from forecast.settings import TextSettings
     from forecast.tables.reading import read_table
 

@@ -45,8 +45,7 @@ from forecast.settings import (
     PictureSettings,
     SumSettings,
 )
-from forecast.tables.frames import frame_of
-from forecast.tables.writing import refuse_clash
+from forecast.tables.writing import frame_of, refuse_clash
 from forecast.totals.sums import Totals
 
 

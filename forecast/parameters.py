@@ -10,7 +10,7 @@ from forecast import settings as choices
 from forecast.baselines import default_baselines
 from forecast.errors import ForecastError, UsageError, WrongSplit
 from forecast.inference.fitted import Fitted
-from forecast.reading.normalising import normalised
+from forecast.reading.dated import normalised
 from forecast.settings import ALIASES, TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table

@@ -8,8 +8,7 @@ import pandas as pd
 from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
-from forecast.windows.covariates import fit_statistics
-from forecast.windows.inputs import Inputs, Transform, make_inputs
+from forecast.windows.inputs import Inputs, Transform, fit_statistics, make_inputs
 
 LEVELS = (0.1, 0.5, 0.9)
 

@@ -16,7 +16,7 @@ from forecast.errors import ArtifactRefused, BadData, Unavailable, UsageError
 from forecast.inference.forecasting import forecast_table, load_predictor
 from forecast.models import model_class, model_names
 from forecast.settings import OutputSettings, TableSettings, TrainSettings
-from forecast.tables.frames import frame_of
+from forecast.tables.writing import frame_of
 
 SMALL = {"params": {"hidden_size": 8}, "steps": 8, "horizon": 5, "lookback": 14, "guard": False}
 ROLES = {"known": ("promo",), "past": ("price",), "static": ("size",)}
@@ -122,7 +122,7 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(pane
     from forecast.training.devices import on_device
     from forecast.training.sampling import sampler
     from forecast.training.split import split_windows
-    from forecast.windows.covariates import fit_statistics, make_columns
+    from forecast.windows.inputs import fit_statistics, make_columns
     from forecast.windows.windows import Windows
 
     def drawn(frame: pd.DataFrame) -> dict[str, torch.Tensor]:

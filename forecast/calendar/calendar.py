@@ -1,11 +1,13 @@
 """Arithmetic on a grid of times: positions, timestamps, calendar features, usual seasons and horizons."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.calendar.holidays import holiday_flags
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, HOUR, MINUTE, WEEK, Flags, Integers, timestamps_at, wall_clock
+from forecast.errors import INSTALL, Setting, Unavailable, UsageError, did_you_mean
 
 Floats = NDArray[np.float32]
 
@@ -27,7 +29,7 @@ class Calendar:
         self.named_by_ends = (spec.kind == "months" and spec.day < 0) or (self._days and spec.every % WEEK == 0)
         self.feature_names: tuple[str, ...] = tuple(_features(np.zeros(1, np.int64), spec))
         if self.holidays is not None:
-            holiday_flags(np.zeros(0, np.int64), self.holidays)  # refuses an unknown country now, not at a forecast
+            _holidays(self.holidays, ())  # refuses an unknown country now, not at a forecast
             self.feature_names += ("holiday", "holiday_tomorrow", "holiday_yesterday")
 
     def positions(self, timestamps: Integers) -> Integers:
@@ -141,3 +143,37 @@ def default_horizon(spec: CalendarSpec, season: tuple[int, ...]) -> int:
     """
     usual = {"months": {12: 6, 3: 8, 1: 18}, "seconds": {WEEK: 13, DAY: 14, HOUR: 48}, "weekdays": {1: 14}}
     return usual.get(spec.kind, {}).get(spec.every) or (season or season_candidates(spec) or (10,))[0]
+
+
+def holiday_flags(days: NDArray[np.int64], country: str) -> NDArray[np.bool_]:
+    """Whether each of these days since 1970-01-01 is a public holiday of a country, or of a part such as US-CA."""
+    return np.isin(days, [day for day, _ in named_holidays(int(days.min()), int(days.max()), country)])
+
+
+def named_holidays(first: int, last: int, country: str) -> list[tuple[int, str]]:
+    """The public holidays from one day to another, once for each name of a day; raises as `holiday_flags` does."""
+    start, end = np.array([first, last], "datetime64[D]").astype("datetime64[Y]").astype(np.int64).tolist()
+    found = _holidays(country, tuple(range(1970 + start, 1971 + end)))
+    return [(day, name) for day, name in found if first <= day <= last]
+
+
+@lru_cache(maxsize=32)
+def _holidays(country: str, years: tuple[int, ...]) -> tuple[tuple[int, str], ...]:
+    """Days since 1970-01-01 and names of the holidays of some years."""
+    setting = Setting("holidays", country)
+    try:
+        import holidays
+    except ImportError:
+        raise Unavailable("needs the package holidays", setting=setting, cure=INSTALL.format("holidays")) from None
+    name, _, part = country.partition("-")
+    supported = holidays.list_supported_countries()
+    if name not in supported:  # checked here, as the package accepts any name in its module
+        hint = did_you_mean(name.upper(), list(supported))
+        raise UsageError(f"no such country{hint} (ISO codes such as DE or US-CA)", setting=setting)
+    try:
+        dates = holidays.country_holidays(name, subdiv=part or None, years=years or None)
+    except NotImplementedError:
+        hint, parts = did_you_mean(part, list(supported[name])), ", ".join(supported[name]) or "none"
+        raise UsageError(f"no such part{hint} (parts of {name}: {parts})", setting=setting) from None
+    named = ((day, name) for day, names in dates.items() for name in names.split("; "))
+    return tuple(sorted((int(np.datetime64(day, "D").astype(np.int64)), name) for day, name in named))

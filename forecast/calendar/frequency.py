@@ -8,11 +8,11 @@ import numpy as np
 
 from forecast.calendar import patterns
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.formatting import format_timestamp
+from forecast.calendar.parsing import format_timestamp
 from forecast.calendar.spec import CalendarSpec, TimeFormat
 from forecast.calendar.zones import DAY, HOUR, MINUTE, WEEK, Integers, wall_clock
 from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
-from forecast.tables.distinct import distinct
+from forecast.tables.table import distinct
 
 SECONDS = {"s": 1, "min": MINUTE, "t": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 MONTHS = {"m": 1, "q": 3, "y": 12, "a": 12}
@@ -22,7 +22,6 @@ ALIAS = re.compile(
     r"(?P<count>\d{0,9})\s*(?P<unit>[A-Za-z]*?)(?P<side>(?<=[MQYAmqya])[SsEe])?(-(?P<anchor>[A-Za-z]{3}))?"
 )
 KNOWN = ("s", "min", "15min", "h", "D", "B", "W", "W-SUN", "MS", "ME", "QS", "QE", "YS", "YE")  # for messages
-MIN_WEEKS = 3  # that a weekday pattern must last
 MIN_SHARE = 0.1  # of the steps between times that must be the grid's, where some are shorter than the usual step
 
 
@@ -101,8 +100,11 @@ def _inferred_grid(timestamps: Integers, series: Integers, unique: Integers, zon
     if (np.diff(days) > 0).all() and (same_clock or zone is not None):
         offset = int(np.bincount(clock).argmax())  # midnight may be missing where the clock changes
         all_days = wall_clock(timestamps, zone) // DAY
-        spec = _monthly(days, offset)
-        if spec is None:
+        index, day, at_end = _in_months(days)
+        if at_end or (day[0] <= 28 and (day == day[0]).all()):
+            every = int(np.gcd.reduce(np.diff(index)))
+            spec: CalendarSpec | None = _of_months(every, int(index[0]), -1 if at_end else int(day[0]), offset)
+        else:
             spec = _weekday_pattern(days, offset)
             if spec is None or _step(Calendar(spec).positions(all_days * DAY), series) != 1:
                 step = _step(all_days, series)
@@ -113,15 +115,6 @@ def _inferred_grid(timestamps: Integers, series: Integers, unique: Integers, zon
     if step is None or (step % DAY == 0 and zone is not None and not same_clock):
         return None
     return _of_seconds(step, int(unique[0]))
-
-
-def _monthly(days: Integers, offset: int) -> CalendarSpec | None:
-    """A grid of months, if all days are the same day of their month, or the last one."""
-    index, day, at_end = _in_months(days)
-    if not at_end and not (day[0] <= 28 and (day == day[0]).all()):
-        return None
-    every = int(np.gcd.reduce(np.diff(index))) if len(index) > 1 else 1
-    return _of_months(every, int(index[0]), -1 if at_end else int(day[0]), offset)
 
 
 def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
@@ -135,7 +128,7 @@ def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
 def _weekday_pattern(days: Integers, offset: int) -> CalendarSpec | None:
     """A grid of some days of the week, if the others never occur and these mostly do."""
     weekdays = distinct((days + 3) % 7)
-    if not 2 <= len(weekdays) <= 6 or days[-1] - days[0] < 7 * MIN_WEEKS:
+    if not 2 <= len(weekdays) <= 6 or days[-1] - days[0] < 21:  # three weeks
         return None
     spec = _of_weekdays(tuple(weekdays.tolist()), offset)
     positions = Calendar(spec).positions(days * DAY)
@@ -159,8 +152,8 @@ def _step(times: Integers, series: Integers) -> int | None:
 def _given_grid(unique: Integers, given: Frequency, time_format: TimeFormat, coarser: bool, freq: str) -> CalendarSpec:
     """The grid of a frequency, placed where the data lie, or at usual bounds where it is `coarser` than they are."""
     if (given.kind == "steps") != (time_format.kind == "integer"):
-        wanted = "a frequency such as D or h" if given.kind == "steps" else "a number, as the times are steps"
-        raise UsageError(f"pass {wanted}", setting=Setting("freq", freq))
+        needed = "a frequency such as D or h" if given.kind == "steps" else "a number, as the times are steps"
+        raise UsageError(f"pass {needed}", setting=Setting("freq", freq))
     if given.kind == "steps":
         return _of_steps(given.every, unique)
     days, clock = np.divmod(wall_clock(unique, time_format.zone), DAY)

@@ -1,26 +1,43 @@
-"""Parse the time column of a table, or one time that is given as an argument, into timestamps."""
+"""Parse the times of a table into timestamps, and write timestamps as the table had them."""
 
 import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from forecast.calendar import patterns
-from forecast.calendar.cells import TimeCells, filled_cells, refuse_blank, typed_cells
-from forecast.calendar.clock_change import resolve_by_order
-from forecast.calendar.inference import infer_numbers, infer_pattern, no_such_time
-from forecast.calendar.notations import notation_of
-from forecast.calendar.notations.whole_numbers import UNITS
+from forecast.calendar.cells import (
+    NUMBERS,
+    UNITS,
+    TimeCells,
+    filled_cells,
+    is_number,
+    read_numbers,
+    refuse_blank,
+    typed_cells,
+    write_numbers,
+)
+from forecast.calendar.inference import infer_numbers, infer_pattern, no_such_time, read_split_times
 from forecast.calendar.patterns import ParsedTexts
 from forecast.calendar.spec import TimeFormat, TimeSettings
-from forecast.calendar.split_columns import read_split_times
-from forecast.calendar.zones import DAY, Flags, Integers, offset_name, offsets_at, timestamps_at, wall_clock
+from forecast.calendar.zones import (
+    DAY,
+    Flags,
+    Integers,
+    offset_name,
+    offsets_at,
+    resolve_by_order,
+    timestamps_at,
+    wall_clock,
+    zone_of,
+)
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.tables.distinct import encoded
-from forecast.tables.table import Table
+from forecast.tables.table import Table, encoded
+from forecast.tables.writing import Column
 
-logger = logging.getLogger("forecast")
+log = logging.getLogger("forecast")
 
 
 @dataclass(frozen=True)
@@ -67,8 +84,8 @@ def _clock_of(time_format: TimeFormat) -> str:
 def parse_timestamp(text: str, time_format: TimeFormat) -> int:
     """Parse a time that is given as the setting `origin`, on the clock of the table; a date is its midnight."""
     setting = Setting("origin", text)
-    if (notation := notation_of(time_format)) and notation.accepts(text):
-        wall = notation.read([text], time_format)
+    if is_number(time_format) and NUMBERS[time_format.kind](text):
+        wall = read_numbers([text], time_format)
         return int(timestamps_at(wall, time_format.zone, "earlier")[0][0])
     if time_format.kind == "integer":
         raise UsageError("not a whole number, as the times of the table are", setting=setting)
@@ -92,14 +109,13 @@ def _from_cells(cells: TimeCells, settings: TimeSettings) -> ParsedTimes:
     time_format = infer_numbers(cells, settings)
     if time_format is None:
         return _from_pattern(cells, infer_pattern(cells, settings), settings)
-    notation = notation_of(time_format)
-    if notation is None:  # a date without separators
+    if not is_number(time_format):  # a date without separators
         wall = patterns.parse(cells.plain().array, time_format.pattern or "%Y").wall
         return _from_wall(cells, wall, time_format, settings)
     if time_format.unit and cells.numbers is not None:
         fractions = bool((cells.numbers % UNITS[time_format.unit]).any())
         _refuse_fractions(cells.table, cells.name, fractions, settings)
-    wall = notation.read(cells.texts, time_format)
+    wall = read_numbers(cells.texts, time_format)
     if time_format.kind == "days" and (wall % DAY).any():
         time_format = time_format.model_copy(update={"zone": settings.timezone})
     return _from_wall(cells, wall, time_format, settings)
@@ -157,7 +173,7 @@ def _from_wall(cells: TimeCells, wall: Integers, time_format: TimeFormat, settin
         raise _clock_changes(cells, int(np.argmax(ambiguous & ~unresolved)), twice, zone)
     if resolved.any() and known:
         name, count = cells.table.name, int(resolved.sum())
-        logger.warning("%s: %d times that the clock shows twice are resolved by the order of their rows.", name, count)
+        log.warning("%s: %d times that the clock shows twice are resolved by the order of their rows.", name, count)
     return ParsedTimes(timestamps, time_format, unresolved if unresolved.any() else None, not known)
 
 
@@ -185,9 +201,11 @@ def _written_zone(cells: TimeCells, timestamps: Integers, parsed: ParsedTexts, h
     if converted or several.any() or (offsets_at(timestamps, given) == offsets).all():
         return given, pattern
     if zone == "UTC":
-        return given, patterns.in_utc(pattern)  # days of the zone, written in UTC
+        for any_offset, utc in patterns.ZERO.items():  # days of the zone, written in UTC
+            pattern = pattern.replace(any_offset, utc)
+        return given, pattern
     warning = "%s: the times in column '%s' say their own zone (%s); %s is not used."
-    logger.warning(warning, cells.table.name, cells.name, zone, Setting("timezone", given))
+    log.warning(warning, cells.table.name, cells.name, zone, Setting("timezone", given))
     return zone, pattern
 
 
@@ -196,3 +214,50 @@ def _refuse_fractions(table: Table, name: str, fractions: bool, settings: TimeSe
         cure = Words("pass ", Setting("freq", "1s"), " ", Setting("aggregate", "mean"), " (or sum, last)")
         problem = f"times in column '{name}' are finer than a second, the finest step there is"
         raise BadData(problem, place=table.name, cure=cure)
+
+
+LAST = 253_402_300_799  # the last second of the year 9999
+
+
+def format_times(timestamps: Integers, time_format: TimeFormat) -> Column:
+    """Write timestamps [n] as text, numbers, datetimes or periods; those of several columns as one text."""
+    kind, zone, pattern = time_format.kind, time_format.zone, time_format.pattern
+    if kind == "period":
+        return Column(timestamps.astype("datetime64[s]"), period=pattern)
+    if kind == "datetime":
+        aware = zone if pattern == "%z" else None
+        shown = timestamps if aware else wall_clock(timestamps, zone)
+        return Column(shown.astype("datetime64[s]"), time_format.unit or "ns", zone_of(aware) if aware else None)
+    if is_number(time_format):
+        return Column(write_numbers(wall_clock(timestamps, zone), time_format))
+    texts = _texts(timestamps, pattern or "%Y-%m-%d", zone)
+    return Column(texts.astype(np.int64) if kind == "epoch" else texts)
+
+
+def format_columns(timestamps: Integers, time_format: TimeFormat) -> list[Column]:
+    """Write timestamps into the columns that they were read from together."""
+    types = {"datetime": "datetime64[s]", "number": "int64", "text": "O"}
+    columns: list[Column] = []
+    for pattern, kind in zip(time_format.parts, time_format.kinds, strict=True):
+        texts = _texts(timestamps, pattern, time_format.zone, time_format.pattern)
+        columns.append(Column(texts.astype(types[kind]), time_format.unit or "ns"))
+    return columns
+
+
+def format_timestamp(timestamp: int, time_format: TimeFormat) -> str:
+    """Write one timestamp for a message."""
+    timestamps = np.array([timestamp], np.int64)
+    if time_format.kind in ("integer", "years"):
+        return format_times(timestamps, time_format).texts()[0]
+    pattern = time_format.pattern if time_format.kind == "text" and time_format.pattern else "%Y-%m-%d %H:%M:%S"
+    return str(_texts(timestamps, pattern, time_format.zone)[0]).removesuffix(" 00:00:00")
+
+
+def _texts(timestamps: Integers, pattern: str, zone: str | None, whole: str | None = None) -> NDArray[np.object_]:
+    """[n], timestamps written by a pattern, on the clock that the pattern `whole` of the whole time shows."""
+    unique, codes = np.unique(timestamps, return_inverse=True)
+    wall = unique if patterns.is_utc(whole or pattern) else wall_clock(unique, zone)
+    if len(wall) and wall[-1] > LAST:
+        problem = "the times of the forecasts lie after the year 9999"
+        raise BadData(problem, cure="correct the last times of the table, or forecast fewer steps")
+    return np.array(patterns.write(wall, unique, pattern), object)[codes.reshape(-1)]

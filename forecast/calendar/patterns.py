@@ -114,12 +114,6 @@ def has_clock(pattern: str) -> bool:
     return bool(codes_of(pattern) & set("HIK"))
 
 
-def has_date(pattern: str) -> bool:
-    """Whether a pattern writes all that a date needs: a year, and a month where it writes a day."""
-    codes = codes_of(pattern)
-    return bool(codes & set("YyG")) and ("d" not in codes or bool(codes & set("mbB")))
-
-
 def has_zone(pattern: str) -> bool:
     """Whether a pattern writes a zone: an offset, Z or UTC."""
     return is_utc(pattern) or "z" in codes_of(pattern)
@@ -128,13 +122,6 @@ def has_zone(pattern: str) -> bool:
 def is_utc(pattern: str) -> bool:
     """Whether a pattern writes every time on the clock of UTC, and says so."""
     return has_clock(pattern) and any(literal in UTC_MARKS for _, _, literal in tokens(pattern))
-
-
-def in_utc(pattern: str) -> str:
-    """The pattern that writes the offset of UTC where this one writes any offset."""
-    for offset, zero in ZERO.items():
-        pattern = pattern.replace(offset, zero)
-    return pattern
 
 
 def matches(texts: Texts, pattern: str) -> Flags:
@@ -286,9 +273,8 @@ def _directive(time: datetime, offset: int, flag: str, code: str) -> str:
         noon, month, day = "am" if time.hour < 12 else "pm", MONTHS[time.month - 1], WEEKDAYS[time.weekday()]
         word = {"p": noon, "B": month, "b": month[:3], "A": day, "a": day[:3]}[code]
         return word.upper() if flag == "^" or code == "p" else word.capitalize()
-    year, week, _ = time.isocalendar()
-    number = {"Y": time.year, "G": year, "y": time.year % 100, "q": (time.month + 2) // 3, "m": time.month, "V": week,
-              "j": time.timetuple().tm_yday, "d": time.day, "H": time.hour, "I": (time.hour - 1) % 12 + 1,
-              "K": time.hour + 1, "M": time.minute, "S": time.second}[code]  # fmt: skip
-    width = 1 if flag == "-" and code not in "YGy" else {"Y": 4, "G": 4, "j": 3, "q": 1}.get(code, 2)
-    return f"{number:0{width}d}"
+    if code in "YGqK":  # years before 1000 have no zeros in strftime
+        number = {"Y": time.year, "G": time.isocalendar()[0], "q": (time.month + 2) // 3, "K": time.hour + 1}[code]
+        return f"{number:0{4 if code in 'YG' else 1 if code == 'q' or flag else 2}d}"
+    text = time.strftime(f"%{code}")
+    return text.lstrip("0") or "0" if flag == "-" and code != "y" else text

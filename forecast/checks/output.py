@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from forecast.calendar.instant import STEPS
+from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
 from forecast.checks.limits import OF_SERIES, OutputCheckSettings
 from forecast.evaluation.quantiles import bounded, lower_bounds
@@ -19,8 +19,7 @@ from forecast.panel.naming import series_names
 from forecast.panel.panel import Flags, Numbers
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import OutputSettings
-from forecast.tables.frames import Column
-from forecast.tables.writing import interval_columns
+from forecast.tables.writing import Column, interval_columns
 from forecast.totals.sums import Totals
 
 MIN_RUNS = 20  # past runs that comparisons with them need

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import numpy as np
 
-from forecast.calendar.instant import on_clock
+from forecast.calendar.spec import on_clock
 from forecast.errors import StaleData
 from forecast.panel.naming import series_names
 from forecast.panel.panel import SKIPPED, Integers, Numbers, Panel, series_index

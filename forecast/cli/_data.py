@@ -11,11 +11,11 @@ import pandas as pd
 from forecast.cli._command import Request
 from forecast.cli._console import log
 from forecast.errors import visible
-from forecast.reading.normalising import normalised
+from forecast.reading.dated import normalised
 from forecast.settings import TextSettings
-from forecast.tables.files import load_future, load_table, settings_as_at_fit, write_frames
+from forecast.tables.reading import load_future, load_table, settings_as_at_fit
 from forecast.tables.table import Table
-from forecast.tables.writing import csv_bytes, guard_formulas
+from forecast.tables.writing import csv_bytes, guard_formulas, write_frames
 
 MOST_IN_MEMORY = 1 << 27  # bytes of a table for stdout, beyond which it waits in a temporary file
 

@@ -15,7 +15,7 @@ from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
 from forecast.reading.reading import check_to_fit, describe_reading, read
 from forecast.settings import TableSettings, TextSettings, TrainSettings
-from forecast.tables.memory import free_memory, peak_memory
+from forecast.tables.contents import free_memory, peak_memory
 from forecast.training.rehearsal import PlannedNetwork, Rehearsal
 
 # measured on the tables of `python -m benchmarks dry-run`

@@ -17,8 +17,8 @@ from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.settings import AFTER_FIT, CheckSettings, OutputSettings, TableSettings, TextSettings
-from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
+from forecast.tables.writing import frame_of
 from forecast.totals.allocating import allocated
 from forecast.totals.sums import Totals
 

@@ -11,7 +11,7 @@ from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import Predictor
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings, SumSettings
-from forecast.tables.frames import frame_of
+from forecast.tables.writing import frame_of
 from forecast.totals.levels import key_columns
 from forecast.totals.notes import log_notes
 from forecast.totals.paths import path_columns

@@ -16,9 +16,9 @@ from forecast.errors import INCOMPLETE, ArtifactRefused, ForecastError, NoInput,
 from forecast.forecaster import Forecaster
 from forecast.panel.schema import Schema
 from forecast.parallel import process_rank
-from forecast.reading.differences import schema_differences
+from forecast.reading.comparing import schema_differences
+from forecast.reading.dated import normalised
 from forecast.reading.large import sampled
-from forecast.reading.normalising import normalised
 from forecast.settings import STORE, StoreSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.table import Table
 

@@ -10,14 +10,12 @@ from forecast.cli._command import Request, predicting
 from forecast.cli._console import put, put_json, suggest
 from forecast.cli._data import load
 from forecast.cli.store import SUFFIX, place_of
-from forecast.events.closed import closed_groups
-from forecast.events.suspects import Row, suspects
+from forecast.events.closed import Row, closed_groups, suspects
 from forecast.inference.fitted import Config, Fitted
 from forecast.inference.forecasting import load_fitted
 from forecast.inference.summary import describe_fit, models_of, ranking_of
-from forecast.reading.detection import describe
-from forecast.reading.reading import describe_reading, read
-from forecast.reading.status import warn_status
+from forecast.reading.comparing import warn_status
+from forecast.reading.reading import describe, describe_reading, read
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 SHOWN_NETWORKS, SHOWN_SUSPECTS = 6, 20

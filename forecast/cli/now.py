@@ -1,7 +1,7 @@
 """Forecast a table at once: nothing is trained, and nothing is saved."""
 
 from forecast.artifacts.output_guard import check_apart
-from forecast.calendar.instant import parse_as_of
+from forecast.calendar.spec import parse_as_of
 from forecast.checks.table import age, check_age
 from forecast.cli._command import REFUSED, Request
 from forecast.cli._console import log_lines, steps_bar, suggest
@@ -14,7 +14,7 @@ from forecast.errors import UsageError
 from forecast.inference.forecasting import Forecasts, forecast_table
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
-from forecast.reading.known import require_known
+from forecast.reading.comparing import require_known
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.settings import CheckSettings, OutputSettings, SumSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.writing import output_columns

@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 
 from forecast.artifacts.output_guard import check_apart
-from forecast.calendar.instant import parse_as_of
+from forecast.calendar.spec import parse_as_of
 from forecast.changes.what_if import what_if
 from forecast.checks.table import age, check_age
 from forecast.cli._command import Request, named
@@ -29,9 +29,8 @@ from forecast.settings import (
     TextSettings,
     TrainSettings,
 )
-from forecast.tables.files import write_frames
-from forecast.tables.frames import frame_of, frames_of
 from forecast.tables.table import Table
+from forecast.tables.writing import frame_of, frames_of, write_frames
 from forecast.totals.notes import log_notes
 from forecast.totals.sums import Totals
 

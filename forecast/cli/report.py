@@ -30,7 +30,7 @@ from forecast.ledger.cells import PUBLISHED
 from forecast.ledger.ledger import ALWAYS
 from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of
-from forecast.reading.normalising import normalised
+from forecast.reading.dated import normalised
 from forecast.report.backtest_sections import BacktestTables, coverage_section, error_section, verdict_of
 from forecast.report.chart import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
 from forecast.report.forecaster_sections import gaps_section, importance_section, models_section, read_section
@@ -39,7 +39,7 @@ from forecast.report.job_sections import changes_section, job_section, job_verdi
 from forecast.report.page import Commands, Section, check_report, page_bytes
 from forecast.report.sums import sums_section
 from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TextSettings, TrainSettings
-from forecast.tables.files import load_future
+from forecast.tables.reading import load_future
 
 RUNS, DAYS = 30, 90  # of a job that a report shows
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from forecast.calendar.instant import as_text, parse_as_of
+from forecast.calendar.spec import as_text, parse_as_of
 from forecast.checks.table import aged
 from forecast.cli._command import Request, named
 from forecast.cli._console import cell, log, put, put_json, put_numbers, put_table, suggest

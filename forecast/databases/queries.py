@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from forecast.databases.connecting import BATCH_ROWS, transaction
 from forecast.errors import BadData, UsageError
-from forecast.tables.arrow import arrow_frame
+from forecast.tables.storage import arrow_frame
 
 
 def read_query(url: str, sql: str) -> pd.DataFrame:

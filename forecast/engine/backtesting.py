@@ -17,17 +17,15 @@ from forecast.evaluation.quantiles import LEVELS
 from forecast.events.kinds import levelled
 from forecast.inference.forecasting import Forecasts, means_of
 from forecast.inference.predictor import Predictor
-from forecast.panel.lookback import lags_and_lookback
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
-from forecast.panel.season import panel_seasons
+from forecast.panel.season import lags_and_lookback, panel_seasons
 from forecast.parallel import on_cluster, workers
-from forecast.reading.comparing import warn_seen_origins
+from forecast.reading.comparing import warn_seen_origins, with_status
 from forecast.reading.reading import Reading
-from forecast.reading.status import with_status
 from forecast.settings import BacktestSettings, SumSettings, TrainSettings
-from forecast.tables.frames import Frame, frame_of, stacked
 from forecast.tables.reading import table_from_frame
+from forecast.tables.writing import Frame, frame_of, stacked
 from forecast.totals.comparing import actual_sums, check_sums, measures_by_level, spans_of
 from forecast.totals.notes import warn_of_sums
 from forecast.totals.sums import Totals

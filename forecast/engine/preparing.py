@@ -14,17 +14,14 @@ from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.evaluation.quantiles import LEVELS
 from forecast.events.closed import Closed, find_closed, fixed_values
 from forecast.events.effects import Effects, fit_effects
-from forecast.events.kinds import levelled
-from forecast.events.marks import has_events
+from forecast.events.kinds import has_events, levelled
 from forecast.inference.fitted import Fitted
-from forecast.panel.lookback import lags_and_lookback, most_lookback
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema
+from forecast.panel.season import lags_and_lookback, most_lookback
 from forecast.settings import TrainSettings
 from forecast.training.split import Split, split_windows, validation_windows
-from forecast.windows.covariates import Statistics, fit_statistics
-from forecast.windows.inputs import Inputs, Transform, make_inputs
-from forecast.windows.transforms import fit_power
+from forecast.windows.inputs import Inputs, Statistics, Transform, fit_power, fit_statistics, make_inputs
 
 log = logging.getLogger("forecast")
 

@@ -39,7 +39,7 @@ from forecast.threads import OnPart
 from forecast.training.context import CheckpointStore, OnStep, TrainingContext, WarmStart
 from forecast.training.plan import Plan, compared_windows
 from forecast.training.rehearsal import Rehearsal
-from forecast.windows.transforms import transformed
+from forecast.windows.inputs import transformed
 
 if TYPE_CHECKING:
     from forecast.training.fitting import Fitter

@@ -6,9 +6,9 @@ from forecast.artifacts.format import artifact_hash, encode
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
 from forecast.models.shared.building import carry_weights
-from forecast.panel.lookback import most_lookback
 from forecast.panel.panel import Ids, series_index
 from forecast.panel.schema import Schema
+from forecast.panel.season import most_lookback
 from forecast.training.context import WarmStart
 from forecast.training.fitting import Fitter
 from forecast.training.plan import Candidate

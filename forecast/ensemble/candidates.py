@@ -2,7 +2,7 @@
 
 from forecast.ensemble.names import AUTO, FIRST, PRETRAINED, is_baseline
 from forecast.errors import Setting, UsageError, Words
-from forecast.panel.lookback import MAX_SEASONS
+from forecast.panel.season import MAX_SEASONS
 from forecast.settings import ScalingName, TrainSettings
 from forecast.training.plan import Candidate, Plan
 

@@ -17,8 +17,7 @@ from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weigh
 from forecast.evaluation.past_errors import independent_windows
 from forecast.panel.panel import Integers, Numbers
 from forecast.pretrained.forecasting import Network, load_network
-from forecast.windows.inputs import Inputs
-from forecast.windows.transforms import apply_power, undo_power
+from forecast.windows.inputs import Inputs, apply_power, undo_power
 from forecast.windows.windows import WindowIndex
 
 NETWORKS, CHOSEN = "networks together", "chosen"  # names among the scores

@@ -9,8 +9,7 @@ from forecast.evaluation.metrics import MEASURES, error_units, window_losses
 from forecast.evaluation.origins import values_at
 from forecast.panel.panel import Flags, Integers, Numbers
 from forecast.settings import Metric
-from forecast.windows.inputs import Inputs
-from forecast.windows.transforms import undo_power
+from forecast.windows.inputs import Inputs, undo_power
 from forecast.windows.windows import WindowIndex
 
 EXACT = 1e-3  # share of the unit of scaled errors below which an error counts as none

@@ -20,8 +20,7 @@ from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, format_positions, position_texts, time_columns_at
 from forecast.parallel import side_by_side
 from forecast.settings import OutputSettings
-from forecast.tables.frames import Column, Frame, frame_of, stacked
-from forecast.tables.writing import interval_columns
+from forecast.tables.writing import Column, Frame, frame_of, interval_columns, stacked
 
 log = logging.getLogger("forecast")
 

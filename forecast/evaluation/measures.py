@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from forecast.evaluation.metrics import Axes, Outcome, error_units, measures, skill
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
-from forecast.tables.frames import Frame, frame_of
+from forecast.tables.writing import Frame, frame_of
 
 REFERENCE = "seasonal-naive"
 """The model that skill is measured against."""

@@ -10,13 +10,12 @@ from forecast.errors import BadData, Setting, Words
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of
+from forecast.reading.dated import heading_times
 from forecast.reading.observations import Observations, observe
 from forecast.reading.reading import Reading, read
-from forecast.reading.time_column import heading_times
 from forecast.settings import TableSettings
-from forecast.tables.distinct import repeats
-from forecast.tables.numbers import parse_numbers
-from forecast.tables.table import Table
+from forecast.tables.cells import parse_numbers
+from forecast.tables.table import Table, repeats
 from forecast.tables.writing import interval_columns
 
 log = logging.getLogger("forecast")

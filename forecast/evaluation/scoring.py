@@ -14,7 +14,7 @@ from forecast.evaluation.saved import POINT, SavedForecasts, missing_series, rea
 from forecast.events.kinds import certain
 from forecast.panel.panel import Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
-from forecast.reading.normalising import normalised
+from forecast.reading.dated import normalised
 from forecast.reading.reading import read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame

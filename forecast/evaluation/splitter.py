@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import Setting, UsageError
-from forecast.reading.dated import dated_table
-from forecast.reading.normalising import normalised
+from forecast.reading.dated import dated_table, normalised
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecast.calendar.zones import WEEK
-from forecast.events.kinds import moved_levels, touched
-from forecast.events.marks import KEY_STRIDE, NO_LABELS, Marks, mark
+from forecast.events.kinds import KEY_STRIDE, NO_LABELS, Marks, mark, moved_levels, touched
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 

@@ -1,7 +1,6 @@
 """Read events that the user names: a table of days and names, what they do to values, and id columns where needed."""
 
 import logging
-from dataclasses import replace
 from datetime import date
 from operator import contains
 from typing import Any, get_args
@@ -13,22 +12,21 @@ from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import DAY, wall_clock
 from forecast.errors import BadData, Setting, UsageError, did_you_mean
-from forecast.events.marks import EPOCH, takes_events
+from forecast.events.kinds import EPOCH, takes_events
 from forecast.panel.naming import first_alike, series_name, series_names
 from forecast.panel.panel import Ids
 from forecast.panel.schema import Event, EventKind, Schema
 from forecast.settings import TextSettings
-from forecast.tables.frames import Column
 from forecast.tables.headers import refuse_missing
 from forecast.tables.reading import read_table
 from forecast.tables.table import Table
+from forecast.tables.writing import Column
 
 log = logging.getLogger("forecast")
 
 DATE, START, END, NAME, KIND = COLUMNS = ("date", "start", "end", "name", "kind")
 KINDS: tuple[EventKind, ...] = get_args(EventKind)
 ONE_OF = ("ignore", "closed", "stock_out")  # kinds of which a value has one at most
-MAX_EVENTS = 100_000
 MAX_NAMES, MAX_NAME = 500, 200  # different names, and characters of each
 
 
@@ -41,11 +39,11 @@ def read_events(source: Table | str, schema: Schema, ids: Ids) -> tuple[Event, .
     is BadData; UsageError if the series have no days, or none on which an event could have its effect.
     """
     table = read_table(source, TextSettings()) if isinstance(source, str) else source
-    own = [name for name in COLUMNS if name in (DATE, NAME) or name not in schema.ids]
-    owners = _id_columns(table, schema, own)
+    columns = [name for name in COLUMNS if name in (DATE, NAME) or name not in schema.ids]
+    owners = _id_columns(table, schema, columns)
     parts = [_texts(table, name) if name in owners else [""] * len(table) for name in schema.ids]
     events = dict[Event, int]()  # the row of each
-    used = [name for name in own if name in table.names]
+    used = [name for name in columns if name in table.names]
     rows = zip(_spans(table, used), _texts(table, NAME), _kinds(table, KIND in used), *parts, strict=True)
     for row, ((day, last), name, kind, *given) in enumerate(rows):
         if not 0 < len(name) <= MAX_NAME:
@@ -80,44 +78,33 @@ def renewed(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event,
 def events_columns(schema: Schema) -> dict[str, Column | NDArray[Any]]:
     """The events of a schema as the columns of a table, by name."""
     events = schema.dated_events
-    days = np.array([event.day for event in events], "datetime64[s]")
-    if any(event.end for event in events):
-        spans = {START: days, END: np.array([event.last for event in events], "datetime64[s]")}
-    else:
-        spans = {DATE: days}
-    kinds = {KIND: Column(np.array([event.kind for event in events], object))}
-    kinds = kinds if any(event.kind != KINDS[0] for event in events) else {}
-    owned = {
-        name: Column(np.array(parts, object))
-        for name, *parts in zip(schema.ids, *(event.ids or (None,) * len(schema.ids) for event in events), strict=True)
-        if any(event.ids for event in events)
+    days, names, kinds, ends = zip(*((event.day, event.name, event.kind, event.last) for event in events), strict=True)
+    spans = {START: days, END: ends} if any(event.end for event in events) else {DATE: days}
+    owners = zip(*(event.ids or (None,) * len(schema.ids) for event in events), strict=True)
+    texts = {
+        NAME: names,
+        **({KIND: kinds} if set(kinds) != {KINDS[0]} else {}),
+        **(dict(zip(schema.ids, owners, strict=True)) if any(event.ids for event in events) else {}),
     }
-    names = Column(np.array([event.name for event in events], object))
-    return {**spans, NAME: names, **kinds, **owned}
+    dates = {name: np.array(column, "datetime64[s]") for name, column in spans.items()}
+    return {**dates, **{name: Column(np.array(column, object)) for name, column in texts.items()}}
 
 
 def _spans(table: Table, used: list[str]) -> list[tuple[int, int]]:
     """The first and the last day of each row, in days since 1970-01-01."""
     dates = [name for name in (DATE, START, END) if name in used]
     days = {name: _days(table, name, may_be_blank=len(dates) > 1) for name in dates}
-    nothing = [None] * len(table)
     found = list[tuple[int, int]]()
-    rows = zip(*(days.get(name, nothing) for name in (DATE, START, END)), strict=True)
-    for row, (day, start, end) in enumerate(rows):
-        if day is None and start is not None and end is not None and end < start:
+    for row, cells in enumerate(zip(*days.values(), strict=True)):
+        given = {name: day for name, day in zip(days, cells, strict=True) if day is not None}
+        if [*given] not in ([DATE], [START, END]):
+            problem = "an event has either a date, or a start and an end; this one has "
+            place = table.place(row, [*given, *dates][0])
+            raise BadData(f"{problem}{' and '.join(given) or 'neither'}", place=place)
+        first, *_, last = 2 * [*given.values()]
+        if last < first:
             raise BadData("an event ends before it starts", place=table.place(row, END), cure="swap start and end")
-        if day is not None and start is None and end is None:
-            found.append((day, day))
-        elif day is None and start is not None and end is not None:
-            found.append((start, end))
-        else:
-            named = [
-                name for name, value in zip((DATE, START, END), (day, start, end), strict=True) if value is not None
-            ]
-            problem = (
-                f"an event has either a date, or a start and an end; this one has {' and '.join(named) or 'neither'}"
-            )
-            raise BadData(problem, place=table.place(row, named[0] if named else dates[0]))
+        found.append((first, last))
     return found
 
 
@@ -126,8 +113,7 @@ def _days(table: Table, column: str, may_be_blank: bool) -> list[int | None]:
     filled = np.array([not may_be_blank or text != "" for text in _texts(table, column)], bool)
     if not filled.any():
         return [None] * len(table)
-    lines = np.arange(1, len(table) + 1) if table.lines is None else table.lines
-    part = table if filled.all() else replace(table, lines=lines).rows(filled)
+    part = table.rows(filled)
     times = parse_times(part, column, TimeSettings())
     if times.format.kind == "integer":
         raise BadData(f"'{part.first(column)}' is no date", place=part.place(0, column), cure="write 2024-12-24")
@@ -142,14 +128,12 @@ def _days(table: Table, column: str, may_be_blank: bool) -> list[int | None]:
 
 def _kinds(table: Table, given: bool) -> list[EventKind]:
     """[rows], the first kind where none is given."""
-    found = list[EventKind]()
-    for row, text in enumerate(_texts(table, KIND) if given else [""] * len(table)):
-        kind = next((kind for kind in KINDS if kind == (text or KINDS[0])), None)
-        if kind is None:
-            problem = f"'{text}' is no kind of event{did_you_mean(text, list(KINDS))} (kinds: {', '.join(KINDS)})"
-            raise BadData(problem, place=table.place(row, KIND))
-        found.append(kind)
-    return found
+    texts = [text or KINDS[0] for text in _texts(table, KIND)] if given else [KINDS[0]] * len(table)
+    if wrong := [row for row, text in enumerate(texts) if text not in KINDS]:
+        text = texts[wrong[0]]
+        problem = f"'{text}' is no kind of event{did_you_mean(text, list(KINDS))} (kinds: {', '.join(KINDS)})"
+        raise BadData(problem, place=table.place(wrong[0], KIND))
+    return [KINDS[KINDS.index(text)] for text in texts]
 
 
 def _check_kinds(table: Table, events: dict[Event, int], schema: Schema) -> None:
@@ -174,18 +158,16 @@ def _no_days(table: Table, schema: Schema, cure: str) -> UsageError:
     return UsageError(problem, setting=Setting("events", table.name), cure=cure)
 
 
-def _id_columns(table: Table, schema: Schema, own: list[str]) -> list[str]:
-    """The id columns of a table of events, which has no other columns than those and its `own`."""
+def _id_columns(table: Table, schema: Schema, columns: list[str]) -> list[str]:
+    """The id columns of a table of events, which has no other columns than those and its `columns`."""
     if schema.calendar.kind == "steps":
         raise _no_days(table, schema, "leave them out; they need a table with dates")
-    spans = any(name in own and name in table.names for name in (START, END))
+    spans = any(name in columns and name in table.names for name in (START, END))
     refuse_missing(table, (NAME,) if spans else (DATE, NAME))
-    owners = [column for column in schema.ids if column in table.names and column not in own]
-    for other in (column for column in table.names if column not in (*own, *owners)):
-        problem = f"column '{other}' is neither {', '.join(own)} nor an id column ({', '.join(schema.ids)})"
+    owners = [column for column in schema.ids if column in table.names and column not in columns]
+    for other in (column for column in table.names if column not in (*columns, *owners)):
+        problem = f"column '{other}' is neither {', '.join(columns)} nor an id column ({', '.join(schema.ids)})"
         raise BadData(problem, place=table.name, cure="rename or remove it")
-    if len(table) > MAX_EVENTS:
-        raise BadData(f"{len(table):,} rows are more than the {MAX_EVENTS:,} that events may have", place=table.name)
     return owners
 
 

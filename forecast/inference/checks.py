@@ -19,16 +19,15 @@ from forecast.errors import Unavailable, UsageError
 from forecast.events.closed import Closed
 from forecast.events.effects import WEEKDAYS, Effects
 from forecast.inference.fitted import Config, Filled
-from forecast.panel.lookback import most_lookback
-from forecast.panel.panel import SUM, Numbers, Panel
+from forecast.panel.panel import ALWAYS, SUM, Numbers, Panel, Vintages
 from forecast.panel.schema import Schema, calendar_of, position_texts
-from forecast.panel.vintages import ALWAYS, Vintages
+from forecast.panel.season import most_lookback
 from forecast.pretrained.forecasting import Network, load_network
 from forecast.registry import brought, has
 from forecast.settings import TrainSettings
 from forecast.tables.cells import MAX_VALUE
 from forecast.training.plan import MAX_ORIGINS
-from forecast.windows.covariates import Statistics
+from forecast.windows.inputs import Statistics
 
 MAX_LEVELS, MAX_LAGS, MAX_SEASON, MAX_EXPONENT = 99, 50, 1_000_000, 4
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}

@@ -15,8 +15,7 @@ from forecast.panel.panel import SUM, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings
 from forecast.training.plan import Member, Plan
-from forecast.windows.covariates import Statistics
-from forecast.windows.inputs import Transform
+from forecast.windows.inputs import Statistics, Transform
 
 RUN_SETTINGS = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device", "engine", "warm_start"}
 """Settings that decide the plan or where it runs: `Config.settings` lacks them, as the plan holds the result."""

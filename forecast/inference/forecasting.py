@@ -23,19 +23,23 @@ from forecast.inference.contents import from_contents
 from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor, fixed_of
-from forecast.panel.naming import repeated_ids
+from forecast.panel.naming import in_shard, only_in_shard, repeated_ids
 from forecast.panel.panel import SKIPPED, SUM, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
-from forecast.panel.shards import in_shard, only_in_shard
 from forecast.reading.building import with_future
-from forecast.reading.comparing import Comparison, check_levels, warn_seen, warn_short
-from forecast.reading.known import require_known, warn_blank_ahead, warn_blank_beyond
+from forecast.reading.comparing import (
+    Comparison,
+    check_levels,
+    require_known,
+    warn_blank_ahead,
+    warn_seen,
+    warn_short,
+)
 from forecast.reading.reading import Reading, Source, read_as
 from forecast.reading.vintages import describe_vintages
 from forecast.settings import INTERVALS, EngineName, OutputSettings
-from forecast.tables.frames import Column
 from forecast.tables.table import Table
-from forecast.tables.writing import interval_columns, output_columns, refuse_clash
+from forecast.tables.writing import Column, interval_columns, output_columns, refuse_clash
 
 log = logging.getLogger("forecast")
 
@@ -147,7 +151,7 @@ def forecast_table(
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
     require_known(panel, table, horizon, name, with_future=future is not None)
-    warn_blank_beyond(panel, table, horizon, config.horizon if config.networks else horizon, name)
+    warn_blank_ahead(panel, table, config.horizon if config.networks else horizon, name)
     if source is not None:
         warn_seen(panel, history, table, horizon, source.name)
         warn_short(panel, history, config.lookback, source.name)

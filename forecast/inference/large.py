@@ -11,12 +11,12 @@ from forecast.errors import BadData, ForecastError
 from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
 from forecast.logs import held_back, log_kinds
+from forecast.panel.naming import only_in_shard
 from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of
-from forecast.panel.shards import only_in_shard
 from forecast.reading.comparing import Comparison
+from forecast.reading.dated import normalised
 from forecast.reading.large import LargeTable, large_table, needed_columns, newest_time
-from forecast.reading.normalising import normalised
 from forecast.settings import OutputSettings, TextSettings
 from forecast.tables.table import Table
 from forecast.threads import in_order

@@ -14,11 +14,11 @@ from forecast.events.closed import closed_now, fixed_values
 from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import CPU_DEVICES, Config, Fitted
 from forecast.inference.reconciling import panel_with_sums, reconciled
-from forecast.panel.arrays import Array
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.settings import EngineName
 from forecast.threads import OnPart
 from forecast.windows.inputs import Inputs, make_inputs
+from forecast.windows.scaling import Array
 from forecast.windows.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 
 WINDOWS_AT_ONCE = 2048

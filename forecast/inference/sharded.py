@@ -17,18 +17,17 @@ from forecast.inference.forecasting import checked_horizon
 from forecast.inference.large import LargeForecast, Sums
 from forecast.inference.predictor import Predictor
 from forecast.logs import held_back, log_kinds
+from forecast.panel.naming import Shard, shard_numbers
 from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of, position_texts
-from forecast.panel.shards import Shard, shard_numbers
 from forecast.parallel import Task, on_cluster, side_by_side
 from forecast.reading.comparing import Comparison, Id
 from forecast.reading.large import large_table, needed_columns, newest_time
 from forecast.reading.observations import id_codes
 from forecast.settings import OutputSettings, Stored, TextSettings
-from forecast.tables.frames import frame_of
 from forecast.tables.storage import LOCK, Place
 from forecast.tables.table import Table
-from forecast.tables.writing import guard_formulas, output_columns, parquet_bytes, refuse_clash
+from forecast.tables.writing import frame_of, guard_formulas, output_columns, parquet_bytes, refuse_clash
 
 log = logging.getLogger("forecast")
 

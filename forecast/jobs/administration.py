@@ -13,7 +13,7 @@ from forecast import databases
 from forecast.artifacts.find_stores import stores_nearby
 from forecast.artifacts.output_guard import runs_folder
 from forecast.artifacts.store import LOCK, Store
-from forecast.calendar.instant import as_text
+from forecast.calendar.spec import as_text
 from forecast.checks.table import aged, duration_text
 from forecast.databases.redaction import Redactor
 from forecast.databases.transactions import Execute

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from forecast.calendar.instant import as_text, on_clock
+from forecast.calendar.spec import as_text, on_clock
 from forecast.checks.fallback import SOURCE
 from forecast.errors import BadData
 from forecast.jobs.owner import claim_sinks
@@ -18,14 +18,12 @@ from forecast.jobs.sources import source_of
 from forecast.jobs.totals import check_totals
 from forecast.jobs.vintages import with_kept
 from forecast.panel.schema import Schema, calendar_of
-from forecast.reading.dated import DatedTable, dated_table
-from forecast.reading.detection import check_schema, infer_schema
-from forecast.reading.normalising import normalised
+from forecast.reading.dated import DatedTable, dated_table, normalised
 from forecast.reading.observations import wide_columns
-from forecast.reading.reading import Reading, read, read_as
+from forecast.reading.reading import Reading, check_schema, infer_schema, read, read_as
 from forecast.reading.vintages import has_vintages
 from forecast.settings import TableSettings, TextSettings
-from forecast.tables.files import load_future, settings_as_at_fit
+from forecast.tables.reading import load_future, settings_as_at_fit
 from forecast.tables.table import Table
 from forecast.tables.writing import output_columns, refuse_clash
 

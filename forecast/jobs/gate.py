@@ -19,7 +19,7 @@ from forecast.ledger.ledger import Kept
 from forecast.ledger.record import Record
 from forecast.panel.panel import Ids
 from forecast.panel.schema import calendar_of
-from forecast.tables.frames import frame_of
+from forecast.tables.writing import frame_of
 from forecast.totals.sums import Totals
 
 log = logging.getLogger("forecast")

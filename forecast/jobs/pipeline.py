@@ -25,7 +25,7 @@ from forecast.jobs.sources import USE as SOURCE_USE
 from forecast.jobs.sources import SourceSettings, source_of
 from forecast.ledger.ledger import OLD_CELLS, TABLES, TOTALS
 from forecast.settings import FILE, SettingsGroup, marked, seconds_of
-from forecast.tables.files import SYNTHETIC
+from forecast.tables.reading import SYNTHETIC
 
 _REFIT = re.compile(r"never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")

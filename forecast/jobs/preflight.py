@@ -9,8 +9,7 @@ from forecast.jobs.as_of import check_sink, read_future, read_source, reserved_c
 from forecast.jobs.pipeline import Pipeline, keys_named
 from forecast.jobs.totals import check_periods
 from forecast.panel.schema import Schema
-from forecast.reading.detection import describe
-from forecast.reading.reading import read, read_as
+from forecast.reading.reading import describe, read, read_as
 
 
 def check_job(pipeline: Pipeline) -> list[str]:

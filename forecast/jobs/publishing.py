@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from forecast.artifacts.output_guard import runs_folder
 from forecast.artifacts.store import Store, Writer
-from forecast.calendar.instant import as_text
+from forecast.calendar.spec import as_text
 from forecast.durable import failure, fsync_directory, make_directory, raised_as, replace_file, write_new
 from forecast.errors import ArtifactRefused, Blocked, ForecastError, UsageError
 from forecast.jobs.administration import ledger_of

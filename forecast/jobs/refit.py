@@ -14,7 +14,7 @@ import numpy as np
 from forecast.artifacts.manifest import saved_at
 from forecast.artifacts.store import Store
 from forecast.calendar.frequency import WEEKDAYS, parse_frequency
-from forecast.calendar.instant import STEPS, as_text, on_clock
+from forecast.calendar.spec import STEPS, as_text, on_clock
 from forecast.calendar.zones import DAY, wall_clock
 from forecast.checks.promotion import ServingVersion, horizons_of, log_ratios, standard_error
 from forecast.ensemble.ensemble import CHOSEN

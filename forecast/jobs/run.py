@@ -16,7 +16,7 @@ from forecast.artifacts.manifest import installed
 from forecast.artifacts.output_guard import check_apart
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, Writer
-from forecast.calendar.instant import as_text, parse_as_of
+from forecast.calendar.spec import as_text, parse_as_of
 from forecast.changes.inputs import packed
 from forecast.checks import table as table_checks
 from forecast.checks.promotion import ServingVersion, should_promote
@@ -64,8 +64,8 @@ from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
 from forecast.registry import explained
 from forecast.settings import AFTER_FIT
-from forecast.tables.files import check_output
 from forecast.tables.table import Table
+from forecast.tables.writing import check_output
 from forecast.training.context import Progress
 
 log = logging.getLogger("forecast")

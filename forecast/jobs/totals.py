@@ -20,9 +20,8 @@ from forecast.ledger.ledger import series_text
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import INTERVALS
-from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
-from forecast.tables.writing import refuse_clash
+from forecast.tables.writing import frame_of, refuse_clash
 from forecast.totals.levels import key_columns, keys_of, levels_of
 from forecast.totals.notes import log_notes
 from forecast.totals.periods import longest, whole_periods

@@ -10,13 +10,13 @@ import numpy as np
 
 from forecast.artifacts.format import Arrays, dump_arrays, load_arrays
 from forecast.artifacts.output_guard import runs_folder
-from forecast.calendar.instant import as_text
+from forecast.calendar.spec import as_text
 from forecast.durable import make_directory, remove_quietly, replace_file
 from forecast.jobs.pipeline import Pipeline
-from forecast.panel.panel import Panel, series_index
+from forecast.panel.panel import Panel, Vintages, joined, series_index
 from forecast.panel.schema import Schema, calendar_of
-from forecast.panel.vintages import Vintages, joined
-from forecast.reading.vintages import added, slots_of
+from forecast.reading.observations import slots_of
+from forecast.reading.vintages import added
 
 log = logging.getLogger("forecast")
 

@@ -5,9 +5,20 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
-from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel, running_sums, runs, stacked
+from forecast.panel.panel import (
+    ALWAYS,
+    SUM,
+    Flags,
+    Integers,
+    Numbers,
+    Panel,
+    Vintages,
+    joined,
+    running_sums,
+    runs,
+    stacked,
+)
 from forecast.panel.schema import Schema
-from forecast.panel.vintages import ALWAYS, Vintages, joined
 
 ALL = "all"  # the sum of all series alone
 MOST_SUMS = 2000  # series that are sums, as the cost of a forecast grows with the cube of their number
@@ -64,14 +75,11 @@ def members_of(panel: Panel) -> tuple[Integers, Flags]:
     sums = np.flatnonzero(np.array(panel.status) == SUM)
     columns = [np.array(names, object) for names in zip(*panel.ids, strict=True)]
     alone = np.array(panel.status) != SUM
-    found = np.array([_matching(columns, panel.ids[number]) & alone for number in sums], bool)
-    return sums, found.reshape(len(sums), len(panel))
-
-
-def _matching(columns: "list[np.ndarray]", names: tuple[str, ...]) -> Flags:
-    """[series], which have the ids that are not blank."""
-    same = [column == name for column, name in zip(columns, names, strict=True) if name]
-    return np.asarray(np.logical_and.reduce([np.ones(len(columns[0]), bool), *same]))
+    found = np.zeros((len(sums), len(panel)), bool)
+    for row, number in enumerate(sums):
+        same = (column == name for column, name in zip(columns, panel.ids[number], strict=True) if name)
+        found[row] = np.logical_and.reduce([alone, *same])
+    return sums, found
 
 
 def _sum(panel: Panel, ids: tuple[str, ...], members: Integers) -> Panel:
@@ -132,7 +140,7 @@ def _mean_vintages(panel: Panel, vintages: Vintages, slots: Integers, cell: Inte
     order = order[((place >= 0) & listed)[order]]
     key, available = key[order], every.available[order]
     groups = np.append(np.flatnonzero(np.diff(key, prepend=-1)), len(key))
-    total, count = (running_sums(of[order], groups) for of in (change, first.astype(np.float64)))
+    total, count = (running_sums(part[order], groups) for part in (change, first.astype(np.float64)))
     newest = np.append((np.diff(key) != 0) | (np.diff(available) != 0), True)[: len(key)]
     means = Vintages(place[order], every.column[order], available, total / count)
     return means.where(newest)

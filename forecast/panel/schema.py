@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, field_serializer, field_validator, model_serializer
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.formatting import format_columns, format_times
+from forecast.calendar.parsing import format_columns, format_times
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
 from forecast.panel.panel import Integers
 from forecast.settings import (
@@ -19,7 +19,7 @@ from forecast.settings import (
     TableSettings,
     TextSettings,
 )
-from forecast.tables.frames import Column
+from forecast.tables.writing import Column
 
 Names = tuple[str, ...]
 EventKind = Literal["effect", "ignore", "closed", "stock_out", "level_shift"]
@@ -62,9 +62,7 @@ class Schema(Stored):
     ids: Names
     target: str | None = Field(None, description="long tables only")
     series: Names = Field((), description="wide tables only: the columns that fit took, in the table's order")
-    all_columns: bool = Field(
-        True, description="wide tables only: fit took all numeric columns; new ones are new series"
-    )
+    all_columns: bool = Field(True, description="wide tables only: all numeric columns are series, also new ones")
     calendar: CalendarSpec
     time_format: TimeFormat
     season: tuple[int, ...] = Field((), description="season lengths in steps, shortest first; () = none")
@@ -76,9 +74,7 @@ class Schema(Stored):
     holidays: str | None = None
     dated_events: tuple[Event, ...] = Field((), description="events that the user named, in the order of time")
     ignored: Names = Field((), description="columns left out")
-    calendar_columns: dict[str, str] = Field(
-        {}, description="those of them that only repeat the time, and what of it, or have one value"
-    )
+    calendar_columns: dict[str, str] = Field({}, description="those that repeat the time (what of it), or one value")
     aggregate: Aggregate | None = None
     date_format: str | None = None
     timezone: str | None = None
@@ -123,14 +119,8 @@ class Schema(Stored):
     @property
     def time_settings(self) -> TimeSettings:
         """How times are read after the fit: as the fit read them."""
-        return TimeSettings(
-            date_format=self.date_format,
-            timezone=self.timezone,
-            dst=self.dst,
-            steps=self.time_format.kind == "integer",
-            fractions=self.aggregate is not None,
-            fitted=self.time_format,
-        )
+        steps, fractions = self.time_format.kind == "integer", self.aggregate is not None
+        return TimeSettings(self.date_format, self.timezone, self.dst, steps, fractions, self.time_format)
 
     def knobs(self) -> dict[str, Any]:
         """Table settings that read a table as this schema says."""
@@ -143,7 +133,7 @@ class Schema(Stored):
 
 def event_names(events: tuple[Event, ...]) -> tuple[str, ...]:
     """The names of events, with the kinds of those that have no effect."""
-    return tuple(sorted({each.name if each.kind == "effect" else f"{each.name} ({each.kind})" for each in events}))
+    return tuple(sorted({event.name if event.kind == "effect" else f"{event.name} ({event.kind})" for event in events}))
 
 
 def calendar_of(schema: Schema) -> Calendar:

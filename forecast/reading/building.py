@@ -1,30 +1,239 @@
-"""Build the panel of a table: series on one grid, gaps masked, covariates beside them."""
+"""Build the panel of a table: values on one grid, end to end, gaps masked, covariates beside them."""
 
 import logging
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.clock_change import zone_cure
-from forecast.calendar.formatting import format_timestamp
 from forecast.calendar.frequency import infer_calendar
-from forecast.calendar.parsing import ParsedTimes
-from forecast.errors import BadData, Setting, Unavailable, Words
+from forecast.calendar.parsing import ParsedTimes, format_timestamp, parse_timestamp
+from forecast.calendar.zones import zone_cure
+from forecast.errors import BadData, Setting, Unavailable, UsageError, Words
 from forecast.events.kinds import has_kind
 from forecast.panel.naming import series_name
-from forecast.panel.panel import Flags, Integers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
 from forecast.panel.schema import Schema, calendar_of, position_texts
-from forecast.reading.columns import covariates, future_covariates, place_values, static_values
-from forecast.reading.dated import DatedTable
-from forecast.reading.grid import Grid
-from forecast.reading.normalising import normalised
-from forecast.reading.observations import Observations
-from forecast.reading.status import observed_spans
-from forecast.reading.vintages import fixed, has_vintages, with_vintages
-from forecast.tables.distinct import distinct, repeats
-from forecast.tables.table import Table, rows_text
+from forecast.reading.comparing import observed_spans
+from forecast.reading.dated import DatedTable, normalised
+from forecast.reading.observations import Observations, Rows, covariates, static_values
+from forecast.reading.roles import repeated_row
+from forecast.reading.vintages import with_vintages
+from forecast.tables.cells import MAX_VALUE
+from forecast.tables.table import Table, distinct, repeats, rows_text
 
-logger = logging.getLogger("forecast")
+MIN_TIMES = 4  # of so many different times or fewer, none is an outlier
+FAR = 10  # the first or last of more is one if its distance from the others is so many times what they span
+MIN_ABSENT = 0.5  # share of absent rows from which on a table of counts looks sparse
+MAX_ZEROS = 0.1  # a table with more zeros than this has no reason to leave others out
+LOOKS_SPARSE = (
+    "%s: it looks like a table of counts that leaves out what is zero: whole numbers, and %.0f %% of the rows are "
+    "absent. They are read as unknown; pass %s if they mean zero"
+)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Observed values by series and grid position, which is what all positions here are."""
+
+    series: Integers  # [observed], ascending, then by position; no pair twice
+    positions: Integers
+    values: Numbers
+    blank_series: Integers  # [blanks], those of rows without a value
+    blank_positions: Integers
+    first: Integers  # [series], first position; the origin where there is no value
+    origins: Integers  # [series], last position of the past
+    zeros: Flags  # [series], whether positions without rows hold zeros
+
+
+def fill(
+    table: Table, observations: Observations, schema: Schema, calendar: Calendar, origin: str | None, reach: int | None
+) -> Grid:
+    """Place observed values on the grid: one for each series and position; none after `origin`.
+
+    A part of a table, which may have no value, has a `reach`: the newest time of a value of the whole, see `reach_of`.
+    """
+    rows = Rows(observations.series, observations.timestamps, observations.values)
+    use = np.isfinite(rows.values)
+    if reach is None and not use.any():
+        raise BadData("no series has a value; the target is blank in every row", place=table.name)
+    last = None if origin is None else _cut_at(table, observations, use, schema, origin)
+    if last is not None:
+        rows, use = rows.select(observations.timestamps <= last), use[observations.timestamps <= last]
+    observed, blank = rows.select(use), rows.select(~use)
+    if schema.on_duplicate != "error":
+        observed = observed.combined(schema.on_duplicate)
+    positions = calendar.positions(observed.timestamps)
+    if reach is None:
+        _refuse_outlier(table, observations, observed.timestamps, positions, schema)
+    placed = Rows(observed.series, positions, observed.values)  # its `timestamps` are grid positions
+    if schema.aggregate is not None:
+        placed = aggregated(table, observed, blank, schema, calendar)
+    placed = placed.combined("first")
+    series, positions, values = placed.series, placed.timestamps, placed.values
+    if len(large := np.flatnonzero(np.abs(values) > MAX_VALUE)):
+        (time,) = position_texts(schema, calendar, positions[large[:1]])
+        name = series_name(observations.ids[series[large[0]]]) or "the series"
+        problem = f"the sum of the rows of {name} at {time} is too large ({values[large[0]]:.1e})"
+        cure = f"numbers up to {MAX_VALUE:.0e} can be forecast: use a larger unit"
+        raise BadData(problem, place=table.name, cure=cure)
+    counts = np.bincount(series, minlength=len(observations.ids)).astype(np.int64)
+    present, ends = counts > 0, np.cumsum(counts)
+    # where absent rows are zeros, the series go on to the origin, wherever their own values end
+    ends_at = [last if schema.missing == "zero" and schema.aggregate is None else None, reach]
+    times = np.array([time for time in ends_at if time is not None], np.int64)
+    end = int(np.concatenate([positions, calendar.positions(times)]).max())
+    common_end, first, own_end = (np.full(len(counts), end) for _ in range(3))
+    first[present], own_end[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
+    blank = blank.select(calendar.positions(blank.timestamps) <= end)
+    empty = calendar.positions(blank.timestamps)
+    zeros = present & (schema.missing == "zero" and schema.dated)
+    if schema.missing == "zero" and schema.layout == "long":  # in a wide table a blank cell is no row of its series
+        zeros[blank.series] = True
+        np.minimum.at(first, blank.series, empty)
+    origins = common_end if schema.dated else own_end
+    return Grid(series, positions, values, blank.series, empty, first, origins, zeros)
+
+
+def _cut_at(table: Table, observations: Observations, use: Flags, schema: Schema, origin: str) -> int:
+    """The time of the origin: later rows are not used."""
+    last, setting = parse_timestamp(origin, schema.time_format), Setting("origin", origin)
+    newest = int(observations.timestamps[use].max())
+    if not (use & (observations.timestamps <= last)).any():
+        first = format_timestamp(int(observations.timestamps.min()), schema.time_format)
+        raise UsageError(f"lies before all values of {table.name}, which start at {first}", setting=setting)
+    if last > newest:
+        end = format_timestamp(newest, schema.time_format)
+        log.warning("%s: ends at %s, before %s; forecasts start after its end", table.name, end, setting)
+    return min(last, newest)
+
+
+def _refuse_outlier(table: Table, found: Observations, times: Integers, positions: Integers, schema: Schema) -> None:
+    """Refuse a time that lies far from all the others: 9999-12-31 would end all series long before the origin."""
+    unique = distinct(positions)
+    if len(unique) <= MIN_TIMES or not schema.dated:
+        return
+    ends = [(unique[1] - unique[0], unique[-1] - unique[1], unique[0])] if schema.layout == "wide" else []
+    for gap, span, outlier in (*ends, (unique[-1] - unique[-2], unique[-2] - unique[0], unique[-1])):
+        if gap > FAR * max(span, FAR):
+            time = int(times[np.argmax(positions == outlier)])
+            place = table.place(int(np.argmax(found.row_timestamps == time)), schema.time)
+            text = format_timestamp(time, schema.time_format)
+            problem = f"{text} lies {gap:,} steps from all other times, which span {span:,}"
+            raise BadData(problem, place=place, cure="correct it, or remove the row")
+
+
+def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
+    """Warn where counts are mostly absent and absent rows are unknown; name the setting that makes them zeros."""
+    counted = (grid.values >= 0).all() and (grid.values == np.floor(grid.values)).all()
+    if schema.missing == "zero" or not schema.dated or not counted or (grid.values == 0).mean() >= MAX_ZEROS:
+        return
+    spans, counts = observed_spans(panel)
+    series, step = grid.blank_series, grid.blank_positions - grid.first[grid.blank_series]
+    inside = (step >= 0) & (step < spans[series])
+    blank = len(np.unique((panel.offsets[series] + step)[inside]))
+    steps = int(spans[counts > 0].sum())
+    if (share := (steps - counts.sum() - blank) / max(steps, 1)) > MIN_ABSENT:
+        log.warning(LOOKS_SPARSE, name, np.floor(100 * share), Setting("missing", "zero"))
+
+
+MAX_STEPS = 10_000_000  # of a finer grid, to count the values that a period should have
+MAX_ROWS = 100_000_000  # zeros of absent rows included
+
+
+def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema, calendar: Calendar) -> Rows:
+    """Values by series and period of `calendar`: sum, mean or last value; times of the rows are grid positions then.
+
+    A period at the end of the table that is not complete is left out, and for a sum one at its start too. Blank values
+    never count. Absent rows that mean zero become zeros before the periods are formed, if the rows lie on a regular
+    grid. Where absent rows are unknown, a sum is that of the present rows, with a warning.
+    """
+    zero, name = schema.missing == "zero", schema.calendar.name
+    fine: Calendar | None = None  # the grid on which the rows lie, if they do
+    with suppress(BadData):
+        spec = infer_calendar(observed.timestamps, observed.series, None, schema.time_format, name=table.name)
+        fine = Calendar(spec, schema.time_format.zone)
+    low, high = _whole_periods(table, observed, fine, schema, calendar)
+    rows = observed
+    if fine is not None and zero and schema.aggregate != "sum":
+        rows = _with_zeros(table, observed, blank, fine)
+    positions = calendar.positions(rows.timestamps)
+    complete = np.flatnonzero((positions >= low) & (positions <= high))
+    if not len(complete):
+        problem = Words("no period of ", Setting("freq", name), " is complete")
+        raise BadData(problem, place=table.name, cure=Words("pass a finer ", Setting("freq")))
+    complete = complete[np.argsort(rows.timestamps[complete], kind="stable")]
+    series, positions = rows.series[complete], positions[complete]
+    result = Rows(series, positions, rows.values[complete]).combined(schema.aggregate or "sum")
+    if schema.aggregate == "sum":
+        counts = Rows(series, positions, np.ones(len(series))).combined("sum").values
+        lacks = _have_blanks(result, blank, calendar) if zero else _lack_steps(result, counts, observed, fine, calendar)
+        if lacks.any():
+            text = "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0."
+            log.warning(text, table.name, lacks.sum(), len(lacks), name)
+    return result
+
+
+def _whole_periods(
+    table: Table, rows: Rows, fine: Calendar | None, schema: Schema, calendar: Calendar
+) -> tuple[int, int]:
+    """The first and the last period that the table covers to its end, and for a sum from its start."""
+    unique = distinct(rows.timestamps)
+    if fine is not None:
+        ends = fine.positions(unique[[0, -1]])
+        before, after = fine.times(ends[:1] - 1), fine.times(ends[1:] + 1)
+    else:
+        step = int(np.median(np.diff(unique))) if len(unique) > 1 else 0
+        before, after = unique[:1] - step, unique[-1:] + step
+    low, high = calendar.positions(unique[[0, -1]]).tolist()
+    cut_first = schema.aggregate == "sum" and int(calendar.positions(before)[0]) == low
+    cut_last = int(calendar.positions(after)[0]) == high
+    text = "%s: the %s period of %s is not complete; it is left out."
+    for word in ["first"] * cut_first + ["last"] * cut_last:
+        log.warning(text, table.name, word, schema.calendar.name)
+    return low + cut_first, high - cut_last
+
+
+def _with_zeros(table: Table, rows: Rows, blank: Rows, fine: Calendar) -> Rows:
+    """The rows, and a zero for each step of the finer grid that has none after the first row of its series."""
+    steps, empty = fine.positions(rows.timestamps), fine.positions(blank.timestamps)
+    last = int(steps.max())
+    series = np.concatenate([rows.series, blank.series[empty <= last]])
+    taken = np.concatenate([steps, empty[empty <= last]])
+    first = np.full(int(series.max()) + 1, last + 1)
+    np.minimum.at(first, series, taken)
+    lengths = last + 1 - first
+    if (count := int(lengths.sum())) > MAX_ROWS:
+        problem = f"with a zero for each absent row it has {count:,} rows, more than fit in memory"
+        cure = Words("pass ", Setting("aggregate", "sum"), ", or a table of fewer series")
+        raise Unavailable(problem, place=table.name, cure=cure)
+    starts, step = runs(first, lengths)
+    absent = np.ones(count, bool)
+    absent[starts[series] + taken - first[series]] = False
+    owner, step = np.repeat(np.arange(len(lengths)), lengths)[absent], fine.times(step[absent])
+    values = np.concatenate([rows.values, np.zeros(len(owner))])
+    return Rows(np.concatenate([rows.series, owner]), np.concatenate([rows.timestamps, step]), values)
+
+
+def _have_blanks(sums: Rows, blank: Rows, calendar: Calendar) -> Flags:
+    """[sums], whether a blank value lies in their period."""
+    positions = calendar.positions(blank.timestamps)
+    periods = np.union1d(sums.timestamps, positions)
+    keys = blank.series * len(periods) + np.searchsorted(periods, positions)
+    return np.isin(sums.series * len(periods) + np.searchsorted(periods, sums.timestamps), keys)
+
+
+def _lack_steps(sums: Rows, counts: Numbers, observed: Rows, fine: Calendar | None, calendar: Calendar) -> Flags:
+    """[sums], whether they are over fewer values, `counts`, than their period has steps of the finer grid."""
+    low, high = (0, MAX_STEPS) if fine is None else fine.positions(distinct(observed.timestamps)[[0, -1]])
+    if fine is None or high - low >= MAX_STEPS:
+        return np.zeros(len(counts), bool)
+    steps = calendar.positions(fine.times(np.arange(low, high + 1)))
+    return np.asarray(counts < np.bincount(steps - steps[0])[sums.timestamps - steps[0]])
+
+
+log = logging.getLogger("forecast")
 
 MAX_CELLS = 250_000_000  # of values and covariates: about 4 GB with what training adds
 
@@ -36,7 +245,6 @@ def build_panel(table: Table, schema: Schema, observations: Observations, grid: 
     own last value. Each starts at its own first observed value. Rows after the origin give known covariates of the
     future. Statuses are left open, see `with_status`. `Unavailable` if the panel would not fit in memory.
     """
-    calendar = calendar_of(schema)
     lengths = grid.origins - grid.first + 1
     sizes = lengths + horizon
     steps = int(sizes.sum())
@@ -48,11 +256,12 @@ def build_panel(table: Table, schema: Schema, observations: Observations, grid: 
     slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
     values, observed = np.zeros(offsets[-1]), _zeros_at(grid, offsets, sizes, lengths)
     values[slot], observed[slot] = grid.values + 0.0, True  # turns -0.0 into 0.0
-    rows = [covariates(table, schema, observations, calendar, names) for names in (schema.known, schema.past)]
-    known, past = place_values(rows[0], offsets, grid.first), place_values(rows[1], offsets, grid.first, lengths)
-    static = static_values(table, schema, observations)
+    static, nothing = static_values(table, schema, observations), np.zeros((int(offsets[-1]), 0))
     ids, order = observations.ids, observations.order
-    return Panel(ids, order, offsets, grid.first, horizon, values, observed, known, past, static)
+    panel = Panel(ids, order, offsets, grid.first, horizon, values, observed, nothing, nothing, static)
+    known, past = (covariates(panel, table, schema, names, observations) for names in (schema.known, schema.past))
+    past[~panel.before(lengths)] = np.nan
+    return replace(panel, known=known, past=past)
 
 
 def with_future(
@@ -61,10 +270,7 @@ def with_future(
     """The panel with columns known in advance from a table of the future, whose times may have been parsed before."""
     if not schema.known:
         return panel
-    if has_vintages(future := normalised(future), schema):
-        return with_vintages(panel, DatedTable(future, schema.time, times, schema, instant), schema)
-    rows = future_covariates(future, schema, panel.ids, calendar_of(schema), times)
-    return fixed(panel, place_values(rows, panel.offsets, panel.starts))
+    return with_vintages(panel, DatedTable(normalised(future), schema.time, times, schema, instant), schema)
 
 
 def check_rows(table: Table, observations: Observations, schema: Schema, whole: bool = True) -> None:
@@ -82,22 +288,19 @@ def _check_order(table: Table, observations: Observations, schema: Schema) -> No
     order = np.argsort(series, kind="stable")
     steps = np.diff(times[order])[np.diff(series[order]) == 0]
     if (steps < 0).any():
-        logger.warning("%s: sorted by time; %s came after a later one.", table.name, rows_text((steps < 0).sum()))
+        log.warning("%s: sorted by time; %s came after a later one.", table.name, rows_text((steps < 0).sum()))
     elif (steps > 0).all():
         return
     twice, rule = repeats(series, times), Setting("on_duplicate", schema.on_duplicate)
     count = rows_text(twice.sum())
     if twice.any() and schema.on_duplicate != "error":
-        logger.warning("%s: times that repeat: %s; settled by %s.", table.name, count, rule)
+        log.warning("%s: times that repeat: %s; settled by %s.", table.name, count, rule)
     elif twice.any() and schema.aggregate is None:
-        row = int(np.argmax(twice))
-        first = table.line(int(np.argmax((series == series[row]) & (times == times[row]))))
-        names = f" for {', '.join(observations.ids[series[row]])}" if schema.layout == "long" and schema.ids else ""
-        problem = f"{format_timestamp(int(times[row]), schema.time_format)} comes twice{names}, first in {first}"
+        ids = schema.ids if schema.layout == "long" else ()
         how = Setting("on_duplicate", "first"), " (or last, mean, sum); at fit, ", Setting("id")
         zone = zone_cure(times[twice], schema.time_format.zone)
         cure = Words(*zone, "pass ", *how, " names the columns that tell series apart")
-        raise BadData(f"{problem} ({count} like that)", place=table.place(row, schema.time), cure=cure)
+        raise repeated_row(table, ids, schema.time, ParsedTimes(times, schema.time_format), twice, cure)
 
 
 def _check_on_grid(table: Table, observations: Observations, schema: Schema, calendar: Calendar, whole: bool) -> None:
@@ -145,4 +348,4 @@ def warn_gaps(panel: Panel, schema: Schema, name: str) -> None:
         first = f"{series_name(panel.ids[series])} at {time}".removeprefix(" at ")
         text = "%s: %d of %d values are missing, in %d of %d series (the first: %s): blank, or without a row%s."
         ignored = ", or ignored by events" if has_kind(schema, "ignore") else ""
-        logger.warning(text, name, gaps.sum(), spans.sum(), (gaps > 0).sum(), len(gaps), first, ignored)
+        log.warning(text, name, gaps.sum(), spans.sum(), (gaps > 0).sum(), len(gaps), first, ignored)

@@ -1,15 +1,18 @@
-"""Compare a panel with the series that a fit saw: new and missing ids, levels that moved, actuals since."""
+"""What is known of each series of a panel: how it differs from the fit, its status, and blank values of the future."""
 
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
 from forecast.panel.naming import first_names, series_name, series_names
-from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.panel import SKIPPED, Flags, Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.schema import Schema, calendar_of, event_names, position_texts
+from forecast.tables.headers import listed
 
 log = logging.getLogger("forecast")
 
@@ -151,3 +154,141 @@ def actuals_after(fitted: Panel, later: Panel, horizon: int, zero: bool = False)
 def _ends(panel: Panel, fitted: Panel) -> Numbers:
     """[series], grid position at which each series of a panel ended at fit; minus infinity for a new series."""
     return np.concatenate([[-np.inf], fitted.origins])[series_index(fitted.ids, panel.ids)]
+
+
+NAMED = 5  # columns that a message names
+SHOWN = {"calendar": "freq", "ids": "id", "ignored": "left out", "dated_events": "events"}
+"""Names that users know."""
+
+
+def schema_differences(before: Schema, now: Schema) -> list[str]:
+    """What differs, field by field: ``season 4, was 12``."""
+    pairs = ((name, getattr(before, name), getattr(now, name)) for name in Schema.model_fields if name != "inferred")
+    texts = ((field, _change(field, old, new)) for field, old, new in pairs if old != new)
+    return [f"{SHOWN.get(field, field.replace('_', ' '))} {text}" for field, text in texts if text]
+
+
+def _change(field: str, old: Any, new: Any) -> str:
+    """How one field differs; nothing where only the days of its events do."""
+    if field == "dated_events":
+        old, new = map(event_names, (old, new))
+        if old == new:
+            return ""
+    if field == "calendar":
+        return f"{new.name}, but on another grid" if old.name == new.name else f"{new.name}, was {old.name}"
+    if field in ("time_format", "reading"):
+        parts = zip(old.model_dump().items(), new.model_dump().values(), strict=True)
+        return ", ".join(f"{name} {_text(value)}, was {_text(was)}" for (name, was), value in parts if was != value)
+    if field == "categories":
+        return f"of {listed(sorted(name for name in {**old, **new} if old.get(name) != new.get(name)), NAMED, '')}"
+    if isinstance(old, tuple) and len(old) + len(new) > NAMED:
+        pairs = (("with", [name for name in new if name not in old]), ("without", [n for n in old if n not in new]))
+        return (
+            " and ".join(f"{word} {listed(names, NAMED, '')}" for word, names in pairs if names) or "in another order"
+        )
+    return f"{_text(new)}, was {_text(old)}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return (", ".join(map(str, value)) if isinstance(value, tuple) else str(value or "")) or "none"
+
+
+def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Panel:
+    """The panel with one word for each series, the gravest that applies; without a lookback none is short or ended."""
+    first = panel.offsets[:-1]
+    spans, counts = observed_spans(panel)
+    lowest = np.minimum.reduceat(np.where(panel.observed, panel.values, np.inf), first)
+    highest = np.maximum.reduceat(np.where(panel.observed, panel.values, -np.inf), first)
+    words = np.full(len(panel), "ok", object)
+    words[(lowest == highest) & (counts > 1)] = "constant"
+    words[(counts == 0) | ((spans - counts) / spans > schema.max_missing)] = "missing"
+    if lookback is not None:
+        words[(words == "ok") & (panel.lengths < lookback)] = "short"
+        words[(words != "missing") & (panel.trailing_gap() > lookback)] = "ended"
+    return replace(panel, status=tuple(words.tolist()))
+
+
+def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
+    """[series], slots from the first to the last observed value (1 where there is none), and observed values."""
+    counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
+    return np.maximum(panel.lengths - panel.trailing_gap(), 1), counts
+
+
+def warn_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = (), whole: bool = True) -> None:
+    """Warn of series that are constant or get no forecast, and refuse a whole panel where none is left to forecast."""
+    words: NDArray[np.object_] = np.array(panel.status, object)
+    new = words != np.array(before or [None] * len(words), object)
+    limit = f"{schema.max_missing:.0%}"
+    for word, meaning, arguments in (
+        ("constant", "never change", ()),
+        ("ended", "ended more than a lookback before the last time and get no forecast", ()),
+        ("missing", "miss more than %s of their values (%s) and get no forecast", (limit, Setting("max_missing"))),
+    ):
+        series = np.flatnonzero((words == word) & new)
+        if len(series):
+            shown = series_names([panel.ids[i] for i in series[: NAMED_SERIES + 1]], NAMED_SERIES) or "the whole table"
+            log.warning(f"%s: %d series {meaning}: %s", name, len(series), *arguments, shown)
+    if whole and np.isin(words, SKIPPED).all():
+        problem = f"no series is left to forecast: each misses more than {limit} of its values or ended long ago"
+        coarser = Words(", a coarser ", Setting("freq"), " with ", Setting("aggregate"))
+        zero = Words(", or ", Setting("missing", "zero"), " if absent rows mean zero")
+        raise BadData(problem, place=name, cure=Words("pass a higher ", Setting("max_missing"), coarser, zero))
+
+
+BLANK_AHEAD = (
+    "%s: %d of %d values known in advance are blank in the %d steps that are forecast together; the mean of the column "
+    "stands for them, or an unknown category"
+)
+BLANK_BESIDE = "%s: columns known in advance are blank beside some of the %d values (%s times); there they are unknown"
+
+
+def require_known(
+    panel: Panel, schema: Schema, horizon: int, name: str = "the table", with_future: bool = False, saved: bool = True
+) -> None:
+    """Refuse a panel without the values known in advance for the horizon of a series that gets a forecast.
+
+    The table of that name should have them; `with_future` if it is a table of the future. Where no forecaster is
+    `saved`, no other table can have them.
+    """
+    blank = _blank_ahead(panel, schema, horizon)
+    if not blank.any():
+        return
+    series, _, column = np.argwhere(blank)[0].tolist()
+    steps = np.flatnonzero(blank[series, :, column])
+    times = first_names(position_texts(schema, calendar_of(schema), panel.origins[series] + 1 + steps), 3)
+    of_series = f" of series '{series_name(panel.ids[series])}'" if any(panel.ids[series]) else ""
+    in_all = f" (in all {blank.sum():,} such values, of {blank.any((1, 2)).sum():,} series)"
+    template = Words("; ", Setting("future_template"), " writes the rows that are needed")
+    elsewhere = (", or pass ", Setting("future"), template) if saved else ()
+    cure = Words("fill in blank cells, add rows with blank targets", *elsewhere)
+    raise BadData(
+        f"column '{schema.known[column]}' is known in advance, but has no value for {len(steps)} of the {horizon} "
+        f"steps{of_series}: {times}{in_all if blank.sum() > len(steps) else ''}",
+        place=name,
+        cure=Words("fill in blank cells, or add the rows", template) if with_future else cure,
+    )
+
+
+def warn_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:
+    """Warn of values that are blank in the horizon, where the forecast goes on without them."""
+    if (blank := _blank_ahead(panel, schema, horizon)).any():
+        log.warning(BLANK_AHEAD, name, blank.sum(), blank.size, horizon)
+
+
+def warn_blank(panel: Panel, schema: Schema, name: str) -> None:
+    """Warn of blank cells beside observed values, in columns known in advance."""
+    blank = np.isnan(panel.known[panel.observed])  # [observed, known]
+    counts = [f"'{column}' {count:,}" for column, count in zip(schema.known, blank.sum(0), strict=True) if count]
+    if counts:
+        log.warning(BLANK_BESIDE, name, len(blank), ", ".join(counts))
+
+
+def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> Flags:
+    """[series, horizon, known], whether a series that gets a forecast lacks a value."""
+    last = panel.offsets[1:] - panel.ahead
+    blank = np.isnan(panel.known[last[:, None] + np.arange(horizon if schema.known else 0)])
+    if panel.status:
+        blank[panel.skipped] = False
+    return np.asarray(blank)

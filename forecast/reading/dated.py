@@ -1,20 +1,280 @@
-"""A table whose time column is parsed: once, before anything else looks at its rows."""
+"""Normalise a table where it enters, find its time columns, and parse them once, before anything looks at its rows."""
 
+import logging
 import re
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.calendar.cells import WHOLE
 from forecast.calendar.frequency import parse_frequency
-from forecast.calendar.inference import looks_like_times
+from forecast.calendar.inference import PARTS, TIME_NAMES, is_parts, looks_like_times, part_named, resembles_times
 from forecast.calendar.parsing import ParsedTimes, parse_times
+from forecast.calendar.patterns import ABBREVIATIONS, MONTHS, guesses, has_clock
 from forecast.calendar.spec import TimeSettings
-from forecast.calendar.zones import Flags
+from forecast.calendar.zones import DAY, Flags
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.panel.schema import Schema
-from forecast.reading.normalising import normalised
-from forecast.reading.time_column import resolve_names, time_columns
+from forecast.panel.schema import Names, Schema
+from forecast.reading.roles import AVAILABLE_AT, TARGET_NAMES, groups_rows
 from forecast.settings import TableSettings
-from forecast.tables.headers import refuse_missing
-from forecast.tables.table import Table
+from forecast.tables.cells import MISSING, counted_values, is_whole, numeric_columns
+from forecast.tables.headers import DATE_OR_FRACTION, LETTER, refuse_missing
+from forecast.tables.table import Table, repeats
+
+UNNAMED = ("", "Unnamed: 0")  # pandas reads the first as the second
+INDEX = "index"
+MOST_BELOW = 20  # rows at the end that may be totals and notes
+
+log = logging.getLogger("forecast")
+
+
+def normalised(table: Table) -> Table:
+    """The table without needless row numbers, and with a row for each month or quarter."""
+    return melt(_name_first_column(_without_totals(table)))
+
+
+def _without_totals(table: Table) -> Table:
+    """Leave out rows without a time at the end: each has a word that no other row has, or a single one has no word."""
+    last_row = [str(cell).strip() for cell in table.frame.iloc[-1]]
+    has_words = any(not end or LETTER.search(end) for end in last_row)
+    for column, end in zip(table.names, last_row, strict=True) if has_words else ():
+        if (end and not LETTER.search(end)) or not guesses(table.first(column)):
+            continue  # soon: a table may have thousands of columns
+        ends = [str(cell).strip() for cell in table.frame[column].iloc[-MOST_BELOW:]][::-1]
+        count = next((position for position, end in enumerate(ends) if guesses(end)), 0)
+        below = np.arange(len(table)) >= len(table) - count
+        if not count or not looks_like_times(rest := table.rows(~below), column, column.lower() in TIME_NAMES):
+            continue
+        noted, last = np.zeros(count, bool), table.rows(below)
+        wordless = [*last.texts(column)] == [""]
+        for name in table.names:
+            words = np.array([bool(LETTER.search(cell)) and cell.lower() not in MISSING for cell in last.texts(name)])
+            noted |= words & ~np.isin(last.texts(name), rest.texts(name))
+            wordless &= not words.any()
+        others = (name for name in table.names if name != column)
+        if (noted.all() or wordless) and not any(looks_like_times(table, other) for other in others):
+            removed = f"rows without a time below the data (from {table.line(len(rest))} on)"
+            log.warning("%s: left out %s", table.name, removed)
+            return replace(rest, skipped="; ".join(filter(None, (table.skipped, removed))))
+    return table
+
+
+def _name_first_column(table: Table) -> Table:
+    """Drop an unnamed first column where it numbers the rows beside times; else name it. Number bare values."""
+    first, *others = table.names
+    named = re.search(r"[^\W\d_]", first) is not None and first.lower() not in (*TIME_NAMES, INDEX)
+    # values alone: no times, under a name that is neither a number nor a time's
+    if not others and named and numeric_columns(table, [first]) and not looks_like_times(table, first):
+        log.warning("%s has one column, '%s': its rows are numbered as steps of a time", table.name, first)
+        return table.numbered(INDEX)
+    numbered = first in UNNAMED and _numbers_rows(table, first)
+    if first not in UNNAMED or (first and not numbered):
+        return table
+    if numbered and _has_index_beside(table, others):
+        log.warning("%s: the unnamed first column holds row numbers and was left out", table.name)
+        return replace(table, frame=table.frame.drop(columns=first), numbering=None)
+    label = "time" if DATE_OR_FRACTION.match(table.first(first)) else INDEX
+    if label in others:
+        raise BadData(f"{table.name}: the first column has no name, and another is called '{label}'; give it one")
+    reason = "numbers the rows and has no name" if numbered else "has no name"
+    log.warning("%s: the first column %s; it is called '%s'", table.name, reason, label)
+    return replace(table, frame=table.frame.rename(columns={first: label}), numbering=label if numbered else None)
+
+
+def _numbers_rows(table: Table, column: str) -> bool:
+    """Whether a column holds 0, 1, 2 and so on, or 1, 2, 3, in any order."""
+    numbers = counted_values(table, column, 18) if len(table) > 1 and is_whole(table, column) else None
+    return numbers is not None and numbers.min() in (0, 1) and bool((np.diff(np.sort(numbers)) == 1).all())
+
+
+def _has_index_beside(table: Table, others: list[str]) -> bool:
+    """Whether other columns hold times or resemble them, or are an id before numbered steps."""
+    if any(looks_like_times(table, column) or resembles_times(table, column) for column in others):
+        return True
+    steps = [bool(re.fullmatch(r"[Vv]\d+", column)) for column in others]
+    return len(others) > 2 and not steps[0] and all(steps[1:])
+
+
+YEAR = re.compile(r"[12]\d{3}(\.0*)?")
+NUMBERED = {  # names of periods, whose number is a group
+    "month": re.compile(r"(?:m|month)?[ _]?0?(\d{1,2})"),
+    "quarter": re.compile(r"(?:q|qtr|quarter)?[ _]?0?(\d{1,2})|(\d)(?:q|qtr)"),
+}
+NEARLY_ALL = 0.9  # of the rows have a year; parsing the times refuses the others, such as totals and notes
+
+
+Layout = tuple[list[str], NDArray[np.int64], list[str], str, list[str], list[str]]
+"""Columns to put end to end, the position of each new row's value in them, years of the rows (each once for all its
+periods), the column that times come from, the ids, and all months or quarters, as the table names them."""
+
+
+def melt(table: Table) -> Table:
+    """Bring a table of years by months or quarters to a column of times and a column of values.
+
+    Columns of text beside them stay, as ids; sums and other numbers of a year are left out with a warning.
+    """
+    for word, count in (("month", 12), ("quarter", 4)):
+        layout = _by_rows(table, word, count) or _by_columns(table, word, count)
+        if layout is None:
+            continue
+        columns, order, years, source, ids, labels = layout
+        plain = [year.strip().partition(".")[0] for year in years]
+        form = "{}-{:02d}" if word == "month" else "{}Q{}"
+        times = [form.format(year, n) for year in plain for n in range(1, count + 1)]  # 1990-03, or 1990Q3
+        time = next(name for name in (word, "time", "period", "date_") if name not in ids)
+        value = next(name for name in ("value", "y", "target", "value_") if name not in ids)
+        dropped = [name for name in table.names if name not in (source, *columns, *ids)]
+        left_out = f"; left out: {', '.join(dropped)}" if dropped else ""
+        warning = "%s: a table of years by %ss (%s to %s) is read with a row for each %s: '%s' by '%s'%s"
+        log.warning(warning, table.name, word, labels[0], labels[-1], word, value, time, left_out)
+        return table.stacked(columns, order, ids, (time, times, source), value)
+    return table
+
+
+def _by_rows(table: Table, word: str, count: int) -> Layout | None:
+    """A row for each year."""
+    numbers = {column: number for column in table.names if (number := _number_of(column, word, count))}
+    if sorted(numbers.values()) != list(range(1, count + 1)):
+        return None
+    headers, others = list(numbers), [column for column in table.names if column not in numbers]
+    year = _year_column(table, others, all(header.strip().isdigit() for header in headers))
+    if year is None:
+        return None
+    if list(numbers.values()) != sorted(numbers.values()):
+        problem = f"the {word}s by '{year}' begin with '{headers[0]}', so that it is open which year each belongs to"
+        raise BadData(problem, place=table.name, cure=f"write a row for each {word}, with its year")
+    others.remove(year)
+    several = repeats(table.distinct(year)[0]).any()  # rows for a year, so that whole numbers may be ids
+    numeric = numeric_columns(table, others)
+    texts = [name for name in others if name not in numeric and any(table.distinct(name)[1])]
+    ids = [name for name in others if name in texts or (several and is_whole(table, name))]
+    order = np.arange(len(table) * count).reshape(count, -1).T.ravel()
+    return headers, order, table.texts(year).tolist(), year, ids, headers
+
+
+def _by_columns(table: Table, word: str, count: int) -> Layout | None:
+    """A column for each year, and a row for each month or quarter."""
+    first, *years = table.names
+    if len(table) != count or len(years) < 2 or not all(map(YEAR.fullmatch, years)):
+        return None
+    labels = table.texts(first).tolist()
+    if [_number_of(text, word, count) for text in labels] != list(range(1, count + 1)):
+        return None
+    return years, np.arange(len(years) * count), years, first, [], labels
+
+
+def _number_of(name: str, word: str, count: int) -> int | None:
+    """Which of 12 months or 4 quarters a header names, from 1; None where it names none."""
+    text = name.strip().rstrip(".").lower()
+    if word == "month" and text in ("sept", *MONTHS, *ABBREVIATIONS):
+        return ABBREVIATIONS.index(text[:3]) + 1
+    numbered = NUMBERED[word].fullmatch(text)
+    number = int(next(filter(None, numbered.groups()))) if numbered else 0
+    return number if 1 <= number <= count else None
+
+
+def _year_column(table: Table, others: list[str], bare: bool) -> str | None:
+    """The column of years beside months; under headers that are bare numbers it must be called a year."""
+    named = [column for column in others if column.strip().lower() in PARTS["year"].names]
+    likely = named if bare else [*named, *sorted(set(others) - set(named))]
+    wrong = {column: sum(YEAR.fullmatch(text.strip()) is None for text in table.texts(column)) for column in likely}
+    few = min(max(1, (1 - NEARLY_ALL) * len(table)), (len(table) - 1) / 2)
+    return next((column for column in likely if wrong[column] <= few), None)
+
+
+FINER: dict[str, Names] = {  # the parts that may follow each part of a time
+    "year": ("month", "quarter", "week", "yearday"),
+    **{"month": ("day",), "day": ("hour", "clock"), "yearday": ("hour", "clock")},
+    **{"hour": ("minute",), "minute": ("second",)},
+}
+
+
+def time_columns(table: Table, settings: TableSettings) -> Names:
+    """The column that parses as times all the way down, with the columns that hold finer parts of the time.
+
+    Columns such as year and month, or date and hour, join where one alone repeats times within a series, and names and
+    cells show which parts they hold.
+    """
+    named = {*settings.id, *settings.target, *settings.known, *settings.past, *settings.static}
+    named |= {AVAILABLE_AT} if settings.known else set()
+    columns = [column for column in table.names if column not in named]
+    candidates = [column for column in columns if column != table.numbering and looks_like_times(table, column)]
+    parts = {column: part for column in columns if (part := part_named(table, column))}
+    years = [column for column in columns if parts.get(column) == "year"]
+    if coarse := [column for column in candidates if parts.get(column) in (None, "year")]:
+        candidates = coarse  # hours and weeks that are only numbered are parts of these
+    elif years and any(part in FINER["year"] for part in parts.values()):
+        candidates = years[:1]
+    if years and (dated := [c for c in candidates if c not in parts and not WHOLE.fullmatch(table.first(c))]):
+        candidates = dated  # these have a year
+    by_name = sorted((c for c in candidates if c.lower() in TIME_NAMES), key=lambda c: TIME_NAMES.index(c.lower()))
+    if by_name or len(candidates) == 1:
+        return _with_finer(table, (by_name or candidates)[0], columns, parts)
+    if candidates:
+        cure = Words("name the one to use with ", Setting("time"))
+        raise UsageError(f"columns {', '.join(candidates)} all hold times", place=table.name, cure=cure)
+    nearly = [c for c in columns if c != table.numbering and resembles_times(table, c)]
+    if nearly or table.numbering in columns:
+        return (nearly[0] if nearly else str(table.numbering),)
+    raise _no_times(table, columns)
+
+
+def _no_times(table: Table, columns: list[str]) -> BadData:
+    """The error for a table in which no column resembles times."""
+    if table.text and len(columns) == 1:
+        if re.fullmatch(r"[\d.,eE+-]+", columns[0]):
+            problem, cure = "holds data and no header", Words("put a line with the name of the column before it")
+            return BadData(f"the first line, '{columns[0]}', {problem}", place=table.name, cure=cure)
+        cure = Words("a table needs a column of times too; pass ", Setting("delimiter"), " if there are several")
+        return BadData(f"all lines have one column, '{columns[0]}'", place=table.name, cure=cure)
+    numbers = [column for column in columns if looks_like_times(table, column, named=True)]
+    hint = f" ({numbers[0]} can hold numbers that are times)" if numbers else ""
+    rows = Setting("layout", "rows")
+    cure = Words("name it with ", Setting("time"), f"{hint}, or pass ", rows, " if each row is a series")
+    return BadData(f"no column holds times (columns: {', '.join(columns[:20])})", place=table.name, cure=cure)
+
+
+def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, str]) -> Names:
+    """A time column with the columns that hold finer parts, where rows need them to differ."""
+    others = [column for column in columns if column != time]
+    if table.kind(time) == "datetime":
+        times = table.times(time)
+        clock = times.fractions or bool((times.wall % DAY).any())
+    else:
+        clock = any(map(has_clock, guesses(table.first(time))))
+    level = parts.get(time) or (None if clock else "day")
+    if level not in FINER or not any(parts.get(column) in FINER[level] for column in others):
+        return (time,)
+    # columns that can name series: all of text, and beside a day also each of whole numbers with them
+    grouping = [c for c in others if c not in {*parts, *TARGET_NAMES} and groups_rows(table, c)]
+    numbers = numeric_columns(table, grouping)
+    texts = tuple(column for column in grouping if column not in numbers)
+    keys = [texts, *((*texts, column) for column in numbers if level == "day" and is_whole(table, column))]
+    joined: Names = (time,)
+    while level in FINER and all(_repeats(table, (*key, *joined)).any() for key in keys):
+        finer = [column for part in FINER[level] for column in others if parts.get(column) == part]
+        if not finer:
+            break
+        joined, level = (*joined, finer[0]), parts[finer[0]]
+    joined = tuple(column for column in columns if column in joined)  # as the table has them
+    several, alone = (~_repeats(table, names) for names in (joined, (time,)))
+    return joined if several.sum() > alone.sum() and is_parts(table, joined) else (time,)
+
+
+def _repeats(table: Table, columns: Names) -> Flags:
+    """[rows], whether an earlier row has the same in all of these columns."""
+    return repeats(np.zeros(len(table)), *(table.distinct(column)[0] for column in columns))
+
+
+def heading_times(table: Table, names: list[str]) -> Names:
+    """The time columns at the end of the columns before the forecasts: the last one, or several that go together."""
+    for count in range(2, min(len(names), len(PARTS)) + 1):
+        columns = tuple(names[-count:])
+        if part_named(table, columns[-1]) and is_parts(table, columns):
+            return columns
+    return (names[-1],)
+
 
 # fields of a schema by which times are parsed
 TIME_FIELDS = ("time", "time_format", "date_format", "timezone", "dst", "aggregate")
@@ -56,14 +316,17 @@ def dated_table(table: Table, settings: TableSettings | Schema) -> DatedTable:
     if settings.strict and table.skipped:
         raise BadData(table.skipped, place=table.name, cure=Words("remove them, or leave out ", Setting("strict")))
     if isinstance(settings, Schema):
-        time, how = () if settings.layout == "rows" else settings.time, settings.time_settings
+        time, reading = () if settings.layout == "rows" else settings.time, settings.time_settings
     else:
-        settings = settings.model_copy(update={"time": resolve_names(table, settings.time)})
+        # a column with commas in its name arrives in several pieces
+        whole = [name for joint in (", ", ",") if (name := joint.join(settings.time)) in table.names]
+        if whole and not set(settings.time) <= set(table.names):
+            settings = settings.model_copy(update={"time": (whole[0],)})
         _check_settings(table, settings)
         by_rows = settings.layout or ("rows" if not settings.time and _looks_like_rows(table) else None)
         time = () if by_rows == "rows" else settings.time or time_columns(table, settings)
-        how = TimeSettings.at_fit(settings)
-    return DatedTable(table, time, parse_times(table, time, how) if time else None, settings)
+        reading = TimeSettings.at_fit(settings)
+    return DatedTable(table, time, parse_times(table, time, reading) if time else None, settings)
 
 
 def _check_settings(table: Table, settings: TableSettings) -> None:

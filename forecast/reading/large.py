@@ -18,19 +18,14 @@ from forecast.logs import held_back, log_kinds
 from forecast.panel.panel import Flags, Integers
 from forecast.panel.schema import Schema
 from forecast.reading.building import MAX_CELLS
-from forecast.reading.dated import dated_table
-from forecast.reading.detection import infer_schema
-from forecast.reading.normalising import normalised
-from forecast.reading.reading import reach_of
+from forecast.reading.dated import dated_table, normalised
+from forecast.reading.reading import infer_schema, reach_of
 from forecast.reading.roles import AVAILABLE_AT
 from forecast.settings import TableSettings, TextSettings
-from forecast.tables.arrow import PARQUET, PROBLEM, arrow_frame, parquet_dataset, parquet_files
-from forecast.tables.cells import flags_of, lacks_value
-from forecast.tables.contents import SAMPLE, foreign_kind, readable
+from forecast.tables.cells import flags_of, infer_decimal, lacks_value
+from forecast.tables.contents import CELL, MOST, SAMPLE, foreign_kind, free_memory, readable
 from forecast.tables.headers import column_names, listed
-from forecast.tables.memory import CELL, MOST, free_memory
-from forecast.tables.numbers import infer_decimal
-from forecast.tables.storage import Place
+from forecast.tables.storage import PARQUET, PROBLEM, Place, arrow_frame, parquet_dataset, parquet_files
 from forecast.tables.table import Table
 from forecast.tables.text import DELIMITER_LINE, best_delimiter, given_delimiter
 
@@ -93,7 +88,7 @@ class LargeTable:
 
     def table(self, rows: Any) -> Table:
         """Rows as they come in batches as a table."""
-        return _with_rows(self._blank, rows)
+        return replace(self._blank, frame=arrow_frame(rows.drop_columns([ROW])), lines=rows[ROW].to_numpy())
 
     @cached_property
     def _blank(self) -> Table:
@@ -104,7 +99,8 @@ class LargeTable:
         blank = Table(self.name, empty, True, None, settings.decimal or ".", settings.thousands, reading=settings)
         if settings.decimal is not None:
             return blank
-        return replace(blank, decimal=infer_decimal(_with_rows(blank, next(self.batches(self.names))), self.delimiter))
+        first = arrow_frame(next(self.batches(self.names)).drop_columns([ROW]))
+        return replace(blank, decimal=infer_decimal(replace(blank, frame=first), self.delimiter))
 
     def filtered(self, columns: Sequence[str], by: Sequence[str], keep: Callable[[Table], Flags]) -> Table:
         """The rows that `keep` flags by the columns `by`, of which no more than a block is in memory beside them."""
@@ -156,14 +152,14 @@ class LargeTable:
             changed = np.zeros(len(rows), bool)
             changed[0] = keys.slice(0, 1).to_pylist() != last
             for column in map(_decoded, keys.columns):
-                blank = column.null_count or (_is_text(column) and pc.any(pc.equal(column, "")).as_py())
-                together = together and not blank
+                text = str(column.type).endswith("string")
+                together = together and not (column.null_count or (text and pc.any(pc.equal(column, "")).as_py()))
                 changed[1:] |= np.asarray(pc.fill_null(pc.not_equal(column[1:], column[:-1]), True))
             starts.append(end + np.flatnonzero(changed))
             firsts.append(keys.filter(pa.array(changed)))
             last, end = keys.slice(len(rows) - 1).to_pylist(), end + len(rows)
             values = _decoded(rows[target])
-            text = _is_text(values)
+            text = str(values.type).endswith("string")
             missing = lacks_value(pc.fill_null(values, "")) if text else flags_of(values.is_null(nan_is_null=True))
             valued = rows.filter(pa.array(~missing)).select([*time, ROW])
             found = pa.concat_tables([times, valued]).group_by(list(time), use_threads=False).aggregate([(ROW, "min")])
@@ -228,10 +224,6 @@ def _decoded(column: Any) -> Any:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def _is_text(column: Any) -> bool:
-    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
-
-
 def needed_columns(schema: Schema, table: LargeTable) -> list[str]:
     """The columns of a long table that forecasts are made from."""
     issued = [AVAILABLE_AT] if schema.known and AVAILABLE_AT in table.names else []
@@ -274,7 +266,3 @@ def _ids(table: LargeTable, settings: TableSettings) -> tuple[str, ...]:
     first = table.table(next(table.batches(table.names)))
     schema, _ = infer_schema(dated_table(first, settings), settings)
     return schema.ids if schema.layout == "long" else ()
-
-
-def _with_rows(table: Table, rows: Any) -> Table:
-    return replace(table, frame=arrow_frame(rows.drop_columns([ROW])), lines=rows[ROW].to_numpy())

@@ -1,21 +1,23 @@
-"""Read the observations of a table: which series, when, how much."""
+"""Read the observations of a table (which series, when, how much), and its covariates."""
 
 import logging
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from forecast.calendar.parsing import ParsedTimes, parse_times
-from forecast.calendar.zones import Flags, Integers
-from forecast.errors import BadData
+from forecast.calendar.zones import Flags
+from forecast.errors import BadData, Setting, Words
 from forecast.panel.naming import first_alike, series_name, series_names
-from forecast.panel.panel import Ids, Numbers
-from forecast.panel.schema import Schema
-from forecast.tables.distinct import distinct, encoded, repeats
-from forecast.tables.numbers import is_blank, numeric_columns, parse_columns, parse_numbers
-from forecast.tables.table import Table
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.schema import Names, Schema, calendar_of
+from forecast.tables.cells import cells_of, is_blank, is_text, numeric_columns, parse_columns, parse_numbers, read_cells
+from forecast.tables.headers import listed
+from forecast.tables.table import Table, distinct, encoded, repeats, rows_text
 
-logger = logging.getLogger("forecast")
+log = logging.getLogger("forecast")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Rows:
         """Some of the rows."""
         return Rows(self.series[rows], self.timestamps[rows], self.values[rows])
 
-    def combined(self, how: str) -> "Rows":
+    def combined(self, rule: str) -> "Rows":
         """One row for each series and time, ascending: the first, last, mean or sum of the rows in their order."""
         times = distinct(self.timestamps)
         keys = self.series * len(times) + np.searchsorted(times, self.timestamps)
@@ -54,10 +56,10 @@ class Rows:
         starts = np.flatnonzero(np.diff(keys, prepend=-1))
         if len(starts) < len(keys):
             ends, keys = np.append(starts[1:], len(keys)), keys[starts]
-            if how in ("first", "last"):
-                values = values[starts if how == "first" else ends - 1]
+            if rule in ("first", "last"):
+                values = values[starts if rule == "first" else ends - 1]
             else:
-                values = np.add.reduceat(values, starts) / (ends - starts if how == "mean" else 1)
+                values = np.add.reduceat(values, starts) / (ends - starts if rule == "mean" else 1)
         return Rows(keys // max(len(times), 1), times[keys % max(len(times), 1)], values)
 
 
@@ -93,8 +95,8 @@ def wide_columns(table: Table, schema: Schema) -> list[str]:
     if schema.all_columns:
         named = {*schema.time, *schema.known, *schema.past, *schema.ignored, *taken, table.numbering}
         unnamed = [column for column in columns if column not in named]
-        numeric = dict(zip(unnamed, numeric_columns(table, unnamed), strict=True))
-        taken |= {column for column in unnamed if numeric[column] or is_blank(table, column)}
+        numeric = set(numeric_columns(table, unnamed))
+        taken |= {column for column in unnamed if column in numeric or is_blank(table, column)}
     return [column for column in columns if column in taken]
 
 
@@ -104,7 +106,7 @@ def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
     blank = np.isin(series, [index for index, names in enumerate(ids) if names and not any(names)])
     if blank.any():
         text = "%s: %d rows have no id in %s; they are read as a series of their own."
-        logger.warning(text, table.name, blank.sum(), ", ".join(schema.ids))
+        log.warning(text, table.name, blank.sum(), ", ".join(schema.ids))
     _warn_similar_ids(table, ids)
     values = parse_numbers(table, schema.target or "")
     order = np.argsort(np.unique(series, return_index=True)[1])  # in which they come first
@@ -143,7 +145,7 @@ def _warn_similar_ids(table: Table, ids: Ids) -> None:
     """Warn of ids that look alike."""
     if pair := first_alike(ids):
         text = "%s: ids '%s' and '%s' differ only in blanks, case or how letters are encoded; they are two series."
-        logger.warning(text, table.name, *map(series_name, pair))
+        log.warning(text, table.name, *map(series_name, pair))
 
 
 def _ranks(texts: list[str]) -> Integers:
@@ -151,3 +153,111 @@ def _ranks(texts: list[str]) -> Integers:
     ranks = np.empty(len(texts), np.int64)
     ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
     return ranks
+
+
+MAX_CODES = 30  # a column of numbers with more different values has typing errors, not codes
+MIN_ROWS = 2  # rows for each different code, on average, and cells that are no numbers
+CODE = "^[+-]?[0-9]+$"
+
+
+def categories_of(table: Table, columns: tuple[str, ...], named: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """The different texts, ascending, of the columns that are in `named`, or look like categories."""
+    categorical = [column for column in columns if column in named or _looks_categorical(table, column)]
+    categories = {column: tuple(sorted({*table.distinct(column)[1]} - {""})) for column in categorical}
+    return {column: texts for column, texts in categories.items() if texts}
+
+
+def category_codes(table: Table, column: str, categories: tuple[str, ...]) -> NDArray[np.float64]:
+    """[rows], 1 + the position among `categories`, 0 for another value (with a warning), NaN where blank."""
+    codes, texts = table.distinct(column)
+    code_of = {"": np.nan, **{text: code for code, text in enumerate(categories, 1)}}
+    values = np.array([code_of.get(text, 0.0) for text in texts])
+    if rows := int((values == 0)[codes].sum()):
+        unseen = listed([text for text in texts if text not in code_of])
+        form = "%s: column '%s' has categories that fit did not see (%s), in %s; read as unknown."
+        log.warning(form, table.name, column, unseen, rows_text(rows))
+    return values[codes]
+
+
+def _looks_categorical(table: Table, column: str) -> bool:
+    """Whether a column holds text or categories, or few whole numbers and letters, such as the codes 0, a, b, c."""
+    if hasattr(table.frame[column], "cat") or not numeric_columns(table, [column]):
+        return True
+    if not is_text(table.frame[column]):
+        return False
+    cells = read_cells(cells_of([table.frame[column]]), table)
+    present = ~cells.blank
+    if (cells.bad & cells.meant).any() or int((cells.bad & present).sum()) < MIN_ROWS:
+        return False
+    different = pc.unique(cells.text.filter(present))
+    numbers = pc.unique(cells.text.filter(present & ~cells.bad & ~cells.word))
+    few = len(different) <= MAX_CODES and MIN_ROWS * len(different) <= int(present.sum())
+    return few and bool(pc.all(pc.match_substring_regex(numbers, CODE), min_count=0).as_py())
+
+
+def rows_of(table: Table, schema: Schema, ids: Ids, times: ParsedTimes | None) -> tuple[Integers | None, Integers]:
+    """The series of each row, as index into some ids, -1 for others, None where rows hold for all; and its time.
+
+    A time off the grid is refused, unless rows are aggregated.
+    """
+    shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.names)
+    names, codes = id_codes(table, () if shared else schema.ids)
+    timestamps = (times or parse_times(table, schema.time, schema.time_settings, codes)).timestamps
+    series = None if shared else (series_index(ids, names) - 1)[codes]
+    if series is not None and (unknown := len(np.unique(codes[series < 0]))):
+        warning = "%s: %d series are not in the table to forecast; their rows are left out."
+        log.warning(warning, table.name, unknown)
+    off = ~calendar_of(schema).on_grid(timestamps) & (np.array(True) if series is None else series >= 0)
+    if schema.aggregate is None and off.any():
+        place = table.place(int(np.argmax(off)), schema.time)
+        raise BadData(f"{place}: the time does not lie on the grid {schema.calendar.name}; correct it")
+    return series, timestamps
+
+
+def slots_of(panel: Panel, series: Integers | None, positions: Integers) -> tuple[Integers, Integers]:
+    """The slots of some grid positions, of one series each or of all, and which of the positions each of them is."""
+    place = np.arange(len(positions))
+    if series is None:
+        series, place = np.repeat(np.arange(len(panel)), len(positions)), np.tile(place, len(panel))
+    step = positions[place] - panel.starts[series]
+    inside = (step >= 0) & (step < np.diff(panel.offsets)[series])
+    return (panel.offsets[series] + step)[inside], place[inside]
+
+
+def covariates(panel: Panel, table: Table, schema: Schema, columns: Names, observations: Observations) -> Numbers:
+    """Columns of the table of `observations` by slot [slots, columns], NaN where it has no value."""
+    result = np.full((len(panel.values), len(columns)), np.nan)
+    if columns:
+        times = observations.row_timestamps
+        rows = np.argsort(times, kind="stable") if schema.aggregate else np.arange(len(times))  # the last one holds
+        series = observations.series[rows] if schema.layout == "long" and any(schema.ids) else None
+        slot, place = slots_of(panel, series, calendar_of(schema).positions(times[rows]))
+    for index, column in enumerate(columns):
+        values = column_values(table, column, schema)[rows[place]]
+        given = ~np.isnan(values)
+        result[slot[given], index] = values[given]
+    return result
+
+
+def static_values(table: Table, schema: Schema, observations: Observations) -> Numbers:
+    """Columns that are fixed for each series: [series, columns]."""
+    result = np.full((len(observations.ids), len(schema.static)), np.nan)
+    for index, column in enumerate(schema.static):
+        values = column_values(table, column, schema)
+        rows = np.flatnonzero(~np.isnan(values))
+        result[observations.series[rows[::-1]], index] = values[rows[::-1]]  # the first value of a series stays
+        wrong = rows[values[rows] != result[observations.series[rows], index]]
+        if len(wrong):
+            name = series_name(observations.ids[int(observations.series[wrong[0]])])
+            problem = f"series '{name}' has several values in a static column"
+            cure = Words("pass ", Setting("known", column), " or ", Setting("past", column), " instead")
+            raise BadData(problem, place=table.place(int(wrong[0]), column), cure=cure)
+    return result
+
+
+def column_values(table: Table, column: str, schema: Schema) -> Numbers:
+    """[rows], numbers, or codes where the schema has categories: 1 + position, 0 for others, NaN where blank."""
+    if (categories := schema.categories.get(column)) is not None:
+        return category_codes(table, column, categories)
+    otherwise = Words("; if the column holds categories, fit with ", Setting("categorical", column))
+    return parse_numbers(table, column, otherwise)

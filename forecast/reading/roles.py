@@ -1,30 +1,25 @@
-"""Find which columns of a long table are the ids and the target."""
+"""Find which columns are the ids and the target, and which only repeat the calendar."""
 
 import re
+from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from forecast.calendar.clock_change import zone_cure
-from forecast.calendar.formatting import format_timestamp
-from forecast.calendar.inference import TIME_NAMES
-from forecast.calendar.parsing import ParsedTimes
-from forecast.calendar.split_columns import part_named
-from forecast.calendar.zones import Integers
+from forecast.calendar.inference import TIME_NAMES, part_named
+from forecast.calendar.parsing import ParsedTimes, format_timestamp
+from forecast.calendar.zones import DAY, Flags, Integers, wall_clock, zone_cure
 from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.panel.schema import Names
 from forecast.reading.observations import id_codes
 from forecast.settings import TableSettings
-from forecast.tables.distinct import repeats
-from forecast.tables.numbers import has_leading_zeros, is_blank, is_whole, parse_numbers
-from forecast.tables.table import Table, rows_text
+from forecast.tables.cells import counted_values, has_leading_zeros, is_blank, is_whole, parse_numbers
+from forecast.tables.table import Table, repeats, rows_text
 
 TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
 AVAILABLE_AT = "available_at"  # the column that says when values known in advance became available
 MAX_REPEATED = 0.05  # with a smaller share of repeated rows, ids are right and the rows are duplicates
-MAX_IDS = 3
-PROPOSED = 3  # columns that a message proposes
-
-Names = tuple[str, ...]
 
 
 def id_columns(
@@ -51,10 +46,13 @@ def id_columns(
     last_target = set(numeric) if not settings.target else {""}  # the ids must leave one number column as target
     nearly: Names = ()
     for candidates in (texts, texts + counted):
-        for ids in (ids for size in range(1, MAX_IDS + 1) for ids in combinations(candidates, size)):
+        for ids in (ids for size in (1, 2, 3) for ids in combinations(candidates, size)):
             if (candidates is not texts and not set(ids) - set(texts)) or last_target <= set(ids):
                 continue
-            share = _repeated_share(table, ids, times.timestamps, issued)
+            names, codes = id_codes(table, ids)
+            if 2 * len(names) > len(codes):  # most series would have only one row
+                continue
+            share = float(repeats(codes, times.timestamps, issued).mean())
             if share == 0:
                 return ids
             nearly = nearly or (ids if share < MAX_REPEATED else ())
@@ -66,7 +64,7 @@ def id_columns(
         if settings.layout != "long" and not any(groups_rows(table, column) for column in texts):
             return ()
     usable = [column for column in texts + counted if column not in nearly and groups_rows(table, column)]
-    raise _open_ids(table, settings, time, times, (nearly, usable[:PROPOSED], parts))
+    raise _open_ids(table, settings, time, times, (nearly, usable[:3], parts))
 
 
 def groups_rows(table: Table, column: str) -> bool:
@@ -80,22 +78,12 @@ def _issued(table: Table, settings: TableSettings) -> Integers:
     return table.distinct(AVAILABLE_AT)[0] if says else np.zeros(len(table), np.int64)
 
 
-def _repeated_share(table: Table, ids: Names, timestamps: Integers, issued: Integers) -> float:
-    """Share of rows that repeat a series and time; 1 where most series would have only one row."""
-    names, codes = id_codes(table, ids)
-    return float(repeats(codes, timestamps, issued).mean()) if 2 * len(names) <= len(codes) else 1.0
-
-
 def _open_ids(
     table: Table, settings: TableSettings, time: Names, times: ParsedTimes, guess: tuple[Names, list[str], list[str]]
 ) -> BadData:
     """The error for rows that repeat a time with no ids to tell them apart."""
     nearly, usable, parts = guess  # ids that nearly fit, other columns that could be ids, and parts of times
-    names, codes = id_codes(table, nearly)
-    twice = repeats(codes, times.timestamps, _issued(table, settings))
-    row = int(np.argmax(twice))
-    first = int(np.argmax((codes == codes[row]) & (times.timestamps == times.timestamps[row])))
-    shown = f" for {', '.join(nearly)} '{', '.join(names[codes[row]])}'" if nearly else ""
+    twice = repeats(id_codes(table, nearly)[1], times.timestamps, _issued(table, settings))
     cure: list[object] = [*zone_cure(times.timestamps[twice], times.format.zone)]
     cure += [f"that {', '.join(nearly)} is the id was guessed: "] if nearly else []
     if parts:
@@ -106,9 +94,18 @@ def _open_ids(
         cure += [", ", Setting("layout", "wide"), " if no column does"]
     if settings.on_duplicate == "error" and settings.aggregate is None:
         cure += [", or ", Setting("on_duplicate", "first"), " (or last, mean, sum) to make one row of them"]
-    repeated = f"{format_timestamp(int(times.timestamps[row]), times.format)} comes twice{shown}"
-    problem = f"{repeated}, first in {table.line(first)} ({rows_text(twice.sum())} like that)"
-    return BadData(problem, place=table.place(row, time), cure=Words(*cure))
+    return repeated_row(table, nearly, time, times, twice, Words(*cure))
+
+
+def repeated_row(table: Table, ids: Names, time: Names, times: ParsedTimes, twice: Flags, cure: Words) -> BadData:
+    """The error for the first row that comes `twice` [rows]."""
+    names, codes = id_codes(table, ids)
+    row = int(np.argmax(twice))
+    timestamp = times.timestamps[row]
+    first = table.line(int(np.argmax((codes == codes[row]) & (times.timestamps == timestamp))))
+    series = f" for {', '.join(ids)} '{', '.join(names[codes[row]])}'" if ids else ""
+    repeated = f"{format_timestamp(int(timestamp), times.format)} comes twice{series}, first in {first}"
+    return BadData(f"{repeated} ({rows_text(twice.sum())} like that)", place=table.place(row, time), cure=cure)
 
 
 def no_numbers(table: Table, others: list[str]) -> BadData:
@@ -141,3 +138,73 @@ def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> 
     if not numeric:
         raise BadData("no column of numbers to forecast besides the ids", place=table.name, cure=cure)
     raise UsageError(f"several columns can be the target: {', '.join(numeric)}", place=table.name, cure=cure)
+
+
+MIN_ROWS = 10  # from which on equality with the calendar is no chance
+ROW_NUMBER = "row number"
+
+# names of columns of each kind, whole or as a part of the name
+NAMES: dict[str, str] = {
+    "year": "year yr yyyy yy jahr annee année ano año anno jaar",
+    "quarter": "quarter qtr q quartal trimestre trimester kwartaal",
+    "month": "month mnth mon mo mm m monat mois mes mese maand",
+    "week": "week wk w isoweek weekofyear woche semaine semana settimana",
+    "day": "day dd d dom mday tag jour dia día giorno dag dayofmonth",
+    "day of the year": "doy yday dayofyear day yearday",
+    "day of the week": "weekday wday dow wd day dayofweek wochentag",
+    "weekend": "weekend isweekend wochenende",
+    "hour": "hour hr hh h stunde heure hora ora uur",
+    "minute": "minute min",
+    ROW_NUMBER: "index idx id no nr num number row rownum rowid obs observation record rec t trend step counter seq",
+}
+
+
+def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> dict[str, str]:
+    """Columns of numbers that repeat the calendar of their row's time, or number the rows, and which they do.
+
+    All cells equal the year (or the year less a constant), the month, and so on, in some numbering. So may a series, so
+    that the name must fit too, but for years in full and for row numbers in the first column. Empty where no other
+    column would be left.
+    """
+    if len(table) < MIN_ROWS:
+        return {}
+    wall = None if times.format.kind == "integer" else wall_clock(times.timestamps, times.format.zone)
+    held: dict[str, str] = {}
+    for column in columns:
+        lower = column.strip().lower()
+        words = {lower, re.sub(r"[\W_]+", "", lower), *re.split(r"[\W_\d]+", lower)}
+        kinds = {kind for kind, names in NAMES.items() if words & set(names.split())}
+        kinds |= {ROW_NUMBER} if column == table.names[0] else set()
+        in_full = wall is not None and re.fullmatch(r"[12]\d{3}(\.0*)?", table.first(column)) is not None
+        values = counted_values(table, column, 9) if kinds or in_full else None
+        if values is None:
+            continue
+        if ROW_NUMBER in kinds and values[0] in (0, 1) and (np.diff(values) == 1).all():
+            held[column] = ROW_NUMBER
+        elif wall is not None:
+            shifts = wall.astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970 - values
+            same = (kind for kind, expected in _expected(wall) if kind in kinds and (values == expected).all())
+            year = (in_full and not shifts.any()) or ("year" in kinds and shifts[0] >= 0 and not np.diff(shifts).any())
+            if kind := "year" if year else next(same, None):
+                held[column] = kind
+    return held if len(held) < len(columns) else {}
+
+
+def _expected(wall: Integers) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """What each kind of column holds, in each of its numberings."""
+    days, months, years = (wall.astype("datetime64[s]").astype(f"datetime64[{unit}]") for unit in "DMY")
+    month = (months - years.astype("datetime64[M]")).astype(np.int64)
+    day_of_year = (days - years.astype("datetime64[D]")).astype(np.int64)
+    day, days = (days - months.astype("datetime64[D]")).astype(np.int64), wall // DAY
+    weekday = (days + 3) % 7  # Monday 0
+    thursday = days - weekday + 3
+    of_year = thursday.astype("datetime64[D]").astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
+    weeks = (thursday - of_year) // 7, day_of_year // 7  # of ISO 8601, and counted from 1 January
+    for start in (1, 0):
+        yield from (("month", month + start), ("quarter", month // 3 + start), ("day", day + start))
+        yield from (("day of the year", day_of_year + start), ("hour", wall // 3600 % 24 + start))
+        yield from (("minute", wall // 60 % 60 + start), ("weekend", (weekday >= 5) + start))
+        yield from (("week", week + start) for week in weeks)
+        for shift in range(7):
+            yield "day of the week", (weekday + shift) % 7 + start
+            yield "week", (day_of_year + 6 - (weekday - shift) % 7) // 7 + start  # from the year's first such day

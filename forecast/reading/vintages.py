@@ -5,22 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from forecast.calendar.calendar import Calendar
-from forecast.calendar.instant import STEPS
 from forecast.calendar.parsing import parse_times
+from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import timestamps_at, wall_clock
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import held_back
-from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.panel.panel import ALWAYS, Flags, Integers, Numbers, Panel, Vintages, joined
 from forecast.panel.schema import Schema, calendar_of
-from forecast.panel.vintages import ALWAYS, Vintages, joined
-from forecast.reading.columns import column_values, rows_of
 from forecast.reading.dated import DatedTable
-from forecast.reading.observations import id_codes, wide_columns
+from forecast.reading.observations import column_values, id_codes, rows_of, slots_of, wide_columns
 from forecast.reading.roles import AVAILABLE_AT
-from forecast.tables.distinct import encoded, repeats
 from forecast.tables.headers import refuse_missing
-from forecast.tables.table import Table
+from forecast.tables.table import Table, encoded, repeats
 
 log = logging.getLogger("forecast")
 
@@ -73,19 +69,23 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
     """
     table, instant, calendar = dated.table, dated.instant, calendar_of(schema)
     names = [name for name in schema.known if name in table.names]
-    refuse_missing(table, (*schema.time, *(names or schema.known)))
+    refuse_missing(table, (*schema.time, *(names if names and has_vintages(table, schema) else schema.known)))
     series, timestamps = rows_of(table, schema, panel.ids, dated.times)
     positions, end = calendar.positions(timestamps), int(calendar.ends(panel.origins.max(keepdims=True))[0])
     given, stamps = _stamps(table, schema)
     available, rank = positions.copy(), np.full(len(table), np.inf)
-    available[given] = _first_origins(stamps[given] - max(0, (end if instant is None else instant) - end), calendar)
+    moved = stamps[given] - max(0, (end if instant is None else instant) - end)
+    inside = calendar.positions(moved)  # known from the end of a step on
+    available[given] = inside - 1 + sum((calendar.ends(inside + shift) < moved).astype(np.int64) for shift in (-1, 0))
     rank[given] = stamps[given]
+    unique, always = schema.on_duplicate == "error" and schema.aggregate is None, np.full(panel.known.shape, np.nan)
     keys = (np.zeros(len(table), np.int64) if series is None else series, timestamps, rank)
     for name in names:
         column, values = schema.known.index(name), column_values(table, name, schema)
         rows = np.flatnonzero(~np.isnan(values) & (keys[0] >= 0))
         rows = rows[np.argsort(timestamps[rows], kind="stable")]  # of a period of several rows the last one holds
-        _refuse_ties(table, name, rows, values, *keys)
+        if unique:
+            _refuse_ties(table, name, rows, values, *keys)
         slot, place = slots_of(panel, None if series is None else series[rows], positions[rows])
         of = rows[place]
         if given[rows].any():
@@ -93,11 +93,9 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
             rest[:, column] = np.nan if whole else rest[:, column]  # all its rows are in the table
             found = Vintages(slot, np.full(len(of), column), available[of], values[of])
             panel = added(replace(panel, known=rest), found, rank[of])
-        elif not whole:
-            always = np.full(panel.known.shape, np.nan)
+        else:
             always[slot, column] = values[of]
-            panel = fixed(panel, always)
-    return panel
+    return panel if whole else fixed(panel, always)
 
 
 def _refuse_ties(table: Table, name: str, rows: Integers, values: Numbers, *keys: Numbers | Integers) -> None:
@@ -107,24 +105,27 @@ def _refuse_ties(table: Table, name: str, rows: Integers, values: Numbers, *keys
     if tied.any():
         row = rows[np.argmax(tied)]
         other = next(int(r) for r in rows if all(key[r] == key[row] for key in keys) and values[r] != values[row])
-        problem = f"{table.line(other)} has another value for the same series, time and {AVAILABLE_AT}"
-        raise BadData(problem, place=table.place(int(row), name), cure="keep one of the two")
+        same_time = f", time and {AVAILABLE_AT}" if AVAILABLE_AT in table.names else " and time"
+        problem = f"{table.line(other)} has another value for the same series{same_time}"
+        cure = Words("keep one of the two, or pass ", Setting("on_duplicate", "last"))
+        raise BadData(problem, place=table.place(int(row), name), cure=cure)
 
 
 def _stamps(table: Table, schema: Schema) -> tuple[Flags, Integers]:
     """Which rows say when they became available, and when, on the clock of the table; [rows] both."""
+    if not has_vintages(table, schema):
+        return np.zeros(len(table), bool), np.zeros(len(table), np.int64)
     codes, texts = table.distinct(AVAILABLE_AT)
     given, stamps = ~np.array([text.strip() == "" for text in texts], bool)[codes], np.zeros(len(table), np.int64)
     if not given.any():
         return given, stamps
-    table = replace(table, lines=np.arange(1, len(table) + 1)) if table.lines is None else table
     place, zone = table.place(int(np.argmax(given)), AVAILABLE_AT), schema.time_format.zone
     if schema.time_format.kind == STEPS:
         problem = "the times of the table are steps, with which no date can be compared"
         raise BadData(problem, place=place, cure="rename the column, or give the table dates")
     clock = zone or schema.timezone
-    how = replace(schema.time_settings, date_format=None, timezone=clock, dst="later", fractions=True, fitted=None)
-    parsed = parse_times(table.rows(given), AVAILABLE_AT, how)
+    settings = replace(schema.time_settings, date_format=None, timezone=clock, dst="later", fractions=True, fitted=None)
+    parsed = parse_times(table.rows(given), AVAILABLE_AT, settings)
     found, written = parsed.timestamps, parsed.format.zone
     if zone is not None and written is None:  # dates alone
         found = timestamps_at(found, zone, "later")[0]
@@ -135,22 +136,6 @@ def _stamps(table: Table, schema: Schema) -> tuple[Flags, Integers]:
         found = wall_clock(found, clock)
     stamps[given] = found
     return given, stamps
-
-
-def _first_origins(timestamps: Integers, calendar: Calendar) -> Integers:
-    """The grid position of the first step that has ended at each timestamp."""
-    inside = calendar.positions(timestamps)
-    return inside - 1 + sum((calendar.ends(inside + shift) < timestamps).astype(np.int64) for shift in (-1, 0))
-
-
-def slots_of(panel: Panel, series: Integers | None, positions: Integers) -> tuple[Integers, Integers]:
-    """The slots of some grid positions, of one series each or of all, and which of the positions each of them is."""
-    place = np.arange(len(positions))
-    if series is None:
-        series, place = np.repeat(np.arange(len(panel)), len(positions)), np.tile(place, len(panel))
-    step = positions[place] - panel.starts[series]
-    inside = (step >= 0) & (step < np.diff(panel.offsets)[series])
-    return (panel.offsets[series] + step)[inside], place[inside]
 
 
 def added(panel: Panel, new: Vintages, rank: Numbers, strict: bool = True) -> Panel:

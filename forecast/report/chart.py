@@ -11,7 +11,7 @@ from forecast.errors import BadData, visible
 from forecast.evaluation.measures import in_sample_errors
 from forecast.evaluation.origins import values_at
 from forecast.evaluation.saved import POINT, SavedForecasts
-from forecast.events.marks import has_events, mark
+from forecast.events.kinds import has_events, mark
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import ForecastOptions, Forecasts
 from forecast.panel.naming import find_series, series_name

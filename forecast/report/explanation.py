@@ -11,16 +11,15 @@ import numpy as np
 from forecast.errors import BadData
 from forecast.evaluation.origins import cut
 from forecast.events.effects import Effects, ordinary_panel
-from forecast.events.kinds import with_effects_only
-from forecast.events.marks import AROUND, has_events, mark
+from forecast.events.kinds import AROUND, has_events, mark, with_effects_only
 from forecast.inference.forecasting import columns_at
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.panel.naming import find_series
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
-from forecast.reading.known import require_known
+from forecast.reading.comparing import require_known
 from forecast.settings import ExplainSettings
-from forecast.tables.frames import Frame, frame_of
+from forecast.tables.writing import Frame, frame_of
 from forecast.threads import OnPart
 
 WINDOWS, ORIGINS = 256, 8  # windows that are forecast again and again, and those of one series

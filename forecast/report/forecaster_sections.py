@@ -12,7 +12,7 @@ from forecast.inference.summary import counted_models, models_of
 from forecast.panel.naming import series_name, series_names
 from forecast.panel.panel import Ids, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
-from forecast.reading.detection import describe
+from forecast.reading.reading import describe
 from forecast.report.explanation import importances
 from forecast.report.page import Bar, Cell, Facts, LineChart, Section, Table, number
 from forecast.threads import OnPart

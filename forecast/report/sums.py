@@ -24,8 +24,7 @@ from forecast.report.chart import Chart, PlotData, chart_of
 from forecast.report.gallery import Gallery
 from forecast.report.page import Part, Section, Table, number
 from forecast.settings import INTERVALS, Every, OutputSettings, PictureSettings, SumSettings
-from forecast.tables.frames import Column
-from forecast.tables.writing import interval_columns
+from forecast.tables.writing import Column, interval_columns
 from forecast.totals.levels import ALL, Level, keys_of
 from forecast.totals.periods import MONDAY, MONTHS, period_keys, periods_of
 from forecast.totals.sums import Totals

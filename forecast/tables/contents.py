@@ -1,33 +1,30 @@
-"""Refuse bytes that are no table, with an error that names what they are, and decode those of a text to UTF-8."""
+"""Refuse content that is no table or does not fit into memory, and decode text to UTF-8."""
 
 import logging
 import re
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
+from forecast.errors import BadData, ForecastError, Setting, Unavailable, UsageError, Words
 
-from forecast.errors import BadData, ForecastError, Setting, UsageError, Words
-from forecast.tables.storage import reason
-
-STARTS = {
-    b"BZh": "a bzip2 archive; unpack it",
-    b"\xfd7zXZ": "an xz archive; unpack it",
-    b"\x28\xb5\x2f\xfd": "a zstandard archive; unpack it",
-    b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it",
-    b"\xd0\xcf\x11\xe0": "an old spreadsheet, or one with a password; save it as plain .xlsx, or export it as CSV",
-    b"%PDF-": "a PDF document; export the table as CSV",
-    b"SQLite format 3\0": "a SQLite database; export the table as CSV",
-    b"ARROW1": "an Arrow (Feather) file; write it as Parquet or CSV",
-    b"\x89HDF": "an HDF5 file; write the table as Parquet or CSV",
-    b"version https://git-lfs": "a pointer of Git LFS, not the file itself; run `git lfs pull`",
+KINDS = {  # how foreign content begins, and how to mend it
+    rb"BZh": "a bzip2 archive; unpack it",
+    rb"\xfd7zXZ": "an xz archive; unpack it",
+    rb"\x28\xb5\x2f\xfd": "a zstandard archive; unpack it",
+    rb"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it",
+    rb"(?s).{257}ustar": "a tar archive; unpack it and give one of its files",
+    rb"\xd0\xcf\x11\xe0": "an old spreadsheet, or one with a password; save it as plain .xlsx, or export it as CSV",
+    rb"%PDF-": "a PDF document; export the table as CSV",
+    rb"SQLite format 3\0": "a SQLite database; export the table as CSV",
+    rb"ARROW1": "an Arrow (Feather) file; write it as Parquet or CSV",
+    rb"\x89HDF": "an HDF5 file; write the table as Parquet or CSV",
+    rb"version https://git-lfs": "a pointer of Git LFS, not the file itself; run `git lfs pull`",
+    rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype )?html": "a web page, perhaps of a sign-in; download the table again",
+    rb"(?i)(\xef\xbb\xbf)?\s*<\?xml": "XML, perhaps an error of the server; export the table as CSV",
 }
-TEXTS = (
-    (re.compile(rb"<(!doctype html|html)", re.I), "a web page, perhaps of a sign-in; download the table again"),
-    (re.compile(rb"<\?xml", re.I), "XML, perhaps an error of the server; export the table as CSV"),
-)
 JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*["}]')
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 SAMPLE = 1 << 18
@@ -39,13 +36,7 @@ log = logging.getLogger("forecast")
 
 def foreign_kind(data: bytes) -> str | None:
     """What content is and how to mend it, where it is surely neither delimited text nor Parquet; else None."""
-    for start, kind in STARTS.items():
-        if data.startswith(start):
-            return kind
-    if data[257:262] == b"ustar":
-        return "a tar archive; unpack it and give one of its files"
-    text = data[:1000].removeprefix(UTF8_MARK).lstrip()
-    return next((kind for pattern, kind in TEXTS if pattern.match(text)), None)
+    return next((kind for start, kind in KINDS.items() if re.match(start, data[:1000])), None)
 
 
 def refuse_nul(data: bytes, name: str) -> None:
@@ -76,25 +67,14 @@ def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
         marked = "utf-32" if data.startswith(b"\xff\xfe\0\0") else "utf-16"
         setting = Setting("encoding")
         log.warning("%s: read as %s, by its mark; write UTF-8 or pass %s to say so", name, marked.upper(), setting)
-    if not (encoding or marked) and _is_utf8(data):
-        return data.removeprefix(UTF8_MARK)
     try:
         text = data.decode(encoding or marked or "utf-8")
-        return text.removeprefix("\ufeff").encode()
+        return text.removeprefix("\ufeff").encode() if encoding or marked else data.removeprefix(UTF8_MARK)
     except UnicodeError as error:
         raise BadData(_not_that_text(data, name, encoding, marked, error)) from None
     except (LookupError, ValueError):
         problem, cure = "is no text encoding", "give one such as utf-8 or cp1252"
         raise UsageError(problem, setting=Setting("encoding", encoding), cure=cure) from None
-
-
-def _is_utf8(data: bytes) -> bool:
-    ends = pa.py_buffer(np.array([0, len(data)], np.int64))
-    try:  # without the copy that decoding makes
-        pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(data)]).validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
 
 
 def _not_that_text(data: bytes, name: str, encoding: str | None, marked: str | None, error: Any) -> Words:
@@ -138,3 +118,44 @@ def line_at(data: bytes, position: int) -> int:
     """Number of the line, from 1, in which the byte at `position` stands."""
     before = data[:position]
     return before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n") + 1
+
+
+CELL, MOST = 80, 0.8  # bytes at the peak of a fit for each cell of its table; share of the free memory that it may take
+
+
+def require_memory(needed: float, name: str, free: int | None = None, cure: str = "") -> None:
+    """Refuse a table that takes more bytes at the peak of reading than are `free`, by default now."""
+    free = free_memory() if free is None else free
+    if needed > free:
+        sizes = f"{needed / 2**30:.1f} GiB of memory or more to read, and {free / 2**30:.1f} GiB are free"
+        raise Unavailable(f"{name} takes {sizes}; {cure}split it by series or shorten its history")
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has had in memory so far; 0 where the system does not say."""
+    with suppress(OSError):
+        if peak := re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii")):
+            return int(peak[1]) * 1024
+    with suppress(ImportError):
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return used if sys.platform == "darwin" else used * 1024
+    return 0
+
+
+def free_memory() -> int:
+    """Free bytes: the available memory of the system, within the limit of the container."""
+    free = 1 << 33  # for systems without these files
+    with suppress(OSError):
+        if available := re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text(encoding="ascii")):
+            free = int(available[1]) * 1024
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+        if limit.isdigit():
+            free = min(free, int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii")))
+    return free
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an error of a library's."""
+    return str(error).partition("\n")[0][:200]

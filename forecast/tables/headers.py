@@ -7,17 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words, did_you_mean
 from forecast.settings import TextSettings
-from forecast.tables.table import Table
+from forecast.tables.table import Integers, Table
 
 LETTER = re.compile(r"[^\W\d_]")
 DATE_OR_FRACTION = re.compile(r"\d+[-/.:]\d+[-/.:]\d+|\d+:\d\d|[+-]?\d*\.\d+")
 AROUND = "\ufeff \t"  # marks and blanks around a cell of a header that joined files repeat
 
-Integers = NDArray[np.int64]
 Label = Callable[[int], str]
 Numbered = Iterable[tuple[int, Sequence[str]]]  # rows with their numbers
 
@@ -32,9 +30,9 @@ def rows_above(rows: Numbered, settings: TextSettings, name: str, unit: str) -> 
         if len(filled) > 1 or (filled and not row[0].strip()) or "".join(filled).startswith("#"):
             if above == skip or not any(map(LETTER.search, filled)) or any(map(DATE_OR_FRACTION.match, filled)):
                 break
-            said = f"the title above the header ({unit} {' to '.join(map(str, sorted({skip + 1, above})))})"
-            log.warning("%s: left out %s; pass %s to say so", name, said, Setting("header_row", above + 1))
-            return above, said
+            title = f"the title above the header ({unit} {' to '.join(map(str, sorted({skip + 1, above})))})"
+            log.warning("%s: left out %s; pass %s to say so", name, title, Setting("header_row", above + 1))
+            return above, title
         above = number if filled or above > skip else skip
     return skip, ""
 
@@ -110,9 +108,10 @@ def duplicates(names: list[str]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1]
 
 
-def listed(names: list[str]) -> str:
-    """The first five names in quotes, and how many more there are."""
-    return ", ".join(f"'{name}'" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def listed(names: Sequence[object], most: int = 5, quote: str = "'") -> str:
+    """The first names, in quotes, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(f"{quote}{name}{quote}" for name in names[:most]) + more
 
 
 def refuse_missing(table: Table, needed: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Read a table from a file, standard input, a folder of Parquet or a frame; text stays as it is written."""
+"""Read a table from what users name: a file, standard input, a folder of Parquet, a frame; text stays as written."""
 
 import hashlib
 import io
@@ -19,19 +19,46 @@ import pyarrow as pa
 
 from forecast.errors import BadData, NoInput, StorageFailure, UsageError
 from forecast.settings import TextSettings
-from forecast.tables.arrow import PARQUET, arrow_frame, parquet_folder_frame, parquet_frame
-from forecast.tables.contents import JSON, foreign_kind, readable
+from forecast.tables.contents import CELL, JSON, MOST, foreign_kind, free_memory, readable, require_memory
 from forecast.tables.headers import duplicates, listed
-from forecast.tables.memory import CELL, MOST, free_memory, require_memory
-from forecast.tables.spreadsheet import is_workbook, workbook_table
+from forecast.tables.spreadsheet import UnknownSheet, is_workbook, workbook_table
+from forecast.tables.storage import PARQUET, arrow_frame, parquet_folder_frame, parquet_frame
+from forecast.tables.synthetic import synthesize, table_settings
 from forecast.tables.table import Table
 from forecast.tables.text import DELIMITERS, check_settings, json_table, text_table
 
 GZIP, ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 MEMORY_FACTOR = 6  # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
 READ_SIZE, DEFLATE = 1 << 22, 1032  # bytes read at once; times that zip and gzip pack at most
+SYNTHETIC = "synth:"
 
 log = logging.getLogger("forecast")
+
+
+def load_table(source: str, settings: TextSettings, hashed: bool = False) -> tuple[Table, dict[str, Any]]:
+    """Load what `read_table` takes, or synth:KIND, and the table settings that come with it."""
+    if not source.startswith(SYNTHETIC):
+        return read_table(source, settings, hashed), {}
+    kind = source.removeprefix(SYNTHETIC)
+    return table_from_frame(synthesize(kind), source), dict(table_settings(kind))
+
+
+def load_future(source: str, settings: TextSettings) -> Table:
+    """Load a table of values known in advance, read as the main table; its header and its sheet may be elsewhere."""
+    settings = settings.model_copy(update={"header_row": None, "skip_rows": None})
+    try:
+        return load_table(source, settings)[0]
+    except UnknownSheet:
+        return load_table(source, settings.model_copy(update={"sheet": None}))[0]
+
+
+def settings_as_at_fit(stored: TextSettings, given: dict[str, Any]) -> TextSettings:
+    """The settings for reading a file: those given now, else those of the fit."""
+    fitted = stored.model_dump(exclude_defaults=True)
+    for mark, other in (("decimal", "thousands"), ("thousands", "decimal")):
+        if given.get(mark) is not None and given[mark] == fitted.get(other):
+            del fitted[other]  # one mark cannot mean both
+    return TextSettings.check({**fitted, **{name: value for name, value in given.items() if value is not None}})
 
 
 def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Table:

@@ -16,12 +16,10 @@ import pandas as pd
 
 from forecast.errors import INSTALL, BadData, Setting, Unavailable, UsageError
 from forecast.settings import TextSettings
-from forecast.tables.arrow import text_type
-from forecast.tables.cells import Series
-from forecast.tables.contents import readable
+from forecast.tables.cells import Series, infer_decimal
+from forecast.tables.contents import readable, require_memory
 from forecast.tables.headers import listed, rows_above, with_header
-from forecast.tables.memory import require_memory
-from forecast.tables.numbers import infer_decimal
+from forecast.tables.storage import text_type
 from forecast.tables.table import Table
 
 Cell = str | float | int | bool | date | datetime | time | timedelta
@@ -31,7 +29,6 @@ OPEN_DOCUMENT = b"application/vnd.oasis.opendocument.spreadsheet"
 MEMORY_FACTOR, CELL = 8, 80  # peak of reading: multiples of the unpacked size, and bytes of each cell, also a blank one
 PACKED, LARGE = 500, 1 << 25  # times that a part is packed at most, where it is large (measured: equal rows 240 times)
 EXACT = 2**53  # whole numbers up to it are exact in the cells of a sheet
-SECOND = 1_000_000  # microseconds
 SLACK = 50_000  # microseconds by which the day fractions of a sheet miss a whole second
 COLUMN, ROW = re.compile(rb'<c [^>]*?r="([A-Z]+)'), re.compile(rb'<c [^>]*?r="[A-Z]+([0-9]+)')
 ERROR = re.compile(rb'<c (?:r="(\w+)")?[^>]*t="e"|calcext:value-type="error"')
@@ -82,7 +79,7 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
         chosen = _choose(sheets, hidden, settings.sheet, name)
         sheet = sheets[chosen]
         where = f"{name}, sheet '{chosen}'" if len(sheets) > 1 else name
-        (top, left), rows = sheet.start or (0, 0), sheet.to_python()
+        (top, left), rows = sheet.start or (0, 0), [list(map(_in_seconds, row)) for row in sheet.to_python()]
     numbered = ((number, [_text(cell, ".") for cell in row]) for number, row in enumerate(rows, top + 1))
     above, skipped = rows_above(numbered, settings, where, "row")
     top, rows = max(top, above), rows[max(0, above - top) :]
@@ -115,18 +112,16 @@ def _warn_lost(parts: Mapping[str, bytes], name: str) -> None:
             log.warning("%s holds %d %s%s; they are read as blank cells", name, len(cells), what, where)
 
 
-def _choose(sheets: Mapping[str, Any], hidden: set[str], wanted: str | None, name: str) -> str:
+def _choose(sheets: Mapping[str, Any], hidden: set[str], named: str | None, name: str) -> str:
     """The name of the sheet to read."""
     names = list(sheets)
-    if not names:
-        raise BadData(f"{name} is a workbook without a sheet; export the table as CSV")
     shown = ", ".join(f"'{sheet}'" for sheet in names)
-    if wanted is not None:
-        if wanted in names:
-            return wanted
-        if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
-            return names[int(wanted) - 1]
-        raise UnknownSheet(f"{name} has no such sheet; its sheets are {shown}", setting=Setting("sheet", wanted))
+    if named is not None:
+        if named in names:
+            return named
+        if named.isdecimal() and 1 <= int(named) <= len(names):
+            return names[int(named) - 1]
+        raise UnknownSheet(f"{name} has no such sheet; its sheets are {shown}", setting=Setting("sheet", named))
     filled = [sheet for sheet in names if sheets[sheet].start is not None and sheet not in hidden]
     if not filled:
         raise BadData(f"{name} is empty; a table needs a header and rows (sheets: {shown})")
@@ -159,7 +154,9 @@ def _column(cells: list[Any], mark: str) -> Series:
     """A column of dates or of numbers where all its cells are, else of text."""
     kinds = {type(cell) for cell in cells if cell != ""}
     if kinds and kinds <= {date, datetime}:
-        return pd.Series(_times(cells))
+        times = np.array([np.datetime64("NaT") if cell == "" else cell for cell in cells], "datetime64[us]")
+        seconds = times.astype("datetime64[s]")
+        return pd.Series(pd.DatetimeIndex(seconds if ((seconds == times) | np.isnat(times)).all() else times))
     if kinds and kinds <= {int, float}:
         numbers = np.array([np.nan if cell == "" else cell for cell in cells], np.float64)
         whole = np.isnan(numbers) | ((numbers == np.trunc(numbers)) & (np.abs(numbers) <= EXACT))
@@ -170,15 +167,12 @@ def _column(cells: list[Any], mark: str) -> Series:
     return text
 
 
-def _times(cells: list[Cell]) -> pd.DatetimeIndex:
-    """Dates, in whole seconds where nearly all of their fractions are rounding."""
-    times = np.array([np.datetime64("NaT") if cell == "" else cell for cell in cells], "datetime64[us]")
-    seen = ~np.isnat(times)
-    rest = (times[seen].astype(np.int64) + SLACK) % SECOND
-    if (rest <= 2 * SLACK).all():
-        times[seen] += (SLACK - rest).astype("timedelta64[us]")
-        return pd.DatetimeIndex(times.astype("datetime64[s]"))
-    return pd.DatetimeIndex(times)
+def _in_seconds(cell: Cell) -> Cell:
+    """A cell, in whole seconds where it is a time whose fraction of a day stands for one."""
+    if not isinstance(cell, datetime):
+        return cell
+    near = cell + timedelta(microseconds=SLACK)
+    return near.replace(microsecond=0) if near.microsecond <= 2 * SLACK else cell
 
 
 def _text(cell: Cell, mark: str) -> str:
@@ -188,8 +182,6 @@ def _text(cell: Cell, mark: str) -> str:
     if isinstance(cell, float):
         return str(int(cell)) if cell.is_integer() and abs(cell) <= EXACT else repr(cell).replace(".", mark)
     if isinstance(cell, datetime):
-        near = cell + timedelta(microseconds=SLACK)  # a fraction of a day that stands for a whole second
-        cell = near.replace(microsecond=0) if near.microsecond <= 2 * SLACK else cell
         return cell.isoformat(" ")
     return cell.isoformat() if isinstance(cell, date | time) else str(cell)
 

@@ -1,6 +1,5 @@
 """Synthetic series by seed, for examples and tests: seasons, walks, counts, regimes and the toy of the tutorials."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,72 +25,55 @@ def _waves(generator: np.random.Generator, period: float, length: int, harmonics
     return np.asarray((np.sin(angles) / order).sum(axis=1))
 
 
-def _seasonal(generator: np.random.Generator, length: int) -> Array:
-    level = generator.uniform(50, 500)
-    growth = generator.uniform(0.001, 0.005) * np.arange(length)
-    season = generator.uniform(0.1, 0.3) * _waves(generator, 12, length, harmonics=3)
-    noise = 0.03 * generator.standard_normal(length)
-    return level * (1 + growth + season + noise)
-
-
-def _random_walk(generator: np.random.Generator, length: int) -> Array:
-    return 100 + np.cumsum(generator.standard_normal(length))
-
-
-def _multi_season(generator: np.random.Generator, length: int) -> Array:
-    level = generator.uniform(50, 500)
-    day = 0.2 * _waves(generator, 24, length, harmonics=3)
-    week = 0.1 * _waves(generator, 24 * 7, length, harmonics=3)
-    noise = 0.03 * generator.standard_normal(length)
-    return level * (1 + day + week + noise)
-
-
-def _intermittent(generator: np.random.Generator, length: int) -> Array:
-    chance, mean_size = generator.uniform(0.1, 0.3), generator.uniform(2, 6)
-    sizes = 1 + generator.poisson(mean_size - 1, length)
-    return np.where(generator.random(length) < chance, sizes, 0)
-
-
-def _regime(generator: np.random.Generator, length: int) -> Array:
-    level = generator.uniform(50, 500)
-    levels = level * np.array([1.0, generator.uniform(1.3, 1.8)])
-    deviations = level * np.array([0.02, 0.08])
-    regime = np.cumsum(generator.random(length) < 1 / 60) % 2  # a regime lasts 60 steps on average
-    return np.asarray(levels[regime] + deviations[regime] * generator.standard_normal(length))
-
-
-def _constant(generator: np.random.Generator, length: int) -> Array:
-    return np.full(length, generator.integers(10, 100))
-
-
-def _noise(generator: np.random.Generator, length: int) -> Array:
-    return 100 + 10 * generator.standard_normal(length)
-
-
-def _toy(generator: np.random.Generator, length: int) -> Array:
-    inputs = generator.standard_normal((TOY_STEPS + length, len(TOY_COLUMNS)))
-    sums = np.convolve(inputs.mean(axis=1), np.ones(TOY_STEPS), mode="valid")  # [length + 1], of 10 rows each
-    # published one step late: each value stands beside the inputs after the ten that it sums
-    return np.column_stack([inputs[TOY_STEPS:], sums[:length]])
+def _drawn(kind: str, generator: np.random.Generator, length: int) -> Array:
+    """[length], or [length, columns] of a kind with covariates."""
+    level = 100.0
+    if kind in ("seasonal", "multi-season", "regime"):
+        level = generator.uniform(50, 500)
+    if kind == "seasonal":
+        growth = generator.uniform(0.001, 0.005) * np.arange(length)
+        season = generator.uniform(0.1, 0.3) * _waves(generator, 12, length, harmonics=3)
+        return level * (1 + growth + season + 0.03 * generator.standard_normal(length))
+    if kind == "multi-season":
+        day = 0.2 * _waves(generator, 24, length, harmonics=3)
+        week = 0.1 * _waves(generator, 24 * 7, length, harmonics=3)
+        return level * (1 + day + week + 0.03 * generator.standard_normal(length))
+    if kind == "regime":
+        levels = level * np.array([1.0, generator.uniform(1.3, 1.8)])
+        deviations = level * np.array([0.02, 0.08])
+        regime = np.cumsum(generator.random(length) < 1 / 60) % 2  # a regime lasts 60 steps on average
+        return np.asarray(levels[regime] + deviations[regime] * generator.standard_normal(length))
+    if kind == "intermittent":
+        chance, mean_size = generator.uniform(0.1, 0.3), generator.uniform(2, 6)
+        sizes = 1 + generator.poisson(mean_size - 1, length)
+        return np.where(generator.random(length) < chance, sizes, 0)
+    if kind == "toy":
+        inputs = generator.standard_normal((TOY_STEPS + length, len(TOY_COLUMNS)))
+        sums = np.convolve(inputs.mean(axis=1), np.ones(TOY_STEPS), mode="valid")  # [length + 1], of 10 rows each
+        # published one step late: each value stands beside the inputs after the ten that it sums
+        return np.column_stack([inputs[TOY_STEPS:], sums[:length]])
+    if kind == "constant":
+        return np.full(length, generator.integers(10, 100))
+    noise = generator.standard_normal(length)
+    return level + (np.cumsum(noise) if kind == "random-walk" else 10 * noise)
 
 
 class _Kind(NamedTuple):
     about: str
     start: str  # written as finely as the step of the calendar: 2000-01 is followed by 2000-02
     length: int
-    draw: Callable[[np.random.Generator, int], Array]
     covariates: tuple[str, ...] = ()
 
 
 _KINDS = {
-    "seasonal": _Kind("monthly: trend, yearly season and noise", "2000-01", 144, _seasonal),
-    "random-walk": _Kind("daily: a random walk", "2020-01-01", 730, _random_walk),
-    "multi-season": _Kind("hourly: a daily and a weekly season", "2024-01-01T00", 1344, _multi_season),
-    "intermittent": _Kind("daily counts, most of them zero", "2020-01-01", 730, _intermittent),
-    "regime": _Kind("daily: level and spread jump between two regimes", "2020-01-01", 730, _regime),
-    "toy": _Kind("daily: sum over the 10 days before of the mean of 5 inputs", "2020-01-01", 2000, _toy, TOY_COLUMNS),
-    "constant": _Kind("daily: one whole number for ever", "2020-01-01", 365, _constant),
-    "noise": _Kind("daily: independent noise around a level", "2020-01-01", 730, _noise),
+    "seasonal": _Kind("monthly: trend, yearly season and noise", "2000-01", 144),
+    "random-walk": _Kind("daily: a random walk", "2020-01-01", 730),
+    "multi-season": _Kind("hourly: a daily and a weekly season", "2024-01-01T00", 1344),
+    "intermittent": _Kind("daily counts, most of them zero", "2020-01-01", 730),
+    "regime": _Kind("daily: level and spread jump between two regimes", "2020-01-01", 730),
+    "toy": _Kind("daily: sum over the 10 days before of the mean of 5 inputs", "2020-01-01", 2000, TOY_COLUMNS),
+    "constant": _Kind("daily: one whole number for ever", "2020-01-01", 365),
+    "noise": _Kind("daily: independent noise around a level", "2020-01-01", 730),
 }
 
 KINDS: dict[str, str] = {name: kind.about for name, kind in _KINDS.items()}
@@ -127,7 +109,7 @@ def synthesize(kind: str, *, series: int = 1, length: int | None = None, seed: i
     _require("seed", seed, 0)
 
     generators = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(series))
-    drawn = np.concatenate([recipe.draw(generator, length).reshape(length, -1) for generator in generators])
+    drawn = np.concatenate([_drawn(kind, generator, length).reshape(length, -1) for generator in generators])
     drawn = drawn if recipe.covariates else np.round(drawn, DECIMALS)
     times = (start + np.arange(length)).astype("datetime64[s]")
     ids = {"series": np.repeat([f"s{number:03d}" for number in range(1, series + 1)], length)} if series > 1 else {}

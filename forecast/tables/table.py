@@ -1,4 +1,4 @@
-"""A table as it was read: columns by name, what each holds, and where each row stood, so that an error can name it."""
+"""A table as it was read: columns by name, and where each row stood; the different values of columns and arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.settings import DecimalMark, TextSettings
@@ -72,9 +74,6 @@ class Table:
             return "text"
         return "date" if all(hasattr(value, "year") for value in values) else "other"
 
-    def is_categorical(self, column: str) -> bool:
-        return isinstance(self.frame[column].dtype, pd.CategoricalDtype)
-
     def first(self, column: str) -> str:
         """The first cell as text, without blanks around it."""
         return str(self.frame[column].iloc[0]).strip()
@@ -83,15 +82,9 @@ class Table:
         """[rows], which cells are missing; a blank text is not."""
         return np.asarray(self.frame[column].isna(), bool)
 
-    def cells(self, column: str, rows: int | None = None) -> tuple[Integers, list[str]]:
-        """Codes of the first `rows` and their different cells as written, without blanks around; '' where missing."""
-        codes, unique = pd.factorize(plain(self.frame[column].iloc[:rows]), use_na_sentinel=False)
-        written = np.asarray(unique, object).tolist()
-        return np.asarray(codes, np.int64), ["" if pd.isna(value) else str(value).strip() for value in written]
-
-    def distinct(self, column: str) -> tuple[Integers, list[str]]:
-        """Codes [rows] and the different `texts` of a column, in the order in which they come first."""
-        values = self.frame[column]
+    def distinct(self, column: str, rows: int | None = None) -> tuple[Integers, list[str]]:
+        """Codes of the first `rows` of a column, and its different `texts` in the order in which they come first."""
+        values = self.frame[column].iloc[:rows]
         if self.text:
             codes, unique = pd.factorize(values)
             return np.asarray(codes, np.int64), [str(text) for text in unique]
@@ -128,16 +121,9 @@ class Table:
         return TypedTimes(timestamps, wall, fractions, index.unit, str(zone) if zone else None, offset)
 
     def rows(self, chosen: Flags) -> "Table":
-        lines = None if self.lines is None else self.lines[chosen]
+        lines = (np.arange(1, len(self) + 1) if self.lines is None else self.lines)[chosen]
         sources = None if self.sources is None else {name: where[chosen] for name, where in self.sources.items()}
         return replace(self, frame=self.frame.loc[chosen].reset_index(drop=True), lines=lines, sources=sources)
-
-    def without(self, column: str) -> "Table":
-        return replace(self, frame=self.frame.drop(columns=column), numbering=None)
-
-    def renamed(self, column: str, name: str, numbering: bool) -> "Table":
-        """The table with another name for a column, which may be the one that numbers the rows."""
-        return replace(self, frame=self.frame.rename(columns={column: name}), numbering=name if numbering else None)
 
     def numbered(self, name: str) -> "Table":
         """The table with a new first column that numbers its rows from 1; a blank line has a number, too."""
@@ -206,3 +192,26 @@ def _seconds(index: pd.DatetimeIndex) -> Integers:
 def _written(value: object) -> str:
     """A value as text; a whole number among texts has no decimal mark either."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def distinct(values: Integers) -> Integers:
+    """The different values, ascending."""
+    return values if (np.diff(values) > 0).all() else np.sort(np.asarray(pc.unique(pa.array(values)), np.int64))
+
+
+def encoded(values: Integers) -> tuple[Integers, Integers]:
+    """Codes [n], and the different values in the order in which they come first."""
+    dictionary = pc.dictionary_encode(pa.array(values))
+    return np.asarray(dictionary.indices, np.int64), np.asarray(dictionary.dictionary, np.int64)
+
+
+def repeats(*keys: NDArray[Any]) -> NDArray[np.bool_]:
+    """[rows], whether an earlier row has the same in all of these arrays [rows]; NaN equals NaN."""
+    order = np.lexsort(keys)  # stable: of equal rows the first one stays in front
+    same = np.ones(max(len(order) - 1, 0), bool)
+    for key in keys:
+        before, after = key[order][:-1], key[order][1:]
+        same &= (before == after) | ((before != before) & (after != after))
+    flags = np.zeros(len(order), bool)
+    flags[order[1:][same]] = True
+    return flags

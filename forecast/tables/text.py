@@ -20,19 +20,16 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.settings import TextSettings
-from forecast.tables.arrow import text_type
-from forecast.tables.cells import cells_of
-from forecast.tables.contents import SAMPLE, line_at, refuse_nul, to_utf8
+from forecast.tables.cells import cells_of, infer_decimal
+from forecast.tables.contents import SAMPLE, line_at, refuse_nul, require_memory, to_utf8
 from forecast.tables.headers import delimiter_name, rows_above, with_header
-from forecast.tables.memory import require_memory
-from forecast.tables.numbers import infer_decimal
+from forecast.tables.storage import text_type
 from forecast.tables.table import Table
 
 DELIMITERS = "\t;|,"  # the first of equally good ones: a decimal comma looks like a delimiter
 BLOCK_SIZE = 1 << 22
 MAX_COLUMNS = 1_000_000
 COPIES, CELL = 4, 24  # bytes at the peak, for each byte of a text and beside that for each cell
-DELIMITER_NAMES = {"\\t": "\t", "tab": "\t"}
 DELIMITER_LINE = re.compile(rb'"?sep=([\t -~])"?\r?\n')  # as spreadsheets write it before the header
 JSON_FACTOR = 20  # peak of reading JSON, in multiples of its size: each number is a text of its own
 BETWEEN = re.compile(r"[\s\[,]*")  # records of JSON
@@ -118,7 +115,7 @@ def _blanked(data: bytes, lines: int) -> bytes:
 
 
 def given_delimiter(settings: TextSettings) -> str | None:
-    return DELIMITER_NAMES.get(settings.delimiter, settings.delimiter) if settings.delimiter is not None else None
+    return "\t" if settings.delimiter in ("\\t", "tab") else settings.delimiter
 
 
 def _warn_cut(frame: pd.DataFrame, lines: NDArray[np.int64], name: str) -> None:
@@ -162,8 +159,10 @@ def require_room(data: bytes, delimiter: str, name: str) -> None:
 def cut_columns(data: bytes, delimiter: str, name: str) -> tuple[list[str], pd.DataFrame, NDArray[np.int64]]:
     """Header, columns of text under their numbers, and the line on which each record starts, the header's first."""
     columns = _by_arrow(data, delimiter)
-    lines = None if columns is None else _record_lines(data, len(columns))
-    if lines is None:
+    lines = np.arange(1, line_at(data, len(data)) + (not data.endswith((b"\n", b"\r"))))
+    if columns is not None and len(lines) != len(columns):  # blank ones are no records
+        lines = np.flatnonzero([line != b"" for line in data.splitlines()]) + 1
+    if columns is None or len(lines) != len(columns):  # a record has several lines
         header, rows, lines = _by_line(data, delimiter, name)
         return header, pd.DataFrame(rows, columns=range(len(header)), dtype=text_type()), lines
     frame = columns.slice(1).to_pandas(types_mapper={pa.string(): text_type()}.get)
@@ -196,14 +195,6 @@ def _by_arrow(data: bytes, delimiter: str) -> Any:
         )
     except (pa.ArrowInvalid, csv.Error):
         return None
-
-
-def _record_lines(data: bytes, records: int) -> NDArray[np.int64] | None:
-    """The line of each record, blank ones left out; None where a record has several lines."""
-    lines = np.arange(1, line_at(data, len(data)) + (not data.endswith((b"\n", b"\r"))))
-    if len(lines) != records:
-        lines = np.flatnonzero([line != b"" for line in data.splitlines()]) + 1
-    return lines if len(lines) == records else None
 
 
 def _records(data: bytes, delimiter: str) -> Any:

@@ -1,25 +1,81 @@
-"""Columns of a table of forecasts, and a frame as bytes: CSV, Parquet or a workbook."""
+"""Tables of forecasts: their columns with the types of the input, and frames as CSV, Parquet or a workbook."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from functools import partial
+from importlib.util import find_spec
+from pathlib import PurePath
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 from pandas.api.types import is_string_dtype
 
-from forecast.errors import CannotCreate, Setting, UsageError
+from forecast.durable import replace_file
+from forecast.errors import INSTALL, BadData, CannotCreate, Setting, Unavailable, UsageError
 from forecast.settings import OutputSettings, TextSettings
 from forecast.tables.headers import listed
 from forecast.tables.text import given_delimiter
+
+Unit = Literal["s", "ms", "us", "ns"]
+Frame = pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of an output: text (objects), numbers, or datetime64[s], [rows]."""
+
+    values: NDArray[Any]
+    unit: Unit = "s"  # that datetimes get
+    zone: tzinfo | None = None  # in which datetimes of UTC are shown
+    period: str | None = None  # frequency of periods, of which the datetimes are starts
+
+    def index(self) -> "pd.Index[Any]":
+        if self.values.dtype.kind != "M":
+            # also without a row text has the type of text
+            values = self.values.tolist() or [""] if self.values.dtype.kind == "O" else self.values
+            plain: pd.Index[Any] = pd.Index(values)[: len(self.values)]
+            return plain
+        times = pd.DatetimeIndex(self.values)
+        if self.period is not None:
+            return pd.PeriodIndex(times, freq=self.period)
+        times = times.as_unit(self.unit)
+        return times if self.zone is None else times.tz_localize("UTC").tz_convert(self.zone)
+
+    def texts(self) -> list[str]:
+        return [str(value) for value in self.index()]
+
+
+def frames_of(parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str) -> Iterator[pd.DataFrame]:
+    """The columns of each part of a table as a frame; refuses a column of another type in one part than in another."""
+    first = None
+    for columns in parts:
+        frame = frame_of(columns)
+        first = frame.dtypes if first is None else first
+        if (frame.dtypes != first).any():
+            raise BadData("a column has another type in one part than in another", place=name)
+        yield frame
+
+
+def stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of frames of the same columns, one after another."""
+    return pd.concat(frames, ignore_index=True)
+
+
+def frame_of(columns: Mapping[str, Column | NDArray[Any]]) -> pd.DataFrame:
+    """Columns by name as a frame; without rows they have the same types."""
+    plain = {name: column if isinstance(column, Column) else Column(column) for name, column in columns.items()}
+    return pd.DataFrame({name: column.index() for name, column in plain.items()})
+
 
 # the last four are full-width signs, which some spreadsheets treat alike
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 WRITE_ROWS = 100_000  # rows written at once
 GROUP_ROWS = 1 << 17  # of a group of rows of Parquet
 SHEET_ROWS = (1 << 20) - 1  # that fit below the header of a sheet
-FIRST_OF_SHEETS = datetime(1900, 3, 1)  # spreadsheets have a wrong day before it
 ISO_TIME = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?"
 
 
@@ -99,7 +155,7 @@ def xlsx_bytes(frames: Iterable[pd.DataFrame]) -> bytes:
     for name, column in frame.items():
         if column.dtype.kind == "M" or (is_string_dtype(column) and column.str.fullmatch(ISO_TIME).all()):
             times: Any = pd.to_datetime(column, format="ISO8601", errors="coerce")
-            in_sheet = times.dt.tz is None and (times >= FIRST_OF_SHEETS).all()
+            in_sheet = times.dt.tz is None and (times >= datetime(1900, 3, 1)).all()  # a wrong day is before it
             times = times.dt.date if (times == times.dt.normalize()).all() else times
             frame[name] = times if in_sheet else column.astype(str)
     sink, plain = io.BytesIO(), {"options": {"strings_to_formulas": False, "strings_to_urls": False}}
@@ -107,3 +163,19 @@ def xlsx_bytes(frames: Iterable[pd.DataFrame]) -> bytes:
         frame.to_excel(writer, index=False)
         writer.book.set_properties({"created": datetime(2000, 1, 1)})  # the same forecasts make the same bytes
     return sink.getvalue()
+
+
+def check_output(output: str) -> None:
+    """Refuse an output file of another format, or one that a missing package would write."""
+    if output.lower().endswith((".gz", ".zip", ".xls", ".ods")):
+        problem = "forecasts are written as .csv, .parquet or .xlsx"
+        raise CannotCreate(problem, setting=Setting("output", output), cure="name such a file")
+    if output.lower().endswith(".xlsx") and find_spec("xlsxwriter") is None:
+        raise Unavailable("to write .xlsx takes the package xlsxwriter", cure=INSTALL.format("excel"))
+
+
+def write_frames(frames: Iterable[pd.DataFrame], output: str, text: TextSettings | None = None) -> None:
+    """Write frames of the same columns to a file, by its suffix, replaced at once or not; a CSV as `text` reads it."""
+    check_output(output)
+    writers: dict[str, Any] = {".parquet": parquet_bytes, ".pq": parquet_bytes, ".xlsx": xlsx_bytes}
+    replace_file(output, writers.get(PurePath(output.lower()).suffix, partial(csv_bytes, text=text))(frames))

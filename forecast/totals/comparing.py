@@ -13,17 +13,16 @@ from forecast.evaluation.metrics import Outcome, mae, measures
 from forecast.evaluation.origins import values_at
 from forecast.evaluation.saved import POINT, numbers_of, read_actual, saved_cells
 from forecast.events.closed import find_closed, fixed_values, with_fixed
-from forecast.panel.lookback import lags_and_lookback
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
+from forecast.panel.season import lags_and_lookback
+from forecast.reading.comparing import with_status
 from forecast.reading.reading import read_as
-from forecast.reading.status import with_status
 from forecast.settings import SumSettings, TableSettings
-from forecast.tables.frames import Frame, frame_of
-from forecast.tables.numbers import parse_numbers
+from forecast.tables.cells import parse_numbers
 from forecast.tables.table import Table
-from forecast.tables.writing import interval_columns
+from forecast.tables.writing import Frame, frame_of, interval_columns
 from forecast.totals.levels import PERIODS, Key, checked_levels, keys_of
 from forecast.totals.periods import cells_from, periods_of
 from forecast.totals.sums import COLUMNS

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.formatting import format_columns, format_times
+from forecast.calendar.parsing import format_columns, format_times
 from forecast.calendar.zones import DAY, WEEK, timestamps_at
 from forecast.errors import Setting, UsageError, Words
 from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import Every
-from forecast.tables.frames import Column
+from forecast.tables.writing import Column
 
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
 LONGEST = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}  # days

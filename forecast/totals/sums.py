@@ -15,8 +15,7 @@ from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Flags, Integers, Numbers, series_index
 from forecast.panel.schema import Schema
 from forecast.settings import Every, OutputSettings, SumSettings
-from forecast.tables.frames import Column
-from forecast.tables.writing import interval_columns
+from forecast.tables.writing import Column, interval_columns
 from forecast.totals.levels import Key, Level, checked_levels, key_columns, keys_of
 from forecast.totals.past import Past, past_of
 from forecast.totals.periods import Periods, time_columns, whole_periods

@@ -1,18 +1,179 @@
-"""Make a panel ready for networks and baselines: target transformed, covariates standardised, windows indexed."""
+"""Make a panel ready for networks and baselines: covariates standardised, target transformed, windows indexed."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from forecast.calendar.calendar import Calendar
+from forecast.errors import Setting, UsageError, Words
 from forecast.events.effects import Adjustment, Effects, ordinary_panel
 from forecast.events.kinds import stand_ins, touched
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, calendar_of
-from forecast.settings import ScalingName
-from forecast.windows.covariates import Statistics, make_columns
-from forecast.windows.transforms import apply_power, transformed, undo_power
-from forecast.windows.windows import WindowIndex, Windows
+from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel, Vintages, series_index
+from forecast.panel.schema import Names, Schema, calendar_of
+from forecast.settings import ScalingName, Stored, TransformName
+from forecast.windows.windows import Columns, WindowIndex, Windows
+
+NOISE = 1e-12  # a deviation below this share of the mean is rounding error
+
+Pairs = tuple[tuple[float, float], ...]
+
+
+class Statistics(Stored):
+    """Mean and deviation of each numeric covariate, in the order of the panel's columns; codes have (0, 1)."""
+
+    known: Pairs = ()
+    past: Pairs = ()
+    static: Pairs = ()
+
+
+def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics:
+    """Statistics over the slots of each series before `before` [series]: nothing held out, nothing of the future."""
+    used, known = panel.before(before), panel.known
+    if panel.vintages is not None:  # as it was known then
+        known = panel.vintages.at(known, np.repeat(panel.starts + before - 1, np.diff(panel.offsets)))
+
+    def of(values: Numbers, names: Names) -> Pairs:
+        columns = zip(names, values.T, strict=True)
+        return tuple((0.0, 1.0) if name in schema.categories else _mean_and_deviation(v) for name, v in columns)
+
+    past, static = of(panel.past[used], schema.past), of(panel.static, schema.static)
+    return Statistics(known=of(known[used], schema.known), past=past, static=static)
+
+
+def make_columns(panel: Panel, schema: Schema, statistics: Statistics, calendar: Calendar) -> Columns:
+    """Covariates of a panel, standardised; a blank becomes the mean, an unknown category code 0."""
+    first = int(panel.starts.min())
+    rows, keys, span = panel.known, np.zeros(0, np.int64), 1
+    if panel.vintages is not None:
+        rows, keys, span = _with_vintages(panel.known, panel.vintages, first - 1)
+    known, known_codes = _split(rows, schema.known, schema, statistics.known)
+    past, past_codes = _split(panel.past, schema.past, schema, statistics.past)
+    static, static_codes = _split(panel.static, schema.static, schema, statistics.static)
+    last = int((panel.origins + panel.ahead).max()) if calendar.feature_names else first
+    features = calendar.features(np.arange(first, last + 1))
+    return Columns(known, past, static, known_codes, past_codes, static_codes, features, first, keys, span)
+
+
+def _with_vintages(known: Numbers, vintages: Vintages, before: int) -> tuple[Numbers, Integers, int]:
+    """Known columns, blank where they have vintages, then a row for each slot and origin at which a value became known.
+
+    Also the keys of these rows, as in `Columns`; origins count from the grid position after `before`.
+    """
+    since, blank = np.maximum(vintages.available, before) - before, vintages.blanked(known)
+    span = int(since.max(initial=0)) + 2
+    keys, row = np.unique(vintages.slot * span + since, return_inverse=True)
+    slot = keys // span
+    rows = blank[slot]
+    rows[row, vintages.column] = vintages.value
+    # a cell that stays as it was repeats the row before it
+    last = np.maximum.accumulate(np.where(np.isnan(rows), 0, np.arange(len(keys))[:, None]), 0)
+    rows = np.where(slot[last] == slot[:, None], np.take_along_axis(rows, last, 0), np.nan)
+    return np.concatenate([blank, rows]), keys, span
+
+
+def category_sizes(names: Names, schema: Schema) -> tuple[int, ...]:
+    """Number of codes, the unknown one included, of each categorical column among `names`."""
+    return tuple(1 + len(schema.categories[name]) for name in names if name in schema.categories)
+
+
+def numeric_count(names: Names, schema: Schema) -> int:
+    """How many of `names` are numbers."""
+    return sum(name not in schema.categories for name in names)
+
+
+def _split(values: Numbers, names: Names, schema: Schema, statistics: Pairs) -> tuple[Floats, Integers]:
+    coded = np.array([name in schema.categories for name in names], dtype=bool)
+    mean, deviation = np.array(statistics, np.float64).reshape(-1, 2).T
+    numbers = (values[:, ~coded] - mean[~coded]) / deviation[~coded]
+    codes = np.nan_to_num(values[:, coded]).astype(np.int64)
+    # a network extrapolates wildly from numbers far outside the range of the fit
+    return np.clip(np.nan_to_num(numbers), -10, 10).astype(np.float32), codes
+
+
+def _mean_and_deviation(values: Numbers) -> tuple[float, float]:
+    seen = values[np.isfinite(values)]
+    if not len(seen):
+        return 0.0, 1.0
+    deviation = float(seen.std())
+    return float(seen.mean()), deviation if deviation > NOISE * max(1.0, abs(float(seen.mean()))) else 1.0
+
+
+LEAST_SIGNED_POWER = 0.2  # towards 0 the signed power tears negative and positive values apart
+
+
+def fit_power(name: TransformName, panel: Panel, season: int, before: Integers) -> float:
+    """The exponent of the transform: 1 none, 0 the logarithm, between them Box-Cox.
+
+    The exponent of `power` is the one at which spread depends least on level, over blocks of one season (Guerrero
+    1993), averaged over the series. Later values only forbid a logarithm that they do not have.
+    Slots of a series from `before` [series] on are held out. A UsageError where a logarithm meets a value not above 0.
+    """
+    if name == "none":
+        return 1.0
+    lowest = float(panel.values[panel.observed].min())
+    if name == "log":
+        if lowest <= 0:
+            problem, cure = f"it needs values above zero, and the smallest is {lowest:g}", Setting("transform", "power")
+            raise UsageError(problem, setting=Setting("transform", "log"), cure=Words("pass ", cure))
+        return 0.0
+    past = replace(panel, observed=panel.observed & panel.before(before))
+    blocks = _blocks(past, max(2, season))
+    if len(blocks[0]) < 2:
+        return 1.0
+    powers = np.linspace(0.0 if past.values[past.observed].min() > 0 else LEAST_SIGNED_POWER, 1.0, 21)
+    power = float(powers[np.argmin([_unevenness(*blocks, power) for power in powers])])
+    return power if lowest > 0 else max(power, LEAST_SIGNED_POWER)
+
+
+def apply_power(values: Numbers, observed: Flags, power: float) -> Numbers:
+    """Transform observed values, ``sign(x) |x|^power / power`` or the logarithm; the others become 0.
+
+    A UsageError where the logarithm was fitted and a value is not above zero.
+    """
+    if power == 1.0:
+        return values
+    held = np.where(observed, values, 1.0)
+    if power == 0.0 and (held <= 0).any():
+        raise UsageError("this forecaster was fitted on logarithms, and the table holds values not above zero")
+    moved = np.log(held) if power == 0.0 else np.sign(held) * np.abs(held) ** power / power
+    return np.where(observed, moved, 0.0)
+
+
+def transformed(panel: Panel, power: float) -> Panel:
+    """A panel whose values are transformed, with their own spread; raises as `apply_power` does."""
+    moved = replace(panel, values=apply_power(panel.values, panel.observed, power))
+    return replace(moved, spread=moved.expanding_std())
+
+
+def undo_power(values: Numbers, power: float) -> Numbers:
+    """The inverse of `apply_power`; monotone, so that quantiles stay quantiles."""
+    if power == 1.0:
+        return values
+    if power == 0.0:
+        return np.exp(np.minimum(values, 88.0))  # 88: what float32 can hold
+    return np.asarray(np.sign(values) * np.abs(values * power) ** (1 / power))
+
+
+def _blocks(panel: Panel, size: int) -> tuple[Numbers, Numbers, Integers]:
+    """Mean absolute value and deviation of each whole block of `size` observed values, and its series."""
+    values = panel.values[panel.observed]
+    counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
+    first = np.cumsum(counts) - counts
+    rank = np.arange(len(values)) - np.repeat(first, counts)
+    complete = rank < np.repeat(counts // size * size, counts)
+    blocks = values[complete].reshape(-1, size)
+    means, deviations = np.abs(blocks).mean(1), blocks.std(1)
+    used = (means > 0) & (deviations > 0)
+    return means[used], deviations[used], np.repeat(np.arange(len(panel)), counts // size)[used]
+
+
+def _unevenness(means: Numbers, deviations: Numbers, series: Integers, power: float) -> float:
+    """Coefficient of variation, over the blocks of a series, of the deviation that the transform leaves; averaged."""
+    ratio, count = deviations / means ** (1 - power), np.maximum(np.bincount(series), 1)
+    mean, square = np.bincount(series, ratio) / count, np.bincount(series, ratio**2) / count
+    used = mean > 0
+    return float(np.mean(np.sqrt(np.maximum(square[used] / mean[used] ** 2 - 1, 0))))
 
 
 @dataclass(frozen=True)

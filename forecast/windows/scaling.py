@@ -2,12 +2,32 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from forecast.panel.arrays import Array, array_namespace, device_of
+import numpy as np
+
 from forecast.settings import ScalingName
+
+Array = Any  # of numpy or of torch
+
+_STANDARD = hasattr(np, "unstack")  # numpy 2.1 and newer has all functions of the standard itself
 
 FLAT = 1e-3  # a window that moves less than this share of its series' own past counts as flat
 NORMAL_RANGE = 1.349  # between the quartiles of a normal distribution of deviation 1
+
+
+def array_namespace(array: Array) -> Any:
+    """The functions for an array; for numpy they come without a package that takes longer to import than to run."""
+    if _STANDARD and isinstance(array, np.ndarray):
+        return np
+    import array_api_compat
+
+    return array_api_compat.array_namespace(array)
+
+
+def device_of(array: Array) -> Any:
+    """Where an array lies."""
+    return getattr(array, "device", "cpu")  # older arrays of numpy do not say
 
 
 @dataclass(frozen=True)

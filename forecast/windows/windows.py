@@ -9,10 +9,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.panel.arrays import Array, array_namespace, device_of
 from forecast.panel.panel import Floats, Integers, Numbers, Panel
 from forecast.settings import ScalingName
-from forecast.windows.scaling import scale_windows
+from forecast.windows.scaling import Array, array_namespace, device_of, scale_windows
 
 NETWORK_BATCH = 128  # windows that go through a network at once when it forecasts
 
@@ -147,7 +146,7 @@ class Windows:
         ahead_slot = first_slot + ahead
         target_mask = self.observed[ahead_slot] & (ahead < limit[:, None])
         seasonal = [self._lagged(first_slot, position[:, None] + back, location, scale) for back in self.seasonal]
-        known, known_ahead = (self._known(of, self.grid[series] + position) for of in (slot, ahead_slot))
+        known, known_ahead = (self._known(slots, self.grid[series] + position) for slots in (slot, ahead_slot))
         empty = xp.zeros((*ahead.shape, 0), dtype=past.dtype, device=device_of(past))
         grid, last = self.grid[series][:, None], len(self.calendar) - 1
         past_calendar, future_calendar = (self.calendar[xp.clip(grid + steps, 0, last)] for steps in (positions, ahead))
@@ -182,11 +181,11 @@ class Windows:
         if not len(self.keys):
             return slot
         xp, first = array_namespace(slot), slot * self.span
-        wanted = first + xp.clip(origin, 0, self.span - 1)[:, None]
-        found = xp.searchsorted(self.keys, xp.reshape(wanted, (-1,)), side="right") - 1
-        found = xp.clip(xp.reshape(found, wanted.shape), min=0)
+        newest_key = first + xp.clip(origin, 0, self.span - 1)[:, None]
+        found = xp.searchsorted(self.keys, xp.reshape(newest_key, (-1,)), side="right") - 1
+        found = xp.clip(xp.reshape(found, newest_key.shape), min=0)
         newest = self.keys[found]
-        return xp.where((newest >= first) & (newest <= wanted), len(self.values) + found, slot)
+        return xp.where((newest >= first) & (newest <= newest_key), len(self.values) + found, slot)
 
     def _lagged(self, first_slot: Array, positions: Array, location: Array, scale: Array) -> Array:
         slot = first_slot + array_namespace(positions).clip(positions, min=0)

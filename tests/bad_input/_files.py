@@ -53,9 +53,9 @@ def huge(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 @scene
 def little_memory(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """Some megabytes of memory that are free."""
-    from forecast.tables import memory, reading
+    from forecast.tables import contents, reading
 
-    for module in (memory, reading):
+    for module in (contents, reading):
         patch.setattr(module, "free_memory", lambda: 8 << 20)
     yield
 

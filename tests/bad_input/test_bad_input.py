@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.reading.normalising import normalised
+from forecast.reading.dated import normalised
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table
 

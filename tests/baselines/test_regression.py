@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from forecast import Forecaster
 from forecast.baselines.regression import CONTEXT, along
-from forecast.panel.vintages import ALWAYS, Vintages
+from forecast.panel.panel import ALWAYS, Vintages
 from forecast.report.explanation import importances
 
 Values = NDArray[np.float64]

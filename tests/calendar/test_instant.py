@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from forecast.artifacts.manifest import saved_at, version_id
-from forecast.calendar.instant import as_text, parse_as_of
+from forecast.calendar.spec import as_text, parse_as_of
 
 
 def test_texts_of_instants_sort_as_instants_do_from_the_year_1_on() -> None:

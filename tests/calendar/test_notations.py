@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecast import Forecaster
-from forecast.calendar.formatting import format_times
-from forecast.calendar.notations import notation_of
-from forecast.calendar.parsing import parse_times
+from forecast.calendar.cells import NUMBERS, is_number, read_numbers, write_numbers
+from forecast.calendar.parsing import format_times, parse_times
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.panel.schema import Schema
 from forecast.reading.reading import read
@@ -44,17 +43,16 @@ def test_each_notation_is_found_by_its_kind_and_writes_what_it_read(
     text: str, time_format: dict[str, Any], day: str | None
 ) -> None:
     stored = TimeFormat.model_validate(time_format)
-    notation = notation_of(stored)
-    assert notation is not None
-    assert notation.accepts(text)
-    assert not notation.accepts("2024-01-01")
-    read = notation.read([text], stored)
+    assert is_number(stored)
+    assert NUMBERS[stored.kind](text)
+    assert not NUMBERS[stored.kind]("2024-01-01")
+    read = read_numbers([text], stored)
     assert read.tolist() == ([7] if day is None else [np.datetime64(day, "s").astype(np.int64)])
-    assert [str(value) for value in notation.write(read, stored)] == [text]
+    assert [str(value) for value in write_numbers(read, stored)] == [text]
 
 
 def test_a_format_with_a_pattern_has_no_notation() -> None:
-    assert notation_of(TimeFormat(kind="epoch", pattern="%Y%m%d")) is None
+    assert not is_number(TimeFormat(kind="epoch", pattern="%Y%m%d"))
 
 
 class TestDecimalYears:

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.calendar.formatting import format_times
 from forecast.calendar.inference import looks_like_times
-from forecast.calendar.parsing import ParsedTimes, parse_times, parse_timestamp
+from forecast.calendar.parsing import ParsedTimes, format_times, parse_times, parse_timestamp
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.errors import BadData, UsageError
 from forecast.settings import TableSettings, TextSettings

@@ -15,8 +15,8 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import forecast_table
 from forecast.ledger.accuracy import Earlier, beside, to_keep
 from forecast.settings import OutputSettings, SumSettings
-from forecast.tables.frames import Column
 from forecast.tables.reading import table_from_frame
+from forecast.tables.writing import Column
 from forecast.totals.sums import Totals
 
 SHOPS, DAYS, HORIZON = 40, 120, 7

@@ -13,7 +13,7 @@ import pytest
 
 from forecast.inference import large, predictor
 from forecast.inference.forecasting import forecast_table
-from forecast.panel.shards import Shard
+from forecast.panel.naming import Shard
 from tests.conftest import Ran
 
 Run = Callable[..., Any]

@@ -89,7 +89,7 @@ def test_a_covariate_of_large_numbers_keeps_what_it_says() -> None:
     panel = read_as(table, schema, horizon=3).panel
     assert panel.past[:60, 0].tolist() == frame["meter"].tolist()
     from forecast.panel.schema import calendar_of
-    from forecast.windows.covariates import fit_statistics, make_columns
+    from forecast.windows.inputs import fit_statistics, make_columns
 
     ready = make_columns(panel, schema, fit_statistics(panel, schema, panel.lengths), calendar_of(schema))
     assert ready.past.dtype == np.float32

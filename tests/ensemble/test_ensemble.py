@@ -15,8 +15,7 @@ from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.synthetic import synthesize
-from forecast.windows.covariates import fit_statistics
-from forecast.windows.inputs import Inputs, Transform, make_inputs
+from forecast.windows.inputs import Inputs, Transform, fit_statistics, make_inputs
 
 HORIZON, LOOKBACK, CONTEXT, ORIGINS = 6, 24, 60, 4
 

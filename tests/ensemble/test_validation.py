@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
-from forecast.windows.inputs import Inputs
-from forecast.windows.transforms import apply_power
+from forecast.windows.inputs import Inputs, apply_power
 from forecast.windows.windows import WindowIndex
 from tests._inputs import inputs_of
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from forecast.errors import BadData, UsageError
-from forecast.events.marks import mark
+from forecast.events.kinds import mark
 from forecast.events.table import read_events, renewed
 from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings

@@ -20,7 +20,7 @@ import click
 import numpy as np
 
 from forecast import Forecaster
-from forecast.calendar.holidays import holiday_flags
+from forecast.calendar.calendar import holiday_flags
 from forecast.errors import ArtifactRefused, ForecastError
 from tests.faults._cases import all_cases
 from tests.faults._cases_of_files import MARK

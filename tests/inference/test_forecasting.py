@@ -17,8 +17,8 @@ from forecast.inference.forecasting import (
 )
 from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Integers, Numbers
-from forecast.tables.frames import frame_of
 from forecast.tables.reading import table_from_frame
+from forecast.tables.writing import frame_of
 
 
 @pytest.fixture(scope="module")

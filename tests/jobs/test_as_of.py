@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.calendar.instant import parse_as_of
 from forecast.calendar.parsing import parse_times
+from forecast.calendar.spec import parse_as_of
 from forecast.jobs.as_of import until
 from forecast.reading.dated import dated_table
 from forecast.reading.reading import read

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.calendar.instant import parse_as_of
+from forecast.calendar.spec import parse_as_of
 from forecast.errors import StorageFailure
 from forecast.jobs import run as running
 from forecast.jobs.as_of import read_to_fit

@@ -5,8 +5,8 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.panel.lookback import choose_lags, choose_lookback
 from forecast.panel.panel import Panel
+from forecast.panel.season import choose_lags, choose_lookback
 from forecast.reading.reading import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from forecast import Forecaster
 from forecast.errors import UsageError
-from forecast.panel.shards import Shard, shard_numbers
+from forecast.panel.naming import Shard, shard_numbers
 
 Run = Callable[..., Any]
 

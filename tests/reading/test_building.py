@@ -15,9 +15,8 @@ from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema, calendar_of, format_positions
 from forecast.reading import building
 from forecast.reading.building import with_future
-from forecast.reading.known import require_known
+from forecast.reading.comparing import require_known, warn_status, with_status
 from forecast.reading.reading import read, read_as
-from forecast.reading.status import warn_status, with_status
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Table
@@ -209,7 +208,7 @@ class TestDuplicates:
         rows = [f"2024-01-{d:02d},{s},{d}" for d in range(1, 15) for s in "ab"]
         schema, _ = built(csv(lines("date,shop,y", *rows)))
         with pytest.raises(
-            BadData, match=r"line 30, column 'date': 2024-01-14 comes twice for b, first in line 29 \(1 row like"
+            BadData, match=r"line 30, column 'date': 2024-01-14 comes twice for shop 'b', first in line 29 \(1 row like"
         ):
             read_as(csv(lines("date,shop,y", *rows, rows[-1])), schema, horizon=0)
 
@@ -294,6 +293,17 @@ class TestKnown:
         panel = read_as(table, schema, horizon=1, future=future).panel
         assert panel.known[[14, 29], 0].tolist() == [7, 8]
         assert "future.csv: 1 series are not in the table to forecast" in said.text
+
+    def test_a_blank_cell_of_the_future_contradicts_no_other_row(self, csv):
+        table = csv(lines("date,y,promo,price", *days(["1,0,5", "2,1,5", "3,0,5"])))
+        schema = read(table, TableSettings(target=("y",), known=("promo", "price"))).schema
+        future = csv(lines("date,promo,price", "2024-01-04,1,", "2024-01-04,,7"), "future.csv")
+        assert read_as(table, schema, horizon=1, future=future).panel.known[3].tolist() == [1, 7]
+        future = csv(lines("date,promo,price", "2024-01-04,1,7", "2024-01-04,,8"), "future.csv")
+        with pytest.raises(
+            BadData, match=r"future\.csv line 3, column 'price': line 2 has another value .*on_duplicate="
+        ):
+            read_as(table, schema, horizon=1, future=future)
 
     def test_future_table_without_a_known_column_is_refused(self, csv):
         table = csv(lines("date,y,promo", *days(["1,0", "2,1", "3,0"])))

@@ -98,7 +98,10 @@ def fitted(forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def test_predict_warns_of_a_category_that_fit_did_not_see(forecast: Run, fitted: Path) -> None:
-    for kinds, words in ((["0", "a", "c"], ""), (["0", "d", "d"], "1 category that fit did not see ('d'), in 2 rows")):
+    for kinds, words in (
+        (["0", "a", "c"], ""),
+        (["0", "d", "d"], "has categories that fit did not see ('d'), in 2 rows"),
+    ):
         days(kinds, "2024-04-30").drop(columns="sales").to_csv("plan.csv", index=False)
         found = forecast("predict", "--future", "plan.csv")
         assert (found.code, len(found.frame)) == (0, 3)
@@ -131,4 +134,4 @@ def test_static_categories_of_new_series_are_unknown_with_a_warning(caplog: pyte
     model = Forecaster(model="last", horizon=2, static="kind").fit(frame)
     with caplog.at_level(logging.WARNING, "forecast"):
         model.predict(pd.concat([frame, days(["z"] * 40).assign(shop="c")]))
-    assert "column 'kind' has 1 category that fit did not see ('z'), in 40 rows" in caplog.text
+    assert "column 'kind' has categories that fit did not see ('z'), in 40 rows" in caplog.text

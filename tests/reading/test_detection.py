@@ -10,8 +10,7 @@ import pytest
 
 from forecast.errors import BadData, UsageError
 from forecast.panel.schema import Schema
-from forecast.reading.detection import check_schema, describe
-from forecast.reading.reading import read, read_as
+from forecast.reading.reading import check_schema, describe, read, read_as
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Table

@@ -7,7 +7,7 @@ import pytest
 
 from forecast import Forecaster
 from forecast.panel.schema import Schema
-from forecast.reading.differences import schema_differences
+from forecast.reading.comparing import schema_differences
 
 
 def schema(frame: pd.DataFrame, **knobs: object) -> Schema:

@@ -10,7 +10,7 @@ import pytest
 
 from forecast import Forecaster, RollingOrigin
 from forecast.errors import BadData, UsageError
-from forecast.reading.normalising import normalised
+from forecast.reading.dated import normalised
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table, table_from_frame
 

@@ -8,7 +8,7 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import BadData, UsageError
-from forecast.reading.normalising import normalised
+from forecast.reading.dated import normalised
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table
 

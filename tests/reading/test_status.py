@@ -6,7 +6,7 @@ import pytest
 
 from forecast.errors import BadData
 from forecast.panel.schema import Schema
-from forecast.reading.status import observed_spans, warn_status, with_status
+from forecast.reading.comparing import observed_spans, warn_status, with_status
 from tests._inputs import read_days
 from tests.evaluation.panels import NAN, panel_of
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.tables.distinct import distinct, encoded, repeats
+from forecast.tables.table import distinct, encoded, repeats
 
 SOME = st.lists(st.integers(-5, 5), max_size=30)
 

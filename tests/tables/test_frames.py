@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.tables.frames import Column, frame_of
+from forecast.tables.writing import Column, frame_of
 
 TIMES = np.array(["2024-01-01T00", "2024-01-02T00"], "datetime64[s]")
 EAST = timezone(timedelta(hours=1))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.errors import BadData
-from forecast.tables.numbers import (
+from forecast.tables.cells import (
     has_leading_zeros,
     is_blank,
     is_whole,
@@ -108,7 +108,7 @@ def test_columns_are_read_together(caplog):
     assert caplog.text.count("are read as missing: 2 in column 'a' and 1 more") == 1
     with pytest.raises(BadData, match="line 3, column 'd': 'x'"):
         parse_columns(table, ["a", "c", "d"])
-    assert numeric_columns(table, ["d", "b", "a", "c"]) == [False, True, True, True]
+    assert numeric_columns(table, ["d", "b", "a", "c"]) == ["b", "a", "c"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_columns_are_read_together(caplog):
 def test_typed_numbers_are_read(values):
     table = typed_table(values)
     assert parse_numbers(table, "units").tolist() == [1, 2]
-    assert numeric_columns(table, ["units"])[0]
+    assert numeric_columns(table, ["units"])
 
 
 def test_gaps_of_typed_numbers_are_missing(caplog):
@@ -157,10 +157,10 @@ def test_typed_columns_that_are_no_numbers_are_refused(values, message):
 
 
 def test_a_few_bad_cells_do_not_make_a_column_text():
-    assert numeric_columns(text_table(*["1"] * 20, "abc", "n/a", ""), ["units"])[0]
-    assert numeric_columns(text_table("1", "2", "oops"), ["units"])[0]
-    assert numeric_columns(text_table("1,204", "5%", "0x10", "1_000"), ["units"])[0]
-    assert numeric_columns(text_table("007", "12345678901234567"), ["units"])[0]
+    assert numeric_columns(text_table(*["1"] * 20, "abc", "n/a", ""), ["units"])
+    assert numeric_columns(text_table("1", "2", "oops"), ["units"])
+    assert numeric_columns(text_table("1,204", "5%", "0x10", "1_000"), ["units"])
+    assert numeric_columns(text_table("007", "12345678901234567"), ["units"])
 
 
 @pytest.mark.parametrize(
@@ -168,13 +168,13 @@ def test_a_few_bad_cells_do_not_make_a_column_text():
     [("a", "b"), ("1", "b"), ("2024-01-01", "2024-01-02"), ("01.02.2024", "02.02.2024"), ("True", "False"), ("", "-")],
 )
 def test_text_times_and_blanks_do_not_look_numeric(cells):
-    assert not numeric_columns(text_table(*cells), ["units"])[0]
+    assert not numeric_columns(text_table(*cells), ["units"])
 
 
 def test_typed_text_times_and_booleans_do_not_look_numeric():
     times = pd.date_range("2024", periods=2)
     for values in (["a", "b"], [True, False], times, [np.nan, np.nan], pd.Categorical(["a"])):
-        assert not numeric_columns(typed_table(values), ["units"])[0]
+        assert not numeric_columns(typed_table(values), ["units"])
 
 
 def test_blank_columns_are_told_from_text():

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from forecast import Forecaster
 from forecast.errors import BadData, ForecastError, NoInput, Unavailable, UsageError
 from forecast.settings import TextSettings
-from forecast.tables import arrow, memory, reading
+from forecast.tables import contents, reading, storage
 from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Table
 
@@ -297,7 +297,7 @@ def test_broken_or_ambiguous_archives_are_refused(read):
 
 
 def test_table_larger_than_memory_is_refused_before_it_fills_it(read, monkeypatch):
-    for module in (reading, memory):
+    for module in (reading, contents):
         monkeypatch.setattr(module, "free_memory", lambda: 3_000_000)
     assert len(read(PLAIN).frame) == 2
     big = "date,y\n" + "2024-01-01,1\n" * 100_000
@@ -357,7 +357,7 @@ def test_parquet_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch,
     for name in ("a.parquet", "b.parquet"):
         frame.to_parquet(tmp_path / name)
     source = tmp_path / "b.parquet"
-    convert = arrow.arrow_frame
+    convert = storage.arrow_frame
 
     def change_the_file(columns):
         if change == "gone":
@@ -367,7 +367,7 @@ def test_parquet_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch,
             _ = change == "replaced" and (tmp_path / "c").replace(source)
         return convert(columns)
 
-    monkeypatch.setattr(arrow, "arrow_frame", change_the_file)
+    monkeypatch.setattr(storage, "arrow_frame", change_the_file)
     with pytest.raises(ForecastError, match=r"b\.parquet:? changed while it was read"):
         read_table(str(source if change == "rewritten" else tmp_path), TextSettings())
 

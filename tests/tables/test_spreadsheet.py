@@ -14,10 +14,10 @@ import pytest
 
 from forecast.errors import BadData, Unavailable, UsageError
 from forecast.reading import reading
-from forecast.reading.normalising import normalised
+from forecast.reading.dated import normalised
 from forecast.settings import TableSettings, TextSettings
-from forecast.tables import memory
-from forecast.tables.numbers import parse_numbers
+from forecast.tables import contents
+from forecast.tables.cells import parse_numbers
 from forecast.tables.reading import read_table
 from forecast.tables.table import Table
 from tests.tables.workbooks import ods, raw_xlsx, xlsx, zipped
@@ -257,7 +257,7 @@ def test_damaged_workbooks_are_refused_and_never_a_crash(read: Any, make: Make) 
 @pytest.mark.parametrize("sheet", [" " * 50_000_000, FAR], ids=["zeros", "far corner"])
 def test_a_small_workbook_that_fills_the_memory_is_refused(read: Any, sheet: str, monkeypatch: Any) -> None:
     data = raw_xlsx(sheet)
-    monkeypatch.setattr(memory, "free_memory", lambda: 40 << 20)
+    monkeypatch.setattr(contents, "free_memory", lambda: 40 << 20)
     assert len(data) < 500_000
     with pytest.raises(Unavailable, match="GiB of memory or more to read"):
         read(data)

@@ -21,7 +21,7 @@ def test_too_many_columns_are_refused_before_they_are_cut(forecast: Run, tmp_pat
 def test_many_short_rows_count_towards_memory(forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "short.csv.gz"
     path.write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 500_000))
-    monkeypatch.setattr("forecast.tables.memory.free_memory", lambda: 25_000_000)
+    monkeypatch.setattr("forecast.tables.contents.free_memory", lambda: 25_000_000)
     ran = forecast("inspect", path)
     assert ran.code == 69
     assert "short.csv.gz takes " in ran.err
@@ -49,13 +49,13 @@ def test_a_zip_that_unpacks_to_too_many_rows_is_refused_before_it_is_unpacked(
     assert len(data) < 4_700_000
     data[len(data) * 9 // 10 : len(data) * 9 // 10 + 50] = bytes(50)  # who unpacks it finds that it is damaged
     path.write_bytes(data)
-    for module in ("memory", "reading"):
+    for module in ("contents", "reading"):
         monkeypatch.setattr(f"forecast.tables.{module}.free_memory", lambda: free)
     ran = forecast("inspect", path)
     assert ran.code == 69, ran.err
     assert "sales.zip takes " in ran.err
     assert "unpack it (a plain table is read in parts), split it by series or shorten its history" in ran.err
-    monkeypatch.setattr("forecast.tables.memory.free_memory", lambda: 1 << 40)
+    monkeypatch.setattr("forecast.tables.contents.free_memory", lambda: 1 << 40)
     monkeypatch.setattr("forecast.tables.reading.free_memory", lambda: 1 << 40)
     if rows == 500_000:
         assert forecast("inspect", path).code == 65
@@ -67,7 +67,7 @@ def test_a_gzip_is_unpacked_no_further_than_its_rows_fit(
     path = tmp_path / "sales.csv.gz"
     packed = gzip.compress(b"shop,day,units\n" + 400_000 * ROW)
     path.write_bytes(packed + packed[:-20])  # two members, of which the second one is cut
-    for module in ("memory", "reading"):
+    for module in ("contents", "reading"):
         monkeypatch.setattr(f"forecast.tables.{module}.free_memory", lambda: 140_000_000)
     ran = forecast("inspect", path)
     assert ran.code == 69, ran.err

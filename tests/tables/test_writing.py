@@ -13,7 +13,7 @@ import python_calamine
 
 from forecast.errors import CannotCreate
 from forecast.tables import writing
-from forecast.tables.files import write_frames
+from forecast.tables.writing import write_frames
 
 Run = Callable[..., Any]
 

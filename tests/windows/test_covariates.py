@@ -7,7 +7,7 @@ import pytest
 
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema, calendar_of
-from forecast.windows.covariates import Statistics, category_sizes, fit_statistics, make_columns, numeric_count
+from forecast.windows.inputs import Statistics, category_sizes, fit_statistics, make_columns, numeric_count
 from tests._inputs import read_days
 
 NAN = float("nan")

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from forecast.windows.covariates import fit_statistics
-from forecast.windows.inputs import Inputs, Transform, make_inputs
+from forecast.windows.inputs import Inputs, Transform, fit_statistics, make_inputs
 from tests._inputs import LEVELS, inputs_of, read_days
 
 DAYS = [1.0, 4, 9, 16, 25, 36]

@@ -8,7 +8,7 @@ from forecast.panel.panel import Panel
 from forecast.reading.reading import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
-from forecast.windows.transforms import apply_power, fit_power, undo_power
+from forecast.windows.inputs import apply_power, fit_power, undo_power
 
 
 def panel_of(frame: pd.DataFrame, ahead: int = 5) -> Panel:

@@ -12,7 +12,7 @@ from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.training.devices import on_device
-from forecast.windows.covariates import Statistics, fit_statistics, make_columns
+from forecast.windows.inputs import Statistics, fit_statistics, make_columns
 from forecast.windows.windows import Windows
 
 DAYS, AHEAD, LOOKBACK = 8, 3, 4

@@ -12,9 +12,8 @@ from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
 from forecast.reading.observations import id_codes, wide_columns
 from forecast.settings import OutputSettings
-from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
-from forecast.tables.writing import output_columns
+from forecast.tables.writing import frame_of, output_columns
 from forecast.totals.sums import sum_columns
 
 MIN_SAMPLE_ROWS = 100  # more steps than the hours of a day, so that a column of dates cannot hold them

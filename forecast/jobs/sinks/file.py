@@ -12,9 +12,8 @@ from forecast.jobs.kinds import Results, SinkKeys
 from forecast.ledger.record import sha256_of_file
 from forecast.panel.schema import Schema
 from forecast.settings import FilePath, OutputSettings
-from forecast.tables.files import check_output, write_frames
 from forecast.tables.table import Table
-from forecast.tables.writing import guard_formulas
+from forecast.tables.writing import check_output, guard_formulas, write_frames
 
 
 def _with_known_suffix(path: str) -> str:

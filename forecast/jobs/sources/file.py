@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from forecast.settings import FilePath, SettingsGroup, TextSettings
-from forecast.tables.files import load_table
+from forecast.tables.reading import load_table
 from forecast.tables.table import Table
 
 

@@ -16,7 +16,7 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import LossName
-from forecast.windows.covariates import category_sizes, numeric_count
+from forecast.windows.inputs import category_sizes, numeric_count
 
 
 class Named(Protocol):

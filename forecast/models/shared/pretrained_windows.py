@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from forecast.panel.arrays import Array, array_namespace, device_of
 from forecast.pretrained.features import BEND, TOKEN, Features, Flags, Floats, Numbers, features_of
 from forecast.pretrained.forecasting import MAX_SQUASHED, are_counts, window_seasons
 from forecast.pretrained.network import LEVELS, inputs_of
+from forecast.windows.scaling import Array, array_namespace, device_of
 from forecast.windows.windows import Batch
 
 ROUNDING = 1e-5  # share of the batch's scale, by which single precision may miss a whole number
