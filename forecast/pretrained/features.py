@@ -14,6 +14,7 @@ Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 TOKEN = 8  # steps per token
+COARSE, COARSE_TOKENS = 16, 4  # steps of a coarse step, and coarse tokens before those of the newest steps, at most
 STEP_FEATURES, SUMMARY_FEATURES, OTHERS = 15, 23, 11
 DECAY, SLOW_DECAY = 1.5, 10.0  # seasons after which a value counts 1/e in a seasonal index
 RATES = (0.1, 0.3, 0.7)  # of exponential smoothing
@@ -22,20 +23,22 @@ LEAST_SEASONS = 0.25  # beyond one, for the noise of a seasonal index
 BORROWED, SMALLEST_UNIT = 3.0, 1e-3  # pairs that the unit borrows; the least that it is
 BEND = 3.0  # scales from which on values are drawn in, as logarithms draw them in
 MAX_FEATURE = 50.0  # what a feature may be
+ARRAYS = ("steps", "summary", "base", "others", "unit", "location", "scale")  # of `Features`
 
 
 @dataclass(frozen=True)
 class Features:
     """Inputs of the network, and the scale on which it forecasts."""
 
-    steps: Floats  # [windows, context + horizon, STEP_FEATURES]
+    steps: Floats  # [windows, coarse + context + horizon, STEP_FEATURES]
     summary: Floats  # [windows, SUMMARY_FEATURES]
     base: Floats  # [windows, horizon], a first guess of each step ahead: level and seasons, in scaled units
     others: Floats  # [windows, horizon, OTHERS], how far other guesses lie from it
     unit: Floats  # [windows], error of repeating the last season over the past, in scaled units; that of outputs
     location: Numbers  # [windows], see `squashed` and `unsquashed`
     scale: Numbers
-    context: int  # steps of the past
+    context: int  # steps of the past that have features of their own
+    coarse: int  # coarse steps before them
 
     def scaled(self, values: Numbers) -> Floats:
         """Values [windows, ...] in scaled units."""
@@ -52,48 +55,81 @@ def unsquashed(scaled: Numbers) -> Numbers:
     return np.asarray(BEND * np.sinh(scaled / BEND))
 
 
-def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int) -> Features:
+def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int, newest: int | None = None) -> Features:
     """The features of windows [windows, context], the newest value last, some observed in each of them.
 
-    Context and horizon are whole tokens. Seasons are [windows, 3]: steps of the first season that the past spans, 1 for
-    none, of a second one, 0 for none, and of the season that the calendar has, which a short past need not span.
+    Context, horizon and `newest` are whole tokens. Only the `newest` steps have features of their own, default all;
+    older ones have means, over `COARSE` steps. Seasons are [windows, 3]: steps of the first season that the past spans,
+    1 for none, of a second one, 0 for none, and of the season that the calendar has, which a short past need not span.
     """
+    groups, member = np.unique(seasons, axis=0, return_inverse=True)
+    if len(groups) == 1:
+        return _of_equal_seasons(values, observed, groups[0], horizon, newest)
+    rows = [np.flatnonzero(member.ravel() == group) for group in range(len(groups))]
+    parts = [_of_equal_seasons(values[i], observed[i], g, horizon, newest) for i, g in zip(rows, groups, strict=True)]
+    back = np.argsort(np.concatenate(rows))
+    arrays = (np.concatenate([getattr(part, name) for part in parts])[back] for name in ARRAYS)
+    return Features(*arrays, parts[0].context, parts[0].coarse)
+
+
+def _of_equal_seasons(values: Numbers, observed: Flags, seasons: Counts, horizon: int, newest: int | None) -> Features:
+    """The features of windows that have the same seasons, [3]."""
     context = values.shape[1]
+    newest = context if newest is None else min(newest, context)
     known = observed.astype(np.float64)
     values = np.where(observed, values, 0.0)
-    location, scale = _scale(values, known, seasons[:, 0])
+    location, scale = _scale(values, known, seasons[0])
     scaled = squashed((values - location[:, None]) / scale[:, None]) * known
-    first = _Season(scaled, known, seasons[:, 0], horizon)
+    first = _Season(scaled, known, seasons[0], horizon)
     adjusted = (scaled - first.index[:, :context]) * known
-    second = _Season(adjusted, known, np.maximum(seasons[:, 1], 1), horizon)
+    second = _Season(adjusted, known, seasons[1], horizon)
     adjusted = (adjusted - second.index[:, :context]) * known
     levels, slopes = _levels(adjusted, known), _slopes(adjusted, known)  # [windows, rates] each
-    ahead = np.zeros((len(values), horizon))
-    past = [np.concatenate([part, ahead], 1) for part in (scaled, known, adjusted, known * (values == 0))]
-    columns = [*past, first.slow_index, *first.columns(scaled, known), *second.columns(scaled, known)]
-    unit = _seasonal_error(scaled, observed, seasons[:, 0])
+    unit = _seasonal_error(scaled, observed, seasons[0])
     whole = _of_pasts(values, known, seasons), np.arcsinh(location / scale) / 3, levels, 5 * slopes
     rough = _roughness(scaled, adjusted, known), first.strength, second.strength, np.log(unit) / 3
-    summary = np.column_stack([*whole, *rough])
     base = levels[:, 1, None] + first.index[:, context:] + second.index[:, context:]
-    others = [
+    recent = first.columns(scaled, known, newest), second.columns(scaled, known, newest)  # the last season, in both
+    last = [(before[:, newest:] - base) * is_known[:, newest:] for _, before, is_known, *_ in recent]
+    tokens = min(COARSE_TOKENS, -(-(context - newest) // (TOKEN * COARSE)))
+    pasts = scaled, known, adjusted, known * (values == 0)
+    coarse = tokens * TOKEN
+    steps = np.zeros((len(values), coarse + newest + horizon, STEP_FEATURES), np.float32)
+    for column, past in enumerate(pasts):
+        steps[:, coarse : coarse + newest, column] = past[:, context - newest :]
+        steps[:, :coarse, column] = _coarse_means(past[:, : context - newest], known[:, : context - newest], coarse)
+    for column, both in enumerate((first.slow_index[:, context - newest :], *recent[0], *recent[1]), start=len(pasts)):
+        steps[:, coarse:, column] = both
+    others = np.empty((len(values), horizon, OTHERS), np.float32)
+    guesses = [
         first.index[:, context:],
         second.index[:, context:],
         first.slow_index[:, context:] - first.index[:, context:],
-        *(season.lag(scaled, known, base) for season in (first, second)),
-        *(levels[:, [0]] - levels[:, [1]] + ahead, levels[:, [2]] - levels[:, [1]] + ahead),
+        *last,
+        *(levels[:, [0]] - levels[:, [1]], levels[:, [2]] - levels[:, [1]]),
         *np.moveaxis(slopes[:, None] * np.arange(1, horizon + 1)[:, None], -1, 0),
-        squashed(-location / scale)[:, None] - levels[:, 1, None] + ahead,
+        squashed(-location / scale)[:, None] - levels[:, 1, None],
     ]
-    inputs = np.stack(columns, -1), summary, base, np.stack(others, -1)
-    steps, windows, first_guess, rest = (np.clip(part, -MAX_FEATURE, MAX_FEATURE).astype(np.float32) for part in inputs)
-    return Features(steps, windows, first_guess, rest, unit.astype(np.float32), location, scale, context)
+    for column, guess in enumerate(guesses):
+        others[..., column] = guess
+    inputs = steps, np.column_stack([*whole, *rough]), base, others
+    clipped = (np.clip(part, -MAX_FEATURE, MAX_FEATURE, dtype=np.float32, casting="same_kind") for part in inputs)
+    return Features(*clipped, unit.astype(np.float32), location, scale, newest, coarse)
 
 
-def _scale(values: Numbers, known: Numbers, season: Counts) -> tuple[Numbers, Numbers]:
+def _coarse_means(past: Numbers, known: Numbers, coarse: int) -> Numbers:
+    """Means of the known values of the newest coarse steps, [windows, coarse]; 0 where none is."""
+    wanted = coarse * COARSE
+    missing = max(wanted - past.shape[1], 0)
+    parts = [np.pad(part[:, -wanted:], ((0, 0), (missing, 0))) if wanted else part[:, :0] for part in (past, known)]
+    total, count = (part.reshape(len(past), coarse, COARSE).sum(2) for part in parts)
+    return np.asarray(total / np.maximum(count, 1))
+
+
+def _scale(values: Numbers, known: Numbers, season: int) -> tuple[Numbers, Numbers]:
     """Mean of the newest season, and half each of the deviation from it and of the change from step to step."""
-    age = np.arange(values.shape[1] - 1, -1, -1)
-    newest = known * (age < np.maximum(season, 3)[:, None])
+    newest = known.copy()
+    newest[:, : -max(season, 3)] = 0
     newest = np.where(newest.any(1, keepdims=True), newest, known)
     location = (newest * values).sum(1) / newest.sum(1)
     both = known[:, 1:] * known[:, :-1]
@@ -102,18 +138,14 @@ def _scale(values: Numbers, known: Numbers, season: Counts) -> tuple[Numbers, Nu
     return location, 0.5 * deviation + 0.5 * change + 1e-6 * np.abs(location) + 1e-12
 
 
-def _seasonal_error(scaled: Numbers, observed: Flags, season: Counts) -> Numbers:
+def _seasonal_error(scaled: Numbers, observed: Flags, season: int) -> Numbers:
     """Mean absolute change over one season, [windows]; few pairs of values borrow from the change over one step."""
-    windows, context = scaled.shape
 
-    def change(back: Counts) -> tuple[Numbers, Numbers]:
-        source = np.arange(context) - back[:, None]
-        both = observed & (source >= 0) & np.take_along_axis(observed, np.maximum(source, 0), 1)
-        apart = np.abs(scaled - np.take_along_axis(scaled, np.maximum(source, 0), 1))
-        return (apart * both).sum(1), both.sum(1).astype(np.float64)
+    def change(back: int) -> tuple[Numbers, Counts]:
+        both = observed[:, back:] & observed[:, :-back]
+        return (np.abs(scaled[:, back:] - scaled[:, :-back]) * both).sum(1), both.sum(1)
 
-    total, pairs = change(season)
-    near, near_pairs = change(np.ones(windows, np.int64))
+    (total, pairs), (near, near_pairs) = change(season), change(1)
     borrowed = np.where(near_pairs > 0, near / np.maximum(near_pairs, 1), 1.0)
     return np.maximum((total + BORROWED * borrowed) / (pairs + BORROWED), SMALLEST_UNIT)
 
@@ -125,67 +157,67 @@ class _Season:
     seasons; `strength`, [windows], is the share of the variance around the moving average that the index explains.
     """
 
-    def __init__(self, values: Numbers, known: Numbers, length: Counts, horizon: int) -> None:
+    def __init__(self, values: Numbers, known: Numbers, length: int, horizon: int) -> None:
         windows, context = values.shape
-        self.length, self.horizon = length, horizon
-        self.phase = np.arange(-context, horizon) % length[:, None]  # [windows, context + horizon]
+        self.length, self.context, self.horizon = length, context, horizon
+        self.phase = np.arange(-context, horizon) % max(length, 1)
+        self.index = self.slow_index = np.zeros((windows, context + horizon))
+        self.strength = np.zeros(windows)
+        if length <= 1:
+            return
         within = _window_sums(known, length)
         rest = (values - _window_sums(values, length) / np.maximum(within, 1e-9)) * known  # from the moving average
-        full = np.minimum(within / length[:, None], 1) ** 4  # less at the ends
-        age = np.arange(context - 1, -1, -1) / length[:, None]
-        longest = int(length.max())
-        slot = (np.arange(windows)[:, None] * longest + self.phase[:, :context]).ravel()
-
-        def by_phase(weight: Numbers) -> Numbers:
-            return np.bincount(slot, weight.ravel(), windows * longest).astype(np.float64).reshape(windows, longest)
-
-        def index_of(decay: float) -> Numbers:
-            weight = known * full * np.exp(-age / decay) + 1e-9 * known
-            total = by_phase(weight)
-            index = np.where(total > 0, by_phase(weight * rest) / np.maximum(total, 1e-12), 0.0)
-            mean = index.sum(1) / np.maximum((total > 0).sum(1), 1)
-            index = np.where(total > 0, index - mean[:, None], 0.0) * (length > 1)[:, None]
-            steps = np.take_along_axis(index, self.phase, 1)
-            seasons = (total.sum(1) ** 2) / np.maximum((total > 0).sum(1) * (weight**2).sum(1), 1e-12)
-            left = (weight * (rest - steps[:, :context]) ** 2).sum(1)
-            explained = (weight * steps[:, :context] ** 2).sum(1)
-            # an index from few seasons holds noise (James and Stein 1961)
-            noise = left / np.maximum(seasons - 1, LEAST_SEASONS)
-            return np.asarray(steps * np.clip(1 - noise / np.maximum(explained, 1e-12), 0, 1)[:, None])
-
-        self.index, self.slow_index = index_of(DECAY), index_of(SLOW_DECAY)
+        full = np.minimum(within / length, 1) ** 4  # less at the ends
+        self.index, self.slow_index = (self._index(rest, known, full, decay) for decay in (DECAY, SLOW_DECAY))
         left = ((rest - self.index[:, :context]) ** 2 * known * full).sum(1)
         all_of_it = (rest**2 * known * full).sum(1)
         self.strength = np.where(all_of_it > 1e-12, 1 - left / np.maximum(all_of_it, 1e-12), 0.0)
 
-    def lag(self, values: Numbers, known: Numbers, base: Numbers) -> Numbers:
-        """How far the last season lies from a forecast [windows, horizon], 0 where it is not known."""
-        _, lag, lag_known, *_ = self.columns(values, known)
-        return np.asarray((lag[:, -self.horizon :] - base) * lag_known[:, -self.horizon :])
+    def _index(self, rest: Numbers, known: Numbers, full: Numbers, decay: float) -> Numbers:
+        age = np.arange(self.context - 1, -1, -1) / self.length
+        weight = known * (full * np.exp(-age / decay) + 1e-9)
+        total, sums = self._by_phase(weight), self._by_phase(weight * rest)
+        some = total > 0
+        phases = some.sum(1)
+        index = sums / np.maximum(total, 1e-12)
+        index = np.where(some, index - (index.sum(1) / np.maximum(phases, 1))[:, None], 0.0)
+        steps = index[:, self.phase]
+        seasons = (total.sum(1) ** 2) / np.maximum(phases * (weight**2).sum(1), 1e-12)
+        left = (weight * (rest - steps[:, : self.context]) ** 2).sum(1)
+        explained = (weight * steps[:, : self.context] ** 2).sum(1)
+        # an index from few seasons holds noise (James and Stein 1961)
+        noise = left / np.maximum(seasons - 1, LEAST_SEASONS)
+        return np.asarray(steps * np.clip(1 - noise / np.maximum(explained, 1e-12), 0, 1)[:, None])
 
-    def columns(self, values: Numbers, known: Numbers) -> list[Numbers]:
-        """Index, the value one season before and whether it is known, and the phase, [windows, steps] each."""
-        context, length = values.shape[1], self.length[:, None]
-        step = np.arange(-context, self.horizon)
-        back = np.where(step < 0, step, self.phase) - length + context
-        inside, back = (back >= 0) & (length > 1), np.maximum(back, 0)
-        angle, one = 2 * np.pi * self.phase / length, length > 1
-        before, known = (np.take_along_axis(part, back, 1) * inside for part in (values, known))
-        return [self.index, before, known, np.sin(angle) * one, np.cos(angle) * one]
+    def _by_phase(self, values: Numbers) -> Numbers:
+        """Sums over the steps of a phase, [windows, length]; the newest step is the last phase."""
+        padded = np.pad(values, ((0, 0), (-self.context % self.length, 0)))
+        return np.asarray(padded.reshape(len(values), -1, self.length).sum(1))
+
+    def columns(self, values: Numbers, known: Numbers, newest: int) -> list[Numbers]:
+        """Index, the value one season before and whether it is known, and the phase, of the newest steps and on."""
+        first = self.context - newest
+        if self.length <= 1:
+            return [np.zeros((len(values), newest + self.horizon))] * 5
+        step, phase = np.arange(-newest, self.horizon), self.phase[first:]
+        back = np.where(step < 0, step, phase) - self.length + self.context
+        inside, back = back >= 0, np.maximum(back, 0)
+        angle = np.broadcast_to(2 * np.pi * phase / self.length, (len(values), len(phase)))
+        return [self.index[:, first:], values[:, back] * inside, known[:, back] * inside, np.sin(angle), np.cos(angle)]
 
 
-def _window_sums(values: Numbers, length: Counts) -> Numbers:
+def _window_sums(values: Numbers, length: int) -> Numbers:
     """Centred sums over one season, the ends of an even one by half each; over what there is at the ends."""
     windows, context = values.shape
     sums = np.concatenate([np.zeros((windows, 1)), np.cumsum(values, 1)], 1)
-    at, half, odd = np.arange(context), (length // 2)[:, None], (length % 2)[:, None]
+    at, half, odd = np.arange(context), length // 2, length % 2
 
     def between(low: Counts, high: Counts) -> Numbers:
-        ends = np.take_along_axis(sums, np.clip(high, 0, context), 1)
-        return np.asarray(ends - np.take_along_axis(sums, np.clip(low, 0, context), 1))
+        return np.asarray(sums[:, np.minimum(high, context)] - sums[:, np.maximum(low, 0)])
 
-    early, late = between(at - half, at + half + odd), between(at - half + 1 - odd, at + half + 1)
-    return (early + late) / 2
+    if odd:
+        return between(at - half, at + half + 1)
+    return (between(at - half, at + half) + between(at - half + 1, at + half + 1)) / 2
 
 
 def _levels(values: Numbers, known: Numbers) -> Numbers:
@@ -224,15 +256,15 @@ def _roughness(scaled: Numbers, adjusted: Numbers, known: Numbers) -> Numbers:
 
 def _of_pasts(values: Numbers, known: Numbers, seasons: Counts) -> Numbers:
     """Seasons, lengths and kinds of values of windows, [windows, 11]."""
-    count, whole = known.sum(1), (values == np.round(values)).all(1)
+    count, whole, alike = known.sum(1), (values == np.round(values)).all(1), np.zeros(len(values))
     length = values.shape[1] - np.argmax(known, 1)
     columns = [
-        np.log(seasons[:, 0]) / 4,
-        np.log(seasons[:, 2]) / 4,
-        np.log1p(seasons[:, 1]) / 6,
+        alike + np.log(seasons[0]) / 4,
+        alike + np.log(seasons[2]) / 4,
+        alike + np.log1p(seasons[1]) / 6,
         np.log(length) / 5 - 0.8,
-        np.tanh(length / seasons[:, 0] / 4),
-        np.tanh(length / np.maximum(seasons[:, 1], 1) / 4) * (seasons[:, 1] > 0),
+        np.tanh(length / seasons[0] / 4),
+        np.tanh(length / max(seasons[1], 1) / 4) * (seasons[1] > 0),
         count / length,
         ((values == 0) * known).sum(1) / count,
         whole,

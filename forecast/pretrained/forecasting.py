@@ -16,7 +16,9 @@ from forecast.pretrained.features import TOKEN, Counts, Flags, Numbers, features
 from forecast.pretrained.network import ARCHITECTURE, LEVELS, Weights, as_floats, run
 
 CONTEXTS = (64, 128, 256, 512, 1024)  # steps to which pasts are padded
-CONTEXT = CONTEXTS[-1]  # steps of the past that it reads at most
+CONTEXT = CONTEXTS[-1]  # steps of the past that its features rest on at most
+NEWEST = 8 * TOKEN  # steps of the past that it reads
+MIRRORED = 1  # the architecture that reads the whole past, of a series and of its mirror image, as `finetuned` does
 FILE = "weights.safetensors"
 CELLS_AT_ONCE = 1 << 17  # steps of windows that run together: what a cache holds
 FEW = 10.0  # mean of counts up to which a forecast is a whole number
@@ -25,11 +27,12 @@ MAX_SQUASHED = 25.0  # squashed value at most: 6,200 scales once it is unsquashe
 
 @dataclass(frozen=True)
 class Network:
-    """A pretrained network: the bytes of its file, their sha256, and its weights by name."""
+    """A pretrained network: the bytes of its file, their sha256, its weights by name."""
 
     data: bytes
     hash: str
     weights: Weights
+    architecture: int
 
 
 @cache
@@ -47,9 +50,10 @@ def load_network(data: bytes | None = None) -> Network:
     except (SafetensorError, ValueError) as error:
         raise ArtifactRefused(f"the pretrained network cannot be read: {error}") from None
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # that of a valid file
-    if header.get("__metadata__", {}).get("architecture") != str(ARCHITECTURE):
+    architecture = header.get("__metadata__", {}).get("architecture")
+    if architecture not in (str(MIRRORED), str(ARCHITECTURE)):
         raise ArtifactRefused("the pretrained network is of another release, which forecasts otherwise")
-    return Network(data, digest, weights)
+    return Network(data, digest, weights, int(architecture))
 
 
 def how_it_was_made() -> dict[str, Any]:
@@ -77,8 +81,11 @@ def forecast_quantiles(
         front = (0, 0), (max(context - values.shape[1], 0), 0)  # zeros where there are fewer steps
         past, seen = np.pad(values[rows, -context:], front), np.pad(observed[rows, -context:], front)
         for part in np.array_split(np.arange(len(rows)), -(-len(rows) * (context + whole) // CELLS_AT_ONCE)):
-            quantiles = _both_ways(network, past[part], seen[part], whole, seasons)
+            known = window_seasons(seasons, context - seen[part].argmax(1))
+            quantiles = quantiles_of(network, past[part], seen[part], whole, known)
             result[rows[part]] = quantiles[:, :horizon]
+    counts = are_counts(values, observed)
+    result[counts] = np.round(result[counts])
     return result
 
 
@@ -90,15 +97,24 @@ def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
     return np.stack([spanned, np.where((spanned == 1) | (length < second), 0, second), first], 1)
 
 
-def _both_ways(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]) -> Numbers:
-    """Counts are forecast by whole numbers, not mirrored; all else by the mean of a series and its mirror image."""
-    quantiles = _one_way(network, values, observed, horizon, seasons)
-    counts = are_counts(values, observed)
-    quantiles[counts] = np.round(quantiles[counts])
-    if not counts.all():
-        turned = _one_way(network, -values[~counts], observed[~counts], horizon, seasons)
-        quantiles[~counts] = (quantiles[~counts] - turned[..., ::-1]) / 2
-    return quantiles
+def quantiles_of(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: Counts) -> Numbers:
+    """Quantiles at `LEVELS`, [windows, horizon, levels], of whole tokens of past and horizon.
+
+    Seasons are those of `features_of`, [windows, 3]. A series below zero is forecast by its mirror image.
+    """
+    if network.architecture == MIRRORED:
+        quantiles = _one_way(network, values, observed, horizon, seasons)
+        turned = _one_way(network, -values, observed, horizon, seasons)
+        one_way = are_counts(values, observed)[:, None, None]
+        return np.where(one_way, quantiles, (quantiles - turned[..., ::-1]) / 2)
+    sign = sign_of(values, observed)[:, None]
+    quantiles = sign[..., None] * _one_way(network, sign * values, observed, horizon, seasons)
+    return np.where(sign[..., None] < 0, quantiles[..., ::-1], quantiles)
+
+
+def sign_of(values: Numbers, observed: Flags) -> Numbers:
+    """-1 for windows whose values add up to less than zero, 1 for others, [windows]."""
+    return np.where(np.where(observed, values, 0.0).sum(1) < 0, -1.0, 1.0)
 
 
 def are_counts(values: Numbers, observed: Flags) -> Flags:
@@ -108,8 +124,8 @@ def are_counts(values: Numbers, observed: Flags) -> Flags:
     return np.asarray(whole & (mean <= FEW))
 
 
-def _one_way(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]) -> Numbers:
-    known = window_seasons(seasons, values.shape[1] - observed.argmax(1))
-    features = features_of(values, observed, known, horizon)
+def _one_way(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: Counts) -> Numbers:
+    newest = CONTEXT if network.architecture == MIRRORED else NEWEST
+    features = features_of(values, observed, seasons, horizon, newest)
     scaled = np.clip(run(network.weights, features).astype(np.float64), -MAX_SQUASHED, MAX_SQUASHED)
     return features.location[:, None, None] + features.scale[:, None, None] * unsquashed(scaled)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from forecast.pretrained.features import OTHERS, STEP_FEATURES, SUMMARY_FEATURES, TOKEN, Features, Floats
 
-ARCHITECTURE = 1  # of features and layers; weights of another one would forecast something else
+ARCHITECTURE = 2  # of features, layers and how they are run; weights of another one would forecast something else
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
 MIDDLE = LEVELS.index(0.5)
 SEASONAL = 5  # of the other first guesses, those of seasons
@@ -24,9 +24,10 @@ Weights = dict[str, Floats]
 def tokens_of(features: Features) -> Floats:
     """Inputs of each token, [windows, tokens, TOKEN_INPUTS]: its steps, the summary, whether and how far ahead."""
     windows, steps, width = features.steps.shape
-    tokens = steps // TOKEN
-    ahead = np.maximum(np.arange(tokens) - features.context // TOKEN + 1, 0)
-    place = np.stack([ahead > 0, np.log1p(ahead) / 2], -1).astype(np.float32)
+    tokens, coarse = steps // TOKEN, features.coarse // TOKEN
+    number = np.arange(tokens) - coarse
+    ahead = np.maximum(number - features.context // TOKEN + 1, 0)
+    place = np.stack([np.where(number < 0, -1, ahead > 0), np.log1p(ahead) / 2], -1).astype(np.float32)
     summary = np.broadcast_to(features.summary[:, None], (windows, tokens, SUMMARY_FEATURES))
     inputs = features.steps.reshape(windows, tokens, TOKEN * width)
     return np.concatenate([inputs, summary, np.broadcast_to(place, (windows, tokens, 2))], -1)
@@ -48,15 +49,16 @@ def run(weights: Weights, features: Features) -> Floats:
     """Quantiles of the steps ahead in scaled units, [windows, horizon, LEVELS]."""
     tokens, base, gated, unit = inputs_of(features)
     states = _linear(weights, "inputs", tokens)
-    future = features.context // TOKEN
-    block = 0
-    while f"blocks.{block}.recurrent.weight_hh_l0" in weights:
+    future = (features.coarse + features.context) // TOKEN
+    blocks = sum(name.endswith(".weight_hh_l0") for name in weights)
+    for block in range(blocks):
         name = f"blocks.{block}"
         states = states + _recurrent(weights, f"{name}.recurrent", _normalised(weights, f"{name}.before", states))
+        if block == blocks - 1:
+            states = states[:, future:]  # nothing reads the others any more
         hidden = _linear(weights, f"{name}.wide", _normalised(weights, f"{name}.between", states))
         states = states + _linear(weights, f"{name}.narrow", hidden * _sigmoid(hidden))
-        block += 1
-    raw = _linear(weights, "outputs", _normalised(weights, "after", states[:, future:]))
+    raw = _linear(weights, "outputs", _normalised(weights, "after", states))
     return _quantiles(raw.reshape(len(raw), -1, OUTPUTS), base, gated, unit[:, None, None])
 
 
@@ -71,7 +73,12 @@ def _quantiles(raw: Floats, base: Floats, gated: Floats, unit: Floats) -> Floats
 
 
 def _linear(weights: Weights, name: str, inputs: Floats) -> Floats:
-    return inputs @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+    return _flat_product(inputs, weights[f"{name}.weight"]) + weights[f"{name}.bias"]
+
+
+def _flat_product(inputs: Floats, matrix: Floats) -> Floats:
+    """[windows, tokens, width] times a matrix, as one product: numpy multiplies three axes window by window."""
+    return (inputs.reshape(-1, inputs.shape[-1]) @ matrix.T).reshape(*inputs.shape[:-1], len(matrix))
 
 
 def _normalised(weights: Weights, name: str, states: Floats) -> Floats:
@@ -87,7 +94,7 @@ def _sigmoid(values: Floats) -> Floats:
 def _recurrent(weights: Weights, name: str, inputs: Floats) -> Floats:
     """A GRU from a state of zeros, [windows, tokens, width]."""
     windows, tokens, width = inputs.shape
-    gates = inputs @ weights[f"{name}.weight_ih_l0"].T + weights[f"{name}.bias_ih_l0"]
+    gates = _flat_product(inputs, weights[f"{name}.weight_ih_l0"]) + weights[f"{name}.bias_ih_l0"]
     carry, bias = np.ascontiguousarray(weights[f"{name}.weight_hh_l0"].T), weights[f"{name}.bias_hh_l0"]
     state, states = np.zeros((windows, width), np.float32), np.empty_like(inputs)
     for token in range(tokens):

@@ -20,9 +20,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from forecast.durable import replace_file
+from forecast.models.shared.building import to_tensors
 from forecast.models.shared.pretrained import Pretrained
 from forecast.pretrained.features import Features, Flags, Floats, Numbers, features_of
-from forecast.pretrained.network import ARCHITECTURE, LEVELS, inputs_of
+from forecast.pretrained.forecasting import NEWEST, Network, load_network, quantiles_of, sign_of
+from forecast.pretrained.network import ARCHITECTURE, LEVELS, MIDDLE, inputs_of
 from forecast.synthetic.kind import Counts, Seasons
 from forecast.synthetic.mixing import VERSION, draw_series
 from forecast.training.devices import threads
@@ -35,7 +37,8 @@ WITHHELD, SECOND_WITHHELD = 0.08, 0.3  # share of windows whose seasons are with
 FAR, FAR_SEASONS = 6, 2  # steps and seasons ahead, beyond both of which an error counts less than half
 CONSTANT = 1e-5  # share of the location; a past of a smaller scale is constant, and teaches nothing
 AHEAD = 6  # batches that are drawn while others train
-MAX_ERROR = 20.0  # error from which on it counts no more
+MAX_ERROR, MAX_DISTANCE = 20.0, 5.0  # error, and distance from a teacher, from which on they count no more
+LEAST_IMPORTANCE = 0.05  # of an outer quantile's distance from the teacher's; that of the median is 1
 SAVE_EVERY = 250  # steps
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -47,27 +50,36 @@ class Sample:
     features: Features  # of the pasts
     target: Floats  # [windows, horizon], in scaled units
     weight: Floats  # [windows, horizon], what an error counts: less in the far future, nothing after a constant past
+    taught: Floats | None = None  # [windows, horizon, levels], quantiles of another network, in scaled units
 
 
-def draw_sample(seed: int, number: int) -> Sample:
+def draw_sample(seed: int, number: int, teacher: Network | None = None) -> Sample:
     """Batch `number` of a pretraining from `seed`; the same two numbers give the same batch."""
     rng = np.random.default_rng([seed, number])
     context, rows, _ = SIZES[rng.choice(len(SIZES), p=[share for *_, share in SIZES])]
     horizon, _ = HORIZONS[rng.choice(len(HORIZONS), p=[share for _, share in HORIZONS])]
     series, seasons = draw_series(rng, rows, context + horizon)
     observed = _observed(rng, rows, context)
-    return sample_of(series, observed, _given_seasons(rng, seasons, observed), horizon)
+    newest = NEWEST * (1 + number % 2)  # what a user trains further may read more than a forecast at once
+    return sample_of(series, observed, _given_seasons(rng, seasons, observed), horizon, newest, teacher)
 
 
-def sample_of(series: Numbers, observed: Flags, seasons: Counts, horizon: int) -> Sample:
+def sample_of(
+    series: Numbers, observed: Flags, seasons: Counts, horizon: int, newest: int, teacher: Network | None = None
+) -> Sample:
     """A batch from series [windows, context + horizon], of whose past some values are observed, [windows, context]."""
+    series = sign_of(series[:, :-horizon], observed)[:, None] * series
     past, future = series[:, :-horizon], series[:, -horizon:]
-    features = features_of(past, observed, seasons, horizon)
+    features = features_of(past, observed, seasons, horizon, newest)
     varies = features.scale > CONSTANT * (1e-6 + np.abs(features.location))
     far = FAR + FAR_SEASONS * seasons[:, 0]
     weight = varies[:, None] / (1 + np.arange(horizon) / far[:, None])
     weight /= np.maximum(weight.mean(1, keepdims=True), 1e-9)
-    return Sample(features, features.scaled(future), weight.astype(np.float32))
+    taught = None
+    if teacher is not None:
+        quantiles = quantiles_of(teacher, past, observed, horizon, seasons)
+        taught = features.scaled(quantiles.reshape(len(past), -1)).reshape(quantiles.shape)
+    return Sample(features, features.scaled(future), weight.astype(np.float32), taught)
 
 
 def _observed(rng: np.random.Generator, rows: int, context: int) -> Flags:
@@ -99,6 +111,7 @@ class Recipe:
     width: int = 128  # of a state
     blocks: int = 2  # recurrent layers
     seed: int = 0  # of weights and batches
+    batches: int = 1_000_000  # distinct ones, after which the first one comes again
     rate: float = 2e-3  # largest learning rate
     warm: int = 500  # steps until it is reached
     average: float = 0.9995  # share that the running average of the weights keeps at each step
@@ -109,11 +122,12 @@ class Recipe:
 class Pretraining:
     """A pretraining under way: the network, the running average of its weights, the optimizer, and steps done."""
 
-    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
+    def __init__(self, recipe: Recipe, device: str = "cpu", teacher: Network | None = None) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.device, self.step = recipe, torch.device(device), 0
-        self.network = Pretrained(recipe.width, recipe.blocks).to(self.device)
-        self.averaged = Pretrained(recipe.width, recipe.blocks).to(self.device)
+        self.recipe, self.device, self.step, self.teacher = recipe, torch.device(device), 0, teacher
+        self.network, self.averaged = (Pretrained(recipe.width, recipe.blocks).to(self.device) for _ in range(2))
+        if teacher is not None:
+            self.network.load_state_dict(to_tensors(teacher.weights))
         self.averaged.load_state_dict(self.network.state_dict())
         parameters, rates = self.network.parameters(), (0.9, 0.95)
         self.optimizer = torch.optim.AdamW(parameters, recipe.rate, rates, weight_decay=recipe.decay)
@@ -136,7 +150,7 @@ class Pretraining:
 
     def run(self, until: int, cool: int, on_step: Callable[[int, float], None]) -> None:
         """Train until step `until`; over the last `cool` of them the learning rate falls to nothing."""
-        for sample in _samples(self.recipe.seed, self.step, until):
+        for sample in _samples(self.recipe, self.step, until, self.teacher):
             falling = 1.0 if cool <= 0 else min(1.0, max((until - self.step) / cool, 0.01))
             rate = self.recipe.rate * min(1.0, (self.step + 1) / self.recipe.warm) * falling
             loss = self.learn(sample, rate, cooling=falling < 1)
@@ -161,27 +175,41 @@ class Pretraining:
         data = save(arrays, {"architecture": str(ARCHITECTURE)})
         digest, recipe = hashlib.sha256(data).hexdigest(), asdict(self.recipe)
         made = {"sha256": digest, "generator": VERSION, "steps": self.step, "cool": cool, "recipe": recipe}
+        if self.teacher is not None:
+            made["teacher"] = self.teacher.hash
         replace_file(path, data)
         replace_file(path.with_suffix(".json"), json.dumps(made, indent=2).encode() + b"\n")
 
 
 def loss_of(network: nn.Module, sample: Sample, device: torch.device) -> Tensor:
-    """Mean pinball loss of a batch in units of each window's seasonal error, less for far steps."""
+    """Mean pinball loss of a batch in units of each window's seasonal error, less for far steps.
+
+    With a teacher half of it, and half the distance from its quantiles, which is less where they lie far apart.
+    """
     inputs = [torch.from_numpy(array).to(device) for array in inputs_of(sample.features)]
     target, weight = (torch.from_numpy(array).to(device) for array in (sample.target, sample.weight))
-    error = (target[..., None] - network(*inputs)) / inputs[-1][:, None, None]  # [windows, horizon, levels]
-    levels = torch.tensor(LEVELS, device=device)
+    unit, levels = inputs[-1][:, None, None], torch.tensor(LEVELS, device=device)
+    quantiles = network(*inputs)  # [windows, horizon, levels]
+    error = (target[..., None] - quantiles) / unit
     pinball = torch.maximum(levels * error, (levels - 1) * error).clamp(max=MAX_ERROR)
-    return 2 * (pinball.mean(-1) * weight).mean()
+    loss = 2 * (pinball.mean(-1) * weight).mean()
+    if sample.taught is None:
+        return loss
+    taught = torch.from_numpy(sample.taught).to(device)
+    width = (taught[..., MIDDLE + 2 :][..., :1] - taught[..., MIDDLE - 2 :][..., :1]) / unit  # of 80 %
+    importance = (4 * levels * (1 - levels)).clamp(min=LEAST_IMPORTANCE)
+    apart = ((quantiles - taught) / unit).abs() / (1 + width.abs()) * importance / importance.mean()
+    return 0.5 * loss + 0.5 * (apart.mean(-1).clamp(max=MAX_DISTANCE) * weight).mean()
 
 
-def _samples(seed: int, start: int, end: int) -> Iterator[Sample]:
+def _samples(recipe: Recipe, start: int, end: int, teacher: Network | None) -> Iterator[Sample]:
     """Batches by number, drawn by another process in the meantime."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         waiting: list[Future[Sample]] = []
-        for number in range(start, end):
-            while len(waiting) < AHEAD and number + len(waiting) < end:
-                waiting.append(pool.submit(draw_sample, seed, number + len(waiting)))
+        for step in range(start, end):
+            while len(waiting) < AHEAD and step + len(waiting) < end:
+                number = (step + len(waiting)) % recipe.batches
+                waiting.append(pool.submit(draw_sample, recipe.seed, number, teacher))
             yield waiting.pop(0).result()
 
 
@@ -189,16 +217,23 @@ def _samples(seed: int, start: int, end: int) -> Iterator[Sample]:
 @click.argument("checkpoint", type=FILE)
 @click.option("--steps", default=30_000, help="train until this step")
 @click.option("--cool", default=0, help="last steps, over which the learning rate falls to nothing")
-@click.option("--seed", default=0, help="of weights and series")
-@click.option("--width", default=Recipe.width, help="of a state")
-@click.option("--blocks", default=Recipe.blocks, help="recurrent layers")
+@click.option("--recipe", "changes", multiple=True, metavar="NAME=VALUE", help="a part of the recipe, as width=64")
+@click.option("--teacher", "taught_by", type=FILE, help="weights to start from, whose quantiles are learned as well")
 @click.option("--device", default="cpu", help="cpu or cuda")
 @click.option("--weights", type=FILE, help="write the averaged weights here")
 def main(
-    checkpoint: Path, steps: int, cool: int, seed: int, width: int, blocks: int, device: str, weights: Path | None
+    checkpoint: Path,
+    steps: int,
+    cool: int,
+    changes: tuple[str, ...],
+    taught_by: Path | None,
+    device: str,
+    weights: Path | None,
 ) -> None:
     """Train the network that ships, on synthetic series alone, and write a checkpoint now and then."""
-    training = Pretraining(Recipe(width=width, blocks=blocks, seed=seed), device)
+    given = dict(change.split("=", 1) for change in changes)
+    recipe = Recipe(**{name: type(getattr(Recipe, name))(value) for name, value in given.items()})
+    training = Pretraining(recipe, device, None if taught_by is None else load_network(taught_by.read_bytes()))
     if checkpoint.exists():
         training.read(checkpoint)
     recent: list[float] = []

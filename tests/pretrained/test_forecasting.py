@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from forecast.errors import ArtifactRefused
 from forecast.pretrained import forecasting
 from forecast.pretrained.features import features_of
-from forecast.pretrained.forecasting import forecast_quantiles, how_it_was_made, load_network
+from forecast.pretrained.forecasting import Network, forecast_quantiles, how_it_was_made, load_network
 from forecast.pretrained.network import LEVELS
 
 NETWORK = load_network()
@@ -66,6 +66,20 @@ def test_the_mirror_image_of_a_series_has_the_mirror_image_of_its_forecast() -> 
     assert _forecast(-values) == pytest.approx(-_forecast(values)[..., ::-1])
 
 
+def test_a_network_of_an_earlier_release_reads_the_whole_past_both_ways() -> None:
+    earlier = load_network(NETWORK.data.replace(b'"architecture":"2"', b'"architecture":"1"'))
+    values = 9 + np.random.default_rng(5).normal(size=(2, 1024))
+    changed = np.concatenate([values[:, :600] + 0.4 * (np.arange(600) % 5 == 0), values[:, 600:]], 1)
+    seen = np.ones(values.shape, bool)
+
+    def forecast(network: Network, past: np.ndarray) -> np.ndarray:
+        return forecast_quantiles(network, past, seen, 8, (7,))
+
+    assert forecast(earlier, -values) == pytest.approx(-forecast(earlier, values)[..., ::-1])
+    assert not np.allclose(forecast(earlier, values), forecast(NETWORK, values), rtol=1e-3)
+    assert not np.allclose(forecast(earlier, values), forecast(earlier, changed))
+
+
 def test_windows_forecast_together_are_forecast_as_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(2)
     values = np.full((9, 200), np.nan)
@@ -92,6 +106,20 @@ def test_features_of_the_past_do_not_depend_on_the_horizon() -> None:
     assert np.array_equal(near.summary, far.summary)
 
 
+def test_steps_before_the_newest_come_as_means_of_those_observed() -> None:
+    values, seen = np.random.default_rng(4).normal(size=(3, 256)), np.ones((3, 256), bool)
+    seen[:, 96:110] = seen[1, :70] = False
+    seasons = np.array([[12, 0, 12], [1, 0, 70], [7, 28, 7]])
+    whole, recent = features_of(values, seen, seasons, 8), features_of(values, seen, seasons, 8, 64)
+    assert (recent.coarse, recent.context, whole.coarse) == (16, 64, 0)
+    assert np.array_equal(recent.steps[:, 16:], whole.steps[:, 192:])
+    assert np.array_equal(recent.summary, whole.summary)
+    scaled = np.where(seen, whole.steps[:, :256, 0], np.nan)[:, :192].reshape(3, 12, 16)
+    blocks = np.isfinite(scaled).any(2)
+    assert recent.steps[:, 4:16, 0][blocks] == pytest.approx(np.nanmean(scaled[blocks], 1), abs=1e-5)
+    assert not recent.steps[:, :4, :4].any()
+
+
 def test_gaps_and_a_silent_end_are_bridged() -> None:
     values = _sine(120)
     values[30:41] = np.nan
@@ -116,6 +144,6 @@ def test_damaged_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_weights_of_another_architecture_are_refused() -> None:
-    data = load_network().data.replace(b'"architecture":"1"', b'"architecture":"7"')
+    data = load_network().data.replace(b'"architecture":"2"', b'"architecture":"7"')
     with pytest.raises(ArtifactRefused, match="another release"):
         load_network(data)

@@ -1,5 +1,6 @@
 """Pretraining: repeatable from its seed, resumable, the same network in torch and in numpy."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from forecast.pretrained.forecasting import load_network
-from forecast.pretrained.network import as_floats, inputs_of, run
+from forecast.pretrained.network import LEVELS, as_floats, inputs_of, run
 from forecast.training import pretraining
 from forecast.training.pretraining import Pretraining, Recipe, draw_sample, main, sample_of
 
@@ -51,6 +52,24 @@ def test_steps_lower_the_loss() -> None:
     assert np.mean(losses[-30:]) < 0.95 * np.mean(losses[:30])
 
 
+def test_a_teacher_is_where_training_starts_and_what_it_keeps_to(tmp_path: Path) -> None:
+    weights = tmp_path / "teacher.safetensors"
+    first = Pretraining(SMALL)
+    _learn(first, 60)
+    first.export(weights, 0)
+    teacher = load_network(weights.read_bytes())
+    pupil = Pretraining(SMALL, teacher=teacher)
+    sample = draw_sample(0, 900, teacher)
+    assert sample.taught is not None
+    assert sample.taught.shape == (*sample.target.shape, len(LEVELS))
+    with torch.no_grad():
+        own = float(pretraining.loss_of(pupil.network, replace(sample, taught=None), pupil.device))
+        both = float(pretraining.loss_of(pupil.network, sample, pupil.device))
+        far = float(pretraining.loss_of(Pretraining(SMALL).network, sample, pupil.device))
+    assert both < 0.55 * own
+    assert far > both
+
+
 def test_numpy_computes_what_torch_does() -> None:
     training, sample = Pretraining(Recipe(width=24, blocks=2)), draw_sample(0, 7)
     torch.nn.init.normal_(training.network.outputs.weight, std=0.1)
@@ -63,7 +82,7 @@ def test_what_comes_after_the_past_changes_the_target_alone() -> None:
     series = np.random.default_rng(0).normal(size=(4, 80))
     changed = np.concatenate([series[:, :64], series[:, 64:] + 5], 1)
     observed, seasons = np.ones((4, 64), bool), np.array([[12, 0, 12]] * 4)
-    first, other = sample_of(series, observed, seasons, 16), sample_of(changed, observed, seasons, 16)
+    first, other = (sample_of(part, observed, seasons, 16, 32) for part in (series, changed))
     assert np.array_equal(first.features.steps, other.features.steps)
     assert np.array_equal(first.weight, other.weight)
     assert not np.array_equal(first.target, other.target)
@@ -71,7 +90,8 @@ def test_what_comes_after_the_past_changes_the_target_alone() -> None:
 
 def test_the_command_writes_weights_that_forecast(tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
-    arguments = [tmp_path / "checkpoint", "--steps", 2, "--width", 16, "--blocks", 1, "--weights", weights]
+    recipe = ["--recipe", "width=16", "--recipe", "blocks=1"]
+    arguments = [tmp_path / "checkpoint", "--steps", 2, *recipe, "--weights", weights]
     result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 0
     network = load_network(weights.read_bytes())

@@ -23,19 +23,19 @@ def ridge(columns: Values, targets: Values) -> tuple[Values, Values]:
     rows, wide = past.shape[-2], past.shape[-2] < past.shape[-1]
     turned = past.swapaxes(-1, -2)
     size, vectors = np.linalg.eigh(past @ turned if wide else turned @ past)
-    size = np.where(size > ROUNDING * size[..., -1:], size, 0.0)[..., None]  # [..., eigenvalues, 1]
-    product = vectors.swapaxes(-1, -2) @ (ahead if wide else turned @ ahead)
+    size = np.where(size > ROUNDING * size[..., -1:], size, 0.0)
+    product = vectors.swapaxes(-1, -2) @ (ahead if wide else turned @ ahead)  # [..., eigenvalues, targets]
     inverse = 1 / np.where(size > 0, size, np.inf)
-    squares = np.where(size > 0, product**2, 0.0) if wide else product**2 * inverse
+    squares = np.where(size[..., None] > 0, product**2, 0.0) if wide else product**2 * inverse[..., None]
     total = (ahead**2).sum(-2, keepdims=True)
-    best, chosen = np.full(total.shape, np.inf), np.zeros_like(product)
-    for penalty in PENALTIES:
-        shrunk = 1 / (size + penalty * np.maximum(size[..., -1:, :], STILL))
-        share = shrunk * size
-        rest = np.maximum(total - ((2 - share) * share * squares).sum(-2, keepdims=True), ROUNDING * total)
-        free = rows - 1 - share.sum(-2, keepdims=True)
-        score = np.where(free > MIN_FREEDOM, rest / np.maximum(free, MIN_FREEDOM) ** 2, np.inf)
-        chosen = np.where(score < best, np.where(size > 0, shrunk, 0.0) * product, chosen)
-        best = np.minimum(best, score)
+    largest = np.maximum(size[..., None, -1:], STILL)
+    shrunk = 1 / (size[..., None, :] + PENALTIES[:, None] * largest)  # [..., penalties, eigenvalues]
+    share = shrunk * size[..., None, :]
+    rest = np.maximum(total - ((2 - share) * share) @ squares, ROUNDING * total)  # [..., penalties, targets]
+    free = rows - 1 - share.sum(-1, keepdims=True)
+    score = np.where(free > MIN_FREEDOM, rest / np.maximum(free, MIN_FREEDOM) ** 2, np.inf)
+    best = score.argmin(-2)[..., None, :]
+    used = np.where((size[..., None, :] > 0) & (free > MIN_FREEDOM), shrunk, 0.0).swapaxes(-1, -2)
+    chosen = np.take_along_axis(used, np.broadcast_to(best, product.shape), -1) * product
     weights = (turned @ (vectors @ chosen) if wide else vectors @ chosen) / unit.swapaxes(-1, -2)
     return weights, centre - middle @ weights

@@ -17,8 +17,10 @@ class Block(nn.Module):
         self.recurrent = nn.GRU(width, width, batch_first=True)
         self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
 
-    def forward(self, states: Tensor) -> Tensor:  # [windows, tokens, width] to the same
+    def forward(self, states: Tensor, newest: int | None = None) -> Tensor:  # [windows, tokens, width] to the newest
         states = states + self.recurrent(self.before(states))[0]
+        if newest is not None:
+            states = states[:, -newest:]
         return states + self.narrow(functional.silu(self.wide(self.between(states))))  # type: ignore[no-any-return]
 
 
@@ -37,10 +39,10 @@ class Pretrained(nn.Module):
     def forward(self, tokens: Tensor, base: Tensor, gated: Tensor, unit: Tensor, more: Tensor | None = None) -> Tensor:
         """Quantiles in scaled units, [windows, horizon, levels]; `more` is added to the embedded tokens."""
         states = self.inputs(tokens) if more is None else self.inputs(tokens) + more
-        for block in self.blocks:
-            states = block(states)
-        horizon = base.shape[1]
-        raw = self.outputs(self.after(states[:, -(horizon // TOKEN) :])).reshape(tokens.shape[0], horizon, OUTPUTS)
+        horizon, last = base.shape[1], len(self.blocks) - 1
+        for number, block in enumerate(self.blocks):
+            states = block(states, horizon // TOKEN if number == last else None)
+        raw = self.outputs(self.after(states)).reshape(tokens.shape[0], horizon, OUTPUTS)
         gates, raw = raw[..., :OTHERS], raw[..., OTHERS:]
         middle = (base + (gates * gated).sum(-1) + unit[:, None] * raw[..., MIDDLE])[..., None]
         away = unit[:, None, None] * functional.softplus(raw - 1)
