@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from forecast.errors import ForecastError
+    from forecast.evaluation.origins import RollingOrigin
     from forecast.evaluation.scoring import score
-    from forecast.evaluation.splitter import RollingOrigin
     from forecast.forecaster import Forecaster
     from forecast.regressor import RecurrentRegressor
 
@@ -19,7 +19,7 @@ _HOME = {
     "ForecastError": "forecast.errors",
     "Forecaster": "forecast.forecaster",
     "RecurrentRegressor": "forecast.regressor",
-    "RollingOrigin": "forecast.evaluation.splitter",
+    "RollingOrigin": "forecast.evaluation.origins",
     "score": "forecast.evaluation.scoring",
 }
 

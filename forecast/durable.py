@@ -1,9 +1,10 @@
-"""Write files so that they exist completely or not at all, even after a kill or a power cut."""
+"""Write files so that they exist completely or not at all, even after a kill or a power cut; lock a file."""
 
 import errno
 import os
 import re
 import secrets
+import socket
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from forecast.errors import CannotCreate, ForecastError, StorageFailure
+from filelock import lock_descriptor, unlock_descriptor
+
+from forecast.errors import Busy, CannotCreate, ForecastError, Setting, StorageFailure, Words
 
 TEMPORARY = ".forecast-*.tmp"  # glob pattern of temporary files, which a killed process may leave
 STALE = 3600.0  # seconds without a write after which a temporary file no longer belongs to a process
@@ -183,3 +186,69 @@ def _mode_of(target: Path) -> int | None:
     if not os.access(target, os.W_OK):
         raise CannotCreate(f"{target}: is write-protected; make it writable, or name another output")
     return stat.S_IMODE(mode) & 0o777
+
+
+_MAX_SIGNATURE = 300  # bytes of the holder's pid and host
+
+
+@contextmanager
+def lock_file(path: Path, wait: float | None = None) -> Iterator[None]:
+    """Hold the lock on a file, which then has pid and host of its holder; Busy names that one after `wait` seconds."""
+    flags = os.O_RDWR | os.O_CREAT | BINARY
+    if POSIX:
+        flags |= os.O_NOFOLLOW | os.O_NONBLOCK
+    elif path.is_symlink():
+        raise CannotCreate(f"{path}: is a link; remove it")
+    with raised_as(cannot_create, path):
+        descriptor = os.open(path, flags, 0o644)
+    try:
+        _acquire(descriptor, path, wait)
+        try:
+            with suppress(OSError):  # the lock works without a name, even on a full disk
+                os.ftruncate(descriptor, 0)
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                # the first byte is a blank: Windows locks it, so that others cannot read it
+                os.write(descriptor, f" {os.getpid()} {socket.gethostname()}\n".encode())
+            yield
+        finally:
+            with suppress(OSError):  # the lock ends with the descriptor
+                os.ftruncate(descriptor, 0)  # else messages could name a past holder
+                unlock_descriptor(descriptor)  # closing is not enough if a forked child has the file open
+    finally:
+        close_quietly(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, wait: float | None) -> None:
+    deadline = time.monotonic() + (wait or 0.0)
+    with raised_as(_cannot_lock, path):
+        while not lock_descriptor(descriptor, blocking=False):
+            left = deadline - time.monotonic()
+            if not left > 0:  # also for NaN
+                os.lseek(descriptor, 1, os.SEEK_SET)  # after the blank, which Windows does not let others read
+                pid, _, host = os.read(descriptor, _MAX_SIGNATURE).decode(errors="replace").strip().partition(" ")
+                holder = f"process {pid} on {host}" if pid and host else "another process"
+                waited = f" after {wait:g} seconds" if wait and wait > 0 else ""
+                cure = Words("try again later", *([", or pass a longer ", Setting("wait")] if wait is not None else []))
+                raise Busy(f"still held by {holder}{waited}", place=path, cure=cure)
+            time.sleep(min(0.1, left))
+
+
+def _cannot_lock(error: OSError, path: Path) -> Exception:
+    if error.errno in DISK:
+        return failure(error, path)
+    return CannotCreate(f"{path}: cannot be locked: {error.strerror}; use a folder on a file system that has locks")
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process of this machine holds a lock; it only reads the file, as locking would disturb others."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            pid, host = (file.read(_MAX_SIGNATURE) or b"").decode().split()
+        if not POSIX or host != socket.gethostname():
+            return False
+        os.kill(int(pid), 0)
+    except PermissionError:  # it belongs to another user; on Windows the first byte of a locked file cannot be read
+        return True
+    except (OSError, OverflowError, ValueError):
+        return False
+    return True

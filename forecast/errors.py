@@ -97,9 +97,8 @@ def as_flag(setting: Setting) -> str:
     """A setting as an option of the command line: ``--horizon 30``, ``--no-guard``, ``-p hidden_size=8``."""
     name, value = setting.name.replace("_", "-"), setting.value
     if name == "params":
-        return " ".join(
-            ["-p", *(f"{key}={given}" for key, given in (value if isinstance(value, dict) else {}).items())]
-        )
+        given = value if isinstance(value, dict) else {}
+        return " ".join(["-p", *(f"{key}={part}" for key, part in given.items())])
     if value is None or isinstance(value, bool):
         return f"--no-{name}" if value is False else f"--{name}"
     text = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
@@ -149,10 +148,7 @@ class ArtifactRefused(ForecastError, exit_code=76):
 
 
 class WrongSplit(BaseException):
-    """scikit-learn cross-validates on rows that are not after those of the fit.
-
-    It is not an Exception: scikit-learn would catch that, print a traceback for each fold, and choose by nonsense.
-    """
+    """Test rows are not after those of the fit; no Exception, as scikit-learn would catch it, and score nonsense."""
 
 
 class Interrupted(BaseException):

@@ -18,14 +18,14 @@ from forecast.engine.backtesting import backtest_reading
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import NO_CALLBACKS, Callbacks, PanelFit, deadline_of
 from forecast.ensemble.names import check_names
-from forecast.evaluation.backtest import OUTPUT, Backtest, result_columns
+from forecast.evaluation.backtest import OUTPUT, Backtest
+from forecast.evaluation.metrics import result_columns
 from forecast.events.kinds import certain
 from forecast.events.table import events_columns
 from forecast.inference import forecasting
 from forecast.inference.contents import to_contents
-from forecast.inference.engines import require_engine
-from forecast.inference.predictor import Predictor
-from forecast.inference.summary import describe_fit, models_of
+from forecast.inference.fitted import describe_fit, models_of
+from forecast.inference.predictor import Predictor, require_engine
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.parameters import Data, ForecasterParams, Names, events_of, refuse_other_rows, table_of, tables_of
@@ -33,7 +33,7 @@ from forecast.reading.comparing import actuals_after
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.report.chart import chart_of, plot_of_forecasts, series_without_actuals
 from forecast.report.explanation import Explanation, explain_panel
-from forecast.report.files import altair_chart
+from forecast.report.vega import altair_chart
 from forecast.settings import (
     AFTER_FIT,
     INTERVALS,
@@ -179,8 +179,7 @@ class Forecaster(ForecasterParams):
         ``mean``, ``lo_80, hi_80, ...``, ``observed``, ``filled``, ``steps``, ``calibrated``; errors as of `predict`.
         """
         asked, output = SumSettings.check({"sum_by": by, "sum_every": every}), {"levels": levels, "min": min}
-        predictor = self._predictor()
-        totals = Totals(predictor, self._schema(predictor), asked, OutputSettings.check(output), None)
+        totals = Totals(*self._serving(), asked, OutputSettings.check(output), None)
         totals.add(self._forecasts(frame, future, origin, None, totals.output))
         return frame_of(totals.columns())
 
@@ -193,13 +192,12 @@ class Forecaster(ForecasterParams):
         """
         forecasts = self._forecasts(X, future, None, None, OUTPUT)
         given = changed if isinstance(changed, dict) else table_of(changed)
-        predictor = self._predictor()
-        return frame_of(what_if(predictor, forecasts, given, self._schema(predictor), OUTPUT))
+        predictor, schema = self._serving()
+        return frame_of(what_if(predictor, forecasts, given, schema, OUTPUT))
 
     def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
         """The rows that `predict` needs as `future`, the columns known in advance blank; `X` and `origin` alike."""
-        predictor = self._predictor()
-        schema = self._schema(predictor)
+        predictor, schema = self._serving()
         return frame_of(forecasting.future_template(predictor.fitted, tables_of(X)[0], schema, origin, None))
 
     def shard(self, name: str) -> Self:
@@ -241,8 +239,8 @@ class Forecaster(ForecasterParams):
         all_matter = actual is not None and not settings.series  # the errors of all tell which are the largest
         choose = None if all_matter else partial(series_without_actuals, settings=settings)
         forecasts = self._forecasts(X, future, origin, horizon, output, choose)
-        predictor = self._predictor()
-        later = None if actual is None else read_as(table_of(actual), self._schema(predictor), horizon=0)
+        predictor, schema = self._serving()
+        later = None if actual is None else read_as(table_of(actual), schema, horizon=0)
         data = plot_of_forecasts(forecasts, predictor.fitted, output.levels)
         return altair_chart(chart_of(data, settings, *((later.panel, later.name) if later else ())))
 
@@ -255,9 +253,9 @@ class Forecaster(ForecasterParams):
         repeats : how many times each column is shuffled
         """
         settings = ExplainSettings.check({"repeats": repeats})
-        table, later = tables_of(X, future)
-        predictor, name = self._predictor(), getattr(later or table, "name", "the saved table")
-        panel = forecasting.panel_to_forecast(predictor.fitted, table, self._schema(predictor), later)
+        (predictor, schema), (table, later) = self._serving(), tables_of(X, future)
+        panel = forecasting.panel_to_forecast(predictor.fitted, table, schema, later)
+        name = getattr(later or table, "name", "the saved table")
         return explain_panel(predictor, panel, settings, name, later is not None)
 
     def score(self, X: Data, y: None = None) -> float:
@@ -265,13 +263,14 @@ class Forecaster(ForecasterParams):
 
         BadData if there are none, or WrongSplit if scikit-learn cross-validates with rows that come before.
         """
-        fitted = self._predictor().fitted
+        predictor, _ = self._serving()
+        fitted = predictor.fitted
         history, schema, horizon = fitted.history, fitted.config.table, fitted.config.horizon
         later, zero = read_as(table_of(X), schema, horizon=0), schema.missing == "zero"
         actual, others = actuals_after(history, later.panel, horizon, zero)
         sure, _ = actuals_after(history, certain(later.panel, schema), horizon, zero)
         refuse_other_rows(others, horizon)
-        return -forecasting.error_after(self._predictor(), later, actual, sure)
+        return -forecasting.error_after(predictor, later, actual, sure)
 
     def backtest(
         self,
@@ -300,13 +299,13 @@ class Forecaster(ForecasterParams):
         rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
         models, (settings, table_settings) = (models,) if isinstance(models, str) else models, self._settings()
         check_names(settings, models or (settings.model,))
-        predictor, (X, future) = self._predictor() if frozen else None, X if isinstance(X, tuple) else (X, None)
-        later = tables_of(future)[0]
-        if predictor is None:
-            reading = self._read(X, callbacks, later)
+        X, future = X if isinstance(X, tuple) else (X, None)
+        predictor, later = None, tables_of(future)[0]
+        if frozen:
+            predictor, schema = self._serving()
+            reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), schema, later)
         else:
-            how = self._schema(predictor)
-            reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), how, later)
+            reading = self._read(X, callbacks, later)
         refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
         asked, season = SumSettings.check(sums) if sums else None, bool(table_settings.season)
         return backtest_reading(
@@ -315,8 +314,8 @@ class Forecaster(ForecasterParams):
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
         """The weight that an attention model gives to each step of the past, a row per series and step."""
-        predictor, table = self._predictor(), None if X is None else table_of(X)
-        panel = forecasting.panel_to_forecast(predictor.fitted, table, self._schema(predictor))
+        predictor, schema = self._serving()
+        panel = forecasting.panel_to_forecast(predictor.fitted, tables_of(X)[0], schema)
         series = panel.order[~panel.skipped[panel.order]]
         weights = predictor.attention(panel, series)
         steps = np.arange(1 - weights.shape[1], 1)
@@ -330,7 +329,7 @@ class Forecaster(ForecasterParams):
         store : the folder, or what `Store.lock` yields where the lock is held already
         keep : versions that stay
         """
-        if not self._check_fitted().exports.files:
+        if not self._check_fitted().exports:
             self.fitted_ = with_exports(self.fitted_)
         with nullcontext(store) if isinstance(store, Writer) else Store(store).lock() as writer:
             return writer.save(to_contents(self.fitted_), keep)
@@ -369,18 +368,17 @@ class Forecaster(ForecasterParams):
             callbacks.on_read(describe_reading(reading))
         return reading
 
-    def _schema(self, predictor: Predictor) -> Schema:
-        """How the fit read its table, with the settings that may change after it."""
-        return predictor.fitted.config.table.model_copy(update={name: getattr(self, name) for name in AFTER_FIT})
-
     def _serve(self, predictor: Predictor) -> None:
         self.fitted_, self.events_, self.predictor_ = predictor.fitted, self.events, predictor
         self.schema_, self.plan_ = predictor.fitted.config.table, predictor.fitted.config.plan
 
-    def _predictor(self) -> Predictor:
-        """What forecasts, with the events that were set after the fit."""
+    def _serving(self) -> tuple[Predictor, Schema]:
+        """What forecasts, with the events that were set after the fit, and how it reads a table."""
         self._check_fitted()
-        return forecasting.with_events(self.predictor_, None if self.events is self.events_ else events_of(self.events))
+        events = None if self.events is self.events_ else events_of(self.events)
+        predictor = forecasting.with_events(self.predictor_, events)
+        later = {name: getattr(self, name) for name in AFTER_FIT}  # settings that may change after the fit
+        return predictor, predictor.fitted.config.table.model_copy(update=later)
 
     def _forecasts(
         self,
@@ -391,8 +389,7 @@ class Forecaster(ForecasterParams):
         output: OutputSettings,
         choose: Callable[[Panel], forecasting.ForecastOptions | None] | None = None,
     ) -> forecasting.Forecasts:
-        schema = self._schema(predictor := self._predictor())
-        table, later = tables_of(X, future)
+        (predictor, schema), (table, later) = self._serving(), tables_of(X, future)
         start = None if origin is None else str(origin)
         return forecasting.forecast_table(
             predictor, table, schema=schema, future=later, origin=start, horizon=horizon, output=output, on_panel=choose

@@ -104,10 +104,8 @@ def _check_duration(text: str) -> str:
 Duration = Annotated[str, AfterValidator(_check_duration)]
 
 
-class Stored(BaseModel):
+class Stored(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True):  # help needs no build
     """Frozen values that are stored as JSON; unknown names, and numbers that are not finite, are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)  # help needs none
 
 
 class SettingsGroup(Stored):
@@ -185,9 +183,7 @@ class TextSettings(SettingsGroup, heading="File"):
 class TableSettings(SettingsGroup, heading="Columns"):
     """How the columns of a table become series on a calendar."""
 
-    layout: Layout | None = Field(
-        None, description="a series a column (wide) or row (rows), or id columns and a target (long); else inferred"
-    )
+    layout: Layout | None = Field(None, description="series in columns (wide), rows (rows) or by id (long)")
     time: Names = Field((), description="time column, or columns such as year,month; default: the column of times")
     id: First[Names] = Field((), description="id column(s) of a long table, comma-separated; default: inferred")
     target: First[Names] = Field((), description="target column, in a wide table those to forecast; default: inferred")
@@ -195,16 +191,12 @@ class TableSettings(SettingsGroup, heading="Columns"):
         None, description="frequency, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for numbered steps; default: inferred"
     )
     aggregate: OnCalendar[Aggregate | None] = Field(None, description="how rows of a finer table make one of --freq")
-    season: OnCalendar[Seasons] = Field(
-        (), description="season length(s) in steps, comma-separated; default: by frequency, if the data confirm it"
-    )
+    season: OnCalendar[Seasons] = Field((), description="season length(s) in steps, as 24,168; default by frequency")
     known: First[Names] = Field((), description="covariates whose future values are known, comma-separated")
     past: Names = Field((), description="covariates known only up to the last observed time, comma-separated")
     static: Names = Field((), description="covariates with one value for each series, comma-separated")
     categorical: Names = Field((), description="covariates whose numbers are categories, comma-separated")
-    holidays: First[OnCalendar[str | None]] = Field(
-        None, description="country code; what its public holidays, their eves and the days after do is learned"
-    )
+    holidays: First[OnCalendar[str | None]] = Field(None, description="country code, whose public holidays are learned")
     events: First[OnCalendar[FilePath | None]] = Field(
         None, description="file of promotions, closed days, stock-outs: date (or start, end), name, kind, id columns"
     )
@@ -218,23 +210,16 @@ class TableSettings(SettingsGroup, heading="Columns"):
     missing: OfRows[MissingRows] = Field(
         "unknown", description="what absent rows mean: unknown, or zero from a series' first row to the last time"
     )
-    strict: OfRows[bool] = Field(
-        False,
-        description="refuse titles and totals around a table, and a level that moved tenfold since the fit",
-    )
+    strict: OfRows[bool] = Field(False, description="refuse titles and totals around a table, and levels moved tenfold")
 
 
 class TrainSettings(SettingsGroup, heading="Model"):
     """What is trained, how, and for how long."""
 
-    model: First[str] = Field(
-        "auto", description="auto, which compares several and combines the best, or the name of a model or baseline"
-    )
+    model: First[str] = Field("auto", description="auto (compares several, combines the best), a model or a baseline")
     params: dict[str, Any] | None = Field(None, description="hyperparameters of the model; see `forecast models NAME`")
     horizon: First[int | None] = Field(None, ge=1, le=10_000, description="steps to forecast; default by frequency")
-    lookback: int | None = Field(
-        None, ge=1, le=100_000, description="number of past steps that a forecast uses; default by horizon and season"
-    )
+    lookback: int | None = Field(None, ge=1, le=100_000, description="steps a forecast looks back; default by horizon")
     scaling: ScalingName | None = Field(
         None, description="how each window is scaled by its own past; default standard, or chosen on held-out values"
     )
@@ -246,13 +231,9 @@ class TrainSettings(SettingsGroup, heading="Model"):
     clip: Optimizing[float] = Field(1.0, gt=0, description="maximum norm of the gradient")
     batch_size: Optimizing[int | None] = Field(None, ge=1, le=65_536, description="windows a step; default by the data")
     patience: Optimizing[int] = Field(8, ge=1, le=1_000_000, description="validations without gain that end training")
-    budget: First[Training[float | None]] = Field(
-        None, gt=0, description="seconds for everything, from reading the table to the saved version"
-    )
+    budget: First[Training[float | None]] = Field(None, gt=0, description="seconds for all, from reading to saving")
     steps: Training[int | None] = Field(None, ge=1, le=1_000_000_000, description="training steps; default by the data")
-    plan: Training[FilePath | None] = Field(
-        None, description="repeat the training plan of this file (config.json of a saved version, or its folder)"
-    )
+    plan: Training[FilePath | None] = Field(None, description="repeat the plan of a version's config.json, or folder")
     members: Training[int | None] = Field(
         None, ge=1, le=64, description="networks of a kind, whose median is the forecast; default as time allows"
     )
@@ -261,7 +242,7 @@ class TrainSettings(SettingsGroup, heading="Model"):
     )
     baselines: Names = Field(
         default_factory=default_baselines,
-        description="baselines to combine with, comma-separated; default the quick ones of `forecast models`",
+        description="baselines to combine with; default: quick ones of `forecast models`",
     )
     hierarchy: Series = Field(
         (),
@@ -270,17 +251,11 @@ class TrainSettings(SettingsGroup, heading="Model"):
     )
     guard: bool = Field(True, description="give baselines a share where their errors on held-out values justify it")
     metric: Metric = Field("mase", description="error measure by which models are compared")
-    warm_start: Training[bool] = Field(
-        False, description="start from the networks of the live version, or of the previous fit, and train fewer steps"
-    )
+    warm_start: Training[bool] = Field(False, description="start from the networks of the live version or previous fit")
     seed: Training[int] = Field(0, ge=0, lt=2**31, description="seed of every random choice")
     device: Training[DeviceName] = Field("auto", description="where networks run")
-    precision: Training[PrecisionName] = Field(
-        "auto", description="numbers that networks multiply in training; auto: bfloat16 where it is faster"
-    )
-    engine: Training[EngineName] = Field(
-        "auto", description="what runs networks in a forecast; auto: onnx where installed and exported"
-    )
+    precision: Training[PrecisionName] = Field("auto", description="numbers of training; auto: bfloat16 where faster")
+    engine: Training[EngineName] = Field("auto", description="what runs networks; auto: onnx if installed and exported")
 
     @property
     def decay(self) -> float:
@@ -291,9 +266,7 @@ class TrainSettings(SettingsGroup, heading="Model"):
 class ClusterSettings(SettingsGroup, heading="Machines"):
     """Where parallel work runs, and how a large table is divided."""
 
-    cluster: str | None = Field(
-        None, description="run parallel work on ray://HOST:PORT, ray://auto for this machine's own, or dask://HOST:PORT"
-    )
+    cluster: str | None = Field(None, description="ray://HOST:PORT, ray://auto (this machine) or dask://HOST:PORT")
     shards: int | None = Field(
         None, ge=1, le=MAX_SHARDS, description="forecast the table in parts, a file each; default 16 with --cluster"
     )
@@ -302,9 +275,7 @@ class ClusterSettings(SettingsGroup, heading="Machines"):
 class BacktestSettings(SettingsGroup, heading="Origins"):
     """From which origins in the past a backtest forecasts."""
 
-    windows: First[int | None] = Field(
-        None, ge=1, le=1000, description="number of origins; default 8, or fewer if the first fit needs the steps"
-    )
+    windows: First[int | None] = Field(None, ge=1, le=1000, description="origins; default 8, fewer for a short table")
     step: First[int | None] = Field(None, ge=1, description="steps between two origins; default the horizon")
     refit: First[bool] = Field(False, description="fit at each origin; default one fit, at the oldest, for all of them")
 
@@ -313,9 +284,7 @@ class CheckSettings(SettingsGroup, heading="Checks"):
     """Checks of a table before anything is forecast from it."""
 
     warn_after: Duration | None = Field(None, description="warn if the newest value is this old, such as 36h or 2d")
-    error_after: First[Duration | None] = Field(
-        None, description="forecast nothing and exit with 4 if the newest value is this old or older, such as 3d"
-    )
+    error_after: First[Duration | None] = Field(None, description="exit with 4 if the newest value is this old, as 3d")
     require_all: First[bool] = Field(False, description="exit with 3 if a series of the fit is missing or has ended")
 
 
@@ -354,9 +323,7 @@ class SumSettings(SettingsGroup, heading="Sums"):
     """Sums of forecasts over groups of series and over time."""
 
     sum_by: First[Series] = Field(
-        (),
-        description="sum over all series with the same values of these id or static columns, comma-separated, or over "
-        "all; may be given several times",
+        (), description="sum over series alike in these id or static columns, or over all; may be given several times"
     )
     sum_every: First[PeriodNames] = Field(
         (), description="sum over time: day, week, month, quarter, year, or horizon; may be given several times"

@@ -19,8 +19,6 @@ OnPart = Callable[[int, int], None]
 
 MOST = 4  # parts that `in_order` works on at once, each of which takes memory
 _busy: ContextVar[bool] = ContextVar("busy", default=False)
-
-
 _libraries = cache(ThreadpoolController)
 
 

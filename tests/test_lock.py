@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from forecast.durable import is_held, lock_file
 from forecast.errors import Busy, CannotCreate
-from forecast.lock import is_held, lock_file
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from forecast.lock import lock_file
+from forecast.durable import lock_file
 with lock_file(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

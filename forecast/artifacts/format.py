@@ -1,19 +1,78 @@
 """Turn the contents of a version into files and back; nothing read here can run code."""
 
 import hashlib
+import json
+import math
+import platform
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from importlib import metadata
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from forecast.artifacts.plain import dump_json, load_json
 from forecast.errors import ArtifactRefused, ForecastError, Setting, Unavailable, Words
+
+_DEPTH = 32
+_GROUPS = 2_000_000  # lists and objects of a JSON text; an empty one takes 3 bytes there and 80 in memory
+
+
+def dump_json(value: dict[str, Any]) -> bytes:
+    """JSON text, the same bytes for equal values whatever the order of their keys."""
+    check_plain(value)
+    return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode("ascii")
+
+
+def load_json(data: bytes) -> dict[str, Any]:
+    """Return the object in JSON text; raises ValueError for repeated keys, NaN, infinity, and endless nesting."""
+    if data.count(b"[") + data.count(b"{") > _GROUPS:
+        raise ValueError(f"holds more than {_GROUPS:,} lists and objects")
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
+    except RecursionError:
+        raise ValueError(f"nested deeper than {_DEPTH} levels") from None
+    check_plain(value)
+    if type(value) is not dict:
+        raise TypeError(f"holds {type(value).__name__} where names and values are expected")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return values
+
+
+def check_plain(value: Any, depth: int = 1) -> None:
+    """Raise TypeError or ValueError for all but dicts, lists, text, bools, None, 64-bit integers and finite floats."""
+    kind = type(value)
+    if kind is float and not math.isfinite(value):
+        raise ValueError(f"{value} is not a finite number")
+    if kind is int and not -(2**63) <= value < 2**63:
+        raise ValueError("an integer does not fit 64 bits")
+    if kind is str:
+        value.encode()  # half of a surrogate pair could never be written to a table
+    elif kind in (dict, list, tuple):
+        if depth > _DEPTH:
+            raise ValueError(f"nested deeper than {_DEPTH} levels")
+        for key in value if kind is dict else ():
+            if type(key) is not str:
+                raise TypeError("a key is not text")
+            check_plain(key)
+        for inner in value.values() if kind is dict else value:
+            check_plain(inner, depth + 1)
+    elif kind not in (bool, int, float) and value is not None:
+        raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not a plain value")
+
 
 MANIFEST = "MANIFEST.json"
 PRETRAINED = "pretrained.safetensors"
@@ -137,10 +196,7 @@ _PARTS: dict[str, tuple[str, Callable[[Any], bytes], Callable[[bytes], Any]]] = 
 
 
 def encode(contents: Contents) -> dict[str, bytes]:
-    """Return the files of a version by name; equal contents give equal bytes, and tuples become lists.
-
-    What `decode` would refuse raises TypeError or ValueError; a file larger than it accepts raises Unavailable.
-    """
+    """The files of a version by name, equal for equal contents; TypeError or ValueError for what `decode` refuses."""
     parts = _PARTS.items()
     files = {name: dump(part) for name, (key, dump, _) in parts if (part := getattr(contents, key)) is not None}
     files |= {f"network-{number}.onnx": data for number, data in contents.exports.items()}
@@ -154,11 +210,7 @@ def encode(contents: Contents) -> dict[str, bytes]:
 
 
 def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) -> Contents:
-    """Return the contents of a version from its files by name, without the manifest; `number` is their format.
-
-    Raises ArtifactRefused if a file is missing, unknown, damaged, or holds anything but plain values and arrays of
-    known types.
-    """
+    """The contents of a version from its files without the manifest, of format `number`; may raise ArtifactRefused."""
     for name in REQUIRED:
         if name not in files:
             raise ArtifactRefused(f"{where}{name}: is missing; use another version of the store, or fit again")
@@ -169,3 +221,100 @@ def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) ->
     parts = {part: parse_strictly(f"{where}{name}", files[name], load) for name, part, load in known}
     exports = {int(found[1]): data for name, data in files.items() if (found := EXPORT.fullmatch(name))}
     return Contents(**parts, exports=exports)
+
+
+NEEDS = {2: ">=0.2", 3: ">=0.3"}  # the forecast versions that read a format
+
+_PACKAGES = ("forecast", "joblib", "numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "torch")
+_STAMP = "%Y%m%dT%H%M%S.%fZ"
+_VERSION = re.compile(r"v-([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-[0-9a-f]{8}")
+
+Number = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,2})$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class FileEntry(BaseModel, frozen=True, extra="forbid", strict=True):
+    size: int = Field(ge=0)
+    sha256: Sha256
+
+
+class Manifest(BaseModel, frozen=True, extra="forbid", strict=True):
+    """What a version is made of, and with which packages it was made."""
+
+    format: int = Field(ge=2)
+    needs: str = Field(description="the forecast versions that read this format")
+    version: str = Field(description="name of the version's folder")
+    created: str = Field(description="when it was saved, ISO 8601, UTC")
+    hash: Sha256 = Field(description="the artifact's hash")
+    files: dict[str, FileEntry]
+    packages: dict[str, str]
+    run: dict[str, bool | int | float] = Field({}, description="settings of training that are not part of the hash")
+    unexported: dict[Number, Annotated[str, Field(max_length=300)]] = {}  # why networks have no export
+
+
+def dump_manifest(
+    files: Mapping[str, bytes], version: str, created: str, run: Mapping[str, Any] = {}, reasons: Mapping[int, str] = {}
+) -> bytes:
+    """The manifest of a version that is made of `files`; `reasons` say why networks have no export."""
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    number = FORMAT if reasons else format_of(files)
+    manifest = Manifest(
+        format=number,
+        needs=NEEDS[number],
+        version=version,
+        created=created,
+        hash=combined_hash(digests),
+        files={name: FileEntry(size=len(files[name]), sha256=digest) for name, digest in digests.items()},
+        packages={"python": platform.python_version(), **installed()},
+        run=dict(run),
+        unexported={str(network): reason for network, reason in reasons.items()},
+    )
+    return dump_json(manifest.model_dump(exclude=None if reasons else {"unexported"}))  # which older releases refuse
+
+
+def load_manifest(data: bytes, shown: str) -> Manifest:
+    """Return the manifest in `data`, which messages call `shown`."""
+    return parse_strictly(shown, data, lambda data: _parsed(load_json(data), shown))
+
+
+def _parsed(value: dict[str, Any], shown: str) -> Manifest:
+    number, needs = value.get("format"), value.get("needs")
+    if type(number) is int and number > FORMAT:
+        release = needs if type(needs) is str and re.fullmatch(r">=[0-9]+(\.[0-9]+){0,3}", needs) else ", a newer one"
+        raise ArtifactRefused(
+            f"{shown}: has format {number}, and this forecast reads up to {FORMAT}; it needs forecast{release}: "
+            "upgrade, or fit again"
+        )
+    if type(number) is int and number == 1:
+        raise ArtifactRefused(f"{shown}: was made by forecast 0.1.0; move the store elsewhere, and fit again")
+    manifest = Manifest.model_validate(value)
+    for name, entry in manifest.files.items():
+        if name == MANIFEST or entry.size > most_bytes(name):
+            raise ValueError(f"file {name!r} is unknown or too large")
+    if combined_hash({name: entry.sha256 for name, entry in manifest.files.items()}) != manifest.hash:
+        raise ValueError("the artifact's hash does not follow from those of its files")
+    return manifest
+
+
+def installed() -> dict[str, str]:
+    """Versions of the packages that forecasts depend on, as far as they are installed."""
+    versions = {}
+    for name in _PACKAGES:
+        with suppress(metadata.PackageNotFoundError, OSError):  # e.g. forecast itself, run from a checkout
+            versions[name] = metadata.version(name)
+    return {name: version for name, version in versions.items() if version}  # None where its record is damaged
+
+
+def version_id(created: datetime, suffix: str) -> str:
+    """Return the id of a version that is saved at `created` (UTC); ids sort in the order of saving."""
+    stamp = _STAMP.replace("%Y", f"{created.year:04d}")  # strftime writes years before 1000 without zeros
+    return f"v-{created.strftime(stamp)}-{suffix}"
+
+
+def saved_at(version: str) -> datetime | None:
+    """When the version with this id was saved; None where it is not a version id."""
+    match = _VERSION.fullmatch(version)
+    try:
+        return None if match is None else datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return None

@@ -5,12 +5,12 @@ import logging
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from forecast.artifacts.files import check_kind, read_file, refused, remove
-from forecast.artifacts.format import dump_arrays, load_arrays, parse_strictly
-from forecast.artifacts.plain import dump_json, load_json
+from forecast.artifacts.format import dump_arrays, dump_json, load_arrays, load_json, parse_strictly
 from forecast.durable import TEMPORARY, make_directory, replace_file
-from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, Setting, StorageFailure
+from forecast.errors import CannotCreate, ForecastError, Setting, StorageFailure
 from forecast.training.context import Checkpoint
 
 log = logging.getLogger("forecast")
@@ -22,11 +22,34 @@ _DIGITS = 16  # of each sha256 in a folder's name
 _FOLDER = re.compile(rf"[0-9a-f]{{{_DIGITS}}}-[0-9a-f]{{{_DIGITS}}}")
 
 
-class CheckpointFolder:
-    """The checkpoints of one fit, each in a file: sha256 of the rest and size of the JSON, the JSON, safetensors."""
+class Checkpoints:
+    """The checkpoints of a fit into a store whose lock is held, in a folder for data and plan that `open` chooses."""
 
-    def __init__(self, folder: Path, resume: bool) -> None:
-        self._folder, self._resume, self._broken = folder, resume, False
+    def __init__(self, root: Path, resume: bool = False) -> None:
+        self._root, self._resume, self._broken = root, resume, False
+        self._folder = root
+
+    def open(self, data: str, plan: str) -> Self | None:
+        """The same with the folder of the fit with these keys, old ones pruned; None where it cannot be used."""
+        folder = self._root / f"{data[:_DIGITS]}-{plan[:_DIGITS]}"
+        found = [path for path in self._root.glob("*") if _FOLDER.fullmatch(path.name)]
+        for path in (self._root, *found):
+            if path.is_symlink():  # a store from elsewhere must not choose what is written to
+                log.warning("no checkpoint is written: %s", refused(path, "is a symbolic link"))
+                return None
+        folders = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+        self._report(folder, folders)
+        for old in (*[other for other in folders if other != folder][KEEP - 1 :], *self._root.glob(f"*/{TEMPORARY}")):
+            remove(old)
+        self._folder = folder
+        return self
+
+    def discard(self) -> None:
+        """Remove the checkpoints of the fit that was saved."""
+        if self._folder != self._root and self._folder.is_dir():
+            remove(self._folder)
+            with suppress(OSError):  # it holds those of other fits
+                self._root.rmdir()
 
     def read(self, name: str) -> Checkpoint | None:
         """Read a checkpoint by name; None if it is missing or, with a warning, damaged."""
@@ -53,44 +76,6 @@ class CheckpointFolder:
             if not self._broken:
                 log.warning("no checkpoint can be written, and a stop would lose what was trained: %s", error)
             self._broken = True
-
-
-class Checkpoints:
-    """The checkpoints of the fits into a store whose lock is held; `Writer.checkpoints` opens them."""
-
-    def __init__(self, root: Path, resume: bool = False) -> None:
-        self._root, self._resume = root, resume
-        self._opened: Path | None = None
-
-    def open(self, data: str, plan: str) -> CheckpointFolder | None:
-        """The checkpoints of the fit with these keys, old ones pruned; None where the folder cannot be used."""
-        folder = self._root / f"{data[:_DIGITS]}-{plan[:_DIGITS]}"
-        try:
-            folders = self._folders()
-        except ArtifactRefused as error:
-            log.warning("no checkpoint is written: %s", error)
-            return None
-        self._report(folder, folders)
-        for old in (*[other for other in folders if other != folder][KEEP - 1 :], *self._root.glob(f"*/{TEMPORARY}")):
-            remove(old)
-        self._opened = folder
-        return CheckpointFolder(folder, self._resume)
-
-    def discard(self) -> None:
-        """Remove the checkpoints of the fit that was saved."""
-        if self._opened is not None and self._opened.is_dir():
-            remove(self._opened)
-            with suppress(OSError):  # it holds those of other fits
-                self._root.rmdir()
-
-    def _folders(self) -> list[Path]:
-        if not self._root.is_dir():
-            return []
-        folders = [path for path in self._root.iterdir() if _FOLDER.fullmatch(path.name)]
-        for path in (self._root, *folders):
-            if path.is_symlink():  # a store from elsewhere must not choose what is written to
-                raise refused(path, "is a symbolic link")
-        return sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)
 
     def _report(self, folder: Path, folders: list[Path]) -> None:
         if folder in folders and self._resume:

@@ -6,30 +6,53 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
 from pathlib import Path
 
 from forecast import durable
 from forecast.artifacts.files import check_kind, read_file, refused, remove
-from forecast.artifacts.find_stores import POINTER, stores_nearby
-from forecast.artifacts.format import LIMITS, MANIFEST, Contents, artifact_hash, decode, encode
-from forecast.artifacts.manifest import Manifest, dump_manifest, load_manifest, saved_at, version_id
+from forecast.artifacts.format import (
+    LIMITS,
+    MANIFEST,
+    Contents,
+    Manifest,
+    artifact_hash,
+    decode,
+    dump_manifest,
+    encode,
+    load_manifest,
+    saved_at,
+    version_id,
+)
 from forecast.artifacts.resume import Checkpoints
+from forecast.durable import lock_file
 from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, UsageError, Words
-from forecast.lock import lock_file
 from forecast.settings import STORE
 
 log = logging.getLogger("forecast")
 
-LOCK = ".lock"
-RESUME = ".resume"
-NAMED = 5  # versions that a message lists
+POINTER, LOCK, RESUME = "CURRENT", ".lock", ".resume"
 OWNER = "OWNER"  # says which job the store belongs to; a store of `fit` alone has none
+MAX_FOLDERS, NAMED = 2_000, 5  # that are looked through for stores, and stores or versions that a message names
 
 _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
+
+
+def stores_nearby(path: Path) -> str:
+    """The stores near `path`, as the end of a message; an empty text where there are none."""
+    folder = path.parent if path.parent.is_dir() else Path()
+    try:
+        places = list(islice(chain(folder.glob("[!.]*/"), folder.glob("[!.]*/[!.]*/")), MAX_FOLDERS))
+    except OSError:
+        places = []
+    stores = [os.path.normpath(place) for place in places if (place / POINTER).is_file()]
+    stores.sort(key=lambda store: (store.count(os.sep), store))  # nearer ones first
+    more = ", ..." if len(stores) > NAMED else ""
+    return f"; stores nearby: {', '.join(stores[:NAMED])}{more}" if stores else ""
 
 
 @dataclass(frozen=True)
@@ -58,11 +81,7 @@ class Store:
             yield Writer(self)
 
     def load(self, version: str | None = None) -> tuple[Contents, VersionInfo]:
-        """Return the contents of a version; the live one without `version`.
-
-        Raises NoInput if there is no store, no live version, or no such version; ArtifactRefused, with the name of the
-        file, if anything is damaged, unsafe, too old or too new; StorageFailure if the disk fails.
-        """
+        """The contents of a version, by default of the live one; raises NoInput, ArtifactRefused, StorageFailure."""
         return self._load_verified(version)[:2]
 
     def versions(self) -> list[VersionInfo]:
@@ -70,7 +89,7 @@ class Store:
         infos = []
         for version in self._version_ids():
             with suppress(FileNotFoundError):  # pruned meanwhile
-                infos.append(_info(self._manifest(version)[0]))
+                infos.append(self._manifest(version)[1])
         return infos
 
     @property
@@ -106,7 +125,7 @@ class Store:
             version, expected = self._pointer()
         elif version not in self._version_ids():
             raise NoInput(f"{self.path}: has no version {version}; it holds {self._known()}")
-        manifest, digest = self._manifest(version)
+        manifest, info, digest = self._manifest(version)
         place = self.path / version
         if expected not in (None, digest):
             raise refused(place / MANIFEST, f"differs from its checksum in {POINTER}")
@@ -117,17 +136,18 @@ class Store:
                 raise refused(place / name, f"differs from its checksum in {MANIFEST}")
         contents = decode(files, f"{place}{os.sep}", manifest.format)
         unexported = {int(number): reason for number, reason in manifest.unexported.items()}
-        return replace(contents, run=manifest.run, unexported=unexported), _info(manifest), digest
+        return replace(contents, run=manifest.run, unexported=unexported), info, digest
 
-    def _manifest(self, version: str) -> tuple[Manifest, str]:
-        """The manifest of a version and the sha256 of its bytes."""
+    def _manifest(self, version: str) -> tuple[Manifest, VersionInfo, str]:
+        """The manifest of a version, what it says of it, and the sha256 of its bytes."""
         path = self.path / version / MANIFEST
         check_kind(path.parent)
         data = read_file(path, LIMITS[MANIFEST])
         manifest = load_manifest(data, str(path))
-        if manifest.version != version:
+        created = saved_at(version)
+        if manifest.version != version or created is None:
             raise refused(path, f"belongs to version {manifest.version[:80]!r}")
-        return manifest, hashlib.sha256(data).hexdigest()
+        return manifest, VersionInfo(version, manifest.hash, created), hashlib.sha256(data).hexdigest()
 
     def _pointer(self) -> tuple[str, str]:
         """The id of the live version and the sha256 of its manifest."""
@@ -190,7 +210,10 @@ class Writer:
             raise UsageError("at least 1 version has to stay", setting=Setting("keep", keep))
         files = encode(contents)
         ids, before, digest = self._store._version_ids(), self._live(), artifact_hash(files)
-        if reuse and (same := self._same(digest)) is not None:
+        same: VersionInfo | None = None
+        with suppress(ArtifactRefused):  # a damaged version stands in no way of a new one
+            same = next((info for info in self._store.versions()[::-1] if reuse and info.hash == digest), None)
+        if same is not None:
             return self.promote(same.id) if promote else same
         created = (created or datetime.now(UTC)).astimezone(UTC)
         newest = saved_at(ids[-1]) if ids else None
@@ -222,11 +245,6 @@ class Writer:
         except ArtifactRefused as error:
             log.warning("the file that names the live version is replaced, since it cannot be read: %s", error)
             return None
-
-    def _same(self, digest: str) -> VersionInfo | None:
-        with suppress(ArtifactRefused):  # a damaged version stands in no way of a new one
-            return next((info for info in reversed(self._store.versions()) if info.hash == digest), None)
-        return None
 
     def _write(self, version: str, files: dict[str, bytes]) -> None:
         target = self._store.path / version
@@ -266,15 +284,38 @@ class Writer:
             remove(doomed)
 
 
-def _info(manifest: Manifest) -> VersionInfo:
-    created = saved_at(manifest.version)
-    if created is None:
-        raise ArtifactRefused(f"{manifest.version!r} is not a version id")
-    return VersionInfo(manifest.version, manifest.hash, created)
-
-
 def _no_store(error: OSError, path: Path) -> Exception:
     if error.errno in durable.DISK:
         return durable.failure(error, path)
     cure = Words("run `forecast fit` first, or name its folder with ", Setting("artifact"), stores_nearby(path))
     return NoInput(f"no forecaster can be read here: {error.strerror}", place=path, cure=cure)
+
+
+def check_apart(output: str | None, read: Mapping[str, str | None], store: str | None = None) -> None:
+    """Refuse an output that would replace a file that is read or one of the store; `read` are paths by their names."""
+    if output is None:
+        return
+    for name, path in read.items():
+        if path is None or not os.path.exists(path):
+            continue
+        if os.path.exists(output) and os.path.samefile(output, path):
+            raise UsageError(f"{output} is {name}, and the output would replace it; write to another file")
+        if os.path.isdir(path) and _place_below(path, output) is not None:
+            raise UsageError(f"{output} is in the folder of {name}, and would be read with it; write elsewhere")
+    if store is None:
+        return
+    place = _place_below(store, output)
+    in_store = place is not None and (place[0] in (POINTER, OWNER, LOCK, RESUME) or place[0].startswith("v-"))
+    if in_store or _place_below(str(runs_folder(store)), output) is not None:
+        raise UsageError(f"{output} would replace a file of the store {store}; write to a file elsewhere")
+
+
+def _place_below(folder: str, file: str) -> tuple[str, ...] | None:
+    """The parts of the path of a file below a folder; None if it is elsewhere."""
+    whole, base = Path(os.path.realpath(file)), Path(os.path.realpath(folder))
+    return whole.relative_to(base).parts if base in whole.parents else None
+
+
+def runs_folder(store: str) -> Path:
+    """The folder of the ledger and the newest record of a store."""
+    return Path(f"{Path(store)}.runs")

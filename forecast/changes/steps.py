@@ -9,8 +9,7 @@ import numpy as np
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.settings import SumSettings
-from forecast.totals.levels import key_columns, keys_of, levels_of
-from forecast.totals.periods import period_keys
+from forecast.totals.periods import key_columns, keys_of, levels_of, period_keys
 
 REPLAYED, SERIES, HISTORY, ACTUALS, KNOWN = "replayed", "series", "revised history", "new actuals", "known columns"
 EVENTS, REFIT, BOUNDS = "events", "refit", "bounds and rounding"

@@ -9,18 +9,16 @@ from forecast.cli._console import log, log_lines, steps_bar
 from forecast.cli._data import load, load_later, text_settings, write
 from forecast.cli._sums import put_paths, put_sums
 from forecast.errors import INCOMPLETE
-from forecast.inference.fitted import Fitted
+from forecast.inference.fitted import Fitted, ranking_of
 from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_table
 from forecast.inference.predictor import Predictor
-from forecast.inference.summary import ranking_of
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.settings import AFTER_FIT, CheckSettings, OutputSettings, TableSettings, TextSettings
 from forecast.tables.table import Table
 from forecast.tables.writing import frame_of
-from forecast.totals.allocating import allocated
-from forecast.totals.sums import Totals
+from forecast.totals.sums import Totals, allocated
 
 Choose = Callable[[Panel], ForecastOptions | None]  # says what is forecast of a panel, or raises; None is all
 

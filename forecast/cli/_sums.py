@@ -12,10 +12,9 @@ from forecast.inference.predictor import Predictor
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings, SumSettings
 from forecast.tables.writing import frame_of
-from forecast.totals.levels import key_columns
-from forecast.totals.notes import log_notes
 from forecast.totals.paths import path_columns
-from forecast.totals.sums import Totals
+from forecast.totals.periods import key_columns
+from forecast.totals.sums import Totals, log_notes
 
 
 def sums_asked(request: Request) -> SumSettings | None:

@@ -1,6 +1,6 @@
 """Forecast from rolling origins in the past, and compare with the actual values."""
 
-from forecast.artifacts.output_guard import check_apart
+from forecast.artifacts.store import check_apart
 from forecast.cli._command import Request, predicting
 from forecast.cli._console import fold_bar, log, log_lines, suggest, using_cluster
 from forecast.cli._data import load, load_later, text_settings, write
@@ -9,7 +9,7 @@ from forecast.engine.stages import Callbacks
 from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, Setting, UsageError, Words
 from forecast.forecaster import Forecaster
-from forecast.report.backtest_sections import BacktestTables, verdict_of
+from forecast.report.sections import BacktestTables, verdict_of
 from forecast.settings import AFTER_FIT, BacktestSettings, SumSettings, TableSettings, TextSettings, TrainSettings
 
 

@@ -11,9 +11,8 @@ from forecast.cli._console import put, put_json, suggest
 from forecast.cli._data import load
 from forecast.cli.store import SUFFIX, place_of
 from forecast.events.closed import Row, closed_groups, suspects
-from forecast.inference.fitted import Config, Fitted
+from forecast.inference.fitted import Config, Fitted, describe_fit, models_of, ranking_of
 from forecast.inference.forecasting import load_fitted
-from forecast.inference.summary import describe_fit, models_of, ranking_of
 from forecast.reading.comparing import warn_status
 from forecast.reading.reading import describe, describe_reading, read
 from forecast.settings import TableSettings, TextSettings, TrainSettings
@@ -66,15 +65,15 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
         "statuses": seen,
         "closed": [dict(zip(("series", "when", "value"), group, strict=True)) for group in closed],
         "pretrained": None if network is None else network.hash,
-        "exports": {"networks": len(fitted.exports.files), "missing": fitted.exports.missing},
+        "exports": {"networks": len(fitted.exports), "missing": fitted.unexported},
         **config.model_dump(mode="json"),
     }
 
 
 def _exports(fitted: Fitted) -> list[str]:
     """How many networks can forecast without torch, and why one cannot."""
-    count, exported = sum(map(len, fitted.config.members())), len(fitted.exports.files)
-    why = "".join(f"; {reason}" for reason in sorted(set(fitted.exports.missing.values())))
+    count, exported = sum(map(len, fitted.config.members())), len(fitted.exports)
+    why = "".join(f"; {reason}" for reason in sorted(set(fitted.unexported.values())))
     return [f"exports  {exported} of {count} network{'s' * (count > 1)} to ONNX{why}"] if count else []
 
 

@@ -1,6 +1,6 @@
 """Forecast a table at once: nothing is trained, and nothing is saved."""
 
-from forecast.artifacts.output_guard import check_apart
+from forecast.artifacts.store import check_apart
 from forecast.calendar.spec import parse_as_of
 from forecast.checks.table import age, check_age
 from forecast.cli._command import REFUSED, Request
@@ -11,15 +11,14 @@ from forecast.cli._sums import path_file, sums_asked, sums_of
 from forecast.engine.stages import PanelFit
 from forecast.ensemble.names import PRETRAINED
 from forecast.errors import UsageError
+from forecast.inference.fitted import describe_fit
 from forecast.inference.forecasting import Forecasts, forecast_table
 from forecast.inference.predictor import Predictor
-from forecast.inference.summary import describe_fit
 from forecast.reading.comparing import require_known
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.settings import CheckSettings, OutputSettings, SumSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.writing import output_columns
-from forecast.totals.levels import checked_levels
-from forecast.totals.periods import horizon_of_next
+from forecast.totals.periods import checked_levels, horizon_of_next
 from forecast.totals.sums import sum_columns
 
 PATIENCE = 2.0  # seconds without a sign of progress

@@ -7,8 +7,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from forecast.artifacts.output_guard import check_apart
-from forecast.artifacts.store import Store
+from forecast.artifacts.store import Store, check_apart
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, suggest
 from forecast.cli._data import load
@@ -17,16 +16,22 @@ from forecast.cli.commands import SHAPE, WHERE
 from forecast.cli.now import at_once, read_to_forecast
 from forecast.cli.score import actual_table
 from forecast.errors import BadData, NoInput, UsageError
-from forecast.evaluation.saved import missing_series, read_saved
+from forecast.evaluation.scoring import missing_series, read_saved
 from forecast.inference.forecasting import Forecasts, load_predictor, with_events
 from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading.reading import read_as
-from forecast.report.chart import Chart, chart_of, plot_of_forecasts, plot_of_table, series_without_actuals
-from forecast.report.files import check_chart_file, write_chart
+from forecast.report.chart import (
+    Chart,
+    chart_of,
+    plot_of_forecasts,
+    plot_of_table,
+    series_without_actuals,
+    terminal_lines,
+)
 from forecast.report.sums import chart_of_sums
-from forecast.report.terminal import terminal_lines
+from forecast.report.vega import check_chart_file, write_chart
 from forecast.settings import (
     AFTER_FIT,
     STORE,
@@ -37,9 +42,8 @@ from forecast.settings import (
     TextSettings,
     TrainSettings,
 )
-from forecast.totals.levels import levels_of
-from forecast.totals.notes import log_notes
-from forecast.totals.sums import Totals
+from forecast.totals.periods import levels_of
+from forecast.totals.sums import Totals, log_notes
 
 WIDTH, WIDEST = 100, 120  # characters of a chart that goes elsewhere, and to a terminal at most
 # of the parts of a chart; their characters differ, too

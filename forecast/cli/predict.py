@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
-from forecast.artifacts.output_guard import check_apart
+from forecast.artifacts.store import check_apart
 from forecast.calendar.spec import parse_as_of
 from forecast.changes.what_if import what_if
 from forecast.checks.table import age, check_age
@@ -15,9 +15,8 @@ from forecast.cli._forecasts import log_written, predicted, put_forecasts, read_
 from forecast.cli._sums import path_file, put_sums, sums_asked, sums_of
 from forecast.errors import BadData, Setting, Unavailable, UsageError, Words, as_flag
 from forecast.inference.forecasting import future_template, load_predictor, with_events
-from forecast.inference.large import large_forecasts
 from forecast.inference.predictor import Predictor
-from forecast.inference.sharded import MANIFEST, forecast_shards, plan_shards
+from forecast.inference.sharded import MANIFEST, forecast_shards, large_forecasts, plan_shards
 from forecast.parallel import on_cluster, workers
 from forecast.settings import (
     STORE,
@@ -31,8 +30,7 @@ from forecast.settings import (
 )
 from forecast.tables.table import Table
 from forecast.tables.writing import frame_of, frames_of, write_frames
-from forecast.totals.notes import log_notes
-from forecast.totals.sums import Totals
+from forecast.totals.sums import Totals, log_notes
 
 SHARDS = 16  # with a cluster, whatever its size: the same files come out of any
 SUMS = ("totals", "allocate", "paths", *SumSettings.model_fields)
@@ -173,8 +171,8 @@ def _put_sharded(predictor: Predictor, request: Request, shards: int, look: Look
         setting = Setting("shards")
         raise UsageError("the folder gets the series", setting=setting, cure=Words("pass ", Setting("totals", "FILE")))
     work = plan_shards(predictor, schema, request.data, text, output, output_settings, request.horizon, future)
-    work.large.totals = totals
-    look(work.large.newest)
+    work.totals = totals
+    look(work.newest)
     jobs = request.of(TrainSettings).jobs or 1
     with using_cluster(request.cluster):
         manifest, skipped = forecast_shards(work, shards, max(jobs, workers() if on_cluster() else 1))

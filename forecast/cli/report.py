@@ -10,18 +10,16 @@ from datetime import UTC, datetime
 from importlib.metadata import version as version_of
 from pathlib import Path
 
-from forecast.artifacts.output_guard import check_apart
-from forecast.artifacts.store import Store
+from forecast.artifacts.store import Store, check_apart
 from forecast.cli._command import Request
 from forecast.cli._console import log, steps_bar, suggest
 from forecast.cli.store import Place, place_of
 from forecast.durable import replace_file
 from forecast.errors import BadData, NoInput, UsageError
-from forecast.evaluation.saved import SavedForecasts
-from forecast.inference.fitted import Fitted
+from forecast.evaluation.scoring import SavedForecasts
+from forecast.inference.fitted import Fitted, counted_models, verdict
 from forecast.inference.forecasting import Forecasts, forecast_table, load_predictor
 from forecast.inference.predictor import Predictor
-from forecast.inference.summary import counted_models, verdict
 from forecast.jobs.administration import ledger_of, noted, status_of, versions_of
 from forecast.jobs.diff import diff_of
 from forecast.jobs.pipeline import Pipeline, files_read
@@ -31,12 +29,22 @@ from forecast.ledger.ledger import ALWAYS
 from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of
 from forecast.reading.dated import normalised
-from forecast.report.backtest_sections import BacktestTables, coverage_section, error_section, verdict_of
 from forecast.report.chart import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
-from forecast.report.forecaster_sections import gaps_section, importance_section, models_section, read_section
-from forecast.report.gallery import Gallery
-from forecast.report.job_sections import changes_section, job_section, job_verdict, versions_section
-from forecast.report.page import Commands, Section, check_report, page_bytes
+from forecast.report.page import Commands, Gallery, Section, check_report, page_bytes
+from forecast.report.sections import (
+    BacktestTables,
+    changes_section,
+    coverage_section,
+    error_section,
+    gaps_section,
+    importance_section,
+    job_section,
+    job_verdict,
+    models_section,
+    read_section,
+    verdict_of,
+    versions_section,
+)
 from forecast.report.sums import sums_section
 from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.reading import load_future

@@ -1,6 +1,6 @@
 """Compare saved forecasts with the actual values."""
 
-from forecast.artifacts.output_guard import check_apart
+from forecast.artifacts.store import check_apart
 from forecast.cli._command import Request
 from forecast.cli._console import log, suggest
 from forecast.cli._data import load, text_settings

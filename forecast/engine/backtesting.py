@@ -9,9 +9,8 @@ import numpy as np
 from forecast.engine.stages import NO_CALLBACKS, SUMS_SHARE, Callbacks, PanelFit
 from forecast.ensemble.names import is_baseline
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.evaluation.backtest import OUTPUT, Backtest, backtest
-from forecast.evaluation.baseline_models import Fit, Predict
-from forecast.evaluation.measures import REFERENCE
+from forecast.evaluation.backtest import OUTPUT, Backtest, Fit, Predict, backtest
+from forecast.evaluation.metrics import REFERENCE
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
 from forecast.events.kinds import levelled
@@ -27,8 +26,7 @@ from forecast.settings import BacktestSettings, SumSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.writing import Frame, frame_of, stacked
 from forecast.totals.comparing import actual_sums, check_sums, measures_by_level, spans_of
-from forecast.totals.notes import warn_of_sums
-from forecast.totals.sums import Totals
+from forecast.totals.sums import Totals, warn_of_sums
 from forecast.training.context import OnStep
 
 log = logging.getLogger("forecast")

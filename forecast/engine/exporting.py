@@ -1,7 +1,6 @@
 """Export the networks of a fitted forecaster, and compare each export with torch before it is believed."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,19 +9,18 @@ import numpy as np
 from forecast.artifacts.format import LARGEST_EXPORT
 from forecast.artifacts.graph import OPSET
 from forecast.errors import ForecastError
-from forecast.inference.engines import EXTRA_PACKAGES, installed
-from forecast.inference.fitted import Exports, Fitted
+from forecast.inference.fitted import Fitted
 from forecast.inference.onnx import Graph
-from forecast.inference.predictor import inputs_of
+from forecast.inference.predictor import EXTRA_PACKAGES, inputs_of, installed
 from forecast.windows.windows import NETWORK_BATCH, Batch
 
 if TYPE_CHECKING:
-    from forecast.models.shared.model import RecurrentModel
+    from forecast.models.shared.model import RecurrentModel, Shape
 
 log = logging.getLogger("forecast")
 
 TOLERANCE = 1e-4  # of a window's scale, by which an export may differ from torch
-RANDOM = (1, 3, NETWORK_BATCH)  # windows of the batches of random numbers
+RANDOM = (2, 1, 3, NETWORK_BATCH)  # windows of the batches of random numbers, the first of which is traced
 FIRST_EXPORT, NEXT_EXPORT = 0.5, 0.2  # seconds that they take as a rule
 
 
@@ -37,17 +35,13 @@ def with_exports(fitted: Fitted) -> Fitted:
     windows = inputs_of(fitted, history).arrays.to(backend.to_array)
     series = np.flatnonzero(~history.skipped)[:NETWORK_BATCH]
     newest = backend.to_array(series), backend.to_array(history.lengths[series])
-    exports, loaded, number = Exports(), list[Graph](), 0
-    for members, networks in zip(fitted.config.members(), backend.groups, strict=True):
+    results, loaded = list[bytes | str](), list[Graph]()
+    for members, networks, shape in zip(fitted.config.members(), backend.groups, backend.shapes, strict=True):
         cut = windows.cut(members[0].lookback, members[0].scaling)
-        for network in networks:
-            result = _export(network, fitted, cut.batch(*newest), loaded)
-            if isinstance(result, str):
-                exports.missing[number] = result
-            else:
-                exports.files[number] = result
-            number += 1
-    return replace(fitted, exports=exports)
+        results += [_export(network, shape, cut.batch(*newest), loaded) for network in networks]
+    exports = {number: result for number, result in enumerate(results) if isinstance(result, bytes)}
+    unexported = {number: result for number, result in enumerate(results) if isinstance(result, str)}
+    return replace(fitted, exports=exports, unexported=unexported)
 
 
 def seconds_of_exports(networks: int) -> float:
@@ -57,13 +51,13 @@ def seconds_of_exports(networks: int) -> float:
     return FIRST_EXPORT + (networks - 1) * NEXT_EXPORT
 
 
-def _export(network: "RecurrentModel", fitted: Fitted, newest: Batch, loaded: list[Graph]) -> bytes | str:
+def _export(network: "RecurrentModel", shape: "Shape", newest: Batch, loaded: list[Graph]) -> bytes | str:
     """The ONNX file of a network, or why it has none; its graph joins those that share the memory, `loaded`."""
-    from forecast.models.shared.exporting import computed, export
+    from forecast.models.shared.exporting import computed, export, random_batch
 
     if network.no_export:
         return network.no_export
-    batches = [*_random_batches(network, fitted), newest]
+    batches = [*(random_batch(shape, rows, seed) for seed, rows in enumerate(RANDOM)), newest]
     try:
         data = export(network, batches[0], OPSET)
         if len(data) > LARGEST_EXPORT:
@@ -78,14 +72,3 @@ def _export(network: "RecurrentModel", fitted: Fitted, newest: Batch, loaded: li
         problem = "onnxruntime does not run it" if isinstance(error, ForecastError) else "torch cannot write it"
         return f"{problem} ({' '.join(str(error).split())[:150] or type(error).__name__})"
     return data
-
-
-def _random_batches(network: "RecurrentModel", fitted: Fitted) -> Iterator[Batch]:
-    from forecast.models.shared.building import network_shape
-    from forecast.models.shared.exporting import random_batch
-
-    config, lookback, loss = fitted.config, network.shape.lookback, fitted.settings().loss
-    series = len(fitted.history)
-    shape = network_shape(config.table, config.horizon, lookback, config.lags, config.levels, series, loss)
-    for seed, rows in enumerate((2, *RANDOM)):
-        yield random_batch(shape, rows, seed)

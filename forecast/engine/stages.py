@@ -1,36 +1,37 @@
-"""The order of the stages of a fit; only what trains networks imports torch."""
+"""The stages of a fit, from choosing what it rests on to what is saved; only what trains networks imports torch."""
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from forecast.artifacts.resume import Checkpoints
-from forecast.engine.preparing import Prepared, find_effects, prepare, require_windows
 from forecast.engine.sums import reconciling, rehearsed, with_joint_errors
 from forecast.ensemble.along import joining
-from forecast.ensemble.baseline_forecasts import BaselineForecasts, base_name
+from forecast.ensemble.baseline_forecasts import BaselineForecasts, base_name, context_length
 from forecast.ensemble.calibration import warn_uncalibrated
 from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
 from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
-from forecast.ensemble.names import AUTO, check_model, is_baseline
-from forecast.errors import Setting, UsageError, Words
+from forecast.ensemble.names import AUTO, PRETRAINED, check_model, is_baseline
+from forecast.ensemble.validation import ValidationSet
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.evaluation.backtest import Fold
 from forecast.evaluation.metrics import error_units
 from forecast.evaluation.quantiles import LEVELS
-from forecast.events.closed import fixed_values, unless_contradicted
-from forecast.events.effects import ordinary_panel
-from forecast.events.kinds import levelled, steps_of_shifts
+from forecast.events.closed import Closed, find_closed, fixed_values, unless_contradicted
+from forecast.events.effects import Effects, fit_effects, ordinary_panel
+from forecast.events.kinds import has_events, levelled, steps_of_shifts
 from forecast.inference.contents import read_plan
-from forecast.inference.engines import EXTRA_PACKAGES
 from forecast.inference.fitted import CPU_DEVICES, RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
-from forecast.inference.predictor import median_of_members
+from forecast.inference.predictor import EXTRA_PACKAGES, median_of_members
 from forecast.panel.hierarchy import hierarchy_levels, with_sums
-from forecast.panel.panel import SUM, Numbers, Panel, series_index
+from forecast.panel.panel import SUM, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.season import lags_and_lookback, most_lookback
 from forecast.parallel import processes
 from forecast.reading.comparing import mean_level
 from forecast.registry import brought
@@ -39,13 +40,119 @@ from forecast.threads import OnPart
 from forecast.training.context import CheckpointStore, OnStep, TrainingContext, WarmStart
 from forecast.training.plan import Plan, compared_windows
 from forecast.training.rehearsal import Rehearsal
-from forecast.windows.inputs import transformed
+from forecast.training.split import Split, split_windows, validation_windows
+from forecast.windows.inputs import Inputs, Statistics, Transform, fit_power, fit_statistics, make_inputs, transformed
+
+log = logging.getLogger("forecast")
+
+TOO_SHORT = "the longest series has %d values, too few to learn a horizon of %d from"
+MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A panel that is ready for training, and the choices for it."""
+
+    inputs: Inputs
+    split: Split
+    validation: ValidationSet
+    statistics: Statistics
+    trained_series: Integers  # those that get a forecast: training sees no others
+    lookback: int
+    context: int  # steps that baselines look back
+    transform: Transform  # of the target, from what is not held out
+    closed: Closed  # from the same
+    trains: bool  # networks, if the plan has some
+
+
+def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None) -> Prepared:
+    """Choose what `Prepared` holds without a look at what is held out; lookback and power are those of `earlier`."""
+    horizon, longest = panel.ahead, int(panel.lengths.max())
+    lags, lookback = lags_and_lookback(panel, schema.season, settings.lookback)
+    if earlier is not None:
+        lookback = earlier.config.lookback
+    if lookback > most_lookback(longest):
+        raise UsageError(
+            f"it is far longer than the longest series of {name}, which has {longest} steps",
+            setting=Setting("lookback", lookback),
+            cure=Words("pass ", Setting("lookback", most_lookback(longest)), " or less"),
+        )
+    trained_series = np.flatnonzero(~panel.skipped)
+    selected = panel.select(trained_series)
+    _require_values(int(selected.lengths.max()), horizon, name, settings)
+    base = None if earlier is None else earlier.base
+    gaps = selected.trailing_gap() if schema.dated else None
+    unseen = None if base is None else int(panel.origins.max() + 1 - base.trained_until.max())
+    spacing = lags[0] if lags else 1
+    split_for = partial(split_windows, selected.lengths, lookback, horizon, spacing, gaps=gaps, unseen=unseen)
+    trains = not is_baseline(settings.model)
+    split = split_for(trains)
+    if _may_train_nothing(settings) and not split.held_out.any():
+        trains, split = False, split_for(False)
+    season = schema.shortest_season
+    plain = levelled(selected, schema)
+    power = earlier.config.power if earlier else fit_power(settings.transform, plain, season, split.train_end)
+    closed = find_closed(panel, schema, before_split(panel, trained_series, split.train_end))
+    effects = find_effects(panel, schema, closed, trained_series, split.train_end)
+    transform = Transform(power, effects, fixed_values(closed.of(trained_series), selected, schema))
+    statistics = fit_statistics(selected, schema, split.train_end)
+    inputs = make_inputs(
+        selected, schema, statistics, transform=transform, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
+    )
+    validation = ValidationSet.of(inputs, validation_windows(split), lookback, power, settings.metric)
+    context = context_length(lookback, lags, longest)
+    return Prepared(inputs, split, validation, statistics, trained_series, lookback, context, transform, closed, trains)
+
+
+def before_split(panel: Panel, chosen: Integers, before: Integers) -> Integers:
+    """[series], a limit of positions: `before` [chosen] for the `chosen` series, 0 for others."""
+    limit = np.zeros(len(panel), np.int64)
+    limit[chosen] = before
+    return limit
+
+
+def find_effects(panel: Panel, schema: Schema, closed: Closed, chosen: Integers, before: Integers) -> Effects | None:
+    """What events do, estimated from positions before `before` of the `chosen` series; None without events."""
+    if not has_events(schema):
+        return None
+    fixed = fixed_values(closed, panel, schema)
+    return fit_effects(levelled(panel, schema), schema, before_split(panel, chosen, before), fixed)
+
+
+def require_windows(ready: Prepared, name: str) -> None:
+    """Refuse series that hold no window to train on."""
+    longest, horizon = int(ready.inputs.panel.lengths.max()), ready.inputs.horizon
+    if longest < horizon + 2:
+        shorter = (Setting("horizon", longest - 2), " or less, or ") if longest > 2 else ()
+        raise _too_short(longest, horizon, name, *shorter, Setting("model", "auto"))
+
+
+def _require_values(longest: int, horizon: int, name: str, settings: TrainSettings) -> None:
+    """Refuse series that are too short for the horizon, unless the pretrained network can forecast them."""
+    if settings.model == PRETRAINED or longest >= max(horizon, MIN_VALUES):
+        return
+    if _may_train_nothing(settings) and PRETRAINED in settings.baselines and longest > 1:
+        problem = f"{TOO_SHORT}: the forecast rests on the pretrained network and simple baselines"
+        log.warning(problem, longest, horizon)
+        return
+    shorter = (Setting("horizon", longest), " or less, or ") if longest >= MIN_VALUES else ()
+    raise _too_short(
+        longest, horizon, name, *shorter, Setting("model", PRETRAINED), ", which needs no past to learn from"
+    )
+
+
+def _too_short(longest: int, horizon: int, name: str, *instead: str | Setting) -> BadData:
+    return BadData(TOO_SHORT % (longest, horizon), place=name, cure=Words("pass ", *instead))
+
+
+def _may_train_nothing(settings: TrainSettings) -> bool:
+    """Whether baselines alone may forecast where no value is left to choose networks by."""
+    return settings.model == AUTO and settings.steps is None and bool(compared_with(settings))
+
 
 if TYPE_CHECKING:
     from forecast.training.fitting import Fitter
     from forecast.training.loop import Trained
-
-log = logging.getLogger("forecast")
 
 FEW_STEPS = 100  # a network that a budget cuts earlier has learned little
 EXPORTS_SHARE, EXPORTS_SECONDS, MOST_EXPORTS = 0.08, 2.0, 1 / 6  # of a budget, to export in: share, least, and most

@@ -13,9 +13,8 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.panel.hierarchy import Levels, members_of
 from forecast.panel.panel import Integers, Numbers, Panel
-from forecast.totals.levels import PERIODS
 from forecast.totals.past import to_date
-from forecast.totals.periods import periods_of
+from forecast.totals.periods import PERIODS, periods_of
 from forecast.training.plan import MAX_ORIGINS
 from forecast.windows.windows import NETWORK_BATCH
 
@@ -51,10 +50,7 @@ def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fi
 
 
 def with_joint_errors(fitted: Fitted, panel: Panel, device: str, deadline: float | None = None) -> Fitted:
-    """A fitted forecaster that knows what intervals of sums rest on, and what periods have so far.
-
-    It forecasts a panel from past origins, the newest of them where the plan or a deadline ends that; the plan says so.
-    """
+    """A fitted forecaster that knows what intervals of sums rest on; its plan says if a deadline left origins out."""
     predictor, origins = Predictor(fitted, device), _origins(fitted, panel)[: fitted.config.plan.origins]
     parts = list[Numbers]()
     for some in _together(origins, panel):

@@ -16,18 +16,8 @@ from forecast.training.precision import trainable
 
 SAME_SETTINGS = ("model", "params", "scaling", "transform", "loss")  # which must be the same
 # fields of a schema that change nothing that a network sees
-FREE = {
-    "inferred",
-    "dated_events",
-    "series",
-    "ignored",
-    "categorical",
-    "max_missing",
-    "on_duplicate",
-    "reading",
-    "freq",
-    "strict",
-}
+FREE = {"inferred", "dated_events", "series", "ignored", "categorical", "max_missing", "on_duplicate", "reading"}
+FREE |= {"freq", "strict"}
 
 
 def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmStart | str:

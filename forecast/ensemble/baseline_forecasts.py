@@ -14,7 +14,7 @@ from forecast.ensemble.along import NEWEST, along_forecasts
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
 from forecast.evaluation.origins import past_slots, pasts
-from forecast.evaluation.past_errors import error_quantiles
+from forecast.evaluation.quantiles import error_quantiles
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.pretrained.forecasting import Network
 from forecast.threads import OnPart

@@ -14,7 +14,7 @@ from forecast.ensemble.names import PRETRAINED
 from forecast.ensemble.pasts import STEPS, Pasts, Recent, largest, roughness
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights, newer_half
-from forecast.evaluation.past_errors import independent_windows
+from forecast.evaluation.quantiles import independent_windows
 from forecast.panel.panel import Integers, Numbers
 from forecast.pretrained.forecasting import Network, load_network
 from forecast.windows.inputs import Inputs, apply_power, undo_power

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.ensemble.calibration import widened
-from forecast.evaluation.past_errors import widening
-from forecast.evaluation.quantiles import normal_deviates, standard_deviation
+from forecast.evaluation.quantiles import normal_deviates, standard_deviation, widening
 from forecast.panel.panel import Flags, Integers, Numbers
 
 STEP = 0.05  # standard deviations, in which errors are stored

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.evaluation.past_errors import CORRELATION
+from forecast.evaluation.quantiles import CORRELATION
 from forecast.panel.panel import Flags, Integers, Numbers
 
 # Tuned on 59 small problems (1 to 24 series of the development sets) and on the twelve sets, and checked on 118 others.

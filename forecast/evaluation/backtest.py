@@ -8,12 +8,18 @@ from functools import partial
 
 import numpy as np
 
+from forecast.baselines.shared.windows import forecast_baseline
 from forecast.errors import Message
-from forecast.evaluation.baseline_models import Fit, fit_baseline
-from forecast.evaluation.measures import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
-from forecast.evaluation.metrics import measure_names
-from forecast.evaluation.origins import bounds_at, cut
-from forecast.evaluation.quantiles import bounded, free_numbers, log_raised, raised
+from forecast.evaluation.metrics import (
+    REFERENCE,
+    Evaluation,
+    Measures,
+    in_sample_errors,
+    measure_frames,
+    seasonal_errors,
+)
+from forecast.evaluation.origins import bounds_at, cut, pasts
+from forecast.evaluation.quantiles import bounded, error_quantiles, free_numbers, log_raised, raised
 from forecast.events.kinds import certain
 from forecast.logs import held_back
 from forecast.panel.panel import Integers, Numbers, Panel
@@ -23,6 +29,47 @@ from forecast.settings import OutputSettings
 from forecast.tables.writing import Column, Frame, frame_of, interval_columns, stacked
 
 log = logging.getLogger("forecast")
+
+Predict = Callable[[Panel], Numbers]
+"""Quantiles of the values after the end of each series, [series, horizon, levels], ascending along the last axis."""
+
+Fit = Callable[[Panel], Predict]
+"""From the panel as it stood at an origin to what forecasts from it, and from later origins."""
+
+MAX_WINDOWS, MAX_ORIGINS = 512, 24  # windows whose errors make intervals, and origins of one series among them
+
+
+def fit_baseline(name: str, season: int, levels: tuple[float, ...], past: Panel) -> Predict:
+    """Fit a baseline with a season in steps, 1 for none, and ascending quantile levels, 0.5 among them.
+
+    Its quantiles are its point plus quantiles of its errors at earlier origins, in units of the mean seasonal error.
+    """
+    horizon = past.ahead
+    back = max(0, int(past.lengths.max()) - horizon - 2) // 2
+    count = int(np.clip(MAX_WINDOWS // len(past), 1, min(MAX_ORIGINS, back + 1)))
+    shifts = np.round(np.linspace(back, 0, count)).astype(np.int64) if count > 1 else np.zeros(1, np.int64)
+    windows = cut(past, past.origins - horizon - shifts[:, None])
+    errors = np.zeros((horizon, len(levels)))
+    if len(windows.series):
+        point, unit = _points(name, season, windows.panel)
+        observed, ends = np.isfinite(windows.actual), (windows.series, windows.panel.lengths)
+        errors = error_quantiles(point, np.nan_to_num(windows.actual), observed, unit, levels, ends)
+
+    def predict(panel: Panel) -> Numbers:
+        point, unit = _points(name, season, panel)
+        return point[..., None] + unit[:, None, None] * errors
+
+    return predict
+
+
+def _points(name: str, season: int, panel: Panel) -> tuple[Numbers, Numbers]:
+    """Point forecasts [series, horizon], and the unit of errors [series], 0 where the past has none."""
+    newest = np.arange(len(panel)), panel.lengths
+    parts = pasts(panel, newest, int(panel.lengths.max()))
+    points = [forecast_baseline(name, values, observed, panel.ahead, season) for values, observed in parts]
+    unit, change = (seasonal_errors(panel.values, panel.observed, panel.offsets, lag) for lag in (season, 1))
+    return np.concatenate(points), np.nan_to_num(np.where(unit > 0, unit, change))
+
 
 OUTPUT = OutputSettings()  # the intervals whose coverage and width are measured
 MAX_SLOTS = 50_000_000  # of panels at all their origins that one call of a model gets
@@ -77,12 +124,10 @@ def backtest(
     """Forecast from rolling origins, and compare with the actual values; seasonal naive is always among the models.
 
     A model is fitted on, and forecasts from, panels that end at the origin: nothing later can reach it. The unit of
-    MASE, RMSSE, widths and interval scores is the in-sample error of seasonal naive before the oldest origin, the same
-    for all origins, so that a series that begins later has none and does not count there.
+    scaled errors is the in-sample error of seasonal naive before the oldest origin; later series have none.
 
-    The panel has a horizon of future slots. Origins, [origins, series], are those of `choose_origins`, and `levels` the
-    quantile levels of the forecasts. The fit at the oldest origin forecasts from all of them unless there is a `refit`
-    at each. `jobs` pairs of model and fit run side by side; `on_fold` is called when a pair is done.
+    The panel has a horizon of future slots. Origins, [origins, series], are those of `choose_origins`; the fit at the
+    oldest forecasts from all of them unless there is a `refit` at each. `jobs` fits of a model run side by side.
     """
     models = {REFERENCE: partial(fit_baseline, REFERENCE, season := schema.shortest_season, levels), **models}
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]
@@ -111,10 +156,9 @@ def backtest(
     log_raised(raised_series)
     actual = np.full(size, np.nan)
     actual[windows.series, windows.origin] = windows.actual
-    errors, bound = in_sample_errors(certain(panel, schema), origins[0], season), None
-    if (bounds := bounds_at(panel, schema, windows.series, origins[windows.origin, windows.series] + 1)) is not None:
-        bound = np.zeros(size, bool)
-        bound[windows.series, windows.origin] = bounds
+    errors, bound = in_sample_errors(certain(panel, schema), origins[0], season), np.zeros(size, bool)
+    first = origins[windows.origin, windows.series] + 1
+    bound[windows.series, windows.origin] = bounds_at(panel, schema, windows.series, first)
     evaluation = Evaluation(panel, schema, actual, numbers, OUTPUT.levels, *errors, bound)
     overall, by_series, by_step = measure_frames(evaluation)
     if panel.vintages is not None:
@@ -125,19 +169,10 @@ def backtest(
     return Backtest(overall, by_series, by_step, season, forecasts, tuple(times), sums=whole)
 
 
-def result_columns(intervals: tuple[float, ...]) -> list[str]:
-    """Names of all columns of the frames of a backtest beside ids and times."""
-    shown = ("model", "skill", "origin", "actual", "forecast")
-    return [*shown, *interval_columns(intervals), *measure_names(intervals)]
-
-
 def _run_fold(
     panel: Panel, fit: Fit, origins: Integers
 ) -> tuple[list[Numbers], Frame | None, tuple[float, float], list[logging.LogRecord]]:
-    """Fit at the oldest of some origins, and forecast from all: quantiles, sums, seconds of both, and log messages.
-
-    Where known columns have vintages, forecasts from their final values come before those from what was known.
-    """
+    """Fit at the oldest of some origins, and forecast from all: quantiles, sums, seconds of both, and log messages."""
     with held_back(log) as records:
         start = time.perf_counter()
         predict = fit(panel.until(origins[0]))

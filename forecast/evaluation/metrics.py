@@ -9,12 +9,16 @@ series without a scale (NaN or 0) does not count.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.evaluation.quantiles import interval_levels
-from forecast.panel.panel import Flags, Integers, Numbers
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.panel.schema import Schema
 from forecast.settings import Metric
+from forecast.tables.writing import Frame, frame_of, interval_columns
 
 Axes = int | tuple[int, ...] | None
 
@@ -24,9 +28,8 @@ ROUNDING = 1e-9  # an in-sample error below this share of the series' mean devia
 def error_units(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
     """Unit of scaled errors, [series]: the in-sample error of seasonal naive; NaN where all values are 0 or missing.
 
-    That error is zero for a series that repeats itself exactly, and does not exist for one that is shorter than a
-    season. Then the unit is the in-sample error of repeating the last value, and for a constant series its mean
-    absolute value. The parameters are those of `seasonal_errors`.
+    Where that is zero, or a series shorter than a season, it is the in-sample error of repeating the last value, and
+    for a constant series its mean absolute value. The parameters are those of `seasonal_errors`.
     """
     series = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     count = np.maximum(np.bincount(series, observed, minlength=len(offsets) - 1), 1.0)
@@ -149,6 +152,7 @@ class Measure:
     in_terminal: bool = False  # whether a terminal of 80 columns shows it too
 
 
+# measures that need no interval, as tables show them; one of points is a choice of `metric`, if `Metric` names it
 MEASURES = {
     "mase": Measure(lambda out, axis: mase(out.actual, out.point, out.scale, axis), in_terminal=True),
     "rmsse": Measure(lambda out, axis: rmsse(out.actual, out.point, out.squared_scale, axis), unit_power=2),
@@ -158,18 +162,10 @@ MEASURES = {
     "wape": Measure(lambda out, axis: wape(out.actual, out.point, axis)),
     "wql": Measure(lambda out, axis: wql(out.actual, out.numbers, out.levels, axis), in_terminal=True),
 }
-"""The measures that need no interval, in the order in which tables show them.
-
-A measure of points becomes a choice of the setting `metric` by its name in `forecast.settings.Metric`.
-"""
 
 
 def window_losses(metric: Metric, actual: Numbers, forecast: Numbers, unit: Numbers) -> Numbers:
-    """The loss of each window by one measure, [windows], NaN where nothing was observed or there is no unit.
-
-    Actual values and forecasts are [windows, horizon]; units, [windows], come from `error_units` of each window's
-    series, with the measure's `unit_power`.
-    """
+    """The losses [windows] of forecasts [windows, horizon] by a measure, in units [windows] of `error_units`."""
     return MEASURES[metric].function(Outcome(actual, forecast[..., None], (), unit, unit), 1)
 
 
@@ -197,6 +193,12 @@ def measure_names(intervals: tuple[float, ...]) -> list[str]:
     return [*MEASURES, *of_intervals, *(["msis"] if intervals else [])]
 
 
+def result_columns(intervals: tuple[float, ...]) -> list[str]:
+    """Names of all columns of the frames of a backtest beside ids and times."""
+    shown = ("model", "skill", "origin", "actual", "forecast")
+    return [*shown, *interval_columns(intervals), *measure_names(intervals)]
+
+
 def skill(error: Numbers, reference: Numbers) -> Numbers:
     """Error reduction against a reference: 1 is perfect, 0 as good, below 0 worse."""
     return 1 - _divided(error, reference)
@@ -220,3 +222,72 @@ def _sum(errors: Numbers, counted: Numbers, axis: Axes) -> Numbers:
 def _divided(above: Numbers, below: Numbers) -> Numbers:
     """A quotient, NaN where the divisor is zero."""
     return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) != 0))
+
+
+REFERENCE = "seasonal-naive"
+"""The model that skill is measured against."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    panel: Panel
+    schema: Schema
+    actual: Numbers  # [series, origins, horizon], NaN where missing
+    numbers: dict[str, Numbers]  # by model, [series, origins, horizon, 1 + 2 * intervals], NaN without a forecast
+    intervals: tuple[float, ...]  # in percent
+    scale: Numbers  # [series], the unit of MASE
+    squared_scale: Numbers  # [series], the unit of RMSSE
+    bound: Flags  # [series, origins, horizon], stock-outs, which count where forecasts lie below them
+
+
+@dataclass(frozen=True)
+class Measures:
+    """How good forecasts were.
+
+    Attributes
+    ----------
+    overall : a row for each model: ``model``, then ``skill`` (1 - MASE / MASE of seasonal naive: above 0 is better than
+        repeating the last season) and the other measures. `smape` is in percent, `wape`, `wql` and `coverage_80` are
+        shares, `width_80` is in the unit of `mase`
+    by_series : the same for each series, its id columns first, series in the order of the input
+    by_step : the same for each ``step`` of the horizon
+    season : steps back of the seasonal naive forecast, and of the unit of `mase`; 1 is the value before
+    """
+
+    overall: Frame
+    by_series: Frame
+    by_step: Frame
+    season: int
+
+
+def in_sample_errors(panel: Panel, origin: Integers, season: int) -> tuple[Numbers, Numbers]:
+    """Units of MASE and RMSSE from the values up to an origin, a grid position of each series: [series] both."""
+    end = panel.offsets[:-1] + origin - panel.starts + 1
+    before = panel.observed & (np.arange(panel.offsets[-1]) < np.repeat(end, np.diff(panel.offsets)))
+    absolute = error_units(panel.values, before, panel.offsets, season)
+    return absolute, error_units(panel.values, before, panel.offsets, season, power=2)
+
+
+def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
+    panel, models = evaluation.panel, len(evaluation.numbers)
+    ids = [np.repeat(np.array(names, object)[panel.order], models) for names in zip(*panel.ids, strict=True)]
+    steps = np.arange(evaluation.actual.shape[2])
+    return (
+        frame_of(_measure(evaluation, None, np.zeros(1, np.int64))),
+        frame_of(dict(zip(evaluation.schema.ids, ids, strict=True)) | _measure(evaluation, (1, 2), panel.order)),
+        frame_of({"step": np.repeat(steps + 1, models), **_measure(evaluation, (0, 1), steps)}),
+    )
+
+
+def _measure(evaluation: Evaluation, axis: Axes, rows: Integers) -> dict[str, NDArray[Any]]:
+    """The measures averaged over some axes: for each of `rows` of what they leave, a row of each model."""
+    by_model, rest = {}, (evaluation.intervals, evaluation.scale, evaluation.squared_scale)
+    for model, numbers in evaluation.numbers.items():
+        counts = ~evaluation.bound | (numbers[..., 0] < evaluation.actual)
+        by_model[model] = measures(Outcome(np.where(counts, evaluation.actual, np.nan), numbers, *rest), axis)
+    reference = by_model[REFERENCE]["mase"]
+    parts = [{"skill": skill(results["mase"], reference), **results} for results in by_model.values()]
+    columns: dict[str, NDArray[Any]] = {"model": np.tile(np.array(list(by_model), object), len(rows))}
+    for name in parts[0]:
+        columns[name] = np.stack([np.atleast_1d(part[name])[rows] for part in parts], 1).ravel()  # [rows * models]
+    return columns

@@ -3,13 +3,19 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from forecast.errors import BadData, Setting, Words
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.events.kinds import touched
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, stacked
 from forecast.panel.schema import Schema
+from forecast.reading.dated import dated_table, normalised
+from forecast.settings import TableSettings
+from forecast.tables.reading import table_from_frame
 from forecast.windows.windows import WindowIndex
 
 log = logging.getLogger("forecast")
@@ -31,9 +37,8 @@ class PastsAtOrigins:
 def choose_origins(panel: Panel, windows: int | None, step: int | None, name: str, fixed: bool = False) -> Integers:
     """Grid positions of rolling origins, [origins, series], the oldest first.
 
-    The newest lies a horizon before the end of each series, so that all of its forecasts have an actual value. There
-    are by default 8 `windows`, or as many as leave half of the steps to the first fit, one horizon apart or `step`
-    steps. The horizon is `fixed` if it is that of a fitted forecaster.
+    The newest lies a horizon before the end of each series. By default there are 8, or as many as leave half of the
+    steps to the first fit, a horizon apart. The horizon is `fixed` if it is that of a fitted forecaster.
     """
     horizon, longest = panel.ahead, int(panel.lengths.max())
     step, first = step or horizon, horizon + 2  # `first`: steps of the first fit
@@ -71,11 +76,13 @@ def values_at(panel: Panel, series: Integers, first: Integers, steps: int) -> Nu
     return np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
 
 
-def bounds_at(panel: Panel, schema: Schema, series: Integers, first: Integers) -> Flags | None:
-    """As `values_at`, for a horizon, whether a value is that of a stock-out; None without any."""
+def bounds_at(panel: Panel, schema: Schema, series: Integers, first: Integers) -> Flags:
+    """As `values_at`, for a horizon: whether a value is that of a stock-out."""
     slots = touched(panel, schema, "stock_out")
-    marked = None if slots is None else replace(panel, values=slots.astype(np.float64))
-    return None if marked is None else values_at(marked, series, first, panel.ahead) == 1
+    if slots is None:
+        return np.zeros((len(series), panel.ahead), bool)
+    marked = replace(panel, values=slots.astype(np.float64))
+    return np.asarray(values_at(marked, series, first, panel.ahead) == 1)
 
 
 def past_slots(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Flags, Integers, Flags]]:
@@ -92,3 +99,48 @@ def pasts(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Nu
     """The pasts of windows, 0 where nothing was observed, and whether it was, [windows, context] each."""
     for _, slot, observed in past_slots(panel, windows, context):
         yield np.where(observed, panel.values[slot], 0.0), observed
+
+
+Rows = NDArray[np.int64]
+
+
+class RollingOrigin:
+    """Train on all rows up to an origin, test on the horizon after it; usable as ``cv=``.
+
+    Parameters
+    ----------
+    windows : number of origins
+    horizon : distinct times in each test part
+    step : times between two origins; default one horizon
+    time : the time column or columns; default inferred
+    """
+
+    def __init__(
+        self, windows: int = 3, horizon: int = 1, step: int | None = None, time: str | tuple[str, ...] | None = None
+    ) -> None:
+        counts: dict[str, Any] = {"windows": windows, "horizon": horizon, "step": 1 if step is None else step}
+        for name, value in counts.items():
+            if not isinstance(value, Integral) or value < 1:
+                raise UsageError("a whole number of 1 or more is needed", setting=Setting(name, value))
+        self.windows, self.horizon, self.step, self.time = windows, horizon, step, time
+
+    def split(self, X: Any, y: None = None, groups: None = None) -> Iterator[tuple[Rows, Rows]]:
+        """Row numbers of the training and the test part for each origin, the oldest first."""
+        table = normalised(table_from_frame(X))
+        if len(table) != len(X):
+            raise UsageError("a table of years by months has no row for each time; unfold it before it is split")
+        times = dated_table(table, TableSettings.check({"time": self.time})).times
+        if times is None:
+            raise UsageError("a table with a series in each row has no rows of earlier and later times to split")
+        unique, rank = np.unique(times.timestamps, return_inverse=True)
+        step = self.step or self.horizon
+        oldest = len(unique) - self.horizon - step * (self.windows - 1)
+        if oldest < 1:
+            needed = f"{self.windows} origins with a horizon of {self.horizon}"
+            raise UsageError(f"{needed} need more than {len(unique)} different times")
+        for first in range(oldest, oldest + step * self.windows, step):
+            test = (rank >= first) & (rank < first + self.horizon)
+            yield np.flatnonzero(rank < first), np.flatnonzero(test)
+
+    def get_n_splits(self, X: Any = None, y: None = None, groups: None = None) -> int:
+        return self.windows

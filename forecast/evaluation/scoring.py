@@ -1,4 +1,4 @@
-"""Score a table of forecasts against the actual values."""
+"""Score a table of forecasts, read on the grid of the actual values, against them."""
 
 import logging
 from dataclasses import dataclass
@@ -6,21 +6,124 @@ from typing import Any
 
 import numpy as np
 
-from forecast.errors import BadData
-from forecast.evaluation.baseline_models import fit_baseline
-from forecast.evaluation.measures import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
+from forecast.errors import BadData, Setting, Words
+from forecast.evaluation.backtest import fit_baseline
+from forecast.evaluation.metrics import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
 from forecast.evaluation.origins import bounds_at, values_at
-from forecast.evaluation.saved import POINT, SavedForecasts, missing_series, read_saved
 from forecast.events.kinds import certain
-from forecast.panel.panel import Panel, series_index
+from forecast.panel.naming import series_names
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
-from forecast.reading.dated import normalised
-from forecast.reading.reading import read_as
+from forecast.reading.dated import heading_times, normalised
+from forecast.reading.observations import Observations, observe
+from forecast.reading.reading import Reading, read, read_as
 from forecast.settings import TableSettings
+from forecast.tables.cells import parse_numbers
 from forecast.tables.reading import table_from_frame
-from forecast.tables.table import Table
+from forecast.tables.table import Table, repeats
+from forecast.tables.writing import interval_columns
 
 log = logging.getLogger("forecast")
+
+POINT = "forecast"
+UNUSED: dict[str, Any] = {"known": (), "past": (), "static": (), "aggregate": None}  # of a schema, for forecasts
+
+
+@dataclass(frozen=True)
+class SavedForecasts:
+    ids: Ids
+    first: Integers  # [series], grid position of the first forecast
+    numbers: Numbers  # [series, horizon, 1 + 2 * intervals], NaN without a forecast
+    intervals: tuple[float, ...]  # in percent
+
+
+def read_saved(forecasts: Table, actual: Table, settings: TableSettings) -> tuple[Reading, SavedForecasts]:
+    """Read a table of forecasts on the grid of a table of values, whose ids and time are found by the names in it."""
+    names = forecasts.names
+    if POINT not in names[1:]:
+        problem = f"no column '{POINT}' after id and time columns"
+        raise BadData(problem, place=forecasts.name, cure="give a table that predict wrote")
+    reading = read_actual(forecasts, names[: names.index(POINT)], actual, settings)
+    schema, ways = reading.schema, Words(" with ", Setting("freq"), " and ", Setting("aggregate"))
+    cells, calendar = saved_cells(forecasts, actual.name, schema), calendar_of(schema)
+    off = ~calendar.on_grid(cells.timestamps)
+    if off.any():
+        row, grid = int(np.argmax(off)), f"the grid {schema.calendar.name} of {actual.name}"
+        problem, cure = f"{forecasts.value(row, schema.time)} does not lie on {grid}", "bring both to one frequency"
+        raise BadData(problem, place=forecasts.place(row, schema.time), cure=Words(cure, ways))
+    position = calendar.positions(cells.timestamps)
+    first = np.full(len(cells.ids), np.iinfo(np.int64).max)
+    np.minimum.at(first, cells.series, position)
+    step = position - first[cells.series]
+    order = np.lexsort((position, cells.series))
+    apart = np.diff(position[order])[np.diff(cells.series[order]) == 0]
+    if len(apart) and (steps := int(apart.min())) > 1:  # those of days may be sums of the values of hours
+        text = "%s: times lie %d steps (%s) of %s apart; unless values mean the same, bring them to its frequency%s"
+        log.warning(text, forecasts.name, steps, schema.calendar.name, actual.name, ways)
+    rows, intervals = numbers_of(forecasts)
+    numbers = np.full((len(first), int(step.max()) + 1, rows.shape[1]), np.nan)
+    numbers[cells.series, step] = rows
+    return reading, SavedForecasts(cells.ids, first, numbers, intervals)
+
+
+def read_actual(forecasts: Table, heading: list[str], actual: Table, settings: TableSettings) -> Reading:
+    """Read a table of values, whose id columns and time are among those of the forecasts that `heading` names."""
+    # the time columns as named, else the last column before the numbers with those it goes with
+    time = settings.time if settings.time and set(settings.time) <= set(heading) else heading_times(forecasts, heading)
+    ids = tuple(name for name in heading if name not in time)
+    found: dict[str, Any] = {}
+    if settings.layout != "rows" and not settings.time and set(time) <= set(actual.names):
+        found["time"] = time
+        if not settings.id and settings.layout != "wide" and ids and set(ids) <= set(actual.names):
+            found["id"] = ids
+    return read(actual, TableSettings.check({**settings.model_dump(), **found}))
+
+
+def saved_cells(forecasts: Table, actual: str, schema: Schema) -> Observations:
+    """The forecasts of a table, whose columns are named as those of the table called `actual`, each of another time."""
+    missing = [name for name in schema.keys if name not in forecasts.frame.columns]
+    if missing:
+        cure = Words("name the columns that both have with ", Setting("id"), " and ", Setting("time"))
+        raise BadData(f"no column '{missing[0]}', by which {actual} is read", place=forecasts.name, cure=cure)
+    try:
+        cells = observe(forecasts, schema.model_copy(update={"layout": "long", "target": POINT, **UNUSED}))
+    except BadData as error:
+        problem = str(error.problem).replace("at fit", f"in {actual}")
+        raise BadData(problem, setting=error.setting, place=error.place, cure=error.cure) from None
+    repeated = repeats(cells.series, cells.timestamps)
+    if repeated.any():
+        problem = f"a series and time come twice ({repeated.sum()} such rows)"
+        place = forecasts.place(int(np.argmax(repeated)), schema.time)
+        raise BadData(problem, place=place, cure="score the forecasts of one model from one origin at a time")
+    return cells
+
+
+def numbers_of(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
+    """The point and the ends of the intervals, [rows, 1 + 2 * intervals], and the intervals in percent."""
+    names = forecasts.names
+    intervals = tuple(float(name[3:]) for name in names if name.startswith("lo_") and f"hi_{name[3:]}" in names)
+    columns = [POINT, *interval_columns(intervals)]
+    numbers = np.stack([parse_numbers(forecasts, name) for name in columns], -1)
+    crossed = np.argwhere(numbers[:, 1::2] > numbers[:, 2::2])  # rows and intervals
+    if len(crossed):
+        row, first_column = int(crossed[0, 0]), 1 + 2 * int(crossed[0, 1])
+        ends = low, high = columns[first_column], columns[first_column + 1]
+        problem = f"the interval begins at {forecasts.value(row, (low,))} and ends at {forecasts.value(row, (high,))}"
+        raise BadData(problem, place=forecasts.place(row, ends), cure="give a table that predict wrote")
+    return numbers, intervals
+
+
+def missing_series(saved: SavedForecasts, panel: Panel, forecasts: str, actual: str) -> tuple[tuple[str, ...], ...]:
+    """Warn of forecasts whose series is not in the panel, and return their ids."""
+    missing = tuple(sorted(set(saved.ids) - set(panel.ids)))
+    names = series_names(missing)
+    if len(missing) == len(saved.ids):
+        problem = f"none of the {len(missing)} series of {forecasts} is among the {len(panel)} of {actual}"
+        raise BadData(f"{problem} ({names} against {series_names(panel.ids)}); are the ids written alike?")
+    if missing:
+        log.warning("%s: %d series are not in %s (%s)", forecasts, len(missing), actual, names)
+    return missing
+
 
 Data = Any  # a pandas DataFrame, or a Table
 
@@ -70,7 +173,11 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
     evaluation = _evaluate(panel, schema, saved)
     count, total = int(np.isfinite(evaluation.actual).sum()), int(np.isfinite(saved.numbers[..., 0]).sum())
     if not count:
-        _refuse_no_overlap(panel, schema, saved, *names)
+        ends = np.array([saved.first.min(), saved.first.max(), panel.starts.min(), panel.origins.max()])
+        ends[1] += saved.numbers.shape[1] - 1
+        first, last, oldest, newest = position_texts(schema, calendar_of(schema), ends)
+        problem = f"{names[1]} ({oldest} to {newest}) has no value for a time of {names[0]} ({first} to {last})"
+        raise BadData(f"{problem}; are the values there yet?")
     left = int(np.isfinite(evaluation.numbers[POINT][..., 0]).sum()) - count
     if left:
         log.warning("%s: %d of %d forecasts have no value in %s yet", names[0], left, total, names[1])
@@ -93,15 +200,6 @@ def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation
     if begun.any():
         past = panel.until(origin)
         naive[begun, 0] = fit_baseline(REFERENCE, season, (0.5,), past)(past)
-    errors, bound = in_sample_errors(certain(panel, schema), origin, season), None
-    if (bounds := bounds_at(panel, schema, np.arange(len(panel)), origin + 1)) is not None:
-        bound = bounds[:, None]
+    errors = in_sample_errors(certain(panel, schema), origin, season)
+    bound = bounds_at(panel, schema, np.arange(len(panel)), origin + 1)[:, None]
     return Evaluation(panel, schema, actual, {REFERENCE: naive, POINT: numbers}, saved.intervals, *errors, bound)
-
-
-def _refuse_no_overlap(panel: Panel, schema: Schema, saved: SavedForecasts, forecasts: str, actual: str) -> None:
-    ends = np.array([saved.first.min(), saved.first.max(), panel.starts.min(), panel.origins.max()])
-    ends[1] += saved.numbers.shape[1] - 1
-    first, last, oldest, newest = position_texts(schema, calendar_of(schema), ends)
-    problem = f"{actual} ({oldest} to {newest}) has no value for a time of {forecasts} ({first} to {last})"
-    raise BadData(f"{problem}; are the values there yet?")

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from forecast.artifacts.format import Arrays
-from forecast.artifacts.plain import check_plain
+from forecast.artifacts.format import Arrays, check_plain
 from forecast.baselines import baseline_method
 from forecast.calendar import patterns
 from forecast.ensemble.baseline_forecasts import baseline_labelled
@@ -133,9 +132,8 @@ def read_statistics(value: Any, config: Config) -> Statistics:
         pairs = getattr(statistics, kind)
         with np.errstate(over="ignore", under="ignore"):
             numbers = np.array(pairs, np.float64).reshape(-1, 2).astype(np.float32)
-        if len(pairs) != len(getattr(config.table, kind)) or not (
-            np.isfinite(numbers).all() and (numbers[:, 1] > 0).all()
-        ):
+        sound = np.isfinite(numbers).all() and (numbers[:, 1] > 0).all()
+        if len(pairs) != len(getattr(config.table, kind)) or not sound:
             raise ValueError("statistics must be one for each covariate, their deviations above 0")
     return statistics
 

@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from forecast.artifacts.format import Arrays, Contents
-from forecast.artifacts.plain import load_json
+from forecast.artifacts.format import Arrays, Contents, load_json
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, NoInput, Setting, Unavailable, UsageError
 from forecast.events.closed import NEVER, Closed
 from forecast.events.effects import Effects
 from forecast.inference import checks
-from forecast.inference.fitted import RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Exports, Fitted
+from forecast.inference.fitted import RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
 from forecast.panel.panel import ARRAYS
 from forecast.settings import TrainSettings
 from forecast.training.plan import Plan
@@ -60,8 +59,8 @@ def to_contents(fitted: Fitted) -> Contents:
         },
         base=None if base is None else {"until": base.trained_until, **_joined(base.weights)},
         pretrained=None if ensemble.network is None else ensemble.network.data,
-        exports=fitted.exports.files,
-        unexported=fitted.exports.missing,
+        exports=fitted.exports,
+        unexported=fitted.unexported,
         run=fitted.run,
     )
 
@@ -101,7 +100,8 @@ def _read(contents: Contents) -> Fitted:
         base=None if contents.base is None else _read_base(contents.base, contents.weights, config, count),
         effects=checks.read_effects(scaler["effects"], count) if "effects" in scaler else None,
         closed=checks.read_closed(scaler["closed"], count) if "closed" in scaler else NEVER,
-        exports=Exports(exports, missing),
+        exports=exports,
+        unexported=missing,
         joint=joint,
         to_date=to_date,
         filled=filled,

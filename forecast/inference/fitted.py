@@ -1,21 +1,22 @@
-"""The fitted forecaster as plain arrays: all that a forecast needs."""
+"""The fitted forecaster as plain arrays, all that a forecast needs; and in lines, how good its candidates were."""
 
+from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from forecast.ensemble.ensemble import Ensemble
+from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble
 from forecast.ensemble.joint_errors import JointErrors
-from forecast.events.closed import NEVER, Closed
-from forecast.events.effects import Effects
+from forecast.events.closed import NEVER, Closed, closed_groups
+from forecast.events.effects import NAMED, Effects, describe_effects, unseen_events
 from forecast.panel.panel import SUM, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings
 from forecast.training.plan import Member, Plan
-from forecast.windows.inputs import Statistics, Transform
+from forecast.windows.inputs import Statistics
 
 RUN_SETTINGS = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device", "engine", "warm_start"}
 """Settings that decide the plan or where it runs: `Config.settings` lacks them, as the plan holds the result."""
@@ -26,12 +27,11 @@ RESTORED_SETTINGS = RUN_SETTINGS - {"plan", "device", "engine"}
 CPU_DEVICES = ("auto", "cpu")  # devices that every machine has
 
 Steps = Annotated[int, Field(ge=1, le=100_000)]
+Season = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class Config(Stored):
+class Config(Stored, populate_by_name=True):
     """Everything inferred and chosen at fit."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     table: Schema
     settings: dict[str, Any] = Field(description="settings of training, those of RUN_SETTINGS left out")
@@ -39,9 +39,7 @@ class Config(Stored):
     horizon: Steps
     lookback: Steps = Field(description="steps that a window's scale is taken from, and the least that a network sees")
     context_length: Steps = Field(alias="memory", description="steps that a baseline looks back")
-    lags: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = Field(
-        description="seasons whose lagged values the network sees"
-    )
+    lags: tuple[Season, ...] = Field(description="seasons whose lagged values the network sees")
     levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(description="quantile levels of the network")
     power: float = Field(ge=0, le=1, description="exponent of the target's transform")
     train_end: str = Field(description="the last time at fit, as the table writes it")
@@ -68,14 +66,6 @@ class Base:
 
     weights: list[dict[str, NDArray[np.float32]]]
     trained_until: NDArray[np.int64]  # [series], grid position of the first value that they have not seen
-
-
-@dataclass(frozen=True)
-class Exports:
-    """Networks as ONNX files, by their index among those of `Fitted.network_weights`."""
-
-    files: dict[int, bytes] = field(default_factory=dict)  # unchecked; `forecast.inference.onnx` checks them
-    missing: dict[int, str] = field(default_factory=dict)  # why a network has none
 
 
 @dataclass(frozen=True)
@@ -106,11 +96,11 @@ class Fitted:
     run: dict[str, Any] = field(default_factory=dict)  # those of RESTORED_SETTINGS that are not the defaults
     effects: Effects | None = None  # of holidays and events
     closed: Closed = NEVER  # positions of a season at which series have one value
-    exports: Exports = field(default_factory=Exports)
+    # networks as unchecked ONNX files, and why one has none, by number among those of `network_weights`
+    exports: dict[int, bytes] = field(default_factory=dict)
+    unexported: dict[int, str] = field(default_factory=dict)
     joint: JointErrors | None = None  # of all series at common origins, for sums; older versions lack them
-    to_date: dict[int, NDArray[np.float64]] = field(
-        default_factory=dict
-    )  # by the steps of a period: [series], their sum
+    to_date: dict[int, NDArray[np.float64]] = field(default_factory=dict)  # by steps of a period: [series], their sum
     filled: Filled | None = None  # the missing cells of these periods
 
     @property
@@ -121,11 +111,82 @@ class Fitted:
         pairs = zip(self.history.ids, self.history.status, strict=True)
         return tuple(ids for ids, status in pairs if status != SUM)
 
-    @property
-    def transform(self) -> Transform:
-        """What is done to the target before networks and baselines see it."""
-        return Transform(self.config.power, self.effects)
-
     def settings(self) -> TrainSettings:
         """The settings of training, defaults included."""
         return TrainSettings.check(self.config.settings)
+
+
+NAIVE = {"seasonal-naive": "seasonal naive", "last": "the last value"}  # the latter where there is no season
+ROUNDING = 1e-9, 1e-12  # an error below this share of the largest one, or below this, is rounding
+
+
+def models_of(fitted: Fitted) -> list[str]:
+    """What forecasts each series of the fit."""
+    return fitted.ensemble.names(np.arange(1, len(fitted.ensemble.weights)))
+
+
+def describe_fit(fitted: Fitted) -> list[str]:
+    """What forecasts, and how it compares with seasonal naive on held-out values, as lines."""
+    counts, series = Counter(map(counted_models, models_of(fitted))).most_common(), len(fitted.ensemble.weights) - 1
+    name, count = counts[0]
+    if len(counts) > 1:
+        others = len(counts) - 1
+        name = f"{name} for {count:,} of {series:,} series, {others} other mixture{'s' * (others > 1)} for the rest"
+    sentence = verdict(fitted.config.scores, len(fitted.config.components))
+    lines = [f"model    {name}", f"guard    {sentence}"]
+    if fitted.config.sums:
+        count = len(fitted.history) - len(fitted.ids)
+        way = "are made to agree with theirs" if fitted.config.reconciles else "stay, as theirs do not lower errors"
+        lines.append(f"sums     {count:,} sums were trained on; forecasts of series {way}")
+    groups = closed_groups(fitted.closed, fitted.config.table)
+    if groups:
+        named = [f"{count:,} series {where}, always {value:g}" for count, where, value in groups[:NAMED]]
+        more = f", and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
+        lines.append(f"closed   {'; '.join(named)}{more}")
+    if fitted.effects is not None:
+        unseen = unseen_events(fitted.history, fitted.config.table, fitted.effects)
+        more = f"; without effect, as the past has not shown them: {', '.join(unseen[:NAMED])}" if unseen else ""
+        lines.append(f"effects  {describe_effects(fitted.effects)}{more}")
+    return lines
+
+
+def ranking_of(fitted: Fitted) -> list[str]:
+    """The candidates and the choice with their mean losses on held-out values, the best first, as lines of a table."""
+    scores, metric = fitted.config.scores, fitted.settings().metric
+    if not scores:
+        return []
+    rows = [(f"{score:.3g}", name) for name, score in sorted(scores.items(), key=lambda item: item[1])]
+    width = max(len(metric), *(len(score) for score, _ in rows))
+    return [f"{metric.upper():>{width}}  on held-out values", *(f"{score:>{width}}  {name}" for score, name in rows)]
+
+
+def counted_models(model: str) -> str:
+    """A mixture with repeated networks counted: 2 segrnn + theta for segrnn+segrnn+theta."""
+    return " + ".join(f"{count} {name}" if count > 1 else name for name, count in Counter(model.split("+")).items())
+
+
+def verdict(scores: dict[str, float], forecasting: int) -> str:
+    """In one sentence of at most 120 characters, how good an ensemble of so many candidates is, from their scores."""
+    if not scores:
+        return "no values could be held out to compare candidates on"
+    candidates = len(scores.keys() - {CHOSEN, NETWORKS})
+    counted = f"{forecasting} of {candidates} candidates {'is' if forecasting == 1 else 'are'} used"
+    rounding = max(ROUNDING[0] * max(scores.values()), ROUNDING[1])
+    return f"{_compared(scores, rounding)}; {counted}"
+
+
+def _compared(scores: dict[str, float], rounding: float) -> str:
+    """How the choice compares; errors up to `rounding` are none."""
+    chosen, label = scores[CHOSEN], next((label for label in NAIVE if label in scores), None)
+    if label is None:
+        return f"mean error {chosen:.3g} on held-out values"
+    naive, name = scores[label], NAIVE[label]
+    if naive <= rounding:
+        if chosen <= rounding:
+            return f"exact on held-out values, as {name} is"
+        return f"mean error {chosen:.3g} on held-out values, where {name} is exact"
+    percent = round(100 * (1 - chosen / naive))
+    if percent == 0:
+        return f"error the same as {name} on held-out values"
+    share = "over 99" if percent > 99 else f"{abs(percent):,}"
+    return f"error {share} % {'below' if percent > 0 else 'above'} {name} on held-out values"

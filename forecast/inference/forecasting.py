@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from operator import index as as_whole
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,8 @@ from forecast.events.effects import NAMED, unseen_events
 from forecast.events.kinds import certain, without
 from forecast.events.table import read_events, renewed
 from forecast.inference.contents import from_contents
-from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
-from forecast.inference.predictor import Predictor, fixed_of
+from forecast.inference.predictor import Predictor, fixed_of, pick_engine
 from forecast.panel.naming import in_shard, only_in_shard, repeated_ids
 from forecast.panel.panel import SKIPPED, SUM, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
@@ -74,9 +73,8 @@ class Forecasts:
     numbers: Numbers  # [series, horizon, 1 + 2 * intervals], those of the output
     published: Numbers  # [series, horizon, 5], the point and the 80 and 95 % intervals, as in the columns
     columns: Columns = field(default_factory=dict)  # of a table, as `Forecaster.predict` returns them
-    skipped: dict[tuple[str, ...], str] = field(
-        default_factory=dict
-    )  # why series get none: ``{("store 7",): "missing"}``
+    # why series get none: ``{("store 7",): "missing"}``
+    skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -207,8 +205,18 @@ def numbered(made: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecas
 
 
 def tabulated(made: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecasts:
-    """Forecasts with the columns of their numbers."""
-    return replace(made, columns=_output_columns(fitted, made.panel, made.series, made.numbers, output))
+    """Forecasts with the columns of their numbers, by name."""
+    panel, series, numbers, horizon = made.panel, made.series, made.numbers, made.numbers.shape[1]
+    if output.integer and np.abs(numbers).max(initial=0) < 2**63:
+        numbers = numbers.astype(np.int64)
+    names = ["forecast", *interval_columns(output.levels)]
+    by_name = dict(zip(names, np.moveaxis(numbers, 2, 0), strict=True))
+    columns = columns_at(panel, fitted.config.table, series, np.arange(1, horizon + 1), by_name)
+    if output.explain:
+        index = series_index(fitted.history.ids, panel.ids)[series]
+        columns["model"] = np.repeat(np.array(fitted.ensemble.names(index), object), horizon)
+        columns["status"] = np.repeat(np.array(panel.status, object)[series], horizon)
+    return replace(made, columns=columns)
 
 
 def panel_to_forecast(
@@ -232,11 +240,7 @@ def panel_to_forecast(
 
 
 def reading_to_forecast(
-    fitted: Fitted,
-    source: Source | Part,
-    schema: Schema | None = None,
-    future: Table | None = None,
-    origin: str | None = None,
+    fitted: Fitted, source: Source | Part, schema: Schema | None, future: Table | None = None, origin: str | None = None
 ) -> Reading:
     """A table, read as the fit read its own and compared with the series of the fit."""
     config, history, schema = fitted.config, fitted.history, schema or fitted.config.table
@@ -293,10 +297,7 @@ def columns_at(
 
 
 def with_events(predictor: Predictor, events: Table | str | None) -> Predictor:
-    """A forecaster that knows newer events, from a table or file; from their first day on they replace the fit's.
-
-    Raises `UsageError` if they have effects and the fit had no events, and `BadData` if the table cannot be used.
-    """
+    """A forecaster that knows newer events, from a table or file; from their first day on they replace the fit's."""
     if events is None:
         return predictor
     fitted, table = predictor.fitted, predictor.fitted.config.table
@@ -319,17 +320,14 @@ def with_schema(predictor: Predictor, schema: Schema) -> Predictor:
 
 def checked_horizon(horizon: int | None, fitted: int) -> int:
     """The steps to forecast, at most those of the fit."""
-    asked = Setting("horizon", fitted if horizon is None else horizon)
-    try:
-        horizon = as_whole(asked.value)  # type: ignore[arg-type]
-    except TypeError:
-        raise UsageError("a whole number of steps", setting=asked) from None
-    if horizon < 1:
-        raise UsageError("at least 1 step", setting=asked)
-    if horizon > fitted:
+    steps: Any = fitted if horizon is None else horizon  # Python may hand over anything
+    asked, count = Setting("horizon", steps), int(steps) if isinstance(steps, Integral) else 0
+    if count < 1:
+        raise UsageError("a whole number of steps is needed, 1 or more", setting=asked)
+    if count > fitted:
         cure = Words("fit again with ", asked)
         raise UsageError(f"this forecaster was fitted for {fitted}", setting=asked, cure=cure)
-    return horizon
+    return count
 
 
 def error_after(predictor: Predictor, later: Reading, actual: Numbers, sure: Numbers) -> float:
@@ -357,20 +355,3 @@ def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers)
         opened = opened if fixed is None else replace(opened, observed=opened.observed & np.isnan(fixed))
         recent = Recent.of(opened, (series, panel.lengths[series]))
     return calibration.means(quantiles, fitted.config.levels, recent)
-
-
-def _output_columns(
-    fitted: Fitted, panel: Panel, series: Integers, numbers: Numbers, output: OutputSettings
-) -> Columns:
-    """The columns that the user gets, by name."""
-    schema, horizon = fitted.config.table, numbers.shape[1]
-    names = ["forecast", *interval_columns(output.levels)]
-    if output.integer and np.abs(numbers).max(initial=0) < 2**63:
-        numbers = numbers.astype(np.int64)
-    by_name = dict(zip(names, np.moveaxis(numbers, 2, 0), strict=True))
-    columns = columns_at(panel, schema, series, np.arange(1, horizon + 1), by_name)
-    if output.explain:
-        index = series_index(fitted.history.ids, panel.ids)[series]
-        columns["model"] = np.repeat(np.array(fitted.ensemble.names(index), object), horizon)
-        columns["status"] = np.repeat(np.array(panel.status, object)[series], horizon)
-    return columns

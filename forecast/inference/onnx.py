@@ -60,7 +60,7 @@ class Networks:
 
     def __init__(self, fitted: Fitted, device: str) -> None:
         self.to_array, self.config = np.ascontiguousarray, fitted.config
-        files = iter(sorted(fitted.exports.files.items()))
+        files = iter(sorted(fitted.exports.items()))
         self.groups: list[list[Graph]] = []
         for members in fitted.config.members():
             named = [(f"network-{number}.onnx", data) for number, data in (next(files) for _ in members)]

@@ -1,25 +1,87 @@
-"""Forecast a panel chunk by chunk: networks, median of members, ensemble, calibration, the transform undone."""
+"""Forecast a panel chunk by chunk: networks, ensemble, calibration, the transform undone, agreement with sums."""
 
 import importlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import partial
 from typing import Any, Protocol, Self
 
 import numpy as np
 
-from forecast.errors import Setting, UsageError, Words
+from forecast.errors import INSTALL, Setting, Unavailable, UsageError, Words, raise_if_interrupted
+from forecast.evaluation.quantiles import standard_deviation
 from forecast.events.closed import closed_now, fixed_values
-from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import CPU_DEVICES, Config, Fitted
-from forecast.inference.reconciling import panel_with_sums, reconciled
-from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
+from forecast.models import model_class
+from forecast.panel.hierarchy import Levels, members_of, with_sums
+from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel, series_index
+from forecast.registry import has
 from forecast.settings import EngineName
 from forecast.threads import OnPart
-from forecast.windows.inputs import Inputs, make_inputs
+from forecast.windows.inputs import Inputs, Transform, make_inputs
 from forecast.windows.scaling import Array
 from forecast.windows.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
+
+EXTRA, EXTRA_PACKAGES = "onnx", ("onnx", "onnxruntime")  # of this package; the second is enough to forecast
+
+
+def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto") -> str:
+    """The backend that runs the networks: onnx where it is installed, on the CPU, if all have exports; else torch."""
+    if engine == "onnx" and device not in CPU_DEVICES:
+        instead = Words("leave out ", Setting("device", device))
+        raise UsageError("it runs on the CPU only", setting=Setting("engine", engine), cure=instead)
+    reason = "" if device in CPU_DEVICES else "it runs on the CPU only"
+    reason = reason or _missing_export(fitted) or ("" if installed("onnxruntime") else "onnxruntime is not installed")
+    if engine != "torch" and not reason:
+        return "onnx"
+    cure = INSTALL.format(EXTRA)
+    if engine == "onnx":
+        again = Words("pass ", Setting("engine", "torch"), ", or fit again")
+        problem = f"onnx cannot run the networks of this forecaster: {reason}"
+        raise Unavailable(problem, cure=cure if reason.endswith("installed") else again)
+    if installed("torch"):
+        return "torch"
+    if engine == "torch":
+        asked = Setting("engine", engine)
+        raise Unavailable("torch is not installed", setting=asked, cure="install it with `pip install torch`")
+    raise Unavailable(
+        f"the networks of this forecaster need torch, which is not installed, since onnx cannot run them: {reason}",
+        cure="`pip install torch`" + (f", or {cure}" if reason.endswith("installed") else ""),
+    )
+
+
+def require_engine(engine: EngineName, model: str) -> None:
+    """Refuse to train a model for an engine that is not installed, or cannot run it."""
+    if engine != "onnx":
+        return
+    if has("models", model) and (reason := model_class(model).no_export):
+        instead = Words("leave out ", Setting("engine", engine))
+        raise UsageError(f"{model} has no export, as {reason}", setting=Setting("model", model), cure=instead)
+    if not all(map(installed, EXTRA_PACKAGES)):
+        asked = Setting("engine", engine)
+        raise Unavailable("onnx and onnxruntime are not installed", setting=asked, cure=INSTALL.format(EXTRA))
+
+
+def _missing_export(fitted: Fitted) -> str:
+    """Why not all networks have an export; empty where they do."""
+    models = [member.model for members in fitted.config.members() for member in members]
+    if len(fitted.exports) == len(models):
+        return ""
+    if not fitted.unexported:
+        return f"it was saved without exports; {INSTALL.format(EXTRA)} and fit again to have them"
+    number, why = min(fitted.unexported.items())
+    return f"{models[number]} has no export, as {why}"
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be imported."""
+    try:
+        importlib.import_module(package)
+    except ImportError:
+        raise_if_interrupted()
+        return False
+    return True
+
 
 WINDOWS_AT_ONCE = 2048
 TORCH = "torch"  # the backend that has attention
@@ -94,20 +156,16 @@ class Predictor:
     ) -> tuple[Numbers, Numbers]:
         """Quantiles of each value after windows, and wider ones for whole paths; [windows, horizon, levels] each.
 
-        A window is a series and the position before which its past ends, by default the newest. Those that are
-        `left_out` get no forecast, but still count where windows are parted into chunks, on which the last bits of a
-        product of matrices depend.
+        A window is a series and the position before which its past ends, by default the newest. Those `left_out` count
+        where windows are parted into chunks, on which the last bits of a product of matrices depend.
         """
         config, ensemble = self.fitted.config, self.fitted.ensemble
         ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
         series = np.ascontiguousarray(series)
         sums = panel_with_sums(panel, config.table.ids, config.sums) if config.reconciles else None
         if sums is not None:
-            alone = replace(self.fitted, config=config.model_copy(update={"reconciles": False}))
             used = slice(None) if left_out is None else ~left_out
-            means = partial(ensemble.calibration.plain_means, levels=config.levels)
-            windows_of = series[used], ends[used]
-            found = reconciled(self.serving(alone).quantiles, means, config.levels, sums, windows_of)
+            found = self._reconciled(sums, series[used], ends[used])
             return found, ensemble.joint(found) if joint else found
         before = panel.lengths.copy()
         np.minimum.at(before, series, ends)
@@ -135,6 +193,33 @@ class Predictor:
                 self.on_windows(min(start + WINDOWS_AT_ONCE, len(series)), len(series))
         quantiles = np.concatenate(parts)
         return quantiles, np.concatenate(wider) if joint else quantiles
+
+    def _reconciled(self, sums: Panel, series: Integers, position: Integers) -> Numbers:
+        """Quantiles of windows of series that are no sums, [windows, horizon, levels], after reconciliation.
+
+        The solution is that of Wickramasuriya, Athanasopoulos and Hyndman (2019) with a diagonal matrix of variances,
+        written as a correction of the series by what the forecasts of sums add to what the series say already. `sums`
+        is a panel with the sums after its series. All series that have begun at a window's origin are forecast with it.
+        """
+        config, ensemble = self.fitted.config, self.fitted.ensemble
+        single = self.serving(replace(self.fitted, config=config.model_copy(update={"reconciles": False})))
+        origins, floor = sums.starts[series] + position, sums.floor()
+        totals, members = members_of(sums)
+        served, parts = np.flatnonzero(~sums.skipped), dict[int, Numbers]()
+        for origin in np.unique(origins):
+            rows = np.flatnonzero(origins == origin)
+            both = np.concatenate([np.union1d(served, series[rows]), totals])
+            ends = np.minimum(origin - sums.starts, sums.lengths)[both]
+            both, ends = both[ends > 0], ends[ends > 0]
+            base = single.quantiles(sums, both, ends)
+            means = ensemble.calibration.plain_means(base, config.levels)
+            is_sum, deviation = np.isin(both, totals), standard_deviation(base, config.levels)
+            of_series = members[np.isin(totals, both)][:, both[~is_sum]]
+            agreeing = _agreed(base[~is_sum], means, deviation, is_sum, of_series, floor[both])
+            parts |= dict(zip(rows.tolist(), agreeing[np.searchsorted(both[~is_sum], series[rows])], strict=True))
+        if not parts:
+            return single.quantiles(sums, series, position)
+        return np.stack([parts[row] for row in range(len(series))])
 
     def predict_quantiles(self, panel: Panel) -> Numbers:
         """Quantiles after the end of each series of a panel, [series, horizon, levels]."""
@@ -195,7 +280,7 @@ def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> I
         panel,
         config.table,
         fitted.statistics,
-        transform=replace(fitted.transform, fixed=fixed_of(fitted, panel, before)),
+        transform=Transform(config.power, fitted.effects, fixed_of(fitted, panel, before)),
         lags=config.lags,
         levels=config.levels,
         ids=fitted.history.ids,
@@ -211,11 +296,9 @@ def _members(backend: Backend, config: Config, windows: Windows, index: WindowIn
             yield [_quantiles(backend, config, cut, index, group, member) for member in range(len(members))]
 
 
-def _quantiles(
-    backend: Backend, config: Config, windows: Windows, index: WindowIndex, group: int, member: int
-) -> Numbers:
+def _quantiles(backend: Backend, config: Config, windows: Windows, at: WindowIndex, group: int, member: int) -> Numbers:
     """Quantiles of a network, in full batches: no forecast then depends, even in its last bit, on the other windows."""
-    series, position = (backend.to_array(part) for part in index)
+    series, position = (backend.to_array(part) for part in at)
     parts = [np.zeros((0, config.horizon, len(config.levels)))]
     for start in range(0, len(series), NETWORK_BATCH):
         batch = windows.batch(series[start : start + NETWORK_BATCH], position[start : start + NETWORK_BATCH])
@@ -228,3 +311,28 @@ def _quantiles(
 def median_of_members(members: list[Numbers]) -> Numbers:
     """The median over members of each quantile; it keeps them in order."""
     return members[0] if len(members) == 1 else np.median(np.stack(members), axis=0)
+
+
+def _agreed(base: Numbers, means: Numbers, deviation: Numbers, sums: Flags, members: Flags, floor: Numbers) -> Numbers:
+    """Quantiles of series [series, horizon, levels] with reconciled means; multiplied where no value lies below 0."""
+    variance, matrix = deviation**2, members.astype(np.float64)
+    own, expected = variance[~sums], means[~sums]
+    shift = np.zeros_like(expected)
+    for step in range(expected.shape[1]):
+        spread = matrix * own[:, step]
+        gap = means[sums, step] - matrix @ expected[:, step]
+        system = spread @ matrix.T + np.diag(variance[sums, step])
+        system[np.diag_indices_from(system)] += 1e-12 * max(float(np.trace(system)), 1e-300)
+        shift[:, step] = spread.T @ np.linalg.solve(system, gap)
+    positive = (floor[~sums] >= 0)[:, None] & (expected > 0)
+    factor = np.where(positive, np.maximum(1 + shift / np.where(positive, expected, 1.0), 0.0), 1.0)
+    return np.asarray(base * factor[..., None] + np.where(positive, 0.0, shift)[..., None])
+
+
+def panel_with_sums(panel: Panel, ids: tuple[str, ...], levels: Levels) -> Panel | None:
+    """The panel with its sums; None where its series do not end together, so that they have none."""
+    alone = np.array(panel.status or ("ok",)) != SUM
+    ends = panel.origins[alone] if panel.status else panel.origins
+    if (ends != ends[0]).any() or len(set(panel.ids)) < len(panel):
+        return None
+    return with_sums(panel, ids, levels)

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from forecast.inference.fitted import Fitted
 from forecast.models import model_class
 from forecast.models.shared.building import network_shape, rebuild
-from forecast.models.shared.model import RecurrentModel
+from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.registry import has
 from forecast.training.devices import on_device, pick_device, report_out_of_memory, threads
 from forecast.windows.windows import Batch
@@ -25,13 +25,14 @@ class Networks:
     def __init__(self, fitted: Fitted, device: str) -> None:
         self.device, self.seed = pick_device(device), fitted.settings().seed
         self.to_array = on_device(self.device)
-        self.groups: list[list[RecurrentModel]] = []
+        self.groups, self.shapes = list[list[RecurrentModel]](), list[Shape]()
         if has("models", model := fitted.settings().model):
             model_class(model).Params.check(fitted.settings().params or {})
         config, weights, loss = fitted.config, iter(fitted.network_weights), fitted.settings().loss
         for members in config.members():
             lookback, series = members[0].lookback, len(fitted.history)
             shape = network_shape(config.table, config.horizon, lookback, config.lags, config.levels, series, loss)
+            self.shapes.append(shape)
             self.groups.append([rebuild(member, shape, next(weights), self.device) for member in members])
 
     @contextmanager

@@ -10,18 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from forecast import databases
-from forecast.artifacts.find_stores import stores_nearby
-from forecast.artifacts.output_guard import runs_folder
-from forecast.artifacts.store import LOCK, Store
+from forecast.artifacts.store import LOCK, Store, runs_folder, stores_nearby
 from forecast.calendar.spec import as_text
 from forecast.checks.table import aged, duration_text
 from forecast.databases.redaction import Redactor
 from forecast.databases.transactions import Execute
+from forecast.durable import is_held
 from forecast.errors import NoInput, UsageError
 from forecast.jobs.owner import ledger_key
 from forecast.jobs.pipeline import Pipeline
 from forecast.ledger.ledger import ALWAYS, FILE, KILLED, MAX_RECORDS, DayScore, Ledger, open_file
-from forecast.lock import is_held
 from forecast.settings import STORE, seconds_of
 
 ROLLED_BACK, BY_HAND = "rolled back", "promoted by hand"

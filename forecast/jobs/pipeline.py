@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from forecast import settings
-from forecast.artifacts.output_guard import check_apart
+from forecast.artifacts.store import check_apart
 from forecast.checks.limits import JobCheckSettings, Limits, OutputCheckSettings
 from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models

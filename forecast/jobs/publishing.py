@@ -13,8 +13,7 @@ from typing import Any, cast
 import pandas as pd
 from pydantic import BaseModel
 
-from forecast.artifacts.output_guard import runs_folder
-from forecast.artifacts.store import Store, Writer
+from forecast.artifacts.store import Store, Writer, runs_folder
 from forecast.calendar.spec import as_text
 from forecast.durable import failure, fsync_directory, make_directory, raised_as, replace_file, write_new
 from forecast.errors import ArtifactRefused, Blocked, ForecastError, UsageError

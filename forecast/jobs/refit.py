@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from forecast.artifacts.manifest import saved_at
+from forecast.artifacts.format import saved_at
 from forecast.artifacts.store import Store
 from forecast.calendar.frequency import WEEKDAYS, parse_frequency
 from forecast.calendar.spec import STEPS, as_text, on_clock

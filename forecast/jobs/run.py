@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.artifacts.manifest import installed
-from forecast.artifacts.output_guard import check_apart
+from forecast.artifacts.format import installed
 from forecast.artifacts.resume import Checkpoints
-from forecast.artifacts.store import Store, Writer
+from forecast.artifacts.store import Store, Writer, check_apart
 from forecast.calendar.spec import as_text, parse_as_of
 from forecast.changes.inputs import packed
 from forecast.checks import table as table_checks
@@ -35,9 +34,9 @@ from forecast.errors import (
     render,
 )
 from forecast.inference.contents import to_contents
+from forecast.inference.fitted import describe_fit
 from forecast.inference.forecasting import ForecastOptions, forecast_table, with_events
 from forecast.inference.predictor import Predictor
-from forecast.inference.summary import describe_fit
 from forecast.jobs import gate, totals, vintages
 from forecast.jobs.administration import ledger_of
 from forecast.jobs.as_of import (

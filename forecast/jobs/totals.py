@@ -22,10 +22,8 @@ from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import INTERVALS
 from forecast.tables.table import Table
 from forecast.tables.writing import frame_of, refuse_clash
-from forecast.totals.levels import key_columns, keys_of, levels_of
-from forecast.totals.notes import log_notes
-from forecast.totals.periods import longest, whole_periods
-from forecast.totals.sums import Totals, significant, sum_columns
+from forecast.totals.periods import key_columns, keys_of, levels_of, longest, whole_periods
+from forecast.totals.sums import Totals, log_notes, significant, sum_columns
 
 log = logging.getLogger("forecast")
 

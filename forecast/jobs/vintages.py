@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from forecast.artifacts.format import Arrays, dump_arrays, load_arrays
-from forecast.artifacts.output_guard import runs_folder
+from forecast.artifacts.store import runs_folder
 from forecast.calendar.spec import as_text
 from forecast.durable import make_directory, remove_quietly, replace_file
 from forecast.jobs.pipeline import Pipeline

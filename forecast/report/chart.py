@@ -1,24 +1,26 @@
-"""Forecasts beside the series that they continue, and what a chart shows of them, as plain arrays."""
+"""What a chart shows of forecasts beside the series that they continue; and the chart in characters of a terminal."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.errors import BadData, visible
-from forecast.evaluation.measures import in_sample_errors
+from forecast.evaluation.metrics import in_sample_errors, mase
 from forecast.evaluation.origins import values_at
-from forecast.evaluation.saved import POINT, SavedForecasts
+from forecast.evaluation.scoring import SavedForecasts
 from forecast.events.kinds import has_events, mark
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import ForecastOptions, Forecasts
 from forecast.panel.naming import find_series, series_name
-from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import PictureSettings
-from forecast.tables.writing import interval_columns
+
+log = logging.getLogger("forecast")
 
 HORIZONS, SEASONS, FEWEST = 3, 2, 40  # of the past that is drawn by default, at least: horizons, seasons, steps
 
@@ -50,10 +52,10 @@ class PlotData:
 def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float, ...]) -> PlotData:
     """Forecasts that were just made, with intervals of `levels` percent."""
     panel, schema, series = forecasts.panel, fitted.config.table, forecasts.series
-    names = (POINT, *interval_columns(levels))
-    columns = [np.asarray(forecasts.columns[name], np.float64) for name in names]
-    numbers = np.stack(columns, -1).reshape(*forecasts.quantiles.shape[:2], len(names))
-    scale = fitted.seasonal_error  # a history is only a tail of the series that the fit measured
+    numbers, scale = (
+        forecasts.numbers,
+        fitted.seasonal_error,
+    )  # a history is only a tail of the series that the fit measured
     if panel is not fitted.history:
         scale = in_sample_errors(panel, panel.origins, schema.shortest_season)[0]
     total = int((~panel.skipped).sum())
@@ -70,10 +72,7 @@ def plot_of_history(fitted: Fitted) -> PlotData:
 
 
 def plot_of_table(panel: Panel, schema: Schema, made: SavedForecasts, scale: Numbers | None = None) -> PlotData:
-    """Forecasts that were made before, in any order, beside the series of a panel; those of others are left out.
-
-    `scale`, the unit of MASE, is that of the series of the panel; by default it is that before each forecast.
-    """
+    """Saved forecasts beside the series of a panel, with their units of MASE, by default those before each forecast."""
     row = series_index(made.ids, panel.ids) - 1
     series = panel.order[row[panel.order] >= 0]
     row = row[series]
@@ -100,11 +99,7 @@ def actuals_at(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
     return np.where(rank[:, None] >= 0, values_at(panel, rank, first, steps), np.nan)
 
 
-log = logging.getLogger("forecast")
-
-
-EventSpan = tuple[float, float, str]
-"""The first and the last time of an event, and its name."""
+EventSpan = tuple[float, float, str]  # the first and the last time of an event, and its name
 
 
 @dataclass(frozen=True)
@@ -135,15 +130,13 @@ class Chart:
 
 
 def chart_of(data: PlotData, settings: PictureSettings, actuals: Panel | None = None, name: str = "") -> Chart:
-    """The chart of some series, with actual values from `actuals`, a table that messages call `name`.
-
-    By default the values are those of the panel of the forecasts.
-    """
+    """The chart of some series, with actual values of their panel, or of `actuals`, which messages call `name`."""
     panel, schema, horizon = data.panel, data.schema, data.numbers.shape[1]
     actual = actuals_at(panel if actuals is None else actuals, data.ids, data.first, horizon)
     if actuals is not None and not np.isfinite(actual).any():
         log.warning("%s has no value at the times of the forecasts", name)
-    errors, worst = _mase(data, actual), False
+    point, worst = data.numbers[..., 0], False
+    errors = mase(np.where(np.isfinite(point), actual, np.nan), point, data.scale, 1)
     if settings.series:
         chosen = [find_series(panel.ids, series) for series in settings.series]
         rows = series_index(data.ids, tuple(panel.ids[i] for i in chosen)) - 1
@@ -166,14 +159,6 @@ def chart_of(data: PlotData, settings: PictureSettings, actuals: Panel | None = 
     value = schema.target or "" if schema.layout == "long" else ""
     time, steps = visible(", ".join(schema.time)), schema.calendar.kind == "steps"
     return Chart(tuple(charts), tuple(sorted(data.levels)), steps, time, visible(value), data.total, worst)
-
-
-def _mase(data: PlotData, actual: Numbers) -> Numbers:
-    """[forecasts], NaN without values."""
-    error = np.abs(actual - data.numbers[..., 0])
-    count = np.isfinite(error).sum(1)
-    scale = np.where((data.scale > 0) & (count > 0), data.scale, np.nan)
-    return np.asarray(np.nansum(error, 1) / np.maximum(count, 1) / scale)
 
 
 def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
@@ -227,3 +212,131 @@ def _spans(calendar: Calendar, positions: Integers, name: str) -> Iterator[Event
         before, first = calendar.wall(np.array([run[0] - 1, run[0]]))
         last, after = calendar.wall(np.array([run[-1], run[-1] + 1]))
         yield float(first + before) / 2, float(last + after) / 2, name
+
+
+DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of one character of Braille, by row
+BRAILLE = np.array([chr(0x2800 + code) for code in range(256)])
+UNICODE = {"history": "⣀⠤⠒", "forecast": "⣀⠤⠒", "actual": "●", "shades": "░▒", "edge": "│"}
+PLAIN = {"history": "*", "forecast": "+", "actual": "o", "shades": ".:", "edge": "|"}  # without Unicode
+HEIGHT = 12  # lines of one series
+NARROWEST = 8  # characters of the drawing, at least
+
+Style = Callable[[str, str], str]
+
+
+def terminal_lines(chart: Chart, width: int, unicode: bool = True, style: Style = lambda text, kind: text) -> list[str]:
+    """A chart as lines of text of `width` characters, Braille or ASCII; `style` colours a text by its kind."""
+    labels, edge = [_labels(series) for series in chart.series], (UNICODE if unicode else PLAIN)["edge"]
+    left = max(len(label) for numbers in labels for label in numbers.values()) + 2
+    across, lines = max(width - left - 1, NARROWEST), list[str]()
+    for series, numbers in zip(chart.series, labels, strict=True):
+        lines += ["", style(series.name, "title") + (style(f"  {series.note}", "note") if series.note else "")]
+        for row, text in enumerate(_drawing(series, across, unicode, style)):
+            lines.append(f"{numbers.get(row, ''):>{left - 2}} {edge}{text}")
+        lines.append(" " * left + _times(chart, series, across))
+    return [*lines, "", *_legend(chart, width, unicode, style)]
+
+
+def _range(series: SeriesChart) -> tuple[float, float]:
+    """The lowest and the highest value that a drawing has room for."""
+    values = np.concatenate([series.past, series.forecast, series.low.ravel(), series.high.ravel(), series.actual])
+    values = values[np.isfinite(values)]
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    apart = max(1.0, abs(low) / 10) if low == high else 0.0  # a flat line lies in the middle
+    return low - apart, high + apart
+
+
+def _labels(series: SeriesChart) -> dict[int, str]:
+    """The numbers left of the drawing, by line."""
+    low, high = _range(series)
+    middle = (HEIGHT // 2 + 0.5) / HEIGHT
+    numbers = {0: high, HEIGHT // 2: high * (1 - middle) + low * middle, HEIGHT - 1: low}
+    return {
+        line: f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}" if abs(value) < 1e8 else f"{value:.3g}"
+        for line, value in numbers.items()
+    }
+
+
+def _drawing(series: SeriesChart, width: int, unicode: bool, style: Style) -> list[str]:
+    """The lines of a drawing; actual values cover lines, and lines cover intervals."""
+    (low, high), first, last = _range(series), float(series.past_times[0]), float(series.times[-1])
+
+    def to_dots(times: Integers, values: Numbers) -> tuple[Numbers, Numbers]:
+        """Columns and rows in dots; 2 by 4 dots are a character. Halves do not overflow."""
+        columns = np.asarray((times - first) / max(last - first, 1) * (2 * width - 1), np.float64)
+        return columns, (high / 2 - values / 2) / (high / 2 - low / 2) * (4 * HEIGHT - 1)
+
+    marks = UNICODE if unicode else PLAIN
+    characters, kinds = np.full((HEIGHT, width), " "), np.full((HEIGHT, width), "", object)
+    middle, cells = 4 * np.arange(HEIGHT)[:, None] + 1.5, 2 * np.arange(width) + 0.5
+    # a single step begins at the last value, as it would be too narrow to be seen
+    start = slice(-1, None) if len(series.times) == 1 and np.isfinite(series.past[-1]) else slice(0, 0)
+    times, before = np.append(series.past_times[start], series.times), series.past[start]
+    for rank, interval in enumerate(reversed(range(series.low.shape[1]))):  # the widest comes first
+        columns, top = to_dots(times, np.append(before, series.high[:, interval]))
+        _, bottom = to_dots(times, np.append(before, series.low[:, interval]))
+        if (seen := np.isfinite(top) & np.isfinite(bottom)).any():
+            at, high_at, low_at = columns[seen], top[seen], bottom[seen]
+            inside = (middle >= np.interp(cells, at, high_at)) & (middle <= np.interp(cells, at, low_at))
+            inside &= (cells >= at[0] - 1) & (cells <= at[-1] + 1)
+            characters[inside], kinds[inside] = marks["shades"][min(rank, 1)], "interval"
+    past, ahead = to_dots(series.past_times, series.past), to_dots(times, np.append(before, series.forecast))
+    for kind, points in (("history", past), ("forecast", ahead)):
+        codes = (_line(*points, width).reshape(HEIGHT, 4, width, 2) * DOTS[:, None]).sum((1, 3))
+        on = codes > 0
+        characters[on], kinds[on] = BRAILLE[codes[on]] if unicode else marks[kind], kind
+    columns, rows = to_dots(series.times, series.actual)
+    seen = np.isfinite(rows)
+    on = np.minimum(rows[seen].astype(int) // 4, HEIGHT - 1), np.minimum(columns[seen].astype(int) // 2, width - 1)
+    characters[on], kinds[on] = marks["actual"], "actual"
+    lines = []
+    for texts, names in zip(characters, kinds, strict=True):
+        runs = groupby(range(width), key=lambda column: names[column])
+        lines.append("".join(style("".join(texts[list(run)]), kind) for kind, run in runs))
+    return lines
+
+
+def _line(columns: Numbers, rows: Numbers, width: int) -> Flags:
+    """The dots of a line through points, [4 * height, 2 * width]; a point that is not finite is a gap."""
+    dots = np.zeros((4 * HEIGHT, 2 * width), bool)
+    for i in np.flatnonzero(np.isfinite(rows)):
+        before = i - 1 if i and np.isfinite(rows[i - 1]) else i
+        count = int(max(abs(columns[i] - columns[before]), abs(rows[i] - rows[before]))) + 2
+        column = np.round(np.linspace(columns[before], columns[i], count)).astype(int)
+        row = np.round(np.linspace(rows[before], rows[i], count)).astype(int)
+        dots[np.clip(row, 0, 4 * HEIGHT - 1), np.clip(column, 0, 2 * width - 1)] = True
+    return dots
+
+
+def _times(chart: Chart, series: SeriesChart, width: int) -> str:
+    """The first time, that of the first forecast, and the last, below the drawing, as short as all times allow."""
+    times = np.concatenate([series.past_times, series.times]).astype(np.int64)
+    first, start, last = shown = times[[0, len(series.past_times), -1]]
+    texts = list(map(str, shown.tolist()))
+    if not chart.numbered:
+        exact = times.astype("datetime64[s]")
+        unit = next(unit for unit in ("Y", "M", "D", "m", "s") if (exact.astype(f"datetime64[{unit}]") == exact).all())
+        texts = [str(time).replace("T", " ") for time in shown.astype("datetime64[s]").astype(f"datetime64[{unit}]")]
+    middle = round(float(start - first) / max(float(last - first), 1) * (width - 1))
+    line = list(" " * width)
+    for text, column in ((texts[0], 0), (texts[2], width - len(texts[2])), (texts[1], middle - len(texts[1]) // 2)):
+        if 0 <= column <= width - len(text) and not "".join(line[max(column - 1, 0) : column + len(text) + 1]).strip():
+            line[column : column + len(text)] = text
+    return "".join(line).rstrip()
+
+
+def _legend(chart: Chart, width: int, unicode: bool, style: Style) -> list[str]:
+    marks = UNICODE if unicode else PLAIN
+    parts = [(marks[kind], kind, kind) for kind in ("history", "forecast")]
+    for level in chart.levels:
+        parts.append((marks["shades"][level != max(chart.levels)] * 2, "interval", f"{level:g} %"))
+    if any(np.isfinite(series.actual).any() for series in chart.series):
+        parts.append((marks["actual"], "actual", "actual"))
+    lines, used = list[str](), width
+    for symbol, kind, name in parts:
+        shown, size = f"{style(symbol, kind)} {name}", len(symbol) + 1 + len(name)
+        if used + 3 + size <= width:
+            lines[-1], used = f"{lines[-1]}   {shown}", used + 3 + size
+        else:
+            lines, used = [*lines, shown], size
+    return lines

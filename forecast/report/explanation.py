@@ -64,7 +64,7 @@ class _HeldOut:
         horizon = predictor.fitted.config.horizon
         long = np.flatnonzero((panel.lengths > horizon) & ~panel.skipped)
         if not len(long):
-            problem = f"no series has more values than the horizon of {horizon}, so that no forecast can be judged"
+            problem = f"no series has more values than the horizon of {horizon}: no forecast has an actual value"
             raise BadData(problem, cure="name a longer table")
         self.predictor = predictor = predictor.remembering()
         self.panel = panel.select(long[np.unique(np.linspace(0, len(long) - 1, WINDOWS).astype(int))])
@@ -75,7 +75,7 @@ class _HeldOut:
         self.pasts = cut(self.panel, self.origins)
         self.plain = self._errors(predictor, self.pasts.panel)  # with all inputs
         if not np.isfinite(self.plain).any():
-            raise BadData("no value came in the newest horizons, so that no forecast can be judged")
+            raise BadData("no value was observed in the newest horizons, so that no forecast has an actual value")
 
     def _errors(self, predictor: Predictor, panel: Panel) -> Numbers:
         """[windows], mean absolute errors of the medians; NaN without an actual value."""
@@ -142,11 +142,12 @@ class _HeldOut:
         marks = mark(panel, self.predictor.fitted.config.table)
         left = np.repeat(panel.offsets[1:], np.diff(panel.offsets))[marks.slot] - marks.slot  # slots to the end
         touched = {marks.labels[label] for label in np.unique(marks.label[left <= panel.ahead])}
-        return [name for name in marks.names if touched & _labels(name)]
+        return [name for name in marks.names if touched & {text.format(name) for text in AROUND}]
 
     def _without_event(self, effects: Effects, name: str, draw: np.random.Generator) -> tuple[Predictor, Panel]:
         """No effect of an event, of its eve and of the day after."""
-        kept = np.array([label not in _labels(name) for label in effects.labels])
+        own = {text.format(name) for text in AROUND}
+        kept = np.array([label not in own for label in effects.labels])
         fitted = replace(self.predictor.fitted, effects=replace(effects, effect=effects.effect * kept[:, None]))
         return self.predictor.serving(fitted), self.pasts.panel
 
@@ -159,10 +160,6 @@ class _HeldOut:
         left = np.repeat(np.add.reduceat(shown, panel.offsets[:-1]) > 0, sizes)
         observed = np.where(left, shown, panel.observed)
         return self.predictor, replace(panel, observed=observed, values=np.where(observed, panel.values, 0.0))
-
-
-def _labels(name: str) -> set[str]:
-    return {text.format(name) for text in AROUND}
 
 
 SEASONS = 8  # of the past, at most, from which season and slope are known before
@@ -203,10 +200,7 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
 
 
 def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
-    """A panel whose known columns have, in the future of each series, the values that are usual in its past.
-
-    That of a number is the median, so that it is a value of the past; that of a category the most frequent value.
-    """
+    """A panel whose known columns have, ahead, the median of their past, or the most frequent category."""
     known = panel.known.copy()
     for series in range(len(panel)):
         past = panel.slots(series)
@@ -221,10 +215,7 @@ def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
 
 
 def _past_season(panel: Panel, series: int, length: int) -> tuple[Numbers, float]:
-    """The season of the newest past of a series, [length], and what its level grows by in a step.
-
-    The season is the mean of each phase around the mean of its season, the first for the first step ahead.
-    """
+    """The mean season of the newest past of a series, [length], around its level, and by what that grows in a step."""
     slots = panel.slots(series)
     values = np.where(panel.observed[slots], panel.values[slots], np.nan)[-SEASONS * length :]
     count = len(values) // length
@@ -289,7 +280,6 @@ def explain_panel(
     """Explain the forecasts of a panel, read as at fit, with a horizon of future slots.
 
     The parts are those of the series with these `names`: of the first one if there are none, of all by default.
-    Messages call `name` the table that should have the values known in advance, which is a table of the future or not.
     """
     fitted = predictor.fitted
     schema, horizon = fitted.config.table, fitted.config.horizon

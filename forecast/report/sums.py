@@ -11,9 +11,9 @@ from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK
 from forecast.errors import Setting, UsageError
-from forecast.evaluation.measures import in_sample_errors
+from forecast.evaluation.metrics import in_sample_errors
 from forecast.evaluation.origins import values_at
-from forecast.evaluation.saved import POINT
+from forecast.evaluation.scoring import POINT
 from forecast.events.closed import with_fixed
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
@@ -21,12 +21,10 @@ from forecast.inference.predictor import Predictor, fixed_of
 from forecast.panel.panel import Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.report.chart import Chart, PlotData, chart_of
-from forecast.report.gallery import Gallery
-from forecast.report.page import Part, Section, Table, number
+from forecast.report.page import Gallery, Part, Section, Table, number
 from forecast.settings import INTERVALS, Every, OutputSettings, PictureSettings, SumSettings
 from forecast.tables.writing import Column, interval_columns
-from forecast.totals.levels import ALL, Level, keys_of
-from forecast.totals.periods import MONDAY, MONTHS, period_keys, periods_of
+from forecast.totals.periods import ALL, MONDAY, MONTHS, Level, keys_of, period_keys, periods_of
 from forecast.totals.sums import Totals
 
 AT_ONCE = 2048  # series

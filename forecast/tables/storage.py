@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from forecast.durable import make_directory, replace_file
+from forecast.durable import lock_file, make_directory, replace_file
 from forecast.errors import BadData, Busy, CannotCreate, ForecastError, NoInput, StorageFailure, UsageError
-from forecast.lock import lock_file
 from forecast.tables.contents import readable, reason, require_memory
 from forecast.tables.headers import listed
 

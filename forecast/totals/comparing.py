@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.evaluation.baseline_models import fit_baseline
-from forecast.evaluation.measures import REFERENCE
-from forecast.evaluation.metrics import Outcome, mae, measures
+from forecast.evaluation.backtest import fit_baseline
+from forecast.evaluation.metrics import REFERENCE, Outcome, mae, measures
 from forecast.evaluation.origins import values_at
-from forecast.evaluation.saved import POINT, numbers_of, read_actual, saved_cells
+from forecast.evaluation.scoring import POINT, numbers_of, read_actual, saved_cells
 from forecast.events.closed import find_closed, fixed_values, with_fixed
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
@@ -23,8 +22,7 @@ from forecast.settings import SumSettings, TableSettings
 from forecast.tables.cells import parse_numbers
 from forecast.tables.table import Table
 from forecast.tables.writing import Frame, frame_of, interval_columns
-from forecast.totals.levels import PERIODS, Key, checked_levels, keys_of
-from forecast.totals.periods import cells_from, periods_of
+from forecast.totals.periods import PERIODS, Key, cells_from, checked_levels, keys_of, periods_of
 from forecast.totals.sums import COLUMNS
 
 log = logging.getLogger("forecast")
@@ -67,10 +65,7 @@ def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalSc
 
 
 def measures_by_level(sums: Frame) -> Frame:
-    """How good sums were: a row for each level and model of a frame such as `Backtest.sums`.
-
-    The unit of skill, widths and msis is the error of seasonal naive, summed likewise; ``sums`` count, ``unknown`` not.
-    """
+    """How good sums were, by level and model; skill, widths and msis in units of seasonal naive, summed likewise."""
     rows = list[dict[str, Any]]()
     for (level, model), part in sums.groupby(["level", "model"], sort=False):
         intervals = tuple(float(name[3:]) for name in part.columns if name.startswith("lo_"))

@@ -8,7 +8,7 @@ from forecast.ensemble.joint_errors import JointErrors
 from forecast.errors import UsageError
 from forecast.evaluation.quantiles import bounded, lower_bounds, standard_deviation
 from forecast.events.closed import with_fixed
-from forecast.inference.fitted import Filled, Fitted
+from forecast.inference.fitted import Filled
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.settings import OutputSettings
@@ -77,38 +77,25 @@ def past_of(predictor: Predictor, panel: Panel, periods: Periods, output: Output
 
 
 def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Filled]:
-    """The sum of what was observed in the last `count` steps of a panel, [series], and its missing cells, forecast.
-
-    A missing cell is forecast from the last value before the gap.
-    """
+    """The sum of the last `count` steps of a panel, [series], and its missing cells, forecast from the value before."""
     fitted, lengths, tail = predictor.fitted, panel.lengths, panel.spread is not None
     if tail and fitted.filled is not None and count in fitted.to_date:
         return fitted.to_date[count], fitted.filled.where(fitted.filled.age < count)
-    if not count:
-        nothing = np.zeros(len(panel.values), bool)
-        return np.zeros(len(panel)), _filled(predictor, panel, nothing, nothing)
     if tail and (count > lengths).any():
         problem = "this forecaster keeps too few values to say what the first period has already"
         raise UsageError(problem, cure="name the table, or fit again")
-    total, missing = _observed(fitted, panel)
-    inside = panel.before(lengths) & ~panel.before(lengths - count)
-    total = np.add.reduceat(np.where(inside, total, 0), panel.offsets[:-1])
-    return total.astype(np.float64), _filled(predictor, panel, missing, missing & inside)
-
-
-def _observed(fitted: Fitted, panel: Panel) -> tuple[np.ndarray, Flags]:
-    """[slots], what was observed, 0 where nothing was; [slots], what is missing."""
-    inside = panel.before(panel.lengths)
+    inside, newest = panel.before(lengths), ~panel.before(lengths - count)
     known = with_fixed(panel, fixed_of(fitted, panel) if (inside & ~panel.observed).any() else None)
-    ended = np.repeat(panel.skipped, np.diff(panel.offsets))
-    begun = panel.positions > 0  # nothing is known before the first value
-    values = np.where(known.observed, known.values, 0.0)
-    return values.astype(np.longdouble), inside & begun & ~known.observed & ~ended
+    begun = inside & (panel.positions > 0)  # nothing is known before the first value
+    missing = begun & ~known.observed & ~np.repeat(panel.skipped, np.diff(panel.offsets))
+    values = np.where(known.observed & inside & newest, known.values, 0.0).astype(np.longdouble)
+    total = np.add.reduceat(values, panel.offsets[:-1])
+    return total.astype(np.float64), _filled(predictor, panel, missing, missing & newest)
 
 
-def _filled(predictor: Predictor, panel: Panel, missing: Flags, wanted: Flags) -> Filled:
-    """Forecasts of the `wanted` ones of the `missing` slots."""
-    config, slots = predictor.fitted.config, np.flatnonzero(wanted)
+def _filled(predictor: Predictor, panel: Panel, missing: Flags, chosen: Flags) -> Filled:
+    """Forecasts of `chosen` ones of the `missing` slots."""
+    config, slots = predictor.fitted.config, np.flatnonzero(chosen)
     positions, series = panel.positions, panel.series_of_slots[slots]
     begins = missing & ~np.concatenate([[False], missing[:-1] & (positions[1:] > 0)])
     ahead = slots - np.flatnonzero(begins)[np.cumsum(begins)[slots] - 1] if len(slots) else slots

@@ -32,7 +32,10 @@ def path_columns(
         floor, own = panel.floor()[series], [crc32(repr(panel.ids[one]).encode()) for one in series]
         quantiles = bounded(forecasts.shown[start : start + at_once], output, floor)
         scores = np.moveaxis(draw(index[series], own)[..., :horizon], 0, 2)  # [series, horizon, paths]
-        values = bounded(_at_scores(quantiles, deviates, scores), output, floor).reshape(len(series), -1)
+        right = np.clip(np.searchsorted(deviates, scores), 1, len(deviates) - 1)
+        share = np.clip((scores - deviates[right - 1]) / (deviates[right] - deviates[right - 1]), 0.0, 1.0)
+        below, above = (np.take_along_axis(quantiles, place, -1) for place in (right - 1, right))
+        values = bounded(below + share * (above - below), output, floor).reshape(len(series), -1)
         paths = np.tile(np.arange(1, count + 1), (len(series), horizon))
         yield columns_at(panel, schema, series, steps, {"path": paths, "value": values})
 
@@ -58,11 +61,3 @@ def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbe
         return np.asarray(np.sqrt(known) * found + np.sqrt(1 - known) * usual)
 
     return draw
-
-
-def _at_scores(quantiles: Numbers, deviates: Numbers, scores: Numbers) -> Numbers:
-    """Values at normal scores [..., scores], between quantiles [..., levels] at deviates [levels], flat beyond."""
-    right = np.clip(np.searchsorted(deviates, scores), 1, len(deviates) - 1)
-    share = np.clip((scores - deviates[right - 1]) / (deviates[right] - deviates[right - 1]), 0.0, 1.0)
-    below, above = (np.take_along_axis(quantiles, place, -1) for place in (right - 1, right))
-    return np.asarray(below + share * (above - below))

@@ -1,23 +1,26 @@
-"""Periods of a calendar: which steps of a forecast lie in which week, month, quarter or year."""
+"""What is summed: over which groups of series, and over which periods of a calendar."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import get_args
 
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.parsing import format_columns, format_times
 from forecast.calendar.zones import DAY, WEEK, timestamps_at
-from forecast.errors import Setting, UsageError, Words
-from forecast.panel.panel import Integers
+from forecast.errors import Setting, UsageError, Words, did_you_mean
+from forecast.panel.hierarchy import ALL as ALL
+from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema, calendar_of
-from forecast.settings import Every
-from forecast.tables.writing import Column
+from forecast.settings import Every, SumSettings
+from forecast.tables.writing import Column, refuse_clash
 
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
 LONGEST = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}  # days
 MONDAY = 3  # days after 1970-01-01, a Thursday, minus a week
-FARTHEST = 400_000  # steps that a period is looked for in
+FARTHEST = 400_000  # steps of the longest period
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Periods:
     first: int  # grid position of the first cell, perhaps before the forecast begins
     edges: Integers  # [periods + 1], steps from 0; the last one is not part of any
     times: Integers  # [periods], timestamp of the start of each
-    wanted: int | None = None  # the horizon that the next period needs; None where it is known to be met
+    next_horizon: int | None = None  # the one that the next period needs; None where this one ends with a period
 
     def __len__(self) -> int:
         return len(self.times)
@@ -41,13 +44,14 @@ def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -
     if every == "horizon":
         return Periods(origin + 1, np.array([0, horizon]), calendar.times(steps[:1]))
     check_period(schema, every)
-    keys = period_keys(calendar, np.append(steps, origin + 1 + horizon), every)
+    reach = min(2 * longest(schema, every) + 1, FARTHEST)  # more steps than a period has, also where clocks change
+    before, keys = np.split(period_keys(calendar, origin + 1 + np.arange(-reach, horizon + reach), every), [reach])
     starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
     edges = starts[starts <= horizon]
-    wanted = None if edges[-1] == horizon else _end_of(calendar, origin, int(edges[-1]), every)
-    first = origin + 1 - _steps_before(calendar, origin, int(keys[0]), every)
+    last = int(edges[-1])
+    next_horizon = None if last == horizon else last + int(np.argmax(keys[last:] != keys[last]))
     times = _start_times(calendar, keys[edges[:-1]], steps[edges[:-1]], every)
-    return Periods(first, edges, times, wanted)
+    return Periods(origin + 1 - int((before == keys[0]).sum()), edges, times, next_horizon)
 
 
 def cells_from(schema: Schema, starts: Integers, steps: Integers, every: Every | None) -> tuple[Integers, Integers]:
@@ -64,25 +68,25 @@ def cells_from(schema: Schema, starts: Integers, steps: Integers, every: Every |
 
 def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> int:
     """The steps from an origin to the end of the next whole period, the longest of several."""
-    wanted = [1]
+    needed = [1]
     for period in every:
         if period != "horizon":
             rest = periods_of(schema, origin, 1, period)
-            end = rest.wanted or 1
+            end = rest.next_horizon or 1
             begun = rest.first <= origin
-            wanted.append(periods_of(schema, origin, end + 1, period).wanted or end + 1 if begun else end)
-    return max(wanted)
+            needed.append(periods_of(schema, origin, end + 1, period).next_horizon or end + 1 if begun else end)
+    return max(needed)
 
 
 def whole_periods(
-    schema: Schema, origin: int, horizon: int, wanted: Iterable[Every | None]
+    schema: Schema, origin: int, horizon: int, kinds: Iterable[Every | None]
 ) -> dict[Every | None, Periods]:
     """The periods of each kind that end within a horizon; `UsageError` where none does."""
-    found = {every: periods_of(schema, origin, horizon, every) for every in wanted}
+    found = {every: periods_of(schema, origin, horizon, every) for every in kinds}
     if not any(map(len, found.values())):
         every, periods = next(iter(found.items()))
         problem = f"the horizon of {horizon} steps does not reach the end of a {every}"
-        cure = Words("fit, or forecast at once, with ", Setting("horizon", periods.wanted))
+        cure = Words("fit, or forecast at once, with ", Setting("horizon", periods.next_horizon))
         raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
     return found
 
@@ -143,21 +147,86 @@ def check_period(schema: Schema, every: Every) -> None:
         raise UsageError("a period finer than the data", setting=setting, cure="name a longer one, or the horizon")
 
 
-def _steps_before(calendar: Calendar, origin: int, key: int, every: Every) -> int:
-    """How many cells of a period lie at an origin or before it."""
-    count = 1
-    while count < FARTHEST and period_keys(calendar, np.array([origin + 1 - count]), every)[0] == key:
-        count *= 2
-    keys = period_keys(calendar, origin - np.arange(count), every)
-    return int((keys == key).sum())
+SERIES = "series"  # each series alone
+
+PERIODS: tuple[Every, ...] = get_args(Every)
+
+Key = tuple[str, ...]
 
 
-def _end_of(calendar: Calendar, origin: int, step: int, every: Every) -> int:
-    """The horizon that ends with the period of a step, counted from 0."""
-    ahead = np.arange(step, step + 64)
-    while True:
-        keys = period_keys(calendar, origin + 1 + ahead, every)
-        later = np.flatnonzero(keys != keys[0])
-        if len(later) or len(ahead) > FARTHEST:
-            return int(ahead[later[0]]) if len(later) else step
-        ahead = np.arange(step, step + 2 * len(ahead))
+@dataclass(frozen=True)
+class Level:
+    by: tuple[str, ...]  # columns whose values name a group; none for all series together
+    group: str  # how the user calls the groups
+    every: Every | None  # period, None for each step
+
+    @property
+    def name(self) -> str:
+        """What the column `level` contains: ``region/month``."""
+        return self.group if self.every is None else f"{self.group}/{self.every}"
+
+
+def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
+    """All pairs of groups and periods that are asked for, each once; the period None is each step alone."""
+    for every in settings.sum_every:
+        check_period(schema, every)
+    if not settings.sum_every and not schema.dated:
+        problem = "the rows have no dates, and each series its own end"
+        raise UsageError(problem, setting=Setting("sum_by"), cure=Words("add ", Setting("sum_every", "horizon")))
+    periods: tuple[Every | None, ...] = tuple(dict.fromkeys(settings.sum_every)) or (None,)
+    groups = dict[tuple[str, ...], str]()
+    for name in settings.sum_by or (SERIES,):
+        by = _columns(name, schema)
+        groups.setdefault(by, name if name in (ALL, SERIES) else ",".join(by))
+    found = [Level(by, name, every) for (by, name), every in product(groups.items(), periods)]
+    for level in found:
+        if level.every is None and set(schema.ids) <= set(level.by):
+            cure = "leave out an id column, or name a period"
+            problem = "each group would be one series, and nothing is summed"
+            raise UsageError(problem, setting=Setting("sum_by", level.group), cure=cure)
+    return found
+
+
+def checked_levels(settings: SumSettings, schema: Schema, columns: Sequence[str]) -> list[Level]:
+    """`levels_of` a table of sums that has some `columns` beside levels, ids and times; none may have two meanings."""
+    levels = levels_of(settings, schema)
+    refuse_clash(key_columns(levels, schema) + schema.time, ["level", *columns], "sums")
+    return levels
+
+
+def _columns(name: str, schema: Schema) -> tuple[str, ...]:
+    """The columns that a user names, in the order of the table."""
+    if name in (ALL, SERIES) and name not in schema.ids:
+        return () if name == ALL else schema.ids
+    known = (*schema.ids, *schema.static)
+    parts = [part.strip() for part in name.split(",")]
+    for part in parts:
+        if part not in known:
+            hint = did_you_mean(part, list(known)) or (f"; there are {', '.join(known)}, and {ALL}" if known else "")
+            cure = Words("name all id columns where it is one, such as ", Setting("id", ",".join((part, *schema.ids))))
+            problem = f"'{part}' is no id column and no static one{hint}"
+            raise UsageError(problem, setting=Setting("sum_by", name), cure=cure)
+    return tuple(column for column in known if column in parts)
+
+
+def key_columns(levels: list[Level], schema: Schema) -> tuple[str, ...]:
+    """The columns of a table of sums that name groups: all id columns, and static ones by which something is summed."""
+    return schema.ids + tuple(name for name in schema.static if any(name in level.by for level in levels))
+
+
+def keys_of(panel: Panel, schema: Schema, series: np.ndarray, by: tuple[str, ...]) -> Iterator[Key]:
+    """The group that each series belongs to: its values of the columns `by`."""
+    columns = [_texts(panel, schema, name) for name in by]
+    for number in series.tolist():
+        yield tuple(column[number] for column in columns)
+
+
+def _texts(panel: Panel, schema: Schema, name: str) -> list[str]:
+    """The values of an id or static column, [series], '' where blank."""
+    if name in schema.ids:
+        column = schema.ids.index(name)
+        return [ids[column] for ids in panel.ids]
+    values, words = panel.static[:, schema.static.index(name)].tolist(), schema.categories.get(name)
+    if words is None:
+        return ["" if value != value else f"{value:.15g}" for value in values]
+    return [words[int(value) - 1] if value >= 1 else "" for value in values]

@@ -1,5 +1,6 @@
 """Add up forecasts over groups of series and over time, part by part of a panel, and say how sure the sums are."""
 
+import logging
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Self
@@ -7,18 +8,19 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.ensemble.joint_errors import LEAST_WINDOWS, JointErrors, sum_quantiles, variance_share
-from forecast.errors import BadData
-from forecast.evaluation.quantiles import bounded, free_numbers, lower_bounds, standard_deviation
+from forecast.ensemble.joint_errors import LEAST_WINDOWS, PAST_SHARE, JointErrors, sum_quantiles, variance_share
+from forecast.errors import BadData, Setting
+from forecast.evaluation.quantiles import bounded, free_numbers, lower_bounds, rounded, standard_deviation
 from forecast.inference.forecasting import Columns, Forecasts, checked_horizon
 from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Flags, Integers, Numbers, series_index
 from forecast.panel.schema import Schema
 from forecast.settings import Every, OutputSettings, SumSettings
 from forecast.tables.writing import Column, interval_columns
-from forecast.totals.levels import Key, Level, checked_levels, key_columns, keys_of
 from forecast.totals.past import Past, past_of
-from forecast.totals.periods import Periods, time_columns, whole_periods
+from forecast.totals.periods import Level, Periods, checked_levels, key_columns, keys_of, time_columns, whole_periods
+
+log = logging.getLogger("forecast")
 
 COLUMNS = ("mean", "observed", "filled", "steps", "calibrated")  # of a table of sums, beside those of forecasts
 AT_ONCE = 2048  # series
@@ -43,32 +45,28 @@ class Groups:
 
     level: Level
     periods: Periods
-    keys: dict[Key, int] = field(default_factory=dict)
-    cells: Cells | None = None  # of the groups, in the order of their keys
+    cells: Cells  # of the groups, in the order of their keys
+    keys: dict[tuple[str, ...], int] = field(default_factory=dict)
 
-    def add(self, keys: list[Key], cells: Cells) -> None:
+    def add(self, keys: list[tuple[str, ...]], cells: Cells) -> None:
         codes = np.array([self.keys.setdefault(key, len(self.keys)) for key in keys], np.int64)
         if len(codes):
-            parts = dict[str, Any]()
-            for name, how in ADDED_BY.items():
-                parts[name] = _added(how, getattr(self.cells, name, None), codes, getattr(cells, name), len(self.keys))
-            self.cells = Cells(**parts)
+            tables = ((name, how, getattr(self.cells, name), getattr(cells, name)) for name, how in ADDED_BY.items())
+            grown = {name: _added(how, table, codes, rows, len(self.keys)) for name, how, table, rows in tables}
+            self.cells = Cells(**grown)
 
-    def ordered(self) -> dict[Key, int]:
+    def ordered(self) -> dict[tuple[str, ...], int]:
         """The groups of which something is forecast, by their keys, and their numbers."""
-        return {
-            key: group for key, group in sorted(self.keys.items()) if self.cells is not None and self.cells.ahead[group]
-        }
+        return {key: group for key, group in sorted(self.keys.items()) if self.cells.ahead[group]}
 
 
 ADDED_BY = {"exact": np.add, "moments": np.add, "deviation": np.add, "counts": np.logical_and, "ahead": np.logical_or}
 
 
-def _added(how: np.ufunc, table: np.ndarray | None, codes: Integers, rows: np.ndarray, size: int) -> np.ndarray:
+def _added(how: np.ufunc, table: np.ndarray, codes: Integers, rows: np.ndarray, size: int) -> np.ndarray:
     """A table of groups [groups, ...] with rows [series, ...] added to the groups `codes`."""
     grown = np.full((size, *rows.shape[1:]), how.identity, rows.dtype)
-    if table is not None:
-        grown[: len(table)] = table
+    grown[: len(table)] = table
     order = np.argsort(codes, kind="stable")
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     at = codes[order][starts]
@@ -102,12 +100,13 @@ class Totals:
 
     def add(self, forecasts: Forecasts) -> None:
         panel = forecasts.panel
-        wanted = dict.fromkeys(level.every for level in self.levels)
-        found = whole_periods(self.schema, int(panel.origins.max()), self.horizon, wanted)
+        kinds = dict.fromkeys(level.every for level in self.levels)
+        found = whole_periods(self.schema, int(panel.origins.max()), self.horizon, kinds)
         pasts = {every: past_of(self.predictor, panel, part, self.output) for every, part in found.items() if len(part)}
         if not self.groups:
-            self.groups = [Groups(level, pasts[level.every].periods) for level in self.levels if level.every in pasts]
-        self.left_out |= {every: periods.wanted for every, periods in found.items() if periods.wanted}
+            some = [(level, pasts[level.every]) for level in self.levels if level.every in pasts]
+            self.groups = [Groups(level, past.periods, self._ended(past, np.zeros(0, int))) for level, past in some]
+        self.left_out |= {every: periods.next_horizon for every, periods in found.items() if periods.next_horizon}
         ended = np.flatnonzero(np.array(panel.status) == "ended")
         for every, past in pasts.items():
             for start in range(0, len(forecasts.series), AT_ONCE):
@@ -121,8 +120,8 @@ class Totals:
         self.left_out |= other.left_out
         for number, groups in enumerate(other.groups):
             if number == len(self.groups):
-                self.groups.append(Groups(groups.level, groups.periods))
-            if groups.cells is not None:
+                self.groups.append(groups)
+            else:
                 self.groups[number].add(list(groups.keys), groups.cells)
 
     def _put(self, every: Every | None, forecasts: Forecasts, series: Integers, cells: Cells) -> None:
@@ -171,23 +170,19 @@ class Totals:
     def calibrated(self) -> bool:
         """Whether all intervals rest on enough errors of the past, or are those of a single value."""
         enough = self.joint.independent_windows >= LEAST_WINDOWS
-        return enough or all(_single(groups.cells.moments).all() for groups in self.groups if groups.cells is not None)
+        return enough or all(_single(groups.cells.moments).all() for groups in self.groups)
 
     def overall(self) -> tuple[float, float]:
         """The mean of all sums of the first level, and the sum of the medians of their cells."""
         cells = self.groups[0].cells
-        if cells is None:
-            return 0.0, 0.0
         exact = cells.exact[cells.ahead].sum((0, 1))
         return float(exact[0]), float(exact[len(EXACT) + self.fitted.config.levels.index(0.5)])
 
-    def gaps(self) -> dict[Key, Numbers]:
+    def gaps(self) -> dict[tuple[str, ...], Numbers]:
         """What the medians of the cells lack of the sums of the first level, [periods] of each group."""
         groups, middle = self.groups[0], len(EXACT) + self.fitted.config.levels.index(0.5)
-        if groups.cells is None:
-            return {}
-        keys, rows = groups.ordered(), self._rows(groups, groups.cells, self.output)
-        sums = np.asarray(rows["forecast"]).reshape(len(keys), -1)
+        keys, rows = groups.ordered(), self._rows(groups, self.output)
+        sums = np.asarray(rows["forecast"]).reshape(len(keys), len(groups.periods))
         exact = groups.cells.exact[list(keys.values())]
         return dict(zip(keys, (sums - exact[..., middle]).astype(np.float64), strict=True))
 
@@ -199,18 +194,17 @@ class Totals:
     def columns(self, levels: tuple[float, ...] | None = None) -> Columns:
         """The table of sums: level, ids, time, forecast, mean, intervals of some levels, and what they rest on."""
         output = self.output if levels is None else self.output.model_copy(update={"levels": levels})
-        parts = [self._rows(groups, groups.cells, output) for groups in self.groups if groups.cells is not None]
+        parts = [self._rows(groups, output) for groups in self.groups if groups.keys]
         if not parts:
             raise BadData("no series is left to forecast")
         return {name: _joined([part[name] for part in parts]) for name in parts[0]}
 
-    def _rows(self, groups: Groups, cells: Cells, output: OutputSettings) -> Columns:
-        periods = groups.periods
-        keys = groups.ordered()
+    def _rows(self, groups: Groups, output: OutputSettings) -> Columns:
+        periods, cells, keys = groups.periods, groups.cells, groups.ordered()
         used = np.array(list(keys.values()), np.int64)
-        exact = cells.exact[used].reshape(len(used) * len(periods), -1).astype(np.float64)
+        exact = cells.exact[used].reshape(-1, cells.exact.shape[2]).astype(np.float64)
         mean, observed, filled, low, high = exact[:, : len(EXACT)].T
-        quantiles, calibrated = self._quantiles(periods, cells, used, exact[:, len(EXACT) :], mean)
+        quantiles, calibrated = self._quantiles(groups, used, exact[:, len(EXACT) :], mean)
         counts = np.repeat(cells.counts[used], len(periods))
         output = output.model_copy(update={"min": None, "max": None})  # bounds are those of the cells
         free = free_numbers(quantiles[:, None], self.fitted.config.levels, output, counts, mean[:, None])
@@ -229,17 +223,15 @@ class Totals:
         columns |= {"observed": significant(observed), "filled": filled.astype(np.int64)}
         return columns | {"steps": np.tile(np.diff(periods.edges), len(used)), "calibrated": calibrated}
 
-    def _quantiles(
-        self, periods: Periods, cells: Cells, used: Integers, quantiles: Numbers, mean: Numbers
-    ) -> tuple[Numbers, Flags]:
+    def _quantiles(self, groups: Groups, used: Integers, quantiles: Numbers, mean: Numbers) -> tuple[Numbers, Flags]:
         """The quantiles of the sums of groups [sums, levels], and which of them rest on enough windows."""
-        joint, windows, edges = self.joint, len(self.joint.values), periods.edges
-        moments = cells.moments[used].reshape(len(quantiles), -1).T
+        joint, windows, cells, edges = self.joint, len(self.joint.values), groups.cells, groups.periods.edges
+        moments = cells.moments[used].reshape(-1, cells.moments.shape[2]).T
         squares, variance, deviation, alone = moments[2 * windows :]
         single = _single(moments.T)
         if not windows:  # an older version, or too short a past: as wide as if all cells were one
             return quantiles, single
-        together = np.zeros((len(used), len(periods)))
+        together = np.zeros((len(used), len(groups.periods)))
         for period, (start, end) in enumerate(pairwise(edges)):
             part = cells.deviation[used][:, start:end]
             together[:, period] = (part @ joint.of_steps[start:end, start:end] * part).sum(1)
@@ -259,10 +251,7 @@ def _single(moments: Numbers) -> Flags:
 
 def significant(values: Numbers) -> Numbers:
     """Numbers with as many digits as do not depend on the order in which they were added up."""
-    with np.errstate(divide="ignore"):
-        size = np.where(values == 0, 0.0, np.floor(np.log10(np.abs(values))))
-    unit = 10.0 ** np.clip(DIGITS - 1 - size, -300, 300)
-    return np.asarray(np.round(values * unit) / unit + 0.0)
+    return rounded(values, DIGITS, -300)
 
 
 def _joined(parts: list[Column | np.ndarray]) -> Column | np.ndarray:
@@ -272,3 +261,88 @@ def _joined(parts: list[Column | np.ndarray]) -> Column | np.ndarray:
         return np.concatenate([np.asarray(part) for part in parts])
     values = np.concatenate([part.values for part in parts if isinstance(part, Column)])
     return Column(values, first.unit, first.zone, first.period)
+
+
+SLIGHT = 5e-4  # share of the mean by which the sum of medians may differ without a word
+
+
+def log_notes(totals: Totals) -> None:
+    """Log what a reader of sums should know: periods that are left out, intervals, and that medians do not add up."""
+    for every, needed in totals.left_out.items():
+        text = "the last %s is left out, as the horizon of %d steps does not reach its end; %d would"
+        log.info(text, every, totals.horizon, needed)
+    warn_of_sums(totals)
+    mean, medians = totals.overall()
+    if mean and abs(medians / mean - 1) > SLIGHT:
+        text = "sums     of means, as medians do not add up: the sum of the medians is %.1f %% %s"
+        log.info(text, abs(medians / mean - 1) * 100, "lower" if medians < mean else "higher")
+
+
+def warn_of_sums(totals: Totals) -> None:
+    """Warn of sums that are no totals, and of intervals that rest on too little."""
+    joint, aggregate = totals.fitted.joint, totals.schema.aggregate
+    if aggregate in ("mean", "last"):
+        text = "the table was brought to its grid by the %s of its values, and sums of these are no totals; pass %s"
+        log.warning(text, aggregate, Setting("aggregate", "sum"))
+    if not totals.calibrated and joint is None:
+        text = "intervals of sums are not calibrated: this version does not know how errors go together; fit again"
+        log.warning(text)
+    elif not totals.calibrated and joint is not None:
+        needed = int(LEAST_WINDOWS * joint.values.shape[2] / PAST_SHARE) + 1
+        text = "intervals of sums are not calibrated: they rest on %.1f windows of the past that do not overlap, and "
+        text += "%d are needed; series of %d values have them"
+        log.warning(text, joint.independent_windows, LEAST_WINDOWS, needed)
+
+
+ROUNDS = 20  # in which what a bound keeps from some cells goes to the others
+
+
+def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
+    """A table of forecasts whose medians add up to the sums of the only level; intervals grow where they must.
+
+    What a group has too little or too much in a period is shared among its cells there by their medians, or by their
+    means where all medians are 0. Values of the past, missing ones too, stay as they are.
+    """
+    groups, output, panel, series = totals.groups[0], totals.output, forecasts.panel, forecasts.series
+    floor = lower_bounds(output, panel.floor()[series])
+    high = np.inf if output.max is None else output.max
+    if output.integer:
+        floor, high = np.ceil(floor), np.floor(high)
+    found = np.asarray(forecasts.columns["forecast"], np.float64).reshape(len(series), -1)
+    rows: dict[tuple[str, ...], list[int]] = {}
+    for row, key in enumerate(keys_of(panel, totals.schema, series, groups.level.by)):
+        rows.setdefault(key, []).append(row)
+    for key, gaps in totals.gaps().items():
+        own = np.array(rows[key])
+        for gap, (start, end) in zip(gaps, pairwise(groups.periods.edges), strict=True):
+            part, means = found[own, start:end], np.abs(forecasts.means[own, start:end])
+            sizes = np.abs(part) if part.any() else means if means.any() else np.ones_like(means)
+            part = _shared(part, float(gap), sizes, floor[own, None], high)
+            found[own, start:end] = _whole(part) if output.integer else significant(part)
+    medians = found.ravel().astype(np.asarray(forecasts.columns["forecast"]).dtype)
+    columns = forecasts.columns | {"forecast": medians}
+    for name in interval_columns(output.levels):
+        further = np.minimum if name.startswith("lo") else np.maximum
+        columns[name] = further(np.asarray(columns[name]), medians)
+    return columns
+
+
+def _shared(values: Numbers, gap: float, sizes: Numbers, low: Numbers, high: float) -> Numbers:
+    """Values that are larger by `gap` in all, each by its share of the sizes, within bounds."""
+    for _ in range(ROUNDS):
+        shares = np.where(values < high if gap > 0 else values > low, sizes, 0.0)
+        if not shares.any():
+            break
+        nearer = np.clip(values + gap * shares / shares.sum(), low, high)
+        gap -= float((nearer - values).sum())
+        values = nearer
+    return values
+
+
+def _whole(values: Numbers) -> Numbers:
+    """Whole numbers with the same sum: those with the largest remainders are the next ones above."""
+    below = np.floor(values + 1e-9)
+    left = round(float((values - below).sum()))
+    order = np.argsort((below - values).ravel(), kind="stable")
+    below.ravel()[order[:left]] += 1
+    return below

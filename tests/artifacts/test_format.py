@@ -14,9 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.artifacts import format as artifact_format
-from forecast.artifacts import plain as plain_values
-from forecast.artifacts.format import Contents, artifact_hash, decode, encode
-from forecast.artifacts.manifest import dump_manifest, load_manifest
+from forecast.artifacts.format import Contents, artifact_hash, decode, dump_manifest, encode, load_manifest
 from forecast.errors import ArtifactRefused, Unavailable
 
 HASH_IN_A_PROCESS = """
@@ -188,7 +186,7 @@ def test_missing_and_unknown_files_are_refused():
 
 
 def test_json_of_endless_lists_is_refused(monkeypatch):
-    monkeypatch.setattr(plain_values, "_GROUPS", 1000)
+    monkeypatch.setattr(artifact_format, "_GROUPS", 1000)
     assert "more than 1,000 lists" in refused("config.json", b'{"a":[' + b"[]," * 2000 + b"1]}")
 
 

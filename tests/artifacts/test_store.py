@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forecast.artifacts.format import Contents, artifact_hash, encode
-from forecast.artifacts.manifest import dump_manifest
+from forecast.artifacts.format import Contents, artifact_hash, dump_manifest, encode
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, Busy, CannotCreate, ForecastError, NoInput, StorageFailure, UsageError
 

@@ -20,7 +20,7 @@ def version(folder: Path) -> Path:
 
 def sign(folder: Path, name: str, data: bytes) -> None:
     """Put another file into the version, with all its checksums mended, as someone hostile would."""
-    from forecast.artifacts.manifest import dump_manifest, load_manifest
+    from forecast.artifacts.format import dump_manifest, load_manifest
 
     place = version(folder)
     old = load_manifest((place / "MANIFEST.json").read_bytes(), "MANIFEST.json")

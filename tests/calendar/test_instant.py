@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from forecast.artifacts.manifest import saved_at, version_id
+from forecast.artifacts.format import saved_at, version_id
 from forecast.calendar.spec import as_text, parse_as_of
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from forecast.inference import large, predictor
+from forecast.inference import predictor, sharded
 from forecast.inference.forecasting import forecast_table
 from forecast.panel.naming import Shard
 from tests.conftest import Ran
@@ -65,12 +65,12 @@ class Fits:
             count += 1
             return forecast_table(*args, **named)
 
-        self.patch.setattr(large, "forecast_table", counted)
-        for module in (large, predictor):
+        self.patch.setattr(sharded, "forecast_table", counted)
+        for module in (sharded, predictor):
             self.patch.setattr(module, "WINDOWS_AT_ONCE", AT_ONCE)
         ran, written = [], []
         for least in (10**9, 1):
-            self.patch.setattr(large, "LEAST_ROWS", least)
+            self.patch.setattr(sharded, "LEAST_ROWS", least)
             output = self.folder / f"out.{suffix}"
             output.unlink(missing_ok=True)
             command = ("predict", table, "--artifact", self.folder / "store", *words)
@@ -208,7 +208,7 @@ def test_a_table_that_changes_between_two_passes_is_refused(fitted: Fits, change
         frame[frame["shop"] > "s010"].to_parquet(folder / "b.parquet")
         table = folder / "a.parquet"
     frame.to_csv(table, index=False) if change == "a CSV" else frame[frame["shop"] <= "s010"].to_parquet(table)
-    newest_time = large.newest_time
+    newest_time = sharded.newest_time
 
     def replace_the_table(*given: Any) -> int:
         new = frame.assign(shop=frame["shop"].str.replace("s", "t"))
@@ -220,9 +220,9 @@ def test_a_table_that_changes_between_two_passes_is_refused(fitted: Fits, change
         other.replace(table)
         return newest_time(*given)
 
-    fitted.patch.setattr(large, "LEAST_ROWS", 1)
+    fitted.patch.setattr(sharded, "LEAST_ROWS", 1)
     fitted.patch.setattr(predictor, "WINDOWS_AT_ONCE", AT_ONCE)
-    fitted.patch.setattr(large, "newest_time", replace_the_table)
+    fitted.patch.setattr(sharded, "newest_time", replace_the_table)
     source = folder if folder.exists() else table
     ran = fitted.forecast("predict", source, "--artifact", fitted.folder / "store")
     assert (ran.code, ran.out) == (65, "")

@@ -54,9 +54,9 @@ class Wrong:
 def test_an_export_that_computes_something_else_is_not_kept(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("forecast.models.shared.exporting.export", lambda network, batch, opset: b"file")
     monkeypatch.setattr(exporting, "Graph", Wrong)
-    exports = with_exports(fitted).exports
-    assert not exports.files
-    assert exports.missing[0].startswith("it differs from torch by 1e+06 ")
+    found = with_exports(fitted)
+    assert not found.exports
+    assert found.unexported[0].startswith("it differs from torch by 1e+06 ")
 
 
 @pytest.mark.usefixtures("packages")
@@ -65,7 +65,7 @@ def test_a_file_that_cannot_be_written_or_is_too_large_is_said(fitted: Fitted, m
         raise RuntimeError("no such\noperator")
 
     monkeypatch.setattr("forecast.models.shared.exporting.export", broken)
-    assert with_exports(fitted).exports.missing[0] == "torch cannot write it (no such operator)"
+    assert with_exports(fitted).unexported[0] == "torch cannot write it (no such operator)"
     monkeypatch.setattr("forecast.models.shared.exporting.export", lambda network, batch, opset: b"123456")
     monkeypatch.setattr(exporting, "LARGEST_EXPORT", 5)
-    assert with_exports(fitted).exports.missing[0] == "its file would have 6 bytes"
+    assert with_exports(fitted).unexported[0] == "its file would have 6 bytes"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.engine.preparing import prepare
+from forecast.engine.stages import prepare
 from forecast.errors import BadData, UsageError
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema

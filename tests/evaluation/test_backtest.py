@@ -10,8 +10,7 @@ import pytest
 
 from forecast import Forecaster, score
 from forecast.errors import UsageError
-from forecast.evaluation.backtest import Fold, backtest
-from forecast.evaluation.baseline_models import Predict, fit_baseline
+from forecast.evaluation.backtest import Fold, Predict, backtest, fit_baseline
 from forecast.evaluation.origins import choose_origins
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from forecast.evaluation.baseline_models import fit_baseline
+from forecast.evaluation.backtest import fit_baseline
 from tests.evaluation.panels import panel_of
 
 LEVELS = (0.1, 0.5, 0.9)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from forecast.evaluation.measures import REFERENCE, Evaluation, in_sample_errors, measure_frames
+from forecast.evaluation.metrics import REFERENCE, Evaluation, in_sample_errors, measure_frames
 from tests.evaluation.panels import NAN, panel_of
 
 PANEL = panel_of((0, [1.0, 3, 5, 7]), (0, [10.0, 10, 14, 10]), horizon=2)
@@ -21,7 +21,9 @@ def test_rows_are_by_model_series_and_step() -> None:
     numbers = {REFERENCE: actual[..., None] + 4, "mine": actual[..., None] + 1}
     schema = SimpleNamespace(ids=("shop",))
     scale = np.array([2.0, 1.0])
-    overall, by_series, by_step = measure_frames(Evaluation(PANEL, schema, actual, numbers, (), scale, scale))
+    overall, by_series, by_step = measure_frames(
+        Evaluation(PANEL, schema, actual, numbers, (), scale, scale, np.zeros(actual.shape, bool))
+    )
     assert overall["model"].tolist() == [REFERENCE, "mine"]
     np.testing.assert_allclose(overall["mae"], [4, 1])
     np.testing.assert_allclose(overall["mase"], [8 / 3, 2 / 3])  # 1/2, 1/2 and 1, over three values

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from forecast.evaluation.past_errors import error_quantiles, independent_windows, widening
-from forecast.evaluation.quantiles import LEVELS
+from forecast.evaluation.quantiles import LEVELS, error_quantiles, independent_windows, widening
 
 LOW, HIGH = LEVELS.index(0.1), LEVELS.index(0.9)
 

@@ -11,9 +11,8 @@ import numpy as np
 from safetensors.numpy import load as load_tensors
 
 from forecast import Forecaster
-from forecast.artifacts.format import MANIFEST, decode, parse_strictly
+from forecast.artifacts.format import MANIFEST, decode, dump_manifest, load_manifest, parse_strictly
 from forecast.artifacts.graph import check_graph
-from forecast.artifacts.manifest import dump_manifest, load_manifest
 from forecast.artifacts.store import Store
 from forecast.errors import ForecastError
 from forecast.inference.contents import from_contents

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecast.artifacts.output_guard import runs_folder
+from forecast.artifacts.store import runs_folder
 from forecast.ledger import ledger as module
 from forecast.ledger.cells import PUBLISHED, RAW
 from forecast.ledger.ledger import FILE, DayScore, Ledger, open_file

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from forecast.artifacts.store import LOCK
-from forecast.lock import lock_file
+from forecast.durable import lock_file
 from tests.faults._breaking import KINDS as WAYS_TO_BREAK
 from tests.faults._breaking import broken
 from tests.faults._commands import Commands, Ended

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forecast import Forecaster
-from forecast.artifacts.resume import CheckpointFolder
+from forecast.artifacts.resume import Checkpoints
 from forecast.errors import ArtifactRefused
 from tests.faults import _fuzz_loader, _fuzz_table, tables
 from tests.faults._cases import all_cases
@@ -125,6 +125,6 @@ def test_hostile_checkpoints_are_not_used(tmp_path: Path, kind: str, caplog: pyt
         )
         body = facts + (pickled if kind == "a pickle for arrays" else tensors({}))
         path.write_bytes(f"{hashlib.sha256(body).hexdigest()} {len(facts)}\n".encode() + body)
-    assert CheckpointFolder(path.parent, resume=True).read("plan") is None
+    assert Checkpoints(path.parent, resume=True).read("plan") is None
     assert "is not used" in caplog.text
     assert not (tmp_path / "ran").exists()

@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from forecast.errors import Unavailable, UsageError
-from forecast.inference import engines
-from forecast.inference.engines import pick_engine, require_engine
-from forecast.inference.fitted import Exports, Fitted
+from forecast.inference import predictor as engines
+from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import load_fitted
+from forecast.inference.predictor import pick_engine, require_engine
 
 
 @pytest.fixture(scope="module")
 def fitted(store: Path) -> Fitted:
     """With an export of each network."""
     found = load_fitted(str(store))
-    return replace(found, exports=Exports(dict.fromkeys(range(len(found.network_weights)), b"")))
+    return replace(found, exports=dict.fromkeys(range(len(found.network_weights)), b""))
 
 
 def only(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
@@ -57,7 +57,10 @@ def test_without_any_package_the_error_names_what_to_install(
 
 def test_a_network_without_an_export_is_run_by_torch_or_named(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "torch", "onnxruntime")
-    none, reason = replace(fitted, exports=Exports()), replace(fitted, exports=Exports(missing={0: "it is too large"}))
+    none, reason = (
+        replace(fitted, exports={}, unexported={}),
+        replace(fitted, exports={}, unexported={0: "it is too large"}),
+    )
     assert pick_engine(none) == pick_engine(reason) == "torch"
     with pytest.raises(Unavailable, match="saved without exports"):
         pick_engine(none, "onnx")

@@ -112,7 +112,7 @@ def test_an_export_that_differs_from_torch_is_not_saved(tmp_path: Path, store: P
     right = Graph.run
     monkeypatch.setattr(Graph, "run", lambda *arguments: right(*arguments) + np.float32(2e-4))
     model = Forecaster.load(str(store))
-    model.fitted_.exports.files.clear()
+    model.fitted_.exports.clear()
     model.save(str(tmp_path / "store"))
     contents, _ = Store(tmp_path / "store").load()
     assert contents.exports == {}
@@ -124,7 +124,7 @@ def test_what_a_budget_trained_to_its_end_forecasts_without_torch(
 ) -> None:
     small = "--model", "gru", "-p", "hidden_size=4", "--no-guard", "--budget", 1.5, "--artifact", tmp_path / "store"
     assert forecast("fit", passengers, *small).code == 0
-    monkeypatch.setattr("forecast.inference.engines.installed", lambda package: package != "torch")
+    monkeypatch.setattr("forecast.inference.predictor.installed", lambda package: package != "torch")
     assert len(forecast("predict", "--artifact", tmp_path / "store").frame) == 18
 
 
@@ -139,7 +139,7 @@ def test_what_a_budget_trained_to_its_end_forecasts_without_torch(
 def test_what_to_install_is_said(
     forecast: Command, store: Path, monkeypatch: Any, missing: tuple[str, ...], engine: str, cure: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr("forecast.inference.engines.installed", lambda package: package not in missing)
+    monkeypatch.setattr("forecast.inference.predictor.installed", lambda package: package not in missing)
     refused = forecast("predict", "--artifact", store, "--engine", engine)
     assert (refused.code, refused.out) == (69, "")
     assert all(text in refused.err for text in cure)
@@ -149,7 +149,7 @@ def test_without_onnxruntime_a_version_with_exports_is_forecast_by_torch(
     forecast: Command, store: Path, monkeypatch: Any
 ) -> None:
     by_torch = forecast("predict", "--artifact", store, "--engine", "torch", "--quiet")
-    monkeypatch.setattr("forecast.inference.engines.installed", lambda package: package == "torch")
+    monkeypatch.setattr("forecast.inference.predictor.installed", lambda package: package == "torch")
     assert forecast("predict", "--artifact", store, "--quiet").out == by_torch.out
 
 

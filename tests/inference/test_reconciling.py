@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.inference.reconciling import _agreed
+from forecast.inference.predictor import _agreed
 
 STATES = {"n": 3.0, "s": 9.0}
 

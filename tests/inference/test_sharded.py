@@ -17,7 +17,7 @@ import pytest
 from forecast import Forecaster
 from forecast.errors import Busy, ForecastError, StorageFailure, Unavailable, UsageError
 from forecast.inference.forecasting import load_predictor
-from forecast.inference.sharded import Work, forecast_shards, plan_shards
+from forecast.inference.sharded import LargeForecast, forecast_shards, plan_shards
 from forecast.parallel import cluster, side_by_side
 from forecast.settings import OutputSettings, TextSettings
 from forecast.tables import storage
@@ -57,7 +57,7 @@ def joined(folder: Path) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(folder / name) for name in names]).sort_values(["shop", "day"], ignore_index=True)
 
 
-def work(folder: Path, output: Path | str) -> Work:
+def work(folder: Path, output: Path | str) -> LargeForecast:
     predictor = load_predictor(str(folder / "store"))
     schema = predictor.fitted.config.table
     return plan_shards(predictor, schema, str(folder / "table"), TextSettings(), str(output), OutputSettings())

@@ -7,8 +7,7 @@ import pytest
 
 from forecast.engine.stages import PanelFit
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS
-from forecast.inference.fitted import Fitted
-from forecast.inference.summary import counted_models, describe_fit, models_of, ranking_of, verdict
+from forecast.inference.fitted import Fitted, counted_models, describe_fit, models_of, ranking_of, verdict
 from forecast.settings import TrainSettings
 from tests._inputs import read_days
 

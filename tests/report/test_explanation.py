@@ -186,7 +186,7 @@ def test_a_table_that_holds_no_horizon_has_parts_only(
     shown = forecast("explain", "--artifact", tmp_path / "store")
     assert (shown.code, shown.out.count(" 2024-01-")) == (0, 10)
     reading = {"time": "day", "target": "units", "layout": "long", "known": "promo"}
-    with pytest.raises(BadData, match="no forecast can be judged"):
+    with pytest.raises(BadData, match="no forecast has an actual value"):
         Forecaster(horizon=10, model="last", **reading).fit(frame).explain()
     with pytest.raises(UsageError, match="repeats=1"):
         model.explain(repeats=1)

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.report.chart import Chart, SeriesChart
-from forecast.report.terminal import HEIGHT, PLAIN, terminal_lines
+from forecast.report.chart import HEIGHT, PLAIN, Chart, SeriesChart, terminal_lines
 
 NONE = np.full(10, np.nan)
 

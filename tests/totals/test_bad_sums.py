@@ -13,8 +13,7 @@ import pytest
 from forecast import Forecaster
 from forecast.inference.forecasting import forecast_table
 from forecast.settings import OutputSettings, SumSettings
-from forecast.totals.notes import log_notes
-from forecast.totals.sums import Totals
+from forecast.totals.sums import Totals, log_notes
 from tests.totals._sales import fitted, sales, width
 
 Run = Callable[..., Any]

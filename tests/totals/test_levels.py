@@ -5,7 +5,7 @@ import pytest
 from forecast.reading.reading import Reading, read
 from forecast.settings import SumSettings, TableSettings
 from forecast.tables.reading import table_from_frame
-from forecast.totals.levels import key_columns, keys_of, levels_of
+from forecast.totals.periods import key_columns, keys_of, levels_of
 from tests.totals._sales import fitted, sales
 
 

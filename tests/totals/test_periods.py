@@ -71,9 +71,9 @@ def test_steps_lie_in_the_periods_of_the_calendar(
 
 def test_the_horizon_that_reaches_the_next_end_is_named() -> None:
     periods, _ = found(days("2024-01-10"), 30, "month")
-    assert periods.wanted == 21 + 29
-    assert found(days("2024-01-10"), 21, "month")[0].wanted is None
-    assert found(days("2024-01-10"), 5, "year")[0].wanted == 356
+    assert periods.next_horizon == 21 + 29
+    assert found(days("2024-01-10"), 21, "month")[0].next_horizon is None
+    assert found(days("2024-01-10"), 5, "year")[0].next_horizon == 356
 
 
 def test_hours_of_a_zone_count_by_its_clock() -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from forecast.engine.sums import with_joint_errors
-from forecast.inference import large, predictor
+from forecast.inference import predictor, sharded
 from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
@@ -118,8 +118,8 @@ def test_no_order_of_rows_and_no_parts_change_a_byte(
     assert sums(gappy.sample(frac=1, random_state=3)) == whole
     assert sums(gappy, "--shards", 5) == whole
     monkeypatch.setattr(totals_sums, "AT_ONCE", 3)
-    monkeypatch.setattr(large, "LEAST_ROWS", 1)
-    for module in (large, predictor):
+    monkeypatch.setattr(sharded, "LEAST_ROWS", 1)
+    for module in (sharded, predictor):
         monkeypatch.setattr(module, "WINDOWS_AT_ONCE", 4)
     assert sums(gappy.sort_values(["region", "shop", "day"])) == whole
 

@@ -3,8 +3,8 @@
 import pytest
 
 from forecast.errors import BadData
-from forecast.report.backtest_sections import BacktestTables, coverage_section, error_section, verdict_of
 from forecast.report.page import LineChart, Table
+from forecast.report.sections import BacktestTables, coverage_section, error_section, verdict_of
 
 
 @pytest.mark.parametrize(
