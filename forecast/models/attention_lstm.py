@@ -28,7 +28,7 @@ class Network(RecurrentModel):
 
     def attention(self, batch: Batch) -> Tensor:
         """The weight of each step of the past, [batch, lookback]; each row sums to 1."""
-        batch = self._embed(batch)
+        batch, _ = self._prepare(batch)
         return self._weights(self.encoder(parts.inputs(batch))[0], batch)
 
     def _weights(self, states: Tensor, batch: Batch) -> Tensor:

@@ -37,7 +37,7 @@ class Network(RecurrentModel):
     def __init__(self, params: SamplingParams, shape: Shape) -> None:
         super().__init__(params, shape)
         self.likelihood = LIKELIHOODS[params.likelihood]
-        del self.gates  # of the steps of the horizon; here all steps are alike
+        del self.gates, self.effects  # the first are of the steps of the horizon; here all steps are alike
         count, seen = shape.recent_seasons + len(shape.longer_seasons), self.shape.past - self.known_numbers
         self.gate = nn.Parameter(torch.full((count,), 1.0 / max(count, 1)))
         size = 3 + 2 * count + self.shape.future + seen + self.shape.static

@@ -27,7 +27,7 @@ class Network(RecurrentModel):
 
     def __init__(self, params: Any, shape: Shape) -> None:
         super().__init__(params, shape)
-        del self.gates  # seasons come in by its features
+        del self.gates, self.effects  # seasons come in by its features, known columns by `direct`
         weights = load_network().weights
         width, blocks = len(weights["after.weight"]), sum(".before.weight" in name for name in weights)
         self.network = Pretrained(width, blocks)

@@ -43,9 +43,12 @@ class Network(SegmentModel):
         """Forecast from places in the past, `back` [forks] whole segments before its end; the last one is 0.
 
         No fork may lie within the first season. Returns quantiles in scaled units, [batch * forks, horizon, levels],
-        the forks of a window one after another, and the batch as it is seen from there, targets included.
+        the forks of a window one after another, and the batch as it is seen from there, targets included; both without
+        the effects of known columns.
         """
-        batch = self._embed(batch)
+        batch, effects = self._prepare(batch)
+        if effects is not None:
+            batch = replace(batch, target=batch.target - effects)
         forks = self._seen_from(batch, self.shape.lookback - back * self.segment)
         states = self._states(batch)[:, -1 - back].flatten(0, 1)
         return self._put_together(self.decoder(states, forks.future_covariates), forks), forks
@@ -95,8 +98,8 @@ class ForkDecoder(nn.Module):
         super().__init__()
         self.horizon, self.context = shape.horizon, context
         self.drop = nn.Dropout(dropout)
-        self.summary = nn.Linear(shape.future, summary) if shape.future else None
-        self.meet = nn.Linear(size + (shape.horizon * summary if shape.future else 0), size)
+        self.summary = nn.Linear(shape.calendar, summary) if shape.calendar else None
+        self.meet = nn.Linear(size + (shape.horizon * summary if shape.calendar else 0), size)
         self.contexts = nn.Linear(size, (shape.horizon + 1) * context)
         self.local = nn.Linear(2 * context + shape.future, 2 * context)
         self.out = nn.Linear(2 * context, shape.outputs)
@@ -106,7 +109,8 @@ class ForkDecoder(nn.Module):
     def forward(self, states: Tensor, known: Tensor) -> Tensor:
         """[batch, size] and [batch, horizon, future] -> [batch, horizon, outputs]."""
         states = self.drop(states)
-        seen = states if self.summary is None else torch.cat([states, self.summary(known).flatten(1)], -1)
+        summary = [] if self.summary is None else [self.summary(known[..., : self.summary.in_features]).flatten(1)]
+        seen = torch.cat([states, *summary], -1)
         contexts = self.contexts(torch.relu(self.meet(seen))).unflatten(-1, (self.horizon + 1, self.context))
         common = contexts[:, :1].expand(-1, self.horizon, -1)
         raw: Tensor = self.out(torch.relu(self.local(torch.cat([contexts[:, 1:], common, known], -1))))

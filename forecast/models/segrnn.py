@@ -33,4 +33,4 @@ class Network(SegmentModel):
         queries = self.queries(batch, state.new_zeros(state.shape[0], 1, 1))
         repeated = state[:, None].expand(-1, self.future_segments, -1)
         decoded = self.step(queries.flatten(0, 1), repeated.flatten(0, 1))
-        return self.joined(self.out(self.drop(decoded)))
+        return self.joined(self.out(self.drop(decoded)), decoded, batch)

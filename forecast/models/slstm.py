@@ -108,5 +108,5 @@ class Network(SegmentModel):
         steps = self.segments(batch)
         for place, block in enumerate(self.blocks):
             steps, state = block(self.drop(steps) if place else steps)
-        decoded = self.decoder.each_after(self.queries(batch, steps[:, -1:]), state)
-        return self.joined(self.out(self.drop(self.last(decoded))))
+        decoded = self.last(self.decoder.each_after(self.queries(batch, steps[:, -1:]), state))
+        return self.joined(self.out(self.drop(decoded)), decoded, batch)

@@ -3,7 +3,7 @@
 Steps are counted from the origin, 0 being the first one ahead. Eight steps make one token.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,8 +68,8 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int,
     rows = [np.flatnonzero(member.ravel() == group) for group in range(len(groups))]
     parts = [_of_equal_seasons(values[i], observed[i], g, horizon, newest) for i, g in zip(rows, groups, strict=True)]
     back = np.argsort(np.concatenate(rows))
-    arrays = (np.concatenate([getattr(part, name) for part in parts])[back] for name in ARRAYS)
-    return Features(*arrays, parts[0].context, parts[0].coarse)
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts])[back] for name in ARRAYS}
+    return replace(parts[0], **arrays)
 
 
 def _of_equal_seasons(values: Numbers, observed: Flags, seasons: Counts, horizon: int, newest: int | None) -> Features:
@@ -113,8 +113,8 @@ def _of_equal_seasons(values: Numbers, observed: Flags, seasons: Counts, horizon
     for column, guess in enumerate(guesses):
         others[..., column] = guess
     inputs = steps, np.column_stack([*whole, *rough]), base, others
-    clipped = (np.clip(part, -MAX_FEATURE, MAX_FEATURE, dtype=np.float32, casting="same_kind") for part in inputs)
-    return Features(*clipped, unit.astype(np.float32), location, scale, newest, coarse)
+    steps, summary, base, others = (part.clip(-MAX_FEATURE, MAX_FEATURE).astype(np.float32) for part in inputs)
+    return Features(steps, summary, base, others, unit.astype(np.float32), location, scale, newest, coarse)
 
 
 def _coarse_means(past: Numbers, known: Numbers, coarse: int) -> Numbers:

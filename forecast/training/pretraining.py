@@ -192,7 +192,7 @@ def loss_of(network: nn.Module, sample: Sample, device: torch.device) -> Tensor:
     quantiles = network(*inputs)  # [windows, horizon, levels]
     error = (target[..., None] - quantiles) / unit
     pinball = torch.maximum(levels * error, (levels - 1) * error).clamp(max=MAX_ERROR)
-    loss = 2 * (pinball.mean(-1) * weight).mean()
+    loss: Tensor = 2 * (pinball.mean(-1) * weight).mean()
     if sample.taught is None:
         return loss
     taught = torch.from_numpy(sample.taught).to(device)

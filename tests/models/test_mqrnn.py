@@ -76,7 +76,9 @@ def test_a_fork_sees_the_known_columns_of_the_steps_that_it_forecasts() -> None:
 
 def test_the_newest_fork_is_the_forecast() -> None:
     model, batch = network(), any_batch()
-    torch.testing.assert_close(from_forks(model, batch)[:, -1], model.outputs(batch))
+    effects = model._prepare(batch)[1]
+    assert effects.abs().min() > 0
+    torch.testing.assert_close(from_forks(model, batch)[:, -1] + effects[..., None], model.outputs(batch))
 
 
 def test_forks_have_quantiles_that_do_not_cross() -> None:

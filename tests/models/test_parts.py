@@ -83,8 +83,9 @@ def test_a_new_decoder_reads_nothing_and_then_a_covariate_moves_its_own_step_onl
 
 
 def test_a_horizon_that_no_segment_divides_is_forecast_to_its_end() -> None:
-    network = build(Candidate(model="segrnn", params={"hidden_size": 4, "segment": 3}, lookback=6), SHAPE)
+    shape = replace(SHAPE, calendar=1)
+    network = build(Candidate(model="segrnn", params={"hidden_size": 4, "segment": 3}, lookback=6), shape)
     batch = random_batch(SHAPE, 5, 0)
     assert network(network._embed(batch)).shape == (5, 4, SHAPE.outputs)
-    joined = network.joined(torch.arange(6.0 * SHAPE.outputs).reshape(2, -1))
+    joined = network.joined(torch.arange(6.0 * SHAPE.outputs).reshape(2, -1), torch.zeros(2, 4), batch)
     assert joined[0, :, 0].tolist() == [0, 1, 2, 9]  # three steps of the first segment, one of the second

@@ -39,6 +39,8 @@ def build(named: Named, shape: Shape, seed: int = 0) -> RecurrentModel:
 
 def rebuild(named: Named, shape: Shape, weights: dict[str, NDArray[Any]], device: torch.device) -> RecurrentModel:
     """A network with saved weights, which must be those of the model (`ArtifactRefused`), ready to predict."""
+    if not any(name.startswith("effects.") for name in weights):  # an older one, which reads all as the calendar
+        shape = replace(shape, calendar=shape.embedded().future)
     with _Uninitialised():
         network = build(named, shape)
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
@@ -106,6 +108,7 @@ def network_shape(
         horizon=horizon,
         past=calendar + known + numeric_count(schema.past, schema),
         future=calendar + known,
+        calendar=calendar,
         static=numeric_count(schema.static, schema),
         past_categories=category_sizes((*schema.known, *schema.past), schema),
         future_categories=category_sizes(schema.known, schema),

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from forecast.models.shared.known import KnownEffects
 from forecast.registry import name_taken
 from forecast.settings import LossName, SettingsGroup
 from forecast.windows.windows import Batch
@@ -32,6 +33,7 @@ class Shape:
     horizon: int
     past: int = 0  # numeric columns
     future: int = 0
+    calendar: int = 0  # of these, the first; all others are known columns of the table, which act on their own time
     static: int = 0
     past_categories: tuple[int, ...] = ()  # codes of each categorical column
     future_categories: tuple[int, ...] = ()
@@ -107,6 +109,7 @@ class RecurrentModel(nn.Module):
         earlier = shape.recent_seasons + len(shape.longer_seasons)
         # weights of earlier values, under the name that stored networks have for them
         self.gates = nn.Parameter(torch.full((earlier, shape.horizon), 1.0 / max(earlier, 1)))
+        self.effects = KnownEffects(self.shape.future) if self.shape.future > shape.calendar else None
         self.register_buffer("levels", torch.tensor(shape.levels), persistent=False)
         self._own = frozenset([*vars(self), *self._parameters, *self._buffers, *self._modules])
 
@@ -118,8 +121,10 @@ class RecurrentModel(nn.Module):
 
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles in scaled units, [batch, horizon, levels], ascending along the last axis."""
-        raw = self(self._embed(batch))
-        return self._put_together(raw.float() if raw.dtype == torch.bfloat16 else raw, batch)
+        batch, effects = self._prepare(batch)
+        raw = self(batch)
+        quantiles = self._put_together(raw.float() if raw.dtype == torch.bfloat16 else raw, batch)
+        return quantiles if effects is None else quantiles + effects[..., None]
 
     def core(self, batch: Batch, arrays: dict[str, Tensor]) -> Tensor:
         """What is exported: traceable from a batch and the arrays of `example` to [batch, horizon, ...]."""
@@ -181,8 +186,17 @@ class RecurrentModel(nn.Module):
 
     def _known_past(self, batch: Batch) -> Tensor:
         """Of the past what `future_covariates` holds of the horizon, [batch, lookback, future]; after `_embed`."""
-        codes = (table(batch.past_codes[..., i]) for i, table in enumerate(self.future_tables))
-        return torch.cat([batch.past_covariates[..., : self.known_numbers], *codes], -1)
+        numbers = batch.past_covariates[..., : self.known_numbers]
+        codes = [table(batch.past_codes[..., i]) for i, table in enumerate(self.future_tables)]
+        return torch.cat([numbers, *codes], -1) if codes else numbers
+
+    def _prepare(self, batch: Batch) -> tuple[Batch, Tensor | None]:
+        """The batch embedded, its past without the effects of known columns, and those on the horizon, if any."""
+        batch = self._embed(batch)
+        if self.effects is None:
+            return batch, None
+        past, ahead = self.effects.around(self._known_past(batch), batch.future_covariates)
+        return replace(batch, past=batch.past - past * batch.mask), ahead
 
     def _embed(self, batch: Batch) -> Batch:
         def joined(numbers: Tensor, tables: nn.ModuleList, codes: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -94,23 +95,32 @@ class SegmentModel(RecurrentModel):
     def build_queries(self, size: int) -> None:
         self.future_segments = -(-self.shape.horizon // self.segment)
         self.place = nn.Parameter(torch.randn(self.future_segments, size) * size**-0.5)
-        future = self.shape.future
-        self.known = nn.Linear(self.segment * future, size, bias=False) if future else None
+        shape = replace(self.shape, horizon=self.segment)
+        self.known = nn.Linear(self.segment * shape.calendar, size, bias=False) if shape.calendar else None
+        self.own = StepDecoder(size, shape, dropout=0.0) if shape.future > shape.calendar else None
 
     def queries(self, batch: Batch, base: Tensor) -> Tensor:
-        """What asks for each segment of the horizon, its place and known covariates, [batch, future segments, size]."""
+        """What asks for each segment of the horizon, its place and calendar, [batch, future segments, size]."""
         query = self.place + base
         if self.known is None:
             return query
-        # whole segments that start with the first step
-        known = functional.pad(batch.future_covariates, (0, 0, 0, -self.shape.horizon % self.segment))
-        return query + self.known(known.reshape(known.shape[0], -1, self.segment * known.shape[-1]))  # type: ignore[no-any-return]
+        calendar = self._whole(batch.future_covariates[..., : self.shape.calendar])
+        return query + self.known(calendar.reshape(calendar.shape[0], self.future_segments, -1))  # type: ignore[no-any-return]
 
-    def joined(self, raw: Tensor) -> Tensor:
-        """Raw outputs, [batch (x) future segments, outputs * segment] -> [batch, horizon, outputs]."""
+    def _whole(self, columns: Tensor) -> Tensor:
+        """Columns of the horizon, filled up to whole segments that start with the first step."""
+        return functional.pad(columns, (0, 0, 0, -self.shape.horizon % self.segment))
+
+    def joined(self, raw: Tensor, states: Tensor, batch: Batch) -> Tensor:
+        """Raw outputs [batch (x) future segments, outputs * segment] and known columns -> [batch, horizon, outputs]."""
         # the time axis stays innermost in memory: what follows takes the outputs apart, and runs twice as fast so
         split = raw.view(-1, self.future_segments, self.shape.outputs, self.segment)
-        return split.transpose(1, 2).flatten(2)[..., : self.shape.horizon].transpose(1, 2)
+        joined = split.transpose(1, 2).flatten(2)[..., : self.shape.horizon].transpose(1, 2)
+        if self.own is None:
+            return joined
+        known = self._whole(batch.future_covariates)
+        own = self.own(states.reshape(-1, states.shape[-1]), known.reshape(-1, self.segment, known.shape[-1]))
+        return joined + own.reshape(known.shape[0], -1, own.shape[-1])[:, : self.shape.horizon]  # type: ignore[no-any-return]
 
 
 def zeroed(*layers: nn.Linear) -> None:
