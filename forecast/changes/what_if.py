@@ -73,7 +73,6 @@ def what_if(
 
 
 def _number(name: str, value: object, categories: tuple[str, ...] | None) -> float:
-    """A value as the panel has it: a number, or the code of a category."""
     with suppress(TypeError, ValueError):
         number = float(value) if categories is None else 1.0 + categories.index(str(value))  # type: ignore[arg-type]
         if np.isfinite(number):
@@ -83,10 +82,7 @@ def _number(name: str, value: object, categories: tuple[str, ...] | None) -> flo
 
 
 def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> None:
-    """Warn of values in `changed` cells [slots, known] that the past has not shown, in one column or together.
-
-    A combination of known columns is new if its nearest one in the past is farther than any there is from its nearest.
-    """
+    """Warn of values in `changed` cells [slots, known] that the past has not shown, in one column or together."""
     whole = ~np.isnan(other.known).any(1)
     seen, found = panel.known[panel.observed & whole], other.known[changed.any(1) & whole]
     if not len(seen) or not len(found):
@@ -102,6 +98,7 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
     unit = np.where(few | (seen.std(0) == 0), 1.0, seen.std(0))
     past, own = (np.unique(values / unit, axis=0) for values in (seen, found))
     past, own = (rows[:: len(rows) // MOST + 1] for rows in (past, own))
+    # a combination is new if its nearest one in the past is farther than any there is from its nearest
     gaps = np.sort(_distances(past, past, few), 1)[:, 1:2]
     widest = gaps[np.isfinite(gaps)].max(initial=0.0)
     if not unseen and len(schema.known) > 1 and (_distances(own, past, few).min(1) > widest).any():

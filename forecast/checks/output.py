@@ -1,32 +1,88 @@
-"""Check forecasts before they are written: what may never be wrong, and what looks unlike the runs before."""
+"""Check forecasts before they are written: their settings, what each check finds, and what replaces refused series."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
-from forecast.checks.limits import OF_SERIES, OutputCheckSettings
-from forecast.evaluation.quantiles import bounded, lower_bounds
+from forecast.changes.inputs import ARRAYS, Layout
+from forecast.evaluation.quantiles import at_levels, bounded, interval_levels, lower_bounds, normal_deviates
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Columns, Forecasts, columns_at
+from forecast.inference.forecasting import Columns, Forecasts, columns_at, numbered, tabulated
 from forecast.inference.predictor import fixed_of
 from forecast.ledger.accuracy import Earlier
 from forecast.panel.naming import series_names
-from forecast.panel.panel import Flags, Numbers
+from forecast.panel.panel import Flags, Integers, Numbers, series_index, stacked
 from forecast.panel.schema import Schema, calendar_of
-from forecast.settings import OutputSettings
+from forecast.settings import INTERVALS, CheckSettings, OutputSettings, SettingsGroup
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.sums import Totals
+
+OF_SERIES = ("series_missing", "bounds", "jump", "flat", "width")
+
+
+class Limits(SettingsGroup):
+    """Beyond `warn` a check warns, beyond `error` it is an error; at 1 a share of series never is."""
+
+    warn: float = Field(ge=0, description="the share beyond which it warns")
+    error: float = Field(ge=0, description="the share beyond which it is an error")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.warn > self.error:
+            raise ValueError(f"warn {self.warn:g} lies above error {self.error:g}")
+        return self
+
+    def __str__(self) -> str:
+        return f"warn {self.warn:g}, error {self.error:g}"
+
+
+def _limits(warn: float, error: float, description: str) -> Any:
+    return Field(Limits(warn=warn, error=error), description=description)
+
+
+OnError = Literal["block", "fallback", "warn"]
+
+
+class OutputCheckSettings(SettingsGroup):
+    """Checks of forecasts before a job writes them; `python -m tests.faults nights` measured the limits."""
+
+    on_error: OnError = Field("block", description="block: exit with 5; fallback: write rows of the last run; or warn")
+    series_missing: Limits = _limits(
+        0.005, 0.02, "the share of the last run's series that have no rows, unless they ended"
+    )
+    bounds: Limits = _limits(0.005, 0.02, "the share of series with a median above 3 times the largest value of a year")
+    jump: Limits = _limits(0.05, 0.25, "the share of series whose median moved much further than in past runs")
+    total_jump: Limits = _limits(0.05, 0.15, "the change of the sum of all medians, if over 3 times that of past runs")
+    flat: Limits = _limits(0.05, 0.5, "the share of series with a constant median, if more than in past runs")
+    width: Limits = _limits(0.05, 1.0, "the share of series whose intervals are 3 times as wide as before, or a third")
+
+
+class JobCheckSettings(CheckSettings, heading="Checks"):
+    """Checks of the table of a job, and of its forecasts."""
+
+    output: OutputCheckSettings = Field(OutputCheckSettings(), description="checks of forecasts")
+
 
 MIN_RUNS = 20  # past runs that comparisons with them need
 TIMES_BEYOND = 3.0  # of the largest value of a year, of widths, and of the changes of the total in past runs
 MOVES_BEYOND = 2.0  # of the largest moves of past runs; a move is in widths of 80 % intervals
 NEARLY_ALL = 0.99  # the quantile of how far series moved in a run that its record keeps
 TOLERANCE = 1e-6  # of sums and values, relative to their sizes
+SOURCE = "source"  # column that says where the numbers of a row are from
+THIS_RUN, LAST_RUN, NAIVE = "forecast", "last run", "seasonal naive"
+MOST_REPLACED = 0.1  # of the series; where more are refused, the whole run is
+SEASONS = 10  # of the past, that seasonal naive looks back
+DEVIATION = np.sqrt(np.pi / 2)  # standard deviation of a normal distribution whose mean absolute deviation is 1
+PLACES = (0.5, *(share for level in INTERVALS for share in interval_levels(level)))  # of published numbers
+NUMBERS = ("quantiles", "shown", "means")  # arrays of forecasts
 
 HARD = {
     "finite": "numbers that are not finite",
@@ -70,8 +126,10 @@ class Output:
 def findings(output: Output, earlier: Earlier | None, past: Sequence[Statistics]) -> dict[str, Finding]:
     """What each check finds; `earlier` is what the last run published, `past` are the statistics of runs before."""
     found = {name: Finding(float(count)) for name, count in hard_counts(output).items()}
-    found |= _own(output, past) if len(output.forecasts.series) else {}
-    return found | (_against(output, earlier, past) if earlier is not None and len(output.forecasts.series) else {})
+    if not len(output.forecasts.series):
+        return found
+    last = {} if earlier is None else _against_last_run(output, earlier, past)
+    return found | _against_past(output, past) | last
 
 
 def outcome(name: str, statistic: Mapping[str, float], limits: OutputCheckSettings) -> str:
@@ -89,23 +147,31 @@ def blocks(name: str, limits: OutputCheckSettings) -> bool:
     return name in HARD or limits.on_error == "block" or (limits.on_error == "fallback" and name not in OF_SERIES)
 
 
-def statistic_text(name: str, statistic: Mapping[str, float], series: Sequence[tuple[str, ...]] = ()) -> str:
-    """The statistic of a check for people, with the series that it names: jump: 12.0 % is the share of series ..."""
-    share, named = statistic["share"], f" ({series_names(series)})" if series else ""
-    percent = f"{100 * share:,.0f}" if share > 1 else f"{100 * share:.3g}"
-    text = f"{share:,.0f} {HARD[name]}" if name in HARD else f"{percent} % is {ABOUT[name].description}"
-    return f"{name}: {text}{named}"
+def alarms(
+    statistics: Statistics, limits: OutputCheckSettings, series: Mapping[str, Sequence[tuple[str, ...]]]
+) -> dict[str, tuple[str, str]]:
+    """What checks say, by their names: blocked, error or warning, and the statistic for people, with the `series`."""
+    found = {}
+    for name, statistic in statistics.items():
+        if word := outcome(name, statistic, limits):
+            share, named = statistic["share"], f" ({series_names(series[name])})" if series.get(name) else ""
+            percent = f"{100 * share:,.0f}" if share > 1 else f"{100 * share:.3g}"
+            text = f"{share:,.0f} {HARD[name]}" if name in HARD else f"{percent} % is {ABOUT[name].description}"
+            word = "warning" if word == "warn" else "blocked" if blocks(name, limits) else "error"
+            found[name] = word, f"{name}: {text}{named}"
+    return found
 
 
 def hard_counts(output: Output) -> dict[str, int]:
     """How often each rule is broken that no forecast may break."""
     forecasts, settings, ids = output.forecasts, output.settings, output.schema.ids
-    names, keys = _names(forecasts), {"level", *output.schema.keys}
+    names, keys = _names(forecasts), {"level", *output.schema.keys, *output.schema.static}
     tables = [forecasts.columns, *(totals.columns() for totals in output.totals)]
     steps = Counter(_rows(forecasts.columns, ids) if ids else [()] * forecasts.rows)
     wrong = {*names, *steps} - {name for name in names if steps.get(name) == output.fitted.config.horizon}
     rows = [list(_rows(table, [name for name in table if name in keys])) for table in tables]
-    counts = {"finite": sum(map(_not_finite, tables)), "horizon": len(wrong)}
+    numbers = [array for table in tables for array in map(_values, table.values()) if array.dtype.kind == "f"]
+    counts = {"finite": sum(int((~np.isfinite(array)).sum()) for array in numbers), "horizon": len(wrong)}
     counts["keys"] = repeated = sum(len(each) - len(set(each)) for each in rows)
     if repeated:  # clocks that are put back repeat an hour
         steps_ahead = np.arange(1, output.fitted.config.horizon + 1)
@@ -113,14 +179,17 @@ def hard_counts(output: Output) -> dict[str, int]:
         due = list(_rows(times, output.schema.keys))
         doubled = len(due) - len(set(due))
         counts["keys"] = max(len(rows[0]) - len(set(rows[0])) - doubled, 0) if doubled else repeated
-    counts["order"] = sum(_unordered(table, settings.levels) for table in tables)
+    lows, highs = ([f"{side}_{level:g}" for level in sorted(settings.levels)] for side in ("lo", "hi"))
+    for table in tables:  # intervals lie inside each other, around the point
+        line = np.stack([np.asarray(table[name], float) for name in (*lows[::-1], "forecast", *highs)])
+        counts["order"] = counts.get("order", 0) + int((np.diff(line, axis=0) < 0).any(0).sum())
     if wrong or counts["keys"]:  # rows cannot be told apart
         return counts
     columns = [np.asarray(forecasts.columns[name], float) for name in ("forecast", *interval_columns(settings.levels))]
-    numbers = np.stack(columns, -1).reshape(*forecasts.means.shape, len(columns))
+    published = np.stack(columns, -1).reshape(*forecasts.means.shape, len(columns))
     floor = forecasts.panel.floor()[forecasts.series]
-    counts["negative"] = int((numbers < lower_bounds(settings, floor)[:, None, None]).any(2).sum())
-    counts["closed"] = _reopened(output, numbers[..., 0], floor)
+    counts["negative"] = int((published < lower_bounds(settings, floor)[:, None, None]).any(2).sum())
+    counts["closed"] = _reopened(output, published[..., 0], floor)
     pairs = zip(output.totals, tables[1:], strict=True)
     return counts | {"totals": sum(_incoherent(output, totals, table, floor) for totals, table in pairs)}
 
@@ -137,25 +206,14 @@ def _rows(columns: Columns, names: Iterable[str]) -> Iterable[tuple[Any, ...]]:
     return zip(*(_values(columns[name]).tolist() for name in names), strict=True)
 
 
-def _not_finite(columns: Columns) -> int:
-    return sum(int((~np.isfinite(array)).sum()) for array in map(_values, columns.values()) if array.dtype.kind == "f")
-
-
-def _unordered(columns: Columns, levels: tuple[float, ...]) -> int:
-    """Rows whose intervals do not lie inside each other, around the point."""
-    lows, highs = ([f"{side}_{level:g}" for level in sorted(levels)] for side in ("lo", "hi"))
-    line = np.stack([np.asarray(columns[name], float) for name in (*lows[::-1], "forecast", *highs)])
-    return int((np.diff(line, axis=0) < 0).any(0).sum())
-
-
 def _reopened(output: Output, points: Numbers, floor: Numbers) -> int:
     """Rows of closed times, as the Sundays of a shop that is closed on them, with another value."""
     panel, series = output.forecasts.panel, output.forecasts.series
     if (fixed := fixed_of(output.fitted, panel)) is None:
         return 0
     slots = (panel.offsets[series] + panel.lengths[series])[:, None] + np.arange(points.shape[1])
-    own = bounded(fixed[slots][..., None], output.settings, floor)[..., 0]
-    return int((np.abs(points - own) > TOLERANCE * (1 + np.abs(own))).sum())
+    closed = bounded(fixed[slots][..., None], output.settings, floor)[..., 0]
+    return int((np.abs(points - closed) > TOLERANCE * (1 + np.abs(closed))).sum())
 
 
 def _incoherent(output: Output, totals: Totals, columns: Columns, floor: Numbers) -> int:
@@ -164,18 +222,17 @@ def _incoherent(output: Output, totals: Totals, columns: Columns, floor: Numbers
     means = bounded(output.forecasts.means[..., None], output.settings, floor)[..., 0]
     for groups in totals.groups:
         starts, end = groups.periods.edges[:-1], groups.periods.edges[-1]
-        own, filled, observed = (
+        summed, filled, observed = (
             np.asarray(columns[name], float)[level == groups.level.name].reshape(-1, len(starts)).sum(0)
             for name in ("mean", "filled", "observed")
         )
-        wanted, size = (np.add.reduceat(part[:, :end].sum(0), starts) for part in (means, np.abs(means)))
-        off = np.abs(own - observed - wanted) > TOLERANCE * (size + np.abs(observed))
+        expected, size = (np.add.reduceat(part[:, :end].sum(0), starts) for part in (means, np.abs(means)))
+        off = np.abs(summed - observed - expected) > TOLERANCE * (size + np.abs(observed))
         wrong += int((off & (filled == 0)).sum())  # gaps of the past are filled by forecasts of their own
     return wrong
 
 
 def _usual(past: Sequence[Statistics], name: str, what: str = "share") -> float | None:
-    """The largest statistic of past runs; None before there are enough of them."""
     known = [run[name][what] for run in past if what in run.get(name, {})]
     return max(known) if len(known) >= MIN_RUNS else None
 
@@ -183,12 +240,11 @@ def _usual(past: Sequence[Statistics], name: str, what: str = "share") -> float 
 def _share(
     forecasts: Forecasts, series: Flags, of: int, usual: float | None = 0.0, size: float | None = None
 ) -> Finding:
-    """A finding on [series], a share of so many."""
     named = tuple(forecasts.panel.ids[i] for i in forecasts.series[series])
     return Finding(len(named) / of if of else None, usual, named, size)
 
 
-def _own(output: Output, past: Sequence[Statistics]) -> dict[str, Finding]:
+def _against_past(output: Output, past: Sequence[Statistics]) -> dict[str, Finding]:
     """What the forecasts are against the values of the year before, of all years where times are only steps."""
     forecasts, panel, schema = output.forecasts, output.forecasts.panel, output.schema
     recent, calendar, points = panel.observed, calendar_of(schema), forecasts.published[..., 0]
@@ -206,7 +262,7 @@ def _own(output: Output, past: Sequence[Statistics]) -> dict[str, Finding]:
     return {"bounds": _share(forecasts, beyond, count), "flat": _share(forecasts, constant, count, usual)}
 
 
-def _against(output: Output, earlier: Earlier, past: Sequence[Statistics]) -> dict[str, Finding]:
+def _against_last_run(output: Output, earlier: Earlier, past: Sequence[Statistics]) -> dict[str, Finding]:
     """What the forecasts are against those of the last run for the same times."""
     forecasts, panel, (series, before) = output.forecasts, output.forecasts.panel, earlier
     here = {*_names(forecasts), *(ids for ids, word in zip(panel.ids, panel.status, strict=True) if word == "ended")}
@@ -228,3 +284,57 @@ def _against(output: Output, earlier: Earlier, past: Sequence[Statistics]) -> di
         "total_jump": Finding(change / total if total else None, None if most is None else TIMES_BEYOND * most),
         "width": _share(forecasts, other, count, _usual(past, "width")),
     }
+
+
+def with_gone(forecasts: Forecasts, fitted: Fitted, gone: Sequence[tuple[str, ...]]) -> Forecasts | None:
+    """Forecasts with room for series of the fit that the table lacks; None where the fit does not know one of them."""
+    panel, index = forecasts.panel, series_index(fitted.history.ids, tuple(gone)) - 1
+    if not len(index) or index.min() < 0 or set(gone) & set(panel.ids):
+        return None if len(index) else forecasts
+    ended = fitted.history.select(np.sort(index))
+    gap = np.maximum(panel.origins.max() - ended.origins, 0)  # up to the newest time
+    layout = Layout(ended.ids, ended.starts, ended.lengths + gap, panel.ahead)
+    arrays: dict[str, Any] = layout.arrays(dict.fromkeys(ARRAYS, (ended,)))
+    arrays |= {"offsets": layout.offsets, "spread": None, "lowest": ended.lowest_seen(), "counted": ended.counts()}
+    longer = replace(ended, ahead=panel.ahead, status=("gone",) * len(ended), **arrays)
+    parts = ((name, getattr(forecasts, name)) for name in NUMBERS)
+    room: dict[str, Any] = {name: np.pad(part, [(0, len(index)), *[(0, 0)] * (part.ndim - 1)]) for name, part in parts}
+    series = np.append(forecasts.series, len(panel) + np.arange(len(index)))
+    skipped = {ids: why for ids, why in forecasts.skipped.items() if ids not in gone}
+    joined = stacked([replace(panel, spread=None), longer])
+    return replace(forecasts, panel=joined, series=series, skipped=skipped, **room)
+
+
+def replaced(
+    forecasts: Forecasts, fitted: Fitted, output: OutputSettings, series: Flags, earlier: Numbers
+) -> tuple[Forecasts, NDArray[np.object_]]:
+    """Forecasts in which some `series` [series] have the numbers of the last run, and where each row is from [rows].
+
+    `earlier` [series, horizon, 5] is what the last run published for the same times, NaN where it has nothing.
+    """
+    chosen, published = np.flatnonzero(series), earlier[series]
+    known = np.isfinite(published[..., 0])
+    naive = _naive(forecasts, fitted, forecasts.series[chosen], published[..., 0])
+    numbers = np.where(known[..., None], published, naive)
+    quantiles = at_levels(numbers[..., np.argsort(PLACES)], tuple(sorted(PLACES)), fitted.config.levels)
+    parts: dict[str, Any] = {name: getattr(forecasts, name).copy() for name in NUMBERS}
+    parts["quantiles"][chosen] = parts["shown"][chosen] = quantiles
+    parts["means"][chosen] = numbers[..., 0]
+    source = np.full(forecasts.means.shape, THIS_RUN, object)
+    source[chosen] = np.where(known, LAST_RUN, NAIVE)
+    return tabulated(numbered(replace(forecasts, **parts), fitted, output), fitted, output), source.ravel()
+
+
+def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numbers) -> Numbers:
+    """Seasonal naive where `medians` [series, horizon] are NaN, with its error at the fit, [series, horizon, 5]."""
+    panel, season, horizon = forecasts.panel, fitted.config.table.shortest_season, medians.shape[1]
+    back = np.arange(-SEASONS * season, 0)
+    slots = (panel.offsets[series] + panel.lengths[series])[:, None] + back
+    inside = slots >= panel.offsets[series][:, None]
+    slots = np.where(inside, slots, 0)
+    values = np.concatenate([np.where(inside, panel.values[slots], 0.0), np.nan_to_num(medians)], 1)
+    observed = np.concatenate([inside & panel.observed[slots], np.isfinite(medians)], 1)
+    filled = fill_gaps(values, observed, season)[:, -horizon:, None]
+    index = series_index(fitted.history.ids, panel.ids)[series]
+    deviation = DEVIATION * np.nan_to_num(np.r_[np.nan, fitted.seasonal_error][index])
+    return np.asarray(filled + deviation[:, None, None] * normal_deviates(PLACES))

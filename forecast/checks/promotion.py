@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forecast.baselines import is_baseline
 from forecast.ensemble.baseline_forecasts import base_name
-from forecast.ensemble.names import is_baseline
 from forecast.ensemble.validation import ValidationForecasts
 from forecast.errors import ForecastError, as_flag
 from forecast.inference.fitted import Fitted
@@ -28,17 +28,15 @@ class ServingVersion:
     """A version, and the forecaster that it holds."""
 
     version: str
-    hash: str
     predictor: Predictor
+    hash: str = ""
 
     @property
     def fitted(self) -> Fitted:
-        """What the version holds."""
         return self.predictor.fitted
 
     @property
     def schema(self) -> Schema:
-        """How it reads a table."""
         return self.fitted.config.table
 
 
@@ -71,27 +69,22 @@ def should_promote(
 
 def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:
     """Whether losses [horizons] are worse than those of another on the same horizons, and the rule in words."""
-    ratios = log_ratios(ours, theirs)
-    count, mean, error = len(ratios), ratios.mean(), standard_error(ratios)
+    count, (mean, error) = len(ours), log_ratio(ours, theirs)
     over, least = (f"{count} horizons", NO_WORSE) if count >= ENOUGH else ("less than two horizons", MUCH_WORSE)
     change, limit = (100 * np.expm1(ratio) for ratio in (mean, np.log(least) + error))
     rule = f"{change:+.1f} % over {over}, where more than {limit:.1f} % counts as worse"
     return bool(mean - error > np.log(least)), rule
 
 
-def log_ratios(ours: Numbers, theirs: Numbers) -> Numbers:
-    """Logarithms of losses over others; errors of nothing are alike."""
-    nothing = NOTHING * (ours.mean() + theirs.mean()) + np.finfo(float).tiny
-    return np.asarray(np.log((ours + nothing) / (theirs + nothing)))
-
-
-def standard_error(ratios: Numbers) -> float:
-    """The standard error of the mean of what horizons have shown; 0 of a single one.
+def log_ratio(ours: Numbers, theirs: Numbers) -> tuple[float, float]:
+    """The mean logarithm of losses [horizons] over others, and its standard error; errors of nothing are alike.
 
     The divisor n - 1 in the place of the root of n (n - 1) is about what Student's t asks for where n is small.
     Horizons that share no value are hardly correlated: their covariance is left out.
     """
-    return float(ratios.std() * np.sqrt(len(ratios)) / max(len(ratios) - 1, 1))
+    nothing = NOTHING * (ours.mean() + theirs.mean()) + np.finfo(float).tiny
+    ratios = np.log((ours + nothing) / (theirs + nothing))
+    return float(ratios.mean()), float(ratios.std() * np.sqrt(len(ratios)) / max(len(ratios) - 1, 1))
 
 
 def horizons_of(dates: Integers, horizon: int) -> Integers:

@@ -127,14 +127,9 @@ def kolmogorov_smirnov(first: Numbers, second: Numbers) -> tuple[float, float]:
     return statistic, float(min(max(p_value, 0.0), 1.0))
 
 
-def _slots(panel: Panel) -> tuple[Integers, Integers]:
-    sizes = np.diff(panel.offsets)
-    return np.repeat(np.arange(len(panel)), sizes), np.arange(sizes.sum()) - np.repeat(panel.offsets[:-1], sizes)
-
-
 def _changes(panel: Panel, season: int) -> tuple[Numbers, Integers, Integers]:
     """Changes over a season between observed past values, the series of each, and its grid position."""
-    series, step = _slots(panel)
+    series, step = panel.series_of_slots, panel.positions
     later = np.flatnonzero((step >= season) & panel.observed)
     later = later[panel.observed[later - season]]
     change = panel.values[later] - panel.values[later - season]
@@ -143,6 +138,6 @@ def _changes(panel: Panel, season: int) -> tuple[Numbers, Integers, Integers]:
 
 def _missing_share(panel: Panel, after: Integers) -> float:
     """Share of the past slots after a grid position of each series [series] that are not observed."""
-    series, step = _slots(panel)
+    series, step = panel.series_of_slots, panel.positions
     past = (step < panel.lengths[series]) & (panel.starts[series] + step > after[series])
     return float((~panel.observed[past]).mean()) if past.any() else 0.0

@@ -79,28 +79,14 @@ class Commands(click.Group):
                 formatter.write_dl([(f"{name:<{width}}", text) for name, text in group.items()])
 
 
-def _versions(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    """Print the versions of this package, of Python and of torch."""
-    if not value or ctx.resilient_parsing:
-        return
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        torch = f"torch {version('torch')}"  # read from its metadata: importing torch takes seconds
-    except PackageNotFoundError:
-        torch = "torch not installed"
-    click.echo(f"forecast {version('forecast')}, Python {platform.python_version()}, {torch}")
-    ctx.exit()
-
-
 @click.group(
     cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
 )
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_versions, help="show versions")
+@click.option("--version", is_flag=True, help="show versions")
 @click.pass_context
-def cli(ctx: click.Context) -> None:
+def cli(ctx: click.Context, version: bool) -> None:
     """A CSV in, trustworthy forecasts out.
 
     \b
@@ -112,6 +98,13 @@ def cli(ctx: click.Context) -> None:
 
     `forecast COMMAND --help` shows examples and the options of a command.
     """
+    if version:
+        from importlib import metadata
+
+        installed = metadata.distributions(name="torch")  # importing torch takes seconds
+        torch = next((f"torch {package.version}" for package in installed), "torch not installed")
+        click.echo(f"forecast {metadata.version('forecast')}, Python {platform.python_version()}, {torch}")
+        ctx.exit()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -120,16 +113,13 @@ def main() -> None:
     """Run the command line and exit with its code; messages go to stderr."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # the search for them looks at every installed package
     gc.set_threshold(OBJECTS)
-    _open_closed()
-    _write_utf8()
+    _prepare_streams()
     Interrupted.received = None  # by an earlier call in this process
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     before, show = sys.unraisablehook, warnings.showwarning
-    sys.unraisablehook, warnings.showwarning = (
-        partial(_ignored, before),
-        lambda message, *_: log(str(message), "warning"),
-    )
+    sys.unraisablehook = partial(_ignored, before)
+    warnings.showwarning = lambda message, *_: log(str(message), "warning")
     try:
         code = _run()
     except Interrupted as error:
@@ -140,25 +130,20 @@ def main() -> None:
     sys.exit(code)
 
 
-def _open_closed() -> None:
-    """Reopen standard streams that are closed, so that no other file gets their descriptors.
-
-    Messages to such a stream are dropped. Data are not: stdout is opened for reading, so that writing fails.
-    """
+def _prepare_streams() -> None:
+    """Reopen closed streams, so that no other file gets their descriptors, and write UTF-8 to files and pipes."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
+            # messages are dropped, and data are not: writing to a stdout that is opened for reading fails
             descriptor = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
             if descriptor != number:
                 os.dup2(descriptor, number)
                 os.close(descriptor)
-            stream = open(number, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-            setattr(sys, name, stream)
-
-
-def _write_utf8() -> None:
-    """Write UTF-8 to files and pipes; a terminal keeps its encoding, and other characters are escaped."""
+            opened = open(number, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, opened)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
+            # a terminal keeps its encoding, and other characters are escaped
             unchanged = stream.isatty() or "PYTHONIOENCODING" in os.environ
             stream.reconfigure(encoding=None if unchanged else "utf-8", errors="backslashreplace")
 

@@ -2,30 +2,22 @@
 
 import importlib
 import types
-from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import chain
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
 from click.core import ParameterSource
 from pydantic_core import PydanticUndefined, from_json
 
+from forecast import settings
 from forecast.cli._console import listen, style
-from forecast.errors import UsageError
-from forecast.settings import (
-    ALIASES,
-    FIRST,
-    STORE,
-    WHOLE,
-    FilePath,
-    Heading,
-    SettingsGroup,
-    TableSettings,
-    TextSettings,
-)
+from forecast.errors import Setting, UsageError
+from forecast.settings import FIRST, WHOLE, FilePath, Heading, SettingsGroup, TableSettings, TextSettings
 
 INPUT, OUTPUT, RUN, MESSAGES = "Input", "Output", "Run", "Messages"
 REFUSED = {"now": ("past", "static")}  # settings that a command refuses, and help leaves out
-ON_STORES = ("status", "diff", "versions", "promote", "rollback")  # functions of the module `store`; others are files
+ON_STORES = ("run", "status", "diff", "versions", "promote", "rollback")  # functions of the module `store`
 _ALL = "forecast.help-all"  # in the context of a call that lists all options
 
 Group = TypeVar("Group", bound=SettingsGroup)
@@ -49,8 +41,8 @@ class Option(click.Option):
             attributes["is_flag"] = True
         if metavar in ("FILE", "DIR"):
             attributes["type"] = PathText()
-        declared = [flag, name] if name else [flag]
-        super().__init__(declared, help=help, metavar=metavar or None, **attributes)
+        shown, declared = isinstance(attributes.get("default"), int), [flag, name] if name else [flag]
+        super().__init__(declared, help=help, metavar=metavar or None, show_default=shown, **attributes)
         self.heading, self.first = heading, first
 
 
@@ -59,10 +51,21 @@ class Request(types.SimpleNamespace):
 
     values: dict[str, Any]
 
+    @property
+    def store(self) -> str:
+        """The folder of the store that the command names, or the default one."""
+        return self.artifact or settings.STORE.store
+
     def of(self, group: type[Group], defaults: dict[str, Any] | None = None) -> Group:
         """The settings of one group, checked; `defaults` replace settings that were not given."""
         given = {name: value for name, value in self.values.items() if name in group.model_fields}
         return group.check({**(defaults or {}), **given})
+
+    def refuse(self, problem: str, cure: str, *names: str) -> None:
+        """Refuse settings that were given."""
+        for name in names:
+            if name in self.values:
+                raise UsageError(problem, setting=Setting(name), cure=cure)
 
     def words(self, *groups: type[SettingsGroup], more: tuple[str, ...] = ()) -> tuple[str, ...]:
         """The settings of some groups, and `more` by name, as words of a command line."""
@@ -80,29 +83,38 @@ class Request(types.SimpleNamespace):
         return ("fit", self.data, *self.words(TableSettings, TextSettings, more=("horizon",)))
 
 
-Declaration = tuple[Any, ...]  # help, parameters and examples of a `Command`
+Declaration = tuple[Any, ...]  # of a `Command`: its help, then parameters, lists of such, and examples
 
 
 class Command(click.Command):
     """A command with examples in its help; its body gets a `Request`."""
 
-    def __init__(self, name: str, about: str, params: Iterable[Any], *examples: str) -> None:
-        self.examples, flat = examples, list[click.Parameter]()
-        for param in params:
+    def __init__(self, name: str, about: str, *parts: Any) -> None:
+        self.examples = [part for part in parts if isinstance(part, str)]
+        flat, self.groups = list[click.Parameter](), list[type[SettingsGroup]]()
+        lists = (part if isinstance(part, list) else [part] for part in parts if not isinstance(part, str))
+        for param in chain.from_iterable(lists):
             if isinstance(param, click.Parameter):
                 flat.append(param)
                 continue
             group, *names = param if isinstance(param, tuple) else (param,)
+            self.groups.append(group)
             flat += [_option(field, group, name) for field in names or group.model_fields]
         super().__init__(name, help=about, params=[*flat, _QUIET, _LOG_FORMAT])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Load the body and call it: nothing else here imports when a command runs."""
+        """Check all settings, load the body and call it: nothing else here imports when a command runs."""
         source = ctx.get_parameter_source
         given = {name: value for name, value in ctx.params.items() if source(name) != ParameterSource.DEFAULT}
+        params = given.get("params") or {}
+        # other names of settings, such as -p n_jobs=2
+        values = {settings.ALIASES[name]: params.pop(name) for name in [*params] if name in settings.ALIASES}
+        values |= {name: value for name, value in given.items() if name != "params" or value}
+        request = Request(**{**ctx.params, "values": values})
+        for group in self.groups:
+            request.of(group)
         body = importlib.import_module(f"forecast.cli.{'store' if self.name in ON_STORES else self.name}")
-        run = getattr(body, self.name if self.name in ON_STORES else "run")
-        return run(Request(**{**ctx.params, "values": _without_aliases(given)}))
+        return getattr(body, self.name if self.name in ON_STORES else "run")(request)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         params = super().get_params(ctx)
@@ -142,18 +154,13 @@ def _all(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-def _without_aliases(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings with those that -p gave by another name, such as -p n_jobs=2, under their own."""
-    params = settings.get("params") or {}
-    found = {ALIASES[name]: params.pop(name) for name in ALIASES if name in params}
-    return {**found, **{name: value for name, value in settings.items() if name != "params" or value}}
-
-
 def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
     field = group.model_fields[name]
     flag = f"--{name.replace('_', '-')}"
     default = None if field.default is PydanticUndefined else field.default
-    shown = "" if default in (None, False, (), {}) else f"  [default: {_text(default)}]"
+    items = default if isinstance(default, tuple) else ()
+    text = ",".join(item if isinstance(item, str) else f"{item:g}" for item in items) or str(default)
+    shown = "" if default in (None, False, (), {}) else f"  [default: {text}]"
     heading = next((mark for mark in field.metadata if isinstance(mark, Heading)), group.heading)
     union = get_origin(field.annotation) in (Union, types.UnionType)
     kinds = [kind for kind in (get_args(field.annotation) if union else (field.annotation,)) if kind is not type(None)]
@@ -177,12 +184,6 @@ def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
     return Option(flag, (field.description or "") + shown, heading, name=name, first=first, **attributes)
 
 
-def _text(default: Any) -> str:
-    if isinstance(default, tuple):
-        return ",".join(item if isinstance(item, str) else f"{item:g}" for item in default)
-    return f"{default}"
-
-
 def _items(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(item.strip() for text in given for item in text.split(",") if item.strip())
 
@@ -193,10 +194,9 @@ def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
         name, sign, value = text.partition("=")
         if not sign or not name:
             raise UsageError(f"-p {text}: write it as -p NAME=VALUE, e.g. -p hidden_size=128")
-        try:
-            params[name.strip().replace("-", "_")] = from_json(value)
-        except ValueError:
-            params[name.strip().replace("-", "_")] = value
+        params[name := name.strip().replace("-", "_")] = value
+        with suppress(ValueError):
+            params[name] = from_json(value)
     return params or None
 
 
@@ -218,13 +218,3 @@ _LOG_FORMAT = Option(
     callback=lambda *given: style.update(format=given[2]),
     **_EAGER,
 )
-
-
-def named(artifact: str) -> tuple[str, ...]:
-    """The words that name a store on the command line; none for the default one."""
-    return () if artifact == STORE.store else ("--artifact", artifact)
-
-
-def predicting(artifact: str, known: Sequence[str]) -> tuple[str, ...]:
-    """The command that forecasts with a store; covariates known in advance need a table of the future."""
-    return ("predict", *named(artifact), *(("--future", "FILE") if known else ()))

@@ -12,6 +12,7 @@ import click
 
 from forecast.errors import Message, as_flag, visible
 from forecast.parallel import cluster, workers
+from forecast.settings import STORE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from forecast.evaluation.backtest import Fold
     from forecast.training.context import Progress as Training
-
-UNLIMITED_WIDTH = 10_000  # characters, more than any table needs
 
 style = {"format": "text", "quiet": False}  # what --log-format and --quiet say
 
@@ -57,6 +56,16 @@ def suggest(*words: str | None) -> None:
         log("next     " + shlex.join(["forecast", *(word for word in words if word is not None)]))
 
 
+def named(artifact: str) -> tuple[str, ...]:
+    """The words that name a store on the command line; none for the default one."""
+    return () if artifact == STORE.store else ("--artifact", artifact)
+
+
+def predicting(artifact: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The command that forecasts with a store; covariates known in advance need a table of the future."""
+    return ("predict", *named(artifact), *(("--future", "FILE") if known else ()))
+
+
 def put(*lines: str) -> None:
     for line in lines:
         click.echo(visible(line))
@@ -73,7 +82,7 @@ def put_table(table: "Table", width: int | None = None) -> None:
     from rich.measure import Measurement
 
     console = Console() if sys.stdout.isatty() else Console(width=width)
-    wide = console.options.update(width=UNLIMITED_WIDTH)
+    wide = console.options.update(width=10_000)  # more than any table needs
     console.width = max(console.width, Measurement.get(console, wide, table).minimum + 2)  # rich leaves out the edges
     with console.capture() as captured:
         console.print(table)
@@ -81,23 +90,31 @@ def put_table(table: "Table", width: int | None = None) -> None:
 
 
 def put_numbers(
-    heads: Sequence[str],
-    texts: int,
-    rows: Iterable[Sequence[object]],
-    title: str | None = None,
-    width: int | None = None,
+    heads: Sequence[str], texts: int, rows: Iterable[Sequence[object]], title: str = "", width: int | None = None
 ) -> None:
     """Write a table to stdout whose first columns are texts, `texts` of them, and the others numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title and cell(title), title_justify="left")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=cell(title) if title else None, title_justify="left")
     for index, head in enumerate(heads):
         number = index >= texts
         table.add_column(cell(head), justify="right" if number else "left", no_wrap=number or head == "model")
     for row in rows:
         table.add_row(*map(cell, row))
     put_table(table, width)
+
+
+def put_rows(heads: Sequence[str], rows: Iterable[Iterable[object]], width: int, number: str = "{:.3g}") -> None:
+    """Write a table without lines to stdout if it has rows; None is an empty cell."""
+    from rich.table import Table
+
+    table = Table(*heads, box=None, pad_edge=False)
+    for row in rows:
+        texts = (number.format(value) if isinstance(value, float) else value for value in row)
+        table.add_row(*(cell("" if text is None else text) for text in texts))
+    if table.row_count:
+        put_table(table, width)
 
 
 def cell(text: object) -> "Text":

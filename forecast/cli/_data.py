@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from forecast.artifacts.store import check_apart
 from forecast.cli._command import Request
 from forecast.cli._console import log
 from forecast.errors import visible
@@ -17,6 +18,8 @@ from forecast.tables.reading import load_future, load_table, settings_as_at_fit
 from forecast.tables.table import Table
 from forecast.tables.writing import csv_bytes, guard_formulas, write_frames
 
+READ = {"data": "the table that is read", "forecast": "the table of forecasts", "actual": "the table of actual values"}
+READ |= {"future": "the table of --future", "events": "the table of --events", "backtest": "the backtest"}
 MOST_IN_MEMORY = 1 << 27  # bytes of a table for stdout, beyond which it waits in a temporary file
 
 
@@ -34,6 +37,12 @@ def load_later(source: str | None, settings: TextSettings) -> Table | None:
 def text_settings(request: Request, stored: TextSettings) -> TextSettings:
     """How to read a file: by the settings of the command line, else by those of the fit."""
     return settings_as_at_fit(stored, request.of(TextSettings).model_dump(include=set(request.values)))
+
+
+def check_outputs(request: Request, *files: str | None, store: str | None = None) -> None:
+    """Refuse, before any work, files to write that the command reads, or that are of the store."""
+    for file in files:
+        check_apart(file, {what: vars(request).get(name) for name, what in READ.items()}, store)
 
 
 def write(frames: pd.DataFrame | Iterable[pd.DataFrame], output: str | None, ids: Iterable[Any] | None = None) -> None:
@@ -57,7 +66,6 @@ def write(frames: pd.DataFrame | Iterable[pd.DataFrame], output: str | None, ids
 
 
 def _visible(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame in which control characters of names and texts are escaped."""
     shown = frame.rename(columns=lambda name: visible(str(name)))
     for column, kind in enumerate(frame.dtypes):
         if kind.kind == "O":

@@ -1,61 +1,116 @@
-"""Forecast by a saved forecaster, write a table of forecasts, and say what it lacks."""
+"""Forecast by a saved forecaster; write tables of forecasts and of their sums, and say what they lack."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from os.path import realpath
+from pathlib import Path
+from typing import Any
 
 from forecast.checks.table import without_forecast
 from forecast.cli._command import Request
 from forecast.cli._console import log, log_lines, steps_bar
 from forecast.cli._data import load, load_later, text_settings, write
-from forecast.cli._sums import put_paths, put_sums
-from forecast.errors import INCOMPLETE
+from forecast.errors import INCOMPLETE, Setting, UsageError, Words
 from forecast.inference.fitted import Fitted, ranking_of
-from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_table
+from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_table, load_predictor, with_events
 from forecast.inference.predictor import Predictor
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.settings import AFTER_FIT, CheckSettings, OutputSettings, TableSettings, TextSettings
+from forecast.settings import AFTER_FIT, CheckSettings, OutputSettings, SumSettings, TableSettings, TrainSettings
 from forecast.tables.table import Table
 from forecast.tables.writing import frame_of
-from forecast.totals.sums import Totals, allocated
+from forecast.totals.paths import path_columns
+from forecast.totals.periods import key_columns
+from forecast.totals.sums import Totals, allocated, log_notes
+
+
+def sums_asked(request: Request) -> SumSettings | None:
+    """The sums that are asked for; None where there are none."""
+    settings, output, file = request.of(SumSettings), request.of(OutputSettings), request.totals
+    asked, paths = settings != SumSettings(), Setting("paths", request.paths)
+    if request.paths is not None and request.output is None:
+        cure = Words("name a file with ", Setting("output"))
+        raise UsageError("they are written beside the forecasts", setting=paths, cure=cure)
+    for name in ("joint", "shard"):
+        if getattr(output, name) and (asked or request.paths is not None):
+            problem = "sums are of all series, and have intervals of their own"
+            raise UsageError(problem, setting=Setting(name), cure="leave it out")
+    if file is not None and not asked:
+        cure = Words("add ", Setting("sum_by"), " or ", Setting("sum_every"))
+        raise UsageError("no sums are asked for", setting=Setting("totals", file), cure=cure)
+    if file is not None and request.output is not None and realpath(file) == realpath(request.output):
+        raise UsageError("the series are written there", setting=Setting("totals", file), cure="name another file")
+    if request.allocate and (file is None or max(len(settings.sum_by), 1) * max(len(settings.sum_every), 1) > 1):
+        cure = Words("name one, and a file for them with ", Setting("totals"))
+        raise UsageError("series add up to one kind of sums", setting=Setting("allocate"), cure=cure)
+    if request.allocate and output.point == "mean":
+        raise UsageError("means add up as they are", setting=Setting("allocate"), cure="leave it out")
+    return settings if asked else None
+
+
+def path_file(request: Request) -> str | None:
+    """The file that paths are written to; None without paths."""
+    asked = request.paths is not None and request.output is not None
+    return str(Path(request.output).with_suffix(".paths.parquet")) if asked else None
+
+
+def sums_of(predictor: Predictor, schema: Schema, request: Request) -> Totals | None:
+    """The sums that are asked for, still of no series; None where there are none."""
+    settings, output = sums_asked(request), request.of(OutputSettings)
+    return None if settings is None else Totals(predictor, schema, settings, output, request.horizon)
+
+
+def put_sums(totals: Totals, request: Request) -> None:
+    """Write sums beside the series, or in their place."""
+    ids = ["level", *key_columns(totals.levels, totals.schema)] if request.excel_safe else None
+    write(frame_of(totals.columns()), request.totals or request.output, ids)
+    log_notes(totals)
+
 
 Choose = Callable[[Panel], ForecastOptions | None]  # says what is forecast of a panel, or raises; None is all
 
 
-def schema_as_fitted(predictor: Predictor, request: Request) -> tuple[Schema, TextSettings]:
-    """How a saved forecaster reads a table, and a text."""
-    changed = request.of(TableSettings).model_dump(include=set(AFTER_FIT) & set(request.values))
-    schema = predictor.fitted.config.table.model_copy(update=changed)
-    return schema, text_settings(request, schema.reading)
+class Saved:
+    """A saved forecaster that a command names, how it reads a table and a text, and what it forecasts."""
 
+    def __init__(self, request: Request) -> None:
+        where, tables = request.of(TrainSettings), request.of(TableSettings)
+        self.request = request
+        predictor = load_predictor(request.store, request.version, where.device, where.engine)
+        self.predictor = with_events(predictor, tables.events)
+        self.fitted = self.predictor.fitted
+        changed = tables.model_dump(include=set(AFTER_FIT) & set(request.values))
+        self.schema = self.fitted.config.table.model_copy(update=changed)
+        self.text = text_settings(request, self.schema.reading)
 
-def read_as_fitted(predictor: Predictor, request: Request) -> tuple[Schema, Table | None, Table | None]:
-    """How a saved forecaster reads, the table to forecast, and that of future values; None where none is named."""
-    (schema, text), future = schema_as_fitted(predictor, request), request.future
-    table = None if request.data is None else load(request.data, text)[0]
-    return schema, table, load_later(future, text)
+    def tables(self) -> tuple[Table | None, Table | None]:
+        """The table to forecast, and that of future values; None where none is named."""
+        table = None if self.request.data is None else load(self.request.data, self.text)[0]
+        return table, load_later(self.request.future, self.text)
 
-
-def predicted(predictor: Predictor, request: Request, shape: OutputSettings, choose: Choose | None = None) -> Forecasts:
-    schema, table, later = read_as_fitted(predictor, request)
-    origin, horizon = request.origin, request.horizon
-    with steps_bar("forecasts", "series") as predictor.on_windows:
-        return forecast_table(
-            predictor, table, schema=schema, future=later, origin=origin, horizon=horizon, output=shape, on_panel=choose
-        )
+    def forecasts(self, choose: Choose | None = None) -> Forecasts:
+        table, later = self.tables()
+        options: dict[str, Any] = {"origin": self.request.origin, "horizon": self.request.horizon, "on_panel": choose}
+        options["output"] = self.request.of(OutputSettings)
+        with steps_bar("forecasts", "series") as self.predictor.on_windows:
+            return forecast_table(self.predictor, table, schema=self.schema, future=later, **options)
 
 
 def put_forecasts(forecasts: Forecasts, fitted: Fitted, request: Request, totals: Totals | None = None) -> int:
-    """Write forecasts to stdout or a file, or their sums, and report series without one; returns the exit code."""
+    """Write forecasts to stdout or a file, their sums and paths, and report what they lack; returns the exit code."""
+    schema, paths = fitted.config.table, path_file(request)
+    ids = schema.ids if request.excel_safe else None
     if totals is not None:
         totals.add(forecasts)
         if request.allocate:
             forecasts = replace(forecasts, columns=allocated(forecasts, totals))
         put_sums(totals, request)
-    put_paths(forecasts, fitted, request)
+    if paths is not None:
+        columns = path_columns(forecasts, fitted, schema, request.of(OutputSettings), request.paths)
+        write(map(frame_of, columns), paths, ids)
     if totals is None or request.totals is not None:
-        write(frame_of(forecasts.columns), request.output, fitted.config.table.ids if request.excel_safe else None)
+        write(frame_of(forecasts.columns), request.output, ids)
     return log_written(forecasts.skipped, fitted, request)
 
 

@@ -1,10 +1,9 @@
 """Forecast from rolling origins in the past, and compare with the actual values."""
 
-from forecast.artifacts.store import check_apart
-from forecast.cli._command import Request, predicting
-from forecast.cli._console import fold_bar, log, log_lines, suggest, using_cluster
-from forecast.cli._data import load, load_later, text_settings, write
-from forecast.cli._measures import LEVEL, put_measures
+from forecast.cli._command import Request
+from forecast.cli._console import fold_bar, log, log_lines, predicting, suggest, using_cluster
+from forecast.cli._data import check_outputs, load, load_later, text_settings, write
+from forecast.cli.score import LEVEL, put_measures
 from forecast.engine.stages import Callbacks
 from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, Setting, UsageError, Words
@@ -22,11 +21,8 @@ def run(request: Request) -> int:
     sums = request.of(SumSettings).model_dump(exclude_defaults=True)
     if request.by == LEVEL and not sums:
         raise UsageError("no sums are asked for", setting=Setting("by", LEVEL), cure=Words("add ", Setting("sum_by")))
-    train, events = request.of(TrainSettings), request.of(TableSettings).events  # refused before any work
-    tables = {"the table that is read": data, "the table of --future": request.future, "the table of --events": events}
-    for file in (request.forecasts, request.output):
-        check_apart(file, tables, artifact)
-    check_names(train, models)
+    check_outputs(request, request.forecasts, request.output, store=artifact)
+    check_names(train := request.of(TrainSettings), models)
     if artifact is None:
         if request.version is not None:
             raise UsageError("--version: a version of a store; name it with --artifact")
@@ -63,10 +59,8 @@ def run(request: Request) -> int:
 def _saved_forecaster(request: Request) -> Forecaster:
     """The forecaster of a store, with the settings that it takes after the fit."""
     fixed = {*TableSettings.model_fields, *TrainSettings.model_fields, "refit"}
-    for name in fixed - {"model", "jobs", "device", "engine", *AFTER_FIT}:
-        if name in request.values:
-            problem = "--artifact tests a forecaster as it is"
-            raise UsageError(problem, setting=Setting(name), cure="leave one of the two out")
+    fixed -= {"model", "jobs", "device", "engine", *AFTER_FIT}
+    request.refuse("--artifact tests a forecaster as it is", "leave one of the two out", *fixed)
     where = request.of(TrainSettings)
     forecaster = Forecaster.load(request.artifact, request.version, where.device, where.engine)
     return forecaster.set_params(

@@ -2,30 +2,24 @@
 
 import click
 
+from forecast import settings
 from forecast.cli._command import OUTPUT, RUN, Declaration, Option, file_argument
-from forecast.settings import (
-    AFTER_FIT,
-    STORE,
-    BacktestSettings,
-    CheckSettings,
-    ClusterSettings,
-    ExplainSettings,
-    OutputSettings,
-    PictureSettings,
-    StoreSettings,
-    SumSettings,
-    TableSettings,
-    TextSettings,
-    TrainSettings,
-)
+from forecast.settings import OutputSettings, StoreSettings, SumSettings, TableSettings, TextSettings, TrainSettings
 
+
+def _json(help: str) -> Option:
+    return Option("--json", help, OUTPUT, name="as_json")
+
+
+DATA, DATA_OR_FIT = file_argument("data"), file_argument("data", required=False)
 READING = TableSettings, TextSettings
 OF_STORE = StoreSettings.heading
-ARTIFACT = Option("--artifact DIR", f"folder of the saved versions  [default: {STORE.store}]", OF_STORE)
+ARTIFACT = Option("--artifact DIR", f"folder of the saved versions  [default: {settings.STORE.store}]", OF_STORE)
 VERSION = Option("--version ID", "a version of the store; default the live one", OF_STORE, first=False)
 OF_VERSION = ARTIFACT, VERSION
 JOB_OR_STORE = file_argument("job", required=False), ARTIFACT
-PATHS, RUNS = click.IntRange(1, 10_000), click.IntRange(1, 1_000)
+PATHS, RUNS, LIMIT = click.IntRange(1, 10_000), click.IntRange(1, 1_000), click.IntRange(1)
+BY = click.Choice(["series", "step", "level"])
 FUTURE = Option("--future FILE", "table with the future values of known covariates")
 MORE_KNOWN = Option("--future FILE", "table with more values of known covariates", first=False)
 WRITE_TABLE = Option("--output FILE", "write a .csv, .parquet or .xlsx file; default stdout", OUTPUT)
@@ -36,21 +30,16 @@ SUMS = (
     Option("--paths N", "write N paths of all series, as NAME.paths.parquet", SumSettings.heading, type=PATHS),
 )
 AS_OF = Option("--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False)
-BY = ["series", "step", "level"]
 MEASURES = (
-    Option("--by", "a row for each series, step, or level of sums", OUTPUT, type=click.Choice(BY)),
+    Option("--by", "a row for each series, step, or level of sums", OUTPUT, type=BY),
     Option("--output FILE", "write the table to a .csv, .json, .parquet or .xlsx file", OUTPUT),
-    Option("--json", "print all tables as one JSON object", OUTPUT, name="as_json"),
+    _json("print all tables as one JSON object"),
     (OutputSettings, "excel_safe"),
 )
 SHAPE = ("levels", "point", "min", "max", "joint", "integer")  # settings of forecasts that a chart can show
 WHERE = ("horizon", "device", "engine")
-ON_SAVED = (*AFTER_FIT, "events")
-
-
-def _json(help: str) -> Option:
-    return Option("--json", help, OUTPUT, name="as_json")
-
+MACHINE, CLUSTER = (TrainSettings, "device", "engine"), (settings.ClusterSettings, "cluster")
+ON_SAVED = (*settings.AFTER_FIT, "events")
 
 COMMANDS: dict[str, Declaration] = {
     "now": (
@@ -59,16 +48,7 @@ COMMANDS: dict[str, Declaration] = {
         DATA is a CSV, .csv.gz, JSON, .xlsx, .ods or Parquet file, a folder of Parquet, - for stdin, or synth:KIND.
         Nothing is trained or saved; `forecast fit` does both, and takes other covariates than those known in advance.
         """,
-        [
-            file_argument("data"),
-            WRITE_TABLE,
-            AS_OF,
-            OutputSettings,
-            *SUMS,
-            CheckSettings,
-            *READING,
-            (TrainSettings, "horizon"),
-        ],
+        [DATA, WRITE_TABLE, AS_OF, OutputSettings, *SUMS, settings.CheckSettings, *READING, (TrainSettings, "horizon")],
         "forecast now sales.csv --output forecasts.csv",
         "forecast now sales.csv --horizon 14 --levels 50,90",
         "forecast now synth:seasonal",
@@ -78,18 +58,11 @@ COMMANDS: dict[str, Declaration] = {
 
         DATA is a CSV, .csv.gz, JSON, .xlsx, .ods or Parquet file, a folder of Parquet, - for stdin, or synth:KIND.
         """,
-        [
-            file_argument("data"),
-            MORE_KNOWN,
-            *READING,
-            TrainSettings,
-            (StoreSettings, "keep", "wait"),
-            (ClusterSettings, "cluster"),
-            ARTIFACT,
-            Option("--resume", "continue a fit of the same data and settings that was stopped", RUN),
-            Option("--dry-run", "say what a fit would do and take; train and write nothing", RUN),
-            Option("--json", "with --dry-run: print one JSON object", RUN, name="as_json", first=False),
-        ],
+        [DATA, MORE_KNOWN, *READING, TrainSettings, (StoreSettings, "keep", "wait"), CLUSTER],
+        ARTIFACT,
+        Option("--resume", "continue a fit of the same data and settings that was stopped", RUN),
+        Option("--dry-run", "say what a fit would do and take; train and write nothing", RUN),
+        Option("--json", "with --dry-run: print one JSON object", RUN, name="as_json", first=False),
         "forecast fit sales.csv",
         "forecast fit sales.csv --id shop --target units --horizon 28",
         "forecast fit sales.csv --known price --holidays DE --artifact shops",
@@ -100,26 +73,16 @@ COMMANDS: dict[str, Declaration] = {
 
         Nothing is trained, and nothing in the store changes.
         """,
-        [
-            file_argument("data", required=False),
-            *OF_VERSION,
-            Option("--output FILE", "write .csv, .parquet or .xlsx, with --shards a folder; default stdout", OUTPUT),
-            Option("--origin TIME", "forecast from this time of DATA; later values are not used"),
-            FUTURE,
-            Option(
-                "--what-if COLUMN=VALUE", "forecast with other known values, too, or those of a FILE", multiple=True
-            ),
-            Option("--future-template FILE", "write the rows that --future needs, to be filled in; forecast nothing"),
-            AS_OF,
-            Option("--horizon", "number of steps, fewer than at fit", OutputSettings.heading, type=int),
-            OutputSettings,
-            *SUMS,
-            CheckSettings,
-            TextSettings,
-            ClusterSettings,
-            (TrainSettings, "jobs", "device", "engine"),
-            (TableSettings, *ON_SAVED),
-        ],
+        [DATA_OR_FIT, *OF_VERSION],
+        Option("--output FILE", "write .csv, .parquet or .xlsx, with --shards a folder; default stdout", OUTPUT),
+        Option("--origin TIME", "forecast from this time of DATA; later values are not used"),
+        FUTURE,
+        Option("--what-if COLUMN=VALUE", "forecast with other known values, too, or those of a FILE", multiple=True),
+        Option("--future-template FILE", "write the rows that --future needs, to be filled in; forecast nothing"),
+        AS_OF,
+        Option("--horizon", "number of steps, fewer than at fit", OutputSettings.heading, type=int),
+        [OutputSettings, *SUMS, settings.CheckSettings, TextSettings, settings.ClusterSettings],
+        [(TrainSettings, "jobs", "device", "engine"), (TableSettings, *ON_SAVED)],
         "forecast predict --output forecasts.csv",
         "forecast predict tonight.csv --artifact shops",
         "forecast predict --future-template prices.csv",
@@ -133,22 +96,16 @@ COMMANDS: dict[str, Declaration] = {
         Without a store, DATA is forecast as `forecast now` does. --output names a file; else the terminal gets the
         picture.
         """,
-        [
-            file_argument("data", required=False),
-            Option("--actual FILE", "table with the actual values; default those of DATA"),
-            Option("--output FILE", "write a .png, .svg, .pdf or .html file; default the terminal", OUTPUT),
-            Option("--terminal", "draw in the terminal, with --output too", OUTPUT),
-            Option("--forecast FILE", "draw this table of forecasts, which predict wrote, beside DATA"),
-            Option("--now", "draw the forecasts of `forecast now`, even where there is a store"),
-            FUTURE,
-            Option("--origin TIME", "forecast from this time of DATA, and draw what came after it"),
-            *OF_VERSION,
-            PictureSettings,
-            SumSettings,
-            *READING,
-            (TrainSettings, *WHERE),
-            (OutputSettings, *SHAPE),
-        ],
+        DATA_OR_FIT,
+        Option("--actual FILE", "table with the actual values; default those of DATA"),
+        Option("--output FILE", "write a .png, .svg, .pdf or .html file; default the terminal", OUTPUT),
+        Option("--terminal", "draw in the terminal, with --output too", OUTPUT),
+        Option("--forecast FILE", "draw this table of forecasts, which predict wrote, beside DATA"),
+        Option("--now", "draw the forecasts of `forecast now`, even where there is a store"),
+        FUTURE,
+        Option("--origin TIME", "forecast from this time of DATA, and draw what came after it"),
+        [*OF_VERSION, settings.PictureSettings, SumSettings, *READING],
+        [(TrainSettings, *WHERE), (OutputSettings, *SHAPE)],
         "forecast plot sales.csv",
         "forecast plot --artifact shops --series north --output north.png",
         "forecast plot sales.csv --origin 2026-01-31 --output worst.html",
@@ -160,14 +117,10 @@ COMMANDS: dict[str, Declaration] = {
         JOB, a pipeline file, or --artifact names the store; the runs of a JOB are in the report. With --backtest and no
         store the report is on the backtest alone. The page needs no other file and no network.
         """,
-        [
-            *JOB_OR_STORE,
-            VERSION,
-            (TrainSettings, "device", "engine"),
-            Option("--backtest FILE", "a .json file that `forecast backtest DATA --output FILE` wrote"),
-            FUTURE,
-            Option("--output FILE", "the .html file to write", OUTPUT, required=True),
-        ],
+        [*JOB_OR_STORE, VERSION, MACHINE],
+        Option("--backtest FILE", "a .json file that `forecast backtest DATA --output FILE` wrote"),
+        FUTURE,
+        Option("--output FILE", "the .html file to write", OUTPUT, required=True),
         "forecast report --output report.html",
         "forecast report job.toml --output job.html",
         "forecast report --artifact shops --backtest tests.json --output s.html",
@@ -178,17 +131,8 @@ COMMANDS: dict[str, Declaration] = {
         Importance says by how much the mean absolute error of the newest horizons grows without an input. The parts of
         a forecast, level, season, events, known columns and rest, add up to its median.
         """,
-        [
-            file_argument("data", required=False),
-            ExplainSettings,
-            TextSettings,
-            (PictureSettings, "series"),
-            (TrainSettings, "device", "engine"),
-            (TableSettings, *ON_SAVED),
-            *OF_VERSION,
-            FUTURE,
-            _json("print everything as one JSON object"),
-        ],
+        [DATA_OR_FIT, settings.ExplainSettings, TextSettings, (settings.PictureSettings, "series"), MACHINE],
+        [(TableSettings, *ON_SAVED), *OF_VERSION, FUTURE, _json("print everything as one JSON object")],
         "forecast explain",
         "forecast explain tonight.csv --artifact shops",
         "forecast explain tonight.csv --series north --json",
@@ -198,13 +142,7 @@ COMMANDS: dict[str, Declaration] = {
 
         DATA may also be a pipeline file (.toml), which names the store of its job.
         """,
-        [
-            file_argument("data", required=False),
-            *READING,
-            (TrainSettings, "horizon", "lookback"),
-            *OF_VERSION,
-            _json("print one JSON object"),
-        ],
+        [DATA_OR_FIT, *READING, (TrainSettings, "horizon", "lookback"), *OF_VERSION, _json("print one JSON object")],
         "forecast inspect sales.csv",
         "forecast inspect --artifact shops",
         "forecast inspect --json",
@@ -215,19 +153,11 @@ COMMANDS: dict[str, Declaration] = {
         The first measure is skill, the error reduction against seasonal naive. --model takes several names, also of
         baselines: --model segrnn,lstm,theta. --budget limits each fit.
         """,
-        [
-            file_argument("data"),
-            MORE_KNOWN,
-            BacktestSettings,
-            SumSettings,
-            *READING,
-            TrainSettings,
-            (ClusterSettings, "cluster"),
-            Option("--artifact DIR", "test the live forecaster of this store, without a fit", OF_STORE),
-            Option("--version ID", "a version of that store; default the live one", OF_STORE, first=False),
-            Option("--forecasts FILE", "write all forecasts and actual values, .csv, .parquet or .xlsx", OUTPUT),
-            *MEASURES,
-        ],
+        [DATA, MORE_KNOWN, settings.BacktestSettings, SumSettings, *READING, TrainSettings, CLUSTER],
+        Option("--artifact DIR", "test the live forecaster of this store, without a fit", OF_STORE),
+        Option("--version ID", "a version of that store; default the live one", OF_STORE, first=False),
+        Option("--forecasts FILE", "write all forecasts and actual values, .csv, .parquet or .xlsx", OUTPUT),
+        [*MEASURES],
         "forecast backtest sales.csv",
         "forecast backtest sales.csv --horizon 7 --model auto,theta,drift",
         "forecast backtest sales.csv --artifact shops --by series",
@@ -251,15 +181,11 @@ COMMANDS: dict[str, Declaration] = {
     ),
     "synth": (
         """Write a synthetic series of a KIND; without KIND, list the kinds.""",
-        [
-            click.Argument(["kind"], required=False),
-            Option("--series", "number of series", "Series", type=click.IntRange(1), default=1, show_default=True),
-            Option("--length", "steps of each series; default by kind", "Series", type=click.IntRange(1)),
-            Option(
-                "--seed", "seed of all random numbers", "Series", type=click.IntRange(0), default=0, show_default=True
-            ),
-            WRITE_TABLE,
-        ],
+        [click.Argument(["kind"], required=False)],
+        Option("--series", "number of series", "Series", type=LIMIT, default=1),
+        Option("--length", "steps of each series; default by kind", "Series", type=LIMIT),
+        Option("--seed", "seed of all random numbers", "Series", type=click.IntRange(0), default=0),
+        WRITE_TABLE,
         "forecast synth",
         "forecast synth seasonal --series 3 --output seasonal.csv",
     ),
@@ -268,19 +194,16 @@ COMMANDS: dict[str, Declaration] = {
 
         A run does all of this or nothing; another run with the same --as-of gives the same forecasts.
         """,
-        [
-            file_argument("job", required=False),
-            Option("--as-of TIME", "run as of this time; nothing later is read  [default: now]"),
-            Option("--output FILE", "write here, and not to the sink of the job", OUTPUT),
-            Option("--resume", "continue a fit that was stopped", RUN),
-            Option("--take-over", "take store and sinks from another job, which this one replaces", RUN, first=False),
-            Option("--check", "check the file, the source, its columns and the sink; write nothing", RUN),
-            Option("--accept", "publish the newest run that a check blocked, exactly as it was", RUN),
-            Option("--replay", "with --check: what the checks of forecasts say of so many past runs", RUN, type=RUNS),
-            Option("--schema", "print the JSON schema of pipeline files, for editors", OUTPUT),
-            _json("print the record of the run to stdout"),
-            (StoreSettings, "wait"),
-        ],
+        [file_argument("job", required=False)],
+        Option("--as-of TIME", "run as of this time; nothing later is read  [default: now]"),
+        Option("--output FILE", "write here, and not to the sink of the job", OUTPUT),
+        Option("--resume", "continue a fit that was stopped", RUN),
+        Option("--take-over", "take store and sinks from another job, which this one replaces", RUN, first=False),
+        Option("--check", "check the file, the source, its columns and the sink; write nothing", RUN),
+        Option("--accept", "publish the newest run that a check blocked, exactly as it was", RUN),
+        Option("--replay", "with --check: what the checks of forecasts say of so many past runs", RUN, type=RUNS),
+        Option("--schema", "print the JSON schema of pipeline files, for editors", OUTPUT),
+        [_json("print the record of the run to stdout"), (StoreSettings, "wait")],
         "forecast run job.toml --check",
         "forecast run job.toml",
         "forecast run job.toml --as-of 2026-01-31",
@@ -293,14 +216,10 @@ COMMANDS: dict[str, Declaration] = {
         The exit code is for monitoring: 0 all is well, 3 the newest run failed or left series out, 4 the data are
         stale.
         """,
-        [
-            *JOB_OR_STORE,
-            Option("--as-of TIME", "show the status at this time, from the runs until then  [default: now]"),
-            Option(
-                "--runs", "number of runs to show", OUTPUT, type=click.IntRange(1, 1000), default=10, show_default=True
-            ),
-            _json("print a list of objects, one for each job"),
-        ],
+        *JOB_OR_STORE,
+        Option("--as-of TIME", "show the status at this time, from the runs until then  [default: now]"),
+        Option("--runs", "number of runs to show", OUTPUT, type=RUNS, default=10),
+        [_json("print a list of objects, one for each job")],
         "forecast status job.toml",
         "forecast status --artifact shops --json",
     ),
@@ -309,15 +228,12 @@ COMMANDS: dict[str, Declaration] = {
 
         Compared are the times that both runs forecast; nothing is fitted. JOB or --artifact names the store.
         """,
-        [
-            *JOB_OR_STORE,
-            Option("--from RUN", "the earlier run, by its time; default the one before", name="before"),
-            Option("--to RUN", "the later run; default the newest", name="after"),
-            SumSettings,
-            (TrainSettings, "device", "engine"),
-            Option("--limit", "series to show", OUTPUT, type=click.IntRange(1), default=10, show_default=True),
-            _json("print a list of objects, one for each job"),
-        ],
+        *JOB_OR_STORE,
+        Option("--from RUN", "the earlier run, by its time; default the one before", name="before"),
+        Option("--to RUN", "the later run; default the newest", name="after"),
+        [SumSettings, MACHINE],
+        Option("--limit", "series to show", OUTPUT, type=LIMIT, default=10),
+        [_json("print a list of objects, one for each job")],
         "forecast diff job.toml",
         "forecast diff job.toml --from 2026-01-30 --sum-by region",
     ),

@@ -1,55 +1,72 @@
-"""Train on a table and save the forecaster."""
+"""Train on a table and save the forecaster, or say what that would take."""
 
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
 
+from forecast.artifacts.format import encode
 from forecast.artifacts.store import Store
-from forecast.cli._command import Request, predicting
-from forecast.cli._console import listen, log, log_lines, progress_bar, suggest, using_cluster
+from forecast.cli import _console as console
+from forecast.cli._command import Request
+from forecast.cli._console import log, log_lines, predicting, put, suggest
 from forecast.cli._data import load, load_later
-from forecast.cli._dry_run import put_dry_run
-from forecast.engine.stages import Callbacks
+from forecast.durable import check_folder
+from forecast.engine.exporting import seconds_of_exports
+from forecast.engine.stages import Callbacks, PanelFit, deadline_of
+from forecast.ensemble.baseline_forecasts import baselines_of
+from forecast.ensemble.candidates import compared_with
 from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, ArtifactRefused, ForecastError, NoInput, Setting, UsageError, as_flag
 from forecast.forecaster import Forecaster
+from forecast.inference.contents import to_contents
 from forecast.panel.schema import Schema
 from forecast.parallel import process_rank
 from forecast.reading.comparing import schema_differences
 from forecast.reading.dated import normalised
 from forecast.reading.large import sampled
-from forecast.settings import STORE, StoreSettings, TableSettings, TextSettings, TrainSettings
+from forecast.reading.reading import check_to_fit, describe_reading, read
+from forecast.settings import StoreSettings, TableSettings, TextSettings, TrainSettings
+from forecast.tables.contents import free_memory, peak_memory
 from forecast.tables.table import Table
+from forecast.training.rehearsal import PlannedNetwork, Rehearsal
 
 STARTUP = 3.0  # seconds of start-up that do not count against a budget
+# of the estimates of --dry-run, measured on the tables of `python -m benchmarks dry-run`
+START = 0.3  # seconds until a command begins to count
+FORECASTING = 3  # kinds of networks that forecast, of all that are tried
+PROCESS_BYTES = 250 * 2**20  # of another process that trains
+WEIGHT_BYTES = 12  # of a version, for each weight: two copies in float32, and the export
+TRIED = ("model", "scaling", "round", "lookback", "batch_size", "steps", "weights", "seconds")  # columns of networks
 
 
 def run(request: Request) -> int:
     train = request.of(TrainSettings)
-    request.of(TableSettings), request.of(TextSettings)  # refused before any work
     check_names(train)
-    folder, store = request.artifact or STORE.store, request.of(StoreSettings)
+    folder, store = request.store, request.of(StoreSettings)
     begun = click.get_current_context().obj
     if request.as_json and not request.dry_run:
         raise UsageError("it belongs to --dry-run", setting=Setting("json", True))
     if process_rank() > 0:
         return 0 if request.dry_run else _train_along(folder, request)
     if request.dry_run:
-        live = _live(folder) if train.warm_start else None
-        put_dry_run(begun, folder, request, None if live is None else live.fitted_)
+        _put_dry_run(begun, folder, request)
         return 0
     with Store(folder).lock(store.wait) as writer:
         started = min(time.monotonic(), begun + STARTUP)  # a budget counts from the reading of the table
         (table, settings), future = _load(request), load_later(request.future, request.of(TextSettings))
         forecaster, checkpoints = Forecaster(**settings), writer.checkpoints(request.resume)
-        with using_cluster(request.cluster), progress_bar() as on_step:
+        with console.using_cluster(request.cluster), console.progress_bar() as on_step:
             callbacks = Callbacks(on_read=log_lines, on_step=on_step)
             start = _live(folder) if train.warm_start else None
             forecaster.fit(
                 table, future=future, started=started, callbacks=callbacks, checkpoints=checkpoints, start=start
             )
-        before = _live_schema(folder)
+        before = None
+        with suppress(ForecastError, ValueError):  # none can be read; an older one lacks what is newer: the default
+            before = Schema.model_validate(Store(folder).load()[0].config.get("table"))
         version = forecaster.save(writer, store.keep)
         checkpoints.discard()
     changes = [] if before is None else schema_differences(before, forecaster.schema_)
@@ -73,7 +90,7 @@ def _load(request: Request) -> tuple[Table, dict[str, Any]]:
 
 def _train_along(folder: str, request: Request) -> int:
     """Train as one of several processes of torchrun; the first one says what happens, and saves."""
-    listen(quiet=True)
+    console.listen(quiet=True)
     (table, settings), future = _load(request), load_later(request.future, request.of(TextSettings))
     Forecaster(**settings).fit(table, future=future, start=_live(folder) if settings["warm_start"] else None)
     return 0
@@ -88,9 +105,69 @@ def _live(folder: str) -> Forecaster | None:
         return None
 
 
-def _live_schema(folder: str) -> Schema | None:
-    """The schema of the live version; None if no live version can be read."""
-    try:  # an older version lacks what is newer, and means its default
-        return Schema.model_validate(Store(folder).load()[0].config.get("table"))
-    except (ForecastError, ValueError):
-        return None
+def _put_dry_run(begun: float, folder: str, request: Request) -> None:
+    """Do all that a fit does but train and save, and print what it would do, for people or as JSON."""
+    train = request.of(TrainSettings)
+    check_folder(Path(folder), folder)
+    table, defaults = load(request.data, request.of(TextSettings))
+    how, later = request.of(TableSettings, defaults), load_later(request.future, request.of(TextSettings))
+    reading = read(table, how, horizon=train.horizon, lookback=train.lookback, future=later)
+    check_to_fit(reading)
+    live, panel, rehearsal = _live(folder) if train.warm_start else None, reading.panel, Rehearsal()
+    options: dict[str, Any] = {"earlier": live and live.fitted_, "sums": True, "rehearsal": rehearsal}
+    fitted = PanelFit(panel, reading.schema, train, reading.name, deadline_of(train, begun), **options).run()
+    baselines = [baseline.label for baseline in baselines_of(compared_with(train), fitted.config.lags)]
+    networks, (windows, refit, held_out) = list(map(_facts, rehearsal.networks)), rehearsal.windows
+    kinds = list(dict.fromkeys(network.member.key for network in rehearsal.networks))[:FORECASTING]
+    weights = [network.weights for network in rehearsal.networks if network.member.key in kinds]
+    stored = sum(map(len, encode(to_contents(fitted)).values())) + WEIGHT_BYTES * sum(weights)
+    seconds = START + rehearsal.clock() - begun + rehearsal.busy() * seconds_of_exports(len(weights))
+    memory, free = peak_memory() + rehearsal.processes * PROCESS_BYTES, free_memory()
+    if request.as_json:
+        facts = {
+            "table": reading.schema.model_dump(mode="json"),
+            "series": len(panel),
+            "values": int(panel.observed.sum()),
+            "horizon": panel.ahead,
+            "lookback": reading.lookback,
+            "baselines": baselines,
+            "windows": {"training": windows, "held_out": held_out, "last_steps": refit},
+            "networks": networks,
+            "processes": 1 + rehearsal.processes,
+            "store": {"folder": folder, "bytes": stored},
+            "seconds": round(seconds, 3),
+            "memory": memory,
+            "free_memory": free,
+        }
+        console.put_json(facts, indent=1)
+        return
+    put(*describe_reading(reading), f"compare  {len(baselines)} baselines: {', '.join(baselines)}")
+    if networks:
+        rounds, total = len({row["round"] for row in networks}), sum(row["weights"] for row in networks)
+        put(
+            f"windows  {windows:,} to train on, {held_out:,} held out; {refit:,} in the last steps",
+            f"try      {len(networks)} networks in {rounds} round{'s' * (rounds > 1)}, {total:,} weights in all",
+        )
+        rows = [[row[name] if isinstance(row[name], str) else _number(row[name]) for name in TRIED] for row in networks]
+        console.put_numbers([name.replace("batch_size", "windows a step") for name in TRIED], 2, rows, width=100)
+    else:
+        put("try      no network")
+    put(
+        f"store    {folder}: a version of about {_size(stored)}",
+        f"take     about {_number(seconds)} s and {_size(memory)} of memory; {_size(free)} are free",
+        "Nothing was trained or written.",
+    )
+
+
+def _facts(network: PlannedNetwork) -> dict[str, Any]:
+    member, seconds = network.member, round(network.seconds, 3)
+    facts = {"round": network.round, "batch_size": member.batch_size, "steps": member.steps}
+    return {**member.candidate.model_dump(mode="json"), **facts, "weights": network.weights, "seconds": seconds}
+
+
+def _number(value: float) -> str:
+    return f"{value:.2g}" if isinstance(value, float) and value < 10 else f"{value:,.0f}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.1f} MiB"

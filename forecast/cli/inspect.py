@@ -6,12 +6,12 @@ from collections import Counter
 from typing import Any
 
 from forecast.artifacts.store import Store
-from forecast.cli._command import Request, predicting
-from forecast.cli._console import put, put_json, suggest
+from forecast.cli._command import Request
+from forecast.cli._console import predicting, put, put_json, suggest
 from forecast.cli._data import load
 from forecast.cli.store import SUFFIX, place_of
 from forecast.events.closed import Row, closed_groups, suspects
-from forecast.inference.fitted import Config, Fitted, describe_fit, models_of, ranking_of
+from forecast.inference.fitted import Config, describe_fit, models_of, ranking_of
 from forecast.inference.forecasting import load_fitted
 from forecast.reading.comparing import warn_status
 from forecast.reading.reading import describe, describe_reading, read
@@ -42,18 +42,20 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
     config, network = fitted.config, fitted.ensemble.network
     weights = sum(array.size for array in contents.weights.values())
     seen = dict(sorted(Counter(fitted.history.status).items()))
+    count, exported = sum(map(len, config.members())), len(fitted.exports)  # of networks that forecast
+    why = "".join(f"; {reason}" for reason in sorted(set(fitted.unexported.values())))
     closed = closed_groups(fitted.closed, config.table)
     lines = [
         f"version  {info.id}, saved {info.created.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC",
         f"hash     {info.hash}",
         *describe_fit(fitted),
         *_training(config, weights),
-        *_exports(fitted),
+        *([f"exports  {exported} of {count} network{'s' * (count > 1)} to ONNX{why}"] if count else []),
         *([] if network is None else [f"network  pretrained, sha256 {network.hash}"]),
         f"horizon  {config.horizon}, from the last {config.lookback} steps; trained to {config.train_end}",
         *(line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))),
         f"table    {config.table.layout}, {', '.join(config.table.time)} every {config.table.calendar.name}",
-        "series   " + ", ".join(f"{count:,} {name}" for name, count in seen.items()),
+        "series   " + ", ".join(f"{number:,} {name}" for name, number in seen.items()),
         *ranking_of(fitted),
     ]
     return lines, {
@@ -68,13 +70,6 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
         "exports": {"networks": len(fitted.exports), "missing": fitted.unexported},
         **config.model_dump(mode="json"),
     }
-
-
-def _exports(fitted: Fitted) -> list[str]:
-    """How many networks can forecast without torch, and why one cannot."""
-    count, exported = sum(map(len, fitted.config.members())), len(fitted.exports)
-    why = "".join(f"; {reason}" for reason in sorted(set(fitted.unexported.values())))
-    return [f"exports  {exported} of {count} network{'s' * (count > 1)} to ONNX{why}"] if count else []
 
 
 def _training(config: Config, weights: int) -> list[str]:
@@ -121,9 +116,9 @@ def _as_events(found: list[Row], ids: tuple[str, ...]) -> list[str]:
     named = any(row[-1] for row in found)
     heading = ["start", "end", "name", "kind", *(ids if named else ())]
     cells = [[*row[:-1], *((row[-1] or [""] * len(ids)) if named else ())] for row in found[:SHOWN_SUSPECTS]]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([heading, *cells])
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([heading, *cells])
     shown = f" (the first {SHOWN_SUSPECTS} here)" if len(found) > SHOWN_SUSPECTS else ""
-    said = f"suspects {len(found):,} runs of one value, or lone outliers{shown}; all are used. To say what they are"
+    text = f"suspects {len(found):,} runs of one value, or lone outliers{shown}; all are used. To say what they are"
     kinds = "paste lines into a file of events: closed, stock_out where only the stock was 0, or ignore for errors"
-    return [f"{said}, {kinds}", *(f"         {line}" for line in text.getvalue().splitlines())]
+    return [f"{text}, {kinds}", *(f"         {line}" for line in file.getvalue().splitlines())]

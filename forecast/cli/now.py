@@ -1,16 +1,13 @@
 """Forecast a table at once: nothing is trained, and nothing is saved."""
 
-from forecast.artifacts.store import check_apart
 from forecast.calendar.spec import parse_as_of
 from forecast.checks.table import age, check_age
 from forecast.cli._command import REFUSED, Request
 from forecast.cli._console import log_lines, steps_bar, suggest
-from forecast.cli._data import load
-from forecast.cli._forecasts import Choose, put_forecasts
-from forecast.cli._sums import path_file, sums_asked, sums_of
+from forecast.cli._data import check_outputs, load
+from forecast.cli._forecasts import Choose, path_file, put_forecasts, sums_asked, sums_of
 from forecast.engine.stages import PanelFit
 from forecast.ensemble.names import PRETRAINED
-from forecast.errors import UsageError
 from forecast.inference.fitted import describe_fit
 from forecast.inference.forecasting import Forecasts, forecast_table
 from forecast.inference.predictor import Predictor
@@ -26,45 +23,39 @@ LEAST_PAST = 2  # horizons that the past has where sums over periods make the ho
 
 
 def run(request: Request) -> int:
-    data, checks, _ = request.data, request.of(CheckSettings), request.of(TextSettings)
-    shape, events = request.of(OutputSettings), request.of(TableSettings).events  # refused before any work
-    instant = parse_as_of(request.as_of)
-    for file in (request.output, request.totals, path_file(request)):
-        check_apart(file, {"the table that is read": data, "the table of --events": events})
+    checks, instant = request.of(CheckSettings), parse_as_of(request.as_of)
+    check_outputs(request, request.output, request.totals, path_file(request))
     sums = sums_asked(request)
-    reading = read_to_forecast(request, shape)
+    reading = read_to_forecast(request)
     if sums is not None:
-        checked_levels(sums, reading.schema, sum_columns(shape))
-    check_age(age(reading.panel.newest, reading.schema, instant), checks, data)
-    forecasts, predictor = at_once(reading, request, shape, sums=sums is not None or path_file(request) is not None)
-    totals = sums_of(predictor, reading.schema, request)
-    code = put_forecasts(forecasts, predictor.fitted, request, totals)
+        checked_levels(sums, reading.schema, sum_columns(request.of(OutputSettings)))
+    check_age(age(reading.panel.newest, reading.schema, instant), checks, request.data)
+    forecasts, predictor = at_once(reading, request, sums is not None or path_file(request) is not None)
+    code = put_forecasts(forecasts, predictor.fitted, request, sums_of(predictor, reading.schema, request))
     if code == 0:
         suggest(*request.fit_words())
     return code
 
 
-def read_to_forecast(request: Request, shape: OutputSettings) -> Reading:
+def read_to_forecast(request: Request) -> Reading:
     """A table that is forecast at once, as it is read."""
-    for name in REFUSED["now"]:
-        if request.values.get(name):
-            raise UsageError(f"--{name}: nothing learns from it here; `forecast fit` uses it")
-    horizon = request.of(TrainSettings).horizon
+    request.refuse("nothing learns from it here", "`forecast fit` uses it", *REFUSED["now"])
+    horizon, reserved = request.of(TrainSettings).horizon, output_columns(request.of(OutputSettings))
     table, defaults = load(request.data, request.of(TextSettings))
-    reading = read(table, request.of(TableSettings, defaults), horizon=horizon, reserved=output_columns(shape))
+    reading = read(table, request.of(TableSettings, defaults), horizon=horizon, reserved=reserved)
     check_to_fit(reading)
     every = request.of(SumSettings).sum_every
     if horizon is None and every:
-        wanted = horizon_of_next(reading.schema, int(reading.panel.origins.max()), every)
-        if reading.panel.ahead < wanted <= reading.panel.lengths.max() // LEAST_PAST:
-            reading = read_as(reading, reading.schema, horizon=wanted, lookback=reading.lookback)
+        needed = horizon_of_next(reading.schema, int(reading.panel.origins.max()), every)
+        if reading.panel.ahead < needed <= reading.panel.lengths.max() // LEAST_PAST:
+            reading = read_as(reading, reading.schema, horizon=needed, lookback=reading.lookback)
     log_lines(describe_reading(reading))
     require_known(reading.panel, reading.schema, reading.panel.ahead, reading.name, saved=False)
     return reading
 
 
 def at_once(
-    reading: Reading, request: Request, shape: OutputSettings, choose: Choose | None = None, sums: bool = False
+    reading: Reading, request: Request, sums: bool, choose: Choose | None = None
 ) -> tuple[Forecasts, Predictor]:
     """Forecasts of the pretrained network and the quick baselines, and what makes them."""
     settings = request.of(TrainSettings, {"model": PRETRAINED})
@@ -72,6 +63,6 @@ def at_once(
         fitted = PanelFit(reading.panel, reading.schema, settings, reading.name, on_part=on_part, sums=sums).run()
     predictor = Predictor(fitted, settings.device)
     with steps_bar("forecasts", "series") as predictor.on_windows:
-        forecasts = forecast_table(predictor, output=shape, on_panel=choose)
+        forecasts = forecast_table(predictor, output=request.of(OutputSettings), on_panel=choose)
     log_lines(describe_fit(predictor.fitted))
     return forecasts, predictor

@@ -7,17 +7,17 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from forecast.artifacts.store import Store, check_apart
-from forecast.cli._command import Request, named
-from forecast.cli._console import log, suggest
-from forecast.cli._data import load
-from forecast.cli._forecasts import Choose, predicted, schema_as_fitted
-from forecast.cli.commands import SHAPE, WHERE
+from forecast.artifacts.store import Store
+from forecast.cli._command import Request
+from forecast.cli._console import log, named, suggest
+from forecast.cli._data import check_outputs, load
+from forecast.cli._forecasts import Choose, Saved
+from forecast.cli.commands import ON_SAVED, SHAPE, WHERE
 from forecast.cli.now import at_once, read_to_forecast
 from forecast.cli.score import actual_table
 from forecast.errors import BadData, NoInput, UsageError
 from forecast.evaluation.scoring import missing_series, read_saved
-from forecast.inference.forecasting import Forecasts, load_predictor, with_events
+from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
@@ -32,16 +32,7 @@ from forecast.report.chart import (
 )
 from forecast.report.sums import chart_of_sums
 from forecast.report.vega import check_chart_file, write_chart
-from forecast.settings import (
-    AFTER_FIT,
-    STORE,
-    OutputSettings,
-    PictureSettings,
-    SumSettings,
-    TableSettings,
-    TextSettings,
-    TrainSettings,
-)
+from forecast.settings import OutputSettings, PictureSettings, SumSettings, TableSettings, TextSettings
 from forecast.totals.periods import levels_of
 from forecast.totals.sums import Totals, log_notes
 
@@ -51,24 +42,15 @@ STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "ti
 
 
 def run(request: Request) -> None:
-    for group in (TableSettings, TextSettings, OutputSettings, TrainSettings):
-        request.of(group)  # refused before any work
-    settings, store, data = request.of(PictureSettings), request.artifact or STORE.store, request.data
-    tables = {
-        "the table that is read": data,
-        "the table of forecasts": request.forecast,
-        "the table of actual values": request.actual,
-        "the table of --future": request.future,
-        "the table of --events": request.of(TableSettings).events,
-    }
-    check_apart(request.output, tables, store)
+    settings, store, data = request.of(PictureSettings), request.store, request.data
+    check_outputs(request, request.output, store=store)
     if request.output is not None:
         check_chart_file(request.output)
     chosen = None if request.artifact is None and request.version is None else store
     actual = request.actual or (data if request.origin is not None else None)
     sums = request.of(SumSettings) != SumSettings()
     if sums:
-        _refuse(request, "sums have intervals of their own; leave it out", "joint")
+        request.refuse("sums have intervals of their own", "leave it out", "joint")
     all_matter = sums or (actual is not None and not settings.series)  # the errors of all tell which are the largest
     choose = None if all_matter else partial(series_without_actuals, settings=settings)
     after: tuple[str | None, ...]
@@ -96,12 +78,11 @@ def run(request: Request) -> None:
 
 
 def _read(store: str | None, request: Request) -> tuple[partial[Chart], Schema, TextSettings]:
-    """Forecasts of a file, beside DATA."""
     data, forecast, why = request.data, request.forecast, "--forecast draws a table as it is"
     if data is None:
         raise UsageError("--forecast: name the table with the history, too: forecast plot DATA --forecast FILE")
-    _refuse(request, f"{why}; leave it out", "now", "future", "origin", *SumSettings.model_fields)
-    _refuse(request, f"{why}; leave one of the two out", *WHERE, *SHAPE)
+    request.refuse(why, "leave it out", "now", "future", "origin", *SumSettings.model_fields)
+    request.refuse(why, "leave one of the two out", *WHERE, *SHAPE)
     forecasts = load(forecast, TextSettings())[0]
     table, how = actual_table(data, store, forecasts, request)
     reading, saved = read_saved(forecasts, table, how)
@@ -116,29 +97,25 @@ def _at_once(request: Request, choose: Choose | None) -> tuple[partial[Chart], S
         raise NoInput("there is no store here; name a table, forecast plot DATA, or run `forecast fit` first")
     if request.data is None:
         raise UsageError("--now: name the table to forecast: forecast plot DATA --now")
-    _refuse(request, "nothing is learned here; leave it out", "future", "origin")
-    shape = request.of(OutputSettings)
-    reading = read_to_forecast(request, shape)
-    forecasts, predictor = at_once(reading, request, shape, choose, sums=_are_sums(request, reading.schema))
+    request.refuse("nothing is learned here", "leave it out", "future", "origin")
+    reading = read_to_forecast(request)
+    forecasts, predictor = at_once(reading, request, _are_sums(request, reading.schema), choose)
     log("drawn    the forecasts of `forecast now`" + ("" if request.now else ", as there is no store here"))
     return _drawing(forecasts, predictor, request, reading.panel), reading.schema, request.of(TextSettings)
 
 
 def _predicted(store: str, request: Request, choose: Choose | None) -> tuple[partial[Chart], Schema, TextSettings]:
-    why = f"{store} reads tables as its fit did; leave it out, or pass --now"
-    _refuse(request, why, *(TableSettings.model_fields.keys() - {*AFTER_FIT, "events"}))
-    shape, where = request.of(OutputSettings), request.of(TrainSettings)
-    predictor = load_predictor(store, request.version, where.device, where.engine)
-    predictor = with_events(predictor, request.of(TableSettings).events)
-    schema, text = schema_as_fitted(predictor, request)
-    _are_sums(request, schema)
+    names, cure = TableSettings.model_fields.keys() - {*ON_SAVED}, "leave it out, or pass --now"
+    request.refuse(f"{store} reads tables as its fit did", cure, *names)
+    saved = Saved(request)
+    _are_sums(request, saved.schema)
     try:
-        forecasts = predicted(predictor, request, shape, choose)
+        forecasts = saved.forecasts(choose)
     except BadData as error:
         error.cure = error.cure or f"if {store} was fitted to another table, pass --now, or another --artifact"
         raise
     log(f"drawn    the forecasts of {store}")
-    return _drawing(forecasts, predictor, request, forecasts.panel), predictor.fitted.config.table, text
+    return _drawing(forecasts, saved.predictor, request, forecasts.panel), saved.fitted.config.table, saved.text
 
 
 def _are_sums(request: Request, schema: Schema) -> bool:
@@ -148,7 +125,6 @@ def _are_sums(request: Request, schema: Schema) -> bool:
 
 
 def _drawing(forecasts: Forecasts, predictor: Predictor, request: Request, past: Panel) -> partial[Chart]:
-    """What draws forecasts, or sums of them with those of a past."""
     settings, shape, schema = request.of(SumSettings), request.of(OutputSettings), predictor.fitted.config.table
     if settings == SumSettings():
         return partial(chart_of, plot_of_forecasts(forecasts, predictor.fitted, shape.levels))
@@ -156,12 +132,6 @@ def _drawing(forecasts: Forecasts, predictor: Predictor, request: Request, past:
     totals.add(forecasts)
     log_notes(totals)
     return partial(chart_of_sums, totals, past)
-
-
-def _refuse(request: Request, why: str, *names: str) -> None:
-    for name in names:
-        if name in request.values:
-            raise UsageError(f"--{name.replace('_', '-')}: {why}")
 
 
 def _print(chart: Chart) -> None:

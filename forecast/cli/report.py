@@ -5,27 +5,26 @@ import platform
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
 from pathlib import Path
 
 from forecast.artifacts.store import Store, check_apart
+from forecast.checks.promotion import ServingVersion as Saved
 from forecast.cli._command import Request
 from forecast.cli._console import log, steps_bar, suggest
+from forecast.cli._data import check_outputs
 from forecast.cli.store import Place, place_of
 from forecast.durable import replace_file
 from forecast.errors import BadData, NoInput, UsageError
 from forecast.evaluation.scoring import SavedForecasts
 from forecast.inference.fitted import Fitted, counted_models, verdict
 from forecast.inference.forecasting import Forecasts, forecast_table, load_predictor
-from forecast.inference.predictor import Predictor
 from forecast.jobs.administration import ledger_of, noted, status_of, versions_of
 from forecast.jobs.diff import diff_of
 from forecast.jobs.pipeline import Pipeline, files_read
-from forecast.ledger.actuals import lines
-from forecast.ledger.cells import PUBLISHED
-from forecast.ledger.ledger import ALWAYS
+from forecast.ledger.accuracy import lines
+from forecast.ledger.ledger import ALWAYS, PUBLISHED
 from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of
 from forecast.reading.dated import normalised
@@ -52,29 +51,21 @@ from forecast.tables.reading import load_future
 RUNS, DAYS = 30, 90  # of a job that a report shows
 
 
-@dataclass(frozen=True)
-class Saved:
-    """The version of a store that a report is on."""
-
-    version: str
-    predictor: Predictor
-
-    @property
-    def fitted(self) -> Fitted:
-        return self.predictor.fitted
-
-
 def run(request: Request) -> None:
-    where, backtest, output = request.of(TrainSettings), request.backtest, request.output  # refused before any work
+    where, backtest, output = request.of(TrainSettings), request.backtest, request.output
     with place_of(request.job, request.artifact) as place:
         check_report(output)
-        read = {"the backtest": backtest, "the table of --future": request.future}
-        check_apart(output, read | (files_read(place.pipeline) if place.pipeline else {}), place.store)
+        check_outputs(request, output, store=place.store)
+        check_apart(output, files_read(place.pipeline) if place.pipeline else {})
         tables = None if backtest is None else _backtest(backtest)
         chosen = place.pipeline is not None or place.store != STORE.store or request.version is not None
-        saved = None
-        if tables is None or chosen or not Store(place.store).empty:
-            saved = _saved(place, request.version, where)
+        saved, store = None, Store(place.store)
+        if place.pipeline is not None and store.empty:
+            ran = f"forecast run {place.pipeline.file or 'JOB.toml'}"
+            raise NoInput(f"{place.shown(place.pipeline.name or 'job')} has not run yet; run `{ran}` first")
+        if tables is None or chosen or not store.empty:
+            version = request.version or store.current()
+            saved = Saved(version, load_predictor(place.store, version, where.device, where.engine))
         if saved is not None and tables is not None:
             horizon = saved.fitted.config.horizon
             if not tables.ids.isdisjoint(saved.fitted.history.ids):
@@ -102,18 +93,8 @@ def _backtest(path: str) -> BacktestTables:
     return BacktestTables(found, path)
 
 
-def _saved(place: Place, version: str | None, where: TrainSettings) -> Saved:
-    store = Store(place.store)
-    if place.pipeline is not None and store.empty:
-        ran = f"forecast run {place.pipeline.file or 'JOB.toml'}"
-        raise NoInput(f"{place.shown(place.pipeline.name or 'job')} has not run yet; run `{ran}` first")
-    version = version or store.current()
-    return Saved(version, load_predictor(place.store, version, where.device, where.engine))
-
-
 def _page(place: Place, request: Request, backtest: BacktestTables | None, saved: Saved | None) -> Iterator[bytes]:
-    verdicts: list[str] = []
-    sections: list[Section] = []
+    verdicts, sections = list[str](), list[Section]()
     if saved is not None:
         config, forecasts = saved.fitted.config, _forecasts(request, saved)
         data, text = _plot_data(place, request, saved, forecasts)
@@ -126,8 +107,8 @@ def _page(place: Place, request: Request, backtest: BacktestTables | None, saved
             asked = [] if place.pipeline is None else [each.sums for each in place.pipeline.totals]
             sections.append(sums_section(saved.predictor, forecasts, asked))
         if backtest is None:
-            said = verdict(config.scores, len(config.components))
-            verdicts.append(said[0].upper() + said[1:])
+            words = verdict(config.scores, len(config.components))
+            verdicts.append(words[0].upper() + words[1:])
             text = "No backtest was given. These lines make one, and a report with its errors by step and by series."
             test = _line(place, "backtest", "DATA", *_fit_words(saved.fitted), "--output", "backtest.json")
             more = _line(place, "report", *place.words, "--backtest", "backtest.json", "--output", request.output)
@@ -136,7 +117,7 @@ def _page(place: Place, request: Request, backtest: BacktestTables | None, saved
         verdicts.append(verdict_of(backtest))
         sections += [error_section(backtest), coverage_section(backtest)]
     if saved is not None:
-        versions = versions_of(place.store, place.sink_ledger())
+        versions = versions_of(place.store, place.pipeline)
         with steps_bar("importance", "inputs") as on_part:
             importance = importance_section(saved.predictor, saved.fitted.history, on_part)
         shown = [{**row, "note": place.shown(row["note"])} for row in versions]
@@ -144,13 +125,13 @@ def _page(place: Place, request: Request, backtest: BacktestTables | None, saved
     if place.pipeline is not None:
         ledger = ledger_of(place.pipeline)
         state = status_of(ledger, place.store, runs=RUNS)
-        runs = [{**run, "what": place.shown(noted(run))} for run in state.runs]  # without secrets
+        runs = [{**run, "what": place.shown(noted(run))} for run in state["runs"]]  # without secrets
         days = [vars(day) for day in ledger.days(DAYS)]
         verdicts.append(job_verdict(days))
         with suppress(NoInput, UsageError):  # there are no two runs that can be compared
             sections.append(changes_section(diff_of(ledger, place.store, (None, None), request.of(TrainSettings))))
-        said = f"{place.shown(state.job)}: {place.shown(state.said)}"
-        sections.append(job_section(said, runs, days, lines(state.actuals)))
+        status = f"{place.shown(state['job'])}: {place.shown(state['said'])}"
+        sections.append(job_section(status, runs, days, lines(state["actuals"])))
     sections.append(Section("How to repeat it", (Commands(_commands(place, request, saved)),)))
     name = place.pipeline.name if place.pipeline else Path(place.store).name if saved else request.backtest
     now = datetime.now(UTC).isoformat(" ", "minutes").removesuffix("+00:00")
@@ -170,24 +151,19 @@ def _forecasts(request: Request, saved: Saved) -> Forecasts | None:
 
 
 def _plot_data(place: Place, request: Request, saved: Saved, forecasts: Forecasts | None) -> tuple[PlotData, str]:
-    """The forecasts that a report shows, and a sentence on them."""
     config = saved.fitted.config
-    if place.pipeline is not None and request.version is None and request.future is None:
-        stored = _plot_of_ledger(saved.fitted, place.pipeline)
-        if stored is not None:
-            return stored
+    live = place.pipeline if request.version is None and request.future is None else None
+    if live is not None and (stored := _plot_of_ledger(saved.fitted, live)) is not None:
+        return stored
     if forecasts is None:
         names = ", ".join(config.table.known)
         text = f"History only: forecasts need the future values of {names}; name their table with --future."
         return plot_of_history(saved.fitted), text
-    dated = config.table.dated
-    after = f"{config.train_end}, the last time at fit" if dated else "the last value of each series"
-    text = f"Forecasts of {config.horizon} steps after {after}."
-    return plot_of_forecasts(forecasts, saved.fitted, INTERVALS), text
+    after = f"{config.train_end}, the last time at fit" if config.table.dated else "the last value of each series"
+    return plot_of_forecasts(forecasts, saved.fitted, INTERVALS), f"Forecasts of {config.horizon} steps after {after}."
 
 
 def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] | None:
-    """The forecasts of the newest run of a job that the ledger has, and a sentence on them."""
     found = [*ledger_of(pipeline).forecasts(ALWAYS, 1)]
     if not found or len(found[0][1]) % (horizon := found[0][1]["step"].max()):
         return None
@@ -207,7 +183,6 @@ def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] 
 
 
 def _fit_words(fitted: Fitted) -> list[str]:
-    """The settings of a fit that are not the defaults, as words of a command line."""
     table = fitted.config.table
     groups = TableSettings.check(table.knobs()), table.reading, fitted.settings()
     given = {name: value for group in groups for name, value in group.model_dump(exclude_defaults=True).items()}

@@ -1,25 +1,36 @@
-"""Compare saved forecasts with the actual values."""
+"""Compare saved forecasts with the actual values, and write measures."""
 
-from forecast.artifacts.store import check_apart
+import json
+import math
+import sys
+from typing import Any
+
+import click
+
 from forecast.cli._command import Request
-from forecast.cli._console import log, suggest
-from forecast.cli._data import load, text_settings
-from forecast.cli._measures import put_measures
-from forecast.errors import INCOMPLETE, ForecastError
+from forecast.cli._console import as_json, log, put_numbers, suggest
+from forecast.cli._data import check_outputs, load, text_settings, write
+from forecast.durable import replace_file
+from forecast.errors import INCOMPLETE, ForecastError, Setting, UsageError
+from forecast.evaluation.metrics import MEASURES
+from forecast.evaluation.quantiles import rounded
 from forecast.evaluation.scoring import score
 from forecast.inference.forecasting import load_fitted
 from forecast.settings import STORE, TableSettings, TextSettings
 from forecast.tables.table import Table
 from forecast.totals.comparing import is_totals, score_totals
 
+# that a terminal of 80 columns has room for; all measures are in the CSV
+HEADINGS = {"skill": "skill", **{name: name for name, measure in MEASURES.items() if measure.in_terminal}}
+HEADINGS |= {"coverage_80": "in 80%", "coverage_95": "in 95%", "msis": "msis", "fit_seconds": "fit s", "sums": "sums"}
+LEVEL = "level"  # what --by calls the measures of sums
+NAMES = {None: "overall", "series": "by_series", "step": "by_step", LEVEL: "totals"}  # of all tables, by that of --by
 AS_AT_FIT = ("date_format", "timezone", "dst", "missing")  # settings of the fit that also apply to the actual values
 
 
 def run(request: Request) -> int:
     forecast, actual, artifact = request.forecast, request.actual, request.artifact
-    tables = {"the table of forecasts": forecast, "the table of actual values": actual}
-    check_apart(request.output, tables, artifact or STORE.store)
-    request.of(TextSettings), request.of(TableSettings)  # refused before any work
+    check_outputs(request, request.output, store=request.store)
     forecasts = load(forecast, TextSettings())[0]
     sums, read = is_totals(forecasts), actual_table(actual, artifact, forecasts, request)
     found = score_totals(forecasts, *read) if sums else score(forecasts, *read)
@@ -48,3 +59,38 @@ def actual_table(actual: str, artifact: str | None, forecasts: Table, request: R
     as_at_fit = {name: getattr(schema, name) for name in AS_AT_FIT}
     target = {"target": (schema.target,)} if schema.target in table.names else {}  # a wide table has none
     return table, request.of(TableSettings, as_at_fit | target)
+
+
+def put_measures(measures: object, request: Request, more: dict[str, Any]) -> dict[str, Any]:
+    """Write the measures that --by names, the first table by default; a terminal gets the main ones, --json `more`."""
+    tables = {by: table for by, name in NAMES.items() if (table := getattr(measures, name, None)) is not None}
+    if request.by not in (*tables, None):
+        raise UsageError("there are no such measures", setting=Setting("by", request.by), cure="leave it out")
+    output, by = request.output, request.by or next(iter(tables))
+    frame = tables[by]
+    first = list(frame.columns).index("skill")
+    numbers = {name: rounded(frame[name].to_numpy()) for name in frame.columns[first:] if frame[name].dtype.kind == "f"}
+    records = {
+        NAMES[name]: json.loads(table.to_json(orient="records", double_precision=15))  # with null for NaN
+        for name, table in tables.items()
+    }
+    whole, guarded = as_json({**more, **records}), frame.columns[:first] if request.excel_safe else None
+    if output is not None and output.lower().endswith(".json"):
+        replace_file(output, [whole.encode() + b"\n"])
+        log(f"written  {output}")
+    elif output is not None or not (request.as_json or sys.stdout.isatty()):
+        write(frame.assign(**numbers), output, guarded)
+    if request.as_json:
+        click.echo(whole)
+    elif sys.stdout.isatty():
+        for table in [frame] if by == LEVEL or LEVEL not in tables else [frame, tables[LEVEL]]:
+            first, shown = list(table.columns).index("skill"), [name for name in HEADINGS if name in table.columns]
+            columns = [table[name] for name in table.columns[:first]] + [table[name].map(_text) for name in shown]
+            heads = [*table.columns[:first], *(HEADINGS[name] for name in shown)]
+            put_numbers(heads, first, zip(*columns, strict=True))
+    return records
+
+
+def _text(number: float) -> str:
+    text = f"{number:.3f}" if abs(number) < 10 else f"{number:.1f}"
+    return f"{number:,}" if isinstance(number, int) else "" if math.isnan(number) else text

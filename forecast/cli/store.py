@@ -1,25 +1,31 @@
-"""Commands on the store of a job, by its pipeline file, or on that of --artifact."""
+"""Commands on a job and its store, by the pipeline file of the job, or on the store of --artifact."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from forecast.calendar.spec import as_text, parse_as_of
 from forecast.checks.table import aged
-from forecast.cli._command import Request, named
-from forecast.cli._console import cell, log, put, put_json, put_numbers, put_table, suggest
+from forecast.cli._command import Request
+from forecast.cli._console import log, log_lines, named, progress_bar, put, put_json, put_numbers, put_rows, suggest
 from forecast.errors import UsageError
 from forecast.jobs import administration
-from forecast.jobs.administration import Status, ledger_of
+from forecast.jobs.administration import ledger_of
+from forecast.jobs.as_of import check_job
 from forecast.jobs.diff import diff_of
+from forecast.jobs.gate import replayed
+from forecast.jobs.kinds import shown_keys
 from forecast.jobs.pipeline import Pipeline, read_pipeline
-from forecast.ledger.actuals import lines
+from forecast.jobs.publishing import accept_blocked
+from forecast.jobs.run import run_job
+from forecast.jobs.sinks import SinkSettings
+from forecast.jobs.sources import source_of
+from forecast.ledger.accuracy import lines
 from forecast.ledger.ledger import Ledger
-from forecast.settings import STORE, StoreSettings, SumSettings, TrainSettings
+from forecast.ledger.record import Record
+from forecast.settings import FILE, STORE, StoreSettings, SumSettings, TrainSettings, marked
 
 SUFFIX = ".toml"
 SHOWN_WARNINGS = 5  # of a run
@@ -51,10 +57,6 @@ class Place:
         """The ledger of the job, or those of all jobs of the store."""
         return [ledger_of(self.pipeline)] if self.pipeline else administration.ledgers_of(self.store)
 
-    def sink_ledger(self) -> Ledger | None:
-        """The ledger of the job if it is not beside the store."""
-        return ledger_of(self.pipeline) if self.pipeline is not None and self.pipeline.ledger == "sink" else None
-
 
 @contextmanager
 def place_of(job: str | None, artifact: str | None) -> Iterator[Place]:
@@ -74,21 +76,21 @@ def place_of(job: str | None, artifact: str | None) -> Iterator[Place]:
 def promote(request: Request) -> None:
     with place_of(request.job, request.artifact) as place:
         wait = request.of(StoreSettings).wait
-        live = administration.promote(place.store, request.version, wait, place.sink_ledger())
+        live = administration.promote(place.store, request.version, wait, place.pipeline)
         log(f"live     {place.shown(place.store)}/{live}")
         suggest(*place.use)
 
 
 def rollback(request: Request) -> None:
     with place_of(request.job, request.artifact) as place:
-        before, live = administration.rollback(place.store, request.of(StoreSettings).wait, place.sink_ledger())
+        before, live = administration.rollback(place.store, request.of(StoreSettings).wait, place.pipeline)
         log(f"live     {place.shown(place.store)}/{live}, no longer {before}")
         suggest(*place.use)
 
 
 def versions(request: Request) -> None:
     with place_of(request.job, request.artifact) as place:
-        found = administration.versions_of(place.store, place.sink_ledger())
+        found = administration.versions_of(place.store, place.pipeline)
         found = [{**version, "note": place.shown(version["note"])} for version in found]
         if request.as_json:
             put_json(found, indent=2)
@@ -107,11 +109,11 @@ def status(request: Request) -> int:
         ledgers = [ledger for ledger in ledgers if as_of is None or ledger.runs(1, as_text(as_of))] or ledgers
         states = [administration.status_of(ledger, place.store, as_of, request.runs) for ledger in ledgers]
         if request.as_json:
-            put_json([asdict(state) for state in states], indent=2)
+            put_json(states, indent=2)
         else:
             for state in states:
                 _show(state)
-        code = max(state.code for state in states)
+        code: int = max(state["code"] for state in states)
         if code == 0:
             suggest("versions", *place.words)
         return code
@@ -162,33 +164,70 @@ def _put_changes(title: str, rows: list[dict[str, Any]]) -> None:
         put_numbers((*names, "before", "now", "change", *steps), len(names), texts, title, WIDTH)
 
 
-def _show(state: Status) -> None:
-    age = "" if state.data_age is None else f", {aged(state.data_age)}"
+def _show(state: dict[str, Any]) -> None:
+    age = "" if state["data_age"] is None else f", {aged(state['data_age'])}"
     put(
-        f"job      {state.job}: {state.said}",
-        f"live     {state.live or 'no version'}",
-        f"data     up to {state.data_end or 'an unknown time'}{age}",
+        f"job      {state['job']}: {state['said']}",
+        f"live     {state['live'] or 'no version'}",
+        f"data     up to {state['data_end'] or 'an unknown time'}{age}",
     )
-    warned = state.runs[0]["warnings"] or []
+    warned = state["runs"][0]["warnings"] or []
     put(*(f"warning  {text}" for text in warned[:SHOWN_WARNINGS]))
     if len(warned) > SHOWN_WARNINGS:
         put(f"         and {len(warned) - SHOWN_WARNINGS} more, which --json has")
-    put(*(f"{'actuals' if not place else '':8} {line}" for place, line in enumerate(lines(state.actuals))))
-    runs = Table("run as of", "exit", "seconds", "version", "what", box=None, pad_edge=False)
-    for run in state.runs:
-        row = (run["as_of"], run["exit_code"], f"{run['seconds']:.1f}", run["version"] or "", administration.noted(run))
-        runs.add_row(*map(cell, row))
-    put_table(runs, WIDTH)
-    if state.days:
-        days = Table("day", "values", "MASE", "bias", "in 80 %", "in 95 %", box=None, pad_edge=False)
-        for day in state.days:
-            numbers = (day.mase, day.bias, day.coverage_80, day.coverage_95)
-            texts = ("" if number is None else f"{number:.3g}" for number in numbers)
-            days.add_row(*map(cell, (day.day, day.count, *texts)))
-        put_table(days, WIDTH)
-    if state.totals:
-        totals = Table("totals", "sums", "error", "bias", "in 80 %", "in 95 %", box=None, pad_edge=False)
-        for level, count, *shares in (row.values() for row in state.totals):
-            texts = ("" if share is None else f"{share:.3g}" for share in shares)
-            totals.add_row(*map(cell, (level, count, *texts)))
-        put_table(totals, WIDTH)
+    put(*(f"{'actuals' if not place else '':8} {line}" for place, line in enumerate(lines(state["actuals"]))))
+    names = ("as_of", "exit_code", "seconds", "version")
+    runs = [[*(run[name] for name in names), administration.noted(run)] for run in state["runs"]]
+    put_rows(("run as of", "exit", "seconds", "version", "what"), runs, WIDTH, "{:.1f}")
+    put_rows(("day", "values", "MASE", "bias", "in 80 %", "in 95 %"), map(dict.values, state["days"]), WIDTH)
+    put_rows(("totals", "sums", "error", "bias", "in 80 %", "in 95 %"), map(dict.values, state["totals"]), WIDTH)
+
+
+def run(request: Request) -> int:
+    job = request.job
+    if request.schema:
+        put_json(Pipeline.model_json_schema(), indent=2)
+        return 0
+    if job is None:
+        raise UsageError("name a pipeline file: forecast run JOB.toml")
+    pipeline = read_pipeline(job)
+    if "wait" in request.values:
+        pipeline = pipeline.model_copy(update={"wait": request.of(StoreSettings).wait})
+    if request.replay is not None and not request.check:
+        raise UsageError("--replay goes with --check: it replays past runs, and runs nothing")
+    if request.accept:
+        if others := [name for name in ("as_of", "output", "resume", "check") if getattr(request, name)]:
+            raise UsageError(f"--accept publishes a run that is over; leave out --{others[0].replace('_', '-')}")
+        return _show_record(accept_blocked(pipeline, request.take_over), request)
+    if request.check and request.replay is not None:
+        log_lines(replayed(pipeline, request.replay))
+        return 0
+    if request.check:
+        source = ", ".join(marked(source_of(pipeline.source)[1], FILE).values()) or "a query"
+        sinks = " and ".join(_places(shown_keys(sink)) for sink in pipeline.sinks.values())
+        does = f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to {sinks}"
+        log(pipeline.hidden(f"{job}: the file is valid; {does}"))
+        log_lines(check_job(pipeline))
+        suggest("run", job)
+        return 0
+    options = {name: getattr(request, name) for name in ("as_of", "output", "resume", "take_over")}
+    with progress_bar() as on_step:
+        record = run_job(pipeline, **options, on_step=on_step)
+    return _show_record(record, request)
+
+
+def _show_record(record: Record, request: Request) -> int:
+    if request.as_json:
+        put_json(record.model_dump(mode="json"), indent=2)
+    where, *others = (
+        _places({key: each[key] for key in SinkSettings.model_fields if key in each})
+        for each in (record.output, *record.output.get("totals", ()))
+    )
+    sums = f", and {record.counts['sums']:,} sums to {' and '.join(others)}" if others else ""
+    log(f"done     {record.counts['rows']:,} forecasts of {record.counts['series']:,} series to {where}{sums}")
+    log(f"run      {record.id} by {record.version}, {record.seconds:.1f} s")
+    return record.exit_code
+
+
+def _places(output: dict[str, str]) -> str:
+    return " and ".join(f"the table {place}" if key == "table" else str(place) for key, place in output.items())

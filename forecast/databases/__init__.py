@@ -1,25 +1,35 @@
 """Databases: read a query, upsert rows into a table, open transactions for the ledger."""
 
 import importlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from forecast.errors import INSTALL, Unavailable
 
 if TYPE_CHECKING:
-    from forecast.databases.connecting import connect
-    from forecast.databases.queries import read_query
+    from forecast.databases.connecting import connect, read_query
     from forecast.databases.upserts import rehearse, upsert
 
 __all__ = ["connect", "read_query", "rehearse", "upsert"]
 
-_MODULES = {"connect": "connecting", "read_query": "queries", "rehearse": "upserts", "upsert": "upserts"}
+Row = tuple[Any, ...]
+Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]  # of parameters :name, or of each of several executions
+Execute = Callable[..., list[Row]]  # runs SQL with Values, if any, in an open transaction
+Connect = Callable[..., AbstractContextManager[Execute]]  # opens a transaction; with reads=TABLES it creates nothing
+
+
+def no_tables(sql: str, parameters: Values = ()) -> list[Row]:
+    """What reading finds before anything was written."""
+    return []
 
 
 def __getattr__(name: str) -> Any:  # a job without a database works without SQLAlchemy
-    if name not in _MODULES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "upserts" if name in ("rehearse", "upsert") else "connecting"
     try:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+        return getattr(importlib.import_module(f"{__name__}.{module}"), name)
     except ModuleNotFoundError as error:
         if error.name != "sqlalchemy":
             raise

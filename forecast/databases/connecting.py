@@ -1,36 +1,34 @@
-"""Open a transaction in the database of a URL."""
+"""Open a transaction in the database of a URL, and read the rows of a query in one."""
 
 import re
 import sqlite3
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import date, datetime
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
+import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 
+from forecast.databases import Execute, Row, Values, no_tables
 from forecast.databases.failures import Role, translated
 from forecast.databases.redaction import Redactor
-from forecast.databases.transactions import Execute, Row, Values, no_tables
 from forecast.durable import check_folder
-from forecast.errors import INSTALL, ArtifactRefused, NoInput, Unavailable, UsageError, did_you_mean
-
-Purpose = Literal["write", "rehearse", "read"]
+from forecast.errors import INSTALL, ArtifactRefused, BadData, NoInput, Unavailable, UsageError, did_you_mean
+from forecast.tables.storage import arrow_frame
 
 LOCK_PATIENCE = 60  # seconds to wait for another process that writes
 LOCK = 0x666F7265  # number of this application's advisory lock in PostgreSQL
 BATCH_ROWS = 50_000  # rows that are fetched or sent at once
-# a lost server is noticed within two minutes, not hours
-KEEPALIVES = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
 # nothing is prepared: a connection pool in between may send each statement to another session
-POSTGRESQL: dict[str, Any] = {
-    "application_name": "forecast",
-    "connect_timeout": 10,
-    "prepare_threshold": None,
-    **KEEPALIVES,
-}
+POSTGRESQL: dict[str, Any] = {"application_name": "forecast", "connect_timeout": 10, "prepare_threshold": None}
+# a lost server is noticed within two minutes, not hours
+POSTGRESQL |= {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
 # used whatever driver a URL names: others take other options, and may lack COPY or be asynchronous
 DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 
@@ -53,7 +51,9 @@ def connect(url: str, reads: Collection[str] = (), ledger: str = "") -> Iterator
 
 
 @contextmanager
-def transaction(url: str, role: Role, purpose: Purpose = "write", ledger: str = "") -> Iterator[sa.Connection]:
+def transaction(
+    url: str, role: Role, purpose: Literal["write", "rehearse", "read"] = "write", ledger: str = ""
+) -> Iterator[sa.Connection]:
     """Open a transaction: committed at the end, rolled back if an exception ends it, read-only for a source.
 
     A rehearsal is always rolled back, and creates no SQLite file. Errors are of the classes that `failures.py` lists.
@@ -79,6 +79,29 @@ def transaction(url: str, role: Role, purpose: Purpose = "write", ledger: str = 
                 changes.rollback()
 
 
+def read_query(url: str, sql: str) -> pd.DataFrame:
+    """Run the query of a job's source, one SELECT without placeholders, in a read-only transaction.
+
+    In the frame, dates and times are datetimes, aware ones in the zone of the database's session. Decimals are numbers:
+    integers if none has a decimal place, and text if such integers exceed 64 bits. NULL is a missing value; types that
+    tables do not have (UUID, JSON, times of day) become text, and binary data are refused with BadData.
+    """
+    with transaction(url, "source") as connection:
+        # a named cursor leaves rows on the server until they are fetched
+        named = ("forecast",) if connection.dialect.name == "postgresql" else ()
+        # the driver's own cursor, as SQLAlchemy's rows take twice the time
+        with closing(connection.connection.cursor(*named)) as cursor:
+            cursor.execute(sql)  # without parameters: colons and percent signs in the query are not placeholders
+            if cursor.description is None:
+                raise UsageError("source.sql returns no rows; write one SELECT")
+            names = [column[0] for column in cursor.description]
+            pieces: list[list[pa.Array]] = [[] for _ in names]
+            while rows := cursor.fetchmany(BATCH_ROWS):
+                for name, column, values in zip(names, pieces, zip(*rows, strict=True), strict=True):
+                    column.append(_array(values, f"source.sql, column '{name}'"))
+    return arrow_frame(pa.table([_joined(arrays) for arrays in pieces], names=names))
+
+
 def exclude_others(connection: sa.Connection) -> None:
     """Wait until no other transaction of this application can create a table; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
@@ -86,7 +109,6 @@ def exclude_others(connection: sa.Connection) -> None:
 
 
 def _missing_file(url: sa.URL) -> Path | None:
-    """The file of the SQLite database of a sink if it does not exist yet."""
     path = Path(url.database or "")
     return path if url.get_backend_name() == "sqlite" and not path.exists() else None
 
@@ -94,13 +116,10 @@ def _missing_file(url: sa.URL) -> Path | None:
 def _parsed(url: str, role: Role) -> sa.URL:
     """Parse a URL; messages show its scheme only, as the password of a wrong URL may be anywhere."""
     scheme, separator, rest = url.strip().partition("://")
-    if not separator:
-        example = "postgresql://user:password@host:port/database or sqlite:///path"
-        raise UsageError(f"{role}.url is not the URL of a database; write {example}")
     dialect = scheme.partition("+")[0]
     scheme = DRIVERS.get(dialect, scheme)
     try:
-        if dialect != "sqlite" and (rest.count("@") > 1 or "@" in rest.partition("?")[2]):
+        if not separator or (dialect != "sqlite" and (rest.count("@") > 1 or "@" in rest.partition("?")[2])):
             raise ValueError
         parsed = sa.make_url(f"{scheme}://{rest}")
         parsed.get_dialect()
@@ -108,8 +127,9 @@ def _parsed(url: str, role: Role) -> sa.URL:
         hint = did_you_mean(dialect, ["postgresql", "sqlite", "mysql", "mariadb", "oracle", "mssql"])
         raise UsageError(f"{role}.url: SQLAlchemy does not know the database '{scheme}'{hint}") from None
     except (sa.exc.ArgumentError, ValueError):
-        cure = "in a user or password write %40 for @, %3A for :, %2F for /, %3F for ? and %25 for %"
-        raise UsageError(f"{role}.url cannot be read; the port must be a number, and {cure}") from None
+        example = "postgresql://user:password@host:port/database or sqlite:///path"
+        cure = f"write {example}, and in a user or password %40 for @, %3A for :, %2F for /, %3F for ? and %25 for %"
+        raise UsageError(f"{role}.url is not the URL of a database; {cure}") from None
     if dialect == "sqlite":
         return _sqlite_url(parsed, role)
     if role == "sink" and parsed.get_backend_name() != "postgresql":
@@ -127,7 +147,17 @@ def _engine(url: sa.URL, role: Role, reads: bool) -> sa.Engine:
         remedy = INSTALL.format("db") if dialect == "postgresql" else f"install a driver for {dialect}"
         raise Unavailable(f"{role}.url: {error.name or 'the driver'} cannot be imported; {remedy}") from None
     if dialect == "sqlite":
-        _begin_at_once(engine, reads)
+
+        @sa.event.listens_for(engine, "connect")
+        def forbid_changes(connection: Any, _: object) -> None:
+            if reads:
+                connection.execute("PRAGMA query_only = ON")
+                connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)  # ATTACH and VACUUM INTO would create a file
+
+        @sa.event.listens_for(engine, "begin")
+        def begin(connection: sa.Connection) -> None:  # Python's driver would only where a row changes: too late
+            connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
     return engine
 
 
@@ -147,15 +177,26 @@ def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
     return url.set(database=f"file:{quote(path)}").update_query_dict({"mode": "rw", "uri": "true"})
 
 
-def _begin_at_once(engine: sa.Engine, reads: bool) -> None:
-    """Begin transactions explicitly: Python's driver begins them when a row changes, too late for CREATE TABLE."""
-    if reads:
+def _array(values: Sequence[Any], place: str) -> pa.Array:
+    types = {type(value) for value in values} - {type(None)}
+    if types & {bytes, bytearray, memoryview}:
+        raise BadData(f"{place} contains binary data; leave the column out, or convert it in the query")
+    try:
+        if Decimal in types and types <= {int, float, Decimal}:
+            places = {Decimal(value).as_tuple().exponent for value in values if value is not None}  # NaN has none
+            whole = float not in types and all(isinstance(place, int) and place >= 0 for place in places)
+            number, kind = (int, pa.int64()) if whole else (float, pa.float64())
+            return pa.array([None if value is None else number(value) for value in values], kind)
+        if types <= {int, float} or (len(types) == 1 and types <= {bool, str, date, datetime}):
+            return pa.array(values)
+    except (pa.ArrowException, OverflowError, ValueError):  # dates that no clock has, integers beyond 64 bits
+        values = [value if value is None or not isinstance(value, Decimal) else int(value) for value in values]
+    return pa.array([None if value is None else str(value) for value in values], pa.string())
 
-        @sa.event.listens_for(engine, "connect")
-        def forbid_changes(connection: Any, _: object) -> None:
-            connection.execute("PRAGMA query_only = ON")
-            connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)  # ATTACH and VACUUM INTO would create a file
 
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+def _joined(arrays: list[pa.Array]) -> pa.ChunkedArray:
+    """Join the pieces of one column; pieces of different types become numbers, or else text."""
+    types = {array.type for array in arrays} - {pa.null()} or {pa.null()}
+    numbers = pa.float64() if types == {pa.int64(), pa.float64()} else pa.string()
+    common = types.pop() if len(types) == 1 else numbers
+    return pa.chunked_array([array.cast(common) for array in arrays], common)

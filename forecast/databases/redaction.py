@@ -61,7 +61,6 @@ class Redactor:
 
 
 def _forms(text: str) -> set[str]:
-    """The forms in which messages may quote a text."""
     plain = {text, text.strip(), os.path.normpath(text) if text else ""}
     quotes = (lambda part: repr(part)[1:-1], lambda part: json.dumps(part)[1:-1], lambda part: quote(part, ""))
     return plain | {form(part) for part in plain for form in (*quotes, quote_plus, unquote)}

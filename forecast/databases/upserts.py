@@ -59,13 +59,16 @@ def rehearse(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> 
 
 
 def _upsert(connection: sa.Connection, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> bool:
-    """Insert or update rows; returns whether the table existed."""
     place, names = f"sink.table {table}", [str(name) for name in frame]
     schema, dot, name = table.rpartition(".")
     if not name or "." in schema or (dot and not schema):
         raise UsageError(f"{place}: write table or schema.table, without further dots")
     rows = pa.table({column: _arrow(frame[column], f"{place}, column '{column}'") for column in names})
-    _check_keys(frame, keys, place)
+    keyed = frame[list(keys)]
+    if (wrong := (keyed.isna().any(axis=1) | keyed.duplicated()).to_numpy()).any():
+        row = int(wrong.argmax())
+        values = ", ".join(f"{key} {value}" for key, value in keyed.iloc[row].items())
+        raise BadData(f"{place}: row {row + 1} has an incomplete key or that of an earlier row ({values})")
     target = _table(name, names, schema or None)
     in_postgresql = connection.dialect.name == "postgresql"
     sizes = {name: len(name.encode()) for name in (schema, name, *names)} if in_postgresql else {}
@@ -77,7 +80,14 @@ def _upsert(connection: sa.Connection, table: str, frame: pd.DataFrame, keys: Se
     if exists or _has_table(connection, target):  # another process may have created it meanwhile
         rows = _fitted(connection, target, rows, keys, place)
     else:
-        _create(connection, target, rows, keys)
+        if schema and not sa.inspect(connection).has_schema(schema):
+            connection.execute(sa.schema.CreateSchema(schema))
+        types = zip(names, rows.schema.types, strict=True)
+        columns = [
+            sa.Column(each, SQL_TYPES[kind], nullable=each not in keys, autoincrement=False) for each, kind in types
+        ]
+        key = sa.PrimaryKeyConstraint(*keys)
+        sa.Table(name, sa.MetaData(), *columns, key, schema=target.schema).create(connection)
     (_send_to_postgresql if in_postgresql else _send_to_sqlite)(connection, target, rows, keys)
     return exists
 
@@ -86,15 +96,6 @@ def _table(name: str, columns: Sequence[str], schema: str | None = None) -> sa.T
     """A table without types, so that values reach the driver as they are; all its names are quoted."""
     quoted: list[sa.ColumnClause[Any]] = [sa.column(sa.quoted_name(column, quote=True)) for column in columns]
     return sa.table(sa.quoted_name(name, quote=True), *quoted, schema=schema and sa.quoted_name(schema, quote=True))
-
-
-def _check_keys(frame: pd.DataFrame, keys: Sequence[str], place: str) -> None:
-    keyed = frame[list(keys)]
-    wrong = (keyed.isna().any(axis=1) | keyed.duplicated()).to_numpy()
-    if wrong.any():
-        row = int(wrong.argmax())
-        values = ", ".join(f"{key} {value}" for key, value in keyed.iloc[row].items())
-        raise BadData(f"{place}: row {row + 1} has an incomplete key or that of an earlier row ({values})")
 
 
 def _arrow(values: "pd.Series[Any]", place: str) -> Any:
@@ -112,15 +113,6 @@ def _arrow(values: "pd.Series[Any]", place: str) -> Any:
 
 def _has_table(connection: sa.Connection, target: sa.TableClause) -> bool:
     return sa.inspect(connection).has_table(target.name, schema=target.schema)
-
-
-def _create(connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str]) -> None:
-    if target.schema and not sa.inspect(connection).has_schema(target.schema):
-        connection.execute(sa.schema.CreateSchema(target.schema))
-    types = zip(target.columns.keys(), rows.schema.types, strict=True)
-    columns = [sa.Column(name, SQL_TYPES[kind], nullable=name not in keys, autoincrement=False) for name, kind in types]
-    key = sa.PrimaryKeyConstraint(*keys)
-    sa.Table(target.name, sa.MetaData(), *columns, key, schema=target.schema).create(connection)
 
 
 def _fitted(

@@ -1,44 +1,166 @@
-"""Administer a store: list its versions, choose the live one, report the status of its jobs."""
+"""Administer a store: the job that owns it, its versions and the live one, the status of its jobs."""
 
-from collections.abc import Collection, Iterator
+import logging
+import os
+import secrets
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forecast import databases
-from forecast.artifacts.store import LOCK, Store, runs_folder, stores_nearby
+from forecast.artifacts.store import LOCK, OWNER, Store, runs_folder, stores_nearby
 from forecast.calendar.spec import as_text
 from forecast.checks.table import aged, duration_text
-from forecast.databases.redaction import Redactor
-from forecast.databases.transactions import Execute
-from forecast.durable import is_held
-from forecast.errors import NoInput, UsageError
-from forecast.jobs.owner import ledger_key
-from forecast.jobs.pipeline import Pipeline
-from forecast.ledger.ledger import ALWAYS, FILE, KILLED, MAX_RECORDS, DayScore, Ledger, open_file
-from forecast.settings import STORE, seconds_of
+from forecast.databases import Execute
+from forecast.durable import is_held, make_directory, replace_file
+from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, NoInput, Setting, UsageError, Words
+from forecast.jobs.pipeline import Pipeline, target_of
+from forecast.ledger.ledger import ALWAYS, KILLED, MAX_RECORDS, Ledger, open_file, series_text
+from forecast.ledger.ledger import FILE as LEDGER_FILE
+from forecast.settings import FILE, marked, seconds_of
 
+log = logging.getLogger("forecast")
+
+MAX_BYTES = 100_000  # of the file
+ROWS = "forecast_owners"  # table of a database: which job writes the rows of which series
 ROLLED_BACK, BY_HAND = "rolled back", "promoted by hand"
 MISSED_RUNS, MIN_INTERVAL = 3, 600.0  # missed runs that are reported, and seconds between two runs that make a schedule
-SHOWN_DAYS = 14  # scored days that a status shows
-
 FINE, PARTIAL, STALE = 0, 3, 4  # exit codes of `forecast status`
+Text = Annotated[str, Field(max_length=10_000)]
 
 
-def versions_of(artifact: str, elsewhere: Ledger | None = None) -> list[dict[str, Any]]:
-    """List the versions of a store, oldest first: id, hash, time, whether it is live, and the notes of its jobs.
+class Owner(BaseModel):
+    """The job that a store belongs to, from the file OWNER in the store."""
 
-    Here and below, `elsewhere` is a ledger that is not beside the store.
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]  # random, of the store
+    store: Text  # its path when the job claimed it
+    job: Text
+    file: Text  # the pipeline file
+
+
+def owner_of(store: str, note: str = OWNER) -> Owner | None:
+    """The job that a store belongs to, or what else a note is about; None if no job has run with it yet."""
+    data, cure = Store(store).note(note, MAX_BYTES), "remove it, and the next job that runs is the owner"
+    try:
+        return None if data is None else Owner.model_validate_json(data)
+    except ValidationError:
+        raise ArtifactRefused(f"{Path(store) / note}: is damaged; {cure}") from None
+
+
+@contextmanager
+def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
+    """Make sure that a locked store belongs to a job; one without an owner becomes the job's, unless it is refused.
+
+    It is the same job if it has the same pipeline file, or the same name and the old pipeline file no longer exists.
+    With `take_over` it may take the store from another job; else that is a UsageError.
     """
+    if not pipeline.file:  # made in Python
+        yield
+        return
+    job, store, paths = pipeline.hidden(pipeline.name or "job"), pipeline.store, (pipeline.store, pipeline.file)
+    place, file = (os.path.abspath(path).encode(errors="backslashreplace").decode() for path in paths)
+    before = owner_of(store)
+    if before is not None and not _is_same(before, job, file):
+        if not take_over:
+            raise UsageError(
+                f"{store}: this store belongs to job '{before.job}' ({before.file}); write another folder as store at "
+                f"the top of {file}, or pass --take-over if this job replaces that one"
+            )
+        log.warning("%s: job '%s' takes the store over from job '%s' (%s)", store, job, before.job, before.file)
+    store_id = secrets.token_hex(6) if before is None or _is_copy(before, place) else before.id
+    owner = Owner(id=store_id, store=place, job=job, file=file)
+    note = Path(store) / OWNER
+    if owner != before:
+        replace_file(note, owner.model_dump_json().encode())
+    try:
+        yield
+    except UsageError:  # refused, as it is for its sink
+        if owner != before:
+            note.unlink() if before is None else replace_file(note, before.model_dump_json().encode())
+        raise
+
+
+def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bool = False) -> None:
+    """Refuse files and tables of sums that another job writes, and a table where it writes some of these series.
+
+    With `write`, a note beside a file and a table of the database say from now on that they are this job's.
+    """
+    if not pipeline.file or pipeline._take_over is None:
+        return
+    owner = owner_of(pipeline.store) or Owner(id="0" * 12, store="", job="", file=os.path.abspath(pipeline.file))
+    text, sinks = owner.model_dump_json(), list(pipeline.sinks.values())
+    for path in (Path(path) for sink in sinks for path in marked(sink, FILE).values()):
+        note = f".{path.name}.owner"
+        _refuse_others(pipeline, owner, [owner_of(str(path.parent), note)], str(path))
+        if write:
+            make_directory(path.parent)
+            replace_file(path.with_name(note), text.encode())
+    if (url := pipeline.sink.url) is None:
+        return
+    claimed = {sink.table: [()] for sink in sinks if sink.table is not None} | {pipeline.sink.table: series}
+    try:
+        with databases.connect(url, reads=() if write else (ROWS,)) as execute:
+            if write:
+                columns = "target TEXT, series TEXT, owner TEXT, PRIMARY KEY (target, series)"
+                execute(f"CREATE TABLE IF NOT EXISTS {ROWS} ({columns})")
+            for table, names in claimed.items():
+                target = target_of(str(table))
+                rows = [{"target": target, "series": name, "owner": text} for name in map(series_text, names)]
+                before = dict(execute(f"SELECT series, owner FROM {ROWS} WHERE target = :target", {"target": target}))
+                others = {before[row["series"]] for row in rows if row["series"] in before}
+                _refuse_others(pipeline, owner, map(Owner.model_validate_json, others), f"sink.table {target}")
+                if write and (new := [row for row in rows if before.get(row["series"]) != text]):
+                    execute(f"DELETE FROM {ROWS} WHERE target = :target AND series = :series", new)
+                    execute(f"INSERT INTO {ROWS} VALUES (:target, :series, :owner)", new)
+    except CannotCreate as error:
+        log.warning("which job writes which rows cannot be recorded, so that other jobs may replace them: %s", error)
+
+
+def _refuse_others(pipeline: Pipeline, owner: Owner, found: Iterable[Owner | None], place: str) -> None:
+    for other in (other for other in found if other and other.id != owner.id and other.file != owner.file):
+        written = f"is written by job '{other.job}' ({other.file})"
+        if not pipeline._take_over:
+            cure = Words("write elsewhere, or pass ", Setting("take_over"), " if this job replaces that one")
+            raise UsageError(written, place=place, cure=cure)
+        log.warning("%s %s, and job '%s' takes it over", place, written, owner.job)
+
+
+def _is_same(owner: Owner, job: str, file: str) -> bool:
+    try:
+        return owner.file == file or os.path.samefile(owner.file, file)
+    except (FileNotFoundError, NotADirectoryError):  # the file was moved, or it is another job
+        return owner.job == job
+    except OSError:
+        return False
+
+
+def _is_copy(owner: Owner, place: str) -> bool:
+    """Whether the store at a place is a copy of one that still exists."""
+    try:
+        if owner.store == place or os.path.samefile(owner.store, place):
+            return False
+        original = owner_of(owner.store)
+    except (OSError, ForecastError):  # there is no store any more
+        return False
+    return original is not None and original.id == owner.id
+
+
+def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[str, Any]]:
+    """List the versions of a store, oldest first: id, hash, time, whether it is live, and the notes of its jobs."""
     store = Store(artifact)
     live = store.current()
     notes = {
         fit.version: f"{ledger.job}: {'' if fit.promoted else 'not live: '}{fit.reason}"
-        for ledger in _ledgers(artifact, elsewhere)
+        for ledger in _ledgers(artifact, pipeline)
         for fit in ledger.fits(unfinished=True)
     }
     names = ("version", "hash", "created", "live", "note")
@@ -46,25 +168,29 @@ def versions_of(artifact: str, elsewhere: Ledger | None = None) -> list[dict[str
     return [dict(zip(names, values, strict=True)) for values in facts]
 
 
-def promote(artifact: str, version: str, wait: float = STORE.wait, elsewhere: Ledger | None = None) -> str:
+def promote(artifact: str, version: str, wait: float, pipeline: Pipeline | None = None) -> str:
     """Make the version live whose id or hash begins so, record that in the ledger, and return its id."""
     store = Store(artifact)
-    version = _whole_id(store, version)  # before the lock, which would create a missing folder
+    versions = store.versions() if version else []  # before the lock, which would create a missing folder
+    found = [info.id for info in versions if info.id.startswith(version) or info.hash.startswith(version)]
+    if len(found) > 1 and version not in found:
+        raise UsageError(f"{version} may mean {len(found)} versions: {', '.join(found[:3])}; give more of the id")
+    if version not in found:
+        version = found[0] if found else store.load(version)[1].id  # which raises: there is no such version
     with store.lock(wait) as writer:
         store.load(version)
-        for ledger in _ledgers(artifact, elsewhere):  # first: else the next run would promote its own
+        for ledger in _ledgers(artifact, pipeline):  # first: else the next run would promote its own
             _mark(ledger, version, True, BY_HAND)
         writer.promote(version)
     return version
 
 
-def rollback(artifact: str, wait: float = STORE.wait, elsewhere: Ledger | None = None) -> tuple[str, str]:
+def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tuple[str, str]:
     """Make the version before the live one live, but none that the gate refused; returns the one that was, and is."""
     store = Store(artifact)
     store.current()
     with store.lock(wait) as writer:
-        live = store.current()
-        ledgers = _ledgers(artifact, elsewhere)
+        live, ledgers = store.current(), _ledgers(artifact, pipeline)
         refused = set[str]().union(*(ledger.refused() for ledger in ledgers))
         older = [version.id for version in store.versions() if version.id < live and version.id not in refused]
         if not older:
@@ -74,17 +200,6 @@ def rollback(artifact: str, wait: float = STORE.wait, elsewhere: Ledger | None =
             _mark(ledger, live, False, ROLLED_BACK)
         writer.promote(older[-1])
     return live, older[-1]
-
-
-def _whole_id(store: Store, short: str) -> str:
-    """The id of the version whose id or hash begins so."""
-    versions = store.versions() if short else []
-    found = [version.id for version in versions if version.id.startswith(short) or version.hash.startswith(short)]
-    if short in found:
-        return short
-    if len(found) > 1:
-        raise UsageError(f"{short} may mean {len(found)} versions: {', '.join(found[:3])}; give more of the id")
-    return found[0] if found else store.load(short)[1].id  # which raises: there is no such version
 
 
 def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
@@ -97,23 +212,7 @@ def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
         ledger.mark(version, promoted, f"{verdict}; {done}" if verdict else done)
 
 
-@dataclass(frozen=True)
-class Status:
-    """The status of a job."""
-
-    job: str
-    code: int  # 0 all is well, 3 the newest run failed or was partial, 4 the data are stale
-    said: str  # the reason
-    live: str | None  # version
-    data_end: str | None  # in the newest run that read some data
-    data_age: float | None  # of that end now, in seconds
-    runs: list[dict[str, Any]]  # newest first: as_of, exit_code, version, seconds, error
-    days: list[DayScore]  # newest first
-    totals: list[dict[str, Any]]  # by level, in the newest run that found some
-    actuals: dict[str, Any]  # values since the run before beside its intervals, in the newest run that had some
-
-
-def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: int = 10) -> Status:
+def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: int = 10) -> dict[str, Any]:
     """The status of a job now or at a time, from its ledger, with its newest runs; NoInput if it had not run."""
     now, until = as_of or datetime.now(UTC), ALWAYS if as_of is None else as_text(as_of)
     newest_runs = ledger.runs(runs + 1, until)
@@ -137,18 +236,18 @@ def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: i
     if as_of is not None:
         live = next((run["version"] for *_, run in ledger.runs(MAX_RECORDS, until) if run["settled"]), None)
     names = ("as_of", "exit_code", "version", "seconds", "error", "fit", "warnings", "intervals", "skipped")
-    return Status(
-        job=ledger.job,
-        code=STALE if stale else PARTIAL if problems else FINE,
-        said="; ".join(problems) or well,
-        live=live,
-        data_end=read.get("data_end"),
-        data_age=age,
-        runs=[{name: record.get(name) for name in names} for _, _, record in newest_runs],
-        days=ledger.days(SHOWN_DAYS, before=until + ALWAYS),
-        totals=next((record["totals"] for _, _, record in newest_runs if record["totals"]), []),
-        actuals=next((record["actuals"] for _, _, record in newest_runs if record["actuals"]), {}),
-    )
+    return {
+        "job": ledger.job,
+        "code": STALE if stale else PARTIAL if problems else FINE,
+        "said": "; ".join(problems) or well,
+        "live": live,
+        "data_end": read.get("data_end"),
+        "data_age": age,  # of that end now, in seconds
+        "runs": [{name: record.get(name) for name in names} for _, _, record in newest_runs],
+        "days": [asdict(day) for day in ledger.days(14, before=until + ALWAYS)],
+        "totals": next((record["totals"] for _, _, record in newest_runs if record["totals"]), []),
+        "actuals": next((record["actuals"] for _, _, record in newest_runs if record["actuals"]), {}),
+    }
 
 
 def noted(run: dict[str, Any]) -> str:
@@ -171,18 +270,20 @@ def _missed(runs: list[tuple[str, int, dict[str, Any]]], now: datetime) -> list[
 
 def ledger_of(pipeline: Pipeline) -> Ledger:
     """The ledger of a job: the file beside its store, or in the database of its sink."""
-    name = pipeline.name or "job"
-    if pipeline.ledger == "sink" and pipeline.sink.url is not None:
-        connect = partial(_connect, pipeline.hidden, pipeline.sink.url, name)
-        return Ledger(pipeline.hidden(name), connect, ledger_key(name, pipeline.store))
-    return Ledger(pipeline.hidden(name), partial(open_file, runs_folder(pipeline.store) / FILE), name)
+    name, url = pipeline.name or "job", pipeline.sink.url
+    if pipeline.ledger != "sink" or url is None:
+        return Ledger(pipeline.hidden(name), partial(open_file, runs_folder(pipeline.store) / LEDGER_FILE), name)
+    owner = owner_of(pipeline.store)
+    key = name if owner is None else f"{name}@{owner.id}"  # several jobs share a database, and each store has its id
 
+    @contextmanager
+    def connect(reads: Collection[str] = ()) -> Iterator[Execute]:
+        # messages hold no secrets, whoever opens it
+        where = f"job '{name}': its ledger in the database"
+        with pipeline.hidden.kept_out(), databases.connect(url, reads, where) as execute:
+            yield execute
 
-@contextmanager
-def _connect(hidden: Redactor, url: str, job: str, reads: Collection[str] = ()) -> Iterator[Execute]:
-    # messages hold no secrets, whoever opens it
-    with hidden.kept_out(), databases.connect(url, reads, f"job '{job}': its ledger in the database") as execute:
-        yield execute
+    return Ledger(pipeline.hidden(name), connect, key)
 
 
 def ledgers_of(artifact: str) -> list[Ledger]:
@@ -194,8 +295,9 @@ def ledgers_of(artifact: str) -> list[Ledger]:
     raise NoInput(f"{runs_folder(artifact)}: no job has run with this store; {cure}")
 
 
-def _ledgers(artifact: str, elsewhere: Ledger | None = None) -> list[Ledger]:
-    path = runs_folder(artifact) / FILE
+def _ledgers(artifact: str, pipeline: Pipeline | None = None) -> list[Ledger]:
+    """The ledgers beside a store, and that of `pipeline`, which need not be there."""
+    path = runs_folder(artifact) / LEDGER_FILE
     connect = partial(open_file, path)
     beside = [Ledger(job, connect) for job in Ledger("", connect).jobs()] if path.exists() else []
-    return beside if elsewhere is None else [*beside, elsewhere]
+    return [*beside, ledger_of(pipeline)] if pipeline is not None and pipeline.ledger == "sink" else beside

@@ -1,38 +1,52 @@
-"""Read the tables of a job: as its file and its live version say, and as they could be known at the time of a run."""
+"""Read the tables of a job as they could be known at the time of a run, keep what it knew in advance, and check it."""
 
+import json
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from forecast.artifacts.format import Arrays, dump_arrays, load_arrays
+from forecast.artifacts.store import Store, runs_folder
 from forecast.calendar.spec import as_text, on_clock
-from forecast.checks.fallback import SOURCE
+from forecast.checks.output import SOURCE
+from forecast.durable import check_folder, make_directory, remove_quietly, replace_file
+from forecast.ensemble.names import check_names
 from forecast.errors import BadData
-from forecast.jobs.owner import claim_sinks
-from forecast.jobs.pipeline import Pipeline
+from forecast.jobs.administration import claim_sinks
+from forecast.jobs.pipeline import Pipeline, keys_named
 from forecast.jobs.sinks import sinks_of
 from forecast.jobs.sinks.database import ids_of
 from forecast.jobs.sources import source_of
-from forecast.jobs.totals import check_totals
-from forecast.jobs.vintages import with_kept
+from forecast.panel.panel import Panel, Vintages, joined, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.dated import DatedTable, dated_table, normalised
-from forecast.reading.observations import wide_columns
-from forecast.reading.reading import Reading, check_schema, infer_schema, read, read_as
-from forecast.reading.vintages import has_vintages
-from forecast.settings import TableSettings, TextSettings
+from forecast.reading.observations import slots_of, wide_columns
+from forecast.reading.reading import Reading, check_schema, describe, infer_schema, read, read_as
+from forecast.reading.vintages import added, has_vintages
+from forecast.settings import OutputSettings, TableSettings, TextSettings
 from forecast.tables.reading import load_future, settings_as_at_fit
 from forecast.tables.table import Table
 from forecast.tables.writing import output_columns, refuse_clash
+from forecast.totals.periods import key_columns, levels_of, longest, whole_periods
+from forecast.totals.sums import sum_columns
 
 log = logging.getLogger("forecast")
+FOLDER, SUFFIX = "vintages", ".safetensors"
 
 
 def added_columns(pipeline: Pipeline) -> list[str]:
     """Columns that the sinks add to what [output] asks for."""
     return [column for _, sink in sinks_of(pipeline.sink) for column in sink.columns]
+
+
+def explained_output(pipeline: Pipeline) -> OutputSettings:
+    """The columns of forecasts: model and status, too, where a sink adds columns."""
+    return pipeline.output.model_copy(update={"explain": pipeline.output.explain or bool(added_columns(pipeline))})
 
 
 def reserved_columns(pipeline: Pipeline) -> list[str]:
@@ -42,12 +56,26 @@ def reserved_columns(pipeline: Pipeline) -> list[str]:
 
 
 def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
-    """Refuse names, types and places that the sinks do not take, before any work; returns a line for each sink."""
+    """Refuse what the sinks do not take, and sums that the table does not have; returns a line for each sink."""
     refuse_clash(schema.keys, reserved_columns(pipeline))
     lines = [kind.check(sink, schema, table, pipeline.output) for kind, sink in sinks_of(pipeline.sink)]
-    lines += check_totals(pipeline, schema, table)
+    for totals, place in zip(pipeline.totals, list(pipeline.sinks.values())[1:], strict=True):
+        ids = ("level", *key_columns(levels_of(totals.sums, schema), schema))
+        for kind, sink in sinks_of(place):
+            refuse_clash((*ids, *schema.time), [*sum_columns(pipeline.output), *sink.columns[:2]], "sums")
+            lines.append(kind.check(sink, schema, table, pipeline.output, ids))
     claim_sinks(pipeline, ids_of(schema, table) if pipeline.sink.url else ())
     return lines
+
+
+def check_periods(pipeline: Pipeline, schema: Schema, origin: int, horizon: int) -> None:
+    """Refuse a horizon in which no period ends, and warn of one in which sometimes none does."""
+    for totals in pipeline.totals:
+        whole_periods(schema, origin, horizon, totals.every or (None,))
+    for every in dict.fromkeys(every for totals in pipeline.totals for every in totals.every):
+        if horizon < (needed := longest(schema, every)):
+            text = "%d steps do not always reach the end of a %s, and a run without a sum ends with exit code 2"
+            log.warning(f"{text}; %d always do", horizon, every, needed)
 
 
 def read_source(pipeline: Pipeline, text: TextSettings) -> tuple[Table, dict[str, Any]]:
@@ -69,12 +97,11 @@ def text_settings(pipeline: Pipeline, fitted: Schema | None) -> TextSettings:
 
 
 def table_settings(pipeline: Pipeline, fitted: Schema | None, defaults: dict[str, Any]) -> TableSettings:
-    """How a fit reads the table: as the pipeline and its source say, and otherwise as an earlier fit did.
-
-    What is inferred could change with the data: a job must not begin to forecast something else one night.
-    """
+    """How a fit reads the table: as the pipeline and its source say, and otherwise as an earlier fit did."""
     given = pipeline.table.model_copy(update=defaults)
-    if fitted is None:
+    if (
+        fitted is None
+    ):  # else what is inferred could change with the data, and the job forecast something else one night
         return given
     return TableSettings.check({**fitted.knobs(), **given.model_dump(exclude_unset=True)})
 
@@ -89,10 +116,7 @@ def read_to_forecast(pipeline: Pipeline, instant: datetime, table: Table, schema
 def read_to_fit(
     pipeline: Pipeline, instant: datetime, table: Table, defaults: dict[str, Any], live: Schema | None
 ) -> tuple[Reading, DatedTable]:
-    """Read what could be known of a table for a new fit, and refuse what the sink cannot take; also the whole table.
-
-    `live` is the schema of the live version, if the new fit reads its table as that one did.
-    """
+    """Read what could be known of a table for a new fit, as `live` if it is given; also returns the whole table."""
     settings = table_settings(pipeline, live, defaults)
     if live is not None:
         check_schema(live, table)
@@ -154,3 +178,100 @@ def until(dated: DatedTable, schema: Schema, instant: datetime, unfinished: str 
     for name in (*targets, *schema.past):
         frame[name] = frame[name].where(~late, "" if table.text else np.nan)
     return replace(dated, table=replace(table, frame=frame))
+
+
+def check_job(pipeline: Pipeline) -> list[str]:
+    """Read the source as a run would, and check that the store and the sink can be written; returns the findings."""
+    with pipeline.hidden.kept_out(), keys_named():
+        check_names(pipeline.train)
+        store = Store(pipeline.store)  # the table is read as the live version does, unless the file says otherwise
+        fitted = None if store.empty else Schema.model_validate(store.load()[0].config["table"])
+        text = text_settings(pipeline, fitted)
+        table, defaults = read_source(pipeline, text)
+        settings = table_settings(pipeline, fitted, defaults)
+        reading = read(table, settings, horizon=pipeline.train.horizon, reserved=reserved_columns(pipeline))
+        if (future := read_future(pipeline, text)) is not None:
+            reading = read_as(reading, reading.schema, horizon=reading.panel.ahead, future=future)
+        table, schema = reading.dated.table, reading.schema
+        lines = [f"source   {table.name}: {len(table):,} rows", *describe(schema, reading.panel)]
+        check_periods(pipeline, schema, int(reading.panel.origins.max()), reading.panel.ahead)
+        lines += [f"sink     {line}" for line in check_sink(pipeline, schema, table)]
+        check_folder(Path(pipeline.store), pipeline.store)
+        return [pipeline.hidden(line) for line in lines]
+
+
+def keep_known(pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime) -> None:
+    """Write the known values of the horizon of a run that differ from those of earlier runs."""
+    if pipeline.source.vintages == "off" or not schema.known:
+        return
+    folder, calendar = runs_folder(pipeline.store) / FOLDER, calendar_of(schema)
+    path = folder / f"{as_text(instant).replace(':', '')}{SUFFIX}"
+    files = sorted(file for file in folder.glob(f"*{SUFFIX}") if file != path)
+    if files and files[-1].name > path.name:
+        return  # a later run has written: what was known before it can no longer be said
+    origin, before = int(panel.origins.max()), np.full(panel.known.shape, np.nan)
+    for found in _read(files[-panel.ahead :], panel, schema):  # as many as steps reach into this horizon
+        before[found.slot, found.column] = found.value
+    shown = np.arange(1 if schema.layout == "wide" else len(panel))  # in a wide table a value holds for all series
+    slots = ((panel.offsets[1:] - panel.ahead)[shown, None] + np.arange(panel.ahead)).ravel()
+    rows, columns = np.nonzero(~np.isnan(panel.known[slots]) & (panel.known[slots] != before[slots]))
+    slot = slots[rows]
+    facts = {
+        "zone": schema.time_format.zone,
+        "ids": [panel.ids[i] for i in shown],
+        "columns": {name: schema.categories.get(name) for name in schema.known},
+    }
+    arrays = {
+        "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
+        "origin": calendar.times(np.array([origin])),
+        "series": panel.series_of_slots[slot],
+        "time": calendar.times((panel.starts[panel.series_of_slots] + panel.positions)[slot]),
+        "column": columns,
+        "value": panel.known[slot, columns],
+    }
+    make_directory(folder)
+    replace_file(path, dump_arrays(arrays))
+    for file in files[:-3_999]:  # those of the newest 4,000 runs stay
+        remove_quietly(file)
+
+
+def with_kept(pipeline: Pipeline, panel: Panel, schema: Schema) -> Panel:
+    """A panel to fit to, whose known columns are as earlier runs knew them; those of before are as they are now."""
+    used, folder = schema.known and pipeline.source.vintages == "keep", runs_folder(pipeline.store) / FOLDER
+    kept = _read(sorted(folder.glob(f"*{SUFFIX}")) if used else [], panel, schema)
+    found = [part for part in kept if len(part) and part.available[0] < panel.origins.max()]
+    if not found:
+        return panel
+    log.info("known    what %d earlier runs kept is used; before them, columns have the values of now", len(found))
+    values = joined(found)
+    return added(panel, values, np.arange(len(values), dtype=np.float64), strict=False)
+
+
+def _read(files: list[Path], panel: Panel, schema: Schema) -> Iterator[Vintages]:
+    """What files keep of a panel, each of one origin; a file that cannot be read is named and left out."""
+    for file in files:
+        try:
+            yield _vintages(load_arrays(file.read_bytes()), panel, schema)
+        except Exception as error:
+            reason = str(error).split("\n")[0] or type(error).__name__
+            log.warning("%s: what an earlier run knew cannot be read, and is left out: %s", file, reason)
+
+
+def _vintages(arrays: Arrays, panel: Panel, schema: Schema) -> Vintages:
+    facts, calendar = json.loads(arrays["facts"].tobytes()), calendar_of(schema)
+    series = (series_index(panel.ids, tuple(map(tuple, facts["ids"]))) - 1)[arrays["series"]]
+    column, value = np.full(len(series), -1), arrays["value"].copy()
+    for place, (name, texts) in enumerate(facts["columns"].items()):
+        rows, known = arrays["column"] == place, schema.categories.get(name)
+        if name in schema.known and (texts is None) == (known is None):
+            column[rows] = schema.known.index(name)
+            codes = {text: code for code, text in enumerate(known or (), 1)}
+            if texts is not None:
+                value[rows] = np.array([0, *(codes.get(text, 0) for text in texts)])[value[rows].astype(np.int64)]
+    shared = schema.layout == "wide"
+    used = (column >= 0) & ((series >= 0) | shared) & calendar.on_grid(arrays["time"]) & np.isfinite(value)
+    used &= facts["zone"] == schema.time_format.zone
+    positions = calendar.positions(arrays["time"][used])
+    slot, rows = slots_of(panel, None if shared else series[used], positions)
+    origin = np.repeat(calendar.positions(arrays["origin"]), len(slot))
+    return Vintages(slot, column[used][rows], origin, value[used][rows])

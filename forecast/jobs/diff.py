@@ -9,18 +9,14 @@ import numpy as np
 import pandas as pd
 
 from forecast.changes.inputs import RunInput, unpacked
-from forecast.changes.replay import alike, changed_inputs, replayed
-from forecast.changes.steps import Changes, parted, rows_of_sums
+from forecast.changes.replay import Changes, alike, changed_inputs, parted, replayed, rows_of_sums
 from forecast.errors import INCOMPLETE, ArtifactRefused, Blocked, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
-from forecast.jobs.publishing import of_blocked
-from forecast.ledger.cells import DAMAGED
-from forecast.ledger.ledger import INPUTS, KEEP, MAX_RECORDS, Ledger
+from forecast.jobs.publishing import kept
+from forecast.ledger.ledger import DAMAGED, INPUTS, KEEP, MAX_RECORDS, Ledger
 from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of, position_texts
 from forecast.settings import SumSettings, TrainSettings
-
-MOST_SPREAD = 500  # series on which networks are compared
 
 Run = tuple[str, dict[str, Any]]  # as_of and record
 Pair = tuple[str | None, str | None]
@@ -38,16 +34,17 @@ def diff_of(
     load = cache(partial(load_predictor, store, device=where.device, engine=where.engine))
     runs, inputs, frames = _chosen(ledger, *chosen), list[RunInput](), list[pd.DataFrame]()
     for at, record in runs:
-        kept, blocked = f"what the run as of {at} forecast from", record["exit_code"] == Blocked.exit_code
-        frame, data = of_blocked(store, at) if blocked else ledger.stored(at)
-        if frame is None or data is None:
-            problem = f"job '{ledger.job}': the ledger does not hold {kept}"
+        inputs_of = f"what the run as of {at} forecast from"
+        publication = kept(store, at) if record["exit_code"] == Blocked.exit_code else None
+        frame, data = ledger.stored(at) if publication is None else (publication.cells, publication.more[INPUTS])
+        if frame is None or not isinstance(data, bytes):
+            problem = f"job '{ledger.job}': the ledger does not hold {inputs_of}"
             raise NoInput(problem, cure=f"compare newer runs; the newest {KEEP[INPUTS]} of this release keep it")
         predictor = load(record["version"])
         try:
             inputs.append(unpacked(data, predictor, record["version"]))
         except DAMAGED:
-            problem = f"job '{ledger.job}': {kept} is damaged in the ledger"
+            problem = f"job '{ledger.job}': {inputs_of} is damaged in the ledger"
             raise ArtifactRefused(problem, cure="compare other runs") from None
         frames.append(frame)
     changes, (before, after) = _changes(inputs, frames), inputs
@@ -72,7 +69,6 @@ def diff_of(
 
 
 def _notes(runs: list[Run], inputs: list[RunInput]) -> list[str]:
-    """What is to be said beside the numbers."""
     notes, (before, after), factors = list[str](), inputs, [record["intervals"] for _, record in runs]
     if runs[1][1]["exit_code"] == Blocked.exit_code:
         notes.append(f"the run as of {runs[1][0]} was blocked, and published nothing")
@@ -87,7 +83,7 @@ def _notes(runs: list[Run], inputs: list[RunInput]) -> list[str]:
         pairs = " to ".join(f"{low:.3g} and {high:.3g}" for low, high in factors)
         notes.append(f"corrections of the 80 and 95 % intervals, which move no forecast, went from {pairs}")
     some = np.flatnonzero(~after.panel.skipped)
-    some = some[:: len(some) // MOST_SPREAD + 1]
+    some = some[:: len(some) // 500 + 1]  # enough to compare networks
     if (spread := after.predictor.seed_spread(after.panel, some)) is not None:
         notes.append(f"a refit alone moves a network by about {100 * spread:.2g} %, as far as seeds lie apart")
     return notes

@@ -1,28 +1,112 @@
-"""The gate of a run on what it is about to write: publish it, block it, or put rows of the last run in its place."""
+"""What a run is about to write: sums, its checks, what stands in for what fails them, and past runs replayed."""
 
 import logging
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.checks import fallback
-from forecast.checks.output import Finding, Output, Statistics, blocks, findings, outcome, statistic_text
+from forecast.checks import output as checks
 from forecast.checks.promotion import ServingVersion
+from forecast.errors import Blocked, Setting, Words
+from forecast.events.closed import with_fixed
 from forecast.inference.forecasting import Forecasts
-from forecast.jobs import totals
-from forecast.jobs.as_of import added_columns
+from forecast.inference.predictor import fixed_of
+from forecast.jobs.administration import ledger_of
+from forecast.jobs.as_of import added_columns, explained_output
 from forecast.jobs.kinds import Results
 from forecast.jobs.pipeline import Pipeline
-from forecast.ledger.accuracy import beside
-from forecast.ledger.ledger import Kept
+from forecast.ledger.accuracy import MAX_CELLS, beside
+from forecast.ledger.ledger import PUBLISHED, SUM_COLUMNS, Kept, series_text
 from forecast.ledger.record import Record
-from forecast.panel.panel import Ids
+from forecast.panel.panel import Ids, Panel
 from forecast.panel.schema import calendar_of
+from forecast.settings import INTERVALS
 from forecast.tables.writing import frame_of
-from forecast.totals.sums import Totals
+from forecast.totals.periods import key_columns, keys_of, levels_of
+from forecast.totals.sums import Totals, log_notes, significant
 
 log = logging.getLogger("forecast")
+
+Past = list[checks.Statistics]  # of the runs before
+
+
+def totals_of(pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts) -> list[Totals]:
+    """The sums of forecasts that a job writes."""
+    made = []
+    for asked in pipeline.totals:
+        totals = Totals(live.predictor, live.schema, asked.sums, pipeline.output, None)
+        totals.add(forecasts)
+        log_notes(totals)
+        made.append(totals)
+    return made
+
+
+def sums_of(totals: Totals, forecasts: Forecasts, version: str) -> Results:
+    """The table of sums, as sinks write it."""
+    frame, calendar = frame_of(totals.columns()), calendar_of(totals.schema)
+    origins = np.full(len(frame), calendar.times(forecasts.panel.origins.max(keepdims=True))[0])
+    schema = totals.schema.model_copy(update={"ids": ("level", *key_columns(totals.levels, totals.schema))})
+    return Results(frame, frame, totals.starts, origins, schema, version, totals.output)
+
+
+def sums_to_keep(made: Iterable[Totals], forecasts: Forecasts) -> pd.DataFrame:
+    """Sums for the ledger: a row for each, with the first and the last time of its period."""
+    parts = []
+    for totals in made:
+        calendar, rows = calendar_of(totals.schema), list[tuple[Any, ...]]()
+        for groups in totals.groups:
+            last = forecasts.panel.origins.max() + groups.periods.edges[1:]
+            first = np.concatenate([[groups.periods.first], last[:-1] + 1])
+            spans = np.column_stack([np.arange(len(last)) + 1, calendar.times(first), calendar.times(last)]).tolist()
+            rows += [(series_text((groups.level.name, *key)), *span) for key in groups.ordered() for span in spans]
+        frame = pd.DataFrame(rows, columns=SUM_COLUMNS[:4])
+        parts.append(pd.concat([frame, frame_of(totals.columns(INTERVALS))[PUBLISHED]], axis=1))
+    return pd.concat(parts).drop_duplicates(["series", "step"])[:MAX_CELLS].astype({"series": "category"})
+
+
+def compare_sums(
+    runs: Iterable[tuple[str, pd.DataFrame]], panel: Panel, live: ServingVersion, pipeline: Pipeline
+) -> list[dict[str, Any]]:
+    """Compare sums of earlier runs with those of the actuals: scores by level, errors in shares of the actual sums.
+
+    A sum counts once its period is over and all of its cells are known; a series that ended has none after that.
+    """
+    schema, status, calendar = live.schema, np.array(panel.status), calendar_of(live.schema)
+    # series without dates have ends of their own
+    stored = [sums.astype({"series": object}) for _, sums in runs] if schema.dated else []
+    known, ended = with_fixed(panel, fixed_of(live.fitted, panel)), np.repeat(status == "ended", np.diff(panel.offsets))
+    values = np.where(known.observed, known.values, np.where(ended, 0.0, np.nan))
+    total, gaps = (
+        np.append(0, np.cumsum(part)) for part in (np.nan_to_num(values).astype(np.longdouble), values != values)
+    )
+    series, groups, compared = np.flatnonzero(status != "missing"), dict[str, tuple[Any, Any]](), list[pd.DataFrame]()
+    for level in (level for totals in pipeline.totals for level in levels_of(totals.sums, schema)):
+        names = [series_text((level.name, *key)) for key in keys_of(panel, schema, series, level.by)]
+        groups[level.name] = pd.factorize(np.array(names, object))
+    for span, sums in pd.concat(stored).groupby(["first", "instant"]) if stored else ():
+        first, last = calendar.positions(np.array(span)).tolist()
+        if last <= panel.origins.max():
+            ends = np.clip(np.array([[first], [last + 1]]) - panel.starts[series], 0, panel.lengths[series])
+            low, high = panel.offsets[series] + ends
+            of_series = np.where(gaps[high] > gaps[low], np.nan, total[high] - total[low]).astype(np.float64)
+            found = pd.concat([pd.Series(np.bincount(codes, of_series), names) for codes, names in groups.values()])
+            compared.append(sums.assign(actual=significant(found.reindex(sums["series"]).to_numpy(np.float64))))
+    level_of = {name: level for level, (_, names) in groups.items() for name in names}
+    over = pd.concat(compared).dropna(subset="actual") if compared else pd.DataFrame({"series": []})
+    found = []
+    for level, sums in over.groupby(over["series"].map(level_of)):
+        actual, error = sums["actual"], sums["forecast"] - sums["actual"]
+        size = actual.abs().sum() or np.nan
+        errors = {"error": error.abs().sum() / size, "bias": error.sum() / size} if size == size else {}
+        held = {f"coverage_{end}": actual.between(sums[f"lo_{end}"], sums[f"hi_{end}"]).mean() for end in (80, 95)}
+        shares = {name: float(share) for name, share in (errors | held).items()}
+        found.append({"level": str(level), "sums": len(sums), "error": None, "bias": None} | shares)
+    return found
 
 
 @dataclass(frozen=True)
@@ -33,58 +117,75 @@ class Passed:
     totals: list[Totals]
     problems: list[str] = field(default_factory=list)  # that block the run
     source: NDArray[np.object_] | None = None  # [rows], where the numbers of each row are from, if that is asked for
-    replaced: Ids = ()  # series whose numbers are not tonight's
+    replaced: Ids = ()  # series whose numbers are of other runs
 
     def tables(self, pipeline: Pipeline, live: ServingVersion) -> list[Results]:
         """The table of forecasts, and those of sums, as sinks write them."""
         explained, forecasts, schema = frame_of(self.forecasts.columns), self.forecasts, live.schema
         if self.source is not None:
-            explained[fallback.SOURCE] = self.source
+            explained[checks.SOURCE] = self.source
         hidden = ["model", "status"] if added_columns(pipeline) and not pipeline.output.explain else []
         origins, horizon = forecasts.panel.origins[forecasts.series, None], forecasts.quantiles.shape[1]
         steps, calendar = origins + 1 + np.arange(horizon), calendar_of(schema)
         times, ends = calendar.times(steps.ravel()), calendar.times(origins.repeat(horizon))
         series = Results(explained.drop(columns=hidden), explained, times, ends, schema, live.version, pipeline.output)
-        return [series, *(totals.sums_of(each, forecasts, live.version) for each in self.totals)]
+        return [series, *(sums_of(each, forecasts, live.version) for each in self.totals)]
 
 
 def checked(
-    pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts, record: Record, last: Kept, past: list[Statistics]
+    pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts, record: Record, last: Kept, past: Past
 ) -> Passed:
     """Check what a run is about to write; the record gets the statistics, and the log what warns."""
     limits, schema, fitted = pipeline.checks.output, live.schema, live.fitted
-    sums = totals.totals_of(pipeline, live.predictor, schema, forecasts)
+    sums = totals_of(pipeline, live, forecasts)
     earlier = None if last is None else beside(last, forecasts, schema)
-    found = findings(Output(forecasts, fitted, schema, pipeline.output, sums), earlier, past)
+    found = checks.findings(checks.Output(forecasts, fitted, schema, pipeline.output, sums), earlier, past)
     record.checks = {name: finding.statistic() for name, finding in found.items()}
-    words = {name: outcome(name, statistic, limits) for name, statistic in record.checks.items()}
-    errors = {name: found[name] for name, word in words.items() if word == "error"}
-    texts = {name: statistic_text(name, record.checks[name], found[name].series) for name in words if words[name]}
-    problems = [texts[name] for name in errors if blocks(name, limits)]
-    source = None if limits.on_error != "fallback" else np.full(forecasts.rows, fallback.TONIGHT, object)
+    alarms = checks.alarms(record.checks, limits, {name: finding.series for name, finding in found.items()})
+    problems = [text for word, text in alarms.values() if word == "blocked"]
+    source = None if limits.on_error != "fallback" else np.full(forecasts.rows, checks.THIS_RUN, object)
     passed = Passed(forecasts, sums, problems, source)
+    errors = {text: found[name] for name, (word, text) in alarms.items() if word == "error"}
     if source is not None and errors and not problems:
-        passed = _fallen_back(pipeline, live, passed, last, {texts[name]: found[name] for name in errors})
-    for text in (text for text in texts.values() if text not in passed.problems):
+        passed = _fallen_back(pipeline, live, passed, last, errors)
+    for text in (text for _, text in alarms.values() if text not in passed.problems):
         log.warning("%s", pipeline.hidden(text))
     return passed
 
 
 def _fallen_back(
-    pipeline: Pipeline, live: ServingVersion, passed: Passed, last: Kept, errors: dict[str, Finding]
+    pipeline: Pipeline, live: ServingVersion, passed: Passed, last: Kept, errors: dict[str, checks.Finding]
 ) -> Passed:
     """The forecasts with those of the last run for the series that errors name, unless these are too many."""
     forecasts, refused = passed.forecasts, {ids for finding in errors.values() for ids in finding.series}
     here = {forecasts.panel.ids[i] for i in forecasts.series}
-    few = len(refused) <= fallback.MOST * len(here | refused)
-    room = fallback.with_gone(forecasts, live.fitted, sorted(refused - here)) if few else None
+    few = len(refused) <= checks.MOST_REPLACED * len(here | refused)
+    room = checks.with_gone(forecasts, live.fitted, sorted(refused - here)) if few else None
     if room is None:
         why = f"{len(refused)} of {len(here | refused)} series are too many, or too new, for rows of the last run"
         return replace(passed, problems=[*errors, why])
     earlier = np.full((*room.means.shape, 5), np.nan) if last is None else beside(last, room, live.schema)[1]
     series = np.array([room.panel.ids[i] in refused for i in room.series], bool)
-    output = pipeline.output.model_copy(update={"explain": pipeline.output.explain or bool(added_columns(pipeline))})
-    made, source = fallback.replaced(room, live.fitted, output, series, earlier)
-    return Passed(
-        made, totals.totals_of(pipeline, live.predictor, live.schema, made), [], source, tuple(sorted(refused))
-    )
+    made, source = checks.replaced(room, live.fitted, explained_output(pipeline), series, earlier)
+    return Passed(made, totals_of(pipeline, live, made), [], source, tuple(sorted(refused)))
+
+
+def refuse(problems: list[str]) -> None:
+    """Raise `Blocked` for what keeps a run from being published, if anything does."""
+    if problems:
+        cure = Words("`forecast diff` explains it; mend the source and run again, or pass ", Setting("accept"))
+        raise Blocked(f"blocked, and nothing was published: {'; '.join(problems)}", cure=cure)
+
+
+def replayed(pipeline: Pipeline, runs: int) -> list[str]:
+    """A line for each of the newest runs of which a check of forecasts would have said something, and a summary."""
+    with pipeline.hidden.kept_out():
+        records = [record for *_, record in ledger_of(pipeline).runs(runs) if record["checks"]]
+    lines, counts = list[str](), Counter[str]()
+    for record in reversed(records):
+        if found := checks.alarms(record["checks"], pipeline.checks.output, {}):
+            worst = min(word for word, _ in found.values())  # the alphabet has them in the order of severity
+            counts[worst] += 1
+            lines.append(f"{record['as_of']}  {worst}: {'; '.join(text for _, text in found.values())}")
+    summary = ", ".join(f"{counts[word]} {word}" for word in sorted(counts)) or "no alarm"
+    return [*lines, f"replayed {len(records)} runs with the limits of {pipeline.file}: {summary}"]

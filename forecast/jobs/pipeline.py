@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from forecast import settings
 from forecast.artifacts.store import check_apart
-from forecast.checks.limits import JobCheckSettings, Limits, OutputCheckSettings
+from forecast.checks.output import JobCheckSettings, Limits, OutputCheckSettings
 from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models
 from forecast.errors import ForecastError, NoInput, UsageError, as_flag, did_you_mean
@@ -121,7 +121,7 @@ def read_pipeline(path: str) -> Pipeline:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{where}is not valid TOML: {error}") from None
     with hidden.kept_out():
-        pipeline = _built(given, where, file.resolve().parent, hidden)
+        pipeline: Pipeline = _checked(Pipeline, given, where, file.resolve().parent, hidden)
         pipeline = pipeline.model_copy(update={"name": pipeline.name or file.stem})
         pipeline._file, pipeline._hidden = path, hidden
         _check_together(pipeline, where)
@@ -137,38 +137,30 @@ def files_read(pipeline: Pipeline) -> dict[str, str | None]:
     return files
 
 
-def _built(given: dict[str, Any], where: str, folder: Path, hidden: Redactor) -> Pipeline:
-    groups = {}
-    totals = given.pop("totals", [])
-    for name in [key for key in given if key in SECTIONS]:
-        values = given.pop(name)
-        if not isinstance(values, dict):
-            raise UsageError(f"{where}'{name}' is a table of settings: write [{name}] on a line of its own")
-        groups[name] = _checked(SECTIONS[name], values, f"{where}[{name}] ", folder, hidden)
-    if not isinstance(totals, list) or not all(isinstance(values, dict) for values in totals):
-        raise UsageError(f"{where}'totals' is a list of tables: write {SUMS} on a line of its own for each")
-    groups["totals"] = tuple(
-        _checked(TotalsSettings, values, f"{where}{SUMS} {number} ", folder, hidden)
-        for number, values in enumerate(totals, start=1)
-    )
-    top = _checked(JobSettings, given, where, folder, hidden)
-    for name, use in (("source", SOURCE_USE), ("sink", SINK_USE)):
-        if name not in groups:
-            raise UsageError(f"{where}the table [{name}] is missing: {use}")
-    return Pipeline(**{name: getattr(top, name) for name in JobSettings.model_fields}, **groups)
-
-
-def _checked(group: type[SettingsGroup], values: dict[str, Any], where: str, folder: Path, hidden: Redactor) -> Any:
-    """The settings of one table of the file, checked, with whole paths."""
-    for name in values:
+def _checked(group: type[SettingsGroup], given: dict[str, Any], where: str, folder: Path, hidden: Redactor) -> Any:
+    """The settings of a table of the file and of the tables in it, checked, with whole paths."""
+    values: dict[str, Any] = {}
+    for name, value in given.items():
         if name not in group.model_fields:
             raise UsageError(f"{where}unknown key '{name}'{_hint(name)} (`forecast run --schema` prints all keys)")
-    for name in [name for name in values if isinstance(group.model_fields[name].default, SettingsGroup)]:
-        usual, head = group.model_fields[name].default, f"{where.removesuffix('] ')}.{name}"
-        if not isinstance(values[name], dict):
-            raise UsageError(f"{head}] is a table of settings: write {name} = {{...}}")
-        given = {key: value for key, value in usual if not isinstance(value, SettingsGroup)} | values[name]
-        values = values | {name: _checked(type(usual), given, f"{head}] ", folder, hidden)}
+        usual = group.model_fields[name].default
+        kind = SECTIONS.get(name) if group is Pipeline else type(usual) if isinstance(usual, SettingsGroup) else None
+        head = f"{where.removesuffix('] ')}.{name}]" if where.endswith("] ") else f"{where}[{name}]"
+        if kind is TotalsSettings:
+            if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+                raise UsageError(f"{where}'totals' is a list of tables: write {SUMS} on a line of its own for each")
+            places = enumerate(value, start=1)
+            value = tuple(_checked(kind, each, f"{where}{SUMS} {number} ", folder, hidden) for number, each in places)
+        elif kind is not None and not isinstance(value, dict):
+            raise UsageError(f"{head} is a table of settings: write it on a line of its own, or {name} = {{...}}")
+        elif kind is not None:
+            fields = kind.model_fields.items() if isinstance(usual, kind) else ()
+            needed = {key: getattr(usual, key) for key, field in fields if field.is_required()}
+            value = _checked(kind, needed | value, f"{head} ", folder, hidden)
+        values[name] = value
+    for name, use in (("source", SOURCE_USE), ("sink", SINK_USE)) if group is Pipeline else ():
+        if name not in values:
+            raise UsageError(f"{where}the table [{name}] is missing: {use}")
     secret = {name for name in values if not group.model_fields[name].repr}
     expanded = {name: _expanded(value, f"{where}{name}", hidden, name in secret) for name, value in values.items()}
     for value in (expanded[name] for name in secret if isinstance(expanded[name], str)):

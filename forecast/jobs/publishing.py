@@ -4,11 +4,10 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 from pydantic import BaseModel
@@ -17,15 +16,13 @@ from forecast.artifacts.store import Store, Writer, runs_folder
 from forecast.calendar.spec import as_text
 from forecast.durable import failure, fsync_directory, make_directory, raised_as, replace_file, write_new
 from forecast.errors import ArtifactRefused, Blocked, ForecastError, UsageError
-from forecast.jobs.administration import ledger_of
+from forecast.jobs.administration import claim_sinks, claimed, ledger_of
 from forecast.jobs.kinds import Results, shown_keys
-from forecast.jobs.owner import claim_sinks, claimed
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import KINDS, SinkSettings, sinks_of
 from forecast.ledger.accuracy import NEWEST
-from forecast.ledger.cells import DAMAGED, packed, unpacked
-from forecast.ledger.ledger import INPUTS, MAX_RECORDS, TOTALS, DayScore, FitEntry, Ledger
+from forecast.ledger.ledger import DAMAGED, INPUTS, MAX_RECORDS, TOTALS, DayScore, FitEntry, Ledger, packed, unpacked
 from forecast.ledger.record import FILE, Record
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
@@ -85,8 +82,6 @@ class Publication:
 
 
 class _Kept(BaseModel):
-    """What is kept of a publication beside its tables."""
-
     record: Record
     series: list[tuple[str, ...]]
     days: list[DayScore]
@@ -120,15 +115,9 @@ def kept(store: str, as_of: str) -> Publication:
     return Publication(run.record, tables, run.series, cells, more, run.days, run.fit)
 
 
-def of_blocked(store: str, as_of: str) -> tuple[pd.DataFrame, bytes]:
-    """The forecasts of a blocked run, and what it forecast from, as the ledger has those of published ones."""
-    publication = kept(store, as_of)
-    return publication.cells, cast("bytes", publication.more[INPUTS])
-
-
 def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:
-    """Make the version live that a run which is in the ledger promoted: this one, or an earlier one that was killed."""
-    owed = ledger.owed()
+    """Make live the version that the newest run with a promoted fit owes: this run, or one that was killed."""
+    owed = next((fit.version for fit in reversed(ledger.fits()) if fit.moves), None)
     if owed is not None and (store.path / owed).exists() and (store.empty or store.current() < owed):
         writer.promote(owed)  # a version that was saved later is the choice of a user
 
@@ -136,12 +125,12 @@ def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:
 def _written(pipeline: Pipeline, tables: list[Results]) -> dict[str, Any]:
     """Write tables, those of a database in one transaction; returns what the record says of them."""
     named = [dict(sinks_of(sink)) for sink in pipeline.sinks.values()]
-    said, *others = [places(pipeline, sink) for sink in pipeline.sinks.values()]
+    facts, *others = [places(pipeline, sink) for sink in pipeline.sinks.values()]
     for kind in KINDS:
         pairs = [(kinds[kind], table) for kinds, table in zip(named, tables, strict=True) if kind in kinds]
-        own = kind.write(*pairs[0], *pairs[1:]) if pairs else {}
-        said |= own if kind in named[0] else {}
-    return said | ({"totals": others} if others else {})
+        added = kind.write(*pairs[0], *pairs[1:]) if pairs else {}
+        facts |= added if kind in named[0] else {}
+    return facts | ({"totals": others} if others else {})
 
 
 def places(pipeline: Pipeline, sink: SinkSettings) -> dict[str, Any]:
@@ -164,8 +153,7 @@ def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
     """
     pipeline._take_over = take_over
     job, store = pipeline.hidden(pipeline.name or "job"), Store(pipeline.store)
-    claim = claimed(pipeline.store, job, pipeline.file, take_over) if pipeline.file else nullcontext()
-    with pipeline.hidden.kept_out(), store.lock(pipeline.wait) as writer, claim:
+    with pipeline.hidden.kept_out(), store.lock(pipeline.wait) as writer, claimed(pipeline, take_over):
         ledger = ledger_of(pipeline)
         promote_owed(ledger, store, writer)  # of an acceptance that was killed
         runs = ledger.runs(MAX_RECORDS)

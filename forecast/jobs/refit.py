@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, combinations, islice
 from typing import Any
@@ -16,7 +15,7 @@ from forecast.artifacts.store import Store
 from forecast.calendar.frequency import WEEKDAYS, parse_frequency
 from forecast.calendar.spec import STEPS, as_text, on_clock
 from forecast.calendar.zones import DAY, wall_clock
-from forecast.checks.promotion import ServingVersion, horizons_of, log_ratios, standard_error
+from forecast.checks.promotion import ServingVersion, horizons_of, log_ratio
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.errors import UsageError
 from forecast.inference.fitted import RUN_SETTINGS, Config, Fitted
@@ -35,18 +34,6 @@ MIN_SCORES = 30  # scored values that this takes
 RECENT_DAYS = 14  # scored days that are recent
 AT_PREDICT = {"strict", "on_duplicate"}  # settings of [table] that a run applies without a fit
 MOST_SUBSETS = 4096  # of settings that say what was inferred; a file that adds few of them is among the first
-ORDERED = {"id"}  # lists whose order matters
-
-
-@dataclass(frozen=True)
-class Refit:
-    """Why a fit is due."""
-
-    reason: str
-    reread: bool = False  # the file alone says how the table is read; else the new fit reads it as the live version
-
-
-FIRST_FIT = Refit("there is no version yet", reread=True)
 
 
 def serving(
@@ -68,33 +55,34 @@ def serving(
             schema, origins = predictor.fitted.config.table, predictor.fitted.history.origins
             end = None if schema.layout == "rows" else on_clock(instant, schema.time_format)
             if end is None or calendar_of(schema).times(origins.max(keepdims=True))[0] <= end:
-                return ServingVersion(version, versions[version].hash, predictor)
+                return ServingVersion(version, predictor, versions[version].hash)
     return None
 
 
-def reason_to_fit(pipeline: Pipeline, live: ServingVersion | None, ledger: Ledger, instant: datetime) -> Refit | None:
-    """Why a job fits anew at an instant; None where it does not."""
+def reason_to_fit(
+    pipeline: Pipeline, live: ServingVersion | None, ledger: Ledger, instant: datetime
+) -> tuple[str, bool]:
+    """Why a job fits anew, "" where it does not, and whether the file alone says how the table is read then."""
     if live is None:
-        return FIRST_FIT
+        return "there is no version yet", True
     at = as_text(instant)
     fits = ledger.fits(at)
     if fits and fits[-1].as_of == at:
-        return None  # this instant has had its fit
+        return "", False  # this instant has had its fit
     if (changed := settings_changed(pipeline, live.version, live.fitted.config, fits)) is not None:
-        return Refit(changed, reread=True)
+        return changed, True
     if pipeline.refit == "never":
-        return None
+        return "", False
     if pipeline.refit == "when worse":
-        worse = _worse(live.fitted, ledger.days(RECENT_DAYS, before=at))
-        return None if worse is None else Refit(worse)
+        return _worse(live.fitted, ledger.days(RECENT_DAYS, before=at)), False
     last = datetime.fromisoformat(fits[-1].as_of) if fits else saved_at(live.version) or instant
     age = (instant - last).total_seconds()
     days = {"daily": 1.0, "weekly": 7.0}.get(pipeline.refit) or float(pipeline.refit.split()[1])
     due = age >= days * DAY - SLACK
-    return Refit(f"the last fit is {age / DAY:.1f} days old") if due else None
+    return f"the last fit is {age / DAY:.1f} days old" if due else "", False
 
 
-def _worse(fitted: Fitted, days: list[DayScore]) -> str | None:
+def _worse(fitted: Fitted, days: list[DayScore]) -> str:
     """Why scores ask for a fit; the first horizon after the fit does not count: the version before forecast it, too."""
     at_fit, schema = fitted.config.scores.get(CHOSEN), fitted.config.table
     times = calendar_of(schema).times(fitted.history.origins.max() + np.array([0, fitted.config.horizon]))
@@ -103,17 +91,16 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str | None:
     dated = [(int(np.datetime64(day.day, "D").astype(int)) if "-" in day.day else int(day.day), day) for day in days]
     scores = [(date, day.mase, day.count) for date, day in dated if day.mase is not None and date > ends[1]]
     if not at_fit or fitted.settings().metric != "mase" or sum(count for *_, count in scores) < MIN_SCORES:
-        return None
+        return ""
     dates, mase, counts = (np.array(column) for column in zip(*scores, strict=True))
     block = horizons_of(dates, max(int(np.ptp(ends)), 1))
     filled = np.bincount(block, counts) > 0
     recent = np.bincount(block, mase * counts)[filled] / np.bincount(block, counts)[filled]
-    ratios = log_ratios(recent, np.array([at_fit]))
-    error = standard_error(ratios)
-    if ratios.mean() - error <= np.log(WORSE_RATIO):
-        return None
+    mean, error = log_ratio(recent, np.array([at_fit]))
+    if mean - error <= np.log(WORSE_RATIO):
+        return ""
     more = f"over {100 * (WORSE_RATIO - 1):.0f} % more after one standard error of {100 * error:.0f} %"
-    return f"MASE {recent.mean():.4g} over {len(ratios)} horizon(s) of recent days, and {at_fit:.4g} at fit: {more}"
+    return f"MASE {recent.mean():.4g} over {len(recent)} horizon(s) of recent days, and {at_fit:.4g} at fit: {more}"
 
 
 def settings_digest(pipeline: Pipeline, without: Collection[str] = ()) -> str:
@@ -125,25 +112,20 @@ def settings_digest(pipeline: Pipeline, without: Collection[str] = ()) -> str:
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
 
 
-def _changed(pipeline: Pipeline, config: Config, last: FitEntry) -> bool:
-    """Whether the file is another than that of a fit by more than settings that say what that fit inferred."""
-    text = pipeline.source.text()
-    given = {**text.model_dump(exclude_none=True), "delimiter": given_delimiter(text)}
-    same = [name for name, value in config.table.inferred if value is not None and given.get(name) == value]
-    same += differences(pipeline, config)[1]
-    some = chain.from_iterable(combinations(same, count) for count in range(len(same) + 1))
-    return all(last.settings != settings_digest(pipeline, names) for names in islice(some, MOST_SUBSETS))
-
-
 def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]) -> str | None:
     """Why a file needs another fit than the version that forecasts, if it does; UsageError where it forbids that."""
-    last, never = fits[-1] if fits else None, pipeline.refit == "never"
-    if last is not None and _changed(pipeline, config, last):
-        if not never:
+    last, never, text = fits[-1] if fits else None, pipeline.refit == "never", pipeline.source.text()
+    changes, same = differences(pipeline, config)
+    if last is not None:  # settings may say what that fit inferred
+        given = {**text.model_dump(exclude_none=True), "delimiter": given_delimiter(text)}
+        same += [name for name, value in config.table.inferred if value is not None and given.get(name) == value]
+        some = chain.from_iterable(combinations(same, count) for count in range(len(same) + 1))
+        changed = all(last.settings != settings_digest(pipeline, names) for names in islice(some, MOST_SUBSETS))
+        if changed and not never:
             return "the settings changed"
-    elif last is not None and last.version == version:
-        return None
-    if not (changes := differences(pipeline, config)[0]):
+        if not changed and last.version == version:
+            return None
+    if not changes:
         return None
     if never:
         problem = f"{version} was fitted with other settings than the file's ({changes}), and refit is never"
@@ -184,7 +166,7 @@ def differences(pipeline: Pipeline, config: Config) -> tuple[str, list[str]]:
 
 
 def _comparable(name: str, value: Any) -> Any:
-    return value if not isinstance(value, tuple | list) else tuple(value) if name in ORDERED else frozenset(value)
+    return value if not isinstance(value, tuple | list) else tuple(value) if name == "id" else frozenset(value)
 
 
 def _text(value: Any) -> str:
@@ -193,7 +175,6 @@ def _text(value: Any) -> str:
 
 
 def _same_frequency(freq: str, schema: Schema) -> bool:
-    """Whether `freq` can mean the frequency of a fit."""
     given, fitted = parse_frequency(freq), schema.calendar
     if (given.kind, given.every) != (fitted.kind, fitted.every):
         return False

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -22,39 +22,21 @@ from forecast.checks.promotion import ServingVersion, should_promote
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import PanelFit, deadline_of
 from forecast.ensemble.names import check_names
-from forecast.errors import (
-    INCOMPLETE,
-    Blocked,
-    ForecastError,
-    Interrupted,
-    Setting,
-    Words,
-    as_flag,
-    raise_if_interrupted,
-    render,
-)
+from forecast.errors import INCOMPLETE, ForecastError, Interrupted, as_flag, raise_if_interrupted, render
+from forecast.evaluation.quantiles import interval_levels
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit
 from forecast.inference.forecasting import ForecastOptions, forecast_table, with_events
 from forecast.inference.predictor import Predictor
-from forecast.jobs import gate, totals, vintages
-from forecast.jobs.administration import ledger_of
-from forecast.jobs.as_of import (
-    added_columns,
-    read_as_live,
-    read_future,
-    read_source,
-    read_to_fit,
-    read_to_forecast,
-    text_settings,
-)
-from forecast.jobs.owner import claimed
+from forecast.jobs import as_of as inputs
+from forecast.jobs import gate
+from forecast.jobs.administration import claimed, ledger_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_named
 from forecast.jobs.publishing import Publication, finish_accepted, places, promote_owed, write_record
-from forecast.jobs.refit import FIRST_FIT, Refit, reason_to_fit, serving, settings_digest
+from forecast.jobs.refit import reason_to_fit, serving, settings_digest
 from forecast.jobs.sinks import SinkSettings
-from forecast.ledger import accuracy, actuals
+from forecast.ledger import accuracy
 from forecast.ledger.ledger import INPUTS, KILLED, MAX_RECORDS, TOTALS, UNFINISHED, DayScore, FitEntry, Ledger
 from forecast.ledger.record import Record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.panel.naming import series_names
@@ -62,17 +44,14 @@ from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
 from forecast.registry import explained
-from forecast.settings import AFTER_FIT
+from forecast.settings import AFTER_FIT, INTERVALS
 from forecast.tables.table import Table
 from forecast.tables.writing import check_output
 from forecast.training.context import Progress
 
 log = logging.getLogger("forecast")
 
-OnStep = Callable[[Progress], None] | None
-
 NAMED_SERIES, MAX_RECORDED = 10, 100  # series without a forecast that a message and the record name
-RECORDED_DAYS = 7  # of scores
 
 
 def run_job(
@@ -82,7 +61,7 @@ def run_job(
     output: str | None = None,
     resume: bool = False,
     take_over: bool = False,
-    on_step: OnStep = None,
+    on_step: Callable[[Progress], None] | None = None,
 ) -> Record:
     """Run a job once, and return the record that the ledger keeps of it.
 
@@ -115,9 +94,7 @@ def run_job(
                 log.info("totals   are not written: --output takes the place of the sinks")
             pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output), "totals": ()})
         job, at, started = pipeline.hidden(pipeline.name or "job"), as_text(instant), as_text(datetime.now(UTC))
-        # a pipeline made in Python has no file that could claim a store
-        claim = claimed(pipeline.store, job, pipeline.file, take_over) if pipeline.file else nullcontext()
-        with store.lock(pipeline.wait) as writer, claim:
+        with store.lock(pipeline.wait) as writer, claimed(pipeline, take_over):
             ledger = ledger_of(pipeline)
             record = Record(id=f"{job}/{at}", job=job, as_of=at, started=started, packages=installed())
             record.pipeline_sha256 = sha256_of_file(pipeline.file)
@@ -159,8 +136,6 @@ def _finished(record: Record, begun: float) -> str:
 
 @dataclass
 class _Run:
-    """A run of a job: what it was asked for, and what its steps have found so far."""
-
     pipeline: Pipeline
     instant: datetime
     record: Record
@@ -168,13 +143,13 @@ class _Run:
     writer: Writer
     ledger: Ledger
     resume: bool
-    on_step: OnStep
+    on_step: Callable[[Progress], None] | None
     began: float = field(default_factory=time.monotonic)
     days: list[DayScore] = field(default_factory=list)  # scores of earlier forecasts
     lagging: list[tuple[str, ...]] = field(default_factory=list)  # series without a recent value
     last: pd.DataFrame | None = None  # what the last run published
     past: list[dict[str, Any]] = field(default_factory=list)  # records of the runs before that published, newest first
-    streaks: actuals.Streaks = field(default_factory=dict)
+    streaks: accuracy.Streaks = field(default_factory=dict)
     fit: FitEntry | None = None  # of this run
     checkpoints: Checkpoints | None = None  # of that fit
 
@@ -203,36 +178,34 @@ def _read_fit_forecast_write(run: _Run) -> None:
     live = serving(run.store, ledger, run.instant, train.device, train.engine)
     if live is not None and (live.fitted.effects is not None or live.schema.dated_events):
         live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
-    refit = reason_to_fit(pipeline, live, ledger, run.instant)
-    if refit is not None:
+    why, reread = reason_to_fit(pipeline, live, ledger, run.instant)
+    if why:
         check_names(train)
-    text = text_settings(pipeline, None if live is None or (refit is not None and refit.reread) else live.schema)
-    table, defaults = read_source(pipeline, text)
+    text = inputs.text_settings(pipeline, None if live is None or reread else live.schema)
+    table, defaults = inputs.read_source(pipeline, text)
     digest = table.sha256 or sha256_of_frame(table.frame)
     record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
     source: Source
-    if live is None or refit is not None:
-        live, source = _fit(run, refit or FIRST_FIT, live, table, defaults)
+    if live is None or why:
+        live, source = _fit(run, why, None if live is None or reread else live.schema, live, table, defaults)
     else:
-        source = read_to_forecast(pipeline, run.instant, table, live.schema)
-        why = "fitted by an earlier run as of this instant"
+        source = inputs.read_to_forecast(pipeline, run.instant, table, live.schema)
         for fit in ledger.fits(record.as_of):
             if fit.as_of == record.as_of:
-                record.fit = {"why": why, "version": fit.version, "promoted": fit.promoted, "verdict": fit.reason}
+                record.fit = {"why": "fitted by an earlier run as of this instant", "version": fit.version}
+                record.fit |= {"promoted": fit.promoted, "verdict": fit.reason}
     serves, schema, settled = live, live.schema, record.settled
     record.version, record.hash, record.train_end = live.version, live.hash, live.fitted.config.train_end
     at_predict = pipeline.table.model_dump(include=set(AFTER_FIT), exclude_unset=True)
-    # model and status where a sink adds columns, and ids as they are
-    explain = pipeline.output.explain or bool(added_columns(pipeline))
     forecasts = forecast_table(
         live.predictor,
         source,
         schema=schema.model_copy(update=at_predict),
-        future=read_future(pipeline, text),
-        output=pipeline.output.model_copy(update={"explain": explain, "excel_safe": False}),
+        future=inputs.read_future(pipeline, text),
+        output=inputs.explained_output(pipeline).model_copy(update={"excel_safe": False}),  # ids as they are
         on_panel=lambda panel: _check(run, panel, source.name, serves),
     )
-    vintages.keep(pipeline, forecasts.panel, schema, run.instant)
+    inputs.keep_known(pipeline, forecasts.panel, schema, run.instant)
     passed = gate.checked(pipeline, live, forecasts, record, run.last, [past["checks"] for past in run.past])
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, live)
@@ -245,36 +218,32 @@ def _read_fit_forecast_write(run: _Run) -> None:
     if run.checkpoints is not None:
         run.checkpoints.discard()
         promote_owed(ledger, run.store, run.writer)
-    if passed.problems:
-        cure = Words("`forecast diff` explains it; mend the source and run again, or pass ", Setting("accept"))
-        raise Blocked(f"blocked, and nothing was published: {'; '.join(passed.problems)}", cure=cure)
+    gate.refuse(passed.problems)
 
 
 def _fit(
-    run: _Run, refit: Refit, live: ServingVersion | None, table: Table, defaults: dict[str, Any]
+    run: _Run, why: str, as_before: Schema | None, live: ServingVersion | None, table: Table, defaults: dict[str, Any]
 ) -> tuple[ServingVersion, Reading]:
     """Fit, save, and compare; the version that forecasts tonight, and the table as it reads it."""
     pipeline, train, began = run.pipeline, run.pipeline.train, time.monotonic()
-    as_before = None if live is None or refit.reread else live.schema
-    reading, dated = read_to_fit(pipeline, run.instant, table, defaults, as_before)
+    reading, dated = inputs.read_to_fit(pipeline, run.instant, table, defaults, as_before)
     if pipeline.checks.error_after is not None:
         _check_age(run, reading.panel, reading.schema, table.name)
-    totals.check_periods(pipeline, reading.schema, int(reading.panel.origins.max()), reading.panel.ahead)
-    log.info("fit      %s", refit.reason)
+    inputs.check_periods(pipeline, reading.schema, int(reading.panel.origins.max()), reading.panel.ahead)
+    log.info("fit      %s", why)
     check_to_fit(reading)
     for line in describe_reading(reading):
         log.info("%s", line)
     run.checkpoints = run.writer.checkpoints(run.resume)
-    panel, schema, deadline = reading.panel, reading.schema, deadline_of(train, began)
+    where = reading.panel, reading.schema, train, reading.name, deadline_of(train, began)
     earlier = None if live is None else live.fitted
-    name, on_step = reading.name, run.on_step
-    fitted = PanelFit(panel, schema, train, name, deadline, on_step, run.checkpoints, earlier, sums=True).run()
+    fitted = PanelFit(*where, run.on_step, run.checkpoints, earlier, sums=True).run()
 
     @cache
     def as_live() -> Reading:
         if live is None:
             return reading
-        return read_as_live(pipeline, run.instant, reading, dated, live.schema, live.fitted.config.horizon)
+        return inputs.read_as_live(pipeline, run.instant, reading, dated, live.schema, live.fitted.config.horizon)
 
     promoted, verdict = should_promote(fitted, live, as_live, pipeline.checks.require_all)
     verdict = pipeline.hidden(verdict)
@@ -287,8 +256,7 @@ def _fit(
     contents = to_contents(fitted := with_exports(fitted))
     version = run.writer.save(contents, pipeline.keep, run.instant, promote=False, reuse=True, announce=announce)
     run.fit = replace(begun, version=version.id, promoted=promoted, reason=verdict, moves=promoted and newest)
-    why = pipeline.hidden(refit.reason)
-    run.record.fit = {"why": why, "version": version.id, "promoted": False, "verdict": verdict}
+    run.record.fit = {"why": pipeline.hidden(why), "version": version.id, "promoted": False, "verdict": verdict}
     if live is not None and (missing := sorted(set(live.fitted.ids) - set(fitted.ids))):
         names = series_names(missing)
         log.warning("%d series of %s are not in the table any more (%s)", len(missing), live.version, names)
@@ -296,7 +264,7 @@ def _fit(
         log.info("%s", line)
     if promoted or live is None:
         log.info("gate     %s passes: %s", version.id, verdict)
-        return ServingVersion(version.id, version.hash, Predictor(fitted, train.device, train.engine)), reading
+        return ServingVersion(version.id, Predictor(fitted, train.device, train.engine), version.hash), reading
     log.warning("%s does not go live: %s; %s still forecasts", version.id, verdict, live.version)
     return live, as_live()
 
@@ -310,15 +278,15 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
     record.drift = table_checks.check_drift(panel, live.fitted.history, schema.shortest_season, name)
     if run.pipeline.totals:
         if run.fit is None:
-            totals.check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
-        earlier = run.ledger.sums(record.as_of, accuracy.NEWEST)
-        record.totals = totals.compare(earlier, panel, live, run.pipeline)
+            inputs.check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
+        earlier = run.ledger.forecasts(record.as_of, accuracy.NEWEST, sums=True)
+        record.totals = gate.compare_sums(earlier, panel, live, run.pipeline)
     run.last = next((cells for _, cells in run.ledger.forecasts(record.as_of, 1)), None)
     runs = run.ledger.runs(accuracy.NEWEST + 1, record.as_of)
     run.past = [past for at, _, past in runs if at < record.as_of and past["settled"]]
     if run.last is not None:
         before = [past["actuals"] for past in run.past]
-        record.actuals, run.streaks = actuals.since(run.last, panel, schema, before)
+        record.actuals, run.streaks = accuracy.since(run.last, panel, schema, before)
     sample, run.days = accuracy.compare(run.ledger.forecasts(record.as_of, accuracy.NEWEST), panel, schema)
 
     def factors(series: Integers, quantiles: Numbers) -> Numbers:
@@ -328,7 +296,9 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
             runs = {at: (past["version"], tuple(past["intervals"])) for at, _, past in ended}
             tonight = quantiles[..., accuracy.interval_columns(config.levels)]
             record.intervals = accuracy.interval_factors(sample, runs, live.version, panel, series, tonight)
-        return accuracy.factors_by_level(record.intervals, config.levels)
+        edge = interval_levels(INTERVALS[0])[0] - 1e-9  # up to the ends of the 80 % interval its factor counts
+        inner, outer = record.intervals
+        return np.array([inner if edge <= level <= 1 - edge else outer for level in config.levels])
 
     return ForecastOptions(factors=factors)
 
@@ -359,11 +329,11 @@ def _publication(run: _Run, passed: gate.Passed, read: Panel, live: ServingVersi
     before = {day.day: day for day in run.ledger.days(MAX_RECORDS, record.as_of)}
     # a run that has only samples of some forecasts of a day left does not score it again
     new = {day.day: day for day in run.days if day.day not in before or before[day.day].count <= day.count}
-    record.scores = [vars(score) for _, score in sorted((before | new).items())[-RECORDED_DAYS:]]
+    record.scores = [vars(score) for _, score in sorted((before | new).items())[-7:]]
     scores = [score for day, score in new.items() if score != before.get(day)]
     ids = [forecasts.panel.ids[place] for place in forecasts.series]
     cells = accuracy.to_keep(forecasts, live.fitted, run.streaks)
     more: dict[str, pd.DataFrame | bytes] = {INPUTS: packed(live.fitted, read, run.pipeline.output, passed.replaced)}
-    more |= {TOTALS: totals.to_keep(passed.totals, forecasts)} if passed.totals else {}
+    more |= {TOTALS: gate.sums_to_keep(passed.totals, forecasts)} if passed.totals else {}
     _finished(record, run.began)
     return Publication(record, tables, ids, cells, more, scores, run.fit)

@@ -1,12 +1,13 @@
-"""Compare earlier forecasts with actuals: scores by day, and factors by which intervals change."""
+"""Compare earlier forecasts with actuals: scores by day, factors by which intervals change, series that stand out."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from math import floor, log2
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from forecast.calendar.zones import DAY, wall_clock
 from forecast.ensemble.calibration import adapted_share
@@ -15,10 +16,10 @@ from forecast.evaluation.quantiles import interval_levels
 from forecast.events.kinds import touched
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
-from forecast.ledger.cells import COLUMNS, PUBLISHED, RAW, sampled, series_number
-from forecast.ledger.ledger import DayScore, series_text
+from forecast.ledger.ledger import COLUMNS, PUBLISHED, RAW, DayScore, sampled, series_number, series_text
+from forecast.panel.naming import series_name
 from forecast.panel.panel import Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.settings import INTERVALS
 
 NEWEST = 60  # runs whose forecasts are compared
@@ -26,11 +27,15 @@ MAX_CELLS = 5_000_000  # forecasts of a run that the ledger gets, of all steps o
 MIN_VALUES, MIN_TIMES = 40, 6  # actuals, and times with actuals, from which on intervals change
 MIN_FACTOR, MAX_FACTOR = 0.5, 3.0  # by which intervals change at most
 FADED = 0.25  # weight of an error of an older version beside one of the version that forecasts
-AT_ONCE = 300_000  # forecasts of runs that are compared together
 MAX_SCORE = 100.0  # half widths: the score of a value outside an interval without width
+MIN_RUNS = 20  # past runs that make a share usual
+NAMED, SHOWN = 5, 3  # series that a record names, and a status
+BY_CHANCE = 0.05  # expected number of series that are on one side so many runs in a row
 
 # the series of an earlier run, and its numbers for the times of another one [series, horizon, 5], NaN where it has none
 Earlier = tuple[list[tuple[str, ...]], Numbers]
+Streaks = Mapping[str, float]  # by the ids of series as JSON: runs in a row above the median, or below it if negative
+Makers = list[tuple[str | None, bool]]  # what made the intervals of each run: the version, and whether they are raw
 Past = tuple[str | None, tuple[float, float]]  # an earlier run: the version that forecast, its intervals' factors
 
 
@@ -42,11 +47,13 @@ def compare(
     Returns a sample of them, in the order of runs, with the columns as_of, panel (number of the series, or -1) and
     actual; and the scores by day of all, the oldest first, with errors in units of the seasonal naive error.
     """
-    samples, sums = [], []
-    for batch in _batches(runs, panel):
-        batch["actual"] = actual_values(batch, panel, schema)
-        sums.append(_sums_by_day(batch[batch["actual"].notna()], schema))
-        samples.append(batch[batch.pop("sampled")])
+    samples, sums, names = [], [], [series_text(ids) for ids in panel.ids]
+    for as_of, forecasts in runs:
+        numbers = forecasts.drop(columns=["series", "streak"])
+        numbers = numbers.assign(as_of=as_of, panel=series_number(forecasts, names))
+        numbers["actual"] = actual_values(numbers, panel, schema)
+        sums.append(_sums_by_day(numbers[numbers["actual"].notna()], schema))
+        samples.append(numbers[sampled(forecasts)])
     if not samples:
         return pd.DataFrame({"as_of": [], "actual": []}), []
     total = pd.concat(sums).groupby(level=0).sum()
@@ -70,21 +77,7 @@ def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numb
     return np.asarray(actual)
 
 
-def _batches(runs: Iterable[tuple[str, pd.DataFrame]], panel: Panel) -> Iterator[pd.DataFrame]:
-    """The forecasts of some runs at a time: small runs together, as each batch takes milliseconds."""
-    names, batch = [series_text(ids) for ids in panel.ids], []
-    for as_of, forecasts in runs:
-        numbers = forecasts.drop(columns=["series", "streak"])
-        batch.append(numbers.assign(as_of=as_of, panel=series_number(forecasts, names), sampled=sampled(forecasts)))
-        if sum(map(len, batch)) > AT_ONCE:
-            yield pd.concat(batch)
-            batch = []
-    if batch:
-        yield pd.concat(batch)
-
-
 def _sums_by_day(beside: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Sums over the actuals of each day."""
     times, place = np.unique(beside["instant"], return_inverse=True)
     if schema.time_format.kind == "integer" or schema.layout == "rows":
         days = np.array([f"{step:012d}" for step in times.tolist()], np.str_)
@@ -108,7 +101,7 @@ def interval_factors(
     Intervals without width neither learn nor teach.
 
     `runs` are by their time; `series` [series] indexes the panel, and `intervals` [series, horizon, 5] are the raw ones
-    that `version` forecasts for them tonight. Of large runs a sample is enough, as values of one time err together.
+    that `version` forecasts for them in this run. Of large runs a sample is enough, as values of one time err together.
     """
     if not sample["actual"].notna().any():
         return 1.0, 1.0
@@ -123,8 +116,8 @@ def interval_factors(
     raw = np.where(recorded[:, None], raw, np.concatenate([numbers[:, :1], ends], 1))
     # where intervals were not recorded they may be those of whole paths, and the widths change as with a version
     makers = [(maker, bool(recorded[run == i].any())) for i, (maker, _) in enumerate(pasts)]
-    tonight = _rows(panel, series, intervals)
-    ahead = _widths_ahead(place, raw, run, [*makers, (version, True)], tonight[sampled(tonight)])
+    current = _rows(panel, series, intervals)
+    ahead = _widths_ahead(place, raw, run, [*makers, (version, True)], current[sampled(current)])
     live = np.array([maker == version for maker, _ in pasts], bool)[run[rows]]
     found = []
     for i, level in enumerate(INTERVALS):
@@ -140,27 +133,26 @@ def interval_factors(
             continue
         weight = np.where(live[usable], 1.0, FADED if live[usable].any() else 1.0)
         share = adapted_share(table, np.isfinite(table), level / 100)
-        found.append(float(np.clip(_score_at(score, weight, share), MIN_FACTOR, MAX_FACTOR)))
+        order = np.argsort(score)
+        below = np.cumsum(weight[order])  # a new value, of weight 1, counts as above
+        at = min(int(np.searchsorted(below, share * (below[-1] + 1))), len(score) - 1)
+        found.append(float(np.clip(score[order[at]], MIN_FACTOR, MAX_FACTOR)))
     return found[0], found[1]
 
 
-Makers = list[tuple[str | None, bool]]  # what made the intervals of each run: the version, and whether they are raw
+def _widths_ahead(series: Integers, raw: Numbers, run: Integers, makers: Makers, current: pd.DataFrame) -> Numbers:
+    """The width that the current version would have given each stored interval, over the one that it has, [rows, 2].
 
-
-def _widths_ahead(series: Integers, raw: Numbers, run: Integers, makers: Makers, tonight: pd.DataFrame) -> Numbers:
-    """The width that tonight's version would have given each stored interval, over the one that it has, [rows, 2].
-
-    Where one run's intervals come from another version than those of the run before, the ratio of their mean widths
-    says by how much versions differ: only a night lies between them, and the series have the same scale in both.
-    `run` [rows] is the number of each row's run in the order of time; the last of the makers [runs + 1] is tonight's.
+    Where a run is of another version than the one before it, the ratio of their mean widths says by how much versions
+    differ. `run` [rows] numbers runs in the order of time; the last of the makers [runs + 1] is the current run's.
     """
-    tonight = tonight[tonight["panel"].isin(series)]
-    present, place = np.unique(np.concatenate([series, tonight["panel"]]), return_inverse=True)
-    at = np.concatenate([run, np.full(len(tonight), len(makers) - 1)]) * len(present) + place
+    current = current[current["panel"].isin(series)]
+    present, place = np.unique(np.concatenate([series, current["panel"]]), return_inverse=True)
+    at = np.concatenate([run, np.full(len(current), len(makers) - 1)]) * len(present) + place
     ratios = np.ones((len(raw), 2))
     changed = np.array([earlier != later for earlier, later in pairwise(makers)], bool)
     for i in range(2) if changed.any() else ():
-        both = np.concatenate([raw, tonight[RAW]])
+        both = np.concatenate([raw, current[RAW]])
         width = both[:, 2 + 2 * i] - both[:, 1 + 2 * i]
         total, count = (np.bincount(at, part, len(makers) * len(present)) for part in (width, width > 0))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -180,24 +172,8 @@ def _scores(actual: Numbers, middle: Numbers, low: Numbers, high: Numbers) -> Nu
         return np.asarray(np.where(off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, MAX_SCORE), MAX_SCORE)))
 
 
-def _score_at(scores: Numbers, weights: Numbers, share: float) -> float:
-    """The score that `share` of new values stays below; one value more, of weight 1, counts as above."""
-    order = np.argsort(scores)
-    below = np.cumsum(weights[order])
-    return float(scores[order[min(int(np.searchsorted(below, share * (below[-1] + 1))), len(scores) - 1)]])
-
-
-def factors_by_level(factors: tuple[float, float], levels: tuple[float, ...]) -> NDArray[np.float64]:
-    """The factor of each quantile level [levels]: that of 80 % up to its ends, that of 95 % beyond."""
-    edge = interval_levels(INTERVALS[0])[0] - 1e-9
-    return np.array([factors[0] if edge <= level <= 1 - edge else factors[1] for level in levels])
-
-
 def to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Mapping[str, float]) -> pd.DataFrame:
-    """The forecasts of a run for the ledger: those of all series, or of as many as it takes, evenly spread.
-
-    `streaks`, see `actuals`, are by the ids of series as JSON.
-    """
+    """The forecasts of a run for the ledger: those of all series, or of as many as it takes, evenly spread."""
     panel, (count, horizon) = forecasts.panel, forecasts.quantiles.shape[:2]
     chosen = np.unique(np.linspace(0, count - 1, min(count, max(MAX_CELLS // horizon, 1))).astype(np.int64))
     raw = forecasts.quantiles[chosen][..., interval_columns(fitted.config.levels)]
@@ -234,8 +210,73 @@ def _rows(panel: Panel, series: Integers, raw: Numbers) -> pd.DataFrame:
 
 def interval_columns(levels: tuple[float, ...]) -> list[int]:
     """The places of the median and of the ends of the 80 and 95 % intervals among quantile levels."""
-    wanted = [0.5, *(share for level in INTERVALS for share in interval_levels(level))]
-    columns = [int(np.argmin(np.abs(np.array(levels) - share))) for share in wanted]
-    if max(abs(levels[column] - share) for column, share in zip(columns, wanted, strict=True)) > 1e-6:
+    shares = [0.5, *(share for level in INTERVALS for share in interval_levels(level))]
+    columns = [int(np.argmin(np.abs(np.array(levels) - share))) for share in shares]
+    if max(abs(levels[column] - share) for column, share in zip(columns, shares, strict=True)) > 1e-6:
         raise BadData("this version has no quantiles for 80 and 95 % intervals; fit again")
     return columns
+
+
+def since(
+    last: pd.DataFrame, panel: Panel, schema: Schema, past: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, Any], Streaks]:
+    """Compare the forecasts of the last run with actuals; `past` are the `actuals` of the records of runs before."""
+    names, code = last["series"].cat.categories, last["series"].cat.codes.to_numpy().astype(np.int64)
+    last = last.assign(panel=series_number(last, [series_text(ids) for ids in panel.ids]), code=code)
+    actual = actual_values(last, panel, schema)
+    before, known = np.zeros(len(names)), np.isfinite(actual)
+    before[code] = last["streak"]
+    rows = last[known].assign(actual=actual[known])
+    # [series], for how many runs in a row values lay above (below: negative) the median; closed days do not count
+    some = rows[(rows["hi_80"] > rows["lo_80"]) | (rows["actual"] != rows["forecast"])]
+    side = np.sign(np.bincount(some["code"], np.sign(some["actual"] - some["forecast"]), len(before)))
+    on = np.where(np.sign(before) == side, before + side, side)
+    streaks = np.where(np.bincount(some["code"], minlength=len(before)) > 0, on, before)
+    found: dict[str, Any] = {"values": len(rows)}
+    for level in INTERVALS:
+        key, inside = f"outside_{level:g}", rows["actual"].between(rows[f"lo_{level:g}"], rows[f"hi_{level:g}"])
+        shares = [run[key] for run in past if key in run]
+        found[key] = round(float(1 - inside.mean()), 6)
+        found[f"usual_{level:g}"] = [min(shares), max(shares)] if len(shares) >= MIN_RUNS else None
+    found["streak_from"] = (
+        floor(log2(max(len(names), 1) / BY_CHANCE)) + 2
+    )  # the least number that chance hardly reaches
+    order = [i for i in np.argsort(-np.abs(streaks), kind="stable") if abs(streaks[i]) >= found["streak_from"]]
+    aside = [{"series": series_name(tuple(json.loads(names[i]))), "runs": int(streaks[i])} for i in order]
+    found |= {"farthest": _farthest(rows, panel, schema), "aside": len(aside), "one_side": aside[:NAMED]}
+    return found if len(rows) else {}, dict(zip(names, streaks.tolist(), strict=True))
+
+
+def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str, Any]]:
+    """The series whose values lie farthest outside their 80 % intervals, from the median and in widths of these."""
+    width, calendar = rows["hi_80"] - rows["lo_80"], calendar_of(schema)
+    rows = rows.assign(widths=(rows["actual"] - rows["forecast"]) / width.where(width > 0)).dropna(subset="widths")
+    rows = rows[~rows["actual"].between(rows["lo_80"], rows["hi_80"])]
+    rows = rows.sort_values("widths", key=np.abs, ascending=False, kind="stable").drop_duplicates("code")[:NAMED]
+    times = position_texts(schema, calendar, calendar.positions(rows["instant"].to_numpy())) if len(rows) else []
+    numbers: Any = rows[["actual", "forecast", "lo_80", "hi_80", "widths"]].round(6).to_dict("records")
+    names = [{"series": series_name(panel.ids[i]), "time": time} for i, time in zip(rows["panel"], times, strict=True)]
+    return [name | number for name, number in zip(names, numbers, strict=True)]
+
+
+def lines(found: Mapping[str, Any]) -> list[str]:
+    """What people read of it: the shares outside, the farthest values, the series on one side."""
+    if not found:
+        return []
+    texts = [f"{found['values']:,} new values: {', '.join(_share(found, f'{level:g}') for level in INTERVALS)}"]
+    value = "{series} {time}: {actual:.6g}, forecast {forecast:.6g} ({lo_80:.6g} to {hi_80:.6g})"
+    if far := "; ".join(value.format_map(each).strip() for each in found["farthest"][:SHOWN]):
+        texts.append(f"farthest {far}")
+    sides = [f"{each['series']} {'above' if each['runs'] > 0 else 'below'}" for each in found["one_side"][:SHOWN]]
+    runs = [f"{side} for {abs(each['runs'])} runs" for side, each in zip(sides, found["one_side"], strict=False)]
+    more = f", and {found['aside'] - len(runs)} more" if found["aside"] > len(runs) else ""
+    return texts + ([f"on one side of the median: {', '.join(runs)}{more}"] if runs else [])
+
+
+def _share(found: Mapping[str, Any], level: str) -> str:
+    share, usual = found[f"outside_{level}"], found[f"usual_{level}"]
+    text = f"{100 * share:.3g} % outside {level} % intervals"
+    if usual is None:
+        return text
+    more = "more than ever, " if share > usual[1] else ""
+    return f"{text} ({more}{100 * usual[0]:.3g} to {100 * usual[1]:.3g} % in past runs)"

@@ -4,6 +4,7 @@ Steps are counted from the origin, 0 being the first one ahead. Eight steps make
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int,
     rows = [np.flatnonzero(member.ravel() == group) for group in range(len(groups))]
     parts = [_of_equal_seasons(values[i], observed[i], g, horizon, newest) for i, g in zip(rows, groups, strict=True)]
     back = np.argsort(np.concatenate(rows))
-    arrays = {name: np.concatenate([getattr(part, name) for part in parts])[back] for name in ARRAYS}
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts])[back] for name in ARRAYS}
     return replace(parts[0], **arrays)
 
 
@@ -112,9 +113,21 @@ def _of_equal_seasons(values: Numbers, observed: Flags, seasons: Counts, horizon
     ]
     for column, guess in enumerate(guesses):
         others[..., column] = guess
-    inputs = steps, np.column_stack([*whole, *rough]), base, others
-    steps, summary, base, others = (part.clip(-MAX_FEATURE, MAX_FEATURE).astype(np.float32) for part in inputs)
-    return Features(steps, summary, base, others, unit.astype(np.float32), location, scale, newest, coarse)
+    return Features(
+        steps=_clipped(steps),
+        summary=_clipped(np.column_stack([*whole, *rough])),
+        base=_clipped(base),
+        others=_clipped(others),
+        unit=unit.astype(np.float32),
+        location=location,
+        scale=scale,
+        context=newest,
+        coarse=coarse,
+    )
+
+
+def _clipped(features: NDArray[np.floating]) -> Floats:
+    return features.clip(-MAX_FEATURE, MAX_FEATURE).astype(np.float32)
 
 
 def _coarse_means(past: Numbers, known: Numbers, coarse: int) -> Numbers:

@@ -199,7 +199,8 @@ def loss_of(network: nn.Module, sample: Sample, device: torch.device) -> Tensor:
     width = (taught[..., MIDDLE + 2 :][..., :1] - taught[..., MIDDLE - 2 :][..., :1]) / unit  # of 80 %
     importance = (4 * levels * (1 - levels)).clamp(min=LEAST_IMPORTANCE)
     apart = ((quantiles - taught) / unit).abs() / (1 + width.abs()) * importance / importance.mean()
-    return 0.5 * loss + 0.5 * (apart.mean(-1).clamp(max=MAX_DISTANCE) * weight).mean()
+    distance: Tensor = (apart.mean(-1).clamp(max=MAX_DISTANCE) * weight).mean()
+    return 0.5 * loss + 0.5 * distance
 
 
 def _samples(recipe: Recipe, start: int, end: int, teacher: Network | None) -> Iterator[Sample]:

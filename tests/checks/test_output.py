@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.checks.limits import Limits, OutputCheckSettings
-from forecast.checks.output import MIN_RUNS, Finding, Output, blocks, findings, outcome
+from forecast.checks.output import MIN_RUNS, Finding, Limits, Output, OutputCheckSettings, blocks, findings, outcome
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import forecast_table
 from forecast.ledger.accuracy import Earlier, beside, to_keep

@@ -86,7 +86,7 @@ def _stand_in_goes_live(seed: int, ratio: float, horizons: int) -> bool:
             [replay[pair] for pair in zip(series, position, strict=True)]
         )[..., None],
     )
-    goes_live, words = should_promote(new, ServingVersion("v-old", "", predictor), lambda: reading, False)  # type: ignore[arg-type]
+    goes_live, words = should_promote(new, ServingVersion("v-old", predictor), lambda: reading, False)  # type: ignore[arg-type]
     assert f"over {horizons} horizons" in words
     return goes_live
 
@@ -124,7 +124,7 @@ def _real_fits_go_live(seed: int) -> dict[float, bool]:
     for ratio in (1.0, WORSE):
         points = held.points + noise_for(ratio) * spread * generator.normal(size=held.points.shape)
         noisy = replace(new, ensemble=replace(new.ensemble, validation=replace(held, points=points)))
-        version = ServingVersion("v-old", "", Noisy(live, "cpu"))
+        version = ServingVersion("v-old", Noisy(live, "cpu"))
         verdicts[ratio], words = should_promote(noisy, version, lambda: whole, False)
         assert "over 4 horizons" in words
     return verdicts

@@ -51,7 +51,7 @@ def test_placeholders_of_other_languages_are_plain_text(url):
 
 
 def test_many_rows_come_in_their_order_and_types_agree_between_pieces(url, monkeypatch):
-    monkeypatch.setattr("forecast.databases.queries.BATCH_ROWS", 10)
+    monkeypatch.setattr("forecast.databases.connecting.BATCH_ROWS", 10)
     upsert(url, "t", pd.DataFrame({"n": range(95), "x": [None] * 50 + [0.5] * 45}), ["n"])
     frame = read_query(url, "SELECT * FROM t ORDER BY n")
     assert frame["n"].tolist() == list(range(95))
@@ -60,7 +60,7 @@ def test_many_rows_come_in_their_order_and_types_agree_between_pieces(url, monke
 
 
 def test_mixture_of_sqlite_becomes_numbers_or_else_text(tmp_path, monkeypatch):
-    monkeypatch.setattr("forecast.databases.queries.BATCH_ROWS", 1)
+    monkeypatch.setattr("forecast.databases.connecting.BATCH_ROWS", 1)
     path = tmp_path / "mixed.db"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE t (x, y)")

@@ -2,7 +2,7 @@
 
 import re
 
-from forecast.checks.limits import OutputCheckSettings
+from forecast.checks.output import OutputCheckSettings
 from forecast.jobs.pipeline import JobSettings
 from forecast.jobs.sinks import SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings

@@ -8,8 +8,7 @@ import pandas as pd
 
 from forecast.artifacts.store import runs_folder
 from forecast.ledger import ledger as module
-from forecast.ledger.cells import PUBLISHED, RAW
-from forecast.ledger.ledger import FILE, DayScore, Ledger, open_file
+from forecast.ledger.ledger import FILE, PUBLISHED, RAW, DayScore, Ledger, open_file
 from forecast.ledger.record import Record
 
 SERIES = 20

@@ -14,8 +14,7 @@ from typing import Any
 from forecast.artifacts.store import LOCK, OWNER, RESUME, Store
 from forecast.durable import TEMPORARY
 from forecast.errors import ForecastError
-from forecast.ledger.cells import DAMAGED, unpacked
-from forecast.ledger.ledger import MAX_RUNS
+from forecast.ledger.ledger import DAMAGED, MAX_RUNS, unpacked
 from tests.faults._operations import Torn
 from tests.faults._stations import ZONE
 

@@ -9,8 +9,8 @@ import click
 import pandas as pd
 
 from forecast.checks.output import outcome
+from forecast.jobs.gate import replayed
 from forecast.jobs.pipeline import read_pipeline
-from forecast.jobs.replay import replayed
 from forecast.jobs.run import run_job
 from tests.faults._counts import Counts, campaign
 

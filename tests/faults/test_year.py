@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from forecast.artifacts.store import Store
-from forecast.ledger.cells import packed, unpacked
+from forecast.ledger.ledger import packed, unpacked
 from tests.faults._commands import Commands, Ended
 from tests.faults._counts import Counts
 from tests.faults._night_job import NightJob

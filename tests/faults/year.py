@@ -156,8 +156,8 @@ def import_application() -> None:
     """Import what a run needs, so that forks need not."""
     import sqlalchemy.dialects.sqlite  # noqa: F401
 
-    import forecast.cli.run
-    import forecast.databases.queries
+    import forecast.cli.store
+    import forecast.databases.connecting
     import forecast.databases.upserts
     import forecast.engine.exporting
     import forecast.engine.stages

@@ -57,6 +57,16 @@ def test_sums_go_to_files_and_tables_beside_the_forecasts(
     assert rows(url, "SELECT COUNT(*) FROM daily") == [(7,)]
 
 
+def test_groups_of_a_static_column_are_different_sums(job: Job, forecast: Run, at: At) -> None:
+    table = pd.read_csv(job.folder / "sales.csv")
+    table["region"] = table["shop"].map({"north": "cold", "south": "warm"})
+    table.to_csv(job.folder / "sales.csv", index=False)
+    write(job, '[[totals]]\nby = "region"\nevery = "week"\npath = "sums.csv"\n', table='static = "region"')
+    ran = forecast("run", job.file, "--as-of", at(150))
+    assert ran.code == 0, ran.err
+    assert list(pd.read_csv(job.folder / "sums.csv")["region"]) == ["cold", "warm"]
+
+
 def test_the_report_of_a_job_shows_its_sums(job: Job, forecast: Run, at: At) -> None:
     write(job, WEEKLY)
     assert forecast("run", job.file, "--as-of", at(150)).code == 0

@@ -3,8 +3,7 @@
 import pandas as pd
 
 from forecast.databases import connect
-from forecast.ledger.cells import COLUMNS, RAW, unpacked
-from forecast.ledger.ledger import OLD_CELLS
+from forecast.ledger.ledger import COLUMNS, OLD_CELLS, RAW, unpacked
 
 
 def age(url: str, raw: bool) -> None:

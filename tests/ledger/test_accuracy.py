@@ -13,9 +13,8 @@ import pytest
 
 from forecast.artifacts.store import Store
 from forecast.inference.contents import from_contents, to_contents
-from forecast.ledger import cells as cells_of_runs
 from forecast.ledger import ledger
-from forecast.ledger.cells import PUBLISHED, RAW
+from forecast.ledger.ledger import PUBLISHED, RAW
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 from tests.ledger._old_ledger import age
@@ -232,8 +231,7 @@ def test_samples_of_older_runs_are_enough_for_intervals_and_keep_the_scores(
     for whole, sample in ((10_000, 10_000), (3_000, 105)):
         shutil.copytree(job.folder.with_name("begin"), job.folder, dirs_exist_ok=True)
         monkeypatch.setattr(ledger, "WHOLE_CELLS", whole)
-        for module in (cells_of_runs, ledger):
-            monkeypatch.setattr(module, "MAX_SAMPLE", sample)
+        monkeypatch.setattr(ledger, "MAX_SAMPLE", sample)
         nights(job, forecast, at, *range(151, 161))
         counts = [count for (count,) in job.ledger("SELECT count FROM forecast_cells ORDER BY as_of")]
         states.append((job.record(), json.loads(forecast("status", job.file, "--json").out)[0]["days"], counts))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.ledger.actuals import lines, since
+from forecast.ledger.accuracy import lines, since
 from forecast.panel.panel import Panel
 from forecast.panel.schema import calendar_of
 from forecast.reading.reading import read

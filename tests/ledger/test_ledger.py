@@ -12,10 +12,19 @@ import pandas as pd
 import pytest
 
 from forecast.databases import connect, upsert
-from forecast.ledger import cells
 from forecast.ledger import ledger as module
-from forecast.ledger.cells import PUBLISHED, RAW, packed, unpacked
-from forecast.ledger.ledger import OLD_CELLS, TABLES, DayScore, FitEntry, Ledger, open_file
+from forecast.ledger.ledger import (
+    OLD_CELLS,
+    PUBLISHED,
+    RAW,
+    TABLES,
+    DayScore,
+    FitEntry,
+    Ledger,
+    open_file,
+    packed,
+    unpacked,
+)
 from tests._databases import sqlite_first
 from tests.jobs.a_job import Job
 from tests.ledger._old_ledger import age
@@ -265,15 +274,15 @@ def test_published_numbers_keep_all_of_their_digits(values: list[float]) -> None
 
 
 def test_samples_hold_all_series_and_steps_and_those_of_two_runs_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells, "MAX_SAMPLE", 500)
+    monkeypatch.setattr(module, "MAX_SAMPLE", 500)
     index = pd.MultiIndex.from_product(
         [[f"s{number}" for number in range(300)], range(1, 25)], names=["series", "step"]
     )
     forecasts = index.to_frame(index=False).astype({"series": "category"})
-    sample = forecasts[cells.sampled(forecasts)]
+    sample = forecasts[module.sampled(forecasts)]
     assert 400 <= len(sample) <= 500
     assert sample["series"].nunique() == 300
     assert sample["step"].nunique() == 24
     others = forecasts[forecasts["series"].isin([f"s{number}" for number in range(90, 300)])]
-    fewer = others[cells.sampled(others)]
+    fewer = others[module.sampled(others)]
     assert len(fewer.merge(sample)) >= 0.9 * len(sample[sample["series"].isin(fewer["series"])])

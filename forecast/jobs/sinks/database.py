@@ -35,7 +35,11 @@ class Settings(SinkKeys):
 def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings, ids: tuple[str, ...] = ()) -> str:
     """Refuse names and types that the database does not take."""
     rows = _sample(schema, ids_of(schema, table), output)
-    rows = _sample_of_sums(rows, ids, schema, output) if ids else rows
+    if ids:  # of sums
+        numbers = dict.fromkeys(sum_columns(output), 0.5) | {"filled": 0, "steps": 1, "calibrated": True}
+        rows = rows.assign(**{name: "" for name in ids if name not in rows}, **numbers)
+        rows.loc[0, [*ids]] = ""  # as where a column is summed over
+        rows = rows[[*ids, *schema.time, *numbers, *Settings.columns[:2]]]
     exists = databases.rehearse(sink.url, sink.table, rows, [*(ids or schema.ids), *schema.time, "origin"])
     return f"table {sink.table} {'takes the forecasts' if exists else 'will be created'}"
 
@@ -49,7 +53,6 @@ def write(sink: Settings, results: Results, *beside: tuple[Settings, Results]) -
 
 
 def _rows(results: Results) -> pd.DataFrame:
-    """The rows of a table: times as such, and what the run was."""
     schema, frame, columns = results.schema, results.explained, Settings.columns
     if len(schema.time) == 1:
         frame = frame.assign(**{schema.time[0]: _times(results.times, schema)})
@@ -78,14 +81,6 @@ def _sample(schema: Schema, ids: list[tuple[str, ...]], output: OutputSettings) 
     numbers = (name for name in output_columns(output) if name not in Settings.columns)
     columns |= dict.fromkeys(numbers, 0 if output.integer else 0.5)
     return pd.DataFrame({**columns, "origin": times, "version": SAMPLE_VERSION, "model": "", "status": ""})
-
-
-def _sample_of_sums(rows: pd.DataFrame, ids: tuple[str, ...], schema: Schema, output: OutputSettings) -> pd.DataFrame:
-    """Rows like those of sums to come, from rows of forecasts."""
-    numbers = dict.fromkeys(sum_columns(output), 0.5) | {"filled": 0, "steps": 1, "calibrated": True}
-    rows = rows.assign(**{name: "" for name in ids if name not in rows}, **numbers)
-    rows.loc[0, [*ids]] = ""  # as where a column is summed over
-    return rows[[*ids, *schema.time, *numbers, *Settings.columns[:2]]]
 
 
 def _times(seconds: Integers, schema: Schema) -> "pd.Index[Any]":

@@ -13,7 +13,7 @@ class Settings(SettingsGroup):
     """Keys of [source] for a file."""
 
     path: FilePath = Field(
-        description="a CSV, JSON or Parquet file, a workbook, a folder of Parquet files, or synth:KIND",
+        description="a CSV, JSON or Parquet file, a workbook, a folder of Parquet files, or synth:KIND"
     )
 
 
