@@ -42,14 +42,13 @@ class Baseline:
 
 def baselines_of(names: tuple[str, ...], seasons: tuple[int, ...]) -> list[Baseline]:
     """The baselines of these names, once for each season that they repeat; without one, no two that are then equal."""
-    baselines = []
-    for name in names:
-        if not seasons and baseline_method(name).without_season in names:
-            continue
-        for rank, season in enumerate(seasons or (1,)):
-            if rank == 0 or baseline_method(name).repeats_season:
-                baselines.append(Baseline(name, season, name if rank == 0 else f"{name}-{season}"))
-    return baselines
+    return [
+        Baseline(name, season, name if rank == 0 else f"{name}-{season}")
+        for name in names
+        if seasons or baseline_method(name).without_season not in names
+        for rank, season in enumerate(seasons or (1,))
+        if rank == 0 or baseline_method(name).repeats_season
+    ]
 
 
 def base_name(label: str) -> str:

@@ -76,9 +76,8 @@ class JointErrors:
         count = known.sum(1)
         pairs = (count * (count - 1)).sum()
         together = (errors.sum(1) ** 2 - (errors**2).sum(1)).sum()
-        evidence = self.evidence
         found = float(np.clip(together / pairs, 0, 1)) if pairs else 0.0
-        return evidence * found + (1 - evidence) * USUAL_OF_SERIES
+        return self.evidence * found + (1 - self.evidence) * USUAL_OF_SERIES
 
 
 def evidence_of(windows: float) -> float:

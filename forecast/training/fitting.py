@@ -205,7 +205,7 @@ class Fitter:
         return network, draw, draw(torch.Generator().manual_seed(self.settings.seed), PROBE_BATCH, False)
 
     def _enough_steps(self, candidate: Candidate, batch_size: int, warm: int = 0) -> int:
-        return enough_steps(self.count, batch_size, warm > 0 or model_class(candidate.model).starts_trained)
+        return enough_steps(self.count, batch_size, warm > 0, model_class(candidate.model).starts_trained)
 
     def _cost(self, candidate: Candidate, seconds: float, measure: bool) -> tuple[int, float]:
         """Windows a step, and seconds a step on one core."""

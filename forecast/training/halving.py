@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.models import model_class
 from forecast.parallel import workers
 from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.fitting import Fitter
@@ -53,13 +54,13 @@ def train_networks(
         rounds.train(lambda: _plan_alike(rounds.budget, candidates[:1] * (settings.members or 1)))
     else:
         worth = MOST_NETWORKS if rounds.budget.measured else max(fitter.count // WINDOWS_A_NETWORK, FEW_NETWORKS)
-        most = min(worth, MOST_NETWORKS)
+        alike = all(model_class(candidate.model).starts_trained for candidate in candidates)  # whatever their seed
+        most = 1 if alike and fitter.count < WINDOWS_A_NETWORK else min(worth, MOST_NETWORKS)
         trained = rounds.train(lambda: _first_round(rounds.budget, candidates)[:most])
         while trained:
             trained = rounds.train(partial(_better_half, rounds.budget, trained, loss, most - len(rounds.done)))
     members, results = [member for member, _ in rounds.done], [result for _, result in rounds.done]
-    started_from = start.hash if start is not None else None
-    return Plan(members=tuple(members), started_from=started_from), results
+    return Plan(members=tuple(members), started_from=None if start is None else start.hash), results
 
 
 @dataclass

@@ -15,7 +15,7 @@ from joblib import Parallel, delayed
 
 from forecast.models.shared.building import build, to_tensors
 from forecast.models.shared.model import Shape
-from forecast.parallel import on_cluster, processes, side_by_side
+from forecast.parallel import Task, on_cluster, processes, side_by_side
 from forecast.settings import TrainSettings
 from forecast.training.context import OnStep, Progress, TrainingContext
 from forecast.training.devices import threads
@@ -47,9 +47,8 @@ def train_members(
     if on_cluster() and context.jobs > 1:  # machines that have neither the clock nor the folders of this one
         there = replace(silent, checkpoints=None)
         until = None if context.deadline is None else time.time() + context.deadline - time.monotonic()
-        found = list(
-            side_by_side(((_train_until, (train_all, there, group, until), {}) for group in groups), len(groups))
-        )
+        tasks: list[Task] = [(_train_until, (train_all, there, group, until), {}) for group in groups]
+        found = list(side_by_side(tasks, len(groups)))
     else:
         with _elsewhere(train_all, silent, groups[1:]) as running:
             found = [train_all(context, groups[0]), *running]  # the first in this process, so that its progress shows

@@ -16,6 +16,7 @@ COMPARED = 64, 192  # windows on which slow baselines are compared, at least and
 COMPARED_A_SECOND = 8  # of a budget
 REFIT_SHARE = 0.2  # of the steps, which train on all data, the newest values included
 WARM_SHARE = 0.25  # of the steps of a fit from scratch that are enough for one that continues another
+TUNING_STEPS = 25  # of the pretrained network: on short single series as good as five times as many
 PROCESS_START = 2.5  # seconds until another process trains
 
 
@@ -109,9 +110,11 @@ def fit_seconds(windows: int) -> float:
     return min(max(windows / WINDOWS_A_SECOND, LEAST_SECONDS), MOST_SECONDS)
 
 
-def enough_steps(windows: int, batch_size: int, starts_trained: bool = False) -> int:
+def enough_steps(windows: int, batch_size: int, warm: bool = False, pretrained: bool = False) -> int:
     """Steps after which another network is worth more: some passes over the windows, fewer from trained weights."""
-    return int((WARM_SHARE if starts_trained else 1) * max(MIN_STEPS, int(PASSES * windows / batch_size)))
+    passes = int(PASSES * windows / batch_size)
+    enough = int((WARM_SHARE if warm or pretrained else 1) * max(MIN_STEPS, passes))
+    return min(enough, max(TUNING_STEPS, passes)) if pretrained else enough
 
 
 def schedule(costs: Sequence[float], jobs: int) -> list[list[int]]:

@@ -38,8 +38,7 @@ class Rehearsal:
     def add(self, networks: list[PlannedNetwork], schedule: Sequence[list[int]], left: float | None = None) -> None:
         """Add a round of networks, by number as each process trains them; training is cut after `left` seconds."""
         here, *others = (sum(networks[number].seconds for number in numbers) for numbers in schedule)
-        start = PROCESS_START * self.busy()
         self.networks += networks
-        longest = max([here, *(start + seconds for seconds in others)])
+        longest = max([here, *(PROCESS_START * self.busy() + seconds for seconds in others)])
         self.seconds += min(longest, math.inf if left is None else max(left, 0.0))
         self.processes = max(self.processes, len(others))

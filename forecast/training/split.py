@@ -91,7 +91,6 @@ def validation_windows(split: Split) -> WindowIndex:
         series = series[np.linspace(0, len(series) - 1, VALIDATION_WINDOWS).astype(np.int64)]
     origins = int(np.clip(VALIDATION_WINDOWS // len(series), 1, ORIGINS))
     newest, oldest = split.end[series] - split.horizon, split.oldest[series]
-    steps = np.linspace(0, 1, origins) if origins > 1 else np.zeros(1)
-    position = newest[:, None] - np.round(steps * (newest - oldest)[:, None]).astype(np.int64)  # [series, origins]
+    position = newest[:, None] - np.round(np.linspace(0, 1, origins) * (newest - oldest)[:, None]).astype(np.int64)
     pairs = np.unique(np.stack([np.repeat(series, origins), position.ravel()], 1), axis=0)
     return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])

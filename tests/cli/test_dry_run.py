@@ -11,7 +11,7 @@ from forecast.training import fitting
 from forecast.training.context import TrainingContext
 from forecast.training.fitting import Fitter
 from forecast.training.loop import Trained
-from forecast.training.plan import Member
+from forecast.training.plan import TUNING_STEPS, Member
 from tests.conftest import DATA, Ran
 
 Command = Callable[..., Ran]
@@ -135,6 +135,14 @@ def test_a_warm_start_is_rehearsed(
     assert ran.code == 0, ran.err
     before = json.loads(forecast("inspect", "--artifact", store, "--json").out)
     assert len(json.loads(ran.out)["networks"]) == len(before["plan"]["members"])
+
+
+def test_a_short_series_trains_the_pretrained_network_once_and_briefly(
+    forecast: Command, passengers: Path, tmp_path: Path, no_training: None
+) -> None:
+    shown = forecast("fit", passengers, "--dry-run", "--json", "--artifact", tmp_path / "store")
+    (network,) = json.loads(shown.out)["networks"]
+    assert (network["model"], network["steps"]) == ("finetuned", TUNING_STEPS)
 
 
 def test_few_windows_are_learned_by_few_networks(forecast: Command, tmp_path: Path, no_training: None) -> None:

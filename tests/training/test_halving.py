@@ -1,5 +1,7 @@
 """Rounds of training: the better half again, no longer than there is time, and a plan that repeats them."""
 
+import time
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -95,6 +97,19 @@ def test_a_single_candidate_trains_on_both_cores() -> None:
     fitter = Fitter({"segrnn": 20.0, "linear": 90.0, "gru": 90.0, "lstm": 90.0})
     trained(fitter)
     assert fitter.rounds == [["segrnn", "segrnn"]]
+
+
+def test_without_a_budget_no_clock_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forecast.training.plan.MIN_STEPS", 20)
+    frame = synthesize("seasonal", series=2, length=80)
+    quick = Forecaster(horizon=6, params={"hidden_size": 4}, baselines=("last",)).fit(frame)
+    clock = count(step=100.0)
+    for name in ("monotonic", "perf_counter", "process_time"):  # on a machine so slow that a step takes minutes
+        monkeypatch.setattr(time, name, lambda: next(clock))
+    slow = Forecaster(horizon=6, params={"hidden_size": 4}, baselines=("last",)).fit(frame)
+    assert slow.plan_ == quick.plan_
+    assert slow.fitted_.config.scores == quick.fitted_.config.scores
+    pd.testing.assert_frame_equal(slow.predict(), quick.predict(), check_exact=True)
 
 
 def test_steps_or_members_of_the_user_train_the_best_bet_in_one_round() -> None:

@@ -9,6 +9,7 @@ from forecast.training.plan import (
     LEAST_SECONDS,
     MIN_STEPS,
     MOST_SECONDS,
+    TUNING_STEPS,
     Candidate,
     Member,
     Plan,
@@ -31,7 +32,9 @@ def test_the_last_fifth_of_the_steps_trains_on_held_out_values_too() -> None:
 
 def test_many_windows_need_more_steps_and_trained_networks_fewer() -> None:
     assert enough_steps(10, 128) == MIN_STEPS < enough_steps(1_000_000, 128)
-    assert enough_steps(10, 128, starts_trained=True) == MIN_STEPS // 4
+    assert enough_steps(10, 128, warm=True) == MIN_STEPS // 4
+    assert enough_steps(10, 128, pretrained=True) == TUNING_STEPS < enough_steps(5_000, 128, pretrained=True)
+    assert enough_steps(10**6, 128, warm=True) == enough_steps(10**6, 128, pretrained=True)
 
 
 def test_time_grows_with_the_windows_within_bounds() -> None:
