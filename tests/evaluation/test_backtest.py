@@ -1,4 +1,4 @@
-"""Rolling origins: nothing later reaches a fold, frozen and fitted again, series of all kinds."""
+"""Rolling origins: nothing later reaches a fold, frozen and fitted again, series of all kinds, baselines too."""
 
 from dataclasses import replace
 from functools import partial
@@ -17,6 +17,7 @@ from forecast.panel.schema import Schema
 from forecast.reading import reading
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
+from tests.evaluation.panels import panel_of
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 SMALL: dict[str, Any] = {
@@ -229,3 +230,29 @@ def test_what_cannot_be_is_refused(panel_frame: pd.DataFrame) -> None:
     frame = panel_frame[["shop", "day", "units"]].rename(columns={"shop": "model"})
     with pytest.raises(UsageError, match="column 'model' has the name of a column of the result"):
         Forecaster(**SMALL).backtest(frame, windows=1, models=("last",))
+
+
+FEW_LEVELS = (0.1, 0.5, 0.9)
+
+
+def test_the_median_repeats_the_season_and_exact_forecasts_have_no_width() -> None:
+    week = [5.0, 1, 2, 3, 4, 8, 9]
+    panel = panel_of((0, week * 8), horizon=3)
+    found = fit_baseline("seasonal-naive", 7, FEW_LEVELS, panel)(panel)
+    np.testing.assert_allclose(found[0], np.repeat([[5], [1], [2]], 3, 1))
+
+
+def test_widths_grow_with_the_changes_of_a_series_and_along_the_horizon() -> None:
+    random = np.random.default_rng(0)
+    walk = random.normal(size=200).cumsum()
+    panel = panel_of((0, walk.tolist()), (0, (10 * walk).tolist()), horizon=6)
+    found = fit_baseline("last", 1, FEW_LEVELS, panel)(panel)
+    np.testing.assert_allclose(found[:, :, 1], np.repeat([[walk[-1]], [10 * walk[-1]]], 6, 1))
+    width = found[..., 2] - found[..., 0]
+    np.testing.assert_allclose(width[1], 10 * width[0])
+    assert width[0, -1] > 1.5 * width[0, 0] > 0
+
+
+def test_a_past_too_short_for_errors_has_no_width() -> None:
+    panel = panel_of((0, [3.0, 4.0]), horizon=3)
+    np.testing.assert_allclose(fit_baseline("last", 1, FEW_LEVELS, panel)(panel), 4.0)

@@ -1,5 +1,6 @@
-"""Measures against numbers worked out by hand, against scikit-learn, and what must leave them as they are."""
+"""Measures and their tables against numbers worked out by hand and scikit-learn, and what must leave them alike."""
 
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -11,11 +12,15 @@ from sklearn.metrics import mean_absolute_error, mean_pinball_loss, root_mean_sq
 
 from forecast.evaluation.metrics import (
     MEASURES,
+    REFERENCE,
+    Evaluation,
     Outcome,
     coverage,
     error_units,
+    in_sample_errors,
     mae,
     mase,
+    measure_frames,
     measure_names,
     measures,
     msis,
@@ -30,6 +35,7 @@ from forecast.evaluation.metrics import (
     wql,
 )
 from forecast.settings import Metric
+from tests.evaluation.panels import panel_of
 
 NAN = float("nan")
 ACTUAL = np.array([[[1.0, 2, 3], [4, NAN, 8]], [[10, 20, 30], [0, 0, 0]]])  # [series, origins, horizon]
@@ -201,3 +207,30 @@ def test_measures_are_bounded_and_a_missing_value_counts_as_if_it_were_not_there
     assert rmse(held, forecast) >= mae(held, forecast) * (1 - 1e-12)
     assert 0 <= coverage(held, forecast - 1, forecast + 1) <= 1
     assert mae(held, held) == 0
+
+
+PANEL = panel_of((0, [1.0, 3, 5, 7]), (0, [10.0, 10, 14, 10]), horizon=2)
+
+
+def test_units_are_errors_of_seasonal_naive_up_to_the_origin() -> None:
+    absolute, squared = in_sample_errors(PANEL, np.array([3, 2]), 1)
+    np.testing.assert_allclose(absolute, [2, 2])  # 2, 2, 2; and 0, 4 without the last change
+    np.testing.assert_allclose(squared, [4, 8])
+
+
+def test_rows_are_by_model_series_and_step() -> None:
+    actual = np.array([[[1.0, 2]], [[3.0, NAN]]])  # [series, origins, horizon]
+    numbers = {REFERENCE: actual[..., None] + 4, "mine": actual[..., None] + 1}
+    schema = SimpleNamespace(ids=("shop",))
+    scale = np.array([2.0, 1.0])
+    overall, by_series, by_step = measure_frames(
+        Evaluation(PANEL, schema, actual, numbers, (), scale, scale, np.zeros(actual.shape, bool))
+    )
+    assert overall["model"].tolist() == [REFERENCE, "mine"]
+    np.testing.assert_allclose(overall["mae"], [4, 1])
+    np.testing.assert_allclose(overall["mase"], [8 / 3, 2 / 3])  # 1/2, 1/2 and 1, over three values
+    np.testing.assert_allclose(overall["skill"], [0, 0.75])
+    assert by_series["shop"].tolist() == ["a", "a", "b", "b"]
+    np.testing.assert_allclose(by_series["mase"], [2, 0.5, 4, 1])
+    assert by_step["step"].tolist() == [1, 1, 2, 2]
+    np.testing.assert_allclose(by_step["mase"], [3, 0.75, 2, 0.5])

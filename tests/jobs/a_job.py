@@ -83,6 +83,11 @@ class Job:
             return connection.execute(sql).fetchall()
 
 
+def kept_files(folder: Path) -> dict[Path, bytes]:
+    """All files of a folder, without locks."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     """A job that has not run."""

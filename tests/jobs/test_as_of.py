@@ -1,5 +1,6 @@
-"""The table of a job as of its instant: nothing later is read, and times are parsed once."""
+"""What a job reads as of its instant: nothing later, what it knew in advance; and what `--check` looks at."""
 
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -12,11 +13,16 @@ import pytest
 
 from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import parse_as_of
-from forecast.jobs.as_of import until
+from forecast.errors import StorageFailure
+from forecast.jobs import run as running
+from forecast.jobs.as_of import read_to_fit, until
+from forecast.jobs.pipeline import read_pipeline
+from forecast.panel.panel import Panel
 from forecast.reading.dated import dated_table
 from forecast.reading.reading import read
-from forecast.settings import TableSettings
-from forecast.tables.reading import table_from_frame
+from forecast.settings import TableSettings, TextSettings
+from forecast.tables.reading import read_table, table_from_frame
+from tests._databases import Server
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 
@@ -190,3 +196,279 @@ def test_a_table_of_one_unfinished_day_is_refused_with_the_reason(job: Job, fore
     ran = forecast("run", job.file, "--as-of", "2024-05-31T12:00:00+00:00")
     assert ran.code == 65
     assert "every row belongs to a period that is not over at 2024-05-31T12:00:00Z" in ran.err
+
+
+SQLITE = 'url = "sqlite:///f.db"\ntable = "forecasts"'
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_source_and_the_sink_are_told_and_nothing_is_written(job: Job, forecast: Run) -> None:
+    job.write(sink=SQLITE)
+    before = _files(job.folder)
+    ran = forecast("run", job.file, "--check")
+    assert ran.code == 0, ran.err
+    for words in ("sales.csv: 400 rows", "layout   long: 2 series (ids: shop)", "out.csv can be written",
+                  "table forecasts will be created"):  # fmt: skip
+        assert words in ran.err
+    assert _files(job.folder) == before
+
+
+def test_a_job_that_has_run_passes(job: Job, forecast: Run, at: Callable[[int], str]) -> None:
+    job.write(sink=SQLITE)
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    before = _files(job.folder)
+    ran = forecast("run", job.file, "--check")
+    assert ran.code == 0, ran.err
+    assert "table forecasts takes the forecasts" in ran.err
+    assert _files(job.folder) == before
+    frame = job.table(150).rename(columns={"units": "sold"})
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    renamed = forecast("run", job.file, "--check")  # by the columns of the live version
+    assert renamed.code == 65
+    assert "sales.csv: no column 'units'; columns found: shop, day, sold" in renamed.err
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        (("sales.csv", "nowhere.csv"), 66, "nowhere.csv"),
+        (('model = "seasonal-naive"', 'model = "seasonal-naive"\nbaselines = ["tetha"]'), 2, "did you mean 'theta'"),
+        (('path = "sales.csv"', 'path = "sales.csv"\nfuture = "plans.csv"'), 66, "plans.csv"),
+        (('path = "out.csv"', 'path = "sales.csv/out.csv"'), 73, "sales.csv is a file where a folder is needed"),
+        (('path = "out.csv"', 'path = "."'), 73, "is a folder; name a file in it"),
+        (('store = "store"', 'store = "sales.csv/store"'), 73, "sales.csv is a file where a folder is needed"),
+        (('path = "out.csv"', 'url = "sqlite:///sales.csv"\ntable = "f"'), 74, "sink.url: file is not a database"),
+        (('path = "out.csv"', 'url = "sqlite:///sales.csv/f.db"\ntable = "f"'), 73, "f.db: cannot be created"),
+        (('path = "out.csv"', 'url = "postgresql://x:y@127.0.0.1:1/z"\ntable = "f"'), 69, "sink.url"),
+    ],
+)
+def test_what_a_run_would_stumble_over_is_found(
+    job: Job, forecast: Run, change: tuple[str, str], code: int, said: str
+) -> None:
+    text = job.file.read_text()
+    assert change[0] in text
+    job.file.write_text(text.replace(*change))
+    before = _files(job.folder)
+    ran = forecast("run", job.file, "--check")
+    assert ran.code == code, ran.err
+    assert said in ran.err
+    assert _files(job.folder) == before
+
+
+def test_a_column_that_the_file_names_must_be_there(job: Job, forecast: Run) -> None:
+    job.write(table='known = ["promo"]')
+    ran = forecast("run", job.file, "--check")
+    assert ran.code == 65
+    assert "sales.csv: no column 'promo'; columns found: shop, day, units" in ran.err
+
+
+def test_a_table_without_the_columns_is_found(job: Job, forecast: Run) -> None:
+    with sqlite3.connect(job.folder / "f.db") as connection:
+        connection.execute("CREATE TABLE forecasts (shop TEXT, day TEXT, origin TEXT, PRIMARY KEY (shop, day, origin))")
+    job.write(sink=SQLITE)
+    ran = forecast("run", job.file, "--check")
+    assert ran.code == 2
+    assert "sink.table forecasts lacks columns" in ran.err
+    assert "lo_80" in ran.err
+
+
+def test_a_database_without_the_table_is_left_as_it_is(job: Job, forecast: Run) -> None:
+    with sqlite3.connect(job.folder / "f.db") as connection:
+        connection.execute("CREATE TABLE other (a INTEGER)")
+    job.write(sink=SQLITE)
+    before = _files(job.folder)
+    ran = forecast("run", job.file, "--check")
+    assert ran.code == 0, ran.err
+    assert "table forecasts will be created" in ran.err
+    assert _files(job.folder) == before
+
+
+def test_a_check_shows_no_secret(
+    job: Job, forecast: Run, at: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SINK_TABLE", "quarterly_secrets")
+    job.write(sink='url = "sqlite:///f.db"\ntable = "${SINK_TABLE}"')
+    ran = forecast("run", job.file, "--check")
+    assert "table ${SINK_TABLE} will be created" in ran.err
+    assert forecast("run", job.file, "--as-of", at(152)).code == 0
+    again = forecast("run", job.file, "--as-of", at(150))
+    assert "already wrote the output" in again.err
+    for text in (ran.err, again.err):
+        assert "quarterly_secrets" not in text
+
+
+def test_a_postgresql_table_is_looked_at_and_left_alone(job: Job, forecast: Run, server: Server) -> None:
+    job.write(sink=f'url = "{server.url}"\ntable = "forecasts"')
+    assert "table forecasts will be created" in forecast("run", job.file, "--check").err
+    assert server.execute("SELECT count(*) FROM information_schema.tables WHERE table_name = 'forecasts'") == [(0,)]
+    server.execute(
+        "CREATE TABLE forecasts (shop text, day date, origin date, forecast date, lo_80 float, hi_80 float, "
+        "lo_95 float, hi_95 float, version text, model text, status text, PRIMARY KEY (shop, day, origin))"
+    )
+    ran = forecast("run", job.file, "--check")
+    assert ran.code == 2
+    assert "column forecast: invalid input syntax for type date" in ran.err
+
+
+def test_only_a_run_that_wrote_is_said_to_have_written_later(job: Job, forecast: Run, at: Callable[[int], str]) -> None:
+    said = "already wrote the output"
+    good = job.file.read_text()
+    job.file.write_text(good.replace("sales.csv", "nowhere.csv"))
+    assert forecast("run", job.file, "--as-of", at(160)).code == 66
+    job.file.write_text(good)
+    assert forecast("run", job.file, "--as-of", at(159), "--output", job.folder / "else.csv").code == 0
+    first = forecast("run", job.file, "--as-of", at(150))
+    assert first.code == 0
+    assert said not in first.err
+    assert forecast("run", job.file, "--as-of", at(152)).code == 0
+    again = forecast("run", job.file, "--as-of", at(150))
+    assert f"the run as of {at(152).replace('+00:00', 'Z')} {said}" in again.err
+
+
+FIRST = 120  # the last day of the table on the first night
+HORIZON = 3
+
+
+@pytest.fixture
+def nights(job: Job, forecast: Run, at: At) -> Callable[[int, float], Ran]:
+    """Runs the job after a day of the table, with what its weather service says that night about days to come."""
+    job.write(table='known = ["temp"]', train=f"baselines = []\nhorizon = {HORIZON}", top='refit = "never"')
+    text = job.file.read_text().replace("horizon = 7\n", "").replace('"seasonal-naive"', '"last"')
+    job.file.write_text(text)
+
+    def night(day: int, says: float) -> Ran:
+        table = job.table(days=day + 1 + HORIZON)
+        ahead = pd.to_datetime(table["day"]) > pd.Timestamp("2024-01-01") + pd.Timedelta(days=day)
+        temp = np.where(ahead, says, 10.0 + np.arange(len(table)) // 2 % 5)
+        table.assign(units=table["units"].where(~ahead), temp=temp).to_csv(job.folder / "sales.csv", index=False)
+        return forecast("run", job.file, "--as-of", at(day))
+
+    return night
+
+
+def panel_to_fit(job: Job, at: At, day: int) -> Panel:
+    pipeline = read_pipeline(str(job.file))
+    table = read_table(str(job.folder / "sales.csv"), TextSettings())
+    return read_to_fit(pipeline, parse_as_of(at(day)), table, {}, None)[0].panel
+
+
+def kept(job: Job) -> list[Path]:
+    return sorted((job.folder / "store.runs" / "vintages").iterdir())
+
+
+def test_a_fit_sees_what_each_night_knew(job: Job, nights: Callable[[int, float], Ran], at: At) -> None:
+    for day, says in ((0, 20.0), (1, 21.0), (2, 22.0)):
+        ran = nights(FIRST + day, says)
+        assert ran.code == 0, ran.err
+    assert nights(FIRST + 3, 23.0).code == 0
+    assert len(kept(job)) == 4
+    panel = panel_to_fit(job, at, FIRST + 3)
+    for back, says in ((1, 22.0), (2, 21.0), (3, 20.0)):
+        then = panel.until(panel.origins - back)
+        assert then.known[np.r_[-HORIZON:0], 0].tolist() == [says] * HORIZON
+        assert then.known[then.slots(0)].max() < 15  # the past has its final values
+    before = panel.until(panel.origins - 6)  # nobody kept what was known then
+    assert before.known[-HORIZON:, 0].max() < 15
+    assert panel.known[-HORIZON:, 0].tolist() == [23.0] * HORIZON
+    job.file.write_text(job.file.read_text().replace('"never"', '"daily"'))
+    ran = nights(FIRST + 4, 24.0)
+    assert ran.code == 0, ran.err
+    assert "known    what 4 earlier runs kept is used; before them, columns have the values of now" in ran.err
+
+
+def test_only_what_differs_from_the_night_before_is_kept(job: Job, nights: Callable[[int, float], Ran]) -> None:
+    from forecast.artifacts.format import load_arrays
+
+    for day in range(3):
+        assert nights(FIRST + day, 20.0).code == 0
+    counts = [len(load_arrays(file.read_bytes())["value"]) for file in kept(job)]
+    assert counts == [2 * HORIZON, 2, 2]
+
+
+def test_off_keeps_and_uses_nothing(job: Job, nights: Callable[[int, float], Ran], at: At) -> None:
+    assert nights(FIRST, 20.0).code == 0
+    assert nights(FIRST + 1, 21.0).code == 0
+    job.file.write_text(job.file.read_text().replace("[source]\n", '[source]\nvintages = "off"\n'))
+    assert nights(FIRST + 2, 22.0).code == 0
+    assert len(kept(job)) == 2
+    assert panel_to_fit(job, at, FIRST + 2).vintages is None
+
+
+def test_a_night_that_was_killed_is_repaired_and_a_broken_file_is_named(
+    job: Job, nights: Callable[[int, float], Ran], at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert nights(FIRST, 20.0).code == 0
+
+    def killed(*_: object) -> None:
+        raise StorageFailure("stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(running, "_publication", killed)
+        assert nights(FIRST + 1, 21.0).code == 74
+    assert len(kept(job)) == 2
+    before = [file.read_bytes() for file in kept(job)]
+    assert nights(FIRST + 1, 21.0).code == 0
+    assert [file.read_bytes() for file in kept(job)] == before
+    assert nights(FIRST, 99.0).code == 0  # an older night is not rewritten by what is known now
+    assert [file.read_bytes() for file in kept(job)] == before
+    kept(job)[0].write_bytes(before[0][:50])
+    ran = nights(FIRST + 2, 22.0)
+    assert ran.code == 0, ran.err
+    assert f"{kept(job)[0].name}: what an earlier run knew cannot be read, and is left out" in ran.err
+    panel = panel_to_fit(job, at, FIRST + 2)
+    assert panel.until(panel.origins - 1).known[-HORIZON:, 0].tolist() == [21.0] * HORIZON
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_job_uses_what_became_available_up_to_its_run(
+    job: Job, nights: Callable[[int, float], Ran], forecast: Run, at: At, apart: bool
+) -> None:
+    nights(FIRST, 20.0)  # writes the table
+    table = pd.read_csv(job.folder / "sales.csv")
+    table["available_at"] = None
+    ahead = table["units"].isna()
+    issues = []
+    for hour, says in (("09:00", 30.0), ("11:59", 31.0), ("12:01", 32.0)):  # the run is at noon, UTC
+        day = pd.Timestamp("2024-01-02") + pd.Timedelta(days=FIRST)
+        issues.append(table[ahead].assign(temp=says, available_at=f"{day:%Y-%m-%d} {hour}:00"))
+    if apart:
+        table[~ahead].drop(columns="available_at").to_csv(job.folder / "sales.csv", index=False)
+        pd.concat(issues).drop(columns="units").to_csv(job.folder / "weather.csv", index=False)
+        job.file.write_text(job.file.read_text().replace("[source]\n", '[source]\nfuture = "weather.csv"\n'))
+    else:
+        pd.concat([table[~ahead], *issues]).to_csv(job.folder / "sales.csv", index=False)
+    ran = forecast("run", job.file, "--as-of", at(FIRST))
+    assert ran.code == 0, ran.err
+    panel = panel_to_fit(job, at, FIRST)
+    assert panel.known[-HORIZON:, 0].tolist() == [31.0] * HORIZON
+
+
+def test_words_of_a_wide_table_keep_their_meaning_where_columns_and_categories_change(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.write(table='known = ["sky"]\nfreq = "D"', checks='output.on_error = "warn"')
+    job.file.write_text(
+        job.file.read_text().replace('"seasonal-naive"', '"last"').replace("horizon = 7", "horizon = 3")
+    )
+    for night, (says, columns, first) in enumerate(
+        (("sun", ["north", "south"], "rain"), ("rain", ["south"], "fog"), ("sun", ["south"], "fog"))
+    ):
+        table = job.table(days=FIRST + 1 + night).pivot(index="day", columns="shop", values="units")[columns]
+        table["sky"] = [first, *["rain"] * (len(table) - 2), "sun"]
+        days = pd.date_range(pd.Timestamp("2024-01-02") + pd.Timedelta(days=FIRST + night), periods=HORIZON)
+        ahead = pd.DataFrame({"sky": says}, index=days.strftime("%Y-%m-%d"))
+        pd.concat([table, ahead]).rename_axis("day").to_csv(job.folder / "sales.csv")
+        if night < 2:
+            ran = forecast("run", job.file, "--as-of", at(FIRST + night))
+            assert ran.code == 0, ran.err
+    pipeline = read_pipeline(str(job.file))
+    tonight = read_table(str(job.folder / "sales.csv"), TextSettings())
+    reading = read_to_fit(pipeline, parse_as_of(at(FIRST + 2)), tonight, {}, None)[0]
+    panel, names = reading.panel, reading.schema.categories["sky"]
+    assert names == ("fog", "rain", "sun")
+    for back, says in ((1, "rain"), (2, "sun")):
+        codes = panel.until(panel.origins - back).known[-HORIZON:, 0]
+        assert [names[int(code) - 1] for code in codes] == [says] * HORIZON

@@ -35,7 +35,7 @@ def test_a_killed_night_that_is_blocked_or_accepted_leaves_all_in_agreement(tmp_
     assert counts.lost == []
 
 
-@pytest.mark.slow  # tests/faults/test_faults.py kills at any call, and test_promotion.py finishes what was begun
+@pytest.mark.slow  # tests/faults/test_faults.py kills at any call, and test_publishing.py finishes what was begun
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_a_refit_goes_live_after_its_run_wherever_a_kill_cuts_it() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -1,14 +1,16 @@
-"""Pipeline files: keys are the settings, and a wrong one is answered with the right one."""
+"""Pipeline files: keys are the settings, a wrong one is answered with the right one, and no output is what is read."""
 
 import json
+import os
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from forecast.errors import UsageError
 from forecast.jobs.pipeline import SECTIONS, JobSettings, Pipeline, read_pipeline
-from tests.jobs.a_job import Job
+from tests.jobs.a_job import Job, kept_files
 from tests.jobs.test_run import Run
 
 SHIPPED = Path(__file__).parents[2] / "pipelines"
@@ -171,3 +173,46 @@ def test_a_byte_order_mark_and_dates_without_quotes_are_read(job: Job) -> None:
     text = job.write("as_of = 2024-06-01").read_text(encoding="utf-8")
     job.file.write_text(text, encoding="utf-8-sig")
     assert read_pipeline(str(job.file)).as_of == "2024-06-01"
+
+
+@pytest.mark.parametrize(
+    ("sink", "said"),
+    [
+        ("sales.csv", "is the table of [source] path"),
+        ("link.csv", "is the table of [source] path"),
+        ("job.toml", "is the pipeline file"),
+        ("store/CURRENT", "would replace a file of the store"),
+        ("store/v-1/out.csv", "would replace a file of the store"),
+        ("store.runs/ledger.db", "would replace a file of the store"),
+    ],
+)
+def test_a_sink_that_is_read_is_refused_and_kept(
+    job: Job, forecast: Run, at: Callable[[int], str], sink: str, said: str
+) -> None:
+    job.write()
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    os.symlink("sales.csv", job.folder / "link.csv")
+    job.file.write_text(job.file.read_text().replace("out.csv", sink))
+    before = kept_files(job.folder)
+    for words in (["--as-of", at(151)], ["--check"]):
+        ran = forecast("run", job.file, *words)
+        assert ran.code == 2
+        assert f"[sink] path {job.folder / sink} {said}" in ran.err
+    assert kept_files(job.folder) == before
+
+
+def test_an_output_of_a_run_is_no_file_that_it_reads(job: Job, forecast: Run, at: Callable[[int], str]) -> None:
+    job.write()
+    before = job.file.read_bytes()
+    ran = forecast("run", job.file, "--as-of", at(150), "--output", job.file)
+    assert ran.code == 2
+    assert "is the pipeline file" in ran.err
+    assert job.file.read_bytes() == before
+
+
+def test_a_sink_may_lie_in_the_folder_of_the_store_beside_its_files(
+    job: Job, forecast: Run, at: Callable[[int], str]
+) -> None:
+    job.write()
+    job.file.write_text(job.file.read_text().replace("out.csv", "store/out.csv"))
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0

@@ -1,12 +1,19 @@
-"""Seasons are those that the data show: usual ones, those of single columns, and exact periods of any length."""
+"""Seasons are those that the data show, usual ones and exact periods of any length; lags and lookback follow."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forecast import Forecaster
 from forecast.calendar.spec import CalendarSpec
-from forecast.panel.season import repeat_period, shown_seasons
+from forecast.panel.panel import Panel
+from forecast.panel.season import choose_lags, choose_lookback, repeat_period, shown_seasons
+from forecast.reading.reading import read, read_as
+from forecast.settings import TableSettings
+from forecast.tables.reading import table_from_frame
+from forecast.tables.synthetic import synthesize
 
 DAILY = CalendarSpec(kind="seconds", every=86_400, anchor=0, name="D")
 HOURLY = CalendarSpec(kind="seconds", every=3_600, anchor=0, name="h")
@@ -84,3 +91,25 @@ def test_a_small_pattern_on_a_large_level_is_found() -> None:
 def test_a_season_does_not_depend_on_the_unit() -> None:
     weekly = 9 + 2 * np.sin(2 * np.pi * DAY / 7) + np.random.default_rng(1).normal(size=300)
     assert [shown_seasons(DAILY, [weekly * unit]) for unit in (1e-20, 1e-15, 1, 1e15)] == [(7,)] * 4
+
+
+def panel_of(frame: pd.DataFrame, ahead: int = 5) -> Panel:
+    table = table_from_frame(frame)
+    return read_as(table, read(table, TableSettings()).schema, horizon=ahead).panel
+
+
+def test_a_week_of_hours_is_found_where_it_is() -> None:
+    hours = synthesize("multi-season", series=2, length=1400)
+    assert choose_lags(panel_of(hours), (24,)) == (24, 168)
+    daily = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=800, freq="h")})
+    noise = np.random.default_rng(0).normal(size=800).cumsum()
+    daily["y"] = 10 * np.sin(np.arange(800) * 2 * np.pi / 24) + noise
+    assert choose_lags(panel_of(daily), (24,)) == (24,)
+
+
+@given(st.integers(1, 500), st.lists(st.integers(2, 400), max_size=2, unique=True), st.integers(1, 5000))
+def test_a_lookback_holds_a_season_and_no_padding(horizon: int, seasons: list[int], longest: int) -> None:
+    lookback = choose_lookback(horizon, tuple(sorted(seasons)), longest)
+    assert 1 <= lookback <= max(1, longest - 1)
+    if longest > 5000 // 2 and seasons:
+        assert lookback >= min(min(seasons), 168)

@@ -1,10 +1,26 @@
-"""A table beside the fit: ids that are new or gone, levels that moved, values that the fit has seen."""
+"""A table beside the fit: ids new or gone, levels moved, values seen; the status of series; two schemas in words."""
+
+import logging
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from forecast import Forecaster
 from forecast.errors import BadData
-from forecast.reading.comparing import Comparison, actuals_after, check_levels, mean_level
+from forecast.panel.schema import Schema
+from forecast.reading.comparing import (
+    Comparison,
+    actuals_after,
+    check_levels,
+    mean_level,
+    observed_spans,
+    schema_differences,
+    warn_status,
+    with_status,
+)
+from tests._inputs import read_days
 from tests.evaluation.panels import NAN, panel_of
 
 FITTED = (("a",), ("b",))
@@ -57,3 +73,87 @@ def test_actuals_lie_after_the_end_of_each_series_of_the_fit() -> None:
     assert unused == 4  # three of the fit's own past, one of a series that it lacks
     zero, _ = actuals_after(fitted, later, 2, zero=True)
     assert zero.tolist() == [[30, 0], [40, 50]]
+
+
+LOOKBACK = 4
+FULL = [1.0, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+
+
+@pytest.fixture(scope="module")
+def schema() -> Schema:
+    return read_days(FULL).schema.model_copy(update={"max_missing": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [
+        (FULL, "ok"),
+        ([7.0] * 10, "constant"),
+        ([7.0], "short"),  # a single value says nothing about a constant
+        ([1.0, 2, 3], "short"),
+        ([1.0, 2, 3, 4, 5, NAN, NAN, NAN, NAN, NAN], "ended"),
+        ([7.0] * 5 + [NAN] * 5, "ended"),
+        ([1.0, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, 10], "missing"),
+        ([NAN] * 10, "missing"),
+    ],
+)
+def test_the_gravest_word_is_that_of_the_series(schema: Schema, values: list[float], status: str) -> None:
+    assert with_status(panel_of((0, values), horizon=2), schema, LOOKBACK).status == (status,)
+
+
+def test_without_a_lookback_no_series_is_short_or_ended(schema: Schema) -> None:
+    panel = panel_of((0, [1.0, 2]), (0, [1.0, 2, 3, 4, 5, NAN, NAN, NAN, NAN, NAN]), horizon=2)
+    assert with_status(panel, schema).status == ("ok", "ok")
+
+
+def test_spans_end_with_the_last_value() -> None:
+    spans, counts = observed_spans(panel_of((0, [1.0, NAN, 3, NAN]), (0, [NAN, NAN]), horizon=2))
+    assert spans.tolist() == [3, 1]
+    assert counts.tolist() == [2, 0]
+
+
+def test_only_what_is_new_is_said(schema: Schema, caplog: pytest.LogCaptureFixture) -> None:
+    panel = replace(panel_of((0, FULL), (0, FULL), (0, FULL), horizon=2), status=("ok", "constant", "ended"))
+    warn_status(panel, schema, "t.csv")
+    assert "1 series never change" in caplog.text
+    assert "1 series ended" in caplog.text
+    caplog.clear()
+    warn_status(panel, schema, "t.csv", before=("ok", "constant", "ended"))
+    assert not caplog.text
+
+
+def test_a_panel_of_which_nothing_is_left_is_refused_unless_it_is_a_part(schema: Schema) -> None:
+    panel = replace(panel_of((0, FULL), (0, FULL), horizon=2), status=("missing", "ended"))
+    with pytest.raises(BadData, match="no series is left to forecast"):
+        warn_status(panel, schema, "t.csv")
+    warn_status(panel, schema, "t.csv", whole=False)
+
+
+def schema_of(frame: pd.DataFrame, **knobs: object) -> Schema:
+    return Forecaster(model="last", horizon=2, **knobs).fit(frame).schema_
+
+
+def wide(columns: int, freq: str = "D") -> pd.DataFrame:
+    days = pd.date_range("2024-01-01", periods=40, freq=freq)
+    return pd.DataFrame({"day": days} | {f"s{place}": [n * n % 37 for n in range(40)] for place in range(columns)})
+
+
+def test_each_field_that_differs_is_named_with_what_it_was(panel_frame: pd.DataFrame) -> None:
+    before = schema_of(panel_frame, target="units", known="promo")
+    now = schema_of(panel_frame, target="price", past="promo", season=3, on_duplicate="sum")
+    assert schema_differences(before, now) == [
+        "target price, was units",
+        "season 3, was 12",
+        "known none, was promo",
+        "past promo, was none",
+        "left out units, size, was price, size",
+        "on duplicate sum, was error",
+    ]
+    assert schema_differences(now, now) == []
+
+
+def test_columns_of_a_wide_table_that_came_and_went_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    found = schema_differences(schema_of(wide(9)), schema_of(wide(8).rename(columns={"s3": "t"})))
+    assert found == ["series with t and without s3, s8"]
+    assert schema_differences(schema_of(wide(2)), schema_of(wide(2, "h")))[0] == "freq h, was D"

@@ -1,12 +1,14 @@
-"""A table says what its columns hold, whatever types they came with."""
+"""A table says what its columns hold, whatever types they came with, and which of its values and rows are the same."""
 
 from datetime import date
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from forecast.tables.table import Table
+from forecast.tables.table import Table, distinct, encoded, repeats
 
 DAYS = pd.date_range("2024-01-01", periods=3)
 KINDS = {
@@ -68,3 +70,22 @@ def test_columns_in_a_stack_remember_where_each_cell_stood() -> None:
     stacked = table.stacked(["a", "b"], np.array([1, 0]), ["id"], ("month", ["2024-02", "2024-01"], "id"), "value")
     assert stacked.frame.to_numpy().tolist() == [["n", "2024-02", "2"], ["n", "2024-01", "1"]]
     assert stacked.place(0, "value") == "sales.csv line 7, column 'b'"
+
+
+SOME = st.lists(st.integers(-5, 5), max_size=30)
+
+
+@given(SOME)
+def test_codes_lead_back_to_the_values_in_order_of_appearance(values: list[int]) -> None:
+    array = np.array(values, np.int64)
+    codes, unique = encoded(array)
+    assert unique[codes].tolist() == values
+    assert unique.tolist() == list(dict.fromkeys(values))
+    assert distinct(array).tolist() == sorted(set(values))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0.0, 1.0, np.nan])), max_size=20))
+def test_a_row_repeats_where_an_earlier_one_has_the_same(rows: list[tuple[int, float]]) -> None:
+    first, second = np.array([row[0] for row in rows], int), np.array([row[1] for row in rows], float)
+    texts = [str(row) for row in rows]
+    assert repeats(first, second).tolist() == [text in texts[:index] for index, text in enumerate(texts)]

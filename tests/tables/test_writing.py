@@ -1,8 +1,8 @@
-"""Forecasts are written as CSV, Parquet or a workbook."""
+"""Forecasts become columns and frames with the types of the input, and are written as CSV, Parquet or a workbook."""
 
 import sys
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import python_calamine
 
 from forecast.errors import CannotCreate
 from forecast.tables import writing
-from forecast.tables.writing import write_frames
+from forecast.tables.writing import Column, frame_of, write_frames
 
 Run = Callable[..., Any]
 
@@ -75,3 +75,34 @@ def test_without_the_package_the_extra_is_named(forecast: Run, tmp_path: Path, m
     refused = forecast("synth", "seasonal", "--output", tmp_path / "t.xlsx")
     assert (refused.code, "pip install '.[excel]'" in refused.err) == (69, True)
     assert not (tmp_path / "t.xlsx").exists()
+
+
+TIMES = np.array(["2024-01-01T00", "2024-01-02T00"], "datetime64[s]")
+EAST = timezone(timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("column", "index", "texts"),
+    [
+        (Column(np.array(["a", "b"], object)), pd.Index(["a", "b"]), ["a", "b"]),
+        (Column(np.array([1, 2])), pd.Index([1, 2]), ["1", "2"]),
+        (Column(TIMES, "ns"), pd.DatetimeIndex(TIMES).as_unit("ns"), ["2024-01-01 00:00:00", "2024-01-02 00:00:00"]),
+        (
+            Column(TIMES, zone=EAST),
+            pd.DatetimeIndex(TIMES).tz_localize("UTC").tz_convert(EAST),
+            ["2024-01-01 01:00:00+01:00", "2024-01-02 01:00:00+01:00"],
+        ),
+        (Column(TIMES, period="D"), pd.PeriodIndex(TIMES, freq="D"), ["2024-01-01", "2024-01-02"]),
+    ],
+)
+def test_a_column_has_the_type_of_the_input(column: Column, index: "pd.Index[Any]", texts: list[str]) -> None:
+    pd.testing.assert_index_equal(column.index(), index)
+    assert column.texts() == texts
+
+
+def test_columns_of_both_kinds_become_a_frame_in_their_order() -> None:
+    frame = frame_of(
+        {"id": Column(np.array(["a", "a"], object)), "step": Column(np.array([1, 2])), "y": np.arange(2.0)}
+    )
+    assert list(frame.columns) == ["id", "step", "y"]
+    assert frame.to_numpy().tolist() == [["a", 1, 0.0], ["a", 2, 1.0]]

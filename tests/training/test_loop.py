@@ -1,7 +1,9 @@
-"""The loop: the best weights win, a broken loss is survived or said, a deadline is kept, a plan is a function."""
+"""The loop: the best weights win, a broken loss is survived or said, a deadline is kept, a signal waits for a step."""
 
 import math
+import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +17,7 @@ from forecast.models.shared.building import build
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.settings import TrainSettings
 from forecast.training.context import Progress, TrainingContext
-from forecast.training.loop import train
+from forecast.training.loop import Deferred, train
 from forecast.training.plan import Member
 from forecast.windows.windows import Batch
 from tests.training._batches import batch, draw
@@ -98,3 +100,41 @@ def test_a_budget_bounds_the_fit() -> None:
     fitted = Forecaster(model="gru", budget=3, horizon=7, guard=False).fit(frame)
     assert time.monotonic() - start < 3 + 5
     assert fitted.plan_.members[0].steps > 10
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, however the tests were started."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_the_second_signal_acts_at_once() -> None:
+    reached = []
+
+    def two() -> None:
+        with Deferred() as signals:
+            signal.raise_signal(signal.SIGINT)
+            reached.append(signals.pending)
+            signal.raise_signal(signal.SIGINT)
+            reached.append(None)
+
+    with pytest.raises(KeyboardInterrupt):
+        two()
+    assert reached == [signal.SIGINT]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_a_pending_signal_acts_when_it_is_delivered_or_the_block_ends() -> None:
+    with pytest.raises(KeyboardInterrupt), Deferred():
+        signal.raise_signal(signal.SIGINT)
+    delivered = []
+    signal.signal(signal.SIGINT, lambda number, frame: delivered.append(number))
+    with Deferred() as signals:
+        signal.raise_signal(signal.SIGINT)
+        assert delivered == []
+        signals.deliver()
+        assert (delivered, signals.pending) == ([signal.SIGINT], None)

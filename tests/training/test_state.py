@@ -1,4 +1,4 @@
-"""A step, a validation and a return to the best weights, each by itself."""
+"""A step, the optimizer, a validation and a return to the best weights, each by itself."""
 
 import math
 from dataclasses import replace
@@ -13,7 +13,7 @@ from forecast.models.shared.exporting import random_batch
 from forecast.models.shared.model import Shape
 from forecast.settings import TrainSettings
 from forecast.training.plan import Member
-from forecast.training.state import RETRIES, WARM_RATE, TrainingState, member_seed, rate_at
+from forecast.training.state import RETRIES, WARM_RATE, AdamW, TrainingState, member_seed, rate_at
 from forecast.windows.windows import Batch
 
 SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
@@ -108,3 +108,20 @@ def test_each_network_and_each_continued_fit_draws_numbers_of_its_own() -> None:
     seeds = {state_of(warm, number).generator.initial_seed() for warm in (0, 1) for number in (0, 1, 2)}
     assert len(seeds) == 6
     assert member_seed(SETTINGS, MEMBER) == SETTINGS.seed
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_it_moves_as_torch_does(decay: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(3, 4, generator=generator), torch.randn(5, generator=generator)]
+    ours, theirs = ([torch.nn.Parameter(one.clone()) for one in start] for _ in range(2))
+    mine, reference = AdamW(ours, decay), torch.optim.AdamW(theirs, lr=0.01, weight_decay=decay)
+    for step in range(20):
+        for parameters in (ours, theirs):
+            sum(((p * (1 + step)).sin() ** 2).sum() for p in parameters).backward()
+        mine.step(0.01)
+        reference.step()
+        mine.zero_grad()
+        reference.zero_grad()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)

@@ -1,4 +1,4 @@
-"""A table of years by months or quarters is one series, not twelve."""
+"""A table as it is meant: years by months are one series, a first column gets a name, rows below the data go."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ def by_months(headers: list[str], year: str = "Year") -> pd.DataFrame:
     return frame
 
 
-def read(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+def unfolded(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     frame.to_csv(path / "data.csv", index=False)
     return normalised(read_table(str(path / "data.csv"), TextSettings())).frame
 
@@ -49,7 +49,7 @@ SPELLINGS = {
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_row_for_each_month_or_quarter(spelling: str, tmp_path: Path) -> None:
     headers = SPELLINGS[spelling]
-    found = read(by_months(headers), tmp_path)
+    found = unfolded(by_months(headers), tmp_path)
     time = "month" if len(headers) == 12 else "quarter"
     assert list(found.columns) == [time, "value"]
     assert found[time].iloc[[0, len(headers)]].tolist() == (
@@ -82,7 +82,7 @@ def test_the_commands_take_it(forecast: Run, tmp_path: Path) -> None:
 
 def test_years_in_the_header_are_unfolded_too(tmp_path: Path) -> None:
     frame = by_months(SPELLINGS["Jan"]).set_index("Year").T.rename_axis("month").reset_index()
-    found = read(frame, tmp_path)
+    found = unfolded(frame, tmp_path)
     assert found["month"].iloc[[0, 1, 12]].tolist() == ["1990-01", "1990-02", "1991-01"]
     assert found["value"].astype(int).tolist() == list(range(96))
 
@@ -125,3 +125,92 @@ def test_a_cell_is_named_by_its_own_column(tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "data.csv", index=False)
     with pytest.raises(BadData, match=r"data\.csv line 4, column 'Mar': '12x' is not a number"):
         Forecaster(model="last").fit(normalised(read_table(str(tmp_path / "data.csv"), TextSettings())))
+
+
+@pytest.mark.parametrize(
+    ("content", "name"), [(",y\n2024-01-01,1\n", "time"), (",y\n0,1\n1,2\n", "index"), (",a,b\nx,1,2\n", "index")]
+)
+def test_other_unnamed_first_columns_are_kept_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str, name: str
+) -> None:
+    (tmp_path / "sales.csv").write_text(content)
+    table = normalised(read_table(str(tmp_path / "sales.csv"), TextSettings()))
+    assert table.frame.columns[0] == name
+    assert f"called '{name}'" in caplog.text
+
+
+def read(folder: Path, content: str) -> pd.DataFrame:
+    (folder / "values.csv").write_text(content)
+    return normalised(read_table(str(folder / "values.csv"), TextSettings())).frame
+
+
+def test_rows_of_a_single_column_are_numbered_and_a_blank_line_is_a_missing_value(tmp_path: Path) -> None:
+    frame = read(tmp_path, "y\n3\n4\n\n5.5\n")
+    assert frame.columns.tolist() == ["index", "y"]
+    present = frame[frame["y"] != ""]
+    assert (present["index"].tolist(), present["y"].tolist()) == (["1", "2", "4"], ["3", "4", "5.5"])
+
+
+@pytest.mark.parametrize(
+    "content", ["day\n2024-01-01\n2024-01-02\n", "word\na\nb\n", "112\n118\n132\n", "year\n1\n2\n"]
+)
+def test_a_single_column_of_times_words_or_without_a_name_is_no_series(tmp_path: Path, content: str) -> None:
+    assert read(tmp_path, content).shape[1] == 1
+
+
+@pytest.mark.parametrize("kind", [np.asarray, pd.Series, lambda values: pd.DataFrame({"y": values})])
+def test_values_without_times_are_forecast_and_continued(kind: type) -> None:
+    values = np.arange(40.0) % 5
+    model = Forecaster(model="seasonal-naive", season=5, horizon=3).fit(kind(values))
+    table = model.predict(kind(values[:38]))
+    assert table["index"].tolist() == [39, 40, 41]
+    np.testing.assert_allclose(table["forecast"], [3.0, 4.0, 0.0])
+
+
+def test_an_array_of_two_dimensions_is_refused() -> None:
+    with pytest.raises(UsageError, match="one dimension, not an array of 2"):
+        Forecaster().fit(np.zeros((3, 3)))
+
+
+def test_a_missing_header_is_named(tmp_path: Path) -> None:
+    (tmp_path / "values.csv").write_text("112\n118\n132\n")
+    with pytest.raises(BadData, match="the first line, '112', holds data and no header"):
+        Forecaster().fit(read_table(str(tmp_path / "values.csv"), TextSettings()))
+
+
+DAYS = "".join(f"2024-01-{day:02d},{day % 7},a\n" for day in range(1, 21))
+
+
+@pytest.mark.parametrize(
+    "below", ["Total,63,\n", ",63,Total\n", "Total,63,\nSource: the till 2024,,\n", "n/a,63,Sum\n"]
+)
+def test_rows_below_the_data_without_a_time_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, below: str
+) -> None:
+    frame = read(tmp_path, f"day,units,shop\n{DAYS}{below}")
+    assert frame["day"].iloc[-1] == "2024-01-20"
+    assert "values.csv: left out rows without a time below the data (from line 22 on)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"day,units,shop\n{DAYS},6,a\n",  # a row whose time is missing
+        f"day,units,shop\n{DAYS}n/a,6,\n",
+        f"day,units,shop\nTotal,63,\n{DAYS}",
+        "day,sold,units\n2024-01-01,2024-02-01,5\n2024-01-02,2024-02-02,5\n2024-01-03,open,5\n",
+        "shop,1,2\na1,5,6\ntotal,5,6\n",
+        "day,y\n2024-01-01,5\n2024-01-02,closed\n",
+    ],
+)
+def test_no_other_row_is_left_out(tmp_path: Path, content: str) -> None:
+    assert len(read(tmp_path, content)) == content.count("\n") - 1
+
+
+@pytest.mark.parametrize("label", ["Total", None])
+def test_a_total_of_a_frame_is_left_out_and_strict_refuses_it(label: str | None) -> None:
+    days = [*pd.date_range("2024-01-01", periods=30).strftime("%Y-%m-%d"), label]
+    frame = pd.DataFrame({"day": days, "units": [*np.arange(30.0), 435.0]})
+    assert len(Forecaster(model="last", horizon=2).fit(frame).fitted_.history.values) == 32
+    with pytest.raises(BadData, match=r"rows without a time below the data \(from row 31 on\); remove them"):
+        Forecaster(model="last", horizon=2, strict=True).fit(frame)
