@@ -2,6 +2,7 @@
 
 import importlib
 import types
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -218,3 +219,13 @@ _LOG_FORMAT = Option(
     callback=lambda *given: style.update(format=given[2]),
     **_EAGER,
 )
+
+
+def named(artifact: str) -> tuple[str, ...]:
+    """The words that name a store on the command line; none for the default one."""
+    return () if artifact == settings.STORE.store else ("--artifact", artifact)
+
+
+def predicting(artifact: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The command that forecasts with a store; covariates known in advance need a table of the future."""
+    return ("predict", *named(artifact), *(("--future", "FILE") if known else ()))

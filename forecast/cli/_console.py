@@ -12,7 +12,6 @@ import click
 
 from forecast.errors import Message, as_flag, visible
 from forecast.parallel import cluster, workers
-from forecast.settings import STORE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,16 +53,6 @@ def suggest(*words: str | None) -> None:
     """Name the next sensible command on a terminal, unless it reads stdin (-); None is left out."""
     if style["format"] == "text" and sys.stderr.isatty() and "-" not in words:
         log("next     " + shlex.join(["forecast", *(word for word in words if word is not None)]))
-
-
-def named(artifact: str) -> tuple[str, ...]:
-    """The words that name a store on the command line; none for the default one."""
-    return () if artifact == STORE.store else ("--artifact", artifact)
-
-
-def predicting(artifact: str, known: Sequence[str]) -> tuple[str, ...]:
-    """The command that forecasts with a store; covariates known in advance need a table of the future."""
-    return ("predict", *named(artifact), *(("--future", "FILE") if known else ()))
 
 
 def put(*lines: str) -> None:

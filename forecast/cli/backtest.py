@@ -1,7 +1,7 @@
 """Forecast from rolling origins in the past, and compare with the actual values."""
 
-from forecast.cli._command import Request
-from forecast.cli._console import fold_bar, log, log_lines, predicting, suggest, using_cluster
+from forecast.cli._command import Request, predicting
+from forecast.cli._console import fold_bar, log, log_lines, suggest, using_cluster
 from forecast.cli._data import check_outputs, load, load_later, text_settings, write
 from forecast.cli.score import LEVEL, put_measures
 from forecast.engine.stages import Callbacks

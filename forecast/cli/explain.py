@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.cli._command import Request
-from forecast.cli._console import log, named, put_json, put_numbers, steps_bar, suggest
+from forecast.cli._command import Request, named
+from forecast.cli._console import log, put_json, put_numbers, steps_bar, suggest
 from forecast.cli._forecasts import Saved
 from forecast.inference.forecasting import panel_to_forecast
 from forecast.panel.naming import series_name

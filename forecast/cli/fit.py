@@ -10,8 +10,8 @@ import click
 from forecast.artifacts.format import encode
 from forecast.artifacts.store import Store
 from forecast.cli import _console as console
-from forecast.cli._command import Request
-from forecast.cli._console import log, log_lines, predicting, put, suggest
+from forecast.cli._command import Request, predicting
+from forecast.cli._console import log, log_lines, put, suggest
 from forecast.cli._data import load, load_later
 from forecast.durable import check_folder
 from forecast.engine.exporting import seconds_of_exports

@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 from forecast.artifacts.store import Store
-from forecast.cli._command import Request
-from forecast.cli._console import predicting, put, put_json, suggest
+from forecast.cli._command import Request, predicting
+from forecast.cli._console import put, put_json, suggest
 from forecast.cli._data import load
 from forecast.cli.store import SUFFIX, place_of
 from forecast.events.closed import Row, closed_groups, suspects

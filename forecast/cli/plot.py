@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from forecast.artifacts.store import Store
-from forecast.cli._command import Request
-from forecast.cli._console import log, named, suggest
+from forecast.cli._command import Request, named
+from forecast.cli._console import log, suggest
 from forecast.cli._data import check_outputs, load
 from forecast.cli._forecasts import Choose, Saved
 from forecast.cli.commands import ON_SAVED, SHAPE, WHERE

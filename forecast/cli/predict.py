@@ -7,8 +7,8 @@ from pathlib import Path
 from forecast.calendar.spec import parse_as_of
 from forecast.changes.what_if import what_if
 from forecast.checks.table import age, check_age
-from forecast.cli._command import Request
-from forecast.cli._console import log, named, steps_bar, suggest, using_cluster
+from forecast.cli._command import Request, named
+from forecast.cli._console import log, steps_bar, suggest, using_cluster
 from forecast.cli._data import check_outputs, load_later, write
 from forecast.cli._forecasts import Saved, log_written, path_file, put_forecasts, put_sums, sums_asked, sums_of
 from forecast.errors import BadData, Setting, Unavailable, UsageError, Words, as_flag

@@ -8,8 +8,8 @@ from typing import Any
 
 from forecast.calendar.spec import as_text, parse_as_of
 from forecast.checks.table import aged
-from forecast.cli._command import Request
-from forecast.cli._console import log, log_lines, named, progress_bar, put, put_json, put_numbers, put_rows, suggest
+from forecast.cli._command import Request, named
+from forecast.cli._console import log, log_lines, progress_bar, put, put_json, put_numbers, put_rows, suggest
 from forecast.errors import UsageError
 from forecast.jobs import administration
 from forecast.jobs.administration import ledger_of

@@ -1,8 +1,6 @@
 """Databases: read a query, upsert rows into a table, open transactions for the ledger."""
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from forecast.errors import INSTALL, Unavailable
@@ -12,16 +10,6 @@ if TYPE_CHECKING:
     from forecast.databases.upserts import rehearse, upsert
 
 __all__ = ["connect", "read_query", "rehearse", "upsert"]
-
-Row = tuple[Any, ...]
-Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]  # of parameters :name, or of each of several executions
-Execute = Callable[..., list[Row]]  # runs SQL with Values, if any, in an open transaction
-Connect = Callable[..., AbstractContextManager[Execute]]  # opens a transaction; with reads=TABLES it creates nothing
-
-
-def no_tables(sql: str, parameters: Values = ()) -> list[Row]:
-    """What reading finds before anything was written."""
-    return []
 
 
 def __getattr__(name: str) -> Any:  # a job without a database works without SQLAlchemy

@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
-from forecast.databases import Execute, Row, Values, no_tables
 from forecast.databases.failures import Role, translated
+from forecast.databases.queries import Execute, Row, Values, no_tables
 from forecast.databases.redaction import Redactor
 from forecast.durable import check_folder
 from forecast.errors import INSTALL, ArtifactRefused, BadData, NoInput, Unavailable, UsageError, did_you_mean

@@ -18,7 +18,7 @@ from forecast import databases
 from forecast.artifacts.store import LOCK, OWNER, Store, runs_folder, stores_nearby
 from forecast.calendar.spec import as_text
 from forecast.checks.table import aged, duration_text
-from forecast.databases import Execute
+from forecast.databases.queries import Execute
 from forecast.durable import is_held, make_directory, replace_file
 from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, NoInput, Setting, UsageError, Words
 from forecast.jobs.pipeline import Pipeline, target_of

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from forecast.databases import Connect, Execute, Row, Values, no_tables
+from forecast.databases.queries import Connect, Execute, Row, Values, no_tables
 from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
 from forecast.errors import ArtifactRefused, Busy, CannotCreate, StorageFailure
 from forecast.ledger.record import Record

@@ -118,7 +118,7 @@ def test_it_forecasts_alone_and_shows_what_a_column_is_worth(tmp_path: Path) -> 
     assert np.abs(found["forecast"].to_numpy() - table["sales"].to_numpy()[-HORIZON:]).mean() < 3
     model.save(str(tmp_path / "store"))
     pd.testing.assert_frame_equal(Forecaster.load(str(tmp_path / "store")).predict(), found)
-    predictor = model._predictor()
+    predictor = model._serving()[0]
     worth = {row.input: row.mean for row in importances(predictor, model.fitted_.history, 2)}
     assert worth["warmth"] > 1
     assert worth["kind"] > 1
@@ -130,7 +130,7 @@ def test_a_window_sees_columns_as_they_were_known_at_its_origin() -> None:
     model = Forecaster(model="regression", **words).fit(
         table.assign(sales=table["sales"].where(table.index < 200 - HORIZON)).drop(columns="kind")
     )
-    panel, predictor = model.fitted_.history, model._predictor()
+    panel, predictor = model.fitted_.history, model._serving()[0]
     end = int(panel.lengths[0]) - 30
     slots = np.arange(end, end + HORIZON)  # each has a value from long ago, and one from the day itself on
     never, at = np.full(HORIZON, ALWAYS), panel.starts[0] + slots

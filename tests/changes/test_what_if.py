@@ -47,7 +47,7 @@ def test_a_changed_column_shows_in_its_rows(model: Forecaster, caplog: pytest.Lo
     assert list(table) == ["shop", "day", "forecast", "what_if", "difference"]
     promoted = sales().tail(7)["promo"].to_numpy() == 1
     assert (table["difference"][promoted] < -8).all()
-    assert (table["difference"][~promoted] == 0).all()
+    assert (table["difference"][~promoted].abs() < 1).all()  # a column may act on the steps around its own
     assert (table["forecast"] == model.predict()["forecast"]).all()
     assert not caplog.records
     frame = sales().tail(7).assign(promo=0, price=10, kind="none")[["shop", "day", "promo", "price", "kind"]]

@@ -68,7 +68,7 @@ def nights() -> tuple[Callable[..., Night], Any]:
     """What makes the forecasts of a table, those of its table a day before beside them."""
     model = Forecaster(model="seasonal-mean", horizon=HORIZON, id="shop", target="units", time="day", season=7)
     model.fit(shops(DAYS - 10))
-    predictor = model._predictor()
+    predictor = model._serving()[0]
 
     def night(table: pd.DataFrame | None = None) -> Night:
         last = forecast_table(predictor, table_from_frame(shops(DAYS - 1)))
@@ -261,7 +261,7 @@ def test_an_hour_that_clocks_repeat_is_no_row_twice() -> None:
     hours = pd.date_range("2024-10-20", "2024-10-26 23:00", freq="h")
     frame = pd.DataFrame({"at": hours.strftime("%Y-%m-%d %H:%M"), "y": 5.0 + np.arange(len(hours)) % 24})
     model = Forecaster(model="seasonal-naive", horizon=24, timezone="Europe/Berlin", dst="earlier").fit(frame)
-    forecasts, fitted = forecast_table(model._predictor()), model._predictor().fitted
+    forecasts, fitted = forecast_table(model._serving()[0]), model._serving()[0].fitted
     night = Night(
         Output(forecasts, fitted, fitted.config.table, OutputSettings()), ([("y",)], forecasts.published), fitted
     )
@@ -282,7 +282,7 @@ def test_a_known_column_that_is_shifted_by_a_day_is_a_jump() -> None:
     model = Forecaster(
         model="regression", horizon=HORIZON, id="shop", target="units", time="day", season=7, known="promo"
     ).fit(table(DAYS - HORIZON - 1))
-    predictor, schema = model._predictor(), model._predictor().fitted.config.table
+    predictor, schema = model._serving()[0], model._serving()[0].fitted.config.table
     last = forecast_table(predictor, table_from_frame(table(DAYS - HORIZON - 1)))
     for late, expected in ((0, ""), (1, "error")):
         forecasts = forecast_table(predictor, table_from_frame(table(DAYS - HORIZON, late)))

@@ -16,14 +16,17 @@ class KnownEffects(nn.Sequential):
 
     def around(self, past: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
         """Known columns, [batch, steps, columns] of past and horizon -> effects, [batch, steps] of each."""
+        after = functional.pad(self(ahead), (0, 0, 0, REACH))
         with torch.no_grad():  # gradients through the past would take as long as the network
             before = functional.pad(self(past), (0, 0, REACH, 0))
-        after = functional.pad(self(ahead), (0, 0, 0, REACH))
-        taken, added = [before, after[:, :REACH].detach()], [before[:, -REACH:], after]
-        return _summed(torch.cat(taken, 1)), _summed(torch.cat(added, 1))
+            taken = _summed(torch.cat([before, after[:, :REACH]], 1))
+        return taken, _summed(torch.cat([before[:, -REACH:], after], 1))
 
 
 def _summed(each: Tensor) -> Tensor:
     """What a step does to those around it, the last one first, as what all do to each, [batch, steps]."""
     steps = each.shape[1] - 2 * REACH
-    return torch.stack([one[:, place : place + steps] for place, one in enumerate(each.unbind(2))]).sum(0)
+    total = each[:, :steps, 0]
+    for place in range(1, 2 * REACH + 1):
+        total = total + each[:, place : place + steps, place]
+    return total

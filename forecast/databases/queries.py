@@ -1,0 +1,15 @@
+"""What runs SQL, and opens transactions, as types that need no SQLAlchemy."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+Row = tuple[Any, ...]
+Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]  # of parameters :name, or of each of several executions
+Execute = Callable[..., list[Row]]  # runs SQL with Values, if any, in an open transaction
+Connect = Callable[..., AbstractContextManager[Execute]]  # opens a transaction; with reads=TABLES it creates nothing
+
+
+def no_tables(sql: str, parameters: Values = ()) -> list[Row]:
+    """What reading finds before anything was written."""
+    return []
