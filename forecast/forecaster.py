@@ -268,9 +268,9 @@ class Forecaster(ForecasterParams):
         history, schema, horizon = fitted.history, fitted.config.table, fitted.config.horizon
         later, zero = read_as(table_of(X), schema, horizon=0), schema.missing == "zero"
         actual, others = actuals_after(history, later.panel, horizon, zero)
-        sure, _ = actuals_after(history, certain(later.panel, schema), horizon, zero)
+        uncensored, _ = actuals_after(history, certain(later.panel, schema), horizon, zero)
         refuse_other_rows(others, horizon)
-        return -forecasting.error_after(predictor, later, actual, sure)
+        return -forecasting.error_after(predictor, later, actual, uncensored)
 
     def backtest(
         self,

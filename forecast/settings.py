@@ -72,7 +72,7 @@ PrecisionName = Literal["auto", "float32", "bfloat16"]
 Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
 
 INTERVALS = (80.0, 95.0)  # levels of intervals that forecasts, measures and the ledger have by default, in percent
-MAX_SHARDS = 100_000
+MAX_SHARDS, MAX_AHEAD = 100_000, 10_000
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -218,7 +218,7 @@ class TrainSettings(SettingsGroup, heading="Model"):
 
     model: First[str] = Field("auto", description="auto (compares several, combines the best), a model or a baseline")
     params: dict[str, Any] | None = Field(None, description="hyperparameters of the model; see `forecast models NAME`")
-    horizon: First[int | None] = Field(None, ge=1, le=10_000, description="steps to forecast; default by frequency")
+    horizon: First[int | None] = Field(None, ge=1, le=MAX_AHEAD, description="steps to forecast; default by frequency")
     lookback: int | None = Field(None, ge=1, le=100_000, description="steps a forecast looks back; default by horizon")
     scaling: ScalingName | None = Field(
         None, description="how each window is scaled by its own past; default standard, or chosen on held-out values"

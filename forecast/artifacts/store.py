@@ -203,6 +203,7 @@ class Writer:
         ----------
         keep : how many versions stay; the live one and the one before it stay in any case
         created : when it was fitted, with its zone; now by default
+        promote : make it the live one; else the live one stays
         reuse : where a version with the same hash is there already, take that one instead of writing another
         announce : is given the id of a new version before anything is written
         """

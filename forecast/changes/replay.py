@@ -208,8 +208,9 @@ def _points(state: RunInput, changed: Flags, cells: Cells, before: Numbers) -> N
         made = forecast_panel(state.predictor, panel, state.predictor.fitted.config.horizon, state.output)
     rank = np.full(len(panel) + 1, -1)
     rank[made.series] = np.arange(len(made.series))
-    place = rank[series_index(panel.ids, ids) - 1][series]
+    index = (series_index(panel.ids, ids) - 1)[series]
     times, inverse = np.unique(timestamps, return_inverse=True)
-    step = calendar_of(state.schema).positions(times)[inverse] - 1 - panel.origins[made.series][place]
-    there = (place >= 0) & (step >= 0) & (step < made.published.shape[1])
-    return np.where(there, made.published[np.where(there, place, 0), np.where(there, step, 0), 0], before)
+    place, step = rank[index], calendar_of(state.schema).positions(times)[inverse] - 1 - panel.origins[index]
+    there, points = (place >= 0) & (step >= 0) & (step < made.published.shape[1]), before.copy()
+    points[there] = made.published[place[there], step[there], 0]
+    return points

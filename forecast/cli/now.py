@@ -19,6 +19,7 @@ from forecast.totals.periods import checked_levels, horizon_of_next
 from forecast.totals.sums import sum_columns
 
 PATIENCE = 2.0  # seconds without a sign of progress
+MOST_AHEAD = 100_000  # steps, as a forecaster takes them
 LEAST_PAST = 2  # horizons that the past has where sums over periods make the horizon longer
 
 
@@ -47,7 +48,7 @@ def read_to_forecast(request: Request) -> Reading:
     every = request.of(SumSettings).sum_every
     if horizon is None and every:
         needed = horizon_of_next(reading.schema, int(reading.panel.origins.max()), every)
-        if reading.panel.ahead < needed <= reading.panel.lengths.max() // LEAST_PAST:
+        if reading.panel.ahead < needed <= min(reading.panel.lengths.max() // LEAST_PAST, MOST_AHEAD):
             reading = read_as(reading, reading.schema, horizon=needed, lookback=reading.lookback)
     log_lines(describe_reading(reading))
     require_known(reading.panel, reading.schema, reading.panel.ahead, reading.name, saved=False)

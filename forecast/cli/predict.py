@@ -22,11 +22,11 @@ from forecast.totals.sums import Totals, log_notes
 
 SHARDS = 16  # with a cluster, whatever its size: the same files come out of any
 SUMS = ("totals", "allocate", "paths", *SumSettings.model_fields)
-APART = list(product(("shards", "cluster"), ("origin", "shard", "allocate", "paths")))
-APART += product(["what_if"], ("shards", "cluster", "shard", "totals", "allocate", "paths", "future_template"))
-APART += product(["future_template"], ("future", "output", "shards", "cluster", "shard", *SUMS))
+EXCLUSIVE = list(product(("shards", "cluster"), ("origin", "shard", "allocate", "paths")))
+EXCLUSIVE += product(["what_if"], ("shards", "cluster", "shard", "totals", "allocate", "paths", "future_template"))
+EXCLUSIVE += product(["future_template"], ("future", "output", "shards", "cluster", "shard", *SUMS))
 
-Look = Callable[[int], None]  # given the grid position of the newest value; raises where that is too old
+CheckNewest = Callable[[int], None]  # given the grid position of the newest value; raises where that is too old
 
 
 def run(request: Request) -> int:
@@ -35,7 +35,7 @@ def run(request: Request) -> int:
     shards, checks = _checked(request), request.of(CheckSettings)
     saved = Saved(request)
 
-    def look(newest: int) -> None:
+    def check_newest(newest: int) -> None:
         check_age(age(newest, saved.schema, instant), checks, data or request.store)
 
     if request.future_template is not None:
@@ -44,8 +44,8 @@ def run(request: Request) -> int:
         log(f"written  {request.future_template}")
         return 0
     if shards is not None:
-        return _put_sharded(saved, request, shards, look)
-    code = _put_what_if(saved, request, look) if request.what_if else _put(saved, request, look)
+        return _put_sharded(saved, request, shards, check_newest)
+    code = _put_what_if(saved, request, check_newest) if request.what_if else _put(saved, request, check_newest)
     if code == 0:
         more = {"--version": request.version, "--future": future, "--origin": request.origin}
         again = [word for flag, value in more.items() if value is not None for word in (flag, value)]
@@ -63,7 +63,7 @@ def _checked(request: Request) -> int | None:
         raise UsageError(f"{flags}: it says how a table is read, and no table is; name DATA, or leave it out")
     written = request.output, request.totals, path_file(request), request.future_template
     check_outputs(request, *written, store=request.store)
-    for name, other in APART:
+    for name, other in EXCLUSIVE:
         if name in request.values and other in request.values:
             raise UsageError(Words("it does not go with ", Setting(name)), setting=Setting(other), cure="leave one out")
     shards = SHARDS if machines.shards is None and machines.cluster is not None else machines.shards
@@ -76,21 +76,21 @@ def _checked(request: Request) -> int | None:
     return shards
 
 
-def _put(saved: Saved, request: Request, look: Look) -> int:
+def _put(saved: Saved, request: Request, check_newest: CheckNewest) -> int:
     totals, trouble = sums_of(saved.predictor, saved.schema, request), None
     try:
-        if (skipped := _put_in_parts(saved, request, look, totals and totals.empty())) is not None:
+        if (skipped := _put_in_parts(saved, request, check_newest, totals and totals.empty())) is not None:
             return log_written(skipped, saved.fitted, request)
     except (BadData, UsageError) as error:
         trouble = error  # the whole makes up for what the part lacked, or is refused with all that is wrong
     try:
-        forecasts = saved.forecasts(lambda panel: look(panel.newest))
+        forecasts = saved.forecasts(lambda panel: check_newest(panel.newest))
     except Unavailable as error:  # the whole does not fit into memory
         raise trouble or error from None
     return put_forecasts(forecasts, saved.fitted, request, totals)
 
 
-def _put_what_if(saved: Saved, request: Request, look: Look) -> int:
+def _put_what_if(saved: Saved, request: Request, check_newest: CheckNewest) -> int:
     """Forecast twice, the second time under other known values, and write both points."""
     schema, given, output = saved.schema, request.what_if, request.of(OutputSettings)
     changed: dict[str, object] | Table = dict(each.partition("=")[::2] for each in given)
@@ -99,7 +99,7 @@ def _put_what_if(saved: Saved, request: Request, look: Look) -> int:
             raise UsageError("write COLUMN=VALUE, or name one table", setting=Setting("what_if", given[0]))
         changed = load_later(given[0], saved.text) or changed
     totals = sums_of(saved.predictor, schema, request)
-    forecasts = saved.forecasts(lambda panel: look(panel.newest))
+    forecasts = saved.forecasts(lambda panel: check_newest(panel.newest))
     columns = what_if(saved.predictor, forecasts, changed, schema, output, totals)
     if totals is not None:
         log_notes(totals)
@@ -109,7 +109,7 @@ def _put_what_if(saved: Saved, request: Request, look: Look) -> int:
 
 
 def _put_in_parts(
-    saved: Saved, request: Request, look: Look, totals: Totals | None
+    saved: Saved, request: Request, check_newest: CheckNewest, totals: Totals | None
 ) -> dict[tuple[str, ...], str] | None:
     """Forecast a large table part by part; returns the series without forecasts, or None if it goes only as a whole."""
     predictor, schema, output = saved.predictor, saved.schema, request.of(OutputSettings)
@@ -119,7 +119,7 @@ def _put_in_parts(
     if found is None:
         return None
     large_table, columns = found
-    look(large_table.newest)
+    check_newest(large_table.newest)
     with steps_bar("forecasts", "series") as predictor.on_windows:
         frames = frames_of(columns, large_table.table.name)
         if totals is not None and request.totals is None:
@@ -132,7 +132,7 @@ def _put_in_parts(
     return large_table.skipped
 
 
-def _put_sharded(saved: Saved, request: Request, shards: int, look: Look) -> int:
+def _put_sharded(saved: Saved, request: Request, shards: int, check_newest: CheckNewest) -> int:
     predictor, schema, output, settings = saved.predictor, saved.schema, request.output, request.of(OutputSettings)
     future, totals = load_later(request.future, saved.text), sums_of(predictor, schema, request)
     if totals is not None and request.totals is None:
@@ -140,7 +140,7 @@ def _put_sharded(saved: Saved, request: Request, shards: int, look: Look) -> int
         raise UsageError("the folder gets the series", setting=Setting("shards"), cure=cure)
     work = plan_shards(predictor, schema, request.data, saved.text, output, settings, request.horizon, future)
     work.totals = totals
-    look(work.newest)
+    check_newest(work.newest)
     with using_cluster(request.cluster):
         manifest, skipped = forecast_shards(work, shards, max(request.jobs or 1, workers() if on_cluster() else 1))
     count, size = f"{manifest.series:,} series, {manifest.rows:,} rows", len(manifest.files)

@@ -199,4 +199,7 @@ def _joined(arrays: list[pa.Array]) -> pa.ChunkedArray:
     types = {array.type for array in arrays} - {pa.null()} or {pa.null()}
     numbers = pa.float64() if types == {pa.int64(), pa.float64()} else pa.string()
     common = types.pop() if len(types) == 1 else numbers
-    return pa.chunked_array([array.cast(common) for array in arrays], common)
+    try:
+        return pa.chunked_array([array.cast(common) for array in arrays], common)
+    except pa.ArrowInvalid:  # an integer without a float: text, as where both are in one piece
+        return pa.chunked_array([array.cast(pa.string()) for array in arrays], pa.string())

@@ -227,16 +227,18 @@ class PanelFit:
         plan = read_plan(settings.plan) if settings.plan else None
         ready, start = self._prepare(plan)
         # baselines before training, so that the deadline holds for them too
-        compared = compared_windows(settings.budget) if plan is None else plan.compared
-        names = joining(compared_with(settings), ready.inputs, compared)
-        baselines = BaselineForecasts.of(ready.inputs, ready.validation, names, ready.context, compared, self.on_part)
+        comparison_windows = compared_windows(settings.budget) if plan is None else plan.compared
+        names = joining(compared_with(settings), ready.inputs, comparison_windows)
+        baselines = BaselineForecasts.of(
+            ready.inputs, ready.validation, names, ready.context, comparison_windows, self.on_part
+        )
         skip = not ready.trains or (settings.model == AUTO and baselines.skip_networks(ready.validation))
         if plan is None and start is None and skip:
             plan = Plan(members=())
         trained: list[Trained] = []
         if not is_baseline(settings.model) and (plan is None or len(plan.members) > 0):
             plan, trained = self._train(ready, plan, start)
-        plan = (plan or Plan(members=())).model_copy(update={"compared": compared})
+        plan = (plan or Plan(members=())).model_copy(update={"compared": comparison_windows})
         networks = [  # those that differ in their seed only are one
             Group(plan.members[numbers[0]].model, median_of_members([trained[number].held_out for number in numbers]))
             for numbers in plan.groups()

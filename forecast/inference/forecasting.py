@@ -330,8 +330,8 @@ def checked_horizon(horizon: int | None, fitted: int) -> int:
     return count
 
 
-def error_after(predictor: Predictor, later: Reading, actual: Numbers, sure: Numbers) -> float:
-    """MASE over actual values after the end of the fit [series, horizon], NaN in `sure` for lower bounds of sales."""
+def error_after(predictor: Predictor, later: Reading, actual: Numbers, uncensored: Numbers) -> float:
+    """MASE over actual values after the end of the fit [series, horizon], NaN in `uncensored` for lower bounds."""
     fitted, history = predictor.fitted, predictor.fitted.history
     config, schema = fitted.config, fitted.config.table
     if not np.isfinite(actual).any():
@@ -342,7 +342,7 @@ def error_after(predictor: Predictor, later: Reading, actual: Numbers, sure: Num
     warn_blank_ahead(history, schema, config.horizon, later.name)
     quantiles = predictor.quantiles(history, series := np.flatnonzero(~history.skipped))
     point = np.maximum(quantiles[..., config.levels.index(0.5)], history.floor()[series, None])
-    counts = ~np.isnan(sure[series]) | (point < actual[series])
+    counts = ~np.isnan(uncensored[series]) | (point < actual[series])
     return float(mase(np.where(counts, actual[series], np.nan), point, fitted.seasonal_error[series]))
 
 

@@ -28,8 +28,7 @@ from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit
 from forecast.inference.forecasting import ForecastOptions, forecast_table, with_events
 from forecast.inference.predictor import Predictor
-from forecast.jobs import as_of as inputs
-from forecast.jobs import gate
+from forecast.jobs import as_of, gate
 from forecast.jobs.administration import claimed, ledger_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_named
@@ -181,38 +180,38 @@ def _read_fit_forecast_write(run: _Run) -> None:
     why, reread = reason_to_fit(pipeline, live, ledger, run.instant)
     if why:
         check_names(train)
-    text = inputs.text_settings(pipeline, None if live is None or reread else live.schema)
-    table, defaults = inputs.read_source(pipeline, text)
+    text = as_of.text_settings(pipeline, None if live is None or reread else live.schema)
+    table, defaults = as_of.read_source(pipeline, text)
     digest = table.sha256 or sha256_of_frame(table.frame)
     record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
     source: Source
     if live is None or why:
         live, source = _fit(run, why, None if live is None or reread else live.schema, live, table, defaults)
     else:
-        source = inputs.read_to_forecast(pipeline, run.instant, table, live.schema)
+        source = as_of.read_to_forecast(pipeline, run.instant, table, live.schema)
         for fit in ledger.fits(record.as_of):
             if fit.as_of == record.as_of:
                 record.fit = {"why": "fitted by an earlier run as of this instant", "version": fit.version}
                 record.fit |= {"promoted": fit.promoted, "verdict": fit.reason}
-    serves, schema, settled = live, live.schema, record.settled
+    serves, schema, published = live, live.schema, record.settled
     record.version, record.hash, record.train_end = live.version, live.hash, live.fitted.config.train_end
     at_predict = pipeline.table.model_dump(include=set(AFTER_FIT), exclude_unset=True)
     forecasts = forecast_table(
         live.predictor,
         source,
         schema=schema.model_copy(update=at_predict),
-        future=inputs.read_future(pipeline, text),
-        output=inputs.explained_output(pipeline).model_copy(update={"excel_safe": False}),  # ids as they are
+        future=as_of.read_future(pipeline, text),
+        output=as_of.explained_output(pipeline).model_copy(update={"excel_safe": False}),  # ids as they are
         on_panel=lambda panel: _check(run, panel, source.name, serves),
     )
-    inputs.keep_known(pipeline, forecasts.panel, schema, run.instant)
+    as_of.keep_known(pipeline, forecasts.panel, schema, run.instant)
     passed = gate.checked(pipeline, live, forecasts, record, run.last, [past["checks"] for past in run.past])
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, live)
     if passed.problems:
         if pipeline._take_over is not None:  # what --output asks for is no publication of the job
             record.blocked = publication.keep(pipeline)
-        record.settled = settled
+        record.settled = published
     else:
         publication.publish(pipeline, ledger)
     if run.checkpoints is not None:
@@ -226,10 +225,10 @@ def _fit(
 ) -> tuple[ServingVersion, Reading]:
     """Fit, save, and compare; the version that forecasts tonight, and the table as it reads it."""
     pipeline, train, began = run.pipeline, run.pipeline.train, time.monotonic()
-    reading, dated = inputs.read_to_fit(pipeline, run.instant, table, defaults, as_before)
+    reading, dated = as_of.read_to_fit(pipeline, run.instant, table, defaults, as_before)
     if pipeline.checks.error_after is not None:
         _check_age(run, reading.panel, reading.schema, table.name)
-    inputs.check_periods(pipeline, reading.schema, int(reading.panel.origins.max()), reading.panel.ahead)
+    as_of.check_periods(pipeline, reading.schema, int(reading.panel.origins.max()), reading.panel.ahead)
     log.info("fit      %s", why)
     check_to_fit(reading)
     for line in describe_reading(reading):
@@ -243,7 +242,7 @@ def _fit(
     def as_live() -> Reading:
         if live is None:
             return reading
-        return inputs.read_as_live(pipeline, run.instant, reading, dated, live.schema, live.fitted.config.horizon)
+        return as_of.read_as_live(pipeline, run.instant, reading, dated, live.schema, live.fitted.config.horizon)
 
     promoted, verdict = should_promote(fitted, live, as_live, pipeline.checks.require_all)
     verdict = pipeline.hidden(verdict)
@@ -278,7 +277,7 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
     record.drift = table_checks.check_drift(panel, live.fitted.history, schema.shortest_season, name)
     if run.pipeline.totals:
         if run.fit is None:
-            inputs.check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
+            as_of.check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
         earlier = run.ledger.forecasts(record.as_of, accuracy.NEWEST, sums=True)
         record.totals = gate.compare_sums(earlier, panel, live, run.pipeline)
     run.last = next((cells for _, cells in run.ledger.forecasts(record.as_of, 1)), None)

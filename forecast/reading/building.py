@@ -319,8 +319,8 @@ def _check_on_grid(table: Table, observations: Observations, schema: Schema, cal
     cure = Words("bring it to the frequency of the fit, or fit again, with another ", Setting("freq"))
     if len(off):
         row = int(np.argmax(observations.row_timestamps == off[0]))
-        more = f"nor do {len(off) - 1} other times of the table{looks}"
-        problem = f"{table.value(row, schema.time)} does not lie on the grid {name}, {more}"
+        more = f", nor do {len(off) - 1:,} other times of the table" if len(off) > 1 else ""
+        problem = f"{table.value(row, schema.time)} does not lie on the grid {name}{more}{looks}"
         raise BadData(problem, place=table.place(row, schema.time), cure=cure)
     if int(np.gcd.reduce(steps)) > 1 or other != name:
         problem = f"all times lie {steps.min()} steps of the grid {name} or more apart: the table is coarser than that"

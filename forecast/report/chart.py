@@ -52,14 +52,11 @@ class PlotData:
 def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float, ...]) -> PlotData:
     """Forecasts that were just made, with intervals of `levels` percent."""
     panel, schema, series = forecasts.panel, fitted.config.table, forecasts.series
-    numbers, scale = (
-        forecasts.numbers,
-        fitted.seasonal_error,
-    )  # a history is only a tail of the series that the fit measured
-    if panel is not fitted.history:
+    scale = fitted.seasonal_error  # of whole series, where the panel has only the tail of those of the fit
+    if panel.spread is None:
         scale = in_sample_errors(panel, panel.origins, schema.shortest_season)[0]
     total = int((~panel.skipped).sum())
-    return PlotData(panel, schema, series, panel.origins[series] + 1, numbers, levels, scale[series], total)
+    return PlotData(panel, schema, series, panel.origins[series] + 1, forecasts.numbers, levels, scale[series], total)
 
 
 def plot_of_history(fitted: Fitted) -> PlotData:

@@ -1,5 +1,6 @@
 """What is summed: over which groups of series, and over which periods of a calendar."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -14,13 +15,12 @@ from forecast.errors import Setting, UsageError, Words, did_you_mean
 from forecast.panel.hierarchy import ALL as ALL
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema, calendar_of
-from forecast.settings import Every, SumSettings
+from forecast.settings import MAX_AHEAD, Every, SumSettings
 from forecast.tables.writing import Column, refuse_clash
 
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
 LONGEST = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}  # days
-MONDAY = 3  # days after 1970-01-01, a Thursday, minus a week
-FARTHEST = 400_000  # steps of the longest period
+MONDAY = 3  # days from a Monday to 1970-01-01, a Thursday
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,18 @@ def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -
     if every == "horizon":
         return Periods(origin + 1, np.array([0, horizon]), calendar.times(steps[:1]))
     check_period(schema, every)
-    reach = min(2 * longest(schema, every) + 1, FARTHEST)  # more steps than a period has, also where clocks change
-    before, keys = np.split(period_keys(calendar, origin + 1 + np.arange(-reach, horizon + reach), every), [reach])
-    starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
-    edges = starts[starts <= horizon]
-    last = int(edges[-1])
-    next_horizon = None if last == horizon else last + int(np.argmax(keys[last:] != keys[last]))
+    keys, reach = period_keys(calendar, steps, every), 2 * longest(schema, every) + 1  # more than a period has
+
+    def key_at(position: int) -> int:
+        return int(period_keys(calendar, np.array([position]), every)[0])
+
+    before, after = range(origin + 1 - reach, origin + 1), range(origin + 1 + horizon, origin + 1 + horizon + reach)
+    first = before.start + bisect_left(before, int(keys[0]), key=key_at)
+    end = horizon + bisect_right(after, int(keys[-1]), key=key_at)  # of the period of the last step
+    edges = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
+    edges = np.append(edges, horizon) if end == horizon else edges
     times = _start_times(calendar, keys[edges[:-1]], steps[edges[:-1]], every)
-    return Periods(origin + 1 - int((before == keys[0]).sum()), edges, times, next_horizon)
+    return Periods(first, edges, times, None if end == horizon else end)
 
 
 def cells_from(schema: Schema, starts: Integers, steps: Integers, every: Every | None) -> tuple[Integers, Integers]:
@@ -74,7 +78,7 @@ def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> in
             rest = periods_of(schema, origin, 1, period)
             end = rest.next_horizon or 1
             begun = rest.first <= origin
-            needed.append(periods_of(schema, origin, end + 1, period).next_horizon or end + 1 if begun else end)
+            needed.append(end + (periods_of(schema, origin + end, 1, period).next_horizon or 1) if begun else end)
     return max(needed)
 
 
@@ -86,7 +90,9 @@ def whole_periods(
     if not any(map(len, found.values())):
         every, periods = next(iter(found.items()))
         problem = f"the horizon of {horizon} steps does not reach the end of a {every}"
-        cure = Words("fit, or forecast at once, with ", Setting("horizon", periods.next_horizon))
+        cure: object = Words("fit, or forecast at once, with ", Setting("horizon", periods.next_horizon))
+        if (periods.next_horizon or 0) > MAX_AHEAD:
+            cure = f"name a shorter period; the end of this one is {periods.next_horizon:,} steps ahead"
         raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
     return found
 

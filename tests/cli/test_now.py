@@ -239,3 +239,18 @@ def test_a_season_of_a_day_in_steps_of_ten_seconds_is_smoothed_while_a_terminal_
     assert re.search(r"\d+ of 11 baselines", shown.text)
     error = np.abs(pd.read_csv(tmp_path / "ahead.csv")["forecast"] - truth[-360:]).mean()
     assert error < 0.5  # yesterday's values have the noise of yesterday, 2.4
+
+
+def test_sums_make_the_horizon_longer_up_to_what_a_forecaster_takes(
+    forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = pd.date_range("2023-01-01", "2024-01-10")
+    pd.DataFrame({"day": days, "y": 5.0 + np.arange(len(days)) % 7}).to_csv(tmp_path / "d.csv", index=False)
+    words = ("now", tmp_path / "d.csv", "--sum-every", "month", "--quiet")
+    longer = forecast(*words)
+    assert (longer.code, longer.out.count("/month,")) == (0, 2)
+    monkeypatch.setattr("forecast.cli.now.MOST_AHEAD", 20)
+    refused = forecast(*words)
+    assert refused.code == 2
+    assert "the horizon of 14 steps does not reach the end of a month" in refused.err
+    assert "--horizon 21" in refused.err

@@ -298,6 +298,23 @@ def test_events_are_drawn_with_their_names(forecast: Run, past: Path, tmp_path: 
     assert list(ElementTree.parse(tmp_path / "p.svg").getroot().itertext()).count("<fair>") == 1
 
 
+def test_the_unit_of_errors_is_that_of_the_fit_also_with_a_future(forecast: Run, tmp_path: Path) -> None:
+    day = np.arange(1007)
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=1007), "y": 50.0 + day % 7, "promo": day % 5 == 0})
+    frame.loc[day < 600, "y"] += 10 * (day[day < 600] % 3)  # noisy before what the store keeps
+    frame.loc[day >= 1000, "y"] += 2
+    frame[["promo"]] = frame[["promo"]].astype(int)
+    past, later, store = tmp_path / "past.csv", tmp_path / "later.csv", ("--artifact", tmp_path / "store")
+    frame[:1000].to_csv(past, index=False)
+    frame[1000:].to_csv(later, index=False)
+    assert forecast("fit", past, "--target", "y", "--known", "promo", "--quiet", *NAIVE, *store).code == 0
+    words = ("--future", later, "--actual", later, *store)
+    stored, read = (forecast("plot", *data, *words).out.splitlines()[1] for data in ((), (past,)))
+    assert stored == read
+    last = frame["y"][:1000].to_numpy()
+    assert f"MASE {2 / np.abs(last[7:] - last[:-7]).mean():.2f}" in read
+
+
 def test_without_a_file_the_picture_goes_to_stdout_as_characters(forecast: Run, fitted: Path, whole: Path) -> None:
     ran = forecast("plot", whole, "--origin", "2024-03-03", "--count", 1)
     assert ran.code == 0

@@ -251,6 +251,17 @@ def test_mixture_of_sqlite_becomes_numbers_or_else_text(tmp_path, monkeypatch):
     assert frame.isna().sum().tolist() == [1, 1]
 
 
+def test_whole_numbers_that_no_float_holds_are_text_beside_others(tmp_path, monkeypatch):
+    path = tmp_path / "mixed.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.executemany("INSERT INTO t VALUES (?)", [(9007199254740993,), (2.5,)])
+    whole = read_query(f"sqlite:///{path}", "SELECT * FROM t")
+    monkeypatch.setattr("forecast.databases.connecting.BATCH_ROWS", 1)
+    parts = read_query(f"sqlite:///{path}", "SELECT * FROM t")
+    assert whole["x"].tolist() == parts["x"].tolist() == ["9007199254740993", "2.5"]
+
+
 def test_binary_data_are_refused_with_their_column(url, run):
     run(url, f"CREATE TABLE t (x {'BLOB' if url.startswith('sqlite') else 'BYTEA'})")
     run(

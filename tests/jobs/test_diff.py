@@ -135,6 +135,18 @@ def test_each_change_is_found_in_its_own_step(tmp_path: Path) -> None:
     assert "Steps in the order in which they were taken" in page.read_text()
 
 
+def test_a_series_that_ended_may_be_all_that_is_revised(tmp_path: Path) -> None:
+    nights = Nights(tmp_path, THETA)
+    nights.write()
+    nights.history |= {("north", day): "" for day in range(20, 200)}
+    nights.run()
+    nights.history["north", 10] += 30
+    nights.run()
+    facts = nights.diff()
+    assert steps_of(facts) == []
+    assert any("revised history: 1 values of 1 series (north)" in note for note in facts["notes"])
+
+
 def simulated(nights: Nights, count: int, every: int) -> None:
     """Nights with planted changes, each of which is found in its own step and in no other."""
     nights.top = f'refit = "every {every} days"'

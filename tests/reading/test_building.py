@@ -433,9 +433,8 @@ class TestAnotherTableAtPredict:
 
     def test_time_of_day_that_fit_did_not_have_is_quoted(self, csv):
         schema, _ = built(csv(lines("date,y", *days(["1", "2", "3"]))))
-        with pytest.raises(
-            BadData, match="line 3, column 'date': 2024-01-02 12:00 does not lie on the grid D, nor do 0"
-        ):
+        said = r"line 3, column 'date': 2024-01-02 12:00 does not lie on the grid D( \(|;)"
+        with pytest.raises(BadData, match=said):
             read_as(csv(lines("date,y", "2024-01-01 00:00,1", "2024-01-02 12:00,2")), schema, horizon=0)
 
     def test_new_series_of_a_wide_table_are_taken_if_fit_took_all(self, csv):

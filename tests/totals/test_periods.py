@@ -9,7 +9,17 @@ from forecast.panel.schema import calendar_of
 from forecast.reading.reading import Reading, read
 from forecast.settings import Every, SumSettings, TableSettings
 from forecast.tables.reading import table_from_frame
-from forecast.totals.periods import Periods, key_columns, keys_of, levels_of, period_keys, periods_of, time_columns
+from forecast.totals.periods import (
+    Periods,
+    horizon_of_next,
+    key_columns,
+    keys_of,
+    levels_of,
+    period_keys,
+    periods_of,
+    time_columns,
+    whole_periods,
+)
 from tests.totals._sales import fitted, sales
 
 
@@ -75,6 +85,29 @@ def test_the_horizon_that_reaches_the_next_end_is_named() -> None:
     assert periods.next_horizon == 21 + 29
     assert found(days("2024-01-10"), 21, "month")[0].next_horizon is None
     assert found(days("2024-01-10"), 5, "year")[0].next_horizon == 356
+
+
+@pytest.mark.parametrize(
+    ("freq", "every", "bounds"),
+    [
+        ("min", "year", ["2024-01-01", "2025-01-01", "2026-01-01"]),
+        ("s", "week", ["2024-10-07", "2024-10-14", "2024-10-21"]),
+        ("s", "year", ["2024-01-01", "2025-01-01", "2026-01-01"]),
+    ],
+)
+def test_a_period_may_have_any_number_of_steps(freq: str, every: Every, bounds: list[str]) -> None:
+    reading = reading_of(pd.date_range(end="2024-10-13 18:00", periods=99, freq=freq).strftime("%Y-%m-%dT%H:%M:%S"))
+    schema, origin = reading.schema, int(reading.panel.origins.max())
+    times = pd.to_datetime(bounds).to_numpy().astype("datetime64[s]").astype(np.int64)
+    start, end, after = calendar_of(schema).positions(times).tolist()
+    periods = periods_of(schema, end - 30, 29, every)
+    assert (periods.first, periods.edges.tolist(), periods.next_horizon) == (start, [0, 29], None)
+    assert periods.times.tolist() == times[:1].tolist()
+    assert periods_of(schema, origin, 5, every).next_horizon == end - origin - 1
+    assert horizon_of_next(schema, origin, (every,)) == after - origin - 1
+    with pytest.raises(UsageError) as refused:
+        whole_periods(schema, origin, 5, [every])
+    assert f"{end - origin - 1:,} steps ahead" in str(refused.value.cure)
 
 
 def test_hours_of_a_zone_count_by_its_clock() -> None:

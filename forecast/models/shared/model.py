@@ -137,10 +137,10 @@ class RecurrentModel(nn.Module):
     def _put_together(self, raw: Tensor, batch: Batch) -> Tensor:
         """Quantiles from raw outputs and what the past of the same windows holds."""
         counts = [1, len(self.shape.levels) - 1, len(self.gates)]
-        point, steps, gates = torch.split(raw.transpose(1, 2), counts, 1)  # along the slow axis
+        point, gaps, gates = torch.split(raw.transpose(1, 2), counts, 1)  # along the slow axis
         unit = self._seasonal_error(batch)[:, None]
         point = unit * point + (self._earlier(batch) * (self.gates + gates)).sum(1, keepdim=True)
-        away = unit * functional.softplus(steps)
+        away = unit * functional.softplus(gaps)
         base = point if self.shape.loss == "quantile" else point.detach()  # the spread must not pull the point
         below = base - away[:, : self.middle].cumsum(1).flip(1)
         above = base + away[:, self.middle :].cumsum(1)
