@@ -153,6 +153,6 @@ def test_the_hash_of_a_source_is_that_of_what_was_read(
         return table
 
     read_source = module.inputs.read_source
-    monkeypatch.setattr(module.inputs, "read_source", replaced_meanwhile)
+    monkeypatch.setattr(module.as_of, "read_source", replaced_meanwhile)
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     assert job.record()["input"]["sha256"] == read
