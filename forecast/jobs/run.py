@@ -28,8 +28,19 @@ from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit
 from forecast.inference.forecasting import ForecastOptions, forecast_table, with_events
 from forecast.inference.predictor import Predictor
-from forecast.jobs import as_of, gate
+from forecast.jobs import gate
 from forecast.jobs.administration import claimed, ledger_of
+from forecast.jobs.as_of import (
+    check_periods,
+    explained_output,
+    keep_known,
+    read_as_live,
+    read_future,
+    read_source,
+    read_to_fit,
+    read_to_forecast,
+    text_settings,
+)
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_named
 from forecast.jobs.publishing import Publication, finish_accepted, places, promote_owed, write_record
@@ -180,15 +191,15 @@ def _read_fit_forecast_write(run: _Run) -> None:
     why, reread = reason_to_fit(pipeline, live, ledger, run.instant)
     if why:
         check_names(train)
-    text = as_of.text_settings(pipeline, None if live is None or reread else live.schema)
-    table, defaults = as_of.read_source(pipeline, text)
+    text = text_settings(pipeline, None if live is None or reread else live.schema)
+    table, defaults = read_source(pipeline, text)
     digest = table.sha256 or sha256_of_frame(table.frame)
     record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
     source: Source
     if live is None or why:
         live, source = _fit(run, why, None if live is None or reread else live.schema, live, table, defaults)
     else:
-        source = as_of.read_to_forecast(pipeline, run.instant, table, live.schema)
+        source = read_to_forecast(pipeline, run.instant, table, live.schema)
         for fit in ledger.fits(record.as_of):
             if fit.as_of == record.as_of:
                 record.fit = {"why": "fitted by an earlier run as of this instant", "version": fit.version}
@@ -200,11 +211,11 @@ def _read_fit_forecast_write(run: _Run) -> None:
         live.predictor,
         source,
         schema=schema.model_copy(update=at_predict),
-        future=as_of.read_future(pipeline, text),
-        output=as_of.explained_output(pipeline).model_copy(update={"excel_safe": False}),  # ids as they are
+        future=read_future(pipeline, text),
+        output=explained_output(pipeline).model_copy(update={"excel_safe": False}),  # ids as they are
         on_panel=lambda panel: _check(run, panel, source.name, serves),
     )
-    as_of.keep_known(pipeline, forecasts.panel, schema, run.instant)
+    keep_known(pipeline, forecasts.panel, schema, run.instant)
     passed = gate.checked(pipeline, live, forecasts, record, run.last, [past["checks"] for past in run.past])
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, live)
@@ -225,10 +236,10 @@ def _fit(
 ) -> tuple[ServingVersion, Reading]:
     """Fit, save, and compare; the version that forecasts tonight, and the table as it reads it."""
     pipeline, train, began = run.pipeline, run.pipeline.train, time.monotonic()
-    reading, dated = as_of.read_to_fit(pipeline, run.instant, table, defaults, as_before)
+    reading, dated = read_to_fit(pipeline, run.instant, table, defaults, as_before)
     if pipeline.checks.error_after is not None:
         _check_age(run, reading.panel, reading.schema, table.name)
-    as_of.check_periods(pipeline, reading.schema, int(reading.panel.origins.max()), reading.panel.ahead)
+    check_periods(pipeline, reading.schema, int(reading.panel.origins.max()), reading.panel.ahead)
     log.info("fit      %s", why)
     check_to_fit(reading)
     for line in describe_reading(reading):
@@ -242,7 +253,7 @@ def _fit(
     def as_live() -> Reading:
         if live is None:
             return reading
-        return as_of.read_as_live(pipeline, run.instant, reading, dated, live.schema, live.fitted.config.horizon)
+        return read_as_live(pipeline, run.instant, reading, dated, live.schema, live.fitted.config.horizon)
 
     promoted, verdict = should_promote(fitted, live, as_live, pipeline.checks.require_all)
     verdict = pipeline.hidden(verdict)
@@ -277,7 +288,7 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
     record.drift = table_checks.check_drift(panel, live.fitted.history, schema.shortest_season, name)
     if run.pipeline.totals:
         if run.fit is None:
-            as_of.check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
+            check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
         earlier = run.ledger.forecasts(record.as_of, accuracy.NEWEST, sums=True)
         record.totals = gate.compare_sums(earlier, panel, live, run.pipeline)
     run.last = next((cells for _, cells in run.ledger.forecasts(record.as_of, 1)), None)

@@ -88,21 +88,29 @@ def _normalised(weights: Weights, name: str, states: Floats) -> Floats:
 
 
 def _sigmoid(values: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-values)))
+    found = np.exp(-values)
+    found += 1
+    return np.reciprocal(found, out=found)
 
 
 def _recurrent(weights: Weights, name: str, inputs: Floats) -> Floats:
     """A GRU from a state of zeros, [windows, tokens, width]."""
     windows, tokens, width = inputs.shape
+    bias, both = weights[f"{name}.bias_hh_l0"], 2 * width  # of reset and update; the third is multiplied by the reset
     gates = _flat_product(inputs, weights[f"{name}.weight_ih_l0"]) + weights[f"{name}.bias_ih_l0"]
-    carry, bias = np.ascontiguousarray(weights[f"{name}.weight_hh_l0"].T), weights[f"{name}.bias_hh_l0"]
+    gates[..., :both] += bias[:both]
+    carry = np.ascontiguousarray(weights[f"{name}.weight_hh_l0"].T)
     state, states = np.zeros((windows, width), np.float32), np.empty_like(inputs)
     for token in range(tokens):
-        now, before = gates[:, token], state @ carry + bias
-        both = _sigmoid(now[:, : 2 * width] + before[:, : 2 * width])
-        reset, keep = both[:, :width], both[:, width:]
-        new = np.tanh(now[:, 2 * width :] + reset * before[:, 2 * width :])
-        state = new + keep * (state - new)
+        now, before = gates[:, token], state @ carry
+        switches = _sigmoid(now[:, :both] + before[:, :both])
+        new = before[:, both:] + bias[both:]
+        new *= switches[:, :width]
+        new += now[:, both:]
+        np.tanh(new, out=new)
+        state -= new
+        state *= switches[:, width:]
+        state += new
         states[:, token] = state
     return states
 
