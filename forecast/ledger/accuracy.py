@@ -64,7 +64,7 @@ def compare(
 
 
 def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numbers:
-    """[rows], the observed value for each forecast; NaN where there is none, or its series (-1) is not in the panel."""
+    """The actual value of each forecast, [rows]; NaN where none was observed or the panel lacks the series (-1)."""
     series = forecasts["panel"].to_numpy()
     times, place = np.unique(forecasts["instant"], return_inverse=True)
     step = calendar_of(schema).positions(times)[place] - panel.starts[series]

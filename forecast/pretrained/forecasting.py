@@ -27,12 +27,12 @@ MAX_SQUASHED = 25.0  # squashed value at most: 6,200 scales once it is unsquashe
 
 @dataclass(frozen=True)
 class Network:
-    """A pretrained network: the bytes of its file, their sha256, its weights by name."""
+    """A pretrained network: the bytes of its file, their sha256, its weights by name, and how it is run."""
 
     data: bytes
     hash: str
     weights: Weights
-    architecture: int
+    architecture: int  # `MIRRORED` or `ARCHITECTURE`
 
 
 @cache

@@ -211,7 +211,7 @@ def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Pa
 
 
 def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
-    """[series], slots from the first to the last observed value (1 where there is none), and observed values."""
+    """Steps from the first to the last observed value of each series, at least 1; and its observed values."""
     counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
     return np.maximum(panel.lengths - panel.trailing_gap(), 1), counts
 

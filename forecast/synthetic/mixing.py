@@ -7,7 +7,7 @@ from forecast.synthetic.kinds import KINDS
 from forecast.synthetic.seasons import draw_seasons, season_of
 
 VERSION = 1  # of the generator: another one draws other series from the same seed
-NEGATED_SHARE = 0.15  # share of series times -1: half of all forecasts are of the mirror image
+NEGATED_SHARE = 0.15  # share of series times -1: a network may read mirror images too
 MIXED_SHARE = 0.12  # share of series that are sums of two kinds
 STRONG_FROM, STRONG_SHARE = 7, 0.5  # season length from which on, and share of series that get a strong season
 GROWING_SHARE = 0.4  # share of series that grow by a share each year

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from forecast.durable import replace_file
 from forecast.models.shared.building import to_tensors
 from forecast.models.shared.pretrained import Pretrained
 from forecast.pretrained.features import Features, Flags, Floats, Numbers, features_of
-from forecast.pretrained.forecasting import NEWEST, Network, load_network, quantiles_of, sign_of
+from forecast.pretrained.forecasting import MIRRORED, NEWEST, Network, load_network, quantiles_of, sign_of
 from forecast.pretrained.network import ARCHITECTURE, LEVELS, MIDDLE, inputs_of
 from forecast.synthetic.kind import Counts, Seasons
 from forecast.synthetic.mixing import VERSION, draw_series
@@ -60,15 +60,26 @@ def draw_sample(seed: int, number: int, teacher: Network | None = None) -> Sampl
     horizon, _ = HORIZONS[rng.choice(len(HORIZONS), p=[share for _, share in HORIZONS])]
     series, seasons = draw_series(rng, rows, context + horizon)
     observed = _observed(rng, rows, context)
-    newest = NEWEST * (1 + number % 2)  # what a user trains further may read more than a forecast at once
+    if teacher is None:
+        return sample_of(series, observed, _given_seasons(rng, seasons, observed), horizon)
+    newest = 2 * NEWEST if number % 4 == 3 else NEWEST  # what is trained further reads more than a forecast at once
     return sample_of(series, observed, _given_seasons(rng, seasons, observed), horizon, newest, teacher)
 
 
 def sample_of(
-    series: Numbers, observed: Flags, seasons: Counts, horizon: int, newest: int, teacher: Network | None = None
+    series: Numbers,
+    observed: Flags,
+    seasons: Counts,
+    horizon: int,
+    newest: int | None = None,
+    teacher: Network | None = None,
 ) -> Sample:
-    """A batch from series [windows, context + horizon], of whose past some values are observed, [windows, context]."""
-    series = sign_of(series[:, :-horizon], observed)[:, None] * series
+    """A batch from series [windows, context + horizon], of whose past some values are observed, [windows, context].
+
+    A network with a teacher forecasts series below zero by their mirror images, one without reads both.
+    """
+    if teacher is not None:
+        series = sign_of(series[:, :-horizon], observed)[:, None] * series
     past, future = series[:, :-horizon], series[:, -horizon:]
     features = features_of(past, observed, seasons, horizon, newest)
     varies = features.scale > CONSTANT * (1e-6 + np.abs(features.location))
@@ -172,7 +183,7 @@ class Pretraining:
     def export(self, path: Path, cool: int) -> None:
         """Write the averaged weights in half precision, and beside them how they were made, as JSON."""
         arrays = {name: array.half().contiguous() for name, array in self.averaged.cpu().state_dict().items()}
-        data = save(arrays, {"architecture": str(ARCHITECTURE)})
+        data = save(arrays, {"architecture": str(MIRRORED if self.teacher is None else ARCHITECTURE)})
         digest, recipe = hashlib.sha256(data).hexdigest(), asdict(self.recipe)
         made = {"sha256": digest, "generator": VERSION, "steps": self.step, "cool": cool, "recipe": recipe}
         if self.teacher is not None:
@@ -214,11 +225,14 @@ def _samples(recipe: Recipe, start: int, end: int, teacher: Network | None) -> I
             yield waiting.pop(0).result()
 
 
+PART = (click.Choice([field.name for field in fields(Recipe)]), float)
+
+
 @click.command(context_settings={"show_default": True})
 @click.argument("checkpoint", type=FILE)
 @click.option("--steps", default=30_000, help="train until this step")
 @click.option("--cool", default=0, help="last steps, over which the learning rate falls to nothing")
-@click.option("--recipe", "changes", multiple=True, metavar="NAME=VALUE", help="a part of the recipe, as width=64")
+@click.option("--recipe", "changes", multiple=True, type=PART, metavar="NAME VALUE", help="a part of the recipe")
 @click.option("--teacher", "taught_by", type=FILE, help="weights to start from, whose quantiles are learned as well")
 @click.option("--device", default="cpu", help="cpu or cuda")
 @click.option("--weights", type=FILE, help="write the averaged weights here")
@@ -226,14 +240,13 @@ def main(
     checkpoint: Path,
     steps: int,
     cool: int,
-    changes: tuple[str, ...],
+    changes: tuple[tuple[str, float], ...],
     taught_by: Path | None,
     device: str,
     weights: Path | None,
 ) -> None:
     """Train the network that ships, on synthetic series alone, and write a checkpoint now and then."""
-    given = dict(change.split("=", 1) for change in changes)
-    recipe = Recipe(**{name: type(getattr(Recipe, name))(value) for name, value in given.items()})
+    recipe = Recipe(**{name: type(getattr(Recipe, name))(value) for name, value in changes})
     training = Pretraining(recipe, device, None if taught_by is None else load_network(taught_by.read_bytes()))
     if checkpoint.exists():
         training.read(checkpoint)

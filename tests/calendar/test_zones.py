@@ -1,4 +1,4 @@
-"""Clocks are read as the zone database has them; hours that come twice are told by the order of the rows."""
+"""Local times follow the zone database; the order of the rows says which of two equal hours is the first."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo

@@ -59,6 +59,8 @@ def test_a_teacher_is_where_training_starts_and_what_it_keeps_to(tmp_path: Path)
     first.export(weights, 0)
     teacher = load_network(weights.read_bytes())
     pupil = Pretraining(SMALL, teacher=teacher)
+    pupil.export(tmp_path / "pupil.safetensors", 0)
+    assert (teacher.architecture, load_network((tmp_path / "pupil.safetensors").read_bytes()).architecture) == (1, 2)
     sample = draw_sample(0, 900, teacher)
     assert sample.taught is not None
     assert sample.taught.shape == (*sample.target.shape, len(LEVELS))
@@ -82,7 +84,7 @@ def test_what_comes_after_the_past_changes_the_target_alone() -> None:
     series = np.random.default_rng(0).normal(size=(4, 80))
     changed = np.concatenate([series[:, :64], series[:, 64:] + 5], 1)
     observed, seasons = np.ones((4, 64), bool), np.array([[12, 0, 12]] * 4)
-    first, other = (sample_of(part, observed, seasons, 16, 32) for part in (series, changed))
+    first, other = (sample_of(part, observed, seasons, 16) for part in (series, changed))
     assert np.array_equal(first.features.steps, other.features.steps)
     assert np.array_equal(first.weight, other.weight)
     assert not np.array_equal(first.target, other.target)
@@ -90,9 +92,11 @@ def test_what_comes_after_the_past_changes_the_target_alone() -> None:
 
 def test_the_command_writes_weights_that_forecast(tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
-    recipe = ["--recipe", "width=16", "--recipe", "blocks=1"]
+    recipe = ["--recipe", "width", 16, "--recipe", "blocks", 1]
     arguments = [tmp_path / "checkpoint", "--steps", 2, *recipe, "--weights", weights]
     result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 0
+    wrong = CliRunner().invoke(main, [str(tmp_path / "checkpoint"), "--recipe", "widht", "16"])
+    assert (wrong.exit_code, "'widht' is not one of 'width'" in wrong.output) == (2, True)
     network = load_network(weights.read_bytes())
     assert f'"sha256": "{network.hash}"' in weights.with_suffix(".json").read_text()
