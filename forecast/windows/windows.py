@@ -13,6 +13,7 @@ from forecast.panel.panel import Floats, Integers, Numbers, Panel
 from forecast.settings import ScalingName
 from forecast.windows.scaling import Array, array_namespace, device_of, scale_windows
 
+ROUNDING = 2.0**-22  # share of a location by which single precision may miss 0
 NETWORK_BATCH = 128  # windows that go through a network at once when it forecasts
 
 WindowIndex = tuple[Integers, Integers]
@@ -49,7 +50,8 @@ class Batch:
         """Quantiles in the unit of the values, [batch, horizon, levels]; a flat window is forecast flat."""
         xp = array_namespace(scaled)
         moved = xp.astype(xp.where((self.weight > 0)[:, None, None], scaled, 0.0), xp.float64)
-        return self.location[..., None] + self.scale[..., None] * moved
+        values = self.location[..., None] + self.scale[..., None] * moved
+        return xp.where(xp.abs(values) <= ROUNDING * xp.abs(self.location[..., None]), 0.0, values)
 
     def padded(self, size: int) -> Self:
         """Repeat the last window up to `size`: kernels may round differently for other batch sizes."""

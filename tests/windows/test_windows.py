@@ -49,3 +49,11 @@ def test_padding_repeats_the_last_window_and_changes_no_other(panel_frame: pd.Da
         np.testing.assert_array_equal(other[:3], one)
         np.testing.assert_array_equal(other[3:], np.repeat(one[-1:], 5, 0))
     assert [len(part) for part in padded.split(3)] == [3, 3, 2]
+
+
+def test_a_forecast_of_zero_is_zero_whatever_rounds_on_the_way(panel_frame: pd.DataFrame) -> None:
+    frame = panel_frame.assign(units=panel_frame["units"].abs() + 1)
+    batch = windows_of(frame, "standard").batch(np.array([0, 1]), np.array([60, 60]))
+    zero = -(batch.location / batch.scale).astype(np.float32)[..., None]
+    assert not batch.unscaled(zero).any()
+    assert (batch.unscaled(zero * np.float32(1 - 1e-5)) > 0).all()
