@@ -49,7 +49,7 @@ def forecast_from(forecaster: "Forecaster", table: "Table", origins: Sequence[in
     from forecast.inference.forecasting import reading_to_forecast
     from forecast.settings import OutputSettings
 
-    panel = reading_to_forecast(forecaster.fitted_, table, None).panel
+    panel = reading_to_forecast(forecaster.fitted_, table).panel
     series = np.tile(panel.order, len(origins))
     position = np.repeat(np.asarray(origins, np.int64), len(panel.order))
     quantiles = forecaster.predictor_.quantiles(panel, series, position)  # [windows, horizon, levels]

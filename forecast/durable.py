@@ -1,9 +1,10 @@
-"""Write files so that they exist completely or not at all, even after a kill or a power cut; lock a file."""
+"""Write files so that they exist completely or not at all, even after a kill; read them through no link; lock them."""
 
 import errno
 import os
 import re
 import secrets
+import shutil
 import socket
 import stat
 import time
@@ -14,7 +15,8 @@ from typing import Any
 
 from filelock import lock_descriptor, unlock_descriptor
 
-from forecast.errors import Busy, CannotCreate, ForecastError, Setting, StorageFailure, Words
+from forecast.errors import ArtifactRefused, Busy, CannotCreate, ForecastError, Setting, StorageFailure, Words
+from forecast.logs import log
 
 TEMPORARY = ".forecast-*.tmp"  # glob pattern of temporary files, which a killed process may leave
 STALE = 3600.0  # seconds without a write after which a temporary file no longer belongs to a process
@@ -155,7 +157,6 @@ def cannot_create(error: OSError, path: Path) -> ForecastError:
 
 
 def failure(error: OSError, path: Path) -> StorageFailure:
-    """The error that reading or writing `path` failed."""
     return StorageFailure(f"{path}: {error.strerror}; check the disk and its free space, then run again")
 
 
@@ -186,6 +187,62 @@ def _mode_of(target: Path) -> int | None:
     if not os.access(target, os.W_OK):
         raise CannotCreate(f"{target}: is write-protected; make it writable, or name another output")
     return stat.S_IMODE(mode) & 0o777
+
+
+# not blocking: else a named pipe in the place of the file would keep us waiting for ever
+_READ = os.O_RDONLY | BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """All bytes of an ordinary file, at most `most`; FileNotFoundError is left to the caller."""
+    check_kind(path, stat.S_IFREG)
+    with raised_as(_cannot_open, path):
+        descriptor = int(when_free(os.open, path, _READ))
+    try:
+        with raised_as(failure, path):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise refused(path, "is not an ordinary file")
+            if status.st_size > most:
+                raise refused(path, f"has {status.st_size:,} bytes, more than the {most:,} expected")
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(status.st_size + 1)
+    finally:
+        close_quietly(descriptor)
+    if len(data) != status.st_size:
+        raise refused(path, "changed while it was read")
+    return data
+
+
+def check_kind(path: Path, kind: int = stat.S_IFDIR) -> None:
+    """Refuse what is no folder, or a link to one; FileNotFoundError is left to the caller."""
+    with raised_as(_cannot_open, path):
+        if stat.S_IFMT(os.lstat(path).st_mode) != kind:
+            raise refused(path, "is a link, or of the wrong kind")
+
+
+def _cannot_open(error: OSError, path: Path) -> Exception:
+    if isinstance(error, FileNotFoundError):
+        return FileNotFoundError(errno.ENOENT, "is missing", str(path))
+    if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EACCES, errno.EPERM):
+        return refused(path, f"is a link, of the wrong kind, or closed to this user ({error.strerror})")
+    return failure(error, path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder; a failure is reported, and the next write tries again."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s: could not be removed: %s", path, error.strerror)
+
+
+def refused(path: Path, reason: str) -> ArtifactRefused:
+    """The error that `path` cannot be trusted, with what to do about it."""
+    return ArtifactRefused(f"{path}: {reason}; restore it, or fit again")
 
 
 _MAX_SIGNATURE = 300  # bytes of the holder's pid and host
@@ -220,7 +277,7 @@ def lock_file(path: Path, wait: float | None = None) -> Iterator[None]:
 
 def _acquire(descriptor: int, path: Path, wait: float | None) -> None:
     deadline = time.monotonic() + (wait or 0.0)
-    with raised_as(_cannot_lock, path):
+    with raised_as(cannot_create, path):
         while not lock_descriptor(descriptor, blocking=False):
             left = deadline - time.monotonic()
             if not left > 0:  # also for NaN
@@ -231,12 +288,6 @@ def _acquire(descriptor: int, path: Path, wait: float | None) -> None:
                 cure = Words("try again later", *([", or pass a longer ", Setting("wait")] if wait is not None else []))
                 raise Busy(f"still held by {holder}{waited}", place=path, cure=cure)
             time.sleep(min(0.1, left))
-
-
-def _cannot_lock(error: OSError, path: Path) -> Exception:
-    if error.errno in DISK:
-        return failure(error, path)
-    return CannotCreate(f"{path}: cannot be locked: {error.strerror}; use a folder on a file system that has locks")
 
 
 def is_held(path: Path) -> bool:

@@ -27,7 +27,6 @@ from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit, models_of
 from forecast.inference.predictor import Predictor, require_engine
 from forecast.panel.panel import Panel
-from forecast.panel.schema import Schema
 from forecast.parameters import Data, ForecasterParams, Names, events_of, refuse_other_rows, table_of, tables_of
 from forecast.reading.comparing import actuals_after
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
@@ -139,7 +138,7 @@ class Forecaster(ForecasterParams):
 
         Parameters
         ----------
-        X : tonight's table, new ids included; default the series seen at fit
+        X : a newer table, new ids included; default the series seen at fit
         future : rows of the columns that are known in advance
         origin : forecast from this time of X: later values are not used
         horizon : fewer steps than at fit
@@ -179,7 +178,7 @@ class Forecaster(ForecasterParams):
         ``mean``, ``lo_80, hi_80, ...``, ``observed``, ``filled``, ``steps``, ``calibrated``; errors as of `predict`.
         """
         asked, output = SumSettings.check({"sum_by": by, "sum_every": every}), {"levels": levels, "min": min}
-        totals = Totals(*self._serving(), asked, OutputSettings.check(output), None)
+        totals = Totals(self._serving(), asked, OutputSettings.check(output), None)
         totals.add(self._forecasts(frame, future, origin, None, totals.output))
         return frame_of(totals.columns())
 
@@ -192,13 +191,12 @@ class Forecaster(ForecasterParams):
         """
         forecasts = self._forecasts(X, future, None, None, OUTPUT)
         given = changed if isinstance(changed, dict) else table_of(changed)
-        predictor, schema = self._serving()
-        return frame_of(what_if(predictor, forecasts, given, schema, OUTPUT))
+        predictor = self._serving()
+        return frame_of(what_if(predictor, forecasts, given, predictor.fitted.config.table, OUTPUT))
 
     def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
         """The rows that `predict` needs as `future`, the columns known in advance blank; `X` and `origin` alike."""
-        predictor, schema = self._serving()
-        return frame_of(forecasting.future_template(predictor.fitted, tables_of(X)[0], schema, origin, None))
+        return frame_of(forecasting.future_template(self._serving().fitted, tables_of(X)[0], origin, None))
 
     def shard(self, name: str) -> Self:
         """This fitted forecaster for a part of the series, such as ``3/16``; a hash of the ids decides."""
@@ -239,9 +237,9 @@ class Forecaster(ForecasterParams):
         all_matter = actual is not None and not settings.series  # the errors of all tell which are the largest
         choose = None if all_matter else partial(series_without_actuals, settings=settings)
         forecasts = self._forecasts(X, future, origin, horizon, output, choose)
-        predictor, schema = self._serving()
-        later = None if actual is None else read_as(table_of(actual), schema, horizon=0)
-        data = plot_of_forecasts(forecasts, predictor.fitted, output.levels)
+        fitted = self._serving().fitted
+        later = None if actual is None else read_as(table_of(actual), fitted.config.table, horizon=0)
+        data = plot_of_forecasts(forecasts, fitted, output.levels)
         return altair_chart(chart_of(data, settings, *((later.panel, later.name) if later else ())))
 
     def explain(self, X: Data | None = None, *, future: Data | None = None, repeats: int = 10) -> Explanation:
@@ -253,8 +251,8 @@ class Forecaster(ForecasterParams):
         repeats : how many times each column is shuffled
         """
         settings = ExplainSettings.check({"repeats": repeats})
-        (predictor, schema), (table, later) = self._serving(), tables_of(X, future)
-        panel = forecasting.panel_to_forecast(predictor.fitted, table, schema, later)
+        predictor, (table, later) = self._serving(), tables_of(X, future)
+        panel = forecasting.panel_to_forecast(predictor.fitted, table, later)
         name = getattr(later or table, "name", "the saved table")
         return explain_panel(predictor, panel, settings, name, later is not None)
 
@@ -263,7 +261,7 @@ class Forecaster(ForecasterParams):
 
         BadData if there are none, or WrongSplit if scikit-learn cross-validates with rows that come before.
         """
-        predictor, _ = self._serving()
+        predictor = self._serving()
         fitted = predictor.fitted
         history, schema, horizon = fitted.history, fitted.config.table, fitted.config.horizon
         later, zero = read_as(table_of(X), schema, horizon=0), schema.missing == "zero"
@@ -302,8 +300,8 @@ class Forecaster(ForecasterParams):
         X, future = X if isinstance(X, tuple) else (X, None)
         predictor, later = None, tables_of(future)[0]
         if frozen:
-            predictor, schema = self._serving()
-            reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), schema, later)
+            predictor = self._serving()
+            reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), later)
         else:
             reading = self._read(X, callbacks, later)
         refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
@@ -314,8 +312,8 @@ class Forecaster(ForecasterParams):
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
         """The weight that an attention model gives to each step of the past, a row per series and step."""
-        predictor, schema = self._serving()
-        panel = forecasting.panel_to_forecast(predictor.fitted, tables_of(X)[0], schema)
+        predictor = self._serving()
+        panel = forecasting.panel_to_forecast(predictor.fitted, tables_of(X)[0])
         series = panel.order[~panel.skipped[panel.order]]
         weights = predictor.attention(panel, series)
         steps = np.arange(1 - weights.shape[1], 1)
@@ -372,13 +370,11 @@ class Forecaster(ForecasterParams):
         self.fitted_, self.events_, self.predictor_ = predictor.fitted, self.events, predictor
         self.schema_, self.plan_ = predictor.fitted.config.table, predictor.fitted.config.plan
 
-    def _serving(self) -> tuple[Predictor, Schema]:
-        """What forecasts, with the events that were set after the fit, and how it reads a table."""
+    def _serving(self) -> Predictor:
+        """What forecasts, with the events and other settings that were set after the fit."""
         self._check_fitted()
         events = None if self.events is self.events_ else events_of(self.events)
-        predictor = forecasting.with_events(self.predictor_, events)
-        later = {name: getattr(self, name) for name in AFTER_FIT}  # settings that may change after the fit
-        return predictor, predictor.fitted.config.table.model_copy(update=later)
+        return forecasting.with_events(self.predictor_, events, {name: getattr(self, name) for name in AFTER_FIT})
 
     def _forecasts(
         self,
@@ -389,8 +385,8 @@ class Forecaster(ForecasterParams):
         output: OutputSettings,
         choose: Callable[[Panel], forecasting.ForecastOptions | None] | None = None,
     ) -> forecasting.Forecasts:
-        (predictor, schema), (table, later) = self._serving(), tables_of(X, future)
+        predictor, (table, later) = self._serving(), tables_of(X, future)
         start = None if origin is None else str(origin)
         return forecasting.forecast_table(
-            predictor, table, schema=schema, future=later, origin=start, horizon=horizon, output=output, on_panel=choose
+            predictor, table, future=later, origin=start, horizon=horizon, output=output, on_panel=choose
         )

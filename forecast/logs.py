@@ -1,10 +1,12 @@
-"""Hold log messages back, and log messages about the parts of some work once for all of them."""
+"""The logger of the package; messages that are held back, or logged once for all parts of some work."""
 
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+log = logging.getLogger("forecast")
 
 _holder: ContextVar[list[logging.LogRecord] | None] = ContextVar("holder", default=None)
 

@@ -57,9 +57,9 @@ def cluster(address: str | None) -> Iterator[None]:
     if address is None:
         yield
         return
-    scheme, _, place = address.partition("://")
+    scheme, _, host = address.partition("://")
     setting = Setting("cluster", address)
-    if scheme not in _CLUSTERS or not place:
+    if scheme not in _CLUSTERS or not host:
         hint = did_you_mean(scheme, list(_CLUSTERS)) if scheme not in _CLUSTERS else ""
         cure = "write it as ray://HOST:PORT, ray://auto or dask://HOST:PORT"
         raise UsageError(f"no address of a cluster{hint}", setting=setting, cure=cure)
@@ -67,7 +67,7 @@ def cluster(address: str | None) -> Iterator[None]:
         try:
             from joblib import parallel_config
 
-            count, backend = _CLUSTERS[scheme](place, stack)
+            count, backend = _CLUSTERS[scheme](host, stack)
             if count < 1:
                 raise RuntimeError("it has no worker")
             stack.enter_context(parallel_config(n_jobs=count, **backend))
@@ -91,13 +91,13 @@ def _failed(problem: str, setting: Setting, error: Exception) -> Unavailable:
     return Unavailable(f"{problem}: {reason}", setting=setting, cure="look at its own log")
 
 
-def _ray(place: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
+def _ray(host: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
     """Use a cluster of Ray, whose workers are started again after a crash: their number, and joblib's settings."""
     import ray
     from ray.util.joblib import register_ray
 
     stack.enter_context(redirect_stdout(sys.stderr))  # Ray prints what happens to its workers; data go to stdout
-    address = AUTO if place == AUTO else f"ray://{place}"
+    address = AUTO if host == AUTO else f"ray://{host}"
     ray.init(address=address, log_to_driver=False, logging_level="ERROR", namespace="forecast")
     stack.callback(ray.shutdown)
     register_ray()
@@ -105,11 +105,11 @@ def _ray(place: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
     return int(ray.cluster_resources().get("CPU", 0)), {"backend": "ray", "ray_remote_args": lost}
 
 
-def _dask(place: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
+def _dask(host: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
     """As `_ray`, of Dask, whose scheduler repeats lost work by itself."""
     from distributed import Client
 
-    client = stack.enter_context(Client(f"tcp://{place}", timeout=10, set_as_default=False))
+    client = stack.enter_context(Client(f"tcp://{host}", timeout=10, set_as_default=False))
     return sum(client.nthreads().values()), {"backend": "dask", "client": client}
 
 

@@ -26,10 +26,7 @@ class NotFitted(ForecastError, NotFittedError, exit_code=66):
 
 
 class NestedParams:
-    """Mix-in before `sklearn.base.BaseEstimator`: entries of the dictionary `params`, and the names of `ALIASES`.
-
-    A constructor also takes aliases, which are None by default; the setting alone is an attribute and a parameter.
-    """
+    """Mix-in before `sklearn.base.BaseEstimator`: entries of the dictionary `params`, and the names of `ALIASES`."""
 
     params: dict[str, Any] | None
 

@@ -1,7 +1,6 @@
 """Models and baselines by name: files in two rooms of this package, and modules that other packages bring."""
 
 import importlib
-import logging
 import re
 import sys
 from functools import cache
@@ -20,8 +19,7 @@ from forecast.errors import (
     did_you_mean,
     visible,
 )
-
-log = logging.getLogger("forecast")
+from forecast.logs import log
 
 ROOMS = {"models": ("Network", "RecurrentModel"), "baselines": ("METHOD", "Method")}
 """What a module of a room defines, and the class of that; entry points have the group ``forecast.ROOM``."""
@@ -70,14 +68,14 @@ def modules_in(package: str, folder: str) -> list[Any]:
 
 
 @cache
-def own(room: str) -> dict[str, Entry]:
+def built_in(room: str) -> dict[str, Entry]:
     """What this package has in a room, by name, found by listing its folder: the files' names, with ``-`` for ``_``."""
     files = sorted(Path(__file__).with_name(room).glob("[!_]*.py"))
     return {file.stem.replace("_", "-"): Entry(room, f"forecast.{room}.{file.stem}") for file in files}
 
 
 @cache
-def brought() -> dict[str, Entry]:
+def plugins() -> dict[str, Entry]:
     """What other packages bring, by name; a warning tells which of it is left out."""
     from importlib import metadata  # its import takes longer than a command's help
 
@@ -85,7 +83,7 @@ def brought() -> dict[str, Entry]:
     points = [point for room in ROOMS for point in metadata.entry_points(group=f"forecast.{room}")]
     for name, point in sorted((point.name, point) for point in points):
         package = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-        if name == "auto" or any(name in names for names in (found, *map(own, ROOMS))) or not NAME.fullmatch(name):
+        if name == "auto" or any(name in names for names in (found, *map(built_in, ROOMS))) or not NAME.fullmatch(name):
             why = "the name is taken, or not of small letters, digits and -"
             log.warning("the model '%s' of the package %s is left out: %s", visible(name), package, why)
         else:
@@ -105,7 +103,7 @@ def explained(error: BaseException) -> ForecastError | None:
     if any(kind.__name__ == "BrokenProcessPool" for kind in type(error).__mro__):  # importing it takes long
         free = Words("pass ", Setting("jobs", 1), ", or free memory")
         return Unavailable("a parallel process was killed, most often because memory ran out", cure=free)
-    packages = {entry.module.partition(".")[0]: entry.package for entry in brought().values()}
+    packages = {entry.module.partition(".")[0]: entry.package for entry in plugins().values()}
     for frame, _ in walk_tb(error.__traceback__):
         if package := packages.get(str(frame.f_globals.get("__name__")).partition(".")[0]):
             reason = visible(f"{type(error).__name__}: {error}".split("\n")[0])
@@ -119,12 +117,12 @@ def explained(error: BaseException) -> ForecastError | None:
 
 
 def names(room: str) -> list[str]:
-    return [*own(room), *(name for name, entry in brought().items() if entry.room == room)]
+    return [*built_in(room), *(name for name, entry in plugins().items() if entry.room == room)]
 
 
 def has(room: str, name: str) -> bool:
     """Whether a room has a name; other packages are looked at for names that are not ours."""
-    return name in own(room) or (name in brought() and brought()[name].room == room)
+    return name in built_in(room) or (name in plugins() and plugins()[name].room == room)
 
 
 def entry_of(room: str, name: str) -> Entry:
@@ -132,7 +130,7 @@ def entry_of(room: str, name: str) -> Entry:
     if not has(room, name):
         known = names(room)
         raise UsageError(f"unknown {room[:-1]} '{name}'{did_you_mean(name, known)} ({room}: {', '.join(known)})")
-    return own(room).get(name) or brought()[name]
+    return built_in(room).get(name) or plugins()[name]
 
 
 def name_taken(cls: type, name: str, of: str) -> UsageError:

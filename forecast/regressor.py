@@ -14,7 +14,7 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.parameters import NestedParams
 from forecast.settings import DeviceName, LossName, OptimizerName, TrainSettings
 from forecast.training.devices import pick_device
-from forecast.training.members import train_members
+from forecast.training.fitting import train_members
 from forecast.training.plan import Member
 from forecast.windows.windows import NETWORK_BATCH, Batch
 
@@ -87,7 +87,7 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         inputs = _scaled(windows, self.X_mean_, self.X_scale_).to(device)
         scaled = _scaled(targets, self.y_mean_, self.y_scale_).to(device)
 
-        def draw(generator: torch.Generator, size: int, everything: bool) -> Batch:
+        def draw(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
             rows = torch.randperm(len(inputs), generator=generator)[:size].to(device)
             return _batch(inputs[rows], scaled[rows])
 

@@ -1,97 +1,20 @@
 """The scikit-learn-style face: invariances, leaks, repeatability, scikit-learn's own tools."""
 
-import pickle
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline
 
-from forecast import Forecaster, RecurrentRegressor, RollingOrigin
+from forecast import Forecaster
 from forecast.errors import ArtifactRefused, BadData, Unavailable, UsageError
 from forecast.inference.forecasting import forecast_table, load_predictor
 from forecast.models import model_class, model_names
-from forecast.settings import OutputSettings, TableSettings, TrainSettings
+from forecast.settings import OutputSettings, TableSettings
 from forecast.tables.writing import frame_of
 
 SMALL = {"params": {"hidden_size": 8}, "steps": 8, "horizon": 5, "lookback": 14, "guard": False}
 ROLES = {"known": ("promo",), "past": ("price",), "static": ("size",)}
-
-
-def test_the_constructor_is_the_settings() -> None:
-    declared = {**TrainSettings().model_dump(), **TableSettings().model_dump()}
-    assert Forecaster().get_params(deep=False) == declared
-
-
-def test_names_of_other_libraries_stand_for_settings() -> None:
-    model = Forecaster(n_jobs=2, max_steps=5, max_grad_norm=0.5)
-    assert (model.jobs, model.steps, model.clip) == (2, 5, 0.5)
-    assert clone(model).set_params(max_steps=7).steps == 7
-    assert not {"n_jobs", "max_steps", "max_grad_norm"} & model.get_params().keys()
-    assert RecurrentRegressor(max_steps=3).get_params()["steps"] == 3
-
-
-def test_unknown_settings_are_answered_with_the_nearest() -> None:
-    frame = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=40), "value": np.arange(40.0)})
-    with pytest.raises(UsageError, match="did you mean 'hidden_size'"):
-        Forecaster(params={"hiden_size": 8}).fit(frame)
-    with pytest.raises(UsageError, match="did you mean 'segrnn'"):
-        Forecaster(model="segrn").fit(frame)
-    with pytest.raises(UsageError, match="horizon"):
-        Forecaster(horizon=0).fit(frame)
-    with pytest.raises(UsageError, match="season"):
-        Forecaster(season=(10**9,)).fit(frame)
-    with pytest.raises(
-        UsageError, match="lookback=9999: it is far longer than the longest series of DataFrame, which has 40 steps"
-    ):
-        Forecaster(lookback=9999).fit(frame)
-    with pytest.raises(ValueError, match="horizont"):
-        Forecaster().set_params(horizont=3)
-
-
-def test_one_name_or_number_stands_for_a_list_of_one() -> None:
-    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=80), "units": np.arange(80.0) % 5})
-    alone = Forecaster(model="seasonal-naive", horizon=5, season=5, target="units").fit(frame)
-    listed = Forecaster(model="seasonal-naive", horizon=5, season=(5,), target=("units",)).fit(frame)
-    found = alone.predict(levels=90)
-    assert list(found.columns)[-3:] == ["forecast", "lo_90", "hi_90"]
-    pd.testing.assert_frame_equal(found, listed.predict(levels=(90.0,)), check_exact=True)
-    assert found["forecast"].tolist() == [0, 1, 2, 3, 4]
-    assert list(alone.backtest(frame, models="last", windows=2).overall["model"]) == ["seasonal-naive", "last"]
-
-
-def test_predict_before_fit_is_refused() -> None:
-    with pytest.raises(NotFittedError, match="call fit"):
-        Forecaster().predict()
-
-
-def test_clone_pickle_and_nested_params(panel_frame: pd.DataFrame) -> None:
-    model = Forecaster(**SMALL, **ROLES)
-    assert clone(model).get_params() == model.get_params()
-    assert clone(model).set_params(params__layers=2).params == {"hidden_size": 8, "layers": 2}
-    assert model.params == {"hidden_size": 8}
-    fitted = model.set_params(known=()).fit(panel_frame)
-    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(fitted)).predict(), fitted.predict())
-
-
-def test_grid_search_over_rolling_origins_and_a_pipeline() -> None:
-    frame = pd.DataFrame(
-        {"day": pd.date_range("2024-01-01", periods=60), "units": np.arange(60.0) % 7 + np.sin(np.arange(60.0))}
-    )
-    search = GridSearchCV(
-        Forecaster(steps=4, horizon=5, baselines=("last",)),
-        {"params__hidden_size": [4, 8], "scaling": ["standard", "last"]},
-        cv=RollingOrigin(windows=2, horizon=5),
-        error_score="raise",
-    ).fit(frame)
-    assert np.isfinite(search.best_score_)
-    assert search.best_score_ < 0
-    assert len(search.predict(frame)) == 5
-    assert len(Pipeline([("forecast", Forecaster(steps=2, horizon=3, guard=False))]).fit(frame).predict(frame)) == 3
 
 
 SCALINGS = [("gru", scaling) for scaling in ("robust", "mean", "last", "none")]  # which come before any network

@@ -5,7 +5,7 @@ import json
 import math
 import platform
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ _GROUPS = 2_000_000  # lists and objects of a JSON text; an empty one takes 3 by
 
 def dump_json(value: dict[str, Any]) -> bytes:
     """JSON text, the same bytes for equal values whatever the order of their keys."""
-    check_plain(value)
+    check_json(value)
     return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode("ascii")
 
 
@@ -39,7 +39,7 @@ def load_json(data: bytes) -> dict[str, Any]:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
     except RecursionError:
         raise ValueError(f"nested deeper than {_DEPTH} levels") from None
-    check_plain(value)
+    check_json(value)
     if type(value) is not dict:
         raise TypeError(f"holds {type(value).__name__} where names and values are expected")
     return value
@@ -52,7 +52,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def check_plain(value: Any, depth: int = 1) -> None:
+def check_json(value: Any, depth: int = 1) -> None:
     """Raise TypeError or ValueError for all but dicts, lists, text, bools, None, 64-bit integers and finite floats."""
     kind = type(value)
     if kind is float and not math.isfinite(value):
@@ -67,16 +67,16 @@ def check_plain(value: Any, depth: int = 1) -> None:
         for key in value if kind is dict else ():
             if type(key) is not str:
                 raise TypeError("a key is not text")
-            check_plain(key)
+            check_json(key)
         for inner in value.values() if kind is dict else value:
-            check_plain(inner, depth + 1)
+            check_json(inner, depth + 1)
     elif kind not in (bool, int, float) and value is not None:
         raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not a plain value")
 
 
 MANIFEST = "MANIFEST.json"
 PRETRAINED = "pretrained.safetensors"
-FORMAT = 3  # the newest, of a version that holds a pretrained network or exported ones; others have format 2
+FORMAT, NEEDS = 3, ">=0.3"  # of what is written, and the forecast versions that read it; format 2 is read, too
 
 Arrays = dict[str, NDArray[Any]]
 Part = TypeVar("Part")
@@ -103,8 +103,6 @@ _ARRAYS = ("bool", "uint8", "int32", "int64", "float32", "float64")
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents of one version."""
-
     config: dict[str, Any]  # schema, settings, plan, choices: dicts with text keys, lists, text, finite numbers, None
     weights: dict[str, NDArray[np.float32]]  # all finite
     scaler: dict[str, Any]  # fitted statistics, made of the same built-in values as `config`
@@ -122,11 +120,6 @@ class Contents:
 def most_bytes(name: str) -> int:
     """Bytes that a file of a version may have; -1 where no file has this name."""
     return LARGEST_EXPORT if EXPORT.fullmatch(name) else LIMITS.get(name, -1)
-
-
-def format_of(files: Collection[str]) -> int:
-    """The format of a version that has these files: the oldest one that can hold them."""
-    return FORMAT if any(name == PRETRAINED or EXPORT.fullmatch(name) for name in files) else 2
 
 
 def artifact_hash(files: Mapping[str, bytes]) -> str:
@@ -209,21 +202,19 @@ def encode(contents: Contents) -> dict[str, bytes]:
     return files
 
 
-def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) -> Contents:
-    """The contents of a version from its files without the manifest, of format `number`; may raise ArtifactRefused."""
+def decode(files: Mapping[str, bytes], where: str = "") -> Contents:
+    """The contents of a version from its files without the manifest; may raise ArtifactRefused."""
     for name in REQUIRED:
         if name not in files:
             raise ArtifactRefused(f"{where}{name}: is missing; use another version of the store, or fit again")
     for name in sorted(files):
-        if name == MANIFEST or most_bytes(name) < 0 or format_of([name]) > number:
+        if name == MANIFEST or most_bytes(name) < 0:
             raise ArtifactRefused(f"{where}{name}: does not belong to an artifact; it was not read")
     known = [(name, part, load) for name, (part, _, load) in _PARTS.items() if name in files]
     parts = {part: parse_strictly(f"{where}{name}", files[name], load) for name, part, load in known}
     exports = {int(found[1]): data for name, data in files.items() if (found := EXPORT.fullmatch(name))}
     return Contents(**parts, exports=exports)
 
-
-NEEDS = {2: ">=0.2", 3: ">=0.3"}  # the forecast versions that read a format
 
 _PACKAGES = ("forecast", "joblib", "numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "torch")
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
@@ -257,10 +248,9 @@ def dump_manifest(
 ) -> bytes:
     """The manifest of a version that is made of `files`; `reasons` say why networks have no export."""
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    number = FORMAT if reasons else format_of(files)
     manifest = Manifest(
-        format=number,
-        needs=NEEDS[number],
+        format=FORMAT,
+        needs=NEEDS,
         version=version,
         created=created,
         hash=combined_hash(digests),
@@ -269,11 +259,10 @@ def dump_manifest(
         run=dict(run),
         unexported={str(network): reason for network, reason in reasons.items()},
     )
-    return dump_json(manifest.model_dump(exclude=None if reasons else {"unexported"}))  # which older releases refuse
+    return dump_json(manifest.model_dump())
 
 
 def load_manifest(data: bytes, shown: str) -> Manifest:
-    """Return the manifest in `data`, which messages call `shown`."""
     return parse_strictly(shown, data, lambda data: _parsed(load_json(data), shown))
 
 

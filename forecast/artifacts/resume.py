@@ -1,19 +1,16 @@
 """Store the checkpoints of fits: a folder for each fit in `.resume/` of a store, named by data and plan."""
 
 import hashlib
-import logging
 import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from forecast.artifacts.files import check_kind, read_file, refused, remove
 from forecast.artifacts.format import dump_arrays, dump_json, load_arrays, load_json, parse_strictly
-from forecast.durable import TEMPORARY, make_directory, replace_file
+from forecast.durable import TEMPORARY, check_kind, make_directory, read_file, refused, remove, replace_file
 from forecast.errors import CannotCreate, ForecastError, Setting, StorageFailure
+from forecast.logs import log
 from forecast.training.context import Checkpoint
-
-log = logging.getLogger("forecast")
 
 KEEP = 3  # fits whose checkpoints stay
 MAX_BYTES = 2**33  # of a checkpoint, which is read into memory
@@ -45,7 +42,6 @@ class Checkpoints:
         return self
 
     def discard(self) -> None:
-        """Remove the checkpoints of the fit that was saved."""
         if self._folder != self._root and self._folder.is_dir():
             remove(self._folder)
             with suppress(OSError):  # it holds those of other fits

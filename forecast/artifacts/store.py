@@ -2,7 +2,6 @@
 
 import fnmatch
 import hashlib
-import logging
 import os
 import re
 import shutil
@@ -14,7 +13,6 @@ from itertools import chain, islice
 from pathlib import Path
 
 from forecast import durable
-from forecast.artifacts.files import check_kind, read_file, refused, remove
 from forecast.artifacts.format import (
     LIMITS,
     MANIFEST,
@@ -29,11 +27,9 @@ from forecast.artifacts.format import (
     version_id,
 )
 from forecast.artifacts.resume import Checkpoints
-from forecast.durable import lock_file
 from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, UsageError, Words
+from forecast.logs import log
 from forecast.settings import STORE
-
-log = logging.getLogger("forecast")
 
 POINTER, LOCK, RESUME = "CURRENT", ".lock", ".resume"
 OWNER = "OWNER"  # says which job the store belongs to; a store of `fit` alone has none
@@ -46,10 +42,10 @@ def stores_nearby(path: Path) -> str:
     """The stores near `path`, as the end of a message; an empty text where there are none."""
     folder = path.parent if path.parent.is_dir() else Path()
     try:
-        places = list(islice(chain(folder.glob("[!.]*/"), folder.glob("[!.]*/[!.]*/")), MAX_FOLDERS))
+        folders = list(islice(chain(folder.glob("[!.]*/"), folder.glob("[!.]*/[!.]*/")), MAX_FOLDERS))
     except OSError:
-        places = []
-    stores = [os.path.normpath(place) for place in places if (place / POINTER).is_file()]
+        folders = []
+    stores = [os.path.normpath(store) for store in folders if (store / POINTER).is_file()]
     stores.sort(key=lambda store: (store.count(os.sep), store))  # nearer ones first
     more = ", ..." if len(stores) > NAMED else ""
     return f"; stores nearby: {', '.join(stores[:NAMED])}{more}" if stores else ""
@@ -75,9 +71,9 @@ class Store:
         """Hold the store for writing, and yield what writes; Busy if another process holds it after `wait` seconds."""
         durable.make_directory(self.path)
         self._refuse_foreign_folder()
-        with lock_file(self.path / LOCK, wait):
+        with durable.lock_file(self.path / LOCK, wait):
             for name in fnmatch.filter(self._names(), durable.TEMPORARY):
-                remove(self.path / name)
+                durable.remove(self.path / name)
             yield Writer(self)
 
     def load(self, version: str | None = None) -> tuple[Contents, VersionInfo]:
@@ -104,7 +100,7 @@ class Store:
     def note(self, name: str, most: int) -> bytes | None:
         """Return the bytes of a file beside the versions, `most` at most; None where there is no file, or no store."""
         try:
-            return read_file(self.path / name, most) if self.path.is_dir() else None
+            return durable.read_file(self.path / name, most) if self.path.is_dir() else None
         except FileNotFoundError:
             return None
 
@@ -126,27 +122,27 @@ class Store:
         elif version not in self._version_ids():
             raise NoInput(f"{self.path}: has no version {version}; it holds {self._known()}")
         manifest, info, digest = self._manifest(version)
-        place = self.path / version
+        folder = self.path / version
         if expected not in (None, digest):
-            raise refused(place / MANIFEST, f"differs from its checksum in {POINTER}")
+            raise durable.refused(folder / MANIFEST, f"differs from its checksum in {POINTER}")
         files = {}
         for name, entry in manifest.files.items():
-            files[name] = read_file(place / name, entry.size)
+            files[name] = durable.read_file(folder / name, entry.size)
             if hashlib.sha256(files[name]).hexdigest() != entry.sha256:
-                raise refused(place / name, f"differs from its checksum in {MANIFEST}")
-        contents = decode(files, f"{place}{os.sep}", manifest.format)
+                raise durable.refused(folder / name, f"differs from its checksum in {MANIFEST}")
+        contents = decode(files, f"{folder}{os.sep}")
         unexported = {int(number): reason for number, reason in manifest.unexported.items()}
         return replace(contents, run=manifest.run, unexported=unexported), info, digest
 
     def _manifest(self, version: str) -> tuple[Manifest, VersionInfo, str]:
         """The manifest of a version, what it says of it, and the sha256 of its bytes."""
         path = self.path / version / MANIFEST
-        check_kind(path.parent)
-        data = read_file(path, LIMITS[MANIFEST])
+        durable.check_kind(path.parent)
+        data = durable.read_file(path, LIMITS[MANIFEST])
         manifest = load_manifest(data, str(path))
         created = saved_at(version)
         if manifest.version != version or created is None:
-            raise refused(path, f"belongs to version {manifest.version[:80]!r}")
+            raise durable.refused(path, f"belongs to version {manifest.version[:80]!r}")
         return manifest, VersionInfo(version, manifest.hash, created), hashlib.sha256(data).hexdigest()
 
     def _pointer(self) -> tuple[str, str]:
@@ -154,9 +150,9 @@ class Store:
         if POINTER not in self._names():
             hint = stores_nearby(self.path)
             raise NoInput(f"{self.path}: holds no forecaster yet; run `forecast fit` first{hint}")
-        match = _POINTER.fullmatch(read_file(self.path / POINTER, 200).decode("ascii", errors="replace"))
+        match = _POINTER.fullmatch(durable.read_file(self.path / POINTER, 200).decode("ascii", errors="replace"))
         if match is None or saved_at(match[1]) is None:
-            raise refused(self.path / POINTER, "does not name a version")
+            raise durable.refused(self.path / POINTER, "does not name a version")
         return match[1], match[2]
 
     def _version_ids(self) -> list[str]:
@@ -231,7 +227,6 @@ class Writer:
         return VersionInfo(version, digest, created)
 
     def checkpoints(self, resume: bool = False) -> Checkpoints:
-        """The checkpoints of a fit into this store; with `resume` the fit continues from them."""
         return Checkpoints(self._store.path / RESUME, resume)
 
     def promote(self, version: str) -> VersionInfo:
@@ -269,7 +264,7 @@ class Writer:
         with durable.raised_as(durable.failure, pointer):
             linked = pointer.is_symlink()
         if linked:  # a store from elsewhere must not choose which file is overwritten
-            raise refused(pointer, "is a symbolic link")
+            raise durable.refused(pointer, "is a symbolic link")
         durable.replace_file(pointer, f"{version} {digest}\n".encode())
 
     def _prune(self, ids: list[str], spared: set[str | None], live: str | None, keep: int) -> None:
@@ -282,7 +277,7 @@ class Writer:
             except OSError as error:
                 log.warning("%s: could not be pruned: %s", path, error.strerror)
                 continue
-            remove(doomed)
+            durable.remove(doomed)
 
 
 def _no_store(error: OSError, path: Path) -> Exception:
@@ -301,17 +296,17 @@ def check_apart(output: str | None, read: Mapping[str, str | None], store: str |
             continue
         if os.path.exists(output) and os.path.samefile(output, path):
             raise UsageError(f"{output} is {name}, and the output would replace it; write to another file")
-        if os.path.isdir(path) and _place_below(path, output) is not None:
+        if os.path.isdir(path) and _path_below(path, output) is not None:
             raise UsageError(f"{output} is in the folder of {name}, and would be read with it; write elsewhere")
     if store is None:
         return
-    place = _place_below(store, output)
-    in_store = place is not None and (place[0] in (POINTER, OWNER, LOCK, RESUME) or place[0].startswith("v-"))
-    if in_store or _place_below(str(runs_folder(store)), output) is not None:
+    parts = _path_below(store, output)
+    in_store = parts is not None and (parts[0] in (POINTER, OWNER, LOCK, RESUME) or parts[0].startswith("v-"))
+    if in_store or _path_below(str(runs_folder(store)), output) is not None:
         raise UsageError(f"{output} would replace a file of the store {store}; write to a file elsewhere")
 
 
-def _place_below(folder: str, file: str) -> tuple[str, ...] | None:
+def _path_below(folder: str, file: str) -> tuple[str, ...] | None:
     """The parts of the path of a file below a folder; None if it is elsewhere."""
     whole, base = Path(os.path.realpath(file)), Path(os.path.realpath(folder))
     return whole.relative_to(base).parts if base in whole.parents else None

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
-from forecast.registry import entry_of, has, names, own
+from forecast.registry import built_in, entry_of, has, names
 
 if TYPE_CHECKING:
     from forecast.baselines.shared.method import Method
@@ -17,7 +17,7 @@ def baseline_names() -> tuple[str, ...]:
 @cache
 def default_baselines() -> tuple[str, ...]:
     """Names of the baselines that run unless others are asked for, in their order; none of another package."""
-    places = ((baseline_method(name).default_place, name) for name in own("baselines"))
+    places = ((baseline_method(name).default_place, name) for name in built_in("baselines"))
     return tuple(name for _, name in sorted((place, name) for place, name in places if place is not None))
 
 

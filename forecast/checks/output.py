@@ -336,5 +336,5 @@ def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numb
     observed = np.concatenate([inside & panel.observed[slots], np.isfinite(medians)], 1)
     filled = fill_gaps(values, observed, season)[:, -horizon:, None]
     index = series_index(fitted.history.ids, panel.ids)[series]
-    deviation = DEVIATION * np.nan_to_num(np.r_[np.nan, fitted.seasonal_error][index])
+    deviation = DEVIATION * np.nan_to_num(np.r_[np.nan, fitted.naive_error][index])
     return np.asarray(filled + deviation[:, None, None] * normal_deviates(PLACES))

@@ -16,7 +16,6 @@ from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_
 from forecast.inference.predictor import Predictor
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
-from forecast.panel.schema import Schema
 from forecast.settings import AFTER_FIT, CheckSettings, OutputSettings, SumSettings, TableSettings, TrainSettings
 from forecast.tables.table import Table
 from forecast.tables.writing import frame_of
@@ -55,10 +54,10 @@ def path_file(request: Request) -> str | None:
     return str(Path(request.output).with_suffix(".paths.parquet")) if asked else None
 
 
-def sums_of(predictor: Predictor, schema: Schema, request: Request) -> Totals | None:
+def sums_of(predictor: Predictor, request: Request) -> Totals | None:
     """The sums that are asked for, still of no series; None where there are none."""
     settings, output = sums_asked(request), request.of(OutputSettings)
-    return None if settings is None else Totals(predictor, schema, settings, output, request.horizon)
+    return None if settings is None else Totals(predictor, settings, output, request.horizon)
 
 
 def put_sums(totals: Totals, request: Request) -> None:
@@ -78,10 +77,9 @@ class Saved:
         where, tables = request.of(TrainSettings), request.of(TableSettings)
         self.request = request
         predictor = load_predictor(request.store, request.version, where.device, where.engine)
-        self.predictor = with_events(predictor, tables.events)
-        self.fitted = self.predictor.fitted
         changed = tables.model_dump(include=set(AFTER_FIT) & set(request.values))
-        self.schema = self.fitted.config.table.model_copy(update=changed)
+        self.predictor = with_events(predictor, tables.events, changed)
+        self.fitted, self.schema = self.predictor.fitted, self.predictor.fitted.config.table
         self.text = text_settings(request, self.schema.reading)
 
     def tables(self) -> tuple[Table | None, Table | None]:
@@ -94,7 +92,7 @@ class Saved:
         options: dict[str, Any] = {"origin": self.request.origin, "horizon": self.request.horizon, "on_panel": choose}
         options["output"] = self.request.of(OutputSettings)
         with steps_bar("forecasts", "series") as self.predictor.on_windows:
-            return forecast_table(self.predictor, table, schema=self.schema, future=later, **options)
+            return forecast_table(self.predictor, table, future=later, **options)
 
 
 def put_forecasts(forecasts: Forecasts, fitted: Fitted, request: Request, totals: Totals | None = None) -> int:
@@ -107,7 +105,7 @@ def put_forecasts(forecasts: Forecasts, fitted: Fitted, request: Request, totals
             forecasts = replace(forecasts, columns=allocated(forecasts, totals))
         put_sums(totals, request)
     if paths is not None:
-        columns = path_columns(forecasts, fitted, schema, request.of(OutputSettings), request.paths)
+        columns = path_columns(forecasts, fitted, request.of(OutputSettings), request.paths)
         write(map(frame_of, columns), paths, ids)
     if totals is None or request.totals is not None:
         write(frame_of(forecasts.columns), request.output, ids)

@@ -20,7 +20,7 @@ def run(request: Request) -> None:
     settings, data, future = request.of(ExplainSettings), request.data, request.future
     names, saved = request.of(PictureSettings).series, Saved(request)
     schema, (table, later) = saved.schema, saved.tables()
-    panel = panel_to_forecast(saved.fitted, table, schema, later)
+    panel = panel_to_forecast(saved.fitted, table, later)
     with steps_bar("explain", "inputs") as on_part:
         place = future or data or "the saved table"
         shown = None if request.as_json and not names else names

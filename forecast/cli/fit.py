@@ -31,7 +31,7 @@ from forecast.reading.reading import check_to_fit, describe_reading, read
 from forecast.settings import StoreSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.contents import free_memory, peak_memory
 from forecast.tables.table import Table
-from forecast.training.rehearsal import PlannedNetwork, Rehearsal
+from forecast.training.context import PlannedNetwork, Rehearsal
 
 STARTUP = 3.0  # seconds of start-up that do not count against a budget
 # of the estimates of --dry-run, measured on the tables of `python -m benchmarks dry-run`

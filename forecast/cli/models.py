@@ -5,14 +5,14 @@ from forecast.cli._command import Request
 from forecast.cli._console import put, suggest
 from forecast.errors import INSTALL
 from forecast.models import model_class, model_names
-from forecast.registry import brought, entry_of
+from forecast.registry import entry_of, plugins
 
 
 def run(request: Request) -> None:
     name = request.name
     if name is None:
         names = model_names()
-        width, packages = max(map(len, names)), {name: f" ({entry.package})" for name, entry in brought().items()}
+        width, packages = max(map(len, names)), {name: f" ({entry.package})" for name, entry in plugins().items()}
         put(*(f"{name:<{width}}  {entry_of('models', name).summary()}{packages.get(name, '')}" for name in names))
         baselines = ", ".join(f"{name}{packages.get(name, '')}" for name in baseline_names())
         put(f"baselines, which are models too: {baselines}")

@@ -32,7 +32,7 @@ def run(request: Request) -> int:
         checked_levels(sums, reading.schema, sum_columns(request.of(OutputSettings)))
     check_age(age(reading.panel.newest, reading.schema, instant), checks, request.data)
     forecasts, predictor = at_once(reading, request, sums is not None or path_file(request) is not None)
-    code = put_forecasts(forecasts, predictor.fitted, request, sums_of(predictor, reading.schema, request))
+    code = put_forecasts(forecasts, predictor.fitted, request, sums_of(predictor, request))
     if code == 0:
         suggest(*request.fit_words())
     return code

@@ -125,10 +125,10 @@ def _are_sums(request: Request, schema: Schema) -> bool:
 
 
 def _drawing(forecasts: Forecasts, predictor: Predictor, request: Request, past: Panel) -> partial[Chart]:
-    settings, shape, schema = request.of(SumSettings), request.of(OutputSettings), predictor.fitted.config.table
+    settings, shape = request.of(SumSettings), request.of(OutputSettings)
     if settings == SumSettings():
         return partial(chart_of, plot_of_forecasts(forecasts, predictor.fitted, shape.levels))
-    totals = Totals(predictor, schema, settings, shape, request.horizon)
+    totals = Totals(predictor, settings, shape, request.horizon)
     totals.add(forecasts)
     log_notes(totals)
     return partial(chart_of_sums, totals, past)

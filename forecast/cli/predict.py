@@ -39,7 +39,7 @@ def run(request: Request) -> int:
         check_age(age(newest, saved.schema, instant), checks, data or request.store)
 
     if request.future_template is not None:
-        rows = future_template(saved.fitted, saved.tables()[0], saved.schema, request.origin, request.horizon)
+        rows = future_template(saved.fitted, saved.tables()[0], request.origin, request.horizon)
         write_frames([frame_of(rows)], request.future_template, saved.text)
         log(f"written  {request.future_template}")
         return 0
@@ -77,7 +77,7 @@ def _checked(request: Request) -> int | None:
 
 
 def _put(saved: Saved, request: Request, check_newest: CheckNewest) -> int:
-    totals, trouble = sums_of(saved.predictor, saved.schema, request), None
+    totals, trouble = sums_of(saved.predictor, request), None
     try:
         if (skipped := _put_in_parts(saved, request, check_newest, totals and totals.empty())) is not None:
             return log_written(skipped, saved.fitted, request)
@@ -98,7 +98,7 @@ def _put_what_if(saved: Saved, request: Request, check_newest: CheckNewest) -> i
         if len(given) > 1:
             raise UsageError("write COLUMN=VALUE, or name one table", setting=Setting("what_if", given[0]))
         changed = load_later(given[0], saved.text) or changed
-    totals = sums_of(saved.predictor, schema, request)
+    totals = sums_of(saved.predictor, request)
     forecasts = saved.forecasts(lambda panel: check_newest(panel.newest))
     columns = what_if(saved.predictor, forecasts, changed, schema, output, totals)
     if totals is not None:
@@ -115,7 +115,7 @@ def _put_in_parts(
     predictor, schema, output = saved.predictor, saved.schema, request.of(OutputSettings)
     if request.data is None or any((request.future, request.origin, request.allocate, request.paths)):
         return None
-    found = large_forecasts(predictor, request.data, saved.text, schema, request.horizon, output, totals)
+    found = large_forecasts(predictor, request.data, saved.text, request.horizon, output, totals)
     if found is None:
         return None
     large_table, columns = found
@@ -133,12 +133,12 @@ def _put_in_parts(
 
 
 def _put_sharded(saved: Saved, request: Request, shards: int, check_newest: CheckNewest) -> int:
-    predictor, schema, output, settings = saved.predictor, saved.schema, request.output, request.of(OutputSettings)
-    future, totals = load_later(request.future, saved.text), sums_of(predictor, schema, request)
+    predictor, output, settings = saved.predictor, request.output, request.of(OutputSettings)
+    future, totals = load_later(request.future, saved.text), sums_of(predictor, request)
     if totals is not None and request.totals is None:
         cure = Words("pass ", Setting("totals", "FILE"))
         raise UsageError("the folder gets the series", setting=Setting("shards"), cure=cure)
-    work = plan_shards(predictor, schema, request.data, saved.text, output, settings, request.horizon, future)
+    work = plan_shards(predictor, request.data, saved.text, output, settings, request.horizon, future)
     work.totals = totals
     check_newest(work.newest)
     with using_cluster(request.cluster):

@@ -172,7 +172,7 @@ def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] 
     numbers = stored[PUBLISHED].to_numpy().reshape(-1, horizon, len(PUBLISHED))
     ids = tuple(tuple(json.loads(text)) for text in stored["series"][::horizon])
     made = SavedForecasts(ids, first, numbers, INTERVALS)
-    data = plot_of_table(fitted.history, fitted.config.table, made, fitted.seasonal_error)
+    data = plot_of_table(fitted.history, fitted.config.table, made, fitted.naive_error)
     if not len(data.series):
         return None
     run, held = f"the run as of {as_of}", f"the values up to {fitted.config.train_end} that the version holds"

@@ -1,6 +1,5 @@
 """Backtest a table: fit its panel as it stood at origins in the past, forecast, and compare with the actual values."""
 
-import logging
 import time
 from dataclasses import dataclass, replace
 
@@ -16,6 +15,7 @@ from forecast.evaluation.quantiles import LEVELS
 from forecast.events.kinds import levelled
 from forecast.inference.forecasting import Forecasts, means_of
 from forecast.inference.predictor import Predictor
+from forecast.logs import log
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.panel.season import lags_and_lookback, panel_seasons
@@ -28,8 +28,6 @@ from forecast.tables.writing import Frame, frame_of, stacked
 from forecast.totals.comparing import actual_sums, check_sums, measures_by_level, spans_of
 from forecast.totals.sums import Totals, warn_of_sums
 from forecast.training.context import OnStep
-
-log = logging.getLogger("forecast")
 
 
 @dataclass
@@ -71,7 +69,7 @@ class _ModelFit:
             series, end = np.flatnonzero(~past.skipped), past.origins.max(keepdims=True)
             mine, done = quantiles[done : done + len(past)][series], done + len(past)
             means = means_of(mine, predictor.fitted, past, series)
-            totals = Totals(predictor, schema, self.sums, OUTPUT, None)
+            totals = Totals(predictor, self.sums, OUTPUT, None)
             try:
                 totals.add(Forecasts(past, series, mine, mine, means, mine, mine))
                 frame = frame_of(totals.columns()).assign(origin=position_texts(schema, calendar_of(schema), end)[0])
@@ -97,10 +95,8 @@ def backtest_reading(
 ) -> Backtest:
     """Forecast from rolling origins in the past of a table, and compare with the actual values.
 
-    Each fit sees what lies before its origin and nothing else, the season that is inferred included.
-    `models` are by default that of `settings`, or what `predictor` was fitted as, which forecasts as it is, without a
-    fit. With `season_given` the season of the reading was not inferred. Forecasts of the models, or without one of the
-    first baseline, are also compared by `sums`.
+    `models` are by default that of `settings`, or what `predictor` was fitted as, which forecasts as it is. Without
+    `season_given` each fit infers the season. Forecasts of networks, or of the first baseline, are compared by `sums`.
     """
     panel, schema = reading.panel, reading.schema
     missing = np.array(panel.status) == "missing"

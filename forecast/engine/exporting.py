@@ -1,6 +1,5 @@
 """Export the networks of a fitted forecaster, and compare each export with torch before it is believed."""
 
-import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,6 @@ from forecast.windows.windows import NETWORK_BATCH, Batch
 
 if TYPE_CHECKING:
     from forecast.models.shared.model import RecurrentModel, Shape
-
-log = logging.getLogger("forecast")
 
 TOLERANCE = 1e-4  # of a window's scale, by which an export may differ from torch
 RANDOM = (2, 1, 3, NETWORK_BATCH)  # windows of the batches of random numbers, the first of which is traced

@@ -1,6 +1,5 @@
 """The stages of a fit, from choosing what it rests on to what is saved; only what trains networks imports torch."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,16 +10,15 @@ import numpy as np
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.engine.sums import reconciling, rehearsed, with_joint_errors
-from forecast.ensemble.along import joining
-from forecast.ensemble.baseline_forecasts import BaselineForecasts, base_name, context_length
+from forecast.ensemble.baseline_forecasts import BaselineForecasts, affordable_baselines, base_name, context_length
 from forecast.ensemble.calibration import warn_uncalibrated
 from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
-from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
+from forecast.ensemble.ensemble import Ensemble, choose_ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, check_model, is_baseline
 from forecast.ensemble.validation import ValidationSet
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.evaluation.backtest import Fold
-from forecast.evaluation.metrics import error_units
+from forecast.evaluation.metrics import naive_errors
 from forecast.evaluation.quantiles import LEVELS
 from forecast.events.closed import Closed, find_closed, fixed_values, unless_contradicted
 from forecast.events.effects import Effects, fit_effects, ordinary_panel
@@ -28,22 +26,20 @@ from forecast.events.kinds import has_events, levelled, steps_of_shifts
 from forecast.inference.contents import read_plan
 from forecast.inference.fitted import CPU_DEVICES, RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
 from forecast.inference.predictor import EXTRA_PACKAGES, median_of_members
+from forecast.logs import log
 from forecast.panel.hierarchy import hierarchy_levels, with_sums
 from forecast.panel.panel import SUM, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.panel.season import lags_and_lookback, most_lookback
 from forecast.parallel import processes
 from forecast.reading.comparing import mean_level
-from forecast.registry import brought
+from forecast.registry import plugins
 from forecast.settings import TrainSettings
 from forecast.threads import OnPart
-from forecast.training.context import CheckpointStore, OnStep, TrainingContext, WarmStart
+from forecast.training.context import OnStep, Rehearsal, TrainingContext, WarmStart
 from forecast.training.plan import Plan, compared_windows
-from forecast.training.rehearsal import Rehearsal
 from forecast.training.split import Split, split_windows, validation_windows
 from forecast.windows.inputs import Inputs, Statistics, Transform, fit_power, fit_statistics, make_inputs, transformed
-
-log = logging.getLogger("forecast")
 
 TOO_SHORT = "the longest series has %d values, too few to learn a horizon of %d from"
 MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
@@ -90,10 +86,12 @@ def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, ea
     if _may_train_nothing(settings) and not split.held_out.any():
         trains, split = False, split_for(False)
     season = schema.shortest_season
-    plain = levelled(selected, schema)
-    power = earlier.config.power if earlier else fit_power(settings.transform, plain, season, split.train_end)
-    closed = find_closed(panel, schema, before_split(panel, trained_series, split.train_end))
-    effects = find_effects(panel, schema, closed, trained_series, split.train_end)
+    unshifted = levelled(selected, schema)
+    power = earlier.config.power if earlier else fit_power(settings.transform, unshifted, season, split.train_end)
+    not_held_out = np.zeros(len(panel), np.int64)
+    not_held_out[trained_series] = split.train_end
+    closed = find_closed(panel, schema, not_held_out)
+    effects = find_effects(panel, schema, closed, not_held_out)
     transform = Transform(power, effects, fixed_values(closed.of(trained_series), selected, schema))
     statistics = fit_statistics(selected, schema, split.train_end)
     inputs = make_inputs(
@@ -104,27 +102,11 @@ def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, ea
     return Prepared(inputs, split, validation, statistics, trained_series, lookback, context, transform, closed, trains)
 
 
-def before_split(panel: Panel, chosen: Integers, before: Integers) -> Integers:
-    """[series], a limit of positions: `before` [chosen] for the `chosen` series, 0 for others."""
-    limit = np.zeros(len(panel), np.int64)
-    limit[chosen] = before
-    return limit
-
-
-def find_effects(panel: Panel, schema: Schema, closed: Closed, chosen: Integers, before: Integers) -> Effects | None:
-    """What events do, estimated from positions before `before` of the `chosen` series; None without events."""
+def find_effects(panel: Panel, schema: Schema, closed: Closed, before: Integers) -> Effects | None:
+    """What events do, estimated from positions before `before` [series]; None without events."""
     if not has_events(schema):
         return None
-    fixed = fixed_values(closed, panel, schema)
-    return fit_effects(levelled(panel, schema), schema, before_split(panel, chosen, before), fixed)
-
-
-def require_windows(ready: Prepared, name: str) -> None:
-    """Refuse series that hold no window to train on."""
-    longest, horizon = int(ready.inputs.panel.lengths.max()), ready.inputs.horizon
-    if longest < horizon + 2:
-        shorter = (Setting("horizon", longest - 2), " or less, or ") if longest > 2 else ()
-        raise _too_short(longest, horizon, name, *shorter, Setting("model", "auto"))
+    return fit_effects(levelled(panel, schema), schema, before, fixed_values(closed, panel, schema))
 
 
 def _require_values(longest: int, horizon: int, name: str, settings: TrainSettings) -> None:
@@ -135,14 +117,15 @@ def _require_values(longest: int, horizon: int, name: str, settings: TrainSettin
         problem = f"{TOO_SHORT}: the forecast rests on the pretrained network and simple baselines"
         log.warning(problem, longest, horizon)
         return
-    shorter = (Setting("horizon", longest), " or less, or ") if longest >= MIN_VALUES else ()
-    raise _too_short(
-        longest, horizon, name, *shorter, Setting("model", PRETRAINED), ", which needs no past to learn from"
-    )
+    raise _too_short(longest, horizon, longest if longest >= MIN_VALUES else 0, name, PRETRAINED)
 
 
-def _too_short(longest: int, horizon: int, name: str, *instead: str | Setting) -> BadData:
-    return BadData(TOO_SHORT % (longest, horizon), place=name, cure=Words("pass ", *instead))
+def _too_short(longest: int, horizon: int, learnable: int, name: str, model: str) -> BadData:
+    """The error of series from which a horizon of at most `learnable` steps can be learned, or none."""
+    shorter = (Setting("horizon", learnable), " or less, or ") if learnable > 0 else ()
+    needless = ", which needs no past to learn from" if model == PRETRAINED else ""
+    cure = Words("pass ", *shorter, Setting("model", model), needless)
+    return BadData(TOO_SHORT % (longest, horizon), place=name, cure=cure)
 
 
 def _may_train_nothing(settings: TrainSettings) -> bool:
@@ -228,7 +211,7 @@ class PanelFit:
         ready, start = self._prepare(plan)
         # baselines before training, so that the deadline holds for them too
         comparison_windows = compared_windows(settings.budget) if plan is None else plan.compared
-        names = joining(compared_with(settings), ready.inputs, comparison_windows)
+        names = affordable_baselines(compared_with(settings), ready.inputs, comparison_windows)
         baselines = BaselineForecasts.of(
             ready.inputs, ready.validation, names, ready.context, comparison_windows, self.on_part
         )
@@ -240,7 +223,7 @@ class PanelFit:
             plan, trained = self._train(ready, plan, start)
         plan = (plan or Plan(members=())).model_copy(update={"compared": comparison_windows})
         networks = [  # those that differ in their seed only are one
-            Group(plan.members[numbers[0]].model, median_of_members([trained[number].held_out for number in numbers]))
+            (plan.members[numbers[0]].model, median_of_members([trained[number].held_out for number in numbers]))
             for numbers in plan.groups()
         ]
         ensemble = choose_ensemble(ready.inputs, ready.validation, networks, baselines)
@@ -278,16 +261,21 @@ class PanelFit:
 
     def _train(self, ready: Prepared, plan: Plan | None, start: WarmStart | None) -> "tuple[Plan, list[Trained]]":
         """Train networks; the plan that is returned repeats it."""
-        from forecast.training.devices import threads
-        from forecast.training.distributed import process_group
+        from forecast.training.devices import process_group, threads
         from forecast.training.halving import train_networks
+        from forecast.training.state import data_key, plan_key
 
-        require_windows(ready, self.name)
+        most, horizon = int(ready.inputs.panel.lengths.max()), ready.inputs.horizon
+        if most < horizon + 2:
+            raise _too_short(most, horizon, most - 2, self.name, AUTO)
         settings, lags, schema, fitter = self.settings, ready.inputs.lags, self.schema, self._fitter(ready)
         check_model(settings.model)
         if plan is not None:
             check_plan(plan, settings)
-        store = self._checkpoint_store(fitter, plan, start)
+        store = None
+        if self.checkpoints is not None and processes() == 1:  # several must all begin at the same step
+            key = plan_key(settings, plan, fitter.device, None if start is None else start.hash)
+            store = self.checkpoints.open(data_key(self.panel, schema), key)
         context = TrainingContext(self.deadline, self.on_step, store, rehearsal=self.rehearsal)
         longest = int(np.median(ready.split.train_end)) // 2
         columns = bool(schema.known or schema.past or schema.static)
@@ -305,15 +293,6 @@ class PanelFit:
             log.warning(problem, fewest, Setting("budget"))
         return plan, trained
 
-    def _checkpoint_store(self, fitter: "Fitter", plan: Plan | None, start: WarmStart | None) -> CheckpointStore | None:
-        """Where training writes its state, named by all that decides its result."""
-        from forecast.training.resume import data_key, plan_key
-
-        if self.checkpoints is None or processes() > 1:  # several must all begin at the same step
-            return None
-        data, started_from = data_key(self.panel, fitter.inputs.schema), None if start is None else start.hash
-        return self.checkpoints.open(data, plan_key(fitter.settings, plan, fitter.device, started_from))
-
     def _collect(self, ready: Prepared, ensemble: Ensemble, plan: Plan, trained: "list[Trained]") -> Fitted:
         """Everything that a forecast needs; closed slots and effects now come from all values."""
         panel, schema, settings, lags = self.panel, self.schema, self.settings, ready.inputs.lags
@@ -321,11 +300,11 @@ class PanelFit:
         pasts = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
         pasts.append(ready.lookback + (lags[0] if lags else panel.ahead))  # roughness takes values a season before
         closed = unless_contradicted(ready.closed, panel, schema, panel.lengths)
-        effects = find_effects(panel, schema, closed, ready.trained_series, panel.lengths[ready.trained_series])
+        effects = find_effects(panel, schema, closed, np.where(panel.skipped, 0, panel.lengths))
         index, fixed = series_index(panel.ids, panel.ids), fixed_values(closed, panel, schema)
-        ordinary, _ = ordinary_panel(panel, schema, effects, index, fixed)
-        spread = transformed(ordinary, ready.transform.power).spread
-        plain, back = levelled(panel, schema), steps_of_shifts(panel, schema, max(ensemble.steps_back, *pasts))
+        without_effects, _ = ordinary_panel(panel, schema, effects, index, fixed)
+        spread = transformed(without_effects, ready.transform.power).spread
+        unshifted, back = levelled(panel, schema), steps_of_shifts(panel, schema, max(ensemble.steps_back, *pasts))
         trained_until = panel.starts.copy()
         trained_until[ready.trained_series] += ready.split.train_end
         names = {*(member.model for member in plan.members), *map(base_name, ensemble.components)}
@@ -346,11 +325,11 @@ class PanelFit:
                 scores=ensemble.scores,
                 validation=tuple(member.validation for member in trained),
                 trained_steps=tuple(member.steps for member in trained),
-                packages={name: entry.package for name, entry in brought().items() if name in names},
+                packages={name: entry.package for name, entry in plugins().items() if name in names},
             ),
             statistics=ready.statistics,
             level=mean_level(panel, ready.lookback + max(lags, default=0)),
-            seasonal_error=error_units(plain.values, plain.observed, plain.offsets, schema.shortest_season),
+            naive_error=naive_errors(unshifted.values, unshifted.observed, unshifted.offsets, schema.shortest_season),
             ensemble=ensemble,
             history=replace(panel, spread=spread).tail(back),
             network_weights=[trained[number].weights for number in forecasting],

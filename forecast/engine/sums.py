@@ -23,7 +23,7 @@ FEWEST, LEAST = 8, 4  # origins: the least of them for all but large panels, and
 LARGE = 60_000  # windows of a panel that is large
 COMPARED = 12  # newest origins at which forecasts with and without reconciliation are compared
 LEAST_GAIN = 1e-3  # of their mean error, that makes reconciliation worth its time
-MAX_BYTES = 1 << 26  # of stored errors, and of forecasts of missing cells
+MAX_BYTES = 1 << 26  # of stored errors, and of forecasts of missing values
 
 
 def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fitted:
@@ -40,7 +40,7 @@ def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fi
         for losses_of, way in zip(losses, ways, strict=True):
             means = np.zeros((len(panel), fitted.config.horizon))
             quantiles = Predictor(way, device).quantiles(panel, series, position[series])
-            means[series] = fitted.ensemble.calibration.plain_means(quantiles, config.levels)
+            means[series] = fitted.ensemble.calibration.quantile_means(quantiles, config.levels)
             means[sums] = members @ means
             rows = np.concatenate([series, sums[position[sums] >= _least(fitted)]])
             error = np.where(panel.observed[slots[rows]], np.abs(panel.values[slots[rows]] - means[rows]), 0.0)
@@ -54,7 +54,7 @@ def with_joint_errors(fitted: Fitted, panel: Panel, device: str, deadline: float
     predictor, origins = Predictor(fitted, device), _origins(fitted, panel)[: fitted.config.plan.origins]
     parts = list[Numbers]()
     for some in _together(origins, panel):
-        if parts and deadline is not None and time.monotonic() > deadline:
+        if deadline is not None and time.monotonic() > deadline:
             plan = fitted.config.plan.model_copy(update={"origins": len(parts)})
             fitted = replace(fitted, config=fitted.config.model_copy(update={"plan": plan}))
             break
@@ -107,7 +107,6 @@ def _origins(fitted: Fitted, panel: Panel) -> Integers:
 
 
 def _together(origins: Integers, panel: Panel) -> list[Integers]:
-    """Origins in parts that fill a batch of a network."""
     size = max(1, NETWORK_BATCH // len(panel))
     return [origins[start : start + size] for start in range(0, len(origins), size)]
 
@@ -126,7 +125,7 @@ def _errors(predictor: Predictor, panel: Panel, origins: Integers) -> Numbers:
     position = positions[row, series]
     quantiles = predictor.quantiles(panel, series, position)
     slots = (panel.offsets[series] + position)[:, None] + np.arange(config.horizon)
-    means = predictor.fitted.ensemble.calibration.plain_means(quantiles, config.levels)
+    means = predictor.fitted.ensemble.calibration.quantile_means(quantiles, config.levels)
     deviation = standard_deviation(quantiles, config.levels)
     known = certain(panel, config.table).observed[slots] & (deviation > 0)
     error = (panel.values[slots] - means) / np.where(deviation > 0, deviation, 1.0)

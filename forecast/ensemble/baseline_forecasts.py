@@ -7,17 +7,18 @@ from typing import Self
 
 import numpy as np
 
-from forecast.baselines import baseline_method, is_baseline
-from forecast.baselines.shared.method import Method
+from forecast.baselines import baseline_method, default_baselines, is_baseline
+from forecast.baselines.shared.method import Along, Method
 from forecast.baselines.shared.windows import forecast_baseline, forecast_own_quantiles
-from forecast.ensemble.along import NEWEST, along_forecasts
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
+from forecast.errors import Setting
 from forecast.evaluation.origins import past_slots, pasts
 from forecast.evaluation.quantiles import error_quantiles
+from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.pretrained.forecasting import Network
-from forecast.threads import OnPart
+from forecast.threads import OnPart, side_by_side
 from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
 from forecast.windows.inputs import Inputs
 from forecast.windows.windows import WindowIndex
@@ -27,6 +28,13 @@ MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles
 # of the past that a baseline reads at most for windows of one kind, unless these are fewer: its cost grows with them
 VALUES, MIN_COMPARED = 10_000_000, 32
 DRAWN_BY = 16  # newest values of a window that decide whether it is drawn
+# of baselines that forecast along a whole series, with columns known in advance
+LONG_SEASON = 24  # steps of a season from which on they join without known columns, too
+MIN_SEASONS = 15  # of the longest series, fewer of which say little
+AFFORDABLE = 8e8  # operations for each window on which slow baselines are compared, some seconds in all
+REFITS = 20  # of a series for windows that are compared, at most
+MOST_CATEGORIES = 32  # of a known column, one with more of which is left out
+NEWEST = 12  # windows of the past of a series that tell errors: older ones hardly count
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,6 @@ def baseline_labelled(label: str, seasons: tuple[int, ...]) -> Baseline:
 
 
 def context_length(lookback: int, seasons: tuple[int, ...], longest: int) -> int:
-    """Steps of the past that baselines see."""
     return max(1, min(longest, max(lookback, MIN_CONTEXT, CONTEXT_SEASONS * (seasons or (1,))[0], *seasons)))
 
 
@@ -78,10 +85,7 @@ def steps_back(labels: Iterable[str], context: int) -> int:
 def baseline_forecasts(
     inputs: Inputs, windows: WindowIndex, baseline: Baseline, context: int, network: Network | None = None
 ) -> Numbers:
-    """Points of a baseline that sees `context` steps, [windows, horizon], in the unit of the panel's values.
-
-    Of a baseline that forecasts quantiles itself, these: [windows, horizon, levels].
-    """
+    """Points [windows, horizon], or quantiles if it gives them, of a baseline that sees `context` steps."""
     method, horizon, levels = baseline.method, inputs.horizon, inputs.levels
     if method.along is not None:
         return along_forecasts(inputs, windows, method.along)
@@ -98,10 +102,7 @@ def baseline_forecasts(
 
 
 def _pasts(inputs: Inputs, windows: WindowIndex, context: int, evens: bool) -> Iterator[tuple[Numbers, Flags]]:
-    """The pasts of windows as a baseline sees them, and whether each value is known, [windows, context] each.
-
-    Closed slots have their value, which a season of summands fits, or with `evens` the mean of the others.
-    """
+    """Pasts of windows, and what is known of them, [windows, context]; closed slots have the mean with `evens`."""
     panel = inputs.past_panel(closed=not evens)
     if inputs.closed is None or not evens:
         yield from pasts(panel, windows, context)
@@ -115,11 +116,7 @@ def _pasts(inputs: Inputs, windows: WindowIndex, context: int, evens: bool) -> I
 
 @dataclass(frozen=True)
 class BaselineForecasts:
-    """Forecasts of baselines, for the validation windows and for windows over the whole past.
-
-    Those of a baseline that was not asked are NaN. Without a baseline there is nothing that networks are compared with:
-    they forecast in any case.
-    """
+    """Forecasts of baselines, for the validation windows and for windows over the whole past; NaN where not asked."""
 
     baselines: list[Baseline]
     context: int  # steps of the past that they see
@@ -127,7 +124,7 @@ class BaselineForecasts:
     past: ValidationSet  # windows over the whole past
     past_points: Numbers  # [baselines, windows, horizon]
     errors: Numbers  # [baselines, horizon, levels], in the past, in units of a window's scale; 0 if it gives quantiles
-    middle: int  # place of the median among the levels
+    middle: int  # index of the median among the levels
 
     @classmethod
     def of(
@@ -146,9 +143,9 @@ class BaselineForecasts:
         quantiles = np.full((len(baselines), len(held_out), inputs.horizon, len(levels)), np.nan)
         past_points = np.full((len(baselines), len(past), inputs.horizon), np.nan)
         errors = np.zeros((len(baselines), inputs.horizon, len(levels)))
-        for place, baseline in enumerate(baselines):
+        for number, baseline in enumerate(baselines):
             if on is not None:
-                on(place, len(baselines))
+                on(number, len(baselines))
             gives_quantiles = baseline.method.quantiles is not None
             ahead, back = (some, recent) if gives_quantiles else (compared, known)
             if baseline.method.along is not None:  # as slow, and errors long ago hardly count
@@ -158,12 +155,12 @@ class BaselineForecasts:
             before = baseline_forecasts(inputs, then, baseline, context)
             after = baseline_forecasts(inputs, now, baseline, context)
             if gives_quantiles:
-                past_points[place, back], quantiles[place, ahead] = before[..., middle], after
+                past_points[number, back], quantiles[number, ahead] = before[..., middle], after
                 continue
-            past_points[place, back] = before
+            past_points[number, back] = before
             seen = past.actual[back], past.observed[back], past.scale[back]
-            errors[place] = error_quantiles(before, *seen, levels, then)
-            quantiles[place, ahead] = after[..., None] + held_out.scale[ahead, None, None] * errors[place]
+            errors[number] = error_quantiles(before, *seen, levels, then)
+            quantiles[number, ahead] = after[..., None] + held_out.scale[ahead, None, None] * errors[number]
         return cls(baselines, context, quantiles, past, past_points, errors, middle)
 
     @property
@@ -172,7 +169,7 @@ class BaselineForecasts:
         return np.array([baseline.method.quantiles is not None for baseline in self.baselines], bool)
 
     def sole_baseline(self, validation: ValidationSet) -> int | None:
-        """The place of the baseline that forecasts alone: it gives quantiles, and the others have too few errors."""
+        """The index of the baseline that forecasts alone: it gives quantiles, and the others have too few errors."""
         errors = self.past.observed & (self.past.scale > 0)[:, None]
         if len(validation) or int(errors.any(1).sum()) >= MIN_ERRORS or not self.gives_quantiles.any():
             return None
@@ -199,7 +196,6 @@ def _drawn(panel: Panel, windows: WindowIndex, places: Integers, most: int) -> I
 
 
 def _past_windows(panel: Panel, season: int) -> WindowIndex:
-    """Windows over the whole past of a panel, up to its last values."""
     usable = np.flatnonzero(panel.lengths >= 2)
     if len(usable) > VALIDATION_WINDOWS:
         usable = usable[np.linspace(0, len(usable) - 1, VALIDATION_WINDOWS).astype(np.int64)]
@@ -210,3 +206,56 @@ def _past_windows(panel: Panel, season: int) -> WindowIndex:
     position = oldest[:, None] + np.round(steps * (newest - oldest)[:, None]).astype(np.int64)
     pairs = np.unique(np.stack([np.repeat(usable, origins), position.ravel()], 1), axis=0)
     return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+
+
+def affordable_baselines(names: tuple[str, ...], inputs: Inputs, compared: int) -> tuple[str, ...]:
+    """The default baselines worth their time, slow ones on `compared` windows at most; all where others are named."""
+    if not set(default_baselines()) <= set(names) or not len(inputs.panel):
+        return names
+    panel, season = inputs.panel, inputs.lags[0] if inputs.lags else 1
+    columns = known_columns(inputs, np.zeros(1, np.int64), 0).shape[1]
+    gains = season > 1 and (columns > 0 or season >= LONG_SEASON) and panel.lengths.max() >= MIN_SEASONS * season
+
+    def joins(name: str) -> bool:
+        cost = baseline_method(name).cost
+        if cost is None or not gains:
+            return cost is None
+        operations = cost(float(panel.lengths.mean()), columns, inputs.horizon, season)
+        affordable = operations * (len(panel) + min(2 * compared, REFITS * len(panel))) <= AFFORDABLE * compared
+        if not affordable:
+            log.info("%s would take long and is left out, unless a fit names it in %s", name, Setting("baselines"))
+        return affordable
+
+    return tuple(filter(joins, names))
+
+
+def along_forecasts(inputs: Inputs, windows: WindowIndex, along: Along) -> Numbers:
+    """Points of windows, [windows, horizon], series by series."""
+    panel, (series, position) = inputs.past_panel(closed=True), windows
+    points = np.zeros((len(series), inputs.horizon))
+
+    def fill(rows: Integers) -> None:
+        each, ends = series[rows[0]], position[rows]
+        first, start = panel.offsets[each], int(panel.starts[each])
+        past = slice(first, first + ends.max())
+        known = known_columns(inputs, np.arange(first, past.stop + inputs.horizon), start + int(ends.max()) - 1)
+        points[rows] = along(panel.values[past], panel.observed[past], known, start, ends, inputs.horizon, inputs.lags)
+
+    # what was known in advance of a step may differ between origins
+    apart = series if panel.vintages is None else np.arange(len(series))
+    side_by_side(fill, [np.flatnonzero(apart == each) for each in np.unique(apart)])
+    return points
+
+
+def known_columns(inputs: Inputs, slots: Integers, origin: int) -> Numbers:
+    """Columns known in advance, as they were at an origin, [slots, columns]; each category is a column of 0 and 1."""
+    panel, categories, columns = inputs.panel, inputs.schema.categories, [np.zeros((len(slots), 0))]
+    known = panel.known[slots]
+    if panel.vintages is not None:
+        known = panel.vintages[slots].at(known, np.full(len(slots), origin))
+    for name, values in zip(inputs.schema.known, known.T, strict=True):
+        if name not in categories:
+            columns.append(values[:, None])
+        elif len(categories[name]) <= MOST_CATEGORIES:
+            columns.append((values[:, None] == np.arange(1, len(categories[name]) + 1)).astype(np.float64))
+    return np.concatenate(columns, 1)

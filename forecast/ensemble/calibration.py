@@ -1,6 +1,5 @@
 """Conformal calibration: move each quantile by its errors on validation windows (Romano, Patterson, Candes 2019)."""
 
-import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +9,8 @@ from numpy.typing import NDArray
 from forecast.ensemble.pasts import Pasts, Recent
 from forecast.errors import Setting
 from forecast.evaluation.quantiles import mean_of
+from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers
-
-log = logging.getLogger("forecast")
 
 PRIOR_WINDOWS = 4.0  # independent windows that say as much as what is known without them; chosen as in past_errors.py
 MIN_WIDTH = 0.05  # share of its width that an interval keeps at least
@@ -48,13 +46,13 @@ class Calibration:
         grown = _grown(quantiles, self.slope * np.nan_to_num(roughness - self.usual_roughness) + self.growth[series])
         return moved_by(grown, self.margins.astype(np.float64), scale, self.tied > 0)
 
-    def plain_means(self, quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
+    def quantile_means(self, quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
         """As `means`, without what series at rest had recently."""
         return _means(quantiles, levels, self.mean)
 
     def means(self, quantiles: Numbers, levels: tuple[float, ...], recent: Recent) -> Numbers:
         """The mean of each value, [windows, horizon], from quantiles [windows, horizon, levels] that were moved."""
-        means = self.plain_means(quantiles, levels)
+        means = self.quantile_means(quantiles, levels)
         certain = quantiles[..., 0] == quantiles[..., -1]
         return np.asarray(means + np.where(certain, 0.0, (1 - self.trust) * recent.shift(means)))
 
@@ -72,11 +70,9 @@ def calibrate(
 
     The score of a value is how far it lies beyond the interval between a quantile and its mirror image, in units of
     half its width (Sesia and Candes 2020), and the margin is the score that the nominal share of values stays below.
-    Both sides move by the same: one side alone would follow a drift of the validation values. A horizon step has the
-    scores of its own and of its neighbours, shrunk towards those of all steps; and margins are shrunk towards none, the
-    more so the fewer independent windows there are (`size`). The median stays where it is. Where many values are equal,
-    such as the zeros of rare sales, quantiles move outwards only: inwards, one step too far would lose all of them.
-    Before, intervals grow by a power of how rough each window's past is, and by series, as far as errors did.
+    Both sides move by the same: one side alone would follow a drift of the validation values. Margins of a step are
+    shrunk towards those of all steps and towards none, the more so the fewer independent windows there are (`size`).
+    Where many values are equal, as in rare sales, quantiles move outwards only: inwards, one step would lose them all.
 
     Quantiles are [windows, horizon, levels], ascending; actuals [windows, horizon]; scale [windows].
     """
@@ -130,11 +126,7 @@ def _missed(quantiles: Numbers, actual: Numbers, observed: Flags) -> Numbers:
 
 
 def _slope(missed: Numbers, pasts: Pasts) -> tuple[float, float]:
-    """The slope of `missed` over roughness, by series, and the usual roughness.
-
-    The slope is between 0 and 1, and shrunk by the share of its square that is chance: the square of its standard
-    error. With the usual roughness the intervals of all series are as wide on average as they were.
-    """
+    """The slope of `missed` over roughness, 0 to 1, less the share that chance explains, and the usual roughness."""
     used = np.isfinite(pasts.roughness + missed)
     _, group, counts = np.unique(pasts.series[used], return_inverse=True, return_counts=True)
     if len(counts) < MIN_SERIES:
@@ -152,10 +144,7 @@ def _slope(missed: Numbers, pasts: Pasts) -> tuple[float, float]:
 
 
 def _growth(missed: Numbers, pasts: Pasts) -> NDArray[np.float32]:
-    """The logarithm of each series' errors in widths beside that of others, [series + 1], less what chance explains.
-
-    Chance is the variance between independent windows of a series; before any is seen it is 1 beside a mean of 1.
-    """
+    """[series + 1], the logarithm of each series' errors in widths beside that of others, less what chance explains."""
     used, growth = np.isfinite(missed), np.zeros(pasts.count + 1, np.float32)
     _, first, group = np.unique(pasts.span[used], return_index=True, return_inverse=True)
     ratios = np.bincount(group, np.exp(missed[used])) / np.bincount(group)  # of independent windows
@@ -180,10 +169,7 @@ def _grown(quantiles: Numbers, growth: Numbers) -> Numbers:
 def _mean_share(
     quantiles: Numbers, actual: Numbers, observed: Flags, unit: Numbers, levels: tuple[float, ...], evidence: float
 ) -> float:
-    """How far the mean of the values lies from the median on the way to the mean of the quantiles, 0 to 1.
-
-    The largest values of rare sales are hard to tell, and what quantiles say of them would decide their mean.
-    """
+    """How far the mean of the values lies from the median on the way to the mean of the quantiles, 0 to 1."""
     median, mean = (_means(quantiles, levels, share) for share in (0.0, 1.0))
     expected, happened = (((values - median) / unit)[observed].sum() for values in (mean, actual))
     share = float(np.clip(happened / expected, 0.0, 1.0)) if expected > 0 else 1.0
@@ -197,10 +183,7 @@ def _means(quantiles: Numbers, levels: tuple[float, ...], share: float) -> Numbe
 
 
 def _trust(means: Numbers, actual: Numbers, observed: Flags, unit: Numbers, recent: Recent, evidence: float) -> float:
-    """The weight, 0 to 1, of `means` beside the recent mean in the best mean of series at rest.
-
-    It is a ridge regression: that held-out values deviate by what is usual in a window counts as PRIOR_WINDOWS do.
-    """
+    """The weight, 0 to 1, of `means` beside the recent mean of series at rest, by a ridge regression."""
     if not recent.at_rest.any():
         return 1.0
     shift = recent.shift(means)
@@ -229,10 +212,7 @@ def half_widths(quantiles: Numbers, scale: Numbers, tied: bool = False) -> Numbe
 
 
 def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
-    """Quantiles moved by margins [horizon, levels] and put in order again, outwards from the middle one.
-
-    Where the scale is 0 the past is constant, and quantiles [windows, horizon, levels] stay where they are.
-    """
+    """Quantiles [windows, horizon, levels] moved by margins [horizon, levels], in order again; none of a scale of 0."""
     return _ordered(quantiles + margins * half_widths(quantiles, scale, tied))
 
 
@@ -280,10 +260,7 @@ def score_at(scores: Numbers, share: float) -> float:
 
 
 def adapted_share(scores: Numbers, observed: Flags, share: float) -> float:
-    """The target share after all windows, which are in the order of time, [windows, horizon].
-
-    It starts at `share` and moves after each window by the share that the window missed beyond 1 - share.
-    """
+    """The target share after windows in the order of time; each moves it by what it missed beyond 1 - share."""
     target = share
     past = np.where(observed, scores, np.nan)
     first = max(MIN_WINDOWS, len(past) // 4)

@@ -7,7 +7,7 @@ from forecast.settings import ScalingName, TrainSettings
 from forecast.training.plan import Candidate, Plan
 
 FINETUNED = "finetuned"  # the pretrained network as a candidate that trains
-LONGEST = 256  # steps of the past that it reads
+FINETUNED_LOOKBACK = 256  # steps of the past that it reads
 FEW_WINDOWS = 1000  # from which on networks that start from nothing beat it; tuned on 30 development series
 
 CANDIDATES: tuple[tuple[str, ScalingName, int], ...] = (
@@ -26,7 +26,7 @@ CANDIDATES: tuple[tuple[str, ScalingName, int], ...] = (
     ("esrnn", "standard", 2),
 )
 """What auto tries, the best bet first: model, scaling, and how many times the default lookback it reads; 0: as much of
-the past as there is, up to `LONGEST`."""
+the past as there is, up to `FINETUNED_LOOKBACK`."""
 
 
 def compared_with(settings: TrainSettings) -> tuple[str, ...]:
@@ -43,9 +43,7 @@ def candidates_for(
 ) -> list[Candidate]:
     """The networks that are worth a try, the best bet first; where a model is named, only that one.
 
-    Where few windows can be drawn only the pretrained network can learn from them, and where many can, its time is
-    better spent on others. It does not know covariates, the `columns`. Lookback, the longest one and the season are in
-    steps.
+    With few windows only the pretrained network can learn from them, unless there are covariates, the `columns`.
     """
     listed: tuple[tuple[str, ScalingName, int], ...] = CANDIDATES
     if windows >= FEW_WINDOWS:
@@ -57,7 +55,7 @@ def candidates_for(
     wider = min(2 * lookback, MAX_SEASONS * season)
     if settings.lookback is not None or settings.steps is not None or not lookback < wider <= longest:
         wider = lookback
-    all_of_it = lookback if settings.lookback is not None else max(lookback, min(LONGEST, 2 * longest))
+    all_of_it = lookback if settings.lookback is not None else max(lookback, min(FINETUNED_LOOKBACK, 2 * longest))
     lookbacks, params = {0: all_of_it, 1: lookback, 2: wider}, settings.params or {}
     candidates = [
         Candidate(model=model, params=params, scaling=settings.scaling or scaling, lookback=lookbacks[multiple])

@@ -63,25 +63,19 @@ class Ensemble:
         weights = self.weights[series_index].astype(np.float64)
         scale = window_scale(inputs, windows, self.lookback)
         mixed = np.zeros((len(scale), inputs.horizon, len(inputs.levels)))
-        for place in range(len(self.components)):
-            weight = weights[:, place, None, None]
-            if place < len(networks):
-                errors = scale[:, None, None] * self.errors[place].astype(np.float64)
-                mixed += weight * at_least(networks[place], errors)
-            elif (weight > 0).any():
-                mixed += weight * self._baseline_quantiles(inputs, windows, place, scale)
+        for number in range(len(self.components)):
+            weight = weights[:, number, None, None]
+            if (weight > 0).any():
+                errors = scale[:, None, None] * self.errors[number].astype(np.float64)
+                known = number < len(networks)
+                ahead = networks[number] if known else self._ahead(inputs, windows, self.components[number])
+                mixed += weight * (at_least(ahead, errors) if ahead.ndim == errors.ndim else ahead[..., None] + errors)
         moved = self.calibration.moved(mixed, scale, roughness(inputs, windows, scale, self.lookback), series_index)
         return calibrating.capped(moved, _limit(inputs, windows, self.steps_back, self.calibration.largest))
 
     def joint(self, quantiles: Numbers) -> Numbers:
         """Calibrated quantiles, widened so that their intervals hold whole paths, [windows, horizon, levels]."""
         return widened(quantiles, self.calibration.joint)
-
-    def _baseline_quantiles(self, inputs: Inputs, windows: WindowIndex, place: int, scale: Numbers) -> Numbers:
-        """Quantiles of the baseline at a place of the components, before calibration, [windows, horizon, levels]."""
-        errors = scale[:, None, None] * self.errors[place].astype(np.float64)
-        ahead = self._ahead(inputs, windows, self.components[place])
-        return at_least(ahead, errors) if ahead.ndim == errors.ndim else np.asarray(ahead[..., None] + errors)
 
     def _ahead(self, inputs: Inputs, windows: WindowIndex, label: str) -> Numbers:
         """As `baseline_forecasts`, or what is remembered: columns are nothing to most baselines."""
@@ -99,17 +93,12 @@ class Ensemble:
         return self.memory[key]
 
 
-@dataclass(frozen=True)
-class Group:
-    """Networks that differ in their seed only."""
-
-    model: str
-    quantiles: Numbers  # their median on the validation windows, [windows, horizon, levels]
+Networks = list[tuple[str, Numbers]]  # the model of networks that differ in their seed only, and their median forecasts
 
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Networks and then baselines, with their forecasts of the validation windows."""
+    """Networks and then baselines, with their forecasts of the validation windows, and their losses."""
 
     labels: list[str]
     networks: int
@@ -120,8 +109,7 @@ class _Candidates:
     past: Losses  # of the baselines all over the past
 
     @classmethod
-    def of(cls, inputs: Inputs, validation: ValidationSet, networks: list[Group], baselines: BaselineForecasts) -> Self:
-        """Lay out the forecasts, and measure them."""
+    def of(cls, inputs: Inputs, validation: ValidationSet, networks: Networks, baselines: BaselineForecasts) -> Self:
         count = len(networks)
         # in the older half of a short series baselines know much less of it than they do now
         past = _losses(inputs, baselines.past, baselines.past_points)
@@ -130,19 +118,13 @@ class _Candidates:
         min_distances = _min_distances(inputs, baselines, past, share)
         errors = np.concatenate([np.broadcast_to(min_distances, (count, *min_distances.shape)), baselines.errors])
         errors[count:][baselines.gives_quantiles] = min_distances
-        quantiles = np.concatenate([*(group.quantiles[None] for group in networks), baselines.quantiles])
+        quantiles = np.concatenate([*(forecasts[None] for _, forecasts in networks), baselines.quantiles])
         with_quantiles = np.flatnonzero([True] * count + list(baselines.gives_quantiles))
         quantiles[with_quantiles] = at_least(quantiles[with_quantiles], min_distances * validation.scale[:, None, None])
         medians = quantiles[..., inputs.levels.index(0.5)]
         losses = _losses(inputs, validation, medians).completed()
-        labels = [*(group.model for group in networks), *(baseline.label for baseline in baselines.baselines)]
+        labels = [*(model for model, _ in networks), *(baseline.label for baseline in baselines.baselines)]
         return cls(labels, count, quantiles, medians, errors, losses, past)
-
-    def weights(self, series: int, sole: int | None) -> Numbers:
-        """[series + 1, candidates]; `sole` is the baseline that forecasts alone, if one does."""
-        if sole is not None:
-            return np.tile(np.eye(len(self.labels))[self.networks + sole], (series + 1, 1))
-        return choose_weights(self.losses, self.past, self.networks, series)
 
     def held_out(self, series: int, series_index: Integers) -> Numbers:
         """Quantiles of each validation window with weights from others, [windows, horizon, levels]."""
@@ -154,31 +136,35 @@ class _Candidates:
     def named(self, weights: Numbers) -> dict[str, Numbers]:
         """Point forecasts of each candidate, and of several groups of networks together as well."""
         count = self.networks
-        networks = [f"{label} {place}" if count > 1 else label for place, label in enumerate(self.labels[:count], 1)]
+        networks = [f"{label} {number}" if count > 1 else label for number, label in enumerate(self.labels[:count], 1)]
         named = dict(zip([*networks, *self.labels[count:]], self.medians, strict=True))
         if count > 1:
             parts = weights[:count] if weights[:count].any() else np.ones(count)
             named[NETWORKS] = np.tensordot(parts / parts.sum(), self.medians[:count], 1)
         return named
 
-    def best_baseline(self, scores: dict[str, float]) -> Numbers | None:
-        """The points of the baseline with the best score, [windows, horizon]."""
-        scored = [place for place in range(self.networks, len(self.labels)) if self.labels[place] in scores]
-        return self.medians[min(scored, key=lambda place: scores[self.labels[place]])] if scored else None
-
 
 def choose_ensemble(
-    inputs: Inputs, validation: ValidationSet, networks: list[Group], baselines: BaselineForecasts
+    inputs: Inputs, validation: ValidationSet, networks: Networks, baselines: BaselineForecasts
 ) -> Ensemble:
-    """Weigh networks and baselines by their losses, and calibrate on windows that did not choose."""
+    """Weigh networks and baselines by their losses, and calibrate on windows that did not choose.
+
+    Forecasts of `networks` are those of the validation windows, [windows, horizon, levels].
+    """
     candidates = _Candidates.of(inputs, validation, networks, baselines)
-    weights = candidates.weights(inputs.series, baselines.sole_baseline(validation))
+    labels, count = candidates.labels, len(networks)
+    if (sole := baselines.sole_baseline(validation)) is not None:
+        weights = np.tile(np.eye(len(labels))[count + sole], (inputs.series + 1, 1))
+    else:
+        weights = choose_weights(candidates.losses, candidates.past, count, inputs.series)
     held_out = candidates.held_out(inputs.series, inputs.series_index[validation.windows[0]])
     points = held_out[..., inputs.levels.index(0.5)]
     named = {**candidates.named(weights[0]), CHOSEN: points}
     scores = _scores(_losses(inputs, validation, np.stack(list(named.values()))), list(named))
-    used, count = np.asarray(weights.any(0)), len(networks)
-    components = [label for label, is_used in zip(candidates.labels, used, strict=True) if is_used]
+    scored = [number for number in range(count, len(labels)) if labels[number] in scores]
+    best_baseline = candidates.medians[min(scored, key=lambda number: scores[labels[number]])] if scored else None
+    used = np.asarray(weights.any(0))
+    components = [label for label, is_used in zip(labels, used, strict=True) if is_used]
     used_networks = np.flatnonzero(used[:count])
     steps = steps_back(components[len(used_networks) :], baselines.context)
     return Ensemble(
@@ -191,7 +177,7 @@ def choose_ensemble(
         context_length=baselines.context,
         scores=scores,
         network=load_network() if PRETRAINED in components else None,
-        validation=ValidationForecasts.of(validation, inputs, points, candidates.best_baseline(scores)),
+        validation=ValidationForecasts.of(validation, inputs, points, best_baseline),
     )
 
 
@@ -241,11 +227,7 @@ def _limit(inputs: Inputs, windows: WindowIndex, steps: int, cap_factor: float) 
 
 
 def _min_distances(inputs: Inputs, baselines: BaselineForecasts, past: Losses, share: float) -> Numbers:
-    """The smallest distances of networks' quantiles from their median, [horizon, levels], in units of the scale.
-
-    A network that has seen few windows of its own series knows little of its errors: a share of those that the best
-    baseline has made in the past is expected of it, too.
-    """
+    """The least distances of networks' quantiles from the median, [horizon, levels]: a share of a baseline's errors."""
     losses = past.select(past.usable)
     if not losses.values.size:
         return np.zeros((inputs.horizon, len(inputs.levels)))
@@ -256,8 +238,8 @@ def _min_distances(inputs: Inputs, baselines: BaselineForecasts, past: Losses, s
 def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:
     """What point forecasts [candidates, windows, horizon] lost."""
     windows, values = validation.windows, np.zeros(points.shape[:2])
-    for place, candidate in enumerate(points):
-        values[place] = validation.losses(candidate)
+    for number, candidate in enumerate(points):
+        values[number] = validation.losses(candidate)
     return Losses(values, inputs.series_index[windows[0]] - 1, _horizon_blocks(inputs, windows))
 
 

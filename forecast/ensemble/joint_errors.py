@@ -88,10 +88,10 @@ def evidence_of(windows: float) -> float:
 def sum_quantiles(
     quantiles: Numbers, mean: Numbers, variance: Numbers, windows: float, levels: tuple[float, ...]
 ) -> Numbers:
-    """Quantiles of sums, [sums, levels], from the sums of their cells' quantiles, which hold if all cells are one.
+    """Quantiles of sums, [sums, levels], from sums of quantiles, which hold if all summands err alike.
 
-    `variance` [sums] is the share of the variance that such a sum has. The smaller it is, the nearer the distribution
-    comes to a normal one around the mean [sums]. Quantiles widen where `windows`, independent ones, are few.
+    The smaller the share of that `variance` [sums], the nearer the distribution comes to a normal one around the mean
+    [sums]. Quantiles widen where `windows`, independent ones, are few.
     """
     ratio = np.sqrt(np.clip(variance, 0.0, 1.0))[:, None]
     normal = standard_deviation(quantiles, levels)[:, None] * normal_deviates(levels)
@@ -109,16 +109,15 @@ def variance_share(
     expected: Numbers,
     windows: float,
 ) -> Numbers:
-    """The variance of each sum as a share of that of a sum whose cells are one, [sums].
+    """The variance of each sum as a share of that of a sum whose summands err alike, [sums].
 
-    A window's error of a sum, `errors` [windows, sums], is the sum of its cells' errors in tonight's standard
-    deviations. Their squares add up to `squares` [sums], and the variances of the cells whose errors are known to
-    `known` [windows, sums]; `variance` and `deviation` [sums] are those of all cells. With few `windows` the share is
-    shrunk to an `expected` one, which is corrected by what all sums have in common.
+    `errors` [windows, sums] are sums of errors in standard deviations of the forecasts, `squares` [sums] those of their
+    squares, `known` [windows, sums] those of the variances where errors are known, `variance` and `deviation` [sums]
+    those of all. With few `windows` the share is shrunk to an `expected` one.
     """
     whole = np.where(deviation > 0, deviation, 1.0) ** 2
     seen = known.sum(0)
-    size = np.where(seen > 0, squares / np.where(seen > 0, seen, 1.0), 1.0)  # mean square of the errors of cells
+    size = np.where(seen > 0, squares / np.where(seen > 0, seen, 1.0), 1.0)  # mean square of the errors of summands
     weight = (known / np.where(variance > 0, variance, 1.0)).sum(0)
     found = (errors**2).sum(0) / np.where(weight > 0, weight, 1.0) / np.where(size > 0, size, 1.0) / whole
     found = np.where((weight > 0) & (size > 0), found, expected)

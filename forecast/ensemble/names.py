@@ -10,7 +10,7 @@ from forecast.settings import TrainSettings
 
 AUTO = "auto"
 PRETRAINED = "pretrained"  # the baseline that is a network; as the model it is compared with the others
-FIRST = "segrnn"  # the network that auto trains if knobs or steps of a network are given
+FIRST = "segrnn"  # the network that auto trains if hyperparameters or steps of a network are given
 
 
 def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
@@ -28,7 +28,7 @@ def check_models(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
     for name in models or (settings.model,):
         check_model(name)
         if settings.params and is_baseline(name) and not models:
-            raise UsageError(f"the baseline '{name}' has no knobs", setting=Setting("params"))
+            raise UsageError(f"the baseline '{name}' has no hyperparameters", setting=Setting("params"))
     for name in settings.baselines:
         baseline_method(name)
 

@@ -68,10 +68,7 @@ def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:
 
 
 def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: int) -> Numbers:
-    """[windows], how far values of each past lie from those a season before, as a logarithm in units of its `scale`.
-
-    NaN where the past is constant, has hardly a pair of such values, or where values are counts.
-    """
+    """[windows], the logarithm of the mean change over a season in units of `scale`; NaN of counts and constants."""
     lag = inputs.lags[0] if inputs.lags else max(1, inputs.horizon // 2)
     pairs, changes = [np.zeros(0, np.int64)], [np.zeros(0)]
     for past, observed in pasts(inputs.panel, windows, lookback + lag):

@@ -5,14 +5,14 @@ from typing import Self
 
 import numpy as np
 
-from forecast.evaluation.metrics import MEASURES, error_units, window_losses
+from forecast.evaluation.metrics import MEASURES, naive_errors, window_losses
 from forecast.evaluation.origins import values_at
 from forecast.panel.panel import Flags, Integers, Numbers
 from forecast.settings import Metric
 from forecast.windows.inputs import Inputs, undo_power
 from forecast.windows.windows import WindowIndex
 
-EXACT = 1e-3  # share of the unit of scaled errors below which an error counts as none
+EXACT = 1e-3  # share of the naive error below which an error counts as none
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ValidationSet:
     actual: Numbers  # [windows, horizon], in the unit of the panel's values
     observed: Flags
     scale: Numbers  # [windows], deviation of each window's past; 0 where the past is constant
-    unit: Numbers  # [windows], unit of scaled errors of each window's series, to the power that the metric needs
+    naive_error: Numbers  # [windows], of each series, to the power that the metric needs
     lookback: int  # steps that the scale is computed from
     power: float  # exponent of the target's transform, undone before errors are measured
     metric: Metric
@@ -34,18 +34,18 @@ class ValidationSet:
         panel = inputs.panel
         plain = undo_power(panel.values, power)
         season = inputs.lags[0] if inputs.lags else 1
-        unit = error_units(plain, panel.observed, panel.offsets, season, MEASURES[metric].unit_power)[windows[0]]
+        naive = naive_errors(plain, panel.observed, panel.offsets, season, MEASURES[metric].error_power)[windows[0]]
         series, position = windows
         actual = values_at(panel, series, panel.starts[series] + position, inputs.horizon)
         scale = window_scale(inputs, windows, lookback)
-        return cls(windows, np.nan_to_num(actual), np.isfinite(actual), scale, unit, lookback, power, metric)
+        return cls(windows, np.nan_to_num(actual), np.isfinite(actual), scale, naive, lookback, power, metric)
 
     def __len__(self) -> int:
         return len(self.windows[0])
 
     def losses(self, points: Numbers) -> Numbers:
         """The loss of each window, [windows], of point forecasts [windows, horizon]; NaN if nothing was observed."""
-        return window_losses(self.metric, self._actual(), undo_power(points, self.power), self.unit)
+        return window_losses(self.metric, self._actual(), undo_power(points, self.power), self.naive_error)
 
     def mean_loss(self, points: Numbers) -> float:
         """The mean loss of point forecasts [windows, horizon]; NaN if nothing was observed."""
@@ -53,9 +53,9 @@ class ValidationSet:
         return float(np.nanmean(losses)) if np.isfinite(losses).any() else float("nan")
 
     def is_exact(self, points: Numbers) -> bool:
-        """Whether point forecasts [windows, horizon] miss by less than a thousandth of the unit of scaled errors."""
-        unit = np.sqrt(self.unit) if MEASURES[self.metric].unit_power == 2 else self.unit
-        errors = window_losses("mase", self._actual(), undo_power(points, self.power), unit)
+        """Whether point forecasts [windows, horizon] miss by less than a thousandth of the naive error."""
+        naive_error = np.sqrt(self.naive_error) if MEASURES[self.metric].error_power == 2 else self.naive_error
+        errors = window_losses("mase", self._actual(), undo_power(points, self.power), naive_error)
         return bool(np.isfinite(errors).any() and np.nanmax(errors) < EXACT)
 
     def _actual(self) -> Numbers:
@@ -72,7 +72,7 @@ class ValidationForecasts:
     points: Numbers  # [windows, horizon]
     actual: Numbers
     observed: Flags
-    unit: Numbers  # [windows], unit of scaled errors, see `window_losses`
+    naive_error: Numbers  # [windows], see `window_losses`
     metric: Metric
     rival: Numbers | None = None  # points of the best baseline, NaN where it has none; None without baselines
 
@@ -93,19 +93,19 @@ class ValidationForecasts:
             points=restored(points),
             actual=restored(validation.actual),
             observed=validation.observed[rows],
-            unit=validation.unit[rows],
+            naive_error=validation.naive_error[rows],
             metric=validation.metric,
             rival=None if rival is None else restored(rival),
         )
 
     def select(self, windows: Flags, observed: Flags) -> Self:
-        names = ("series", "first", "points", "actual", "unit", *(() if self.rival is None else ("rival",)))
+        names = ("series", "first", "points", "actual", "naive_error", *(() if self.rival is None else ("rival",)))
         parts = {name: getattr(self, name)[windows] for name in names}
         return replace(self, **parts, observed=observed[windows])
 
     def losses(self, points: Numbers) -> Numbers:
         """The loss, [windows], of other forecasts [windows, horizon] of these windows; NaN if nothing was observed."""
-        return window_losses(self.metric, np.where(self.observed, self.actual, np.nan), points, self.unit)
+        return window_losses(self.metric, np.where(self.observed, self.actual, np.nan), points, self.naive_error)
 
 
 def window_scale(inputs: Inputs, windows: WindowIndex, lookback: int) -> Numbers:

@@ -35,8 +35,7 @@ class Losses:
         return Losses(self.values[:, windows], self.series[windows], self.block[windows])
 
     def completed(self) -> "Losses":
-        """The losses, with an estimate for windows that a candidate was not asked for: what the others lost there,
-        times the ratio of its losses to theirs on the windows for which it was."""
+        """With estimates where a candidate was not asked: the losses of others there, times its ratio elsewhere."""
         finite = np.isfinite(self.values)
         asked = finite.any(0)
         whole = (finite == asked).all(1)
@@ -89,10 +88,7 @@ def choose_weights(validation: Losses, past: Losses, networks: int, count: int) 
 def cross_fitted_weights(
     validation: Losses, past: Losses, networks: int, count: int
 ) -> Iterator[tuple[Flags, Numbers]]:
-    """Parts of the validation windows, each with the weights (`choose_weights`) that all the other parts give.
-
-    Parts are spans of time, or series where there is a single horizon of time.
-    """
+    """Parts of the validation windows, by time if that is more than a horizon, with weights that the others give."""
     by_time = len(np.unique(validation.block)) > 1
     part, part_past = (validation.block, past.block) if by_time else (validation.series, past.series)
     for values in np.array_split(np.unique(part), FOLDS):
@@ -108,11 +104,7 @@ def cross_fitted_weights(
 
 
 def effective_sample_size(series: Integers, block: Integers, decay: float = np.inf) -> float:
-    """How many independent windows some windows stand for.
-
-    Those of a series in the same horizon count once. Of those of different series at the same time, whose losses are
-    correlated, n count n / (1 + (n - 1) CORRELATION). After so many horizons as `decay` says a window counts 1/e.
-    """
+    """How many independent windows some are: one a series and horizon; n at one time n / (1 + (n - 1) CORRELATION)."""
     blocks, sizes = np.unique(np.unique(np.stack([series, block], 1), axis=0)[:, 1], return_counts=True)
     return float((np.exp(-blocks / decay) * sizes / (1 + (sizes - 1) * CORRELATION)).sum())
 

@@ -14,21 +14,19 @@ from forecast.evaluation.metrics import (
     REFERENCE,
     Evaluation,
     Measures,
-    in_sample_errors,
     measure_frames,
-    seasonal_errors,
+    naive_errors_until,
+    seasonal_naive_errors,
 )
 from forecast.evaluation.origins import bounds_at, cut, pasts
 from forecast.evaluation.quantiles import bounded, error_quantiles, free_numbers, log_raised, raised
 from forecast.events.kinds import certain
-from forecast.logs import held_back
+from forecast.logs import held_back, log
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, format_positions, position_texts, time_columns_at
 from forecast.parallel import side_by_side
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column, Frame, frame_of, interval_columns, stacked
-
-log = logging.getLogger("forecast")
 
 Predict = Callable[[Panel], Numbers]
 """Quantiles of the values after the end of each series, [series, horizon, levels], ascending along the last axis."""
@@ -67,7 +65,7 @@ def _points(name: str, season: int, panel: Panel) -> tuple[Numbers, Numbers]:
     newest = np.arange(len(panel)), panel.lengths
     parts = pasts(panel, newest, int(panel.lengths.max()))
     points = [forecast_baseline(name, values, observed, panel.ahead, season) for values, observed in parts]
-    unit, change = (seasonal_errors(panel.values, panel.observed, panel.offsets, lag) for lag in (season, 1))
+    unit, change = (seasonal_naive_errors(panel.values, panel.observed, panel.offsets, lag) for lag in (season, 1))
     return np.concatenate(points), np.nan_to_num(np.where(unit > 0, unit, change))
 
 
@@ -156,7 +154,7 @@ def backtest(
     log_raised(raised_series)
     actual = np.full(size, np.nan)
     actual[windows.series, windows.origin] = windows.actual
-    errors, bound = in_sample_errors(certain(panel, schema), origins[0], season), np.zeros(size, bool)
+    errors, bound = naive_errors_until(certain(panel, schema), origins[0], season), np.zeros(size, bool)
     first = origins[windows.origin, windows.series] + 1
     bound[windows.series, windows.origin] = bounds_at(panel, schema, windows.series, first)
     evaluation = Evaluation(panel, schema, actual, numbers, OUTPUT.levels, *errors, bound)

@@ -3,8 +3,8 @@
 All take arrays whose first axis is the series, such as [series, origins, horizon], and the axes to average over: all by
 default, ``(1, 2)`` gives a number for each series, ``(0, 1)`` one for each step of the horizon. An actual value that is
 NaN does not count; a forecast that is NaN where there is an actual value makes the measure NaN. Where nothing counts,
-or the divisor is zero, the measure is NaN. Scales, [series], come from `error_units`, squared ones with ``power=2``; a
-series without a scale (NaN or 0) does not count.
+or the divisor is zero, the measure is NaN. The unit of scaled errors, [series], is that of `naive_errors`, squared with
+``power=2``; a series without one (NaN or 0) does not count.
 """
 
 from collections.abc import Callable
@@ -25,11 +25,11 @@ Axes = int | tuple[int, ...] | None
 ROUNDING = 1e-9  # an in-sample error below this share of the series' mean deviation is rounding
 
 
-def error_units(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
+def naive_errors(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
     """Unit of scaled errors, [series]: the in-sample error of seasonal naive; NaN where all values are 0 or missing.
 
     Where that is zero, or a series shorter than a season, it is the in-sample error of repeating the last value, and
-    for a constant series its mean absolute value. The parameters are those of `seasonal_errors`.
+    for a constant series its mean absolute value. The parameters are those of `seasonal_naive_errors`.
     """
     series = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     count = np.maximum(np.bincount(series, observed, minlength=len(offsets) - 1), 1.0)
@@ -38,13 +38,13 @@ def error_units(values: Numbers, observed: Flags, offsets: Integers, season: int
         return np.bincount(series, np.where(observed, numbers, 0.0), minlength=len(offsets) - 1) / count
 
     deviation = mean(np.abs(values - mean(values)[series]) ** power)
-    unit = seasonal_errors(values, observed, offsets, season, power)
-    for substitute in (seasonal_errors(values, observed, offsets, 1, power), mean(np.abs(values) ** power)):
+    unit = seasonal_naive_errors(values, observed, offsets, season, power)
+    for substitute in (seasonal_naive_errors(values, observed, offsets, 1, power), mean(np.abs(values) ** power)):
         unit = np.where(unit > ROUNDING**power * deviation, unit, substitute)
     return np.where(unit > 0, unit, np.nan)
 
 
-def seasonal_errors(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
+def seasonal_naive_errors(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
     """In-sample mean absolute error of repeating the value `season` steps back, [series]; NaN without two values.
 
     Values and whether they are observed are [slots], series stored end to end, with `offsets` [series + 1]; `power` 2
@@ -69,15 +69,15 @@ def rmse(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
     return np.sqrt(_mean(np.square(actual - forecast), actual, axis))
 
 
-def mase(actual: Numbers, forecast: Numbers, scale: Numbers, axis: Axes = None) -> Numbers:
+def mase(actual: Numbers, forecast: Numbers, naive_error: Numbers, axis: Axes = None) -> Numbers:
     """Mean absolute scaled error (Hyndman and Koehler 2006): 1 is as far off as repeating a season was in-sample."""
-    unit = _unit(scale, actual)
+    unit = _usable(naive_error, actual)
     return _mean(np.abs(actual - forecast) / unit, actual / unit, axis)
 
 
-def rmsse(actual: Numbers, forecast: Numbers, squared_scale: Numbers, axis: Axes = None) -> Numbers:
+def rmsse(actual: Numbers, forecast: Numbers, squared_naive_error: Numbers, axis: Axes = None) -> Numbers:
     """Root mean squared scaled error (Hyndman and Koehler 2006; the measure of the M5 competition, 2022)."""
-    unit = _unit(squared_scale, actual)
+    unit = _usable(squared_naive_error, actual)
     return np.sqrt(_mean(np.square(actual - forecast) / unit, actual / unit, axis))
 
 
@@ -109,19 +109,21 @@ def coverage(actual: Numbers, lower: Numbers, upper: Numbers, axis: Axes = None)
     return _mean(inside, actual, axis)
 
 
-def width(actual: Numbers, lower: Numbers, upper: Numbers, scale: Numbers | None = None, axis: Axes = None) -> Numbers:
-    """Mean width of intervals: in the unit of the target, or in that of MASE where a scale is given."""
-    unit = np.ones(1) if scale is None else _unit(scale, actual)
+def width(actual: Numbers, lower: Numbers, upper: Numbers, naive_error: Numbers, axis: Axes = None) -> Numbers:
+    """Mean width of intervals, in the unit of MASE."""
+    unit = _usable(naive_error, actual)
     return _mean((upper - lower) / unit, actual / unit, axis)
 
 
-def msis(actual: Numbers, lower: Numbers, upper: Numbers, level: float, scale: Numbers, axis: Axes = None) -> Numbers:
+def msis(
+    actual: Numbers, lower: Numbers, upper: Numbers, level: float, naive_error: Numbers, axis: Axes = None
+) -> Numbers:
     """Mean scaled interval score (Gneiting and Raftery 2007; scaled as in the M4 competition, 2020).
 
     The width of the interval, which is to hold a share `level` of the values, and 2 / (1 - level) times as much as a
     value lies beyond it, in the unit of MASE.
     """
-    unit = _unit(scale, actual)
+    unit = _usable(naive_error, actual)
     beyond = np.maximum(lower - actual, 0) + np.maximum(actual - upper, 0)
     return _mean((upper - lower + 2 / (1 - level) * beyond) / unit, actual / unit, axis)
 
@@ -133,8 +135,8 @@ class Outcome:
     actual: Numbers  # [series, ..., horizon], NaN where missing
     numbers: Numbers  # [series, ..., horizon, 1 + 2 * intervals], the point, then both ends of each interval
     intervals: tuple[float, ...]  # in percent
-    scale: Numbers  # [series]
-    squared_scale: Numbers  # [series]
+    naive_error: Numbers  # [series]
+    squared_naive_error: Numbers  # [series]
 
     @property
     def point(self) -> Numbers:
@@ -148,14 +150,14 @@ class Outcome:
 @dataclass(frozen=True)
 class Measure:
     function: Callable[[Outcome, Axes], Numbers]  # of the axes to average over
-    unit_power: int = 1  # of the errors in the unit that it needs from `error_units`
+    error_power: int = 1  # of the errors in the unit that it needs from `naive_errors`
     in_terminal: bool = False  # whether a terminal of 80 columns shows it too
 
 
 # measures that need no interval, as tables show them; one of points is a choice of `metric`, if `Metric` names it
 MEASURES = {
-    "mase": Measure(lambda out, axis: mase(out.actual, out.point, out.scale, axis), in_terminal=True),
-    "rmsse": Measure(lambda out, axis: rmsse(out.actual, out.point, out.squared_scale, axis), unit_power=2),
+    "mase": Measure(lambda out, axis: mase(out.actual, out.point, out.naive_error, axis), in_terminal=True),
+    "rmsse": Measure(lambda out, axis: rmsse(out.actual, out.point, out.squared_naive_error, axis), error_power=2),
     "mae": Measure(lambda out, axis: mae(out.actual, out.point, axis)),
     "rmse": Measure(lambda out, axis: rmse(out.actual, out.point, axis)),
     "smape": Measure(lambda out, axis: smape(out.actual, out.point, axis), in_terminal=True),
@@ -164,26 +166,26 @@ MEASURES = {
 }
 
 
-def window_losses(metric: Metric, actual: Numbers, forecast: Numbers, unit: Numbers) -> Numbers:
-    """The losses [windows] of forecasts [windows, horizon] by a measure, in units [windows] of `error_units`."""
-    return MEASURES[metric].function(Outcome(actual, forecast[..., None], (), unit, unit), 1)
+def window_losses(metric: Metric, actual: Numbers, forecast: Numbers, naive_error: Numbers) -> Numbers:
+    """The losses [windows] of forecasts [windows, horizon] by a measure, with the naive error of each window."""
+    return MEASURES[metric].function(Outcome(actual, forecast[..., None], (), naive_error, naive_error), 1)
 
 
 def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
     """All measures by name, in the order in which tables show them; those of intervals come last.
 
-    Widths are in units of `scale`; `msis` is that of the 95 % interval, or of the widest one where that is missing.
+    `msis` is that of the 95 % interval, or of the widest one where that is missing.
     """
     results = {name: measure.function(outcome, axis) for name, measure in MEASURES.items()}
-    actual, scale = outcome.actual, outcome.scale
+    actual, naive_error = outcome.actual, outcome.naive_error
     ends = {level: np.moveaxis(outcome.numbers, -1, 0)[2 * i + 1 :][:2] for i, level in enumerate(outcome.intervals)}
     for level, (lower, upper) in ends.items():
         results[f"coverage_{level:g}"] = coverage(actual, lower, upper, axis)
-        results[f"width_{level:g}"] = width(actual, lower, upper, scale, axis)
+        results[f"width_{level:g}"] = width(actual, lower, upper, naive_error, axis)
     if ends:
         widest = 95.0 if 95.0 in ends else max(ends)
         lower, upper = ends[widest]
-        results["msis"] = msis(actual, lower, upper, widest / 100, scale, axis)
+        results["msis"] = msis(actual, lower, upper, widest / 100, naive_error, axis)
     return results
 
 
@@ -204,10 +206,10 @@ def skill(error: Numbers, reference: Numbers) -> Numbers:
     return 1 - _divided(error, reference)
 
 
-def _unit(scale: Numbers, like: Numbers) -> Numbers:
-    """A scale of each series in the shape of an array whose first axis is the series, NaN where it is none."""
-    usable = np.isfinite(scale) & (scale > 0)
-    return np.where(usable, scale, np.nan).reshape(-1, *[1] * (like.ndim - 1))
+def _usable(naive_error: Numbers, like: Numbers) -> Numbers:
+    """The error of each series in the shape of an array whose first axis is the series, NaN where it is none."""
+    usable = np.isfinite(naive_error) & (naive_error > 0)
+    return np.where(usable, naive_error, np.nan).reshape(-1, *[1] * (like.ndim - 1))
 
 
 def _mean(errors: Numbers, counted: Numbers, axis: Axes) -> Numbers:
@@ -235,8 +237,8 @@ class Evaluation:
     actual: Numbers  # [series, origins, horizon], NaN where missing
     numbers: dict[str, Numbers]  # by model, [series, origins, horizon, 1 + 2 * intervals], NaN without a forecast
     intervals: tuple[float, ...]  # in percent
-    scale: Numbers  # [series], the unit of MASE
-    squared_scale: Numbers  # [series], the unit of RMSSE
+    naive_error: Numbers  # [series], the unit of MASE
+    squared_naive_error: Numbers  # [series], the unit of RMSSE
     bound: Flags  # [series, origins, horizon], stock-outs, which count where forecasts lie below them
 
 
@@ -260,12 +262,12 @@ class Measures:
     season: int
 
 
-def in_sample_errors(panel: Panel, origin: Integers, season: int) -> tuple[Numbers, Numbers]:
+def naive_errors_until(panel: Panel, origin: Integers, season: int) -> tuple[Numbers, Numbers]:
     """Units of MASE and RMSSE from the values up to an origin, a grid position of each series: [series] both."""
     end = panel.offsets[:-1] + origin - panel.starts + 1
     before = panel.observed & (np.arange(panel.offsets[-1]) < np.repeat(end, np.diff(panel.offsets)))
-    absolute = error_units(panel.values, before, panel.offsets, season)
-    return absolute, error_units(panel.values, before, panel.offsets, season, power=2)
+    absolute = naive_errors(panel.values, before, panel.offsets, season)
+    return absolute, naive_errors(panel.values, before, panel.offsets, season, power=2)
 
 
 def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
@@ -281,7 +283,7 @@ def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
 
 def _measure(evaluation: Evaluation, axis: Axes, rows: Integers) -> dict[str, NDArray[Any]]:
     """The measures averaged over some axes: for each of `rows` of what they leave, a row of each model."""
-    by_model, rest = {}, (evaluation.intervals, evaluation.scale, evaluation.squared_scale)
+    by_model, rest = {}, (evaluation.intervals, evaluation.naive_error, evaluation.squared_naive_error)
     for model, numbers in evaluation.numbers.items():
         counts = ~evaluation.bound | (numbers[..., 0] < evaluation.actual)
         by_model[model] = measures(Outcome(np.where(counts, evaluation.actual, np.nan), numbers, *rest), axis)

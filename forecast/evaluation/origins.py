@@ -1,6 +1,5 @@
 """Rolling origins of a panel: their positions, and the past and the actual values at each of them."""
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.events.kinds import touched
+from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, stacked
 from forecast.panel.schema import Schema
 from forecast.reading.dated import dated_table, normalised
@@ -18,10 +18,8 @@ from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.windows.windows import WindowIndex
 
-log = logging.getLogger("forecast")
-
 DEFAULT_ORIGINS = 8  # enough to show luck at one of them, few enough to wait for
-MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
+MAX_VALUES = 4_000_000  # past values that are laid out side by side at once
 
 
 @dataclass(frozen=True)
@@ -45,17 +43,17 @@ def choose_origins(panel: Panel, windows: int | None, step: int | None, name: st
     if longest < first + horizon:
         largest = max((longest - 2) // 2, 0)
         less = Words("fit with " if fixed else "pass ", Setting("horizon", largest), " or less" if largest > 1 else "")
-        needed = f"needs at least {first + horizon}: {first} to fit, {horizon} to judge"
+        needed = f"needs at least {first + horizon}: {first} to fit, {horizon} to compare"
         problem = f"the longest series has {longest} steps, and a backtest with a horizon of {horizon} {needed}"
         raise BadData(problem, place=name, cure=less if largest else "add rows")
-    wanted = windows or DEFAULT_ORIGINS
+    asked = windows or DEFAULT_ORIGINS
     room = longest - horizon - (first if windows else max(first, (longest + 1) // 2))
-    count = max(1, min(wanted, room // step + 1))
-    if count < wanted:
+    count = max(1, min(asked, room // step + 1))
+    if count < asked:
         text = "%s: %d origins instead of %d, as the longest series has %d steps%s"
-        closer = room // (wanted - 1)
+        closer = room // (asked - 1)
         cure = Words("; for all of them pass ", Setting("step", closer)) if closer > 0 else ""
-        log.warning(text, name, count, wanted, longest, cure)
+        log.warning(text, name, count, asked, longest, cure)
     return panel.origins - horizon - step * np.arange(count)[::-1, None]
 
 
@@ -88,7 +86,7 @@ def bounds_at(panel: Panel, schema: Schema, series: Integers, first: Integers) -
 def past_slots(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Flags, Integers, Flags]]:
     """Some windows at a time, [windows, context]: whether a step lies in its series, its slot, if it was observed."""
     series, position = windows
-    rows = max(1, MAX_CELLS // context)
+    rows = max(1, MAX_VALUES // context)
     for low in range(0, len(series), rows):
         step = position[low : low + rows, None] + np.arange(-context, 0)
         slot = panel.offsets[series[low : low + rows], None] + np.maximum(step, 0)

@@ -1,16 +1,14 @@
 """Quantiles between levels, as the point and the intervals that a user asked for, and of errors in the past."""
 
-import logging
 from statistics import NormalDist
 
 import numpy as np
 
+from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers
 from forecast.pretrained.network import LEVELS as LEVELS  # of networks and baselines alike
 from forecast.settings import OutputSettings
 from forecast.windows.windows import WindowIndex
-
-log = logging.getLogger("forecast")
 
 EVEN = 41  # levels that a standard deviation is computed from
 LOW = 0.5  # of the expected total, below which a total of medians misleads
@@ -170,8 +168,8 @@ def error_quantiles(
     relative, counts = errors / np.where(width > 0, width, 1.0), (weights > 0) & (width > 0)
     shape = _shape(relative[counts], weights[counts], levels, sizes.max())
     wider = widening(sizes, levels)  # [steps, levels]
-    for place, column in enumerate(table.T):
-        column[:] = np.interp(np.arange(horizon), steps, width * shape[place] * wider[:, place])
+    for level, column in enumerate(table.T):
+        column[:] = np.interp(np.arange(horizon), steps, width * shape[level] * wider[:, level])
     return table
 
 
@@ -197,8 +195,7 @@ def _t_quantiles(z: Numbers, freedom: Numbers) -> Numbers:
 def independent_windows(windows: WindowIndex, length: int, decay: float = np.inf) -> float:
     """How many independent windows some windows stand for, if those of a series within `length` steps count as one.
 
-    Of those of different series at the same time, whose errors are correlated, n count n / (1 + (n - 1) CORRELATION).
-    After `decay` steps a window counts 1/e; the number is then that of Kish for values with weights.
+    n of different series at one time count n / (1 + (n - 1) CORRELATION), and 1/e after `decay` steps (Kish 1965).
     """
     series, age = windows[0], _age(windows) // max(length, 1)
     blocks, sizes = np.unique(np.unique(np.stack([series, age], 1), axis=0)[:, 1], return_counts=True)
@@ -220,8 +217,8 @@ def _mean_errors(steps: Integers, errors: Numbers, weights: Numbers, sizes: Numb
     # where series differ much, as in an outbreak, a few large errors must not decide how wide all intervals are
     usual = ((weights * np.sqrt(absolute)).sum(0) / np.where(total > 0, total, 1.0)) ** 2  # [steps]
     sums = np.stack([(weights * np.minimum(absolute, MAX_RATIO * usual)).sum(0), total])
-    totals, place = np.concatenate([np.zeros((2, 1)), sums.cumsum(1)], 1), np.arange(count)
-    near = totals[:, np.minimum(place + reach + 1, count)] - totals[:, np.maximum(place - reach, 0)]
+    totals, row = np.concatenate([np.zeros((2, 1)), sums.cumsum(1)], 1), np.arange(count)
+    near = totals[:, np.minimum(row + reach + 1, count)] - totals[:, np.maximum(row - reach, 0)]
     means = near[0] / np.where(near[1] > 0, near[1], 1.0)
     known = (means > 0) & (sizes > 0)
     if not known.any():

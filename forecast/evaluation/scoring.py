@@ -1,6 +1,5 @@
 """Score a table of forecasts, read on the grid of the actual values, against them."""
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +7,10 @@ import numpy as np
 
 from forecast.errors import BadData, Setting, Words
 from forecast.evaluation.backtest import fit_baseline
-from forecast.evaluation.metrics import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
+from forecast.evaluation.metrics import REFERENCE, Evaluation, Measures, measure_frames, naive_errors_until
 from forecast.evaluation.origins import bounds_at, values_at
 from forecast.events.kinds import certain
+from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
@@ -22,8 +22,6 @@ from forecast.tables.cells import parse_numbers
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table, repeats
 from forecast.tables.writing import interval_columns
-
-log = logging.getLogger("forecast")
 
 POINT = "forecast"
 UNUSED: dict[str, Any] = {"known": (), "past": (), "static": (), "aggregate": None}  # of a schema, for forecasts
@@ -45,25 +43,25 @@ def read_saved(forecasts: Table, actual: Table, settings: TableSettings) -> tupl
         raise BadData(problem, place=forecasts.name, cure="give a table that predict wrote")
     reading = read_actual(forecasts, names[: names.index(POINT)], actual, settings)
     schema, ways = reading.schema, Words(" with ", Setting("freq"), " and ", Setting("aggregate"))
-    cells, calendar = saved_cells(forecasts, actual.name, schema), calendar_of(schema)
-    off = ~calendar.on_grid(cells.timestamps)
+    found, calendar = observed_forecasts(forecasts, actual.name, schema), calendar_of(schema)
+    off = ~calendar.on_grid(found.timestamps)
     if off.any():
         row, grid = int(np.argmax(off)), f"the grid {schema.calendar.name} of {actual.name}"
         problem, cure = f"{forecasts.value(row, schema.time)} does not lie on {grid}", "bring both to one frequency"
         raise BadData(problem, place=forecasts.place(row, schema.time), cure=Words(cure, ways))
-    position = calendar.positions(cells.timestamps)
-    first = np.full(len(cells.ids), np.iinfo(np.int64).max)
-    np.minimum.at(first, cells.series, position)
-    step = position - first[cells.series]
-    order = np.lexsort((position, cells.series))
-    apart = np.diff(position[order])[np.diff(cells.series[order]) == 0]
+    position = calendar.positions(found.timestamps)
+    first = np.full(len(found.ids), np.iinfo(np.int64).max)
+    np.minimum.at(first, found.series, position)
+    step = position - first[found.series]
+    order = np.lexsort((position, found.series))
+    apart = np.diff(position[order])[np.diff(found.series[order]) == 0]
     if len(apart) and (steps := int(apart.min())) > 1:  # those of days may be sums of the values of hours
         text = "%s: times lie %d steps (%s) of %s apart; unless values mean the same, bring them to its frequency%s"
         log.warning(text, forecasts.name, steps, schema.calendar.name, actual.name, ways)
     rows, intervals = numbers_of(forecasts)
     numbers = np.full((len(first), int(step.max()) + 1, rows.shape[1]), np.nan)
-    numbers[cells.series, step] = rows
-    return reading, SavedForecasts(cells.ids, first, numbers, intervals)
+    numbers[found.series, step] = rows
+    return reading, SavedForecasts(found.ids, first, numbers, intervals)
 
 
 def read_actual(forecasts: Table, heading: list[str], actual: Table, settings: TableSettings) -> Reading:
@@ -79,23 +77,23 @@ def read_actual(forecasts: Table, heading: list[str], actual: Table, settings: T
     return read(actual, TableSettings.check({**settings.model_dump(), **found}))
 
 
-def saved_cells(forecasts: Table, actual: str, schema: Schema) -> Observations:
+def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observations:
     """The forecasts of a table, whose columns are named as those of the table called `actual`, each of another time."""
     missing = [name for name in schema.keys if name not in forecasts.frame.columns]
     if missing:
         cure = Words("name the columns that both have with ", Setting("id"), " and ", Setting("time"))
         raise BadData(f"no column '{missing[0]}', by which {actual} is read", place=forecasts.name, cure=cure)
     try:
-        cells = observe(forecasts, schema.model_copy(update={"layout": "long", "target": POINT, **UNUSED}))
+        found = observe(forecasts, schema.model_copy(update={"layout": "long", "target": POINT, **UNUSED}))
     except BadData as error:
         problem = str(error.problem).replace("at fit", f"in {actual}")
         raise BadData(problem, setting=error.setting, place=error.place, cure=error.cure) from None
-    repeated = repeats(cells.series, cells.timestamps)
+    repeated = repeats(found.series, found.timestamps)
     if repeated.any():
         problem = f"a series and time come twice ({repeated.sum()} such rows)"
         place = forecasts.place(int(np.argmax(repeated)), schema.time)
         raise BadData(problem, place=place, cure="score the forecasts of one model from one origin at a time")
-    return cells
+    return found
 
 
 def numbers_of(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
@@ -182,7 +180,7 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
     if left:
         log.warning("%s: %d of %d forecasts have no value in %s yet", names[0], left, total, names[1])
     season = schema.shortest_season
-    if not np.isfinite(evaluation.scale).any():
+    if not np.isfinite(evaluation.naive_error).any():
         text = "%s: before the first forecast there are no two values a season (%d) apart; skill, mase, rmsse, widths "
         log.warning(text + "and msis stay empty", names[1], season)
     frames = [frame[frame["model"] == POINT].reset_index(drop=True) for frame in measure_frames(evaluation)]
@@ -200,6 +198,6 @@ def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation
     if begun.any():
         past = panel.until(origin)
         naive[begun, 0] = fit_baseline(REFERENCE, season, (0.5,), past)(past)
-    errors = in_sample_errors(certain(panel, schema), origin, season)
+    errors = naive_errors_until(certain(panel, schema), origin, season)
     bound = bounds_at(panel, schema, np.arange(len(panel)), origin + 1)[:, None]
     return Evaluation(panel, schema, actual, {REFERENCE: naive, POINT: numbers}, saved.intervals, *errors, bound)

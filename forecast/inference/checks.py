@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from forecast.artifacts.format import Arrays, check_plain
+from forecast.artifacts.format import Arrays, check_json
 from forecast.baselines import baseline_method
 from forecast.calendar import patterns
 from forecast.ensemble.baseline_forecasts import baseline_labelled
@@ -22,7 +22,7 @@ from forecast.panel.panel import ALWAYS, SUM, Numbers, Panel, Vintages
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.panel.season import most_lookback
 from forecast.pretrained.forecasting import Network, load_network
-from forecast.registry import brought, has
+from forecast.registry import has, plugins
 from forecast.settings import TrainSettings
 from forecast.tables.cells import MAX_VALUE
 from forecast.training.plan import MAX_ORIGINS
@@ -83,7 +83,7 @@ def check_config(config: Config) -> None:
     if any(len(str(text or "")) > MAX_TEXT for text in (*texts, *config.packages, *config.packages.values())):
         raise ValueError("holidays, frequency, pattern of times, packages or settings of reading are too long")
     for name, package in config.packages.items():
-        if name not in brought() or brought()[name].package.split(" ")[0] != package.split(" ")[0]:
+        if name not in plugins() or plugins()[name].package.split(" ")[0] != package.split(" ")[0]:
             problem = f"this forecaster has the model '{name}' of the package {package}, which is not installed"
             raise Unavailable(problem, cure="install that package")
     if (config.reconciles and not config.sums) or any(not {*level} < {*table.ids} for level in config.sums):
@@ -148,9 +148,9 @@ def read_by_series(values: Any, count: int) -> Numbers:
     return numbers
 
 
-def read_effects(plain: Any, count: int) -> Effects:
+def read_effects(lists: Any, count: int) -> Effects:
     """What events do to `count` series."""
-    labels, exponent = plain["labels"], plain["exponent"]
+    labels, exponent = lists["labels"], lists["exponent"]
     if type(labels) is not list or len(set(labels)) != len(labels) or not all(map(_is_label, labels)):
         raise ValueError("the labels of events must be texts, each once")
     if type(exponent) is not int or abs(exponent) > MAX_EXPONENT:
@@ -164,36 +164,36 @@ def read_effects(plain: Any, count: int) -> Effects:
         "unit": Spec((count + 1,), number, 0, MAX_VALUE),
         "reaction": Spec((count + 1,), number, *size),
     }
-    arrays = _as_arrays("the effects of events", plain, specs, "labels", "exponent")
+    arrays = _as_arrays("the effects of events", lists, specs, "labels", "exponent")
     return Effects(labels=tuple(labels), exponent=exponent, **arrays)
 
 
-def read_closed(plain: Any, count: int) -> Closed:
+def read_closed(lists: Any, count: int) -> Closed:
     """Positions of a season at which some of `count` series have one value."""
-    whole, shape = np.int64, (len(plain["value"]),)
+    whole, shape = np.int64, (len(lists["value"]),)
     specs = {
         "series": Spec(shape, whole, 0, count - 1),
         "season": Spec(shape, whole, 1, MAX_SEASON),
         "phase": Spec(shape, whole, 0, MAX_SEASON),
         "value": Spec(shape, np.float64, -MAX_VALUE, MAX_VALUE),
     }
-    arrays = _as_arrays("the closed positions", plain, specs, "opened")
+    arrays = _as_arrays("the closed positions", lists, specs, "opened")
     if (np.diff(arrays["series"]) < 0).any() or (arrays["phase"] >= arrays["season"]).any() or shape == (0,):
         raise ValueError("the closed positions contradict each other")
-    opened = tuple((number, label) for number, label in plain["opened"])
+    opened = tuple((number, label) for number, label in lists["opened"])
     if any(type(number) is not int or not 0 <= number < shape[0] or not _is_label(label) for number, label in opened):
         raise ValueError("an event opens no closed position")
     return Closed(**arrays, opened=opened)
 
 
-def _as_arrays(what: str, plain: dict[str, Any], specs: dict[str, Spec], *others: str) -> dict[str, Any]:
+def _as_arrays(what: str, lists: dict[str, Any], specs: dict[str, Spec], *others: str) -> dict[str, Any]:
     """The lists of JSON as the arrays that they must be; `others` are no arrays."""
-    if plain.keys() != {*specs, *others}:
+    if lists.keys() != {*specs, *others}:
         raise ValueError(f"{what} do not hold what they must")
     arrays: dict[str, Any] = {}
     for name, spec in specs.items():
-        arrays[name] = np.array(plain[name], spec.kind).reshape(spec.shape)
-        if spec.kind is np.int64 and (arrays[name] != np.array(plain[name], np.float64).reshape(spec.shape)).any():
+        arrays[name] = np.array(lists[name], spec.kind).reshape(spec.shape)
+        if spec.kind is np.int64 and (arrays[name] != np.array(lists[name], np.float64).reshape(spec.shape)).any():
             raise ValueError(f"{what} have a '{name}' that is not whole")
     check_arrays(what, arrays, specs)
     return arrays
@@ -247,17 +247,17 @@ def read_sums(
     if not found:
         return None, {}, None
     steps = {name: int(name.removeprefix(TO_DATE)) for name in found if name.startswith(TO_DATE)}
-    windows, cells = found["joint_errors"].shape[0], len(found.get("filled_series", ()))
+    windows, missing = found["joint_errors"].shape[0], len(found.get("filled_series", ()))
     specs = {
         "joint_errors": Spec((windows, count, config.horizon), np.uint8),
         "joint_stride": Spec((1,), np.int64, 1),
         **{name: Spec((count,), np.float64) for name in steps},
     }
     if steps:
-        specs["filled_series"] = Spec((cells,), np.int64, 0, count - 1)
-        specs["filled_age"] = Spec((cells,), np.int64, 0, max(steps.values()))
-        specs["filled_step"] = Spec((cells,), np.int64, 0, config.horizon - 1)
-        specs["filled_quantiles"] = Spec((cells, len(config.levels)), np.float64)
+        specs["filled_series"] = Spec((missing,), np.int64, 0, count - 1)
+        specs["filled_age"] = Spec((missing,), np.int64, 0, max(steps.values()))
+        specs["filled_step"] = Spec((missing,), np.int64, 0, config.horizon - 1)
+        specs["filled_quantiles"] = Spec((missing, len(config.levels)), np.float64)
     check_arrays("sums", found, specs)
     if windows > MAX_ORIGINS:
         raise ValueError(f"sums rest on at most {MAX_ORIGINS} origins")
@@ -281,7 +281,7 @@ def _read_network(pretrained: bytes | None, config: Config) -> Network | None:
 def read_history(arrays: Arrays, config: Config) -> Panel:
     """The tail of each series."""
     ids, status = json.loads(arrays["ids"].tobytes().decode())
-    check_plain([ids, status])
+    check_json([ids, status])
     names, parts = tuple(map(tuple, ids)), len(config.table.ids)
     if not names or any(len(name) != parts or any(type(part) is not str for part in name) for name in names):
         raise ValueError("each series must have an id, a text for each id column")

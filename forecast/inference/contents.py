@@ -27,8 +27,6 @@ def to_contents(fitted: Fitted) -> Contents:
     """The contents of a version of the fitted forecaster."""
     panel, ensemble, base = fitted.history, fitted.ensemble, fitted.base
     calibration = ensemble.calibration
-    later = {"packages", "sums", "reconciles"}  # which older releases refuse
-    unused = {name for name in later if not getattr(fitted.config, name)}
     history: Arrays = {
         **{name: getattr(panel, name) for name in ARRAYS},
         "spread": panel.expanding_std(),
@@ -38,14 +36,14 @@ def to_contents(fitted: Fitted) -> Contents:
         "ids": np.frombuffer(json.dumps([panel.ids, panel.status], ensure_ascii=False).encode(), np.uint8).copy(),
     }
     return Contents(
-        config=fitted.config.model_dump(mode="json", by_alias=True, exclude=unused),
+        config=fitted.config.model_dump(mode="json", by_alias=True),
         weights=_joined(fitted.network_weights),
         scaler={
             "statistics": fitted.statistics.model_dump(mode="json"),
             "level": fitted.level.tolist(),
-            "seasonal_error": [value if np.isfinite(value) else None for value in fitted.seasonal_error.tolist()],
-            **({} if fitted.effects is None else {"effects": plain(fitted.effects)}),
-            **({"closed": plain(fitted.closed)} if len(fitted.closed) else {}),
+            "seasonal_error": [value if np.isfinite(value) else None for value in fitted.naive_error.tolist()],
+            **({} if fitted.effects is None else {"effects": as_lists(fitted.effects)}),
+            **({"closed": as_lists(fitted.closed)} if len(fitted.closed) else {}),
         },
         history=history,
         calibration={
@@ -89,15 +87,21 @@ def _read(contents: Contents) -> Fitted:
     count = len(history)
     calibration = dict(contents.calibration or {})
     joint, to_date, filled = checks.read_sums(calibration, config, count)
+    weights, base = _parted(contents.weights, config), None
+    if contents.base is not None:
+        specs = {name: checks.Spec(array.shape, np.float32) for name, array in contents.weights.items()}
+        checks.check_arrays("the base", contents.base, {**specs, "until": checks.Spec((count,), np.int64)})
+        earlier = {name: array for name, array in contents.base.items() if name != "until"}
+        base = Base(_parted(earlier, config), contents.base["until"])
     return Fitted(
         config=config,
         statistics=checks.read_statistics(scaler["statistics"], config),
         level=checks.read_by_series(scaler["level"], count),
-        seasonal_error=checks.read_by_series(scaler["seasonal_error"], count),
+        naive_error=checks.read_by_series(scaler["seasonal_error"], count),
         ensemble=checks.read_ensemble(calibration, config, count, contents.pretrained),
         history=history,
-        network_weights=_parted(contents.weights, config),
-        base=None if contents.base is None else _read_base(contents.base, contents.weights, config, count),
+        network_weights=weights,
+        base=base,
         effects=checks.read_effects(scaler["effects"], count) if "effects" in scaler else None,
         closed=checks.read_closed(scaler["closed"], count) if "closed" in scaler else NEVER,
         exports=exports,
@@ -120,7 +124,7 @@ def _sums(fitted: Fitted) -> Arrays:
     return found
 
 
-def plain(found: Effects | Closed) -> dict[str, Any]:
+def as_lists(found: Effects | Closed) -> dict[str, Any]:
     """What a fit found as lists and numbers."""
     values = {field.name: getattr(found, field.name) for field in fields(found)}
     arrays = {name: value.tolist() for name, value in values.items() if isinstance(value, np.ndarray)}
@@ -144,12 +148,6 @@ def _parted(arrays: Arrays, config: Config) -> list[dict[str, NDArray[np.float32
     return list(weights.values())
 
 
-def _read_base(arrays: Arrays, weights: Arrays, config: Config, count: int) -> Base:
-    specs = {name: checks.Spec(array.shape, np.float32) for name, array in weights.items()}
-    checks.check_arrays("the base", arrays, {**specs, "until": checks.Spec((count,), np.int64)})
-    return Base(_parted({name: array for name, array in arrays.items() if name != "until"}, config), arrays["until"])
-
-
 def read_plan(path: str) -> Plan:
     """The plan in a file: a plan, or a version's config.json; or that of the live version in a store."""
     file, setting = Path(path), Setting("plan", path)
@@ -157,11 +155,10 @@ def read_plan(path: str) -> Plan:
         if file.is_dir():
             return from_contents(Store(file).load()[0]).config.plan
         given = load_json(file.read_bytes())
+        return Plan.model_validate(given.get("plan", given))
     except OSError as error:
         raise NoInput((error.strerror or "cannot be read").lower(), setting=setting) from None
-    except ValueError as error:
-        raise UsageError(f"not JSON: {error}", setting=setting) from None
-    try:
-        return Plan.model_validate(given.get("plan", given))
     except ValidationError as error:
         raise UsageError(f"holds no plan: {str(error.errors()[0]['msg']).lower()}", setting=setting) from None
+    except ValueError as error:
+        raise UsageError(f"not JSON: {error}", setting=setting) from None

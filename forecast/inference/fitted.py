@@ -70,12 +70,12 @@ class Base:
 
 @dataclass(frozen=True)
 class Filled:
-    """Missing cells of the past, and what was forecast of them."""
+    """Missing values of the past, and what was forecast of them."""
 
-    series: NDArray[np.int64]  # [cells]
-    age: NDArray[np.int64]  # [cells], steps before the newest value
-    step: NDArray[np.int64]  # [cells], by how many each was forecast ahead, from 0
-    quantiles: NDArray[np.float64]  # [cells, levels]
+    series: NDArray[np.int64]  # [values]
+    age: NDArray[np.int64]  # [values], steps before the newest value
+    step: NDArray[np.int64]  # [values], by how many each was forecast ahead, from 0
+    quantiles: NDArray[np.float64]  # [values, levels]
 
     def where(self, flags: NDArray[np.bool_]) -> "Filled":
         return Filled(*(getattr(self, each.name)[flags] for each in fields(self)))
@@ -88,7 +88,7 @@ class Fitted:
     config: Config
     statistics: Statistics  # of the covariates
     level: NDArray[np.float64]  # [series], mean absolute value over the last lookback, which shows a change of unit
-    seasonal_error: NDArray[np.float64]  # [series], error of the seasonal naive forecast in sample, NaN if too short
+    naive_error: NDArray[np.float64]  # [series], error of the seasonal naive forecast in sample, NaN if too short
     ensemble: Ensemble
     history: Panel  # the tail of each series, enough for a forecast
     network_weights: list[dict[str, NDArray[np.float32]]]  # of each member of networks with a weight, group by group
@@ -101,7 +101,7 @@ class Fitted:
     unexported: dict[int, str] = field(default_factory=dict)
     joint: JointErrors | None = None  # of all series at common origins, for sums; older versions lack them
     to_date: dict[int, NDArray[np.float64]] = field(default_factory=dict)  # by steps of a period: [series], their sum
-    filled: Filled | None = None  # the missing cells of these periods
+    filled: Filled | None = None  # the missing values of these periods
 
     @property
     def ids(self) -> tuple[tuple[str, ...], ...]:
@@ -182,11 +182,8 @@ def _compared(scores: dict[str, float], rounding: float) -> str:
         return f"mean error {chosen:.3g} on held-out values"
     naive, name = scores[label], NAIVE[label]
     if naive <= rounding:
-        if chosen <= rounding:
-            return f"exact on held-out values, as {name} is"
-        return f"mean error {chosen:.3g} on held-out values, where {name} is exact"
+        exact = f"exact on held-out values, as {name} is"
+        return exact if chosen <= rounding else f"mean error {chosen:.3g} on held-out values, where {name} is exact"
     percent = round(100 * (1 - chosen / naive))
-    if percent == 0:
-        return f"error the same as {name} on held-out values"
-    share = "over 99" if percent > 99 else f"{abs(percent):,}"
-    return f"error {share} % {'below' if percent > 0 else 'above'} {name} on held-out values"
+    share, way = "over 99" if percent > 99 else f"{abs(percent):,}", "below" if percent > 0 else "above"
+    return f"error {f'{share} % {way}' if percent else 'the same as'} {name} on held-out values"

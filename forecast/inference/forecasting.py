@@ -1,6 +1,5 @@
 """Forecast a table by a fitted forecaster: load it, read the table as the fit did, check it, write what comes next."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from forecast.events.table import read_events, renewed
 from forecast.inference.contents import from_contents
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor, fixed_of, pick_engine
+from forecast.logs import log
 from forecast.panel.naming import in_shard, only_in_shard, repeated_ids
 from forecast.panel.panel import SKIPPED, SUM, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
@@ -39,8 +39,6 @@ from forecast.reading.vintages import describe_vintages
 from forecast.settings import INTERVALS, EngineName, OutputSettings
 from forecast.tables.table import Table
 from forecast.tables.writing import Column, interval_columns, output_columns, refuse_clash
-
-log = logging.getLogger("forecast")
 
 Columns = dict[str, Column | NDArray[Any]]
 UNSEEN = "without effect, as the past of the fit has not shown them: %s"
@@ -124,7 +122,6 @@ def forecast_table(
     predictor: Predictor,
     source: Source | Part | None = None,
     *,
-    schema: Schema | None = None,
     future: Table | None = None,
     origin: str | None = None,
     horizon: int | None = None,
@@ -133,16 +130,15 @@ def forecast_table(
 ) -> Forecasts:
     """Forecast what comes after the series of a table, by default those of the fit.
 
-    Series that the fit saw and a `Part` lacks are left to the caller. A table is read by `schema`, by default as the
-    fit did; values after `origin` are not used, and `future` has rows of the columns known in advance. `on_panel` gets
-    the panel before it is forecast, and may raise to stop. Raises `UsageError` and `BadData` where the table cannot be
-    used, or values known in advance are missing for the horizon.
+    Series that the fit saw and a `Part` lacks are left to the caller. Values after `origin` are not used, and `future`
+    has rows of the columns known in advance. `on_panel` gets the panel before it is forecast, and may raise to stop.
+    Raises `UsageError` and `BadData` where the table cannot be used, or known values are missing for the horizon.
     """
     fitted, output = predictor.fitted, output or OutputSettings()
     config, history, table = fitted.config, fitted.history, fitted.config.table
     refuse_clash(table.keys, output_columns(output))
     horizon = checked_horizon(horizon, config.horizon)
-    panel = panel_to_forecast(fitted, source, schema, future, origin)
+    panel = panel_to_forecast(fitted, source, future, origin)
     unseen = [] if fitted.effects is None else unseen_events(panel, table, fitted.effects)
     if unseen:
         log.warning(UNSEEN, ", ".join(unseen[:NAMED]))
@@ -220,18 +216,14 @@ def tabulated(made: Forecasts, fitted: Fitted, output: OutputSettings) -> Foreca
 
 
 def panel_to_forecast(
-    fitted: Fitted,
-    source: Source | Part | None = None,
-    schema: Schema | None = None,
-    future: Table | None = None,
-    origin: str | None = None,
+    fitted: Fitted, source: Source | Part | None = None, future: Table | None = None, origin: str | None = None
 ) -> Panel:
     """The series of a table, read as the fit read its own, or those of the fit; parameters as in `forecast_table`."""
     if source is None and origin is not None:
         problem = "needs a table: the artifact keeps only what a forecast from its own end needs"
         raise UsageError(problem, setting=Setting("origin", origin))
     if source is not None:
-        panel = reading_to_forecast(fitted, source, schema, future, origin).panel
+        panel = reading_to_forecast(fitted, source, future, origin).panel
     else:
         panel = fitted.history if future is None else with_future(fitted.history, future, fitted.config.table)
     for line in describe_vintages(panel, fitted.config.table):
@@ -240,42 +232,34 @@ def panel_to_forecast(
 
 
 def reading_to_forecast(
-    fitted: Fitted, source: Source | Part, schema: Schema | None, future: Table | None = None, origin: str | None = None
+    fitted: Fitted, source: Source | Part, future: Table | None = None, origin: str | None = None
 ) -> Reading:
     """A table, read as the fit read its own and compared with the series of the fit."""
-    config, history, schema = fitted.config, fitted.history, schema or fitted.config.table
-    part = source if isinstance(source, Part) else None
+    config, history, schema = fitted.config, fitted.history, fitted.config.table
+    table, reach = (source.table, source.reach) if isinstance(source, Part) else (source, None)
     reading = read_as(
-        source.table if isinstance(source, Part) else source,
-        schema,
-        horizon=config.horizon,
-        lookback=config.lookback,
-        future=future,
-        origin=origin,
-        reach=None if part is None else part.reach,
+        table, schema, horizon=config.horizon, lookback=config.lookback, future=future, origin=origin, reach=reach
     )
     index = series_index(history.ids, reading.panel.ids)
     lowest = np.concatenate([[np.inf], history.lowest_seen()])[index]
     counted = None if history.counted is None else np.concatenate([[True], history.counted])[index]
     panel = replace(reading.panel, lowest=lowest, counted=counted)
-    comparison = Comparison(fitted.ids, source.name) if part is None else part.comparison
+    comparison = source.comparison if isinstance(source, Part) else Comparison(fitted.ids, source.name)
     panel = comparison.add(panel)
-    if part is None:
+    if not isinstance(source, Part):
         comparison.warn_missing()
     check_levels(panel, history.ids, fitted.level, config.lookback, source.name, schema.strict)
     return replace(reading, panel=panel)
 
 
-def future_template(
-    fitted: Fitted, source: Source | None, schema: Schema | None, origin: str | None, horizon: int | None
-) -> Columns:
+def future_template(fitted: Fitted, source: Source | None, origin: str | None, horizon: int | None) -> Columns:
     """The rows of columns known in advance that `forecast_table` needs, these columns blank."""
     table = fitted.config.table
     if not table.known:
         setting, cure = Setting("future_template"), Words("fit with ", Setting("known"))
         raise UsageError("this forecaster uses no columns that are known in advance", setting=setting, cure=cure)
     steps = np.arange(checked_horizon(horizon, fitted.config.horizon)) + 1
-    panel = panel_to_forecast(fitted, source, schema, origin=origin)
+    panel = panel_to_forecast(fitted, source, origin=origin)
     shared = table.layout == "wide"  # a row holds for all series
     series = panel.order[~panel.skipped[panel.order]][: 1 if shared else None]
     blank = dict.fromkeys(table.known, np.full((len(series), len(steps)), np.nan))
@@ -296,23 +280,27 @@ def columns_at(
     }
 
 
-def with_events(predictor: Predictor, events: Table | str | None) -> Predictor:
-    """A forecaster that knows newer events, from a table or file; from their first day on they replace the fit's."""
-    if events is None:
-        return predictor
-    fitted, table = predictor.fitted, predictor.fitted.config.table
-    newer = read_events(events, table, fitted.history.ids)
-    if fitted.effects is None and (unknown := sorted({event.name for event in newer if event.kind == "effect"})):
-        given = Setting("events", events if isinstance(events, str) else events.name)
-        if not table.dated_events:
-            raise UsageError("this forecaster was fitted without events", setting=given, cure="fit again with them")
-        log.warning(UNSEEN, ", ".join(unknown[:NAMED]))
-    return with_schema(predictor, table.model_copy(update={"dated_events": renewed(table.dated_events, newer)}))
+def with_events(
+    predictor: Predictor, events: Table | str | None, changed: Mapping[str, Any] | None = None
+) -> Predictor:
+    """A forecaster that knows newer events, which replace the fit's from their first day on, and `changed` settings."""
+    fitted, table = predictor.fitted, predictor.fitted.config.table.model_copy(update=changed)
+    if events is not None:
+        newer = read_events(events, table, fitted.history.ids)
+        if fitted.effects is None and (unknown := sorted({event.name for event in newer if event.kind == "effect"})):
+            given = Setting("events", events if isinstance(events, str) else events.name)
+            if not table.dated_events:
+                raise UsageError("this forecaster was fitted without events", setting=given, cure="fit again with them")
+            log.warning(UNSEEN, ", ".join(unknown[:NAMED]))
+        table = table.model_copy(update={"dated_events": renewed(table.dated_events, newer)})
+    return with_schema(predictor, table)
 
 
 def with_schema(predictor: Predictor, schema: Schema) -> Predictor:
-    """The same forecaster with another schema, such as one with other events."""
+    """The same forecaster with another schema, such as one with other events or settings of `AFTER_FIT`."""
     fitted = predictor.fitted
+    if schema == fitted.config.table:
+        return predictor
     config, history = fitted.config.model_copy(update={"table": schema}), without(fitted.history, schema, "ignore")
     filled = fitted.filled if (history.observed == fitted.history.observed).all() else None  # then added up anew
     return predictor.serving(replace(fitted, config=config, history=history, filled=filled))
@@ -343,7 +331,7 @@ def error_after(predictor: Predictor, later: Reading, actual: Numbers, uncensore
     quantiles = predictor.quantiles(history, series := np.flatnonzero(~history.skipped))
     point = np.maximum(quantiles[..., config.levels.index(0.5)], history.floor()[series, None])
     counts = ~np.isnan(uncensored[series]) | (point < actual[series])
-    return float(mase(np.where(counts, actual[series], np.nan), point, fitted.seasonal_error[series]))
+    return float(mase(np.where(counts, actual[series], np.nan), point, fitted.naive_error[series]))
 
 
 def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers) -> Numbers:

@@ -27,27 +27,22 @@ EXTRA, EXTRA_PACKAGES = "onnx", ("onnx", "onnxruntime")  # of this package; the 
 
 def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto") -> str:
     """The backend that runs the networks: onnx where it is installed, on the CPU, if all have exports; else torch."""
-    if engine == "onnx" and device not in CPU_DEVICES:
-        instead = Words("leave out ", Setting("device", device))
-        raise UsageError("it runs on the CPU only", setting=Setting("engine", engine), cure=instead)
-    reason = "" if device in CPU_DEVICES else "it runs on the CPU only"
+    reason, asked = "" if device in CPU_DEVICES else "it runs on the CPU only", Setting("engine", engine)
+    if engine == "onnx" and reason:
+        raise UsageError(reason, setting=asked, cure=Words("leave out ", Setting("device", device)))
     reason = reason or _missing_export(fitted) or ("" if installed("onnxruntime") else "onnxruntime is not installed")
     if engine != "torch" and not reason:
         return "onnx"
-    cure = INSTALL.format(EXTRA)
+    install = INSTALL.format(EXTRA) if reason.endswith("installed") else ""
     if engine == "onnx":
-        again = Words("pass ", Setting("engine", "torch"), ", or fit again")
-        problem = f"onnx cannot run the networks of this forecaster: {reason}"
-        raise Unavailable(problem, cure=cure if reason.endswith("installed") else again)
+        cure = install or Words("pass ", Setting("engine", "torch"), ", or fit again")
+        raise Unavailable(f"onnx cannot run the networks of this forecaster: {reason}", cure=cure)
     if installed("torch"):
         return "torch"
     if engine == "torch":
-        asked = Setting("engine", engine)
         raise Unavailable("torch is not installed", setting=asked, cure="install it with `pip install torch`")
-    raise Unavailable(
-        f"the networks of this forecaster need torch, which is not installed, since onnx cannot run them: {reason}",
-        cure="`pip install torch`" + (f", or {cure}" if reason.endswith("installed") else ""),
-    )
+    problem = "the networks of this forecaster need torch, which is not installed, since onnx cannot run them"
+    raise Unavailable(f"{problem}: {reason}", cure="`pip install torch`" + (install and f", or {install}"))
 
 
 def require_engine(engine: EngineName, model: str) -> None:
@@ -58,8 +53,8 @@ def require_engine(engine: EngineName, model: str) -> None:
         instead = Words("leave out ", Setting("engine", engine))
         raise UsageError(f"{model} has no export, as {reason}", setting=Setting("model", model), cure=instead)
     if not all(map(installed, EXTRA_PACKAGES)):
-        asked = Setting("engine", engine)
-        raise Unavailable("onnx and onnxruntime are not installed", setting=asked, cure=INSTALL.format(EXTRA))
+        problem = "onnx and onnxruntime are not installed"
+        raise Unavailable(problem, setting=Setting("engine", engine), cure=INSTALL.format(EXTRA))
 
 
 def _missing_export(fitted: Fitted) -> str:
@@ -88,38 +83,27 @@ TORCH = "torch"  # the backend that has attention
 
 
 class Backend(Protocol):
-    """Runs the networks of a fitted forecaster; one file of this folder, with a class `Networks`."""
+    """Runs the networks of a fitted forecaster on a device; one file of this folder, with a class `Networks`."""
 
     to_array: ToArray  # copies arrays of numpy to where batches are gathered
     threads: bool  # whether several threads may run networks at once
 
-    def __init__(self, fitted: Fitted, device: str) -> None:
-        """Load the networks onto a device, by its name in the settings."""
-
-    def running(self) -> AbstractContextManager[None]:
-        """The block in which networks run; out of memory there raises `Unavailable`."""
-
-    def quantiles(self, group: int, member: int, batch: Batch) -> Array:
-        """Quantiles of one network in scaled units, [batch, horizon, levels]."""
-
-    def attention(self, group: int, batch: Batch) -> Array | None:
-        """The weight of each step of the past, [batch, lookback]; None where the network has no attention."""
-
-    def to_numpy(self, array: Array) -> Numbers:
-        """An array of this backend as an array of numpy."""
+    # the block in which networks run; out of memory there raises `Unavailable`
+    def running(self) -> AbstractContextManager[None]: ...
+    # of one network, in scaled units, [batch, horizon, levels]
+    def quantiles(self, group: int, member: int, batch: Batch) -> Array: ...
+    # the weight of each step of the past, [batch, lookback]; None where the network has no attention
+    def attention(self, group: int, batch: Batch) -> Array | None: ...
+    def to_numpy(self, array: Array) -> Numbers: ...
 
 
 class Predictor:
-    """A fitted forecaster whose networks, if it has any, are loaded and ready to run.
-
-    `backend` is the file of this folder that runs the networks, by default that of `engine`. `on_windows` is called
-    with the windows that are forecast and those of the whole call, after each chunk.
-    """
+    """A fitted forecaster whose networks, if any, are loaded; `backend` is the file of this folder that runs them."""
 
     def __init__(self, fitted: Fitted, device: str, engine: EngineName = "auto", backend: str | None = None) -> None:
         self.fitted, self.device = fitted, device
         self.backend: Backend | None = None
-        self.on_windows: OnPart | None = None
+        self.on_windows: OnPart | None = None  # called after each chunk: windows that are forecast, and all
         if fitted.config.networks or device not in CPU_DEVICES:  # a device that is missing is refused in any case
             self.backend = load_backend(fitted, device, backend or pick_engine(fitted, engine, device))
 
@@ -197,9 +181,8 @@ class Predictor:
     def _reconciled(self, sums: Panel, series: Integers, position: Integers) -> Numbers:
         """Quantiles of windows of series that are no sums, [windows, horizon, levels], after reconciliation.
 
-        The solution is that of Wickramasuriya, Athanasopoulos and Hyndman (2019) with a diagonal matrix of variances,
-        written as a correction of the series by what the forecasts of sums add to what the series say already. `sums`
-        is a panel with the sums after its series. All series that have begun at a window's origin are forecast with it.
+        As by Wickramasuriya, Athanasopoulos and Hyndman (2019) with a diagonal matrix of variances. `sums` is a panel
+        with the sums after its series. All series that have begun at a window's origin are forecast with it.
         """
         config, ensemble = self.fitted.config, self.fitted.ensemble
         single = self.serving(replace(self.fitted, config=config.model_copy(update={"reconciles": False})))
@@ -212,7 +195,7 @@ class Predictor:
             ends = np.minimum(origin - sums.starts, sums.lengths)[both]
             both, ends = both[ends > 0], ends[ends > 0]
             base = single.quantiles(sums, both, ends)
-            means = ensemble.calibration.plain_means(base, config.levels)
+            means = ensemble.calibration.quantile_means(base, config.levels)
             is_sum, deviation = np.isin(both, totals), standard_deviation(base, config.levels)
             of_series = members[np.isin(totals, both)][:, both[~is_sum]]
             agreeing = _agreed(base[~is_sum], means, deviation, is_sum, of_series, floor[both])
@@ -316,14 +299,14 @@ def median_of_members(members: list[Numbers]) -> Numbers:
 def _agreed(base: Numbers, means: Numbers, deviation: Numbers, sums: Flags, members: Flags, floor: Numbers) -> Numbers:
     """Quantiles of series [series, horizon, levels] with reconciled means; multiplied where no value lies below 0."""
     variance, matrix = deviation**2, members.astype(np.float64)
-    own, expected = variance[~sums], means[~sums]
+    of_series, expected = variance[~sums], means[~sums]
     shift = np.zeros_like(expected)
     for step in range(expected.shape[1]):
-        spread = matrix * own[:, step]
+        covariance = matrix * of_series[:, step]
         gap = means[sums, step] - matrix @ expected[:, step]
-        system = spread @ matrix.T + np.diag(variance[sums, step])
+        system = covariance @ matrix.T + np.diag(variance[sums, step])
         system[np.diag_indices_from(system)] += 1e-12 * max(float(np.trace(system)), 1e-300)
-        shift[:, step] = spread.T @ np.linalg.solve(system, gap)
+        shift[:, step] = covariance.T @ np.linalg.solve(system, gap)
     positive = (floor[~sums] >= 0)[:, None] & (expected > 0)
     factor = np.where(positive, np.maximum(1 + shift / np.where(positive, expected, 1.0), 0.0), 1.0)
     return np.asarray(base * factor[..., None] + np.where(positive, 0.0, shift)[..., None])

@@ -16,7 +16,7 @@ from pydantic import Field
 from forecast.errors import BadData, CannotCreate, ForecastError, Setting, UsageError
 from forecast.inference.forecasting import Columns, Forecasts, Part, checked_horizon, forecast_table
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
-from forecast.logs import held_back, log_kinds
+from forecast.logs import held_back, log, log_kinds
 from forecast.panel.naming import Shard, only_in_shard, shard_numbers
 from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of, position_texts
@@ -30,8 +30,6 @@ from forecast.tables.storage import LOCK, Place
 from forecast.tables.table import Table
 from forecast.tables.writing import frame_of, guard_formulas, output_columns, parquet_bytes, refuse_clash
 from forecast.threads import in_order
-
-log = logging.getLogger("forecast")
 
 LEAST_ROWS = 2_000_000  # of a table that is read in parts
 
@@ -73,7 +71,7 @@ class Manifest(Stored):
 
 
 # a file, skipped series with the reason, messages, ids, and sums
-Done = tuple[File | None, dict[Id, str], list[logging.LogRecord], Comparison, Sums | None]
+ShardResult = tuple[File | None, dict[Id, str], list[logging.LogRecord], Comparison, Sums | None]
 
 
 @dataclass
@@ -81,7 +79,6 @@ class LargeForecast:
     """A forecast of a large table, made part by part, or in shards that are files in a folder."""
 
     predictor: Predictor
-    schema: Schema
     table: LargeTable
     reach: int  # time of the newest value
     horizon: int | None
@@ -92,6 +89,10 @@ class LargeForecast:
     skipped: dict[Id, str] = field(default_factory=dict)  # with the reason, once all is forecast
     folder: str = ""  # path or URI to which shards go
     shares: str | None = None  # a folder with the rows of each shard; without it each looks through the whole table
+
+    @property
+    def schema(self) -> Schema:
+        return self.predictor.fitted.config.table
 
     @property
     def newest(self) -> int:
@@ -108,7 +109,7 @@ class LargeForecast:
         with held_back(log) as messages:
             source = Part(normalised(part), self.reach, comparison)
             forecasts = forecast_table(
-                self.predictor, source, schema=self.schema, future=self.future, horizon=self.horizon, output=self.output
+                self.predictor, source, future=self.future, horizon=self.horizon, output=self.output
             )
             if sums is not None:
                 sums.add(forecasts)
@@ -141,7 +142,7 @@ class LargeForecast:
         comparison.warn_missing()
         self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), self.output.shard)
 
-    def run(self, shard: Shard) -> Done:
+    def run(self, shard: Shard) -> ShardResult:
         """Forecast a shard, and write its file; a repetition replaces it by the same bytes."""
         comparison, file, table = self.comparison(), None, self._rows(shard)
         if table is None or not len(table):
@@ -175,19 +176,13 @@ def large_forecasts(
     predictor: Predictor,
     data: str,
     reading: TextSettings,
-    schema: Schema,
     horizon: int | None,
     output: OutputSettings,
     totals: Sums | None = None,
 ) -> tuple[LargeForecast, Iterator[Columns]] | None:
     """A forecast of a large table, and its columns; None where it is small, or has to be read as a whole."""
-    if (
-        predictor.fitted.config.sums
-        or schema.layout != "long"
-        or not schema.ids
-        or schema.aggregate
-        or schema.target is None
-    ):
+    schema = predictor.fitted.config.table
+    if predictor.fitted.config.sums or not schema.ids or schema.aggregate or schema.target is None:
         return None
     try:
         with held_back(log) as messages:
@@ -201,13 +196,12 @@ def large_forecasts(
                 reach = newest_time(times, schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
-    found = LargeForecast(predictor, schema, table, reach, horizon, output, totals=totals, messages=messages)
+    found = LargeForecast(predictor, table, reach, horizon, output, totals=totals, messages=messages)
     return found, found.columns(starts)
 
 
 def plan_shards(
     predictor: Predictor,
-    schema: Schema,
     data: str,
     reading: TextSettings,
     folder: str,
@@ -216,6 +210,7 @@ def plan_shards(
     future: Table | None = None,
 ) -> LargeForecast:
     """Look at the times of a table, a path or URI, and refuse what cannot be forecast in shards, before any work."""
+    schema = predictor.fitted.config.table
     if schema.layout != "long" or schema.aggregate is not None or predictor.fitted.config.sums:
         problem = "only long tables without aggregation or a hierarchy are forecast in shards"
         raise UsageError(problem, setting=Setting("shards"), cure="leave it out")
@@ -233,7 +228,7 @@ def plan_shards(
     with held_back(log):  # each shard has its own
         _, times = table.survey(schema.ids, schema.time, str(schema.target))
         reach = newest_time(times, schema)
-    return LargeForecast(predictor, schema, table, reach, horizon, output, future, folder=folder)
+    return LargeForecast(predictor, table, reach, horizon, output, future, folder=folder)
 
 
 def forecast_shards(work: LargeForecast, shards: int, jobs: int = 1) -> tuple[Manifest, dict[Id, str]]:
@@ -245,7 +240,7 @@ def forecast_shards(work: LargeForecast, shards: int, jobs: int = 1) -> tuple[Ma
     schema, folder, comparison = work.schema, Place.of(work.folder), work.comparison()
     files, skipped, messages = list[File](), dict[Id, str](), list[logging.LogRecord]()
     with folder.locked():
-        for file, more_skipped, more_messages, part, sums in _done(work, shards, jobs):
+        for file, more_skipped, more_messages, part, sums in _results(work, shards, jobs):
             if work.totals is not None and sums is not None:
                 work.totals.merge(sums)
             messages += more_messages
@@ -268,7 +263,7 @@ def forecast_shards(work: LargeForecast, shards: int, jobs: int = 1) -> tuple[Ma
     return manifest, skipped
 
 
-def _done(work: LargeForecast, shards: int, jobs: int) -> Iterator[Done]:
+def _results(work: LargeForecast, shards: int, jobs: int) -> Iterator[ShardResult]:
     """The shards one after another; their rows wait on the disk of this machine, unless a cluster is at work."""
     schema = work.schema
     with TemporaryDirectory(prefix="forecast-") as folder:

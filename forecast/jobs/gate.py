@@ -39,7 +39,7 @@ def totals_of(pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts) ->
     """The sums of forecasts that a job writes."""
     made = []
     for asked in pipeline.totals:
-        totals = Totals(live.predictor, live.schema, asked.sums, pipeline.output, None)
+        totals = Totals(live.predictor, asked.sums, pipeline.output, None)
         totals.add(forecasts)
         log_notes(totals)
         made.append(totals)

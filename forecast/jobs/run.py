@@ -26,7 +26,7 @@ from forecast.errors import INCOMPLETE, ForecastError, Interrupted, as_flag, rai
 from forecast.evaluation.quantiles import interval_levels
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit
-from forecast.inference.forecasting import ForecastOptions, forecast_table, with_events
+from forecast.inference.forecasting import ForecastOptions, forecast_table, with_events, with_schema
 from forecast.inference.predictor import Predictor
 from forecast.jobs import gate
 from forecast.jobs.administration import claimed, ledger_of
@@ -208,9 +208,8 @@ def _read_fit_forecast_write(run: _Run) -> None:
     record.version, record.hash, record.train_end = live.version, live.hash, live.fitted.config.train_end
     at_predict = pipeline.table.model_dump(include=set(AFTER_FIT), exclude_unset=True)
     forecasts = forecast_table(
-        live.predictor,
+        with_schema(live.predictor, schema.model_copy(update=at_predict)),
         source,
-        schema=schema.model_copy(update=at_predict),
         future=read_future(pipeline, text),
         output=explained_output(pipeline).model_copy(update={"excel_safe": False}),  # ids as they are
         on_panel=lambda panel: _check(run, panel, source.name, serves),

@@ -179,7 +179,7 @@ def to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Mapping[str, float]) 
     raw = forecasts.quantiles[chosen][..., interval_columns(fitted.config.levels)]
     rows = _rows(panel, forecasts.series[chosen], raw)
     series = rows["panel"].to_numpy()
-    unit = np.r_[np.nan, fitted.seasonal_error][series_index(fitted.history.ids, panel.ids)[series]]
+    unit = np.r_[np.nan, fitted.naive_error][series_index(fitted.history.ids, panel.ids)[series]]
     times = calendar_of(fitted.config.table).times(panel.origins[series] + rows["step"].to_numpy())
     published = zip(PUBLISHED, forecasts.published[chosen].reshape(-1, 5).T, strict=True)
     streak = np.array([streaks.get(name, 0.0) for name in rows["series"].cat.categories])[rows["series"].cat.codes]

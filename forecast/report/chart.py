@@ -9,7 +9,7 @@ import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.errors import BadData, visible
-from forecast.evaluation.metrics import in_sample_errors, mase
+from forecast.evaluation.metrics import mase, naive_errors_until
 from forecast.evaluation.origins import values_at
 from forecast.evaluation.scoring import SavedForecasts
 from forecast.events.kinds import has_events, mark
@@ -52,9 +52,9 @@ class PlotData:
 def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float, ...]) -> PlotData:
     """Forecasts that were just made, with intervals of `levels` percent."""
     panel, schema, series = forecasts.panel, fitted.config.table, forecasts.series
-    scale = fitted.seasonal_error  # of whole series, where the panel has only the tail of those of the fit
+    scale = fitted.naive_error  # of whole series, where the panel has only the tail of those of the fit
     if panel.spread is None:
-        scale = in_sample_errors(panel, panel.origins, schema.shortest_season)[0]
+        scale = naive_errors_until(panel, panel.origins, schema.shortest_season)[0]
     total = int((~panel.skipped).sum())
     return PlotData(panel, schema, series, panel.origins[series] + 1, forecasts.numbers, levels, scale[series], total)
 
@@ -63,7 +63,7 @@ def plot_of_history(fitted: Fitted) -> PlotData:
     """The series of the fit that could be forecast, without forecasts."""
     panel = fitted.history
     series = panel.order[~panel.skipped[panel.order]]
-    first, scale = panel.origins[series] + 1, fitted.seasonal_error[series]
+    first, scale = panel.origins[series] + 1, fitted.naive_error[series]
     numbers = np.full((len(series), fitted.config.horizon, 1), np.nan)
     return PlotData(panel, fitted.config.table, series, first, numbers, (), scale, len(series))
 
@@ -76,7 +76,7 @@ def plot_of_table(panel: Panel, schema: Schema, made: SavedForecasts, scale: Num
     if scale is None:
         last = panel.origins.copy()
         last[series] = made.first[row] - 1
-        scale = in_sample_errors(panel, last, schema.shortest_season)[0]
+        scale = naive_errors_until(panel, last, schema.shortest_season)[0]
     first, numbers = made.first[row], made.numbers[row]
     return PlotData(panel, schema, series, first, numbers, made.intervals, scale[series], len(series))
 

@@ -11,7 +11,7 @@ from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK
 from forecast.errors import Setting, UsageError
-from forecast.evaluation.metrics import in_sample_errors
+from forecast.evaluation.metrics import naive_errors_until
 from forecast.evaluation.origins import values_at
 from forecast.evaluation.scoring import POINT
 from forecast.events.closed import with_fixed
@@ -105,7 +105,7 @@ def plots_of_sums(totals: Totals, past: Panel, actuals: Panel | None = None) -> 
         numbers, series = numbers.reshape(len(ids), len(periods), -1), series_index(before.ids, tuple(ids)) - 1
         first = np.full(len(ids), periods.first)
         first = first if every is None else period_keys(calendar_of(schema), first, every)
-        scale = in_sample_errors(before, before.origins, own.shortest_season)[0][series]
+        scale = naive_errors_until(before, before.origins, own.shortest_season)[0][series]
         so_far = frame["observed"][rows][:: len(periods)].tolist()
         notes = tuple(f"per {every}" * bool(every) + f", {number(value)} so far" * bool(value) for value in so_far)
         yield PlotData(before, own, series, first, numbers, ends, scale, len(ids), notes), later
@@ -126,7 +126,7 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
     schema, panel, horizon = predictor.fitted.config.table, forecasts.panel, predictor.fitted.config.horizon
     parts: list[Part] = [TEXT]
     for settings in asked or [_usual_sums(schema, panel, horizon)]:
-        totals = Totals(predictor, schema, settings, OutputSettings(levels=INTERVALS), None)
+        totals = Totals(predictor, settings, OutputSettings(levels=INTERVALS), None)
         try:
             totals.add(forecasts)
         except UsageError:  # no such period ends within the horizon tonight

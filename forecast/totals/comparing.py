@@ -1,6 +1,5 @@
-"""Compare sums of forecasts with the sums of the actual values of the same cells, and measure them by level."""
+"""Compare sums of forecasts with the sums of the actual values, and measure them by level."""
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +9,9 @@ from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.evaluation.backtest import fit_baseline
 from forecast.evaluation.metrics import REFERENCE, Outcome, mae, measures
 from forecast.evaluation.origins import values_at
-from forecast.evaluation.scoring import POINT, numbers_of, read_actual, saved_cells
+from forecast.evaluation.scoring import POINT, numbers_of, observed_forecasts, read_actual
 from forecast.events.closed import find_closed, fixed_values, with_fixed
+from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
@@ -22,10 +22,8 @@ from forecast.settings import SumSettings, TableSettings
 from forecast.tables.cells import parse_numbers
 from forecast.tables.table import Table
 from forecast.tables.writing import Frame, frame_of, interval_columns
-from forecast.totals.periods import PERIODS, Key, cells_from, checked_levels, keys_of, periods_of
+from forecast.totals.periods import PERIODS, Key, checked_levels, keys_of, periods_of, steps_of_periods
 from forecast.totals.sums import COLUMNS
-
-log = logging.getLogger("forecast")
 
 
 @dataclass(frozen=True)
@@ -91,18 +89,18 @@ def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon
 
 
 def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
-    """The first cell of each sum, the first that was forecast, and the one after the last: grid positions [rows, 3]."""
+    """The first step of each sum, the first that was forecast, and the one after the last: grid positions [rows, 3]."""
     lost = {*sums.names[1 : sums.names.index(POINT)]} - {*schema.keys, *schema.static}
     if lost:
         cure = Words("name the columns of groups with ", Setting("id"), " or ", Setting("static"))
         raise BadData(f"no id column and no static one '{min(lost)}', as the sums have", place=actual, cure=cure)
     names = [name for name in sums.names if name in (*schema.ids, *schema.static)]
-    times = saved_cells(sums, actual, schema.model_copy(update={"ids": ("level", *names)})).timestamps
+    times = observed_forecasts(sums, actual, schema.model_copy(update={"ids": ("level", *names)})).timestamps
     steps, levels = np.nan_to_num(parse_numbers(sums, "steps")).astype(np.int64), sums.texts("level")
     spans = np.zeros((len(sums), 3), np.int64)
     for level in dict.fromkeys(levels):
         rows, every = levels == level, next((period for period in PERIODS if level.endswith(f"/{period}")), None)
-        first, end = cells_from(schema, times[rows], steps[rows], every)
+        first, end = steps_of_periods(schema, times[rows], steps[rows], every)
         spans[rows] = np.stack([first, end - steps[rows], end], 1)
     begun = (spans[:, 0] < spans[:, 1].min()) & (spans[:, 0] <= spans[:, 1])  # before the forecasts
     wrong = np.flatnonzero((steps < 1) | ~(begun | (spans[:, 0] == spans[:, 1])))
@@ -120,7 +118,7 @@ def actual_sums(sums: Table, spans: Integers, panel: Panel, schema: Schema, look
     if not schema.dated and len(set(panel.origins.tolist())) > 1:
         raise BadData("series without dates that end at different steps have no sums in common")
     first, origin = spans[:, 0].min(), int(spans[:, 1].min()) - 1
-    series, cells = _cells(panel, schema, lookback, origin, origin + 1 - first)
+    series, values = _actual_and_naive(panel, schema, lookback, origin, origin + 1 - first)
     levels, names = sums.texts("level"), [name for name in sums.names if name in (*schema.ids, *schema.static)]
     texts, found, missing = [sums.texts(name) for name in names], np.full((len(sums), 2), np.nan), list[Key]()
     for level in dict.fromkeys(levels):
@@ -129,8 +127,8 @@ def actual_sums(sums: Table, spans: Integers, panel: Panel, schema: Schema, look
         of_row = [codes.setdefault(tuple(texts[column][row] for column in by), len(codes)) for row in rows]
         keys = keys_of(panel, schema, series, tuple(names[column] for column in by))
         of_series = np.array([codes.get(key, -1) for key in keys], np.int64)
-        inside, table = of_series >= 0, np.zeros((len(codes), *cells.shape[1:]))
-        np.add.at(table, of_series[inside], cells[series[inside]])
+        inside, table = of_series >= 0, np.zeros((len(codes), *values.shape[1:]))
+        np.add.at(table, of_series[inside], values[series[inside]])
         table[lost := np.setdiff1d(list(codes.values()), of_series)] = np.nan
         missing += [(level, *key) for key, code in codes.items() if code in lost]
         for row, code in zip(rows, of_row, strict=True):
@@ -138,18 +136,18 @@ def actual_sums(sums: Table, spans: Integers, panel: Panel, schema: Schema, look
     return found, tuple(missing)
 
 
-def _cells(panel: Panel, schema: Schema, lookback: int, origin: int, back: int) -> tuple[Integers, Numbers]:
+def _actual_and_naive(panel: Panel, schema: Schema, lookback: int, origin: int, back: int) -> tuple[Integers, Numbers]:
     """Series that are in sums, and actual values and seasonal naive from `back` steps before on: [series, steps, 2]."""
     known = with_fixed(panel, fixed_values(find_closed(panel, schema, panel.lengths), panel, schema))
     series, steps = np.arange(len(panel)), origin + 1 + np.arange(-back, panel.ahead)
-    cells = np.repeat(values_at(known, series, np.full(len(panel), steps[0]), len(steps))[..., None], 2, 2)
-    cells[(steps < panel.starts[:, None]) & (steps >= panel.starts.min())] = 0  # before the first value of a series
-    cells[:, back:, 1] = np.nan
+    values = np.repeat(values_at(known, series, np.full(len(panel), steps[0]), len(steps))[..., None], 2, 2)
+    values[(steps < panel.starts[:, None]) & (steps >= panel.starts.min())] = 0  # before the first value of a series
+    values[:, back:, 1] = np.nan
     begun = np.flatnonzero(panel.starts <= origin)
     if not len(begun):  # the table has nothing of the past
-        return series, cells
+        return series, values
     past = with_status(panel.until(origin), schema, lookback)
-    cells[begun, back:, 1] = fit_baseline(REFERENCE, schema.shortest_season, (0.5,), past)(past)[..., 0]
+    values[begun, back:, 1] = fit_baseline(REFERENCE, schema.shortest_season, (0.5,), past)(past)[..., 0]
     ended = begun[np.array(past.status) == "ended"]
-    cells[ended] = np.where(np.arange(len(steps))[:, None] < back, np.nan_to_num(cells[ended]), 0)
-    return begun[np.array(past.status) != "missing"], cells
+    values[ended] = np.where(np.arange(len(steps))[:, None] < back, np.nan_to_num(values[ended]), 0)
+    return begun[np.array(past.status) != "missing"], values

@@ -1,4 +1,4 @@
-"""What a period has already when it is forecast: its observed cells, and forecasts of those that are missing."""
+"""What a period has already when it is forecast: its observed values, and forecasts of those that are missing."""
 
 from dataclasses import dataclass
 
@@ -14,21 +14,21 @@ from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.settings import OutputSettings
 from forecast.totals.periods import Periods
 
-AT_ONCE = 1 << 22  # numbers of forecasts of missing cells
+AT_ONCE = 1 << 22  # numbers of forecasts of missing values
 
 
 @dataclass(frozen=True)
 class Past:
-    """The cells of the first period that lie before the forecast; numbers are [series of the panel] or [cells]."""
+    """The values of the first period that lie before the forecast; numbers are [series of the panel] or [values]."""
 
     periods: Periods
     observed: Numbers  # [series], their sum
-    low: Numbers  # [series], lowest sum of the missing cells
+    low: Numbers  # [series], lowest sum of the missing values
     high: Numbers
-    series: Integers  # [cells], missing cells
-    step: Integers  # [cells], by how many steps each was forecast ahead, from 0
-    quantiles: Numbers  # [cells, levels]
-    means: Numbers  # [cells]
+    series: Integers  # [values], missing values
+    step: Integers  # [values], by how many steps each was forecast ahead, from 0
+    quantiles: Numbers  # [values, levels]
+    means: Numbers  # [values]
 
     def add_to(
         self,
@@ -39,7 +39,7 @@ class Past:
         index: Integers,
         levels: tuple[float, ...],
     ) -> None:
-        """Add these cells to the first period of the sums of `series`, [series, periods, ...], see `sums`."""
+        """Add these values to the first period of the sums of `series`, [series, periods, ...], see `sums`."""
         observed = self.observed[series]
         exact[:, 0] += observed[:, None]
         exact[:, 0, 2] -= observed
@@ -57,27 +57,27 @@ class Past:
         np.add.at(first[:, 5:], row, quantiles)
         deviation = standard_deviation(quantiles, levels)
         errors, known = joint.at(index[row], joint.values.shape[2])
-        own = np.arange(len(row)), step
-        scaled, seen = errors[:, *own] * deviation, known[:, *own] * deviation**2
+        at = np.arange(len(row)), step
+        scaled, seen = errors[:, *at] * deviation, known[:, *at] * deviation**2
         parts = np.concatenate([scaled, seen, [(scaled**2).sum(0), deviation**2, deviation, deviation**2]])
         np.add.at(moments[:, 0], row, parts.T)
 
 
 def past_of(predictor: Predictor, panel: Panel, periods: Periods, output: OutputSettings) -> Past:
-    """The cells of the first of some periods up to the origin of a panel."""
+    """The values of the first of some periods up to the origin of a panel."""
     fitted, count = predictor.fitted, int(panel.origins.max()) + 1 - periods.first
-    total, cells = to_date(predictor, panel, count)
-    floor, series = lower_bounds(output, panel.floor()), cells.series
-    quantiles = bounded(cells.quantiles[:, None], output, floor[series])[:, 0]
+    total, missing = to_date(predictor, panel, count)
+    floor, series = lower_bounds(output, panel.floor()), missing.series
+    quantiles = bounded(missing.quantiles[:, None], output, floor[series])[:, 0]
     low, high = np.zeros((2, len(panel)))
     np.add.at(low, series, floor[series])
     np.add.at(high, series, np.inf if output.max is None else output.max)
-    means = fitted.ensemble.calibration.plain_means(quantiles, fitted.config.levels)
-    return Past(periods, total, low, high, series, cells.step, quantiles, means)
+    means = fitted.ensemble.calibration.quantile_means(quantiles, fitted.config.levels)
+    return Past(periods, total, low, high, series, missing.step, quantiles, means)
 
 
 def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Filled]:
-    """The sum of the last `count` steps of a panel, [series], and its missing cells, forecast from the value before."""
+    """The sum of the last `count` steps of a panel, [series], and its missing values, forecast from those before."""
     fitted, lengths, tail = predictor.fitted, panel.lengths, panel.spread is not None
     if tail and fitted.filled is not None and count in fitted.to_date:
         return fitted.to_date[count], fitted.filled.where(fitted.filled.age < count)

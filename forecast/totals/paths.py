@@ -1,4 +1,4 @@
-"""Paths of all series: what could come together, with the intervals of each cell and the dependence of past errors."""
+"""Paths of all series: what could come together, with the intervals of each value and the dependence of past errors."""
 
 from collections.abc import Callable, Iterator
 from zlib import crc32
@@ -9,19 +9,16 @@ from forecast.evaluation.quantiles import bounded, normal_deviates
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, Forecasts, columns_at
 from forecast.panel.panel import Integers, Numbers, series_index
-from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
 
 AT_ONCE = 1 << 22  # values
 SEED = 0
 
 
-def path_columns(
-    forecasts: Forecasts, fitted: Fitted, schema: Schema, output: OutputSettings, count: int
-) -> Iterator[Columns]:
+def path_columns(forecasts: Forecasts, fitted: Fitted, output: OutputSettings, count: int) -> Iterator[Columns]:
     """So many paths of each series, as columns of ids, time, path from 1 on, and value; part by part.
 
-    A path draws a weight for each window of the past, the same for all series and steps. The normal score of a cell is
+    A path draws a weight for each window of the past, the same for all series and steps. The normal score of a value is
     the sum of its errors in these windows, by their weights, and its value the quantile at that score.
     """
     panel, deviates, horizon = forecasts.panel, normal_deviates(fitted.config.levels), forecasts.shown.shape[1]
@@ -29,22 +26,22 @@ def path_columns(
     steps, at_once = np.repeat(np.arange(1, horizon + 1), count), max(1, AT_ONCE // (count * horizon))
     for start in range(0, len(forecasts.series), at_once):
         series = forecasts.series[start : start + at_once]
-        floor, own = panel.floor()[series], [crc32(repr(panel.ids[one]).encode()) for one in series]
+        floor, seeds = panel.floor()[series], [crc32(repr(panel.ids[i]).encode()) for i in series]
         quantiles = bounded(forecasts.shown[start : start + at_once], output, floor)
-        scores = np.moveaxis(draw(index[series], own)[..., :horizon], 0, 2)  # [series, horizon, paths]
+        scores = np.moveaxis(draw(index[series], seeds)[..., :horizon], 0, 2)  # [series, horizon, paths]
         right = np.clip(np.searchsorted(deviates, scores), 1, len(deviates) - 1)
         share = np.clip((scores - deviates[right - 1]) / (deviates[right] - deviates[right - 1]), 0.0, 1.0)
-        below, above = (np.take_along_axis(quantiles, place, -1) for place in (right - 1, right))
+        below, above = (np.take_along_axis(quantiles, index, -1) for index in (right - 1, right))
         values = bounded(below + share * (above - below), output, floor).reshape(len(series), -1)
         paths = np.tile(np.arange(1, count + 1), (len(series), horizon))
-        yield columns_at(panel, schema, series, steps, {"path": paths, "value": values})
+        yield columns_at(panel, fitted.config.table, series, steps, {"path": paths, "value": values})
 
 
 def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbers]:
     """What draws normal scores of series, [paths, series, horizon], by index and with a seed of its own for each."""
     joint, random, horizon = fitted.joint, np.random.default_rng(SEED), fitted.config.horizon
     common = random.normal(size=(count, horizon))
-    if joint is None or not len(joint.values):  # as wide as if all cells were one
+    if joint is None or not len(joint.values):  # as wide as if all erred alike
         return lambda index, _: np.broadcast_to(common[:, None, :1], (count, len(index), horizon))
     weights, share = random.normal(size=(count, len(joint.values))), joint.of_series
     values, vectors = np.linalg.eigh(joint.of_steps)
@@ -52,8 +49,8 @@ def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbe
     root /= np.sqrt((root**2).sum(1, keepdims=True))
 
     def draw(index: Integers, seeds: list[int]) -> Numbers:
-        own = np.stack([np.random.default_rng((SEED, seed)).normal(size=common.shape) for seed in seeds], 1)
-        usual = (np.sqrt(share) * common[:, None] + np.sqrt(1 - share) * own) @ root.T
+        single = np.stack([np.random.default_rng((SEED, seed)).normal(size=common.shape) for seed in seeds], 1)
+        usual = (np.sqrt(share) * common[:, None] + np.sqrt(1 - share) * single) @ root.T
         errors = joint.at(index, horizon)[0]
         size = np.sqrt((errors**2).sum(0))
         known = np.where(size > 0, joint.evidence, 0.0)

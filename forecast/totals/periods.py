@@ -19,7 +19,7 @@ from forecast.settings import MAX_AHEAD, Every, SumSettings
 from forecast.tables.writing import Column, refuse_clash
 
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
-LONGEST = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}  # days
+MOST_DAYS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}  # days
 MONDAY = 3  # days from a Monday to 1970-01-01, a Thursday
 
 
@@ -27,7 +27,7 @@ MONDAY = 3  # days from a Monday to 1970-01-01, a Thursday
 class Periods:
     """Periods that a forecast reaches to their ends, one after another."""
 
-    first: int  # grid position of the first cell, perhaps before the forecast begins
+    first: int  # grid position of the first step, perhaps before the forecast begins
     edges: Integers  # [periods + 1], steps from 0; the last one is not part of any
     times: Integers  # [periods], timestamp of the start of each
     next_horizon: int | None = None  # the one that the next period needs; None where this one ends with a period
@@ -58,8 +58,10 @@ def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -
     return Periods(first, edges, times, None if end == horizon else end)
 
 
-def cells_from(schema: Schema, starts: Integers, steps: Integers, every: Every | None) -> tuple[Integers, Integers]:
-    """The grid positions of the first cells of periods that start at timestamps, and of the ones after their last."""
+def steps_of_periods(
+    schema: Schema, starts: Integers, steps: Integers, every: Every | None
+) -> tuple[Integers, Integers]:
+    """The grid positions of the first steps of periods that start at timestamps, and of the ones after their last."""
     calendar = calendar_of(schema)
     if every is None or every == "horizon":
         first = calendar.positions(starts)
@@ -102,7 +104,7 @@ def longest(schema: Schema, every: Every) -> int:
     spec = schema.calendar
     if every == "horizon" or spec.kind == "months":
         return -(-MONTHS.get(every, 1) // spec.every)
-    return int(np.ceil(LONGEST[every] / (7 / 5 if spec.kind == "weekdays" else spec.every / DAY)))
+    return int(np.ceil(MOST_DAYS[every] / (7 / 5 if spec.kind == "weekdays" else spec.every / DAY)))
 
 
 def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Integers:
@@ -128,7 +130,7 @@ def time_columns(schema: Schema, timestamps: Integers) -> dict[str, Column]:
 
 
 def _start_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Every) -> Integers:
-    """The timestamps at which periods start; `firsts` are the positions of cells in them."""
+    """The timestamps at which periods start; `firsts` are the positions of steps in them."""
     spec = calendar.spec
     if every == "week":
         if spec.kind == "seconds" and spec.every % WEEK == 0:
@@ -142,14 +144,14 @@ def _start_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Ev
 
 
 def check_period(schema: Schema, every: Every) -> None:
-    """Refuse a period that cells do not lie in."""
+    """Refuse a period that steps do not lie in."""
     if every == "horizon":
         return
     spec, setting = schema.calendar, Setting("sum_every", every)
     if spec.kind == "steps" or not schema.dated:
         raise UsageError("the rows have no dates", setting=setting, cure="sum over the horizon")
     days = spec.every * 28 if spec.kind == "months" else 1 if spec.kind == "weekdays" else spec.every / DAY
-    if days > LONGEST[every]:
+    if days > MOST_DAYS[every]:
         raise UsageError("a period finer than the data", setting=setting, cure="name a longer one, or the horizon")
 
 

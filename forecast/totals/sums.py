@@ -1,6 +1,6 @@
 """Add up forecasts over groups of series and over time, part by part of a panel, and say how sure the sums are."""
 
-import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Self
@@ -9,18 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.ensemble.joint_errors import LEAST_WINDOWS, PAST_SHARE, JointErrors, sum_quantiles, variance_share
-from forecast.errors import BadData, Setting
+from forecast.errors import BadData, Setting, Words
 from forecast.evaluation.quantiles import bounded, free_numbers, lower_bounds, rounded, standard_deviation
 from forecast.inference.forecasting import Columns, Forecasts, checked_horizon
 from forecast.inference.predictor import Predictor
+from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers, series_index
-from forecast.panel.schema import Schema
 from forecast.settings import Every, OutputSettings, SumSettings
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.past import Past, past_of
-from forecast.totals.periods import Level, Periods, checked_levels, key_columns, keys_of, time_columns, whole_periods
-
-log = logging.getLogger("forecast")
+from forecast.totals.periods import (
+    Key,
+    Level,
+    Periods,
+    checked_levels,
+    key_columns,
+    keys_of,
+    time_columns,
+    whole_periods,
+)
 
 COLUMNS = ("mean", "observed", "filled", "steps", "calibrated")  # of a table of sums, beside those of forecasts
 AT_ONCE = 2048  # series
@@ -28,15 +35,15 @@ DIGITS = 12  # significant ones of means: enough to add them up, and less than w
 EXACT = ("mean", "observed", "filled", "low", "high")  # what is added up beside quantiles
 
 
-@dataclass(frozen=True)
-class Cells:
-    """What series, or groups of them, add to their sums over some periods."""
-
-    exact: np.ndarray  # [series, periods, EXACT and quantiles]
-    moments: Numbers  # [series, periods, 2 * windows + 4], see `Totals._cells`
-    deviation: Numbers  # [series, horizon], standard deviations
-    counts: Flags  # [series], whether all values are counts
-    ahead: Flags  # [series], whether something is forecast
+# what series, or groups of them, add to their sums over some periods, and how it is added
+ADDED_BY = {
+    "exact": np.add,  # [series, periods, EXACT and quantiles]
+    "moments": np.add,  # [series, periods, 2 * windows + 4], see `Totals._of_forecasts`
+    "deviation": np.add,  # [series, horizon], standard deviations
+    "counts": np.logical_and,  # [series], whether all values are counts
+    "ahead": np.logical_or,  # [series], whether something is forecast
+}
+Summands = dict[str, np.ndarray]
 
 
 @dataclass
@@ -45,33 +52,24 @@ class Groups:
 
     level: Level
     periods: Periods
-    cells: Cells  # of the groups, in the order of their keys
-    keys: dict[tuple[str, ...], int] = field(default_factory=dict)
+    sums: Summands  # of the groups, in the order of their keys
+    keys: dict[Key, int] = field(default_factory=dict)
 
-    def add(self, keys: list[tuple[str, ...]], cells: Cells) -> None:
+    def add(self, keys: Iterable[Key], rows: Summands) -> None:
+        """Add rows [series, ...] to the groups of their keys."""
         codes = np.array([self.keys.setdefault(key, len(self.keys)) for key in keys], np.int64)
-        if len(codes):
-            tables = ((name, how, getattr(self.cells, name), getattr(cells, name)) for name, how in ADDED_BY.items())
-            grown = {name: _added(how, table, codes, rows, len(self.keys)) for name, how, table, rows in tables}
-            self.cells = Cells(**grown)
+        order = np.argsort(codes, kind="stable")
+        starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+        at = codes[order][starts]
+        for name, how in ADDED_BY.items() if len(codes) else ():
+            grown = np.full((len(self.keys), *rows[name].shape[1:]), how.identity, rows[name].dtype)
+            grown[: len(self.sums[name])] = self.sums[name]
+            grown[at] = how(grown[at], how.reduceat(rows[name][order], starts, axis=0))
+            self.sums[name] = grown
 
-    def ordered(self) -> dict[tuple[str, ...], int]:
+    def ordered(self) -> dict[Key, int]:
         """The groups of which something is forecast, by their keys, and their numbers."""
-        return {key: group for key, group in sorted(self.keys.items()) if self.cells.ahead[group]}
-
-
-ADDED_BY = {"exact": np.add, "moments": np.add, "deviation": np.add, "counts": np.logical_and, "ahead": np.logical_or}
-
-
-def _added(how: np.ufunc, table: np.ndarray, codes: Integers, rows: np.ndarray, size: int) -> np.ndarray:
-    """A table of groups [groups, ...] with rows [series, ...] added to the groups `codes`."""
-    grown = np.full((size, *rows.shape[1:]), how.identity, rows.dtype)
-    grown[: len(table)] = table
-    order = np.argsort(codes, kind="stable")
-    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    at = codes[order][starts]
-    grown[at] = how(grown[at], how.reduceat(rows[order], starts, axis=0))
-    return grown
+        return {key: group for key, group in sorted(self.keys.items()) if self.sums["ahead"][group]}
 
 
 def sum_columns(output: OutputSettings) -> list[str]:
@@ -83,20 +81,19 @@ class Totals:
     """Sums of the forecasts of a fitted forecaster, to which a panel is added part by part."""
 
     def __init__(
-        self, predictor: Predictor, schema: Schema, settings: SumSettings, output: OutputSettings, horizon: int | None
+        self, predictor: Predictor, settings: SumSettings, output: OutputSettings, horizon: int | None
     ) -> None:
-        self.predictor, self.schema, self.settings, self.output = predictor, schema, settings, output
-        self.fitted = predictor.fitted
+        self.predictor, self.settings, self.output = predictor, settings, output
+        self.fitted, self.schema = predictor.fitted, predictor.fitted.config.table
         self.horizon = checked_horizon(horizon, self.fitted.config.horizon)
-        self.levels = checked_levels(settings, schema, sum_columns(output))
+        self.levels = checked_levels(settings, self.schema, sum_columns(output))
         none = np.zeros((0, len(self.fitted.history), self.fitted.config.horizon), np.uint8)
         self.joint = self.fitted.joint or JointErrors(none, 1)
         self.groups: list[Groups] = []
         self.left_out: dict[Every | None, int | None] = {}  # periods whose last one is, and the horizon that it needs
 
     def empty(self) -> Self:
-        """The same sums, of no series yet."""
-        return type(self)(self.predictor, self.schema, self.settings, self.output, self.horizon)
+        return type(self)(self.predictor, self.settings, self.output, self.horizon)
 
     def add(self, forecasts: Forecasts) -> None:
         panel = forecasts.panel
@@ -111,25 +108,24 @@ class Totals:
         for every, past in pasts.items():
             for start in range(0, len(forecasts.series), AT_ONCE):
                 part = slice(start, start + AT_ONCE)
-                self._put(every, forecasts, forecasts.series[part], self._cells(forecasts, part, past))
+                self._put(every, forecasts, forecasts.series[part], self._of_forecasts(forecasts, part, past))
             if len(ended) and past.observed.any():
                 self._put(every, forecasts, ended, self._ended(past, ended))
 
     def merge(self, other: Self) -> None:
-        """Add what was added to other sums of the same levels."""
         self.left_out |= other.left_out
         for number, groups in enumerate(other.groups):
             if number == len(self.groups):
                 self.groups.append(groups)
             else:
-                self.groups[number].add(list(groups.keys), groups.cells)
+                self.groups[number].add(groups.keys, groups.sums)
 
-    def _put(self, every: Every | None, forecasts: Forecasts, series: Integers, cells: Cells) -> None:
+    def _put(self, every: Every | None, forecasts: Forecasts, series: Integers, rows: Summands) -> None:
         for groups in self.groups:
             if groups.level.every == every:
-                groups.add(list(keys_of(forecasts.panel, self.schema, series, groups.level.by)), cells)
+                groups.add(keys_of(forecasts.panel, self.schema, series, groups.level.by), rows)
 
-    def _cells(self, forecasts: Forecasts, part: slice, past: Past) -> Cells:
+    def _of_forecasts(self, forecasts: Forecasts, part: slice, past: Past) -> Summands:
         """What series with a forecast add to sums over periods."""
         series, edges, levels = forecasts.series[part], past.periods.edges, self.fitted.config.levels
         horizon = int(edges[-1])
@@ -149,42 +145,40 @@ class Totals:
         exact = np.add.reduceat(exact.astype(np.longdouble), starts, axis=1)
         moments = np.add.reduceat(moments, starts, axis=1)
         for period, (start, end) in enumerate(pairwise(edges)):
-            own, steps = deviation[:, start:end], self.joint.of_steps[start:end, start:end]
-            moments[:, period, -1] = (own @ steps * own).sum(1)
+            within, steps = deviation[:, start:end], self.joint.of_steps[start:end, start:end]
+            moments[:, period, -1] = (within @ steps * within).sum(1)
         past.add_to(exact, moments, series, self.joint, index, levels)
         padded = np.zeros((len(series), self.fitted.config.horizon))
         padded[:, :horizon] = deviation
-        return Cells(exact, moments, padded, forecasts.panel.counts()[series], np.ones(len(series), bool))
+        parts = exact, moments, padded, forecasts.panel.counts()[series], np.ones(len(series), bool)
+        return dict(zip(ADDED_BY, parts, strict=True))
 
-    def _ended(self, past: Past, ended: Integers) -> Cells:
+    def _ended(self, past: Past, ended: Integers) -> Summands:
         """What series that ended add: what was observed of them."""
-        periods, windows, levels = len(past.periods), len(self.joint.values), len(self.fitted.config.levels)
-        exact = np.zeros((len(ended), periods, len(EXACT) + levels), np.longdouble)
+        config, shape = self.fitted.config, (len(ended), len(past.periods))
+        exact = np.zeros((*shape, len(EXACT) + len(config.levels)), np.longdouble)
         exact[:, 0] = past.observed[ended][:, None]
         exact[:, 0, EXACT.index("filled")] = 0
-        moments = np.zeros((len(ended), periods, 2 * windows + 4))
-        never = np.zeros(len(ended), bool)
-        return Cells(exact, moments, np.zeros((len(ended), self.fitted.config.horizon)), ~never, never)
+        moments, never = np.zeros((*shape, 2 * len(self.joint.values) + 4)), np.zeros(len(ended), bool)
+        parts = exact, moments, np.zeros((len(ended), config.horizon)), ~never, never
+        return dict(zip(ADDED_BY, parts, strict=True))
 
     @property
     def calibrated(self) -> bool:
         """Whether all intervals rest on enough errors of the past, or are those of a single value."""
         enough = self.joint.independent_windows >= LEAST_WINDOWS
-        return enough or all(_single(groups.cells.moments).all() for groups in self.groups)
+        return enough or all(_single(groups.sums["moments"]).all() for groups in self.groups)
 
-    def overall(self) -> tuple[float, float]:
-        """The mean of all sums of the first level, and the sum of the medians of their cells."""
-        cells = self.groups[0].cells
-        exact = cells.exact[cells.ahead].sum((0, 1))
-        return float(exact[0]), float(exact[len(EXACT) + self.fitted.config.levels.index(0.5)])
+    def medians(self, groups: list[int]) -> np.ndarray:
+        """The sums of the medians of what is summed, of groups of the first level, [groups, periods]."""
+        return np.asarray(self.groups[0].sums["exact"][groups, :, len(EXACT) + self.fitted.config.levels.index(0.5)])
 
-    def gaps(self) -> dict[tuple[str, ...], Numbers]:
-        """What the medians of the cells lack of the sums of the first level, [periods] of each group."""
-        groups, middle = self.groups[0], len(EXACT) + self.fitted.config.levels.index(0.5)
+    def gaps(self) -> dict[Key, Numbers]:
+        """What the medians of the series lack of the sums of the first level, [periods] of each group."""
+        groups = self.groups[0]
         keys, rows = groups.ordered(), self._rows(groups, self.output)
         sums = np.asarray(rows["forecast"]).reshape(len(keys), len(groups.periods))
-        exact = groups.cells.exact[list(keys.values())]
-        return dict(zip(keys, (sums - exact[..., middle]).astype(np.float64), strict=True))
+        return dict(zip(keys, (sums - self.medians(list(keys.values()))).astype(np.float64), strict=True))
 
     @property
     def starts(self) -> Integers:
@@ -200,13 +194,14 @@ class Totals:
         return {name: _joined([part[name] for part in parts]) for name in parts[0]}
 
     def _rows(self, groups: Groups, output: OutputSettings) -> Columns:
-        periods, cells, keys = groups.periods, groups.cells, groups.ordered()
+        periods, keys = groups.periods, groups.ordered()
         used = np.array(list(keys.values()), np.int64)
-        exact = cells.exact[used].reshape(-1, cells.exact.shape[2]).astype(np.float64)
+        sums = {name: table[used] for name, table in groups.sums.items()}
+        exact = sums["exact"].reshape(-1, sums["exact"].shape[2]).astype(np.float64)
         mean, observed, filled, low, high = exact[:, : len(EXACT)].T
-        quantiles, calibrated = self._quantiles(groups, used, exact[:, len(EXACT) :], mean)
-        counts = np.repeat(cells.counts[used], len(periods))
-        output = output.model_copy(update={"min": None, "max": None})  # bounds are those of the cells
+        quantiles, calibrated = self._quantiles(sums, periods.edges, exact[:, len(EXACT) :], mean)
+        counts = np.repeat(sums["counts"], len(periods))
+        output = output.model_copy(update={"min": None, "max": None})  # bounds are those of the summands
         free = free_numbers(quantiles[:, None], self.fitted.config.levels, output, counts, mean[:, None])
         numbers = np.clip(bounded(free, output)[:, 0], low[:, None], high[:, None])
         mean = np.clip(significant(mean), low, high)
@@ -223,17 +218,16 @@ class Totals:
         columns |= {"observed": significant(observed), "filled": filled.astype(np.int64)}
         return columns | {"steps": np.tile(np.diff(periods.edges), len(used)), "calibrated": calibrated}
 
-    def _quantiles(self, groups: Groups, used: Integers, quantiles: Numbers, mean: Numbers) -> tuple[Numbers, Flags]:
-        """The quantiles of the sums of groups [sums, levels], and which of them rest on enough windows."""
-        joint, windows, cells, edges = self.joint, len(self.joint.values), groups.cells, groups.periods.edges
-        moments = cells.moments[used].reshape(-1, cells.moments.shape[2]).T
+    def _quantiles(self, sums: Summands, edges: Integers, quantiles: Numbers, mean: Numbers) -> tuple[Numbers, Flags]:
+        """The quantiles of sums of groups [sums, levels], and which of them rest on enough windows."""
+        joint, windows, moments = self.joint, len(self.joint.values), sums["moments"]
+        together, moments = np.zeros(moments.shape[:2]), moments.reshape(-1, moments.shape[2]).T
         squares, variance, deviation, alone = moments[2 * windows :]
         single = _single(moments.T)
-        if not windows:  # an older version, or too short a past: as wide as if all cells were one
+        if not windows:  # an older version, or too short a past: as wide as if all summands were one
             return quantiles, single
-        together = np.zeros((len(used), len(groups.periods)))
         for period, (start, end) in enumerate(pairwise(edges)):
-            part = cells.deviation[used][:, start:end]
+            part = sums["deviation"][:, start:end]
             together[:, period] = (part @ joint.of_steps[start:end, start:end] * part).sum(1)
         expected = joint.of_series * together.ravel() + (1 - joint.of_series) * alone
         expected = expected / np.where(deviation > 0, deviation, 1.0) ** 2
@@ -272,7 +266,8 @@ def log_notes(totals: Totals) -> None:
         text = "the last %s is left out, as the horizon of %d steps does not reach its end; %d would"
         log.info(text, every, totals.horizon, needed)
     warn_of_sums(totals)
-    mean, medians = totals.overall()
+    groups = list(totals.groups[0].ordered().values())
+    mean, medians = totals.groups[0].sums["exact"][groups, :, 0].sum(), totals.medians(groups).sum()
     if mean and abs(medians / mean - 1) > SLIGHT:
         text = "sums     of means, as medians do not add up: the sum of the medians is %.1f %% %s"
         log.info(text, abs(medians / mean - 1) * 100, "lower" if medians < mean else "higher")
@@ -284,9 +279,9 @@ def warn_of_sums(totals: Totals) -> None:
     if aggregate in ("mean", "last"):
         text = "the table was brought to its grid by the %s of its values, and sums of these are no totals; pass %s"
         log.warning(text, aggregate, Setting("aggregate", "sum"))
-    if not totals.calibrated and joint is None:
+    if not totals.calibrated and (joint is None or totals.fitted.config.plan.origins == 0):
         text = "intervals of sums are not calibrated: this version does not know how errors go together; fit again"
-        log.warning(text)
+        log.warning("%s%s", text, "" if joint is None else Words(" with a larger ", Setting("budget")))
     elif not totals.calibrated and joint is not None:
         needed = int(LEAST_WINDOWS * joint.values.shape[2] / PAST_SHARE) + 1
         text = "intervals of sums are not calibrated: they rest on %.1f windows of the past that do not overlap, and "
@@ -294,13 +289,13 @@ def warn_of_sums(totals: Totals) -> None:
         log.warning(text, joint.independent_windows, LEAST_WINDOWS, needed)
 
 
-ROUNDS = 20  # in which what a bound keeps from some cells goes to the others
+ROUNDS = 20  # in which what a bound keeps from some series goes to the others
 
 
 def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
     """A table of forecasts whose medians add up to the sums of the only level; intervals grow where they must.
 
-    What a group has too little or too much in a period is shared among its cells there by their medians, or by their
+    What a group has too little or too much in a period is shared among its series there by their medians, or by their
     means where all medians are 0. Values of the past, missing ones too, stay as they are.
     """
     groups, output, panel, series = totals.groups[0], totals.output, forecasts.panel, forecasts.series
@@ -309,16 +304,16 @@ def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
     if output.integer:
         floor, high = np.ceil(floor), np.floor(high)
     found = np.asarray(forecasts.columns["forecast"], np.float64).reshape(len(series), -1)
-    rows: dict[tuple[str, ...], list[int]] = {}
+    rows: dict[Key, list[int]] = {}
     for row, key in enumerate(keys_of(panel, totals.schema, series, groups.level.by)):
         rows.setdefault(key, []).append(row)
     for key, gaps in totals.gaps().items():
-        own = np.array(rows[key])
+        mine = np.array(rows[key])
         for gap, (start, end) in zip(gaps, pairwise(groups.periods.edges), strict=True):
-            part, means = found[own, start:end], np.abs(forecasts.means[own, start:end])
+            part, means = found[mine, start:end], np.abs(forecasts.means[mine, start:end])
             sizes = np.abs(part) if part.any() else means if means.any() else np.ones_like(means)
-            part = _shared(part, float(gap), sizes, floor[own, None], high)
-            found[own, start:end] = _whole(part) if output.integer else significant(part)
+            part = _shared(part, float(gap), sizes, floor[mine, None], high)
+            found[mine, start:end] = _whole(part) if output.integer else significant(part)
     medians = found.ravel().astype(np.asarray(forecasts.columns["forecast"]).dtype)
     columns = forecasts.columns | {"forecast": medians}
     for name in interval_columns(output.levels):

@@ -1,37 +1,38 @@
 """Fit networks to the windows of a panel: what a step costs, with which plan, and what to do when memory runs out."""
 
-import logging
 import math
+import os
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from math import prod
 from typing import Any
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed
 from torch import Tensor, nn
 
 from forecast.errors import Setting, Unavailable, Words
+from forecast.logs import log
 from forecast.models import model_class
-from forecast.models.shared.building import build, network_shape, to_arrays
+from forecast.models.shared.building import build, network_shape, to_arrays, to_tensors
 from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.parallel import on_cluster, processes, side_by_side
 from forecast.settings import TrainSettings
-from forecast.training.context import TrainingContext
-from forecast.training.devices import on_device, out_of_memory, pick_device
-from forecast.training.loop import Trained
-from forecast.training.members import train_members
+from forecast.training.context import PlannedNetwork, Progress, Rehearsal, TrainingContext
+from forecast.training.devices import chosen_precision, on_device, out_of_memory, pick_device, threads
+from forecast.training.loop import Trained, train
 from forecast.training.plan import MIN_STEPS, Candidate, Member, enough_steps, plan_member, schedule
-from forecast.training.precision import chosen_precision
-from forecast.training.rehearsal import PlannedNetwork, Rehearsal
-from forecast.training.sampling import Draw, sampler, validation_batches
+from forecast.training.sampling import Draw, part_of_process, sampler, validation_batches
 from forecast.training.split import Split, validation_windows
-from forecast.training.state import TrainingState
+from forecast.training.state import TrainingState, member_seed
 from forecast.windows.inputs import Inputs
 from forecast.windows.windows import Batch, WindowIndex, Windows
-
-log = logging.getLogger("forecast")
 
 STEPS_SHARE = 0.92  # of a budget; the rest is for validation, and for a machine that is busy
 PROBE_BATCH = 32  # windows of the batch that an estimate counts with
@@ -44,10 +45,7 @@ OPERATIONS_A_SECOND, RECURRENT_STEP, OTHER = 4e10, 2e-4, 2e-3
 
 
 def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: float) -> int:
-    """A power of two from 32 to 128: some steps in every pass over the windows, and many in the time there is.
-
-    A step costs as much as its windows, from about 128 on, and two steps of 128 teach more than one of 256.
-    """
+    """A power of two from 32 to 128: some steps in every pass over the windows, and many in the time there is."""
     size = max(32, min(128, 1 << max(0, (max(windows, 1) // 8).bit_length() - 1)))
     while size > 64 and seconds / estimate(size) < MIN_STEPS:
         size //= 2
@@ -55,11 +53,7 @@ def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: 
 
 
 def estimate_step(network: RecurrentModel, batch: Batch, batch_size: int) -> float:
-    """Seconds that one training step would take on two cores.
-
-    Every layer costs its weights times the times that it is applied, forward and twice that backward; a recurrent
-    layer costs its steps besides.
-    """
+    """Seconds of one training step on two cores, by the weights and the steps of each layer, forward and backward."""
     operations, launches = 0.0, 0.0
 
     def count(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -95,10 +89,95 @@ class Probe:
             self.seconds = min(self.seconds, self.clock() - start)
 
 
+NetworkData = tuple[Shape, Draw, list[Batch]]  # the network's, to train with, to validate with
+MakeData = Callable[[Member], NetworkData]
+TrainAll = Callable[[TrainingContext, list[int]], list[Trained]]  # trains members by number, one after another
+
+
+def train_members(
+    members: Sequence[Member],
+    make_data: MakeData,
+    settings: TrainSettings,
+    device: torch.device,
+    context: TrainingContext | None = None,
+) -> list[Trained]:
+    """Train several networks of one plan, as many side by side as `context.jobs` says, each with seeds of its own."""
+    context = context or TrainingContext()
+    if processes() > 1:
+        context = replace(context, jobs=1, checkpoints=None)  # all train the same networks, one after another
+    train_all = partial(_train_all, list(members), make_data, settings, device)
+    groups = schedule(context.seconds or [1.0] * len(members), context.jobs)
+    until = None if context.deadline is None else time.time() + context.deadline - time.monotonic()
+    silent = replace(context, on_step=None)
+    if on_cluster() and context.jobs > 1:  # machines that have neither the clock nor the folders of this one
+        there = partial(_train_there, None, train_all, replace(silent, checkpoints=None), until)
+        found = list(side_by_side([(there, (group,), {}) for group in groups], len(groups)))
+    else:
+        there = partial(_train_there, os.getpid(), train_all, silent, until)
+        with _elsewhere(there, groups[1:]) as running:
+            found = [train_all(context, groups[0]), *running]  # the first in this process, so that its progress shows
+    results = dict(zip(chain.from_iterable(groups), chain.from_iterable(found), strict=True))
+    return [results[number] for number in range(len(members))]
+
+
+def _train_all(
+    members: list[Member],
+    make_data: MakeData,
+    settings: TrainSettings,
+    device: torch.device,
+    context: TrainingContext,
+    numbers: list[int],
+) -> list[Trained]:
+    """Train members, given by number; each of those that are left gets its share of the time that is left."""
+    trained, costs = [], context.seconds or [1.0] * len(members)
+    for at, number in enumerate(numbers):
+        now, deadline = time.monotonic(), context.deadline
+        share = costs[number] / sum(costs[later] for later in numbers[at:])
+        limited = replace(context, deadline=None if deadline is None else now + (deadline - now) * share)
+        member, index = members[number], context.first + number
+        shape, draw, validation = make_data(member)
+        network = build(member, shape, settings.seed + 104_729 * index).to(device)
+        if context.start_weights is not None:
+            network.load_state_dict(to_tensors(context.start_weights[number]))
+        with threads(1), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(member_seed(settings, member) + index)  # dropout draws from the global generator
+            trained.append(train(network, part_of_process(draw), validation, settings, member, index, limited))
+    return trained
+
+
+@contextmanager
+def _elsewhere(there: Callable[[list[int]], list[Trained]], groups: list[list[int]]) -> Iterator[Any]:
+    """What other processes train in the meantime, group after group."""
+    if not groups:
+        yield ()
+        return
+    # two at least: with one job joblib would train in this process, and only when asked
+    running = Parallel(n_jobs=max(2, len(groups)), return_as="generator")(delayed(there)(group) for group in groups)
+    try:
+        yield running
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that others are cancelled where one failed is no news
+            running.close()
+
+
+def _train_there(
+    parent: int | None, train_all: TrainAll, context: TrainingContext, until: float | None, numbers: list[int]
+) -> list[Trained]:
+    """Train in another process until `until`, a `time.time()`, and no longer than its process `parent` lives."""
+    above = os.getppid()
+
+    def leave_with_parent(progress: Progress) -> None:
+        if os.getppid() != above:
+            os._exit(1)  # nobody is there to catch an exception
+
+    deadline = None if until is None else time.monotonic() + until - time.time()
+    watched = parent not in (None, os.getpid())
+    return train_all(replace(context, deadline=deadline, on_step=leave_with_parent if watched else None), numbers)
+
+
 @dataclass(frozen=True)
 class Fitter:
-    """Plans and trains networks on one panel."""
-
     inputs: Inputs
     split: Split
     index: WindowIndex  # of the windows that validate
@@ -109,7 +188,6 @@ class Fitter:
 
     @classmethod
     def of(cls, inputs: Inputs, split: Split, settings: TrainSettings) -> "Fitter":
-        """The fitter for a panel, on the device that the settings name."""
         device = pick_device(settings.device)
         return cls(inputs, split, validation_windows(split), settings, device, inputs.arrays.to(on_device(device)))
 
@@ -122,7 +200,7 @@ class Fitter:
         inputs, lookback, loss = self.inputs, candidate.lookback, self.settings.loss
         return network_shape(inputs.schema, inputs.horizon, lookback, inputs.lags, inputs.levels, inputs.series, loss)
 
-    def make_data(self, candidate: Candidate) -> tuple[Shape, Draw, list[Batch]]:
+    def make_data(self, candidate: Candidate) -> NetworkData:
         """The shape of the candidate's network, its training batches and validation batches."""
         windows = self.windows.cut(candidate.lookback, candidate.scaling)
         return self.shape(candidate), sampler(windows, self.split), validation_batches(windows, self.index)

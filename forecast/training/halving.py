@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from forecast.models import model_class
 from forecast.parallel import workers
 from forecast.training.context import TrainingContext, WarmStart
+from forecast.training.devices import require_precision, trainable
 from forecast.training.fitting import Fitter
 from forecast.training.loop import Trained
 from forecast.training.plan import PROCESS_START, Candidate, Member, Plan, fit_seconds, makespan
-from forecast.training.precision import require_precision, trainable
-from forecast.training.resume import Decisions
+from forecast.training.state import Decisions
 
 # Of a forecaster; without a budget one for so many windows: on 7,000 to 9,000 windows 4 forecast as well as 7 to 12.
 FEW_NETWORKS, MOST_NETWORKS, WINDOWS_A_NETWORK = 4, 24, 2000
@@ -49,33 +49,33 @@ def train_networks(
     if plan is not None:
         rounds.train(lambda: trainable(plan.members, fitter.device))
     elif start is not None:
-        rounds.train(lambda: _plan_alike(rounds.budget, start.candidates, start.warm))
+        rounds.train(lambda: _plan_alike(rounds, start.candidates, start.warm))
     elif settings.steps or settings.members:
-        rounds.train(lambda: _plan_alike(rounds.budget, candidates[:1] * (settings.members or 1)))
+        rounds.train(lambda: _plan_alike(rounds, candidates[:1] * (settings.members or 1)))
     else:
-        worth = MOST_NETWORKS if rounds.budget.measured else max(fitter.count // WINDOWS_A_NETWORK, FEW_NETWORKS)
+        worth = MOST_NETWORKS if rounds.measured else max(fitter.count // WINDOWS_A_NETWORK, FEW_NETWORKS)
         alike = all(model_class(candidate.model).starts_trained for candidate in candidates)  # whatever their seed
         most = 1 if alike and fitter.count < WINDOWS_A_NETWORK else min(worth, MOST_NETWORKS)
-        trained = rounds.train(lambda: _first_round(rounds.budget, candidates)[:most])
+        trained = rounds.train(lambda: _first_round(rounds, candidates)[:most])
         while trained:
-            trained = rounds.train(partial(_better_half, rounds.budget, trained, loss, most - len(rounds.done)))
+            trained = rounds.train(partial(_better_half, rounds, trained, loss, most - len(rounds.done)))
     members, results = [member for member, _ in rounds.done], [result for _, result in rounds.done]
     return Plan(members=tuple(members), started_from=None if start is None else start.hash), results
 
 
-@dataclass
-class _Budget:
-    """The time that there is for training, and what candidates take of it."""
+class _Rounds:
+    """Rounds of training in the time there is, decided one after another; a resumed fit repeats what was decided."""
 
-    fitter: Fitter
-    context: TrainingContext
-    costs: dict[str, float]  # seconds of each candidate, by its key
-    spent: float = 0.0  # estimated seconds, where there is no deadline
-
-    @property
-    def measured(self) -> bool:
-        """Whether a clock matters; else all is estimated, so that a fit repeats on any machine."""
-        return self.context.deadline is not None
+    def __init__(self, fitter: Fitter, context: TrainingContext) -> None:
+        decisions = Decisions.read(context.checkpoints)
+        members = iter(trainable([member for members in decisions.rounds for member in members], fitter.device))
+        self.decided = [[next(members) for _ in planned] for planned in decisions.rounds]  # networks of each round
+        if context.deadline is not None and decisions.left is not None:
+            context = replace(context, deadline=min(context.deadline, time.monotonic() + decisions.left))
+        self.fitter, self.context, self.costs = fitter, context, dict(decisions.costs)  # seconds by candidates' keys
+        self.measured = context.deadline is not None  # by a clock; else estimated, so that a fit repeats anywhere
+        self.spent, self.begun = 0.0, 0  # estimated seconds, without a deadline; and rounds
+        self.done: list[tuple[Member, Trained]] = []
 
     def left(self) -> float:
         left = self.context.seconds_left()
@@ -100,98 +100,85 @@ class _Budget:
         wanted = self.fitter.settings.jobs or (workers() if left > WORTH_A_PROCESS else 1)
         return max(1, min(wanted, networks))
 
-
-def _plan_alike(budget: _Budget, candidates: list[Candidate], warm: int = 0) -> list[Member]:
-    """Plan candidates with the steps of the settings, or with the same share of the time; `warm`: see `WarmStart`."""
-    share = budget.left() / makespan([1.0] * len(candidates), budget.jobs(len(candidates)))
-    seconds, steps = [share] * len(candidates), budget.fitter.settings.steps
-    return budget.fitter.plan(candidates, seconds, measure=budget.measured, steps=steps, warm=warm)
-
-
-def _plan_by_cost(budget: _Budget, candidates: list[Candidate]) -> list[Member]:
-    """Plan candidates in the time that is left, each with the same share of the steps that are enough for it."""
-    jobs = budget.jobs(len(candidates))
-    share = (budget.left() - PROCESS_START * (jobs > 1 and budget.measured)) / budget.needed(candidates, jobs)
-    seconds = [share * budget.cost(candidate) for candidate in candidates]
-    return budget.fitter.plan(candidates, seconds, measure=budget.measured)
-
-
-def _first_round(budget: _Budget, candidates: list[Candidate]) -> list[Member]:
-    """As many candidates, from the best bet on, as there is time for; a single one twice, so that no core idles."""
-    affordable = _affordable(budget, candidates)
-    if budget.measured and budget.left() >= WORTH_A_PROCESS:
-        budget.fitter.measure_again()
-        budget.costs.clear()
-        affordable = _affordable(budget, candidates)
-    return _plan_by_cost(budget, affordable * (budget.jobs(PAIR) if len(affordable) == 1 else 1))
-
-
-def _affordable(budget: _Budget, candidates: list[Candidate]) -> list[Candidate]:
-    left, jobs = budget.left(), budget.jobs(len(candidates))
-    some = _within(FIRST_ROUND * left, budget, candidates, jobs)
-    second_round = ROUND_MARGIN * budget.needed(candidates[:1] * PAIR, jobs)
-    if len(some) > jobs and budget.needed(some, jobs) + second_round < left:
-        return some
-    return _within(SINGLE_ROUND * left, budget, candidates, jobs)
-
-
-def _within(seconds: float, budget: _Budget, candidates: list[Candidate], jobs: int) -> list[Candidate]:
-    """Candidates that are trained within some seconds; on cores that would idle also others that are not slow."""
-    not_slow = max(SLOW * budget.cost(candidates[0]), budget.left())
-    chosen = list[Candidate]()
-    for candidate in candidates:
-        fills_core = len(chosen) < jobs and budget.cost(candidate) < not_slow
-        if not chosen or fills_core or budget.needed([*chosen, candidate], jobs) < seconds:
-            chosen.append(candidate)
-        if len(chosen) >= jobs and budget.needed(chosen, jobs) > seconds:
-            break
-    return chosen
-
-
-def _better_half(budget: _Budget, trained: list[tuple[Member, Trained]], loss: Loss, most: int) -> list[Member]:
-    """The better half of a round with another seed, or as many of it as there is time for; none if that is one."""
-    losses = [loss(result.held_out) for _, result in trained]
-    order = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")
-    least = min(PAIR, len(trained))
-    better = [trained[i][0].candidate for i in order[: max(least, len(trained) // 2)]][:most]
-    while len(better) >= least and ROUND_MARGIN * budget.needed(better, budget.jobs(len(better))) > budget.left():
-        better.pop()
-    return _plan_by_cost(budget, better) if len(better) >= least else []
-
-
-class _Rounds:
-    """Rounds of training, decided one after another; a resumed fit repeats what was decided before it stopped."""
-
-    def __init__(self, fitter: Fitter, context: TrainingContext) -> None:
-        decisions = Decisions.read(context.checkpoints)
-        members = iter(trainable([member for members in decisions.rounds for member in members], fitter.device))
-        self.decided = [[next(members) for _ in planned] for planned in decisions.rounds]  # networks of each round
-        if context.deadline is not None and decisions.left is not None:
-            context = replace(context, deadline=min(context.deadline, time.monotonic() + decisions.left))
-        self.budget, self.begun = _Budget(fitter, context, dict(decisions.costs)), 0
-        self.done: list[tuple[Member, Trained]] = []
-
     def train(self, decide: Callable[[], list[Member]]) -> list[tuple[Member, Trained]]:
         """Train the next round, which is decided now unless it was before."""
         if self.begun == len(self.decided):
             self.decided.append(decide())
             self._write()
-        members, budget = self.decided[self.begun], self.budget
+        members = self.decided[self.begun]
         self.begun += 1
         if not members:
             return []
-        costs = [budget.costs.get(member.key, WORTH_A_PROCESS) for member in members]
-        jobs = budget.running_jobs(len(members), sum(costs))
+        costs = [self.costs.get(member.key, WORTH_A_PROCESS) for member in members]
+        jobs = self.running_jobs(len(members), sum(costs))
         try:
-            context = replace(budget.context, first=len(self.done), jobs=jobs, seconds=costs)
-            trained = list(zip(*budget.fitter.train(members, context), strict=True))
+            context = replace(self.context, first=len(self.done), jobs=jobs, seconds=costs)
+            trained = list(zip(*self.fitter.train(members, context), strict=True))
         except BaseException:
             self._write()  # the time that is left
             raise
         self.done += trained
-        budget.spent += sum(budget.costs.get(member.key, 0.0) for member in members) / PAIR
+        self.spent += sum(self.costs.get(member.key, 0.0) for member in members) / PAIR
         return trained
 
     def _write(self) -> None:
-        context, rounds = self.budget.context, tuple(map(tuple, self.decided))
-        Decisions(rounds=rounds, costs=self.budget.costs, left=context.seconds_left()).write(context.checkpoints)
+        rounds, left, store = tuple(map(tuple, self.decided)), self.context.seconds_left(), self.context.checkpoints
+        Decisions(rounds=rounds, costs=self.costs, left=left).write(store)
+
+
+def _plan_alike(rounds: _Rounds, candidates: list[Candidate], warm: int = 0) -> list[Member]:
+    """Plan candidates with the steps of the settings, or with the same share of the time; `warm`: see `WarmStart`."""
+    share = rounds.left() / makespan([1.0] * len(candidates), rounds.jobs(len(candidates)))
+    seconds, steps = [share] * len(candidates), rounds.fitter.settings.steps
+    return rounds.fitter.plan(candidates, seconds, measure=rounds.measured, steps=steps, warm=warm)
+
+
+def _plan_by_cost(rounds: _Rounds, candidates: list[Candidate]) -> list[Member]:
+    """Plan candidates in the time that is left, each with the same share of the steps that are enough for it."""
+    jobs = rounds.jobs(len(candidates))
+    share = (rounds.left() - PROCESS_START * (jobs > 1 and rounds.measured)) / rounds.needed(candidates, jobs)
+    seconds = [share * rounds.cost(candidate) for candidate in candidates]
+    return rounds.fitter.plan(candidates, seconds, measure=rounds.measured)
+
+
+def _first_round(rounds: _Rounds, candidates: list[Candidate]) -> list[Member]:
+    """As many candidates, from the best bet on, as there is time for; a single one twice, so that no core idles."""
+    affordable = _affordable(rounds, candidates)
+    if rounds.measured and rounds.left() >= WORTH_A_PROCESS:
+        rounds.fitter.measure_again()
+        rounds.costs.clear()
+        affordable = _affordable(rounds, candidates)
+    return _plan_by_cost(rounds, affordable * (rounds.jobs(PAIR) if len(affordable) == 1 else 1))
+
+
+def _affordable(rounds: _Rounds, candidates: list[Candidate]) -> list[Candidate]:
+    left, jobs = rounds.left(), rounds.jobs(len(candidates))
+    some = _within(FIRST_ROUND * left, rounds, candidates, jobs)
+    second_round = ROUND_MARGIN * rounds.needed(candidates[:1] * PAIR, jobs)
+    if len(some) > jobs and rounds.needed(some, jobs) + second_round < left:
+        return some
+    return _within(SINGLE_ROUND * left, rounds, candidates, jobs)
+
+
+def _within(seconds: float, rounds: _Rounds, candidates: list[Candidate], jobs: int) -> list[Candidate]:
+    """Candidates that are trained within some seconds; on cores that would idle also others that are not slow."""
+    not_slow = max(SLOW * rounds.cost(candidates[0]), rounds.left())
+    chosen = list[Candidate]()
+    for candidate in candidates:
+        fills_core = len(chosen) < jobs and rounds.cost(candidate) < not_slow
+        if not chosen or fills_core or rounds.needed([*chosen, candidate], jobs) < seconds:
+            chosen.append(candidate)
+        if len(chosen) >= jobs and rounds.needed(chosen, jobs) > seconds:
+            break
+    return chosen
+
+
+def _better_half(rounds: _Rounds, trained: list[tuple[Member, Trained]], loss: Loss, most: int) -> list[Member]:
+    """The better half of a round with another seed, or as many of it as there is time for; none if that is one."""
+    losses = [loss(result.held_out) for _, result in trained]
+    order = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")
+    least = min(PAIR, len(trained))
+    better = [trained[i][0].candidate for i in order[: max(least, len(trained) // 2)]][:most]
+    while len(better) >= least and ROUND_MARGIN * rounds.needed(better, rounds.jobs(len(better))) > rounds.left():
+        better.pop()
+    return _plan_by_cost(rounds, better) if len(better) >= least else []

@@ -1,6 +1,5 @@
 """The training loop: draw, step, validate, keep the best weights, refit on all data; it can stop between two steps."""
 
-import logging
 import signal
 import threading
 import time
@@ -12,17 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import Setting, Words
+from forecast.logs import log
 from forecast.models.shared.building import to_arrays
 from forecast.models.shared.model import RecurrentModel
 from forecast.settings import TrainSettings
 from forecast.training.context import Progress, TrainingContext, Weights
 from forecast.training.plan import Member
-from forecast.training.resume import NetworkCheckpoint
 from forecast.training.sampling import Draw
-from forecast.training.state import TrainingState, diverged
+from forecast.training.state import NetworkCheckpoint, TrainingState, diverged
 from forecast.windows.windows import Batch
-
-log = logging.getLogger("forecast")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -103,27 +100,19 @@ def _step(state: TrainingState, draw: Draw, validation: list[Batch]) -> float:
 
 
 class Deferred:
-    """A block in which the first SIGINT or SIGTERM is only noted, as `pending`; a second one acts at once.
-
-    A pending signal acts, as it would outside, when `deliver` is called or the block ends. Ignored signals stay
-    ignored. Only the main thread gets signals; in another one the block does nothing.
-    """
+    """A block of the main thread in which the first SIGINT or SIGTERM is only noted; a second one acts at once."""
 
     def __init__(self) -> None:
-        self.pending: int | None = None
+        self.pending: int | None = None  # acts, as it would outside, when it is delivered or the block ends
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            try:
-                for number in SIGNALS:
-                    handler = signal.getsignal(number)
-                    if handler not in (None, signal.SIG_IGN):  # None was set by C code and could not be restored
-                        self._before[number] = handler
-                        signal.signal(number, self._note)
-            except BaseException:  # a signal that came before its handler was replaced
-                self._release()
-                raise
+            for number in SIGNALS:
+                handler = signal.getsignal(number)
+                if handler not in (None, signal.SIG_IGN):  # None was set by C code and could not be restored
+                    self._before[number] = handler  # first, as a signal may come at once
+                    signal.signal(number, self._note)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:

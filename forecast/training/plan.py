@@ -1,9 +1,9 @@
 """The plan of a fit: what training does, as a function of data, settings and an estimate of cost, not of a clock."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from forecast.settings import Precision, ScalingName, Stored
 
@@ -20,18 +20,7 @@ TUNING_STEPS = 25  # of the pretrained network: on short single series as good a
 PROCESS_START = 2.5  # seconds until another process trains
 
 
-class _Brief(Stored):
-    """Stored without those of the fields `newer` that are at their defaults, which older releases do not know."""
-
-    newer: ClassVar[tuple[str, ...]] = ()
-
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        defaults = {name: type(self).model_fields[name].default for name in self.newer}
-        return {name: value for name, value in write(self).items() if name not in defaults or value != defaults[name]}
-
-
-class Candidate(_Brief):
+class Candidate(Stored):
     """A network that may be trained, and how the windows it reads are cut and scaled."""
 
     model: str = Field(description="name of the model")
@@ -47,8 +36,6 @@ class Candidate(_Brief):
 
 class Member(Candidate):
     """One network of a fit: a candidate, and the schedule of its training."""
-
-    newer = ("precision",)
 
     batch_size: int = Field(ge=1, description="windows a step")
     steps: int = Field(ge=1, description="steps, the refit on all data included")
@@ -68,19 +55,17 @@ class Member(Candidate):
         return self == earlier.model_copy(update={"precision": self.precision})
 
 
-class Plan(_Brief):
+class Plan(Stored):
     """Everything that decides a fit beside data, settings and seed."""
-
-    newer = ("exports", "compared", "origins")
 
     members: tuple[Member, ...] = Field(max_length=MAX_MEMBERS, description="whose median is the forecast")
     started_from: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="hash of the artifact whose networks it goes on from"
     )
-    exports: bool = Field(True, description="False in older plans, without exports; nothing reads it")
+    exports: bool = Field(True, exclude=True, description="False in older plans; nothing reads it")
     compared: int = Field(COMPARED[1], ge=1, le=COMPARED[1], description="windows that compare slow baselines")
     origins: int | None = Field(
-        None, ge=1, le=MAX_ORIGINS, description="past origins for intervals of sums, if a deadline cut them"
+        None, ge=0, le=MAX_ORIGINS, description="past origins for intervals of sums, if a deadline cut them"
     )
 
     def groups(self) -> list[list[int]]:

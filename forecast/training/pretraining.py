@@ -45,8 +45,6 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 @dataclass(frozen=True)
 class Sample:
-    """A batch to train on."""
-
     features: Features  # of the pasts
     target: Floats  # [windows, horizon], in scaled units
     weight: Floats  # [windows, horizon], what an error counts: less in the far future, nothing after a constant past
@@ -193,10 +191,7 @@ class Pretraining:
 
 
 def loss_of(network: nn.Module, sample: Sample, device: torch.device) -> Tensor:
-    """Mean pinball loss of a batch in units of each window's seasonal error, less for far steps.
-
-    With a teacher half of it, and half the distance from its quantiles, which is less where they lie far apart.
-    """
+    """Mean pinball loss in units of seasonal errors; with a teacher half that, half the distance from its quantiles."""
     inputs = [torch.from_numpy(array).to(device) for array in inputs_of(sample.features)]
     target, weight = (torch.from_numpy(array).to(device) for array in (sample.target, sample.weight))
     unit, levels = inputs[-1][:, None, None], torch.tensor(LEVELS, device=device)

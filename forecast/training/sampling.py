@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from forecast.parallel import process_rank, processes
 from forecast.training.split import Split
 from forecast.windows.windows import Batch, WindowIndex, Windows
 
@@ -19,16 +20,16 @@ def sampler(windows: Windows, split: Split) -> Draw:
     """Draw windows of tensors: first a series, each as likely as another, then a position in it."""
     device = windows.values.device
 
-    def table(everything: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        count, low = split.count(everything), np.maximum(np.minimum(split.first, split.last(everything)), 1)
-        columns = np.flatnonzero(count), low, count, split.end if everything else split.train_end
+    def table(held_out_too: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        count, low = split.count(held_out_too), np.maximum(np.minimum(split.first, split.last(held_out_too)), 1)
+        columns = np.flatnonzero(count), low, count, split.end if held_out_too else split.train_end
         a, b, c, d = (torch.from_numpy(np.ascontiguousarray(column)) for column in columns)
         return a, b, c, d
 
-    tables = {everything: table(everything) for everything in (False, True)}
+    tables = {held_out_too: table(held_out_too) for held_out_too in (False, True)}
 
-    def draw(generator: torch.Generator, size: int, everything: bool) -> Batch:
-        usable, low, count, end = tables[everything]
+    def draw(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
+        usable, low, count, end = tables[held_out_too]
         series = usable[torch.randint(len(usable), (size,), generator=generator)]
         share = torch.rand(size, generator=generator, dtype=torch.float64)
         position = low[series] + (share * count[series]).long()
@@ -39,7 +40,14 @@ def sampler(windows: Windows, split: Split) -> Draw:
 
 
 def validation_batches(windows: Windows, index: WindowIndex) -> list[Batch]:
-    """The windows of an index, gathered in batches."""
     series, position = (torch.from_numpy(part).to(windows.values.device) for part in index)
     size = VALIDATION_BATCH
     return [windows.batch(series[at : at + size], position[at : at + size]) for at in range(0, len(series), size)]
+
+
+def part_of_process(draw: Draw) -> Draw:
+    """Draw as many windows for each process, all with the same random numbers, and take those of this process."""
+    count, rank = processes(), process_rank()
+    if count == 1:
+        return draw
+    return lambda generator, size, held_out_too: draw(generator, count * size, held_out_too).split(size)[rank]

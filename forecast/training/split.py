@@ -1,14 +1,12 @@
 """Split the windows of a panel by time: which of them train, and which validate."""
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
 
+from forecast.logs import log
 from forecast.panel.panel import Flags, Integers
 from forecast.windows.windows import WindowIndex
-
-log = logging.getLogger("forecast")
 
 VALIDATION_WINDOWS, ORIGINS = 1024, 128  # validation windows of all series, and of each
 HELD_OUT_SHARE = 10  # a long series holds out a tenth of its past, a short one a horizon
@@ -31,14 +29,14 @@ class Split:
         """[series], whether a window of theirs validates."""
         return self.oldest <= self.end - self.horizon
 
-    def last(self, everything: bool) -> Integers:
+    def last(self, held_out_too: bool) -> Integers:
         """[series], highest position: a whole horizon before the end, or less where the series is short."""
-        end = self.end if everything else self.train_end
+        end = self.end if held_out_too else self.train_end
         return np.maximum(end - self.horizon, np.minimum(end - 1, (end + 1) // 2))
 
-    def count(self, everything: bool) -> Integers:
+    def count(self, held_out_too: bool) -> Integers:
         """[series], windows that can be drawn."""
-        last = self.last(everything)
+        last = self.last(held_out_too)
         return np.maximum(last - np.minimum(self.first, last) + 1, 0) * (last >= 1)
 
 
@@ -59,18 +57,18 @@ def split_windows(
     fit have not seen: no more are held out, unless each series alone would hold out more.
     """
     most = horizon * max(HORIZONS, -(-ENOUGH_HORIZONS // max(len(lengths), 1)))
-    wanted = np.maximum(horizon, np.minimum(lengths // HELD_OUT_SHARE, most))
+    held_out = np.maximum(horizon, np.minimum(lengths // HELD_OUT_SHARE, most))
     if len(lengths) < FEW_SERIES:
-        wanted = np.maximum(wanted, np.minimum(lengths // 4, most))
+        held_out = np.maximum(held_out, np.minimum(lengths // 4, most))
     least = max(season, min(lookback, 8))
-    long_enough = lengths - wanted >= horizon * trains + least
-    train_end = np.where(long_enough, lengths - wanted, lengths)
+    long_enough = lengths - held_out >= horizon * trains + least
+    train_end = np.where(long_enough, lengths - held_out, lengths)
     if gaps is not None and long_enough.any():
-        dates, ended = int(np.median(wanted[long_enough])), int(np.median(gaps[long_enough]))
+        dates, ended = int(np.median(held_out[long_enough])), int(np.median(gaps[long_enough]))
         if dates <= ended <= lengths.max() - horizon * trains - least - dates:
             log.info("most series ended before the dates that would be held out: they are older, and most have values")
             dates += ended
-        if unseen is not None and unseen >= wanted[long_enough].min():  # else they start anew
+        if unseen is not None and unseen >= held_out[long_enough].min():  # else they start anew
             dates = min(dates, unseen)
         train_end = np.maximum(lengths - dates, 0)
     return Split(

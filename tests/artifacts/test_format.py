@@ -274,6 +274,13 @@ def test_manifest_says_what_a_version_is_made_of():
     assert "python" in manifest.packages
 
 
+def test_format_2_is_still_read():
+    manifest = json.loads(dump_manifest(encode(contents()), "v", "2026-01-01T00:00:00+00:00"))
+    del manifest["unexported"]
+    older = json.dumps({**manifest, "format": 2, "needs": ">=0.2"}).encode()
+    assert load_manifest(older, "MANIFEST.json").needs == ">=0.2"
+
+
 @pytest.mark.parametrize(("needs", "said"), [(">=2.1", "forecast>=2.1"), ("; rm -rf ~", "forecast, a newer one")])
 def test_newer_format_is_refused_by_name_of_the_version_that_is_needed(needs, said):
     manifest = json.dumps({"format": 4, "needs": needs, "unheard": "of"}).encode()

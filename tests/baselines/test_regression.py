@@ -118,7 +118,7 @@ def test_it_forecasts_alone_and_shows_what_a_column_is_worth(tmp_path: Path) -> 
     assert np.abs(found["forecast"].to_numpy() - table["sales"].to_numpy()[-HORIZON:]).mean() < 3
     model.save(str(tmp_path / "store"))
     pd.testing.assert_frame_equal(Forecaster.load(str(tmp_path / "store")).predict(), found)
-    predictor = model._serving()[0]
+    predictor = model._serving()
     worth = {row.input: row.mean for row in importances(predictor, model.fitted_.history, 2)}
     assert worth["warmth"] > 1
     assert worth["kind"] > 1
@@ -130,7 +130,7 @@ def test_a_window_sees_columns_as_they_were_known_at_its_origin() -> None:
     model = Forecaster(model="regression", **words).fit(
         table.assign(sales=table["sales"].where(table.index < 200 - HORIZON)).drop(columns="kind")
     )
-    panel, predictor = model.fitted_.history, model._serving()[0]
+    panel, predictor = model.fitted_.history, model._serving()
     end = int(panel.lengths[0]) - 30
     slots = np.arange(end, end + HORIZON)  # each has a value from long ago, and one from the day itself on
     never, at = np.full(HORIZON, ALWAYS), panel.starts[0] + slots
@@ -160,7 +160,7 @@ def test_it_joins_where_it_helps_and_is_affordable(
 
     assert compared(24) == {"regression", "autoregression"}
     assert compared(12) == {"autoregression"}
-    monkeypatch.setattr("forecast.ensemble.along.AFFORDABLE", 1.0)
+    monkeypatch.setattr("forecast.ensemble.baseline_forecasts.AFFORDABLE", 1.0)
     with caplog.at_level("INFO", logger="forecast"):
         assert compared(24) == {"autoregression"}
     assert "regression would take long and is left out, unless a fit names it" in caplog.text

@@ -68,13 +68,13 @@ def nights() -> tuple[Callable[..., Night], Any]:
     """What makes the forecasts of a table, those of its table a day before beside them."""
     model = Forecaster(model="seasonal-mean", horizon=HORIZON, id="shop", target="units", time="day", season=7)
     model.fit(shops(DAYS - 10))
-    predictor = model._serving()[0]
+    predictor = model._serving()
 
     def night(table: pd.DataFrame | None = None) -> Night:
         last = forecast_table(predictor, table_from_frame(shops(DAYS - 1)))
         forecasts = forecast_table(predictor, table_from_frame(shops() if table is None else table))
         fitted = predictor.fitted
-        totals = Totals(predictor, fitted.config.table, SumSettings(sum_by=("all",)), OutputSettings(), None)
+        totals = Totals(predictor, SumSettings(sum_by=("all",)), OutputSettings(), None)
         totals.add(forecasts)
         output = Output(forecasts, fitted, fitted.config.table, OutputSettings(), [totals])
         return Night(output, beside(to_keep(last, fitted, {}), forecasts, fitted.config.table), fitted)
@@ -132,7 +132,7 @@ def narrowed(factor: float, series: slice = slice(None)) -> Callable[[np.ndarray
 
 def other_totals(night: Night) -> Night:
     totals = night.output.totals[0]
-    groups = [replace(each, cells=replace(each.cells, exact=each.cells.exact * 1.01)) for each in totals.groups]
+    groups = [replace(each, sums=each.sums | {"exact": each.sums["exact"] * 1.01}) for each in totals.groups]
     changed = totals.empty()
     changed.groups = groups
     return replace(night, output=replace(night.output, totals=[changed]))
@@ -261,7 +261,7 @@ def test_an_hour_that_clocks_repeat_is_no_row_twice() -> None:
     hours = pd.date_range("2024-10-20", "2024-10-26 23:00", freq="h")
     frame = pd.DataFrame({"at": hours.strftime("%Y-%m-%d %H:%M"), "y": 5.0 + np.arange(len(hours)) % 24})
     model = Forecaster(model="seasonal-naive", horizon=24, timezone="Europe/Berlin", dst="earlier").fit(frame)
-    forecasts, fitted = forecast_table(model._serving()[0]), model._serving()[0].fitted
+    forecasts, fitted = forecast_table(model._serving()), model._serving().fitted
     night = Night(
         Output(forecasts, fitted, fitted.config.table, OutputSettings()), ([("y",)], forecasts.published), fitted
     )
@@ -282,7 +282,7 @@ def test_a_known_column_that_is_shifted_by_a_day_is_a_jump() -> None:
     model = Forecaster(
         model="regression", horizon=HORIZON, id="shop", target="units", time="day", season=7, known="promo"
     ).fit(table(DAYS - HORIZON - 1))
-    predictor, schema = model._serving()[0], model._serving()[0].fitted.config.table
+    predictor, schema = model._serving(), model._serving().fitted.config.table
     last = forecast_table(predictor, table_from_frame(table(DAYS - HORIZON - 1)))
     for late, expected in ((0, ""), (1, "error")):
         forecasts = forecast_table(predictor, table_from_frame(table(DAYS - HORIZON, late)))

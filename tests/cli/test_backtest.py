@@ -73,7 +73,7 @@ def test_a_saved_forecaster_is_judged_without_a_fit(forecast: Run, passengers: P
     ("words", "code", "message"),
     [
         (("--windows", 0), 2, "windows"),
-        (("--horizon", 100), 65, "needs at least 202: 102 to fit, 100 to judge; pass --horizon 71 or less"),
+        (("--horizon", 100), 65, "needs at least 202: 102 to fit, 100 to compare; pass --horizon 71 or less"),
         (("--model", "segrnn,thta"), 2, "thta"),
         (("--version", "x"), 2, "--artifact"),
         (("--output", "x.ods", "--model", "last"), 73, "--output x.ods"),

@@ -17,7 +17,7 @@ from forecast.panel.schema import Schema
 from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
-from forecast.training.rehearsal import Rehearsal
+from forecast.training.context import Rehearsal
 from tests._inputs import read_days
 
 DAYS = [10 + math.sin(day / 3) + day / 50 for day in range(60)]

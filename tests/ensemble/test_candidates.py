@@ -66,5 +66,5 @@ def test_an_unknown_model_is_answered_with_the_nearest_baseline_too() -> None:
 
 
 def test_knobs_of_a_baseline_are_refused() -> None:
-    with pytest.raises(UsageError, match="the baseline 'theta' has no knobs"):
+    with pytest.raises(UsageError, match="the baseline 'theta' has no hyperparameters"):
         Forecaster(model="theta", params={"hidden_size": 8}).fit(synthesize("seasonal", length=80))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from forecast.ensemble.baseline_forecasts import BaselineForecasts
-from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble, Group, choose_ensemble
+from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble, Networks, choose_ensemble
 from forecast.ensemble.validation import ValidationSet
 from forecast.evaluation.quantiles import LEVELS
 from forecast.panel.panel import Panel
@@ -59,14 +59,14 @@ def around(points: np.ndarray, width: float = 1.0) -> np.ndarray:
     return np.asarray(points[..., None] + width * np.linspace(-1, 1, len(LEVELS)))
 
 
-def chosen(inputs: Inputs, validation: ValidationSet, networks: list[Group], baselines: BaselineForecasts) -> Ensemble:
+def chosen(inputs: Inputs, validation: ValidationSet, networks: Networks, baselines: BaselineForecasts) -> Ensemble:
     return choose_ensemble(inputs, validation, networks, baselines)
 
 
 def test_a_network_that_is_right_forecasts_and_scores_best(
     inputs: Inputs, validation: ValidationSet, baselines: BaselineForecasts
 ) -> None:
-    right, wrong = Group("gru", around(validation.actual)), Group("lstm", around(validation.actual + 50.0))
+    right, wrong = ("gru", around(validation.actual)), ("lstm", around(validation.actual + 50.0))
     ensemble = chosen(inputs, validation, [right, wrong], baselines)
     assert ensemble.components == ("gru",)
     assert ensemble.networks == (0,)
@@ -77,7 +77,7 @@ def test_a_network_that_is_right_forecasts_and_scores_best(
 def test_a_network_that_is_wrong_leaves_the_forecast_to_the_season(
     inputs: Inputs, validation: ValidationSet, baselines: BaselineForecasts
 ) -> None:
-    ensemble = chosen(inputs, validation, [Group("gru", around(validation.actual + 50.0))], baselines)
+    ensemble = chosen(inputs, validation, [("gru", around(validation.actual + 50.0))], baselines)
     assert ensemble.components == ("seasonal-mean",)
     assert ensemble.networks == ()
     assert ensemble.scores["seasonal-mean"] < ensemble.scores["last"] < ensemble.scores["gru"]
@@ -112,14 +112,14 @@ def test_held_out_values_do_not_choose_their_own_weights(
 ) -> None:
     """The score of the choice comes from weights of other windows: a network that is right once gains little by it."""
     once = np.where(np.arange(len(validation))[:, None] % ORIGINS == 0, validation.actual, validation.actual + 9.0)
-    ensemble = chosen(inputs, validation, [Group("gru", around(once))], baselines)
+    ensemble = chosen(inputs, validation, [("gru", around(once))], baselines)
     assert ensemble.scores[CHOSEN] >= 0.9 * min(ensemble.scores["seasonal-mean"], ensemble.scores["gru"])
 
 
 def test_validation_forecasts_are_in_the_unit_of_the_table(
     inputs: Inputs, validation: ValidationSet, baselines: BaselineForecasts
 ) -> None:
-    kept = chosen(inputs, validation, [Group("gru", around(validation.actual))], baselines).validation
+    kept = chosen(inputs, validation, [("gru", around(validation.actual))], baselines).validation
     assert kept is not None
     np.testing.assert_allclose(kept.losses(kept.actual)[kept.observed.any(1)], 0.0, atol=1e-9)
     assert kept.rival is not None

@@ -24,7 +24,7 @@ def test_a_name_that_does_not_exist_is_answered_with_the_nearest() -> None:
 
 def test_a_baseline_has_no_settings_of_its_own() -> None:
     given = TrainSettings(model="theta", params={"hidden_size": 8})
-    with pytest.raises(UsageError, match="'theta' has no knobs"):
+    with pytest.raises(UsageError, match="'theta' has no hyperparameters"):
         check_models(given)
     check_models(given, ("theta", "gru"))  # of several models, those that are networks take them
 

@@ -16,17 +16,17 @@ from forecast.evaluation.metrics import (
     Evaluation,
     Outcome,
     coverage,
-    error_units,
-    in_sample_errors,
     mae,
     mase,
     measure_frames,
     measure_names,
     measures,
     msis,
+    naive_errors,
+    naive_errors_until,
     rmse,
     rmsse,
-    seasonal_errors,
+    seasonal_naive_errors,
     skill,
     smape,
     wape,
@@ -55,7 +55,7 @@ def test_every_measure_of_points_is_what_is_worked_out_by_hand() -> None:
 
 def test_mase_by_hand() -> None:
     past = np.array([1, 2, 4, 3, 5, 7], np.float32)
-    scale = seasonal_errors(past, np.ones(6, bool), np.array([0, 4, 6]), 2)
+    scale = seasonal_naive_errors(past, np.ones(6, bool), np.array([0, 4, 6]), 2)
     np.testing.assert_allclose(scale[0], (3 + 1) / 2)
     assert np.isnan(scale[1])
     assert mase(np.array([[1.0, NAN], [9, 9]]), np.array([[4.0, 7], [0, 0]]), scale) == pytest.approx(1.5)
@@ -72,7 +72,7 @@ def test_intervals_are_measured_by_coverage_width_and_interval_score() -> None:
     actual = np.array([[1.0, 5, 12, NAN]])
     lower, upper = np.array([[0.0, 0, 0, 0]]), np.array([[4.0, 5, 10, 100]])
     assert coverage(actual, lower, upper) == pytest.approx(2 / 3)
-    assert width(actual, lower, upper) == pytest.approx(19 / 3)
+    assert width(actual, lower, upper, np.ones(1)) == pytest.approx(19 / 3)
     assert width(actual, lower, upper, np.array([2.0])) == pytest.approx(19 / 6)
     assert msis(actual, lower, upper, 0.95, np.array([2.0])) == pytest.approx((19 + 40 * 2) / 3 / 2)
     assert msis(-actual, -upper, -lower, 0.95, np.array([2.0])) == pytest.approx((19 + 40 * 2) / 3 / 2)
@@ -121,9 +121,9 @@ def test_a_forecast_that_is_missing_where_a_value_came_is_not_overlooked() -> No
 def test_the_unit_of_errors_skips_gaps_and_knows_squares() -> None:
     values, observed = np.array([1.0, 4, 9, 9, 5, 5], np.float32), np.array([1, 1, 1, 0, 1, 1], bool)
     offsets = np.array([0, 4, 6])
-    np.testing.assert_allclose(seasonal_errors(values, observed, offsets, 1), [4, 0])
-    np.testing.assert_allclose(seasonal_errors(values, observed, offsets, 1, power=2), [17, 0])
-    np.testing.assert_array_equal(seasonal_errors(values, observed, offsets, 2), [8, NAN])
+    np.testing.assert_allclose(seasonal_naive_errors(values, observed, offsets, 1), [4, 0])
+    np.testing.assert_allclose(seasonal_naive_errors(values, observed, offsets, 1, power=2), [17, 0])
+    np.testing.assert_array_equal(seasonal_naive_errors(values, observed, offsets, 2), [8, NAN])
 
 
 def test_a_series_without_a_seasonal_error_has_another_unit() -> None:
@@ -133,16 +133,16 @@ def test_a_series_without_a_seasonal_error_has_another_unit() -> None:
     )
     observed = np.ones(32, bool)
     observed[31] = False
-    found = error_units(values, observed, offsets, 2)
+    found = naive_errors(values, observed, offsets, 2)
     # repeats exactly: the last value; constant: its size; all zero: none; a season that does not fit
     np.testing.assert_allclose(found, [2, 5, NAN, (3 + 6) / 2, 2])
-    np.testing.assert_allclose(error_units(values, observed, offsets, 2, power=2), [4, 25, NAN, (9 + 36) / 2, 4])
-    np.testing.assert_allclose(error_units(values, observed, offsets, 5)[3], (1 + 2 + 4) / 3)
+    np.testing.assert_allclose(naive_errors(values, observed, offsets, 2, power=2), [4, 25, NAN, (9 + 36) / 2, 4])
+    np.testing.assert_allclose(naive_errors(values, observed, offsets, 5)[3], (1 + 2 + 4) / 3)
 
 
 def test_an_error_that_is_rounding_is_no_unit() -> None:
     wave = np.sin(2 * np.pi * np.arange(48) / 12) + 1e5
-    unit = error_units(wave, np.ones(48, bool), np.array([0, 48]), 12)
+    unit = naive_errors(wave, np.ones(48, bool), np.array([0, 48]), 12)
     assert unit == pytest.approx(np.abs(np.diff(wave)).mean())
 
 
@@ -213,7 +213,7 @@ PANEL = panel_of((0, [1.0, 3, 5, 7]), (0, [10.0, 10, 14, 10]), horizon=2)
 
 
 def test_units_are_errors_of_seasonal_naive_up_to_the_origin() -> None:
-    absolute, squared = in_sample_errors(PANEL, np.array([3, 2]), 1)
+    absolute, squared = naive_errors_until(PANEL, np.array([3, 2]), 1)
     np.testing.assert_allclose(absolute, [2, 2])  # 2, 2, 2; and 0, 4 without the last change
     np.testing.assert_allclose(squared, [4, 8])
 

@@ -38,7 +38,7 @@ def test_fewer_origins_are_said_with_what_would_allow_all(caplog: pytest.LogCapt
 
 def test_where_no_origin_fits_the_largest_horizon_is_named() -> None:
     with pytest.raises(
-        BadData, match=r"11 steps, .* horizon of 5 needs at least 12: 7 to fit, 5 to judge; .*horizon=4"
+        BadData, match=r"11 steps, .* horizon of 5 needs at least 12: 7 to fit, 5 to compare; .*horizon=4"
     ):
         choose_origins(panel_of((0, [1.0] * 11), horizon=5), None, None, "sales.csv")
     with pytest.raises(BadData, match="add rows"):

@@ -285,7 +285,7 @@ def test_scores_leave_out_what_says_nothing(frame: pd.DataFrame, tmp_path: Path)
     plain, known = model.score(frame[216:]), model.set_params(events=table).score(frame[216:])
     last = frame["sold"][215]
     counted = [error for error in (160 - last, abs(110 - last)) if error > 0]
-    assert plain < known == pytest.approx(-np.mean(counted) / model.fitted_.seasonal_error[0])
+    assert plain < known == pytest.approx(-np.mean(counted) / model.fitted_.naive_error[0])
     rows = fitted(frame, table).backtest(frame, windows=1, models=("last",)).forecasts
     assert np.isnan(rows.set_index("day")["actual"][DAYS[216]].to_numpy(float)).all()
 

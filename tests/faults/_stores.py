@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from forecast import Forecaster
-from forecast.artifacts.format import combined_hash, encode, format_of
+from forecast.artifacts.format import FORMAT, combined_hash, encode
 from forecast.engine.exporting import with_exports
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
@@ -61,7 +61,7 @@ def signed(files: Mapping[str, bytes], number: int | None = None) -> bytes:
     """A manifest that fits the files, of any format; default their own."""
     entries = {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
     manifest = {
-        "format": format_of(files) if number is None else number,
+        "format": FORMAT if number is None else number,
         "needs": ">=0.1",
         "version": VERSION,
         "created": "2030-01-01T00:00:00+00:00",

@@ -8,7 +8,7 @@ import pytest
 from forecast.events.closed import Closed
 from forecast.events.effects import Effects
 from forecast.inference.checks import Spec, check_arrays, read_by_series, read_closed, read_effects
-from forecast.inference.contents import plain
+from forecast.inference.contents import as_lists
 
 SPECS = {"share": Spec((2,), np.float32, 0, 1), "past": Spec((2,), np.float64, gaps=True)}
 SOUND = {"share": np.float32([0, 1]), "past": np.array([np.nan, -3])}
@@ -47,8 +47,8 @@ def test_other_arrays_are_refused_with_the_reason(change: dict[str, Any], reason
 
 
 def test_closed_positions_and_effects_come_back_from_lists() -> None:
-    assert plain(read_closed(plain(CLOSED), 2)) == plain(CLOSED)
-    assert plain(read_effects(plain(EFFECTS), 2)) == plain(EFFECTS)
+    assert as_lists(read_closed(as_lists(CLOSED), 2)) == as_lists(CLOSED)
+    assert as_lists(read_effects(as_lists(EFFECTS), 2)) == as_lists(EFFECTS)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_closed_positions_and_effects_come_back_from_lists() -> None:
 )
 def test_closed_positions_that_contradict_each_other_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # each with a reason of its own
-        read_closed(plain(CLOSED) | change, 2)
+        read_closed(as_lists(CLOSED) | change, 2)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_closed_positions_that_contradict_each_other_are_refused(change: dict[st
 )
 def test_effects_that_contradict_each_other_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
-        read_effects(plain(EFFECTS) | change, 2)
+        read_effects(as_lists(EFFECTS) | change, 2)
 
 
 def test_levels_are_one_number_for_each_series_none_below_zero() -> None:

@@ -17,7 +17,7 @@ from forecast.inference.contents import to_contents
 from forecast.inference.forecasting import load_predictor
 from forecast.pretrained import forecasting
 from forecast.pretrained.network import ARCHITECTURE
-from tests.faults._stores import signed, write_store
+from tests.faults._stores import write_store
 
 SHIPPED = forecasting.load_network().data
 
@@ -65,16 +65,13 @@ def test_an_upgrade_of_the_weights_does_not_change_a_saved_version(
     assert (again.predict()["forecast"] != before["forecast"]).any()
 
 
-def test_a_version_without_it_holds_no_network_and_keeps_its_format(passengers: Path, tmp_path: Path) -> None:
+def test_a_version_without_it_holds_no_network(passengers: Path, tmp_path: Path) -> None:
     frame = pd.read_csv(passengers)
     Forecaster(model="last").fit(frame).save(str(tmp_path / "plain"))
     Forecaster(model="pretrained", guard=False).fit(frame).save(str(tmp_path / "network"))
-    formats = {}
     for name in ("plain", "network"):
         (version,) = (tmp_path / name).glob("v-*")
-        formats[name] = json.loads((version / "MANIFEST.json").read_text())["format"]
         assert (version / PRETRAINED).exists() == (name == "network")
-    assert formats == {"plain": 2, "network": 3}
 
 
 def test_it_sees_more_of_the_past_than_other_baselines(tmp_path: Path) -> None:
@@ -114,11 +111,7 @@ def test_a_version_without_a_network_that_forecasts_is_refused(
         load_predictor(str(tmp_path))
 
 
-def test_an_older_format_or_a_baseline_has_no_network(alone: Forecaster, passengers: Path, tmp_path: Path) -> None:
-    files = encode(to_contents(alone.fitted_))
-    write_store(tmp_path / "older", files, signed(files, 2))
-    with pytest.raises(ArtifactRefused, match="does not belong to an artifact"):
-        load_predictor(str(tmp_path / "older"))
+def test_a_baseline_has_no_network(passengers: Path, tmp_path: Path) -> None:
     plain = encode(to_contents(Forecaster(model="last").fit(pd.read_csv(passengers)).fitted_))
     write_store(tmp_path / "plain", {**plain, PRETRAINED: SHIPPED})
     with pytest.raises(ArtifactRefused, match="nowhere else"):

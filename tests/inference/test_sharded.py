@@ -59,8 +59,7 @@ def joined(folder: Path) -> pd.DataFrame:
 
 def work(folder: Path, output: Path | str) -> LargeForecast:
     predictor = load_predictor(str(folder / "store"))
-    schema = predictor.fitted.config.table
-    return plan_shards(predictor, schema, str(folder / "table"), TextSettings(), str(output), OutputSettings())
+    return plan_shards(predictor, str(folder / "table"), TextSettings(), str(output), OutputSettings())
 
 
 def test_parts_together_are_the_forecasts_of_all_series(forecast: Run, folder: Path, tmp_path: Path) -> None:

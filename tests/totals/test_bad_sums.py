@@ -134,7 +134,7 @@ def test_a_short_past_says_how_many_values_it_takes(caplog: pytest.LogCaptureFix
     def notes(days: int) -> str:
         model, found = fitted(sales(2, days), 20), caplog.records
         found.clear()
-        totals = Totals(model.predictor_, model.schema_, asked, output, None)
+        totals = Totals(model.predictor_, asked, output, None)
         totals.add(forecast_table(model.predictor_))
         log_notes(totals)
         assert totals.columns()["calibrated"].all() == totals.calibrated

@@ -1,7 +1,6 @@
 """Sums with known answers: how wide they are, what adds up, medians too, and that no order changes a byte."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.engine.sums import with_joint_errors
 from forecast.inference import predictor, sharded
-from forecast.reading.reading import read
-from forecast.settings import TableSettings
-from forecast.tables.reading import table_from_frame
 from forecast.totals import sums as totals_sums
-from tests.totals._sales import IDS, LEVEL, Values, fitted, noise, sales, width
+from tests.totals._sales import LEVEL, Values, fitted, noise, sales, width
 
 Run = Callable[..., Any]
 SHOPS = 16
@@ -168,18 +163,6 @@ def test_closed_days_are_nothing_in_a_sum() -> None:
     assert (cells["forecast"][pd.DatetimeIndex(cells["day"]).day_of_week == 6] == 0).all()
     month = model.totals(by="all", every="month")
     np.testing.assert_allclose(month["mean"], sums["mean"].sum(), rtol=1e-9)
-
-
-def test_a_later_value_changes_no_error_of_an_earlier_window() -> None:
-    frame = sales(3, 300)
-    fit, panel = fitted(frame).fitted_, read(table_from_frame(frame), TableSettings(id=IDS), horizon=28).panel
-    late = panel.before(panel.lengths) & ~panel.before(panel.lengths - 20)
-    changed = replace(panel, values=np.where(late, 3 * panel.values, panel.values))
-    one, other = (with_joint_errors(fit, table, "cpu").joint for table in (panel, changed))
-    np.testing.assert_array_equal(one.values, fit.joint.values)
-    reaches = np.arange(len(one.values))[::-1] * one.stride  # steps between the ends of windows and of the series
-    np.testing.assert_array_equal(one.values[reaches >= 20], other.values[reaches >= 20])
-    assert (one.values[reaches < 20] != other.values[reaches < 20]).any((1, 2)).all()
 
 
 def test_sums_of_single_or_certain_values_need_no_past_and_no_warning(forecast: Run, tmp_path: Path) -> None:

@@ -28,5 +28,5 @@ def batch(rows: int = 16, seed: int = 0, scale: float = 1.0) -> Batch:
     )
 
 
-def draw(generator: torch.Generator, size: int, everything: bool) -> Batch:
+def draw(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
     return batch(size, int(torch.randint(1000, (1,), generator=generator)))

@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from forecast.training.context import TrainingContext
-from forecast.training.rehearsal import Rehearsal
+from forecast.training.context import Rehearsal, TrainingContext
 
 
 @pytest.fixture(autouse=True)

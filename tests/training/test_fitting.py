@@ -15,10 +15,9 @@ from forecast.models.shared.exporting import random_batch
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.settings import TrainSettings
 from forecast.training import fitting
-from forecast.training.context import TrainingContext
+from forecast.training.context import Rehearsal, TrainingContext
 from forecast.training.fitting import PROBE_STEPS, Fitter, Probe, default_batch_size, estimate_step
 from forecast.training.plan import Candidate, plan_member
-from forecast.training.rehearsal import Rehearsal
 from forecast.training.split import split_windows
 from forecast.training.state import TrainingState
 from forecast.windows.windows import Batch
@@ -180,7 +179,7 @@ def test_a_probe_counts_the_fastest_step() -> None:
     )
     times: Iterator[float] = iter([0.0, 9.0, 10.0, 12.0, 20.0, 25.0, 30.0, 31.0, 40.0, 48.0, 50.0, 58.0])
 
-    def draw(generator: torch.Generator, size: int, everything: bool) -> Batch:
+    def draw(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
         return random_batch(SHAPE, size, 0)
 
     probe = Probe(TrainingState(network, TrainSettings(), member, 0), draw, lambda: next(times))

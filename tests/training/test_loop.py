@@ -49,9 +49,9 @@ def test_the_best_held_out_weights_are_returned() -> None:
 def test_held_out_values_join_for_the_last_steps_only() -> None:
     asked: list[bool] = []
 
-    def watched(generator: torch.Generator, size: int, everything: bool) -> Batch:
-        asked.append(everything)
-        return draw(generator, size, everything)
+    def watched(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
+        asked.append(held_out_too)
+        return draw(generator, size, held_out_too)
 
     train(build(SETTINGS, SHAPE), watched, [batch(8)], SETTINGS, plan(50, refit_steps=10))
     assert asked == [False] * 40 + [True] * 10
@@ -60,10 +60,10 @@ def test_held_out_values_join_for_the_last_steps_only() -> None:
 def test_a_loss_that_is_no_number_once_is_survived(caplog: pytest.LogCaptureFixture) -> None:
     drawn = 0
 
-    def broken(generator: torch.Generator, size: int, everything: bool) -> Batch:
+    def broken(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
         nonlocal drawn
         drawn += 1
-        good = draw(generator, size, everything)
+        good = draw(generator, size, held_out_too)
         return replace(good, target=good.target * math.nan) if drawn == 20 else good
 
     network = build(SETTINGS, SHAPE)
@@ -74,7 +74,7 @@ def test_a_loss_that_is_no_number_once_is_survived(caplog: pytest.LogCaptureFixt
 
 
 def test_a_loss_that_stays_no_number_is_said() -> None:
-    def broken(generator: torch.Generator, size: int, everything: bool) -> Batch:
+    def broken(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
         return replace(batch(size), target=torch.full((size, 2), math.nan))
 
     with pytest.raises(BadData, match="learning_rate="):

@@ -11,8 +11,8 @@ from forecast.models.shared.exporting import random_batch
 from forecast.models.shared.model import Shape
 from forecast.settings import TrainSettings
 from forecast.training.context import Progress, TrainingContext
+from forecast.training.fitting import train_members
 from forecast.training.loop import Trained
-from forecast.training.members import train_members
 from forecast.training.plan import Member
 from forecast.training.sampling import Draw
 from forecast.windows.windows import Batch
@@ -23,7 +23,7 @@ SETTINGS = TrainSettings(model="gru", params=PARAMS)
 MEMBER = Member(model="gru", params=PARAMS, lookback=6, batch_size=8, steps=12, refit_steps=2, validate_every=5)
 
 
-def draw(generator: torch.Generator, size: int, everything: bool) -> Batch:
+def draw(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
     return random_batch(SHAPE, size, int(torch.randint(1000, (1,), generator=generator)))
 
 
@@ -64,7 +64,7 @@ def test_each_network_has_its_share_of_the_time_that_is_left(monkeypatch: pytest
     def trained(*parts: object) -> None:
         deadlines.append(parts[-1].deadline - time.monotonic())  # type: ignore[union-attr]
 
-    monkeypatch.setattr("forecast.training.members.train", trained)
+    monkeypatch.setattr("forecast.training.fitting.train", trained)
     train([MEMBER, MEMBER], deadline=time.monotonic() + 100.0, seconds=[1.0, 3.0])
     assert deadlines == [pytest.approx(75.0, abs=3.0), pytest.approx(100.0, abs=3.0)]  # the longer one trains first
 

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
+from forecast.training.context import PlannedNetwork, Rehearsal
 from forecast.training.plan import PROCESS_START, Member
-from forecast.training.rehearsal import PlannedNetwork, Rehearsal
 
 
 def network(seconds: float) -> PlannedNetwork:

@@ -32,8 +32,8 @@ def split(inputs: Inputs) -> Split:
     return Split(np.array([3, 3]), end - HELD_OUT, end, HORIZON, end - HELD_OUT)
 
 
-def drawn(inputs: Inputs, split: Split, size: int, everything: bool, seed: int = 0) -> Batch:
-    return sampler(windows_of(inputs), split)(torch.Generator().manual_seed(seed), size, everything)
+def drawn(inputs: Inputs, split: Split, size: int, held_out_too: bool, seed: int = 0) -> Batch:
+    return sampler(windows_of(inputs), split)(torch.Generator().manual_seed(seed), size, held_out_too)
 
 
 def targets(batch: Batch) -> torch.Tensor:
