@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from forecast.models import model_class
 from forecast.models.shared.building import rebuild
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.parameters import NestedParams
@@ -93,6 +94,8 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
 
         size = min(len(windows), settings.batch_size or MAX_BATCH)
         total = settings.steps or max(MIN_STEPS, PASSES * len(windows) // size)
+        if rows := model_class(settings.model).rows_at_once:
+            size, total = min(len(windows), max(1, rows // horizon)), 1
         network = {"model": settings.model, "params": settings.params or {}, "lookback": steps, "batch_size": size}
         member = Member.model_validate({**network, "steps": total, "refit_steps": 0, "validate_every": total})
         trained = train_members([member], lambda _: (self.shape_, draw, []), settings, device)

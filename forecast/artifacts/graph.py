@@ -17,10 +17,11 @@ MAX_RANK = 8
 # fmt: off
 OPERATORS = frozenset((
     "Abs", "Add", "And", "Cast", "Clip", "Concat", "Constant", "ConstantOfShape", "CumSum", "Div", "Equal", "Erf",
-    "Exp", "Expand", "Flatten", "GRU", "Gather", "Gemm", "Greater", "Identity", "InstanceNormalization", "LSTM",
-    "LayerNormalization", "Log", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "OneHot", "Or", "Pad", "Pow",
-    "RNN", "Range", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Shape", "Sigmoid", "Slice",
-    "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where",
+    "Exp", "Expand", "Flatten", "GRU", "Gather", "GatherElements", "Gemm", "Greater", "Identity",
+    "InstanceNormalization", "LSTM", "LayerNormalization", "Log", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not",
+    "OneHot", "Or", "Pad", "Pow", "RNN", "Range", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Round",
+    "Shape", "Sigmoid", "Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Tile", "Transpose",
+    "Unsqueeze", "Where",
 ))
 # fmt: on
 WHOLE = 7  # type of 64-bit whole numbers

@@ -7,11 +7,14 @@ from forecast.settings import ScalingName, TrainSettings
 from forecast.training.plan import Candidate, Plan
 
 FINETUNED = "finetuned"  # the pretrained network as a candidate that trains
+TREES = "trees"  # where columns drive
 FINETUNED_LOOKBACK = 256  # steps of the past that it reads
 FEW_WINDOWS = 1000  # from which on networks that start from nothing beat it; tuned on 30 development series
 
 CANDIDATES: tuple[tuple[str, ScalingName, int], ...] = (
     (FIRST, "standard", 1),
+    (TREES, "standard", 1),
+    (TREES, "standard", 2),
     (FINETUNED, "standard", 0),
     (FIRST, "last", 1),
     (FIRST, "standard", 2),
@@ -47,7 +50,8 @@ def candidates_for(
     """
     listed: tuple[tuple[str, ScalingName, int], ...] = CANDIDATES
     if windows >= FEW_WINDOWS:
-        listed = tuple(candidate for candidate in CANDIDATES if candidate[0] != FINETUNED)
+        left_out = {FINETUNED} if columns else {FINETUNED, TREES}
+        listed = tuple(candidate for candidate in CANDIDATES if candidate[0] not in left_out)
     elif not (columns or settings.params or settings.steps):
         listed = ((FINETUNED, "standard", 0),)
     if settings.model != AUTO:

@@ -27,7 +27,7 @@ from forecast.settings import TrainSettings
 from forecast.training.context import PlannedNetwork, Progress, Rehearsal, TrainingContext
 from forecast.training.devices import chosen_precision, on_device, out_of_memory, pick_device, threads
 from forecast.training.loop import Trained, train
-from forecast.training.plan import MIN_STEPS, Candidate, Member, enough_steps, plan_member, schedule
+from forecast.training.plan import AT_ONCE, MIN_STEPS, Candidate, Member, enough_steps, plan_member, schedule
 from forecast.training.sampling import Draw, part_of_process, sampler, validation_batches
 from forecast.training.split import Split, validation_windows
 from forecast.training.state import TrainingState, member_seed
@@ -141,7 +141,8 @@ def _train_all(
             network.load_state_dict(to_tensors(context.start_weights[number]))
         with threads(1), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(member_seed(settings, member) + index)  # dropout draws from the global generator
-            trained.append(train(network, part_of_process(draw), validation, settings, member, index, limited))
+            part = draw if network.rows_at_once else part_of_process(draw)  # what has no gradients learns from all
+            trained.append(train(network, part, validation, settings, member, index, limited))
     return trained
 
 
@@ -213,9 +214,11 @@ class Fitter:
         for candidate, most in zip(candidates, seconds, strict=True):
             size, step = self._cost(candidate, most, measure and steps is None)
             affordable = int((STEPS_SHARE * most if measure else most) / step)
-            taken = steps or max(1, min(affordable, self._enough_steps(candidate, size, warm)))
+            at_once = model_class(candidate.model).rows_at_once > 0
+            wanted = None if at_once else steps
+            taken = wanted or max(1, min(affordable, self._enough_steps(candidate, size, warm)))
             precision = chosen_precision(self.settings.precision, candidate, self.device)
-            members.append(plan_member(candidate, taken, size, refit, warm, precision))
+            members.append(plan_member(candidate, taken, size, refit, warm, precision, at_once))
         return members
 
     def cost(self, candidate: Candidate, seconds: float, measure: bool) -> float:
@@ -261,15 +264,16 @@ class Fitter:
             weights = to_arrays(network.state_dict())
             forecasts = np.zeros((held_out, network.shape.horizon, len(network.shape.levels)))
             trained.append(Trained(weights, weights, None, forecasts, None, member.steps))
-            step, on_cpu = estimate_step(network, batch, member.batch_size), self.device.type == "cpu"
-            if rehearsal.speed is None:  # other work of the machine does not count
+            at_once, on_cpu = network.rows_at_once > 0, self.device.type == "cpu"
+            step = network.seconds(member.batch_size) if at_once else estimate_step(network, batch, member.batch_size)
+            if rehearsal.speed is None and not at_once:  # other work of the machine does not count
                 clock = time.process_time if on_cpu else time.monotonic
                 probe = Probe(TrainingState(network, self.settings, member, 0), draw, clock)
                 rehearsal.speed = probe.seconds / step
             # a validation only goes forward, a third of a step's work
             validations = (member.steps - member.refit_steps) // member.validate_every + 1
             steps = member.steps + validations * held_out / member.batch_size / 3
-            seconds = steps * step * rehearsal.speed * SLOWER * (rehearsal.busy() if on_cpu else 1.0)
+            seconds = steps * step * (rehearsal.speed or 1.0) * SLOWER * (rehearsal.busy() if on_cpu else 1.0)
             networks.append(PlannedNetwork(member, number, sum(array.size for array in weights.values()), seconds))
         rehearsal.spent += time.monotonic() - begun
         lanes = schedule(context.seconds or [1.0] * len(members), context.jobs)
@@ -283,11 +287,16 @@ class Fitter:
         return network, draw, draw(torch.Generator().manual_seed(self.settings.seed), PROBE_BATCH, False)
 
     def _enough_steps(self, candidate: Candidate, batch_size: int, warm: int = 0) -> int:
+        if model_class(candidate.model).rows_at_once:
+            return AT_ONCE
         return enough_steps(self.count, batch_size, warm > 0, model_class(candidate.model).starts_trained)
 
     def _cost(self, candidate: Candidate, seconds: float, measure: bool) -> tuple[int, float]:
         """Windows a step, and seconds a step on one core."""
         network, draw, batch = self._example(candidate)
+        if network.rows_at_once:
+            size = max(1, min(self.count, network.rows_at_once // self.inputs.horizon))
+            return size, network.seconds(size)
         estimate = partial(estimate_step, network, batch)
         size = self.settings.batch_size or default_batch_size(self.count, estimate, seconds)
         if not measure:

@@ -90,8 +90,12 @@ def _step(state: TrainingState, draw: Draw, validation: list[Batch]) -> float:
         state.validate(validation)
     if state.step == refit_from and validation:
         state.restore_best(validation)
-    loss = state.take(draw(state.generator, member.batch_size, state.step >= refit_from or not validation))
+    everything, at_once = state.step >= refit_from or not validation, state.network.rows_at_once > 0
+    batch = draw(state.generator, member.batch_size, everything)
+    loss = state.learn_at_once(batch, [] if everything else validation) if at_once else state.take(batch)
     due = state.step % member.validate_every == 0 or state.step == refit_from - 1
+    if validation and at_once and state.step == refit_from:
+        state.validate(validation)
     if validation and state.step < refit_from and due:
         state.stale = 0 if state.validate(validation) else state.stale + 1
         if state.stale >= state.settings.patience:

@@ -72,7 +72,7 @@ class TrainingState:
     ) -> None:
         self.network, self.settings, self.member = network, settings, member
         self.device = next(network.parameters()).device
-        self.loss = shared_loss(network)
+        self.loss = network.loss if network.rows_at_once else shared_loss(network)
         self.generator = torch.Generator().manual_seed(member_seed(settings, member) + 7919 * (number + 1))
         self.step = 0  # of the schedule, the next to be taken
         self.done = 0  # steps taken; fewer than `step` where training stopped early
@@ -95,6 +95,12 @@ class TrainingState:
     def starts_trained(self) -> bool:
         """Whether the first weights come from another training."""
         return self.network.starts_trained or self.member.warm > 0
+
+    def learn_at_once(self, batch: Batch, held_out: list[Batch]) -> float:
+        """Take a step of a network without gradients; `held_out` are windows that it does not learn from."""
+        self.network.eval().learn(batch, held_out)
+        self.step, self.done = self.step + 1, self.done + 1
+        return math.nan
 
     def take(self, batch: Batch) -> float:
         """Take one step; returns the loss of the batch."""

@@ -16,10 +16,13 @@ def kinds(
     return [(one.model, one.scaling, one.lookback) for one in found]
 
 
+REST = ("last", 24), ("standard", 48)
+
+
 def test_long_series_are_given_a_longer_past_too() -> None:
     found = kinds(TrainSettings())
     assert found[0] == ("segrnn", "standard", 24)
-    assert found[1:3] == [("segrnn", "last", 24), ("segrnn", "standard", 48)]
+    assert found[1:5] == [("trees", "standard", 24), ("trees", "standard", 48), *(("segrnn", *rest) for rest in REST)]
     assert ("linear", "last", 24) in found
     assert ("segrnn", "last", 48) in found
     assert len(set(found)) == len(found)
@@ -43,8 +46,9 @@ def test_few_windows_train_the_pretrained_network_alone() -> None:
     assert [one.model for one in found] == ["finetuned"]
     assert candidates_for(TrainSettings(model="gru"), 24, 40, 12, windows=999)[0].model == "gru"
     with_columns = candidates_for(TrainSettings(), 24, 40, 12, windows=999, columns=True)
-    assert [one.model for one in with_columns][:2] == ["segrnn", "finetuned"]
-    assert "finetuned" not in [one.model for one in candidates_for(TrainSettings(), 24, 40, 12, windows=1000)]
+    assert [one.model for one in with_columns][:3] == ["segrnn", "trees", "finetuned"]
+    many = [one.model for one in candidates_for(TrainSettings(), 24, 40, 12, windows=1000)]
+    assert not {"finetuned", "trees"} & set(many)  # trees are worth their time where columns drive
 
 
 @pytest.mark.parametrize(

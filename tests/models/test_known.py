@@ -30,6 +30,8 @@ def trained(model: str, shape: Shape) -> RecurrentModel:
     with torch.no_grad():
         for weight in network.parameters():
             weight += 0.1 * torch.randn(weight.shape, generator=generator)
+    if network.rows_at_once:
+        network.learn(random_batch(shape, 300, 1), [])
     return network
 
 

@@ -39,7 +39,8 @@ def build(named: Named, shape: Shape, seed: int = 0) -> RecurrentModel:
 
 def rebuild(named: Named, shape: Shape, weights: dict[str, NDArray[Any]], device: torch.device) -> RecurrentModel:
     """A network with saved weights, which must be those of the model (`ArtifactRefused`), ready to predict."""
-    if not any(name.startswith("effects.") for name in weights):  # an older one, which reads all as the calendar
+    by_gradients = model_class(named.model).rows_at_once == 0
+    if by_gradients and not any(name.startswith("effects.") for name in weights):  # an older one: all is the calendar
         shape = replace(shape, calendar=shape.embedded().future)
     with _Uninitialised():
         network = build(named, shape)

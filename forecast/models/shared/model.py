@@ -86,6 +86,7 @@ class RecurrentModel(nn.Module):
     starts_trained: ClassVar[bool] = False
     rate_share: ClassVar[float] = 1.0
     no_export: ClassVar[str] = ""  # why its forecasts are not exported; empty where they are
+    rows_at_once: ClassVar[int] = 0  # steps of horizons that it learns from at once, by `learn`; 0: by gradients
     levels: Tensor
 
     def __init_subclass__(cls) -> None:
@@ -149,6 +150,14 @@ class RecurrentModel(nn.Module):
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss of a batch, weighted by window; a model with its own likelihood overrides it."""
         return self._mean_loss(self.outputs(batch), batch)
+
+    def learn(self, batch: Batch, held_out: list[Batch]) -> None:
+        """Learn from many windows, where this is not by gradients; `held_out` are others, none in a refit."""
+        raise NotImplementedError
+
+    def seconds(self, windows: int) -> float:
+        """About how long `learn` takes on one core."""
+        raise NotImplementedError
 
     def _mean_loss(self, quantiles: Tensor, batch: Batch) -> Tensor:
         error = batch.target[..., None] - quantiles
