@@ -30,7 +30,7 @@ from forecast.panel.panel import Panel
 from forecast.parameters import Data, ForecasterParams, Names, events_of, refuse_other_rows, table_of, tables_of
 from forecast.reading.comparing import actuals_after
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
-from forecast.report.chart import chart_of, plot_of_forecasts, series_without_actuals
+from forecast.report.chart import chart_of, plot_of_forecasts, series_to_draw
 from forecast.report.explanation import Explanation, explain_panel
 from forecast.report.vega import altair_chart
 from forecast.settings import (
@@ -235,7 +235,7 @@ class Forecaster(ForecasterParams):
         output = OutputSettings.check({"levels": levels})
         actual = X if actual is None and origin is not None else actual
         all_matter = actual is not None and not settings.series  # the errors of all tell which are the largest
-        choose = None if all_matter else partial(series_without_actuals, settings=settings)
+        choose = None if all_matter else partial(series_to_draw, settings=settings)
         forecasts = self._forecasts(X, future, origin, horizon, output, choose)
         fitted = self._serving().fitted
         later = None if actual is None else read_as(table_of(actual), fitted.config.table, horizon=0)

@@ -10,9 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -29,31 +27,6 @@ LINEAR = ("--model", "linear", "--steps", 2, "--members", 1, "--baselines", "las
 def write(path: Path, frame: pd.DataFrame) -> Path:
     frame.to_csv(path, index=False)
     return path
-
-
-def test_fit_then_predict_prints_eighteen_months(forecast: Run, passengers: Path, tmp_path: Path) -> None:
-    store = tmp_path / "store"
-    fitted = forecast("fit", passengers, "--artifact", store, *QUICK)
-    assert fitted.code == 0
-    assert fitted.out == ""
-    assert "month: 1949-01 to 1960-12, every MS" in fitted.err
-    assert "season   12" in fitted.err
-    found = forecast("predict", "--artifact", store)
-    assert found.code == 0
-    lines = found.out.splitlines()
-    assert lines[0] == "series,month,forecast,lo_80,hi_80,lo_95,hi_95"
-    assert [line.split(",")[1] for line in lines[1:]] == [f"{y}-{m:02}" for y in (1961, 1962) for m in range(1, 13)][
-        :18
-    ]
-    assert found.err == ""
-
-
-def test_quiet_and_json_messages(forecast: Run, passengers: Path, tmp_path: Path) -> None:
-    assert forecast("fit", passengers, "--artifact", tmp_path / "a", *QUICK, "--quiet").err == ""
-    told = forecast("fit", passengers, "--artifact", tmp_path / "a", *QUICK, "--log-format", "json").err
-    assert {json.loads(line)["level"] for line in told.splitlines()} == {"info"}
-    failed = forecast("fit", tmp_path / "none.csv", "--artifact", tmp_path / "a", "--log-format", "json")
-    assert json.loads(failed.err)["exit_code"] == failed.code == 66
 
 
 def test_later_rows_and_an_unseen_id_are_forecast_without_refitting(
@@ -270,41 +243,6 @@ def test_holidays_and_text_columns_known_in_advance_change_the_forecast(
     assert "XX" in unknown.err
 
 
-def test_a_terminal_sees_a_progress_bar(
-    forecast: Run, passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import pty
-
-    leader, follower = pty.openpty()
-    shown = b""
-
-    def read() -> None:
-        nonlocal shown
-        with suppress(OSError):  # the other end is closed
-            while piece := os.read(leader, 4096):
-                shown += piece
-
-    reader = Thread(target=read)
-    reader.start()
-    with open(follower, "w") as terminal:
-        monkeypatch.setattr(sys, "stderr", terminal)
-        assert forecast("fit", passengers, "--artifact", tmp_path / "s", *LINEAR).code == 0
-        monkeypatch.undo()
-    reader.join()
-    os.close(leader)
-    assert b"training" in shown
-    assert b"loss" in shown
-    assert b"saved" in shown
-
-
-def test_another_schema_than_before_is_said(forecast: Run, passengers: Path, tmp_path: Path) -> None:
-    forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK)
-    again = forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK, "--season", 4)
-    assert again.code == 0
-    assert "warning: this version reads tables differently from the one before it: season 4, was 12\n" in again.err
-    assert "another way" not in forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK, "--season", 4).err
-
-
 def test_a_held_store_is_busy_and_readers_are_not(forecast: Run, passengers: Path, tmp_path: Path) -> None:
     from forecast.artifacts.store import Store
 
@@ -456,18 +394,6 @@ def test_rows_that_come_twice_tonight_are_settled_without_a_new_fit(
     assert "torn.csv line 10" in contradicted.err
 
 
-def test_what_cannot_be_learned_is_refused_and_what_hardly_was_is_said(
-    forecast: Run, passengers: Path, tmp_path: Path
-) -> None:
-    few = forecast("fit", passengers, "--artifact", tmp_path / "s", "--horizon", 200, "--steps", 2)
-    assert few.code == 65
-    assert "--horizon" in few.err
-    short = forecast("fit", passengers, "--artifact", tmp_path / "s", "--budget", 0.5)
-    assert short.code == 0
-    assert "larger --budget" in short.err
-    assert forecast("predict", "--artifact", tmp_path / "s", "--min", 60, "--max", 50).code == 2
-
-
 def test_joint_intervals_are_wider_and_hold_the_same_point(forecast: Run, store: Path) -> None:
     plain = forecast("predict", "--artifact", store).frame
     joint = forecast("predict", "--artifact", store, "--joint").frame
@@ -492,13 +418,6 @@ def test_a_reason_keeps_its_capitals(forecast: Run, tmp_path: Path) -> None:
     job = tmp_path / "job.toml"
     job.write_text('refit = "often"\n[source]\npath = "t.csv"\n[sink]\npath = "f.csv"\n')
     assert "'every N days' with N from 1" in forecast("run", job).err
-
-
-@pytest.mark.parametrize("words", [["--steps", 10**21], ["--patience", 10**21], ["--wait", -1]])
-def test_a_number_beyond_all_sense_is_refused(forecast: Run, passengers: Path, tmp_path: Path, words: list) -> None:
-    ran = forecast("fit", passengers, "--model", "gru", "--artifact", tmp_path / "store", *words)
-    assert ran.code == 2
-    assert words[0] in ran.err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell closes the streams")

@@ -1,24 +1,33 @@
-"""Replay stored forecasts step by step: from what one run published to what a later one did."""
+"""What a run forecast from, kept as the differences from what its version holds, and replayed up to a later run."""
 
-import logging
+import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
-from forecast.changes.inputs import ARRAYS, POINTS, Layout, RunInput, aligned, different
+from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import forecast_panel, with_schema
-from forecast.logs import held_back
+from forecast.inference.predictor import Predictor
+from forecast.logs import held_back, log
 from forecast.panel.naming import series_names
-from forecast.panel.panel import BY_SERIES, BY_SLOT, Flags, Ids, Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, calendar_of, position_texts
-from forecast.settings import SumSettings
+from forecast.panel.panel import BY_SERIES, BY_SLOT, Flags, Ids, Integers, Numbers, Panel, runs, series_index
+from forecast.panel.schema import Event, Schema, calendar_of, position_texts
+from forecast.settings import OutputSettings, SumSettings
 from forecast.totals.periods import key_columns, keys_of, levels_of, period_keys
 
-log = logging.getLogger("forecast")
+MAX_NUMBERS = 5_000_000  # numbers that a run keeps; of a larger table, those of series that are evenly spread
+BLANK = {"values": 0.0, "observed": False, "spread": 0.0, "lowest": np.inf, "counted": True}  # others NaN
+POINTS = {"min", "max", "point", "integer"}  # settings of the output that decide its points
+# of a panel, beside its layout; known columns are kept as they were known
+ARRAYS = tuple(name for name in (*BY_SLOT, *BY_SERIES[1:]) if name != "vintages")
 
+Pairs = tuple[Integers, ...]  # the same elements, as indices into two arrays
 REPLAYED, SERIES, HISTORY, ACTUALS, KNOWN = "replayed", "series", "revised history", "new actuals", "known columns"
 EVENTS, REFIT, BOUNDS = "events", "refit", "bounds and rounding"
 INTERVALS, FALLBACK, REST = "interval corrections", "fallback", "not reproduced"  # the first never change a point
@@ -26,7 +35,125 @@ STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALL
 """In the order in which they are taken. The first is what series add to sums that are new, or take that are gone."""
 PAST = tuple(name for name in BY_SLOT if name != "known")
 READING = ("calendar", "ids", "layout", "known", "past", "static", "categories")  # what makes panels alike
-Cells = tuple[Ids, Integers, Integers]  # ids, the series [cells] as indices into them, timestamps [cells]
+ForecastKeys = tuple[Ids, Integers, Integers]  # ids; of each forecast, the index into them and the timestamp
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which series and slots a panel has."""
+
+    ids: Ids
+    starts: Integers  # [series], grid position of the first slot
+    lengths: Integers  # [series], past slots
+    ahead: int
+
+    @property
+    def offsets(self) -> Integers:
+        """[series + 1], the first slot of each series."""
+        return np.concatenate([[0], np.cumsum(self.lengths + self.ahead)]).astype(np.int64)
+
+    def arrays(self, sources: Mapping[str, tuple[Panel, ...]]) -> dict[str, NDArray[Any]]:
+        """Arrays of such a panel; each element is that of the first panel that has its series and slot, else blank."""
+        found = dict[str, NDArray[Any]]()
+        pairs = {id(panel): self._pairs(panel) for panel in sources["values"]}  # all sources have the same panels
+        for name, panels in sources.items():
+            kind = 0 if name in BY_SERIES else -1 if name == "known" else 1
+            for panel in reversed(panels):
+                array = getattr(panel, name)
+                array = np.ones(len(panel), bool) if array is None else array  # `counted` of older versions
+                if name not in found:
+                    shape = int(self.offsets[-1]) if kind else len(self.ids), *array.shape[1:]
+                    found[name] = np.full(shape, BLANK.get(name, np.nan), array.dtype)
+                here, there = pairs[id(panel)][kind]
+                found[name][here] = array[there]
+        last = self.offsets[1:] - self.ahead - 1  # the spread of the future is the last one
+        found["spread"][last[:, None] + np.arange(1, self.ahead + 1)] = found["spread"][last][:, None]
+        return found
+
+    def _pairs(self, panel: Panel) -> list[Pairs]:
+        """The series that a panel has as well, their slots of the past, and, where it has known columns, all slots."""
+        here = np.flatnonzero((index := series_index(panel.ids, self.ids) - 1) >= 0)
+        pairs: list[Pairs] = [(here, there := index[here])]
+        first = np.maximum(self.starts[here], panel.starts[there])
+        for ahead in (False, True)[: 1 + (panel.known.size > 0)]:
+            ends = (each.starts + each.lengths + ahead * each.ahead for each in (self, panel))
+            sizes = np.maximum(np.minimum(*(end[at] for end, at in zip(ends, pairs[0], strict=True))) - first, 0)
+            starts = (each.offsets[at] + first - each.starts[at] for each, at in ((self, here), (panel, there)))
+            pairs.append(tuple(runs(start, sizes)[1] for start in starts))
+        return pairs
+
+
+@dataclass(frozen=True)
+class RunInput:
+    """All that the points of a run's forecasts came from."""
+
+    predictor: Predictor  # of the version, with the events of the run
+    panel: Panel  # as far back as the version looks
+    output: OutputSettings
+    version: str
+    series: int  # that the run had; the panel has fewer where there were too many
+    fallback: Ids  # series that got other forecasts than those of the version
+
+    @property
+    def schema(self) -> Schema:
+        """How the version reads a table."""
+        return self.predictor.fitted.config.table
+
+
+def aligned(panel: Panel, other: Panel) -> dict[str, NDArray[Any]]:
+    """The arrays of another panel in the layout of a panel."""
+    layout = Layout(panel.ids, panel.starts, panel.lengths, panel.ahead)
+    return layout.arrays(dict.fromkeys(ARRAYS, (other,)))
+
+
+def rows_differ(array: NDArray[Any], other: NDArray[Any]) -> Flags:
+    """[rows], whether rows of two arrays differ; blanks are equal."""
+    differs = (array != other) & ((array == array) | (other == other))
+    return differs if array.ndim == 1 else np.asarray(differs.any(1))
+
+
+def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids = ()) -> bytes:
+    """What a run forecast from, without what the version holds: a packed file of numpy."""
+    history, count, arrays = fitted.history, len(panel), dict[str, NDArray[Any]]()
+    first = np.append(history.starts, -1)[series_index(history.ids, panel.ids) - 1]
+    span = panel.origins.max() - history.starts.min()
+    panel = panel.tail(np.maximum(panel.origins + 1 - np.where(first < 0, panel.origins - span, first), 1))
+    while not arrays or (size := sum(array.size for array in arrays.values())) > MAX_NUMBERS:
+        if arrays:
+            panel, arrays = panel.select(np.arange(0, len(panel), size // MAX_NUMBERS + 1)), {}
+        for name, held in aligned(panel, history).items():
+            at = np.flatnonzero(rows_differ(values := getattr(panel, name), held))
+            arrays |= {name: values[at], f"{name}_at": np.diff(at, prepend=0)} if len(at) else {}
+        for name, numbers in (("starts", panel.starts), ("lengths", panel.lengths), ("order", panel.order)):
+            arrays[name] = np.diff(numbers, prepend=0)
+    words = list(dict.fromkeys(panel.status))
+    header: dict[str, Any] = {"ahead": panel.ahead, "series": count, "fallback": fallback, "words": words}
+    header |= {"ids": None if panel.ids == fitted.ids else panel.ids, "output": output.model_dump(include=POINTS)}
+    header["events"] = [event.model_dump(mode="json") for event in fitted.config.table.dated_events]
+    arrays["status"] = np.array([words.index(word) for word in panel.status], np.uint8)
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(file := io.BytesIO(), allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    return bytes(pa.compress(file.getvalue(), "zstd", asbytes=True))
+
+
+def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
+    """What `packed` wrote, by the version that it belongs to; raises what damaged bytes do."""
+    fitted = predictor.fitted
+    plain = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
+    with np.load(io.BytesIO(plain), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    header = json.loads(arrays["header"].tobytes())
+    ids = fitted.ids if header["ids"] is None else tuple(map(tuple, header["ids"]))
+    starts, lengths, order = (np.cumsum(arrays[name]) for name in ("starts", "lengths", "order"))
+    layout, events = Layout(ids, starts, lengths, header["ahead"]), map(Event.model_validate, header["events"])
+    served = with_schema(predictor, fitted.config.table.model_copy(update={"dated_events": tuple(events)}))
+    found: dict[str, Any] = dict(layout.arrays(dict.fromkeys(ARRAYS, (served.fitted.history,))))
+    for name in arrays.keys() & found.keys():
+        found[name][np.cumsum(arrays[f"{name}_at"])] = arrays[name]
+    status = tuple(header["words"][code] for code in arrays["status"].tolist())
+    panel = Panel(ids, order, layout.offsets, starts, layout.ahead, status=status, **found)
+    output, fallback = OutputSettings.check(header["output"]), tuple(map(tuple, header["fallback"]))
+    return RunInput(served, panel, output, version, header["series"], fallback)
 
 
 @dataclass(frozen=True)
@@ -34,12 +161,12 @@ class Changes:
     """How forecasts that a run published changed to those of a later run, at the times that both have."""
 
     ids: Ids
-    series: Integers  # [cells], indices into `ids`
-    times: Integers  # [cells], timestamps
-    old: Numbers  # [cells], 0 of a new series
-    new: Numbers  # [cells], 0 of a series that is gone
-    both: Flags  # [cells], whether the series is neither
-    parts: Numbers  # [STEPS, cells], which add up to the change
+    series: Integers  # [forecasts], indices into `ids`
+    times: Integers  # [forecasts], timestamps
+    old: Numbers  # [forecasts], 0 of a new series
+    new: Numbers  # [forecasts], 0 of a series that is gone
+    both: Flags  # [forecasts], whether the series is neither
+    parts: Numbers  # [STEPS, forecasts], which add up to the change
 
     @property
     def size(self) -> float | None:
@@ -52,22 +179,22 @@ class Changes:
         return [{"step": name, "change": total, "size": size} for name, total, size in rows if name != REST or size]
 
     def rows(self, names: list[dict[str, Any]], groups: Integers) -> list[dict[str, Any]]:
-        """Named sums over `groups` [cells], indices into the names: old, new, change, |new - old|, and the steps."""
+        """Named sums over `groups` [forecasts], indices into the names: old, new, change, |change|, and the steps."""
         whole = self.old, self.new, self.new - self.old, np.abs(self.new - self.old)
         sums = np.stack([np.bincount(groups, numbers, len(names)) for numbers in (*whole, *self.parts)], 1).tolist()
-        heads = ("old", "new", "change", "moved")
-        found = (
-            dict(zip(heads, row, strict=False)) | {"steps": dict(zip(STEPS, row[4:], strict=True))} for row in sums
-        )
-        return [{**name, **row} for name, row in zip(names, found, strict=True)]
+        named = list[dict[str, Any]]()
+        for name, row in zip(names, sums, strict=True):
+            heads = dict(zip(("old", "new", "change", "moved"), row, strict=False))
+            named.append({**name, **heads, "steps": dict(zip(STEPS, row[4:], strict=True))})
+        return named
 
     def _share(self, moved: Numbers) -> float | None:
         whole = float(np.abs(self.old)[self.both].sum())
         return float(np.abs(moved).sum()) / whole if whole else None
 
 
-def parted(old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers], fallback: Flags) -> Numbers:
-    """[STEPS, cells], the change by each step, from the `points` after it of the cells that `both` have."""
+def by_step(old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers], fallback: Flags) -> Numbers:
+    """[STEPS, forecasts], the change by each step, from the `points` after it of the forecasts that `both` have."""
     parts = np.zeros((len(STEPS), len(old)))
     parts[0, ~both] = (new - old)[~both]
     first = last = points.get(REPLAYED, old[both])
@@ -83,7 +210,7 @@ def parted(old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers
 def rows_of_sums(changes: Changes, settings: SumSettings, schema: Schema, panels: Sequence[Panel]) -> Any:
     """Rows by level, ids and first time; static columns are of the last panel with a series; errors of `levels_of`."""
     rows, levels, calendar = list[dict[str, Any]](), levels_of(settings, schema), calendar_of(schema)
-    times, place = np.unique(changes.times, return_inverse=True)
+    times, inverse = np.unique(changes.times, return_inverse=True)
     positions = calendar.positions(times)
     for level in levels:
         named, every = (dict(zip(schema.ids, ids, strict=True)) for ids in changes.ids), level.every
@@ -94,7 +221,7 @@ def rows_of_sums(changes: Changes, settings: SumSettings, schema: Schema, panels
         if every not in (None, "horizon"):
             period = period_keys(calendar, positions, every)
         _, first, period = np.unique(period, return_index=True, return_inverse=True)
-        pairs = [(keys[changes.ids[i]], at) for i, at in zip(changes.series, period[place].tolist(), strict=True)]
+        pairs = [(keys[changes.ids[i]], at) for i, at in zip(changes.series, period[inverse].tolist(), strict=True)]
         numbers = {pair: number for number, pair in enumerate(sorted(set(pairs)))}
         texts, names = position_texts(schema, calendar, positions[first]), list[dict[str, Any]]()
         for key, at in numbers:
@@ -104,8 +231,8 @@ def rows_of_sums(changes: Changes, settings: SumSettings, schema: Schema, panels
     return rows
 
 
-def replayed(before: RunInput, after: RunInput, cells: Cells) -> Iterator[tuple[str, Numbers]]:
-    """The points of cells [cells] after each step from a run to a later one, by the name of the step.
+def replayed(before: RunInput, after: RunInput, keys: ForecastKeys) -> Iterator[tuple[str, Numbers]]:
+    """The points [forecasts] after each step from a run to a later one, by the name of the step.
 
     The first is the replay of the earlier run. Only series whose inputs a step changes are forecast anew; a step
     without any is left out, and the replay, too, where all steps are.
@@ -113,10 +240,10 @@ def replayed(before: RunInput, after: RunInput, cells: Cells) -> Iterator[tuple[
     states = list(_states(before, after))
     changes = [_changed(earlier, later) for (_, earlier), (_, later) in pairwise(states)]
     if any(changed.any() for changed in changes):
-        points = np.full(len(cells[1]), np.nan)
+        points = np.full(len(keys[1]), np.nan)
         for (name, state), changed in zip(states, [np.ones(len(before.panel), bool), *changes], strict=True):
             if changed.any():
-                yield name, (points := _points(state, changed, cells, points))
+                yield name, (points := _points(state, changed, keys, points))
 
 
 def _states(before: RunInput, after: RunInput) -> Iterator[tuple[str, RunInput]]:
@@ -139,29 +266,27 @@ def alike(before: RunInput, after: RunInput) -> bool:
 def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
     """Which values of the past and of known columns a later run reads otherwise, in words."""
     panel, old, schema = after.panel, before.panel, after.schema
-    place, series, held = series_index(old.ids, panel.ids) - 1, panel.series_of_slots, aligned(panel, old)
+    index, series, held = series_index(old.ids, panel.ids) - 1, panel.series_of_slots, aligned(panel, old)
     position = panel.positions + panel.starts[series]
-    both = (place >= 0)[series] & (position >= old.starts[place][series])
-    past = both & (position <= np.minimum(old.origins[place], panel.origins)[series])
-    found = {HISTORY: past & ((panel.observed != held["observed"]) | different(panel.values, held["values"]))}
-    both &= position <= (old.origins[place] + old.ahead)[series]
-    found |= {
-        f"column {name}": both & different(panel.known[:, column], held["known"][:, column])
-        for column, name in enumerate(schema.known)
-    }
-    for what, cells in found.items():
-        if cells.any():
-            ids = [panel.ids[i] for i in np.unique(series[cells])]
-            ends = position_texts(schema, calendar_of(schema), np.array([position[cells].min(), position[cells].max()]))
+    both = (index >= 0)[series] & (position >= old.starts[index][series])
+    past = both & (position <= np.minimum(old.origins[index], panel.origins)[series])
+    found = {HISTORY: past & ((panel.observed != held["observed"]) | rows_differ(panel.values, held["values"]))}
+    both &= position <= (old.origins[index] + old.ahead)[series]
+    for column, name in enumerate(schema.known):
+        found[f"column {name}"] = both & rows_differ(panel.known[:, column], held["known"][:, column])
+    for what, rows in found.items():
+        if rows.any():
+            ids = [panel.ids[i] for i in np.unique(series[rows])]
+            ends = position_texts(schema, calendar_of(schema), np.array([position[rows].min(), position[rows].max()]))
             whose = f" of {len(ids):,} series ({series_names(ids)})" if any(ids[0]) else ""
-            yield f"{what}: {cells.sum():,} values{whose}, {' to '.join(dict.fromkeys(ends))}"
+            yield f"{what}: {rows.sum():,} values{whose}, {' to '.join(dict.fromkeys(ends))}"
 
 
 def _panels(before: RunInput, new: Panel, one_version: bool) -> Iterator[tuple[str, Panel]]:
     """The panel of a run as it takes over that of a later one."""
-    old, place = before.panel, series_index(before.panel.ids, new.ids) - 1
-    ends = np.where(place >= 0, old.origins[place], old.origins.max())
-    longest = np.where(place >= 0, np.minimum(old.starts[place], new.starts), new.starts)
+    old, index = before.panel, series_index(before.panel.ids, new.ids) - 1
+    ends = np.where(index >= 0, old.origins[index], old.origins.max())
+    longest = np.where(index >= 0, np.minimum(old.starts[index], new.starts), new.starts)
     first = new.starts if one_version else longest  # of another version the new panel may hold less of the past
     by_old, every = dict.fromkeys((*ARRAYS, "status"), (old, new)), dict.fromkeys((*ARRAYS, "status"), (new, old))
     if before.predictor.fitted.config.reconciles:  # else no series depends on which others there are
@@ -185,23 +310,23 @@ def _laid(like: Panel, starts: Integers, ends: Integers, sources: dict[str, tupl
 def _changed(before: RunInput, after: RunInput) -> Flags:
     """[series of the later state], which ones have other inputs than before."""
     panel, old, everything = after.panel, before.panel, np.ones(len(after.panel), bool)
-    fitted, place = before.predictor.fitted, series_index(old.ids, panel.ids) - 1
+    fitted, index = before.predictor.fitted, series_index(old.ids, panel.ids) - 1
     events = before.schema.dated_events != after.schema.dated_events
     bounds = any(getattr(before.output, name) != getattr(after.output, name) for name in POINTS)
     if before.version != after.version or events or bounds:
         return everything
-    differ = (old.starts[place] != panel.starts) | (old.lengths[place] != panel.lengths)
+    differ = (old.starts[index] != panel.starts) | (old.lengths[index] != panel.lengths)
     for name, held in aligned(panel, old).items():
-        other = different(getattr(panel, name), held)
+        other = rows_differ(getattr(panel, name), held)
         differ |= other if name in BY_SERIES else np.logical_or.reduceat(other, panel.offsets[:-1])
     if fitted.config.reconciles:
         return everything if differ.any() or old.ids != panel.ids else ~everything
-    return np.asarray(differ & (place >= 0))
+    return np.asarray(differ & (index >= 0))
 
 
-def _points(state: RunInput, changed: Flags, cells: Cells, before: Numbers) -> Numbers:
-    """The points of cells [cells]; those of series that have not `changed`, and that get none, as before."""
-    ids, series, timestamps = cells
+def _points(state: RunInput, changed: Flags, keys: ForecastKeys, before: Numbers) -> Numbers:
+    """The points [forecasts]; those of series that have not `changed`, and that get none, as before."""
+    ids, series, timestamps = keys
     words = zip(state.panel.status, changed.tolist(), strict=True)
     panel = replace(state.panel, status=tuple(word if forecast else "ended" for word, forecast in words))
     with held_back(log):  # the runs have said the same
@@ -210,7 +335,7 @@ def _points(state: RunInput, changed: Flags, cells: Cells, before: Numbers) -> N
     rank[made.series] = np.arange(len(made.series))
     index = (series_index(panel.ids, ids) - 1)[series]
     times, inverse = np.unique(timestamps, return_inverse=True)
-    place, step = rank[index], calendar_of(state.schema).positions(times)[inverse] - 1 - panel.origins[index]
-    there, points = (place >= 0) & (step >= 0) & (step < made.published.shape[1]), before.copy()
-    points[there] = made.published[place[there], step[there], 0]
+    row, step = rank[index], calendar_of(state.schema).positions(times)[inverse] - 1 - panel.origins[index]
+    there, points = (row >= 0) & (step >= 0) & (step < made.published.shape[1]), before.copy()
+    points[there] = made.published[row[there], step[there], 0]
     return points

@@ -1,6 +1,5 @@
 """What would be forecast if columns that are known in advance had other values in the horizon."""
 
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -13,14 +12,13 @@ from forecast.errors import BadData, Setting, UsageError, did_you_mean
 from forecast.evaluation.quantiles import rounded
 from forecast.inference.forecasting import Columns, Forecasts, forecast_panel
 from forecast.inference.predictor import Predictor
+from forecast.logs import log
 from forecast.panel.panel import Flags, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.reading.building import with_future
 from forecast.settings import OutputSettings
 from forecast.tables.table import Table
 from forecast.totals.sums import Totals
-
-log = logging.getLogger("forecast")
 
 MOST = 1_000  # combinations of values of known columns that are compared
 FEW = 10  # different numbers of a column up to which they are alike or not, as categories are, and none is between two
@@ -88,20 +86,20 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
     if not len(seen) or not len(found):
         return
     unseen, few = False, np.array([len(np.unique(column)) <= FEW for column in seen.T])
-    for place, name in enumerate(schema.known):
-        words, past, own = schema.categories.get(name), seen[:, place], np.unique(found[:, place])
-        new = np.setdiff1d(own, past) if words else own[(own < past.min()) | (own > past.max())]
-        few[place] |= words is not None
-        if len(new) and changed[:, place].any():
-            texts, unseen = [("another", *words)[int(each)] if words else f"{each:g}" for each in new[:FEW]], True
+    for column, name in enumerate(schema.known):
+        words, past, new = schema.categories.get(name), seen[:, column], np.unique(found[:, column])
+        unknown = np.setdiff1d(new, past) if words else new[(new < past.min()) | (new > past.max())]
+        few[column] |= words is not None
+        if len(unknown) and changed[:, column].any():
+            texts, unseen = [("another", *words)[int(each)] if words else f"{each:g}" for each in unknown[:FEW]], True
             log.warning(ALONE, name, " or ".join(texts))
     unit = np.where(few | (seen.std(0) == 0), 1.0, seen.std(0))
-    past, own = (np.unique(values / unit, axis=0) for values in (seen, found))
-    past, own = (rows[:: len(rows) // MOST + 1] for rows in (past, own))
+    past, new = (np.unique(values / unit, axis=0) for values in (seen, found))
+    past, new = (rows[:: len(rows) // MOST + 1] for rows in (past, new))
     # a combination is new if its nearest one in the past is farther than any there is from its nearest
     gaps = np.sort(_distances(past, past, few), 1)[:, 1:2]
     widest = gaps[np.isfinite(gaps)].max(initial=0.0)
-    if not unseen and len(schema.known) > 1 and (_distances(own, past, few).min(1) > widest).any():
+    if not unseen and len(schema.known) > 1 and (_distances(new, past, few).min(1) > widest).any():
         log.warning(TOGETHER, " and ".join(schema.known))
 
 

@@ -12,20 +12,19 @@ from pydantic import Field, model_validator
 from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
-from forecast.changes.inputs import ARRAYS, Layout
-from forecast.evaluation.quantiles import at_levels, bounded, interval_levels, lower_bounds, normal_deviates
+from forecast.changes.replay import ARRAYS, Layout
+from forecast.evaluation.origins import values_at
+from forecast.evaluation.quantiles import at_levels, bounded, lower_bounds, normal_deviates
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, Forecasts, columns_at, numbered, tabulated
 from forecast.inference.predictor import fixed_of
-from forecast.ledger.accuracy import Earlier
+from forecast.ledger.accuracy import SHARES, Earlier
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Flags, Integers, Numbers, series_index, stacked
 from forecast.panel.schema import Schema, calendar_of
-from forecast.settings import INTERVALS, CheckSettings, OutputSettings, SettingsGroup
+from forecast.settings import CheckSettings, OutputSettings, SettingsGroup
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.sums import Totals
-
-OF_SERIES = ("series_missing", "bounds", "jump", "flat", "width")
 
 
 class Limits(SettingsGroup):
@@ -48,13 +47,12 @@ def _limits(warn: float, error: float, description: str) -> Any:
     return Field(Limits(warn=warn, error=error), description=description)
 
 
-OnError = Literal["block", "fallback", "warn"]
-
-
 class OutputCheckSettings(SettingsGroup):
     """Checks of forecasts before a job writes them; `python -m tests.faults nights` measured the limits."""
 
-    on_error: OnError = Field("block", description="block: exit with 5; fallback: write rows of the last run; or warn")
+    on_error: Literal["block", "fallback", "warn"] = Field(
+        "block", description="block: exit with 5; fallback: write rows of the last run; or warn"
+    )
     series_missing: Limits = _limits(
         0.005, 0.02, "the share of the last run's series that have no rows, unless they ended"
     )
@@ -77,11 +75,9 @@ MOVES_BEYOND = 2.0  # of the largest moves of past runs; a move is in widths of 
 NEARLY_ALL = 0.99  # the quantile of how far series moved in a run that its record keeps
 TOLERANCE = 1e-6  # of sums and values, relative to their sizes
 SOURCE = "source"  # column that says where the numbers of a row are from
-THIS_RUN, LAST_RUN, NAIVE = "forecast", "last run", "seasonal naive"
+THIS_RUN = "forecast"  # in that column
 MOST_REPLACED = 0.1  # of the series; where more are refused, the whole run is
 SEASONS = 10  # of the past, that seasonal naive looks back
-DEVIATION = np.sqrt(np.pi / 2)  # standard deviation of a normal distribution whose mean absolute deviation is 1
-PLACES = (0.5, *(share for level in INTERVALS for share in interval_levels(level)))  # of published numbers
 NUMBERS = ("quantiles", "shown", "means")  # arrays of forecasts
 
 HARD = {
@@ -143,8 +139,8 @@ def outcome(name: str, statistic: Mapping[str, float], limits: OutputCheckSettin
 
 
 def blocks(name: str, limits: OutputCheckSettings) -> bool:
-    """Whether an error of a check keeps the whole run from being published."""
-    return name in HARD or limits.on_error == "block" or (limits.on_error == "fallback" and name not in OF_SERIES)
+    """Whether an error of a check keeps the whole run from being published: no fallback mends the sum of all."""
+    return name in HARD or limits.on_error == "block" or (limits.on_error == "fallback" and name == "total_jump")
 
 
 def alarms(
@@ -222,10 +218,8 @@ def _incoherent(output: Output, totals: Totals, columns: Columns, floor: Numbers
     means = bounded(output.forecasts.means[..., None], output.settings, floor)[..., 0]
     for groups in totals.groups:
         starts, end = groups.periods.edges[:-1], groups.periods.edges[-1]
-        summed, filled, observed = (
-            np.asarray(columns[name], float)[level == groups.level.name].reshape(-1, len(starts)).sum(0)
-            for name in ("mean", "filled", "observed")
-        )
+        rows = [np.asarray(columns[name], float)[level == groups.level.name] for name in ("mean", "filled", "observed")]
+        summed, filled, observed = (part.reshape(-1, len(starts)).sum(0) for part in rows)
         expected, size = (np.add.reduceat(part[:, :end].sum(0), starts) for part in (means, np.abs(means)))
         off = np.abs(summed - observed - expected) > TOLERANCE * (size + np.abs(observed))
         wrong += int((off & (filled == 0)).sum())  # gaps of the past are filled by forecasts of their own
@@ -286,7 +280,7 @@ def _against_last_run(output: Output, earlier: Earlier, past: Sequence[Statistic
     }
 
 
-def with_gone(forecasts: Forecasts, fitted: Fitted, gone: Sequence[tuple[str, ...]]) -> Forecasts | None:
+def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Sequence[tuple[str, ...]]) -> Forecasts | None:
     """Forecasts with room for series of the fit that the table lacks; None where the fit does not know one of them."""
     panel, index = forecasts.panel, series_index(fitted.history.ids, tuple(gone)) - 1
     if not len(index) or index.min() < 0 or set(gone) & set(panel.ids):
@@ -305,7 +299,7 @@ def with_gone(forecasts: Forecasts, fitted: Fitted, gone: Sequence[tuple[str, ..
     return replace(forecasts, panel=joined, series=series, skipped=skipped, **room)
 
 
-def replaced(
+def with_replaced_series(
     forecasts: Forecasts, fitted: Fitted, output: OutputSettings, series: Flags, earlier: Numbers
 ) -> tuple[Forecasts, NDArray[np.object_]]:
     """Forecasts in which some `series` [series] have the numbers of the last run, and where each row is from [rows].
@@ -316,25 +310,23 @@ def replaced(
     known = np.isfinite(published[..., 0])
     naive = _naive(forecasts, fitted, forecasts.series[chosen], published[..., 0])
     numbers = np.where(known[..., None], published, naive)
-    quantiles = at_levels(numbers[..., np.argsort(PLACES)], tuple(sorted(PLACES)), fitted.config.levels)
+    quantiles = at_levels(numbers[..., np.argsort(SHARES)], tuple(sorted(SHARES)), fitted.config.levels)
     parts: dict[str, Any] = {name: getattr(forecasts, name).copy() for name in NUMBERS}
     parts["quantiles"][chosen] = parts["shown"][chosen] = quantiles
     parts["means"][chosen] = numbers[..., 0]
     source = np.full(forecasts.means.shape, THIS_RUN, object)
-    source[chosen] = np.where(known, LAST_RUN, NAIVE)
+    source[chosen] = np.where(known, "last run", "seasonal naive")
     return tabulated(numbered(replace(forecasts, **parts), fitted, output), fitted, output), source.ravel()
 
 
 def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numbers) -> Numbers:
     """Seasonal naive where `medians` [series, horizon] are NaN, with its error at the fit, [series, horizon, 5]."""
     panel, season, horizon = forecasts.panel, fitted.config.table.shortest_season, medians.shape[1]
-    back = np.arange(-SEASONS * season, 0)
-    slots = (panel.offsets[series] + panel.lengths[series])[:, None] + back
-    inside = slots >= panel.offsets[series][:, None]
-    slots = np.where(inside, slots, 0)
-    values = np.concatenate([np.where(inside, panel.values[slots], 0.0), np.nan_to_num(medians)], 1)
-    observed = np.concatenate([inside & panel.observed[slots], np.isfinite(medians)], 1)
-    filled = fill_gaps(values, observed, season)[:, -horizon:, None]
+    back = SEASONS * season
+    past = values_at(panel, series, panel.origins[series] + 1 - back, back)
+    values = np.concatenate([past, medians], 1)
+    filled = fill_gaps(np.nan_to_num(values), np.isfinite(values), season)[:, -horizon:, None]
     index = series_index(fitted.history.ids, panel.ids)[series]
-    deviation = DEVIATION * np.nan_to_num(np.r_[np.nan, fitted.naive_error][index])
-    return np.asarray(filled + deviation[:, None, None] * normal_deviates(PLACES))
+    # the standard deviation of a normal distribution with this mean absolute deviation
+    deviation = np.sqrt(np.pi / 2) * np.nan_to_num(np.r_[np.nan, fitted.naive_error][index])
+    return np.asarray(filled + deviation[:, None, None] * normal_deviates(SHARES))

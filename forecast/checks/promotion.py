@@ -98,43 +98,43 @@ def compared_losses(new: Fitted, old: Predictor, reading: Reading) -> tuple[Numb
 
     None where there is nothing, or the two cannot be compared; BadData where the older one cannot read the table.
     """
-    held, horizon = new.ensemble.validation, new.config.horizon
+    held_out, horizon = new.ensemble.validation, new.config.horizon
     config, history = old.fitted.config, old.fitted.history
-    if held is None or config.horizon != horizon or config.table.calendar != new.config.table.calendar:
+    if held_out is None or config.horizon != horizon or config.table.calendar != new.config.table.calendar:
         return None
     panel = read_as(reading, config.table, horizon=horizon).panel
     if config.table.strict:
         check_levels(panel, history.ids, old.fitted.level, config.lookback, reading.name, strict=True)
-    series = series_index(panel.ids, new.history.ids)[held.series] - 1
+    series = series_index(panel.ids, new.history.ids)[held_out.series] - 1
     # of a new series, values at the dates of the others count
-    seen = np.r_[history.origins.max(), history.origins][series_index(history.ids, new.history.ids)[held.series]]
-    position = held.first - panel.starts[series]
-    fresh = held.observed & (held.first[:, None] + np.arange(horizon) > seen[:, None])
+    seen = np.r_[history.origins.max(), history.origins][series_index(history.ids, new.history.ids)[held_out.series]]
+    position = held_out.first - panel.starts[series]
+    fresh = held_out.observed & (held_out.first[:, None] + np.arange(horizon) > seen[:, None])
     usable = (series >= 0) & (position > 0) & (position <= panel.lengths[series]) & fresh.any(1)
     if not usable.any():
         return None
     points = old.quantiles(panel, series[usable], position[usable])[..., config.levels.index(0.5)]
-    return paired_losses(new, held.select(usable, fresh), points)
+    return paired_losses(new, held_out.select(usable, fresh), points)
 
 
-def paired_losses(new: Fitted, held: ValidationForecasts, others: Numbers) -> tuple[Numbers, Numbers] | None:
+def paired_losses(new: Fitted, held_out: ValidationForecasts, others: Numbers) -> tuple[Numbers, Numbers] | None:
     """Mean losses of held-out forecasts and of other points [windows, horizon], [horizons] twice; None without a pair.
 
     A horizon holds the actuals of as many dates, of all series; where times are only steps, dates are counted from the
     end of each series.
     """
-    horizon = held.observed.shape[1]
-    if not held.observed.any():
+    horizon = held_out.observed.shape[1]
+    if not held_out.observed.any():
         return None
-    ends = new.history.origins[held.series] if new.config.table.layout == "rows" else 0
-    date = (held.first - ends)[:, None] + np.arange(horizon)
+    ends = new.history.origins[held_out.series] if new.config.table.layout == "rows" else 0
+    date = (held_out.first - ends)[:, None] + np.arange(horizon)
     block = np.full(date.shape, -1)
-    block[held.observed] = horizons_of(date[held.observed], horizon)
+    block[held_out.observed] = horizons_of(date[held_out.observed], horizon)
     pairs = []
-    for number in np.unique(block[held.observed]):
+    for number in np.unique(block[held_out.observed]):
         inside = block == number
         rows = inside.any(1)
-        part = held.select(rows, inside)
+        part = held_out.select(rows, inside)
         losses = np.stack([part.losses(part.points), part.losses(others[rows])])
         usable = np.isfinite(losses).all(0)
         if usable.any():
@@ -144,10 +144,10 @@ def paired_losses(new: Fitted, held: ValidationForecasts, others: Numbers) -> tu
 
 def _loss_to_baselines(new: Fitted) -> str | None:
     """How networks of a new fit lose to a baseline on what it held out; None where they do not."""
-    config, held = new.config, new.ensemble.validation
-    if not config.networks or held is None or held.rival is None:
+    config, held_out = new.config, new.ensemble.validation
+    if not config.networks or held_out is None or held_out.rival is None:
         return None
-    pairs = paired_losses(new, held, held.rival)
+    pairs = paired_losses(new, held_out, held_out.rival)
     worse, rule = (False, "") if pairs is None else is_worse(*pairs)
     if pairs is None or not worse:
         return None

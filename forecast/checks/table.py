@@ -1,18 +1,16 @@
 """Check tonight's table before the forecast: its age, and whether it still looks as it did at the fit."""
 
-import logging
 from datetime import datetime
 
 import numpy as np
 
 from forecast.calendar.spec import on_clock
 from forecast.errors import StaleData
+from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import SKIPPED, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import CheckSettings, seconds_of
-
-log = logging.getLogger("forecast")
 
 MIN_VALUES = 30  # new values, from which on drift is measured
 MIN_DRIFT, MAX_P_VALUE = 0.4, 1e-4  # of the Kolmogorov-Smirnov test, for a warning
@@ -57,7 +55,7 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
     """Warn of a table that is old, and raise StaleData where it is as old as `limits.error_after`."""
     if seconds is None:
         return
-    text = f"{name}: the newest value is {aged(seconds)}"
+    text = f"{name}: the newest value is {age_text(seconds)}"
     if limits.error_after is not None and seconds >= seconds_of(limits.error_after):
         raise StaleData(f"{text}, and --error-after is {limits.error_after}; nothing was forecast")
     if limits.warn_after is not None and seconds >= seconds_of(limits.warn_after):
@@ -79,7 +77,7 @@ def duration_text(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def aged(seconds: float) -> str:
+def age_text(seconds: float) -> str:
     """The age of the newest value for people, which is negative before its period is over."""
     return f"{duration_text(seconds)} old" if seconds >= 0 else f"of a period that ends in {duration_text(-seconds)}"
 
@@ -96,12 +94,12 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
         return {}
     end = np.where(before >= 0, fitted.origins[before], 2**62)
     old, old_series, _ = _changes(fitted, season)
-    unit = np.bincount(old_series, np.abs(old), len(fitted)) / np.bincount(old_series, minlength=len(fitted)).clip(1)
+    usual = np.bincount(old_series, np.abs(old), len(fitted)) / np.bincount(old_series, minlength=len(fitted)).clip(1)
     new, new_series, position = _changes(panel, season)
-    fresh = (position > end[new_series]) & (unit[before[new_series]] > 0)
-    new = new[fresh] / unit[before[new_series[fresh]]]
-    usual = unit[old_series] > 0
-    old = old[usual] / unit[old_series[usual]]
+    fresh = (position > end[new_series]) & (usual[before[new_series]] > 0)
+    new = new[fresh] / usual[before[new_series[fresh]]]
+    changing = usual[old_series] > 0
+    old = old[changing] / usual[old_series[changing]]
     missing = _missing_share(panel, end)
     if missing > MORE_MISSING + _missing_share(fitted, np.full(len(fitted), -(2**62))):
         log.warning("%s: %.0f %% of the values since the fit are missing, more than at fit", name, 100 * missing)

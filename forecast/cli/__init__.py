@@ -23,8 +23,6 @@ from forecast.errors import ForecastError, Interrupted, as_flag, did_you_mean, r
 from forecast.registry import explained
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
-WIDTH = 80  # characters of a line of help
-OBJECTS = 100_000  # between two looks for garbage: imports leave little, and looking takes a sixth of the start
 PURPOSES = {
     "Forecast": {
         "now": "Forecast a table at once: nothing is trained, and nothing is saved.",
@@ -82,7 +80,7 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
 @click.option("--version", is_flag=True, help="show versions")
 @click.pass_context
@@ -112,7 +110,7 @@ def cli(ctx: click.Context, version: bool) -> None:
 def main() -> None:
     """Run the command line and exit with its code; messages go to stderr."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # the search for them looks at every installed package
-    gc.set_threshold(OBJECTS)
+    gc.set_threshold(100_000)  # imports leave little garbage, and looking for it takes a sixth of the start
     _prepare_streams()
     Interrupted.received = None  # by an earlier call in this process
     for number in _SIGNALS:

@@ -57,6 +57,12 @@ class Request(types.SimpleNamespace):
         """The folder of the store that the command names, or the default one."""
         return self.artifact or settings.STORE.store
 
+    @property
+    def sums(self) -> settings.SumSettings | None:
+        """The sums that are asked for, if any."""
+        asked = self.of(settings.SumSettings)
+        return None if asked == settings.SumSettings() else asked
+
     def of(self, group: type[Group], defaults: dict[str, Any] | None = None) -> Group:
         """The settings of one group, checked; `defaults` replace settings that were not given."""
         given = {name: value for name, value in self.values.items() if name in group.model_fields}
@@ -130,14 +136,14 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options by purpose, those for messages last."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        hidden = 0
+        sections, hidden = dict[str, list[tuple[str, str]]](), 0
         for param in self.get_params(ctx):
-            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
-            if record is not None and (getattr(param, "first", True) or ctx.meta.get(_ALL)):
+            if not isinstance(param, click.Option) or (record := param.get_help_record(ctx)) is None:
+                continue
+            if getattr(param, "first", True) or ctx.meta.get(_ALL):
                 heading = MESSAGES if {"--help", "--help-all"} & {*param.opts} else getattr(param, "heading", INPUT)
                 sections.setdefault(heading, []).append(record)
-            elif record is not None:
+            else:
                 hidden += 1
         sections[MESSAGES] = sections.pop(MESSAGES)
         for heading, records in sections.items():
@@ -156,8 +162,7 @@ def _all(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
 
 
 def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
-    field = group.model_fields[name]
-    flag = f"--{name.replace('_', '-')}"
+    field, flag = group.model_fields[name], f"--{name.replace('_', '-')}"
     default = None if field.default is PydanticUndefined else field.default
     items = default if isinstance(default, tuple) else ()
     text = ",".join(item if isinstance(item, str) else f"{item:g}" for item in items) or str(default)
@@ -165,8 +170,7 @@ def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
     heading = next((mark for mark in field.metadata if isinstance(mark, Heading)), group.heading)
     union = get_origin(field.annotation) in (Union, types.UnionType)
     kinds = [kind for kind in (get_args(field.annotation) if union else (field.annotation,)) if kind is not type(None)]
-    kind = kinds[0]
-    attributes: dict[str, Any] = {"hidden": name in REFUSED.get(command, ())}
+    kind, attributes = kinds[0], dict[str, Any](hidden=name in REFUSED.get(command, ()))
     if get_origin(kind) is dict:
         flag, attributes = "-p NAME=VALUE", {"multiple": True, "callback": _pairs}
     elif kind is bool:
@@ -207,18 +211,11 @@ def file_argument(name: str, required: bool = True) -> click.Argument:
 
 
 _EAGER: dict[str, Any] = {"is_eager": True, "expose_value": False}
+_FORMAT: dict[str, Any] = {"type": click.Choice(["text", "json"]), "default": "text", "first": False}
+_FORMAT["callback"] = lambda *given: style.update(format=given[2])
 _HELP_ALL = Option("--help-all", "show all options and exit", callback=_all, **_EAGER)
 _QUIET = Option("--quiet", "print errors only", MESSAGES, callback=lambda *given: listen(given[2]), **_EAGER)
-_LOG_FORMAT = Option(
-    "--log-format",
-    "format of messages on stderr",
-    MESSAGES,
-    first=False,
-    type=click.Choice(["text", "json"]),
-    default="text",
-    callback=lambda *given: style.update(format=given[2]),
-    **_EAGER,
-)
+_LOG_FORMAT = Option("--log-format", "format of messages on stderr", MESSAGES, **_FORMAT, **_EAGER)
 
 
 def named(artifact: str) -> tuple[str, ...]:

@@ -136,14 +136,13 @@ def fold_bar() -> "Iterator[tuple[Callable[[Fold], None] | None, Callable[[Train
         if update is None:
             yield None, None
             return
-        over = 0, 0
+        done = {"folds": 0, "done": 0}
 
         def show_fold(at: "Fold") -> None:
-            nonlocal over
-            over = at.folds, at.done
-            update(*over, at.model)
+            done.update(folds=at.folds, done=at.done)
+            update(at.folds, at.done, at.model)
 
-        yield show_fold, lambda at: update(over[0], over[1] + at.step / at.steps, _loss(at))
+        yield show_fold, lambda at: update(done["folds"], done["done"] + at.step / at.steps, _loss(at))
 
 
 @contextmanager

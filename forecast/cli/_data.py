@@ -20,7 +20,6 @@ from forecast.tables.writing import csv_bytes, guard_formulas, write_frames
 
 READ = {"data": "the table that is read", "forecast": "the table of forecasts", "actual": "the table of actual values"}
 READ |= {"future": "the table of --future", "events": "the table of --events", "backtest": "the backtest"}
-MOST_IN_MEMORY = 1 << 27  # bytes of a table for stdout, beyond which it waits in a temporary file
 
 
 def load(source: str, settings: TextSettings) -> tuple[Table, dict[str, Any]]:
@@ -58,7 +57,7 @@ def write(frames: pd.DataFrame | Iterable[pd.DataFrame], output: str | None, ids
         log(f"written  {output}")
         return
     shown = map(_visible, frames) if sys.stdout.isatty() else frames
-    with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY) as spool:
+    with tempfile.SpooledTemporaryFile(max_size=1 << 27) as spool:  # larger tables wait on the disk
         spool.writelines(csv_bytes(shown))
         spool.seek(0)
         shutil.copyfileobj(spool, sys.stdout.buffer)

@@ -26,26 +26,25 @@ from forecast.totals.sums import Totals, allocated, log_notes
 
 def sums_asked(request: Request) -> SumSettings | None:
     """The sums that are asked for; None where there are none."""
-    settings, output, file = request.of(SumSettings), request.of(OutputSettings), request.totals
-    asked, paths = settings != SumSettings(), Setting("paths", request.paths)
+    sums, output, file = request.sums, request.of(OutputSettings), request.totals
     if request.paths is not None and request.output is None:
         cure = Words("name a file with ", Setting("output"))
-        raise UsageError("they are written beside the forecasts", setting=paths, cure=cure)
+        raise UsageError("they are written beside the forecasts", setting=Setting("paths", request.paths), cure=cure)
     for name in ("joint", "shard"):
-        if getattr(output, name) and (asked or request.paths is not None):
+        if getattr(output, name) and (sums is not None or request.paths is not None):
             problem = "sums are of all series, and have intervals of their own"
             raise UsageError(problem, setting=Setting(name), cure="leave it out")
-    if file is not None and not asked:
+    if file is not None and sums is None:
         cure = Words("add ", Setting("sum_by"), " or ", Setting("sum_every"))
         raise UsageError("no sums are asked for", setting=Setting("totals", file), cure=cure)
     if file is not None and request.output is not None and realpath(file) == realpath(request.output):
         raise UsageError("the series are written there", setting=Setting("totals", file), cure="name another file")
-    if request.allocate and (file is None or max(len(settings.sum_by), 1) * max(len(settings.sum_every), 1) > 1):
+    if request.allocate and (sums is None or file is None or max(1, *map(len, (sums.sum_by, sums.sum_every))) > 1):
         cure = Words("name one, and a file for them with ", Setting("totals"))
         raise UsageError("series add up to one kind of sums", setting=Setting("allocate"), cure=cure)
     if request.allocate and output.point == "mean":
         raise UsageError("means add up as they are", setting=Setting("allocate"), cure="leave it out")
-    return settings if asked else None
+    return sums
 
 
 def path_file(request: Request) -> str | None:
@@ -56,8 +55,8 @@ def path_file(request: Request) -> str | None:
 
 def sums_of(predictor: Predictor, request: Request) -> Totals | None:
     """The sums that are asked for, still of no series; None where there are none."""
-    settings, output = sums_asked(request), request.of(OutputSettings)
-    return None if settings is None else Totals(predictor, settings, output, request.horizon)
+    sums, output = sums_asked(request), request.of(OutputSettings)
+    return None if sums is None else Totals(predictor, sums, output, request.horizon)
 
 
 def put_sums(totals: Totals, request: Request) -> None:

@@ -30,15 +30,18 @@ def run(request: Request) -> int:
         forecaster = Forecaster(**train.model_dump(), **request.of(TableSettings, defaults).model_dump())
         after = request.fit_words()
     else:
-        forecaster = _saved_forecaster(request)
+        fixed = {*TableSettings.model_fields, *TrainSettings.model_fields, "refit"}
+        fixed -= {"model", "jobs", "device", "engine", *AFTER_FIT}
+        request.refuse("--artifact tests a forecaster as it is", "leave one of the two out", *fixed)
+        forecaster = Forecaster.load(artifact, request.version, train.device, train.engine)
+        after_fit = {*AFTER_FIT, "jobs"} & request.values.keys()
+        forecaster.set_params(**{name: request.values[name] for name in after_fit})
         table = load(data, text := text_settings(request, forecaster.schema_.reading))[0]
         after = predicting(artifact, forecaster.schema_.known)
     with using_cluster(request.cluster), fold_bar() as (on_fold, on_step):
-        callbacks, options = Callbacks(log_lines, on_fold, on_step), {**rolling.model_dump(), "sums": sums}
-        later = load_later(request.future, text)
-        found = forecaster.backtest(
-            (table, later), **options, models=models, frozen=artifact is not None, callbacks=callbacks
-        )
+        tables, options = (table, load_later(request.future, text)), {**rolling.model_dump(), "sums": sums}
+        options |= {"frozen": artifact is not None, "callbacks": Callbacks(log_lines, on_fold, on_step)}
+        found = forecaster.backtest(tables, **options, models=models)
     origins = list(found.origins)
     oldest, newest = (str(origins[index]).removesuffix(" 00:00:00") for index in (0, -1))
     fits = "none" if artifact else "one at each" if rolling.refit else "one at the oldest"
@@ -46,23 +49,10 @@ def run(request: Request) -> int:
     if request.forecasts is not None:
         names = list(found.by_series)
         write(found.forecasts, request.forecasts, names[: names.index("model")] if request.excel_safe else None)
-    more = {"origins": origins, "seen": found.seen}
-    horizon = int(found.by_step["step"].max())
-    records = put_measures(found, request, {"horizon": horizon, "season": found.season, **more})
-    log(f"result   {verdict_of(BacktestTables({**records, **more}, 'backtest'))}")
+    more = {"horizon": int(found.by_step["step"].max()), "season": found.season, "origins": origins, "seen": found.seen}
+    records = put_measures(found, request, more)
+    log(f"result   {verdict_of(BacktestTables(records | more, 'backtest'))}")
     if found.missing:
         return INCOMPLETE
     suggest(*after)
     return 0
-
-
-def _saved_forecaster(request: Request) -> Forecaster:
-    """The forecaster of a store, with the settings that it takes after the fit."""
-    fixed = {*TableSettings.model_fields, *TrainSettings.model_fields, "refit"}
-    fixed -= {"model", "jobs", "device", "engine", *AFTER_FIT}
-    request.refuse("--artifact tests a forecaster as it is", "leave one of the two out", *fixed)
-    where = request.of(TrainSettings)
-    forecaster = Forecaster.load(request.artifact, request.version, where.device, where.engine)
-    return forecaster.set_params(
-        **{name: request.values[name] for name in {*AFTER_FIT, "jobs"} & request.values.keys()}
-    )

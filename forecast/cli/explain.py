@@ -13,8 +13,6 @@ from forecast.panel.naming import series_name
 from forecast.report.explanation import PARTS, explain_panel
 from forecast.settings import ExplainSettings, PictureSettings
 
-ROUNDING = 1e-6  # of the largest number: less is shown as 0
-
 
 def run(request: Request) -> None:
     settings, data, future = request.of(ExplainSettings), request.data, request.future
@@ -45,8 +43,7 @@ def run(request: Request) -> None:
 
 def _cells(texts: Any, numbers: NDArray[Any], largest: NDArray[Any], digits: int) -> list[list[str]]:
     """Rows of texts and numbers; a number that is tiny beside the largest is 0."""
-    least = ROUNDING * np.abs(largest).max()
-    return [
-        [*map(str, row), *(f"{number:.{digits}g}" if abs(number) > least else "0" for number in found)]
-        for row, found in zip(texts.itertuples(index=False), numbers, strict=True)
-    ]
+    least, cells = 1e-6 * np.abs(largest).max(), list[list[str]]()
+    for row, found in zip(texts.itertuples(index=False), numbers, strict=True):
+        cells.append([*map(str, row), *(f"{value:.{digits}g}" if abs(value) > least else "0" for value in found)])
+    return cells

@@ -31,9 +31,8 @@ from forecast.reading.reading import check_to_fit, describe_reading, read
 from forecast.settings import StoreSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.contents import free_memory, peak_memory
 from forecast.tables.table import Table
-from forecast.training.context import PlannedNetwork, Rehearsal
+from forecast.training.context import Rehearsal
 
-STARTUP = 3.0  # seconds of start-up that do not count against a budget
 # of the estimates of --dry-run, measured on the tables of `python -m benchmarks dry-run`
 START = 0.3  # seconds until a command begins to count
 FORECASTING = 3  # kinds of networks that forecast, of all that are tried
@@ -49,21 +48,22 @@ def run(request: Request) -> int:
     begun = click.get_current_context().obj
     if request.as_json and not request.dry_run:
         raise UsageError("it belongs to --dry-run", setting=Setting("json", True))
-    if process_rank() > 0:
-        return 0 if request.dry_run else _train_along(folder, request)
     if request.dry_run:
-        _put_dry_run(begun, folder, request)
+        if process_rank() == 0:
+            _put_dry_run(begun, folder, request)
+        return 0
+    if process_rank() > 0:  # one of several processes of torchrun: the first one says what happens, and saves
+        console.listen(quiet=True)
+        forecaster, table, inputs = _to_fit(request)
+        forecaster.fit(table, **inputs)
         return 0
     with Store(folder).lock(store.wait) as writer:
-        started = min(time.monotonic(), begun + STARTUP)  # a budget counts from the reading of the table
-        (table, settings), future = _load(request), load_later(request.future, request.of(TextSettings))
-        forecaster, checkpoints = Forecaster(**settings), writer.checkpoints(request.resume)
+        started = min(time.monotonic(), begun + 3.0)  # a budget counts from the reading of the table, not the start-up
+        forecaster, table, inputs = _to_fit(request)
+        checkpoints = writer.checkpoints(request.resume)
         with console.using_cluster(request.cluster), console.progress_bar() as on_step:
             callbacks = Callbacks(on_read=log_lines, on_step=on_step)
-            start = _live(folder) if train.warm_start else None
-            forecaster.fit(
-                table, future=future, started=started, callbacks=callbacks, checkpoints=checkpoints, start=start
-            )
+            forecaster.fit(table, **inputs, started=started, callbacks=callbacks, checkpoints=checkpoints)
         before = None
         with suppress(ForecastError, ValueError):  # none can be read; an older one lacks what is newer: the default
             before = Schema.model_validate(Store(folder).load()[0].config.get("table"))
@@ -80,20 +80,14 @@ def run(request: Request) -> int:
     return 0
 
 
-def _load(request: Request) -> tuple[Table, dict[str, Any]]:
-    """The table, or an even sample of its series where it does not fit into memory, and what to fit to it."""
+def _to_fit(request: Request) -> tuple[Forecaster, Table, dict[str, Any]]:
+    """What is fitted, to the table, or to an even sample of its series where it does not fit into memory."""
     train, text = request.of(TrainSettings), request.of(TextSettings)
     sample = sampled(request.data, text, request.of(TableSettings), train.seed)
     table, defaults = load(request.data, text) if sample is None else (normalised(sample), {})
-    return table, {**train.model_dump(), **request.of(TableSettings, defaults).model_dump()}
-
-
-def _train_along(folder: str, request: Request) -> int:
-    """Train as one of several processes of torchrun; the first one says what happens, and saves."""
-    console.listen(quiet=True)
-    (table, settings), future = _load(request), load_later(request.future, request.of(TextSettings))
-    Forecaster(**settings).fit(table, future=future, start=_live(folder) if settings["warm_start"] else None)
-    return 0
+    start = _live(request.store) if train.warm_start else None
+    forecaster = Forecaster(**train.model_dump(), **request.of(TableSettings, defaults).model_dump())
+    return forecaster, table, {"future": load_later(request.future, text), "start": start}
 
 
 def _live(folder: str) -> Forecaster | None:
@@ -117,7 +111,12 @@ def _put_dry_run(begun: float, folder: str, request: Request) -> None:
     options: dict[str, Any] = {"earlier": live and live.fitted_, "sums": True, "rehearsal": rehearsal}
     fitted = PanelFit(panel, reading.schema, train, reading.name, deadline_of(train, begun), **options).run()
     baselines = [baseline.label for baseline in baselines_of(compared_with(train), fitted.config.lags)]
-    networks, (windows, refit, held_out) = list(map(_facts, rehearsal.networks)), rehearsal.windows
+    networks, (windows, refit, held_out) = list[dict[str, Any]](), rehearsal.windows
+    for planned in rehearsal.networks:
+        member, seconds = planned.member, round(planned.seconds, 3)
+        plan = {"round": planned.round, "batch_size": member.batch_size, "steps": member.steps}
+        measured = {"weights": planned.weights, "seconds": seconds}
+        networks.append(member.candidate.model_dump(mode="json") | plan | measured)
     kinds = list(dict.fromkeys(network.member.key for network in rehearsal.networks))[:FORECASTING]
     weights = [network.weights for network in rehearsal.networks if network.member.key in kinds]
     stored = sum(map(len, encode(to_contents(fitted)).values())) + WEIGHT_BYTES * sum(weights)
@@ -144,25 +143,15 @@ def _put_dry_run(begun: float, folder: str, request: Request) -> None:
     put(*describe_reading(reading), f"compare  {len(baselines)} baselines: {', '.join(baselines)}")
     if networks:
         rounds, total = len({row["round"] for row in networks}), sum(row["weights"] for row in networks)
-        put(
-            f"windows  {windows:,} to train on, {held_out:,} held out; {refit:,} in the last steps",
-            f"try      {len(networks)} networks in {rounds} round{'s' * (rounds > 1)}, {total:,} weights in all",
-        )
+        put(f"windows  {windows:,} to train on, {held_out:,} held out; {refit:,} in the last steps")
+        put(f"try      {len(networks)} networks in {rounds} round{'s' * (rounds > 1)}, {total:,} weights in all")
         rows = [[row[name] if isinstance(row[name], str) else _number(row[name]) for name in TRIED] for row in networks]
         console.put_numbers([name.replace("batch_size", "windows a step") for name in TRIED], 2, rows, width=100)
     else:
         put("try      no network")
-    put(
-        f"store    {folder}: a version of about {_size(stored)}",
-        f"take     about {_number(seconds)} s and {_size(memory)} of memory; {_size(free)} are free",
-        "Nothing was trained or written.",
-    )
-
-
-def _facts(network: PlannedNetwork) -> dict[str, Any]:
-    member, seconds = network.member, round(network.seconds, 3)
-    facts = {"round": network.round, "batch_size": member.batch_size, "steps": member.steps}
-    return {**member.candidate.model_dump(mode="json"), **facts, "weights": network.weights, "seconds": seconds}
+    put(f"store    {folder}: a version of about {_size(stored)}")
+    put(f"take     about {_number(seconds)} s and {_size(memory)} of memory; {_size(free)} are free")
+    put("Nothing was trained or written.")
 
 
 def _number(value: float) -> str:

@@ -9,7 +9,7 @@ from forecast.artifacts.store import Store
 from forecast.cli._command import Request, predicting
 from forecast.cli._console import put, put_json, suggest
 from forecast.cli._data import load
-from forecast.cli.store import SUFFIX, place_of
+from forecast.cli.store import SUFFIX, chosen_store
 from forecast.events.closed import Row, closed_groups, suspects
 from forecast.inference.fitted import Config, describe_fit, models_of, ranking_of
 from forecast.inference.forecasting import load_fitted
@@ -17,15 +17,13 @@ from forecast.reading.comparing import warn_status
 from forecast.reading.reading import describe, describe_reading, read
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
-SHOWN_NETWORKS, SHOWN_SUSPECTS = 6, 20
-
 
 def run(request: Request) -> None:
     data = request.data
     if data is None or data.lower().endswith(SUFFIX):
-        with place_of(data, request.artifact) as place:
-            lines, facts = _of_artifact(place.store, request.version)
-        after = place.use if place.pipeline else predicting(place.store, facts["table"]["known"])
+        with chosen_store(data, request.artifact) as chosen:
+            lines, facts = _of_artifact(chosen.store, request.version)
+        after = chosen.use if chosen.pipeline else predicting(chosen.store, facts["table"]["known"])
     else:
         lines, facts = _of_table(request)
         after = request.fit_words()
@@ -79,8 +77,7 @@ def _training(config: Config, weights: int) -> list[str]:
     if not used:
         return [f"trained  {tried} networks, and none is used" if tried else "trained  no network"]
     steps = [f"{members[number].model} {config.trained_steps[number]:,} steps" for number in used]
-    more = f" and {len(steps) - SHOWN_NETWORKS} more" if len(steps) > SHOWN_NETWORKS else ""
-    some = ", ".join(steps[:SHOWN_NETWORKS]) + more
+    some = ", ".join(steps[:6]) + (f" and {len(steps) - 6} more" if len(steps) > 6 else "")
     others = f"; {tried} were tried, {sum(config.trained_steps):,} steps in all" if tried > len(used) else ""
     lines = [f"trained  {len(used)} network{'s' * (len(used) > 1)} with {weights:,} weights: {some}{others}"]
     if warm := max(members[number].warm for number in used):
@@ -95,30 +92,27 @@ def _of_table(request: Request) -> tuple[list[str], dict[str, Any]]:
     reading = read(table, settings, horizon=train.horizon, lookback=train.lookback)
     panel = reading.panel
     warn_status(panel, reading.schema, table.name)
-    facts = {
+    found, names = suspects(panel, reading.schema), ("start", "end", "name", "kind", "ids")
+    return [*describe_reading(reading), *_as_events(found, reading.schema.ids)], {
         "series": len(panel),
         "values": int(panel.observed.sum()),
         "missing": int(panel.lengths.sum() - panel.observed.sum()),
         "statuses": dict(sorted(Counter(panel.status).items())),
         "horizon": panel.ahead,
         "lookback": reading.lookback,
+        "suspects": [dict(zip(names, row, strict=True)) for row in found],
+        "table": reading.schema.model_dump(mode="json", exclude={"inferred"}),
     }
-    found, ids = suspects(panel, reading.schema), reading.schema.ids
-    facts["suspects"] = [dict(zip(("start", "end", "name", "kind", "ids"), row, strict=True)) for row in found]
-    described = reading.schema.model_dump(mode="json", exclude={"inferred"})
-    return [*describe_reading(reading), *_as_events(found, ids)], {**facts, "table": described}
 
 
 def _as_events(found: list[Row], ids: tuple[str, ...]) -> list[str]:
     """What may need an event, as lines to paste into a table of events."""
     if not found:
         return []
-    named = any(row[-1] for row in found)
-    heading = ["start", "end", "name", "kind", *(ids if named else ())]
-    cells = [[*row[:-1], *((row[-1] or [""] * len(ids)) if named else ())] for row in found[:SHOWN_SUSPECTS]]
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([heading, *cells])
-    shown = f" (the first {SHOWN_SUSPECTS} here)" if len(found) > SHOWN_SUSPECTS else ""
+    named, file = any(row[-1] for row in found), io.StringIO()
+    rows = [[*row[:-1], *((row[-1] or [""] * len(ids)) if named else ())] for row in found[:20]]
+    csv.writer(file, lineterminator="\n").writerows([["start", "end", "name", "kind", *(ids if named else ())], *rows])
+    shown = " (the first 20 here)" if len(found) > 20 else ""
     text = f"suspects {len(found):,} runs of one value, or lone outliers{shown}; all are used. To say what they are"
     kinds = "paste lines into a file of events: closed, stock_out where only the stock was 0, or ignore for errors"
     return [f"{text}, {kinds}", *(f"         {line}" for line in file.getvalue().splitlines())]

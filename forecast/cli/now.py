@@ -18,7 +18,6 @@ from forecast.tables.writing import output_columns
 from forecast.totals.periods import checked_levels, horizon_of_next
 from forecast.totals.sums import sum_columns
 
-PATIENCE = 2.0  # seconds without a sign of progress
 MOST_AHEAD = 100_000  # steps, as a forecaster takes them
 LEAST_PAST = 2  # horizons that the past has where sums over periods make the horizon longer
 
@@ -60,7 +59,7 @@ def at_once(
 ) -> tuple[Forecasts, Predictor]:
     """Forecasts of the pretrained network and the quick baselines, and what makes them."""
     settings = request.of(TrainSettings, {"model": PRETRAINED})
-    with steps_bar("compare", "baselines", PATIENCE) as on_part:
+    with steps_bar("compare", "baselines", after=2.0) as on_part:
         fitted = PanelFit(reading.panel, reading.schema, settings, reading.name, on_part=on_part, sums=sums).run()
     predictor = Predictor(fitted, settings.device)
     with steps_bar("forecasts", "series") as predictor.on_windows:

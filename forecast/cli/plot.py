@@ -22,21 +22,13 @@ from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading.reading import read_as
-from forecast.report.chart import (
-    Chart,
-    chart_of,
-    plot_of_forecasts,
-    plot_of_table,
-    series_without_actuals,
-    terminal_lines,
-)
+from forecast.report.chart import Chart, chart_of, plot_of_forecasts, plot_of_table, series_to_draw, terminal_lines
 from forecast.report.sums import chart_of_sums
 from forecast.report.vega import check_chart_file, write_chart
 from forecast.settings import OutputSettings, PictureSettings, SumSettings, TableSettings, TextSettings
 from forecast.totals.periods import levels_of
 from forecast.totals.sums import Totals, log_notes
 
-WIDTH, WIDEST = 100, 120  # characters of a chart that goes elsewhere, and to a terminal at most
 # of the parts of a chart; their characters differ, too
 STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "title": "bold", "note": "dim"}
 
@@ -48,12 +40,12 @@ def run(request: Request) -> None:
         check_chart_file(request.output)
     chosen = None if request.artifact is None and request.version is None else store
     actual = request.actual or (data if request.origin is not None else None)
-    sums = request.of(SumSettings) != SumSettings()
-    if sums:
+    if request.sums is not None:
         request.refuse("sums have intervals of their own", "leave it out", "joint")
-    all_matter = sums or (actual is not None and not settings.series)  # the errors of all tell which are the largest
-    choose = None if all_matter else partial(series_without_actuals, settings=settings)
-    after: tuple[str | None, ...]
+    # the errors of all tell which are the largest
+    all_matter = request.sums is not None or (actual is not None and not settings.series)
+    choose = None if all_matter else partial(series_to_draw, settings=settings)
+    after: tuple[str | None, ...] = ("predict", data, *named(store))
     if request.forecast is not None:
         draw, schema, text = _read(chosen, request)
         after = ("score", request.forecast, data, *request.words(TableSettings, TextSettings))
@@ -62,7 +54,6 @@ def run(request: Request) -> None:
         after = request.fit_words()
     else:
         draw, schema, text = _predicted(store, request, choose)
-        after = ("predict", data, *named(store))
     actuals = None if actual is None else read_as(load(actual, text)[0], schema, horizon=0).panel
     chart = draw(settings, actuals, actual or "")
     if chart.total > len(chart.series) and not settings.series:
@@ -99,7 +90,8 @@ def _at_once(request: Request, choose: Choose | None) -> tuple[partial[Chart], S
         raise UsageError("--now: name the table to forecast: forecast plot DATA --now")
     request.refuse("nothing is learned here", "leave it out", "future", "origin")
     reading = read_to_forecast(request)
-    forecasts, predictor = at_once(reading, request, _are_sums(request, reading.schema), choose)
+    _check_sums(request, reading.schema)
+    forecasts, predictor = at_once(reading, request, request.sums is not None, choose)
     log("drawn    the forecasts of `forecast now`" + ("" if request.now else ", as there is no store here"))
     return _drawing(forecasts, predictor, request, reading.panel), reading.schema, request.of(TextSettings)
 
@@ -108,7 +100,7 @@ def _predicted(store: str, request: Request, choose: Choose | None) -> tuple[par
     names, cure = TableSettings.model_fields.keys() - {*ON_SAVED}, "leave it out, or pass --now"
     request.refuse(f"{store} reads tables as its fit did", cure, *names)
     saved = Saved(request)
-    _are_sums(request, saved.schema)
+    _check_sums(request, saved.schema)
     try:
         forecasts = saved.forecasts(choose)
     except BadData as error:
@@ -118,25 +110,25 @@ def _predicted(store: str, request: Request, choose: Choose | None) -> tuple[par
     return _drawing(forecasts, saved.predictor, request, forecasts.panel), saved.fitted.config.table, saved.text
 
 
-def _are_sums(request: Request, schema: Schema) -> bool:
-    """Whether sums are drawn; those that a table does not have are refused before any work."""
-    settings = request.of(SumSettings)
-    return settings != SumSettings() and bool(levels_of(settings, schema))
+def _check_sums(request: Request, schema: Schema) -> None:
+    """Refuse, before any work, sums that a table does not have."""
+    if request.sums is not None:
+        levels_of(request.sums, schema)
 
 
 def _drawing(forecasts: Forecasts, predictor: Predictor, request: Request, past: Panel) -> partial[Chart]:
-    settings, shape = request.of(SumSettings), request.of(OutputSettings)
-    if settings == SumSettings():
-        return partial(chart_of, plot_of_forecasts(forecasts, predictor.fitted, shape.levels))
-    totals = Totals(predictor, settings, shape, request.horizon)
+    output = request.of(OutputSettings)
+    if request.sums is None:
+        return partial(chart_of, plot_of_forecasts(forecasts, predictor.fitted, output.levels))
+    totals = Totals(predictor, request.sums, output, request.horizon)
     totals.add(forecasts)
     log_notes(totals)
     return partial(chart_of_sums, totals, past)
 
 
 def _print(chart: Chart) -> None:
-    """Write a chart to stdout as characters; a terminal gets colours, and lines as wide as it is."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    """Write a chart to stdout as characters; a terminal gets colours, and lines as wide as it is, up to 120."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
 
     def style(text: str, kind: str) -> str:
@@ -144,5 +136,5 @@ def _print(chart: Chart) -> None:
             console.print(Text(text, STYLES.get(kind, "")), end="", soft_wrap=True)
         return captured.get()
 
-    for line in terminal_lines(chart, min(console.width, WIDEST), unicode, style):
+    for line in terminal_lines(chart, min(console.width, 120), unicode, style):
         click.echo(line)

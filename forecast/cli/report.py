@@ -13,71 +13,55 @@ from forecast.artifacts.store import Store, check_apart
 from forecast.checks.promotion import ServingVersion as Saved
 from forecast.cli._command import Request
 from forecast.cli._console import log, steps_bar, suggest
-from forecast.cli._data import check_outputs
-from forecast.cli.store import Place, place_of
+from forecast.cli._data import check_outputs, load_later
+from forecast.cli.store import Chosen, chosen_store
 from forecast.durable import replace_file
 from forecast.errors import BadData, NoInput, UsageError
 from forecast.evaluation.scoring import SavedForecasts
 from forecast.inference.fitted import Fitted, counted_models, verdict
 from forecast.inference.forecasting import Forecasts, forecast_table, load_predictor
-from forecast.jobs.administration import ledger_of, noted, status_of, versions_of
+from forecast.jobs.administration import ledger_of, run_note, status_of, versions_of
 from forecast.jobs.diff import diff_of
 from forecast.jobs.pipeline import Pipeline, files_read
-from forecast.ledger.accuracy import lines
+from forecast.ledger.accuracy import actuals_lines
 from forecast.ledger.ledger import ALWAYS, PUBLISHED
 from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of
-from forecast.reading.dated import normalised
+from forecast.report import sections
 from forecast.report.chart import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
 from forecast.report.page import Commands, Gallery, Section, check_report, page_bytes
-from forecast.report.sections import (
-    BacktestTables,
-    changes_section,
-    coverage_section,
-    error_section,
-    gaps_section,
-    importance_section,
-    job_section,
-    job_verdict,
-    models_section,
-    read_section,
-    verdict_of,
-    versions_section,
-)
+from forecast.report.sections import BacktestTables
 from forecast.report.sums import sums_section
 from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TextSettings, TrainSettings
-from forecast.tables.reading import load_future
-
-RUNS, DAYS = 30, 90  # of a job that a report shows
 
 
 def run(request: Request) -> None:
     where, backtest, output = request.of(TrainSettings), request.backtest, request.output
-    with place_of(request.job, request.artifact) as place:
+    with chosen_store(request.job, request.artifact) as chosen:
         check_report(output)
-        check_outputs(request, output, store=place.store)
-        check_apart(output, files_read(place.pipeline) if place.pipeline else {})
+        check_outputs(request, output, store=chosen.store)
+        check_apart(output, files_read(chosen.pipeline) if chosen.pipeline else {})
         tables = None if backtest is None else _backtest(backtest)
-        chosen = place.pipeline is not None or place.store != STORE.store or request.version is not None
-        saved, store = None, Store(place.store)
-        if place.pipeline is not None and store.empty:
-            ran = f"forecast run {place.pipeline.file or 'JOB.toml'}"
-            raise NoInput(f"{place.shown(place.pipeline.name or 'job')} has not run yet; run `{ran}` first")
-        if tables is None or chosen or not store.empty:
+        explicit = chosen.pipeline is not None or chosen.store != STORE.store or request.version is not None
+        saved, store = None, Store(chosen.store)
+        if chosen.pipeline is not None and store.empty:
+            ran = f"forecast run {chosen.pipeline.file or 'JOB.toml'}"
+            raise NoInput(f"{chosen.shown(chosen.pipeline.name or 'job')} has not run yet; run `{ran}` first")
+        if tables is None or explicit or not store.empty:
             version = request.version or store.current()
-            saved = Saved(version, load_predictor(place.store, version, where.device, where.engine))
+            saved = Saved(version, load_predictor(chosen.store, version, where.device, where.engine))
         if saved is not None and tables is not None:
             horizon = saved.fitted.config.horizon
             if not tables.ids.isdisjoint(saved.fitted.history.ids):
                 if tables.steps != horizon:
                     log(f"{backtest} tests {tables.steps} steps, and the store forecasts {horizon}", "warning")
-            elif chosen:
+            elif explicit:
                 cure = "name the store of the same series with --artifact, or leave one of the two out"
                 raise BadData("has no series of this store", place=backtest, cure=cure)
             else:
-                log(f"store    {place.store} has other series than {backtest}, and is left out")
+                log(f"store    {chosen.store} has other series than {backtest}, and is left out")
                 saved = None
-        replace_file(output, _page(place, request, tables, saved))
+        replace_file(output, _page(chosen, request, tables, saved))
         log(f"written  {output}")
         if tables is None and saved is not None:
             suggest("backtest", "DATA", *_fit_words(saved.fitted), "--output", "backtest.json")
@@ -93,66 +77,66 @@ def _backtest(path: str) -> BacktestTables:
     return BacktestTables(found, path)
 
 
-def _page(place: Place, request: Request, backtest: BacktestTables | None, saved: Saved | None) -> Iterator[bytes]:
-    verdicts, sections = list[str](), list[Section]()
+def _page(chosen: Chosen, request: Request, backtest: BacktestTables | None, saved: Saved | None) -> Iterator[bytes]:
+    verdicts, parts = list[str](), list[Section]()
     if saved is not None:
         config, forecasts = saved.fitted.config, _forecasts(request, saved)
-        data, text = _plot_data(place, request, saved, forecasts)
+        data, text = _plot_data(chosen, request, saved, forecasts)
         names = saved.fitted.ensemble.names(series_index(saved.fitted.history.ids, data.ids))
         measure, errors = ("", {}) if backtest is None else ("MASE", backtest.errors)
         gallery = Gallery(data, measure, errors, list(map(counted_models, names)))
-        sections += [read_section(saved.fitted, saved.version), gaps_section(saved.fitted)]
-        sections.append(Section("Forecasts", (text, gallery)))
+        parts += [sections.read_section(saved.fitted, saved.version), sections.gaps_section(saved.fitted)]
+        parts.append(Section("Forecasts", (text, gallery)))
         if forecasts is not None and len(forecasts.panel) > 1:
-            asked = [] if place.pipeline is None else [each.sums for each in place.pipeline.totals]
-            sections.append(sums_section(saved.predictor, forecasts, asked))
+            asked = [] if chosen.pipeline is None else [each.sums for each in chosen.pipeline.totals]
+            parts.append(sums_section(saved.predictor, forecasts, asked))
         if backtest is None:
             words = verdict(config.scores, len(config.components))
             verdicts.append(words[0].upper() + words[1:])
             text = "No backtest was given. These lines make one, and a report with its errors by step and by series."
-            test = _line(place, "backtest", "DATA", *_fit_words(saved.fitted), "--output", "backtest.json")
-            more = _line(place, "report", *place.words, "--backtest", "backtest.json", "--output", request.output)
-            sections.append(Section("Errors in the past", (text, Commands((test, more)))))
+            test = ("backtest", "DATA", *_fit_words(saved.fitted), "--output", "backtest.json")
+            more = ("report", *chosen.words, "--backtest", "backtest.json", "--output", request.output)
+            parts.append(Section("Errors in the past", (text, _lines(chosen, test, more))))
     if backtest is not None:
-        verdicts.append(verdict_of(backtest))
-        sections += [error_section(backtest), coverage_section(backtest)]
+        verdicts.append(sections.verdict_of(backtest))
+        parts += [sections.error_section(backtest), sections.coverage_section(backtest)]
     if saved is not None:
-        versions = versions_of(place.store, place.pipeline)
+        versions = versions_of(chosen.store, chosen.pipeline)
         with steps_bar("importance", "inputs") as on_part:
-            importance = importance_section(saved.predictor, saved.fitted.history, on_part)
-        shown = [{**row, "note": place.shown(row["note"])} for row in versions]
-        sections += [models_section(saved.predictor), importance, versions_section(shown)]
-    if place.pipeline is not None:
-        ledger = ledger_of(place.pipeline)
-        state = status_of(ledger, place.store, runs=RUNS)
-        runs = [{**run, "what": place.shown(noted(run))} for run in state["runs"]]  # without secrets
-        days = [vars(day) for day in ledger.days(DAYS)]
-        verdicts.append(job_verdict(days))
+            importance = sections.importance_section(saved.predictor, saved.fitted.history, on_part)
+        shown = [{**row, "note": chosen.shown(row["note"])} for row in versions]
+        parts += [sections.models_section(saved.predictor), importance, sections.versions_section(shown)]
+    if chosen.pipeline is not None:
+        ledger = ledger_of(chosen.pipeline)
+        state = status_of(ledger, chosen.store, runs=30)
+        runs = [{**run, "what": chosen.shown(run_note(run))} for run in state["runs"]]  # without secrets
+        days = [vars(day) for day in ledger.days(90)]
+        verdicts.append(sections.job_verdict(days))
         with suppress(NoInput, UsageError):  # there are no two runs that can be compared
-            sections.append(changes_section(diff_of(ledger, place.store, (None, None), request.of(TrainSettings))))
-        status = f"{place.shown(state['job'])}: {place.shown(state['said'])}"
-        sections.append(job_section(status, runs, days, lines(state["actuals"])))
-    sections.append(Section("How to repeat it", (Commands(_commands(place, request, saved)),)))
-    name = place.pipeline.name if place.pipeline else Path(place.store).name if saved else request.backtest
+            diff = diff_of(ledger, chosen.store, (None, None), request.of(TrainSettings))
+            parts.append(sections.changes_section(diff))
+        status = f"{chosen.shown(state['job'])}: {chosen.shown(state['said'])}"
+        parts.append(sections.job_section(status, runs, days, actuals_lines(state["actuals"])))
+    parts.append(Section("How to repeat it", (_commands(chosen, request, saved),)))
+    name = chosen.pipeline.name if chosen.pipeline else Path(chosen.store).name if saved else request.backtest
     now = datetime.now(UTC).isoformat(" ", "minutes").removesuffix("+00:00")
     made = f"Made by forecast {version_of('forecast')} with Python {platform.python_version()} at {now} UTC."
     text = ". ".join(text for text in verdicts if text) + "."
-    return page_bytes(f"Forecast report: {place.shown(name or 'job')}", text, sections, made)
+    return page_bytes(f"Forecast report: {chosen.shown(name or 'job')}", text, parts, made)
 
 
 def _forecasts(request: Request, saved: Saved) -> Forecasts | None:
     """The forecasts after the values that a version holds; None without the known values that they need."""
-    table, future = saved.fitted.config.table, request.future
-    if table.known and future is None:
+    table, output = saved.fitted.config.table, OutputSettings(levels=INTERVALS)
+    if table.known and request.future is None:
         return None
-    later = None if future is None else normalised(load_future(future, table.reading))
     with steps_bar("forecasts", "series") as saved.predictor.on_windows:
-        return forecast_table(saved.predictor, future=later, output=OutputSettings(levels=INTERVALS))
+        return forecast_table(saved.predictor, future=load_later(request.future, table.reading), output=output)
 
 
-def _plot_data(place: Place, request: Request, saved: Saved, forecasts: Forecasts | None) -> tuple[PlotData, str]:
+def _plot_data(chosen: Chosen, request: Request, saved: Saved, forecasts: Forecasts | None) -> tuple[PlotData, str]:
     config = saved.fitted.config
-    live = place.pipeline if request.version is None and request.future is None else None
+    live = chosen.pipeline if request.version is None and request.future is None else None
     if live is not None and (stored := _plot_of_ledger(saved.fitted, live)) is not None:
         return stored
     if forecasts is None:
@@ -193,25 +177,21 @@ def _fit_words(fitted: Fitted) -> list[str]:
     return [*Request(values=given | lists).words(TableSettings, TextSettings, TrainSettings), *pairs]
 
 
-def _commands(place: Place, request: Request, saved: Saved | None) -> tuple[str, ...]:
+def _commands(chosen: Chosen, request: Request, saved: Saved | None) -> Commands:
     """The commands that make the report and what it shows again."""
-    files = {"--backtest": request.backtest, "--future": request.future, "--output": request.output}
-    words = [word for flag, file in files.items() if file for word in (flag, file)]
+    words = request.words(more=("backtest", "future", "output"))
     if saved is None:
-        return (_line(place, "report", *words),)
-    version = ("--version", saved.version)
-    named = version if request.version is not None or place.pipeline is None else ()
-    lines = [_line(place, "report", *place.words, *named, *words)]
-    if place.pipeline is not None:
-        lines += [_line(place, *place.use), _line(place, "status", *place.words)]
-    else:
-        future = ("--future", request.future or "FILE") if saved.fitted.config.table.known else ()
-        lines.append(_line(place, "fit", "DATA", *_fit_words(saved.fitted), *place.words))
-        lines.append(_line(place, *place.use, *version, *future))
-        lines.append(_line(place, "explain", *place.words, *version))
-    return (*lines, _line(place, "inspect", *place.words, *version, "--json"))
+        return _lines(chosen, ("report", *words))
+    store, version = chosen.words, ("--version", saved.version)
+    named = version if request.version is not None or chosen.pipeline is None else ()
+    report, inspect = ("report", *store, *named, *words), ("inspect", *store, *version, "--json")
+    if chosen.pipeline is not None:
+        return _lines(chosen, report, chosen.use, ("status", *store), inspect)
+    future = ("--future", request.future or "FILE") if saved.fitted.config.table.known else ()
+    fit, predict = ("fit", "DATA", *_fit_words(saved.fitted), *store), (*chosen.use, *version, *future)
+    return _lines(chosen, report, fit, predict, ("explain", *store, *version), inspect)
 
 
-def _line(place: Place, *words: str) -> str:
-    """A command line, without secrets."""
-    return shlex.join(("forecast", *map(place.shown, words)))
+def _lines(chosen: Chosen, *commands: tuple[str, ...]) -> Commands:
+    """Command lines, without secrets."""
+    return Commands(tuple(shlex.join(("forecast", *map(chosen.shown, words))) for words in commands))

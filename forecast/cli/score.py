@@ -25,7 +25,6 @@ HEADINGS = {"skill": "skill", **{name: name for name, measure in MEASURES.items(
 HEADINGS |= {"coverage_80": "in 80%", "coverage_95": "in 95%", "msis": "msis", "fit_seconds": "fit s", "sums": "sums"}
 LEVEL = "level"  # what --by calls the measures of sums
 NAMES = {None: "overall", "series": "by_series", "step": "by_step", LEVEL: "totals"}  # of all tables, by that of --by
-AS_AT_FIT = ("date_format", "timezone", "dst", "missing")  # settings of the fit that also apply to the actual values
 
 
 def run(request: Request) -> int:
@@ -56,7 +55,7 @@ def actual_table(actual: str, artifact: str | None, forecasts: Table, request: R
     if not fits:
         return load(actual, request.of(TextSettings))[0], request.of(TableSettings)
     table = load(actual, text_settings(request, schema.reading))[0]
-    as_at_fit = {name: getattr(schema, name) for name in AS_AT_FIT}
+    as_at_fit = {name: getattr(schema, name) for name in ("date_format", "timezone", "dst", "missing")}
     target = {"target": (schema.target,)} if schema.target in table.names else {}  # a wide table has none
     return table, request.of(TableSettings, as_at_fit | target)
 
@@ -70,10 +69,8 @@ def put_measures(measures: object, request: Request, more: dict[str, Any]) -> di
     frame = tables[by]
     first = list(frame.columns).index("skill")
     numbers = {name: rounded(frame[name].to_numpy()) for name in frame.columns[first:] if frame[name].dtype.kind == "f"}
-    records = {
-        NAMES[name]: json.loads(table.to_json(orient="records", double_precision=15))  # with null for NaN
-        for name, table in tables.items()
-    }
+    texts = {NAMES[name]: table.to_json(orient="records", double_precision=15) for name, table in tables.items()}
+    records = {name: json.loads(text) for name, text in texts.items()}  # with null for NaN
     whole, guarded = as_json({**more, **records}), frame.columns[:first] if request.excel_safe else None
     if output is not None and output.lower().endswith(".json"):
         replace_file(output, [whole.encode() + b"\n"])

@@ -7,33 +7,32 @@ from pathlib import Path
 from typing import Any
 
 from forecast.calendar.spec import as_text, parse_as_of
-from forecast.checks.table import aged
+from forecast.checks.table import age_text
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, log_lines, progress_bar, put, put_json, put_numbers, put_rows, suggest
 from forecast.errors import UsageError
 from forecast.jobs import administration
 from forecast.jobs.administration import ledger_of
-from forecast.jobs.as_of import check_job
 from forecast.jobs.diff import diff_of
-from forecast.jobs.gate import replayed
+from forecast.jobs.gate import replayed_checks
+from forecast.jobs.inputs import check_job
 from forecast.jobs.kinds import shown_keys
 from forecast.jobs.pipeline import Pipeline, read_pipeline
 from forecast.jobs.publishing import accept_blocked
 from forecast.jobs.run import run_job
 from forecast.jobs.sinks import SinkSettings
 from forecast.jobs.sources import source_of
-from forecast.ledger.accuracy import lines
+from forecast.ledger.accuracy import actuals_lines
 from forecast.ledger.ledger import Ledger
 from forecast.ledger.record import Record
-from forecast.settings import FILE, STORE, StoreSettings, SumSettings, TrainSettings, marked
+from forecast.settings import FILE, STORE, StoreSettings, TrainSettings, marked
 
 SUFFIX = ".toml"
-SHOWN_WARNINGS = 5  # of a run
 WIDTH = 160  # characters of a line of a status if stdout is not a terminal
 
 
 @dataclass(frozen=True)
-class Place:
+class Chosen:
     """A store, and the job that named it, if any."""
 
     store: str
@@ -42,7 +41,7 @@ class Place:
     @property
     def words(self) -> tuple[str, ...]:
         """Of a command line, to name the store."""
-        return (self.pipeline.file,) if self.pipeline is not None and self.pipeline.file else named(self.store)
+        return (self.pipeline.file,) if self.pipeline is not None else named(self.store)
 
     @property
     def use(self) -> tuple[str, ...]:
@@ -59,10 +58,10 @@ class Place:
 
 
 @contextmanager
-def place_of(job: str | None, artifact: str | None) -> Iterator[Place]:
+def chosen_store(job: str | None, artifact: str | None) -> Iterator[Chosen]:
     """The store that a pipeline file or --artifact names; no error that ends the block holds the file's secrets."""
     if job is None:
-        yield Place(artifact or STORE.store)
+        yield Chosen(artifact or STORE.store)
         return
     if artifact is not None:
         raise UsageError(f"--artifact {artifact}: {job} names the store already; leave one of the two out")
@@ -70,66 +69,62 @@ def place_of(job: str | None, artifact: str | None) -> Iterator[Place]:
         raise UsageError(f"{job} is a folder, not a pipeline file; name a store with --artifact {job}")
     pipeline = read_pipeline(job)
     with pipeline.hidden.kept_out():
-        yield Place(pipeline.store, pipeline)
+        yield Chosen(pipeline.store, pipeline)
 
 
 def promote(request: Request) -> None:
-    with place_of(request.job, request.artifact) as place:
+    with chosen_store(request.job, request.artifact) as chosen:
         wait = request.of(StoreSettings).wait
-        live = administration.promote(place.store, request.version, wait, place.pipeline)
-        log(f"live     {place.shown(place.store)}/{live}")
-        suggest(*place.use)
+        live = administration.promote(chosen.store, request.version, wait, chosen.pipeline)
+        log(f"live     {chosen.shown(chosen.store)}/{live}")
+        suggest(*chosen.use)
 
 
 def rollback(request: Request) -> None:
-    with place_of(request.job, request.artifact) as place:
-        before, live = administration.rollback(place.store, request.of(StoreSettings).wait, place.pipeline)
-        log(f"live     {place.shown(place.store)}/{live}, no longer {before}")
-        suggest(*place.use)
+    with chosen_store(request.job, request.artifact) as chosen:
+        before, live = administration.rollback(chosen.store, request.of(StoreSettings).wait, chosen.pipeline)
+        log(f"live     {chosen.shown(chosen.store)}/{live}, no longer {before}")
+        suggest(*chosen.use)
 
 
 def versions(request: Request) -> None:
-    with place_of(request.job, request.artifact) as place:
-        found = administration.versions_of(place.store, place.pipeline)
-        found = [{**version, "note": place.shown(version["note"])} for version in found]
+    with chosen_store(request.job, request.artifact) as chosen:
+        found = administration.versions_of(chosen.store, chosen.pipeline)
+        found = [{**version, "note": chosen.shown(version["note"])} for version in found]
         if request.as_json:
             put_json(found, indent=2)
-        else:
-            for version in found:
-                mark = "live" if version["live"] else ""
-                put(f"{version['version']}  {mark:4}  {str(version['hash'])[:12]}  {version['note']}".rstrip())
-        suggest("inspect", *place.words)
+        for version in () if request.as_json else found:
+            mark = "live" if version["live"] else ""
+            put(f"{version['version']}  {mark:4}  {str(version['hash'])[:12]}  {version['note']}".rstrip())
+        suggest("inspect", *chosen.words)
 
 
 def status(request: Request) -> int:
     """Print the status of a job, or of all jobs of a store; the worst of their codes is the exit code."""
-    with place_of(request.job, request.artifact) as place:
-        ledgers = place.ledgers()
-        as_of = None if request.as_of is None else parse_as_of(request.as_of)
+    with chosen_store(request.job, request.artifact) as chosen:
+        ledgers, as_of = chosen.ledgers(), None if request.as_of is None else parse_as_of(request.as_of)
         ledgers = [ledger for ledger in ledgers if as_of is None or ledger.runs(1, as_text(as_of))] or ledgers
-        states = [administration.status_of(ledger, place.store, as_of, request.runs) for ledger in ledgers]
+        states = [administration.status_of(ledger, chosen.store, as_of, request.runs) for ledger in ledgers]
         if request.as_json:
             put_json(states, indent=2)
-        else:
-            for state in states:
-                _show(state)
+        for state in () if request.as_json else states:
+            _show(state)
         code: int = max(state["code"] for state in states)
         if code == 0:
-            suggest("versions", *place.words)
+            suggest("versions", *chosen.words)
         return code
 
 
 def diff(request: Request) -> None:
     """Print why forecasts changed between two runs of a job, or of each job of a store."""
-    sums, where, chosen = request.of(SumSettings), request.of(TrainSettings), (request.before, request.after)
-    asked = None if sums == SumSettings() else sums
-    with place_of(request.job, request.artifact) as place:
-        found = [diff_of(ledger, place.store, chosen, where, asked) for ledger in place.ledgers()]
+    where, runs = request.of(TrainSettings), (request.before, request.after)
+    with chosen_store(request.job, request.artifact) as chosen:
+        found = [diff_of(ledger, chosen.store, runs, where, request.sums) for ledger in chosen.ledgers()]
         if request.as_json:
             put_json(found, indent=2)
         for facts in () if request.as_json else found:
             _show_diff(facts, request.limit)
-        suggest("status", *place.words)
+        suggest("status", *chosen.words)
 
 
 def _show_diff(facts: dict[str, Any], limit: int) -> None:
@@ -139,10 +134,8 @@ def _show_diff(facts: dict[str, Any], limit: int) -> None:
     put(*(f"note     {note}" for note in facts["notes"]))
     steps = [(row["step"], _amount(row["change"]), _percent(row["size"] or 0)) for row in facts["steps"]]
     put_numbers(("step, in this order", "change of the sum", "size"), 1, steps, width=WIDTH)
-    series = facts["by_series"][:limit]
-    _put_changes(
-        f"the {len(series)} series that moved most, up and down together, of {len(facts['by_series']):,}", series
-    )
+    series, count = facts["by_series"][:limit], len(facts["by_series"])
+    _put_changes(f"the {len(series)} series that moved most, up and down together, of {count:,}", series)
     _put_changes("sums", facts["sums"])
 
 
@@ -165,30 +158,26 @@ def _put_changes(title: str, rows: list[dict[str, Any]]) -> None:
 
 
 def _show(state: dict[str, Any]) -> None:
-    age = "" if state["data_age"] is None else f", {aged(state['data_age'])}"
-    put(
-        f"job      {state['job']}: {state['said']}",
-        f"live     {state['live'] or 'no version'}",
-        f"data     up to {state['data_end'] or 'an unknown time'}{age}",
-    )
-    warned = state["runs"][0]["warnings"] or []
-    put(*(f"warning  {text}" for text in warned[:SHOWN_WARNINGS]))
-    if len(warned) > SHOWN_WARNINGS:
-        put(f"         and {len(warned) - SHOWN_WARNINGS} more, which --json has")
-    put(*(f"{'actuals' if not place else '':8} {line}" for place, line in enumerate(lines(state["actuals"]))))
+    age = "" if state["data_age"] is None else f", {age_text(state['data_age'])}"
+    put(f"job      {state['job']}: {state['said']}", f"live     {state['live'] or 'no version'}")
+    put(f"data     up to {state['data_end'] or 'an unknown time'}{age}")
+    warned = state["runs"][0]["warnings"]
+    put(*(f"warning  {text}" for text in warned[:5]))
+    if len(warned) > 5:
+        put(f"         and {len(warned) - 5} more, which --json has")
+    put(*(f"{'actuals' if not number else '':8} {line}" for number, line in enumerate(actuals_lines(state["actuals"]))))
     names = ("as_of", "exit_code", "seconds", "version")
-    runs = [[*(run[name] for name in names), administration.noted(run)] for run in state["runs"]]
+    runs = [[*(run[name] for name in names), administration.run_note(run)] for run in state["runs"]]
     put_rows(("run as of", "exit", "seconds", "version", "what"), runs, WIDTH, "{:.1f}")
     put_rows(("day", "values", "MASE", "bias", "in 80 %", "in 95 %"), map(dict.values, state["days"]), WIDTH)
     put_rows(("totals", "sums", "error", "bias", "in 80 %", "in 95 %"), map(dict.values, state["totals"]), WIDTH)
 
 
 def run(request: Request) -> int:
-    job = request.job
     if request.schema:
         put_json(Pipeline.model_json_schema(), indent=2)
         return 0
-    if job is None:
+    if (job := request.job) is None:
         raise UsageError("name a pipeline file: forecast run JOB.toml")
     pipeline = read_pipeline(job)
     if "wait" in request.values:
@@ -199,8 +188,8 @@ def run(request: Request) -> int:
         if others := [name for name in ("as_of", "output", "resume", "check") if getattr(request, name)]:
             raise UsageError(f"--accept publishes a run that is over; leave out --{others[0].replace('_', '-')}")
         return _show_record(accept_blocked(pipeline, request.take_over), request)
-    if request.check and request.replay is not None:
-        log_lines(replayed(pipeline, request.replay))
+    if request.replay is not None:
+        log_lines(replayed_checks(pipeline, request.replay))
         return 0
     if request.check:
         source = ", ".join(marked(source_of(pipeline.source)[1], FILE).values()) or "a query"
@@ -219,10 +208,8 @@ def run(request: Request) -> int:
 def _show_record(record: Record, request: Request) -> int:
     if request.as_json:
         put_json(record.model_dump(mode="json"), indent=2)
-    where, *others = (
-        _places({key: each[key] for key in SinkSettings.model_fields if key in each})
-        for each in (record.output, *record.output.get("totals", ()))
-    )
+    written = (record.output, *record.output.get("totals", ()))
+    where, *others = (_places({key: to[key] for key in SinkSettings.model_fields if key in to}) for to in written)
     sums = f", and {record.counts['sums']:,} sums to {' and '.join(others)}" if others else ""
     log(f"done     {record.counts['rows']:,} forecasts of {record.counts['series']:,} series to {where}{sums}")
     log(f"run      {record.id} by {record.version}, {record.seconds:.1f} s")

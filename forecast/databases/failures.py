@@ -41,8 +41,8 @@ MAX_LENGTH = 300  # characters of a database's message
 
 
 @contextmanager
-def translated(role: Role, key: str, redact: Redactor, refused: type[ForecastError] | None = None) -> Iterator[None]:
-    """Raise errors of databases as ours, named `key` where the database works; `refused` if a ledger lacks a part."""
+def translated(role: Role, key: str, redact: Redactor, ledger: type[ForecastError] | None = None) -> Iterator[None]:
+    """Raise errors of databases as ours, named `key` where the database works; `ledger` where a ledger is damaged."""
     try:
         yield
     except Exception as error:
@@ -50,13 +50,13 @@ def translated(role: Role, key: str, redact: Redactor, refused: type[ForecastErr
         situation = _situation(cause)
         if situation is None:
             raise
-        place = key if situation in (MISSING, WRONG, DATA) else f"{role}.url"
+        place = key if ledger or situation in (MISSING, WRONG, DATA) else f"{role}.url"
         message = redact(_message(cause))[:MAX_LENGTH].rstrip(" .:;")
-        of_source, of_sink, remedy = situation
+        of_source, of_sink, cure = situation
         kind = of_source if role == "source" else of_sink
-        if refused is not None and situation in (MISSING, WRONG):
-            kind, remedy = refused, "it lacks what a ledger has; restore it, or drop its tables to start a new one"
-        raise kind(f"{place}: {message}; {remedy}") from None  # the cause may contain rows and the URL
+        if ledger and situation in (MISSING, WRONG, DAMAGED):
+            kind, cure = ledger, "it is no ledger, or damaged; move it away to start a new one"
+        raise kind(message, place=place, cure=cure) from None  # the cause may contain rows and the URL
 
 
 def _situation(error: BaseException) -> Situation | None:

@@ -1,10 +1,9 @@
 """Administer a store: the job that owns it, its versions and the live one, the status of its jobs."""
 
-import logging
 import os
 import secrets
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -17,23 +16,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from forecast import databases
 from forecast.artifacts.store import LOCK, OWNER, Store, runs_folder, stores_nearby
 from forecast.calendar.spec import as_text
-from forecast.checks.table import aged, duration_text
+from forecast.checks.table import age_text, duration_text
 from forecast.databases.queries import Execute
 from forecast.durable import is_held, make_directory, replace_file
 from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, NoInput, Setting, UsageError, Words
 from forecast.jobs.pipeline import Pipeline, target_of
 from forecast.ledger.ledger import ALWAYS, KILLED, MAX_RECORDS, Ledger, open_file, series_text
 from forecast.ledger.ledger import FILE as LEDGER_FILE
+from forecast.ledger.record import Record
+from forecast.logs import log
 from forecast.settings import FILE, marked, seconds_of
 
-log = logging.getLogger("forecast")
-
-MAX_BYTES = 100_000  # of the file
 ROWS = "forecast_owners"  # table of a database: which job writes the rows of which series
 ROLLED_BACK, BY_HAND = "rolled back", "promoted by hand"
 MISSED_RUNS, MIN_INTERVAL = 3, 600.0  # missed runs that are reported, and seconds between two runs that make a schedule
 FINE, PARTIAL, STALE = 0, 3, 4  # exit codes of `forecast status`
-Text = Annotated[str, Field(max_length=10_000)]
 
 
 class Owner(BaseModel):
@@ -42,18 +39,19 @@ class Owner(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]  # random, of the store
-    store: Text  # its path when the job claimed it
-    job: Text
-    file: Text  # the pipeline file
+    store: str  # its path when the job claimed it
+    job: str
+    file: str  # the pipeline file
 
 
 def owner_of(store: str, note: str = OWNER) -> Owner | None:
     """The job that a store belongs to, or what else a note is about; None if no job has run with it yet."""
-    data, cure = Store(store).note(note, MAX_BYTES), "remove it, and the next job that runs is the owner"
+    data = Store(store).note(note, most=100_000)
     try:
         return None if data is None else Owner.model_validate_json(data)
     except ValidationError:
-        raise ArtifactRefused(f"{Path(store) / note}: is damaged; {cure}") from None
+        cure = "remove it, and the next job that runs is the owner"
+        raise ArtifactRefused("is damaged", place=Path(store) / note, cure=cure) from None
 
 
 @contextmanager
@@ -71,10 +69,11 @@ def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
     before = owner_of(store)
     if before is not None and not _is_same(before, job, file):
         if not take_over:
-            raise UsageError(
-                f"{store}: this store belongs to job '{before.job}' ({before.file}); write another folder as store at "
-                f"the top of {file}, or pass --take-over if this job replaces that one"
+            belongs = f"this store belongs to job '{before.job}' ({before.file})"
+            cure = (
+                f"write another folder as store at the top of {file}, or pass --take-over if this job replaces that one"
             )
+            raise UsageError(belongs, place=store, cure=cure)
         log.warning("%s: job '%s' takes the store over from job '%s' (%s)", store, job, before.job, before.file)
     store_id = secrets.token_hex(6) if before is None or _is_copy(before, place) else before.id
     owner = Owner(id=store_id, store=place, job=job, file=file)
@@ -145,13 +144,11 @@ def _is_same(owner: Owner, job: str, file: str) -> bool:
 
 def _is_copy(owner: Owner, place: str) -> bool:
     """Whether the store at a place is a copy of one that still exists."""
-    try:
-        if owner.store == place or os.path.samefile(owner.store, place):
-            return False
-        original = owner_of(owner.store)
-    except (OSError, ForecastError):  # there is no store any more
-        return False
-    return original is not None and original.id == owner.id
+    with suppress(OSError, ForecastError):  # there is no store any more
+        if owner.store != place and not os.path.samefile(owner.store, place):
+            original = owner_of(owner.store)
+            return original is not None and original.id == owner.id
+    return False
 
 
 def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[str, Any]]:
@@ -204,8 +201,7 @@ def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tu
 
 def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
     """Record a change by hand behind the verdict of the gate, in the place of an earlier change by hand."""
-    fits = ledger.fits(unfinished=True)
-    if fits:
+    if fits := ledger.fits(unfinished=True):
         verdict = next((fit.reason for fit in reversed(fits) if fit.version == version), "")
         for note in (BY_HAND, ROLLED_BACK):
             verdict = verdict.removesuffix(note).removesuffix("; ")
@@ -216,50 +212,52 @@ def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: i
     """The status of a job now or at a time, from its ledger, with its newest runs; NoInput if it had not run."""
     now, until = as_of or datetime.now(UTC), ALWAYS if as_of is None else as_text(as_of)
     newest_runs = ledger.runs(runs + 1, until)
-    running = bool(newest_runs) and newest_runs[0][1] == KILLED and is_held(Path(store) / LOCK)
+    running = bool(newest_runs) and newest_runs[0].exit_code == KILLED and is_held(Path(store) / LOCK)
     newest_runs = newest_runs[running:][:runs]
     if not newest_runs:
         when = "has not run yet; run `forecast run JOB.toml`" if as_of is None else f"had not run at {until}"
         raise NoInput(f"job '{ledger.job}' {when}")
     # runs that are dated in the future, as by a clock that was ahead, say nothing of what came after them
-    _, code, newest = next((run for run in newest_runs if run[0] <= as_text(now)), newest_runs[0])
-    read = next((record for _, _, record in newest_runs if record.get("data_age") is not None), {})
-    age, limit = read.get("data_age"), read.get("limits", {}).get("error_after")
-    if age is not None:
-        age += (now - datetime.fromisoformat(read["as_of"])).total_seconds()
+    newest = next((run for run in newest_runs if run.as_of <= as_text(now)), newest_runs[0])
+    read = next((run for run in newest_runs if run.data_age is not None), None)
+    age, limit, code = None, None, newest.exit_code
+    if read is not None and read.data_age is not None:
+        age = read.data_age + (now - datetime.fromisoformat(read.as_of)).total_seconds()
+        limit = read.limits.get("error_after")
     stale = code == STALE or (age is not None and limit is not None and age >= seconds_of(limit))
-    problems = [newest.get("error") or "some series were left out"] if code not in (FINE, STALE) else []
-    problems += [f"the data are {'stale' if age is None else aged(age)}"] if stale else _missed(newest_runs, now)
-    warnings = newest.get("warnings", [])
-    well = f"it ran, with {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else "all is well"
-    live = None if as_of is not None or Store(store).empty else Store(store).current()
+    problems = [newest.error or "some series were left out"] if code not in (FINE, STALE) else []
+    problems += [f"the data are {'stale' if age is None else age_text(age)}"] if stale else _missed(newest_runs, now)
+    warnings = len(newest.warnings)
+    well = f"it ran, with {warnings} warning{'s' * (warnings > 1)}" if warnings else "all is well"
     if as_of is not None:
-        live = next((run["version"] for *_, run in ledger.runs(MAX_RECORDS, until) if run["settled"]), None)
+        live = next((run.version for run in ledger.runs(MAX_RECORDS, until) if run.settled), None)
+    else:
+        live = None if Store(store).empty else Store(store).current()
     names = ("as_of", "exit_code", "version", "seconds", "error", "fit", "warnings", "intervals", "skipped")
     return {
         "job": ledger.job,
         "code": STALE if stale else PARTIAL if problems else FINE,
         "said": "; ".join(problems) or well,
         "live": live,
-        "data_end": read.get("data_end"),
+        "data_end": None if read is None else read.data_end,
         "data_age": age,  # of that end now, in seconds
-        "runs": [{name: record.get(name) for name in names} for _, _, record in newest_runs],
+        "runs": [{name: getattr(run, name) for name in names} for run in newest_runs],
         "days": [asdict(day) for day in ledger.days(14, before=until + ALWAYS)],
-        "totals": next((record["totals"] for _, _, record in newest_runs if record["totals"]), []),
-        "actuals": next((record["actuals"] for _, _, record in newest_runs if record["actuals"]), {}),
+        "totals": next((run.totals for run in newest_runs if run.totals), []),
+        "actuals": next((run.actuals for run in newest_runs if run.actuals), {}),
     }
 
 
-def noted(run: dict[str, Any]) -> str:
+def run_note(run: dict[str, Any]) -> str:
     """What is to be said of a run of a status: its error, the series that it left out, or why it fitted; else ""."""
     fit, skipped = (run["fit"] or {}).get("why"), ", ".join(run["skipped"] or {})
     left_out = f"left out: {skipped}" if skipped and run["exit_code"] == PARTIAL else ""
     return run["error"] or left_out or (f"fit: {fit}" if fit else "")
 
 
-def _missed(runs: list[tuple[str, int, dict[str, Any]]], now: datetime) -> list[str]:
+def _missed(runs: list[Record], now: datetime) -> list[str]:
     """The problem, if any, that runs came at regular intervals and now are missing."""
-    starts = [datetime.fromisoformat(record["started"]) for _, _, record in runs]
+    starts = [datetime.fromisoformat(run.started) for run in runs]
     intervals = sorted((later - earlier).total_seconds() for later, earlier in pairwise(starts))
     usual = intervals[len(intervals) // 2] if len(intervals) >= MISSED_RUNS else 0
     elapsed = (now - max(starts)).total_seconds()

@@ -2,23 +2,21 @@
 
 import json
 from functools import cache, partial
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from forecast.changes.inputs import RunInput, unpacked
-from forecast.changes.replay import Changes, alike, changed_inputs, parted, replayed, rows_of_sums
+from forecast.changes.replay import Changes, RunInput, alike, by_step, changed_inputs, replayed, rows_of_sums, unpacked
 from forecast.errors import INCOMPLETE, ArtifactRefused, Blocked, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
-from forecast.jobs.publishing import kept
+from forecast.jobs.publishing import read_blocked
 from forecast.ledger.ledger import DAMAGED, INPUTS, KEEP, MAX_RECORDS, Ledger
+from forecast.ledger.record import Record
 from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of, position_texts
 from forecast.settings import SumSettings, TrainSettings
 
-Run = tuple[str, dict[str, Any]]  # as_of and record
 Pair = tuple[str | None, str | None]
 
 
@@ -33,23 +31,25 @@ def diff_of(
     """
     load = cache(partial(load_predictor, store, device=where.device, engine=where.engine))
     runs, inputs, frames = _chosen(ledger, *chosen), list[RunInput](), list[pd.DataFrame]()
-    for at, record in runs:
-        inputs_of = f"what the run as of {at} forecast from"
-        publication = kept(store, at) if record["exit_code"] == Blocked.exit_code else None
-        frame, data = ledger.stored(at) if publication is None else (publication.cells, publication.more[INPUTS])
+    for run in runs:
+        inputs_of = f"what the run as of {run.as_of} forecast from"
+        stored: tuple[pd.DataFrame | None, object] = ledger.stored(run.as_of)
+        if run.exit_code == Blocked.exit_code:
+            publication = read_blocked(store, run.as_of)
+            stored = publication.forecasts, publication.more[INPUTS]
+        frame, data = stored
         if frame is None or not isinstance(data, bytes):
             problem = f"job '{ledger.job}': the ledger does not hold {inputs_of}"
             raise NoInput(problem, cure=f"compare newer runs; the newest {KEEP[INPUTS]} of this release keep it")
-        predictor = load(record["version"])
         try:
-            inputs.append(unpacked(data, predictor, record["version"]))
+            inputs.append(unpacked(data, load(run.version), str(run.version)))
         except DAMAGED:
             problem = f"job '{ledger.job}': {inputs_of} is damaged in the ledger"
             raise ArtifactRefused(problem, cure="compare other runs") from None
         frames.append(frame)
     changes, (before, after) = _changes(inputs, frames), inputs
-    ends = [{"as_of": at, "version": record["version"]} for at, record in runs]
-    calendar, (times, place) = calendar_of(after.schema), np.unique(changes.times, return_inverse=True)
+    ends = [{"as_of": run.as_of, "version": run.version} for run in runs]
+    calendar, (times, inverse) = calendar_of(after.schema), np.unique(changes.times, return_inverse=True)
     names = [dict(zip(after.schema.ids, ids, strict=True)) for ids in changes.ids]
     dated = [{"time": text} for text in position_texts(after.schema, calendar, calendar.positions(times))]
     panels = [before.panel, after.panel] if alike(before, after) else [after.panel]
@@ -63,18 +63,19 @@ def diff_of(
         "steps": changes.steps(),
         "notes": _notes(runs, inputs),
         "by_series": sorted(changes.rows(names, changes.series), key=lambda row: -row["moved"]),
-        "by_time": changes.rows(dated, place),
+        "by_time": changes.rows(dated, inverse),
         "sums": [] if sums is None else rows_of_sums(changes, sums, after.schema, panels),
     }
 
 
-def _notes(runs: list[Run], inputs: list[RunInput]) -> list[str]:
-    notes, (before, after), factors = list[str](), inputs, [record["intervals"] for _, record in runs]
-    if runs[1][1]["exit_code"] == Blocked.exit_code:
-        notes.append(f"the run as of {runs[1][0]} was blocked, and published nothing")
-    for (at, _), had in zip(runs, inputs, strict=True):
-        if had.series > len(had.panel):
-            notes.append(f"the run as of {at} kept what {len(had.panel):,} of {had.series:,} series came from")
+def _notes(runs: list[Record], inputs: list[RunInput]) -> list[str]:
+    notes, (before, after), factors = list[str](), inputs, [run.intervals for run in runs]
+    if runs[1].exit_code == Blocked.exit_code:
+        notes.append(f"the run as of {runs[1].as_of} was blocked, and published nothing")
+    for run, stored in zip(runs, inputs, strict=True):
+        if stored.series > len(stored.panel):
+            count = f"{len(stored.panel):,} of {stored.series:,} series"
+            notes.append(f"the run as of {run.as_of} kept what {count} came from")
     if not alike(before, after):
         notes.append("the versions read the table differently: the refit has all that changed")
     else:
@@ -89,23 +90,21 @@ def _notes(runs: list[Run], inputs: list[RunInput]) -> list[str]:
     return notes
 
 
-def _chosen(ledger: Ledger, before: str | None, after: str | None) -> list[Run]:
+def _chosen(ledger: Ledger, before: str | None, after: str | None) -> list[Record]:
     """The two runs, of those that have published forecasts."""
-    runs, blocked = list[Run](), list[Run]()
-    for at, code, record in ledger.runs(MAX_RECORDS):
-        if code in (0, INCOMPLETE):
-            runs.append((at, record))
-        elif code == Blocked.exit_code and record["blocked"] and not blocked:
-            blocked.append((at, record))  # only the newest one is kept
-    later = _newest(ledger.job, sorted([*runs, *blocked], key=itemgetter(0), reverse=True), Setting("to", after))
-    return [_newest(ledger.job, [run for run in runs if run[0] < later[0]], Setting("from", before)), later]
+    runs = ledger.runs(MAX_RECORDS)
+    newest_blocked = next((run for run in runs if run.exit_code == Blocked.exit_code and run.blocked), None)
+    published = [run for run in runs if run.exit_code in (0, INCOMPLETE)]
+    candidates = [run for run in runs if run in published or run is newest_blocked]  # only the newest one is kept
+    later = _newest(ledger.job, candidates, Setting("to", after))
+    return [_newest(ledger.job, [run for run in published if run.as_of < later.as_of], Setting("from", before)), later]
 
 
-def _newest(job: str, runs: list[Run], setting: Setting) -> Run:
+def _newest(job: str, runs: list[Record], setting: Setting) -> Record:
     """The newest of runs, or the one whose time begins as the setting says."""
-    found = [run for run in runs if run[0].startswith(str(setting.value or ""))]
+    found = [run for run in runs if run.as_of.startswith(str(setting.value or ""))]
     if setting.value and len(found) > 1:
-        several = f"may mean {len(found)} runs, such as {found[0][0]} and {found[1][0]}"
+        several = f"may mean {len(found)} runs, such as {found[0].as_of} and {found[1].as_of}"
         raise UsageError(several, setting=setting, cure="give more of the time")
     if found:
         return found[0]
@@ -124,15 +123,15 @@ def _changes(inputs: list[RunInput], frames: list[pd.DataFrame]) -> Changes:
         series = pd.Index(names).get_indexer(rows["series"].cat.categories)[rows["series"].cat.codes]
         grids.append(np.full((len(names), len(times)), np.nan))
         grids[-1][series, np.searchsorted(times, rows["instant"])] = rows["forecast"]
-    had, has = (np.isfinite(grid) for grid in grids)
+    in_old, in_new = (np.isfinite(grid) for grid in grids)
     kept = (series_index(before.panel.ids, ids) > 0) & (series_index(after.panel.ids, ids) > 0)
-    both = had & has & kept[:, None]
+    both = in_old & in_new & kept[:, None]
     if not both.any():
         raise UsageError("the runs forecast no time of one series in common", cure="name runs that are nearer")
-    used = both | (had & ~has.any(1, keepdims=True)) | (has & ~had.any(1, keepdims=True))
-    series, place = np.nonzero(used)
+    used = both | (in_old & ~in_new.any(1, keepdims=True)) | (in_new & ~in_old.any(1, keepdims=True))
+    series, time = np.nonzero(used)
     both, (was, now) = both[used], (np.nan_to_num(grid[used]) for grid in grids)
-    points = dict(replayed(before, after, (ids, series[both], times[place[both]])))
+    points = dict(replayed(before, after, (ids, series[both], times[time[both]])))
     elsewhere = {*before.fallback, *after.fallback}
     fallback = np.array([names in elsewhere for names in ids], bool)[series] & both
-    return Changes(ids, series, times[place], was, now, both, parted(was, now, both, points, fallback))
+    return Changes(ids, series, times[time], was, now, both, by_step(was, now, both, points, fallback))

@@ -1,6 +1,5 @@
 """What a run is about to write: sums, its checks, what stands in for what fails them, and past runs replayed."""
 
-import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -17,22 +16,19 @@ from forecast.events.closed import with_fixed
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import fixed_of
 from forecast.jobs.administration import ledger_of
-from forecast.jobs.as_of import added_columns, explained_output
+from forecast.jobs.inputs import added_columns, explained_output
 from forecast.jobs.kinds import Results
 from forecast.jobs.pipeline import Pipeline
-from forecast.ledger.accuracy import MAX_CELLS, beside
+from forecast.ledger.accuracy import MAX_FORECASTS, earlier_forecasts
 from forecast.ledger.ledger import PUBLISHED, SUM_COLUMNS, Kept, series_text
 from forecast.ledger.record import Record
+from forecast.logs import log
 from forecast.panel.panel import Ids, Panel
 from forecast.panel.schema import calendar_of
 from forecast.settings import INTERVALS
 from forecast.tables.writing import frame_of
 from forecast.totals.periods import key_columns, keys_of, levels_of
 from forecast.totals.sums import Totals, log_notes, significant
-
-log = logging.getLogger("forecast")
-
-Past = list[checks.Statistics]  # of the runs before
 
 
 def totals_of(pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts) -> list[Totals]:
@@ -46,27 +42,19 @@ def totals_of(pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts) ->
     return made
 
 
-def sums_of(totals: Totals, forecasts: Forecasts, version: str) -> Results:
-    """The table of sums, as sinks write it."""
-    frame, calendar = frame_of(totals.columns()), calendar_of(totals.schema)
-    origins = np.full(len(frame), calendar.times(forecasts.panel.origins.max(keepdims=True))[0])
-    schema = totals.schema.model_copy(update={"ids": ("level", *key_columns(totals.levels, totals.schema))})
-    return Results(frame, frame, totals.starts, origins, schema, version, totals.output)
-
-
 def sums_to_keep(made: Iterable[Totals], forecasts: Forecasts) -> pd.DataFrame:
     """Sums for the ledger: a row for each, with the first and the last time of its period."""
-    parts = []
+    rows, numbers = list[tuple[Any, ...]](), list[pd.DataFrame]()
     for totals in made:
-        calendar, rows = calendar_of(totals.schema), list[tuple[Any, ...]]()
+        calendar = calendar_of(totals.schema)
         for groups in totals.groups:
             last = forecasts.panel.origins.max() + groups.periods.edges[1:]
             first = np.concatenate([[groups.periods.first], last[:-1] + 1])
             spans = np.column_stack([np.arange(len(last)) + 1, calendar.times(first), calendar.times(last)]).tolist()
             rows += [(series_text((groups.level.name, *key)), *span) for key in groups.ordered() for span in spans]
-        frame = pd.DataFrame(rows, columns=SUM_COLUMNS[:4])
-        parts.append(pd.concat([frame, frame_of(totals.columns(INTERVALS))[PUBLISHED]], axis=1))
-    return pd.concat(parts).drop_duplicates(["series", "step"])[:MAX_CELLS].astype({"series": "category"})
+        numbers.append(frame_of(totals.columns(INTERVALS))[PUBLISHED])
+    frame = pd.DataFrame(rows, columns=SUM_COLUMNS[:4]).join(pd.concat(numbers, ignore_index=True))
+    return frame.drop_duplicates(["series", "step"])[:MAX_FORECASTS].astype({"series": "category"})
 
 
 def compare_sums(
@@ -81,9 +69,8 @@ def compare_sums(
     stored = [sums.astype({"series": object}) for _, sums in runs] if schema.dated else []
     known, ended = with_fixed(panel, fixed_of(live.fitted, panel)), np.repeat(status == "ended", np.diff(panel.offsets))
     values = np.where(known.observed, known.values, np.where(ended, 0.0, np.nan))
-    total, gaps = (
-        np.append(0, np.cumsum(part)) for part in (np.nan_to_num(values).astype(np.longdouble), values != values)
-    )
+    parts = np.nan_to_num(values).astype(np.longdouble), values != values
+    total, gaps = (np.append(0, np.cumsum(part)) for part in parts)
     series, groups, compared = np.flatnonzero(status != "missing"), dict[str, tuple[Any, Any]](), list[pd.DataFrame]()
     for level in (level for totals in pipeline.totals for level in levels_of(totals.sums, schema)):
         names = [series_text((level.name, *key)) for key in keys_of(panel, schema, series, level.by)]
@@ -101,16 +88,16 @@ def compare_sums(
     found = []
     for level, sums in over.groupby(over["series"].map(level_of)):
         actual, error = sums["actual"], sums["forecast"] - sums["actual"]
-        size = actual.abs().sum() or np.nan
-        errors = {"error": error.abs().sum() / size, "bias": error.sum() / size} if size == size else {}
-        held = {f"coverage_{end}": actual.between(sums[f"lo_{end}"], sums[f"hi_{end}"]).mean() for end in (80, 95)}
-        shares = {name: float(share) for name, share in (errors | held).items()}
-        found.append({"level": str(level), "sums": len(sums), "error": None, "bias": None} | shares)
+        size = float(actual.abs().sum())
+        shares = [float(part) / size if size else None for part in (error.abs().sum(), error.sum())]
+        row = {"level": str(level), "sums": len(sums), "error": shares[0], "bias": shares[1]}
+        held = {end: actual.between(sums[f"lo_{end}"], sums[f"hi_{end}"]).mean() for end in (80, 95)}
+        found.append(row | {f"coverage_{end}": float(share) for end, share in held.items()})
     return found
 
 
 @dataclass(frozen=True)
-class Passed:
+class CheckedForecasts:
     """What a run may write, or what keeps it from that."""
 
     forecasts: Forecasts
@@ -121,30 +108,35 @@ class Passed:
 
     def tables(self, pipeline: Pipeline, live: ServingVersion) -> list[Results]:
         """The table of forecasts, and those of sums, as sinks write them."""
-        explained, forecasts, schema = frame_of(self.forecasts.columns), self.forecasts, live.schema
+        explained, forecasts, calendar = frame_of(self.forecasts.columns), self.forecasts, calendar_of(live.schema)
         if self.source is not None:
             explained[checks.SOURCE] = self.source
         hidden = ["model", "status"] if added_columns(pipeline) and not pipeline.output.explain else []
         origins, horizon = forecasts.panel.origins[forecasts.series, None], forecasts.quantiles.shape[1]
-        steps, calendar = origins + 1 + np.arange(horizon), calendar_of(schema)
-        times, ends = calendar.times(steps.ravel()), calendar.times(origins.repeat(horizon))
-        series = Results(explained.drop(columns=hidden), explained, times, ends, schema, live.version, pipeline.output)
-        return [series, *(sums_of(each, forecasts, live.version) for each in self.totals)]
+        times = calendar.times((origins + 1 + np.arange(horizon)).ravel()), calendar.times(origins.repeat(horizon))
+        made = live.version, pipeline.output
+        tables = [Results(explained.drop(columns=hidden), explained, *times, live.schema, *made)]
+        newest = calendar.times(forecasts.panel.origins.max(keepdims=True))[0]
+        for totals in self.totals:
+            frame, ids = frame_of(totals.columns()), ("level", *key_columns(totals.levels, live.schema))
+            schema = live.schema.model_copy(update={"ids": ids})
+            tables.append(Results(frame, frame, totals.starts, np.full(len(frame), newest), schema, *made))
+        return tables
 
 
 def checked(
-    pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts, record: Record, last: Kept, past: Past
-) -> Passed:
+    pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts, record: Record, last: Kept, past: list[Record]
+) -> CheckedForecasts:
     """Check what a run is about to write; the record gets the statistics, and the log what warns."""
-    limits, schema, fitted = pipeline.checks.output, live.schema, live.fitted
-    sums = totals_of(pipeline, live, forecasts)
-    earlier = None if last is None else beside(last, forecasts, schema)
-    found = checks.findings(checks.Output(forecasts, fitted, schema, pipeline.output, sums), earlier, past)
+    limits, sums = pipeline.checks.output, totals_of(pipeline, live, forecasts)
+    earlier = None if last is None else earlier_forecasts(last, forecasts, live.schema)
+    output = checks.Output(forecasts, live.fitted, live.schema, pipeline.output, sums)
+    found = checks.findings(output, earlier, [run.checks for run in past])
     record.checks = {name: finding.statistic() for name, finding in found.items()}
     alarms = checks.alarms(record.checks, limits, {name: finding.series for name, finding in found.items()})
     problems = [text for word, text in alarms.values() if word == "blocked"]
     source = None if limits.on_error != "fallback" else np.full(forecasts.rows, checks.THIS_RUN, object)
-    passed = Passed(forecasts, sums, problems, source)
+    passed = CheckedForecasts(forecasts, sums, problems, source)
     errors = {text: found[name] for name, (word, text) in alarms.items() if word == "error"}
     if source is not None and errors and not problems:
         passed = _fallen_back(pipeline, live, passed, last, errors)
@@ -154,20 +146,20 @@ def checked(
 
 
 def _fallen_back(
-    pipeline: Pipeline, live: ServingVersion, passed: Passed, last: Kept, errors: dict[str, checks.Finding]
-) -> Passed:
+    pipeline: Pipeline, live: ServingVersion, passed: CheckedForecasts, last: Kept, errors: dict[str, checks.Finding]
+) -> CheckedForecasts:
     """The forecasts with those of the last run for the series that errors name, unless these are too many."""
     forecasts, refused = passed.forecasts, {ids for finding in errors.values() for ids in finding.series}
     here = {forecasts.panel.ids[i] for i in forecasts.series}
     few = len(refused) <= checks.MOST_REPLACED * len(here | refused)
-    room = checks.with_gone(forecasts, live.fitted, sorted(refused - here)) if few else None
+    room = checks.with_gone_series(forecasts, live.fitted, sorted(refused - here)) if few else None
     if room is None:
         why = f"{len(refused)} of {len(here | refused)} series are too many, or too new, for rows of the last run"
         return replace(passed, problems=[*errors, why])
-    earlier = np.full((*room.means.shape, 5), np.nan) if last is None else beside(last, room, live.schema)[1]
+    earlier = np.full((*room.means.shape, 5), np.nan) if last is None else earlier_forecasts(last, room, live.schema)[1]
     series = np.array([room.panel.ids[i] in refused for i in room.series], bool)
-    made, source = checks.replaced(room, live.fitted, explained_output(pipeline), series, earlier)
-    return Passed(made, totals_of(pipeline, live, made), [], source, tuple(sorted(refused)))
+    made, source = checks.with_replaced_series(room, live.fitted, explained_output(pipeline), series, earlier)
+    return CheckedForecasts(made, totals_of(pipeline, live, made), [], source, tuple(sorted(refused)))
 
 
 def refuse(problems: list[str]) -> None:
@@ -177,15 +169,15 @@ def refuse(problems: list[str]) -> None:
         raise Blocked(f"blocked, and nothing was published: {'; '.join(problems)}", cure=cure)
 
 
-def replayed(pipeline: Pipeline, runs: int) -> list[str]:
+def replayed_checks(pipeline: Pipeline, runs: int) -> list[str]:
     """A line for each of the newest runs of which a check of forecasts would have said something, and a summary."""
     with pipeline.hidden.kept_out():
-        records = [record for *_, record in ledger_of(pipeline).runs(runs) if record["checks"]]
+        records = [run for run in ledger_of(pipeline).runs(runs) if run.checks]
     lines, counts = list[str](), Counter[str]()
     for record in reversed(records):
-        if found := checks.alarms(record["checks"], pipeline.checks.output, {}):
+        if found := checks.alarms(record.checks, pipeline.checks.output, {}):
             worst = min(word for word, _ in found.values())  # the alphabet has them in the order of severity
             counts[worst] += 1
-            lines.append(f"{record['as_of']}  {worst}: {'; '.join(text for _, text in found.values())}")
+            lines.append(f"{record.as_of}  {worst}: {'; '.join(text for _, text in found.values())}")
     summary = ", ".join(f"{counts[word]} {word}" for word in sorted(counts)) or "no alarm"
     return [*lines, f"replayed {len(records)} runs with the limits of {pipeline.file}: {summary}"]

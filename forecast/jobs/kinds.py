@@ -65,11 +65,11 @@ Kind = TypeVar("Kind", Source, Sink)
 def joined_keys(kinds: list[Any], secrets: bool = True) -> type[SettingsGroup]:
     """One group with the keys of all kinds, with or without secret ones; none of them has to be given."""
     fields: dict[str, Any] = {}
-    every = [item for kind in kinds for item in kind.Settings.model_fields.items()]
-    for name, field in (item for item in every if secrets or item[1].repr):
+    for name, field in sorted(item for kind in kinds for item in kind.Settings.model_fields.items()):
         annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-        fields[name] = (annotation | None, Field(None, description=field.description, repr=field.repr))
-    return cast("type[SettingsGroup]", create_model("Keys", __base__=SettingsGroup, **dict(sorted(fields.items()))))
+        if secrets or field.repr:
+            fields[name] = (annotation | None, Field(None, description=field.description, repr=field.repr))
+    return cast("type[SettingsGroup]", create_model("Keys", __base__=SettingsGroup, **fields))
 
 
 def named_kinds(settings: SettingsGroup, kinds: list[Kind]) -> list[tuple[Kind, Any]]:

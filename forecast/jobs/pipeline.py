@@ -23,12 +23,10 @@ from forecast.jobs.sinks import USE as SINK_USE
 from forecast.jobs.sinks import SinkSettings, TotalsSettings, sinks_of
 from forecast.jobs.sources import USE as SOURCE_USE
 from forecast.jobs.sources import SourceSettings, source_of
-from forecast.ledger.ledger import OLD_CELLS, TABLES, TOTALS
+from forecast.ledger.ledger import OLD_TABLE, TABLES, TOTALS
 from forecast.settings import FILE, SettingsGroup, marked, seconds_of
 from forecast.tables.reading import SYNTHETIC
 
-_REFIT = re.compile(r"never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SQLITE = "sqlite:///"
 SUMS = "[[totals]]"
 MAX_LENGTH = 1_000_000  # characters of a pipeline file
@@ -36,7 +34,7 @@ MAX_LENGTH = 1_000_000  # characters of a pipeline file
 
 def _refit_text(given: object) -> object:
     text = f"every {given} days" if type(given) is int else given
-    if not isinstance(text, str) or not _REFIT.fullmatch(text):
+    if not isinstance(text, str) or not re.fullmatch("never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?", text):
         raise ValueError("it is never, daily, weekly, 'when worse', or 'every N days' with N from 1")
     return text
 
@@ -201,7 +199,7 @@ def _expanded(value: Any, where: str, hidden: Redactor, secret: bool) -> Any:
         hidden.add(os.environ[match[1]], match[0], parts=True)
         return os.environ[match[1]]
 
-    text = _VARIABLE.sub(variable, value)
+    text = re.sub(r"\$\{(\w+)\}", variable, value)
     if text != value:
         hidden.add(text, MASK if secret else value, parts=True)
     return text
@@ -216,19 +214,19 @@ def _placed(place: str) -> Iterator[None]:
 
 
 def _check_together(pipeline: Pipeline, where: str) -> None:
-    sink, limits = pipeline.sink, pipeline.checks
     for section, check in (("source", source_of), ("train", check_models)):
         with _placed(f"{where}[{section}] "):
             check(getattr(pipeline, section))
     _check_places(pipeline, where)
-    if pipeline.ledger == "sink" and sink.url is None:
+    if pipeline.ledger == "sink" and pipeline.sink.url is None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
-    for key in ("joint", "shard") if pipeline.totals else ():
-        if getattr(pipeline.output, key):
+    for key, value in pipeline.output.model_dump(include={"joint", "shard"}).items():
+        if value and pipeline.totals:
             problem = f"sums of {SUMS} are of all series, and have intervals of their own; leave it out"
-            raise UsageError(f"{where}[output] {key} = {getattr(pipeline.output, key)}: {problem}")
-    if limits.warn_after and limits.error_after and seconds_of(limits.warn_after) > seconds_of(limits.error_after):
-        raise UsageError(f"{where}[checks] warn_after {limits.warn_after} lies beyond error_after {limits.error_after}")
+            raise UsageError(f"{where}[output] {key} = {value}: {problem}")
+    warn, error = pipeline.checks.warn_after, pipeline.checks.error_after
+    if warn and error and seconds_of(warn) > seconds_of(error):
+        raise UsageError(f"{where}[checks] warn_after {warn} lies beyond error_after {error}")
 
 
 def _check_places(pipeline: Pipeline, where: str) -> None:
@@ -240,7 +238,7 @@ def _check_places(pipeline: Pipeline, where: str) -> None:
         for key, path in marked(sink, FILE).items():
             with _placed(f"{where}{name} {key} "):
                 check_apart(path, files_read(pipeline), pipeline.store)
-        if pipeline.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in {*TABLES, TOTALS, OLD_CELLS}:
+        if pipeline.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in {*TABLES, TOTALS, OLD_TABLE}:
             raise UsageError(f"{where}{name} table {sink.table} is one of the ledger's own; write to another table")
         places = {os.path.realpath(path): path for path in marked(sink, FILE).values()}
         places |= {target_of(sink.table).lower(): sink.table} if sink.table is not None else {}

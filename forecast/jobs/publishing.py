@@ -1,6 +1,5 @@
 """What a run publishes: sinks, ledger, live version; a folder keeps it where a check blocks it, to be accepted."""
 
-import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -24,12 +23,11 @@ from forecast.jobs.sinks import KINDS, SinkSettings, sinks_of
 from forecast.ledger.accuracy import NEWEST
 from forecast.ledger.ledger import DAMAGED, INPUTS, MAX_RECORDS, TOTALS, DayScore, FitEntry, Ledger, packed, unpacked
 from forecast.ledger.record import FILE, Record
+from forecast.logs import log
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
 
-log = logging.getLogger("forecast")
-
-RUN, ROWS, CELLS = "run.json", "rows.parquet", "cells.parquet"
+RUN, ROWS, FORECASTS = "run.json", "rows.parquet", "cells.parquet"
 
 
 @dataclass(frozen=True)
@@ -39,49 +37,47 @@ class Publication:
     record: Record
     tables: list[Results]  # forecasts, and sums of them
     series: list[tuple[str, ...]]  # ids of the forecasts
-    cells: pd.DataFrame  # forecasts for the ledger
+    forecasts: pd.DataFrame  # for the ledger
     more: Mapping[str, pd.DataFrame | bytes]  # sums and inputs for the ledger, by its tables
     days: list[DayScore]  # scores of earlier runs
     fit: FitEntry | None = None
 
     def publish(self, pipeline: Pipeline, ledger: Ledger) -> None:
         """Write the sinks, then the ledger; what goes live after that is owed to it."""
-        record = self.record
         claim_sinks(pipeline, self.series, write=True)
-        record.output |= _written(pipeline, self.tables)  # only now: else a run that failed would seem to have written
-        fits = [] if self.fit is None else [self.fit]
-        text = record.model_dump_json()
-        ledger.add_run(record.as_of, record.exit_code, text, self.cells, self.days, *fits, more=self.more)
+        # only now: else a run that failed would seem to have written
+        self.record.output |= _written(pipeline, self.tables)
+        ledger.add_run(self.record, self.forecasts, self.days, *filter(None, [self.fit]), more=self.more)
 
     def keep(self, pipeline: Pipeline) -> dict[str, Any]:
         """Keep all of it in a folder beside the ledger, which appears at once; returns what the record says of it."""
-        place = _place(pipeline.store, self.record.as_of)
-        half = place.with_name("blocked-half")
-        for old in (half, place):  # of a run that was killed, and of an earlier run as of this time
+        folder = _blocked_folder(pipeline.store, self.record.as_of)
+        half = folder.with_name("blocked-half")
+        for old in (half, folder):  # of a run that was killed, and of an earlier run as of this time
             shutil.rmtree(old, ignore_errors=True)
         make_directory(half)
         for name, data in self._files():
-            write_new(half / name, data, shown=place / name)
+            write_new(half / name, data, shown=folder / name)
         fsync_directory(half)
-        with raised_as(failure, place):
-            os.rename(half, place)
-        fsync_directory(place.parent)
-        for old in set(place.parent.glob("blocked-*")) - {place}:
+        with raised_as(failure, folder):
+            os.rename(half, folder)
+        fsync_directory(folder.parent)
+        for old in set(folder.parent.glob("blocked-*")) - {folder}:
             shutil.rmtree(old, ignore_errors=True)
-        return {"folder": pipeline.hidden(str(place)), "accepted": False}
+        return {"folder": pipeline.hidden(str(folder)), "accepted": False}
 
     def _files(self) -> Iterator[tuple[str, bytes]]:
         for number, table in enumerate(self.tables):
             yield f"{number}-{ROWS}", bytes(table.explained.set_index([table.times, table.origins]).to_parquet())
-        yield CELLS, packed(self.cells)
+        yield FORECASTS, packed(self.forecasts)
         yield from ((name, new if isinstance(new, bytes) else packed(new)) for name, new in self.more.items())
         first, parts = self.tables[0], {name: getattr(self, name) for name in ("record", "series", "days", "fit")}
         schemas, columns = [table.schema for table in self.tables], [[*table.frame] for table in self.tables]
-        run = _Kept(**parts, version=first.version, output=first.output, schemas=schemas, columns=columns)
+        run = _KeptRun(**parts, version=first.version, output=first.output, schemas=schemas, columns=columns)
         yield RUN, run.model_dump_json().encode()
 
 
-class _Kept(BaseModel):
+class _KeptRun(BaseModel):
     record: Record
     series: list[tuple[str, ...]]
     days: list[DayScore]
@@ -92,27 +88,27 @@ class _Kept(BaseModel):
     columns: list[list[str]]  # of each table without those that only some sinks write
 
 
-def _place(store: str, as_of: str) -> Path:
+def _blocked_folder(store: str, as_of: str) -> Path:
     return runs_folder(store) / f"blocked-{as_of.replace(':', '')}"
 
 
-def kept(store: str, as_of: str) -> Publication:
+def read_blocked(store: str, as_of: str) -> Publication:
     """What a blocked run would have published; ArtifactRefused where it is missing or damaged."""
-    place, tables = _place(store, as_of), list[Results]()
+    folder, tables = _blocked_folder(store, as_of), list[Results]()
     try:
-        run = _Kept.model_validate_json((place / RUN).read_bytes())
+        run = _KeptRun.model_validate_json((folder / RUN).read_bytes())
         for number, (schema, columns) in enumerate(zip(run.schemas, run.columns, strict=True)):
-            rows = pd.read_parquet(place / f"{number}-{ROWS}")
+            rows = pd.read_parquet(folder / f"{number}-{ROWS}")
             times, origins = (rows.index.get_level_values(level).to_numpy() for level in (0, 1))
             rows = rows.reset_index(drop=True)
             tables.append(Results(rows[columns], rows, times, origins, schema, run.version, run.output))
-        cells = unpacked((place / CELLS).read_bytes())
-        more: dict[str, pd.DataFrame | bytes] = {INPUTS: (place / INPUTS).read_bytes()}
-        more |= {TOTALS: unpacked((place / TOTALS).read_bytes())} if (place / TOTALS).exists() else {}
+        forecasts = unpacked((folder / FORECASTS).read_bytes())
+        more: dict[str, pd.DataFrame | bytes] = {INPUTS: (folder / INPUTS).read_bytes()}
+        more |= {TOTALS: unpacked((folder / TOTALS).read_bytes())} if (folder / TOTALS).exists() else {}
     except DAMAGED as error:
         problem = f"what the blocked run kept cannot be read ({str(error).splitlines()[0]})"
-        raise ArtifactRefused(problem, place=place, cure="run the job again") from None
-    return Publication(run.record, tables, run.series, cells, more, run.days, run.fit)
+        raise ArtifactRefused(problem, place=folder, cure="run the job again") from None
+    return Publication(run.record, tables, run.series, forecasts, more, run.days, run.fit)
 
 
 def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:
@@ -157,35 +153,34 @@ def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
         ledger = ledger_of(pipeline)
         promote_owed(ledger, store, writer)  # of an acceptance that was killed
         runs = ledger.runs(MAX_RECORDS)
-        found = next((run for run in runs if run[1] == Blocked.exit_code and run[2]["blocked"]), None)
+        found = next((run for run in runs if run.exit_code == Blocked.exit_code and run.blocked), None)
         if found is None:
             raise UsageError(f"job '{job}': no run is blocked, so that there is nothing to accept")
-        later = next((at for at, _, record in runs if at > found[0] and record["settled"]), None)
-        if later is not None:
-            raise UsageError(f"job '{job}': the run as of {later} has published since that of {found[0]} was blocked")
-        publication = kept(pipeline.store, found[0])
+        if later := [run.as_of for run in runs if run.as_of > found.as_of and run.settled]:
+            problem = f"the run as of {later[0]} has published since that of {found.as_of} was blocked"
+            raise UsageError(f"job '{job}': {problem}")
+        publication = read_blocked(pipeline.store, found.as_of)
         if len(publication.tables) != len(pipeline.sinks):
             raise UsageError("the file has other [[totals]] than the blocked run; undo that, or run the job again")
-        marked = Record.model_validate(found[2] | {"blocked": found[2]["blocked"] | {"accepted": True}})
         # from here on the next run finishes it, if this one is killed
-        ledger.add_run(marked.as_of, Blocked.exit_code, marked.model_dump_json(), None, [])
+        ledger.add_run(found.model_copy(update={"blocked": found.blocked | {"accepted": True}}))
         try:
             return _accepted(publication, pipeline, ledger, store, writer)
         except ForecastError:  # the user hears of it, so that no later run goes on with it
-            if (found[0], Blocked.exit_code) in [run[:2] for run in ledger.runs(MAX_RECORDS)]:
-                ledger.add_run(found[0], Blocked.exit_code, Record.model_validate(found[2]).model_dump_json(), None, [])
+            if any((run.as_of, run.exit_code) == (found.as_of, found.exit_code) for run in ledger.runs(MAX_RECORDS)):
+                ledger.add_run(found)
             raise
 
 
 def finish_accepted(pipeline: Pipeline, ledger: Ledger, store: Store, writer: Writer) -> None:
     """Publish a blocked run that was accepted, and whose publication was killed."""
-    for _, code, record in ledger.runs(NEWEST):
-        if code == Blocked.exit_code and record["blocked"].get("accepted"):
+    for run in ledger.runs(NEWEST):
+        if run.exit_code == Blocked.exit_code and run.blocked.get("accepted"):
             try:
-                _accepted(kept(pipeline.store, record["as_of"]), pipeline, ledger, store, writer)
+                _accepted(read_blocked(pipeline.store, run.as_of), pipeline, ledger, store, writer)
             except ArtifactRefused as error:
                 log.warning("%s", error)
-        if record["settled"]:
+        if run.settled:
             return
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Collection
 from datetime import datetime
 from itertools import chain, combinations, islice
@@ -22,21 +21,17 @@ from forecast.inference.fitted import RUN_SETTINGS, Config, Fitted
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.pipeline import Pipeline
 from forecast.ledger.ledger import DayScore, FitEntry, Ledger
+from forecast.logs import log
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import EngineName, TrainSettings
 from forecast.tables.text import given_delimiter
 
-log = logging.getLogger("forecast")
-
-SLACK = 3_600.0  # seconds by which a fit may come early: cron starts a job a little sooner or later each time
 WORSE_RATIO = 1.25  # recent error over that of the fit, from which on a fit is due: days differ more than versions do
-MIN_SCORES = 30  # scored values that this takes
-RECENT_DAYS = 14  # scored days that are recent
-AT_PREDICT = {"strict", "on_duplicate"}  # settings of [table] that a run applies without a fit
+MIN_SCORES, RECENT_DAYS = 30, 14  # scored values that this takes, and scored days that are recent
 MOST_SUBSETS = 4096  # of settings that say what was inferred; a file that adds few of them is among the first
 
 
-def serving(
+def serving_version(
     store: Store, ledger: Ledger, instant: datetime, device: str = "auto", engine: EngineName = "auto"
 ) -> ServingVersion | None:
     """The version that forecasts at the time of a run, fitted to no later values; None if there is no version yet.
@@ -47,7 +42,7 @@ def serving(
         return None
     versions, refused, at = {info.id: info for info in store.versions()}, ledger.refused(), as_text(instant)
     # `settled`: the run completed
-    taken = [record.get("version") for when, _, record in ledger.runs(1, at) if when == at and record["settled"]]
+    taken = [run.version for run in ledger.runs(1, at) if run.as_of == at and run.settled]
     newest = [version for version in reversed(versions) if version not in refused]
     for version in [*taken, store.current(), *newest]:
         if version in versions:
@@ -78,7 +73,7 @@ def reason_to_fit(
     last = datetime.fromisoformat(fits[-1].as_of) if fits else saved_at(live.version) or instant
     age = (instant - last).total_seconds()
     days = {"daily": 1.0, "weekly": 7.0}.get(pipeline.refit) or float(pipeline.refit.split()[1])
-    due = age >= days * DAY - SLACK
+    due = age >= days * DAY - 3_600  # cron starts a job a little sooner or later each time
     return f"the last fit is {age / DAY:.1f} days old" if due else "", False
 
 
@@ -115,7 +110,7 @@ def settings_digest(pipeline: Pipeline, without: Collection[str] = ()) -> str:
 def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]) -> str | None:
     """Why a file needs another fit than the version that forecasts, if it does; UsageError where it forbids that."""
     last, never, text = fits[-1] if fits else None, pipeline.refit == "never", pipeline.source.text()
-    changes, same = differences(pipeline, config)
+    changes, same = settings_differences(pipeline, config)
     if last is not None:  # settings may say what that fit inferred
         given = {**text.model_dump(exclude_none=True), "delimiter": given_delimiter(text)}
         same += [name for name, value in config.table.inferred if value is not None and given.get(name) == value]
@@ -138,7 +133,7 @@ def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: lis
     return f"{version} was {other}"
 
 
-def differences(pipeline: Pipeline, config: Config) -> tuple[str, list[str]]:
+def settings_differences(pipeline: Pipeline, config: Config) -> tuple[str, list[str]]:
     """The settings of the file that differ from those of a fit, in words, "" if none does; and names of equal ones."""
     schema, changes, equal = config.table, list[str](), list[str]()
     trained = TrainSettings.check(config.settings).model_dump(exclude=set(RUN_SETTINGS))
@@ -150,7 +145,7 @@ def differences(pipeline: Pipeline, config: Config) -> tuple[str, list[str]]:
         "target": (schema.target,) if schema.target is not None else schema.series,
         **({} if schema.dated_events else {"events": None}),  # a file of events may grow from run to run
     }
-    used = {name: value for name, value in used.items() if name not in {*AT_PREDICT, "freq"}}
+    used = {name: value for name, value in used.items() if name not in ("strict", "on_duplicate", "freq")}
     for group, settings, fitted in (("train", pipeline.train, trained), ("table", pipeline.table, used)):
         for name, value in settings.model_dump(exclude_unset=True).items():
             if name == "freq" and value is not None:
@@ -170,8 +165,9 @@ def _comparable(name: str, value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    several = ", ".join(map(str, value)) or "none" if isinstance(value, tuple | list) else ""
-    return several or ("not given" if value is None else str(value))
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value)) or "none"
+    return "not given" if value is None else str(value)
 
 
 def _same_frequency(freq: str, schema: Schema) -> bool:

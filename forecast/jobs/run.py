@@ -1,6 +1,5 @@
 """One run of a job: read, check, fit when due, forecast, write, record; all of it or nothing."""
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from forecast.artifacts.format import installed
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, Writer, check_apart
 from forecast.calendar.spec import as_text, parse_as_of
-from forecast.changes.inputs import packed
+from forecast.changes.replay import packed
 from forecast.checks import table as table_checks
 from forecast.checks.promotion import ServingVersion, should_promote
 from forecast.engine.exporting import with_exports
@@ -28,27 +27,17 @@ from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit
 from forecast.inference.forecasting import ForecastOptions, forecast_table, with_events, with_schema
 from forecast.inference.predictor import Predictor
-from forecast.jobs import gate
+from forecast.jobs import gate, inputs
 from forecast.jobs.administration import claimed, ledger_of
-from forecast.jobs.as_of import (
-    check_periods,
-    explained_output,
-    keep_known,
-    read_as_live,
-    read_future,
-    read_source,
-    read_to_fit,
-    read_to_forecast,
-    text_settings,
-)
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_named
 from forecast.jobs.publishing import Publication, finish_accepted, places, promote_owed, write_record
-from forecast.jobs.refit import reason_to_fit, serving, settings_digest
+from forecast.jobs.refit import reason_to_fit, serving_version, settings_digest
 from forecast.jobs.sinks import SinkSettings
 from forecast.ledger import accuracy
 from forecast.ledger.ledger import INPUTS, KILLED, MAX_RECORDS, TOTALS, UNFINISHED, DayScore, FitEntry, Ledger
 from forecast.ledger.record import Record, sha256_of_file, sha256_of_frame, warnings_into, written_later
+from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
@@ -58,8 +47,6 @@ from forecast.settings import AFTER_FIT, INTERVALS
 from forecast.tables.table import Table
 from forecast.tables.writing import check_output
 from forecast.training.context import Progress
-
-log = logging.getLogger("forecast")
 
 NAMED_SERIES, MAX_RECORDED = 10, 100  # series without a forecast that a message and the record name
 
@@ -108,8 +95,8 @@ def run_job(
             ledger = ledger_of(pipeline)
             record = Record(id=f"{job}/{at}", job=job, as_of=at, started=started, packages=installed())
             record.pipeline_sha256 = sha256_of_file(pipeline.file)
-            with _recorded(record, ledger, pipeline):
-                run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
+            run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
+            with _recorded(run):
                 _begin(run, warn_of_later=output is None)
                 with keys_named():
                     _read_fit_forecast_write(run)
@@ -117,9 +104,9 @@ def run_job(
 
 
 @contextmanager
-def _recorded(record: Record, ledger: Ledger, pipeline: Pipeline) -> Iterator[None]:
+def _recorded(run: "_Run") -> Iterator[None]:
     """Write the record of a run that fails, and tell the ping how it ended."""
-    begun = time.monotonic()
+    record, pipeline = run.record, run.pipeline
     try:
         with warnings_into(record.warnings):
             ping(pipeline.ping, "start")
@@ -129,7 +116,8 @@ def _recorded(record: Record, ledger: Ledger, pipeline: Pipeline) -> Iterator[No
         record.error = pipeline.hidden(render(known or error, as_flag)).split("\n")[0]
         record.exit_code = 1 if known is None else known.exit_code
         try:
-            ledger.add_run(record.as_of, record.exit_code, _finished(record, begun), None, [])
+            _finish(run)
+            run.ledger.add_run(record)
             write_record(record, pipeline)
         except ForecastError as other:  # the error on its way matters more
             log.warning("the failure could not be recorded: %s", other)
@@ -137,11 +125,6 @@ def _recorded(record: Record, ledger: Ledger, pipeline: Pipeline) -> Iterator[No
         raise
     write_record(record, pipeline)
     ping(pipeline.ping, "" if record.exit_code == 0 else "fail", record.model_dump_json(include={"counts", "warnings"}))
-
-
-def _finished(record: Record, begun: float) -> str:
-    record.seconds, record.finished = round(time.monotonic() - begun, 3), as_text(datetime.now(UTC))
-    return record.model_dump_json()
 
 
 @dataclass
@@ -158,23 +141,25 @@ class _Run:
     days: list[DayScore] = field(default_factory=list)  # scores of earlier forecasts
     lagging: list[tuple[str, ...]] = field(default_factory=list)  # series without a recent value
     last: pd.DataFrame | None = None  # what the last run published
-    past: list[dict[str, Any]] = field(default_factory=list)  # records of the runs before that published, newest first
+    past: list[Record] = field(default_factory=list)  # of the runs before that published, newest first
     streaks: accuracy.Streaks = field(default_factory=dict)
     fit: FitEntry | None = None  # of this run
     checkpoints: Checkpoints | None = None  # of that fit
 
 
+def _finish(run: _Run) -> None:
+    run.record.seconds, run.record.finished = round(time.monotonic() - run.began, 3), as_text(datetime.now(UTC))
+
+
 def _begin(run: _Run, warn_of_later: bool) -> None:
     """Write down that the run has begun, so that a kill leaves a trace."""
     record, ledger = run.record, run.ledger
-    before = [past for at, _, past in ledger.runs(1, record.as_of) if at == record.as_of]
-    if before and before[0]["settled"]:
-        record.settled, record.version = True, before[0]["version"]
-        record.intervals = tuple(before[0]["intervals"])
-    begun = record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"})
+    for before in ledger.runs(1, record.as_of):
+        if before.as_of == record.as_of and before.settled:
+            record.settled, record.version, record.intervals = True, before.version, before.intervals
     written = places(run.pipeline, run.pipeline.sink)
     later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, written) if warn_of_later else None
-    ledger.add_run(record.as_of, KILLED, begun.model_dump_json(), None, [])
+    ledger.add_run(record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"}))
     if later is not None:
         text = "the run as of %s already wrote the output, and this one, as of %s, replaces it with an older forecast"
         log.warning(f"{text}; --output FILE writes elsewhere", later, record.as_of)
@@ -185,37 +170,37 @@ def _read_fit_forecast_write(run: _Run) -> None:
     pipeline, record, ledger, train = run.pipeline, run.record, run.ledger, run.pipeline.train
     finish_accepted(pipeline, ledger, run.store, run.writer)
     promote_owed(ledger, run.store, run.writer)
-    live = serving(run.store, ledger, run.instant, train.device, train.engine)
+    live = serving_version(run.store, ledger, run.instant, train.device, train.engine)
     if live is not None and (live.fitted.effects is not None or live.schema.dated_events):
         live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
     why, reread = reason_to_fit(pipeline, live, ledger, run.instant)
     if why:
         check_names(train)
-    text = text_settings(pipeline, None if live is None or reread else live.schema)
-    table, defaults = read_source(pipeline, text)
+    as_before = None if live is None or reread else live.schema
+    text = inputs.text_settings(pipeline, as_before)
+    table, defaults = inputs.read_source(pipeline, text)
     digest = table.sha256 or sha256_of_frame(table.frame)
     record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
     source: Source
     if live is None or why:
-        live, source = _fit(run, why, None if live is None or reread else live.schema, live, table, defaults)
+        live, source = _fit(run, why, as_before, live, table, defaults)
     else:
-        source = read_to_forecast(pipeline, run.instant, table, live.schema)
-        for fit in ledger.fits(record.as_of):
-            if fit.as_of == record.as_of:
-                record.fit = {"why": "fitted by an earlier run as of this instant", "version": fit.version}
-                record.fit |= {"promoted": fit.promoted, "verdict": fit.reason}
+        source = inputs.read_to_forecast(pipeline, run.instant, table, live.schema)
+        for fit in (fit for fit in ledger.fits(record.as_of) if fit.as_of == record.as_of):
+            record.fit = {"why": "fitted by an earlier run as of this instant", "version": fit.version}
+            record.fit |= {"promoted": fit.promoted, "verdict": fit.reason}
     serves, schema, published = live, live.schema, record.settled
     record.version, record.hash, record.train_end = live.version, live.hash, live.fitted.config.train_end
     at_predict = pipeline.table.model_dump(include=set(AFTER_FIT), exclude_unset=True)
     forecasts = forecast_table(
         with_schema(live.predictor, schema.model_copy(update=at_predict)),
         source,
-        future=read_future(pipeline, text),
-        output=explained_output(pipeline).model_copy(update={"excel_safe": False}),  # ids as they are
+        future=inputs.read_future(pipeline, text),
+        output=inputs.explained_output(pipeline).model_copy(update={"excel_safe": False}),  # ids as they are
         on_panel=lambda panel: _check(run, panel, source.name, serves),
     )
-    keep_known(pipeline, forecasts.panel, schema, run.instant)
-    passed = gate.checked(pipeline, live, forecasts, record, run.last, [past["checks"] for past in run.past])
+    inputs.keep_known(pipeline, forecasts.panel, schema, run.instant)
+    passed = gate.checked(pipeline, live, forecasts, record, run.last, run.past)
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, live)
     if passed.problems:
@@ -235,24 +220,23 @@ def _fit(
 ) -> tuple[ServingVersion, Reading]:
     """Fit, save, and compare; the version that forecasts tonight, and the table as it reads it."""
     pipeline, train, began = run.pipeline, run.pipeline.train, time.monotonic()
-    reading, dated = read_to_fit(pipeline, run.instant, table, defaults, as_before)
+    reading, dated = inputs.read_to_fit(pipeline, run.instant, table, defaults, as_before)
     if pipeline.checks.error_after is not None:
         _check_age(run, reading.panel, reading.schema, table.name)
-    check_periods(pipeline, reading.schema, int(reading.panel.origins.max()), reading.panel.ahead)
+    inputs.check_periods(pipeline, reading.schema, int(reading.panel.origins.max()), reading.panel.ahead)
     log.info("fit      %s", why)
     check_to_fit(reading)
     for line in describe_reading(reading):
         log.info("%s", line)
     run.checkpoints = run.writer.checkpoints(run.resume)
-    where = reading.panel, reading.schema, train, reading.name, deadline_of(train, began)
-    earlier = None if live is None else live.fitted
-    fitted = PanelFit(*where, run.on_step, run.checkpoints, earlier, sums=True).run()
+    fit = reading.panel, reading.schema, train, reading.name, deadline_of(train, began), run.on_step, run.checkpoints
+    fitted = PanelFit(*fit, None if live is None else live.fitted, sums=True).run()
 
     @cache
     def as_live() -> Reading:
         if live is None:
             return reading
-        return read_as_live(pipeline, run.instant, reading, dated, live.schema, live.fitted.config.horizon)
+        return inputs.read_as_live(pipeline, run.instant, reading, dated, live.schema, live.fitted.config.horizon)
 
     promoted, verdict = should_promote(fitted, live, as_live, pipeline.checks.require_all)
     verdict = pipeline.hidden(verdict)
@@ -287,24 +271,24 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
     record.drift = table_checks.check_drift(panel, live.fitted.history, schema.shortest_season, name)
     if run.pipeline.totals:
         if run.fit is None:
-            check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
+            inputs.check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
         earlier = run.ledger.forecasts(record.as_of, accuracy.NEWEST, sums=True)
         record.totals = gate.compare_sums(earlier, panel, live, run.pipeline)
-    run.last = next((cells for _, cells in run.ledger.forecasts(record.as_of, 1)), None)
+    run.last = next((forecasts for _, forecasts in run.ledger.forecasts(record.as_of, 1)), None)
     runs = run.ledger.runs(accuracy.NEWEST + 1, record.as_of)
-    run.past = [past for at, _, past in runs if at < record.as_of and past["settled"]]
+    run.past = [past for past in runs if past.as_of < record.as_of and past.settled]
     if run.last is not None:
-        before = [past["actuals"] for past in run.past]
-        record.actuals, run.streaks = accuracy.since(run.last, panel, schema, before)
+        before = [past.actuals for past in run.past]
+        record.actuals, run.streaks = accuracy.since_last_run(run.last, panel, schema, before)
     sample, run.days = accuracy.compare(run.ledger.forecasts(record.as_of, accuracy.NEWEST), panel, schema)
 
     def factors(series: Integers, quantiles: Numbers) -> Numbers:
         if not record.settled:  # a repeated run keeps its factors: runs of earlier times may have been repeated since
             oldest = sample["as_of"].min() if len(sample) else record.as_of
             ended = run.ledger.runs(MAX_RECORDS, record.as_of, since=oldest)
-            runs = {at: (past["version"], tuple(past["intervals"])) for at, _, past in ended}
-            tonight = quantiles[..., accuracy.interval_columns(config.levels)]
-            record.intervals = accuracy.interval_factors(sample, runs, live.version, panel, series, tonight)
+            runs = {past.as_of: (past.version, past.intervals) for past in ended}
+            current = quantiles[..., accuracy.interval_columns(config.levels)]
+            record.intervals = accuracy.interval_factors(sample, runs, live.version, panel, series, current)
         edge = interval_levels(INTERVALS[0])[0] - 1e-9  # up to the ends of the 80 % interval its factor counts
         inner, outer = record.intervals
         return np.array([inner if edge <= level <= 1 - edge else outer for level in config.levels])
@@ -320,7 +304,7 @@ def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
     table_checks.check_age(record.data_age, limits, name)
 
 
-def _publication(run: _Run, passed: gate.Passed, read: Panel, live: ServingVersion) -> Publication:
+def _publication(run: _Run, passed: gate.CheckedForecasts, read: Panel, live: ServingVersion) -> Publication:
     """What goes to the sinks and into the ledger: forecasts and sums, and the scores of earlier ones."""
     record, required, forecasts = run.record, run.pipeline.checks.require_all, passed.forecasts
     tables, skipped = passed.tables(run.pipeline, live), forecasts.skipped
@@ -340,9 +324,9 @@ def _publication(run: _Run, passed: gate.Passed, read: Panel, live: ServingVersi
     new = {day.day: day for day in run.days if day.day not in before or before[day.day].count <= day.count}
     record.scores = [vars(score) for _, score in sorted((before | new).items())[-7:]]
     scores = [score for day, score in new.items() if score != before.get(day)]
-    ids = [forecasts.panel.ids[place] for place in forecasts.series]
-    cells = accuracy.to_keep(forecasts, live.fitted, run.streaks)
+    ids = [forecasts.panel.ids[i] for i in forecasts.series]
+    to_keep = accuracy.forecasts_to_keep(forecasts, live.fitted, run.streaks)
     more: dict[str, pd.DataFrame | bytes] = {INPUTS: packed(live.fitted, read, run.pipeline.output, passed.replaced)}
     more |= {TOTALS: gate.sums_to_keep(passed.totals, forecasts)} if passed.totals else {}
-    _finished(record, run.began)
-    return Publication(record, tables, ids, cells, more, scores, run.fit)
+    _finish(run)
+    return Publication(record, tables, ids, to_keep, more, scores, run.fit)

@@ -22,8 +22,9 @@ from forecast.panel.panel import Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.settings import INTERVALS
 
+SHARES = (0.5, *(share for level in INTERVALS for share in interval_levels(level)))  # of published numbers
 NEWEST = 60  # runs whose forecasts are compared
-MAX_CELLS = 5_000_000  # forecasts of a run that the ledger gets, of all steps of series that are evenly spread
+MAX_FORECASTS = 5_000_000  # forecasts of a run that the ledger gets, of all steps of series that are evenly spread
 MIN_VALUES, MIN_TIMES = 40, 6  # actuals, and times with actuals, from which on intervals change
 MIN_FACTOR, MAX_FACTOR = 0.5, 3.0  # by which intervals change at most
 FADED = 0.25  # weight of an error of an older version beside one of the version that forecasts
@@ -36,7 +37,7 @@ BY_CHANCE = 0.05  # expected number of series that are on one side so many runs 
 Earlier = tuple[list[tuple[str, ...]], Numbers]
 Streaks = Mapping[str, float]  # by the ids of series as JSON: runs in a row above the median, or below it if negative
 Makers = list[tuple[str | None, bool]]  # what made the intervals of each run: the version, and whether they are raw
-Past = tuple[str | None, tuple[float, float]]  # an earlier run: the version that forecast, its intervals' factors
+Factors = tuple[str | None, tuple[float, float]]  # an earlier run: the version that forecast, its intervals' factors
 
 
 def compare(
@@ -66,31 +67,30 @@ def compare(
 def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numbers:
     """The actual value of each forecast, [rows]; NaN where none was observed or the panel lacks the series (-1)."""
     series = forecasts["panel"].to_numpy()
-    times, place = np.unique(forecasts["instant"], return_inverse=True)
-    step = calendar_of(schema).positions(times)[place] - panel.starts[series]
+    times, inverse = np.unique(forecasts["instant"], return_inverse=True)
+    step = calendar_of(schema).positions(times)[inverse] - panel.starts[series]
     inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
     slot = np.where(inside, panel.offsets[series] + step, 0)
     actual = np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
-    bound = touched(panel, schema, "stock_out")
-    if bound is not None:  # sales of a stock-out say only that demand was not less
+    if (bound := touched(panel, schema, "stock_out")) is not None:  # these sales say only that demand was not less
         actual[bound[slot] & ~(forecasts["forecast"].to_numpy() < actual)] = np.nan
     return np.asarray(actual)
 
 
-def _sums_by_day(beside: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    times, place = np.unique(beside["instant"], return_inverse=True)
+def _sums_by_day(compared: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    times, inverse = np.unique(compared["instant"], return_inverse=True)
     if schema.time_format.kind == "integer" or schema.layout == "rows":
         days = np.array([f"{step:012d}" for step in times.tolist()], np.str_)
     else:
         days = (wall_clock(times, schema.time_format.zone) // DAY).astype("datetime64[D]").astype(np.str_)
-    error = ((beside["forecast"] - beside["actual"]) / beside["unit"]).where(beside["unit"] > 0)
-    held = {f"in_{end}": beside["actual"].between(beside[f"lo_{end}"], beside[f"hi_{end}"]) for end in (80, 95)}
+    error = ((compared["forecast"] - compared["actual"]) / compared["unit"]).where(compared["unit"] > 0)
+    held = {f"in_{end}": compared["actual"].between(compared[f"lo_{end}"], compared[f"hi_{end}"]) for end in (80, 95)}
     sums = pd.DataFrame({"count": 1, "errors": error.notna(), "size": error.abs(), "error": error, **held})
-    return sums.groupby(days[place]).sum()
+    return sums.groupby(days[inverse]).sum()
 
 
 def interval_factors(
-    sample: pd.DataFrame, runs: Mapping[str, Past], version: str, panel: Panel, series: Integers, intervals: Numbers
+    sample: pd.DataFrame, runs: Mapping[str, Factors], version: str, panel: Panel, series: Integers, intervals: Numbers
 ) -> tuple[float, float]:
     """Factors by which the 80 and 95 % intervals grow or shrink, from the errors of earlier forecasts; 1 of too few.
 
@@ -105,7 +105,7 @@ def interval_factors(
     """
     if not sample["actual"].notna().any():
         return 1.0, 1.0
-    actual, times, place = (sample[name].to_numpy() for name in ("actual", "instant", "panel"))
+    actual, times, stored = (sample[name].to_numpy() for name in ("actual", "instant", "panel"))
     rows = np.flatnonzero(np.isfinite(actual))
     run, as_of = pd.factorize(sample["as_of"])  # rows are in the order of runs
     pasts = [runs.get(at, (None, (1.0, 1.0))) for at in as_of]
@@ -117,13 +117,16 @@ def interval_factors(
     # where intervals were not recorded they may be those of whole paths, and the widths change as with a version
     makers = [(maker, bool(recorded[run == i].any())) for i, (maker, _) in enumerate(pasts)]
     current = _rows(panel, series, intervals)
-    ahead = _widths_ahead(place, raw, run, [*makers, (version, True)], current[sampled(current)])
+    ahead = _widths_ahead(stored, raw, run, [*makers, (version, True)], current[sampled(current)])
     live = np.array([maker == version for maker, _ in pasts], bool)[run[rows]]
     found = []
     for i, level in enumerate(INTERVALS):
         low, high = raw[rows, 1 + 2 * i], raw[rows, 2 + 2 * i]
-        usable = high > low
-        score = (_scores(actual[rows], raw[rows, 0], low, high) / ahead[rows, i])[usable]
+        usable, off = high > low, np.abs(actual[rows] - raw[rows, 0])
+        reach = np.where(actual[rows] >= raw[rows, 0], high - raw[rows, 0], raw[rows, 0] - low)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            score = np.where(off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, MAX_SCORE), MAX_SCORE))
+        score = (score / ahead[rows, i])[usable]
         # by the time of the value, the oldest first; NaN fills up [times, most of a time]
         counts = np.unique(times[rows][usable], return_counts=True)[1]
         table = np.full((len(counts), counts.max(initial=0)), np.nan)
@@ -147,8 +150,8 @@ def _widths_ahead(series: Integers, raw: Numbers, run: Integers, makers: Makers,
     differ. `run` [rows] numbers runs in the order of time; the last of the makers [runs + 1] is the current run's.
     """
     current = current[current["panel"].isin(series)]
-    present, place = np.unique(np.concatenate([series, current["panel"]]), return_inverse=True)
-    at = np.concatenate([run, np.full(len(current), len(makers) - 1)]) * len(present) + place
+    present, index = np.unique(np.concatenate([series, current["panel"]]), return_inverse=True)
+    at = np.concatenate([run, np.full(len(current), len(makers) - 1)]) * len(present) + index
     ratios = np.ones((len(raw), 2))
     changed = np.array([earlier != later for earlier, later in pairwise(makers)], bool)
     for i in range(2) if changed.any() else ():
@@ -161,21 +164,14 @@ def _widths_ahead(series: Integers, raw: Numbers, run: Integers, makers: Makers,
         seen = np.isfinite(steps)
         usual = [np.median(row[known]) if known.any() else 0.0 for row, known in zip(steps, seen, strict=True)]
         steps = np.where(seen, steps, np.array(usual)[:, None])
-        ratios[:, i] = np.exp(steps[::-1].cumsum(0)[::-1][run, place[: len(raw)]])
+        ratios[:, i] = np.exp(steps[::-1].cumsum(0)[::-1][run, index[: len(raw)]])
     return ratios
 
 
-def _scores(actual: Numbers, middle: Numbers, low: Numbers, high: Numbers) -> Numbers:
-    reach = np.where(actual >= middle, high - middle, middle - low)
-    off = np.abs(actual - middle)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, MAX_SCORE), MAX_SCORE)))
-
-
-def to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Mapping[str, float]) -> pd.DataFrame:
+def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Mapping[str, float]) -> pd.DataFrame:
     """The forecasts of a run for the ledger: those of all series, or of as many as it takes, evenly spread."""
     panel, (count, horizon) = forecasts.panel, forecasts.quantiles.shape[:2]
-    chosen = np.unique(np.linspace(0, count - 1, min(count, max(MAX_CELLS // horizon, 1))).astype(np.int64))
+    chosen = np.unique(np.linspace(0, count - 1, min(count, max(MAX_FORECASTS // horizon, 1))).astype(np.int64))
     raw = forecasts.quantiles[chosen][..., interval_columns(fitted.config.levels)]
     rows = _rows(panel, forecasts.series[chosen], raw)
     series = rows["panel"].to_numpy()
@@ -186,16 +182,16 @@ def to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Mapping[str, float]) 
     return rows.assign(instant=times, unit=unit, streak=streak, **dict(published))[COLUMNS]
 
 
-def beside(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schema) -> Earlier:
+def earlier_forecasts(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schema) -> Earlier:
     """The forecasts of an earlier run for the times of another one."""
     panel, series = forecasts.panel, forecasts.series
     steps = panel.origins[series, None] + 1 + np.arange(forecasts.means.shape[1])
     code = series_number(earlier, [series_text(panel.ids[i]) for i in series])
     times = np.concatenate([earlier["instant"].to_numpy(), calendar_of(schema).times(steps.ravel())])
-    moments, place = np.unique(times, return_inverse=True)
-    cells, known = np.full((len(series), len(moments), len(PUBLISHED)), np.nan), code >= 0
-    cells[code[known], place[: len(earlier)][known]] = earlier[PUBLISHED].to_numpy(np.float64)[known]
-    published = cells[np.arange(len(series))[:, None], place[len(earlier) :].reshape(steps.shape)]
+    instants, inverse = np.unique(times, return_inverse=True)
+    table, known = np.full((len(series), len(instants), len(PUBLISHED)), np.nan), code >= 0
+    table[code[known], inverse[: len(earlier)][known]] = earlier[PUBLISHED].to_numpy(np.float64)[known]
+    published = table[np.arange(len(series))[:, None], inverse[len(earlier) :].reshape(steps.shape)]
     return [tuple(json.loads(name)) for name in earlier["series"].unique()], published
 
 
@@ -209,15 +205,14 @@ def _rows(panel: Panel, series: Integers, raw: Numbers) -> pd.DataFrame:
 
 
 def interval_columns(levels: tuple[float, ...]) -> list[int]:
-    """The places of the median and of the ends of the 80 and 95 % intervals among quantile levels."""
-    shares = [0.5, *(share for level in INTERVALS for share in interval_levels(level))]
-    columns = [int(np.argmin(np.abs(np.array(levels) - share))) for share in shares]
-    if max(abs(levels[column] - share) for column, share in zip(columns, shares, strict=True)) > 1e-6:
+    """The indices of the median and of the ends of the 80 and 95 % intervals among quantile levels."""
+    columns = [int(np.argmin(np.abs(np.array(levels) - share))) for share in SHARES]
+    if np.abs(np.array(levels)[columns] - SHARES).max() > 1e-6:
         raise BadData("this version has no quantiles for 80 and 95 % intervals; fit again")
     return columns
 
 
-def since(
+def since_last_run(
     last: pd.DataFrame, panel: Panel, schema: Schema, past: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, Any], Streaks]:
     """Compare the forecasts of the last run with actuals; `past` are the `actuals` of the records of runs before."""
@@ -238,9 +233,7 @@ def since(
         shares = [run[key] for run in past if key in run]
         found[key] = round(float(1 - inside.mean()), 6)
         found[f"usual_{level:g}"] = [min(shares), max(shares)] if len(shares) >= MIN_RUNS else None
-    found["streak_from"] = (
-        floor(log2(max(len(names), 1) / BY_CHANCE)) + 2
-    )  # the least number that chance hardly reaches
+    found["streak_from"] = floor(log2(max(len(names), 1) / BY_CHANCE)) + 2  # the least that chance hardly reaches
     order = [i for i in np.argsort(-np.abs(streaks), kind="stable") if abs(streaks[i]) >= found["streak_from"]]
     aside = [{"series": series_name(tuple(json.loads(names[i]))), "runs": int(streaks[i])} for i in order]
     found |= {"farthest": _farthest(rows, panel, schema), "aside": len(aside), "one_side": aside[:NAMED]}
@@ -259,7 +252,7 @@ def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str
     return [name | number for name, number in zip(names, numbers, strict=True)]
 
 
-def lines(found: Mapping[str, Any]) -> list[str]:
+def actuals_lines(found: Mapping[str, Any]) -> list[str]:
     """What people read of it: the shares outside, the farthest values, the series on one side."""
     if not found:
         return []
@@ -267,8 +260,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     value = "{series} {time}: {actual:.6g}, forecast {forecast:.6g} ({lo_80:.6g} to {hi_80:.6g})"
     if far := "; ".join(value.format_map(each).strip() for each in found["farthest"][:SHOWN]):
         texts.append(f"farthest {far}")
-    sides = [f"{each['series']} {'above' if each['runs'] > 0 else 'below'}" for each in found["one_side"][:SHOWN]]
-    runs = [f"{side} for {abs(each['runs'])} runs" for side, each in zip(sides, found["one_side"], strict=False)]
+    aside = [(row["series"], "above" if row["runs"] > 0 else "below", abs(row["runs"])) for row in found["one_side"]]
+    runs = ["{} {} for {} runs".format(*row) for row in aside[:SHOWN]]
     more = f", and {found['aside'] - len(runs)} more" if found["aside"] > len(runs) else ""
     return texts + ([f"on one side of the median: {', '.join(runs)}{more}"] if runs else [])
 

@@ -1,7 +1,6 @@
 """The ledger of a job: its runs, fits and forecasts, and the scores of these forecasts."""
 
 import json
-import logging
 import sqlite3
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,13 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from forecast.databases.failures import translated
 from forecast.databases.queries import Connect, Execute, Row, Values, no_tables
+from forecast.databases.redaction import Redactor
 from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
-from forecast.errors import ArtifactRefused, Busy, CannotCreate, StorageFailure
+from forecast.errors import ArtifactRefused, CannotCreate
 from forecast.ledger.record import Record
+from forecast.logs import log
 from forecast.panel.panel import Flags, Integers
-
-log = logging.getLogger("forecast")
 
 MAX_SAMPLE = 10_000  # rows of a run that corrections need: the share of values inside hardly varies more with fewer
 WHOLE = 2.0**53  # numbers of digits below it are exact in float64
@@ -38,7 +38,7 @@ SUM_COLUMNS = ["series", "step", "first", "instant", *PUBLISHED]
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OSError, NotImplementedError)
 FILE = "ledger.db"
 MAX_RUNS = 90  # runs of a job whose forecasts and scores are stored; of older ones, the newest score of each day
-WHOLE_RUNS, WHOLE_CELLS = 3, 3_400_000  # newest runs that are stored whole, and others of so many forecasts in all
+WHOLE_RUNS, WHOLE_FORECASTS = 3, 3_400_000  # newest runs that are stored whole, and others of so many forecasts in all
 MAX_RECORDS = 1_000  # runs of a job, and fits, that are stored at all
 KILLED = 137  # exit code of a run that began and did not end: that of SIGKILL
 LOCK_PATIENCE = 30.0  # seconds to wait for another process that writes
@@ -56,11 +56,11 @@ TABLES = {
     "coverage_80 DOUBLE PRECISION, coverage_95 DOUBLE PRECISION, PRIMARY KEY (job, as_of, day)",
 }
 TOTALS = "forecast_totals"  # sums, as forecast_cells; this and the next are created when there are some
-INPUTS = "forecast_inputs"  # what runs forecast from, see `changes/inputs.py`
+INPUTS = "forecast_inputs"  # what runs forecast from, see `changes/replay.py`
 KEEP = {TOTALS: MAX_RUNS, INPUTS: 10}  # newest runs that keep them
 Kept = pd.DataFrame | None
 More = Mapping[str, pd.DataFrame | bytes] | None  # by table
-OLD_CELLS = "forecast_values"  # of 0.2.0, a row for each forecast
+OLD_TABLE = "forecast_values"  # of 0.2.0, a row for each forecast
 
 
 def packed(forecasts: pd.DataFrame) -> bytes:
@@ -103,9 +103,9 @@ def sampled(forecasts: pd.DataFrame) -> Flags:
 
 
 def series_number(forecasts: pd.DataFrame, names: Sequence[str]) -> Integers:
-    """[rows], the place of the series of each among the ids as JSON of others; -1 where it is none of them."""
-    rank, series = {name: i for i, name in enumerate(names)}, forecasts["series"].cat
-    return np.array([rank.get(name, -1) for name in series.categories], np.int64)[series.codes]
+    """[rows], the index of the series of each among the ids as JSON of others; -1 where it is none of them."""
+    series = forecasts["series"].cat
+    return np.asarray(pd.Index(names).get_indexer(series.categories)[series.codes])
 
 
 @dataclass(frozen=True)
@@ -141,16 +141,17 @@ class Ledger:
         self._named: set[str] = set()  # what is damaged, and was said to be
 
     def add_run(
-        self, at: str, code: int, record: str, forecasts: Kept, days: list[DayScore], *fits: FitEntry, more: More = None
+        self, run: Record, forecasts: Kept = None, days: Sequence[DayScore] = (), *fits: FitEntry, more: More = None
     ) -> None:
         """Record a run, its fit and forecasts, scores of earlier ones and more; it replaces a run of the same time."""
-        with self._connect(reads=(OLD_CELLS,)) as execute:
-            old = execute(f"SELECT 1 FROM {OLD_CELLS} WHERE job = :job LIMIT 1", {"job": self.key})
-        more = more or {}
+        at, more = run.as_of, more or {}
+        with self._connect(reads=(OLD_TABLE,)) as execute:
+            old = execute(f"SELECT 1 FROM {OLD_TABLE} WHERE job = :job LIMIT 1", {"job": self.key})
         with self._writing(*more) as execute:
             if old:
                 self._move(execute)
-            self._replace(execute, "forecast_runs", at, [{"exit_code": code, "record": record}])
+            row = {"exit_code": run.exit_code, "record": run.model_dump_json()}
+            self._replace(execute, "forecast_runs", at, [row])
             for fit in fits:
                 self._replace_fit(execute, fit)
             if forecasts is not None:
@@ -163,10 +164,10 @@ class Ledger:
                     self._store(execute, at, new, table)
             _prune(execute, self.key, more)
 
-    def add_fit(self, entry: FitEntry) -> None:
+    def add_fit(self, fit: FitEntry) -> None:
         """Record a fit; it replaces one of the same time."""
         with self._writing() as execute:
-            self._replace_fit(execute, entry)
+            self._replace_fit(execute, fit)
 
     def mark(self, version: str, promoted: bool, reason: str) -> None:
         """Change whether a fit was promoted, and the reason; no run makes its version live after that."""
@@ -180,14 +181,14 @@ class Ledger:
         """Names of all jobs in the ledger."""
         return [name for (name,) in self._read("SELECT DISTINCT job FROM forecast_runs ORDER BY job")]
 
-    def runs(self, count: int, until: str = ALWAYS, since: str = "") -> list[tuple[str, int, dict[str, Any]]]:
-        """The newest runs, newest first: time, exit code and record; those with a damaged record are left out."""
+    def runs(self, count: int, until: str = ALWAYS, since: str = "") -> list[Record]:
+        """The records of the newest runs, newest first; those with a damaged record are left out."""
         sql = "SELECT as_of, exit_code, record FROM forecast_runs WHERE job = :job AND as_of BETWEEN :since AND :until"
         rows = self._read(f"{sql} ORDER BY as_of DESC LIMIT :count", until=until, since=since, count=count)
         found = []
         for as_of, code, record in rows:
             try:
-                found.append((as_of, code, Record.model_validate_json(record).model_dump()))
+                found.append(Record.model_validate_json(record).model_copy(update={"as_of": as_of, "exit_code": code}))
             except ValidationError:
                 self._warn("record", as_of)
         return found
@@ -206,7 +207,7 @@ class Ledger:
 
     def forecasts(self, before: str, runs: int, sums: bool = False) -> Iterator[tuple[str, pd.DataFrame]]:
         """Forecasts, or sums, of the newest `runs` runs before a time that have some, oldest first; no damaged ones."""
-        for table in (TOTALS,) if sums else (OLD_CELLS, "forecast_cells"):  # one of them has all
+        for table in (TOTALS,) if sums else (OLD_TABLE, "forecast_cells"):  # one of them has all
             with self._connect(reads=(table,)) as execute:
                 yield from self._loaded(execute, table, runs, before)
 
@@ -236,7 +237,7 @@ class Ledger:
 
     def _load(self, execute: Execute, table: str, at: str) -> pd.DataFrame | None:
         """The forecasts of a run from a table; None, and a warning, where they are damaged."""
-        names, order = ("*", "ORDER BY series, step") if table == OLD_CELLS else ("cells", "")
+        names, order = ("*", "ORDER BY series, step") if table == OLD_TABLE else ("cells", "")
         sql = f"SELECT {names} FROM {table} WHERE job = :job AND as_of = :at {order}"
         rows = execute(sql, {"job": self.key, "at": at})
         try:
@@ -278,17 +279,17 @@ class Ledger:
         self._replace(execute, table, at, rows)
         kept = execute(f"SELECT as_of, count FROM {table} WHERE job = :j ORDER BY as_of DESC", {"j": self.key})
         for (older, count), total in list(zip(kept, np.cumsum([count for _, count in kept]), strict=True))[WHOLE_RUNS:]:
-            if total > WHOLE_CELLS and count > 2 * MAX_SAMPLE:  # so that no sample is sampled again
+            if total > WHOLE_FORECASTS and count > 2 * MAX_SAMPLE:  # so that no sample is sampled again
                 found = self._load(execute, table, older)
                 self._store(execute, older, pd.DataFrame() if found is None else found[sampled(found)], table)
 
     def _move(self, execute: Execute) -> None:
         """Move the forecasts from the table of 0.2.0, which goes with the last job that has some there."""
-        for at, found in self._loaded(execute, OLD_CELLS, MAX_RUNS, ALWAYS):
+        for at, found in self._loaded(execute, OLD_TABLE, MAX_RUNS, ALWAYS):
             self._store(execute, at, found)
-        execute(f"DELETE FROM {OLD_CELLS} WHERE job = :job", {"job": self.key})
-        if not execute(f"SELECT 1 FROM {OLD_CELLS} LIMIT 1"):
-            execute(f"DROP TABLE {OLD_CELLS}")
+        execute(f"DELETE FROM {OLD_TABLE} WHERE job = :job", {"job": self.key})
+        if not execute(f"SELECT 1 FROM {OLD_TABLE} LIMIT 1"):
+            execute(f"DROP TABLE {OLD_TABLE}")
 
     def _replace_fit(self, execute: Execute, fit: FitEntry) -> None:
         promoted = MOVES if fit.moves else int(fit.promoted)
@@ -329,40 +330,35 @@ def open_file(path: Path, reads: Collection[str] = ()) -> Iterator[Execute]:
         return
     # not mode=ro: the unfinished transaction of a killed run must be rolled back before reading
     target = f"{path.absolute().as_uri()}?mode={'rw' if reads else 'rwc'}"
+    opened = partial(sqlite3.connect, target, timeout=LOCK_PATIENCE, isolation_level=None, uri=True)
+    with _translated(path), closing(opened()) as connection:
+
+        def execute(sql: str, parameters: Values = ()) -> list[Row]:
+            once = isinstance(parameters, Mapping) or not parameters
+            return (connection.execute if once else connection.executemany)(sql, parameters).fetchall()
+
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+        execute("PRAGMA query_only = ON" if reads else "PRAGMA synchronous = FULL")
+        execute("BEGIN" if reads else "BEGIN IMMEDIATE")
+        tables = {name for (name,) in execute("SELECT name FROM sqlite_master")}
+        yield execute if tables.issuperset(reads) else no_tables
+        execute("COMMIT")
+        (pages,), (free,) = (execute(f"PRAGMA {name}")[0] for name in ("page_count", "freelist_count"))
+        if not reads and free > pages // 2:  # the forecasts of an older release have moved
+            with suppress(sqlite3.Error):
+                execute("VACUUM")
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
     try:
-        with closing(sqlite3.connect(target, timeout=LOCK_PATIENCE, isolation_level=None, uri=True)) as connection:
-
-            def execute(sql: str, parameters: Values = ()) -> list[Row]:
-                once = isinstance(parameters, Mapping) or not parameters
-                return (connection.execute if once else connection.executemany)(sql, parameters).fetchall()
-
-            connection.text_factory = partial(str, encoding="utf-8", errors="replace")
-            execute("PRAGMA query_only = ON" if reads else "PRAGMA synchronous = FULL")
-            execute("BEGIN" if reads else "BEGIN IMMEDIATE")
-            tables = {name for (name,) in execute("SELECT name FROM sqlite_master")}
-            yield execute if tables.issuperset(reads) else no_tables
-            execute("COMMIT")
-            (pages,), (free,) = (execute(f"PRAGMA {name}")[0] for name in ("page_count", "freelist_count"))
-            if not reads and free > pages // 2:  # the forecasts of an older release have moved
-                with suppress(sqlite3.Error):
-                    execute("VACUUM")
-    except sqlite3.Error as error:
-        raise _meaning(error, path) from error
-
-
-def _meaning(error: sqlite3.Error, path: Path) -> Exception:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return Busy(f"{path}: another process writes to it; try again later")
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):  # the last: a column is missing
-        cure = "check the disk; move the file away to start a new one"  # its read errors are reported as damage too
-        return ArtifactRefused(f"{path}: is not a ledger, or damaged ({error}); {cure}")
-    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
+        with translated("sink", str(path), Redactor(), ArtifactRefused):
+            yield
+    except CannotCreate:
         probe = temporary_beside(path)  # SQLite does not say whether the disk is full; a StorageFailure passes
         try:
             with suppress(CannotCreate):
                 write_new(probe, b"", shown=path)
         finally:
             remove_quietly(probe)
-        return CannotCreate(f"{path}: cannot be opened ({error}); check the folder and its permissions")
-    return StorageFailure(f"{path}: {error}; check the disk and its free space, then run again")
+        raise

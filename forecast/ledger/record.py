@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from pydantic import BaseModel
 from forecast.errors import Message, as_flag
 
 FILE = "run.json"
-Runs = Iterable[tuple[str, int, dict[str, Any]]]  # of a ledger: time, exit code and record
 
 
 class Record(BaseModel):
@@ -66,13 +65,11 @@ def sha256_of_frame(frame: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def written_later(runs: Runs, as_of: str, output: Mapping[str, str | None]) -> str | None:
+def written_later(runs: Sequence[Record], as_of: str, output: Mapping[str, str | None]) -> str | None:
     """The time of the newest run after `as_of` that has written the same file or table; `runs` are newest first."""
-    for at, _, record in runs:
-        written = record.get("output") or {}
-        if at > as_of and any(written.get(name) == place for name, place in output.items() if place):
-            return at
-    return None
+    later = [run for run in runs if run.as_of > as_of]
+    same = (run.as_of for run in later if any(run.output.get(key) == place for key, place in output.items() if place))
+    return next(same, None)
 
 
 @contextmanager

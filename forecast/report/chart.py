@@ -1,6 +1,5 @@
 """What a chart shows of forecasts beside the series that they continue; and the chart in characters of a terminal."""
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,14 +14,11 @@ from forecast.evaluation.scoring import SavedForecasts
 from forecast.events.kinds import has_events, mark
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import ForecastOptions, Forecasts
+from forecast.logs import log
 from forecast.panel.naming import find_series, series_name
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import PictureSettings
-
-log = logging.getLogger("forecast")
-
-HORIZONS, SEASONS, FEWEST = 3, 2, 40  # of the past that is drawn by default, at least: horizons, seasons, steps
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,7 @@ class PlotData:
     first: Integers  # [forecasts], grid position of the first forecast
     numbers: Numbers  # [forecasts, horizon, 1 + 2 * levels], the point, then the ends of each interval; NaN without one
     levels: tuple[float, ...]  # of the intervals, in percent
-    scale: Numbers  # [forecasts], the unit of MASE
+    naive_error: Numbers  # [forecasts], the unit of MASE
     total: int  # series that could be forecast, of which these may be some
     notes: tuple[str, ...] = ()  # [forecasts], a line for each, or none at all
 
@@ -45,43 +41,43 @@ class PlotData:
 
     @property
     def usual_history(self) -> int:
-        """Steps of the past that are drawn by default."""
-        return max(HORIZONS * int(self.numbers.shape[1]), SEASONS * self.schema.shortest_season, FEWEST)
+        """Steps of the past that are drawn by default: three horizons, two seasons, and 40 steps at least."""
+        return max(3 * int(self.numbers.shape[1]), 2 * self.schema.shortest_season, 40)
 
 
 def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float, ...]) -> PlotData:
     """Forecasts that were just made, with intervals of `levels` percent."""
     panel, schema, series = forecasts.panel, fitted.config.table, forecasts.series
-    scale = fitted.naive_error  # of whole series, where the panel has only the tail of those of the fit
+    error = fitted.naive_error  # of whole series, where the panel has only the tail of those of the fit
     if panel.spread is None:
-        scale = naive_errors_until(panel, panel.origins, schema.shortest_season)[0]
+        error = naive_errors_until(panel, panel.origins, schema.shortest_season)[0]
     total = int((~panel.skipped).sum())
-    return PlotData(panel, schema, series, panel.origins[series] + 1, forecasts.numbers, levels, scale[series], total)
+    return PlotData(panel, schema, series, panel.origins[series] + 1, forecasts.numbers, levels, error[series], total)
 
 
 def plot_of_history(fitted: Fitted) -> PlotData:
     """The series of the fit that could be forecast, without forecasts."""
     panel = fitted.history
     series = panel.order[~panel.skipped[panel.order]]
-    first, scale = panel.origins[series] + 1, fitted.naive_error[series]
     numbers = np.full((len(series), fitted.config.horizon, 1), np.nan)
-    return PlotData(panel, fitted.config.table, series, first, numbers, (), scale, len(series))
+    first, naive_error = panel.origins[series] + 1, fitted.naive_error[series]
+    return PlotData(panel, fitted.config.table, series, first, numbers, (), naive_error, len(series))
 
 
-def plot_of_table(panel: Panel, schema: Schema, made: SavedForecasts, scale: Numbers | None = None) -> PlotData:
-    """Saved forecasts beside the series of a panel, with their units of MASE, by default those before each forecast."""
+def plot_of_table(panel: Panel, schema: Schema, made: SavedForecasts, naive_error: Numbers | None = None) -> PlotData:
+    """Saved forecasts beside the series of a panel, with their naive errors, by default those before each forecast."""
     row = series_index(made.ids, panel.ids) - 1
     series = panel.order[row[panel.order] >= 0]
     row = row[series]
-    if scale is None:
+    if naive_error is None:
         last = panel.origins.copy()
         last[series] = made.first[row] - 1
-        scale = naive_errors_until(panel, last, schema.shortest_season)[0]
+        naive_error = naive_errors_until(panel, last, schema.shortest_season)[0]
     first, numbers = made.first[row], made.numbers[row]
-    return PlotData(panel, schema, series, first, numbers, made.intervals, scale[series], len(series))
+    return PlotData(panel, schema, series, first, numbers, made.intervals, naive_error[series], len(series))
 
 
-def series_without_actuals(panel: Panel, settings: PictureSettings) -> ForecastOptions:
+def series_to_draw(panel: Panel, settings: PictureSettings) -> ForecastOptions:
     """The series to forecast for a chart that lacks actual values to find the worst by: those named, or the first."""
     candidates = panel.order[~panel.skipped[panel.order]]
     if not settings.series:
@@ -133,7 +129,7 @@ def chart_of(data: PlotData, settings: PictureSettings, actuals: Panel | None = 
     if actuals is not None and not np.isfinite(actual).any():
         log.warning("%s has no value at the times of the forecasts", name)
     point, worst = data.numbers[..., 0], False
-    errors = mase(np.where(np.isfinite(point), actual, np.nan), point, data.scale, 1)
+    errors = mase(np.where(np.isfinite(point), actual, np.nan), point, data.naive_error, 1)
     if settings.series:
         chosen = [find_series(panel.ids, series) for series in settings.series]
         rows = series_index(data.ids, tuple(panel.ids[i] for i in chosen)) - 1
@@ -160,15 +156,16 @@ def chart_of(data: PlotData, settings: PictureSettings, actuals: Panel | None = 
 
 def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
     """What is noted of a series, and how good its forecast was where there are actual values, in a line."""
-    numbers, own = data.numbers[row], data.notes[row : row + 1]
+    numbers, parts = data.numbers[row], [*data.notes[row : row + 1]]
     seen = np.isfinite(actual) & np.isfinite(numbers[:, 0])
-    parts = [f"MASE {error:.2f}"] if np.isfinite(error) else []
-    if data.levels:
+    if seen.any() and np.isfinite(error):
+        parts.append(f"MASE {error:.2f}")
+    if seen.any() and data.levels:
         level = min(data.levels)
         low, high = numbers[:, 1 + 2 * data.levels.index(level) :].T[:2]
         inside = int((seen & (actual >= low) & (actual <= high)).sum())
         parts.append(f"{inside} of {seen.sum()} values in {level:g} %")
-    return ", ".join(filter(None, (*own, *parts))) if seen.any() else "".join(own)
+    return ", ".join(filter(None, parts))
 
 
 def _series_chart(
@@ -216,22 +213,32 @@ BRAILLE = np.array([chr(0x2800 + code) for code in range(256)])
 UNICODE = {"history": "⣀⠤⠒", "forecast": "⣀⠤⠒", "actual": "●", "shades": "░▒", "edge": "│"}
 PLAIN = {"history": "*", "forecast": "+", "actual": "o", "shades": ".:", "edge": "|"}  # without Unicode
 HEIGHT = 12  # lines of one series
-NARROWEST = 8  # characters of the drawing, at least
 
 Style = Callable[[str, str], str]
 
 
 def terminal_lines(chart: Chart, width: int, unicode: bool = True, style: Style = lambda text, kind: text) -> list[str]:
     """A chart as lines of text of `width` characters, Braille or ASCII; `style` colours a text by its kind."""
-    labels, edge = [_labels(series) for series in chart.series], (UNICODE if unicode else PLAIN)["edge"]
+    labels, marks = [_labels(series) for series in chart.series], UNICODE if unicode else PLAIN
     left = max(len(label) for numbers in labels for label in numbers.values()) + 2
-    across, lines = max(width - left - 1, NARROWEST), list[str]()
+    across, lines = max(width - left - 1, 8), list[str]()
     for series, numbers in zip(chart.series, labels, strict=True):
         lines += ["", style(series.name, "title") + (style(f"  {series.note}", "note") if series.note else "")]
         for row, text in enumerate(_drawing(series, across, unicode, style)):
-            lines.append(f"{numbers.get(row, ''):>{left - 2}} {edge}{text}")
+            lines.append(f"{numbers.get(row, ''):>{left - 2}} {marks['edge']}{text}")
         lines.append(" " * left + _times(chart, series, across))
-    return [*lines, "", *_legend(chart, width, unicode, style)]
+    parts = [(marks[kind], kind, kind) for kind in ("history", "forecast")]
+    parts += [(marks["shades"][level != max(chart.levels)] * 2, "interval", f"{level:g} %") for level in chart.levels]
+    if any(np.isfinite(series.actual).any() for series in chart.series):
+        parts.append((marks["actual"], "actual", "actual"))
+    lines, used = [*lines, ""], width
+    for symbol, kind, name in parts:
+        shown, size = f"{style(symbol, kind)} {name}", len(symbol) + 1 + len(name)
+        if used + 3 + size <= width:
+            lines[-1], used = f"{lines[-1]}   {shown}", used + 3 + size
+        else:
+            lines, used = [*lines, shown], size
+    return lines
 
 
 def _range(series: SeriesChart) -> tuple[float, float]:
@@ -314,26 +321,9 @@ def _times(chart: Chart, series: SeriesChart, width: int) -> str:
         exact = times.astype("datetime64[s]")
         unit = next(unit for unit in ("Y", "M", "D", "m", "s") if (exact.astype(f"datetime64[{unit}]") == exact).all())
         texts = [str(time).replace("T", " ") for time in shown.astype("datetime64[s]").astype(f"datetime64[{unit}]")]
-    middle = round(float(start - first) / max(float(last - first), 1) * (width - 1))
-    line = list(" " * width)
+    middle, line = round(float(start - first) / max(float(last - first), 1) * (width - 1)), " " * width
     for text, column in ((texts[0], 0), (texts[2], width - len(texts[2])), (texts[1], middle - len(texts[1]) // 2)):
-        if 0 <= column <= width - len(text) and not "".join(line[max(column - 1, 0) : column + len(text) + 1]).strip():
-            line[column : column + len(text)] = text
-    return "".join(line).rstrip()
-
-
-def _legend(chart: Chart, width: int, unicode: bool, style: Style) -> list[str]:
-    marks = UNICODE if unicode else PLAIN
-    parts = [(marks[kind], kind, kind) for kind in ("history", "forecast")]
-    for level in chart.levels:
-        parts.append((marks["shades"][level != max(chart.levels)] * 2, "interval", f"{level:g} %"))
-    if any(np.isfinite(series.actual).any() for series in chart.series):
-        parts.append((marks["actual"], "actual", "actual"))
-    lines, used = list[str](), width
-    for symbol, kind, name in parts:
-        shown, size = f"{style(symbol, kind)} {name}", len(symbol) + 1 + len(name)
-        if used + 3 + size <= width:
-            lines[-1], used = f"{lines[-1]}   {shown}", used + 3 + size
-        else:
-            lines, used = [*lines, shown], size
-    return lines
+        end = column + len(text)
+        if column >= 0 and end <= width and not line[max(column - 1, 0) : end + 1].strip():
+            line = line[:column] + text + line[end:]
+    return line.rstrip()

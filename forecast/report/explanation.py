@@ -1,9 +1,9 @@
 """Explain forecasts: what they rest on, and what they are made of."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from forecast.events.effects import Effects, ordinary_panel
 from forecast.events.kinds import AROUND, has_events, mark, with_effects_only
 from forecast.inference.forecasting import columns_at
 from forecast.inference.predictor import Predictor, fixed_of
+from forecast.logs import log
 from forecast.panel.naming import find_series
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
@@ -24,7 +25,6 @@ from forecast.threads import OnPart
 
 WINDOWS, ORIGINS = 256, 8  # windows that are forecast again and again, and those of one series
 RANDOM = ("known", "past", "static")  # kinds of inputs that differ between repeats
-SPANS = (0, 1, 2, 4)  # seasons, between which lie the parts of the past that are hidden
 
 Change = Callable[[np.random.Generator], tuple[Predictor, Panel]]
 """What forecasts the windows without an input, and the windows, in one repeat."""
@@ -68,13 +68,13 @@ class _HeldOut:
             raise BadData(problem, cure="name a longer table")
         self.predictor = predictor = predictor.remembering()
         self.panel = panel.select(long[np.unique(np.linspace(0, len(long) - 1, WINDOWS).astype(int))])
-        count = int(np.clip(WINDOWS // len(self.panel), 1, ORIGINS))
+        most = np.clip(WINDOWS // len(self.panel), 1, ORIGINS)
         # the oldest origin leaves half of the longest series
-        count = int(np.clip(self.panel.lengths.max() // (2 * horizon), 1, count))
+        count = int(np.clip(self.panel.lengths.max() // (2 * horizon), 1, most))
         self.origins = self.panel.origins - horizon * np.arange(1, count + 1)[:, None]  # [origins, series]
         self.pasts = cut(self.panel, self.origins)
-        self.plain = self._errors(predictor, self.pasts.panel)  # with all inputs
-        if not np.isfinite(self.plain).any():
+        self.errors = self._errors(predictor, self.pasts.panel)  # with all inputs
+        if not np.isfinite(self.errors).any():
             raise BadData("no value was observed in the newest horizons, so that no forecast has an actual value")
 
     def _errors(self, predictor: Predictor, panel: Panel) -> Numbers:
@@ -87,11 +87,11 @@ class _HeldOut:
     def increases(self, change: Change, random: bool, repeats: int, seed: int) -> list[float]:
         """How much worse forecasts are without an input, in each repeat."""
         worse, means = np.zeros(0), []
-        counted = np.flatnonzero(np.isfinite(self.plain))
+        counted = np.flatnonzero(np.isfinite(self.errors))
         for repeat in range(repeats):
             draw = np.random.default_rng((seed, repeat))
             if random or repeat == 0:
-                worse = self._errors(*change(draw)) - self.plain
+                worse = self._errors(*change(draw)) - self.errors
             means.append(float(np.average(worse[counted], weights=self._weights(counted, draw))))
         return means
 
@@ -114,7 +114,7 @@ class _HeldOut:
         if effects is not None and has_events(schema):
             for name in self._events_ahead():
                 yield name, "event", partial(self._without_event, effects, name)
-        edges = [max(1, schema.shortest_season) * span for span in SPANS]
+        edges = [max(1, schema.shortest_season) * seasons for seasons in (0, 1, 2, 4)]
         longest = int(self.pasts.panel.lengths.max())
         for first, last in zip(edges, [*edges[1:], longest], strict=True):
             if first < longest:
@@ -146,9 +146,9 @@ class _HeldOut:
 
     def _without_event(self, effects: Effects, name: str, draw: np.random.Generator) -> tuple[Predictor, Panel]:
         """No effect of an event, of its eve and of the day after."""
-        own = {text.format(name) for text in AROUND}
-        kept = np.array([label not in own for label in effects.labels])
-        fitted = replace(self.predictor.fitted, effects=replace(effects, effect=effects.effect * kept[:, None]))
+        labels = {text.format(name) for text in AROUND}
+        others = np.array([label not in labels for label in effects.labels])
+        fitted = replace(self.predictor.fitted, effects=replace(effects, effect=effects.effect * others[:, None]))
         return self.predictor.serving(fitted), self.pasts.panel
 
     def _hidden(self, first: int, last: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
@@ -184,33 +184,32 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
     index = series_index(fitted.history.ids, part.ids)
     _, adjustment = ordinary_panel(part, with_effects_only(schema), fitted.effects, index, fixed_of(fitted, part))
     # closed slots keep their values, by which they are found again; events of other kinds act in each forecast
-    ordinary = part if adjustment is None else replace(adjustment, fixed=None).removed(part)
+    without_effects = part if adjustment is None else replace(adjustment, fixed=None).removed(part)
     serving = predictor.serving(replace(fitted, effects=None))
-    without_events = serving.predict_quantiles(ordinary)[..., middle]
+    without_events = serving.predict_quantiles(without_effects)[..., middle]
     median = without_events if fitted.effects is None else predictor.predict_quantiles(part)[..., middle]
-    usual = _with_usual_columns(ordinary, schema)
-    plain = serving.predict_quantiles(usual)[..., middle] if schema.known else without_events
+    usual = without_events
+    if schema.known:
+        usual = serving.predict_quantiles(_with_usual_columns(without_effects, schema))[..., middle]
     length = max((length for length in schema.season if length > 1), default=1)
-    level, season = plain, np.zeros_like(plain)
+    level, season = usual, np.zeros_like(usual)
     if length > 1:
-        profiles, slopes = zip(*(_past_season(ordinary, i, length) for i in range(len(part))), strict=True)
-        level, season = _split(plain, np.stack(profiles), np.array(slopes))
-    parts = (median, level, season, median - without_events, without_events - plain, plain - level - season)
+        profiles, slopes = zip(*(_past_season(without_effects, i, length) for i in range(len(part))), strict=True)
+        level, season = _split(usual, np.stack(profiles), np.array(slopes))
+    parts = (median, level, season, median - without_events, without_events - usual, usual - level - season)
     return {name: numbers[inverse] for name, numbers in zip(PARTS, parts, strict=True)}
 
 
 def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
     """A panel whose known columns have, ahead, the median of their past, or the most frequent category."""
     known = panel.known.copy()
-    for series in range(len(panel)):
+    for series, (column, name) in product(range(len(panel)), enumerate(schema.known)):
         past = panel.slots(series)
-        for column, name in enumerate(schema.known):
-            seen = panel.known[past, column]
-            seen = np.sort(seen[np.isfinite(seen)])
-            if len(seen):
-                values, counts = np.unique(seen, return_counts=True)
-                usual = values[np.argmax(counts)] if name in schema.categories else seen[(len(seen) - 1) // 2]
-                known[past.stop : panel.offsets[series + 1], column] = usual
+        seen = np.sort(panel.known[past, column])
+        if len(seen := seen[np.isfinite(seen)]):
+            values, counts = np.unique(seen, return_counts=True)
+            usual = values[np.argmax(counts)] if name in schema.categories else seen[(len(seen) - 1) // 2]
+            known[past.stop : panel.offsets[series + 1], column] = usual
     return replace(panel, known=known, vintages=None)
 
 
@@ -243,9 +242,6 @@ def _split(path: Numbers, seasons: Numbers, slopes: Numbers) -> tuple[Numbers, N
     remainder = path - level - season
     found = np.linalg.solve(design.T @ design + prior, design.T @ remainder.T).T  # [series, 2 + phases]
     return level + found[:, :2] @ line.T, season + found[:, 2:] @ dummies.T
-
-
-log = logging.getLogger("forecast")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from forecast.panel.panel import Integers
 from forecast.panel.schema import calendar_of, position_texts
 from forecast.report.chart import PlotData, actuals_at
 
-DIGITS = 4
 MOST_NUMBERS = 2_700_000  # of all series; 6 to 9 characters each
 SHORTEST = 8  # steps of history, at least
 PER_PAGE = 12  # series
@@ -33,8 +32,6 @@ CONTROLS = """<form id="controls" role="search" aria-label="Series" hidden>\
 <div id="series"></div>
 """
 APART = '<div class="sums"><ul class="legend"></ul><div class="series"></div>'
-ORDERS = {"input": "order of the table", "name": "name"}
-ERROR_ORDERS = {"worst": "largest error first", "best": "smallest error first"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,9 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
     steps = int(np.clip(MOST_NUMBERS // count - ahead, SHORTEST, data.usual_history))
     if total > count:
         yield f"<p>The first {count:,} of {total:,} series have room in this file.</p>\n"
-    orders = ORDERS | (ERROR_ORDERS if not gallery.errors.keys().isdisjoint(data.ids[:count]) else {})
+    orders = {"input": "order of the table", "name": "name"}
+    if not gallery.errors.keys().isdisjoint(data.ids[:count]):
+        orders |= {"worst": "largest error first", "best": "smallest error first"}
     choices = "".join(f'<option value="{value}">{text}</option>' for value, text in orders.items())
     yield CONTROLS.format(choices=choices, count=count) if gallery.searched else APART
     # texts of the last value and of each forecast, by the end of the past
@@ -98,7 +97,7 @@ def _short(value: float) -> float | None:
     """A number rounded to few digits; None if it is not finite."""
     if not np.isfinite(value):
         return None
-    number = float(f"{value:.{DIGITS}g}")
+    number = float(f"{value:.4g}")
     return int(number) if abs(number) < 1e8 and number.is_integer() else number
 
 
@@ -197,7 +196,9 @@ def page_bytes(title: str, verdict: str, sections: Sequence[Section], made: str)
     style, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     heads = {"title": _text(title), "verdict": _text(verdict).replace(" %", "&nbsp;%"), "style": style}
     heads["links"] = "".join(f'<li><a href="#s{i}">{_text(part.title)}</a></li>' for i, part in enumerate(sections, 1))
-    yield PAGE.format(**heads, style_hash=_hash(style), script_hash=_hash(script)).encode()
+    for name, source in (("style_hash", style), ("script_hash", script)):
+        heads[name] = "sha256-" + b64encode(hashlib.sha256(source.encode()).digest()).decode()
+    yield PAGE.format(**heads).encode()
     for number, section in enumerate(sections, 1):
         yield f'<section aria-labelledby="s{number}">\n<h2 id="s{number}">{_text(section.title)}</h2>\n'.encode()
         for part in section.parts:
@@ -213,10 +214,6 @@ def number(value: float) -> str:
     if isinstance(value, int) or abs(value) >= 100:
         return f"{value:,.0f}" if abs(value) < 1e12 else f"{value:.3g}"
     return f"{value:.3g}" if value == 0 or abs(value) >= 1e-4 else f"{value:.1e}"
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _text(text: str) -> str:

@@ -15,7 +15,7 @@ from forecast.panel.panel import Ids, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.reading import describe
 from forecast.report.explanation import importances
-from forecast.report.page import MOST_LINES, Bar, Cell, Facts, LineChart, Section, Table, number
+from forecast.report.page import MOST_LINES, Bar, Cell, Facts, LineChart, Part, Section, Table, number
 from forecast.settings import INTERVALS
 from forecast.threads import OnPart
 
@@ -30,6 +30,7 @@ NARROW = 0.75  # share of values in 80 % intervals, below which it is called too
 MAX_MEASURE = 1e300  # what is not below it is no measure
 HEADS = {"skill": "skill", ERROR: "MASE", "rmsse": "RMSSE", "smape": "sMAPE", "wape": "WAPE", "wql": "WQL"}
 COVERED = {"coverage_80": "in 80 %", "coverage_95": "in 95 %", "msis": "MSIS"}
+TARGETS = tuple(level / 100 for level in INTERVALS)  # of shares inside the intervals
 
 
 class BacktestTables:
@@ -80,10 +81,9 @@ def verdict_of(found: BacktestTables) -> str:
         text = f"{share} % {'less' if skill >= 0 else 'more'} error than seasonal naive on {origins}"
         text = f"The same error as seasonal naive on {origins}" if round(100 * skill) == 0 else text
         text += _worse(found) if skill > 0 else ""
-    shares = "; ".join(filter(None, (_held([whole]), _held(found.rows(SUMS), " of sums"))))
     prefix = f"{found.model}: " if len(found.models) > 2 else ""
-    seen = f"; at its fit it had seen the values of {found.seen} of them" if found.seen else ""
-    return f"{prefix}{text}{f'; {shares}' if shares else ''}{seen}"
+    seen = f"at its fit it had seen the values of {found.seen} of them" if found.seen else ""
+    return "; ".join(filter(None, (prefix + text, _held([whole]), _held(found.rows(SUMS), " of sums"), seen)))
 
 
 def _held(rows: Sequence[Row], what: str = "") -> str:
@@ -109,9 +109,9 @@ def _worse(found: BacktestTables) -> str:
 
 def error_section(found: BacktestTables) -> Section:
     first, last = found.origins[0], found.origins[-1]
-    text = f"Forecasts from {len(found.origins)} origins, {first} to {last}, compared with the actual values. "
-    text += "Skill is the error reduction against seasonal naive; the unit of MASE is the error of seasonal naive "
-    text += "before the oldest origin."
+    text = f"Forecasts from {len(found.origins)} origins, {first} to {last}, compared with the actual values. Skill is "
+    text += "the error reduction against seasonal naive; the unit of MASE is the error of seasonal naive before the "
+    text += "oldest origin."
     if found.seen:
         text += " The saved forecaster had seen values that it is compared with, so that these errors may be too small."
     models = found.models[:MOST_LINES]
@@ -125,12 +125,13 @@ def error_section(found: BacktestTables) -> Section:
 
 def coverage_section(found: BacktestTables) -> Section:
     title = f"Share of values inside the intervals of {found.model}, by step of the horizon"
-    rows, targets = found.rows("by_step"), tuple(level / 100 for level in INTERVALS)
-    lines = {f"{level:g} %": [_number(row, f"coverage_{level:g}") for row in rows] for level in INTERVALS}
+    lines = {
+        f"{level:g} %": [_number(row, f"coverage_{level:g}") for row in found.rows("by_step")] for level in INTERVALS
+    }
     text = "Share of the actual values inside the intervals; it should be near 0.8 and 0.95. MSIS weighs the width of "
     text += "the 95 % intervals and their misses: lower is better."
     overall = _table("By model", found.tables["overall"], ("model",), COVERED)
-    chart = LineChart(title, "step", ("1", str(found.steps)), lines, targets)
+    chart = LineChart(title, "step", ("1", str(found.steps)), lines, TARGETS)
     return Section("Coverage of the intervals", (text, overall, chart))
 
 
@@ -172,8 +173,6 @@ def _number(row: Row, name: str) -> float | None:
     return float(value) if isinstance(value, int | float) and -MAX_MEASURE < value < MAX_MEASURE else None
 
 
-LABEL = 9  # characters of a line that describes a table, before what it says
-ATTENDED = 256  # series whose attention is averaged
 REPEATS = 3  # of each input whose importance is measured
 MEANINGS = {
     "ok": "forecast",
@@ -194,7 +193,7 @@ def read_section(fitted: Fitted, version: str) -> Section:
         ("layout", config.table.layout),
         ("time", f"{', '.join(config.table.time)}, every {config.table.calendar.name}, up to {config.train_end}"),
         ("horizon", f"{config.horizon} steps, from the last {config.lookback}"),
-        *((line[:LABEL].strip(), line[LABEL:]) for line in lines),
+        *((line[:9].strip(), line[9:]) for line in lines),  # a label, and what it says
     )
     return Section("What was read", (Facts(facts),))
 
@@ -203,10 +202,8 @@ def gaps_section(fitted: Fitted) -> Section:
     """Missing values of the past that the version holds, and series without a forecast."""
     panel = fitted.history
     missing = np.array([int((~panel.observed[panel.slots(i)]).sum()) for i in range(len(panel))])
-    rows = tuple(
-        (status, len(ids), MEANINGS.get(status, ""), series_names(ids, 3))
-        for status, ids in _grouped(panel.status, panel.ids)
-    )
+    groups = _grouped(panel.status, panel.ids)
+    rows = tuple((status, len(ids), MEANINGS.get(status, ""), series_names(ids, 3)) for status, ids in groups)
     count, gapped, total = int(missing.sum()), int((missing > 0).sum()), int(panel.lengths.sum())
     text = f"{count:,} of {total:,} values are missing, in {gapped:,} of {len(panel):,} series. "
     text = text if count else "No value is missing. "
@@ -251,21 +248,17 @@ def models_section(predictor: Predictor) -> Section:
         total[name] += weight  # that of repeated networks together
     largest = max(total.values(), default=1.0) or 1.0
     weights = tuple((name, Bar(weight, weight / largest)) for name, weight in total.most_common())
-    scores = sorted(fitted.config.scores.items(), key=lambda item: item[1])
+    scores = tuple(sorted(fitted.config.scores.items(), key=lambda item: item[1]))
     metric = fitted.settings().metric.upper()
-    losses = Table(f"Candidates on held-out values, by {metric}", ("candidate", metric), tuple(scores))
     networks = zip(fitted.config.plan.members, fitted.config.trained_steps, fitted.config.validation, strict=True)
-    trained = tuple((each.model, steps, each.batch_size, each.lookback, loss) for each, steps, loss in networks)
+    trained = tuple((member.model, steps, member.batch_size, member.lookback, loss) for member, steps, loss in networks)
     heads = ("network", "steps", "windows a step", "steps of the past", "best loss on held-out values")
-    parts = (
-        Table("Mixtures", ("models", "series", "such as"), rows),
-        *more,
-        Table("Mean weight in the forecasts", ("model", "weight"), weights),
-        losses if scores else "No value could be held out to compare candidates on.",
-        *([Table("Training of the networks", heads, trained)] if trained else ()),
-        *_attention(predictor),
-    )
-    return Section("Who forecasts what", parts)
+    parts: list[Part] = [Table("Mixtures", ("models", "series", "such as"), rows), *more]
+    parts.append(Table("Mean weight in the forecasts", ("model", "weight"), weights))
+    losses = Table(f"Candidates on held-out values, by {metric}", ("candidate", metric), scores)
+    parts.append(losses if scores else "No value could be held out to compare candidates on.")
+    parts += [Table("Training of the networks", heads, trained)] if trained else []
+    return Section("Who forecasts what", (*parts, *_attention(predictor)))
 
 
 def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
@@ -273,9 +266,8 @@ def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
     config, panel = predictor.fitted.config, predictor.fitted.history
     if not any("attention" in member.model for group in config.members() for member in group):
         return ()  # before torch is imported
-    series = panel.order[~panel.skipped[panel.order]][:ATTENDED]
     try:
-        weights = predictor.attention(panel, series).mean(0)
+        weights = predictor.attention(panel, panel.order[~panel.skipped[panel.order]][:256]).mean(0)
     except Unavailable:
         return ()
     title, across = "Attention of the network to the past, the mean over series", "steps before the forecast"
@@ -289,14 +281,13 @@ def importance_section(predictor: Predictor, panel: Panel, on_part: OnPart | Non
         found = importances(predictor, panel, REPEATS, predictor.fitted.settings().seed, on_part)
     except BadData as error:
         return Section(title, (f"Not measured: {error}",))
-    largest = max((abs(row.mean) for row in found), default=0.0) or 1.0
-    rows = tuple(
-        (name, kind, Bar(mean, mean / largest), f"± {number(std)}" if std else "") for name, kind, mean, std in found
-    )
+    largest, rows = max((abs(row.mean) for row in found), default=0.0) or 1.0, list[tuple[Cell, ...]]()
+    for name, kind, mean, std in found:
+        rows.append((name, kind, Bar(mean, mean / largest), f"± {number(std)}" if std else ""))
     text = "By how much the mean absolute error of the newest horizons grows without an input, in the unit of the "
     text += f"target. `forecast explain` repeats this more often than the {REPEATS} times here."
     heads = ("input", "kind", "error grows by", "standard deviation")
-    return Section(title, (text, Table("Importance", heads, rows)))
+    return Section(title, (text, Table("Importance", heads, tuple(rows))))
 
 
 DAY = {"day": "day", "count": "values", "mase": "MASE", "bias": "bias"}
@@ -305,11 +296,12 @@ DAY |= {f"coverage_{level:g}": f"in {level:g} %" for level in INTERVALS}
 
 def versions_section(versions: Sequence[Row]) -> Section:
     """The versions of a store, the newest first; their rows come the oldest first."""
-    rows = tuple(
-        (row["version"], row["created"][:19].replace("T", " "), "live" * row["live"], row["hash"][:12], row["note"])
-        for row in reversed(versions)
-    )
-    return Section("Versions", (Table("Versions of the store", ("version", "saved, UTC", "", "hash", "note"), rows),))
+    rows = list[tuple[Cell, ...]]()
+    for row in reversed(versions):
+        saved, live = row["created"][:19].replace("T", " "), "live" * row["live"]
+        rows.append((row["version"], saved, live, row["hash"][:12], row["note"]))
+    heads = ("version", "saved, UTC", "", "hash", "note")
+    return Section("Versions", (Table("Versions of the store", heads, tuple(rows)),))
 
 
 def job_section(state: str, runs: Sequence[Row], newest_days: Sequence[Row], actuals: Sequence[str]) -> Section:
@@ -318,11 +310,8 @@ def job_section(state: str, runs: Sequence[Row], newest_days: Sequence[Row], act
     if len(days) > 1:
         ends = str(days[0]["day"]), str(days[-1]["day"])
         covered = {f"{level:g} %": [day[f"coverage_{level:g}"] for day in days] for level in INTERVALS}
-        targets = tuple(level / 100 for level in INTERVALS)
-        charts = [
-            LineChart("MASE by day", "day", ends, {"MASE": [day["mase"] for day in days]}),
-            LineChart("Share of values inside the intervals by day", "day", ends, covered, targets),
-        ]
+        charts = [LineChart("MASE by day", "day", ends, {"MASE": [day["mase"] for day in days]})]
+        charts.append(LineChart("Share of values inside the intervals by day", "day", ends, covered, TARGETS))
     scores: str | Table = "There is no actual value yet for a forecast of an earlier run."
     if days:
         rows = tuple(tuple(day[name] for name in DAY) for day in newest_days)

@@ -39,8 +39,8 @@ def schema_of_sums(schema: Schema, every: Every | None) -> Schema:
     elif months := MONTHS.get(every or ""):
         spec = CalendarSpec(kind="months", every=months)
     season = schema.season if every is None else season_candidates(spec)
-    plain = {"ids": ("sum",), "holidays": None, "dated_events": ()}
-    return schema.model_copy(update={**plain, "calendar": spec, "season": season})
+    without_events = {"ids": ("sum",), "holidays": None, "dated_events": ()}
+    return schema.model_copy(update={**without_events, "calendar": spec, "season": season})
 
 
 def past_sums(
@@ -81,7 +81,6 @@ def past_sums(
     return Panel(ids, np.arange(size), offsets, starts, 0, values, marks, none, none, none[:size], ("ok",) * size)
 
 
-ROWS = 60  # of a table of sums that a report has
 TEXT = "A sum has a distribution of its own: `forecast` is its median, and `mean` the sum of the means of the series."
 
 
@@ -94,7 +93,7 @@ def plots_of_sums(totals: Totals, past: Panel, actuals: Panel | None = None) -> 
         levels, periods = [groups.level for groups in same], same[0].periods
         if every == "day" and schema.calendar.kind == "weekdays":  # each step is a day
             every = None
-        own, before = schema_of_sums(schema, every), past_sums(fitted, past, schema, levels, every)
+        sums_schema, before = schema_of_sums(schema, every), past_sums(fitted, past, schema, levels, every)
         later = actuals and past_sums(fitted, actuals, schema, levels, every, exact=True)
         ids, rows = list[tuple[str, ...]](), list[int]()
         for level in levels:
@@ -105,10 +104,10 @@ def plots_of_sums(totals: Totals, past: Panel, actuals: Panel | None = None) -> 
         numbers, series = numbers.reshape(len(ids), len(periods), -1), series_index(before.ids, tuple(ids)) - 1
         first = np.full(len(ids), periods.first)
         first = first if every is None else period_keys(calendar_of(schema), first, every)
-        scale = naive_errors_until(before, before.origins, own.shortest_season)[0][series]
+        naive_error = naive_errors_until(before, before.origins, sums_schema.shortest_season)[0][series]
         so_far = frame["observed"][rows][:: len(periods)].tolist()
         notes = tuple(f"per {every}" * bool(every) + f", {number(value)} so far" * bool(value) for value in so_far)
-        yield PlotData(before, own, series, first, numbers, ends, scale, len(ids), notes), later
+        yield PlotData(before, sums_schema, series, first, numbers, ends, naive_error, len(ids), notes), later
 
 
 def chart_of_sums(totals: Totals, past: Panel, settings: PictureSettings, actuals: Panel | None, name: str) -> Chart:
@@ -134,7 +133,7 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
         parts += [Gallery(data, "", {}, data.notes, searched=False) for data, _ in plots_of_sums(totals, panel)]
         columns = totals.columns()
         texts = [column.texts() if isinstance(column, Column) else column.tolist() for column in columns.values()]
-        parts.append(Table(f"Sums, at most {ROWS}", tuple(columns), tuple(zip(*texts, strict=True))[:ROWS]))
+        parts.append(Table("Sums, at most 60", tuple(columns), tuple(zip(*texts, strict=True))[:60]))
     return Section("Sums of the forecasts", tuple(parts))
 
 

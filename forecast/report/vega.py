@@ -19,18 +19,14 @@ HISTORY, FORECAST, ACTUAL = "#333333", "#0072b2", "#d55e00"
 LIGHTEST, DARKEST = np.array([0xD6, 0xE7, 0xF4]), np.array([0x9F, 0xC9, 0xE5])  # the widest interval, the narrowest
 EVENT, EVENT_ON_WHITE, EVENT_NAME = "#d8b365", "#efe1c1", "#6b5420"
 SIZES = {1: (720, 340), 2: (400, 220), 3: (300, 170)}  # width and height of a panel, by panels in a row
-NAMED_EVENTS = 16  # more names than these in a panel run into each other
-TICK = 62  # pixels that a label of the time axis needs
-YEAR_SHOWN = 300 * 86_400  # seconds; on a longer axis labels name the years
-LARGE = 1e6  # from here on the axis has 2M, not 2,000,000
 GREYS = {"gridColor": "#e8e8e8", "domainColor": "#bbbbbb", "tickColor": "#bbbbbb"}
 WORDS = {"labelColor": "#555555", "titleColor": "#555555", "titleFontWeight": "normal"}
-SUBTITLE = {"subtitleColor": "#767676", "subtitleFontSize": 11}
+TITLE = {"fontSize": 13, "color": "#222222", "subtitleColor": "#767676", "subtitleFontSize": 11}
 CONFIG: Spec = {
     "font": "Helvetica, Arial, Liberation Sans, sans-serif",
     "view": {"stroke": None},
     "axis": {**GREYS, **WORDS, "labelFontSize": 11, "titleFontSize": 11},
-    "title": {"anchor": "start", "frame": "group", "offset": 8, "fontSize": 13, "color": "#222222", **SUBTITLE},
+    "title": {"anchor": "start", "frame": "group", "offset": 8, **TITLE},
     "legend": {"orient": "top", "title": None, "labelFontSize": 12, "labelColor": "#333333", "columnPadding": 18},
 }
 
@@ -43,9 +39,9 @@ def vega_lite(chart: Chart, hover: bool = True) -> Spec:
     panels = [_panel(chart, series, hover) for series in chart.series]
     if len(panels) == 1:
         return {**whole, **panels[0]}
-    noted, titled = any(series.note for series in chart.series), chart.numbered or _years(chart)
+    row = 60 + 14 * any(series.note for series in chart.series) + 18 * bool(chart.numbered or _years(chart))
     whole |= {"concat": panels, "columns": _columns(chart), "resolve": {"scale": {"color": "shared"}}}
-    return {**whole, "bounds": "flush", "spacing": {"column": 62, "row": 60 + 14 * noted + 18 * bool(titled)}}
+    return {**whole, "bounds": "flush", "spacing": {"column": 62, "row": row}}
 
 
 def _columns(chart: Chart) -> int:
@@ -71,17 +67,15 @@ def _event_layers(chart: Chart, series: SeriesChart, width: int) -> tuple[list[S
     """A bar for each event, and its name where there is room."""
     if not series.events:
         return [], []
-    low, high = _at(chart, series.past_times[0]), _at(chart, series.times[-1])
-    rows: list[Spec] = [
-        {"t": max(_at(chart, first), low), "end": min(_at(chart, last), high), "name": name}
-        for first, last, name in series.events
-    ]
+    low, high, rows = _at(chart, series.past_times[0]), _at(chart, series.times[-1]), list[Spec]()
+    for first, last, name in series.events:
+        rows.append({"t": max(_at(chart, first), low), "end": min(_at(chart, last), high), "name": name})
     field, mark = {"field": "name", "type": "nominal"}, {"type": "rect", "color": EVENT, "opacity": 0.4}
     bars = [_layer(rows, mark, x2={"field": "end"}, y={"value": 0}, y2={"value": "height"}, tooltip=field)]
     names: dict[float, list[str]] = {}
     for row in rows:
         names.setdefault((row["t"] + row["end"]) / 2, []).append(row["name"])
-    if len(names) > NAMED_EVENTS or width < SIZES[2][0]:
+    if len(names) > 16 or width < SIZES[2][0]:  # they would run into each other
         return bars, []
     texts = [{"t": middle, "name": ", ".join(some)} for middle, some in names.items()]
     mark = {"type": "text", "angle": 270, "align": "right", "baseline": "middle", "fontSize": 9}
@@ -138,7 +132,7 @@ def _hover_layer(chart: Chart, series: SeriesChart) -> Spec:
 
 def _x(chart: Chart) -> Spec:
     """The axis of times, read as they stand: the clock of the reader's machine plays no part."""
-    axis: Spec = {"tickCount": SIZES[_columns(chart)][0] // TICK, "grid": False}
+    axis: Spec = {"tickCount": SIZES[_columns(chart)][0] // 62, "grid": False}  # a label needs as many pixels
     if chart.numbered:
         axis, scale = axis | {"tickMinStep": 1, "format": "d"}, {"zero": False, "nice": False}
         return {"field": "t", "type": "quantitative", "title": chart.time, "scale": scale, "axis": axis}
@@ -150,12 +144,12 @@ def _years(chart: Chart) -> str | None:
     """The years of a chart, as a title of the time axis; None where its labels name them."""
     first, last = min(s.past_times[0] for s in chart.series), max(s.times[-1] for s in chart.series)
     years = np.array([first, last]).astype("datetime64[s]").astype("datetime64[Y]").astype(str)
-    return " to ".join(dict.fromkeys(years.tolist())) if last - first < YEAR_SHOWN else None
+    return " to ".join(dict.fromkeys(years.tolist())) if last - first < 300 * 86_400 else None
 
 
 def _y(chart: Chart, series: SeriesChart) -> Spec:
     values = np.abs(np.concatenate([series.past, series.forecast, series.actual, series.high.ravel()]))
-    large = values[np.isfinite(values)].max(initial=0.0) >= LARGE
+    large = values[np.isfinite(values)].max(initial=0.0) >= 1e6  # 2M on the axis, not 2,000,000
     axis: Spec = {"tickCount": 5, "labelFlush": True, **({"format": "~s"} if large else {})}
     at_left = any(series is other for other in chart.series[:: _columns(chart)])
     title = chart.value if chart.value and at_left else None
@@ -204,7 +198,6 @@ def _at(chart: Chart, time: float) -> int:
 
 
 SUFFIXES = (".png", ".svg", ".pdf", ".html")
-SHARPNESS = 2.0  # pixels of a PNG for each unit of the drawing
 NEEDED = f"the packages altair and vl-convert-python; {INSTALL.format('plot')}"
 
 PAGE = """<!DOCTYPE html>
@@ -264,14 +257,11 @@ def write_chart(chart: Chart, output: str) -> None:
 
     convert: Any = vl_convert  # its stub asks for an argument that it does not need
     spec, suffix = vega_lite(chart, hover=False), PurePath(output).suffix.lower()
-    if suffix == ".png":
-        content = convert.vegalite_to_png(spec, scale=SHARPNESS, allowed_base_urls=[])
-    elif suffix == ".pdf":
-        content = convert.vegalite_to_pdf(spec, allowed_base_urls=[])
-    else:
-        content = svg = convert.vegalite_to_svg(spec, allowed_base_urls=[])
-        if suffix == ".html":
-            title = escape("Forecast of " + ", ".join(series.name for series in chart.series))
-            library = convert.javascript_bundle().replace("</script", "<\\/script")
-            content = PAGE.format(title=title, svg=svg, library=library, spec=as_json(vega_lite(chart)))
+    options: dict[str, Any] = {"allowed_base_urls": [], **({"scale": 2.0} if suffix == ".png" else {})}
+    kind = "svg" if suffix == ".html" else suffix[1:]
+    content = getattr(convert, f"vegalite_to_{kind}")(spec, **options)
+    if suffix == ".html":
+        title = escape("Forecast of " + ", ".join(series.name for series in chart.series))
+        library = convert.javascript_bundle().replace("</script", "<\\/script")
+        content = PAGE.format(title=title, svg=content, library=library, spec=as_json(vega_lite(chart)))
     replace_file(output, content.encode() if isinstance(content, str) else bytes(content))

@@ -12,7 +12,7 @@ from forecast import Forecaster
 from forecast.checks.output import MIN_RUNS, Finding, Limits, Output, OutputCheckSettings, blocks, findings, outcome
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import forecast_table
-from forecast.ledger.accuracy import Earlier, beside, to_keep
+from forecast.ledger.accuracy import Earlier, earlier_forecasts, forecasts_to_keep
 from forecast.settings import OutputSettings, SumSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.writing import Column
@@ -77,7 +77,8 @@ def nights() -> tuple[Callable[..., Night], Any]:
         totals = Totals(predictor, SumSettings(sum_by=("all",)), OutputSettings(), None)
         totals.add(forecasts)
         output = Output(forecasts, fitted, fitted.config.table, OutputSettings(), [totals])
-        return Night(output, beside(to_keep(last, fitted, {}), forecasts, fitted.config.table), fitted)
+        earlier = earlier_forecasts(forecasts_to_keep(last, fitted, {}), forecasts, fitted.config.table)
+        return Night(output, earlier, fitted)
 
     return night, predictor
 
@@ -287,5 +288,9 @@ def test_a_known_column_that_is_shifted_by_a_day_is_a_jump() -> None:
     for late, expected in ((0, ""), (1, "error")):
         forecasts = forecast_table(predictor, table_from_frame(table(DAYS - HORIZON, late)))
         output = Output(forecasts, predictor.fitted, schema, OutputSettings())
-        night = Night(output, beside(to_keep(last, predictor.fitted, {}), forecasts, schema), predictor.fitted)
+        night = Night(
+            output,
+            earlier_forecasts(forecasts_to_keep(last, predictor.fitted, {}), forecasts, schema),
+            predictor.fitted,
+        )
         assert night.words().get("jump", "") == expected

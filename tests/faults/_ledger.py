@@ -37,8 +37,8 @@ def add_run(place: Path, number: int, horizon: int) -> None:
     steps = np.tile(np.arange(1, horizon + 1), SERIES)
     kept = pd.DataFrame({"series": series, "step": steps, "instant": np.arange(rows), **numbers})
     scores = [DayScore(instant(number), number, None, None, None, None)]
-    record = Record(id="", job="nightly", as_of=instant(number), started="", seconds=number)
-    ledger_at(place).add_run(instant(number), 0, record.model_dump_json(), kept, scores)
+    record = Record(id="", job="nightly", as_of=instant(number), started="", seconds=number, exit_code=0)
+    ledger_at(place).add_run(record, kept, scores)
 
 
 def numbers_in_ledger(place: Path, horizon: int) -> list[int]:
@@ -50,7 +50,7 @@ def numbers_in_ledger(place: Path, horizon: int) -> list[int]:
         If a part of a run is there without the rest.
     """
     ledger = ledger_at(place)
-    numbers = [int(record["seconds"]) for _, _, record in ledger.runs(1000)]
+    numbers = [int(record.seconds) for record in ledger.runs(1000)]
     kept = dict(ledger.forecasts("9", 1000))
     for number in numbers:
         own = kept[instant(number)][PUBLISHED].to_numpy() if instant(number) in kept else np.empty(0)

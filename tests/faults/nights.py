@@ -9,7 +9,7 @@ import click
 import pandas as pd
 
 from forecast.checks.output import outcome
-from forecast.jobs.gate import replayed
+from forecast.jobs.gate import replayed_checks
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.run import run_job
 from tests.faults._counts import Counts, campaign
@@ -92,7 +92,7 @@ def live(job: Job, source: Path, folder: Path, nights: int, counts: Counts) -> N
         if "error" in words.values():
             counts.lose(f"{folder.name} {record.as_of}: blocked")
         alarms += [record.as_of] if any(words.values()) else []
-    if [line.split("  ")[0] for line in replayed(pipeline, len(ends))[:-1]] != alarms:
+    if [line.split("  ")[0] for line in replayed_checks(pipeline, len(ends))[:-1]] != alarms:
         counts.lose(f"{folder.name}: a replay names other runs than {alarms}")
 
 

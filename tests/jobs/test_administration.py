@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from forecast.ledger.record import Record
 from tests._databases import Server
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
@@ -44,8 +45,8 @@ def test_a_killed_run_leaves_a_trace_in_the_status(job: Job, forecast: Run, at: 
 
     forecast("run", job.file, "--as-of", at(150))
     ledger = ledger_of(read_pipeline(str(job.file)))
-    begun = {**job.record(), "as_of": "2024-05-31T20:00:00Z", "error": "it began, and did not end"}
-    ledger.add_run("2024-05-31T20:00:00Z", 137, json.dumps(begun), None, [])
+    begun = {**job.record(), "as_of": "2024-05-31T20:00:00Z", "error": "it began, and did not end", "exit_code": 137}
+    ledger.add_run(Record.model_validate(begun))
     ran = forecast("status", job.file)
     assert ran.code == 3
     assert "it began, and did not end" in ran.out

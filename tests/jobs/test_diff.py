@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from forecast.changes import inputs
+from forecast.changes import replay
 from forecast.cli import cli
 from forecast.errors import ForecastError, as_flag
 from forecast.jobs.pipeline import read_pipeline
@@ -214,7 +214,7 @@ def test_a_run_that_kept_nothing_and_a_version_that_is_gone_are_named(tmp_path: 
 def test_a_run_that_is_too_large_keeps_some_series_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nights = Nights(tmp_path, THETA)
     nights.run()
-    monkeypatch.setattr(inputs, "MAX_CELLS", 150)
+    monkeypatch.setattr(replay, "MAX_NUMBERS", 150)
     nights.days += 1
     nights.history["north", 58] += 30
     nights.run()

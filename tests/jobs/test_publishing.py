@@ -152,7 +152,7 @@ def test_the_hash_of_a_source_is_that_of_what_was_read(
         source.write_bytes(source.read_bytes() + b"2030-01-01,north,1\n")
         return table
 
-    read_source = module.read_source
-    monkeypatch.setattr(module, "read_source", replaced_meanwhile)
+    read_source = module.inputs.read_source
+    monkeypatch.setattr(module.inputs, "read_source", replaced_meanwhile)
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     assert job.record()["input"]["sha256"] == read

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from forecast.databases import connect
-from forecast.ledger.ledger import COLUMNS, OLD_CELLS, RAW, unpacked
+from forecast.ledger.ledger import COLUMNS, OLD_TABLE, RAW, unpacked
 
 
 def age(url: str, raw: bool) -> None:
@@ -14,9 +14,9 @@ def age(url: str, raw: bool) -> None:
     key = "PRIMARY KEY (job, as_of, series, step)"
     marks = ", ".join(f":{name}" for name in names)
     with connect(url) as execute:
-        execute(f"CREATE TABLE {OLD_CELLS} (job TEXT NOT NULL, as_of TEXT NOT NULL, {columns}, {key})")
+        execute(f"CREATE TABLE {OLD_TABLE} (job TEXT NOT NULL, as_of TEXT NOT NULL, {columns}, {key})")
         for job, as_of, cells in execute("SELECT job, as_of, cells FROM forecast_cells"):
             frame: pd.DataFrame = unpacked(cells)[names]
             rows = [{"job": job, "as_of": as_of, **row} for row in frame.to_dict("records")]
-            execute(f"INSERT INTO {OLD_CELLS} VALUES (:job, :as_of, {marks})", rows)
+            execute(f"INSERT INTO {OLD_TABLE} VALUES (:job, :as_of, {marks})", rows)
         execute("DROP TABLE forecast_cells")

@@ -14,7 +14,7 @@ import pytest
 from forecast.artifacts.store import Store
 from forecast.inference.contents import from_contents, to_contents
 from forecast.ledger import ledger
-from forecast.ledger.accuracy import lines, since
+from forecast.ledger.accuracy import actuals_lines, since_last_run
 from forecast.ledger.ledger import PUBLISHED, RAW
 from forecast.panel.panel import Panel
 from forecast.panel.schema import calendar_of
@@ -236,7 +236,7 @@ def test_samples_of_older_runs_are_enough_for_intervals_and_keep_the_scores(
     states = []
     for whole, sample in ((10_000, 10_000), (3_000, 105)):
         shutil.copytree(job.folder.with_name("begin"), job.folder, dirs_exist_ok=True)
-        monkeypatch.setattr(ledger, "WHOLE_CELLS", whole)
+        monkeypatch.setattr(ledger, "WHOLE_FORECASTS", whole)
         monkeypatch.setattr(ledger, "MAX_SAMPLE", sample)
         nights(job, forecast, at, *range(151, 161))
         counts = [count for (count,) in job.ledger("SELECT count FROM forecast_cells ORDER BY as_of")]
@@ -297,7 +297,7 @@ def found_tonight(values: np.ndarray, streak: np.ndarray, past: int = 30) -> tup
     texts = pd.Categorical([f'["{name}"]' for name in names])
     last = pd.DataFrame({"series": texts, "step": 1, "instant": instant, **NUMBERS, "streak": streak})
     shares = [{"outside_80": 0.15 + 0.01 * (i % 10), "outside_95": 0.04 + 0.005 * (i % 10)} for i in range(past)]
-    return since(last, panel, schema, shares)
+    return since_last_run(last, panel, schema, shares)
 
 
 def test_chance_names_no_series_of_ten_thousand_and_a_share_like_any_other_is_no_surprise() -> None:
@@ -309,7 +309,7 @@ def test_chance_names_no_series_of_ten_thousand_and_a_share_like_any_other_is_no
         assert found["one_side"] == []
     assert found["streak_from"] == 19
     assert found["usual_80"] == [0.15, 0.24]
-    assert not any("more than ever" in line for line in lines(found))
+    assert not any("more than ever" in line for line in actuals_lines(found))
     assert 9 < np.abs(streak).max() <= 12
 
 
@@ -321,8 +321,8 @@ def test_series_on_one_side_and_a_common_shock_are_named() -> None:
     assert found["one_side"] == [{"series": "s00007", "runs": 11}]
     assert streaks['["s00004"]'] == 1
     assert found["outside_80"] == 1.0
-    assert "100 % outside 80 % intervals (more than ever, 15 to 24 % in past runs)" in lines(found)[0]
-    assert "s00007 above for 11 runs" in lines(found)[-1]
+    assert "100 % outside 80 % intervals (more than ever, 15 to 24 % in past runs)" in actuals_lines(found)[0]
+    assert "s00007 above for 11 runs" in actuals_lines(found)[-1]
 
 
 @pytest.mark.parametrize(("past", "known"), [(19, False), (20, True)])

@@ -14,7 +14,7 @@ import pytest
 from forecast.databases import connect, upsert
 from forecast.ledger import ledger as module
 from forecast.ledger.ledger import (
-    OLD_CELLS,
+    OLD_TABLE,
     PUBLISHED,
     RAW,
     TABLES,
@@ -25,6 +25,7 @@ from forecast.ledger.ledger import (
     packed,
     unpacked,
 )
+from forecast.ledger.record import Record
 from tests._databases import sqlite_first
 from tests.jobs.a_job import Job
 from tests.ledger._old_ledger import age
@@ -144,8 +145,8 @@ def numbered(number: int) -> pd.DataFrame:
     return frame.assign(**dict.fromkeys([*PUBLISHED, *RAW], float(number)))
 
 
-def record(at: str) -> str:
-    return json.dumps({"id": f"job/{at}", "job": "job", "as_of": at, "started": at})
+def record(at: str, code: int = 0) -> Record:
+    return Record(id=f"job/{at}", job="job", as_of=at, started=at, exit_code=code)
 
 
 @pytest.fixture
@@ -154,20 +155,20 @@ def ledger(url: str, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     monkeypatch.setattr(module, "MAX_RUNS", RUNS)
     monkeypatch.setattr(module, "MAX_RECORDS", RECORDS)
     other, made = ledger_in(url, "other"), ledger_in(url, "nightly")
-    other.add_run(time_of(1), 0, record(time_of(1)), numbered(1), [])
+    other.add_run(record(time_of(1)), numbered(1))
     for number in range(1, 13):
         days = [
             DayScore(time_of(day)[:10], number, 1.0, 0.0, 0.8, 0.95) for day in range(max(1, number - DAYS), number)
         ]
         made.add_fit(FitEntry(time_of(number), f"v-{number}", True, "", ""))
-        made.add_run(time_of(number), 137, record(time_of(number)), None, [])
-        made.add_run(time_of(number), 0, record(time_of(number)), numbered(number), days)
+        made.add_run(record(time_of(number), 137))
+        made.add_run(record(time_of(number)), numbered(number), days)
     return made
 
 
 @sqlite_first
 def test_the_newest_runs_stay_and_those_of_other_jobs(ledger: Ledger, url: str) -> None:
-    assert [as_of for as_of, _, _ in ledger.runs(100)] == [time_of(number) for number in range(12, 12 - RECORDS, -1)]
+    assert [run.as_of for run in ledger.runs(100)] == [time_of(number) for number in range(12, 12 - RECORDS, -1)]
     assert [fit.version for fit in ledger.fits("9")] == [f"v-{number}" for number in range(13 - RECORDS, 13)]
     assert [as_of for as_of, _ in ledger.forecasts("9", 100)] == [time_of(number) for number in range(13 - RUNS, 13)]
     assert [len(run) for _, run in ledger_in(url, "other").forecasts("9", 100)] == [4]
@@ -198,10 +199,10 @@ def test_a_ledger_of_0_2_0_moves_at_its_next_run_all_of_it_or_nothing(
     names = ("nightly", "other")
     for name in names:
         for number in (1, 2):
-            ledger_in(url, name).add_run(time_of(number), 0, record(time_of(number)), numbered(number), [])
+            ledger_in(url, name).add_run(record(time_of(number)), numbered(number))
     written = {name: [*ledger_in(url, name).forecasts("9", 10)] for name in names}
     age(url, raw)
-    old = rows(url, f"SELECT * FROM {OLD_CELLS} ORDER BY job, as_of, series, step")
+    old = rows(url, f"SELECT * FROM {OLD_TABLE} ORDER BY job, as_of, series, step")
 
     def check(name: str) -> None:
         found = [*ledger_in(url, name).forecasts("9", 10)][:2]
@@ -216,24 +217,24 @@ def test_a_ledger_of_0_2_0_moves_at_its_next_run_all_of_it_or_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(module, "packed", killed)
         with pytest.raises(KeyboardInterrupt):
-            ledger_in(url, "nightly").add_run(time_of(3), 137, record(time_of(3)), None, [])
-    assert rows(url, f"SELECT * FROM {OLD_CELLS} ORDER BY job, as_of, series, step") == old
-    assert [as_of for as_of, _, _ in ledger_in(url, "nightly").runs(9)] == [time_of(2), time_of(1)]
+            ledger_in(url, "nightly").add_run(record(time_of(3), 137))
+    assert rows(url, f"SELECT * FROM {OLD_TABLE} ORDER BY job, as_of, series, step") == old
+    assert [run.as_of for run in ledger_in(url, "nightly").runs(9)] == [time_of(2), time_of(1)]
     for name in names:
         check(name)
-        ledger_in(url, name).add_run(time_of(3), 0, record(time_of(3)), numbered(3), [])
+        ledger_in(url, name).add_run(record(time_of(3)), numbered(3))
         check(name)
-        assert (OLD_CELLS in tables(url, rows)) == (name == "nightly")
+        assert (OLD_TABLE in tables(url, rows)) == (name == "nightly")
     assert tables(url, rows) == set(TABLES)
 
 
 def test_a_file_does_not_stay_as_large_as_an_older_release_made_it(tmp_path: Path) -> None:
     ledger = Ledger("job", partial(open_file, tmp_path / "ledger.db"))
     many = pd.concat([numbered(1)] * 2_000).assign(step=np.arange(8_000))
-    ledger.add_run(time_of(1), 0, record(time_of(1)), many, [])
+    ledger.add_run(record(time_of(1)), many)
     age(f"sqlite:///{tmp_path}/ledger.db", raw=True)
     before = (tmp_path / "ledger.db").stat().st_size
-    ledger.add_run(time_of(2), 137, record(time_of(2)), None, [])
+    ledger.add_run(record(time_of(2), 137))
     assert (tmp_path / "ledger.db").stat().st_size < before / 10
     assert [len(forecasts) for _, forecasts in ledger.forecasts("9", 10)] == [8_000]
 
@@ -245,9 +246,9 @@ def test_damaged_forecasts_are_left_out_and_named(
     run(url, f"UPDATE forecast_cells SET cells = {value} WHERE as_of = '{time_of(10)}' AND job = 'nightly'")
     for _ in range(2):
         assert [as_of for as_of, _ in ledger.forecasts("9", 100)] == [time_of(11), time_of(12)]
-    monkeypatch.setattr(module, "WHOLE_CELLS", 0)
+    monkeypatch.setattr(module, "WHOLE_FORECASTS", 0)
     monkeypatch.setattr(module, "MAX_SAMPLE", 1)  # a sample of the damaged ones would be left
-    ledger.add_run(time_of(13), 0, record(time_of(13)), numbered(13), [])
+    ledger.add_run(record(time_of(13)), numbered(13))
     assert [record.getMessage() for record in caplog.records] == [
         f"job 'nightly': the forecasts of the run as of {time_of(10)} in the ledger are damaged, and left out"
     ]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from forecast.ledger.record import sha256_of_file, warnings_into, written_later
+from forecast.ledger.record import Record, sha256_of_file, warnings_into, written_later
 
 RUNS = [
-    ("2024-03-03T00:00:00Z", 0, {"output": {"path": "b.csv"}}),
-    ("2024-03-02T00:00:00Z", 0, {"output": {"path": "a.csv", "table": "t"}}),
-    ("2024-03-01T00:00:00Z", 1, {"output": None}),
+    Record(id="", job="", started="", as_of="2024-03-03T00:00:00Z", output={"path": "b.csv"}),
+    Record(id="", job="", started="", as_of="2024-03-02T00:00:00Z", output={"path": "a.csv", "table": "t"}),
+    Record(id="", job="", started="", as_of="2024-03-01T00:00:00Z"),
 ]
 
 

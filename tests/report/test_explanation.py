@@ -130,34 +130,6 @@ def test_parts_are_those_that_made_the_series_and_add_up(sale: tuple[pd.DataFram
     assert found.importance["input"][0] == "sale"
 
 
-def test_a_json_object_holds_importance_and_parts(forecast: Run, store: Path) -> None:
-    found = forecast("explain", "--artifact", store, "--json")
-    assert found.code == 0, found.err
-    told = json.loads(found.out)
-    assert {tuple(one) for one in told["importance"]} == {("input", "kind", "mean", "std")}
-    assert {one["kind"] for one in told["importance"]} == {"values"}
-    assert len(told["parts"]) == 18
-    for row in told["parts"]:
-        assert sum(row[name] for name in NAMES[1:]) == pytest.approx(row["median"], abs=1e-6)
-    point = forecast("predict", "--artifact", store).frame["forecast"]
-    np.testing.assert_allclose(point, [row["median"] for row in told["parts"]], rtol=1e-6)
-    shown = forecast("explain", "--artifact", store)
-    assert [line.split()[0] for line in shown.out.splitlines() if line.startswith(" 19")] == [
-        row["month"] for row in told["parts"]
-    ]
-
-
-def test_the_parts_of_named_series_alone_are_in_the_json_object(forecast: Run, tmp_path: Path) -> None:
-    days = pd.date_range("2024-01-01", periods=40).astype(str)
-    table = pd.DataFrame({"day": days, "north": np.arange(40.0), "south": np.arange(40.0) % 7, "west": 3.0})
-    table.to_csv(tmp_path / "shops.csv", index=False)
-    store = tmp_path / "shops"
-    assert forecast("fit", tmp_path / "shops.csv", "--model", "drift", "--horizon", 5, "--artifact", store).code == 0
-    named = forecast("explain", "--artifact", store, "--series", "west", "--series", "north", "--json")
-    assert named.code == 0, named.err
-    assert [row["series"] for row in json.loads(named.out)["parts"]] == ["west"] * 5 + ["north"] * 5
-
-
 def test_without_future_values_there_is_importance_and_a_warning(
     panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -190,11 +162,6 @@ def test_a_table_that_holds_no_horizon_has_parts_only(
         Forecaster(horizon=10, model="last", **reading).fit(frame).explain()
     with pytest.raises(UsageError, match="repeats=1"):
         model.explain(repeats=1)
-
-
-def test_an_unknown_series_is_refused(forecast: Run, store: Path) -> None:
-    found = forecast("explain", "--artifact", store, "--series", "passenger")
-    assert (found.code, found.err.count("did you mean 'passengers'?")) == (2, 1)
 
 
 def check_parts(found: pd.DataFrame, panel: Made) -> None:

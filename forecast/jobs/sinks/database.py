@@ -16,10 +16,6 @@ from forecast.tables.table import Table
 from forecast.tables.writing import frame_of, output_columns
 from forecast.totals.sums import sum_columns
 
-MIN_SAMPLE_ROWS = 100  # more steps than the hours of a day, so that a column of dates cannot hold them
-MAX_SAMPLE_IDS = 1_000  # those with the longest texts
-SAMPLE_VERSION = "v-20240101T000000.000000Z-00000000"
-
 
 class Settings(SinkKeys):
     """Keys of [sink] for a database."""
@@ -46,9 +42,8 @@ def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings, 
 
 def write(sink: Settings, results: Results, *beside: tuple[Settings, Results]) -> dict[str, Any]:
     """Write all rows, also those of other tables of the database, in one transaction."""
-    first, *others = [
-        (place.table, _rows(each), [*each.schema.keys, "origin"]) for place, each in ((sink, results), *beside)
-    ]
+    tables = ((sink, results), *beside)
+    first, *others = [(place.table, _rows(each), [*each.schema.keys, "origin"]) for place, each in tables]
     return {"rows": databases.upsert(sink.url, *first, *others)}
 
 
@@ -71,8 +66,9 @@ def ids_of(schema: Schema, table: Table) -> list[tuple[str, ...]]:
 
 def _sample(schema: Schema, ids: list[tuple[str, ...]], output: OutputSettings) -> pd.DataFrame:
     """Rows like those to come: ids of the table, times on its grid, and numbers that mean nothing."""
-    ids = sorted(ids, key=lambda names: max(map(len, names)))[-MAX_SAMPLE_IDS:]
-    rows, calendar = max(len(ids), MIN_SAMPLE_ROWS), calendar_of(schema)
+    ids = sorted(ids, key=lambda names: max(map(len, names)))[-1_000:]  # those with the longest texts
+    # more steps than the hours of a day, so that a column of dates cannot hold them
+    rows, calendar = max(len(ids), 100), calendar_of(schema)
     steps = calendar.positions(np.zeros(1, np.int64)) + np.arange(rows)
     times = _times(calendar.times(steps), schema)
     columns: dict[str, Any] = {name: [ids[i % len(ids)][at] for i in range(rows)] for at, name in enumerate(schema.ids)}
@@ -80,7 +76,8 @@ def _sample(schema: Schema, ids: list[tuple[str, ...]], output: OutputSettings) 
     columns |= dict(frame_of(time_columns_at(schema, calendar, steps))) if split else {schema.time[0]: times}
     numbers = (name for name in output_columns(output) if name not in Settings.columns)
     columns |= dict.fromkeys(numbers, 0 if output.integer else 0.5)
-    return pd.DataFrame({**columns, "origin": times, "version": SAMPLE_VERSION, "model": "", "status": ""})
+    version = "v-20240101T000000.000000Z-00000000"
+    return pd.DataFrame({**columns, "origin": times, "version": version, "model": "", "status": ""})
 
 
 def _times(seconds: Integers, schema: Schema) -> "pd.Index[Any]":

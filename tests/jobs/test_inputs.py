@@ -15,7 +15,7 @@ from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import parse_as_of
 from forecast.errors import StorageFailure
 from forecast.jobs import run as running
-from forecast.jobs.as_of import read_to_fit, until
+from forecast.jobs.inputs import known_by, read_to_fit
 from forecast.jobs.pipeline import read_pipeline
 from forecast.panel.panel import Panel
 from forecast.reading.dated import dated_table
@@ -100,7 +100,7 @@ def test_values_after_the_instant_are_blank_in_new_columns_too() -> None:
     frame = pd.DataFrame({"day": day, "a": np.arange(30.0), "promo": np.arange(30) % 2})
     schema = read(table_from_frame(frame), TableSettings(known=("promo",))).schema
     tonight = dated_table(table_from_frame(frame.assign(b=frame["a"])), schema)
-    known_then = until(tonight, schema, parse_as_of("2024-01-20T12:00:00+00:00"))
+    known_then = known_by(tonight, schema, parse_as_of("2024-01-20T12:00:00+00:00"))
     assert len(known_then.table.frame) == 30
     assert known_then.table.frame[["a", "b"]].notna().sum().tolist() == [20, 20]
     assert known_then.table.frame["promo"].notna().all()

@@ -1,11 +1,15 @@
-"""What users wrote reaches a terminal as plain text, whatever it holds."""
+"""Messages and progress; and what users wrote reaches a terminal as plain text, whatever it holds."""
 
 import io
 import json
+import os
 import re
 import sqlite3
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -14,6 +18,8 @@ import pytest
 from tests.cli._terminal import Shown, on_a_terminal
 
 Run = Callable[..., "object"]
+QUICK = ("--steps", 6, "-p", "hidden_size=8", "--baselines", "last")
+LINEAR = ("--model", "linear", "--steps", 2, "--members", 1, "--baselines", "last")
 
 IDS = (
     "[/x]",
@@ -222,3 +228,38 @@ def test_a_narrow_terminal_breaks_lines_and_loses_no_number(columns: int, passen
     assert shown.codes == [0]
     assert "…" not in shown.text.partition("origins")[2]
     assert len(re.findall(r"\d\.\d+", shown.text.partition("origins")[2])) >= 14
+
+
+def test_quiet_and_json_messages(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+    assert forecast("fit", passengers, "--artifact", tmp_path / "a", *QUICK, "--quiet").err == ""
+    told = forecast("fit", passengers, "--artifact", tmp_path / "a", *QUICK, "--log-format", "json").err
+    assert {json.loads(line)["level"] for line in told.splitlines()} == {"info"}
+    failed = forecast("fit", tmp_path / "none.csv", "--artifact", tmp_path / "a", "--log-format", "json")
+    assert json.loads(failed.err)["exit_code"] == failed.code == 66
+
+
+def test_a_terminal_sees_a_progress_bar(
+    forecast: Run, passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pty
+
+    leader, follower = pty.openpty()
+    shown = b""
+
+    def read() -> None:
+        nonlocal shown
+        with suppress(OSError):  # the other end is closed
+            while piece := os.read(leader, 4096):
+                shown += piece
+
+    reader = Thread(target=read)
+    reader.start()
+    with open(follower, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert forecast("fit", passengers, "--artifact", tmp_path / "s", *LINEAR).code == 0
+        monkeypatch.undo()
+    reader.join()
+    os.close(leader)
+    assert b"training" in shown
+    assert b"loss" in shown
+    assert b"saved" in shown

@@ -1,7 +1,6 @@
 """Read the tables of a job as they could be known at the time of a run, keep what it knew in advance, and check it."""
 
 import json
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -22,6 +21,7 @@ from forecast.jobs.pipeline import Pipeline, keys_named
 from forecast.jobs.sinks import sinks_of
 from forecast.jobs.sinks.database import ids_of
 from forecast.jobs.sources import source_of
+from forecast.logs import log
 from forecast.panel.panel import Panel, Vintages, joined, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.dated import DatedTable, dated_table, normalised
@@ -35,7 +35,6 @@ from forecast.tables.writing import output_columns, refuse_clash
 from forecast.totals.periods import key_columns, levels_of, longest, whole_periods
 from forecast.totals.sums import sum_columns
 
-log = logging.getLogger("forecast")
 FOLDER, SUFFIX = "vintages", ".safetensors"
 
 
@@ -99,18 +98,15 @@ def text_settings(pipeline: Pipeline, fitted: Schema | None) -> TextSettings:
 def table_settings(pipeline: Pipeline, fitted: Schema | None, defaults: dict[str, Any]) -> TableSettings:
     """How a fit reads the table: as the pipeline and its source say, and otherwise as an earlier fit did."""
     given = pipeline.table.model_copy(update=defaults)
-    if (
-        fitted is None
-    ):  # else what is inferred could change with the data, and the job forecast something else one night
-        return given
-    return TableSettings.check({**fitted.knobs(), **given.model_dump(exclude_unset=True)})
+    # without the earlier fit what is inferred could change with the data, and what is forecast from run to run
+    return given if fitted is None else TableSettings.check(fitted.knobs() | given.model_dump(exclude_unset=True))
 
 
 def read_to_forecast(pipeline: Pipeline, instant: datetime, table: Table, schema: Schema) -> DatedTable:
     """Date a table for a forecast by the version of a schema, and refuse what the sink cannot take."""
     check_sink(pipeline, schema, table)
     check_schema(schema, table)
-    return until(dated_table(table, schema), schema, instant, pipeline.source.unfinished)
+    return known_by(dated_table(table, schema), schema, instant, pipeline.source.unfinished)
 
 
 def read_to_fit(
@@ -127,11 +123,11 @@ def read_to_fit(
         cure = "bring the source back to it, or set freq in [table] to fit at the new frequency"
         raise BadData(f"{table.name}: {names}; {cure}")
     check_sink(pipeline, schema, table)
-    known_then, train = until(dated, schema, instant, pipeline.source.unfinished), pipeline.train
+    known_then, train = known_by(dated, schema, instant, pipeline.source.unfinished), pipeline.train
     later = read_future(pipeline, text_settings(pipeline, live))
     later = later if later is not None and has_vintages(normalised(later), schema) else None
     reading = read(known_then, settings, horizon=train.horizon, lookback=train.lookback, future=later)
-    return replace(reading, panel=with_kept(pipeline, reading.panel, reading.schema)), dated
+    return replace(reading, panel=with_earlier_known(pipeline, reading.panel, reading.schema)), dated
 
 
 def read_as_live(
@@ -145,11 +141,11 @@ def read_as_live(
     check_schema(live, dated.table)
     if dated.times is not None and dated.times_by(live) is None:
         dated = dated_table(dated.table, live)
-    reading = read_as(until(dated, live, instant, pipeline.source.unfinished), live, horizon=horizon)
-    return replace(reading, panel=with_kept(pipeline, reading.panel, live))
+    reading = read_as(known_by(dated, live, instant, pipeline.source.unfinished), live, horizon=horizon)
+    return replace(reading, panel=with_earlier_known(pipeline, reading.panel, live))
 
 
-def until(dated: DatedTable, schema: Schema, instant: datetime, unfinished: str = "keep") -> DatedTable:
+def known_by(dated: DatedTable, schema: Schema, instant: datetime, unfinished: str = "keep") -> DatedTable:
     """The table as it could be known at an instant: no later row, or one with blank targets for what is known ahead.
 
     With `unfinished` "leave out" a row is later until its period is over.
@@ -166,12 +162,11 @@ def until(dated: DatedTable, schema: Schema, instant: datetime, unfinished: str 
     targets = [str(schema.target)] if schema.layout == "long" else wide_columns(table, schema)
     if late.all():
         why = "lies after" if after.all() else "belongs to a period that is not over at"
-        raise BadData(f"{table.name}: every row {why} {as_text(instant)}, the time of the run")
-    if (late & ~after).any():
-        dropped = late & ~after & ~np.logical_and.reduce([table.missing(name) for name in targets])
+        raise BadData(f"every row {why} {as_text(instant)}, the time of the run", place=table.name)
+    dropped = late & ~after & ~np.logical_and.reduce([table.missing(name) for name in targets])
+    if dropped.any():
         problem = f"values of a period that is not over at {as_text(instant)} are left out: {dropped.sum()}"
-        if dropped.any():
-            log.info('%s: %s; unfinished = "keep" in [source] reads them', table.name, problem)
+        log.info('%s: %s; unfinished = "keep" in [source] reads them', table.name, problem)
     if not schema.known:
         return dated.rows(~late)
     frame = table.frame.copy()
@@ -216,11 +211,8 @@ def keep_known(pipeline: Pipeline, panel: Panel, schema: Schema, instant: dateti
     slots = ((panel.offsets[1:] - panel.ahead)[shown, None] + np.arange(panel.ahead)).ravel()
     rows, columns = np.nonzero(~np.isnan(panel.known[slots]) & (panel.known[slots] != before[slots]))
     slot = slots[rows]
-    facts = {
-        "zone": schema.time_format.zone,
-        "ids": [panel.ids[i] for i in shown],
-        "columns": {name: schema.categories.get(name) for name in schema.known},
-    }
+    texts = {name: schema.categories.get(name) for name in schema.known}
+    facts = {"zone": schema.time_format.zone, "ids": [panel.ids[i] for i in shown], "columns": texts}
     arrays = {
         "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
         "origin": calendar.times(np.array([origin])),
@@ -235,7 +227,7 @@ def keep_known(pipeline: Pipeline, panel: Panel, schema: Schema, instant: dateti
         remove_quietly(file)
 
 
-def with_kept(pipeline: Pipeline, panel: Panel, schema: Schema) -> Panel:
+def with_earlier_known(pipeline: Pipeline, panel: Panel, schema: Schema) -> Panel:
     """A panel to fit to, whose known columns are as earlier runs knew them; those of before are as they are now."""
     used, folder = schema.known and pipeline.source.vintages == "keep", runs_folder(pipeline.store) / FOLDER
     kept = _read(sorted(folder.glob(f"*{SUFFIX}")) if used else [], panel, schema)

@@ -1,4 +1,4 @@
-"""A fit on a table that does not fit into memory sees an even sample of its series, and says so."""
+"""What `forecast fit` says, saves and refuses; a table beyond memory is read as an even sample of its series."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +12,8 @@ from forecast import Forecaster
 
 Run = Callable[..., Any]
 SHOPS, DAYS = 60, 50
+QUICK = ("--steps", 6, "-p", "hidden_size=8", "--baselines", "last")
+LINEAR = ("--model", "linear", "--steps", 2, "--members", 1, "--baselines", "last")
 
 
 @pytest.fixture
@@ -70,3 +72,47 @@ def test_a_bad_row_of_a_sample_is_named_by_its_place(
             assert f"sales.csv line {len(frame) - DAYS + 2}, column 'day'" in ran.err
             return
     pytest.fail("no seed has drawn the last shop")
+
+
+def test_fit_then_predict_prints_eighteen_months(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    fitted = forecast("fit", passengers, "--artifact", store, *QUICK)
+    assert fitted.code == 0
+    assert fitted.out == ""
+    assert "month: 1949-01 to 1960-12, every MS" in fitted.err
+    assert "season   12" in fitted.err
+    found = forecast("predict", "--artifact", store)
+    assert found.code == 0
+    lines = found.out.splitlines()
+    assert lines[0] == "series,month,forecast,lo_80,hi_80,lo_95,hi_95"
+    assert [line.split(",")[1] for line in lines[1:]] == [f"{y}-{m:02}" for y in (1961, 1962) for m in range(1, 13)][
+        :18
+    ]
+    assert found.err == ""
+
+
+def test_another_schema_than_before_is_said(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+    forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK)
+    again = forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK, "--season", 4)
+    assert again.code == 0
+    assert "warning: this version reads tables differently from the one before it: season 4, was 12\n" in again.err
+    assert "another way" not in forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK, "--season", 4).err
+
+
+def test_what_cannot_be_learned_is_refused_and_what_hardly_was_is_said(
+    forecast: Run, passengers: Path, tmp_path: Path
+) -> None:
+    few = forecast("fit", passengers, "--artifact", tmp_path / "s", "--horizon", 200, "--steps", 2)
+    assert few.code == 65
+    assert "--horizon" in few.err
+    short = forecast("fit", passengers, "--artifact", tmp_path / "s", "--budget", 0.5)
+    assert short.code == 0
+    assert "larger --budget" in short.err
+    assert forecast("predict", "--artifact", tmp_path / "s", "--min", 60, "--max", 50).code == 2
+
+
+@pytest.mark.parametrize("words", [["--steps", 10**21], ["--patience", 10**21], ["--wait", -1]])
+def test_a_number_beyond_all_sense_is_refused(forecast: Run, passengers: Path, tmp_path: Path, words: list) -> None:
+    ran = forecast("fit", passengers, "--model", "gru", "--artifact", tmp_path / "store", *words)
+    assert ran.code == 2
+    assert words[0] in ran.err

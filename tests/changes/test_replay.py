@@ -1,0 +1,34 @@
+"""What a run forecast from fits a panel of another shape; the steps of a change add up to it."""
+
+import numpy as np
+import pytest
+
+from forecast.changes.replay import BOUNDS, FALLBACK, REFIT, REPLAYED, REST, SERIES, STEPS, Layout, by_step, rows_differ
+
+
+def test_slots_of_a_layout_follow_each_other_with_the_horizon_of_each_series() -> None:
+    layout = Layout((("a",), ("b",)), np.array([5, 7]), np.array([3, 1]), ahead=2)
+    np.testing.assert_array_equal(layout.offsets, [0, 5, 8])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([1.0, np.nan, np.nan, 2.0], [1.0, np.nan, 3.0, np.nan], [False, False, True, True]),
+        ([[1.0, np.nan], [1.0, 2.0]], [[1.0, np.nan], [1.0, 3.0]], [False, True]),
+    ],
+)
+def test_blanks_are_equal_to_blanks_only(one: list, other: list, expected: list[bool]) -> None:
+    np.testing.assert_array_equal(rows_differ(np.array(one), np.array(other)), expected)
+
+
+def test_steps_add_up_to_the_change_and_what_no_replay_explains_is_named() -> None:
+    old, new, both = np.array([10.0, 20.0, 0.0]), np.array([13.0, 26.0, 7.0]), np.array([True, True, False])
+    points = {REPLAYED: np.array([10.0, 21.0]), REFIT: np.array([12.0, 24.0]), BOUNDS: np.array([12.0, 25.0])}
+    parts = dict(zip(STEPS, by_step(old, new, both, points, np.array([False, True, False])), strict=True))
+    np.testing.assert_allclose(sum(parts.values()), new - old)
+    np.testing.assert_allclose(parts[SERIES], [0, 0, 7])  # a series that the earlier run did not have
+    np.testing.assert_allclose(parts[REFIT], [2, 3, 0])
+    np.testing.assert_allclose(parts[BOUNDS], [0, 1, 0])
+    np.testing.assert_allclose(parts[FALLBACK], [0, 2, 0])
+    np.testing.assert_allclose(parts[REST], [1, 0, 0])

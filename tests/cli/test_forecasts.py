@@ -1,0 +1,39 @@
+"""Sums and paths that cannot be written are refused before any work."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("words", "setting", "problem"),
+    [
+        (("--paths", 3), "--paths 3", "they are written beside the forecasts; name a file with --output"),
+        (("--sum-by", "all", "--joint"), "--joint", "sums are of all series, and have intervals of their own"),
+        (("--sum-by", "all", "--shard", "1/2"), "--shard", "sums are of all series, and have intervals of their own"),
+        (("--totals", "t.csv"), "--totals t.csv", "no sums are asked for; add --sum-by or --sum-every"),
+        (
+            ("--sum-by", "all", "--totals", "o.csv", "--output", "o.csv"),
+            "--totals o.csv",
+            "the series are written there",
+        ),
+        (("--sum-by", "all", "--allocate"), "--allocate", "series add up to one kind of sums; name one"),
+        (
+            ("--sum-by", "all", "--totals", "t.csv", "--allocate", "--point", "mean"),
+            "--allocate",
+            "means add up as they are",
+        ),
+    ],
+)
+def test_sums_that_cannot_be_written_are_refused(
+    forecast: Run, store: Path, tmp_path: Path, words: tuple[object, ...], setting: str, problem: str
+) -> None:
+    placed = [tmp_path / word if str(word).endswith(".csv") else word for word in words]
+    found = forecast("predict", "--artifact", store, *placed)
+    assert found.code == 2
+    assert f"{setting}: {problem}" in found.err.replace(f"{tmp_path}/", "")
+    assert not list(tmp_path.iterdir())
