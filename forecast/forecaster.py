@@ -344,7 +344,7 @@ class Forecaster(ForecasterParams):
         fitted, schema = predictor.fitted, predictor.fitted.config.table
         settings = {**fitted.settings().model_dump(), **fitted.run, "device": device, "engine": engine}
         events = frame_of(events_columns(schema)) if schema.dated_events else None
-        forecaster = cls(**settings).set_params(**schema.knobs(), events=events)
+        forecaster = cls(**settings).set_params(**schema.table_settings(), events=events)
         forecaster._serve(predictor)
         return forecaster
 

@@ -235,14 +235,14 @@ def test_forecasts_that_are_not_finite_are_refused(store: Path, passengers: Path
 def test_names_of_columns_of_the_forecasts_are_refused_as_ids_and_times() -> None:
     times, values = pd.date_range("2024-01-01", periods=40), np.arange(40.0)
     wide = pd.DataFrame({"series": times, "y": values, "z": values})
-    with pytest.raises(UsageError, match="column 'series' has the name of a column of the forecasts"):
+    with pytest.raises(UsageError, match="columns 'series' have the names of columns of the forecasts"):
         Forecaster(model="last").fit(wide)
-    with pytest.raises(UsageError, match="column 'forecast' has the name"):
+    with pytest.raises(UsageError, match="columns 'forecast' have the names"):
         Forecaster(model="last").fit(wide.rename(columns={"series": "forecast"}))
     long = pd.DataFrame({"model": ["a"] * 40 + ["b"] * 40, "day": [*times, *times], "y": [*values, *values]})
     fitted = Forecaster(model="last", id="model").fit(long)
     assert set(fitted.predict()["model"]) == {"a", "b"}
-    with pytest.raises(UsageError, match="column 'model' has the name"):
+    with pytest.raises(UsageError, match="columns 'model' have the names"):
         fitted.predict(explain=True)
 
 

@@ -74,7 +74,9 @@ class Calendar:
         wall = self.wall(unique)
         columns = list(_features(wall, self.spec).values())
         if self.holidays is not None:
-            columns += [holiday_flags(wall // DAY + day, self.holidays).astype(np.float64) for day in (0, 1, -1)]
+            days = wall // DAY
+            off = [day for day, _ in named_holidays(int(days.min()) - 1, int(days.max()) + 1, self.holidays)]
+            columns += [np.isin(days + shift, off).astype(np.float64) for shift in (0, 1, -1)]
         table = np.stack(columns, axis=1) if columns else np.zeros((len(unique), 0))  # [unique, features]
         return table.astype(np.float32)[codes.reshape(-1)]
 
@@ -145,13 +147,8 @@ def default_horizon(spec: CalendarSpec, season: tuple[int, ...]) -> int:
     return usual.get(spec.kind, {}).get(spec.every) or (season or season_candidates(spec) or (10,))[0]
 
 
-def holiday_flags(days: NDArray[np.int64], country: str) -> NDArray[np.bool_]:
-    """Whether each of these days since 1970-01-01 is a public holiday of a country, or of a part such as US-CA."""
-    return np.isin(days, [day for day, _ in named_holidays(int(days.min()), int(days.max()), country)])
-
-
 def named_holidays(first: int, last: int, country: str) -> list[tuple[int, str]]:
-    """The public holidays from one day to another, once for each name of a day; raises as `holiday_flags` does."""
+    """The public holidays of a country, or of a part such as US-CA, between days since 1970-01-01, with their names."""
     start, end = np.array([first, last], "datetime64[D]").astype("datetime64[Y]").astype(np.int64).tolist()
     found = _holidays(country, tuple(range(1970 + start, 1971 + end)))
     return [(day, name) for day, name in found if first <= day <= last]

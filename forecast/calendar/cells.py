@@ -11,13 +11,30 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from forecast.calendar import patterns
-from forecast.calendar.spec import DecimalYears, TimeFormat
+from forecast.calendar.spec import DecimalYears, TimeFormat, TimeSettings
 from forecast.calendar.zones import DAY, Flags, Integers
-from forecast.errors import BadData, Words
+from forecast.errors import BadData, Setting, Words
 from forecast.tables.cells import Texts
 from forecast.tables.table import Table, TypedTimes, encoded
 
 WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
+YEAR_NAMES = ("year", "yr", "date", "time", "ds", "period")
+EPOCH_NAMES = ("timestamp", "epoch", "unix", "unixtime", "unix_time", "time", "datetime", "date", "ts", "ds", "t")
+STEP_NAMES = ("step", "t", "time", "ds", "period", "index", "hour", "week")
+DECIMAL_NAMES = (*YEAR_NAMES, "index", "t", "decimal_year", "decimal_date", "decimal")
+UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+EARLIEST, LATEST = 315_532_800, 4_102_444_800  # epoch seconds of 1980 and 2100
+MIN_VALUES = 8  # different decimal years from which on numbers in steps of a calendar are times, whatever their name
+DAY_NUMBERS = "spreadsheet"  # as `date_format`
+USUAL_DAY_NUMBERS = (25_000, 60_000)  # day numbers of 1968 to 2064
+EPOCH_DAY = 25_569  # the day number of 1970-01-01
+LAST_DAY_NUMBER = 2_958_466  # the day number after the year 9999
+# format, first and last number, names of columns that surely hold it (without any, three different numbers are enough)
+NUMBER_FORMS: list[tuple[TimeFormat, int, int, tuple[str, ...]]] = [
+    (TimeFormat(pattern="%Y%m%d"), 19000101, 21001231, ()),
+    (TimeFormat(pattern="%Y%m"), 190001, 210012, ()),
+    (TimeFormat(pattern="%Y"), 1900, 2100, YEAR_NAMES),
+]
 
 
 @dataclass(frozen=True)
@@ -104,28 +121,9 @@ def filled_cells(table: Table, column: str, what: str = "the time") -> TimeCells
     return cells
 
 
-YEAR_NAMES = ("year", "yr", "date", "time", "ds", "period")
-EPOCH_NAMES = ("timestamp", "epoch", "unix", "unixtime", "unix_time", "time", "datetime", "date", "ts", "ds", "t")
-STEP_NAMES = ("step", "t", "time", "ds", "period", "index", "hour", "week")
-DECIMAL_NAMES = (*YEAR_NAMES, "index", "t", "decimal_year", "decimal_date", "decimal")
-UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-EARLIEST, LATEST = 315_532_800, 4_102_444_800  # epoch seconds of 1980 and 2100
-MIN_VALUES = 8  # different decimal years from which on numbers in steps of a calendar are times, whatever their name
-
-DAY_NUMBERS = "spreadsheet"  # as `date_format`
-USUAL = (25_000, 60_000)  # day numbers of 1968 to 2064
-EPOCH_DAY = 25_569  # the day number of 1970-01-01
-END = 2_958_466  # the day number after the year 9999
-
-# format, first and last number, names of columns that surely hold it (without any, three different numbers are enough)
-FORMS: list[tuple[TimeFormat, int, int, tuple[str, ...]]] = [
-    (TimeFormat(pattern="%Y%m%d"), 19000101, 21001231, ()),
-    (TimeFormat(pattern="%Y%m"), 190001, 210012, ()),
-    (TimeFormat(pattern="%Y"), 1900, 2100, YEAR_NAMES),
-]
 for unit, size in UNITS.items():
     epoch = TimeFormat.model_validate({"kind": "epoch", "unit": unit, "zone": "UTC"})
-    FORMS.append((epoch, EARLIEST * size, LATEST * size - 1, EPOCH_NAMES))
+    NUMBER_FORMS.append((epoch, EARLIEST * size, LATEST * size - 1, EPOCH_NAMES))
 
 
 def is_number(time_format: TimeFormat) -> bool:
@@ -147,7 +145,7 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
             yield time_format, whole
     if (numbers := cells.numbers) is None:
         return
-    for time_format, first, last, names in FORMS:
+    for time_format, first, last, names in NUMBER_FORMS:
         if certain and not (name in names if names else len(numbers) > 2):
             continue
         fits = (first <= numbers) & (numbers <= last)
@@ -157,7 +155,7 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
         if fits.any():
             yield time_format, fits
     eight_digits = {len(text) for text in cells.plain().texts} == {8}
-    small = numbers.min() <= USUAL[0] and np.abs(numbers).max() < EARLIEST
+    small = numbers.min() <= USUAL_DAY_NUMBERS[0] and np.abs(numbers).max() < EARLIEST
     if small and not eight_digits and (not certain or name in STEP_NAMES):
         yield TimeFormat(kind="integer"), whole
 
@@ -167,12 +165,44 @@ def recognise(cells: TimeCells, certain: bool) -> TimeFormat | None:
     return next((time_format for time_format, fits in candidates(cells, certain) if fits.all()), None)
 
 
+def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None:
+    """How a column writes times as numbers, None where a pattern reads its texts; BadData if that is open."""
+    days = Setting("date_format", DAY_NUMBERS)
+    if settings.date_format == DAY_NUMBERS:
+        if (wrong := np.array([not is_day_number(text) for text in cells.texts])).any():
+            raise cells.fault("is not a spreadsheet's day number", "correct it, or leave ", days, " out", wrong=wrong)
+        return TimeFormat(kind="days")
+    if settings.date_format is not None:
+        return None
+    if not settings.steps and ((time_format := recognise(cells, certain=False)) or not WHOLE.fullmatch(cells.texts[0])):
+        return time_format
+    if cells.numbers is None:
+        wrong = np.array([not is_whole_number(text) for text in cells.texts])
+        spreadsheet = is_day_number(cells.first(wrong), *USUAL_DAY_NUMBERS)
+        cure = (days, ", if it is a spreadsheet's") if spreadsheet else (Setting("date_format"),)
+        raise cells.fault("is not a whole number that can be a time", "correct it, or pass ", *cure, wrong=wrong)
+    if settings.steps:
+        return TimeFormat(kind="integer")
+    # say which number is no time as most others are, or that it is open what all of them mean
+    fits = max((fits for _, fits in candidates(cells, certain=False)), key=np.sum, default=np.zeros(1, bool))
+    if 2 * fits.sum() > len(cells.texts):
+        problem = f"is not a time as '{cells.texts[int(np.argmax(fits))]}' is"
+        raise cells.fault(problem, "correct it, or pass ", Setting("date_format"), wrong=~fits)
+    count = (", or ", Setting("freq", "1"), " to count steps")
+    if all(is_day_number(text, *USUAL_DAY_NUMBERS) for text in cells.texts):
+        date = np.datetime64(int(float(cells.texts[0])) - EPOCH_DAY, "D")
+        problem = f"can be a spreadsheet's day number ({date}) or a step"
+        raise cells.fault(problem, "pass ", Setting("date_format", DAY_NUMBERS), *count)
+    problem = "is not certain as a time (epoch number, yyyymmdd or step)"
+    raise cells.fault(problem, "write dates, pass ", Setting("date_format"), *count)
+
+
 def is_decimal_year(text: str) -> bool:
     """Whether a text has the shape of a year with a fraction, or of a bare one."""
     return re.fullmatch(r"[12]\d{3}(\.\d{1,17})?", text) is not None
 
 
-def is_day_number(text: str, first: int = 0, last: int = END - 1) -> bool:
+def is_day_number(text: str, first: int = 0, last: int = LAST_DAY_NUMBER - 1) -> bool:
     """Whether a text is a day number within bounds, a fraction of a day included."""
     return re.fullmatch(r"\d{1,7}([.,]\d*)?", text) is not None and first <= float(text.replace(",", ".")) < last + 1
 

@@ -60,37 +60,47 @@ def infer_calendar(
     series: Integers,
     freq: str | None,
     time_format: TimeFormat,
-    *,
-    aggregate: str | None = None,
-    name: str = "the table",
-    place: Callable[[int], str] | None = None,
+    aggregated: bool = False,
+    place: Callable[[int], str] = str,
 ) -> CalendarSpec:
     """Infer the grid on which the times of rows of series lie; some may be missing in it.
 
-    With `aggregate` times may lie between those of the grid that `freq` names. `name` of the table and `place` of the
-    first row of a timestamp are for messages.
+    If rows are `aggregated`, times may lie between those of the grid that `freq` names. `place` says in messages where
+    a timestamp stands.
     """
     unique, zone = distinct(timestamps), time_format.zone
     if freq is not None:
-        spec = _given_grid(unique, parse_frequency(freq), time_format, aggregate is not None, freq)
+        spec = _given_grid(unique, parse_frequency(freq), time_format, aggregated, freq)
         off = unique[~Calendar(spec, zone).on_grid(unique)]
-        if aggregate is not None or not len(off):
+        if aggregated or not len(off):
             return spec
         first = f", the first is {format_timestamp(off[0], time_format)}"
         share = f"{len(off)} of {len(unique)} times do not lie on the grid of "
         cure = Words("pass ", Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq"))
-        where = place(int(off[0])) if place else name
-        raise BadData(Words(share, Setting("freq", freq), first), place=where, cure=cure)
+        raise BadData(Words(share, Setting("freq", freq), first), place=place(int(off[0])), cure=cure)
     if len(unique) < 2:
         problem = "only one time, so that its frequency cannot be inferred"
-        raise BadData(problem, place=name, cure=Words("pass ", Setting("freq")))
+        raise BadData(problem, place=place(int(unique[0])), cure=Words("pass ", Setting("freq")))
     if time_format.kind != "integer":
         inferred = _inferred_grid(timestamps, series, unique, zone)
     else:
         inferred = _of_steps(step, unique) if (step := _step(timestamps, series)) else None
-    if inferred is None:
-        raise _irregular(name, unique, time_format, place)
-    return inferred
+    if inferred is not None:
+        return inferred
+    steps = np.diff(unique)
+    values, counts = np.unique(steps, return_counts=True)
+    usual = int(values[counts.argmax()])
+    odd = int(np.argmax(steps % usual != 0))  # the first time that leaves the grid of the usual step
+    before, after = (format_timestamp(unique[at], time_format) for at in (odd, odd + 1))
+    cure = Words("correct it")
+    if time_format.kind != "integer":
+        freq = "D" if 2 * counts.max() < len(steps) else _of_seconds(usual, 0).name.partition("-")[0]
+        ways = Words(Setting("freq"), " with ", Setting("aggregate", "sum"), " (or mean, last), such as ")
+        # such as midnights of Berlin that are written in UTC, or a clock that changes by less than a step
+        other = ("pass another ", Setting("timezone"), " or none, ") if zone else ()
+        cure = Words("correct it, ", *other, "or pass ", ways, Setting("freq", freq), " ", Setting("aggregate", "mean"))
+    problem = f"the times lie on no regular grid: {after} follows {before}"
+    raise BadData(problem, place=place(int(unique[odd + 1])), cure=cure)
 
 
 def _inferred_grid(timestamps: Integers, series: Integers, unique: Integers, zone: str | None) -> CalendarSpec | None:
@@ -206,21 +216,3 @@ def _of_months(every: int, anchor: int, day: int, offset: int) -> CalendarSpec:
 def _of_weekdays(weekdays: tuple[int, ...], offset: int) -> CalendarSpec:
     name = "B" if weekdays == (0, 1, 2, 3, 4) else "-".join(WEEKDAYS[day].capitalize() for day in weekdays)
     return CalendarSpec(kind="weekdays", weekdays=weekdays, offset=offset, name=name)
-
-
-def _irregular(name: str, unique: Integers, time_format: TimeFormat, place: Callable[[int], str] | None) -> BadData:
-    """Say that times lie on no grid, with the first one that leaves it."""
-    steps = np.diff(unique)
-    values, counts = np.unique(steps, return_counts=True)
-    usual = int(values[counts.argmax()])
-    odd = int(np.argmax(steps % usual != 0))
-    before, after = (format_timestamp(unique[at], time_format) for at in (odd, odd + 1))
-    cure = Words("correct it")
-    if time_format.kind != "integer":
-        freq = "D" if 2 * counts.max() < len(steps) else _of_seconds(usual, 0).name.partition("-")[0]
-        ways = Words(Setting("freq"), " with ", Setting("aggregate", "sum"), " (or mean, last), such as ")
-        # such as midnights of Berlin that are written in UTC, or a clock that changes by less than a step
-        zone = ("pass another ", Setting("timezone"), " or none, ") if time_format.zone else ()
-        cure = Words("correct it, ", *zone, "or pass ", ways, Setting("freq", freq), " ", Setting("aggregate", "mean"))
-    where = place(int(unique[odd + 1])) if place else name
-    return BadData(f"the times lie on no regular grid: {after} follows {before}", place=where, cure=cure)

@@ -6,20 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from forecast.calendar import patterns
-from forecast.calendar.cells import (
-    DAY_NUMBERS,
-    EPOCH_DAY,
-    USUAL,
-    WHOLE,
-    TimeCells,
-    candidates,
-    filled_cells,
-    is_day_number,
-    is_decimal_year,
-    is_whole_number,
-    recognise,
-    time_cells,
-)
+from forecast.calendar.cells import WHOLE, TimeCells, filled_cells, is_decimal_year, recognise, time_cells
 from forecast.calendar.patterns import ParsedTexts, codes_of
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import Flags
@@ -31,6 +18,10 @@ TIME_NAMES = ("date", "datetime", "time", "timestamp", "ds", "date_time", "day",
 
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
 DECIMAL, YEAR_MONTH = re.compile(r"\d+\.\d+"), re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
+Names = tuple[str, ...]
+CLOCKS = tuple(f"{form}{zone}" for form in (*patterns.CLOCKS[:-1], "%H%M") for zone in patterns.ZONES)
+DATE_CODES = set("YyGmbBdqVj")
+SAME_PART = {"b": "m", "B": "m", "I": "H", "K": "H", "y": "Y", "G": "Y"}  # directives of one part
 
 
 def looks_like_times(table: Table, column: str, named: bool = False) -> bool:
@@ -64,42 +55,6 @@ def resembles_times(table: Table, column: str) -> bool:
     first = table.first(column)
     shaped = bool(CLOCK_ONLY.fullmatch(first) or (patterns.guesses(first) and not WHOLE.fullmatch(first)))
     return shaped or column.lower() in TIME_NAMES
-
-
-def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None:
-    """How a column writes times as numbers, None where a pattern reads its texts; BadData if that is open."""
-    days = Setting("date_format", DAY_NUMBERS)
-    if settings.date_format == DAY_NUMBERS:
-        if (wrong := np.array([not is_day_number(text) for text in cells.texts])).any():
-            raise cells.fault("is not a spreadsheet's day number", "correct it, or leave ", days, " out", wrong=wrong)
-        return TimeFormat(kind="days")
-    if settings.date_format is not None:
-        return None
-    if not settings.steps and ((time_format := recognise(cells, certain=False)) or not WHOLE.fullmatch(cells.texts[0])):
-        return time_format
-    if cells.numbers is None:
-        wrong = np.array([not is_whole_number(text) for text in cells.texts])
-        spreadsheet = is_day_number(cells.first(wrong), *USUAL)
-        cure = (days, ", if it is a spreadsheet's") if spreadsheet else (Setting("date_format"),)
-        raise cells.fault("is not a whole number that can be a time", "correct it, or pass ", *cure, wrong=wrong)
-    if not settings.steps:
-        raise _open_numbers(cells)
-    return TimeFormat(kind="integer")
-
-
-def _open_numbers(cells: TimeCells) -> BadData:
-    """Say which whole number is no time as most others are, or that it is open what all of them mean."""
-    fits = max((fits for _, fits in candidates(cells, certain=False)), key=np.sum, default=np.zeros(1, bool))
-    if 2 * fits.sum() > len(cells.texts):
-        problem = f"is not a time as '{cells.texts[int(np.argmax(fits))]}' is"
-        return cells.fault(problem, "correct it, or pass ", Setting("date_format"), wrong=~fits)
-    count = (", or ", Setting("freq", "1"), " to count steps")
-    if all(is_day_number(text, *USUAL) for text in cells.texts):
-        date = np.datetime64(int(float(cells.texts[0])) - EPOCH_DAY, "D")
-        problem = f"can be a spreadsheet's day number ({date}) or a step"
-        return cells.fault(problem, "pass ", Setting("date_format", DAY_NUMBERS), *count)
-    problem = "is not certain as a time (epoch number, yyyymmdd or step)"
-    return cells.fault(problem, "write dates, pass ", Setting("date_format"), *count)
 
 
 def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
@@ -188,9 +143,6 @@ def _day_or_month_first(cells: TimeCells, fitting: list[ParsedTexts]) -> ParsedT
     raise cells.fault(f"can be {ways}, and no row decides", "pass ", *options)
 
 
-Names = tuple[str, ...]
-
-
 class Part(NamedTuple):
     """A part of a time: the names that its column may have, and the patterns in which it may be written."""
 
@@ -198,7 +150,6 @@ class Part(NamedTuple):
     forms: Names
 
 
-CLOCKS = tuple(f"{form}{zone}" for form in (*patterns.CLOCKS[:-1], "%H%M") for zone in patterns.ZONES)
 PARTS = {  # from coarse to fine
     "year": Part(("year", "yr", "yyyy", "yy", "y"), ("%Y", "%y")),
     "quarter": Part(("quarter", "qtr", "qu", "q", "period"), ("%q", "Q%q", "q%q", "Q0%q")),
@@ -211,8 +162,6 @@ PARTS = {  # from coarse to fine
     "second": Part(("second", "sec"), ("%-S",)),
     "clock": Part(("time", "clock", "hhmm", "time_of_day", "timeofday", "hour", "hr"), CLOCKS),
 }
-DATE_CODES = set("YyGmbBdqVj")
-SAME_PART = {"b": "m", "B": "m", "I": "H", "K": "H", "y": "Y", "G": "Y"}  # directives of one part
 
 
 def read_split_times(table: Table, columns: Names, settings: TimeSettings) -> tuple[TimeCells, ParsedTexts, TimeFormat]:
@@ -264,7 +213,6 @@ def _parts_by_name(column: str) -> list[str]:
 
 
 def _infer_forms(parts: list[TimeCells], settings: TimeSettings) -> Names:
-    """The pattern of each column."""
     if settings.date_format is None:
         forms = tuple(_infer_form(part, settings) for part in parts)
         by_weeks = any("V" in codes_of(form) for form in forms)

@@ -1,6 +1,5 @@
 """Parse the times of a table into timestamps, and write timestamps as the table had them."""
 
-import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,31 +12,23 @@ from forecast.calendar.cells import (
     UNITS,
     TimeCells,
     filled_cells,
+    infer_numbers,
     is_number,
     read_numbers,
     refuse_blank,
     typed_cells,
     write_numbers,
 )
-from forecast.calendar.inference import infer_numbers, infer_pattern, no_such_time, read_split_times
+from forecast.calendar.inference import Names, infer_pattern, no_such_time, read_split_times
 from forecast.calendar.patterns import ParsedTexts
 from forecast.calendar.spec import TimeFormat, TimeSettings
-from forecast.calendar.zones import (
-    DAY,
-    Flags,
-    Integers,
-    offset_name,
-    offsets_at,
-    resolve_by_order,
-    timestamps_at,
-    wall_clock,
-    zone_of,
-)
+from forecast.calendar.zones import DAY, offset_name, offsets_at, resolve_by_order, timestamps_at, wall_clock, zone_of
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.tables.table import Table, encoded
+from forecast.logs import log
+from forecast.tables.table import Flags, Integers, Table, encoded
 from forecast.tables.writing import Column
 
-log = logging.getLogger("forecast")
+LAST_SECOND = 253_402_300_799  # the last second of the year 9999
 
 
 @dataclass(frozen=True)
@@ -52,14 +43,11 @@ class ParsedTimes:
         return replace(self, timestamps=self.timestamps[chosen], unresolved=part)
 
 
-def parse_times(
-    table: Table, columns: str | tuple[str, ...], settings: TimeSettings, series: Integers | None = None
-) -> ParsedTimes:
+def parse_times(table: Table, columns: Names, settings: TimeSettings, series: Integers | None = None) -> ParsedTimes:
     """Parse the time column of a table, or the columns that make the time together.
 
     `series` [rows] is None before it is known which series each row belongs to.
     """
-    columns = (columns,) if isinstance(columns, str) else columns
     if len(columns) > 1:
         cells, read, written = read_split_times(table, columns, settings)
         parsed = _from_pattern(replace(cells, series=series), read, settings)
@@ -105,7 +93,6 @@ def parse_timestamp(text: str, time_format: TimeFormat) -> int:
 
 
 def _from_cells(cells: TimeCells, settings: TimeSettings) -> ParsedTimes:
-    """Parse times that are written as text or numbers."""
     time_format = infer_numbers(cells, settings)
     if time_format is None:
         return _from_pattern(cells, infer_pattern(cells, settings), settings)
@@ -122,7 +109,6 @@ def _from_cells(cells: TimeCells, settings: TimeSettings) -> ParsedTimes:
 
 
 def _from_typed(table: Table, column: str, settings: TimeSettings, series: Integers | None) -> ParsedTimes:
-    """Take a column of datetimes, dates or periods."""
     refuse_blank(table, column, table.missing(column))
     try:
         times = table.times(column)
@@ -142,7 +128,6 @@ def _from_typed(table: Table, column: str, settings: TimeSettings, series: Integ
 
 
 def _from_pattern(cells: TimeCells, parsed: ParsedTexts, settings: TimeSettings) -> ParsedTimes:
-    """Turn what a pattern reads into timestamps."""
     if not parsed.exists.all():
         raise no_such_time(cells, ~parsed.exists)
     _refuse_fractions(cells.table, cells.name, parsed.fractions, settings)
@@ -170,26 +155,22 @@ def _from_wall(cells: TimeCells, wall: Integers, time_format: TimeFormat, settin
     # the order of rows may resolve these times once the series of each row is known
     unresolved = ambiguous & (twice & (np.bincount(codes) > 1))[codes] & (not known)
     if (ambiguous & ~unresolved).any() and settings.dst == "error":
-        raise _clock_changes(cells, int(np.argmax(ambiguous & ~unresolved)), twice, zone)
+        row = int(np.argmax(ambiguous & ~unresolved))
+        repeated = twice[codes[row]]
+        ways = ("pass ", Setting("dst", "earlier"), " or ", Setting("dst", "later"))
+        without = () if repeated else (", or no ", Setting("timezone"), ", if the clock of the table never changes")
+        fault = f"{'comes twice' if repeated else 'does not exist'} in {zone}, where the clock changes"
+        problem = f"'{cells.texts[codes[row]]}' {fault}"
+        raise BadData(problem, place=cells.table.place(row, cells.columns), cure=Words(*ways, *without))
     if resolved.any() and known:
         name, count = cells.table.name, int(resolved.sum())
         log.warning("%s: %d times that the clock shows twice are resolved by the order of their rows.", name, count)
     return ParsedTimes(timestamps, time_format, unresolved if unresolved.any() else None, not known)
 
 
-def _clock_changes(cells: TimeCells, row: int, twice: Flags, zone: str | None) -> BadData:
-    """The error for a reading that a clock shows twice, or not at all."""
-    value = int(cells.codes[row])
-    fault = "comes twice" if twice[value] else "does not exist"
-    ways = ("pass ", Setting("dst", "earlier"), " or ", Setting("dst", "later"))
-    without = () if twice[value] else (", or no ", Setting("timezone"), ", if the clock of the table never changes")
-    problem = f"'{cells.texts[value]}' {fault} in {zone}, where the clock changes"
-    return BadData(problem, place=cells.table.place(row, cells.columns), cure=Words(*ways, *without))
-
-
-def _written_zone(cells: TimeCells, timestamps: Integers, parsed: ParsedTexts, how: TimeSettings) -> tuple[str, str]:
+def _written_zone(cells: TimeCells, times: Integers, parsed: ParsedTexts, settings: TimeSettings) -> tuple[str, str]:
     """Name the zone of times that are written with offsets, and the pattern that writes them."""
-    offsets, pattern, given = parsed.offsets, parsed.pattern, how.timezone
+    offsets, pattern, given = parsed.offsets, parsed.pattern, settings.timezone
     several = offsets != offsets[0]
     if given is None and several.any():
         cure = ("pass the ", Setting("timezone"), " to which all of them are converted")
@@ -197,8 +178,9 @@ def _written_zone(cells: TimeCells, timestamps: Integers, parsed: ParsedTexts, h
     zone = offset_name(int(offsets[0]))
     if given is None or given == zone:
         return zone, pattern
-    converted = how.fitted is not None and how.fitted.zone == given and zone != "UTC"  # the fit saw several offsets
-    if converted or several.any() or (offsets_at(timestamps, given) == offsets).all():
+    fitted = settings.fitted  # of which several offsets were converted
+    converted = fitted is not None and fitted.zone == given and zone != "UTC"
+    if converted or several.any() or (offsets_at(times, given) == offsets).all():
         return given, pattern
     if zone == "UTC":
         for any_offset, utc in patterns.ZERO.items():  # days of the zone, written in UTC
@@ -214,9 +196,6 @@ def _refuse_fractions(table: Table, name: str, fractions: bool, settings: TimeSe
         cure = Words("pass ", Setting("freq", "1s"), " ", Setting("aggregate", "mean"), " (or sum, last)")
         problem = f"times in column '{name}' are finer than a second, the finest step there is"
         raise BadData(problem, place=table.name, cure=cure)
-
-
-LAST = 253_402_300_799  # the last second of the year 9999
 
 
 def format_times(timestamps: Integers, time_format: TimeFormat) -> Column:
@@ -257,7 +236,7 @@ def _texts(timestamps: Integers, pattern: str, zone: str | None, whole: str | No
     """[n], timestamps written by a pattern, on the clock that the pattern `whole` of the whole time shows."""
     unique, codes = np.unique(timestamps, return_inverse=True)
     wall = unique if patterns.is_utc(whole or pattern) else wall_clock(unique, zone)
-    if len(wall) and wall[-1] > LAST:
+    if len(wall) and wall[-1] > LAST_SECOND:
         problem = "the times of the forecasts lie after the year 9999"
         raise BadData(problem, cure="correct the last times of the table, or forecast fewer steps")
     return np.array(patterns.write(wall, unique, pattern), object)[codes.reshape(-1)]

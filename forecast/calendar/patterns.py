@@ -145,11 +145,20 @@ class ParsedTexts:
 def parse(texts: Texts, pattern: str) -> ParsedTexts:
     groups = _Groups(texts, pattern)
     days, exists = _date(groups)
-    hour, hour_exists = _hour(groups)
+    hour = groups.number("K") - 1 if "K" in groups.codes else groups.number("H")
+    exists &= (hour >= 0) & (hour < 24)
+    if "I" in groups.codes:
+        hour = groups.number("I")
+        exists &= (hour >= 1) & (hour <= 12)
+        afternoon = _numpy(pc.equal(pc.utf8_lower(groups.words("p")), "pm")) if "p" in groups.codes else 0
+        hour = hour % 12 + 12 * afternoon
     minute, second = groups.number("M"), groups.number("S")
-    exists &= hour_exists & (minute < 60) & (second < 60)
-    wall = np.where(exists, days * DAY + hour * 3600 + minute * 60 + second, 0)
-    offsets = _offsets(groups.words("z")) if "z" in groups.codes else np.zeros_like(days)
+    exists &= (minute < 60) & (second < 60)
+    wall, offsets = np.where(exists, days * DAY + hour * 3600 + minute * 60 + second, 0), np.zeros_like(days)
+    if "z" in groups.codes:  # such as +02:00, +0200 and +02
+        digits = pc.utf8_rpad(pc.replace_substring_regex(groups.words("z"), "[^0-9]", ""), 4, "0")
+        hours, minutes = np.divmod(_numpy(digits.cast(pa.int64())), 100)
+        offsets = np.where(_numpy(pc.starts_with(groups.words("z"), "-")), -1, 1) * (hours * 3600 + minutes * 60)
     fractions = bool(groups.number("f").any())
     return ParsedTexts(wall, groups.matched, exists, offsets, fractions, _as_written(pattern, groups))
 
@@ -203,32 +212,11 @@ def _date(groups: _Groups) -> tuple[Integers, Flags]:
 
 
 def _in_full(short: Integers, matched: Flags) -> Integers:
-    """Years of two digits in full: where all of them lie closest together; from 30 on of the 1900s, if both would do.
-
-    What is forecast lies in the past, so that Jan-49 is of 1949; 28 to 30 are of one century, 99 and 00 of two.
-    """
+    """Years of two digits in full: where all lie closest together; from 30 on of the 1900s, if both would do."""
     seen = np.unique(short[matched]) if matched.any() else np.zeros(1, np.int64)
     widest = int(np.diff(np.append(seen, seen[0] + 100)).argmax())
     first = int(seen[(widest + 1) % len(seen)])  # after the widest gap of the circle of a hundred
     return (1900 if first >= 30 else 2000) + short + np.where(short < first, 100, 0)
-
-
-def _hour(groups: _Groups) -> tuple[Integers, Flags]:
-    """Hour of the day, and whether it exists."""
-    if "I" not in groups.codes:
-        hour = groups.number("K") - 1 if "K" in groups.codes else groups.number("H")
-        return hour, (hour >= 0) & (hour < 24)
-    hour = groups.number("I")
-    afternoon = _numpy(pc.equal(pc.utf8_lower(groups.words("p")), "pm")) if "p" in groups.codes else 0
-    return hour % 12 + 12 * afternoon, (hour >= 1) & (hour <= 12)
-
-
-def _offsets(words: Texts) -> Integers:
-    """Seconds east of UTC of texts such as +02:00, +0200 and +02."""
-    digits = pc.utf8_rpad(pc.replace_substring_regex(words, "[^0-9]", ""), 4, "0")
-    hours, minutes = np.divmod(_numpy(digits.cast(pa.int64())), 100)
-    sign = np.where(_numpy(pc.starts_with(words, "-")), -1, 1).astype(np.int64)
-    return np.asarray(sign * (hours * 3600 + minutes * 60), np.int64)
 
 
 def _as_written(pattern: str, groups: _Groups) -> str:

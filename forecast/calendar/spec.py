@@ -9,6 +9,8 @@ from pydantic import Field
 from forecast.errors import UsageError
 from forecast.settings import ClockChange, Stored, TableSettings
 
+STEPS = "integer"  # the kind of times that count steps: no instant can be compared with them
+
 
 class CalendarSpec(Stored):
     """A grid of times; `Calendar` does its arithmetic."""
@@ -60,9 +62,6 @@ class TimeSettings:
     def at_fit(cls, settings: TableSettings) -> "TimeSettings":
         steps, fractions = bool(settings.freq and settings.freq.isdigit()), settings.aggregate is not None
         return cls(settings.date_format, settings.timezone, settings.dst, steps, fractions)
-
-
-STEPS = "integer"  # the kind of times that count steps: no instant can be compared with them
 
 
 def parse_as_of(text: str | None) -> datetime:

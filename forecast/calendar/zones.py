@@ -14,10 +14,11 @@ from forecast.tables.table import encoded
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-
 MINUTE, HOUR, DAY, WEEK = 60, 3_600, 86_400, 604_800
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST, LAST = -62_135_510_400, 253_402_214_400  # a day inside the years that datetime knows, 1 to 9999
+# each puts its clocks back at another time than the others
+CHANGING_ZONES = "Europe/Berlin", "America/New_York", "Europe/London", "Europe/Helsinki", "Australia/Sydney"
 
 
 def zone_of(name: str) -> tzinfo:
@@ -73,13 +74,9 @@ def timestamps_at(wall: Integers, zone: str | None, dst: Literal["earlier", "lat
     return np.where(unclear, chosen, np.where(shown_before, before, after)), unclear
 
 
-# each puts its clocks back at another time than the others
-CHANGING = "Europe/Berlin", "America/New_York", "Europe/London", "Europe/Helsinki", "Australia/Sydney"
-
-
 def zone_cure(repeated: Integers, zone: str | None) -> tuple[object, ...]:
     """Words that name the time zone as the cure, if clocks without `zone` show all times that repeat twice; else ()."""
-    for usual in CHANGING if zone is None else ():
+    for usual in CHANGING_ZONES if zone is None else ():
         late, unclear = timestamps_at(repeated, usual, "later")
         if (unclear & (wall_clock(late, usual) == repeated)).all():
             return "fit with ", Setting("timezone", usual), " or the table's own, as clocks are put back then; else "

@@ -168,7 +168,7 @@ def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] 
 
 def _fit_words(fitted: Fitted) -> list[str]:
     table = fitted.config.table
-    groups = TableSettings.check(table.knobs()), table.reading, fitted.settings()
+    groups = TableSettings.check(table.table_settings()), table.reading, fitted.settings()
     given = {name: value for group in groups for name, value in group.model_dump(exclude_defaults=True).items()}
     given |= {**fitted.run, "horizon": fitted.config.horizon}
     params = given.pop("params", {})

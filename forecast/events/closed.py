@@ -19,6 +19,12 @@ CYCLES = 8  # in which a position must have held one value
 ROUNDING = 1e-12  # share of the largest value of a series: values that differ by less are the same
 CHANCE = 1e-3  # share of the series that may do so by chance
 THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0
+LONGER = 5  # times as many steps as equal values fill otherwise in a cycle, and one more, which a named run lasts
+FARTHER = 5  # times as far as any other value lies an outlier from those around it
+CYCLE = 12  # steps of a cycle at least
+MOST_EQUAL, MOST_OUTLIERS = 0.5, 0.01  # shares of a series beyond which equal values and outliers are its nature
+Row = tuple[str, str, str, str, tuple[str, ...]]
+"""First and last day, name, kind, and the ids of the series; () where all series have it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Closed:
         return Closed(series, self.season[numbers], self.phase[numbers], self.value[numbers], opened)
 
 
-NEVER = Closed(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+NONE_CLOSED = Closed(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
 
 def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
@@ -62,14 +68,14 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
     Slots of a series before `before` [series] are used.
     """
     panel = certain(panel, schema)
-    series, seen, found = panel.series_of_slots, panel.observed & panel.before(before), [NEVER]
+    series, seen, found = panel.series_of_slots, panel.observed & panel.before(before), [NONE_CLOSED]
     marks = mark(panel, schema) if has_events(schema) else None
     for season in sorted({*season_candidates(schema.calendar), *schema.season}):
         used = np.flatnonzero(seen & (before > (CYCLES - 1) * season)[series])
         if season > 1 and len(used):
-            cell = series[used] * season + _phases(panel, schema, season)[used]
-            cells, of_cell = np.unique(cell, return_inverse=True)
-            some, within = _closed_cells(panel.values[used], cells, of_cell, season, _touching(marks, used))
+            group = series[used] * season + _phases(panel, schema, season)[used]
+            groups, group_of = np.unique(group, return_inverse=True)
+            some, within = _constant_groups(panel.values[used], groups, group_of, season, _touching(marks, used))
             seen[used[within]] = False
             found.append(some)
     return _joined(found)
@@ -115,9 +121,9 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
     fixed = np.where(number >= 0, closed.value[number], np.nan)
     if closed.opened and has_events(schema):
         marks = mark(panel, schema)
-        place = {label: at for at, label in enumerate(marks.labels)}
-        keys = [position * len(place) + place[label] for position, label in closed.opened if label in place]
-        fixed[marks.slot[np.isin(number[marks.slot] * len(place) + marks.label, keys)]] = np.nan
+        rank = {label: at for at, label in enumerate(marks.labels)}
+        keys = [position * len(rank) + rank[label] for position, label in closed.opened if label in rank]
+        fixed[marks.slot[np.isin(number[marks.slot] * len(rank) + marks.label, keys)]] = np.nan
     return fixed if shut is None else np.where(shut, 0.0, fixed)
 
 
@@ -140,31 +146,33 @@ def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]
     return [(count, _named(spec, season, steps), value) for (season, value, steps), count in groups.most_common()]
 
 
-def _closed_cells(
-    values: Numbers, cells: Integers, of_cell: Integers, season: int, touching: tuple[Integers, NDArray[Any]]
+def _constant_groups(
+    values: Numbers, groups: Integers, group_of: Integers, season: int, touching: tuple[Integers, NDArray[Any]]
 ) -> tuple[Closed, Flags]:
-    """The cells, each a series * season + phase, that hold one value, and whether each of `values` lies in one of them.
-
-    `of_cell` [values] has the place of each among `cells`, `touching` the values that events touch and their events.
-    """
+    """Those of the groups, series * season + phase, that hold one value; and [values], whether each lies in one."""
     touched, events = touching
-    count, free = len(cells), np.ones(len(values), bool)
+    count, free = len(groups), np.ones(len(values), bool)
     free[touched] = False
     value = np.full(count, np.inf)
-    np.minimum.at(value, of_cell[touched], values[touched])  # counts where events touch all, as Sundays named closed
-    value[of_cell[free]] = values[free]
-    other = values != value[of_cell]
-    size, cycles = np.bincount(of_cell, minlength=count), np.bincount(of_cell, ~other, count)
-    series = cells // season
-    candidate = np.flatnonzero((cycles >= CYCLES) & (np.bincount(of_cell, other & free, count) == 0))
+    np.minimum.at(value, group_of[touched], values[touched])  # counts where events touch all, as Sundays named closed
+    value[group_of[free]] = values[free]
+    other = values != value[group_of]
+    size, cycles = np.bincount(group_of, minlength=count), np.bincount(group_of, ~other, count)
+    series = groups // season
+    candidate = np.flatnonzero((cycles >= CYCLES) & (np.bincount(group_of, other & free, count) == 0))
     total = np.bincount(series, size)
     elsewhere = total[series[candidate]] - size[candidate]
-    alike = _count_of(values, series[of_cell], series[candidate], value[candidate]) - cycles[candidate]
+    owner, asked = series[group_of], series[candidate]
+    used = np.isin(owner, asked)
+    known, code = np.unique(values[used], return_inverse=True)
+    pairs, counts = np.unique(owner[used] * len(known) + code.reshape(-1), return_counts=True)
+    pair = np.searchsorted(pairs, asked * len(known) + np.searchsorted(known, value[candidate]))
+    alike = counts[pair] - cycles[candidate]  # values elsewhere in the series that equal that of the group
     share = np.where(elsewhere > 0, alike / np.maximum(elsewhere, 1), 1.0)
     candidate = candidate[share ** cycles[candidate] * season < CHANCE]
     low, high = np.full(count, np.inf), np.full(count, -np.inf)
-    np.minimum.at(low, of_cell, values)
-    np.maximum.at(high, of_cell, values)
+    np.minimum.at(low, group_of, values)
+    np.maximum.at(high, group_of, values)
     largest = np.zeros(len(total))
     np.maximum.at(largest, series, np.maximum(np.abs(low), np.abs(high)))
     still = (high > low) & (high - low <= ROUNDING * largest[series])
@@ -173,18 +181,10 @@ def _closed_cells(
     candidate = candidate[(inside < total)[series[candidate]]]
     number = np.full(count, -1)
     number[candidate] = np.arange(len(candidate))
-    opening = np.flatnonzero(other[touched] & (number[of_cell[touched]] >= 0))
-    opened = sorted(set(zip(number[of_cell[touched[opening]]].tolist(), events[opening].tolist(), strict=True)))
-    seasons, phase = np.full(len(candidate), season), cells[candidate] % season
-    return Closed(series[candidate], seasons, phase, value[candidate], tuple(opened)), number[of_cell] >= 0
-
-
-def _count_of(values: Numbers, series: Integers, asked: Integers, value: Numbers) -> Integers:
-    """[pairs], how often each of the series `asked` holds a value, which it does at least once; `series` [values]."""
-    inside = np.isin(series, asked)
-    known, code = np.unique(values[inside], return_inverse=True)
-    pairs, counts = np.unique(series[inside] * len(known) + code.reshape(-1), return_counts=True)
-    return np.asarray(counts[np.searchsorted(pairs, asked * len(known) + np.searchsorted(known, value))])
+    opening = np.flatnonzero(other[touched] & (number[group_of[touched]] >= 0))
+    opened = sorted(set(zip(number[group_of[touched[opening]]].tolist(), events[opening].tolist(), strict=True)))
+    seasons, phase = np.full(len(candidate), season), groups[candidate] % season
+    return Closed(series[candidate], seasons, phase, value[candidate], tuple(opened)), number[group_of] >= 0
 
 
 def _joined(parts: list[Closed]) -> Closed:
@@ -251,15 +251,6 @@ def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
 
     runs = np.split(np.array(phases), np.flatnonzero(np.diff(phases) != 1) + 1)
     return "at " + ", ".join(" to ".join(dict.fromkeys(map(step, run[[0, -1]].tolist()))) for run in runs)
-
-
-LONGER = 5  # times as many steps as equal values fill otherwise in a cycle, and one more, which a named run lasts
-FARTHER = 5  # times as far as any other value lies an outlier from those around it
-CYCLE = 12  # steps of a cycle at least
-MOST_EQUAL, MOST_OUTLIERS = 0.5, 0.01  # shares of a series beyond which equal values and outliers are its nature
-
-Row = tuple[str, str, str, str, tuple[str, ...]]
-"""First and last day, name, kind, and the ids of the series; () where all series have it."""
 
 
 def suspects(panel: Panel, schema: Schema) -> list[Row]:

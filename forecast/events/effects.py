@@ -17,8 +17,8 @@ LARGEST_FACTOR = 20.0
 NAMED = 4  # effects that a line names
 
 # tuned on births in the United States before 2013; none matters much
-EACH_SIDE, REACH = 3, 10  # weeks to each side that a day is compared with, and weeks among which they are looked for
-AROUND_WEEKS = 4  # to each side, whose mean is the level
+WEEKS_EACH_SIDE, WEEKS_SEARCHED = 3, 10  # that a day is compared with, and among which they are looked for
+LEVEL_WEEKS = 4  # to each side, whose mean is the level
 PRIOR_DAYS = 10  # weight, in days, of the mean over all series, towards which that of each series is shrunk
 CORRELATION = 0.5  # of how two series deviate on one day
 PROFILES = 0.1, 10.0  # bounds of the profile of a week
@@ -56,24 +56,21 @@ class Adjustment:
     fixed: Numbers | None = None  # values of closed slots, as days a shop is shut; NaN for open ones; None without any
     bound: Flags | None = None  # [slots], whether values of stock-outs say only what ordinary ones are at least
 
+    def _ordinary(self, panel: Panel) -> tuple[Numbers, Flags]:
+        """[slots], ordinary values, and where there are some: in open slots whose values say what they are."""
+        values = (panel.values - self.shift) / np.where(self.known, self.factor, 1.0)
+        return values, panel.observed & self.known & (True if self.fixed is None else np.isnan(self.fixed))
+
     def removed(self, panel: Panel) -> Panel:
         """The panel with ordinary values; in closed slots, and where they are not `known`, they are unknown."""
-        known = self.known
-        if self.fixed is not None:
-            known = known & np.isnan(self.fixed)
-        if self.bound is not None:
-            known = known & ~self.bound
-        observed = panel.observed & known
-        values = (panel.values - self.shift) / np.where(known, self.factor, 1.0)
+        values, observed = self._ordinary(panel)
+        observed = observed if self.bound is None else observed & ~self.bound
         return replace(panel, values=np.where(observed, values, 0.0), observed=observed)
 
     def bounds(self, panel: Panel) -> Numbers | None:
         """[slots], what ordinary values are at least where the panel has stock-outs, else NaN; None without any."""
-        if self.bound is None:
-            return None
-        used = panel.observed & self.bound & self.known
-        used = used if self.fixed is None else used & np.isnan(self.fixed)
-        return np.where(used, (panel.values - self.shift) / np.where(self.known, self.factor, 1.0), np.nan)
+        values, observed = self._ordinary(panel)
+        return None if self.bound is None else np.where(observed & self.bound, values, np.nan)
 
     def put_back(self, values: Numbers, slot: Integers) -> Numbers:
         """What events make of ordinary values, [windows, horizon, ...], in their slots, [windows, horizon]."""
@@ -109,18 +106,16 @@ def ordinary_panel(
     Ordinary values of the past lie at the newest level.
     """
     level, bound, size = moved_levels(panel, schema), touched(panel, schema, "stock_out"), len(panel.values)
+    if effects is None and fixed is None and level is None and bound is None:
+        return panel, None
+    moved = Adjustment(np.ones(size), np.zeros(size), np.ones(size, bool))
     if effects is not None:
         moved = adjustment(panel, schema, effects, series_index)
-    elif fixed is not None or level is not None or bound is not None:
-        moved = Adjustment(np.ones(size), np.zeros(size), np.ones(size, bool))
-    else:
-        return panel, None
     factor, shift = moved.factor, moved.shift
     if level is not None:
         factor, shift = level[0] * factor, level[0] * shift + level[1]
     if fixed is not None:
-        is_open = np.isnan(fixed)
-        factor, shift = np.where(is_open, factor, 1.0), np.where(is_open, shift, 0.0)
+        factor, shift = np.where(np.isnan(fixed), factor, 1.0), np.where(np.isnan(fixed), shift, 0.0)
     moved = Adjustment(factor, shift, moved.known, fixed, bound)
     return moved.removed(panel), moved
 
@@ -155,11 +150,11 @@ def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers |
     profile, unit = _weekly_profile(past, marks.weekday), _additive_unit(past)
     spec, touched = schema.calendar, np.unique(marks.slot)
     week = len(spec.weekdays) if spec.kind == "weekdays" else max(1, round(WEEK / spec.every))
-    slot, deviation, expected = _compared(past, touched[past.observed[touched]], marks, week, unit)
+    slot, deviation, expected = _compare(past, touched[past.observed[touched]], marks, week, unit)
     # the same days two weeks earlier tell how much ordinary days vary
     earlier = touched - 2 * week
     earlier = earlier[earlier >= past.offsets[past.series[touched]]]
-    noise = _noise(past, *_compared(past, earlier[past.ordinary[earlier]], marks, week, unit)[:2])
+    noise = _noise(past, *_compare(past, earlier[past.ordinary[earlier]], marks, week, unit)[:2])
     series, labels = past.series[slot], len(marks.labels)
     _, day, on_same_day = np.unique(marks.date[slot], return_inverse=True, return_counts=True)
     weight = 1 / (noise[series] ** 2 * (1 + CORRELATION * (on_same_day[day] - 1)))
@@ -228,9 +223,7 @@ def _additive_unit(past: _Past) -> Numbers:
     return np.where(signed, np.sqrt(np.bincount(series, (values - mean[series]) ** 2, count) / known), 0.0)
 
 
-def _compared(
-    past: _Past, slots: Integers, marks: Marks, week: int, unit: Numbers
-) -> tuple[Integers, Numbers, Numbers]:
+def _compare(past: _Past, slots: Integers, marks: Marks, week: int, unit: Numbers) -> tuple[Integers, Numbers, Numbers]:
     """First slot of each day that can be compared, its deviation and expected value, in units of the level around."""
     ordinary = np.where(past.ordinary, NO_LABELS, NOT_COMPARED)
     expected = _expected(past, slots, week, ordinary, np.full(len(slots), NO_LABELS))
@@ -238,7 +231,13 @@ def _compared(
     rest = ~np.isin(asked, asked[np.isfinite(expected)])  # no day with these labels has an ordinary one near it
     expected[rest] = _expected(past, slots[rest], week, label_sets, asked[rest])
     series = past.series[slots]
-    level = np.where(unit[series] > 0, unit[series], _level(past, slots, AROUND_WEEKS * max(week, 2)))
+    reach = LEVEL_WEEKS * max(week, 2)  # the level is the mean of the ordinary values so many steps to each side
+    left = np.maximum(slots - reach, past.offsets[series])
+    right = np.minimum(slots + reach + 1, past.offsets[series + 1])
+    sums = np.concatenate([[0.0], np.cumsum(np.where(past.ordinary, past.values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(past.ordinary)])
+    level = (sums[right] - sums[left]) / np.maximum(counts[right] - counts[left], 1)
+    level = np.where(unit[series] > 0, unit[series], level)
     usable = np.isfinite(expected) & (level > 0)
     slots, expected, level = slots[usable], expected[usable], level[usable]
     keys = past.series[slots] * KEY_STRIDE + marks.date[slots]
@@ -248,36 +247,23 @@ def _compared(
 
 
 def _expected(past: _Past, slots: Integers, week: int, label_sets: Integers, asked: Integers) -> Numbers:
-    """[slots], what they would have without events: the mean of the same hour of the week in the weeks around.
-
-    Slots of the past whose `label_sets` are the `asked` one [slots] are compared; the smallest and the largest of four
-    or more do not count. NaN where nothing tells.
-    """
+    """[slots], the mean of the same hour of the week in the weeks around with the `asked` labels; NaN where none is."""
     low, high = past.offsets[past.series[slots]], past.offsets[past.series[slots] + 1]
-    around = np.full((len(slots), 2 * EACH_SIDE), np.nan)
-    for first, step in ((0, -week), (EACH_SIDE, week)):
+    around = np.full((len(slots), 2 * WEEKS_EACH_SIDE), np.nan)
+    for first, step in ((0, -week), (WEEKS_EACH_SIDE, week)):
         found = np.zeros(len(slots), np.int64)
-        for weeks in range(1, REACH + 1):
+        for weeks in range(1, WEEKS_SEARCHED + 1):
             near = slots + weeks * step
-            used = np.flatnonzero((near >= low) & (near < high) & (found < EACH_SIDE))
+            used = np.flatnonzero((near >= low) & (near < high) & (found < WEEKS_EACH_SIDE))
             used = used[label_sets[near[used]] == asked[used]]
             around[used, first + found[used]] = past.values[near[used]]
             found[used] += 1
     around.sort(axis=1)  # those not found come last
     count, rank = np.isfinite(around).sum(1), np.arange(around.shape[1])
-    trimmed = count > 3
+    trimmed = count > 3  # without the smallest and the largest
     inside = (rank >= trimmed[:, None]) & (rank < (count - trimmed)[:, None])
     sums = np.where(inside, around, 0.0).sum(1)
     return np.where(count > 0, sums / np.maximum(inside.sum(1), 1), np.nan)
-
-
-def _level(past: _Past, slots: Integers, reach: int) -> Numbers:
-    """[slots], the mean of the ordinary values around them, so many steps to each side; 0 where there are none."""
-    left = np.maximum(slots - reach, past.offsets[past.series[slots]])
-    right = np.minimum(slots + reach + 1, past.offsets[past.series[slots] + 1])
-    sums = np.concatenate([[0.0], np.cumsum(np.where(past.ordinary, past.values, 0.0))])
-    counts = np.concatenate([[0], np.cumsum(past.ordinary)])
-    return np.asarray((sums[right] - sums[left]) / np.maximum(counts[right] - counts[left], 1))
 
 
 def _noise(past: _Past, slot: Integers, deviation: Numbers) -> Numbers:
@@ -340,11 +326,7 @@ class _Regression:
         return np.asarray(self.deviation - design * (matrix @ effect)[self.weekday_set])
 
     def _ridge(self, design: Numbers, deviation: Numbers, matrix: Numbers) -> Numbers:
-        """[columns], effects of the columns of a matrix [sets, columns].
-
-        The prior variance of an effect is the mean of its own square and those of all (adaptive ridge, Grandvalet
-        1998): a large one is hardly shrunk, and where chance explains all of them nothing is left.
-        """
+        """[columns], effects of columns [sets, columns], small ones shrunk most (adaptive ridge, Grandvalet 1998)."""
         used = np.flatnonzero(matrix.any(0))
         part, effect = matrix[:, used], np.zeros(matrix.shape[1])
         gram = part.T @ (np.bincount(self.weekday_set, self.weight * design**2, len(matrix))[:, None] * part)

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,9 @@ Owners = tuple[str | None, ...]
 NO_LABELS = 0  # the label set of a slot that no event touches
 NEARBY = 7  # days beyond a panel whose events may touch it
 KEY_STRIDE = 2**32  # more than any date or label: two of them are packed into one integer
+LEVEL_STEPS, LEVEL_SEASONS = 8, 2  # steps and seasons to each side, whichever is more, that tell how a level moved
+LONGEST_SEASON = 168  # steps of a season by which levels are compared
+STAND_IN_VALUES, STAND_IN_SEASONS = 4, 10  # earlier values whose mean a stock-out hid, and seasons that are searched
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,7 @@ def takes_events(spec: CalendarSpec) -> bool:
 
 def has_events(schema: Schema) -> bool:
     """Whether a schema has holidays, or events with an effect, that act."""
-    some = schema.holidays or any(event.kind == "effect" for event in schema.dated_events)
-    return bool(some) and takes_events(schema.calendar)
+    return takes_events(schema.calendar) and (schema.holidays is not None or has_kind(schema, "effect"))
 
 
 def mark(panel: Panel, schema: Schema) -> Marks:
@@ -99,19 +100,16 @@ def _is_weekly(spec: CalendarSpec) -> bool:
 
 def _by_series(ids: Ids, schema: Schema, kind: EventKind) -> Iterator[tuple[Integers, list[tuple[int, int, str]]]]:
     """The events of a kind by the series that they concern: first and last day since 1970-01-01, and name."""
-    events, groups = defaultdict[Owners, list[tuple[int, int, str]]](list), dict[tuple[int, ...], Any]()
+    events, groups = defaultdict[Owners, list[tuple[int, int, str]]](list), defaultdict[Owners, list[int]](list)
     if schema.holidays is not None:
         events[()] = []  # those of all series come first, as holidays do
     for event in schema.dated_events:
         if event.kind == kind:
             events[event.ids].append((event.day.toordinal() - EPOCH, event.last.toordinal() - EPOCH, event.name))
-    for owners, some in ((owners, some) for owners, some in events.items() if some):
-        columns = tuple(column for column, part in enumerate(owners) if part is not None)
-        if columns not in groups:  # the series by their parts of ids in these columns
-            groups[columns] = defaultdict(list)
-            for series, parts in enumerate(ids):
-                groups[columns][tuple(parts[column] for column in columns)].append(series)
-        yield np.array(groups[columns].get(tuple(owners[column] for column in columns), []), np.int64), some
+    for named in {tuple(part is not None for part in owners) for owners in events}:
+        for series, parts in enumerate(ids):
+            groups[tuple(part if use else None for part, use in zip(parts, named, strict=False))].append(series)
+    yield from ((np.array(groups[owners], np.int64), some) for owners, some in events.items() if some)
 
 
 def _around(calendar: Calendar, days: Integers, event: Integers) -> tuple[Integers, Integers]:
@@ -131,11 +129,6 @@ def _around(calendar: Calendar, days: Integers, event: Integers) -> tuple[Intege
         used[:, [0, 2]] = False
     labels = len(AROUND) * event[:, None] + np.arange(len(AROUND))
     return dates[used], labels[used]
-
-
-LEVEL_STEPS, LEVEL_SEASONS = 8, 2  # steps and seasons to each side, whichever is more, that tell how a level moved
-LONGEST = 168  # steps of a season by which levels are compared
-EXPECTED, REACH = 4, 10  # earlier values that say what a stock-out hid, and seasons among which they are looked for
 
 
 def has_kind(schema: Schema, *kinds: EventKind) -> bool:
@@ -221,7 +214,7 @@ def steps_of_shifts(panel: Panel, schema: Schema, steps: int) -> int:
         return steps
     series, position = _shifts(panel, schema)
     back = panel.lengths[series] - position
-    return int(max(steps, (back[back < steps] + _reach(compared_season(schema))).max(initial=0)))
+    return int(max(steps, (back[back < steps] + _steps_compared(compared_season(schema))).max(initial=0)))
 
 
 def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
@@ -231,9 +224,9 @@ def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
     """
     slots = np.flatnonzero(np.isfinite(bound))
     first, sums, count = panel.offsets[panel.series_of_slots[slots]], np.zeros(len(slots)), np.zeros(len(slots))
-    for back in range(1, REACH + 1):
+    for back in range(1, STAND_IN_SEASONS + 1):
         near = slots - back * season
-        used = (near >= first) & (count < EXPECTED)
+        used = (near >= first) & (count < STAND_IN_VALUES)
         used[used] = panel.observed[near[used]]
         sums[used] += panel.values[near[used]]
         count[used] += 1
@@ -284,17 +277,17 @@ def _shifts(panel: Panel, schema: Schema) -> tuple[Integers, Integers]:
 
 def compared_season(schema: Schema) -> int:
     """Steps of the season by which levels are compared, 1 for none."""
-    return max((length for length in schema.season if length <= LONGEST), default=1)
+    return max((length for length in schema.season if length <= LONGEST_SEASON), default=1)
 
 
-def _reach(season: int) -> int:
+def _steps_compared(season: int) -> int:
     """Steps to each side of a shift whose levels are compared, whole seasons of them."""
     return season * max(LEVEL_SEASONS, -(-LEVEL_STEPS // season))
 
 
 def _move(panel: Panel, series: Integers, position: Integers, until: Integers, season: int) -> tuple[Numbers, Numbers]:
     """Ratio and summand [shifts] that bring values before a position to the level from there to `until`."""
-    steps = np.arange(_reach(season))
+    steps = np.arange(_steps_compared(season))
 
     def seen(first: Integers, low: Integers, end: Integers) -> Numbers:  # [shifts, steps], NaN where unknown
         at = first[:, None] + steps

@@ -1,6 +1,5 @@
 """Read events that the user names: a table of days and names, what they do to values, and id columns where needed."""
 
-import logging
 from datetime import date
 from operator import contains
 from typing import Any, get_args
@@ -13,7 +12,8 @@ from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import DAY, wall_clock
 from forecast.errors import BadData, Setting, UsageError, did_you_mean
 from forecast.events.kinds import EPOCH, takes_events
-from forecast.panel.naming import first_alike, series_name, series_names
+from forecast.logs import log
+from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids
 from forecast.panel.schema import Event, EventKind, Schema
 from forecast.settings import TextSettings
@@ -21,8 +21,6 @@ from forecast.tables.headers import refuse_missing
 from forecast.tables.reading import read_table
 from forecast.tables.table import Table
 from forecast.tables.writing import Column
-
-log = logging.getLogger("forecast")
 
 DATE, START, END, NAME, KIND = COLUMNS = ("date", "start", "end", "name", "kind")
 KINDS: tuple[EventKind, ...] = get_args(EventKind)
@@ -59,11 +57,7 @@ def read_events(source: Table | str, schema: Schema, ids: Ids) -> tuple[Event, .
             raise BadData(problem, place=table.place(row, END), cure=cure)
         events[event] = row
     _check_kinds(table, events, schema)
-    names = sorted({event.name for event in events})
-    if pair := first_alike((name,) for name in names):
-        text = "%s: '%s' and '%s' differ only in blanks, case or how letters are encoded; they are two events."
-        log.warning(text, table.name, *map(series_name, pair))
-    if len(names) > MAX_NAMES:
+    if len(names := {event.name for event in events}) > MAX_NAMES:
         problem = f"{len(names):,} different names are more than the {MAX_NAMES} that can be learned"
         raise BadData(problem, place=table.name, cure="give events that do the same one name")
     _check_ids(table, events, ids)
@@ -114,7 +108,7 @@ def _days(table: Table, column: str, may_be_blank: bool) -> list[int | None]:
     if not filled.any():
         return [None] * len(table)
     part = table.rows(filled)
-    times = parse_times(part, column, TimeSettings())
+    times = parse_times(part, (column,), TimeSettings())
     if times.format.kind == "integer":
         raise BadData(f"'{part.first(column)}' is no date", place=part.place(0, column), cure="write 2024-12-24")
     wall = wall_clock(times.timestamps, times.format.zone)
@@ -129,10 +123,10 @@ def _days(table: Table, column: str, may_be_blank: bool) -> list[int | None]:
 def _kinds(table: Table, given: bool) -> list[EventKind]:
     """[rows], the first kind where none is given."""
     texts = [text or KINDS[0] for text in _texts(table, KIND)] if given else [KINDS[0]] * len(table)
-    if wrong := [row for row, text in enumerate(texts) if text not in KINDS]:
-        text = texts[wrong[0]]
-        problem = f"'{text}' is no kind of event{did_you_mean(text, list(KINDS))} (kinds: {', '.join(KINDS)})"
-        raise BadData(problem, place=table.place(wrong[0], KIND))
+    for row, text in enumerate(texts):
+        if text not in KINDS:
+            problem = f"'{text}' is no kind of event{did_you_mean(text, list(KINDS))} (kinds: {', '.join(KINDS)})"
+            raise BadData(problem, place=table.place(row, KIND))
     return [KINDS[KINDS.index(text)] for text in texts]
 
 
@@ -173,9 +167,7 @@ def _id_columns(table: Table, schema: Schema, columns: list[str]) -> list[str]:
 
 def _texts(table: Table, column: str) -> list[str]:
     """[rows], '' where blank."""
-    codes, texts = table.distinct(column)
-    missing = table.missing(column)
-    return ["" if blank else texts[code].strip() for code, blank in zip(codes.tolist(), missing.tolist(), strict=True)]
+    return [text.strip() for text in table.texts(column)]
 
 
 def _check_ids(table: Table, events: dict[Event, int], ids: Ids) -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from forecast.artifacts.format import Arrays, Contents, load_json
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, NoInput, Setting, Unavailable, UsageError
-from forecast.events.closed import NEVER, Closed
+from forecast.events.closed import NONE_CLOSED, Closed
 from forecast.events.effects import Effects
 from forecast.inference import checks
 from forecast.inference.fitted import RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
@@ -103,7 +103,7 @@ def _read(contents: Contents) -> Fitted:
         network_weights=weights,
         base=base,
         effects=checks.read_effects(scaler["effects"], count) if "effects" in scaler else None,
-        closed=checks.read_closed(scaler["closed"], count) if "closed" in scaler else NEVER,
+        closed=checks.read_closed(scaler["closed"], count) if "closed" in scaler else NONE_CLOSED,
         exports=exports,
         unexported=missing,
         joint=joint,

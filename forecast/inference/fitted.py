@@ -10,7 +10,7 @@ from pydantic import Field
 
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble
 from forecast.ensemble.joint_errors import JointErrors
-from forecast.events.closed import NEVER, Closed, closed_groups
+from forecast.events.closed import NONE_CLOSED, Closed, closed_groups
 from forecast.events.effects import NAMED, Effects, describe_effects, unseen_events
 from forecast.panel.panel import SUM, Panel
 from forecast.panel.schema import Schema
@@ -95,7 +95,7 @@ class Fitted:
     base: Base | None = None
     run: dict[str, Any] = field(default_factory=dict)  # those of RESTORED_SETTINGS that are not the defaults
     effects: Effects | None = None  # of holidays and events
-    closed: Closed = NEVER  # positions of a season at which series have one value
+    closed: Closed = NONE_CLOSED  # positions of a season at which series have one value
     # networks as unchecked ONNX files, and why one has none, by number among those of `network_weights`
     exports: dict[int, bytes] = field(default_factory=dict)
     unexported: dict[int, str] = field(default_factory=dict)

@@ -26,7 +26,7 @@ from forecast.reading.dated import normalised
 from forecast.reading.large import LargeTable, large_table, needed_columns, newest_time
 from forecast.reading.observations import id_codes
 from forecast.settings import OutputSettings, Stored, TextSettings
-from forecast.tables.storage import LOCK, Place
+from forecast.tables.storage import LOCK, Location
 from forecast.tables.table import Table
 from forecast.tables.writing import frame_of, guard_formulas, output_columns, parquet_bytes, refuse_clash
 from forecast.threads import in_order
@@ -122,7 +122,7 @@ class LargeForecast:
         threads = predictor.backend is None or predictor.backend.threads
         cuts = [*starts[:-1:WINDOWS_AT_ONCE].tolist(), int(starts[-1])]
         parts = self.table.parts(needed_columns(self.schema, self.table), cuts)
-        with self.table.place.unchanged(self.table.pins):
+        with self.table.location.unchanged(self.table.pins):
             done_parts = in_order(lambda part: self.of_part(part, comparison), parts, threads=threads)
             for forecasts, sums, messages in done_parts:
                 self.messages += messages
@@ -154,7 +154,7 @@ class LargeForecast:
             data = b"".join(parquet_bytes([frame]))
             digest = hashlib.sha256(data).hexdigest()
             name = f"part-{shard.number:05}-of-{shard.count:05}-{digest[:DIGITS]}.parquet"
-            Place.of(self.folder).write(name, data)
+            Location.of(self.folder).write(name, data)
             sizes = {"rows": len(frame), "series": len(forecasts.series), "bytes": len(data)}
             file = File(file=name, shard=str(shard), sha256=digest, **sizes)
         return file, forecasts.skipped, messages, comparison, sums
@@ -220,7 +220,7 @@ def plan_shards(
         raise CannotCreate(problem, setting=Setting("output", folder), cure="name a folder or a URI of one")
     checked_horizon(horizon, predictor.fitted.config.horizon)
     if Path(folder, LOCK).exists():  # so that another process is noticed before the table is read
-        with Place.of(folder).locked():
+        with Location.of(folder).locked():
             pass
     table = large_table(data, reading)
     if table is None:
@@ -237,7 +237,7 @@ def forecast_shards(work: LargeForecast, shards: int, jobs: int = 1) -> tuple[Ma
     The manifest of an earlier run stays until all files of this one are written; then files of earlier runs, also of
     killed ones, are removed. `jobs` shards are forecast side by side. Busy if another process writes into the folder.
     """
-    schema, folder, comparison = work.schema, Place.of(work.folder), work.comparison()
+    schema, folder, comparison = work.schema, Location.of(work.folder), work.comparison()
     files, skipped, messages = list[File](), dict[Id, str](), list[logging.LogRecord]()
     with folder.locked():
         for file, more_skipped, more_messages, part, sums in _results(work, shards, jobs):

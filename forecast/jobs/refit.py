@@ -139,7 +139,7 @@ def settings_differences(pipeline: Pipeline, config: Config) -> tuple[str, list[
     trained = TrainSettings.check(config.settings).model_dump(exclude=set(RUN_SETTINGS))
     trained |= {"horizon": config.horizon, "lookback": config.lookback}
     used = {
-        **schema.knobs(),
+        **schema.table_settings(),
         "date_format": schema.date_format or schema.time_format.pattern,
         "timezone": schema.timezone or schema.time_format.zone,
         "target": (schema.target,) if schema.target is not None else schema.series,

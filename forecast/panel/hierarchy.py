@@ -5,20 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
-from forecast.panel.panel import (
-    ALWAYS,
-    SUM,
-    Flags,
-    Integers,
-    Numbers,
-    Panel,
-    Vintages,
-    joined,
-    running_sums,
-    runs,
-    stacked,
-)
+from forecast.panel.panel import ALWAYS, SUM, Numbers, Panel, Vintages, joined, running_sums, runs, stacked
 from forecast.panel.schema import Schema
+from forecast.tables.table import Flags, Integers
 
 ALL = "all"  # the sum of all series alone
 MOST_SUMS = 2000  # series that are sums, as the cost of a forecast grows with the cube of their number
@@ -50,7 +39,7 @@ def hierarchy_levels(given: tuple[str, ...], schema: Schema) -> Levels:
 def with_sums(panel: Panel, ids: tuple[str, ...], levels: Levels) -> Panel:
     """The panel, and after its series the sums of each level; their ids are blank where they are summed over.
 
-    A cell is observed where all its series are that have begun and have not ended. Covariates are means. Raises
+    A sum_slot is observed where all its series are that have begun and have not ended. Covariates are means. Raises
     `BadData` for series with a blank id, which would be taken for sums, and `UsageError` for too many sums.
     """
     if SUM in panel.status or not levels:
@@ -88,21 +77,21 @@ def _sum(panel: Panel, ids: tuple[str, ...], members: Integers) -> Panel:
     size = int((panel.starts + panel.lengths)[members].max()) - start + panel.ahead
     sizes = np.diff(panel.offsets)[members]
     slots = runs(panel.offsets[members], sizes)[1]
-    cell = np.repeat(panel.starts[members] - start, sizes) + panel.positions[slots]
+    sum_slot = np.repeat(panel.starts[members] - start, sizes) + panel.positions[slots]
     ended = np.array(panel.status)[members] == "ended"
     last = np.where(ended, (panel.lengths - panel.trailing_gap())[members], panel.lengths[members])
     over = panel.positions[slots] >= np.repeat(last, sizes)
     seen = panel.observed[slots]
-    values = np.bincount(cell, np.where(seen, panel.values[slots], 0.0), size)
-    unknown = np.bincount(cell, ~seen & ~over, size) > 0
-    observed = ~unknown & (np.bincount(cell, seen, size) > 0)
+    values = np.bincount(sum_slot, np.where(seen, panel.values[slots], 0.0), size)
+    unknown = np.bincount(sum_slot, ~seen & ~over, size) > 0
+    observed = ~unknown & (np.bincount(sum_slot, seen, size) > 0)
 
     def means(table: Numbers) -> Numbers:
         """Columns of slots [slots, columns] as means of the members, [size, columns]; NaN where all are blank."""
         parts = [np.zeros((size, 0))]
         for column in table[slots].T:
-            count = np.bincount(cell, ~np.isnan(column), size)
-            total = np.bincount(cell, np.nan_to_num(column), size)
+            count = np.bincount(sum_slot, ~np.isnan(column), size)
+            total = np.bincount(sum_slot, np.nan_to_num(column), size)
             parts.append(np.where(count > 0, total / np.maximum(count, 1), np.nan)[:, None])
         return np.concatenate(parts, 1)
 
@@ -121,26 +110,26 @@ def _sum(panel: Panel, ids: tuple[str, ...], members: Integers) -> Panel:
         spread=None,
         lowest=None if panel.lowest is None else np.array([panel.lowest[members].sum()]),
         counted=None if panel.counted is None else np.array([False]),
-        vintages=None if panel.vintages is None else _mean_vintages(panel, panel.vintages, slots, cell),
+        vintages=None if panel.vintages is None else _mean_vintages(panel, panel.vintages, slots, sum_slot),
     )
 
 
-def _mean_vintages(panel: Panel, vintages: Vintages, slots: Integers, cell: Integers) -> Vintages:
-    """Means of known columns over the slots of each cell, as they became known one after another."""
+def _mean_vintages(panel: Panel, vintages: Vintages, slots: Integers, sum_slot: Integers) -> Vintages:
+    """Means of known columns over the slots of each sum_slot, as they became known one after another."""
     slot, column = np.nonzero(~np.isnan(vintages.blanked(panel.known)))
     always = Vintages(slot, column, np.full(len(slot), ALWAYS), panel.known[slot, column])
-    every, cell_of = joined([vintages, always]), np.full(len(panel.known), -1)
-    cell_of[slots] = cell
+    every, sum_slot_of = joined([vintages, always]), np.full(len(panel.known), -1)
+    sum_slot_of[slots] = sum_slot
     first = np.diff(every.slot, prepend=-1).astype(bool) | np.diff(every.column, prepend=-1).astype(bool)
     change = every.value - np.where(first, 0.0, np.roll(every.value, 1))
-    place = cell_of[every.slot]
-    key = place * panel.known.shape[1] + every.column
-    listed = np.isin(key, key[: len(vintages)])  # the others of a cell whose values all were known always
+    sum_slot = sum_slot_of[every.slot]
+    key = sum_slot * panel.known.shape[1] + every.column
+    listed = np.isin(key, key[: len(vintages)])  # the others of a sum_slot whose values all were known always
     order = np.lexsort((every.available, key))
-    order = order[((place >= 0) & listed)[order]]
+    order = order[((sum_slot >= 0) & listed)[order]]
     key, available = key[order], every.available[order]
     groups = np.append(np.flatnonzero(np.diff(key, prepend=-1)), len(key))
     total, count = (running_sums(part[order], groups) for part in (change, first.astype(np.float64)))
     newest = np.append((np.diff(key) != 0) | (np.diff(available) != 0), True)[: len(key)]
-    means = Vintages(place[order], every.column[order], available, total / count)
+    means = Vintages(sum_slot[order], every.column[order], available, total / count)
     return means.where(newest)

@@ -12,13 +12,13 @@ from forecast.panel.panel import Flags, Ids, Integers
 from forecast.tables.writing import Column
 
 NAMED = 5  # series that a message names
-LONGEST = 200  # letters of a name that a message shows
+MAX_LENGTH = 200  # letters of a name that a message shows
 
 
 def series_name(ids: tuple[str, ...]) -> str:
     """One series: FLORAL/292, or an empty text where series have no ids; a long name is cut."""
     name = "/".join(ids)
-    return f"{name[:LONGEST]}..." if len(name) > LONGEST else name or "''" * bool(ids)
+    return f"{name[:MAX_LENGTH]}..." if len(name) > MAX_LENGTH else name or "''" * bool(ids)
 
 
 def series_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> str:

@@ -12,6 +12,16 @@ Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 ALWAYS = -(2**62)  # in the place of an origin: the value was known at all of them
+Ids = tuple[tuple[str, ...], ...]
+"""A tuple of strings for each series."""
+ARRAYS = ("order", "offsets", "starts", "values", "observed", "known", "past", "static")
+"""The arrays that every panel has."""
+BY_SLOT = ("values", "observed", "known", "past", "spread", "vintages")
+BY_SERIES = ("starts", "static", "lowest", "counted")
+SUM = "sum"  # the status of a series that is a sum of others, see `hierarchy`
+SKIPPED = ("ended", "missing", SUM)  # the statuses of series that get no forecast of their own
+VALUES_AT_ONCE = 1_000_000  # values that are laid out side by side
+LARGEST_COUNT = 100  # whole numbers up to here are counts, of which an interval holds whole ones only
 
 
 @dataclass(frozen=True)
@@ -57,20 +67,6 @@ class Vintages:
 def joined(parts: list[Vintages]) -> Vintages:
     """Vintages of slots that follow each other."""
     return Vintages(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Vintages)})
-
-
-Ids = tuple[tuple[str, ...], ...]
-"""A tuple of strings for each series."""
-
-ARRAYS = ("order", "offsets", "starts", "values", "observed", "known", "past", "static")
-"""The arrays that every panel has."""
-BY_SLOT = ("values", "observed", "known", "past", "spread", "vintages")
-BY_SERIES = ("starts", "static", "lowest", "counted")
-
-SUM = "sum"  # the status of a series that is a sum of others, see `hierarchy`
-SKIPPED = ("ended", "missing", SUM)  # the statuses of series that get no forecast of their own
-CELLS_AT_ONCE = 1_000_000  # values that are laid out side by side
-LARGEST_COUNT = 100  # whole numbers up to here are counts, of which an interval holds whole ones only
 
 
 @dataclass(frozen=True)
@@ -166,15 +162,9 @@ class Panel:
         rank = np.full(len(self), -1, np.int64)
         rank[series] = np.arange(len(series))
         order = rank[self.order]
-        return replace(
-            self,
-            ids=tuple(self.ids[i] for i in series),
-            order=order[order >= 0],
-            offsets=offsets,
-            status=tuple(self.status[i] for i in series) if self.status else (),
-            **self._taken(BY_SLOT, take),
-            **self._taken(BY_SERIES, series),
-        )
+        status = tuple(self.status[i] for i in series) if self.status else ()
+        ids, arrays = tuple(self.ids[i] for i in series), self._taken(BY_SLOT, take) | self._taken(BY_SERIES, series)
+        return replace(self, ids=ids, order=order[order >= 0], offsets=offsets, status=status, **arrays)
 
     def tail(self, steps: int | Integers) -> "Panel":
         """The last `steps` past slots of every series, or [series], and its future slots."""
@@ -235,7 +225,7 @@ def running_sums(values: Numbers, offsets: Integers) -> Numbers:
         return np.cumsum(values.reshape(len(sizes), -1), 1).ravel()
     order = np.argsort(sizes, kind="stable")  # those of nearly one length together
     sums = np.empty_like(values)
-    at_once = max(1, CELLS_AT_ONCE // max(int(sizes.max(initial=1)), 1))
+    at_once = max(1, VALUES_AT_ONCE // max(int(sizes.max(initial=1)), 1))
     for low in range(0, len(order), at_once):
         some = order[low : low + at_once]
         step = np.arange(sizes[some].max())

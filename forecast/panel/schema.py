@@ -122,7 +122,7 @@ class Schema(Stored):
         steps, fractions = self.time_format.kind == "integer", self.aggregate is not None
         return TimeSettings(self.date_format, self.timezone, self.dst, steps, fractions, self.time_format)
 
-    def knobs(self) -> dict[str, Any]:
+    def table_settings(self) -> dict[str, Any]:
         """Table settings that read a table as this schema says."""
         same = sorted((TableSettings.model_fields.keys() & Schema.model_fields) - {"freq", "time", "target"})
         freq = self.freq or (self.calendar.name if self.aggregate is not None else None)  # an older artifact has none
@@ -141,6 +141,13 @@ def calendar_of(schema: Schema) -> Calendar:
     return Calendar(schema.calendar, schema.time_format.zone, schema.holidays)
 
 
+def time_columns(schema: Schema, timestamps: Integers) -> dict[str, Column]:
+    """The time columns of timestamps [n], as the table has them."""
+    if len(schema.time) == 1:
+        return {schema.time[0]: format_times(timestamps, schema.time_format)}
+    return dict(zip(schema.time, format_columns(timestamps, schema.time_format), strict=True))
+
+
 def format_positions(schema: Schema, calendar: Calendar, positions: Integers) -> Column:
     """Write grid positions [n] as the table wrote its times, those of several columns as one text."""
     return format_times(calendar.times(positions), schema.time_format)
@@ -153,7 +160,4 @@ def position_texts(schema: Schema, calendar: Calendar, positions: Integers) -> l
 
 def time_columns_at(schema: Schema, calendar: Calendar, positions: Integers) -> dict[str, Column]:
     """The time columns of grid positions [n], as the table has them."""
-    if len(schema.time) == 1:
-        return {schema.time[0]: format_positions(schema, calendar, positions)}
-    columns = format_columns(calendar.times(positions), schema.time_format)
-    return dict(zip(schema.time, columns, strict=True))
+    return time_columns(schema, calendar.times(positions))

@@ -9,14 +9,27 @@ from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.panel.panel import Numbers, Panel
 
+Seasons = tuple[int, ...]  # lengths in steps, ascending
+
 LONGEST_SEASON = 168  # steps of a season that a default lookback covers
 MAX_SEASONS = 14  # of a default lookback, however far the horizon is: networks overfit a longer past
 UNSEASONAL = 30  # steps of a default lookback without a season
 MIN_DAY, WEEK = 24, 7  # a season of so many steps may be a day, and then there may be a week of seven
-MAX_RATIO = 1.6  # of the error of a week to that of a day; above it there is no week, the series drifts
+MAX_WEEK_RATIO = 1.6  # of the error of a week to that of a day; above it there is no week, the series drifts
+# tuned on the development sets and 4,400 random walks
+MIN_CORRELATION = 0.1  # weaker repetition does not help a forecast
+LONG_SEASON = 100  # steps; a season this long must come three times, as a slow wander can look like two of it
+ERRORS_TOGETHER, ERRORS_ALONE = 1.645, 3.0  # standard errors to exceed: all series together, one series alone
+MIN_LIKENESS = 0.95  # of a period that is not usual for the frequency; no random walk has it
+MAX_REMAINDER = 0.1  # variance of differences a period apart over that of those a known season apart, at most
+MIN_SHARE, MAX_PERIODS = 0.1, 3  # share of the series that must show such a period, and the number of such periods
+ROUNDING = 1e-9  # of a likeness, which is 1 for an exact repeat
+FLAT = 1e-14  # relative to the size of values: a smaller variation is none
+MIN_HALVED = 32  # steps: longer series are also searched in their newest half
+MAX_SERIES, MAX_STEPS = 200, 20_000  # that are searched
 
 
-def choose_lags(panel: Panel, season: tuple[int, ...]) -> tuple[int, ...]:
+def choose_lags(panel: Panel, season: Seasons) -> Seasons:
     """Season lengths whose lagged values a network sees: those of the data, and a week of days where it shows.
 
     Repeating the value of a week ago may err by more than repeating yesterday's, and still helps beside it; on a series
@@ -25,11 +38,11 @@ def choose_lags(panel: Panel, season: tuple[int, ...]) -> tuple[int, ...]:
     if len(season) != 1 or season[0] < MIN_DAY:
         return season
     week = WEEK * season[0]
-    daily, weekly = _error(panel, season[0], week), _error(panel, week, week)
-    return (season[0], week) if weekly < MAX_RATIO * daily else season
+    daily, weekly = (_error(panel, lag, week) for lag in (season[0], week))
+    return (season[0], week) if weekly < MAX_WEEK_RATIO * daily else season
 
 
-def choose_lookback(horizon: int, lags: tuple[int, ...], longest: int) -> int:
+def choose_lookback(horizon: int, lags: Seasons, longest: int) -> int:
     """Steps of the past: a little more than the horizon and several seasons, whole seasons where there are any.
 
     1.25 horizons and at least a season is where Hewamalage, Bergmeir and Bandara (2021) found recurrent networks to
@@ -44,9 +57,7 @@ def choose_lookback(horizon: int, lags: tuple[int, ...], longest: int) -> int:
     return max(1, min(lookback, longest - 1))
 
 
-def lags_and_lookback(
-    panel: Panel, season: tuple[int, ...], lookback: int | None = None
-) -> tuple[tuple[int, ...], int]:
+def lags_and_lookback(panel: Panel, season: Seasons, lookback: int | None = None) -> tuple[Seasons, int]:
     """The lags that a network sees, and how far a window looks back, unless that is given."""
     lags = choose_lags(panel, season)
     return lags, lookback or choose_lookback(panel.ahead, lags, int(panel.lengths.max()))
@@ -70,22 +81,7 @@ def _error(panel: Panel, lag: int, span: int) -> float:
     return float(moved.mean()) if used.any() else float("inf")
 
 
-# tuned on the development sets and 4,400 random walks
-MIN_CORRELATION = 0.1  # weaker repetition does not help a forecast
-LONG_SEASON = 100  # steps; a season this long must come three times, as a slow wander can look like two of it
-ERRORS_TOGETHER, ERRORS_ALONE = 1.645, 3.0  # standard errors to exceed: all series together, one series alone
-MIN_LIKENESS = 0.95  # of a period that is not usual for the frequency; no random walk has it
-MAX_REMAINDER = 0.1  # variance of differences a period apart over that of those a known season apart, at most
-MIN_SHARE, MAX_PERIODS = 0.1, 3  # share of the series that must show such a period, and the number of such periods
-ROUNDING = 1e-9  # of a likeness, which is 1 for an exact repeat
-FLAT = 1e-14  # relative to the size of values: a smaller variation is none
-MIN_HALVED = 32  # steps: longer series are also searched in their newest half
-MAX_SERIES, MAX_STEPS = 200, 20_000  # that are searched
-
-
-def confirm_seasons(
-    candidates: tuple[int, ...], series: Sequence[Numbers], errors: float = ERRORS_TOGETHER
-) -> tuple[int, ...]:
+def confirm_seasons(candidates: Seasons, series: Sequence[Numbers], errors: float = ERRORS_TOGETHER) -> Seasons:
     """The season lengths at which the data repeat themselves.
 
     A moving average over one season is subtracted from each series, and the phase means of the shorter confirmed
@@ -93,7 +89,7 @@ def confirm_seasons(
     one-sided, or `errors` standard errors), by more than 0.1, and by more than at half a season. `candidates` ascend;
     values are in steps of the grid, NaN where missing.
     """
-    confirmed: tuple[int, ...] = ()
+    confirmed: Seasons = ()
     for length in candidates:
         # a slow wander resembles itself nearby, so that its pairs count for less: Bartlett's formula, lags thinned out
         step = max(1, length // 48)
@@ -104,8 +100,10 @@ def confirm_seasons(
             if len(values) < (3 if length >= LONG_SEASON else 2) * length:
                 continue
             rest = _without_trend(values, length)
-            for shorter in confirmed:
-                rest = rest - _phase_means(rest, shorter)
+            for shorter in confirmed:  # less the mean of each phase
+                phase, seen = np.arange(len(rest)) % shorter, np.isfinite(rest)
+                sums = np.bincount(phase, np.where(seen, rest, 0.0), shorter)
+                rest = rest - (sums / np.maximum(np.bincount(phase, seen, shorter), 1))[phase]
             scale = np.sqrt(np.nanmean(rest**2)) if np.isfinite(rest).any() else 0.0
             if not scale > FLAT * float(np.nanmax(np.abs(values))):
                 continue
@@ -119,14 +117,14 @@ def confirm_seasons(
     return confirmed
 
 
-def panel_seasons(panel: Panel, spec: CalendarSpec) -> tuple[int, ...]:
+def panel_seasons(panel: Panel, spec: CalendarSpec) -> Seasons:
     """The seasons that the past of the first series of a panel shows, each to its newest value; see `shown_seasons`."""
     gaps, seen = panel.trailing_gap().tolist(), np.where(panel.observed, panel.values, np.nan)
     pasts = (seen[panel.slots(series)][: -gaps[series] or None] for series in range(min(MAX_SERIES, len(panel))))
     return shown_seasons(spec, [past[-MAX_STEPS:] for past in pasts if len(past)])
 
 
-def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> tuple[int, ...]:
+def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> Seasons:
     """The usual seasons of the frequency that the data confirm, and other periods that repeat almost exactly.
 
     A season counts if all series together show it, or if one in ten does so clearly: the columns of a wide table may
@@ -141,7 +139,7 @@ def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> tuple[int, .
     return tuple(sorted({*confirmed, *sorted(shown)[:MAX_PERIODS]}))
 
 
-def repeat_period(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
+def repeat_period(values: Numbers, seasons: Seasons = ()) -> int:
     """The shortest number of steps after which a series repeats itself almost exactly, 1 where there is none.
 
     The series, NaN where missing, must hold two such periods. Differences of values a period apart may share a trend.
@@ -155,7 +153,7 @@ def repeat_period(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
     return period
 
 
-def _repeat_period(values: Numbers, seasons: tuple[int, ...], least: float, periods: int) -> int:
+def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int) -> int:
     """As `repeat_period`, for all values: they must hold so many periods, with at least this likeness."""
     known = np.isfinite(values)
     if known.sum() < 4:
@@ -201,10 +199,3 @@ def _without_trend(values: Numbers, length: int) -> Numbers:
     sums, counts = (np.concatenate([[0.0], np.cumsum(part)]) for part in (np.nan_to_num(rest), np.isfinite(rest)))
     low = np.clip(np.arange(len(values)) - length // 2, 0, len(values) - length)
     return np.asarray(rest - (sums[low + length] - sums[low]) / np.maximum(counts[low + length] - counts[low], 1))
-
-
-def _phase_means(values: Numbers, length: int) -> Numbers:
-    """The mean of each phase of a season, repeated over the series."""
-    phase, known = np.arange(len(values)) % length, np.isfinite(values)
-    sums = np.bincount(phase, np.where(known, values, 0.0), length)
-    return (sums / np.maximum(np.bincount(phase, known, length), 1))[phase]

@@ -1,6 +1,5 @@
 """Build the panel of a table: values on one grid, end to end, gaps masked, covariates beside them."""
 
-import logging
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -12,6 +11,7 @@ from forecast.calendar.parsing import ParsedTimes, format_timestamp, parse_times
 from forecast.calendar.zones import zone_cure
 from forecast.errors import BadData, Setting, Unavailable, UsageError, Words
 from forecast.events.kinds import has_kind
+from forecast.logs import log
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
 from forecast.panel.schema import Schema, calendar_of, position_texts
@@ -27,10 +27,10 @@ MIN_TIMES = 4  # of so many different times or fewer, none is an outlier
 FAR = 10  # the first or last of more is one if its distance from the others is so many times what they span
 MIN_ABSENT = 0.5  # share of absent rows from which on a table of counts looks sparse
 MAX_ZEROS = 0.1  # a table with more zeros than this has no reason to leave others out
-LOOKS_SPARSE = (
-    "%s: it looks like a table of counts that leaves out what is zero: whole numbers, and %.0f %% of the rows are "
-    "absent. They are read as unknown; pass %s if they mean zero"
-)
+
+MAX_STEPS = 10_000_000  # of a finer grid, to count the values that a period should have
+MAX_ROWS = 100_000_000  # zeros of absent rows included
+MAX_NUMBERS = 250_000_000  # of values and covariates: about 4 GB with what training adds
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,12 @@ class Grid:
     zeros: Flags  # [series], whether positions without rows hold zeros
 
 
-def fill(
-    table: Table, observations: Observations, schema: Schema, calendar: Calendar, origin: str | None, reach: int | None
-) -> Grid:
+def fill(table: Table, observations: Observations, schema: Schema, origin: str | None, reach: int | None) -> Grid:
     """Place observed values on the grid: one for each series and position; none after `origin`.
 
     A part of a table, which may have no value, has a `reach`: the newest time of a value of the whole, see `reach_of`.
     """
-    rows = Rows(observations.series, observations.timestamps, observations.values)
+    rows, calendar = Rows(observations.series, observations.timestamps, observations.values), calendar_of(schema)
     use = np.isfinite(rows.values)
     if reach is None and not use.any():
         raise BadData("no series has a value; the target is blank in every row", place=table.name)
@@ -69,7 +67,7 @@ def fill(
         _refuse_outlier(table, observations, observed.timestamps, positions, schema)
     placed = Rows(observed.series, positions, observed.values)  # its `timestamps` are grid positions
     if schema.aggregate is not None:
-        placed = aggregated(table, observed, blank, schema, calendar)
+        placed = aggregated(table, observed, blank, schema)
     placed = placed.combined("first")
     series, positions, values = placed.series, placed.timestamps, placed.values
     if len(large := np.flatnonzero(np.abs(values) > MAX_VALUE)):
@@ -135,26 +133,23 @@ def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
     blank = len(np.unique((panel.offsets[series] + step)[inside]))
     steps = int(spans[counts > 0].sum())
     if (share := (steps - counts.sum() - blank) / max(steps, 1)) > MIN_ABSENT:
-        log.warning(LOOKS_SPARSE, name, np.floor(100 * share), Setting("missing", "zero"))
+        text = "%s: counts without zeros: %.0f %% of the rows are absent, and unknown; pass %s if they mean zero"
+        log.warning(text, name, np.floor(100 * share), Setting("missing", "zero"))
 
 
-MAX_STEPS = 10_000_000  # of a finer grid, to count the values that a period should have
-MAX_ROWS = 100_000_000  # zeros of absent rows included
-
-
-def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema, calendar: Calendar) -> Rows:
-    """Values by series and period of `calendar`: sum, mean or last value; times of the rows are grid positions then.
+def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema) -> Rows:
+    """Values by series and period of the calendar: sum, mean or last value; times of the rows are grid positions then.
 
     A period at the end of the table that is not complete is left out, and for a sum one at its start too. Blank values
     never count. Absent rows that mean zero become zeros before the periods are formed, if the rows lie on a regular
     grid. Where absent rows are unknown, a sum is that of the present rows, with a warning.
     """
-    zero, name = schema.missing == "zero", schema.calendar.name
+    zero, name, calendar = schema.missing == "zero", schema.calendar.name, calendar_of(schema)
     fine: Calendar | None = None  # the grid on which the rows lie, if they do
     with suppress(BadData):
-        spec = infer_calendar(observed.timestamps, observed.series, None, schema.time_format, name=table.name)
+        spec = infer_calendar(observed.timestamps, observed.series, None, schema.time_format)
         fine = Calendar(spec, schema.time_format.zone)
-    low, high = _whole_periods(table, observed, fine, schema, calendar)
+    low, high = _whole_periods(table, observed, fine, schema)
     rows = observed
     if fine is not None and zero and schema.aggregate != "sum":
         rows = _with_zeros(table, observed, blank, fine)
@@ -167,19 +162,26 @@ def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema, calend
     series, positions = rows.series[complete], positions[complete]
     result = Rows(series, positions, rows.values[complete]).combined(schema.aggregate or "sum")
     if schema.aggregate == "sum":
-        counts = Rows(series, positions, np.ones(len(series))).combined("sum").values
-        lacks = _have_blanks(result, blank, calendar) if zero else _lack_steps(result, counts, observed, fine, calendar)
+        lacks = np.zeros(len(result.values), bool)
+        if zero:  # a blank value lies in the period
+            empty, span = calendar.positions(blank.timestamps), high - low + 1
+            keys = (blank.series * span + empty - low)[(empty >= low) & (empty <= high)]
+            lacks = np.isin(result.series * span + result.timestamps - low, keys)
+        elif fine is not None:  # fewer values than the period has steps of the finer grid
+            first, last = fine.positions(distinct(observed.timestamps)[[0, -1]]).tolist()
+            if last - first < MAX_STEPS:
+                steps = calendar.positions(fine.times(np.arange(first, last + 1)))
+                counts = Rows(series, positions, np.ones(len(series))).combined("sum").values
+                lacks = counts < np.bincount(steps - steps[0])[result.timestamps - steps[0]]
         if lacks.any():
             text = "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0."
             log.warning(text, table.name, lacks.sum(), len(lacks), name)
     return result
 
 
-def _whole_periods(
-    table: Table, rows: Rows, fine: Calendar | None, schema: Schema, calendar: Calendar
-) -> tuple[int, int]:
+def _whole_periods(table: Table, rows: Rows, fine: Calendar | None, schema: Schema) -> tuple[int, int]:
     """The first and the last period that the table covers to its end, and for a sum from its start."""
-    unique = distinct(rows.timestamps)
+    unique, calendar = distinct(rows.timestamps), calendar_of(schema)
     if fine is not None:
         ends = fine.positions(unique[[0, -1]])
         before, after = fine.times(ends[:1] - 1), fine.times(ends[1:] + 1)
@@ -216,28 +218,6 @@ def _with_zeros(table: Table, rows: Rows, blank: Rows, fine: Calendar) -> Rows:
     return Rows(np.concatenate([rows.series, owner]), np.concatenate([rows.timestamps, step]), values)
 
 
-def _have_blanks(sums: Rows, blank: Rows, calendar: Calendar) -> Flags:
-    """[sums], whether a blank value lies in their period."""
-    positions = calendar.positions(blank.timestamps)
-    periods = np.union1d(sums.timestamps, positions)
-    keys = blank.series * len(periods) + np.searchsorted(periods, positions)
-    return np.isin(sums.series * len(periods) + np.searchsorted(periods, sums.timestamps), keys)
-
-
-def _lack_steps(sums: Rows, counts: Numbers, observed: Rows, fine: Calendar | None, calendar: Calendar) -> Flags:
-    """[sums], whether they are over fewer values, `counts`, than their period has steps of the finer grid."""
-    low, high = (0, MAX_STEPS) if fine is None else fine.positions(distinct(observed.timestamps)[[0, -1]])
-    if fine is None or high - low >= MAX_STEPS:
-        return np.zeros(len(counts), bool)
-    steps = calendar.positions(fine.times(np.arange(low, high + 1)))
-    return np.asarray(counts < np.bincount(steps - steps[0])[sums.timestamps - steps[0]])
-
-
-log = logging.getLogger("forecast")
-
-MAX_CELLS = 250_000_000  # of values and covariates: about 4 GB with what training adds
-
-
 def build_panel(table: Table, schema: Schema, observations: Observations, grid: Grid, horizon: int) -> Panel:
     """Lay the values of a grid end to end, with the covariates of their table beside them.
 
@@ -248,13 +228,19 @@ def build_panel(table: Table, schema: Schema, observations: Observations, grid: 
     lengths = grid.origins - grid.first + 1
     sizes = lengths + horizon
     steps = int(sizes.sum())
-    if steps * (2 + len(schema.known) + len(schema.past)) > MAX_CELLS:
+    if steps * (2 + len(schema.known) + len(schema.past)) > MAX_NUMBERS:
         series = f"{len(observations.ids):,} series on the grid {schema.calendar.name} from first to last time"
         cure = Words("pass a coarser ", Setting("freq"), " with ", Setting("aggregate"))
         raise Unavailable(f"{series} need {steps:,} steps, more than fit in memory", place=table.name, cure=cure)
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
-    values, observed = np.zeros(offsets[-1]), _zeros_at(grid, offsets, sizes, lengths)
+    values = np.zeros(offsets[-1])
+    # the absence of a row means zero in the past of such a series, where it has no blank cell
+    position = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
+    observed = np.repeat(grid.zeros, sizes) & (position < np.repeat(lengths, sizes))
+    step = grid.blank_positions - grid.first[grid.blank_series]
+    inside = (step >= 0) & (step < lengths[grid.blank_series])
+    observed[(offsets[grid.blank_series] + step)[inside]] = False
     values[slot], observed[slot] = grid.values + 0.0, True  # turns -0.0 into 0.0
     static, nothing = static_values(table, schema, observations), np.zeros((int(offsets[-1]), 0))
     ids, order = observations.ids, observations.order
@@ -278,7 +264,7 @@ def check_rows(table: Table, observations: Observations, schema: Schema, whole: 
     if schema.dated:
         _check_order(table, observations, schema)
         if schema.aggregate is None:
-            _check_on_grid(table, observations, schema, calendar_of(schema), whole)
+            _check_on_grid(table, observations, schema, whole)
 
 
 def _check_order(table: Table, observations: Observations, schema: Schema) -> None:
@@ -303,9 +289,9 @@ def _check_order(table: Table, observations: Observations, schema: Schema) -> No
         raise repeated_row(table, ids, schema.time, ParsedTimes(times, schema.time_format), twice, cure)
 
 
-def _check_on_grid(table: Table, observations: Observations, schema: Schema, calendar: Calendar, whole: bool) -> None:
+def _check_on_grid(table: Table, observations: Observations, schema: Schema, whole: bool) -> None:
     """Refuse times between those of the grid, and a whole table of a coarser frequency."""
-    name, unique = schema.calendar.name, distinct(observations.row_timestamps)
+    name, unique, calendar = schema.calendar.name, distinct(observations.row_timestamps), calendar_of(schema)
     off = unique[~calendar.on_grid(unique)]
     steps = np.diff(calendar.positions(unique))
     coarser = whole and len(steps) > 2 and int(steps.min()) > 1
@@ -325,16 +311,6 @@ def _check_on_grid(table: Table, observations: Observations, schema: Schema, cal
     if int(np.gcd.reduce(steps)) > 1 or other != name:
         problem = f"all times lie {steps.min()} steps of the grid {name} or more apart: the table is coarser than that"
         raise BadData(f"{problem}{looks}", place=table.name, cure=cure)
-
-
-def _zeros_at(grid: Grid, offsets: Integers, sizes: Integers, lengths: Integers) -> Flags:
-    """[slots], where the absence of a row means zero: in the past of such a series, where it has no blank cell."""
-    position = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
-    zeros = np.repeat(grid.zeros, sizes) & (position < np.repeat(lengths, sizes))
-    step = grid.blank_positions - grid.first[grid.blank_series]
-    inside = (step >= 0) & (step < lengths[grid.blank_series])
-    zeros[(offsets[grid.blank_series] + step)[inside]] = False
-    return zeros
 
 
 def warn_gaps(panel: Panel, schema: Schema, name: str) -> None:

@@ -1,7 +1,5 @@
 """What is known of each series of a panel: how it differs from the fit, its status, and blank values of the future."""
 
-import logging
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,31 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
+from forecast.logs import log
 from forecast.panel.naming import first_names, series_name, series_names
 from forecast.panel.panel import SKIPPED, Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, event_names, position_texts
 from forecast.tables.headers import listed
 
-log = logging.getLogger("forecast")
-
 MAX_RATIO = 10.0  # a level that moved by more than this looks like a change of unit
 NAMED_SERIES = 3  # series that a warning names
-SMALL_CHANGES: dict[str, Callable[[str], str]] = {
-    "without their leading zeros": lambda text: text.lstrip("0"),
-    "with blanks around them": str.strip,
-    "in other capitals": str.casefold,
-}
-"""Changes that ids suffer on their way through other programs, and what makes both forms equal."""
-SEEN = (
-    "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps that it forecasts after %s; "
-    "a backtest measures on values that the fit has not seen"
-)
-SHORT = (
-    "%s: %d series have a shorter past than the %d steps that a forecast looks back (%s); what is missing counts as "
-    "unknown, and their forecasts are less certain"
-)
-
 Id = tuple[str, ...]
+NAMED = 5  # columns that a message names
+USER_NAMES = {"calendar": "freq", "ids": "id", "ignored": "left out", "dated_events": "events"}
+"""Names that users know."""
 
 
 def mean_level(panel: Panel, steps: int) -> Numbers:
@@ -81,11 +66,11 @@ class Comparison:
         none = "; none of the fit is left: is this the right table?" if len(missing) == len(self.fitted) else ""
         text = "%s: %d series of the fit are not here (%s); they get no forecast%s"
         log.warning(text, self.name, len(missing), series_names(missing, NAMED_SERIES), none)
-        for change, plain in SMALL_CHANGES.items():
-            new, old = ({tuple(map(plain, names)) for names in ids} for ids in (self.new, missing))
-            if new & old:
-                log.warning("%s: some new ids are ids of the fit %s; did an export change them?", self.name, change)
-                return
+        both = self.new, missing
+        new, old = ({tuple(part.strip().lstrip("0").casefold() for part in names) for names in ids} for ids in both)
+        if new & old:
+            text = "%s: some new ids are ids of the fit but for leading zeros, blanks or capitals; were they changed?"
+            log.warning(text, self.name)
 
 
 def check_levels(panel: Panel, ids: Ids, level: Numbers, lookback: int, name: str, strict: bool) -> None:
@@ -111,7 +96,8 @@ def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: s
     if (ahead > 0).any():
         ends = np.array([panel.origins[np.argmax(ahead)], fitted.origins.max()])
         after, end = position_texts(schema, calendar_of(schema), ends)
-        log.warning(SEEN, name, end, min(int(ahead.max()), horizon), horizon, after)
+        text = "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps after %s"
+        log.warning(text, name, end, min(int(ahead.max()), horizon), horizon, after)
 
 
 def warn_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -> int:
@@ -128,9 +114,9 @@ def warn_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
     before = np.concatenate([[lookback], fitted.lengths])[series_index(fitted.ids, panel.ids)]
     short = np.flatnonzero(panel.lengths < np.minimum(before, lookback))
     if len(short):
-        lengths = panel.lengths[short[: NAMED_SERIES + 1]]
-        named = [f"{series_name(panel.ids[i])} {length:,}".strip() for i, length in zip(short, lengths, strict=False)]
-        log.warning(SHORT, name, len(short), lookback, first_names(named, NAMED_SERIES))
+        names = series_names([panel.ids[i] for i in short], NAMED_SERIES)
+        text = "%s: %d series have a shorter past than the %d steps that a forecast looks back (%s): less certain"
+        log.warning(text, name, len(short), lookback, names)
 
 
 def actuals_after(fitted: Panel, later: Panel, horizon: int, zero: bool = False) -> tuple[Numbers, int]:
@@ -156,16 +142,11 @@ def _ends(panel: Panel, fitted: Panel) -> Numbers:
     return np.concatenate([[-np.inf], fitted.origins])[series_index(fitted.ids, panel.ids)]
 
 
-NAMED = 5  # columns that a message names
-SHOWN = {"calendar": "freq", "ids": "id", "ignored": "left out", "dated_events": "events"}
-"""Names that users know."""
-
-
 def schema_differences(before: Schema, now: Schema) -> list[str]:
     """What differs, field by field: ``season 4, was 12``."""
     pairs = ((name, getattr(before, name), getattr(now, name)) for name in Schema.model_fields if name != "inferred")
     texts = ((field, _change(field, old, new)) for field, old, new in pairs if old != new)
-    return [f"{SHOWN.get(field, field.replace('_', ' '))} {text}" for field, text in texts if text]
+    return [f"{USER_NAMES.get(field, field.replace('_', ' '))} {text}" for field, text in texts if text]
 
 
 def _change(field: str, old: Any, new: Any) -> str:
@@ -183,9 +164,8 @@ def _change(field: str, old: Any, new: Any) -> str:
         return f"of {listed(sorted(name for name in {**old, **new} if old.get(name) != new.get(name)), NAMED, '')}"
     if isinstance(old, tuple) and len(old) + len(new) > NAMED:
         pairs = (("with", [name for name in new if name not in old]), ("without", [n for n in old if n not in new]))
-        return (
-            " and ".join(f"{word} {listed(names, NAMED, '')}" for word, names in pairs if names) or "in another order"
-        )
+        changes = [f"{word} {listed(names, NAMED, '')}" for word, names in pairs if names]
+        return " and ".join(changes) or "in another order"
     return f"{_text(new)}, was {_text(old)}"
 
 
@@ -237,13 +217,6 @@ def warn_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...]
         raise BadData(problem, place=name, cure=Words("pass a higher ", Setting("max_missing"), coarser, zero))
 
 
-BLANK_AHEAD = (
-    "%s: %d of %d values known in advance are blank in the %d steps that are forecast together; the mean of the column "
-    "stands for them, or an unknown category"
-)
-BLANK_BESIDE = "%s: columns known in advance are blank beside some of the %d values (%s times); there they are unknown"
-
-
 def require_known(
     panel: Panel, schema: Schema, horizon: int, name: str = "the table", with_future: bool = False, saved: bool = True
 ) -> None:
@@ -274,7 +247,10 @@ def require_known(
 def warn_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:
     """Warn of values that are blank in the horizon, where the forecast goes on without them."""
     if (blank := _blank_ahead(panel, schema, horizon)).any():
-        log.warning(BLANK_AHEAD, name, blank.sum(), blank.size, horizon)
+        text = (
+            "%s: %d of %d values known in advance are blank in the %d steps forecast together; their mean stands there"
+        )
+        log.warning(text, name, blank.sum(), blank.size, horizon)
 
 
 def warn_blank(panel: Panel, schema: Schema, name: str) -> None:
@@ -282,7 +258,8 @@ def warn_blank(panel: Panel, schema: Schema, name: str) -> None:
     blank = np.isnan(panel.known[panel.observed])  # [observed, known]
     counts = [f"'{column}' {count:,}" for column, count in zip(schema.known, blank.sum(0), strict=True) if count]
     if counts:
-        log.warning(BLANK_BESIDE, name, len(blank), ", ".join(counts))
+        text = "%s: columns known in advance are blank beside some of the %d values (%s times), and unknown there"
+        log.warning(text, name, len(blank), ", ".join(counts))
 
 
 def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> Flags:

@@ -1,6 +1,5 @@
 """Normalise a table where it enters, find its time columns, and parse them once, before anything looks at its rows."""
 
-import logging
 import re
 from dataclasses import dataclass, replace
 
@@ -15,6 +14,7 @@ from forecast.calendar.patterns import ABBREVIATIONS, MONTHS, guesses, has_clock
 from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import DAY, Flags
 from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.logs import log
 from forecast.panel.schema import Names, Schema
 from forecast.reading.roles import AVAILABLE_AT, TARGET_NAMES, groups_rows
 from forecast.settings import TableSettings
@@ -24,9 +24,23 @@ from forecast.tables.table import Table, repeats
 
 UNNAMED = ("", "Unnamed: 0")  # pandas reads the first as the second
 INDEX = "index"
-MOST_BELOW = 20  # rows at the end that may be totals and notes
-
-log = logging.getLogger("forecast")
+MAX_ROWS_BELOW = 20  # rows at the end that may be totals and notes
+YEAR = re.compile(r"[12]\d{3}(\.0*)?")
+NUMBERED = {  # names of periods, whose number is a group
+    "month": re.compile(r"(?:m|month)?[ _]?0?(\d{1,2})"),
+    "quarter": re.compile(r"(?:q|qtr|quarter)?[ _]?0?(\d{1,2})|(\d)(?:q|qtr)"),
+}
+NEARLY_ALL = 0.9  # of the rows have a year; parsing the times refuses the others, such as totals and notes
+Layout = tuple[list[str], NDArray[np.int64], list[str], str, list[str], list[str]]
+"""Columns to put end to end, the position of each new row's value in them, years of the rows (each once for all its
+periods), the column that times come from, the ids, and all months or quarters, as the table names them."""
+FINER: dict[str, Names] = {  # the parts that may follow each part of a time
+    "year": ("month", "quarter", "week", "yearday"),
+    **{"month": ("day",), "day": ("hour", "clock"), "yearday": ("hour", "clock")},
+    **{"hour": ("minute",), "minute": ("second",)},
+}
+# fields of a schema by which times are parsed
+TIME_FIELDS = ("time", "time_format", "date_format", "timezone", "dst", "aggregate")
 
 
 def normalised(table: Table) -> Table:
@@ -41,7 +55,7 @@ def _without_totals(table: Table) -> Table:
     for column, end in zip(table.names, last_row, strict=True) if has_words else ():
         if (end and not LETTER.search(end)) or not guesses(table.first(column)):
             continue  # soon: a table may have thousands of columns
-        ends = [str(cell).strip() for cell in table.frame[column].iloc[-MOST_BELOW:]][::-1]
+        ends = [str(cell).strip() for cell in table.frame[column].iloc[-MAX_ROWS_BELOW:]][::-1]
         count = next((position for position, end in enumerate(ends) if guesses(end)), 0)
         below = np.arange(len(table)) >= len(table) - count
         if not count or not looks_like_times(rest := table.rows(~below), column, column.lower() in TIME_NAMES):
@@ -68,10 +82,15 @@ def _name_first_column(table: Table) -> Table:
     if not others and named and numeric_columns(table, [first]) and not looks_like_times(table, first):
         log.warning("%s has one column, '%s': its rows are numbered as steps of a time", table.name, first)
         return table.numbered(INDEX)
-    numbered = first in UNNAMED and _numbers_rows(table, first)
-    if first not in UNNAMED or (first and not numbered):
+    if first not in UNNAMED:
         return table
-    if numbered and _has_index_beside(table, others):
+    numbers = counted_values(table, first, 18) if len(table) > 1 and is_whole(table, first) else None
+    numbered = numbers is not None and numbers.min() in (0, 1) and bool((np.diff(np.sort(numbers)) == 1).all())
+    if first and not numbered:
+        return table
+    steps = [bool(re.fullmatch(r"[Vv]\d+", column)) for column in others]  # after an id
+    beside_steps = len(others) > 2 and not steps[0] and all(steps[1:])
+    if numbered and (beside_steps or any(looks_like_times(table, c) or resembles_times(table, c) for c in others)):
         log.warning("%s: the unnamed first column holds row numbers and was left out", table.name)
         return replace(table, frame=table.frame.drop(columns=first), numbering=None)
     label = "time" if DATE_OR_FRACTION.match(table.first(first)) else INDEX
@@ -80,33 +99,6 @@ def _name_first_column(table: Table) -> Table:
     reason = "numbers the rows and has no name" if numbered else "has no name"
     log.warning("%s: the first column %s; it is called '%s'", table.name, reason, label)
     return replace(table, frame=table.frame.rename(columns={first: label}), numbering=label if numbered else None)
-
-
-def _numbers_rows(table: Table, column: str) -> bool:
-    """Whether a column holds 0, 1, 2 and so on, or 1, 2, 3, in any order."""
-    numbers = counted_values(table, column, 18) if len(table) > 1 and is_whole(table, column) else None
-    return numbers is not None and numbers.min() in (0, 1) and bool((np.diff(np.sort(numbers)) == 1).all())
-
-
-def _has_index_beside(table: Table, others: list[str]) -> bool:
-    """Whether other columns hold times or resemble them, or are an id before numbered steps."""
-    if any(looks_like_times(table, column) or resembles_times(table, column) for column in others):
-        return True
-    steps = [bool(re.fullmatch(r"[Vv]\d+", column)) for column in others]
-    return len(others) > 2 and not steps[0] and all(steps[1:])
-
-
-YEAR = re.compile(r"[12]\d{3}(\.0*)?")
-NUMBERED = {  # names of periods, whose number is a group
-    "month": re.compile(r"(?:m|month)?[ _]?0?(\d{1,2})"),
-    "quarter": re.compile(r"(?:q|qtr|quarter)?[ _]?0?(\d{1,2})|(\d)(?:q|qtr)"),
-}
-NEARLY_ALL = 0.9  # of the rows have a year; parsing the times refuses the others, such as totals and notes
-
-
-Layout = tuple[list[str], NDArray[np.int64], list[str], str, list[str], list[str]]
-"""Columns to put end to end, the position of each new row's value in them, years of the rows (each once for all its
-periods), the column that times come from, the ids, and all months or quarters, as the table names them."""
 
 
 def melt(table: Table) -> Table:
@@ -138,8 +130,13 @@ def _by_rows(table: Table, word: str, count: int) -> Layout | None:
     if sorted(numbers.values()) != list(range(1, count + 1)):
         return None
     headers, others = list(numbers), [column for column in table.names if column not in numbers]
-    year = _year_column(table, others, all(header.strip().isdigit() for header in headers))
-    if year is None:
+    named = [column for column in others if column.strip().lower() in PARTS["year"].names]
+    # under headers that are bare numbers the column of years must be called a year
+    bare = all(header.strip().isdigit() for header in headers)
+    likely = named if bare else [*named, *sorted(set(others) - set(named))]
+    wrong = {column: sum(YEAR.fullmatch(text.strip()) is None for text in table.texts(column)) for column in likely}
+    few = min(max(1, (1 - NEARLY_ALL) * len(table)), (len(table) - 1) / 2)
+    if (year := next((column for column in likely if wrong[column] <= few), None)) is None:
         return None
     if list(numbers.values()) != sorted(numbers.values()):
         problem = f"the {word}s by '{year}' begin with '{headers[0]}', so that it is open which year each belongs to"
@@ -172,22 +169,6 @@ def _number_of(name: str, word: str, count: int) -> int | None:
     numbered = NUMBERED[word].fullmatch(text)
     number = int(next(filter(None, numbered.groups()))) if numbered else 0
     return number if 1 <= number <= count else None
-
-
-def _year_column(table: Table, others: list[str], bare: bool) -> str | None:
-    """The column of years beside months; under headers that are bare numbers it must be called a year."""
-    named = [column for column in others if column.strip().lower() in PARTS["year"].names]
-    likely = named if bare else [*named, *sorted(set(others) - set(named))]
-    wrong = {column: sum(YEAR.fullmatch(text.strip()) is None for text in table.texts(column)) for column in likely}
-    few = min(max(1, (1 - NEARLY_ALL) * len(table)), (len(table) - 1) / 2)
-    return next((column for column in likely if wrong[column] <= few), None)
-
-
-FINER: dict[str, Names] = {  # the parts that may follow each part of a time
-    "year": ("month", "quarter", "week", "yearday"),
-    **{"month": ("day",), "day": ("hour", "clock"), "yearday": ("hour", "clock")},
-    **{"hour": ("minute",), "minute": ("second",)},
-}
 
 
 def time_columns(table: Table, settings: TableSettings) -> Names:
@@ -274,10 +255,6 @@ def heading_times(table: Table, names: list[str]) -> Names:
         if part_named(table, columns[-1]) and is_parts(table, columns):
             return columns
     return (names[-1],)
-
-
-# fields of a schema by which times are parsed
-TIME_FIELDS = ("time", "time_format", "date_format", "timezone", "dst", "aggregate")
 
 
 @dataclass(frozen=True)

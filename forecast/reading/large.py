@@ -1,7 +1,6 @@
 """Read a table that is too large to hold, by the data sets of pyarrow: whole series, some at a time."""
 
 import csv
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,22 +13,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecast.errors import BadData, ForecastError
-from forecast.logs import held_back, log_kinds
+from forecast.logs import held_back, log, log_kinds
 from forecast.panel.panel import Flags, Integers
 from forecast.panel.schema import Schema
-from forecast.reading.building import MAX_CELLS
+from forecast.reading.building import MAX_NUMBERS
 from forecast.reading.dated import dated_table, normalised
 from forecast.reading.reading import infer_schema, reach_of
 from forecast.reading.roles import AVAILABLE_AT
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.cells import flags_of, infer_decimal, lacks_value
-from forecast.tables.contents import CELL, MOST, SAMPLE, foreign_kind, free_memory, readable
+from forecast.tables.contents import CELL_PEAK, MEMORY_SHARE, SAMPLE, foreign_kind, free_memory, readable
 from forecast.tables.headers import column_names, listed
-from forecast.tables.storage import PARQUET, PROBLEM, Place, arrow_frame, parquet_dataset, parquet_files
+from forecast.tables.storage import PARQUET, PROBLEM, Location, arrow_frame, parquet_dataset, parquet_files
 from forecast.tables.table import Table
 from forecast.tables.text import DELIMITER_LINE, best_delimiter, given_delimiter
-
-log = logging.getLogger("forecast")
 
 Shares = Callable[[Table], Integers]
 
@@ -43,7 +40,7 @@ OPEN_AT_ONCE = 200  # files of shares
 class LargeTable:
     """Parquet, a file or a folder, or a plain CSV, that is read block by block."""
 
-    place: Place
+    location: Location
     data: Any  # a data set of pyarrow; all columns of a CSV are text
     rows: int  # about as many as it has
     settings: TextSettings
@@ -52,7 +49,7 @@ class LargeTable:
 
     @property
     def name(self) -> str:
-        return self.place.name
+        return self.location.name
 
     @property
     def names(self) -> list[str]:
@@ -63,7 +60,7 @@ class LargeTable:
         if missing := [name for name in columns if name not in self.names]:
             raise BadData(f"{self.name} has no column {listed(missing)} (columns: {listed(self.names)})")
         row = 1 if self.delimiter is None else 2
-        with readable(self.name, "cannot be read: {}"), self.place.unchanged(self.pins):
+        with readable(self.name, "cannot be read: {}"), self.location.unchanged(self.pins):
             for batch in filter(len, self._blocks(list(columns))):
                 numbers = pa.array(np.arange(row, row + len(batch)))
                 yield pa.Table.from_batches([batch]).replace_schema_metadata(None).append_column(ROW, numbers)
@@ -80,7 +77,7 @@ class LargeTable:
             return self.data.to_batches(columns, batch_size=ROWS_AT_ONCE, fragment_scan_options=scan, **alone)
         types = dict.fromkeys(columns, pa.string())
         return pyarrow.csv.open_csv(  # the scanner of a data set would read ahead of a slow reader
-            self.place.system.open_input_file(self.data.files[0]),
+            self.location.system.open_input_file(self.data.files[0]),
             pyarrow.csv.ReadOptions(use_threads=False, block_size=BYTES_AT_ONCE, skip_rows=1, column_names=self.names),
             pyarrow.csv.ParseOptions(delimiter=self.delimiter),
             pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False, include_columns=columns),
@@ -182,25 +179,25 @@ def large_table(source: str, settings: TextSettings, least: int = 1) -> LargeTab
         with path.open("rb") as file:
             if file.read(len(PARQUET)) != PARQUET:
                 return None
-    place = Place.of(source)
-    with readable(place.name, PROBLEM):
-        files = parquet_files(place)
+    location = Location.of(source)
+    with readable(location.name, PROBLEM):
+        files = parquet_files(location)
         if not files:
-            return _plain_csv(place, settings, least)
-        pins = place.pins(files)
-        data = parquet_dataset(place, files, place.name)
+            return _plain_csv(location, settings, least)
+        pins = location.pins(files)
+        data = parquet_dataset(location, files, location.name)
         rows = data.count_rows()
-    return LargeTable(place, data, rows, settings, pins) if rows >= least else None
+    return LargeTable(location, data, rows, settings, pins) if rows >= least else None
 
 
-def _plain_csv(place: Place, settings: TextSettings, least: int) -> LargeTable | None:
+def _plain_csv(location: Location, settings: TextSettings, least: int) -> LargeTable | None:
     import pyarrow.dataset
 
-    file, *others = place.files()
+    file, *others = location.files()
     if others or settings.encoding or settings.header_row or settings.skip_rows or file.size < SHORTEST * least:
         return None
-    pins = place.pins([file.path])
-    with place.system.open_input_file(file.path) as opened:
+    pins = location.pins([file.path])
+    with location.system.open_input_file(file.path) as opened:
         sample, end = opened.read_at(SAMPLE, 0), opened.read_at(1, file.size - 1)
     first, _, rest = sample.partition(b"\n")
     begins = sample[:1].isalnum() or sample[:1] == b'"'
@@ -209,14 +206,14 @@ def _plain_csv(place: Place, settings: TextSettings, least: int) -> LargeTable |
     delimiter = given_delimiter(settings) or best_delimiter(sample)
     try:
         header = next(csv.reader([first.decode().strip("\r")], delimiter=delimiter, strict=True))
-        names = column_names(header, place.name, place.name)
+        names = column_names(header, location.name, location.name)
     except (ForecastError, UnicodeDecodeError, csv.Error):
         return None
     if foreign_kind(sample) or not all(names):
         return None
     columns = pa.schema([(name, pa.string()) for name in names])
-    data = pyarrow.dataset.dataset(file.path, schema=columns, format="csv", filesystem=place.system)
-    return LargeTable(place, data, file.size * sample.count(b"\n") // len(sample), settings, pins, delimiter)
+    data = pyarrow.dataset.dataset(file.path, schema=columns, format="csv", filesystem=location.system)
+    return LargeTable(location, data, file.size * sample.count(b"\n") // len(sample), settings, pins, delimiter)
 
 
 def _decoded(column: Any) -> Any:
@@ -246,9 +243,14 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
             table = large_table(source, reading)
             if table is None:
                 return None
-            needed, free = table.rows * len(table.names) * CELL, free_memory()
-            one_in = int(-(-max(needed / free, 2 * table.rows / MAX_CELLS) // MOST))
-            ids = () if one_in < 2 else settings.id or _ids(table, settings)
+            needed, free = table.rows * len(table.names) * CELL_PEAK, free_memory()
+            one_in = int(-(-max(needed / free, 2 * table.rows / MAX_NUMBERS) // MEMORY_SHARE))
+            if one_in < 2:
+                return None
+            if not (ids := settings.id):
+                first = table.table(next(table.batches(table.names)))
+                schema, _ = infer_schema(dated_table(first, settings), settings)
+                ids = schema.ids if schema.layout == "long" else ()
             if not ids or not set(ids) <= set(table.names):
                 return None
             sample = table.filtered(table.names, ids, lambda rows: rows.hashes(ids, seed) % one_in == 0)
@@ -259,10 +261,3 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
     text = "%s: %s: the fit sees one series in %d, drawn by the hashes of their ids; it can forecast all of them"
     log.warning(f"{text}, as series that are new to it", table.name, sizes, one_in)
     return sample if len(sample) else None
-
-
-def _ids(table: LargeTable, settings: TableSettings) -> tuple[str, ...]:
-    """The id columns, by the first rows; none where each column or each row is a series."""
-    first = table.table(next(table.batches(table.names)))
-    schema, _ = infer_schema(dated_table(first, settings), settings)
-    return schema.ids if schema.layout == "long" else ()

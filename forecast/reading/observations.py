@@ -1,15 +1,14 @@
 """Read the observations of a table (which series, when, how much), and its covariates."""
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.zones import Flags
 from forecast.errors import BadData, Setting, Words
+from forecast.logs import log
 from forecast.panel.naming import first_alike, series_name, series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Names, Schema, calendar_of
@@ -17,7 +16,9 @@ from forecast.tables.cells import cells_of, is_blank, is_text, numeric_columns, 
 from forecast.tables.headers import listed
 from forecast.tables.table import Table, distinct, encoded, repeats, rows_text
 
-log = logging.getLogger("forecast")
+MAX_CODES = 30  # a column of numbers with more different values has typing errors, not codes
+MIN_ROWS = 2  # rows for each different code, on average, and cells that are no numbers
+CODE = "^[+-]?[0-9]+$"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,6 @@ class Rows:
     values: Numbers
 
     def select(self, rows: Flags | Integers) -> "Rows":
-        """Some of the rows."""
         return Rows(self.series[rows], self.timestamps[rows], self.values[rows])
 
     def combined(self, rule: str) -> "Rows":
@@ -65,9 +65,13 @@ class Rows:
 
 def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> Observations:
     """Read the ids, times and targets of a table, whose times may have been parsed before; BadData with its place."""
-    if schema.layout == "rows":
-        return _rows(table, schema)
-    return (_long if schema.layout == "long" else _wide)(table, schema, times)
+    if schema.layout == "wide":
+        return _wide(table, schema, times)
+    found = _rows(table) if schema.layout == "rows" else _long(table, schema, times)
+    if pair := first_alike(found.ids):
+        text = "%s: ids '%s' and '%s' differ only in blanks, case or how letters are encoded; they are two series."
+        log.warning(text, table.name, *map(series_name, pair))
+    return found
 
 
 def id_codes(table: Table, columns: tuple[str, ...]) -> tuple[Ids, Integers]:
@@ -103,11 +107,9 @@ def wide_columns(table: Table, schema: Schema) -> list[str]:
 def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
     ids, series = id_codes(table, schema.ids)
     timestamps = (times or parse_times(table, schema.time, schema.time_settings, series)).timestamps
-    blank = np.isin(series, [index for index, names in enumerate(ids) if names and not any(names)])
-    if blank.any():
+    if ids[0] and not any(ids[0]):  # a blank id comes first
         text = "%s: %d rows have no id in %s; they are read as a series of their own."
-        log.warning(text, table.name, blank.sum(), ", ".join(schema.ids))
-    _warn_similar_ids(table, ids)
+        log.warning(text, table.name, (series == 0).sum(), ", ".join(schema.ids))
     values = parse_numbers(table, schema.target or "")
     order = np.argsort(np.unique(series, return_index=True)[1])  # in which they come first
     return Observations(ids, order, series, timestamps, values, np.arange(len(series)), timestamps)
@@ -126,7 +128,7 @@ def _wide(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
     return Observations(ids, order, series, np.repeat(timestamps, count), values, rows, timestamps)
 
 
-def _rows(table: Table, schema: Schema) -> Observations:
+def _rows(table: Table) -> Observations:
     """One series a row, one step a column after the first; blank cells at the end are no steps."""
     columns = table.names
     codes, names = table.distinct(columns[0])
@@ -135,17 +137,9 @@ def _rows(table: Table, schema: Schema) -> Observations:
         problem = f"id '{names[codes[row]]}' comes twice"
         raise BadData(problem, place=table.place(row, columns[0]), cure="give every row its own id")
     ids, order, count = tuple((name,) for name in sorted(names)), _ranks(names), len(columns) - 1
-    _warn_similar_ids(table, ids)
     series, steps = np.repeat(order, count), np.tile(np.arange(1, count + 1), len(names))
     values, rows = parse_columns(table, columns[1:]).reshape(-1), np.repeat(np.arange(len(names)), count)
     return Observations(ids, order, series, steps, values, rows, np.zeros(0, np.int64))
-
-
-def _warn_similar_ids(table: Table, ids: Ids) -> None:
-    """Warn of ids that look alike."""
-    if pair := first_alike(ids):
-        text = "%s: ids '%s' and '%s' differ only in blanks, case or how letters are encoded; they are two series."
-        log.warning(text, table.name, *map(series_name, pair))
 
 
 def _ranks(texts: list[str]) -> Integers:
@@ -155,28 +149,11 @@ def _ranks(texts: list[str]) -> Integers:
     return ranks
 
 
-MAX_CODES = 30  # a column of numbers with more different values has typing errors, not codes
-MIN_ROWS = 2  # rows for each different code, on average, and cells that are no numbers
-CODE = "^[+-]?[0-9]+$"
-
-
 def categories_of(table: Table, columns: tuple[str, ...], named: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
     """The different texts, ascending, of the columns that are in `named`, or look like categories."""
     categorical = [column for column in columns if column in named or _looks_categorical(table, column)]
     categories = {column: tuple(sorted({*table.distinct(column)[1]} - {""})) for column in categorical}
     return {column: texts for column, texts in categories.items() if texts}
-
-
-def category_codes(table: Table, column: str, categories: tuple[str, ...]) -> NDArray[np.float64]:
-    """[rows], 1 + the position among `categories`, 0 for another value (with a warning), NaN where blank."""
-    codes, texts = table.distinct(column)
-    code_of = {"": np.nan, **{text: code for code, text in enumerate(categories, 1)}}
-    values = np.array([code_of.get(text, 0.0) for text in texts])
-    if rows := int((values == 0)[codes].sum()):
-        unseen = listed([text for text in texts if text not in code_of])
-        form = "%s: column '%s' has categories that fit did not see (%s), in %s; read as unknown."
-        log.warning(form, table.name, column, unseen, rows_text(rows))
-    return values[codes]
 
 
 def _looks_categorical(table: Table, column: str) -> bool:
@@ -187,7 +164,7 @@ def _looks_categorical(table: Table, column: str) -> bool:
         return False
     cells = read_cells(cells_of([table.frame[column]]), table)
     present = ~cells.blank
-    if (cells.bad & cells.meant).any() or int((cells.bad & present).sum()) < MIN_ROWS:
+    if (cells.bad & cells.numberlike).any() or int((cells.bad & present).sum()) < MIN_ROWS:
         return False
     different = pc.unique(cells.text.filter(present))
     numbers = pc.unique(cells.text.filter(present & ~cells.bad & ~cells.word))
@@ -216,12 +193,12 @@ def rows_of(table: Table, schema: Schema, ids: Ids, times: ParsedTimes | None) -
 
 def slots_of(panel: Panel, series: Integers | None, positions: Integers) -> tuple[Integers, Integers]:
     """The slots of some grid positions, of one series each or of all, and which of the positions each of them is."""
-    place = np.arange(len(positions))
+    index = np.arange(len(positions))
     if series is None:
-        series, place = np.repeat(np.arange(len(panel)), len(positions)), np.tile(place, len(panel))
-    step = positions[place] - panel.starts[series]
+        series, index = np.repeat(np.arange(len(panel)), len(positions)), np.tile(index, len(panel))
+    step = positions[index] - panel.starts[series]
     inside = (step >= 0) & (step < np.diff(panel.offsets)[series])
-    return (panel.offsets[series] + step)[inside], place[inside]
+    return (panel.offsets[series] + step)[inside], index[inside]
 
 
 def covariates(panel: Panel, table: Table, schema: Schema, columns: Names, observations: Observations) -> Numbers:
@@ -231,9 +208,9 @@ def covariates(panel: Panel, table: Table, schema: Schema, columns: Names, obser
         times = observations.row_timestamps
         rows = np.argsort(times, kind="stable") if schema.aggregate else np.arange(len(times))  # the last one holds
         series = observations.series[rows] if schema.layout == "long" and any(schema.ids) else None
-        slot, place = slots_of(panel, series, calendar_of(schema).positions(times[rows]))
+        slot, row = slots_of(panel, series, calendar_of(schema).positions(times[rows]))
     for index, column in enumerate(columns):
-        values = column_values(table, column, schema)[rows[place]]
+        values = column_values(table, column, schema)[rows[row]]
         given = ~np.isnan(values)
         result[slot[given], index] = values[given]
     return result
@@ -256,8 +233,15 @@ def static_values(table: Table, schema: Schema, observations: Observations) -> N
 
 
 def column_values(table: Table, column: str, schema: Schema) -> Numbers:
-    """[rows], numbers, or codes where the schema has categories: 1 + position, 0 for others, NaN where blank."""
-    if (categories := schema.categories.get(column)) is not None:
-        return category_codes(table, column, categories)
-    otherwise = Words("; if the column holds categories, fit with ", Setting("categorical", column))
-    return parse_numbers(table, column, otherwise)
+    """[rows], numbers, or codes where the schema has categories: 1 + position, 0 for new ones, NaN where blank."""
+    if column not in schema.categories:
+        other_cure = Words("; if the column holds categories, fit with ", Setting("categorical", column))
+        return parse_numbers(table, column, other_cure)
+    codes, texts = table.distinct(column)
+    code_of = {"": np.nan, **{text: code for code, text in enumerate(schema.categories[column], 1)}}
+    values = np.array([code_of.get(text, 0.0) for text in texts])
+    if rows := int((values == 0)[codes].sum()):
+        unseen = listed([text for text in texts if text not in code_of])
+        form = "%s: column '%s' has categories that fit did not see (%s), in %s; read as unknown."
+        log.warning(form, table.name, column, unseen, rows_text(rows))
+    return values[codes]

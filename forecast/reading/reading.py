@@ -14,7 +14,7 @@ from forecast.errors import BadData, Setting, UsageError, Words, as_flag
 from forecast.events.kinds import covered, has_kind, levelled, takes_events, without
 from forecast.events.table import read_events
 from forecast.panel.panel import Panel
-from forecast.panel.schema import Schema, calendar_of, event_names, position_texts, time_columns_at
+from forecast.panel.schema import Names, Schema, calendar_of, event_names, position_texts, time_columns_at
 from forecast.panel.season import lags_and_lookback, panel_seasons
 from forecast.reading.building import Grid, build_panel, check_rows, fill, warn_gaps, warn_sparse, with_future
 from forecast.reading.comparing import warn_blank, warn_status, with_status
@@ -31,6 +31,10 @@ from forecast.tables.writing import refuse_clash
 # fields of a schema that decide the values of a table on the grid, and with it the covariates
 GRID_FIELDS = ["layout", "time", "ids", "target", "time_format", "calendar", "on_duplicate", "aggregate", "missing"]
 COVARIATE_FIELDS = ["known", "past", "static", "categories"]
+LISTED_COLUMNS = 10  # columns that a line names
+CONSTANT, STATIC = "the same in all rows", "the same in each series"
+MOST_SUMMED = 1_000  # series, one of which may be the sum of the others
+ROUNDED = 1e-3  # of the largest value, by which a sum may differ from that of rounded values
 
 
 @dataclass(frozen=True)
@@ -162,37 +166,26 @@ def _on_grid(
     dated: DatedTable, schema: Schema, observations: Observations, origin: str | None = None, reach: int | None = None
 ) -> tuple[Observations, Grid]:
     """The observations of a table, blank where events say so, and their values on the grid."""
-    calendar = calendar_of(schema)
     if has_kind(schema, "ignore") and len(observations.values):
-        positions, low, end = calendar.positions(observations.timestamps), *np.zeros((2, len(observations.ids)), int)
-        low[observations.series], end[observations.series] = positions, positions
-        np.minimum.at(low, observations.series, positions)
-        np.maximum.at(end, observations.series, positions + 1)
-        offsets = np.concatenate([[0], np.cumsum(end - low)])
-        blank = covered(observations.ids, low, offsets, schema, "ignore")
-        row = offsets[observations.series] + positions - low[observations.series]
+        positions, count = calendar_of(schema).positions(observations.timestamps), len(observations.ids)
+        first, size = positions.min(), int(np.ptp(positions)) + 1
+        starts, offsets = np.full(count, first), np.arange(count + 1) * size
+        blank = covered(observations.ids, starts, offsets, schema, "ignore")
+        row = observations.series * size + positions - first
         observations = replace(observations, values=np.where(blank[row], np.nan, observations.values))
-    return observations, fill(dated.table, observations, schema, calendar, origin, reach)
+    return observations, fill(dated.table, observations, schema, origin, reach)
 
 
 def _same_grid(reading: Reading, schema: Schema) -> bool:
     """Whether another schema brings the same values to the same grid."""
     table = reading.dated.table
     same_series = schema.layout != "wide" or wide_columns(table, schema) == wide_columns(table, reading.schema)
-    ignored, before = (
-        [event for event in of.dated_events if event.kind == "ignore"] for of in (schema, reading.schema)
-    )
-    return same_series and ignored == before and _alike(reading.schema, schema, GRID_FIELDS)
+    now, before = ([event for event in s.dated_events if event.kind == "ignore"] for s in (schema, reading.schema))
+    return same_series and now == before and _alike(reading.schema, schema, GRID_FIELDS)
 
 
 def _alike(schema: Schema, other: Schema, fields: Sequence[str]) -> bool:
     return all(getattr(schema, field) == getattr(other, field) for field in fields)
-
-
-LISTED_COLUMNS = 10  # columns that a line names
-CONSTANT, STATIC = "the same in all rows", "the same in each series"
-MOST_SUMMED = 1_000  # series, one of which may be the sum of the others
-ROUNDED = 1e-3  # of the largest value, by which a sum may differ from that of rounded values
 
 
 def infer_schema(
@@ -283,24 +276,18 @@ def _total(panel: Panel) -> str:
 
 
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:
-    """The schema of a table with one series a row."""
     named = ("time", "id", "target", "known", "past", "static", "categorical")
-    faults = [(Setting(name), "has no such columns") for name in named if getattr(settings, name)]
-    faults += [(Setting("freq", settings.freq), "has only steps")] * (settings.freq not in (None, "1"))
-    faults += [(Setting("missing", "zero"), "has no absent rows")] * (settings.missing == "zero")
-    if faults:
-        rows = Words("a table with one series a row (", Setting("layout", "rows"), f") {faults[0][1]}")
-        raise UsageError(rows, setting=faults[0][0])
-    if len(table.names) < 2:
-        problem = Words(Setting("layout", "rows"), " needs an id column and a column for each step")
-        raise BadData(problem, place=table.name)
+    unfit = [Setting(name) for name in named if getattr(settings, name)]
+    unfit += [Setting("freq", settings.freq)] * (settings.freq not in (None, "1"))
+    unfit += [Setting("missing", "zero")] * (settings.missing == "zero")
+    if unfit or len(table.names) < 2:
+        rows = Words("a table with one series a row (", Setting("layout", "rows"), ") has ids, steps and nothing else")
+        raise UsageError(rows, setting=unfit[0]) if unfit else BadData(rows, place=table.name)
     steps, time_format = CalendarSpec(kind="steps"), TimeFormat(kind="integer")
     return Schema(layout="rows", time=("step",), ids=(table.names[0],), calendar=steps, time_format=time_format)
 
 
-def _timed_schema(
-    table: Table, settings: TableSettings, time: tuple[str, ...], times: ParsedTimes
-) -> tuple[Schema, ParsedTimes]:
+def _timed_schema(table: Table, settings: TableSettings, time: Names, times: ParsedTimes) -> tuple[Schema, ParsedTimes]:
     """The schema of a long or wide table, and its times, parsed by series where they depend on them."""
     covariates = (*settings.known, *settings.past, *settings.static)
     vintages = (AVAILABLE_AT,) if settings.known else ()
@@ -335,10 +322,8 @@ def _timed_schema(
     def place(timestamp: int) -> str:
         return table.place(int(np.argmax(times.timestamps == timestamp)), time)
 
-    given = (settings.freq, times.format)
-    calendar = infer_calendar(
-        times.timestamps, codes, *given, aggregate=settings.aggregate, name=table.name, place=place
-    )
+    given = (settings.freq, times.format, settings.aggregate is not None)
+    calendar = infer_calendar(times.timestamps, codes, *given, place)
     ignored = tuple(c for c in table.names if c not in {*ids, target, *series, *time, *covariates, *vintages})
     plain = (column for column in ignored if table.kind(column) != "other")  # a cell may hold a list
     constant = {c: kind for c in plain if (kind := _constant(table, c, codes if layout == "long" else None))}

@@ -14,12 +14,28 @@ from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.panel.schema import Names
 from forecast.reading.observations import id_codes
 from forecast.settings import TableSettings
-from forecast.tables.cells import counted_values, has_leading_zeros, is_blank, is_whole, parse_numbers
+from forecast.tables.cells import counted_values, is_blank, is_whole, parse_numbers
 from forecast.tables.table import Table, repeats, rows_text
 
 TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
 AVAILABLE_AT = "available_at"  # the column that says when values known in advance became available
 MAX_REPEATED = 0.05  # with a smaller share of repeated rows, ids are right and the rows are duplicates
+MIN_ROWS = 10  # from which on equality with the calendar is no chance
+ROW_NUMBER = "row number"
+# names of columns of each kind, whole or as a part of the name
+CALENDAR_NAMES: dict[str, str] = {
+    "year": "year yr yyyy yy jahr annee année ano año anno jaar",
+    "quarter": "quarter qtr q quartal trimestre trimester kwartaal",
+    "month": "month mnth mon mo mm m monat mois mes mese maand",
+    "week": "week wk w isoweek weekofyear woche semaine semana settimana",
+    "day": "day dd d dom mday tag jour dia día giorno dag dayofmonth",
+    "day of the year": "doy yday dayofyear day yearday",
+    "day of the week": "weekday wday dow wd day dayofweek wochentag",
+    "weekend": "weekend isweekend wochenende",
+    "hour": "hour hr hh h stunde heure hora ora uur",
+    "minute": "minute min",
+    ROW_NUMBER: "index idx id no nr num number row rownum rowid obs observation record rec t trend step counter seq",
+}
 
 
 def id_columns(
@@ -32,14 +48,15 @@ def id_columns(
     if settings.known and AVAILABLE_AT in table.names:  # equal rows are one
         once = ~table.frame.duplicated().to_numpy()
         table, times = table.rows(once), times.rows(once)
-    issued = _issued(table, settings)
+    issued = _availability(table, settings)
     if not repeats(times.timestamps, issued).any():
         return ()
     # year, month or hour beside a date are parts of the time, never names of series
     parts = [column for column in others if column.lower() in TIME_NAMES or part_named(table, column)]
     others = [column for column in others if column not in {*parts, *settings.target}]
     texts = [c for c in others if c not in numeric and any(table.distinct(c)[1])]
-    texts += [c for c in others if c in numeric and has_leading_zeros(table, c)]
+    coded = re.compile(r"\s*0[0-9]+\s*")  # codes such as 007
+    texts += [c for c in others if c in numeric and any(map(coded.fullmatch, table.distinct(c)[1]))]
     counted = [c for c in others if c not in texts and c.lower() not in TARGET_NAMES and c in numeric]
     counted = [column for column in counted if is_whole(table, column)]
     counted.sort(key=lambda column: len(table.distinct(column)[1]))
@@ -72,7 +89,7 @@ def groups_rows(table: Table, column: str) -> bool:
     return 2 * len(table.distinct(column)[1]) <= len(table)
 
 
-def _issued(table: Table, settings: TableSettings) -> Integers:
+def _availability(table: Table, settings: TableSettings) -> Integers:
     """[rows], which rows became available at the same time; all did in a table that does not say."""
     says = settings.known and AVAILABLE_AT in table.names
     return table.distinct(AVAILABLE_AT)[0] if says else np.zeros(len(table), np.int64)
@@ -83,7 +100,7 @@ def _open_ids(
 ) -> BadData:
     """The error for rows that repeat a time with no ids to tell them apart."""
     nearly, usable, parts = guess  # ids that nearly fit, other columns that could be ids, and parts of times
-    twice = repeats(id_codes(table, nearly)[1], times.timestamps, _issued(table, settings))
+    twice = repeats(id_codes(table, nearly)[1], times.timestamps, _availability(table, settings))
     cure: list[object] = [*zone_cure(times.timestamps[twice], times.format.zone)]
     cure += [f"that {', '.join(nearly)} is the id was guessed: "] if nearly else []
     if parts:
@@ -140,25 +157,6 @@ def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> 
     raise UsageError(f"several columns can be the target: {', '.join(numeric)}", place=table.name, cure=cure)
 
 
-MIN_ROWS = 10  # from which on equality with the calendar is no chance
-ROW_NUMBER = "row number"
-
-# names of columns of each kind, whole or as a part of the name
-NAMES: dict[str, str] = {
-    "year": "year yr yyyy yy jahr annee année ano año anno jaar",
-    "quarter": "quarter qtr q quartal trimestre trimester kwartaal",
-    "month": "month mnth mon mo mm m monat mois mes mese maand",
-    "week": "week wk w isoweek weekofyear woche semaine semana settimana",
-    "day": "day dd d dom mday tag jour dia día giorno dag dayofmonth",
-    "day of the year": "doy yday dayofyear day yearday",
-    "day of the week": "weekday wday dow wd day dayofweek wochentag",
-    "weekend": "weekend isweekend wochenende",
-    "hour": "hour hr hh h stunde heure hora ora uur",
-    "minute": "minute min",
-    ROW_NUMBER: "index idx id no nr num number row rownum rowid obs observation record rec t trend step counter seq",
-}
-
-
 def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> dict[str, str]:
     """Columns of numbers that repeat the calendar of their row's time, or number the rows, and which they do.
 
@@ -173,7 +171,7 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
     for column in columns:
         lower = column.strip().lower()
         words = {lower, re.sub(r"[\W_]+", "", lower), *re.split(r"[\W_\d]+", lower)}
-        kinds = {kind for kind, names in NAMES.items() if words & set(names.split())}
+        kinds = {kind for kind, names in CALENDAR_NAMES.items() if words & set(names.split())}
         kinds |= {ROW_NUMBER} if column == table.names[0] else set()
         in_full = wall is not None and re.fullmatch(r"[12]\d{3}(\.0*)?", table.first(column)) is not None
         values = counted_values(table, column, 9) if kinds or in_full else None
@@ -183,14 +181,14 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
             held[column] = ROW_NUMBER
         elif wall is not None:
             shifts = wall.astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970 - values
-            same = (kind for kind, expected in _expected(wall) if kind in kinds and (values == expected).all())
+            same = (kind for kind, expected in _calendar_values(wall) if kind in kinds and (values == expected).all())
             year = (in_full and not shifts.any()) or ("year" in kinds and shifts[0] >= 0 and not np.diff(shifts).any())
             if kind := "year" if year else next(same, None):
                 held[column] = kind
     return held if len(held) < len(columns) else {}
 
 
-def _expected(wall: Integers) -> Iterator[tuple[str, NDArray[np.int64]]]:
+def _calendar_values(wall: Integers) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """What each kind of column holds, in each of its numberings."""
     days, months, years = (wall.astype("datetime64[s]").astype(f"datetime64[{unit}]") for unit in "DMY")
     month = (months - years.astype("datetime64[M]")).astype(np.int64)

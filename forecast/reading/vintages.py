@@ -1,6 +1,5 @@
 """Columns known in advance whose rows say when they became available: each value counts from then on."""
 
-import logging
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +8,7 @@ from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import timestamps_at, wall_clock
 from forecast.errors import BadData, Setting, Words
-from forecast.logs import held_back
+from forecast.logs import held_back, log
 from forecast.panel.panel import ALWAYS, Flags, Integers, Numbers, Panel, Vintages, joined
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.dated import DatedTable
@@ -17,8 +16,6 @@ from forecast.reading.observations import column_values, id_codes, rows_of, slot
 from forecast.reading.roles import AVAILABLE_AT
 from forecast.tables.headers import refuse_missing
 from forecast.tables.table import Table, encoded, repeats
-
-log = logging.getLogger("forecast")
 
 
 def has_vintages(table: Table, schema: Schema) -> bool:
@@ -72,7 +69,7 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
     refuse_missing(table, (*schema.time, *(names if names and has_vintages(table, schema) else schema.known)))
     series, timestamps = rows_of(table, schema, panel.ids, dated.times)
     positions, end = calendar.positions(timestamps), int(calendar.ends(panel.origins.max(keepdims=True))[0])
-    given, stamps = _stamps(table, schema)
+    given, stamps = _available_times(table, schema)
     available, rank = positions.copy(), np.full(len(table), np.inf)
     moved = stamps[given] - max(0, (end if instant is None else instant) - end)
     inside = calendar.positions(moved)  # known from the end of a step on
@@ -84,34 +81,28 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
         column, values = schema.known.index(name), column_values(table, name, schema)
         rows = np.flatnonzero(~np.isnan(values) & (keys[0] >= 0))
         rows = rows[np.argsort(timestamps[rows], kind="stable")]  # of a period of several rows the last one holds
-        if unique:
-            _refuse_ties(table, name, rows, values, *keys)
-        slot, place = slots_of(panel, None if series is None else series[rows], positions[rows])
-        of = rows[place]
+        same = [key[rows] for key in keys]
+        tied = repeats(*same) & ~repeats(*same, values[rows]) if unique else np.zeros(0, bool)
+        if tied.any():  # different values of one cell that became available at one time
+            row = rows[np.argmax(tied)]
+            other = next(int(r) for r in rows if all(key[r] == key[row] for key in keys) and values[r] != values[row])
+            same_time = f", time and {AVAILABLE_AT}" if AVAILABLE_AT in table.names else " and time"
+            problem = f"{table.line(other)} has another value for the same series{same_time}"
+            cure = Words("keep one of the two, or pass ", Setting("on_duplicate", "last"))
+            raise BadData(problem, place=table.place(int(row), name), cure=cure)
+        slot, index = slots_of(panel, None if series is None else series[rows], positions[rows])
+        found_rows = rows[index]
         if given[rows].any():
             rest = panel.known.copy()
             rest[:, column] = np.nan if whole else rest[:, column]  # all its rows are in the table
-            found = Vintages(slot, np.full(len(of), column), available[of], values[of])
-            panel = added(replace(panel, known=rest), found, rank[of])
+            found = Vintages(slot, np.full(len(found_rows), column), available[found_rows], values[found_rows])
+            panel = added(replace(panel, known=rest), found, rank[found_rows])
         else:
-            always[slot, column] = values[of]
+            always[slot, column] = values[found_rows]
     return panel if whole else fixed(panel, always)
 
 
-def _refuse_ties(table: Table, name: str, rows: Integers, values: Numbers, *keys: Numbers | Integers) -> None:
-    """Refuse different values of one cell that became available at one time."""
-    same = [key[rows] for key in keys]
-    tied = repeats(*same) & ~repeats(*same, values[rows])
-    if tied.any():
-        row = rows[np.argmax(tied)]
-        other = next(int(r) for r in rows if all(key[r] == key[row] for key in keys) and values[r] != values[row])
-        same_time = f", time and {AVAILABLE_AT}" if AVAILABLE_AT in table.names else " and time"
-        problem = f"{table.line(other)} has another value for the same series{same_time}"
-        cure = Words("keep one of the two, or pass ", Setting("on_duplicate", "last"))
-        raise BadData(problem, place=table.place(int(row), name), cure=cure)
-
-
-def _stamps(table: Table, schema: Schema) -> tuple[Flags, Integers]:
+def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
     """Which rows say when they became available, and when, on the clock of the table; [rows] both."""
     if not has_vintages(table, schema):
         return np.zeros(len(table), bool), np.zeros(len(table), np.int64)
@@ -125,7 +116,7 @@ def _stamps(table: Table, schema: Schema) -> tuple[Flags, Integers]:
         raise BadData(problem, place=place, cure="rename the column, or give the table dates")
     clock = zone or schema.timezone
     settings = replace(schema.time_settings, date_format=None, timezone=clock, dst="later", fractions=True, fitted=None)
-    parsed = parse_times(table.rows(given), AVAILABLE_AT, settings)
+    parsed = parse_times(table.rows(given), (AVAILABLE_AT,), settings)
     found, written = parsed.timestamps, parsed.format.zone
     if zone is not None and written is None:  # dates alone
         found = timestamps_at(found, zone, "later")[0]

@@ -1,6 +1,5 @@
 """Columns as cells of text, sorted into numbers, blanks, words for missing and anything else; and as numbers."""
 
-import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -15,11 +14,22 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
+from forecast.logs import log
 from forecast.settings import DecimalMark
 from forecast.tables.table import Flags, Table, plain
 
 SEPARATORS = (",", ".", " ", "'", "_")
-SPACES = "[ \u00a0\u202f]"  # spreadsheets group thousands by any of these
+THOUSANDS_SPACES = "[ \u00a0\u202f]"  # spreadsheets group thousands by any of these
+PLAIN = "write it as a plain number such as -12.5 (0 and 1 for booleans), or leave the cell blank"
+Series: TypeAlias = "pd.Series[Any]"
+Texts = Any  # an array of Arrow's: of texts, of flags or of numbers
+MISSING = ["-", "--", "\u2013", "\u2014", "null", "n/a", "na", "nan", "-nan", "none", "#n/a", "<na>", "\\n"]
+MAX_VALUE = 1e18  # networks and scales work in float32, which the square of more than 1.8e19 overflows
+CELLS_AT_ONCE = 1 << 23
+WHOLE = r"^[+-]?[0-9]+$"
+GROUPED = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
+THOUSANDS_OR_DECIMALS = r"^[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})?$|^0$"
+NEARLY_ALL = 0.9
 
 
 def advice(text: str, alike: list[str], table: Table, others_marked: bool = False) -> str | Words:
@@ -32,14 +42,9 @@ def advice(text: str, alike: list[str], table: Table, others_marked: bool = Fals
         for decimal, thousands in ways:
             if all(re.search(number_pattern(decimal, thousands), cell) for cell in cells):
                 given = [Setting("decimal", decimal)] * (decimal != table.decimal)
-                if thousands is not None and thousands != table.thousands:
-                    given.append(Setting("thousands", thousands))
-                parts = [part for setting in given for part in (" ", setting)]
-                return Words("pass", *parts) if given else "mend it or leave it blank"
-    other = "," if table.decimal == "." else "."
-    if others_marked and re.search(number_pattern(other, None), text):
-        return f"write it as {text.replace(other, table.decimal)}, as the other numbers are"
-    return next((mend for pattern, mend in MENDS if pattern.search(text)), "mend it or leave it blank")
+                given += [Setting("thousands", thousands)] * (thousands not in (None, table.thousands))
+                return Words("pass", *(part for setting in given for part in (" ", setting))) if given else PLAIN
+    return PLAIN
 
 
 def _notations(decimal: DecimalMark) -> list[tuple[DecimalMark, str | None]]:
@@ -51,7 +56,7 @@ def _notations(decimal: DecimalMark) -> list[tuple[DecimalMark, str | None]]:
 
 def separator_pattern(thousands: str) -> str:
     """The regular expression of a thousands separator, in all the forms in which spreadsheets write it."""
-    return {" ": SPACES, "'": "['\u2019]"}.get(thousands, re.escape(thousands))
+    return {" ": THOUSANDS_SPACES, "'": "['\u2019]"}.get(thousands, re.escape(thousands))
 
 
 def number_pattern(decimal: str, thousands: str | None) -> str:
@@ -64,16 +69,7 @@ def number_pattern(decimal: str, thousands: str | None) -> str:
     return f"^[+-]?(?:{whole}(?:{mark}[0-9]*)?|{mark}[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 
 
-MENDS = (
-    (re.compile("^(true|false|yes|no)$", re.I), "write 0 and 1 in place of booleans"),
-    (re.compile("^[+-]?inf(inity)?$", re.I), "a number must be finite: leave the cell blank"),
-    (re.compile("%$"), "write percentages without the sign"),
-    (re.compile("^[+-]?0x", re.I), "write it as a decimal number"),
-    (re.compile(r"[$€£¥]"), "write amounts without the sign of the currency"),
-    (re.compile(r"^\(.*[0-9].*\)$|^\u2212|[0-9]-$"), "write a negative number with a plain minus in front, as -12.5"),
-    (re.compile(r"^#[A-Z/0]+[!?]$"), "it is an error of the spreadsheet: mend it there, or leave the cell blank"),
-)
-MEANT = "|".join(
+FOREIGN_NUMBER = "|".join(  # numbers in other notations: 0x1F, 5 %, $5, inf, (5), 5-
     [
         *(number_pattern(*way) for way in _notations(".")),
         r"^[+-]?0[xX][0-9a-fA-F]+$",
@@ -85,24 +81,16 @@ MEANT = "|".join(
 )
 
 
-Series: TypeAlias = "pd.Series[Any]"
-Texts = Any  # an array of Arrow's: of texts, of flags or of numbers
-
-MISSING = ["-", "--", "\u2013", "\u2014", "null", "n/a", "na", "nan", "-nan", "none", "#n/a", "<na>", "\\n"]
-MAX_VALUE = 1e18  # networks and scales work in float32, which the square of more than 1.8e19 overflows
-CELLS_AT_ONCE = 1 << 23
-
-
 @dataclass(frozen=True)
 class Cells:
-    """What cells hold: a value, nothing, a word for missing, or something bad; `meant`: bad, but like a number."""
+    """What cells hold: a value, nothing, a word for missing, or something bad; `numberlike`: bad, but like a number."""
 
     text: Texts
     values: NDArray[np.float64]
     blank: Flags
     word: Flags
     bad: Flags
-    meant: Flags
+    numberlike: Flags
 
 
 def read_cells(cells: Texts, table: Table) -> Cells:
@@ -122,10 +110,10 @@ def read_cells(cells: Texts, table: Table) -> Cells:
     if thousands is not None:
         clean = pc.replace_substring_regex(clean, separator_pattern(thousands), "")
     numbers = _floats(pc.replace_substring(clean, ",", ".") if decimal == "," else clean)
-    blanks, words, goods = flags_of(pc.equal(cells, "")), flags_of(_is_word(cells)), flags_of(good)
+    blanks, words, goods = lacks_value(cells, words=False), _are_words(cells), flags_of(good)
     bad = (~goods & ~blanks & ~words) | (np.abs(numbers) > MAX_VALUE)
-    meant = bad & (goods | matching(cells, MEANT)) if bad.any() else none
-    return Cells(cells, numbers, blanks, words, bad, meant)
+    numberlike = bad & (goods | matching(cells, FOREIGN_NUMBER)) if bad.any() else none
+    return Cells(cells, numbers, blanks, words, bad, numberlike)
 
 
 def column_groups(table: Table, columns: Sequence[str]) -> Iterator[tuple[int, list[str], Texts | None]]:
@@ -166,12 +154,12 @@ def cells_of(series: Sequence[Series]) -> Texts:
 def lacks_value(cells: Texts, words: bool = True) -> Flags:
     """Which cells are blank, or hold a word for missing where `words` count."""
     cells = pc.utf8_trim_whitespace(cells)
-    blank = pc.equal(cells, "")
-    return flags_of(pc.or_(blank, _is_word(cells)) if words else blank)
+    blank = flags_of(pc.equal(cells, ""))
+    return blank | _are_words(cells) if words else blank
 
 
-def _is_word(cells: Texts) -> Texts:
-    return pc.is_in(pc.ascii_lower(cells), value_set=pa.array(MISSING, cells.type))
+def _are_words(cells: Texts) -> Flags:
+    return flags_of(pc.is_in(pc.ascii_lower(cells), value_set=pa.array(MISSING, cells.type)))
 
 
 def matching(cells: Texts, pattern: str) -> Flags:
@@ -187,24 +175,16 @@ def _floats(cells: Texts) -> NDArray[np.float64]:
     return np.asarray(pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
 
-WHOLE, CODE = r"^[+-]?[0-9]+$", "^0[0-9]+$"
-GROUPED = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
-THOUSANDS_OR_DECIMALS = r"^[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})?$|^0$"
-NEARLY_ALL = 0.9
-
-log = logging.getLogger("forecast")
-
-
-def parse_numbers(table: Table, column: str, otherwise: str | Words = "") -> NDArray[np.float64]:
+def parse_numbers(table: Table, column: str, other_cure: str | Words = "") -> NDArray[np.float64]:
     """Parse one column as numbers, [rows], NaN where blank or a word for missing (``n/a``, ``-``, ``null``).
 
-    A warning counts those words; `otherwise` is another cure for a cell that is no number. BadData if a cell is no
+    A warning counts those words; `other_cure` is another cure for a cell that is no number. BadData if a cell is no
     number, is infinite or too large for float32, or if the column holds booleans or times.
     """
-    return parse_columns(table, [column], otherwise)[:, 0]
+    return parse_columns(table, [column], other_cure)[:, 0]
 
 
-def parse_columns(table: Table, columns: Sequence[str], otherwise: str | Words = "") -> NDArray[np.float64]:
+def parse_columns(table: Table, columns: Sequence[str], other_cure: str | Words = "") -> NDArray[np.float64]:
     """Parse several columns as `parse_numbers` does, [rows, columns], at once: a call per column costs too much."""
     numbers = np.empty((len(table), len(columns)))
     words, touched = 0, list[str]()
@@ -214,7 +194,7 @@ def parse_columns(table: Table, columns: Sequence[str], otherwise: str | Words =
             continue
         cells = read_cells(texts, table)
         if cells.bad.any():
-            _refuse(table, names, cells, otherwise)
+            _refuse(table, names, cells, other_cure)
         numbers[:, start : start + len(names)] = cells.values.reshape(len(names), -1).T
         by_column = cells.word.reshape(len(names), -1).sum(axis=1)
         words += int(by_column.sum())
@@ -242,12 +222,12 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[str]:
             continue
         cells, shape = read_cells(texts, table), (len(names), -1)
         present = len(table) - (cells.blank | cells.word).reshape(shape).sum(axis=1)
-        wrong = (cells.bad & ~cells.meant).reshape(shape).sum(axis=1)
+        wrong = (cells.bad & ~cells.numberlike).reshape(shape).sum(axis=1)
         few = np.maximum(1, (1 - NEARLY_ALL) * present)
         likely = (present > 0) & (wrong <= few) & (2 * wrong < present)
-        meant, values = cells.meant.reshape(shape), cells.values.reshape(shape)
+        numberlike, values = cells.numberlike.reshape(shape), cells.values.reshape(shape)
         for i in np.flatnonzero(likely & (wrong > 1)):
-            likely[i] = bool(meant[i].any()) or len(np.unique(values[i][~np.isnan(values[i])])) > 1
+            likely[i] = bool(numberlike[i].any()) or len(np.unique(values[i][~np.isnan(values[i])])) > 1
         found += [names[i] for i in np.flatnonzero(likely)]
     return found
 
@@ -266,12 +246,6 @@ def is_whole(table: Table, column: str) -> bool:
     cells = pc.utf8_trim_whitespace(cells_of([series]))
     there = ~lacks_value(cells)
     return bool(there.any() and matching(cells, WHOLE)[there].all())
-
-
-def has_leading_zeros(table: Table, column: str) -> bool:
-    """Whether a cell is a code such as ``007``, which would lose its zeros as a number."""
-    series = table.frame[column]
-    return is_text(series) and bool(matching(pc.utf8_trim_whitespace(cells_of([series])), CODE).any())
 
 
 def counted_values(table: Table, column: str, digits: int) -> NDArray[np.int64] | None:
@@ -343,10 +317,9 @@ def _typed_numbers(table: Table, column: str) -> NDArray[np.float64]:
     kind = plain(series.iloc[:0]).dtype
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
-    if pd.api.types.is_bool_dtype(kind):
-        raise BadData(f"{table.name}, column '{column}' holds booleans, not numbers; write 0 and 1 if they are meant")
-    if not pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_complex_dtype(kind):
-        raise BadData(f"{table.name}, column '{column}' holds {kind}, not numbers; name another column")
+    number = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_complex_dtype(kind)
+    if not number or pd.api.types.is_bool_dtype(kind):
+        raise BadData(f"{table.name}, column '{column}' holds {kind}, not numbers; write 0 and 1 for booleans")
     numbers = pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     wrong = np.abs(numbers) > MAX_VALUE
     if wrong.any():
@@ -355,19 +328,19 @@ def _typed_numbers(table: Table, column: str) -> NDArray[np.float64]:
     return numbers
 
 
-def _refuse(table: Table, names: Sequence[str], cells: Cells, otherwise: str | Words) -> NoReturn:
+def _refuse(table: Table, names: Sequence[str], cells: Cells, other_cure: str | Words) -> NoReturn:
     """Raise the error for the first bad cell, with its place, its fault, a cure and the number of others."""
     first = int(cells.bad.argmax())
     column, row = divmod(first, len(table))
     rows = slice(column * len(table), (column + 1) * len(table))
-    text, texts, bad, meant = cells.text[first].as_py(), cells.text[rows], cells.bad[rows], cells.meant[rows]
+    text, texts, bad, numberlike = cells.text[first].as_py(), cells.text[rows], cells.bad[rows], cells.numberlike[rows]
     if cells.values[first] == cells.values[first]:
         reason = Words(_too_large(text))
     else:
-        alike = pc.unique(texts.filter(pa.array(bad & meant))).to_pylist()[:1000]
+        alike = pc.unique(texts.filter(pa.array(bad & numberlike))).to_pylist()[:1000]
         good = texts.filter(pa.array(~(bad | cells.blank[rows] | cells.word[rows])))
         mend = advice(text, alike, table, pc.any(pc.match_substring(good, table.decimal)).as_py() is True)
-        reason = Words(f"'{text}' is not a number; ", mend, "" if meant[row] else otherwise)
+        reason = Words(f"'{text}' is not a number; ", mend, "" if numberlike[row] else other_cure)
     more = int(bad.sum()) - 1
     others = f" ({more} more such cell{'s' if more > 1 else ''} in this column)" if more else ""
     raise BadData(Words(reason, others), place=table.place(row, names[column]))

@@ -1,14 +1,12 @@
 """Refuse content that is no table or does not fit into memory, and decode text to UTF-8."""
 
-import logging
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from forecast.errors import BadData, ForecastError, Setting, Unavailable, UsageError, Words
+from forecast.logs import log
 
 KINDS = {  # how foreign content begins, and how to mend it
     rb"BZh": "a bzip2 archive; unpack it",
@@ -29,22 +27,12 @@ JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*["}]')
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 SAMPLE = 1 << 18
 DAMAGED = "is cut, damaged or encrypted ({}); copy it again or unpack it"
-SHOWN = 40  # bytes of a line in a message
-
-log = logging.getLogger("forecast")
+CELL_PEAK, MEMORY_SHARE = 80, 0.8  # bytes of a cell at the peak of a fit; share of the free memory that it may take
 
 
 def foreign_kind(data: bytes) -> str | None:
     """What content is and how to mend it, where it is surely neither delimited text nor Parquet; else None."""
     return next((kind for start, kind in KINDS.items() if re.match(start, data[:1000])), None)
-
-
-def refuse_nul(data: bytes, name: str) -> None:
-    position = data.find(b"\0")
-    if position >= 0:
-        guess = utf16_guess(data)
-        cure: object = Words("pass ", Setting("encoding", guess)) if guess else "copy the file again, or remove it"
-        raise BadData("holds a NUL byte", place=f"{name} line {line_at(data, position)}", cure=cure)
 
 
 @contextmanager
@@ -71,25 +59,14 @@ def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
         text = data.decode(encoding or marked or "utf-8")
         return text.removeprefix("\ufeff").encode() if encoding or marked else data.removeprefix(UTF8_MARK)
     except UnicodeError as error:
-        raise BadData(_not_that_text(data, name, encoding, marked, error)) from None
+        start, known = getattr(error, "start", 0), encoding or (marked or "utf-8").upper()
+        cut = "; is the file cut? copy it again" if re.search("end of data|truncated", str(error)) else ""
+        guess = None if encoding or marked else _guessed_encoding(data, start)
+        cure = Words("pass " if guess else "pass another ", Setting("encoding", guess))
+        raise BadData(f"is not {known} text{cut}", place=f"{name} line {line_at(data, start)}", cure=cure) from None
     except (LookupError, ValueError):
-        problem, cure = "is no text encoding", "give one such as utf-8 or cp1252"
-        raise UsageError(problem, setting=Setting("encoding", encoding), cure=cure) from None
-
-
-def _not_that_text(data: bytes, name: str, encoding: str | None, marked: str | None, error: Any) -> Words:
-    """The error for a text in another encoding: the line, and which encoding it may be."""
-    start = getattr(error, "start", 0)
-    where = f"{name} line {line_at(data, start)}"
-    cut = "; is the file cut? copy it again" if re.search("end of data|truncated", str(error)) else ""
-    if known := encoding or (marked and marked.upper()):
-        return Words(f"{where} is not {known} text{cut}; pass another ", Setting("encoding"))
-    guess, line = _guessed_encoding(data, start), ""
-    if guess:
-        first = max(data.rfind(b"\n", 0, start) + 1, start - SHOWN // 2)
-        shown = data[first : first + SHOWN].partition(b"\n")[0].decode(guess, "replace").strip()
-        line = f", if {shown!r} is what it says"
-    return Words(f"{where} is not UTF-8 text{cut}; pass ", Setting("encoding", guess), line)
+        setting = Setting("encoding", encoding)
+        raise UsageError("is no text encoding; give one such as utf-8 or cp1252", setting=setting) from None
 
 
 def _guessed_encoding(data: bytes, start: int) -> str | None:
@@ -120,9 +97,6 @@ def line_at(data: bytes, position: int) -> int:
     return before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n") + 1
 
 
-CELL, MOST = 80, 0.8  # bytes at the peak of a fit for each cell of its table; share of the free memory that it may take
-
-
 def require_memory(needed: float, name: str, free: int | None = None, cure: str = "") -> None:
     """Refuse a table that takes more bytes at the peak of reading than are `free`, by default now."""
     free = free_memory() if free is None else free
@@ -136,11 +110,6 @@ def peak_memory() -> int:
     with suppress(OSError):
         if peak := re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii")):
             return int(peak[1]) * 1024
-    with suppress(ImportError):
-        import resource
-
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return used if sys.platform == "darwin" else used * 1024
     return 0
 
 

@@ -1,6 +1,5 @@
 """Clean the edges of a table: names of columns, columns without a name or value, rows without a value."""
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -9,17 +8,16 @@ import numpy as np
 import pandas as pd
 
 from forecast.errors import BadData, Setting, Words, did_you_mean
+from forecast.logs import log
 from forecast.settings import TextSettings
 from forecast.tables.table import Integers, Table
 
 LETTER = re.compile(r"[^\W\d_]")
 DATE_OR_FRACTION = re.compile(r"\d+[-/.:]\d+[-/.:]\d+|\d+:\d\d|[+-]?\d*\.\d+")
-AROUND = "\ufeff \t"  # marks and blanks around a cell of a header that joined files repeat
+EDGE_CHARACTERS = "\ufeff \t"  # marks and blanks around a cell of a header that joined files repeat
 
 Label = Callable[[int], str]
 Numbered = Iterable[tuple[int, Sequence[str]]]  # rows with their numbers
-
-log = logging.getLogger("forecast")
 
 
 def rows_above(rows: Numbered, settings: TextSettings, name: str, unit: str) -> tuple[int, str]:
@@ -48,35 +46,25 @@ def with_header(
     while width > 1 and not header[width - 1].strip() and bool((frame[width - 1] == "").all()):
         width -= 1
     if 1 < width < len(header):  # as spreadsheets append them
-        count = len(header) - width
-        shown = "column without a name or a value was" if count == 1 else "columns without a name or a value were"
-        log.warning("%s: %d %s left out", name, count, shown)
+        log.warning("%s: columns without a name or a value are left out: %d", name, len(header) - width)
         header, frame = header[:width], frame[list(range(width))]
     names = column_names(header, name, f"{name} {unit} {lines[0]}", label)
     lines = lines[1:]
     if not len(frame):
         raise BadData(f"{name} has a header and no rows")
-    for row in np.flatnonzero(frame[0].astype(str).str.strip(AROUND) == names[0]):
-        if [str(cell).strip(AROUND) for cell in frame.iloc[row]] == names:
-            joined = "files" if unit == "line" else "sheets"
-            raise BadData(f"{name} {unit} {lines[row]} repeats the header: were {joined} joined? remove the {unit}")
-    frame, lines = _without_blank_rows(frame, lines, name)
-    return frame.set_axis(pd.Index(names), axis=1), lines
-
-
-def _without_blank_rows(frame: pd.DataFrame, lines: Integers, name: str) -> tuple[pd.DataFrame, Integers]:
-    """Drop rows that have no value at all, as spreadsheets append them, but for the gaps of a single column."""
+    for row in np.flatnonzero(frame[0].astype(str).str.strip(EDGE_CHARACTERS) == names[0]):
+        if [str(cell).strip(EDGE_CHARACTERS) for cell in frame.iloc[row]] == names:
+            raise BadData(f"{name} {unit} {lines[row]} repeats the header: were tables joined? remove the {unit}")
     blank = np.ones(len(frame), np.bool_)
     for column in frame.columns:
-        blank &= (frame[column].isna() | (frame[column] == "")).to_numpy(bool)
-        if not blank.any():
-            return frame, lines
+        if blank.any():  # soon none is
+            blank &= (frame[column].isna() | (frame[column] == "")).to_numpy(bool)
     if blank.all():
         raise BadData(f"{name} has a header, and no row with a value in it")
-    if len(frame.columns) == 1:
-        return frame, lines
-    log.warning("%s: %d rows without any value were left out", name, blank.sum())
-    return frame[~blank].reset_index(drop=True), lines[~blank]
+    if blank.any() and len(names) > 1:  # as spreadsheets append them; in a single column they are gaps
+        log.warning("%s: %d rows without any value were left out", name, blank.sum())
+        frame, lines = frame[~blank].reset_index(drop=True), lines[~blank]
+    return frame.set_axis(pd.Index(names), axis=1), lines
 
 
 def column_names(header: list[str], name: str, where: str, label: Label | None = None) -> list[str]:
@@ -96,7 +84,7 @@ def column_names(header: list[str], name: str, where: str, label: Label | None =
     if twice := duplicates(names):
         raise BadData(f"{where}: several columns are called {listed(twice)}; rename them")
     if padded := sum(old != new for old, new in zip(header, names, strict=True)):
-        log.warning("%s: blanks around %d column name%s were removed", name, padded, "s" if padded > 1 else "")
+        log.warning("%s: blanks around column names are removed: %d", name, padded)
     return names
 
 
@@ -117,9 +105,7 @@ def listed(names: Sequence[object], most: int = 5, quote: str = "'") -> str:
 def refuse_missing(table: Table, needed: tuple[str, ...]) -> None:
     """Refuse a table that lacks columns that are named."""
     if missing := [column for column in needed if column not in table.names]:
-        named = ", ".join(f"'{column}'" for column in missing)
         hint = did_you_mean(missing[0], table.names) if len(missing) == 1 else ""
-        sole = table.text and len(table.names) == 1
-        delimiter = Words("; pass ", Setting("delimiter"), " if there are several") if sole else ""
-        problem = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(table.names[:20])}"
-        raise BadData(Words(problem, delimiter, hint), place=table.name)
+        problem = f"no column {listed(missing, len(missing))}; columns found: {', '.join(table.names[:20])}"
+        cure = Words("pass ", Setting("delimiter"), " if there are several")
+        raise BadData(problem + hint, place=table.name, cure=cure if table.text and len(table.names) == 1 else "")

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import logging
 import os
 import stat
 import sys
@@ -17,22 +16,21 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from forecast.errors import BadData, NoInput, StorageFailure, UsageError
+from forecast.errors import BadData, NoInput, Setting, StorageFailure, UsageError
+from forecast.logs import log
 from forecast.settings import TextSettings
-from forecast.tables.contents import CELL, JSON, MOST, foreign_kind, free_memory, readable, require_memory
+from forecast.tables.contents import CELL_PEAK, JSON, MEMORY_SHARE, foreign_kind, free_memory, readable, require_memory
 from forecast.tables.headers import duplicates, listed
 from forecast.tables.spreadsheet import UnknownSheet, is_workbook, workbook_table
 from forecast.tables.storage import PARQUET, arrow_frame, parquet_folder_frame, parquet_frame
 from forecast.tables.synthetic import synthesize, table_settings
 from forecast.tables.table import Table
-from forecast.tables.text import DELIMITERS, check_settings, json_table, text_table
+from forecast.tables.text import DELIMITERS, given_delimiter, json_table, text_table
 
 GZIP, ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 MEMORY_FACTOR = 6  # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
 READ_SIZE, DEFLATE = 1 << 22, 1032  # bytes read at once; times that zip and gzip pack at most
 SYNTHETIC = "synth:"
-
-log = logging.getLogger("forecast")
 
 
 def load_table(source: str, settings: TextSettings, hashed: bool = False) -> tuple[Table, dict[str, Any]]:
@@ -70,7 +68,11 @@ def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Tab
     NoInput: the source is not there, or no table. BadData: the content is not one whole table. Unavailable: it does not
     fit into memory, or is a workbook, and python-calamine is not installed. StorageFailure: reading fails halfway.
     """
-    check_settings(settings)
+    delimiter = given_delimiter(settings)
+    if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
+        raise UsageError("give one character, such as , ; | or tab", setting=Setting("delimiter", settings.delimiter))
+    if settings.thousands is not None and settings.thousands == settings.decimal:
+        raise UsageError("is the decimal mark, too; they must differ", setting=Setting("thousands", settings.thousands))
     return replace(_read(source, settings, hashed), reading=settings)
 
 
@@ -109,32 +111,24 @@ def table_from_frame(frame: Any, name: str = "DataFrame") -> Table:
         with readable(name, "cannot be read as an Arrow table: {}"):
             frame = arrow_frame(pa.table(frame))
     if not isinstance(frame, pd.DataFrame):
-        kind = f"{type(frame).__module__}.{type(frame).__qualname__}".removeprefix("builtins.")
-        given = f"an array of {frame.ndim} dimensions" if isinstance(frame, np.ndarray) else kind
         known = "a frame (of pandas, or with an Arrow stream, as of polars), a Series or an array of one dimension"
-        raise UsageError(f"a table must be {known}, not {given}")
+        raise UsageError(f"a table must be {known}, not {type(frame).__qualname__}")
     if isinstance(frame.columns, pd.MultiIndex):
         raise BadData(f"{name} has {frame.columns.nlevels} levels of column names; flatten them to one")
-    levels, columns = _index_labels(frame.index), [str(column) for column in frame.columns]
+    index, levels, columns = frame.index, list[str](), [str(column) for column in frame.columns]
+    # row numbers are left by a selection of rows, too
+    numbered = index.nlevels == 1 and index.name is None and pd.api.types.is_numeric_dtype(index.dtype)
+    for position in range(0 if numbered else index.nlevels):
+        values = index.get_level_values(position)
+        unnamed = "index" if index.nlevels == 1 else f"level_{position}"
+        unnamed = "time" if isinstance(values, pd.DatetimeIndex | pd.PeriodIndex) else unnamed
+        levels.append(unnamed if values.name is None else str(values.name))
     if twice := duplicates([*levels, *columns]):
         raise BadData(f"{name} has several columns (index included) called {listed(twice)}; rename them")
     if not len(frame) or not (levels or columns):
         raise BadData(f"{name} holds no {'rows' if levels or columns else 'columns'}")
     flat = frame.set_axis(pd.Index(columns), axis=1)
     return Table(name, flat.reset_index(names=levels) if levels else flat.reset_index(drop=True))
-
-
-def _index_labels(index: pd.Index) -> list[str]:
-    """Names of the columns that an index becomes; none for row numbers, which a selection of rows leaves as well."""
-    levels = [index.get_level_values(position) for position in range(index.nlevels)]
-    if len(levels) == 1 and index.name is None and pd.api.types.is_numeric_dtype(index.dtype):
-        return []
-    labels = []
-    for position, values in enumerate(levels):
-        unnamed = "index" if len(levels) == 1 else f"level_{position}"
-        unnamed = "time" if isinstance(values, pd.DatetimeIndex | pd.PeriodIndex) else unnamed
-        labels.append(unnamed if values.name is None else str(values.name))
-    return labels
 
 
 def _read_file(file: IO[bytes], path: Path, settings: TextSettings, hashed: bool) -> Table:
@@ -157,15 +151,13 @@ def _read_file(file: IO[bytes], path: Path, settings: TextSettings, hashed: bool
 
 
 def _read_limited(read: Callable[[int], bytes], name: str, packed: int | None = None) -> bytes:
-    """Read a stream to its end, unless it would not fit into memory as a table.
-
-    `packed` is the size of what an archive holds, 0 where it is not known; the beginning says how dense its cells are.
-    """
+    """Read a stream to its end if it fits into memory as a table; `packed`: what an archive holds, 0 if unknown."""
     free, buffer, factor, cure = free_memory(), io.BytesIO(), float(MEMORY_FACTOR), ""  # its value is no copy
     while piece := read(READ_SIZE):
         if packed is not None and not buffer.tell() and not piece.startswith(PARQUET):
             cells = piece.count(b"\n") + max(piece.count(delimiter.encode()) for delimiter in DELIMITERS)
-            factor, cure = max(factor, cells / len(piece) * CELL / MOST), "unpack it (a plain table is read in parts), "
+            factor = max(factor, cells / len(piece) * CELL_PEAK / MEMORY_SHARE)
+            cure = "unpack it (a plain table is read in parts), "
         buffer.write(piece)
         require_memory(factor * max(packed or 0, buffer.tell()), name, free, cure)
     return buffer.getvalue()

@@ -1,7 +1,6 @@
 """Read a sheet of a workbook (.xlsx, .ods) as a table: dates stay dates, and numbers keep all their digits."""
 
 import io
-import logging
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from forecast.errors import INSTALL, BadData, Setting, Unavailable, UsageError
+from forecast.logs import log
 from forecast.settings import TextSettings
 from forecast.tables.cells import Series, infer_decimal
 from forecast.tables.contents import readable, require_memory
@@ -34,8 +34,6 @@ COLUMN, ROW = re.compile(rb'<c [^>]*?r="([A-Z]+)'), re.compile(rb'<c [^>]*?r="[A
 ERROR = re.compile(rb'<c (?:r="(\w+)")?[^>]*t="e"|calcext:value-type="error"')
 FORMULA = rb"<f(?:[^>]*/>|[^>]*>[^<]*</f>)"
 UNCALCULATED = re.compile(rb'<c (?![^>]*t="str")(?:r="(\w+)")?[^>]*>' + FORMULA + rb"(?:<v></v>|<v ?/>)?</c>")
-
-log = logging.getLogger("forecast")
 
 
 class UnknownSheet(UsageError):
@@ -61,14 +59,12 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
     try:
         import python_calamine as calamine
     except ImportError:
-        problem = "is a workbook, which needs the package python-calamine"
-        cure = f"{INSTALL.format('excel')}, or export the sheet as CSV"
-        raise Unavailable(f"{name} {problem}", cure=cure) from None
+        problem, cure = "is a workbook, which needs the package python-calamine", INSTALL.format("excel")
+        raise Unavailable(f"{name} {problem}", cure=f"{cure}, or export the sheet as CSV") from None
     with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
         require_memory(MEMORY_FACTOR * sum(member.file_size for member in archive.infolist()), name)
         if any(member.file_size > max(LARGE, PACKED * member.compress_size) for member in archive.infolist()):
-            problem = f"unpacks to more than {PACKED} times its size, as no table does"
-            raise Unavailable(f"{name} {problem}; is a cell very long? correct it, or export the sheet as CSV")
+            raise Unavailable(f"{name} unpacks to more than {PACKED} times its size; export the sheet as CSV")
         parts = {member: archive.read(member) for member in archive.namelist()}  # all of them: none is damaged
     require_memory(CELL * max(map(_cells, parts.values())), name)  # a sheet is read as a rectangle
     _warn_lost(parts, name)
@@ -113,7 +109,6 @@ def _warn_lost(parts: Mapping[str, bytes], name: str) -> None:
 
 
 def _choose(sheets: Mapping[str, Any], hidden: set[str], named: str | None, name: str) -> str:
-    """The name of the sheet to read."""
     names = list(sheets)
     shown = ", ".join(f"'{sheet}'" for sheet in names)
     if named is not None:
@@ -141,8 +136,7 @@ def _spread_merged(rows: Rows, merged: Sequence[Any], top: int, left: int, name:
         value = rows[first - top][start - left] if first >= top and start >= left else ""
         if start != end or first <= top or not isinstance(value, str | date):
             cells = f"{_letters(start)}{first + 1}:{_letters(end)}{last + 1}"
-            cure = "unmerge them, and give every column its name and every row its values"
-            raise BadData(f"{name} row {first + 1}: the cells {cells} are merged; {cure}")
+            raise BadData(f"the cells {cells} are merged", place=f"{name} row {first + 1}", cure="unmerge them")
         for row in rows[first - top : last - top + 1]:
             row[start - left] = value
         filled += value != ""

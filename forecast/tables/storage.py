@@ -19,6 +19,11 @@ from forecast.tables.contents import readable, reason, require_memory
 from forecast.tables.headers import listed
 
 LOCK = ".lock"  # in a folder, of the process that writes into it
+PARQUET, PROBLEM = b"PAR1", "cannot be read as Parquet: {}"
+NUMBER_SIZE, MEMORY_FACTOR = 8, 3  # bytes of a number; Arrow, frame, columns
+WHOLE = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
+NULLABLE: dict[str, Any] = {name.lower(): pd.api.types.pandas_dtype(name) for name in WHOLE}
+NULLABLE["bool"] = pd.BooleanDtype()
 
 
 class Changed(ForecastError, ValueError, exit_code=65):
@@ -26,7 +31,7 @@ class Changed(ForecastError, ValueError, exit_code=65):
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A file or folder: as the user named it, and its path in a file system of pyarrow."""
 
     uri: str
@@ -34,7 +39,7 @@ class Place:
     path: str
 
     @classmethod
-    def of(cls, uri: str) -> "Place":
+    def of(cls, uri: str) -> "Location":
         """The place that a path or a URI such as s3://bucket/folder names; UsageError if pyarrow cannot open it."""
         from pyarrow import fs
 
@@ -130,13 +135,6 @@ class Place:
             self.system.delete_file(f"{self.path}/{name}")
 
 
-PARQUET, PROBLEM = b"PAR1", "cannot be read as Parquet: {}"
-CELL, MEMORY_FACTOR = 8, 3  # bytes of a number; Arrow, frame, columns
-WHOLE = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
-NULLABLE: dict[str, Any] = {name.lower(): pd.api.types.pandas_dtype(name) for name in WHOLE}
-NULLABLE["bool"] = pd.BooleanDtype()
-
-
 def text_type() -> Any:
     """The type of text with NaN for missing: str of pandas 3, pyarrow_numpy of pandas 2.2."""
     string: Any = pd.StringDtype
@@ -158,31 +156,31 @@ def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
 
 def parquet_folder_frame(folder: str, name: str) -> pd.DataFrame:
     """Read the Parquet files below a folder as one frame; folders called ``key=value`` become columns of text."""
-    place = Place.of(folder)
+    root = Location.of(folder)
     with readable(name, PROBLEM):
-        files = parquet_files(place)
+        files = parquet_files(root)
         if not files:
             raise NoInput(f"{folder} is a folder without Parquet files; give a file, or a folder that holds some")
-        with place.unchanged(place.pins(files)):
-            data = parquet_dataset(place, files, name)
+        with root.unchanged(root.pins(files)):
+            data = parquet_dataset(root, files, name)
             require_memory(_size_in_memory([part.metadata for part in data.get_fragments()]), name)
             return arrow_frame(data.to_table())
 
 
-def parquet_files(place: Place) -> list[str]:
+def parquet_files(root: Location) -> list[str]:
     """The paths of the Parquet files of a place, in their order."""
-    paths = [file.path for file in place.files()]
-    return [path for path in paths if path.lower().endswith((".parquet", ".pq")) or place.beginning(path, 4) == PARQUET]
+    paths = [file.path for file in root.files()]
+    return [path for path in paths if path.lower().endswith((".parquet", ".pq")) or root.beginning(path, 4) == PARQUET]
 
 
-def parquet_dataset(place: Place, files: list[str], name: str) -> Any:
+def parquet_dataset(root: Location, files: list[str], name: str) -> Any:
     """Parquet files of a place as one data set of pyarrow; folders called ``key=value`` become columns of text."""
     import pyarrow.dataset
 
-    keys = [[part.split("=")[0] for part in path[len(place.path) :].split("/")[:-1] if "=" in part] for path in files]
+    keys = [[part.split("=")[0] for part in path[len(root.path) :].split("/")[:-1] if "=" in part] for path in files]
     form = pyarrow.dataset.ParquetFileFormat()
     with ThreadPoolExecutor(16) as pool:
-        schemas = list(pool.map(lambda path: form.inspect(path, place.system), files))
+        schemas = list(pool.map(lambda path: form.inspect(path, root.system), files))
     first = files[0].rpartition("/")[2]
     for path, parts, schema in zip(files, keys, schemas, strict=True):
         if sorted(schema.names) != sorted(schemas[0].names) or parts != keys[0]:
@@ -192,15 +190,15 @@ def parquet_dataset(place: Place, files: list[str], name: str) -> Any:
     # text, so that an id 007 in a folder's name keeps its zeros
     hive = pyarrow.dataset.HivePartitioning(pa.schema([(key, pa.string()) for key in keys[0]]))
     whole = pa.unify_schemas([*schemas, hive.schema], promote_options="permissive")
-    folders = {"partitioning": hive, "partition_base_dir": place.path} if keys[0] else {}
-    return pyarrow.dataset.dataset(files, whole, form, place.system, **folders)
+    folders = {"partitioning": hive, "partition_base_dir": root.path} if keys[0] else {}
+    return pyarrow.dataset.dataset(files, whole, form, root.system, **folders)
 
 
 def _size_in_memory(metadata: list[Any]) -> int:
     """Bytes at the peak of reading files with these metadata, however well they are compressed."""
     cells = sum(part.num_rows * part.num_columns for part in metadata)
     stored = sum(part.row_group(i).total_byte_size for part in metadata for i in range(part.num_row_groups))
-    return MEMORY_FACTOR * max(int(cells) * CELL, int(stored))
+    return MEMORY_FACTOR * max(int(cells) * NUMBER_SIZE, int(stored))
 
 
 def arrow_frame(columns: Any) -> pd.DataFrame:

@@ -68,8 +68,6 @@ class Table:
             return "period"
         if kind := KINDS.get(dtype.kind):
             return kind
-        if pd.api.types.is_numeric_dtype(dtype):
-            return "number"
         if pd.api.types.is_string_dtype(dtype) and (values.empty or isinstance(values.iloc[0], str)):
             return "text"
         return "date" if all(hasattr(value, "year") for value in values) else "other"
@@ -207,11 +205,4 @@ def encoded(values: Integers) -> tuple[Integers, Integers]:
 
 def repeats(*keys: NDArray[Any]) -> NDArray[np.bool_]:
     """[rows], whether an earlier row has the same in all of these arrays [rows]; NaN equals NaN."""
-    order = np.lexsort(keys)  # stable: of equal rows the first one stays in front
-    same = np.ones(max(len(order) - 1, 0), bool)
-    for key in keys:
-        before, after = key[order][:-1], key[order][1:]
-        same &= (before == after) | ((before != before) & (after != after))
-    flags = np.zeros(len(order), bool)
-    flags[order[1:][same]] = True
-    return flags
+    return np.asarray(pd.DataFrame(dict(enumerate(keys))).duplicated())

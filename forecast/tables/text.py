@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import logging
 import re
 from collections import Counter
 from contextlib import suppress
@@ -18,10 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.errors import BadData, Setting, Words
+from forecast.logs import log
 from forecast.settings import TextSettings
 from forecast.tables.cells import cells_of, infer_decimal
-from forecast.tables.contents import SAMPLE, line_at, refuse_nul, require_memory, to_utf8
+from forecast.tables.contents import SAMPLE, line_at, require_memory, to_utf8, utf16_guess
 from forecast.tables.headers import delimiter_name, rows_above, with_header
 from forecast.tables.storage import text_type
 from forecast.tables.table import Table
@@ -36,23 +36,14 @@ BETWEEN = re.compile(r"[\s\[,]*")  # records of JSON
 RECORDS = 'write a record such as {"day": "2024-01-31", "units": 5} on each line, or an array of records'
 MIN_ROWS = 3  # from which on the usual length of a cell is known
 
-log = logging.getLogger("forecast")
-
-
-def check_settings(settings: TextSettings) -> None:
-    """Refuse a delimiter that is no single character, and one mark for decimals and thousands."""
-    delimiter = given_delimiter(settings)
-    if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
-        raise UsageError("give one character, such as , ; | or tab", setting=Setting("delimiter", settings.delimiter))
-    if settings.thousands is not None and settings.thousands == settings.decimal:
-        both = Words(Setting("decimal"), " and ", Setting("thousands"), f" are both {settings.decimal}")
-        raise UsageError(both, cure="they must differ")
-
 
 def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     """Read the bytes of a text file; messages call it `name`."""
     data = to_utf8(data, name, settings.encoding)
-    refuse_nul(data, name)
+    if (position := data.find(b"\0")) >= 0:
+        guess = utf16_guess(data)
+        cure: object = Words("pass ", Setting("encoding", guess)) if guess else "copy the file again, or remove it"
+        raise BadData("holds a NUL byte", place=f"{name} line {line_at(data, position)}", cure=cure)
     line = DELIMITER_LINE.match(data)
     data = _blanked(data, max(line is not None, settings.skip_rows or 0, (settings.header_row or 1) - 1))
     if not data or data.isspace():
@@ -73,8 +64,8 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     if not settings.decimal:
         table = replace(table, decimal=infer_decimal(table, delimiter))
     if sniffed and (settings.decimal or settings.thousands == "." or table.decimal == "."):
-        shown = "tabs" if delimiter == "\t" else delimiter_name(delimiter)
-        log.warning("%s: columns are separated by %s; pass %s to say so", name, shown, Setting("delimiter"))
+        text = "%s: columns are separated by %s; pass %s to say so"
+        log.warning(text, name, delimiter_name(delimiter), Setting("delimiter"))
     return table
 
 
@@ -198,7 +189,6 @@ def _by_arrow(data: bytes, delimiter: str) -> Any:
 
 
 def _records(data: bytes, delimiter: str) -> Any:
-    """The reader of the csv module, which refuses odd quotes and counts lines."""
     return csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""), delimiter=delimiter, strict=True)
 
 
@@ -210,7 +200,12 @@ def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[str], list[li
         try:
             row = next(reader, None)
         except csv.Error as error:
-            raise BadData(f"{name} line {line}: {_quote_trouble(str(error), data)}") from None
+            problem = "a quoted cell goes on after its closing quote; double quotes that belong to the text"
+            if b'"' not in data:
+                problem = f"a cell is longer than {csv.field_size_limit():,} characters; is this a table at all?"
+            elif "unexpected end" in str(error) or "field larger" in str(error):
+                problem = "a quote is opened and never closed; close it, or double it where it belongs to the text"
+            raise BadData(problem, place=f"{name} line {line}") from None
         if row is None:
             break
         blanks_only = len(row) == 1 and row[0] and not row[0].strip(" \t")
@@ -223,14 +218,6 @@ def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[str], list[li
     if not rows:
         raise BadData(f"{name} is empty; a table needs a header and rows")
     return rows[0], rows[1:], np.array(lines, np.int64)
-
-
-def _quote_trouble(error: str, data: bytes) -> str:
-    if b'"' not in data:
-        return f"a cell is longer than {csv.field_size_limit():,} characters; is this a table at all?"
-    if "unexpected end" in error or "field larger" in error:
-        return "a quote is opened and never closed; close it, or double it where it belongs to the text"
-    return "a quoted cell goes on after its closing quote; is a quote missing? double those that belong to the text"
 
 
 def _width_trouble(row: list[str], header: list[str], line: int, delimiter: str) -> str | Words:

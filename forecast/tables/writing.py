@@ -22,6 +22,12 @@ from forecast.tables.text import given_delimiter
 
 Unit = Literal["s", "ms", "us", "ns"]
 Frame = pd.DataFrame
+# the last four are full-width signs, which some spreadsheets treat alike
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+WRITE_ROWS = 100_000  # rows written at once
+GROUP_ROWS = 1 << 17  # of a group of rows of Parquet
+SHEET_ROWS = (1 << 20) - 1  # that fit below the header of a sheet
+ISO_TIME = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?"
 
 
 @dataclass(frozen=True)
@@ -71,14 +77,6 @@ def frame_of(columns: Mapping[str, Column | NDArray[Any]]) -> pd.DataFrame:
     return pd.DataFrame({name: column.index() for name, column in plain.items()})
 
 
-# the last four are full-width signs, which some spreadsheets treat alike
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-WRITE_ROWS = 100_000  # rows written at once
-GROUP_ROWS = 1 << 17  # of a group of rows of Parquet
-SHEET_ROWS = (1 << 20) - 1  # that fit below the header of a sheet
-ISO_TIME = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?"
-
-
 def interval_columns(levels: tuple[float, ...]) -> list[str]:
     """Names of the columns of intervals: ``lo_80, hi_80, lo_95, hi_95``."""
     return [f"{side}_{level:g}" for level in levels for side in ("lo", "hi")]
@@ -91,11 +89,8 @@ def output_columns(output: OutputSettings) -> list[str]:
 
 def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forecasts") -> None:
     """Refuse an output in which an id or time column (`keys`) has the name of another key, or of one of `columns`."""
-    taken = [name for position, name in enumerate(keys) if name in columns or name in keys[:position]]
-    if len(taken) > 1:
+    if taken := [name for position, name in enumerate(keys) if name in columns or name in keys[:position]]:
         raise UsageError(f"columns {listed(taken)} have the names of columns of the {what}; rename them in the input")
-    if taken:
-        raise UsageError(f"column '{taken[0]}' has the name of a column of the {what}; rename it in the input")
 
 
 def guard_formulas(frame: pd.DataFrame, ids: Iterable[Any]) -> pd.DataFrame:

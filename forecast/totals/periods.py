@@ -9,14 +9,13 @@ from typing import get_args
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.parsing import format_columns, format_times
 from forecast.calendar.zones import DAY, WEEK, timestamps_at
 from forecast.errors import Setting, UsageError, Words, did_you_mean
 from forecast.panel.hierarchy import ALL as ALL
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import MAX_AHEAD, Every, SumSettings
-from forecast.tables.writing import Column, refuse_clash
+from forecast.tables.writing import refuse_clash
 
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
 MOST_DAYS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}  # days
@@ -120,13 +119,6 @@ def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Intege
     if every == "week":
         return np.asarray((wall // DAY + MONDAY) // 7)
     return np.asarray(wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) // MONTHS[every])
-
-
-def time_columns(schema: Schema, timestamps: Integers) -> dict[str, Column]:
-    """The time columns of timestamps [n], as the table has them."""
-    if len(schema.time) == 1:
-        return {schema.time[0]: format_times(timestamps, schema.time_format)}
-    return dict(zip(schema.time, format_columns(timestamps, schema.time_format), strict=True))
 
 
 def _start_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Every) -> Integers:

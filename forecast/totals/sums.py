@@ -15,19 +15,11 @@ from forecast.inference.forecasting import Columns, Forecasts, checked_horizon
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers, series_index
+from forecast.panel.schema import time_columns
 from forecast.settings import Every, OutputSettings, SumSettings
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.past import Past, past_of
-from forecast.totals.periods import (
-    Key,
-    Level,
-    Periods,
-    checked_levels,
-    key_columns,
-    keys_of,
-    time_columns,
-    whole_periods,
-)
+from forecast.totals.periods import Key, Level, Periods, checked_levels, key_columns, keys_of, whole_periods
 
 COLUMNS = ("mean", "observed", "filled", "steps", "calibrated")  # of a table of sums, beside those of forecasts
 AT_ONCE = 2048  # series

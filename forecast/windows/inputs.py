@@ -9,7 +9,7 @@ from forecast.calendar.calendar import Calendar
 from forecast.errors import Setting, UsageError, Words
 from forecast.events.effects import Adjustment, Effects, ordinary_panel
 from forecast.events.kinds import stand_ins, touched
-from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel, Vintages, series_index
+from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.settings import ScalingName, Stored, TransformName
 from forecast.windows.windows import Columns, WindowIndex, Windows
@@ -17,6 +17,7 @@ from forecast.windows.windows import Columns, WindowIndex, Windows
 NOISE = 1e-12  # a deviation below this share of the mean is rounding error
 
 Pairs = tuple[tuple[float, float], ...]
+LEAST_SIGNED_POWER = 0.2  # towards 0 the signed power tears negative and positive values apart
 
 
 class Statistics(Stored):
@@ -34,8 +35,12 @@ def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics
         known = panel.vintages.at(known, np.repeat(panel.starts + before - 1, np.diff(panel.offsets)))
 
     def of(values: Numbers, names: Names) -> Pairs:
-        columns = zip(names, values.T, strict=True)
-        return tuple((0.0, 1.0) if name in schema.categories else _mean_and_deviation(v) for name, v in columns)
+        pairs = list[tuple[float, float]]()
+        for name, column in zip(names, values.T, strict=True):
+            seen = column[np.isfinite(column)] if name not in schema.categories else column[:0]
+            mean, deviation = (float(seen.mean()), float(seen.std())) if len(seen) else (0.0, 1.0)
+            pairs.append((mean, deviation if deviation > NOISE * max(1.0, abs(mean)) else 1.0))
+        return tuple(pairs)
 
     past, static = of(panel.past[used], schema.past), of(panel.static, schema.static)
     return Statistics(known=of(known[used], schema.known), past=past, static=static)
@@ -46,30 +51,23 @@ def make_columns(panel: Panel, schema: Schema, statistics: Statistics, calendar:
     first = int(panel.starts.min())
     rows, keys, span = panel.known, np.zeros(0, np.int64), 1
     if panel.vintages is not None:
-        rows, keys, span = _with_vintages(panel.known, panel.vintages, first - 1)
+        # rows for slots and origins at which a value became known; origins count from that before the first step
+        since, blank = np.maximum(panel.vintages.available, first - 1) - first + 1, panel.vintages.blanked(rows)
+        span = int(since.max(initial=0)) + 2
+        keys, row = np.unique(panel.vintages.slot * span + since, return_inverse=True)
+        slot = keys // span
+        later = blank[slot]
+        later[row, panel.vintages.column] = panel.vintages.value
+        # a cell that stays as it was repeats the row before it
+        newest = np.maximum.accumulate(np.where(np.isnan(later), 0, np.arange(len(keys))[:, None]), 0)
+        later = np.where(slot[newest] == slot[:, None], np.take_along_axis(later, newest, 0), np.nan)
+        rows = np.concatenate([blank, later])
     known, known_codes = _split(rows, schema.known, schema, statistics.known)
     past, past_codes = _split(panel.past, schema.past, schema, statistics.past)
     static, static_codes = _split(panel.static, schema.static, schema, statistics.static)
     last = int((panel.origins + panel.ahead).max()) if calendar.feature_names else first
     features = calendar.features(np.arange(first, last + 1))
     return Columns(known, past, static, known_codes, past_codes, static_codes, features, first, keys, span)
-
-
-def _with_vintages(known: Numbers, vintages: Vintages, before: int) -> tuple[Numbers, Integers, int]:
-    """Known columns, blank where they have vintages, then a row for each slot and origin at which a value became known.
-
-    Also the keys of these rows, as in `Columns`; origins count from the grid position after `before`.
-    """
-    since, blank = np.maximum(vintages.available, before) - before, vintages.blanked(known)
-    span = int(since.max(initial=0)) + 2
-    keys, row = np.unique(vintages.slot * span + since, return_inverse=True)
-    slot = keys // span
-    rows = blank[slot]
-    rows[row, vintages.column] = vintages.value
-    # a cell that stays as it was repeats the row before it
-    last = np.maximum.accumulate(np.where(np.isnan(rows), 0, np.arange(len(keys))[:, None]), 0)
-    rows = np.where(slot[last] == slot[:, None], np.take_along_axis(rows, last, 0), np.nan)
-    return np.concatenate([blank, rows]), keys, span
 
 
 def category_sizes(names: Names, schema: Schema) -> tuple[int, ...]:
@@ -89,17 +87,6 @@ def _split(values: Numbers, names: Names, schema: Schema, statistics: Pairs) -> 
     codes = np.nan_to_num(values[:, coded]).astype(np.int64)
     # a network extrapolates wildly from numbers far outside the range of the fit
     return np.clip(np.nan_to_num(numbers), -10, 10).astype(np.float32), codes
-
-
-def _mean_and_deviation(values: Numbers) -> tuple[float, float]:
-    seen = values[np.isfinite(values)]
-    if not len(seen):
-        return 0.0, 1.0
-    deviation = float(seen.std())
-    return float(seen.mean()), deviation if deviation > NOISE * max(1.0, abs(float(seen.mean()))) else 1.0
-
-
-LEAST_SIGNED_POWER = 0.2  # towards 0 the signed power tears negative and positive values apart
 
 
 def fit_power(name: TransformName, panel: Panel, season: int, before: Integers) -> float:

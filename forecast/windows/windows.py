@@ -98,7 +98,7 @@ class Windows:
         self.lookback, self.horizon = 1, horizon
         self.scaling: ScalingName = "standard"
         self.values, self.observed, self.spread = panel.values, panel.observed, panel.expanding_std()
-        self.shown = panel.observed  # in a past
+        self.visible = panel.observed  # in a past
         self.offsets, self.lengths = panel.offsets[:-1], panel.lengths
         self.known, self.known_codes = columns.known, columns.known_codes
         self.keys, self.span = columns.keys, columns.span
@@ -114,7 +114,7 @@ class Windows:
     def with_stand_ins(self, values: Numbers) -> Self:
         """The same windows with other values, NaN where none, shown in a past: no targets, and nothing to scale by."""
         other, known = copy(self), np.isfinite(values)
-        other.values, other.shown = np.where(known, values, self.values), self.observed | known
+        other.values, other.visible = np.where(known, values, self.values), self.observed | known
         return other
 
     def to(self, to_array: ToArray) -> Self:
@@ -141,7 +141,7 @@ class Windows:
         xp = array_namespace(self.values)
         limit = self.lengths[series] if limit is None else limit
         first_slot, positions, slot, inside = self._past(series, position)
-        mask, present = inside & self.shown[slot], inside[..., None]
+        mask, present = inside & self.visible[slot], inside[..., None]
         location, scale, weight = self.scales(series, position)
         past = self._scaled(slot, mask, location, scale)
         ahead = position[:, None] + self.steps  # [batch, horizon]
@@ -191,7 +191,7 @@ class Windows:
 
     def _lagged(self, first_slot: Array, positions: Array, location: Array, scale: Array) -> Array:
         slot = first_slot + array_namespace(positions).clip(positions, min=0)
-        return self._scaled(slot, (positions >= 0) & self.shown[slot], location, scale)  # [batch, horizon]
+        return self._scaled(slot, (positions >= 0) & self.visible[slot], location, scale)  # [batch, horizon]
 
     def _scaled(self, slot: Array, present: Array, location: Array, scale: Array) -> Array:
         """Values in units of their window, 0 where they are missing; float32 only after the location is subtracted."""

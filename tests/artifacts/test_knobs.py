@@ -115,8 +115,8 @@ def test_a_store_without_the_frequency_as_it_was_given_is_fitted_again(tmp_path:
     """Artifacts of 0.1.0 hold the calendar and the aggregation alone."""
     fitted = Forecaster(model="last", horizon=2, **COARSER).fit(HOURS)
     old = fitted.schema_.model_copy(update={"freq": None})
-    assert old.knobs()["freq"] == "D"
-    assert Forecaster(model="last", **old.knobs()).fit(HOURS).schema_.calendar == old.calendar
+    assert old.table_settings()["freq"] == "D"
+    assert Forecaster(model="last", **old.table_settings()).fit(HOURS).schema_.calendar == old.calendar
 
 
 @pytest.mark.parametrize(

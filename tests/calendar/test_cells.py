@@ -107,7 +107,7 @@ class TestDayNumbers:
     def test_any_minute_survives_being_written_as_a_day_number(self, minutes):
         texts = [str(round(minute / 1440, 9)) for minute in minutes]
         table = table_from_frame(pd.DataFrame({"date": texts, "y": 1.0}))
-        times = parse_times(table, "date", TimeSettings(date_format="spreadsheet"))
+        times = parse_times(table, ("date",), TimeSettings(date_format="spreadsheet"))
         assert (times.timestamps == (np.array(minutes) - 25_569 * 1440) * 60).all()
         written = format_times(times.timestamps, times.format).index()
         assert [float(text) for text in written] == [float(text) for text in texts]

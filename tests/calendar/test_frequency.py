@@ -87,7 +87,7 @@ def test_times_off_the_grid_of_freq_are_refused_with_the_first():
         BadData, match="24 of 48 times do not lie on the grid of freq='h', the first is 2021-01-01 00:30:00"
     ):
         inferred(times, "h")
-    assert inferred(times, "h", aggregate="sum").name == "h"
+    assert inferred(times, "h", aggregated=True).name == "h"
 
 
 @pytest.mark.parametrize(

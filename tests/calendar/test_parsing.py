@@ -33,7 +33,7 @@ def csv(tmp_path: Path) -> Any:
 
 
 def parsed(table: Table, column: str = "date", **settings: Any) -> ParsedTimes:
-    return parse_times(table, column, TimeSettings.at_fit(TableSettings.check(settings)))
+    return parse_times(table, (column,), TimeSettings.at_fit(TableSettings.check(settings)))
 
 
 def wall(times: ParsedTimes) -> list[str]:

@@ -86,7 +86,7 @@ def readings(zone: str, minutes: int, steps: int, before: int) -> tuple[list[str
 
 def read(texts: list[str], zone: str, series: np.ndarray | None = None) -> np.ndarray:
     table = table_from_frame(pd.DataFrame({"time": texts, "y": 1.0}))
-    times = parse_times(table, "time", TimeSettings(timezone=zone), series)
+    times = parse_times(table, ("time",), TimeSettings(timezone=zone), series)
     assert times.unresolved is None
     return times.timestamps
 

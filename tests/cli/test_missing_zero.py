@@ -69,14 +69,14 @@ def test_fit_and_inspect_say_what_sparse_counts_look_like_and_which_flag_says_so
         forecast("inspect", tmp_path / "s.csv", "--max-missing", 1),
     ):
         assert ran.code == 0
-        assert "leaves out what is zero" in ran.err
+        assert "counts without zeros" in ran.err
         assert "80 % of the rows are absent" in ran.err
         assert "--missing zero" in ran.err
-    assert "leaves out" not in forecast("predict", tmp_path / "s.csv", "--artifact", tmp_path / "store").err
+    assert "without zeros" not in forecast("predict", tmp_path / "s.csv", "--artifact", tmp_path / "store").err
     refused = forecast("fit", tmp_path / "s.csv", "--artifact", tmp_path / "other", "--model", "last")
     assert refused.code == 65
     assert "--missing zero" in refused.err.splitlines()[-1]
-    assert "leaves out" not in forecast("inspect", tmp_path / "s.csv", "--missing", "zero").err
+    assert "without zeros" not in forecast("inspect", tmp_path / "s.csv", "--missing", "zero").err
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_fit_and_inspect_say_what_sparse_counts_look_like_and_which_flag_says_so
 def test_other_numbers_are_not_taken_for_counts(forecast: Run, tmp_path: Path, change: Callable) -> None:
     frame = sales()
     frame.assign(sold=change(frame["sold"])).to_csv(tmp_path / "s.csv", index=False)
-    assert "leaves out" not in forecast("inspect", tmp_path / "s.csv", "--max-missing", 1).err
+    assert "without zeros" not in forecast("inspect", tmp_path / "s.csv", "--max-missing", 1).err
 
 
 def test_absent_rows_are_zeros_and_blank_cells_stay_unknown() -> None:
@@ -193,4 +193,4 @@ def test_a_table_of_one_series_a_row_has_no_absent_rows(forecast: Run, tmp_path:
     (tmp_path / "r.csv").write_text("id,1,2,3,4,5,6\na,1,2,3,4,5,6\nb,1,2,3,4,5,6\n")
     refused = forecast("fit", tmp_path / "r.csv", "--missing", "zero", "--artifact", tmp_path / "s")
     assert refused.code == 2
-    assert "--missing zero: a table with one series a row (--layout rows) has no absent rows" in refused.err
+    assert "a table with one series a row (--layout rows) has ids, steps and nothing else" in refused.err

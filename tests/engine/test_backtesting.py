@@ -104,5 +104,5 @@ def test_what_cannot_be_is_refused(panel_frame: pd.DataFrame) -> None:
     with pytest.raises(UsageError, match="did you mean 'segrnn'"):
         Forecaster(**SMALL, target=("units",)).backtest(panel_frame, models=("segrn",))
     frame = panel_frame[["shop", "day", "units"]].rename(columns={"shop": "model"})
-    with pytest.raises(UsageError, match="column 'model' has the name of a column of the result"):
+    with pytest.raises(UsageError, match="columns 'model' have the names of columns of the result"):
         Forecaster(**SMALL).backtest(frame, windows=1, models=("last",))

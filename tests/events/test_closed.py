@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.events.closed import NEVER, closed_groups, closed_now, find_closed, fixed_values, unless_contradicted
+from forecast.events.closed import (
+    NONE_CLOSED,
+    closed_groups,
+    closed_now,
+    find_closed,
+    fixed_values,
+    unless_contradicted,
+)
 from forecast.panel.panel import series_index
 from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings
@@ -128,7 +135,7 @@ def test_a_new_series_is_searched_by_itself() -> None:
     index = series_index((("a",),), panel.ids)
     closed = find_closed(panel.select(np.array([0])), schema, panel.lengths[:1])
     assert closed_now(closed, panel, schema, index, panel.lengths).series.tolist() == [0, 1]
-    assert closed_now(NEVER, panel, schema, index, panel.lengths).series.tolist() == [1]
+    assert closed_now(NONE_CLOSED, panel, schema, index, panel.lengths).series.tolist() == [1]
 
 
 @pytest.mark.parametrize("named", ["open", "all"])

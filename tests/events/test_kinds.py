@@ -499,8 +499,3 @@ def test_series_without_days_have_no_events() -> None:
         reading(pd.date_range("2020-01-01", periods=30, freq="MS"), events)
     with pytest.raises(UsageError, match="events are days, and the table has steps of 1"):
         reading(np.arange(30), events, time=("at",), freq="1")
-
-
-def test_names_that_differ_in_case_are_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
-    reading(pd.date_range("2024-01-01", periods=40), {"date": ["2024-01-08", "2024-01-15"], "name": ["Sale", "sale"]})
-    assert "'Sale' and 'sale' differ only in blanks, case" in caplog.text

@@ -90,7 +90,7 @@ def test_columns_of_forecasts_lie_at_their_steps_and_clash_with_none(predictor: 
     frame = frame_of(columns)
     assert frame["number"].tolist() == [1, 2, 3]
     assert frame[schema.time[0]].iloc[1] == predictor.fitted.config.train_end
-    with pytest.raises(UsageError, match="rename it in the input"):
+    with pytest.raises(UsageError, match="rename them in the input"):
         columns_at(history, schema, series, steps, {schema.time[0]: np.zeros((1, 3))})
 
 

@@ -86,7 +86,7 @@ def test_shards_in_other_processes_say_a_message_of_each_kind(forecast: Run, fol
     command = ("predict", tmp_path / "new.parquet", "--artifact", folder / "store", "--output")
     parts = forecast(*command, tmp_path / "parts", "--shards", "5", "--jobs", "2")
     assert "they are forecast anyway (the first of 5 such messages about parts)" in parts.err
-    assert "some new ids are ids of the fit without their leading zeros" in parts.err
+    assert "some new ids are ids of the fit but for leading zeros" in parts.err
 
 
 def test_a_csv_is_forecast_in_shards(forecast: Run, folder: Path, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_new_run_replaces_the_old_one_when_it_is_complete(
     output = tmp_path / "out"
     forecast_shards(work(folder, output), 4)
     first = files(output)
-    write, calls = storage.Place.write, 0
+    write, calls = storage.Location.write, 0
 
     def fail_at_the_third(place: Any, name: str, data: bytes) -> None:
         nonlocal calls
@@ -158,13 +158,13 @@ def test_a_new_run_replaces_the_old_one_when_it_is_complete(
             raise StorageFailure("full")
         write(place, name, data)
 
-    monkeypatch.setattr(storage.Place, "write", fail_at_the_third)
+    monkeypatch.setattr(storage.Location, "write", fail_at_the_third)
     with pytest.raises(StorageFailure):
         forecast_shards(work(folder, output), 5)
     after = files(output)
     assert {name: after[name] for name in first} == first  # what the manifest names is whole
     assert len(after) == len(first) + 2
-    monkeypatch.setattr(storage.Place, "write", write)
+    monkeypatch.setattr(storage.Location, "write", write)
     (output / "part-of-another.parquet").touch()
     forecast_shards(work(folder, output), 3)
     assert len(joined(output)) == 140
@@ -179,15 +179,15 @@ def test_a_new_run_replaces_the_old_one_when_it_is_complete(
 def test_a_folder_has_one_writer_at_a_time(
     forecast: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output, write, others = tmp_path / "out", storage.Place.write, list[Any]()
+    output, write, others = tmp_path / "out", storage.Location.write, list[Any]()
 
     def begin_another(place: Any, name: str, data: bytes) -> None:
         write(place, name, data)
-        monkeypatch.setattr(storage.Place, "write", write)
+        monkeypatch.setattr(storage.Location, "write", write)
         words = (folder / "whole.parquet", "--artifact", folder / "store", "--shards", "2", "--output")
         others.extend(forecast("predict", *words, place) for place in (output, f"file://{output}"))
 
-    monkeypatch.setattr(storage.Place, "write", begin_another)
+    monkeypatch.setattr(storage.Location, "write", begin_another)
     forecast_shards(work(folder, output), 3)
     for other in others:
         assert other.code == 75, other.err
@@ -204,12 +204,12 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     store = fs.SubTreeFileSystem(str(tmp_path / "bucket"), fs.LocalFileSystem())  # as pyarrow has it: not local
     (tmp_path / "bucket" / "forecasts").mkdir(parents=True)
-    real = storage.Place.of
+    real = storage.Location.of
 
-    def of(uri: str) -> storage.Place:
-        return storage.Place(uri, store, uri.removeprefix("s3://")) if uri.startswith("s3://") else real(uri)
+    def of(uri: str) -> storage.Location:
+        return storage.Location(uri, store, uri.removeprefix("s3://")) if uri.startswith("s3://") else real(uri)
 
-    monkeypatch.setattr(storage.Place, "of", of)
+    monkeypatch.setattr(storage.Location, "of", of)
     return tmp_path / "bucket" / "forecasts"
 
 
@@ -226,8 +226,8 @@ def test_an_object_store_has_one_writer_at_a_time(folder: Path, bucket: Path, mo
         forecast_shards(work(folder, "s3://forecasts"), 2)
     assert list(bucket.iterdir()) == [lock]
     lock.unlink()
-    write, seen = storage.Place.write, list[bool]()
-    monkeypatch.setattr(storage.Place, "write", lambda *args: (write(*args), seen.append(lock.exists())))
+    write, seen = storage.Location.write, list[bool]()
+    monkeypatch.setattr(storage.Location, "write", lambda *args: (write(*args), seen.append(lock.exists())))
     forecast_shards(work(folder, "s3://forecasts"), 2)
     assert all(seen)
     assert not lock.exists()
@@ -251,8 +251,8 @@ def test_a_table_that_changes_between_passes_is_refused(
         replace_a_file()
     else:
         monkeypatch.setattr("forecast.inference.sharded.on_cluster", lambda: True)  # each shard reads the table
-        write = storage.Place.write
-        monkeypatch.setattr(storage.Place, "write", lambda *args: (write(*args), replace_a_file()))
+        write = storage.Location.write
+        monkeypatch.setattr(storage.Location, "write", lambda *args: (write(*args), replace_a_file()))
     with pytest.raises(
         ForecastError, match=r"odd\.parquet: changed while it was read; read it when nobody writes to it"
     ):

@@ -422,7 +422,7 @@ def test_totals_are_a_list_and_a_column_may_not_be_called_like_theirs(job: Job, 
     job.table().rename(columns={"shop": "level"}).to_csv(job.folder / "sales.csv", index=False)
     write(job, '[[totals]]\nby = "all"\npath = "s.csv"\n', table='id = "level"')
     ran = forecast("run", job.file, "--as-of", at(150))
-    assert (ran.code, "column 'level' has the name of" in ran.err) == (2, True)
+    assert (ran.code, "columns 'level' have the names of" in ran.err) == (2, True)
     assert not list(job.store.glob("v-*"))
 
 

@@ -168,7 +168,7 @@ def test_values_without_times_are_forecast_and_continued(kind: type) -> None:
 
 
 def test_an_array_of_two_dimensions_is_refused() -> None:
-    with pytest.raises(UsageError, match="one dimension, not an array of 2"):
+    with pytest.raises(UsageError, match="one dimension, not ndarray"):
         Forecaster().fit(np.zeros((3, 3)))
 
 

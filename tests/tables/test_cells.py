@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from forecast.errors import BadData
 from forecast.tables.cells import (
-    has_leading_zeros,
     is_blank,
     is_whole,
     numeric_columns,
@@ -62,11 +61,11 @@ def test_numbers_beyond_float32_are_refused(cell):
 @pytest.mark.parametrize(
     ("cell", "advice"),
     [
-        ("inf", "a number must be finite"),
-        ("-Infinity", "a number must be finite"),
-        ("5%", "write percentages without the sign"),
-        ("0x10", "write it as a decimal number"),
-        ("True", "write 0 and 1"),
+        ("inf", "write it as a plain number"),
+        ("-Infinity", "write it as a plain number"),
+        ("5%", "write it as a plain number"),
+        ("0x10", "write it as a plain number"),
+        ("True", "write it as a plain number"),
         ("1_000", "pass thousands='_'"),
         ("1,204", "pass thousands=','"),
         ("1,204,500.25", "pass thousands=','"),
@@ -74,9 +73,9 @@ def test_numbers_beyond_float32_are_refused(cell):
         ("1 204", "pass thousands=' '"),
         ("1,5", "pass decimal=','"),
         ("1.204,50", "pass decimal=',' thousands='.'"),
-        ("abc", "mend it or leave it blank"),
-        ("1.2.3", "mend it"),
-        ("٣", "mend it"),
+        ("abc", "write it as a plain number"),
+        ("1.2.3", "write it as a plain number"),
+        ("٣", "write it as a plain number"),
     ],
 )
 def test_bad_cell_is_refused_with_its_line_and_the_remedy(cell, advice):
@@ -143,8 +142,8 @@ def test_numbers_never_share_memory_with_the_frame():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([True, False], "holds booleans"),
-        (pd.array([True, None], dtype="boolean"), "holds booleans"),
+        ([True, False], "holds bool"),
+        (pd.array([True, None], dtype="boolean"), "holds bool"),
         (pd.date_range("2024", periods=2), "holds datetime64"),
         ([1.0, np.inf], "DataFrame row 2, column 'units': 'inf' is not finite"),
         ([1e300, 1.0], "row 1, column 'units': '1e"),
@@ -184,18 +183,16 @@ def test_blank_columns_are_told_from_text():
     assert not is_blank(typed_table([1, 2]), "units")
 
 
-def test_whole_numbers_and_leading_zeros_are_told():
+def test_whole_numbers_are_told():
     assert is_whole(text_table("1", "-20", "", "12345678901234567"), "units")
     assert not is_whole(text_table("1", "2.0"), "units")
     assert not is_whole(text_table("", ""), "units")
     assert is_whole(typed_table([1, 2]), "units")
     assert not is_whole(typed_table([1.0, 2.0]), "units")
-    assert has_leading_zeros(text_table("1", "007"), "units")
-    assert not has_leading_zeros(text_table("0", "0.5", "10", "a0"), "units")
 
 
 @settings(deadline=None)
-@given(st.lists(st.floats(-(2.0**59), 2.0**59, width=32), min_size=1))
+@given(st.lists(st.floats(-(2.0**59), 2.0**59, width=32, allow_subnormal=False), min_size=1))
 def test_every_float_is_read_back(values):
     assert parsed(*map(repr, values)) == values
     assert parsed(*(repr(value).replace(".", ",") for value in values), decimal=",") == values

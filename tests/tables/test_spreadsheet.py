@@ -284,7 +284,7 @@ def test_a_huge_cell_is_refused_before_it_is_unpacked(
     assert path.stat().st_size < 1_000 * megabytes + 1_000
     ran = forecast("inspect", path)
     assert ran.code == 69, ran.err
-    assert "unpacks to more than 500 times its size, as no table does; is a cell very long?" in ran.err
+    assert "unpacks to more than 500 times its size" in ran.err
 
 
 @pytest.mark.parametrize("make", MAKERS)

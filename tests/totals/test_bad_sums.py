@@ -74,7 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *(
             (
                 (f"{name}.csv", "--id", f"region,{name}", "--sum-by", "region"),
-                f"column '{name}' has the name of a column",
+                f"columns '{name}' have the names of columns",
             )
             for name in ("level", "mean", "observed")
         ),

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from forecast.errors import UsageError
-from forecast.panel.schema import calendar_of
+from forecast.panel.schema import calendar_of, time_columns
 from forecast.reading.reading import Reading, read
 from forecast.settings import Every, SumSettings, TableSettings
 from forecast.tables.reading import table_from_frame
@@ -17,7 +17,6 @@ from forecast.totals.periods import (
     levels_of,
     period_keys,
     periods_of,
-    time_columns,
     whole_periods,
 )
 from tests.totals._sales import fitted, sales

@@ -33,7 +33,7 @@ def test_an_id_named_as_a_column_of_the_sink_is_refused_and_never_destroyed(
 ) -> None:
     _rename(job, shop=name)
     job.write(sink=f'url = "{url}"\ntable = "f"', table=f'id = "{name}"')
-    words = f"column '{name}' has the name of a column of the forecasts; rename it in the input"
+    words = f"columns '{name}' have the names of columns of the forecasts; rename them in the input"
     _refused(job, forecast("run", job.file, "--as-of", at(150)), words)
     assert "no such table" in _error(rows, url) or "does not exist" in _error(rows, url)
 
@@ -64,7 +64,7 @@ def test_a_file_takes_an_id_called_model_unless_it_explains(job: Job, forecast: 
     job.write(table='id = "model"', output="explain = true")
     ran = forecast("run", job.file, "--as-of", at(151))
     assert ran.code == 2
-    assert "column 'model' has the name of a column of the forecasts" in ran.err
+    assert "columns 'model' have the names of columns of the forecasts" in ran.err
 
 
 def test_a_live_version_is_checked_too(job: Job, forecast: Run, at: At) -> None:
@@ -74,7 +74,7 @@ def test_a_live_version_is_checked_too(job: Job, forecast: Run, at: At) -> None:
     job.write(top='refit = "never"', table='id = "status"', sink='url = "sqlite:///f.db"\ntable = "f"')
     ran = forecast("run", job.file, "--as-of", at(151))
     assert ran.code == 2
-    assert "column 'status' has the name of a column of the forecasts" in ran.err
+    assert "columns 'status' have the names of columns of the forecasts" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_predict_and_backtest_refuse_names_before_they_compute(job: Job, forecas
     assert forecast("fit", *words, "--artifact", job.store).code == 0
     ran = forecast("predict", "--artifact", job.store)
     assert ran.code == 2
-    assert "column 'lo_80' has the name of a column of the forecasts" in ran.err
+    assert "columns 'lo_80' have the names of columns of the forecasts" in ran.err
     assert forecast("predict", "--artifact", job.store, "--levels", "90").code == 0
     _rename(job, shop="mase", day="actual")
     ran = forecast("backtest", job.folder / "sales.csv", "--model", "seasonal-naive", "--id", "mase")
