@@ -68,9 +68,9 @@ class _Filters:
     less what the zeros add.
     """
 
-    responses: Values  # [span, points * states], the last states that a value of one leaves, the newest value last
+    responses: Values  # [points * states, span], the last states that a value of one leaves, the newest value last
     energies: Values  # [points, states, states], the quadratic form of the states: what a future of zeros adds
-    spectra: Values  # [span + 1, points], what the power at each frequency adds, with that future
+    spectra: Values  # [points, span + 1], what the power at each frequency adds, with that future
 
 
 Grid = dict[float, list[_Filters]]  # by damping
@@ -102,7 +102,8 @@ def _filter(span: int, damping: float, season: int, seasons: tuple[float, ...]) 
     for _ in range(span - 1):
         left.append((closed_loop @ left[-1][..., None])[..., 0])
     responses = np.stack(left)
-    return _Filters(responses[::-1].reshape(span, -1), energy, _spectra(measurement, gain, energy, responses))
+    by_state = np.ascontiguousarray(responses[::-1].reshape(span, -1).T)
+    return _Filters(by_state, energy, _spectra(measurement, gain, energy, responses))
 
 
 def _energies(measurement: Values, closed_loop: Values) -> tuple[Values, Mask]:
@@ -120,14 +121,14 @@ def _energies(measurement: Values, closed_loop: Values) -> tuple[Values, Mask]:
 
 
 def _spectra(measurement: Values, gain: Values, energy: Values, responses: Values) -> Values:
-    """[span + 1, points], the Fourier transform of the weights that squared errors give products of values by lag."""
+    """[points, span + 1], the Fourier transform of the weights that squared errors give products of values by lag."""
     span = len(responses)
     products = np.einsum("pn,pnm,spm->sp", gain, energy, responses, optimize=True)
     products[0] += 1
     products[1:] = 2 * (products[1:] - responses[:-1] @ measurement)  # a step before and a step after
-    halves = np.full((span + 1, 1), 2.0)  # both a frequency and its negative, but for the first and the last
+    halves = np.full(span + 1, 2.0)  # both a frequency and its negative, but for the first and the last
     halves[[0, -1]] = 1
-    return np.asarray(halves * np.fft.rfft(products, 2 * span, axis=0).real / (2 * span))
+    return np.asarray(halves * np.fft.rfft(products.T, 2 * span).real / (2 * span))
 
 
 def _mixed(
@@ -135,10 +136,11 @@ def _mixed(
 ) -> tuple[Values, Values]:
     """Forecast with a season of factors and with the same as summands, mixed by their weights, as `_smoothed`."""
     summands = (index - 1) * (values.sum(1) / (values.shape[1] - first_observed))[:, None]
-    forecasts, weight = _smoothed(filters, values, first_observed, index, factors, horizon)
-    others, other = _smoothed(filters, values, first_observed, summands, ~factors, horizon)
-    share = 1 / (1 + np.exp(np.minimum(other - weight, 700)))
-    return share[:, None] * forecasts + (1 - share)[:, None] * others, np.logaddexp(weight, other)
+    twice = np.concatenate([values, values]), np.concatenate([first_observed, first_observed])
+    season = np.concatenate([index, summands]), np.concatenate([factors, ~factors])
+    forecasts, weights = (np.split(found, 2) for found in _smoothed(filters, *twice, *season, horizon))
+    share = 1 / (1 + np.exp(np.minimum(weights[1] - weights[0], 700)))[:, None]
+    return share * forecasts[0] + (1 - share) * forecasts[1], np.logaddexp(*weights)
 
 
 def _smoothed(
@@ -153,38 +155,34 @@ def _smoothed(
     plain = np.where(present, remove_season(values, index, factors), 0.0)
     first, slope = _beginning(plain, first_observed)
     steps = np.maximum(np.arange(1, span + horizon + 1) - first_observed[:, None], 0)  # 1 is the first value's
-    criteria, parts = [], []
+    least, total, sums = np.full(len(values), np.inf), np.zeros(len(values)), np.zeros((len(values), horizon))
     for damping, some in filters.items():
         trend = np.append(0.0, np.cumsum(damping ** np.arange(1, span + horizon + 1)) * (damping > 0))
         initial_path = first[:, None] + slope[:, None] * trend[steps]  # where the beginning alone leads
         parameters = 2 + 3 * (damping > 0)  # the season comes from the decomposition
         penalty = 2 * parameters * count / np.maximum(count - parameters - 1, 1)  # corrected for few values
         for squares, states in _filtered(some, np.where(present, plain - initial_path[:, :span], 0.0)):
-            criteria.append(count * np.log(np.maximum(squares / count, MIN_ERROR**2)) + penalty)
-            parts.append((states, initial_path[:, span:], trend[1 : horizon + 1]))
-    least = np.min([one.min(1) for one in criteria], 0)[:, None]
-    weights = [np.exp((least - one) / 2) for one in criteria]
-    total = np.sum([one.sum(1) for one in weights], 0)
-    forecasts = np.zeros((len(values), horizon))
-    for weight, (states, initial_path, trend) in zip(weights, parts, strict=True):
-        state = np.einsum("wp,wpn->wn", weight / total[:, None], states)
-        forecasts += (weight.sum(1) / total)[:, None] * initial_path + state[:, :1] + state[:, 1:2] * trend
-        if state.shape[1] > 2:
-            forecasts += state[:, 2 + np.arange(horizon) % (state.shape[1] - 2)]
+            criteria = (count * np.log(np.maximum(squares.T / count, MIN_ERROR**2)) + penalty).T
+            before, least = least, np.minimum(least, criteria.min(0))
+            weight, left = np.exp((least - criteria) / 2), np.exp((least - before) / 2)  # of the sums so far
+            share, state = weight.sum(0), np.einsum("psw,pw->ws", states, weight)
+            ahead = share[:, None] * initial_path[:, span:] + state[:, :1] + state[:, 1:2] * trend[1 : horizon + 1]
+            if state.shape[1] > 2:
+                ahead += state[:, 2 + np.arange(horizon) % (state.shape[1] - 2)]
+            total, sums = left * total + share, left[:, None] * sums + ahead
     profile = np.where(factors[:, None], index, 1.0)[:, np.arange(-span, 0) % index.shape[1]]
     log_jacobian = np.log(np.where(present, profile, 1.0)).sum(1)  # errors of what is left, as those of the values
-    return restore_season(forecasts, index, factors), np.log(total) - least[:, 0] / 2 - log_jacobian
+    return restore_season(sums / total[:, None], index, factors), np.log(total) - least / 2 - log_jacobian
 
 
 def _filtered(filters: list[_Filters], deviations: Values) -> Iterator[tuple[Values, Values]]:
-    """Sums of squared errors [windows, points] and last states [windows, points, states] of [windows, span]."""
+    """Sums of squared errors [points, windows] and last states [points, states, windows] of [windows, span]."""
     windows, span = deviations.shape
-    periodogram = np.abs(np.fft.rfft(deviations, 2 * (len(filters[0].spectra) - 1))) ** 2
+    transformed = np.fft.rfft(deviations, 2 * (filters[0].spectra.shape[1] - 1))
+    periodogram = transformed.real**2 + transformed.imag**2
     for one in filters:
-        points, states = one.energies.shape[:2]
-        last = (deviations @ one.responses[-span:]).reshape(windows, points, states)
-        by_point, endless = last.transpose(1, 0, 2), periodogram @ one.spectra
-        after = ((by_point @ one.energies) * by_point).sum(2).T
+        last = (one.responses[:, -span:] @ deviations.T).reshape(*one.energies.shape[:2], windows)
+        endless, after = one.spectra @ periodogram.T, ((one.energies @ last) * last).sum(1)
         yield np.maximum(endless - after, ERROR_ROUNDING * endless), last
 
 

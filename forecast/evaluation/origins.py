@@ -88,9 +88,11 @@ def past_slots(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tup
     series, position = windows
     rows = max(1, MAX_VALUES // context)
     for low in range(0, len(series), rows):
-        step = position[low : low + rows, None] + np.arange(-context, 0)
-        slot = panel.offsets[series[low : low + rows], None] + np.maximum(step, 0)
-        yield step >= 0, slot, (step >= 0) & panel.observed[slot]
+        slot = position[low : low + rows, None] + np.arange(-context, 0)
+        inside = slot >= 0
+        np.maximum(slot, 0, out=slot)
+        slot += panel.offsets[series[low : low + rows], None]
+        yield inside, slot, inside & panel.observed[slot]
 
 
 def pasts(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Numbers, Flags]]:

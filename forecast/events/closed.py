@@ -14,6 +14,7 @@ from forecast.calendar.zones import DAY, HOUR, WEEK
 from forecast.events.kinds import Marks, certain, compared_season, day_spans, has_events, mark, median, touched
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
 from forecast.panel.schema import Schema, calendar_of
+from forecast.tables.table import encoded
 
 CYCLES = 8  # in which a position must have held one value
 ROUNDING = 1e-12  # share of the largest value of a series: values that differ by less are the same
@@ -74,7 +75,8 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
         used = np.flatnonzero(seen & (before > (CYCLES - 1) * season)[series])
         if season > 1 and len(used):
             group = series[used] * season + _phases(panel, schema, season)[used]
-            groups, group_of = np.unique(group, return_inverse=True)
+            codes, groups = encoded(group)  # faster than sorting all slots
+            group_of, groups = np.argsort(np.argsort(groups))[codes], np.sort(groups)
             some, within = _constant_groups(panel.values[used], groups, group_of, season, _touching(marks, used))
             seen[used[within]] = False
             found.append(some)

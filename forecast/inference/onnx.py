@@ -59,10 +59,10 @@ class Networks:
     threads = True
 
     def __init__(self, fitted: Fitted, device: str) -> None:
-        self.to_array, self.config = np.ascontiguousarray, fitted.config
+        self.to_array, self.config, self.members = np.ascontiguousarray, fitted.config, fitted.config.members()
         files = iter(sorted(fitted.exports.items()))
         self.groups: list[list[Graph]] = []
-        for members in fitted.config.members():
+        for members in self.members:
             named = [(f"network-{number}.onnx", data) for number, data in (next(files) for _ in members)]
             self.groups.append([Graph(data, name) for name, data in named])
 
@@ -77,7 +77,7 @@ class Networks:
     def quantiles(self, group: int, member: int, batch: Batch) -> NDArray[Any]:
         config, graph = self.config, self.groups[group][member]
         columns = vars(batch)
-        if config.members()[group][member].model not in ON_OWN_SCALE:
+        if self.members[group][member].model not in ON_OWN_SCALE:
             return graph.run(columns, (config.horizon, len(config.levels)))
 
         def run(arrays: dict[str, Any]) -> NDArray[np.float32]:

@@ -1,7 +1,6 @@
 """Forecast a panel chunk by chunk: networks, ensemble, calibration, the transform undone, agreement with sums."""
 
 import importlib
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Protocol, Self
@@ -16,7 +15,7 @@ from forecast.models import model_class
 from forecast.panel.hierarchy import Levels, members_of, with_sums
 from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel, series_index
 from forecast.registry import has
-from forecast.settings import EngineName
+from forecast.settings import EngineName, ScalingName
 from forecast.threads import OnPart
 from forecast.windows.inputs import Inputs, Transform, make_inputs
 from forecast.windows.scaling import Array
@@ -78,7 +77,7 @@ def installed(package: str) -> bool:
     return True
 
 
-WINDOWS_AT_ONCE = 2048
+WINDOWS_AT_ONCE = 1024
 TORCH = "torch"  # the backend that has attention
 
 
@@ -271,29 +270,36 @@ def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> I
     )
 
 
-def _members(backend: Backend, config: Config, windows: Windows, index: WindowIndex) -> Iterator[list[Numbers]]:
-    """The quantiles of the members of each group of networks, in the unit of the panel's values."""
+def _members(backend: Backend, config: Config, windows: Windows, index: WindowIndex) -> list[list[Numbers]]:
+    """The quantiles of the members of each group of networks, in the unit of the panel's values.
+
+    Batches are full: no forecast then depends, even in its last bit, on the other windows. A batch is gathered once for
+    all members that read it.
+    """
+    groups, (series, position) = config.members(), map(backend.to_array, index)
+    parts = [[[np.zeros((0, config.horizon, len(config.levels)))] for _ in members] for members in groups]
     with backend.running():
-        for group, members in enumerate(config.members()):
-            cut = windows.cut(members[0].lookback, members[0].scaling)
-            yield [_quantiles(backend, config, cut, index, group, member) for member in range(len(members))]
-
-
-def _quantiles(backend: Backend, config: Config, windows: Windows, at: WindowIndex, group: int, member: int) -> Numbers:
-    """Quantiles of a network, in full batches: no forecast then depends, even in its last bit, on the other windows."""
-    series, position = (backend.to_array(part) for part in at)
-    parts = [np.zeros((0, config.horizon, len(config.levels)))]
-    for start in range(0, len(series), NETWORK_BATCH):
-        batch = windows.batch(series[start : start + NETWORK_BATCH], position[start : start + NETWORK_BATCH])
-        padded = batch.padded(NETWORK_BATCH)
-        quantiles = padded.unscaled(backend.quantiles(group, member, padded))
-        parts.append(backend.to_numpy(quantiles[: len(batch)]))
-    return np.concatenate(parts)
+        for start in range(0, len(series), NETWORK_BATCH):
+            some, batches = slice(start, start + NETWORK_BATCH), dict[tuple[int, ScalingName], Batch]()
+            count = len(series[some])
+            for group, members in enumerate(groups):
+                read = members[0].lookback, members[0].scaling
+                if read not in batches:
+                    batches[read] = windows.cut(*read).batch(series[some], position[some]).padded(NETWORK_BATCH)
+                for member in range(len(members)):
+                    quantiles = batches[read].unscaled(backend.quantiles(group, member, batches[read]))
+                    parts[group][member].append(backend.to_numpy(quantiles[:count]))
+    return [[np.concatenate(member) for member in members] for members in parts]
 
 
 def median_of_members(members: list[Numbers]) -> Numbers:
     """The median over members of each quantile; it keeps them in order."""
-    return members[0] if len(members) == 1 else np.median(np.stack(members), axis=0)
+    ordered, last = list(members), len(members) - 1
+    for number in range(len(members)):  # passes that compare neighbours put in order what is as many
+        for low in range(number % 2, last, 2):
+            pair = ordered[low : low + 2]
+            ordered[low : low + 2] = np.minimum(*pair), np.maximum(*pair)
+    return np.asarray((ordered[last // 2] + ordered[len(members) // 2]) / 2)
 
 
 def _agreed(base: Numbers, means: Numbers, deviation: Numbers, sums: Flags, members: Flags, floor: Numbers) -> Numbers:

@@ -99,7 +99,8 @@ def table_settings(pipeline: Pipeline, fitted: Schema | None, defaults: dict[str
     """How a fit reads the table: as the pipeline and its source say, and otherwise as an earlier fit did."""
     given = pipeline.table.model_copy(update=defaults)
     # without the earlier fit what is inferred could change with the data, and what is forecast from run to run
-    return given if fitted is None else TableSettings.check(fitted.table_settings() | given.model_dump(exclude_unset=True))
+    earlier = {} if fitted is None else fitted.table_settings()
+    return TableSettings.check(earlier | given.model_dump(exclude_unset=True)) if earlier else given
 
 
 def read_to_forecast(pipeline: Pipeline, instant: datetime, table: Table, schema: Schema) -> DatedTable:

@@ -127,15 +127,13 @@ def _of_equal_seasons(values: Numbers, observed: Flags, seasons: Counts, horizon
 
 
 def _clipped(features: NDArray[np.floating]) -> Floats:
-    return features.clip(-MAX_FEATURE, MAX_FEATURE).astype(np.float32)
+    return features.clip(-MAX_FEATURE, MAX_FEATURE).astype(np.float32, copy=False)
 
 
 def _coarse_means(past: Numbers, known: Numbers, coarse: int) -> Numbers:
     """Means of the known values of the newest coarse steps, [windows, coarse]; 0 where none is."""
-    wanted = coarse * COARSE
-    missing = max(wanted - past.shape[1], 0)
-    parts = [np.pad(part[:, -wanted:], ((0, 0), (missing, 0))) if wanted else part[:, :0] for part in (past, known)]
-    total, count = (part.reshape(len(past), coarse, COARSE).sum(2) for part in parts)
+    inside = np.repeat(np.eye(coarse), COARSE, axis=0)[-past.shape[1] :]  # [steps, coarse], there may be fewer steps
+    total, count = (part[:, part.shape[1] - len(inside) :] @ inside for part in (past, known))
     return np.asarray(total / np.maximum(count, 1))
 
 
@@ -182,25 +180,25 @@ class _Season:
         rest = (values - _window_sums(values, length) / np.maximum(within, 1e-9)) * known  # from the moving average
         full = np.minimum(within / length, 1) ** 4  # less at the ends
         self.index, self.slow_index = (self._index(rest, known, full, decay) for decay in (DECAY, SLOW_DECAY))
-        left = ((rest - self.index[:, :context]) ** 2 * known * full).sum(1)
-        all_of_it = (rest**2 * known * full).sum(1)
+        left, full = rest - self.index[:, :context], known * full
+        left, all_of_it = _dot(left * full, left), _dot(rest * full, rest)
         self.strength = np.where(all_of_it > 1e-12, 1 - left / np.maximum(all_of_it, 1e-12), 0.0)
 
     def _index(self, rest: Numbers, known: Numbers, full: Numbers, decay: float) -> Numbers:
         age = np.arange(self.context - 1, -1, -1) / self.length
         weight = known * (full * np.exp(-age / decay) + 1e-9)
-        total, sums = self._by_phase(weight), self._by_phase(weight * rest)
+        weighted = weight * rest
+        total, sums = self._by_phase(weight), self._by_phase(weighted)
         some = total > 0
         phases = some.sum(1)
         index = sums / np.maximum(total, 1e-12)
         index = np.where(some, index - (index.sum(1) / np.maximum(phases, 1))[:, None], 0.0)
-        steps = index[:, self.phase]
-        seasons = (total.sum(1) ** 2) / np.maximum(phases * (weight**2).sum(1), 1e-12)
-        left = (weight * (rest - steps[:, : self.context]) ** 2).sum(1)
-        explained = (weight * steps[:, : self.context] ** 2).sum(1)
+        seasons = (total.sum(1) ** 2) / np.maximum(phases * _dot(weight, weight), 1e-12)
+        explained = (total * index**2).sum(1)
+        left = _dot(weighted, rest) - 2 * (sums * index).sum(1) + explained
         # an index from few seasons holds noise (James and Stein 1961)
-        noise = left / np.maximum(seasons - 1, LEAST_SEASONS)
-        return np.asarray(steps * np.clip(1 - noise / np.maximum(explained, 1e-12), 0, 1)[:, None])
+        noise = np.maximum(left, 0) / np.maximum(seasons - 1, LEAST_SEASONS)
+        return np.asarray((index * np.clip(1 - noise / np.maximum(explained, 1e-12), 0, 1)[:, None])[:, self.phase])
 
     def _by_phase(self, values: Numbers) -> Numbers:
         """Sums over the steps of a phase, [windows, length]; the newest step is the last phase."""
@@ -246,15 +244,18 @@ def _levels(values: Numbers, known: Numbers) -> Numbers:
 def _slopes(values: Numbers, known: Numbers) -> Numbers:
     """Slopes of trend lines whose newer steps count more, [windows, rates]; 0 through fewer than three values."""
     at = np.arange(1 - values.shape[1], 1, dtype=np.float64)
-    slopes = []
-    for rate in SLOPE_RATES:
-        weight = known * (1 - rate) ** -at
-        total = weight.sum(1)
-        middle, mean = (weight @ at) / total, (weight * values).sum(1) / total
-        spread = weight @ at**2 / total - middle**2
-        product = (weight * values) @ at / total - middle * mean
-        slopes.append(np.where((spread > 0.3) & (known.sum(1) > 2), product / np.maximum(spread, 0.3), 0.0))
-    return np.stack(slopes, 1)
+    weights = np.stack([(1 - rate) ** -at for rate in SLOPE_RATES], 1)  # [context, rates]
+    first, second = weights * at[:, None], weights * at[:, None] ** 2
+    total = known @ weights
+    middle, mean = known @ first / total, values @ weights / total
+    spread, product = known @ second / total - middle**2, values @ first / total - middle * mean
+    known_slope = (spread > 0.3) & (known.sum(1) > 2)[:, None]
+    return np.where(known_slope, product / np.maximum(spread, 0.3), 0.0)
+
+
+def _dot(one: Numbers, other: Numbers) -> Numbers:
+    """Sums of products of rows, [windows]."""
+    return np.asarray(np.einsum("ws,ws->w", one, other))
 
 
 def _roughness(scaled: Numbers, adjusted: Numbers, known: Numbers) -> Numbers:

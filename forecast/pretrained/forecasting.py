@@ -20,7 +20,7 @@ CONTEXT = CONTEXTS[-1]  # steps of the past that its features rest on at most
 NEWEST = 8 * TOKEN  # steps of the past that it reads
 MIRRORED = 1  # the architecture that reads the whole past, of a series and of its mirror image, as `finetuned` does
 FILE = "weights.safetensors"
-CELLS_AT_ONCE = 1 << 15  # steps of windows that run together: what a cache holds
+CELLS_AT_ONCE = 1 << 16  # steps of windows that run together: what a cache holds
 FEW = 10.0  # mean of counts up to which a forecast is a whole number
 MAX_SQUASHED = 25.0  # squashed value at most: 6,200 scales once it is unsquashed
 

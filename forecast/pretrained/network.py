@@ -46,20 +46,25 @@ def inputs_of(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def run(weights: Weights, features: Features) -> Floats:
-    """Quantiles of the steps ahead in scaled units, [windows, horizon, LEVELS]."""
+    """Quantiles of the steps ahead in scaled units, [windows, horizon, LEVELS].
+
+    Tokens are computed one after another, each for all windows, [width, windows]: a cache holds what that takes.
+    """
     tokens, base, gated, unit = inputs_of(features)
-    states = _linear(weights, "inputs", tokens)
+    states = [_linear(weights, "inputs", token) for token in np.ascontiguousarray(tokens.transpose(1, 2, 0))]
     future = (features.coarse + features.context) // TOKEN
     blocks = sum(name.endswith(".weight_hh_l0") for name in weights)
     for block in range(blocks):
-        name = f"blocks.{block}"
-        states = states + _recurrent(weights, f"{name}.recurrent", _normalised(weights, f"{name}.before", states))
-        if block == blocks - 1:
-            states = states[:, future:]  # nothing reads the others any more
-        hidden = _linear(weights, f"{name}.wide", _normalised(weights, f"{name}.between", states))
-        states = states + _linear(weights, f"{name}.narrow", hidden * _sigmoid(hidden))
-    raw = _linear(weights, "outputs", _normalised(weights, "after", states))
-    return _quantiles(raw.reshape(len(raw), -1, OUTPUTS), base, gated, unit[:, None, None])
+        name, state = f"blocks.{block}", np.zeros_like(states[0])
+        for place, token in enumerate(states):
+            state = _next(weights, f"{name}.recurrent", _normalised(weights, f"{name}.before", token), state)
+            token += state
+            if block < blocks - 1 or place >= future:  # nothing reads the others any more
+                hidden = _linear(weights, f"{name}.wide", _normalised(weights, f"{name}.between", token))
+                token += _linear(weights, f"{name}.narrow", hidden * _sigmoid(hidden.copy()))
+    raw = np.stack([_linear(weights, "outputs", _normalised(weights, "after", token)) for token in states[future:]])
+    raw = np.ascontiguousarray(raw.transpose(2, 0, 1)).reshape(len(base), -1, OUTPUTS)
+    return _quantiles(raw, base, gated, unit[:, None, None])
 
 
 def _quantiles(raw: Floats, base: Floats, gated: Floats, unit: Floats) -> Floats:
@@ -72,47 +77,40 @@ def _quantiles(raw: Floats, base: Floats, gated: Floats, unit: Floats) -> Floats
     return np.concatenate([lower, middle[..., None], upper], -1)
 
 
-def _linear(weights: Weights, name: str, inputs: Floats) -> Floats:
-    return _flat_product(inputs, weights[f"{name}.weight"]) + weights[f"{name}.bias"]
-
-
-def _flat_product(inputs: Floats, matrix: Floats) -> Floats:
-    """[windows, tokens, width] times a matrix, as one product: numpy multiplies three axes window by window."""
-    return (inputs.reshape(-1, inputs.shape[-1]) @ matrix.T).reshape(*inputs.shape[:-1], len(matrix))
+def _linear(weights: Weights, name: str, inputs: Floats, part: str = "") -> Floats:
+    outputs: Floats = weights[f"{name}.weight{part}"] @ inputs
+    outputs += weights[f"{name}.bias{part}"][:, None]
+    return outputs
 
 
 def _normalised(weights: Weights, name: str, states: Floats) -> Floats:
-    centred = states - states.mean(-1, keepdims=True)
-    deviation = np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(SMALL))
-    return np.asarray(centred / deviation * weights[f"{name}.weight"] + weights[f"{name}.bias"])
+    centred: Floats = states - states.mean(0)
+    centred *= 1 / np.sqrt(np.einsum("wn,wn->n", centred, centred) / np.float32(len(states)) + np.float32(SMALL))
+    centred *= weights[f"{name}.weight"][:, None]
+    centred += weights[f"{name}.bias"][:, None]
+    return centred
 
 
 def _sigmoid(values: Floats) -> Floats:
-    found = np.exp(-values)
-    found += 1
-    return np.reciprocal(found, out=found)
+    """The logistic function, in place."""
+    np.exp(np.negative(values, out=values), out=values)
+    values += 1
+    return np.reciprocal(values, out=values)
 
 
-def _recurrent(weights: Weights, name: str, inputs: Floats) -> Floats:
-    """A GRU from a state of zeros, [windows, tokens, width]."""
-    windows, tokens, width = inputs.shape
-    bias, both = weights[f"{name}.bias_hh_l0"], 2 * width  # of reset and update; the third is multiplied by the reset
-    gates = _flat_product(inputs, weights[f"{name}.weight_ih_l0"]) + weights[f"{name}.bias_ih_l0"]
-    gates[..., :both] += bias[:both]
-    carry = np.ascontiguousarray(weights[f"{name}.weight_hh_l0"].T)
-    state, states = np.zeros((windows, width), np.float32), np.empty_like(inputs)
-    for token in range(tokens):
-        now, before = gates[:, token], state @ carry
-        switches = _sigmoid(now[:, :both] + before[:, :both])
-        new = before[:, both:] + bias[both:]
-        new *= switches[:, :width]
-        new += now[:, both:]
-        np.tanh(new, out=new)
-        state -= new
-        state *= switches[:, width:]
-        state += new
-        states[:, token] = state
-    return states
+def _next(weights: Weights, name: str, inputs: Floats, state: Floats) -> Floats:
+    """The next state of a GRU, [width, windows]."""
+    gates, before = _linear(weights, name, inputs, "_ih_l0"), _linear(weights, name, state, "_hh_l0")
+    width, both = len(state), 2 * len(state)  # reset and update, and then what the reset multiplies
+    gates[:both] += before[:both]
+    switches, new = _sigmoid(gates[:both]), before[both:]
+    new *= switches[:width]
+    new += gates[both:]
+    np.tanh(new, out=new)
+    moved = state - new
+    moved *= switches[width:]
+    moved += new
+    return moved
 
 
 def as_floats(arrays: dict[str, NDArray[np.generic]]) -> Weights:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import load_fitted
 from forecast.inference.predictor import _agreed, pick_engine, require_engine
 from forecast.tables.synthetic import synthesize
+from forecast.windows.windows import Batch, Windows
 from tests.conftest import PackageCopy
 
 BACKEND = '''"""A backend that repeats the newest value of each window, in numpy."""
@@ -67,6 +69,20 @@ def test_a_new_file_is_a_backend_and_forecasts_without_torch(package: PackageCop
     package.run("-c", PREDICT)
     newest = np.load(package.folder / "newest.npy")
     np.testing.assert_allclose(np.load(package.folder / "medians.npy"), np.repeat(newest[:, None], 4, 1), rtol=1e-6)
+
+
+def test_a_batch_is_gathered_once_for_all_members_that_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = synthesize("noise", series=3, length=60)
+    model = Forecaster(model="linear", members=3, horizon=4, steps=2, guard=False).fit(panel)
+    gathered, batch = [], Windows.batch
+
+    def counted(*arguments: Any) -> Batch:
+        gathered.append(arguments)
+        return batch(*arguments)
+
+    monkeypatch.setattr(Windows, "batch", counted)
+    model.predict()
+    assert len(gathered) == 1
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Forecasts of the pretrained network: any length, any horizon, any scale, nothing of the future."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from forecast.errors import ArtifactRefused
 from forecast.pretrained import forecasting
 from forecast.pretrained.features import features_of
 from forecast.pretrained.forecasting import Network, forecast_quantiles, how_it_was_made, load_network
-from forecast.pretrained.network import LEVELS
+from forecast.pretrained.network import LEVELS, run, tokens_of
 
 NETWORK = load_network()
 MIDDLE = LEVELS.index(0.5)
@@ -147,3 +149,14 @@ def test_weights_of_another_architecture_are_refused() -> None:
     data = load_network().data.replace(b'"architecture":"2"', b'"architecture":"7"')
     with pytest.raises(ArtifactRefused, match="another release"):
         load_network(data)
+
+
+def test_the_network_takes_little_memory_beside_its_inputs() -> None:
+    """What is computed of one token fits into a cache, and waits for no other token."""
+    values = np.tile(_sine(256, 7), (64, 1))
+    features = features_of(values, np.ones(values.shape, bool), np.tile([7, 0, 7], (64, 1)), 16, 64)
+    tracemalloc.start()
+    run(NETWORK.weights, features)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * tokens_of(features).nbytes

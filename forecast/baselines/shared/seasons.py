@@ -107,15 +107,12 @@ def _decompose(values: Values, start: Counts, season: int, multiplicative: bool)
     sums = np.concatenate([np.zeros((windows, 1)), np.cumsum(values, 1)], 1)
     middle = np.arange(half, span - half)
     # an even season counts its two ends by half each
-    trend = (
-        sums[:, middle + season - half]
-        - sums[:, middle - half]
-        + sums[:, middle + half + 1]
-        - sums[:, middle + half + 1 - season]
-    ) / (2 * season)
+    begins = season, 0, 2 * half + 1, 2 * half + 1 - season
+    end, start_of, other_end, other_start = (sums[:, begin : begin + len(middle)] for begin in begins)
+    trend = (end - start_of + other_end - other_start) / (2 * season)
     inside = middle >= start[:, None] + half
-    rest = values[:, middle] / np.where(inside, trend, 1.0) if multiplicative else values[:, middle] - trend
-    around = ((0, 0), (half, half))
+    around, rest = ((0, 0), (half, half)), values[:, half : span - half]
+    rest = rest / np.where(inside, trend, 1.0) if multiplicative else rest - trend
     totals = by_season(np.pad(np.where(inside, rest, 0.0), around), season).sum(1)
     counts = by_season(np.pad(inside.astype(np.float64), around), season).sum(1)
     whole = np.arange(span) >= start[:, None]

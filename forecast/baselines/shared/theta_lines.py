@@ -8,6 +8,7 @@ from forecast.baselines.shared.seasons import remove_season, restore_season, sea
 
 SMOOTHING = np.sin(np.arange(2, 25) * np.pi / 48) ** 2  # 0.02 to 1, closest at both ends; a finer grid gains nothing
 MIN_VALUES = 4  # a line through fewer values runs away
+AT_ONCE = 16  # windows, always so many: the last bits of a matrix product depend on its size
 
 
 def theta_forecast(values: Values, start: Counts, horizon: int, season: int, best_theta: bool = False) -> Values:
@@ -75,29 +76,42 @@ class _Smoothing:
     last ones, `squares` and `shares` [lines, coefficients, windows] sums of squared errors one step ahead, and of each
     error times the share of the first level that is left; `product` [coefficients, windows] sums products of two lines'
     errors, `weight` squared shares, and `left` is the share in the last level.
+
+    None of it takes a loop over steps. Levels are sums of values by powers of the decay. The square of a level changes
+    in each step by products of errors with values and with errors; what these add up to follows from the last level and
+    from products of values by lag, and so from the periodogram.
     """
 
     def __init__(self, lines: Values, start: Counts) -> None:
         lines, (_, start) = lines[..., -LONGEST:], newest_steps(lines[0], start)
-        count, windows, span = lines.shape
-        coefficient, decay = SMOOTHING[:, None], 1 - SMOOTHING[:, None]
-        steps = np.ascontiguousarray(lines.transpose(2, 0, 1))[:, :, None]  # [span, lines, 1, windows]
-        shape = len(SMOOTHING), windows
-        self.levels, self.squares, self.shares = (np.zeros((count, *shape)) for _ in range(3))
-        self.product, share = np.zeros(shape), np.zeros(shape)
-        errors, buffer = np.empty_like(self.levels), np.empty_like(self.levels)
-        begins = np.bincount(start, minlength=span) > 0
-        for step in range(int(start.min(initial=span)), span):
-            if begins[step]:
-                share[:, start == step] = 1.0
-            np.subtract(steps[step], self.levels, out=errors)
-            self.squares += np.multiply(errors, errors, out=buffer)
-            self.shares += np.multiply(errors, share, out=buffer)
-            if count == 2:
-                self.product += np.multiply(errors[0], errors[1], out=buffer[0])
-            self.levels += np.multiply(errors, coefficient, out=buffer)
-            share *= decay
-            if step % 32 == 0:
-                share[share < 1e-30] = 0.0  # denormal numbers are slow
-        self.weight = (1 - decay ** (2 * (span - start))) / (1 - decay**2)
-        self.left = share
+        span = lines.shape[2]
+        self.coefficient, decay = SMOOTHING[:, None], 1 - SMOOTHING[:, None]
+        powers: Values = decay ** np.arange(span)  # [coefficients, steps]
+        powers[powers < 1e-30] = 0.0  # denormal numbers are slow
+        begun = np.take_along_axis(lines, ((start[:, None] + np.arange(span)) % span)[None], 2)  # from the first value
+        self.levels = self.coefficient * _by_window(powers[:, ::-1], lines)
+        self.left = decay ** (span - start)
+        self.shares = (_by_window(powers, begun) + self.left * self.levels / self.coefficient) / (1 + decay)
+        self.weight = (1 - self.left**2) / (1 - decay**2)
+        size = 1 << (2 * span - 1).bit_length()
+        by_lag = np.concatenate([np.ones_like(decay), -self.coefficient * powers[:, :-1]], 1)
+        halves = np.where(np.arange(size // 2 + 1) % (size // 2) == 0, 2, 4)  # a frequency and its negative, or alone
+        self.spectra, self.by_frequency = np.fft.rfft(lines, size), halves * np.fft.rfft(by_lag, size).real / size
+        self.squares = np.stack([self._products(line, line) for line in range(len(lines))])
+        self.product = self._products(0, len(lines) - 1)
+
+    def _products(self, line: int, other: int) -> Values:
+        """Sums of products of the errors of two lines, [coefficients, windows]."""
+        one, two = self.spectra[line], self.spectra[other]
+        by_lag = _by_window(self.by_frequency, one.real * two.real + one.imag * two.imag)
+        products = by_lag - self.levels[line] * self.levels[other] / self.coefficient
+        return np.asarray(products / (2 - self.coefficient))
+
+
+def _by_window(matrix: Values, rows: Values) -> Values:
+    """A matrix times each of the rows, [..., len(matrix), rows]."""
+    count, width = rows.shape[-2:]
+    blocks = np.zeros((*rows.shape[:-2], -(-count // AT_ONCE), AT_ONCE, width))
+    blocks.reshape(*rows.shape[:-2], -1, width)[..., :count, :] = rows
+    products = (blocks @ matrix.T).reshape(*rows.shape[:-2], -1, len(matrix))
+    return np.asarray(products[..., :count, :].swapaxes(-1, -2))
