@@ -25,6 +25,9 @@ POSIX = hasattr(os, "O_DIRECTORY")  # folders can be synced, and open files can 
 BINARY: int = getattr(os, "O_BINARY", 0)  # else Windows turns \n into \r\n
 PATIENCE = 2.0  # seconds to wait on Windows for a file that another process has open
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # the disk is full or broken
+# not blocking: else a named pipe in the place of the file would keep us waiting for ever
+_READ = os.O_RDONLY | BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_MAX_SIGNATURE = 300  # bytes of the holder's pid and host
 
 
 def temporary_beside(target: Path) -> Path:
@@ -189,10 +192,6 @@ def _mode_of(target: Path) -> int | None:
     return stat.S_IMODE(mode) & 0o777
 
 
-# not blocking: else a named pipe in the place of the file would keep us waiting for ever
-_READ = os.O_RDONLY | BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-
-
 def read_file(path: Path, most: int) -> bytes:
     """All bytes of an ordinary file, at most `most`; FileNotFoundError is left to the caller."""
     check_kind(path, stat.S_IFREG)
@@ -243,9 +242,6 @@ def remove(path: Path) -> None:
 def refused(path: Path, reason: str) -> ArtifactRefused:
     """The error that `path` cannot be trusted, with what to do about it."""
     return ArtifactRefused(f"{path}: {reason}; restore it, or fit again")
-
-
-_MAX_SIGNATURE = 300  # bytes of the holder's pid and host
 
 
 @contextmanager

@@ -13,6 +13,36 @@ from forecast.baselines import default_baselines
 from forecast.errors import Setting, UsageError, Words, did_you_mean
 from forecast.registry import name_taken
 
+LOWEST_LEVEL, HIGHEST_LEVEL = 1, 99  # of an interval, in percent; the quantiles of forecasts end at the highest
+FILE = "the path of a file or folder; in a pipeline file it starts at the folder of that file"
+FilePath = Annotated[str, FILE, Field(min_length=1)]
+WHOLE = "a list whose items may contain commas; each is an option of its own"
+Kind = TypeVar("Kind")
+FIRST = "a setting that help shows at once, not only with --help-all"
+First = Annotated[Kind, FIRST]
+Layout = Literal["long", "wide", "rows"]
+Aggregate = Literal["sum", "mean", "last"]
+Every = Literal["day", "week", "month", "quarter", "year", "horizon"]
+ClockChange = Literal["earlier", "later", "error"]
+OnDuplicate = Literal["error", "first", "last", "mean", "sum"]
+MissingRows = Literal["zero", "unknown"]
+DecimalMark = Literal[".", ","]
+ScalingName = Literal["standard", "robust", "mean", "last", "none"]
+TransformName = Literal["none", "log", "power"]
+LossName = Literal["quantile", "mae", "mse", "huber"]
+OptimizerName = Literal["adamw", "adam"]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+EngineName = Literal["auto", "torch", "onnx"]
+Precision = Literal["float32", "bfloat16"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]
+Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
+INTERVALS = (80.0, 95.0)  # levels of intervals that forecasts, measures and the ledger have by default, in percent
+MAX_SHARDS, MAX_AHEAD = 100_000, 10_000
+_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+AFTER_FIT = "strict", "on_duplicate", "date_format"  # settings of a table that a saved forecaster takes too
+ALIASES = {"n_jobs": "jobs", "max_steps": "steps", "max_grad_norm": "clip"}
+"""What other libraries call some settings; Python and -p take these names too."""
+
 
 def _as_many(given: object) -> object:
     """Take one name or number as a list of one, and None as an empty list."""
@@ -25,7 +55,6 @@ def _as_text(given: object) -> object:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_many)]
 Seasons = Annotated[tuple[Annotated[int, Field(ge=2, le=100_000)], ...], BeforeValidator(_as_many)]
-LOWEST_LEVEL, HIGHEST_LEVEL = 1, 99  # of an interval, in percent; the quantiles of forecasts end at the highest
 
 
 def _check_level(level: float) -> float:
@@ -41,39 +70,13 @@ class Heading(str):
     """Marks a setting: the purpose under which the help of a command lists it."""
 
 
-FILE = "the path of a file or folder; in a pipeline file it starts at the folder of that file"
-FilePath = Annotated[str, FILE, Field(min_length=1)]
-WHOLE = "a list whose items may contain commas; each is an option of its own"
 Series = Annotated[tuple[str, ...], BeforeValidator(_as_many), WHOLE]
-Kind = TypeVar("Kind")
-FIRST = "a setting that help shows at once, not only with --help-all"
-First = Annotated[Kind, FIRST]
 OnCalendar = Annotated[Kind, Heading("Calendar")]
 OfRows = Annotated[Kind, Heading("Rows")]
 Optimizing = Annotated[Kind, Heading("Optimizer")]
 Training = Annotated[Kind, Heading("Training")]
 
-Layout = Literal["long", "wide", "rows"]
-Aggregate = Literal["sum", "mean", "last"]
-Every = Literal["day", "week", "month", "quarter", "year", "horizon"]
 PeriodNames = Annotated[tuple[Every, ...], BeforeValidator(_as_many), WHOLE]
-ClockChange = Literal["earlier", "later", "error"]
-OnDuplicate = Literal["error", "first", "last", "mean", "sum"]
-MissingRows = Literal["zero", "unknown"]
-DecimalMark = Literal[".", ","]
-ScalingName = Literal["standard", "robust", "mean", "last", "none"]
-TransformName = Literal["none", "log", "power"]
-LossName = Literal["quantile", "mae", "mse", "huber"]
-OptimizerName = Literal["adamw", "adam"]
-DeviceName = Literal["auto", "cpu", "cuda", "mps"]
-EngineName = Literal["auto", "torch", "onnx"]
-Precision = Literal["float32", "bfloat16"]
-PrecisionName = Literal["auto", "float32", "bfloat16"]
-Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
-
-INTERVALS = (80.0, 95.0)  # levels of intervals that forecasts, measures and the ledger have by default, in percent
-MAX_SHARDS, MAX_AHEAD = 100_000, 10_000
-_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 def _check_shard(text: str) -> str:
@@ -148,11 +151,6 @@ class SettingsGroup(Stored):
             place = Words(name if secret else setting, ": ") if name else ""
             reason = first["msg"].removeprefix("Value error, ")
             raise UsageError(Words(where, place, reason[:1].lower(), reason[1:])) from None
-
-
-AFTER_FIT = "strict", "on_duplicate", "date_format"  # settings of a table that a saved forecaster takes too
-ALIASES = {"n_jobs": "jobs", "max_steps": "steps", "max_grad_norm": "clip"}
-"""What other libraries call some settings; Python and -p take these names too."""
 
 
 def marked(settings: SettingsGroup, mark: str) -> dict[str, str]:

@@ -23,6 +23,33 @@ from forecast.errors import ArtifactRefused, ForecastError, Setting, Unavailable
 
 _DEPTH = 32
 _GROUPS = 2_000_000  # lists and objects of a JSON text; an empty one takes 3 bytes there and 80 in memory
+MANIFEST = "MANIFEST.json"
+PRETRAINED = "pretrained.safetensors"
+FORMAT, NEEDS = 3, ">=0.3"  # of what is written, and the forecast versions that read it; format 2 is read, too
+Arrays = dict[str, NDArray[Any]]
+Part = TypeVar("Part")
+# bytes of each file, which are read into memory
+LIMITS = {
+    MANIFEST: 2**20,
+    "config.json": 2**24,
+    "scaler.json": 2**27,
+    "model.safetensors": 2**31,
+    "history.safetensors": 2**31,
+    "calibration.safetensors": 2**30,
+    "base.safetensors": 2**31,
+    PRETRAINED: 2**23,
+}
+EXPORT = re.compile(r"network-(0|[1-9][0-9]{0,2})\.onnx")  # a network, exported, by its number
+LARGEST_EXPORT = 2**27  # bytes
+REQUIRED = ("config.json", "history.safetensors", "model.safetensors", "scaler.json")
+_HEADER = 2**22  # bytes of the names and shapes of arrays
+_WEIGHTS = ("float32",)
+_ARRAYS = ("bool", "uint8", "int32", "int64", "float32", "float64")
+_PACKAGES = ("forecast", "joblib", "numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "torch")
+_STAMP = "%Y%m%dT%H%M%S.%fZ"
+_VERSION = re.compile(r"v-([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-[0-9a-f]{8}")
+Number = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,2})$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 def dump_json(value: dict[str, Any]) -> bytes:
@@ -72,33 +99,6 @@ def check_json(value: Any, depth: int = 1) -> None:
             check_json(inner, depth + 1)
     elif kind not in (bool, int, float) and value is not None:
         raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not a plain value")
-
-
-MANIFEST = "MANIFEST.json"
-PRETRAINED = "pretrained.safetensors"
-FORMAT, NEEDS = 3, ">=0.3"  # of what is written, and the forecast versions that read it; format 2 is read, too
-
-Arrays = dict[str, NDArray[Any]]
-Part = TypeVar("Part")
-
-# bytes of each file, which are read into memory
-LIMITS = {
-    MANIFEST: 2**20,
-    "config.json": 2**24,
-    "scaler.json": 2**27,
-    "model.safetensors": 2**31,
-    "history.safetensors": 2**31,
-    "calibration.safetensors": 2**30,
-    "base.safetensors": 2**31,
-    PRETRAINED: 2**23,
-}
-EXPORT = re.compile(r"network-(0|[1-9][0-9]{0,2})\.onnx")  # a network, exported, by its number
-LARGEST_EXPORT = 2**27  # bytes
-REQUIRED = ("config.json", "history.safetensors", "model.safetensors", "scaler.json")
-
-_HEADER = 2**22  # bytes of the names and shapes of arrays
-_WEIGHTS = ("float32",)
-_ARRAYS = ("bool", "uint8", "int32", "int64", "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -214,14 +214,6 @@ def decode(files: Mapping[str, bytes], where: str = "") -> Contents:
     parts = {part: parse_strictly(f"{where}{name}", files[name], load) for name, part, load in known}
     exports = {int(found[1]): data for name, data in files.items() if (found := EXPORT.fullmatch(name))}
     return Contents(**parts, exports=exports)
-
-
-_PACKAGES = ("forecast", "joblib", "numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "torch")
-_STAMP = "%Y%m%dT%H%M%S.%fZ"
-_VERSION = re.compile(r"v-([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-[0-9a-f]{8}")
-
-Number = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,2})$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class FileEntry(BaseModel, frozen=True, extra="forbid", strict=True):

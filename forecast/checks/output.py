@@ -26,6 +26,27 @@ from forecast.settings import CheckSettings, OutputSettings, SettingsGroup
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.sums import Totals
 
+MIN_RUNS = 20  # past runs that comparisons with them need
+TIMES_BEYOND = 3.0  # of the largest value of a year, of widths, and of the changes of the total in past runs
+MOVES_BEYOND = 2.0  # of the largest moves of past runs; a move is in widths of 80 % intervals
+NEARLY_ALL = 0.99  # the quantile of how far series moved in a run that its record keeps
+TOLERANCE = 1e-6  # of sums and values, relative to their sizes
+SOURCE = "source"  # column that says where the numbers of a row are from
+THIS_RUN = "forecast"  # in that column
+MOST_REPLACED = 0.1  # of the series; where more are refused, the whole run is
+SEASONS = 10  # of the past, that seasonal naive looks back
+NUMBERS = ("quantiles", "shown", "means")  # arrays of forecasts
+HARD = {
+    "finite": "numbers that are not finite",
+    "horizon": "series without their whole horizon",
+    "keys": "rows with the ids and time of another row",
+    "order": "rows whose quantiles are not in order",
+    "negative": "rows below 0 of series that never were",
+    "closed": "rows of closed times with another value than they always have",
+    "totals": "sums that are not those of the series",
+}
+Statistics = Mapping[str, Mapping[str, float]]  # of the checks of a run, as its record has them
+
 
 class Limits(SettingsGroup):
     """Beyond `warn` a check warns, beyond `error` it is an error; at 1 a share of series never is."""
@@ -69,28 +90,7 @@ class JobCheckSettings(CheckSettings, heading="Checks"):
     output: OutputCheckSettings = Field(OutputCheckSettings(), description="checks of forecasts")
 
 
-MIN_RUNS = 20  # past runs that comparisons with them need
-TIMES_BEYOND = 3.0  # of the largest value of a year, of widths, and of the changes of the total in past runs
-MOVES_BEYOND = 2.0  # of the largest moves of past runs; a move is in widths of 80 % intervals
-NEARLY_ALL = 0.99  # the quantile of how far series moved in a run that its record keeps
-TOLERANCE = 1e-6  # of sums and values, relative to their sizes
-SOURCE = "source"  # column that says where the numbers of a row are from
-THIS_RUN = "forecast"  # in that column
-MOST_REPLACED = 0.1  # of the series; where more are refused, the whole run is
-SEASONS = 10  # of the past, that seasonal naive looks back
-NUMBERS = ("quantiles", "shown", "means")  # arrays of forecasts
-
-HARD = {
-    "finite": "numbers that are not finite",
-    "horizon": "series without their whole horizon",
-    "keys": "rows with the ids and time of another row",
-    "order": "rows whose quantiles are not in order",
-    "negative": "rows below 0 of series that never were",
-    "closed": "rows of closed times with another value than they always have",
-    "totals": "sums that are not those of the series",
-}
 ABOUT = OutputCheckSettings.model_fields
-Statistics = Mapping[str, Mapping[str, float]]  # of the checks of a run, as its record has them
 
 
 @dataclass(frozen=True)

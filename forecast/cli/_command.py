@@ -22,6 +22,10 @@ ON_STORES = ("run", "status", "diff", "versions", "promote", "rollback")  # func
 _ALL = "forecast.help-all"  # in the context of a call that lists all options
 
 Group = TypeVar("Group", bound=SettingsGroup)
+Declaration = tuple[Any, ...]  # of a `Command`: its help, then parameters, lists of such, and examples
+_EAGER: dict[str, Any] = {"is_eager": True, "expose_value": False}
+_FORMAT: dict[str, Any] = {"type": click.Choice(["text", "json"]), "default": "text", "first": False}
+_FORMAT["callback"] = lambda *given: style.update(format=given[2])
 
 
 class PathText(click.Path):
@@ -88,9 +92,6 @@ class Request(types.SimpleNamespace):
     def fit_words(self) -> tuple[str, ...]:
         """The command that fits to the same table."""
         return ("fit", self.data, *self.words(TableSettings, TextSettings, more=("horizon",)))
-
-
-Declaration = tuple[Any, ...]  # of a `Command`: its help, then parameters, lists of such, and examples
 
 
 class Command(click.Command):
@@ -210,9 +211,6 @@ def file_argument(name: str, required: bool = True) -> click.Argument:
     return click.Argument([name], required=required, type=PathText())
 
 
-_EAGER: dict[str, Any] = {"is_eager": True, "expose_value": False}
-_FORMAT: dict[str, Any] = {"type": click.Choice(["text", "json"]), "default": "text", "first": False}
-_FORMAT["callback"] = lambda *given: style.update(format=given[2])
 _HELP_ALL = Option("--help-all", "show all options and exit", callback=_all, **_EAGER)
 _QUIET = Option("--quiet", "print errors only", MESSAGES, callback=lambda *given: listen(given[2]), **_EAGER)
 _LOG_FORMAT = Option("--log-format", "format of messages on stderr", MESSAGES, **_FORMAT, **_EAGER)

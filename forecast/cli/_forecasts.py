@@ -23,6 +23,8 @@ from forecast.totals.paths import path_columns
 from forecast.totals.periods import key_columns
 from forecast.totals.sums import Totals, allocated, log_notes
 
+Choose = Callable[[Panel], ForecastOptions | None]  # says what is forecast of a panel, or raises; None is all
+
 
 def sums_asked(request: Request) -> SumSettings | None:
     """The sums that are asked for; None where there are none."""
@@ -64,9 +66,6 @@ def put_sums(totals: Totals, request: Request) -> None:
     ids = ["level", *key_columns(totals.levels, totals.schema)] if request.excel_safe else None
     write(frame_of(totals.columns()), request.totals or request.output, ids)
     log_notes(totals)
-
-
-Choose = Callable[[Panel], ForecastOptions | None]  # says what is forecast of a panel, or raises; None is all
 
 
 class Saved:

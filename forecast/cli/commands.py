@@ -6,11 +6,6 @@ from forecast import settings
 from forecast.cli._command import OUTPUT, RUN, Declaration, Option, file_argument
 from forecast.settings import OutputSettings, StoreSettings, SumSettings, TableSettings, TextSettings, TrainSettings
 
-
-def _json(help: str) -> Option:
-    return Option("--json", help, OUTPUT, name="as_json")
-
-
 DATA, DATA_OR_FIT = file_argument("data"), file_argument("data", required=False)
 READING = TableSettings, TextSettings
 OF_STORE = StoreSettings.heading
@@ -30,16 +25,22 @@ SUMS = (
     Option("--paths N", "write N paths of all series, as NAME.paths.parquet", SumSettings.heading, type=PATHS),
 )
 AS_OF = Option("--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False)
+SHAPE = ("levels", "point", "min", "max", "joint", "integer")  # settings of forecasts that a chart can show
+WHERE = ("horizon", "device", "engine")
+MACHINE, CLUSTER = (TrainSettings, "device", "engine"), (settings.ClusterSettings, "cluster")
+ON_SAVED = (*settings.AFTER_FIT, "events")
+
+
+def _json(help: str) -> Option:
+    return Option("--json", help, OUTPUT, name="as_json")
+
+
 MEASURES = (
     Option("--by", "a row for each series, step, or level of sums", OUTPUT, type=BY),
     Option("--output FILE", "write the table to a .csv, .json, .parquet or .xlsx file", OUTPUT),
     _json("print all tables as one JSON object"),
     (OutputSettings, "excel_safe"),
 )
-SHAPE = ("levels", "point", "min", "max", "joint", "integer")  # settings of forecasts that a chart can show
-WHERE = ("horizon", "device", "engine")
-MACHINE, CLUSTER = (TrainSettings, "device", "engine"), (settings.ClusterSettings, "cluster")
-ON_SAVED = (*settings.AFTER_FIT, "events")
 
 COMMANDS: dict[str, Declaration] = {
     "now": (

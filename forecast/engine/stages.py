@@ -43,6 +43,10 @@ from forecast.windows.inputs import Inputs, Statistics, Transform, fit_power, fi
 
 TOO_SHORT = "the longest series has %d values, too few to learn a horizon of %d from"
 MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
+FEW_STEPS = 100  # a network that a budget cuts earlier has learned little
+EXPORTS_SHARE, EXPORTS_SECONDS, MOST_EXPORTS = 0.08, 2.0, 1 / 6  # of a budget, to export in: share, least, and most
+SUMS_SHARE = 0.05  # of a budget, for the errors that intervals of sums rest on
+RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselines and for saving
 
 
 @dataclass(frozen=True)
@@ -136,11 +140,6 @@ def _may_train_nothing(settings: TrainSettings) -> bool:
 if TYPE_CHECKING:
     from forecast.training.fitting import Fitter
     from forecast.training.loop import Trained
-
-FEW_STEPS = 100  # a network that a budget cuts earlier has learned little
-EXPORTS_SHARE, EXPORTS_SECONDS, MOST_EXPORTS = 0.08, 2.0, 1 / 6  # of a budget, to export in: share, least, and most
-SUMS_SHARE = 0.05  # of a budget, for the errors that intervals of sums rest on
-RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselines and for saving
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from forecast.windows.inputs import Inputs, apply_power, undo_power
 from forecast.windows.windows import WindowIndex
 
 NETWORKS, CHOSEN = "networks together", "chosen"  # names among the scores
+Networks = list[tuple[str, Numbers]]  # the model of networks that differ in their seed only, and their median forecasts
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,6 @@ class Ensemble:
         if key not in self.memory:
             self.memory[key] = replace(self, memory=None)._ahead(inputs, windows, label)
         return self.memory[key]
-
-
-Networks = list[tuple[str, Numbers]]  # the model of networks that differ in their seed only, and their median forecasts
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ Fit = Callable[[Panel], Predict]
 """From the panel as it stood at an origin to what forecasts from it, and from later origins."""
 
 MAX_WINDOWS, MAX_ORIGINS = 512, 24  # windows whose errors make intervals, and origins of one series among them
+OUTPUT = OutputSettings()  # the intervals whose coverage and width are measured
+MAX_SLOTS = 50_000_000  # of panels at all their origins that one call of a model gets
 
 
 def fit_baseline(name: str, season: int, levels: tuple[float, ...], past: Panel) -> Predict:
@@ -67,10 +69,6 @@ def _points(name: str, season: int, panel: Panel) -> tuple[Numbers, Numbers]:
     points = [forecast_baseline(name, values, observed, panel.ahead, season) for values, observed in parts]
     unit, change = (seasonal_naive_errors(panel.values, panel.observed, panel.offsets, lag) for lag in (season, 1))
     return np.concatenate(points), np.nan_to_num(np.where(unit > 0, unit, change))
-
-
-OUTPUT = OutputSettings()  # the intervals whose coverage and width are measured
-MAX_SLOTS = 50_000_000  # of panels at all their origins that one call of a model gets
 
 
 @dataclass(frozen=True)

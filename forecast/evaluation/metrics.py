@@ -23,6 +23,8 @@ from forecast.tables.writing import Frame, frame_of, interval_columns
 Axes = int | tuple[int, ...] | None
 
 ROUNDING = 1e-9  # an in-sample error below this share of the series' mean deviation is rounding
+REFERENCE = "seasonal-naive"
+"""The model that skill is measured against."""
 
 
 def naive_errors(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
@@ -224,10 +226,6 @@ def _sum(errors: Numbers, counted: Numbers, axis: Axes) -> Numbers:
 def _divided(above: Numbers, below: Numbers) -> Numbers:
     """A quotient, NaN where the divisor is zero."""
     return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) != 0))
-
-
-REFERENCE = "seasonal-naive"
-"""The model that skill is measured against."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from forecast.windows.windows import WindowIndex
 
 DEFAULT_ORIGINS = 8  # enough to show luck at one of them, few enough to wait for
 MAX_VALUES = 4_000_000  # past values that are laid out side by side at once
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,6 @@ def pasts(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Nu
     """The pasts of windows, 0 where nothing was observed, and whether it was, [windows, context] each."""
     for _, slot, observed in past_slots(panel, windows, context):
         yield np.where(observed, panel.values[slot], 0.0), observed
-
-
-Rows = NDArray[np.int64]
 
 
 class RollingOrigin:

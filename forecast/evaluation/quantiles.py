@@ -13,6 +13,16 @@ from forecast.windows.windows import WindowIndex
 EVEN = 41  # levels that a standard deviation is computed from
 LOW = 0.5  # of the expected total, below which a total of medians misleads
 WHOLE = 2.0**53  # up to here float64 holds every whole number
+# Chosen on 558 fits without networks to the single series of `python -m benchmarks singles`, by coverage and MSIS.
+# Growths of 0.5 and 0.75 and prior weights of 1 and 4 are within 1 %; without decay MSIS is 5 % worse, without the
+# symmetric prior 3 %.
+DECAY, MIN_DECAY = 4.0, 64.0  # horizons, and steps at least, after which an error counts 1/e
+GROWTH = 0.5  # power of the step by which errors grow where nothing is known, that of a random walk
+PRIOR_WEIGHT = 1.0  # independent windows that the common curve of growth counts, beside those of a step
+MAX_RATIO = 8.0  # times the usual error at a step, the most that one window counts
+SYMMETRIC_WEIGHT = 4.0  # independent windows that a symmetric distribution counts, beside those of the errors
+CORRELATION = 0.1  # of the errors of two series at the same time; see weights.py
+MAX_STEPS = 200  # of a longer horizon that are computed; the others are interpolated
 
 
 def interval_levels(level: float) -> tuple[float, float]:
@@ -124,19 +134,6 @@ def log_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: objec
     if count:
         text = "the medians of %d of %d series add up to less than half of what is expected, as most values are 0; %s"
         log.info(text, count, len(floor), cure)
-
-
-# Chosen on 558 fits without networks to the single series of `python -m benchmarks singles`, by coverage and MSIS.
-# Growths of 0.5 and 0.75 and prior weights of 1 and 4 are within 1 %; without decay MSIS is 5 % worse, without the
-# symmetric prior 3 %.
-DECAY, MIN_DECAY = 4.0, 64.0  # horizons, and steps at least, after which an error counts 1/e
-GROWTH = 0.5  # power of the step by which errors grow where nothing is known, that of a random walk
-PRIOR_WEIGHT = 1.0  # independent windows that the common curve of growth counts, beside those of a step
-MAX_RATIO = 8.0  # times the usual error at a step, the most that one window counts
-SYMMETRIC_WEIGHT = 4.0  # independent windows that a symmetric distribution counts, beside those of the errors
-CORRELATION = 0.1  # of the errors of two series at the same time; see weights.py
-
-MAX_STEPS = 200  # of a longer horizon that are computed; the others are interpolated
 
 
 def error_quantiles(

@@ -25,6 +25,7 @@ from forecast.tables.writing import interval_columns
 
 POINT = "forecast"
 UNUSED: dict[str, Any] = {"known": (), "past": (), "static": (), "aggregate": None}  # of a schema, for forecasts
+Data = Any  # a pandas DataFrame, or a Table
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,6 @@ def missing_series(saved: SavedForecasts, panel: Panel, forecasts: str, actual: 
     if missing:
         log.warning("%s: %d series are not in %s (%s)", forecasts, len(missing), actual, names)
     return missing
-
-
-Data = Any  # a pandas DataFrame, or a Table
 
 
 @dataclass(frozen=True)

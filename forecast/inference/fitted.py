@@ -28,6 +28,8 @@ CPU_DEVICES = ("auto", "cpu")  # devices that every machine has
 
 Steps = Annotated[int, Field(ge=1, le=100_000)]
 Season = Annotated[int, Field(ge=1, le=1_000_000)]
+NAIVE = {"seasonal-naive": "seasonal naive", "last": "the last value"}  # the latter where there is no season
+ROUNDING = 1e-9, 1e-12  # an error below this share of the largest one, or below this, is rounding
 
 
 class Config(Stored, populate_by_name=True):
@@ -114,10 +116,6 @@ class Fitted:
     def settings(self) -> TrainSettings:
         """The settings of training, defaults included."""
         return TrainSettings.check(self.config.settings)
-
-
-NAIVE = {"seasonal-naive": "seasonal naive", "last": "the last value"}  # the latter where there is no season
-ROUNDING = 1e-9, 1e-12  # an error below this share of the largest one, or below this, is rounding
 
 
 def models_of(fitted: Fitted) -> list[str]:

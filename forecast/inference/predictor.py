@@ -22,6 +22,8 @@ from forecast.windows.scaling import Array
 from forecast.windows.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 
 EXTRA, EXTRA_PACKAGES = "onnx", ("onnx", "onnxruntime")  # of this package; the second is enough to forecast
+WINDOWS_AT_ONCE = 1024
+TORCH = "torch"  # the backend that has attention
 
 
 def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto") -> str:
@@ -75,10 +77,6 @@ def installed(package: str) -> bool:
         raise_if_interrupted()
         return False
     return True
-
-
-WINDOWS_AT_ONCE = 1024
-TORCH = "torch"  # the backend that has attention
 
 
 class Backend(Protocol):

@@ -34,6 +34,10 @@ from forecast.threads import in_order
 LEAST_ROWS = 2_000_000  # of a table that is read in parts
 
 Messages = list[logging.LogRecord]
+MANIFEST = "MANIFEST.json"
+FORMAT = 1  # of the manifest
+DIGITS = 12  # of the sha256 in the name of a file
+NAME = r"^part-\d{5}-of-\d{5}-[0-9a-f]{12}\.parquet$"
 
 
 class Sums(Protocol):
@@ -42,12 +46,6 @@ class Sums(Protocol):
     def empty(self) -> Self: ...
     def add(self, forecasts: Forecasts) -> None: ...
     def merge(self, other: Self) -> None: ...
-
-
-MANIFEST = "MANIFEST.json"
-FORMAT = 1  # of the manifest
-DIGITS = 12  # of the sha256 in the name of a file
-NAME = r"^part-\d{5}-of-\d{5}-[0-9a-f]{12}\.parquet$"
 
 
 class File(Stored):

@@ -30,6 +30,7 @@ from forecast.tables.reading import SYNTHETIC
 _SQLITE = "sqlite:///"
 SUMS = "[[totals]]"
 MAX_LENGTH = 1_000_000  # characters of a pipeline file
+_HOMES = dict.fromkeys(OutputCheckSettings.model_fields, "[checks.output]")
 
 
 def _refit_text(given: object) -> object:
@@ -92,7 +93,6 @@ _FIELDS = [name for name in Pipeline.model_fields if name not in JobSettings.mod
 SECTIONS = {name: cast("type[SettingsGroup]", Pipeline.model_fields[name].annotation) for name in _FIELDS}
 SECTIONS["totals"] = TotalsSettings
 _HEADS = {section: f"[{section}]" for section in SECTIONS} | {"totals": SUMS}
-_HOMES = dict.fromkeys(OutputCheckSettings.model_fields, "[checks.output]")
 _HOMES |= dict.fromkeys(Limits.model_fields, "[checks.output.NAME]")
 _HOMES |= {key: _HEADS[section] for section, group in SECTIONS.items() for key in group.model_fields}
 

@@ -175,7 +175,8 @@ class Network(RecurrentModel):
         at = lookback + steps
         sums = functional.pad(both.cumsum(1), (0, 0, 1, 0))
         count = min(BASE, lookback // season)
-        usual = torch.stack(past[:, lookback - count * season :].split(season, 1)).mean(0)[:, steps % season]
+        newest = past[:, lookback - count * season :].reshape(past.shape[0], count, season, -1)
+        usual = newest.mean(1)[:, steps % season]
         longer = [past[:, lookback - long + steps % long] for long in self.shape.seasons if long <= lookback]
         return [
             *(both[:, (at + by).clamp(0, lookback + horizon - 1)] for by in AROUND),

@@ -20,6 +20,14 @@ from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_in
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import PictureSettings
 
+EventSpan = tuple[float, float, str]  # the first and the last time of an event, and its name
+DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of one character of Braille, by row
+BRAILLE = np.array([chr(0x2800 + code) for code in range(256)])
+UNICODE = {"history": "⣀⠤⠒", "forecast": "⣀⠤⠒", "actual": "●", "shades": "░▒", "edge": "│"}
+PLAIN = {"history": "*", "forecast": "+", "actual": "o", "shades": ".:", "edge": "|"}  # without Unicode
+HEIGHT = 12  # lines of one series
+Style = Callable[[str, str], str]
+
 
 @dataclass(frozen=True)
 class PlotData:
@@ -90,9 +98,6 @@ def actuals_at(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
     """Observed values of series, which need not be in the panel, from grid positions on, [series, steps], else NaN."""
     rank = series_index(panel.ids, ids) - 1
     return np.where(rank[:, None] >= 0, values_at(panel, rank, first, steps), np.nan)
-
-
-EventSpan = tuple[float, float, str]  # the first and the last time of an event, and its name
 
 
 @dataclass(frozen=True)
@@ -206,15 +211,6 @@ def _spans(calendar: Calendar, positions: Integers, name: str) -> Iterator[Event
         before, first = calendar.wall(np.array([run[0] - 1, run[0]]))
         last, after = calendar.wall(np.array([run[-1], run[-1] + 1]))
         yield float(first + before) / 2, float(last + after) / 2, name
-
-
-DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of one character of Braille, by row
-BRAILLE = np.array([chr(0x2800 + code) for code in range(256)])
-UNICODE = {"history": "⣀⠤⠒", "forecast": "⣀⠤⠒", "actual": "●", "shades": "░▒", "edge": "│"}
-PLAIN = {"history": "*", "forecast": "+", "actual": "o", "shades": ".:", "edge": "|"}  # without Unicode
-HEIGHT = 12  # lines of one series
-
-Style = Callable[[str, str], str]
 
 
 def terminal_lines(chart: Chart, width: int, unicode: bool = True, style: Style = lambda text, kind: text) -> list[str]:

@@ -28,6 +28,10 @@ RANDOM = ("known", "past", "static")  # kinds of inputs that differ between repe
 
 Change = Callable[[np.random.Generator], tuple[Predictor, Panel]]
 """What forecasts the windows without an input, and the windows, in one repeat."""
+SEASONS = 8  # of the past, at most, from which season and slope are known before
+PRIOR_WEIGHT = 0.1  # of that season and that slope, against each step of the forecast
+PARTS = ("median", "level", "season", "events", "known", "rest")
+"""The columns of the parts; the others add up to the first, the median."""
 
 
 class Importance(NamedTuple):
@@ -160,12 +164,6 @@ class _HeldOut:
         left = np.repeat(np.add.reduceat(shown, panel.offsets[:-1]) > 0, sizes)
         observed = np.where(left, shown, panel.observed)
         return self.predictor, replace(panel, observed=observed, values=np.where(observed, panel.values, 0.0))
-
-
-SEASONS = 8  # of the past, at most, from which season and slope are known before
-PRIOR_WEIGHT = 0.1  # of that season and that slope, against each step of the forecast
-PARTS = ("median", "level", "season", "events", "known", "rest")
-"""The columns of the parts; the others add up to the first, the median."""
 
 
 def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, Numbers]:

@@ -32,6 +32,38 @@ CONTROLS = """<form id="controls" role="search" aria-label="Series" hidden>\
 <div id="series"></div>
 """
 APART = '<div class="sums"><ul class="legend"></ul><div class="series"></div>'
+SUFFIX = ".html"
+CODE = re.compile("`([^`]+)`")
+MOST_LINES = 6  # of a chart, those that the style tells apart
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; base-uri 'none'; form-action 'none'; \
+style-src '{style_hash}'; script-src '{script_hash}'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<a class="skip" href="#verdict">Skip to the verdict</a>
+<header>
+<h1>{title}</h1>
+<button type="button" id="theme" hidden>Dark colours</button>
+</header>
+<main>
+<p id="verdict" class="verdict" tabindex="-1">{verdict}</p>
+<nav aria-label="Sections"><ol>{links}</ol></nav>
+<p id="unscripted">Scripts are off here, as in mail programs. Open this file in a browser to see its charts and all \
+series; verdict and tables are complete.</p>
+"""
+END = """</main>
+<footer><p>{made}</p></footer>
+<script>{script}</script>
+</body>
+</html>
+"""
 
 
 @dataclass(frozen=True)
@@ -99,42 +131,6 @@ def _short(value: float) -> float | None:
         return None
     number = float(f"{value:.4g}")
     return int(number) if abs(number) < 1e8 and number.is_integer() else number
-
-
-SUFFIX = ".html"
-CODE = re.compile("`([^`]+)`")
-MOST_LINES = 6  # of a chart, those that the style tells apart
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; base-uri 'none'; form-action 'none'; \
-style-src '{style_hash}'; script-src '{script_hash}'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<a class="skip" href="#verdict">Skip to the verdict</a>
-<header>
-<h1>{title}</h1>
-<button type="button" id="theme" hidden>Dark colours</button>
-</header>
-<main>
-<p id="verdict" class="verdict" tabindex="-1">{verdict}</p>
-<nav aria-label="Sections"><ol>{links}</ol></nav>
-<p id="unscripted">Scripts are off here, as in mail programs. Open this file in a browser to see its charts and all \
-series; verdict and tables are complete.</p>
-"""
-
-END = """</main>
-<footer><p>{made}</p></footer>
-<script>{script}</script>
-</body>
-</html>
-"""
 
 
 @dataclass(frozen=True)

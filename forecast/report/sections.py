@@ -31,6 +31,15 @@ MAX_MEASURE = 1e300  # what is not below it is no measure
 HEADS = {"skill": "skill", ERROR: "MASE", "rmsse": "RMSSE", "smape": "sMAPE", "wape": "WAPE", "wql": "WQL"}
 COVERED = {"coverage_80": "in 80 %", "coverage_95": "in 95 %", "msis": "MSIS"}
 TARGETS = tuple(level / 100 for level in INTERVALS)  # of shares inside the intervals
+REPEATS = 3  # of each input whose importance is measured
+MEANINGS = {
+    "ok": "forecast",
+    "constant": "forecast; the value never changes",
+    "short": "forecast; shorter than the steps that a forecast looks back",
+    "ended": "no forecast: the newest values are missing for longer than a forecast looks back",
+    "missing": "no forecast: too many values are missing",
+}
+DAY = {"day": "day", "count": "values", "mase": "MASE", "bias": "bias"}
 
 
 class BacktestTables:
@@ -173,16 +182,6 @@ def _number(row: Row, name: str) -> float | None:
     return float(value) if isinstance(value, int | float) and -MAX_MEASURE < value < MAX_MEASURE else None
 
 
-REPEATS = 3  # of each input whose importance is measured
-MEANINGS = {
-    "ok": "forecast",
-    "constant": "forecast; the value never changes",
-    "short": "forecast; shorter than the steps that a forecast looks back",
-    "ended": "no forecast: the newest values are missing for longer than a forecast looks back",
-    "missing": "no forecast: too many values are missing",
-}
-
-
 def read_section(fitted: Fitted, version: str) -> Section:
     """What was read and inferred at the fit of a version."""
     config = fitted.config
@@ -290,7 +289,6 @@ def importance_section(predictor: Predictor, panel: Panel, on_part: OnPart | Non
     return Section(title, (text, Table("Importance", heads, tuple(rows))))
 
 
-DAY = {"day": "day", "count": "values", "mase": "MASE", "bias": "bias"}
 DAY |= {f"coverage_{level:g}": f"in {level:g} %" for level in INTERVALS}
 
 

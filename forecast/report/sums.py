@@ -28,6 +28,7 @@ from forecast.totals.periods import ALL, MONDAY, MONTHS, Level, keys_of, period_
 from forecast.totals.sums import Totals
 
 AT_ONCE = 2048  # series
+TEXT = "A sum has a distribution of its own: `forecast` is its median, and `mean` the sum of the means of the series."
 
 
 def schema_of_sums(schema: Schema, every: Every | None) -> Schema:
@@ -79,9 +80,6 @@ def past_sums(
     size, values, none = len(ids), np.where(observed, found[0], 0.0).ravel(), np.zeros((observed.size, 0))
     offsets, starts, marks = np.arange(size + 1) * len(periods), np.full(size, periods[0]), observed.ravel()
     return Panel(ids, np.arange(size), offsets, starts, 0, values, marks, none, none, none[:size], ("ok",) * size)
-
-
-TEXT = "A sum has a distribution of its own: `forecast` is its median, and `mean` the sum of the means of the series."
 
 
 def plots_of_sums(totals: Totals, past: Panel, actuals: Panel | None = None) -> Iterator[tuple[PlotData, Panel | None]]:

@@ -29,6 +29,36 @@ CONFIG: Spec = {
     "title": {"anchor": "start", "frame": "group", "offset": 8, **TITLE},
     "legend": {"orient": "top", "title": None, "labelFontSize": 12, "labelColor": "#333333", "columnPadding": 18},
 }
+SUFFIXES = (".png", ".svg", ".pdf", ".html")
+NEEDED = f"the packages altair and vl-convert-python; {INSTALL.format('plot')}"
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
+script-src 'unsafe-inline' 'unsafe-eval'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ margin: 1.5rem; background: white; font-family: Helvetica, Arial, sans-serif; }}
+svg {{ max-width: 100%; height: auto; }}
+</style>
+</head>
+<body>
+<div id="still">{svg}</div>
+<div id="live"></div>
+<script>{library}</script>
+<script id="picture" type="application/json">{spec}</script>
+<script>
+const spec = JSON.parse(document.getElementById("picture").textContent);
+vegaEmbed("#live", spec, {{actions: false, renderer: "svg", mode: "vega-lite"}}).then(
+  () => document.getElementById("still").remove(),
+  () => document.getElementById("live").remove(),
+);
+</script>
+</body>
+</html>
+"""
 
 
 def vega_lite(chart: Chart, hover: bool = True) -> Spec:
@@ -195,39 +225,6 @@ def _rows(chart: Chart, times: NDArray[Any], **columns: NDArray[Any]) -> list[Sp
 def _at(chart: Chart, time: float) -> int:
     """A time as Vega-Lite has it: milliseconds, or a step."""
     return int(time) if chart.numbered else int(time * 1000)
-
-
-SUFFIXES = (".png", ".svg", ".pdf", ".html")
-NEEDED = f"the packages altair and vl-convert-python; {INSTALL.format('plot')}"
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
-script-src 'unsafe-inline' 'unsafe-eval'; img-src data:">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ margin: 1.5rem; background: white; font-family: Helvetica, Arial, sans-serif; }}
-svg {{ max-width: 100%; height: auto; }}
-</style>
-</head>
-<body>
-<div id="still">{svg}</div>
-<div id="live"></div>
-<script>{library}</script>
-<script id="picture" type="application/json">{spec}</script>
-<script>
-const spec = JSON.parse(document.getElementById("picture").textContent);
-vegaEmbed("#live", spec, {{actions: false, renderer: "svg", mode: "vega-lite"}}).then(
-  () => document.getElementById("still").remove(),
-  () => document.getElementById("live").remove(),
-);
-</script>
-</body>
-</html>
-"""
 
 
 def check_chart_file(output: str) -> None:

@@ -20,6 +20,9 @@ from forecast.tables.writing import refuse_clash
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
 MOST_DAYS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}  # days
 MONDAY = 3  # days from a Monday to 1970-01-01, a Thursday
+SERIES = "series"  # each series alone
+PERIODS: tuple[Every, ...] = get_args(Every)
+Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -145,13 +148,6 @@ def check_period(schema: Schema, every: Every) -> None:
     days = spec.every * 28 if spec.kind == "months" else 1 if spec.kind == "weekdays" else spec.every / DAY
     if days > MOST_DAYS[every]:
         raise UsageError("a period finer than the data", setting=setting, cure="name a longer one, or the horizon")
-
-
-SERIES = "series"  # each series alone
-
-PERIODS: tuple[Every, ...] = get_args(Every)
-
-Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ ADDED_BY = {
     "ahead": np.logical_or,  # [series], whether something is forecast
 }
 Summands = dict[str, np.ndarray]
+SLIGHT = 5e-4  # share of the mean by which the sum of medians may differ without a word
+ROUNDS = 20  # in which what a bound keeps from some series goes to the others
 
 
 @dataclass
@@ -249,9 +251,6 @@ def _joined(parts: list[Column | np.ndarray]) -> Column | np.ndarray:
     return Column(values, first.unit, first.zone, first.period)
 
 
-SLIGHT = 5e-4  # share of the mean by which the sum of medians may differ without a word
-
-
 def log_notes(totals: Totals) -> None:
     """Log what a reader of sums should know: periods that are left out, intervals, and that medians do not add up."""
     for every, needed in totals.left_out.items():
@@ -279,9 +278,6 @@ def warn_of_sums(totals: Totals) -> None:
         text = "intervals of sums are not calibrated: they rest on %.1f windows of the past that do not overlap, and "
         text += "%d are needed; series of %d values have them"
         log.warning(text, joint.independent_windows, LEAST_WINDOWS, needed)
-
-
-ROUNDS = 20  # in which what a bound keeps from some series goes to the others
 
 
 def allocated(forecasts: Forecasts, totals: Totals) -> Columns:

@@ -42,6 +42,9 @@ SLOWER = 1.25  # times that the steps of a training take those of a probe, which
 
 # measured on a machine of two cores: operations a second, seconds a step of a recurrent layer, seconds of anything else
 OPERATIONS_A_SECOND, RECURRENT_STEP, OTHER = 4e10, 2e-4, 2e-3
+NetworkData = tuple[Shape, Draw, list[Batch]]  # the network's, to train with, to validate with
+MakeData = Callable[[Member], NetworkData]
+TrainAll = Callable[[TrainingContext, list[int]], list[Trained]]  # trains members by number, one after another
 
 
 def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: float) -> int:
@@ -87,11 +90,6 @@ class Probe:
             start = self.clock()
             self.state.take(self.draw(self.state.generator, self.state.member.batch_size, False))
             self.seconds = min(self.seconds, self.clock() - start)
-
-
-NetworkData = tuple[Shape, Draw, list[Batch]]  # the network's, to train with, to validate with
-MakeData = Callable[[Member], NetworkData]
-TrainAll = Callable[[TrainingContext, list[int]], list[Trained]]  # trains members by number, one after another
 
 
 def train_members(

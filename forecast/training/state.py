@@ -29,6 +29,11 @@ from forecast.windows.windows import Batch
 WARM_RATE = 0.5  # share of the learning rate for a network that has been trained before
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 RETRIES = 4  # times that training continues from the best weights, with half the rate, after it diverged
+INTERVAL = 10.0  # seconds between two checkpoints of a network
+WRITING_SHARE = 0.01  # of the time that writing them may take
+FORMAT = 2
+UNKEYED = {"jobs", "device", "plan", "warm_start"}  # settings that change nothing, or whose result is in the key
+PLAN = "plan"  # name of the checkpoint of the decisions
 
 
 class AdamW:
@@ -192,14 +197,6 @@ class _Loss(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         return self.network.loss(batch)
-
-
-INTERVAL = 10.0  # seconds between two checkpoints of a network
-WRITING_SHARE = 0.01  # of the time that writing them may take
-
-FORMAT = 2
-UNKEYED = {"jobs", "device", "plan", "warm_start"}  # settings that change nothing, or whose result is in the key
-PLAN = "plan"  # name of the checkpoint of the decisions
 
 
 def data_key(panel: Panel, schema: Schema) -> str:
