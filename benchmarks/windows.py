@@ -45,7 +45,7 @@ def main(store: str, table: str, output: str, origins: Sequence[int]) -> None:
 
 def forecast_from(forecaster: "Forecaster", table: "Table", origins: Sequence[int]) -> Values:
     """Points and intervals from each origin, [origins, series, horizon, columns]; the one place that knows how."""
-    from forecast.evaluation.quantiles import bounded, free_numbers
+    from forecast.evaluation.quantiles import bounded, unbounded_numbers
     from forecast.inference.forecasting import reading_to_forecast
     from forecast.settings import OutputSettings
 
@@ -54,7 +54,7 @@ def forecast_from(forecaster: "Forecaster", table: "Table", origins: Sequence[in
     position = np.repeat(np.asarray(origins, np.int64), len(panel.order))
     quantiles = forecaster.predictor_.quantiles(panel, series, position)  # [windows, horizon, levels]
     output = OutputSettings()
-    numbers = bounded(free_numbers(quantiles, forecaster.fitted_.config.levels, output), output)
+    numbers = bounded(unbounded_numbers(quantiles, forecaster.fitted_.config.levels, output), output)
     return numbers.reshape(len(origins), len(panel.order), *numbers.shape[1:])
 
 

@@ -20,7 +20,7 @@ from forecast.engine.stages import NO_CALLBACKS, Callbacks, PanelFit, deadline_o
 from forecast.ensemble.names import check_names
 from forecast.evaluation.backtest import OUTPUT, Backtest
 from forecast.evaluation.metrics import result_columns
-from forecast.events.kinds import certain
+from forecast.events.kinds import without_censored
 from forecast.events.table import events_columns
 from forecast.inference import forecasting
 from forecast.inference.contents import to_contents
@@ -266,7 +266,7 @@ class Forecaster(ForecasterParams):
         history, schema, horizon = fitted.history, fitted.config.table, fitted.config.horizon
         later, zero = read_as(table_of(X), schema, horizon=0), schema.missing == "zero"
         actual, others = actuals_after(history, later.panel, horizon, zero)
-        uncensored, _ = actuals_after(history, certain(later.panel, schema), horizon, zero)
+        uncensored, _ = actuals_after(history, without_censored(later.panel, schema), horizon, zero)
         refuse_other_rows(others, horizon)
         return -forecasting.error_after(predictor, later, actual, uncensored)
 

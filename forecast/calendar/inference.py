@@ -109,8 +109,8 @@ def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:
     if "y" not in codes or "d" in codes or not chosen.exists.all():
         return
     months = chosen.wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
-    steps, short_years = np.abs(np.diff(months)), (months // 12 + 70) % 100
-    no_day = ((short_years == 0) | (short_years > 31)).any()
+    steps, two_digit_years = np.abs(np.diff(months)), (months // 12 + 70) % 100
+    no_day = ((two_digit_years == 0) | (two_digit_years > 31)).any()
     regular = len(steps) > 0 and np.bincount(steps).argmax() == np.gcd.reduce(steps)
     if not no_day and not (regular and (months % 12 != months[0] % 12).any()):
         cure = ("pass ", _as_setting(chosen.pattern), ", or write the year in full")

@@ -60,7 +60,7 @@ def what_if(
     made = forecast_panel(predictor, other, horizon, output)
     columns, points, beside = forecasts.columns, made.numbers[..., 0].ravel(), dict[str, Any]()
     if totals is not None:
-        others = totals.empty()
+        others = totals.blank_copy()
         totals.add(forecasts)
         others.add(made)
         columns, points = totals.columns(), np.asarray(others.columns()["forecast"])

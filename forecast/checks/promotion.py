@@ -70,10 +70,10 @@ def should_promote(
 def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:
     """Whether losses [horizons] are worse than those of another on the same horizons, and the rule in words."""
     count, (mean, error) = len(ours), log_ratio(ours, theirs)
-    over, least = (f"{count} horizons", NO_WORSE) if count >= ENOUGH else ("less than two horizons", MUCH_WORSE)
-    change, limit = (100 * np.expm1(ratio) for ratio in (mean, np.log(least) + error))
+    over, tolerance = (f"{count} horizons", NO_WORSE) if count >= ENOUGH else ("less than two horizons", MUCH_WORSE)
+    change, limit = (100 * np.expm1(ratio) for ratio in (mean, np.log(tolerance) + error))
     rule = f"{change:+.1f} % over {over}, where more than {limit:.1f} % counts as worse"
-    return bool(mean - error > np.log(least)), rule
+    return bool(mean - error > np.log(tolerance)), rule
 
 
 def log_ratio(ours: Numbers, theirs: Numbers) -> tuple[float, float]:

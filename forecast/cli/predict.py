@@ -79,7 +79,7 @@ def _checked(request: Request) -> int | None:
 def _put(saved: Saved, request: Request, check_newest: CheckNewest) -> int:
     totals, trouble = sums_of(saved.predictor, request), None
     try:
-        if (skipped := _put_in_parts(saved, request, check_newest, totals and totals.empty())) is not None:
+        if (skipped := _put_in_parts(saved, request, check_newest, totals and totals.blank_copy())) is not None:
             return log_written(skipped, saved.fitted, request)
     except (BadData, UsageError) as error:
         trouble = error  # the whole makes up for what the part lacked, or is refused with all that is wrong

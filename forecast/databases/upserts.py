@@ -37,8 +37,8 @@ def upsert(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str], *othe
     database; an existing table needs a primary key or unique index over them. Missing values become NULL, and SQLite
     gets times as text in ISO 8601, aware ones in UTC. `others` are further tables of the same database.
 
-    Returns the number of rows. Raises UsageError if a name or the existing table does not fit; BadData if a key is
-    missing or repeated, or a value cannot be stored; otherwise an error of the class that `failures.py` lists.
+    Returns the number of rows of `frame`. Raises UsageError if a name or the existing table does not fit; BadData if a
+    key is missing or repeated, or a value cannot be stored; otherwise an error of the class that `failures.py` lists.
     """
     with transaction(url, "sink") as connection:
         for rows in ((table, frame, keys), *others):

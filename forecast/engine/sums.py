@@ -8,7 +8,7 @@ import numpy as np
 from forecast.ensemble.joint_errors import PAST_SHARE, JointErrors
 from forecast.errors import UsageError
 from forecast.evaluation.quantiles import standard_deviation
-from forecast.events.kinds import certain
+from forecast.events.kinds import without_censored
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.panel.hierarchy import Levels, members_of
@@ -36,7 +36,7 @@ def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fi
     for back in _origins(fitted, panel)[:COMPARED].tolist():
         position = panel.lengths - back
         series = alone[position[alone] >= _least(fitted)]
-        slots = (panel.offsets + np.append(position, 0))[:-1, None] + np.arange(fitted.config.horizon)
+        slots = (panel.offsets[:-1] + position)[:, None] + np.arange(fitted.config.horizon)
         for losses_of, way in zip(losses, ways, strict=True):
             means = np.zeros((len(panel), fitted.config.horizon))
             quantiles = Predictor(way, device).quantiles(panel, series, position[series])
@@ -97,7 +97,7 @@ def _origins(fitted: Fitted, panel: Panel) -> Integers:
     """Steps from the end of the series back to each origin, the newest first."""
     horizon, count = fitted.config.horizon, max(1, int((~panel.skipped).sum()))
     most = min(WINDOWS // count, MAX_ORIGINS)
-    most = max(most, min(FEWEST, max(LEAST, LARGE // count)), 1)
+    most = max(most, min(FEWEST, max(LEAST, LARGE // count)))
     most = min(most, max(1, MAX_BYTES // max(1, len(panel) * horizon)))
     reach = int(PAST_SHARE * panel.lengths.max()) - horizon
     if reach < 0:
@@ -127,7 +127,7 @@ def _errors(predictor: Predictor, panel: Panel, origins: Integers) -> Numbers:
     slots = (panel.offsets[series] + position)[:, None] + np.arange(config.horizon)
     means = predictor.fitted.ensemble.calibration.quantile_means(quantiles, config.levels)
     deviation = standard_deviation(quantiles, config.levels)
-    known = certain(panel, config.table).observed[slots] & (deviation > 0)
+    known = without_censored(panel, config.table).observed[slots] & (deviation > 0)
     error = (panel.values[slots] - means) / np.where(deviation > 0, deviation, 1.0)
     found[row, series] = np.where(known, error, np.nan)
     return found

@@ -60,7 +60,7 @@ class JointErrors:
         return errors / np.where(size > 0, size, 1.0), known
 
     @cached_property
-    def of_steps(self) -> Numbers:
+    def step_correlation(self) -> Numbers:
         """The correlation of the errors of a series at two steps, [horizon, horizon]; with few windows a usual one."""
         errors, known = (part.reshape(-1, part.shape[2]).astype(np.float64) for part in self._known)
         found = np.clip(errors.T @ errors / np.maximum(known.T @ known, 1), -1, 1)
@@ -70,7 +70,7 @@ class JointErrors:
         return np.asarray(correlation)
 
     @cached_property
-    def of_series(self) -> float:
+    def series_correlation(self) -> float:
         """The mean correlation of the errors of two series at the same step; with few windows a usual one."""
         errors, known = self._known
         count = known.sum(1)

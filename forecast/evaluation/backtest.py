@@ -19,8 +19,8 @@ from forecast.evaluation.metrics import (
     seasonal_naive_errors,
 )
 from forecast.evaluation.origins import bounds_at, cut, pasts
-from forecast.evaluation.quantiles import bounded, error_quantiles, free_numbers, log_raised, raised
-from forecast.events.kinds import certain
+from forecast.evaluation.quantiles import bounded, error_quantiles, log_raised, raised, unbounded_numbers
+from forecast.events.kinds import without_censored
 from forecast.logs import held_back, log
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, format_positions, position_texts, time_columns_at
@@ -138,9 +138,9 @@ def backtest(
     for done, ((name, fold), (found, summed, taken, records)) in enumerate(zip(tasks, results, strict=True), 1):
         rows = np.flatnonzero(np.isin(windows.origin, fold))
         for quantiles, of in zip(found, (final_numbers, numbers)[-len(found) :], strict=True):
-            free = free_numbers(quantiles, levels, OUTPUT, counts[rows])
-            of[name][windows.series[rows], windows.origin[rows]] = bounded(free, OUTPUT, floor[rows])
-        np.logical_or.at(raised_series, windows.series[rows], raised(free, OUTPUT, floor[rows]))
+            unbounded = unbounded_numbers(quantiles, levels, OUTPUT, counts[rows])
+            of[name][windows.series[rows], windows.origin[rows]] = bounded(unbounded, OUTPUT, floor[rows])
+        np.logical_or.at(raised_series, windows.series[rows], raised(unbounded, OUTPUT, floor[rows]))
         seconds[name] += taken
         sums += [] if summed is None else [summed.assign(model=name)]
         for record in records:
@@ -152,7 +152,7 @@ def backtest(
     log_raised(raised_series)
     actual = np.full(size, np.nan)
     actual[windows.series, windows.origin] = windows.actual
-    errors, bound = naive_errors_until(certain(panel, schema), origins[0], season), np.zeros(size, bool)
+    errors, bound = naive_errors_until(without_censored(panel, schema), origins[0], season), np.zeros(size, bool)
     first = origins[windows.origin, windows.series] + 1
     bound[windows.series, windows.origin] = bounds_at(panel, schema, windows.series, first)
     evaluation = Evaluation(panel, schema, actual, numbers, OUTPUT.levels, *errors, bound)

@@ -74,7 +74,7 @@ def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
     return np.asarray(np.where(small, np.round(np.where(small, values, 0.0) * unit) / unit, values) + 0.0)
 
 
-def free_numbers(
+def unbounded_numbers(
     quantiles: Numbers,
     have: tuple[float, ...],
     output: OutputSettings,

@@ -9,7 +9,7 @@ from forecast.errors import BadData, Setting, Words
 from forecast.evaluation.backtest import fit_baseline
 from forecast.evaluation.metrics import REFERENCE, Evaluation, Measures, measure_frames, naive_errors_until
 from forecast.evaluation.origins import bounds_at, values_at
-from forecast.events.kinds import certain
+from forecast.events.kinds import without_censored
 from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
@@ -196,6 +196,6 @@ def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation
     if begun.any():
         past = panel.until(origin)
         naive[begun, 0] = fit_baseline(REFERENCE, season, (0.5,), past)(past)
-    errors = naive_errors_until(certain(panel, schema), origin, season)
+    errors = naive_errors_until(without_censored(panel, schema), origin, season)
     bound = bounds_at(panel, schema, np.arange(len(panel)), origin + 1)[:, None]
     return Evaluation(panel, schema, actual, {REFERENCE: naive, POINT: numbers}, saved.intervals, *errors, bound)

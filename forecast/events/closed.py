@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, HOUR, WEEK
-from forecast.events.kinds import Marks, certain, compared_season, day_spans, has_events, mark, median, touched
+from forecast.events.kinds import Marks, compared_season, day_spans, has_events, mark, median, touched, without_censored
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
 from forecast.panel.schema import Schema, calendar_of
 from forecast.tables.table import encoded
@@ -68,7 +68,7 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
     stay open repeats itself, and is left to the models. What events open, as Sundays before Christmas, is left out.
     Slots of a series before `before` [series] are used.
     """
-    panel = certain(panel, schema)
+    panel = without_censored(panel, schema)
     series, seen, found = panel.series_of_slots, panel.observed & panel.before(before), [NONE_CLOSED]
     marks = mark(panel, schema) if has_events(schema) else None
     for season in sorted({*season_candidates(schema.calendar), *schema.season}):
@@ -95,7 +95,7 @@ def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: In
     """The positions of the series of a panel that still hold one value; events that open one are remembered."""
     if not len(closed):
         return closed
-    panel = certain(panel, schema)
+    panel = without_censored(panel, schema)
     number = _numbers(closed, panel, schema)
     other = (number >= 0) & panel.observed & panel.before(before) & (panel.values != closed.value[number])
     slots = np.flatnonzero(other)
@@ -151,17 +151,21 @@ def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]
 def _constant_groups(
     values: Numbers, groups: Integers, group_of: Integers, season: int, touching: tuple[Integers, NDArray[Any]]
 ) -> tuple[Closed, Flags]:
-    """Those of the groups, series * season + phase, that hold one value; and [values], whether each lies in one."""
+    """Those of the groups, series * season + phase, that hold one value; and [values], whether each lies in one.
+
+    One value in all cycles of a group counts where chance would hardly do that, by how often the series has this value
+    elsewhere. Values that events touch may differ: these events then open the group.
+    """
     touched, events = touching
     count, free = len(groups), np.ones(len(values), bool)
     free[touched] = False
-    value = np.full(count, np.inf)
+    value = np.full(count, np.inf)  # [groups], the one value
     np.minimum.at(value, group_of[touched], values[touched])  # counts where events touch all, as Sundays named closed
     value[group_of[free]] = values[free]
-    other = values != value[group_of]
-    size, cycles = np.bincount(group_of, minlength=count), np.bincount(group_of, ~other, count)
-    series = groups // season
-    candidate = np.flatnonzero((cycles >= CYCLES) & (np.bincount(group_of, other & free, count) == 0))
+    differs = values != value[group_of]  # [values]
+    size, cycles = np.bincount(group_of, minlength=count), np.bincount(group_of, ~differs, count)
+    series = groups // season  # [groups]
+    candidate = np.flatnonzero((cycles >= CYCLES) & (np.bincount(group_of, differs & free, count) == 0))
     total = np.bincount(series, size)
     elsewhere = total[series[candidate]] - size[candidate]
     owner, asked = series[group_of], series[candidate]
@@ -169,21 +173,21 @@ def _constant_groups(
     known, code = np.unique(values[used], return_inverse=True)
     pairs, counts = np.unique(owner[used] * len(known) + code.reshape(-1), return_counts=True)
     pair = np.searchsorted(pairs, asked * len(known) + np.searchsorted(known, value[candidate]))
-    alike = counts[pair] - cycles[candidate]  # values elsewhere in the series that equal that of the group
-    share = np.where(elsewhere > 0, alike / np.maximum(elsewhere, 1), 1.0)
-    candidate = candidate[share ** cycles[candidate] * season < CHANCE]
+    equals = counts[pair] - cycles[candidate]  # [candidates], elsewhere in the series
+    chance = np.where(elsewhere > 0, equals / np.maximum(elsewhere, 1), 1.0)
+    candidate = candidate[chance ** cycles[candidate] * season < CHANCE]
     low, high = np.full(count, np.inf), np.full(count, -np.inf)
     np.minimum.at(low, group_of, values)
     np.maximum.at(high, group_of, values)
     largest = np.zeros(len(total))
     np.maximum.at(largest, series, np.maximum(np.abs(low), np.abs(high)))
-    still = (high > low) & (high - low <= ROUNDING * largest[series])
-    still[candidate] = True
-    inside = np.bincount(series, size * still)
-    candidate = candidate[(inside < total)[series[candidate]]]
+    constant = (high > low) & (high - low <= ROUNDING * largest[series])
+    constant[candidate] = True
+    held = np.bincount(series, size * constant)
+    candidate = candidate[(held < total)[series[candidate]]]
     number = np.full(count, -1)
     number[candidate] = np.arange(len(candidate))
-    opening = np.flatnonzero(other[touched] & (number[group_of[touched]] >= 0))
+    opening = np.flatnonzero(differs[touched] & (number[group_of[touched]] >= 0))
     opened = sorted(set(zip(number[group_of[touched[opening]]].tolist(), events[opening].tolist(), strict=True)))
     seasons, phase = np.full(len(candidate), season), groups[candidate] % season
     return Closed(series[candidate], seasons, phase, value[candidate], tuple(opened)), number[group_of] >= 0
@@ -257,15 +261,17 @@ def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
 
 def suspects(panel: Panel, schema: Schema) -> list[Row]:
     """What looks like closed days, a sensor that hangs, or an error, and no event says so yet; in the order of time."""
+    panel = without_censored(panel, schema)
     if schema.calendar.kind == "steps" or not panel.observed.any():
         return []
-    panel = certain(panel, schema)
     closed = fixed_values(find_closed(panel, schema, panel.lengths), panel, schema)
     is_open = np.ones(len(panel.values), bool) if closed is None else np.isnan(closed)
     season = compared_season(schema)
     found = defaultdict[tuple[int, int, str, str], list[int]](list)
-    series, first, last = _runs(panel, panel.observed & is_open, max(season, CYCLE))
     shown = replace(panel, observed=panel.observed & is_open)
+    if not shown.observed.any():
+        return []
+    series, first, last = _runs(panel, shown.observed, max(season, CYCLE))
     lone = _outliers(shown, season)
     lone = np.setdiff1d(lone, runs(first, last - first + 1)[1])
     slots = np.concatenate([np.stack([first, last], 1), np.stack([lone, lone], 1)])
@@ -298,15 +304,16 @@ def _runs(panel: Panel, seen: Flags, cycle: int) -> tuple[Integers, Integers, In
     count = np.append(count - np.bincount(owner, size * zero, len(panel)), count)
     elsewhere = (np.bincount(group, equal)[group] - equal) / np.maximum(count[group] - size, 1)
     falls = np.bincount(owner[1:], (np.diff(values[start]) < 0) & ~first[1:], len(panel))[owner] > 0
-    begun, far = falls & ~(first & zero), size >= LONGER * (1 + cycle * elsewhere)  # what only grows may rest
-    named = np.flatnonzero(begun & far & (elsewhere < MOST_EQUAL))
+    has_fallen = falls & ~(first & zero)  # what only grows may rest
+    long_enough = size >= LONGER * (1 + cycle * elsewhere)
+    named = np.flatnonzero(has_fallen & long_enough & (elsewhere < MOST_EQUAL))
     return owner[named], slots[start[named]], slots[start[named] + size[named] - 1]
 
 
 def _outliers(panel: Panel, season: int) -> Integers:
     """The slots of values far from those around them, where no other value of their series is nearly as far."""
     slots = np.flatnonzero(panel.observed)
-    series, far = panel.series_of_slots[slots], np.zeros(len(slots))
+    series = panel.series_of_slots[slots]
     steps = np.array([1, season, 2 * season] if season > 1 else [1, 2, 3])
     near = slots[:, None] + np.concatenate([-steps, steps])
     inside = (near >= panel.offsets[series][:, None]) & (near < panel.offsets[series + 1][:, None])

@@ -169,14 +169,14 @@ def without(panel: Panel, schema: Schema, *kinds: EventKind) -> Panel:
     return panel
 
 
-def certain(panel: Panel, schema: Schema) -> Panel:
+def without_censored(panel: Panel, schema: Schema) -> Panel:
     """The panel without values that say less than what was demanded: those of stock-outs, and of closed days."""
     return without(panel, schema, "stock_out", "closed")
 
 
 def levelled(panel: Panel, schema: Schema) -> Panel:
     """What seasons and effects are estimated from: certain values, the history moved to the newest level."""
-    panel, level = certain(panel, schema), moved_levels(panel, schema)
+    panel, level = without_censored(panel, schema), moved_levels(panel, schema)
     if level is None:
         return panel
     return replace(panel, values=np.where(panel.observed, (panel.values - level[1]) / level[0], 0.0))
@@ -195,7 +195,7 @@ def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None
     last = np.append(np.diff(series) != 0, True)[: len(series)]
     until = np.where(last, panel.lengths[series], np.append(position[1:], 0)[: len(series)])
     rank = np.arange(len(series)) - np.searchsorted(series, series)
-    season, moved = compared_season(schema), certain(panel, schema)
+    season, moved = compared_season(schema), without_censored(panel, schema)
     moved = replace(moved, values=moved.values.copy())
     factor, shift = np.ones(len(panel.values)), np.zeros(len(panel.values))
     for nth in range(int(rank.max(initial=-1)) + 1):  # the oldest shift of each series first

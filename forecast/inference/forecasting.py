@@ -14,9 +14,9 @@ from forecast.ensemble.calibration import widened
 from forecast.ensemble.pasts import Recent
 from forecast.errors import ArtifactRefused, BadData, ForecastError, Setting, UsageError, Words
 from forecast.evaluation.metrics import mase
-from forecast.evaluation.quantiles import bounded, free_numbers, log_low_totals, log_raised, raised
+from forecast.evaluation.quantiles import bounded, log_low_totals, log_raised, raised, unbounded_numbers
 from forecast.events.effects import NAMED, unseen_events
-from forecast.events.kinds import certain, without
+from forecast.events.kinds import without, without_censored
 from forecast.events.table import read_events, renewed
 from forecast.inference.contents import from_contents
 from forecast.inference.fitted import Fitted
@@ -135,24 +135,24 @@ def forecast_table(
     Raises `UsageError` and `BadData` where the table cannot be used, or known values are missing for the horizon.
     """
     fitted, output = predictor.fitted, output or OutputSettings()
-    config, history, table = fitted.config, fitted.history, fitted.config.table
-    refuse_clash(table.keys, output_columns(output))
+    config, history, schema = fitted.config, fitted.history, fitted.config.table
+    refuse_clash(schema.keys, output_columns(output))
     horizon = checked_horizon(horizon, config.horizon)
     panel = panel_to_forecast(fitted, source, future, origin)
-    unseen = [] if fitted.effects is None else unseen_events(panel, table, fitted.effects)
+    unseen = [] if fitted.effects is None else unseen_events(panel, schema, fitted.effects)
     if unseen:
         log.warning(UNSEEN, ", ".join(unseen[:NAMED]))
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
-    require_known(panel, table, horizon, name, with_future=future is not None)
-    warn_blank_ahead(panel, table, config.horizon if config.networks else horizon, name)
+    require_known(panel, schema, horizon, name, with_future=future is not None)
+    warn_blank_ahead(panel, schema, config.horizon if config.networks else horizon, name)
     if source is not None:
-        warn_seen(panel, history, table, horizon, source.name)
+        warn_seen(panel, history, schema, horizon, source.name)
         warn_short(panel, history, config.lookback, source.name)
     options = None if on_panel is None else on_panel(panel)
     made = forecast_panel(predictor, panel, horizon, output, options, ArtifactRefused if source is None else BadData)
-    words = {status for status in SKIPPED if status != SUM}
-    skipped = {ids: status for ids, status in zip(panel.ids, panel.status, strict=True) if status in words}
+    named = {status for status in SKIPPED if status != SUM}
+    skipped = {ids: status for ids, status in zip(panel.ids, panel.status, strict=True) if status in named}
     if not isinstance(source, Part):
         skipped |= dict.fromkeys(sorted(set(fitted.ids) - set(panel.ids)), "gone")
     return replace(tabulated(made, fitted, output), skipped=only_in_shard(skipped, output.shard))
@@ -189,14 +189,14 @@ def numbered(made: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecas
     """Forecasts with the numbers of the output that follow from what is shown."""
     panel, series, shown, means = made.panel, made.series, made.shown, made.means
     floor, counts = panel.floor()[series], panel.counts()[series]
-    free = free_numbers(shown, fitted.config.levels, output, counts, means)
-    log_raised(raised(free, output, floor), Words("; ", Setting("min", float("-inf")), " turns this off"))
-    numbers = bounded(free, output, floor)
+    unbounded = unbounded_numbers(shown, fitted.config.levels, output, counts, means)
+    log_raised(raised(unbounded, output, floor), Words("; ", Setting("min", float("-inf")), " turns this off"))
+    numbers = bounded(unbounded, output, floor)
     if output.point == "median":
         log_low_totals(numbers[..., 0], bounded(means[..., None], output, floor)[..., 0], floor, FOR_TOTALS)
     usual, published = output.model_copy(update={"levels": INTERVALS}), numbers
     if usual != output:
-        published = bounded(free_numbers(shown, fitted.config.levels, usual, counts, means), usual, floor)
+        published = bounded(unbounded_numbers(shown, fitted.config.levels, usual, counts, means), usual, floor)
     return replace(made, numbers=numbers, published=published)
 
 
@@ -254,17 +254,17 @@ def reading_to_forecast(
 
 def future_template(fitted: Fitted, source: Source | None, origin: str | None, horizon: int | None) -> Columns:
     """The rows of columns known in advance that `forecast_table` needs, these columns blank."""
-    table = fitted.config.table
-    if not table.known:
+    schema = fitted.config.table
+    if not schema.known:
         setting, cure = Setting("future_template"), Words("fit with ", Setting("known"))
         raise UsageError("this forecaster uses no columns that are known in advance", setting=setting, cure=cure)
     steps = np.arange(checked_horizon(horizon, fitted.config.horizon)) + 1
     panel = panel_to_forecast(fitted, source, origin=origin)
-    shared = table.layout == "wide"  # a row holds for all series
+    shared = schema.layout == "wide"  # a row holds for all series
     series = panel.order[~panel.skipped[panel.order]][: 1 if shared else None]
-    blank = dict.fromkeys(table.known, np.full((len(series), len(steps)), np.nan))
-    columns = columns_at(panel, table, series, steps, blank)
-    return {name: column for name, column in columns.items() if not (shared and name in table.ids)}
+    blank = dict.fromkeys(schema.known, np.full((len(series), len(steps)), np.nan))
+    columns = columns_at(panel, schema, series, steps, blank)
+    return {name: column for name, column in columns.items() if not (shared and name in schema.ids)}
 
 
 def columns_at(
@@ -330,8 +330,8 @@ def error_after(predictor: Predictor, later: Reading, actual: Numbers, uncensore
     warn_blank_ahead(history, schema, config.horizon, later.name)
     quantiles = predictor.quantiles(history, series := np.flatnonzero(~history.skipped))
     point = np.maximum(quantiles[..., config.levels.index(0.5)], history.floor()[series, None])
-    counts = ~np.isnan(uncensored[series]) | (point < actual[series])
-    return float(mase(np.where(counts, actual[series], np.nan), point, fitted.naive_error[series]))
+    scored = ~np.isnan(uncensored[series]) | (point < actual[series])
+    return float(mase(np.where(scored, actual[series], np.nan), point, fitted.naive_error[series]))
 
 
 def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers) -> Numbers:
@@ -339,7 +339,7 @@ def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers)
     calibration, recent = fitted.ensemble.calibration, Recent.unknown(len(series))
     if calibration.trust < 1:
         fixed = fixed_of(fitted, panel)
-        opened = certain(panel, fitted.config.table)
+        opened = without_censored(panel, fitted.config.table)
         opened = opened if fixed is None else replace(opened, observed=opened.observed & np.isnan(fixed))
         recent = Recent.of(opened, (series, panel.lengths[series]))
     return calibration.means(quantiles, fitted.config.levels, recent)

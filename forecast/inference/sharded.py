@@ -43,7 +43,7 @@ NAME = r"^part-\d{5}-of-\d{5}-[0-9a-f]{12}\.parquet$"
 class Sums(Protocol):
     """Sums of forecasts; see `forecast.totals.sums`."""
 
-    def empty(self) -> Self: ...
+    def blank_copy(self) -> Self: ...
     def add(self, forecasts: Forecasts) -> None: ...
     def merge(self, other: Self) -> None: ...
 
@@ -103,7 +103,7 @@ class LargeForecast:
 
     def of_part(self, part: Table, comparison: Comparison) -> tuple[Forecasts, Sums | None, Messages]:
         """Forecasts of whole series, their sums, and messages to be logged once all is forecast."""
-        sums = None if self.totals is None else self.totals.empty()
+        sums = None if self.totals is None else self.totals.blank_copy()
         with held_back(log) as messages:
             source = Part(normalised(part), self.reach, comparison)
             forecasts = forecast_table(

@@ -97,7 +97,7 @@ def interval_factors(
     Adaptive conformal inference (Gibbs and Candes 2021): the target share moves with what each time missed, and the
     factor is the score that this share of the newest values stayed below. A score is the distance of a value from the
     median, in units of the distance of the interval's end on that side, before any correction. The errors of older
-    versions count less (Barber et al. 2023), and over the widths that the intervals of this one would have had.
+    versions count less (Barber et al. 2023), and are measured in the widths that this version would have given.
     Intervals without width neither learn nor teach.
 
     `runs` are by their time; `series` [series] indexes the panel, and `intervals` [series, horizon, 5] are the raw ones
@@ -117,7 +117,7 @@ def interval_factors(
     # where intervals were not recorded they may be those of whole paths, and the widths change as with a version
     makers = [(maker, bool(recorded[run == i].any())) for i, (maker, _) in enumerate(pasts)]
     current = _rows(panel, series, intervals)
-    ahead = _widths_ahead(stored, raw, run, [*makers, (version, True)], current[sampled(current)])
+    width_ratios = _widths_ahead(stored, raw, run, [*makers, (version, True)], current[sampled(current)])
     live = np.array([maker == version for maker, _ in pasts], bool)[run[rows]]
     found = []
     for i, level in enumerate(INTERVALS):
@@ -126,7 +126,7 @@ def interval_factors(
         reach = np.where(actual[rows] >= raw[rows, 0], high - raw[rows, 0], raw[rows, 0] - low)
         with np.errstate(divide="ignore", invalid="ignore"):
             score = np.where(off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, MAX_SCORE), MAX_SCORE))
-        score = (score / ahead[rows, i])[usable]
+        score = (score / width_ratios[rows, i])[usable]
         # by the time of the value, the oldest first; NaN fills up [times, most of a time]
         counts = np.unique(times[rows][usable], return_counts=True)[1]
         table = np.full((len(counts), counts.max(initial=0)), np.nan)

@@ -51,7 +51,7 @@ class Network(RecurrentModel):
         if self.effects is not None:
             self.register_module("effects", None)  # known columns are features
         nn.init.zeros_(self.gates)  # recent seasons are features, and what trees begin with
-        self.calendar, lowest = shape.calendar, 2**params.depth
+        self.calendar_columns, lowest = shape.calendar, 2**params.depth
         self.register_buffer("features", torch.zeros((params.trees, lowest - 1)))
         self.register_buffer("thresholds", torch.full((params.trees, lowest - 1), NO_SPLIT))
         self.register_buffer("values", torch.zeros((params.trees, lowest)))
@@ -90,8 +90,10 @@ class Network(RecurrentModel):
             self._learn_distances(held_out)
 
     def seconds(self, windows: int) -> float:
-        known = self.shape.future - self.calendar
-        features = len(self.gates) + self.calendar + (len(AROUND) + 2) * known + self.shape.past - self.shape.future
+        known = self.shape.future - self.calendar_columns
+        features = (
+            len(self.gates) + self.calendar_columns + (len(AROUND) + 2) * known + self.shape.past - self.shape.future
+        )
         trees = len(self.values)
         return OVERHEAD + windows * self.shape.horizon * trees * features / SPLITS_A_SECOND
 
@@ -158,19 +160,19 @@ class Network(RecurrentModel):
         of_window = torch.cat([newest, level, others[:, -1], others.mean(1), batch.static], -1)
         parts = [
             (steps / horizon).expand(newest.shape[0], -1)[..., None],
-            batch.future_covariates[..., : self.calendar],
+            batch.future_covariates[..., : self.calendar_columns],
             self._earlier(batch).transpose(1, 2),
             self._base(batch)[..., None],
             of_window[:, None].expand(-1, horizon, -1),
         ]
-        if self.shape.future > self.calendar:
+        if self.shape.future > self.calendar_columns:
             parts += self._of_known(self._known_past(batch), batch.future_covariates, season)
         return torch.round(torch.cat(parts, -1) * GRID) / GRID
 
     def _of_known(self, past: Tensor, ahead: Tensor, season: int) -> list[Tensor]:
         """Known columns of a step and those around it, their mean over a season, and how far seasons ago they lay."""
         lookback, horizon = self.shape.lookback, self.shape.horizon
-        past, ahead = past[..., self.calendar :], ahead[..., self.calendar :]
+        past, ahead = past[..., self.calendar_columns :], ahead[..., self.calendar_columns :]
         both, steps = torch.cat([past, ahead], 1), torch.arange(horizon, device=past.device)
         at = lookback + steps
         sums = functional.pad(both.cumsum(1), (0, 0, 1, 0))

@@ -69,7 +69,7 @@ def most_lookback(longest: int) -> int:
 
 
 def _error(panel: Panel, lag: int, span: int) -> float:
-    """Mean absolute difference of values `lag` apart after `span` slots, each series in units of its deviation."""
+    """Mean absolute difference of values `lag` apart after 2 * `span` slots, each series in units of its deviation."""
     now = np.flatnonzero((panel.positions >= 2 * span) & panel.observed)
     now = now[panel.observed[now - lag]]
     if len(now) < 2 * span:
@@ -86,7 +86,7 @@ def confirm_seasons(candidates: Seasons, series: Sequence[Numbers], errors: floa
 
     A moving average over one season is subtracted from each series, and the phase means of the shorter confirmed
     seasons. The rest must correlate with itself one season earlier: over all series together by more than chance (95 %
-    one-sided, or `errors` standard errors), by more than 0.1, and by more than at half a season. `candidates` ascend;
+    one-sided, or `errors` standard errors), by more than 0.1, and by more than at half or three quarters of a season. `candidates` ascend;
     values are in steps of the grid, NaN where missing.
     """
     confirmed: Seasons = ()

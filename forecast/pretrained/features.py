@@ -270,19 +270,18 @@ def _roughness(scaled: Numbers, adjusted: Numbers, known: Numbers) -> Numbers:
 
 def _of_pasts(values: Numbers, known: Numbers, seasons: Counts) -> Numbers:
     """Seasons, lengths and kinds of values of windows, [windows, 11]."""
-    count, whole, alike = known.sum(1), (values == np.round(values)).all(1), np.zeros(len(values))
+    count, counts = known.sum(1), (values == np.round(values)).all(1)  # whether all values are whole numbers
     length = values.shape[1] - np.argmax(known, 1)
+    of_seasons = np.log(seasons[0]) / 4, np.log(seasons[2]) / 4, np.log1p(seasons[1]) / 6
     columns = [
-        alike + np.log(seasons[0]) / 4,
-        alike + np.log(seasons[2]) / 4,
-        alike + np.log1p(seasons[1]) / 6,
+        *(np.full(len(values), size) for size in of_seasons),
         np.log(length) / 5 - 0.8,
         np.tanh(length / seasons[0] / 4),
         np.tanh(length / max(seasons[1], 1) / 4) * (seasons[1] > 0),
         count / length,
         ((values == 0) * known).sum(1) / count,
-        whole,
-        whole * np.log1p(np.abs(values).sum(1) / count) / 5,
+        counts,
+        counts * np.log1p(np.abs(values).sum(1) / count) / 5,
         (values >= 0).all(1),
     ]
     return np.stack(columns, 1).astype(np.float64)

@@ -60,7 +60,7 @@ class Rows:
                 values = values[starts if rule == "first" else ends - 1]
             else:
                 values = np.add.reduceat(values, starts) / (ends - starts if rule == "mean" else 1)
-        return Rows(keys // max(len(times), 1), times[keys % max(len(times), 1)], values)
+        return Rows(keys // len(times), times[keys % len(times)], values)
 
 
 def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> Observations:

@@ -27,7 +27,7 @@ WINDOWS, ORIGINS = 256, 8  # windows that are forecast again and again, and thos
 RANDOM = ("known", "past", "static")  # kinds of inputs that differ between repeats
 
 Change = Callable[[np.random.Generator], tuple[Predictor, Panel]]
-"""What forecasts the windows without an input, and the windows, in one repeat."""
+"""In one repeat: a predictor that lacks an input, and the panel whose windows it forecasts."""
 SEASONS = 8  # of the past, at most, from which season and slope are known before
 PRIOR_WEIGHT = 0.1  # of that season and that slope, against each step of the forecast
 PARTS = ("median", "level", "season", "events", "known", "rest")
@@ -156,7 +156,7 @@ class _HeldOut:
         return self.predictor.serving(fitted), self.pasts.panel
 
     def _hidden(self, first: int, last: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
-        """No values from `first` to `last` steps before each origin, where others are left."""
+        """No values from more than `first` up to `last` steps before each origin, where others are left."""
         panel = self.pasts.panel
         sizes = np.diff(panel.offsets)
         back = np.repeat(panel.offsets[1:] - panel.ahead, sizes) - np.arange(panel.offsets[-1])  # 1 for the newest

@@ -39,7 +39,7 @@ def _of_all_kinds(rng: np.random.Generator, seasons: Seasons) -> Numbers:
 
 
 def _with_strong_season(rng: np.random.Generator, series: Numbers, seasons: Seasons) -> Numbers:
-    """A further season for some rows of days and hours, as most real ones have a strong one, [rows, steps]."""
+    """A further season for some rows whose season is long, as most real ones have a strong one, [rows, steps]."""
     rows = np.flatnonzero((seasons.season >= STRONG_FROM) & bernoulli(rng, STRONG_SHARE, len(seasons.season)))
     if len(rows):
         season, chosen = season_of(rng, seasons.select(rows), changing=0.2), series[rows]

@@ -43,9 +43,9 @@ def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbe
     common = random.normal(size=(count, horizon))
     if joint is None or not len(joint.values):  # as wide as if all erred alike
         return lambda index, _: np.broadcast_to(common[:, None, :1], (count, len(index), horizon))
-    weights, share = random.normal(size=(count, len(joint.values))), joint.of_series
-    values, vectors = np.linalg.eigh(joint.of_steps)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))  # [steps, causes]
+    weights, share = random.normal(size=(count, len(joint.values))), joint.series_correlation
+    values, vectors = np.linalg.eigh(joint.step_correlation)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))  # [steps, factors]
     root /= np.sqrt((root**2).sum(1, keepdims=True))
 
     def draw(index: Integers, seeds: list[int]) -> Numbers:

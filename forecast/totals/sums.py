@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from forecast.ensemble.joint_errors import LEAST_WINDOWS, PAST_SHARE, JointErrors, sum_quantiles, variance_share
 from forecast.errors import BadData, Setting, Words
-from forecast.evaluation.quantiles import bounded, free_numbers, lower_bounds, rounded, standard_deviation
+from forecast.evaluation.quantiles import bounded, lower_bounds, rounded, standard_deviation, unbounded_numbers
 from forecast.inference.forecasting import Columns, Forecasts, checked_horizon
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
@@ -86,7 +86,7 @@ class Totals:
         self.groups: list[Groups] = []
         self.left_out: dict[Every | None, int | None] = {}  # periods whose last one is, and the horizon that it needs
 
-    def empty(self) -> Self:
+    def blank_copy(self) -> Self:
         return type(self)(self.predictor, self.settings, self.output, self.horizon)
 
     def add(self, forecasts: Forecasts) -> None:
@@ -139,7 +139,7 @@ class Totals:
         exact = np.add.reduceat(exact.astype(np.longdouble), starts, axis=1)
         moments = np.add.reduceat(moments, starts, axis=1)
         for period, (start, end) in enumerate(pairwise(edges)):
-            within, steps = deviation[:, start:end], self.joint.of_steps[start:end, start:end]
+            within, steps = deviation[:, start:end], self.joint.step_correlation[start:end, start:end]
             moments[:, period, -1] = (within @ steps * within).sum(1)
         past.add_to(exact, moments, series, self.joint, index, levels)
         padded = np.zeros((len(series), self.fitted.config.horizon))
@@ -196,8 +196,8 @@ class Totals:
         quantiles, calibrated = self._quantiles(sums, periods.edges, exact[:, len(EXACT) :], mean)
         counts = np.repeat(sums["counts"], len(periods))
         output = output.model_copy(update={"min": None, "max": None})  # bounds are those of the summands
-        free = free_numbers(quantiles[:, None], self.fitted.config.levels, output, counts, mean[:, None])
-        numbers = np.clip(bounded(free, output)[:, 0], low[:, None], high[:, None])
+        unbounded = unbounded_numbers(quantiles[:, None], self.fitted.config.levels, output, counts, mean[:, None])
+        numbers = np.clip(bounded(unbounded, output)[:, 0], low[:, None], high[:, None])
         mean = np.clip(significant(mean), low, high)
         if output.point == "mean":
             numbers[:, 0] = mean
@@ -222,8 +222,8 @@ class Totals:
             return quantiles, single
         for period, (start, end) in enumerate(pairwise(edges)):
             part = sums["deviation"][:, start:end]
-            together[:, period] = (part @ joint.of_steps[start:end, start:end] * part).sum(1)
-        expected = joint.of_series * together.ravel() + (1 - joint.of_series) * alone
+            together[:, period] = (part @ joint.step_correlation[start:end, start:end] * part).sum(1)
+        expected = joint.series_correlation * together.ravel() + (1 - joint.series_correlation) * alone
         expected = expected / np.where(deviation > 0, deviation, 1.0) ** 2
         seen, independent = (moments[:windows], moments[windows : 2 * windows], squares), joint.independent_windows
         share = np.where(single, 1.0, variance_share(*seen, variance, deviation, expected, independent))

@@ -174,7 +174,7 @@ def _within(seconds: float, rounds: _Rounds, candidates: list[Candidate], jobs: 
 
 
 def _better_half(rounds: _Rounds, trained: list[tuple[Member, Trained]], loss: Loss, most: int) -> list[Member]:
-    """The better half of a round with another seed, or as many of it as there is time for; none if that is one."""
+    """The better half of a round with another seed, or as many of it as there is time for; not one alone of several."""
     losses = [loss(result.held_out) for _, result in trained]
     order = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")
     least = min(PAIR, len(trained))

@@ -134,7 +134,7 @@ def narrowed(factor: float, series: slice = slice(None)) -> Callable[[np.ndarray
 def other_totals(night: Night) -> Night:
     totals = night.output.totals[0]
     groups = [replace(each, sums=each.sums | {"exact": each.sums["exact"] * 1.01}) for each in totals.groups]
-    changed = totals.empty()
+    changed = totals.blank_copy()
     changed.groups = groups
     return replace(night, output=replace(night.output, totals=[changed]))
 

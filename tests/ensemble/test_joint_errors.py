@@ -41,8 +41,8 @@ def test_windows_that_overlap_count_in_part(stride: int, windows: float) -> None
 @pytest.mark.parametrize("common", [0.0, 0.5, 1.0])
 def test_the_share_of_series_in_common_is_found(common: float) -> None:
     joint = JointErrors.of(errors_of(common), HORIZON)
-    assert joint.of_series == pytest.approx(common, abs=0.2)
-    np.testing.assert_allclose(joint.of_steps, np.eye(HORIZON), atol=0.35)
+    assert joint.series_correlation == pytest.approx(common, abs=0.2)
+    np.testing.assert_allclose(joint.step_correlation, np.eye(HORIZON), atol=0.35)
 
 
 @pytest.mark.parametrize("common", [0.0, 0.5, 1.0])

@@ -13,12 +13,12 @@ from forecast.evaluation.quantiles import (
     at_levels,
     bounded,
     error_quantiles,
-    free_numbers,
     independent_windows,
     interval_levels,
     mean_of,
     raised,
     rounded,
+    unbounded_numbers,
     widening,
 )
 from forecast.settings import OutputSettings
@@ -55,8 +55,8 @@ def test_rounding_keeps_order_and_seven_digits(values: np.ndarray) -> None:
 
 def test_intervals_of_counts_end_at_whole_numbers_outwards_and_the_median_stays() -> None:
     quantiles = np.broadcast_to(np.linspace(-0.1, 2.3, len(LEVELS)), (2, 3, len(LEVELS)))
-    found = free_numbers(quantiles, LEVELS, OutputSettings(), np.array([True, False]))
-    plain = free_numbers(quantiles, LEVELS, OutputSettings())
+    found = unbounded_numbers(quantiles, LEVELS, OutputSettings(), np.array([True, False]))
+    plain = unbounded_numbers(quantiles, LEVELS, OutputSettings())
     np.testing.assert_array_equal(found[0, :, 1::2], np.floor(plain[0, :, 1::2]))
     np.testing.assert_array_equal(found[0, :, 2::2], np.ceil(plain[0, :, 2::2]))
     np.testing.assert_array_equal(found[0, :, 0], plain[0, :, 0])
