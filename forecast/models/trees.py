@@ -90,10 +90,8 @@ class Network(RecurrentModel):
             self._learn_distances(held_out)
 
     def seconds(self, windows: int) -> float:
-        known = self.shape.future - self.calendar_columns
-        features = (
-            len(self.gates) + self.calendar_columns + (len(AROUND) + 2) * known + self.shape.past - self.shape.future
-        )
+        calendar, known = self.calendar_columns, self.shape.future - self.calendar_columns
+        features = len(self.gates) + calendar + (len(AROUND) + 2) * known + self.shape.past - self.shape.future
         trees = len(self.values)
         return OVERHEAD + windows * self.shape.horizon * trees * features / SPLITS_A_SECOND
 

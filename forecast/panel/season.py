@@ -86,8 +86,8 @@ def confirm_seasons(candidates: Seasons, series: Sequence[Numbers], errors: floa
 
     A moving average over one season is subtracted from each series, and the phase means of the shorter confirmed
     seasons. The rest must correlate with itself one season earlier: over all series together by more than chance (95 %
-    one-sided, or `errors` standard errors), by more than 0.1, and by more than at half or three quarters of a season. `candidates` ascend;
-    values are in steps of the grid, NaN where missing.
+    one-sided, or `errors` standard errors), by more than 0.1, and by more than at half or three quarters of a season.
+    `candidates` ascend; values are in steps of the grid, NaN where missing.
     """
     confirmed: Seasons = ()
     for length in candidates:
