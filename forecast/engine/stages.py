@@ -210,6 +210,7 @@ class PanelFit:
         ready, start = self._prepare(plan)
         # baselines before training, so that the deadline holds for them too
         comparison_windows = compared_windows(settings.budget) if plan is None else plan.compared
+        limits = {"compared": comparison_windows, "origins": None if plan is None else plan.origins}
         names = affordable_baselines(compared_with(settings), ready.inputs, comparison_windows)
         baselines = BaselineForecasts.of(
             ready.inputs, ready.validation, names, ready.context, comparison_windows, self.on_part
@@ -220,7 +221,7 @@ class PanelFit:
         trained: list[Trained] = []
         if not is_baseline(settings.model) and (plan is None or len(plan.members) > 0):
             plan, trained = self._train(ready, plan, start)
-        plan = (plan or Plan(members=())).model_copy(update={"compared": comparison_windows})
+        plan = (plan or Plan(members=())).model_copy(update=limits)
         networks = [  # those that differ in their seed only are one
             (plan.members[numbers[0]].model, median_of_members([trained[number].held_out for number in numbers]))
             for numbers in plan.groups()

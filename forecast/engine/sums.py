@@ -21,6 +21,7 @@ from forecast.windows.windows import NETWORK_BATCH
 WINDOWS = 2048  # of all series, that are forecast where series are few
 FEWEST, LEAST = 8, 4  # origins: the least of them for all but large panels, and for these
 LARGE = 60_000  # windows of a panel that is large
+GRACE = 1.0  # seconds after a deadline in which a first origin may still begin
 COMPARED = 12  # newest origins at which forecasts with and without reconciliation are compared
 LEAST_GAIN = 1e-3  # of their mean error, that makes reconciliation worth its time
 MAX_BYTES = 1 << 26  # of stored errors, and of forecasts of missing values
@@ -51,10 +52,9 @@ def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fi
 
 def with_joint_errors(fitted: Fitted, panel: Panel, device: str, deadline: float | None = None) -> Fitted:
     """A fitted forecaster that knows what intervals of sums rest on; its plan says if a deadline left origins out."""
-    predictor, origins = Predictor(fitted, device), _origins(fitted, panel)[: fitted.config.plan.origins]
-    parts = list[Numbers]()
-    for some in _together(origins, panel):
-        if deadline is not None and time.monotonic() > deadline:
+    predictor, origins, parts = Predictor(fitted, device), _origins(fitted, panel), list[Numbers]()
+    for some in _together(origins[: fitted.config.plan.origins], panel):
+        if deadline is not None and time.monotonic() > deadline + (0.0 if parts else GRACE):
             plan = fitted.config.plan.model_copy(update={"origins": len(parts)})
             fitted = replace(fitted, config=fitted.config.model_copy(update={"plan": plan}))
             break

@@ -38,7 +38,7 @@ def test_a_later_value_changes_no_error_of_an_earlier_window(fit: Fit) -> None:
 
 
 def test_a_deadline_that_has_passed_leaves_no_time_for_an_origin_and_its_plan_repeats_that(fit: Fit) -> None:
-    late = with_joint_errors(*fit, "cpu", time.monotonic() - 1.0)
+    late = with_joint_errors(*fit, "cpu", time.monotonic() - 1.5)
     assert late.config.plan.origins == 0
     again = with_joint_errors(replace(fit[0], config=late.config), fit[1], "cpu")
     for joint in (late.joint, again.joint):

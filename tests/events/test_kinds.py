@@ -114,6 +114,14 @@ def test_stock_outs_do_not_pull_forecasts_down(forecast: Run, frame: pd.DataFram
     assert abs(network - true) < 0.25 * abs(naive - true)
 
 
+def test_a_table_in_which_every_day_is_sold_out_has_no_suspects(forecast: Run, tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
+    pd.DataFrame({"day": days, "sold": [5.0, 7.0, 6.0] * 20}).to_csv(tmp_path / "sales.csv", index=False)
+    events("stock_out", days[0], days[-1]).to_csv(tmp_path / "events.csv", index=False)
+    found = forecast("inspect", tmp_path / "sales.csv", "--events", tmp_path / "events.csv")
+    assert found.code == 0, found.err
+
+
 def test_the_past_of_a_stock_out_is_what_was_sold_or_more(frame: pd.DataFrame) -> None:
     """The newest week sold more than weeks before in spite of empty shelves: repeating it repeats that."""
     frame.loc[213:, "sold"] *= 3

@@ -198,9 +198,6 @@ def _names() -> Iterator[Case]:
     for name in ("network-7.onnx", "network-00.onnx", "network-1000.onnx", "network--1.onnx", "model.onnx", "x.ort"):
         yield Case(f"export: a file {name}", named(name))
 
-    def older(place: Path) -> None:
-        write_store(place, exported_files(), signed(exported_files(), 2))
-
     def reasons(value: Any) -> Callable[[Path], object]:
         def write(place: Path) -> None:
             manifest = json.loads(signed(exported_files()))
@@ -208,6 +205,5 @@ def _names() -> Iterator[Case]:
 
         return write
 
-    yield Case("export: in a format that has none", older)
     for value in ({"x": "no"}, {"-1": "no"}, {"0": 1}, {"0": "it has one"}, {"1": "x" * 10_000}, ["0"]):
         yield Case(f"export: reasons {str(value)[:20]}", reasons(value))
