@@ -31,7 +31,8 @@ def write_all(folder: Path) -> None:
     _flights(folder)
     sales(folder / "sales.csv")
     sales(folder / "prices.csv", others=["price"], ahead=28)
-    (folder / "job.toml").write_text(JOB, encoding="utf-8")
+    # a store of its own: where all pages run in one folder, others fit other tables in the default one
+    (folder / "job.toml").write_text('store = "job-model"\n' + JOB, encoding="utf-8")
 
 
 def write_missing(folder: Path, words: Sequence[str]) -> None:
