@@ -279,7 +279,8 @@ class PanelFit:
         context = TrainingContext(self.deadline, self.on_step, store, rehearsal=self.rehearsal)
         longest = int(np.median(ready.split.train_end)) // 2
         columns = bool(schema.known or schema.past or schema.static)
-        candidates = candidates_for(settings, ready.lookback, longest, lags[0] if lags else 1, fitter.count, columns)
+        season, known = lags[0] if lags else 1, bool(schema.known)
+        candidates = candidates_for(settings, ready.lookback, longest, season, fitter.count, columns, known)
         middle = ready.inputs.levels.index(0.5)
 
         def loss(quantiles: Numbers) -> float:

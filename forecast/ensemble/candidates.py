@@ -7,7 +7,7 @@ from forecast.settings import ScalingName, TrainSettings
 from forecast.training.plan import Candidate, Plan
 
 FINETUNED = "finetuned"  # the pretrained network as a candidate that trains
-TREES = "trees"  # where columns drive
+TREES = "trees"
 FINETUNED_LOOKBACK = 256  # steps of the past that it reads
 FEW_WINDOWS = 1000  # from which on networks that start from nothing beat it; tuned on 30 development series
 
@@ -42,17 +42,22 @@ def compared_with(settings: TrainSettings) -> tuple[str, ...]:
 
 
 def candidates_for(
-    settings: TrainSettings, lookback: int, longest: int, season: int, windows: int, columns: bool = False
+    settings: TrainSettings,
+    lookback: int,
+    longest: int,
+    season: int,
+    windows: int,
+    columns: bool = False,
+    known: bool = False,
 ) -> list[Candidate]:
     """The networks that are worth a try, the best bet first; where a model is named, only that one.
 
-    With few windows only the pretrained network can learn from them, unless there are covariates, the `columns`.
+    With few windows only the pretrained network can learn from them, unless there are covariates, the `columns`. Trees
+    are worth their time where some of these are `known` in advance.
     """
-    listed: tuple[tuple[str, ScalingName, int], ...] = CANDIDATES
-    if windows >= FEW_WINDOWS:
-        left_out = {FINETUNED} if columns else {FINETUNED, TREES}
-        listed = tuple(candidate for candidate in CANDIDATES if candidate[0] not in left_out)
-    elif not (columns or settings.params or settings.steps):
+    left_out = ({FINETUNED} if windows >= FEW_WINDOWS else set()) | (set() if known else {TREES})
+    listed: tuple[tuple[str, ScalingName, int], ...] = tuple(each for each in CANDIDATES if each[0] not in left_out)
+    if windows < FEW_WINDOWS and not (columns or settings.params or settings.steps):
         listed = ((FINETUNED, "standard", 0),)
     if settings.model != AUTO:
         listed = ((settings.model, "standard", 0 if settings.model == FINETUNED else 1),)

@@ -12,7 +12,7 @@ from forecast.tables.synthetic import synthesize
 def kinds(
     settings: TrainSettings, lookback: int = 24, longest: int = 100, season: int = 12, windows: int = 9999
 ) -> list:
-    found = candidates_for(settings, lookback, longest, season, windows, columns=True)
+    found = candidates_for(settings, lookback, longest, season, windows, columns=True, known=True)
     return [(one.model, one.scaling, one.lookback) for one in found]
 
 
@@ -45,10 +45,12 @@ def test_few_windows_train_the_pretrained_network_alone() -> None:
     found = candidates_for(TrainSettings(), 24, 40, 12, windows=999)
     assert [one.model for one in found] == ["finetuned"]
     assert candidates_for(TrainSettings(model="gru"), 24, 40, 12, windows=999)[0].model == "gru"
-    with_columns = candidates_for(TrainSettings(), 24, 40, 12, windows=999, columns=True)
+    with_columns = candidates_for(TrainSettings(), 24, 40, 12, windows=999, columns=True, known=True)
     assert [one.model for one in with_columns][:3] == ["segrnn", "trees", "finetuned"]
     many = [one.model for one in candidates_for(TrainSettings(), 24, 40, 12, windows=1000)]
-    assert not {"finetuned", "trees"} & set(many)  # trees are worth their time where columns drive
+    assert not {"finetuned", "trees"} & set(many)
+    static = [one.model for one in candidates_for(TrainSettings(), 24, 40, 12, windows=1000, columns=True)]
+    assert "trees" not in static  # which are worth their time where columns are known in advance
 
 
 @pytest.mark.parametrize(
