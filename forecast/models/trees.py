@@ -44,7 +44,7 @@ class Network(RecurrentModel):
     features: Tensor  # [trees, nodes above the lowest level], whole numbers
     thresholds: Tensor  # the same
     values: Tensor  # [trees, nodes of the lowest level]
-    distances: Tensor  # [horizon, levels - 1], between quantiles, before `softplus`, in seasonal errors
+    distances: Tensor  # [horizon, levels - 1], of quantiles from the median outwards, before `softplus`
 
     def __init__(self, params: TreeParams, shape: Shape) -> None:
         super().__init__(params, shape)
@@ -123,6 +123,7 @@ class Network(RecurrentModel):
         relative = relative[~relative.isnan()][:MOST_ERRORS]
         if len(relative):
             gaps = (torch.quantile(relative, self.levels).diff() * size[:, None]).clamp(min=1e-6)
+            gaps = torch.cat([gaps[:, : self.middle].flip(1), gaps[:, self.middle :]], 1)  # from the median outwards
             self.distances.copy_(gaps + torch.log(-torch.expm1(-gaps)))  # what `softplus` undoes
 
     def _point(self, batch: Batch) -> Tensor:
