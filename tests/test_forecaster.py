@@ -12,10 +12,7 @@ from forecast.inference.forecasting import forecast_table, load_predictor
 from forecast.models import model_class, model_names
 from forecast.settings import OutputSettings, TableSettings
 from forecast.tables.writing import frame_of
-
-SMALL = {"params": {"hidden_size": 8}, "steps": 8, "horizon": 5, "lookback": 14, "guard": False}
-ROLES = {"known": ("promo",), "past": ("price",), "static": ("size",)}
-
+from tests._settings import ROLES, SMALL
 
 SCALINGS = [("gru", scaling) for scaling in ("robust", "mean", "last", "none")]  # which come before any network
 

@@ -12,9 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from forecast import Forecaster, RecurrentRegressor, RollingOrigin
 from forecast.settings import TableSettings, TrainSettings
-
-SMALL = {"params": {"hidden_size": 8}, "steps": 8, "horizon": 5, "lookback": 14, "guard": False}
-ROLES = {"known": ("promo",), "past": ("price",), "static": ("size",)}
+from tests._settings import ROLES, SMALL
 
 
 def test_the_constructor_is_the_settings() -> None:

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -175,8 +176,8 @@ def _bar(title: str, after: float = 0.0) -> "Iterator[Callable[[int, float, str]
 
 
 def _loss(at: "Training") -> str:
-    held_out = "" if at.validation is None else f", held out {at.validation:.4f}"
-    return f"loss {at.loss:.4f}{held_out}"
+    losses = {"loss": at.loss, "held out": at.validation}  # trees have no loss of a step
+    return ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items() if loss is not None and isfinite(loss))
 
 
 class _Handler(logging.Handler):

@@ -27,6 +27,7 @@ from forecast.inference.contents import read_plan
 from forecast.inference.fitted import CPU_DEVICES, RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
 from forecast.inference.predictor import EXTRA_PACKAGES, median_of_members
 from forecast.logs import log
+from forecast.models import model_class
 from forecast.panel.hierarchy import hierarchy_levels, with_sums
 from forecast.panel.panel import SUM, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
@@ -263,7 +264,7 @@ class PanelFit:
         """Train networks; the plan that is returned repeats it."""
         from forecast.training.devices import process_group, threads
         from forecast.training.halving import train_networks
-        from forecast.training.state import data_key, plan_key
+        from forecast.training.resume import data_key, plan_key
 
         most, horizon = int(ready.inputs.panel.lengths.max()), ready.inputs.horizon
         if most < horizon + 2:
@@ -288,10 +289,10 @@ class PanelFit:
 
         with threads(1), process_group(fitter.device, settings):
             plan, trained = train_networks(fitter, candidates, loss, context, plan, start)
-        if any(member.cut is not None and member.cut < FEW_STEPS for member in trained):
-            fewest = min(member.steps for member in trained)
+        cuts = [member.cut for member in plan.members if member.cut and not model_class(member.model).rows_at_once]
+        if cuts and min(cuts) < FEW_STEPS:
             problem = "the budget ended training after %d steps, too few to learn much from; pass a larger %s"
-            log.warning(problem, fewest, Setting("budget"))
+            log.warning(problem, min(cuts), Setting("budget"))
         return plan, trained
 
     def _collect(self, ready: Prepared, ensemble: Ensemble, plan: Plan, trained: "list[Trained]") -> Fitted:

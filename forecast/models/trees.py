@@ -89,7 +89,7 @@ class Network(RecurrentModel):
         if held_out:
             self._learn_distances(held_out)
 
-    def seconds(self, windows: int) -> float:
+    def seconds_to_learn(self, windows: int) -> float:
         calendar, known = self.calendar_columns, self.shape.future - self.calendar_columns
         features = len(self.gates) + calendar + (len(AROUND) + 2) * known + self.shape.past - self.shape.future
         trees = len(self.values)

@@ -57,6 +57,8 @@ def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: 
 
 def estimate_step(network: RecurrentModel, batch: Batch, batch_size: int) -> float:
     """Seconds of one training step on two cores, by the weights and the steps of each layer, forward and backward."""
+    if network.rows_at_once:
+        return network.seconds_to_learn(batch_size)
     operations, launches = 0.0, 0.0
 
     def count(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -212,10 +214,9 @@ class Fitter:
         for candidate, most in zip(candidates, seconds, strict=True):
             size, step = self._cost(candidate, most, measure and steps is None)
             affordable = int((STEPS_SHARE * most if measure else most) / step)
-            at_once = model_class(candidate.model).rows_at_once > 0
-            wanted = None if at_once else steps
-            taken = wanted or max(1, min(affordable, self._enough_steps(candidate, size, warm)))
+            taken = steps or max(1, min(affordable, self._enough_steps(candidate, size, warm)))
             precision = chosen_precision(self.settings.precision, candidate, self.device)
+            at_once = model_class(candidate.model).rows_at_once > 0
             members.append(plan_member(candidate, taken, size, refit, warm, precision, at_once))
         return members
 
@@ -262,9 +263,8 @@ class Fitter:
             weights = to_arrays(network.state_dict())
             forecasts = np.zeros((held_out, network.shape.horizon, len(network.shape.levels)))
             trained.append(Trained(weights, weights, None, forecasts, None, member.steps))
-            at_once, on_cpu = network.rows_at_once > 0, self.device.type == "cpu"
-            step = network.seconds(member.batch_size) if at_once else estimate_step(network, batch, member.batch_size)
-            if rehearsal.speed is None and not at_once:  # other work of the machine does not count
+            step, on_cpu = estimate_step(network, batch, member.batch_size), self.device.type == "cpu"
+            if rehearsal.speed is None and not network.rows_at_once:  # other work of the machine does not count
                 clock = time.process_time if on_cpu else time.monotonic
                 probe = Probe(TrainingState(network, self.settings, member, 0), draw, clock)
                 rehearsal.speed = probe.seconds / step
@@ -294,7 +294,7 @@ class Fitter:
         network, draw, batch = self._example(candidate)
         if network.rows_at_once:
             size = max(1, min(self.count, network.rows_at_once // self.inputs.horizon))
-            return size, network.seconds(size)
+            return size, estimate_step(network, batch, size)
         estimate = partial(estimate_step, network, batch)
         size = self.settings.batch_size or default_batch_size(self.count, estimate, seconds)
         if not measure:

@@ -17,8 +17,9 @@ from forecast.models.shared.model import RecurrentModel
 from forecast.settings import TrainSettings
 from forecast.training.context import Progress, TrainingContext, Weights
 from forecast.training.plan import Member
+from forecast.training.resume import NetworkCheckpoint
 from forecast.training.sampling import Draw
-from forecast.training.state import NetworkCheckpoint, TrainingState, diverged
+from forecast.training.state import TrainingState, diverged
 from forecast.windows.windows import Batch
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -14,7 +14,7 @@ LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = 3.0, 25.0, 200  # short series g
 MIN_STEPS, PASSES = 500, 1.5  # steps, and passes over the windows, that are enough; more of them overfit
 COMPARED = 64, 192  # windows on which slow baselines are compared, at least and at most
 COMPARED_A_SECOND = 8  # of a budget
-AT_ONCE = 2  # steps of a network that learns at once: the second one from all data
+AT_ONCE = 2  # steps of a model that learns at once: one without held-out values, and one from all data
 REFIT_SHARE = 0.2  # of the steps, which train on all data, the newest values included
 WARM_SHARE = 0.25  # of the steps of a fit from scratch that are enough for one that continues another
 TUNING_STEPS = 25  # of the pretrained network: on short single series as good as five times as many
@@ -89,7 +89,8 @@ def plan_member(
     """The schedule of one network; with `refit` its last steps train on held-out values too."""
     refit_steps, every = int(REFIT_SHARE * steps) if refit else 0, max(10, steps // 16)
     if at_once:
-        steps, refit_steps = (steps, steps - 1) if refit else (1, 0)  # held-out windows are targets of the second one
+        steps = min(steps, AT_ONCE) if refit else 1
+        refit_steps = steps - 1
     training = {"batch_size": batch_size, "steps": steps, "refit_steps": refit_steps, "validate_every": every}
     return Member(**candidate.model_dump(), **training, warm=warm, precision=precision)
 

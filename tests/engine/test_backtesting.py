@@ -9,6 +9,7 @@ import pytest
 from forecast import Forecaster, score
 from forecast.errors import UsageError
 from forecast.settings import TableSettings
+from tests._settings import ROLES
 
 SMALL: dict[str, Any] = {
     "model": "segrnn",
@@ -18,7 +19,6 @@ SMALL: dict[str, Any] = {
     "lookback": 14,
     "season": (7,),
 }
-ROLES: dict[str, Any] = {"known": ("promo",), "past": ("price",), "static": ("size",)}
 
 
 @pytest.mark.parametrize("refit", [False, True])

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,18 +14,10 @@ from forecast.panel.schema import Schema
 from forecast.reading import reading
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
+from tests._settings import ROLES
 from tests.evaluation.panels import panel_of
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
-SMALL: dict[str, Any] = {
-    "model": "segrnn",
-    "params": {"hidden_size": 8},
-    "steps": 6,
-    "horizon": 5,
-    "lookback": 14,
-    "season": (7,),
-}
-ROLES: dict[str, Any] = {"known": ("promo",), "past": ("price",), "static": ("size",)}
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Networks in torch: attention where a model has it, the same quantiles each time, and memory that runs out is said."""
+"""The torch backend gives attention weights and repeatable quantiles, and reports when memory runs out."""
 
 import numpy as np
 import pytest

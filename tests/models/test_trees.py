@@ -1,5 +1,6 @@
 """Boosted trees: stored as scikit-learn grew them, exported, and used where a table has other columns."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,3 +100,13 @@ def test_what_a_promotion_does_is_forecast_on_its_days_and_saved(tmp_path: Path)
     assert (np.abs(lift[~sale]) < 0.8).all(), lift
     model.save(str(tmp_path / "store"))
     pd.testing.assert_frame_equal(Forecaster.load(str(tmp_path / "store")).predict(table), with_sales)
+
+
+def test_trees_that_a_deadline_leaves_without_held_out_values_are_no_reason_for_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    knobs = {"model": "trees", "steps": 2, "budget": 0.6, "guard": False, "params": SMALL, "known": ["sale"]}
+    model = Forecaster(horizon=7, time="day", target="units", **knobs)
+    model.fit(promotions(200)[:190], started=time.monotonic())
+    assert [member.cut for member in model.plan_.members] == [1]
+    assert "too few to learn" not in caplog.text

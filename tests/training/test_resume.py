@@ -19,11 +19,12 @@ from forecast.reading.reading import read, read_as
 from forecast.settings import TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.synthetic import synthesize
-from forecast.training import state as training_state
+from forecast.training import resume
 from forecast.training.context import Checkpoint, Progress, TrainingContext
 from forecast.training.loop import Trained, train
 from forecast.training.plan import Member, Plan
-from forecast.training.state import TrainingState, data_key, plan_key, restore
+from forecast.training.resume import data_key, plan_key, restore
+from forecast.training.state import TrainingState
 from tests.training._batches import batch, draw
 
 SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
@@ -100,8 +101,8 @@ def test_a_stop_in_the_refit_keeps_what_was_held_out(whole: Trained) -> None:
 
 
 def test_states_are_kept_while_training_goes_on(whole: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_state, "INTERVAL", 0.0)
-    monkeypatch.setattr(training_state, "WRITING_SHARE", 1e9)
+    monkeypatch.setattr(resume, "INTERVAL", 0.0)
+    monkeypatch.setattr(resume, "WRITING_SHARE", 1e9)
     keep = Memory()
 
     def killed(at: Progress) -> None:

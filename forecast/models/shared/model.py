@@ -155,7 +155,7 @@ class RecurrentModel(nn.Module):
         """Learn from many windows, where this is not by gradients; `held_out` are others, none in a refit."""
         raise NotImplementedError
 
-    def seconds(self, windows: int) -> float:
+    def seconds_to_learn(self, windows: int) -> float:
         """About how long `learn` takes on one core."""
         raise NotImplementedError
 
