@@ -13,8 +13,8 @@ FEW_WINDOWS = 1000  # from which on networks that start from nothing beat it; tu
 
 CANDIDATES: tuple[tuple[str, ScalingName, int], ...] = (
     (FIRST, "standard", 1),
+    (TREES, "standard", 4),
     (TREES, "standard", 1),
-    (TREES, "standard", 2),
     (FINETUNED, "standard", 0),
     (FIRST, "last", 1),
     (FIRST, "standard", 2),
@@ -61,11 +61,11 @@ def candidates_for(
         listed = ((FINETUNED, "standard", 0),)
     if settings.model != AUTO:
         listed = ((settings.model, "standard", 0 if settings.model == FINETUNED else 1),)
-    wider = min(2 * lookback, MAX_SEASONS * season)
-    if settings.lookback is not None or settings.steps is not None or not lookback < wider <= longest:
-        wider = lookback
+    wider, free = min(2 * lookback, MAX_SEASONS * season), settings.lookback is None and settings.steps is None
+    wider = wider if free and lookback < wider <= longest else lookback
+    widest = 4 * lookback if free and 4 * lookback <= longest else wider
     all_of_it = lookback if settings.lookback is not None else max(lookback, min(FINETUNED_LOOKBACK, 2 * longest))
-    lookbacks, params = {0: all_of_it, 1: lookback, 2: wider}, settings.params or {}
+    lookbacks, params = {0: all_of_it, 1: lookback, 2: wider, 4: widest}, settings.params or {}
     candidates = [
         Candidate(model=model, params=params, scaling=settings.scaling or scaling, lookback=lookbacks[multiple])
         for model, scaling, multiple in listed

@@ -293,7 +293,8 @@ class Fitter:
         """Windows a step, and seconds a step on one core."""
         network, draw, batch = self._example(candidate)
         if network.rows_at_once:
-            size = max(1, min(self.count, network.rows_at_once // self.inputs.horizon))
+            rows = max(self.inputs.horizon, candidate.lookback // 24)  # a long past takes memory too
+            size = max(1, min(self.count, network.rows_at_once // rows))
             return size, estimate_step(network, batch, size)
         estimate = partial(estimate_step, network, batch)
         size = self.settings.batch_size or default_batch_size(self.count, estimate, seconds)

@@ -22,7 +22,7 @@ REST = ("last", 24), ("standard", 48)
 def test_long_series_are_given_a_longer_past_too() -> None:
     found = kinds(TrainSettings())
     assert found[0] == ("segrnn", "standard", 24)
-    assert found[1:5] == [("trees", "standard", 24), ("trees", "standard", 48), *(("segrnn", *rest) for rest in REST)]
+    assert found[1:5] == [("trees", "standard", 96), ("trees", "standard", 24), *(("segrnn", *rest) for rest in REST)]
     assert ("linear", "last", 24) in found
     assert ("segrnn", "last", 48) in found
     assert len(set(found)) == len(found)

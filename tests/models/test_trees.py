@@ -14,6 +14,7 @@ from forecast import Forecaster
 from forecast.models.shared.building import build
 from forecast.models.shared.exporting import computed, export, random_batch
 from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.trees import Network
 from forecast.training.plan import Candidate
 from forecast.windows.windows import Batch
 
@@ -110,3 +111,13 @@ def test_trees_that_a_deadline_leaves_without_held_out_values_are_no_reason_for_
     model.fit(promotions(200)[:190], started=time.monotonic())
     assert [member.cut for member in model.plan_.members] == [1]
     assert "too few to learn" not in caplog.text
+
+
+def test_a_long_past_is_learned_from_fewer_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Network, "rows_at_once", 600)  # memory holds so many windows of a step and of a short past
+    table = promotions(900)
+    table.loc[899, "units"] = np.nan
+    for lookback, windows in ((24, 600), (240, 60)):
+        model = Forecaster(model="trees", horizon=1, known=["sale"], lookback=lookback, guard=False, params=SMALL,
+            time="day", target="units").fit(table)  # fmt: skip
+        assert model.plan_.members[0].batch_size == windows
