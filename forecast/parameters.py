@@ -76,7 +76,7 @@ class ForecasterParams(NestedParams, BaseEstimator):
         transform: choices.TransformName = "none",
         loss: choices.LossName = "quantile",
         optimizer: choices.OptimizerName = "adamw",
-        learning_rate: float = 0.002,
+        learning_rate: float = 0.005,
         weight_decay: float = 0.01,
         clip: float = 1.0,
         batch_size: int | None = None,
