@@ -29,7 +29,7 @@ from tests.training._batches import batch, draw
 
 SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
 KNOBS = {"model": "gru", "params": {"hidden_size": 4, "dropout": 0.3}}
-SETTINGS = TrainSettings(**KNOBS, patience=2)
+SETTINGS = TrainSettings(**KNOBS, patience=2, learning_rate=0.002)
 MEMBER = Member(lookback=6, batch_size=8, steps=40, refit_steps=8, validate_every=5, **KNOBS)
 
 
