@@ -76,7 +76,7 @@ class ForecasterParams(NestedParams, BaseEstimator):
         transform: choices.TransformName = "none",
         loss: choices.LossName = "quantile",
         optimizer: choices.OptimizerName = "adamw",
-        learning_rate: float = 0.005,
+        learning_rate: float = 0.004,
         weight_decay: float = 0.01,
         clip: float = 1.0,
         batch_size: int | None = None,
@@ -163,5 +163,4 @@ def tables_of(*data: Data | None) -> list[Table | None]:
 
 
 def events_of(data: Data | None) -> Table | str | None:
-    """A table of events, or its path."""
     return data if data is None or isinstance(data, str | Table) else table_from_frame(data, "the table of events")

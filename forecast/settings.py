@@ -224,7 +224,7 @@ class TrainSettings(SettingsGroup, heading="Model"):
     transform: TransformName = Field("none", description="transform of the target before scaling; power is Box-Cox")
     loss: Optimizing[LossName] = Field("quantile", description="loss of the point forecast")
     optimizer: Optimizing[OptimizerName] = Field("adamw", description="optimizer")
-    learning_rate: Optimizing[float] = Field(0.005, gt=0, le=1, description="peak learning rate, after warm-up")
+    learning_rate: Optimizing[float] = Field(0.004, gt=0, le=1, description="peak learning rate, after warm-up")
     weight_decay: Optimizing[float] = Field(0.01, ge=0, le=1, description="weight decay of adamw")
     clip: Optimizing[float] = Field(1.0, gt=0, description="maximum norm of the gradient")
     batch_size: Optimizing[int | None] = Field(None, ge=1, le=65_536, description="windows a step; default by the data")

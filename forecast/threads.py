@@ -22,7 +22,7 @@ _busy: ContextVar[bool] = ContextVar("busy", default=False)
 _libraries = cache(ThreadpoolController)
 
 
-def side_by_side(work: Callable[[Part], None], parts: Sequence[Part], threads: bool = True) -> None:
+def in_threads(work: Callable[[Part], None], parts: Sequence[Part], threads: bool = True) -> None:
     """Call `work` with each of the parts, in several threads if it may."""
     # the threads of BLAS only wait for each other on matrices so small
     with _libraries().limit(limits=1, user_api="blas"):

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
 
 # files that take longest come first: where two workers share the files, neither is left with one of them at the end
-LONGEST = {
+SLOWEST_FILES = {
     *("test_kills", "test_slim", "test_resume", "test_new_model", "test_new_baseline", "test_new_choices", "test_way"),
     *("test_faults", "test_pretraining", "test_parallel", "test_examples", "test_commands", "test_regressor"),
     *("test_patterns", "test_cli", "test_refit", "test_bad_input", "test_every_model", "test_forecaster"),
@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    items.sort(key=lambda item: item.path.stem not in SLOWEST_FILES)
     if config.getoption("--slow"):
         return
     skip = pytest.mark.skip(reason="slow; pass --slow")

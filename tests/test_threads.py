@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from forecast import threads
-from forecast.threads import in_order, side_by_side
+from forecast.threads import in_order, in_threads
 
 
 @pytest.fixture(autouse=True, params=[1, 3])
@@ -47,7 +47,7 @@ def test_an_error_ends_the_work() -> None:
     with pytest.raises(ValueError, match="part 3"):
         next(results)
     with pytest.raises(ValueError, match="part 3"):
-        side_by_side(work, range(100))
+        in_threads(work, range(100))
 
 
 def test_threads_are_used_and_treat_overflow_as_their_caller_does(cores: int) -> None:
@@ -59,10 +59,10 @@ def test_threads_are_used_and_treat_overflow_as_their_caller_does(cores: int) ->
         np.array([1e300]) * 1e300  # a warning, but for the caller's settings
 
     with np.errstate(over="ignore"):
-        side_by_side(work, range(6))
+        in_threads(work, range(6))
     assert len(seen) == cores
     seen.clear()
     together = threading.Barrier(1)
     with np.errstate(over="ignore"):
-        list(in_order(lambda part: side_by_side(work, range(4)), range(4)))
+        list(in_order(lambda part: in_threads(work, range(4)), range(4)))
     assert len(seen) <= cores  # not threads of threads

@@ -17,12 +17,11 @@ def baseline_names() -> tuple[str, ...]:
 @cache
 def default_baselines() -> tuple[str, ...]:
     """Names of the baselines that run unless others are asked for, in their order; none of another package."""
-    places = ((baseline_method(name).default_place, name) for name in built_in("baselines"))
-    return tuple(name for _, name in sorted((place, name) for place, name in places if place is not None))
+    ranks = ((baseline_method(name).default_rank, name) for name in built_in("baselines"))
+    return tuple(name for _, name in sorted((rank, name) for rank, name in ranks if rank is not None))
 
 
 def is_baseline(name: str) -> bool:
-    """Whether a model is a baseline, which needs no training."""
     return has("baselines", name)
 
 

@@ -88,4 +88,4 @@ def _fitted(plain: Values, present: Mask, order: int) -> tuple[Values, Values]:
     return weights, centre[:, 0] - (weights * middle).sum(1)
 
 
-METHOD = Method(forecast, default_place=10)
+METHOD = Method(forecast, default_rank=10)

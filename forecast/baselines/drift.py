@@ -14,4 +14,4 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     return line
 
 
-METHOD = Method(forecast, default_place=3, evens=True)
+METHOD = Method(forecast, default_rank=3, evens=True)

@@ -88,7 +88,7 @@ def _filter(span: int, damping: float, season: int, seasons: tuple[float, ...]) 
     points = product(LEVELS, TRENDS if damping else TRENDS[:1], seasons)
     rest = [0.0] * (season - 1)
     gain = np.array(
-        [(level, level * trend, *rest, *[(1 - level) * moves] * (season > 0)) for level, trend, moves in points]
+        [(level, level * trend, *rest, *[(1 - level) * rate] * (season > 0)) for level, trend, rate in points]
     )  # [points, states]
     states = gain.shape[1]
     measurement, transition = np.zeros(states), np.zeros((states, states))
@@ -198,4 +198,4 @@ def _beginning(values: Values, first_observed: Counts) -> tuple[Values, Values]:
     return first.sum(1) / count - slope * (count + 1) / 2, slope
 
 
-METHOD = Method(forecast, default_place=9)
+METHOD = Method(forecast, default_rank=9)

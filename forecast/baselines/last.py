@@ -10,4 +10,4 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     return np.repeat(np.take_along_axis(values, newest[:, None], 1), horizon, 1)
 
 
-METHOD = Method(forecast, default_place=1, evens=True)
+METHOD = Method(forecast, default_rank=1, evens=True)

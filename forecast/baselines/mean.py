@@ -9,4 +9,4 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     return np.repeat(values.sum(1, keepdims=True) / observed.sum(1, keepdims=True), horizon, 1)
 
 
-METHOD = Method(forecast, default_place=5, evens=True)
+METHOD = Method(forecast, default_rank=5, evens=True)

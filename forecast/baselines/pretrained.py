@@ -35,4 +35,4 @@ def about() -> str:
     )
 
 
-METHOD = Method(forecast, default_place=11, about=about, quantiles=quantiles, context=CONTEXT, as_read=True, evens=True)
+METHOD = Method(forecast, default_rank=11, about=about, quantiles=quantiles, context=CONTEXT, as_read=True, evens=True)

@@ -15,26 +15,27 @@ STEPS_BACK, MEANS = (0, 1, 3), (1, 3)  # of a known column, and the seasons of i
 HINGES = 1 / 3, 2 / 3  # quantiles of a known column from which on another slope counts
 NORMAL_DEVIATION = 0.6745  # median absolute deviation of a normal distribution of deviation 1
 FARTHEST = 4.0  # deviations of a known column that count
-MOST_WEEK = 14  # seasons of a longer one
+MAX_LONG_SEASON = 14  # seasons of a longer one
 MIN_ROWS = 6  # seasons to learn from; fewer repeat the last one
 WIDENED = 0.2  # share of the range of the past by which forecasts may leave it
-LONGEST = 17_500  # steps that anything is learned from
+MAX_STEPS = 17_500  # steps that anything is learned from
 REFITS, MOST_OLD = 8, 8  # effects are learned anew after an eighth of the past, or so many seasons where that is less
 REFIT_COST = 2e7  # operations that take as long as what `cost` does not count
-CONTEXT = LONGEST + 2_500  # steps of the past that a forecast rests on, as effects may be old
+CONTEXT = MAX_STEPS + 2_500  # steps of the past that a forecast rests on, as effects may be old
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Forecast each window from its own past alone; see `along`."""
+    """Forecast each window from its own past alone; see `forecast_series`."""
     points = np.zeros((len(values), horizon))
     for row, (past, seen) in enumerate(zip(values, observed, strict=True)):
         first = int(seen.argmax())
         columns, ends = np.zeros((len(past) - first + horizon, 0)), np.array([len(past) - first])
-        points[row] = along(past[first:], seen[first:], columns, first - len(past), ends, horizon, (season,))[0]
+        window = past[first:], seen[first:], columns, first - len(past), ends, horizon, (season,)
+        points[row] = forecast_series(*window)[0]
     return points
 
 
-def along(
+def forecast_series(
     values: Values, observed: Mask, known: Values, start: int, ends: Counts, horizon: int, seasons: tuple[int, ...]
 ) -> Values:
     """Forecast windows of one series by maps that are learned from its past.
@@ -46,23 +47,26 @@ def along(
     from the median, in median absolute deviations (Uniejewski, Weron and Ziel 2018).
     """
     season = seasons[0] if seasons else 1
-    week = next((long // season for long in seasons[1:] if long % season == 0 and long <= MOST_WEEK * season), 1)
-    old = np.clip(np.minimum(ends, LONGEST) // (REFITS * season), 1, MOST_OLD)  # seasons
+    longer = (steps // season for steps in seasons[1:] if steps % season == 0)
+    long_season = next((count for count in longer if count <= MAX_LONG_SEASON), 1)  # in seasons, as a week of days
+    old = np.clip(np.minimum(ends, MAX_STEPS) // (REFITS * season), 1, MOST_OLD)  # seasons
     every = season * 2 ** np.log2(old).astype(np.int64)
     learned = (start + ends) // every * every - start
-    learned = np.where((learned > 0) & (ends - learned <= CONTEXT - LONGEST), learned, ends)
+    learned = np.where((learned > 0) & (ends - learned <= CONTEXT - MAX_STEPS), learned, ends)
     points = np.zeros((len(ends), horizon))
     for age in np.unique(learned):
         rows = np.flatnonzero(learned == age)
-        low, stop = max(0, int(age) - LONGEST), int(ends[rows].max())
+        low, stop = max(0, int(age) - MAX_STEPS), int(ends[rows].max())
         low += int(observed[low:age].argmax())
         past = fill_gaps(values[None, low:stop], observed[None, low:stop], season)[0]
         columns, at = known[low : stop + horizon], ends[rows] - low
-        points[rows] = _forecast(past, columns, int(age) - low, at, horizon, season, week)
+        points[rows] = _forecast(past, columns, int(age) - low, at, horizon, season, long_season)
     return points
 
 
-def _forecast(values: Values, known: Values, age: int, ends: Counts, horizon: int, season: int, week: int) -> Values:
+def _forecast(
+    values: Values, known: Values, age: int, ends: Counts, horizon: int, season: int, long_season: int
+) -> Values:
     """Forecasts of windows, [windows, horizon], with effects that are learned before position `age`."""
     past = values[:age]
     middle, low, high = np.median(past), past.min(), past.max()
@@ -70,28 +74,28 @@ def _forecast(values: Values, known: Values, age: int, ends: Counts, horizon: in
     unit = unit if unit > 1e-6 * past.std() else past.std()
     if unit <= 1e-14 * np.abs(past).max():
         return np.asarray(np.repeat(values[ends - 1, None], horizon, 1))
-    plain = np.arcsinh((values - middle) / unit)
+    scaled = np.arcsinh((values - middle) / unit)
     begins = sorted({max(0, age - span * season) for span in EFFECT_SPANS})
     effect = np.zeros(len(known))
     for begin in begins if known.shape[1] else ():
-        effect[begin:] += _effect(plain[begin:], known[begin:], age - begin, season, week) / len(begins)
-    rest, points = plain - effect[: len(plain)], np.zeros((len(ends), horizon))
+        effect[begin:] += _effect(scaled[begin:], known[begin:], age - begin, season, long_season) / len(begins)
+    rest, points = scaled - effect[: len(scaled)], np.zeros((len(ends), horizon))
     for row, end in enumerate(ends.tolist()):
         pasts = [rest[end - span : end] for span in sorted({min(end, span * season) for span in SPANS})]
-        paths = [_next_seasons(past, horizon, season, week) for past in pasts]
+        paths = [_next_seasons(past, horizon, season, long_season) for past in pasts]
         points[row] = np.mean(paths, 0) + effect[end : end + horizon]
     bounds = np.array([low, high]) + WIDENED * (high - low) * np.array([-1, 1])
     return np.asarray(np.sinh(np.clip(points, *np.arcsinh((bounds - middle) / unit))) * unit + middle)
 
 
-def _effect(plain: Values, known: Values, age: int, season: int, week: int) -> Values:
+def _effect(scaled: Values, known: Values, age: int, season: int, long_season: int) -> Values:
     """What known columns [steps, columns] do to the values at each step, [steps], learned before position `age`."""
-    count, before = age // season, max(2, week)
+    count, before = age // season, max(2, long_season)
     if count < before + MIN_ROWS:
         return np.zeros(len(known))
     columns, begin = _features(known, age, season), age % season
     phases = columns[begin : begin + count * season].reshape(count, season, -1).swapaxes(0, 1)
-    values = plain[begin:age].reshape(count, season, 1).swapaxes(0, 1)
+    values = scaled[begin:age].reshape(count, season, 1).swapaxes(0, 1)
 
     def changes(of: Values) -> Values:  # [season, rows, ...], less much of what was a season and a week before
         return np.asarray(of[:, before:] - TAKEN_OFF[0] * of[:, before - 1 : -1] - TAKEN_OFF[1] * of[:, :-before])
@@ -99,7 +103,7 @@ def _effect(plain: Values, known: Values, age: int, season: int, week: int) -> V
     moved, target = changes(phases), changes(values)
     centred, rows = moved - moved.mean(1, keepdims=True), count - before
     weights, _ = ridge(centred.reshape(season * rows, -1), (target - target.mean(1, keepdims=True)).reshape(-1, 1))
-    days = np.broadcast_to(_days(np.arange(rows), week), (season, rows, week - 1))
+    days = np.broadcast_to(_season_dummies(np.arange(rows), long_season), (season, rows, long_season - 1))
     own, _ = ridge(np.concatenate([moved, days], 2), target - moved @ weights)
     step = (np.arange(len(known)) - begin) % season
     effect = (columns * (weights + own[:, : columns.shape[1]])[step, :, 0]).sum(1)
@@ -114,11 +118,11 @@ def _features(known: Values, age: int, season: int) -> Values:
     mean = np.where(seen, past, 0.0).sum(0) / count
     deviation = np.sqrt((np.where(seen, past - mean, 0.0) ** 2).sum(0) / count)
     moving = deviation > 1e-12 * np.maximum(np.abs(mean), np.finfo(float).tiny)
-    plain = np.where(np.isfinite(known) & moving, (known - mean) / np.where(moving, deviation, 1.0), 0.0)
-    plain = np.clip(plain, -FARTHEST, FARTHEST)
-    numeric = [column for column in plain.T if len(np.unique(column[:age])) > 2]
+    scaled = np.where(np.isfinite(known) & moving, (known - mean) / np.where(moving, deviation, 1.0), 0.0)
+    scaled = np.clip(scaled, -FARTHEST, FARTHEST)
+    numeric = [column for column in scaled.T if len(np.unique(column[:age])) > 2]
     hinges = [np.maximum(column - knot, 0.0) for column in numeric for knot in np.quantile(column[:age], HINGES)]
-    features = np.concatenate([plain, np.array(hinges).reshape(-1, len(plain)).T], 1)
+    features = np.concatenate([scaled, np.array(hinges).reshape(-1, len(scaled)).T], 1)
     steps = np.arange(len(features))
     sums = np.concatenate([np.zeros((1, features.shape[1])), np.cumsum(features, 0)])
     found = [features[np.maximum(steps - back, 0)] for back in STEPS_BACK]
@@ -128,43 +132,43 @@ def _features(known: Values, age: int, season: int) -> Values:
     return np.concatenate(found, 1)
 
 
-def _next_seasons(past: Values, horizon: int, season: int, week: int) -> Values:
+def _next_seasons(past: Values, horizon: int, season: int, long_season: int) -> Values:
     """The next steps, [horizon], by maps of whole seasons that are learned from the past, [steps]."""
     season = min(season, len(past))
     count, ahead = len(past) // season, -(-horizon // season)
     whole = past[len(past) - count * season :].reshape(count, season)
-    return np.concatenate([_season(whole, later, week) for later in range(ahead)])[:horizon]
+    return np.concatenate([_season(whole, later, long_season) for later in range(ahead)])[:horizon]
 
 
-def _season(whole: Values, later: int, week: int) -> Values:
+def _season(whole: Values, later: int, long_season: int) -> Values:
     """One of the next seasons, [season], that comes after so many others; the past is [seasons, season]."""
     count = len(whole)
-    back = sorted({*NEAR, week - later % week} if week > 1 else NEAR)
+    back = sorted({*NEAR, long_season - later % long_season} if long_season > 1 else NEAR)
     if count - later - back[-1] < MIN_ROWS:
-        week, back = 1, list(NEAR)
+        long_season, back = 1, list(NEAR)
     rows = np.arange(back[-1], count - later)
     if len(rows) < MIN_ROWS:
         return np.asarray(whole[-1])
 
     def columns(at: Counts) -> Values:
-        return np.concatenate([*(whole[at - ago] for ago in back), _days(at, week)], 1)
+        return np.concatenate([*(whole[at - ago] for ago in back), _season_dummies(at, long_season)], 1)
 
     weights, intercept = ridge(columns(rows), whole[rows + later])
     return np.asarray((columns(np.array([count])) @ weights + intercept)[0])
 
 
-def _days(count: Counts, week: int) -> Values:
-    """Which season of a longer one each is, as columns of 0 and 1, [seasons, week - 1]."""
-    return np.eye(week)[count % week][:, : week - 1]
+def _season_dummies(count: Counts, long_season: int) -> Values:
+    """Which season of a longer one each is, as columns of 0 and 1, [seasons, long_season - 1]."""
+    return np.eye(long_season)[count % long_season][:, : long_season - 1]
 
 
 def cost(steps: float, columns: int, horizon: int, season: int) -> float:
     """Operations of the forecast of one window of a series, roughly."""
-    steps, features = min(steps, LONGEST), (len(STEPS_BACK) + len(MEANS)) * (1 + len(HINGES)) * columns
+    steps, features = min(steps, MAX_STEPS), (len(STEPS_BACK) + len(MEANS)) * (1 + len(HINGES)) * columns
     effects = len(EFFECT_SPANS) * (4 * steps * features**2 + 10 * season * features**3)
     seasons, wide = steps / season, (len(NEAR) + 1) * season
     narrow, maps = min(seasons, wide), len(SPANS) * -(-horizon // season)
     return REFIT_COST + effects + maps * narrow * (2 * seasons * wide + 10 * narrow**2)
 
 
-METHOD = Method(forecast, default_place=12, context=CONTEXT, along=along, cost=cost)
+METHOD = Method(forecast, default_rank=12, context=CONTEXT, forecast_series=forecast_series, cost=cost)

@@ -15,4 +15,4 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     return moved
 
 
-METHOD = Method(forecast, default_place=4, repeats_season=True, without_season="drift")
+METHOD = Method(forecast, default_rank=4, repeats_season=True, without_season="drift")

@@ -17,4 +17,4 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     return profile[:, np.arange(horizon) % season]
 
 
-METHOD = Method(forecast, default_place=6, repeats_season=True)
+METHOD = Method(forecast, default_rank=6, repeats_season=True)

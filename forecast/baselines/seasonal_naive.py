@@ -10,4 +10,4 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     return fill_gaps(values, observed, season)[:, np.arange(horizon) % season - season]
 
 
-METHOD = Method(forecast, default_place=2, repeats_season=True, without_season="last")
+METHOD = Method(forecast, default_rank=2, repeats_season=True, without_season="last")

@@ -9,4 +9,4 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     return theta_forecast(*recent_values(values, observed, season), horizon, season)
 
 
-METHOD = Method(forecast, default_place=7)
+METHOD = Method(forecast, default_rank=7)

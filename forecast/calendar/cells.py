@@ -50,7 +50,6 @@ class TimeCells:
 
     @property
     def name(self) -> str:
-        """The columns, for messages."""
         return " and ".join(self.columns)
 
     @cached_property

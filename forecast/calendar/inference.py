@@ -242,7 +242,6 @@ def _infer_form(part: TimeCells, settings: TimeSettings) -> str:
 
 
 def _form(part: TimeCells, name: str) -> str | None:
-    """The pattern in which a column holds a part."""
     return next((form for form in PARTS[name].forms if _fitting(part, form).all()), None)
 
 

@@ -224,7 +224,6 @@ def format_columns(timestamps: Integers, time_format: TimeFormat) -> list[Column
 
 
 def format_timestamp(timestamp: int, time_format: TimeFormat) -> str:
-    """Write one timestamp for a message."""
     timestamps = np.array([timestamp], np.int64)
     if time_format.kind in ("integer", "years"):
         return format_times(timestamps, time_format).texts()[0]

@@ -49,8 +49,6 @@ class TimeFormat(Stored):
 
 @dataclass(frozen=True)
 class TimeSettings:
-    """How the times of a table are to be read."""
-
     date_format: str | None = None
     timezone: str | None = None
     dst: ClockChange = "error"

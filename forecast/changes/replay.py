@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +39,7 @@ ForecastKeys = tuple[Ids, Integers, Integers]  # ids; of each forecast, the inde
 
 
 @dataclass(frozen=True)
-class Layout:
+class SlotLayout:
     """Which series and slots a panel has."""
 
     ids: Ids
@@ -55,32 +55,40 @@ class Layout:
     def arrays(self, sources: Mapping[str, tuple[Panel, ...]]) -> dict[str, NDArray[Any]]:
         """Arrays of such a panel; each element is that of the first panel that has its series and slot, else blank."""
         found = dict[str, NDArray[Any]]()
-        pairs = {id(panel): self._pairs(panel) for panel in sources["values"]}  # all sources have the same panels
+        shared = {id(panel): self._shared(panel) for panel in sources["values"]}  # all sources have the same panels
         for name, panels in sources.items():
-            kind = 0 if name in BY_SERIES else -1 if name == "known" else 1
+            by = "series" if name in BY_SERIES else "slots" if name == "known" else "past"
             for panel in reversed(panels):
                 array = getattr(panel, name)
                 array = np.ones(len(panel), bool) if array is None else array  # `counted` of older versions
                 if name not in found:
-                    shape = int(self.offsets[-1]) if kind else len(self.ids), *array.shape[1:]
-                    found[name] = np.full(shape, BLANK.get(name, np.nan), array.dtype)
-                here, there = pairs[id(panel)][kind]
+                    count = len(self.ids) if by == "series" else int(self.offsets[-1])
+                    found[name] = np.full((count, *array.shape[1:]), BLANK.get(name, np.nan), array.dtype)
+                here, there = getattr(shared[id(panel)], by)
                 found[name][here] = array[there]
         last = self.offsets[1:] - self.ahead - 1  # the spread of the future is the last one
         found["spread"][last[:, None] + np.arange(1, self.ahead + 1)] = found["spread"][last][:, None]
         return found
 
-    def _pairs(self, panel: Panel) -> list[Pairs]:
-        """The series that a panel has as well, their slots of the past, and, where it has known columns, all slots."""
+    def _shared(self, panel: Panel) -> "_Shared":
         here = np.flatnonzero((index := series_index(panel.ids, self.ids) - 1) >= 0)
-        pairs: list[Pairs] = [(here, there := index[here])]
+        both = (self, here), (panel, there := index[here])
         first = np.maximum(self.starts[here], panel.starts[there])
-        for ahead in (False, True)[: 1 + (panel.known.size > 0)]:
-            ends = (each.starts + each.lengths + ahead * each.ahead for each in (self, panel))
-            sizes = np.maximum(np.minimum(*(end[at] for end, at in zip(ends, pairs[0], strict=True))) - first, 0)
-            starts = (each.offsets[at] + first - each.starts[at] for each, at in ((self, here), (panel, there)))
-            pairs.append(tuple(runs(start, sizes)[1] for start in starts))
-        return pairs
+
+        def slots(ahead: bool) -> Pairs:
+            ends = ((of.starts + of.lengths + ahead * of.ahead)[series] for of, series in both)
+            sizes = np.maximum(np.minimum(*ends) - first, 0)
+            return tuple(runs((of.offsets[:-1] - of.starts)[series] + first, sizes)[1] for of, series in both)
+
+        return _Shared((here, there), slots(ahead=False), slots(ahead=True))
+
+
+class _Shared(NamedTuple):
+    """What a layout and a panel have both."""
+
+    series: Pairs
+    past: Pairs  # slots up to the origin
+    slots: Pairs  # with those ahead
 
 
 @dataclass(frozen=True)
@@ -96,13 +104,11 @@ class RunInput:
 
     @property
     def schema(self) -> Schema:
-        """How the version reads a table."""
         return self.predictor.fitted.config.table
 
 
 def aligned(panel: Panel, other: Panel) -> dict[str, NDArray[Any]]:
-    """The arrays of another panel in the layout of a panel."""
-    layout = Layout(panel.ids, panel.starts, panel.lengths, panel.ahead)
+    layout = SlotLayout(panel.ids, panel.starts, panel.lengths, panel.ahead)
     return layout.arrays(dict.fromkeys(ARRAYS, (other,)))
 
 
@@ -145,7 +151,7 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
     header = json.loads(arrays["header"].tobytes())
     ids = fitted.ids if header["ids"] is None else tuple(map(tuple, header["ids"]))
     starts, lengths, order = (np.cumsum(arrays[name]) for name in ("starts", "lengths", "order"))
-    layout, events = Layout(ids, starts, lengths, header["ahead"]), map(Event.model_validate, header["events"])
+    layout, events = SlotLayout(ids, starts, lengths, header["ahead"]), map(Event.model_validate, header["events"])
     served = with_schema(predictor, fitted.config.table.model_copy(update={"dated_events": tuple(events)}))
     found: dict[str, Any] = dict(layout.arrays(dict.fromkeys(ARRAYS, (served.fitted.history,))))
     for name in arrays.keys() & found.keys():
@@ -196,14 +202,15 @@ class Changes:
 def by_step(old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers], fallback: Flags) -> Numbers:
     """[STEPS, forecasts], the change by each step, from the `points` after it of the forecasts that `both` have."""
     parts = np.zeros((len(STEPS), len(old)))
-    parts[0, ~both] = (new - old)[~both]
+    of = dict(zip(STEPS, parts, strict=True))  # its rows
+    of[SERIES][~both] = (new - old)[~both]
     first = last = points.get(REPLAYED, old[both])
     for name in (name for name in STEPS if name in points):
-        parts[STEPS.index(name), both] = points[name] - last
+        of[name][both] = points[name] - last
         last = points[name]
-    parts[-1, both] = (first - old[both]) + (new[both] - last)
-    parts[STEPS.index(FALLBACK), fallback] = parts[-1, fallback]
-    parts[-1, fallback] = 0.0
+    of[REST][both] = (first - old[both]) + (new[both] - last)
+    of[FALLBACK][fallback] = of[REST][fallback]
+    of[REST][fallback] = 0.0
     return parts
 
 
@@ -300,7 +307,7 @@ def _laid(like: Panel, starts: Integers, ends: Integers, sources: dict[str, tupl
     """The series of a panel from `starts` to `ends`, grid positions, each array from the first source that has it."""
     begun = np.flatnonzero(starts <= ends)
     some, ahead = like.select(begun), max(panel.ahead for panel in sources["known"])
-    layout = Layout(some.ids, starts[begun], (ends - starts + 1)[begun], ahead)
+    layout = SlotLayout(some.ids, starts[begun], (ends - starts + 1)[begun], ahead)
     arrays: dict[str, Any] = dict(layout.arrays({name: sources[name] for name in ARRAYS}))
     first, second = (dict(zip(panel.ids, panel.status, strict=True)) for panel in sources["status"])
     status = tuple(first.get(ids) or second[ids] for ids in some.ids)

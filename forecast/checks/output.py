@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
-from forecast.changes.replay import ARRAYS, Layout
+from forecast.changes.replay import ARRAYS, SlotLayout
 from forecast.evaluation.origins import values_at
 from forecast.evaluation.quantiles import at_levels, bounded, lower_bounds, normal_deviates
 from forecast.inference.fitted import Fitted
@@ -28,7 +28,7 @@ from forecast.totals.sums import Totals
 
 MIN_RUNS = 20  # past runs that comparisons with them need
 TIMES_BEYOND = 3.0  # of the largest value of a year, of widths, and of the changes of the total in past runs
-MOVES_BEYOND = 2.0  # of the largest moves of past runs; a move is in widths of 80 % intervals
+JUMP_BEYOND = 2.0  # of the largest jumps of past runs, in widths of 80 % intervals
 NEARLY_ALL = 0.99  # the quantile of how far series moved in a run that its record keeps
 TOLERANCE = 1e-6  # of sums and values, relative to their sizes
 SOURCE = "source"  # column that says where the numbers of a row are from
@@ -95,23 +95,18 @@ ABOUT = OutputCheckSettings.model_fields
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found."""
-
     share: float | None = None  # of series, or a change; of rules a count; None where nothing can be compared
-    usual: float | None = 0.0  # what past runs had: no more is no alarm; None while too few have run
+    past_largest: float | None = 0.0  # what past runs had: no more is no alarm; None while too few have run
     series: tuple[tuple[str, ...], ...] = ()
-    size: float | None = None  # what later runs compare their moves with
+    size: float | None = None  # what later runs compare their jumps with
 
     def statistic(self) -> dict[str, float]:
-        """What the record of the run keeps."""
-        numbers = {"share": self.share, "usual": self.usual, "size": self.size}
+        numbers = {"share": self.share, "usual": self.past_largest, "size": self.size}
         return {name: round(float(value), 6) for name, value in numbers.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a run is about to write."""
-
     forecasts: Forecasts
     fitted: Fitted
     schema: Schema
@@ -130,12 +125,13 @@ def findings(output: Output, earlier: Earlier | None, past: Sequence[Statistics]
 
 def outcome(name: str, statistic: Mapping[str, float], limits: OutputCheckSettings) -> str:
     """What the statistic of a check means: error, warn, or nothing."""
-    share, usual, limit = statistic.get("share"), statistic.get("usual"), getattr(limits, name, None)
+    share, past_largest, limit = statistic.get("share"), statistic.get("usual"), getattr(limits, name, None)
     if name in HARD:
         return "error" if share else ""
-    if share is None or usual is None or limit is None:
+    if share is None or past_largest is None or limit is None:
         return ""
-    return "error" if share > max(limit.error, usual) else "warn" if share > max(limit.warn, usual) else ""
+    high, low = (share > max(most, past_largest) for most in (limit.error, limit.warn))
+    return "error" if high else "warn" if low else ""
 
 
 def blocks(name: str, limits: OutputCheckSettings) -> bool:
@@ -226,16 +222,16 @@ def _incoherent(output: Output, totals: Totals, columns: Columns, floor: Numbers
     return wrong
 
 
-def _usual(past: Sequence[Statistics], name: str, what: str = "share") -> float | None:
+def _past_largest(past: Sequence[Statistics], name: str, what: str = "share") -> float | None:
     known = [run[name][what] for run in past if what in run.get(name, {})]
     return max(known) if len(known) >= MIN_RUNS else None
 
 
 def _share(
-    forecasts: Forecasts, series: Flags, of: int, usual: float | None = 0.0, size: float | None = None
+    forecasts: Forecasts, series: Flags, of: int, past_largest: float | None = 0.0, size: float | None = None
 ) -> Finding:
     named = tuple(forecasts.panel.ids[i] for i in forecasts.series[series])
-    return Finding(len(named) / of if of else None, usual, named, size)
+    return Finding(len(named) / of if of else None, past_largest, named, size)
 
 
 def _against_past(output: Output, past: Sequence[Statistics]) -> dict[str, Finding]:
@@ -252,8 +248,8 @@ def _against_past(output: Output, past: Sequence[Statistics]) -> dict[str, Findi
     largest = np.maximum(np.abs(lowest), np.abs(highest))
     beyond = (largest > 0) & (np.abs(points).max(1) > TIMES_BEYOND * largest)
     constant = (np.ptp(points, axis=1) == 0) & (highest > lowest) & (points.shape[1] > 1)
-    usual, count = _usual(past, "flat"), len(points)
-    return {"bounds": _share(forecasts, beyond, count), "flat": _share(forecasts, constant, count, usual)}
+    past_largest, count = _past_largest(past, "flat"), len(points)
+    return {"bounds": _share(forecasts, beyond, count), "flat": _share(forecasts, constant, count, past_largest)}
 
 
 def _against_last_run(output: Output, earlier: Earlier, past: Sequence[Statistics]) -> dict[str, Finding]:
@@ -266,17 +262,17 @@ def _against_last_run(output: Output, earlier: Earlier, past: Sequence[Statistic
     width, wide = ((part[..., 2] - part[..., 1]).sum(1) for part in (before, now))
     has = width > 0
     unit, count = np.where(has, width, 1.0), int(has.sum())
-    moves, ratio = np.abs(now - before)[..., 0].sum(1) / unit, wide / unit
-    largest, total = _usual(past, "jump", "size"), np.abs(before[..., 0]).sum()
-    far = has & (moves > max(1.0, MOVES_BEYOND * (largest or 0.0)))
-    size = float(np.quantile(moves[has], NEARLY_ALL)) if count else None
-    change, most = float(abs((now - before)[..., 0].sum())), _usual(past, "total_jump")
+    jumps, ratio = np.abs(now - before)[..., 0].sum(1) / unit, wide / unit
+    largest, total = _past_largest(past, "jump", "size"), np.abs(before[..., 0]).sum()
+    far = has & (jumps > max(1.0, JUMP_BEYOND * (largest or 0.0)))
+    size = float(np.quantile(jumps[has], NEARLY_ALL)) if count else None
+    change, most = float(abs((now - before)[..., 0].sum())), _past_largest(past, "total_jump")
     other = has & ((ratio > TIMES_BEYOND) | (ratio < 1 / TIMES_BEYOND))
     return {
         "series_missing": Finding(len(gone) / len(series), 0.0, gone),
-        "jump": _share(forecasts, far, count, _usual(past, "jump"), size),
+        "jump": _share(forecasts, far, count, _past_largest(past, "jump"), size),
         "total_jump": Finding(change / total if total else None, None if most is None else TIMES_BEYOND * most),
-        "width": _share(forecasts, other, count, _usual(past, "width")),
+        "width": _share(forecasts, other, count, _past_largest(past, "width")),
     }
 
 
@@ -287,7 +283,7 @@ def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Sequence[tuple[
         return None if len(index) else forecasts
     ended = fitted.history.select(np.sort(index))
     gap = np.maximum(panel.origins.max() - ended.origins, 0)  # up to the newest time
-    layout = Layout(ended.ids, ended.starts, ended.lengths + gap, panel.ahead)
+    layout = SlotLayout(ended.ids, ended.starts, ended.lengths + gap, panel.ahead)
     arrays: dict[str, Any] = layout.arrays(dict.fromkeys(ARRAYS, (ended,)))
     arrays |= {"offsets": layout.offsets, "spread": None, "lowest": ended.lowest_seen(), "counted": ended.counts()}
     longer = replace(ended, ahead=panel.ahead, status=("gone",) * len(ended), **arrays)

@@ -25,8 +25,6 @@ NOTHING = 1e-3  # share of the mean error below which errors differ by nothing
 
 @dataclass(frozen=True)
 class ServingVersion:
-    """A version, and the forecaster that it holds."""
-
     version: str
     predictor: Predictor
     hash: str = ""

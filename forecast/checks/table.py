@@ -64,8 +64,8 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
 
 def without_forecast(skipped: dict[tuple[str, ...], str], require_all: bool) -> list[tuple[str, ...]]:
     """The series, of those skipped and why, for which a run ends as partly done; with `require_all` ended ones too."""
-    counted = {"missing", "gone", "ended"} if require_all else {"missing"}
-    return [series for series, status in skipped.items() if status in counted]
+    incomplete = {"missing", "gone", "ended"} if require_all else {"missing"}
+    return [series for series, status in skipped.items() if status in incomplete]
 
 
 def duration_text(seconds: float) -> str:
@@ -94,12 +94,13 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
         return {}
     end = np.where(before >= 0, fitted.origins[before], 2**62)
     old, old_series, _ = _changes(fitted, season)
-    usual = np.bincount(old_series, np.abs(old), len(fitted)) / np.bincount(old_series, minlength=len(fitted)).clip(1)
+    count, total = (np.bincount(old_series, part, len(fitted)) for part in (None, np.abs(old)))
+    mean_change = total / count.clip(1)
     new, new_series, position = _changes(panel, season)
-    fresh = (position > end[new_series]) & (usual[before[new_series]] > 0)
-    new = new[fresh] / usual[before[new_series[fresh]]]
-    changing = usual[old_series] > 0
-    old = old[changing] / usual[old_series[changing]]
+    fresh = (position > end[new_series]) & (mean_change[before[new_series]] > 0)
+    new = new[fresh] / mean_change[before[new_series[fresh]]]
+    changing = mean_change[old_series] > 0
+    old = old[changing] / mean_change[old_series[changing]]
     missing = _missing_share(panel, end)
     if missing > MORE_MISSING + _missing_share(fitted, np.full(len(fitted), -(2**62))):
         log.warning("%s: %.0f %% of the values since the fit are missing, more than at fit", name, 100 * missing)

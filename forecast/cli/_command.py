@@ -63,7 +63,6 @@ class Request(types.SimpleNamespace):
 
     @property
     def sums(self) -> settings.SumSettings | None:
-        """The sums that are asked for, if any."""
         asked = self.of(settings.SumSettings)
         return None if asked == settings.SumSettings() else asked
 
@@ -73,7 +72,6 @@ class Request(types.SimpleNamespace):
         return group.check({**(defaults or {}), **given})
 
     def refuse(self, problem: str, cure: str, *names: str) -> None:
-        """Refuse settings that were given."""
         for name in names:
             if name in self.values:
                 raise UsageError(problem, setting=Setting(name), cure=cure)
@@ -90,7 +88,6 @@ class Request(types.SimpleNamespace):
         return tuple(found)
 
     def fit_words(self) -> tuple[str, ...]:
-        """The command that fits to the same table."""
         return ("fit", self.data, *self.words(TableSettings, TextSettings, more=("horizon",)))
 
 

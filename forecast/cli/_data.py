@@ -23,7 +23,6 @@ READ |= {"future": "the table of --future", "events": "the table of --events", "
 
 
 def load(source: str, settings: TextSettings) -> tuple[Table, dict[str, Any]]:
-    """Read a table, and the table settings that come with a synthetic series."""
     table, defaults = load_table(source, settings)
     return normalised(table), defaults
 

@@ -27,7 +27,6 @@ Choose = Callable[[Panel], ForecastOptions | None]  # says what is forecast of a
 
 
 def sums_asked(request: Request) -> SumSettings | None:
-    """The sums that are asked for; None where there are none."""
     sums, output, file = request.sums, request.of(OutputSettings), request.totals
     if request.paths is not None and request.output is None:
         cure = Words("name a file with ", Setting("output"))
@@ -50,19 +49,16 @@ def sums_asked(request: Request) -> SumSettings | None:
 
 
 def path_file(request: Request) -> str | None:
-    """The file that paths are written to; None without paths."""
     asked = request.paths is not None and request.output is not None
     return str(Path(request.output).with_suffix(".paths.parquet")) if asked else None
 
 
 def sums_of(predictor: Predictor, request: Request) -> Totals | None:
-    """The sums that are asked for, still of no series; None where there are none."""
     sums, output = sums_asked(request), request.of(OutputSettings)
     return None if sums is None else Totals(predictor, sums, output, request.horizon)
 
 
 def put_sums(totals: Totals, request: Request) -> None:
-    """Write sums beside the series, or in their place."""
     ids = ["level", *key_columns(totals.levels, totals.schema)] if request.excel_safe else None
     write(frame_of(totals.columns()), request.totals or request.output, ids)
     log_notes(totals)
@@ -81,7 +77,6 @@ class Saved:
         self.text = text_settings(request, self.schema.reading)
 
     def tables(self) -> tuple[Table | None, Table | None]:
-        """The table to forecast, and that of future values; None where none is named."""
         table = None if self.request.data is None else load(self.request.data, self.text)[0]
         return table, load_later(self.request.future, self.text)
 

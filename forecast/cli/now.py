@@ -38,7 +38,6 @@ def run(request: Request) -> int:
 
 
 def read_to_forecast(request: Request) -> Reading:
-    """A table that is forecast at once, as it is read."""
     request.refuse("nothing learns from it here", "`forecast fit` uses it", *REFUSED["now"])
     horizon, reserved = request.of(TrainSettings).horizon, output_columns(request.of(OutputSettings))
     table, defaults = load(request.data, request.of(TextSettings))

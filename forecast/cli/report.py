@@ -178,7 +178,6 @@ def _fit_words(fitted: Fitted) -> list[str]:
 
 
 def _commands(chosen: Chosen, request: Request, saved: Saved | None) -> Commands:
-    """The commands that make the report and what it shows again."""
     words = request.words(more=("backtest", "future", "output"))
     if saved is None:
         return _lines(chosen, ("report", *words))

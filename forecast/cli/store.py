@@ -33,19 +33,15 @@ WIDTH = 160  # characters of a line of a status if stdout is not a terminal
 
 @dataclass(frozen=True)
 class Chosen:
-    """A store, and the job that named it, if any."""
-
     store: str
     pipeline: Pipeline | None = None
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Of a command line, to name the store."""
         return (self.pipeline.file,) if self.pipeline is not None else named(self.store)
 
     @property
     def use(self) -> tuple[str, ...]:
-        """The command that forecasts with the live version."""
         return ("predict" if self.pipeline is None else "run", *self.words)
 
     def shown(self, text: str) -> str:
@@ -53,7 +49,6 @@ class Chosen:
         return text if self.pipeline is None else self.pipeline.hidden(text)
 
     def ledgers(self) -> list[Ledger]:
-        """The ledger of the job, or those of all jobs of the store."""
         return [ledger_of(self.pipeline)] if self.pipeline else administration.ledgers_of(self.store)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from forecast.databases.connecting import BATCH_ROWS, exclude_others, transaction
 from forecast.errors import BadData, UsageError, did_you_mean
 
-Rows = tuple[str, pd.DataFrame, Sequence[str]]  # a table, rows for it, and its keys
+TableRows = tuple[str, pd.DataFrame, Sequence[str]]  # a table, rows for it, and its keys
 WHOLE = r"^(0|-?[1-9][0-9]*)$"
 MAX_NAME_BYTES = 63  # bytes; PostgreSQL cuts longer ones without an error
 SQL_TYPES: dict[pa.DataType, Any] = {
@@ -30,7 +30,7 @@ SQL_TYPES: dict[pa.DataType, Any] = {
 }
 
 
-def upsert(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str], *others: Rows) -> int:
+def upsert(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str], *others: TableRows) -> int:
     """Insert the rows of a frame into the table of a job's sink, and update those whose keys exist, in one transaction.
 
     `table`, or ``schema.table``, is created if it is missing, with `keys` as primary key, like the file of an SQLite

@@ -12,7 +12,7 @@ from forecast.evaluation.backtest import OUTPUT, Backtest, Fit, Predict, backtes
 from forecast.evaluation.metrics import REFERENCE
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
-from forecast.events.kinds import levelled
+from forecast.events.kinds import without_shifts
 from forecast.inference.forecasting import Forecasts, means_of
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
@@ -113,7 +113,7 @@ def backtest_reading(
         model, levels = predictor.fitted.settings().model, config.levels
         fits[model] = _ModelFit(settings, schema, reading.name, None, sums, predictor, frozen=True)
     elif not season_given:
-        past = levelled(panel.until(origins[0]), schema)
+        past = without_shifts(panel.until(origins[0]), schema)
         schema = schema.model_copy(update={"season": panel_seasons(past, schema.calendar)})
     refit = rolling.refit and predictor is None
     jobs = settings.jobs or (workers() if on_cluster() else 1)

@@ -21,8 +21,8 @@ from forecast.evaluation.backtest import Fold
 from forecast.evaluation.metrics import naive_errors
 from forecast.evaluation.quantiles import LEVELS
 from forecast.events.closed import Closed, find_closed, fixed_values, unless_contradicted
-from forecast.events.effects import Effects, fit_effects, ordinary_panel
-from forecast.events.kinds import has_events, levelled, steps_of_shifts
+from forecast.events.effects import Effects, adjusted_panel, fit_effects
+from forecast.events.kinds import has_events, steps_of_shifts, without_shifts
 from forecast.inference.contents import read_plan
 from forecast.inference.fitted import CPU_DEVICES, RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
 from forecast.inference.predictor import EXTRA_PACKAGES, median_of_members
@@ -52,8 +52,6 @@ RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselin
 
 @dataclass(frozen=True)
 class Prepared:
-    """A panel that is ready for training, and the choices for it."""
-
     inputs: Inputs
     split: Split
     validation: ValidationSet
@@ -91,7 +89,7 @@ def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, ea
     if _may_train_nothing(settings) and not split.held_out.any():
         trains, split = False, split_for(False)
     season = schema.shortest_season
-    unshifted = levelled(selected, schema)
+    unshifted = without_shifts(selected, schema)
     power = earlier.config.power if earlier else fit_power(settings.transform, unshifted, season, split.train_end)
     not_held_out = np.zeros(len(panel), np.int64)
     not_held_out[trained_series] = split.train_end
@@ -111,7 +109,7 @@ def find_effects(panel: Panel, schema: Schema, closed: Closed, before: Integers)
     """What events do, estimated from positions before `before` [series]; None without events."""
     if not has_events(schema):
         return None
-    return fit_effects(levelled(panel, schema), schema, before, fixed_values(closed, panel, schema))
+    return fit_effects(without_shifts(panel, schema), schema, before, fixed_values(closed, panel, schema))
 
 
 def _require_values(longest: int, horizon: int, name: str, settings: TrainSettings) -> None:
@@ -201,7 +199,6 @@ class PanelFit:
         return with_joint_errors(fitted, panel, settings.device, until)
 
     def _fit(self) -> Fitted:
-        """The forecaster before it knows what sums rest on."""
         settings = self.settings
         if settings.device not in CPU_DEVICES:  # refused where it is missing, also if no network is trained
             from forecast.training.devices import pick_device
@@ -300,13 +297,14 @@ class PanelFit:
         panel, schema, settings, lags = self.panel, self.schema, self.settings, ready.inputs.lags
         forecasting = [number for group in ensemble.networks for number in plan.groups()[group]]
         pasts = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
-        pasts.append(ready.lookback + (lags[0] if lags else panel.ahead))  # roughness takes values a season before
+        # roughness takes values a season before
+        pasts += [ensemble.steps_back, ready.lookback + (lags[0] if lags else panel.ahead)]
         closed = unless_contradicted(ready.closed, panel, schema, panel.lengths)
         effects = find_effects(panel, schema, closed, np.where(panel.skipped, 0, panel.lengths))
         index, fixed = series_index(panel.ids, panel.ids), fixed_values(closed, panel, schema)
-        without_effects, _ = ordinary_panel(panel, schema, effects, index, fixed)
+        without_effects, _ = adjusted_panel(panel, schema, effects, index, fixed)
         spread = transformed(without_effects, ready.transform.power).spread
-        unshifted, back = levelled(panel, schema), steps_of_shifts(panel, schema, max(ensemble.steps_back, *pasts))
+        unshifted, back = without_shifts(panel, schema), steps_of_shifts(panel, schema, max(pasts))
         trained_until = panel.starts.copy()
         trained_until[ready.trained_series] += ready.split.train_end
         names = {*(member.model for member in plan.members), *map(base_name, ensemble.components)}

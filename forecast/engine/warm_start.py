@@ -10,9 +10,9 @@ from forecast.panel.panel import Ids, series_index
 from forecast.panel.schema import Schema
 from forecast.panel.season import most_lookback
 from forecast.training.context import WarmStart
-from forecast.training.devices import trainable
 from forecast.training.fitting import Fitter
 from forecast.training.plan import Candidate
+from forecast.training.precision import trainable
 
 SAME_SETTINGS = ("model", "params", "scaling", "transform", "loss")  # which must be the same
 # fields of a schema that change nothing that a network sees

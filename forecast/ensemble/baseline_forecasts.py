@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from forecast.baselines import baseline_method, default_baselines, is_baseline
-from forecast.baselines.shared.method import Along, Method
+from forecast.baselines.shared.method import ForecastSeries, Method
 from forecast.baselines.shared.windows import forecast_baseline, forecast_own_quantiles
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
@@ -18,7 +18,7 @@ from forecast.evaluation.quantiles import error_quantiles
 from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.pretrained.forecasting import Network
-from forecast.threads import OnPart, side_by_side
+from forecast.threads import OnPart, in_threads
 from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
 from forecast.windows.inputs import Inputs
 from forecast.windows.windows import WindowIndex
@@ -28,8 +28,8 @@ MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles
 # of the past that a baseline reads at most for windows of one kind, unless these are fewer: its cost grows with them
 VALUES, MIN_COMPARED = 10_000_000, 32
 DRAWN_BY = 16  # newest values of a window that decide whether it is drawn
-# of baselines that forecast along a whole series, with columns known in advance
-LONG_SEASON = 24  # steps of a season from which on they join without known columns, too
+# of baselines that forecast a whole series at a time, with columns known in advance
+LONG_SEASON = 24  # steps of a season from which on they take part without known columns, too
 MIN_SEASONS = 15  # of the longest series, fewer of which say little
 AFFORDABLE = 8e8  # operations for each window on which slow baselines are compared, some seconds in all
 REFITS = 20  # of a series for windows that are compared, at most
@@ -87,8 +87,8 @@ def baseline_forecasts(
 ) -> Numbers:
     """Points [windows, horizon], or quantiles if it gives them, of a baseline that sees `context` steps."""
     method, horizon, levels = baseline.method, inputs.horizon, inputs.levels
-    if method.along is not None:
-        return along_forecasts(inputs, windows, method.along)
+    if method.forecast_series is not None:
+        return forecasts_by_series(inputs, windows, method.forecast_series)
     gives_quantiles = method.quantiles is not None
     parts = [np.zeros((0, horizon, len(levels)) if gives_quantiles else (0, horizon))]
     if gives_quantiles:
@@ -148,7 +148,7 @@ class BaselineForecasts:
                 on(number, len(baselines))
             gives_quantiles = baseline.method.quantiles is not None
             ahead, back = (some, recent) if gives_quantiles else (compared, known)
-            if baseline.method.along is not None:  # as slow, and errors long ago hardly count
+            if baseline.method.forecast_series is not None:  # as slow, and errors long ago hardly count
                 later = np.searchsorted(windows[0], windows[0], side="right") - np.arange(len(past))  # in its series
                 ahead, back = some, _drawn(panel, windows, known[later[known] <= NEWEST], most)
             then, now = ((of[0][rows], of[1][rows]) for of, rows in ((windows, back), (held_out.windows, ahead)))
@@ -184,15 +184,15 @@ class BaselineForecasts:
         return not comparable or any(validation.is_exact(points) for points in medians)
 
 
-def _drawn(panel: Panel, windows: WindowIndex, places: Integers, most: int) -> Integers:
-    """At most so many of some places of windows, drawn by values, so that names and order of series do not matter."""
-    if len(places) <= most:
-        return places
-    ends = panel.offsets[windows[0][places]] + windows[1][places]
-    starts = ends - np.minimum(windows[1][places], DRAWN_BY)
+def _drawn(panel: Panel, windows: WindowIndex, numbers: Integers, most: int) -> Integers:
+    """At most so many of some windows, by number, drawn by values, so that names and order of series do not matter."""
+    if len(numbers) <= most:
+        return numbers
+    ends = panel.offsets[windows[0][numbers]] + windows[1][numbers]
+    starts = ends - np.minimum(windows[1][numbers], DRAWN_BY)
     newest = (panel.values[start:end] for start, end in zip(starts, ends, strict=True))
     draws = [zlib.crc32(np.ascontiguousarray(values).tobytes()) for values in newest]
-    return np.sort(places[np.argsort(draws, kind="stable")[:most]])
+    return np.sort(numbers[np.argsort(draws, kind="stable")[:most]])
 
 
 def _past_windows(panel: Panel, season: int) -> WindowIndex:
@@ -216,7 +216,7 @@ def affordable_baselines(names: tuple[str, ...], inputs: Inputs, compared: int) 
     columns = known_columns(inputs, np.zeros(1, np.int64), 0).shape[1]
     gains = season > 1 and (columns > 0 or season >= LONG_SEASON) and panel.lengths.max() >= MIN_SEASONS * season
 
-    def joins(name: str) -> bool:
+    def takes_part(name: str) -> bool:
         cost = baseline_method(name).cost
         if cost is None or not gains:
             return cost is None
@@ -226,10 +226,10 @@ def affordable_baselines(names: tuple[str, ...], inputs: Inputs, compared: int) 
             log.info("%s would take long and is left out, unless a fit names it in %s", name, Setting("baselines"))
         return affordable
 
-    return tuple(filter(joins, names))
+    return tuple(filter(takes_part, names))
 
 
-def along_forecasts(inputs: Inputs, windows: WindowIndex, along: Along) -> Numbers:
+def forecasts_by_series(inputs: Inputs, windows: WindowIndex, forecast_series: ForecastSeries) -> Numbers:
     """Points of windows, [windows, horizon], series by series."""
     panel, (series, position) = inputs.past_panel(closed=True), windows
     points = np.zeros((len(series), inputs.horizon))
@@ -239,11 +239,12 @@ def along_forecasts(inputs: Inputs, windows: WindowIndex, along: Along) -> Numbe
         first, start = panel.offsets[each], int(panel.starts[each])
         past = slice(first, first + ends.max())
         known = known_columns(inputs, np.arange(first, past.stop + inputs.horizon), start + int(ends.max()) - 1)
-        points[rows] = along(panel.values[past], panel.observed[past], known, start, ends, inputs.horizon, inputs.lags)
+        window = panel.values[past], panel.observed[past], known, start, ends, inputs.horizon, inputs.lags
+        points[rows] = forecast_series(*window)
 
     # what was known in advance of a step may differ between origins
     apart = series if panel.vintages is None else np.arange(len(series))
-    side_by_side(fill, [np.flatnonzero(apart == each) for each in np.unique(apart)])
+    in_threads(fill, [np.flatnonzero(apart == each) for each in np.unique(apart)])
     return points
 
 

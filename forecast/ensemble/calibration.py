@@ -12,7 +12,7 @@ from forecast.evaluation.quantiles import mean_of
 from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers
 
-PRIOR_WINDOWS = 4.0  # independent windows that say as much as what is known without them; chosen as in past_errors.py
+PRIOR_WINDOWS = 4.0  # independent windows that say as much as what is known without them; chosen as in quantiles.py
 MIN_WIDTH = 0.05  # share of its width that an interval keeps at least
 NEIGHBOURS = 2  # horizon steps to each side whose scores are pooled with a step's own
 MIN_HALF_WIDTH = 0.01  # of an interval, as a share of the window's scale
@@ -27,34 +27,32 @@ MIN_WINDOWS = 4  # validation windows before the adaptive share moves, and at le
 
 @dataclass(frozen=True)
 class Calibration:
-    """How quantiles are moved, from validation windows."""
-
     margins: NDArray[np.float32]  # [horizon, levels], added to quantiles, in units of half the width of their interval
     joint: NDArray[np.float32]  # [levels], factor of the distance from the median with which whole paths stay inside
     coverage: NDArray[np.float32]  # [levels], share of validation values below each quantile before it was moved
     windows: int
-    mean: float = 1.0  # way of the mean of values from the median to the mean of the moved quantiles
-    trust: float = 1.0  # weight of that mean in the mean of a series at rest; its recent mean has the other part
+    mean_share: float = 1.0  # way of the mean of values from the median to the mean of the moved quantiles
+    mean_weight: float = 1.0  # weight of that mean in the mean of a series at rest; its recent mean has the other part
     tied: float = 0.0  # 1 where many values are equal, else 0; margins are multiples of wider half widths then
     largest: float = np.inf  # times the largest value of the past that bounds the highest quantiles
-    slope: float = 0.0  # intervals grow by exp(slope * (roughness - usual_roughness) + growth) before they move
-    usual_roughness: float = 0.0
+    slope: float = 0.0  # intervals grow by exp(slope * (roughness - mean_roughness) + growth) before they move
+    mean_roughness: float = 0.0
     growth: NDArray[np.float32] = field(default_factory=lambda: np.zeros(1, np.float32))  # [series + 1]; of a new one 0
 
     def moved(self, quantiles: Numbers, scale: Numbers, roughness: Numbers, series: Integers) -> Numbers:
         """Calibrated quantiles of windows, [windows, horizon, levels]; scale, roughness and series by window."""
-        grown = _grown(quantiles, self.slope * np.nan_to_num(roughness - self.usual_roughness) + self.growth[series])
+        grown = _grown(quantiles, self.slope * np.nan_to_num(roughness - self.mean_roughness) + self.growth[series])
         return moved_by(grown, self.margins.astype(np.float64), scale, self.tied > 0)
 
     def quantile_means(self, quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
         """As `means`, without what series at rest had recently."""
-        return _means(quantiles, levels, self.mean)
+        return _means(quantiles, levels, self.mean_share)
 
     def means(self, quantiles: Numbers, levels: tuple[float, ...], recent: Recent) -> Numbers:
         """The mean of each value, [windows, horizon], from quantiles [windows, horizon, levels] that were moved."""
         means = self.quantile_means(quantiles, levels)
         certain = quantiles[..., 0] == quantiles[..., -1]
-        return np.asarray(means + np.where(certain, 0.0, (1 - self.trust) * recent.shift(means)))
+        return np.asarray(means + np.where(certain, 0.0, (1 - self.mean_weight) * recent.shift(means)))
 
 
 def calibrate(
@@ -80,40 +78,40 @@ def calibrate(
     observed = observed & (scale > 0)[:, None]
     if not observed.any():
         none, still = np.zeros((horizon, len(levels)), np.float32), np.zeros(pasts.count + 1, np.float32)
-        return Calibration(none, none[0] + 1, none[0], 0, trust=0.0, growth=still)
+        return Calibration(none, none[0] + 1, none[0], 0, mean_weight=0.0, growth=still)
     missed = _missed(quantiles, actual, observed)
-    slope, usual = _slope(missed, pasts)
-    rougher = slope * np.nan_to_num(pasts.roughness - usual)
+    slope, roughness = _slope(missed, pasts)
+    rougher = slope * np.nan_to_num(pasts.roughness - roughness)
     growth = _growth(missed - rougher, pasts)
     quantiles = _grown(quantiles, rougher + growth[pasts.series])
     tied = bool(np.unique(actual[observed], return_counts=True)[1].max() / observed.sum() >= MAX_TIES)
-    evidence, unit = evidence_share(size), np.where(scale > 0, scale, 1.0)
-    scaled_error = (actual[..., None] - quantiles) / half_widths(quantiles, unit, tied)
+    weight, unit = data_weight(size), np.where(scale > 0, scale, 1.0)[:, None]
+    scaled_error = (actual[..., None] - quantiles) / half_widths(quantiles, unit[:, 0], tied)
     margins = np.zeros((horizon, len(levels)))
     for low in range(middle):
         mirror = len(levels) - 1 - low
         score = np.maximum(-scaled_error[..., low], scaled_error[..., mirror])
-        margin = _margins(score, observed, levels[mirror] - levels[low], evidence)
+        margin = _margins(score, observed, levels[mirror] - levels[low], weight)
         margins[:, mirror] = np.maximum(0.0, margin) if tied else margin
         margins[:, low] = -margins[:, mirror]
     below = np.array([(scaled_error[..., level] <= 0)[observed].mean() for level in range(len(levels))])
     moved = capped(moved_by(quantiles, margins, scale, tied), pasts.limit)
-    mean = _mean_share(moved, actual, observed, unit[:, None], levels, evidence)
+    mean_share = _mean_share(moved, actual, observed, unit, levels, weight)
     return Calibration(
         margins=margins.astype(np.float32),
         joint=_joint(moved, actual, observed, levels),
         coverage=below.astype(np.float32),
         windows=int(observed.any(1).sum()),
-        mean=mean,
-        trust=_trust(_means(moved, levels, mean), actual, observed, unit[:, None], pasts.recent, evidence),
+        mean_share=mean_share,
+        mean_weight=_mean_weight(_means(moved, levels, mean_share), actual, observed, unit, pasts.recent, weight),
         tied=float(tied),
         slope=slope,
-        usual_roughness=usual,
+        mean_roughness=roughness,
         growth=growth,
     )
 
 
-def evidence_share(size: float) -> float:
+def data_weight(size: float) -> float:
     """The weight of what so many independent windows say; the rest is that of what was known without them."""
     return 1.0 if np.isinf(size) else size / (size + PRIOR_WINDOWS)
 
@@ -126,7 +124,7 @@ def _missed(quantiles: Numbers, actual: Numbers, observed: Flags) -> Numbers:
 
 
 def _slope(missed: Numbers, pasts: Pasts) -> tuple[float, float]:
-    """The slope of `missed` over roughness, 0 to 1, less the share that chance explains, and the usual roughness."""
+    """The slope of `missed` over roughness, 0 to 1, less the share that chance explains, and the mean roughness."""
     used = np.isfinite(pasts.roughness + missed)
     _, group, counts = np.unique(pasts.series[used], return_inverse=True, return_counts=True)
     if len(counts) < MIN_SERIES:
@@ -167,33 +165,34 @@ def _grown(quantiles: Numbers, growth: Numbers) -> Numbers:
 
 
 def _mean_share(
-    quantiles: Numbers, actual: Numbers, observed: Flags, unit: Numbers, levels: tuple[float, ...], evidence: float
+    quantiles: Numbers, actual: Numbers, observed: Flags, unit: Numbers, levels: tuple[float, ...], weight: float
 ) -> float:
     """How far the mean of the values lies from the median on the way to the mean of the quantiles, 0 to 1."""
     median, mean = (_means(quantiles, levels, share) for share in (0.0, 1.0))
     expected, happened = (((values - median) / unit)[observed].sum() for values in (mean, actual))
     share = float(np.clip(happened / expected, 0.0, 1.0)) if expected > 0 else 1.0
-    return float(np.float32(evidence * share + 1 - evidence))  # as it is stored
+    return float(np.float32(weight * share + 1 - weight))  # as it is stored
 
 
 def _means(quantiles: Numbers, levels: tuple[float, ...], share: float) -> Numbers:
-    """What lies so far between the median and the mean of quantiles."""
     median = quantiles[..., levels.index(0.5)]
     return np.asarray(median + share * (mean_of(quantiles, levels) - median))
 
 
-def _trust(means: Numbers, actual: Numbers, observed: Flags, unit: Numbers, recent: Recent, evidence: float) -> float:
+def _mean_weight(
+    means: Numbers, actual: Numbers, observed: Flags, unit: Numbers, recent: Recent, weight: float
+) -> float:
     """The weight, 0 to 1, of `means` beside the recent mean of series at rest, by a ridge regression."""
     if not recent.at_rest.any():
         return 1.0
     shift = recent.shift(means)
     way, miss = (-shift / unit)[observed], ((actual - means - shift) / unit)[observed]
-    variance = (way**2).mean() + (1 / evidence - 1)  # in units of the variance of a window
+    variance = (way**2).mean() + (1 / weight - 1)  # in units of the variance of a window
     return float(np.float32(np.clip((way * miss).mean() / variance, 0.0, 1.0))) if variance > 0 else 0.0
 
 
-def _margins(scores: Numbers, observed: Flags, share: float, evidence: float) -> Numbers:
-    """The margin of one interval at each step, from scores [windows, horizon]; `evidence` of each step and of all."""
+def _margins(scores: Numbers, observed: Flags, share: float, weight: float) -> Numbers:
+    """The margin of one interval at each step, from scores [windows, horizon]; `weight` of each step and of all."""
 
     def log_width(part: slice) -> float:
         some = scores[:, part][observed[:, part]]
@@ -202,7 +201,7 @@ def _margins(scores: Numbers, observed: Flags, share: float, evidence: float) ->
     pooled = log_width(slice(None))
     near = [log_width(slice(max(0, step - NEIGHBOURS), step + NEIGHBOURS + 1)) for step in range(scores.shape[1])]
     by_step = np.where(np.isfinite(near), near, pooled)
-    return np.asarray(np.expm1(evidence * (evidence * by_step + (1 - evidence) * pooled)))
+    return np.asarray(np.expm1(weight * (weight * by_step + (1 - weight) * pooled)))
 
 
 def half_widths(quantiles: Numbers, scale: Numbers, tied: bool = False) -> Numbers:

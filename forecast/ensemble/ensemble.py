@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from forecast.ensemble import calibration as calibrating
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, baseline_forecasts, baseline_labelled, steps_back
-from forecast.ensemble.calibration import Calibration, at_least, evidence_share, widened
+from forecast.ensemble.calibration import Calibration, at_least, data_weight, widened
 from forecast.ensemble.names import PRETRAINED
 from forecast.ensemble.pasts import STEPS, Pasts, Recent, largest, roughness
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
@@ -26,8 +26,6 @@ Networks = list[tuple[str, Numbers]]  # the model of networks that differ in the
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Components, their weights, and the calibration of what they forecast together."""
-
     components: tuple[str, ...]  # labels, those of the networks first
     networks: tuple[int, ...]  # the first components as numbers of the plan's groups of members
     weights: NDArray[np.float32]  # [series + 1, components]; row 0 is for a series that was not in the fit
@@ -46,7 +44,7 @@ class Ensemble:
     def steps_back(self) -> int:
         """Steps of the past that the baselines among the components see, and recent means where they count."""
         steps = steps_back(self.components[len(self.networks) :], self.context_length)
-        return steps if self.calibration.trust == 1 else max(steps, STEPS)
+        return steps if self.calibration.mean_weight == 1 else max(steps, STEPS)
 
     def names(self, series_index: Integers) -> list[str]:
         """The components that forecast series, given by their numbers from 1; 0 is a series that was not in the fit."""
@@ -84,7 +82,7 @@ class Ensemble:
         if self.memory is None:
             return baseline_forecasts(inputs, windows, baseline, self.context_length, self.network)
         panel, known = inputs.panel, list[NDArray[Any]]()
-        if baseline.method.along is not None:
+        if baseline.method.forecast_series is not None:
             known = [panel.known, *([] if panel.vintages is None else [panel.vintages.value])]
         seen = (*known, panel.values, panel.observed, panel.offsets, *windows, inputs.closed, inputs.bound)
         arrays = (array.tobytes() for array in seen if array is not None)
@@ -96,8 +94,6 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Networks and then baselines, with their forecasts of the validation windows, and their losses."""
-
     labels: list[str]
     networks: int
     quantiles: Numbers  # [candidates, windows, horizon, levels]
@@ -112,7 +108,7 @@ class _Candidates:
         # in the older half of a short series baselines know much less of it than they do now
         past = _losses(inputs, baselines.past, baselines.past_points)
         past = past.select(newer_half(past.series)).completed()
-        share = 1 - evidence_share(independent_windows(validation.windows, inputs.horizon))
+        share = 1 - data_weight(independent_windows(validation.windows, inputs.horizon))
         min_distances = _min_distances(inputs, baselines, past, share)
         errors = np.concatenate([np.broadcast_to(min_distances, (count, *min_distances.shape)), baselines.errors])
         errors[count:][baselines.gives_quantiles] = min_distances

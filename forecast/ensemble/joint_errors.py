@@ -46,9 +46,9 @@ class JointErrors:
         return 1 + (windows - 1) * min(1.0, self.stride / horizon) if windows else 0.0
 
     @property
-    def evidence(self) -> float:
+    def data_weight(self) -> float:
         """The weight of what these windows say; the rest is that of what errors usually have in common."""
-        return evidence_of(self.independent_windows)
+        return weight_of_windows(self.independent_windows)
 
     @cached_property
     def _known(self) -> tuple[Numbers, Flags]:
@@ -65,7 +65,7 @@ class JointErrors:
         errors, known = (part.reshape(-1, part.shape[2]).astype(np.float64) for part in self._known)
         found = np.clip(errors.T @ errors / np.maximum(known.T @ known, 1), -1, 1)
         lag = np.abs(np.subtract.outer(np.arange(len(found)), np.arange(len(found))))
-        correlation = self.evidence * found + (1 - self.evidence) * USUAL_OF_STEPS**lag
+        correlation = self.data_weight * found + (1 - self.data_weight) * USUAL_OF_STEPS**lag
         np.fill_diagonal(correlation, 1.0)
         return np.asarray(correlation)
 
@@ -77,10 +77,10 @@ class JointErrors:
         pairs = (count * (count - 1)).sum()
         together = (errors.sum(1) ** 2 - (errors**2).sum(1)).sum()
         found = float(np.clip(together / pairs, 0, 1)) if pairs else 0.0
-        return self.evidence * found + (1 - self.evidence) * USUAL_OF_SERIES
+        return self.data_weight * found + (1 - self.data_weight) * USUAL_OF_SERIES
 
 
-def evidence_of(windows: float) -> float:
+def weight_of_windows(windows: float) -> float:
     """The weight of what independent windows say; few of them hardly say anything."""
     return windows**2 / (windows**2 + EVEN_WINDOWS**2)
 
@@ -121,6 +121,6 @@ def variance_share(
     weight = (known / np.where(variance > 0, variance, 1.0)).sum(0)
     found = (errors**2).sum(0) / np.where(weight > 0, weight, 1.0) / np.where(size > 0, size, 1.0) / whole
     found = np.where((weight > 0) & (size > 0), found, expected)
-    evidence = evidence_of(windows)
+    data_weight = weight_of_windows(windows)
     common = found.sum() / expected.sum() if expected.sum() > 0 else 1.0
-    return np.asarray(evidence * found + (1 - evidence) * expected * common**evidence)
+    return np.asarray(data_weight * found + (1 - data_weight) * expected * common**data_weight)

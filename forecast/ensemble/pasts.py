@@ -50,8 +50,6 @@ class Recent:
 
 @dataclass(frozen=True)
 class Pasts:
-    """What calibration asks of the past of windows."""
-
     series: Integers  # [windows], by number from 1
     span: Integers  # [windows], a number of the series and the horizon of time
     count: int  # of series

@@ -17,8 +17,6 @@ EXACT = 1e-3  # share of the naive error below which an error counts as none
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Windows of a panel, and their actuals."""
-
     windows: WindowIndex  # each a series and the position after its past
     actual: Numbers  # [windows, horizon], in the unit of the panel's values
     observed: Flags
@@ -30,11 +28,9 @@ class ValidationSet:
 
     @classmethod
     def of(cls, inputs: Inputs, windows: WindowIndex, lookback: int, power: float, metric: Metric) -> Self:
-        """Collect the actuals of windows of a panel."""
         panel = inputs.panel
-        plain = undo_power(panel.values, power)
-        season = inputs.lags[0] if inputs.lags else 1
-        naive = naive_errors(plain, panel.observed, panel.offsets, season, MEASURES[metric].error_power)[windows[0]]
+        season, values = inputs.lags[0] if inputs.lags else 1, undo_power(panel.values, power)
+        naive = naive_errors(values, panel.observed, panel.offsets, season, MEASURES[metric].error_power)[windows[0]]
         series, position = windows
         actual = values_at(panel, series, panel.starts[series] + position, inputs.horizon)
         scale = window_scale(inputs, windows, lookback)

@@ -3,7 +3,7 @@
 A mean absolute loss L over n independent windows has the likelihood L^-n (Laplace errors of unknown scale). A candidate
 weighs its prior times that. The prior gives one half to the networks, evenly, and one half to the baselines, by their
 losses in the past, where the newest count most. A series is weighed by the same rule as the panel;
-its evidence is shrunk towards that of the panel.
+its log weights are shrunk towards those of the panel.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.evaluation.quantiles import CORRELATION
+from forecast.evaluation.quantiles import CORRELATION, independent_by_block
 from forecast.panel.panel import Flags, Integers, Numbers
 
 # Tuned on 59 small problems (1 to 24 series of the development sets) and on the twelve sets, and checked on 118 others.
@@ -25,8 +25,6 @@ TINY = 1e-9  # share of the largest loss below which losses are rounding, and eq
 
 @dataclass(frozen=True)
 class Losses:
-    """What candidates lost on windows."""
-
     values: Numbers  # [candidates, windows], NaN where there is no loss
     series: Integers  # [windows]
     block: Integers  # [windows], whole horizons between a window and the newest of its series, 0 for the newest
@@ -103,19 +101,13 @@ def cross_fitted_weights(
         yield inside, choose_weights(validation.select(others), far, networks, count)
 
 
-def effective_sample_size(series: Integers, block: Integers, decay: float = np.inf) -> float:
-    """How many independent windows some are: one a series and horizon; n at one time n / (1 + (n - 1) CORRELATION)."""
-    blocks, sizes = np.unique(np.unique(np.stack([series, block], 1), axis=0)[:, 1], return_counts=True)
-    return float((np.exp(-blocks / decay) * sizes / (1 + (sizes - 1) * CORRELATION)).sum())
-
-
 def _log_weights(validation: Losses, past: Losses, networks: int) -> Numbers:
     """[candidates], the logarithm of prior times likelihood."""
     candidates = len(validation.values)
     prior = np.zeros(candidates)
     if networks < candidates:
-        evidence = np.where(_is_copy(past), -np.inf, _log_likelihood(past, DECAY))
-        prior[networks:] = evidence - np.logaddexp.reduce(evidence)
+        likelihood = np.where(_is_copy(past), -np.inf, _log_likelihood(past, DECAY))
+        prior[networks:] = likelihood - np.logaddexp.reduce(likelihood)
         # without validation windows nothing shows what networks are worth
         prior[:networks] = -np.log(max(networks, 1)) if len(validation.block) else -np.inf
     return prior + _log_likelihood(validation)
@@ -128,7 +120,8 @@ def _log_likelihood(losses: Losses, decay: float = np.inf) -> Numbers:
     recent = np.exp(-losses.block / decay)
     mean = (_floored(losses.values) * recent).sum(1) / recent.sum()
     level = np.log(mean, where=np.isfinite(mean), out=np.full(len(mean), np.inf))
-    return np.asarray(-effective_sample_size(losses.series, losses.block, decay) * level)
+    blocks, sizes = independent_by_block(losses.series, losses.block)
+    return np.asarray(-float((np.exp(-blocks / decay) * sizes).sum()) * level)
 
 
 def _is_copy(losses: Losses) -> Flags:
@@ -153,5 +146,6 @@ def _in_parts(log_weights: Numbers) -> Numbers:
     exact = PARTS * weights / weights.sum(-1, keepdims=True)
     parts = np.floor(exact)
     missing = np.rint(PARTS - parts.sum(-1, keepdims=True))
-    rank = np.argsort(np.argsort(parts - exact, axis=-1, kind="stable"), axis=-1, kind="stable")
-    return np.asarray((parts + (rank < missing)) / PARTS)
+    largest_rest, more = np.argsort(parts - exact, axis=-1, kind="stable"), np.zeros_like(parts)
+    np.put_along_axis(more, largest_rest, (np.arange(parts.shape[-1]) < missing).astype(np.float64), -1)
+    return np.asarray((parts + more) / PARTS)

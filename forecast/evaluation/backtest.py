@@ -51,24 +51,24 @@ def fit_baseline(name: str, season: int, levels: tuple[float, ...], past: Panel)
     windows = cut(past, past.origins - horizon - shifts[:, None])
     errors = np.zeros((horizon, len(levels)))
     if len(windows.series):
-        point, unit = _points(name, season, windows.panel)
+        point, naive_error = _points(name, season, windows.panel)
         observed, ends = np.isfinite(windows.actual), (windows.series, windows.panel.lengths)
-        errors = error_quantiles(point, np.nan_to_num(windows.actual), observed, unit, levels, ends)
+        errors = error_quantiles(point, np.nan_to_num(windows.actual), observed, naive_error, levels, ends)
 
     def predict(panel: Panel) -> Numbers:
-        point, unit = _points(name, season, panel)
-        return point[..., None] + unit[:, None, None] * errors
+        point, naive_error = _points(name, season, panel)
+        return point[..., None] + naive_error[:, None, None] * errors
 
     return predict
 
 
 def _points(name: str, season: int, panel: Panel) -> tuple[Numbers, Numbers]:
-    """Point forecasts [series, horizon], and the unit of errors [series], 0 where the past has none."""
+    """Point forecasts [series, horizon], and the naive error [series], 0 where the past has none."""
     newest = np.arange(len(panel)), panel.lengths
     parts = pasts(panel, newest, int(panel.lengths.max()))
     points = [forecast_baseline(name, values, observed, panel.ahead, season) for values, observed in parts]
-    unit, change = (seasonal_naive_errors(panel.values, panel.observed, panel.offsets, lag) for lag in (season, 1))
-    return np.concatenate(points), np.nan_to_num(np.where(unit > 0, unit, change))
+    naive, change = (seasonal_naive_errors(panel.values, panel.observed, panel.offsets, lag) for lag in (season, 1))
+    return np.concatenate(points), np.nan_to_num(np.where(naive > 0, naive, change))
 
 
 @dataclass(frozen=True)

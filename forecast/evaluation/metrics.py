@@ -40,10 +40,10 @@ def naive_errors(values: Numbers, observed: Flags, offsets: Integers, season: in
         return np.bincount(series, np.where(observed, numbers, 0.0), minlength=len(offsets) - 1) / count
 
     deviation = mean(np.abs(values - mean(values)[series]) ** power)
-    unit = seasonal_naive_errors(values, observed, offsets, season, power)
+    error = seasonal_naive_errors(values, observed, offsets, season, power)
     for substitute in (seasonal_naive_errors(values, observed, offsets, 1, power), mean(np.abs(values) ** power)):
-        unit = np.where(unit > ROUNDING**power * deviation, unit, substitute)
-    return np.where(unit > 0, unit, np.nan)
+        error = np.where(error > ROUNDING**power * deviation, error, substitute)
+    return np.where(error > 0, error, np.nan)
 
 
 def seasonal_naive_errors(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
@@ -73,14 +73,12 @@ def rmse(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
 
 def mase(actual: Numbers, forecast: Numbers, naive_error: Numbers, axis: Axes = None) -> Numbers:
     """Mean absolute scaled error (Hyndman and Koehler 2006): 1 is as far off as repeating a season was in-sample."""
-    unit = _usable(naive_error, actual)
-    return _mean(np.abs(actual - forecast) / unit, actual / unit, axis)
+    return _scaled_mean(np.abs(actual - forecast), naive_error, actual, axis)
 
 
 def rmsse(actual: Numbers, forecast: Numbers, squared_naive_error: Numbers, axis: Axes = None) -> Numbers:
     """Root mean squared scaled error (Hyndman and Koehler 2006; the measure of the M5 competition, 2022)."""
-    unit = _usable(squared_naive_error, actual)
-    return np.sqrt(_mean(np.square(actual - forecast) / unit, actual / unit, axis))
+    return np.sqrt(_scaled_mean(np.square(actual - forecast), squared_naive_error, actual, axis))
 
 
 def smape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
@@ -113,8 +111,7 @@ def coverage(actual: Numbers, lower: Numbers, upper: Numbers, axis: Axes = None)
 
 def width(actual: Numbers, lower: Numbers, upper: Numbers, naive_error: Numbers, axis: Axes = None) -> Numbers:
     """Mean width of intervals, in the unit of MASE."""
-    unit = _usable(naive_error, actual)
-    return _mean((upper - lower) / unit, actual / unit, axis)
+    return _scaled_mean(upper - lower, naive_error, actual, axis)
 
 
 def msis(
@@ -125,9 +122,8 @@ def msis(
     The width of the interval, which is to hold a share `level` of the values, and 2 / (1 - level) times as much as a
     value lies beyond it, in the unit of MASE.
     """
-    unit = _usable(naive_error, actual)
     beyond = np.maximum(lower - actual, 0) + np.maximum(actual - upper, 0)
-    return _mean((upper - lower + 2 / (1 - level) * beyond) / unit, actual / unit, axis)
+    return _scaled_mean(upper - lower + 2 / (1 - level) * beyond, naive_error, actual, axis)
 
 
 @dataclass(frozen=True)
@@ -192,13 +188,11 @@ def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
 
 
 def measure_names(intervals: tuple[float, ...]) -> list[str]:
-    """Names of all measures for these intervals."""
     of_intervals = [f"{word}_{level:g}" for level in intervals for word in ("coverage", "width")]
     return [*MEASURES, *of_intervals, *(["msis"] if intervals else [])]
 
 
 def result_columns(intervals: tuple[float, ...]) -> list[str]:
-    """Names of all columns of the frames of a backtest beside ids and times."""
     shown = ("model", "skill", "origin", "actual", "forecast")
     return [*shown, *interval_columns(intervals), *measure_names(intervals)]
 
@@ -208,19 +202,19 @@ def skill(error: Numbers, reference: Numbers) -> Numbers:
     return 1 - _divided(error, reference)
 
 
-def _usable(naive_error: Numbers, like: Numbers) -> Numbers:
-    """The error of each series in the shape of an array whose first axis is the series, NaN where it is none."""
+def _scaled_mean(errors: Numbers, naive_error: Numbers, actual: Numbers, axis: Axes) -> Numbers:
+    """Mean of the errors over the naive error of their series, the first axis, where it has one."""
     usable = np.isfinite(naive_error) & (naive_error > 0)
-    return np.where(usable, naive_error, np.nan).reshape(-1, *[1] * (like.ndim - 1))
+    unit = np.where(usable, naive_error, np.nan).reshape(-1, *[1] * (actual.ndim - 1))
+    return _mean(errors / unit, actual / unit, axis)
 
 
-def _mean(errors: Numbers, counted: Numbers, axis: Axes) -> Numbers:
-    """Mean of the errors where `counted` is a number."""
-    return _divided(_sum(errors, counted, axis), np.asarray(np.isfinite(counted).sum(axis), np.float64))
+def _mean(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
+    return _divided(_sum(errors, actual, axis), np.asarray(np.isfinite(actual).sum(axis), np.float64))
 
 
-def _sum(errors: Numbers, counted: Numbers, axis: Axes) -> Numbers:
-    return np.asarray(np.where(np.isfinite(counted), errors, 0.0).sum(axis))
+def _sum(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
+    return np.asarray(np.where(np.isfinite(actual), errors, 0.0).sum(axis))
 
 
 def _divided(above: Numbers, below: Numbers) -> Numbers:

@@ -6,7 +6,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.events.kinds import touched
@@ -20,13 +19,10 @@ from forecast.windows.windows import WindowIndex
 
 DEFAULT_ORIGINS = 8  # enough to show luck at one of them, few enough to wait for
 MAX_VALUES = 4_000_000  # past values that are laid out side by side at once
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class PastsAtOrigins:
-    """The past at some origins, all in one panel, and the actual values after it."""
-
     panel: Panel  # a series for each series and origin by which it had begun, ending there; the oldest origin first
     series: Integers  # [windows]
     origin: Integers  # [windows]
@@ -122,7 +118,7 @@ class RollingOrigin:
                 raise UsageError("a whole number of 1 or more is needed", setting=Setting(name, value))
         self.windows, self.horizon, self.step, self.time = windows, horizon, step, time
 
-    def split(self, X: Any, y: None = None, groups: None = None) -> Iterator[tuple[Rows, Rows]]:
+    def split(self, X: Any, y: None = None, groups: None = None) -> Iterator[tuple[Integers, Integers]]:
         """Row numbers of the training and the test part for each origin, the oldest first."""
         table = normalised(table_from_frame(X))
         if len(table) != len(X):

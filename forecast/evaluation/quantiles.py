@@ -32,14 +32,13 @@ def interval_levels(level: float) -> tuple[float, float]:
 
 def at_levels(quantiles: Numbers, have: tuple[float, ...], want: tuple[float, ...]) -> Numbers:
     """Quantiles [..., have] at the levels [..., want], linear between neighbours on the scale of normal deviates."""
-    deviate = NormalDist().inv_cdf
-    knots, columns = np.array([deviate(level) for level in have]), []
-    for level in want:
+    knots, columns = normal_deviates(have), []
+    for level, deviate in zip(want, normal_deviates(want), strict=True):
         if level in have:
             columns.append(quantiles[..., have.index(level)])
             continue
         right = int(np.clip(np.searchsorted(have, level), 1, len(have) - 1))
-        share = float(np.clip((deviate(level) - knots[right - 1]) / (knots[right] - knots[right - 1]), 0, 1))
+        share = float(np.clip((deviate - knots[right - 1]) / (knots[right] - knots[right - 1]), 0, 1))
         columns.append((1 - share) * quantiles[..., right - 1] + share * quantiles[..., right])
     return np.stack(columns, -1)
 
@@ -173,7 +172,7 @@ def error_quantiles(
 def widening(sizes: Numbers, levels: tuple[float, ...]) -> Numbers:
     """By how much normal quantiles move out where the scale comes from few independent values [...]: [..., levels]."""
     tail = [0.75 if level == 0.5 else level for level in levels]  # the median does not move
-    z = np.array([NormalDist().inv_cdf(level) for level in tail])
+    z = normal_deviates(tuple(tail))
     factor = _t_quantiles(z, np.maximum(sizes, 1.0)[..., None] + 1) / z
     return np.asarray(np.where(np.array(levels) == 0.5, 1.0, factor))
 
@@ -192,12 +191,17 @@ def _t_quantiles(z: Numbers, freedom: Numbers) -> Numbers:
 def independent_windows(windows: WindowIndex, length: int, decay: float = np.inf) -> float:
     """How many independent windows some windows stand for, if those of a series within `length` steps count as one.
 
-    n of different series at one time count n / (1 + (n - 1) CORRELATION), and 1/e after `decay` steps (Kish 1965).
+    They count 1/e after `decay` steps (Kish 1965).
     """
-    series, age = windows[0], _age(windows) // max(length, 1)
-    blocks, sizes = np.unique(np.unique(np.stack([series, age], 1), axis=0)[:, 1], return_counts=True)
-    weights, sizes = np.exp(-blocks * length / decay), sizes / (1 + (sizes - 1) * CORRELATION)
+    blocks, sizes = independent_by_block(windows[0], _age(windows) // max(length, 1))
+    weights = np.exp(-blocks * length / decay)
     return float((weights * sizes).sum() ** 2 / np.maximum((weights**2 * sizes).sum(), 1e-300))
+
+
+def independent_by_block(series: Integers, block: Integers) -> tuple[Integers, Numbers]:
+    """Blocks of time, and how many independent windows each holds: n series are n / (1 + (n - 1) CORRELATION)."""
+    blocks, sizes = np.unique(np.unique(np.stack([series, block], 1), axis=0)[:, 1], return_counts=True)
+    return blocks, sizes / (1 + (sizes - 1) * CORRELATION)
 
 
 def _age(windows: WindowIndex) -> Integers:

@@ -186,7 +186,6 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
 
 
 def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation:
-    """Forecasts beside values, seasonal naive among them."""
     season, rank = schema.shortest_season, series_index(saved.ids, panel.ids) - 1
     panel, rank = panel.select(np.flatnonzero(rank >= 0)), rank[rank >= 0]
     numbers, origin = saved.numbers[rank][:, None], saved.first[rank] - 1  # [series, 1, horizon, 1 + 2 * intervals]

@@ -14,7 +14,7 @@ from forecast.calendar.zones import DAY, HOUR, WEEK
 from forecast.events.kinds import Marks, compared_season, day_spans, has_events, mark, median, touched, without_censored
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
 from forecast.panel.schema import Schema, calendar_of
-from forecast.tables.table import encoded
+from forecast.tables.table import ranked
 
 CYCLES = 8  # in which a position must have held one value
 ROUNDING = 1e-12  # share of the largest value of a series: values that differ by less are the same
@@ -32,7 +32,7 @@ Row = tuple[str, str, str, str, tuple[str, ...]]
 class Closed:
     """Positions of a season at which series hold one value without exception."""
 
-    series: Integers  # [positions], ascending, the place of each among the series of a fit or of a panel
+    series: Integers  # [positions], ascending, the index of each among the series of a fit or of a panel
     season: Integers  # steps
     phase: Integers  # the step in the season, by the wall clock where it is a day or a week
     value: Numbers
@@ -75,8 +75,7 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
         used = np.flatnonzero(seen & (before > (CYCLES - 1) * season)[series])
         if season > 1 and len(used):
             group = series[used] * season + _phases(panel, schema, season)[used]
-            codes, groups = encoded(group)  # faster than sorting all slots
-            group_of, groups = np.argsort(np.argsort(groups))[codes], np.sort(groups)
+            group_of, groups = ranked(group)
             some, within = _constant_groups(panel.values[used], groups, group_of, season, _touching(marks, used))
             seen[used[within]] = False
             found.append(some)
@@ -232,7 +231,7 @@ def _numbers(closed: Closed, panel: Panel, schema: Schema) -> Integers:
 
 
 def _touching(marks: Marks | None, slots: Integers) -> tuple[Integers, NDArray[Any]]:
-    """Which of some slots events touch, by place, and the event of each; a slot comes once for each event."""
+    """Which of some slots events touch, by number, and the event of each; a slot comes once for each event."""
     if marks is None:
         return np.zeros(0, np.int64), np.zeros(0, object)
     inside = np.isin(marks.slot, slots)

@@ -11,7 +11,7 @@ from forecast.panel.schema import Schema
 
 WEEKDAYS = 7
 NOT_COMPARED = -1  # in place of the label set of a slot that no day is compared with
-HIDDEN = 0.2  # a day on which less than this share is left says nothing of ordinary days
+HIDDEN = 0.2  # a day on which less than this share is left says nothing of untouched days
 CLOSED = 0.02  # where so little is left, nothing is
 LARGEST_FACTOR = 20.0
 NAMED = 4  # effects that a line names
@@ -32,8 +32,8 @@ ROUNDS, REACTION_ROUNDS = 10, 3
 class Effects:
     """What events do to values.
 
-    On a relative scale a day has the ordinary value times 1 + reaction * effect * profile^exponent. Series that hold
-    values below 0 have an additive scale: the ordinary value plus reaction * effect * unit.
+    On a relative scale a day has the adjusted value times 1 + reaction * effect * profile^exponent. Series that hold
+    values below 0 have an additive scale: the adjusted value plus reaction * effect * unit.
     """
 
     labels: tuple[str, ...]  # the events, their eves and the days after them that the past has shown
@@ -48,32 +48,32 @@ class Effects:
 
 @dataclass(frozen=True)
 class Adjustment:
-    """How events move the values of a panel: value = factor * ordinary value + shift; closed slots have one value."""
+    """How events move the values of a panel: value = factor * adjusted value + shift; closed slots have one value."""
 
     factor: Numbers  # [slots]
     shift: Numbers
-    known: Flags  # [slots], whether values say what ordinary ones are: not where events leave hardly anything
+    known: Flags  # [slots], whether values say what adjusted ones are: not where events leave hardly anything
     fixed: Numbers | None = None  # values of closed slots, as days a shop is shut; NaN for open ones; None without any
-    bound: Flags | None = None  # [slots], whether values of stock-outs say only what ordinary ones are at least
+    bound: Flags | None = None  # [slots], whether values of stock-outs say only what adjusted ones are at least
 
-    def _ordinary(self, panel: Panel) -> tuple[Numbers, Flags]:
-        """[slots], ordinary values, and where there are some: in open slots whose values say what they are."""
+    def _adjusted(self, panel: Panel) -> tuple[Numbers, Flags]:
+        """[slots], adjusted values, and where there are some: in open slots whose values say what they are."""
         values = (panel.values - self.shift) / np.where(self.known, self.factor, 1.0)
         return values, panel.observed & self.known & (True if self.fixed is None else np.isnan(self.fixed))
 
     def removed(self, panel: Panel) -> Panel:
-        """The panel with ordinary values; in closed slots, and where they are not `known`, they are unknown."""
-        values, observed = self._ordinary(panel)
+        """The panel with adjusted values; in closed slots, and where they are not `known`, they are unknown."""
+        values, observed = self._adjusted(panel)
         observed = observed if self.bound is None else observed & ~self.bound
         return replace(panel, values=np.where(observed, values, 0.0), observed=observed)
 
     def bounds(self, panel: Panel) -> Numbers | None:
-        """[slots], what ordinary values are at least where the panel has stock-outs, else NaN; None without any."""
-        values, observed = self._ordinary(panel)
+        """[slots], what adjusted values are at least where the panel has stock-outs, else NaN; None without any."""
+        values, observed = self._adjusted(panel)
         return None if self.bound is None else np.where(observed & self.bound, values, np.nan)
 
     def put_back(self, values: Numbers, slot: Integers) -> Numbers:
-        """What events make of ordinary values, [windows, horizon, ...], in their slots, [windows, horizon]."""
+        """What events make of adjusted values, [windows, horizon, ...], in their slots, [windows, horizon]."""
         shape = (*slot.shape, *(1,) * (values.ndim - slot.ndim))
         moved = np.asarray(values * self.factor[slot].reshape(shape) + self.shift[slot].reshape(shape))
         if self.fixed is None:
@@ -83,7 +83,6 @@ class Adjustment:
 
 
 def adjustment(panel: Panel, schema: Schema, effects: Effects, series_index: Integers) -> Adjustment:
-    """What the events of a schema do to a panel."""
     marks = mark(panel, schema)
     index = {label: number for number, label in enumerate(effects.labels)}
     label = np.array([index.get(label, -1) for label in marks.labels], np.int64)[marks.label]
@@ -98,10 +97,10 @@ def adjustment(panel: Panel, schema: Schema, effects: Effects, series_index: Int
     return Adjustment(factor, total * unit, factor >= HIDDEN)
 
 
-def ordinary_panel(
+def adjusted_panel(
     panel: Panel, schema: Schema, effects: Effects | None, series_index: Integers, fixed: Numbers | None = None
 ) -> tuple[Panel, Adjustment | None]:
-    """A panel with ordinary values, and what events do to it; nothing to closed slots, `fixed` as by `fixed_values`.
+    """A panel with adjusted values, and what events do to it; nothing to closed slots, `fixed` as by `fixed_values`.
 
     Ordinary values of the past lie at the newest level.
     """
@@ -151,10 +150,10 @@ def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers |
     spec, touched = schema.calendar, np.unique(marks.slot)
     week = len(spec.weekdays) if spec.kind == "weekdays" else max(1, round(WEEK / spec.every))
     slot, deviation, expected = _compare(past, touched[past.observed[touched]], marks, week, unit)
-    # the same days two weeks earlier tell how much ordinary days vary
+    # the same days two weeks earlier tell how much untouched days vary
     earlier = touched - 2 * week
     earlier = earlier[earlier >= past.offsets[past.series[touched]]]
-    noise = _noise(past, *_compare(past, earlier[past.ordinary[earlier]], marks, week, unit)[:2])
+    noise = _noise(past, *_compare(past, earlier[past.untouched[earlier]], marks, week, unit)[:2])
     series, labels = past.series[slot], len(marks.labels)
     _, day, on_same_day = np.unique(marks.date[slot], return_inverse=True, return_counts=True)
     weight = 1 / (noise[series] ** 2 * (1 + CORRELATION * (on_same_day[day] - 1)))
@@ -189,23 +188,23 @@ class _Past:
     series: Integers  # [slots]
     offsets: Integers
     observed: Flags
-    ordinary: Flags
+    untouched: Flags
 
     @classmethod
     def of(cls, panel: Panel, marks: Marks, observed: Flags) -> "_Past":
-        ordinary, series = observed.copy(), panel.series_of_slots
-        ordinary[marks.slot] = False
+        untouched, series = observed.copy(), panel.series_of_slots
+        untouched[marks.slot] = False
         size = np.maximum.reduceat(np.where(observed, np.abs(panel.values), 0.0), panel.offsets[:-1])
         size = np.where(size > 0, size, 1.0)
         values = np.where(observed, panel.values / size[series], 0.0)
-        return cls(values, size, series, panel.offsets, observed, ordinary)
+        return cls(values, size, series, panel.offsets, observed, untouched)
 
 
 def _weekly_profile(past: _Past, weekday: Integers) -> Numbers:
     """[series + 1, 7], the mean of each day of the week over the mean of all; row 0 over all series."""
     shape = len(past.size), WEEKDAYS
-    cell = (past.series * WEEKDAYS + weekday)[past.ordinary]
-    sums = np.bincount(cell, past.values[past.ordinary], shape[0] * WEEKDAYS).reshape(shape)
+    cell = (past.series * WEEKDAYS + weekday)[past.untouched]
+    sums = np.bincount(cell, past.values[past.untouched], shape[0] * WEEKDAYS).reshape(shape)
     counts = np.bincount(cell, minlength=shape[0] * WEEKDAYS).reshape(shape)
     level = sums.sum(1, keepdims=True) / np.maximum(counts.sum(1, keepdims=True), 1)  # [series, 1]
     total = np.where(level > 0, sums / np.where(level > 0, level, 1.0), counts)  # times the count
@@ -215,9 +214,9 @@ def _weekly_profile(past: _Past, weekday: Integers) -> Numbers:
 
 
 def _additive_unit(past: _Past) -> Numbers:
-    """[series], the standard deviation of ordinary values where some lie below 0, else 0."""
+    """[series], the standard deviation of values that no event touches where some lie below 0, else 0."""
     signed = np.minimum.reduceat(np.where(past.observed, past.values, np.inf), past.offsets[:-1]) < 0
-    series, values, count = past.series[past.ordinary], past.values[past.ordinary], len(signed)
+    series, values, count = past.series[past.untouched], past.values[past.untouched], len(signed)
     known = np.maximum(np.bincount(series, minlength=count), 1)
     mean = np.bincount(series, values, count) / known
     return np.where(signed, np.sqrt(np.bincount(series, (values - mean[series]) ** 2, count) / known), 0.0)
@@ -225,17 +224,17 @@ def _additive_unit(past: _Past) -> Numbers:
 
 def _compare(past: _Past, slots: Integers, marks: Marks, week: int, unit: Numbers) -> tuple[Integers, Numbers, Numbers]:
     """First slot of each day that can be compared, its deviation and expected value, in units of the level around."""
-    ordinary = np.where(past.ordinary, NO_LABELS, NOT_COMPARED)
-    expected = _expected(past, slots, week, ordinary, np.full(len(slots), NO_LABELS))
+    untouched = np.where(past.untouched, NO_LABELS, NOT_COMPARED)
+    expected = _expected(past, slots, week, untouched, np.full(len(slots), NO_LABELS))
     label_sets, asked = np.where(past.observed, marks.label_set, NOT_COMPARED), marks.label_set[slots]
-    rest = ~np.isin(asked, asked[np.isfinite(expected)])  # no day with these labels has an ordinary one near it
+    rest = ~np.isin(asked, asked[np.isfinite(expected)])  # no day with these labels has an untouched one near it
     expected[rest] = _expected(past, slots[rest], week, label_sets, asked[rest])
     series = past.series[slots]
-    reach = LEVEL_WEEKS * max(week, 2)  # the level is the mean of the ordinary values so many steps to each side
+    reach = LEVEL_WEEKS * max(week, 2)  # the level is the mean of untouched values so many steps to each side
     left = np.maximum(slots - reach, past.offsets[series])
     right = np.minimum(slots + reach + 1, past.offsets[series + 1])
-    sums = np.concatenate([[0.0], np.cumsum(np.where(past.ordinary, past.values, 0.0))])
-    counts = np.concatenate([[0], np.cumsum(past.ordinary)])
+    sums = np.concatenate([[0.0], np.cumsum(np.where(past.untouched, past.values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(past.untouched)])
     level = (sums[right] - sums[left]) / np.maximum(counts[right] - counts[left], 1)
     level = np.where(unit[series] > 0, unit[series], level)
     usable = np.isfinite(expected) & (level > 0)
@@ -267,7 +266,7 @@ def _expected(past: _Past, slots: Integers, week: int, label_sets: Integers, ask
 
 
 def _noise(past: _Past, slot: Integers, deviation: Numbers) -> Numbers:
-    """[series], standard deviation of ordinary days; that of few days is drawn towards that of all series."""
+    """[series], standard deviation of untouched days; that of few days is drawn towards that of all series."""
     size, series, count = np.abs(deviation), past.series[slot], len(past.size)
     pooled = float(size.mean()) if len(size) else 1.0
     sums, days = np.bincount(series, size, count), np.bincount(series, minlength=count)

@@ -14,7 +14,7 @@ from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, runs
 from forecast.panel.schema import EventKind, Schema, calendar_of
 
 EPOCH = date(1970, 1, 1).toordinal()
-AROUND = ("eve of {}", "{}", "day after {}")
+EVENT_DAYS = ("eve of {}", "{}", "day after {}")
 """What the days from one before an event to one after it are called."""
 
 Owners = tuple[str | None, ...]
@@ -85,7 +85,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
         inside = (position >= 0) & (position < sizes[series][:, None])
         slots.append((panel.offsets[series][:, None] + position)[inside])
         labels.append(np.broadcast_to(np.repeat(label, count), position.shape)[inside])
-    texts = [text.format(name) for name in names for text in AROUND]
+    texts = [text.format(name) for name in names for text in EVENT_DAYS]
     number = {text: index for index, text in enumerate(dict.fromkeys(texts))}
     label = np.array([number[text] for text in texts], np.int64)[np.concatenate(labels)]
     slot, label = np.divmod(np.unique(np.concatenate(slots) * KEY_STRIDE + label), np.int64(KEY_STRIDE))
@@ -113,7 +113,6 @@ def _by_series(ids: Ids, schema: Schema, kind: EventKind) -> Iterator[tuple[Inte
 
 
 def _around(calendar: Calendar, days: Integers, event: Integers) -> tuple[Integers, Integers]:
-    """Dates and labels of events and the days around them."""
     weekly = _is_weekly(calendar.spec)
     if calendar.spec.kind == "seconds" and not weekly:
         dates, on_grid = days[:, None] + np.array([-1, 0, 1]), np.ones(len(days), bool)
@@ -127,17 +126,15 @@ def _around(calendar: Calendar, days: Integers, event: Integers) -> tuple[Intege
     used = np.stack([~inside[:, 0], on_grid, ~inside[:, 2]], 1)
     if weekly:
         used[:, [0, 2]] = False
-    labels = len(AROUND) * event[:, None] + np.arange(len(AROUND))
+    labels = len(EVENT_DAYS) * event[:, None] + np.arange(len(EVENT_DAYS))
     return dates[used], labels[used]
 
 
 def has_kind(schema: Schema, *kinds: EventKind) -> bool:
-    """Whether a schema has events of some kinds."""
     return any(event.kind in kinds for event in schema.dated_events)
 
 
 def with_effects_only(schema: Schema) -> Schema:
-    """A schema whose events of other kinds are left out."""
     events = tuple(event for event in schema.dated_events if event.kind == "effect")
     return schema.model_copy(update={"dated_events": events})
 
@@ -174,7 +171,7 @@ def without_censored(panel: Panel, schema: Schema) -> Panel:
     return without(panel, schema, "stock_out", "closed")
 
 
-def levelled(panel: Panel, schema: Schema) -> Panel:
+def without_shifts(panel: Panel, schema: Schema) -> Panel:
     """What seasons and effects are estimated from: certain values, the history moved to the newest level."""
     panel, level = without_censored(panel, schema), moved_levels(panel, schema)
     if level is None:

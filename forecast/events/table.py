@@ -70,7 +70,6 @@ def renewed(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event,
 
 
 def events_columns(schema: Schema) -> dict[str, Column | NDArray[Any]]:
-    """The events of a schema as the columns of a table, by name."""
     events = schema.dated_events
     days, names, kinds, ends = zip(*((event.day, event.name, event.kind, event.last) for event in events), strict=True)
     spans = {START: days, END: ends} if any(event.end for event in events) else {DATE: days}

@@ -38,6 +38,8 @@ TRIAL = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
 """A window that a pretrained network must be able to forecast: values, observed, horizon, seasons."""
 LATER = {"mean": (1.0, 1.0), "trust": (1.0, 1.0), "tied": (0.0, 1.0), "largest": (np.inf, np.inf)}
 """Numbers that the calibration of earlier versions lacks: what stands for each, and the most it can be."""
+STORED_AS = {"mean_share": "mean", "mean_weight": "trust", "tied": "tied", "largest": "largest"}
+"""How the attributes of a calibration that these are were named at first, and are stored."""
 NUMBERS = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
 FINITE, POSITIVE = np.finfo(np.float64).max, np.finfo(np.float64).tiny
 
@@ -149,7 +151,6 @@ def read_by_series(values: Any, count: int) -> Numbers:
 
 
 def read_effects(lists: Any, count: int) -> Effects:
-    """What events do to `count` series."""
     labels, exponent = lists["labels"], lists["exponent"]
     if type(labels) is not list or len(set(labels)) != len(labels) or not all(map(_is_label, labels)):
         raise ValueError("the labels of events must be texts, each once")
@@ -220,12 +221,12 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
         **{name: Spec((1,), np.float32, 0, most) for name, (_, most) in LATER.items()},
     }
     check_arrays("calibration", arrays, specs)
-    slope, usual = arrays["roughness"].tolist()
+    slope, roughness = arrays["roughness"].tolist()
     if not 0 <= slope <= 1 or not np.allclose(arrays["shares"].sum(1, dtype=np.float64), 1, atol=1e-5):
         raise ValueError("the weights of each series must add up to 1, and the slope of roughness lie from 0 to 1")
-    parts: dict[str, Any] = {name: float(arrays[name][0]) for name in LATER}
+    parts: dict[str, Any] = {name: float(arrays[stored][0]) for name, stored in STORED_AS.items()}
     parts |= {name: arrays[name] for name in ("margins", "joint", "coverage", "growth")}
-    calibration = Calibration(**parts, windows=int(arrays["windows"][0]), slope=slope, usual_roughness=usual)
+    calibration = Calibration(**parts, windows=int(arrays["windows"][0]), slope=slope, mean_roughness=roughness)
     return Ensemble(
         components=config.components,
         networks=config.networks,
@@ -267,7 +268,6 @@ def read_sums(
 
 
 def _read_network(pretrained: bytes | None, config: Config) -> Network | None:
-    """The pretrained network of a version, which has one where it forecasts."""
     if (PRETRAINED in config.components[len(config.networks) :]) != (pretrained is not None):
         raise ValueError("a pretrained network must be there where it forecasts, and nowhere else")
     if pretrained is None:
@@ -279,7 +279,6 @@ def _read_network(pretrained: bytes | None, config: Config) -> Network | None:
 
 
 def read_history(arrays: Arrays, config: Config) -> Panel:
-    """The tail of each series."""
     ids, status = json.loads(arrays["ids"].tobytes().decode())
     check_json([ids, status])
     names, parts = tuple(map(tuple, ids)), len(config.table.ids)

@@ -24,7 +24,6 @@ SCALER = {"statistics", "level", "seasonal_error"}  # what the scaler of every v
 
 
 def to_contents(fitted: Fitted) -> Contents:
-    """The contents of a version of the fitted forecaster."""
     panel, ensemble, base = fitted.history, fitted.ensemble, fitted.base
     calibration = ensemble.calibration
     history: Arrays = {
@@ -51,8 +50,8 @@ def to_contents(fitted: Fitted) -> Contents:
             "errors": ensemble.errors,
             **{name: getattr(calibration, name) for name in ("margins", "joint", "coverage", "growth")},
             "windows": np.array([calibration.windows], np.int64),
-            **{name: np.array([getattr(calibration, name)], np.float32) for name in checks.LATER},
-            "roughness": np.array([calibration.slope, calibration.usual_roughness], np.float32),
+            **{key: np.array([getattr(calibration, name)], np.float32) for name, key in checks.STORED_AS.items()},
+            "roughness": np.array([calibration.slope, calibration.mean_roughness], np.float32),
             **_sums(fitted),
         },
         base=None if base is None else {"until": base.trained_until, **_joined(base.weights)},
@@ -114,7 +113,6 @@ def _read(contents: Contents) -> Fitted:
 
 
 def _sums(fitted: Fitted) -> Arrays:
-    """What sums of forecasts need."""
     if fitted.joint is None:
         return {}
     found: Arrays = {"joint_errors": fitted.joint.values, "joint_stride": np.array([fitted.joint.stride], np.int64)}
@@ -125,7 +123,6 @@ def _sums(fitted: Fitted) -> Arrays:
 
 
 def as_lists(found: Effects | Closed) -> dict[str, Any]:
-    """What a fit found as lists and numbers."""
     values = {field.name: getattr(found, field.name) for field in fields(found)}
     arrays = {name: value.tolist() for name, value in values.items() if isinstance(value, np.ndarray)}
     return {**values, **arrays, **{name: list(value) for name, value in values.items() if isinstance(value, tuple)}}

@@ -85,8 +85,6 @@ class Filled:
 
 @dataclass(frozen=True)
 class Fitted:
-    """All that predict needs."""
-
     config: Config
     statistics: Statistics  # of the covariates
     level: NDArray[np.float64]  # [series], mean absolute value over the last lookback, which shows a change of unit
@@ -114,12 +112,10 @@ class Fitted:
         return tuple(ids for ids, status in pairs if status != SUM)
 
     def settings(self) -> TrainSettings:
-        """The settings of training, defaults included."""
         return TrainSettings.check(self.config.settings)
 
 
 def models_of(fitted: Fitted) -> list[str]:
-    """What forecasts each series of the fit."""
     return fitted.ensemble.names(np.arange(1, len(fitted.ensemble.weights)))
 
 
@@ -168,9 +164,9 @@ def verdict(scores: dict[str, float], forecasting: int) -> str:
     if not scores:
         return "no values could be held out to compare candidates on"
     candidates = len(scores.keys() - {CHOSEN, NETWORKS})
-    counted = f"{forecasting} of {candidates} candidates {'is' if forecasting == 1 else 'are'} used"
+    used = f"{forecasting} of {candidates} candidates {'is' if forecasting == 1 else 'are'} used"
     rounding = max(ROUNDING[0] * max(scores.values()), ROUNDING[1])
-    return f"{_compared(scores, rounding)}; {counted}"
+    return f"{_compared(scores, rounding)}; {used}"
 
 
 def _compared(scores: dict[str, float], rounding: float) -> str:

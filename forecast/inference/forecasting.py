@@ -55,14 +55,11 @@ class Part:
 
     @property
     def name(self) -> str:
-        """What messages call the table."""
         return self.table.name
 
 
 @dataclass(frozen=True)
 class Forecasts:
-    """The forecasts of a panel, or a table of them."""
-
     panel: Panel  # what was forecast from
     series: Integers  # those of the panel that get a forecast, in the order of the rows
     quantiles: Numbers  # [series, horizon, levels], of each value alone, before any factor and bound
@@ -76,14 +73,11 @@ class Forecasts:
 
     @property
     def rows(self) -> int:
-        """The rows of each column."""
         return int(np.prod(self.quantiles.shape[:2]))
 
 
 @dataclass(frozen=True)
 class ForecastOptions:
-    """What is forecast of a panel, and how much wider than usual."""
-
     series: Integers | None = None  # indices into the panel; default all that get a forecast, in their order
     # from series and `Forecasts.quantiles` to the factors [levels] by which quantiles move away from the median
     factors: Callable[[Integers, Numbers], Numbers] | None = None
@@ -110,7 +104,6 @@ def load_fitted(store: str, version: str | None = None) -> Fitted:
 
 @contextmanager
 def _named(store: str, version: str) -> Iterator[None]:
-    """Name the version that is refused."""
     try:
         yield
     except (ArtifactRefused, UsageError, RuntimeError) as error:
@@ -201,7 +194,6 @@ def numbered(made: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecas
 
 
 def tabulated(made: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecasts:
-    """Forecasts with the columns of their numbers, by name."""
     panel, series, numbers, horizon = made.panel, made.series, made.numbers, made.numbers.shape[1]
     if output.integer and np.abs(numbers).max(initial=0) < 2**63:
         numbers = numbers.astype(np.int64)
@@ -337,7 +329,7 @@ def error_after(predictor: Predictor, later: Reading, actual: Numbers, uncensore
 def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers) -> Numbers:
     """The means of the forecasts of series, [series, horizon]; their past without closed slots counts."""
     calibration, recent = fitted.ensemble.calibration, Recent.unknown(len(series))
-    if calibration.trust < 1:
+    if calibration.mean_weight < 1:
         fixed = fixed_of(fitted, panel)
         opened = without_censored(panel, fitted.config.table)
         opened = opened if fixed is None else replace(opened, observed=opened.observed & np.isnan(fixed))

@@ -68,7 +68,6 @@ class Networks:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Report where memory runs out."""
         try:
             yield
         except MemoryError:

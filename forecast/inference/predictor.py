@@ -70,7 +70,6 @@ def _missing_export(fitted: Fitted) -> str:
 
 
 def installed(package: str) -> bool:
-    """Whether a package can be imported."""
     try:
         importlib.import_module(package)
     except ImportError:

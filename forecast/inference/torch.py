@@ -37,7 +37,6 @@ class Networks:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run with one thread, and report where memory runs out."""
         with threads(1), report_out_of_memory():
             yield
 

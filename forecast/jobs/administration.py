@@ -143,7 +143,6 @@ def _is_same(owner: Owner, job: str, file: str) -> bool:
 
 
 def _is_copy(owner: Owner, place: str) -> bool:
-    """Whether the store at a place is a copy of one that still exists."""
     with suppress(OSError, ForecastError):  # there is no store any more
         if owner.store != place and not os.path.samefile(owner.store, place):
             original = owner_of(owner.store)

@@ -91,7 +91,6 @@ def _notes(runs: list[Record], inputs: list[RunInput]) -> list[str]:
 
 
 def _chosen(ledger: Ledger, before: str | None, after: str | None) -> list[Record]:
-    """The two runs, of those that have published forecasts."""
     runs = ledger.runs(MAX_RECORDS)
     newest_blocked = next((run for run in runs if run.exit_code == Blocked.exit_code and run.blocked), None)
     published = [run for run in runs if run.exit_code in (0, INCOMPLETE)]

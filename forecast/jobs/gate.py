@@ -32,7 +32,6 @@ from forecast.totals.sums import Totals, log_notes, significant
 
 
 def totals_of(pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts) -> list[Totals]:
-    """The sums of forecasts that a job writes."""
     made = []
     for asked in pipeline.totals:
         totals = Totals(live.predictor, asked.sums, pipeline.output, None)
@@ -98,8 +97,6 @@ def compare_sums(
 
 @dataclass(frozen=True)
 class CheckedForecasts:
-    """What a run may write, or what keeps it from that."""
-
     forecasts: Forecasts
     totals: list[Totals]
     problems: list[str] = field(default_factory=list)  # that block the run

@@ -58,9 +58,9 @@ def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
     """Refuse what the sinks do not take, and sums that the table does not have; returns a line for each sink."""
     refuse_clash(schema.keys, reserved_columns(pipeline))
     lines = [kind.check(sink, schema, table, pipeline.output) for kind, sink in sinks_of(pipeline.sink)]
-    for totals, place in zip(pipeline.totals, list(pipeline.sinks.values())[1:], strict=True):
+    for totals, sinks in zip(pipeline.totals, list(pipeline.sinks.values())[1:], strict=True):
         ids = ("level", *key_columns(levels_of(totals.sums, schema), schema))
-        for kind, sink in sinks_of(place):
+        for kind, sink in sinks_of(sinks):
             refuse_clash((*ids, *schema.time), [*sum_columns(pipeline.output), *sink.columns[:2]], "sums")
             lines.append(kind.check(sink, schema, table, pipeline.output, ids))
     claim_sinks(pipeline, ids_of(schema, table) if pipeline.sink.url else ())
@@ -78,7 +78,6 @@ def check_periods(pipeline: Pipeline, schema: Schema, origin: int, horizon: int)
 
 
 def read_source(pipeline: Pipeline, text: TextSettings) -> tuple[Table, dict[str, Any]]:
-    """Read the table of a job, and the table settings that come with it, if any."""
     kind, source = source_of(pipeline.source)
     table, defaults = kind.read(source, text)
     return normalised(table), defaults
@@ -254,8 +253,8 @@ def _vintages(arrays: Arrays, panel: Panel, schema: Schema) -> Vintages:
     facts, calendar = json.loads(arrays["facts"].tobytes()), calendar_of(schema)
     series = (series_index(panel.ids, tuple(map(tuple, facts["ids"]))) - 1)[arrays["series"]]
     column, value = np.full(len(series), -1), arrays["value"].copy()
-    for place, (name, texts) in enumerate(facts["columns"].items()):
-        rows, known = arrays["column"] == place, schema.categories.get(name)
+    for number, (name, texts) in enumerate(facts["columns"].items()):
+        rows, known = arrays["column"] == number, schema.categories.get(name)
         if name in schema.known and (texts is None) == (known is None):
             column[rows] = schema.known.index(name)
             codes = {text: code for code, text in enumerate(known or (), 1)}

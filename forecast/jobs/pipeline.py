@@ -127,7 +127,6 @@ def read_pipeline(path: str) -> Pipeline:
 
 
 def files_read(pipeline: Pipeline) -> dict[str, str | None]:
-    """The files that a job reads, by their names in messages."""
     files: dict[str, str | None] = {"the pipeline file": pipeline.file or None}
     for what, section in (("table", "source"), ("plan", "train"), ("events", "table")):
         marks = marked(getattr(pipeline, section), FILE)

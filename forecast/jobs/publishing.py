@@ -113,7 +113,7 @@ def read_blocked(store: str, as_of: str) -> Publication:
 
 def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:
     """Make live the version that the newest run with a promoted fit owes: this run, or one that was killed."""
-    owed = next((fit.version for fit in reversed(ledger.fits()) if fit.moves), None)
+    owed = next((fit.version for fit in reversed(ledger.fits()) if fit.goes_live), None)
     if owed is not None and (store.path / owed).exists() and (store.empty or store.current() < owed):
         writer.promote(owed)  # a version that was saved later is the choice of a user
 
@@ -135,7 +135,6 @@ def places(pipeline: Pipeline, sink: SinkSettings) -> dict[str, Any]:
 
 
 def write_record(record: Record, pipeline: Pipeline) -> None:
-    """Replace the file of the newest record."""
     path = runs_folder(pipeline.store) / FILE
     make_directory(path.parent)
     replace_file(path, (record.model_dump_json(indent=2) + "\n").encode())

@@ -248,7 +248,7 @@ def _fit(
 
     contents = to_contents(fitted := with_exports(fitted))
     version = run.writer.save(contents, pipeline.keep, run.instant, promote=False, reuse=True, announce=announce)
-    run.fit = replace(begun, version=version.id, promoted=promoted, reason=verdict, moves=promoted and newest)
+    run.fit = replace(begun, version=version.id, promoted=promoted, reason=verdict, goes_live=promoted and newest)
     run.record.fit = {"why": pipeline.hidden(why), "version": version.id, "promoted": False, "verdict": verdict}
     if live is not None and (missing := sorted(set(live.fitted.ids) - set(fitted.ids))):
         names = series_names(missing)

@@ -18,7 +18,7 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.ledger.ledger import COLUMNS, PUBLISHED, RAW, DayScore, sampled, series_number, series_text
 from forecast.panel.naming import series_name
-from forecast.panel.panel import Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.settings import INTERVALS
 
@@ -105,42 +105,46 @@ def interval_factors(
     """
     if not sample["actual"].notna().any():
         return 1.0, 1.0
-    actual, times, stored = (sample[name].to_numpy() for name in ("actual", "instant", "panel"))
-    rows = np.flatnonzero(np.isfinite(actual))
     run, as_of = pd.factorize(sample["as_of"])  # rows are in the order of runs
-    pasts = [runs.get(at, (None, (1.0, 1.0))) for at in as_of]
-    numbers, raw = sample[PUBLISHED].to_numpy(), sample[RAW].to_numpy(np.float64)
-    recorded = np.isfinite(raw[:, 0])
-    factors = np.array([past for _, past in pasts]).repeat(2, 1)[run]
-    ends = numbers[:, :1] + (numbers[:, 1:] - numbers[:, :1]) / factors
-    raw = np.where(recorded[:, None], raw, np.concatenate([numbers[:, :1], ends], 1))
+    versions, factors = zip(*(runs.get(at, (None, (1.0, 1.0))) for at in as_of), strict=True)
+    raw, recorded = _uncorrected(sample, np.array(factors).repeat(2, 1)[run])
     # where intervals were not recorded they may be those of whole paths, and the widths change as with a version
-    makers = [(maker, bool(recorded[run == i].any())) for i, (maker, _) in enumerate(pasts)]
+    makers = [(maker, bool(recorded[run == number].any())) for number, maker in enumerate(versions)]
     current = _rows(panel, series, intervals)
+    actual, times, stored = (sample[name].to_numpy() for name in ("actual", "instant", "panel"))
     width_ratios = _widths_ahead(stored, raw, run, [*makers, (version, True)], current[sampled(current)])
-    live = np.array([maker == version for maker, _ in pasts], bool)[run[rows]]
-    found = []
-    for i, level in enumerate(INTERVALS):
-        low, high = raw[rows, 1 + 2 * i], raw[rows, 2 + 2 * i]
-        usable, off = high > low, np.abs(actual[rows] - raw[rows, 0])
-        reach = np.where(actual[rows] >= raw[rows, 0], high - raw[rows, 0], raw[rows, 0] - low)
+    live, found = np.array([maker == version for maker in versions], bool)[run], list[float]()
+    for number, level in enumerate(INTERVALS):
+        median, low, high = raw[:, [0, 1 + 2 * number, 2 + 2 * number]].T
+        used = np.isfinite(actual) & (high > low)
+        off, reach = np.abs(actual - median), np.where(actual >= median, high - median, median - low)
         with np.errstate(divide="ignore", invalid="ignore"):
             score = np.where(off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, MAX_SCORE), MAX_SCORE))
-        score = (score / width_ratios[rows, i])[usable]
-        # by the time of the value, the oldest first; NaN fills up [times, most of a time]
-        counts = np.unique(times[rows][usable], return_counts=True)[1]
-        table = np.full((len(counts), counts.max(initial=0)), np.nan)
-        table[np.arange(table.shape[1]) < counts[:, None]] = score[np.argsort(times[rows][usable], kind="stable")]
-        if len(score) < MIN_VALUES or len(table) < MIN_TIMES:
-            found.append(1.0)
-            continue
-        weight = np.where(live[usable], 1.0, FADED if live[usable].any() else 1.0)
-        share = adapted_share(table, np.isfinite(table), level / 100)
-        order = np.argsort(score)
-        below = np.cumsum(weight[order])  # a new value, of weight 1, counts as above
-        at = min(int(np.searchsorted(below, share * (below[-1] + 1))), len(score) - 1)
-        found.append(float(np.clip(score[order[at]], MIN_FACTOR, MAX_FACTOR)))
+        found.append(_factor((score / width_ratios[:, number])[used], times[used], live[used], level / 100))
     return found[0], found[1]
+
+
+def _uncorrected(sample: pd.DataFrame, factors: Numbers) -> tuple[Numbers, Flags]:
+    """Medians and intervals [rows, 5] before `factors` [rows, 4] changed them, and whether they were recorded so."""
+    published, raw = sample[PUBLISHED].to_numpy(), sample[RAW].to_numpy(np.float64)
+    recorded, median = np.isfinite(raw[:, 0]), published[:, :1]
+    undone = np.concatenate([median, median + (published[:, 1:] - median) / factors], 1)
+    return np.where(recorded[:, None], raw, undone), recorded
+
+
+def _factor(score: Numbers, times: Integers, live: Flags, share: float) -> float:
+    """The factor of an interval that is to hold a share, from scores [values]; `live` ones are of its version."""
+    counts = np.unique(times, return_counts=True)[1]
+    if len(score) < MIN_VALUES or len(counts) < MIN_TIMES:
+        return 1.0
+    # by the time of the value, the oldest first; NaN fills up [times, most of a time]
+    table = np.full((len(counts), counts.max()), np.nan)
+    table[np.arange(table.shape[1]) < counts[:, None]] = score[np.argsort(times, kind="stable")]
+    share = adapted_share(table, np.isfinite(table), share)
+    order, weight = np.argsort(score), np.where(live, 1.0, FADED if live.any() else 1.0)
+    below = np.cumsum(weight[order])  # a new value, of weight 1, counts as above
+    at = min(int(np.searchsorted(below, share * (below[-1] + 1))), len(score) - 1)
+    return float(np.clip(score[order[at]], MIN_FACTOR, MAX_FACTOR))
 
 
 def _widths_ahead(series: Integers, raw: Numbers, run: Integers, makers: Makers, current: pd.DataFrame) -> Numbers:
@@ -162,8 +166,8 @@ def _widths_ahead(series: Integers, raw: Numbers, run: Integers, makers: Makers,
             mean = np.log(total / count).reshape(len(makers), -1)
         steps = np.diff(mean, axis=0) * changed[:, None]
         seen = np.isfinite(steps)
-        usual = [np.median(row[known]) if known.any() else 0.0 for row, known in zip(steps, seen, strict=True)]
-        steps = np.where(seen, steps, np.array(usual)[:, None])
+        median = [np.median(row[known]) if known.any() else 0.0 for row, known in zip(steps, seen, strict=True)]
+        steps = np.where(seen, steps, np.array(median)[:, None])
         ratios[:, i] = np.exp(steps[::-1].cumsum(0)[::-1][run, index[: len(raw)]])
     return ratios
 
@@ -175,15 +179,14 @@ def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Mapping[str
     raw = forecasts.quantiles[chosen][..., interval_columns(fitted.config.levels)]
     rows = _rows(panel, forecasts.series[chosen], raw)
     series = rows["panel"].to_numpy()
-    unit = np.r_[np.nan, fitted.naive_error][series_index(fitted.history.ids, panel.ids)[series]]
+    naive_error = np.r_[np.nan, fitted.naive_error][series_index(fitted.history.ids, panel.ids)[series]]
     times = calendar_of(fitted.config.table).times(panel.origins[series] + rows["step"].to_numpy())
     published = zip(PUBLISHED, forecasts.published[chosen].reshape(-1, 5).T, strict=True)
     streak = np.array([streaks.get(name, 0.0) for name in rows["series"].cat.categories])[rows["series"].cat.codes]
-    return rows.assign(instant=times, unit=unit, streak=streak, **dict(published))[COLUMNS]
+    return rows.assign(instant=times, unit=naive_error, streak=streak, **dict(published))[COLUMNS]
 
 
 def earlier_forecasts(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schema) -> Earlier:
-    """The forecasts of an earlier run for the times of another one."""
     panel, series = forecasts.panel, forecasts.series
     steps = panel.origins[series, None] + 1 + np.arange(forecasts.means.shape[1])
     code = series_number(earlier, [series_text(panel.ids[i]) for i in series])
@@ -267,9 +270,9 @@ def actuals_lines(found: Mapping[str, Any]) -> list[str]:
 
 
 def _share(found: Mapping[str, Any], level: str) -> str:
-    share, usual = found[f"outside_{level}"], found[f"usual_{level}"]
+    share, past_range = found[f"outside_{level}"], found[f"usual_{level}"]
     text = f"{100 * share:.3g} % outside {level} % intervals"
-    if usual is None:
+    if past_range is None:
         return text
-    more = "more than ever, " if share > usual[1] else ""
-    return f"{text} ({more}{100 * usual[0]:.3g} to {100 * usual[1]:.3g} % in past runs)"
+    more = "more than ever, " if share > past_range[1] else ""
+    return f"{text} ({more}{100 * past_range[0]:.3g} to {100 * past_range[1]:.3g} % in past runs)"

@@ -30,8 +30,8 @@ WHOLE = 2.0**53  # numbers of digits below it are exact in float64
 PUBLISHED = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]  # as the output has them
 RAW = ["raw_median", *(f"raw_{name}" for name in PUBLISHED[1:])]  # of each value alone, uncorrected; NaN of 0.2.0
 PLACES = [f"{name}_places" for name in PUBLISHED]  # of their decimal points, while they are packed as digits
-# ids as JSON (categories), from 1, time of the value on the clock of the table, ..., unit of MASE, ..., and runs in a
-# row whose values lay above the median of the series, or below it if negative
+# ids as JSON (categories), from 1, time of the value on the clock of the table, ..., naive error, ..., and runs in
+# a row whose values lay above the median of the series, or below it if negative
 COLUMNS = ["series", "step", "instant", *PUBLISHED, "unit", *RAW, "streak"]
 # level and group as JSON, number of the period, its first and last time, ...
 SUM_COLUMNS = ["series", "step", "first", "instant", *PUBLISHED]
@@ -44,7 +44,7 @@ KILLED = 137  # exit code of a run that began and did not end: that of SIGKILL
 LOCK_PATIENCE = 30.0  # seconds to wait for another process that writes
 UNFINISHED = "its run has not ended"  # the reason of a fit until its run is in the ledger: no other part of it counts
 ALWAYS = "9"  # sorts after every time
-MOVES = 2  # `promoted` of a fit whose run makes it the live version right after
+LIVE = 2  # `promoted` of a fit whose run makes it the live version right after
 
 # in SQL that SQLite and PostgreSQL share; the columns job and as_of come first
 TABLES = {
@@ -110,14 +110,12 @@ def series_number(forecasts: pd.DataFrame, names: Sequence[str]) -> Integers:
 
 @dataclass(frozen=True)
 class FitEntry:
-    """One fit of a job."""
-
     as_of: str
     version: str
     promoted: bool
     reason: str
     settings: str  # a digest
-    moves: bool = False  # whether its run makes it live; not so of a fit as of a time before that of the live version
+    goes_live: bool = False  # with its run; not so of a fit as of a time before that of the live version
 
 
 @dataclass(frozen=True)
@@ -174,11 +172,10 @@ class Ledger:
         sql = "UPDATE forecast_fits SET promoted = :promoted, reason = :reason WHERE job = :job AND version = :version"
         values = {"job": self.key, "version": version, "promoted": int(promoted), "reason": reason}
         with self._writing() as execute:
-            execute(f"UPDATE forecast_fits SET promoted = 1 WHERE job = :job AND promoted = {MOVES}", {"job": self.key})
+            execute(f"UPDATE forecast_fits SET promoted = 1 WHERE job = :job AND promoted = {LIVE}", {"job": self.key})
             execute(sql, values)
 
     def jobs(self) -> list[str]:
-        """Names of all jobs in the ledger."""
         return [name for (name,) in self._read("SELECT DISTINCT job FROM forecast_runs ORDER BY job")]
 
     def runs(self, count: int, until: str = ALWAYS, since: str = "") -> list[Record]:
@@ -197,7 +194,7 @@ class Ledger:
         """The fits until a time, inclusive, oldest first; those whose run has not ended only if they are asked for."""
         sql = "SELECT as_of, version, promoted, reason, settings FROM forecast_fits"
         rows = self._read(f"{sql} WHERE job = :job AND as_of <= :until ORDER BY as_of", until=until)
-        fits = [FitEntry(at, version, sign > 0, why, used, sign == MOVES) for at, version, sign, why, used in rows]
+        fits = [FitEntry(at, version, sign > 0, why, used, sign == LIVE) for at, version, sign, why, used in rows]
         return [fit for fit in fits if unfinished or fit.reason != UNFINISHED]
 
     def refused(self) -> set[str]:
@@ -292,7 +289,7 @@ class Ledger:
             execute(f"DROP TABLE {OLD_TABLE}")
 
     def _replace_fit(self, execute: Execute, fit: FitEntry) -> None:
-        promoted = MOVES if fit.moves else int(fit.promoted)
+        promoted = LIVE if fit.goes_live else int(fit.promoted)
         row = {"version": fit.version, "promoted": promoted, "reason": fit.reason, "settings": fit.settings}
         self._replace(execute, "forecast_fits", fit.as_of, [row])
 

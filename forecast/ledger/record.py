@@ -59,7 +59,6 @@ def sha256_of_file(path: str) -> str | None:
 
 
 def sha256_of_frame(frame: pd.DataFrame) -> str:
-    """A sha256 of the values and column names of a frame."""
     digest = hashlib.sha256("\n".join(map(str, frame.columns)).encode())
     digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return digest.hexdigest()
@@ -74,8 +73,6 @@ def written_later(runs: Sequence[Record], as_of: str, output: Mapping[str, str |
 
 @contextmanager
 def warnings_into(texts: list[str]) -> Iterator[None]:
-    """Collect the warnings of the block."""
-
     def collect(record: logging.LogRecord) -> bool:
         if record.levelno >= logging.WARNING:
             texts.append(Message.of(record).render(as_flag))

@@ -122,7 +122,7 @@ class Network(RecurrentModel):
         return self.likelihood.of(center, raw[..., 1:], location, scale)
 
     def _lagged(self, batch: Batch) -> Tensor:
-        """Earlier values at the same place in the season, [batch, lookback + horizon, earlier values].
+        """Earlier values at the same phase of the season, [batch, lookback + horizon, earlier values].
 
         Those of the past that are missing or lie before the window are replaced by the mean of the others.
         """

@@ -79,9 +79,9 @@ class Network(SegmentModel):
             **repeated,
         )
 
-    def _within(self, place: Tensor) -> Tensor:
-        """What lies before the window is taken from the same place in its first season."""
-        return torch.where(place < 0, place % self.season, place)
+    def _within(self, position: Tensor) -> Tensor:
+        """What lies before the window is taken from the same phase of its first season."""
+        return torch.where(position < 0, position % self.season, position)
 
     def _draw_forks(self, device: torch.device) -> Tensor:
         """The end of the past, and before it ends of segments at random in the newer half."""

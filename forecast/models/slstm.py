@@ -106,7 +106,7 @@ class Network(SegmentModel):
 
     def forward(self, batch: Batch) -> Tensor:
         steps = self.segments(batch)
-        for place, block in enumerate(self.blocks):
-            steps, state = block(self.drop(steps) if place else steps)
+        for number, block in enumerate(self.blocks):
+            steps, state = block(self.drop(steps) if number else steps)
         decoded = self.last(self.decoder.each_after(self.queries(batch, steps[:, -1:]), state))
         return self.joined(self.out(self.drop(decoded)), decoded, batch)

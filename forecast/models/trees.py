@@ -15,7 +15,7 @@ from forecast.windows.windows import Batch
 
 # chosen on hourly demand of electricity, rented bikes and particles in the air
 BASE = 7  # newest seasons, whose mean trees correct
-AROUND = range(-3, 4)  # steps around one whose known columns it sees
+NEIGHBOURS = range(-3, 4)  # steps around one whose known columns it sees
 GRID = 1024  # to whose parts of 1 features are rounded: sums that are equal must not differ by an engine
 NEWEST = 3  # values before the horizon that each step sees
 
@@ -83,29 +83,28 @@ class Network(RecurrentModel):
             return
         with threadpool_limits(1):  # sums of other threads would differ in their last bits
             model.fit(rows.double().numpy(force=True), target.double().numpy(force=True))
-        for place, (predictor,) in enumerate(model._predictors):
-            self._store(place, predictor.nodes)
+        for tree, (predictor,) in enumerate(model._predictors):
+            self._store(tree, predictor.nodes)
         self.values[0] += float(model._baseline_prediction.item())
         if held_out:
             self._learn_distances(held_out)
 
     def seconds_to_learn(self, windows: int) -> float:
         calendar, known = self.calendar_columns, self.shape.future - self.calendar_columns
-        features = len(self.gates) + calendar + (len(AROUND) + 2) * known + self.shape.past - self.shape.future
+        features = len(self.gates) + calendar + (len(NEIGHBOURS) + 2) * known + self.shape.past - self.shape.future
         trees = len(self.values)
         return OVERHEAD + windows * self.shape.horizon * trees * features / SPLITS_A_SECOND
 
     def _store(self, tree: int, nodes: Any) -> None:
-        """Store a tree of scikit-learn, level by level."""
-        at = np.zeros(1, np.int64)  # its node at each place of a level
+        at = np.zeros(1, np.int64)  # the node of scikit-learn for each one of a level
         for level in range(self.params.depth):
             split = nodes["is_leaf"][at] == 0
-            places = slice(2**level - 1, 2 ** (level + 1) - 1)
-            self.features[tree, places] = torch.from_numpy(np.where(split, nodes["feature_idx"][at], 0))
+            level_nodes = slice(2**level - 1, 2 ** (level + 1) - 1)
+            self.features[tree, level_nodes] = torch.from_numpy(np.where(split, nodes["feature_idx"][at], 0))
             limits = np.where(split, nodes["num_threshold"][at], NO_SPLIT)
             rounded = limits.astype(np.float32)
             below = np.where(rounded > limits, np.nextafter(rounded, -np.inf, dtype=np.float32), rounded)
-            self.thresholds[tree, places] = torch.from_numpy(below)
+            self.thresholds[tree, level_nodes] = torch.from_numpy(below)
             sides = [np.where(split, nodes[side][at], at) for side in ("left", "right")]
             at = np.stack(sides, 1).reshape(-1).astype(np.int64)
         self.values[tree] = torch.from_numpy(nodes["value"][at].astype(np.float32))
@@ -180,7 +179,7 @@ class Network(RecurrentModel):
         usual = newest.mean(1)[:, steps % season]
         longer = [past[:, lookback - long + steps % long] for long in self.shape.seasons if long <= lookback]
         return [
-            *(both[:, (at + by).clamp(0, lookback + horizon - 1)] for by in AROUND),
+            *(both[:, (at + by).clamp(0, lookback + horizon - 1)] for by in NEIGHBOURS),
             (sums[:, at + 1] - sums[:, at + 1 - season]) / season,
             *(ahead - then for then in (usual, *longer)),
         ]

@@ -27,7 +27,6 @@ def series_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> str:
 
 
 def first_names(names: Sequence[str], most: int) -> str:
-    """The first of several names."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 

@@ -32,7 +32,7 @@ class Vintages:
     """
 
     slot: Integers  # [vintages]
-    column: Integers  # place among the known columns
+    column: Integers  # index among the known columns
     available: Integers  # grid position of the first origin at which the value is known, or ALWAYS
     value: Numbers
 
@@ -114,7 +114,6 @@ class Panel:
         return np.isin(self.status, SKIPPED)
 
     def slots(self, series: int) -> slice:
-        """The past slots of one series in the flat arrays."""
         return slice(int(self.offsets[series]), int(self.offsets[series + 1]) - self.ahead)
 
     @property

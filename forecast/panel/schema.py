@@ -103,7 +103,6 @@ class Schema(Stored):
 
     @property
     def keys(self) -> Names:
-        """The id and time columns of a table of forecasts."""
         return (*self.ids, *self.time)
 
     @property
@@ -118,12 +117,10 @@ class Schema(Stored):
 
     @property
     def time_settings(self) -> TimeSettings:
-        """How times are read after the fit: as the fit read them."""
         steps, fractions = self.time_format.kind == "integer", self.aggregate is not None
         return TimeSettings(self.date_format, self.timezone, self.dst, steps, fractions, self.time_format)
 
     def table_settings(self) -> dict[str, Any]:
-        """Table settings that read a table as this schema says."""
         same = sorted((TableSettings.model_fields.keys() & Schema.model_fields) - {"freq", "time", "target"})
         freq = self.freq or (self.calendar.name if self.aggregate is not None else None)  # an older artifact has none
         target = (self.target,) if self.target is not None else () if self.all_columns else self.series
@@ -137,12 +134,10 @@ def event_names(events: tuple[Event, ...]) -> tuple[str, ...]:
 
 
 def calendar_of(schema: Schema) -> Calendar:
-    """The grid of a schema, with the zone of its times."""
     return Calendar(schema.calendar, schema.time_format.zone, schema.holidays)
 
 
 def time_columns(schema: Schema, timestamps: Integers) -> dict[str, Column]:
-    """The time columns of timestamps [n], as the table has them."""
     if len(schema.time) == 1:
         return {schema.time[0]: format_times(timestamps, schema.time_format)}
     return dict(zip(schema.time, format_columns(timestamps, schema.time_format), strict=True))

@@ -184,7 +184,6 @@ def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int
 
 
 def _without_line(values: Numbers) -> Numbers:
-    """Values less their straight line; a series of less than two values as it is."""
     known = np.isfinite(values)
     if known.sum() < 2:
         return values

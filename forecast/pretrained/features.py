@@ -29,8 +29,6 @@ ARRAYS = ("steps", "summary", "base", "others", "unit", "location", "scale")  # 
 
 @dataclass(frozen=True)
 class Features:
-    """Inputs of the network, and the scale on which it forecasts."""
-
     steps: Floats  # [windows, coarse + context + horizon, STEP_FEATURES]
     summary: Floats  # [windows, SUMMARY_FEATURES]
     base: Floats  # [windows, horizon], a first guess of each step ahead: level and seasons, in scaled units

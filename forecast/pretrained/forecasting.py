@@ -37,7 +37,6 @@ class Network:
 
 @cache
 def load_network(data: bytes | None = None) -> Network:
-    """The network of a file of weights, by default of the one that ships."""
     shipped = data is None
     if data is None:
         data = (Path(__file__).parent / FILE).read_bytes()

@@ -27,10 +27,10 @@ def tokens_of(features: Features) -> Floats:
     tokens, coarse = steps // TOKEN, features.coarse // TOKEN
     number = np.arange(tokens) - coarse
     ahead = np.maximum(number - features.context // TOKEN + 1, 0)
-    place = np.stack([np.where(number < 0, -1, ahead > 0), np.log1p(ahead) / 2], -1).astype(np.float32)
+    distance = np.stack([np.where(number < 0, -1, ahead > 0), np.log1p(ahead) / 2], -1).astype(np.float32)
     summary = np.broadcast_to(features.summary[:, None], (windows, tokens, SUMMARY_FEATURES))
     inputs = features.steps.reshape(windows, tokens, TOKEN * width)
-    return np.concatenate([inputs, summary, np.broadcast_to(place, (windows, tokens, 2))], -1)
+    return np.concatenate([inputs, summary, np.broadcast_to(distance, (windows, tokens, 2))], -1)
 
 
 def inputs_of(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
@@ -56,10 +56,10 @@ def run(weights: Weights, features: Features) -> Floats:
     blocks = sum(name.endswith(".weight_hh_l0") for name in weights)
     for block in range(blocks):
         name, state = f"blocks.{block}", np.zeros_like(states[0])
-        for place, token in enumerate(states):
+        for number, token in enumerate(states):
             state = _next(weights, f"{name}.recurrent", _normalised(weights, f"{name}.before", token), state)
             token += state
-            if block < blocks - 1 or place >= future:  # nothing reads the others any more
+            if block < blocks - 1 or number >= future:  # nothing reads the others any more
                 hidden = _linear(weights, f"{name}.wide", _normalised(weights, f"{name}.between", token))
                 token += _linear(weights, f"{name}.narrow", hidden * _sigmoid(hidden.copy()))
     raw = np.stack([_linear(weights, "outputs", _normalised(weights, "after", token)) for token in states[future:]])
@@ -114,5 +114,4 @@ def _next(weights: Weights, name: str, inputs: Floats, state: Floats) -> Floats:
 
 
 def as_floats(arrays: dict[str, NDArray[np.generic]]) -> Weights:
-    """Stored weights as the network computes with them."""
     return {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}

@@ -17,7 +17,7 @@ from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.comparing import observed_spans
 from forecast.reading.dated import DatedTable, normalised
-from forecast.reading.observations import Observations, Rows, covariates, static_values
+from forecast.reading.observations import Observations, TimedValues, covariates, static_values
 from forecast.reading.roles import repeated_row
 from forecast.reading.vintages import with_vintages
 from forecast.tables.cells import MAX_VALUE
@@ -52,7 +52,7 @@ def fill(table: Table, observations: Observations, schema: Schema, origin: str |
 
     A part of a table, which may have no value, has a `reach`: the newest time of a value of the whole, see `reach_of`.
     """
-    rows, calendar = Rows(observations.series, observations.timestamps, observations.values), calendar_of(schema)
+    rows, calendar = TimedValues(observations.series, observations.timestamps, observations.values), calendar_of(schema)
     use = np.isfinite(rows.values)
     if reach is None and not use.any():
         raise BadData("no series has a value; the target is blank in every row", place=table.name)
@@ -65,7 +65,7 @@ def fill(table: Table, observations: Observations, schema: Schema, origin: str |
     positions = calendar.positions(observed.timestamps)
     if reach is None:
         _refuse_outlier(table, observations, observed.timestamps, positions, schema)
-    placed = Rows(observed.series, positions, observed.values)  # its `timestamps` are grid positions
+    placed = TimedValues(observed.series, positions, observed.values)  # its `timestamps` are grid positions
     if schema.aggregate is not None:
         placed = aggregated(table, observed, blank, schema)
     placed = placed.combined("first")
@@ -124,8 +124,8 @@ def _refuse_outlier(table: Table, found: Observations, times: Integers, position
 
 def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
     """Warn where counts are mostly absent and absent rows are unknown; name the setting that makes them zeros."""
-    counted = (grid.values >= 0).all() and (grid.values == np.floor(grid.values)).all()
-    if schema.missing == "zero" or not schema.dated or not counted or (grid.values == 0).mean() >= MAX_ZEROS:
+    counts = (grid.values >= 0).all() and (grid.values == np.floor(grid.values)).all()
+    if schema.missing == "zero" or not schema.dated or not counts or (grid.values == 0).mean() >= MAX_ZEROS:
         return
     spans, counts = observed_spans(panel)
     series, step = grid.blank_series, grid.blank_positions - grid.first[grid.blank_series]
@@ -137,7 +137,7 @@ def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
         log.warning(text, name, np.floor(100 * share), Setting("missing", "zero"))
 
 
-def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema) -> Rows:
+def aggregated(table: Table, observed: TimedValues, blank: TimedValues, schema: Schema) -> TimedValues:
     """Values by series and period of the calendar: sum, mean or last value; times of the rows are grid positions then.
 
     A period at the end of the table that is not complete is left out, and for a sum one at its start too. Blank values
@@ -160,7 +160,7 @@ def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema) -> Row
         raise BadData(problem, place=table.name, cure=Words("pass a finer ", Setting("freq")))
     complete = complete[np.argsort(rows.timestamps[complete], kind="stable")]
     series, positions = rows.series[complete], positions[complete]
-    result = Rows(series, positions, rows.values[complete]).combined(schema.aggregate or "sum")
+    result = TimedValues(series, positions, rows.values[complete]).combined(schema.aggregate or "sum")
     if schema.aggregate == "sum":
         lacks = np.zeros(len(result.values), bool)
         if zero:  # a blank value lies in the period
@@ -171,7 +171,7 @@ def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema) -> Row
             first, last = fine.positions(distinct(observed.timestamps)[[0, -1]]).tolist()
             if last - first < MAX_STEPS:
                 steps = calendar.positions(fine.times(np.arange(first, last + 1)))
-                counts = Rows(series, positions, np.ones(len(series))).combined("sum").values
+                counts = TimedValues(series, positions, np.ones(len(series))).combined("sum").values
                 lacks = counts < np.bincount(steps - steps[0])[result.timestamps - steps[0]]
         if lacks.any():
             text = "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0."
@@ -179,7 +179,7 @@ def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema) -> Row
     return result
 
 
-def _whole_periods(table: Table, rows: Rows, fine: Calendar | None, schema: Schema) -> tuple[int, int]:
+def _whole_periods(table: Table, rows: TimedValues, fine: Calendar | None, schema: Schema) -> tuple[int, int]:
     """The first and the last period that the table covers to its end, and for a sum from its start."""
     unique, calendar = distinct(rows.timestamps), calendar_of(schema)
     if fine is not None:
@@ -197,7 +197,7 @@ def _whole_periods(table: Table, rows: Rows, fine: Calendar | None, schema: Sche
     return low + cut_first, high - cut_last
 
 
-def _with_zeros(table: Table, rows: Rows, blank: Rows, fine: Calendar) -> Rows:
+def _with_zeros(table: Table, rows: TimedValues, blank: TimedValues, fine: Calendar) -> TimedValues:
     """The rows, and a zero for each step of the finer grid that has none after the first row of its series."""
     steps, empty = fine.positions(rows.timestamps), fine.positions(blank.timestamps)
     last = int(steps.max())
@@ -215,7 +215,7 @@ def _with_zeros(table: Table, rows: Rows, blank: Rows, fine: Calendar) -> Rows:
     absent[starts[series] + taken - first[series]] = False
     owner, step = np.repeat(np.arange(len(lengths)), lengths)[absent], fine.times(step[absent])
     values = np.concatenate([rows.values, np.zeros(len(owner))])
-    return Rows(np.concatenate([rows.series, owner]), np.concatenate([rows.timestamps, step]), values)
+    return TimedValues(np.concatenate([rows.series, owner]), np.concatenate([rows.timestamps, step]), values)
 
 
 def build_panel(table: Table, schema: Schema, observations: Observations, grid: Grid, horizon: int) -> Panel:

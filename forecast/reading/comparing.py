@@ -50,7 +50,6 @@ class Comparison:
         return replace(panel, status=tuple(status))
 
     def join(self, other: "Comparison") -> None:
-        """Add what another comparison found in other parts."""
         self.seen |= other.seen
         self.new += other.new
 

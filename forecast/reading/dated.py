@@ -31,7 +31,7 @@ NUMBERED = {  # names of periods, whose number is a group
     "quarter": re.compile(r"(?:q|qtr|quarter)?[ _]?0?(\d{1,2})|(\d)(?:q|qtr)"),
 }
 NEARLY_ALL = 0.9  # of the rows have a year; parsing the times refuses the others, such as totals and notes
-Layout = tuple[list[str], NDArray[np.int64], list[str], str, list[str], list[str]]
+Melted = tuple[list[str], NDArray[np.int64], list[str], str, list[str], list[str]]
 """Columns to put end to end, the position of each new row's value in them, years of the rows (each once for all its
 periods), the column that times come from, the ids, and all months or quarters, as the table names them."""
 FINER: dict[str, Names] = {  # the parts that may follow each part of a time
@@ -124,8 +124,7 @@ def melt(table: Table) -> Table:
     return table
 
 
-def _by_rows(table: Table, word: str, count: int) -> Layout | None:
-    """A row for each year."""
+def _by_rows(table: Table, word: str, count: int) -> Melted | None:
     numbers = {column: number for column in table.names if (number := _number_of(column, word, count))}
     if sorted(numbers.values()) != list(range(1, count + 1)):
         return None
@@ -150,7 +149,7 @@ def _by_rows(table: Table, word: str, count: int) -> Layout | None:
     return headers, order, table.texts(year).tolist(), year, ids, headers
 
 
-def _by_columns(table: Table, word: str, count: int) -> Layout | None:
+def _by_columns(table: Table, word: str, count: int) -> Melted | None:
     """A column for each year, and a row for each month or quarter."""
     first, *years = table.names
     if len(table) != count or len(years) < 2 or not all(map(YEAR.fullmatch, years)):
@@ -171,7 +170,7 @@ def _number_of(name: str, word: str, count: int) -> int | None:
     return number if 1 <= number <= count else None
 
 
-def time_columns(table: Table, settings: TableSettings) -> Names:
+def find_time_columns(table: Table, settings: TableSettings) -> Names:
     """The column that parses as times all the way down, with the columns that hold finer parts of the time.
 
     Columns such as year and month, or date and hour, join where one alone repeats times within a series, and names and
@@ -202,7 +201,6 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
 
 
 def _no_times(table: Table, columns: list[str]) -> BadData:
-    """The error for a table in which no column resembles times."""
     if table.text and len(columns) == 1:
         if re.fullmatch(r"[\d.,eE+-]+", columns[0]):
             problem, cure = "holds data and no header", Words("put a line with the name of the column before it")
@@ -259,8 +257,6 @@ def heading_times(table: Table, names: list[str]) -> Names:
 
 @dataclass(frozen=True)
 class DatedTable:
-    """A table and the times of its rows."""
-
     table: Table
     time: tuple[str, ...]  # the columns that hold the time; () where each row is a series
     times: ParsedTimes | None  # of the rows; None where each row is a series
@@ -301,7 +297,7 @@ def dated_table(table: Table, settings: TableSettings | Schema) -> DatedTable:
             settings = settings.model_copy(update={"time": (whole[0],)})
         _check_settings(table, settings)
         by_rows = settings.layout or ("rows" if not settings.time and _looks_like_rows(table) else None)
-        time = () if by_rows == "rows" else settings.time or time_columns(table, settings)
+        time = () if by_rows == "rows" else settings.time or find_time_columns(table, settings)
         reading = TimeSettings.at_fit(settings)
     return DatedTable(table, time, parse_times(table, time, reading) if time else None, settings)
 

@@ -84,7 +84,6 @@ class LargeTable:
         )
 
     def table(self, rows: Any) -> Table:
-        """Rows as they come in batches as a table."""
         return replace(self._blank, frame=arrow_frame(rows.drop_columns([ROW])), lines=rows[ROW].to_numpy())
 
     @cached_property
@@ -105,7 +104,6 @@ class LargeTable:
         return self.table(pa.concat_tables([self._empty(columns), *flagged]).combine_chunks())
 
     def parts(self, columns: Sequence[str], cuts: Sequence[int]) -> Iterator[Table]:
-        """Tables of the rows between cuts."""
         batches, held = self.batches(columns), list[Any]()
         for first, end in pairwise(cuts):
             while sum(map(len, held)) < end - first:
@@ -217,12 +215,10 @@ def _plain_csv(location: Location, settings: TextSettings, least: int) -> LargeT
 
 
 def _decoded(column: Any) -> Any:
-    """A column, if it holds categories with their type."""
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def needed_columns(schema: Schema, table: LargeTable) -> list[str]:
-    """The columns of a long table that forecasts are made from."""
     issued = [AVAILABLE_AT] if schema.known and AVAILABLE_AT in table.names else []
     names = [*schema.keys, str(schema.target), *schema.known, *schema.past, *schema.static, *issued]
     return list(dict.fromkeys(names))

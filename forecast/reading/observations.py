@@ -14,7 +14,7 @@ from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.tables.cells import cells_of, is_blank, is_text, numeric_columns, parse_columns, parse_numbers, read_cells
 from forecast.tables.headers import listed
-from forecast.tables.table import Table, distinct, encoded, repeats, rows_text
+from forecast.tables.table import Table, distinct, ranked, repeats, rows_text
 
 MAX_CODES = 30  # a column of numbers with more different values has typing errors, not codes
 MIN_ROWS = 2  # rows for each different code, on average, and cells that are no numbers
@@ -35,17 +35,17 @@ class Observations:
 
 
 @dataclass(frozen=True)
-class Rows:
+class TimedValues:
     """Values by series and time, from the table or sums of it."""
 
     series: Integers  # [rows], index into the ids
     timestamps: Integers
     values: Numbers
 
-    def select(self, rows: Flags | Integers) -> "Rows":
-        return Rows(self.series[rows], self.timestamps[rows], self.values[rows])
+    def select(self, rows: Flags | Integers) -> "TimedValues":
+        return TimedValues(self.series[rows], self.timestamps[rows], self.values[rows])
 
-    def combined(self, rule: str) -> "Rows":
+    def combined(self, rule: str) -> "TimedValues":
         """One row for each series and time, ascending: the first, last, mean or sum of the rows in their order."""
         times = distinct(self.timestamps)
         keys = self.series * len(times) + np.searchsorted(times, self.timestamps)
@@ -60,7 +60,7 @@ class Rows:
                 values = values[starts if rule == "first" else ends - 1]
             else:
                 values = np.add.reduceat(values, starts) / (ends - starts if rule == "mean" else 1)
-        return Rows(keys // len(times), times[keys % len(times)], values)
+        return TimedValues(keys // len(times), times[keys % len(times)], values)
 
 
 def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> Observations:
@@ -85,8 +85,7 @@ def id_codes(table: Table, columns: tuple[str, ...]) -> tuple[Ids, Integers]:
         codes = _ranks(texts)[codes]
         parts.append((codes, sorted(texts)))
         # compressed after each column, so that the product of many cannot overflow
-        keys, unique = encoded(keys * len(texts) + codes)
-        keys = np.argsort(np.argsort(unique))[keys]
+        keys, _ = ranked(keys * len(texts) + codes)
     first = np.empty(int(keys.max()) + 1, np.int64)
     first[keys[::-1]] = np.arange(len(table))[::-1]
     names = [[texts[code] for code in codes[first].tolist()] for codes, texts in parts]

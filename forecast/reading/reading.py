@@ -11,7 +11,7 @@ from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
 from forecast.errors import BadData, Setting, UsageError, Words, as_flag
-from forecast.events.kinds import covered, has_kind, levelled, takes_events, without
+from forecast.events.kinds import covered, has_kind, takes_events, without, without_shifts
 from forecast.events.table import read_events
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Names, Schema, calendar_of, event_names, position_texts, time_columns_at
@@ -80,7 +80,7 @@ def read(
     ahead = horizon or default_horizon(schema.calendar, schema.season)
     panel = _panel(dated, schema, observations, grid, ahead)
     if not schema.season:
-        schema = schema.model_copy(update={"season": panel_seasons(levelled(panel, schema), schema.calendar)})
+        schema = schema.model_copy(update={"season": panel_seasons(without_shifts(panel, schema), schema.calendar)})
         if horizon is None and (ahead := default_horizon(schema.calendar, schema.season)) != panel.ahead:
             panel = _panel(dated, schema, observations, grid, ahead)
     if future is not None:
@@ -145,13 +145,11 @@ def check_to_fit(reading: Reading) -> None:
 
 
 def describe_reading(reading: Reading) -> list[str]:
-    """What was read and inferred, as lines."""
     last = f"horizon  {reading.panel.ahead}, from the last {reading.lookback} steps"
     return [*describe(reading.schema, reading.panel), *describe_vintages(reading.panel, reading.schema), last]
 
 
 def _panel(dated: DatedTable, schema: Schema, observations: Observations, grid: Grid, horizon: int) -> Panel:
-    """The panel of a table, its known columns as they became known."""
     panel = without(build_panel(dated.table, schema, observations, grid, horizon), schema, "ignore")
     return panel if dated.vintages is None else with_vintages(panel, dated.vintages, schema, whole=True)
 
@@ -220,7 +218,6 @@ def check_schema(schema: Schema, table: Table) -> None:
 
 
 def describe(schema: Schema, panel: Panel) -> list[str]:
-    """What was read and inferred, a line for each thing."""
     calendar = calendar_of(schema)
     count, steps = len(panel), int(panel.observed.sum())
     ids = "" if schema.layout == "wide" or not schema.ids else f" (ids: {', '.join(schema.ids)})"

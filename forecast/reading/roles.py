@@ -57,12 +57,12 @@ def id_columns(
     texts = [c for c in others if c not in numeric and any(table.distinct(c)[1])]
     coded = re.compile(r"\s*0[0-9]+\s*")  # codes such as 007
     texts += [c for c in others if c in numeric and any(map(coded.fullmatch, table.distinct(c)[1]))]
-    counted = [c for c in others if c not in texts and c.lower() not in TARGET_NAMES and c in numeric]
-    counted = [column for column in counted if is_whole(table, column)]
-    counted.sort(key=lambda column: len(table.distinct(column)[1]))
+    whole = [c for c in others if c not in texts and c.lower() not in TARGET_NAMES and c in numeric]
+    whole = [column for column in whole if is_whole(table, column)]
+    whole.sort(key=lambda column: len(table.distinct(column)[1]))
     last_target = set(numeric) if not settings.target else {""}  # the ids must leave one number column as target
     nearly: Names = ()
-    for candidates in (texts, texts + counted):
+    for candidates in (texts, texts + whole):
         for ids in (ids for size in (1, 2, 3) for ids in combinations(candidates, size)):
             if (candidates is not texts and not set(ids) - set(texts)) or last_target <= set(ids):
                 continue
@@ -80,7 +80,7 @@ def id_columns(
             return nearly
         if settings.layout != "long" and not any(groups_rows(table, column) for column in texts):
             return ()
-    usable = [column for column in texts + counted if column not in nearly and groups_rows(table, column)]
+    usable = [column for column in texts + whole if column not in nearly and groups_rows(table, column)]
     raise _open_ids(table, settings, time, times, (nearly, usable[:3], parts))
 
 
@@ -143,7 +143,6 @@ def no_numbers(table: Table, others: list[str]) -> BadData:
 
 
 def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> str:
-    """The target of a long table."""
     if len(settings.target) > 1:
         apart = "fit once for each of them, into a store of its own"
         raise UsageError("a long table has one target", setting=Setting("target", settings.target), cure=apart)
@@ -189,7 +188,6 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
 
 
 def _calendar_values(wall: Integers) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """What each kind of column holds, in each of its numberings."""
     days, months, years = (wall.astype("datetime64[s]").astype(f"datetime64[{unit}]") for unit in "DMY")
     month = (months - years.astype("datetime64[M]")).astype(np.int64)
     day_of_year = (days - years.astype("datetime64[D]")).astype(np.int64)

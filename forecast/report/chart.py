@@ -238,7 +238,6 @@ def terminal_lines(chart: Chart, width: int, unicode: bool = True, style: Style 
 
 
 def _range(series: SeriesChart) -> tuple[float, float]:
-    """The lowest and the highest value that a drawing has room for."""
     values = np.concatenate([series.past, series.forecast, series.low.ravel(), series.high.ravel(), series.actual])
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
@@ -247,7 +246,6 @@ def _range(series: SeriesChart) -> tuple[float, float]:
 
 
 def _labels(series: SeriesChart) -> dict[int, str]:
-    """The numbers left of the drawing, by line."""
     low, high = _range(series)
     middle = (HEIGHT // 2 + 0.5) / HEIGHT
     numbers = {0: high, HEIGHT // 2: high * (1 - middle) + low * middle, HEIGHT - 1: low}

@@ -10,8 +10,8 @@ import numpy as np
 
 from forecast.errors import BadData
 from forecast.evaluation.origins import cut
-from forecast.events.effects import Effects, ordinary_panel
-from forecast.events.kinds import AROUND, has_events, mark, with_effects_only
+from forecast.events.effects import Effects, adjusted_panel
+from forecast.events.kinds import EVENT_DAYS, has_events, mark, with_effects_only
 from forecast.inference.forecasting import columns_at
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.logs import log
@@ -91,12 +91,12 @@ class _HeldOut:
     def increases(self, change: Change, random: bool, repeats: int, seed: int) -> list[float]:
         """How much worse forecasts are without an input, in each repeat."""
         worse, means = np.zeros(0), []
-        counted = np.flatnonzero(np.isfinite(self.errors))
+        windows = np.flatnonzero(np.isfinite(self.errors))
         for repeat in range(repeats):
             draw = np.random.default_rng((seed, repeat))
             if random or repeat == 0:
                 worse = self._errors(*change(draw)) - self.errors
-            means.append(float(np.average(worse[counted], weights=self._weights(counted, draw))))
+            means.append(float(np.average(worse[windows], weights=self._weights(windows, draw))))
         return means
 
     def _weights(self, windows: Integers, draw: np.random.Generator) -> Integers:
@@ -141,16 +141,15 @@ class _HeldOut:
         return self.predictor, shuffled if issued else cut(shuffled, self.origins).panel
 
     def _events_ahead(self) -> list[str]:
-        """The events that touch a value that is forecast."""
         panel = self.pasts.panel
         marks = mark(panel, self.predictor.fitted.config.table)
         left = np.repeat(panel.offsets[1:], np.diff(panel.offsets))[marks.slot] - marks.slot  # slots to the end
         touched = {marks.labels[label] for label in np.unique(marks.label[left <= panel.ahead])}
-        return [name for name in marks.names if touched & {text.format(name) for text in AROUND}]
+        return [name for name in marks.names if touched & {text.format(name) for text in EVENT_DAYS}]
 
     def _without_event(self, effects: Effects, name: str, draw: np.random.Generator) -> tuple[Predictor, Panel]:
         """No effect of an event, of its eve and of the day after."""
-        labels = {text.format(name) for text in AROUND}
+        labels = {text.format(name) for text in EVENT_DAYS}
         others = np.array([label not in labels for label in effects.labels])
         fitted = replace(self.predictor.fitted, effects=replace(effects, effect=effects.effect * others[:, None]))
         return self.predictor.serving(fitted), self.pasts.panel
@@ -180,7 +179,7 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
     unique, inverse = np.unique(series, return_inverse=True)
     part = panel.select(unique)
     index = series_index(fitted.history.ids, part.ids)
-    _, adjustment = ordinary_panel(part, with_effects_only(schema), fitted.effects, index, fixed_of(fitted, part))
+    _, adjustment = adjusted_panel(part, with_effects_only(schema), fitted.effects, index, fixed_of(fitted, part))
     # closed slots keep their values, by which they are found again; events of other kinds act in each forecast
     without_effects = part if adjustment is None else replace(adjustment, fixed=None).removed(part)
     serving = predictor.serving(replace(fitted, effects=None))

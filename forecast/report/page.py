@@ -181,7 +181,6 @@ class Section:
 
 
 def check_report(output: str) -> None:
-    """Refuse an output file whose suffix is not that of a page."""
     if not output.lower().endswith(SUFFIX):
         raise UsageError(f"a report is written as {SUFFIX}", setting=Setting("output", output), cure="name such a file")
 

@@ -68,7 +68,6 @@ class BacktestTables:
         self.errors = {ids: error for ids, error in errors.items() if error is not None}
 
     def rows(self, table: str, model: str | None = None) -> list[Row]:
-        """The rows of a model; default the one that the report is on."""
         return [row for row in self.tables[table] if row["model"] == (model or self.model)]
 
 
@@ -145,7 +144,6 @@ def coverage_section(found: BacktestTables) -> Section:
 
 
 def _by_series(found: BacktestTables) -> tuple[str | Table, ...]:
-    """How the errors of series differ, and the largest."""
     rows, errors = found.rows("by_series"), list(found.errors.values())
     if len(rows) < 2 or not errors:
         return ()
@@ -183,7 +181,6 @@ def _number(row: Row, name: str) -> float | None:
 
 
 def read_section(fitted: Fitted, version: str) -> Section:
-    """What was read and inferred at the fit of a version."""
     config = fitted.config
     lines = [line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))]
     facts = (
@@ -225,7 +222,6 @@ def _grouped(names: Sequence[str], ids: Ids) -> list[tuple[str, list[tuple[str, 
 
 
 def _gaps(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
-    """A row for a series with missing values."""
     seen = panel.observed[panel.slots(series)]
     edges = np.flatnonzero(np.diff(np.concatenate([[True], seen, [True]]).astype(int)))
     begin, end = edges[::2], edges[1::2]

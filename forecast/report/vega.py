@@ -94,7 +94,6 @@ def _layer(rows: list[Spec], mark: Spec, **encoding: Any) -> Spec:
 
 
 def _event_layers(chart: Chart, series: SeriesChart, width: int) -> tuple[list[Spec], list[Spec]]:
-    """A bar for each event, and its name where there is room."""
     if not series.events:
         return [], []
     low, high, rows = _at(chart, series.past_times[0]), _at(chart, series.times[-1]), list[Spec]()
@@ -209,7 +208,6 @@ def _start(chart: Chart, series: SeriesChart) -> list[Spec]:
 
 
 def _isolated(values: NDArray[Any]) -> NDArray[Any]:
-    """Whether a value has a gap on both sides."""
     seen = np.concatenate([[False], np.isfinite(values), [False]])
     return np.asarray(seen[1:-1] & ~seen[:-2] & ~seen[2:])
 

@@ -103,7 +103,6 @@ def listed(names: Sequence[object], most: int = 5, quote: str = "'") -> str:
 
 
 def refuse_missing(table: Table, needed: tuple[str, ...]) -> None:
-    """Refuse a table that lacks columns that are named."""
     if missing := [column for column in needed if column not in table.names]:
         hint = did_you_mean(missing[0], table.names) if len(missing) == 1 else ""
         problem = f"no column {listed(missing, len(missing))}; columns found: {', '.join(table.names[:20])}"

@@ -23,7 +23,7 @@ from forecast.tables.storage import text_type
 from forecast.tables.table import Table
 
 Cell = str | float | int | bool | date | datetime | time | timedelta
-Rows = list[list[Cell]]
+SheetRows = list[list[Cell]]
 
 OPEN_DOCUMENT = b"application/vnd.oasis.opendocument.spreadsheet"
 MEMORY_FACTOR, CELL = 8, 80  # peak of reading: multiples of the unpacked size, and bytes of each cell, also a blank one
@@ -99,7 +99,6 @@ def _cells(part: bytes) -> int:
 
 
 def _warn_lost(parts: Mapping[str, bytes], name: str) -> None:
-    """Warn of cells that calamine shows as blank."""
     for pattern, what in ((ERROR, "error values such as #N/A"), (UNCALCULATED, "formulas that were never calculated")):
         cells = [(match[1], member) for member, part in parts.items() for match in pattern.finditer(part)]
         if cells:
@@ -127,7 +126,7 @@ def _choose(sheets: Mapping[str, Any], hidden: set[str], named: str | None, name
     return chosen
 
 
-def _spread_merged(rows: Rows, merged: Sequence[Any], top: int, left: int, name: str) -> None:
+def _spread_merged(rows: SheetRows, merged: Sequence[Any], top: int, left: int, name: str) -> None:
     """Give text or a date that is merged down several rows to each of them; refuse other merged cells."""
     filled = 0
     for (first, start), (last, end) in merged:

@@ -52,7 +52,6 @@ class Location:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
         return self.path.rstrip("/").rpartition("/")[2] or self.uri
 
     def files(self) -> list[Any]:

@@ -193,7 +193,6 @@ def _written(value: object) -> str:
 
 
 def distinct(values: Integers) -> Integers:
-    """The different values, ascending."""
     return values if (np.diff(values) > 0).all() else np.sort(np.asarray(pc.unique(pa.array(values)), np.int64))
 
 
@@ -201,6 +200,13 @@ def encoded(values: Integers) -> tuple[Integers, Integers]:
     """Codes [n], and the different values in the order in which they come first."""
     dictionary = pc.dictionary_encode(pa.array(values))
     return np.asarray(dictionary.indices, np.int64), np.asarray(dictionary.dictionary, np.int64)
+
+
+def ranked(values: Integers) -> tuple[Integers, Integers]:
+    """As `encoded`, the different values ascending; faster than sorting all of them."""
+    codes, found = encoded(values)
+    order = np.argsort(found)
+    return np.argsort(order)[codes], found[order]
 
 
 def repeats(*keys: NDArray[Any]) -> NDArray[np.bool_]:

@@ -67,7 +67,6 @@ def frames_of(parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str) -
 
 
 def stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """The rows of frames of the same columns, one after another."""
     return pd.concat(frames, ignore_index=True)
 
 

@@ -37,7 +37,6 @@ class TotalScores:
 
 
 def is_totals(table: Table) -> bool:
-    """Whether a table holds sums of forecasts."""
     return table.names[:1] == ["level"] and {POINT, *COLUMNS} <= set(table.names)
 
 
@@ -69,8 +68,8 @@ def measures_by_level(sums: Frame) -> Frame:
         intervals = tuple(float(name[3:]) for name in part.columns if name.startswith("lo_"))
         numbers = part[[POINT, *interval_columns(intervals)]].to_numpy(float)
         actual, naive = (part[name].to_numpy(float) for name in ("actual", "naive"))
-        unit, known = np.full(len(part), mae(actual, naive)), int(np.isfinite(actual).sum())
-        found = measures(Outcome(actual, numbers, intervals, unit, unit**2))
+        naive_error, known = np.full(len(part), mae(actual, naive)), int(np.isfinite(actual).sum())
+        found = measures(Outcome(actual, numbers, intervals, naive_error, naive_error**2))
         named, counts = {"level": level, "model": model}, {"sums": known, "unknown": len(part) - known}
         skill, _ = 1 - found.pop("mase"), found.pop("rmsse")  # which say in another unit what mae and rmse say
         rows.append({**named, "skill": skill, **found, **counts, "calibrated": bool(part["calibrated"].all())})

@@ -94,7 +94,6 @@ def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Fi
 
 
 def _filled(predictor: Predictor, panel: Panel, missing: Flags, chosen: Flags) -> Filled:
-    """Forecasts of `chosen` ones of the `missing` slots."""
     config, slots = predictor.fitted.config, np.flatnonzero(chosen)
     positions, series = panel.positions, panel.series_of_slots[slots]
     begins = missing & ~np.concatenate([[False], missing[:-1] & (positions[1:] > 0)])

@@ -53,7 +53,7 @@ def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbe
         usual = (np.sqrt(share) * common[:, None] + np.sqrt(1 - share) * single) @ root.T
         errors = joint.at(index, horizon)[0]
         size = np.sqrt((errors**2).sum(0))
-        known = np.where(size > 0, joint.evidence, 0.0)
+        known = np.where(size > 0, joint.data_weight, 0.0)
         found = np.tensordot(weights, errors / np.where(size > 0, size, 1.0), 1)
         return np.asarray(np.sqrt(known) * found + np.sqrt(1 - known) * usual)
 

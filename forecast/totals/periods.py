@@ -69,7 +69,9 @@ def steps_of_periods(
         first = calendar.positions(starts)
         return first, first + (1 if every is None else steps)
     check_period(schema, every)
-    near = np.arange(*calendar.positions(np.array([starts.min(), starts.max() + 400 * DAY])))
+    longest_end = starts.max() + (MOST_DAYS[every] + 2) * DAY  # clocks that are put back make days longer
+    first, last = calendar.positions(np.array([starts.min(), longest_end]))
+    near = np.arange(first, last + 1)
     times = _start_times(calendar, period_keys(calendar, near, every), near, every)
     return near[0] + np.searchsorted(times, starts), near[0] + np.searchsorted(times, starts, "right")
 
@@ -139,7 +141,6 @@ def _start_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Ev
 
 
 def check_period(schema: Schema, every: Every) -> None:
-    """Refuse a period that steps do not lie in."""
     if every == "horizon":
         return
     spec, setting = schema.calendar, Setting("sum_every", every)
@@ -191,7 +192,6 @@ def checked_levels(settings: SumSettings, schema: Schema, columns: Sequence[str]
 
 
 def _columns(name: str, schema: Schema) -> tuple[str, ...]:
-    """The columns that a user names, in the order of the table."""
     if name in (ALL, SERIES) and name not in schema.ids:
         return () if name == ALL else schema.ids
     known = (*schema.ids, *schema.static)
@@ -211,7 +211,6 @@ def key_columns(levels: list[Level], schema: Schema) -> tuple[str, ...]:
 
 
 def keys_of(panel: Panel, schema: Schema, series: np.ndarray, by: tuple[str, ...]) -> Iterator[Key]:
-    """The group that each series belongs to: its values of the columns `by`."""
     columns = [_texts(panel, schema, name) for name in by]
     for number in series.tolist():
         yield tuple(column[number] for column in columns)

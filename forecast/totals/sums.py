@@ -42,8 +42,6 @@ ROUNDS = 20  # in which what a bound keeps from some series goes to the others
 
 @dataclass
 class Groups:
-    """The sums of one level so far."""
-
     level: Level
     periods: Periods
     sums: Summands  # of the groups, in the order of their keys
@@ -67,7 +65,6 @@ class Groups:
 
 
 def sum_columns(output: OutputSettings) -> list[str]:
-    """Names of all columns of a table of sums beside level, ids and times."""
     return ["forecast", "mean", *interval_columns(output.levels), *COLUMNS[1:]]
 
 
@@ -120,7 +117,6 @@ class Totals:
                 groups.add(keys_of(forecasts.panel, self.schema, series, groups.level.by), rows)
 
     def _of_forecasts(self, forecasts: Forecasts, part: slice, past: Past) -> Summands:
-        """What series with a forecast add to sums over periods."""
         series, edges, levels = forecasts.series[part], past.periods.edges, self.fitted.config.levels
         horizon = int(edges[-1])
         output, floor = self.output, forecasts.panel.floor()[series]
@@ -243,7 +239,6 @@ def significant(values: Numbers) -> Numbers:
 
 
 def _joined(parts: list[Column | np.ndarray]) -> Column | np.ndarray:
-    """One column from those of several levels."""
     first = parts[0]
     if not isinstance(first, Column):
         return np.concatenate([np.asarray(part) for part in parts])
@@ -265,7 +260,6 @@ def log_notes(totals: Totals) -> None:
 
 
 def warn_of_sums(totals: Totals) -> None:
-    """Warn of sums that are no totals, and of intervals that rest on too little."""
     joint, aggregate = totals.fitted.joint, totals.schema.aggregate
     if aggregate in ("mean", "last"):
         text = "the table was brought to its grid by the %s of its values, and sums of these are no totals; pass %s"

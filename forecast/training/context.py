@@ -99,8 +99,6 @@ class TrainingContext:
 
 @dataclass(frozen=True)
 class WarmStart:
-    """Networks of an earlier fit that a fit continues."""
-
     candidates: list[Candidate]
     weights: list[Weights]  # of each network
     warm: int  # how many fits came before the new one, each continued by the next

@@ -25,9 +25,10 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.parallel import on_cluster, processes, side_by_side
 from forecast.settings import TrainSettings
 from forecast.training.context import PlannedNetwork, Progress, Rehearsal, TrainingContext
-from forecast.training.devices import chosen_precision, on_device, out_of_memory, pick_device, threads
+from forecast.training.devices import on_device, out_of_memory, pick_device, threads
 from forecast.training.loop import Trained, train
 from forecast.training.plan import AT_ONCE, MIN_STEPS, Candidate, Member, enough_steps, plan_member, schedule
+from forecast.training.precision import chosen_precision
 from forecast.training.sampling import Draw, part_of_process, sampler, validation_batches
 from forecast.training.split import Split, validation_windows
 from forecast.training.state import TrainingState, member_seed
@@ -202,7 +203,6 @@ class Fitter:
         return network_shape(inputs.schema, inputs.horizon, lookback, inputs.lags, inputs.levels, inputs.series, loss)
 
     def make_data(self, candidate: Candidate) -> NetworkData:
-        """The shape of the candidate's network, its training batches and validation batches."""
         windows = self.windows.cut(candidate.lookback, candidate.scaling)
         return self.shape(candidate), sampler(windows, self.split), validation_batches(windows, self.index)
 

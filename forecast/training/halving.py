@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from forecast.models import model_class
 from forecast.parallel import workers
 from forecast.training.context import TrainingContext, WarmStart
-from forecast.training.devices import require_precision, trainable
 from forecast.training.fitting import Fitter
 from forecast.training.loop import Trained
 from forecast.training.plan import PROCESS_START, Candidate, Member, Plan, fit_seconds, makespan
+from forecast.training.precision import require_precision, trainable
 from forecast.training.resume import Decisions
 
 # Of a forecaster; without a budget one for so many windows: on 7,000 to 9,000 windows 4 forecast as well as 7 to 12.

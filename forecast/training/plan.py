@@ -48,7 +48,6 @@ class Member(Candidate):
 
     @property
     def candidate(self) -> Candidate:
-        """The network alone, without its training."""
         return Candidate(**self.model_dump(include=set(Candidate.model_fields)))
 
     def continues(self, earlier: "Member") -> bool:

@@ -58,9 +58,8 @@ def draw_sample(seed: int, number: int, teacher: Network | None = None) -> Sampl
     horizon, _ = HORIZONS[rng.choice(len(HORIZONS), p=[share for _, share in HORIZONS])]
     series, seasons = draw_series(rng, rows, context + horizon)
     observed = _observed(rng, rows, context)
-    if teacher is None:
-        return sample_of(series, observed, _given_seasons(rng, seasons, observed), horizon)
-    newest = 2 * NEWEST if number % 4 == 3 else NEWEST  # what is trained further reads more than a forecast at once
+    # what is trained further reads more than a forecast at once
+    newest = None if teacher is None else 2 * NEWEST if number % 4 == 3 else NEWEST
     return sample_of(series, observed, _given_seasons(rng, seasons, observed), horizon, newest, teacher)
 
 
@@ -115,8 +114,6 @@ def _given_seasons(rng: np.random.Generator, seasons: Seasons, observed: Flags) 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a pretraining."""
-
     width: int = 128  # of a state
     blocks: int = 2  # recurrent layers
     seed: int = 0  # of weights and batches
@@ -166,7 +163,6 @@ class Pretraining:
             on_step(self.step, loss)
 
     def write(self, path: Path) -> None:
-        """Write a checkpoint that `read` goes on from."""
         parts = {name: getattr(self, name).state_dict() for name in ("network", "averaged", "optimizer")}
         file = io.BytesIO()
         torch.save({"step": self.step, **parts}, file)
@@ -184,8 +180,7 @@ class Pretraining:
         data = save(arrays, {"architecture": str(MIRRORED if self.teacher is None else ARCHITECTURE)})
         digest, recipe = hashlib.sha256(data).hexdigest(), asdict(self.recipe)
         made = {"sha256": digest, "generator": VERSION, "steps": self.step, "cool": cool, "recipe": recipe}
-        if self.teacher is not None:
-            made["teacher"] = self.teacher.hash
+        made |= {} if self.teacher is None else {"teacher": self.teacher.hash}
         replace_file(path, data)
         replace_file(path.with_suffix(".json"), json.dumps(made, indent=2).encode() + b"\n")
 

@@ -73,8 +73,6 @@ class Decisions(Stored):
 
 
 class _Numbers(Stored):
-    """The numbers of a training state, under the names that it has for them."""
-
     member: Member
     step: int = Field(ge=0)
     done: int = Field(ge=0)
@@ -94,7 +92,6 @@ class NetworkCheckpoint:
         self._next = time.monotonic() + INTERVAL
 
     def restore(self) -> None:
-        """Continue from the checkpoint where there is one of the same training."""
         checkpoint = self.store.read(self.name) if self.store is not None else None
         if checkpoint is not None and not restore(self.state, checkpoint):
             log.warning("the checkpoint of network %d belongs to another plan; its training starts anew", self.number)

@@ -12,11 +12,11 @@ from forecast.logs import log
 from forecast.models.shared.model import RecurrentModel
 from forecast.parallel import processes
 from forecast.settings import TrainSettings
-from forecast.training.devices import lowered
 from forecast.training.plan import Member
+from forecast.training.precision import lowered
 from forecast.windows.windows import Batch
 
-WARM_RATE = 0.2  # share of the learning rate for a network that has been trained before
+WARM_RATE = 0.25  # share of the learning rate for a network that has been trained before
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 RETRIES = 4  # times that training continues from the best weights, with half the rate, after it diverged
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.errors import Setting, UsageError, Words
-from forecast.events.effects import Adjustment, Effects, ordinary_panel
+from forecast.events.effects import Adjustment, Effects, adjusted_panel
 from forecast.events.kinds import stand_ins, touched
 from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Names, Schema, calendar_of
@@ -76,7 +76,6 @@ def category_sizes(names: Names, schema: Schema) -> tuple[int, ...]:
 
 
 def numeric_count(names: Names, schema: Schema) -> int:
-    """How many of `names` are numbers."""
     return sum(name not in schema.categories for name in names)
 
 
@@ -165,8 +164,6 @@ def _unevenness(means: Numbers, deviations: Numbers, series: Integers, power: fl
 
 @dataclass(frozen=True)
 class Transform:
-    """What is done to the target before networks and baselines see it, and undone in forecasts."""
-
     power: float  # exponent, see `fit_power`
     effects: Effects | None = None  # of events, which are taken out first
     fixed: Numbers | None = None  # [slots of the panel], the values of closed slots, see `fixed_values`
@@ -213,11 +210,9 @@ class Inputs:
 
     @property
     def horizon(self) -> int:
-        """Steps that the networks forecast."""
         return self.arrays.horizon
 
     def windows(self, lookback: int, scaling: ScalingName = "standard") -> Windows:
-        """The windows with this lookback and scaling, as arrays of numpy."""
         return self.arrays.cut(lookback, scaling)
 
     def restored(self, values: Numbers, windows: WindowIndex) -> Numbers:
@@ -241,15 +236,14 @@ def make_inputs(
     ids: Ids,
     horizon: int,
 ) -> Inputs:
-    """Make a panel ready; `ids` are those of the fit."""
     columns = make_columns(panel, schema, statistics, calendar_of(schema))
     index = series_index(ids, panel.ids)
-    ordinary, moved = ordinary_panel(panel, schema, transform.effects, index, transform.fixed)
-    changed, power = transformed(ordinary, transform.power), transform.power
+    adjusted, moved = adjusted_panel(panel, schema, transform.effects, index, transform.fixed)
+    changed, power = transformed(adjusted, transform.power), transform.power
     arrays = Windows(changed, columns, horizon, lags, index)
     bound = None if moved is None else moved.bounds(panel)
     if bound is not None:
-        found = stand_ins(ordinary, bound, lags[0] if lags else 1)
+        found = stand_ins(adjusted, bound, lags[0] if lags else 1)
         known = found > 0 if power == 0.0 else np.isfinite(found)
         bound = np.where(known, apply_power(found, known, power), np.nan)
         arrays = arrays.with_stand_ins(bound)

@@ -26,14 +26,11 @@ def array_namespace(array: Array) -> Any:
 
 
 def device_of(array: Array) -> Any:
-    """Where an array lies."""
     return getattr(array, "device", "cpu")  # older arrays of numpy do not say
 
 
 @dataclass(frozen=True)
 class Past:
-    """The observed past of windows, and what scalings are made of."""
-
     values: Array  # [batch, lookback]
     mask: Array
     mean: Array  # [batch, 1], of the observed values

@@ -61,7 +61,6 @@ class Batch:
         return self._changed(lambda array: xp.concat([array, xp.broadcast_to(array[-1:], (missing, *array.shape[1:]))]))
 
     def split(self, size: int) -> list[Self]:
-        """The windows in groups of `size`, fewer in the last one."""
         slices = [slice(start, start + size) for start in range(0, len(self), size)]
         return [self._changed(itemgetter(part)) for part in slices]
 
@@ -132,17 +131,20 @@ class Windows:
 
     def scales(self, series: Array, position: Array) -> tuple[Array, Array, Array]:
         """Location and scale, [batch, 1], and loss weight, [batch], of windows; see `scale_windows`."""
-        _, _, slot, inside = self._past(series, position)
-        newest = array_namespace(position).clip(self.offsets[series] + position - 1, min=0)
+        return self._scales(self._past(series, position))
+
+    def _scales(self, past: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array]:
+        first_slot, positions, slot, inside = past
+        newest = (first_slot + array_namespace(slot).clip(positions[:, -1:], min=0))[:, 0]
         return scale_windows(self.values[slot], inside & self.observed[slot], self.spread[newest], self.scaling)
 
     def batch(self, series: Array, position: Array, limit: Array | None = None) -> Batch:
         """Gather windows [batch]; slots from `limit` [batch] on are no targets, by default those after the origins."""
         xp = array_namespace(self.values)
         limit = self.lengths[series] if limit is None else limit
-        first_slot, positions, slot, inside = self._past(series, position)
+        first_slot, positions, slot, inside = past_slots = self._past(series, position)
         mask, present = inside & self.visible[slot], inside[..., None]
-        location, scale, weight = self.scales(series, position)
+        location, scale, weight = self._scales(past_slots)
         past = self._scaled(slot, mask, location, scale)
         ahead = position[:, None] + self.steps  # [batch, horizon]
         ahead_slot = first_slot + ahead

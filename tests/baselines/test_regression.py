@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from forecast import Forecaster
-from forecast.baselines.regression import CONTEXT, along
+from forecast.baselines.regression import CONTEXT, forecast_series
 from forecast.panel.panel import ALWAYS, Vintages
 from forecast.report.explanation import importances
 
@@ -58,7 +58,7 @@ def test_known_values_must_reach_the_horizon(forecast: Callable[..., Any], tmp_p
 def forecast_along(values: Values, known: Values, ends: list[int], start: int = 0, season: int = SEASON) -> Values:
     seen = np.isfinite(values)
     where = np.array(ends, np.int64)
-    return along(np.where(seen, values, 0.0), seen, known, start, where, HORIZON, (season,))
+    return forecast_series(np.where(seen, values, 0.0), seen, known, start, where, HORIZON, (season,))
 
 
 def columns_of(table: pd.DataFrame) -> Values:

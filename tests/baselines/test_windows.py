@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from forecast.baselines.shared import theta_lines
-from forecast.baselines.shared.gaps import LONGEST
+from forecast.baselines.shared.gaps import MAX_SMOOTHED
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
 from forecast.baselines.shared.windows import WINDOWS_AT_ONCE, forecast_baseline, forecast_own_quantiles
 from forecast.errors import UsageError
@@ -81,12 +81,12 @@ def test_windows_of_a_long_season_are_smoothed_together_over_their_newest_steps(
     class Counted(theta_lines._Smoothing):
         def __init__(self, lines: Values, start: Counts) -> None:
             super().__init__(lines, start)
-            smoothed.append(min(lines.shape[-1], LONGEST))
+            smoothed.append(min(lines.shape[-1], MAX_SMOOTHED))
 
     monkeypatch.setattr(theta_lines, "_Smoothing", Counted)
     lengths = np.linspace(8_640, 25_920, 32).astype(int)
     seen = np.arange(25_920) >= 25_920 - lengths[:, None]
     past = np.random.default_rng(0).normal(size=seen.shape)
     forecast_baseline("theta", past, seen, 4, 8_640)
-    assert sum(smoothed) <= 32 * LONGEST
+    assert sum(smoothed) <= 32 * MAX_SMOOTHED
     assert len(smoothed) <= 12  # not one for each length

@@ -3,11 +3,22 @@
 import numpy as np
 import pytest
 
-from forecast.changes.replay import BOUNDS, FALLBACK, REFIT, REPLAYED, REST, SERIES, STEPS, Layout, by_step, rows_differ
+from forecast.changes.replay import (
+    BOUNDS,
+    FALLBACK,
+    REFIT,
+    REPLAYED,
+    REST,
+    SERIES,
+    STEPS,
+    SlotLayout,
+    by_step,
+    rows_differ,
+)
 
 
 def test_slots_of_a_layout_follow_each_other_with_the_horizon_of_each_series() -> None:
-    layout = Layout((("a",), ("b",)), np.array([5, 7]), np.array([3, 1]), ahead=2)
+    layout = SlotLayout((("a",), ("b",)), np.array([5, 7]), np.array([3, 1]), ahead=2)
     np.testing.assert_array_equal(layout.offsets, [0, 5, 8])
 
 

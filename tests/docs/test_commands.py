@@ -28,7 +28,7 @@ from tests.docs._standins import write_missing
 # the examples of each command stand alone, not in the order of the page
 TOLD = [page for page in PAGES if page != "docs/commands.md"]
 # tests/benchmarks runs most of the first, and the rooms of the commands what the others show
-LONGEST = ("benchmarks/README.md", "docs/forecasts.md", "docs/how-to/totals.md")
+SLOWEST_PAGES = ("benchmarks/README.md", "docs/forecasts.md", "docs/how-to/totals.md")
 Run = Callable[..., object]
 
 
@@ -67,7 +67,7 @@ def perform(forecast: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequenc
 
 
 @pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=pytest.mark.slow) if page in LONGEST else page for page in TOLD]
+    "page", [pytest.param(page, marks=pytest.mark.slow) if page in SLOWEST_PAGES else page for page in TOLD]
 )
 def test_commands_of_a_page_run(page: str, checkout: Path, perform: Callable[..., "tuple[int, str, str]"]) -> None:
     for command in [command for where, command in all_commands() if where == page and not reason(command.text)]:

@@ -114,11 +114,11 @@ def test_the_mean_of_rare_values_follows_what_came() -> None:
     """The highest quantiles here are far beyond any value, and would make a mean of 12 times what came."""
     actual = (np.random.default_rng(0).random((500, 8)) < 0.2).astype(float)
     quantiles = np.broadcast_to([0, 0, 0, 0, 0, 0.1, 1, 40, 80], (500, 8, len(LEVELS))).astype(float)
-    shares = [calibrate(quantiles, actual, ALL, np.ones(500), LEVELS, size).mean for size in (np.inf, 4)]
+    shares = [calibrate(quantiles, actual, ALL, np.ones(500), LEVELS, size).mean_share for size in (np.inf, 4)]
     assert shares[0] * mean_of(quantiles, LEVELS).mean() == pytest.approx(actual.mean(), rel=0.05)
     assert shares[1] == pytest.approx((shares[0] + 1) / 2, rel=1e-6)
     none = np.zeros_like(ALL)
-    assert calibrate(quantiles, actual, none, np.ones(500), LEVELS).mean == 1
+    assert calibrate(quantiles, actual, none, np.ones(500), LEVELS).mean_share == 1
 
 
 def test_intervals_grow_with_roughness_as_far_as_errors_do() -> None:
@@ -135,7 +135,7 @@ def test_intervals_grow_with_roughness_as_far_as_errors_do() -> None:
     assert same.slope < 0.1
     new = np.zeros(1, np.int64)
     unknown = growing.moved(quantiles[:1], scale[:1], np.array([np.nan]), new)
-    usual = growing.moved(quantiles[:1], scale[:1], np.array([growing.usual_roughness]), new)
+    usual = growing.moved(quantiles[:1], scale[:1], np.array([growing.mean_roughness]), new)
     assert (unknown == usual).all()
 
 
@@ -179,6 +179,6 @@ def test_quantiles_give_the_mean_of_series_at_rest_where_held_out_values_say_so(
     at_rest = replace(past_of(500), recent=Recent(np.full(500, 7.0), np.ones(500)))
     for actual, trusted in ((level, 1.0), (7 + random.normal(size=(500, 8)), 0.0)):
         made = calibrate(quantiles, actual, ALL, np.ones(500), LEVELS, 20.0, at_rest)
-        assert made.trust == pytest.approx(trusted, abs=0.05)
-    assert calibrate(quantiles, level, ~ALL, np.ones(500), LEVELS, 20.0, at_rest).trust == 0
-    assert calibrate(quantiles, level, ALL, np.ones(500), LEVELS, 20.0).trust == 1
+        assert made.mean_weight == pytest.approx(trusted, abs=0.05)
+    assert calibrate(quantiles, level, ~ALL, np.ones(500), LEVELS, 20.0, at_rest).mean_weight == 0
+    assert calibrate(quantiles, level, ALL, np.ones(500), LEVELS, 20.0).mean_weight == 1

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights, effective_sample_size
+from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
 from forecast.errors import UsageError
+from forecast.evaluation.quantiles import independent_by_block
 from forecast.reading.reading import read_as
 from forecast.tables.reading import table_from_frame
 
@@ -131,7 +132,8 @@ def test_a_series_with_a_single_window_follows_the_panel() -> None:
 def test_windows_of_one_time_do_not_count_as_many() -> None:
     def size(series: int, blocks: int, memory: float = np.inf) -> float:
         windows = losses([1.0], series, blocks)
-        return effective_sample_size(windows.series, windows.block, memory)
+        found, sizes = independent_by_block(windows.series, windows.block)
+        return float((np.exp(-found / memory) * sizes).sum())
 
     assert size(1, 1) == 1
     assert size(1, 7) == 7
@@ -140,7 +142,7 @@ def test_windows_of_one_time_do_not_count_as_many() -> None:
     assert size(1000, 3) == pytest.approx(3 * size(1000, 1))
     assert size(1, 1000, 2.0) < 3
     twice = losses([1.0], 3, 2)
-    assert effective_sample_size(np.tile(twice.series, 2), np.tile(twice.block, 2)) == size(3, 2)
+    assert independent_by_block(np.tile(twice.series, 2), np.tile(twice.block, 2))[1].sum() == size(3, 2)
 
 
 @pytest.mark.parametrize("missing", [np.nan, np.inf])

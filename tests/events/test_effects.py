@@ -75,13 +75,13 @@ def test_effects_are_taken_out_and_put_back() -> None:
     reading = christmases(rides(2))
     panel, effects = reading.panel, found_in(reading)
     moved = adjustment(panel, reading.schema, effects, series_index(panel.ids, panel.ids))
-    ordinary = moved.removed(panel)
+    adjusted = moved.removed(panel)
     days = pd.date_range("2018-01-01", periods=len(panel.values))
     christmas = np.flatnonzero(is_christmas(days) & panel.observed)
     neighbours = (panel.values[christmas - 7] + panel.values[christmas - 14]) / 2
-    np.testing.assert_allclose(ordinary.values[christmas] / neighbours, 1, atol=0.25)
+    np.testing.assert_allclose(adjusted.values[christmas] / neighbours, 1, atol=0.25)
     slots = np.arange(len(panel.values))[None]
-    np.testing.assert_allclose(moved.put_back(ordinary.values[None], slots)[0], panel.values)
+    np.testing.assert_allclose(moved.put_back(adjusted.values[None], slots)[0], panel.values)
 
 
 def test_a_closed_day_is_forecast_as_zero_and_hidden_from_models() -> None:

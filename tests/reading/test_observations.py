@@ -12,15 +12,15 @@ import pytest
 from forecast import Forecaster
 from forecast.errors import BadData, UsageError
 from forecast.panel.schema import Schema
-from forecast.reading.observations import Rows, id_codes
+from forecast.reading.observations import TimedValues, id_codes
 from forecast.reading.reading import read
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
 
 
-def rows_of(*rows: tuple[int, int, float]) -> Rows:
+def rows_of(*rows: tuple[int, int, float]) -> TimedValues:
     series, times, values = zip(*rows, strict=True)
-    return Rows(np.array(series), np.array(times), np.array(values))
+    return TimedValues(np.array(series), np.array(times), np.array(values))
 
 
 @pytest.mark.parametrize(("how", "value"), [("first", 5.0), ("last", 1.0), ("mean", 3.0), ("sum", 9.0)])

@@ -1,5 +1,7 @@
 """Which steps lie in which week, month, quarter or year on any calendar, and which groups of series can be named."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +19,7 @@ from forecast.totals.periods import (
     levels_of,
     period_keys,
     periods_of,
+    steps_of_periods,
     whole_periods,
 )
 from tests.totals._sales import fitted, sales
@@ -207,3 +210,15 @@ def test_columns_of_a_wide_table_are_added_up() -> None:
     assert steps["series"].tolist() == [""] * 7
     assert steps["mean"].sum() == pytest.approx(whole["mean"].item(), rel=1e-9)
     assert model.totals(every="horizon")["mean"].sum() == pytest.approx(whole["mean"].item(), rel=1e-9)
+
+
+def test_days_of_seconds_are_found_among_the_steps_near_them() -> None:
+    schema = reading_of(pd.date_range("2024-01-10", periods=99, freq="s").astype(str)).schema
+    starts = pd.to_datetime(["2024-01-10", "2024-01-11", "2024-01-11"]).to_numpy("datetime64[s]").astype(np.int64)
+    tracemalloc.start()
+    first, end = steps_of_periods(schema, starts, np.ones(3, np.int64), "day")
+    _, most_memory = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (end - first == 86_400).all()
+    assert first[1] == first[2] == end[0]
+    assert most_memory < 100e6

@@ -14,9 +14,9 @@ from forecast import Forecaster
 from forecast.errors import Unavailable
 from forecast.inference.contents import read_plan
 from forecast.tables.synthetic import synthesize
-from forecast.training import devices
-from forecast.training.devices import chosen_precision, trains_in_bfloat16
+from forecast.training import precision
 from forecast.training.plan import Candidate, Member
+from forecast.training.precision import chosen_precision, trains_in_bfloat16
 from forecast.training.state import TrainingState
 
 CPU = torch.device("cpu")
@@ -79,7 +79,7 @@ def test_the_plan_repeats_the_precision_wherever_it_is_repeated(
 ) -> None:
     first = Forecaster(model="segrnn", **SETTINGS, precision="bfloat16").fit(frame)
     first.save(str(tmp_path / "store"))
-    monkeypatch.setattr(devices, "_multiplies_natively", lambda device: False)
+    monkeypatch.setattr(precision, "_multiplies_natively", lambda device: False)
     again = Forecaster(model="segrnn", **{**SETTINGS, "steps": None}, plan=str(tmp_path / "store")).fit(frame)
     assert again.plan_ == first.plan_
     pd.testing.assert_frame_equal(again.predict(), first.predict())
@@ -96,8 +96,8 @@ def test_a_plan_without_a_precision_is_one_in_float32(frame: pd.DataFrame, tmp_p
 
 @pytest.mark.parametrize("native", [True, False])
 def test_auto_asks_the_processor_and_the_model(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "_multiplies_natively", lambda device: native)
-    monkeypatch.setattr(devices, "trains_in_bfloat16", lambda model, device: native)
+    monkeypatch.setattr(precision, "_multiplies_natively", lambda device: native)
+    monkeypatch.setattr(precision, "trains_in_bfloat16", lambda model, device: native)
     expected = "bfloat16" if native else "float32"
 
     def chosen(model: str, units: int, asked: str = "auto") -> str:
@@ -128,7 +128,7 @@ def test_a_precision_that_the_processor_lacks_is_refused_by_name(
 
 @pytest.mark.usefixtures("without_lstm")
 def test_auto_does_not_choose_what_the_processor_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "_multiplies_natively", lambda device: True)
+    monkeypatch.setattr(precision, "_multiplies_natively", lambda device: True)
     candidates = [Candidate(model=model, params={"hidden_size": 128}, lookback=14) for model in ("lstm", "gru")]
     assert [chosen_precision("auto", candidate, CPU) for candidate in candidates] == ["float32", "bfloat16"]
 
@@ -153,7 +153,7 @@ def test_a_warm_start_from_bfloat16_goes_on_in_float32_and_says_so(
     frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = Forecaster(model="segrnn", **SETTINGS, precision="bfloat16").fit(frame)
-    monkeypatch.setattr(devices, "trains_in_bfloat16", lambda model, device: False)
+    monkeypatch.setattr(precision, "trains_in_bfloat16", lambda model, device: False)
     again = Forecaster(model="segrnn", **SETTINGS, warm_start=True).fit(frame, start=first)
     assert [(member.warm, member.precision) for member in again.plan_.members] == [(1, "float32")]
     assert caplog.text.count("cannot train segrnn in bfloat16") == 1
@@ -162,7 +162,7 @@ def test_a_warm_start_from_bfloat16_goes_on_in_float32_and_says_so(
 def test_a_fit_that_stopped_in_bfloat16_resumes_in_float32_and_says_so(
     passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forecast: Callable[..., "object"]
 ) -> None:
-    monkeypatch.setattr(devices, "_multiplies_natively", lambda device: True)
+    monkeypatch.setattr(precision, "_multiplies_natively", lambda device: True)
     gru = ("--model", "gru", "-p", "hidden_size=96", "--lookback", 6, "--steps", 8, "--members", 2, "--jobs", 1)
     words = ("fit", passengers, *gru, "--horizon", 6, "--artifact", tmp_path / "store")
     taken, real = [], TrainingState.take
@@ -176,7 +176,7 @@ def test_a_fit_that_stopped_in_bfloat16_resumes_in_float32_and_says_so(
     monkeypatch.setattr(TrainingState, "take", take)
     assert forecast(*words).code == 143
     assert set(taken) == {"bfloat16"}
-    monkeypatch.setattr(devices, "trains_in_bfloat16", lambda model, device: False)
+    monkeypatch.setattr(precision, "trains_in_bfloat16", lambda model, device: False)
     resumed = forecast(*words, "--resume")
     assert resumed.code == 0, resumed.err
     assert resumed.err.count("cannot train gru in bfloat16") == 1

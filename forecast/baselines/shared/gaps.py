@@ -6,7 +6,7 @@ from forecast.baselines.shared.method import Counts, Mask, Values
 from forecast.baselines.shared.seasons import by_season
 
 MAX_STEPS, MAX_SEASONS = 200, 10  # context of theta, smoothing and autoregression: whichever is more
-LONGEST = 5000  # steps of it that are smoothed or regressed, where seasons are long
+MAX_SMOOTHED = 5000  # steps of it that are smoothed or regressed, where seasons are long
 
 
 def fill_gaps(values: Values, observed: Mask, season: int) -> Values:
@@ -29,5 +29,5 @@ def recent_values(values: Values, observed: Mask, season: int) -> tuple[Values, 
 
 
 def newest_steps(values: Values, start: Counts) -> tuple[Values, Counts]:
-    """The newest of the steps that `recent_values` gives, not more than `LONGEST`, and where windows begin in them."""
-    return values[:, -LONGEST:], np.maximum(start - max(0, values.shape[1] - LONGEST), 0)
+    """The newest `MAX_SMOOTHED` of the steps that `recent_values` gives, and where windows begin in them."""
+    return values[:, -MAX_SMOOTHED:], np.maximum(start - max(0, values.shape[1] - MAX_SMOOTHED), 0)

@@ -25,7 +25,7 @@ Quantiles = Callable[[Network | None, Values, Mask, int, tuple[int, ...], tuple[
 horizon, all seasons that each window spans, and quantile levels to quantiles [windows, horizon, levels].
 """
 
-Along = Callable[[Values, Mask, Values, int, Counts, int, tuple[int, ...]], Values]
+ForecastSeries = Callable[[Values, Mask, Values, int, Counts, int, tuple[int, ...]], Values]
 """From the values of one series, whether each was observed, its columns known in advance [steps + horizon, columns],
 the position of the first step on the calendar grid, the positions in the series before which windows end [windows],
 horizon and all seasons of the data to points [windows, horizon]. A window knows values and columns up to its end, and
@@ -36,14 +36,14 @@ columns of its horizon; its forecast depends on nothing else, and on no more tha
 @dataclass(frozen=True)
 class Method:
     forecast: Forecast
-    default_place: int | None = None  # among the baselines that run by default; None: it runs only when asked for
+    default_rank: int | None = None  # among the baselines that run by default; None: it runs only when asked for
     repeats_season: bool = False  # so that it comes once for each season of the data
     without_season: str | None = None  # the baseline that it equals where there is no season: one of both is left out
     extra: str | None = None  # the optional dependency that it needs
     about: Callable[[], str] | None = None  # says in a few words what it is
     quantiles: Quantiles | None = None  # its own; by default they are its points plus quantiles of its past errors
-    along: Along | None = None  # forecasts many windows of a series, with columns known in advance; slow
-    # operations by steps of a series, known columns, horizon and season, if by default it joins where it is worth them
+    forecast_series: ForecastSeries | None = None  # for many windows of a series, with known columns; slow
+    # operations by steps of a series, known columns, horizon and season, if by default it takes part where worth them
     cost: Callable[[float, int, int, int], float] | None = None
     context: int = 0  # steps of the past that it sees, if more than others do
     as_read: bool = False  # it sees values as they were read, not brought to at most 1: whole numbers may be counts

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from forecast.baselines.shared.gaps import LONGEST, newest_steps
+from forecast.baselines.shared.gaps import MAX_SMOOTHED, newest_steps
 from forecast.baselines.shared.method import Counts, Mask, Values
 from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
 
@@ -83,7 +83,7 @@ class _Smoothing:
     """
 
     def __init__(self, lines: Values, start: Counts) -> None:
-        lines, (_, start) = lines[..., -LONGEST:], newest_steps(lines[0], start)
+        lines, (_, start) = lines[..., -MAX_SMOOTHED:], newest_steps(lines[0], start)
         span = lines.shape[2]
         self.coefficient, decay = SMOOTHING[:, None], 1 - SMOOTHING[:, None]
         powers: Values = decay ** np.arange(span)  # [coefficients, steps]

@@ -9,14 +9,14 @@ from forecast.baselines.shared.method import Counts, Mask, Method, Values
 from forecast.baselines.shared.seasons import SMOOTHED_SEASON
 from forecast.parallel import cores
 from forecast.pretrained.forecasting import Network
-from forecast.threads import side_by_side
+from forecast.threads import in_threads
 
 Seasons = tuple[int, ...]
 Ahead = Callable[[Values, Mask, Seasons], Values]
 """From pasts, whether each value was observed, and seasons to an array whose first axis is windows."""
 
 WINDOWS_AT_ONCE, VALUES_AT_ONCE = 512, 2_000_000  # what a cache holds
-COLUMNS, MANY_COLUMNS = 64, 4096  # windows get a multiple of so many, or all; the second those beyond `LONGEST`
+COLUMNS, MANY_COLUMNS = 64, 4096  # windows get a multiple of so many, or all; the second those beyond `MAX_SMOOTHED`
 
 
 def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, season: int) -> Values:
@@ -79,12 +79,12 @@ def _in_parts(
     parts = []
     for width, spanned, rows in _alike(length, span, seasons):
         parts += [(rows[low : low + at_once], width, spanned) for low in range(0, len(rows), at_once)]
-    side_by_side(fill, parts, method.threads)
+    in_threads(fill, parts, method.threads)
     return result
 
 
 def _alike(length: Counts, span: int, seasons: Seasons) -> Iterator[tuple[int, Seasons, Counts]]:
-    """Columns, seasons and places of windows of about one length that span the same seasons; not those of length 0."""
+    """Columns, seasons and numbers of windows of about one length that span the same seasons; not those of length 0."""
     unit = MANY_COLUMNS if max(seasons, default=1) > SMOOTHED_SEASON else COLUMNS
     columns = np.minimum(-(-length // unit) * unit, span)
     count = (length[:, None] >= np.sort(seasons)).sum(1)

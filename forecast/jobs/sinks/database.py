@@ -43,7 +43,7 @@ def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings, 
 def write(sink: Settings, results: Results, *beside: tuple[Settings, Results]) -> dict[str, Any]:
     """Write all rows, also those of other tables of the database, in one transaction."""
     tables = ((sink, results), *beside)
-    first, *others = [(place.table, _rows(each), [*each.schema.keys, "origin"]) for place, each in tables]
+    first, *others = [(target.table, _rows(each), [*each.schema.keys, "origin"]) for target, each in tables]
     return {"rows": databases.upsert(sink.url, *first, *others)}
 
 
@@ -57,7 +57,6 @@ def _rows(results: Results) -> pd.DataFrame:
 
 
 def ids_of(schema: Schema, table: Table) -> list[tuple[str, ...]]:
-    """The ids of the series of a table."""
     if schema.layout == "long":
         return list(id_codes(table, schema.ids)[0])
     names = wide_columns(table, schema) if schema.layout == "wide" else table.texts(schema.ids[0]).tolist()

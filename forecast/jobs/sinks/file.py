@@ -42,8 +42,8 @@ def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings, 
 
 def write(sink: Settings, results: Results, *beside: tuple[Settings, Results]) -> dict[str, Any]:
     """Replace one file after the other, and make folders that are missing."""
-    for place, each in ((sink, results), *beside):
+    for target, each in ((sink, results), *beside):
         frame = guard_formulas(each.frame, each.schema.ids) if each.output.excel_safe else each.frame
-        make_directory(Path(place.path).parent)
-        write_frames([frame], place.path)
+        make_directory(Path(target.path).parent)
+        write_frames([frame], target.path)
     return {"sha256": sha256_of_file(sink.path)}

@@ -21,5 +21,4 @@ class Settings(SettingsGroup):
 
 
 def read(source: Settings, text: TextSettings) -> tuple[Table, dict[str, Any]]:
-    """Run the query; see `databases.read_query`."""
     return table_from_frame(databases.read_query(source.url, source.sql), "the query of [source]"), {}

@@ -18,5 +18,4 @@ class Settings(SettingsGroup):
 
 
 def read(source: Settings, text: TextSettings) -> tuple[Table, dict[str, Any]]:
-    """Read the file; see `load_table`."""
     return load_table(source.path, text, hashed=True)

@@ -20,8 +20,6 @@ from forecast.windows.inputs import category_sizes, numeric_count
 
 
 class Named(Protocol):
-    """The name of a model, and its settings."""
-
     @property
     def model(self) -> str: ...
     @property
@@ -55,7 +53,6 @@ def rebuild(named: Named, shape: Shape, weights: dict[str, NDArray[Any]], device
 
 
 def to_tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
-    """Arrays by name as tensors, in memory of torch's own."""
     return {name: torch.tensor(array) for name, array in arrays.items()}
 
 
@@ -101,7 +98,6 @@ def network_shape(
     series: int,
     loss: LossName,
 ) -> Shape:
-    """What a network must know of tables of this schema."""
     calendar = len(calendar_of(schema).feature_names)
     known = numeric_count(schema.known, schema)
     return Shape(

@@ -70,17 +70,17 @@ class DilatedStack(nn.Module):
         self.dilations = dilations = params.dilations or default_dilations(shape)
         self.strides = list(accumulate(reversed(dilations), math.gcd))[::-1]  # steps between those that count
         self.blocks = nn.ModuleList(
-            recurrent("LSTM", params.hidden_size if place else size * self.strides[0], params)
-            for place in range(len(dilations))
+            recurrent("LSTM", params.hidden_size if number else size * self.strides[0], params)
+            for number in range(len(dilations))
         )
         self.drop = nn.Dropout(params.dropout)
 
     def forward(self, steps: Tensor) -> Tensor:
         """[batch, steps, size] -> [batch, hidden size], the state of the last step."""
         states, before = past_segments(steps, self.strides[0]), self.strides[0]
-        for place, (block, dilation, stride) in enumerate(zip(self.blocks, self.dilations, self.strides, strict=True)):
+        for number, (block, dilation, stride) in enumerate(zip(self.blocks, self.dilations, self.strides, strict=True)):
             skip = stride // before
             states = states[:, (states.shape[1] - 1) % skip :: skip]
-            out = dilated(block, self.drop(states) if place else states, dilation // stride)
-            states, before = out + states if place else out, stride
+            out = dilated(block, self.drop(states) if number else states, dilation // stride)
+            states, before = out + states if number else out, stride
         return states[:, -1]

@@ -27,6 +27,6 @@ def _summed(each: Tensor) -> Tensor:
     """What a step does to those around it, the last one first, as what all do to each, [batch, steps]."""
     steps = each.shape[1] - 2 * REACH
     total = each[:, :steps, 0]
-    for place in range(1, 2 * REACH + 1):
-        total = total + each[:, place : place + steps, place]
+    for offset in range(1, 2 * REACH + 1):
+        total = total + each[:, offset : offset + steps, offset]
     return total

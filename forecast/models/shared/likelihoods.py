@@ -46,11 +46,9 @@ class Gaussian:
 
 
 @dataclass(frozen=True)
-class StudentT:
+class StudentT(Gaussian):
     """Student's t distributions with more than 2 degrees of freedom, so that a variance exists."""
 
-    location: Tensor
-    scale: Tensor
     freedom: Tensor
     parameters: ClassVar[int] = 3
     draws: ClassVar[int] = 2
@@ -65,9 +63,6 @@ class StudentT:
         square = ((value - self.location) / self.scale).square() / self.freedom
         constant = torch.lgamma(half + 0.5) - torch.lgamma(half) - 0.5 * self.freedom.log()
         return constant - self.scale.log() - (half + 0.5) * torch.log1p(square)
-
-    def mean(self) -> Tensor:
-        return self.location
 
     def at(self, deviates: Tensor) -> Tensor:
         # the first terms of the expansion of Fisher and Cornish (1960) in 1 / freedom; each ascends with the level
@@ -153,7 +148,7 @@ def poisson_quantile(rate: Tensor, level: Tensor) -> Tensor:
     return torch.where(rate <= SMALL_RATE, count, high.round().clamp(min=0))
 
 
-Likelihood = Gaussian | StudentT | NegativeBinomial  # of some values, in the scaled units of their windows
+Likelihood = Gaussian | NegativeBinomial  # of some values, in the scaled units of their windows
 LIKELIHOODS: dict[LikelihoodName, type[Likelihood]] = {
     "student-t": StudentT,
     "gaussian": Gaussian,

@@ -21,14 +21,11 @@ POINT_LOSSES: dict[LossName, Callable[[Tensor], Tensor]] = {
     "huber": lambda error: functional.huber_loss(error, torch.zeros_like(error), reduction="none"),
 }
 
-
 MOST_SEASONS = 14  # with days for seasons, two weeks
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes that a network is built for."""
-
     lookback: int  # steps
     horizon: int
     past: int = 0  # numeric columns
@@ -108,7 +105,7 @@ class RecurrentModel(nn.Module):
         self.future_tables = embeddings(shape.future_categories)
         self.static_tables = embeddings(shape.static_categories)
         earlier = shape.recent_seasons + len(shape.longer_seasons)
-        # weights of earlier values, under the name that stored networks have for them
+        # weights of the same phase of earlier seasons, a seasonal skip; `gates` is their name in stored networks
         self.gates = nn.Parameter(torch.full((earlier, shape.horizon), 1.0 / max(earlier, 1)))
         self.effects = KnownEffects(self.shape.future) if self.shape.future > shape.calendar else None
         self.register_buffer("levels", torch.tensor(shape.levels), persistent=False)
@@ -156,7 +153,6 @@ class RecurrentModel(nn.Module):
         raise NotImplementedError
 
     def seconds_to_learn(self, windows: int) -> float:
-        """About how long `learn` takes on one core."""
         raise NotImplementedError
 
     def _mean_loss(self, quantiles: Tensor, batch: Batch) -> Tensor:
@@ -173,7 +169,7 @@ class RecurrentModel(nn.Module):
         return self.outputs(batch)
 
     def _earlier(self, batch: Batch) -> Tensor:
-        """Values at the same place in the season, oldest first, then of longer ones, [batch, values, horizon]."""
+        """Values at the same phase of the season, oldest first, then of longer ones, [batch, values, horizon]."""
         longer: Tensor = batch.seasonal[..., list(self.shape.longer_seasons)].transpose(1, 2)
         if not self.shape.recent_seasons:  # the exporter of torch divides by the size of an empty reshape, and dies
             return longer

@@ -94,6 +94,7 @@ class SegmentModel(RecurrentModel):
 
     def build_queries(self, size: int) -> None:
         self.future_segments = -(-self.shape.horizon // self.segment)
+        # what tells segments apart, under the name that stored networks have for it
         self.place = nn.Parameter(torch.randn(self.future_segments, size) * size**-0.5)
         shape = replace(self.shape, horizon=self.segment)
         self.known = nn.Linear(self.segment * shape.calendar, size, bias=False) if shape.calendar else None

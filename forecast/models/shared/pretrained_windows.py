@@ -33,7 +33,6 @@ class PretrainedWindows:
 
     @classmethod
     def of(cls, batch: Batch, seasons: tuple[int, ...], horizon: int) -> "PretrainedWindows":
-        """Undo the scaling of a batch."""
         location, scale, scaled = (_numpy(array) for array in (batch.location, batch.scale, batch.past))
         values = location + scale * scaled.astype(np.float64)
         values = np.where(np.abs(values - np.round(values)) <= ROUNDING * scale, np.round(values), values)
@@ -70,7 +69,6 @@ class PretrainedWindows:
         return xp.astype(scaled, xp.float32) @ self.like(between(levels))
 
     def like(self, array: Any) -> Array:
-        """An array of numpy where the batch lies."""
         return array_namespace(self.batch.past).asarray(array, device=device_of(self.batch.past))
 
 
