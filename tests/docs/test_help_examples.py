@@ -53,6 +53,11 @@ def test_every_example_runs(beside: Path, forecast: Run, tmp_path: Path, monkeyp
         monkeypatch.chdir(beside)
         known = {"north": "a", "2026-01-31": LAST_MONTH, "v-20260131T020000.000000Z-1ab4a977": live}
         words = [known.get(word, word) for word in text.split()]
+        if "--what-if" in words:
+            column = words[words.index("--what-if") + 1].partition("=")[0]
+            sales(beside / "known.csv", others=[column])
+            sales(beside / words[words.index("--future") + 1], others=[column], ahead=28)
+            assert forecast("fit", "known.csv", *FIT, "--known", column).code == 0
         write_missing(beside, words)
         ran = forecast(*short(words)[1:])
         assert ran.code == 0, f"{text}: {ran.err}"
