@@ -49,7 +49,7 @@ from forecast.totals.sums import Totals
 
 
 class Forecaster(ForecasterParams):
-    """Forecasts of many series by one recurrent network, from tables with a time column.
+    """Forecasts of many series by networks and baselines, from tables with a time column.
 
     The arguments are the settings of the command line under the same names, with the same defaults and bounds.
 

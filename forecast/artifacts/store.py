@@ -209,7 +209,8 @@ class Writer:
         ids, before, digest = self._store._version_ids(), self._live(), artifact_hash(files)
         same: VersionInfo | None = None
         with suppress(ArtifactRefused):  # a damaged version stands in no way of a new one
-            same = next((info for info in self._store.versions()[::-1] if reuse and info.hash == digest), None)
+            versions = self._store.versions()[::-1] if reuse else []
+            same = next((info for info in versions if info.hash == digest), None)
         if same is not None:
             return self.promote(same.id) if promote else same
         created = (created or datetime.now(UTC)).astimezone(UTC)

@@ -76,9 +76,10 @@ def _forecast(
         return np.asarray(np.repeat(values[ends - 1, None], horizon, 1))
     scaled = np.arcsinh((values - middle) / unit)
     begins = sorted({max(0, age - span * season) for span in EFFECT_SPANS})
-    effect = np.zeros(len(known))
+    effect, spans = np.zeros(len(known)), np.searchsorted(begins, np.arange(len(known)), side="right")  # of each step
     for begin in begins if known.shape[1] else ():
-        effect[begin:] += _effect(scaled[begin:], known[begin:], age - begin, season, long_season) / len(begins)
+        effect[begin:] += _effect(scaled[begin:], known[begin:], age - begin, season, long_season)
+    effect /= np.maximum(spans, 1)
     rest, points = scaled - effect[: len(scaled)], np.zeros((len(ends), horizon))
     for row, end in enumerate(ends.tolist()):
         pasts = [rest[end - span : end] for span in sorted({min(end, span * season) for span in SPANS})]

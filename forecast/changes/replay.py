@@ -124,7 +124,7 @@ def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids =
     first = np.append(history.starts, -1)[series_index(history.ids, panel.ids) - 1]
     span = panel.origins.max() - history.starts.min()
     panel = panel.tail(np.maximum(panel.origins + 1 - np.where(first < 0, panel.origins - span, first), 1))
-    while not arrays or (size := sum(array.size for array in arrays.values())) > MAX_NUMBERS:
+    while not arrays or ((size := sum(map(np.size, arrays.values()))) > MAX_NUMBERS and len(panel) > 1):
         if arrays:
             panel, arrays = panel.select(np.arange(0, len(panel), size // MAX_NUMBERS + 1)), {}
         for name, held in aligned(panel, history).items():
@@ -315,7 +315,7 @@ def _laid(like: Panel, starts: Integers, ends: Integers, sources: dict[str, tupl
 
 
 def _changed(before: RunInput, after: RunInput) -> Flags:
-    """[series of the later state], which ones have other inputs than before."""
+    """[series of the later state], which ones that were there before have other inputs now."""
     panel, old, everything = after.panel, before.panel, np.ones(len(after.panel), bool)
     fitted, index = before.predictor.fitted, series_index(old.ids, panel.ids) - 1
     events = before.schema.dated_events != after.schema.dated_events

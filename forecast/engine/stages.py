@@ -61,7 +61,7 @@ class Prepared:
     context: int  # steps that baselines look back
     transform: Transform  # of the target, from what is not held out
     closed: Closed  # from the same
-    trains: bool  # networks, if the plan has some
+    trains: bool  # whether networks are trained, for which there must be enough past
 
 
 def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None) -> Prepared:

@@ -17,7 +17,7 @@ from forecast.panel.panel import Flags, Integers, Numbers
 # Tuned on 59 small problems (1 to 24 series of the development sets) and on the twelve sets, and checked on 118 others.
 # None matters much: CORRELATION from 0.05 to 0.2, memories from 1 to 20 horizons and 8 to 64 parts are within 1 %.
 DECAY = 2.0  # horizons; a loss of a baseline that is so old counts 1/e
-PARTS = 8  # weights are multiples of 1/8: exact in binary, and a candidate that would get less than 1/16 is left out
+PARTS = 8  # weights are multiples of 1/8: exact in binary, and small shares are left out
 
 FOLDS = 5  # parts of the validation windows, each of which is forecast with weights from the others
 TINY = 1e-9  # share of the largest loss below which losses are rounding, and equal
@@ -141,7 +141,7 @@ def _largest(values: Numbers) -> float:
 
 
 def _in_parts(log_weights: Numbers) -> Numbers:
-    """Weights [rows, candidates] from their logarithms, rounded to multiples of 1 / PARTS that add up to 1."""
+    """Weights [..., candidates] from their logarithms, rounded to multiples of 1 / PARTS that add up to 1."""
     weights = np.exp(log_weights - log_weights.max(-1, keepdims=True))
     exact = PARTS * weights / weights.sum(-1, keepdims=True)
     parts = np.floor(exact)

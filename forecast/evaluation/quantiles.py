@@ -21,7 +21,7 @@ GROWTH = 0.5  # power of the step by which errors grow where nothing is known, t
 PRIOR_WEIGHT = 1.0  # independent windows that the common curve of growth counts, beside those of a step
 MAX_RATIO = 8.0  # times the usual error at a step, the most that one window counts
 SYMMETRIC_WEIGHT = 4.0  # independent windows that a symmetric distribution counts, beside those of the errors
-CORRELATION = 0.1  # of the errors of two series at the same time; see weights.py
+CORRELATION = 0.1  # of the errors of two series at the same time
 MAX_STEPS = 200  # of a longer horizon that are computed; the others are interpolated
 
 
@@ -104,12 +104,11 @@ def lower_bounds(output: OutputSettings, floor: Numbers) -> Numbers:
 
 def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = None) -> Numbers:
     """Numbers within the bounds of the output, rounded; their order stays, so that intervals stay nested."""
-    lower = output.min if output.min is not None or floor is None else floor[:, None, None]
+    lower = -np.inf if floor is None else floor[:, None, None]
+    lower, upper = (lower if output.min is None else output.min), (np.inf if output.max is None else output.max)
     if not output.integer:
-        return rounded(np.clip(numbers, lower, output.max))
-    lower = None if lower is None else np.ceil(lower)  # whole bounds first: 8 lies below 8.5
-    upper = None if output.max is None else np.floor(output.max)
-    return np.clip(np.round(numbers), lower, upper) + 0.0
+        return rounded(np.clip(numbers, lower, upper))
+    return np.clip(np.round(numbers), np.ceil(lower), np.floor(upper)) + 0.0  # whole bounds first: 8 lies below 8.5
 
 
 def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:

@@ -147,12 +147,12 @@ def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers |
     closed = np.zeros_like(usable) if fixed is None else usable & np.isfinite(fixed)
     past = _Past.of(panel, marks, usable & ~closed)
     profile, unit = _weekly_profile(past, marks.weekday), _additive_unit(past)
-    spec, touched = schema.calendar, np.unique(marks.slot)
+    spec, marked = schema.calendar, np.unique(marks.slot)
     week = len(spec.weekdays) if spec.kind == "weekdays" else max(1, round(WEEK / spec.every))
-    slot, deviation, expected = _compare(past, touched[past.observed[touched]], marks, week, unit)
+    slot, deviation, expected = _compare(past, marked[past.observed[marked]], marks, week, unit)
     # the same days two weeks earlier tell how much untouched days vary
-    earlier = touched - 2 * week
-    earlier = earlier[earlier >= past.offsets[past.series[touched]]]
+    earlier = marked - 2 * week
+    earlier = earlier[earlier >= past.offsets[past.series[marked]]]
     noise = _noise(past, *_compare(past, earlier[past.untouched[earlier]], marks, week, unit)[:2])
     series, labels = past.series[slot], len(marks.labels)
     _, day, on_same_day = np.unique(marks.date[slot], return_inverse=True, return_counts=True)

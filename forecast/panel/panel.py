@@ -89,7 +89,7 @@ class Panel:
     known: Numbers  # [slots, columns], NaN where blank; covers the future slots, as known at the origin
     past: Numbers  # [slots, columns] of covariates, NaN where blank and in the future slots
     static: Numbers  # [series, columns], NaN where blank
-    status: tuple[str, ...] = ()  # by series: ok, constant, short, new, sum; or ended, gone, missing: no forecast
+    status: tuple[str, ...] = ()  # by series: ok, constant, short, new, gone; or ended, missing, sum: none of its own
     spread: Floats | None = None  # [slots], `expanding_std` of whole series, where the panel is only a tail of them
     lowest: Numbers | None = None  # [series], lowest value seen elsewhere: by the fit, or before the tail
     counted: Flags | None = None  # [series], whether all values seen elsewhere are counts, see `counts`

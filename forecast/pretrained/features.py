@@ -86,7 +86,7 @@ def _of_equal_seasons(values: Numbers, observed: Flags, seasons: Counts, horizon
     levels, slopes = _levels(adjusted, known), _slopes(adjusted, known)  # [windows, rates] each
     unit = _seasonal_error(scaled, observed, seasons[0])
     whole = _of_pasts(values, known, seasons), np.arcsinh(location / scale) / 3, levels, 5 * slopes
-    rough = _roughness(scaled, adjusted, known), first.strength, second.strength, np.log(unit) / 3
+    rough = _older_half_and_roughness(scaled, adjusted, known), first.strength, second.strength, np.log(unit) / 3
     base = levels[:, 1, None] + first.index[:, context:] + second.index[:, context:]
     recent = first.columns(scaled, known, newest), second.columns(scaled, known, newest)  # the last season, in both
     last = [(before[:, newest:] - base) * is_known[:, newest:] for _, before, is_known, *_ in recent]
@@ -256,7 +256,7 @@ def _dot(one: Numbers, other: Numbers) -> Numbers:
     return np.asarray(np.einsum("ws,ws->w", one, other))
 
 
-def _roughness(scaled: Numbers, adjusted: Numbers, known: Numbers) -> Numbers:
+def _older_half_and_roughness(scaled: Numbers, adjusted: Numbers, known: Numbers) -> Numbers:
     """Mean of the older half, and how much values without seasons change from step to step, [windows, 2]."""
     pairs = known[:, 1:] * known[:, :-1]
     rough = (np.abs(np.diff(adjusted)) * pairs).sum(1) / np.maximum(pairs.sum(1), 1)

@@ -38,6 +38,7 @@ MEANINGS = {
     "short": "forecast; shorter than the steps that a forecast looks back",
     "ended": "no forecast: the newest values are missing for longer than a forecast looks back",
     "missing": "no forecast: too many values are missing",
+    "sum": "forecast as the sum of other series",
 }
 DAY = {"day": "day", "count": "values", "mase": "MASE", "bias": "bias"}
 

@@ -108,6 +108,17 @@ def test_a_bent_response_is_learned() -> None:
     assert np.abs(found - values[end:]).mean() < 0.3 * np.abs(straight - values[end:]).mean()
 
 
+def test_what_a_column_did_long_ago_is_taken_off_as_what_it_did_lately() -> None:
+    random, season, horizon = np.random.default_rng(0), 12, 24
+    step = np.arange(700 * season + horizon)
+    sale = np.repeat(random.random(702) < 0.3, season)[: len(step)].astype(float)
+    values = 10 + 3 * np.sin(2 * np.pi * step / season) + 40 * sale * (step % season > 5)
+    seen = values + random.normal(0, 0.3, len(step))
+    end = np.array([len(step) - horizon])
+    (found,) = forecast_series(seen, seen > -np.inf, sale[:, None], 0, end, horizon, (season,))
+    assert np.abs(found - values[-horizon:]).mean() < 0.3
+
+
 def test_it_forecasts_alone_and_shows_what_a_column_is_worth(tmp_path: Path) -> None:
     table = warm_days(days=260)
     model = Forecaster(

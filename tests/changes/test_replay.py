@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from forecast import Forecaster
+from forecast.changes import replay
 from forecast.changes.replay import (
     BOUNDS,
     FALLBACK,
@@ -13,8 +15,11 @@ from forecast.changes.replay import (
     STEPS,
     SlotLayout,
     by_step,
+    packed,
     rows_differ,
 )
+from forecast.settings import OutputSettings
+from forecast.tables.synthetic import synthesize
 
 
 def test_slots_of_a_layout_follow_each_other_with_the_horizon_of_each_series() -> None:
@@ -43,3 +48,10 @@ def test_steps_add_up_to_the_change_and_what_no_replay_explains_is_named() -> No
     np.testing.assert_allclose(parts[BOUNDS], [0, 1, 0])
     np.testing.assert_allclose(parts[FALLBACK], [0, 2, 0])
     np.testing.assert_allclose(parts[REST], [1, 0, 0])
+
+
+def test_of_a_single_series_all_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = Forecaster(model="last", horizon=2).fit(synthesize("seasonal", length=40)).fitted_
+    whole = packed(fitted, fitted.history, OutputSettings())
+    monkeypatch.setattr(replay, "MAX_NUMBERS", 1)
+    assert packed(fitted, fitted.history, OutputSettings()) == whole

@@ -74,8 +74,8 @@ class RecurrentModel(nn.Module):
 
     A subclass names its settings as `Params`, builds its layers for ``self.shape`` (categories already embedded), and
     turns an embedded batch into raw outputs [batch, horizon, ``shape.outputs``] in `forward`: first the point
-    forecast, then for each other level a distance from it, both in units of the window's seasonal error; last, what is
-    added to the weights of the earlier values of `_earlier` at that step of that window. A network that
+    forecast, then the gaps between quantiles from there on outwards, both in units of the window's seasonal error;
+    last, what is added to the weights of the earlier values of `_earlier` at that step of that window. A network that
     `starts_trained` trains as one that continues an earlier fit, at `rate_share` of the learning rate.
     """
 
