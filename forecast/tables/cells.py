@@ -210,9 +210,9 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[str]:
     """Those of some columns that look like numbers.
 
     All cells that are not missing are numbers, or nearly all (nine in ten, or all but one of three or more): the few
-    others are typing errors, which `parse_numbers` reports. Not so where all numbers are equal and several cells are no numbers: these
-    are codes, such as 0, a, b. Cells in a foreign notation (``1,204``, ``5%``, ``0x10``) count as numbers. Text, times
-    and booleans do not, nor does a column without any value.
+    others are typing errors, which `parse_numbers` reports. Not so where all numbers are equal and several cells are no
+    numbers: these are codes, such as 0, a, b. Cells in a foreign notation (``1,204``, ``5%``, ``0x10``) count as
+    numbers. Text, times and booleans do not, nor does a column without any value.
     """
     found: list[str] = []
     for _, names, texts in column_groups(table, columns):
