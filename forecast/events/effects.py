@@ -102,7 +102,7 @@ def adjusted_panel(
 ) -> tuple[Panel, Adjustment | None]:
     """A panel with adjusted values, and what events do to it; nothing to closed slots, `fixed` as by `fixed_values`.
 
-    Ordinary values of the past lie at the newest level.
+    Adjusted values of the past lie at the newest level.
     """
     level, bound, size = moved_levels(panel, schema), touched(panel, schema, "stock_out"), len(panel.values)
     if effects is None and fixed is None and level is None and bound is None:

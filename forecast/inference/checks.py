@@ -36,10 +36,13 @@ TO_DATE, FILLED, VINTAGE = "to_date_", "filled_", "vintage_"  # what arrays of s
 MAX_LABEL = 2 * MAX_TEXT
 TRIAL = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
 """A window that a pretrained network must be able to forecast: values, observed, horizon, seasons."""
-LATER = {"mean": (1.0, 1.0), "trust": (1.0, 1.0), "tied": (0.0, 1.0), "largest": (np.inf, np.inf)}
-"""Numbers that the calibration of earlier versions lacks: what stands for each, and the most it can be."""
-STORED_AS = {"mean_share": "mean", "mean_weight": "trust", "tied": "tied", "largest": "largest"}
-"""How the attributes of a calibration that these are were named at first, and are stored."""
+LATER = {
+    "mean_share": ("mean", 1.0, 1.0),
+    "mean_weight": ("trust", 1.0, 1.0),
+    "tied": ("tied", 0.0, 1.0),
+    "largest": ("largest", np.inf, np.inf),
+}
+"""Numbers of a calibration that earlier versions lack: the name in the store, what stands for it there, the most."""
 NUMBERS = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
 FINITE, POSITIVE = np.finfo(np.float64).max, np.finfo(np.float64).tiny
 
@@ -206,7 +209,7 @@ def _is_label(label: Any) -> bool:
 
 def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes | None) -> Ensemble:
     """What forecasts `count` series, and what calibration adds; `pretrained` is the file of that network."""
-    earlier = {name: np.full(1, number, np.float32) for name, (number, _) in LATER.items()}
+    earlier = {name: np.full(1, number, np.float32) for name, number, _ in LATER.values()}
     arrays = {**earlier, "roughness": np.zeros(2, np.float32), "growth": np.zeros(count + 1, np.float32), **arrays}
     components, horizon, levels = len(config.components), config.horizon, len(config.levels)
     specs = {
@@ -218,13 +221,13 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
         "windows": Spec((1,), np.int64, 0),
         "roughness": Spec((2,), np.float32),
         "growth": Spec((count + 1,), np.float32),
-        **{name: Spec((1,), np.float32, 0, most) for name, (_, most) in LATER.items()},
+        **{name: Spec((1,), np.float32, 0, most) for name, _, most in LATER.values()},
     }
     check_arrays("calibration", arrays, specs)
     slope, roughness = arrays["roughness"].tolist()
     if not 0 <= slope <= 1 or not np.allclose(arrays["shares"].sum(1, dtype=np.float64), 1, atol=1e-5):
         raise ValueError("the weights of each series must add up to 1, and the slope of roughness lie from 0 to 1")
-    parts: dict[str, Any] = {name: float(arrays[stored][0]) for name, stored in STORED_AS.items()}
+    parts: dict[str, Any] = {attribute: float(arrays[name][0]) for attribute, (name, *_) in LATER.items()}
     parts |= {name: arrays[name] for name in ("margins", "joint", "coverage", "growth")}
     calibration = Calibration(**parts, windows=int(arrays["windows"][0]), slope=slope, mean_roughness=roughness)
     return Ensemble(

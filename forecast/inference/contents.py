@@ -50,7 +50,10 @@ def to_contents(fitted: Fitted) -> Contents:
             "errors": ensemble.errors,
             **{name: getattr(calibration, name) for name in ("margins", "joint", "coverage", "growth")},
             "windows": np.array([calibration.windows], np.int64),
-            **{key: np.array([getattr(calibration, name)], np.float32) for name, key in checks.STORED_AS.items()},
+            **{
+                name: np.array([getattr(calibration, attribute)], np.float32)
+                for attribute, (name, *_) in checks.LATER.items()
+            },
             "roughness": np.array([calibration.slope, calibration.mean_roughness], np.float32),
             **_sums(fitted),
         },

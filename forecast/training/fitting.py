@@ -38,6 +38,7 @@ from forecast.windows.windows import Batch, WindowIndex, Windows
 STEPS_SHARE = 0.92  # of a budget; the rest is for validation, and for a machine that is busy
 PROBE_BATCH = 32  # windows of the batch that an estimate counts with
 PROBE_STEPS = 3  # the first one is slow, since memory is set up
+PAST_OF_A_ROW = 24  # steps of the past that take as much memory as a step of the horizon, for models without gradients
 PROBE_REPEATS = 2  # a busy neighbour slows a machine for half a second
 SLOWER = 1.25  # times that the steps of a training take those of a probe, which find their data in the cache
 
@@ -293,7 +294,7 @@ class Fitter:
         """Windows a step, and seconds a step on one core."""
         network, draw, batch = self._example(candidate)
         if network.rows_at_once:
-            rows = max(self.inputs.horizon, candidate.lookback // 24)  # a long past takes memory too
+            rows = max(self.inputs.horizon, candidate.lookback // PAST_OF_A_ROW)
             size = max(1, min(self.count, network.rows_at_once // rows))
             return size, estimate_step(network, batch, size)
         estimate = partial(estimate_step, network, batch)

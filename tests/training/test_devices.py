@@ -1,4 +1,4 @@
-"""Where networks run: a device that exists and answers, several processes; memory that runs out is told apart."""
+"""Devices, training in several processes, and memory that runs out."""
 
 import json
 import os
