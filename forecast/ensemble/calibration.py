@@ -245,11 +245,13 @@ def warn_uncalibrated(windows: int) -> None:
 
 
 def _ordered(quantiles: Numbers) -> Numbers:
-    """Quantiles put in order, outwards from the middle one, which stays, [..., levels]."""
-    middle = quantiles.shape[-1] // 2
-    upper = np.maximum.accumulate(quantiles[..., middle:], -1)
-    lower = np.minimum.accumulate(quantiles[..., middle::-1], -1)[..., ::-1]
-    return np.concatenate([lower[..., :-1], upper], -1)
+    """Put quantiles in order, outwards from the middle one, which stays; in place, [..., levels]."""
+    middle, count = quantiles.shape[-1] // 2, quantiles.shape[-1]
+    for level in range(middle + 1, count):
+        np.maximum(quantiles[..., level - 1], quantiles[..., level], out=quantiles[..., level])
+    for level in range(middle - 1, -1, -1):
+        np.minimum(quantiles[..., level + 1], quantiles[..., level], out=quantiles[..., level])
+    return quantiles
 
 
 def score_at(scores: Numbers, share: float) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecast.evaluation.quantiles import CORRELATION, independent_by_block
-from forecast.panel.panel import Flags, Integers, Numbers
+from forecast.panel.panel import Flags, Integers, Numbers, steps_within
 
 # Tuned on 59 small problems (1 to 24 series of the development sets) and on the twelve sets, and checked on 118 others.
 # None matters much: CORRELATION from 0.05 to 0.2, memories from 1 to 20 horizons and 8 to 64 parts are within 1 %.
@@ -57,8 +57,7 @@ def newer_half(series: Integers) -> Flags:
     """[windows], whether each is in the newer half of its series; they are in the order of the series, then of time."""
     starts = np.flatnonzero(np.diff(series, prepend=-1))
     counts = np.diff(starts, append=len(series))
-    rank = np.arange(len(series)) - np.repeat(starts, counts)
-    return np.asarray(rank >= np.repeat(counts // 2, counts))
+    return np.asarray(steps_within(counts) >= np.repeat(counts // 2, counts))
 
 
 def choose_weights(validation: Losses, past: Losses, networks: int, count: int) -> Numbers:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.evaluation.quantiles import interval_levels
-from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, steps_within
 from forecast.panel.schema import Schema
 from forecast.settings import Metric
 from forecast.tables.writing import Frame, frame_of, interval_columns
@@ -52,8 +52,7 @@ def seasonal_naive_errors(values: Numbers, observed: Flags, offsets: Integers, s
     Values and whether they are observed are [slots], series stored end to end, with `offsets` [series + 1]; `power` 2
     gives the mean squared error, the unit of RMSSE.
     """
-    position = np.arange(len(values)) - np.repeat(offsets[:-1], np.diff(offsets))
-    now = np.flatnonzero((position >= season) & observed)
+    now = np.flatnonzero((steps_within(np.diff(offsets)) >= season) & observed)
     now = now[observed[now - season]]
     series = np.searchsorted(offsets, now, side="right") - 1
     changes = np.abs(values[now] - values[now - season]) ** power

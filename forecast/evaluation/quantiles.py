@@ -91,7 +91,7 @@ def unbounded_numbers(
         point = mean_of(quantiles, have) if means is None else means
     ends = at_levels(quantiles, have, want) if want else quantiles[..., :0]
     low, high = np.minimum(ends[..., 0::2], point[..., None]), np.maximum(ends[..., 1::2], point[..., None])
-    if counts is not None:
+    if counts is not None and counts.any():
         whole = counts[:, None, None]
         low, high = np.where(whole, np.floor(rounded(low)), low), np.where(whole, np.ceil(rounded(high)), high)
     return np.concatenate([point[..., None], np.stack([low, high], -1).reshape(ends.shape)], -1)

@@ -165,6 +165,8 @@ def _constant_groups(
     size, cycles = np.bincount(group_of, minlength=count), np.bincount(group_of, ~differs, count)
     series = groups // season  # [groups]
     candidate = np.flatnonzero((cycles >= CYCLES) & (np.bincount(group_of, differs & free, count) == 0))
+    if not len(candidate):
+        return NONE_CLOSED, np.zeros(len(values), bool)
     total = np.bincount(series, size)
     elsewhere = total[series[candidate]] - size[candidate]
     owner, asked = series[group_of], series[candidate]

@@ -182,7 +182,7 @@ def large_forecasts(
         return None
     try:
         with held_back(log) as messages:
-            table = large_table(data, reading, LEAST_ROWS)
+            table = large_table(data, reading, LEAST_ROWS, schema.ids)
             if table is None:
                 return None
             starts, times = table.survey(schema.ids, schema.time, schema.target)

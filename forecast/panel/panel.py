@@ -124,7 +124,7 @@ class Panel:
     @property
     def positions(self) -> Integers:
         """[slots], the position of each in its series, from 0 on."""
-        return np.arange(len(self.values)) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
+        return steps_within(np.diff(self.offsets))
 
     def before(self, limit: Integers) -> Flags:
         """[slots], whether each lies before position `limit` [series] of its series."""
@@ -238,6 +238,13 @@ def series_index(fitted: Ids, ids: Ids) -> Integers:
     """The index of each of `ids` among the series of the fit, counted from 1; 0 for a series that was not there."""
     rank = {names: number for number, names in enumerate(fitted, start=1)}
     return np.array([rank.get(names, 0) for names in ids], np.int64)
+
+
+def steps_within(sizes: Integers) -> Integers:
+    """[slots], the position of each slot in its run, of runs of these sizes end to end."""
+    if len(sizes) and (sizes == sizes[0]).all():
+        return np.tile(np.arange(sizes[0]), len(sizes))
+    return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
 def runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:

@@ -61,61 +61,66 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int,
     older ones have means, over `COARSE` steps. Seasons are [windows, 3]: steps of the first season that the past spans,
     1 for none, of a second one, 0 for none, and of the season that the calendar has, which a short past need not span.
     """
+    if (seasons == seasons[0]).all():
+        return _of_alike(values, observed, seasons[0].tolist(), horizon, newest)
     groups, member = np.unique(seasons, axis=0, return_inverse=True)
-    if len(groups) == 1:
-        return _of_equal_seasons(values, observed, groups[0], horizon, newest)
     rows = [np.flatnonzero(member.ravel() == group) for group in range(len(groups))]
-    parts = [_of_equal_seasons(values[i], observed[i], g, horizon, newest) for i, g in zip(rows, groups, strict=True)]
+    each = zip(rows, groups.tolist(), strict=True)
+    parts = [_of_alike(values[some], observed[some], group, horizon, newest) for some, group in each]
     back = np.argsort(np.concatenate(rows))
     arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts])[back] for name in ARRAYS}
     return replace(parts[0], **arrays)
 
 
-def _of_equal_seasons(values: Numbers, observed: Flags, seasons: Counts, horizon: int, newest: int | None) -> Features:
-    """The features of windows that have the same seasons, [3]."""
-    context = values.shape[1]
+def _of_alike(values: Numbers, observed: Flags, seasons: list[int], horizon: int, newest: int | None) -> Features:
+    """The features of windows that have the same seasons, [3]; here and in memory, windows are the last axis."""
+    windows, context = values.shape
     newest = context if newest is None else min(newest, context)
-    known = observed.astype(np.float64)
-    values = np.where(observed, values, 0.0)
-    location, scale = _scale(values, known, seasons[0])
-    scaled = squashed((values - location[:, None]) / scale[:, None]) * known
+    length = context - observed.argmax(1)
+    values = np.ascontiguousarray(np.where(observed, values, 0.0).T)
+    known = observed.T.astype(np.float64, order="C")
+    pairs = known[1:] * known[:-1]
+    location, scale = _scale(values, known, pairs, seasons[0])
+    scaled = squashed((values - location) / scale) * known
     first = _Season(scaled, known, seasons[0], horizon)
-    adjusted = (scaled - first.index[:, :context]) * known
+    adjusted = (scaled - first.index[:context]) * known
     second = _Season(adjusted, known, seasons[1], horizon)
-    adjusted = (adjusted - second.index[:, :context]) * known
-    levels, slopes = _levels(adjusted, known), _slopes(adjusted, known)  # [windows, rates] each
-    unit = _seasonal_error(scaled, observed, seasons[0])
-    whole = _of_pasts(values, known, seasons), np.arcsinh(location / scale) / 3, levels, 5 * slopes
-    rough = _older_half_and_roughness(scaled, adjusted, known), first.strength, second.strength, np.log(unit) / 3
-    base = levels[:, 1, None] + first.index[:, context:] + second.index[:, context:]
+    adjusted = (adjusted - second.index[:context]) * known
+    levels, slopes = _levels_and_slopes(adjusted, known)  # [rates, windows] each
+    unit, zero = _seasonal_error(scaled, known, pairs, seasons[0]), known * (values == 0)
+    summary = [
+        *_of_pasts(values, zero, known.sum(0), length, seasons),
+        *(np.arcsinh(location / scale) / 3, *levels, *(5 * slopes)),
+        *_half_and_roughness(scaled, adjusted, known, pairs, length),
+        *(first.strength, second.strength, np.log(unit) / 3),
+    ]
+    base = levels[1] + first.index[context:] + second.index[context:]
     recent = first.columns(scaled, known, newest), second.columns(scaled, known, newest)  # the last season, in both
-    last = [(before[:, newest:] - base) * is_known[:, newest:] for _, before, is_known, *_ in recent]
-    tokens = min(COARSE_TOKENS, -(-(context - newest) // (TOKEN * COARSE)))
-    pasts = scaled, known, adjusted, known * (values == 0)
-    coarse = tokens * TOKEN
-    steps = np.zeros((len(values), coarse + newest + horizon, STEP_FEATURES), np.float32)
-    for column, past in enumerate(pasts):
-        steps[:, coarse : coarse + newest, column] = past[:, context - newest :]
-        steps[:, :coarse, column] = _coarse_means(past[:, : context - newest], known[:, : context - newest], coarse)
-    for column, both in enumerate((first.slow_index[:, context - newest :], *recent[0], *recent[1]), start=len(pasts)):
-        steps[:, coarse:, column] = both
-    others = np.empty((len(values), horizon, OTHERS), np.float32)
+    last = [(before[newest:] - base) * is_known[newest:] for _, before, is_known, *_ in recent]
+    coarse = TOKEN * min(COARSE_TOKENS, -(-(context - newest) // (TOKEN * COARSE)))
+    steps = np.zeros((coarse + newest + horizon, STEP_FEATURES, windows), np.float32)
+    pasts = np.stack([scaled, known, adjusted, zero], 1, dtype=np.float32, casting="same_kind")
+    steps[coarse : coarse + newest, : pasts.shape[1]] = pasts[context - newest :]
+    steps[:coarse, : pasts.shape[1]] = _coarse_means(pasts[: context - newest], coarse)
+    for column, both in enumerate((first.slow_index[context - newest :], *recent[0], *recent[1]), start=pasts.shape[1]):
+        steps[coarse:, column] = both
+    others = np.empty((horizon, OTHERS, windows), np.float32)
     guesses = [
-        first.index[:, context:],
-        second.index[:, context:],
-        first.slow_index[:, context:] - first.index[:, context:],
+        first.index[context:],
+        second.index[context:],
+        first.slow_index[context:] - first.index[context:],
         *last,
-        *(levels[:, [0]] - levels[:, [1]], levels[:, [2]] - levels[:, [1]]),
-        *np.moveaxis(slopes[:, None] * np.arange(1, horizon + 1)[:, None], -1, 0),
-        squashed(-location / scale)[:, None] - levels[:, 1, None],
+        *(levels[0] - levels[1], levels[2] - levels[1]),
+        *(slope * np.arange(1, horizon + 1)[:, None] for slope in slopes),
+        squashed(-location / scale) - levels[1],
     ]
     for column, guess in enumerate(guesses):
-        others[..., column] = guess
+        others[:, column] = guess
     return Features(
-        steps=_clipped(steps),
-        summary=_clipped(np.column_stack([*whole, *rough])),
-        base=_clipped(base),
-        others=_clipped(others),
+        steps=_clipped(steps).transpose(2, 0, 1),
+        summary=_clipped(np.stack(summary)).T,
+        base=_clipped(base).T,
+        others=_clipped(others).transpose(2, 0, 1),
         unit=unit.astype(np.float32),
         location=location,
         scale=scale,
@@ -128,158 +133,149 @@ def _clipped(features: NDArray[np.floating]) -> Floats:
     return features.clip(-MAX_FEATURE, MAX_FEATURE).astype(np.float32, copy=False)
 
 
-def _coarse_means(past: Numbers, known: Numbers, coarse: int) -> Numbers:
-    """Means of the known values of the newest coarse steps, [windows, coarse]; 0 where none is."""
-    inside = np.repeat(np.eye(coarse), COARSE, axis=0)[-past.shape[1] :]  # [steps, coarse], there may be fewer steps
-    total, count = (part[:, part.shape[1] - len(inside) :] @ inside for part in (past, known))
-    return np.asarray(total / np.maximum(count, 1))
+def _coarse_means(pasts: Floats, coarse: int) -> Floats:
+    """Means of the known values of the newest coarse steps, [coarse, columns, windows]; 0 where none is."""
+    inside = np.repeat(np.eye(coarse, dtype=np.float32), COARSE, axis=1)[:, -len(pasts) :]  # there may be fewer steps
+    total = np.tensordot(inside, pasts[len(pasts) - inside.shape[1] :], 1)
+    return np.asarray(total / np.maximum(total[:, 1:2], 1))  # that of what is known is a count
 
 
-def _scale(values: Numbers, known: Numbers, season: int) -> tuple[Numbers, Numbers]:
+def _scale(values: Numbers, known: Numbers, pairs: Numbers, season: int) -> tuple[Numbers, Numbers]:
     """Mean of the newest season, and half each of the deviation from it and of the change from step to step."""
-    newest = known.copy()
-    newest[:, : -max(season, 3)] = 0
-    newest = np.where(newest.any(1, keepdims=True), newest, known)
-    location = (newest * values).sum(1) / newest.sum(1)
-    both = known[:, 1:] * known[:, :-1]
-    change = (np.abs(np.diff(values)) * both).sum(1) / np.maximum(both.sum(1), 1)
-    deviation = (np.abs(values - location[:, None]) * known).sum(1) / known.sum(1)
+    count, newest = known.sum(0, dtype=np.float64), slice(-max(season, 3), None)
+    seen = known[newest].sum(0)
+    location = np.where(seen > 0, values[newest].sum(0), values.sum(0)) / np.where(seen > 0, seen, count)
+    change = _dot(np.abs(np.diff(values, axis=0)), pairs) / np.maximum(pairs.sum(0), 1)
+    deviation = _dot(np.abs(values - location), known) / count
     return location, 0.5 * deviation + 0.5 * change + 1e-6 * np.abs(location) + 1e-12
 
 
-def _seasonal_error(scaled: Numbers, observed: Flags, season: int) -> Numbers:
+def _seasonal_error(scaled: Numbers, known: Numbers, pairs: Numbers, season: int) -> Numbers:
     """Mean absolute change over one season, [windows]; few pairs of values borrow from the change over one step."""
-
-    def change(back: int) -> tuple[Numbers, Counts]:
-        both = observed[:, back:] & observed[:, :-back]
-        return (np.abs(scaled[:, back:] - scaled[:, :-back]) * both).sum(1), both.sum(1)
-
-    (total, pairs), (near, near_pairs) = change(season), change(1)
-    borrowed = np.where(near_pairs > 0, near / np.maximum(near_pairs, 1), 1.0)
-    return np.maximum((total + BORROWED * borrowed) / (pairs + BORROWED), SMALLEST_UNIT)
+    both, count = known[season:] * known[:-season], pairs.sum(0)
+    total, near = _dot(np.abs(scaled[season:] - scaled[:-season]), both), _dot(np.abs(np.diff(scaled, axis=0)), pairs)
+    borrowed = np.where(count > 0, near / np.maximum(count, 1), 1.0)
+    return np.asarray(np.maximum((total + BORROWED * borrowed) / (both.sum(0) + BORROWED), SMALLEST_UNIT))
 
 
 class _Season:
     """A season of windows, by classical decomposition in which newer seasons count more.
 
-    `index` and `slow_index`, [windows, context + horizon], are what it adds at each step, from newer and from all
+    `index` and `slow_index`, [context + horizon, windows], are what it adds at each step, from newer and from all
     seasons; `strength`, [windows], is the share of the variance around the moving average that the index explains.
     """
 
     def __init__(self, values: Numbers, known: Numbers, length: int, horizon: int) -> None:
-        windows, context = values.shape
+        context, windows = values.shape
         self.length, self.context, self.horizon = length, context, horizon
         self.phase = np.arange(-context, horizon) % max(length, 1)
-        self.index = self.slow_index = np.zeros((windows, context + horizon))
+        self.index = self.slow_index = np.zeros((context + horizon, windows))
         self.strength = np.zeros(windows)
         if length <= 1:
             return
         within = _window_sums(known, length)
         rest = (values - _window_sums(values, length) / np.maximum(within, 1e-9)) * known  # from the moving average
-        full = np.minimum(within / length, 1) ** 4  # less at the ends
-        self.index, self.slow_index = (self._index(rest, known, full, decay) for decay in (DECAY, SLOW_DECAY))
-        left, full = rest - self.index[:, :context], known * full
+        full = np.minimum(within / length, 1) ** 2  # less at the ends
+        full *= full * known
+        least = 1e-9 * known
+        self.index, self.slow_index = (self._index(rest, full, least, decay) for decay in (DECAY, SLOW_DECAY))
+        left = rest - self.index[:context]
         left, all_of_it = _dot(left * full, left), _dot(rest * full, rest)
         self.strength = np.where(all_of_it > 1e-12, 1 - left / np.maximum(all_of_it, 1e-12), 0.0)
 
-    def _index(self, rest: Numbers, known: Numbers, full: Numbers, decay: float) -> Numbers:
+    def _index(self, rest: Numbers, full: Numbers, least: Numbers, decay: float) -> Numbers:
         age = np.arange(self.context - 1, -1, -1) / self.length
-        weight = known * (full * np.exp(-age / decay) + 1e-9)
+        weight = full * np.exp(-age / decay)[:, None]
+        weight += least
         weighted = weight * rest
-        total, sums = self._by_phase(weight), self._by_phase(weighted)
+        total, sums = sums_by_phase(weight, self.length), sums_by_phase(weighted, self.length)
         some = total > 0
-        phases = some.sum(1)
+        phases = some.sum(0, dtype=np.float64)
         index = sums / np.maximum(total, 1e-12)
-        index = np.where(some, index - (index.sum(1) / np.maximum(phases, 1))[:, None], 0.0)
-        seasons = (total.sum(1) ** 2) / np.maximum(phases * _dot(weight, weight), 1e-12)
-        explained = (total * index**2).sum(1)
-        left = _dot(weighted, rest) - 2 * (sums * index).sum(1) + explained
+        index = np.where(some, index - index.sum(0) / np.maximum(phases, 1), 0.0)
+        seasons = (total.sum(0) ** 2) / np.maximum(phases * _dot(weight, weight), 1e-12)
+        explained = (total * index**2).sum(0)
+        left = _dot(weighted, rest) - 2 * (sums * index).sum(0) + explained
         # an index from few seasons holds noise (James and Stein 1961)
         noise = np.maximum(left, 0) / np.maximum(seasons - 1, LEAST_SEASONS)
-        return np.asarray((index * np.clip(1 - noise / np.maximum(explained, 1e-12), 0, 1)[:, None])[:, self.phase])
-
-    def _by_phase(self, values: Numbers) -> Numbers:
-        """Sums over the steps of a phase, [windows, length]; the newest step is the last phase."""
-        padded = np.pad(values, ((0, 0), (-self.context % self.length, 0)))
-        return np.asarray(padded.reshape(len(values), -1, self.length).sum(1))
+        return np.asarray((index * np.clip(1 - noise / np.maximum(explained, 1e-12), 0, 1))[self.phase])
 
     def columns(self, values: Numbers, known: Numbers, newest: int) -> list[Numbers]:
         """Index, the value one season before and whether it is known, and the phase, of the newest steps and on."""
         first = self.context - newest
         if self.length <= 1:
-            return [np.zeros((len(values), newest + self.horizon))] * 5
+            return [np.zeros((newest + self.horizon, 1), np.float32)] * 5
         step, phase = np.arange(-newest, self.horizon), self.phase[first:]
         back = np.where(step < 0, step, phase) - self.length + self.context
-        inside, back = back >= 0, np.maximum(back, 0)
-        angle = np.broadcast_to(2 * np.pi * phase / self.length, (len(values), len(phase)))
-        return [self.index[:, first:], values[:, back] * inside, known[:, back] * inside, np.sin(angle), np.cos(angle)]
+        inside, back = (back >= 0)[:, None], np.maximum(back, 0)
+        angle = (2 * np.pi * phase / self.length)[:, None]
+        return [self.index[first:], values[back] * inside, known[back] * inside, np.sin(angle), np.cos(angle)]
+
+
+def sums_by_phase(values: Numbers, length: int) -> Numbers:
+    """Sums of values [steps, windows] over the steps of a phase, [length, windows]; the newest step is of the last."""
+    begun = len(values) % length  # steps of a season that begins before the past
+    sums = values[begun:].reshape(len(values) // length, length, values.shape[1]).sum(0)
+    sums[length - begun :] += values[:begun]
+    return np.asarray(sums)
 
 
 def _window_sums(values: Numbers, length: int) -> Numbers:
     """Centred sums over one season, the ends of an even one by half each; over what there is at the ends."""
-    windows, context = values.shape
-    sums = np.concatenate([np.zeros((windows, 1)), np.cumsum(values, 1)], 1)
-    at, half, odd = np.arange(context), length // 2, length % 2
+    rows, odd = len(values) + 1 - length % 2, length % 2
+    outside = np.zeros((length // 2, values.shape[1]))
+    part = np.concatenate([outside, values, outside])  # sums of so many steps as a power of 2
+    total, start = np.zeros((rows, values.shape[1])), 0
+    for power in (1 << bit for bit in range(length.bit_length())):
+        if length & power:
+            total += part[start : start + rows]
+            start += power
+        if start < length:
+            part = part[:-power] + part[power:]
+    return total if odd else (total[1:] + total[:-1]) / 2
 
-    def between(low: Counts, high: Counts) -> Numbers:
-        return np.asarray(sums[:, np.minimum(high, context)] - sums[:, np.maximum(low, 0)])
 
-    if odd:
-        return between(at - half, at + half + 1)
-    return (between(at - half, at + half) + between(at - half + 1, at + half + 1)) / 2
-
-
-def _levels(values: Numbers, known: Numbers) -> Numbers:
-    """Exponentially smoothed levels, [windows, rates]."""
-    age = np.arange(values.shape[1] - 1, -1, -1)
-    decay = np.stack([(1 - rate) ** age for rate in RATES], 1)  # [context, rates]
-    total = known @ decay
-    plain = (values.sum(1) / known.sum(1))[:, None]
+def _levels_and_slopes(values: Numbers, known: Numbers) -> tuple[Numbers, Numbers]:
+    """Smoothed levels, and slopes of lines through newer steps (0 through two values), [rates, windows] each."""
+    at = np.arange(1 - len(values), 1, dtype=np.float64)
+    decay, weights = (np.stack([(1 - rate) ** -at for rate in rates]) for rates in (RATES, SLOPE_RATES))
+    factors = np.concatenate([decay, weights, weights * at, weights * at**2])
+    count, total, middle, spread = np.split(factors @ known, 4)
+    level, mean, product = np.split(factors[: -len(weights)] @ values, 3)
     # long gaps leave no weight
-    return np.where(total > 1e-12, (values * known) @ decay / np.maximum(total, 1e-12), plain)
-
-
-def _slopes(values: Numbers, known: Numbers) -> Numbers:
-    """Slopes of trend lines whose newer steps count more, [windows, rates]; 0 through fewer than three values."""
-    at = np.arange(1 - values.shape[1], 1, dtype=np.float64)
-    weights = np.stack([(1 - rate) ** -at for rate in SLOPE_RATES], 1)  # [context, rates]
-    first, second = weights * at[:, None], weights * at[:, None] ** 2
-    total = known @ weights
-    middle, mean = known @ first / total, values @ weights / total
-    spread, product = known @ second / total - middle**2, values @ first / total - middle * mean
-    known_slope = (spread > 0.3) & (known.sum(1) > 2)[:, None]
-    return np.where(known_slope, product / np.maximum(spread, 0.3), 0.0)
+    levels = np.where(count > 1e-12, level / np.maximum(count, 1e-12), values.sum(0) / known.sum(0))
+    middle, mean = middle / total, mean / total
+    spread, product = spread / total - middle**2, product / total - middle * mean
+    slopes = np.where((spread > 0.3) & (known.sum(0) > 2), product / np.maximum(spread, 0.3), 0.0)
+    return levels, slopes
 
 
 def _dot(one: Numbers, other: Numbers) -> Numbers:
-    """Sums of products of rows, [windows]."""
-    return np.asarray(np.einsum("ws,ws->w", one, other))
+    """Sums of products of columns, [windows]."""
+    return np.asarray(np.einsum("sw,sw->w", one, other), np.float64)
 
 
-def _older_half_and_roughness(scaled: Numbers, adjusted: Numbers, known: Numbers) -> Numbers:
-    """Mean of the older half, and how much values without seasons change from step to step, [windows, 2]."""
-    pairs = known[:, 1:] * known[:, :-1]
-    rough = (np.abs(np.diff(adjusted)) * pairs).sum(1) / np.maximum(pairs.sum(1), 1)
-    length, age = known.shape[1] - np.argmax(known, 1), np.arange(known.shape[1] - 1, -1, -1)
-    older = known * (age >= length[:, None] / 2)
-    first_half = (scaled * older).sum(1) / np.maximum(older.sum(1), 1)
-    return np.stack([first_half, np.log(rough + 1e-3) / 2], 1)
+def _half_and_roughness(scaled: Numbers, adjusted: Numbers, known: Numbers, pairs: Numbers, length: Counts) -> Numbers:
+    """Mean of the older half, and how much values without seasons change from step to step, [2, windows]."""
+    rough = _dot(np.abs(np.diff(adjusted, axis=0)), pairs) / np.maximum(pairs.sum(0), 1)
+    older = known * (np.arange(len(known) - 1, -1, -1)[:, None] >= length / 2)
+    first_half = _dot(scaled, older) / np.maximum(older.sum(0), 1)
+    return np.stack([first_half, np.log(rough + 1e-3) / 2])
 
 
-def _of_pasts(values: Numbers, known: Numbers, seasons: Counts) -> Numbers:
-    """Seasons, lengths and kinds of values of windows, [windows, 11]."""
-    count, counts = known.sum(1), (values == np.round(values)).all(1)  # whether all values are whole numbers
-    length = values.shape[1] - np.argmax(known, 1)
+def _of_pasts(values: Numbers, zero: Numbers, count: Numbers, length: Counts, seasons: list[int]) -> Numbers:
+    """Seasons, lengths and kinds of values of windows, [11, windows]."""
+    counts = (values == np.round(values)).all(0)  # whether all values are whole numbers
     of_seasons = np.log(seasons[0]) / 4, np.log(seasons[2]) / 4, np.log1p(seasons[1]) / 6
     columns = [
-        *(np.full(len(values), size) for size in of_seasons),
+        *(np.full(len(length), size) for size in of_seasons),
         np.log(length) / 5 - 0.8,
         np.tanh(length / seasons[0] / 4),
         np.tanh(length / max(seasons[1], 1) / 4) * (seasons[1] > 0),
         count / length,
-        ((values == 0) * known).sum(1) / count,
+        zero.sum(0) / count,
         counts,
-        counts * np.log1p(np.abs(values).sum(1) / count) / 5,
-        (values >= 0).all(1),
+        counts * np.log1p(np.abs(values).sum(0) / count) / 5,
+        (values >= 0).all(0),
     ]
-    return np.stack(columns, 1).astype(np.float64)
+    return np.stack(columns).astype(np.float64)

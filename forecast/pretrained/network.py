@@ -4,10 +4,12 @@ A GRU (Cho et al. 2014) in residual blocks with layer normalisation reads the to
 future, in which the values are masked, and puts out quantiles for each step ahead.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.pretrained.features import OTHERS, STEP_FEATURES, SUMMARY_FEATURES, TOKEN, Features, Floats
+from forecast.pretrained.features import OTHERS, STEP_FEATURES, SUMMARY_FEATURES, TOKEN, Features, Floats, Numbers
 
 ARCHITECTURE = 2  # of features, layers and how they are run; weights of another one would forecast something else
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
@@ -24,13 +26,13 @@ Weights = dict[str, Floats]
 def tokens_of(features: Features) -> Floats:
     """Inputs of each token, [windows, tokens, TOKEN_INPUTS]: its steps, the summary, whether and how far ahead."""
     windows, steps, width = features.steps.shape
-    tokens, coarse = steps // TOKEN, features.coarse // TOKEN
-    number = np.arange(tokens) - coarse
+    number = np.arange(steps // TOKEN) - features.coarse // TOKEN
     ahead = np.maximum(number - features.context // TOKEN + 1, 0)
-    distance = np.stack([np.where(number < 0, -1, ahead > 0), np.log1p(ahead) / 2], -1).astype(np.float32)
-    summary = np.broadcast_to(features.summary[:, None], (windows, tokens, SUMMARY_FEATURES))
-    inputs = features.steps.reshape(windows, tokens, TOKEN * width)
-    return np.concatenate([inputs, summary, np.broadcast_to(distance, (windows, tokens, 2))], -1)
+    tokens = np.empty((len(number), TOKEN_INPUTS, windows), np.float32)
+    tokens[:, : TOKEN * width] = features.steps.transpose(1, 2, 0).reshape(-1, TOKEN * width, windows)
+    tokens[:, TOKEN * width : -2] = features.summary.T
+    tokens[:, -2:] = np.stack([np.where(number < 0, -1, ahead > 0), np.log1p(ahead) / 2], -1)[..., None]
+    return tokens.transpose(2, 0, 1)
 
 
 def inputs_of(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
@@ -45,73 +47,93 @@ def inputs_of(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
     return tokens_of(features), features.base, gated, features.unit
 
 
-def run(weights: Weights, features: Features) -> Floats:
-    """Quantiles of the steps ahead in scaled units, [windows, horizon, LEVELS].
+def layers_of(weights: Weights) -> Weights:
+    """The layers as `run` multiplies by them, [outputs, inputs + 1]: a column of biases stands for inputs of 1.
+
+    What a normalisation multiplies and adds is part of the layer that reads it. Gates have the other sign, as the
+    exponential of a logistic function takes them, and those two of a block read its inputs, 1, and its state.
+    """
+
+    def layer(name: str, normalised: str = "", part: str = "") -> Numbers:
+        matrix, bias = (weights[f"{name}.{kind}{part}"].astype(np.float64) for kind in ("weight", "bias"))
+        if normalised:
+            bias, matrix = bias + matrix @ weights[f"{normalised}.bias"], matrix * weights[f"{normalised}.weight"]
+        return np.column_stack([matrix, bias])
+
+    layers: dict[str, NDArray[Any]] = {"inputs": layer("inputs"), "outputs": layer("outputs", "after")}
+    for block in {name.rpartition(".recurrent.")[0] for name in weights if ".recurrent." in name}:
+        inner = layer(f"{block}.recurrent", f"{block}.before", "_ih_l0")
+        state = np.roll(layer(f"{block}.recurrent", part="_hh_l0"), 1, axis=1)  # it stands after the 1
+        both, new = np.split(np.arange(len(inner)), [2 * len(inner) // 3])
+        gates = inner[both, :-1], inner[both, -1] + state[both, 0], state[both, 1:]
+        layers[f"{block}.gates"], layers[f"{block}.new"] = -np.column_stack(gates), inner[new]
+        layers[f"{block}.kept"] = state[new]
+        layers[f"{block}.wide"] = layer(f"{block}.wide", f"{block}.between")
+        layers[f"{block}.narrow"] = layer(f"{block}.narrow")
+    return as_floats(layers)
+
+
+def run(layers: Weights, features: Features) -> Floats:
+    """Quantiles of the steps ahead in scaled units, [windows, horizon, LEVELS], by the layers of a network.
 
     Tokens are computed one after another, each for all windows, [width, windows]: a cache holds what that takes.
     """
     tokens, base, gated, unit = inputs_of(features)
-    states = [_linear(weights, "inputs", token) for token in np.ascontiguousarray(tokens.transpose(1, 2, 0))]
-    future = (features.coarse + features.context) // TOKEN
-    blocks = sum(name.endswith(".weight_hh_l0") for name in weights)
+    states = [layers["inputs"][:, :-1] @ token + layers["inputs"][:, -1:] for token in tokens.transpose(1, 2, 0)]
+    future, windows = (features.coarse + features.context) // TOKEN, len(base)
+    blocks, width = sum(name.endswith(".wide") for name in layers), len(states[0])
+    read = np.ones((2 * width + 1, windows), np.float32)  # what a layer reads, 1, and the state of a block
     for block in range(blocks):
-        name, state = f"blocks.{block}", np.zeros_like(states[0])
+        read[width + 1 :] = 0
         for number, token in enumerate(states):
-            state = _next(weights, f"{name}.recurrent", _normalised(weights, f"{name}.before", token), state)
-            token += state
+            inputs = _normalised(token, read)
+            token += _next(layers, f"blocks.{block}", read if number else inputs, read[width + 1 :])
             if block < blocks - 1 or number >= future:  # nothing reads the others any more
-                hidden = _linear(weights, f"{name}.wide", _normalised(weights, f"{name}.between", token))
-                token += _linear(weights, f"{name}.narrow", hidden * _sigmoid(hidden.copy()))
-    raw = np.stack([_linear(weights, "outputs", _normalised(weights, "after", token)) for token in states[future:]])
-    raw = np.ascontiguousarray(raw.transpose(2, 0, 1)).reshape(len(base), -1, OUTPUTS)
-    return _quantiles(raw, base, gated, unit[:, None, None])
+                token += _wider(layers, f"blocks.{block}", _normalised(token, read))
+    raw = np.stack([layers["outputs"] @ _normalised(token, read) for token in states[future:]])
+    return _quantiles(raw.reshape(-1, OUTPUTS, windows), base.T, gated.transpose(1, 2, 0), unit)
 
 
 def _quantiles(raw: Floats, base: Floats, gated: Floats, unit: Floats) -> Floats:
-    """Quantiles from outputs [windows, horizon, OUTPUTS]: a middle, and distances that are never negative."""
-    gates, raw = raw[..., :OTHERS], raw[..., OTHERS:]
-    middle = base + (gates * gated).sum(-1) + unit[..., 0] * raw[..., MIDDLE]
-    away = unit * np.logaddexp(raw - 1, 0)  # softplus
-    upper = middle[..., None] + np.cumsum(away[..., MIDDLE + 1 :], -1)
-    lower = middle[..., None] - np.cumsum(away[..., :MIDDLE][..., ::-1], -1)[..., ::-1]
-    return np.concatenate([lower, middle[..., None], upper], -1)
+    """Quantiles from outputs [horizon, OUTPUTS, windows]: a middle, and distances that are never negative."""
+    gates, raw = raw[:, :OTHERS], raw[:, OTHERS:]
+    quantiles = (np.log(np.exp(-np.abs(raw - 1)) + 1) + np.maximum(raw - 1, 0)) * unit  # by softplus
+    quantiles[:, MIDDLE] = base + np.einsum("how,how->hw", gates, gated) + unit * raw[:, MIDDLE]
+    quantiles[:, :MIDDLE] *= -1
+    for side in (slice(MIDDLE, None), slice(MIDDLE, None, -1)):
+        quantiles[:, side] = np.cumsum(quantiles[:, side], 1)
+    return np.asarray(quantiles.transpose(2, 0, 1))
 
 
-def _linear(weights: Weights, name: str, inputs: Floats, part: str = "") -> Floats:
-    outputs: Floats = weights[f"{name}.weight{part}"] @ inputs
-    outputs += weights[f"{name}.bias{part}"][:, None]
-    return outputs
+def _normalised(states: Floats, read: Floats) -> Floats:
+    """The states [width, windows] with a mean of 0 and a variance of 1, in `read`, and the 1 that follows there."""
+    out = read[: len(states)]
+    np.subtract(states, np.full(len(states), 1 / len(states), np.float32) @ states, out=out)
+    out /= np.sqrt(np.einsum("wn,wn->n", out, out) / np.float32(len(out)) + np.float32(SMALL))
+    return read[: len(states) + 1]
 
 
-def _normalised(weights: Weights, name: str, states: Floats) -> Floats:
-    centred: Floats = states - states.mean(0)
-    centred *= 1 / np.sqrt(np.einsum("wn,wn->n", centred, centred) / np.float32(len(states)) + np.float32(SMALL))
-    centred *= weights[f"{name}.weight"][:, None]
-    centred += weights[f"{name}.bias"][:, None]
-    return centred
-
-
-def _sigmoid(values: Floats) -> Floats:
-    """The logistic function, in place."""
-    np.exp(np.negative(values, out=values), out=values)
-    values += 1
-    return np.reciprocal(values, out=values)
-
-
-def _next(weights: Weights, name: str, inputs: Floats, state: Floats) -> Floats:
-    """The next state of a GRU, [width, windows]."""
-    gates, before = _linear(weights, name, inputs, "_ih_l0"), _linear(weights, name, state, "_hh_l0")
-    width, both = len(state), 2 * len(state)  # reset and update, and then what the reset multiplies
-    gates[:both] += before[:both]
-    switches, new = _sigmoid(gates[:both]), before[both:]
-    new *= switches[:width]
-    new += gates[both:]
+def _next(layers: Weights, block: str, read: Floats, state: Floats) -> Floats:
+    """The next state of a GRU, [width, windows], in the place of the one before, which `read` lacks where it is 0."""
+    width, size = len(state), len(read)
+    away = np.exp(layers[f"{block}.gates"][:, :size] @ read)  # of the reset, and of the update
+    away += 1
+    new = layers[f"{block}.kept"][:, : size - width] @ read[width:]
+    new /= away[:width]
+    new += layers[f"{block}.new"] @ read[: width + 1]
     np.tanh(new, out=new)
-    moved = state - new
-    moved *= switches[width:]
-    moved += new
-    return moved
+    state -= new
+    state /= away[width:]
+    state += new
+    return state
 
 
-def as_floats(arrays: dict[str, NDArray[np.generic]]) -> Weights:
+def _wider(layers: Weights, block: str, read: Floats) -> Floats:
+    """A wider layer whose outputs are multiplied by their logistic function, and a narrow one, [width, windows]."""
+    hidden, narrow = layers[f"{block}.wide"] @ read, layers[f"{block}.narrow"]
+    hidden /= np.exp(-hidden) + 1
+    return np.asarray(narrow[:, :-1] @ hidden + narrow[:, -1:])
+
+
+def as_floats(arrays: dict[str, NDArray[Any]]) -> Weights:
     return {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}

@@ -13,7 +13,7 @@ from forecast.errors import BadData, Setting, Unavailable, UsageError, Words
 from forecast.events.kinds import has_kind
 from forecast.logs import log
 from forecast.panel.naming import series_name
-from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs, steps_within
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.comparing import observed_spans
 from forecast.reading.dated import DatedTable, normalised
@@ -236,8 +236,7 @@ def build_panel(table: Table, schema: Schema, observations: Observations, grid: 
     slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
     values = np.zeros(offsets[-1])
     # the absence of a row means zero in the past of such a series, where it has no blank cell
-    position = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
-    observed = np.repeat(grid.zeros, sizes) & (position < np.repeat(lengths, sizes))
+    observed = np.repeat(grid.zeros, sizes) & (steps_within(sizes) < np.repeat(lengths, sizes))
     step = grid.blank_positions - grid.first[grid.blank_series]
     inside = (step >= 0) & (step < lengths[grid.blank_series])
     observed[(offsets[grid.blank_series] + step)[inside]] = False
@@ -271,7 +270,7 @@ def _check_order(table: Table, observations: Observations, schema: Schema) -> No
     """Refuse rows that come twice, and warn of rows that are not in the order of time."""
     times = observations.row_timestamps
     series = observations.series if schema.layout == "long" else np.zeros(len(times), np.int64)
-    order = np.argsort(series, kind="stable")
+    order = slice(None) if (np.diff(series) >= 0).all() else np.argsort(series, kind="stable")
     steps = np.diff(times[order])[np.diff(series[order]) == 0]
     if (steps < 0).any():
         log.warning("%s: sorted by time; %s came after a later one.", table.name, rows_text((steps < 0).sum()))

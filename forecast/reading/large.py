@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from forecast.errors import BadData, ForecastError
 from forecast.logs import held_back, log, log_kinds
 from forecast.panel.panel import Flags, Integers
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Names, Schema
 from forecast.reading.building import MAX_NUMBERS
 from forecast.reading.dated import dated_table, normalised
 from forecast.reading.reading import infer_schema, reach_of
@@ -25,7 +25,7 @@ from forecast.tables.cells import flags_of, infer_decimal, lacks_value
 from forecast.tables.contents import CELL_PEAK, MEMORY_SHARE, SAMPLE, foreign_kind, free_memory, readable
 from forecast.tables.headers import column_names, listed
 from forecast.tables.storage import PARQUET, PROBLEM, Location, arrow_frame, parquet_dataset, parquet_files
-from forecast.tables.table import Table
+from forecast.tables.table import Table, changes
 from forecast.tables.text import DELIMITER_LINE, best_delimiter, given_delimiter
 
 Shares = Callable[[Table], Integers]
@@ -140,27 +140,25 @@ class LargeTable:
 
         The former is None where an id is blank, or the rows of a series stand in several places.
         """
-        starts, firsts, end, last, together = list[Integers](), list[Any](), 0, None, True
-        times = self._empty(time)
+        starts, firsts, end, last, times = list[Integers](), list[Any](), 0, None, self._empty(time)
         for rows in self.batches(list(dict.fromkeys([*ids, *time, target]))):
             keys = rows.select(ids)
-            changed = np.zeros(len(rows), bool)
+            changed = np.logical_or.reduce([changes(column) for column in keys.columns])
             changed[0] = keys.slice(0, 1).to_pylist() != last
-            for column in map(_decoded, keys.columns):
-                text = str(column.type).endswith("string")
-                together = together and not (column.null_count or (text and pc.any(pc.equal(column, "")).as_py()))
-                changed[1:] |= np.asarray(pc.fill_null(pc.not_equal(column[1:], column[:-1]), True))
             starts.append(end + np.flatnonzero(changed))
-            firsts.append(keys.filter(pa.array(changed)))
+            found = keys.filter(pa.array(changed))
+            firsts.append(pa.table(list(map(_decoded, found.columns)), list(ids)))
             last, end = keys.slice(len(rows) - 1).to_pylist(), end + len(rows)
             values = _decoded(rows[target])
             text = str(values.type).endswith("string")
             missing = lacks_value(pc.fill_null(values, "")) if text else flags_of(values.is_null(nan_is_null=True))
-            valued = rows.filter(pa.array(~missing)).select([*time, ROW])
+            valued = rows.select([*time, ROW]).filter(pa.array(~missing))
             found = pa.concat_tables([times, valued]).group_by(list(time), use_threads=False).aggregate([(ROW, "min")])
             times = found.select([*time, f"{ROW}_min"]).rename_columns([*time, ROW])
-        series = pa.concat_tables(firsts) if firsts else self._empty(ids)
-        together = together and len(series.group_by(list(ids)).aggregate([])) == len(series) > 0
+        series = pa.concat_tables(firsts or [self._empty(ids)])
+        texts = [column for column in series.columns if str(column.type).endswith("string")]
+        blank = any(pc.any(pc.equal(text, "")).as_py() for text in texts) or any(c.null_count for c in series.columns)
+        together = not blank and len(series.group_by(list(ids)).aggregate([])) == len(series) > 0
         value = pa.array(["1"] * len(times)) if self.delimiter else pa.array(np.ones(len(times)))
         return np.concatenate([*starts, [end]]) if together else None, self.table(times.append_column(target, value))
 
@@ -170,8 +168,8 @@ class LargeTable:
         return empty.append_column(ROW, pa.array([], pa.int64()))
 
 
-def large_table(source: str, settings: TextSettings, least: int = 1) -> LargeTable | None:
-    """A table that can be read block by block; None where it cannot, or surely has less than `least` rows."""
+def large_table(source: str, settings: TextSettings, least: int = 1, coded: Names = ()) -> LargeTable | None:
+    """A table that is read block by block, `coded` as categories; None where it cannot, or is shorter than `least`."""
     path = Path(source)
     if path.is_file() and path.stat().st_size < SHORTEST * least:  # soon, as most tables are small
         with path.open("rb") as file:
@@ -183,7 +181,7 @@ def large_table(source: str, settings: TextSettings, least: int = 1) -> LargeTab
         if not files:
             return _plain_csv(location, settings, least)
         pins = location.pins(files)
-        data = parquet_dataset(location, files, location.name)
+        data = parquet_dataset(location, files, location.name, coded)
         rows = data.count_rows()
     return LargeTable(location, data, rows, settings, pins) if rows >= least else None
 

@@ -47,10 +47,11 @@ class TimedValues:
 
     def combined(self, rule: str) -> "TimedValues":
         """One row for each series and time, ascending: the first, last, mean or sum of the rows in their order."""
+        further = np.diff(self.series)
+        if np.where(further == 0, np.diff(self.timestamps) > 0, further > 0).all():
+            return self
         times = distinct(self.timestamps)
         keys = self.series * len(times) + np.searchsorted(times, self.timestamps)
-        if (np.diff(keys) > 0).all():
-            return self
         order = np.argsort(keys, kind="stable")
         keys, values = keys[order], self.values[order]
         starts = np.flatnonzero(np.diff(keys, prepend=-1))
@@ -84,8 +85,8 @@ def id_codes(table: Table, columns: tuple[str, ...]) -> tuple[Ids, Integers]:
         codes, texts = table.distinct(column)
         codes = _ranks(texts)[codes]
         parts.append((codes, sorted(texts)))
-        # compressed after each column, so that the product of many cannot overflow
-        keys, _ = ranked(keys * len(texts) + codes)
+        # compressed after each column but the first, so that the product of many cannot overflow
+        keys = ranked(keys * len(texts) + codes)[0] if len(parts) > 1 else codes
     first = np.empty(int(keys.max()) + 1, np.int64)
     first[keys[::-1]] = np.arange(len(table))[::-1]
     names = [[texts[code] for code in codes[first].tolist()] for codes, texts in parts]

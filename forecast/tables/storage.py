@@ -172,12 +172,12 @@ def parquet_files(root: Location) -> list[str]:
     return [path for path in paths if path.lower().endswith((".parquet", ".pq")) or root.beginning(path, 4) == PARQUET]
 
 
-def parquet_dataset(root: Location, files: list[str], name: str) -> Any:
+def parquet_dataset(root: Location, files: list[str], name: str, coded: tuple[str, ...] = ()) -> Any:
     """Parquet files of a place as one data set of pyarrow; folders called ``key=value`` become columns of text."""
     import pyarrow.dataset
 
     keys = [[part.split("=")[0] for part in path[len(root.path) :].split("/")[:-1] if "=" in part] for path in files]
-    form = pyarrow.dataset.ParquetFileFormat()
+    form = pyarrow.dataset.ParquetFileFormat(dictionary_columns=coded)
     with ThreadPoolExecutor(16) as pool:
         schemas = list(pool.map(lambda path: form.inspect(path, root.system), files))
     first = files[0].rpartition("/")[2]

@@ -83,12 +83,13 @@ class Table:
     def distinct(self, column: str, rows: int | None = None) -> tuple[Integers, list[str]]:
         """Codes of the first `rows` of a column, and its different `texts` in the order in which they come first."""
         values = self.frame[column].iloc[:rows]
-        if self.text:
-            codes, unique = pd.factorize(values)
-            return np.asarray(codes, np.int64), [str(text) for text in unique]
-        codes, unique = pd.factorize(values, use_na_sentinel=False)
-        same, texts = pd.factorize(self._written(pd.Series(unique)))  # 1.0 and '1' are written alike
-        return np.asarray(same, np.int64)[codes], [str(text) for text in texts]
+        text = isinstance(plain(values.iloc[:0]).dtype, pd.StringDtype)
+        begins = changes(pa.array(values, from_pandas=True)) if text else np.ones(len(values), bool)
+        codes, texts = pd.factorize(values[begins], use_na_sentinel=self.text)  # a text has no missing cells
+        if not self.text:
+            same, texts = pd.factorize(self._written(pd.Series(texts)))  # 1.0 and '1' are written alike
+            codes = same[codes]
+        return np.asarray(codes, np.int64)[np.cumsum(begins) - 1], list(map(str, np.asarray(texts, object)))
 
     def texts(self, column: str) -> NDArray[np.object_]:
         """[rows], the cells as text: just as written, whole numbers without a decimal mark, '' where missing."""
@@ -97,7 +98,10 @@ class Table:
 
     def _written(self, values: "pd.Series[Any]") -> "pd.Series[str]":
         if isinstance(values.dtype, pd.CategoricalDtype):
-            values = values.astype(float if pd.api.types.is_float_dtype(values.cat.categories.dtype) else object)
+            kind, floats = values.cat.categories.dtype, pd.api.types.is_float_dtype(values.cat.categories.dtype)
+            values = values.astype(float if floats else kind if isinstance(kind, pd.StringDtype) else object)
+        if isinstance(values.dtype, pd.StringDtype):
+            return values.fillna("")
         if pd.api.types.is_float_dtype(values.dtype) and bool((values.dropna() % 1 == 0).all()):
             values = values.astype("Int64")
         return values.astype(object).where(values.notna(), "").map(_written)
@@ -207,6 +211,14 @@ def ranked(values: Integers) -> tuple[Integers, Integers]:
     codes, found = encoded(values)
     order = np.argsort(found)
     return np.argsort(order)[codes], found[order]
+
+
+def changes(column: Any) -> Flags:
+    """[rows], whether each value of a column of Arrow differs from the one before, as a missing one does."""
+    if pa.types.is_dictionary(column.type):
+        column = (column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column).indices
+    further = pc.fill_null(pc.not_equal(column[1:], column[:-1]), True)
+    return np.concatenate([np.ones(min(len(column), 1), bool), np.asarray(further, bool)])
 
 
 def repeats(*keys: NDArray[Any]) -> NDArray[np.bool_]:

@@ -117,7 +117,8 @@ def parquet_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
 
     sink, writer = io.BytesIO(), None
     for rows in _groups(frames):
-        writer = writer or pyarrow.parquet.ParquetWriter(sink, rows.schema)
+        coded = [field.name for field in rows.schema if not pa.types.is_floating(field.type)]  # few of those are equal
+        writer = writer or pyarrow.parquet.ParquetWriter(sink, rows.schema, use_dictionary=coded)
         writer.write_table(rows, GROUP_ROWS)
         yield sink.getvalue()
         sink.seek(0)  # pyarrow counts by itself how much it has written

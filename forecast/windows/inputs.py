@@ -9,7 +9,7 @@ from forecast.calendar.calendar import Calendar
 from forecast.errors import Setting, UsageError, Words
 from forecast.events.effects import Adjustment, Effects, adjusted_panel
 from forecast.events.kinds import stand_ins, touched
-from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel, series_index, steps_within
 from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.settings import ScalingName, Stored, TransformName
 from forecast.windows.windows import Columns, WindowIndex, Windows
@@ -145,9 +145,7 @@ def _blocks(panel: Panel, size: int) -> tuple[Numbers, Numbers, Integers]:
     """Mean absolute value and deviation of each whole block of `size` observed values, and its series."""
     values = panel.values[panel.observed]
     counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
-    first = np.cumsum(counts) - counts
-    rank = np.arange(len(values)) - np.repeat(first, counts)
-    complete = rank < np.repeat(counts // size * size, counts)
+    complete = steps_within(counts) < np.repeat(counts // size * size, counts)
     blocks = values[complete].reshape(-1, size)
     means, deviations = np.abs(blocks).mean(1), blocks.std(1)
     used = (means > 0) & (deviations > 0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.panel.panel import Panel, stacked
+from forecast.panel.panel import Panel, stacked, steps_within
 from forecast.reading.reading import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
@@ -79,3 +79,9 @@ def test_the_tail_of_a_panel_knows_what_came_before_it(panel: Panel) -> None:
     np.testing.assert_array_equal(tail.lowest_seen(), panel.lowest_seen())
     np.testing.assert_array_equal(tail.expanding_std()[tail.slots(1)], panel.expanding_std()[panel.slots(1)][-10:])
     np.testing.assert_array_equal(tail.positions[tail.before(np.full(len(tail), 2))], np.tile([0, 1], len(tail)))
+
+
+@pytest.mark.parametrize("sizes", [[3, 3, 3], [2, 0, 4], [5], [0, 0], []])
+def test_steps_are_counted_from_the_start_of_each_run(sizes: list[int]) -> None:
+    steps = steps_within(np.array(sizes, np.int64))
+    assert steps.tolist() == [step for size in sizes for step in range(size)]

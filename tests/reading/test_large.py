@@ -40,8 +40,8 @@ def opened(frame: pd.DataFrame, folder: Path, kind: str) -> LargeTable:
         for place in range(0, len(frame), 7):
             frame[place : place + 7].to_parquet(path / f"{place:02}.parquet", index=False)
     else:
-        frame.to_parquet(path) if kind == "parquet" else frame.to_csv(path, index=False)
-    found = large_table(str(path), TextSettings())
+        frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path, row_group_size=7)
+    found = large_table(str(path), TextSettings(), coded=("shop", "units") if kind == "coded" else ())
     assert found is not None
     return found
 
@@ -81,10 +81,23 @@ def test_times_without_a_value_do_not_count(frame: pd.DataFrame, tmp_path: Path)
         assert times.frame["day"].max() == "2024-01-03"
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv"])
-@pytest.mark.parametrize("spoil", ["two places", "a blank id"])
-def test_series_that_do_not_stand_together_are_told(frame: pd.DataFrame, tmp_path: Path, kind: str, spoil: str) -> None:
-    frame.loc[11, "shop"] = "b" if spoil == "two places" else None
+def test_ids_of_parquet_are_categories_where_that_is_asked_for(frame: pd.DataFrame, tmp_path: Path) -> None:
+    table = opened(frame, tmp_path, "coded")
+    starts, _ = table.survey(*KEYS)
+    assert starts is not None
+    assert starts.tolist() == [0, 4, 8, 12]
+    (part,) = table.parts(COLUMNS, [0, 12])
+    assert part.frame["shop"].cat.categories.tolist() == ["b", "a", "c, d"]
+    codes, texts = part.distinct("shop")
+    assert (codes.tolist(), texts) == ([0] * 4 + [1] * 4 + [2] * 4, ["b", "a", "c, d"])
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "coded"])
+@pytest.mark.parametrize("spoil", ["b", None, ""])
+def test_series_that_do_not_stand_together_are_told(
+    frame: pd.DataFrame, tmp_path: Path, kind: str, spoil: str | None
+) -> None:
+    frame.loc[11, "shop"] = spoil
     assert opened(frame, tmp_path, kind).survey(*KEYS)[0] is None
 
 

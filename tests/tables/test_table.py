@@ -55,6 +55,22 @@ def test_the_different_texts_of_the_first_rows() -> None:
     assert one(["a ", "b", "a "]).distinct("x", rows=1)[1] == ["a "]
 
 
+def test_texts_that_stand_together_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up, factorize = list[int](), pd.factorize
+
+    def counted(values: "pd.Series[str]", **how: bool) -> object:
+        looked_up.append(len(values))
+        return factorize(values, **how)
+
+    monkeypatch.setattr(pd, "factorize", counted)
+    texts = ["b"] * 300 + ["a"] * 300 + [""] * 300 + ["b"]
+    for column in (pd.Series(texts), pd.Series(pd.Categorical(texts)), pd.Series(texts).replace("", np.nan)):
+        codes, different = one(column).distinct("x")
+        assert [different[code] for code in codes] == texts
+        assert different == ["b", "a", ""]
+    assert max(looked_up) < 310  # each missing cell by itself
+
+
 def test_datetimes_are_timestamps_and_clock_readings() -> None:
     times = one(DAYS.tz_localize("Europe/Berlin")).times("x")
     assert (times.zone, times.offset, times.fractions) == ("Europe/Berlin", 3600, False)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import python_calamine
 
@@ -53,6 +54,16 @@ def test_a_workbook_has_numbers_and_times_in_its_cells_and_runs_no_formula(tmp_p
     assert others[-1][0] == "007"
     write_frames([frame], str(tmp_path / "again.xlsx"))
     assert (tmp_path / "again.xlsx").read_bytes() == (tmp_path / "f.XLSX").read_bytes()
+
+
+def test_parquet_codes_what_repeats_and_no_number_with_a_fraction(tmp_path: Path) -> None:
+    shops, numbers = np.repeat(["a", "b"], 500), np.random.default_rng(0).normal(size=1000)
+    frame = pd.DataFrame({"shop": shops, "day": np.tile(np.arange(500), 2), "forecast": numbers})
+    write_frames([frame], str(tmp_path / "f.parquet"))
+    (group,) = pq.ParquetFile(tmp_path / "f.parquet").metadata.to_dict()["row_groups"]
+    coded = {column["path_in_schema"] for column in group["columns"] if column["has_dictionary_page"]}
+    assert coded == {"shop", "day"}
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "f.parquet"), frame)
 
 
 def test_times_that_no_sheet_has_stay_text(tmp_path: Path) -> None:

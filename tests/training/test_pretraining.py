@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from forecast.pretrained.forecasting import load_network
-from forecast.pretrained.network import LEVELS, as_floats, inputs_of, run
+from forecast.pretrained.network import LEVELS, as_floats, inputs_of, layers_of, run
 from forecast.training import pretraining
 from forecast.training.pretraining import Pretraining, Recipe, draw_sample, main, sample_of
 
@@ -74,10 +74,11 @@ def test_a_teacher_is_where_training_starts_and_what_it_keeps_to(tmp_path: Path)
 
 def test_numpy_computes_what_torch_does() -> None:
     training, sample = Pretraining(Recipe(width=24, blocks=2)), draw_sample(0, 7)
-    torch.nn.init.normal_(training.network.outputs.weight, std=0.1)
     with torch.no_grad():
+        for weights in training.network.parameters():
+            weights += 0.1 * torch.randn_like(weights)
         expected = training.network(*map(torch.from_numpy, inputs_of(sample.features))).numpy()
-    assert run(as_floats(_weights(training)), sample.features) == pytest.approx(expected, abs=1e-4)
+    assert run(layers_of(as_floats(_weights(training))), sample.features) == pytest.approx(expected, abs=1e-4)
 
 
 def test_what_comes_after_the_past_changes_the_target_alone() -> None:

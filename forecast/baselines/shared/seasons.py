@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.baselines.shared.method import Counts, Mask, Values
+from forecast.pretrained.features import sums_by_phase
 
 Slot = TypeVar("Slot", bound=np.generic)
 
@@ -88,8 +89,8 @@ def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
     present = np.arange(span) >= start[:, None]
     centred = np.where(present, values - (values.sum(1) / length)[:, None], 0.0)
     size = 1 << int(span + season).bit_length()
-    periodogram = np.abs(np.fft.rfft(centred, size)) ** 2
-    moments = np.fft.irfft(periodogram, size)[:, : season + 1]
+    spectrum = np.fft.rfft(centred, size)
+    moments = np.fft.irfft(spectrum * spectrum.conj(), size)[:, : season + 1]
     constant = moments[:, 0] <= 1e-24 * (values**2).sum(1)
     correlations = moments[:, 1:] / np.where(constant, 1.0, moments[:, 0])[:, None]
     # Bartlett's variance under no correlation from this lag on. Of length squared only length - season products are
@@ -111,10 +112,10 @@ def _decompose(values: Values, start: Counts, season: int, multiplicative: bool)
     end, start_of, other_end, other_start = (sums[:, begin : begin + len(middle)] for begin in begins)
     trend = (end - start_of + other_end - other_start) / (2 * season)
     inside = middle >= start[:, None] + half
-    around, rest = ((0, 0), (half, half)), values[:, half : span - half]
+    rest = values[:, half : span - half]
     rest = rest / np.where(inside, trend, 1.0) if multiplicative else rest - trend
-    totals = by_season(np.pad(np.where(inside, rest, 0.0), around), season).sum(1)
-    counts = by_season(np.pad(inside.astype(np.float64), around), season).sum(1)
+    parts = np.where(inside, rest, 0.0).T, inside.T.astype(np.float64)
+    totals, counts = (np.roll(sums_by_phase(part, season), -half, 0).T for part in parts)
     whole = np.arange(span) >= start[:, None]
     size = values.sum(1, keepdims=True) / (span - start)[:, None] if multiplicative else 1.0
     index: Values = smoothed(totals / counts, counts, values / size, whole)

@@ -88,7 +88,8 @@ class _Smoothing:
         self.coefficient, decay = SMOOTHING[:, None], 1 - SMOOTHING[:, None]
         powers: Values = decay ** np.arange(span)  # [coefficients, steps]
         powers[powers < 1e-30] = 0.0  # denormal numbers are slow
-        begun = np.take_along_axis(lines, ((start[:, None] + np.arange(span)) % span)[None], 2)  # from the first value
+        turned = (start[:, None] + np.arange(span)) % span  # from the first value
+        begun = np.take_along_axis(lines, turned[None], 2) if start.any() else lines
         self.levels = self.coefficient * _by_window(powers[:, ::-1], lines)
         self.left = decay ** (span - start)
         self.shares = (_by_window(powers, begun) + self.left * self.levels / self.coefficient) / (1 + decay)

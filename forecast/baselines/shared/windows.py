@@ -68,9 +68,7 @@ def _in_parts(
         rows, width, spanned = part
         seen = observed[rows, span - width :]
         values = np.where(seen, past[rows, span - width :], 0.0)
-        exponent = np.frexp(np.abs(values).max(1))[1]
-        if method.as_read:
-            exponent[:] = 0
+        exponent = np.frexp(np.abs(values).max(1))[1] * (not method.as_read)
         with np.errstate(over="ignore"):  # values of at most 1, by a power of two, which is exact
             ahead = forecast(np.ldexp(values, -exponent[:, None]), seen, spanned)
             result[rows] = np.nan_to_num(np.ldexp(ahead, exponent.reshape(-1, *[1] * len(shape))))
@@ -87,7 +85,8 @@ def _alike(length: Counts, span: int, seasons: Seasons) -> Iterator[tuple[int, S
     """Columns, seasons and numbers of windows of about one length that span the same seasons; not those of length 0."""
     unit = MANY_COLUMNS if max(seasons, default=1) > SMOOTHED_SEASON else COLUMNS
     columns = np.minimum(-(-length // unit) * unit, span)
-    count = (length[:, None] >= np.sort(seasons)).sum(1)
-    for width, spans in np.unique(np.stack([columns, count])[:, length > 0], axis=1).T.tolist():
+    kind = columns * (len(seasons) + 1) + (length[:, None] >= np.sort(seasons)).sum(1)
+    for each in np.unique(kind[length > 0]).tolist():
+        width, spans = divmod(each, len(seasons) + 1)
         spanned = tuple(season for season in seasons if season in sorted(seasons)[:spans])
-        yield width, spanned, np.flatnonzero((columns == width) & (count == spans) & (length > 0))
+        yield width, spanned, np.flatnonzero((kind == each) & (length > 0))
