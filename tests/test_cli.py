@@ -330,14 +330,17 @@ def test_nothing_of_ours_is_imported_when_a_function_of_the_command_line_runs() 
     assert sorted(found) == ["__init__.py: get_command", "_command.py: invoke"]
 
 
-def test_a_forecast_needs_no_scikit_learn(store: Path) -> None:
+def test_neither_a_fit_nor_a_forecast_needs_scikit_learn(store: Path, passengers: Path, tmp_path: Path) -> None:
     loaded = "print([name for name in ('sklearn', 'forecast.forecaster') if name in sys.modules])"
-    predict = (
-        f"import atexit, sys; atexit.register(lambda: {loaded}); "
-        f"sys.argv = ['forecast', 'predict', '--artifact', {str(store)!r}]; from forecast.cli import main; main()"
-    )
-    predicted = subprocess.run([sys.executable, "-c", predict], capture_output=True, text=True, check=True)
-    assert predicted.stdout.splitlines()[-1] == "[]"
+    fit = ["fit", str(passengers), "--model", "rnn", "-p", "hidden_size=2", "--steps", "2"]
+    for words in (["predict", "--artifact", str(store)], fit):
+        command = (
+            f"import atexit, sys; atexit.register(lambda: {loaded}); "
+            f"sys.argv = {['forecast', *words]}; from forecast.cli import main; main()"
+        )
+        ended = [sys.executable, "-c", command]
+        found = subprocess.run(ended, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert found.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_fit_and_a_forecast_without_trained_networks_need_no_torch(passengers: Path, tmp_path: Path) -> None:

@@ -14,13 +14,18 @@ TAKEN_OFF = 0.4, 0.35  # of what was a season and a week before, before effects 
 STEPS_BACK, MEANS = (0, 1, 3), (1, 3)  # of a known column, and the seasons of its means
 HINGES = 1 / 3, 2 / 3  # quantiles of a known column from which on another slope counts
 NORMAL_DEVIATION = 0.6745  # median absolute deviation of a normal distribution of deviation 1
-FARTHEST = 4.0  # deviations of a known column that count
+FARTHEST = 4.0  # deviations of a known column, or of a value from its window's mean, that count
+SMALLEST = 1e-6  # deviation of a window, in deviations of the series
 MAX_LONG_SEASON = 14  # seasons of a longer one
 MIN_ROWS = 6  # seasons to learn from; fewer repeat the last one
 WIDENED = 0.2  # share of the range of the past by which forecasts may leave it
 MAX_STEPS = 17_500  # steps that anything is learned from
+SHARE_OF_WINDOWS = 0.4  # of the forecast, that of windows which end at any step; the rest is that of whole seasons
+MOST_WINDOWS, PRIOR = 4_000, 10  # that it is learned from; seasons of 0 that shrink a profile
+LEAST_SEASONS = 7  # of a window, where no longer season is known
+LARGEST_SEASON = 96  # steps of a season, beyond which such a map would take long
 REFITS, MOST_OLD = 8, 8  # effects are learned anew after an eighth of the past, or so many seasons where that is less
-REFIT_COST = 2e7  # operations that take as long as what `cost` does not count
+REFIT_COST = 4e7  # operations that take as long as what `cost` does not count
 CONTEXT = MAX_STEPS + 2_500  # steps of the past that a forecast rests on, as effects may be old
 
 
@@ -41,10 +46,12 @@ def forecast_series(
     """Forecast windows of one series by maps that are learned from its past.
 
     An additive effect of the known columns is learned first, piecewise linear in each: one for all steps of a season,
-    and a shrunken correction for each step. What it leaves follows from whole seasons: the last two and the one a week
-    before, on whose values all steps of a season are regressed. Effects are learned at a few ages of a series; a window
-    uses the newest that have seen nothing after its end. Values count as the inverse hyperbolic sine of their distance
-    from the median, in median absolute deviations (Uniejewski, Weron and Ziel 2018).
+    and a shrunken correction for each step. What it leaves follows in part from whole seasons, the last two and the one
+    a week before, on whose values all steps of a season are regressed. The other part is a map of windows that end at
+    any step: of what the newest season and the first two of the newest week have beyond the profile of the week.
+    Effects, profile and this map are learned at a few ages of a series; a window uses the newest that have seen nothing
+    after its end. Values count as the inverse hyperbolic sine of their distance from the median, in deviations
+    (Uniejewski, Weron and Ziel 2018).
     """
     season = seasons[0] if seasons else 1
     longer = (steps // season for steps in seasons[1:] if steps % season == 0)
@@ -70,8 +77,7 @@ def _forecast(
     """Forecasts of windows, [windows, horizon], with effects that are learned before position `age`."""
     past = values[:age]
     middle, low, high = np.median(past), past.min(), past.max()
-    unit = np.median(np.abs(past - middle)) / NORMAL_DEVIATION
-    unit = unit if unit > 1e-6 * past.std() else past.std()
+    unit = max(np.median(np.abs(past - middle)) / NORMAL_DEVIATION, past.std())
     if unit <= 1e-14 * np.abs(past).max():
         return np.asarray(np.repeat(values[ends - 1, None], horizon, 1))
     scaled = np.arcsinh((values - middle) / unit)
@@ -83,8 +89,13 @@ def _forecast(
     rest, points = scaled - effect[: len(scaled)], np.zeros((len(ends), horizon))
     for row, end in enumerate(ends.tolist()):
         pasts = [rest[end - span : end] for span in sorted({min(end, span * season) for span in SPANS})]
-        paths = [_next_seasons(past, horizon, season, long_season) for past in pasts]
-        points[row] = np.mean(paths, 0) + effect[end : end + horizon]
+        points[row] = np.mean([_next_seasons(past, horizon, season, long_season) for past in pasts], 0)
+    lags = season * (long_season if long_season > 1 else LEAST_SEASONS)
+    if season <= LARGEST_SEASON and age - horizon >= 2 * lags:
+        profile = _profile(rest[:age], season * long_season)[np.arange(len(rest) + horizon) % (season * long_season)]
+        ahead = _from_windows(rest - profile[: len(rest)], age, ends, horizon, season, lags)
+        points += SHARE_OF_WINDOWS * (ahead + profile[ends[:, None] + np.arange(horizon)] - points)
+    points += effect[ends[:, None] + np.arange(horizon)]
     bounds = np.array([low, high]) + WIDENED * (high - low) * np.array([-1, 1])
     return np.asarray(np.sinh(np.clip(points, *np.arcsinh((bounds - middle) / unit))) * unit + middle)
 
@@ -141,6 +152,35 @@ def _next_seasons(past: Values, horizon: int, season: int, long_season: int) -> 
     return np.concatenate([_season(whole, later, long_season) for later in range(ahead)])[:horizon]
 
 
+def _profile(values: Values, length: int) -> Values:
+    """What each step of a season adds to the mean, [length]; less where few seasons say so."""
+    phase = np.arange(len(values)) % length
+    return np.asarray(np.bincount(phase, values - values.mean(), length) / (np.bincount(phase, None, length) + PRIOR))
+
+
+def _from_windows(values: Values, age: int, ends: Counts, horizon: int, season: int, lags: int) -> Values:
+    """The next steps of windows, [windows, horizon], by one map from windows that end at any step before `age`.
+
+    A window has so many lags, of which the map reads the first two seasons and the last one. Its values count as
+    distances from their mean, in deviations.
+    """
+    last = age - horizon
+    rows = np.arange(last, lags - 1, -max(1, -(-(last - lags) // MOST_WINDOWS)))
+    read, ahead = np.r_[-lags : 2 * season - lags, -season:0], np.arange(horizon)
+    sums = [np.concatenate([[0.0], np.cumsum(values**power)]) for power in (1, 2)]
+
+    def scale(at: Counts) -> tuple[Values, Values]:
+        mean, square = ((total[at, None] - total[at - lags, None]) / lags for total in sums)
+        return mean, np.sqrt(np.maximum(square - mean**2, SMALLEST**2))
+
+    def scaled(at: Counts, steps: Counts, mean: Values, unit: Values) -> Values:
+        return np.clip((values[at[:, None] + steps] - mean) / unit, -FARTHEST, FARTHEST)
+
+    of_rows, (mean, unit) = scale(rows), scale(ends)
+    weights, intercept = ridge(scaled(rows, read, *of_rows), scaled(rows, ahead, *of_rows))
+    return np.asarray((scaled(ends, read, mean, unit) @ weights + intercept) * unit + mean)
+
+
 def _season(whole: Values, later: int, long_season: int) -> Values:
     """One of the next seasons, [season], that comes after so many others; the past is [seasons, season]."""
     count = len(whole)
@@ -169,7 +209,9 @@ def cost(steps: float, columns: int, horizon: int, season: int) -> float:
     effects = len(EFFECT_SPANS) * (4 * steps * features**2 + 10 * season * features**3)
     seasons, wide = steps / season, (len(NEAR) + 1) * season
     narrow, maps = min(seasons, wide), len(SPANS) * -(-horizon // season)
-    return REFIT_COST + effects + maps * narrow * (2 * seasons * wide + 10 * narrow**2)
+    read, windows = 3 * season * (season <= LARGEST_SEASON), min(steps, MOST_WINDOWS)
+    any_step = 2 * read * windows * (read + horizon) + 10 * read**3
+    return REFIT_COST + effects + any_step + maps * narrow * (2 * seasons * wide + 10 * narrow**2)
 
 
 METHOD = Method(forecast, default_rank=12, context=CONTEXT, forecast_series=forecast_series, cost=cost)

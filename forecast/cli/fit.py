@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,22 @@ from forecast.cli._command import Request, predicting
 from forecast.cli._console import log, log_lines, put, suggest
 from forecast.cli._data import load, load_later
 from forecast.durable import check_folder
-from forecast.engine.exporting import seconds_of_exports
-from forecast.engine.stages import Callbacks, PanelFit, deadline_of
+from forecast.engine.exporting import seconds_of_exports, with_exports
+from forecast.engine.stages import PanelFit, deadline_of
 from forecast.ensemble.baseline_forecasts import baselines_of
 from forecast.ensemble.candidates import compared_with
 from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, ArtifactRefused, ForecastError, NoInput, Setting, UsageError, as_flag
-from forecast.forecaster import Forecaster
 from forecast.inference.contents import to_contents
+from forecast.inference.fitted import Fitted, describe_fit
+from forecast.inference.forecasting import load_fitted
+from forecast.inference.predictor import pick_engine, require_engine
 from forecast.panel.schema import Schema
 from forecast.parallel import process_rank
 from forecast.reading.comparing import schema_differences
 from forecast.reading.dated import normalised
 from forecast.reading.large import sampled
-from forecast.reading.reading import check_to_fit, describe_reading, read
+from forecast.reading.reading import Reading, check_to_fit, describe_reading, read
 from forecast.settings import StoreSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.contents import free_memory, peak_memory
 from forecast.tables.table import Table
@@ -54,46 +57,58 @@ def run(request: Request) -> int:
         return 0
     if process_rank() > 0:  # one of several processes of torchrun: the first one says what happens, and saves
         console.listen(quiet=True)
-        forecaster, table, inputs = _to_fit(request)
-        forecaster.fit(table, **inputs)
+        _to_fit(request, time.monotonic()).run()
         return 0
     with Store(folder).lock(store.wait) as writer:
         started = min(time.monotonic(), begun + 3.0)  # a budget counts from the reading of the table, not the start-up
-        forecaster, table, inputs = _to_fit(request)
         checkpoints = writer.checkpoints(request.resume)
+        fit = replace(_to_fit(request, started), checkpoints=checkpoints)
         with console.using_cluster(request.cluster), console.progress_bar() as on_step:
-            callbacks = Callbacks(on_read=log_lines, on_step=on_step)
-            forecaster.fit(table, **inputs, started=started, callbacks=callbacks, checkpoints=checkpoints)
+            fitted = replace(fit, on_step=on_step).run()
+        fitted = with_exports(fitted)
+        if fitted.config.networks:
+            pick_engine(fitted, train.engine, train.device)  # one that cannot run them is refused before they are saved
         before = None
         with suppress(ForecastError, ValueError):  # none can be read; an older one lacks what is newer: the default
             before = Schema.model_validate(Store(folder).load()[0].config.get("table"))
-        version = forecaster.save(writer, store.keep)
+        version = writer.save(to_contents(fitted), store.keep)
         checkpoints.discard()
-    changes = [] if before is None else schema_differences(before, forecaster.schema_)
+    changes = [] if before is None else schema_differences(before, fit.schema)
     if changes:
         log(f"this version reads tables differently from the one before it: {'; '.join(changes)}", "warning")
-    log_lines(forecaster.describe())
+    log_lines(describe_fit(fitted))
     log(f"saved    {folder}/{version.id}")
-    if "missing" in forecaster.fitted_.history.status:
+    if "missing" in fitted.history.status:
         return INCOMPLETE
-    suggest(*predicting(folder, forecaster.schema_.known))
+    suggest(*predicting(folder, fit.schema.known))
     return 0
 
 
-def _to_fit(request: Request) -> tuple[Forecaster, Table, dict[str, Any]]:
-    """What is fitted, to the table, or to an even sample of its series where it does not fit into memory."""
+def _to_fit(request: Request, started: float) -> PanelFit:
+    """What is fitted: the table, or an even sample of its series where it does not fit into memory."""
     train, text = request.of(TrainSettings), request.of(TextSettings)
+    require_engine(train.engine, train.model)
     sample = sampled(request.data, text, request.of(TableSettings), train.seed)
     table, defaults = load(request.data, text) if sample is None else (normalised(sample), {})
-    start = _live(request.store) if train.warm_start else None
-    forecaster = Forecaster(**train.model_dump(), **request.of(TableSettings, defaults).model_dump())
-    return forecaster, table, {"future": load_later(request.future, text), "start": start}
+    earlier = _live(request.store) if train.warm_start else None
+    reading = _read(request, table, defaults)
+    log_lines(describe_reading(reading))
+    table_read = reading.panel, reading.schema, train, reading.name
+    return PanelFit(*table_read, deadline_of(train, started), earlier=earlier, sums=True)
 
 
-def _live(folder: str) -> Forecaster | None:
+def _read(request: Request, table: Table, defaults: dict[str, Any]) -> Reading:
+    train, later = request.of(TrainSettings), load_later(request.future, request.of(TextSettings))
+    how = request.of(TableSettings, defaults)
+    reading = read(table, how, horizon=train.horizon, lookback=train.lookback, future=later)
+    check_to_fit(reading)
+    return reading
+
+
+def _live(folder: str) -> Fitted | None:
     """The live forecaster, which training continues; None if the store has none."""
     try:
-        return Forecaster.load(folder)
+        return load_fitted(folder)
     except (NoInput, ArtifactRefused) as error:
         log(f"training starts from scratch: {error.render(as_flag)}", "warning")
         return None
@@ -103,12 +118,9 @@ def _put_dry_run(begun: float, folder: str, request: Request) -> None:
     """Do all that a fit does but train and save, and print what it would do, for people or as JSON."""
     train = request.of(TrainSettings)
     check_folder(Path(folder), folder)
-    table, defaults = load(request.data, request.of(TextSettings))
-    how, later = request.of(TableSettings, defaults), load_later(request.future, request.of(TextSettings))
-    reading = read(table, how, horizon=train.horizon, lookback=train.lookback, future=later)
-    check_to_fit(reading)
+    reading = _read(request, *load(request.data, request.of(TextSettings)))
     live, panel, rehearsal = _live(folder) if train.warm_start else None, reading.panel, Rehearsal()
-    options: dict[str, Any] = {"earlier": live and live.fitted_, "sums": True, "rehearsal": rehearsal}
+    options: dict[str, Any] = {"earlier": live, "sums": True, "rehearsal": rehearsal}
     fitted = PanelFit(panel, reading.schema, train, reading.name, deadline_of(train, begun), **options).run()
     baselines = [baseline.label for baseline in baselines_of(compared_with(train), fitted.config.lags)]
     networks, (windows, refit, held_out) = list[dict[str, Any]](), rehearsal.windows

@@ -29,7 +29,6 @@ MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles
 VALUES, MIN_COMPARED = 10_000_000, 32
 DRAWN_BY = 16  # newest values of a window that decide whether it is drawn
 # of baselines that forecast a whole series at a time, with columns known in advance
-LONG_SEASON = 24  # steps of a season from which on they take part without known columns, too
 MIN_SEASONS = 15  # of the longest series, fewer of which say little
 AFFORDABLE = 8e8  # operations for each window on which slow baselines are compared, some seconds in all
 REFITS = 20  # of a series for windows that are compared, at most
@@ -214,7 +213,7 @@ def affordable_baselines(names: tuple[str, ...], inputs: Inputs, compared: int) 
         return names
     panel, season = inputs.panel, inputs.lags[0] if inputs.lags else 1
     columns = known_columns(inputs, np.zeros(1, np.int64), 0).shape[1]
-    gains = season > 1 and (columns > 0 or season >= LONG_SEASON) and panel.lengths.max() >= MIN_SEASONS * season
+    gains = (season > 1 or columns > 0) and panel.lengths.max() >= MIN_SEASONS * season
 
     def takes_part(name: str) -> bool:
         cost = baseline_method(name).cost

@@ -199,7 +199,8 @@ def independent_windows(windows: WindowIndex, length: int, decay: float = np.inf
 
 def independent_by_block(series: Integers, block: Integers) -> tuple[Integers, Numbers]:
     """Blocks of time, and how many independent windows each holds: n series are n / (1 + (n - 1) CORRELATION)."""
-    blocks, sizes = np.unique(np.unique(np.stack([series, block], 1), axis=0)[:, 1], return_counts=True)
+    count = int(series.max(initial=0)) + 1
+    blocks, sizes = np.unique(np.unique(block * count + series) // count, return_counts=True)
     return blocks, sizes / (1 + (sizes - 1) * CORRELATION)
 
 

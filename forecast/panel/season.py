@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
@@ -162,13 +163,13 @@ def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int
     size = 1 << int(2 * len(values)).bit_length()
     lags = slice(1, longest + 2)  # one beyond, so that the last one can be compared with its neighbour
 
-    def products(now: Numbers, before: Numbers) -> Numbers:
-        return np.asarray(np.fft.irfft(np.fft.rfft(now, size) * np.conj(np.fft.rfft(before, size)), size)[lags])
+    def at_lags(spectrum: NDArray[np.complex128]) -> Numbers:  # sums of products of values so many steps apart
+        return np.asarray(np.fft.irfft(spectrum, size)[lags])
 
-    mask = known.astype(np.float64)
-    pairs = np.maximum(np.round(products(mask, mask)), 1.0)
-    total = products(rest, mask) - products(mask, rest)
-    squares = products(rest**2, mask) + products(mask, rest**2) - 2 * products(rest, rest)
+    one, first, second = np.fft.rfft(np.stack([known.astype(np.float64), rest, rest**2]), size)
+    pairs = np.maximum(np.round(at_lags(one * one.conj())), 1.0)
+    total = at_lags(first * one.conj() - one * first.conj())
+    squares = at_lags(second * one.conj() + one * second.conj() - 2 * first * first.conj())
     spread = float((rest**2).sum() / known.sum())
     if not spread > (FLAT * float(np.nanmax(np.abs(values)))) ** 2:
         return 1
