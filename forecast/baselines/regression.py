@@ -174,7 +174,7 @@ def _from_windows(values: Values, age: int, ends: Counts, horizon: int, season: 
         return mean, np.sqrt(np.maximum(square - mean**2, SMALLEST**2))
 
     def scaled(at: Counts, steps: Counts, mean: Values, unit: Values) -> Values:
-        return np.clip((values[at[:, None] + steps] - mean) / unit, -FARTHEST, FARTHEST)
+        return np.asarray(np.clip((values[at[:, None] + steps] - mean) / unit, -FARTHEST, FARTHEST))
 
     of_rows, (mean, unit) = scale(rows), scale(ends)
     weights, intercept = ridge(scaled(rows, read, *of_rows), scaled(rows, ahead, *of_rows))
