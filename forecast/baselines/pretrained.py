@@ -3,7 +3,7 @@
 import numpy as np
 
 from forecast.baselines.shared.method import Mask, Method, Values
-from forecast.pretrained.forecasting import CONTEXT, Network, forecast_quantiles, how_it_was_made, load_network
+from forecast.pretrained.forecasting import CONTEXT, Network, forecast_quantiles, network_for
 from forecast.pretrained.network import LEVELS
 
 
@@ -19,7 +19,7 @@ def quantiles(
     seasons: tuple[int, ...],
     levels: tuple[float, ...],
 ) -> Values:
-    own = forecast_quantiles(network or load_network(), values, observed, horizon, seasons)
+    own = forecast_quantiles(network or network_for(seasons), values, observed, horizon, seasons)
     lowest = np.where(observed, values, np.inf).min(1)
     constant = lowest == np.where(observed, values, -np.inf).max(1)  # which the network continues but for rounding
     own = own[..., [LEVELS.index(level) for level in levels]]
@@ -27,11 +27,10 @@ def quantiles(
 
 
 def about() -> str:
-    network, made = load_network(), how_it_was_made()
-    weights = sum(array.size for array in network.weights.values())
+    weights = sum(array.size for array in network_for(()).weights.values())
     return (
-        f"a recurrent network of {weights:,} weights, trained on synthetic series only ({made['steps']:,} steps); it "
-        f"sees up to {CONTEXT:,} steps of the past"
+        f"a recurrent network of {weights:,} weights, and another for hours, trained on synthetic series only; they "
+        f"see up to {CONTEXT:,} steps of the past"
     )
 
 

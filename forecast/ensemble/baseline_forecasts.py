@@ -17,7 +17,7 @@ from forecast.evaluation.origins import past_slots, pasts
 from forecast.evaluation.quantiles import error_quantiles
 from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
-from forecast.pretrained.forecasting import Network
+from forecast.pretrained.forecasting import Network, network_for
 from forecast.threads import OnPart, in_threads
 from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
 from forecast.windows.inputs import Inputs
@@ -91,10 +91,11 @@ def baseline_forecasts(
     gives_quantiles = method.quantiles is not None
     parts = [np.zeros((0, horizon, len(levels)) if gives_quantiles else (0, horizon))]
     if gives_quantiles:
+        own = network or network_for(inputs.lags)
         context = max(context, min(method.context, int(inputs.panel.lengths.max(initial=1))))
     for past, observed in _pasts(inputs, windows, context, method.evens):
         if gives_quantiles:
-            parts.append(forecast_own_quantiles(method, past, observed, horizon, inputs.lags, levels, network))
+            parts.append(forecast_own_quantiles(method, past, observed, horizon, inputs.lags, levels, own))
         else:
             parts.append(forecast_baseline(baseline.name, past, observed, horizon, baseline.season))
     return np.concatenate(parts)

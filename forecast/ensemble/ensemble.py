@@ -16,7 +16,7 @@ from forecast.ensemble.validation import ValidationForecasts, ValidationSet, win
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights, newer_half
 from forecast.evaluation.quantiles import independent_windows
 from forecast.panel.panel import Integers, Numbers
-from forecast.pretrained.forecasting import Network, load_network
+from forecast.pretrained.forecasting import Network, network_for
 from forecast.windows.inputs import Inputs, apply_power, undo_power
 from forecast.windows.windows import WindowIndex
 
@@ -170,7 +170,7 @@ def choose_ensemble(
         lookback=validation.lookback,
         context_length=baselines.context,
         scores=scores,
-        network=load_network() if PRETRAINED in components else None,
+        network=network_for(inputs.lags) if PRETRAINED in components else None,
         validation=ValidationForecasts.of(validation, inputs, points, best_baseline),
     )
 

@@ -14,7 +14,7 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.pretrained import Pretrained
 from forecast.models.shared.pretrained_windows import INPUTS, PretrainedWindows, both_ways
 from forecast.pretrained.features import TOKEN
-from forecast.pretrained.forecasting import load_network
+from forecast.pretrained.forecasting import network_for
 from forecast.windows.windows import Batch
 
 GAIN = 20.0  # of the maps of other columns, which start from nothing at a low learning rate
@@ -28,7 +28,7 @@ class Network(RecurrentModel):
     def __init__(self, params: Any, shape: Shape) -> None:
         super().__init__(params, shape)
         del self.gates, self.effects  # seasons come in by its features, known columns by `direct`
-        weights = load_network().weights
+        weights = network_for(shape.seasons).weights
         width, blocks = len(weights["after.weight"]), sum(".before.weight" in name for name in weights)
         self.network = Pretrained(width, blocks)
         self.network.load_state_dict(to_tensors(weights))

@@ -14,12 +14,13 @@ from safetensors.numpy import load
 from forecast.errors import ArtifactRefused
 from forecast.pretrained.features import TOKEN, Counts, Flags, Numbers, features_of, unsquashed
 from forecast.pretrained.network import ARCHITECTURE, LEVELS, Weights, as_floats, layers_of, run
+from forecast.synthetic.seasons import HOURS
 
 CONTEXTS = (64, 128, 256, 512, 1024)  # steps to which pasts are padded
 CONTEXT = CONTEXTS[-1]  # steps of the past that its features rest on at most
 NEWEST = 8 * TOKEN  # steps of the past that it reads
 MIRRORED = 1  # the architecture that reads the whole past, of a series and of its mirror image, as `finetuned` does
-FILE = "weights.safetensors"
+FILE, HOURS_FILE = "weights.safetensors", "hours.safetensors"
 CELLS_AT_ONCE = 1 << 16  # steps of windows that run together: what a cache holds
 ROUND = 16  # of so many windows, or a multiple, products of matrices are fastest
 FEW = 10.0  # mean of counts up to which a forecast is a whole number
@@ -37,14 +38,19 @@ class Network:
     architecture: int  # `MIRRORED` or `ARCHITECTURE`
 
 
+def network_for(seasons: tuple[int, ...]) -> Network:
+    """The network that ships for series of these seasons, the first one first."""
+    return load_network(file=HOURS_FILE if seasons and seasons[0] in HOURS else FILE)
+
+
 @cache
-def load_network(data: bytes | None = None) -> Network:
+def load_network(data: bytes | None = None, file: str = FILE) -> Network:
     shipped = data is None
     if data is None:
-        data = (Path(__file__).parent / FILE).read_bytes()
+        data = (Path(__file__).parent / file).read_bytes()
     digest = hashlib.sha256(data).hexdigest()
-    if shipped and digest != how_it_was_made()["sha256"]:
-        problem = f"{FILE} of the package has another hash than recorded"
+    if shipped and digest != how_it_was_made(file)["sha256"]:
+        problem = f"{file} of the package has another hash than recorded"
         raise ArtifactRefused(f"the pretrained network is damaged: {problem}")
     try:
         weights = as_floats(load(data))
@@ -57,9 +63,9 @@ def load_network(data: bytes | None = None) -> Network:
     return Network(data, digest, weights, layers_of(weights), int(architecture))
 
 
-def how_it_was_made() -> dict[str, Any]:
-    """Hash, recipe, steps and version of the generator of the network that ships."""
-    made: dict[str, Any] = json.loads((Path(__file__).parent / FILE).with_suffix(".json").read_text("utf-8"))
+def how_it_was_made(file: str = FILE) -> dict[str, Any]:
+    """Hash, recipe, steps and version of the generator of a network that ships."""
+    made: dict[str, Any] = json.loads((Path(__file__).parent / file).with_suffix(".json").read_text("utf-8"))
     return made
 
 

@@ -14,6 +14,7 @@ from forecast.synthetic.kind import (
     heavy_noise,
     log_uniform,
     slow_noise,
+    standardised,
 )
 from forecast.synthetic.seasons import repeated, season_of
 
@@ -141,6 +142,30 @@ def growth(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     return np.where(summed, np.cumsum(np.maximum(series, 0) * rng.gamma(2, 0.5, (rows, steps)), 1), series)
 
 
+def hours(rng: np.random.Generator, seasons: Seasons) -> Numbers:
+    """Days and weekends that the weather moves; some series have no week, move slowly and hardly scatter."""
+    rows, steps = seasons.shape
+    twice, calm = np.tile(seasons.season, 2), 1 + 9 * bernoulli(rng, 0.35, rows)
+    peaks = column(rng.uniform(0, 1.3, 2 * rows)) * repeated(rng, twice, steps, of=2)
+    work, rest = np.split(standardised(np.exp(peaks)), 2)
+    day, weekly = np.arange(steps) // column(seasons.season), column((seasons.second > 0) & (calm == 1))
+    free = column(rng.random(rows)) * work + column(rng.random(rows)) * rest - column(rng.normal(0.5, 0.8, rows))
+    series = np.where(weekly & ((day + column(rng.integers(7, size=rows))) % 7 > 4), free, work)
+    levels = repeated(rng, 7 * seasons.season, steps, seasons.season)
+    series += weekly * column(log_uniform(rng, 0.02, 0.4, rows)) * levels
+    days = twice * np.tile(calm, 2)
+    slow, fast = days * log_uniform(rng, 0.3, 12, 2 * rows), days * log_uniform(rng, 0.01, 0.4, 2 * rows)
+    warm, wet = np.split(standardised(autoregression(slow_noise(rng, slow, steps), np.exp(-1 / fast))), 2)
+    noise = standardised(autoregression(heavy_noise(rng, rows, steps), rng.uniform(0, 0.95, rows)))
+    series *= np.exp(column(log_uniform(rng, 0.02, 0.5, rows)) * wet)
+    series += column(log_uniform(rng, 0.04, 3, rows) / np.sqrt(calm)) * warm
+    series += column(log_uniform(rng, 0.01, 0.6, rows) / calm**1.5) * noise
+    grown = np.exp(np.clip(column(rng.uniform(0.1, 1.2, rows)) * series, -7, 5))
+    counts = rng.poisson(grown * column(log_uniform(rng, 2, 300, rows)))
+    whole = np.round(series * column(log_uniform(rng, 8, 400, rows)))
+    return np.choose(column(rng.choice(4, rows, p=[0.35, 0.2, 0.1, 0.35])), [grown, series, counts, whole])
+
+
 def regimes(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     """Levels that jump, states that come and go, and now and then a spike."""
     rows, steps = seasons.shape
@@ -234,5 +259,6 @@ KINDS: dict[str, tuple[int, Callable[[np.random.Generator, Seasons], Numbers]]] 
     "smooth": (9, smooth),
     "structural": (28, structural),
     "walks": (9, walks),
+    "hours": (0, hours),  # drawn by the share that `draw_series` is given
 }
 """How often series are of a kind, beside the others, and what draws them."""

@@ -4,7 +4,7 @@ import numpy as np
 
 from forecast.synthetic.kind import Flags, Numbers, Seasons, bernoulli, column, log_uniform, standardised
 from forecast.synthetic.kinds import KINDS
-from forecast.synthetic.seasons import draw_seasons, season_of
+from forecast.synthetic.seasons import HOURS, LENGTHS, draw_seasons, season_of
 
 VERSION = 1  # of the generator: another one draws other series from the same seed
 NEGATED_SHARE = 0.15  # share of series times -1: a network may read mirror images too
@@ -15,22 +15,22 @@ YEARS, LONG_YEAR = {1: 1, 4: 4, 12: 12, 52: 52, 5: 261, 7: 365, 24: 8766}, 500  
 ABOVE_ZERO_SHARE = 0.85  # share of series without a value below 0, as most records have none
 
 
-def draw_series(rng: np.random.Generator, rows: int, steps: int) -> tuple[Numbers, Seasons]:
-    """Series of all kinds, [rows, steps], always finite, and their seasons; the same generator draws the same ones."""
-    seasons = draw_seasons(rng, rows, steps)
-    series = _of_all_kinds(rng, seasons)
+def draw_series(rng: np.random.Generator, rows: int, steps: int, hours: int = 0) -> tuple[Numbers, Seasons]:
+    """Series of all kinds, [rows, steps], always finite, and their seasons; `hours`: by the hour alone, see `KINDS`."""
+    seasons = draw_seasons(rng, rows, steps, HOURS if hours else LENGTHS)
+    series = _of_all_kinds(rng, seasons, hours)
     mixed = np.flatnonzero(bernoulli(rng, MIXED_SHARE, rows))
     if len(mixed):
         share = column(rng.uniform(0.2, 0.8, len(mixed)))
-        other = standardised(_of_all_kinds(rng, seasons.select(mixed)))
+        other = standardised(_of_all_kinds(rng, seasons.select(mixed), hours))
         series[mixed] = share * standardised(series[mixed]) + (1 - share) * other
     series = _with_strong_season(rng, np.nan_to_num(series, nan=0.0, posinf=1e9, neginf=-1e9), seasons)
     return _distorted(rng, _with_growth(rng, series, seasons)), seasons
 
 
-def _of_all_kinds(rng: np.random.Generator, seasons: Seasons) -> Numbers:
+def _of_all_kinds(rng: np.random.Generator, seasons: Seasons, hours: int) -> Numbers:
     """Each row of one kind, [rows, steps]."""
-    shares = np.array([share for share, _ in KINDS.values()], float)
+    shares = np.array([share or hours for share, _ in KINDS.values()], float)
     chosen, series = rng.choice(len(shares), len(seasons.season), p=shares / shares.sum()), np.zeros(seasons.shape)
     for number, (_, simulate) in enumerate(KINDS.values()):
         if len(rows := np.flatnonzero(chosen == number)):

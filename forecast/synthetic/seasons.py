@@ -6,14 +6,15 @@ from forecast.synthetic.kind import Counts, Numbers, Seasons, bernoulli, column,
 
 LENGTHS = {1: 24, 4: 14, 12: 24, 7: 11, 24: 11, 48: 3, 52: 3, 5: 2, 6: 1, 13: 1, 26: 1, 96: 1, 144: 1, 168: 1}
 """Season lengths, in steps, and how often each is drawn among 100."""
+HOURS = {24: 75, 48: 20, 96: 5}  # the same where all series are by the hour, or a part of it
 ODD_SHARE, LONGEST_ODD = 0.05, 60  # share of odd lengths, and the longest of them
 SECOND = {7: (28, 91, 364), 24: (168,), 48: (336,), 96: (672,), 12: (48, 60), 4: (16, 20), 5: (20, 260), 6: (42,)}
 """Second seasons that come with a first one."""
 
 
-def draw_seasons(rng: np.random.Generator, rows: int, steps: int) -> Seasons:
+def draw_seasons(rng: np.random.Generator, rows: int, steps: int, of: dict[int, int] = LENGTHS) -> Seasons:
     """Season lengths of series; a second season holds at least twice in the series."""
-    lengths, shares = np.array(list(LENGTHS)), np.array(list(LENGTHS.values()), float)
+    lengths, shares = np.array(list(of)), np.array(list(of.values()), float)
     season = rng.choice(lengths, rows, p=shares / shares.sum())
     season = np.where(bernoulli(rng, ODD_SHARE, rows), rng.integers(2, LONGEST_ODD + 1, rows), season)
     second = np.zeros(rows, np.int64)
@@ -23,11 +24,11 @@ def draw_seasons(rng: np.random.Generator, rows: int, steps: int) -> Seasons:
     return Seasons(np.where(3 * season <= 2 * steps, season, 1), second, steps)
 
 
-def season_profile(rng: np.random.Generator, length: int) -> Numbers:
-    """One season of mean 0 and deviation 1, [length], of a shape that is drawn; a season of one step is 0."""
+def season_profile(rng: np.random.Generator, length: int, of: int = 6) -> Numbers:
+    """One season of mean 0 and deviation 1, [length], of one of the first `of` shapes; a season of one step is 0."""
     if length < 2:
         return np.zeros(1)
-    at, kind = np.arange(length) / length, rng.integers(6)
+    at, kind = np.arange(length) / length, rng.integers(of)
     if kind <= 1:  # harmonics, the higher the weaker
         order = np.arange(1, rng.integers(1, min(length // 2, 9) + 1) + 1)
         size = rng.normal(size=len(order)) / order ** rng.uniform(0.3, 1.5)
@@ -50,11 +51,11 @@ def season_profile(rng: np.random.Generator, length: int) -> Numbers:
     return np.asarray(profile / deviation) if deviation > 1e-9 else np.zeros(length)
 
 
-def repeated(rng: np.random.Generator, length: Counts, steps: int, coarse: Counts | None = None) -> Numbers:
-    """A season of each row, repeated, [rows, steps]; `coarse` steps [rows] share a value, as the hours of a day may."""
+def repeated(rng: np.random.Generator, length: Counts, steps: int, wide: Counts | None = None, of: int = 6) -> Numbers:
+    """A season of each row, repeated, [rows, steps]; `wide` steps [rows] share a value, as the hours of a day may."""
     series = np.empty((len(length), steps))
-    for row, (season, width) in enumerate(zip(length, np.ones_like(length) if coarse is None else coarse, strict=True)):
-        profile = np.repeat(season_profile(rng, max(1, int(season // width))), width)
+    for row, (season, width) in enumerate(zip(length, np.ones_like(length) if wide is None else wide, strict=True)):
+        profile = np.repeat(season_profile(rng, max(1, int(season // width)), of), width)
         series[row] = np.resize(np.roll(profile, -rng.integers(len(profile))), steps)
     return series
 

@@ -6,8 +6,7 @@ A second call goes on from the checkpoint. Windows have pasts of every length, w
 import hashlib
 import io
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from multiprocessing import get_context
@@ -31,8 +30,9 @@ from forecast.training.devices import threads
 
 SIZES = ((128, 256, 0.42), (384, 128, 0.3), (1024, 64, 0.28))  # steps of the past, windows of a batch, and how often
 HORIZONS = ((16, 0.25), (32, 0.35), (64, 0.32), (128, 0.08))
+SIZES_OF_HOURS, HORIZONS_OF_HOURS = ((512, 112, 0.5), (1024, 64, 0.5)), ((24, 0.25), (32, 0.15), (48, 0.4), (64, 0.2))
 SHORTEST = 5  # values of a past
-SHORTENED = 0.65  # share of pasts that are shorter than the window
+SHORTENED, SHORTENED_HOURS = 0.65, 0.3  # share of pasts that are shorter than the window
 WITHHELD, SECOND_WITHHELD = 0.08, 0.3  # share of windows whose seasons are withheld
 FAR, FAR_SEASONS = 6, 2  # steps and seasons ahead, beyond both of which an error counts less than half
 CONSTANT = 1e-5  # share of the location; a past of a smaller scale is constant, and teaches nothing
@@ -51,13 +51,14 @@ class Sample:
     taught: Floats | None = None  # [windows, horizon, levels], quantiles of another network, in scaled units
 
 
-def draw_sample(seed: int, number: int, teacher: Network | None = None) -> Sample:
-    """Batch `number` of a pretraining from `seed`; the same two numbers give the same batch."""
+def draw_sample(seed: int, number: int, teacher: Network | None = None, hours: int = 0) -> Sample:
+    """Batch `number` of a pretraining from `seed`; the same two numbers give the same batch. `hours`: `draw_series`."""
     rng = np.random.default_rng([seed, number])
-    context, rows, _ = SIZES[rng.choice(len(SIZES), p=[share for *_, share in SIZES])]
-    horizon, _ = HORIZONS[rng.choice(len(HORIZONS), p=[share for _, share in HORIZONS])]
-    series, seasons = draw_series(rng, rows, context + horizon)
-    observed = _observed(rng, rows, context)
+    sizes, horizons = (SIZES_OF_HOURS, HORIZONS_OF_HOURS) if hours else (SIZES, HORIZONS)
+    context, rows, _ = sizes[rng.choice(len(sizes), p=[share for *_, share in sizes])]
+    horizon, _ = horizons[rng.choice(len(horizons), p=[share for _, share in horizons])]
+    series, seasons = draw_series(rng, rows, context + horizon, hours)
+    observed = _observed(rng, rows, context, SHORTENED_HOURS if hours else SHORTENED)
     # what is trained further reads more than a forecast at once
     newest = None if teacher is None else 2 * NEWEST if number % 4 == 3 else NEWEST
     return sample_of(series, observed, _given_seasons(rng, seasons, observed), horizon, newest, teacher)
@@ -90,10 +91,10 @@ def sample_of(
     return Sample(features, features.scaled(future), weight.astype(np.float32), taught)
 
 
-def _observed(rng: np.random.Generator, rows: int, context: int) -> Flags:
+def _observed(rng: np.random.Generator, rows: int, context: int, shortened: float) -> Flags:
     """Which values of pasts the network sees; always the last one."""
     length = np.exp(rng.uniform(np.log(SHORTEST), np.log(context), rows)).astype(np.int64)
-    length = np.where(rng.random(rows) < SHORTENED, length, context)
+    length = np.where(rng.random(rows) < shortened, length, context)
     step = np.arange(context)
     blank = rng.random((rows, context)) < np.where(rng.random(rows) < 0.12, rng.uniform(0, 0.4, rows), 0)[:, None]
     start, width = rng.integers(0, context, rows)[:, None], rng.integers(1, context // 4, rows)[:, None]
@@ -123,6 +124,8 @@ class Recipe:
     average: float = 0.9995  # share that the running average of the weights keeps at each step
     cooling_average: float = 0.998  # while the learning rate falls, when the newest weights are the best ones
     decay: float = 0.01  # of the weights
+    taught: float = 0.5  # share of the distance from the quantiles of a teacher, where there is one, in the loss
+    hours: int = 0  # series by the hour alone, and how many of their own kind: see `draw_series`
 
 
 class Pretraining:
@@ -141,7 +144,7 @@ class Pretraining:
     def learn(self, sample: Sample, rate: float, cooling: bool = False) -> float:
         """Take one step at a learning rate, which may be falling to nothing; the loss."""
         self.optimizer.param_groups[0]["lr"] = rate
-        loss = loss_of(self.network, sample, self.device)
+        loss = loss_of(self.network, sample, self.device, self.recipe.taught)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -154,13 +157,12 @@ class Pretraining:
                 mean.lerp_(weight, 1 - keep)
         return float(loss.detach())
 
-    def run(self, until: int, cool: int, on_step: Callable[[int, float], None]) -> None:
-        """Train until step `until`; over the last `cool` of them the learning rate falls to nothing."""
+    def run(self, until: int, cool: int) -> Iterator[float]:
+        """Train until step `until`, and yield each loss; over the last `cool` of them the rate falls to nothing."""
         for sample in _samples(self.recipe, self.step, until, self.teacher):
             falling = 1.0 if cool <= 0 else min(1.0, max((until - self.step) / cool, 0.01))
             rate = self.recipe.rate * min(1.0, (self.step + 1) / self.recipe.warm) * falling
-            loss = self.learn(sample, rate, cooling=falling < 1)
-            on_step(self.step, loss)
+            yield self.learn(sample, rate, cooling=falling < 1)
 
     def write(self, path: Path) -> None:
         parts = {name: getattr(self, name).state_dict() for name in ("network", "averaged", "optimizer")}
@@ -185,8 +187,8 @@ class Pretraining:
         replace_file(path.with_suffix(".json"), json.dumps(made, indent=2).encode() + b"\n")
 
 
-def loss_of(network: nn.Module, sample: Sample, device: torch.device) -> Tensor:
-    """Mean pinball loss in units of seasonal errors; with a teacher half that, half the distance from its quantiles."""
+def loss_of(network: nn.Module, sample: Sample, device: torch.device, share: float = 0.5) -> Tensor:
+    """Mean pinball loss in units of seasonal errors; with a teacher a share is the distance from its quantiles."""
     inputs = [torch.from_numpy(array).to(device) for array in inputs_of(sample.features)]
     target, weight = (torch.from_numpy(array).to(device) for array in (sample.target, sample.weight))
     unit, levels = inputs[-1][:, None, None], torch.tensor(LEVELS, device=device)
@@ -201,7 +203,7 @@ def loss_of(network: nn.Module, sample: Sample, device: torch.device) -> Tensor:
     importance = (4 * levels * (1 - levels)).clamp(min=LEAST_IMPORTANCE)
     apart = ((quantiles - taught) / unit).abs() / (1 + width.abs()) * importance / importance.mean()
     distance: Tensor = (apart.mean(-1).clamp(max=MAX_DISTANCE) * weight).mean()
-    return 0.5 * loss + 0.5 * distance
+    return (1 - share) * loss + share * distance
 
 
 def _samples(recipe: Recipe, start: int, end: int, teacher: Network | None) -> Iterator[Sample]:
@@ -211,7 +213,7 @@ def _samples(recipe: Recipe, start: int, end: int, teacher: Network | None) -> I
         for step in range(start, end):
             while len(waiting) < AHEAD and step + len(waiting) < end:
                 number = (step + len(waiting)) % recipe.batches
-                waiting.append(pool.submit(draw_sample, recipe.seed, number, teacher))
+                waiting.append(pool.submit(draw_sample, recipe.seed, number, teacher, recipe.hours))
             yield waiting.pop(0).result()
 
 
@@ -241,18 +243,13 @@ def main(
     if checkpoint.exists():
         training.read(checkpoint)
     recent: list[float] = []
-    begun, first = time.monotonic(), training.step
-
-    def on_step(step: int, loss: float) -> None:
-        recent.append(loss)
-        if step % SAVE_EVERY == 0 or step == steps:
-            training.write(checkpoint)
-            pace = (time.monotonic() - begun) / (step - first)
-            click.echo(f"{step} {sum(recent) / len(recent):.4f} {pace:.3f} s a step")
-            recent.clear()
-
     with threads(1):
-        training.run(steps, cool, on_step)
+        for loss in training.run(steps, cool):
+            recent.append(loss)
+            if training.step % SAVE_EVERY == 0 or training.step == steps:
+                training.write(checkpoint)
+                click.echo(f"{training.step} {sum(recent) / len(recent):.4f}")
+                recent.clear()
     if weights is not None:
         training.export(weights, cool)
 

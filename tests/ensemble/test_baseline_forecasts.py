@@ -19,7 +19,7 @@ from forecast.ensemble.baseline_forecasts import (
     baselines_of,
     context_length,
 )
-from forecast.pretrained.forecasting import forecast_quantiles
+from forecast.pretrained.forecasting import Network, forecast_quantiles, network_for
 from forecast.training.plan import COMPARED
 
 
@@ -59,6 +59,22 @@ def test_baselines_see_enough_seasons_and_no_more_than_there_is() -> None:
     assert context_length(14, (48,), 10_000) == 288
     assert context_length(14, (7, 365), 10_000) == 365
     assert context_length(14, (48,), 50) == 50
+
+
+def test_windows_shorter_than_a_day_are_forecast_by_the_network_of_hours_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = set()
+
+    def noted(network: Network, *window: Any) -> np.ndarray:
+        used.add((network.hash, window[-1]))
+        return forecast_quantiles(network, *window)
+
+    monkeypatch.setattr("forecast.baselines.pretrained.forecast_quantiles", noted)
+    hours = pd.date_range("2024-01-01", periods=90, freq="h")
+    values = 9 + np.sin(2 * np.pi * np.arange(90) / 24) + np.random.default_rng(3).normal(0, 0.1, 90)
+    new = np.where(np.arange(90) < 70, np.nan, values)  # a series that began not a day ago
+    Forecaster(model="pretrained", horizon=6).fit(pd.DataFrame({"time": hours, "old": values, "new": new}))
+    assert {seasons for _, seasons in used} == {(), (24,)}
+    assert {name for name, _ in used} == {network_for((24,)).hash}
 
 
 def test_only_the_pretrained_network_has_quantiles_of_its_own_and_comes_once() -> None:

@@ -65,6 +65,23 @@ def test_an_upgrade_of_the_weights_does_not_change_a_saved_version(
     assert (again.predict()["forecast"] != before["forecast"]).any()
 
 
+def test_hours_that_were_fitted_with_the_network_for_all_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of before the network of hours are."""
+    hours = pd.date_range("2024-01-01", periods=400, freq="h")
+    values = 9 + 5 * np.sin(2 * np.pi * np.arange(400) / 24) + np.random.default_rng(1).normal(size=400)
+    frame = pd.DataFrame({"time": hours, "v": np.round(values, 2)})
+    now = Forecaster(model="pretrained", guard=False, horizon=24).fit(frame)
+    assert now.fitted_.ensemble.network.hash == forecasting.how_it_was_made(forecasting.HOURS_FILE)["sha256"]
+    monkeypatch.setattr("forecast.ensemble.ensemble.network_for", lambda seasons: forecasting.load_network(SHIPPED))
+    earlier = Forecaster(model="pretrained", guard=False, horizon=24).fit(frame)
+    earlier.save(str(tmp_path / "store"))
+    loaded = Forecaster.load(str(tmp_path / "store"))
+    pd.testing.assert_frame_equal(loaded.predict(frame), earlier.predict(frame))
+    assert (loaded.predict(frame)["forecast"] != now.predict(frame)["forecast"]).any()
+
+
 def test_a_version_without_it_holds_no_network(passengers: Path, tmp_path: Path) -> None:
     frame = pd.read_csv(passengers)
     Forecaster(model="last").fit(frame).save(str(tmp_path / "plain"))

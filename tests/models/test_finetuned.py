@@ -10,7 +10,7 @@ import torch
 from forecast import Forecaster
 from forecast.models.shared.building import build
 from forecast.models.shared.model import Shape
-from forecast.pretrained.forecasting import forecast_quantiles, load_network
+from forecast.pretrained.forecasting import forecast_quantiles, load_network, network_for
 from forecast.pretrained.network import LEVELS
 from forecast.settings import TrainSettings
 from tests.models.test_every_model import any_batch
@@ -18,22 +18,24 @@ from tests.models.test_every_model import any_batch
 SHAPE = Shape(lookback=64, horizon=12, seasons=(12,), levels=LEVELS)
 
 
-@pytest.mark.parametrize("counts", [False, True])
-def test_before_it_trains_it_forecasts_as_without_training(counts: bool) -> None:
+@pytest.mark.parametrize(("counts", "season"), [(False, 12), (True, 12), (False, 24)])
+def test_before_it_trains_it_forecasts_as_without_training(counts: bool, season: int) -> None:
+    shape = dataclasses.replace(SHAPE, seasons=(season,))
     rng = np.random.default_rng(0)
     values = rng.poisson(0.8, (3, 64)).astype(float) if counts else 50 + 3 * rng.normal(size=(3, 64)).cumsum(1)
     location, scale = values.mean(1, keepdims=True), values.std(1, keepdims=True)
     batch = dataclasses.replace(
-        any_batch(SHAPE),
+        any_batch(shape),
         past=torch.from_numpy((values - location) / scale).float(),
         location=torch.from_numpy(location),
         scale=torch.from_numpy(scale),
     )
-    network = build(TrainSettings(model="finetuned"), SHAPE).eval()
+    network = build(TrainSettings(model="finetuned"), shape).eval()
     with torch.no_grad():
         found = batch.unscaled(network.quantiles(batch, LEVELS)).numpy()
-    whole = load_network(load_network().data.replace(b'"architecture":"2"', b'"architecture":"1"'))  # as it trains
-    expected = forecast_quantiles(whole, values, np.ones((3, 64), bool), 12, (12,))
+    data = network_for((season,)).data.replace(b'"architecture":"2"', b'"architecture":"1"')
+    whole = load_network(data)  # as it trains
+    expected = forecast_quantiles(whole, values, np.ones((3, 64), bool), 12, (season,))
     assert found == pytest.approx(expected, abs=0.02)
 
 

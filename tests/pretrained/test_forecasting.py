@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from forecast.errors import ArtifactRefused
 from forecast.pretrained import forecasting
 from forecast.pretrained.features import features_of
-from forecast.pretrained.forecasting import Network, forecast_quantiles, how_it_was_made, load_network
+from forecast.pretrained.forecasting import (
+    FILE,
+    HOURS_FILE,
+    Network,
+    forecast_quantiles,
+    how_it_was_made,
+    load_network,
+    network_for,
+)
 from forecast.pretrained.network import LEVELS, run, tokens_of
 
 NETWORK = load_network()
@@ -130,13 +138,41 @@ def test_gaps_and_a_silent_end_are_bridged() -> None:
     assert np.abs(median - _sine(132)[120:]).mean() < 2.5
 
 
-def test_the_weights_are_those_that_were_recorded() -> None:
-    assert load_network().hash == how_it_was_made()["sha256"]
-    assert len(load_network().data) < 3_000_000
+@pytest.mark.parametrize("file", [FILE, HOURS_FILE])
+def test_the_weights_are_those_that_were_recorded(file: str) -> None:
+    assert load_network(file=file).hash == how_it_was_made(file)["sha256"]
+    assert len(load_network(file=file).data) < 1_500_000
+
+
+@pytest.mark.parametrize("seasons", [(24, 168), (24,), (48, 336), (96, 672)])
+def test_hours_and_parts_of_them_have_a_network_of_their_own(seasons: tuple[int, ...]) -> None:
+    assert network_for(seasons).hash == how_it_was_made(HOURS_FILE)["sha256"]
+
+
+@pytest.mark.parametrize("seasons", [(), (1,), (7, 365), (12,), (52,), (168,), (1440,)])
+def test_other_seasons_have_the_network_for_all(seasons: tuple[int, ...]) -> None:
+    assert network_for(seasons).hash == how_it_was_made(FILE)["sha256"]
+
+
+def test_the_network_of_hours_knows_them_better() -> None:
+    """Days that grow and shrink with the year, and weekends of another shape."""
+    rng, hour = np.random.default_rng(6), np.arange(1072)
+    phase, weekend = 2 * np.pi * hour / 24, hour // 24 % 7 > 4
+    days = np.exp(1.5 * np.sin(phase + rng.uniform(0, 6, (40, 1))) + np.sin(2 * phase + rng.uniform(0, 6, (40, 1))))
+    other = np.exp(np.sin(phase + rng.uniform(0, 6, (40, 1))))
+    size = np.exp(0.4 * np.sin(hour / 300 + rng.uniform(0, 6, (40, 1))) + 0.05 * rng.normal(size=(40, 1072)))
+    values = size * np.where(weekend & (np.arange(40) % 2 == 0)[:, None], other, days)
+
+    def error(network: Network) -> float:
+        seen = np.ones((40, 1024), bool)
+        median = forecast_quantiles(network, values[:, :1024], seen, 48, (24, 168))[..., MIDDLE]
+        return float(np.abs(median - values[:, 1024:]).mean())
+
+    assert error(network_for((24, 168))) < 0.95 * error(NETWORK)
 
 
 def test_damaged_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forecasting, "how_it_was_made", lambda: {"sha256": "0" * 64})
+    monkeypatch.setattr(forecasting, "how_it_was_made", lambda file: {"sha256": "0" * 64})
     load_network.cache_clear()
     with pytest.raises(ArtifactRefused, match="another hash"):
         load_network()

@@ -71,6 +71,22 @@ def test_counts_are_whole_and_some_are_rare() -> None:
     assert (zeros < 0.1).any()
 
 
+def test_hours_have_days_and_many_have_weeks() -> None:
+    rng = np.random.default_rng(6)
+    seasons = Seasons(np.full(200, 24), np.tile([168, 0], 100), 1000)
+    series = KINDS["hours"][1](rng, seasons)
+
+    def change(lag: int) -> np.ndarray:
+        return np.abs(series[:, lag:] - series[:, :-lag]).mean(1)
+
+    assert np.median(change(24) / change(12)) < 0.7
+    nearer = change(168) < 0.9 * change(24)
+    assert nearer[::2].mean() > 0.2 > 10 * nearer[1::2].mean()
+    asked = draw_series(rng, 200, 600, hours=50)[1]
+    assert set(asked.season) - {1} >= {24, 48, 96}
+    assert np.isin(asked.season, [24, 48, 96]).mean() > 0.9
+
+
 def test_mixed_and_distorted_series_stay_finite_and_of_a_size_that_computes() -> None:
     series, _ = draw_series(np.random.default_rng(5), 500, 300)
     assert np.isfinite(series).all()

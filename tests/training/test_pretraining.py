@@ -14,6 +14,7 @@ from forecast.training import pretraining
 from forecast.training.pretraining import Pretraining, Recipe, draw_sample, main, sample_of
 
 SMALL = Recipe(width=16, blocks=1)
+SEASONS = np.array([[12, 0, 12]] * 4)
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +73,22 @@ def test_a_teacher_is_where_training_starts_and_what_it_keeps_to(tmp_path: Path)
     assert far > both
 
 
+def test_a_teacher_may_be_no_more_than_a_start() -> None:
+    start = Pretraining(SMALL).network
+    sample = sample_of(np.random.default_rng(0).normal(size=(4, 80)), np.ones((4, 64), bool), SEASONS, 16)
+    taught = replace(sample, taught=np.zeros((4, 16, len(LEVELS)), np.float32))
+    with torch.no_grad():
+        losses = [float(pretraining.loss_of(start, taught, torch.device("cpu"), share)) for share in (0.0, 0.5)]
+        alone = float(pretraining.loss_of(start, sample, torch.device("cpu")))
+    assert losses[0] == alone != losses[1]
+
+
+def test_a_pretraining_for_hours_sees_hours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretraining, "SIZES_OF_HOURS", ((256, 40, 1.0),))
+    calendar = np.exp(4 * draw_sample(0, 0, hours=50).features.summary[:, 1]).round()  # 1 where it is withheld
+    assert (np.isin(calendar, [24, 48, 96])).mean() > 0.8
+
+
 def test_numpy_computes_what_torch_does() -> None:
     training, sample = Pretraining(Recipe(width=24, blocks=2)), draw_sample(0, 7)
     with torch.no_grad():
@@ -84,8 +101,8 @@ def test_numpy_computes_what_torch_does() -> None:
 def test_what_comes_after_the_past_changes_the_target_alone() -> None:
     series = np.random.default_rng(0).normal(size=(4, 80))
     changed = np.concatenate([series[:, :64], series[:, 64:] + 5], 1)
-    observed, seasons = np.ones((4, 64), bool), np.array([[12, 0, 12]] * 4)
-    first, other = (sample_of(part, observed, seasons, 16) for part in (series, changed))
+    observed = np.ones((4, 64), bool)
+    first, other = (sample_of(part, observed, SEASONS, 16) for part in (series, changed))
     assert np.array_equal(first.features.steps, other.features.steps)
     assert np.array_equal(first.weight, other.weight)
     assert not np.array_equal(first.target, other.target)
