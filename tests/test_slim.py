@@ -125,7 +125,7 @@ def test_a_job_runs_until_a_fit_is_due(tmp_path: Path, store: Path) -> None:
 
 
 def test_training_names_what_it_lacks(tmp_path: Path) -> None:
-    assert "scikit-learn" in run("fit", "data/air_passengers.csv", "--artifact", tmp_path / "s", code=69).err
+    assert "package torch" in run("fit", "data/air_passengers.csv", "--artifact", tmp_path / "s", code=69).err
 
 
 def test_a_store_is_inspected_and_a_forecast_scored(tmp_path: Path, store: Path) -> None:
