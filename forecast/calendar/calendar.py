@@ -84,8 +84,9 @@ class Calendar:
         """Times of positions, by the wall clock where the grid follows it."""
         spec = self.spec
         if spec.kind == "months":
-            months = (spec.anchor + positions * spec.every).astype("datetime64[M]")
-            first, after = ((months + n).astype("datetime64[D]").astype(np.int64) for n in (0, 1))
+            months = spec.anchor + positions * spec.every
+            both = np.stack([months, months + 1]).astype("datetime64[M]")
+            first, after = both.astype("datetime64[D]").astype(np.int64)
             day = np.minimum(first + spec.day, after) - 1 if spec.day > 0 else np.maximum(after + spec.day, first)
             return day * DAY + spec.offset
         if spec.kind == "weekdays":

@@ -132,7 +132,8 @@ def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
     dates = days.astype("datetime64[D]")
     months = dates.astype("datetime64[M]")
     day = (dates - months.astype("datetime64[D]")).astype(np.int64) + 1
-    return months.astype(np.int64), day, bool(((dates + 1).astype("datetime64[M]") > months).all())
+    after = (days + 1).astype("datetime64[D]").astype("datetime64[M]")
+    return months.astype(np.int64), day, bool((after > months).all())
 
 
 def _weekday_pattern(days: Integers, offset: int) -> CalendarSpec | None:

@@ -198,17 +198,18 @@ def _date(groups: _Groups) -> tuple[Integers, Flags]:
         days = fourth - (fourth + 3) % 7 + 7 * (week - 1)
         return days, exists & ((days + 3).astype("datetime64[D]").astype("datetime64[Y]") == years)
     if "j" in groups.codes:
-        dates = years.astype("datetime64[D]") + groups.number("j") - 1
-        return dates.astype(np.int64), exists & (dates.astype("datetime64[Y]") == years)
+        days = years.astype("datetime64[D]").astype(np.int64) + groups.number("j") - 1
+        return days, exists & (days.astype("datetime64[D]").astype("datetime64[Y]") == years)
     month = 3 * groups.number("q") - 2 if "q" in groups.codes else groups.number("m", 1)
     for code, names in (("b", ABBREVIATIONS), ("B", MONTHS)):
         if code in groups.codes:
             number = pc.index_in(pc.utf8_lower(groups.words(code)), value_set=pa.array(names))
             month = _numpy(pc.fill_null(number, -1)).astype(np.int64) + 1
-    months = years.astype("datetime64[M]") + month - 1
-    dates = months.astype("datetime64[D]") + groups.number("d", 1) - 1
+    months = (years.astype("datetime64[M]").astype(np.int64) + month - 1).astype("datetime64[M]")
+    days = months.astype("datetime64[D]").astype(np.int64) + groups.number("d", 1) - 1
+    dates = days.astype("datetime64[D]")
     exists &= (months.astype("datetime64[Y]") == years) & (dates.astype("datetime64[M]") == months)
-    return dates.astype(np.int64), exists
+    return days, exists
 
 
 def _in_full(short: Integers, matched: Flags) -> Integers:

@@ -147,7 +147,7 @@ def _column(cells: list[Any], mark: str) -> Series:
     """A column of dates or of numbers where all its cells are, else of text."""
     kinds = {type(cell) for cell in cells if cell != ""}
     if kinds and kinds <= {date, datetime}:
-        times = np.array([np.datetime64("NaT") if cell == "" else cell for cell in cells], "datetime64[us]")
+        times = np.array([np.datetime64("NaT", "us") if cell == "" else cell for cell in cells], "datetime64[us]")
         seconds = times.astype("datetime64[s]")
         return pd.Series(pd.DatetimeIndex(seconds if ((seconds == times) | np.isnat(times)).all() else times))
     if kinds and kinds <= {int, float}:
