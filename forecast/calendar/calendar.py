@@ -88,7 +88,7 @@ class Calendar:
             both = np.stack([months, months + 1]).astype("datetime64[M]")
             first, after = both.astype("datetime64[D]").astype(np.int64)
             day = np.minimum(first + spec.day, after) - 1 if spec.day > 0 else np.maximum(after + spec.day, first)
-            return day * DAY + spec.offset
+            return np.asarray(day * DAY + spec.offset)
         if spec.kind == "weekdays":
             week, rank = np.divmod(positions, len(spec.weekdays))
             return (week * 7 - 3 + np.asarray(spec.weekdays, np.int64)[rank]) * DAY + spec.offset

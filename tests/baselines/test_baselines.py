@@ -79,7 +79,8 @@ def test_each_window_is_forecast_by_its_own_observed_past(name: str, past: Value
     longer = np.pad(np.where(observed, past, 1e9), ((0, 0), (3, 0)), constant_values=-1e9)
     apart = forecast_baseline(name, longer[::-1], np.pad(observed, ((0, 0), (3, 0)))[::-1], horizon, season)[::-1]
     size = np.nanmax(np.abs(np.nan_to_num(past)))
-    assert apart == pytest.approx(together, rel=1e-6, abs=1e-6 * size)
+    rounding = 5e-6 if name == "pretrained" else 1e-6  # a network in single precision
+    assert apart == pytest.approx(together, rel=rounding, abs=rounding * size)
 
 
 @no_line

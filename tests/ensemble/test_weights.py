@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from forecast.baselines import default_baselines
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
 from forecast.errors import UsageError
 from forecast.evaluation.quantiles import independent_by_block
@@ -240,6 +241,7 @@ def test_what_only_a_network_can_know_gets_the_network(forecast: Run, tmp_path: 
     fitted = forecast(
         *("fit", path, "--artifact", store, "--target", "units", "--known", "promo"),
         *("--steps", 200, "-p", "hidden_size=16", "--horizon", 6),
+        *("--baselines", ",".join(name for name in default_baselines() if name != "regression")),  # it takes columns
     )
     assert "model    segrnn\n" in fitted.err
     sentence = next(line for line in fitted.err.splitlines() if line.startswith("guard"))
