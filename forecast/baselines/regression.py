@@ -90,12 +90,12 @@ def _forecast(
     for row, end in enumerate(ends.tolist()):
         pasts = [rest[end - span : end] for span in sorted({min(end, span * season) for span in SPANS})]
         points[row] = np.mean([_next_seasons(past, horizon, season, long_season) for past in pasts], 0)
-    lags = season * (long_season if long_season > 1 else LEAST_SEASONS)
+    lags, ahead = season * (long_season if long_season > 1 else LEAST_SEASONS), ends[:, None] + np.arange(horizon)
     if season <= LARGEST_SEASON and age - horizon >= 2 * lags:
-        profile = _profile(rest[:age], season * long_season)[np.arange(len(rest) + horizon) % (season * long_season)]
-        ahead = _from_windows(rest - profile[: len(rest)], age, ends, horizon, season, lags)
-        points += SHARE_OF_WINDOWS * (ahead + profile[ends[:, None] + np.arange(horizon)] - points)
-    points += effect[ends[:, None] + np.arange(horizon)]
+        profile = np.resize(_profile(rest[:age], season * long_season), len(rest) + horizon)
+        found = _from_windows(rest - profile[: len(rest)], age, ends, horizon, season, lags)
+        points += SHARE_OF_WINDOWS * (found + profile[ahead] - points)
+    points += effect[ahead]
     bounds = np.array([low, high]) + WIDENED * (high - low) * np.array([-1, 1])
     return np.asarray(np.sinh(np.clip(points, *np.arcsinh((bounds - middle) / unit))) * unit + middle)
 

@@ -93,8 +93,8 @@ def _to_fit(request: Request, started: float) -> PanelFit:
     earlier = _live(request.store) if train.warm_start else None
     reading = _read(request, table, defaults)
     log_lines(describe_reading(reading))
-    table_read = reading.panel, reading.schema, train, reading.name
-    return PanelFit(*table_read, deadline_of(train, started), earlier=earlier, sums=True)
+    deadline = deadline_of(train, started)
+    return PanelFit(reading.panel, reading.schema, train, reading.name, deadline, earlier=earlier, sums=True)
 
 
 def _read(request: Request, table: Table, defaults: dict[str, Any]) -> Reading:

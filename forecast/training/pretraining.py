@@ -187,7 +187,7 @@ class Pretraining:
         replace_file(path.with_suffix(".json"), json.dumps(made, indent=2).encode() + b"\n")
 
 
-def loss_of(network: nn.Module, sample: Sample, device: torch.device, share: float = 0.5) -> Tensor:
+def loss_of(network: nn.Module, sample: Sample, device: torch.device, share: float = Recipe.taught) -> Tensor:
     """Mean pinball loss in units of seasonal errors; with a teacher a share is the distance from its quantiles."""
     inputs = [torch.from_numpy(array).to(device) for array in inputs_of(sample.features)]
     target, weight = (torch.from_numpy(array).to(device) for array in (sample.target, sample.weight))

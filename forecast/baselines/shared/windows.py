@@ -57,7 +57,7 @@ def _in_parts(
 ) -> Values:
     """Forecast windows some at a time, those together that span the same seasons, [windows, *shape].
 
-    No forecast depends, even in its last bits, on the windows beside it.
+    No forecast depends on the windows beside it, even in its last bits but for the pretrained network.
     """
     windows, span = past.shape
     result = np.zeros((windows, *shape))
