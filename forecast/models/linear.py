@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import input_size, inputs
@@ -23,8 +24,13 @@ class Network(RecurrentModel):
         nn.init.zeros_(self.map.bias)
 
     def forward(self, batch: Batch) -> Tensor:
-        steps = batch.past + inputs(batch)[..., 2:] @ self.mix
-        point = self.map(steps) + batch.future_covariates @ self.known  # [batch, horizon]
+        steps = batch.past + _mixed(inputs(batch)[..., 2:], self.mix)
+        point = self.map(steps) + _mixed(batch.future_covariates, self.known)  # [batch, horizon]
         away, gates = self.away.expand(point.shape[0], -1, -1), point.new_zeros(*point.shape, len(self.gates))
         scaled = (point / self._seasonal_error(batch))[..., None]  # in the units that the base class gives it
         return torch.cat([scaled, away, gates], -1)  # [batch, horizon, outputs]
+
+
+def _mixed(columns: Tensor, weights: Tensor) -> Tensor:
+    """[..., columns] -> [...]; onnxruntime takes fifty times as long to multiply by a vector."""
+    return functional.linear(columns, weights[None])[..., 0]

@@ -56,8 +56,15 @@ def test_a_candidate_that_is_a_little_better_has_a_larger_share() -> None:
 
 def test_the_more_windows_the_smaller_the_share_of_what_is_worse() -> None:
     past = losses([1.0], 1, 5)
-    shares = [panel_weights(losses([0.8, 1.0], 1, blocks), past, 1)[1] for blocks in (1, 5, 10, 30)]
+    shares = [panel_weights(losses([0.8, 1.0], 1, blocks), past, 1)[1] for blocks in (1, 5, 20, 300)]
     assert shares[0] == 0.5 > shares[1] > shares[2] > shares[3] == 0
+
+
+def test_however_many_windows_there_are_what_is_hardly_worse_keeps_a_share() -> None:
+    past = losses([1.0], 1, 5)
+    hardly, exact = (panel_weights(losses([loss, 1.0], 1, 3000), past, 1) for loss in (0.97, 0.0))
+    assert hardly[0] > hardly[1] > 0.25
+    assert exact.tolist() == [1, 0]
 
 
 def test_losses_on_windows_that_a_candidate_was_not_asked_for_are_estimated_from_the_others() -> None:
@@ -114,11 +121,11 @@ def test_a_candidate_that_is_exact_forecasts_alone() -> None:
 
 
 def test_a_series_with_evidence_of_its_own_gets_its_own_weights() -> None:
-    validation, past = losses([0.8, 1.0], 10, 20), losses([1.0], 10, 20)
+    validation, past = losses([0.4, 1.0], 10, 20), losses([1.0], 10, 20)
     mine = validation.series == 3
     values = np.where(mine, np.array([[2.0], [1.0]]), validation.values)
     weights = choose_weights(Losses(values, validation.series, validation.block), past, 1, 10)
-    assert weights[4].tolist() == [0, 1]
+    assert weights[4, 1] > 0.5
     assert weights[0].tolist() == weights[1].tolist() == [1, 0]
 
 
@@ -217,7 +224,7 @@ def test_the_error_that_a_fit_says_is_that_of_weights_from_other_windows(tmp_pat
     now = read_as(table_from_frame(frame), fitted.config.table, horizon=6).panel
     quantiles = model.predictor_.quantiles(now, held.series, held.first - now.starts[held.series])
     fitting = held.losses(quantiles[..., fitted.config.levels.index(0.5)]).mean()
-    assert 1.001 * fitting < said < 1.1 * min(score for name, score in fitted.config.scores.items() if name != "chosen")
+    assert fitting < said < 1.1 * min(score for name, score in fitted.config.scores.items() if name != "chosen")
 
 
 @pytest.mark.parametrize("kind", ["random walk", "constant"])

@@ -1,5 +1,6 @@
 """Seasons of windows: their test, and their indices by classical decomposition."""
 
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -21,8 +22,15 @@ def seasonal_index(values: Values, start: Counts, season: int) -> tuple[Values, 
     """The seasonal indices of each window, and whether they are factors (or else summands, zeros without a season).
 
     Values [windows, span] have no gaps from column `start` [windows] on, and zeros before. The first column of the
-    indices [windows, season] is for the first step ahead.
+    indices [windows, season] is for the first step ahead. What was found last is remembered: methods ask in turn.
     """
+    return _index(values.tobytes(), start.tobytes(), season)
+
+
+@lru_cache(maxsize=4)
+def _index(value_bytes: bytes, start_bytes: bytes, season: int) -> tuple[Values, Mask]:
+    start = np.frombuffer(start_bytes, np.int64)
+    values = np.frombuffer(value_bytes).reshape(len(start), -1)
     windows, span = values.shape
     index, divided = np.zeros((windows, season)), np.zeros(windows, bool)
     if season > 1 and span >= MIN_SEASONS * season:
@@ -35,6 +43,8 @@ def seasonal_index(values: Values, start: Counts, season: int) -> tuple[Values, 
             usable = found.min(1, initial=np.inf) >= MIN_INDEX if multiplicative else np.ones(len(some), bool)
             index[rows[some[usable]]] = found[usable]
             divided[rows[some[usable]]] = multiplicative
+    for array in (index, divided):
+        array.flags.writeable = False
     return index, divided
 
 

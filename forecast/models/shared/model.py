@@ -138,7 +138,7 @@ class RecurrentModel(nn.Module):
         point, gaps, gates = torch.split(raw.transpose(1, 2), counts, 1)  # along the slow axis
         unit = self._seasonal_error(batch)[:, None]
         point = unit * point + (self._earlier(batch) * (self.gates + gates)).sum(1, keepdim=True)
-        away = unit * functional.softplus(gaps)
+        away = unit * _softplus(gaps)
         base = point if self.shape.loss == "quantile" else point.detach()  # the spread must not pull the point
         below = base - away[:, : self.middle].cumsum(1).flip(1)
         above = base + away[:, self.middle :].cumsum(1)
@@ -213,3 +213,9 @@ class RecurrentModel(nn.Module):
             future_covariates=joined(batch.future_covariates, self.future_tables, batch.future_codes),
             static=joined(batch.static, self.static_tables, batch.static_codes),
         )
+
+
+def _softplus(values: Tensor) -> Tensor:
+    if torch.onnx.is_in_onnx_export():  # onnxruntime takes five times as long for its own
+        return torch.relu(values) - torch.log(torch.sigmoid(values.abs()))
+    return functional.softplus(values)
