@@ -84,7 +84,8 @@ def test_wide_and_long_shuffled_and_reordered_give_the_same(panel_frame: pd.Data
     for name, form in forms.items():
         own = Forecaster(**SMALL).fit(form).predict().rename(columns={"series": "shop"})
         own = own.sort_values(["shop", "day"]).reset_index(drop=True)
-        pd.testing.assert_frame_equal(own[list(expected.columns)], expected, check_exact=True, obj=name)
+        # the last bit of a network's products depends on the place of a series among others, on some processors
+        pd.testing.assert_frame_equal(own[list(expected.columns)], expected, rtol=1e-6, obj=name)
         pd.testing.assert_frame_equal(
             model.predict(long.sample(frac=1, random_state=2)).sort_values(["shop", "day"]).reset_index(drop=True),
             expected,
