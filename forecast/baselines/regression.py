@@ -14,6 +14,7 @@ TAKEN_OFF = 0.4, 0.35  # of what was a season and a week before, before effects 
 STEPS_BACK, MEANS = (0, 1, 3), (1, 3)  # of a known column, and the seasons of its means
 HINGES = 1 / 3, 2 / 3  # quantiles of a known column from which on another slope counts
 NORMAL_DEVIATION = 0.6745  # median absolute deviation of a normal distribution of deviation 1
+SKEWED, LOW = 0.8, 0.1  # skewness from which on values count from this quantile, not from the median
 FARTHEST = 4.0  # deviations of a known column, or of a value from its window's mean, that count
 SMALLEST = 1e-6  # deviation of a window, in deviations of the series
 MAX_LONG_SEASON = 14  # seasons of a longer one
@@ -51,7 +52,7 @@ def forecast_series(
     any step: of what the newest season and the first two of the newest week have beyond the profile of the week.
     Effects, profile and this map are learned at a few ages of a series; a window uses the newest that have seen nothing
     after its end. Values count as the inverse hyperbolic sine of their distance from the median, in deviations
-    (Uniejewski, Weron and Ziel 2018).
+    (Uniejewski, Weron and Ziel 2018); skewed ones of that from a value at their dense end, in its mean.
     """
     season = seasons[0] if seasons else 1
     longer = (steps // season for steps in seasons[1:] if steps % season == 0)
@@ -76,8 +77,7 @@ def _forecast(
 ) -> Values:
     """Forecasts of windows, [windows, horizon], with effects that are learned before position `age`."""
     past = values[:age]
-    middle, low, high = np.median(past), past.min(), past.max()
-    unit = max(np.median(np.abs(past - middle)) / NORMAL_DEVIATION, past.std())
+    (middle, unit), low, high = _scale(past), past.min(), past.max()
     if unit <= 1e-14 * np.abs(past).max():
         return np.asarray(np.repeat(values[ends - 1, None], horizon, 1))
     scaled = np.arcsinh((values - middle) / unit)
@@ -98,6 +98,17 @@ def _forecast(
     points += effect[ahead]
     bounds = np.array([low, high]) + WIDENED * (high - low) * np.array([-1, 1])
     return np.asarray(np.sinh(np.clip(points, *np.arcsinh((bounds - middle) / unit))) * unit + middle)
+
+
+def _scale(past: Values) -> tuple[float, float]:
+    """From where values count, and in which unit: skewed ones from their dense end on, as logarithms count them."""
+    middle, mean, deviation = np.median(past), past.mean(), past.std()
+    unit = max(np.median(np.abs(past - middle)) / NORMAL_DEVIATION, deviation)
+    skewness = (((past - mean) / deviation) ** 3).mean() if deviation > 0 else 0.0
+    if abs(skewness) > SKEWED:
+        middle = np.quantile(past, LOW if skewness > 0 else 1 - LOW)
+        unit = np.abs(past - middle).mean()
+    return float(middle), float(unit)
 
 
 def _effect(scaled: Values, known: Values, age: int, season: int, long_season: int) -> Values:
