@@ -126,7 +126,8 @@ def _changes(inputs: list[RunInput], frames: list[pd.DataFrame]) -> Changes:
     kept = (series_index(before.panel.ids, ids) > 0) & (series_index(after.panel.ids, ids) > 0)
     both = in_old & in_new & kept[:, None]
     if not both.any():
-        raise UsageError("the runs forecast no time of one series in common", cure="name nearer runs, or forecast further than to the next run")
+        cure = "name nearer runs, or forecast further than to the next run"
+        raise UsageError("the runs forecast no time of one series in common", cure=cure)
     used = both | (in_old & ~in_new.any(1, keepdims=True)) | (in_new & ~in_old.any(1, keepdims=True))
     series, time = np.nonzero(used)
     both, (was, now) = both[used], (np.nan_to_num(grid[used]) for grid in grids)
