@@ -163,9 +163,10 @@ def known_by(dated: DatedTable, schema: Schema, instant: datetime, unfinished: s
     if late.all():
         why = "lies after" if after.all() else "belongs to a period that is not over at"
         raise BadData(f"every row {why} {as_text(instant)}, the time of the run", place=table.name)
-    dropped = late & ~after & ~np.logical_and.reduce([table.missing(name) for name in targets])
-    if dropped.any():
-        problem = f"values of a period that is not over at {as_text(instant)} are left out: {dropped.sum()}"
+    begun = table.rows(late & ~after)
+    dropped = np.logical_or.reduce([begun.texts(name) != "" for name in targets]).sum()
+    if dropped:
+        problem = f"values of a period that is not over at {as_text(instant)} are left out: {dropped}"
         log.info('%s: %s; unfinished = "keep" in [source] reads them', table.name, problem)
     if not schema.known:
         return dated.rows(~late)

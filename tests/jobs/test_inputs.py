@@ -173,6 +173,15 @@ def test_a_value_of_a_day_that_is_not_over_is_left_out_unless_the_file_says_othe
         assert pd.read_csv(job.output)["day"].min() == "2024-06-02"
 
 
+def test_a_row_of_today_whose_target_is_blank_is_no_value_that_is_left_out(job: Job, forecast: Run) -> None:
+    frame = job.table().assign(promo=0)
+    frame.loc[frame["day"] >= "2024-05-31", "units"] = None
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    job.write(table='known = ["promo"]')
+    ran = forecast("run", job.file, "--as-of", "2024-05-31T12:00:00+00:00")
+    assert "that is not over" not in ran.err
+
+
 @pytest.mark.parametrize("every", ["D", "h"])
 def test_a_simulated_night_sees_no_later_hour_of_its_day(job: Job, forecast: Run, every: str) -> None:
     times = pd.date_range("2024-01-01", "2024-02-29", freq=every)
