@@ -126,7 +126,7 @@ def _changes(inputs: list[RunInput], frames: list[pd.DataFrame]) -> Changes:
     kept = (series_index(before.panel.ids, ids) > 0) & (series_index(after.panel.ids, ids) > 0)
     both = in_old & in_new & kept[:, None]
     if not both.any():
-        cure = "name nearer runs, or forecast further than to the next run"
+        cure = "name nearer runs, or fit with a horizon that reaches beyond the next run"
         raise UsageError("the runs forecast no time of one series in common", cure=cure)
     used = both | (in_old & ~in_new.any(1, keepdims=True)) | (in_new & ~in_old.any(1, keepdims=True))
     series, time = np.nonzero(used)
