@@ -182,7 +182,7 @@ def _constant_groups(
     np.maximum.at(high, group_of, values)
     largest = np.zeros(len(total))
     np.maximum.at(largest, series, np.maximum(np.abs(low), np.abs(high)))
-    constant = (high > low) & (high - low <= ROUNDING * largest[series])
+    constant = high - low <= ROUNDING * largest[series]
     constant[candidate] = True
     held = np.bincount(series, size * constant)
     candidate = candidate[(held < total)[series[candidate]]]

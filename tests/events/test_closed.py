@@ -74,6 +74,8 @@ def test_a_wave_that_repeats_but_for_rounding_closes_at_no_hour() -> None:
 
 def test_what_repeats_as_a_whole_and_what_never_moves_stay_as_they_are() -> None:
     assert found(table(week=np.tile([1.0, 2, 3, 4, 5, 6, 0], 100), constant=np.zeros(700))) == []
+    week = np.tile([1.0, 2, 3, 4, 5, 6, 0], 8)[:-3]  # too short for three days of the week
+    assert found(table(time=DAYS[: len(week)], week=week)) == []
 
 
 def test_rare_sales_are_not_taken_for_closed_days() -> None:
