@@ -200,7 +200,7 @@ COMMANDS: dict[str, Declaration] = {
         Option("--output FILE", "write here, and not to the sink of the job", OUTPUT),
         Option("--resume", "continue a fit that was stopped", RUN),
         Option("--take-over", "take store and sinks from another job, which this one replaces", RUN, first=False),
-        Option("--check", "check the file, the source, its columns and the sink; write nothing", RUN),
+        Option("--check", "check the file, the source, its columns and age, and the sink; write nothing", RUN),
         Option("--accept", "publish the newest run that a check blocked, exactly as it was", RUN),
         Option("--replay", "with --check: what the checks of forecasts say of so many past runs", RUN, type=RUNS),
         Option("--schema", "print the JSON schema of pipeline files, for editors", OUTPUT),

@@ -11,8 +11,9 @@ import numpy as np
 
 from forecast.artifacts.format import Arrays, dump_arrays, load_arrays
 from forecast.artifacts.store import Store, runs_folder
-from forecast.calendar.spec import as_text, on_clock
+from forecast.calendar.spec import as_text, on_clock, parse_as_of
 from forecast.checks.output import SOURCE
+from forecast.checks.table import age, age_text, check_age
 from forecast.durable import check_folder, make_directory, remove_quietly, replace_file
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
@@ -190,9 +191,12 @@ def check_job(pipeline: Pipeline) -> list[str]:
             reading = read_as(reading, reading.schema, horizon=reading.panel.ahead, future=future)
         table, schema = reading.dated.table, reading.schema
         lines = [f"source   {table.name}: {len(table):,} rows", *describe(schema, reading.panel)]
+        if (seconds := age(reading.panel.newest, schema, parse_as_of(pipeline.as_of))) is not None:
+            lines.append(f"age      the newest value is {age_text(seconds)}")
         check_periods(pipeline, schema, int(reading.panel.origins.max()), reading.panel.ahead)
         lines += [f"sink     {line}" for line in check_sink(pipeline, schema, table)]
         check_folder(Path(pipeline.store), pipeline.store)
+        check_age(seconds, pipeline.checks, table.name)
         return [pipeline.hidden(line) for line in lines]
 
 

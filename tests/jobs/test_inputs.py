@@ -225,6 +225,18 @@ def test_the_source_and_the_sink_are_told_and_nothing_is_written(job: Job, forec
     assert _files(job.folder) == before
 
 
+def test_a_source_that_is_too_old_is_told_as_a_run_would(job: Job, forecast: Run) -> None:
+    job.write(top='as_of = "2024-07-22T12:00:00+00:00"', checks='warn_after = "2d"\nerror_after = "9d"')
+    ran = forecast("run", job.file, "--check")
+    assert ran.code == 0, ran.err
+    assert "age      the newest value is 3.5 days old" in ran.err
+    assert "(--warn-after 2d)" in ran.err
+    job.write(top='as_of = "2024-08-22T12:00:00+00:00"', checks='error_after = "9d"')
+    stale = forecast("run", job.file, "--check")
+    assert stale.code == 4
+    assert "the newest value is 34.5 days old" in stale.err
+
+
 def test_a_job_that_has_run_passes(job: Job, forecast: Run, at: Callable[[int], str]) -> None:
     job.write(sink=SQLITE)
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
