@@ -127,9 +127,14 @@ class _Rounds:
 
 
 def _plan_alike(rounds: _Rounds, candidates: list[Candidate], warm: int = 0) -> list[Member]:
-    """Plan candidates with the steps of the settings, or with the same share of the time; `warm`: see `WarmStart`."""
-    share = rounds.left() / makespan([1.0] * len(candidates), rounds.jobs(len(candidates)))
-    seconds, steps = [share] * len(candidates), rounds.fitter.settings.steps
+    """Plan candidates with the steps of the settings, or with the same share of the time; `warm`: see `WarmStart`.
+
+    Networks whose number is a setting get as many steps as a few of them would, unless there is a budget.
+    """
+    settings, count = rounds.fitter.settings, len(candidates)
+    shared = count if rounds.measured or not settings.members else min(count, PAIR)
+    seconds = [rounds.left() / makespan([1.0] * shared, rounds.jobs(shared))] * count
+    steps = settings.steps
     return rounds.fitter.plan(candidates, seconds, measure=rounds.measured, steps=steps, warm=warm)
 
 

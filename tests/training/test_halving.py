@@ -48,12 +48,14 @@ class Fitter:
         known = {"steps": None, "members": None, "jobs": None, "precision": "auto"}
         self.settings, self.costs = SimpleNamespace(**{**known, **settings}), costs
         self.rounds: list[list[str]] = []
+        self.seconds: list[list[float]] = []
         self.contexts: list[TrainingContext] = []
 
     def cost(self, candidate: Candidate, seconds: float, measure: bool) -> float:
         return self.costs[candidate.model]
 
     def plan(self, candidates: list[Candidate], seconds: list[float], **how: Any) -> list[Member]:
+        self.seconds.append(seconds)
         return [plan_member(candidate, how.get("steps") or 9, 8, True, how.get("warm", 0)) for candidate in candidates]
 
     def train(self, members: list[Member], context: TrainingContext) -> tuple[list[Member], list[Trained]]:
@@ -116,6 +118,15 @@ def test_steps_or_members_of_the_user_train_the_best_bet_in_one_round() -> None:
     fitter = Fitter({}, steps=7, members=3)
     assert [member.steps for member in trained(fitter).members] == [7, 7, 7]
     assert fitter.rounds == [["segrnn"] * 3]
+
+
+def test_more_members_train_as_long_as_two_and_share_a_budget() -> None:
+    two, nine, limited = (Fitter(dict.fromkeys(MODELS, 4.0), members=count, jobs=1) for count in (2, 9, 9))
+    trained(two)
+    trained(nine)
+    assert nine.seconds == [two.seconds[0][:1] * 9]
+    trained(limited, TrainingContext(deadline=time.monotonic() + 90.0))
+    assert sum(limited.seconds[0]) < 91.0
 
 
 def test_a_warm_start_continues_each_network_once_and_says_from_where() -> None:
