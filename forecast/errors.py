@@ -8,6 +8,7 @@ from typing import ClassVar
 
 INCOMPLETE = 3  # the exit code where some series got no forecast
 INSTALL = "`pip install '.[{}]'` in the folder of this project"  # with the name of an extra
+ARGUMENTS = {"artifact": "store", "sum_by": "by", "sum_every": "every"}  # of other names in Python
 MAX_TYPO_LENGTH = 100  # characters; comparing longer words takes too long
 
 
@@ -89,7 +90,9 @@ def render(part: object, write: Write) -> str:
 
 def as_argument(setting: Setting) -> str:
     """A setting as a Python argument: ``horizon=30``, or ``horizon=`` without a value."""
-    name = "store" if setting.name == "artifact" else setting.name
+    if setting.name == "future_template":
+        return "future_template()"
+    name = ARGUMENTS.get(setting.name, setting.name)
     return f"{name}=" if setting.value is None else f"{name}={setting.value!r}"
 
 

@@ -71,6 +71,7 @@ class Forecaster(ForecasterParams):
 
     Attributes
     ----------
+    reading_ : what `fit` read, as lines; a saved version has none
     schema_, plan_, fitted_ : what was inferred of the table, what training did, and all that a saved version holds
     events_ : the setting `events` at fit
     shard_ : the part of the series that it forecasts, of one that `shard` returned
@@ -108,8 +109,9 @@ class Forecaster(ForecasterParams):
         Raises
         ------
         UsageError, BadData
-            If a setting is wrong or contradicts the table, or the table cannot be used.
+            If a setting is wrong or contradicts the table, if the table cannot be used, or if there is a `y`.
         """
+        self._refuse_y(y)
         settings = self._settings()[0]
         require_engine(settings.engine, settings.model)
         deadline = deadline_of(settings, time.monotonic() if started is None else started)
@@ -119,6 +121,7 @@ class Forecaster(ForecasterParams):
         fitted = PanelFit(*table, deadline, on_step, checkpoints, earlier, sums=True).run()
         fitted = with_exports(fitted) if settings.engine == "onnx" else fitted
         self._serve(Predictor(fitted, settings.device, settings.engine))
+        self.reading_ = describe_reading(reading)
         return self
 
     def predict(
@@ -152,7 +155,8 @@ class Forecaster(ForecasterParams):
         ``lo_80, hi_80, ...``; UsageError or BadData as of `fit`, and where known values lack for the horizon.
         """
         output = {"levels": levels, "explain": explain, "min": min, "shard": getattr(self, "shard_", None)}
-        return frame_of(self._forecasts(X, future, origin, horizon, OutputSettings.check(output)).columns)
+        columns = self._forecasts(X, future, origin, horizon, OutputSettings.check(output)).columns
+        return frame_of(columns, self.schema_.whole_ids)
 
     def totals(
         self,
@@ -180,7 +184,7 @@ class Forecaster(ForecasterParams):
         asked, output = SumSettings.check({"sum_by": by, "sum_every": every}), {"levels": levels, "min": min}
         totals = Totals(self._serving(), asked, OutputSettings.check(output), None)
         totals.add(self._forecasts(frame, future, origin, None, totals.output))
-        return frame_of(totals.columns())
+        return frame_of(totals.columns(), self.schema_.whole_ids)
 
     def what_if(
         self, changed: dict[str, Any] | Data, X: Data | None = None, future: Data | None = None
@@ -189,14 +193,15 @@ class Forecaster(ForecasterParams):
 
         `changed` has values by column, ``{"promo": 0}``, or is a frame like `future`; `X` and `future` as of `predict`.
         """
-        forecasts = self._forecasts(X, future, None, None, OUTPUT)
+        forecasts, predictor = self._forecasts(X, future, None, None, OUTPUT), self._serving()
         given = changed if isinstance(changed, dict) else table_of(changed)
-        predictor = self._serving()
-        return frame_of(what_if(predictor, forecasts, given, predictor.fitted.config.table, OUTPUT))
+        columns = what_if(predictor, forecasts, given, predictor.fitted.config.table, OUTPUT)
+        return frame_of(columns, self.schema_.whole_ids)
 
     def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
         """The rows that `predict` needs as `future`, the columns known in advance blank; `X` and `origin` alike."""
-        return frame_of(forecasting.future_template(self._serving().fitted, tables_of(X)[0], origin, None))
+        columns = forecasting.future_template(self._serving().fitted, tables_of(X)[0], origin, None)
+        return frame_of(columns, self.schema_.whole_ids)
 
     def shard(self, name: str) -> Self:
         """This fitted forecaster for a part of the series, such as ``3/16``; a hash of the ids decides."""
@@ -261,6 +266,7 @@ class Forecaster(ForecasterParams):
 
         BadData if there are none, or WrongSplit if scikit-learn cross-validates with rows that come before.
         """
+        self._refuse_y(y)
         predictor = self._serving()
         fitted = predictor.fitted
         history, schema, horizon = fitted.history, fitted.config.table, fitted.config.horizon
@@ -317,7 +323,8 @@ class Forecaster(ForecasterParams):
         series = panel.order[~panel.skipped[panel.order]]
         weights = predictor.attention(panel, series)
         steps = np.arange(1 - weights.shape[1], 1)
-        return frame_of(forecasting.columns_at(panel, self.schema_, series, steps, {"weight": weights}))
+        columns = forecasting.columns_at(panel, self.schema_, series, steps, {"weight": weights})
+        return frame_of(columns, self.schema_.whole_ids)
 
     def save(self, store: str | Writer, keep: int = STORE.keep) -> VersionInfo:
         """Write a new version into a store, make it the live one, and prune old ones.
@@ -349,8 +356,8 @@ class Forecaster(ForecasterParams):
         return forecaster
 
     def describe(self) -> list[str]:
-        """What forecasts, and how it compares with seasonal naive on held-out values, as lines."""
-        return describe_fit(self._check_fitted())
+        """What `fit` read, what forecasts, and how it compares with seasonal naive on held-out values, as lines."""
+        return [*getattr(self, "reading_", ()), *describe_fit(self._check_fitted())]
 
     def models(self) -> list[str]:
         """What forecasts each series of the fit."""

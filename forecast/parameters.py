@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 
 from forecast import settings as choices
 from forecast.baselines import default_baselines
-from forecast.errors import ForecastError, UsageError, WrongSplit
+from forecast.errors import ForecastError, Setting, UsageError, Words, WrongSplit
 from forecast.inference.fitted import Fitted
 from forecast.reading.dated import normalised
 from forecast.settings import ALIASES, TableSettings, TrainSettings
@@ -121,6 +121,8 @@ class ForecasterParams(NestedParams, BaseEstimator):
     ) -> None:
         self._store(locals())
 
+    __init__.__qualname__ = "Forecaster.__init__"  # as Python's own messages name it
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "fitted_")
 
@@ -128,6 +130,12 @@ class ForecasterParams(NestedParams, BaseEstimator):
         if not hasattr(self, "fitted_"):
             raise NotFitted("this Forecaster is not fitted yet; call fit first")
         return self.fitted_
+
+    def _refuse_y(self, y: object) -> None:
+        """Refuse values beside the table, which scikit-learn's other estimators learn."""
+        if y is not None:
+            cure = Words("leave it out, and name the column with ", Setting("target"))
+            raise UsageError("what is forecast is a column of X", setting=Setting("y"), cure=cure)
 
     def _settings(self) -> tuple[TrainSettings, TableSettings]:
         given = self.get_params(deep=False)

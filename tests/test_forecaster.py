@@ -263,3 +263,51 @@ def test_an_origin_is_a_text_a_time_or_a_step_and_a_horizon_a_whole_number() -> 
     for horizon in ("2", 2.5):
         with pytest.raises(UsageError, match="a whole number of steps"):
             model.predict(horizon=horizon)
+
+
+def test_booleans_are_the_numbers_0_and_1() -> None:
+    draw = np.random.default_rng(0)
+    day, promo = pd.date_range("2024-01-01", periods=100), draw.random(100) < 0.3
+    past = pd.DataFrame({"day": day, "sold": 10 + draw.normal(0, 0.1, 100) + 3 * promo, "promo": promo})
+    ahead = pd.DataFrame({"day": pd.date_range("2024-04-10", periods=3), "promo": [True, False, True]})
+    forecasts = []
+    for kind in (bool, "boolean", int, "str"):
+        model = Forecaster(model="regression", horizon=3, target="sold", known="promo")
+        model.fit(past.astype({"promo": kind}))
+        forecasts += [model.predict(future=ahead.astype({"promo": other})) for other in (bool, "boolean", int, float)]
+    for table in forecasts[1:]:
+        pd.testing.assert_frame_equal(table, forecasts[0])
+    assert (forecasts[0]["forecast"].round() == [13, 10, 13]).all()
+
+
+def test_whole_ids_come_back_as_numbers(tmp_path: Path) -> None:
+    day = pd.date_range("2024-01-01", periods=60)
+    frame = pd.concat([pd.DataFrame({"shop": shop, "day": day, "sold": np.arange(60.0)}) for shop in (10, 9)])
+    model = Forecaster(model="drift", horizon=3, target="sold").fit(frame)
+    model.save(str(tmp_path / "store"))
+    for forecaster in (model, Forecaster.load(str(tmp_path / "store"))):
+        table = forecaster.predict()
+        assert table["shop"].tolist() == [10] * 3 + [9] * 3
+        assert forecaster.totals(by="shop", every="horizon")["shop"].tolist() == [10, 9]
+        assert forecaster.totals(by="all", every="horizon")["shop"].tolist() == [""]
+    texts = Forecaster(model="drift", horizon=3, target="sold").fit(frame.astype({"shop": "str"})).predict()
+    assert texts["shop"].tolist() == ["10"] * 3 + ["9"] * 3
+
+
+def test_a_frame_of_arrow_and_a_matrix_of_one_column_are_read(panel_frame: pd.DataFrame) -> None:
+    model = Forecaster(model="drift", horizon=3)
+    arrow = model.fit(panel_frame.convert_dtypes(dtype_backend="pyarrow")).predict()
+    pd.testing.assert_frame_equal(arrow, model.fit(panel_frame).predict(), check_dtype=False)
+    assert any(line.startswith("layout   ") for line in model.describe())
+    values = np.arange(50.0)
+    pd.testing.assert_frame_equal(model.fit(values[:, None]).predict(), model.fit(values).predict())
+    with pytest.raises(UsageError, match=r"not ndarray of shape \(25, 2\)"):
+        model.fit(values.reshape(25, 2))
+
+
+def test_values_beside_the_table_are_refused(panel_frame: pd.DataFrame) -> None:
+    model = Forecaster(model="drift", horizon=3)
+    with pytest.raises(UsageError, match="y=: what is forecast is a column of X"):
+        model.fit(panel_frame, np.arange(len(panel_frame)))
+    with pytest.raises(TypeError, match=r"Forecaster.__init__\(\) got .* 'horizn'"):
+        Forecaster(horizn=3)  # type: ignore[call-arg]

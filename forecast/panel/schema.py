@@ -60,6 +60,7 @@ class Schema(Stored):
     layout: Layout
     time: Names = Field(min_length=1, description="names of the time columns; 'step' in a rows table")
     ids: Names
+    whole_ids: Names = Field((), description="those of the ids that a frame held as whole numbers")
     target: str | None = Field(None, description="long tables only")
     series: Names = Field((), description="wide tables only: the columns that fit took, in the table's order")
     all_columns: bool = Field(True, description="wide tables only: all numeric columns are series, also new ones")
@@ -99,7 +100,7 @@ class Schema(Stored):
     @model_serializer(mode="wrap")
     def _without_events(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         stored: dict[str, Any] = dump(self)
-        return stored if self.dated_events else {name: stored[name] for name in stored if name != "dated_events"}
+        return {name: value for name, value in stored.items() if value or name not in ("dated_events", "whole_ids")}
 
     @property
     def keys(self) -> Names:

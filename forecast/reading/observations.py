@@ -19,6 +19,7 @@ from forecast.tables.table import Table, distinct, ranked, repeats, rows_text
 MAX_CODES = 30  # a column of numbers with more different values has typing errors, not codes
 MIN_ROWS = 2  # rows for each different code, on average, and cells that are no numbers
 CODE = "^[+-]?[0-9]+$"
+TRUTH = {"false": False, "0": False, "true": True, "1": True}
 
 
 @dataclass(frozen=True)
@@ -233,12 +234,20 @@ def static_values(table: Table, schema: Schema, observations: Observations) -> N
 
 
 def column_values(table: Table, column: str, schema: Schema) -> Numbers:
-    """[rows], numbers, or codes where the schema has categories: 1 + position, 0 for new ones, NaN where blank."""
+    """[rows], numbers, or codes where the schema has categories: 1 + position, 0 for new ones, NaN where blank.
+
+    True is the same as 1, and False as 0.
+    """
     if column not in schema.categories:
+        if table.kind(column) == "boolean":
+            return np.asarray(table.frame[column].astype("boolean").to_numpy(float, na_value=np.nan))
         other_cure = Words("; if the column holds categories, fit with ", Setting("categorical", column))
         return parse_numbers(table, column, other_cure)
     codes, texts = table.distinct(column)
     code_of = {"": np.nan, **{text: code for code, text in enumerate(schema.categories[column], 1)}}
+    if all(text.lower() in TRUTH for text in schema.categories[column]):
+        truths = {TRUTH[text.lower()]: code for text, code in code_of.items() if text}
+        code_of |= {text: truths.get(TRUTH[text.lower()], 0.0) for text in texts if text.lower() in TRUTH}
     values = np.array([code_of.get(text, 0.0) for text in texts])
     if rows := int((values == 0)[codes].sum()):
         unseen = listed([text for text in texts if text not in code_of])

@@ -328,6 +328,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: Names, times: Par
         layout="long" if layout == "long" else "wide",
         time=time,
         ids=ids,
+        whole_ids=tuple(column for column in ids if layout == "long" and table.kind(column) == "whole"),
         target=target,
         series=series,
         all_columns=all_columns,

@@ -103,8 +103,8 @@ def table_from_frame(frame: Any, name: str = "DataFrame") -> Table:
     other unnamed index is dropped. A Series without a name is called ``y``, as is an array [rows]. UsageError if it is
     none of these; BadData if it has no rows or columns, several levels of columns, or two columns of one name.
     """
-    if isinstance(frame, np.ndarray) and frame.ndim == 1:
-        frame = pd.Series(frame)
+    if isinstance(frame, np.ndarray) and frame.shape[1:] in ((), (1,)):
+        frame = pd.Series(frame.reshape(-1))
     if isinstance(frame, pd.Series):
         frame = frame.to_frame("y" if frame.name is None else frame.name)
     if hasattr(frame, "__arrow_c_stream__") and not isinstance(frame, pd.DataFrame):
@@ -112,7 +112,8 @@ def table_from_frame(frame: Any, name: str = "DataFrame") -> Table:
             frame = arrow_frame(pa.table(frame))
     if not isinstance(frame, pd.DataFrame):
         known = "a frame (of pandas, or with an Arrow stream, as of polars), a Series or an array of one dimension"
-        raise UsageError(f"a table must be {known}, not {type(frame).__qualname__}")
+        shape = f" of shape {frame.shape}" if isinstance(frame, np.ndarray) else ""
+        raise UsageError(f"a table must be {known}, not {type(frame).__qualname__}{shape}")
     if isinstance(frame.columns, pd.MultiIndex):
         raise BadData(f"{name} has {frame.columns.nlevels} levels of column names; flatten them to one")
     index, levels, columns = frame.index, list[str](), [str(column) for column in frame.columns]

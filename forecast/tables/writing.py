@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
@@ -9,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import PurePath
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -70,10 +72,17 @@ def stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def frame_of(columns: Mapping[str, Column | NDArray[Any]]) -> pd.DataFrame:
-    """Columns by name as a frame; without rows they have the same types."""
+def frame_of(columns: Mapping[str, Column | NDArray[Any]], whole: Iterable[str] = ()) -> pd.DataFrame:
+    """Columns by name as a frame, those of `whole` as whole numbers where all of their texts are such.
+
+    Without rows they have the same types.
+    """
     plain = {name: column if isinstance(column, Column) else Column(column) for name, column in columns.items()}
-    return pd.DataFrame({name: column.index() for name, column in plain.items()})
+    frame = pd.DataFrame({name: column.index() for name, column in plain.items()})
+    for name in whole:
+        with suppress(ValueError):  # a blank, in sums over all
+            frame[name] = frame[name].astype(np.int64)
+    return frame
 
 
 def interval_columns(levels: tuple[float, ...]) -> list[str]:
