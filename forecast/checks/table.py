@@ -47,7 +47,8 @@ def lagging(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> l
     ids = [panel.ids[i] for i in np.flatnonzero(behind & ~ended)]
     if ids:
         names = series_names(ids)
-        log.warning("%s: %d series have no recent value, while others do: %s", name, len(ids), names)
+        text = "%s: %d series have no recent value, while others do: %s; if one closed, say so by an event"
+        log.warning(text, name, len(ids), names)
     return ids
 
 

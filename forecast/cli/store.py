@@ -191,7 +191,7 @@ def run(request: Request) -> int:
         sinks = " and ".join(_places(shown_keys(sink)) for sink in pipeline.sinks.values())
         does = f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to {sinks}"
         log(pipeline.hidden(f"{job}: the file is valid; {does}"))
-        log_lines(check_job(pipeline))
+        log_lines(check_job(pipeline, request.as_of))
         suggest("run", job)
         return 0
     options = {name: getattr(request, name) for name in ("as_of", "output", "resume", "take_over")}

@@ -25,6 +25,7 @@ from forecast.jobs.sources import source_of
 from forecast.logs import log
 from forecast.panel.panel import Panel, Vintages, joined, series_index
 from forecast.panel.schema import Schema, calendar_of
+from forecast.reading.comparing import require_known
 from forecast.reading.dated import DatedTable, dated_table, normalised
 from forecast.reading.observations import slots_of, wide_columns
 from forecast.reading.reading import Reading, check_schema, describe, infer_schema, read, read_as
@@ -105,8 +106,8 @@ def table_settings(pipeline: Pipeline, fitted: Schema | None, defaults: dict[str
 
 def read_to_forecast(pipeline: Pipeline, instant: datetime, table: Table, schema: Schema) -> DatedTable:
     """Date a table for a forecast by the version of a schema, and refuse what the sink cannot take."""
-    check_sink(pipeline, schema, table)
     check_schema(schema, table)
+    check_sink(pipeline, schema, table)
     return known_by(dated_table(table, schema), schema, instant, pipeline.source.unfinished)
 
 
@@ -177,7 +178,7 @@ def known_by(dated: DatedTable, schema: Schema, instant: datetime, unfinished: s
     return replace(dated, table=replace(table, frame=frame))
 
 
-def check_job(pipeline: Pipeline) -> list[str]:
+def check_job(pipeline: Pipeline, as_of: str | None = None) -> list[str]:
     """Read the source as a run would, and check that the store and the sink can be written; returns the findings."""
     with pipeline.hidden.kept_out(), keys_named():
         check_names(pipeline.train)
@@ -191,11 +192,12 @@ def check_job(pipeline: Pipeline) -> list[str]:
             reading = read_as(reading, reading.schema, horizon=reading.panel.ahead, future=future)
         table, schema = reading.dated.table, reading.schema
         lines = [f"source   {table.name}: {len(table):,} rows", *describe(schema, reading.panel)]
-        if (seconds := age(reading.panel.newest, schema, parse_as_of(pipeline.as_of))) is not None:
+        if (seconds := age(reading.panel.newest, schema, parse_as_of(as_of or pipeline.as_of))) is not None:
             lines.append(f"age      the newest value is {age_text(seconds)}")
         check_periods(pipeline, schema, int(reading.panel.origins.max()), reading.panel.ahead)
         lines += [f"sink     {line}" for line in check_sink(pipeline, schema, table)]
         check_folder(Path(pipeline.store), pipeline.store)
+        require_known(reading.panel, schema, reading.panel.ahead, (future or table).name, future is not None)
         check_age(seconds, pipeline.checks, table.name)
         return [pipeline.hidden(line) for line in lines]
 

@@ -186,6 +186,7 @@ def finish_accepted(pipeline: Pipeline, ledger: Ledger, store: Store, writer: Wr
 def _accepted(publication: Publication, pipeline: Pipeline, ledger: Ledger, store: Store, writer: Writer) -> Record:
     record = publication.record
     record.warnings.append(f"a check blocked it, and it was accepted at {as_text(datetime.now(UTC))}")
+    record.blocked = {"accepted": True}
     publication.publish(pipeline, ledger)
     promote_owed(ledger, store, writer)
     log.info("accepted %s", record.id)

@@ -21,7 +21,7 @@ from forecast.checks.promotion import ServingVersion, should_promote
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import PanelFit, deadline_of
 from forecast.ensemble.names import check_names
-from forecast.errors import INCOMPLETE, ForecastError, Interrupted, as_flag, raise_if_interrupted, render
+from forecast.errors import INCOMPLETE, Blocked, ForecastError, Interrupted, as_flag, raise_if_interrupted, render
 from forecast.evaluation.quantiles import interval_levels
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit
@@ -117,7 +117,8 @@ def _recorded(run: "_Run") -> Iterator[None]:
         record.exit_code = 1 if known is None else known.exit_code
         try:
             _finish(run)
-            run.ledger.add_run(record)
+            stands = isinstance(error, Blocked) and run.accepted is not None  # what was accepted is what is published
+            run.ledger.add_run(run.accepted if stands and run.accepted is not None else record)
             write_record(record, pipeline)
         except ForecastError as other:  # the error on its way matters more
             log.warning("the failure could not be recorded: %s", other)
@@ -145,6 +146,7 @@ class _Run:
     streaks: accuracy.Streaks = field(default_factory=dict)
     fit: FitEntry | None = None  # of this run
     checkpoints: Checkpoints | None = None  # of that fit
+    accepted: Record | None = None  # an earlier run as of this time that a check blocked, and that was published
 
 
 def _finish(run: _Run) -> None:
@@ -157,9 +159,10 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
     for before in ledger.runs(1, record.as_of):
         if before.as_of == record.as_of and before.settled:
             record.settled, record.version, record.intervals = True, before.version, before.intervals
+            run.accepted = before if before.blocked.get("accepted") else None
     written = places(run.pipeline, run.pipeline.sink)
     later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, written) if warn_of_later else None
-    ledger.add_run(record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"}))
+    ledger.add_run(record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end; run it again"}))
     if later is not None:
         text = "the run as of %s already wrote the output, and this one, as of %s, replaces it with an older forecast"
         log.warning(f"{text}; --output FILE writes elsewhere", later, record.as_of)

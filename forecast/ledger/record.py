@@ -43,7 +43,7 @@ class Record(BaseModel):
     totals: list[dict[str, Any]] = []  # scores of sums of earlier runs, by level
     checks: dict[str, dict[str, float]] = {}  # statistics of the checks of forecasts, by their names
     actuals: dict[str, Any] = {}  # values since the last run beside its intervals
-    blocked: dict[str, Any] = {}  # where a check blocked the run: the folder that keeps it, and whether it was accepted
+    blocked: dict[str, Any] = {}  # by a check: the folder that keeps the run, and whether it was accepted
     output: dict[str, Any] = {}  # file and table written, and the sha256 of the file
     limits: dict[str, str | None] = {}  # for the age of the data
     warnings: list[str] = []

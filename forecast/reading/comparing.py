@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
+from forecast.events.kinds import touched
 from forecast.logs import log
 from forecast.panel.naming import first_names, series_name, series_names
 from forecast.panel.panel import SKIPPED, Flags, Ids, Integers, Numbers, Panel, series_index
@@ -262,9 +263,11 @@ def warn_blank(panel: Panel, schema: Schema, name: str) -> None:
 
 
 def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> Flags:
-    """[series, horizon, known], whether a series that gets a forecast lacks a value."""
-    last = panel.offsets[1:] - panel.ahead
-    blank = np.isnan(panel.known[last[:, None] + np.arange(horizon if schema.known else 0)])
+    """[series, horizon, known], whether a series that gets a forecast lacks a value; none where an event closes it."""
+    slots = (panel.offsets[1:] - panel.ahead)[:, None] + np.arange(horizon if schema.known else 0)
+    blank = np.isnan(panel.known[slots])
+    if (shut := touched(panel, schema, "closed")) is not None:
+        blank[shut[slots]] = False
     if panel.status:
         blank[panel.skipped] = False
     return np.asarray(blank)

@@ -87,6 +87,11 @@ def test_a_blocked_run_changes_nothing_and_is_published_as_it_was(
     assert len(rows(job)) == 28
     again = forecast("run", job.file, "--accept")
     assert (again.code, "nothing to accept" in again.err) == (2, True)
+    accepted_rows = left(job)
+    spoil(1000.0)
+    assert forecast("run", job.file, "--as-of", at(151)).code == 5
+    assert left(job) == accepted_rows  # and the ledger says what the sinks hold
+    assert job.ledger("SELECT exit_code FROM forecast_runs ORDER BY as_of") == [(0,), (0,)]
 
 
 def test_an_accepted_run_leaves_what_one_leaves_that_only_warned(

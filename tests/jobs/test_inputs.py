@@ -235,6 +235,36 @@ def test_a_source_that_is_too_old_is_told_as_a_run_would(job: Job, forecast: Run
     stale = forecast("run", job.file, "--check")
     assert stale.code == 4
     assert "the newest value is 34.5 days old" in stale.err
+    assert forecast("run", job.file, "--check", "--as-of", "2024-07-22T12:00:00+00:00").code == 0
+
+
+def test_known_values_that_a_run_would_miss_are_missed_before(job: Job, forecast: Run, at: At) -> None:
+    frame = job.table().assign(promo=0)
+    days = pd.date_range("2024-07-19", periods=7).strftime("%Y-%m-%d")
+    plan = pd.DataFrame(
+        {"day": np.tile(days, 2), "shop": np.repeat(["north", "south"], 7), "units": np.nan, "promo": 1}
+    )
+    source = job.folder / "sales.csv"
+    job.write(table='known = ["promo"]', top='as_of = "2024-07-19T12:00:00+00:00"')
+    pd.concat([frame, plan[:7]]).to_csv(source, index=False)
+    for words in ((), ("--check",)):
+        ran = forecast("run", job.file, *words)
+        assert (ran.code, "'promo' is known in advance, but has no value for 7 of the 7" in ran.err) == (65, True)
+    (job.folder / "days.csv").write_text("start,end,name,kind,shop\n2024-07-19,2024-12-31,gone,closed,south\n")
+    job.write(table='known = ["promo"]\nevents = "days.csv"', top='as_of = "2024-07-19T12:00:00+00:00"')
+    for words in (("--check",), ()):
+        ran = forecast("run", job.file, *words)
+        assert ran.code == 0, ran.err
+    assert (pd.read_csv(job.output).query("shop == 'south'")["forecast"] == 0).all()
+
+
+def test_a_renamed_id_is_named_by_a_job_with_a_database(job: Job, forecast: Run, at: At) -> None:
+    frame = job.table()
+    job.write(sink=SQLITE)
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    frame.rename(columns={"shop": "store"}).to_csv(job.folder / "sales.csv", index=False)
+    ran = forecast("run", job.file, "--as-of", at(151))
+    assert (ran.code, "no column 'shop'; columns found: store, day, units" in ran.err) == (65, True)
 
 
 def test_a_job_that_has_run_passes(job: Job, forecast: Run, at: Callable[[int], str]) -> None:
