@@ -100,8 +100,8 @@ def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, ea
     inputs = make_inputs(
         selected, schema, statistics, transform=transform, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
     )
-    validation = ValidationSet.of(inputs, validation_windows(split), lookback, power, settings.metric)
     context = context_length(lookback, lags, longest)
+    validation = ValidationSet.of(inputs, validation_windows(split), lookback, power, settings.metric, context)
     return Prepared(inputs, split, validation, statistics, trained_series, lookback, context, transform, closed, trains)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from forecast.baselines import baseline_method, default_baselines, is_baseline
 from forecast.baselines.shared.method import ForecastSeries, Method
 from forecast.baselines.shared.windows import forecast_baseline, forecast_own_quantiles
+from forecast.ensemble.pasts import sized, step_share
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
 from forecast.errors import Setting
@@ -123,7 +124,8 @@ class BaselineForecasts:
     quantiles: Numbers  # [baselines, windows, horizon, levels], of the validation windows
     past: ValidationSet  # windows over the whole past
     past_points: Numbers  # [baselines, windows, horizon]
-    errors: Numbers  # [baselines, horizon, levels], in the past, in units of a window's scale; 0 if it gives quantiles
+    errors: Numbers  # [baselines, horizon, levels], in the past, in units of `sized`; 0 if it gives quantiles
+    shares: Numbers  # [baselines], how much errors grow with the sizes of steps
     middle: int  # index of the median among the levels
 
     @classmethod
@@ -133,7 +135,7 @@ class BaselineForecasts:
         """Forecast by baselines; one that gives quantiles forecasts at most `most` windows of each kind."""
         panel, levels, baselines = inputs.panel, inputs.levels, baselines_of(names, inputs.lags)
         windows, middle = _past_windows(panel, inputs.lags[0] if inputs.lags else 1), inputs.levels.index(0.5)
-        past = ValidationSet.of(inputs, windows, held_out.lookback, held_out.power, held_out.metric)
+        past = ValidationSet.of(inputs, windows, held_out.lookback, held_out.power, held_out.metric, context)
         affordable = max(MIN_COMPARED, VALUES // context)
         compared = _drawn(panel, held_out.windows, np.arange(len(held_out)), affordable)
         known = _drawn(panel, windows, np.arange(len(past)), affordable)
@@ -142,7 +144,7 @@ class BaselineForecasts:
         recent = _drawn(panel, windows, known[newer_half(windows[0])[known]], most)
         quantiles = np.full((len(baselines), len(held_out), inputs.horizon, len(levels)), np.nan)
         past_points = np.full((len(baselines), len(past), inputs.horizon), np.nan)
-        errors = np.zeros((len(baselines), inputs.horizon, len(levels)))
+        errors, shares = np.zeros((len(baselines), inputs.horizon, len(levels))), np.zeros(len(baselines))
         for number, baseline in enumerate(baselines):
             if on is not None:
                 on(number, len(baselines))
@@ -158,10 +160,13 @@ class BaselineForecasts:
                 past_points[number, back], quantiles[number, ahead] = before[..., middle], after
                 continue
             past_points[number, back] = before
-            seen = past.actual[back], past.observed[back], past.scale[back]
-            errors[number] = error_quantiles(before, *seen, levels, then)
-            quantiles[number, ahead] = after[..., None] + held_out.scale[ahead, None, None] * errors[number]
-        return cls(baselines, context, quantiles, past, past_points, errors, middle)
+            actual, observed, scale, sizes = past.actual[back], past.observed[back], past.scale[back], past.sizes[back]
+            scaled = (actual - before) / np.where(scale > 0, scale, np.nan)[:, None]
+            shares[number] = share = step_share(np.where(observed, scaled, np.nan), sizes)
+            errors[number] = error_quantiles(before, actual, observed, sized(scale, sizes, share), levels, then)
+            unit = sized(held_out.scale[ahead], held_out.sizes[ahead], share)
+            quantiles[number, ahead] = after[..., None] + unit[..., None] * errors[number]
+        return cls(baselines, context, quantiles, past, past_points, errors, shares, middle)
 
     @property
     def gives_quantiles(self) -> Flags:

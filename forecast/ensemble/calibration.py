@@ -37,12 +37,19 @@ class Calibration:
     largest: float = np.inf  # times the largest value of the past that bounds the highest quantiles
     slope: float = 0.0  # intervals grow by exp(slope * (roughness - mean_roughness) + growth) before they move
     mean_roughness: float = 0.0
+    # [horizon, levels], usual distances of quantiles from the median, as shares of it; () for none
+    relative: NDArray[np.float32] = field(default_factory=lambda: np.zeros((1, 1), np.float32))
     growth: NDArray[np.float32] = field(default_factory=lambda: np.zeros(1, np.float32))  # [series + 1]; of a new one 0
 
     def moved(self, quantiles: Numbers, scale: Numbers, roughness: Numbers, series: Integers) -> Numbers:
         """Calibrated quantiles of windows, [windows, horizon, levels]; scale, roughness and series by window."""
         grown = _grown(quantiles, self.slope * np.nan_to_num(roughness - self.mean_roughness) + self.growth[series])
         return moved_by(grown, self.margins.astype(np.float64), scale, self.tied > 0)
+
+    def of_few_values(self, quantiles: Numbers) -> Numbers:
+        """Quantiles of windows with a few equal values, whose deviation nobody knows: as far apart as is usual."""
+        middle = quantiles[..., quantiles.shape[-1] // 2, None]
+        return np.asarray(middle + np.abs(middle) * self.relative)
 
     def quantile_means(self, quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
         """As `means`, without what series at rest had recently."""
@@ -78,7 +85,7 @@ def calibrate(
     observed = observed & (scale > 0)[:, None]
     if not observed.any():
         none, still = np.zeros((horizon, len(levels)), np.float32), np.zeros(pasts.count + 1, np.float32)
-        return Calibration(none, none[0] + 1, none[0], 0, mean_weight=0.0, growth=still)
+        return Calibration(none, none[0] + 1, none[0], 0, mean_weight=0.0, relative=none, growth=still)
     missed = _missed(quantiles, actual, observed)
     slope, roughness = _slope(missed, pasts)
     rougher = slope * np.nan_to_num(pasts.roughness - roughness)
@@ -100,6 +107,7 @@ def calibrate(
     return Calibration(
         margins=margins.astype(np.float32),
         joint=_joint(moved, actual, observed, levels),
+        relative=_relative(moved[scale > 0], middle),
         coverage=below.astype(np.float32),
         windows=int(observed.any(1).sum()),
         mean_share=mean_share,
@@ -109,6 +117,13 @@ def calibrate(
         mean_roughness=roughness,
         growth=growth,
     )
+
+
+def _relative(quantiles: Numbers, middle: int) -> NDArray[np.float32]:
+    """The median over windows of the distances from the median that is no 0, in shares of it, [horizon, levels]."""
+    centre = np.abs(quantiles[..., middle, None])
+    shares = np.where(centre > 0, (quantiles - quantiles[..., middle, None]) / np.where(centre > 0, centre, 1.0), 0.0)
+    return np.asarray(np.median(shares, 0), np.float32)
 
 
 def data_weight(size: float) -> float:

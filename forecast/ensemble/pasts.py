@@ -1,12 +1,13 @@
 """The past of windows, some at a time: its recent mean and largest value, its roughness, whether it rests."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from forecast.evaluation.origins import pasts
-from forecast.panel.panel import Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.windows.inputs import Inputs
 from forecast.windows.windows import WindowIndex
 
@@ -14,6 +15,9 @@ STEPS = 1024  # that recent means look back: rare sales are few in fewer
 AT_REST = 0.01  # distance from the median, in deviations, up to which a value is at rest
 DECAY = 0.5  # share of the past after which a value counts 1/e: half a year may be known, or eighty years
 MIN_PAIRS = 4  # values a season apart from which on their differences say how rough a window is
+FEW_VALUES = 4  # equal ones, or less than a season, after which nobody knows how far others would lie
+PRIOR = 2.0  # seasons of changes of the same size at each step, before any is known
+TINY = 1e-6  # mean square of the differences between steps, below which there are none
 LEAST_ROUGH = 0.01  # of a window's scale, below which a window is not smoother
 
 
@@ -65,15 +69,69 @@ def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:
     return np.concatenate([np.zeros(0), *found])
 
 
+def values_seen(panel: Panel, windows: WindowIndex) -> Integers:
+    """[windows], how many values were observed in each past."""
+    series, position = windows
+    seen = np.append(0, np.cumsum(panel.observed))
+    return np.asarray(seen[panel.offsets[series] + position] - seen[panel.offsets[series]])
+
+
 def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: int) -> Numbers:
     """[windows], the logarithm of the mean change over a season in units of `scale`; NaN of counts and constants."""
     lag = inputs.lags[0] if inputs.lags else max(1, inputs.horizon // 2)
-    pairs, changes = [np.zeros(0, np.int64)], [np.zeros(0)]
-    for past, observed in pasts(inputs.panel, windows, lookback + lag):
-        paired = observed[:, lag:] & observed[:, :-lag]
+    pairs, totals = [np.zeros(0, np.int64)], [np.zeros(0)]
+    for changes, paired in _changes(inputs, windows, lookback, lag):
         pairs.append(paired.sum(1))
-        changes.append(np.where(paired, np.abs(past[:, lag:] - past[:, :-lag]), 0.0).sum(1))
+        totals.append(changes.sum(1))
     count = np.concatenate(pairs)
-    ratio = np.concatenate(changes) / np.maximum(count, 1) / np.where(scale > 0, scale, 1.0)
+    ratio = np.concatenate(totals) / np.maximum(count, 1) / np.where(scale > 0, scale, 1.0)
     known = (count >= MIN_PAIRS) & (scale > 0) & ~inputs.counts[windows[0]]
     return np.where(known, np.log(np.maximum(ratio, LEAST_ROUGH)), np.nan)
+
+
+def step_sizes(inputs: Inputs, windows: WindowIndex, context: int) -> Numbers:
+    """[windows, horizon], how much values at each step of the season change from one to the next; about 1 on average.
+
+    The fewer seasons a past of `context` steps has, the nearer it is to 1.
+    """
+    season = inputs.lags[0] if inputs.lags else 1
+    seasons, found = context // season - 1, [np.zeros((0, season))]
+    if season == 1 or seasons < 1:
+        return np.ones((len(windows[0]), inputs.horizon))
+    for changes, paired in _changes(inputs, windows, seasons * season, season):
+        total, count = (of.reshape(-1, seasons, season).sum(1) for of in (changes, paired))
+        mean = total.sum(1, keepdims=True) / np.maximum(count.sum(1, keepdims=True), 1)
+        found.append(np.where(mean > 0, (total / np.where(mean > 0, mean, 1.0) + PRIOR) / (count + PRIOR), 1.0))
+    return np.concatenate(found)[:, np.arange(inputs.horizon) % season]
+
+
+def step_share(errors: Numbers, sizes: Numbers) -> float:
+    """How much absolute errors grow with the sizes of `step_sizes`, from 0 to 1, less what chance explains.
+
+    Both are [windows, horizon]; NaN for no error.
+    """
+    used = np.isfinite(errors)
+    error, apart = np.abs(errors[used]), sizes[used] - 1
+    middle = float(apart.mean()) if len(apart) else 0.0
+    apart = apart - middle
+    squares = float((apart**2).sum())
+    if len(error) < MIN_PAIRS or squares < TINY * len(error) or not error.any():
+        return 0.0
+    slope = float((apart * error).sum()) / squares
+    rest, level = error - error.mean() - slope * apart, float(error.mean()) - slope * middle
+    chance = float((rest**2).sum()) / squares / used.any(1).sum()  # errors of a window are alike
+    if slope <= 0 or slope**2 <= chance:
+        return 0.0
+    return float(np.float32((1 - chance / slope**2) * (min(slope / level, 1.0) if level > 0 else 1.0)))
+
+
+def sized(scale: Numbers, sizes: Numbers, share: float) -> Numbers:
+    """The unit of errors at each step, [windows, horizon], of windows of a scale, where errors grow with sizes so."""
+    return np.asarray(scale[:, None] * (1 + share * (sizes - 1)))
+
+
+def _changes(inputs: Inputs, windows: WindowIndex, steps: int, lag: int) -> Iterator[tuple[Numbers, Flags]]:
+    """How far values lie from those `lag` steps before, 0 where one is missing, and where none is: [windows, steps]."""
+    for past, observed in pasts(inputs.panel, windows, steps + lag):
+        paired = observed[:, lag:] & observed[:, :-lag]
+        yield np.where(paired, np.abs(past[:, lag:] - past[:, :-lag]), 0.0), paired

@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from forecast.ensemble.pasts import step_sizes
 from forecast.evaluation.metrics import MEASURES, naive_errors, window_losses
 from forecast.evaluation.origins import values_at
 from forecast.panel.panel import Flags, Integers, Numbers
@@ -21,20 +22,24 @@ class ValidationSet:
     actual: Numbers  # [windows, horizon], in the unit of the panel's values
     observed: Flags
     scale: Numbers  # [windows], deviation of each window's past; 0 where the past is constant
+    sizes: Numbers  # [windows, horizon], see `step_sizes`
     naive_error: Numbers  # [windows], of each series, to the power that the metric needs
     lookback: int  # steps that the scale is computed from
     power: float  # exponent of the target's transform, undone before errors are measured
     metric: Metric
 
     @classmethod
-    def of(cls, inputs: Inputs, windows: WindowIndex, lookback: int, power: float, metric: Metric) -> Self:
+    def of(
+        cls, inputs: Inputs, windows: WindowIndex, lookback: int, power: float, metric: Metric, context: int
+    ) -> Self:
         panel = inputs.panel
         season, values = inputs.lags[0] if inputs.lags else 1, undo_power(panel.values, power)
         naive = naive_errors(values, panel.observed, panel.offsets, season, MEASURES[metric].error_power)[windows[0]]
         series, position = windows
         actual = values_at(panel, series, panel.starts[series] + position, inputs.horizon)
         scale = window_scale(inputs, windows, lookback)
-        return cls(windows, np.nan_to_num(actual), np.isfinite(actual), scale, naive, lookback, power, metric)
+        sizes = step_sizes(inputs, windows, context)
+        return cls(windows, np.nan_to_num(actual), np.isfinite(actual), scale, sizes, naive, lookback, power, metric)
 
     def __len__(self) -> int:
         return len(self.windows[0])

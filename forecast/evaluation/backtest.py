@@ -53,7 +53,7 @@ def fit_baseline(name: str, season: int, levels: tuple[float, ...], past: Panel)
     if len(windows.series):
         point, naive_error = _points(name, season, windows.panel)
         observed, ends = np.isfinite(windows.actual), (windows.series, windows.panel.lengths)
-        errors = error_quantiles(point, np.nan_to_num(windows.actual), observed, naive_error, levels, ends)
+        errors = error_quantiles(point, np.nan_to_num(windows.actual), observed, naive_error[:, None], levels, ends)
 
     def predict(panel: Panel) -> Numbers:
         point, naive_error = _points(name, season, panel)

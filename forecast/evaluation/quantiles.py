@@ -143,14 +143,15 @@ def error_quantiles(
     estimated from all of them: the shape of the distribution, and how errors grow along the horizon. With few
     independent windows quantiles widen as those of a t distribution do, since their scale is estimated.
 
-    Points, actual values and whether they are observed are [windows, horizon]; windows of scale 0, [windows], do not
-    count. `windows` are the series of each window, and the position in it at which its past ends, [windows] twice.
+    Points, actual values and whether they are observed are [windows, horizon], and so is the scale, or [windows, 1];
+    what has a scale of 0 does not count. `windows` are the series of each window, and the position in it at which its
+    past ends, [windows] twice.
     """
     (series, position), horizon = windows, points.shape[1]
-    used, table = observed & (scale > 0)[:, None], np.zeros((horizon, len(levels)))
+    used, table = observed & (scale > 0), np.zeros((horizon, len(levels)))
     if not used.any():
         return table
-    scaled = np.where(used, (actual - points) / np.where(scale > 0, scale, 1.0)[:, None], 0.0)
+    scaled = np.where(used, (actual - points) / np.where(scale > 0, scale, 1.0), 0.0)
     steps = np.unique(np.linspace(0, horizon - 1, min(horizon, MAX_STEPS)).astype(np.int64))
     decay = max(DECAY * horizon, MIN_DECAY)
     weights = np.where(used, np.exp(-_age(windows) / decay)[:, None], 0.0)[:, steps]

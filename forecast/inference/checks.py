@@ -210,14 +210,18 @@ def _is_label(label: Any) -> bool:
 def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes | None) -> Ensemble:
     """What forecasts `count` series, and what calibration adds; `pretrained` is the file of that network."""
     earlier = {name: np.full(1, number, np.float32) for name, number, _ in LATER.values()}
-    arrays = {**earlier, "roughness": np.zeros(2, np.float32), "growth": np.zeros(count + 1, np.float32), **arrays}
     components, horizon, levels = len(config.components), config.horizon, len(config.levels)
+    earlier |= {"roughness": np.zeros(2, np.float32), "growth": np.zeros(count + 1, np.float32)}
+    earlier["steps"] = np.zeros(components, np.float32)
+    arrays = {**earlier, "relative": np.zeros((horizon, levels), np.float32), **arrays}
     specs = {
         "shares": Spec((count + 1, components), np.float32, 0),
         "errors": Spec((components, horizon, levels), np.float32),
+        "steps": Spec((components,), np.float32, 0, 1),
         "margins": Spec((horizon, levels), np.float32),
         "joint": Spec((levels,), np.float32),
         "coverage": Spec((levels,), np.float32),
+        "relative": Spec((horizon, levels), np.float32),
         "windows": Spec((1,), np.int64, 0),
         "roughness": Spec((2,), np.float32),
         "growth": Spec((count + 1,), np.float32),
@@ -228,13 +232,14 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
     if not 0 <= slope <= 1 or not np.allclose(arrays["shares"].sum(1, dtype=np.float64), 1, atol=1e-5):
         raise ValueError("the weights of each series must add up to 1, and the slope of roughness lie from 0 to 1")
     parts: dict[str, Any] = {attribute: float(arrays[name][0]) for attribute, (name, *_) in LATER.items()}
-    parts |= {name: arrays[name] for name in ("margins", "joint", "coverage", "growth")}
+    parts |= {name: arrays[name] for name in ("margins", "joint", "coverage", "relative", "growth")}
     calibration = Calibration(**parts, windows=int(arrays["windows"][0]), slope=slope, mean_roughness=roughness)
     return Ensemble(
         components=config.components,
         networks=config.networks,
         weights=arrays["shares"],
         errors=arrays["errors"],
+        steps=arrays["steps"],
         calibration=calibration,
         lookback=config.lookback,
         context_length=config.context_length,

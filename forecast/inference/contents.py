@@ -48,7 +48,8 @@ def to_contents(fitted: Fitted) -> Contents:
         calibration={
             "shares": ensemble.weights,
             "errors": ensemble.errors,
-            **{name: getattr(calibration, name) for name in ("margins", "joint", "coverage", "growth")},
+            "steps": ensemble.steps,
+            **{name: getattr(calibration, name) for name in ("margins", "joint", "coverage", "relative", "growth")},
             "windows": np.array([calibration.windows], np.int64),
             **{
                 name: np.array([getattr(calibration, attribute)], np.float32)

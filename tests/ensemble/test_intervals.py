@@ -44,6 +44,32 @@ def table_of(values: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"day": pd.date_range("2024-01-01", periods=len(values)), "value": values})
 
 
+def test_intervals_are_as_wide_as_each_step_of_the_season_needs(no_networks: str) -> None:
+    random, hour = np.random.default_rng(3), np.arange(8 * 100)
+    noise = np.where(hour % 8 < 4, 1.0, 10.0)
+    values = 50 * np.sin(2 * np.pi * hour / 8) + noise * random.normal(size=len(hour))
+    frame = pd.DataFrame({"hour": hour, "value": values})
+    found = Forecaster(plan=no_networks, horizon=16, season=8, baselines=("seasonal-mean",)).fit(frame).predict()
+    width = (found["hi_80"] - found["lo_80"]).to_numpy().reshape(4, 4).mean(1)
+    assert (width[[0, 2]] > 2).all(), width  # 2.6 and 26 hold 80 % of what there is
+    assert (width[[0, 2]] < 8).all(), width
+    assert (width[[1, 3]] > 20).all(), width
+    assert (width[[1, 3]] < 40).all(), width
+
+
+def test_a_few_equal_values_are_not_certain_and_many_are(no_networks: str) -> None:
+    random, days = np.random.default_rng(3), 100
+    shops = {"a": random.normal(100, 10, days), "b": random.normal(50, 5, days), "still": np.full(days, 30.0)}
+    shops |= {"new": np.array([80.0, 80.0]), "none": np.zeros(2)}
+    day = pd.date_range("2024-01-01", periods=days)
+    frame = pd.concat([pd.DataFrame({"shop": name, "day": day[-len(of) :], "sold": of}) for name, of in shops.items()])
+    found = Forecaster(plan=no_networks, horizon=HORIZON, baselines=QUICK, target="sold").fit(frame).predict()
+    width = (found["hi_80"] - found["lo_80"]).groupby(found["shop"]).mean() / found.groupby("shop")["forecast"].mean()
+    assert width["new"] == pytest.approx((width["a"] + width["b"]) / 2, rel=0.3)
+    assert width["still"] == 0
+    assert (found.loc[found["shop"] == "none", ["forecast", "hi_95"]] == 0).all(axis=None)
+
+
 def shares_inside(family: str, steps: int, plan: str) -> dict[int, float]:
     """The share of values inside intervals of each level, over series of a family."""
     random = np.random.default_rng(7)

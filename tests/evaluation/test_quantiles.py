@@ -93,7 +93,7 @@ def quantiles_of(errors: np.ndarray, spacing: int = 1) -> np.ndarray:
     ends = np.zeros(len(errors), np.int64), spacing * np.arange(len(errors))
     seen = np.isfinite(errors)
     points = np.zeros_like(errors)
-    return error_quantiles(points, np.nan_to_num(errors), seen, np.ones(len(errors)), LEVELS, ends)
+    return error_quantiles(points, np.nan_to_num(errors), seen, np.ones((len(errors), 1)), LEVELS, ends)
 
 
 def test_quantiles_of_many_errors_hold_for_new_ones_at_each_step() -> None:
@@ -142,7 +142,7 @@ def test_a_few_series_that_explode_do_not_widen_the_intervals_of_all() -> None:
     wild[:4, 4:] *= 100
 
     def high(values: np.ndarray) -> np.ndarray:
-        seen, scale = np.ones(values.shape, bool), np.ones(len(values))
+        seen, scale = np.ones(values.shape, bool), np.ones((len(values), 1))
         return error_quantiles(np.zeros_like(values), values, seen, scale, LEVELS, series)[:, HIGH]
 
     assert (high(wild) < 1.5 * high(calm)).all()
@@ -152,8 +152,8 @@ def test_flat_windows_and_unseen_values_give_no_width() -> None:
     nothing = np.zeros((3, 4))
     ends = np.zeros(3, np.int64), np.arange(3)
     wild = nothing + 1e6
-    assert (error_quantiles(nothing, wild, np.zeros((3, 4), bool), np.ones(3), LEVELS, ends) == 0).all()
-    assert (error_quantiles(nothing, wild, np.ones((3, 4), bool), np.zeros(3), LEVELS, ends) == 0).all()
+    assert (error_quantiles(nothing, wild, np.zeros((3, 4), bool), np.ones((3, 1)), LEVELS, ends) == 0).all()
+    assert (error_quantiles(nothing, wild, np.ones((3, 4), bool), np.zeros((3, 1)), LEVELS, ends) == 0).all()
     assert (quantiles_of(nothing) == 0).all()
 
 
