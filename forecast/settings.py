@@ -233,7 +233,7 @@ class TrainSettings(SettingsGroup, heading="Model"):
     steps: Training[int | None] = Field(None, ge=1, le=1_000_000_000, description="training steps; default by the data")
     plan: Training[FilePath | None] = Field(None, description="repeat the plan of a version's config.json, or folder")
     members: Training[int | None] = Field(
-        None, ge=1, le=64, description="networks of a kind, whose median forecasts; more take longer; default by data"
+        None, ge=1, le=64, description="networks of a kind, whose median is the forecast; default by the data"
     )
     jobs: Training[int | None] = Field(
         None, ge=1, description="networks, fits of a backtest or shards side by side; default by cores if faster"

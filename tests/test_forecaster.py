@@ -280,6 +280,29 @@ def test_booleans_are_the_numbers_0_and_1() -> None:
     assert (forecasts[0]["forecast"].round() == [13, 10, 13]).all()
 
 
+def test_a_boolean_that_fit_did_not_see_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    day = pd.date_range("2024-01-01", periods=40)
+    past = pd.DataFrame({"day": day, "sold": np.arange(40.0), "promo": [True] * 40})
+    model = Forecaster(model="last", horizon=2, target="sold", known="promo", categorical="promo").fit(past)
+    ahead = pd.DataFrame({"day": pd.date_range("2024-02-10", periods=2), "promo": [0, 1]})
+    model.predict(future=ahead)
+    assert "categories that fit did not see ('0')" in caplog.text
+
+
+@pytest.mark.parametrize("model", ["segrnn", "trees", "regression", "pretrained"])
+def test_known_values_may_lack_where_an_event_closes(model: str) -> None:
+    draw, day = np.random.default_rng(1), pd.date_range("2024-01-01", periods=150)
+    past = pd.DataFrame({"day": day, "sold": 9 + draw.normal(size=150), "promo": draw.integers(0, 2, 150)})
+    events = pd.DataFrame({"start": ["2024-06-01"], "end": ["2024-06-09"], "name": ["works"], "kind": ["closed"]})
+    plan = pd.DataFrame({"day": pd.date_range("2024-05-30", periods=5), "promo": [1, 0, np.nan, np.nan, np.nan]})
+    how = {} if model in ("regression", "pretrained") else {"steps": 2, "members": 1}
+    fitted = Forecaster(model=model, horizon=5, target="sold", known="promo", events=events, **how).fit(past)
+    table, full = fitted.predict(future=plan), fitted.predict(future=plan.fillna(0.0))
+    assert table["forecast"].tolist()[2:] == [0, 0, 0]
+    assert (table["forecast"][:2] > 2).all()
+    assert table["forecast"][:2].to_numpy() == pytest.approx(full["forecast"][:2].to_numpy(), rel=0.3)
+
+
 def test_whole_ids_come_back_as_numbers(tmp_path: Path) -> None:
     day = pd.date_range("2024-01-01", periods=60)
     frame = pd.concat([pd.DataFrame({"shop": shop, "day": day, "sold": np.arange(60.0)}) for shop in (10, 9)])

@@ -10,7 +10,7 @@ import numpy as np
 from forecast.baselines import baseline_method, default_baselines, is_baseline
 from forecast.baselines.shared.method import ForecastSeries, Method
 from forecast.baselines.shared.windows import forecast_baseline, forecast_own_quantiles
-from forecast.ensemble.pasts import sized, step_share
+from forecast.ensemble.pasts import error_unit, step_share
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
 from forecast.errors import Setting
@@ -124,8 +124,8 @@ class BaselineForecasts:
     quantiles: Numbers  # [baselines, windows, horizon, levels], of the validation windows
     past: ValidationSet  # windows over the whole past
     past_points: Numbers  # [baselines, windows, horizon]
-    errors: Numbers  # [baselines, horizon, levels], in the past, in units of `sized`; 0 if it gives quantiles
-    shares: Numbers  # [baselines], how much errors grow with the sizes of steps
+    errors: Numbers  # [baselines, horizon, levels], in the past, in units of `error_unit`; 0 if it gives quantiles
+    step_shares: Numbers  # [baselines], see `step_share`
     middle: int  # index of the median among the levels
 
     @classmethod
@@ -144,7 +144,7 @@ class BaselineForecasts:
         recent = _drawn(panel, windows, known[newer_half(windows[0])[known]], most)
         quantiles = np.full((len(baselines), len(held_out), inputs.horizon, len(levels)), np.nan)
         past_points = np.full((len(baselines), len(past), inputs.horizon), np.nan)
-        errors, shares = np.zeros((len(baselines), inputs.horizon, len(levels))), np.zeros(len(baselines))
+        errors, step_shares = np.zeros((len(baselines), inputs.horizon, len(levels))), np.zeros(len(baselines))
         for number, baseline in enumerate(baselines):
             if on is not None:
                 on(number, len(baselines))
@@ -162,11 +162,11 @@ class BaselineForecasts:
             past_points[number, back] = before
             actual, observed, scale, sizes = past.actual[back], past.observed[back], past.scale[back], past.sizes[back]
             scaled = (actual - before) / np.where(scale > 0, scale, np.nan)[:, None]
-            shares[number] = share = step_share(np.where(observed, scaled, np.nan), sizes)
-            errors[number] = error_quantiles(before, actual, observed, sized(scale, sizes, share), levels, then)
-            unit = sized(held_out.scale[ahead], held_out.sizes[ahead], share)
+            step_shares[number] = share = step_share(np.where(observed, scaled, np.nan), sizes)
+            errors[number] = error_quantiles(before, actual, observed, error_unit(scale, sizes, share), levels, then)
+            unit = error_unit(held_out.scale[ahead], held_out.sizes[ahead], share)
             quantiles[number, ahead] = after[..., None] + unit[..., None] * errors[number]
-        return cls(baselines, context, quantiles, past, past_points, errors, shares, middle)
+        return cls(baselines, context, quantiles, past, past_points, errors, step_shares, middle)
 
     @property
     def gives_quantiles(self) -> Flags:

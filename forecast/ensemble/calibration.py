@@ -37,7 +37,7 @@ class Calibration:
     largest: float = np.inf  # times the largest value of the past that bounds the highest quantiles
     slope: float = 0.0  # intervals grow by exp(slope * (roughness - mean_roughness) + growth) before they move
     mean_roughness: float = 0.0
-    # [horizon, levels], usual distances of quantiles from the median, as shares of it; () for none
+    # [horizon, levels], the usual distances of quantiles from the median, as shares of it; 0 in older versions
     relative: NDArray[np.float32] = field(default_factory=lambda: np.zeros((1, 1), np.float32))
     growth: NDArray[np.float32] = field(default_factory=lambda: np.zeros(1, np.float32))  # [series + 1]; of a new one 0
 
@@ -47,7 +47,7 @@ class Calibration:
         return moved_by(grown, self.margins.astype(np.float64), scale, self.tied > 0)
 
     def of_few_values(self, quantiles: Numbers) -> Numbers:
-        """Quantiles of windows with a few equal values, whose deviation nobody knows: as far apart as is usual."""
+        """Quantiles of windows with a few equal values, which say nothing of their width: as far apart as is usual."""
         middle = quantiles[..., quantiles.shape[-1] // 2, None]
         return np.asarray(middle + np.abs(middle) * self.relative)
 

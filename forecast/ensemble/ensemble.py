@@ -11,7 +11,7 @@ from forecast.ensemble import calibration as calibrating
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, baseline_forecasts, baseline_labelled, steps_back
 from forecast.ensemble.calibration import Calibration, at_least, data_weight, widened
 from forecast.ensemble.names import PRETRAINED
-from forecast.ensemble.pasts import FEW_VALUES, STEPS, Pasts, Recent, largest, roughness, sized, step_sizes, values_seen
+from forecast.ensemble.pasts import STEPS, Pasts, Recent, error_unit, has_few_values, largest, roughness, step_sizes
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights, newer_half
 from forecast.evaluation.quantiles import independent_windows
@@ -29,10 +29,10 @@ class Ensemble:
     components: tuple[str, ...]  # labels, those of the networks first
     networks: tuple[int, ...]  # the first components as numbers of the plan's groups of members
     weights: NDArray[np.float32]  # [series + 1, components]; row 0 is for a series that was not in the fit
-    # [components, horizon, levels], quantiles of each baseline's errors in units of `sized`; for what forecasts
+    # [components, horizon, levels], quantiles of each baseline's errors in units of `error_unit`; for what forecasts
     # quantiles itself, the distances that they have from their median at least
     errors: NDArray[np.float32]
-    steps: NDArray[np.float32]  # [components], how much these grow with the sizes of steps; 0 in older versions
+    step_shares: NDArray[np.float32]  # [components], see `step_share`; 0 in older versions
     calibration: Calibration
     lookback: int  # steps that the window's scale is computed from
     context_length: int  # steps that a baseline looks back
@@ -62,18 +62,18 @@ class Ensemble:
         """
         weights = self.weights[series_index].astype(np.float64)
         scale = window_scale(inputs, windows, self.lookback)
-        sizes = step_sizes(inputs, windows, self.context_length) if self.steps.any() else np.ones((1, 1))
+        sizes = step_sizes(inputs, windows, self.context_length) if self.step_shares.any() else np.ones((1, 1))
         mixed = np.zeros((len(scale), inputs.horizon, len(inputs.levels)))
         for number in range(len(self.components)):
             weight = weights[:, number, None, None]
             if (weight > 0).any():
-                unit = sized(scale, sizes, float(self.steps[number]))
+                unit = error_unit(scale, sizes, float(self.step_shares[number]))
                 errors = unit[..., None] * self.errors[number].astype(np.float64)
                 known = number < len(networks)
                 ahead = networks[number] if known else self._ahead(inputs, windows, self.components[number])
                 mixed += weight * (at_least(ahead, errors) if ahead.ndim == errors.ndim else ahead[..., None] + errors)
         moved = self.calibration.moved(mixed, scale, roughness(inputs, windows, scale, self.lookback), series_index)
-        few = (scale == 0) & (values_seen(inputs.panel, windows) < max(FEW_VALUES, *inputs.lags[:1], 0))
+        few = (scale == 0) & has_few_values(inputs, windows)
         moved[few] = self.calibration.of_few_values(moved[few])
         return calibrating.capped(moved, _limit(inputs, windows, self.steps_back, self.calibration.largest))
 
@@ -104,7 +104,7 @@ class _Candidates:
     quantiles: Numbers  # [candidates, windows, horizon, levels]
     medians: Numbers  # [candidates, windows, horizon]
     errors: Numbers  # [candidates, horizon, levels], as `Ensemble.errors`
-    steps: Numbers  # [candidates], as `Ensemble.steps`
+    step_shares: Numbers  # [candidates], as `Ensemble.step_shares`
     losses: Losses  # on the validation windows
     past: Losses  # of the baselines all over the past
 
@@ -118,16 +118,16 @@ class _Candidates:
         min_distances, step_share = _min_distances(inputs, baselines, past, share)
         errors = np.concatenate([np.broadcast_to(min_distances, (count, *min_distances.shape)), baselines.errors])
         errors[count:][baselines.gives_quantiles] = min_distances
-        steps = np.append(np.zeros(count), baselines.shares)
+        step_shares = np.append(np.zeros(count), baselines.step_shares)
         quantiles = np.concatenate([*(forecasts[None] for _, forecasts in networks), baselines.quantiles])
         with_quantiles = np.flatnonzero([True] * count + list(baselines.gives_quantiles))
-        steps[with_quantiles] = step_share
-        unit = sized(validation.scale, validation.sizes, step_share)
+        step_shares[with_quantiles] = step_share
+        unit = error_unit(validation.scale, validation.sizes, step_share)
         quantiles[with_quantiles] = at_least(quantiles[with_quantiles], min_distances * unit[..., None])
         medians = quantiles[..., inputs.levels.index(0.5)]
         losses = _losses(inputs, validation, medians).completed()
         labels = [*(model for model, _ in networks), *(baseline.label for baseline in baselines.baselines)]
-        return cls(labels, count, quantiles, medians, errors, steps, losses, past)
+        return cls(labels, count, quantiles, medians, errors, step_shares, losses, past)
 
     def held_out(self, series: int, series_index: Integers) -> Numbers:
         """Quantiles of each validation window with weights from others, [windows, horizon, levels]."""
@@ -175,7 +175,7 @@ def choose_ensemble(
         networks=tuple(used_networks.tolist()),
         weights=weights[:, used].astype(np.float32),
         errors=candidates.errors[used].astype(np.float32),
-        steps=candidates.steps[used].astype(np.float32),
+        step_shares=candidates.step_shares[used].astype(np.float32),
         calibration=_calibrated(inputs, held_out, validation, steps),
         lookback=validation.lookback,
         context_length=baselines.context,
@@ -233,14 +233,14 @@ def _limit(inputs: Inputs, windows: WindowIndex, steps: int, cap_factor: float) 
 def _min_distances(inputs: Inputs, baselines: BaselineForecasts, past: Losses, share: float) -> tuple[Numbers, float]:
     """The least distances of networks' quantiles from the median, [horizon, levels]: a share of a baseline's errors.
 
-    Also how much these grow with the sizes of steps.
+    Also its `step_share`.
     """
     losses = past.select(past.usable)
     if not losses.values.size:
         return np.zeros((inputs.horizon, len(inputs.levels))), 0.0
     means, measured = losses.values.mean(1), baselines.errors.any((1, 2))
     best = np.where(measured & np.isfinite(means), means, np.inf).argmin()
-    return np.asarray(share * baselines.errors[best]), float(baselines.shares[best])
+    return np.asarray(share * baselines.errors[best]), float(baselines.step_shares[best])
 
 
 def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:

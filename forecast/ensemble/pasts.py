@@ -15,7 +15,7 @@ STEPS = 1024  # that recent means look back: rare sales are few in fewer
 AT_REST = 0.01  # distance from the median, in deviations, up to which a value is at rest
 DECAY = 0.5  # share of the past after which a value counts 1/e: half a year may be known, or eighty years
 MIN_PAIRS = 4  # values a season apart from which on their differences say how rough a window is
-FEW_VALUES = 4  # equal ones, or less than a season, after which nobody knows how far others would lie
+FEW_VALUES = 4  # fewer, or fewer than a season has, do not say how far others lie
 PRIOR = 2.0  # seasons of changes of the same size at each step, before any is known
 TINY = 1e-6  # mean square of the differences between steps, below which there are none
 LEAST_ROUGH = 0.01  # of a window's scale, below which a window is not smoother
@@ -69,11 +69,11 @@ def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:
     return np.concatenate([np.zeros(0), *found])
 
 
-def values_seen(panel: Panel, windows: WindowIndex) -> Integers:
-    """[windows], how many values were observed in each past."""
-    series, position = windows
-    seen = np.append(0, np.cumsum(panel.observed))
-    return np.asarray(seen[panel.offsets[series] + position] - seen[panel.offsets[series]])
+def has_few_values(inputs: Inputs, windows: WindowIndex) -> Flags:
+    """[windows], whether so few values were observed in a past that equal ones do not say how far others lie."""
+    (series, position), panel = windows, inputs.panel
+    seen, first = np.append(0, np.cumsum(panel.observed)), panel.offsets[series]
+    return np.asarray(seen[first + position] - seen[first] < max(FEW_VALUES, inputs.lags[0] if inputs.lags else 1))
 
 
 def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: int) -> Numbers:
@@ -125,7 +125,7 @@ def step_share(errors: Numbers, sizes: Numbers) -> float:
     return float(np.float32((1 - chance / slope**2) * (min(slope / level, 1.0) if level > 0 else 1.0)))
 
 
-def sized(scale: Numbers, sizes: Numbers, share: float) -> Numbers:
+def error_unit(scale: Numbers, sizes: Numbers, share: float) -> Numbers:
     """The unit of errors at each step, [windows, horizon], of windows of a scale, where errors grow with sizes so."""
     return np.asarray(scale[:, None] * (1 + share * (sizes - 1)))
 

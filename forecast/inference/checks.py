@@ -212,12 +212,12 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
     earlier = {name: np.full(1, number, np.float32) for name, number, _ in LATER.values()}
     components, horizon, levels = len(config.components), config.horizon, len(config.levels)
     earlier |= {"roughness": np.zeros(2, np.float32), "growth": np.zeros(count + 1, np.float32)}
-    earlier["steps"] = np.zeros(components, np.float32)
+    earlier["step_shares"] = np.zeros(components, np.float32)
     arrays = {**earlier, "relative": np.zeros((horizon, levels), np.float32), **arrays}
     specs = {
         "shares": Spec((count + 1, components), np.float32, 0),
         "errors": Spec((components, horizon, levels), np.float32),
-        "steps": Spec((components,), np.float32, 0, 1),
+        "step_shares": Spec((components,), np.float32, 0, 1),
         "margins": Spec((horizon, levels), np.float32),
         "joint": Spec((levels,), np.float32),
         "coverage": Spec((levels,), np.float32),
@@ -239,7 +239,7 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
         networks=config.networks,
         weights=arrays["shares"],
         errors=arrays["errors"],
-        steps=arrays["steps"],
+        step_shares=arrays["step_shares"],
         calibration=calibration,
         lookback=config.lookback,
         context_length=config.context_length,

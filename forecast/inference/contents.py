@@ -48,7 +48,7 @@ def to_contents(fitted: Fitted) -> Contents:
         calibration={
             "shares": ensemble.weights,
             "errors": ensemble.errors,
-            "steps": ensemble.steps,
+            "step_shares": ensemble.step_shares,
             **{name: getattr(calibration, name) for name in ("margins", "joint", "coverage", "relative", "growth")},
             "windows": np.array([calibration.windows], np.int64),
             **{

@@ -187,12 +187,13 @@ def check_job(pipeline: Pipeline, as_of: str | None = None) -> list[str]:
         text = text_settings(pipeline, fitted)
         table, defaults = read_source(pipeline, text)
         settings = table_settings(pipeline, fitted, defaults)
-        reading = read(table, settings, horizon=pipeline.train.horizon, reserved=reserved_columns(pipeline))
-        if (future := read_future(pipeline, text)) is not None:
-            reading = read_as(reading, reading.schema, horizon=reading.panel.ahead, future=future)
-        table, schema = reading.dated.table, reading.schema
+        inferred, dated = infer_schema(dated_table(table, settings), settings, reserved_columns(pipeline))
+        instant, future = parse_as_of(as_of or pipeline.as_of), read_future(pipeline, text)
+        known_then = known_by(dated, inferred, instant, pipeline.source.unfinished)
+        reading = read(known_then, settings, horizon=pipeline.train.horizon, future=future)
+        table, schema = dated.table, reading.schema
         lines = [f"source   {table.name}: {len(table):,} rows", *describe(schema, reading.panel)]
-        if (seconds := age(reading.panel.newest, schema, parse_as_of(as_of or pipeline.as_of))) is not None:
+        if (seconds := age(reading.panel.newest, schema, instant)) is not None:
             lines.append(f"age      the newest value is {age_text(seconds)}")
         check_periods(pipeline, schema, int(reading.panel.origins.max()), reading.panel.ahead)
         lines += [f"sink     {line}" for line in check_sink(pipeline, schema, table)]

@@ -117,8 +117,8 @@ def _recorded(run: "_Run") -> Iterator[None]:
         record.exit_code = 1 if known is None else known.exit_code
         try:
             _finish(run)
-            stands = isinstance(error, Blocked) and run.accepted is not None  # what was accepted is what is published
-            run.ledger.add_run(run.accepted if stands and run.accepted is not None else record)
+            published = run.accepted if isinstance(error, Blocked) else None
+            run.ledger.add_run(published or record)
             write_record(record, pipeline)
         except ForecastError as other:  # the error on its way matters more
             log.warning("the failure could not be recorded: %s", other)

@@ -98,7 +98,7 @@ class Schema(Stored):
         return time[0] if len(time) == 1 else time  # as one name was always stored
 
     @model_serializer(mode="wrap")
-    def _without_events(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         stored: dict[str, Any] = dump(self)
         return {name: value for name, value in stored.items() if value or name not in ("dated_events", "whole_ids")}
 

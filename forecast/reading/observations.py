@@ -247,7 +247,7 @@ def column_values(table: Table, column: str, schema: Schema) -> Numbers:
     code_of = {"": np.nan, **{text: code for code, text in enumerate(schema.categories[column], 1)}}
     if all(text.lower() in TRUTH for text in schema.categories[column]):
         truths = {TRUTH[text.lower()]: code for text, code in code_of.items() if text}
-        code_of |= {text: truths.get(TRUTH[text.lower()], 0.0) for text in texts if text.lower() in TRUTH}
+        code_of |= {text: truths[truth] for text in texts if (truth := TRUTH.get(text.lower())) in truths}
     values = np.array([code_of.get(text, 0.0) for text in texts])
     if rows := int((values == 0)[codes].sum()):
         unseen = listed([text for text in texts if text not in code_of])

@@ -100,8 +100,8 @@ def table_from_frame(frame: Any, name: str = "DataFrame") -> Table:
     """Take a pandas object, an array, or anything with an Arrow stream (polars, DuckDB) as a table called `name`.
 
     Named index levels become columns; an unnamed index of times is called ``time``, one of text ``index``, and any
-    other unnamed index is dropped. A Series without a name is called ``y``, as is an array [rows]. UsageError if it is
-    none of these; BadData if it has no rows or columns, several levels of columns, or two columns of one name.
+    other unnamed index is dropped. A Series without a name is called ``y``, as is an array [rows] or [rows, 1].
+    UsageError if it is none of these; BadData if it has no rows or columns, several levels of columns, or a name twice.
     """
     if isinstance(frame, np.ndarray) and frame.shape[1:] in ((), (1,)):
         frame = pd.Series(frame.reshape(-1))

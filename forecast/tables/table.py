@@ -103,9 +103,9 @@ class Table:
         if isinstance(values.dtype, pd.StringDtype):
             return values.fillna("")
         if pd.api.types.is_float_dtype(values.dtype):
-            numbers = values.to_numpy(float, na_value=np.nan)  # those of Arrow have no remainder
-            whole = bool((numbers[~np.isnan(numbers)] % 1 == 0).all())
-            values = pd.Series(numbers).astype("Int64" if whole else float)
+            values = pd.Series(values.to_numpy(float, na_value=np.nan))  # those of Arrow have no remainder
+            if bool((values.dropna() % 1 == 0).all()):
+                values = values.astype("Int64")
         return values.astype(object).where(values.notna(), "").map(_written)
 
     def times(self, column: str) -> TypedTimes:

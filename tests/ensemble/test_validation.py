@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.ensemble.pasts import PRIOR, sized, step_share, step_sizes
+from forecast.ensemble.pasts import PRIOR, error_unit, step_share, step_sizes
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
 from forecast.windows.inputs import Inputs, apply_power
 from forecast.windows.windows import WindowIndex
@@ -84,7 +84,7 @@ def test_errors_grow_with_the_sizes_of_steps_as_far_as_they_did() -> None:
         assert step_share(np.where(sizes > 3, NAN, errors), sizes) == pytest.approx(share, abs=0.15)
     assert step_share(noise, np.ones((600, 4))) == 0
     assert step_share(np.full((3, 2), NAN), np.ones((3, 2))) == 0
-    assert sized(np.array([2.0, 0.0]), np.array([[1.0, 3], [1, 3]]), 0.5).tolist() == [[2, 4], [0, 0]]
+    assert error_unit(np.array([2.0, 0.0]), np.array([[1.0, 3], [1, 3]]), 0.5).tolist() == [[2, 4], [0, 0]]
 
 
 def test_windows_without_points_are_left_out_of_what_is_kept(inputs: Inputs) -> None:

@@ -247,6 +247,12 @@ def test_known_values_that_a_run_would_miss_are_missed_before(job: Job, forecast
     source = job.folder / "sales.csv"
     job.write(table='known = ["promo"]', top='as_of = "2024-07-19T12:00:00+00:00"')
     pd.concat([frame, plan[:7]]).to_csv(source, index=False)
+    instant = "2024-07-18T12:00:00+00:00"  # whose value does not count yet, so that the plan of a day less is enough
+    shorter = pd.concat([frame, plan.groupby("shop").head(6)])
+    shorter.to_csv(source, index=False)
+    for words, code in (("--as-of", instant), 0), ((), 65):
+        assert [forecast("run", job.file, *words, *check).code for check in ((), ("--check",))] == [code] * 2
+    pd.concat([frame, plan[:7]]).to_csv(source, index=False)
     for words in ((), ("--check",)):
         ran = forecast("run", job.file, *words)
         assert (ran.code, "'promo' is known in advance, but has no value for 7 of the 7" in ran.err) == (65, True)
