@@ -47,7 +47,7 @@ def lagging(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> l
     ids = [panel.ids[i] for i in np.flatnonzero(behind & ~ended)]
     if ids:
         names = series_names(ids)
-        text = "%s: %d series have no recent value, while others do: %s; if one closed, say so by an event"
+        text = "%s: %d series have no recent value, while others do: %s; if one closed, add an event of kind closed"
         log.warning(text, name, len(ids), names)
     return ids
 

@@ -126,7 +126,7 @@ def step_share(errors: Numbers, sizes: Numbers) -> float:
 
 
 def error_unit(scale: Numbers, sizes: Numbers, share: float) -> Numbers:
-    """The unit of errors at each step, [windows, horizon], of windows of a scale, where errors grow with sizes so."""
+    """The unit of errors, [windows, horizon]: the scale of a window, more where sizes are large, by a `step_share`."""
     return np.asarray(scale[:, None] * (1 + share * (sizes - 1)))
 
 

@@ -129,7 +129,7 @@ class _Rounds:
 def _plan_alike(rounds: _Rounds, candidates: list[Candidate], warm: int = 0) -> list[Member]:
     """Plan candidates with the steps of the settings, or with the same share of the time; `warm`: see `WarmStart`.
 
-    Networks whose number is a setting get as many steps as a few of them would, unless there is a budget.
+    Without a budget each of so many `members` as are asked for gets as many steps as each of two would.
     """
     settings, count = rounds.fitter.settings, len(candidates)
     shared = count if rounds.measured or not settings.members else min(count, PAIR)
