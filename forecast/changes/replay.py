@@ -270,15 +270,24 @@ def alike(before: RunInput, after: RunInput) -> bool:
     return all(getattr(before.schema, name) == getattr(after.schema, name) for name in READING)
 
 
+def in_common(old: Panel, panel: Panel) -> tuple[dict[str, NDArray[Any]], Flags, Flags]:
+    """The arrays of an earlier panel at the slots of a later one; whether it has each slot, and as past [slots]."""
+    index = series_index(old.ids, panel.ids) - 1
+    series = panel.series_of_slots
+    position = panel.positions + panel.starts[series]
+    begun = (index >= 0)[series] & (position >= old.starts[index][series])
+    both = begun & (position <= (old.origins[index] + old.ahead)[series])
+    past = begun & (position <= np.minimum(old.origins[index], panel.origins)[series])
+    return aligned(panel, old), both, past
+
+
 def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
     """Which values of the past and of known columns a later run reads otherwise, in words."""
     panel, old, schema = after.panel, before.panel, after.schema
-    index, series, held = series_index(old.ids, panel.ids) - 1, panel.series_of_slots, aligned(panel, old)
+    held, both, past = in_common(old, panel)
+    series = panel.series_of_slots
     position = panel.positions + panel.starts[series]
-    both = (index >= 0)[series] & (position >= old.starts[index][series])
-    past = both & (position <= np.minimum(old.origins[index], panel.origins)[series])
     found = {HISTORY: past & ((panel.observed != held["observed"]) | rows_differ(panel.values, held["values"]))}
-    both &= position <= (old.origins[index] + old.ahead)[series]
     for column, name in enumerate(schema.known):
         found[f"column {name}"] = both & rows_differ(panel.known[:, column], held["known"][:, column])
     for what, rows in found.items():

@@ -1,32 +1,31 @@
-"""Check forecasts before they are written: their settings, what each check finds, and what replaces refused series."""
+"""Check forecasts before they are written: what each check finds, and what replaces refused series."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
 from forecast.changes.replay import ARRAYS, SlotLayout
+from forecast.checks.limits import Finding, usual_size
 from forecast.evaluation.origins import values_at
 from forecast.evaluation.quantiles import at_levels, bounded, lower_bounds, normal_deviates
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, Forecasts, columns_at, numbered, tabulated
 from forecast.inference.predictor import fixed_of
 from forecast.ledger.accuracy import SHARES, Earlier
-from forecast.panel.naming import series_names
+from forecast.ledger.record import Record
 from forecast.panel.panel import Flags, Integers, Numbers, series_index, stacked
 from forecast.panel.schema import Schema, calendar_of
-from forecast.settings import CheckSettings, OutputSettings, SettingsGroup
+from forecast.settings import OutputSettings
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.sums import Totals
 
-MIN_RUNS = 20  # past runs that comparisons with them need
 TIMES_BEYOND = 3.0  # of the largest value of a year, of widths, and of the changes of the total in past runs
 JUMP_BEYOND = 2.0  # of the largest jumps of past runs, in widths of 80 % intervals
 NEARLY_ALL = 0.99  # the quantile of how far series moved in a run that its record keeps
@@ -36,73 +35,6 @@ THIS_RUN = "forecast"  # in that column
 MOST_REPLACED = 0.1  # of the series; where more are refused, the whole run is
 SEASONS = 10  # of the past, that seasonal naive looks back
 NUMBERS = ("quantiles", "shown", "means")  # arrays of forecasts
-HARD = {
-    "finite": "numbers that are not finite",
-    "horizon": "series without their whole horizon",
-    "keys": "rows with the ids and time of another row",
-    "order": "rows whose quantiles are not in order",
-    "negative": "rows below 0 of series that never were",
-    "closed": "rows of closed times with another value than they always have",
-    "totals": "sums that are not those of the series",
-}
-Statistics = Mapping[str, Mapping[str, float]]  # of the checks of a run, as its record has them
-
-
-class Limits(SettingsGroup):
-    """Beyond `warn` a check warns, beyond `error` it is an error; at 1 a share of series never is."""
-
-    warn: float = Field(ge=0, description="the share beyond which it warns")
-    error: float = Field(ge=0, description="the share beyond which it is an error")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.warn > self.error:
-            raise ValueError(f"warn {self.warn:g} lies above error {self.error:g}")
-        return self
-
-    def __str__(self) -> str:
-        return f"warn {self.warn:g}, error {self.error:g}"
-
-
-def _limits(warn: float, error: float, description: str) -> Any:
-    return Field(Limits(warn=warn, error=error), description=description)
-
-
-class OutputCheckSettings(SettingsGroup):
-    """Checks of forecasts before a job writes them; `python -m tests.faults nights` measured the limits."""
-
-    on_error: Literal["block", "fallback", "warn"] = Field(
-        "block", description="block: exit with 5; fallback: write rows of the last run; or warn"
-    )
-    series_missing: Limits = _limits(
-        0.005, 0.02, "the share of the last run's series that have no rows, unless they ended"
-    )
-    bounds: Limits = _limits(0.005, 0.02, "the share of series with a median above 3 times the largest value of a year")
-    jump: Limits = _limits(0.05, 0.25, "the share of series whose median moved much further than in past runs")
-    total_jump: Limits = _limits(0.05, 0.15, "the change of the sum of all medians, if over 3 times that of past runs")
-    flat: Limits = _limits(0.05, 0.5, "the share of series with a constant median, if more than in past runs")
-    width: Limits = _limits(0.05, 1.0, "the share of series whose intervals are 3 times as wide as before, or a third")
-
-
-class JobCheckSettings(CheckSettings, heading="Checks"):
-    """Checks of the table of a job, and of its forecasts."""
-
-    output: OutputCheckSettings = Field(OutputCheckSettings(), description="checks of forecasts")
-
-
-ABOUT = OutputCheckSettings.model_fields
-
-
-@dataclass(frozen=True)
-class Finding:
-    share: float | None = None  # of series, or a change; of rules a count; None where nothing can be compared
-    past_largest: float | None = 0.0  # what past runs had: no more is no alarm; None while too few have run
-    series: tuple[tuple[str, ...], ...] = ()
-    size: float | None = None  # what later runs compare their jumps with
-
-    def statistic(self) -> dict[str, float]:
-        numbers = {"share": self.share, "usual": self.past_largest, "size": self.size}
-        return {name: round(float(value), 6) for name, value in numbers.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -114,44 +46,13 @@ class Output:
     totals: Sequence[Totals] = ()
 
 
-def findings(output: Output, earlier: Earlier | None, past: Sequence[Statistics]) -> dict[str, Finding]:
-    """What each check finds; `earlier` is what the last run published, `past` are the statistics of runs before."""
+def findings(output: Output, earlier: Earlier | None, past: Sequence[Record]) -> dict[str, Finding]:
+    """What each check finds; `earlier` is what the last run published, `past` are the runs that teach what is usual."""
     found = {name: Finding(float(count)) for name, count in hard_counts(output).items()}
     if not len(output.forecasts.series):
         return found
     last = {} if earlier is None else _against_last_run(output, earlier, past)
     return found | _against_past(output, past) | last
-
-
-def outcome(name: str, statistic: Mapping[str, float], limits: OutputCheckSettings) -> str:
-    """What the statistic of a check means: error, warn, or nothing."""
-    share, past_largest, limit = statistic.get("share"), statistic.get("usual"), getattr(limits, name, None)
-    if name in HARD:
-        return "error" if share else ""
-    if share is None or past_largest is None or limit is None:
-        return ""
-    high, low = (share > max(most, past_largest) for most in (limit.error, limit.warn))
-    return "error" if high else "warn" if low else ""
-
-
-def blocks(name: str, limits: OutputCheckSettings) -> bool:
-    """Whether an error of a check keeps the whole run from being published: no fallback mends the sum of all."""
-    return name in HARD or limits.on_error == "block" or (limits.on_error == "fallback" and name == "total_jump")
-
-
-def alarms(
-    statistics: Statistics, limits: OutputCheckSettings, series: Mapping[str, Sequence[tuple[str, ...]]]
-) -> dict[str, tuple[str, str]]:
-    """What checks say, by their names: blocked, error or warning, and the statistic for people, with the `series`."""
-    found = {}
-    for name, statistic in statistics.items():
-        if word := outcome(name, statistic, limits):
-            share, named = statistic["share"], f" ({series_names(series[name])})" if series.get(name) else ""
-            percent = f"{100 * share:,.0f}" if share > 1 else f"{100 * share:.3g}"
-            text = f"{share:,.0f} {HARD[name]}" if name in HARD else f"{percent} % is {ABOUT[name].description}"
-            word = "warning" if word == "warn" else "blocked" if blocks(name, limits) else "error"
-            found[name] = word, f"{name}: {text}{named}"
-    return found
 
 
 def hard_counts(output: Output) -> dict[str, int]:
@@ -222,19 +123,14 @@ def _incoherent(output: Output, totals: Totals, columns: Columns, floor: Numbers
     return wrong
 
 
-def _past_largest(past: Sequence[Statistics], name: str, what: str = "share") -> float | None:
-    known = [run[name][what] for run in past if what in run.get(name, {})]
-    return max(known) if len(known) >= MIN_RUNS else None
-
-
 def _share(
-    forecasts: Forecasts, series: Flags, of: int, past_largest: float | None = 0.0, size: float | None = None
+    forecasts: Forecasts, series: Flags, of: int, usual: float | None = 0.0, size: float | None = None
 ) -> Finding:
     named = tuple(forecasts.panel.ids[i] for i in forecasts.series[series])
-    return Finding(len(named) / of if of else None, past_largest, named, size)
+    return Finding(len(named) / of if of else None, usual, named, size)
 
 
-def _against_past(output: Output, past: Sequence[Statistics]) -> dict[str, Finding]:
+def _against_past(output: Output, past: Sequence[Record]) -> dict[str, Finding]:
     """What the forecasts are against the values of the year before, of all years where times are only steps."""
     forecasts, panel, schema = output.forecasts, output.forecasts.panel, output.schema
     recent, calendar, points = panel.observed, calendar_of(schema), forecasts.published[..., 0]
@@ -248,11 +144,11 @@ def _against_past(output: Output, past: Sequence[Statistics]) -> dict[str, Findi
     largest = np.maximum(np.abs(lowest), np.abs(highest))
     beyond = (largest > 0) & (np.abs(points).max(1) > TIMES_BEYOND * largest)
     constant = (np.ptp(points, axis=1) == 0) & (highest > lowest) & (points.shape[1] > 1)
-    past_largest, count = _past_largest(past, "flat"), len(points)
-    return {"bounds": _share(forecasts, beyond, count), "flat": _share(forecasts, constant, count, past_largest)}
+    usual, count = usual_size(past, "flat"), len(points)
+    return {"bounds": _share(forecasts, beyond, count), "flat": _share(forecasts, constant, count, usual)}
 
 
-def _against_last_run(output: Output, earlier: Earlier, past: Sequence[Statistics]) -> dict[str, Finding]:
+def _against_last_run(output: Output, earlier: Earlier, past: Sequence[Record]) -> dict[str, Finding]:
     """What the forecasts are against those of the last run for the same times."""
     forecasts, panel, (series, before) = output.forecasts, output.forecasts.panel, earlier
     here = {*_names(forecasts), *(ids for ids, word in zip(panel.ids, panel.status, strict=True) if word == "ended")}
@@ -263,16 +159,25 @@ def _against_last_run(output: Output, earlier: Earlier, past: Sequence[Statistic
     has = width > 0
     unit, count = np.where(has, width, 1.0), int(has.sum())
     jumps, ratio = np.abs(now - before)[..., 0].sum(1) / unit, wide / unit
-    largest, total = _past_largest(past, "jump", "size"), np.abs(before[..., 0]).sum()
-    far = has & (jumps > max(1.0, JUMP_BEYOND * (largest or 0.0)))
+    usual_jump = usual_size(past, "jump", "size")
+    far = has & (jumps > max(1.0, JUMP_BEYOND * (usual_jump or 0.0)))
     size = float(np.quantile(jumps[has], NEARLY_ALL)) if count else None
-    change, most = float(abs((now - before)[..., 0].sum())), _past_largest(past, "total_jump")
     other = has & ((ratio > TIMES_BEYOND) | (ratio < 1 / TIMES_BEYOND))
+
+    known = set(series)
+    new = np.array([ids not in known for ids in _names(forecasts)], bool)
+    added = forecasts.published[new][:, both.any(0), 0].sum()
+    total = np.abs(before[..., 0]).sum()
+    change = float(abs((now - before)[..., 0].sum() + added))
+    usual_change = usual_size(past, "total_jump")
     return {
         "series_missing": Finding(len(gone) / len(series), 0.0, gone),
-        "jump": _share(forecasts, far, count, _past_largest(past, "jump"), size),
-        "total_jump": Finding(change / total if total else None, None if most is None else TIMES_BEYOND * most),
-        "width": _share(forecasts, other, count, _past_largest(past, "width")),
+        "jump": _share(forecasts, far, count, usual_size(past, "jump"), size),
+        "total_jump": Finding(
+            share=change / total if total else None,
+            usual=None if usual_change is None else TIMES_BEYOND * usual_change,
+        ),
+        "width": _share(forecasts, other, count, usual_size(past, "width")),
     }
 
 

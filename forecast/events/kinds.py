@@ -144,6 +144,21 @@ def touched(panel: Panel, schema: Schema, kind: EventKind) -> Flags | None:
     return None if not has_kind(schema, kind) else covered(panel.ids, panel.starts, panel.offsets, schema, kind)
 
 
+def touched_by_events(panel: Panel, schema: Schema) -> Flags:
+    """[slots], whether a holiday or an event of any kind touches each; a level shift touches all that follow it."""
+    found = np.zeros(len(panel.values), bool)
+    if has_events(schema):
+        found[mark(panel, schema).slot] = True
+    for kind in ("ignore", "closed", "stock_out"):
+        slots = touched(panel, schema, kind)
+        found |= False if slots is None else slots
+    if (shifted := touched(panel, schema, "level_shift")) is not None:
+        count = np.cumsum(shifted)
+        before = np.append(0, count)[panel.offsets[:-1]]
+        found |= count > before[panel.series_of_slots]
+    return found
+
+
 def covered(ids: Ids, starts: Integers, offsets: Integers, schema: Schema, kind: EventKind) -> Flags:
     """[slots], as `touched`, of series that begin at grid positions `starts`, laid end to end.
 

@@ -1,7 +1,7 @@
 """What a run is about to write: sums, its checks, what stands in for what fails them, and past runs replayed."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.checks import actual, limits
 from forecast.checks import output as checks
+from forecast.checks.actual import Night
 from forecast.checks.promotion import ServingVersion
 from forecast.errors import Blocked, Setting, Words
 from forecast.events.closed import with_fixed
@@ -19,7 +21,7 @@ from forecast.jobs.administration import ledger_of
 from forecast.jobs.inputs import added_columns, explained_output
 from forecast.jobs.kinds import Results
 from forecast.jobs.pipeline import Pipeline
-from forecast.ledger.accuracy import MAX_FORECASTS, earlier_forecasts
+from forecast.ledger.accuracy import MAX_FORECASTS, Earlier, earlier_forecasts
 from forecast.ledger.ledger import PUBLISHED, SUM_COLUMNS, Kept, series_text
 from forecast.ledger.record import Record
 from forecast.logs import log
@@ -122,37 +124,73 @@ class CheckedForecasts:
 
 
 def checked(
-    pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts, record: Record, last: Kept, past: list[Record]
+    pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts, record: Record, last: Kept, night: Night
 ) -> CheckedForecasts:
     """Check what a run is about to write; the record gets the statistics, and the log what warns."""
-    limits, sums = pipeline.checks.output, totals_of(pipeline, live, forecasts)
-    earlier = None if last is None else earlier_forecasts(last, forecasts, live.schema)
-    output = checks.Output(forecasts, live.fitted, live.schema, pipeline.output, sums)
-    found = checks.findings(output, earlier, [run.checks for run in past])
-    record.checks = {name: finding.statistic() for name, finding in found.items()}
-    alarms = checks.alarms(record.checks, limits, {name: finding.series for name, finding in found.items()})
+    falls_back = pipeline.checks.output.on_error == "fallback"
+    source = np.full(forecasts.rows, checks.THIS_RUN, object) if falls_back else None
+    as_forecast = CheckedForecasts(forecasts, totals_of(pipeline, live, forecasts), [], source)
+    found = actual.findings(night, record)
+    refused = _refused(_alarms(pipeline, found, night.runs), found) if falls_back else set()
+    passed = _fallen_back(pipeline, live, as_forecast, last, refused) if refused else as_forecast
+
+    earlier = None if last is None else _comparable(last, passed.forecasts, night)
+    output = checks.Output(passed.forecasts, live.fitted, live.schema, pipeline.output, passed.totals)
+    found |= checks.findings(output, earlier, limits.teaching(night.runs))
+    alarms = _alarms(pipeline, found, night.runs)
     problems = [text for word, text in alarms.values() if word == "blocked"]
-    source = None if limits.on_error != "fallback" else np.full(forecasts.rows, checks.THIS_RUN, object)
-    passed = CheckedForecasts(forecasts, sums, problems, source)
-    errors = {text: found[name] for name, (word, text) in alarms.items() if word == "error"}
-    if source is not None and errors and not problems:
-        passed = _fallen_back(pipeline, live, passed, last, errors)
+    of_forecasts = _refused(alarms, found) - refused if falls_back else set()
+    if of_forecasts and not problems:
+        here = {*of_forecasts, *(forecasts.panel.ids[i] for i in forecasts.series)}
+        if len(of_forecasts) > checks.MOST_REPLACED * len(here):
+            problems = [f"{len(of_forecasts)} of {len(here)} series are too many for rows of the last run"]
+            problems += [text for word, text in alarms.values() if word == "error"]
+        else:
+            passed = _fallen_back(pipeline, live, as_forecast, last, refused | of_forecasts)
+    passed = replace(passed, problems=[*passed.problems, *problems])
+
+    record.checks = {name: finding.statistic() for name, finding in found.items()}
+    record.findings = list(alarms)
+    record.held = all(limits.has_held(name, night.runs) for name in alarms)
     for text in (text for _, text in alarms.values() if text not in passed.problems):
         log.warning("%s", pipeline.hidden(text))
     return passed
 
 
+def _alarms(pipeline: Pipeline, found: dict[str, limits.Finding], runs: Sequence[Record]) -> dict[str, tuple[str, str]]:
+    """What checks say; what the runs of a week have found, too, only warns."""
+    statistics = {name: finding.statistic() for name, finding in found.items()}
+    alarms = limits.alarms(statistics, pipeline.checks, found)
+    for name, (_, text) in alarms.items():
+        if limits.has_held(name, runs):
+            alarms[name] = "warning", f"{text}; as the runs of a week have found it, it counts as right"
+    return alarms
+
+
+def _refused(alarms: dict[str, tuple[str, str]], found: dict[str, limits.Finding]) -> set[tuple[str, ...]]:
+    """The series that errors name which rows of the last run can mend."""
+    return {ids for name, (word, _) in alarms.items() if word == "error" for ids in found[name].series}
+
+
+def _comparable(last: pd.DataFrame, forecasts: Forecasts, night: Night) -> Earlier:
+    """What the last run published, without the steps that events touch of which it did not know."""
+    names, published = earlier_forecasts(last, forecasts, night.schema)
+    panel = forecasts.panel
+    first = panel.offsets[forecasts.series] + panel.lengths[forecasts.series]
+    slots = first[:, None] + np.arange(published.shape[1])
+    touched = actual.newly_declared(panel, night.schema, night.before)[slots]
+    return names, np.where(touched[..., None], np.nan, published)
+
+
 def _fallen_back(
-    pipeline: Pipeline, live: ServingVersion, passed: CheckedForecasts, last: Kept, errors: dict[str, checks.Finding]
+    pipeline: Pipeline, live: ServingVersion, passed: CheckedForecasts, last: Kept, refused: set[tuple[str, ...]]
 ) -> CheckedForecasts:
-    """The forecasts with those of the last run for the series that errors name, unless these are too many."""
-    forecasts, refused = passed.forecasts, {ids for finding in errors.values() for ids in finding.series}
+    """The forecasts with those of the last run for refused series, and seasonal naive where these end."""
+    forecasts = passed.forecasts
     here = {forecasts.panel.ids[i] for i in forecasts.series}
-    few = len(refused) <= checks.MOST_REPLACED * len(here | refused)
-    room = checks.with_gone_series(forecasts, live.fitted, sorted(refused - here)) if few else None
+    room = checks.with_gone_series(forecasts, live.fitted, sorted(refused - here))
     if room is None:
-        why = f"{len(refused)} of {len(here | refused)} series are too many, or too new, for rows of the last run"
-        return replace(passed, problems=[*errors, why])
+        return replace(passed, problems=[f"{len(refused - here)} series are too new for rows of the last run"])
     earlier = np.full((*room.means.shape, 5), np.nan) if last is None else earlier_forecasts(last, room, live.schema)[1]
     series = np.array([room.panel.ids[i] in refused for i in room.series], bool)
     made, source = checks.with_replaced_series(room, live.fitted, explained_output(pipeline), series, earlier)
@@ -172,7 +210,7 @@ def replayed_checks(pipeline: Pipeline, runs: int) -> list[str]:
         records = [run for run in ledger_of(pipeline).runs(runs) if run.checks]
     lines, counts = list[str](), Counter[str]()
     for record in reversed(records):
-        if found := checks.alarms(record.checks, pipeline.checks.output, {}):
+        if found := limits.alarms(record.checks, pipeline.checks, {}):
             worst = min(word for word, _ in found.values())  # the alphabet has them in the order of severity
             counts[worst] += 1
             lines.append(f"{record.as_of}  {worst}: {'; '.join(text for _, text in found.values())}")

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from forecast import settings
 from forecast.artifacts.store import check_apart
-from forecast.checks.output import JobCheckSettings, Limits, OutputCheckSettings
+from forecast.checks.limits import ActualCheckSettings, JobCheckSettings, Limits, OutputCheckSettings
 from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models
 from forecast.errors import ForecastError, NoInput, UsageError, as_flag, did_you_mean
@@ -31,6 +31,7 @@ _SQLITE = "sqlite:///"
 SUMS = "[[totals]]"
 MAX_LENGTH = 1_000_000  # characters of a pipeline file
 _HOMES = dict.fromkeys(OutputCheckSettings.model_fields, "[checks.output]")
+_HOMES |= dict.fromkeys(ActualCheckSettings.model_fields, "[checks.actual]")
 
 
 def _refit_text(given: object) -> object:
@@ -93,7 +94,7 @@ _FIELDS = [name for name in Pipeline.model_fields if name not in JobSettings.mod
 SECTIONS = {name: cast("type[SettingsGroup]", Pipeline.model_fields[name].annotation) for name in _FIELDS}
 SECTIONS["totals"] = TotalsSettings
 _HEADS = {section: f"[{section}]" for section in SECTIONS} | {"totals": SUMS}
-_HOMES |= dict.fromkeys(Limits.model_fields, "[checks.output.NAME]")
+_HOMES |= dict.fromkeys(Limits.model_fields, "[checks.output.NAME] or [checks.actual.NAME]")
 _HOMES |= {key: _HEADS[section] for section, group in SECTIONS.items() for key in group.model_fields}
 
 

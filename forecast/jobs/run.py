@@ -15,8 +15,9 @@ from forecast.artifacts.format import installed
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, Writer, check_apart
 from forecast.calendar.spec import as_text, parse_as_of
-from forecast.changes.replay import packed
+from forecast.changes.replay import RunInput, packed, unpacked
 from forecast.checks import table as table_checks
+from forecast.checks.actual import Night
 from forecast.checks.promotion import ServingVersion, should_promote
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import PanelFit, deadline_of
@@ -25,7 +26,7 @@ from forecast.errors import INCOMPLETE, Blocked, ForecastError, Interrupted, as_
 from forecast.evaluation.quantiles import interval_levels
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit
-from forecast.inference.forecasting import ForecastOptions, forecast_table, with_events, with_schema
+from forecast.inference.forecasting import ForecastOptions, forecast_table, load_predictor, with_events, with_schema
 from forecast.inference.predictor import Predictor
 from forecast.jobs import gate, inputs
 from forecast.jobs.administration import claimed, ledger_of
@@ -35,7 +36,7 @@ from forecast.jobs.publishing import Publication, finish_accepted, places, promo
 from forecast.jobs.refit import reason_to_fit, serving_version, settings_digest
 from forecast.jobs.sinks import SinkSettings
 from forecast.ledger import accuracy
-from forecast.ledger.ledger import INPUTS, KILLED, MAX_RECORDS, TOTALS, UNFINISHED, DayScore, FitEntry, Ledger
+from forecast.ledger.ledger import DAMAGED, INPUTS, KILLED, MAX_RECORDS, TOTALS, UNFINISHED, DayScore, FitEntry, Ledger
 from forecast.ledger.record import Record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.logs import log
 from forecast.panel.naming import series_names
@@ -142,7 +143,7 @@ class _Run:
     days: list[DayScore] = field(default_factory=list)  # scores of earlier forecasts
     lagging: list[tuple[str, ...]] = field(default_factory=list)  # series without a recent value
     last: pd.DataFrame | None = None  # what the last run published
-    past: list[Record] = field(default_factory=list)  # of the runs before that published, newest first
+    night: Night = field(init=False)  # the panel of this run, and what its newest values are compared with
     streaks: accuracy.Streaks = field(default_factory=dict)
     fit: FitEntry | None = None  # of this run
     checkpoints: Checkpoints | None = None  # of that fit
@@ -203,7 +204,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
         on_panel=lambda panel: _check(run, panel, source.name, serves),
     )
     inputs.keep_known(pipeline, forecasts.panel, schema, run.instant)
-    passed = gate.checked(pipeline, live, forecasts, record, run.last, run.past)
+    passed = gate.checked(pipeline, live, forecasts, record, run.last, run.night)
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, live)
     if passed.problems:
@@ -277,12 +278,18 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
             inputs.check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
         earlier = run.ledger.forecasts(record.as_of, accuracy.NEWEST, sums=True)
         record.totals = gate.compare_sums(earlier, panel, live, run.pipeline)
-    run.last = next((forecasts for _, forecasts in run.ledger.forecasts(record.as_of, 1)), None)
-    runs = run.ledger.runs(accuracy.NEWEST + 1, record.as_of)
-    run.past = [past for past in runs if past.as_of < record.as_of and past.settled]
-    if run.last is not None:
-        before = [past.actuals for past in run.past]
-        record.actuals, run.streaks = accuracy.since_last_run(run.last, panel, schema, before)
+    runs = [past for past in run.ledger.runs(accuracy.NEWEST + 1, record.as_of) if past.as_of < record.as_of]
+    run.night = Night(panel, schema, runs)
+    for at, last in run.ledger.forecasts(record.as_of, 1):
+        run.last = last
+        run.night = replace(
+            run.night,
+            new=accuracy.NewActuals.of(last, panel, schema),
+            published=accuracy.ids_of(last),
+            before=_input_of(run, at, live),
+        )
+        before = [past.actuals for past in runs if past.settled]
+        record.actuals, run.streaks = accuracy.since_last_run(last, panel, schema, before)
     sample, run.days = accuracy.compare(run.ledger.forecasts(record.as_of, accuracy.NEWEST), panel, schema)
 
     def factors(series: Integers, quantiles: Numbers) -> Numbers:
@@ -297,6 +304,21 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
         return np.array([inner if edge <= level <= 1 - edge else outer for level in config.levels])
 
     return ForecastOptions(factors=factors)
+
+
+def _input_of(run: _Run, at: str, live: ServingVersion) -> RunInput | None:
+    """What an earlier run forecast from; None where the ledger, or the version that it had, is not there any more."""
+    train = run.pipeline.train
+    data = run.ledger.inputs(at)
+    version = next((past.version for past in run.night.runs if past.as_of == at), None)
+    if data is None or version is None:
+        return None
+    try:
+        same = version == live.version
+        predictor = live.predictor if same else load_predictor(run.pipeline.store, version, train.device, train.engine)
+        return unpacked(data, predictor, version)
+    except (ForecastError, *DAMAGED):
+        return None
 
 
 def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:

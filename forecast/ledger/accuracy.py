@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from math import floor, log2
 from typing import Any
@@ -18,7 +19,7 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.ledger.ledger import COLUMNS, PUBLISHED, RAW, DayScore, sampled, series_number, series_text
 from forecast.panel.naming import series_name
-from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.settings import INTERVALS
 
@@ -64,14 +65,47 @@ def compare(
     return pd.concat(samples), [DayScore(*day) for day in days]
 
 
-def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numbers:
-    """The actual value of each forecast, [rows]; NaN where none was observed or the panel lacks the series (-1)."""
+@dataclass(frozen=True)
+class NewActuals:
+    """Values that have arrived since a run, beside what it published for them."""
+
+    slot: Integers  # [rows], of the panel
+    actual: Numbers  # [rows]
+    published: Numbers  # [rows, 5], the median and the ends of the 80 and 95 % intervals
+
+    @classmethod
+    def of(cls, published: pd.DataFrame, panel: Panel, schema: Schema) -> "NewActuals":
+        rows = published.assign(panel=series_number(published, [series_text(ids) for ids in panel.ids]))
+        slot = slots_of(rows, panel, schema)
+        arrived = panel.observed[slot] & (slot >= 0)
+        return cls(slot[arrived], panel.values[slot[arrived]], rows[PUBLISHED].to_numpy(np.float64)[arrived])
+
+    def select(self, rows: Flags) -> "NewActuals":
+        return NewActuals(self.slot[rows], self.actual[rows], self.published[rows])
+
+    def scores(self) -> Numbers:
+        """[rows], how far each value lies from its median, in distances of the 95 % end on its side."""
+        off = self.actual - self.published[:, 0]
+        end = np.where(off > 0, self.published[:, 4], self.published[:, 3])
+        reach = np.abs(end - self.published[:, 0])
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            score = np.where(off == 0, 0.0, off / reach)
+        return np.asarray(np.clip(score, -MAX_SCORE, MAX_SCORE))
+
+
+def slots_of(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Integers:
+    """[rows], the past slot of each forecast; -1 where the panel has none."""
     series = forecasts["panel"].to_numpy()
     times, inverse = np.unique(forecasts["instant"], return_inverse=True)
     step = calendar_of(schema).positions(times)[inverse] - panel.starts[series]
     inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
-    slot = np.where(inside, panel.offsets[series] + step, 0)
-    actual = np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
+    return np.where(inside, panel.offsets[series] + step, -1)
+
+
+def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numbers:
+    """The actual value of each forecast, [rows]; NaN where none was observed or the panel lacks the series (-1)."""
+    slot = slots_of(forecasts, panel, schema)
+    actual = np.where((slot >= 0) & panel.observed[slot], panel.values[slot], np.nan)
     if (bound := touched(panel, schema, "stock_out")) is not None:  # these sales say only that demand was not less
         actual[bound[slot] & ~(forecasts["forecast"].to_numpy() < actual)] = np.nan
     return np.asarray(actual)
@@ -195,7 +229,11 @@ def earlier_forecasts(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schem
     table, known = np.full((len(series), len(instants), len(PUBLISHED)), np.nan), code >= 0
     table[code[known], inverse[: len(earlier)][known]] = earlier[PUBLISHED].to_numpy(np.float64)[known]
     published = table[np.arange(len(series))[:, None], inverse[len(earlier) :].reshape(steps.shape)]
-    return [tuple(json.loads(name)) for name in earlier["series"].unique()], published
+    return list(ids_of(earlier)), published
+
+
+def ids_of(forecasts: pd.DataFrame) -> Ids:
+    return tuple(tuple(json.loads(name)) for name in forecasts["series"].unique())
 
 
 def _rows(panel: Panel, series: Integers, raw: Numbers) -> pd.DataFrame:

@@ -210,9 +210,15 @@ class Ledger:
 
     def stored(self, at: str) -> tuple[pd.DataFrame | None, bytes | None]:
         """The forecasts of a run, and what it forecast from as it was packed; None where they are not there."""
-        with self._connect(reads=("forecast_cells", INPUTS)) as execute:
+        inputs = self.inputs(at)
+        with self._connect(reads=("forecast_cells",)) as execute:
+            return (None, None) if inputs is None else (self._load(execute, "forecast_cells", at), inputs)
+
+    def inputs(self, at: str) -> bytes | None:
+        """What a run forecast from as it was packed; None where it is not there."""
+        with self._connect(reads=(INPUTS,)) as execute:
             rows = execute(f"SELECT cells FROM {INPUTS} WHERE job = :job AND as_of = :at", {"job": self.key, "at": at})
-            return (self._load(execute, "forecast_cells", at), bytes(rows[0][0])) if rows else (None, None)
+        return bytes(rows[0][0]) if rows else None
 
     def days(self, count: int, before: str = ALWAYS) -> list[DayScore]:
         """The scores of the newest days, newest first, from the newest run before a time that scored the day."""

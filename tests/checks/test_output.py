@@ -9,17 +9,28 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.checks.output import MIN_RUNS, Finding, Limits, Output, OutputCheckSettings, blocks, findings, outcome
+from forecast.checks.limits import (
+    MIN_RUNS,
+    Finding,
+    JobCheckSettings,
+    Limits,
+    OutputCheckSettings,
+    Statistics,
+    blocks,
+    outcome,
+)
+from forecast.checks.output import Output, findings
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import forecast_table
 from forecast.ledger.accuracy import Earlier, earlier_forecasts, forecasts_to_keep
+from forecast.ledger.record import Record
 from forecast.settings import OutputSettings, SumSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.writing import Column
 from forecast.totals.sums import Totals
 
 SHOPS, DAYS, HORIZON = 40, 120, 7
-LIMITS = OutputCheckSettings()
+LIMITS = JobCheckSettings()
 CALM = {"share": 0.001, "usual": 0.0, "size": 0.05}  # statistics of past runs
 CHANGING = {"jump", "total_jump", "flat", "width"}
 
@@ -43,6 +54,15 @@ def shops(days: int = DAYS) -> pd.DataFrame:
     return pd.concat(frames).astype({"promo": int})
 
 
+def past_runs(statistics: Statistics, count: int) -> list[Record]:
+    run = {"job": "job", "as_of": "", "started": "", "checks": statistics, "settled": True}
+    return [Record(id=str(number), **run) for number in range(count)]
+
+
+def output_limits(**settings: Any) -> JobCheckSettings:
+    return JobCheckSettings(output=OutputCheckSettings(**settings))
+
+
 @dataclass(frozen=True)
 class Night:
     """Tonight's forecasts, and those of last night."""
@@ -52,9 +72,9 @@ class Night:
     fitted: Fitted
 
     def found(self, past: int = MIN_RUNS) -> dict[str, Finding]:
-        return findings(self.output, self.earlier, [dict.fromkeys(CHANGING, CALM)] * past)
+        return findings(self.output, self.earlier, past_runs(dict.fromkeys(CHANGING, CALM), past))
 
-    def words(self, limits: OutputCheckSettings = LIMITS, past: int = MIN_RUNS) -> dict[str, str]:
+    def words(self, limits: JobCheckSettings = LIMITS, past: int = MIN_RUNS) -> dict[str, str]:
         """The checks that say something."""
         found = {name: outcome(name, finding.statistic(), limits) for name, finding in self.found(past).items()}
         return {name: word for name, word in found.items() if word}
@@ -204,7 +224,7 @@ def test_comparisons_with_past_runs_are_silent_before_there_are_twenty(calm: Nig
 
 def test_more_than_usual_is_what_past_runs_did_not_have(calm: Night) -> None:
     wild = {"jump": {"share": 1.0, "usual": 0.0, "size": 50.0}, "total_jump": {"share": 0.4, "usual": 0.0}}
-    found = findings(scaled(calm, 2.0).output, calm.earlier, [wild] * MIN_RUNS)
+    found = findings(scaled(calm, 2.0).output, calm.earlier, past_runs(wild, MIN_RUNS))
     assert not any(outcome(name, finding.statistic(), LIMITS) for name, finding in found.items())
 
 
@@ -241,14 +261,14 @@ def test_fault_of_the_table_is_found(nights: Any, table: Callable[[], pd.DataFra
     ],
 )
 def test_what_blocks_depends_on_the_rule_and_on_the_setting(name: str, on_error: Any, blocked: bool) -> None:
-    assert blocks(name, OutputCheckSettings(on_error=on_error)) == blocked
+    assert blocks(name, output_limits(on_error=on_error)) == blocked
 
 
 def test_limits_are_those_of_the_settings(calm: Night) -> None:
     night = scaled(calm, 1000.0, slice(0, 1))
     assert night.words()["bounds"] == "error"
-    assert night.words(OutputCheckSettings(bounds=Limits(warn=0.02, error=0.5)))["bounds"] == "warn"
-    assert "bounds" not in night.words(OutputCheckSettings(bounds=Limits(warn=0.5, error=0.5)))
+    assert night.words(output_limits(bounds=Limits(warn=0.02, error=0.5)))["bounds"] == "warn"
+    assert "bounds" not in night.words(output_limits(bounds=Limits(warn=0.5, error=0.5)))
 
 
 def test_a_lower_bound_that_is_asked_for_allows_negative_numbers(calm: Night) -> None:

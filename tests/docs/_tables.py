@@ -2,7 +2,7 @@
 
 import re
 
-from forecast.checks.output import OutputCheckSettings
+from forecast.checks.limits import ActualCheckSettings, OutputCheckSettings
 from forecast.jobs.pipeline import JobSettings
 from forecast.jobs.sinks import SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
@@ -36,7 +36,10 @@ GROUPS: tuple[type[SettingsGroup], ...] = (
     StoreSettings,
 )
 FLAGS = {"params": "-p NAME=VALUE", "store": "--artifact"}  # settings whose option has another name
-KEYS: tuple[type[SettingsGroup], ...] = (JobSettings, SourceSettings, SinkSettings, TotalsSettings, OutputCheckSettings)
+KEYS: tuple[type[SettingsGroup], ...] = (
+    *(JobSettings, SourceSettings, SinkSettings, TotalsSettings),
+    *(ActualCheckSettings, OutputCheckSettings),
+)
 
 
 def tables() -> dict[str, str]:

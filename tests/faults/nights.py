@@ -1,4 +1,4 @@
-"""Run nights without a fault over real tables: the checks of forecasts may block none, and hardly ever warn."""
+"""Run nights without a fault over real tables, which no check may block, and plant faults that each must answer."""
 
 import logging
 import tempfile
@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from forecast.checks.output import outcome
+from forecast.checks.limits import outcome
 from forecast.jobs.gate import replayed_checks
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.run import run_job
 from tests.faults._counts import Counts, campaign
+from tests.faults._shops import CLEAN_NIGHTS, DAYS_BEFORE, FAULTS, ShopJob, answered, sales
 
 ROOT = Path(__file__).parents[2]
 MOST_WARNINGS = 10
@@ -62,7 +63,8 @@ JOBS = {
 @click.option("--dev", type=click.Path(path_type=Path), help="folder with the tables that are not in data/")
 @click.option("--table", "tables", multiple=True, type=click.Choice([*JOBS]), help="default all that are there")
 @click.option("--folder", type=click.Path(path_type=Path), help="where the jobs stay")
-def command(nights: int, dev: Path | None, tables: tuple[str, ...], folder: Path | None) -> None:
+@click.option("--seeds", default=1, show_default=True, help="of made sales, into which faults are planted")
+def command(nights: int, dev: Path | None, tables: tuple[str, ...], folder: Path | None, seeds: int) -> None:
     """Run jobs on real tables night after night: no check of forecasts may block, and 10 warnings are too many."""
     logging.getLogger("forecast").setLevel(logging.ERROR)
     with campaign("nights") as counts, tempfile.TemporaryDirectory() as temporary:
@@ -71,9 +73,26 @@ def command(nights: int, dev: Path | None, tables: tuple[str, ...], folder: Path
             source = next((file for file in files if file.exists()), None)
             if source is not None:
                 live(JOBS[name], source, (folder or Path(temporary)) / name, nights, counts)
+        for seed in range(seeds):
+            plant(Path(temporary) / f"shops {seed}", seed, counts)
         warned = sum(number for what, number in counts.done.items() if "warn" in what)
         if warned > MOST_WARNINGS:
             counts.lose(f"{warned} warnings, more than {MOST_WARNINGS}")
+
+
+def plant(folder: Path, seed: int, counts: Counts) -> None:
+    """Run nights of made sales, and after them one night with each fault: the job must answer it."""
+    job = ShopJob(folder / "clean", sales(DAYS_BEFORE + CLEAN_NIGHTS + 1, seed))
+    job.write("theta")
+    for night in range(CLEAN_NIGHTS):
+        code, messages = job.run(night)
+        if code or messages:
+            counts.lose(f"made sales {seed}, night {night} without a fault: {code}, {messages}")
+    for number, (name, fault) in enumerate(FAULTS.items()):
+        code, messages = job.copy_to(folder / str(number)).run(CLEAN_NIGHTS, fault.plant(job.table(CLEAN_NIGHTS)))
+        counts.done["faults"] += 1
+        if not answered(fault, code, messages):
+            counts.lose(f"made sales {seed}, {name}: {code}, {messages}")
 
 
 def live(job: Job, source: Path, folder: Path, nights: int, counts: Counts) -> None:
@@ -84,7 +103,7 @@ def live(job: Job, source: Path, folder: Path, nights: int, counts: Counts) -> N
     last = len(ends) - job.horizon * ("known" in job.table)  # what is known in advance ends with the table
     for end in ends[LEAST_PAST:last][-nights:]:
         record = run_job(pipeline, as_of=(end + pd.Timedelta(hours=12)).isoformat() + "+00:00")
-        words = {name: outcome(name, found, pipeline.checks.output) for name, found in record.checks.items()}
+        words = {name: outcome(name, found, pipeline.checks) for name, found in record.checks.items()}
         counts.done["nights"] += 1
         for name in (name for name, word in words.items() if word):
             counts.done[f"{words[name]} of {name} in {folder.name}"] += 1

@@ -1,0 +1,217 @@
+"""Check the newest values of a table before a job publishes what follows from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import blake2b
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from forecast.changes.replay import RunInput, in_common
+from forecast.checks.groups import MIN_MEMBERS, group_finding, groupings, value_finding
+from forecast.checks.limits import Finding, teaching, usual_size
+from forecast.checks.table import age_text, duration_text
+from forecast.events.kinds import touched_by_events
+from forecast.ledger.accuracy import NewActuals
+from forecast.ledger.record import Record
+from forecast.panel.naming import NAMED, first_names, series_names
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel
+from forecast.panel.schema import Schema, calendar_of, position_texts
+
+MIN_COPIED = 20  # values of a series that may be a copy of another
+GAP_STEPS = 60  # newest steps of the past, whose gaps in a group are usual
+REVISED = 0.05  # share of the newest values of a run whose change since makes it a run with wrong values
+
+
+@dataclass(frozen=True)
+class Night:
+    """What the checks of the newest values compare: the panel of a run, and the runs before it.
+
+    Attributes
+    ----------
+    runs : the runs before this one, newest first
+    new : values that arrived since the last run published, beside what it published for them
+    published : ids of its series
+    before : what that run forecast from; None where that is not there any more
+    """
+
+    panel: Panel
+    schema: Schema
+    runs: Sequence[Record]
+    new: NewActuals | None = None
+    published: Ids = ()
+    before: RunInput | None = None
+
+
+def findings(night: Night, record: Record) -> dict[str, Finding]:
+    """What each check of the newest values finds for a run; its record gets the runs whose values were revised."""
+    past = teaching(night.runs)
+    panel = night.panel
+    schema = night.schema
+    found = {"late": _late(record, past), "duplicate": _duplicates(panel, night.published)}
+    if night.new is not None:
+        found["new_series"] = _new_series(panel, night.published)
+        new = night.new.select(~newly_declared(panel, schema, night.before)[night.new.slot])
+        if len(new.slot):
+            found["group"] = group_finding(new, panel, schema, past)
+            found["value"] = value_finding(new, panel, schema, past)
+    if night.before is not None:
+        found["silent"] = _silent(night, night.before.panel)
+        found["revised"] = _revised(night, night.before.panel, past, record)
+    return found
+
+
+def newly_declared(panel: Panel, schema: Schema, before: RunInput | None) -> Flags:
+    """[slots], whether events touch each that the last run did not have, or that it alone had."""
+    declared = schema.dated_events
+    earlier = () if before is None else before.schema.dated_events
+    changed = [event for event in declared if event not in earlier]
+    changed += [event for event in earlier if event not in declared]
+    only_changed = schema.model_copy(update={"holidays": None, "dated_events": tuple(changed)})
+    return touched_by_events(panel, only_changed)
+
+
+def _late(record: Record, past: Sequence[Record]) -> Finding:
+    """By how many runs the data are older than they usually are."""
+    age = record.data_age
+    if age is None:
+        return Finding()
+    usual = usual_size(past, "late", "age")
+    if usual is None:
+        return Finding(sizes={"age": age})
+    times = [datetime.fromisoformat(run.as_of) for run in past]
+    intervals = [(later - earlier).total_seconds() for later, earlier in pairwise(times)]
+    delay = (age - usual) / float(np.median(intervals))
+    text = f"the newest value is {age_text(age)}, {duration_text(age - usual)} more than is usual"
+    return Finding(share=max(delay, 0.0), sizes={"age": age}, text=text)
+
+
+def _new_series(panel: Panel, published: Ids) -> Finding:
+    """Many series that the last run did not have."""
+    before = set(published)
+    new = tuple(ids for ids in panel.ids if ids not in before)
+    share = len(new) / len(before) if len(new) >= MIN_MEMBERS else 0.0
+    text = f"{len(new):,} series are new, beside {len(before):,} of the last run ({series_names(new)})"
+    return Finding(share=share, series=new, text=text)
+
+
+def _duplicates(panel: Panel, published: Ids) -> Finding:
+    """Series with exactly the values of others at the same times; pairs that the last run had do not count."""
+    before = set(published)
+    alike = dict[bytes, list[int]]()
+    for series in range(len(panel)):
+        if (digest := _digest(panel, series)) is not None:
+            alike.setdefault(digest, []).append(series)
+    copies = list[tuple[str, ...]]()
+    for group in alike.values():
+        new = [panel.ids[i] for i in group if panel.ids[i] not in before]
+        copies += new if len(new) < len(group) else new[1:]
+    share = len(copies) / max(len(panel), 1)
+    text = f"{len(copies):,} series have the values of others over their whole past ({series_names(copies)})"
+    return Finding(share=share, series=tuple(copies), text=text)
+
+
+def _digest(panel: Panel, series: int) -> bytes | None:
+    """A digest of the values of a series and their times; None where it has few, or all are equal."""
+    slots = panel.slots(series)
+    steps = np.flatnonzero(panel.observed[slots])
+    values = panel.values[slots][steps]
+    if len(values) < MIN_COPIED or np.ptp(values) == 0:
+        return None
+    times = steps + panel.starts[series]
+    return blake2b(times.tobytes() + values.tobytes(), digest_size=16).digest()
+
+
+def _silent(night: Night, before: Panel) -> Finding:
+    """Groups without newest values that others have: for longer than they ever had none, and than at the last run."""
+    panel = night.panel
+    gaps = _gaps(panel, night.schema)
+    last_gaps = _gaps(before, night.schema)
+    silent = np.zeros(len(panel), bool)
+    names = list[str]()
+    for grouping in groupings(panel.ids, night.schema):
+        for number, name in enumerate(grouping.names):
+            if name not in gaps or gaps[name].newest <= gaps[name].longest:
+                continue
+            if name in last_gaps and gaps[name].newest > last_gaps[name].newest:
+                names.append(name)
+                silent |= grouping.codes == number
+    subject = first_names(names, NAMED)
+    return Finding(
+        share=float(silent.mean()),
+        series=tuple(panel.ids[i] for i in np.flatnonzero(silent)),
+        text=f"no values of {subject} at the newest times that others have",
+    )
+
+
+class _Gap(NamedTuple):
+    newest: int  # steps without a value at the end of the past
+    longest: int  # the same before
+
+
+def _gaps(panel: Panel, schema: Schema) -> dict[str, _Gap]:
+    """By the name of a group, how many steps at once none of its series has a value; groups that have ended lack."""
+    series = panel.series_of_slots
+    step = panel.positions + panel.starts[series] - (panel.newest - GAP_STEPS + 1)
+    recent = panel.observed & (step >= 0) & (step < GAP_STEPS)
+    found = dict[str, _Gap]()
+    for grouping in groupings(panel.ids, schema):
+        present = np.zeros((len(grouping.names), GAP_STEPS), bool)
+        present[grouping.codes[series[recent]], step[recent]] = True
+        length = np.zeros(len(present), np.int64)
+        longest = length
+        for column in present.T:
+            longest = np.where(column, np.maximum(longest, length), longest)
+            length = np.where(column, 0, length + 1)
+        for number in np.flatnonzero(length < GAP_STEPS).tolist():
+            found[grouping.names[number]] = _Gap(int(length[number]), int(longest[number]))
+    return found
+
+
+def _revised(night: Night, before: Panel, past: Sequence[Record], record: Record) -> Finding:
+    """The group whose past has changed most since the last run, by a share of its values' sizes."""
+    panel = night.panel
+    held, _, common = in_common(before, panel)
+    common &= held["observed"]
+    series = panel.series_of_slots[common]
+    position = panel.positions[common] + panel.starts[series]
+    old = np.abs(held["values"][common])
+    change = np.abs(panel.values - held["values"])[common]  # a value that is gone has become 0
+    if not len(series):
+        return Finding()
+    record.revised = _revised_runs(night, position, old, change)
+    largest = Finding(share=0.0)
+    for grouping in groupings(panel.ids, night.schema):
+        group = grouping.codes[series]
+        shares = _shares(group, change, old)
+        number = int(np.argmax(shares))
+        if shares[number] > (largest.share or 0.0):
+            changed = (group == number) & (change > 0)
+            ends = np.array([position[changed].min(), position[changed].max()])
+            times = " to ".join(dict.fromkeys(position_texts(night.schema, calendar_of(night.schema), ends)))
+            name = grouping.names[number]
+            largest = Finding(
+                share=float(shares[number]),
+                series=tuple(panel.ids[i] for i in np.unique(series[changed])),
+                text=f"{changed.sum():,} values of {name} changed since the last run, {times}, "
+                f"by {100 * shares[number]:.3g} % of the sum of its values",
+            )
+    return replace(largest, usual=usual_size(past, "revised") or 0.0)
+
+
+def _revised_runs(night: Night, position: Integers, old: Numbers, change: Numbers) -> list[str]:
+    """The times of the runs whose newest values have changed by more than a little since."""
+    first = int(position.min())
+    shares = _shares(position - first, change, old)
+    changed = np.flatnonzero(shares > REVISED) + first
+    times = set(position_texts(night.schema, calendar_of(night.schema), changed))
+    return [run.as_of for run in night.runs if run.data_end in times]
+
+
+def _shares(group: Integers, part: Numbers, whole: Numbers) -> Numbers:
+    """The sum of the parts in each group over that of its values; 1 where these were all 0, and are not any more."""
+    size = np.bincount(group, whole)
+    changed = np.bincount(group, part)
+    return np.where(size > 0, changed / np.where(size > 0, size, 1.0), changed > 0)

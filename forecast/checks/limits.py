@@ -1,0 +1,204 @@
+"""What a check found, which limits it has, and from which past runs it learns what is usual."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from forecast.ledger.record import Record
+from forecast.panel.naming import series_names
+from forecast.settings import CheckSettings, SettingsGroup
+
+MIN_RUNS = 20  # past runs that comparisons with them need
+USUAL = 0.95  # the quantile of what past runs had that is usual
+HELD_RUNS, HELD_DAYS = 7, 7  # what so many runs, and so many days, have found is how things are now
+HARD = {
+    "finite": "numbers that are not finite",
+    "horizon": "series without their whole horizon",
+    "keys": "rows with the ids and time of another row",
+    "order": "rows whose quantiles are not in order",
+    "negative": "rows below 0 of series that never were",
+    "closed": "rows of closed times with another value than they always have",
+    "totals": "sums that are not those of the series",
+}
+WHOLE_RUN = {*HARD, "total_jump", "late", "duplicate", "new_series"}  # no rows of the last run mend these
+NO_SHARES = {"group", "value", "late"}  # whose numbers are no shares of series or values
+CAUSES = dict.fromkeys(("bounds", "jump", "total_jump", "width"), ("group", "new_series"))
+Statistics = Mapping[str, Mapping[str, float]]  # of the checks of a run, as its record has them
+
+
+class Limits(SettingsGroup):
+    """Beyond `warn` a check warns, beyond `error` it is an error; at 1 a share of series never is."""
+
+    warn: float = Field(ge=0, description="the share beyond which it warns")
+    error: float = Field(ge=0, description="the share beyond which it is an error")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.warn > self.error:
+            raise ValueError(f"warn {self.warn:g} lies above error {self.error:g}")
+        return self
+
+    def __str__(self) -> str:
+        return f"warn {self.warn:g}, error {self.error:g}"
+
+
+def _limits(warn: float, error: float, description: str) -> Any:
+    return Field(Limits(warn=warn, error=error), description=description)
+
+
+class OutputCheckSettings(SettingsGroup):
+    """Checks of forecasts before a job writes them; `python -m tests.faults nights` measured the limits."""
+
+    on_error: Literal["block", "fallback", "warn"] = Field(
+        "block",
+        description="for [checks.actual] too: block: exit with 5; fallback: write rows of the last run; or warn",
+    )
+    series_missing: Limits = _limits(
+        0.005, 0.02, "the share of the last run's series that have no rows, unless they ended"
+    )
+    bounds: Limits = _limits(0.005, 0.02, "the share of series with a median above 3 times the largest value of a year")
+    jump: Limits = _limits(0.05, 0.25, "the share of series whose median moved much further than in past runs")
+    total_jump: Limits = _limits(0.05, 0.15, "the change of the sum of all medians, if over 3 times that of past runs")
+    flat: Limits = _limits(0.05, 0.5, "the share of series with a constant median, if more than in past runs")
+    width: Limits = _limits(0.05, 1.0, "the share of series whose intervals are 3 times as wide as before, or a third")
+
+
+class ActualCheckSettings(SettingsGroup):
+    """Checks of the newest values before a job publishes what follows from them, on by default."""
+
+    group: Limits = _limits(1.5, 1.5, "how many times the forecast a group's new values are, or the inverse")
+    value: Limits = _limits(6.0, 1000.0, "how far a new value lies from its median, in distances of its 95 % end")
+    silent: Limits = _limits(0.0, 1.0, "the share of series in groups without values at the newest times of others")
+    late: Limits = _limits(0.9, 30.0, "how many runs the data are older than they usually are")
+    revised: Limits = _limits(0.05, 1.0, "by what share a group's past values changed since the last run")
+    duplicate: Limits = _limits(0.0, 0.05, "the share of series that equal others over their whole past")
+    new_series: Limits = _limits(0.05, 0.2, "the share of series that the last run did not have, from 5 on")
+
+
+class JobCheckSettings(CheckSettings, heading="Checks"):
+    """Checks of the table of a job, of its newest values, and of its forecasts."""
+
+    actual: ActualCheckSettings = Field(ActualCheckSettings(), description="checks of the newest values")
+    output: OutputCheckSettings = Field(OutputCheckSettings(), description="checks of forecasts")
+
+    def limits(self, name: str) -> Limits | None:
+        """The limits of a check of the newest values or of forecasts; None of a rule."""
+        section = self.actual if name in ActualCheckSettings.model_fields else self.output
+        found: Limits | None = getattr(section, name, None)
+        return found
+
+
+ABOUT = {**OutputCheckSettings.model_fields, **ActualCheckSettings.model_fields}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check measured.
+
+    Attributes
+    ----------
+    share : of series, or another number as the limits of the check say; of rules a count; None
+        where nothing can be compared
+    usual : what past runs had: no more is no alarm; None while too few have run
+    series : ids of the series that are concerned
+    size : what later runs compare their jumps with
+    sizes : what later runs compare their groups with, by kinds of groups
+    text : the finding for people
+    """
+
+    share: float | None = None
+    usual: float | None = 0.0
+    series: tuple[tuple[str, ...], ...] = ()
+    size: float | None = None
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    text: str = ""
+
+    def statistic(self) -> dict[str, float]:
+        numbers = {"share": self.share, "usual": self.usual, "size": self.size, **self.sizes}
+        return {name: round(float(value), 6) for name, value in numbers.items() if value is not None}
+
+
+def outcome(name: str, statistic: Mapping[str, float], limits: JobCheckSettings) -> str:
+    """What the statistic of a check means: error, warn, or nothing."""
+    share = statistic.get("share")
+    usual = statistic.get("usual")
+    limit = limits.limits(name)
+    if name in HARD:
+        return "error" if share else ""
+    if share is None or usual is None or limit is None or share <= usual:
+        return ""
+    if share > limit.error:
+        return "error"
+    return "warn" if share > limit.warn else ""
+
+
+def blocks(name: str, limits: JobCheckSettings) -> bool:
+    """Whether an error of a check keeps the whole run from being published."""
+    on_error = limits.output.on_error
+    return name in HARD or on_error == "block" or (on_error == "fallback" and name in WHOLE_RUN)
+
+
+def alarms(
+    statistics: Statistics, limits: JobCheckSettings, findings: Mapping[str, Finding]
+) -> dict[str, tuple[str, str]]:
+    """What checks say, by their names: blocked, error or warning, and the statistic for people."""
+    found = {}
+    for name, statistic in statistics.items():
+        if word := outcome(name, statistic, limits):
+            finding = findings.get(name, Finding())
+            text = finding.text or _described(name, statistic["share"])
+            named = f" ({series_names(finding.series)})" if finding.series and not finding.text else ""
+            word = "warning" if word == "warn" else "blocked" if blocks(name, limits) else "error"
+            found[name] = word, f"{name}: {text}{named}"
+    return found
+
+
+def _described(name: str, share: float) -> str:
+    if name in HARD:
+        return f"{share:,.0f} {HARD[name]}"
+    description = ABOUT[name].description
+    if name in NO_SHARES:
+        return f"{share:.3g} is {description}"
+    percent = f"{100 * share:,.0f}" if share > 1 else f"{100 * share:.3g}"
+    return f"{percent} % is {description}"
+
+
+def teaching(runs: Sequence[Record]) -> list[Record]:
+    """The runs from which checks learn what is usual: they published, and nothing was wrong with them.
+
+    A run with a finding teaches nothing, unless it was accepted or the runs of a week had found the
+    same; nor does one whose newest values were revised since.
+    """
+    revised = {as_of for run in runs for as_of in run.revised}
+    right = (run for run in runs if not run.findings or run.held or is_accepted(run))
+    return [run for run in right if run.settled and run.as_of not in revised]
+
+
+def is_accepted(run: Record) -> bool:
+    return run.settled and bool(run.blocked.get("accepted"))
+
+
+def usual_size(past: Sequence[Record], name: str, what: str = "share") -> float | None:
+    """What past runs usually had of a statistic, or an accepted one of the newest; None while too few have one."""
+    sized = [run for run in past if what in run.checks.get(name, {})]
+    sizes = [run.checks[name][what] for run in sized]
+    accepted = [size for run, size in zip(sized[:HELD_RUNS], sizes, strict=False) if is_accepted(run)]
+    if len(sizes) >= MIN_RUNS:
+        accepted.append(float(np.quantile(sizes, USUAL)))
+    return max(accepted, default=None)
+
+
+def has_held(name: str, runs: Sequence[Record]) -> bool:
+    """Whether the runs of a week, seven at least, all found it, or what it follows from; `runs` are newest first."""
+    checked = [run for run in runs if run.checks]
+    if name in HARD or len(checked) < HELD_RUNS:
+        return False
+    week_ago = datetime.fromisoformat(checked[0].as_of) - timedelta(days=HELD_DAYS)
+    of_week = [run for run in checked if datetime.fromisoformat(run.as_of) > week_ago]
+    newest = max(of_week, checked[:HELD_RUNS], key=len)
+    causes = {name, *CAUSES.get(name, ())}
+    return any(all(cause in run.findings for run in newest) for cause in causes)

@@ -1,0 +1,172 @@
+"""Daily sales of 8 stores and 6 products, a job that forecasts them, and what may go wrong with a night's table."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from forecast.errors import ForecastError
+from forecast.jobs.pipeline import read_pipeline
+from forecast.jobs.run import run_job
+
+STORES = [f"store {number}" for number in range(1, 9)]
+PRODUCTS = ["bread", "milk", "rice", "soap", "tea", "wine"]
+FIRST_DAY = pd.Timestamp("2025-01-01")
+DAYS_BEFORE = 200  # of sales before the first night
+CLEAN_NIGHTS = 23
+JOB = """\
+store = "model"
+refit = "never"
+
+[source]
+path = "sales.csv"
+
+[table]
+id = ["store", "product"]
+target = "units"
+events = "events.csv"
+
+[train]
+model = "{model}"
+horizon = 14
+
+[sink]
+path = "forecasts.csv"
+"""
+
+
+def sales(days: int, seed: int = 0) -> pd.DataFrame:
+    """A row for each day, store and product; on Saturdays twice as many units are sold as on Tuesdays."""
+    generator = np.random.default_rng(seed)
+    store_sizes = np.exp(generator.normal(0.0, 0.4, len(STORES)))
+    product_sizes = np.exp(generator.normal(3.5, 0.7, len(PRODUCTS)))
+    weekdays = np.array([0.9, 0.7, 0.8, 0.9, 1.2, 1.4, 1.1])
+    dates = pd.date_range(FIRST_DAY, periods=days)
+    of_a_day = weekdays[dates.day_of_week] * np.exp(generator.normal(0.0, 0.08, days))
+    means = of_a_day[:, None, None] * store_sizes[:, None] * product_sizes
+    units = generator.poisson(means * np.exp(generator.normal(0.0, 0.15, means.shape)))
+    index = pd.MultiIndex.from_product([dates, STORES, PRODUCTS], names=["day", "store", "product"])
+    table = pd.DataFrame({"units": units.ravel()}, index=index).reset_index()
+    return table.assign(stock=table["units"] * 20 + 300)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with the table of a night, and what the job should do about it."""
+
+    exit_code: int
+    check: str  # which names it
+    text: str  # that the message holds
+    plant: Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def _scaled(rows: pd.Series, factor: float, table: pd.DataFrame) -> pd.DataFrame:
+    units = table["units"].where(~rows, (table["units"] * factor).round().astype(int))
+    return table.assign(units=units)
+
+
+def _newest(table: pd.DataFrame, days: int = 1) -> pd.Series:
+    return table["day"] > table["day"].max() - pd.Timedelta(days=days)
+
+
+def _newest_of(table: pd.DataFrame, name: str, days: int = 1) -> pd.Series:
+    """The newest rows of a store or a product."""
+    return _newest(table, days) & ((table["store"] == name) | (table["product"] == name))
+
+
+def _copied(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table, table.assign(store=table["store"] + "x")])
+
+
+def _with_new_ids(table: pd.DataFrame, count: int = 300) -> pd.DataFrame:
+    first = table[(table["store"] == STORES[0]) & (table["product"] == PRODUCTS[0])]
+    generator = np.random.default_rng(1)
+    parts = [
+        first.assign(product=f"new {number}", units=generator.poisson(first["units"].mean(), len(first)))
+        for number in range(count)
+    ]
+    return pd.concat([table, *parts])
+
+
+def _swapped(table: pd.DataFrame) -> pd.DataFrame:
+    newest = _newest(table)
+    return table.assign(
+        units=table["units"].where(~newest, table["stock"]), stock=table["stock"].where(~newest, table["units"])
+    )
+
+
+BLOCKED, WARNED = 5, 0
+FAULTS = {
+    "a store times 10": Fault(
+        BLOCKED, "group", "store 3", lambda table: _scaled(_newest_of(table, "store 3"), 10, table)
+    ),
+    "a product times 1/10": Fault(
+        BLOCKED, "group", "milk", lambda table: _scaled(_newest_of(table, "milk"), 0.1, table)
+    ),
+    "all series times 2": Fault(BLOCKED, "group", "all series", lambda table: _scaled(_newest(table), 2, table)),
+    "units and stock swapped": Fault(BLOCKED, "group", "all series", _swapped),
+    "a store is absent": Fault(BLOCKED, "series_missing", "store 3", lambda table: table[table["store"] != "store 3"]),
+    "loaded twice under other ids": Fault(BLOCKED, "duplicate", "store 1x", _copied),
+    "300 new ids": Fault(BLOCKED, "new_series", "300", _with_new_ids),
+    "a store without the newest day": Fault(
+        WARNED, "silent", "store 3", lambda table: table[~_newest_of(table, "store 3")]
+    ),
+    "two days late": Fault(WARNED, "late", "2 days", lambda table: table[~_newest(table, days=2)]),
+    "the past of a store revised by 1.3": Fault(
+        WARNED,
+        "revised",
+        "store 3",
+        lambda table: _scaled(_newest_of(table, "store 3", days=92) & ~_newest(table), 1.3, table),
+    ),
+}
+
+
+def answered(fault: Fault, code: int, messages: list[str]) -> bool:
+    """Whether a run ended as it should, and one of its messages names the fault."""
+    named = any(f"{fault.check}: " in text and fault.text in text for text in messages)
+    return code == fault.exit_code and named
+
+
+@dataclass(frozen=True)
+class ShopJob:
+    """The job in a folder, whose source is replaced before each night."""
+
+    folder: Path
+    sales: pd.DataFrame
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "job.toml"
+
+    def write(self, model: str) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.file.write_text(JOB.format(model=model), encoding="utf-8")
+        events = "start,end,name,kind\n2025-02-03,2025-02-03,stocktaking,effect\n"
+        (self.folder / "events.csv").write_text(events, encoding="utf-8")
+
+    def table(self, night: int) -> pd.DataFrame:
+        """The sales that are known on a night, counted from 0."""
+        last_day = FIRST_DAY + pd.Timedelta(days=DAYS_BEFORE + night - 1)
+        return self.sales[self.sales["day"] <= last_day]
+
+    def run(self, night: int, table: pd.DataFrame | None = None) -> tuple[int, list[str]]:
+        """Run a night, by default with a table without a fault; returns the exit code and the messages."""
+        fed = self.table(night) if table is None else table
+        fed.to_csv(self.folder / "sales.csv", index=False)
+        try:
+            record = run_job(read_pipeline(str(self.file)), as_of=self.as_of(night), take_over=True)
+        except ForecastError as error:
+            return error.exit_code, [str(error)]
+        return record.exit_code, record.warnings
+
+    def copy_to(self, folder: Path) -> "ShopJob":
+        shutil.copytree(self.folder, folder)
+        return ShopJob(folder, self.sales)
+
+    @staticmethod
+    def as_of(night: int) -> str:
+        """Three in the morning after the last day of the table of a night."""
+        return (FIRST_DAY + pd.Timedelta(days=DAYS_BEFORE + night, hours=3)).isoformat() + "+00:00"

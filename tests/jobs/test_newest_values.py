@@ -1,0 +1,139 @@
+"""What a job does about its newest values: faults on their first morning, and what later nights learn of them."""
+
+import sqlite3
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from forecast.jobs.pipeline import read_pipeline
+from forecast.jobs.publishing import accept_blocked
+from tests.faults._shops import CLEAN_NIGHTS, DAYS_BEFORE, FAULTS, FIRST_DAY, ShopJob, answered, sales
+
+BLOCKED = 5
+A_WEEK = 7
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> ShopJob:
+    """A job that has run for nights without a fault."""
+    job = ShopJob(tmp_path_factory.mktemp("shops"), sales(DAYS_BEFORE + CLEAN_NIGHTS + 12))
+    job.write("theta")
+    for night in range(CLEAN_NIGHTS):
+        assert job.run(night) == (0, [])
+    return job
+
+
+@pytest.fixture
+def job(clean: ShopJob, tmp_path: Path) -> ShopJob:
+    return clean.copy_to(tmp_path / "job")
+
+
+def doubled(table: pd.DataFrame, first_night: int) -> pd.DataFrame:
+    """A table whose sales are twice as high from the newest day of a night on."""
+    first = FIRST_DAY + pd.Timedelta(days=DAYS_BEFORE + first_night - 1)
+    return table.assign(units=table["units"].where(table["day"] < first, 2 * table["units"]))
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_answered_on_its_first_morning(name: str, job: ShopJob) -> None:
+    fault = FAULTS[name]
+    code, messages = job.run(CLEAN_NIGHTS, fault.plant(job.table(CLEAN_NIGHTS)))
+    assert answered(fault, code, messages), (code, messages)
+
+
+def test_a_blocked_group_is_named_with_its_ratio_and_date(job: ShopJob) -> None:
+    _, messages = job.run(CLEAN_NIGHTS, FAULTS["a store times 10"].plant(job.table(CLEAN_NIGHTS)))
+    assert "values of store 'store 3' at 2025-08-11 are about 8.9 times their forecasts" in messages[0]
+    assert "--accept" in messages[0]
+
+
+def test_nothing_is_published_until_it_is_accepted_and_then_it_counts_as_right(job: ShopJob) -> None:
+    before = (job.folder / "forecasts.csv").read_bytes()
+    code, _ = job.run(CLEAN_NIGHTS, doubled(job.table(CLEAN_NIGHTS), CLEAN_NIGHTS))
+    assert code == BLOCKED
+    assert (job.folder / "forecasts.csv").read_bytes() == before
+    accept_blocked(read_pipeline(str(job.file)), take_over=True)
+    assert (job.folder / "forecasts.csv").read_bytes() != before
+    night = CLEAN_NIGHTS + 1
+    assert job.run(night, doubled(job.table(night), CLEAN_NIGHTS))[0] == 0
+
+
+def test_a_level_that_holds_for_a_week_of_nights_does_not_block_for_ever(job: ShopJob) -> None:
+    nights = range(CLEAN_NIGHTS, CLEAN_NIGHTS + A_WEEK + 2)
+    ended = [job.run(night, doubled(job.table(night), CLEAN_NIGHTS)) for night in nights]
+    assert [code for code, _ in ended] == [BLOCKED] * A_WEEK + [0, 0]
+    assert any("counts as right" in message for message in ended[A_WEEK][1])
+    assert not any("group: " in message for message in ended[A_WEEK + 1][1])
+
+
+@pytest.mark.parametrize("on_error", ["block", "warn"])
+def test_a_night_with_a_fault_teaches_nothing(on_error: str, job: ShopJob) -> None:
+    with job.file.open("a", encoding="utf-8") as file:
+        file.write(f'[checks.output]\non_error = "{on_error}"\n')
+    fault = FAULTS["all series times 2"]
+    night = CLEAN_NIGHTS
+    for _ in range(2):
+        code, messages = job.run(night, fault.plant(job.table(night)))
+        assert code == (BLOCKED if on_error == "block" else 0)
+        assert any(text.find("group: ") >= 0 for text in messages)
+        assert job.run(night + 1)[0] == 0  # the source was mended
+        night += 2
+
+
+def test_values_that_were_revised_since_teach_nothing(job: ShopJob) -> None:
+    """Sales up by a third on one day pass, and turn out to be wrong: that night is no example of what is usual."""
+    higher = job.table(CLEAN_NIGHTS)
+    newest = higher["day"] == higher["day"].max()
+    higher = higher.assign(units=higher["units"].where(~newest, (1.3 * higher["units"]).round().astype(int)))
+    assert job.run(CLEAN_NIGHTS, higher)[0] == 0
+    assert job.run(CLEAN_NIGHTS + 1)[0] == 0
+    with sqlite3.connect(job.folder / "model.runs" / "ledger.db") as connection:
+        sql = "SELECT record ->> 'revised' FROM forecast_runs ORDER BY as_of DESC LIMIT 1"
+        ((revised,),) = connection.execute(sql).fetchall()
+    assert job.as_of(CLEAN_NIGHTS)[:19] in revised
+
+
+def test_fallback_publishes_the_rows_of_the_last_run_for_the_group(job: ShopJob) -> None:
+    with job.file.open("a", encoding="utf-8") as file:
+        file.write('[checks.output]\non_error = "fallback"\n')
+    assert job.run(CLEAN_NIGHTS)[0] == 0
+    before = pd.read_csv(job.folder / "forecasts.csv")
+    night = CLEAN_NIGHTS + 1
+    code, messages = job.run(night, FAULTS["a store times 10"].plant(job.table(night)))
+    after = pd.read_csv(job.folder / "forecasts.csv")
+    assert code == 3, messages
+    of_group = after["store"] == "store 3"
+    assert set(after.loc[of_group, "source"]) == {"last run", "seasonal naive"}
+    assert set(after.loc[~of_group, "source"]) == {"forecast"}
+    keys = ["store", "product", "day"]
+    both = after[of_group & (after["source"] == "last run")].merge(before, on=keys, suffixes=("", "_before"))
+    assert len(both) == 6 * 13
+    assert (both["forecast"] == both["forecast_before"]).all()
+
+
+def test_closures_that_are_announced_do_not_block(job: ShopJob) -> None:
+    """A company holiday of three days, written into the events file after last night's run."""
+    origin = FIRST_DAY + pd.Timedelta(days=DAYS_BEFORE + CLEAN_NIGHTS - 1)
+    days = [origin + pd.Timedelta(days=ahead) for ahead in (2, 4)]
+    with (job.folder / "events.csv").open("a", encoding="utf-8") as file:
+        file.write(f"{days[0]:%Y-%m-%d},{days[1]:%Y-%m-%d},company holiday,closed\n")
+    code, messages = job.run(CLEAN_NIGHTS)
+    assert (code, [text for text in messages if "jump" in text]) == (0, [])
+    closed = pd.read_csv(job.folder / "forecasts.csv", parse_dates=["day"])
+    assert (closed.loc[closed["day"].between(*days), "forecast"] == 0).all()
+
+
+def test_one_wrong_value_alone_warns_and_names_its_series(job: ShopJob) -> None:
+    table = job.table(CLEAN_NIGHTS)
+    wrong = (table["day"] == table["day"].max()) & (table["store"] == "store 5") & (table["product"] == "tea")
+    code, messages = job.run(CLEAN_NIGHTS, table.assign(units=table["units"].where(~wrong, 30 * table["units"])))
+    assert code == 0
+    assert any(text.startswith("value: store 5/tea 2025-08-11: ") for text in messages)
+
+
+def test_limits_are_settings_of_the_pipeline_file(job: ShopJob) -> None:
+    with job.file.open("a", encoding="utf-8") as file:
+        file.write("[checks.actual]\ngroup = {warn = 1.5, error = 20}\n")
+    code, messages = job.run(CLEAN_NIGHTS, FAULTS["a store times 10"].plant(job.table(CLEAN_NIGHTS)))
+    assert any(text.startswith("group: ") for text in messages), (code, messages)
