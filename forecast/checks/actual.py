@@ -1,11 +1,10 @@
 """Check the newest values of a table before a job publishes what follows from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
@@ -125,38 +124,24 @@ def _digest(panel: Panel, series: int) -> bytes | None:
 
 
 def _silent(night: Night, before: Panel) -> Finding:
-    """Groups without newest values that others have: for longer than they ever had none, and than at the last run."""
+    """Groups without newest values that others have, for longer than usual, which the last run did not lack."""
     panel = night.panel
-    gaps = _gaps(panel, night.schema)
-    last_gaps = _gaps(before, night.schema)
+    lacking = set(_silent_groups(panel, night.schema)) - set(_silent_groups(before, night.schema))
     silent = np.zeros(len(panel), bool)
-    names = list[str]()
     for grouping in groupings(panel.ids, night.schema):
-        for number, name in enumerate(grouping.names):
-            if name not in gaps or gaps[name].newest <= gaps[name].longest:
-                continue
-            if name in last_gaps and gaps[name].newest > last_gaps[name].newest:
-                names.append(name)
-                silent |= grouping.codes == number
-    subject = first_names(names, NAMED)
+        silent |= np.isin(grouping.codes, [i for i, name in enumerate(grouping.names) if name in lacking])
     return Finding(
         share=float(silent.mean()),
         series=tuple(panel.ids[i] for i in np.flatnonzero(silent)),
-        text=f"no values of {subject} at the newest times that others have",
+        text=f"no values of {first_names(sorted(lacking), NAMED)} at the newest times that others have",
     )
 
 
-class _Gap(NamedTuple):
-    newest: int  # steps without a value at the end of the past
-    longest: int  # the same before
-
-
-def _gaps(panel: Panel, schema: Schema) -> dict[str, _Gap]:
-    """By the name of a group, how many steps at once none of its series has a value; groups that have ended lack."""
+def _silent_groups(panel: Panel, schema: Schema) -> Iterator[str]:
+    """Groups none of whose series has newest values, for more steps than in gaps before; none that has ended."""
     series = panel.series_of_slots
     step = panel.positions + panel.starts[series] - (panel.newest - GAP_STEPS + 1)
     recent = panel.observed & (step >= 0) & (step < GAP_STEPS)
-    found = dict[str, _Gap]()
     for grouping in groupings(panel.ids, schema):
         present = np.zeros((len(grouping.names), GAP_STEPS), bool)
         present[grouping.codes[series[recent]], step[recent]] = True
@@ -165,9 +150,8 @@ def _gaps(panel: Panel, schema: Schema) -> dict[str, _Gap]:
         for column in present.T:
             longest = np.where(column, np.maximum(longest, length), longest)
             length = np.where(column, 0, length + 1)
-        for number in np.flatnonzero(length < GAP_STEPS).tolist():
-            found[grouping.names[number]] = _Gap(int(length[number]), int(longest[number]))
-    return found
+        for number in np.flatnonzero((length > longest) & (length < GAP_STEPS)).tolist():
+            yield grouping.names[number]
 
 
 def _revised(night: Night, before: Panel, past: Sequence[Record], record: Record) -> Finding:
