@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from forecast.changes.replay import RunInput, in_common
-from forecast.checks.groups import MIN_MEMBERS, group_finding, groupings, value_finding
+from forecast.checks.groups import group_finding, groupings, value_finding
 from forecast.checks.limits import Finding, teaching, usual_size
 from forecast.checks.table import age_text, duration_text
 from forecast.events.kinds import touched_by_events
@@ -20,6 +20,7 @@ from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 
 MIN_COPIED = 20  # values of a series that may be a copy of another
+FEW_COPIES, FEW_NEW = 100, 25  # series of which copies and new ones are a share, where there are fewer
 GAP_STEPS = 60  # newest steps of the past, whose gaps in a group are usual
 REVISED = 0.05  # share of the newest values of a run whose change since makes it a run with wrong values
 
@@ -88,10 +89,10 @@ def _late(record: Record, past: Sequence[Record]) -> Finding:
 
 
 def _new_series(panel: Panel, published: Ids) -> Finding:
-    """Many series that the last run did not have."""
+    """Series that the last run did not have."""
     before = set(published)
     new = tuple(ids for ids in panel.ids if ids not in before)
-    share = len(new) / len(before) if len(new) >= MIN_MEMBERS else 0.0
+    share = len(new) / max(len(before), FEW_NEW)
     text = f"{len(new):,} series are new, beside {len(before):,} of the last run ({series_names(new)})"
     return Finding(share=share, series=new, text=text)
 
@@ -107,7 +108,7 @@ def _duplicates(panel: Panel, published: Ids) -> Finding:
     for group in alike.values():
         new = [panel.ids[i] for i in group if panel.ids[i] not in before]
         copies += new if len(new) < len(group) else new[1:]
-    share = len(copies) / max(len(panel), 1)
+    share = len(copies) / max(len(panel), FEW_COPIES)
     text = f"{len(copies):,} series have the values of others over their whole past ({series_names(copies)})"
     return Finding(share=share, series=tuple(copies), text=text)
 

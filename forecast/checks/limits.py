@@ -75,8 +75,10 @@ class ActualCheckSettings(SettingsGroup):
     silent: Limits = _limits(0.0, 1.0, "the share of series in groups without values at the newest times of others")
     late: Limits = _limits(0.9, 30.0, "how many runs the data are older than they usually are")
     revised: Limits = _limits(0.05, 1.0, "by what share a group's past values changed since the last run")
-    duplicate: Limits = _limits(0.0, 0.05, "the share of series that equal others over their whole past")
-    new_series: Limits = _limits(0.05, 0.2, "the share of series that the last run did not have, from 5 on")
+    duplicate: Limits = _limits(
+        0.0, 0.05, "the share of series that equal others over their whole past, of 100 at least"
+    )
+    new_series: Limits = _limits(0.05, 0.2, "the new series, as a share of those of the last run, or of 25")
 
 
 class JobCheckSettings(CheckSettings, heading="Checks"):

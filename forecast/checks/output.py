@@ -27,7 +27,7 @@ from forecast.tables.writing import Column, interval_columns
 from forecast.totals.sums import Totals
 
 TIMES_BEYOND = 3.0  # of the largest value of a year, of widths, and of the changes of the total in past runs
-JUMP_BEYOND = 2.0  # of the largest jumps of past runs, in widths of 80 % intervals
+JUMP_BEYOND = 5.0  # of usual jumps of past runs, in widths of 80 % intervals
 NEARLY_ALL = 0.99  # the quantile of how far series moved in a run that its record keeps
 TOLERANCE = 1e-6  # of sums and values, relative to their sizes
 SOURCE = "source"  # column that says where the numbers of a row are from
