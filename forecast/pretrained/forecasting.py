@@ -14,12 +14,12 @@ from safetensors.numpy import load
 from forecast.errors import ArtifactRefused
 from forecast.pretrained.features import TOKEN, Counts, Flags, Numbers, features_of, unsquashed
 from forecast.pretrained.network import ARCHITECTURE, LEVELS, Weights, as_floats, layers_of, run
-from forecast.synthetic.seasons import HOURS
 
 CONTEXTS = (64, 128, 256, 512, 1024)  # steps to which pasts are padded
 CONTEXT = CONTEXTS[-1]  # steps of the past that its features rest on at most
 NEWEST = 8 * TOKEN  # steps of the past that it reads
 MIRRORED = 1  # the architecture that reads the whole past, of a series and of its mirror image, as `finetuned` does
+HOURLY_SEASONS = (24, 48, 96)  # steps of a day whose series have a network of their own
 FILE, HOURS_FILE = "weights.safetensors", "hours.safetensors"
 CELLS_AT_ONCE = 1 << 16  # steps of windows that run together: what a cache holds
 ROUND = 16  # of so many windows, or a multiple, products of matrices are fastest
@@ -40,7 +40,7 @@ class Network:
 
 def network_for(seasons: tuple[int, ...]) -> Network:
     """The network that ships for series of these seasons, the first one first."""
-    return load_network(file=HOURS_FILE if seasons and seasons[0] in HOURS else FILE)
+    return load_network(file=HOURS_FILE if seasons and seasons[0] in HOURLY_SEASONS else FILE)
 
 
 @cache

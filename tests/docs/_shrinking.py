@@ -34,7 +34,7 @@ NOT_RUN = {
     "forecast diff": "it needs two nights of a job; tests/jobs/test_diff.py has them",
     "forecast predict s3://": "it needs a cluster and a bucket",
     "forecast backtest sales.csv --refit --windows 8 --cluster": "it needs a cluster; tests.cluster has one",
-    "python -m forecast.training.pretraining": "it takes hours; tests/training runs two steps of it",
+    "python -m workshop.pretraining": "it takes hours; tests/workshop runs two steps of it",
 }
 
 

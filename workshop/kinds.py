@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from forecast.synthetic.kind import (
+from workshop.kind import (
     DRIFT,
     Numbers,
     Seasons,
@@ -16,7 +16,7 @@ from forecast.synthetic.kind import (
     slow_noise,
     standardised,
 )
-from forecast.synthetic.seasons import repeated, season_of
+from workshop.seasons import repeated, season_of
 
 BURN_IN = 60  # steps
 YEARS = {7: 365, 5: 261, 24: 8766}  # steps between two holidays of one name, by season; others have 50

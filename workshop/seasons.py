@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from forecast.synthetic.kind import Counts, Numbers, Seasons, bernoulli, column, log_uniform, slow_noise
+from forecast.pretrained.forecasting import HOURLY_SEASONS
+from workshop.kind import Counts, Numbers, Seasons, bernoulli, column, log_uniform, slow_noise
 
 LENGTHS = {1: 24, 4: 14, 12: 24, 7: 11, 24: 11, 48: 3, 52: 3, 5: 2, 6: 1, 13: 1, 26: 1, 96: 1, 144: 1, 168: 1}
 """Season lengths, in steps, and how often each is drawn among 100."""
-HOURS = {24: 75, 48: 20, 96: 5}  # the same where all series are by the hour, or a part of it
+HOURS = dict(zip(HOURLY_SEASONS, (75, 20, 5), strict=True))
+"""The same where all series are by the hour, or a part of it."""
 ODD_SHARE, LONGEST_ODD = 0.05, 60  # share of odd lengths, and the longest of them
 SECOND = {7: (28, 91, 364), 24: (168,), 48: (336,), 96: (672,), 12: (48, 60), 4: (16, 20), 5: (20, 260), 6: (42,)}
 """Second seasons that come with a first one."""

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from forecast.synthetic.kind import Flags, Numbers, Seasons, bernoulli, column, log_uniform, standardised
-from forecast.synthetic.kinds import KINDS
-from forecast.synthetic.seasons import HOURS, LENGTHS, draw_seasons, season_of
+from workshop.kind import Flags, Numbers, Seasons, bernoulli, column, log_uniform, standardised
+from workshop.kinds import KINDS
+from workshop.seasons import HOURS, LENGTHS, draw_seasons, season_of
 
 VERSION = 1  # of the generator: another one draws other series from the same seed
 NEGATED_SHARE = 0.15  # share of series times -1: a network may read mirror images too

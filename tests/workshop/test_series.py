@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from forecast.synthetic.kind import Seasons
-from forecast.synthetic.kinds import KINDS
-from forecast.synthetic.mixing import draw_series
-from forecast.synthetic.seasons import draw_seasons, season_profile
+from workshop.kind import Seasons
+from workshop.kinds import KINDS
+from workshop.mixing import draw_series
+from workshop.seasons import draw_seasons, season_profile
 
 
 def test_the_same_seed_draws_the_same_series() -> None:

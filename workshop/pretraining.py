@@ -1,4 +1,4 @@
-"""Pretrain the network that ships, on synthetic series: ``python -m forecast.training.pretraining CHECKPOINT``.
+"""Pretrain the network that ships, on synthetic series: ``python -m workshop.pretraining CHECKPOINT``.
 
 A second call goes on from the checkpoint. Windows have pasts of every length, with gaps, and what came after them.
 """
@@ -24,9 +24,9 @@ from forecast.models.shared.pretrained import Pretrained
 from forecast.pretrained.features import Features, Flags, Floats, Numbers, features_of
 from forecast.pretrained.forecasting import MIRRORED, NEWEST, Network, load_network, quantiles_of, sign_of
 from forecast.pretrained.network import ARCHITECTURE, LEVELS, MIDDLE, inputs_of
-from forecast.synthetic.kind import Counts, Seasons
-from forecast.synthetic.mixing import VERSION, draw_series
 from forecast.training.devices import threads
+from workshop.kind import Counts, Seasons
+from workshop.mixing import VERSION, draw_series
 
 SIZES = ((128, 256, 0.42), (384, 128, 0.3), (1024, 64, 0.28))  # steps of the past, windows of a batch, and how often
 HORIZONS = ((16, 0.25), (32, 0.35), (64, 0.32), (128, 0.08))

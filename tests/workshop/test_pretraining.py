@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from forecast.pretrained.forecasting import load_network
 from forecast.pretrained.network import LEVELS, as_floats, inputs_of, layers_of, run
-from forecast.training import pretraining
-from forecast.training.pretraining import Pretraining, Recipe, draw_sample, main, sample_of
+from workshop import pretraining
+from workshop.pretraining import Pretraining, Recipe, draw_sample, main, sample_of
 
 SMALL = Recipe(width=16, blocks=1)
 SEASONS = np.array([[12, 0, 12]] * 4)

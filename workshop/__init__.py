@@ -1,0 +1,1 @@
+"""What makes the shipped weights: synthetic series of many kinds, and the pretraining on them."""
