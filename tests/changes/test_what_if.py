@@ -95,6 +95,11 @@ def test_the_command_writes_the_same_and_sums(model: Forecaster, tmp_path: Path)
         (["past.csv"], 65, "no row lies in the horizon"),
         (["past.csv", "promo=1"], 2, "write COLUMN=VALUE, or name one table"),
         (["promo"], 66, "promo"),
+        (
+            ["price=3", "price=4"],
+            2,
+            "--what-if: a column has several values: price=3 and price=4; ",
+        ),
         (["promo=1", "--shards", "2"], 2, "it does not go with --what-if"),
     ],
 )
