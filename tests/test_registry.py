@@ -93,6 +93,16 @@ def test_what_cannot_be_used_is_named_with_its_package_and_stops_nothing_else(fo
     assert forecast("fit", "synth:noise", "--model", "last", *SMALL).code == 0
 
 
+def test_entry_points_that_cannot_be_read_are_named_with_their_package(forecast: Run, packages: Path) -> None:
+    write(packages, "[forecast.models]\nleaky-memory\n")
+    listed = forecast("models")
+    assert listed.code == 0
+    assert "entry_points.txt of the package leaky-models cannot be read, and is left out: " in listed.err
+    refused = forecast("fit", "synth:noise", "--model", "leaky-memory", *SMALL)
+    assert refused.code == 2
+    assert "unknown model 'leaky-memory'" in refused.err
+
+
 @pytest.mark.parametrize(("model", "flags"), [("leaky-memory", ("--steps", 2, "-p", "hidden_size=2")), ("middle", ())])
 def test_a_store_names_the_package_that_it_needs(
     forecast: Run, packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, flags: tuple[Any, ...]
