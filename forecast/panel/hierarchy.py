@@ -9,7 +9,7 @@ from forecast.panel.panel import ALWAYS, SUM, Numbers, Panel, Vintages, joined, 
 from forecast.panel.schema import Schema
 from forecast.tables.table import Flags, Integers
 
-ALL = "all"  # the sum of all series alone
+ALL = "all"  # the sum of all series alone; in capitals where a column has that name
 MOST_SUMS = 2000  # series that are sums, as the cost of a forecast grows with the cube of their number
 
 Levels = tuple[tuple[str, ...], ...]
@@ -22,7 +22,7 @@ def hierarchy_levels(given: tuple[str, ...], schema: Schema) -> Levels:
         raise UsageError("rows without dates have no sums", setting=Setting("hierarchy"), cure="leave it out")
     levels: list[tuple[str, ...]] = [()]
     for text in given:
-        if text == ALL and ALL not in ids:
+        if text.lower() == ALL and text not in ids:
             continue
         names = tuple(part.strip() for part in text.split(","))
         for name in names:

@@ -174,7 +174,7 @@ def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
     groups = dict[tuple[str, ...], str]()
     for name in settings.sum_by or (SERIES,):
         by = _columns(name, schema)
-        groups.setdefault(by, name if name in (ALL, SERIES) else ",".join(by))
+        groups.setdefault(by, name if name.lower() in (ALL, SERIES) else ",".join(by))
     found = [Level(by, name, every) for (by, name), every in product(groups.items(), periods)]
     for level in found:
         if level.every is None and set(schema.ids) <= set(level.by):
@@ -192,8 +192,8 @@ def checked_levels(settings: SumSettings, schema: Schema, columns: Sequence[str]
 
 
 def _columns(name: str, schema: Schema) -> tuple[str, ...]:
-    if name in (ALL, SERIES) and name not in schema.ids:
-        return () if name == ALL else schema.ids
+    if name.lower() in (ALL, SERIES) and name not in schema.ids:
+        return () if name.lower() == ALL else schema.ids
     known = (*schema.ids, *schema.static)
     parts = [part.strip() for part in name.split(",")]
     for part in parts:

@@ -203,6 +203,14 @@ def test_a_column_called_all_is_meant_where_there_is_one() -> None:
     assert found["all"].unique().tolist() == ["n", "s"]
 
 
+def test_the_grand_total_is_written_in_capitals_beside_a_column_called_all() -> None:
+    frame = sales(4, 60).rename(columns={"region": "all"})
+    found = fitted(frame, 7, id=("all", "shop")).totals(by=("ALL", "all"), every="horizon")
+    assert found["level"].tolist() == ["ALL/horizon", "all/horizon", "all/horizon"]
+    assert found["mean"][0] == pytest.approx(found["mean"][1:].sum(), rel=1e-6)
+    assert levels_of(SumSettings(sum_by="ALL"), reading_of(range(20)).schema)[0].by == ()
+
+
 def test_columns_of_a_wide_table_are_added_up() -> None:
     frame = sales(3, 60).pivot(index="day", columns="shop", values="units").reset_index()
     model = fitted(frame, 7, id=())
