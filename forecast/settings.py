@@ -49,12 +49,19 @@ def _as_many(given: object) -> object:
     return () if given is None else (given,) if isinstance(given, str | int | float) else given
 
 
+def names_in(given: object) -> object:
+    """Take one text as the names or numbers that its commas part; else as `_as_many`."""
+    if not isinstance(given, str):
+        return _as_many(given)
+    return tuple(name.strip() for name in given.split(",") if name.strip())
+
+
 def _as_text(given: object) -> object:
     return str(given) if type(given) is int else given
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_many)]
-Seasons = Annotated[tuple[Annotated[int, Field(ge=2, le=100_000)], ...], BeforeValidator(_as_many)]
+Names = Annotated[tuple[str, ...], BeforeValidator(names_in)]
+Seasons = Annotated[tuple[Annotated[int, Field(ge=2, le=100_000)], ...], BeforeValidator(names_in)]
 
 
 def _check_level(level: float) -> float:
@@ -63,7 +70,7 @@ def _check_level(level: float) -> float:
     return level
 
 
-Levels = Annotated[tuple[Annotated[float, AfterValidator(_check_level)], ...], BeforeValidator(_as_many)]
+Levels = Annotated[tuple[Annotated[float, AfterValidator(_check_level)], ...], BeforeValidator(names_in)]
 
 
 class Heading(str):

@@ -187,8 +187,8 @@ def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
     return Option(flag, (field.description or "") + shown, heading, name=name, first=first, **attributes)
 
 
-def _items(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(item.strip() for text in given for item in text.split(",") if item.strip())
+def _items(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> object:
+    return settings.names_in(",".join(given))
 
 
 def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any] | None:

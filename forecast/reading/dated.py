@@ -39,6 +39,7 @@ FINER: dict[str, Names] = {  # the parts that may follow each part of a time
     **{"month": ("day",), "day": ("hour", "clock"), "yearday": ("hour", "clock")},
     **{"hour": ("minute",), "minute": ("second",)},
 }
+ROLES = ("time", "id", "target", "known", "past", "static")  # settings that name columns
 # fields of a schema by which times are parsed
 TIME_FIELDS = ("time", "time_format", "date_format", "timezone", "dst", "aggregate")
 
@@ -291,10 +292,7 @@ def dated_table(table: Table, settings: TableSettings | Schema) -> DatedTable:
     if isinstance(settings, Schema):
         time, reading = () if settings.layout == "rows" else settings.time, settings.time_settings
     else:
-        # a column with commas in its name arrives in several pieces
-        whole = [name for joint in (", ", ",") if (name := joint.join(settings.time)) in table.names]
-        if whole and not set(settings.time) <= set(table.names):
-            settings = settings.model_copy(update={"time": (whole[0],)})
+        settings = _with_whole_names(table, settings)
         _check_settings(table, settings)
         by_rows = settings.layout or ("rows" if not settings.time and _looks_like_rows(table) else None)
         time = () if by_rows == "rows" else settings.time or find_time_columns(table, settings)
@@ -302,9 +300,20 @@ def dated_table(table: Table, settings: TableSettings | Schema) -> DatedTable:
     return DatedTable(table, time, parse_times(table, time, reading) if time else None, settings)
 
 
+def _with_whole_names(table: Table, settings: TableSettings) -> TableSettings:
+    """The settings for a table in which a column has commas in its name, which arrives in several pieces."""
+    whole = dict[str, Names]()
+    for role in ROLES:
+        pieces = getattr(settings, role)
+        joined = [name for joint in (", ", ",") if (name := joint.join(pieces)) in table.names]
+        if joined and not set(pieces) <= set(table.names):
+            whole[role] = (joined[0],)
+    return settings.model_copy(update=whole)
+
+
 def _check_settings(table: Table, settings: TableSettings) -> None:
     """Refuse missing columns, columns with two roles, and flags that do not go together."""
-    roles = {name: getattr(settings, name) for name in ("time", "id", "target", "known", "past", "static")}
+    roles = {name: getattr(settings, name) for name in ROLES}
     refuse_missing(table, (*(column for columns in roles.values() for column in columns), *settings.categorical))
     seen: dict[str, str] = {}
     for role, columns in roles.items():

@@ -195,6 +195,8 @@ def infer_schema(
     table comes back with its times parsed again if clock changes leave open which series they belong to.
     """
     table = dated.table
+    if isinstance(dated.settings, TableSettings):
+        settings = dated.settings  # with whole names of columns
     names = (TableSettings.model_fields.keys() & Schema.model_fields) - {"layout", "time", "target", "season"}
     if dated.times is None:
         schema, names = _rows_schema(table, settings), names - {"aggregate", "holidays"}

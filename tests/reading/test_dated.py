@@ -13,7 +13,11 @@ from forecast.errors import BadData, UsageError
 from forecast.reading.dated import normalised
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table, table_from_frame
+from tests.jobs.a_job import Job, at, job
 
+__all__ = ["at", "job"]
+
+At = Callable[[int], str]
 Run = Callable[..., Any]
 MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November"]
 MONTHS += ["December"]
@@ -214,3 +218,26 @@ def test_a_total_of_a_frame_is_left_out_and_strict_refuses_it(label: str | None)
     assert len(Forecaster(model="last", horizon=2).fit(frame).fitted_.history.values) == 32
     with pytest.raises(BadData, match=r"rows without a time below the data \(from row 31 on\); remove them"):
         Forecaster(model="last", horizon=2, strict=True).fit(frame)
+
+
+def test_columns_are_listed_in_one_text_in_files_of_jobs_and_in_python(job: Job, forecast: Run, at: At) -> None:
+    frame = job.table()
+    pd.concat([frame.assign(item=item) for item in "ab"]).to_csv(job.folder / "sales.csv", index=False)
+    job.write(table='id = "shop, item"\nseason = "7,14"', output='levels = "50,90"')
+    ran = forecast("run", job.file, "--as-of", at(150))
+    assert ran.code == 0, ran.err
+    written = pd.read_csv(job.output)
+    assert list(written) == ["shop", "item", "day", "forecast", "lo_50", "hi_50", "lo_90", "hi_90"]
+    sales = pd.read_csv(job.folder / "sales.csv")
+    assert Forecaster(model="last", horizon=2, id="shop,item").fit(sales).schema_.ids == ("shop", "item")
+
+
+@pytest.mark.parametrize("joint", [",", ", "])
+def test_a_comma_may_be_part_of_the_name_of_a_column(job: Job, forecast: Run, joint: str) -> None:
+    names = {"shop": f"shop{joint}north", "units": f"sales{joint}net"}
+    frame = job.table().rename(columns=names)
+    model = Forecaster(model="last", horizon=2, id=names["shop"], target=names["units"]).fit(frame)
+    assert (model.schema_.ids, model.schema_.target) == ((names["shop"],), names["units"])
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    words = "--id", names["shop"], "--target", names["units"]
+    assert f"target   {names['units']}" in forecast("inspect", job.folder / "sales.csv", *words).out
