@@ -126,6 +126,10 @@ class BadData(ForecastError, ValueError, exit_code=65):
     """The table can be opened, but its content cannot be used."""
 
 
+class NoRows(BadData):
+    """The table has a header at most."""
+
+
 class NoInput(ForecastError, exit_code=66):
     """A file, folder or saved version does not exist."""
 

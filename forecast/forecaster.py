@@ -27,7 +27,7 @@ from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit, models_of
 from forecast.inference.predictor import Predictor, require_engine
 from forecast.panel.panel import Panel
-from forecast.parameters import Data, ForecasterParams, Names, events_of, refuse_other_rows, table_of, tables_of
+from forecast.parameters import Data, ForecasterParams, Names, refuse_other_rows, table_of, tables_of
 from forecast.reading.comparing import actuals_after
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.report.chart import chart_of, plot_of_forecasts, series_to_draw
@@ -366,8 +366,10 @@ class Forecaster(ForecasterParams):
     def _read(self, X: Data, callbacks: Callbacks, future: Data | None) -> Reading:
         train, how = self._settings()
         check_names(train)
-        events, (later,) = events_of(self.events), tables_of(future)
-        reading = read(table_of(X), how, horizon=train.horizon, lookback=train.lookback, events=events, future=later)
+        (later,) = tables_of(future)
+        reading = read(
+            table_of(X), how, horizon=train.horizon, lookback=train.lookback, events=self.events, future=later
+        )
         check_to_fit(reading)
         if callbacks.on_read is not None:
             callbacks.on_read(describe_reading(reading))
@@ -380,7 +382,7 @@ class Forecaster(ForecasterParams):
     def _serving(self) -> Predictor:
         """What forecasts, with the events and other settings that were set after the fit."""
         self._check_fitted()
-        events = None if self.events is self.events_ else events_of(self.events)
+        events = None if self.events is self.events_ else self.events
         return forecasting.with_events(self.predictor_, events, {name: getattr(self, name) for name in AFTER_FIT})
 
     def _forecasts(

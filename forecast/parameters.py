@@ -168,7 +168,3 @@ def table_of(data: Data) -> Table:
 def tables_of(*data: Data | None) -> list[Table | None]:
     """Tables as `table_of` makes them, None where none is handed over."""
     return [None if one is None else table_of(one) for one in data]
-
-
-def events_of(data: Data | None) -> Table | str | None:
-    return data if data is None or isinstance(data, str | Table) else table_from_frame(data, "the table of events")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import DAY, wall_clock
-from forecast.errors import BadData, Setting, UsageError, did_you_mean
+from forecast.errors import BadData, NoRows, Setting, UsageError, did_you_mean
 from forecast.events.kinds import EPOCH, takes_events
 from forecast.logs import log
 from forecast.panel.naming import series_names
@@ -18,7 +18,7 @@ from forecast.panel.panel import Ids
 from forecast.panel.schema import Event, EventKind, Schema
 from forecast.settings import TextSettings
 from forecast.tables.headers import refuse_missing
-from forecast.tables.reading import read_table
+from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Table
 from forecast.tables.writing import Column
 
@@ -28,15 +28,20 @@ ONE_OF = ("ignore", "closed", "stock_out")  # kinds of which a value has one at 
 MAX_NAMES, MAX_NAME = 500, 200  # different names, and characters of each
 
 
-def read_events(source: Table | str, schema: Schema, ids: Ids) -> tuple[Event, ...]:
-    """The events of a table, or of the file of a path, one for each row, in the order of time.
+def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
+    """The events of a table, of a frame, or of the file of a path, one for each row, in the order of time.
 
     The columns `date`, or `start` and `end`, and `name` say when and what, `kind` says what it does to values. Id
     columns, under the names that they have in the table of series, say which series an event concerns; without them,
-    and where a cell is blank, it concerns all. A table that cannot be used, or none of whose events concerns a series,
-    is BadData; UsageError if the series have no days, or none on which an event could have its effect.
+    and where a cell is blank, it concerns all. A table without rows, or none of whose events concerns a series, has no
+    events, with a warning. One that cannot be used is BadData; UsageError if the series have no days, or none on which
+    an event could have its effect.
     """
-    table = read_table(source, TextSettings()) if isinstance(source, str) else source
+    try:
+        table = _table_of(source)
+    except NoRows as error:
+        log.warning("%s: there are no events", error)
+        return ()
     columns = [name for name in COLUMNS if name in (DATE, NAME) or name not in schema.ids]
     owners = _id_columns(table, schema, columns)
     parts = [_texts(table, name) if name in owners else [""] * len(table) for name in schema.ids]
@@ -60,8 +65,14 @@ def read_events(source: Table | str, schema: Schema, ids: Ids) -> tuple[Event, .
     if len(names := {event.name for event in events}) > MAX_NAMES:
         problem = f"{len(names):,} different names are more than the {MAX_NAMES} that can be learned"
         raise BadData(problem, place=table.name, cure="give events that do the same one name")
-    _check_ids(table, events, ids)
+    events = _of_series(table, events, ids)
     return tuple(sorted(events, key=lambda event: (event.day, event.name, tuple(part or "" for part in event.ids))))
+
+
+def _table_of(source: Any) -> Table:
+    if isinstance(source, str):
+        return read_table(source, TextSettings())
+    return source if isinstance(source, Table) else table_from_frame(source, "the table of events")
 
 
 def renewed(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event, ...]:
@@ -169,14 +180,11 @@ def _texts(table: Table, column: str) -> list[str]:
     return [text.strip() for text in table.texts(column)]
 
 
-def _check_ids(table: Table, events: dict[Event, int], ids: Ids) -> None:
-    """Refuse events none of which concerns a series, and report those of series that are not there."""
+def _of_series(table: Table, events: dict[Event, int], ids: Ids) -> dict[Event, int]:
+    """The events, none where none concerns a series; those of series that are not there are reported."""
     known = [{None, *parts} for parts in zip(*ids, strict=True)]
     strange = {event.ids: row for event, row in events.items() if not all(map(contains, known, event.ids))}
-    if not strange:
-        return
-    named = series_names([tuple(part or "any" for part in parts) for parts in strange])
-    if all(event.ids in strange for event in events):
-        place = table.place(next(iter(strange.values())))
-        raise BadData(f"no event concerns a series of the table; they name {named}", place=place)
-    log.warning("%s: events of series that are not in the table have no effect: %s", table.name, named)
+    if strange:
+        named = series_names([tuple(part or "any" for part in parts) for parts in strange])
+        log.warning("%s: events of series that are not in the table have no effect: %s", table.name, named)
+    return {} if all(event.ids in strange for event in events) else events

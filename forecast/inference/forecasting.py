@@ -272,15 +272,13 @@ def columns_at(
     }
 
 
-def with_events(
-    predictor: Predictor, events: Table | str | None, changed: Mapping[str, Any] | None = None
-) -> Predictor:
+def with_events(predictor: Predictor, events: Any, changed: Mapping[str, Any] | None = None) -> Predictor:
     """A forecaster that knows newer events, which replace the fit's from their first day on, and `changed` settings."""
     fitted, table = predictor.fitted, predictor.fitted.config.table.model_copy(update=changed)
     if events is not None:
         newer = read_events(events, table, fitted.history.ids)
         if fitted.effects is None and (unknown := sorted({event.name for event in newer if event.kind == "effect"})):
-            given = Setting("events", events if isinstance(events, str) else events.name)
+            given = Setting("events", events if isinstance(events, str) else None)
             if not table.dated_events:
                 raise UsageError("this forecaster was fitted without events", setting=given, cure="fit again with them")
             log.warning(UNSEEN, ", ".join(unknown[:NAMED]))

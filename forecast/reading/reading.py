@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,14 +62,14 @@ def read(
     horizon: int | None = None,
     lookback: int | None = None,
     reserved: Sequence[str] = ("forecast",),
-    events: Table | str | None = None,
+    events: Any = None,
     future: Table | None = None,
 ) -> Reading:
     """Infer how a table becomes series, and build its panel; the settings of the user win over what it looks like.
 
     The horizon is by default what the frequency suggests, the lookback follows from it and the season. Events are a
-    table or the path of its file; `reserved` are columns that the output will have, `future` more rows of columns known
-    in advance.
+    table, a frame or the path of a file; `reserved` are columns that the output will have, `future` more rows of
+    columns known in advance.
     """
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
     schema, dated = infer_schema(dated, settings, reserved)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from forecast.errors import BadData, Setting, Words, did_you_mean
+from forecast.errors import BadData, NoRows, Setting, Words, did_you_mean
 from forecast.logs import log
 from forecast.settings import TextSettings
 from forecast.tables.table import Integers, Table
@@ -51,7 +51,7 @@ def with_header(
     names = column_names(header, name, f"{name} {unit} {lines[0]}", label)
     lines = lines[1:]
     if not len(frame):
-        raise BadData(f"{name} has a header and no rows")
+        raise NoRows(f"{name} has a header and no rows")
     for row in np.flatnonzero(frame[0].astype(str).str.strip(EDGE_CHARACTERS) == names[0]):
         if [str(cell).strip(EDGE_CHARACTERS) for cell in frame.iloc[row]] == names:
             raise BadData(f"{name} {unit} {lines[row]} repeats the header: were tables joined? remove the {unit}")

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from forecast.errors import BadData, NoInput, Setting, StorageFailure, UsageError
+from forecast.errors import BadData, NoInput, NoRows, Setting, StorageFailure, UsageError
 from forecast.logs import log
 from forecast.settings import TextSettings
 from forecast.tables.contents import CELL_PEAK, JSON, MEMORY_SHARE, foreign_kind, free_memory, readable, require_memory
@@ -127,7 +127,7 @@ def table_from_frame(frame: Any, name: str = "DataFrame") -> Table:
     if twice := duplicates([*levels, *columns]):
         raise BadData(f"{name} has several columns (index included) called {listed(twice)}; rename them")
     if not len(frame) or not (levels or columns):
-        raise BadData(f"{name} holds no {'rows' if levels or columns else 'columns'}")
+        raise NoRows(f"{name} holds no {'rows' if levels or columns else 'columns'}")
     flat = frame.set_axis(pd.Index(columns), axis=1)
     return Table(name, flat.reset_index(names=levels) if levels else flat.reset_index(drop=True))
 

@@ -86,6 +86,23 @@ def test_newer_events_come_at_predict(frame: pd.DataFrame, caplog: pytest.LogCap
         fitted.set_params(events=EVENTS[["date"]]).predict()
 
 
+def test_events_without_a_row_or_of_other_series_alone_are_no_events(
+    frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Forecaster(model="last", horizon=HORIZON)
+    plain = model.fit(frame).predict()
+    for events, said in (
+        (EVENTS[:0], "the table of events holds no rows: there are no events"),
+        (EVENTS.assign(series="other"), "events of series that are not in the table have no effect: other"),
+    ):
+        caplog.clear()
+        fitted = model.set_params(events=events).fit(frame)
+        assert said in caplog.text
+        assert fitted.schema_.dated_events == ()
+        pd.testing.assert_frame_equal(fitted.predict(), plain)
+        fitted.set_params(events=events[:0]).predict()  # newer ones
+
+
 def test_without_events_a_version_is_stored_as_before(frame: pd.DataFrame, tmp_path: Path) -> None:
     for name, events in (("plain", None), ("events", EVENTS)):
         Forecaster(model="last", horizon=2, events=events).fit(frame[-60:]).save(str(tmp_path / name))
