@@ -16,7 +16,7 @@ from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs, steps_within
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.comparing import observed_spans
-from forecast.reading.dated import DatedTable, normalised
+from forecast.reading.dated import DatedTable, normalised, repeated_rows
 from forecast.reading.observations import Observations, TimedValues, covariates, static_values
 from forecast.reading.roles import repeated_row
 from forecast.reading.vintages import with_vintages
@@ -278,6 +278,12 @@ def _check_order(table: Table, observations: Observations, schema: Schema) -> No
         return
     twice, rule = repeats(series, times), Setting("on_duplicate", schema.on_duplicate)
     count = rows_text(twice.sum())
+    # without a further column, such as a receipt number, rows that are alike may be usual
+    if twice.any() and set(schema.ignored) - schema.calendar_columns.keys():
+        same = repeated_rows(table, [column for column in table.names if table.kind(column) != "other"])
+        if same.any():
+            text = "%s: %s repeat an earlier row in every column, first %s; was the table loaded twice?"
+            log.warning(text, table.name, rows_text(same.sum()), table.line(int(np.argmax(same))))
     if twice.any() and schema.on_duplicate != "error":
         log.warning("%s: times that repeat: %s; settled by %s.", table.name, count, rule)
     elif twice.any() and schema.aggregate is None:

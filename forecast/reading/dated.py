@@ -1,6 +1,7 @@
 """Normalise a table where it enters, find its time columns, and parse them once, before anything looks at its rows."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -232,17 +233,17 @@ def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, st
     texts = tuple(column for column in grouping if column not in numbers)
     keys = [texts, *((*texts, column) for column in numbers if level == "day" and is_whole(table, column))]
     joined: Names = (time,)
-    while level in FINER and all(_repeats(table, (*key, *joined)).any() for key in keys):
+    while level in FINER and all(repeated_rows(table, (*key, *joined)).any() for key in keys):
         finer = [column for part in FINER[level] for column in others if parts.get(column) == part]
         if not finer:
             break
         joined, level = (*joined, finer[0]), parts[finer[0]]
     joined = tuple(column for column in columns if column in joined)  # as the table has them
-    several, alone = (~_repeats(table, names) for names in (joined, (time,)))
+    several, alone = (~repeated_rows(table, names) for names in (joined, (time,)))
     return joined if several.sum() > alone.sum() and is_parts(table, joined) else (time,)
 
 
-def _repeats(table: Table, columns: Names) -> Flags:
+def repeated_rows(table: Table, columns: Sequence[str]) -> Flags:
     """[rows], whether an earlier row has the same in all of these columns."""
     return repeats(np.zeros(len(table)), *(table.distinct(column)[0] for column in columns))
 

@@ -377,6 +377,17 @@ class TestAggregation:
         _, panel = built(table, freq="2D", aggregate="sum", on_duplicate="sum")
         assert past(panel) == [9, 21]
 
+    @pytest.mark.parametrize(("receipts", "named"), [(True, True), (False, False)])
+    def test_rows_that_repeat_exactly_are_named_where_receipts_tell_rows_apart(self, csv, said, receipts, named):
+        rows = [f"2024-01-{d:02d} 1{hour}:30,3,r{d}{hour}" for d in range(1, 9) for hour in range(4)]
+        rows[9:9] = rows[4:8]
+        rows = rows if receipts else [row.rpartition(",")[0] for row in rows]
+        table = csv(lines("time,y,receipt" if receipts else "time,y", *rows))
+        _, panel = built(table, target="y", freq="D", aggregate="sum")
+        assert past(panel)[:2] == [24, 12]
+        text = "sales.csv: 4 rows repeat an earlier row in every column, first line 11; was the table loaded twice?"
+        assert (text in said.text) is named
+
     def test_irregular_times_become_regular(self, csv):
         rows = [f"2024-01-{d:02d} {h},1" for d in range(1, 5) for h in ("01:07", "05:31", "23:59")]
         assert past(built(csv(lines("time,y", *rows)), freq="D", aggregate="sum")[1]) == [3, 3, 3, 3]
