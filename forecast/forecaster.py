@@ -65,8 +65,8 @@ class Forecaster(ForecasterParams):
     layout, time, id, target, freq, aggregate, season : how a table becomes series
     known, past, static, categorical, holidays : what is known beside their values
     events : a table of events, or its path: columns date (or start, end), name, kind, and ids where series differ. It
-        may be set anew after `fit`, as may on_duplicate, date_format and strict
-    date_format, timezone, dst, on_duplicate, max_missing, missing, strict : what times and absent rows mean
+        may be set anew after `fit`, as may on_duplicate, date_format, unfinished and strict
+    date_format, timezone, dst, on_duplicate, max_missing, missing, unfinished, strict : what times and rows mean
     n_jobs, max_steps, max_grad_norm : other names of `jobs`, `steps` and `clip`
 
     Attributes

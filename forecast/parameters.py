@@ -114,6 +114,7 @@ class ForecasterParams(NestedParams, BaseEstimator):
         on_duplicate: choices.OnDuplicate = "error",
         max_missing: float = 0.5,
         missing: choices.MissingRows = "unknown",
+        unfinished: choices.Unfinished = "leave out",
         strict: bool = False,
         n_jobs: int | None = None,
         max_steps: int | None = None,

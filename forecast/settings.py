@@ -26,6 +26,7 @@ Every = Literal["day", "week", "month", "quarter", "year", "horizon"]
 ClockChange = Literal["earlier", "later", "error"]
 OnDuplicate = Literal["error", "first", "last", "mean", "sum"]
 MissingRows = Literal["zero", "unknown"]
+Unfinished = Literal["warn", "keep", "leave out"]
 DecimalMark = Literal[".", ","]
 ScalingName = Literal["standard", "robust", "mean", "last", "none"]
 TransformName = Literal["none", "log", "power"]
@@ -39,7 +40,7 @@ Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
 INTERVALS = (80.0, 95.0)  # levels of intervals that forecasts, measures and the ledger have by default, in percent
 MAX_SHARDS, MAX_AHEAD = 100_000, 10_000
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-AFTER_FIT = "strict", "on_duplicate", "date_format"  # settings of a table that a saved forecaster takes too
+AFTER_FIT = "strict", "on_duplicate", "date_format", "unfinished"  # settings that a saved forecaster takes, too
 ALIASES = {"n_jobs": "jobs", "max_steps": "steps", "max_grad_norm": "clip"}
 """What other libraries call some settings; Python and -p take these names too."""
 
@@ -185,6 +186,11 @@ class TextSettings(SettingsGroup, heading="File"):
     skip_rows: int | None = Field(None, ge=0, description="number of rows at the top to leave out; default none")
 
 
+UNFINISHED = Field(
+    "leave out", description="what to do with values of a last period that is not over, or ends early: such as today's"
+)
+
+
 class TableSettings(SettingsGroup, heading="Columns"):
     """How the columns of a table become series on a calendar."""
 
@@ -215,6 +221,7 @@ class TableSettings(SettingsGroup, heading="Columns"):
     missing: OfRows[MissingRows] = Field(
         "unknown", description="what absent rows mean: unknown, or zero from a series' first row to the last time"
     )
+    unfinished: OfRows[Unfinished] = UNFINISHED
     strict: OfRows[bool] = Field(False, description="refuse titles and totals around a table, and levels moved tenfold")
 
 

@@ -25,13 +25,6 @@ def age(newest: int, schema: Schema, instant: datetime) -> float | None:
     return float(now - calendar_of(schema).ends(np.array([newest]))[0])
 
 
-def check_unfinished(seconds: float | None, name: str) -> None:
-    """Warn where the newest value is of a period that is not over: half a day's sales would count as a day's."""
-    if seconds is not None and seconds < 0:
-        cure = 'if its value is incomplete, set unfinished = "leave out" in [source], else unfinished = "keep"'
-        log.warning("%s: the newest period ends %s after the time of the run; %s", name, duration_text(-seconds), cure)
-
-
 def lagging(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> list[tuple[str, ...]]:
     """The series, with a warning, that lie behind others by `limits.error_after` or `warn_after`, else by a horizon."""
     if schema.layout == "rows":

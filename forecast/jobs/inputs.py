@@ -108,7 +108,7 @@ def read_to_forecast(pipeline: Pipeline, instant: datetime, table: Table, schema
     """Date a table for a forecast by the version of a schema, and refuse what the sink cannot take."""
     check_schema(schema, table)
     check_sink(pipeline, schema, table)
-    return known_by(dated_table(table, schema), schema, instant, pipeline.source.unfinished)
+    return known_by(dated_table(table, schema), schema, instant, pipeline.table.unfinished)
 
 
 def read_to_fit(
@@ -125,7 +125,7 @@ def read_to_fit(
         cure = "bring the source back to it, or set freq in [table] to fit at the new frequency"
         raise BadData(f"{table.name}: {names}; {cure}")
     check_sink(pipeline, schema, table)
-    known_then, train = known_by(dated, schema, instant, pipeline.source.unfinished), pipeline.train
+    known_then, train = known_by(dated, schema, instant, pipeline.table.unfinished), pipeline.train
     later = read_future(pipeline, text_settings(pipeline, live))
     later = later if later is not None and has_vintages(normalised(later), schema) else None
     reading = read(known_then, settings, horizon=train.horizon, lookback=train.lookback, future=later)
@@ -143,7 +143,7 @@ def read_as_live(
     check_schema(live, dated.table)
     if dated.times is not None and dated.times_by(live) is None:
         dated = dated_table(dated.table, live)
-    reading = read_as(known_by(dated, live, instant, pipeline.source.unfinished), live, horizon=horizon)
+    reading = read_as(known_by(dated, live, instant, pipeline.table.unfinished), live, horizon=horizon)
     return replace(reading, panel=with_earlier_known(pipeline, reading.panel, live))
 
 
@@ -189,7 +189,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None) -> list[str]:
         settings = table_settings(pipeline, fitted, defaults)
         inferred, dated = infer_schema(dated_table(table, settings), settings, reserved_columns(pipeline))
         instant, future = parse_as_of(as_of or pipeline.as_of), read_future(pipeline, text)
-        known_then = known_by(dated, inferred, instant, pipeline.source.unfinished)
+        known_then = known_by(dated, inferred, instant, pipeline.table.unfinished)
         reading = read(known_then, settings, horizon=pipeline.train.horizon, future=future)
         table, schema = dated.table, reading.schema
         lines = [f"source   {table.name}: {len(table):,} rows", *describe(schema, reading.panel)]

@@ -122,6 +122,9 @@ def read_pipeline(path: str) -> Pipeline:
     with hidden.kept_out():
         pipeline: Pipeline = _checked(Pipeline, given, where, file.resolve().parent, hidden)
         pipeline = pipeline.model_copy(update={"name": pipeline.name or file.stem})
+        if "unfinished" in pipeline.source.model_fields_set:
+            table = pipeline.table.model_copy(update={"unfinished": pipeline.source.unfinished})
+            pipeline = pipeline.model_copy(update={"table": table})
         pipeline._file, pipeline._hidden = path, hidden
         _check_together(pipeline, where)
     return pipeline

@@ -100,7 +100,7 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
 
 def settings_digest(pipeline: Pipeline, without: Collection[str] = ()) -> str:
     """A digest of the settings that decide the result of a fit; settings at their defaults do not change it."""
-    left_out = {"jobs", "device", "engine", *without}
+    left_out = {"jobs", "device", "engine", "unfinished", *without}
     groups = {"table": pipeline.table, "train": pipeline.train, "reading": pipeline.source.text()}
     used = {name: of.model_dump(mode="json", exclude_defaults=True, exclude=left_out) for name, of in groups.items()}
     used = {name: group for name, group in used.items() if group or name != "reading"}
@@ -145,7 +145,7 @@ def settings_differences(pipeline: Pipeline, config: Config) -> tuple[str, list[
         "target": (schema.target,) if schema.target is not None else schema.series,
         **({} if schema.dated_events else {"events": None}),  # a file of events may grow from run to run
     }
-    used = {name: value for name, value in used.items() if name not in ("strict", "on_duplicate", "freq")}
+    used = {name: value for name, value in used.items() if name not in ("strict", "on_duplicate", "unfinished", "freq")}
     for group, settings, fitted in (("train", pipeline.train, trained), ("table", pipeline.table, used)):
         for name, value in settings.model_dump(exclude_unset=True).items():
             if name == "freq" and value is not None:

@@ -269,8 +269,6 @@ def _fit(
 def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> ForecastOptions:
     config, record, schema = live.fitted.config, run.record, live.schema
     _check_age(run, panel, schema, name)
-    if run.pipeline.source.unfinished == "warn":
-        table_checks.check_unfinished(record.data_age, name)
     run.lagging = table_checks.lagging(panel, schema, run.pipeline.checks, name)
     record.drift = table_checks.check_drift(panel, live.fitted.history, schema.shortest_season, name)
     if run.pipeline.totals:

@@ -18,6 +18,7 @@ from forecast.settings import (
     Stored,
     TableSettings,
     TextSettings,
+    Unfinished,
 )
 from forecast.tables.writing import Column
 
@@ -83,6 +84,7 @@ class Schema(Stored):
     on_duplicate: OnDuplicate = "error"
     max_missing: float = 0.5
     missing: MissingRows = "unknown"
+    unfinished: Unfinished = "leave out"
     freq: str | None = Field(None, description="as it was given; None where the times alone say it")
     strict: bool = False
     reading: TextSettings = Field(TextSettings(), description="the settings with which fit read its file")
@@ -100,6 +102,8 @@ class Schema(Stored):
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         stored: dict[str, Any] = dump(self)
+        if self.unfinished == "leave out":
+            del stored["unfinished"]
         return {name: value for name, value in stored.items() if value or name not in ("dated_events", "whole_ids")}
 
     @property

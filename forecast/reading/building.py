@@ -2,12 +2,14 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.parsing import ParsedTimes, format_timestamp, parse_timestamp
+from forecast.calendar.spec import on_clock
 from forecast.calendar.zones import zone_cure
 from forecast.errors import BadData, Setting, Unavailable, UsageError, Words
 from forecast.events.kinds import has_kind
@@ -28,6 +30,7 @@ FAR = 10  # the first or last of more is one if its distance from the others is 
 MIN_ABSENT = 0.5  # share of absent rows from which on a table of counts looks sparse
 MAX_ZEROS = 0.1  # a table with more zeros than this has no reason to leave others out
 
+EARLIEST = 0.1  # share of earlier periods; the last one is complete if its last row comes no earlier than theirs
 MAX_STEPS = 10_000_000  # of a finer grid, to count the values that a period should have
 MAX_ROWS = 100_000_000  # zeros of absent rows included
 MAX_NUMBERS = 250_000_000  # of values and covariates: about 4 GB with what training adds
@@ -140,9 +143,9 @@ def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
 def aggregated(table: Table, observed: TimedValues, blank: TimedValues, schema: Schema) -> TimedValues:
     """Values by series and period of the calendar: sum, mean or last value; times of the rows are grid positions then.
 
-    A period at the end of the table that is not complete is left out, and for a sum one at its start too. Blank values
-    never count. Absent rows that mean zero become zeros before the periods are formed, if the rows lie on a regular
-    grid. Where absent rows are unknown, a sum is that of the present rows, with a warning.
+    A last period that is not complete may be left out, and for a sum a first one always is. Blank values never count.
+    Absent rows that mean zero become zeros before the periods are formed, if the rows lie on a regular grid. Where
+    absent rows are unknown, a sum is that of the present rows, with a warning.
     """
     zero, name, calendar = schema.missing == "zero", schema.calendar.name, calendar_of(schema)
     fine: Calendar | None = None  # the grid on which the rows lie, if they do
@@ -191,10 +194,40 @@ def _whole_periods(table: Table, rows: TimedValues, fine: Calendar | None, schem
     low, high = calendar.positions(unique[[0, -1]]).tolist()
     cut_first = schema.aggregate == "sum" and int(calendar.positions(before)[0]) == low
     cut_last = int(calendar.positions(after)[0]) == high
-    text = "%s: the %s period of %s is not complete; it is left out."
-    for word in ["first"] * cut_first + ["last"] * cut_last:
-        log.warning(text, table.name, word, schema.calendar.name)
+    if cut_first:
+        log.warning("%s: the first period of %s is not complete; it is left out.", table.name, schema.calendar.name)
+    cut_last = cut_last and _ends_early(unique, calendar) and _is_left_out(schema, table.name)
     return low + cut_first, high - cut_last
+
+
+def _ends_early(timestamps: Integers, calendar: Calendar) -> bool:
+    """Whether the last row of the last period comes earlier in it than usual; the timestamps ascend."""
+    positions = calendar.positions(timestamps)
+    last_rows = np.diff(positions, append=positions[-1] + 1) > 0
+    to_end = calendar.ends(positions[last_rows]) - timestamps[last_rows]
+    as_early = np.count_nonzero(to_end[:-1] >= to_end[-1])
+    return bool(as_early < max(1, EARLIEST * (len(to_end) - 1)))
+
+
+def _is_left_out(schema: Schema, name: str) -> bool:
+    """Whether the last period, which is not complete, is left out; a warning says what is done."""
+    if schema.unfinished == "keep":
+        return False
+    setting = Setting("unfinished", schema.unfinished)
+    log.warning("%s: the last period of %s is not complete (%s)", name, schema.calendar.name, setting)
+    return schema.unfinished == "leave out"
+
+
+def until_now(observations: Observations, schema: Schema, name: str, instant: int | None) -> Observations:
+    """The observations, blank in the newest period if the clock of the table, or an instant on it, lies in that."""
+    now = on_clock(datetime.now(UTC), schema.time_format) if instant is None else instant
+    calendar = calendar_of(schema)
+    positions = calendar.positions(observations.timestamps)
+    newest = positions[np.isfinite(observations.values)].max(initial=0)
+    begin, end = calendar.ends(np.array([newest - 1, newest]))
+    if now is None or not begin <= now < end or not _is_left_out(schema, name):
+        return observations
+    return replace(observations, values=np.where(positions < newest, observations.values, np.nan))
 
 
 def _with_zeros(table: Table, rows: TimedValues, blank: TimedValues, fine: Calendar) -> TimedValues:

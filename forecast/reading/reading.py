@@ -17,7 +17,16 @@ from forecast.events.table import read_events
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Names, Schema, calendar_of, event_names, position_texts, time_columns_at
 from forecast.panel.season import lags_and_lookback, panel_seasons
-from forecast.reading.building import Grid, build_panel, check_rows, fill, warn_gaps, warn_sparse, with_future
+from forecast.reading.building import (
+    Grid,
+    build_panel,
+    check_rows,
+    fill,
+    until_now,
+    warn_gaps,
+    warn_sparse,
+    with_future,
+)
 from forecast.reading.comparing import warn_blank, warn_status, with_status
 from forecast.reading.dated import DatedTable, dated_table
 from forecast.reading.observations import Observations, categories_of, id_codes, observe, wide_columns
@@ -31,6 +40,7 @@ from forecast.tables.writing import refuse_clash
 
 # fields of a schema that decide the values of a table on the grid, and with it the covariates
 GRID_FIELDS = ["layout", "time", "ids", "target", "time_format", "calendar", "on_duplicate", "aggregate", "missing"]
+GRID_FIELDS += ["unfinished"]
 COVARIATE_FIELDS = ["known", "past", "static", "categories"]
 LISTED_COLUMNS = 10  # columns that a line names
 CONSTANT, STATIC = "the same in all rows", "the same in each series"
@@ -164,7 +174,8 @@ def _observed(dated: DatedTable, schema: Schema, reach: int | None = None) -> Ob
 def _on_grid(
     dated: DatedTable, schema: Schema, observations: Observations, origin: str | None = None, reach: int | None = None
 ) -> tuple[Observations, Grid]:
-    """The observations of a table, blank where events say so, and their values on the grid."""
+    """The observations of a table, blank where events or the clock say so, and their values on the grid."""
+    observations = until_now(observations, schema, dated.name, dated.instant)
     if has_kind(schema, "ignore") and len(observations.values):
         positions, count = calendar_of(schema).positions(observations.timestamps), len(observations.ids)
         first, size = positions.min(), int(np.ptp(positions)) + 1

@@ -24,6 +24,7 @@ KEPT = {
     "engine",
     "strict",
     "on_duplicate",
+    "unfinished",
     "windows",
     "step",
 }  # a saved forecaster takes them

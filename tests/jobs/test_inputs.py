@@ -169,7 +169,8 @@ def test_a_value_of_a_day_that_is_not_over_is_left_out_unless_the_file_says_othe
     assert job.record()["warnings"] == []
     for word, said in (("keep", False), ("warn", True)):
         job.write(source=f'unfinished = "{word}"')
-        assert ("after the time of the run" in forecast("run", job.file, "--as-of", at(151)).err) is said
+        ran = forecast("run", job.file, "--as-of", at(151))
+        assert ("the last period of D is not complete (--unfinished warn)" in ran.err) is said
         assert pd.read_csv(job.output)["day"].min() == "2024-06-02"
 
 

@@ -350,7 +350,7 @@ class TestAggregation:
         table = csv(lines("time,y", *(f"{t:%Y-%m-%d %H:%M},{t.hour}" for t in index)))
         schema, panel = built(table, freq="D", aggregate=how)
         assert past(panel) == values
-        assert "the last period of D is not complete; it is left out" in said.text
+        assert "the last period of D is not complete (unfinished='leave out')" in said.text
         assert list(format_positions(schema, calendar_of(schema), panel.origins + 1).index()) == ["2024-01-03 00:00"]
 
     def test_sums_that_lack_values_are_counted(self, csv, said):

@@ -7,7 +7,7 @@ from pydantic import Field
 from forecast.errors import UsageError
 from forecast.jobs.kinds import Source, joined_keys, named_kinds, ways
 from forecast.registry import modules_in
-from forecast.settings import FilePath, TextSettings
+from forecast.settings import UNFINISHED, FilePath, TextSettings, Unfinished
 
 KINDS: list[Source] = modules_in(__name__, __path__[0])
 USE = f"give either {ways(KINDS)}"
@@ -19,9 +19,7 @@ class SourceSettings(_Keys, TextSettings):  # type: ignore[valid-type,misc]  # i
 
     future: FilePath | None = Field(None, description="a file with the columns that are known in advance")
     vintages: Literal["keep", "off"] = Field("keep", description="keep what each run knows in advance for later fits")
-    unfinished: Literal["warn", "keep", "leave out"] = Field(
-        "leave out", description="what to do with a value of a period that is not over, such as today's"
-    )
+    unfinished: Unfinished = UNFINISHED
 
     def text(self) -> TextSettings:
         """How text is read."""
