@@ -86,9 +86,11 @@ def plugins() -> dict[str, Entry]:
             for room in ROOMS:
                 points.update(distribution.entry_points.select(group=f"forecast.{room}"))
         except Exception as error:
-            reason = visible(f"{type(error).__name__}: {error}".split("\n")[0])
-            text = "entry_points.txt of the package %s cannot be read, and is left out: %s"
-            log.warning(text, distribution.name, reason)
+            log.warning(
+                "entry_points.txt of the package %s cannot be read, and is left out: %s",
+                distribution.name,
+                visible(repr(error)),
+            )
     for name, point in sorted((point.name, point) for point in points):
         package = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
         if name == "auto" or any(name in names for names in (found, *map(built_in, ROOMS))) or not NAME.fullmatch(name):

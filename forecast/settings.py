@@ -186,7 +186,7 @@ class TextSettings(SettingsGroup, heading="File"):
     skip_rows: int | None = Field(None, ge=0, description="number of rows at the top to leave out; default none")
 
 
-UNFINISHED = Field(
+UNFINISHED: Unfinished = Field(
     "leave out", description="what to do with values of a last period that is not over, or ends early: such as today's"
 )
 

@@ -176,7 +176,8 @@ def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
     elif WHOLE in field.metadata:
         flag, attributes = f"{flag} TEXT", {"multiple": True}
     elif get_origin(kind) is tuple:
-        flag, attributes = f"{flag} LIST", {**attributes, "multiple": True, "callback": _items}
+        flag, attributes = f"{flag} LIST", {**attributes, "multiple": True}
+        attributes["callback"] = lambda *given: settings.names_in(",".join(given[2]))
     elif get_origin(kind) is Literal:
         attributes = {"type": click.Choice([str(choice) for choice in get_args(kind)])}
     elif kind == FilePath:
@@ -185,10 +186,6 @@ def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
         attributes = {"type": next((number for number in (int, float) if number in kinds), str)}
     first = FIRST in field.metadata
     return Option(flag, (field.description or "") + shown, heading, name=name, first=first, **attributes)
-
-
-def _items(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> object:
-    return settings.names_in(",".join(given))
 
 
 def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any] | None:

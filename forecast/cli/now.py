@@ -12,14 +12,11 @@ from forecast.inference.fitted import describe_fit
 from forecast.inference.forecasting import Forecasts, forecast_table
 from forecast.inference.predictor import Predictor
 from forecast.reading.comparing import require_known
-from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
+from forecast.reading.reading import Reading, check_to_fit, describe_reading, read
 from forecast.settings import CheckSettings, OutputSettings, SumSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.writing import output_columns
-from forecast.totals.periods import checked_levels, horizon_of_next
+from forecast.totals.periods import checked_levels, with_next_periods
 from forecast.totals.sums import sum_columns
-
-MOST_AHEAD = 100_000  # steps, as a forecaster takes them
-LEAST_PAST = 2  # horizons that the past has where sums over periods make the horizon longer
 
 
 def run(request: Request) -> int:
@@ -43,11 +40,8 @@ def read_to_forecast(request: Request) -> Reading:
     table, defaults = load(request.data, request.of(TextSettings))
     reading = read(table, request.of(TableSettings, defaults), horizon=horizon, reserved=reserved)
     check_to_fit(reading)
-    every = request.of(SumSettings).sum_every
-    if horizon is None and every:
-        needed = horizon_of_next(reading.schema, int(reading.panel.origins.max()), every)
-        if reading.panel.ahead < needed <= min(reading.panel.lengths.max() // LEAST_PAST, MOST_AHEAD):
-            reading = read_as(reading, reading.schema, horizon=needed, lookback=reading.lookback)
+    if horizon is None:
+        reading = with_next_periods(reading, request.of(SumSettings).sum_every)
     log_lines(describe_reading(reading))
     require_known(reading.panel, reading.schema, reading.panel.ahead, reading.name, saved=False)
     return reading

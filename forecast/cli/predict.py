@@ -99,8 +99,11 @@ def _put_what_if(saved: Saved, request: Request, check_newest: CheckNewest) -> i
             raise UsageError("write COLUMN=VALUE, or name one table", setting=Setting("what_if", given[0]))
         changed = load_later(given[0], saved.text) or changed
     elif len(changed) < len(given):
-        problem = f"a column has several values: {' and '.join(given)}"
-        raise UsageError(problem, setting=Setting("what_if"), cure="give each column one")
+        raise UsageError(
+            "a column has several values",
+            setting=Setting("what_if"),
+            cure=f"give each column one value, and not {' and '.join(given)}",
+        )
     totals = sums_of(saved.predictor, request)
     forecasts = saved.forecasts(lambda panel: check_newest(panel.newest))
     columns = what_if(saved.predictor, forecasts, changed, schema, output, totals)

@@ -155,6 +155,7 @@ def _put_changes(title: str, rows: list[dict[str, Any]]) -> None:
 def _show(state: dict[str, Any]) -> None:
     age = "" if state["data_age"] is None else f", {age_text(state['data_age'])}"
     put(f"job      {state['job']}: {state['said']}", f"live     {state['live'] or 'no version'}")
+    put(f"store    belongs to {state['owner'] or 'no job yet'}")
     put(f"data     up to {state['data_end'] or 'an unknown time'}{age}")
     warned = state["runs"][0]["warnings"]
     put(*(f"warning  {text}" for text in warned[:5]))
@@ -191,7 +192,7 @@ def run(request: Request) -> int:
         sinks = " and ".join(_places(shown_keys(sink)) for sink in pipeline.sinks.values())
         does = f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to {sinks}"
         log(pipeline.hidden(f"{job}: the file is valid; {does}"))
-        log_lines(check_job(pipeline, request.as_of))
+        log_lines(check_job(pipeline, request.as_of, request.take_over))
         suggest("run", job)
         return 0
     options = {name: getattr(request, name) for name in ("as_of", "output", "resume", "take_over")}

@@ -20,14 +20,13 @@ from forecast.checks.table import age_text, duration_text
 from forecast.databases.queries import Execute
 from forecast.durable import is_held, make_directory, replace_file
 from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, NoInput, Setting, UsageError, Words
-from forecast.jobs.pipeline import Pipeline, target_of
+from forecast.jobs.pipeline import ROWS, Pipeline, target_of
 from forecast.ledger.ledger import ALWAYS, KILLED, MAX_RECORDS, Ledger, open_file, series_text
 from forecast.ledger.ledger import FILE as LEDGER_FILE
 from forecast.ledger.record import Record
 from forecast.logs import log
 from forecast.settings import FILE, marked, seconds_of
 
-ROWS = "forecast_owners"  # table of a database: which job writes the rows of which series
 ROLLED_BACK, BY_HAND = "rolled back", "promoted by hand"
 MISSED_RUNS, MIN_INTERVAL = 3, 600.0  # missed runs that are reported, and seconds between two runs that make a schedule
 FINE, PARTIAL, STALE = 0, 3, 4  # exit codes of `forecast status`
@@ -42,6 +41,9 @@ class Owner(BaseModel):
     store: str  # its path when the job claimed it
     job: str
     file: str  # the pipeline file
+
+    def __str__(self) -> str:
+        return f"job '{self.job}' ({self.file})"
 
 
 def owner_of(store: str, note: str = OWNER) -> Owner | None:
@@ -64,20 +66,11 @@ def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
     if not pipeline.file:  # made in Python
         yield
         return
-    job, store, paths = pipeline.hidden(pipeline.name or "job"), pipeline.store, (pipeline.store, pipeline.file)
-    place, file = (os.path.abspath(path).encode(errors="backslashreplace").decode() for path in paths)
-    before = owner_of(store)
-    if before is not None and not _is_same(before, job, file):
-        if not take_over:
-            belongs = f"this store belongs to job '{before.job}' ({before.file})"
-            cure = (
-                f"write another folder as store at the top of {file}, or pass --take-over if this job replaces that one"
-            )
-            raise UsageError(belongs, place=store, cure=cure)
-        log.warning("%s: job '%s' takes the store over from job '%s' (%s)", store, job, before.job, before.file)
-    store_id = secrets.token_hex(6) if before is None or _is_copy(before, place) else before.id
-    owner = Owner(id=store_id, store=place, job=job, file=file)
-    note = Path(store) / OWNER
+    before = owner_to_replace(pipeline, take_over)
+    owner = _claimant(pipeline)
+    store_id = secrets.token_hex(6) if before is None or _is_copy(before, owner.store) else before.id
+    owner = owner.model_copy(update={"id": store_id})
+    note = Path(pipeline.store) / OWNER
     if owner != before:
         replace_file(note, owner.model_dump_json().encode())
     try:
@@ -88,6 +81,30 @@ def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
         raise
 
 
+def owner_to_replace(pipeline: Pipeline, take_over: bool) -> Owner | None:
+    """The job that a store has belonged to; UsageError if it is another one, unless this job is to take the store."""
+    claimant = _claimant(pipeline)
+    before = owner_of(pipeline.store)
+    if before is None or not pipeline.file or _is_same(before, claimant):
+        return before
+    if not take_over:
+        raise UsageError(
+            f"this store belongs to {before}",
+            place=pipeline.store,
+            cure=f"write another folder as store at the top of {claimant.file}, "
+            "or pass --take-over if this job replaces that one",
+        )
+    log.warning("%s: job '%s' takes the store over from %s", pipeline.store, claimant.job, before)
+    return before
+
+
+def _claimant(pipeline: Pipeline) -> Owner:
+    """A job as the owner of its store, which has no id yet."""
+    paths = (os.path.abspath(path).encode(errors="backslashreplace") for path in (pipeline.store, pipeline.file))
+    store, file = (path.decode() for path in paths)
+    return Owner(id="0" * 12, store=store, job=pipeline.hidden(pipeline.name or "job"), file=file)
+
+
 def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bool = False) -> None:
     """Refuse files and tables of sums that another job writes, and a table where it writes some of these series.
 
@@ -95,7 +112,7 @@ def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bo
     """
     if not pipeline.file or pipeline._take_over is None:
         return
-    owner = owner_of(pipeline.store) or Owner(id="0" * 12, store="", job="", file=os.path.abspath(pipeline.file))
+    owner = owner_of(pipeline.store) or _claimant(pipeline)
     text, sinks = owner.model_dump_json(), list(pipeline.sinks.values())
     for path in (Path(path) for sink in sinks for path in marked(sink, FILE).values()):
         note = f".{path.name}.owner"
@@ -126,18 +143,18 @@ def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bo
 
 def _refuse_others(pipeline: Pipeline, owner: Owner, found: Iterable[Owner | None], place: str) -> None:
     for other in (other for other in found if other and other.id != owner.id and other.file != owner.file):
-        written = f"is written by job '{other.job}' ({other.file})"
+        written = f"is written by {other}"
         if not pipeline._take_over:
             cure = Words("write elsewhere, or pass ", Setting("take_over"), " if this job replaces that one")
             raise UsageError(written, place=place, cure=cure)
         log.warning("%s %s, and job '%s' takes it over", place, written, owner.job)
 
 
-def _is_same(owner: Owner, job: str, file: str) -> bool:
+def _is_same(owner: Owner, claimant: Owner) -> bool:
     try:
-        return owner.file == file or os.path.samefile(owner.file, file)
+        return owner.file == claimant.file or os.path.samefile(owner.file, claimant.file)
     except (FileNotFoundError, NotADirectoryError):  # the file was moved, or it is another job
-        return owner.job == job
+        return owner.job == claimant.job
     except OSError:
         return False
 
@@ -238,6 +255,7 @@ def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: i
         "code": STALE if stale else PARTIAL if problems else FINE,
         "said": "; ".join(problems) or well,
         "live": live,
+        "owner": str(owner_of(store) or ""),
         "data_end": None if read is None else read.data_end,
         "data_age": age,  # of that end now, in seconds
         "runs": [{name: getattr(run, name) for name in names} for run in newest_runs],

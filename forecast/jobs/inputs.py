@@ -11,30 +11,34 @@ import numpy as np
 
 from forecast.artifacts.format import Arrays, dump_arrays, load_arrays
 from forecast.artifacts.store import Store, runs_folder
-from forecast.calendar.spec import as_text, on_clock, parse_as_of
+from forecast.calendar.spec import as_text, parse_as_of
 from forecast.checks.output import SOURCE
+from forecast.checks.promotion import ServingVersion
 from forecast.checks.table import age, age_text, check_age
 from forecast.durable import check_folder, make_directory, remove_quietly, replace_file
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
-from forecast.jobs.administration import claim_sinks
+from forecast.inference.forecasting import with_events, with_schema
+from forecast.jobs.administration import claim_sinks, ledger_of, owner_to_replace
 from forecast.jobs.pipeline import Pipeline, keys_named
+from forecast.jobs.refit import reason_to_fit, serving_version
 from forecast.jobs.sinks import sinks_of
 from forecast.jobs.sinks.database import ids_of
 from forecast.jobs.sources import source_of
+from forecast.ledger.ledger import Ledger
 from forecast.logs import log
 from forecast.panel.panel import Panel, Vintages, joined, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.comparing import require_known
 from forecast.reading.dated import DatedTable, dated_table, normalised
-from forecast.reading.observations import slots_of, wide_columns
-from forecast.reading.reading import Reading, check_schema, describe, infer_schema, read, read_as
-from forecast.reading.vintages import added, has_vintages
-from forecast.settings import OutputSettings, TableSettings, TextSettings
+from forecast.reading.observations import slots_of
+from forecast.reading.reading import Reading, Source, check_schema, describe, infer_schema, read, read_as
+from forecast.reading.vintages import added, has_vintages, known_by
+from forecast.settings import AFTER_FIT, OutputSettings, TableSettings, TextSettings
 from forecast.tables.reading import load_future, settings_as_at_fit
 from forecast.tables.table import Table
 from forecast.tables.writing import output_columns, refuse_clash
-from forecast.totals.periods import key_columns, levels_of, longest, whole_periods
+from forecast.totals.periods import key_columns, levels_of, longest, whole_periods, with_next_periods
 from forecast.totals.sums import sum_columns
 
 FOLDER, SUFFIX = "vintages", ".safetensors"
@@ -52,14 +56,20 @@ def explained_output(pipeline: Pipeline) -> OutputSettings:
 
 def reserved_columns(pipeline: Pipeline) -> list[str]:
     """Columns that the output of a job has beside ids and times."""
-    source = [SOURCE] if pipeline.checks.output.on_error == "fallback" else []
-    return [*dict.fromkeys([*output_columns(pipeline.output), *added_columns(pipeline), *source])]
+    return [*dict.fromkeys([*output_columns(pipeline.output), *added_columns(pipeline), *source_columns(pipeline)])]
+
+
+def source_columns(pipeline: Pipeline) -> tuple[str, ...]:
+    return (SOURCE,) if pipeline.checks.output.on_error == "fallback" else ()
 
 
 def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
     """Refuse what the sinks do not take, and sums that the table does not have; returns a line for each sink."""
     refuse_clash(schema.keys, reserved_columns(pipeline))
-    lines = [kind.check(sink, schema, table, pipeline.output) for kind, sink in sinks_of(pipeline.sink)]
+    lines = [
+        kind.check(sink, schema, table, pipeline.output, texts=source_columns(pipeline))
+        for kind, sink in sinks_of(pipeline.sink)
+    ]
     for totals, sinks in zip(pipeline.totals, list(pipeline.sinks.values())[1:], strict=True):
         ids = ("level", *key_columns(levels_of(totals.sums, schema), schema))
         for kind, sink in sinks_of(sinks):
@@ -73,16 +83,40 @@ def check_periods(pipeline: Pipeline, schema: Schema, origin: int, horizon: int)
     """Refuse a horizon in which no period ends, and warn of one in which sometimes none does."""
     for totals in pipeline.totals:
         whole_periods(schema, origin, horizon, totals.every or (None,))
-    for every in dict.fromkeys(every for totals in pipeline.totals for every in totals.every):
+    for every in dict.fromkeys(pipeline._periods):
         if horizon < (needed := longest(schema, every)):
             text = "%d steps do not always reach the end of a %s, and a run without a sum ends with exit code 2"
             log.warning(f"{text}; %d always do", horizon, every, needed)
 
 
 def read_source(pipeline: Pipeline, text: TextSettings) -> tuple[Table, dict[str, Any]]:
+    """Read the table, and the settings of tables that come with the source."""
     kind, source = source_of(pipeline.source)
     table, defaults = kind.read(source, text)
-    return normalised(table), defaults
+    return normalised(table), defaults | pipeline.source.model_dump(include={"unfinished"}, exclude_unset=True)
+
+
+def look(
+    pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime
+) -> tuple[ServingVersion | None, str, Schema | None, Table, dict[str, Any], Table | None]:
+    """What a run and its check begin with: the version that serves, why a fit is due, the table, and the future's.
+
+    The schema is that of an earlier fit as which the table is read; None where the file alone says how.
+    """
+    live = serving_version(store, ledger, instant, pipeline.train.device, pipeline.train.engine)
+    if live is not None and (live.fitted.effects is not None or live.schema.dated_events):
+        live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
+    why, reread = reason_to_fit(pipeline, live, ledger, instant)
+    if why:
+        check_names(pipeline.train)
+    as_before = None if live is None or reread else live.schema
+    text = text_settings(pipeline, as_before)
+    table, defaults = read_source(pipeline, text)
+    if live is not None:
+        settings = pipeline.table.model_copy(update=defaults)
+        at_predict = settings.model_dump(include=set(AFTER_FIT), exclude_unset=True)
+        live = replace(live, predictor=with_schema(live.predictor, live.schema.model_copy(update=at_predict)))
+    return live, why, as_before, table, defaults, read_future(pipeline, text)
 
 
 def read_future(pipeline: Pipeline, text: TextSettings) -> Table | None:
@@ -108,7 +142,7 @@ def read_to_forecast(pipeline: Pipeline, instant: datetime, table: Table, schema
     """Date a table for a forecast by the version of a schema, and refuse what the sink cannot take."""
     check_schema(schema, table)
     check_sink(pipeline, schema, table)
-    return known_by(dated_table(table, schema), schema, instant, pipeline.table.unfinished)
+    return known_by(dated_table(table, schema), schema, instant)
 
 
 def read_to_fit(
@@ -125,10 +159,12 @@ def read_to_fit(
         cure = "bring the source back to it, or set freq in [table] to fit at the new frequency"
         raise BadData(f"{table.name}: {names}; {cure}")
     check_sink(pipeline, schema, table)
-    known_then, train = known_by(dated, schema, instant, pipeline.table.unfinished), pipeline.train
+    known_then, train = known_by(dated, schema, instant), pipeline.train
     later = read_future(pipeline, text_settings(pipeline, live))
     later = later if later is not None and has_vintages(normalised(later), schema) else None
     reading = read(known_then, settings, horizon=train.horizon, lookback=train.lookback, future=later)
+    if train.horizon is None and not schema.known:  # known values may end earlier
+        reading = with_next_periods(reading, pipeline._periods, later=True)
     return replace(reading, panel=with_earlier_known(pipeline, reading.panel, reading.schema)), dated
 
 
@@ -143,63 +179,36 @@ def read_as_live(
     check_schema(live, dated.table)
     if dated.times is not None and dated.times_by(live) is None:
         dated = dated_table(dated.table, live)
-    reading = read_as(known_by(dated, live, instant, pipeline.table.unfinished), live, horizon=horizon)
+    reading = read_as(known_by(dated, live, instant), live, horizon=horizon)
     return replace(reading, panel=with_earlier_known(pipeline, reading.panel, live))
 
 
-def known_by(dated: DatedTable, schema: Schema, instant: datetime, unfinished: str = "keep") -> DatedTable:
-    """The table as it could be known at an instant: no later row, or one with blank targets for what is known ahead.
-
-    With `unfinished` "leave out" a row is later until its period is over.
-    """
-    end = on_clock(instant, schema.time_format)
-    if dated.times is None or end is None:
-        return dated
-    table, times, calendar = dated.table, dated.times.timestamps, calendar_of(schema)
-    dated = replace(dated, instant=end)
-    after = times > end
-    late = calendar.ends(calendar.positions(times)) > end if unfinished == "leave out" else after
-    if not late.any():
-        return dated
-    targets = [str(schema.target)] if schema.layout == "long" else wide_columns(table, schema)
-    if late.all():
-        why = "lies after" if after.all() else "belongs to a period that is not over at"
-        raise BadData(f"every row {why} {as_text(instant)}, the time of the run", place=table.name)
-    begun = table.rows(late & ~after)
-    dropped = np.logical_or.reduce([begun.texts(name) != "" for name in targets]).sum()
-    if dropped:
-        problem = f"values of a period that is not over at {as_text(instant)} are left out: {dropped}"
-        log.info('%s: %s; unfinished = "keep" in [source] reads them', table.name, problem)
-    if not schema.known:
-        return dated.rows(~late)
-    frame = table.frame.copy()
-    for name in (*targets, *schema.past):
-        frame[name] = frame[name].where(~late, "" if table.text else np.nan)
-    return replace(dated, table=replace(table, frame=frame))
-
-
-def check_job(pipeline: Pipeline, as_of: str | None = None) -> list[str]:
+def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = False) -> list[str]:
     """Read the source as a run would, and check that the store and the sink can be written; returns the findings."""
     with pipeline.hidden.kept_out(), keys_named():
-        check_names(pipeline.train)
-        store = Store(pipeline.store)  # the table is read as the live version does, unless the file says otherwise
-        fitted = None if store.empty else Schema.model_validate(store.load()[0].config["table"])
-        text = text_settings(pipeline, fitted)
-        table, defaults = read_source(pipeline, text)
-        settings = table_settings(pipeline, fitted, defaults)
-        inferred, dated = infer_schema(dated_table(table, settings), settings, reserved_columns(pipeline))
-        instant, future = parse_as_of(as_of or pipeline.as_of), read_future(pipeline, text)
-        known_then = known_by(dated, inferred, instant, pipeline.table.unfinished)
-        reading = read(known_then, settings, horizon=pipeline.train.horizon, future=future)
-        table, schema = dated.table, reading.schema
-        lines = [f"source   {table.name}: {len(table):,} rows", *describe(schema, reading.panel)]
-        if (seconds := age(reading.panel.newest, schema, instant)) is not None:
+        pipeline._take_over = take_over
+        owner = owner_to_replace(pipeline, take_over)
+        instant = parse_as_of(as_of or pipeline.as_of)
+        live, why, as_before, table, defaults, future = look(
+            pipeline, Store(pipeline.store), ledger_of(pipeline), instant
+        )
+        source: Source
+        if live is None or why:
+            source, _ = read_to_fit(pipeline, instant, table, defaults, as_before)
+            schema, horizon = source.schema, source.panel.ahead
+        else:
+            source = read_to_forecast(pipeline, instant, table, live.schema)
+            schema, horizon = live.schema, live.fitted.config.horizon
+        panel = read_as(source, schema, horizon=horizon, future=future).panel
+        lines = [f"source   {table.name}: {len(table):,} rows", f"store    belongs to {owner or 'no job yet'}"]
+        lines += describe(schema, panel)
+        if (seconds := age(panel.newest, schema, instant)) is not None:
             lines.append(f"age      the newest value is {age_text(seconds)}")
-        check_periods(pipeline, schema, int(reading.panel.origins.max()), reading.panel.ahead)
+        check_age(seconds, pipeline.checks, table.name)
+        check_periods(pipeline, schema, int(panel.origins.max()), horizon)
         lines += [f"sink     {line}" for line in check_sink(pipeline, schema, table)]
         check_folder(Path(pipeline.store), pipeline.store)
-        require_known(reading.panel, schema, reading.panel.ahead, (future or table).name, future is not None)
-        check_age(seconds, pipeline.checks, table.name)
+        require_known(panel, schema, horizon, (future or table).name, future is not None)
         return [pipeline.hidden(line) for line in lines]
 
 

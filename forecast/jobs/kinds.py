@@ -7,7 +7,7 @@ from pydantic import Field, create_model
 
 from forecast.errors import UsageError
 from forecast.panel.panel import Integers
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Names, Schema
 from forecast.settings import OutputSettings, SettingsGroup, TextSettings
 from forecast.tables.table import Table
 
@@ -52,8 +52,13 @@ class Sink(Protocol):
 
     Settings: type[SinkKeys]
 
-    def check(self, sink: Any, schema: Schema, table: Table, output: OutputSettings, ids: tuple[str, ...] = ()) -> str:
-        """Refuse, before any work, an input by which `write` would fail; returns the finding. Sums have other `ids`."""
+    def check(
+        self, sink: Any, schema: Schema, table: Table, output: OutputSettings, ids: Names = (), texts: Names = ()
+    ) -> str:
+        """Refuse, before any work, an input by which `write` would fail; returns the finding.
+
+        Sums have other `ids`; `texts` are further columns.
+        """
 
     def write(self, sink: Any, results: Results, *beside: tuple[Any, Results]) -> dict[str, Any]:
         """Write all rows or none, with sums `beside` them; returns what the record says, such as the number of rows."""

@@ -23,12 +23,13 @@ from forecast.jobs.sinks import USE as SINK_USE
 from forecast.jobs.sinks import SinkSettings, TotalsSettings, sinks_of
 from forecast.jobs.sources import USE as SOURCE_USE
 from forecast.jobs.sources import SourceSettings, source_of
-from forecast.ledger.ledger import OLD_TABLE, TABLES, TOTALS
+from forecast.ledger.ledger import INPUTS, OLD_TABLE, TABLES, TOTALS
 from forecast.settings import FILE, SettingsGroup, marked, seconds_of
 from forecast.tables.reading import SYNTHETIC
 
 _SQLITE = "sqlite:///"
 SUMS = "[[totals]]"
+ROWS = "forecast_owners"  # table of a database: which job writes the rows of which series
 MAX_LENGTH = 1_000_000  # characters of a pipeline file
 _HOMES = dict.fromkeys(OutputCheckSettings.model_fields, "[checks.output]")
 _HOMES |= dict.fromkeys(ActualCheckSettings.model_fields, "[checks.actual]")
@@ -69,9 +70,13 @@ class Pipeline(JobSettings):
     sink: SinkSettings = Field(description="where the forecasts go")
     checks: JobCheckSettings = Field(JobCheckSettings(), description="checks of the table and of forecasts")
 
+    _periods: settings.PeriodNames = PrivateAttr(())  # that are summed, where other sinks take their place, too
     _file: str = PrivateAttr("")
     _hidden: Redactor = PrivateAttr(default_factory=Redactor)
     _take_over: bool | None = PrivateAttr(False)  # what other jobs have written; None: nobody owns the sinks
+
+    def model_post_init(self, context: object) -> None:
+        self._periods = tuple(every for totals in self.totals for every in totals.every)
 
     @property
     def file(self) -> str:
@@ -122,9 +127,6 @@ def read_pipeline(path: str) -> Pipeline:
     with hidden.kept_out():
         pipeline: Pipeline = _checked(Pipeline, given, where, file.resolve().parent, hidden)
         pipeline = pipeline.model_copy(update={"name": pipeline.name or file.stem})
-        if "unfinished" in pipeline.source.model_fields_set:
-            table = pipeline.table.model_copy(update={"unfinished": pipeline.source.unfinished})
-            pipeline = pipeline.model_copy(update={"table": table})
         pipeline._file, pipeline._hidden = path, hidden
         _check_together(pipeline, where)
     return pipeline
@@ -241,8 +243,9 @@ def _check_places(pipeline: Pipeline, where: str) -> None:
         for key, path in marked(sink, FILE).items():
             with _placed(f"{where}{name} {key} "):
                 check_apart(path, files_read(pipeline), pipeline.store)
-        if pipeline.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in {*TABLES, TOTALS, OLD_TABLE}:
-            raise UsageError(f"{where}{name} table {sink.table} is one of the ledger's own; write to another table")
+        own = {*TABLES, TOTALS, INPUTS, OLD_TABLE, ROWS} if pipeline.ledger == "sink" else {ROWS}
+        if (sink.table or "").rpartition(".")[2].lower() in own:
+            raise UsageError(f"{where}{name} table {sink.table} is one of the program's own; write to another table")
         places = {os.path.realpath(path): path for path in marked(sink, FILE).values()}
         places |= {target_of(sink.table).lower(): sink.table} if sink.table is not None else {}
         for place, shown in places.items():

@@ -21,19 +21,18 @@ from forecast.checks.actual import Night
 from forecast.checks.promotion import ServingVersion, should_promote
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import PanelFit, deadline_of
-from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, Blocked, ForecastError, Interrupted, as_flag, raise_if_interrupted, render
 from forecast.evaluation.quantiles import interval_levels
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit
-from forecast.inference.forecasting import ForecastOptions, forecast_table, load_predictor, with_events, with_schema
+from forecast.inference.forecasting import ForecastOptions, forecast_table, load_predictor
 from forecast.inference.predictor import Predictor
 from forecast.jobs import gate, inputs
 from forecast.jobs.administration import claimed, ledger_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_named
 from forecast.jobs.publishing import Publication, finish_accepted, places, promote_owed, write_record
-from forecast.jobs.refit import reason_to_fit, serving_version, settings_digest
+from forecast.jobs.refit import settings_digest
 from forecast.jobs.sinks import SinkSettings
 from forecast.ledger import accuracy
 from forecast.ledger.ledger import DAMAGED, INPUTS, KILLED, MAX_RECORDS, TOTALS, UNFINISHED, DayScore, FitEntry, Ledger
@@ -44,7 +43,7 @@ from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
 from forecast.registry import explained
-from forecast.settings import AFTER_FIT, INTERVALS
+from forecast.settings import INTERVALS
 from forecast.tables.table import Table
 from forecast.tables.writing import check_output
 from forecast.training.context import Progress
@@ -171,18 +170,10 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
 
 def _read_fit_forecast_write(run: _Run) -> None:
     """The steps of a run, in order; what a kill leaves undone after a step, the next run finishes or repeats."""
-    pipeline, record, ledger, train = run.pipeline, run.record, run.ledger, run.pipeline.train
+    pipeline, record, ledger = run.pipeline, run.record, run.ledger
     finish_accepted(pipeline, ledger, run.store, run.writer)
     promote_owed(ledger, run.store, run.writer)
-    live = serving_version(run.store, ledger, run.instant, train.device, train.engine)
-    if live is not None and (live.fitted.effects is not None or live.schema.dated_events):
-        live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
-    why, reread = reason_to_fit(pipeline, live, ledger, run.instant)
-    if why:
-        check_names(train)
-    as_before = None if live is None or reread else live.schema
-    text = inputs.text_settings(pipeline, as_before)
-    table, defaults = inputs.read_source(pipeline, text)
+    live, why, as_before, table, defaults, future = inputs.look(pipeline, run.store, ledger, run.instant)
     digest = table.sha256 or sha256_of_frame(table.frame)
     record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
     source: Source
@@ -195,11 +186,10 @@ def _read_fit_forecast_write(run: _Run) -> None:
             record.fit |= {"promoted": fit.promoted, "verdict": fit.reason}
     serves, schema, published = live, live.schema, record.settled
     record.version, record.hash, record.train_end = live.version, live.hash, live.fitted.config.train_end
-    at_predict = pipeline.table.model_dump(include=set(AFTER_FIT), exclude_unset=True)
     forecasts = forecast_table(
-        with_schema(live.predictor, schema.model_copy(update=at_predict)),
+        live.predictor,
         source,
-        future=inputs.read_future(pipeline, text),
+        future=future,
         output=inputs.explained_output(pipeline).model_copy(update={"excel_safe": False}),  # ids as they are
         on_panel=lambda panel: _check(run, panel, source.name, serves),
     )

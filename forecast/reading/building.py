@@ -2,14 +2,12 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.parsing import ParsedTimes, format_timestamp, parse_timestamp
-from forecast.calendar.spec import on_clock
 from forecast.calendar.zones import zone_cure
 from forecast.errors import BadData, Setting, Unavailable, UsageError, Words
 from forecast.events.kinds import has_kind
@@ -21,7 +19,7 @@ from forecast.reading.comparing import observed_spans
 from forecast.reading.dated import DatedTable, normalised, repeated_rows
 from forecast.reading.observations import Observations, TimedValues, covariates, static_values
 from forecast.reading.roles import repeated_row
-from forecast.reading.vintages import with_vintages
+from forecast.reading.vintages import is_left_out, with_vintages
 from forecast.tables.cells import MAX_VALUE
 from forecast.tables.table import Table, distinct, repeats, rows_text
 
@@ -196,7 +194,7 @@ def _whole_periods(table: Table, rows: TimedValues, fine: Calendar | None, schem
     cut_last = int(calendar.positions(after)[0]) == high
     if cut_first:
         log.warning("%s: the first period of %s is not complete; it is left out.", table.name, schema.calendar.name)
-    cut_last = cut_last and _ends_early(unique, calendar) and _is_left_out(schema, table.name)
+    cut_last = cut_last and _ends_early(unique, calendar) and is_left_out(schema, table.name)
     return low + cut_first, high - cut_last
 
 
@@ -204,30 +202,9 @@ def _ends_early(timestamps: Integers, calendar: Calendar) -> bool:
     """Whether the last row of the last period comes earlier in it than usual; the timestamps ascend."""
     positions = calendar.positions(timestamps)
     last_rows = np.diff(positions, append=positions[-1] + 1) > 0
-    to_end = calendar.ends(positions[last_rows]) - timestamps[last_rows]
-    as_early = np.count_nonzero(to_end[:-1] >= to_end[-1])
+    to_end = (calendar.ends(positions) - timestamps)[last_rows]
+    as_early = (to_end[:-1] >= to_end[-1]).sum()
     return bool(as_early < max(1, EARLIEST * (len(to_end) - 1)))
-
-
-def _is_left_out(schema: Schema, name: str) -> bool:
-    """Whether the last period, which is not complete, is left out; a warning says what is done."""
-    if schema.unfinished == "keep":
-        return False
-    setting = Setting("unfinished", schema.unfinished)
-    log.warning("%s: the last period of %s is not complete (%s)", name, schema.calendar.name, setting)
-    return schema.unfinished == "leave out"
-
-
-def until_now(observations: Observations, schema: Schema, name: str, instant: int | None) -> Observations:
-    """The observations, blank in the newest period if the clock of the table, or an instant on it, lies in that."""
-    now = on_clock(datetime.now(UTC), schema.time_format) if instant is None else instant
-    calendar = calendar_of(schema)
-    positions = calendar.positions(observations.timestamps)
-    newest = positions[np.isfinite(observations.values)].max(initial=0)
-    begin, end = calendar.ends(np.array([newest - 1, newest]))
-    if now is None or not begin <= now < end or not _is_left_out(schema, name):
-        return observations
-    return replace(observations, values=np.where(positions < newest, observations.values, np.nan))
 
 
 def _with_zeros(table: Table, rows: TimedValues, blank: TimedValues, fine: Calendar) -> TimedValues:

@@ -306,9 +306,9 @@ def _with_whole_names(table: Table, settings: TableSettings) -> TableSettings:
     whole = dict[str, Names]()
     for role in ROLES:
         pieces = getattr(settings, role)
-        joined = [name for joint in (", ", ",") if (name := joint.join(pieces)) in table.names]
+        joined = {", ".join(pieces), ",".join(pieces)} & set(table.names)
         if joined and not set(pieces) <= set(table.names):
-            whole[role] = (joined[0],)
+            whole[role] = tuple(joined)
     return settings.model_copy(update=whole)
 
 

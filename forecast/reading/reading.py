@@ -22,7 +22,6 @@ from forecast.reading.building import (
     build_panel,
     check_rows,
     fill,
-    until_now,
     warn_gaps,
     warn_sparse,
     with_future,
@@ -31,7 +30,7 @@ from forecast.reading.comparing import warn_blank, warn_status, with_status
 from forecast.reading.dated import DatedTable, dated_table
 from forecast.reading.observations import Observations, categories_of, id_codes, observe, wide_columns
 from forecast.reading.roles import AVAILABLE_AT, calendar_columns, id_columns, no_numbers, target_column
-from forecast.reading.vintages import describe_vintages, one_row_a_time, with_vintages
+from forecast.reading.vintages import describe_vintages, known_by, one_row_a_time, with_vintages
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.cells import is_blank, numeric_columns
 from forecast.tables.headers import listed, refuse_missing
@@ -39,8 +38,18 @@ from forecast.tables.table import Table
 from forecast.tables.writing import refuse_clash
 
 # fields of a schema that decide the values of a table on the grid, and with it the covariates
-GRID_FIELDS = ["layout", "time", "ids", "target", "time_format", "calendar", "on_duplicate", "aggregate", "missing"]
-GRID_FIELDS += ["unfinished"]
+GRID_FIELDS = [
+    "layout",
+    "time",
+    "ids",
+    "target",
+    "time_format",
+    "calendar",
+    "on_duplicate",
+    "aggregate",
+    "unfinished",
+    "missing",
+]
 COVARIATE_FIELDS = ["known", "past", "static", "categories"]
 LISTED_COLUMNS = 10  # columns that a line names
 CONSTANT, STATIC = "the same in all rows", "the same in each series"
@@ -142,7 +151,7 @@ def read_as(
 
 def reach_of(times: Table, schema: Schema) -> int:
     """The newest time of a value of a table that is read in parts, from a row of each time; these are checked."""
-    dated = dated_table(times, schema)
+    dated = known_by(dated_table(times, schema), schema)
     observations, _ = _on_grid(dated, schema, _observed(dated, schema))
     return int(observations.timestamps[np.isfinite(observations.values)].max())
 
@@ -174,8 +183,7 @@ def _observed(dated: DatedTable, schema: Schema, reach: int | None = None) -> Ob
 def _on_grid(
     dated: DatedTable, schema: Schema, observations: Observations, origin: str | None = None, reach: int | None = None
 ) -> tuple[Observations, Grid]:
-    """The observations of a table, blank where events or the clock say so, and their values on the grid."""
-    observations = until_now(observations, schema, dated.name, dated.instant)
+    """The observations of a table, blank where events say so, and their values on the grid."""
     if has_kind(schema, "ignore") and len(observations.values):
         positions, count = calendar_of(schema).positions(observations.timestamps), len(observations.ids)
         first, size = positions.min(), int(np.ptp(positions)) + 1

@@ -1,11 +1,13 @@
-"""Columns known in advance whose rows say when they became available: each value counts from then on."""
+"""A table as it was known at a time: without what was not over, and with columns as they were known in advance."""
 
+import logging
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 
 from forecast.calendar.parsing import parse_times
-from forecast.calendar.spec import STEPS
+from forecast.calendar.spec import STEPS, as_text, on_clock
 from forecast.calendar.zones import timestamps_at, wall_clock
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import held_back, log
@@ -16,6 +18,54 @@ from forecast.reading.observations import column_values, id_codes, rows_of, slot
 from forecast.reading.roles import AVAILABLE_AT
 from forecast.tables.headers import refuse_missing
 from forecast.tables.table import Table, encoded, repeats
+
+
+def is_left_out(schema: Schema, name: str, level: int = logging.WARNING) -> bool:
+    """Whether the last period, which is not complete, is left out; a message of a level says what is done."""
+    if schema.unfinished == "keep":
+        return False
+    setting = Setting("unfinished", schema.unfinished)
+    log.log(level, "%s: the last period of %s is not complete (%s)", name, schema.calendar.name, setting)
+    return schema.unfinished == "leave out"
+
+
+def known_by(dated: DatedTable, schema: Schema, instant: datetime | None = None) -> DatedTable:
+    """The table as it could be known at an instant: no later row, or one with blank targets for what is known ahead.
+
+    Where the schema leaves out what is unfinished, a row is later until its period is over. Without an instant it is
+    now, of which a table says nothing that has later values.
+    """
+    now = instant or datetime.now(UTC)
+    end = on_clock(now, schema.time_format)
+    if dated.times is None or end is None or dated.instant is not None:
+        return dated
+    table, times = dated.table, dated.times.timestamps
+    if instant is not None:
+        dated = replace(dated, instant=end)
+    calendar = calendar_of(schema)
+    positions = calendar.positions(times)
+    late = calendar.ends(positions) > end
+    if not late.any():
+        return dated
+    targets = [str(schema.target)] if schema.layout == "long" else wide_columns(table, schema)
+    late_rows = table.rows(late)
+    filled = np.logical_or.reduce([late_rows.texts(name) != "" for name in targets])
+    later = calendar.ends(positions - 1) > end if instant is None else times > end
+    if instant is None and (filled[later[late]].any() or late.all()):
+        return dated
+    leaves_out = schema.unfinished == "leave out"
+    if filled[~later[late]].any():
+        is_left_out(schema, table.name, logging.INFO if instant is not None and leaves_out else logging.WARNING)
+    late = late if leaves_out else later
+    if late.all():
+        why = "lies after" if later.all() else "belongs to a period that is not over at"
+        raise BadData(f"every row {why} {as_text(now)}, the time of the run", place=table.name)
+    if not schema.known:
+        return dated.rows(~late)
+    frame = table.frame.copy()
+    for name in (*targets, *schema.past):
+        frame[name] = frame[name].where(~late, "" if table.text else np.nan)
+    return replace(dated, table=replace(table, frame=frame))
 
 
 def has_vintages(table: Table, schema: Schema) -> bool:
@@ -29,7 +79,7 @@ def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
 
     Its other columns have the value of the row that has one; BadData if two rows of a time have different values.
     """
-    dated = dated.vintages or dated
+    dated = known_by(dated.vintages or dated, schema)
     if dated.times is None or not has_vintages(dated.table, schema):
         return dated
     table, long, same = dated.table, schema.layout == "long", dated.times_by(schema)

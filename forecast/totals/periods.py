@@ -14,11 +14,14 @@ from forecast.errors import Setting, UsageError, Words, did_you_mean
 from forecast.panel.hierarchy import ALL as ALL
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema, calendar_of
+from forecast.reading.reading import Reading, read_as
 from forecast.settings import MAX_AHEAD, Every, SumSettings
 from forecast.tables.writing import refuse_clash
 
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
 MOST_DAYS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}  # days
+MOST_AHEAD = 100_000  # steps, as a forecaster takes them
+LEAST_PAST = 2  # horizons that the past has where sums over periods make the horizon longer
 MONDAY = 3  # days from a Monday to 1970-01-01, a Thursday
 SERIES = "series"  # each series alone
 PERIODS: tuple[Every, ...] = get_args(Every)
@@ -86,6 +89,21 @@ def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> in
             begun = rest.first <= origin
             needed.append(end + (periods_of(schema, origin + end, 1, period).next_horizon or 1) if begun else end)
     return max(needed)
+
+
+def with_next_periods(reading: Reading, every: tuple[Every, ...], later: bool = False) -> Reading:
+    """A reading, whose horizon reaches the ends of the next whole periods if its past is long enough for that.
+
+    With `later` it does so from any later origin, too, or as far as its past allows.
+    """
+    schema = reading.schema
+    most = min(reading.panel.lengths.max() // LEAST_PAST, MOST_AHEAD)
+    needed = horizon_of_next(schema, int(reading.panel.origins.max()), every)
+    if later:  # from the first step of the longest period to the end of another one
+        needed = min(most, 2 * max([longest(schema, period) for period in every], default=0) - 1)
+    if not reading.panel.ahead < needed <= most:
+        return reading
+    return read_as(reading, schema, horizon=needed, lookback=reading.lookback)
 
 
 def whole_periods(

@@ -98,7 +98,7 @@ def test_the_command_writes_the_same_and_sums(model: Forecaster, tmp_path: Path)
         (
             ["price=3", "price=4"],
             2,
-            "--what-if: a column has several values: price=3 and price=4; ",
+            "--what-if: a column has several values; give each column one value, and not price=3 and price=4",
         ),
         (["promo=1", "--shards", "2"], 2, "it does not go with --what-if"),
     ],

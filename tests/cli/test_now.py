@@ -249,7 +249,7 @@ def test_sums_make_the_horizon_longer_up_to_what_a_forecaster_takes(
     words = ("now", tmp_path / "d.csv", "--sum-every", "month", "--quiet")
     longer = forecast(*words)
     assert (longer.code, longer.out.count("/month,")) == (0, 2)
-    monkeypatch.setattr("forecast.cli.now.MOST_AHEAD", 20)
+    monkeypatch.setattr("forecast.totals.periods.MOST_AHEAD", 20)
     refused = forecast(*words)
     assert refused.code == 2
     assert "the horizon of 14 steps does not reach the end of a month" in refused.err

@@ -101,3 +101,13 @@ def test_the_newest_period_is_not_over_while_the_clock_is_in_it(forecast: Run, t
     assert model.predict()["month"].min() == (months[-1] if word == "leave out" else following)
     later = rows.assign(month=rows["month"] + pd.DateOffset(years=3))  # such as a plan: the clock says nothing of it
     assert model.fit(later).predict()["month"].min() == following + pd.DateOffset(years=3)
+
+
+def test_a_series_that_began_today_is_no_series_yet(forecast: Run, tmp_path: Path) -> None:
+    months = pd.date_range(end=pd.Timestamp.now().strftime("%Y-%m-01"), periods=40, freq="MS").strftime("%Y-%m")
+    rows = [(month, "north", place % 7) for place, month in enumerate(months)] + [(months[-1], "south", 3)]
+    path = tmp_path / "sales.csv"
+    pd.DataFrame(rows, columns=["month", "shop", "units"]).to_csv(path, index=False)
+    ran = forecast("now", path, "--id", "shop", "--target", "units")
+    assert ran.code == 0, ran.err
+    assert ran.frame["shop"].unique().tolist() == ["north"]

@@ -167,6 +167,27 @@ def test_a_pipeline_file_may_be_moved_and_its_owner_follows(job: Job, forecast: 
     assert forecast("run", copy, "--as-of", at(152)).code == 2
 
 
+def test_the_check_and_the_status_of_a_copied_folder_say_who_owns_the_store(
+    job: Job, forecast: Run, at: At, tmp_path: Path
+) -> None:
+    assert "store    belongs to no job yet" in forecast("run", job.file, "--check").err
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    copied = tmp_path / "copied"
+    shutil.copytree(job.folder, copied, ignore=shutil.ignore_patterns("copied"))
+    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
+    for words in ((), ("--check",)):
+        ran = forecast("run", copied / "job.toml", "--as-of", at(151), *words)
+        assert (ran.code, f"this store belongs to job 'job' ({job.file})" in ran.err) == (2, True), ran.err
+    for file in (job.file, copied / "job.toml"):
+        assert f"store    belongs to job 'job' ({job.file})\n" in forecast("status", file).out
+    (state,) = json.loads(forecast("status", job.file, "--json").out)
+    assert state["owner"] == f"job 'job' ({job.file})"
+    checked = forecast("run", copied / "job.toml", "--as-of", at(151), "--check", "--take-over")
+    assert (checked.code, "takes the store over from job 'job'" in checked.err) == (0, True), checked.err
+    assert {path: path.read_bytes() for path in before} == before
+    assert forecast("run", copied / "job.toml", "--as-of", at(151), "--take-over").code == 0
+
+
 def test_a_renamed_job_says_who_it_was_or_takes_over(job: Job, forecast: Run, at: At) -> None:
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     renamed = job.file.rename(job.folder / "renamed.toml")

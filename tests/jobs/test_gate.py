@@ -395,7 +395,7 @@ def test_what_is_wrong_with_sums_is_said_before_any_work(
 
 TABLES = [
     ('[sink]\nurl = "sqlite:///f.db"\ntable = "f"', 'table = "main.F"', "main.F is also written by [sink]"),
-    ('[sink]\nurl = "sqlite:///f.db"\ntable = "f"', 'table = "forecast_cells"', "is one of the ledger's own"),
+    ('[sink]\nurl = "sqlite:///f.db"\ntable = "f"', 'table = "forecast_cells"', "is one of the program's own"),
     (
         '[sink]\npath = "o.csv"\n[output]\njoint = true',
         'path = "s.csv"',
@@ -444,6 +444,40 @@ def test_a_horizon_that_only_sometimes_ends_a_period_is_warned_of(job: Job, fore
     write(job, '[[totals]]\nby = "all"\nevery = ["month", "week"]\npath = "s.csv"\n')
     assert forecast("run", job.file, "--as-of", at(155)).code == 0
     assert set(pd.read_csv(job.folder / "s.csv")["level"]) == {"all/week"}
+
+
+MONTHLY = '[[totals]]\nby = "all"\nevery = "month"\npath = "s.csv"\n'
+
+
+@pytest.mark.parametrize("first", [(), ("--output", "else.csv")])
+def test_sums_by_month_have_the_next_month_on_every_night(
+    job: Job, forecast: Run, at: At, monkeypatch: pytest.MonkeyPatch, first: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(job.folder)
+    write(job, MONTHLY, top='refit = "never"')
+    job.file.write_text(job.file.read_text().replace("horizon = 7", ""))
+    assert forecast("run", job.file, "--as-of", at(140), *first).code == 0  # the newest day is 2024-05-20
+    for night, following in ((141, "2024-06-01"), (151, "2024-06-01"), (152, "2024-07-01"), (182, "2024-08-01")):
+        ran = forecast("run", job.file, "--as-of", at(night))
+        assert ran.code == 0, ran.err
+        assert "do not always reach" not in ran.err
+        assert following in pd.read_csv(job.folder / "s.csv")["day"].tolist()
+        assert pd.read_csv(job.output)["day"].nunique() == 61
+
+
+def test_a_horizon_that_the_file_names_stays_and_one_with_known_columns_is_the_usual(
+    job: Job, forecast: Run, at: At
+) -> None:
+    write(job, MONTHLY)
+    for night in (148, 149):
+        assert forecast("run", job.file, "--as-of", at(night)).code == 0
+        assert pd.read_csv(job.output)["day"].nunique() == 7
+    frame = job.table().assign(promo=0)
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    write(job, MONTHLY, table='known = ["promo"]')
+    job.file.write_text(job.file.read_text().replace("horizon = 7", ""))
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    assert pd.read_csv(job.output)["day"].nunique() == 14
 
 
 def test_an_output_of_a_run_leaves_the_sums_alone(job: Job, forecast: Run, at: At) -> None:

@@ -98,7 +98,7 @@ def test_fit_predict_backtest_and_score_parse_it_once_each(
 def test_values_after_the_instant_are_blank_in_new_columns_too() -> None:
     day = pd.date_range("2024-01-01", periods=30).strftime("%Y-%m-%d")
     frame = pd.DataFrame({"day": day, "a": np.arange(30.0), "promo": np.arange(30) % 2})
-    schema = read(table_from_frame(frame), TableSettings(known=("promo",))).schema
+    schema = read(table_from_frame(frame), TableSettings(known=("promo",), unfinished="keep")).schema
     tonight = dated_table(table_from_frame(frame.assign(b=frame["a"])), schema)
     known_then = known_by(tonight, schema, parse_as_of("2024-01-20T12:00:00+00:00"))
     assert len(known_then.table.frame) == 30
@@ -163,7 +163,7 @@ def test_a_value_of_a_day_that_is_not_over_is_left_out_unless_the_file_says_othe
     job: Job, forecast: Run, at: At
 ) -> None:
     ran = forecast("run", job.file, "--as-of", at(150))
-    assert "values of a period that is not over at 2024-05-31T12:00:00Z are left out: 2;" in ran.err
+    assert "sales.csv: the last period of D is not complete (--unfinished 'leave out')" in ran.err
     assert pd.read_csv(job.output)["day"].min() == "2024-05-31"
     assert job.record()["data_age"] == 12 * 3600
     assert job.record()["warnings"] == []
@@ -180,7 +180,7 @@ def test_a_row_of_today_whose_target_is_blank_is_no_value_that_is_left_out(job: 
     frame.to_csv(job.folder / "sales.csv", index=False)
     job.write(table='known = ["promo"]')
     ran = forecast("run", job.file, "--as-of", "2024-05-31T12:00:00+00:00")
-    assert "that is not over" not in ran.err
+    assert "is not complete" not in ran.err
 
 
 @pytest.mark.parametrize("every", ["D", "h"])
@@ -206,6 +206,27 @@ def test_a_table_of_one_unfinished_day_is_refused_with_the_reason(job: Job, fore
     ran = forecast("run", job.file, "--as-of", "2024-05-31T12:00:00+00:00")
     assert ran.code == 65
     assert "every row belongs to a period that is not over at 2024-05-31T12:00:00Z" in ran.err
+
+
+def test_a_check_refuses_what_a_run_refuses_of_changed_settings(job: Job, forecast: Run, at: At) -> None:
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    job.write(top='refit = "never"', table="season = 14")
+    for words in ((), ("--check",)):
+        ran = forecast("run", job.file, "--as-of", at(151), *words)
+        assert (ran.code, "and refit is never" in ran.err) == (2, True), ran.err
+
+
+@pytest.mark.parametrize("text", ["date,name\n", "date,name,shop\n2024-07-20,fair,west\n"])
+def test_a_night_without_events_goes_on(job: Job, forecast: Run, at: At, text: str) -> None:
+    events = job.folder / "events.csv"
+    events.write_text("date,name\n2024-02-10,fair\n2024-04-10,fair\n2024-06-08,fair\n")
+    job.write(table='events = "events.csv"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    events.write_text(text)
+    for words in ((), ("--check",)):
+        ran = forecast("run", job.file, "--as-of", at(151), *words)
+        assert ran.code == 0, ran.err
+        assert "events.csv" in ran.err
 
 
 SQLITE = 'url = "sqlite:///f.db"\ntable = "forecasts"'

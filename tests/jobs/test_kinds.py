@@ -30,7 +30,7 @@ class Settings(SinkKeys):
     lines: FilePath = Field(description="a .jsonl file, replaced all at once")
 
 
-def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings, ids: tuple[str, ...] = ()) -> str:
+def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings, ids=(), texts=()) -> str:
     if not sink.lines.endswith(".jsonl"):
         raise UsageError(f"{sink.lines}: JSON lines are written to a .jsonl file")
     return f"{sink.lines} can be written"

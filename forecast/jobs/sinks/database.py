@@ -9,7 +9,7 @@ from pydantic import Field
 from forecast import databases
 from forecast.jobs.kinds import DatabaseUrl, Results, SinkKeys
 from forecast.panel.panel import Integers
-from forecast.panel.schema import Schema, calendar_of, time_columns_at
+from forecast.panel.schema import Names, Schema, calendar_of, time_columns_at
 from forecast.reading.observations import id_codes, wide_columns
 from forecast.settings import OutputSettings
 from forecast.tables.table import Table
@@ -28,9 +28,11 @@ class Settings(SinkKeys):
     )
 
 
-def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings, ids: tuple[str, ...] = ()) -> str:
+def check(
+    sink: Settings, schema: Schema, table: Table, output: OutputSettings, ids: Names = (), texts: Names = ()
+) -> str:
     """Refuse names and types that the database does not take."""
-    rows = _sample(schema, ids_of(schema, table), output)
+    rows = _sample(schema, ids_of(schema, table), output).assign(**dict.fromkeys(texts, ""))
     if ids:  # of sums
         numbers = dict.fromkeys(sum_columns(output), 0.5) | {"filled": 0, "steps": 1, "calibrated": True}
         rows = rows.assign(**{name: "" for name in ids if name not in rows}, **numbers)

@@ -10,7 +10,7 @@ from forecast.durable import check_folder, make_directory
 from forecast.errors import CannotCreate
 from forecast.jobs.kinds import Results, SinkKeys
 from forecast.ledger.record import sha256_of_file
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Names, Schema
 from forecast.settings import FilePath, OutputSettings
 from forecast.tables.table import Table
 from forecast.tables.writing import check_output, guard_formulas, write_frames
@@ -29,7 +29,9 @@ class Settings(SinkKeys):
     )
 
 
-def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings, ids: tuple[str, ...] = ()) -> str:
+def check(
+    sink: Settings, schema: Schema, table: Table, output: OutputSettings, ids: Names = (), texts: Names = ()
+) -> str:
     """Refuse a file that cannot be written or replaced."""
     target = Path(os.path.realpath(sink.path))
     if target.is_dir():
