@@ -62,9 +62,11 @@ class OutputCheckSettings(SettingsGroup):
     )
     bounds: Limits = _limits(0.005, 0.02, "the share of series with a median above 3 times the largest value of a year")
     jump: Limits = _limits(0.05, 0.25, "the share of series whose median moved much further than in past runs")
-    total_jump: Limits = _limits(0.05, 0.15, "the change of the sum of all medians, if over 3 times that of past runs")
+    total_jump: Limits = _limits(0.15, 0.3, "the change of the sum of all medians, if over 3 times that of past runs")
     flat: Limits = _limits(0.05, 0.5, "the share of series with a constant median, if more than in past runs")
-    width: Limits = _limits(0.05, 1.0, "the share of series whose intervals are 3 times as wide as before, or a third")
+    width: Limits = _limits(
+        0.05, 1.0, "the share of series, of 20 at least, with intervals 3 times as wide as before or a third"
+    )
 
 
 class ActualCheckSettings(SettingsGroup):

@@ -29,6 +29,7 @@ from forecast.totals.sums import Totals
 TIMES_BEYOND = 3.0  # of the largest value of a year, of widths, and of the changes of the total in past runs
 JUMP_BEYOND = 5.0  # of usual jumps of past runs, in widths of 80 % intervals
 NEARLY_ALL = 0.99  # the quantile of how far series moved in a run that its record keeps
+FEW = 20  # series of which those with other widths are a share, where there are fewer
 TOLERANCE = 1e-6  # of sums and values, relative to their sizes
 SOURCE = "source"  # column that says where the numbers of a row are from
 THIS_RUN = "forecast"  # in that column
@@ -177,7 +178,7 @@ def _against_last_run(output: Output, earlier: Earlier, past: Sequence[Record]) 
             share=change / total if total else None,
             usual=None if usual_change is None else TIMES_BEYOND * usual_change,
         ),
-        "width": _share(forecasts, other, count, usual_size(past, "width")),
+        "width": _share(forecasts, other, max(count, FEW), usual_size(past, "width")),
     }
 
 

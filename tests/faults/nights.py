@@ -66,7 +66,9 @@ JOBS = {
 @click.option("--seeds", default=1, show_default=True, help="of made sales, into which faults are planted")
 def command(nights: int, dev: Path | None, tables: tuple[str, ...], folder: Path | None, seeds: int) -> None:
     """Run jobs on real tables night after night: no check of forecasts may block, and 10 warnings are too many."""
-    logging.getLogger("forecast").setLevel(logging.ERROR)
+    quiet = logging.getLogger("forecast")
+    quiet.propagate = False
+    quiet.addHandler(logging.NullHandler())
     with campaign("nights") as counts, tempfile.TemporaryDirectory() as temporary:
         for name in tables or JOBS:
             files = [place / JOBS[name].file for place in (ROOT / "data", dev) if place is not None]
