@@ -23,6 +23,7 @@ from forecast.logs import log
 
 ROOMS = {"models": ("Network", "RecurrentModel"), "baselines": ("METHOD", "Method")}
 """What a module of a room defines, and the class of that; entry points have the group ``forecast.ROOM``."""
+DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
 NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -101,8 +102,8 @@ def plugins() -> dict[str, Entry]:
     return found
 
 
-def explained(error: BaseException) -> ForecastError | None:
-    """What an error means to the user, such as memory that ran out; None where it is a bug of this package."""
+def explained(error: BaseException) -> ForecastError:
+    """What an error means to the user, such as memory that ran out; else it is a bug of this package."""
     if isinstance(error, ForecastError):
         return error
     if isinstance(error, OSError):
@@ -120,7 +121,8 @@ def explained(error: BaseException) -> ForecastError | None:
             return Unavailable(f"the package {package} failed with {reason}; leave out its models")
     missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if missing in ("", "forecast"):  # a module of ours that is missing is a bug, too
-        return None
+        bug = f"this is a bug of forecast: {type(error).__name__}: {error}"
+        return ForecastError(bug, cure=f"set {DEBUG}=1 to see where")
     name = "scikit-learn" if missing == "sklearn" else missing
     cure = f"`pip install {name}`, or install forecast whole"
     return Unavailable(f"this needs the package {name}, which is not installed", cure=cure)

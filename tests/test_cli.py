@@ -440,9 +440,23 @@ def test_closed_streams_lose_data_with_74_and_messages_without_a_word(store: Pat
         assert shell("predict --artifact none 2>/dev/full")[0] == 66
 
 
-def test_a_reader_that_stops_early_is_no_error() -> None:
+def without_reader(*words: object) -> tuple[int, str]:
+    """How a command ends whose stdout nobody reads."""
     reader, writer = os.pipe()
     os.close(reader)
-    ran = subprocess.run([sys.executable, "-m", "forecast", "models"], stdout=writer, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "forecast", *map(str, words)]
+    ran = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
-    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.returncode, ran.stderr
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    assert without_reader("models") == (0, "")
+    assert without_reader("fit", "--help") == (0, "")
+
+
+def test_a_reader_that_stops_early_changes_no_exit_code(passengers: Path, tmp_path: Path) -> None:
+    forecasts = pd.read_csv(passengers).tail(3).rename(columns={"passengers": "forecast"})
+    forecasts.insert(0, "series", ["passengers", "passengers", "of nobody"])
+    code, _ = without_reader("score", write(tmp_path / "f.csv", forecasts), passengers)
+    assert code == 3, "a series of the forecasts has no values"

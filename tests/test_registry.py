@@ -184,3 +184,20 @@ def test_a_network_that_fails_is_named_with_its_package(forecast: Run, packages:
     failed = forecast("fit", "synth:noise", "--model", "leaky-memory", "--no-guard", "--steps", 2, *SMALL)
     assert failed.code == 69
     assert "the package leaky-models 1.2 failed with KeyError: 'no such memory'" in failed.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "problem"),
+    [
+        ("SystemExit(0)", 69, "the package leaky-models 1.2 failed with SystemExit: 0"),
+        ("EOFError()", 69, "the package leaky-models 1.2 failed with EOFError"),
+        ('BrokenPipeError(32, "Broken pipe")', 74, "input or output: Broken pipe"),
+    ],
+)
+def test_a_network_that_exits_or_whose_pipe_breaks_is_an_error(
+    forecast: Run, packages: Path, error: str, code: int, problem: str
+) -> None:
+    write(packages, memory=MODEL.replace("steps = self.into(inputs(batch))", f"raise {error}"))
+    failed = forecast("fit", "synth:noise", "--model", "leaky-memory", "--no-guard", "--steps", 2, *SMALL)
+    assert failed.code == code
+    assert problem in failed.err

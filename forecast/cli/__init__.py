@@ -18,11 +18,10 @@ from typing import Any
 
 import click
 
-from forecast.cli._console import log, log_error
-from forecast.errors import ForecastError, Interrupted, as_flag, did_you_mean, raise_if_interrupted, visible
-from forecast.registry import explained
+from forecast.cli._console import drop_output, log, log_error, writing
+from forecast.errors import Interrupted, as_flag, did_you_mean, raise_if_interrupted, visible
+from forecast.registry import DEBUG, explained
 
-DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
 PURPOSES = {
     "Forecast": {
         "now": "Forecast a table at once: nothing is trained, and nothing is saved.",
@@ -147,12 +146,15 @@ def _prepare_streams() -> None:
 
 
 def _run() -> int:
+    code = 0
     try:
-        result = cli.main(prog_name="forecast", standalone_mode=False, obj=time.monotonic())
-        sys.stdout.flush()
-        return result if isinstance(result, int) else 0
-    except (BrokenPipeError, SystemExit):  # the reader, such as head, has stopped; click answers with exit code 1
-        _drop_output()
+        with writing():  # help; what a command's body raises is a `ForecastError`
+            result = cli.main(prog_name="forecast", standalone_mode=False, obj=time.monotonic())
+            code = result if isinstance(result, int) else 0
+            sys.stdout.flush()
+        return code
+    except SystemExit:  # of click, whose reader has stopped, or whose completion is done
+        drop_output()
         return 0
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
@@ -160,24 +162,12 @@ def _run() -> int:
         return log_error(f"{error.format_message().rstrip('.')}; see `{where} --help`", error.exit_code)
     except click.Abort:
         return 130
-    except ForecastError as error:
-        return log_error(error.render(as_flag), error.exit_code)
     except Exception as error:
         raise_if_interrupted()
-        if os.environ.get(DEBUG):
+        if os.environ.get(DEBUG) and error.__cause__ is not None:
             click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
-        if (known := explained(error)) is None:
-            text = f"{type(error).__name__}: {error} (set {DEBUG}=1 to see where)"
-            return log_error(f"this is a bug of forecast: {text}", 1)
-        code = log_error(known.render(as_flag), known.exit_code)
-        if isinstance(error, OSError):
-            _drop_output()
-        return code
-
-
-def _drop_output() -> None:
-    """Drop unwritten output, or Python would try again at exit and change the exit code."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        known = explained(error)
+        return log_error(known.render(as_flag), known.exit_code)
 
 
 def _end_at_signals() -> None:

@@ -13,7 +13,8 @@ from pydantic_core import PydanticUndefined, from_json
 
 from forecast import settings
 from forecast.cli._console import listen, style
-from forecast.errors import Setting, UsageError
+from forecast.errors import ForecastError, Interrupted, Setting, UsageError
+from forecast.registry import explained
 from forecast.settings import FIRST, WHOLE, FilePath, Heading, SettingsGroup, TableSettings, TextSettings
 
 INPUT, OUTPUT, RUN, MESSAGES = "Input", "Output", "Run", "Messages"
@@ -118,8 +119,13 @@ class Command(click.Command):
         request = Request(**{**ctx.params, "values": values})
         for group in self.groups:
             request.of(group)
-        body = importlib.import_module(f"forecast.cli.{'store' if self.name in ON_STORES else self.name}")
-        return getattr(body, self.name if self.name in ON_STORES else "run")(request)
+        try:
+            body = importlib.import_module(f"forecast.cli.{'store' if self.name in ON_STORES else self.name}")
+            return getattr(body, self.name if self.name in ON_STORES else "run")(request)
+        except (ForecastError, Interrupted):
+            raise
+        except BaseException as error:  # click would take some for its own: a broken pipe, an exit, the end of a file
+            raise explained(error) from error
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         params = super().get_params(ctx)

@@ -1,6 +1,7 @@
 """Write to the terminal: messages and progress to stderr, text, tables and JSON to stdout."""
 
 import logging
+import os
 import shlex
 import sys
 import threading
@@ -50,6 +51,28 @@ def log_error(text: str, code: int) -> int:
     return code
 
 
+def echo(text: str, newline: bool = True) -> None:
+    """Write a text to stdout."""
+    with writing():
+        click.echo(text, nl=newline)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Write to stdout in the block, and drop what it does not take; a reader that stops early is no error."""
+    try:
+        yield
+    except OSError as error:
+        drop_output()
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
+def drop_output() -> None:
+    """Drop unwritten output, or Python would try again at exit and change the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def suggest(*words: str | None) -> None:
     """Name the next sensible command on a terminal, unless it reads stdin (-); None is left out."""
     if style["format"] == "text" and sys.stderr.isatty() and "-" not in words:
@@ -58,12 +81,12 @@ def suggest(*words: str | None) -> None:
 
 def put(*lines: str) -> None:
     for line in lines:
-        click.echo(visible(line))
+        echo(visible(line))
 
 
 def put_json(value: Any, indent: int | None = None) -> None:
     """Write a value to stdout as JSON, exact and safe on a terminal."""
-    click.echo(as_json(value, indent))
+    echo(as_json(value, indent))
 
 
 def put_table(table: "Table", width: int | None = None) -> None:
@@ -76,7 +99,7 @@ def put_table(table: "Table", width: int | None = None) -> None:
     console.width = max(console.width, Measurement.get(console, wide, table).minimum + 2)  # rich leaves out the edges
     with console.capture() as captured:
         console.print(table)
-    click.echo(captured.get(), nl=False)  # click handles readers that stop early, such as head
+    echo(captured.get(), newline=False)
 
 
 def put_numbers(

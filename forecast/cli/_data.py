@@ -10,7 +10,7 @@ import pandas as pd
 
 from forecast.artifacts.store import check_apart
 from forecast.cli._command import Request
-from forecast.cli._console import log
+from forecast.cli._console import log, writing
 from forecast.errors import visible
 from forecast.reading.dated import normalised
 from forecast.settings import TextSettings
@@ -59,8 +59,9 @@ def write(frames: pd.DataFrame | Iterable[pd.DataFrame], output: str | None, ids
     with tempfile.SpooledTemporaryFile(max_size=1 << 27) as spool:  # larger tables wait on the disk
         spool.writelines(csv_bytes(shown))
         spool.seek(0)
-        shutil.copyfileobj(spool, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+        with writing():
+            shutil.copyfileobj(spool, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
 
 
 def _visible(frame: pd.DataFrame) -> pd.DataFrame:

@@ -3,13 +3,12 @@
 import sys
 from functools import partial
 
-import click
 from rich.console import Console
 from rich.text import Text
 
 from forecast.artifacts.store import Store
 from forecast.cli._command import Request, named
-from forecast.cli._console import log, suggest
+from forecast.cli._console import echo, log, suggest
 from forecast.cli._data import check_outputs, load
 from forecast.cli._forecasts import Choose, Saved
 from forecast.cli.commands import ON_SAVED, SHAPE, WHERE
@@ -137,4 +136,4 @@ def _print(chart: Chart) -> None:
         return captured.get()
 
     for line in terminal_lines(chart, min(console.width, 120), unicode, style):
-        click.echo(line)
+        echo(line)

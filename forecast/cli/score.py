@@ -5,10 +5,8 @@ import math
 import sys
 from typing import Any
 
-import click
-
 from forecast.cli._command import Request
-from forecast.cli._console import as_json, log, put_numbers, suggest
+from forecast.cli._console import as_json, echo, log, put_numbers, suggest
 from forecast.cli._data import check_outputs, load, text_settings, write
 from forecast.durable import replace_file
 from forecast.errors import INCOMPLETE, ForecastError, Setting, UsageError
@@ -78,7 +76,7 @@ def put_measures(measures: object, request: Request, more: dict[str, Any]) -> di
     elif output is not None or not (request.as_json or sys.stdout.isatty()):
         write(frame.assign(**numbers), output, guarded)
     if request.as_json:
-        click.echo(whole)
+        echo(whole)
     elif sys.stdout.isatty():
         for table in [frame] if by == LEVEL or LEVEL not in tables else [frame, tables[LEVEL]]:
             first, shown = list(table.columns).index("skill"), [name for name in HEADINGS if name in table.columns]

@@ -47,7 +47,7 @@ class Redactor:
         logger.addFilter(rewrite)
         try:
             yield
-        except Exception as error:
+        except BaseException as error:
             text = render(error, as_flag)
             if self(text) == text:
                 raise

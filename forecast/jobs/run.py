@@ -113,8 +113,8 @@ def _recorded(run: "_Run") -> Iterator[None]:
             yield
     except BaseException as error:
         known = error if isinstance(error, Interrupted) else explained(error)
-        record.error = pipeline.hidden(render(known or error, as_flag)).split("\n")[0]
-        record.exit_code = 1 if known is None else known.exit_code
+        record.error = pipeline.hidden(render(known, as_flag)).split("\n")[0]
+        record.exit_code = known.exit_code
         try:
             _finish(run)
             published = run.accepted if isinstance(error, Blocked) else None

@@ -169,3 +169,10 @@ def test_short_words_and_own_words_stay_readable() -> None:
     hidden.add("data", "${SHOP}")
     hidden.add("forecast", "${NAME}")
     assert hidden("7 rows of data in a database; `forecast fit`") == "7 rows of ${SHOP} in a database; `forecast fit`"
+
+
+def test_an_exit_shows_no_secret() -> None:
+    redactor = Redactor()
+    redactor.add("sesame-street")
+    with pytest.raises(RuntimeError, match=r"SystemExit: refused \*\*\*"), redactor.kept_out():
+        raise SystemExit("refused sesame-street")

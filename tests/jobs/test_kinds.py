@@ -156,3 +156,23 @@ def test_a_new_file_is_a_sink_everywhere(job: Job, run: Run) -> None:
     assert job.record()["output"]["lines"] == f"{job.folder}/out/new.jsonl"
     assert "'lines': 'python.jsonl'" in api
     assert len((job.folder / "python.jsonl").read_text().splitlines()) == 14
+
+
+FAILING = """    raise {"exit": SystemExit(0), "pipe": BrokenPipeError(32, "Broken pipe")}[Path(sink.lines).stem]
+"""
+
+
+def test_a_sink_that_exits_or_whose_pipe_breaks_ends_the_run_with_an_error(job: Job, package: PackageCopy) -> None:
+    before, written = SINK.split("    for place, each in")
+    package.add("forecast/jobs/sinks/lines.py", before + FAILING + "    for place, each in" + written)
+    for code, name, problem in (
+        (1, "exit", "this is a bug of forecast: SystemExit: 0"),
+        (74, "pipe", "input or output: Broken pipe"),
+    ):
+        job.write(sink=f'lines = "{name}.jsonl"')
+        (ran,) = package.ran(("run", "job.toml"), cwd=job.folder)
+        assert ran.code == code
+        assert problem in ran.err
+        assert job.record()["exit_code"] == code
+        assert problem in job.record()["error"]
+        assert job.ledger("SELECT exit_code FROM forecast_runs ORDER BY as_of")[-1] == (code,)
