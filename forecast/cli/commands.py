@@ -167,10 +167,12 @@ COMMANDS: dict[str, Declaration] = {
         """Compare FORECAST, a table of forecasts or of sums written by predict, with ACTUAL, one of the actual values.
 
         The id and time columns have the same names in both tables. ACTUAL should contain the whole history: the values
-        before the first forecast give MASE its unit, and seasonal naive its forecasts. If FORECAST has the columns of
-        the store's forecasts, ACTUAL is read with the settings of that fit.
+        before the first forecast give MASE its unit, and seasonal naive its forecasts. With --artifact, ACTUAL is read
+        as the fit of that store did; no other store is looked at.
         """,
-        [file_argument("forecast"), file_argument("actual"), *READING, ARTIFACT, *MEASURES],
+        [file_argument("forecast"), file_argument("actual"), *READING],
+        Option("--artifact DIR", "read ACTUAL as the fit of this store did", OF_STORE),
+        [*MEASURES],
         "forecast score forecasts.csv sales.csv",
         "forecast score forecasts.csv sales.csv --by series --output scores.csv",
     ),

@@ -46,8 +46,8 @@ def run(request: Request) -> None:
     choose = None if all_matter else partial(series_to_draw, settings=settings)
     after: tuple[str | None, ...] = ("predict", data, *named(store))
     if request.forecast is not None:
-        draw, schema, text = _read(chosen, request)
-        after = ("score", request.forecast, data, *request.words(TableSettings, TextSettings))
+        draw, schema, text = _read(request)
+        after = ("score", request.forecast, data, *request.words(TableSettings, TextSettings, more=("artifact",)))
     elif request.now or (chosen is None and Store(store).empty):
         draw, schema, text = _at_once(request, choose)
         after = request.fit_words()
@@ -67,14 +67,14 @@ def run(request: Request) -> None:
     suggest(*after)
 
 
-def _read(store: str | None, request: Request) -> tuple[partial[Chart], Schema, TextSettings]:
+def _read(request: Request) -> tuple[partial[Chart], Schema, TextSettings]:
     data, forecast, why = request.data, request.forecast, "--forecast draws a table as it is"
     if data is None:
         raise UsageError("--forecast: name the table with the history, too: forecast plot DATA --forecast FILE")
-    request.refuse(why, "leave it out", "now", "future", "origin", *SumSettings.model_fields)
+    request.refuse(why, "leave it out", "now", "version", "future", "origin", *SumSettings.model_fields)
     request.refuse(why, "leave one of the two out", *WHERE, *SHAPE)
     forecasts = load(forecast, TextSettings())[0]
-    table, how = actual_table(data, store, forecasts, request)
+    table, how = actual_table(data, request.artifact, request)
     reading, saved = read_saved(forecasts, table, how)
     panel = read_as(reading, reading.schema, horizon=saved.numbers.shape[1]).panel
     missing_series(saved, panel, forecasts.name, table.name)

@@ -9,12 +9,12 @@ from forecast.cli._command import Request
 from forecast.cli._console import as_json, echo, log, put_numbers, suggest
 from forecast.cli._data import check_outputs, load, text_settings, write
 from forecast.durable import replace_file
-from forecast.errors import INCOMPLETE, ForecastError, Setting, UsageError
+from forecast.errors import INCOMPLETE, Setting, UsageError
 from forecast.evaluation.metrics import MEASURES
 from forecast.evaluation.quantiles import rounded
 from forecast.evaluation.scoring import score
 from forecast.inference.forecasting import load_fitted
-from forecast.settings import STORE, TableSettings, TextSettings
+from forecast.settings import TableSettings, TextSettings
 from forecast.tables.table import Table
 from forecast.totals.comparing import is_totals, score_totals
 
@@ -29,29 +29,22 @@ def run(request: Request) -> int:
     forecast, actual, artifact = request.forecast, request.actual, request.artifact
     check_outputs(request, request.output, store=request.store)
     forecasts = load(forecast, TextSettings())[0]
-    sums, read = is_totals(forecasts), actual_table(actual, artifact, forecasts, request)
+    sums, read = is_totals(forecasts), actual_table(actual, artifact, request)
     found = score_totals(forecasts, *read) if sums else score(forecasts, *read)
     log(f"scored   {found.values:,} {'sums' if sums else 'forecasts'}; a season is {found.season} steps")
     put_measures(found, request, {"season": found.season, "values": found.values})
     if found.missing:
         return INCOMPLETE
     if not sums:
-        suggest("plot", actual, "--forecast", forecast, *request.words(TableSettings, TextSettings))
+        suggest("plot", actual, "--forecast", forecast, *request.words(TableSettings, TextSettings, more=("artifact",)))
     return 0
 
 
-def actual_table(actual: str, artifact: str | None, forecasts: Table, request: Request) -> tuple[Table, TableSettings]:
-    """A table of values, and how it is read: as the fit did if the forecasts have the columns of its store."""
-    try:
-        schema = load_fitted(artifact or STORE.store).config.table
-        named = forecasts.names[is_totals(forecasts) :]
-        fits = artifact is not None or named[: len(schema.keys) + 1] == [*schema.keys, "forecast"]
-    except ForecastError:
-        if artifact is not None:
-            raise
-        fits = False
-    if not fits:
+def actual_table(actual: str, artifact: str | None, request: Request) -> tuple[Table, TableSettings]:
+    """A table of values, and how it is read: as the fit of a store did, if one is named."""
+    if artifact is None:
         return load(actual, request.of(TextSettings))[0], request.of(TableSettings)
+    schema = load_fitted(artifact).config.table
     table = load(actual, text_settings(request, schema.reading))[0]
     as_at_fit = {name: getattr(schema, name) for name in ("date_format", "timezone", "dst", "missing")}
     target = {"target": (schema.target,)} if schema.target in table.names else {}  # a wide table has none

@@ -108,3 +108,27 @@ def test_the_target_is_that_of_the_store(forecast: Run, panel_frame: pd.DataFram
     wide = frame.pivot(index="day", columns="shop", values="sold")
     wide.to_csv(tmp_path / "wide.csv")
     assert "sold" not in forecast("score", made, tmp_path / "wide.csv", *store).err
+
+
+def test_a_store_that_nobody_named_reads_nothing(
+    forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plain = panel_frame[["shop", "day", "units"]]
+    past = plain[plain["day"] <= "2024-03-15"]
+    plain.drop(plain[plain["day"] == "2024-03-17"].index).to_csv("actual.csv", index=False)
+    past.to_csv("past.csv", index=False)
+    fit = ("fit", "past.csv", "--horizon", 5, "--model", "seasonal-naive", "--season", 7, "--quiet")
+    assert forecast(*fit, "--artifact", "other").code == 0
+    assert forecast("predict", "--artifact", "other", "--output", "made.csv", "--quiet").code == 0
+    alone = forecast("score", "made.csv", "actual.csv", "--json")
+    drawn = forecast("plot", "actual.csv", "--forecast", "made.csv")
+    assert forecast(*fit, "--missing", "zero").code == 0
+    assert json.loads(alone.out)["values"] == 16
+    assert forecast("score", "made.csv", "actual.csv", "--json").out == alone.out
+    assert forecast("plot", "actual.csv", "--forecast", "made.csv").out == drawn.out
+    named = forecast("score", "made.csv", "actual.csv", "--json", "--artifact", "forecast-model")
+    assert json.loads(named.out)["values"] == 20, "missing values are zeros there"
+    refused = forecast("plot", "actual.csv", "--forecast", "made.csv", "--version", "v-1")
+    assert refused.code == 2
+    assert "--forecast draws a table as it is; leave it out" in refused.err
