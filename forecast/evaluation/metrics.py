@@ -76,8 +76,14 @@ def mase(actual: Numbers, forecast: Numbers, naive_error: Numbers, axis: Axes = 
 
 
 def rmsse(actual: Numbers, forecast: Numbers, squared_naive_error: Numbers, axis: Axes = None) -> Numbers:
-    """Root mean squared scaled error (Hyndman and Koehler 2006; the measure of the M5 competition, 2022)."""
-    return np.sqrt(_scaled_mean(np.square(actual - forecast), squared_naive_error, actual, axis))
+    """Root mean squared scaled error (Hyndman and Koehler 2006): the mean of the roots by series, as in M5 (2022)."""
+    axes = range(actual.ndim) if axis is None else np.atleast_1d(axis) % actual.ndim
+    within = tuple(place for place in axes if place != 0)
+    roots = np.sqrt(_scaled_mean(np.square(actual - forecast), squared_naive_error, actual, within))  # [series, ...]
+    if 0 not in axes:
+        return roots
+    zeros_or_nan = _scaled_mean(np.zeros(actual.shape), squared_naive_error, actual, within)  # NaN where nothing counts
+    return _mean(roots, zeros_or_nan, 0)
 
 
 def smape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:

@@ -42,6 +42,8 @@ def test_json_file_and_tables(forecast: Run, predicted: tuple[Path, Path], tmp_p
     told = json.loads(forecast("score", made, actual, "--json").out)
     assert told["values"] == 20
     assert {row["shop"] for row in told["by_series"]} == {"s001", "s002", "s003", "s004"}
+    by_series = [row["rmsse"] for row in told["by_series"]]
+    assert told["overall"][0]["rmsse"] == pytest.approx(sum(by_series) / 4)
     by_step = forecast("score", made, actual, "--by", "step", "--output", tmp_path / "out.parquet")
     assert (by_step.code, by_step.out) == (0, "")
     assert pd.read_parquet(tmp_path / "out.parquet")["step"].tolist() == [1, 2, 3, 4, 5]

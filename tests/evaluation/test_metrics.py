@@ -47,7 +47,7 @@ def test_every_measure_of_points_is_what_is_worked_out_by_hand() -> None:
     assert mae(ACTUAL, FORECAST) == pytest.approx(13 / 11)
     assert rmse(ACTUAL, FORECAST) == pytest.approx(np.sqrt(35 / 11))
     assert mase(ACTUAL, FORECAST, SCALE) == pytest.approx((7 / 2 + 6 / 4) / 11)
-    assert rmsse(ACTUAL, FORECAST, SCALE) == pytest.approx(np.sqrt((21 / 2 + 14 / 4) / 11))
+    assert rmsse(ACTUAL, FORECAST, SCALE) == pytest.approx((np.sqrt(21 / 2 / 5) + np.sqrt(14 / 4 / 6)) / 2)
     assert wape(ACTUAL, FORECAST) == pytest.approx(13 / 78)
     shares = [1 / 3, 0, 2 / 4, 0, 4 / 12, 2 / 22, 0, 3 / 57, 0, 1, 0]
     assert smape(ACTUAL, FORECAST) == pytest.approx(200 * np.mean(shares))
@@ -66,6 +66,24 @@ def test_one_array_gives_measures_by_series_and_by_step() -> None:
     np.testing.assert_allclose(mae(ACTUAL, FORECAST, (0, 1)), [3 / 4, 1 / 3, 9 / 4])
     np.testing.assert_allclose(mase(ACTUAL, FORECAST, SCALE, (1, 2)), [7 / 10, 1 / 4])
     np.testing.assert_allclose(wape(ACTUAL, FORECAST, (0, 1)), [3 / 15, 1 / 22, 9 / 41])
+
+
+def test_rmsse_is_the_mean_of_the_roots_by_series() -> None:
+    roots = rmsse(ACTUAL, FORECAST, SCALE, (1, 2))
+    np.testing.assert_allclose(roots, [np.sqrt(21 / 2 / 5), np.sqrt(14 / 4 / 6)])
+    assert rmsse(ACTUAL, FORECAST, SCALE) == pytest.approx(roots.mean())
+    by_step = [
+        [np.sqrt((1 + 0) / 2 / 2), np.sqrt(4 / 4 / 2)],
+        [0, np.sqrt(1 / 4 / 2)],
+        [np.sqrt(20 / 2 / 2), np.sqrt(9 / 4 / 2)],
+    ]
+    np.testing.assert_allclose(rmsse(ACTUAL, FORECAST, SCALE, (0, 1)), np.mean(by_step, 1))
+    np.testing.assert_allclose(rmsse(ACTUAL, FORECAST, SCALE, (0, -2)), np.mean(by_step, 1))
+    without_values = np.concatenate([ACTUAL, np.full((1, 2, 3), NAN)])
+    without_forecast = np.concatenate([FORECAST, np.full((1, 2, 3), NAN)])
+    assert rmsse(without_values, without_forecast, np.append(SCALE, 1)) == pytest.approx(roots.mean())
+    without_values[2] = 1
+    assert np.isnan(rmsse(without_values, without_forecast, np.append(SCALE, 1)))
 
 
 def test_intervals_are_measured_by_coverage_width_and_interval_score() -> None:
