@@ -7,7 +7,17 @@ import re
 from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from forecast.baselines import default_baselines
 from forecast.errors import Setting, UsageError, Words, did_you_mean
@@ -117,6 +127,16 @@ Duration = Annotated[str, AfterValidator(_check_duration)]
 
 class Stored(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True):  # help needs no build
     """Frozen values that are stored as JSON; unknown names, and numbers that are not finite, are refused."""
+
+    newer: ClassVar[tuple[str, ...]] = ()  # fields that older versions refuse: left out where they are the default
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        stored: dict[str, Any] = dump(self)
+        for name in self.newer:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                stored.pop(name, None)
+        return stored
 
 
 class SettingsGroup(Stored):

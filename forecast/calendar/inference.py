@@ -64,12 +64,12 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
         codes = codes_of(settings.date_format)
         if not codes & set("YyG") or ("d" in codes and not codes & set("mbB")):
             raise UsageError("a year is missing, or the month of a day", setting=setting)
-        parsed = patterns.parse(cells.array, settings.date_format)
+        parsed = patterns.parse(cells.array, settings.date_format, settings.pivot)
         if not parsed.matched.all():
             raise cells.fault(Words("does not fit ", setting), wrong=~parsed.matched)
         return parsed
     if settings.fitted is not None and settings.fitted.pattern and settings.fitted.kind == "text":
-        parsed = patterns.parse(cells.array, settings.fitted.pattern)
+        parsed = patterns.parse(cells.array, settings.fitted.pattern, settings.pivot)
         if parsed.exists.all():
             return parsed
     matched = {guess: patterns.matches(cells.array, guess) for guess in patterns.guesses(cells.texts[0])}
@@ -78,7 +78,7 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     complete = [guess for guess in complete if "%f" not in guess or guess.replace(".%f", "") not in complete]
     if not complete:
         raise _mismatch(cells, matched)
-    fitting = [patterns.parse(cells.array, guess) for guess in complete]
+    fitting = [patterns.parse(cells.array, guess, settings.pivot) for guess in complete]
     if len(fitting) > 1 and re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", cells.texts[0]):
         return _day_or_month_first(cells, fitting)
     chosen = max(fitting, key=lambda parsed: int(parsed.exists.sum()))
@@ -183,7 +183,8 @@ def read_split_times(table: Table, columns: Names, settings: TimeSettings) -> tu
     kinds = ["number" if number else part.kind for number, part in zip(numbers, parts, strict=True)]
     unit = next((table.times(part.name).unit for part in parts if part.kind == "datetime"), None)
     stored = {"pattern": _whole_pattern(written), "parts": written, "kinds": kinds, "unit": unit}
-    return cells, patterns.parse(cells.array, " ".join(forms)), TimeFormat.model_validate(stored)
+    parsed = patterns.parse(cells.array, " ".join(forms), settings.pivot)
+    return cells, parsed, TimeFormat.model_validate(stored)
 
 
 def part_named(table: Table, column: str) -> str | None:

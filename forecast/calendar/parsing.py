@@ -51,7 +51,8 @@ def parse_times(table: Table, columns: Names, settings: TimeSettings, series: In
     if len(columns) > 1:
         cells, read, written = read_split_times(table, columns, settings)
         parsed = _from_pattern(replace(cells, series=series), read, settings)
-        parsed = replace(parsed, format=written.model_copy(update={"zone": parsed.format.zone}))
+        inferred = {"zone": parsed.format.zone, "pivot": parsed.format.pivot}
+        parsed = replace(parsed, format=written.model_copy(update=inferred))
     elif len(table) and table.kind(columns[0]) not in ("text", "whole", "number", "boolean"):
         parsed = _from_typed(table, columns[0], settings, series)
     else:
@@ -80,7 +81,7 @@ def parse_timestamp(text: str, time_format: TimeFormat) -> int:
     of_table = (time_format.pattern,) if time_format.kind == "text" and time_format.pattern else ()
     timestamps: set[int] = set()
     for pattern in (*of_table, *patterns.guesses(text)):
-        parsed = patterns.parse(pa.array([text], pa.string()), pattern)
+        parsed = patterns.parse(pa.array([text], pa.string()), pattern, time_format.pivot)
         if parsed.exists.all():
             zone = "UTC" if patterns.has_zone(pattern) else time_format.zone
             timestamps.add(int((timestamps_at(parsed.wall, zone, "earlier")[0] - parsed.offsets)[0]))
@@ -134,10 +135,11 @@ def _from_pattern(cells: TimeCells, parsed: ParsedTexts, settings: TimeSettings)
     if not patterns.has_zone(parsed.pattern):
         # a date without a time of day has no clock, so no zone either
         zone = settings.timezone if patterns.has_clock(parsed.pattern) else None
-        return _from_wall(cells, parsed.wall, TimeFormat(pattern=parsed.pattern, zone=zone), settings)
+        written = TimeFormat(pattern=parsed.pattern, zone=zone, pivot=parsed.pivot)
+        return _from_wall(cells, parsed.wall, written, settings)
     timestamps = parsed.wall - parsed.offsets
     zone, pattern = _written_zone(cells, timestamps, parsed, settings)
-    return ParsedTimes(timestamps[cells.codes], TimeFormat(pattern=pattern, zone=zone))
+    return ParsedTimes(timestamps[cells.codes], TimeFormat(pattern=pattern, zone=zone, pivot=parsed.pivot))
 
 
 def _from_wall(cells: TimeCells, wall: Integers, time_format: TimeFormat, settings: TimeSettings) -> ParsedTimes:

@@ -140,11 +140,14 @@ class ParsedTexts:
     offsets: Integers  # seconds east of UTC where the pattern writes an offset, else 0
     fractions: bool  # any text has a fraction of a second other than zero
     pattern: str  # as these texts write it: %-d where days are not padded, %3f for three digits
+    pivot: int | None = None  # where years have two digits: the first of the hundred years around those of the texts
 
 
-def parse(texts: Texts, pattern: str) -> ParsedTexts:
+def parse(texts: Texts, pattern: str, pivot: int | None = None) -> ParsedTexts:
+    """Parse texts by a pattern; `pivot` is the first of the hundred years that years of two digits stand for."""
     groups = _Groups(texts, pattern)
-    days, exists = _date(groups)
+    year = _years(groups, pivot)
+    days, exists = _date(groups, year)
     hour = groups.number("K") - 1 if "K" in groups.codes else groups.number("H")
     exists &= (hour >= 0) & (hour < 24)
     if "I" in groups.codes:
@@ -160,7 +163,10 @@ def parse(texts: Texts, pattern: str) -> ParsedTexts:
         hours, minutes = np.divmod(_numpy(digits.cast(pa.int64())), 100)
         offsets = np.where(_numpy(pc.starts_with(groups.words("z"), "-")), -1, 1) * (hours * 3600 + minutes * 60)
     fractions = bool(groups.number("f").any())
-    return ParsedTexts(wall, groups.matched, exists, offsets, fractions, _as_written(pattern, groups))
+    around = None
+    if "y" in groups.codes and exists.any():
+        around = int(year[exists].min() + year[exists].max()) // 2 - 49
+    return ParsedTexts(wall, groups.matched, exists, offsets, fractions, _as_written(pattern, groups), around)
 
 
 class _Groups:
@@ -186,11 +192,8 @@ def _numpy(array: Texts) -> NDArray[Any]:
     return np.asarray(array.to_numpy(zero_copy_only=False))
 
 
-def _date(groups: _Groups) -> tuple[Integers, Flags]:
+def _date(groups: _Groups, year: Integers) -> tuple[Integers, Flags]:
     """Days since 1970-01-01, and whether there is such a date."""
-    year = groups.number("G" if "G" in groups.codes else "Y", 1972)  # parts of a date without a year: in a leap year
-    if "y" in groups.codes:
-        year = _in_full(groups.number("y"), groups.matched)
     years, week = (year - 1970).astype("datetime64[Y]"), groups.number("V", 1)
     exists = groups.matched & (year >= 1) & (week >= 1) & (week <= 53)
     if "G" in groups.codes:
@@ -212,8 +215,13 @@ def _date(groups: _Groups) -> tuple[Integers, Flags]:
     return days, exists
 
 
-def _in_full(short: Integers, matched: Flags) -> Integers:
-    """Years of two digits in full: where all lie closest together; from 30 on of the 1900s, if both would do."""
+def _years(groups: _Groups, pivot: int | None) -> Integers:
+    """Years; of two digits from `pivot` on, or where all lie closest together, from 30 on of the 1900s if both do."""
+    if "y" not in groups.codes:
+        return groups.number("G" if "G" in groups.codes else "Y", 1972)  # parts of a date without one: in a leap year
+    short, matched = groups.number("y"), groups.matched
+    if pivot is not None:
+        return pivot + (short - pivot) % 100
     seen = np.unique(short[matched]) if matched.any() else np.zeros(1, np.int64)
     widest = int(np.diff(np.append(seen, seen[0] + 100)).argmax())
     first = int(seen[(widest + 1) % len(seen)])  # after the widest gap of the circle of a hundred

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -36,6 +36,8 @@ class DecimalYears(Stored):
 class TimeFormat(Stored):
     """How the time column is written, so that forecasts are written the same way."""
 
+    newer: ClassVar[tuple[str, ...]] = ("pivot",)
+
     # days: day numbers of a spreadsheet; years: decimal years such as 1960.25; text: also times in several columns,
     # where `pattern` writes one as a whole, for messages and labels
     kind: Literal["text", "datetime", "integer", "epoch", "days", "period", "years"] = "text"
@@ -45,6 +47,9 @@ class TimeFormat(Stored):
     parts: tuple[str, ...] = Field((), description="strftime pattern of each column, where times stand in several")
     kinds: tuple[Literal["text", "number", "datetime"], ...] = Field((), description="type of each of these columns")
     years: DecimalYears | None = None
+    pivot: int | None = Field(
+        None, ge=1, le=9999, description="the first of the hundred years that years of two digits stand for"
+    )
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,12 @@ class TimeSettings:
     steps: bool = False  # whole numbers count steps
     fractions: bool = False  # times finer than a second are fine, as rows are aggregated
     fitted: TimeFormat | None = None  # how fit read them: tried first, and times of another kind are refused
+    pivot: int | None = None  # as in `TimeFormat`; None where the times alone say it
 
     @classmethod
-    def at_fit(cls, settings: TableSettings) -> "TimeSettings":
+    def at_fit(cls, settings: TableSettings, pivot: int | None = None) -> "TimeSettings":
         steps, fractions = bool(settings.freq and settings.freq.isdigit()), settings.aggregate is not None
-        return cls(settings.date_format, settings.timezone, settings.dst, steps, fractions)
+        return cls(settings.date_format, settings.timezone, settings.dst, steps, fractions, pivot=pivot)
 
 
 def parse_as_of(text: str | None) -> datetime:

@@ -47,7 +47,13 @@ def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
     parts = [_texts(table, name) if name in owners else [""] * len(table) for name in schema.ids]
     events = dict[Event, int]()  # the row of each
     used = [name for name in columns if name in table.names]
-    rows = zip(_spans(table, used), _texts(table, NAME), _kinds(table, KIND in used), *parts, strict=True)
+    rows = zip(
+        _spans(table, used, schema.time_format.pivot),
+        _texts(table, NAME),
+        _kinds(table, KIND in used),
+        *parts,
+        strict=True,
+    )
     for row, ((day, last), name, kind, *given) in enumerate(rows):
         if not 0 < len(name) <= MAX_NAME:
             raise BadData(f"an event needs a name of at most {MAX_NAME} characters", place=table.place(row, NAME))
@@ -94,10 +100,10 @@ def events_columns(schema: Schema) -> dict[str, Column | NDArray[Any]]:
     return {**dates, **{name: Column(np.array(column, object)) for name, column in texts.items()}}
 
 
-def _spans(table: Table, used: list[str]) -> list[tuple[int, int]]:
+def _spans(table: Table, used: list[str], pivot: int | None) -> list[tuple[int, int]]:
     """The first and the last day of each row, in days since 1970-01-01."""
     dates = [name for name in (DATE, START, END) if name in used]
-    days = {name: _days(table, name, may_be_blank=len(dates) > 1) for name in dates}
+    days = {name: _days(table, name, pivot, may_be_blank=len(dates) > 1) for name in dates}
     found = list[tuple[int, int]]()
     for row, cells in enumerate(zip(*days.values(), strict=True)):
         given = {name: day for name, day in zip(days, cells, strict=True) if day is not None}
@@ -112,13 +118,13 @@ def _spans(table: Table, used: list[str]) -> list[tuple[int, int]]:
     return found
 
 
-def _days(table: Table, column: str, may_be_blank: bool) -> list[int | None]:
+def _days(table: Table, column: str, pivot: int | None, may_be_blank: bool) -> list[int | None]:
     """[rows], days since 1970-01-01; None where blank."""
     filled = np.array([not may_be_blank or text != "" for text in _texts(table, column)], bool)
     if not filled.any():
         return [None] * len(table)
     part = table.rows(filled)
-    times = parse_times(part, (column,), TimeSettings())
+    times = parse_times(part, (column,), TimeSettings(pivot=pivot))
     if times.format.kind == "integer":
         raise BadData(f"'{part.first(column)}' is no date", place=part.place(0, column), cure="write 2024-12-24")
     wall = wall_clock(times.timestamps, times.format.zone)

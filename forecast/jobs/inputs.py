@@ -152,7 +152,7 @@ def read_to_fit(
     settings = table_settings(pipeline, live, defaults)
     if live is not None:
         check_schema(live, table)
-    dated = dated_table(table, settings)
+    dated = dated_table(table, settings, live)
     schema, dated = infer_schema(dated, settings, reserved_columns(pipeline))
     if live is not None and schema.calendar.name != live.calendar.name:
         names = f"its frequency is {schema.calendar.name}, and that of the live version is {live.calendar.name}"

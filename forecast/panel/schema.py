@@ -1,9 +1,9 @@
 """The schema: how a table becomes a panel, inferred at fit and checked at every predict."""
 
 from datetime import date
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_serializer, field_validator, model_serializer
+from pydantic import Field, field_serializer, field_validator
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.parsing import format_columns, format_times
@@ -32,6 +32,7 @@ class Event(Stored):
     `ids` names the series that it concerns, one text for each id column and None for any; () for all series.
     """
 
+    newer: ClassVar[Names] = ("kind", "end")
     day: date
     name: str = Field(min_length=1, max_length=200)
     ids: tuple[str | None, ...] = ()
@@ -43,11 +44,6 @@ class Event(Stored):
         """Its last day."""
         return self.end or self.day
 
-    @model_serializer(mode="wrap")
-    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        plain = {"kind": "effect", "end": None}  # as versions without kinds stored it
-        return {name: value for name, value in dump(self).items() if plain.get(name, ...) != value}
-
 
 class Schema(Stored):
     """How one kind of table becomes a panel.
@@ -58,6 +54,7 @@ class Schema(Stored):
     among them.
     """
 
+    newer: ClassVar[Names] = ("dated_events", "whole_ids", "unfinished")
     layout: Layout
     time: Names = Field(min_length=1, description="names of the time columns; 'step' in a rows table")
     ids: Names
@@ -99,13 +96,6 @@ class Schema(Stored):
     def _plain_time(self, time: Names) -> "str | Names":
         return time[0] if len(time) == 1 else time  # as one name was always stored
 
-    @model_serializer(mode="wrap")
-    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        stored: dict[str, Any] = dump(self)
-        if self.unfinished == "leave out":
-            del stored["unfinished"]
-        return {name: value for name, value in stored.items() if value or name not in ("dated_events", "whole_ids")}
-
     @property
     def keys(self) -> Names:
         return (*self.ids, *self.time)
@@ -123,7 +113,8 @@ class Schema(Stored):
     @property
     def time_settings(self) -> TimeSettings:
         steps, fractions = self.time_format.kind == "integer", self.aggregate is not None
-        return TimeSettings(self.date_format, self.timezone, self.dst, steps, fractions, self.time_format)
+        reading = (self.date_format, self.timezone, self.dst, steps, fractions, self.time_format)
+        return TimeSettings(*reading, self.time_format.pivot)
 
     def table_settings(self) -> dict[str, Any]:
         same = sorted((TableSettings.model_fields.keys() & Schema.model_fields) - {"freq", "time", "target"})

@@ -285,8 +285,11 @@ class DatedTable:
         return self.times if same else None
 
 
-def dated_table(table: Table, settings: TableSettings | Schema) -> DatedTable:
-    """Parse the times of a table, as the settings of a fit say or as the schema of an earlier fit does."""
+def dated_table(table: Table, settings: TableSettings | Schema, live: Schema | None = None) -> DatedTable:
+    """Parse the times of a table, as the settings of a fit say or as the schema of an earlier fit does.
+
+    Years of two digits are of the century of the schema, or of that of `live`, if a fit is to follow a live version.
+    """
     table = normalised(table)
     if settings.strict and table.skipped:
         raise BadData(table.skipped, place=table.name, cure=Words("remove them, or leave out ", Setting("strict")))
@@ -297,7 +300,7 @@ def dated_table(table: Table, settings: TableSettings | Schema) -> DatedTable:
         _check_settings(table, settings)
         by_rows = settings.layout or ("rows" if not settings.time and _looks_like_rows(table) else None)
         time = () if by_rows == "rows" else settings.time or find_time_columns(table, settings)
-        reading = TimeSettings.at_fit(settings)
+        reading = TimeSettings.at_fit(settings, live and live.time_format.pivot)
     return DatedTable(table, time, parse_times(table, time, reading) if time else None, settings)
 
 

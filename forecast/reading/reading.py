@@ -336,7 +336,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: Names, times: Par
         all_columns, ids = not settings.target, ("series",)
         codes = np.zeros(len(times.timestamps), np.int64)
     if times.needs_series:
-        times = parse_times(table, time, TimeSettings.at_fit(settings), codes)
+        times = parse_times(table, time, TimeSettings.at_fit(settings, times.format.pivot), codes)
 
     def place(timestamp: int) -> str:
         return table.place(int(np.argmax(times.timestamps == timestamp)), time)

@@ -421,3 +421,41 @@ def test_a_million_times_are_read_at_the_cost_of_their_different_values():
 @pytest.fixture(autouse=True)
 def _listen(caplog):
     caplog.set_level(logging.WARNING, "forecast")
+
+
+class TestYearsOfTwoDigits:
+    FIT = ("fit", "past.csv", "--target", "units", "--known", "promo", "--horizon", 5, "--model", "regression")
+
+    def days(self, first: str, periods: int) -> pd.DataFrame:
+        days = pd.date_range(first, periods=periods)
+        promo = np.arange(periods) % 5 == 0
+        return pd.DataFrame({"day": days.strftime("%d.%m.%y"), "units": 10.0 + 5 * promo, "promo": promo.astype(int)})
+
+    @pytest.mark.parametrize("flags", [(), ("--date-format", "%d.%m.%y")])
+    def test_a_future_of_other_years_is_of_the_century_of_the_history(
+        self, forecast: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        self.days("2029-10-01", 92).to_csv("past.csv", index=False)
+        self.days("2030-01-01", 5).drop(columns="units").to_csv("future.csv", index=False)
+        assert forecast(*self.FIT, *flags).code == 0
+        found = forecast("predict", "--future", "future.csv")
+        assert found.code == 0, found.err
+        assert found.frame["day"].tolist() == [f"0{day}.01.30" for day in range(1, 6)]
+
+    def test_later_tables_are_of_the_century_of_the_fit(self, csv: Any) -> None:
+        history = parse_times(csv("31.12.27", "31.12.28", "31.12.29"), ("date",), TimeSettings())
+        settings = TimeSettings(fitted=history.format, pivot=history.format.pivot)
+        for year in (1990, 2027, 2030, 2049, 2070):
+            later = parse_times(csv(f"31.12.{year % 100:02d}"), ("date",), settings)
+            assert str(later.timestamps.astype("datetime64[s]")[0]) == f"{year}-12-31T00:00:00"
+            assert parse_timestamp(f"31.12.{year % 100:02d}", history.format) == later.timestamps[0]
+
+    def test_a_format_without_a_pivot_is_stored_and_read_as_before(self, csv: Any) -> None:
+        older = TimeFormat.model_validate({"pattern": "%d.%m.%y"})
+        assert "pivot" not in older.model_dump()
+        assert (
+            "pivot" not in parse_times(csv("2029-12-31", "2030-12-31"), ("date",), TimeSettings()).format.model_dump()
+        )
+        alone = parse_times(csv("31.12.30"), ("date",), TimeSettings(fitted=older, pivot=older.pivot))
+        assert str(alone.timestamps.astype("datetime64[s]")[0])[:4] == "1930"

@@ -175,3 +175,11 @@ def test_a_job_reads_newer_events_every_night(forecast: Run, frame: pd.DataFrame
     EVENTS.to_csv(tmp_path / "events.csv", index=False)
     assert forecast("run", tmp_path / "job.toml").code == 0
     assert on(pd.read_csv(tmp_path / "out.csv"), "2021-12-25") == pytest.approx(0.4 * before, rel=0.2)
+
+
+def test_years_of_two_digits_are_of_the_century_of_the_history(frame: pd.DataFrame, tmp_path: Path) -> None:
+    days = pd.to_datetime(frame["day"]) + pd.Timedelta(days=8 * 365 + 7)  # up to Christmas 2029
+    history = frame.assign(day=days.dt.strftime("%d.%m.%y"))
+    events = pd.DataFrame({"date": ["15.01.30"], "name": "fair", "kind": "closed"})
+    model = Forecaster(model="seasonal-naive", horizon=HORIZON, date_format="%d.%m.%y", events=events).fit(history)
+    assert [event.day.year for event in model.schema_.dated_events] == [2030]

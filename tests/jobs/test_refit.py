@@ -135,3 +135,13 @@ def test_a_setting_that_says_what_a_fit_inferred_causes_no_refit(job: Job, forec
         assert forecast("run", job.file, "--as-of", at(day)).code == 0
         why.append(job.record()["fit"].get("why"))
     assert why == [None, None, "the settings changed"]
+
+
+def test_a_refit_reads_years_of_two_digits_in_the_century_of_the_live_version(job: Job, forecast: Run) -> None:
+    job.write(top='refit = "daily"', table='date_format = "%d.%m.%y"')
+    for first, last in (("2029-07-01", "2029-12-31"), ("2030-01-01", "2030-06-30")):
+        days = pd.date_range(first, last)
+        frame = pd.DataFrame({"day": days.strftime("%d.%m.%y"), "units": days.day_of_week + 1.0})
+        frame.to_csv(job.folder / "sales.csv", index=False)
+        assert forecast("run", job.file, "--as-of", f"{last}T23:59:59+00:00").code == 0
+        assert job.record()["data_age"] < 3 * 24 * 3600
