@@ -44,9 +44,8 @@ class Entry(NamedTuple):
         except Exception as error:
             if not self.package or isinstance(error, ForecastError):
                 raise
-            reason = visible(f"{type(error).__name__}: {error}".split("\n")[0])
             place = f"{self.module} of the package {self.package}"
-            raise Unavailable(f"cannot be used: {reason}", place=place) from None
+            raise Unavailable(f"cannot be used: {_first_line(error)}", place=place) from None
         return found
 
     def summary(self) -> str:
@@ -117,15 +116,18 @@ def explained(error: BaseException) -> ForecastError:
     packages = {entry.module.partition(".")[0]: entry.package for entry in plugins().values()}
     for frame, _ in walk_tb(error.__traceback__):
         if package := packages.get(str(frame.f_globals.get("__name__")).partition(".")[0]):
-            reason = visible(f"{type(error).__name__}: {error}".split("\n")[0])
-            return Unavailable(f"the package {package} failed with {reason}; leave out its models")
+            problem = f"the package {package} failed with {_first_line(error)}"
+            return Unavailable(problem, cure="leave out its models")
     missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if missing in ("", "forecast"):  # a module of ours that is missing is a bug, too
-        bug = f"this is a bug of forecast: {type(error).__name__}: {error}"
-        return ForecastError(bug, cure=f"set {DEBUG}=1 to see where")
+        return ForecastError(f"this is a bug of forecast: {_first_line(error)}", cure=f"set {DEBUG}=1 to see where")
     name = "scikit-learn" if missing == "sklearn" else missing
     cure = f"`pip install {name}`, or install forecast whole"
     return Unavailable(f"this needs the package {name}, which is not installed", cure=cure)
+
+
+def _first_line(error: BaseException) -> str:
+    return visible(f"{type(error).__name__}: {error}".split("\n")[0])
 
 
 def names(room: str) -> list[str]:

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from forecast.baselines.shared.columns import column_statistics
 from forecast.models import model_class
 from forecast.models.shared.building import rebuild
 from forecast.models.shared.model import RecurrentModel, Shape
@@ -79,8 +80,8 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         windows, targets = _three_dimensional(checked[0]), np.asarray(checked[1], np.float64)
         self.flat_ = targets.ndim == 1
         targets = targets.reshape(len(targets), -1)
-        self.X_mean_, self.X_scale_ = _statistics(windows, (0, 1))
-        self.y_mean_, self.y_scale_ = _statistics(targets, (0,))
+        self.X_mean_, self.X_scale_ = _statistics(windows)
+        self.y_mean_, self.y_scale_ = _statistics(targets)
         steps, features = windows.shape[1:]
         horizon, loss = targets.shape[1], settings.loss
         self.shape_ = Shape(lookback=steps, horizon=horizon, past=features - 1, levels=(0.5,), loss=loss)
@@ -138,9 +139,9 @@ def _three_dimensional(X: Floats) -> Floats:
     return X if X.ndim == 3 else X[..., None]
 
 
-def _statistics(values: Floats, axis: tuple[int, ...]) -> tuple[Floats, Floats]:
-    mean, deviation = values.mean(axis), values.std(axis)
-    return mean, np.where(deviation > 1e-12 * np.maximum(1.0, np.abs(mean)), deviation, 1.0)
+def _statistics(values: Floats) -> tuple[Floats, Floats]:
+    mean, deviation = column_statistics(values.reshape(-1, values.shape[-1]))
+    return mean, np.where(deviation > 0, deviation, 1.0)
 
 
 def _batch(inputs: Tensor, targets: Tensor) -> Batch:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from forecast.baselines.shared.columns import column_statistics
 from forecast.baselines.shared.gaps import fill_gaps
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
 from forecast.baselines.shared.ridge import ridge
@@ -135,13 +136,8 @@ def _effect(scaled: Values, known: Values, age: int, season: int, long_season: i
 
 def _features(known: Values, age: int, season: int) -> Values:
     """Known columns, standardised, with hinges, as they are now and were before, [steps, features]."""
-    past = known[:age]
-    seen = np.isfinite(past)
-    count = np.maximum(seen.sum(0), 1)
-    mean = np.where(seen, past, 0.0).sum(0) / count
-    deviation = np.sqrt((np.where(seen, past - mean, 0.0) ** 2).sum(0) / count)
-    moving = deviation > 1e-12 * np.maximum(np.abs(mean), np.finfo(float).tiny)
-    scaled = np.where(np.isfinite(known) & moving, (known - mean) / np.where(moving, deviation, 1.0), 0.0)
+    mean, deviation = column_statistics(known[:age])
+    scaled = np.where(np.isfinite(known), known - mean, 0.0) / np.where(deviation > 0, deviation, np.inf)
     scaled = np.clip(scaled, -FARTHEST, FARTHEST)
     numeric = [column for column in scaled.T if len(np.unique(column[:age])) > 2]
     hinges = [np.maximum(column - knot, 0.0) for column in numeric for knot in np.quantile(column[:age], HINGES)]

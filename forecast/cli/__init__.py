@@ -160,8 +160,6 @@ def _run() -> int:
         context = error.ctx if isinstance(error, click.UsageError) else None
         where = context.command_path if context else "forecast"
         return log_error(f"{error.format_message().rstrip('.')}; see `{where} --help`", error.exit_code)
-    except click.Abort:
-        return 130
     except Exception as error:
         raise_if_interrupted()
         if os.environ.get(DEBUG) and error.__cause__ is not None:

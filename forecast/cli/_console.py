@@ -51,10 +51,10 @@ def log_error(text: str, code: int) -> int:
     return code
 
 
-def echo(text: str, newline: bool = True) -> None:
-    """Write a text to stdout."""
+def echo(text: str) -> None:
+    """Write a text to stdout, and the end of a line."""
     with writing():
-        click.echo(text, nl=newline)
+        click.echo(text)
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def put_table(table: "Table", width: int | None = None) -> None:
     console.width = max(console.width, Measurement.get(console, wide, table).minimum + 2)  # rich leaves out the edges
     with console.capture() as captured:
         console.print(table)
-    echo(captured.get(), newline=False)
+    echo(captured.get().removesuffix("\n"))
 
 
 def put_numbers(

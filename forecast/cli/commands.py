@@ -10,6 +10,7 @@ DATA, DATA_OR_FIT = file_argument("data"), file_argument("data", required=False)
 READING = TableSettings, TextSettings
 OF_STORE = StoreSettings.heading
 ARTIFACT = Option("--artifact DIR", f"folder of the saved versions  [default: {settings.STORE.store}]", OF_STORE)
+READ_AS = Option("--artifact DIR", "read ACTUAL as the fit of this store did", OF_STORE)
 VERSION = Option("--version ID", "a version of the store; default the live one", OF_STORE, first=False)
 OF_VERSION = ARTIFACT, VERSION
 JOB_OR_STORE = file_argument("job", required=False), ARTIFACT
@@ -170,9 +171,7 @@ COMMANDS: dict[str, Declaration] = {
         before the first forecast give MASE its unit, and seasonal naive its forecasts. With --artifact, ACTUAL is read
         as the fit of that store did; no other store is looked at.
         """,
-        [file_argument("forecast"), file_argument("actual"), *READING],
-        Option("--artifact DIR", "read ACTUAL as the fit of this store did", OF_STORE),
-        [*MEASURES],
+        [file_argument("forecast"), file_argument("actual"), *READING, READ_AS, *MEASURES],
         "forecast score forecasts.csv sales.csv",
         "forecast score forecasts.csv sales.csv --by series --output scores.csv",
     ),

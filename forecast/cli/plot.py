@@ -37,7 +37,6 @@ def run(request: Request) -> None:
     check_outputs(request, request.output, store=store)
     if request.output is not None:
         check_chart_file(request.output)
-    chosen = None if request.artifact is None and request.version is None else store
     actual = request.actual or (data if request.origin is not None else None)
     if request.sums is not None:
         request.refuse("sums have intervals of their own", "leave it out", "joint")
@@ -48,7 +47,7 @@ def run(request: Request) -> None:
     if request.forecast is not None:
         draw, schema, text = _read(request)
         after = ("score", request.forecast, data, *request.words(TableSettings, TextSettings, more=("artifact",)))
-    elif request.now or (chosen is None and Store(store).empty):
+    elif request.now or (request.artifact is request.version is None and Store(store).empty):
         draw, schema, text = _at_once(request, choose)
         after = request.fit_words()
     else:
@@ -74,7 +73,7 @@ def _read(request: Request) -> tuple[partial[Chart], Schema, TextSettings]:
     request.refuse(why, "leave it out", "now", "version", "future", "origin", *SumSettings.model_fields)
     request.refuse(why, "leave one of the two out", *WHERE, *SHAPE)
     forecasts = load(forecast, TextSettings())[0]
-    table, how = actual_table(data, request.artifact, request)
+    table, how = actual_table(data, request)
     reading, saved = read_saved(forecasts, table, how)
     panel = read_as(reading, reading.schema, horizon=saved.numbers.shape[1]).panel
     missing_series(saved, panel, forecasts.name, table.name)

@@ -26,10 +26,10 @@ NAMES = {None: "overall", "series": "by_series", "step": "by_step", LEVEL: "tota
 
 
 def run(request: Request) -> int:
-    forecast, actual, artifact = request.forecast, request.actual, request.artifact
+    forecast, actual = request.forecast, request.actual
     check_outputs(request, request.output, store=request.store)
     forecasts = load(forecast, TextSettings())[0]
-    sums, read = is_totals(forecasts), actual_table(actual, artifact, request)
+    sums, read = is_totals(forecasts), actual_table(actual, request)
     found = score_totals(forecasts, *read) if sums else score(forecasts, *read)
     log(f"scored   {found.values:,} {'sums' if sums else 'forecasts'}; a season is {found.season} steps")
     put_measures(found, request, {"season": found.season, "values": found.values})
@@ -40,11 +40,11 @@ def run(request: Request) -> int:
     return 0
 
 
-def actual_table(actual: str, artifact: str | None, request: Request) -> tuple[Table, TableSettings]:
+def actual_table(actual: str, request: Request) -> tuple[Table, TableSettings]:
     """A table of values, and how it is read: as the fit of a store did, if one is named."""
-    if artifact is None:
+    if request.artifact is None:
         return load(actual, request.of(TextSettings))[0], request.of(TableSettings)
-    schema = load_fitted(artifact).config.table
+    schema = load_fitted(request.artifact).config.table
     table = load(actual, text_settings(request, schema.reading))[0]
     as_at_fit = {name: getattr(schema, name) for name in ("date_format", "timezone", "dst", "missing")}
     target = {"target": (schema.target,)} if schema.target in table.names else {}  # a wide table has none

@@ -292,12 +292,14 @@ def _joint(quantiles: Numbers, actual: Numbers, observed: Flags, levels: tuple[f
     """For each level the factor that holds the nominal share of whole paths between it and its mirror image."""
     middle = levels.index(0.5)
     centre = quantiles[..., middle]
+    error = np.where(observed, actual - centre, 0.0)
+    least = 1e-12 * np.abs(error).max(1, keepdims=True, initial=1e-200)
     factors = np.ones(len(levels))
     rows = observed.any(1)
     for low in range(middle):
         mirror = len(levels) - 1 - low
-        up = np.maximum(quantiles[..., mirror] - centre, 1e-12)
-        down = np.maximum(centre - quantiles[..., low], 1e-12)
-        reach = np.where(observed, np.maximum((actual - centre) / up, (centre - actual) / down), -np.inf).max(1)[rows]
+        up = np.maximum(quantiles[..., mirror] - centre, least)
+        down = np.maximum(centre - quantiles[..., low], least)
+        reach = np.maximum(error / up, -error / down).max(1)[rows]
         factors[low] = factors[mirror] = max(1.0, score_at(reach, levels[mirror] - levels[low]))
     return factors.astype(np.float32)

@@ -78,7 +78,7 @@ def mase(actual: Numbers, forecast: Numbers, naive_error: Numbers, axis: Axes = 
 def rmsse(actual: Numbers, forecast: Numbers, squared_naive_error: Numbers, axis: Axes = None) -> Numbers:
     """Root mean squared scaled error (Hyndman and Koehler 2006): the mean of the roots by series, as in M5 (2022)."""
     axes = range(actual.ndim) if axis is None else np.atleast_1d(axis) % actual.ndim
-    within = tuple(place for place in axes if place != 0)
+    within = tuple(place for place in axes if place)
     roots = np.sqrt(_scaled_mean(np.square(actual - forecast), squared_naive_error, actual, within))  # [series, ...]
     if 0 not in axes:
         return roots

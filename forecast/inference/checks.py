@@ -131,14 +131,11 @@ def _check_time_columns(table: Schema) -> None:
 
 
 def read_statistics(value: Any, config: Config) -> Statistics:
-    """Statistics of the covariates, one for each, as float32 can hold them."""
+    """Statistics of the covariates, one for each."""
     statistics = Statistics.model_validate(value)
     for kind in ("known", "past", "static"):
         pairs = getattr(statistics, kind)
-        with np.errstate(over="ignore", under="ignore"):
-            numbers = np.array(pairs, np.float64).reshape(-1, 2).astype(np.float32)
-        sound = np.isfinite(numbers).all() and (numbers[:, 1] > 0).all()
-        if len(pairs) != len(getattr(config.table, kind)) or not sound:
+        if len(pairs) != len(getattr(config.table, kind)) or any(deviation <= 0 for _, deviation in pairs):
             raise ValueError("statistics must be one for each covariate, their deviations above 0")
     return statistics
 

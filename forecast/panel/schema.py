@@ -113,8 +113,8 @@ class Schema(Stored):
     @property
     def time_settings(self) -> TimeSettings:
         steps, fractions = self.time_format.kind == "integer", self.aggregate is not None
-        reading = (self.date_format, self.timezone, self.dst, steps, fractions, self.time_format)
-        return TimeSettings(*reading, self.time_format.pivot)
+        written = self.time_format
+        return TimeSettings(self.date_format, self.timezone, self.dst, steps, fractions, written, written.pivot)
 
     def table_settings(self) -> dict[str, Any]:
         same = sorted((TableSettings.model_fields.keys() & Schema.model_fields) - {"freq", "time", "target"})

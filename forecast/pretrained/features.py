@@ -147,7 +147,7 @@ def _scale(values: Numbers, known: Numbers, pairs: Numbers, season: int) -> tupl
     location = np.where(seen > 0, values[newest].sum(0), values.sum(0)) / np.where(seen > 0, seen, count)
     change = _dot(np.abs(np.diff(values, axis=0)), pairs) / np.maximum(pairs.sum(0), 1)
     deviation = _dot(np.abs(values - location), known) / count
-    return location, 0.5 * deviation + 0.5 * change + 1e-6 * np.abs(location) + 1e-12
+    return location, 0.5 * deviation + 0.5 * change + 1e-6 * np.abs(location) + np.finfo(float).tiny
 
 
 def _seasonal_error(scaled: Numbers, known: Numbers, pairs: Numbers, season: int) -> Numbers:

@@ -20,7 +20,7 @@ from forecast.reading.dated import DatedTable, normalised, repeated_rows
 from forecast.reading.observations import Observations, TimedValues, covariates, static_values
 from forecast.reading.roles import repeated_row
 from forecast.reading.vintages import is_left_out, with_vintages
-from forecast.tables.cells import MAX_VALUE
+from forecast.tables.cells import MAX_VALUE, MIN_VALUE
 from forecast.tables.table import Table, distinct, repeats, rows_text
 
 MIN_TIMES = 4  # of so many different times or fewer, none is an outlier
@@ -71,11 +71,16 @@ def fill(table: Table, observations: Observations, schema: Schema, origin: str |
         placed = aggregated(table, observed, blank, schema)
     placed = placed.combined("first")
     series, positions, values = placed.series, placed.timestamps, placed.values
-    if len(large := np.flatnonzero(np.abs(values) > MAX_VALUE)):
-        (time,) = position_texts(schema, calendar, positions[large[:1]])
-        name = series_name(observations.ids[series[large[0]]]) or "the series"
-        problem = f"the sum of the rows of {name} at {time} is too large ({values[large[0]]:.1e})"
-        cure = f"numbers up to {MAX_VALUE:.0e} can be forecast: use a larger unit"
+    sizes = np.abs(values)
+    largest = np.zeros(len(observations.ids))
+    np.maximum.at(largest, series, sizes)
+    wrong = (sizes > MAX_VALUE) | ((sizes > 0) & (largest[series] < MIN_VALUE))
+    if wrong.any():
+        row = int(wrong.argmax())
+        (time,) = position_texts(schema, calendar, positions[[row]])
+        name = series_name(observations.ids[series[row]]) or "the series"
+        problem = f"the value of {name} at {time} is too {'small' if sizes[row] < 1 else 'large'} ({values[row]:.1e})"
+        cure = f"numbers from {MIN_VALUE:.0e} to {MAX_VALUE:.0e} can be forecast: use another unit"
         raise BadData(problem, place=table.name, cure=cure)
     counts = np.bincount(series, minlength=len(observations.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)

@@ -158,9 +158,12 @@ def _change(field: str, old: Any, new: Any) -> str:
     if field == "calendar":
         return f"{new.name}, but on another grid" if old.name == new.name else f"{new.name}, was {old.name}"
     if field in ("time_format", "reading"):
-        before, now = old.model_dump(exclude={"pivot"}), new.model_dump(exclude={"pivot"})  # which moves with the data
-        parts = zip(before.items(), now.values(), strict=True)
-        return ", ".join(f"{name} {_text(value)}, was {_text(was)}" for (name, was), value in parts if was != value)
+        parts = zip(vars(old).items(), vars(new).values(), strict=True)
+        return ", ".join(
+            f"{name} {_text(value)}, was {_text(was)}"
+            for (name, was), value in parts
+            if was != value and name != "pivot"  # which moves with the data
+        )
     if field == "categories":
         return f"of {listed(sorted(name for name in {**old, **new} if old.get(name) != new.get(name)), NAMED, '')}"
     if isinstance(old, tuple) and len(old) + len(new) > NAMED:

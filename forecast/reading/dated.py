@@ -300,7 +300,7 @@ def dated_table(table: Table, settings: TableSettings | Schema, live: Schema | N
         _check_settings(table, settings)
         by_rows = settings.layout or ("rows" if not settings.time and _looks_like_rows(table) else None)
         time = () if by_rows == "rows" else settings.time or find_time_columns(table, settings)
-        reading = TimeSettings.at_fit(settings, live and live.time_format.pivot)
+        reading = TimeSettings.at_fit(settings, None if live is None else live.time_format.pivot)
     return DatedTable(table, time, parse_times(table, time, reading) if time else None, settings)
 
 

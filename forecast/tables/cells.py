@@ -24,6 +24,7 @@ PLAIN = "write it as a plain number such as -12.5 (0 and 1 for booleans), or lea
 Series: TypeAlias = "pd.Series[Any]"
 Texts = Any  # an array of Arrow's: of texts, of flags or of numbers
 MISSING = ["-", "--", "\u2013", "\u2014", "null", "n/a", "na", "nan", "-nan", "none", "#n/a", "<na>", "\\n"]
+MIN_VALUE = 1e-30  # of the largest of a series, as float32 has few digits below 1.2e-38
 MAX_VALUE = 1e18  # networks and scales work in float32, which the square of more than 1.8e19 overflows
 CELLS_AT_ONCE = 1 << 23
 WHOLE = r"^[+-]?[0-9]+$"

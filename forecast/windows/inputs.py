@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from forecast.baselines.shared.columns import column_statistics
 from forecast.calendar.calendar import Calendar
 from forecast.errors import Setting, UsageError, Words
 from forecast.events.effects import Adjustment, Effects, adjusted_panel
@@ -13,8 +14,6 @@ from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel, s
 from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.settings import ScalingName, Stored, TransformName
 from forecast.windows.windows import Columns, WindowIndex, Windows
-
-NOISE = 1e-12  # a deviation below this share of the mean is rounding error
 
 Pairs = tuple[tuple[float, float], ...]
 LEAST_SIGNED_POWER = 0.2  # towards 0 the signed power tears negative and positive values apart
@@ -35,12 +34,9 @@ def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics
         known = panel.vintages.at(known, np.repeat(panel.starts + before - 1, np.diff(panel.offsets)))
 
     def of(values: Numbers, names: Names) -> Pairs:
-        pairs = list[tuple[float, float]]()
-        for name, column in zip(names, values.T, strict=True):
-            seen = column[np.isfinite(column)] if name not in schema.categories else column[:0]
-            mean, deviation = (float(seen.mean()), float(seen.std())) if len(seen) else (0.0, 1.0)
-            pairs.append((mean, deviation if deviation > NOISE * max(1.0, abs(mean)) else 1.0))
-        return tuple(pairs)
+        columns = zip(names, values.T, strict=True)
+        numbers = (column if name not in schema.categories else column[:0] for name, column in columns)
+        return tuple((float(mean), float(deviation) or 1.0) for mean, deviation in map(column_statistics, numbers))
 
     past, static = of(panel.past[used], schema.past), of(panel.static, schema.static)
     return Statistics(known=of(known[used], schema.known), past=past, static=static)
@@ -82,7 +78,8 @@ def numeric_count(names: Names, schema: Schema) -> int:
 def _split(values: Numbers, names: Names, schema: Schema, statistics: Pairs) -> tuple[Floats, Integers]:
     coded = np.array([name in schema.categories for name in names], dtype=bool)
     mean, deviation = np.array(statistics, np.float64).reshape(-1, 2).T
-    numbers = (values[:, ~coded] - mean[~coded]) / deviation[~coded]
+    with np.errstate(over="ignore"):
+        numbers = (values[:, ~coded] - mean[~coded]) / deviation[~coded]
     codes = np.nan_to_num(values[:, coded]).astype(np.int64)
     # a network extrapolates wildly from numbers far outside the range of the fit
     return np.clip(np.nan_to_num(numbers), -10, 10).astype(np.float32), codes
