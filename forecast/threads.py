@@ -3,8 +3,10 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
+from threading import Lock
 from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -20,12 +22,28 @@ OnPart = Callable[[int, int], None]
 MOST = 4  # parts that `in_order` works on at once, each of which takes memory
 _busy: ContextVar[bool] = ContextVar("busy", default=False)
 _libraries = cache(ThreadpoolController)
+_limiting = Lock()
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """Let BLAS take one thread, as its threads only wait for each other on matrices so small.
+
+    The limit is that of the process: a block that begins while another one runs leaves it alone.
+    """
+    if not _limiting.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _libraries().limit(limits=1, user_api="blas"):
+            yield
+    finally:
+        _limiting.release()
 
 
 def in_threads(work: Callable[[Part], None], parts: Sequence[Part], threads: bool = True) -> None:
     """Call `work` with each of the parts, in several threads if it may."""
-    # the threads of BLAS only wait for each other on matrices so small
-    with _libraries().limit(limits=1, user_api="blas"):
+    with _one_blas_thread():
         if len(parts) < 2 or cores() < 2 or not threads or _busy.get():
             for part in parts:
                 work(part)
@@ -43,7 +61,7 @@ def in_order(work: Callable[[Part], Result], parts: Iterable[Part], threads: boo
         yield from map(work, parts)
         return
     waiting: deque[Future[Result]] = deque()
-    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
+    with _one_blas_thread(), ThreadPoolExecutor(count) as pool:
         try:
             for part in parts:
                 context = copy_context()

@@ -24,7 +24,7 @@ from forecast.models.shared.pretrained import Pretrained
 from forecast.pretrained.features import Features, Flags, Floats, Numbers, features_of
 from forecast.pretrained.forecasting import MIRRORED, NEWEST, Network, load_network, quantiles_of, sign_of
 from forecast.pretrained.network import ARCHITECTURE, LEVELS, MIDDLE, inputs_of
-from forecast.training.devices import threads
+from forecast.training.devices import one_thread
 from workshop.kind import Counts, Seasons
 from workshop.mixing import VERSION, draw_series
 
@@ -243,7 +243,7 @@ def main(
     if checkpoint.exists():
         training.read(checkpoint)
     recent: list[float] = []
-    with threads(1):
+    with one_thread():
         for loss in training.run(steps, cool):
             recent.append(loss)
             if training.step % SAVE_EVERY == 0 or training.step == steps:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import forecast_panel, with_schema
 from forecast.inference.predictor import Predictor
-from forecast.logs import held_back, log
+from forecast.logs import held_back
 from forecast.panel.naming import series_names
 from forecast.panel.panel import BY_SERIES, BY_SLOT, Flags, Ids, Integers, Numbers, Panel, runs, series_index
 from forecast.panel.schema import Event, Schema, calendar_of, position_texts
@@ -345,7 +345,7 @@ def _points(state: RunInput, changed: Flags, keys: ForecastKeys, before: Numbers
     ids, series, timestamps = keys
     words = zip(state.panel.status, changed.tolist(), strict=True)
     panel = replace(state.panel, status=tuple(word if forecast else "ended" for word, forecast in words))
-    with held_back(log):  # the runs have said the same
+    with held_back():  # the runs have said the same
         made = forecast_panel(state.predictor, panel, state.predictor.fitted.config.horizon, state.output)
     rank = np.full(len(panel) + 1, -1)
     rank[made.series] = np.arange(len(made.series))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from forecast.errors import ForecastError, Message, StorageFailure, as_flag, render
+from forecast.logs import REWRITING, listening
 
 MIN_LENGTH = 3  # characters; a shorter secret, such as 7, occurs in messages by chance
 MIN_PART_LENGTH = 8  # characters of a secret that is hidden inside longer words too
@@ -37,16 +38,15 @@ class Redactor:
 
     @contextmanager
     def kept_out(self) -> Iterator[None]:
-        """Remove secrets from log messages of the block, and from errors that end it."""
+        """Remove secrets from what this thread logs in the block, and from errors that end it."""
 
         def rewrite(record: logging.LogRecord) -> bool:
             record.msg, record.args = self(Message.of(record).render(as_flag)), None
             return True
 
-        logger = logging.getLogger("forecast")
-        logger.addFilter(rewrite)
         try:
-            yield
+            with listening(rewrite, REWRITING):
+                yield
         except BaseException as error:
             text = render(error, as_flag)
             if self(text) == text:
@@ -56,8 +56,6 @@ class Redactor:
             if isinstance(error, OSError):
                 raise StorageFailure(self(f"{error.filename or 'input or output'}: {error.strerror}")) from None
             raise RuntimeError(self(f"{type(error).__name__}: {text}")) from None
-        finally:
-            logger.removeFilter(rewrite)
 
 
 def _forms(text: str) -> set[str]:

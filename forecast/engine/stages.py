@@ -259,7 +259,7 @@ class PanelFit:
 
     def _train(self, ready: Prepared, plan: Plan | None, start: WarmStart | None) -> "tuple[Plan, list[Trained]]":
         """Train networks; the plan that is returned repeats it."""
-        from forecast.training.devices import process_group, threads
+        from forecast.training.devices import one_thread, process_group
         from forecast.training.halving import train_networks
         from forecast.training.resume import data_key, plan_key
 
@@ -284,7 +284,7 @@ class PanelFit:
         def loss(quantiles: Numbers) -> float:
             return ready.validation.mean_loss(quantiles[..., middle])
 
-        with threads(1), process_group(fitter.device, settings):
+        with one_thread(), process_group(fitter.device, settings):
             plan, trained = train_networks(fitter, candidates, loss, context, plan, start)
         cuts = [member.cut for member in plan.members if member.cut and not model_class(member.model).rows_at_once]
         if cuts and min(cuts) < FEW_STEPS:

@@ -169,7 +169,7 @@ def _run_fold(
     panel: Panel, fit: Fit, origins: Integers
 ) -> tuple[list[Numbers], Frame | None, tuple[float, float], list[logging.LogRecord]]:
     """Fit at the oldest of some origins, and forecast from all: quantiles, sums, seconds of both, and log messages."""
-    with held_back(log) as records:
+    with held_back() as records:
         start = time.perf_counter()
         predict = fit(panel.until(origins[0]))
         fitted = time.perf_counter()

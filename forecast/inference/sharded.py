@@ -16,7 +16,7 @@ from pydantic import Field
 from forecast.errors import BadData, CannotCreate, ForecastError, Setting, UsageError
 from forecast.inference.forecasting import Columns, Forecasts, Part, checked_horizon, forecast_table
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
-from forecast.logs import held_back, log, log_kinds
+from forecast.logs import held_back, log_kinds
 from forecast.panel.naming import Shard, only_in_shard, shard_numbers
 from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of, position_texts
@@ -102,7 +102,7 @@ class LargeForecast:
     def of_part(self, part: Table, comparison: Comparison) -> tuple[Forecasts, Sums | None, Messages]:
         """Forecasts of whole series, their sums, and messages to be logged once all is forecast."""
         sums = None if self.totals is None else self.totals.blank_copy()
-        with held_back(log) as messages:
+        with held_back() as messages:
             source = Part(normalised(part), self.reach, comparison)
             forecasts = forecast_table(
                 self.predictor, source, future=self.future, horizon=self.horizon, output=self.output
@@ -134,7 +134,7 @@ class LargeForecast:
                     yield forecasts.columns  # at least once, as a shard may have no series
         if not left:
             raise BadData("no series is left to forecast", place=self.table.name)
-        log_kinds(log, self.messages)
+        log_kinds(self.messages)
         comparison.warn_missing()
         self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), self.output.shard)
 
@@ -181,14 +181,14 @@ def large_forecasts(
     if predictor.fitted.config.sums or not schema.ids or schema.aggregate or schema.target is None:
         return None
     try:
-        with held_back(log) as messages:
+        with held_back() as messages:
             table = large_table(data, reading, LEAST_ROWS, schema.ids)
             if table is None:
                 return None
             starts, times = table.survey(schema.ids, schema.time, schema.target)
             if starts is None:
                 return None
-            with held_back(log):
+            with held_back():
                 reach = newest_time(times, schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
@@ -221,7 +221,7 @@ def plan_shards(
     table = large_table(data, reading)
     if table is None:
         raise BadData("shards are read from Parquet, or from plain CSV in UTF-8", place=data)
-    with held_back(log):  # each shard has its own
+    with held_back():  # each shard has its own
         _, times = table.survey(schema.ids, schema.time, str(schema.target))
         reach = newest_time(times, schema)
     return LargeForecast(predictor, table, reach, horizon, output, future, folder=folder)
@@ -245,7 +245,7 @@ def forecast_shards(work: LargeForecast, shards: int, jobs: int = 1) -> tuple[Ma
             files += [file] if file is not None else []
         if not files:
             raise BadData("no series is left to forecast", place=work.table.name)
-        log_kinds(log, messages)
+        log_kinds(messages)
         comparison.warn_missing()
         skipped |= dict.fromkeys(comparison.missing, "gone")
         origin = position_texts(schema, calendar_of(schema), np.array([work.newest]))[0]

@@ -13,7 +13,7 @@ from forecast.models import model_class
 from forecast.models.shared.building import network_shape, rebuild
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.registry import has
-from forecast.training.devices import on_device, pick_device, report_out_of_memory, threads
+from forecast.training.devices import on_device, one_thread, pick_device, report_out_of_memory
 from forecast.windows.windows import Batch
 
 
@@ -37,7 +37,7 @@ class Networks:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        with threads(1), report_out_of_memory():
+        with one_thread(), report_out_of_memory():
             yield
 
     def quantiles(self, group: int, member: int, batch: Batch) -> Tensor:

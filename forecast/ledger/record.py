@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from forecast.errors import Message, as_flag
+from forecast.logs import listening
 
 FILE = "run.json"
 
@@ -76,14 +77,12 @@ def written_later(runs: Sequence[Record], as_of: str, output: Mapping[str, str |
 
 @contextmanager
 def warnings_into(texts: list[str]) -> Iterator[None]:
+    """Collect what this thread warns of."""
+
     def collect(record: logging.LogRecord) -> bool:
         if record.levelno >= logging.WARNING:
             texts.append(Message.of(record).render(as_flag))
         return True
 
-    logger = logging.getLogger("forecast")
-    logger.addFilter(collect)
-    try:
+    with listening(collect):
         yield
-    finally:
-        logger.removeFilter(collect)

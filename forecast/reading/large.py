@@ -233,7 +233,7 @@ def newest_time(times: Table, schema: Schema) -> int:
 def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: int) -> Table | None:
     """Some series of a long table, drawn by hashes of ids; None where it fits into memory, or has no blocks."""
     try:
-        with held_back(log) as messages:
+        with held_back() as messages:
             table = large_table(source, reading)
             if table is None:
                 return None
@@ -250,7 +250,7 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
             sample = table.filtered(table.names, ids, lambda rows: rows.hashes(ids, seed) % one_in == 0)
     except ForecastError:
         return None
-    log_kinds(log, messages)
+    log_kinds(messages)
     sizes = f"takes about {needed / 2**30:.1f} GiB to fit, and {free / 2**30:.1f} GiB are free"
     text = "%s: %s: the fit sees one series in %d, drawn by the hashes of their ids; it can forecast all of them"
     log.warning(f"{text}, as series that are new to it", table.name, sizes, one_in)

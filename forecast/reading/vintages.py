@@ -92,7 +92,7 @@ def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
     targets = [str(schema.target)] if long else wide_columns(table, schema)
     frame = table.rows(kept).frame.copy()
     for column in dict.fromkeys([*targets, *schema.past, *schema.static, *schema.known]):
-        with held_back(log):  # it is read again
+        with held_back():  # it is read again
             values = column_values(table, column, schema)
         filled, source = np.flatnonzero(~np.isnan(values)), first.copy()
         source[group[filled[::-1]]] = filled[::-1]

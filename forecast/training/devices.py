@@ -1,6 +1,8 @@
 """Where networks run: devices, processes of torchrun, threads, memory."""
 
 import os
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +17,9 @@ from forecast.logs import log
 from forecast.parallel import processes
 from forecast.settings import TrainSettings
 from forecast.windows.windows import ToArray
+
+_lock = threading.Lock()
+_outside: dict[int, int] = {}  # threads that torch takes outside of the blocks, by the thread of each block
 
 
 def pick_device(name: str) -> torch.device:
@@ -48,16 +53,24 @@ def _to_tensor(device: torch.device, array: NDArray[Any]) -> torch.Tensor:
 
 
 @contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Run with `count` threads and without denormal numbers, which slow a CPU a hundredfold; then as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+def one_thread() -> Iterator[None]:
+    """Run with one thread and without denormal numbers, which slow a CPU a hundredfold; then as before."""
+    thread = threading.get_ident()
+    with _lock:
+        nested = thread in _outside
+        # a thread that is new to torch takes over what another block has set for its own time
+        outside = next(iter(_outside.values()), None) or torch.get_num_threads()
+        _outside[thread] = outside
+    torch.set_num_threads(1)
+    flushed = sys.float_info.min / 2 == 0.0  # torch does not tell
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
-        torch.set_flush_denormal(False)
-        torch.set_num_threads(before)
+        torch.set_flush_denormal(flushed)
+        if not nested:
+            with _lock:
+                torch.set_num_threads(_outside.pop(thread))
 
 
 def out_of_memory(error: BaseException) -> bool:

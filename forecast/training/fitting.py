@@ -25,7 +25,7 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.parallel import on_cluster, processes, side_by_side
 from forecast.settings import TrainSettings
 from forecast.training.context import PlannedNetwork, Progress, Rehearsal, TrainingContext
-from forecast.training.devices import on_device, out_of_memory, pick_device, threads
+from forecast.training.devices import on_device, one_thread, out_of_memory, pick_device
 from forecast.training.loop import Trained, train
 from forecast.training.plan import AT_ONCE, MIN_STEPS, Candidate, Member, enough_steps, plan_member, schedule
 from forecast.training.precision import chosen_precision
@@ -141,7 +141,7 @@ def _train_all(
         network = build(member, shape, settings.seed + 104_729 * index).to(device)
         if context.start_weights is not None:
             network.load_state_dict(to_tensors(context.start_weights[number]))
-        with threads(1), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with one_thread(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(member_seed(settings, member) + index)  # dropout draws from the global generator
             part = draw if network.rows_at_once else part_of_process(draw)  # what has no gradients learns from all
             trained.append(train(network, part, validation, settings, member, index, limited))

@@ -1,11 +1,16 @@
 """Secrets: neither addresses nor what came from the environment stand in any message, record or ping."""
 
 import json
+import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
 from forecast.databases.redaction import Redactor
+from forecast.ledger.record import warnings_into
+from forecast.logs import held_back, log_kinds
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 
@@ -176,3 +181,24 @@ def test_an_exit_shows_no_secret() -> None:
     redactor.add("sesame-street")
     with pytest.raises(RuntimeError, match=r"SystemExit: refused \*\*\*"), redactor.kept_out():
         raise SystemExit("refused sesame-street")
+
+
+def test_each_thread_hides_its_own_secrets(caplog: pytest.LogCaptureFixture) -> None:
+    log, together = logging.getLogger("forecast"), Barrier(2)
+
+    def run(secret: str) -> None:
+        redactor, texts = Redactor(), list[str]()
+        redactor.add(secret)
+        with redactor.kept_out(), warnings_into(texts), held_back() as records:
+            together.wait(60)
+            log.warning("SECRET-1 and SECRET-2")
+            together.wait(60)
+        with redactor.kept_out(), warnings_into(texts):
+            log_kinds(records)
+        assert len(texts) == 1
+        assert secret not in texts[0]
+
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as other:
+        runs = [pool.submit(run, "SECRET-1"), other.submit(run, "SECRET-2")]
+        assert [ended.result() for ended in runs] == [None, None]
+    assert sorted(caplog.messages) == ["*** and SECRET-2", "SECRET-1 and ***"]

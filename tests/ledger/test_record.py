@@ -1,11 +1,14 @@
 """What a run records."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from forecast.ledger.record import Record, sha256_of_file, warnings_into, written_later
+from forecast.logs import held_back, log_kinds
 
 RUNS = [
     Record(id="", job="", started="", as_of="2024-03-03T00:00:00Z", output={"path": "b.csv"}),
@@ -45,3 +48,28 @@ def test_warnings_are_collected_and_still_logged(caplog: pytest.LogCaptureFixtur
     log.warning("after")
     assert texts == ["3 rows"]
     assert "3 rows" in caplog.text
+
+
+def test_each_thread_collects_its_own_warnings() -> None:
+    log, together = logging.getLogger("forecast"), Barrier(2)
+
+    def run(name: str) -> list[str]:
+        texts: list[str] = []
+        with warnings_into(texts):
+            together.wait(60)
+            log.warning("of %s", name)
+            together.wait(60)
+        return texts
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(run, ["one", "other"])) == [["of one"], ["of other"]]
+
+
+def test_a_warning_that_is_held_back_counts_when_it_is_logged() -> None:
+    texts: list[str] = []
+    with warnings_into(texts):
+        with held_back() as records:
+            logging.getLogger("forecast").warning("2 rows")
+        assert texts == []
+        log_kinds(records)
+    assert texts == ["2 rows"]

@@ -7,8 +7,10 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from forecast.errors import Unavailable
 from forecast.settings import TrainSettings
 from forecast.tables.synthetic import synthesize
 from forecast.training.context import Progress
-from forecast.training.devices import on_device, out_of_memory, pick_device, report_out_of_memory, threads
+from forecast.training.devices import on_device, one_thread, out_of_memory, pick_device, report_out_of_memory
 
 
 @pytest.fixture
@@ -89,15 +91,76 @@ def test_what_copies_arrays_can_be_pickled_and_takes_any_layout() -> None:
     assert copy(array).tolist() == array.tolist()
 
 
-def test_threads_are_as_before_after_a_failure_too() -> None:
+@pytest.fixture
+def three_threads() -> Iterator[None]:
     before = torch.get_num_threads()
-    with threads(before + 2):
-        assert torch.get_num_threads() == before + 2
-        assert float(torch.tensor(1e-39) * 1) == 0.0  # denormal numbers count as zero meanwhile
-    with pytest.raises(KeyError), threads(before + 2):
+    torch.set_num_threads(3)
+    torch.set_flush_denormal(False)  # the first session of onnxruntime leaves it on
+    yield
+    torch.set_num_threads(before)
+    torch.set_flush_denormal(False)
+
+
+def flushed() -> bool:
+    return float(torch.tensor(1e-39) * 1) == 0.0
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_threads_are_as_before_after_a_failure_too() -> None:
+    with one_thread():
+        assert torch.get_num_threads() == 1
+        assert flushed()  # denormal numbers count as zero meanwhile
+    with pytest.raises(KeyError), one_thread():
         raise KeyError
-    assert torch.get_num_threads() == before
-    assert float(torch.tensor(1e-39) * 1) > 0.0
+    assert torch.get_num_threads() == 3
+    assert not flushed()
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_a_block_within_another_leaves_it_as_it_was() -> None:
+    seen: list[tuple[int, bool]] = []
+
+    def look(progress: Progress) -> None:  # within the block of all networks, each network has one of its own
+        seen.append((torch.get_num_threads(), flushed()))
+
+    model = Forecaster(**{**SETTINGS, "steps": 2, "members": 2}).fit(frame(), callbacks=Callbacks(on_step=look))
+    assert set(seen) == {(1, True)}
+    assert (torch.get_num_threads(), flushed()) == (3, False)
+    with one_thread():
+        model.predict()
+        assert (torch.get_num_threads(), flushed()) == (1, True)
+    torch.set_flush_denormal(True)  # of the user's own process
+    model.predict()
+    assert flushed()
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_fits_side_by_side_leave_the_threads_of_the_process_alone() -> None:
+    first_trains, second_trains, first_is_done = Event(), Event(), Event()
+
+    def first(progress: Progress) -> None:
+        first_trains.set()
+        assert second_trains.wait(60)
+
+    def second(progress: Progress) -> None:
+        second_trains.set()
+        assert first_is_done.wait(60)
+        assert torch.get_num_threads() == 1
+
+    def fit(on_step: Callable[[Progress], None]) -> int:
+        Forecaster(**{**SETTINGS, "steps": 2}).fit(frame(), callbacks=Callbacks(on_step=on_step))
+        return torch.get_num_threads()
+
+    with ThreadPoolExecutor(3) as pool:
+        fits = [pool.submit(fit, first)]
+        assert first_trains.wait(60)
+        fits.append(pool.submit(fit, second))
+        after = [fits[0].result()]
+        first_is_done.set()
+        after.append(fits[1].result())
+        after.append(pool.submit(torch.get_num_threads).result())
+    with ThreadPoolExecutor(1) as pool:
+        assert [*after, pool.submit(torch.get_num_threads).result()] == [3, 3, 3, 3]
 
 
 @pytest.mark.parametrize(
