@@ -20,7 +20,8 @@ from forecast.databases.queries import Execute, Row, Values, no_tables
 from forecast.databases.redaction import Redactor
 from forecast.durable import check_folder
 from forecast.errors import INSTALL, ArtifactRefused, BadData, NoInput, Unavailable, UsageError, did_you_mean
-from forecast.tables.storage import arrow_frame
+from forecast.tables.contents import free_memory, require_memory
+from forecast.tables.storage import MEMORY_FACTOR, arrow_frame
 
 LOCK_PATIENCE = 60  # seconds to wait for another process that writes
 LOCK = 0x666F7265  # number of this application's advisory lock in PostgreSQL
@@ -54,11 +55,12 @@ def connect(url: str, reads: Collection[str] = (), ledger: str = "") -> Iterator
 def transaction(
     url: str, role: Role, purpose: Literal["write", "rehearse", "read"] = "write", ledger: str = ""
 ) -> Iterator[sa.Connection]:
-    """Open a transaction: committed at the end, rolled back if an exception ends it, read-only for a source.
+    """Open a transaction: committed at the end if it writes, else rolled back, as where an exception ends it.
 
-    A rehearsal is always rolled back, and creates no SQLite file. Errors are of the classes that `failures.py` lists.
+    One that reads can change nothing in SQLite and PostgreSQL. A rehearsal creates no SQLite file. Errors are of the
+    classes that `failures.py` lists.
     """
-    parsed, reads, redact = _parsed(url, role), role == "source" or purpose == "read", Redactor()
+    parsed, reads, redact = _parsed(url, role), purpose == "read", Redactor()
     if purpose == "rehearse" and (file := _missing_file(parsed)):
         check_folder(file.parent, f"sink.url: {file}")
         parsed = sa.make_url("sqlite://")  # in memory
@@ -80,13 +82,16 @@ def transaction(
 
 
 def read_query(url: str, sql: str) -> pd.DataFrame:
-    """Run the query of a job's source, one SELECT without placeholders, in a read-only transaction.
+    """Run the query of a job's source, one SELECT without placeholders, in a transaction that is rolled back.
 
     In the frame, dates and times are datetimes, aware ones in the zone of the database's session. Decimals are numbers:
     integers if none has a decimal place, and text if such integers exceed 64 bits. NULL is a missing value; types that
-    tables do not have (UUID, JSON, times of day) become text, and binary data are refused with BadData.
+    tables do not have (UUID, JSON, times of day) become text. Binary data are refused with BadData, and rows that do
+    not fit into memory with Unavailable.
     """
-    with transaction(url, "source") as connection:
+    free = free_memory()
+    stored = 0  # bytes
+    with transaction(url, "source", "read") as connection:
         # a named cursor leaves rows on the server until they are fetched
         named = ("forecast",) if connection.dialect.name == "postgresql" else ()
         # the driver's own cursor, as SQLAlchemy's rows take twice the time
@@ -98,7 +103,10 @@ def read_query(url: str, sql: str) -> pd.DataFrame:
             pieces: list[list[pa.Array]] = [[] for _ in names]
             while rows := cursor.fetchmany(BATCH_ROWS):
                 for name, column, values in zip(names, pieces, zip(*rows, strict=True), strict=True):
-                    column.append(_array(values, f"source.sql, column '{name}'"))
+                    array = _array(values, f"source.sql, column '{name}'")
+                    column.append(array)
+                    stored += array.nbytes
+                require_memory(MEMORY_FACTOR * stored, "source.sql", free)
     return arrow_frame(pa.table([_joined(arrays) for arrays in pieces], names=names))
 
 

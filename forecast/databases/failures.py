@@ -12,6 +12,7 @@ Role = Literal["source", "sink"]
 Situation = tuple[type[ForecastError], type[ForecastError], str]  # the error for a source, for a sink, and the remedy
 
 AWAY: Situation = Unavailable, Unavailable, "check that the server runs, and host, port, user, password and database"
+SLOW: Situation = Unavailable, Unavailable, "make the statement faster, or give it more time (statement_timeout)"
 MEMORY: Situation = Unavailable, Unavailable, "give the database more memory, or read and write less at once"
 DENIED: Situation = NoInput, CannotCreate, "check the permissions of the user, and those of files"
 MISSING: Situation = NoInput, CannotCreate, "check the name, or create it"
@@ -25,7 +26,7 @@ BUSY: Situation = Busy, Busy, "another process is writing; run again later"
 SQLSTATES = {
     "08": AWAY, "28": AWAY, "3D": AWAY, "57": AWAY, "53300": AWAY, "53": MEMORY, "53100": STORAGE, "58": STORAGE,
     "XX": STORAGE, "40": BUSY, "55P03": BUSY, "55006": BUSY, "25006": DENIED, "42501": DENIED, "42P01": MISSING,
-    "3F": MISSING, "21": DATA, "22": DATA, "23": DATA, "54": DATA,
+    "3F": MISSING, "21": DATA, "22": DATA, "23": DATA, "54": DATA, "57014": SLOW,
 }  # fmt: skip
 # by the primary result code of SQLite
 SQLITE_CODES = {
@@ -50,7 +51,7 @@ def translated(role: Role, key: str, redact: Redactor, ledger: type[ForecastErro
         situation = _situation(cause)
         if situation is None:
             raise
-        place = key if ledger or situation in (MISSING, WRONG, DATA) else f"{role}.url"
+        place = key if ledger or situation in (SLOW, MISSING, WRONG, DATA) else f"{role}.url"
         message = redact(_message(cause))[:MAX_LENGTH].rstrip(" .:;")
         of_source, of_sink, cure = situation
         kind = of_source if role == "source" else of_sink

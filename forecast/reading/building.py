@@ -287,7 +287,7 @@ def _check_order(table: Table, observations: Observations, schema: Schema) -> No
     series = observations.series if schema.layout == "long" else np.zeros(len(times), np.int64)
     order = slice(None) if (np.diff(series) >= 0).all() else np.argsort(series, kind="stable")
     steps = np.diff(times[order])[np.diff(series[order]) == 0]
-    if (steps < 0).any():
+    if table.ordered and (steps < 0).any():
         log.warning("%s: sorted by time; %s came after a later one.", table.name, rows_text((steps < 0).sum()))
     elif (steps > 0).all():
         return

@@ -49,6 +49,7 @@ class Table:
     reading: TextSettings = field(default_factory=TextSettings)  # that the user gave
     sources: "dict[str, NDArray[np.object_]] | None" = None  # by column of an unfolded table, where each cell stood
     skipped: str = ""  # a title or totals that were left out, in words; refused by `strict`
+    ordered: bool = True  # whether rows have an order of their own, as those of a query have not
     sha256: str | None = None  # of the bytes that were read, where a reader was asked for it
 
     def __len__(self) -> int:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from forecast.databases import connect, connecting, read_query, upsert
 from forecast.errors import BadData, Busy, ForecastError, NoInput, Unavailable, UsageError
 from forecast.tables.reading import table_from_frame
+from tests.databases._mysql import register
 
 KEYS = ["store", "day", "origin"]
 SECRET = "hunter2"
@@ -314,6 +315,28 @@ def test_query_can_change_nothing(url, sql, rows):
     with pytest.raises(ForecastError, match=r"source\."):
         read_query(url, sql)
     assert rows(url, "SELECT * FROM t") == [("b",)]
+
+
+def test_query_changes_nothing_in_a_database_of_another_kind(tmp_path):
+    register()
+    with sqlite3.connect(tmp_path / "f.db") as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.execute("INSERT INTO t VALUES ('b')")
+    frame = read_query(f"mysql+file:///{tmp_path}/f.db", "DELETE FROM t RETURNING x")
+    assert frame["x"].tolist() == ["b"]
+    with sqlite3.connect(tmp_path / "f.db") as connection:
+        assert connection.execute("SELECT * FROM t").fetchall() == [("b",)]
+
+
+def test_rows_that_do_not_fit_into_memory_are_refused_while_they_are_fetched(url, monkeypatch):
+    upsert(url, "t", pd.DataFrame({"n": range(10_000), "text": "x" * 90}), ["n"])
+    monkeypatch.setattr(connecting, "BATCH_ROWS", 100)
+    monkeypatch.setattr(connecting, "free_memory", lambda: 3_000_000)
+    problem = r"source\.sql takes 0\.0 GiB of memory or more to read, and 0\.0 GiB are free; split it by series"
+    with pytest.raises(Unavailable, match=problem) as caught:
+        read_query(url, "SELECT * FROM t")
+    assert caught.value.exit_code == 69
+    assert len(read_query(url, "SELECT * FROM t WHERE n < 5000")) == 5_000
 
 
 @pytest.mark.parametrize("sql", ["ATTACH '{}' AS other", "VACUUM INTO '{}'"])

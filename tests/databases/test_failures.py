@@ -94,6 +94,13 @@ def test_locked_table_is_busy(server, monkeypatch, forecasts):
             read_query(server.url, "SELECT * FROM f")
 
 
+def test_statement_that_takes_too_long_is_told_from_a_server_that_is_away(server):
+    url = f"{server.url}?options=-c%20statement_timeout%3D20"
+    problem = r"^source\.sql: canceling statement due to statement timeout; make the statement faster, or give it more"
+    with pytest.raises(Unavailable, match=problem):
+        read_query(url, "SELECT COUNT(*) FROM generate_series(1, 1000000000)")
+
+
 def test_password_in_a_message_of_the_server_is_hidden(server):
     sql = f"SELECT CAST('{server.password}' AS integer)"
     with pytest.raises(BadData, match=r"invalid input syntax for type integer: \"\*\*\*\""):

@@ -551,3 +551,19 @@ def test_words_of_a_wide_table_keep_their_meaning_where_columns_and_categories_c
     for back, says in ((1, "rain"), (2, "sun")):
         codes = panel.until(panel.origins - back).known[-HORIZON:, 0]
         assert [names[int(code) - 1] for code in codes] == [says] * HORIZON
+
+
+def test_rows_of_a_query_have_no_order_and_that_is_no_news(job: Job, forecast: Run, at: At) -> None:
+    frame = job.table()
+    with sqlite3.connect(job.folder / "sales.db") as connection:
+        frame.sample(frac=1, random_state=0).to_sql("sales", connection, index=False)
+    job.write()
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    expected = job.output.read_bytes()
+    source = 'url = "sqlite:///sales.db"\nsql = "SELECT shop, day, units FROM sales"'
+    job.file.write_text(job.file.read_text().replace('path = "sales.csv"', source))
+    ran = forecast("run", job.file, "--as-of", at(150))
+    assert ran.code == 0, ran.err
+    assert "sorted" not in ran.err
+    assert job.record()["warnings"] == []
+    assert sorted(job.output.read_bytes().splitlines()) == sorted(expected.splitlines())

@@ -1,5 +1,6 @@
 """The rows of a query to a database."""
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
@@ -21,4 +22,5 @@ class Settings(SettingsGroup):
 
 
 def read(source: Settings, text: TextSettings) -> tuple[Table, dict[str, Any]]:
-    return table_from_frame(databases.read_query(source.url, source.sql), "the query of [source]"), {}
+    table = table_from_frame(databases.read_query(source.url, source.sql), "the query of [source]")
+    return replace(table, ordered=False), {}
