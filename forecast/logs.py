@@ -8,42 +8,29 @@ from contextvars import ContextVar
 
 log = logging.getLogger("forecast")
 
-Listener = Callable[[logging.LogRecord], bool]
+Listener = Callable[[logging.LogRecord], object]
 """Is given each message of a block, and says whether it goes on."""
-Listeners = ContextVar[tuple[Listener, ...]]
-"""Those of a thread, the innermost block first."""
 
-REWRITING: Listeners = ContextVar("rewriting", default=())  # before any other sees a message
-_LISTENING: Listeners = ContextVar("listening", default=())
-
-
-def _passes(record: logging.LogRecord) -> bool:
-    return all(listener(record) for listener in (*REWRITING.get(), *_LISTENING.get()))
-
-
-log.addFilter(_passes)  # for good: all threads share the logger, and each has listeners of its own
+_listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())  # the innermost block first
+# for good: all threads share the logger, and each has listeners of its own
+log.addFilter(lambda record: all(listener(record) for listener in _listeners.get()))
 
 
 @contextmanager
-def listening(listener: Listener, listeners: Listeners = _LISTENING) -> Iterator[None]:
+def listening(listener: Listener) -> Iterator[None]:
     """Give a listener what this thread says in the block."""
-    token = listeners.set((listener, *listeners.get()))
+    token = _listeners.set((listener, *_listeners.get()))
     try:
         yield
     finally:
-        listeners.reset(token)
+        _listeners.reset(token)
 
 
 @contextmanager
 def held_back() -> Iterator[list[logging.LogRecord]]:
     """Hold back what this thread says, in a list."""
     records: list[logging.LogRecord] = []
-
-    def hold(record: logging.LogRecord) -> bool:
-        records.append(record)
-        return False
-
-    with listening(hold):
+    with listening(records.append):  # which returns None: no message goes on
         yield records
 
 
@@ -54,5 +41,6 @@ def log_kinds(records: Sequence[logging.LogRecord]) -> None:
         if count := counts.pop((record.levelno, record.msg), 0):
             if count > 1:
                 args = record.args if isinstance(record.args, tuple) else ()
-                record.msg, record.args = f"{record.msg} (the first of %d such messages about parts)", (*args, count)
+                record.msg = f"{record.msg} (the first of %d such messages about parts)"
+                record.args = (*args, count)
             log.handle(record)

@@ -31,46 +31,41 @@ def _one_blas_thread() -> Iterator[None]:
 
     The limit is that of the process: a block that begins while another one runs leaves it alone.
     """
-    if not _limiting.acquire(blocking=False):
-        yield
-        return
+    alone = _limiting.acquire(blocking=False)
     try:
-        with _libraries().limit(limits=1, user_api="blas"):
+        with _libraries().limit(limits=1 if alone else None, user_api="blas"):
             yield
     finally:
-        _limiting.release()
+        if alone:
+            _limiting.release()
 
 
 def in_threads(work: Callable[[Part], None], parts: Sequence[Part], threads: bool = True) -> None:
     """Call `work` with each of the parts, in several threads if it may."""
-    with _one_blas_thread():
-        if len(parts) < 2 or cores() < 2 or not threads or _busy.get():
-            for part in parts:
-                work(part)
-            return
-        contexts = [copy_context() for _ in parts]  # how numpy treats overflows is a thread's own
-        with ThreadPoolExecutor(cores()) as pool:
-            for _ in pool.map(lambda context, part: context.run(work, part), contexts, parts):
-                pass
+    for _ in in_order(work, parts, threads and len(parts) > 1 and not _busy.get(), cores()):
+        pass
 
 
-def in_order(work: Callable[[Part], Result], parts: Iterable[Part], threads: bool = True) -> Iterator[Result]:
+def in_order(
+    work: Callable[[Part], Result], parts: Iterable[Part], threads: bool = True, most: int = MOST
+) -> Iterator[Result]:
     """Yield what `work` makes of each of the parts, in their order, while it is at work on the next ones."""
-    count = min(cores(), MOST)
-    if count < 2 or not threads:
-        yield from map(work, parts)
-        return
-    waiting: deque[Future[Result]] = deque()
-    with _one_blas_thread(), ThreadPoolExecutor(count) as pool:
-        try:
-            for part in parts:
-                context = copy_context()
-                context.run(_busy.set, True)
-                waiting.append(pool.submit(context.run, work, part))
-                if len(waiting) > count:
+    count = min(cores(), most)
+    with _one_blas_thread():
+        if count < 2 or not threads:
+            yield from map(work, parts)
+            return
+        waiting: deque[Future[Result]] = deque()
+        with ThreadPoolExecutor(count) as pool:
+            try:
+                for part in parts:
+                    context = copy_context()  # how numpy treats overflows is a thread's own
+                    context.run(_busy.set, True)
+                    waiting.append(pool.submit(context.run, work, part))
+                    if len(waiting) > count:
+                        yield waiting.popleft().result()
+                while waiting:
                     yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+            finally:
+                for future in waiting:
+                    future.cancel()

@@ -1,13 +1,14 @@
 """Work that is done side by side, and handed on in order."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from forecast import threads
 from forecast.threads import in_order, in_threads
@@ -70,31 +71,42 @@ def test_threads_are_used_and_treat_overflow_as_their_caller_does(cores: int) ->
     assert len(seen) <= cores  # not threads of threads
 
 
-def blas_threads() -> set[int]:
+SIDE_BY_SIDE = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+import numpy
+from threadpoolctl import threadpool_info
+from forecast.threads import in_threads
+
+first_works, second_works, first_is_done = (threading.Event() for _ in range(3))
+
+def blas_threads():
     return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+def first(part):
+    first_works.set()
+    assert second_works.wait(60)
+
+def second(part):
+    second_works.set()
+    assert first_is_done.wait(60)
+
+with ThreadPoolExecutor(2) as pool:
+    seen = [blas_threads()]
+    one = pool.submit(in_threads, first, [0])
+    assert first_works.wait(60)
+    seen.append(blas_threads())
+    other = pool.submit(in_threads, second, [0])
+    one.result()
+    first_is_done.set()
+    other.result()
+    seen.append(blas_threads())
+assert seen == [seen[0], {1}, seen[0]], seen
+"""
 
 
 def test_work_side_by_side_leaves_the_threads_of_blas_as_they_were() -> None:
-    first_works, second_works, first_is_done = (threading.Event() for _ in range(3))
-
-    def first(part: int) -> None:
-        first_works.set()
-        assert second_works.wait(60)
-
-    def second(part: int) -> None:
-        second_works.set()
-        assert first_is_done.wait(60)
-
-    with ThreadPoolExecutor(1) as pool:  # where BLAS is OpenBLAS, another thread may change it once this one has ended
-        limits = pool.submit(threadpool_limits, 3, "blas").result()
-    with ThreadPoolExecutor(2) as pool:
-        one = pool.submit(in_threads, first, [0])
-        assert first_works.wait(60)
-        assert blas_threads() == {1}
-        other = pool.submit(in_threads, second, [0])
-        one.result()
-        first_is_done.set()
-        other.result()
-        assert blas_threads() == {3}
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(limits.restore_original_limits).result()
+    several = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    words = [sys.executable, "-c", SIDE_BY_SIDE]
+    ran = subprocess.run(words, env={**os.environ, **several}, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr

@@ -60,7 +60,9 @@ def transaction(
     One that reads can change nothing in SQLite and PostgreSQL. A rehearsal creates no SQLite file. Errors are of the
     classes that `failures.py` lists.
     """
-    parsed, reads, redact = _parsed(url, role), purpose == "read", Redactor()
+    parsed = _parsed(url, role)
+    reads = purpose == "read"
+    redact = Redactor()
     if purpose == "rehearse" and (file := _missing_file(parsed)):
         check_folder(file.parent, f"sink.url: {file}")
         parsed = sa.make_url("sqlite://")  # in memory

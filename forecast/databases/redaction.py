@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from forecast.errors import ForecastError, Message, StorageFailure, as_flag, render
-from forecast.logs import REWRITING, listening
+from forecast.logs import listening
 
 MIN_LENGTH = 3  # characters; a shorter secret, such as 7, occurs in messages by chance
 MIN_PART_LENGTH = 8  # characters of a secret that is hidden inside longer words too
@@ -41,11 +41,12 @@ class Redactor:
         """Remove secrets from what this thread logs in the block, and from errors that end it."""
 
         def rewrite(record: logging.LogRecord) -> bool:
-            record.msg, record.args = self(Message.of(record).render(as_flag)), None
+            record.msg = self(Message.of(record).render(as_flag))
+            record.args = None
             return True
 
         try:
-            with listening(rewrite, REWRITING):
+            with listening(rewrite):
                 yield
         except BaseException as error:
             text = render(error, as_flag)

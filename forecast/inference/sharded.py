@@ -188,8 +188,7 @@ def large_forecasts(
             starts, times = table.survey(schema.ids, schema.time, schema.target)
             if starts is None:
                 return None
-            with held_back():
-                reach = newest_time(times, schema)
+            reach = newest_time(times, schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
     found = LargeForecast(predictor, table, reach, horizon, output, totals=totals, messages=messages)
@@ -221,10 +220,8 @@ def plan_shards(
     table = large_table(data, reading)
     if table is None:
         raise BadData("shards are read from Parquet, or from plain CSV in UTF-8", place=data)
-    with held_back():  # each shard has its own
-        _, times = table.survey(schema.ids, schema.time, str(schema.target))
-        reach = newest_time(times, schema)
-    return LargeForecast(predictor, table, reach, horizon, output, future, folder=folder)
+    _, times = table.survey(schema.ids, schema.time, str(schema.target))
+    return LargeForecast(predictor, table, newest_time(times, schema), horizon, output, future, folder=folder)
 
 
 def forecast_shards(work: LargeForecast, shards: int, jobs: int = 1) -> tuple[Manifest, dict[Id, str]]:

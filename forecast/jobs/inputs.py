@@ -1,7 +1,5 @@
 """Read the tables of a job as they could be known at the time of a run, keep what it knew in advance, and check it."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -9,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from forecast.artifacts.format import Arrays, dump_arrays, load_arrays
-from forecast.artifacts.store import Store, runs_folder
-from forecast.calendar.spec import as_text, parse_as_of
+from forecast.artifacts.store import Store
+from forecast.calendar.spec import STEPS, as_text, parse_as_of
+from forecast.calendar.zones import DAY
 from forecast.checks.output import SOURCE
 from forecast.checks.promotion import ServingVersion
 from forecast.checks.table import age, age_text, check_age
-from forecast.durable import check_folder, make_directory, remove_quietly, replace_file
+from forecast.durable import check_folder
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
 from forecast.inference.forecasting import with_events, with_schema
@@ -25,9 +23,9 @@ from forecast.jobs.refit import reason_to_fit, serving_version
 from forecast.jobs.sinks import sinks_of
 from forecast.jobs.sinks.database import ids_of
 from forecast.jobs.sources import source_of
-from forecast.ledger.ledger import Ledger
+from forecast.ledger.ledger import KNOWN, Ledger, packed_known, series_number, series_text
 from forecast.logs import log
-from forecast.panel.panel import Panel, Vintages, joined, series_index
+from forecast.panel.panel import Panel, Vintages
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.comparing import require_known
 from forecast.reading.dated import DatedTable, dated_table, normalised
@@ -40,8 +38,6 @@ from forecast.tables.table import Table
 from forecast.tables.writing import output_columns, refuse_clash
 from forecast.totals.periods import key_columns, levels_of, longest, whole_periods, with_next_periods
 from forecast.totals.sums import sum_columns
-
-FOLDER, SUFFIX = "vintages", ".safetensors"
 
 
 def added_columns(pipeline: Pipeline) -> list[str]:
@@ -165,7 +161,7 @@ def read_to_fit(
     reading = read(known_then, settings, horizon=train.horizon, lookback=train.lookback, future=later)
     if train.horizon is None and not schema.known:  # known values may end earlier
         reading = with_next_periods(reading, pipeline._periods, later=True)
-    return replace(reading, panel=with_earlier_known(pipeline, reading.panel, reading.schema)), dated
+    return replace(reading, panel=with_earlier_known(pipeline, reading.panel, reading.schema, instant)), dated
 
 
 def read_as_live(
@@ -180,7 +176,7 @@ def read_as_live(
     if dated.times is not None and dated.times_by(live) is None:
         dated = dated_table(dated.table, live)
     reading = read_as(known_by(dated, live, instant), live, horizon=horizon)
-    return replace(reading, panel=with_earlier_known(pipeline, reading.panel, live))
+    return replace(reading, panel=with_earlier_known(pipeline, reading.panel, live, instant))
 
 
 def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = False) -> list[str]:
@@ -212,75 +208,63 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
         return [pipeline.hidden(line) for line in lines]
 
 
-def keep_known(pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime) -> None:
-    """Write the known values of the horizon of a run that differ from those of earlier runs."""
-    if pipeline.source.vintages == "off" or not schema.known:
-        return
-    folder, calendar = runs_folder(pipeline.store) / FOLDER, calendar_of(schema)
-    path = folder / f"{as_text(instant).replace(':', '')}{SUFFIX}"
-    files = sorted(file for file in folder.glob(f"*{SUFFIX}") if file != path)
-    if files and files[-1].name > path.name:
-        return  # a later run has written: what was known before it can no longer be said
-    origin, before = int(panel.origins.max()), np.full(panel.known.shape, np.nan)
-    for found in _read(files[-panel.ahead :], panel, schema):  # as many as steps reach into this horizon
-        before[found.slot, found.column] = found.value
-    shown = np.arange(1 if schema.layout == "wide" else len(panel))  # in a wide table a value holds for all series
-    slots = ((panel.offsets[1:] - panel.ahead)[shown, None] + np.arange(panel.ahead)).ravel()
-    rows, columns = np.nonzero(~np.isnan(panel.known[slots]) & (panel.known[slots] != before[slots]))
-    slot = slots[rows]
-    texts = {name: schema.categories.get(name) for name in schema.known}
-    facts = {"zone": schema.time_format.zone, "ids": [panel.ids[i] for i in shown], "columns": texts}
-    arrays = {
-        "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
-        "origin": calendar.times(np.array([origin])),
-        "series": panel.series_of_slots[slot],
-        "time": calendar.times((panel.starts[panel.series_of_slots] + panel.positions)[slot]),
-        "column": columns,
-        "value": panel.known[slot, columns],
+def known_differences(pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime) -> dict[str, bytes]:
+    """What a run knows of its horizon in advance, where earlier runs knew something else, by the ledger's table."""
+    off = pipeline.source.vintages == "off" or not schema.known
+    if off or len(ledger_of(pipeline).known(after=as_text(instant))):
+        return {}  # what was known before a later run can no longer be said
+    calendar = calendar_of(schema)
+    origin = int(panel.origins.max())
+    before = np.full(panel.known.shape, np.nan)
+    earlier = _earlier_known(pipeline, panel, schema, instant, origin + 1)
+    before[earlier.slot, earlier.column] = earlier.value  # of several the last one stays, which is the newest
+    ahead = ~panel.before(panel.lengths)
+    if schema.layout == "wide":
+        ahead[panel.offsets[1] :] = False  # a value holds for all series
+    slot, columns = np.nonzero(ahead[:, None] & ~np.isnan(panel.known) & (panel.known != before))
+    series = panel.series_of_slots[slot]
+    values = panel.known[slot, columns]
+    words = [np.array(["", *schema.categories.get(name, ())], object) for name in schema.known]
+    found = {
+        "zone": [schema.time_format.zone or ""] * len(slot),
+        "series": np.array([series_text(ids) for ids in panel.ids], object)[series],
+        "column": [schema.known[column] for column in columns],
+        # a number has no words
+        "word": [words[column].take(int(value), mode="clip") for column, value in zip(columns, values, strict=True)],
+        "origin": calendar.times(np.full(len(slot), origin)),
+        "time": calendar.times(panel.starts[series] + panel.positions[slot]),
+        "value": values,
     }
-    make_directory(folder)
-    replace_file(path, dump_arrays(arrays))
-    for file in files[:-3_999]:  # those of the newest 4,000 runs stay
-        remove_quietly(file)
+    return {KNOWN: packed_known(found)}
 
 
-def with_earlier_known(pipeline: Pipeline, panel: Panel, schema: Schema) -> Panel:
+def with_earlier_known(pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime) -> Panel:
     """A panel to fit to, whose known columns are as earlier runs knew them; those of before are as they are now."""
-    used, folder = schema.known and pipeline.source.vintages == "keep", runs_folder(pipeline.store) / FOLDER
-    kept = _read(sorted(folder.glob(f"*{SUFFIX}")) if used else [], panel, schema)
-    found = [part for part in kept if len(part) and part.available[0] < panel.origins.max()]
-    if not found:
+    if pipeline.source.vintages == "off":
         return panel
-    log.info("known    what %d earlier runs kept is used; before them, columns have the values of now", len(found))
-    values = joined(found)
-    return added(panel, values, np.arange(len(values), dtype=np.float64), strict=False)
+    values = _earlier_known(pipeline, panel, schema, instant, int(panel.starts.min()))
+    if not len(values):
+        return panel
+    log.info("known    what earlier runs kept is used; before them, columns have the values of now")
+    return added(panel, values, np.arange(float(len(values))), strict=False)
 
 
-def _read(files: list[Path], panel: Panel, schema: Schema) -> Iterator[Vintages]:
-    """What files keep of a panel, each of one origin; a file that cannot be read is named and left out."""
-    for file in files:
-        try:
-            yield _vintages(load_arrays(file.read_bytes()), panel, schema)
-        except Exception as error:
-            reason = str(error).split("\n")[0] or type(error).__name__
-            log.warning("%s: what an earlier run knew cannot be read, and is left out: %s", file, reason)
-
-
-def _vintages(arrays: Arrays, panel: Panel, schema: Schema) -> Vintages:
-    facts, calendar = json.loads(arrays["facts"].tobytes()), calendar_of(schema)
-    series = (series_index(panel.ids, tuple(map(tuple, facts["ids"]))) - 1)[arrays["series"]]
-    column, value = np.full(len(series), -1), arrays["value"].copy()
-    for number, (name, texts) in enumerate(facts["columns"].items()):
-        rows, known = arrays["column"] == number, schema.categories.get(name)
-        if name in schema.known and (texts is None) == (known is None):
-            column[rows] = schema.known.index(name)
-            codes = {text: code for code, text in enumerate(known or (), 1)}
-            if texts is not None:
-                value[rows] = np.array([0, *(codes.get(text, 0) for text in texts)])[value[rows].astype(np.int64)]
+def _earlier_known(pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime, position: int) -> Vintages:
+    """What runs before an instant knew of the grid positions of a panel from one on, as far as the schema has it."""
+    calendar = calendar_of(schema)
+    reach = calendar.times(np.array([position - panel.ahead])) - DAY  # in any zone
+    after = "" if schema.time_format.kind == STEPS else str(reach.astype("datetime64[s]")[0])
+    rows = ledger_of(pipeline).known(after, as_text(instant))
+    rows = rows[rows["zone"] == (schema.time_format.zone or "")]
+    column = series_number(rows, schema.known, "column")
+    series = series_number(rows, [series_text(ids) for ids in panel.ids])
+    value = np.where(rows["word"] == "", rows["value"], np.nan)
+    for name, texts in schema.categories.items():
+        chosen = (rows["column"] == name).to_numpy()
+        value[chosen] = series_number(rows, texts, "word")[chosen] + 1
     shared = schema.layout == "wide"
-    used = (column >= 0) & ((series >= 0) | shared) & calendar.on_grid(arrays["time"]) & np.isfinite(value)
-    used &= facts["zone"] == schema.time_format.zone
-    positions = calendar.positions(arrays["time"][used])
-    slot, rows = slots_of(panel, None if shared else series[used], positions)
-    origin = np.repeat(calendar.positions(arrays["origin"]), len(slot))
-    return Vintages(slot, column[used][rows], origin, value[used][rows])
+    times = rows["time"].to_numpy()
+    used = (column >= 0) & ((series >= 0) | shared) & calendar.on_grid(times) & np.isfinite(value)
+    slot, index = slots_of(panel, None if shared else series[used], calendar.positions(times[used]))
+    cells = np.flatnonzero(used)[index]
+    return Vintages(slot, column[cells], calendar.positions(rows["origin"].to_numpy()[cells]), value[cells])

@@ -108,7 +108,7 @@ def _recorded(run: "_Run") -> Iterator[None]:
     """Write the record of a run that fails, and tell the ping how it ended."""
     record, pipeline = run.record, run.pipeline
     try:
-        with warnings_into(record.warnings):
+        with warnings_into(record.warnings, pipeline.hidden):
             ping(pipeline.ping, "start")
             yield
     except BaseException as error:
@@ -118,7 +118,7 @@ def _recorded(run: "_Run") -> Iterator[None]:
         try:
             _finish(run)
             published = run.accepted if isinstance(error, Blocked) else None
-            run.ledger.add_run(published or record)
+            run.ledger.add_run(published or record, more=run.known)
             write_record(record, pipeline)
         except ForecastError as other:  # the error on its way matters more
             log.warning("the failure could not be recorded: %s", other)
@@ -146,6 +146,7 @@ class _Run:
     streaks: accuracy.Streaks = field(default_factory=dict)
     fit: FitEntry | None = None  # of this run
     checkpoints: Checkpoints | None = None  # of that fit
+    known: dict[str, bytes] = field(default_factory=dict)  # in advance and not by earlier runs, for the ledger
     accepted: Record | None = None  # an earlier run as of this time that a check blocked, and that was published
 
 
@@ -193,7 +194,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
         output=inputs.explained_output(pipeline).model_copy(update={"excel_safe": False}),  # ids as they are
         on_panel=lambda panel: _check(run, panel, source.name, serves),
     )
-    inputs.keep_known(pipeline, forecasts.panel, schema, run.instant)
+    run.known = inputs.known_differences(pipeline, forecasts.panel, schema, run.instant)
     passed = gate.checked(pipeline, live, forecasts, record, run.last, run.night)
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, live)
@@ -340,6 +341,7 @@ def _publication(run: _Run, passed: gate.CheckedForecasts, read: Panel, live: Se
     ids = [forecasts.panel.ids[i] for i in forecasts.series]
     to_keep = accuracy.forecasts_to_keep(forecasts, live.fitted, run.streaks)
     more: dict[str, pd.DataFrame | bytes] = {INPUTS: packed(live.fitted, read, run.pipeline.output, passed.replaced)}
+    more |= run.known
     more |= {TOTALS: gate.sums_to_keep(passed.totals, forecasts)} if passed.totals else {}
     _finish(run)
     return Publication(record, tables, ids, to_keep, more, scores, run.fit)

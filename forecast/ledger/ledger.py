@@ -35,6 +35,11 @@ PLACES = [f"{name}_places" for name in PUBLISHED]  # of their decimal points, wh
 COLUMNS = ["series", "step", "instant", *PUBLISHED, "unit", *RAW, "streak"]
 # level and group as JSON, number of the period, its first and last time, ...
 SUM_COLUMNS = ["series", "step", "first", "instant", *PUBLISHED]
+# of what runs knew in advance: ids as JSON, the word of a category or "", times on the clock of the table, ...
+KNOWN_COLUMNS = pa.schema(
+    dict.fromkeys(["zone", "series", "column", "word"], pa.dictionary(pa.int32(), pa.string()))
+    | {"origin": pa.int64(), "time": pa.int64(), "value": pa.float64()}
+)
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OSError, NotImplementedError)
 FILE = "ledger.db"
 MAX_RUNS = 90  # runs of a job whose forecasts and scores are stored; of older ones, the newest score of each day
@@ -57,7 +62,8 @@ TABLES = {
 }
 TOTALS = "forecast_totals"  # sums, as forecast_cells; this and the next are created when there are some
 INPUTS = "forecast_inputs"  # what runs forecast from, see `changes/replay.py`
-KEEP = {TOTALS: MAX_RUNS, INPUTS: 10}  # newest runs that keep them
+KNOWN = "forecast_known"  # what runs knew in advance where earlier ones knew something else, see `jobs/inputs.py`
+KEEP = {TOTALS: MAX_RUNS, INPUTS: 10, KNOWN: 4_000}  # newest runs that keep them
 Kept = pd.DataFrame | None
 More = Mapping[str, pd.DataFrame | bytes] | None  # by table
 OLD_TABLE = "forecast_values"  # of 0.2.0, a row for each forecast
@@ -91,6 +97,14 @@ def unpacked(data: bytes) -> pd.DataFrame:
     return pd.DataFrame({"series": table["series"].to_pandas(), **older, **arrays}, columns=columns)
 
 
+def packed_known(columns: Mapping[str, Any]) -> bytes:
+    """What a run knew in advance, as KNOWN_COLUMNS has it."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, KNOWN_COLUMNS) as stream:
+        stream.write_table(pa.table(columns, KNOWN_COLUMNS))
+    return bytes(pa.compress(sink.getvalue(), "zstd", asbytes=True))
+
+
 def sampled(forecasts: pd.DataFrame) -> Flags:
     """[rows], those that corrections need: all, or one of 2, 4, 8, ... of each series and of each step.
 
@@ -102,9 +116,9 @@ def sampled(forecasts: pd.DataFrame) -> Flags:
     return np.asarray((first[series.codes] + forecasts["step"].to_numpy()) % every == 0)
 
 
-def series_number(forecasts: pd.DataFrame, names: Sequence[str]) -> Integers:
+def series_number(rows: pd.DataFrame, names: Sequence[str], column: str = "series") -> Integers:
     """[rows], the index of the series of each among the ids as JSON of others; -1 where it is none of them."""
-    series = forecasts["series"].cat
+    series = rows[column].cat
     return np.asarray(pd.Index(names).get_indexer(series.categories)[series.codes])
 
 
@@ -134,7 +148,8 @@ class Ledger:
     """The ledger of one job, whose rows have its name or another key; each method is one transaction."""
 
     def __init__(self, job: str, connect: Connect, key: str | None = None) -> None:
-        self.job, self.key = job, key or job
+        self.job = job
+        self.key = key or job
         self._connect = connect
         self._named: set[str] = set()  # what is damaged, and was said to be
 
@@ -142,9 +157,9 @@ class Ledger:
         self, run: Record, forecasts: Kept = None, days: Sequence[DayScore] = (), *fits: FitEntry, more: More = None
     ) -> None:
         """Record a run, its fit and forecasts, scores of earlier ones and more; it replaces a run of the same time."""
-        at, more = run.as_of, more or {}
-        with self._connect(reads=(OLD_TABLE,)) as execute:
-            old = execute(f"SELECT 1 FROM {OLD_TABLE} WHERE job = :job LIMIT 1", {"job": self.key})
+        at = run.as_of
+        more = more or {}
+        old = self._read(f"SELECT 1 FROM {OLD_TABLE} WHERE job = :job LIMIT 1", OLD_TABLE)
         with self._writing(*more) as execute:
             if old:
                 self._move(execute)
@@ -220,6 +235,18 @@ class Ledger:
             rows = execute(f"SELECT cells FROM {INPUTS} WHERE job = :job AND as_of = :at", {"job": self.key, "at": at})
         return bytes(rows[0][0]) if rows else None
 
+    def known(self, after: str, before: str = ALWAYS) -> pd.DataFrame:
+        """What runs after one time and before another knew in advance, oldest first; nothing that is damaged."""
+        sql = f"SELECT as_of, cells FROM {KNOWN} WHERE job = :job AND as_of > :after AND as_of < :before ORDER BY as_of"
+        tables = [KNOWN_COLUMNS.empty_table()]
+        for at, cells in self._read(sql, KNOWN, after=after, before=before):
+            try:
+                plain = pa.CompressedInputStream(pa.BufferReader(cells), "zstd")
+                tables.append(pa.ipc.open_stream(plain).read_all())
+            except DAMAGED:
+                self._warn("known values", at)
+        return pd.DataFrame(pa.concat_tables(tables).unify_dictionaries().to_pandas())
+
     def days(self, count: int, before: str = ALWAYS) -> list[DayScore]:
         """The scores of the newest days, newest first, from the newest run before a time that scored the day."""
         names = ", ".join(field.name for field in fields(DayScore))
@@ -228,8 +255,8 @@ class Ledger:
         rows = self._read(f"{sql} ORDER BY day DESC LIMIT :count", count=count, before=before)
         return [DayScore(*row) for row in rows]
 
-    def _read(self, sql: str, **values: Any) -> list[Row]:
-        with self._connect(reads=("forecast_runs",)) as execute:
+    def _read(self, sql: str, table: str = "forecast_runs", **values: Any) -> list[Row]:
+        with self._connect(reads=(table,)) as execute:
             return execute(sql, {"job": self.key, **values})
 
     def _loaded(self, execute: Execute, table: str, runs: int, before: str) -> Iterator[tuple[str, pd.DataFrame]]:

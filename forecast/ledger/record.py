@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -76,12 +76,12 @@ def written_later(runs: Sequence[Record], as_of: str, output: Mapping[str, str |
 
 
 @contextmanager
-def warnings_into(texts: list[str]) -> Iterator[None]:
-    """Collect what this thread warns of."""
+def warnings_into(texts: list[str], hidden: Callable[[str], str] = str) -> Iterator[None]:
+    """Collect what this thread warns of, less what is to be hidden."""
 
     def collect(record: logging.LogRecord) -> bool:
         if record.levelno >= logging.WARNING:
-            texts.append(Message.of(record).render(as_flag))
+            texts.append(hidden(Message.of(record).render(as_flag)))
         return True
 
     with listening(collect):

@@ -227,7 +227,8 @@ def newest_time(times: Table, schema: Schema) -> int:
     if not len(times):
         raise BadData("no series has a value", place=times.name)
     of_all = {"dated_events": tuple(event for event in schema.dated_events if not event.ids)}
-    return reach_of(normalised(times), schema.model_copy(update={"ids": (), "on_duplicate": "first", **of_all}))
+    with held_back():  # they are read again, with their series
+        return reach_of(normalised(times), schema.model_copy(update={"ids": (), "on_duplicate": "first", **of_all}))
 
 
 def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: int) -> Table | None:

@@ -95,7 +95,10 @@ class Location:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold this folder against other writers; object stores have no locks, so that an object says who writes."""
+        """Hold this folder against other writers; in an object store an object says who writes.
+
+        Two that begin at one moment are not kept apart there, as pyarrow writes objects whether there are some or not.
+        """
         if self.system.type_name == "local":
             make_directory(Path(self.path))
             with lock_file(Path(self.path, LOCK)):

@@ -59,8 +59,7 @@ def one_thread() -> Iterator[None]:
     with _lock:
         nested = thread in _outside
         # a thread that is new to torch takes over what another block has set for its own time
-        outside = next(iter(_outside.values()), None) or torch.get_num_threads()
-        _outside[thread] = outside
+        _outside.setdefault(thread, next(iter(_outside.values()), None) or torch.get_num_threads())
     torch.set_num_threads(1)
     flushed = sys.float_info.min / 2 == 0.0  # torch does not tell
     torch.set_flush_denormal(True)

@@ -94,6 +94,19 @@ def test_a_blocked_run_changes_nothing_and_is_published_as_it_was(
     assert job.ledger("SELECT exit_code FROM forecast_runs ORDER BY as_of") == [(0,), (0,)]
 
 
+def test_a_blocked_run_has_known_what_it_knew(job: Job, forecast: Run, at: At, spoil: Callable[..., None]) -> None:
+    frame = job.table()
+    frame.assign(promo=np.arange(len(frame)) % 3).to_csv(job.folder / "sales.csv", index=False)
+    job.write(table='known = ["promo"]')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    spoil(1000.0)
+    assert forecast("run", job.file, "--as-of", at(151)).code == 5
+    known = job.ledger("SELECT * FROM forecast_known ORDER BY as_of")
+    assert len(known) == 2
+    assert forecast("run", job.file, "--accept").code == 0
+    assert job.ledger("SELECT * FROM forecast_known ORDER BY as_of") == known
+
+
 def test_an_accepted_run_leaves_what_one_leaves_that_only_warned(
     forecast: Run, at: At, spoil: Callable[..., None], tmp_path: Path
 ) -> None:

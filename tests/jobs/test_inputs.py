@@ -4,6 +4,7 @@ import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import pytest
 from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import parse_as_of
 from forecast.errors import StorageFailure
-from forecast.jobs import run as running
 from forecast.jobs.inputs import known_by, read_to_fit
 from forecast.jobs.pipeline import read_pipeline
+from forecast.ledger.ledger import KILLED, Ledger, open_file
+from forecast.ledger.record import Record
+from forecast.logs import held_back
 from forecast.panel.panel import Panel
 from forecast.reading.dated import dated_table
 from forecast.reading.reading import read
@@ -434,8 +437,14 @@ def panel_to_fit(job: Job, at: At, day: int) -> Panel:
     return read_to_fit(pipeline, parse_as_of(at(day)), table, {}, None)[0].panel
 
 
-def kept(job: Job) -> list[Path]:
-    return sorted((job.folder / "store.runs" / "vintages").iterdir())
+def ledger_of(job: Job) -> Ledger:
+    return Ledger("job", partial(open_file, job.folder / "store.runs" / "ledger.db"))
+
+
+def kept(job: Job) -> dict[str, list[float]]:
+    """The values of each run that the ledger has, by its time."""
+    times = [at for (at,) in job.ledger("SELECT as_of FROM forecast_known ORDER BY as_of")]
+    return {at: ledger_of(job).known(after=at[:-1], before=f"{at}Z")["value"].tolist() for at in times}
 
 
 def test_a_fit_sees_what_each_night_knew(job: Job, nights: Callable[[int, float], Ran], at: At) -> None:
@@ -444,6 +453,7 @@ def test_a_fit_sees_what_each_night_knew(job: Job, nights: Callable[[int, float]
         assert ran.code == 0, ran.err
     assert nights(FIRST + 3, 23.0).code == 0
     assert len(kept(job)) == 4
+    assert not (job.folder / "store.runs" / "vintages").exists()
     panel = panel_to_fit(job, at, FIRST + 3)
     for back, says in ((1, 22.0), (2, 21.0), (3, 20.0)):
         then = panel.until(panel.origins - back)
@@ -455,16 +465,13 @@ def test_a_fit_sees_what_each_night_knew(job: Job, nights: Callable[[int, float]
     job.file.write_text(job.file.read_text().replace('"never"', '"daily"'))
     ran = nights(FIRST + 4, 24.0)
     assert ran.code == 0, ran.err
-    assert "known    what 4 earlier runs kept is used; before them, columns have the values of now" in ran.err
+    assert "known    what earlier runs kept is used; before them, columns have the values of now" in ran.err
 
 
 def test_only_what_differs_from_the_night_before_is_kept(job: Job, nights: Callable[[int, float], Ran]) -> None:
-    from forecast.artifacts.format import load_arrays
-
     for day in range(3):
         assert nights(FIRST + day, 20.0).code == 0
-    counts = [len(load_arrays(file.read_bytes())["value"]) for file in kept(job)]
-    assert counts == [2 * HORIZON, 2, 2]
+    assert [*map(len, kept(job).values())] == [2 * HORIZON, 2, 2]
 
 
 def test_off_keeps_and_uses_nothing(job: Job, nights: Callable[[int, float], Ran], at: At) -> None:
@@ -476,29 +483,63 @@ def test_off_keeps_and_uses_nothing(job: Job, nights: Callable[[int, float], Ran
     assert panel_to_fit(job, at, FIRST + 2).vintages is None
 
 
-def test_a_night_that_was_killed_is_repaired_and_a_broken_file_is_named(
-    job: Job, nights: Callable[[int, float], Ran], at: At, monkeypatch: pytest.MonkeyPatch
+def test_what_a_night_knew_comes_with_its_entry_and_a_repeat_replaces_it(
+    job: Job, nights: Callable[[int, float], Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert nights(FIRST, 20.0).code == 0
+    first = kept(job)
+    entered = Ledger.add_run
 
-    def killed(*_: object) -> None:
-        raise StorageFailure("stopped")
+    def killed_at_its_end(ledger: Ledger, run: Record, *parts: Any, **more: Any) -> None:
+        if run.exit_code != KILLED:
+            raise StorageFailure("stopped")
+        entered(ledger, run, *parts, **more)
 
     with monkeypatch.context() as patched:
-        patched.setattr(running, "_publication", killed)
-        assert nights(FIRST + 1, 21.0).code == 74
-    assert len(kept(job)) == 2
-    before = [file.read_bytes() for file in kept(job)]
-    assert nights(FIRST + 1, 21.0).code == 0
-    assert [file.read_bytes() for file in kept(job)] == before
+        patched.setattr(Ledger, "add_run", killed_at_its_end)
+        assert nights(FIRST + 1, 99.0).code == 74
+    assert kept(job) == first
+    for says in (21.0, 22.0):
+        assert nights(FIRST + 1, says).code == 0
+        assert [{*values} for values in kept(job).values()] == [{20.0}, {says}]
+    both = kept(job)
     assert nights(FIRST, 99.0).code == 0  # an older night is not rewritten by what is known now
-    assert [file.read_bytes() for file in kept(job)] == before
-    kept(job)[0].write_bytes(before[0][:50])
-    ran = nights(FIRST + 2, 22.0)
-    assert ran.code == 0, ran.err
-    assert f"{kept(job)[0].name}: what an earlier run knew cannot be read, and is left out" in ran.err
-    panel = panel_to_fit(job, at, FIRST + 2)
+    assert kept(job) == both
+
+
+def test_a_fit_reads_no_more_than_its_table_reaches_back_and_names_what_is_damaged(
+    job: Job, nights: Callable[[int, float], Ran], at: At
+) -> None:
+    for day in range(3):
+        assert nights(FIRST + day, 20.0 + day).code == 0
+    first = next(iter(kept(job)))
+    with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as connection:
+        connection.execute("UPDATE forecast_known SET cells = SUBSTR(cells, 1, 50) WHERE as_of = ?", [first])
+    problem = f"job 'job': the known values of the run as of {first} in the ledger are damaged, and left out"
+    with held_back() as records:
+        panel = panel_to_fit(job, at, FIRST + 2)
+    assert [record.getMessage() for record in records].count(problem) == 1
     assert panel.until(panel.origins - 1).known[-HORIZON:, 0].tolist() == [21.0] * HORIZON
+    table = pd.read_csv(job.folder / "sales.csv")
+    start = pd.Timestamp("2024-01-01") + pd.Timedelta(days=FIRST + HORIZON + 3)
+    later = table.assign(day=pd.to_datetime(table["day"]) + pd.Timedelta(days=FIRST + HORIZON + 3))
+    later[later["day"] >= start].to_csv(job.folder / "sales.csv", index=False)
+    with held_back() as records:
+        panel_to_fit(job, at, 2 * FIRST + HORIZON)
+    assert problem not in [record.getMessage() for record in records]
+
+
+def test_a_ledger_in_a_database_has_what_was_known(
+    job: Job, nights: Callable[[int, float], Ran], at: At, url: str, rows: Callable[[str, str], list[Any]]
+) -> None:
+    text = job.file.read_text().replace("[sink]\n", f'[sink]\nurl = "{url}"\ntable = "forecasts"\n')
+    job.file.write_text(f'ledger = "sink"\n{text}')
+    for day in range(2):
+        ran = nights(FIRST + day, 20.0 + day)
+        assert ran.code == 0, ran.err
+    assert rows(url, "SELECT COUNT(*) FROM forecast_known") == [(2,)]
+    panel = panel_to_fit(job, at, FIRST + 2)
+    assert panel.until(panel.origins - 1).known[-HORIZON:, 0].tolist() == [20.0] * HORIZON
 
 
 @pytest.mark.parametrize("apart", [False, True])
