@@ -175,11 +175,11 @@ def teaching(runs: Sequence[Record]) -> list[Record]:
     """The runs from which checks learn what is usual: they published, and nothing was wrong with them.
 
     A run with a finding teaches nothing, unless it was accepted or the runs of a week had found the
-    same; nor does one whose newest values were revised since.
+    same; nor does one whose newest values were revised since, or that was dated ahead.
     """
     revised = {as_of for run in runs for as_of in run.revised}
     right = (run for run in runs if not run.findings or run.held or is_accepted(run))
-    return [run for run in right if run.settled and run.as_of not in revised]
+    return [run for run in right if run.settled and not run.dated_ahead and run.as_of not in revised]
 
 
 def is_accepted(run: Record) -> bool:
@@ -198,7 +198,7 @@ def usual_size(past: Sequence[Record], name: str, what: str = "share") -> float 
 
 def has_held(name: str, runs: Sequence[Record]) -> bool:
     """Whether the runs of a week, seven at least, all found it, or what it follows from; `runs` are newest first."""
-    checked = [run for run in runs if run.checks]
+    checked = [run for run in runs if run.checks and not run.dated_ahead]
     if name in HARD or len(checked) < HELD_RUNS:
         return False
     week_ago = datetime.fromisoformat(checked[0].as_of) - timedelta(days=HELD_DAYS)

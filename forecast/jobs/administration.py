@@ -227,9 +227,9 @@ def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
 def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: int = 10) -> dict[str, Any]:
     """The status of a job now or at a time, from its ledger, with its newest runs; NoInput if it had not run."""
     now, until = as_of or datetime.now(UTC), ALWAYS if as_of is None else as_text(as_of)
-    newest_runs = ledger.runs(runs + 1, until)
-    running = bool(newest_runs) and newest_runs[0].exit_code == KILLED and is_held(Path(store) / LOCK)
-    newest_runs = newest_runs[running:][:runs]
+    all_runs = ledger.runs(MAX_RECORDS, until)
+    running = bool(all_runs) and all_runs[0].exit_code == KILLED and is_held(Path(store) / LOCK)
+    newest_runs = all_runs[running:][:runs]
     if not newest_runs:
         when = "has not run yet; run `forecast run JOB.toml`" if as_of is None else f"had not run at {until}"
         raise NoInput(f"job '{ledger.job}' {when}")
@@ -242,11 +242,13 @@ def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: i
         limit = read.limits.get("error_after")
     stale = code == STALE or (age is not None and limit is not None and age >= seconds_of(limit))
     problems = [newest.error or "some series were left out"] if code not in (FINE, STALE) else []
+    last = max(all_runs, key=lambda run: run.started)
+    problems += [f"the run as of {last.as_of} is dated ahead of its clock"] if last.ahead_of_clock else []
     problems += [f"the data are {'stale' if age is None else age_text(age)}"] if stale else _missed(newest_runs, now)
     warnings = len(newest.warnings)
     well = f"it ran, with {warnings} warning{'s' * (warnings > 1)}" if warnings else "all is well"
     if as_of is not None:
-        live = next((run.version for run in ledger.runs(MAX_RECORDS, until) if run.settled), None)
+        live = next((run.version for run in all_runs if run.settled), None)
     else:
         live = None if Store(store).empty else Store(store).current()
     names = ("as_of", "exit_code", "version", "seconds", "error", "fit", "warnings", "intervals", "skipped")

@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import KINDS, SinkSettings, sinks_of
 from forecast.ledger.accuracy import NEWEST
 from forecast.ledger.ledger import DAMAGED, INPUTS, MAX_RECORDS, TOTALS, DayScore, FitEntry, Ledger, packed, unpacked
-from forecast.ledger.record import FILE, Record
+from forecast.ledger.record import CLOCK_TOLERANCE, FILE, Record
 from forecast.logs import log
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
@@ -47,7 +47,10 @@ class Publication:
         claim_sinks(pipeline, self.series, write=True)
         # only now: else a run that failed would seem to have written
         self.record.output |= _written(pipeline, self.tables)
-        ledger.add_run(self.record, self.forecasts, self.days, *filter(None, [self.fit]), more=self.more)
+        if self.record.ahead_of_clock:  # later runs would learn from its forecasts
+            ledger.add_run(self.record, fit=self.fit)
+        else:
+            ledger.add_run(self.record, self.forecasts, self.days, self.fit, self.more)
 
     def keep(self, pipeline: Pipeline) -> dict[str, Any]:
         """Keep all of it in a folder beside the ledger, which appears at once; returns what the record says of it."""
@@ -113,7 +116,8 @@ def read_blocked(store: str, as_of: str) -> Publication:
 
 def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:
     """Make live the version that the newest run with a promoted fit owes: this run, or one that was killed."""
-    owed = next((fit.version for fit in reversed(ledger.fits()) if fit.goes_live), None)
+    clock = datetime.now(UTC) + timedelta(seconds=CLOCK_TOLERANCE)
+    owed = next((fit.version for fit in reversed(ledger.fits(as_text(clock))) if fit.goes_live), None)
     if owed is not None and (store.path / owed).exists() and (store.empty or store.current() < owed):
         writer.promote(owed)  # a version that was saved later is the choice of a user
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain, combinations, islice
 from typing import Any
 
@@ -21,6 +21,7 @@ from forecast.inference.fitted import RUN_SETTINGS, Config, Fitted
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.pipeline import Pipeline
 from forecast.ledger.ledger import DayScore, FitEntry, Ledger
+from forecast.ledger.record import CLOCK_TOLERANCE
 from forecast.logs import log
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import EngineName, TrainSettings
@@ -38,13 +39,15 @@ def serving_version(
 
     It is the version that an earlier run at that instant took, else the live one, else the newest promoted one.
     """
-    if store.empty:
-        return None
-    versions, refused, at = {info.id: info for info in store.versions()}, ledger.refused(), as_text(instant)
+    at = as_text(instant)
     # `settled`: the run completed
-    taken = [run.version for run in ledger.runs(1, at) if run.as_of == at and run.settled]
-    newest = [version for version in reversed(versions) if version not in refused]
-    for version in [*taken, store.current(), *newest]:
+    candidates = [run.version for run in ledger.runs(1, at) if run.as_of == at and run.settled]
+    if store.empty and not candidates:
+        return None
+    versions, refused = {info.id: info for info in store.versions()}, ledger.refused()
+    if not store.empty:
+        candidates += [store.current(), *(version for version in reversed(versions) if version not in refused)]
+    for version in candidates:
         if version in versions:
             predictor = load_predictor(str(store.path), version, device, engine)
             schema, origins = predictor.fitted.config.table, predictor.fitted.history.origins
@@ -60,6 +63,8 @@ def reason_to_fit(
     """Why a job fits anew, "" where it does not, and whether the file alone says how the table is read then."""
     if live is None:
         return "there is no version yet", True
+    if (instant - datetime.now(UTC)).total_seconds() > CLOCK_TOLERANCE:
+        return "", False  # a clock that runs ahead is no reason
     at = as_text(instant)
     fits = ledger.fits(at)
     if fits and fits[-1].as_of == at:
@@ -73,7 +78,7 @@ def reason_to_fit(
     last = datetime.fromisoformat(fits[-1].as_of) if fits else saved_at(live.version) or instant
     age = (instant - last).total_seconds()
     days = {"daily": 1.0, "weekly": 7.0}.get(pipeline.refit) or float(pipeline.refit.split()[1])
-    due = age >= days * DAY - 3_600  # cron starts a job a little sooner or later each time
+    due = age >= days * DAY - CLOCK_TOLERANCE
     return f"the last fit is {age / DAY:.1f} days old" if due else "", False
 
 

@@ -162,6 +162,9 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
             record.settled, record.version, record.intervals = True, before.version, before.intervals
             run.accepted = before if before.blocked.get("accepted") else None
     written = places(run.pipeline, run.pipeline.sink)
+    if record.ahead_of_clock:
+        text = "the run as of %s is dated ahead of its clock, %s: it makes no version live, later runs learn nothing"
+        log.warning(f"{text} from it, and ordinary ones replace its rows", record.as_of, record.started)
     later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, written) if warn_of_later else None
     ledger.add_run(record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end; run it again"}))
     if later is not None:
@@ -194,7 +197,8 @@ def _read_fit_forecast_write(run: _Run) -> None:
         output=inputs.explained_output(pipeline).model_copy(update={"excel_safe": False}),  # ids as they are
         on_panel=lambda panel: _check(run, panel, source.name, serves),
     )
-    run.known = inputs.known_differences(pipeline, forecasts.panel, schema, run.instant)
+    if not record.ahead_of_clock:
+        run.known = inputs.known_differences(pipeline, forecasts.panel, schema, run.instant)
     passed = gate.checked(pipeline, live, forecasts, record, run.last, run.night)
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, live)
@@ -236,14 +240,16 @@ def _fit(
     promoted, verdict = should_promote(fitted, live, as_live, pipeline.checks.require_all)
     verdict = pipeline.hidden(verdict)
     newest = run.store.empty if live is None else live.version == run.store.current()
+    lasting = promoted and not run.record.ahead_of_clock
     begun = FitEntry(run.record.as_of, "", False, UNFINISHED, settings_digest(pipeline))
 
     def announce(version: str) -> None:  # a kill leaves a version that nothing takes for one that was live
         run.ledger.add_fit(replace(begun, version=version))
 
     contents = to_contents(fitted := with_exports(fitted))
-    version = run.writer.save(contents, pipeline.keep, run.instant, promote=False, reuse=True, announce=announce)
-    run.fit = replace(begun, version=version.id, promoted=promoted, reason=verdict, goes_live=promoted and newest)
+    created = min(run.instant, datetime.now(UTC))
+    version = run.writer.save(contents, pipeline.keep, created, promote=False, reuse=True, announce=announce)
+    run.fit = replace(begun, version=version.id, promoted=lasting, reason=verdict, goes_live=lasting and newest)
     run.record.fit = {"why": pipeline.hidden(why), "version": version.id, "promoted": False, "verdict": verdict}
     if live is not None and (missing := sorted(set(live.fitted.ids) - set(fitted.ids))):
         names = series_names(missing)
@@ -260,6 +266,10 @@ def _fit(
 def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> ForecastOptions:
     config, record, schema = live.fitted.config, run.record, live.schema
     _check_age(run, panel, schema, name)
+    over = table_checks.age(panel.newest + config.horizon, schema, run.instant)
+    record.horizon_over = over is not None and over > 0
+    if record.horizon_over and not record.ahead_of_clock:
+        log.warning("%s: all forecasts are of times before that of the run; bring the table up to date", name)
     run.lagging = table_checks.lagging(panel, schema, run.pipeline.checks, name)
     record.drift = table_checks.check_drift(panel, live.fitted.history, schema.shortest_season, name)
     if run.pipeline.totals:
@@ -277,7 +287,7 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
             published=accuracy.ids_of(last),
             before=_input_of(run, at, live),
         )
-        before = [past.actuals for past in runs if past.settled]
+        before = [past.actuals for past in runs if past.settled and not past.dated_ahead]
         record.actuals, run.streaks = accuracy.since_last_run(last, panel, schema, before)
     sample, run.days = accuracy.compare(run.ledger.forecasts(record.as_of, accuracy.NEWEST), panel, schema)
 

@@ -154,7 +154,12 @@ class Ledger:
         self._named: set[str] = set()  # what is damaged, and was said to be
 
     def add_run(
-        self, run: Record, forecasts: Kept = None, days: Sequence[DayScore] = (), *fits: FitEntry, more: More = None
+        self,
+        run: Record,
+        forecasts: Kept = None,
+        days: Sequence[DayScore] = (),
+        fit: FitEntry | None = None,
+        more: More = None,
     ) -> None:
         """Record a run, its fit and forecasts, scores of earlier ones and more; it replaces a run of the same time."""
         at = run.as_of
@@ -165,7 +170,7 @@ class Ledger:
                 self._move(execute)
             row = {"exit_code": run.exit_code, "record": run.model_dump_json()}
             self._replace(execute, "forecast_runs", at, [row])
-            for fit in fits:
+            if fit is not None:
                 self._replace_fit(execute, fit)
             if forecasts is not None:
                 self._store(execute, at, forecasts)
@@ -194,7 +199,7 @@ class Ledger:
         return [name for (name,) in self._read("SELECT DISTINCT job FROM forecast_runs ORDER BY job")]
 
     def runs(self, count: int, until: str = ALWAYS, since: str = "") -> list[Record]:
-        """The records of the newest runs, newest first; those with a damaged record are left out."""
+        """The newest runs, newest first, and those ahead of their clock last; damaged records are left out."""
         sql = "SELECT as_of, exit_code, record FROM forecast_runs WHERE job = :job AND as_of BETWEEN :since AND :until"
         rows = self._read(f"{sql} ORDER BY as_of DESC LIMIT :count", until=until, since=since, count=count)
         found = []
@@ -203,7 +208,7 @@ class Ledger:
                 found.append(Record.model_validate_json(record).model_copy(update={"as_of": as_of, "exit_code": code}))
             except ValidationError:
                 self._warn("record", as_of)
-        return found
+        return sorted(found, key=lambda run: run.ahead_of_clock)
 
     def fits(self, until: str = ALWAYS, unfinished: bool = False) -> list[FitEntry]:
         """The fits until a time, inclusive, oldest first; those whose run has not ended only if they are asked for."""

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from forecast.errors import Message, as_flag
 from forecast.logs import listening
 
 FILE = "run.json"
+CLOCK_TOLERANCE = 3_600.0  # seconds by which cron starts a job sooner or later, and clocks of machines differ
 
 
 class Record(BaseModel):
@@ -31,6 +33,7 @@ class Record(BaseModel):
     input: dict[str, Any] = {}  # name, number of rows, sha256 of the file or of the rows of the query
     data_end: str | None = None  # end of the newest observed period, on the clock of the table
     data_age: float | None = None  # of that end at `as_of`, in seconds
+    horizon_over: bool = False  # `as_of` lies beyond the newest value by more than a horizon
     version: str | None = None  # that forecast
     hash: str | None = None
     train_end: str | None = None  # the newest time that the version was fitted to
@@ -53,6 +56,17 @@ class Record(BaseModel):
     warnings: list[str] = []
     packages: dict[str, str] = {}
 
+    @property
+    def ahead_of_clock(self) -> bool:
+        """Whether the run is dated beyond its clock: what it leaves gives way to ordinary runs."""
+        ahead = datetime.fromisoformat(self.as_of) - datetime.fromisoformat(self.started or self.as_of)
+        return ahead.total_seconds() > CLOCK_TOLERANCE
+
+    @property
+    def dated_ahead(self) -> bool:
+        """Whether the run is dated beyond its clock or its data, so that later runs learn nothing from it."""
+        return self.ahead_of_clock or self.horizon_over
+
 
 def sha256_of_file(path: str) -> str | None:
     """The sha256 of an ordinary file; None for anything else."""
@@ -70,7 +84,7 @@ def sha256_of_frame(frame: pd.DataFrame) -> str:
 
 def written_later(runs: Sequence[Record], as_of: str, output: Mapping[str, str | None]) -> str | None:
     """The time of the newest run after `as_of` that has written the same file or table; `runs` are newest first."""
-    later = [run for run in runs if run.as_of > as_of]
+    later = [run for run in runs if run.as_of > as_of and not run.ahead_of_clock]
     same = (run.as_of for run in later if any(run.output.get(key) == place for key, place in output.items() if place))
     return next(same, None)
 

@@ -1,11 +1,13 @@
 """When a job fits anew, and which version serves."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 from itertools import pairwise
 
 import pandas as pd
 
+from forecast.artifacts.store import Store
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 
@@ -145,3 +147,101 @@ def test_a_refit_reads_years_of_two_digits_in_the_century_of_the_live_version(jo
         frame.to_csv(job.folder / "sales.csv", index=False)
         assert forecast("run", job.file, "--as-of", f"{last}T23:59:59+00:00").code == 0
         assert job.record()["data_age"] < 3 * 24 * 3600
+
+
+AHEAD = "2999-01-01T12:00:00+00:00"  # of a clock that ran ahead, or of a slip of the finger
+
+
+def test_a_run_ahead_of_its_clock_promotes_nothing_and_gives_way_to_ordinary_runs(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.write(top='refit = "daily"', sink='url = "sqlite:///f.db"\ntable = "forecasts"')
+    assert forecast("run", job.file, "--as-of", at(197)).code == 0
+    live = job.record()["version"]
+    ran = forecast("run", job.file, "--as-of", AHEAD)
+    assert ran.code == 0, ran.err
+    record, output = job.record(), job.output.read_bytes()
+    assert "the run as of 2999-01-01T12:00:00Z is dated ahead of its clock" in ran.err
+    assert any("is dated ahead of its clock" in text for text in record["warnings"])
+    assert (record["version"], record["fit"]) == (live, {})
+    assert Store(job.store).current() == live
+    again = forecast("run", job.file, "--as-of", AHEAD)
+    assert (again.code, job.record()["version"], job.output.read_bytes()) == (0, record["version"], output)
+    status = forecast("status", job.file)
+    assert (status.code, "is dated ahead of its clock" in status.out.splitlines()[0]) == (3, True)
+    for day in (198, 199):
+        ran = forecast("run", job.file, "--as-of", at(day))
+        assert (ran.code, "older forecast" in ran.err) == (0, False)
+        live = job.record()["version"]
+        assert Store(job.store).current() == live == job.record()["fit"]["version"]
+    assert job.output.read_bytes() != output
+    with sqlite3.connect(job.folder / "f.db") as connection:
+        of_origin = connection.execute("SELECT DISTINCT origin, version FROM forecasts ORDER BY 1").fetchall()
+    assert of_origin[-1] == ("2024-07-18 00:00:00", live)  # the origin of the run ahead, too
+    status = forecast("status", job.file, "--runs", "1")
+    assert (status.code, "ahead" in status.out) == (0, False)
+    assert "2999" not in forecast("diff", job.file).out
+
+
+def test_later_runs_learn_nothing_from_a_run_ahead_of_its_clock(job: Job, forecast: Run, at: At) -> None:
+    frame = job.table(days=207)
+    frame["promo"] = frame["day"].str[-1].isin(["1", "5"]).astype(int)
+    frame["units"] = frame["units"].where(frame["day"] < "2024-07-19")
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    job.write(table='known = ["promo"]\ntarget = "units"', source='vintages = "keep"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    sql = ("SELECT as_of FROM forecast_cells", "SELECT * FROM forecast_scores", "SELECT as_of FROM forecast_known")
+    left = [*map(job.ledger, sql)]
+    assert forecast("run", job.file, "--as-of", AHEAD).code == 0
+    assert [*map(job.ledger, sql)] == left
+    assert forecast("run", job.file, "--as-of", at(152)).code == 0
+    assert len(job.ledger("SELECT as_of FROM forecast_known")) == 2
+    assert job.record()["actuals"]["values"] == 4
+
+
+def test_a_first_run_ahead_of_its_clock_leaves_no_live_version(job: Job, forecast: Run, at: At) -> None:
+    for _ in range(2):
+        assert forecast("run", job.file, "--as-of", AHEAD).code == 0
+        assert Store(job.store).empty
+    assert len(Store(job.store).versions()) == 1
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    assert Store(job.store).current() == job.record()["fit"]["version"]
+
+
+def test_a_version_of_a_run_ahead_that_an_earlier_release_made_live_gives_way_to_the_next_fit(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.write(top='refit = "daily"')
+    for day in (150, 151):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+    ahead = Store(job.store).current()
+    with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:
+        ledger.execute("UPDATE forecast_fits SET promoted = 2, as_of = ? WHERE version = ?", (AHEAD, ahead))
+    for day in (152, 153):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+        assert Store(job.store).current() == job.record()["fit"]["version"] != ahead
+
+
+def test_a_make_up_run_of_an_older_date_replaces_no_newer_version(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "daily"')
+    for day in (150, 152):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+    live = Store(job.store).current()
+    assert forecast("run", job.file, "--as-of", at(151)).code == 0
+    assert job.record()["version"] == job.record()["fit"]["version"] != live
+    assert Store(job.store).current() == live
+
+
+def test_runs_long_after_the_newest_value_say_so_and_teach_no_limit(job: Job, forecast: Run, at: At) -> None:
+    job.table(days=150)
+    job.write(top='refit = "daily"')
+    said = "all forecasts are of times before that of the run"
+    for day in (150, 157, 158):  # the last day of the first night's forecasts is that of noon 156
+        ran = forecast("run", job.file, "--as-of", at(day))
+        assert (ran.code, said in ran.err, job.record()["horizon_over"]) == (0, day > 156, day > 156)
+        assert Store(job.store).current() == job.record()["fit"]["version"]  # old data are no wrong clock
+    status = forecast("status", job.file)
+    assert (status.code, said in status.out) == (0, True)
+    for minute in range(21):
+        assert forecast("run", job.file, "--as-of", at(158).replace("12:00", f"13:{minute:02}")).code == 0
+    assert "usual" not in job.record()["checks"]["jump"]
