@@ -1,6 +1,7 @@
 """Write files so that they exist completely or not at all, even after a kill; read them through no link; lock them."""
 
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -192,8 +193,8 @@ def _mode_of(target: Path) -> int | None:
     return stat.S_IMODE(mode) & 0o777
 
 
-def read_file(path: Path, most: int) -> bytes:
-    """All bytes of an ordinary file, at most `most`; FileNotFoundError is left to the caller."""
+def read_file(path: Path, most: int, sha256: str | None = None) -> bytes:
+    """All bytes of an ordinary file, at most `most`, with that hash; FileNotFoundError is left to the caller."""
     check_kind(path, stat.S_IFREG)
     with raised_as(_cannot_open, path):
         descriptor = int(when_free(os.open, path, _READ))
@@ -210,6 +211,8 @@ def read_file(path: Path, most: int) -> bytes:
         close_quietly(descriptor)
     if len(data) != status.st_size:
         raise refused(path, "changed while it was read")
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise refused(path, "differs from its checksum")
     return data
 
 
@@ -241,7 +244,7 @@ def remove(path: Path) -> None:
 
 def refused(path: Path, reason: str) -> ArtifactRefused:
     """The error that `path` cannot be trusted, with what to do about it."""
-    return ArtifactRefused(f"{path}: {reason}; restore it, or fit again")
+    return ArtifactRefused(f"{path}: {reason}; restore it, or fit again, or run the job again")
 
 
 @contextmanager

@@ -125,11 +125,8 @@ class Store:
         folder = self.path / version
         if expected not in (None, digest):
             raise durable.refused(folder / MANIFEST, f"differs from its checksum in {POINTER}")
-        files = {}
-        for name, entry in manifest.files.items():
-            files[name] = durable.read_file(folder / name, entry.size)
-            if hashlib.sha256(files[name]).hexdigest() != entry.sha256:
-                raise durable.refused(folder / name, f"differs from its checksum in {MANIFEST}")
+        entries = manifest.files.items()
+        files = {name: durable.read_file(folder / name, entry.size, entry.sha256) for name, entry in entries}
         contents = decode(files, f"{folder}{os.sep}")
         unexported = {int(number): reason for number, reason in manifest.unexported.items()}
         return replace(contents, run=manifest.run, unexported=unexported), info, digest

@@ -1,7 +1,7 @@
 """Check forecasts before they are written: what each check finds, and what replaces refused series."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,6 +56,16 @@ def findings(output: Output, earlier: Earlier | None, past: Sequence[Record]) ->
     return found | _against_past(output, past) | last
 
 
+def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[str]:
+    """How often rows of forecasts, or of sums, break the rules that need nothing but their numbers."""
+    lows, highs = ([f"{side}_{level:g}" for level in sorted(settings.levels)] for side in ("lo", "hi"))
+    # intervals lie inside each other, around the point
+    line = np.stack([np.asarray(table[name], float) for name in (*lows[::-1], "forecast", *highs)])
+    numbers = [array for array in map(_values, table.values()) if array.dtype.kind == "f"]
+    finite = sum(int((~np.isfinite(array)).sum()) for array in numbers)
+    return Counter(finite=finite, order=int((np.diff(line, axis=0) < 0).any(0).sum()))
+
+
 def hard_counts(output: Output) -> dict[str, int]:
     """How often each rule is broken that no forecast may break."""
     forecasts, settings, ids = output.forecasts, output.settings, output.schema.ids
@@ -64,8 +74,9 @@ def hard_counts(output: Output) -> dict[str, int]:
     steps = Counter(_rows(forecasts.columns, ids) if ids else [()] * forecasts.rows)
     wrong = {*names, *steps} - {name for name in names if steps.get(name) == output.fitted.config.horizon}
     rows = [list(_rows(table, [name for name in table if name in keys])) for table in tables]
-    numbers = [array for table in tables for array in map(_values, table.values()) if array.dtype.kind == "f"]
-    counts = {"finite": sum(int((~np.isfinite(array)).sum()) for array in numbers), "horizon": len(wrong)}
+    counts = Counter(horizon=len(wrong))
+    for table in tables:
+        counts.update(row_counts(table, settings))
     counts["keys"] = repeated = sum(len(each) - len(set(each)) for each in rows)
     if repeated:  # clocks that are put back repeat an hour
         steps_ahead = np.arange(1, output.fitted.config.horizon + 1)
@@ -73,19 +84,15 @@ def hard_counts(output: Output) -> dict[str, int]:
         due = list(_rows(times, output.schema.keys))
         doubled = len(due) - len(set(due))
         counts["keys"] = max(len(rows[0]) - len(set(rows[0])) - doubled, 0) if doubled else repeated
-    lows, highs = ([f"{side}_{level:g}" for level in sorted(settings.levels)] for side in ("lo", "hi"))
-    for table in tables:  # intervals lie inside each other, around the point
-        line = np.stack([np.asarray(table[name], float) for name in (*lows[::-1], "forecast", *highs)])
-        counts["order"] = counts.get("order", 0) + int((np.diff(line, axis=0) < 0).any(0).sum())
     if wrong or counts["keys"]:  # rows cannot be told apart
-        return counts
+        return dict(counts)
     columns = [np.asarray(forecasts.columns[name], float) for name in ("forecast", *interval_columns(settings.levels))]
     published = np.stack(columns, -1).reshape(*forecasts.means.shape, len(columns))
     floor = forecasts.panel.floor()[forecasts.series]
     counts["negative"] = int((published < lower_bounds(settings, floor)[:, None, None]).any(2).sum())
     counts["closed"] = _reopened(output, published[..., 0], floor)
     pairs = zip(output.totals, tables[1:], strict=True)
-    return counts | {"totals": sum(_incoherent(output, totals, table, floor) for totals, table in pairs)}
+    return dict(counts) | {"totals": sum(_incoherent(output, totals, table, floor) for totals, table in pairs)}
 
 
 def _names(forecasts: Forecasts) -> list[tuple[str, ...]]:

@@ -176,9 +176,16 @@ def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[st
         for ledger in _ledgers(artifact, pipeline)
         for fit in ledger.fits(unfinished=True)
     }
-    names = ("version", "hash", "created", "live", "note")
-    facts = ((v.id, v.hash, v.created.isoformat(), v.id == live, notes.get(v.id, "")) for v in store.versions())
-    return [dict(zip(names, values, strict=True)) for values in facts]
+    return [
+        {
+            "version": info.id,
+            "hash": info.hash,
+            "created": info.created.isoformat(),
+            "live": info.id == live,
+            "note": notes.get(info.id, ""),
+        }
+        for info in store.versions()
+    ]
 
 
 def promote(artifact: str, version: str, wait: float, pipeline: Pipeline | None = None) -> str:
@@ -243,7 +250,8 @@ def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: i
     stale = code == STALE or (age is not None and limit is not None and age >= seconds_of(limit))
     problems = [newest.error or "some series were left out"] if code not in (FINE, STALE) else []
     last = max(all_runs, key=lambda run: run.started)
-    problems += [f"the run as of {last.as_of} is dated ahead of its clock"] if last.ahead_of_clock else []
+    if last.ahead_of_clock:
+        problems.append(f"the run as of {last.as_of} is dated ahead of its clock")
     problems += [f"the data are {'stale' if age is None else age_text(age)}"] if stale else _missed(newest_runs, now)
     warnings = len(newest.warnings)
     well = f"it ran, with {warnings} warning{'s' * (warnings > 1)}" if warnings else "all is well"

@@ -10,7 +10,7 @@ import pandas as pd
 from forecast.changes.replay import Changes, RunInput, alike, by_step, changed_inputs, replayed, rows_of_sums, unpacked
 from forecast.errors import INCOMPLETE, ArtifactRefused, Blocked, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
-from forecast.jobs.publishing import read_blocked
+from forecast.jobs.publishing import newest_blocked, read_blocked
 from forecast.ledger.ledger import DAMAGED, INPUTS, KEEP, MAX_RECORDS, Ledger
 from forecast.ledger.record import Record
 from forecast.panel.panel import series_index
@@ -35,7 +35,7 @@ def diff_of(
         inputs_of = f"what the run as of {run.as_of} forecast from"
         stored: tuple[pd.DataFrame | None, object] = ledger.stored(run.as_of)
         if run.exit_code == Blocked.exit_code:
-            publication = read_blocked(store, run.as_of)
+            publication = read_blocked(store, run)
             stored = publication.forecasts, publication.more[INPUTS]
         frame, data = stored
         if frame is None or not isinstance(data, bytes):
@@ -92,9 +92,9 @@ def _notes(runs: list[Record], inputs: list[RunInput]) -> list[str]:
 
 def _chosen(ledger: Ledger, before: str | None, after: str | None) -> list[Record]:
     runs = ledger.runs(MAX_RECORDS)
-    newest_blocked = next((run for run in runs if run.exit_code == Blocked.exit_code and run.blocked), None)
+    blocked = newest_blocked(runs)
     published = [run for run in runs if run.exit_code in (0, INCOMPLETE)]
-    candidates = [run for run in runs if run in published or run is newest_blocked]  # only the newest one is kept
+    candidates = [run for run in runs if run in published or run is blocked]  # only the newest one is kept
     later = _newest(ledger.job, candidates, Setting("to", after))
     return [_newest(ledger.job, [run for run in published if run.as_of < later.as_of], Setting("from", before)), later]
 

@@ -99,7 +99,9 @@ def look(
 
     The schema is that of an earlier fit as which the table is read; None where the file alone says how.
     """
-    live = serving_version(store, ledger, instant, pipeline.train.device, pipeline.train.engine)
+    at = as_text(instant)
+    taken = next((run.version for run in ledger.runs(1, at) if run.as_of == at and run.settled), None)
+    live = serving_version(store, ledger, instant, taken, pipeline.train.device, pipeline.train.engine)
     if live is not None and (live.fitted.effects is not None or live.schema.dated_events):
         live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
     why, reread = reason_to_fit(pipeline, live, ledger, instant)

@@ -33,21 +33,17 @@ MOST_SUBSETS = 4096  # of settings that say what was inferred; a file that adds 
 
 
 def serving_version(
-    store: Store, ledger: Ledger, instant: datetime, device: str = "auto", engine: EngineName = "auto"
+    store: Store, ledger: Ledger, instant: datetime, taken: str | None, device: str, engine: EngineName
 ) -> ServingVersion | None:
     """The version that forecasts at the time of a run, fitted to no later values; None if there is no version yet.
 
-    It is the version that an earlier run at that instant took, else the live one, else the newest promoted one.
+    It is the version that an earlier run at that instant has `taken`, else the live one, else the newest promoted one.
     """
-    at = as_text(instant)
-    # `settled`: the run completed
-    candidates = [run.version for run in ledger.runs(1, at) if run.as_of == at and run.settled]
-    if store.empty and not candidates:
+    if store.empty:
         return None
     versions, refused = {info.id: info for info in store.versions()}, ledger.refused()
-    if not store.empty:
-        candidates += [store.current(), *(version for version in reversed(versions) if version not in refused)]
-    for version in candidates:
+    newest = [version for version in reversed(versions) if version not in refused]
+    for version in [taken, store.current(), *newest]:
         if version in versions:
             predictor = load_predictor(str(store.path), version, device, engine)
             schema, origins = predictor.fitted.config.table, predictor.fitted.history.origins
@@ -63,7 +59,7 @@ def reason_to_fit(
     """Why a job fits anew, "" where it does not, and whether the file alone says how the table is read then."""
     if live is None:
         return "there is no version yet", True
-    if (instant - datetime.now(UTC)).total_seconds() > CLOCK_TOLERANCE:
+    if instant - datetime.now(UTC) > CLOCK_TOLERANCE:
         return "", False  # a clock that runs ahead is no reason
     at = as_text(instant)
     fits = ledger.fits(at)
@@ -78,7 +74,7 @@ def reason_to_fit(
     last = datetime.fromisoformat(fits[-1].as_of) if fits else saved_at(live.version) or instant
     age = (instant - last).total_seconds()
     days = {"daily": 1.0, "weekly": 7.0}.get(pipeline.refit) or float(pipeline.refit.split()[1])
-    due = age >= days * DAY - CLOCK_TOLERANCE
+    due = age >= days * DAY - CLOCK_TOLERANCE.total_seconds()
     return f"the last fit is {age / DAY:.1f} days old" if due else "", False
 
 

@@ -31,7 +31,7 @@ from forecast.jobs import gate, inputs
 from forecast.jobs.administration import claimed, ledger_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_named
-from forecast.jobs.publishing import Publication, finish_accepted, places, promote_owed, write_record
+from forecast.jobs.publishing import Publication, destinations, finish_accepted, places, promote_owed, write_record
 from forecast.jobs.refit import settings_digest
 from forecast.jobs.sinks import SinkSettings
 from forecast.ledger import accuracy
@@ -162,9 +162,6 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
             record.settled, record.version, record.intervals = True, before.version, before.intervals
             run.accepted = before if before.blocked.get("accepted") else None
     written = places(run.pipeline, run.pipeline.sink)
-    if record.ahead_of_clock:
-        text = "the run as of %s is dated ahead of its clock, %s: it makes no version live, later runs learn nothing"
-        log.warning(f"{text} from it, and ordinary ones replace its rows", record.as_of, record.started)
     later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, written) if warn_of_later else None
     ledger.add_run(record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end; run it again"}))
     if later is not None:
@@ -185,9 +182,10 @@ def _read_fit_forecast_write(run: _Run) -> None:
         live, source = _fit(run, why, as_before, live, table, defaults)
     else:
         source = inputs.read_to_forecast(pipeline, run.instant, table, live.schema)
-        for fit in (fit for fit in ledger.fits(record.as_of) if fit.as_of == record.as_of):
-            record.fit = {"why": "fitted by an earlier run as of this instant", "version": fit.version}
-            record.fit |= {"promoted": fit.promoted, "verdict": fit.reason}
+        for fit in ledger.fits(record.as_of):
+            if fit.as_of == record.as_of:
+                why = "fitted by an earlier run as of this instant"
+                record.fit = {"why": why, "version": fit.version, "promoted": fit.promoted, "verdict": fit.reason}
     serves, schema, published = live, live.schema, record.settled
     record.version, record.hash, record.train_end = live.version, live.hash, live.fitted.config.train_end
     forecasts = forecast_table(
@@ -240,7 +238,7 @@ def _fit(
     promoted, verdict = should_promote(fitted, live, as_live, pipeline.checks.require_all)
     verdict = pipeline.hidden(verdict)
     newest = run.store.empty if live is None else live.version == run.store.current()
-    lasting = promoted and not run.record.ahead_of_clock
+    promoted &= not run.record.ahead_of_clock
     begun = FitEntry(run.record.as_of, "", False, UNFINISHED, settings_digest(pipeline))
 
     def announce(version: str) -> None:  # a kill leaves a version that nothing takes for one that was live
@@ -249,7 +247,7 @@ def _fit(
     contents = to_contents(fitted := with_exports(fitted))
     created = min(run.instant, datetime.now(UTC))
     version = run.writer.save(contents, pipeline.keep, created, promote=False, reuse=True, announce=announce)
-    run.fit = replace(begun, version=version.id, promoted=lasting, reason=verdict, goes_live=lasting and newest)
+    run.fit = replace(begun, version=version.id, promoted=promoted, reason=verdict, goes_live=promoted and newest)
     run.record.fit = {"why": pipeline.hidden(why), "version": version.id, "promoted": False, "verdict": verdict}
     if live is not None and (missing := sorted(set(live.fitted.ids) - set(fitted.ids))):
         names = series_names(missing)
@@ -266,10 +264,11 @@ def _fit(
 def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> ForecastOptions:
     config, record, schema = live.fitted.config, run.record, live.schema
     _check_age(run, panel, schema, name)
-    over = table_checks.age(panel.newest + config.horizon, schema, run.instant)
-    record.horizon_over = over is not None and over > 0
-    if record.horizon_over and not record.ahead_of_clock:
-        log.warning("%s: all forecasts are of times before that of the run; bring the table up to date", name)
+    record.horizon_over = (table_checks.age(panel.newest + config.horizon, schema, run.instant) or 0) > 0
+    if record.dated_ahead:
+        of_data = "the newest value by more than a horizon: later runs set no limits by it"
+        limit = "its clock: it leaves nothing to later runs" if record.ahead_of_clock else of_data
+        log.warning("the run as of %s is dated ahead of %s", record.as_of, limit)
     run.lagging = table_checks.lagging(panel, schema, run.pipeline.checks, name)
     record.drift = table_checks.check_drift(panel, live.fitted.history, schema.shortest_season, name)
     if run.pipeline.totals:
@@ -354,4 +353,5 @@ def _publication(run: _Run, passed: gate.CheckedForecasts, read: Panel, live: Se
     more |= run.known
     more |= {TOTALS: gate.sums_to_keep(passed.totals, forecasts)} if passed.totals else {}
     _finish(run)
-    return Publication(record, tables, ids, to_keep, more, scores, run.fit)
+    placed = dict(zip(destinations(run.pipeline), tables, strict=True))
+    return Publication(record, placed, ids, to_keep, more, scores, run.fit)

@@ -164,6 +164,9 @@ class Ledger:
         """Record a run, its fit and forecasts, scores of earlier ones and more; it replaces a run of the same time."""
         at = run.as_of
         more = more or {}
+        if run.ahead_of_clock:  # later runs would learn from its forecasts
+            forecasts = None
+            more = {}
         old = self._read(f"SELECT 1 FROM {OLD_TABLE} WHERE job = :job LIMIT 1", OLD_TABLE)
         with self._writing(*more) as execute:
             if old:

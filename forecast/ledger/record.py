@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from forecast.errors import Message, as_flag
 from forecast.logs import listening
 
 FILE = "run.json"
-CLOCK_TOLERANCE = 3_600.0  # seconds by which cron starts a job sooner or later, and clocks of machines differ
+CLOCK_TOLERANCE = timedelta(hours=1)  # by which cron starts a job sooner or later, and clocks of machines differ
 
 
 class Record(BaseModel):
@@ -59,8 +59,8 @@ class Record(BaseModel):
     @property
     def ahead_of_clock(self) -> bool:
         """Whether the run is dated beyond its clock: what it leaves gives way to ordinary runs."""
-        ahead = datetime.fromisoformat(self.as_of) - datetime.fromisoformat(self.started or self.as_of)
-        return ahead.total_seconds() > CLOCK_TOLERANCE
+        clock = datetime.fromisoformat(self.started or self.as_of)
+        return datetime.fromisoformat(self.as_of) > clock + CLOCK_TOLERANCE
 
     @property
     def dated_ahead(self) -> bool:

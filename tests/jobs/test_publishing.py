@@ -1,8 +1,12 @@
-"""A refit goes live after its output and its entry in the ledger, and what a kill left is finished by the next run."""
+"""A refit goes live after its ledger entry, a kill is repaired, and what was blocked is accepted unchanged."""
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -10,6 +14,8 @@ import pytest
 from forecast.artifacts.store import Store
 from forecast.errors import StaleData
 from forecast.jobs import run as module
+from forecast.jobs.pipeline import read_pipeline
+from forecast.jobs.publishing import Publication, accept_blocked
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 
@@ -156,3 +162,149 @@ def test_the_hash_of_a_source_is_that_of_what_was_read(
     monkeypatch.setattr(module.inputs, "read_source", replaced_meanwhile)
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     assert job.record()["input"]["sha256"] == read
+
+
+SHOPS = '[[totals]]\nby = "shop"\nevery = "week"\npath = "shops.csv"\ntable = "shops"\n'
+ALL = '[[totals]]\nby = "all"\npath = "all.csv"\ntable = "all_shops"\n'
+SUMS = ("shops", "all_shops")
+
+
+@pytest.fixture
+def blocked(job: Job, forecast: Run, at: At) -> Path:
+    """A job whose second night is blocked, as the newest week came in other units; the folder that keeps the night."""
+    _write(job, SHOPS, ALL)
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    frame = job.table()
+    frame.loc[frame["day"] >= "2024-05-26", "units"] *= 1000
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    ran = forecast("run", job.file, "--as-of", at(151))
+    assert ran.code == 5, ran.err
+    job.table()
+    return Path(job.record()["blocked"]["folder"])
+
+
+def _write(job: Job, *totals: str) -> None:
+    job.write(top='refit = "daily"', sink='url = "sqlite:///f.db"\ntable = "forecasts"')
+    job.file.write_text(job.file.read_text() + "".join(totals))
+
+
+def _levels(job: Job) -> list[set[str]]:
+    """The levels that each place of sums holds: files, and the newest rows of tables."""
+    files = [set(pd.read_csv(job.folder / name)["level"]) for name in ("shops.csv", "all.csv")]
+    with sqlite3.connect(job.folder / "f.db") as connection:
+        tables = [{level for (level,) in connection.execute(f"SELECT level FROM {table}")} for table in SUMS]
+    return [*files, *tables]
+
+
+LEVELS = [{"shop/week"}, {"all"}] * 2  # of files, and of tables
+
+
+def _published(job: Job) -> list[float]:
+    """The largest sum of each table of sums, which tells whether a blocked night was published."""
+    with sqlite3.connect(job.folder / "f.db") as connection:
+        return [connection.execute(f"SELECT MAX(mean) FROM {table}").fetchone()[0] for table in SUMS]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_sums_are_accepted_into_their_own_places_though_the_file_has_another_order_by_now(
+    job: Job, forecast: Run, at: At, blocked: Path, killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _levels(job) == LEVELS
+    if killed:
+        _kill_an_acceptance(job, monkeypatch)
+    _write(job, ALL, SHOPS)
+    ran = forecast("run", job.file, "--as-of", at(152)) if killed else forecast("run", job.file, "--accept")
+    assert ran.code == 0, ran.err
+    assert _levels(job) == LEVELS
+    assert min(_published(job)) > 10_000
+    assert forecast("run", job.file, "--accept").code == 2  # done
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("totals", [(SHOPS,), (SHOPS, ALL.replace("all.csv", "other.csv")), ()])
+def test_a_night_is_not_accepted_into_other_places_and_the_next_one_goes_on(
+    job: Job,
+    forecast: Run,
+    at: At,
+    blocked: Path,
+    totals: tuple[str, ...],
+    killed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if killed:
+        _kill_an_acceptance(job, monkeypatch)
+    _write(job, *totals)
+    before = _published(job)
+    ran = forecast("run", job.file, "--accept")
+    assert (ran.code, "Traceback" in ran.err) == (2, False)
+    assert f"was to write {job.folder}/out.csv, forecasts; {job.folder}/shops.csv, shops; " in ran.err
+    assert _published(job) == before
+    for day in (152, 153):
+        ran = forecast("run", job.file, "--as-of", at(day))
+        assert ran.code == 0, ran.err
+        assert ("what was accepted is not published" in ran.err) is (killed and day == 152)
+    assert max(_published(job)) < 10_000
+
+
+def _kill_an_acceptance(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Publication, "publish", kill)
+        with pytest.raises(Killed):
+            accept_blocked(read_pipeline(str(job.file)))
+
+
+def test_a_flipped_bit_anywhere_in_what_a_blocked_night_kept_is_refused_by_the_name_of_its_file(
+    job: Job, forecast: Run, blocked: Path
+) -> None:
+    files = sorted(blocked.iterdir())
+    assert len(files) == 7  # three tables, what the ledger gets of each kind, and the run
+    before = _published(job), job.output.read_bytes(), Store(job.store).current()
+    for path in files:
+        whole = path.read_bytes()
+        for position in {0, len(whole) // 3, len(whole) // 2, len(whole) - 1}:
+            path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])
+            ran = forecast("run", job.file, "--accept")
+            assert (ran.code, str(path) in ran.err) == (76, True), ran.err
+        path.unlink()
+        ran = forecast("run", job.file, "--accept")
+        assert (ran.code, str(path) in ran.err) == (76, True), ran.err
+        assert forecast("diff", job.file).code == 76
+        path.write_bytes(whole)
+    assert (_published(job), job.output.read_bytes(), Store(job.store).current()) == before
+    assert forecast("run", job.file, "--accept").code == 0
+
+
+def test_what_breaks_a_rule_that_no_forecast_may_break_is_not_accepted_either(
+    job: Job, forecast: Run, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = module.forecast_table
+
+    def out_of_order(*args: Any, **options: Any) -> Any:
+        found = made(*args, **options)
+        return replace(found, columns=found.columns | {"lo_80": found.columns["hi_95"]})
+
+    monkeypatch.setattr(module, "forecast_table", out_of_order)
+    assert forecast("run", job.file, "--as-of", at(150)).code == 5
+    ran = forecast("run", job.file, "--accept")
+    assert (ran.code, "rows whose quantiles are not in order" in ran.err) == (5, True), ran.err
+    assert not job.output.exists()
+
+
+def test_the_rules_are_applied_to_what_was_read_not_only_to_what_the_run_found(
+    job: Job, forecast: Run, blocked: Path
+) -> None:
+    rows = pd.read_parquet(blocked / "0-rows.parquet")
+    rows.loc[rows.index[3], "lo_80"] = rows["hi_80"].max() + 1
+    rows.to_parquet(blocked / "0-rows.parquet")
+    run = json.loads((blocked / "run.json").read_text())  # as one writes it who means to
+    run["sha256"]["0-rows.parquet"] = hashlib.sha256((blocked / "0-rows.parquet").read_bytes()).hexdigest()
+    (blocked / "run.json").write_text(json.dumps(run))
+    digest = hashlib.sha256((blocked / "run.json").read_bytes()).hexdigest()
+    with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:
+        update = "UPDATE forecast_runs SET record = json_set(record, '$.blocked.sha256', ?) WHERE exit_code = 5"
+        ledger.execute(update, (digest,))
+    ran = forecast("run", job.file, "--accept")
+    assert (ran.code, "rows whose quantiles are not in order" in ran.err) == (5, True), ran.err

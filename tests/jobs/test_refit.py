@@ -235,7 +235,7 @@ def test_a_make_up_run_of_an_older_date_replaces_no_newer_version(job: Job, fore
 def test_runs_long_after_the_newest_value_say_so_and_teach_no_limit(job: Job, forecast: Run, at: At) -> None:
     job.table(days=150)
     job.write(top='refit = "daily"')
-    said = "all forecasts are of times before that of the run"
+    said = "is dated ahead of the newest value by more than a horizon"
     for day in (150, 157, 158):  # the last day of the first night's forecasts is that of noon 156
         ran = forecast("run", job.file, "--as-of", at(day))
         assert (ran.code, said in ran.err, job.record()["horizon_over"]) == (0, day > 156, day > 156)
