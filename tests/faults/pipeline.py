@@ -26,8 +26,10 @@ from tests.faults._counts import Counts, campaign
 
 DAYS, FIRST = 140, 120
 NIGHTS = 3
-WRONG = 1000.0  # factor of forecasts that a check blocks
-OUTPUTS = {"out.csv": 7, "weeks.csv": 2}  # files, and their rows
+WRONG = 1000.0  # factor of what is wrong
+WRONG_PARTS = ("forecasts", "values")  # that end a night with 5
+SHOPS = 6
+OUTPUTS = {"out.csv": 7 * SHOPS, "weeks.csv": 2 * SHOPS}  # files, and their rows
 
 
 @click.command()
@@ -76,42 +78,52 @@ def kill_runs(model: str, times: int, folder: Path, url: str | None, random: Ran
 
 
 def kill_blocked(model: str, times: int, folder: Path, random: Random, counts: Counts) -> None:
-    """Kill a night that a check blocks, or its acceptance, `times` times; then go on in one of the ways that there are.
+    """Kill a night that ends with 5, or its acceptance, `times` times; then go on in one of the ways that there are.
 
-    A night that was not killed is blocked again. An acceptance is repeated, or the next night comes: it finishes what
-    was begun, or publishes alone. What is left in the end is what one of these ways leaves without a kill.
+    Either a check blocks wrong forecasts, or the newest values are wrong. A night that was not killed is blocked again.
+    An acceptance is repeated, or the next night comes: it finishes what was begun, or publishes alone. What is left in
+    the end is what one of these ways leaves without a kill, also where the file had another order of sums by then.
     """
     place, ways, seconds = Night(folder / "job", model, None), {}, {}
     for night in range(NIGHTS - 1):
         place.run(night)
-    shutil.copytree(place.folder, folder / "blocked")  # what there is before it is blocked
+    shutil.copytree(place.folder, folder / "before")
     published = place.origins()
-    seconds["blocked"] = place.run(NIGHTS - 1, factor=WRONG)
-    shutil.copytree(place.folder, folder / "accepted")
-    for way in ("accepted", "accepted, next night", "next night"):
-        place.restore(folder / "accepted")
-        if way.startswith("accepted"):
-            seconds["accepted"] = place.run(NIGHTS - 1, accept=True)
-        if way.endswith("next night"):
-            place.run(NIGHTS)
-        ways[way] = place.left()
+    for wrong in WRONG_PARTS:
+        place.restore(folder / "before")
+        seconds[wrong] = place.run(NIGHTS - 1, wrong=wrong)
+        if seconds[wrong] < 0:
+            counts.lose(f"{model}: a night of wrong {wrong} did not end with 5")
+        shutil.copytree(place.folder, folder / wrong)
+        for edited in (False, True):
+            for way in ("accepted", "accepted, next night", "next night"):
+                place.restore(folder / wrong, edited)
+                if way.startswith("accepted"):
+                    seconds["accepted"] = place.run(NIGHTS - 1, accept=True)
+                if way.endswith("next night"):
+                    place.run(NIGHTS)
+                ways[wrong, edited, way] = place.left()
+        if ways[wrong, True, "accepted"] != ways[wrong, False, "accepted"]:
+            counts.lose(f"{model}: an edit of the file changed what an acceptance of wrong {wrong} published")
     for _ in range(times):
-        victim, goes_on = random.choice(["blocked", "accepted"]), random.random() < 0.5
-        delay = random.uniform(0, 1.1 * seconds[victim])
-        what = f"{model}, killed {delay:.3f} s after the start of what is to be {victim}"
-        place.restore(folder / victim)
-        whole = place.run(NIGHTS - 1, delay, 1.0 if victim == "accepted" else WRONG, accept=victim == "accepted")
+        wrong, accepted, goes_on = random.choice(WRONG_PARTS), random.random() < 0.5, random.random() < 0.5
+        edited = accepted and random.random() < 0.5
+        delay = random.uniform(0, 1.1 * seconds["accepted" if accepted else wrong])
+        victim = f"night of wrong {wrong}{', accepted' * accepted}{' after an edit' * edited}"
+        what = f"{model}, killed {delay:.3f} s after the start: {victim}"
+        place.restore(folder / (wrong if accepted else "before"), edited)
+        whole = place.run(NIGHTS - 1, delay, "" if accepted else wrong, accept=accepted)
         if not place.whole() or len(set(map(tuple, place.origins().values()))) > 1:
             counts.lose(f"{what}: the outputs are not those of one night")
-        if victim == "blocked" and place.origins() != published:
+        if not accepted and place.origins() != published:
             counts.lose(f"{what}: a blocked night has published")
-        if victim == "blocked" and place.run(NIGHTS - 1, factor=WRONG) < 0:
+        if not accepted and place.run(NIGHTS - 1, wrong=wrong) < 0:
             counts.lose(f"{what}: the night was not blocked again")
         place.run(NIGHTS) if goes_on else place.run(NIGHTS - 1, accept=True)
-        wanted = [ways["next night"], ways["accepted, next night"]] if goes_on else [ways["accepted"]]
-        if place.left() not in wanted:
+        allowed = ["next night", "accepted, next night"] if goes_on else ["accepted"]
+        if place.left() not in [ways[wrong, edited, way] for way in allowed]:
             counts.lose(f"{what}: {'the next night' if goes_on else 'an acceptance'} left other bytes or rows")
-        counts.done[f"kills of a '{model}' night to be {victim}" if whole < 0 else "that were faster"] += 1
+        counts.done[f"kills of a '{model}' {victim}" if whole < 0 else "that were faster"] += 1
 
 
 def scaled(made: Forecasts, factor: float, predictor: Any, *_: Any, **options: Any) -> Forecasts:
@@ -131,39 +143,51 @@ class Night:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
-        day = np.arange(DAYS)
-        noise = np.random.default_rng(0).normal(0, 3, DAYS)
-        date = (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d")
-        sales = (50 + 10 * np.sin(2 * np.pi * day / 7) + noise).round(3)
-        pd.DataFrame({"day": date, "units": sales}).to_csv(self.folder / "sales.csv", index=False)
+        self._feed()
         name = f"night_{os.getpid()}_{abs(hash(str(self.folder)))}"
         self.tables = [f"{name}{suffix}" for suffix in ("", "_weeks", "_days")]
         self.sink = self.url or f"sqlite:///{self.folder}/f.db"
         (self.folder / "job.toml").write_text(
             f'store = "store"\nrefit = "daily"\n[source]\npath = "sales.csv"\n[train]\nmodel = "{self.model}"\n'
-            f"horizon = 7\n{'steps = 4' if self.model == 'linear' else ''}\n[table]\nseason = [7]\n"
+            f"horizon = 7\n{'steps = 4' if self.model == 'linear' else ''}\n[table]\nid = 'shop'\nseason = [7]\n"
             f'[sink]\npath = "out.csv"\nurl = "{self.sink}"\ntable = "{self.tables[0]}"\n'
             f'[[totals]]\nevery = ["week", "horizon"]\npath = "weeks.csv"\ntable = "{self.tables[1]}"\n'
             f'[[totals]]\nby = "all"\ntable = "{self.tables[2]}"\n',
             encoding="utf-8",
         )
 
-    def restore(self, place: Path) -> None:
-        """Make all files as they were copied."""
+    def _feed(self, wrong_night: int | None = None) -> None:
+        """Write the table; the newest values of a night may be wrong."""
+        day = np.arange(DAYS)
+        noise = np.random.default_rng(0).normal(0, 3, (SHOPS, DAYS))
+        date = (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d")
+        sales = (50 + 10 * np.sin(2 * np.pi * day / 7) + noise).round(3)
+        if wrong_night is not None:
+            sales[:, FIRST + wrong_night - 1] *= WRONG
+        frames = [pd.DataFrame({"shop": f"s{shop}", "day": date, "units": sales[shop]}) for shop in range(SHOPS)]
+        pd.concat(frames).sort_values(["day", "shop"]).to_csv(self.folder / "sales.csv", index=False)
+
+    def restore(self, place: Path, edited: bool = False) -> None:
+        """Make all files as they were copied; an edit gives the sums in the file another order."""
         shutil.rmtree(self.folder)
         shutil.copytree(place, self.folder)
+        if edited:
+            file = self.folder / "job.toml"
+            head, first, second = file.read_text(encoding="utf-8").split("[[totals]]")
+            file.write_text("[[totals]]".join([head, second, first]), encoding="utf-8")
 
-    def run(self, night: int, kill_after: float | None = None, factor: float = 1.0, accept: bool = False) -> float:
-        """Run a night in a child; seconds it took, below 0 if it was killed or failed, or a factor did not block it."""
+    def run(self, night: int, kill_after: float | None = None, wrong: str = "", accept: bool = False) -> float:
+        """Run a night in a child; seconds it took, below 0 if it was killed, or not blocked where it is `wrong`."""
+        self._feed(night if wrong == "values" else None)
         begun = time.monotonic()
         child = os.fork()
         if child == 0:
-            self._run_here(night, factor, accept)
+            self._run_here(night, WRONG if wrong == "forecasts" else 1.0, accept)
         if kill_after is not None:
             time.sleep(kill_after)
             os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
-        expected = 0 if factor == 1 else 5
+        expected = 5 if wrong else 0
         return time.monotonic() - begun if os.waitstatus_to_exitcode(status) == expected else -1.0
 
     def _run_here(self, night: int, factor: float, accept: bool) -> None:
