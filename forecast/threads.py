@@ -31,13 +31,14 @@ def _one_blas_thread() -> Iterator[None]:
 
     The limit is that of the process: a block that begins while another one runs leaves it alone.
     """
-    alone = _limiting.acquire(blocking=False)
+    if not _limiting.acquire(blocking=False):
+        yield
+        return
     try:
-        with _libraries().limit(limits=1 if alone else None, user_api="blas"):
+        with _libraries().limit(limits=1, user_api="blas"):
             yield
     finally:
-        if alone:
-            _limiting.release()
+        _limiting.release()
 
 
 def in_threads(work: Callable[[Part], None], parts: Sequence[Part], threads: bool = True) -> None:

@@ -189,11 +189,11 @@ def test_each_thread_hides_its_own_secrets(caplog: pytest.LogCaptureFixture) -> 
     def run(secret: str) -> None:
         redactor, texts = Redactor(), list[str]()
         redactor.add(secret)
-        with redactor.kept_out(), warnings_into(texts), held_back() as records:
+        with redactor.kept_out(), held_back() as records:
             together.wait(60)
             log.warning("SECRET-1 and SECRET-2")
             together.wait(60)
-        with redactor.kept_out(), warnings_into(texts):
+        with redactor.kept_out(), warnings_into(texts, redactor):
             log_kinds(records)
         assert len(texts) == 1
         assert secret not in texts[0]
