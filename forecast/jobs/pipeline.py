@@ -23,7 +23,7 @@ from forecast.jobs.sinks import USE as SINK_USE
 from forecast.jobs.sinks import SinkSettings, TotalsSettings, sinks_of
 from forecast.jobs.sources import USE as SOURCE_USE
 from forecast.jobs.sources import SourceSettings, source_of
-from forecast.ledger.ledger import KEEP, OLD_TABLE, TABLES
+from forecast.ledger.ledger import KEEP, TABLES
 from forecast.settings import FILE, SettingsGroup, marked, seconds_of
 from forecast.tables.reading import SYNTHETIC
 
@@ -243,7 +243,7 @@ def _check_places(pipeline: Pipeline, where: str) -> None:
         for key, path in marked(sink, FILE).items():
             with _placed(f"{where}{name} {key} "):
                 check_apart(path, files_read(pipeline), pipeline.store)
-        own = {*TABLES, *KEEP, OLD_TABLE, ROWS} if pipeline.ledger == "sink" else {ROWS}
+        own = {*TABLES, *KEEP, ROWS} if pipeline.ledger == "sink" else {ROWS}
         if (sink.table or "").rpartition(".")[2].lower() in own:
             raise UsageError(f"{where}{name} table {sink.table} is one of the program's own; write to another table")
         places = {os.path.realpath(path): path for path in marked(sink, FILE).values()}

@@ -294,9 +294,9 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
         if not record.settled:  # a repeated run keeps its factors: runs of earlier times may have been repeated since
             oldest = sample["as_of"].min() if len(sample) else record.as_of
             ended = run.ledger.runs(MAX_RECORDS, record.as_of, since=oldest)
-            runs = {past.as_of: (past.version, past.intervals) for past in ended}
+            versions = {past.as_of: past.version for past in ended}
             current = quantiles[..., accuracy.interval_columns(config.levels)]
-            record.intervals = accuracy.interval_factors(sample, runs, live.version, panel, series, current)
+            record.intervals = accuracy.interval_factors(sample, versions, live.version, panel, series, current)
         edge = interval_levels(INTERVALS[0])[0] - 1e-9  # up to the ends of the 80 % interval its factor counts
         inner, outer = record.intervals
         return np.array([inner if edge <= level <= 1 - edge else outer for level in config.levels])

@@ -37,8 +37,6 @@ BY_CHANCE = 0.05  # expected number of series that are on one side so many runs 
 # the series of an earlier run, and its numbers for the times of another one [series, horizon, 5], NaN where it has none
 Earlier = tuple[list[tuple[str, ...]], Numbers]
 Streaks = Mapping[str, float]  # by the ids of series as JSON: runs in a row above the median, or below it if negative
-Makers = list[tuple[str | None, bool]]  # what made the intervals of each run: the version, and whether they are raw
-Factors = tuple[str | None, tuple[float, float]]  # an earlier run: the version that forecast, its intervals' factors
 
 
 def compare(
@@ -124,7 +122,12 @@ def _sums_by_day(compared: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 
 def interval_factors(
-    sample: pd.DataFrame, runs: Mapping[str, Factors], version: str, panel: Panel, series: Integers, intervals: Numbers
+    sample: pd.DataFrame,
+    versions: Mapping[str, str | None],
+    version: str,
+    panel: Panel,
+    series: Integers,
+    intervals: Numbers,
 ) -> tuple[float, float]:
     """Factors by which the 80 and 95 % intervals grow or shrink, from the errors of earlier forecasts; 1 of too few.
 
@@ -134,20 +137,19 @@ def interval_factors(
     versions count less (Barber et al. 2023), and are measured in the widths that this version would have given.
     Intervals without width neither learn nor teach.
 
-    `runs` are by their time; `series` [series] indexes the panel, and `intervals` [series, horizon, 5] are the raw ones
-    that `version` forecasts for them in this run. Of large runs a sample is enough, as values of one time err together.
+    `versions` are those of runs, by their time; `series` [series] indexes the panel, and `intervals` [series, horizon,
+    5] are the raw ones that `version` forecasts for them in this run. Of large runs a sample is enough, as values of
+    one time err together.
     """
     if not sample["actual"].notna().any():
         return 1.0, 1.0
     run, as_of = pd.factorize(sample["as_of"])  # rows are in the order of runs
-    versions, factors = zip(*(runs.get(at, (None, (1.0, 1.0))) for at in as_of), strict=True)
-    raw, recorded = _uncorrected(sample, np.array(factors).repeat(2, 1)[run])
-    # where intervals were not recorded they may be those of whole paths, and the widths change as with a version
-    makers = [(maker, bool(recorded[run == number].any())) for number, maker in enumerate(versions)]
+    makers = [versions.get(at) for at in as_of]
+    raw = sample[RAW].to_numpy(np.float64)
     current = _rows(panel, series, intervals)
     actual, times, stored = (sample[name].to_numpy() for name in ("actual", "instant", "panel"))
-    width_ratios = _widths_ahead(stored, raw, run, [*makers, (version, True)], current[sampled(current)])
-    live, found = np.array([maker == version for maker in versions], bool)[run], list[float]()
+    width_ratios = _widths_ahead(stored, raw, run, [*makers, version], current[sampled(current)])
+    live, found = np.array([maker == version for maker in makers], bool)[run], list[float]()
     for number, level in enumerate(INTERVALS):
         median, low, high = raw[:, [0, 1 + 2 * number, 2 + 2 * number]].T
         used = np.isfinite(actual) & (high > low)
@@ -156,14 +158,6 @@ def interval_factors(
             score = np.where(off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, MAX_SCORE), MAX_SCORE))
         found.append(_factor((score / width_ratios[:, number])[used], times[used], live[used], level / 100))
     return found[0], found[1]
-
-
-def _uncorrected(sample: pd.DataFrame, factors: Numbers) -> tuple[Numbers, Flags]:
-    """Medians and intervals [rows, 5] before `factors` [rows, 4] changed them, and whether they were recorded so."""
-    published, raw = sample[PUBLISHED].to_numpy(), sample[RAW].to_numpy(np.float64)
-    recorded, median = np.isfinite(raw[:, 0]), published[:, :1]
-    undone = np.concatenate([median, median + (published[:, 1:] - median) / factors], 1)
-    return np.where(recorded[:, None], raw, undone), recorded
 
 
 def _factor(score: Numbers, times: Integers, live: Flags, share: float) -> float:
@@ -181,11 +175,13 @@ def _factor(score: Numbers, times: Integers, live: Flags, share: float) -> float
     return float(np.clip(score[order[at]], MIN_FACTOR, MAX_FACTOR))
 
 
-def _widths_ahead(series: Integers, raw: Numbers, run: Integers, makers: Makers, current: pd.DataFrame) -> Numbers:
+def _widths_ahead(
+    series: Integers, raw: Numbers, run: Integers, makers: list[str | None], current: pd.DataFrame
+) -> Numbers:
     """The width that the current version would have given each stored interval, over the one that it has, [rows, 2].
 
     Where a run is of another version than the one before it, the ratio of their mean widths says by how much versions
-    differ. `run` [rows] numbers runs in the order of time; the last of the makers [runs + 1] is the current run's.
+    differ. `run` [rows] numbers runs in the order of time; the last of the versions `makers` [runs + 1] is the current.
     """
     current = current[current["panel"].isin(series)]
     present, index = np.unique(np.concatenate([series, current["panel"]]), return_inverse=True)

@@ -28,7 +28,7 @@ from forecast.panel.panel import Flags, Integers
 MAX_SAMPLE = 10_000  # rows of a run that corrections need: the share of values inside hardly varies more with fewer
 WHOLE = 2.0**53  # numbers of digits below it are exact in float64
 PUBLISHED = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]  # as the output has them
-RAW = ["raw_median", *(f"raw_{name}" for name in PUBLISHED[1:])]  # of each value alone, uncorrected; NaN of 0.2.0
+RAW = ["raw_median", *(f"raw_{name}" for name in PUBLISHED[1:])]  # of each value alone, uncorrected
 PLACES = [f"{name}_places" for name in PUBLISHED]  # of their decimal points, while they are packed as digits
 # ids as JSON (categories), from 1, time of the value on the clock of the table, ..., naive error, ..., and runs in
 # a row whose values lay above the median of the series, or below it if negative
@@ -66,7 +66,6 @@ KNOWN = "forecast_known"  # what runs knew in advance where earlier ones knew so
 KEEP = {TOTALS: MAX_RUNS, INPUTS: 10, KNOWN: 4_000}  # newest runs that keep them
 Kept = pd.DataFrame | None
 More = Mapping[str, pd.DataFrame | bytes] | None  # by table
-OLD_TABLE = "forecast_values"  # of 0.2.0, a row for each forecast
 
 
 def packed(forecasts: pd.DataFrame) -> bytes:
@@ -167,10 +166,7 @@ class Ledger:
         if run.ahead_of_clock:  # later runs would learn from its forecasts
             forecasts = None
             more = {}
-        old = self._read(f"SELECT 1 FROM {OLD_TABLE} WHERE job = :job LIMIT 1", OLD_TABLE)
         with self._writing(*more) as execute:
-            if old:
-                self._move(execute)
             row = {"exit_code": run.exit_code, "record": run.model_dump_json()}
             self._replace(execute, "forecast_runs", at, [row])
             if fit is not None:
@@ -227,9 +223,12 @@ class Ledger:
 
     def forecasts(self, before: str, runs: int, sums: bool = False) -> Iterator[tuple[str, pd.DataFrame]]:
         """Forecasts, or sums, of the newest `runs` runs before a time that have some, oldest first; no damaged ones."""
-        for table in (TOTALS,) if sums else (OLD_TABLE, "forecast_cells"):  # one of them has all
-            with self._connect(reads=(table,)) as execute:
-                yield from self._loaded(execute, table, runs, before)
+        table = TOTALS if sums else "forecast_cells"
+        sql = f"SELECT DISTINCT as_of FROM {table} WHERE job = :job AND as_of < :before ORDER BY as_of DESC"
+        with self._connect(reads=(table,)) as execute:
+            for (at,) in reversed(execute(f"{sql} LIMIT {runs}", {"job": self.key, "before": before})):
+                if (found := self._load(execute, table, at)) is not None:
+                    yield at, found
 
     def stored(self, at: str) -> tuple[pd.DataFrame | None, bytes | None]:
         """The forecasts of a run, and what it forecast from as it was packed; None where they are not there."""
@@ -267,23 +266,12 @@ class Ledger:
         with self._connect(reads=(table,)) as execute:
             return execute(sql, {"job": self.key, **values})
 
-    def _loaded(self, execute: Execute, table: str, runs: int, before: str) -> Iterator[tuple[str, pd.DataFrame]]:
-        sql = f"SELECT DISTINCT as_of FROM {table} WHERE job = :job AND as_of < :before ORDER BY as_of DESC"
-        for (at,) in reversed(execute(f"{sql} LIMIT {runs}", {"job": self.key, "before": before})):
-            if (found := self._load(execute, table, at)) is not None:
-                yield at, found
-
     def _load(self, execute: Execute, table: str, at: str) -> pd.DataFrame | None:
         """The forecasts of a run from a table; None, and a warning, where they are damaged."""
-        names, order = ("*", "ORDER BY series, step") if table == OLD_TABLE else ("cells", "")
-        sql = f"SELECT {names} FROM {table} WHERE job = :job AND as_of = :at {order}"
+        sql = f"SELECT cells FROM {table} WHERE job = :job AND as_of = :at"
         rows = execute(sql, {"job": self.key, "at": at})
         try:
-            if not order:
-                return unpacked(rows[0][0])
-            frame = pd.DataFrame(rows, columns=["job", "as_of", *COLUMNS][: len(rows[0])])  # or those before RAW
-            kinds: dict[str, Any] = {"series": "category", **dict.fromkeys(COLUMNS[3:], float)}  # NULL becomes NaN
-            return frame.reindex(columns=COLUMNS).astype(kinds).fillna({"streak": 0.0})
+            return unpacked(rows[0][0])
         except DAMAGED:
             self._warn("forecasts", at)
             return None
@@ -320,14 +308,6 @@ class Ledger:
             if total > WHOLE_FORECASTS and count > 2 * MAX_SAMPLE:  # so that no sample is sampled again
                 found = self._load(execute, table, older)
                 self._store(execute, older, pd.DataFrame() if found is None else found[sampled(found)], table)
-
-    def _move(self, execute: Execute) -> None:
-        """Move the forecasts from the table of 0.2.0, which goes with the last job that has some there."""
-        for at, found in self._loaded(execute, OLD_TABLE, MAX_RUNS, ALWAYS):
-            self._store(execute, at, found)
-        execute(f"DELETE FROM {OLD_TABLE} WHERE job = :job", {"job": self.key})
-        if not execute(f"SELECT 1 FROM {OLD_TABLE} LIMIT 1"):
-            execute(f"DROP TABLE {OLD_TABLE}")
 
     def _replace_fit(self, execute: Execute, fit: FitEntry) -> None:
         promoted = LIVE if fit.goes_live else int(fit.promoted)
@@ -381,10 +361,6 @@ def open_file(path: Path, reads: Collection[str] = ()) -> Iterator[Execute]:
         tables = {name for (name,) in execute("SELECT name FROM sqlite_master")}
         yield execute if tables.issuperset(reads) else no_tables
         execute("COMMIT")
-        (pages,), (free,) = (execute(f"PRAGMA {name}")[0] for name in ("page_count", "freelist_count"))
-        if not reads and free > pages // 2:  # the forecasts of an older release have moved
-            with suppress(sqlite3.Error):
-                execute("VACUUM")
 
 
 @contextmanager

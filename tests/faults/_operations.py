@@ -15,8 +15,7 @@ from forecast.artifacts.store import Store
 from forecast.cli._data import write
 from forecast.durable import TEMPORARY
 from forecast.errors import NoInput
-from tests.faults._ledger import VAGUE, add_run, ledger_file, numbers_in_ledger
-from tests.ledger._old_ledger import age
+from tests.faults._ledger import VAGUE, add_run, numbers_in_ledger
 
 NEW = 100  # the number of what is written; what was there before has smaller ones
 KEEP = 2
@@ -94,10 +93,6 @@ def operations(random: Random) -> dict[str, Operation]:
         for number in range(runs):
             add_run(place, number, horizon)
 
-    def record_old_runs(place: Path) -> None:
-        record_runs(place)
-        age(f"sqlite:///{ledger_file(place)}", raw=False)
-
     def look_at_runs(before: list[int]) -> Callable[[Path], str]:
         return lambda place: look_at_ledger(place, horizon, before)
 
@@ -112,9 +107,6 @@ def operations(random: Random) -> dict[str, Operation]:
         "table": Operation(table(0), table(NEW), look_at, "0", str(NEW)),
         "new table": Operation(lambda place: None, table(NEW), look_at, nothing, str(NEW)),
         "ledger": Operation(record_runs, record, look_at_runs([*range(runs)][::-1]), str(runs - 1), str(NEW), VAGUE),
-        "old ledger": Operation(
-            record_old_runs, record, look_at_runs([*range(runs)][::-1]), str(runs - 1), str(NEW), VAGUE
-        ),
         "new ledger": Operation(lambda place: None, record, look_at_runs([]), nothing, str(NEW), VAGUE),
     }
 

@@ -2,9 +2,7 @@
 
 import json
 import shutil
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +21,6 @@ from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
-from tests.ledger._old_ledger import age
 
 Run = Callable[..., Ran]
 At = Callable[[int], str]
@@ -196,34 +193,6 @@ def test_both_sets_of_numbers_are_in_order(job: Job, forecast: Run, at: At) -> N
     assert narrow < 0.8 < wide
     for names in (PUBLISHED, RAW):
         assert (np.diff(cells(job, names)[:, [3, 1, 0, 2, 4]]) >= 0).all()
-
-
-def test_a_ledger_without_uncorrected_numbers_goes_on(job: Job, forecast: Run, at: At) -> None:
-    write(job, noise(20))
-    nights(job, forecast, at, 150)
-    rescale(job, 0.5)
-    nights(job, forecast, at, *range(151, 164, 2))
-    file = job.folder / "store.runs" / "ledger.db"
-    shutil.copy(file, job.folder / "old.db")
-    nights(job, forecast, at, 165)
-    expected = job.record(), cells(job, RAW), forecast("status", job.file).out
-    shutil.move(job.folder / "old.db", file)
-    age(f"sqlite:///{file}", raw=False)
-    with closing(sqlite3.connect(file)) as ledger, ledger:
-        before = ledger.execute("SELECT COUNT(*) FROM forecast_values").fetchone()
-    assert forecast("status", job.file).code in (0, 3)
-    report = forecast("report", job.file, "--output", job.folder / "report.html")
-    assert report.code == 0
-    newest = f"{job.ledger('SELECT MAX(as_of) FROM forecast_runs')[0][0]}"
-    assert f"the run as of {newest}" in (job.folder / "report.html").read_text()
-    assert job.ledger("SELECT COUNT(*) FROM forecast_values") == [before]  # whoever looks changes nothing
-    nights(job, forecast, at, 165)
-    assert job.record()["intervals"] == pytest.approx(expected[0]["intervals"], rel=0.03)
-    assert expected[0]["intervals"][0] > 1.5
-    assert job.record()["scores"] == expected[0]["scores"]
-    assert (cells(job, RAW) == expected[1]).all()
-    assert (cells(job, PUBLISHED) == output(job, PUBLISHED)).all()
-    assert forecast("report", job.file, "--output", job.folder / "report.html").code == 0
 
 
 def test_samples_of_older_runs_are_enough_for_intervals_and_keep_the_scores(

@@ -1,9 +1,8 @@
-"""The ledger: read without a change, kept apart by job, bounded, and readable since 0.2.0."""
+"""The ledger: read without a change, kept apart by job, and bounded."""
 
 import json
 import sqlite3
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,17 @@ import pytest
 from forecast.databases import connect, upsert
 from forecast.ledger import ledger as module
 from forecast.ledger.ledger import (
-    OLD_TABLE,
     PUBLISHED,
     RAW,
-    TABLES,
     DayScore,
     FitEntry,
     Ledger,
-    open_file,
     packed,
     unpacked,
 )
 from forecast.ledger.record import Record
 from tests._databases import sqlite_first
 from tests.jobs.a_job import Job
-from tests.ledger._old_ledger import age
 
 Run = Callable[..., Any]
 At = Callable[[int], str]
@@ -190,53 +185,6 @@ def ledger_in(url: str, job: str) -> Ledger:
 def tables(url: str, rows: Rows) -> set[str]:
     names = "sqlite_master" if url.startswith("sqlite") else "(SELECT tablename AS name FROM pg_tables) AS tables"
     return {name for (name,) in rows(url, f"SELECT name FROM {names}") if name.startswith("forecast_")}
-
-
-@pytest.mark.parametrize("raw", [True, False])
-def test_a_ledger_of_0_2_0_moves_at_its_next_run_all_of_it_or_nothing(
-    url: str, rows: Rows, raw: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = ("nightly", "other")
-    for name in names:
-        for number in (1, 2):
-            ledger_in(url, name).add_run(record(time_of(number)), numbered(number))
-    written = {name: [*ledger_in(url, name).forecasts("9", 10)] for name in names}
-    age(url, raw)
-    old = rows(url, f"SELECT * FROM {OLD_TABLE} ORDER BY job, as_of, series, step")
-
-    def check(name: str) -> None:
-        found = [*ledger_in(url, name).forecasts("9", 10)][:2]
-        for (as_of, forecasts), (wanted_as_of, wanted) in zip(found, written[name], strict=True):
-            assert as_of == wanted_as_of
-            wanted = wanted.assign(**{name: wanted[name] if raw else np.nan for name in RAW})
-            pd.testing.assert_frame_equal(forecasts, wanted, check_dtype=False, check_categorical=False)
-
-    def killed(*_: object) -> bytes:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "packed", killed)
-        with pytest.raises(KeyboardInterrupt):
-            ledger_in(url, "nightly").add_run(record(time_of(3), 137))
-    assert rows(url, f"SELECT * FROM {OLD_TABLE} ORDER BY job, as_of, series, step") == old
-    assert [run.as_of for run in ledger_in(url, "nightly").runs(9)] == [time_of(2), time_of(1)]
-    for name in names:
-        check(name)
-        ledger_in(url, name).add_run(record(time_of(3)), numbered(3))
-        check(name)
-        assert (OLD_TABLE in tables(url, rows)) == (name == "nightly")
-    assert tables(url, rows) == set(TABLES)
-
-
-def test_a_file_does_not_stay_as_large_as_an_older_release_made_it(tmp_path: Path) -> None:
-    ledger = Ledger("job", partial(open_file, tmp_path / "ledger.db"))
-    many = pd.concat([numbered(1)] * 2_000).assign(step=np.arange(8_000))
-    ledger.add_run(record(time_of(1)), many)
-    age(f"sqlite:///{tmp_path}/ledger.db", raw=True)
-    before = (tmp_path / "ledger.db").stat().st_size
-    ledger.add_run(record(time_of(2), 137))
-    assert (tmp_path / "ledger.db").stat().st_size < before / 10
-    assert [len(forecasts) for _, forecasts in ledger.forecasts("9", 10)] == [8_000]
 
 
 def test_damaged_forecasts_are_left_out_and_named(
