@@ -78,10 +78,10 @@ def parse_as_of(text: str | None) -> datetime:
         raise UsageError(f"as_of {text}: is not a time; write it as 2024-01-31T06:00:00, with +00:00 for UTC") from None
 
 
-def as_text(instant: datetime) -> str:
+def as_text(instant: datetime, timespec: str = "seconds") -> str:
     """The instant as records write it; texts sort as instants do."""
     # not strftime, whose years before 1000 have no leading zeros
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
 def on_clock(instant: datetime, time_format: TimeFormat) -> int | None:

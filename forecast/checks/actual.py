@@ -79,7 +79,7 @@ def _late(record: Record, past: Sequence[Record]) -> Finding:
     if age is None:
         return Finding()
     usual = usual_size(past, "late", "age")
-    if usual is None:
+    if usual is None or len(past) < 2:
         return Finding(sizes={"age": age})
     times = [datetime.fromisoformat(run.as_of) for run in past]
     intervals = [(later - earlier).total_seconds() for later, earlier in pairwise(times)]

@@ -90,7 +90,9 @@ def run_job(
             if pipeline.totals:
                 log.info("totals   are not written: --output takes the place of the sinks")
             pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output), "totals": ()})
-        job, at, started = pipeline.hidden(pipeline.name or "job"), as_text(instant), as_text(datetime.now(UTC))
+        job = pipeline.hidden(pipeline.name or "job")
+        at = as_text(instant)
+        started = as_text(datetime.now(UTC), "milliseconds")  # runs may follow each other within a second
         with store.lock(pipeline.wait) as writer, claimed(pipeline, take_over):
             ledger = ledger_of(pipeline)
             record = Record(id=f"{job}/{at}", job=job, as_of=at, started=started, packages=installed())

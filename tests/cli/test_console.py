@@ -42,7 +42,7 @@ def table(days: int) -> pd.DataFrame:
         {
             SHOP: np.repeat(IDS, days),
             DAY: (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d"),
-            UNITS: 50 + day % 7 + 0.25 * (day % 3),
+            UNITS: 50 + day % 7 + 0.25 * (day % 3) + np.repeat(np.arange(len(IDS)), days),
             NOTE: "\x1b[35;45mnote",
         }
     )
