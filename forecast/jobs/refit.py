@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Collection
 from datetime import UTC, datetime
-from itertools import chain, combinations, islice
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ from forecast.tables.text import given_delimiter
 
 WORSE_RATIO = 1.25  # recent error over that of the fit, from which on a fit is due: days differ more than versions do
 MIN_SCORES, RECENT_DAYS = 30, 14  # scored values that this takes, and scored days that are recent
-MOST_SUBSETS = 4096  # of settings that say what was inferred; a file that adds few of them is among the first
 
 
 def serving_version(
@@ -99,24 +97,39 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
     return f"MASE {recent.mean():.4g} over {len(recent)} horizon(s) of recent days, and {at_fit:.4g} at fit: {more}"
 
 
-def settings_digest(pipeline: Pipeline, without: Collection[str] = ()) -> str:
-    """A digest of the settings that decide the result of a fit; settings at their defaults do not change it."""
-    left_out = {"jobs", "device", "engine", "unfinished", *without}
+def settings_of_fit(pipeline: Pipeline) -> str:
+    """The settings that decide the result of a fit, but for defaults: their names and digests of their values."""
+    left_out = {"jobs", "device", "engine", "unfinished"}
     groups = {"table": pipeline.table, "train": pipeline.train, "reading": pipeline.source.text()}
-    used = {name: of.model_dump(mode="json", exclude_defaults=True, exclude=left_out) for name, of in groups.items()}
-    used = {name: group for name, group in used.items() if group or name != "reading"}
-    return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
+    digests = dict[str, str]()
+    for group, settings in groups.items():
+        values = settings.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
+        for name, value in values.items():
+            digests[f"{group}.{name}"] = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return json.dumps(digests)
+
+
+def _have_changed(before: str, now: str, inferred: Collection[str]) -> bool:
+    """Whether settings of a fit have other values now; new ones may say what that fit `inferred`."""
+    try:
+        of_fit = json.loads(before)
+    except ValueError:  # one digest of all, as 0.2.0 stored it
+        return True
+    of_file = json.loads(now)
+    repeated = {name for name in of_file.keys() - of_fit.keys() if name.partition(".")[2] in inferred}
+    return bool(of_fit != {name: value for name, value in of_file.items() if name not in repeated})
 
 
 def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]) -> str | None:
     """Why a file needs another fit than the version that forecasts, if it does; UsageError where it forbids that."""
-    last, never, text = fits[-1] if fits else None, pipeline.refit == "never", pipeline.source.text()
+    last = fits[-1] if fits else None
+    never = pipeline.refit == "never"
     changes, same = settings_differences(pipeline, config)
-    if last is not None:  # settings may say what that fit inferred
+    if last is not None:
+        text = pipeline.source.text()
         given = {**text.model_dump(exclude_none=True), "delimiter": given_delimiter(text)}
         same += [name for name, value in config.table.inferred if value is not None and given.get(name) == value]
-        some = chain.from_iterable(combinations(same, count) for count in range(len(same) + 1))
-        changed = all(last.settings != settings_digest(pipeline, names) for names in islice(some, MOST_SUBSETS))
+        changed = _have_changed(last.settings, settings_of_fit(pipeline), same)
         if changed and not never:
             return "the settings changed"
         if not changed and last.version == version:

@@ -32,7 +32,7 @@ from forecast.jobs.administration import claimed, ledger_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_named
 from forecast.jobs.publishing import Publication, destinations, finish_accepted, places, promote_owed, write_record
-from forecast.jobs.refit import settings_digest
+from forecast.jobs.refit import settings_of_fit
 from forecast.jobs.sinks import SinkSettings
 from forecast.ledger import accuracy
 from forecast.ledger.ledger import DAMAGED, INPUTS, KILLED, MAX_RECORDS, TOTALS, UNFINISHED, DayScore, FitEntry, Ledger
@@ -241,7 +241,7 @@ def _fit(
     verdict = pipeline.hidden(verdict)
     newest = run.store.empty if live is None else live.version == run.store.current()
     promoted &= not run.record.ahead_of_clock
-    begun = FitEntry(run.record.as_of, "", False, UNFINISHED, settings_digest(pipeline))
+    begun = FitEntry(run.record.as_of, "", False, UNFINISHED, settings_of_fit(pipeline))
 
     def announce(version: str) -> None:  # a kill leaves a version that nothing takes for one that was live
         run.ledger.add_fit(replace(begun, version=version))

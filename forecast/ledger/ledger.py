@@ -127,7 +127,7 @@ class FitEntry:
     version: str
     promoted: bool
     reason: str
-    settings: str  # a digest
+    settings: str  # their names and digests of their values, as JSON
     goes_live: bool = False  # with its run; not so of a fit as of a time before that of the live version
 
 
