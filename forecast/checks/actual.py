@@ -1,6 +1,6 @@
 """Check the newest values of a table before a job publishes what follows from them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -16,7 +16,7 @@ from forecast.events.kinds import touched_by_events
 from forecast.ledger.accuracy import NewActuals
 from forecast.ledger.record import Record
 from forecast.panel.naming import NAMED, first_names, series_names
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 
 MIN_COPIED = 20  # values of a series that may be a copy of another
@@ -41,7 +41,7 @@ class Night:
     schema: Schema
     runs: Sequence[Record]
     new: NewActuals | None = None
-    published: Ids = ()
+    published: Set[tuple[str, ...]] = frozenset()
     before: RunInput | None = None
 
 
@@ -58,7 +58,8 @@ def findings(night: Night, record: Record) -> dict[str, Finding]:
             found["group"] = group_finding(new, panel, schema, past)
             found["value"] = value_finding(new, panel, schema, past)
     if night.before is not None:
-        found["silent"] = _silent(night, night.before.panel)
+        if schema.layout != "rows":  # whose series end on their own
+            found["silent"] = _silent(night, night.before.panel)
         found["revised"] = _revised(night, night.before.panel, past, record)
     return found
 
@@ -88,25 +89,23 @@ def _late(record: Record, past: Sequence[Record]) -> Finding:
     return Finding(share=max(delay, 0.0), sizes={"age": age}, text=text)
 
 
-def _new_series(panel: Panel, published: Ids) -> Finding:
+def _new_series(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
     """Series that the last run did not have."""
-    before = set(published)
-    new = tuple(ids for ids in panel.ids if ids not in before)
-    share = len(new) / max(len(before), FEW_NEW)
-    text = f"{len(new):,} series are new, beside {len(before):,} of the last run ({series_names(new)})"
+    new = tuple(ids for ids in panel.ids if ids not in published)
+    share = len(new) / max(len(published), FEW_NEW)
+    text = f"{len(new):,} series are new, beside {len(published):,} of the last run ({series_names(new)})"
     return Finding(share=share, series=new, text=text)
 
 
-def _duplicates(panel: Panel, published: Ids) -> Finding:
+def _duplicates(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
     """Series with exactly the values of others at the same times; pairs that the last run had do not count."""
-    before = set(published)
     alike = dict[bytes, list[int]]()
     for series in range(len(panel)):
         if (digest := _digest(panel, series)) is not None:
             alike.setdefault(digest, []).append(series)
     copies = list[tuple[str, ...]]()
     for group in alike.values():
-        new = [panel.ids[i] for i in group if panel.ids[i] not in before]
+        new = [panel.ids[i] for i in group if panel.ids[i] not in published]
         copies += new if len(new) < len(group) else new[1:]
     share = len(copies) / max(len(panel), FEW_COPIES)
     text = f"{len(copies):,} series have the values of others over their whole past ({series_names(copies)})"

@@ -1,7 +1,7 @@
 """Check forecasts before they are written: what each check finds, and what replaces refused series."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,12 +47,18 @@ class Output:
     totals: Sequence[Totals] = ()
 
 
-def findings(output: Output, earlier: Earlier | None, past: Sequence[Record]) -> dict[str, Finding]:
-    """What each check finds; `earlier` is what the last run published, `past` are the runs that teach what is usual."""
+def findings(
+    output: Output, earlier: Earlier | None, past: Sequence[Record], new: Collection[tuple[str, ...]] = ()
+) -> dict[str, Finding]:
+    """What each check finds.
+
+    `earlier` is what the last run published, `past` are the runs that teach what is usual, and `new` the ids of series
+    that the last run did not have.
+    """
     found = {name: Finding(float(count)) for name, count in hard_counts(output).items()}
     if not len(output.forecasts.series):
         return found
-    last = {} if earlier is None else _against_last_run(output, earlier, past)
+    last = {} if earlier is None else _against_last_run(output, earlier, past, new)
     return found | _against_past(output, past) | last
 
 
@@ -156,7 +162,9 @@ def _against_past(output: Output, past: Sequence[Record]) -> dict[str, Finding]:
     return {"bounds": _share(forecasts, beyond, count), "flat": _share(forecasts, constant, count, usual)}
 
 
-def _against_last_run(output: Output, earlier: Earlier, past: Sequence[Record]) -> dict[str, Finding]:
+def _against_last_run(
+    output: Output, earlier: Earlier, past: Sequence[Record], new: Collection[tuple[str, ...]]
+) -> dict[str, Finding]:
     """What the forecasts are against those of the last run for the same times."""
     forecasts, panel, (series, before) = output.forecasts, output.forecasts.panel, earlier
     here = {*_names(forecasts), *(ids for ids, word in zip(panel.ids, panel.status, strict=True) if word == "ended")}
@@ -172,9 +180,8 @@ def _against_last_run(output: Output, earlier: Earlier, past: Sequence[Record]) 
     size = float(np.quantile(jumps[has], NEARLY_ALL)) if count else None
     other = has & ((ratio > TIMES_BEYOND) | (ratio < 1 / TIMES_BEYOND))
 
-    known = set(series)
-    new = np.array([ids not in known for ids in _names(forecasts)], bool)
-    added = forecasts.published[new][:, both.any(0), 0].sum()
+    is_new = np.array([ids in new for ids in _names(forecasts)], bool)
+    added = forecasts.published[is_new][:, both.any(0), 0].sum()
     total = np.abs(before[..., 0]).sum()
     change = float(abs((now - before)[..., 0].sum() + added))
     usual_change = usual_size(past, "total_jump")

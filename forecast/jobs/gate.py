@@ -136,7 +136,8 @@ def checked(
 
     earlier = None if last is None else _comparable(last, passed.forecasts, night)
     output = checks.Output(passed.forecasts, live.fitted, live.schema, pipeline.output, passed.totals)
-    found |= checks.findings(output, earlier, limits.teaching(night.runs))
+    new = set(found["new_series"].series) if "new_series" in found else set()
+    found |= checks.findings(output, earlier, limits.teaching(night.runs), new)
     alarms = _alarms(pipeline, found, night.runs)
     problems = [text for word, text in alarms.values() if word == "blocked"]
     of_forecasts = _refused(alarms, found) - refused if falls_back else set()

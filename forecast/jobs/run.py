@@ -282,10 +282,14 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
     run.night = Night(panel, schema, runs)
     for at, last in run.ledger.forecasts(record.as_of, 1):
         run.last = last
+        published = set(accuracy.ids_of(last))
+        counted = next((past.counts.get("series", 0) for past in runs if past.as_of == at), 0)
+        if len(published) < counted:  # the ledger has a sample of a large run
+            published |= set(live.fitted.ids)
         run.night = replace(
             run.night,
             new=accuracy.NewActuals.of(last, panel, schema),
-            published=accuracy.ids_of(last),
+            published=published,
             before=_input_of(run, at, live),
         )
         before = [past.actuals for past in runs if past.settled and not past.dated_ahead]

@@ -137,3 +137,14 @@ def test_limits_are_settings_of_the_pipeline_file(job: ShopJob) -> None:
         file.write("[checks.actual]\ngroup = {warn = 1.5, error = 20}\n")
     code, messages = job.run(CLEAN_NIGHTS, FAULTS["a store times 10"].plant(job.table(CLEAN_NIGHTS)))
     assert any(text.startswith("group: ") for text in messages), (code, messages)
+
+
+def test_the_sum_of_all_medians_counts_new_series(job: ShopJob) -> None:
+    _, messages = job.run(CLEAN_NIGHTS, FAULTS["300 new ids"].plant(job.table(CLEAN_NIGHTS)))
+    assert "total_jump: 525 %" in messages[0]
+
+
+def test_series_that_the_ledger_has_no_room_for_are_not_new(job: ShopJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forecast.ledger.accuracy.MAX_FORECASTS", 140)  # of ten series
+    for night in (CLEAN_NIGHTS, CLEAN_NIGHTS + 1):
+        assert job.run(night)[0] == 0
