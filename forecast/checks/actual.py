@@ -19,7 +19,7 @@ from forecast.panel.naming import NAMED, first_names, series_names
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 
-MIN_COPIED = 20  # values of a series that may be a copy of another
+MIN_VALUES = 20  # of a series that may be a copy of another, or whose new values are compared
 FEW_COPIES, FEW_NEW = 100, 25  # series of which copies and new ones are a share, where there are fewer
 GAP_STEPS = 60  # newest steps of the past, whose gaps in a group are usual
 REVISED = 0.05  # share of the newest values of a run whose change since makes it a run with wrong values
@@ -35,6 +35,7 @@ class Night:
     new : values that arrived since the last run published, beside what it published for them
     published : ids of its series
     before : what that run forecast from; None where that is not there any more
+    learned : names of events whose effects the version has learned
     """
 
     panel: Panel
@@ -43,6 +44,7 @@ class Night:
     new: NewActuals | None = None
     published: Set[tuple[str, ...]] = frozenset()
     before: RunInput | None = None
+    learned: Sequence[str] = ()
 
 
 def findings(night: Night, record: Record) -> dict[str, Finding]:
@@ -53,7 +55,9 @@ def findings(night: Night, record: Record) -> dict[str, Finding]:
     found = {"late": _late(record, past), "duplicate": _duplicates(panel, night.published)}
     if night.new is not None:
         found["new_series"] = _new_series(panel, night.published)
-        new = night.new.select(~newly_declared(panel, schema, night.before)[night.new.slot])
+        few = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64) < MIN_VALUES
+        left_out = few[panel.series_of_slots] | with_unknown_events(panel, night)
+        new = night.new.select(~left_out[night.new.slot])
         if len(new.slot):
             found["group"] = group_finding(new, panel, schema, past)
             found["value"] = value_finding(new, panel, schema, past)
@@ -64,14 +68,16 @@ def findings(night: Night, record: Record) -> dict[str, Finding]:
     return found
 
 
-def newly_declared(panel: Panel, schema: Schema, before: RunInput | None) -> Flags:
-    """[slots], whether events touch each that the last run did not have, or that it alone had."""
-    declared = schema.dated_events
-    earlier = () if before is None else before.schema.dated_events
-    changed = [event for event in declared if event not in earlier]
-    changed += [event for event in earlier if event not in declared]
-    only_changed = schema.model_copy(update={"holidays": None, "dated_events": tuple(changed)})
-    return touched_by_events(panel, only_changed)
+def with_unknown_events(panel: Panel, night: Night) -> Flags:
+    """[slots], whether events touch each whose effect is unknown, or that the last run did not have, or alone had."""
+    declared = night.schema.dated_events
+    earlier = () if night.before is None else night.before.schema.dated_events
+    unknown = [event for event in earlier if event not in declared]
+    for event in declared:
+        if event not in earlier or (event.kind == "effect" and event.name not in night.learned):
+            unknown.append(event)
+    schema = night.schema.model_copy(update={"holidays": None, "dated_events": tuple(unknown)})
+    return touched_by_events(panel, schema)
 
 
 def _late(record: Record, past: Sequence[Record]) -> Finding:
@@ -117,7 +123,7 @@ def _digest(panel: Panel, series: int) -> bytes | None:
     slots = panel.slots(series)
     steps = np.flatnonzero(panel.observed[slots])
     values = panel.values[slots][steps]
-    if len(values) < MIN_COPIED or np.ptp(values) == 0:
+    if len(values) < MIN_VALUES or np.ptp(values) == 0:
         return None
     times = steps + panel.starts[series]
     return blake2b(times.tobytes() + values.tobytes(), digest_size=16).digest()

@@ -10,7 +10,7 @@ from forecast.checks.limits import Finding, usual_size
 from forecast.ledger.accuracy import NewActuals
 from forecast.ledger.record import Record
 from forecast.panel.naming import series_name
-from forecast.panel.panel import Ids, Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 
 MIN_MEMBERS = 5  # values of a group
@@ -27,6 +27,7 @@ class GroupPriors:
     """
 
     most_beyond: float = 0.5  # of the way to the 95 % end, beyond which most values of a group lie
+    outside: float = 0.15  # least share of its values beyond that end: sums of small counts are often low
     times_usual: float = 2.0  # how much farther than usual a group lies
     least: float = float(np.log(1.5))  # below which no distance is looked at
     unlearned: float = float(np.log(5.0)) / 2.0  # the usual distance until enough runs have shown it
@@ -59,6 +60,7 @@ def group_finding(new: NewActuals, panel: Panel, schema: Schema, past: Sequence[
     distances = dict[str, float]()
     farthest = Finding()
     farthest_ratio = 1.0
+    count = 0
     each = Grouping("series", np.arange(len(panel)), [series_name(parts) for parts in panel.ids])
     for grouping in (*groupings(panel.ids, schema), each):
         group = grouping.codes[series]
@@ -68,10 +70,11 @@ def group_finding(new: NewActuals, panel: Panel, schema: Schema, past: Sequence[
         learned = usual_size(past, "group", statistic)
         usual = PRIORS.times_usual * (PRIORS.unlearned if learned is None else learned)
 
-        one_sided = np.abs(_medians(scores, group)) > PRIORS.most_beyond
-        number = int(np.argmax(np.where(one_sided, distance, 0.0)))
+        beyond = _are_aside(scores, group) & (distance > max(usual, PRIORS.least))
+        count += int(beyond.sum())
+        number = int(np.argmax(np.where(beyond, distance, 0.0)))
         ratio = distance[number] / max(usual, TINY)
-        if one_sided[number] and distance[number] > PRIORS.least and ratio > farthest_ratio:
+        if beyond[number] and ratio > farthest_ratio:
             farthest_ratio = ratio
             members = group == number
             farthest = Finding(
@@ -80,7 +83,8 @@ def group_finding(new: NewActuals, panel: Panel, schema: Schema, past: Sequence[
                 series=tuple(panel.ids[i] for i in np.unique(series[members])),
                 text=_group_text(grouping.names[number], new.select(members), panel, schema),
             )
-    return replace(farthest, sizes=distances)
+    others = f", and {count - 1} other groups are far off" if count > 1 else ""
+    return replace(farthest, sizes=distances, text=f"{farthest.text}{others}")
 
 
 def value_finding(new: NewActuals, panel: Panel, schema: Schema, past: Sequence[Record]) -> Finding:
@@ -104,9 +108,10 @@ def _group_text(name: str, new: NewActuals, panel: Panel, schema: Schema) -> str
     actual = new.actual.sum()
     forecast = new.published[:, 0].sum()
     beyond = (new.actual < new.published[:, 3]) | (new.actual > new.published[:, 4])
+    outside = new.slot[beyond] if beyond.any() else new.slot
     ratio = f"about {actual / forecast:.2g} times" if forecast > 0 and actual >= 0 else f"{actual:.6g} beside"
     return (
-        f"values of {name} at {_times(new.slot, panel, schema)} are {ratio} their forecasts, "
+        f"values of {name} at {_times(outside, panel, schema)} are {ratio} their forecasts, "
         f"{beyond.sum()} of {len(beyond)} outside 95 % intervals"
     )
 
@@ -133,6 +138,14 @@ def _distances(new: NewActuals, group: Integers) -> Numbers:
         relative = np.abs(actual - forecast) / reach
         distance = np.where(positive, np.abs(np.log(actual) - np.log(forecast)), relative)
     return np.where(actual == forecast, 0.0, np.minimum(distance, FARTHEST))
+
+
+def _are_aside(scores: Numbers, group: Integers) -> Flags:
+    """[groups], whether most values of each lie on one side, some of them beyond their 95 % ends."""
+    medians = _medians(scores, group)
+    outside = scores * np.sign(medians)[group] > 1
+    shares = np.bincount(group, outside) / np.maximum(np.bincount(group), 1)
+    return np.asarray((np.abs(medians) > PRIORS.most_beyond) & (shares > PRIORS.outside))
 
 
 def _medians(scores: Numbers, group: Integers) -> Numbers:

@@ -152,7 +152,8 @@ def checked(
 
     record.checks = {name: finding.statistic() for name, finding in found.items()}
     record.findings = list(alarms)
-    record.held = all(limits.has_held(name, night.runs) for name in alarms)
+    only_warns = all(word == "warning" for word, _ in alarms.values())
+    record.held = only_warns and any(limits.has_held(name, night.runs) for name in alarms)
     for text in (text for _, text in alarms.values() if text not in passed.problems):
         log.warning("%s", pipeline.hidden(text))
     return passed
@@ -179,7 +180,7 @@ def _comparable(last: pd.DataFrame, forecasts: Forecasts, night: Night) -> Earli
     panel = forecasts.panel
     first = panel.offsets[forecasts.series] + panel.lengths[forecasts.series]
     slots = first[:, None] + np.arange(published.shape[1])
-    touched = actual.newly_declared(panel, night.schema, night.before)[slots]
+    touched = actual.with_unknown_events(panel, night)[slots]
     return names, np.where(touched[..., None], np.nan, published)
 
 
@@ -212,7 +213,8 @@ def replayed_checks(pipeline: Pipeline, runs: int) -> list[str]:
     lines, counts = list[str](), Counter[str]()
     for record in reversed(records):
         if found := limits.alarms(record.checks, pipeline.checks, {}):
-            worst = min(word for word, _ in found.values())  # the alphabet has them in the order of severity
+            words = {"warning"} if record.held else {word for word, _ in found.values()}
+            worst = min(words)  # the alphabet has them in the order of severity
             counts[worst] += 1
             lines.append(f"{record.as_of}  {worst}: {'; '.join(text for _, text in found.values())}")
     summary = ", ".join(f"{counts[word]} {word}" for word in sorted(counts)) or "no alarm"

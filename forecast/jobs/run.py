@@ -291,6 +291,7 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
             new=accuracy.NewActuals.of(last, panel, schema),
             published=published,
             before=_input_of(run, at, live),
+            learned=() if live.fitted.effects is None else live.fitted.effects.labels,
         )
         before = [past.actuals for past in runs if past.settled and not past.dated_ahead]
         record.actuals, run.streaks = accuracy.since_last_run(last, panel, schema, before)

@@ -47,7 +47,7 @@ class Record(BaseModel):
     totals: list[dict[str, Any]] = []  # scores of sums of earlier runs, by level
     checks: dict[str, dict[str, float]] = {}  # statistics of the checks of values and forecasts, by their names
     findings: list[str] = []  # the checks that said something
-    held: bool = False  # all of that was found by the runs of a week before, and counts as right
+    held: bool = False  # the runs of a week before had found it, so that it counts as right
     revised: list[str] = []  # times of earlier runs whose newest values have changed since
     actuals: dict[str, Any] = {}  # values since the last run beside its intervals
     blocked: dict[str, Any] = {}  # by a check: the folder that keeps the run, and whether it was accepted

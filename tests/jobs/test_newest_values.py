@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from forecast.jobs.gate import replayed_checks
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.publishing import accept_blocked
 from tests.faults._shops import CLEAN_NIGHTS, DAYS_BEFORE, FAULTS, FIRST_DAY, ShopJob, answered, sales
@@ -148,3 +149,33 @@ def test_series_that_the_ledger_has_no_room_for_are_not_new(job: ShopJob, monkey
     monkeypatch.setattr("forecast.ledger.accuracy.MAX_FORECASTS", 140)  # of ten series
     for night in (CLEAN_NIGHTS, CLEAN_NIGHTS + 1):
         assert job.run(night)[0] == 0
+
+
+def test_a_store_that_opens_does_not_block_while_its_past_is_short(job: ShopJob) -> None:
+    opened = FIRST_DAY + pd.Timedelta(days=DAYS_BEFORE + CLEAN_NIGHTS - 1)
+    for night in range(CLEAN_NIGHTS, CLEAN_NIGHTS + 4):
+        table = job.table(night)
+        first = table[(table["store"] == "store 1") & (table["day"] >= opened)]
+        uneven = 1 + 2 * (first["day"].dt.day % 2)  # three times as much on every other day
+        new = first.assign(store="store 9", units=first["units"] * uneven)
+        code, messages = job.run(night, pd.concat([table, new]))
+        assert code == 0, messages
+
+
+def test_a_promotion_that_is_announced_does_not_block_though_its_effect_is_unknown(job: ShopJob) -> None:
+    first = FIRST_DAY + pd.Timedelta(days=DAYS_BEFORE + CLEAN_NIGHTS)  # on which the second of these nights looks back
+    with (job.folder / "events.csv").open("a", encoding="utf-8") as file:
+        file.write(f"{first:%Y-%m-%d},{first:%Y-%m-%d},summer sale,effect\n")
+    for night in (CLEAN_NIGHTS, CLEAN_NIGHTS + 1):
+        table = job.table(night)
+        sold = table["units"].where((table["day"] != first) | (table["product"] != "wine"), 4 * table["units"])
+        code, messages = job.run(night, table.assign(units=sold))
+        assert code == 0, messages
+
+
+def test_a_replay_takes_for_right_what_a_week_of_runs_has_found(job: ShopJob) -> None:
+    nights = range(CLEAN_NIGHTS, CLEAN_NIGHTS + A_WEEK + 1)
+    for night in nights:
+        job.run(night, doubled(job.table(night), CLEAN_NIGHTS))
+    lines = replayed_checks(read_pipeline(str(job.file)), len(nights))
+    assert f"{A_WEEK} blocked, 1 warning" in lines[-1]
