@@ -81,13 +81,16 @@ def sample_of(
     past, future = series[:, :-horizon], series[:, -horizon:]
     features = features_of(past, observed, seasons, horizon, newest)
     varies = features.scale > CONSTANT * (1e-6 + np.abs(features.location))
+    location = features.location[:, None]
+    future = np.where(varies[:, None], future, location)  # in units of nothing it would have no end
     far = FAR + FAR_SEASONS * seasons[:, 0]
     weight = varies[:, None] / (1 + np.arange(horizon) / far[:, None])
     weight /= np.maximum(weight.mean(1, keepdims=True), 1e-9)
     taught = None
     if teacher is not None:
         quantiles = quantiles_of(teacher, past, observed, horizon, seasons)
-        taught = features.scaled(quantiles.reshape(len(past), -1)).reshape(quantiles.shape)
+        of_windows = np.where(varies[:, None], quantiles.reshape(len(past), -1), location)
+        taught = features.scaled(of_windows).reshape(quantiles.shape)
     return Sample(features, features.scaled(future), weight.astype(np.float32), taught)
 
 

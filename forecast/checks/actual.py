@@ -55,8 +55,7 @@ def findings(night: Night, record: Record) -> dict[str, Finding]:
     found = {"late": _late(record, past), "duplicate": _duplicates(panel, night.published)}
     if night.new is not None:
         found["new_series"] = _new_series(panel, night.published)
-        few = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64) < MIN_VALUES
-        left_out = few[panel.series_of_slots] | with_unknown_events(panel, night)
+        left_out = _had_short_past(night, night.new)[panel.series_of_slots] | with_unknown_events(panel, night)
         new = night.new.select(~left_out[night.new.slot])
         if len(new.slot):
             found["group"] = group_finding(new, panel, schema, past)
@@ -66,6 +65,14 @@ def findings(night: Night, record: Record) -> dict[str, Finding]:
             found["silent"] = _silent(night, night.before.panel)
         found["revised"] = _revised(night, night.before.panel, past, record)
     return found
+
+
+def _had_short_past(night: Night, new: NewActuals) -> Flags:
+    """[series], whether the last run had few values of each, so that its intervals were a guess."""
+    panel = night.panel
+    values = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
+    before = values - np.bincount(panel.series_of_slots[new.slot], minlength=len(panel))
+    return np.asarray(before < max(MIN_VALUES, 2 * night.schema.shortest_season))
 
 
 def with_unknown_events(panel: Panel, night: Night) -> Flags:

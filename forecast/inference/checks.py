@@ -135,7 +135,8 @@ def read_statistics(value: Any, config: Config) -> Statistics:
     statistics = Statistics.model_validate(value)
     for kind in ("known", "past", "static"):
         pairs = getattr(statistics, kind)
-        if len(pairs) != len(getattr(config.table, kind)) or any(deviation <= 0 for _, deviation in pairs):
+        sound = all(deviation > 0 and abs(mean) <= MAX_VALUE for mean, deviation in pairs)
+        if len(pairs) != len(getattr(config.table, kind)) or not sound:
             raise ValueError("statistics must be one for each covariate, their deviations above 0")
     return statistics
 

@@ -1,6 +1,7 @@
 """The backend that runs exported networks in onnxruntime, without torch."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -103,7 +104,9 @@ def _session(data: bytes) -> Any:
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.add_session_config_entry("session.set_denormal_as_zero", "1")  # they slow a CPU a hundredfold
     options.add_session_config_entry("session.use_env_allocators", "1")
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    providers = {"providers": ["CPUExecutionProvider"], "enable_fallback": 0}
+    with ThreadPoolExecutor(1) as thread:  # the first session leaves its thread without denormal numbers for good
+        return thread.submit(onnxruntime.InferenceSession, data, options, **providers).result()
 
 
 @cache

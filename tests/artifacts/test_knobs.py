@@ -57,6 +57,7 @@ TRAINING = {
 }
 TABLE = {
     "layout": "long",
+    "unfinished": "keep",
     "time": ("day",),
     "id": ("shop",),
     "target": ("units",),

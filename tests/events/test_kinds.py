@@ -490,7 +490,6 @@ REFUSED_TABLES: list[tuple[dict[str, list[str]], str]] = [
     ({"date": ["3"], "name": ["promo"]}, "is no date"),
     ({"date": ["2024-01-10"], "name": [""]}, "needs a name"),
     ({"date": ["2024-01-10", "2024-01-10"], "name": ["promo", "promo"]}, "comes twice"),
-    ({"date": ["2024-01-10"], "name": ["promo"], "shop": ["zzz"]}, "they name zzz/any"),
 ]
 
 

@@ -168,8 +168,7 @@ def _scalers() -> Iterator[Case]:
     for name, path, value in (
         ("a deviation of 0", "statistics.past", [[0.0, 0.0], [0.0, 1.0]]),
         ("a deviation below 0", "statistics.past", [[0.0, -1.0], [0.0, 1.0]]),
-        ("a deviation that float32 rounds to 0", "statistics.past", [[0.0, 1e-300], [0.0, 1.0]]),
-        ("a mean that float32 cannot hold", "statistics.past", [[1e300, 1.0], [0.0, 1.0]]),
+        ("a mean above all values that are read", "statistics.past", [[1e300, 1.0], [0.0, 1.0]]),
         ("statistics of too many columns", "statistics.past", [[0.0, 1.0]] * 100),
         ("statistics of no column", "statistics.past", []),
         ("statistics that are text", "statistics", "os.system"),
