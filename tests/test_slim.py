@@ -112,13 +112,13 @@ def test_a_job_runs_until_a_fit_is_due(tmp_path: Path, store: Path) -> None:
         "params = {hidden_size = 8}\n",
         encoding="utf-8",
     )
-    changed = "text.replace('never', 'daily').replace('steps = 30', 'steps = 31')"
+    changed = "text.replace('never', 'daily').replace('size = 8', 'size = 9')"
     due = f"from pathlib import Path; job = Path({str(job)!r}); text = job.read_text(); job.write_text({changed})"
     first, _, refused = ran(("run", job), ("-c", due), ("run", job))
     assert (first.code, refused.code) == (0, 69)
     assert "torch" in refused.err
     assert len(pd.read_csv(tmp_path / "forecasts.csv")) == 18
-    text = job.read_text(encoding="utf-8").replace("daily", "never").replace("steps = 31", "steps = 30")
+    text = job.read_text(encoding="utf-8").replace("daily", "never").replace("size = 9", "size = 8")
     job.write_text(text, encoding="utf-8")
     again, loaded = ran(("run", job), ("-c", "import sys; print('torch' in sys.modules)"), without=("none",))
     assert (again.code, loaded.out) == (0, "False\n")  # nor is it imported where it is there
