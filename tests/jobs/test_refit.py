@@ -256,6 +256,3 @@ def test_runs_long_after_the_newest_value_say_so_and_teach_no_limit(job: Job, fo
         assert Store(job.store).current() == job.record()["fit"]["version"]  # old data are no wrong clock
     status = forecast("status", job.file)
     assert (status.code, said in status.out) == (0, True)
-    for minute in range(21):
-        assert forecast("run", job.file, "--as-of", at(158).replace("12:00", f"13:{minute:02}")).code == 0
-    assert "usual" not in job.record()["checks"]["jump"]
