@@ -202,7 +202,9 @@ def _fallen_back(
 def refuse(problems: list[str]) -> None:
     """Raise `Blocked` for what keeps a run from being published, if anything does."""
     if problems:
-        cure = Words("`forecast diff` explains it; mend the source and run again, or pass ", Setting("accept"))
+        cure = Words("`forecast diff` explains it; mend the source and run again")
+        if not any(text.partition(":")[0] in limits.HARD for text in problems):
+            cure = Words(cure, ", or pass ", Setting("accept"))
         raise Blocked(f"blocked, and nothing was published: {'; '.join(problems)}", cure=cure)
 
 

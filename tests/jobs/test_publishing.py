@@ -287,7 +287,8 @@ def test_what_breaks_a_rule_that_no_forecast_may_break_is_not_accepted_either(
         return replace(found, columns=found.columns | {"lo_80": found.columns["hi_95"]})
 
     monkeypatch.setattr(module, "forecast_table", out_of_order)
-    assert forecast("run", job.file, "--as-of", at(150)).code == 5
+    ran = forecast("run", job.file, "--as-of", at(150))
+    assert (ran.code, "--accept" in ran.err) == (5, False)
     ran = forecast("run", job.file, "--accept")
     assert (ran.code, "rows whose quantiles are not in order" in ran.err) == (5, True), ran.err
     assert not job.output.exists()
