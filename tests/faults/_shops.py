@@ -110,7 +110,7 @@ FAULTS = {
     "units and stock swapped": Fault(BLOCKED, "group", "all series", _swapped),
     "a store is absent": Fault(BLOCKED, "series_missing", "store 3", lambda table: table[table["store"] != "store 3"]),
     "loaded twice under other ids": Fault(BLOCKED, "duplicate", "store 1x", _copied),
-    "300 new ids": Fault(BLOCKED, "new_series", "total_jump: 525 %", _with_new_ids),
+    "300 new ids": Fault(BLOCKED, "new_series", "; total_jump: ", _with_new_ids),
     "a store without the newest day": Fault(
         WARNED, "silent", "store 3", lambda table: table[~_newest_of(table, "store 3")]
     ),
