@@ -30,6 +30,7 @@ class GroupPriors:
     outside: float = 0.15  # least share of its values beyond that end: sums of small counts are often low
     times_usual: float = 2.0  # how much farther than usual a group lies
     least: float = float(np.log(1.5))  # below which no distance is looked at
+    least_alone: float = float(np.log(3.0))  # the same for one series of several, which may be new to a season
     unlearned: float = float(np.log(5.0)) / 2.0  # the usual distance until enough runs have shown it
 
 
@@ -61,8 +62,10 @@ def group_finding(new: NewActuals, panel: Panel, schema: Schema, past: Sequence[
     farthest = Finding()
     farthest_ratio = 1.0
     count = 0
-    each = Grouping("series", np.arange(len(panel)), [series_name(parts) for parts in panel.ids])
-    for grouping in (*groupings(panel.ids, schema), each):
+    ways = [*groupings(panel.ids, schema)]
+    if len(schema.ids) > 1:
+        ways.append(Grouping("series", np.arange(len(panel)), [series_name(parts) for parts in panel.ids]))
+    for grouping in ways:
         group = grouping.codes[series]
         distance = np.where(np.bincount(group) >= MIN_MEMBERS, _distances(new, group), 0.0)
         statistic = f"by {grouping.column}"
@@ -70,18 +73,20 @@ def group_finding(new: NewActuals, panel: Panel, schema: Schema, past: Sequence[
         learned = usual_size(past, "group", statistic)
         usual = PRIORS.times_usual * (PRIORS.unlearned if learned is None else learned)
 
-        beyond = _are_aside(scores, group) & (distance > max(usual, PRIORS.least))
+        members = np.bincount(grouping.codes)[: len(distance)]
+        least = np.where((members == 1) & (len(panel) > 1), PRIORS.least_alone, PRIORS.least)
+        beyond = _are_aside(scores, group) & (distance > np.maximum(usual, least))
         count += int(beyond.sum())
         number = int(np.argmax(np.where(beyond, distance, 0.0)))
         ratio = distance[number] / max(usual, TINY)
         if beyond[number] and ratio > farthest_ratio:
             farthest_ratio = ratio
-            members = group == number
+            inside = group == number
             farthest = Finding(
                 share=float(np.exp(distance[number])),
                 usual=float(np.exp(usual)),
-                series=tuple(panel.ids[i] for i in np.unique(series[members])),
-                text=_group_text(grouping.names[number], new.select(members), panel, schema),
+                series=tuple(panel.ids[i] for i in np.unique(series[inside])),
+                text=_group_text(grouping.names[number], new.select(inside), panel, schema),
             )
     others = f", and {count - 1} other groups are far off" if count > 1 else ""
     return replace(farthest, sizes=distances, text=f"{farthest.text}{others}")
