@@ -29,7 +29,7 @@ from forecast.totals.sums import Totals
 TIMES_BEYOND = 3.0  # of the largest value of a year, of widths, and of the changes of the total in past runs
 JUMP_BEYOND = 5.0  # of usual jumps of past runs, in widths of 80 % intervals
 NEARLY_ALL = 0.99  # the quantile of how far series moved in a run that its record keeps
-FEW = 20  # series of which those with other widths are a share, where there are fewer
+FEW = 20  # series of which those with other widths are a share, where there are fewer; values that bound forecasts
 TOLERANCE = 1e-6  # of sums and values, relative to their sizes
 SOURCE = "source"  # column that says where the numbers of a row are from
 THIS_RUN = "forecast"  # in that column
@@ -147,16 +147,18 @@ def _share(
 def _against_past(output: Output, past: Sequence[Record]) -> dict[str, Finding]:
     """What the forecasts are against the values of the year before, of all years where times are only steps."""
     forecasts, panel, schema = output.forecasts, output.forecasts.panel, output.schema
-    recent, calendar, points = panel.observed, calendar_of(schema), forecasts.published[..., 0]
+    series, points = forecasts.series, forecasts.published[..., 0]
+    recent, calendar = panel.observed, calendar_of(schema)
     position, newest = panel.positions + panel.starts[panel.series_of_slots], panel.origins.max(keepdims=True)
     recent = recent & (position < newest)  # values of the newest week, or period, may be those that are wrong
     if schema.layout != "rows" and schema.time_format.kind != STEPS:
         year_ago, week_ago = (calendar.positions(calendar.times(newest) - days * DAY) for days in (373, 7))
         recent &= (position >= year_ago) & (position <= week_ago)
-    lowest = np.minimum.reduceat(np.where(recent, panel.values, np.inf), panel.offsets[:-1])[forecasts.series]
-    highest = np.maximum.reduceat(np.where(recent, panel.values, -np.inf), panel.offsets[:-1])[forecasts.series]
+    lowest = np.minimum.reduceat(np.where(recent, panel.values, np.inf), panel.offsets[:-1])[series]
+    highest = np.maximum.reduceat(np.where(recent, panel.values, -np.inf), panel.offsets[:-1])[series]
     largest = np.maximum(np.abs(lowest), np.abs(highest))
-    beyond = (largest > 0) & (np.abs(points).max(1) > TIMES_BEYOND * largest)
+    enough = np.add.reduceat(panel.observed.astype(np.int64), panel.offsets[:-1])[series] >= FEW
+    beyond = enough & (largest > 0) & (np.abs(points).max(1) > TIMES_BEYOND * largest)
     constant = (np.ptp(points, axis=1) == 0) & (highest > lowest) & (points.shape[1] > 1)
     usual, count = usual_size(past, "flat"), len(points)
     return {"bounds": _share(forecasts, beyond, count), "flat": _share(forecasts, constant, count, usual)}

@@ -9,6 +9,7 @@ import pytest
 from forecast.jobs.gate import replayed_checks
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.publishing import accept_blocked
+from forecast.jobs.run import run_job
 from tests.faults._shops import CLEAN_NIGHTS, DAYS_BEFORE, FAULTS, FIRST_DAY, ShopJob, answered, sales
 
 BLOCKED = 5
@@ -168,3 +169,14 @@ def test_a_promotion_that_is_announced_does_not_block_though_its_effect_is_unkno
         sold = table["units"].where((table["day"] != first) | (table["product"] != "wine"), 4 * table["units"])
         code, messages = job.run(night, table.assign(units=sold))
         assert code == 0, messages
+
+
+def test_a_short_ramp_is_no_forecast_out_of_bounds(tmp_path: Path) -> None:
+    days = pd.date_range("2026-03-01", periods=14)
+    (tmp_path / "job.toml").write_text(
+        '[source]\npath = "ramp.csv"\n[train]\nhorizon = 3\nmodel = "theta"\n[sink]\npath = "forecasts.csv"\n'
+    )
+    job = read_pipeline(str(tmp_path / "job.toml"))
+    for rows in range(10, 14):
+        pd.DataFrame({"day": days[:rows], "sales": range(1, rows + 1)}).to_csv(tmp_path / "ramp.csv", index=False)
+        assert run_job(job, as_of=f"{days[rows].isoformat()}+00:00").exit_code == 0
