@@ -42,7 +42,9 @@ def whole_numbers(ctx: click.Context, parameter: click.Parameter, given: str) ->
     try:
         return [int(part) for part in items(ctx, parameter, given)]
     except ValueError as error:
-        raise click.BadParameter(f"{given!r} is not a list of whole numbers; write it as 96,192") from error
+        raise click.BadParameter(
+            f"{given!r} is not a list of whole numbers; write it as 96,192"
+        ) from error
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,20 +55,49 @@ def cli() -> None:
 @cli.command()
 @click.argument("name", metavar="DATA", type=click.Choice([*DATASETS, samples.NAME]))
 @click.option(
-    "--data", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="where its files lie"
+    "--data",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="where its files lie",
 )
 @click.option(
-    "--methods", callback=items, default="", metavar="A,B", help="default: a bare fit, all models and baselines"
+    "--methods",
+    callback=items,
+    default="",
+    metavar="A,B",
+    help="default: a bare fit, all models and baselines",
 )
 @click.option(
-    "--horizon", "horizons", callback=whole_numbers, default="", metavar="N,M", help="default: those of the papers"
+    "--horizon",
+    "horizons",
+    callback=whole_numbers,
+    default="",
+    metavar="N,M",
+    help="default: those of the papers",
 )
-@click.option("--budget", "budgets", callback=items, default="", metavar="S,T", help="seconds; default: none is passed")
-@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="number of seeds, from 0")
-@click.option("--steps", type=click.IntRange(1), help="training steps, for a trial of the harness; not a result")
+@click.option(
+    "--budget",
+    "budgets",
+    callback=items,
+    default="",
+    metavar="S,T",
+    help="seconds; default: none is passed",
+)
+@click.option(
+    "--seeds", type=click.IntRange(1), default=1, show_default=True, help="number of seeds, from 0"
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    help="training steps, for a trial of the harness; not a result",
+)
 @click.option("--peers", is_flag=True, help="measure the peers that are installed too")
 @click.option(
-    "--peers-python", "pythons", multiple=True, metavar="PATH", help="an interpreter that has peers; repeatable"
+    "--peers-python",
+    "pythons",
+    multiple=True,
+    metavar="PATH",
+    help="an interpreter that has peers; repeatable",
 )
 @click.option("--json", "path", type=FILE, help="rows so far; they are kept, and new ones added")
 @click.option("--markdown", "page", type=FILE, help="write the table of all rows here")
@@ -92,7 +123,9 @@ def accuracy(
         wanted = Wanted(horizons, [float(one) for one in budgets] or [None], seeds, steps)
         chosen = choose(_methods(peers or bool(pythons), pythons), methods)
         with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-            rows, failures = measure_all(runs_on(name, folder, Path(scratch), chosen, wanted), path, said)
+            rows, failures = measure_all(
+                runs_on(name, folder, Path(scratch), chosen, wanted), path, said
+            )
     except (ValueError, ForecastError) as error:
         raise click.ClickException(str(error)) from error
     _show(rows, page)
@@ -101,9 +134,18 @@ def accuracy(
 
 @cli.command()
 @click.option(
-    "--data", "folder", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="the sets"
+    "--data",
+    "folder",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="the sets",
 )
-@click.option("--methods", callback=items, default=",".join((NOW, *rolling_origins.BASELINES)), show_default=True)
+@click.option(
+    "--methods",
+    callback=items,
+    default=",".join((NOW, *rolling_origins.BASELINES)),
+    show_default=True,
+)
 @click.option("--json", "path", type=FILE, help="rows so far; they are kept, and new ones added")
 def rolling(folder: Path, methods: list[str], path: Path | None) -> None:
     """MASE of `forecast now` and of baselines on eight sets, from rolling origins."""
@@ -118,8 +160,16 @@ def rolling(folder: Path, methods: list[str], path: Path | None) -> None:
 
 
 @cli.command()
-@click.option("--kinds", callback=items, default="seasonal,random-walk,multi-season", show_default=True)
-@click.option("--methods", callback=items, default="", metavar="A,B", help="default: a bare fit and all models")
+@click.option(
+    "--kinds", callback=items, default="seasonal,random-walk,multi-season", show_default=True
+)
+@click.option(
+    "--methods",
+    callback=items,
+    default="",
+    metavar="A,B",
+    help="default: a bare fit and all models",
+)
 @click.option("--series", type=click.IntRange(1), default=coverage.SERIES, show_default=True)
 @click.option("--budget", type=float, help="seconds of each fit")
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True)
@@ -140,7 +190,9 @@ def intervals(
         rows = read_rows(path)
         for row in coverage.coverage_rows(kinds, chosen, series, budget, seeds, steps):
             add_row(path, rows, row)
-            said.print(" ".join(f"{name}={value}" for name, value in rows[-1].items()), highlight=False)
+            said.print(
+                " ".join(f"{name}={value}" for name, value in rows[-1].items()), highlight=False
+            )
     except (ValueError, ForecastError) as error:
         raise click.ClickException(str(error)) from error
     _show(rows, None)
@@ -154,11 +206,34 @@ def intervals(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="development sets",
 )
-@click.option("--json", "path", required=True, type=FILE, help="JSON lines so far; they are kept, and new ones added")
-@click.option("--method", default=DEFAULT, show_default=True, help="a bare fit, baselines (no networks) or a model")
-@click.option("--checkout", type=click.Path(exists=True, file_okay=False, path_type=Path), help="measure this one")
-@click.option("--origins", type=click.IntRange(1), default=3, show_default=True, help="of each series")
-@click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="so many times as many series")
+@click.option(
+    "--json",
+    "path",
+    required=True,
+    type=FILE,
+    help="JSON lines so far; they are kept, and new ones added",
+)
+@click.option(
+    "--method",
+    default=DEFAULT,
+    show_default=True,
+    help="a bare fit, baselines (no networks) or a model",
+)
+@click.option(
+    "--checkout",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="measure this one",
+)
+@click.option(
+    "--origins", type=click.IntRange(1), default=3, show_default=True, help="of each series"
+)
+@click.option(
+    "--times",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="so many times as many series",
+)
 @click.option("--only", default="", help="series whose name contains this")
 @click.option("--against", type=FILE, help="compare with the runs of this file")
 @click.option("--by", type=click.Choice(["set", "series"]), default="set", show_default=True)
@@ -177,7 +252,9 @@ def singles(
 ) -> None:
     """Coverage and MSIS of intervals of single real series, of a bare fit or of one model."""
     try:
-        for run in () if show else measure(folder, path, method, checkout or ROOT, origins, times, only):
+        for run in (
+            () if show else measure(folder, path, method, checkout or ROOT, origins, times, only)
+        ):
             line = " ".join(f"{name}={run[name]:.3f}" for name in MEASURES)
             said.print(f"{run['series']} at {run['origin']}: {line}", highlight=False)
         runs = [run for run in read_runs(path) if run["method"] == method and only in run["series"]]
@@ -188,29 +265,65 @@ def singles(
 
 
 @cli.command()
-@click.option("--json", "path", required=True, type=FILE, help="JSON lines so far; they are kept, and new ones added")
-@click.option("--method", default=NOW, show_default=True, help="now, default (a bare fit) or a model")
-@click.option("--checkout", type=click.Path(exists=True, file_okay=False, path_type=Path), help="measure this one")
+@click.option(
+    "--json",
+    "path",
+    required=True,
+    type=FILE,
+    help="JSON lines so far; they are kept, and new ones added",
+)
+@click.option(
+    "--method", default=NOW, show_default=True, help="now, default (a bare fit) or a model"
+)
+@click.option(
+    "--checkout",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="measure this one",
+)
 @click.option("--series", type=click.IntRange(1), default=200, show_default=True)
 def lumpy(path: Path, method: str, checkout: Path | None, series: int) -> None:
     """Means and 99 % ends of made lumpy series, beside the truth."""
     try:
         for row in lumpy_series.measure(path, method, checkout or ROOT, series):
-            said.print(" ".join(f"{name}={value:.3g}" for name, value in row.items() if name != "method"))
+            said.print(
+                " ".join(f"{name}={value:.3g}" for name, value in row.items() if name != "method")
+            )
         click.echo(lumpy_series.summary(lumpy_series.read_rows(path)).round(3).to_string())
     except ValueError as error:
         raise click.ClickException(str(error)) from error
 
 
 @cli.command()
-@click.option("--data", "folder", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--json", "path", required=True, type=FILE, help="JSON lines so far; sets that it has are not run again")
-@click.option("--sets", callback=items, default="", metavar="A,B", help="by the names of their files; default all")
-@click.option("--fits", type=click.IntRange(1), default=1, show_default=True, help="at origins that are spread evenly")
+@click.option(
+    "--data", "folder", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@click.option(
+    "--json",
+    "path",
+    required=True,
+    type=FILE,
+    help="JSON lines so far; sets that it has are not run again",
+)
+@click.option(
+    "--sets",
+    callback=items,
+    default="",
+    metavar="A,B",
+    help="by the names of their files; default all",
+)
+@click.option(
+    "--fits",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="at origins that are spread evenly",
+)
 def sums(folder: Path, path: Path, sets: list[str], fits: int) -> None:
     """What intervals of sums over groups and over time held, from twenty origins, and their interval scores."""
     for row in sums_of_sets.measure(folder, path, tuple(sets), fits):
-        said.print(f"{row['set']} {row['level']} {row['way']}: {row['in_80']:.3f} {row['in_95']:.3f}")
+        said.print(
+            f"{row['set']} {row['level']} {row['way']}: {row['in_80']:.3f} {row['in_95']:.3f}"
+        )
     click.echo("\n".join(sums_of_sets.table(sums_of_sets.rows_of(path))))
 
 
@@ -227,10 +340,16 @@ def nights(series: int, horizon: int, count: int) -> None:
 
 @cli.command()
 @click.option(
-    "--births", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="US_births_2000-2014_SSA.csv"
+    "--births",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="US_births_2000-2014_SSA.csv",
 )
 @click.option("--model", default="auto", show_default=True)
-@click.option("--steps", type=click.IntRange(1), help="training steps, for a trial of the harness; not a result")
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    help="training steps, for a trial of the harness; not a result",
+)
 def events(births: Path | None, model: str, steps: int | None) -> None:
     """Errors on holidays and on other days, and how well a known effect is found."""
     from benchmarks.events import births_rows, rides_row  # needs the package holidays
@@ -241,7 +360,13 @@ def events(births: Path | None, model: str, steps: int | None) -> None:
 
 
 @cli.command()
-@click.option("--table", "only", default="", metavar="TEXT", help="leave out tables without this in their name")
+@click.option(
+    "--table",
+    "only",
+    default="",
+    metavar="TEXT",
+    help="leave out tables without this in their name",
+)
 @click.option(
     "--data",
     "folder",
@@ -257,7 +382,9 @@ def dry_run(only: str, folder: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("path", metavar="JSON", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "path", metavar="JSON", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @click.option("--markdown", "page", type=FILE, help="write the table here too")
 def table(path: Path, page: Path | None) -> None:
     """Show the rows of a file; nothing is run."""
@@ -271,11 +398,29 @@ def table(path: Path, page: Path | None) -> None:
 @click.argument("what", type=click.Choice([*KINDS, ALL]), default="steps")
 @click.option("--pairs", type=click.IntRange(3), help="default: 60 of steps, 5 or 9 of commands")
 @click.option(
-    "--series", callback=whole_numbers, default="", metavar="N,M", help="of panels; default: 1k, 10k, 100k, 1M"
+    "--series",
+    callback=whole_numbers,
+    default="",
+    metavar="N,M",
+    help="of panels; default: 1k, 10k, 100k, 1M",
 )
-@click.option("--models", callback=items, default="", metavar="A,B", help="of panels; default: segrnn, all baselines")
-@click.option("--methods", callback=items, default="theta", metavar="A,B", help="that a bare fit is compared with")
-@click.option("--peers-python", "pythons", type=click.Path(), multiple=True, help="an interpreter with peers")
+@click.option(
+    "--models",
+    callback=items,
+    default="",
+    metavar="A,B",
+    help="of panels; default: segrnn, all baselines",
+)
+@click.option(
+    "--methods",
+    callback=items,
+    default="theta",
+    metavar="A,B",
+    help="that a bare fit is compared with",
+)
+@click.option(
+    "--peers-python", "pythons", type=click.Path(), multiple=True, help="an interpreter with peers"
+)
 @click.option(
     "--data",
     "folder",

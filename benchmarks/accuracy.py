@@ -24,7 +24,9 @@ DATASETS = {
 }
 
 
-def runs_on(name: str, folder: Path, scratch: Path, methods: Sequence[Method], wanted: Wanted) -> Iterator[Run]:
+def runs_on(
+    name: str, folder: Path, scratch: Path, methods: Sequence[Method], wanted: Wanted
+) -> Iterator[Run]:
     """The runs on a data set or on the samples; files that several methods read are written into `scratch`."""
     if name == samples.NAME:
         yield from samples.sample_runs(folder, scratch, methods, wanted)
@@ -37,7 +39,9 @@ def runs_on(name: str, folder: Path, scratch: Path, methods: Sequence[Method], w
             yield from runs_of(work.data, horizon, able, wanted, partial(_row, dataset, data, work))
 
 
-def _row(dataset: Dataset, data: Any, work: Work, method: Method, choice: Choice, folder: Path) -> dict[str, float]:
+def _row(
+    dataset: Dataset, data: Any, work: Work, method: Method, choice: Choice, folder: Path
+) -> dict[str, float]:
     forecast, costs = run_method(method, work, choice, folder)
     return {**dataset.score(data, work, forecast), **costs}
 
@@ -66,7 +70,9 @@ def measure_all(runs: Iterator[Run], path: Path | None, console: Console) -> tup
                 measured = run.measure(Path(folder))
         except (CommandFailed, ValueError) as error:
             failures += 1
-            console.print(f"{run.row['method']} failed: {error}", markup=False, highlight=False, style="red")
+            console.print(
+                f"{run.row['method']} failed: {error}", markup=False, highlight=False, style="red"
+            )
             continue
         add_row(path, rows, {**run.row, **measured})
         there.add(key_of(run.row))

@@ -22,7 +22,12 @@ BASELINES = ("last", "seasonal-naive", "drift", "mean", "seasonal-mean", "theta"
 
 
 def coverage_rows(
-    kinds: Sequence[str], methods: Sequence[str], series: int, budget: float | None, seeds: int, steps: int | None
+    kinds: Sequence[str],
+    methods: Sequence[str],
+    series: int,
+    budget: float | None,
+    seeds: int,
+    steps: int | None,
 ) -> Iterator[Row]:
     """A row for each kind, method and seed; the newest horizon of each series is kept back and scored.
 
@@ -43,13 +48,27 @@ def coverage_rows(
         for seed in range(seeds):
             frame = synthesize(kind, series=series, seed=100 + seed)
             newest = frame.groupby("series").cumcount(ascending=False) < horizon
-            past, actual = frame[~newest], frame[newest].sort_values(["series", "time"])["value"].to_numpy(float)
-            scale = past.groupby("series")["value"].apply(lambda one: one.diff().abs().mean()).to_numpy(float)
+            past, actual = (
+                frame[~newest],
+                frame[newest].sort_values(["series", "time"])["value"].to_numpy(float),
+            )
+            scale = (
+                past.groupby("series")["value"]
+                .apply(lambda one: one.diff().abs().mean())
+                .to_numpy(float)
+            )
             scale = np.repeat(np.where(scale > 0, scale, 1.0), horizon)
-            simple = {name: _mase(Forecaster(model=name, horizon=horizon), past, actual, scale) for name in BASELINES}
+            simple = {
+                name: _mase(Forecaster(model=name, horizon=horizon), past, actual, scale)
+                for name in BASELINES
+            }
             for method in methods:
-                model = {"model": "auto"} if method == DEFAULT else {"model": method, "guard": False}
-                forecaster = Forecaster(**model, horizon=horizon, budget=budget, steps=steps, seed=seed)
+                model = (
+                    {"model": "auto"} if method == DEFAULT else {"model": method, "guard": False}
+                )
+                forecaster = Forecaster(
+                    **model, horizon=horizon, budget=budget, steps=steps, seed=seed
+                )
                 begun = time.monotonic()
                 found = forecaster.fit(past).predict().sort_values(["series", "time"])
                 error = np.abs(actual - found["forecast"].to_numpy())
@@ -60,10 +79,16 @@ def coverage_rows(
                     "budget": budget,
                     "seed": seed,
                     "mase": float(np.mean(error / scale)),
-                    "over_best_baseline": float(np.mean(error / scale) / max(min(simple.values()), 1e-12)),
+                    "over_best_baseline": float(
+                        np.mean(error / scale) / max(min(simple.values()), 1e-12)
+                    ),
                     "coverage_80": _inside(found["lo_80"], found["hi_80"], actual),
                     "coverage_95": _inside(found["lo_95"], found["hi_95"], actual),
-                    "network": float(np.mean([not set(one.split("+")) <= set(simple) for one in forecaster.models()])),
+                    "network": float(
+                        np.mean(
+                            [not set(one.split("+")) <= set(simple) for one in forecaster.models()]
+                        )
+                    ),
                     "fit_seconds": time.monotonic() - begun,
                     "predict_seconds": None,
                     "peak_mb": None,

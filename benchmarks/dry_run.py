@@ -56,7 +56,11 @@ class DryRunRow:
 def tables(folder: Path | None) -> list[tuple[Path, tuple[str, ...]]]:
     """The sample tables with the flags of their fits, and M4 hourly where its folder is given."""
     found = [(ROOT / "data" / sample.file, sample.flags) for sample in SAMPLES]
-    return found if folder is None else [*found, (folder / M4_HOURLY, ("--layout", "rows", "--season", "24"))]
+    return (
+        found
+        if folder is None
+        else [*found, (folder / M4_HOURLY, ("--layout", "rows", "--season", "24"))]
+    )
 
 
 def measure_table(table: Path, flags: Sequence[str], folder: Path) -> DryRunRow:
@@ -66,9 +70,20 @@ def measure_table(table: Path, flags: Sequence[str], folder: Path) -> DryRunRow:
     ----------
     folder : an empty one
     """
-    words = [sys.executable, "-m", "forecast", "fit", str(table), *flags, "--artifact", str(folder / "store")]
+    words = [
+        sys.executable,
+        "-m",
+        "forecast",
+        "fit",
+        str(table),
+        *flags,
+        "--artifact",
+        str(folder / "store"),
+    ]
     begun = time.perf_counter()
-    said = json.loads(subprocess.run([*words, "--dry-run", "--json"], check=True, capture_output=True).stdout)
+    said = json.loads(
+        subprocess.run([*words, "--dry-run", "--json"], check=True, capture_output=True).stdout
+    )
     dry_seconds = time.perf_counter() - begun
     seconds, memory = _run_watched(words, folder)
     stored = sum(path.stat().st_size for path in (folder / "store").rglob("*") if path.is_file())
@@ -115,6 +130,8 @@ def _session(leader: int) -> list[int]:
 def _memory_of(process: int) -> int:
     """Bytes of a process, of pages that several share its part."""
     with suppress(OSError):
-        if size := re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE):
+        if size := re.search(
+            r"^Pss:\s+(\d+)", Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE
+        ):
             return int(size[1]) * 1024
     return 0

@@ -45,7 +45,9 @@ def load(folder: Path) -> Transformer:
     path = find_file(folder, "ETTh1.csv", WHERE)
     frame = pd.read_csv(path, nrows=TEST_END)
     if len(frame) < TEST_END:
-        raise ValueError(f"{path}: {len(frame)} rows, fewer than the {TEST_END} of 20 months of 30 days")
+        raise ValueError(
+            f"{path}: {len(frame)} rows, fewer than the {TEST_END} of 20 months of 30 days"
+        )
     values = frame.drop(columns="date").to_numpy(float)
     return Transformer(frame, values, values[:TRAIN_END].std(0))
 
@@ -58,7 +60,9 @@ def prepare(data: Transformer, horizon: int, folder: Path) -> Work:
         for wide, long, rows in ((train, long_train, TEST_START), (table, long_table, TEST_END)):
             part = data.frame.head(rows)
             part.to_csv(wide, index=False)
-            melted = part.melt("date", var_name="unique_id", value_name="y").rename(columns={"date": "ds"})
+            melted = part.melt("date", var_name="unique_id", value_name="y").rename(
+                columns={"date": "ds"}
+            )
             melted[["unique_id", "ds", "y"]].to_csv(long, index=False)
     return Work(
         data=NAME,
@@ -84,12 +88,18 @@ def score(data: Transformer, work: Work, forecast: Values) -> dict[str, float]:
     """
     shape = (len(work.origins), len(work.ids), work.horizon)
     if forecast.shape[:3] != shape:
-        raise ValueError(f"{NAME}: forecasts of shape {forecast.shape[:3]} where {shape} are wanted")
-    windows = np.lib.stride_tricks.sliding_window_view(data.values[work.origins.start :], work.horizon, 0)
+        raise ValueError(
+            f"{NAME}: forecasts of shape {forecast.shape[:3]} where {shape} are wanted"
+        )
+    windows = np.lib.stride_tricks.sliding_window_view(
+        data.values[work.origins.start :], work.horizon, 0
+    )
     sums = np.zeros(4)
     for start in range(0, len(forecast), CHUNK):
         actual = windows[start : start + CHUNK]  # [windows, series, horizon]
-        point, low80, high80, low95, high95 = np.moveaxis(forecast[start : start + CHUNK].astype(float), -1, 0)
+        point, low80, high80, low95, high95 = np.moveaxis(
+            forecast[start : start + CHUNK].astype(float), -1, 0
+        )
         error = (point - actual) / data.deviation[:, None]
         inside80 = np.where(np.isnan(low80), np.nan, (actual >= low80) & (actual <= high80))
         inside95 = np.where(np.isnan(low95), np.nan, (actual >= low95) & (actual <= high95))

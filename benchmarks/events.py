@@ -61,7 +61,14 @@ def rides_row() -> Row:
     missed = []
     for seed in range(SEEDS):
         effects = Forecaster(model="last", holidays="US").fit(rides(seed)).fitted_.effects
-        found = 0.0 if effects is None else effects.typical[0, effects.labels.index("Christmas Day")]
+        found = (
+            0.0 if effects is None else effects.typical[0, effects.labels.index("Christmas Day")]
+        )
         missed.append(abs(found / EFFECT - 1))
     middle, most = round(float(np.median(missed)), 3), round(float(np.max(missed)), 3)
-    return {"data": "rides", "method": f"{SEEDS} series, {YEARS} years", "missed": middle, "most_missed": most}
+    return {
+        "data": "rides",
+        "method": f"{SEEDS} series, {YEARS} years",
+        "missed": middle,
+        "most_missed": most,
+    }

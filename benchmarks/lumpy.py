@@ -44,7 +44,10 @@ class Made:
 def made(seed: int) -> Made:
     """Sales on 2 to 30 % of the days, of a mean size of 3 to 100: gamma, lognormal or Poisson, by the seed."""
     generator = np.random.default_rng([23, seed])
-    incidence, size = generator.uniform(0.02, 0.3), float(np.exp(generator.uniform(np.log(3), np.log(100))))
+    incidence, size = (
+        generator.uniform(0.02, 0.3),
+        float(np.exp(generator.uniform(np.log(3), np.log(100)))),
+    )
     shape, spread = generator.uniform(1, 4), generator.uniform(0.3, 1.0)
     draw: tuple[Callable[[int], Values], ...] = (
         lambda count: generator.gamma(shape, size / shape, count),
@@ -52,7 +55,8 @@ def made(seed: int) -> Made:
         lambda count: 1.0 + generator.poisson(size - 1, count),
     )
     values, new = (
-        np.where(generator.random(count) < incidence, draw[seed % len(draw)](count), 0.0) for count in (DAYS, DRAWS)
+        np.where(generator.random(count) < incidence, draw[seed % len(draw)](count), 0.0)
+        for count in (DAYS, DRAWS)
     )
     return Made(seed, incidence * size, np.round(values, 2), np.round(new, 2))
 
@@ -85,7 +89,9 @@ def forecast(values: Values, method: str, checkout: Path) -> pd.DataFrame:
     """Mean and intervals of what comes next, by whole commands."""
     with tempfile.TemporaryDirectory(prefix="lumpy-") as scratch:
         days = pd.date_range("2023-01-01", periods=len(values), freq="D").strftime("%Y-%m-%d")
-        pd.DataFrame({"day": days, "value": values}).to_csv(Path(scratch) / "series.csv", index=False)
+        pd.DataFrame({"day": days, "value": values}).to_csv(
+            Path(scratch) / "series.csv", index=False
+        )
         shape = ["--point", "mean", "--levels", "80,95,99"]
         if method == NOW:
             return _frame(["now", "series.csv", *shape], scratch, checkout)
@@ -96,13 +102,23 @@ def forecast(values: Values, method: str, checkout: Path) -> pd.DataFrame:
 
 def score(one: Made, method: str, table: pd.DataFrame) -> Row:
     """The row of one forecast; what intervals hold is counted in new values."""
-    row: Row = {"seed": one.seed, "method": method, "ratio": float(table["forecast"].mean()) / one.mean}
+    row: Row = {
+        "seed": one.seed,
+        "method": method,
+        "ratio": float(table["forecast"].mean()) / one.mean,
+    }
     for level in (80, 95, 99):
         low, high = (table[f"{end}_{level}"].to_numpy()[:, None] for end in ("lo", "hi"))
         row[f"hold_{level}"] = float(np.mean((one.new >= low) & (one.new <= high)))
     row["end"] = float(table["hi_99"].max() / one.values.max())
-    row["flat"] = bool((table["hi_80"] == table["forecast"]).all() and (table["hi_95"] == table["forecast"]).all())
-    return {**row, "year": float(one.values[-365:].mean()) / one.mean, "all": float(one.values.mean()) / one.mean}
+    row["flat"] = bool(
+        (table["hi_80"] == table["forecast"]).all() and (table["hi_95"] == table["forecast"]).all()
+    )
+    return {
+        **row,
+        "year": float(one.values[-365:].mean()) / one.mean,
+        "all": float(one.values.mean()) / one.mean,
+    }
 
 
 def summary(rows: list[Row]) -> pd.DataFrame:
@@ -112,11 +128,27 @@ def summary(rows: list[Row]) -> pd.DataFrame:
     """
     lines = {}
     for method, some in pd.DataFrame(rows).groupby("method"):
-        for name, ratios in ((method, some["ratio"]), *((f"{method}: mean of {o}", some[o]) for o in ("year", "all"))):
-            near, bias = ((ratios >= LOW) & (ratios <= HIGH)).mean(), np.exp(np.log(ratios.clip(lower=1e-3)).mean())
-            lines[name] = {"series": len(some), "near": near, "bias": bias, "least": ratios.min(), "most": ratios.max()}
+        for name, ratios in (
+            (method, some["ratio"]),
+            *((f"{method}: mean of {o}", some[o]) for o in ("year", "all")),
+        ):
+            near, bias = (
+                ((ratios >= LOW) & (ratios <= HIGH)).mean(),
+                np.exp(np.log(ratios.clip(lower=1e-3)).mean()),
+            )
+            lines[name] = {
+                "series": len(some),
+                "near": near,
+                "bias": bias,
+                "least": ratios.min(),
+                "most": ratios.max(),
+            }
         holds = {f"hold_{level}": some[f"hold_{level}"].mean() for level in (80, 95, 99)}
-        ends = {"hold_99_least": some["hold_99"].min(), "end_most": some["end"].max(), "flat": some["flat"].mean()}
+        ends = {
+            "hold_99_least": some["hold_99"].min(),
+            "end_most": some["end"].max(),
+            "flat": some["flat"].mean(),
+        }
         lines[method] |= holds | ends
     return pd.DataFrame(lines).T
 

@@ -53,10 +53,34 @@ PEERS = (
     Method("neuralforecast-lstm", "LSTM", "neuralforecast", "neuralforecast", bounded=False),
     Method("darts-block-lstm", "LSTM", "darts", "darts", bounded=False),
     Method("gluonts-deepar", "DeepAR", "gluonts", "gluonts", bounded=False, windows=False),
-    Method("lightgbm-lags", "levels", "mlforecast", "mlforecast", bounded=False, random=False, known=True),
-    Method("lightgbm-differences", "differences", "mlforecast", "mlforecast", bounded=False, random=False, known=True),
+    Method(
+        "lightgbm-lags",
+        "levels",
+        "mlforecast",
+        "mlforecast",
+        bounded=False,
+        random=False,
+        known=True,
+    ),
+    Method(
+        "lightgbm-differences",
+        "differences",
+        "mlforecast",
+        "mlforecast",
+        bounded=False,
+        random=False,
+        known=True,
+    ),
     Method("autogluon", None, "autogluon", "autogluon.timeseries", windows=False),
-    Method("statsforecast-mstl", "MSTL", "statsforecast", "statsforecast", bounded=False, random=False, windows=False),
+    Method(
+        "statsforecast-mstl",
+        "MSTL",
+        "statsforecast",
+        "statsforecast",
+        bounded=False,
+        random=False,
+        windows=False,
+    ),
     Method(
         "statsforecast-theta",
         "DynamicOptimizedTheta",
@@ -77,7 +101,10 @@ def own_methods() -> list[Method]:
     baselines = baseline_names()
     networks = [Method(name, name) for name in model_names() if name not in baselines]
     slow = ("ets", "auto-theta")  # they choose a model anew for each window
-    classical = [Method(name, name, random=False, bounded=False, windows=name not in slow) for name in baselines]
+    classical = [
+        Method(name, name, random=False, bounded=False, windows=name not in slow)
+        for name in baselines
+    ]
     at_once = Method(NOW, "pretrained", random=False, bounded=False, windows=False, at_once=True)
     return [Method(DEFAULT), at_once, *networks, *classical]
 
@@ -98,7 +125,9 @@ def installed_peers(pythons: Sequence[str]) -> tuple[list[Method], list[str]]:
     for python in pythons:
         for package in _importable(python, packages):
             found.setdefault(package, python)
-    there = [replace(peer, python=found[str(peer.package)]) for peer in PEERS if peer.package in found]
+    there = [
+        replace(peer, python=found[str(peer.package)]) for peer in PEERS if peer.package in found
+    ]
     return there, [peer.name for peer in PEERS if peer.package not in found]
 
 
@@ -114,7 +143,9 @@ def choose(methods: Iterable[Method], names: Sequence[str]) -> list[Method]:
     for name in names:
         if name not in by_name:
             hint = did_you_mean(name, list(by_name))
-            raise ValueError(f"--methods {name}: unknown or not installed{hint}; methods: {', '.join(by_name)}")
+            raise ValueError(
+                f"--methods {name}: unknown or not installed{hint}; methods: {', '.join(by_name)}"
+            )
     return [by_name[name] for name in names] if names else list(by_name.values())
 
 
@@ -132,8 +163,12 @@ print(json.dumps([name for name in sys.argv[1:] if there(name)]))
 def _importable(python: str, packages: Sequence[str]) -> list[str]:
     try:
         # isolated, so that the folders here are not taken for packages of the same name
-        asked = subprocess.run([python, "-I", "-c", _ASK, *packages], capture_output=True, text=True, check=True)
+        asked = subprocess.run(
+            [python, "-I", "-c", _ASK, *packages], capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError) as error:
-        raise ValueError(f"--peers-python {python}: does not run as a Python interpreter ({error})") from error
+        raise ValueError(
+            f"--peers-python {python}: does not run as a Python interpreter ({error})"
+        ) from error
     names: list[str] = json.loads(asked.stdout)
     return names

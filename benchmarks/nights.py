@@ -51,7 +51,9 @@ def live(folder: Path, series: int, horizon: int, nights: int) -> Iterator[Night
     for number in range(nights):
         table(series, number).to_parquet(folder / "table.parquet")
         as_of = (FIRST + pd.Timedelta(days=DAYS + number, hours=2)).isoformat()
-        cost = run_measured([sys.executable, "-m", "forecast", "run", "job.toml", "--as-of", as_of], folder)
+        cost = run_measured(
+            [sys.executable, "-m", "forecast", "run", "job.toml", "--as-of", as_of], folder
+        )
         size = sum(path.stat().st_size for path in (folder / "store.runs").iterdir())
         yield Night(number + 1, cost, size / 1e6)
 
@@ -65,5 +67,9 @@ def table(series: int, night: int) -> pd.DataFrame:
     values = level * (1 + 0.3 * wave + 0.1 * np.concatenate(noise, 1))
     hours = pd.date_range(FIRST + pd.Timedelta(days=night), periods=DAYS * HOURS, freq="h")
     names = np.array([f"s{number:05}" for number in range(series)])
-    columns = {"series": names.repeat(len(hours)), "hour": np.tile(hours, series), "load": values.round(2).ravel()}
+    columns = {
+        "series": names.repeat(len(hours)),
+        "hour": np.tile(hours, series),
+        "load": values.round(2).ravel(),
+    }
     return pd.DataFrame(columns)

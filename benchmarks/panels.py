@@ -96,7 +96,9 @@ def load(panel: Panel, folder: Path) -> Series:
     if set(train.index) != set(test.index):
         raise ValueError(f"{path}: its series are not those of {panel.test}.csv")
     values = [row[np.isfinite(row)] for row in train.to_numpy(float)]
-    return Series(path, [str(name) for name in train.index], values, test.loc[train.index].to_numpy(float))
+    return Series(
+        path, [str(name) for name in train.index], values, test.loc[train.index].to_numpy(float)
+    )
 
 
 def prepare(panel: Panel, data: Series, horizon: int, folder: Path) -> Work:

@@ -45,7 +45,12 @@ def run_measured(command: Sequence[str], folder: Path) -> Cost:
     with log.open("ab") as said:
         start = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
         )
         try:
             _, status, usage = os.wait4(process.pid, 0)

@@ -18,7 +18,12 @@ ORIGINS = 20  # with fewer, luck decides on single series
 MONTH = 31  # days between origins, so that the day of the week differs
 
 SETS = (
-    Sample("aus_retail_monthly.csv.gz", ("--id", "series_id", "--target", "turnover"), step=6, horizon=12),
+    Sample(
+        "aus_retail_monthly.csv.gz",
+        ("--id", "series_id", "--target", "turnover"),
+        step=6,
+        horizon=12,
+    ),
     Sample("covid_deaths_daily.csv.gz", step=5, horizon=30),
     Sample("us_births_2000_2014_daily.csv", ("--target", "births"), step=MONTH, horizon=30),
     Sample("saugeen_river_flow_daily.csv.gz", step=MONTH, horizon=30),
@@ -51,10 +56,17 @@ def comparison(rows: Sequence[Row]) -> list[str]:
     """MASE of each method on each set as a Markdown table, and on how many sets `now` is ahead of all baselines."""
     ours = [row for row in rows if row["data"].startswith(f"{NAME}/")]
     methods = list(dict.fromkeys(row["method"] for row in ours))
-    lines = [_cells(["set", *methods, "now / best"]), _cells(["---", *["---:"] * (len(methods) + 1)])]
+    lines = [
+        _cells(["set", *methods, "now / best"]),
+        _cells(["---", *["---:"] * (len(methods) + 1)]),
+    ]
     ratios = []
     for data in dict.fromkeys(row["data"] for row in ours):
-        mase = {row["method"]: row["mase"] for row in ours if row["data"] == data and row["mase"] is not None}
+        mase = {
+            row["method"]: row["mase"]
+            for row in ours
+            if row["data"] == data and row["mase"] is not None
+        }
         ratio = None
         if all(mase.get(name) for name in (NOW, *BASELINES)):
             ratio = mase[NOW] / min(mase[name] for name in BASELINES)
@@ -63,7 +75,11 @@ def comparison(rows: Sequence[Row]) -> list[str]:
         texts = ["" if number is None else f"{number:.3f}" for number in (*numbers, ratio)]
         lines.append(_cells([data.removeprefix(f"{NAME}/"), *texts]))
     ahead = sum(ratio < 1 for ratio in ratios)
-    return [*lines, "", f"now is ahead of the best of {', '.join(BASELINES)} on {ahead} of {len(ratios)} sets"]
+    return [
+        *lines,
+        "",
+        f"now is ahead of the best of {', '.join(BASELINES)} on {ahead} of {len(ratios)} sets",
+    ]
 
 
 def _cells(cells: Sequence[str]) -> str:

@@ -34,8 +34,12 @@ def read_rows(path: Path | None) -> list[Row]:
     if path is None or not path.exists():
         return []
     rows = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and set(KEY) <= set(row) for row in rows):
-        raise ValueError(f"{path}: not a list of rows with the keys {', '.join(KEY)}; name another file with --json")
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and set(KEY) <= set(row) for row in rows
+    ):
+        raise ValueError(
+            f"{path}: not a list of rows with the keys {', '.join(KEY)}; name another file with --json"
+        )
     return rows
 
 

@@ -52,12 +52,16 @@ SAMPLES = (
     Sample("air_passengers.csv", step=6),  # eight horizons would leave nothing to fit on
     Sample("us_unemployment.csv", step=6),
     Sample("mauna_loa_co2.csv"),
-    Sample(f"{PANEL}.csv", ("--id", "airport,airline", "--target", "delayed", "--known", "scheduled")),
+    Sample(
+        f"{PANEL}.csv", ("--id", "airport,airline", "--target", "delayed", "--known", "scheduled")
+    ),
     Sample("jfk_temperature.csv"),
 )
 
 
-def sample_runs(folder: Path, scratch: Path, methods: Sequence[Method], wanted: Wanted) -> Iterator[Run]:
+def sample_runs(
+    folder: Path, scratch: Path, methods: Sequence[Method], wanted: Wanted
+) -> Iterator[Run]:
     """The runs on all five: ours by backtest; on the panel also those peers that take known columns."""
     own = [method for method in methods if not method.module]
     trees = [method for method in methods if method.known]
@@ -72,10 +76,21 @@ def sample_runs(folder: Path, scratch: Path, methods: Sequence[Method], wanted: 
                 yield from _panel_runs(path, name, horizon, scratch, trees, wanted)
 
 
-def backtest(path: Path, sample: Sample, method: Method, choice: Choice, folder: Path) -> dict[str, float]:
+def backtest(
+    path: Path, sample: Sample, method: Method, choice: Choice, folder: Path
+) -> dict[str, float]:
     """Scores and costs of one `forecast backtest`."""
     output = folder / "measures.json"
-    command = [method.python, "-m", "forecast", "backtest", str(path), *sample.flags, "--windows", str(sample.windows)]
+    command = [
+        method.python,
+        "-m",
+        "forecast",
+        "backtest",
+        str(path),
+        *sample.flags,
+        "--windows",
+        str(sample.windows),
+    ]
     command += ["--output", str(output), "--seed", str(choice.seed), *method.model_flags()]
     command += ["--refit"] if method.at_once else []  # it looks at the past of each origin
     given = {
@@ -85,7 +100,11 @@ def backtest(path: Path, sample: Sample, method: Method, choice: Choice, folder:
         "--steps": choice.steps,
     }
     for flag, value in given.items():
-        command += [] if value is None else [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+        command += (
+            []
+            if value is None
+            else [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+        )
     cost = run_measured(command, folder)
     measures = _measures_of(json.loads(output.read_text(encoding="utf-8"))["overall"], method)
     return {
@@ -103,7 +122,12 @@ def _measures_of(overall: list[dict[str, Any]], method: Method) -> dict[str, Any
 
 
 def _panel_runs(
-    path: Path, name: str, horizon: int | None, scratch: Path, methods: Sequence[Method], wanted: Wanted
+    path: Path,
+    name: str,
+    horizon: int | None,
+    scratch: Path,
+    methods: Sequence[Method],
+    wanted: Wanted,
 ) -> Iterator[Run]:
     frame = pd.read_csv(path)
     work = prepare_panel(frame, horizon or PANEL_HORIZON, scratch)
@@ -111,7 +135,9 @@ def _panel_runs(
     yield from runs_of(name, horizon, methods, wanted, partial(_panel_row, frame, work))
 
 
-def _panel_row(frame: pd.DataFrame, work: Work, method: Method, choice: Choice, folder: Path) -> dict[str, float]:
+def _panel_row(
+    frame: pd.DataFrame, work: Work, method: Method, choice: Choice, folder: Path
+) -> dict[str, float]:
     forecast, costs = run_method(method, work, choice, folder)
     return {"mase": panel_mase(frame, work, forecast), **costs}
 
@@ -119,7 +145,14 @@ def _panel_row(frame: pd.DataFrame, work: Work, method: Method, choice: Choice, 
 def prepare_panel(frame: pd.DataFrame, horizon: int, scratch: Path) -> Work:
     """The flight delays as peers read them, with the flights that are scheduled; all series span the same days."""
     ids = frame["airport"] + "/" + frame["airline"]
-    long = pd.DataFrame({"unique_id": ids, "ds": frame["day"], "y": frame["delayed"], "scheduled": frame["scheduled"]})
+    long = pd.DataFrame(
+        {
+            "unique_id": ids,
+            "ds": frame["day"],
+            "y": frame["delayed"],
+            "scheduled": frame["scheduled"],
+        }
+    )
     days = frame["day"].nunique()
     last = days - horizon
     origins = range(last - (Sample.windows - 1) * horizon, last + 1, horizon)

@@ -37,7 +37,9 @@ def owa(mean_smape: float, mean_mase: float, naive2: tuple[float, float]) -> flo
     return (mean_smape / naive2[0] + mean_mase / naive2[1]) / 2
 
 
-def interval_score(actual: Values, low: Values, high: Values, scale: Values, level: float = 95.0) -> Values:
+def interval_score(
+    actual: Values, low: Values, high: Values, scale: Values, level: float = 95.0
+) -> Values:
     """Scaled interval score of each series, MSIS (Gneiting and Raftery 2007, as used in M4), [series].
 
     Parameters

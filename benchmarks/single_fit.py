@@ -39,7 +39,11 @@ def answer(job: dict[str, Any], scratch: Path) -> dict[str, Any]:
     table = Forecaster(**settings).fit(frame).predict()
     seconds = time.monotonic() - begun
     times = pd.to_datetime(table["time"].astype(str)).dt.strftime("%Y-%m-%d %H:%M:%S")
-    return {"seconds": seconds, "times": times.tolist(), "numbers": table[COLUMNS].to_numpy(float).tolist()}
+    return {
+        "seconds": seconds,
+        "times": times.tolist(),
+        "numbers": table[COLUMNS].to_numpy(float).tolist(),
+    }
 
 
 def main() -> None:

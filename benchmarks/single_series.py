@@ -96,9 +96,13 @@ def draw(folder: Path, times: int = 1) -> Iterator[Single]:
             if len(values) >= HORIZONS_NEEDED * horizon and values.std() > 0
         }
         names = list(series)
-        for place in np.unique(np.linspace(0, len(names) - 1, min(one.count * times, len(names))).astype(int)):
+        for place in np.unique(
+            np.linspace(0, len(names) - 1, min(one.count * times, len(names))).astype(int)
+        ):
             name = names[place]
-            yield Single(f"{one.name}/{name}", series[name], horizon, SEASONS[one.frequency], one.horizon)
+            yield Single(
+                f"{one.name}/{name}", series[name], horizon, SEASONS[one.frequency], one.horizon
+            )
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -113,12 +117,20 @@ def _rows(file: str, frequency: str, folder: Path) -> dict[str, pd.Series]:
     series = {}
     for name, row in table.iterrows():
         values = row.dropna().to_numpy(float)
-        series[str(name)] = pd.Series(values, pd.date_range("1950-01-01", periods=len(values), freq=frequency))
+        series[str(name)] = pd.Series(
+            values, pd.date_range("1950-01-01", periods=len(values), freq=frequency)
+        )
     return series
 
 
 def _long(
-    file: str, time: str, value: str, frequency: str, folder: Path, ids: tuple[str, ...] = (), how: str = "mean"
+    file: str,
+    time: str,
+    value: str,
+    frequency: str,
+    folder: Path,
+    ids: tuple[str, ...] = (),
+    how: str = "mean",
 ) -> dict[str, pd.Series]:
     """A long table, or a single series; finer times are summed or averaged."""
     table = pd.read_csv(_find(folder, file), low_memory=False)
@@ -139,15 +151,27 @@ def _wide(file: str, time: str, frequency: str, folder: Path) -> dict[str, pd.Se
 
 def _new_deaths(folder: Path) -> dict[str, pd.Series]:
     totals = _long("covid_deaths_daily.csv.gz", "date", "deaths", "D", folder, ("id",))
-    return {name: values.diff().iloc[1:].clip(lower=0) for name, values in totals.items() if values.max() > 300}
+    return {
+        name: values.diff().iloc[1:].clip(lower=0)
+        for name, values in totals.items()
+        if values.max() > 300
+    }
 
 
 def _carbon(folder: Path) -> dict[str, pd.Series]:
     table = pd.read_csv(_find(folder, "mauna_loa_co2.csv"))
-    return {"co2": pd.Series(table["co2"].to_numpy(float), pd.DatetimeIndex(pd.to_datetime(table["week"])))}
+    return {
+        "co2": pd.Series(
+            table["co2"].to_numpy(float), pd.DatetimeIndex(pd.to_datetime(table["week"]))
+        )
+    }
 
 
-_COVID, _ELECTRICITY, _BIKES = "covid_deaths_daily.csv.gz", "vic_elec_halfhourly.csv.gz", "bike_sharing_hourly.csv.gz"
+_COVID, _ELECTRICITY, _BIKES = (
+    "covid_deaths_daily.csv.gz",
+    "vic_elec_halfhourly.csv.gz",
+    "bike_sharing_hourly.csv.gz",
+)
 _BEIJING, _KENNEDY = "beijing_pm25_hourly.csv.gz", "jfk_temperature.csv"
 
 SETS = (
@@ -159,7 +183,9 @@ SETS = (
         "aus_retail",
         "MS",
         4,
-        lambda folder: _long("aus_retail_monthly.csv.gz", "month", "turnover", "MS", folder, ("series_id",)),
+        lambda folder: _long(
+            "aus_retail_monthly.csv.gz", "month", "turnover", "MS", folder, ("series_id",)
+        ),
     ),
     Set("covid", "D", 3, lambda folder: _long(_COVID, "date", "deaths", "D", folder, ("id",))),
     Set("covid_new", "D", 2, _new_deaths),
@@ -169,7 +195,9 @@ SETS = (
         "pedestrian",
         "h",
         4,
-        lambda folder: _long("pedestrian_melbourne_hourly.csv.gz", "timestamp_utc", "count", "h", folder, ("sensor",)),
+        lambda folder: _long(
+            "pedestrian_melbourne_hourly.csv.gz", "timestamp_utc", "count", "h", folder, ("sensor",)
+        ),
     ),
     Set("vic_elec", "h", 1, partial(_long, _ELECTRICITY, "timestamp_utc", "demand", "h")),
     Set("vic_elec_daily", "D", 1, partial(_long, _ELECTRICITY, "timestamp_utc", "demand", "D")),
@@ -183,7 +211,9 @@ SETS = (
         "nyc_flight_delays",
         "D",
         3,
-        lambda folder: _long("nyc_flight_delays.csv", "day", "delayed", "D", folder, ("airport", "airline")),
+        lambda folder: _long(
+            "nyc_flight_delays.csv", "day", "delayed", "D", folder, ("airport", "airline")
+        ),
     ),
     Set("mauna_loa", "W", 1, _carbon),
     Set("jfk", "h", 1, partial(_long, _KENNEDY, "time_utc", "temperature", "h")),

@@ -47,7 +47,9 @@ def measure(
         try:
             for single, origin in _in_order(folder, origins, times):
                 if only in single.name and (single.name, origin, method) not in done:
-                    run = score(single, origin, method, _ask(worker, single, origin, method, Path(scratch)))
+                    run = score(
+                        single, origin, method, _ask(worker, single, origin, method, Path(scratch))
+                    )
                     with path.open("a", encoding="utf-8") as results:
                         results.write(json.dumps(run) + "\n")
                     yield run
@@ -69,7 +71,9 @@ def score(single: Single, origin: int, method: str, forecast: dict[str, Any]) ->
     actual = single.values.reindex(numbers.index).to_numpy(float)
     seen = np.isfinite(actual)
     values, (point, low80, high80, low95, high95) = actual[seen], numbers.to_numpy(float)[seen].T
-    unit = seasonal_scale(history, single.season if len(history) > single.season else 1) or float(history.std())
+    unit = seasonal_scale(history, single.season if len(history) > single.season else 1) or float(
+        history.std()
+    )
     return {
         "series": single.name,
         "origin": origin,
@@ -102,20 +106,28 @@ def summary(runs: list[Run], against: list[Run] | None = None, by: str = "set") 
     """
     frame = pd.DataFrame(runs)
     if against is not None:
-        other = pd.DataFrame(against)[["series", "origin", "msis"]].rename(columns={"msis": "other"})
+        other = pd.DataFrame(against)[["series", "origin", "msis"]].rename(
+            columns={"msis": "other"}
+        )
         frame = frame.merge(other, on=["series", "origin"])
     columns = [*MEASURES, *(["other"] if against is not None else [])]
     series = frame.groupby(["series", "half"])[columns].mean().reset_index()
     series["runs"] = frame.groupby(["series", "half"]).size().to_numpy()
     series["set"] = series["series"].str.partition("/")[0]
     if against is not None:
-        series["msis_ratio"] = np.log(series["msis"].clip(lower=NO_SCORE) / series.pop("other").clip(lower=NO_SCORE))
+        series["msis_ratio"] = np.log(
+            series["msis"].clip(lower=NO_SCORE) / series.pop("other").clip(lower=NO_SCORE)
+        )
     shown = [name for name in (*MEASURES, "msis_ratio") if name in series]
     parts = [series.groupby(by)[shown].mean(), series.groupby("half")[shown].mean()]
     parts.append(series[shown].mean().to_frame("all series").T)
     table = pd.concat(parts)
     table["series"] = [*series.groupby(by).size(), *series.groupby("half").size(), len(series)]
-    table["runs"] = [*series.groupby(by)["runs"].sum(), *series.groupby("half")["runs"].sum(), series["runs"].sum()]
+    table["runs"] = [
+        *series.groupby(by)["runs"].sum(),
+        *series.groupby("half")["runs"].sum(),
+        series["runs"].sum(),
+    ]
     if "msis_ratio" in table:
         table["msis_ratio"] = np.exp(table["msis_ratio"])
     return table
@@ -130,7 +142,9 @@ def _in_order(folder: Path, origins: int, times: int) -> Iterator[tuple[Single, 
                 yield single, rows[-1 - place]
 
 
-def _ask(worker: "subprocess.Popen[str]", single: Single, origin: int, method: str, scratch: Path) -> dict[str, Any]:
+def _ask(
+    worker: "subprocess.Popen[str]", single: Single, origin: int, method: str, scratch: Path
+) -> dict[str, Any]:
     begin = max(0, origin - MOST_ROWS)
     file = scratch / "series.csv"
     single.values.iloc[begin:origin].rename("value").rename_axis("time").to_csv(file)

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import speed_accuracy, speed_install, speed_now, speed_panels, speed_predict, speed_sums
+from benchmarks import (
+    speed_accuracy,
+    speed_install,
+    speed_now,
+    speed_panels,
+    speed_predict,
+    speed_sums,
+)
 from benchmarks.methods import Method
 
 

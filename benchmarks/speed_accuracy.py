@@ -63,7 +63,9 @@ def accuracy_lines(methods: Sequence[Method], folder: Path) -> Iterator[str]:
     for name, one in others.items():
         there = next((each.seconds for each in ours if each.owa <= one.owa), None)
         yield f"as good as {name}: " + (
-            "not reached" if there is None else f"after {there:.1f} s, ratio {there / one.seconds:.2f}"
+            "not reached"
+            if there is None
+            else f"after {there:.1f} s, ratio {there / one.seconds:.2f}"
         )
 
 

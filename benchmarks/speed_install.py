@@ -84,7 +84,10 @@ def size_lines(peers: Iterable[Method]) -> Iterator[str]:
     """Lines of a report: megabytes of our two installations and of each peer's, and the ratio to the whole of ours."""
     only = (ROOT / "requirements-predict.txt").read_text(encoding="utf-8").splitlines()
     kinds = {OURS: (sys.executable, [OURS])}
-    kinds[ONLY_PREDICT] = (sys.executable, [line for line in only if line and not line.startswith("#")])
+    kinds[ONLY_PREDICT] = (
+        sys.executable,
+        [line for line in only if line and not line.startswith("#")],
+    )
     kinds |= {_package(peer): (peer.python, [_package(peer)]) for peer in peers}
     own = sum(file.stat().st_size for file in (ROOT / "forecast").rglob("*") if file.is_file())
     whole: float | None = None
@@ -92,19 +95,26 @@ def size_lines(peers: Iterable[Method]) -> Iterator[str]:
         found = installed(python, requirements)
         size = found.megabytes + (own / MEGABYTE if name in (OURS, ONLY_PREDICT) else 0.0)
         whole = whole or size
-        missing = f"; not installed and not counted: {', '.join(found.absent)}" if found.absent else ""
+        missing = (
+            f"; not installed and not counted: {', '.join(found.absent)}" if found.absent else ""
+        )
         yield f"{name}: {size:,.0f} MB, {len(found.sizes)} packages, ratio {size / whole:.2f}{missing}"
 
 
 def import_lines(peers: Iterable[Method], rounds: int) -> Iterator[str]:
     """Lines of a report: seconds of importing `Forecaster` and each peer, beside importing torch, in turns."""
     torch = [sys.executable, "-c", "import torch"]
-    commands = {"from forecast import Forecaster": [sys.executable, "-c", "from forecast import Forecaster"]}
-    commands |= {f"import {peer.package}": [peer.python, "-c", f"import {peer.package}"] for peer in peers}
+    commands = {
+        "from forecast import Forecaster": [sys.executable, "-c", "from forecast import Forecaster"]
+    }
+    commands |= {
+        f"import {peer.package}": [peer.python, "-c", f"import {peer.package}"] for peer in peers
+    }
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         for name, command in commands.items():
             both = [
-                [run_measured(one, Path(scratch)).seconds for one in (command, torch)] for _ in range(rounds + WARM_UP)
+                [run_measured(one, Path(scratch)).seconds for one in (command, torch)]
+                for _ in range(rounds + WARM_UP)
             ]
             found = Pairs(*np.array(both[WARM_UP:]).T)
             yield f"{name}: {np.median(found.ours):.2f} s, import torch {np.median(found.plain):.2f} s"

@@ -22,7 +22,10 @@ def measure_start(pairs: int) -> Pairs:
     plain = [sys.executable, "-c", "import torch"]
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         folder = Path(scratch)
-        seconds = [[run_measured(command, folder).seconds for command in (now, plain)] for _ in range(pairs + WARM_UP)]
+        seconds = [
+            [run_measured(command, folder).seconds for command in (now, plain)]
+            for _ in range(pairs + WARM_UP)
+        ]
     ours, torch = np.array(seconds[WARM_UP:]).T
     return Pairs(ours, torch)
 
@@ -38,5 +41,7 @@ def measure_m4(folder: Path) -> float:
     (now,) = choose(own_methods(), [NOW])
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         work = prepare(M4_HOURLY, load(M4_HOURLY, folder), M4_HOURLY.horizon, Path(scratch))
-        costs = [run_method(now, work, Choice(0, None, None), Path(scratch))[1] for _ in range(RUNS)]
+        costs = [
+            run_method(now, work, Choice(0, None, None), Path(scratch))[1] for _ in range(RUNS)
+        ]
     return float(np.median([cost["predict_seconds"] for cost in costs]))

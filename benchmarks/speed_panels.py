@@ -55,14 +55,31 @@ def measure_panels(models: list[str], sizes: list[int], rounds: int) -> Iterator
         write_panel(folder / "fit.parquet", FITTED)
         for model in models or ["segrnn", *default_baselines()]:
             network = NETWORK if model == "segrnn" else ("--model", model, "--no-guard")
-            fit = ["fit", "fit.parquet", *network, "--horizon", str(HORIZON), "--season", str(SEASON)]
+            fit = [
+                "fit",
+                "fit.parquet",
+                *network,
+                "--horizon",
+                str(HORIZON),
+                "--season",
+                str(SEASON),
+            ]
             run_measured([*forecast, *fit, "--artifact", model], folder)
         for size in sizes or SIZES:
             write_panel(folder / "panel.parquet", size)
             for model in models or ["segrnn", *default_baselines()]:
-                predict = ["predict", "panel.parquet", "--artifact", model, "--output", "forecasts.parquet"]
+                predict = [
+                    "predict",
+                    "panel.parquet",
+                    "--artifact",
+                    model,
+                    "--output",
+                    "forecasts.parquet",
+                ]
                 costs = [run_measured([*forecast, *predict], folder) for _ in range(rounds)]
-                yield Measured(model, size, sorted(costs, key=lambda cost: cost.seconds)[rounds // 2])
+                yield Measured(
+                    model, size, sorted(costs, key=lambda cost: cost.seconds)[rounds // 2]
+                )
 
 
 def panel_lines(models: list[str], sizes: list[int], rounds: int) -> Iterator[str]:
@@ -75,7 +92,9 @@ def panel_lines(models: list[str], sizes: list[int], rounds: int) -> Iterator[st
         line = f"{one.model}: {one.series:,} series in {one.cost.seconds:.1f} s, {one.rate:,.0f} series/s, "
         line += f"peak {one.cost.peak_mb:,.0f} MB"
         if (last := before.get(one.model)) is not None:
-            exponent = np.log(one.cost.seconds / last.cost.seconds) / np.log(one.series / last.series)
+            exponent = np.log(one.cost.seconds / last.cost.seconds) / np.log(
+                one.series / last.series
+            )
             line += f"; ratio of memory {one.cost.peak_mb / last.cost.peak_mb:.2f}, exponent of time {exponent:.2f}"
         before[one.model] = one
         yield line
@@ -83,15 +102,21 @@ def panel_lines(models: list[str], sizes: list[int], rounds: int) -> Iterator[st
 
 def write_panel(path: Path, series: int, regions: int = 0) -> None:
     """Write daily series with a level, a week and noise, sorted by id; with regions in a column of their own."""
-    days = pa.array(np.arange(DAYS).astype("datetime64[D]") + np.datetime64("2024-01-01").astype(int))
+    days = pa.array(
+        np.arange(DAYS).astype("datetime64[D]") + np.datetime64("2024-01-01").astype(int)
+    )
     times = days.cast(pa.timestamp("ms"))
     columns = [("shop", pa.string()), ("day", times.type), ("units", pa.float64())]
-    with pq.ParquetWriter(path, pa.schema([("region", pa.string())] * (regions > 0) + columns)) as file:
+    with pq.ParquetWriter(
+        path, pa.schema([("region", pa.string())] * (regions > 0) + columns)
+    ) as file:
         for low in range(0, series, AT_ONCE):
             count = min(AT_ONCE, series - low)
             names = pa.array([f"shop{number:07d}" for number in range(low, low + count)])
             codes = pa.array(np.repeat(np.arange(count), DAYS))
-            of_region = pa.array([f"region{number * regions // series}" for number in range(low, low + count)])
+            of_region = pa.array(
+                [f"region{number * regions // series}" for number in range(low, low + count)]
+            )
             file.write_table(
                 pa.table(
                     ({"region": of_region.take(codes)} if regions else {})

@@ -34,7 +34,9 @@ class Compared:
     @property
     def windows(self) -> tuple[float, float]:
         """Windows a second in bfloat16 and in float32."""
-        return 1000 * BATCH / float(np.median(self.steps.ours)), 1000 * BATCH / float(np.median(self.steps.plain))
+        return 1000 * BATCH / float(np.median(self.steps.ours)), 1000 * BATCH / float(
+            np.median(self.steps.plain)
+        )
 
     @property
     def loss_text(self) -> str:
@@ -51,9 +53,14 @@ def compare(name: str, pairs: int) -> Compared:
     name : of `MODELS`
     pairs : timed runs of each
     """
-    timed = [[_step(name, precision) for precision in ("bfloat16", "float32")] for _ in range(pairs)]
+    timed = [
+        [_step(name, precision) for precision in ("bfloat16", "float32")] for _ in range(pairs)
+    ]
     low, full = np.array(timed).T
-    losses = [[_loss(name, precision, seed) for precision in ("bfloat16", "float32")] for seed in range(SEEDS)]
+    losses = [
+        [_loss(name, precision, seed) for precision in ("bfloat16", "float32")]
+        for seed in range(SEEDS)
+    ]
     return Compared(Pairs(low, full), np.array([a / b for a, b in losses]))
 
 
@@ -73,7 +80,9 @@ def _loss(name: str, precision: Precision, seed: int) -> float:
     return float(loss or np.nan)
 
 
-def _fit(name: str, precision: Precision, steps: int, seed: int, callbacks: Callbacks) -> Forecaster:
+def _fit(
+    name: str, precision: Precision, steps: int, seed: int, callbacks: Callbacks
+) -> Forecaster:
     frame = synthesize("seasonal", series=20, length=1000, seed=0)
     forecaster = Forecaster(
         model=name.partition(",")[0],

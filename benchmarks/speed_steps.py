@@ -65,7 +65,9 @@ class _Plain(nn.Module):
 
     def __init__(self, recurrent: nn.LSTM, outputs: int) -> None:
         super().__init__()
-        self.recurrent = nn.LSTM(recurrent.input_size, recurrent.hidden_size, recurrent.num_layers, batch_first=True)
+        self.recurrent = nn.LSTM(
+            recurrent.input_size, recurrent.hidden_size, recurrent.num_layers, batch_first=True
+        )
         self.head = nn.Linear(recurrent.hidden_size, outputs)
 
     def forward(self, past: torch.Tensor) -> torch.Tensor:

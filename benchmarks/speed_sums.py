@@ -25,11 +25,29 @@ def sum_lines(models: list[str], sizes: list[int], rounds: int) -> Iterator[str]
             write_panel(folder / "panel.parquet", size, REGIONS)
             for model in models or ["seasonal-naive", "segrnn"]:
                 network = NETWORK if model == "segrnn" else ("--model", model, "--no-guard")
-                fit = ["fit", "panel.parquet", *IDS, *network, "--horizon", str(HORIZON), "--season", str(SEASON)]
+                fit = [
+                    "fit",
+                    "panel.parquet",
+                    *IDS,
+                    *network,
+                    "--horizon",
+                    str(HORIZON),
+                    "--season",
+                    str(SEASON),
+                ]
                 fitted = run_measured([*forecast, *fit, "--artifact", model], folder)
-                predict = [*forecast, "predict", "panel.parquet", "--artifact", model, "--output", "out.parquet"]
+                predict = [
+                    *forecast,
+                    "predict",
+                    "panel.parquet",
+                    "--artifact",
+                    model,
+                    "--output",
+                    "out.parquet",
+                ]
                 pairs = [
-                    (run_measured(predict, folder), run_measured([*predict, *SUMS], folder)) for _ in range(rounds)
+                    (run_measured(predict, folder), run_measured([*predict, *SUMS], folder))
+                    for _ in range(rounds)
                 ]
                 plain, sums = (_least(costs) for costs in zip(*pairs, strict=True))
                 more = sums.peak_mb - plain.peak_mb
@@ -41,4 +59,6 @@ def sum_lines(models: list[str], sizes: list[int], rounds: int) -> Iterator[str]
 
 
 def _least(costs: tuple[Cost, ...]) -> Cost:
-    return Cost(*(min(values) for values in zip(*(vars(cost).values() for cost in costs), strict=True)))
+    return Cost(
+        *(min(values) for values in zip(*(vars(cost).values() for cost in costs), strict=True))
+    )

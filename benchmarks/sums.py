@@ -41,7 +41,11 @@ class SumSet:
         return self.file.split(".")[0]
 
 
-LABOUR, TOURISM, RETAIL = ("state", "sex", "employment"), ("state", "purpose", "place"), ("state", "industry")
+LABOUR, TOURISM, RETAIL = (
+    ("state", "sex", "employment"),
+    ("state", "purpose", "place"),
+    ("state", "industry"),
+)
 SETS = (
     SumSet(
         "au_labour_monthly.csv.gz",
@@ -78,7 +82,13 @@ SETS = (
         settings={"id": "sensor", "time": "timestamp_utc", "target": "count"},
         columns=("sensor", "timestamp_utc", "count"),
     ),
-    SumSet("us_births_2000_2014_daily.csv", 62, 62, ("week", "month", "horizon"), columns=("date", "births")),
+    SumSet(
+        "us_births_2000_2014_daily.csv",
+        62,
+        62,
+        ("week", "month", "horizon"),
+        columns=("date", "births"),
+    ),
     SumSet(
         "vic_elec_halfhourly.csv.gz",
         336,
@@ -101,7 +111,11 @@ def _independent(*moments: Values) -> Values:
     return np.asarray(variance / np.where(deviation > 0, deviation, 1.0) ** 2)
 
 
-WAYS: dict[str, Callable[..., Values] | None] = {"ours": None, "summed": _together, "independent": _independent}
+WAYS: dict[str, Callable[..., Values] | None] = {
+    "ours": None,
+    "summed": _together,
+    "independent": _independent,
+}
 
 
 @contextmanager
@@ -139,18 +153,24 @@ def rows_of(results: Path) -> list[Row]:
 
 def _rows(one: SumSet, path: Path, fits: int) -> Iterator[Row]:
     frame = pd.read_csv(path, usecols=list(one.columns) or None)
-    time = one.settings.get("time") or next(name for name in frame if name in ("date", "month", "quarter"))
+    time = one.settings.get("time") or next(
+        name for name in frame if name in ("date", "month", "quarter")
+    )
     times = np.sort(frame[time].unique())
     firsts = len(times) - one.horizon - one.step * np.arange(one.origins)[::-1]
     found = []
     for part in np.array_split(firsts, fits):
-        model = Forecaster(horizon=one.horizon, **one.settings).fit(frame[frame[time].isin(times[: part[0]])])
+        model = Forecaster(horizon=one.horizon, **one.settings).fit(
+            frame[frame[time].isin(times[: part[0]])]
+        )
         known = frame[frame[time].isin(times[: part[-1] + one.horizon])]
         for way, share in WAYS.items():
             for by, every in _asked(one):
                 with _way(share):
                     asked = {"sum_by": by, "sum_every": every}
-                    found_sums = model.backtest(known, windows=len(part), step=one.step, frozen=True, sums=asked).sums
+                    found_sums = model.backtest(
+                        known, windows=len(part), step=one.step, frozen=True, sums=asked
+                    ).sums
                 found.append(found_sums.assign(way=way))
     yield from summary(one.name, pd.concat(found))
 
@@ -170,10 +190,18 @@ def summary(name: str, sums: pd.DataFrame) -> Iterator[Row]:
     """
     sums = sums[sums["actual"].notna()]
     for (level, way), part in sums.groupby(["level", "way"], sort=False):
-        row: Row = {"set": name, "level": level, "way": way, "sums": len(part), "origins": part["origin"].nunique()}
+        row: Row = {
+            "set": name,
+            "level": level,
+            "way": way,
+            "sums": len(part),
+            "origins": part["origin"].nunique(),
+        }
         score = np.zeros(len(part))
         for percent in INTERVALS:
-            low, high, actual = (part[column].to_numpy() for column in (f"lo_{percent}", f"hi_{percent}", "actual"))
+            low, high, actual = (
+                part[column].to_numpy() for column in (f"lo_{percent}", f"hi_{percent}", "actual")
+            )
             inside = pd.Series((actual >= low) & (actual <= high), index=part["origin"].to_numpy())
             by_origin = inside.groupby(level=0).mean()
             row[f"in_{percent}"] = float(inside.mean())
@@ -187,7 +215,9 @@ def table(rows: list[Row]) -> list[str]:
     """A line of Markdown for each level: what intervals held, and interval scores over those of summed quantiles."""
     ways = list(WAYS)
     lines = [
-        "| set | level | sums | in 80 % | in 95 % | " + " | ".join(f"score, {way}" for way in ways) + " |",
+        "| set | level | sums | in 80 % | in 95 % | "
+        + " | ".join(f"score, {way}" for way in ways)
+        + " |",
         "|---|---|---:|---:|---:|" + "---:|" * len(ways),
     ]
     by_level: dict[tuple[str, str], dict[str, Row]] = {}
@@ -195,16 +225,30 @@ def table(rows: list[Row]) -> list[str]:
         by_level.setdefault((row["set"], row["level"]), {})[row["way"]] = row
     for (name, level), found in by_level.items():
         ours, unit = found["ours"], found["summed"]["score"]
-        held = [f"{ours[f'in_{percent}']:.3f} ± {ours[f'error_{percent}']:.3f}" for percent in INTERVALS]
+        held = [
+            f"{ours[f'in_{percent}']:.3f} ± {ours[f'error_{percent}']:.3f}" for percent in INTERVALS
+        ]
         scores = [f"{found[way]['score'] / unit:.3f}" for way in ways]
         lines.append(f"| {name} | {level} | {ours['sums']} | {' | '.join([*held, *scores])} |")
-    ratios = {way: [found[way]["score"] / found["summed"]["score"] for found in by_level.values()] for way in ways}
-    means = ", ".join(f"{way} {np.exp(np.log(values).mean()):.3f}" for way, values in ratios.items())
+    ratios = {
+        way: [found[way]["score"] / found["summed"]["score"] for found in by_level.values()]
+        for way in ways
+    }
+    means = ", ".join(
+        f"{way} {np.exp(np.log(values).mean()):.3f}" for way, values in ratios.items()
+    )
     ours = [found["ours"] for found in by_level.values()]
-    near = {p: sum(abs(r[f"in_{p}"] - p / 100) <= 2 * r[f"error_{p}"] for r in ours) for p in INTERVALS}
+    near = {
+        p: sum(abs(r[f"in_{p}"] - p / 100) <= 2 * r[f"error_{p}"] for r in ours) for p in INTERVALS
+    }
     held = ", ".join(
         f"{p} % intervals hold {np.mean([r[f'in_{p}'] for r in ours]):.3f}, within two standard errors on "
         f"{near[p]} of {len(ours)} levels"
         for p in INTERVALS
     )
-    return [*lines, "", f"interval scores over those of summed quantiles, geometric mean: {means}", held]
+    return [
+        *lines,
+        "",
+        f"interval scores over those of summed quantiles, geometric mean: {means}",
+        held,
+    ]

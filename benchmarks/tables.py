@@ -27,7 +27,10 @@ def grouped(rows: Sequence[Row]) -> Iterator[tuple[str, list[str], list[list[str
     for (data, horizon), some in groupby(ordered, key=lambda row: (row["data"], row["horizon"])):
         part = list(some)
         names = score_names(max(part, key=len))  # a peer may have fewer
-        runs = [list(group) for _, group in groupby(sorted(part, key=_method_and_budget), key=_method_and_budget)]
+        runs = [
+            list(group)
+            for _, group in groupby(sorted(part, key=_method_and_budget), key=_method_and_budget)
+        ]
         first = next((name for name in SORT_BY if name in names), names[0])
         runs.sort(key=lambda group: _mean(group, first))
         heads = ["method", "budget s", "seeds", *names, *(COST_TITLES[name] for name in COSTS)]
@@ -68,7 +71,11 @@ def _mean_and_spread(group: Sequence[Row], name: str) -> str:
     if not values:
         return ""
     mean = _number(sum(values) / len(values), 0 if name in COUNTS else 3)
-    return mean if len(values) == 1 or name in COUNTS else f"{mean} ({_number(max(values) - min(values), 3)})"
+    return (
+        mean
+        if len(values) == 1 or name in COUNTS
+        else f"{mean} ({_number(max(values) - min(values), 3)})"
+    )
 
 
 def _mean(group: Sequence[Row], name: str) -> float:

@@ -52,9 +52,13 @@ def forecast_from(forecaster: "Forecaster", table: "Table", origins: Sequence[in
     panel = reading_to_forecast(forecaster.fitted_, table).panel
     series = np.tile(panel.order, len(origins))
     position = np.repeat(np.asarray(origins, np.int64), len(panel.order))
-    quantiles = forecaster.predictor_.quantiles(panel, series, position)  # [windows, horizon, levels]
+    quantiles = forecaster.predictor_.quantiles(
+        panel, series, position
+    )  # [windows, horizon, levels]
     output = OutputSettings()
-    numbers = bounded(unbounded_numbers(quantiles, forecaster.fitted_.config.levels, output), output)
+    numbers = bounded(
+        unbounded_numbers(quantiles, forecaster.fitted_.config.levels, output), output
+    )
     return numbers.reshape(len(origins), len(panel.order), *numbers.shape[1:])
 
 

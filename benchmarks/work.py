@@ -70,7 +70,9 @@ class Choice:
     steps: int | None
 
 
-def run_method(method: Method, work: Work, choice: Choice, folder: Path) -> tuple[Values, dict[str, float]]:
+def run_method(
+    method: Method, work: Work, choice: Choice, folder: Path
+) -> tuple[Values, dict[str, float]]:
     """Fit, then predict, each in its own process; a method without a fit has no `fit_seconds`.
 
     Returns
@@ -84,8 +86,12 @@ def run_method(method: Method, work: Work, choice: Choice, folder: Path) -> tupl
         If one of the commands does.
     """
     output = folder / ("windows.npy" if work.origins else "forecasts.csv")
-    commands = _peer_commands if method.module else _now_commands if method.at_once else _own_commands
-    *fits, predict = [run_measured(command, folder) for command in commands(method, work, choice, folder, output)]
+    commands = (
+        _peer_commands if method.module else _now_commands if method.at_once else _own_commands
+    )
+    *fits, predict = [
+        run_measured(command, folder) for command in commands(method, work, choice, folder, output)
+    ]
     costs = {
         "fit_seconds": fits[0].seconds if fits else np.nan,
         "predict_seconds": predict.seconds,
@@ -111,23 +117,57 @@ def read_forecasts(path: Path, work: Work) -> Values:
     frame = pd.read_csv(path)
     wanted = [name for name in work.ids for _ in range(work.horizon)]
     if frame.iloc[:, 0].astype(str).tolist() != wanted or frame["forecast"].isna().any():
-        raise ValueError(f"{path}: not a forecast of {len(work.ids)} series for {work.horizon} steps, in their order")
-    return frame.reindex(columns=list(COLUMNS)).to_numpy(float).reshape(len(work.ids), work.horizon, len(COLUMNS))
+        raise ValueError(
+            f"{path}: not a forecast of {len(work.ids)} series for {work.horizon} steps, in their order"
+        )
+    return (
+        frame.reindex(columns=list(COLUMNS))
+        .to_numpy(float)
+        .reshape(len(work.ids), work.horizon, len(COLUMNS))
+    )
 
 
-def _now_commands(method: Method, work: Work, choice: Choice, folder: Path, output: Path) -> Sequence[list[str]]:
-    now = [method.python, "-m", "forecast", "now", str(work.train), *work.flags, *_length_flags(work)]
+def _now_commands(
+    method: Method, work: Work, choice: Choice, folder: Path, output: Path
+) -> Sequence[list[str]]:
+    now = [
+        method.python,
+        "-m",
+        "forecast",
+        "now",
+        str(work.train),
+        *work.flags,
+        *_length_flags(work),
+    ]
     return [[*now, "--output", str(output)]]
 
 
-def _own_commands(method: Method, work: Work, choice: Choice, folder: Path, output: Path) -> Sequence[list[str]]:
-    fit = [method.python, "-m", "forecast", "fit", str(work.train), "--artifact", str(folder / "model"), *work.flags]
+def _own_commands(
+    method: Method, work: Work, choice: Choice, folder: Path, output: Path
+) -> Sequence[list[str]]:
+    fit = [
+        method.python,
+        "-m",
+        "forecast",
+        "fit",
+        str(work.train),
+        "--artifact",
+        str(folder / "model"),
+        *work.flags,
+    ]
     fit += [*_length_flags(work), "--seed", str(choice.seed)]
     fit += method.model_flags()
     fit += [] if choice.budget is None else ["--budget", f"{choice.budget:g}"]
     fit += [] if choice.steps is None else ["--steps", str(choice.steps)]
     if work.origins:
-        predict = [method.python, "-m", "benchmarks.windows", str(folder / "model"), str(work.table), str(output)]
+        predict = [
+            method.python,
+            "-m",
+            "benchmarks.windows",
+            str(folder / "model"),
+            str(work.table),
+            str(output),
+        ]
         predict += [str(work.origins.start), str(work.origins.stop)]
     else:
         predict = [method.python, "-m", "forecast", "predict", "--artifact", str(folder / "model")]
@@ -141,7 +181,9 @@ def _length_flags(work: Work) -> list[str]:
     return ["--horizon", str(work.horizon), *season]
 
 
-def _peer_commands(method: Method, work: Work, choice: Choice, folder: Path, output: Path) -> Sequence[list[str]]:
+def _peer_commands(
+    method: Method, work: Work, choice: Choice, folder: Path, output: Path
+) -> Sequence[list[str]]:
     job: dict[str, Any] = {
         **asdict(choice),
         "train": str(work.long_train),

@@ -16,11 +16,21 @@ from typing import Any
 
 from filelock import lock_descriptor, unlock_descriptor
 
-from forecast.errors import ArtifactRefused, Busy, CannotCreate, ForecastError, Setting, StorageFailure, Words
+from forecast.errors import (
+    ArtifactRefused,
+    Busy,
+    CannotCreate,
+    ForecastError,
+    Setting,
+    StorageFailure,
+    Words,
+)
 from forecast.logs import log
 
 TEMPORARY = ".forecast-*.tmp"  # glob pattern of temporary files, which a killed process may leave
-STALE = 3600.0  # seconds without a write after which a temporary file no longer belongs to a process
+STALE = (
+    3600.0  # seconds without a write after which a temporary file no longer belongs to a process
+)
 _TEMPORARY_NAME = re.compile(r"\.forecast-[0-9a-f]{16}\.tmp")
 POSIX = hasattr(os, "O_DIRECTORY")  # folders can be synced, and open files can be renamed
 BINARY: int = getattr(os, "O_BINARY", 0)  # else Windows turns \n into \r\n
@@ -55,7 +65,9 @@ def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
     fsync_directory(target.parent)
 
 
-def write_new(path: Path, data: bytes | Iterable[bytes], mode: int | None = None, shown: Path | None = None) -> None:
+def write_new(
+    path: Path, data: bytes | Iterable[bytes], mode: int | None = None, shown: Path | None = None
+) -> None:
     """Create the file `path`, write `data` and wait until they are on disk; the caller removes an incomplete file.
 
     `mode` does not depend on the umask, the default of 0644 does. Messages name `shown` in the place of `path`.
@@ -73,7 +85,9 @@ def write_new(path: Path, data: bytes | Iterable[bytes], mode: int | None = None
         with raised_as(failure, shown):
             if mode is not None and POSIX:
                 os.fchmod(descriptor, mode)
-            os.fsync(descriptor)  # once: after a failure the kernel may report success for lost data
+            os.fsync(
+                descriptor
+            )  # once: after a failure the kernel may report success for lost data
     except BaseException:
         close_quietly(descriptor)
         raise
@@ -100,9 +114,13 @@ def check_folder(folder: Path, path: str) -> None:
     """Refuse a folder in which `path` could not be created; create nothing."""
     nearest = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
     if not nearest.is_dir():
-        raise CannotCreate(f"cannot be created: {nearest} is a file where a folder is needed", place=path)
+        raise CannotCreate(
+            f"cannot be created: {nearest} is a file where a folder is needed", place=path
+        )
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise CannotCreate(f"cannot be created: the folder {nearest} may not be written", place=path)
+        raise CannotCreate(
+            f"cannot be created: the folder {nearest} may not be written", place=path
+        )
 
 
 def make_directory(path: Path) -> None:
@@ -118,7 +136,9 @@ def make_directory(path: Path) -> None:
             fsync_directory(path.parent)
             return
     if not stat.S_ISDIR(mode):
-        raise CannotCreate(f"{path}: cannot be used as a folder, something else stands there; name another path")
+        raise CannotCreate(
+            f"{path}: cannot be used as a folder, something else stands there; name another path"
+        )
 
 
 def when_free(act: Callable[..., Any], *arguments: Any) -> Any:
@@ -157,11 +177,15 @@ def cannot_create(error: OSError, path: Path) -> ForecastError:
     """The error that `path` cannot be created; a `StorageFailure` if the disk is full or broken."""
     if error.errno in DISK:
         return failure(error, path)
-    return CannotCreate(f"{path}: cannot be created: {error.strerror}; check the folder and its permissions")
+    return CannotCreate(
+        f"{path}: cannot be created: {error.strerror}; check the folder and its permissions"
+    )
 
 
 def failure(error: OSError, path: Path) -> StorageFailure:
-    return StorageFailure(f"{path}: {error.strerror}; check the disk and its free space, then run again")
+    return StorageFailure(
+        f"{path}: {error.strerror}; check the disk and its free space, then run again"
+    )
 
 
 def _cannot_replace(error: OSError, path: Path) -> ForecastError:
@@ -187,9 +211,13 @@ def _mode_of(target: Path) -> int | None:
         except FileNotFoundError:
             return None
     if not stat.S_ISREG(mode):
-        raise CannotCreate(f"{target}: is not an ordinary file and cannot be replaced; name another output")
+        raise CannotCreate(
+            f"{target}: is not an ordinary file and cannot be replaced; name another output"
+        )
     if not os.access(target, os.W_OK):
-        raise CannotCreate(f"{target}: is write-protected; make it writable, or name another output")
+        raise CannotCreate(
+            f"{target}: is write-protected; make it writable, or name another output"
+        )
     return stat.S_IMODE(mode) & 0o777
 
 
@@ -204,7 +232,9 @@ def read_file(path: Path, most: int, sha256: str | None = None) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise refused(path, "is not an ordinary file")
             if status.st_size > most:
-                raise refused(path, f"has {status.st_size:,} bytes, more than the {most:,} expected")
+                raise refused(
+                    path, f"has {status.st_size:,} bytes, more than the {most:,} expected"
+                )
             with open(descriptor, "rb", closefd=False) as file:
                 data = file.read(status.st_size + 1)
     finally:
@@ -227,7 +257,9 @@ def _cannot_open(error: OSError, path: Path) -> Exception:
     if isinstance(error, FileNotFoundError):
         return FileNotFoundError(errno.ENOENT, "is missing", str(path))
     if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EACCES, errno.EPERM):
-        return refused(path, f"is a link, of the wrong kind, or closed to this user ({error.strerror})")
+        return refused(
+            path, f"is a link, of the wrong kind, or closed to this user ({error.strerror})"
+        )
     return failure(error, path)
 
 
@@ -269,7 +301,9 @@ def lock_file(path: Path, wait: float | None = None) -> Iterator[None]:
         finally:
             with suppress(OSError):  # the lock ends with the descriptor
                 os.ftruncate(descriptor, 0)  # else messages could name a past holder
-                unlock_descriptor(descriptor)  # closing is not enough if a forked child has the file open
+                unlock_descriptor(
+                    descriptor
+                )  # closing is not enough if a forked child has the file open
     finally:
         close_quietly(descriptor)
 
@@ -280,11 +314,21 @@ def _acquire(descriptor: int, path: Path, wait: float | None) -> None:
         while not lock_descriptor(descriptor, blocking=False):
             left = deadline - time.monotonic()
             if not left > 0:  # also for NaN
-                os.lseek(descriptor, 1, os.SEEK_SET)  # after the blank, which Windows does not let others read
-                pid, _, host = os.read(descriptor, _MAX_SIGNATURE).decode(errors="replace").strip().partition(" ")
+                os.lseek(
+                    descriptor, 1, os.SEEK_SET
+                )  # after the blank, which Windows does not let others read
+                pid, _, host = (
+                    os.read(descriptor, _MAX_SIGNATURE)
+                    .decode(errors="replace")
+                    .strip()
+                    .partition(" ")
+                )
                 holder = f"process {pid} on {host}" if pid and host else "another process"
                 waited = f" after {wait:g} seconds" if wait and wait > 0 else ""
-                cure = Words("try again later", *([", or pass a longer ", Setting("wait")] if wait is not None else []))
+                cure = Words(
+                    "try again later",
+                    *([", or pass a longer ", Setting("wait")] if wait is not None else []),
+                )
                 raise Busy(f"still held by {holder}{waited}", place=path, cure=cure)
             time.sleep(min(0.1, left))
 
@@ -297,7 +341,9 @@ def is_held(path: Path) -> bool:
         if not POSIX or host != socket.gethostname():
             return False
         os.kill(int(pid), 0)
-    except PermissionError:  # it belongs to another user; on Windows the first byte of a locked file cannot be read
+    except (
+        PermissionError
+    ):  # it belongs to another user; on Windows the first byte of a locked file cannot be read
         return True
     except (OSError, OverflowError, ValueError):
         return False

@@ -55,7 +55,12 @@ class ForecastError(Rendered, Exception):
         cls.exit_code = cls.exit_code if exit_code is None else exit_code
 
     def __init__(
-        self, problem: object = "", *, setting: Setting | None = None, place: object = "", cure: object = ""
+        self,
+        problem: object = "",
+        *,
+        setting: Setting | None = None,
+        place: object = "",
+        cure: object = "",
     ) -> None:
         super().__init__(problem)
         self.problem, self.setting, self.place, self.cure = problem, setting, place, cure
@@ -63,7 +68,9 @@ class ForecastError(Rendered, Exception):
     def render(self, write: Write) -> str:
         place, cure = render(self.place, write), render(self.cure, write)
         setting = "" if self.setting is None else f"{write(self.setting)}: "
-        return f"{place and f'{place}: '}{setting}{render(self.problem, write)}{cure and f'; {cure}'}"
+        return (
+            f"{place and f'{place}: '}{setting}{render(self.problem, write)}{cure and f'; {cure}'}"
+        )
 
 
 @dataclass(frozen=True)

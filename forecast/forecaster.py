@@ -27,7 +27,14 @@ from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit, models_of
 from forecast.inference.predictor import Predictor, require_engine
 from forecast.panel.panel import Panel
-from forecast.parameters import Data, ForecasterParams, Names, refuse_other_rows, table_of, tables_of
+from forecast.parameters import (
+    Data,
+    ForecasterParams,
+    Names,
+    refuse_other_rows,
+    table_of,
+    tables_of,
+)
 from forecast.reading.comparing import actuals_after
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.report.chart import chart_of, plot_of_forecasts, series_to_draw
@@ -154,7 +161,12 @@ class Forecaster(ForecasterParams):
         A row per series and step: the id columns (``series`` for a wide table), the time column, ``forecast``, then
         ``lo_80, hi_80, ...``; UsageError or BadData as of `fit`, and where known values lack for the horizon.
         """
-        output = {"levels": levels, "explain": explain, "min": min, "shard": getattr(self, "shard_", None)}
+        output = {
+            "levels": levels,
+            "explain": explain,
+            "min": min,
+            "shard": getattr(self, "shard_", None),
+        }
         columns = self._forecasts(X, future, origin, horizon, OutputSettings.check(output)).columns
         return frame_of(columns, self.schema_.whole_ids)
 
@@ -181,7 +193,10 @@ class Forecaster(ForecasterParams):
         A row per group and period: ``level``, ids (blank where summed over), start of the period, ``forecast``,
         ``mean``, ``lo_80, hi_80, ...``, ``observed``, ``filled``, ``steps``, ``calibrated``; errors as of `predict`.
         """
-        asked, output = SumSettings.check({"sum_by": by, "sum_every": every}), {"levels": levels, "min": min}
+        asked, output = (
+            SumSettings.check({"sum_by": by, "sum_every": every}),
+            {"levels": levels, "min": min},
+        )
         totals = Totals(self._serving(), asked, OutputSettings.check(output), None)
         totals.add(self._forecasts(frame, future, origin, None, totals.output))
         return frame_of(totals.columns(), self.schema_.whole_ids)
@@ -239,15 +254,21 @@ class Forecaster(ForecasterParams):
         settings = PictureSettings.check({name: series, "history": history}, where)
         output = OutputSettings.check({"levels": levels})
         actual = X if actual is None and origin is not None else actual
-        all_matter = actual is not None and not settings.series  # the errors of all tell which are the largest
+        all_matter = (
+            actual is not None and not settings.series
+        )  # the errors of all tell which are the largest
         choose = None if all_matter else partial(series_to_draw, settings=settings)
         forecasts = self._forecasts(X, future, origin, horizon, output, choose)
         fitted = self._serving().fitted
-        later = None if actual is None else read_as(table_of(actual), fitted.config.table, horizon=0)
+        later = (
+            None if actual is None else read_as(table_of(actual), fitted.config.table, horizon=0)
+        )
         data = plot_of_forecasts(forecasts, fitted, output.levels)
         return altair_chart(chart_of(data, settings, *((later.panel, later.name) if later else ())))
 
-    def explain(self, X: Data | None = None, *, future: Data | None = None, repeats: int = 10) -> Explanation:
+    def explain(
+        self, X: Data | None = None, *, future: Data | None = None, repeats: int = 10
+    ) -> Explanation:
         """What the forecasts rest on, and what they are made of.
 
         Parameters
@@ -301,7 +322,10 @@ class Forecaster(ForecasterParams):
         callbacks : receive what was read, the progress of the backtest, and of training unless fits run side by side
         """
         rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
-        models, (settings, table_settings) = (models,) if isinstance(models, str) else models, self._settings()
+        models, (settings, table_settings) = (
+            (models,) if isinstance(models, str) else models,
+            self._settings(),
+        )
         check_names(settings, models or (settings.model,))
         X, future = X if isinstance(X, tuple) else (X, None)
         predictor, later = None, tables_of(future)[0]
@@ -313,7 +337,14 @@ class Forecaster(ForecasterParams):
         refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
         asked, season = SumSettings.check(sums) if sums else None, bool(table_settings.season)
         return backtest_reading(
-            reading, settings, rolling, models, predictor, season_given=season, sums=asked, callbacks=callbacks
+            reading,
+            settings,
+            rolling,
+            models,
+            predictor,
+            season_given=season,
+            sums=asked,
+            callbacks=callbacks,
         )
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
@@ -340,7 +371,13 @@ class Forecaster(ForecasterParams):
             return writer.save(to_contents(self.fitted_), keep)
 
     @classmethod
-    def load(cls, store: str, version: str | None = None, device: str = "auto", engine: EngineName = "auto") -> Self:
+    def load(
+        cls,
+        store: str,
+        version: str | None = None,
+        device: str = "auto",
+        engine: EngineName = "auto",
+    ) -> Self:
         """Read the live version of a store, or another one; nothing in it can run code.
 
         The settings are those of the fit, and what it inferred of the table, so that another `fit` reads and trains
@@ -349,7 +386,12 @@ class Forecaster(ForecasterParams):
         """
         predictor = forecasting.load_predictor(store, version, device, engine)
         fitted, schema = predictor.fitted, predictor.fitted.config.table
-        settings = {**fitted.settings().model_dump(), **fitted.run, "device": device, "engine": engine}
+        settings = {
+            **fitted.settings().model_dump(),
+            **fitted.run,
+            "device": device,
+            "engine": engine,
+        }
         events = frame_of(events_columns(schema)) if schema.dated_events else None
         forecaster = cls(**settings).set_params(**schema.table_settings(), events=events)
         forecaster._serve(predictor)
@@ -368,7 +410,12 @@ class Forecaster(ForecasterParams):
         check_names(train)
         (later,) = tables_of(future)
         reading = read(
-            table_of(X), how, horizon=train.horizon, lookback=train.lookback, events=self.events, future=later
+            table_of(X),
+            how,
+            horizon=train.horizon,
+            lookback=train.lookback,
+            events=self.events,
+            future=later,
         )
         check_to_fit(reading)
         if callbacks.on_read is not None:
@@ -383,7 +430,9 @@ class Forecaster(ForecasterParams):
         """What forecasts, with the events and other settings that were set after the fit."""
         self._check_fitted()
         events = None if self.events is self.events_ else self.events
-        return forecasting.with_events(self.predictor_, events, {name: getattr(self, name) for name in AFTER_FIT})
+        return forecasting.with_events(
+            self.predictor_, events, {name: getattr(self, name) for name in AFTER_FIT}
+        )
 
     def _forecasts(
         self,
@@ -397,5 +446,11 @@ class Forecaster(ForecasterParams):
         predictor, (table, later) = self._serving(), tables_of(X, future)
         start = None if origin is None else str(origin)
         return forecasting.forecast_table(
-            predictor, table, future=later, origin=start, horizon=horizon, output=output, on_panel=choose
+            predictor,
+            table,
+            future=later,
+            origin=start,
+            horizon=horizon,
+            output=output,
+            on_panel=choose,
         )

@@ -47,7 +47,9 @@ def side_by_side(tasks: Iterable[Task], jobs: int) -> Iterator[Any]:
     from joblib import Parallel
     from joblib.parallel import get_active_backend
 
-    results = "generator" if get_active_backend()[0].supports_return_generator else "list"  # that of Ray cannot
+    results = (
+        "generator" if get_active_backend()[0].supports_return_generator else "list"
+    )  # that of Ray cannot
     return iter(Parallel(n_jobs=workers() if on_cluster() else jobs, return_as=results)(tasks))
 
 
@@ -74,7 +76,9 @@ def cluster(address: str | None) -> Iterator[None]:
             _workers.append(count)
         except ImportError:
             cure = f"{INSTALL.format(scheme)}, on every machine"
-            raise Unavailable(f"the packages for {scheme} are not installed", setting=setting, cure=cure) from None
+            raise Unavailable(
+                f"the packages for {scheme} are not installed", setting=setting, cure=cure
+            ) from None
         except (OSError, RuntimeError, ValueError) as error:
             raise _failed("the cluster does not answer", setting, error) from None
         stack.callback(_workers.pop)
@@ -96,7 +100,9 @@ def _ray(host: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
     import ray
     from ray.util.joblib import register_ray
 
-    stack.enter_context(redirect_stdout(sys.stderr))  # Ray prints what happens to its workers; data go to stdout
+    stack.enter_context(
+        redirect_stdout(sys.stderr)
+    )  # Ray prints what happens to its workers; data go to stdout
     address = AUTO if host == AUTO else f"ray://{host}"
     ray.init(address=address, log_to_driver=False, logging_level="ERROR", namespace="forecast")
     stack.callback(ray.shutdown)
@@ -113,4 +119,7 @@ def _dask(host: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
     return sum(client.nthreads().values()), {"backend": "dask", "client": client}
 
 
-_CLUSTERS: dict[str, Callable[[str, ExitStack], tuple[int, dict[str, Any]]]] = {"ray": _ray, "dask": _dask}
+_CLUSTERS: dict[str, Callable[[str, ExitStack], tuple[int, dict[str, Any]]]] = {
+    "ray": _ray,
+    "dask": _dask,
+}

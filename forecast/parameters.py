@@ -50,8 +50,16 @@ class NestedParams:
 
     def set_params(self, **params: Any) -> Self:  # the signature is scikit-learn's
         """Set constructor arguments, or entries of `params` as ``params__NAME``."""
-        nested = {name.removeprefix(PREFIX): value for name, value in params.items() if name.startswith(PREFIX)}
-        flat = {ALIASES.get(name, name): value for name, value in params.items() if not name.startswith(PREFIX)}
+        nested = {
+            name.removeprefix(PREFIX): value
+            for name, value in params.items()
+            if name.startswith(PREFIX)
+        }
+        flat = {
+            ALIASES.get(name, name): value
+            for name, value in params.items()
+            if not name.startswith(PREFIX)
+        }
         try:
             super().set_params(**flat)  # type: ignore[misc]
         except ValueError as error:

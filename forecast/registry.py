@@ -32,14 +32,18 @@ class Entry(NamedTuple):
 
     room: str
     module: str
-    package: str = ""  # name and version of the package that brings it; empty for those of this package
+    package: str = (
+        ""  # name and version of the package that brings it; empty for those of this package
+    )
 
     def load(self) -> Any:
         """What its module defines; `Unavailable` names a package whose module cannot be used."""
         name, kind = ROOMS[self.room]
         try:
             found = getattr(importlib.import_module(self.module), name)
-            if kind not in [base.__name__ for base in (*type(found).__mro__, *getattr(found, "__mro__", ()))]:
+            if kind not in [
+                base.__name__ for base in (*type(found).__mro__, *getattr(found, "__mro__", ()))
+            ]:
                 raise TypeError(f"its {name} is no {kind}")
         except Exception as error:
             if not self.package or isinstance(error, ForecastError):
@@ -51,8 +55,12 @@ class Entry(NamedTuple):
     def summary(self) -> str:
         """The first line of its file, which is not imported; a warning where there is no such file."""
         path, spec = None, None
-        for dots in accumulate(self.module.split("."), "{}.{}".format):  # importlib.util would import all but the last
-            spec = next((spec for finder in sys.meta_path if (spec := finder.find_spec(dots, path))), None)
+        for dots in accumulate(
+            self.module.split("."), "{}.{}".format
+        ):  # importlib.util would import all but the last
+            spec = next(
+                (spec for finder in sys.meta_path if (spec := finder.find_spec(dots, path))), None
+            )
             path = None if spec is None else spec.submodule_search_locations
         if spec is None or not spec.has_location:
             log.warning("%s of the package %s: there is no such module", self.module, self.package)
@@ -71,7 +79,9 @@ def modules_in(package: str, folder: str) -> list[Any]:
 def built_in(room: str) -> dict[str, Entry]:
     """What this package has in a room, by name, found by listing its folder: the files' names, with ``-`` for ``_``."""
     files = sorted(Path(__file__).with_name(room).glob("[!_]*.py"))
-    return {file.stem.replace("_", "-"): Entry(room, f"forecast.{room}.{file.stem}") for file in files}
+    return {
+        file.stem.replace("_", "-"): Entry(room, f"forecast.{room}.{file.stem}") for file in files
+    }
 
 
 @cache
@@ -93,9 +103,15 @@ def plugins() -> dict[str, Entry]:
             )
     for name, point in sorted((point.name, point) for point in points):
         package = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-        if name == "auto" or any(name in names for names in (found, *map(built_in, ROOMS))) or not NAME.fullmatch(name):
+        if (
+            name == "auto"
+            or any(name in names for names in (found, *map(built_in, ROOMS)))
+            or not NAME.fullmatch(name)
+        ):
             why = "the name is taken, or not of small letters, digits and -"
-            log.warning("the model '%s' of the package %s is left out: %s", visible(name), package, why)
+            log.warning(
+                "the model '%s' of the package %s is left out: %s", visible(name), package, why
+            )
         else:
             found[name] = Entry(point.group.removeprefix("forecast."), point.module, package)
     return found
@@ -108,11 +124,21 @@ def explained(error: BaseException) -> ForecastError:
     if isinstance(error, OSError):
         return StorageFailure(error.strerror, place=error.filename or "input or output")
     if isinstance(error, MemoryError):
-        parts = "pass a smaller ", Setting("lookback"), ", fewer series, or a coarser ", Setting("freq"), " with "
+        parts = (
+            "pass a smaller ",
+            Setting("lookback"),
+            ", fewer series, or a coarser ",
+            Setting("freq"),
+            " with ",
+        )
         return Unavailable("out of memory", cure=Words(*parts, Setting("aggregate")))
-    if any(kind.__name__ == "BrokenProcessPool" for kind in type(error).__mro__):  # importing it takes long
+    if any(
+        kind.__name__ == "BrokenProcessPool" for kind in type(error).__mro__
+    ):  # importing it takes long
         free = Words("pass ", Setting("jobs", 1), ", or free memory")
-        return Unavailable("a parallel process was killed, most often because memory ran out", cure=free)
+        return Unavailable(
+            "a parallel process was killed, most often because memory ran out", cure=free
+        )
     packages = {entry.module.partition(".")[0]: entry.package for entry in plugins().values()}
     for frame, _ in walk_tb(error.__traceback__):
         if package := packages.get(str(frame.f_globals.get("__name__")).partition(".")[0]):
@@ -120,7 +146,9 @@ def explained(error: BaseException) -> ForecastError:
             return Unavailable(problem, cure="leave out its models")
     missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if missing in ("", "forecast"):  # a module of ours that is missing is a bug, too
-        return ForecastError(f"this is a bug of forecast: {_first_line(error)}", cure=f"set {DEBUG}=1 to see where")
+        return ForecastError(
+            f"this is a bug of forecast: {_first_line(error)}", cure=f"set {DEBUG}=1 to see where"
+        )
     name = "scikit-learn" if missing == "sklearn" else missing
     cure = f"`pip install {name}`, or install forecast whole"
     return Unavailable(f"this needs the package {name}, which is not installed", cure=cure)
@@ -143,11 +171,15 @@ def entry_of(room: str, name: str) -> Entry:
     """What has a name; an unknown one raises `UsageError`, which suggests the nearest."""
     if not has(room, name):
         known = names(room)
-        raise UsageError(f"unknown {room[:-1]} '{name}'{did_you_mean(name, known)} ({room}: {', '.join(known)})")
+        raise UsageError(
+            f"unknown {room[:-1]} '{name}'{did_you_mean(name, known)} ({room}: {', '.join(known)})"
+        )
     return built_in(room).get(name) or plugins()[name]
 
 
 def name_taken(cls: type, name: str, of: str) -> UsageError:
     """The error of a class, perhaps of another package, that takes a name for something else."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None) or cls.__module__
-    return UsageError(f"'{name}' of class {cls.__name__} is a name of {of} already", place=file, cure="rename it")
+    return UsageError(
+        f"'{name}' of class {cls.__name__} is a name of {of} already", place=file, cure="rename it"
+    )

@@ -76,7 +76,9 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         y : [n] or [n, targets]
         """
         settings = TrainSettings.check(self.get_params(deep=False))
-        checked = validate_data(self, X, y, allow_nd=True, multi_output=True, y_numeric=True, dtype=np.float64)
+        checked = validate_data(
+            self, X, y, allow_nd=True, multi_output=True, y_numeric=True, dtype=np.float64
+        )
         windows, targets = _three_dimensional(checked[0]), np.asarray(checked[1], np.float64)
         self.flat_ = targets.ndim == 1
         targets = targets.reshape(len(targets), -1)
@@ -84,7 +86,9 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         self.y_mean_, self.y_scale_ = _statistics(targets)
         steps, features = windows.shape[1:]
         horizon, loss = targets.shape[1], settings.loss
-        self.shape_ = Shape(lookback=steps, horizon=horizon, past=features - 1, levels=(0.5,), loss=loss)
+        self.shape_ = Shape(
+            lookback=steps, horizon=horizon, past=features - 1, levels=(0.5,), loss=loss
+        )
         device = pick_device(settings.device)
         inputs = _scaled(windows, self.X_mean_, self.X_scale_).to(device)
         scaled = _scaled(targets, self.y_mean_, self.y_scale_).to(device)
@@ -97,8 +101,15 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         total = settings.steps or max(MIN_STEPS, PASSES * len(windows) // size)
         if rows := model_class(settings.model).rows_at_once:
             size, total = min(len(windows), max(1, rows // horizon)), 1
-        network = {"model": settings.model, "params": settings.params or {}, "lookback": steps, "batch_size": size}
-        member = Member.model_validate({**network, "steps": total, "refit_steps": 0, "validate_every": total})
+        network = {
+            "model": settings.model,
+            "params": settings.params or {},
+            "lookback": steps,
+            "batch_size": size,
+        }
+        member = Member.model_validate(
+            {**network, "steps": total, "refit_steps": 0, "validate_every": total}
+        )
         trained = train_members([member], lambda _: (self.shape_, draw, []), settings, device)
         self.network_: RecurrentModel = rebuild(member, self.shape_, trained[0].weights, device)
         return self
@@ -106,10 +117,14 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
     def predict(self, X: ArrayLike) -> Floats:
         """The targets of windows X [n, steps] or [n, steps, features]: [n] or [n, targets], as y at fit."""
         check_is_fitted(self)
-        windows = _three_dimensional(validate_data(self, X, allow_nd=True, reset=False, dtype=np.float64))
+        windows = _three_dimensional(
+            validate_data(self, X, allow_nd=True, reset=False, dtype=np.float64)
+        )
         features, fitted = windows.shape[2], len(self.X_mean_)
         if features != fitted:
-            raise ValueError(f"X has {features} features a step, but RecurrentRegressor was fitted on {fitted}")
+            raise ValueError(
+                f"X has {features} features a step, but RecurrentRegressor was fitted on {fitted}"
+            )
         device = next(self.network_.parameters()).device
         inputs = _scaled(windows, self.X_mean_, self.X_scale_).to(device)
         parts = []
@@ -147,7 +162,10 @@ def _statistics(values: Floats) -> tuple[Floats, Floats]:
 def _batch(inputs: Tensor, targets: Tensor) -> Batch:
     """Windows as a network wants them: the first feature is the value, the others go beside it."""
     (rows, steps, _), ahead = inputs.shape, targets.shape[1]
-    ones, codes = inputs.new_ones(rows, 1), torch.zeros(rows, steps, 0, dtype=torch.long, device=inputs.device)
+    ones, codes = (
+        inputs.new_ones(rows, 1),
+        torch.zeros(rows, steps, 0, dtype=torch.long, device=inputs.device),
+    )
     return Batch(
         past=inputs[..., 0],
         mask=inputs.new_ones(rows, steps),

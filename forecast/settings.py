@@ -23,7 +23,10 @@ from forecast.baselines import default_baselines
 from forecast.errors import Setting, UsageError, Words, did_you_mean
 from forecast.registry import name_taken
 
-LOWEST_LEVEL, HIGHEST_LEVEL = 1, 99  # of an interval, in percent; the quantiles of forecasts end at the highest
+LOWEST_LEVEL, HIGHEST_LEVEL = (
+    1,
+    99,
+)  # of an interval, in percent; the quantiles of forecasts end at the highest
 FILE = "the path of a file or folder; in a pipeline file it starts at the folder of that file"
 FilePath = Annotated[str, FILE, Field(min_length=1)]
 WHOLE = "a list whose items may contain commas; each is an option of its own"
@@ -47,10 +50,18 @@ EngineName = Literal["auto", "torch", "onnx"]
 Precision = Literal["float32", "bfloat16"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
-INTERVALS = (80.0, 95.0)  # levels of intervals that forecasts, measures and the ledger have by default, in percent
+INTERVALS = (
+    80.0,
+    95.0,
+)  # levels of intervals that forecasts, measures and the ledger have by default, in percent
 MAX_SHARDS, MAX_AHEAD = 100_000, 10_000
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-AFTER_FIT = "strict", "on_duplicate", "date_format", "unfinished"  # settings that a saved forecaster takes, too
+AFTER_FIT = (
+    "strict",
+    "on_duplicate",
+    "date_format",
+    "unfinished",
+)  # settings that a saved forecaster takes, too
 ALIASES = {"n_jobs": "jobs", "max_steps": "steps", "max_grad_norm": "clip"}
 """What other libraries call some settings; Python and -p take these names too."""
 
@@ -81,7 +92,9 @@ def _check_level(level: float) -> float:
     return level
 
 
-Levels = Annotated[tuple[Annotated[float, AfterValidator(_check_level)], ...], BeforeValidator(names_in)]
+Levels = Annotated[
+    tuple[Annotated[float, AfterValidator(_check_level)], ...], BeforeValidator(names_in)
+]
 
 
 class Heading(str):
@@ -113,7 +126,9 @@ def seconds_of(duration: str) -> float:
     """Seconds of a duration such as 90min, 36h, 2d or 1w; ValueError if the text is none."""
     parts = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d|w)", duration.strip())
     if parts is None:
-        raise ValueError("a duration is written as a number and s, min, h, d or w, such as 36h or 2d")
+        raise ValueError(
+            "a duration is written as a number and s, min, h, d or w, such as 36h or 2d"
+        )
     return float(parts[1]) * _SECONDS[parts[2]]
 
 
@@ -125,10 +140,14 @@ def _check_duration(text: str) -> str:
 Duration = Annotated[str, AfterValidator(_check_duration)]
 
 
-class Stored(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True):  # help needs no build
+class Stored(
+    BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True
+):  # help needs no build
     """Frozen values that are stored as JSON; unknown names, and numbers that are not finite, are refused."""
 
-    newer: ClassVar[tuple[str, ...]] = ()  # fields that older versions refuse: left out where they are the default
+    newer: ClassVar[
+        tuple[str, ...]
+    ] = ()  # fields that older versions refuse: left out where they are the default
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -154,7 +173,11 @@ class SettingsGroup(Stored):
 
     @classmethod
     def check(
-        cls, values: dict[str, Any], where: str = "", hidden: Collection[str] = (), within: str | None = None
+        cls,
+        values: dict[str, Any],
+        where: str = "",
+        hidden: Collection[str] = (),
+        within: str | None = None,
     ) -> Self:
         """Build the group from `values`; a UsageError names what is unknown, with the nearest name, or out of bounds.
 
@@ -167,14 +190,19 @@ class SettingsGroup(Stored):
                 known = ", ".join(sorted(cls.model_fields)) or "none"
                 raise UsageError(f"{where}unknown setting '{name}'{hint} (settings here: {known})")
             kind = cls.model_fields[name].annotation
-            if isinstance(values[name], bool) and bool not in (kind, *get_args(kind)):  # else true would count as 1
+            if isinstance(values[name], bool) and bool not in (
+                kind,
+                *get_args(kind),
+            ):  # else true would count as 1
                 raise UsageError(f"{where}{name} cannot be true or false")
         try:
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
             name, value = str(first["loc"][0]) if first["loc"] else "", first["input"]
-            secret = name in hidden or (name in cls.model_fields and not cls.model_fields[name].repr)
+            secret = name in hidden or (
+                name in cls.model_fields and not cls.model_fields[name].repr
+            )
             setting = Setting(name, value) if within is None else Setting(within, {name: value})
             place = Words(name if secret else setting, ": ") if name else ""
             reason = first["msg"].removeprefix("Value error, ")
@@ -195,82 +223,160 @@ def marked(settings: SettingsGroup, mark: str) -> dict[str, str]:
 class TextSettings(SettingsGroup, heading="File"):
     """How the bytes of a file become columns."""
 
-    encoding: str | None = Field(None, description="text encoding; default UTF-8, or UTF-16 with a byte order mark")
-    delimiter: str | None = Field(None, description="column separator; default: comma, semicolon, tab or bar")
-    decimal: DecimalMark | None = Field(None, description="decimal mark; default: inferred from the numbers")
-    thousands: Literal[",", ".", " ", "'", "_"] | None = Field(None, description="thousands separator; default none")
-    sheet: Annotated[str | None, BeforeValidator(_as_text)] = Field(
-        None, description="sheet of a workbook, by name or number; default: the first sheet with content"
+    encoding: str | None = Field(
+        None, description="text encoding; default UTF-8, or UTF-16 with a byte order mark"
     )
-    header_row: int | None = Field(None, ge=1, description="row with the names of columns, from 1; default: found")
-    skip_rows: int | None = Field(None, ge=0, description="number of rows at the top to leave out; default none")
+    delimiter: str | None = Field(
+        None, description="column separator; default: comma, semicolon, tab or bar"
+    )
+    decimal: DecimalMark | None = Field(
+        None, description="decimal mark; default: inferred from the numbers"
+    )
+    thousands: Literal[",", ".", " ", "'", "_"] | None = Field(
+        None, description="thousands separator; default none"
+    )
+    sheet: Annotated[str | None, BeforeValidator(_as_text)] = Field(
+        None,
+        description="sheet of a workbook, by name or number; default: the first sheet with content",
+    )
+    header_row: int | None = Field(
+        None, ge=1, description="row with the names of columns, from 1; default: found"
+    )
+    skip_rows: int | None = Field(
+        None, ge=0, description="number of rows at the top to leave out; default none"
+    )
 
 
 UNFINISHED: Unfinished = Field(
-    "leave out", description="what to do with values of a last period that is not over, or ends early: such as today's"
+    "leave out",
+    description="what to do with values of a last period that is not over, or ends early: such as today's",
 )
 
 
 class TableSettings(SettingsGroup, heading="Columns"):
     """How the columns of a table become series on a calendar."""
 
-    layout: Layout | None = Field(None, description="series in columns (wide), rows (rows) or by id (long)")
-    time: Names = Field((), description="time column, or columns such as year,month; default: the column of times")
-    id: First[Names] = Field((), description="id column(s) of a long table, comma-separated; default: inferred")
-    target: First[Names] = Field((), description="target column, in a wide table those to forecast; default: inferred")
-    freq: First[OnCalendar[str | None]] = Field(
-        None, description="frequency, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for numbered steps; default: inferred"
+    layout: Layout | None = Field(
+        None, description="series in columns (wide), rows (rows) or by id (long)"
     )
-    aggregate: OnCalendar[Aggregate | None] = Field(None, description="how rows of a finer table make one of --freq")
-    season: OnCalendar[Seasons] = Field((), description="season length(s) in steps, as 24,168; default by frequency")
-    known: First[Names] = Field((), description="covariates whose future values are known, comma-separated")
-    past: Names = Field((), description="covariates known only up to the last observed time, comma-separated")
-    static: Names = Field((), description="covariates with one value for each series, comma-separated")
-    categorical: Names = Field((), description="covariates whose numbers are categories, comma-separated")
-    holidays: First[OnCalendar[str | None]] = Field(None, description="country code, whose public holidays are learned")
+    time: Names = Field(
+        (), description="time column, or columns such as year,month; default: the column of times"
+    )
+    id: First[Names] = Field(
+        (), description="id column(s) of a long table, comma-separated; default: inferred"
+    )
+    target: First[Names] = Field(
+        (), description="target column, in a wide table those to forecast; default: inferred"
+    )
+    freq: First[OnCalendar[str | None]] = Field(
+        None,
+        description="frequency, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for numbered steps; default: inferred",
+    )
+    aggregate: OnCalendar[Aggregate | None] = Field(
+        None, description="how rows of a finer table make one of --freq"
+    )
+    season: OnCalendar[Seasons] = Field(
+        (), description="season length(s) in steps, as 24,168; default by frequency"
+    )
+    known: First[Names] = Field(
+        (), description="covariates whose future values are known, comma-separated"
+    )
+    past: Names = Field(
+        (), description="covariates known only up to the last observed time, comma-separated"
+    )
+    static: Names = Field(
+        (), description="covariates with one value for each series, comma-separated"
+    )
+    categorical: Names = Field(
+        (), description="covariates whose numbers are categories, comma-separated"
+    )
+    holidays: First[OnCalendar[str | None]] = Field(
+        None, description="country code, whose public holidays are learned"
+    )
     events: First[OnCalendar[FilePath | None]] = Field(
-        None, description="file of promotions, closed days, stock-outs: date (or start, end), name, kind, id columns"
+        None,
+        description="file of promotions, closed days, stock-outs: date (or start, end), name, kind, id columns",
     )
     date_format: OnCalendar[str | None] = Field(
-        None, description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for day numbers"
+        None,
+        description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for day numbers",
     )
-    timezone: OnCalendar[str | None] = Field(None, description="zone of times without one, e.g. Europe/Berlin")
-    dst: OnCalendar[ClockChange] = Field("error", description="which time an hour means that clocks repeat or skip")
-    on_duplicate: OfRows[OnDuplicate] = Field("error", description="what to do with rows of the same series and time")
-    max_missing: OfRows[float] = Field(0.5, ge=0, le=1, description="series with a larger share missing are skipped")
+    timezone: OnCalendar[str | None] = Field(
+        None, description="zone of times without one, e.g. Europe/Berlin"
+    )
+    dst: OnCalendar[ClockChange] = Field(
+        "error", description="which time an hour means that clocks repeat or skip"
+    )
+    on_duplicate: OfRows[OnDuplicate] = Field(
+        "error", description="what to do with rows of the same series and time"
+    )
+    max_missing: OfRows[float] = Field(
+        0.5, ge=0, le=1, description="series with a larger share missing are skipped"
+    )
     missing: OfRows[MissingRows] = Field(
-        "unknown", description="what absent rows mean: unknown, or zero from a series' first row to the last time"
+        "unknown",
+        description="what absent rows mean: unknown, or zero from a series' first row to the last time",
     )
     unfinished: OfRows[Unfinished] = UNFINISHED
-    strict: OfRows[bool] = Field(False, description="refuse titles and totals around a table, and levels moved tenfold")
+    strict: OfRows[bool] = Field(
+        False, description="refuse titles and totals around a table, and levels moved tenfold"
+    )
 
 
 class TrainSettings(SettingsGroup, heading="Model"):
     """What is trained, how, and for how long."""
 
-    model: First[str] = Field("auto", description="auto (compares several, combines the best), a model or a baseline")
-    params: dict[str, Any] | None = Field(None, description="hyperparameters of the model; see `forecast models NAME`")
-    horizon: First[int | None] = Field(None, ge=1, le=MAX_AHEAD, description="steps to forecast; default by frequency")
-    lookback: int | None = Field(None, ge=1, le=100_000, description="steps a forecast looks back; default by horizon")
-    scaling: ScalingName | None = Field(
-        None, description="how each window is scaled by its own past; default standard, or chosen on held-out values"
+    model: First[str] = Field(
+        "auto", description="auto (compares several, combines the best), a model or a baseline"
     )
-    transform: TransformName = Field("none", description="transform of the target before scaling; power is Box-Cox")
+    params: dict[str, Any] | None = Field(
+        None, description="hyperparameters of the model; see `forecast models NAME`"
+    )
+    horizon: First[int | None] = Field(
+        None, ge=1, le=MAX_AHEAD, description="steps to forecast; default by frequency"
+    )
+    lookback: int | None = Field(
+        None, ge=1, le=100_000, description="steps a forecast looks back; default by horizon"
+    )
+    scaling: ScalingName | None = Field(
+        None,
+        description="how each window is scaled by its own past; default standard, or chosen on held-out values",
+    )
+    transform: TransformName = Field(
+        "none", description="transform of the target before scaling; power is Box-Cox"
+    )
     loss: Optimizing[LossName] = Field("quantile", description="loss of the point forecast")
     optimizer: Optimizing[OptimizerName] = Field("adamw", description="optimizer")
-    learning_rate: Optimizing[float] = Field(0.004, gt=0, le=1, description="peak learning rate, after warm-up")
+    learning_rate: Optimizing[float] = Field(
+        0.004, gt=0, le=1, description="peak learning rate, after warm-up"
+    )
     weight_decay: Optimizing[float] = Field(0.01, ge=0, le=1, description="weight decay of adamw")
     clip: Optimizing[float] = Field(1.0, gt=0, description="maximum norm of the gradient")
-    batch_size: Optimizing[int | None] = Field(None, ge=1, le=65_536, description="windows a step; default by the data")
-    patience: Optimizing[int] = Field(8, ge=1, le=1_000_000, description="validations without gain that end training")
-    budget: First[Training[float | None]] = Field(None, gt=0, description="seconds for all, from reading to saving")
-    steps: Training[int | None] = Field(None, ge=1, le=1_000_000_000, description="training steps; default by the data")
-    plan: Training[FilePath | None] = Field(None, description="repeat the plan of a version's config.json, or folder")
+    batch_size: Optimizing[int | None] = Field(
+        None, ge=1, le=65_536, description="windows a step; default by the data"
+    )
+    patience: Optimizing[int] = Field(
+        8, ge=1, le=1_000_000, description="validations without gain that end training"
+    )
+    budget: First[Training[float | None]] = Field(
+        None, gt=0, description="seconds for all, from reading to saving"
+    )
+    steps: Training[int | None] = Field(
+        None, ge=1, le=1_000_000_000, description="training steps; default by the data"
+    )
+    plan: Training[FilePath | None] = Field(
+        None, description="repeat the plan of a version's config.json, or folder"
+    )
     members: Training[int | None] = Field(
-        None, ge=1, le=64, description="networks of a kind, whose median is the forecast; default by the data"
+        None,
+        ge=1,
+        le=64,
+        description="networks of a kind, whose median is the forecast; default by the data",
     )
     jobs: Training[int | None] = Field(
-        None, ge=1, description="networks, fits of a backtest or shards side by side; default by cores if faster"
+        None,
+        ge=1,
+        description="networks, fits of a backtest or shards side by side; default by cores if faster",
     )
     baselines: Names = Field(
         default_factory=default_baselines,
@@ -281,13 +387,21 @@ class TrainSettings(SettingsGroup, heading="Model"):
         description="train on the sums by these id columns, comma-separated, or of all series, too, and make forecasts "
         "agree with theirs if that lowers errors: columns or all; may be given several times",
     )
-    guard: bool = Field(True, description="give baselines a share where their errors on held-out values justify it")
+    guard: bool = Field(
+        True, description="give baselines a share where their errors on held-out values justify it"
+    )
     metric: Metric = Field("mase", description="error measure by which models are compared")
-    warm_start: Training[bool] = Field(False, description="start from the networks of the live version or previous fit")
+    warm_start: Training[bool] = Field(
+        False, description="start from the networks of the live version or previous fit"
+    )
     seed: Training[int] = Field(0, ge=0, lt=2**31, description="seed of every random choice")
     device: Training[DeviceName] = Field("auto", description="where networks run")
-    precision: Training[PrecisionName] = Field("auto", description="numbers of training; auto: bfloat16 where faster")
-    engine: Training[EngineName] = Field("auto", description="what runs networks; auto: onnx if installed and exported")
+    precision: Training[PrecisionName] = Field(
+        "auto", description="numbers of training; auto: bfloat16 where faster"
+    )
+    engine: Training[EngineName] = Field(
+        "auto", description="what runs networks; auto: onnx if installed and exported"
+    )
 
     @property
     def decay(self) -> float:
@@ -298,44 +412,72 @@ class TrainSettings(SettingsGroup, heading="Model"):
 class ClusterSettings(SettingsGroup, heading="Machines"):
     """Where parallel work runs, and how a large table is divided."""
 
-    cluster: str | None = Field(None, description="ray://HOST:PORT, ray://auto (this machine) or dask://HOST:PORT")
+    cluster: str | None = Field(
+        None, description="ray://HOST:PORT, ray://auto (this machine) or dask://HOST:PORT"
+    )
     shards: int | None = Field(
-        None, ge=1, le=MAX_SHARDS, description="forecast the table in parts, a file each; default 16 with --cluster"
+        None,
+        ge=1,
+        le=MAX_SHARDS,
+        description="forecast the table in parts, a file each; default 16 with --cluster",
     )
 
 
 class BacktestSettings(SettingsGroup, heading="Origins"):
     """From which origins in the past a backtest forecasts."""
 
-    windows: First[int | None] = Field(None, ge=1, le=1000, description="origins; default 8, fewer for a short table")
-    step: First[int | None] = Field(None, ge=1, description="steps between two origins; default the horizon")
-    refit: First[bool] = Field(False, description="fit at each origin; default one fit, at the oldest, for all of them")
+    windows: First[int | None] = Field(
+        None, ge=1, le=1000, description="origins; default 8, fewer for a short table"
+    )
+    step: First[int | None] = Field(
+        None, ge=1, description="steps between two origins; default the horizon"
+    )
+    refit: First[bool] = Field(
+        False, description="fit at each origin; default one fit, at the oldest, for all of them"
+    )
 
 
 class CheckSettings(SettingsGroup, heading="Checks"):
     """Checks of a table before anything is forecast from it."""
 
-    warn_after: Duration | None = Field(None, description="warn if the newest value is this old, such as 36h or 2d")
-    error_after: First[Duration | None] = Field(None, description="exit with 4 if the newest value is this old, as 3d")
-    require_all: First[bool] = Field(False, description="exit with 3 if a series of the fit is missing or has ended")
+    warn_after: Duration | None = Field(
+        None, description="warn if the newest value is this old, such as 36h or 2d"
+    )
+    error_after: First[Duration | None] = Field(
+        None, description="exit with 4 if the newest value is this old, as 3d"
+    )
+    require_all: First[bool] = Field(
+        False, description="exit with 3 if a series of the fit is missing or has ended"
+    )
 
 
 class OutputSettings(SettingsGroup, heading="Forecasts"):
     """What a table of forecasts contains."""
 
-    levels: First[Levels] = Field(INTERVALS, description="levels in percent, 1 to 99, comma-separated")
-    point: Literal["median", "mean"] = Field("median", description="which number the column forecast contains")
+    levels: First[Levels] = Field(
+        INTERVALS, description="levels in percent, 1 to 99, comma-separated"
+    )
+    point: Literal["median", "mean"] = Field(
+        "median", description="which number the column forecast contains"
+    )
     min: float | None = Field(
         None,
         description="lower bound of all forecasts, -inf for none; default 0 for a series without values below 0",
         allow_inf_nan=True,
     )
     max: float | None = Field(None, description="upper bound of all forecasts")
-    joint: bool = Field(False, description="widen the intervals so that they contain the stated share of whole paths")
+    joint: bool = Field(
+        False,
+        description="widen the intervals so that they contain the stated share of whole paths",
+    )
     integer: First[bool] = Field(False, description="round all forecasts to whole numbers")
     explain: bool = Field(False, description="add the columns model and status")
-    shard: ShardName | None = Field(None, description="forecast only this part of the series: i/N, such as 3/16")
-    excel_safe: bool = Field(False, description="put ' before names that a spreadsheet would take for a formula")
+    shard: ShardName | None = Field(
+        None, description="forecast only this part of the series: i/N, such as 3/16"
+    )
+    excel_safe: bool = Field(
+        False, description="put ' before names that a spreadsheet would take for a formula"
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -347,7 +489,9 @@ class OutputSettings(SettingsGroup, heading="Forecasts"):
             raise ValueError("min lies above max")
         if self.integer and math.isfinite(self.min) and math.ceil(self.min) > math.floor(self.max):
             between = f"min {self.min:g} and max {self.max:g}"
-            raise ValueError(f"no whole number lies between {between}; leave out integer, or move one")
+            raise ValueError(
+                f"no whole number lies between {between}; leave out integer, or move one"
+            )
         return self
 
 
@@ -355,27 +499,38 @@ class SumSettings(SettingsGroup, heading="Sums"):
     """Sums of forecasts over groups of series and over time."""
 
     sum_by: First[Series] = Field(
-        (), description="sum over series alike in these id or static columns, or over all; may be given several times"
+        (),
+        description="sum over series alike in these id or static columns, or over all; may be given several times",
     )
     sum_every: First[PeriodNames] = Field(
-        (), description="sum over time: day, week, month, quarter, year, or horizon; may be given several times"
+        (),
+        description="sum over time: day, week, month, quarter, year, or horizon; may be given several times",
     )
 
 
 class PictureSettings(SettingsGroup, heading="Picture"):
     """Which series a picture shows, and how much of their past."""
 
-    series: First[Series] = Field((), description="a series to draw, such as EWR/UA; may be given several times")
-    count: First[int] = Field(6, ge=1, le=100, description="series to draw if none is named: the worst, or the first")
+    series: First[Series] = Field(
+        (), description="a series to draw, such as EWR/UA; may be given several times"
+    )
+    count: First[int] = Field(
+        6, ge=1, le=100, description="series to draw if none is named: the worst, or the first"
+    )
     history: First[int | None] = Field(
-        None, ge=1, le=100_000, description="steps of the past to draw; default 3 horizons, and 2 seasons at least"
+        None,
+        ge=1,
+        le=100_000,
+        description="steps of the past to draw; default 3 horizons, and 2 seasons at least",
     )
 
 
 class ExplainSettings(SettingsGroup, heading="Explanation"):
     """How forecasts are explained."""
 
-    repeats: First[int] = Field(10, ge=2, le=1000, description="how often each column is shuffled, for its importance")
+    repeats: First[int] = Field(
+        10, ge=2, le=1000, description="how often each column is shuffled, for its importance"
+    )
 
 
 class StoreSettings(SettingsGroup, heading="Store"):
@@ -383,7 +538,9 @@ class StoreSettings(SettingsGroup, heading="Store"):
 
     store: First[FilePath] = Field("forecast-model", description="folder of the saved versions")
     keep: int = Field(5, ge=1, description="number of versions that stay in the store")
-    wait: float = Field(0.0, ge=0, description="seconds to wait while another process holds the store")
+    wait: float = Field(
+        0.0, ge=0, description="seconds to wait while another process holds the store"
+    )
 
 
 STORE = StoreSettings.model_construct()

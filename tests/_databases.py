@@ -48,7 +48,9 @@ class Server:
 
 def programs() -> Path | None:
     """The folder of PostgreSQL's programs: the newest of Debian's, or that on the path."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
+    found = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4])
+    )
     on_path = shutil.which("postgres")
     return found[-1].parent if found else Path(on_path).resolve().parent if on_path else None
 

@@ -2,5 +2,11 @@
 
 from typing import Any
 
-SMALL: dict[str, Any] = {"params": {"hidden_size": 8}, "steps": 8, "horizon": 5, "lookback": 14, "guard": False}
+SMALL: dict[str, Any] = {
+    "params": {"hidden_size": 8},
+    "steps": 8,
+    "horizon": 5,
+    "lookback": 14,
+    "guard": False,
+}
 ROLES: dict[str, Any] = {"known": ("promo",), "past": ("price",), "static": ("size",)}

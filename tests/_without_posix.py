@@ -44,7 +44,9 @@ def hide() -> None:
     del time.tzset
     open_, fsync, listdir = os.open, os.fsync, os.listdir
 
-    def open_as_there(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+    def open_as_there(
+        path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
+    ) -> int:
         if dir_fd is not None:
             raise NotImplementedError("dir_fd unavailable on this platform")
         if os.path.isdir(path):
@@ -63,7 +65,9 @@ def hide() -> None:
 
     def name_as_there(path: Any) -> None:
         if set('<>:"|?*') & set(os.path.basename(os.fspath(path))):
-            raise OSError(22, "The filename, directory name, or volume label syntax is incorrect", path)
+            raise OSError(
+                22, "The filename, directory name, or volume label syntax is incorrect", path
+            )
 
     def busy_at_first(name: str, act: Any) -> Any:
         def call(source: Any, target: Any) -> None:
@@ -83,7 +87,12 @@ def hide() -> None:
         return listdir(path)
 
     os.O_BINARY = BINARY  # type: ignore[attr-defined]
-    os.open, os.fsync, os.kill, os.listdir = open_as_there, fsync_as_there, kill_as_there, listdir_as_there
+    os.open, os.fsync, os.kill, os.listdir = (
+        open_as_there,
+        fsync_as_there,
+        kill_as_there,
+        listdir_as_there,
+    )
     os.replace, os.rename = busy_at_first("replace", os.replace), busy_at_first("rename", os.rename)
 
 
@@ -103,7 +112,9 @@ if __name__ == "__main__":
     for library in LIBRARIES.split():
         importlib.import_module(library)
     hide()
-    warnings.filterwarnings("error", category=EncodingWarning, module=r"forecast\.")  # else the code page decides
+    warnings.filterwarnings(
+        "error", category=EncodingWarning, module=r"forecast\."
+    )  # else the code page decides
     sys.stdout.reconfigure(encoding="cp1252", errors="strict")  # type: ignore[union-attr]
     from forecast import Forecaster  # noqa: F401
 

@@ -23,16 +23,40 @@ settings.register_profile("gate", deadline=None, max_examples=30)
 settings.register_profile("slow", deadline=None)
 settings.load_profile("gate")
 
-metadata.version = cache(metadata.version)  # every fit that is saved asks for ten; a real process saves one fit
+metadata.version = cache(
+    metadata.version
+)  # every fit that is saved asks for ten; a real process saves one fit
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
 
 # files that take longest come first: where two workers share the files, neither is left with one of them at the end
 SLOWEST_FILES = {
-    *("test_kills", "test_slim", "test_resume", "test_new_model", "test_new_baseline", "test_new_choices", "test_way"),
-    *("test_faults", "test_pretraining", "test_parallel", "test_examples", "test_commands", "test_regressor"),
-    *("test_patterns", "test_cli", "test_refit", "test_bad_input", "test_every_model", "test_forecaster"),
+    *(
+        "test_kills",
+        "test_slim",
+        "test_resume",
+        "test_new_model",
+        "test_new_baseline",
+        "test_new_choices",
+        "test_way",
+    ),
+    *(
+        "test_faults",
+        "test_pretraining",
+        "test_parallel",
+        "test_examples",
+        "test_commands",
+        "test_regressor",
+    ),
+    *(
+        "test_patterns",
+        "test_cli",
+        "test_refit",
+        "test_bad_input",
+        "test_every_model",
+        "test_forecaster",
+    ),
     *("test_accuracy", "test_ledger", "test_warm_start", "test_report"),
 }
 
@@ -155,7 +179,10 @@ class PackageCopy:
         helpers = [str(file.relative_to(ROOT)) for file in (ROOT / path).parent.glob("_*.py")]
         for name in ("tests/conftest.py", path, "setup.cfg", *helpers):
             shutil.copy(ROOT / name, self.folder / name)
-        return "-c", f"import pytest; exit(pytest.main(['-q', '-p', 'no:cacheprovider', '{path}', '-k', '{keyword}']))"
+        return (
+            "-c",
+            f"import pytest; exit(pytest.main(['-q', '-p', 'no:cacheprovider', '{path}', '-k', '{keyword}']))",
+        )
 
 
 @pytest.fixture
@@ -182,12 +209,18 @@ def panel_frame() -> pd.DataFrame:
     """A long table: four shops, 80 days, a promotion known in advance, prices known afterwards, a size."""
     from forecast.tables.synthetic import synthesize
 
-    frame = synthesize("seasonal", series=4, length=80, seed=3).rename(columns={"series": "shop", "value": "units"})
+    frame = synthesize("seasonal", series=4, length=80, seed=3).rename(
+        columns={"series": "shop", "value": "units"}
+    )
     day = frame.groupby("shop").cumcount()
-    frame["day"] = (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).dt.strftime("%Y-%m-%d")
+    frame["day"] = (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).dt.strftime(
+        "%Y-%m-%d"
+    )
     frame["promo"] = (day % 5 == 0).astype(int)
     frame["price"] = 10 + (day * 7 % 11) / 10
-    frame["size"] = frame["shop"].map({"s001": "small", "s002": "large", "s003": "small", "s004": "large"})
+    frame["size"] = frame["shop"].map(
+        {"s001": "small", "s002": "large", "s003": "small", "s004": "large"}
+    )
     return frame[["shop", "day", "units", "promo", "price", "size"]]
 
 
@@ -197,5 +230,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, passengers: Path) -> Path:
     from forecast import Forecaster
 
     place = tmp_path_factory.mktemp("fitted") / "store"
-    Forecaster(steps=30, params={"hidden_size": 8}, guard=False).fit(pd.read_csv(passengers)).save(str(place))
+    Forecaster(steps=30, params={"hidden_size": 8}, guard=False).fit(pd.read_csv(passengers)).save(
+        str(place)
+    )
     return place

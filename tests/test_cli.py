@@ -34,7 +34,12 @@ def test_later_rows_and_an_unseen_id_are_forecast_without_refitting(
 ) -> None:
     plain, store = panel_frame[["shop", "day", "units"]], tmp_path / "store"
     old = plain[(plain["shop"] != "s004") & (plain["day"] <= "2024-03-10")]
-    assert forecast("fit", write(tmp_path / "old.csv", old), "--artifact", store, "--horizon", 3, *QUICK).code == 0
+    assert (
+        forecast(
+            "fit", write(tmp_path / "old.csv", old), "--artifact", store, "--horizon", 3, *QUICK
+        ).code
+        == 0
+    )
     before = sorted(path.name for path in store.iterdir())
     found = forecast("predict", write(tmp_path / "new.csv", plain), "--artifact", store)
     assert found.code == 0
@@ -42,7 +47,16 @@ def test_later_rows_and_an_unseen_id_are_forecast_without_refitting(
     assert found.frame["day"].min() == "2024-03-21"
     assert "1 series were not seen at fit (s004)" in found.err
     assert sorted(path.name for path in store.iterdir()) == before
-    early = forecast("predict", tmp_path / "new.csv", "--artifact", store, "--origin", "2024-03-05", "--horizon", 2)
+    early = forecast(
+        "predict",
+        tmp_path / "new.csv",
+        "--artifact",
+        store,
+        "--origin",
+        "2024-03-05",
+        "--horizon",
+        2,
+    )
     assert sorted(set(early.frame["day"])) == ["2024-03-06", "2024-03-07"]
     missing = write(tmp_path / "less.csv", plain[plain["shop"] != "s002"])
     assert forecast("predict", missing, "--artifact", store).code == 0
@@ -72,7 +86,10 @@ def test_a_nightly_table_with_known_columns_ahead_is_forecast_as_it_stands(
 
 def test_business_days_have_no_forecast_on_a_weekend(forecast: Run, tmp_path: Path) -> None:
     days = pd.bdate_range("2023-01-02", periods=120)
-    path = write(tmp_path / "b.csv", pd.DataFrame({"date": days, "close": 100 + np.cumsum(np.sin(np.arange(120.0)))}))
+    path = write(
+        tmp_path / "b.csv",
+        pd.DataFrame({"date": days, "close": 100 + np.cumsum(np.sin(np.arange(120.0)))}),
+    )
     assert forecast("fit", path, "--artifact", tmp_path / "s", *QUICK).code == 0
     found = forecast("predict", "--artifact", tmp_path / "s").frame
     assert len(found) == 14
@@ -87,7 +104,15 @@ def test_series_that_end_on_different_days_have_one_origin(
         ["shop", "day", "units"]
     ]
     assert (
-        forecast("fit", write(tmp_path / "r.csv", ragged), "--artifact", tmp_path / "s", "--horizon", 3, *QUICK).code
+        forecast(
+            "fit",
+            write(tmp_path / "r.csv", ragged),
+            "--artifact",
+            tmp_path / "s",
+            "--horizon",
+            3,
+            *QUICK,
+        ).code
         == 0
     )
     found = forecast("predict", "--artifact", tmp_path / "s").frame
@@ -104,14 +129,18 @@ def test_a_plan_is_repeated_bitwise(forecast: Run, passengers: Path, tmp_path: P
     config = next(bare.glob("v-*/config.json"))
     assert forecast("fit", passengers, "--artifact", planned, "--plan", config).code == 0
     assert inspect(bare)["hash"] == inspect(again)["hash"] == inspect(planned)["hash"]
-    assert forecast("predict", "--artifact", bare).out == forecast("predict", "--artifact", again).out
+    assert (
+        forecast("predict", "--artifact", bare).out == forecast("predict", "--artifact", again).out
+    )
 
 
 def test_a_fit_that_a_deadline_cut_is_repeated(passengers: Path, tmp_path: Path) -> None:
     from forecast import Forecaster
 
     frame = pd.read_csv(passengers)
-    started = time.monotonic() + 0.6  # 0.6 s, half a second of it kept for saving, are too few for 50,000 steps
+    started = (
+        time.monotonic() + 0.6
+    )  # 0.6 s, half a second of it kept for saving, are too few for 50,000 steps
     cut = Forecaster(budget=0.6, steps=50_000).fit(frame, started=started)
     assert cut.plan_.members[0].cut is not None
     (tmp_path / "plan.json").write_text(cut.plan_.model_dump_json())
@@ -128,13 +157,25 @@ def test_output_is_replaced_whole_and_by_suffix(forecast: Run, store: Path, tmp_
     assert len(table) == 18
     assert forecast("predict", "--artifact", store, "--output", tmp_path / "f.parquet").code == 0
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "f.parquet"), table, check_dtype=False)
-    assert forecast("predict", "--artifact", store, "--output", tmp_path / "no" / "f.csv").code == 73
+    assert (
+        forecast("predict", "--artifact", store, "--output", tmp_path / "no" / "f.csv").code == 73
+    )
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith((".", "tmp"))] == []
 
 
 def test_output_settings_shape_the_table(forecast: Run, store: Path) -> None:
     found = forecast(
-        "predict", "--artifact", store, "--levels", "50,97.5", "--integer", "--min", 400, "--max", 450, "--explain"
+        "predict",
+        "--artifact",
+        store,
+        "--levels",
+        "50,97.5",
+        "--integer",
+        "--min",
+        400,
+        "--max",
+        450,
+        "--explain",
     ).frame
     assert list(found.columns) == [
         "series",
@@ -181,7 +222,12 @@ def test_output_settings_shape_the_table(forecast: Run, store: Path) -> None:
     ],
 )
 def test_a_wrong_word_gets_its_exit_code_and_a_sentence(
-    forecast: Run, words: tuple[str, ...], code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    forecast: Run,
+    words: tuple[str, ...],
+    code: int,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     ran = forecast(*words)
@@ -206,7 +252,12 @@ def test_stdin_synthetic_tables_and_inspect(
     listed = forecast("synth").out
     for kind in ("seasonal", "random-walk", "multi-season", "intermittent", "regime", "toy"):
         assert kind in listed
-        assert forecast("fit", f"synth:{kind}", "--artifact", tmp_path / kind, "--horizon", 3, *LINEAR).code == 0
+        assert (
+            forecast(
+                "fit", f"synth:{kind}", "--artifact", tmp_path / kind, "--horizon", 3, *LINEAR
+            ).code
+            == 0
+        )
         assert len(forecast("predict", "--artifact", tmp_path / kind).frame) == 3
     assert (
         forecast("synth", "regime", "--length", 5, "--seed", 1).out
@@ -223,7 +274,18 @@ def test_holidays_and_text_columns_known_in_advance_change_the_forecast(
     plain["mood"] = np.where(panel_frame["promo"] == 1, "sale", "quiet")
     path, store = write(tmp_path / "t.csv", plain), tmp_path / "s"
     fitted = forecast(
-        "fit", path, "--artifact", store, "--horizon", 3, "--known", "mood", "--holidays", "DE", "--no-guard", *QUICK
+        "fit",
+        path,
+        "--artifact",
+        store,
+        "--horizon",
+        3,
+        "--known",
+        "mood",
+        "--holidays",
+        "DE",
+        "--no-guard",
+        *QUICK,
     )
     assert fitted.code == 0, fitted.err
     assert "holidays DE" in fitted.err
@@ -243,7 +305,9 @@ def test_holidays_and_text_columns_known_in_advance_change_the_forecast(
     assert "XX" in unknown.err
 
 
-def test_a_held_store_is_busy_and_readers_are_not(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+def test_a_held_store_is_busy_and_readers_are_not(
+    forecast: Run, passengers: Path, tmp_path: Path
+) -> None:
     from forecast.artifacts.store import Store
 
     store = tmp_path / "s"
@@ -256,7 +320,8 @@ def test_a_held_store_is_busy_and_readers_are_not(forecast: Run, passengers: Pat
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+    ("number", "code"),
+    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)],
 )
 def test_a_signal_ends_training_and_leaves_the_live_version(
     forecast: Run, passengers: Path, tmp_path: Path, number: int, code: int
@@ -265,7 +330,9 @@ def test_a_signal_ends_training_and_leaves_the_live_version(
     command = [sys.executable, "-m", "forecast", "fit", str(passengers), "--artifact", store]
     assert forecast("fit", passengers, "--artifact", store, "--model", "last").code == 0
     live = (tmp_path / "s" / "CURRENT").read_bytes()
-    with subprocess.Popen([*command, "--steps", "1000000"], stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        [*command, "--steps", "1000000"], stderr=subprocess.PIPE, text=True
+    ) as running:
         assert running.stderr is not None
         for line in running.stderr:  # what was inferred is said just before training
             if line.startswith("horizon"):
@@ -279,7 +346,9 @@ def test_a_signal_ends_training_and_leaves_the_live_version(
     assert len(list((tmp_path / "s").glob("v-*"))) == 1
 
 
-def test_a_signal_that_an_import_swallows_ends_a_command_all_the_same(store: Path, tmp_path: Path) -> None:
+def test_a_signal_that_an_import_swallows_ends_a_command_all_the_same(
+    store: Path, tmp_path: Path
+) -> None:
     swallows = """import os, signal
 try:
     os.kill(os.getpid(), signal.SIGTERM)
@@ -289,7 +358,16 @@ except BaseException:
     for package in ("onnxruntime", "torch"):
         (tmp_path / f"{package}.py").write_text(swallows)
     output = tmp_path / "out.csv"
-    command = [sys.executable, "-m", "forecast", "predict", "--artifact", str(store), "--output", str(output)]
+    command = [
+        sys.executable,
+        "-m",
+        "forecast",
+        "predict",
+        "--artifact",
+        str(store),
+        "--output",
+        str(output),
+    ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 143, ended.stderr
@@ -300,17 +378,25 @@ def test_help_and_import_load_nothing_heavy() -> None:
     heavy = ("torch", "pandas", "sklearn", "pydantic", "rich", "pyarrow", "numpy")
     told = f"import sys; print([m for m in {heavy!r} if m in sys.modules])"
     imported = subprocess.run(
-        [sys.executable, "-c", f"import forecast; {told}"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", f"import forecast; {told}"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert imported.stdout.strip() == "[]"
     light = f"import atexit, sys; atexit.register(lambda: print([m for m in {heavy!r} if m in sys.modules])); " \
         "from forecast.cli import main; main()"  # fmt: skip
-    shown = subprocess.run([sys.executable, "-c", light, "--help"], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", light, "--help"], capture_output=True, text=True, check=True
+    )
     assert shown.stdout.splitlines()[-1] == "[]"
     for name in ("fit", "predict", "inspect", "models", "synth"):
         assert re.search(rf"^  {name} +\w", shown.stdout, re.M)
         helped = subprocess.run(
-            [sys.executable, "-c", light, name, "--help"], capture_output=True, text=True, check=True
+            [sys.executable, "-c", light, name, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert helped.stdout.splitlines()[-1] == "['pydantic']"
 
@@ -321,16 +407,28 @@ def test_nothing_of_ours_is_imported_when_a_function_of_the_command_line_runs() 
     for path in (Path(__file__).parents[1] / "forecast" / "cli").rglob("*.py"):
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(function, ast.FunctionDef):
-                nodes = [node for node in ast.walk(function) if isinstance(node, ast.ImportFrom | ast.Call)]
+                nodes = [
+                    node
+                    for node in ast.walk(function)
+                    if isinstance(node, ast.ImportFrom | ast.Call)
+                ]
                 found += [
-                    f"{path.name}: {ast.unparse(node)}" for node in nodes if "forecast." in ast.unparse(node)[:14]
+                    f"{path.name}: {ast.unparse(node)}"
+                    for node in nodes
+                    if "forecast." in ast.unparse(node)[:14]
                 ]
                 calls = [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)]
-                found += [f"{path.name}: {function.name}" for call in calls if call.endswith("import_module")]
+                found += [
+                    f"{path.name}: {function.name}"
+                    for call in calls
+                    if call.endswith("import_module")
+                ]
     assert sorted(found) == ["__init__.py: get_command", "_command.py: invoke"]
 
 
-def test_neither_a_fit_nor_a_forecast_needs_scikit_learn(store: Path, passengers: Path, tmp_path: Path) -> None:
+def test_neither_a_fit_nor_a_forecast_needs_scikit_learn(
+    store: Path, passengers: Path, tmp_path: Path
+) -> None:
     loaded = "print([name for name in ('sklearn', 'forecast.forecaster') if name in sys.modules])"
     fit = ["fit", str(passengers), "--model", "rnn", "-p", "hidden_size=2", "--steps", "2"]
     for words in (["predict", "--artifact", str(store)], fit):
@@ -343,13 +441,19 @@ def test_neither_a_fit_nor_a_forecast_needs_scikit_learn(store: Path, passengers
         assert found.stdout.splitlines()[-1] == "[]"
 
 
-def test_a_fit_and_a_forecast_without_trained_networks_need_no_torch(passengers: Path, tmp_path: Path) -> None:
+def test_a_fit_and_a_forecast_without_trained_networks_need_no_torch(
+    passengers: Path, tmp_path: Path
+) -> None:
     table = str(passengers)
     words = [["fit", table, "--model", "pretrained"], ["predict"], ["predict", table], ["inspect"]]
     loaded = ["-c", "import sys; print('torch' in sys.modules)"]
     commands = json.dumps([each for command in words for each in (command, loaded)])
     ended = subprocess.run(
-        [sys.executable, "-c", COMMANDS, commands], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", COMMANDS, commands],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     found = json.loads(ended.stdout)
     assert [code for code, *_ in found] == [0] * len(found), found
@@ -379,7 +483,15 @@ def test_rows_that_come_twice_tonight_are_settled_without_a_new_fit(
 ) -> None:
     plain, store = panel_frame[["shop", "day", "units", "promo"]], tmp_path / "s"
     fitted = forecast(
-        "fit", write(tmp_path / "a.csv", plain), "--artifact", store, "--horizon", 2, "--known", "promo", *QUICK
+        "fit",
+        write(tmp_path / "a.csv", plain),
+        "--artifact",
+        store,
+        "--horizon",
+        2,
+        "--known",
+        "promo",
+        *QUICK,
     )
     assert fitted.code == 0
     days = ["2024-03-21", "2024-03-22"] * 4
@@ -390,7 +502,12 @@ def test_rows_that_come_twice_tonight_are_settled_without_a_new_fit(
     refused = forecast("predict", twice, "--artifact", store, "--future", future)
     assert refused.code == 65
     assert "--on-duplicate" in refused.err
-    assert forecast("predict", twice, "--artifact", store, "--future", future, "--on-duplicate", "last").code == 0
+    assert (
+        forecast(
+            "predict", twice, "--artifact", store, "--future", future, "--on-duplicate", "last"
+        ).code
+        == 0
+    )
     torn = write(tmp_path / "torn.csv", pd.concat([ahead, ahead.head(1).assign(promo=1)]))
     contradicted = forecast("predict", "--artifact", store, "--future", torn)
     assert contradicted.code == 65
@@ -405,13 +522,28 @@ def test_joint_intervals_are_wider_and_hold_the_same_point(forecast: Run, store:
     assert (joint["hi_95"] >= plain["hi_95"]).all()
 
 
-def test_a_horizon_beyond_the_year_9999_is_refused_before_a_version_is_saved(forecast: Run, tmp_path: Path) -> None:
+def test_a_horizon_beyond_the_year_9999_is_refused_before_a_version_is_saved(
+    forecast: Run, tmp_path: Path
+) -> None:
     days = pd.period_range("9999-10-01", "9999-12-29", freq="D")
-    pd.DataFrame({"day": days.astype(str), "y": np.arange(len(days)) % 7}).to_csv(tmp_path / "end.csv", index=False)
-    words = ["fit", tmp_path / "end.csv", "--model", "last", "--artifact", tmp_path / "store", "--horizon"]
+    pd.DataFrame({"day": days.astype(str), "y": np.arange(len(days)) % 7}).to_csv(
+        tmp_path / "end.csv", index=False
+    )
+    words = [
+        "fit",
+        tmp_path / "end.csv",
+        "--model",
+        "last",
+        "--artifact",
+        tmp_path / "store",
+        "--horizon",
+    ]
     refused = forecast(*words, 3)
     assert refused.code == 65
-    assert "after the year 9999; correct the last times of the table, or forecast fewer steps" in refused.err
+    assert (
+        "after the year 9999; correct the last times of the table, or forecast fewer steps"
+        in refused.err
+    )
     assert forecast(*words, 2).code == 0
     found = forecast("predict", "--artifact", tmp_path / "store")
     assert found.frame["day"].tolist() == ["9999-12-30", "9999-12-31"]
@@ -424,10 +556,15 @@ def test_a_reason_keeps_its_capitals(forecast: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell closes the streams")
-def test_closed_streams_lose_data_with_74_and_messages_without_a_word(store: Path, tmp_path: Path) -> None:
+def test_closed_streams_lose_data_with_74_and_messages_without_a_word(
+    store: Path, tmp_path: Path
+) -> None:
     def shell(words: str) -> tuple[int, str]:
         ran = subprocess.run(
-            ["sh", "-c", f"{sys.executable} -m forecast {words}"], cwd=tmp_path, capture_output=True, text=True
+            ["sh", "-c", f"{sys.executable} -m forecast {words}"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
         )
         return ran.returncode, ran.stderr
 

@@ -6,28 +6,37 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, TimeSeriesSplit, cross_val_score, cross_validate
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    ShuffleSplit,
+    TimeSeriesSplit,
+    cross_val_score,
+    cross_validate,
+)
 
 from forecast import Forecaster, RollingOrigin
 from forecast.errors import BadData, WrongSplit
 
-SENTENCE = (
-    r"^\d+ of the rows to score do not come after those of the fit: .* pass cv=RollingOrigin\(windows=3, horizon=5\)"
-)
+SENTENCE = r"^\d+ of the rows to score do not come after those of the fit: .* pass cv=RollingOrigin\(windows=3, horizon=5\)"
 
 
 @pytest.fixture
 def frame() -> pd.DataFrame:
     """Sixty days."""
     noise = np.random.default_rng(0).normal(size=60)
-    return pd.DataFrame({"day": pd.date_range("2024-01-01", periods=60), "units": np.arange(60.0) % 7 + noise})
+    return pd.DataFrame(
+        {"day": pd.date_range("2024-01-01", periods=60), "units": np.arange(60.0) % 7 + noise}
+    )
 
 
 def _long(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame.assign(shop=shop) for shop in ("a", "b", "c")], ignore_index=True)
 
 
-@pytest.mark.parametrize("cv", [3, KFold(3, shuffle=True, random_state=0), ShuffleSplit(2, random_state=0)], ids=str)
+@pytest.mark.parametrize(
+    "cv", [3, KFold(3, shuffle=True, random_state=0), ShuffleSplit(2, random_state=0)], ids=str
+)
 def test_a_search_over_folds_of_rows_ends_with_one_sentence(frame: pd.DataFrame, cv: Any) -> None:
     search = GridSearchCV(Forecaster(model="last", horizon=5), {"season": [(), (7,)]}, cv=cv)
     for table in (frame, _long(frame)):
@@ -63,5 +72,7 @@ def test_splits_in_the_order_of_time_give_scores(frame: pd.DataFrame) -> None:
 def test_outside_a_cross_validation_the_past_may_be_in_the_table(frame: pd.DataFrame) -> None:
     fitted = Forecaster(model="last", horizon=5).fit(frame.head(50))
     assert fitted.score(frame) == fitted.score(frame.tail(10)) < 0
-    with pytest.raises(BadData, match=r"no row lies within 5 steps after the end of the fit, .* that come later"):
+    with pytest.raises(
+        BadData, match=r"no row lies within 5 steps after the end of the fit, .* that come later"
+    ):
         fitted.score(frame.head(50))

@@ -122,7 +122,9 @@ def test_failure_at_any_call_leaves_the_old_file_or_the_new_one(tmp_path, code):
         open_files = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
         with pytest.MonkeyPatch.context() as patch:
             fail = FailAt(patch, number, code)
-            with contextlib.suppress(StorageFailure if number > 1 or code != errno.EACCES else CannotCreate):
+            with contextlib.suppress(
+                StorageFailure if number > 1 or code != errno.EACCES else CannotCreate
+            ):
                 replace_file(path, [b"new ", b"data"])
         if not fail.hit:
             break
@@ -135,7 +137,12 @@ def test_failure_at_any_call_leaves_the_old_file_or_the_new_one(tmp_path, code):
 
 
 def test_stale_temporary_files_of_ours_are_swept_and_others_stay(tmp_path):
-    names = [".forecast-0123456789abcdef.tmp", ".forecast-fedcba9876543210.tmp", ".forecast-notes.tmp", "mine.tmp"]
+    names = [
+        ".forecast-0123456789abcdef.tmp",
+        ".forecast-fedcba9876543210.tmp",
+        ".forecast-notes.tmp",
+        "mine.tmp",
+    ]
     for name in names:
         (tmp_path / name).write_bytes(b"half a table")
     (tmp_path / ".forecast-00000000000000ff.tmp").mkdir()
@@ -143,7 +150,9 @@ def test_stale_temporary_files_of_ours_are_swept_and_others_stay(tmp_path):
         os.utime(path, (0, 0))
     os.utime(tmp_path / names[1])  # of a process that writes at this time
     replace_file(tmp_path / "out.csv", b"1")
-    assert sorted(os.listdir(tmp_path)) == sorted([*names[1:], ".forecast-00000000000000ff.tmp", "out.csv"])
+    assert sorted(os.listdir(tmp_path)) == sorted(
+        [*names[1:], ".forecast-00000000000000ff.tmp", "out.csv"]
+    )
 
 
 def test_failed_sync_is_not_tried_again(tmp_path, monkeypatch):
@@ -229,7 +238,10 @@ def test_full_disk_keeps_nobody_from_the_lock(tmp_path, monkeypatch):
 
 def test_second_holder_is_told_pid_and_host_of_the_first_at_once(tmp_path):
     started = time.monotonic()
-    with lock_file(tmp_path / ".lock"), pytest.raises(Busy, match=rf"process {os.getpid()} on {os.uname().nodename}"):
+    with (
+        lock_file(tmp_path / ".lock"),
+        pytest.raises(Busy, match=rf"process {os.getpid()} on {os.uname().nodename}"),
+    ):
         lock_file(tmp_path / ".lock").__enter__()
     assert time.monotonic() - started < 1
 

@@ -30,7 +30,9 @@ from forecast.errors import BadData, Message, Setting, UsageError, Words, as_arg
         (Setting("artifact"), "--artifact", "store="),
     ],
 )
-def test_a_setting_is_written_as_the_face_spells_it(setting: Setting, flag: str, argument: str) -> None:
+def test_a_setting_is_written_as_the_face_spells_it(
+    setting: Setting, flag: str, argument: str
+) -> None:
     assert setting.render(as_flag) == flag
     assert setting.render(as_argument) == str(setting) == argument
 
@@ -38,11 +40,23 @@ def test_a_setting_is_written_as_the_face_spells_it(setting: Setting, flag: str,
 def test_an_error_carries_setting_place_problem_and_cure() -> None:
     cure = Words("pass a coarser ", Setting("freq"), " with ", Setting("aggregate", "sum"))
     error = BadData("too many steps", place="sales.csv line 3", cure=cure)
-    assert str(error) == "sales.csv line 3: too many steps; pass a coarser freq= with aggregate='sum'"
-    assert error.render(as_flag) == "sales.csv line 3: too many steps; pass a coarser --freq with --aggregate sum"
-    assert (error.place, error.problem, error.setting) == ("sales.csv line 3", "too many steps", None)
+    assert (
+        str(error) == "sales.csv line 3: too many steps; pass a coarser freq= with aggregate='sum'"
+    )
+    assert (
+        error.render(as_flag)
+        == "sales.csv line 3: too many steps; pass a coarser --freq with --aggregate sum"
+    )
+    assert (error.place, error.problem, error.setting) == (
+        "sales.csv line 3",
+        "too many steps",
+        None,
+    )
     named = UsageError("at least 1 step", setting=Setting("horizon", 0))
-    assert (str(named), named.render(as_flag)) == ("horizon=0: at least 1 step", "--horizon 0: at least 1 step")
+    assert (str(named), named.render(as_flag)) == (
+        "horizon=0: at least 1 step",
+        "--horizon 0: at least 1 step",
+    )
     again = pickle.loads(pickle.dumps(error))  # from another process
     assert again.render(as_flag) == error.render(as_flag)
     assert str(UsageError("plain")) == "plain"
@@ -54,7 +68,9 @@ def test_what_a_user_wrote_is_never_taken_for_a_setting() -> None:
 
 
 def test_a_warning_names_flags_or_arguments() -> None:
-    record = logging.LogRecord("forecast", 30, "", 0, "%s: %d gaps; pass %s", ("50 %.csv", 3, Setting("freq")), None)
+    record = logging.LogRecord(
+        "forecast", 30, "", 0, "%s: %d gaps; pass %s", ("50 %.csv", 3, Setting("freq")), None
+    )
     assert Message.of(record).render(as_flag) == "50 %.csv: 3 gaps; pass --freq"
     assert record.getMessage() == "50 %.csv: 3 gaps; pass freq="
 
@@ -70,7 +86,11 @@ def test_no_message_that_python_can_reach_names_a_flag() -> None:
         if path.relative_to(ROOMS).parts[0] in FACES or path.name in ("errors.py", "settings.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search("--[a-z]", node.value):
+            if (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and re.search("--[a-z]", node.value)
+            ):
                 found.append(f"{path.relative_to(ROOMS)} line {node.lineno}: {node.value[:80]}")
     assert not found
 
@@ -78,12 +98,19 @@ def test_no_message_that_python_can_reach_names_a_flag() -> None:
 def test_python_is_told_arguments_in_errors_and_warnings(caplog: pytest.LogCaptureFixture) -> None:
     days = pd.date_range("2024-01-01", periods=20).repeat([2] + [1] * 19)
     twice = pd.DataFrame({"day": days.strftime("%Y-%m-%d"), "units": np.arange(21.0)})
-    with pytest.raises(BadData, match=r", or on_duplicate='first' \(or last, mean, sum\)") as raised:
+    with pytest.raises(
+        BadData, match=r", or on_duplicate='first' \(or last, mean, sum\)"
+    ) as raised:
         Forecaster(model="last").fit(twice)
     assert "--" not in str(raised.value)
     assert isinstance(raised.value.cure, Words)
     assert "column 'day'" in str(raised.value.place)
-    with pytest.raises(UsageError, match=r"^horizon=30: this forecaster was fitted for 2; fit again with horizon=30$"):
-        Forecaster(model="last", horizon=2, on_duplicate="sum", layout="wide").fit(twice).predict(horizon=30)
+    with pytest.raises(
+        UsageError,
+        match=r"^horizon=30: this forecaster was fitted for 2; fit again with horizon=30$",
+    ):
+        Forecaster(model="last", horizon=2, on_duplicate="sum", layout="wide").fit(twice).predict(
+            horizon=30
+        )
     assert "settled by on_duplicate='sum'" in caplog.text
     assert "--" not in caplog.text

@@ -14,10 +14,14 @@ from forecast.settings import OutputSettings, TableSettings
 from forecast.tables.writing import frame_of
 from tests._settings import ROLES, SMALL
 
-SCALINGS = [("gru", scaling) for scaling in ("robust", "mean", "last", "none")]  # which come before any network
+SCALINGS = [
+    ("gru", scaling) for scaling in ("robust", "mean", "last", "none")
+]  # which come before any network
 
 
-@pytest.mark.parametrize(("model", "scaling"), [*((model, "standard") for model in model_names()), *SCALINGS])
+@pytest.mark.parametrize(
+    ("model", "scaling"), [*((model, "standard") for model in model_names()), *SCALINGS]
+)
 def test_the_future_changes_nothing(panel_frame: pd.DataFrame, model: str, scaling: str) -> None:
     """Values after the origin may be anything: forecasts, and the fit of what came before, stay as they are."""
     params = SMALL["params"] if "hidden_size" in model_class(model).Params.model_fields else None
@@ -28,11 +32,15 @@ def test_the_future_changes_nothing(panel_frame: pd.DataFrame, model: str, scali
     changed["units"] = changed["units"].where(~later, 1e6 + changed["units"] ** 2)
     changed["price"] = changed["price"].where(~later, -5.0)
     expected = fitted.predict(panel_frame, origin="2024-03-01")
-    pd.testing.assert_frame_equal(fitted.predict(changed, origin="2024-03-01"), expected, check_exact=True)
+    pd.testing.assert_frame_equal(
+        fitted.predict(changed, origin="2024-03-01"), expected, check_exact=True
+    )
     assert expected["day"].min() == "2024-03-02"
 
 
-def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(panel_frame: pd.DataFrame) -> None:
+def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(
+    panel_frame: pd.DataFrame,
+) -> None:
     """The newest values choose among weights, but train none: statistics and windows end before them."""
     import torch
 
@@ -63,7 +71,8 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(pane
 
     newest = panel_frame.groupby("shop").cumcount(ascending=False) < 5
     changed = panel_frame.assign(
-        units=panel_frame["units"].where(~newest, 1e6), price=panel_frame["price"].where(~newest, 1e3)
+        units=panel_frame["units"].where(~newest, 1e6),
+        price=panel_frame["price"].where(~newest, 1e3),
     )
     before, after = drawn(panel_frame), drawn(changed)
     for name, values in before.items():
@@ -72,7 +81,11 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(pane
 
 def test_wide_and_long_shuffled_and_reordered_give_the_same(panel_frame: pd.DataFrame) -> None:
     long = panel_frame[["shop", "day", "units"]]
-    wide = long.pivot(index="day", columns="shop", values="units").reset_index().rename_axis(columns=None)
+    wide = (
+        long.pivot(index="day", columns="shop", values="units")
+        .reset_index()
+        .rename_axis(columns=None)
+    )
     model = Forecaster(**SMALL).fit(long)
     expected = model.predict()
     forms = {
@@ -87,19 +100,27 @@ def test_wide_and_long_shuffled_and_reordered_give_the_same(panel_frame: pd.Data
         # the last bit of a network's products depends on the place of a series among others, on some processors
         pd.testing.assert_frame_equal(own[list(expected.columns)], expected, rtol=1e-6, obj=name)
         pd.testing.assert_frame_equal(
-            model.predict(long.sample(frac=1, random_state=2)).sort_values(["shop", "day"]).reset_index(drop=True),
+            model.predict(long.sample(frac=1, random_state=2))
+            .sort_values(["shop", "day"])
+            .reset_index(drop=True),
             expected,
         )
 
 
 def test_output_follows_the_order_of_the_input(panel_frame: pd.DataFrame) -> None:
-    swapped = pd.concat([panel_frame[panel_frame["shop"] == one] for one in ("s003", "s001", "s004", "s002")])
+    swapped = pd.concat(
+        [panel_frame[panel_frame["shop"] == one] for one in ("s003", "s001", "s004", "s002")]
+    )
     forecasts = Forecaster(**SMALL).fit(swapped[["shop", "day", "units"]]).predict()
     assert list(forecasts["shop"].unique()) == ["s003", "s001", "s004", "s002"]
 
 
-def test_a_new_id_is_forecast_and_said(panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
-    model = Forecaster(**SMALL).fit(panel_frame[panel_frame["shop"] != "s004"][["shop", "day", "units"]])
+def test_a_new_id_is_forecast_and_said(
+    panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Forecaster(**SMALL).fit(
+        panel_frame[panel_frame["shop"] != "s004"][["shop", "day", "units"]]
+    )
     found = model.predict(panel_frame[panel_frame["shop"] != "s001"], explain=True)
     assert set(found["shop"]) == {"s002", "s003", "s004"}
     assert set(found[found["shop"] == "s004"]["status"]) == {"new"}
@@ -120,7 +141,13 @@ def test_a_level_that_moved_tenfold_is_said_or_refused(
 
 
 def test_a_constant_series_is_forecast_as_it_is() -> None:
-    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=50), "flat": 0.1, "wave": np.sin(np.arange(50.0))})
+    frame = pd.DataFrame(
+        {
+            "day": pd.date_range("2024-01-01", periods=50),
+            "flat": 0.1,
+            "wave": np.sin(np.arange(50.0)),
+        }
+    )
     found = Forecaster(**SMALL).fit(frame).predict()
     flat = found[found["series"] == "flat"]
     assert (flat[["forecast", "lo_95", "hi_95"]] == 0.1).all().all()
@@ -129,7 +156,9 @@ def test_a_constant_series_is_forecast_as_it_is() -> None:
 def test_a_series_that_ended_long_ago_gets_no_forecast(
     panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gone = panel_frame[(panel_frame["shop"] != "s002") | (panel_frame["day"] < "2024-02-01")][["shop", "day", "units"]]
+    gone = panel_frame[(panel_frame["shop"] != "s002") | (panel_frame["day"] < "2024-02-01")][
+        ["shop", "day", "units"]
+    ]
     found = Forecaster(**SMALL).fit(gone).predict()
     assert set(found["shop"]) == {"s001", "s003", "s004"}
     assert "s002" in caplog.text
@@ -138,17 +167,33 @@ def test_a_series_that_ended_long_ago_gets_no_forecast(
 def test_intervals_are_nested_around_the_forecast(panel_frame: pd.DataFrame) -> None:
     model = Forecaster(**SMALL, **ROLES).fit(panel_frame)
     found = model.predict(
-        panel_frame[panel_frame["day"] < "2024-03-10"].copy(), origin="2024-03-01", levels=(10, 50, 80, 97.5, 99)
+        panel_frame[panel_frame["day"] < "2024-03-10"].copy(),
+        origin="2024-03-01",
+        levels=(10, 50, 80, 97.5, 99),
     )
-    names = ["lo_99", "lo_97.5", "lo_80", "lo_50", "lo_10", "forecast", "hi_10", "hi_50", "hi_80", "hi_97.5", "hi_99"]
+    names = [
+        "lo_99",
+        "lo_97.5",
+        "lo_80",
+        "lo_50",
+        "lo_10",
+        "forecast",
+        "hi_10",
+        "hi_50",
+        "hi_80",
+        "hi_97.5",
+        "hi_99",
+    ]
     assert (np.diff(found[names].to_numpy(), axis=1) >= 0).all()
 
 
 @pytest.mark.parametrize("transform", ["log", "power"])
-def test_a_transform_keeps_forecasts_of_positive_series_positive(passengers: Path, transform: str) -> None:
-    model = Forecaster(steps=40, transform=transform, params={"hidden_size": 8}, baselines=("theta",)).fit(
-        pd.read_csv(passengers)
-    )
+def test_a_transform_keeps_forecasts_of_positive_series_positive(
+    passengers: Path, transform: str
+) -> None:
+    model = Forecaster(
+        steps=40, transform=transform, params={"hidden_size": 8}, baselines=("theta",)
+    ).fit(pd.read_csv(passengers))
     found = model.predict(levels=(99,))
     assert (found["lo_99"] > 0).all()
     assert 0 <= model.fitted_.config.power < 1
@@ -165,7 +210,9 @@ def test_known_values_are_needed_for_the_horizon(panel_frame: pd.DataFrame) -> N
     with pytest.raises(BadData, match=r"promo.*2024-03-21"):
         model.predict()
     days = [f"2024-03-{day}" for day in range(21, 26)]
-    plans = pd.DataFrame({"shop": np.repeat(["s001", "s002", "s003", "s004"], 5), "day": days * 4, "promo": 0})
+    plans = pd.DataFrame(
+        {"shop": np.repeat(["s001", "s002", "s003", "s004"], 5), "day": days * 4, "promo": 0}
+    )
     quiet, busy = model.predict(future=plans), model.predict(future=plans.assign(promo=1))
     assert (quiet["forecast"] != busy["forecast"]).all()
     tonight = pd.concat([panel_frame, plans])
@@ -173,32 +220,41 @@ def test_known_values_are_needed_for_the_horizon(panel_frame: pd.DataFrame) -> N
 
 
 @pytest.mark.slow
-def test_members_are_combined_by_the_median_and_side_by_side_is_the_same(panel_frame: pd.DataFrame) -> None:
+def test_members_are_combined_by_the_median_and_side_by_side_is_the_same(
+    panel_frame: pd.DataFrame,
+) -> None:
     plain = panel_frame[["shop", "day", "units"]]
     three = Forecaster(**SMALL, members=3).fit(plain)
     assert len(three.plan_.members) == 3
     side = Forecaster(**SMALL, members=3, jobs=2).fit(plain)
     pd.testing.assert_frame_equal(side.predict(), three.predict())
-    assert not three.predict()["forecast"].equals(Forecaster(**SMALL).fit(plain).predict()["forecast"])
+    assert not three.predict()["forecast"].equals(
+        Forecaster(**SMALL).fit(plain).predict()["forecast"]
+    )
 
 
-def test_score_is_minus_the_scaled_error_of_the_rows_after_the_end(panel_frame: pd.DataFrame) -> None:
+def test_score_is_minus_the_scaled_error_of_the_rows_after_the_end(
+    panel_frame: pd.DataFrame,
+) -> None:
     plain = panel_frame[["shop", "day", "units"]]
     early = plain[plain["day"] <= "2024-03-01"]
     model = Forecaster(**SMALL, season=(7,)).fit(early)
     ahead = plain[(plain["day"] > "2024-03-01") & (plain["day"] <= "2024-03-06")]
     past = early.pivot(index="day", columns="shop", values="units")
     scale = (past - past.shift(7)).abs().mean()
-    error = (model.predict()["forecast"].to_numpy() - ahead.sort_values(["shop", "day"])["units"].to_numpy()).reshape(
-        4, 5
-    )
+    error = (
+        model.predict()["forecast"].to_numpy()
+        - ahead.sort_values(["shop", "day"])["units"].to_numpy()
+    ).reshape(4, 5)
     expected = -np.mean(np.abs(error).mean(1) / scale.to_numpy())
     assert model.score(plain) == pytest.approx(expected, rel=1e-4)
     with pytest.raises(BadData, match="after the end of the fit"):
         model.score(early)
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
 def test_memory_that_runs_out_in_predict_is_said(
     store: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -211,7 +267,9 @@ def test_memory_that_runs_out_in_predict_is_said(
         forecaster.predict()
 
 
-def test_a_short_memory_is_no_fault_of_the_artifact(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_memory_is_no_fault_of_the_artifact(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def ask_too_much(data: bytes) -> None:
         raise MemoryError
 
@@ -233,11 +291,15 @@ def test_forecasts_that_are_not_finite_are_refused(store: Path, passengers: Path
 def test_names_of_columns_of_the_forecasts_are_refused_as_ids_and_times() -> None:
     times, values = pd.date_range("2024-01-01", periods=40), np.arange(40.0)
     wide = pd.DataFrame({"series": times, "y": values, "z": values})
-    with pytest.raises(UsageError, match="columns 'series' have the names of columns of the forecasts"):
+    with pytest.raises(
+        UsageError, match="columns 'series' have the names of columns of the forecasts"
+    ):
         Forecaster(model="last").fit(wide)
     with pytest.raises(UsageError, match="columns 'forecast' have the names"):
         Forecaster(model="last").fit(wide.rename(columns={"series": "forecast"}))
-    long = pd.DataFrame({"model": ["a"] * 40 + ["b"] * 40, "day": [*times, *times], "y": [*values, *values]})
+    long = pd.DataFrame(
+        {"model": ["a"] * 40 + ["b"] * 40, "day": [*times, *times], "y": [*values, *values]}
+    )
     fitted = Forecaster(model="last", id="model").fit(long)
     assert set(fitted.predict()["model"]) == {"a", "b"}
     with pytest.raises(UsageError, match="columns 'model' have the names"):
@@ -247,16 +309,26 @@ def test_names_of_columns_of_the_forecasts_are_refused_as_ids_and_times() -> Non
 def test_whole_numbers_too_large_for_an_integer_are_put_out_all_the_same(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forecast.inference.forecasting.bounded", lambda numbers, output, floor: numbers * 0 + 1e25)
-    found = frame_of(forecast_table(load_predictor(str(store)), output=OutputSettings(integer=True)).columns)
+    monkeypatch.setattr(
+        "forecast.inference.forecasting.bounded", lambda numbers, output, floor: numbers * 0 + 1e25
+    )
+    found = frame_of(
+        forecast_table(load_predictor(str(store)), output=OutputSettings(integer=True)).columns
+    )
     assert set(found["forecast"]) == {1e25}
 
 
 def test_an_origin_is_a_text_a_time_or_a_step_and_a_horizon_a_whole_number() -> None:
-    frame = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=40), "value": np.arange(40.0)})
+    frame = pd.DataFrame(
+        {"time": pd.date_range("2024-01-01", periods=40), "value": np.arange(40.0)}
+    )
     model = Forecaster(model="last", horizon=3).fit(frame)
     expected = model.predict(frame, origin="2024-02-01")
-    for origin in (pd.Timestamp("2024-02-01"), pd.Timestamp("2024-02-01").date(), np.datetime64("2024-02-01")):
+    for origin in (
+        pd.Timestamp("2024-02-01"),
+        pd.Timestamp("2024-02-01").date(),
+        np.datetime64("2024-02-01"),
+    ):
         pd.testing.assert_frame_equal(model.predict(frame, origin=origin), expected)
     steps = Forecaster(model="last", horizon=3).fit(np.arange(40.0))
     assert steps.predict(np.arange(40.0), origin=30)["index"].tolist() == [31, 32, 33]
@@ -268,13 +340,20 @@ def test_an_origin_is_a_text_a_time_or_a_step_and_a_horizon_a_whole_number() -> 
 def test_booleans_are_the_numbers_0_and_1() -> None:
     draw = np.random.default_rng(0)
     day, promo = pd.date_range("2024-01-01", periods=100), draw.random(100) < 0.3
-    past = pd.DataFrame({"day": day, "sold": 10 + draw.normal(0, 0.1, 100) + 3 * promo, "promo": promo})
-    ahead = pd.DataFrame({"day": pd.date_range("2024-04-10", periods=3), "promo": [True, False, True]})
+    past = pd.DataFrame(
+        {"day": day, "sold": 10 + draw.normal(0, 0.1, 100) + 3 * promo, "promo": promo}
+    )
+    ahead = pd.DataFrame(
+        {"day": pd.date_range("2024-04-10", periods=3), "promo": [True, False, True]}
+    )
     forecasts = []
     for kind in (bool, "boolean", int, "str"):
         model = Forecaster(model="regression", horizon=3, target="sold", known="promo")
         model.fit(past.astype({"promo": kind}))
-        forecasts += [model.predict(future=ahead.astype({"promo": other})) for other in (bool, "boolean", int, float)]
+        forecasts += [
+            model.predict(future=ahead.astype({"promo": other}))
+            for other in (bool, "boolean", int, float)
+        ]
     for table in forecasts[1:]:
         pd.testing.assert_frame_equal(table, forecasts[0])
     assert (forecasts[0]["forecast"].round() == [13, 10, 13]).all()
@@ -283,7 +362,9 @@ def test_booleans_are_the_numbers_0_and_1() -> None:
 def test_a_boolean_that_fit_did_not_see_is_named(caplog: pytest.LogCaptureFixture) -> None:
     day = pd.date_range("2024-01-01", periods=40)
     past = pd.DataFrame({"day": day, "sold": np.arange(40.0), "promo": [True] * 40})
-    model = Forecaster(model="last", horizon=2, target="sold", known="promo", categorical="promo").fit(past)
+    model = Forecaster(
+        model="last", horizon=2, target="sold", known="promo", categorical="promo"
+    ).fit(past)
     ahead = pd.DataFrame({"day": pd.date_range("2024-02-10", periods=2), "promo": [0, 1]})
     model.predict(future=ahead)
     assert "categories that fit did not see ('0')" in caplog.text
@@ -292,20 +373,32 @@ def test_a_boolean_that_fit_did_not_see_is_named(caplog: pytest.LogCaptureFixtur
 @pytest.mark.parametrize("model", ["segrnn", "trees", "regression", "pretrained"])
 def test_known_values_may_lack_where_an_event_closes(model: str) -> None:
     draw, day = np.random.default_rng(1), pd.date_range("2024-01-01", periods=150)
-    past = pd.DataFrame({"day": day, "sold": 9 + draw.normal(size=150), "promo": draw.integers(0, 2, 150)})
-    events = pd.DataFrame({"start": ["2024-06-01"], "end": ["2024-06-09"], "name": ["works"], "kind": ["closed"]})
-    plan = pd.DataFrame({"day": pd.date_range("2024-05-30", periods=5), "promo": [1, 0, np.nan, np.nan, np.nan]})
+    past = pd.DataFrame(
+        {"day": day, "sold": 9 + draw.normal(size=150), "promo": draw.integers(0, 2, 150)}
+    )
+    events = pd.DataFrame(
+        {"start": ["2024-06-01"], "end": ["2024-06-09"], "name": ["works"], "kind": ["closed"]}
+    )
+    plan = pd.DataFrame(
+        {"day": pd.date_range("2024-05-30", periods=5), "promo": [1, 0, np.nan, np.nan, np.nan]}
+    )
     how = {} if model in ("regression", "pretrained") else {"steps": 2, "members": 1}
-    fitted = Forecaster(model=model, horizon=5, target="sold", known="promo", events=events, **how).fit(past)
+    fitted = Forecaster(
+        model=model, horizon=5, target="sold", known="promo", events=events, **how
+    ).fit(past)
     table, full = fitted.predict(future=plan), fitted.predict(future=plan.fillna(0.0))
     assert table["forecast"].tolist()[2:] == [0, 0, 0]
     assert (table["forecast"][:2] > 2).all()
-    assert table["forecast"][:2].to_numpy() == pytest.approx(full["forecast"][:2].to_numpy(), rel=0.3)
+    assert table["forecast"][:2].to_numpy() == pytest.approx(
+        full["forecast"][:2].to_numpy(), rel=0.3
+    )
 
 
 def test_whole_ids_come_back_as_numbers(tmp_path: Path) -> None:
     day = pd.date_range("2024-01-01", periods=60)
-    frame = pd.concat([pd.DataFrame({"shop": shop, "day": day, "sold": np.arange(60.0)}) for shop in (10, 9)])
+    frame = pd.concat(
+        [pd.DataFrame({"shop": shop, "day": day, "sold": np.arange(60.0)}) for shop in (10, 9)]
+    )
     model = Forecaster(model="drift", horizon=3, target="sold").fit(frame)
     model.save(str(tmp_path / "store"))
     for forecaster in (model, Forecaster.load(str(tmp_path / "store"))):
@@ -313,7 +406,11 @@ def test_whole_ids_come_back_as_numbers(tmp_path: Path) -> None:
         assert table["shop"].tolist() == [10] * 3 + [9] * 3
         assert forecaster.totals(by="shop", every="horizon")["shop"].tolist() == [10, 9]
         assert forecaster.totals(by="all", every="horizon")["shop"].tolist() == [""]
-    texts = Forecaster(model="drift", horizon=3, target="sold").fit(frame.astype({"shop": "str"})).predict()
+    texts = (
+        Forecaster(model="drift", horizon=3, target="sold")
+        .fit(frame.astype({"shop": "str"}))
+        .predict()
+    )
     assert texts["shop"].tolist() == ["10"] * 3 + ["9"] * 3
 
 

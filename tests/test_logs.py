@@ -13,7 +13,9 @@ from forecast.logs import held_back, log_kinds
 log = logging.getLogger("forecast")
 
 
-def test_the_first_message_of_each_kind_is_logged_with_their_number(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_first_message_of_each_kind_is_logged_with_their_number(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     records = []
     for part in range(3):
         with held_back() as messages:
@@ -23,7 +25,10 @@ def test_the_first_message_of_each_kind_is_logged_with_their_number(caplog: pyte
         records += messages
     assert not caplog.messages
     log_kinds(records)
-    assert caplog.messages == ["0 gaps; pass freq= (the first of 3 such messages about parts)", "all"]
+    assert caplog.messages == [
+        "0 gaps; pass freq= (the first of 3 such messages about parts)",
+        "all",
+    ]
 
 
 def test_each_thread_holds_back_its_own(caplog: pytest.LogCaptureFixture) -> None:

@@ -19,7 +19,10 @@ def test_no_function_but_a_constructor_has_more_than_eight_parameters_or_sixty_l
     for path in (Path(__file__).parents[1] / "forecast").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name != "__init__":
-                names = [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+                names = [
+                    each.arg
+                    for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+                ]
                 count = len(names) - (names[:1] in (["self"], ["cls"]))
                 if count > 8 or (node.end_lineno or 0) - node.lineno >= 60:
                     longer.append(f"{path.name}:{node.lineno} {node.name}")

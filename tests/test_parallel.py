@@ -23,7 +23,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("parallel")
     frame = synthesize("seasonal", series=4, length=120, seed=3)
     frame.to_csv(place / "t.csv", index=False)
-    Forecaster(model="gru", params={"hidden_size": 4}, steps=5, members=1, horizon=6).fit(frame).save(str(place / "s"))
+    Forecaster(model="gru", params={"hidden_size": 4}, steps=5, members=1, horizon=6).fit(
+        frame
+    ).save(str(place / "s"))
     return place
 
 
@@ -34,10 +36,17 @@ REFIT = ("--model", "linear", "--steps", "5", "--members", "1", "--refit")
 def test_a_backtest_side_by_side_is_that_of_one_process(
     forecast: Run, folder: Path, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    command = ("backtest", folder / "t.csv", *words, *([folder / "s"] if words == ("--artifact",) else []))
+    command = (
+        "backtest",
+        folder / "t.csv",
+        *words,
+        *([folder / "s"] if words == ("--artifact",) else []),
+    )
     more = () if "--artifact" in words else ("--horizon", 6)
     for jobs in (1, 2):
-        ran = forecast(*command, *more, "--windows", 3, "--jobs", jobs, "--forecasts", tmp_path / f"{jobs}.csv")
+        ran = forecast(
+            *command, *more, "--windows", 3, "--jobs", jobs, "--forecasts", tmp_path / f"{jobs}.csv"
+        )
         assert ran.code == 0, ran.err
     assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "2.csv").read_bytes()
 
@@ -56,7 +65,9 @@ def _forecast(predictor: Predictor) -> pd.DataFrame:
 def test_a_process_that_is_killed_is_reported_as_a_lack_of_memory(
     forecast: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forecast.evaluation.backtest._run_fold", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(
+        "forecast.evaluation.backtest._run_fold", lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    )
     words = ("--model", "last,drift", "--horizon", 6, "--windows", 3, "--jobs", 2)
     ran = forecast("backtest", folder / "t.csv", *words)
     assert ran.code == 69

@@ -44,7 +44,10 @@ def test_clone_pickle_and_nested_params(panel_frame: pd.DataFrame) -> None:
 
 def test_grid_search_over_rolling_origins_and_a_pipeline() -> None:
     frame = pd.DataFrame(
-        {"day": pd.date_range("2024-01-01", periods=60), "units": np.arange(60.0) % 7 + np.sin(np.arange(60.0))}
+        {
+            "day": pd.date_range("2024-01-01", periods=60),
+            "units": np.arange(60.0) % 7 + np.sin(np.arange(60.0)),
+        }
     )
     search = GridSearchCV(
         Forecaster(steps=4, horizon=5, baselines=("last",)),
@@ -55,4 +58,11 @@ def test_grid_search_over_rolling_origins_and_a_pipeline() -> None:
     assert np.isfinite(search.best_score_)
     assert search.best_score_ < 0
     assert len(search.predict(frame)) == 5
-    assert len(Pipeline([("forecast", Forecaster(steps=2, horizon=3, guard=False))]).fit(frame).predict(frame)) == 3
+    assert (
+        len(
+            Pipeline([("forecast", Forecaster(steps=2, horizon=3, guard=False))])
+            .fit(frame)
+            .predict(frame)
+        )
+        == 3
+    )

@@ -8,7 +8,13 @@ import pytest
 
 from forecast import Forecaster
 
-STEPS = {"h": (24, 48), "D": (7, 14), "W": (52, 13), "MS": (12, 18), "QS": (4, 8)}  # usual season, default horizon
+STEPS = {
+    "h": (24, 48),
+    "D": (7, 14),
+    "W": (52, 13),
+    "MS": (12, 18),
+    "QS": (4, 8),
+}  # usual season, default horizon
 SHAPES = ("wave", "saw", "profile")
 NOISE = 0.001  # of the range
 # 2.2 days of hours are 53 values for a horizon of 48: none can be held out to compare candidates on, so that noise has
@@ -16,7 +22,9 @@ NOISE = 0.001  # of the range
 SCARCE = ("h", 2.2)
 
 
-def repeated(shape: str, season: float, steps: int, series: int, draw: np.random.Generator) -> np.ndarray:
+def repeated(
+    shape: str, season: float, steps: int, series: int, draw: np.random.Generator
+) -> np.ndarray:
     """Series of one season and shape that differ in level, size and phase, [series, steps]."""
     place = np.arange(steps) + draw.integers(0, 1000, (series, 1))
     level, size = draw.uniform(0, 100, (series, 1)), draw.uniform(1, 20, (series, 1))
@@ -59,7 +67,9 @@ def values_of(shape: str, step: str, seasons: float, series: int) -> np.ndarray:
         return 2_000 + ramp + repeated("profile", season, steps, series, draw)
     if shape == "two seasons":
         steps = round(seasons * 168) + horizon
-        return repeated("profile", 24, steps, series, draw) + repeated("wave", 168, steps, series, draw)
+        return repeated("profile", 24, steps, series, draw) + repeated(
+            "wave", 168, steps, series, draw
+        )
     return repeated(shape, season, steps, series, draw)
 
 
@@ -81,15 +91,23 @@ def sampled(first: int, one_in: int) -> list[object]:
     shapes = dict.fromkeys(shape for shape, *_ in CASES)
     gate = [pytest.param([case], id="-".join(map(str, case))) for case in CASES[first::one_in]]
     return gate + [
-        pytest.param([case for case in CASES if case[0] == shape], id=f"all {shape}", marks=pytest.mark.slow)
+        pytest.param(
+            [case for case in CASES if case[0] == shape], id=f"all {shape}", marks=pytest.mark.slow
+        )
         for shape in shapes
     ]
 
 
 def missed(cases: list[Case], noise: float, share: float) -> list[tuple[Case, float]]:
     """The cases whose worst miss is more than a share of the range, half as much again of scarce ones with noise."""
-    misses = [(case, worst_miss(values_of(*case), case[1], STEPS[case[1]][1], noise)) for case in cases]
-    return [(case, miss) for case, miss in misses if not miss < share * (1.5 if noise and case[1:3] == SCARCE else 1)]
+    misses = [
+        (case, worst_miss(values_of(*case), case[1], STEPS[case[1]][1], noise)) for case in cases
+    ]
+    return [
+        (case, miss)
+        for case, miss in misses
+        if not miss < share * (1.5 if noise and case[1:3] == SCARCE else 1)
+    ]
 
 
 @pytest.mark.parametrize("cases", sampled(0, 20))
@@ -102,7 +120,9 @@ def test_every_pattern_is_continued_through_a_little_noise(cases: list[Case]) ->
     assert missed(cases, NOISE, 0.02) == []
 
 
-@pytest.mark.parametrize(("shape", "season"), [("wave", 5), ("saw", 17), ("wave", 30), ("wave", 62.83), ("saw", 100)])
+@pytest.mark.parametrize(
+    ("shape", "season"), [("wave", 5), ("saw", 17), ("wave", 30), ("wave", 62.83), ("saw", 100)]
+)
 def test_a_period_that_no_calendar_knows_is_continued(shape: str, season: float) -> None:
     values = repeated(shape, season, round(2.5 * season) + 14 + 10, 1, np.random.default_rng(3))
     assert worst_miss(values, "D", 14) < 0.01
@@ -114,5 +134,9 @@ def test_the_first_wave_of_a_newcomer_is_continued() -> None:
 
 def test_exact_columns_of_different_periods_are_continued_side_by_side() -> None:
     draw = np.random.default_rng(4)
-    columns = [repeated("profile", 7, 314, 1, draw), repeated("saw", 10, 314, 1, draw), 3.0 + np.arange(314)[None]]
+    columns = [
+        repeated("profile", 7, 314, 1, draw),
+        repeated("saw", 10, 314, 1, draw),
+        3.0 + np.arange(314)[None],
+    ]
     assert worst_miss(np.concatenate(columns), "D", 14) < 0.01

@@ -32,13 +32,20 @@ SMALL = ("--horizon", 2, "--season", 7, "--baselines", "last", "--quiet")
 
 def write(folder: Path, points: str = POINTS, **modules: str) -> None:
     """An installed package: its modules, and its metadata as pip leaves them."""
-    modules = {"memory": MODEL, "middle": BASELINE, "broken": "import a_package_that_is_not_there\n", **modules}
+    modules = {
+        "memory": MODEL,
+        "middle": BASELINE,
+        "broken": "import a_package_that_is_not_there\n",
+        **modules,
+    }
     (folder / "leaky_models").mkdir()
     (folder / "leaky_models" / "__init__.py").write_text("import torch\n")
     for name, text in modules.items():
         (folder / "leaky_models" / f"{name}.py").write_text(text)
     (folder / "leaky_models-1.2.dist-info").mkdir()
-    (folder / "leaky_models-1.2.dist-info" / "METADATA").write_text("Name: leaky-models\nVersion: 1.2\n")
+    (folder / "leaky_models-1.2.dist-info" / "METADATA").write_text(
+        "Name: leaky-models\nVersion: 1.2\n"
+    )
     (folder / "leaky_models-1.2.dist-info" / "entry_points.txt").write_text(points)
 
 
@@ -74,13 +81,21 @@ def test_models_lists_them_with_their_package_and_names_those_left_out(
         in (listed.out)
     )
     assert listed.out.endswith(", ets, middle (leaky-models 1.2)\n")
-    assert "the model 'segrnn' of the package leaky-models 1.2 is left out: the name is taken" in listed.err
+    assert (
+        "the model 'segrnn' of the package leaky-models 1.2 is left out: the name is taken"
+        in listed.err
+    )
     assert "the model 'Loud!' of the package leaky-models 1.2 is left out: " in listed.err
-    assert "leaky_models.nowhere of the package leaky-models 1.2: there is no such module" in listed.err
+    assert (
+        "leaky_models.nowhere of the package leaky-models 1.2: there is no such module"
+        in listed.err
+    )
     assert forecast("now", "synth:noise", "--horizon", 2, "--quiet").code == 0
 
 
-def test_what_cannot_be_used_is_named_with_its_package_and_stops_nothing_else(forecast: Run, packages: Path) -> None:
+def test_what_cannot_be_used_is_named_with_its_package_and_stops_nothing_else(
+    forecast: Run, packages: Path
+) -> None:
     write(packages, middle="METHOD = 3\n")
     for name, module, reason in [
         ("broken", "broken", "ModuleNotFoundError: No module named 'a_package_that_is_not_there'"),
@@ -89,42 +104,72 @@ def test_what_cannot_be_used_is_named_with_its_package_and_stops_nothing_else(fo
     ]:
         refused = forecast("fit", "synth:noise", "--model", name, *SMALL)
         assert refused.code == 69
-        assert f"leaky_models.{module} of the package leaky-models 1.2: cannot be used: {reason}" in refused.err
+        assert (
+            f"leaky_models.{module} of the package leaky-models 1.2: cannot be used: {reason}"
+            in refused.err
+        )
     assert forecast("fit", "synth:noise", "--model", "last", *SMALL).code == 0
 
 
-def test_entry_points_that_cannot_be_read_are_named_with_their_package(forecast: Run, packages: Path) -> None:
+def test_entry_points_that_cannot_be_read_are_named_with_their_package(
+    forecast: Run, packages: Path
+) -> None:
     write(packages, "[forecast.models]\nleaky-memory\n")
     listed = forecast("models")
     assert listed.code == 0
-    assert "entry_points.txt of the package leaky-models cannot be read, and is left out: " in listed.err
+    assert (
+        "entry_points.txt of the package leaky-models cannot be read, and is left out: "
+        in listed.err
+    )
     refused = forecast("fit", "synth:noise", "--model", "leaky-memory", *SMALL)
     assert refused.code == 2
     assert "unknown model 'leaky-memory'" in refused.err
 
 
-@pytest.mark.parametrize(("model", "flags"), [("leaky-memory", ("--steps", 2, "-p", "hidden_size=2")), ("middle", ())])
+@pytest.mark.parametrize(
+    ("model", "flags"), [("leaky-memory", ("--steps", 2, "-p", "hidden_size=2")), ("middle", ())]
+)
 def test_a_store_names_the_package_that_it_needs(
-    forecast: Run, packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, flags: tuple[Any, ...]
+    forecast: Run,
+    packages: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    flags: tuple[Any, ...],
 ) -> None:
     write(packages)
     store = ("--artifact", tmp_path / "store")
-    assert forecast("fit", "synth:noise", "--model", model, "--no-guard", *flags, *SMALL, *store).code == 0
-    assert forecast("models", model).out.endswith(f"{'memories' if flags else 'without settings'}\n")
-    assert json.loads(forecast("inspect", *store, "--json").out)["packages"] == {model: "leaky-models 1.2"}
+    assert (
+        forecast("fit", "synth:noise", "--model", model, "--no-guard", *flags, *SMALL, *store).code
+        == 0
+    )
+    assert forecast("models", model).out.endswith(
+        f"{'memories' if flags else 'without settings'}\n"
+    )
+    assert json.loads(forecast("inspect", *store, "--json").out)["packages"] == {
+        model: "leaky-models 1.2"
+    }
     assert len(forecast("predict", *store).out.splitlines()) == 3
     monkeypatch.undo()
     _forget()
     gone = forecast("predict", *store)
     assert gone.code == 69
     assert (
-        f"this forecaster has the model '{model}' of the package leaky-models 1.2, which is not installed" in gone.err
+        f"this forecaster has the model '{model}' of the package leaky-models 1.2, which is not installed"
+        in gone.err
     )
 
 
-def test_a_store_without_such_a_model_names_no_package(forecast: Run, packages: Path, tmp_path: Path) -> None:
+def test_a_store_without_such_a_model_names_no_package(
+    forecast: Run, packages: Path, tmp_path: Path
+) -> None:
     write(packages)
-    assert forecast("fit", "synth:noise", "--model", "last", *SMALL, "--artifact", tmp_path / "store").code == 0
+    assert (
+        forecast(
+            "fit", "synth:noise", "--model", "last", *SMALL, "--artifact", tmp_path / "store"
+        ).code
+        == 0
+    )
     (config,) = (tmp_path / "store").glob("v-*/config.json")
     assert json.loads(config.read_text())["packages"] == {}
 
@@ -133,17 +178,35 @@ FIELD = '    hidden_size: int = Field(32, ge=1, description="memories")\n'
 RATE = "        self.rate = nn.Parameter("
 FORWARD = "    def forward("
 CLASHES = {
-    "int": (FIELD, '    int: int = Field(3, description="x")\n' + FIELD, "'int' of class DecayParams"),
-    "json": (FIELD, '    json: bool = Field(False, description="x")\n' + FIELD, "'json' of class DecayParams"),
-    "half": (FORWARD, "    def half(self) -> int:\n        return 1\n\n" + FORWARD, "'half' of class Network"),
+    "int": (
+        FIELD,
+        '    int: int = Field(3, description="x")\n' + FIELD,
+        "'int' of class DecayParams",
+    ),
+    "json": (
+        FIELD,
+        '    json: bool = Field(False, description="x")\n' + FIELD,
+        "'json' of class DecayParams",
+    ),
+    "half": (
+        FORWARD,
+        "    def half(self) -> int:\n        return 1\n\n" + FORWARD,
+        "'half' of class Network",
+    ),
     "loss": (FORWARD, "    loss = 3\n\n" + FORWARD, "'loss' of class Network"),
     "quantiles": (RATE, "        self.quantiles = 9\n" + RATE, "'self.quantiles' of class Network"),
-    "gates": (RATE, "        self.gates = nn.Linear(2, 2)\n" + RATE, "'self.gates' of class Network"),
+    "gates": (
+        RATE,
+        "        self.gates = nn.Linear(2, 2)\n" + RATE,
+        "'self.gates' of class Network",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", CLASHES)
-def test_a_name_that_the_base_has_is_refused_with_its_file(forecast: Run, packages: Path, name: str) -> None:
+def test_a_name_that_the_base_has_is_refused_with_its_file(
+    forecast: Run, packages: Path, name: str
+) -> None:
     before, after, place = CLASHES[name]
     write(packages, memory=MODEL.replace(before, after))
     refused = forecast("fit", "synth:noise", "--model", "leaky-memory", "--steps", 2, *SMALL)
@@ -156,7 +219,11 @@ def test_the_package_of_the_page_works(forecast: Run, packages: Path) -> None:
     blocks = {block.text.split("\n")[0]: block.text for _, block in blocks_of_pages()}
     project = tomllib.loads(blocks["[build-system]"])
     groups = project["project"]["entry-points"]
-    points = [f"[{group}]\n{name} = {module}\n" for group in groups for name, module in groups[group].items()]
+    points = [
+        f"[{group}]\n{name} = {module}\n"
+        for group in groups
+        for name, module in groups[group].items()
+    ]
     write(
         packages,
         "".join(points).replace("decaying_models", "leaky_models"),
@@ -175,13 +242,18 @@ def test_settings_may_have_names_of_other_things(forecast: Run, packages: Path) 
     more = "".join(f'    {name}: int = Field(3, description="x")\n' for name in names)
     write(packages, memory=MODEL.replace(FIELD, FIELD + more))
     flags = (word for name in (*names, "hidden_size") for word in ("-p", f"{name}=2"))
-    assert forecast("fit", "synth:noise", "--model", "leaky-memory", "--steps", 2, *SMALL, *flags).code == 0
+    assert (
+        forecast("fit", "synth:noise", "--model", "leaky-memory", "--steps", 2, *SMALL, *flags).code
+        == 0
+    )
 
 
 def test_a_network_that_fails_is_named_with_its_package(forecast: Run, packages: Path) -> None:
     failing = MODEL.replace("steps = self.into(inputs(batch))", 'raise KeyError("no such memory")')
     write(packages, memory=failing)
-    failed = forecast("fit", "synth:noise", "--model", "leaky-memory", "--no-guard", "--steps", 2, *SMALL)
+    failed = forecast(
+        "fit", "synth:noise", "--model", "leaky-memory", "--no-guard", "--steps", 2, *SMALL
+    )
     assert failed.code == 69
     assert "the package leaky-models 1.2 failed with KeyError: 'no such memory'" in failed.err
 
@@ -198,6 +270,8 @@ def test_a_network_that_exits_or_whose_pipe_breaks_is_an_error(
     forecast: Run, packages: Path, error: str, code: int, problem: str
 ) -> None:
     write(packages, memory=MODEL.replace("steps = self.into(inputs(batch))", f"raise {error}"))
-    failed = forecast("fit", "synth:noise", "--model", "leaky-memory", "--no-guard", "--steps", 2, *SMALL)
+    failed = forecast(
+        "fit", "synth:noise", "--model", "leaky-memory", "--no-guard", "--steps", 2, *SMALL
+    )
     assert failed.code == code
     assert problem in failed.err

@@ -12,7 +12,10 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 from forecast import RecurrentRegressor
 from forecast.tables.synthetic import toy_windows
 
-IGNORED = ("ignore::sklearn.exceptions.ConvergenceWarning", "ignore::sklearn.exceptions.SkipTestWarning")
+IGNORED = (
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    "ignore::sklearn.exceptions.SkipTestWarning",
+)
 
 
 @pytest.mark.filterwarnings(*IGNORED)
@@ -41,9 +44,9 @@ def test_several_targets_and_features_keep_their_shape() -> None:
 
 def test_clone_pickle_and_grid() -> None:
     X, y = toy_windows(40)
-    search = GridSearchCV(RecurrentRegressor(steps=5), {"params__hidden_size": [4, 8]}, cv=2, error_score="raise").fit(
-        X, y
-    )
+    search = GridSearchCV(
+        RecurrentRegressor(steps=5), {"params__hidden_size": [4, 8]}, cv=2, error_score="raise"
+    ).fit(X, y)
     model = search.best_estimator_
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
     np.testing.assert_array_equal(clone(model).fit(X, y).predict(X), model.predict(X))

@@ -26,7 +26,9 @@ def missing_times(times: pd.Series, step: str) -> int:
 
 def test_readme_lists_every_file_with_its_sha256() -> None:
     listed = dict(re.findall(r"^\| `(\w+\.csv)` .*`([0-9a-f]{64})` \|$", README, re.MULTILINE))
-    assert listed == {name: hashlib.sha256((DATA / name).read_bytes()).hexdigest() for name in FILES}
+    assert listed == {
+        name: hashlib.sha256((DATA / name).read_bytes()).hexdigest() for name in FILES
+    }
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -51,7 +53,11 @@ def test_all_files_together_stay_below_a_megabyte() -> None:
 def test_air_passengers_are_twelve_whole_years() -> None:
     table = read("air_passengers.csv")
     assert list(table.columns) == ["month", "passengers"]
-    assert (len(table), table["month"].iloc[0], table["month"].iloc[-1]) == (144, "1949-01", "1960-12")
+    assert (len(table), table["month"].iloc[0], table["month"].iloc[-1]) == (
+        144,
+        "1949-01",
+        "1960-12",
+    )
     assert missing_times(table["month"], "MS") == 0
     assert table["passengers"].iloc[[0, 1, 2, -1]].tolist() == [112, 118, 132, 432]
 
@@ -94,7 +100,10 @@ def test_temperature_lacks_24_hours_and_keeps_the_odd_reading() -> None:
     table = read("jfk_temperature.csv")
     assert list(table.columns) == ["time_utc", "temperature"]
     assert len(table) == 8706
-    assert (table["time_utc"].iloc[0], table["time_utc"].iloc[-1]) == ("2013-01-01 06:00", "2013-12-30 23:00")
+    assert (table["time_utc"].iloc[0], table["time_utc"].iloc[-1]) == (
+        "2013-01-01 06:00",
+        "2013-12-30 23:00",
+    )
     assert missing_times(table["time_utc"], "h") == 24
     assert table["temperature"].between(10, 100).all()
     assert table.set_index("time_utc")["temperature"]["2013-05-09 02:00"] == 13.1

@@ -9,7 +9,9 @@ from forecast.errors import UsageError
 
 
 def test_unknown_settings_are_answered_with_the_nearest() -> None:
-    frame = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=40), "value": np.arange(40.0)})
+    frame = pd.DataFrame(
+        {"time": pd.date_range("2024-01-01", periods=40), "value": np.arange(40.0)}
+    )
     with pytest.raises(UsageError, match="did you mean 'hidden_size'"):
         Forecaster(params={"hiden_size": 8}).fit(frame)
     with pytest.raises(UsageError, match="did you mean 'segrnn'"):
@@ -19,7 +21,8 @@ def test_unknown_settings_are_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="season"):
         Forecaster(season=(10**9,)).fit(frame)
     with pytest.raises(
-        UsageError, match="lookback=9999: it is far longer than the longest series of DataFrame, which has 40 steps"
+        UsageError,
+        match="lookback=9999: it is far longer than the longest series of DataFrame, which has 40 steps",
     ):
         Forecaster(lookback=9999).fit(frame)
     with pytest.raises(ValueError, match="horizont"):
@@ -27,11 +30,18 @@ def test_unknown_settings_are_answered_with_the_nearest() -> None:
 
 
 def test_one_name_or_number_stands_for_a_list_of_one() -> None:
-    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=80), "units": np.arange(80.0) % 5})
+    frame = pd.DataFrame(
+        {"day": pd.date_range("2024-01-01", periods=80), "units": np.arange(80.0) % 5}
+    )
     alone = Forecaster(model="seasonal-naive", horizon=5, season=5, target="units").fit(frame)
-    listed = Forecaster(model="seasonal-naive", horizon=5, season=(5,), target=("units",)).fit(frame)
+    listed = Forecaster(model="seasonal-naive", horizon=5, season=(5,), target=("units",)).fit(
+        frame
+    )
     found = alone.predict(levels=90)
     assert list(found.columns)[-3:] == ["forecast", "lo_90", "hi_90"]
     pd.testing.assert_frame_equal(found, listed.predict(levels=(90.0,)), check_exact=True)
     assert found["forecast"].tolist() == [0, 1, 2, 3, 4]
-    assert list(alone.backtest(frame, models="last", windows=2).overall["model"]) == ["seasonal-naive", "last"]
+    assert list(alone.backtest(frame, models="last", windows=2).overall["model"]) == [
+        "seasonal-naive",
+        "last",
+    ]

@@ -50,7 +50,8 @@ def hidden() -> tuple[str, ...]:
     others = {
         module
         for module, names in modules.items()
-        if not {re.sub(r"[-_.]+", "-", name).lower() for name in names} & brought and module.isidentifier()
+        if not {re.sub(r"[-_.]+", "-", name).lower() for name in names} & brought
+        and module.isidentifier()
     }
     return tuple(sorted(others - ours - {module for module in others if module.startswith("_")}))
 
@@ -80,18 +81,30 @@ def test_what_is_large_is_hidden() -> None:
     assert LARGE & metadata.packages_distributions().keys() <= set(hidden())
 
 
-def test_saved_networks_and_now_forecast_as_ever(store: Path, tmp_path: Path, panel_frame: pd.DataFrame) -> None:
+def test_saved_networks_and_now_forecast_as_ever(
+    store: Path, tmp_path: Path, panel_frame: pd.DataFrame
+) -> None:
     """The fit, a table, a long table with columns of each kind, and a table without a fit."""
     from forecast import Forecaster
 
-    model = Forecaster(model="segrnn", steps=4, members=1, horizon=3, id="shop", target="units", known="promo")
-    model.set_params(past="price", static="size", guard=False).fit(panel_frame).save(str(tmp_path / "store"))
+    model = Forecaster(
+        model="segrnn", steps=4, members=1, horizon=3, id="shop", target="units", known="promo"
+    )
+    model.set_params(past="price", static="size", guard=False).fit(panel_frame).save(
+        str(tmp_path / "store")
+    )
     future = panel_frame.tail(80).drop(columns=["units", "price"])
     days = pd.to_datetime(future["day"]) + pd.Timedelta(days=80)
-    shops = [future.assign(day=days.dt.strftime("%Y-%m-%d"), shop=shop) for shop in panel_frame["shop"].unique()]
+    shops = [
+        future.assign(day=days.dt.strftime("%Y-%m-%d"), shop=shop)
+        for shop in panel_frame["shop"].unique()
+    ]
     pd.concat(shops).to_csv(tmp_path / "future.csv", index=False)
     panel_frame.to_csv(tmp_path / "shops.csv", index=False)
-    shops, later = tmp_path / "shops.csv", ("--future", tmp_path / "future.csv", "--artifact", tmp_path / "store")
+    shops, later = (
+        tmp_path / "shops.csv",
+        ("--future", tmp_path / "future.csv", "--artifact", tmp_path / "store"),
+    )
     words = [
         ("predict", "--artifact", store, "--quiet"),
         ("predict", "data/air_passengers.csv", "--artifact", store, "--quiet"),
@@ -120,12 +133,17 @@ def test_a_job_runs_until_a_fit_is_due(tmp_path: Path, store: Path) -> None:
     assert len(pd.read_csv(tmp_path / "forecasts.csv")) == 18
     text = job.read_text(encoding="utf-8").replace("daily", "never").replace("size = 9", "size = 8")
     job.write_text(text, encoding="utf-8")
-    again, loaded = ran(("run", job), ("-c", "import sys; print('torch' in sys.modules)"), without=("none",))
+    again, loaded = ran(
+        ("run", job), ("-c", "import sys; print('torch' in sys.modules)"), without=("none",)
+    )
     assert (again.code, loaded.out) == (0, "False\n")  # nor is it imported where it is there
 
 
 def test_training_names_what_it_lacks(tmp_path: Path) -> None:
-    assert "package torch" in run("fit", "data/air_passengers.csv", "--artifact", tmp_path / "s", code=69).err
+    assert (
+        "package torch"
+        in run("fit", "data/air_passengers.csv", "--artifact", tmp_path / "s", code=69).err
+    )
 
 
 def test_a_store_is_inspected_and_a_forecast_scored(tmp_path: Path, store: Path) -> None:

@@ -108,5 +108,7 @@ assert seen == [seen[0], {1}, seen[0]], seen
 def test_work_side_by_side_leaves_the_threads_of_blas_as_they_were() -> None:
     several = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
     words = [sys.executable, "-c", SIDE_BY_SIDE]
-    ran = subprocess.run(words, env={**os.environ, **several}, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        words, env={**os.environ, **several}, capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, ran.stderr

@@ -29,7 +29,18 @@ path = "nightly.csv"
 url = "sqlite:///nightly.db"
 table = "forecasts"
 """
-SMALL = ("--model", "segrnn", "--baselines", "last", "--steps", "5", "--members", "1", "-p", "hidden_size=8")
+SMALL = (
+    "--model",
+    "segrnn",
+    "--baselines",
+    "last",
+    "--steps",
+    "5",
+    "--members",
+    "1",
+    "-p",
+    "hidden_size=8",
+)
 SMALL += ("--horizon", "3", "--quiet")
 
 
@@ -58,7 +69,19 @@ def test_fitting_predicting_saving_and_jobs_work_without_posix(tmp_path: Path) -
         ["rollback", *store],
         ["predict", *store, "--output", "again.csv", "--quiet"],
         ["predict", "sales.csv", *store],
-        ["backtest", "sales.csv", "--model", "last", "--horizon", "3", "--windows", "2", "--by", "series", "--quiet"],
+        [
+            "backtest",
+            "sales.csv",
+            "--model",
+            "last",
+            "--horizon",
+            "3",
+            "--windows",
+            "2",
+            "--by",
+            "series",
+            "--quiet",
+        ],
         ["inspect", *store],
         ["run", "job.toml"],
         ["run", "job.toml", "--quiet"],
@@ -70,7 +93,9 @@ def test_fitting_predicting_saving_and_jobs_work_without_posix(tmp_path: Path) -
     assert "Traceback" not in said
     assert "Łódź,2024-04-29," in ended.stdout.decode("utf-8")
     _, second = Store(tmp_path / "model").versions()
-    assert Store(tmp_path / "model").current() == second.id  # promoted after the rollback, which the forecasts show
+    assert (
+        Store(tmp_path / "model").current() == second.id
+    )  # promoted after the rollback, which the forecasts show
     assert (tmp_path / "first.csv").read_bytes() == (tmp_path / "again.csv").read_bytes()
     assert b"\r" not in (tmp_path / "first.csv").read_bytes()
     assert (tmp_path / "nightly.csv").read_text(encoding="utf-8").count("\n") == 7

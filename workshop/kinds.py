@@ -19,7 +19,11 @@ from workshop.kind import (
 from workshop.seasons import repeated, season_of
 
 BURN_IN = 60  # steps
-YEARS = {7: 365, 5: 261, 24: 8766}  # steps between two holidays of one name, by season; others have 50
+YEARS = {
+    7: 365,
+    5: 261,
+    24: 8766,
+}  # steps between two holidays of one name, by season; others have 50
 FREQUENCIES = 8  # of each function
 
 
@@ -27,12 +31,20 @@ def arima(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     """Seasonal ARIMA processes of random order."""
     rows, steps = len(seasons.season), seasons.steps + BURN_IN
     noise = heavy_noise(rng, rows, steps)
-    for moving in (rng.uniform(-0.9, 0.6, rows), rng.uniform(-0.5, 0.5, rows)):  # q up to 2, as a product
+    for moving in (
+        rng.uniform(-0.9, 0.6, rows),
+        rng.uniform(-0.5, 0.5, rows),
+    ):  # q up to 2, as a product
         noise[:, 1:] += column(moving * bernoulli(rng, 0.6, rows)) * noise[:, :-1]
-    inner, outer = rng.uniform(-0.6, 0.95, rows), rng.uniform(-0.5, 0.8, rows) * bernoulli(rng, 0.4, rows)
+    inner, outer = (
+        rng.uniform(-0.6, 0.95, rows),
+        rng.uniform(-0.5, 0.8, rows) * bernoulli(rng, 0.4, rows),
+    )
     series = autoregression(noise, inner + outer, -inner * outer)  # p up to 2, stable
     seasonal = (seasons.season > 1) & bernoulli(rng, 0.8, rows)
-    for row in np.flatnonzero(seasonal):  # each step gets a share of what was a season before, or all of it
+    for row in np.flatnonzero(
+        seasonal
+    ):  # each step gets a share of what was a season before, or all of it
         past, season = series[row], int(seasons.season[row])
         share = 1.0 if rng.random() < 0.5 else rng.uniform(0.2, 0.95)
         past[season:] += rng.uniform(-0.9, 0.0) * past[:-season].copy()
@@ -52,16 +64,27 @@ def bursts(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     rows, steps = seasons.shape
     often = column(log_uniform(rng, 0.005, 0.3, rows))
     season = column(rng.uniform(0, 1, rows) * bernoulli(rng, 0.6, rows)) * season_of(rng, seasons)
-    rate = often * np.exp(np.clip(season + 0.7 * slow_noise(rng, log_uniform(rng, 10, 300, rows), steps), -6, 2))
+    rate = often * np.exp(
+        np.clip(season + 0.7 * slow_noise(rng, log_uniform(rng, 10, 300, rows), steps), -6, 2)
+    )
     size = rng.exponential(size=(rows, steps)) ** column(rng.uniform(0.5, 2, rows))
     shots = (rng.random((rows, steps)) < np.minimum(rate, 0.9)) * size
-    fast, slow = np.exp(-1 / log_uniform(rng, 0.5, 20, rows)), np.exp(-1 / log_uniform(rng, 10, 200, rows))
+    fast, slow = (
+        np.exp(-1 / log_uniform(rng, 0.5, 20, rows)),
+        np.exp(-1 / log_uniform(rng, 10, 200, rows)),
+    )
     share = column(rng.uniform(0, 0.6, rows))
-    series = (1 - share) * autoregression(shots.copy(), fast) + share * autoregression(shots * 0.2, slow)
+    series = (1 - share) * autoregression(shots.copy(), fast) + share * autoregression(
+        shots * 0.2, slow
+    )
     rising = column(bernoulli(rng, 0.5, rows))  # a burst that builds up first
     series = np.where(rising, autoregression(series, rng.uniform(0.2, 0.9, rows)), series)
-    ground = column(rng.uniform(0.02, 1, rows)) * np.exp(0.3 * slow_noise(rng, log_uniform(rng, 20, 400, rows), steps))
-    series = (series + ground) * np.exp(column(rng.uniform(0.01, 0.3, rows)) * rng.normal(size=(rows, steps)))
+    ground = column(rng.uniform(0.02, 1, rows)) * np.exp(
+        0.3 * slow_noise(rng, log_uniform(rng, 20, 400, rows), steps)
+    )
+    series = (series + ground) * np.exp(
+        column(rng.uniform(0.01, 0.3, rows)) * rng.normal(size=(rows, steps))
+    )
     return np.where(column(bernoulli(rng, 0.2, rows)), np.cumsum(series, 1), series)
 
 
@@ -71,13 +94,22 @@ def counts(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     busy = bernoulli(rng, 0.3, rows)
     chance = np.where(busy, 1.0, log_uniform(rng, 0.03, 0.95, rows))
     size = np.where(busy, log_uniform(rng, 0.3, 300, rows), log_uniform(rng, 0.3, 30, rows))
-    seasonal = column(np.where(bernoulli(rng, 0.5, rows), rng.uniform(0.1, 0.8, rows), 0.0)) * season_of(rng, seasons)
+    seasonal = column(
+        np.where(bernoulli(rng, 0.5, rows), rng.uniform(0.1, 0.8, rows), 0.0)
+    ) * season_of(rng, seasons)
     slow = column(rng.uniform(0, 0.7, rows) * bernoulli(rng, 0.6, rows))
     moving = slow * slow_noise(rng, log_uniform(rng, 5, 300, rows), steps)
     trend = column(rng.normal(size=rows) * bernoulli(rng, 0.3, rows)) * np.linspace(-1, 1, steps)
     # an item fades out or comes in around some time
     turn = column(rng.uniform(0.2, 1.1, rows) * steps)
-    fade = 1 / (1 + np.exp(np.clip((np.arange(steps) - turn) / column(log_uniform(rng, 1, steps / 4, rows)), -30, 30)))
+    fade = 1 / (
+        1
+        + np.exp(
+            np.clip(
+                (np.arange(steps) - turn) / column(log_uniform(rng, 1, steps / 4, rows)), -30, 30
+            )
+        )
+    )
     fading, coming = column(bernoulli(rng, 0.15, rows)), column(bernoulli(rng, 0.08, rows))
     share = np.where(fading, fade, np.where(coming, 1 - fade, 1.0))
     rate = column(size) * np.exp(np.clip(seasonal + moving + trend, -6, 3)) * share
@@ -89,7 +121,9 @@ def counts(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     ranks = rhythm.argsort(1).argsort(1) / steps  # from 0 to 1
     wanted = np.where(clustered, ranks, rng.random((rows, steps)))
     lot = column(np.where(bernoulli(rng, 0.15, rows), rng.choice([2, 5, 6, 10, 12, 50], rows), 1))
-    return np.asarray((wanted < column(chance) * np.minimum(share + 0.05, 1)) * rng.poisson(rate) * lot, float)
+    return np.asarray(
+        (wanted < column(chance) * np.minimum(share + 0.05, 1)) * rng.poisson(rate) * lot, float
+    )
 
 
 def decomposed(rng: np.random.Generator, seasons: Seasons) -> Numbers:
@@ -97,17 +131,23 @@ def decomposed(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     rows, steps = seasons.shape
     time = np.linspace(0, 1, steps)
     bend = np.maximum(time - column(rng.uniform(0.2, 0.95, rows)), 0)
-    trend = column(rng.normal(DRIFT, size=rows)) * time + column(rng.normal(size=rows) * 0.5) * time**2
+    trend = (
+        column(rng.normal(DRIFT, size=rows)) * time + column(rng.normal(size=rows) * 0.5) * time**2
+    )
     trend = 1 + trend + column(rng.normal(size=rows) * rng.integers(0, 2, rows)) * bend * 2
     season = column(log_uniform(rng, 0.02, 0.6, rows)) * season_of(rng, seasons, changing=0.2)
     noise = autoregression(heavy_noise(rng, rows, steps), rng.choice([0.0, 0.0, 0.3, 0.7], rows))
-    return np.asarray(trend * (1 + season) * (1 + column(log_uniform(rng, 0.003, 0.4, rows)) * noise))
+    return np.asarray(
+        trend * (1 + season) * (1 + column(log_uniform(rng, 0.003, 0.4, rows)) * noise)
+    )
 
 
 def events(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     """Calendars: seasons with holidays that lift or empty single steps once a year, weekends, outliers."""
     rows, steps = seasons.shape
-    level = np.cumsum(column(log_uniform(rng, 1e-4, 0.02, rows)) * rng.normal(size=(rows, steps)), 1)
+    level = np.cumsum(
+        column(log_uniform(rng, 1e-4, 0.02, rows)) * rng.normal(size=(rows, steps)), 1
+    )
     season = column(log_uniform(rng, 0.03, 0.5, rows)) * season_of(rng, seasons, changing=0.3)
     noise = autoregression(heavy_noise(rng, rows, steps), rng.uniform(0, 0.6, rows))
     series = level + season + column(log_uniform(rng, 0.01, 0.2, rows)) * noise
@@ -133,13 +173,17 @@ def growth(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     curve = np.choose(column(rng.integers(3, size=rows)), [logistic, gompertz, exponential])
     curve += column(log_uniform(rng, 1e-3, 0.5, rows))  # where it starts from
     noise = autoregression(heavy_noise(rng, rows, steps), rng.uniform(0, 0.98, rows))
-    season = column(np.where(bernoulli(rng, 0.5, rows), log_uniform(rng, 0.01, 0.3, rows), 0.0)) * season_of(
-        rng, seasons
+    season = column(
+        np.where(bernoulli(rng, 0.5, rows), log_uniform(rng, 0.01, 0.3, rows), 0.0)
+    ) * season_of(rng, seasons)
+    series = curve * np.exp(
+        np.clip(column(log_uniform(rng, 0.002, 0.15, rows)) * noise + season, -3, 3)
     )
-    series = curve * np.exp(np.clip(column(log_uniform(rng, 0.002, 0.15, rows)) * noise + season, -3, 3))
     # a total to date never falls
     summed = column(bernoulli(rng, 0.25, rows))
-    return np.where(summed, np.cumsum(np.maximum(series, 0) * rng.gamma(2, 0.5, (rows, steps)), 1), series)
+    return np.where(
+        summed, np.cumsum(np.maximum(series, 0) * rng.gamma(2, 0.5, (rows, steps)), 1), series
+    )
 
 
 def hours(rng: np.random.Generator, seasons: Seasons) -> Numbers:
@@ -148,14 +192,26 @@ def hours(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     twice, calm = np.tile(seasons.season, 2), 1 + 9 * bernoulli(rng, 0.35, rows)
     peaks = column(rng.uniform(0, 1.3, 2 * rows)) * repeated(rng, twice, steps, of=2)
     work, rest = np.split(standardised(np.exp(peaks)), 2)
-    day, weekly = np.arange(steps) // column(seasons.season), column((seasons.second > 0) & (calm == 1))
-    free = column(rng.random(rows)) * work + column(rng.random(rows)) * rest - column(rng.normal(0.5, 0.8, rows))
+    day, weekly = (
+        np.arange(steps) // column(seasons.season),
+        column((seasons.second > 0) & (calm == 1)),
+    )
+    free = (
+        column(rng.random(rows)) * work
+        + column(rng.random(rows)) * rest
+        - column(rng.normal(0.5, 0.8, rows))
+    )
     series = np.where(weekly & ((day + column(rng.integers(7, size=rows))) % 7 > 4), free, work)
     levels = repeated(rng, 7 * seasons.season, steps, seasons.season)
     series += weekly * column(log_uniform(rng, 0.02, 0.4, rows)) * levels
     days = twice * np.tile(calm, 2)
-    slow, fast = days * log_uniform(rng, 0.3, 12, 2 * rows), days * log_uniform(rng, 0.01, 0.4, 2 * rows)
-    warm, wet = np.split(standardised(autoregression(slow_noise(rng, slow, steps), np.exp(-1 / fast))), 2)
+    slow, fast = (
+        days * log_uniform(rng, 0.3, 12, 2 * rows),
+        days * log_uniform(rng, 0.01, 0.4, 2 * rows),
+    )
+    warm, wet = np.split(
+        standardised(autoregression(slow_noise(rng, slow, steps), np.exp(-1 / fast))), 2
+    )
     noise = standardised(autoregression(heavy_noise(rng, rows, steps), rng.uniform(0, 0.95, rows)))
     series *= np.exp(column(log_uniform(rng, 0.02, 0.5, rows)) * wet)
     series += column(log_uniform(rng, 0.04, 3, rows) / np.sqrt(calm)) * warm
@@ -163,7 +219,9 @@ def hours(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     grown = np.exp(np.clip(column(rng.uniform(0.1, 1.2, rows)) * series, -7, 5))
     counts = rng.poisson(grown * column(log_uniform(rng, 2, 300, rows)))
     whole = np.round(series * column(log_uniform(rng, 8, 400, rows)))
-    return np.choose(column(rng.choice(4, rows, p=[0.35, 0.2, 0.1, 0.35])), [grown, series, counts, whole])
+    return np.choose(
+        column(rng.choice(4, rows, p=[0.35, 0.2, 0.1, 0.35])), [grown, series, counts, whole]
+    )
 
 
 def regimes(rng: np.random.Generator, seasons: Seasons) -> Numbers:
@@ -189,14 +247,18 @@ def smooth(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     series = _smooth(rng, rows, steps) * column(rng.choice([0.3, 1.0, 2.0], rows))
     series += column(rng.normal(size=rows) * bernoulli(rng, 0.4, rows)) * np.linspace(-1, 1, steps)
     changing = column(bernoulli(rng, 0.5, rows) * 1.0)
-    season = repeated(rng, seasons.season, steps) * (1 - changing + changing * _smooth(rng, rows, steps))
+    season = repeated(rng, seasons.season, steps) * (
+        1 - changing + changing * _smooth(rng, rows, steps)
+    )
     series += column(rng.uniform(0, 2, rows)) * season
     time = np.arange(steps)
     for _ in range(3):  # cycles of any length, which no calendar has
         period = column(log_uniform(rng, 3, 400, rows))
         size = column(rng.normal(size=rows) * bernoulli(rng, 0.3, rows))
         series += size * np.sin(2 * np.pi * time / period + column(rng.uniform(0, 2 * np.pi, rows)))
-    return np.asarray(series + column(log_uniform(rng, 0.005, 1, rows)) * rng.normal(size=(rows, steps)))
+    return np.asarray(
+        series + column(log_uniform(rng, 0.005, 1, rows)) * rng.normal(size=(rows, steps))
+    )
 
 
 def _smooth(rng: np.random.Generator, rows: int, steps: int) -> Numbers:
@@ -214,18 +276,28 @@ def structural(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     """Structural series: a wandering level, a damped trend, a season that evolves, autocorrelated noise."""
     rows, steps = seasons.shape
     # few steps a year move more from one to the next than many do
-    pace = 10 ** rng.uniform(-0.4, 0.4, rows) * np.where(seasons.season > 12, 0.4, np.where(seasons.season > 1, 1, 2.0))
+    pace = 10 ** rng.uniform(-0.4, 0.4, rows) * np.where(
+        seasons.season > 12, 0.4, np.where(seasons.season > 1, 1, 2.0)
+    )
     damping = np.where(bernoulli(rng, 0.5, rows), 1.0, rng.uniform(0.8, 1.0, rows))
-    slope = autoregression(column(log_uniform(rng, 1e-4, 0.05, rows) * pace) * rng.normal(size=(rows, steps)), damping)
+    slope = autoregression(
+        column(log_uniform(rng, 1e-4, 0.05, rows) * pace) * rng.normal(size=(rows, steps)), damping
+    )
     drift = rng.normal(DRIFT, size=rows) * log_uniform(rng, 3e-4, 0.15, rows) * pace
     wander = log_uniform(rng, 3e-3, 0.5, rows) * pace
     level = np.cumsum(slope + column(drift) + column(wander) * heavy_noise(rng, rows, steps), 1)
     seasonal = np.where(bernoulli(rng, 0.9, rows), log_uniform(rng, 0.05, 3, rows), 0.0)
     noise = column(log_uniform(rng, 3e-3, 1, rows)) * heavy_noise(rng, rows, steps)
-    series = level + column(seasonal) * season_of(rng, seasons) + autoregression(noise, rng.uniform(-0.3, 0.8, rows))
+    series = (
+        level
+        + column(seasonal) * season_of(rng, seasons)
+        + autoregression(noise, rng.uniform(-0.3, 0.8, rows))
+    )
     growing = bernoulli(rng, 0.5, rows)
     # logarithms of a series that grows, whose season and noise grow with it
-    series[growing] = np.exp(np.clip(series[growing] * column(rng.uniform(0.05, 0.5, int(growing.sum()))), -9, 9))
+    series[growing] = np.exp(
+        np.clip(series[growing] * column(rng.uniform(0.05, 0.5, int(growing.sum()))), -9, 9)
+    )
     return series
 
 
@@ -233,18 +305,25 @@ def walks(rng: np.random.Generator, seasons: Seasons) -> Numbers:
     """Random walks and processes that return to a mean, with heavy tails and noise that comes in bursts."""
     rows, steps = seasons.shape
     noise = heavy_noise(rng, rows, steps)
-    bursts = np.exp(column(rng.uniform(0, 0.8, rows)) * slow_noise(rng, log_uniform(rng, 5, 100, rows), steps))
+    bursts = np.exp(
+        column(rng.uniform(0, 0.8, rows)) * slow_noise(rng, log_uniform(rng, 5, 100, rows), steps)
+    )
     noise = np.where(column(bernoulli(rng, 0.4, rows)), noise * bursts, noise)
     drift = rng.normal(DRIFT, size=rows) * rng.choice([0.0, 0.05, 0.2], rows)
     walk = np.cumsum(noise + column(drift), 1)
-    back = slow_noise(rng, log_uniform(rng, 2, 200, rows), steps) + column(log_uniform(rng, 0.03, 2, rows)) * noise
+    back = (
+        slow_noise(rng, log_uniform(rng, 2, 200, rows), steps)
+        + column(log_uniform(rng, 0.03, 2, rows)) * noise
+    )
     series = np.where(column(bernoulli(rng, 0.5, rows)), walk, back)
     deviation = series.std(1, keepdims=True)
     size = column(np.where(bernoulli(rng, 0.5, rows), rng.uniform(0, 1.5, rows), 0)) * deviation
     series = series + size * season_of(rng, seasons)
     prices = bernoulli(rng, 0.3, rows)
     growth = column(log_uniform(rng, 0.1, 1.5, int(prices.sum())))
-    series[prices] = np.exp(np.clip(series[prices] / np.maximum(deviation[prices], 1e-9) * growth, -9, 9))
+    series[prices] = np.exp(
+        np.clip(series[prices] / np.maximum(deviation[prices], 1e-9) * growth, -9, 9)
+    )
     return np.asarray(series)
 
 

@@ -22,23 +22,45 @@ from forecast.durable import replace_file
 from forecast.models.shared.building import to_tensors
 from forecast.models.shared.pretrained import Pretrained
 from forecast.pretrained.features import Features, Flags, Floats, Numbers, features_of
-from forecast.pretrained.forecasting import MIRRORED, NEWEST, Network, load_network, quantiles_of, sign_of
+from forecast.pretrained.forecasting import (
+    MIRRORED,
+    NEWEST,
+    Network,
+    load_network,
+    quantiles_of,
+    sign_of,
+)
 from forecast.pretrained.network import ARCHITECTURE, LEVELS, MIDDLE, inputs_of
 from forecast.training.devices import one_thread
 from workshop.kind import Counts, Seasons
 from workshop.mixing import VERSION, draw_series
 
-SIZES = ((128, 256, 0.42), (384, 128, 0.3), (1024, 64, 0.28))  # steps of the past, windows of a batch, and how often
+SIZES = (
+    (128, 256, 0.42),
+    (384, 128, 0.3),
+    (1024, 64, 0.28),
+)  # steps of the past, windows of a batch, and how often
 HORIZONS = ((16, 0.25), (32, 0.35), (64, 0.32), (128, 0.08))
-SIZES_OF_HOURS, HORIZONS_OF_HOURS = ((512, 112, 0.5), (1024, 64, 0.5)), ((24, 0.25), (32, 0.15), (48, 0.4), (64, 0.2))
+SIZES_OF_HOURS, HORIZONS_OF_HOURS = (
+    ((512, 112, 0.5), (1024, 64, 0.5)),
+    ((24, 0.25), (32, 0.15), (48, 0.4), (64, 0.2)),
+)
 SHORTEST = 5  # values of a past
 SHORTENED, SHORTENED_HOURS = 0.65, 0.3  # share of pasts that are shorter than the window
 WITHHELD, SECOND_WITHHELD = 0.08, 0.3  # share of windows whose seasons are withheld
-FAR, FAR_SEASONS = 6, 2  # steps and seasons ahead, beyond both of which an error counts less than half
+FAR, FAR_SEASONS = (
+    6,
+    2,
+)  # steps and seasons ahead, beyond both of which an error counts less than half
 CONSTANT = 1e-5  # share of the location; a past of a smaller scale is constant, and teaches nothing
 AHEAD = 6  # batches that are drawn while others train
-MAX_ERROR, MAX_DISTANCE = 20.0, 5.0  # error, and distance from a teacher, from which on they count no more
-LEAST_IMPORTANCE = 0.05  # of an outer quantile's distance from the teacher's; that of the median is 1
+MAX_ERROR, MAX_DISTANCE = (
+    20.0,
+    5.0,
+)  # error, and distance from a teacher, from which on they count no more
+LEAST_IMPORTANCE = (
+    0.05  # of an outer quantile's distance from the teacher's; that of the median is 1
+)
 SAVE_EVERY = 250  # steps
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -48,7 +70,9 @@ class Sample:
     features: Features  # of the pasts
     target: Floats  # [windows, horizon], in scaled units
     weight: Floats  # [windows, horizon], what an error counts: less in the far future, nothing after a constant past
-    taught: Floats | None = None  # [windows, horizon, levels], quantiles of another network, in scaled units
+    taught: Floats | None = (
+        None  # [windows, horizon, levels], quantiles of another network, in scaled units
+    )
 
 
 def draw_sample(seed: int, number: int, teacher: Network | None = None, hours: int = 0) -> Sample:
@@ -61,7 +85,9 @@ def draw_sample(seed: int, number: int, teacher: Network | None = None, hours: i
     observed = _observed(rng, rows, context, SHORTENED_HOURS if hours else SHORTENED)
     # what is trained further reads more than a forecast at once
     newest = None if teacher is None else 2 * NEWEST if number % 4 == 3 else NEWEST
-    return sample_of(series, observed, _given_seasons(rng, seasons, observed), horizon, newest, teacher)
+    return sample_of(
+        series, observed, _given_seasons(rng, seasons, observed), horizon, newest, teacher
+    )
 
 
 def sample_of(
@@ -99,8 +125,14 @@ def _observed(rng: np.random.Generator, rows: int, context: int, shortened: floa
     length = np.exp(rng.uniform(np.log(SHORTEST), np.log(context), rows)).astype(np.int64)
     length = np.where(rng.random(rows) < shortened, length, context)
     step = np.arange(context)
-    blank = rng.random((rows, context)) < np.where(rng.random(rows) < 0.12, rng.uniform(0, 0.4, rows), 0)[:, None]
-    start, width = rng.integers(0, context, rows)[:, None], rng.integers(1, context // 4, rows)[:, None]
+    blank = (
+        rng.random((rows, context))
+        < np.where(rng.random(rows) < 0.12, rng.uniform(0, 0.4, rows), 0)[:, None]
+    )
+    start, width = (
+        rng.integers(0, context, rows)[:, None],
+        rng.integers(1, context // 4, rows)[:, None],
+    )
     hole = (step >= start) & (step < start + width) & (rng.random(rows) < 0.05)[:, None]
     observed: Flags = (step >= context - length[:, None]) & ~blank & ~hole
     observed[:, -1] = True
@@ -112,7 +144,9 @@ def _given_seasons(rng: np.random.Generator, seasons: Seasons, observed: Flags) 
     length = observed.shape[1] - observed.argmax(1)
     calendar = np.where(rng.random(len(seasons.season)) < WITHHELD, 1, seasons.season)
     first = np.where(length < calendar, 1, calendar)
-    second = np.where((rng.random(len(seasons.season)) < SECOND_WITHHELD) | (first == 1), 0, seasons.second)
+    second = np.where(
+        (rng.random(len(seasons.season)) < SECOND_WITHHELD) | (first == 1), 0, seasons.second
+    )
     return np.stack([first, np.where(length < second, 0, second), calendar], 1)
 
 
@@ -125,7 +159,9 @@ class Recipe:
     rate: float = 2e-3  # largest learning rate
     warm: int = 500  # steps until it is reached
     average: float = 0.9995  # share that the running average of the weights keeps at each step
-    cooling_average: float = 0.998  # while the learning rate falls, when the newest weights are the best ones
+    cooling_average: float = (
+        0.998  # while the learning rate falls, when the newest weights are the best ones
+    )
     decay: float = 0.01  # of the weights
     taught: float = 0.5  # share of the distance from the quantiles of a teacher, where there is one, in the loss
     hours: int = 0  # series by the hour alone, and how many of their own kind: see `draw_series`
@@ -137,12 +173,16 @@ class Pretraining:
     def __init__(self, recipe: Recipe, device: str = "cpu", teacher: Network | None = None) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device, self.step, self.teacher = recipe, torch.device(device), 0, teacher
-        self.network, self.averaged = (Pretrained(recipe.width, recipe.blocks).to(self.device) for _ in range(2))
+        self.network, self.averaged = (
+            Pretrained(recipe.width, recipe.blocks).to(self.device) for _ in range(2)
+        )
         if teacher is not None:
             self.network.load_state_dict(to_tensors(teacher.weights))
         self.averaged.load_state_dict(self.network.state_dict())
         parameters, rates = self.network.parameters(), (0.9, 0.95)
-        self.optimizer = torch.optim.AdamW(parameters, recipe.rate, rates, weight_decay=recipe.decay)
+        self.optimizer = torch.optim.AdamW(
+            parameters, recipe.rate, rates, weight_decay=recipe.decay
+        )
 
     def learn(self, sample: Sample, rate: float, cooling: bool = False) -> float:
         """Take one step at a learning rate, which may be falling to nothing; the loss."""
@@ -156,7 +196,9 @@ class Pretraining:
         average = self.recipe.cooling_average if cooling else self.recipe.average
         keep = min(average, self.step / (self.step + 10))
         with torch.no_grad():
-            for mean, weight in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+            for mean, weight in zip(
+                self.averaged.parameters(), self.network.parameters(), strict=True
+            ):
                 mean.lerp_(weight, 1 - keep)
         return float(loss.detach())
 
@@ -168,7 +210,9 @@ class Pretraining:
             yield self.learn(sample, rate, cooling=falling < 1)
 
     def write(self, path: Path) -> None:
-        parts = {name: getattr(self, name).state_dict() for name in ("network", "averaged", "optimizer")}
+        parts = {
+            name: getattr(self, name).state_dict() for name in ("network", "averaged", "optimizer")
+        }
         file = io.BytesIO()
         torch.save({"step": self.step, **parts}, file)
         replace_file(path, file.getvalue())
@@ -181,19 +225,34 @@ class Pretraining:
 
     def export(self, path: Path, cool: int) -> None:
         """Write the averaged weights in half precision, and beside them how they were made, as JSON."""
-        arrays = {name: array.half().contiguous() for name, array in self.averaged.cpu().state_dict().items()}
-        data = save(arrays, {"architecture": str(MIRRORED if self.teacher is None else ARCHITECTURE)})
+        arrays = {
+            name: array.half().contiguous()
+            for name, array in self.averaged.cpu().state_dict().items()
+        }
+        data = save(
+            arrays, {"architecture": str(MIRRORED if self.teacher is None else ARCHITECTURE)}
+        )
         digest, recipe = hashlib.sha256(data).hexdigest(), asdict(self.recipe)
-        made = {"sha256": digest, "generator": VERSION, "steps": self.step, "cool": cool, "recipe": recipe}
+        made = {
+            "sha256": digest,
+            "generator": VERSION,
+            "steps": self.step,
+            "cool": cool,
+            "recipe": recipe,
+        }
         made |= {} if self.teacher is None else {"teacher": self.teacher.hash}
         replace_file(path, data)
         replace_file(path.with_suffix(".json"), json.dumps(made, indent=2).encode() + b"\n")
 
 
-def loss_of(network: nn.Module, sample: Sample, device: torch.device, share: float = Recipe.taught) -> Tensor:
+def loss_of(
+    network: nn.Module, sample: Sample, device: torch.device, share: float = Recipe.taught
+) -> Tensor:
     """Mean pinball loss in units of seasonal errors; with a teacher a share is the distance from its quantiles."""
     inputs = [torch.from_numpy(array).to(device) for array in inputs_of(sample.features)]
-    target, weight = (torch.from_numpy(array).to(device) for array in (sample.target, sample.weight))
+    target, weight = (
+        torch.from_numpy(array).to(device) for array in (sample.target, sample.weight)
+    )
     unit, levels = inputs[-1][:, None, None], torch.tensor(LEVELS, device=device)
     quantiles = network(*inputs)  # [windows, horizon, levels]
     error = (target[..., None] - quantiles) / unit
@@ -202,7 +261,9 @@ def loss_of(network: nn.Module, sample: Sample, device: torch.device, share: flo
     if sample.taught is None:
         return loss
     taught = torch.from_numpy(sample.taught).to(device)
-    width = (taught[..., MIDDLE + 2 :][..., :1] - taught[..., MIDDLE - 2 :][..., :1]) / unit  # of 80 %
+    width = (
+        taught[..., MIDDLE + 2 :][..., :1] - taught[..., MIDDLE - 2 :][..., :1]
+    ) / unit  # of 80 %
     importance = (4 * levels * (1 - levels)).clamp(min=LEAST_IMPORTANCE)
     apart = ((quantiles - taught) / unit).abs() / (1 + width.abs()) * importance / importance.mean()
     distance: Tensor = (apart.mean(-1).clamp(max=MAX_DISTANCE) * weight).mean()
@@ -227,8 +288,20 @@ PART = (click.Choice([field.name for field in fields(Recipe)]), float)
 @click.argument("checkpoint", type=FILE)
 @click.option("--steps", default=30_000, help="train until this step")
 @click.option("--cool", default=0, help="last steps, over which the learning rate falls to nothing")
-@click.option("--recipe", "changes", multiple=True, type=PART, metavar="NAME VALUE", help="a part of the recipe")
-@click.option("--teacher", "taught_by", type=FILE, help="weights to start from, whose quantiles are learned as well")
+@click.option(
+    "--recipe",
+    "changes",
+    multiple=True,
+    type=PART,
+    metavar="NAME VALUE",
+    help="a part of the recipe",
+)
+@click.option(
+    "--teacher",
+    "taught_by",
+    type=FILE,
+    help="weights to start from, whose quantiles are learned as well",
+)
 @click.option("--device", default="cpu", help="cpu or cuda")
 @click.option("--weights", type=FILE, help="write the averaged weights here")
 def main(
@@ -242,7 +315,9 @@ def main(
 ) -> None:
     """Train the network that ships, on synthetic series alone, and write a checkpoint now and then."""
     recipe = Recipe(**{name: type(getattr(Recipe, name))(value) for name, value in changes})
-    training = Pretraining(recipe, device, None if taught_by is None else load_network(taught_by.read_bytes()))
+    training = Pretraining(
+        recipe, device, None if taught_by is None else load_network(taught_by.read_bytes())
+    )
     if checkpoint.exists():
         training.read(checkpoint)
     recent: list[float] = []

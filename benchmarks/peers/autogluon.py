@@ -12,7 +12,11 @@ PRETRAINED = ["Chronos", "Chronos2", "Toto"]
 def fit(job: Job, frame: pd.DataFrame) -> None:
     """Train and save."""
     predictor = TimeSeriesPredictor(
-        prediction_length=job.horizon, target="y", freq=job.freq, path=SAVED, quantile_levels=sorted(QUANTILES)
+        prediction_length=job.horizon,
+        target="y",
+        freq=job.freq,
+        path=SAVED,
+        quantile_levels=sorted(QUANTILES),
     )
     predictor.fit(
         _frame(frame),

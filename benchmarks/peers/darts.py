@@ -21,7 +21,9 @@ def fit(job: Job, frame: pd.DataFrame) -> None:
         random_state=job.seed,
         use_reversible_instance_norm=True,  # on raw levels of many series it learns next to nothing
     )
-    model.fit(_series(frame, job.freq), max_samples_per_ts=WINDOWS if job.steps is None else job.steps)
+    model.fit(
+        _series(frame, job.freq), max_samples_per_ts=WINDOWS if job.steps is None else job.steps
+    )
     model.save(SAVED)
 
 
@@ -48,4 +50,6 @@ def load(job: Job) -> Forecast:
 
 def _series(frame: pd.DataFrame, freq: str) -> list[TimeSeries]:
     groups = frame.groupby("unique_id", sort=False)
-    return [TimeSeries.from_dataframe(own, "ds", "y", freq=freq).astype("float32") for _, own in groups]
+    return [
+        TimeSeries.from_dataframe(own, "ds", "y", freq=freq).astype("float32") for _, own in groups
+    ]

@@ -16,7 +16,11 @@ SAVED = "saved"
 def fit(job: Job, frame: pd.DataFrame) -> None:
     """Train and save."""
     seed_everything(job.seed)
-    short = {} if job.steps is None else {"num_batches_per_epoch": job.steps, "trainer_kwargs": {"max_epochs": 1}}
+    short = (
+        {}
+        if job.steps is None
+        else {"num_batches_per_epoch": job.steps, "trainer_kwargs": {"max_epochs": 1}}
+    )
     estimator = DeepAREstimator(freq=job.freq, prediction_length=job.horizon, **short)
     predictor = estimator.train(_dataset(frame, job.freq))
     Path(SAVED).mkdir(exist_ok=True)
@@ -39,4 +43,6 @@ def load(job: Job) -> Forecast:
 
 
 def _dataset(frame: pd.DataFrame, freq: str) -> PandasDataset:
-    return PandasDataset.from_long_dataframe(frame, target="y", item_id="unique_id", timestamp="ds", freq=freq)
+    return PandasDataset.from_long_dataframe(
+        frame, target="y", item_id="unique_id", timestamp="ds", freq=freq
+    )

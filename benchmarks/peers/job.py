@@ -70,7 +70,10 @@ def predict_windows(job: Job, forecast: Forecast, lookback: int) -> None:
     frame = read_series(str(job.table))
     ids = frame["unique_id"].unique()
     steps = len(frame) // len(ids)  # aligned and without gaps
-    columns = {name: frame[name].to_numpy().reshape(len(ids), steps) for name in frame.columns.drop("unique_id")}
+    columns = {
+        name: frame[name].to_numpy().reshape(len(ids), steps)
+        for name in frame.columns.drop("unique_id")
+    }
     known = [name for name in columns if name not in ("ds", "y")]
     lookback = min(lookback, job.origins[0])
     parts = []
@@ -78,14 +81,22 @@ def predict_windows(job: Job, forecast: Forecast, lookback: int) -> None:
         origins = np.array(job.origins[start : start + CHUNK])
         names = [f"{origin}|{name}" for origin in origins for name in ids]
         past = _windows(columns, ["ds", "y", *known], names, origins, range(-lookback, 0))
-        future = _windows(columns, ["ds", *known], names, origins, range(job.horizon)) if known else None
+        future = (
+            _windows(columns, ["ds", *known], names, origins, range(job.horizon)) if known else None
+        )
         numbers = _in_order(forecast(past, future), names, job.horizon)
-        parts.append(numbers.reshape(len(origins), len(ids), job.horizon, len(COLUMNS)).astype(np.float32))
+        parts.append(
+            numbers.reshape(len(origins), len(ids), job.horizon, len(COLUMNS)).astype(np.float32)
+        )
     np.save(job.output, np.concatenate(parts))
 
 
 def _windows(
-    columns: dict[str, np.ndarray], wanted: list[str], names: list[str], origins: np.ndarray, steps: range
+    columns: dict[str, np.ndarray],
+    wanted: list[str],
+    names: list[str],
+    origins: np.ndarray,
+    steps: range,
 ) -> pd.DataFrame:
     """Steps about each origin as series of their own, the series of the first origin first."""
     rows = origins[:, None] + np.arange(steps.start, steps.stop)  # [origins, steps]

@@ -22,7 +22,9 @@ def fit(job: Job, frame: pd.DataFrame) -> None:
             1: [ExpandingMean(), RollingMean(job.season), RollingMean(4 * job.season)],
             job.season: [RollingMean(job.season)],
         },
-        target_transforms=[Differences([job.season]), LocalStandardScaler()] if job.model == "differences" else None,
+        target_transforms=[Differences([job.season]), LocalStandardScaler()]
+        if job.model == "differences"
+        else None,
         date_features=["hour", "dayofweek"],
     )
     model.fit(frame, static_features=[])

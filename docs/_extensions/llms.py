@@ -19,7 +19,10 @@ def _pages(app: Sphinx, docname: str) -> Iterator[str]:
 
 def _first_sentence(app: Sphinx, docname: str) -> str:
     paragraphs = app.env.get_doctree(docname).findall(nodes.paragraph)
-    first = next((each for each in paragraphs if isinstance(each.parent, nodes.section | nodes.list_item)), None)
+    first = next(
+        (each for each in paragraphs if isinstance(each.parent, nodes.section | nodes.list_item)),
+        None,
+    )
     text = " ".join(first.astext().split()) if first else ""
     return text.partition(". ")[0].rstrip(".:")
 
@@ -33,7 +36,10 @@ def _write(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.name != "html":
         return
     names = list(dict.fromkeys(_pages(app, app.config.root_doc)))
-    lines = [f"- [{app.env.titles[name].astext()}]({name}.html): {_first_sentence(app, name)}." for name in names]
+    lines = [
+        f"- [{app.env.titles[name].astext()}]({name}.html): {_first_sentence(app, name)}."
+        for name in names
+    ]
     index = f"# {app.config.project}\n\n> {ABOUT}\n\nllms-full.txt holds the text of all pages.\n\n## Pages\n\n"
     out = Path(app.outdir)
     (out / "llms.txt").write_text(index + "\n".join(lines) + "\n", encoding="utf-8")

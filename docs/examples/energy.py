@@ -19,7 +19,9 @@ from forecast import Forecaster
 # One row an hour: the load in megawatts, and the temperature. The weather station missed 24 hours, which are filled
 # here, since a temperature that is to be known in advance may have no gaps.
 
-measured = pd.read_csv("../../data/jfk_temperature.csv", parse_dates=["time_utc"], index_col="time_utc")["temperature"]
+measured = pd.read_csv(
+    "../../data/jfk_temperature.csv", parse_dates=["time_utc"], index_col="time_utc"
+)["temperature"]
 temperature = ((measured - 32) / 1.8).resample("h").mean().interpolate()
 
 random = np.random.default_rng(0)
@@ -30,7 +32,11 @@ weather = 8 * np.clip(14 - temperature, 0, None) + 15 * np.clip(temperature - 20
 wander = pd.Series(random.normal(0, 8, len(temperature))).ewm(alpha=0.2).mean().to_numpy()
 load = 400 + 160 * awake * working + weather + wander + random.normal(0, 5, len(temperature))
 
-table = pd.DataFrame({"load": load.round(1), "temperature": temperature.round(1)}).rename_axis("time").reset_index()
+table = (
+    pd.DataFrame({"load": load.round(1), "temperature": temperature.round(1)})
+    .rename_axis("time")
+    .reset_index()
+)
 table.tail(3)
 
 # %%
@@ -56,7 +62,9 @@ tested.overall[["model", "skill", "mase", "coverage_80", "coverage_95"]].round(3
 # The error by step of the horizon, in parts of twelve hours. If you trade the day ahead only, the first two count.
 
 steps = tested.by_step[tested.by_step["model"] == "auto"]
-steps.groupby((steps["step"] - 1) // 12 * 12)["mase"].mean().round(2).rename("mase, by first hour of twelve")
+steps.groupby((steps["step"] - 1) // 12 * 12)["mase"].mean().round(2).rename(
+    "mase, by first hour of twelve"
+)
 
 # %%
 # Forecast

@@ -30,7 +30,11 @@ for shop, size in {"north": 1.0, "centre": 1.6, "south": 0.6}.items():
         lift = 1 + promo * random.uniform(0.4, 0.9)
         mean = size * sells * week * year * lift * ~closed
         units = random.negative_binomial(20, 20 / (20 + np.maximum(mean, 1e-9)))
-        parts.append(pd.DataFrame({"shop": shop, "product": product, "day": days, "promo": promo * 1, "units": units}))
+        parts.append(
+            pd.DataFrame(
+                {"shop": shop, "product": product, "day": days, "promo": promo * 1, "units": units}
+            )
+        )
 table = pd.concat(parts, ignore_index=True)
 table.tail(3)
 
@@ -49,7 +53,9 @@ events = pd.DataFrame({"date": holidays, "name": [f"closed {day:%d %B}" for day 
 # ---------------
 # Eight origins, two weeks apart. ``wql`` judges the intervals: smaller is better.
 
-model = Forecaster(horizon=horizon, id=("shop", "product"), target="units", known="promo", events=events)
+model = Forecaster(
+    horizon=horizon, id=("shop", "product"), target="units", known="promo", events=events
+)
 tested = model.backtest(past, models=("auto", "theta"))
 tested.overall[["model", "skill", "mase", "wql", "coverage_80", "coverage_95"]].round(3)
 

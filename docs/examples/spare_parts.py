@@ -34,7 +34,9 @@ bookings.head(3)
 # Months are what is ordered by, so months are what is forecast. ``missing="zero"`` says that no row means no demand,
 # and not an unknown one.
 
-months = bookings.groupby(["part", bookings["day"].dt.to_period("M").astype(str).rename("month")])["pieces"].sum()
+months = bookings.groupby(["part", bookings["day"].dt.to_period("M").astype(str).rename("month")])[
+    "pieces"
+].sum()
 table = months.reset_index()
 counts = table.groupby("part").size()
 print(f"the median part was needed in {counts.median():.0f} of 72 months")
@@ -56,17 +58,29 @@ tested.overall[["model", "mase", "rmsse", "wql", "coverage_80", "coverage_95"]].
 # a service level of 90 %, that of the 95 % interval at 97.5 %. Beside them stands a common rule: three times the mean
 # of the last year.
 
-first = tested.forecasts[tested.forecasts["model"] == "auto"].groupby(["part", "origin"], as_index=False).first()
+first = (
+    tested.forecasts[tested.forecasts["model"] == "auto"]
+    .groupby(["part", "origin"], as_index=False)
+    .first()
+)
 wide = table.pivot(index="month", columns="part", values="pieces").fillna(0)
-rule = np.ceil(3 * wide.rolling(12).mean()).stack().rename("rule of thumb").rename_axis(["origin", "part"])
+rule = (
+    np.ceil(3 * wide.rolling(12).mean())
+    .stack()
+    .rename("rule of thumb")
+    .rename_axis(["origin", "part"])
+)
 first = first.merge(rule, on=["origin", "part"])
 stocks = {name: first[name] for name in ("hi_80", "hi_95", "rule of thumb")}
 pd.DataFrame(
     {
-        "months with enough": {name: (stock >= first["actual"]).mean() for name, stock in stocks.items()},
+        "months with enough": {
+            name: (stock >= first["actual"]).mean() for name, stock in stocks.items()
+        },
         "pieces in stock": {name: stock.mean() for name, stock in stocks.items()},
         "demand met": {
-            name: np.minimum(stock, first["actual"]).sum() / first["actual"].sum() for name, stock in stocks.items()
+            name: np.minimum(stock, first["actual"]).sum() / first["actual"].sum()
+            for name, stock in stocks.items()
         },
     }
 ).round(3)

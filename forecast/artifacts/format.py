@@ -22,10 +22,15 @@ from safetensors.numpy import save as save_tensors
 from forecast.errors import ArtifactRefused, ForecastError, Setting, Unavailable, Words
 
 _DEPTH = 32
-_GROUPS = 2_000_000  # lists and objects of a JSON text; an empty one takes 3 bytes there and 80 in memory
+_GROUPS = (
+    2_000_000  # lists and objects of a JSON text; an empty one takes 3 bytes there and 80 in memory
+)
 MANIFEST = "MANIFEST.json"
 PRETRAINED = "pretrained.safetensors"
-FORMAT, NEEDS = 3, ">=0.3"  # of what is written, and the forecast versions that read it; format 2 is read, too
+FORMAT, NEEDS = (
+    3,
+    ">=0.3",
+)  # of what is written, and the forecast versions that read it; format 2 is read, too
 Arrays = dict[str, NDArray[Any]]
 Part = TypeVar("Part")
 # bytes of each file, which are read into memory
@@ -45,7 +50,16 @@ REQUIRED = ("config.json", "history.safetensors", "model.safetensors", "scaler.j
 _HEADER = 2**22  # bytes of the names and shapes of arrays
 _WEIGHTS = ("float32",)
 _ARRAYS = ("bool", "uint8", "int32", "int64", "float32", "float64")
-_PACKAGES = ("forecast", "joblib", "numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "torch")
+_PACKAGES = (
+    "forecast",
+    "joblib",
+    "numpy",
+    "pandas",
+    "pydantic",
+    "safetensors",
+    "scikit-learn",
+    "torch",
+)
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 _VERSION = re.compile(r"v-([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-[0-9a-f]{8}")
 Number = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,2})$")]
@@ -103,18 +117,26 @@ def check_json(value: Any, depth: int = 1) -> None:
 
 @dataclass(frozen=True)
 class Contents:
-    config: dict[str, Any]  # schema, settings, plan, choices: dicts with text keys, lists, text, finite numbers, None
+    config: dict[
+        str, Any
+    ]  # schema, settings, plan, choices: dicts with text keys, lists, text, finite numbers, None
     weights: dict[str, NDArray[np.float32]]  # all finite
     scaler: dict[str, Any]  # fitted statistics, made of the same built-in values as `config`
     history: Arrays  # of bool, uint8, int32, int64, float32 or float64
     calibration: Arrays | None = None
     base: Arrays | None = None  # from which a later fit can continue
-    pretrained: bytes | None = None  # the file of the pretrained network, if it serves; whoever uses it checks it
+    pretrained: bytes | None = (
+        None  # the file of the pretrained network, if it serves; whoever uses it checks it
+    )
     # ONNX files of the networks, by number; whoever uses them checks them. They follow from the weights, and have no
     # part in the artifact's hash
     exports: dict[int, bytes] = field(default_factory=dict)
-    unexported: dict[int, str] = field(default_factory=dict)  # why a network has no export; in the manifest
-    run: dict[str, Any] = field(default_factory=dict)  # settings that change no artifact of a plan; in the manifest
+    unexported: dict[int, str] = field(
+        default_factory=dict
+    )  # why a network has no export; in the manifest
+    run: dict[str, Any] = field(
+        default_factory=dict
+    )  # settings that change no artifact of a plan; in the manifest
 
 
 def most_bytes(name: str) -> int:
@@ -130,14 +152,19 @@ def artifact_hash(files: Mapping[str, bytes]) -> str:
 def combined_hash(digests: Mapping[str, str]) -> str:
     """`artifact_hash` from the sha256 of each file."""
     names = sorted(name for name in digests if name != MANIFEST and not EXPORT.fullmatch(name))
-    return hashlib.sha256("".join(f"{digests[name]}  {name}\n" for name in names).encode()).hexdigest()
+    return hashlib.sha256(
+        "".join(f"{digests[name]}  {name}\n" for name in names).encode()
+    ).hexdigest()
 
 
 def parse_strictly(shown: str, data: bytes, parse: Callable[[bytes], Part]) -> Part:
     """Return ``parse(data)``; whatever a parser raises is an `ArtifactRefused` that names the file `shown`."""
     try:
         return parse(data)
-    except (ForecastError, MemoryError):  # refused already, a signal that came meanwhile, or no fault of the file
+    except (
+        ForecastError,
+        MemoryError,
+    ):  # refused already, a signal that came meanwhile, or no fault of the file
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -151,14 +178,18 @@ def dump_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...] = _AR
     _check_arrays(arrays, types)
     # safetensors takes the memory as it lies: strided, Fortran or big-endian arrays would come back as other numbers
     named = sorted(arrays.items())
-    return save_tensors({name: np.asarray(a, a.dtype.newbyteorder("<"), order="C") for name, a in named})
+    return save_tensors(
+        {name: np.asarray(a, a.dtype.newbyteorder("<"), order="C") for name, a in named}
+    )
 
 
 def load_arrays(data: bytes, types: tuple[str, ...] = _ARRAYS) -> Arrays:
     """Return the arrays of safetensors, each writeable, in its own memory; raises as its parser does."""
     if len(data) >= 8 and int.from_bytes(data[:8], "little") > _HEADER:
         raise ValueError(f"its header says that it is larger than {_HEADER:,} bytes")
-    arrays = {name: np.require(array, requirements="W") for name, array in load_tensors(data).items()}
+    arrays = {
+        name: np.require(array, requirements="W") for name, array in load_tensors(data).items()
+    }
     _check_arrays(arrays, types)
     return arrays
 
@@ -179,7 +210,11 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...]) ->
 # the part of the contents in each file, how it is written, and how it is read
 _PARTS: dict[str, tuple[str, Callable[[Any], bytes], Callable[[bytes], Any]]] = {
     "config.json": ("config", dump_json, load_json),
-    "model.safetensors": ("weights", partial(dump_arrays, types=_WEIGHTS), partial(load_arrays, types=_WEIGHTS)),
+    "model.safetensors": (
+        "weights",
+        partial(dump_arrays, types=_WEIGHTS),
+        partial(load_arrays, types=_WEIGHTS),
+    ),
     "scaler.json": ("scaler", dump_json, load_json),
     "history.safetensors": ("history", dump_arrays, load_arrays),
     "calibration.safetensors": ("calibration", dump_arrays, load_arrays),
@@ -191,13 +226,22 @@ _PARTS: dict[str, tuple[str, Callable[[Any], bytes], Callable[[bytes], Any]]] = 
 def encode(contents: Contents) -> dict[str, bytes]:
     """The files of a version by name, equal for equal contents; TypeError or ValueError for what `decode` refuses."""
     parts = _PARTS.items()
-    files = {name: dump(part) for name, (key, dump, _) in parts if (part := getattr(contents, key)) is not None}
+    files = {
+        name: dump(part)
+        for name, (key, dump, _) in parts
+        if (part := getattr(contents, key)) is not None
+    }
     files |= {f"network-{number}.onnx": data for number, data in contents.exports.items()}
     for name, data in files.items():
         if len(data) > most_bytes(name):
             raise Unavailable(
                 f"{name} would have {len(data):,} bytes, more than the {most_bytes(name):,} that an artifact may hold",
-                cure=Words("fit fewer series, a shorter ", Setting("lookback"), " or fewer ", Setting("members")),
+                cure=Words(
+                    "fit fewer series, a shorter ",
+                    Setting("lookback"),
+                    " or fewer ",
+                    Setting("members"),
+                ),
             )
     return files
 
@@ -206,13 +250,19 @@ def decode(files: Mapping[str, bytes], where: str = "") -> Contents:
     """The contents of a version from its files without the manifest; may raise ArtifactRefused."""
     for name in REQUIRED:
         if name not in files:
-            raise ArtifactRefused(f"{where}{name}: is missing; use another version of the store, or fit again")
+            raise ArtifactRefused(
+                f"{where}{name}: is missing; use another version of the store, or fit again"
+            )
     for name in sorted(files):
         if name == MANIFEST or most_bytes(name) < 0:
             raise ArtifactRefused(f"{where}{name}: does not belong to an artifact; it was not read")
     known = [(name, part, load) for name, (part, _, load) in _PARTS.items() if name in files]
-    parts = {part: parse_strictly(f"{where}{name}", files[name], load) for name, part, load in known}
-    exports = {int(found[1]): data for name, data in files.items() if (found := EXPORT.fullmatch(name))}
+    parts = {
+        part: parse_strictly(f"{where}{name}", files[name], load) for name, part, load in known
+    }
+    exports = {
+        int(found[1]): data for name, data in files.items() if (found := EXPORT.fullmatch(name))
+    }
     return Contents(**parts, exports=exports)
 
 
@@ -231,12 +281,20 @@ class Manifest(BaseModel, frozen=True, extra="forbid", strict=True):
     hash: Sha256 = Field(description="the artifact's hash")
     files: dict[str, FileEntry]
     packages: dict[str, str]
-    run: dict[str, bool | int | float] = Field({}, description="settings of training that are not part of the hash")
-    unexported: dict[Number, Annotated[str, Field(max_length=300)]] = {}  # why networks have no export
+    run: dict[str, bool | int | float] = Field(
+        {}, description="settings of training that are not part of the hash"
+    )
+    unexported: dict[
+        Number, Annotated[str, Field(max_length=300)]
+    ] = {}  # why networks have no export
 
 
 def dump_manifest(
-    files: Mapping[str, bytes], version: str, created: str, run: Mapping[str, Any] = {}, reasons: Mapping[int, str] = {}
+    files: Mapping[str, bytes],
+    version: str,
+    created: str,
+    run: Mapping[str, Any] = {},
+    reasons: Mapping[int, str] = {},
 ) -> bytes:
     """The manifest of a version that is made of `files`; `reasons` say why networks have no export."""
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
@@ -246,7 +304,10 @@ def dump_manifest(
         version=version,
         created=created,
         hash=combined_hash(digests),
-        files={name: FileEntry(size=len(files[name]), sha256=digest) for name, digest in digests.items()},
+        files={
+            name: FileEntry(size=len(files[name]), sha256=digest)
+            for name, digest in digests.items()
+        },
         packages={"python": platform.python_version(), **installed()},
         run=dict(run),
         unexported={str(network): reason for network, reason in reasons.items()},
@@ -261,18 +322,27 @@ def load_manifest(data: bytes, shown: str) -> Manifest:
 def _parsed(value: dict[str, Any], shown: str) -> Manifest:
     number, needs = value.get("format"), value.get("needs")
     if type(number) is int and number > FORMAT:
-        release = needs if type(needs) is str and re.fullmatch(r">=[0-9]+(\.[0-9]+){0,3}", needs) else ", a newer one"
+        release = (
+            needs
+            if type(needs) is str and re.fullmatch(r">=[0-9]+(\.[0-9]+){0,3}", needs)
+            else ", a newer one"
+        )
         raise ArtifactRefused(
             f"{shown}: has format {number}, and this forecast reads up to {FORMAT}; it needs forecast{release}: "
             "upgrade, or fit again"
         )
     if type(number) is int and number == 1:
-        raise ArtifactRefused(f"{shown}: was made by forecast 0.1.0; move the store elsewhere, and fit again")
+        raise ArtifactRefused(
+            f"{shown}: was made by forecast 0.1.0; move the store elsewhere, and fit again"
+        )
     manifest = Manifest.model_validate(value)
     for name, entry in manifest.files.items():
         if name == MANIFEST or entry.size > most_bytes(name):
             raise ValueError(f"file {name!r} is unknown or too large")
-    if combined_hash({name: entry.sha256 for name, entry in manifest.files.items()}) != manifest.hash:
+    if (
+        combined_hash({name: entry.sha256 for name, entry in manifest.files.items()})
+        != manifest.hash
+    ):
         raise ValueError("the artifact's hash does not follow from those of its files")
     return manifest
 
@@ -281,14 +351,20 @@ def installed() -> dict[str, str]:
     """Versions of the packages that forecasts depend on, as far as they are installed."""
     versions = {}
     for name in _PACKAGES:
-        with suppress(metadata.PackageNotFoundError, OSError):  # e.g. forecast itself, run from a checkout
+        with suppress(
+            metadata.PackageNotFoundError, OSError
+        ):  # e.g. forecast itself, run from a checkout
             versions[name] = metadata.version(name)
-    return {name: version for name, version in versions.items() if version}  # None where its record is damaged
+    return {
+        name: version for name, version in versions.items() if version
+    }  # None where its record is damaged
 
 
 def version_id(created: datetime, suffix: str) -> str:
     """Return the id of a version that is saved at `created` (UTC); ids sort in the order of saving."""
-    stamp = _STAMP.replace("%Y", f"{created.year:04d}")  # strftime writes years before 1000 without zeros
+    stamp = _STAMP.replace(
+        "%Y", f"{created.year:04d}"
+    )  # strftime writes years before 1000 without zeros
     return f"v-{created.strftime(stamp)}-{suffix}"
 
 

@@ -26,7 +26,13 @@ OPERATORS = frozenset((
 # fmt: on
 WHOLE = 7  # type of 64-bit whole numbers
 MAX_NUMBER, ENDS = 2**31, (2**63 - 1, -(2**63 - 1))  # whole numbers that a graph may hold
-SIZES = {1: 4, 6: 4, 7: 8, 9: 1, 11: 8}  # bytes of a number, by type: float32, int32, int64, bool, float64
+SIZES = {
+    1: 4,
+    6: 4,
+    7: 8,
+    9: 1,
+    11: 8,
+}  # bytes of a number, by type: float32, int32, int64, bool, float64
 
 # the messages of ONNX with the fields that exports have: number, name, * where it is repeated, and type or message
 _SCHEMA = {
@@ -50,7 +56,10 @@ def _model() -> Any:
     """The class of a model that has the fields of the table and no others."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-    file, kinds = descriptor_pb2.FileDescriptorProto(name="graph.proto"), descriptor_pb2.FieldDescriptorProto
+    file, kinds = (
+        descriptor_pb2.FileDescriptorProto(name="graph.proto"),
+        descriptor_pb2.FieldDescriptorProto,
+    )
     for name, fields in _SCHEMA.items():
         message = file.message_type.add(name=name)
         for number, field, kind in map(str.split, fields.split(", ")):
@@ -89,7 +98,9 @@ def _check_known(message: Any) -> None:
 
     for field in UnknownFieldSet(message):
         kind = message.DESCRIPTOR.name
-        raise ValueError(f"the graph holds what no export holds: field {field.field_number} of a {kind}")
+        raise ValueError(
+            f"the graph holds what no export holds: field {field.field_number} of a {kind}"
+        )
     for field, value in message.ListFields():
         if field.message_type is not None:
             for inner in [value] if isinstance(value, Message) else value:
@@ -106,15 +117,21 @@ def _check_node(node: Any) -> None:
             # runtimes have ended the process by shapes that are filled with other numbers than 0 and 1
             filled = operator == "ConstantOfShape" and attribute.tensor.type == WHOLE
             if filled and not np.isin(np.frombuffer(attribute.tensor.data, "<i8"), (0, 1)).all():
-                raise ValueError("an array of the graph is filled with other numbers than exports have")
+                raise ValueError(
+                    "an array of the graph is filled with other numbers than exports have"
+                )
         _check_whole(np.array([attribute.int, *attribute.ints], np.int64))
 
 
 def _check_tensor(tensor: Any) -> None:
     """A tensor has as many bytes as its sizes say, in the file itself."""
     if len(tensor.size) > MAX_RANK or tensor.type not in SIZES:
-        raise ValueError(f"a tensor of the graph has more than {MAX_RANK} axes, or an unknown type ({tensor.type})")
-    if min(tensor.size, default=0) < 0 or math.prod(tensor.size) * SIZES[tensor.type] != len(tensor.data):
+        raise ValueError(
+            f"a tensor of the graph has more than {MAX_RANK} axes, or an unknown type ({tensor.type})"
+        )
+    if min(tensor.size, default=0) < 0 or math.prod(tensor.size) * SIZES[tensor.type] != len(
+        tensor.data
+    ):
         raise ValueError("a tensor of the graph is not as large as it says")
     if tensor.type == WHOLE:
         _check_whole(np.frombuffer(tensor.data, "<i8"))

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Self
 
 from forecast.artifacts.format import dump_arrays, dump_json, load_arrays, load_json, parse_strictly
-from forecast.durable import TEMPORARY, check_kind, make_directory, read_file, refused, remove, replace_file
+from forecast.durable import (
+    TEMPORARY,
+    check_kind,
+    make_directory,
+    read_file,
+    refused,
+    remove,
+    replace_file,
+)
 from forecast.errors import CannotCreate, ForecastError, Setting, StorageFailure
 from forecast.logs import log
 from forecast.training.context import Checkpoint
@@ -36,7 +44,10 @@ class Checkpoints:
                 return None
         folders = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
         self._report(folder, folders)
-        for old in (*[other for other in folders if other != folder][KEEP - 1 :], *self._root.glob(f"*/{TEMPORARY}")):
+        for old in (
+            *[other for other in folders if other != folder][KEEP - 1 :],
+            *self._root.glob(f"*/{TEMPORARY}"),
+        ):
             remove(old)
         self._folder = folder
         return self
@@ -70,7 +81,10 @@ class Checkpoints:
             replace_file(self._folder / name, [head.encode(), body])
         except (CannotCreate, StorageFailure) as error:
             if not self._broken:
-                log.warning("no checkpoint can be written, and a stop would lose what was trained: %s", error)
+                log.warning(
+                    "no checkpoint can be written, and a stop would lose what was trained: %s",
+                    error,
+                )
             self._broken = True
 
     def _report(self, folder: Path, folders: list[Path]) -> None:
@@ -82,7 +96,9 @@ class Checkpoints:
         elif self._resume and folders:
             same_data = any(other.name[:_DIGITS] == folder.name[:_DIGITS] for other in folders)
             other = "another plan or other settings" if same_data else "other data"
-            log.warning("the checkpoint in %s belongs to %s; training starts anew", self._root, other)
+            log.warning(
+                "the checkpoint in %s belongs to %s; training starts anew", self._root, other
+            )
         elif self._resume:
             log.info("nothing to resume in %s; training starts at the beginning", self._root)
 

@@ -33,7 +33,10 @@ from forecast.settings import STORE
 
 POINTER, LOCK, RESUME = "CURRENT", ".lock", ".resume"
 OWNER = "OWNER"  # says which job the store belongs to; a store of `fit` alone has none
-MAX_FOLDERS, NAMED = 2_000, 5  # that are looked through for stores, and stores or versions that a message names
+MAX_FOLDERS, NAMED = (
+    2_000,
+    5,
+)  # that are looked through for stores, and stores or versions that a message names
 
 _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
 
@@ -42,7 +45,9 @@ def stores_nearby(path: Path) -> str:
     """The stores near `path`, as the end of a message; an empty text where there are none."""
     folder = path.parent if path.parent.is_dir() else Path()
     try:
-        folders = list(islice(chain(folder.glob("[!.]*/"), folder.glob("[!.]*/[!.]*/")), MAX_FOLDERS))
+        folders = list(
+            islice(chain(folder.glob("[!.]*/"), folder.glob("[!.]*/[!.]*/")), MAX_FOLDERS)
+        )
     except OSError:
         folders = []
     stores = [os.path.normpath(store) for store in folders if (store / POINTER).is_file()]
@@ -104,16 +109,22 @@ class Store:
         except FileNotFoundError:
             return None
 
-    def _load_verified(self, version: str | None, attempts: int = 3) -> tuple[Contents, VersionInfo, str]:
+    def _load_verified(
+        self, version: str | None, attempts: int = 3
+    ) -> tuple[Contents, VersionInfo, str]:
         """Contents and info of a version, and the sha256 of its manifest."""
         if version is not None and saved_at(version) is None:
             raise UsageError(f"{version!r} is not a version id; {self.path} holds {self._known()}")
         try:
             return self._read(version)
         except FileNotFoundError as error:
-            if attempts > 1:  # it may have been pruned between a look at its name and one at its files
+            if (
+                attempts > 1
+            ):  # it may have been pruned between a look at its name and one at its files
                 return self._load_verified(version, attempts - 1)
-            raise ArtifactRefused(f"{error.filename}: is missing; restore it, or fit again") from error
+            raise ArtifactRefused(
+                f"{error.filename}: is missing; restore it, or fit again"
+            ) from error
 
     def _read(self, version: str | None) -> tuple[Contents, VersionInfo, str]:
         expected = None
@@ -126,7 +137,10 @@ class Store:
         if expected not in (None, digest):
             raise durable.refused(folder / MANIFEST, f"differs from its checksum in {POINTER}")
         entries = manifest.files.items()
-        files = {name: durable.read_file(folder / name, entry.size, entry.sha256) for name, entry in entries}
+        files = {
+            name: durable.read_file(folder / name, entry.size, entry.sha256)
+            for name, entry in entries
+        }
         contents = decode(files, f"{folder}{os.sep}")
         unexported = {int(number): reason for number, reason in manifest.unexported.items()}
         return replace(contents, run=manifest.run, unexported=unexported), info, digest
@@ -140,14 +154,20 @@ class Store:
         created = saved_at(version)
         if manifest.version != version or created is None:
             raise durable.refused(path, f"belongs to version {manifest.version[:80]!r}")
-        return manifest, VersionInfo(version, manifest.hash, created), hashlib.sha256(data).hexdigest()
+        return (
+            manifest,
+            VersionInfo(version, manifest.hash, created),
+            hashlib.sha256(data).hexdigest(),
+        )
 
     def _pointer(self) -> tuple[str, str]:
         """The id of the live version and the sha256 of its manifest."""
         if POINTER not in self._names():
             hint = stores_nearby(self.path)
             raise NoInput(f"{self.path}: holds no forecaster yet; run `forecast fit` first{hint}")
-        match = _POINTER.fullmatch(durable.read_file(self.path / POINTER, 200).decode("ascii", errors="replace"))
+        match = _POINTER.fullmatch(
+            durable.read_file(self.path / POINTER, 200).decode("ascii", errors="replace")
+        )
         if match is None or saved_at(match[1]) is None:
             raise durable.refused(self.path / POINTER, "does not name a version")
         return match[1], match[2]
@@ -167,10 +187,21 @@ class Store:
     def _refuse_foreign_folder(self) -> None:
         with durable.raised_as(durable.cannot_create, self.path):
             names = sorted(os.listdir(self.path))
-        ours = {LOCK, RESUME, OWNER, "lost+found"}  # the last stands in the root of a freshly mounted disk
-        foreign = [name for name in names if name not in ours and not fnmatch.fnmatchcase(name, durable.TEMPORARY)]
+        ours = {
+            LOCK,
+            RESUME,
+            OWNER,
+            "lost+found",
+        }  # the last stands in the root of a freshly mounted disk
+        foreign = [
+            name
+            for name in names
+            if name not in ours and not fnmatch.fnmatchcase(name, durable.TEMPORARY)
+        ]
         if foreign and not any(saved_at(name) for name in names):
-            problem = f"holds other files ('{foreign[0]}' is one of {len(foreign)}) and no forecaster"
+            problem = (
+                f"holds other files ('{foreign[0]}' is one of {len(foreign)}) and no forecaster"
+            )
             cure = Words("name a new or an empty folder with ", Setting("artifact"))
             raise CannotCreate(problem, place=self.path, cure=cure)
 
@@ -212,11 +243,15 @@ class Writer:
             return self.promote(same.id) if promote else same
         created = (created or datetime.now(UTC)).astimezone(UTC)
         newest = saved_at(ids[-1]) if ids else None
-        if newest is not None and created <= newest:  # ids sort in the order of saving, whatever the clock does
+        if (
+            newest is not None and created <= newest
+        ):  # ids sort in the order of saving, whatever the clock does
             created = newest + timedelta(microseconds=1)
         version = version_id(created, digest[:8])
         announce(version)
-        manifest = dump_manifest(files, version, created.isoformat(), contents.run, contents.unexported)
+        manifest = dump_manifest(
+            files, version, created.isoformat(), contents.run, contents.unexported
+        )
         self._write(version, files | {MANIFEST: manifest})
         if promote:
             self._point(version, hashlib.sha256(manifest).hexdigest())
@@ -237,7 +272,10 @@ class Writer:
         try:
             return None if self._store.empty else self._store.current()
         except ArtifactRefused as error:
-            log.warning("the file that names the live version is replaced, since it cannot be read: %s", error)
+            log.warning(
+                "the file that names the live version is replaced, since it cannot be read: %s",
+                error,
+            )
             return None
 
     def _write(self, version: str, files: dict[str, bytes]) -> None:
@@ -271,7 +309,9 @@ class Writer:
             path = self._store.path / version
             doomed = durable.temporary_beside(path)
             try:
-                durable.when_free(os.rename, path, doomed)  # first out of sight: a reader never meets half a version
+                durable.when_free(
+                    os.rename, path, doomed
+                )  # first out of sight: a reader never meets half a version
             except OSError as error:
                 log.warning("%s: could not be pruned: %s", path, error.strerror)
                 continue
@@ -281,11 +321,17 @@ class Writer:
 def _no_store(error: OSError, path: Path) -> Exception:
     if error.errno in durable.DISK:
         return durable.failure(error, path)
-    cure = Words("run `forecast fit` first, or name its folder with ", Setting("artifact"), stores_nearby(path))
+    cure = Words(
+        "run `forecast fit` first, or name its folder with ",
+        Setting("artifact"),
+        stores_nearby(path),
+    )
     return NoInput(f"no forecaster can be read here: {error.strerror}", place=path, cure=cure)
 
 
-def check_apart(output: str | None, read: Mapping[str, str | None], store: str | None = None) -> None:
+def check_apart(
+    output: str | None, read: Mapping[str, str | None], store: str | None = None
+) -> None:
     """Refuse an output that would replace a file that is read or one of the store; `read` are paths by their names."""
     if output is None:
         return
@@ -293,15 +339,23 @@ def check_apart(output: str | None, read: Mapping[str, str | None], store: str |
         if path is None or not os.path.exists(path):
             continue
         if os.path.exists(output) and os.path.samefile(output, path):
-            raise UsageError(f"{output} is {name}, and the output would replace it; write to another file")
+            raise UsageError(
+                f"{output} is {name}, and the output would replace it; write to another file"
+            )
         if os.path.isdir(path) and _path_below(path, output) is not None:
-            raise UsageError(f"{output} is in the folder of {name}, and would be read with it; write elsewhere")
+            raise UsageError(
+                f"{output} is in the folder of {name}, and would be read with it; write elsewhere"
+            )
     if store is None:
         return
     parts = _path_below(store, output)
-    in_store = parts is not None and (parts[0] in (POINTER, OWNER, LOCK, RESUME) or parts[0].startswith("v-"))
+    in_store = parts is not None and (
+        parts[0] in (POINTER, OWNER, LOCK, RESUME) or parts[0].startswith("v-")
+    )
     if in_store or _path_below(str(runs_folder(store)), output) is not None:
-        raise UsageError(f"{output} would replace a file of the store {store}; write to a file elsewhere")
+        raise UsageError(
+            f"{output} would replace a file of the store {store}; write to a file elsewhere"
+        )
 
 
 def _path_below(folder: str, file: str) -> tuple[str, ...] | None:

@@ -18,7 +18,9 @@ def baseline_names() -> tuple[str, ...]:
 def default_baselines() -> tuple[str, ...]:
     """Names of the baselines that run unless others are asked for, in their order; none of another package."""
     ranks = ((baseline_method(name).default_rank, name) for name in built_in("baselines"))
-    return tuple(name for _, name in sorted((rank, name) for rank, name in ranks if rank is not None))
+    return tuple(
+        name for _, name in sorted((rank, name) for rank, name in ranks if rank is not None)
+    )
 
 
 def is_baseline(name: str) -> bool:

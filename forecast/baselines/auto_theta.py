@@ -6,7 +6,9 @@ from forecast.baselines.shared.theta_lines import theta_forecast
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    return theta_forecast(*recent_values(values, observed, season), horizon, season, best_theta=True)
+    return theta_forecast(
+        *recent_values(values, observed, season), horizon, season, best_theta=True
+    )
 
 
 METHOD = Method(forecast, default_rank=8)

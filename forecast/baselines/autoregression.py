@@ -11,7 +11,9 @@ MIN_VALUES = 4  # fewer values repeat the last one
 PENALTIES = 10.0 ** np.arange(-12, 2)  # of the ridge, as shares of the largest eigenvalue
 ERROR_ROUNDING = 1e-15  # share of the sum of squares: smaller errors are rounding
 MIN_FREEDOM = 0.5  # degrees of freedom that a fit must leave, or its errors say nothing
-EIGENVALUE_ROUNDING = 1e-13  # share of the sum of squares of a lag: smaller eigenvalues are rounding
+EIGENVALUE_ROUNDING = (
+    1e-13  # share of the sum of squares of a lag: smaller eigenvalues are rounding
+)
 WINDOWS_AT_ONCE = 64  # what a cache holds
 
 
@@ -62,8 +64,12 @@ def _continued(values: Values, start: Counts, order: int, horizon: int) -> Value
 
 def _fitted(plain: Values, present: Mask, order: int) -> tuple[Values, Values]:
     """Weights of the lags, the oldest first, [windows, order], and intercepts, [windows]."""
-    past = np.lib.stride_tricks.sliding_window_view(plain, order, axis=1)[:, :-1]  # [windows, rows, order]
-    used = present[:, :-order].astype(np.float64)  # a row whose oldest lag is padding does not count
+    past = np.lib.stride_tricks.sliding_window_view(plain, order, axis=1)[
+        :, :-1
+    ]  # [windows, rows, order]
+    used = present[:, :-order].astype(
+        np.float64
+    )  # a row whose oldest lag is padding does not count
     count = used.sum(1, keepdims=True)
     target = plain[:, order:]
     middle = (used[..., None] * past).sum(1) / count  # [windows, order]

@@ -30,13 +30,17 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     try:
         from statsmodels.tsa.exponential_smoothing.ets import ETSModel
     except ImportError:
-        raise Unavailable("the baseline ets needs the package statsmodels", cure=INSTALL.format("stats")) from None
+        raise Unavailable(
+            "the baseline ets needs the package statsmodels", cure=INSTALL.format("stats")
+        ) from None
     values, start = recent_values(values, observed, season)
     index, divided = seasonal_index(values, start, season if season > LONG_SEASON else 1)
     plain = remove_season(values, index, divided)
     inner = 1 if season > LONG_SEASON else season
     rows = zip(plain, start, strict=True)
-    paths = Parallel()(delayed(_forecast)(ETSModel, row[first:], horizon, inner) for row, first in rows)
+    paths = Parallel()(
+        delayed(_forecast)(ETSModel, row[first:], horizon, inner) for row, first in rows
+    )
     points = restore_season(np.array(paths), index, divided)
     usable = (np.abs(points) <= MAX_RATIO * np.abs(values).max(1, keepdims=True)).all(1)
     return np.where(usable[:, None], points, theta_forecast(values, start, horizon, season))
@@ -50,7 +54,9 @@ def _forecast(model: Any, values: Values, horizon: int, season: int) -> Values:
     kinds: list[tuple[str, str | None]] = [("add", None)]  # of error and season
     if season > 1 and len(values) >= 2 * season:
         kinds += [("add", "add")] + ([("mul", "mul")] if values.min() > 0 else [])
-    for (error, seasonal), (trend, damped) in product(kinds, ((None, False), ("add", False), ("add", True))):
+    for (error, seasonal), (trend, damped) in product(
+        kinds, ((None, False), ("add", False), ("add", True))
+    ):
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             try:

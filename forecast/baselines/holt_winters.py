@@ -24,7 +24,9 @@ FIRST_VALUES = 10  # values that the first level and trend come from
 MIN_VALUES = 5  # fewer values repeat the last one
 WINDOWS_AT_ONCE = 64  # always so many: the last bits of a matrix product depend on its size
 MIN_ERROR = 1e-12  # smallest standard deviation of errors, as values are at most 1
-ERROR_ROUNDING = 1e-13  # share of the squared errors with an endless future: smaller sums are rounding
+ERROR_ROUNDING = (
+    1e-13  # share of the squared errors with an endless future: smaller sums are rounding
+)
 DOUBLINGS = 20  # of the steps after which a filter must have forgotten a value
 FORGOTTEN = 1e-3  # share of a value that may be left by then
 
@@ -54,9 +56,13 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
             part = rows[low : low + WINDOWS_AT_ONCE]
             full = np.pad(part, (0, WINDOWS_AT_ONCE - len(part)), mode="edge")
             filters = _filters(own_season, span)
-            points, _ = smooth(filters, values[full], first_observed[full], index[full], factors[full], horizon)
+            points, _ = smooth(
+                filters, values[full], first_observed[full], index[full], factors[full], horizon
+            )
             result[part] = points[: len(part)]
-    return np.where((values.shape[1] - first_observed < MIN_VALUES)[:, None], values[:, -1:], result)
+    return np.where(
+        (values.shape[1] - first_observed < MIN_VALUES)[:, None], values[:, -1:], result
+    )
 
 
 @dataclass(frozen=True)
@@ -88,12 +94,19 @@ def _filter(span: int, damping: float, season: int, seasons: tuple[float, ...]) 
     points = product(LEVELS, TRENDS if damping else TRENDS[:1], seasons)
     rest = [0.0] * (season - 1)
     gain = np.array(
-        [(level, level * trend, *rest, *[(1 - level) * rate] * (season > 0)) for level, trend, rate in points]
+        [
+            (level, level * trend, *rest, *[(1 - level) * rate] * (season > 0))
+            for level, trend, rate in points
+        ]
     )  # [points, states]
     states = gain.shape[1]
     measurement, transition = np.zeros(states), np.zeros((states, states))
     measurement[:2], measurement[2:3] = (1, damping), 1
-    transition[0, :2], transition[1, 1], transition[2:, 2:] = (1, damping), damping, np.roll(np.eye(season), 1, 1)
+    transition[0, :2], transition[1, 1], transition[2:, 2:] = (
+        (1, damping),
+        damping,
+        np.roll(np.eye(season), 1, 1),
+    )
     # [points, states, states], the states a step later if the value is zero
     closed_loop = transition - gain[:, :, None] * measurement
     energy, admissible = _energies(measurement, closed_loop)
@@ -112,7 +125,10 @@ def _energies(measurement: Values, closed_loop: Values) -> tuple[Values, Mask]:
     Those whose errors depend on the beginning for ever are not (Hyndman et al. 2008), and are left out. Each pass
     doubles the steps that the sum covers.
     """
-    energy, later = np.broadcast_to(np.outer(measurement, measurement), closed_loop.shape), closed_loop
+    energy, later = (
+        np.broadcast_to(np.outer(measurement, measurement), closed_loop.shape),
+        closed_loop,
+    )
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(DOUBLINGS):
             energy, later = energy + later.transpose(0, 2, 1) @ energy @ later, later @ later
@@ -125,26 +141,42 @@ def _spectra(measurement: Values, gain: Values, energy: Values, responses: Value
     span = len(responses)
     products = np.einsum("pn,pnm,spm->sp", gain, energy, responses, optimize=True)
     products[0] += 1
-    products[1:] = 2 * (products[1:] - responses[:-1] @ measurement)  # a step before and a step after
-    halves = np.full(span + 1, 2.0)  # both a frequency and its negative, but for the first and the last
+    products[1:] = 2 * (
+        products[1:] - responses[:-1] @ measurement
+    )  # a step before and a step after
+    halves = np.full(
+        span + 1, 2.0
+    )  # both a frequency and its negative, but for the first and the last
     halves[[0, -1]] = 1
     return np.asarray(halves * np.fft.rfft(products.T, 2 * span).real / (2 * span))
 
 
 def _mixed(
-    filters: Grid, values: Values, first_observed: Counts, index: Values, factors: Mask, horizon: int
+    filters: Grid,
+    values: Values,
+    first_observed: Counts,
+    index: Values,
+    factors: Mask,
+    horizon: int,
 ) -> tuple[Values, Values]:
     """Forecast with a season of factors and with the same as summands, mixed by their weights, as `_smoothed`."""
     summands = (index - 1) * (values.sum(1) / (values.shape[1] - first_observed))[:, None]
     twice = np.concatenate([values, values]), np.concatenate([first_observed, first_observed])
     season = np.concatenate([index, summands]), np.concatenate([factors, ~factors])
-    forecasts, weights = (np.split(found, 2) for found in _smoothed(filters, *twice, *season, horizon))
+    forecasts, weights = (
+        np.split(found, 2) for found in _smoothed(filters, *twice, *season, horizon)
+    )
     share = 1 / (1 + np.exp(np.minimum(weights[1] - weights[0], 700)))[:, None]
     return share * forecasts[0] + (1 - share) * forecasts[1], np.logaddexp(*weights)
 
 
 def _smoothed(
-    filters: Grid, values: Values, first_observed: Counts, index: Values, factors: Mask, horizon: int
+    filters: Grid,
+    values: Values,
+    first_observed: Counts,
+    index: Values,
+    factors: Mask,
+    horizon: int,
 ) -> tuple[Values, Values]:
     """Smooth windows [windows, span] with every point of the grid, without the season that `seasonal_index` gave.
 
@@ -154,25 +186,50 @@ def _smoothed(
     present, count = np.arange(span) >= first_observed[:, None], (span - first_observed)[:, None]
     plain = np.where(present, remove_season(values, index, factors), 0.0)
     first, slope = _beginning(plain, first_observed)
-    steps = np.maximum(np.arange(1, span + horizon + 1) - first_observed[:, None], 0)  # 1 is the first value's
-    least, total, sums = np.full(len(values), np.inf), np.zeros(len(values)), np.zeros((len(values), horizon))
+    steps = np.maximum(
+        np.arange(1, span + horizon + 1) - first_observed[:, None], 0
+    )  # 1 is the first value's
+    least, total, sums = (
+        np.full(len(values), np.inf),
+        np.zeros(len(values)),
+        np.zeros((len(values), horizon)),
+    )
     for damping, some in filters.items():
-        trend = np.append(0.0, np.cumsum(damping ** np.arange(1, span + horizon + 1)) * (damping > 0))
-        initial_path = first[:, None] + slope[:, None] * trend[steps]  # where the beginning alone leads
+        trend = np.append(
+            0.0, np.cumsum(damping ** np.arange(1, span + horizon + 1)) * (damping > 0)
+        )
+        initial_path = (
+            first[:, None] + slope[:, None] * trend[steps]
+        )  # where the beginning alone leads
         parameters = 2 + 3 * (damping > 0)  # the season comes from the decomposition
-        penalty = 2 * parameters * count / np.maximum(count - parameters - 1, 1)  # corrected for few values
-        for squares, states in _filtered(some, np.where(present, plain - initial_path[:, :span], 0.0)):
+        penalty = (
+            2 * parameters * count / np.maximum(count - parameters - 1, 1)
+        )  # corrected for few values
+        for squares, states in _filtered(
+            some, np.where(present, plain - initial_path[:, :span], 0.0)
+        ):
             criteria = (count * np.log(np.maximum(squares.T / count, MIN_ERROR**2)) + penalty).T
             before, least = least, np.minimum(least, criteria.min(0))
-            weight, left = np.exp((least - criteria) / 2), np.exp((least - before) / 2)  # of the sums so far
+            weight, left = (
+                np.exp((least - criteria) / 2),
+                np.exp((least - before) / 2),
+            )  # of the sums so far
             share, state = weight.sum(0), np.einsum("psw,pw->ws", states, weight)
-            ahead = share[:, None] * initial_path[:, span:] + state[:, :1] + state[:, 1:2] * trend[1 : horizon + 1]
+            ahead = (
+                share[:, None] * initial_path[:, span:]
+                + state[:, :1]
+                + state[:, 1:2] * trend[1 : horizon + 1]
+            )
             if state.shape[1] > 2:
                 ahead += state[:, 2 + np.arange(horizon) % (state.shape[1] - 2)]
             total, sums = left * total + share, left[:, None] * sums + ahead
     profile = np.where(factors[:, None], index, 1.0)[:, np.arange(-span, 0) % index.shape[1]]
-    log_jacobian = np.log(np.where(present, profile, 1.0)).sum(1)  # errors of what is left, as those of the values
-    return restore_season(sums / total[:, None], index, factors), np.log(total) - least / 2 - log_jacobian
+    log_jacobian = np.log(np.where(present, profile, 1.0)).sum(
+        1
+    )  # errors of what is left, as those of the values
+    return restore_season(sums / total[:, None], index, factors), np.log(
+        total
+    ) - least / 2 - log_jacobian
 
 
 def _filtered(filters: list[_Filters], deviations: Values) -> Iterator[tuple[Values, Values]]:
@@ -193,7 +250,9 @@ def _beginning(values: Values, first_observed: Counts) -> tuple[Values, Values]:
     inside = column < span
     first = np.where(inside, np.take_along_axis(values, np.minimum(column, span - 1), 1), 0.0)
     count = inside.sum(1)
-    time = np.where(inside, np.arange(FIRST_VALUES) - ((count - 1) / 2)[:, None], 0.0)  # centred in each window
+    time = np.where(
+        inside, np.arange(FIRST_VALUES) - ((count - 1) / 2)[:, None], 0.0
+    )  # centred in each window
     slope = (first * time).sum(1) / np.maximum((time**2).sum(1), 1.0)
     return first.sum(1) / count - slope * (count + 1) / 2, slope
 

@@ -21,7 +21,9 @@ def quantiles(
 ) -> Values:
     own = forecast_quantiles(network or network_for(seasons), values, observed, horizon, seasons)
     lowest = np.where(observed, values, np.inf).min(1)
-    constant = lowest == np.where(observed, values, -np.inf).max(1)  # which the network continues but for rounding
+    constant = lowest == np.where(observed, values, -np.inf).max(
+        1
+    )  # which the network continues but for rounding
     own = own[..., [LEVELS.index(level) for level in levels]]
     return np.asarray(np.where(constant[:, None, None], lowest[:, None, None], own))
 
@@ -34,4 +36,12 @@ def about() -> str:
     )
 
 
-METHOD = Method(forecast, default_rank=11, about=about, quantiles=quantiles, context=CONTEXT, as_read=True, evens=True)
+METHOD = Method(
+    forecast,
+    default_rank=11,
+    about=about,
+    quantiles=quantiles,
+    context=CONTEXT,
+    as_read=True,
+    evens=True,
+)

@@ -8,25 +8,40 @@ from forecast.baselines.shared.method import Counts, Mask, Method, Values
 from forecast.baselines.shared.ridge import ridge
 
 # Tuned on hourly demand of electricity, rented bikes, particles in the air, and the hourly series of M4.
-SPANS = 84, 180, 730  # newest seasons that the next ones are learned from; the forecasts are averaged
+SPANS = (
+    84,
+    180,
+    730,
+)  # newest seasons that the next ones are learned from; the forecasts are averaged
 EFFECT_SPANS = SPANS[1:]  # and those that effects of known columns are learned from
 NEAR = 1, 2  # seasons back whose values are columns, beside those of one a week before
-TAKEN_OFF = 0.4, 0.35  # of what was a season and a week before, before effects of known columns are learned
+TAKEN_OFF = (
+    0.4,
+    0.35,
+)  # of what was a season and a week before, before effects of known columns are learned
 STEPS_BACK, MEANS = (0, 1, 3), (1, 3)  # of a known column, and the seasons of its means
 HINGES = 1 / 3, 2 / 3  # quantiles of a known column from which on another slope counts
 NORMAL_DEVIATION = 0.6745  # median absolute deviation of a normal distribution of deviation 1
-SKEWED, LOW = 0.8, 0.1  # skewness from which on values count from this quantile, not from the median
+SKEWED, LOW = (
+    0.8,
+    0.1,
+)  # skewness from which on values count from this quantile, not from the median
 FARTHEST = 4.0  # deviations of a known column, or of a value from its window's mean, that count
 SMALLEST = 1e-6  # deviation of a window, in deviations of the series
 MAX_LONG_SEASON = 14  # seasons of a longer one
 MIN_ROWS = 6  # seasons to learn from; fewer repeat the last one
 WIDENED = 0.2  # share of the range of the past by which forecasts may leave it
 MAX_STEPS = 17_500  # steps that anything is learned from
-SHARE_OF_WINDOWS = 0.4  # of the forecast, that of windows which end at any step; the rest is that of whole seasons
+SHARE_OF_WINDOWS = (
+    0.4  # of the forecast, that of windows which end at any step; the rest is that of whole seasons
+)
 MOST_WINDOWS, PRIOR = 4_000, 10  # that it is learned from; seasons of 0 that shrink a profile
 LEAST_SEASONS = 7  # of a window, where no longer season is known
 LARGEST_SEASON = 96  # steps of a season, beyond which such a map would take long
-REFITS, MOST_OLD = 8, 8  # effects are learned anew after an eighth of the past, or so many seasons where that is less
+REFITS, MOST_OLD = (
+    8,
+    8,
+)  # effects are learned anew after an eighth of the past, or so many seasons where that is less
 REFIT_COST = 4e7  # operations that take as long as what `cost` does not count
 CONTEXT = MAX_STEPS + 2_500  # steps of the past that a forecast rests on, as effects may be old
 
@@ -43,7 +58,13 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
 
 
 def forecast_series(
-    values: Values, observed: Mask, known: Values, start: int, ends: Counts, horizon: int, seasons: tuple[int, ...]
+    values: Values,
+    observed: Mask,
+    known: Values,
+    start: int,
+    ends: Counts,
+    horizon: int,
+    seasons: tuple[int, ...],
 ) -> Values:
     """Forecast windows of one series by maps that are learned from its past.
 
@@ -57,7 +78,9 @@ def forecast_series(
     """
     season = seasons[0] if seasons else 1
     longer = (steps // season for steps in seasons[1:] if steps % season == 0)
-    long_season = next((count for count in longer if count <= MAX_LONG_SEASON), 1)  # in seasons, as a week of days
+    long_season = next(
+        (count for count in longer if count <= MAX_LONG_SEASON), 1
+    )  # in seasons, as a week of days
     old = np.clip(np.minimum(ends, MAX_STEPS) // (REFITS * season), 1, MOST_OLD)  # seasons
     every = season * 2 ** np.log2(old).astype(np.int64)
     learned = (start + ends) // every * every - start
@@ -74,7 +97,13 @@ def forecast_series(
 
 
 def _forecast(
-    values: Values, known: Values, age: int, ends: Counts, horizon: int, season: int, long_season: int
+    values: Values,
+    known: Values,
+    age: int,
+    ends: Counts,
+    horizon: int,
+    season: int,
+    long_season: int,
 ) -> Values:
     """Forecasts of windows, [windows, horizon], with effects that are learned before position `age`."""
     past = values[:age]
@@ -83,22 +112,34 @@ def _forecast(
         return np.asarray(np.repeat(values[ends - 1, None], horizon, 1))
     scaled = np.arcsinh((values - middle) / unit)
     begins = sorted({max(0, age - span * season) for span in EFFECT_SPANS})
-    effect, spans = np.zeros(len(known)), np.searchsorted(begins, np.arange(len(known)), side="right")  # of each step
+    effect, spans = (
+        np.zeros(len(known)),
+        np.searchsorted(begins, np.arange(len(known)), side="right"),
+    )  # of each step
     for begin in begins if known.shape[1] else ():
         effect[begin:] += _effect(scaled[begin:], known[begin:], age - begin, season, long_season)
     effect /= np.maximum(spans, 1)
     rest, points = scaled - effect[: len(scaled)], np.zeros((len(ends), horizon))
     for row, end in enumerate(ends.tolist()):
-        pasts = [rest[end - span : end] for span in sorted({min(end, span * season) for span in SPANS})]
-        points[row] = np.mean([_next_seasons(past, horizon, season, long_season) for past in pasts], 0)
-    lags, ahead = season * (long_season if long_season > 1 else LEAST_SEASONS), ends[:, None] + np.arange(horizon)
+        pasts = [
+            rest[end - span : end] for span in sorted({min(end, span * season) for span in SPANS})
+        ]
+        points[row] = np.mean(
+            [_next_seasons(past, horizon, season, long_season) for past in pasts], 0
+        )
+    lags, ahead = (
+        season * (long_season if long_season > 1 else LEAST_SEASONS),
+        ends[:, None] + np.arange(horizon),
+    )
     if season <= LARGEST_SEASON and age - horizon >= 2 * lags:
         profile = np.resize(_profile(rest[:age], season * long_season), len(rest) + horizon)
         found = _from_windows(rest - profile[: len(rest)], age, ends, horizon, season, lags)
         points += SHARE_OF_WINDOWS * (found + profile[ahead] - points)
     points += effect[ahead]
     bounds = np.array([low, high]) + WIDENED * (high - low) * np.array([-1, 1])
-    return np.asarray(np.sinh(np.clip(points, *np.arcsinh((bounds - middle) / unit))) * unit + middle)
+    return np.asarray(
+        np.sinh(np.clip(points, *np.arcsinh((bounds - middle) / unit))) * unit + middle
+    )
 
 
 def _scale(past: Values) -> tuple[float, float]:
@@ -121,13 +162,21 @@ def _effect(scaled: Values, known: Values, age: int, season: int, long_season: i
     phases = columns[begin : begin + count * season].reshape(count, season, -1).swapaxes(0, 1)
     values = scaled[begin:age].reshape(count, season, 1).swapaxes(0, 1)
 
-    def changes(of: Values) -> Values:  # [season, rows, ...], less much of what was a season and a week before
-        return np.asarray(of[:, before:] - TAKEN_OFF[0] * of[:, before - 1 : -1] - TAKEN_OFF[1] * of[:, :-before])
+    def changes(
+        of: Values,
+    ) -> Values:  # [season, rows, ...], less much of what was a season and a week before
+        return np.asarray(
+            of[:, before:] - TAKEN_OFF[0] * of[:, before - 1 : -1] - TAKEN_OFF[1] * of[:, :-before]
+        )
 
     moved, target = changes(phases), changes(values)
     centred, rows = moved - moved.mean(1, keepdims=True), count - before
-    weights, _ = ridge(centred.reshape(season * rows, -1), (target - target.mean(1, keepdims=True)).reshape(-1, 1))
-    days = np.broadcast_to(_season_dummies(np.arange(rows), long_season), (season, rows, long_season - 1))
+    weights, _ = ridge(
+        centred.reshape(season * rows, -1), (target - target.mean(1, keepdims=True)).reshape(-1, 1)
+    )
+    days = np.broadcast_to(
+        _season_dummies(np.arange(rows), long_season), (season, rows, long_season - 1)
+    )
     own, _ = ridge(np.concatenate([moved, days], 2), target - moved @ weights)
     step = (np.arange(len(known)) - begin) % season
     effect = (columns * (weights + own[:, : columns.shape[1]])[step, :, 0]).sum(1)
@@ -137,10 +186,16 @@ def _effect(scaled: Values, known: Values, age: int, season: int, long_season: i
 def _features(known: Values, age: int, season: int) -> Values:
     """Known columns, standardised, with hinges, as they are now and were before, [steps, features]."""
     mean, deviation = column_statistics(known[:age])
-    scaled = np.where(np.isfinite(known), known - mean, 0.0) / np.where(deviation > 0, deviation, np.inf)
+    scaled = np.where(np.isfinite(known), known - mean, 0.0) / np.where(
+        deviation > 0, deviation, np.inf
+    )
     scaled = np.clip(scaled, -FARTHEST, FARTHEST)
     numeric = [column for column in scaled.T if len(np.unique(column[:age])) > 2]
-    hinges = [np.maximum(column - knot, 0.0) for column in numeric for knot in np.quantile(column[:age], HINGES)]
+    hinges = [
+        np.maximum(column - knot, 0.0)
+        for column in numeric
+        for knot in np.quantile(column[:age], HINGES)
+    ]
     features = np.concatenate([scaled, np.array(hinges).reshape(-1, len(scaled)).T], 1)
     steps = np.arange(len(features))
     sums = np.concatenate([np.zeros((1, features.shape[1])), np.cumsum(features, 0)])
@@ -162,10 +217,15 @@ def _next_seasons(past: Values, horizon: int, season: int, long_season: int) -> 
 def _profile(values: Values, length: int) -> Values:
     """What each step of a season adds to the mean, [length]; less where few seasons say so."""
     phase = np.arange(len(values)) % length
-    return np.asarray(np.bincount(phase, values - values.mean(), length) / (np.bincount(phase, None, length) + PRIOR))
+    return np.asarray(
+        np.bincount(phase, values - values.mean(), length)
+        / (np.bincount(phase, None, length) + PRIOR)
+    )
 
 
-def _from_windows(values: Values, age: int, ends: Counts, horizon: int, season: int, lags: int) -> Values:
+def _from_windows(
+    values: Values, age: int, ends: Counts, horizon: int, season: int, lags: int
+) -> Values:
     """The next steps of windows, [windows, horizon], by one map from windows that end at any step before `age`.
 
     A window has so many lags, of which the map reads the first two seasons and the last one. Its values count as
@@ -199,7 +259,9 @@ def _season(whole: Values, later: int, long_season: int) -> Values:
         return np.asarray(whole[-1])
 
     def columns(at: Counts) -> Values:
-        return np.concatenate([*(whole[at - ago] for ago in back), _season_dummies(at, long_season)], 1)
+        return np.concatenate(
+            [*(whole[at - ago] for ago in back), _season_dummies(at, long_season)], 1
+        )
 
     weights, intercept = ridge(columns(rows), whole[rows + later])
     return np.asarray((columns(np.array([count])) @ weights + intercept)[0])
@@ -212,7 +274,10 @@ def _season_dummies(count: Counts, long_season: int) -> Values:
 
 def cost(steps: float, columns: int, horizon: int, season: int) -> float:
     """Operations of the forecast of one window of a series, roughly."""
-    steps, features = min(steps, MAX_STEPS), (len(STEPS_BACK) + len(MEANS)) * (1 + len(HINGES)) * columns
+    steps, features = (
+        min(steps, MAX_STEPS),
+        (len(STEPS_BACK) + len(MEANS)) * (1 + len(HINGES)) * columns,
+    )
     effects = len(EFFECT_SPANS) * (4 * steps * features**2 + 10 * season * features**3)
     seasons, wide = steps / season, (len(NEAR) + 1) * season
     narrow, maps = min(seasons, wide), len(SPANS) * -(-horizon // season)
@@ -221,4 +286,6 @@ def cost(steps: float, columns: int, horizon: int, season: int) -> float:
     return REFIT_COST + effects + any_step + maps * narrow * (2 * seasons * wide + 10 * narrow**2)
 
 
-METHOD = Method(forecast, default_rank=12, context=CONTEXT, forecast_series=forecast_series, cost=cost)
+METHOD = Method(
+    forecast, default_rank=12, context=CONTEXT, forecast_series=forecast_series, cost=cost
+)

@@ -19,7 +19,19 @@ from forecast.tables.table import Table, TypedTimes, encoded
 
 WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
 YEAR_NAMES = ("year", "yr", "date", "time", "ds", "period")
-EPOCH_NAMES = ("timestamp", "epoch", "unix", "unixtime", "unix_time", "time", "datetime", "date", "ts", "ds", "t")
+EPOCH_NAMES = (
+    "timestamp",
+    "epoch",
+    "unix",
+    "unixtime",
+    "unix_time",
+    "time",
+    "datetime",
+    "date",
+    "ts",
+    "ds",
+    "t",
+)
 STEP_NAMES = ("step", "t", "time", "ds", "period", "index", "hour", "week")
 DECIMAL_NAMES = (*YEAR_NAMES, "index", "t", "decimal_year", "decimal_date", "decimal")
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -58,7 +70,12 @@ class TimeCells:
 
     def plain(self) -> "TimeCells":
         """The cells without the decimal point of whole numbers: 2024 for 2024.0."""
-        return replace(self, texts=[text.partition(".")[0] if WHOLE.fullmatch(text) else text for text in self.texts])
+        return replace(
+            self,
+            texts=[
+                text.partition(".")[0] if WHOLE.fullmatch(text) else text for text in self.texts
+            ],
+        )
 
     @cached_property
     def numbers(self) -> Integers | None:
@@ -92,15 +109,34 @@ def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
         return typed_cells(table, column, table.times(column))
     codes, texts = table.distinct(column, rows)
     texts = [text.strip() for text in texts]
-    return TimeCells(table, (column,), codes, texts, "number" if kind in ("whole", "number", "boolean") else "text")
+    return TimeCells(
+        table,
+        (column,),
+        codes,
+        texts,
+        "number" if kind in ("whole", "number", "boolean") else "text",
+    )
 
 
-def typed_cells(table: Table, column: str, times: TypedTimes, series: Integers | None = None) -> TimeCells:
+def typed_cells(
+    table: Table, column: str, times: TypedTimes, series: Integers | None = None
+) -> TimeCells:
     """A column of datetimes as text: 2024-01-31 13:00:00, and without a time of day where all are dates."""
     codes, wall = encoded(times.wall)
     dates = not times.fractions and not (wall % DAY).any()
-    texts = wall.astype("datetime64[s]").astype("datetime64[D]" if dates else "datetime64[s]").astype(str)
-    return TimeCells(table, (column,), codes, [text.replace("T", " ") for text in texts.tolist()], "datetime", series)
+    texts = (
+        wall.astype("datetime64[s]")
+        .astype("datetime64[D]" if dates else "datetime64[s]")
+        .astype(str)
+    )
+    return TimeCells(
+        table,
+        (column,),
+        codes,
+        [text.replace("T", " ") for text in texts.tolist()],
+        "datetime",
+        series,
+    )
 
 
 def refuse_blank(table: Table, column: str, blank: Flags, what: str = "the time") -> None:
@@ -116,7 +152,9 @@ def filled_cells(table: Table, column: str, what: str = "the time") -> TimeCells
         raise BadData(f"{table.name}: column '{column}' has no rows")
     refuse_blank(table, column, table.missing(column), what)
     cells = time_cells(table, column)
-    refuse_blank(table, column, np.array([text == "" for text in cells.texts], bool)[cells.codes], what)
+    refuse_blank(
+        table, column, np.array([text == "" for text in cells.texts], bool)[cells.codes], what
+    )
     return cells
 
 
@@ -139,7 +177,10 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
     if time_format := _decimal_years(cells.texts, cells.kind == "number"):
         wall = np.sort(read_numbers(cells.texts, time_format))
         months = wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
-        without_gap = time_format.years is not None and (np.diff(months) * time_format.years.per_year == 12).all()
+        without_gap = (
+            time_format.years is not None
+            and (np.diff(months) * time_format.years.per_year == 12).all()
+        )
         if not certain or name in DECIMAL_NAMES or (without_gap and len(months) >= MIN_VALUES):
             yield time_format, whole
     if (numbers := cells.numbers) is None:
@@ -150,7 +191,9 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
         fits = (first <= numbers) & (numbers <= last)
         if fits.any() and time_format.pattern:
             fits &= patterns.parse(cells.plain().array, time_format.pattern).exists
-            time_format = time_format.model_copy(update={"kind": "epoch" if cells.kind == "number" else "text"})
+            time_format = time_format.model_copy(
+                update={"kind": "epoch" if cells.kind == "number" else "text"}
+            )
         if fits.any():
             yield time_format, fits
     eight_digits = {len(text) for text in cells.plain().texts} == {8}
@@ -161,7 +204,9 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
 
 def recognise(cells: TimeCells, certain: bool) -> TimeFormat | None:
     """How a column writes times as numbers, None if it writes none."""
-    return next((time_format for time_format, fits in candidates(cells, certain) if fits.all()), None)
+    return next(
+        (time_format for time_format, fits in candidates(cells, certain) if fits.all()), None
+    )
 
 
 def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None:
@@ -169,21 +214,35 @@ def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None
     days = Setting("date_format", DAY_NUMBERS)
     if settings.date_format == DAY_NUMBERS:
         if (wrong := np.array([not is_day_number(text) for text in cells.texts])).any():
-            raise cells.fault("is not a spreadsheet's day number", "correct it, or leave ", days, " out", wrong=wrong)
+            raise cells.fault(
+                "is not a spreadsheet's day number",
+                "correct it, or leave ",
+                days,
+                " out",
+                wrong=wrong,
+            )
         return TimeFormat(kind="days")
     if settings.date_format is not None:
         return None
-    if not settings.steps and ((time_format := recognise(cells, certain=False)) or not WHOLE.fullmatch(cells.texts[0])):
+    if not settings.steps and (
+        (time_format := recognise(cells, certain=False)) or not WHOLE.fullmatch(cells.texts[0])
+    ):
         return time_format
     if cells.numbers is None:
         wrong = np.array([not is_whole_number(text) for text in cells.texts])
         spreadsheet = is_day_number(cells.first(wrong), *USUAL_DAY_NUMBERS)
         cure = (days, ", if it is a spreadsheet's") if spreadsheet else (Setting("date_format"),)
-        raise cells.fault("is not a whole number that can be a time", "correct it, or pass ", *cure, wrong=wrong)
+        raise cells.fault(
+            "is not a whole number that can be a time", "correct it, or pass ", *cure, wrong=wrong
+        )
     if settings.steps:
         return TimeFormat(kind="integer")
     # say which number is no time as most others are, or that it is open what all of them mean
-    fits = max((fits for _, fits in candidates(cells, certain=False)), key=np.sum, default=np.zeros(1, bool))
+    fits = max(
+        (fits for _, fits in candidates(cells, certain=False)),
+        key=np.sum,
+        default=np.zeros(1, bool),
+    )
     if 2 * fits.sum() > len(cells.texts):
         problem = f"is not a time as '{cells.texts[int(np.argmax(fits))]}' is"
         raise cells.fault(problem, "correct it, or pass ", Setting("date_format"), wrong=~fits)
@@ -203,7 +262,10 @@ def is_decimal_year(text: str) -> bool:
 
 def is_day_number(text: str, first: int = 0, last: int = LAST_DAY_NUMBER - 1) -> bool:
     """Whether a text is a day number within bounds, a fraction of a day included."""
-    return re.fullmatch(r"\d{1,7}([.,]\d*)?", text) is not None and first <= float(text.replace(",", ".")) < last + 1
+    return (
+        re.fullmatch(r"\d{1,7}([.,]\d*)?", text) is not None
+        and first <= float(text.replace(",", ".")) < last + 1
+    )
 
 
 def _decimal_years(texts: list[str], number: bool) -> TimeFormat | None:
@@ -222,7 +284,13 @@ def _decimal_years(texts: list[str], number: bool) -> TimeFormat | None:
         for middle in (False, True) if slack < 0.25 or per_year == 2 else ():
             steps = values * per_year - 0.5 * middle
             if (np.abs(steps - np.rint(steps)) <= slack).all():
-                years = {"per_year": per_year, "middle": middle, "digits": digits, "whole": whole, "number": number}
+                years = {
+                    "per_year": per_year,
+                    "middle": middle,
+                    "digits": digits,
+                    "whole": whole,
+                    "number": number,
+                }
                 return TimeFormat(kind="years", years=DecimalYears.model_validate(years))
     return None
 
@@ -234,7 +302,9 @@ def read_numbers(texts: list[str], time_format: TimeFormat) -> Integers:
         return np.round((days - EPOCH_DAY) * DAY).astype(np.int64)
     if (years := time_format.years) is None:
         return whole_numbers(texts) // UNITS[time_format.unit or "s"]
-    periods = np.rint(np.array([float(text) for text in texts]) * years.per_year - 0.5 * years.middle).astype(np.int64)
+    periods = np.rint(
+        np.array([float(text) for text in texts]) * years.per_year - 0.5 * years.middle
+    ).astype(np.int64)
     months = periods * (12 // years.per_year) - 12 * 1970
     return months.astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)
 
@@ -246,16 +316,25 @@ def write_numbers(wall: Integers, time_format: TimeFormat) -> NDArray[Any]:
         return days.astype(np.int64) if (days % 1 == 0).all() else days.round(9)
     if (years := time_format.years) is None:
         return wall * UNITS[time_format.unit or "s"]
-    year, month = np.divmod(wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64), 12)
+    year, month = np.divmod(
+        wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64), 12
+    )
     values = 1970 + year + (month // (12 // years.per_year) + 0.5 * years.middle) / years.per_year
     texts = [f"{value:.{years.digits}f}" for value in values.tolist()]
     if years.number:
         return np.array([float(text) for text in texts])
     if years.whole != "padded":
         short = [text.rstrip("0").removesuffix(".") for text in texts]
-        texts = [f"{text}.0" if "." not in text and years.whole == "point" else text for text in short]
+        texts = [
+            f"{text}.0" if "." not in text and years.whole == "point" else text for text in short
+        ]
     return np.array(texts, object)
 
 
 # kinds of formats that write numbers, and which texts each takes
-NUMBERS = {"years": is_decimal_year, "days": is_day_number, "epoch": is_whole_number, "integer": is_whole_number}
+NUMBERS = {
+    "years": is_decimal_year,
+    "days": is_day_number,
+    "epoch": is_whole_number,
+    "integer": is_whole_number,
+}

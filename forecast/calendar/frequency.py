@@ -21,7 +21,22 @@ MONTH_NAMES = tuple(name.upper() for name in patterns.ABBREVIATIONS)
 ALIAS = re.compile(
     r"(?P<count>\d{0,9})\s*(?P<unit>[A-Za-z]*?)(?P<side>(?<=[MQYAmqya])[SsEe])?(-(?P<anchor>[A-Za-z]{3}))?"
 )
-KNOWN = ("s", "min", "15min", "h", "D", "B", "W", "W-SUN", "MS", "ME", "QS", "QE", "YS", "YE")  # for messages
+KNOWN = (
+    "s",
+    "min",
+    "15min",
+    "h",
+    "D",
+    "B",
+    "W",
+    "W-SUN",
+    "MS",
+    "ME",
+    "QS",
+    "QE",
+    "YS",
+    "YE",
+)  # for messages
 MIN_SHARE = 0.1  # of the steps between times that must be the grid's, where some are shorter than the usual step
 
 
@@ -31,7 +46,9 @@ class Frequency(NamedTuple):
     kind: Literal["steps", "seconds", "months", "weekdays"]
     every: int
     end: bool | None = None  # months: at their end, at their start, or as the data have it
-    anchor: int | None = None  # weekday (Monday 0) or month (January 0) that an alias such as W-SUN names
+    anchor: int | None = (
+        None  # weekday (Monday 0) or month (January 0) that an alias such as W-SUN names
+    )
 
 
 def parse_frequency(text: str) -> Frequency:
@@ -50,7 +67,9 @@ def parse_frequency(text: str) -> Frequency:
         if known and unit in SECONDS and not side:
             return Frequency("seconds", count * SECONDS[unit], anchor=number)
         if known and unit in MONTHS and alias["unit"] != "m":
-            return Frequency("months", count * MONTHS[unit], None if side is None else side in "eE", number)
+            return Frequency(
+                "months", count * MONTHS[unit], None if side is None else side in "eE", number
+            )
     problem = f"not a frequency{did_you_mean(text, list(KNOWN))} (such as {', '.join(KNOWN)}, or 1)"
     raise UsageError(problem, setting=Setting("freq", text))
 
@@ -76,8 +95,12 @@ def infer_calendar(
             return spec
         first = f", the first is {format_timestamp(off[0], time_format)}"
         share = f"{len(off)} of {len(unique)} times do not lie on the grid of "
-        cure = Words("pass ", Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq"))
-        raise BadData(Words(share, Setting("freq", freq), first), place=place(int(off[0])), cure=cure)
+        cure = Words(
+            "pass ", Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq")
+        )
+        raise BadData(
+            Words(share, Setting("freq", freq), first), place=place(int(off[0])), cure=cure
+        )
     if len(unique) < 2:
         problem = "only one time, so that its frequency cannot be inferred"
         raise BadData(problem, place=place(int(unique[0])), cure=Words("pass ", Setting("freq")))
@@ -90,20 +113,36 @@ def infer_calendar(
     steps = np.diff(unique)
     values, counts = np.unique(steps, return_counts=True)
     usual = int(values[counts.argmax()])
-    odd = int(np.argmax(steps % usual != 0))  # the first time that leaves the grid of the usual step
+    odd = int(
+        np.argmax(steps % usual != 0)
+    )  # the first time that leaves the grid of the usual step
     before, after = (format_timestamp(unique[at], time_format) for at in (odd, odd + 1))
     cure = Words("correct it")
     if time_format.kind != "integer":
-        freq = "D" if 2 * counts.max() < len(steps) else _of_seconds(usual, 0).name.partition("-")[0]
-        ways = Words(Setting("freq"), " with ", Setting("aggregate", "sum"), " (or mean, last), such as ")
+        freq = (
+            "D" if 2 * counts.max() < len(steps) else _of_seconds(usual, 0).name.partition("-")[0]
+        )
+        ways = Words(
+            Setting("freq"), " with ", Setting("aggregate", "sum"), " (or mean, last), such as "
+        )
         # such as midnights of Berlin that are written in UTC, or a clock that changes by less than a step
         other = ("pass another ", Setting("timezone"), " or none, ") if zone else ()
-        cure = Words("correct it, ", *other, "or pass ", ways, Setting("freq", freq), " ", Setting("aggregate", "mean"))
+        cure = Words(
+            "correct it, ",
+            *other,
+            "or pass ",
+            ways,
+            Setting("freq", freq),
+            " ",
+            Setting("aggregate", "mean"),
+        )
     problem = f"the times lie on no regular grid: {after} follows {before}"
     raise BadData(problem, place=place(int(unique[odd + 1])), cure=cure)
 
 
-def _inferred_grid(timestamps: Integers, series: Integers, unique: Integers, zone: str | None) -> CalendarSpec | None:
+def _inferred_grid(
+    timestamps: Integers, series: Integers, unique: Integers, zone: str | None
+) -> CalendarSpec | None:
     """A grid of dates or times of day; None if no grid fits."""
     days, clock = np.divmod(wall_clock(unique, zone), DAY)
     same_clock = (clock == clock[0]).all()
@@ -113,7 +152,9 @@ def _inferred_grid(timestamps: Integers, series: Integers, unique: Integers, zon
         index, day, at_end = _in_months(days)
         if at_end or (day[0] <= 28 and (day == day[0]).all()):
             every = int(np.gcd.reduce(np.diff(index)))
-            spec: CalendarSpec | None = _of_months(every, int(index[0]), -1 if at_end else int(day[0]), offset)
+            spec: CalendarSpec | None = _of_months(
+                every, int(index[0]), -1 if at_end else int(day[0]), offset
+            )
         else:
             spec = _weekday_pattern(days, offset)
             if spec is None or _step(Calendar(spec).positions(all_days * DAY), series) != 1:
@@ -160,10 +201,16 @@ def _step(times: Integers, series: Integers) -> int | None:
     return divisor if often == counts.max() or often >= max(MIN_SHARE * counts.sum(), 2) else None
 
 
-def _given_grid(unique: Integers, given: Frequency, time_format: TimeFormat, coarser: bool, freq: str) -> CalendarSpec:
+def _given_grid(
+    unique: Integers, given: Frequency, time_format: TimeFormat, coarser: bool, freq: str
+) -> CalendarSpec:
     """The grid of a frequency, placed where the data lie, or at usual bounds where it is `coarser` than they are."""
     if (given.kind == "steps") != (time_format.kind == "integer"):
-        needed = "a frequency such as D or h" if given.kind == "steps" else "a number, as the times are steps"
+        needed = (
+            "a frequency such as D or h"
+            if given.kind == "steps"
+            else "a number, as the times are steps"
+        )
         raise UsageError(f"pass {needed}", setting=Setting("freq", freq))
     if given.kind == "steps":
         return _of_steps(given.every, unique)
@@ -173,7 +220,9 @@ def _given_grid(unique: Integers, given: Frequency, time_format: TimeFormat, coa
         return _of_weekdays((0, 1, 2, 3, 4), offset)
     if given.kind == "months":
         index, days_of_month, at_end = _in_months(days)
-        has_days = time_format.kind != "period" and "%d" in (time_format.pattern or "%d").replace("-", "")
+        has_days = time_format.kind != "period" and "%d" in (time_format.pattern or "%d").replace(
+            "-", ""
+        )
         if not coarser and not has_days:
             day = 1  # a month without a day means its first day
         elif given.end is None and not coarser:
@@ -211,9 +260,15 @@ def _of_seconds(every: int, anchor: int, offset: int = 0) -> CalendarSpec:
 
 def _of_months(every: int, anchor: int, day: int, offset: int) -> CalendarSpec:
     name = _counted(every, Y=12, Q=3, M=1) + {1: "S", -1: "E"}.get(day, "")
-    return CalendarSpec(kind="months", every=every, anchor=anchor % every, day=day, offset=offset, name=name)
+    return CalendarSpec(
+        kind="months", every=every, anchor=anchor % every, day=day, offset=offset, name=name
+    )
 
 
 def _of_weekdays(weekdays: tuple[int, ...], offset: int) -> CalendarSpec:
-    name = "B" if weekdays == (0, 1, 2, 3, 4) else "-".join(WEEKDAYS[day].capitalize() for day in weekdays)
+    name = (
+        "B"
+        if weekdays == (0, 1, 2, 3, 4)
+        else "-".join(WEEKDAYS[day].capitalize() for day in weekdays)
+    )
     return CalendarSpec(kind="weekdays", weekdays=weekdays, offset=offset, name=name)

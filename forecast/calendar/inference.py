@@ -6,7 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from forecast.calendar import patterns
-from forecast.calendar.cells import WHOLE, TimeCells, filled_cells, is_decimal_year, recognise, time_cells
+from forecast.calendar.cells import (
+    WHOLE,
+    TimeCells,
+    filled_cells,
+    is_decimal_year,
+    recognise,
+    time_cells,
+)
 from forecast.calendar.patterns import ParsedTexts, codes_of
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import Flags
@@ -19,7 +26,9 @@ TIME_NAMES = ("date", "datetime", "time", "timestamp", "ds", "date_time", "day",
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
 DECIMAL, YEAR_MONTH = re.compile(r"\d+\.\d+"), re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
 Names = tuple[str, ...]
-CLOCKS = tuple(f"{form}{zone}" for form in (*patterns.CLOCKS[:-1], "%H%M") for zone in patterns.ZONES)
+CLOCKS = tuple(
+    f"{form}{zone}" for form in (*patterns.CLOCKS[:-1], "%H%M") for zone in patterns.ZONES
+)
 DATE_CODES = set("YyGmbBdqVj")
 SAME_PART = {"b": "m", "B": "m", "I": "H", "K": "H", "y": "Y", "G": "Y"}  # directives of one part
 
@@ -43,7 +52,9 @@ def _are_times(cells: TimeCells, named: bool) -> bool:
         return False
     if time_format := recognise(cells, certain=not named):
         return not (named and time_format.kind == "integer")
-    if WHOLE.fullmatch(texts[0]) or (all(map(DECIMAL.fullmatch, texts)) and not all(map(YEAR_MONTH.fullmatch, texts))):
+    if WHOLE.fullmatch(texts[0]) or (
+        all(map(DECIMAL.fullmatch, texts)) and not all(map(YEAR_MONTH.fullmatch, texts))
+    ):
         return False  # 1707.4 is a number, and no April
     return any(patterns.matches(cells.array, guess).all() for guess in patterns.guesses(texts[0]))
 
@@ -53,7 +64,9 @@ def resembles_times(table: Table, column: str) -> bool:
     if not len(table):
         return False
     first = table.first(column)
-    shaped = bool(CLOCK_ONLY.fullmatch(first) or (patterns.guesses(first) and not WHOLE.fullmatch(first)))
+    shaped = bool(
+        CLOCK_ONLY.fullmatch(first) or (patterns.guesses(first) and not WHOLE.fullmatch(first))
+    )
     return shaped or column.lower() in TIME_NAMES
 
 
@@ -72,10 +85,14 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
         parsed = patterns.parse(cells.array, settings.fitted.pattern, settings.pivot)
         if parsed.exists.all():
             return parsed
-    matched = {guess: patterns.matches(cells.array, guess) for guess in patterns.guesses(cells.texts[0])}
+    matched = {
+        guess: patterns.matches(cells.array, guess) for guess in patterns.guesses(cells.texts[0])
+    }
     complete = [guess for guess in matched if matched[guess].all()]
     # a pattern with a fraction fits times without any too
-    complete = [guess for guess in complete if "%f" not in guess or guess.replace(".%f", "") not in complete]
+    complete = [
+        guess for guess in complete if "%f" not in guess or guess.replace(".%f", "") not in complete
+    ]
     if not complete:
         raise _mismatch(cells, matched)
     fitting = [patterns.parse(cells.array, guess, settings.pivot) for guess in complete]
@@ -88,7 +105,9 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
 
 def _mismatch(cells: TimeCells, matched: dict[str, Flags]) -> BadData:
     """Say that the first text has the shape of no time, or which text differs from it."""
-    wrong = ~max(matched.values(), key=lambda fits: int(fits.sum()), default=np.zeros(len(cells.texts), bool))
+    wrong = ~max(
+        matched.values(), key=lambda fits: int(fits.sum()), default=np.zeros(len(cells.texts), bool)
+    )
     text, first = cells.first(wrong), cells.texts[0]
     guesses, date_format = patterns.guesses(text), Setting("date_format")
     problem: str = f"is not written as '{first}' is"
@@ -97,9 +116,17 @@ def _mismatch(cells: TimeCells, matched: dict[str, Flags]) -> BadData:
         problem, cure = "is a time of day without a date", ("add the date",)
     elif not matched:
         problem, example = "is not a time that can be recognised", "2024-01-31 13:00:00+01:00"
-        cure = (f"write it as 2024-01-31 or {example}, or pass ", date_format, " or ", Setting("time"))
+        cure = (
+            f"write it as 2024-01-31 or {example}, or pass ",
+            date_format,
+            " or ",
+            Setting("time"),
+        )
     elif guesses and patterns.has_zone(guesses[0]) != patterns.has_zone(next(iter(matched))):
-        problem, cure = f"and '{first}' mix times with and without a zone", ("write all of them the same way",)
+        problem, cure = (
+            f"and '{first}' mix times with and without a zone",
+            ("write all of them the same way",),
+        )
     return cells.fault(problem, *cure, wrong=wrong)
 
 
@@ -154,7 +181,9 @@ PARTS = {  # from coarse to fine
     "year": Part(("year", "yr", "yyyy", "yy", "y"), ("%Y", "%y")),
     "quarter": Part(("quarter", "qtr", "qu", "q", "period"), ("%q", "Q%q", "q%q", "Q0%q")),
     "month": Part(("month", "mnth", "mon", "mo", "mm", "m", "period"), ("%-m", "%b", "%B", "M%-m")),
-    "week": Part(("week", "wk", "isoweek", "iso_week", "week_of_year", "weekofyear", "w"), ("%-V", "W%-V")),
+    "week": Part(
+        ("week", "wk", "isoweek", "iso_week", "week_of_year", "weekofyear", "w"), ("%-V", "W%-V")
+    ),
     "yearday": Part(("yday", "doy", "day_of_year", "dayofyear"), ("%-j",)),
     "day": Part(("day", "dd", "mday", "dom", "day_of_month", "dayofmonth", "d"), ("%-d",)),
     "hour": Part(("hour", "hr", "hh", "h", "hour_of_day"), ("%-H", "%-K")),
@@ -164,7 +193,9 @@ PARTS = {  # from coarse to fine
 }
 
 
-def read_split_times(table: Table, columns: Names, settings: TimeSettings) -> tuple[TimeCells, ParsedTexts, TimeFormat]:
+def read_split_times(
+    table: Table, columns: Names, settings: TimeSettings
+) -> tuple[TimeCells, ParsedTexts, TimeFormat]:
     """The times that several columns hold together: their parts joined by blanks, parsed, and how to write them."""
     parts = [filled_cells(table, column, "a part of the time").plain() for column in columns]
     forms = tuple(map(_unpadded, settings.fitted.parts)) if settings.fitted is not None else ()
@@ -237,7 +268,9 @@ def _infer_form(part: TimeCells, settings: TimeSettings) -> str:
     if not names:
         cure = ("pass ", Setting("date_format"), " with a part for each column, such as '%Y %m'")
         raise part.fault("is not a part of a time that can be recognised", *cure)
-    closest = max((_fitting(part, form) for form in PARTS[names[0]].forms), key=lambda fits: int(fits.sum()))
+    closest = max(
+        (_fitting(part, form) for form in PARTS[names[0]].forms), key=lambda fits: int(fits.sum())
+    )
     name = "time of day" if names[0] == "clock" else names[0]
     raise part.fault(f"is not a {name}", "correct it, or name other columns", wrong=~closest)
 
@@ -249,7 +282,11 @@ def _form(part: TimeCells, name: str) -> str | None:
 def _fitting(part: TimeCells, form: str) -> Flags:
     """[texts], which can be what a pattern says; by shape where it has several directives, as the whole is parsed."""
     shaped = patterns.matches(part.array, form)
-    return patterns.parse(part.array, form).exists if shaped.any() and len(codes_of(form)) == 1 else shaped
+    return (
+        patterns.parse(part.array, form).exists
+        if shaped.any() and len(codes_of(form)) == 1
+        else shaped
+    )
 
 
 def _refuse_incomplete(columns: Names, forms: Names) -> None:
@@ -261,11 +298,17 @@ def _refuse_incomplete(columns: Names, forms: Names) -> None:
             problem = f"column '{column}' holds the same part of the time as one before it"
             raise UsageError(problem, setting=setting, cure="leave one out")
         seen |= codes
-    needed = [(set("HMS"), set("djV"), "day"), (set("d"), set("m"), "month"), (set("MS"), set("H"), "hour")]
+    needed = [
+        (set("HMS"), set("djV"), "day"),
+        (set("d"), set("m"), "month"),
+        (set("MS"), set("H"), "hour"),
+    ]
     missing = ["year"] * ("Y" not in seen)
     missing += [name for codes, needs, name in needed if codes & seen and not needs & seen]
     if missing:
-        raise UsageError(f"the {missing[0]} is missing", setting=setting, cure="name its column too")
+        raise UsageError(
+            f"the {missing[0]} is missing", setting=setting, cure="name its column too"
+        )
 
 
 def _as_written(part: TimeCells, form: str) -> str:
@@ -288,6 +331,14 @@ def _whole_pattern(forms: Names) -> str:
     dates = [form for form in several if len(codes_of(form) & DATE_CODES) > 1]
     if len(several) > len(dates) or patterns.has_zone(joined):
         return joined
-    known = {"q": "%YQ%q", "V": "%G-W%V", "j": "%Y-%j", "d": "%Y-%m-%d", "m": "%Y-%m", "b": "%Y-%m", "B": "%Y-%m"}
+    known = {
+        "q": "%YQ%q",
+        "V": "%G-W%V",
+        "j": "%Y-%j",
+        "d": "%Y-%m-%d",
+        "m": "%Y-%m",
+        "b": "%Y-%m",
+        "B": "%Y-%m",
+    }
     date = dates[0] if dates else next(form for code, form in known.items() if code in codes)
     return date + ("" if not codes & set("HK") else " %H:%M:%S" if "S" in codes else " %H:%M")

@@ -22,7 +22,15 @@ from forecast.calendar.cells import (
 from forecast.calendar.inference import Names, infer_pattern, no_such_time, read_split_times
 from forecast.calendar.patterns import ParsedTexts
 from forecast.calendar.spec import TimeFormat, TimeSettings
-from forecast.calendar.zones import DAY, offset_name, offsets_at, resolve_by_order, timestamps_at, wall_clock, zone_of
+from forecast.calendar.zones import (
+    DAY,
+    offset_name,
+    offsets_at,
+    resolve_by_order,
+    timestamps_at,
+    wall_clock,
+    zone_of,
+)
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
 from forecast.tables.table import Flags, Integers, Table, encoded
@@ -35,15 +43,21 @@ LAST_SECOND = 253_402_300_799  # the last second of the year 9999
 class ParsedTimes:
     timestamps: Integers  # [rows], seconds since 1970-01-01: UTC where `format` has a zone, else by the clock; or steps
     format: TimeFormat
-    unresolved: Flags | None = None  # [rows], readings that come twice where the clock changes, until series are known
-    needs_series: bool = False  # readings depend on the series of their rows: parse again once the series are known
+    unresolved: Flags | None = (
+        None  # [rows], readings that come twice where the clock changes, until series are known
+    )
+    needs_series: bool = (
+        False  # readings depend on the series of their rows: parse again once the series are known
+    )
 
     def rows(self, chosen: Flags) -> "ParsedTimes":
         part = None if self.unresolved is None else self.unresolved[chosen]
         return replace(self, timestamps=self.timestamps[chosen], unresolved=part)
 
 
-def parse_times(table: Table, columns: Names, settings: TimeSettings, series: Integers | None = None) -> ParsedTimes:
+def parse_times(
+    table: Table, columns: Names, settings: TimeSettings, series: Integers | None = None
+) -> ParsedTimes:
     """Parse the time column of a table, or the columns that make the time together.
 
     `series` [rows] is None before it is known which series each row belongs to.
@@ -60,7 +74,9 @@ def parse_times(table: Table, columns: Names, settings: TimeSettings, series: In
     if (fitted := settings.fitted) is not None:
         now, before = map(_clock_of, (parsed.format, fitted))
         if now != before:
-            raise BadData(f"{table.name}: times in column '{', '.join(columns)}' are {now}; at fit they were {before}")
+            raise BadData(
+                f"{table.name}: times in column '{', '.join(columns)}' are {now}; at fit they were {before}"
+            )
     return parsed
 
 
@@ -84,12 +100,16 @@ def parse_timestamp(text: str, time_format: TimeFormat) -> int:
         parsed = patterns.parse(pa.array([text], pa.string()), pattern, time_format.pivot)
         if parsed.exists.all():
             zone = "UTC" if patterns.has_zone(pattern) else time_format.zone
-            timestamps.add(int((timestamps_at(parsed.wall, zone, "earlier")[0] - parsed.offsets)[0]))
+            timestamps.add(
+                int((timestamps_at(parsed.wall, zone, "earlier")[0] - parsed.offsets)[0])
+            )
             if pattern in of_table:
                 break
     if len(timestamps) != 1:
         reason = "can mean two times" if timestamps else "not a time"
-        raise UsageError(reason, setting=setting, cure="write it as 2024-01-31 or 2024-01-31T13:00:00")
+        raise UsageError(
+            reason, setting=setting, cure="write it as 2024-01-31 or 2024-01-31T13:00:00"
+        )
     return timestamps.pop()
 
 
@@ -109,7 +129,9 @@ def _from_cells(cells: TimeCells, settings: TimeSettings) -> ParsedTimes:
     return _from_wall(cells, wall, time_format, settings)
 
 
-def _from_typed(table: Table, column: str, settings: TimeSettings, series: Integers | None) -> ParsedTimes:
+def _from_typed(
+    table: Table, column: str, settings: TimeSettings, series: Integers | None
+) -> ParsedTimes:
     refuse_blank(table, column, table.missing(column))
     try:
         times = table.times(column)
@@ -122,7 +144,9 @@ def _from_typed(table: Table, column: str, settings: TimeSettings, series: Integ
     if times.offset is not None:
         aware = {"pattern": "%z", "zone": times.zone or offset_name(times.offset)}
         return ParsedTimes(times.timestamps, time_format.model_copy(update=aware))
-    if settings.timezone is None or not (times.wall % DAY).any():  # dates without a time of day have no zone
+    if (
+        settings.timezone is None or not (times.wall % DAY).any()
+    ):  # dates without a time of day have no zone
         return ParsedTimes(times.wall, time_format)
     cells, zone = typed_cells(table, column, times, series), {"zone": settings.timezone}
     return _from_wall(cells, encoded(times.wall)[1], time_format.model_copy(update=zone), settings)
@@ -139,10 +163,14 @@ def _from_pattern(cells: TimeCells, parsed: ParsedTexts, settings: TimeSettings)
         return _from_wall(cells, parsed.wall, written, settings)
     timestamps = parsed.wall - parsed.offsets
     zone, pattern = _written_zone(cells, timestamps, parsed, settings)
-    return ParsedTimes(timestamps[cells.codes], TimeFormat(pattern=pattern, zone=zone, pivot=parsed.pivot))
+    return ParsedTimes(
+        timestamps[cells.codes], TimeFormat(pattern=pattern, zone=zone, pivot=parsed.pivot)
+    )
 
 
-def _from_wall(cells: TimeCells, wall: Integers, time_format: TimeFormat, settings: TimeSettings) -> ParsedTimes:
+def _from_wall(
+    cells: TimeCells, wall: Integers, time_format: TimeFormat, settings: TimeSettings
+) -> ParsedTimes:
     """Turn readings of a wall clock, [texts], into timestamps of the zone that `time_format` names, if any."""
     zone, codes, known = time_format.zone, cells.codes, cells.series is not None
     (early, unclear), (late, _) = (timestamps_at(wall, zone, dst) for dst in ("earlier", "later"))
@@ -160,23 +188,39 @@ def _from_wall(cells: TimeCells, wall: Integers, time_format: TimeFormat, settin
         row = int(np.argmax(ambiguous & ~unresolved))
         repeated = twice[codes[row]]
         ways = ("pass ", Setting("dst", "earlier"), " or ", Setting("dst", "later"))
-        without = () if repeated else (", or no ", Setting("timezone"), ", if the clock of the table never changes")
-        fault = f"{'comes twice' if repeated else 'does not exist'} in {zone}, where the clock changes"
+        without = (
+            ()
+            if repeated
+            else (", or no ", Setting("timezone"), ", if the clock of the table never changes")
+        )
+        fault = (
+            f"{'comes twice' if repeated else 'does not exist'} in {zone}, where the clock changes"
+        )
         problem = f"'{cells.texts[codes[row]]}' {fault}"
-        raise BadData(problem, place=cells.table.place(row, cells.columns), cure=Words(*ways, *without))
+        raise BadData(
+            problem, place=cells.table.place(row, cells.columns), cure=Words(*ways, *without)
+        )
     if resolved.any() and known:
         name, count = cells.table.name, int(resolved.sum())
-        log.warning("%s: %d times that the clock shows twice are resolved by the order of their rows.", name, count)
+        log.warning(
+            "%s: %d times that the clock shows twice are resolved by the order of their rows.",
+            name,
+            count,
+        )
     return ParsedTimes(timestamps, time_format, unresolved if unresolved.any() else None, not known)
 
 
-def _written_zone(cells: TimeCells, times: Integers, parsed: ParsedTexts, settings: TimeSettings) -> tuple[str, str]:
+def _written_zone(
+    cells: TimeCells, times: Integers, parsed: ParsedTexts, settings: TimeSettings
+) -> tuple[str, str]:
     """Name the zone of times that are written with offsets, and the pattern that writes them."""
     offsets, pattern, given = parsed.offsets, parsed.pattern, settings.timezone
     several = offsets != offsets[0]
     if given is None and several.any():
         cure = ("pass the ", Setting("timezone"), " to which all of them are converted")
-        raise cells.fault(f"has another offset from UTC than '{cells.texts[0]}'", *cure, wrong=several)
+        raise cells.fault(
+            f"has another offset from UTC than '{cells.texts[0]}'", *cure, wrong=several
+        )
     zone = offset_name(int(offsets[0]))
     if given is None or given == zone:
         return zone, pattern
@@ -195,7 +239,9 @@ def _written_zone(cells: TimeCells, times: Integers, parsed: ParsedTexts, settin
 
 def _refuse_fractions(table: Table, name: str, fractions: bool, settings: TimeSettings) -> None:
     if fractions and not settings.fractions:
-        cure = Words("pass ", Setting("freq", "1s"), " ", Setting("aggregate", "mean"), " (or sum, last)")
+        cure = Words(
+            "pass ", Setting("freq", "1s"), " ", Setting("aggregate", "mean"), " (or sum, last)"
+        )
         problem = f"times in column '{name}' are finer than a second, the finest step there is"
         raise BadData(problem, place=table.name, cure=cure)
 
@@ -208,7 +254,11 @@ def format_times(timestamps: Integers, time_format: TimeFormat) -> Column:
     if kind == "datetime":
         aware = zone if pattern == "%z" else None
         shown = timestamps if aware else wall_clock(timestamps, zone)
-        return Column(shown.astype("datetime64[s]"), time_format.unit or "ns", zone_of(aware) if aware else None)
+        return Column(
+            shown.astype("datetime64[s]"),
+            time_format.unit or "ns",
+            zone_of(aware) if aware else None,
+        )
     if is_number(time_format):
         return Column(write_numbers(wall_clock(timestamps, zone), time_format))
     texts = _texts(timestamps, pattern or "%Y-%m-%d", zone)
@@ -229,11 +279,17 @@ def format_timestamp(timestamp: int, time_format: TimeFormat) -> str:
     timestamps = np.array([timestamp], np.int64)
     if time_format.kind in ("integer", "years"):
         return format_times(timestamps, time_format).texts()[0]
-    pattern = time_format.pattern if time_format.kind == "text" and time_format.pattern else "%Y-%m-%d %H:%M:%S"
+    pattern = (
+        time_format.pattern
+        if time_format.kind == "text" and time_format.pattern
+        else "%Y-%m-%d %H:%M:%S"
+    )
     return str(_texts(timestamps, pattern, time_format.zone)[0]).removesuffix(" 00:00:00")
 
 
-def _texts(timestamps: Integers, pattern: str, zone: str | None, whole: str | None = None) -> NDArray[np.object_]:
+def _texts(
+    timestamps: Integers, pattern: str, zone: str | None, whole: str | None = None
+) -> NDArray[np.object_]:
     """[n], timestamps written by a pattern, on the clock that the pattern `whole` of the whole time shows."""
     unique, codes = np.unique(timestamps, return_inverse=True)
     wall = unique if patterns.is_utc(whole or pattern) else wall_clock(unique, zone)

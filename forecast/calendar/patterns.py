@@ -19,9 +19,22 @@ from forecast.tables.cells import Texts
 # %K hour from 1 to 24
 TOKEN = re.compile(r"%(?P<flag>[-:^0-9]?)(?P<code>[A-Za-z%])|(?P<literal>[^%]+|%)")
 LOOSE = ("m", "d", "H", "I", "K", "V")  # of two digits, or one where it is not padded
-WORDS = {"b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}", "a": "[A-Za-z]{3}", "A": "[A-Za-z]{6,9}", "p": "[AaPp][Mm]"}
+WORDS = {
+    "b": "[A-Za-z]{3}",
+    "B": "[A-Za-z]{3,9}",
+    "a": "[A-Za-z]{3}",
+    "A": "[A-Za-z]{6,9}",
+    "p": "[AaPp][Mm]",
+}
 TWO, UP_TO_TWO = r"\d{2}", r"\d{1,2}"
-DIGITS = {"Y": r"\d{4}", "G": r"\d{4}", "y": TWO, "q": r"[1-4]", "j": r"\d{1,3}", **dict.fromkeys(LOOSE, UP_TO_TWO)}
+DIGITS = {
+    "Y": r"\d{4}",
+    "G": r"\d{4}",
+    "y": TWO,
+    "q": r"[1-4]",
+    "j": r"\d{1,3}",
+    **dict.fromkeys(LOOSE, UP_TO_TWO),
+}
 DIRECTIVES: dict[str, dict[str, str]] = {  # the expression of each flag that a directive takes
     **{code: {"": digits, "-": digits} for code, digits in DIGITS.items()},
     **{code: {"": word, "^": word} for code, word in WORDS.items()},
@@ -41,7 +54,16 @@ DATES = (
     *(f"%Y{mark}%m{mark}%d" for mark in "-/."),
     *(f"%d{mark}%m{mark}%Y" for mark in "/.-"),
     *(f"%m{mark}%d{mark}%Y" for mark in "/.-"),
-    *("%Y%m%d", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%B %d %Y"),
+    *(
+        "%Y%m%d",
+        "%d %b %Y",
+        "%d-%b-%Y",
+        "%b %d, %Y",
+        "%b %d %Y",
+        "%d %B %Y",
+        "%B %d, %Y",
+        "%B %d %Y",
+    ),
     *("%b %Y", "%b-%Y", "%B %Y", "%B-%Y", "%Y %b", "%Y-%b", "%Y %B"),
     *("%Y-%m", "%Y/%m", "%Y.%m", "%m/%Y", "%m-%Y", "%m.%Y", "%YM%m", "%Y-M%m", "%Y%m"),
     *("%YQ%q", "%Y-Q%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%G-W%V", "%GW%V", "%G W%V", "%Y"),
@@ -49,7 +71,12 @@ DATES = (
     *(f"%{first}{mark}%{second}{mark}%y" for mark in "/.-" for first, second in ("dm", "md")),
 )
 CLOCKS = ("%H:%M:%S.%f", "%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%H")
-TIMES = ("", *(f"{mark}{clock}" for mark in (" ", "T", ", ") for clock in CLOCKS), "T%H%M%S", "T%H%M")
+TIMES = (
+    "",
+    *(f"{mark}{clock}" for mark in (" ", "T", ", ") for clock in CLOCKS),
+    "T%H%M%S",
+    "T%H%M",
+)
 ZONES = ("", "Z", " UTC", "%z", "%:z", "%-z", " %z", " %:z")
 ZERO = {"%z": "+0000", "%:z": "+00:00", "%-z": "+00"}  # offsets of UTC
 UTC_MARKS = ("Z", " UTC", *ZERO.values(), *(f" {offset}" for offset in ZERO.values()))
@@ -68,7 +95,9 @@ def tokens(pattern: str) -> list[tuple[str, str, str]]:
         elif literal == "%" or (code and flag not in DIRECTIVES.get(code, ())):
             raise UsageError(f"'{part[0]}' is not a directive that can be read", setting=setting)
         elif code and code in [known for _, known, _ in parts]:
-            raise UsageError(f"'%{code}' comes twice", setting=setting, cure="name each part of a time once")
+            raise UsageError(
+                f"'%{code}' comes twice", setting=setting, cure="name each part of a time once"
+            )
         parts.append((flag, code, literal))
     return parts
 
@@ -101,7 +130,9 @@ def guesses(text: str) -> tuple[str, ...]:
             if not time and rest and not rest.startswith(("Z", "+", "-", " ")):
                 continue
             zones = ZONES if time else ("",)
-            fitting += [date + time + zone for zone in zones if re.fullmatch(expression(time + zone), rest)]
+            fitting += [
+                date + time + zone for zone in zones if re.fullmatch(expression(time + zone), rest)
+            ]
     return tuple(fitting)
 
 
@@ -140,7 +171,9 @@ class ParsedTexts:
     offsets: Integers  # seconds east of UTC where the pattern writes an offset, else 0
     fractions: bool  # any text has a fraction of a second other than zero
     pattern: str  # as these texts write it: %-d where days are not padded, %3f for three digits
-    pivot: int | None = None  # where years have two digits: the first of the hundred years around those of the texts
+    pivot: int | None = (
+        None  # where years have two digits: the first of the hundred years around those of the texts
+    )
 
 
 def parse(texts: Texts, pattern: str, pivot: int | None = None) -> ParsedTexts:
@@ -153,20 +186,29 @@ def parse(texts: Texts, pattern: str, pivot: int | None = None) -> ParsedTexts:
     if "I" in groups.codes:
         hour = groups.number("I")
         exists &= (hour >= 1) & (hour <= 12)
-        afternoon = _numpy(pc.equal(pc.utf8_lower(groups.words("p")), "pm")) if "p" in groups.codes else 0
+        afternoon = (
+            _numpy(pc.equal(pc.utf8_lower(groups.words("p")), "pm")) if "p" in groups.codes else 0
+        )
         hour = hour % 12 + 12 * afternoon
     minute, second = groups.number("M"), groups.number("S")
     exists &= (minute < 60) & (second < 60)
-    wall, offsets = np.where(exists, days * DAY + hour * 3600 + minute * 60 + second, 0), np.zeros_like(days)
+    wall, offsets = (
+        np.where(exists, days * DAY + hour * 3600 + minute * 60 + second, 0),
+        np.zeros_like(days),
+    )
     if "z" in groups.codes:  # such as +02:00, +0200 and +02
         digits = pc.utf8_rpad(pc.replace_substring_regex(groups.words("z"), "[^0-9]", ""), 4, "0")
         hours, minutes = np.divmod(_numpy(digits.cast(pa.int64())), 100)
-        offsets = np.where(_numpy(pc.starts_with(groups.words("z"), "-")), -1, 1) * (hours * 3600 + minutes * 60)
+        offsets = np.where(_numpy(pc.starts_with(groups.words("z"), "-")), -1, 1) * (
+            hours * 3600 + minutes * 60
+        )
     fractions = bool(groups.number("f").any())
     around = None
     if "y" in groups.codes and exists.any():
         around = int(year[exists].min() + year[exists].max()) // 2 - 49
-    return ParsedTexts(wall, groups.matched, exists, offsets, fractions, _as_written(pattern, groups), around)
+    return ParsedTexts(
+        wall, groups.matched, exists, offsets, fractions, _as_written(pattern, groups), around
+    )
 
 
 class _Groups:
@@ -197,7 +239,9 @@ def _date(groups: _Groups, year: Integers) -> tuple[Integers, Flags]:
     years, week = (year - 1970).astype("datetime64[Y]"), groups.number("V", 1)
     exists = groups.matched & (year >= 1) & (week >= 1) & (week <= 53)
     if "G" in groups.codes:
-        fourth = years.astype("datetime64[D]").astype(np.int64) + 3  # of January, which lies in week 1
+        fourth = (
+            years.astype("datetime64[D]").astype(np.int64) + 3
+        )  # of January, which lies in week 1
         days = fourth - (fourth + 3) % 7 + 7 * (week - 1)
         return days, exists & ((days + 3).astype("datetime64[D]").astype("datetime64[Y]") == years)
     if "j" in groups.codes:
@@ -218,7 +262,9 @@ def _date(groups: _Groups, year: Integers) -> tuple[Integers, Flags]:
 def _years(groups: _Groups, pivot: int | None) -> Integers:
     """Years; of two digits from `pivot` on, or where all lie closest together, from 30 on of the 1900s if both do."""
     if "y" not in groups.codes:
-        return groups.number("G" if "G" in groups.codes else "Y", 1972)  # parts of a date without one: in a leap year
+        return groups.number(
+            "G" if "G" in groups.codes else "Y", 1972
+        )  # parts of a date without one: in a leap year
     short, matched = groups.number("y"), groups.matched
     if pivot is not None:
         return pivot + (short - pivot) % 100
@@ -256,7 +302,9 @@ def write(wall: Integers, timestamps: Integers, pattern: str) -> list[str]:
     parts = tokens(pattern)
     times = ((EPOCH + timedelta(seconds=clock)) for clock in wall.tolist())
     pairs = zip(times, (wall - timestamps).tolist(), strict=True)
-    return ["".join(lit or _directive(*pair, flag, code) for flag, code, lit in parts) for pair in pairs]
+    return [
+        "".join(lit or _directive(*pair, flag, code) for flag, code, lit in parts) for pair in pairs
+    ]
 
 
 def _directive(time: datetime, offset: int, flag: str, code: str) -> str:
@@ -267,11 +315,20 @@ def _directive(time: datetime, offset: int, flag: str, code: str) -> str:
         text = f"{'-' if offset < 0 else '+'}{hours:02d}"
         return text if flag == "-" else f"{text}{flag}{minutes:02d}"
     if code in WORDS:
-        noon, month, day = "am" if time.hour < 12 else "pm", MONTHS[time.month - 1], WEEKDAYS[time.weekday()]
+        noon, month, day = (
+            "am" if time.hour < 12 else "pm",
+            MONTHS[time.month - 1],
+            WEEKDAYS[time.weekday()],
+        )
         word = {"p": noon, "B": month, "b": month[:3], "A": day, "a": day[:3]}[code]
         return word.upper() if flag == "^" or code == "p" else word.capitalize()
     if code in "YGqK":  # years before 1000 have no zeros in strftime
-        number = {"Y": time.year, "G": time.isocalendar()[0], "q": (time.month + 2) // 3, "K": time.hour + 1}[code]
+        number = {
+            "Y": time.year,
+            "G": time.isocalendar()[0],
+            "q": (time.month + 2) // 3,
+            "K": time.hour + 1,
+        }[code]
         return f"{number:0{4 if code in 'YG' else 1 if code == 'q' or flag else 2}d}"
     text = time.strftime(f"%{code}")
     return text.lstrip("0") or "0" if flag == "-" and code != "y" else text

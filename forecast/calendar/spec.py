@@ -17,19 +17,29 @@ class CalendarSpec(Stored):
 
     kind: Literal["steps", "seconds", "months", "weekdays"]
     every: int = Field(1, ge=1, description="in steps, seconds or months; 1 for weekdays")
-    anchor: int = Field(0, description="position 0: a step, seconds since 1970-01-01, or months since 1970-01")
-    day: int = Field(1, ge=-31, le=31, description="of the month, negative from its end (-1 = last); months only")
+    anchor: int = Field(
+        0, description="position 0: a step, seconds since 1970-01-01, or months since 1970-01"
+    )
+    day: int = Field(
+        1, ge=-31, le=31, description="of the month, negative from its end (-1 = last); months only"
+    )
     offset: int = Field(0, ge=0, description="seconds after midnight; months and weekdays only")
     phase: None = Field(None, exclude=True, repr=False)  # older stores have it
     weekdays: tuple[int, ...] = ()  # on the grid, Monday 0; weekdays only
-    name: str = Field("1", description="what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1")
+    name: str = Field(
+        "1", description="what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1"
+    )
 
 
 class DecimalYears(Stored):
     per_year: Literal[2, 4, 12]
-    middle: bool = Field(False, description="a number names the middle of its period, not its start")
+    middle: bool = Field(
+        False, description="a number names the middle of its period, not its start"
+    )
     digits: int = Field(ge=1, le=17, description="most digits after the point")
-    whole: Literal["padded", "point", "bare"] = Field("point", description="1960 as 1960.000, 1960.0 or 1960")
+    whole: Literal["padded", "point", "bare"] = Field(
+        "point", description="1960 as 1960.000, 1960.0 or 1960"
+    )
     number: bool = Field(description="the column holds numbers, not text")
 
 
@@ -41,14 +51,27 @@ class TimeFormat(Stored):
     # days: day numbers of a spreadsheet; years: decimal years such as 1960.25; text: also times in several columns,
     # where `pattern` writes one as a whole, for messages and labels
     kind: Literal["text", "datetime", "integer", "epoch", "days", "period", "years"] = "text"
-    pattern: str | None = Field(None, description="strftime pattern, for text; '%z' for datetimes with a zone")
-    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="of epoch numbers and datetimes")
-    zone: str | None = Field(None, description="IANA zone or fixed offset such as +02:00; None = naive")
-    parts: tuple[str, ...] = Field((), description="strftime pattern of each column, where times stand in several")
-    kinds: tuple[Literal["text", "number", "datetime"], ...] = Field((), description="type of each of these columns")
+    pattern: str | None = Field(
+        None, description="strftime pattern, for text; '%z' for datetimes with a zone"
+    )
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(
+        None, description="of epoch numbers and datetimes"
+    )
+    zone: str | None = Field(
+        None, description="IANA zone or fixed offset such as +02:00; None = naive"
+    )
+    parts: tuple[str, ...] = Field(
+        (), description="strftime pattern of each column, where times stand in several"
+    )
+    kinds: tuple[Literal["text", "number", "datetime"], ...] = Field(
+        (), description="type of each of these columns"
+    )
     years: DecimalYears | None = None
     pivot: int | None = Field(
-        None, ge=1, le=9999, description="the first of the hundred years that years of two digits stand for"
+        None,
+        ge=1,
+        le=9999,
+        description="the first of the hundred years that years of two digits stand for",
     )
 
 
@@ -59,13 +82,20 @@ class TimeSettings:
     dst: ClockChange = "error"
     steps: bool = False  # whole numbers count steps
     fractions: bool = False  # times finer than a second are fine, as rows are aggregated
-    fitted: TimeFormat | None = None  # how fit read them: tried first, and times of another kind are refused
+    fitted: TimeFormat | None = (
+        None  # how fit read them: tried first, and times of another kind are refused
+    )
     pivot: int | None = None  # as in `TimeFormat`; None where the times alone say it
 
     @classmethod
     def at_fit(cls, settings: TableSettings, pivot: int | None = None) -> "TimeSettings":
-        steps, fractions = bool(settings.freq and settings.freq.isdigit()), settings.aggregate is not None
-        return cls(settings.date_format, settings.timezone, settings.dst, steps, fractions, pivot=pivot)
+        steps, fractions = (
+            bool(settings.freq and settings.freq.isdigit()),
+            settings.aggregate is not None,
+        )
+        return cls(
+            settings.date_format, settings.timezone, settings.dst, steps, fractions, pivot=pivot
+        )
 
 
 def parse_as_of(text: str | None) -> datetime:
@@ -75,7 +105,9 @@ def parse_as_of(text: str | None) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone(UTC).replace(microsecond=0)
     except (ValueError, OverflowError):
-        raise UsageError(f"as_of {text}: is not a time; write it as 2024-01-31T06:00:00, with +00:00 for UTC") from None
+        raise UsageError(
+            f"as_of {text}: is not a time; write it as 2024-01-31T06:00:00, with +00:00 for UTC"
+        ) from None
 
 
 def as_text(instant: datetime, timespec: str = "seconds") -> str:

@@ -16,9 +16,18 @@ Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 MINUTE, HOUR, DAY, WEEK = 60, 3_600, 86_400, 604_800
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-FIRST, LAST = -62_135_510_400, 253_402_214_400  # a day inside the years that datetime knows, 1 to 9999
+FIRST, LAST = (
+    -62_135_510_400,
+    253_402_214_400,
+)  # a day inside the years that datetime knows, 1 to 9999
 # each puts its clocks back at another time than the others
-CHANGING_ZONES = "Europe/Berlin", "America/New_York", "Europe/London", "Europe/Helsinki", "Australia/Sydney"
+CHANGING_ZONES = (
+    "Europe/Berlin",
+    "America/New_York",
+    "Europe/London",
+    "Europe/Helsinki",
+    "Australia/Sydney",
+)
 
 
 def zone_of(name: str) -> tzinfo:
@@ -30,7 +39,9 @@ def zone_of(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         problem = f"no such time zone{did_you_mean(name, sorted(available_timezones()))}"
-        raise UsageError(f"{problem} (IANA names such as Europe/Berlin)", setting=Setting("timezone", name)) from None
+        raise UsageError(
+            f"{problem} (IANA names such as Europe/Berlin)", setting=Setting("timezone", name)
+        ) from None
 
 
 def offset_name(seconds: int) -> str:
@@ -49,7 +60,10 @@ def offsets_at(timestamps: Integers, zone: str | None) -> Integers:
     if zone is None or zone == "UTC":
         return np.zeros_like(timestamps)
     codes, days = encoded(timestamps // DAY)
-    starts, ends = (np.array([_offset(zone, day * DAY + at) for day in days.tolist()], np.int64) for at in (0, DAY))
+    starts, ends = (
+        np.array([_offset(zone, day * DAY + at) for day in days.tolist()], np.int64)
+        for at in (0, DAY)
+    )
     offsets = starts[codes]
     changing = (starts != ends)[codes]  # clocks change at most once within a day
     offsets[changing] = [_offset(zone, timestamp) for timestamp in timestamps[changing].tolist()]
@@ -58,11 +72,17 @@ def offsets_at(timestamps: Integers, zone: str | None) -> Integers:
 
 @lru_cache(maxsize=1 << 17)
 def _offset(zone: str, timestamp: int) -> int:
-    offset = (EPOCH + timedelta(seconds=min(max(timestamp, FIRST), LAST))).astimezone(zone_of(zone)).utcoffset()
+    offset = (
+        (EPOCH + timedelta(seconds=min(max(timestamp, FIRST), LAST)))
+        .astimezone(zone_of(zone))
+        .utcoffset()
+    )
     return int(offset.total_seconds()) if offset else 0
 
 
-def timestamps_at(wall: Integers, zone: str | None, dst: Literal["earlier", "later"]) -> tuple[Integers, Flags]:
+def timestamps_at(
+    wall: Integers, zone: str | None, dst: Literal["earlier", "later"]
+) -> tuple[Integers, Flags]:
     """Timestamps of readings of the wall clock, and where one comes twice or not at all, so that `dst` chooses."""
     if zone is None or zone == "UTC":
         return wall, np.zeros(len(wall), bool)
@@ -79,7 +99,11 @@ def zone_cure(repeated: Integers, zone: str | None) -> tuple[object, ...]:
     for usual in CHANGING_ZONES if zone is None else ():
         late, unclear = timestamps_at(repeated, usual, "later")
         if (unclear & (wall_clock(late, usual) == repeated)).all():
-            return "fit with ", Setting("timezone", usual), " or the table's own, as clocks are put back then; else "
+            return (
+                "fit with ",
+                Setting("timezone", usual),
+                " or the table's own, as clocks are put back then; else ",
+            )
     return ()
 
 
@@ -91,7 +115,9 @@ def resolve_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Fl
     """
     resolved, later = np.zeros(len(wall), bool), np.zeros(len(wall), bool)
     near = np.flatnonzero(np.isin(wall // DAY, np.unique(wall[twice] // DAY)))
-    near = near[np.lexsort((wall[near] // DAY, series[near]))]  # by series and day, in the order of the table
+    near = near[
+        np.lexsort((wall[near] // DAY, series[near]))
+    ]  # by series and day, in the order of the table
     if not len(near):
         return resolved, later
     changed = (np.diff(np.stack([series[near], wall[near] // DAY])) != 0).any(axis=0)
@@ -103,7 +129,9 @@ def resolve_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Fl
     order = np.lexsort((rows, wall[rows], series[rows]))
     rows, group = rows[order], group[order]
     same = (np.diff(series[rows]) == 0) & (np.diff(wall[rows]) == 0)
-    first = np.flatnonzero(same & ~np.append(False, same[:-1]) & ~np.append(same[1:], False))  # pairs, no triples
+    first = np.flatnonzero(
+        same & ~np.append(False, same[:-1]) & ~np.append(same[1:], False)
+    )  # pairs, no triples
     first = first[(forward | backward)[group[first]]]
     resolved[rows[first]] = resolved[rows[first + 1]] = True
     later[np.where(forward[group[first]], rows[first + 1], rows[first])] = True

@@ -16,26 +16,64 @@ from forecast.inference.forecasting import forecast_panel, with_schema
 from forecast.inference.predictor import Predictor
 from forecast.logs import held_back
 from forecast.panel.naming import series_names
-from forecast.panel.panel import BY_SERIES, BY_SLOT, Flags, Ids, Integers, Numbers, Panel, runs, series_index
+from forecast.panel.panel import (
+    BY_SERIES,
+    BY_SLOT,
+    Flags,
+    Ids,
+    Integers,
+    Numbers,
+    Panel,
+    runs,
+    series_index,
+)
 from forecast.panel.schema import Event, Schema, calendar_of, position_texts
 from forecast.settings import OutputSettings, SumSettings
 from forecast.totals.periods import key_columns, keys_of, levels_of, period_keys
 
-MAX_NUMBERS = 5_000_000  # numbers that a run keeps; of a larger table, those of series that are evenly spread
-BLANK = {"values": 0.0, "observed": False, "spread": 0.0, "lowest": np.inf, "counted": True}  # others NaN
+MAX_NUMBERS = (
+    5_000_000  # numbers that a run keeps; of a larger table, those of series that are evenly spread
+)
+BLANK = {
+    "values": 0.0,
+    "observed": False,
+    "spread": 0.0,
+    "lowest": np.inf,
+    "counted": True,
+}  # others NaN
 POINTS = {"min", "max", "point", "integer"}  # settings of the output that decide its points
 # of a panel, beside its layout; known columns are kept as they were known
 ARRAYS = tuple(name for name in (*BY_SLOT, *BY_SERIES[1:]) if name != "vintages")
 
 Pairs = tuple[Integers, ...]  # the same elements, as indices into two arrays
-REPLAYED, SERIES, HISTORY, ACTUALS, KNOWN = "replayed", "series", "revised history", "new actuals", "known columns"
+REPLAYED, SERIES, HISTORY, ACTUALS, KNOWN = (
+    "replayed",
+    "series",
+    "revised history",
+    "new actuals",
+    "known columns",
+)
 EVENTS, REFIT, BOUNDS = "events", "refit", "bounds and rounding"
-INTERVALS, FALLBACK, REST = "interval corrections", "fallback", "not reproduced"  # the first never change a point
+INTERVALS, FALLBACK, REST = (
+    "interval corrections",
+    "fallback",
+    "not reproduced",
+)  # the first never change a point
 STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALLBACK, REST)
 """In the order in which they are taken. The first is what series add to sums that are new, or take that are gone."""
 PAST = tuple(name for name in BY_SLOT if name != "known")
-READING = ("calendar", "ids", "layout", "known", "past", "static", "categories")  # what makes panels alike
-ForecastKeys = tuple[Ids, Integers, Integers]  # ids; of each forecast, the index into them and the timestamp
+READING = (
+    "calendar",
+    "ids",
+    "layout",
+    "known",
+    "past",
+    "static",
+    "categories",
+)  # what makes panels alike
+ForecastKeys = tuple[
+    Ids, Integers, Integers
+]  # ids; of each forecast, the index into them and the timestamp
 
 
 @dataclass(frozen=True)
@@ -55,19 +93,27 @@ class SlotLayout:
     def arrays(self, sources: Mapping[str, tuple[Panel, ...]]) -> dict[str, NDArray[Any]]:
         """Arrays of such a panel; each element is that of the first panel that has its series and slot, else blank."""
         found = dict[str, NDArray[Any]]()
-        shared = {id(panel): self._shared(panel) for panel in sources["values"]}  # all sources have the same panels
+        shared = {
+            id(panel): self._shared(panel) for panel in sources["values"]
+        }  # all sources have the same panels
         for name, panels in sources.items():
             by = "series" if name in BY_SERIES else "slots" if name == "known" else "past"
             for panel in reversed(panels):
                 array = getattr(panel, name)
-                array = np.ones(len(panel), bool) if array is None else array  # `counted` of older versions
+                array = (
+                    np.ones(len(panel), bool) if array is None else array
+                )  # `counted` of older versions
                 if name not in found:
                     count = len(self.ids) if by == "series" else int(self.offsets[-1])
-                    found[name] = np.full((count, *array.shape[1:]), BLANK.get(name, np.nan), array.dtype)
+                    found[name] = np.full(
+                        (count, *array.shape[1:]), BLANK.get(name, np.nan), array.dtype
+                    )
                 here, there = getattr(shared[id(panel)], by)
                 found[name][here] = array[there]
         last = self.offsets[1:] - self.ahead - 1  # the spread of the future is the last one
-        found["spread"][last[:, None] + np.arange(1, self.ahead + 1)] = found["spread"][last][:, None]
+        found["spread"][last[:, None] + np.arange(1, self.ahead + 1)] = found["spread"][last][
+            :, None
+        ]
         return found
 
     def _shared(self, panel: Panel) -> "_Shared":
@@ -78,7 +124,9 @@ class SlotLayout:
         def slots(ahead: bool) -> Pairs:
             ends = ((of.starts + of.lengths + ahead * of.ahead)[series] for of, series in both)
             sizes = np.maximum(np.minimum(*ends) - first, 0)
-            return tuple(runs((of.offsets[:-1] - of.starts)[series] + first, sizes)[1] for of, series in both)
+            return tuple(
+                runs((of.offsets[:-1] - of.starts)[series] + first, sizes)[1] for of, series in both
+            )
 
         return _Shared((here, there), slots(ahead=False), slots(ahead=True))
 
@@ -123,18 +171,34 @@ def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids =
     history, count, arrays = fitted.history, len(panel), dict[str, NDArray[Any]]()
     first = np.append(history.starts, -1)[series_index(history.ids, panel.ids) - 1]
     span = panel.origins.max() - history.starts.min()
-    panel = panel.tail(np.maximum(panel.origins + 1 - np.where(first < 0, panel.origins - span, first), 1))
-    while not arrays or ((size := sum(map(np.size, arrays.values()))) > MAX_NUMBERS and len(panel) > 1):
+    panel = panel.tail(
+        np.maximum(panel.origins + 1 - np.where(first < 0, panel.origins - span, first), 1)
+    )
+    while not arrays or (
+        (size := sum(map(np.size, arrays.values()))) > MAX_NUMBERS and len(panel) > 1
+    ):
         if arrays:
             panel, arrays = panel.select(np.arange(0, len(panel), size // MAX_NUMBERS + 1)), {}
         for name, held in aligned(panel, history).items():
             at = np.flatnonzero(rows_differ(values := getattr(panel, name), held))
             arrays |= {name: values[at], f"{name}_at": np.diff(at, prepend=0)} if len(at) else {}
-        for name, numbers in (("starts", panel.starts), ("lengths", panel.lengths), ("order", panel.order)):
+        for name, numbers in (
+            ("starts", panel.starts),
+            ("lengths", panel.lengths),
+            ("order", panel.order),
+        ):
             arrays[name] = np.diff(numbers, prepend=0)
     words = list(dict.fromkeys(panel.status))
-    header: dict[str, Any] = {"ahead": panel.ahead, "series": count, "fallback": fallback, "words": words}
-    header |= {"ids": None if panel.ids == fitted.ids else panel.ids, "output": output.model_dump(include=POINTS)}
+    header: dict[str, Any] = {
+        "ahead": panel.ahead,
+        "series": count,
+        "fallback": fallback,
+        "words": words,
+    }
+    header |= {
+        "ids": None if panel.ids == fitted.ids else panel.ids,
+        "output": output.model_dump(include=POINTS),
+    }
     header["events"] = [event.model_dump(mode="json") for event in fitted.config.table.dated_events]
     arrays["status"] = np.array([words.index(word) for word in panel.status], np.uint8)
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
@@ -151,8 +215,13 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
     header = json.loads(arrays["header"].tobytes())
     ids = fitted.ids if header["ids"] is None else tuple(map(tuple, header["ids"]))
     starts, lengths, order = (np.cumsum(arrays[name]) for name in ("starts", "lengths", "order"))
-    layout, events = SlotLayout(ids, starts, lengths, header["ahead"]), map(Event.model_validate, header["events"])
-    served = with_schema(predictor, fitted.config.table.model_copy(update={"dated_events": tuple(events)}))
+    layout, events = (
+        SlotLayout(ids, starts, lengths, header["ahead"]),
+        map(Event.model_validate, header["events"]),
+    )
+    served = with_schema(
+        predictor, fitted.config.table.model_copy(update={"dated_events": tuple(events)})
+    )
     found: dict[str, Any] = dict(layout.arrays(dict.fromkeys(ARRAYS, (served.fitted.history,))))
     for name in arrays.keys() & found.keys():
         found[name][np.cumsum(arrays[f"{name}_at"])] = arrays[name]
@@ -182,12 +251,18 @@ class Changes:
     def steps(self) -> list[dict[str, Any]]:
         """Each step: by how much it changed the sum of all, and sum |part| over what `size` is a share of."""
         rows = zip(STEPS, self.parts.sum(1).tolist(), map(self._share, self.parts), strict=True)
-        return [{"step": name, "change": total, "size": size} for name, total, size in rows if name != REST or size]
+        return [
+            {"step": name, "change": total, "size": size}
+            for name, total, size in rows
+            if name != REST or size
+        ]
 
     def rows(self, names: list[dict[str, Any]], groups: Integers) -> list[dict[str, Any]]:
         """Named sums over `groups` [forecasts], indices into the names: old, new, change, |change|, and the steps."""
         whole = self.old, self.new, self.new - self.old, np.abs(self.new - self.old)
-        sums = np.stack([np.bincount(groups, numbers, len(names)) for numbers in (*whole, *self.parts)], 1).tolist()
+        sums = np.stack(
+            [np.bincount(groups, numbers, len(names)) for numbers in (*whole, *self.parts)], 1
+        ).tolist()
         named = list[dict[str, Any]]()
         for name, row in zip(names, sums, strict=True):
             heads = dict(zip(("old", "new", "change", "moved"), row, strict=False))
@@ -199,7 +274,9 @@ class Changes:
         return float(np.abs(moved).sum()) / whole if whole else None
 
 
-def by_step(old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers], fallback: Flags) -> Numbers:
+def by_step(
+    old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers], fallback: Flags
+) -> Numbers:
     """[STEPS, forecasts], the change by each step, from the `points` after it of the forecasts that `both` have."""
     parts = np.zeros((len(STEPS), len(old)))
     of = dict(zip(STEPS, parts, strict=True))  # its rows
@@ -214,31 +291,49 @@ def by_step(old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Number
     return parts
 
 
-def rows_of_sums(changes: Changes, settings: SumSettings, schema: Schema, panels: Sequence[Panel]) -> Any:
+def rows_of_sums(
+    changes: Changes, settings: SumSettings, schema: Schema, panels: Sequence[Panel]
+) -> Any:
     """Rows by level, ids and first time; static columns are of the last panel with a series; errors of `levels_of`."""
-    rows, levels, calendar = list[dict[str, Any]](), levels_of(settings, schema), calendar_of(schema)
+    rows, levels, calendar = (
+        list[dict[str, Any]](),
+        levels_of(settings, schema),
+        calendar_of(schema),
+    )
     times, inverse = np.unique(changes.times, return_inverse=True)
     positions = calendar.positions(times)
     for level in levels:
         named, every = (dict(zip(schema.ids, ids, strict=True)) for ids in changes.ids), level.every
-        keys = {ids: tuple(name.get(by, "") for by in level.by) for ids, name in zip(changes.ids, named, strict=True)}
+        keys = {
+            ids: tuple(name.get(by, "") for by in level.by)
+            for ids, name in zip(changes.ids, named, strict=True)
+        }
         for panel in panels:
-            keys |= dict(zip(panel.ids, keys_of(panel, schema, np.arange(len(panel)), level.by), strict=True))
+            keys |= dict(
+                zip(panel.ids, keys_of(panel, schema, np.arange(len(panel)), level.by), strict=True)
+            )
         period = positions if every is None else 0 * positions
         if every not in (None, "horizon"):
             period = period_keys(calendar, positions, every)
         _, first, period = np.unique(period, return_index=True, return_inverse=True)
-        pairs = [(keys[changes.ids[i]], at) for i, at in zip(changes.series, period[inverse].tolist(), strict=True)]
+        pairs = [
+            (keys[changes.ids[i]], at)
+            for i, at in zip(changes.series, period[inverse].tolist(), strict=True)
+        ]
         numbers = {pair: number for number, pair in enumerate(sorted(set(pairs)))}
         texts, names = position_texts(schema, calendar, positions[first]), list[dict[str, Any]]()
         for key, at in numbers:
-            ids = dict.fromkeys(key_columns(levels, schema), "") | dict(zip(level.by, key, strict=True))
+            ids = dict.fromkeys(key_columns(levels, schema), "") | dict(
+                zip(level.by, key, strict=True)
+            )
             names.append({"level": level.name, **ids, "time": texts[at]})
         rows += changes.rows(names, np.array([numbers[pair] for pair in pairs], np.int64))
     return rows
 
 
-def replayed(before: RunInput, after: RunInput, keys: ForecastKeys) -> Iterator[tuple[str, Numbers]]:
+def replayed(
+    before: RunInput, after: RunInput, keys: ForecastKeys
+) -> Iterator[tuple[str, Numbers]]:
     """The points [forecasts] after each step from a run to a later one, by the name of the step.
 
     The first is the replay of the earlier run. Only series whose inputs a step changes are forecast anew; a step
@@ -248,7 +343,9 @@ def replayed(before: RunInput, after: RunInput, keys: ForecastKeys) -> Iterator[
     changes = [_changed(earlier, later) for (_, earlier), (_, later) in pairwise(states)]
     if any(changed.any() for changed in changes):
         points = np.full(len(keys[1]), np.nan)
-        for (name, state), changed in zip(states, [np.ones(len(before.panel), bool), *changes], strict=True):
+        for (name, state), changed in zip(
+            states, [np.ones(len(before.panel), bool), *changes], strict=True
+        ):
             if changed.any():
                 yield name, (points := _points(state, changed, keys, points))
 
@@ -287,13 +384,20 @@ def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
     held, both, past = in_common(old, panel)
     series = panel.series_of_slots
     position = panel.positions + panel.starts[series]
-    found = {HISTORY: past & ((panel.observed != held["observed"]) | rows_differ(panel.values, held["values"]))}
+    found = {
+        HISTORY: past
+        & ((panel.observed != held["observed"]) | rows_differ(panel.values, held["values"]))
+    }
     for column, name in enumerate(schema.known):
-        found[f"column {name}"] = both & rows_differ(panel.known[:, column], held["known"][:, column])
+        found[f"column {name}"] = both & rows_differ(
+            panel.known[:, column], held["known"][:, column]
+        )
     for what, rows in found.items():
         if rows.any():
             ids = [panel.ids[i] for i in np.unique(series[rows])]
-            ends = position_texts(schema, calendar_of(schema), np.array([position[rows].min(), position[rows].max()]))
+            ends = position_texts(
+                schema, calendar_of(schema), np.array([position[rows].min(), position[rows].max()])
+            )
             whose = f" of {len(ids):,} series ({series_names(ids)})" if any(ids[0]) else ""
             yield f"{what}: {rows.sum():,} values{whose}, {' to '.join(dict.fromkeys(ends))}"
 
@@ -303,16 +407,25 @@ def _panels(before: RunInput, new: Panel, one_version: bool) -> Iterator[tuple[s
     old, index = before.panel, series_index(before.panel.ids, new.ids) - 1
     ends = np.where(index >= 0, old.origins[index], old.origins.max())
     longest = np.where(index >= 0, np.minimum(old.starts[index], new.starts), new.starts)
-    first = new.starts if one_version else longest  # of another version the new panel may hold less of the past
-    by_old, every = dict.fromkeys((*ARRAYS, "status"), (old, new)), dict.fromkeys((*ARRAYS, "status"), (new, old))
-    if before.predictor.fitted.config.reconciles:  # else no series depends on which others there are
+    first = (
+        new.starts if one_version else longest
+    )  # of another version the new panel may hold less of the past
+    by_old, every = (
+        dict.fromkeys((*ARRAYS, "status"), (old, new)),
+        dict.fromkeys((*ARRAYS, "status"), (new, old)),
+    )
+    if (
+        before.predictor.fitted.config.reconciles
+    ):  # else no series depends on which others there are
         yield SERIES, _laid(new, longest, ends, by_old)
     yield HISTORY, _laid(new, first, ends, by_old | dict.fromkeys((*PAST, "static"), (new, old)))
     yield ACTUALS, _laid(new, first, new.origins, every | {"known": (old, new)})
     yield KNOWN, new if one_version else _laid(new, first, new.origins, every)
 
 
-def _laid(like: Panel, starts: Integers, ends: Integers, sources: dict[str, tuple[Panel, Panel]]) -> Panel:
+def _laid(
+    like: Panel, starts: Integers, ends: Integers, sources: dict[str, tuple[Panel, Panel]]
+) -> Panel:
     """The series of a panel from `starts` to `ends`, grid positions, each array from the first source that has it."""
     begun = np.flatnonzero(starts <= ends)
     some, ahead = like.select(begun), max(panel.ahead for panel in sources["known"])
@@ -320,7 +433,9 @@ def _laid(like: Panel, starts: Integers, ends: Integers, sources: dict[str, tupl
     arrays: dict[str, Any] = dict(layout.arrays({name: sources[name] for name in ARRAYS}))
     first, second = (dict(zip(panel.ids, panel.status, strict=True)) for panel in sources["status"])
     status = tuple(first.get(ids) or second[ids] for ids in some.ids)
-    return Panel(some.ids, some.order, layout.offsets, layout.starts, ahead, status=status, **arrays)
+    return Panel(
+        some.ids, some.order, layout.offsets, layout.starts, ahead, status=status, **arrays
+    )
 
 
 def _changed(before: RunInput, after: RunInput) -> Flags:
@@ -344,14 +459,21 @@ def _points(state: RunInput, changed: Flags, keys: ForecastKeys, before: Numbers
     """The points [forecasts]; those of series that have not `changed`, and that get none, as before."""
     ids, series, timestamps = keys
     words = zip(state.panel.status, changed.tolist(), strict=True)
-    panel = replace(state.panel, status=tuple(word if forecast else "ended" for word, forecast in words))
+    panel = replace(
+        state.panel, status=tuple(word if forecast else "ended" for word, forecast in words)
+    )
     with held_back():  # the runs have said the same
-        made = forecast_panel(state.predictor, panel, state.predictor.fitted.config.horizon, state.output)
+        made = forecast_panel(
+            state.predictor, panel, state.predictor.fitted.config.horizon, state.output
+        )
     rank = np.full(len(panel) + 1, -1)
     rank[made.series] = np.arange(len(made.series))
     index = (series_index(panel.ids, ids) - 1)[series]
     times, inverse = np.unique(timestamps, return_inverse=True)
-    row, step = rank[index], calendar_of(state.schema).positions(times)[inverse] - 1 - panel.origins[index]
+    row, step = (
+        rank[index],
+        calendar_of(state.schema).positions(times)[inverse] - 1 - panel.origins[index],
+    )
     there, points = (row >= 0) & (step >= 0) & (step < made.published.shape[1]), before.copy()
     points[there] = made.published[row[there], step[there], 0]
     return points

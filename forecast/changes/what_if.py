@@ -44,17 +44,30 @@ def what_if(
     steps = panel.positions - np.repeat(panel.lengths, np.diff(panel.offsets))
     ahead, values = (steps >= 0) & (steps < horizon), np.full_like(panel.known, np.nan)
     if not schema.known:
-        raise UsageError("this forecaster uses no columns that are known in advance", setting=Setting("what_if"))
+        raise UsageError(
+            "this forecaster uses no columns that are known in advance", setting=Setting("what_if")
+        )
     if isinstance(changed, Table):
         values[ahead] = with_future(replace(panel, known=values), changed, schema).known[ahead]
         if np.isnan(values).all():
-            raise BadData("no row lies in the horizon", place=changed.name, cure="give times that are forecast")
+            raise BadData(
+                "no row lies in the horizon",
+                place=changed.name,
+                cure="give times that are forecast",
+            )
     else:
         for name, value in changed.items():
             if name not in schema.known:
-                there = did_you_mean(name, list(schema.known)) or f"; there are {', '.join(schema.known)}"
-                raise UsageError(f"'{name}' is not known in advance{there}", setting=Setting("what_if", name))
-            values[ahead, schema.known.index(name)] = _number(name, value, schema.categories.get(name))
+                there = (
+                    did_you_mean(name, list(schema.known))
+                    or f"; there are {', '.join(schema.known)}"
+                )
+                raise UsageError(
+                    f"'{name}' is not known in advance{there}", setting=Setting("what_if", name)
+                )
+            values[ahead, schema.known.index(name)] = _number(
+                name, value, schema.categories.get(name)
+            )
     other = replace(panel, known=np.where(np.isnan(values), panel.known, values), vintages=None)
     _warn_unseen(panel, other, ~np.isnan(values), schema)
     made = forecast_panel(predictor, other, horizon, output)
@@ -64,9 +77,15 @@ def what_if(
         totals.add(forecasts)
         others.add(made)
         columns, points = totals.columns(), np.asarray(others.columns()["forecast"])
-        beside = {name: columns[name] for name in ("steps", "observed") if name in columns}  # parts of a sum
+        beside = {
+            name: columns[name] for name in ("steps", "observed") if name in columns
+        }  # parts of a sum
     before = np.asarray(columns["forecast"])
-    shown = {"forecast": before, "what_if": points.astype(before.dtype), "difference": rounded(points - before)}
+    shown = {
+        "forecast": before,
+        "what_if": points.astype(before.dtype),
+        "difference": rounded(points - before),
+    }
     return {**dict(islice(columns.items(), list(columns).index("forecast"))), **shown, **beside}
 
 
@@ -75,8 +94,14 @@ def _number(name: str, value: object, categories: tuple[str, ...] | None) -> flo
         number = float(value) if categories is None else 1.0 + categories.index(str(value))  # type: ignore[arg-type]
         if np.isfinite(number):
             return number
-    hint = "the column holds numbers" if categories is None else f"the fit has seen {', '.join(categories[:FEW])}"
-    raise UsageError(f"{name} cannot be that; {hint}", setting=Setting("what_if", f"{name}={value}"))
+    hint = (
+        "the column holds numbers"
+        if categories is None
+        else f"the fit has seen {', '.join(categories[:FEW])}"
+    )
+    raise UsageError(
+        f"{name} cannot be that; {hint}", setting=Setting("what_if", f"{name}={value}")
+    )
 
 
 def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> None:
@@ -91,7 +116,13 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
         unknown = np.setdiff1d(new, past) if words else new[(new < past.min()) | (new > past.max())]
         few[column] |= words is not None
         if len(unknown) and changed[:, column].any():
-            texts, unseen = [("another", *words)[int(each)] if words else f"{each:g}" for each in unknown[:FEW]], True
+            texts, unseen = (
+                [
+                    ("another", *words)[int(each)] if words else f"{each:g}"
+                    for each in unknown[:FEW]
+                ],
+                True,
+            )
             log.warning(ALONE, name, " or ".join(texts))
     unit = np.where(few | (seen.std(0) == 0), 1.0, seen.std(0))
     past, new = (np.unique(values / unit, axis=0) for values in (seen, found))
@@ -106,4 +137,6 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
 def _distances(rows: Numbers, others: Numbers, few: Flags) -> Numbers:
     """[rows, others], distances of combinations in standard deviations; infinite where those of `few` differ."""
     apart = rows[:, None] - others
-    return np.where((apart[..., few] != 0).any(-1), np.inf, np.sqrt((apart[..., ~few] ** 2).sum(-1)))
+    return np.where(
+        (apart[..., few] != 0).any(-1), np.inf, np.sqrt((apart[..., ~few] ** 2).sum(-1))
+    )

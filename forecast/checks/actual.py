@@ -20,9 +20,14 @@ from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 
 MIN_VALUES = 20  # of a series that may be a copy of another, or whose new values are compared
-FEW_COPIES, FEW_NEW = 100, 25  # series of which copies and new ones are a share, where there are fewer
+FEW_COPIES, FEW_NEW = (
+    100,
+    25,
+)  # series of which copies and new ones are a share, where there are fewer
 GAP_STEPS = 60  # newest steps of the past, whose gaps in a group are usual
-REVISED = 0.05  # share of the newest values of a run whose change since makes it a run with wrong values
+REVISED = (
+    0.05  # share of the newest values of a run whose change since makes it a run with wrong values
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,9 @@ def findings(night: Night, record: Record) -> dict[str, Finding]:
     found = {"late": _late(record, past), "duplicate": _duplicates(panel, night.published)}
     if night.new is not None:
         found["new_series"] = _new_series(panel, night.published)
-        left_out = _had_short_past(night, night.new)[panel.series_of_slots] | with_unknown_events(panel, night)
+        left_out = _had_short_past(night, night.new)[panel.series_of_slots] | with_unknown_events(
+            panel, night
+        )
         new = night.new.select(~left_out[night.new.slot])
         if len(new.slot):
             found["group"] = group_finding(new, panel, schema, past)
@@ -142,7 +149,9 @@ def _silent(night: Night, before: Panel) -> Finding:
     lacking = set(_silent_groups(panel, night.schema)) - set(_silent_groups(before, night.schema))
     silent = np.zeros(len(panel), bool)
     for grouping in groupings(panel.ids, night.schema):
-        silent |= np.isin(grouping.codes, [i for i, name in enumerate(grouping.names) if name in lacking])
+        silent |= np.isin(
+            grouping.codes, [i for i, name in enumerate(grouping.names) if name in lacking]
+        )
     return Finding(
         share=float(silent.mean()),
         series=tuple(panel.ids[i] for i in np.flatnonzero(silent)),
@@ -187,7 +196,9 @@ def _revised(night: Night, before: Panel, past: Sequence[Record], record: Record
         if shares[number] > (largest.share or 0.0):
             changed = (group == number) & (change > 0)
             ends = np.array([position[changed].min(), position[changed].max()])
-            times = " to ".join(dict.fromkeys(position_texts(night.schema, calendar_of(night.schema), ends)))
+            times = " to ".join(
+                dict.fromkeys(position_texts(night.schema, calendar_of(night.schema), ends))
+            )
             name = grouping.names[number]
             largest = Finding(
                 share=float(shares[number]),

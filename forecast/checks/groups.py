@@ -27,11 +27,17 @@ class GroupPriors:
     """
 
     most_beyond: float = 0.5  # of the way to the 95 % end, beyond which most values of a group lie
-    outside: float = 0.15  # least share of its values beyond that end: sums of small counts are often low
+    outside: float = (
+        0.15  # least share of its values beyond that end: sums of small counts are often low
+    )
     times_usual: float = 2.0  # how much farther than usual a group lies
     least: float = float(np.log(1.5))  # below which no distance is looked at
-    least_alone: float = float(np.log(3.0))  # the same for one series of several, which may be new to a season
-    unlearned: float = float(np.log(5.0)) / 2.0  # the usual distance until enough runs have shown it
+    least_alone: float = float(
+        np.log(3.0)
+    )  # the same for one series of several, which may be new to a season
+    unlearned: float = (
+        float(np.log(5.0)) / 2.0
+    )  # the usual distance until enough runs have shown it
 
 
 PRIORS = GroupPriors()
@@ -64,7 +70,9 @@ def group_finding(new: NewActuals, panel: Panel, schema: Schema, past: Sequence[
     count = 0
     ways = [*groupings(panel.ids, schema)]
     if len(schema.ids) > 1:
-        ways.append(Grouping("series", np.arange(len(panel)), [series_name(parts) for parts in panel.ids]))
+        ways.append(
+            Grouping("series", np.arange(len(panel)), [series_name(parts) for parts in panel.ids])
+        )
     for grouping in ways:
         group = grouping.codes[series]
         distance = np.where(np.bincount(group) >= MIN_MEMBERS, _distances(new, group), 0.0)
@@ -114,7 +122,11 @@ def _group_text(name: str, new: NewActuals, panel: Panel, schema: Schema) -> str
     forecast = new.published[:, 0].sum()
     beyond = (new.actual < new.published[:, 3]) | (new.actual > new.published[:, 4])
     outside = new.slot[beyond] if beyond.any() else new.slot
-    ratio = f"about {actual / forecast:.2g} times" if forecast > 0 and actual >= 0 else f"{actual:.6g} beside"
+    ratio = (
+        f"about {actual / forecast:.2g} times"
+        if forecast > 0 and actual >= 0
+        else f"{actual:.6g} beside"
+    )
     return (
         f"values of {name} at {_times(outside, panel, schema)} are {ratio} their forecasts, "
         f"{beyond.sum()} of {len(beyond)} outside 95 % intervals"

@@ -24,7 +24,13 @@ HARD = {
     "closed": "rows of closed times with another value than they always have",
     "totals": "sums that are not those of the series",
 }
-WHOLE_RUN = {*HARD, "total_jump", "late", "duplicate", "new_series"}  # no rows of the last run mend these
+WHOLE_RUN = {
+    *HARD,
+    "total_jump",
+    "late",
+    "duplicate",
+    "new_series",
+}  # no rows of the last run mend these
 NO_SHARES = {"group", "value", "late"}  # whose numbers are no shares of series or values
 CAUSES = dict.fromkeys(("bounds", "jump", "total_jump", "width"), ("group", "new_series"))
 Statistics = Mapping[str, Mapping[str, float]]  # of the checks of a run, as its record has them
@@ -60,33 +66,55 @@ class OutputCheckSettings(SettingsGroup):
     series_missing: Limits = _limits(
         0.005, 0.02, "the share of the last run's series that have no rows, unless they ended"
     )
-    bounds: Limits = _limits(0.005, 0.02, "the share of series with a median above 3 times the largest value of a year")
-    jump: Limits = _limits(0.05, 0.25, "the share of series whose median moved much further than in past runs")
-    total_jump: Limits = _limits(0.15, 0.3, "the change of the sum of all medians, if over 3 times that of past runs")
-    flat: Limits = _limits(0.05, 0.5, "the share of series with a constant median, if more than in past runs")
+    bounds: Limits = _limits(
+        0.005, 0.02, "the share of series with a median above 3 times the largest value of a year"
+    )
+    jump: Limits = _limits(
+        0.05, 0.25, "the share of series whose median moved much further than in past runs"
+    )
+    total_jump: Limits = _limits(
+        0.15, 0.3, "the change of the sum of all medians, if over 3 times that of past runs"
+    )
+    flat: Limits = _limits(
+        0.05, 0.5, "the share of series with a constant median, if more than in past runs"
+    )
     width: Limits = _limits(
-        0.05, 1.0, "the share of series, of 20 at least, with intervals 3 times as wide as before or a third"
+        0.05,
+        1.0,
+        "the share of series, of 20 at least, with intervals 3 times as wide as before or a third",
     )
 
 
 class ActualCheckSettings(SettingsGroup):
     """Checks of the newest values before a job publishes what follows from them, on by default."""
 
-    group: Limits = _limits(1.5, 1.5, "how many times the forecast a group's new values are, or the inverse")
-    value: Limits = _limits(6.0, 1000.0, "how far a new value lies from its median, in distances of its 95 % end")
-    silent: Limits = _limits(0.0, 1.0, "the share of series in groups without values at the newest times of others")
+    group: Limits = _limits(
+        1.5, 1.5, "how many times the forecast a group's new values are, or the inverse"
+    )
+    value: Limits = _limits(
+        6.0, 1000.0, "how far a new value lies from its median, in distances of its 95 % end"
+    )
+    silent: Limits = _limits(
+        0.0, 1.0, "the share of series in groups without values at the newest times of others"
+    )
     late: Limits = _limits(0.9, 30.0, "how many runs the data are older than they usually are")
-    revised: Limits = _limits(0.05, 1.0, "by what share a group's past values changed since the last run")
+    revised: Limits = _limits(
+        0.05, 1.0, "by what share a group's past values changed since the last run"
+    )
     duplicate: Limits = _limits(
         0.0, 0.05, "the share of series that equal others over their whole past, of 100 at least"
     )
-    new_series: Limits = _limits(0.05, 0.2, "the new series, as a share of those of the last run, or of 25")
+    new_series: Limits = _limits(
+        0.05, 0.2, "the new series, as a share of those of the last run, or of 25"
+    )
 
 
 class JobCheckSettings(CheckSettings, heading="Checks"):
     """Checks of the table of a job, of its newest values, and of its forecasts."""
 
-    actual: ActualCheckSettings = Field(ActualCheckSettings(), description="checks of the newest values")
+    actual: ActualCheckSettings = Field(
+        ActualCheckSettings(), description="checks of the newest values"
+    )
     output: OutputCheckSettings = Field(OutputCheckSettings(), description="checks of forecasts")
 
     def limits(self, name: str) -> Limits | None:
@@ -123,7 +151,9 @@ class Finding:
 
     def statistic(self) -> dict[str, float]:
         numbers = {"share": self.share, "usual": self.usual, "size": self.size, **self.sizes}
-        return {name: round(float(value), 6) for name, value in numbers.items() if value is not None}
+        return {
+            name: round(float(value), 6) for name, value in numbers.items() if value is not None
+        }
 
 
 def outcome(name: str, statistic: Mapping[str, float], limits: JobCheckSettings) -> str:
@@ -155,7 +185,9 @@ def alarms(
         if word := outcome(name, statistic, limits):
             finding = findings.get(name, Finding())
             text = finding.text or _described(name, statistic["share"])
-            named = f" ({series_names(finding.series)})" if finding.series and not finding.text else ""
+            named = (
+                f" ({series_names(finding.series)})" if finding.series and not finding.text else ""
+            )
             word = "warning" if word == "warn" else "blocked" if blocks(name, limits) else "error"
             found[name] = word, f"{name}: {text}{named}"
     return found
@@ -179,7 +211,9 @@ def teaching(runs: Sequence[Record]) -> list[Record]:
     """
     revised = {as_of for run in runs for as_of in run.revised}
     right = (run for run in runs if not run.findings or run.held or is_accepted(run))
-    return [run for run in right if run.settled and not run.dated_ahead and run.as_of not in revised]
+    return [
+        run for run in right if run.settled and not run.dated_ahead and run.as_of not in revised
+    ]
 
 
 def is_accepted(run: Record) -> bool:
@@ -190,7 +224,9 @@ def usual_size(past: Sequence[Record], name: str, what: str = "share") -> float 
     """What past runs usually had of a statistic, or an accepted one of the newest; None while too few have one."""
     sized = [run for run in past if what in run.checks.get(name, {})]
     sizes = [run.checks[name][what] for run in sized]
-    accepted = [size for run, size in zip(sized[:HELD_RUNS], sizes, strict=False) if is_accepted(run)]
+    accepted = [
+        size for run, size in zip(sized[:HELD_RUNS], sizes, strict=False) if is_accepted(run)
+    ]
     if len(sizes) >= MIN_RUNS:
         accepted.append(float(np.quantile(sizes, USUAL)))
     return max(accepted, default=None)

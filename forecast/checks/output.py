@@ -26,7 +26,9 @@ from forecast.settings import OutputSettings
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.sums import Totals
 
-TIMES_BEYOND = 3.0  # of the largest value of a year, of widths, and of the changes of the total in past runs
+TIMES_BEYOND = (
+    3.0  # of the largest value of a year, of widths, and of the changes of the total in past runs
+)
 JUMP_BEYOND = 5.0  # of usual jumps of past runs, in widths of 80 % intervals
 NEARLY_ALL = 0.99  # the quantile of how far series moved in a run that its record keeps
 FEW = 20  # series of which those with other widths are a share, where there are fewer; values that bound forecasts
@@ -48,7 +50,10 @@ class Output:
 
 
 def findings(
-    output: Output, earlier: Earlier | None, past: Sequence[Record], new: Collection[tuple[str, ...]] = ()
+    output: Output,
+    earlier: Earlier | None,
+    past: Sequence[Record],
+    new: Collection[tuple[str, ...]] = (),
 ) -> dict[str, Finding]:
     """What each check finds.
 
@@ -64,7 +69,9 @@ def findings(
 
 def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[str]:
     """How often rows of forecasts, or of sums, break the rules that need nothing but their numbers."""
-    lows, highs = ([f"{side}_{level:g}" for level in sorted(settings.levels)] for side in ("lo", "hi"))
+    lows, highs = (
+        [f"{side}_{level:g}" for level in sorted(settings.levels)] for side in ("lo", "hi")
+    )
     # intervals lie inside each other, around the point
     line = np.stack([np.asarray(table[name], float) for name in (*lows[::-1], "forecast", *highs)])
     numbers = [array for array in map(_values, table.values()) if array.dtype.kind == "f"]
@@ -78,7 +85,9 @@ def hard_counts(output: Output) -> dict[str, int]:
     names, keys = _names(forecasts), {"level", *output.schema.keys, *output.schema.static}
     tables = [forecasts.columns, *(totals.columns() for totals in output.totals)]
     steps = Counter(_rows(forecasts.columns, ids) if ids else [()] * forecasts.rows)
-    wrong = {*names, *steps} - {name for name in names if steps.get(name) == output.fitted.config.horizon}
+    wrong = {*names, *steps} - {
+        name for name in names if steps.get(name) == output.fitted.config.horizon
+    }
     rows = [list(_rows(table, [name for name in table if name in keys])) for table in tables]
     counts = Counter(horizon=len(wrong))
     for table in tables:
@@ -92,13 +101,20 @@ def hard_counts(output: Output) -> dict[str, int]:
         counts["keys"] = max(len(rows[0]) - len(set(rows[0])) - doubled, 0) if doubled else repeated
     if wrong or counts["keys"]:  # rows cannot be told apart
         return dict(counts)
-    columns = [np.asarray(forecasts.columns[name], float) for name in ("forecast", *interval_columns(settings.levels))]
+    columns = [
+        np.asarray(forecasts.columns[name], float)
+        for name in ("forecast", *interval_columns(settings.levels))
+    ]
     published = np.stack(columns, -1).reshape(*forecasts.means.shape, len(columns))
     floor = forecasts.panel.floor()[forecasts.series]
-    counts["negative"] = int((published < lower_bounds(settings, floor)[:, None, None]).any(2).sum())
+    counts["negative"] = int(
+        (published < lower_bounds(settings, floor)[:, None, None]).any(2).sum()
+    )
     counts["closed"] = _reopened(output, published[..., 0], floor)
     pairs = zip(output.totals, tables[1:], strict=True)
-    return dict(counts) | {"totals": sum(_incoherent(output, totals, table, floor) for totals, table in pairs)}
+    return dict(counts) | {
+        "totals": sum(_incoherent(output, totals, table, floor) for totals, table in pairs)
+    }
 
 
 def _names(forecasts: Forecasts) -> list[tuple[str, ...]]:
@@ -129,16 +145,27 @@ def _incoherent(output: Output, totals: Totals, columns: Columns, floor: Numbers
     means = bounded(output.forecasts.means[..., None], output.settings, floor)[..., 0]
     for groups in totals.groups:
         starts, end = groups.periods.edges[:-1], groups.periods.edges[-1]
-        rows = [np.asarray(columns[name], float)[level == groups.level.name] for name in ("mean", "filled", "observed")]
+        rows = [
+            np.asarray(columns[name], float)[level == groups.level.name]
+            for name in ("mean", "filled", "observed")
+        ]
         summed, filled, observed = (part.reshape(-1, len(starts)).sum(0) for part in rows)
-        expected, size = (np.add.reduceat(part[:, :end].sum(0), starts) for part in (means, np.abs(means)))
+        expected, size = (
+            np.add.reduceat(part[:, :end].sum(0), starts) for part in (means, np.abs(means))
+        )
         off = np.abs(summed - observed - expected) > TOLERANCE * (size + np.abs(observed))
-        wrong += int((off & (filled == 0)).sum())  # gaps of the past are filled by forecasts of their own
+        wrong += int(
+            (off & (filled == 0)).sum()
+        )  # gaps of the past are filled by forecasts of their own
     return wrong
 
 
 def _share(
-    forecasts: Forecasts, series: Flags, of: int, usual: float | None = 0.0, size: float | None = None
+    forecasts: Forecasts,
+    series: Flags,
+    of: int,
+    usual: float | None = 0.0,
+    size: float | None = None,
 ) -> Finding:
     named = tuple(forecasts.panel.ids[i] for i in forecasts.series[series])
     return Finding(len(named) / of if of else None, usual, named, size)
@@ -149,19 +176,31 @@ def _against_past(output: Output, past: Sequence[Record]) -> dict[str, Finding]:
     forecasts, panel, schema = output.forecasts, output.forecasts.panel, output.schema
     series, points = forecasts.series, forecasts.published[..., 0]
     recent, calendar = panel.observed, calendar_of(schema)
-    position, newest = panel.positions + panel.starts[panel.series_of_slots], panel.origins.max(keepdims=True)
-    recent = recent & (position < newest)  # values of the newest week, or period, may be those that are wrong
+    position, newest = (
+        panel.positions + panel.starts[panel.series_of_slots],
+        panel.origins.max(keepdims=True),
+    )
+    recent = recent & (
+        position < newest
+    )  # values of the newest week, or period, may be those that are wrong
     if schema.layout != "rows" and schema.time_format.kind != STEPS:
-        year_ago, week_ago = (calendar.positions(calendar.times(newest) - days * DAY) for days in (373, 7))
+        year_ago, week_ago = (
+            calendar.positions(calendar.times(newest) - days * DAY) for days in (373, 7)
+        )
         recent &= (position >= year_ago) & (position <= week_ago)
     lowest = np.minimum.reduceat(np.where(recent, panel.values, np.inf), panel.offsets[:-1])[series]
-    highest = np.maximum.reduceat(np.where(recent, panel.values, -np.inf), panel.offsets[:-1])[series]
+    highest = np.maximum.reduceat(np.where(recent, panel.values, -np.inf), panel.offsets[:-1])[
+        series
+    ]
     largest = np.maximum(np.abs(lowest), np.abs(highest))
     enough = np.add.reduceat(panel.observed.astype(np.int64), panel.offsets[:-1])[series] >= FEW
     beyond = enough & (largest > 0) & (np.abs(points).max(1) > TIMES_BEYOND * largest)
     constant = (np.ptp(points, axis=1) == 0) & (highest > lowest) & (points.shape[1] > 1)
     usual, count = usual_size(past, "flat"), len(points)
-    return {"bounds": _share(forecasts, beyond, count), "flat": _share(forecasts, constant, count, usual)}
+    return {
+        "bounds": _share(forecasts, beyond, count),
+        "flat": _share(forecasts, constant, count, usual),
+    }
 
 
 def _against_last_run(
@@ -169,7 +208,10 @@ def _against_last_run(
 ) -> dict[str, Finding]:
     """What the forecasts are against those of the last run for the same times."""
     forecasts, panel, (series, before) = output.forecasts, output.forecasts.panel, earlier
-    here = {*_names(forecasts), *(ids for ids, word in zip(panel.ids, panel.status, strict=True) if word == "ended")}
+    here = {
+        *_names(forecasts),
+        *(ids for ids, word in zip(panel.ids, panel.status, strict=True) if word == "ended"),
+    }
     gone = tuple(ids for ids in series if ids not in here)
     both = np.isfinite(before[..., 0])
     now, before = (np.where(both[..., None], part, 0.0) for part in (forecasts.published, before))
@@ -198,7 +240,9 @@ def _against_last_run(
     }
 
 
-def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Sequence[tuple[str, ...]]) -> Forecasts | None:
+def with_gone_series(
+    forecasts: Forecasts, fitted: Fitted, gone: Sequence[tuple[str, ...]]
+) -> Forecasts | None:
     """Forecasts with room for series of the fit that the table lacks; None where the fit does not know one of them."""
     panel, index = forecasts.panel, series_index(fitted.history.ids, tuple(gone)) - 1
     if not len(index) or index.min() < 0 or set(gone) & set(panel.ids):
@@ -207,10 +251,17 @@ def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Sequence[tuple[
     gap = np.maximum(panel.origins.max() - ended.origins, 0)  # up to the newest time
     layout = SlotLayout(ended.ids, ended.starts, ended.lengths + gap, panel.ahead)
     arrays: dict[str, Any] = layout.arrays(dict.fromkeys(ARRAYS, (ended,)))
-    arrays |= {"offsets": layout.offsets, "spread": None, "lowest": ended.lowest_seen(), "counted": ended.counts()}
+    arrays |= {
+        "offsets": layout.offsets,
+        "spread": None,
+        "lowest": ended.lowest_seen(),
+        "counted": ended.counts(),
+    }
     longer = replace(ended, ahead=panel.ahead, status=("gone",) * len(ended), **arrays)
     parts = ((name, getattr(forecasts, name)) for name in NUMBERS)
-    room: dict[str, Any] = {name: np.pad(part, [(0, len(index)), *[(0, 0)] * (part.ndim - 1)]) for name, part in parts}
+    room: dict[str, Any] = {
+        name: np.pad(part, [(0, len(index)), *[(0, 0)] * (part.ndim - 1)]) for name, part in parts
+    }
     series = np.append(forecasts.series, len(panel) + np.arange(len(index)))
     skipped = {ids: why for ids, why in forecasts.skipped.items() if ids not in gone}
     joined = stacked([replace(panel, spread=None), longer])
@@ -228,13 +279,17 @@ def with_replaced_series(
     known = np.isfinite(published[..., 0])
     naive = _naive(forecasts, fitted, forecasts.series[chosen], published[..., 0])
     numbers = np.where(known[..., None], published, naive)
-    quantiles = at_levels(numbers[..., np.argsort(SHARES)], tuple(sorted(SHARES)), fitted.config.levels)
+    quantiles = at_levels(
+        numbers[..., np.argsort(SHARES)], tuple(sorted(SHARES)), fitted.config.levels
+    )
     parts: dict[str, Any] = {name: getattr(forecasts, name).copy() for name in NUMBERS}
     parts["quantiles"][chosen] = parts["shown"][chosen] = quantiles
     parts["means"][chosen] = numbers[..., 0]
     source = np.full(forecasts.means.shape, THIS_RUN, object)
     source[chosen] = np.where(known, "last run", "seasonal naive")
-    return tabulated(numbered(replace(forecasts, **parts), fitted, output), fitted, output), source.ravel()
+    return tabulated(
+        numbered(replace(forecasts, **parts), fitted, output), fitted, output
+    ), source.ravel()
 
 
 def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numbers) -> Numbers:

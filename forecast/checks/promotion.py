@@ -52,7 +52,10 @@ def should_promote(
     if lost is not None:
         return False, lost
     if require_all and (missing := sorted(set(live.fitted.ids) - set(new.ids))):
-        return False, f"{len(missing)} series of {live.version} are not in it ({series_names(missing)})"
+        return (
+            False,
+            f"{len(missing)} series of {live.version} are not in it ({series_names(missing)})",
+        )
     try:
         pairs = compared_losses(new, live.predictor, read_as_live())
     except ForecastError as error:
@@ -62,13 +65,20 @@ def should_promote(
     worse, rule = is_worse(*pairs)
     metric = new.settings().metric.upper()
     ours, theirs = (losses.mean() for losses in pairs)
-    return not worse, f"{metric} {ours:.4g}; the live version, {live.version}, has {theirs:.4g}: {rule}"
+    return (
+        not worse,
+        f"{metric} {ours:.4g}; the live version, {live.version}, has {theirs:.4g}: {rule}",
+    )
 
 
 def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:
     """Whether losses [horizons] are worse than those of another on the same horizons, and the rule in words."""
     count, (mean, error) = len(ours), log_ratio(ours, theirs)
-    over, tolerance = (f"{count} horizons", NO_WORSE) if count >= ENOUGH else ("less than two horizons", MUCH_WORSE)
+    over, tolerance = (
+        (f"{count} horizons", NO_WORSE)
+        if count >= ENOUGH
+        else ("less than two horizons", MUCH_WORSE)
+    )
     change, limit = (100 * np.expm1(ratio) for ratio in (mean, np.log(tolerance) + error))
     rule = f"{change:+.1f} % over {over}, where more than {limit:.1f} % counts as worse"
     return bool(mean - error > np.log(tolerance)), rule
@@ -82,7 +92,9 @@ def log_ratio(ours: Numbers, theirs: Numbers) -> tuple[float, float]:
     """
     nothing = NOTHING * (ours.mean() + theirs.mean()) + np.finfo(float).tiny
     ratios = np.log((ours + nothing) / (theirs + nothing))
-    return float(ratios.mean()), float(ratios.std() * np.sqrt(len(ratios)) / max(len(ratios) - 1, 1))
+    return float(ratios.mean()), float(
+        ratios.std() * np.sqrt(len(ratios)) / max(len(ratios) - 1, 1)
+    )
 
 
 def horizons_of(dates: Integers, horizon: int) -> Integers:
@@ -91,21 +103,31 @@ def horizons_of(dates: Integers, horizon: int) -> Integers:
     return np.asarray((dates - dates.min()) * max(count // horizon, 1) // count)
 
 
-def compared_losses(new: Fitted, old: Predictor, reading: Reading) -> tuple[Numbers, Numbers] | None:
+def compared_losses(
+    new: Fitted, old: Predictor, reading: Reading
+) -> tuple[Numbers, Numbers] | None:
     """Losses [horizons] of a new fit and of an older one on what the new one held out and the older one never saw.
 
     None where there is nothing, or the two cannot be compared; BadData where the older one cannot read the table.
     """
     held_out, horizon = new.ensemble.validation, new.config.horizon
     config, history = old.fitted.config, old.fitted.history
-    if held_out is None or config.horizon != horizon or config.table.calendar != new.config.table.calendar:
+    if (
+        held_out is None
+        or config.horizon != horizon
+        or config.table.calendar != new.config.table.calendar
+    ):
         return None
     panel = read_as(reading, config.table, horizon=horizon).panel
     if config.table.strict:
-        check_levels(panel, history.ids, old.fitted.level, config.lookback, reading.name, strict=True)
+        check_levels(
+            panel, history.ids, old.fitted.level, config.lookback, reading.name, strict=True
+        )
     series = series_index(panel.ids, new.history.ids)[held_out.series] - 1
     # of a new series, values at the dates of the others count
-    seen = np.r_[history.origins.max(), history.origins][series_index(history.ids, new.history.ids)[held_out.series]]
+    seen = np.r_[history.origins.max(), history.origins][
+        series_index(history.ids, new.history.ids)[held_out.series]
+    ]
     position = held_out.first - panel.starts[series]
     fresh = held_out.observed & (held_out.first[:, None] + np.arange(horizon) > seen[:, None])
     usable = (series >= 0) & (position > 0) & (position <= panel.lengths[series]) & fresh.any(1)
@@ -115,7 +137,9 @@ def compared_losses(new: Fitted, old: Predictor, reading: Reading) -> tuple[Numb
     return paired_losses(new, held_out.select(usable, fresh), points)
 
 
-def paired_losses(new: Fitted, held_out: ValidationForecasts, others: Numbers) -> tuple[Numbers, Numbers] | None:
+def paired_losses(
+    new: Fitted, held_out: ValidationForecasts, others: Numbers
+) -> tuple[Numbers, Numbers] | None:
     """Mean losses of held-out forecasts and of other points [windows, horizon], [horizons] twice; None without a pair.
 
     A horizon holds the actuals of as many dates, of all series; where times are only steps, dates are counted from the
@@ -149,7 +173,9 @@ def _loss_to_baselines(new: Fitted) -> str | None:
     worse, rule = (False, "") if pairs is None else is_worse(*pairs)
     if pairs is None or not worse:
         return None
-    baselines = {label: score for label, score in config.scores.items() if is_baseline(base_name(label))}
+    baselines = {
+        label: score for label, score in config.scores.items() if is_baseline(base_name(label))
+    }
     best, metric = min(baselines, key=baselines.__getitem__), new.settings().metric.upper()
     ours, theirs = (losses.mean() for losses in pairs)
     return f"{metric} {ours:.4g} on held-out values, where {best} has {theirs:.4g}: {rule}"

@@ -25,7 +25,9 @@ def age(newest: int, schema: Schema, instant: datetime) -> float | None:
     return float(now - calendar_of(schema).ends(np.array([newest]))[0])
 
 
-def lagging(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> list[tuple[str, ...]]:
+def lagging(
+    panel: Panel, schema: Schema, limits: CheckSettings, name: str
+) -> list[tuple[str, ...]]:
     """The series, with a warning, that lie behind others by `limits.error_after` or `warn_after`, else by a horizon."""
     if schema.layout == "rows":
         return []
@@ -56,7 +58,9 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
         log.warning("%s (--warn-after %s)", text, limits.warn_after)
 
 
-def without_forecast(skipped: dict[tuple[str, ...], str], require_all: bool) -> list[tuple[str, ...]]:
+def without_forecast(
+    skipped: dict[tuple[str, ...], str], require_all: bool
+) -> list[tuple[str, ...]]:
     """The series, of those skipped and why, for which a run ends as partly done; with `require_all` ended ones too."""
     incomplete = {"missing", "gone", "ended"} if require_all else {"missing"}
     return [series for series, status in skipped.items() if status in incomplete]
@@ -73,7 +77,11 @@ def duration_text(seconds: float) -> str:
 
 def age_text(seconds: float) -> str:
     """The age of the newest value for people, which is negative before its period is over."""
-    return f"{duration_text(seconds)} old" if seconds >= 0 else f"of a period that ends in {duration_text(-seconds)}"
+    return (
+        f"{duration_text(seconds)} old"
+        if seconds >= 0
+        else f"of a period that ends in {duration_text(-seconds)}"
+    )
 
 
 def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str, float]:
@@ -97,7 +105,11 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
     old = old[changing] / mean_change[old_series[changing]]
     missing = _missing_share(panel, end)
     if missing > MORE_MISSING + _missing_share(fitted, np.full(len(fitted), -(2**62))):
-        log.warning("%s: %.0f %% of the values since the fit are missing, more than at fit", name, 100 * missing)
+        log.warning(
+            "%s: %.0f %% of the values since the fit are missing, more than at fit",
+            name,
+            100 * missing,
+        )
     drift: dict[str, float] = {"values": len(new), "missing": missing}
     if len(new) < MIN_VALUES or len(old) < MIN_VALUES:
         return drift
@@ -112,7 +124,10 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
 def kolmogorov_smirnov(first: Numbers, second: Numbers) -> tuple[float, float]:
     """Largest distance of the distribution functions of two samples, and the chance of one as large (Stephens 1970)."""
     both = np.concatenate([first, second])
-    below = [np.searchsorted(np.sort(sample), both, side="right") / len(sample) for sample in (first, second)]
+    below = [
+        np.searchsorted(np.sort(sample), both, side="right") / len(sample)
+        for sample in (first, second)
+    ]
     statistic = float(np.abs(below[0] - below[1]).max())
     size = np.sqrt(len(first) * len(second) / len(both))
     scaled, terms = (size + 0.12 + 0.11 / size) * statistic, np.arange(1, 101)

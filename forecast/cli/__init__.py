@@ -63,7 +63,9 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         names = self.list_commands(ctx)
         if cmd_name in names:
-            command, commands = (importlib.import_module(f"{__name__}.{name}") for name in ("_command", "commands"))
+            command, commands = (
+                importlib.import_module(f"{__name__}.{name}") for name in ("_command", "commands")
+            )
             return command.Command(cmd_name, *commands.COMMANDS[cmd_name])  # type: ignore[no-any-return]
         if not cmd_name.startswith("-") and not ctx.resilient_parsing:
             ctx.fail(f"no command '{cmd_name}'{did_you_mean(cmd_name, names)}")
@@ -100,7 +102,9 @@ def cli(ctx: click.Context, version: bool) -> None:
 
         installed = metadata.distributions(name="torch")  # importing torch takes seconds
         torch = next((f"torch {package.version}" for package in installed), "torch not installed")
-        click.echo(f"forecast {metadata.version('forecast')}, Python {platform.python_version()}, {torch}")
+        click.echo(
+            f"forecast {metadata.version('forecast')}, Python {platform.python_version()}, {torch}"
+        )
         ctx.exit()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -108,8 +112,12 @@ def cli(ctx: click.Context, version: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code; messages go to stderr."""
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # the search for them looks at every installed package
-    gc.set_threshold(100_000)  # imports leave little garbage, and looking for it takes a sixth of the start
+    os.environ.setdefault(
+        "PYDANTIC_DISABLE_PLUGINS", "__all__"
+    )  # the search for them looks at every installed package
+    gc.set_threshold(
+        100_000
+    )  # imports leave little garbage, and looking for it takes a sixth of the start
     _prepare_streams()
     Interrupted.received = None  # by an earlier call in this process
     for number in _SIGNALS:
@@ -159,7 +167,9 @@ def _run() -> int:
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         where = context.command_path if context else "forecast"
-        return log_error(f"{error.format_message().rstrip('.')}; see `{where} --help`", error.exit_code)
+        return log_error(
+            f"{error.format_message().rstrip('.')}; see `{where} --help`", error.exit_code
+        )
     except Exception as error:
         raise_if_interrupted()
         if os.environ.get(DEBUG) and error.__cause__ is not None:

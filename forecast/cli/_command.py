@@ -15,17 +15,38 @@ from forecast import settings
 from forecast.cli._console import listen, style
 from forecast.errors import ForecastError, Interrupted, Setting, UsageError
 from forecast.registry import explained
-from forecast.settings import FIRST, WHOLE, FilePath, Heading, SettingsGroup, TableSettings, TextSettings
+from forecast.settings import (
+    FIRST,
+    WHOLE,
+    FilePath,
+    Heading,
+    SettingsGroup,
+    TableSettings,
+    TextSettings,
+)
 
 INPUT, OUTPUT, RUN, MESSAGES = "Input", "Output", "Run", "Messages"
 REFUSED = {"now": ("past", "static")}  # settings that a command refuses, and help leaves out
-ON_STORES = ("run", "status", "diff", "versions", "promote", "rollback")  # functions of the module `store`
+ON_STORES = (
+    "run",
+    "status",
+    "diff",
+    "versions",
+    "promote",
+    "rollback",
+)  # functions of the module `store`
 _ALL = "forecast.help-all"  # in the context of a call that lists all options
 
 Group = TypeVar("Group", bound=SettingsGroup)
-Declaration = tuple[Any, ...]  # of a `Command`: its help, then parameters, lists of such, and examples
+Declaration = tuple[
+    Any, ...
+]  # of a `Command`: its help, then parameters, lists of such, and examples
 _EAGER: dict[str, Any] = {"is_eager": True, "expose_value": False}
-_FORMAT: dict[str, Any] = {"type": click.Choice(["text", "json"]), "default": "text", "first": False}
+_FORMAT: dict[str, Any] = {
+    "type": click.Choice(["text", "json"]),
+    "default": "text",
+    "first": False,
+}
 _FORMAT["callback"] = lambda *given: style.update(format=given[2])
 
 
@@ -40,15 +61,27 @@ class Option(click.Option):
     """An option with a place in the help: under `heading`, and only in --help-all unless it comes `first`."""
 
     def __init__(
-        self, flag: str, help: str, heading: str = INPUT, *, name: str = "", first: bool = True, **attributes: Any
+        self,
+        flag: str,
+        help: str,
+        heading: str = INPUT,
+        *,
+        name: str = "",
+        first: bool = True,
+        **attributes: Any,
     ) -> None:
         flag, _, metavar = flag.partition(" ")
         if not metavar and "type" not in attributes:
             attributes["is_flag"] = True
         if metavar in ("FILE", "DIR"):
             attributes["type"] = PathText()
-        shown, declared = isinstance(attributes.get("default"), int), [flag, name] if name else [flag]
-        super().__init__(declared, help=help, metavar=metavar or None, show_default=shown, **attributes)
+        shown, declared = (
+            isinstance(attributes.get("default"), int),
+            [flag, name] if name else [flag],
+        )
+        super().__init__(
+            declared, help=help, metavar=metavar or None, show_default=shown, **attributes
+        )
         self.heading, self.first = heading, first
 
 
@@ -98,7 +131,11 @@ class Command(click.Command):
     def __init__(self, name: str, about: str, *parts: Any) -> None:
         self.examples = [part for part in parts if isinstance(part, str)]
         flat, self.groups = list[click.Parameter](), list[type[SettingsGroup]]()
-        lists = (part if isinstance(part, list) else [part] for part in parts if not isinstance(part, str))
+        lists = (
+            part if isinstance(part, list) else [part]
+            for part in parts
+            if not isinstance(part, str)
+        )
         for param in chain.from_iterable(lists):
             if isinstance(param, click.Parameter):
                 flat.append(param)
@@ -111,20 +148,32 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Check all settings, load the body and call it: nothing else here imports when a command runs."""
         source = ctx.get_parameter_source
-        given = {name: value for name, value in ctx.params.items() if source(name) != ParameterSource.DEFAULT}
+        given = {
+            name: value
+            for name, value in ctx.params.items()
+            if source(name) != ParameterSource.DEFAULT
+        }
         params = given.get("params") or {}
         # other names of settings, such as -p n_jobs=2
-        values = {settings.ALIASES[name]: params.pop(name) for name in [*params] if name in settings.ALIASES}
+        values = {
+            settings.ALIASES[name]: params.pop(name)
+            for name in [*params]
+            if name in settings.ALIASES
+        }
         values |= {name: value for name, value in given.items() if name != "params" or value}
         request = Request(**{**ctx.params, "values": values})
         for group in self.groups:
             request.of(group)
         try:
-            body = importlib.import_module(f"forecast.cli.{'store' if self.name in ON_STORES else self.name}")
+            body = importlib.import_module(
+                f"forecast.cli.{'store' if self.name in ON_STORES else self.name}"
+            )
             return getattr(body, self.name if self.name in ON_STORES else "run")(request)
         except (ForecastError, Interrupted):
             raise
-        except BaseException as error:  # click would take some for its own: a broken pipe, an exit, the end of a file
+        except (
+            BaseException
+        ) as error:  # click would take some for its own: a broken pipe, an exit, the end of a file
             raise explained(error) from error
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -142,10 +191,17 @@ class Command(click.Command):
         """The options by purpose, those for messages last."""
         sections, hidden = dict[str, list[tuple[str, str]]](), 0
         for param in self.get_params(ctx):
-            if not isinstance(param, click.Option) or (record := param.get_help_record(ctx)) is None:
+            if (
+                not isinstance(param, click.Option)
+                or (record := param.get_help_record(ctx)) is None
+            ):
                 continue
             if getattr(param, "first", True) or ctx.meta.get(_ALL):
-                heading = MESSAGES if {"--help", "--help-all"} & {*param.opts} else getattr(param, "heading", INPUT)
+                heading = (
+                    MESSAGES
+                    if {"--help", "--help-all"} & {*param.opts}
+                    else getattr(param, "heading", INPUT)
+                )
                 sections.setdefault(heading, []).append(record)
             else:
                 hidden += 1
@@ -169,11 +225,17 @@ def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
     field, flag = group.model_fields[name], f"--{name.replace('_', '-')}"
     default = None if field.default is PydanticUndefined else field.default
     items = default if isinstance(default, tuple) else ()
-    text = ",".join(item if isinstance(item, str) else f"{item:g}" for item in items) or str(default)
+    text = ",".join(item if isinstance(item, str) else f"{item:g}" for item in items) or str(
+        default
+    )
     shown = "" if default in (None, False, (), {}) else f"  [default: {text}]"
     heading = next((mark for mark in field.metadata if isinstance(mark, Heading)), group.heading)
     union = get_origin(field.annotation) in (Union, types.UnionType)
-    kinds = [kind for kind in (get_args(field.annotation) if union else (field.annotation,)) if kind is not type(None)]
+    kinds = [
+        kind
+        for kind in (get_args(field.annotation) if union else (field.annotation,))
+        if kind is not type(None)
+    ]
     kind, attributes = kinds[0], dict[str, Any](hidden=name in REFUSED.get(command, ()))
     if get_origin(kind) is dict:
         flag, attributes = "-p NAME=VALUE", {"multiple": True, "callback": _pairs}
@@ -191,10 +253,14 @@ def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
     else:
         attributes = {"type": next((number for number in (int, float) if number in kinds), str)}
     first = FIRST in field.metadata
-    return Option(flag, (field.description or "") + shown, heading, name=name, first=first, **attributes)
+    return Option(
+        flag, (field.description or "") + shown, heading, name=name, first=first, **attributes
+    )
 
 
-def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any] | None:
+def _pairs(
+    ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, Any] | None:
     params: dict[str, Any] = {}
     for text in given:
         name, sign, value = text.partition("=")
@@ -212,7 +278,9 @@ def file_argument(name: str, required: bool = True) -> click.Argument:
 
 
 _HELP_ALL = Option("--help-all", "show all options and exit", callback=_all, **_EAGER)
-_QUIET = Option("--quiet", "print errors only", MESSAGES, callback=lambda *given: listen(given[2]), **_EAGER)
+_QUIET = Option(
+    "--quiet", "print errors only", MESSAGES, callback=lambda *given: listen(given[2]), **_EAGER
+)
 _LOG_FORMAT = Option("--log-format", "format of messages on stderr", MESSAGES, **_FORMAT, **_EAGER)
 
 

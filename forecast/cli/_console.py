@@ -96,29 +96,44 @@ def put_table(table: "Table", width: int | None = None) -> None:
 
     console = Console() if sys.stdout.isatty() else Console(width=width)
     wide = console.options.update(width=10_000)  # more than any table needs
-    console.width = max(console.width, Measurement.get(console, wide, table).minimum + 2)  # rich leaves out the edges
+    console.width = max(
+        console.width, Measurement.get(console, wide, table).minimum + 2
+    )  # rich leaves out the edges
     with console.capture() as captured:
         console.print(table)
     echo(captured.get().removesuffix("\n"))
 
 
 def put_numbers(
-    heads: Sequence[str], texts: int, rows: Iterable[Sequence[object]], title: str = "", width: int | None = None
+    heads: Sequence[str],
+    texts: int,
+    rows: Iterable[Sequence[object]],
+    title: str = "",
+    width: int | None = None,
 ) -> None:
     """Write a table to stdout whose first columns are texts, `texts` of them, and the others numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=cell(title) if title else None, title_justify="left")
+    table = Table(
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title=cell(title) if title else None,
+        title_justify="left",
+    )
     for index, head in enumerate(heads):
         number = index >= texts
-        table.add_column(cell(head), justify="right" if number else "left", no_wrap=number or head == "model")
+        table.add_column(
+            cell(head), justify="right" if number else "left", no_wrap=number or head == "model"
+        )
     for row in rows:
         table.add_row(*map(cell, row))
     put_table(table, width)
 
 
-def put_rows(heads: Sequence[str], rows: Iterable[Iterable[object]], width: int, number: str = "{:.3g}") -> None:
+def put_rows(
+    heads: Sequence[str], rows: Iterable[Iterable[object]], width: int, number: str = "{:.3g}"
+) -> None:
     """Write a table without lines to stdout if it has rows; None is an empty cell."""
     from rich.table import Table
 
@@ -154,7 +169,9 @@ def progress_bar() -> "Iterator[Callable[[Training], None] | None]":
 
 
 @contextmanager
-def fold_bar() -> "Iterator[tuple[Callable[[Fold], None] | None, Callable[[Training], None] | None]]":
+def fold_bar() -> (
+    "Iterator[tuple[Callable[[Fold], None] | None, Callable[[Training], None] | None]]"
+):
     """Show the progress of a backtest on a terminal, and of the training of each fit; elsewhere yield None."""
     with _bar("backtest") as update:
         if update is None:
@@ -166,11 +183,16 @@ def fold_bar() -> "Iterator[tuple[Callable[[Fold], None] | None, Callable[[Train
             done.update(folds=at.folds, done=at.done)
             update(at.folds, at.done, at.model)
 
-        yield show_fold, lambda at: update(done["folds"], done["done"] + at.step / at.steps, _loss(at))
+        yield (
+            show_fold,
+            lambda at: update(done["folds"], done["done"] + at.step / at.steps, _loss(at)),
+        )
 
 
 @contextmanager
-def steps_bar(title: str, unit: str, after: float = 0.0) -> "Iterator[Callable[[int, int], None] | None]":
+def steps_bar(
+    title: str, unit: str, after: float = 0.0
+) -> "Iterator[Callable[[int, int], None] | None]":
     """Show on a terminal how many series are forecast, or inputs explained, `after` seconds; elsewhere yield None."""
     with _bar(title, after) as update:
         yield update and (lambda done, total: update(total, done, f"{done:,} of {total:,} {unit}"))
@@ -185,12 +207,19 @@ def _bar(title: str, after: float = 0.0) -> "Iterator[Callable[[int, float, str]
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn(title), BarColumn(), TextColumn("{task.fields[note]}", markup=False), TimeRemainingColumn()
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        TimeRemainingColumn(),
+    )
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
     task, waiting = bar.add_task("", total=None, note=""), threading.Timer(after, bar.start)
     waiting.start() if after else bar.start()
     try:
-        yield lambda total, done, note: bar.update(task, total=total or None, completed=done, note=note)
+        yield lambda total, done, note: bar.update(
+            task, total=total or None, completed=done, note=note
+        )
     finally:
         if after:
             waiting.cancel()
@@ -200,7 +229,9 @@ def _bar(title: str, after: float = 0.0) -> "Iterator[Callable[[int, float, str]
 
 def _loss(at: "Training") -> str:
     losses = {"loss": at.loss, "held out": at.validation}  # trees have no loss of a step
-    return ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items() if loss is not None and isfinite(loss))
+    return ", ".join(
+        f"{name} {loss:.4f}" for name, loss in losses.items() if loss is not None and isfinite(loss)
+    )
 
 
 class _Handler(logging.Handler):

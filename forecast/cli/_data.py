@@ -18,8 +18,16 @@ from forecast.tables.reading import load_future, load_table, settings_as_at_fit
 from forecast.tables.table import Table
 from forecast.tables.writing import csv_bytes, guard_formulas, write_frames
 
-READ = {"data": "the table that is read", "forecast": "the table of forecasts", "actual": "the table of actual values"}
-READ |= {"future": "the table of --future", "events": "the table of --events", "backtest": "the backtest"}
+READ = {
+    "data": "the table that is read",
+    "forecast": "the table of forecasts",
+    "actual": "the table of actual values",
+}
+READ |= {
+    "future": "the table of --future",
+    "events": "the table of --events",
+    "backtest": "the backtest",
+}
 
 
 def load(source: str, settings: TextSettings) -> tuple[Table, dict[str, Any]]:
@@ -34,7 +42,9 @@ def load_later(source: str | None, settings: TextSettings) -> Table | None:
 
 def text_settings(request: Request, stored: TextSettings) -> TextSettings:
     """How to read a file: by the settings of the command line, else by those of the fit."""
-    return settings_as_at_fit(stored, request.of(TextSettings).model_dump(include=set(request.values)))
+    return settings_as_at_fit(
+        stored, request.of(TextSettings).model_dump(include=set(request.values))
+    )
 
 
 def check_outputs(request: Request, *files: str | None, store: str | None = None) -> None:
@@ -43,7 +53,11 @@ def check_outputs(request: Request, *files: str | None, store: str | None = None
         check_apart(file, {what: vars(request).get(name) for name, what in READ.items()}, store)
 
 
-def write(frames: pd.DataFrame | Iterable[pd.DataFrame], output: str | None, ids: Iterable[Any] | None = None) -> None:
+def write(
+    frames: pd.DataFrame | Iterable[pd.DataFrame],
+    output: str | None,
+    ids: Iterable[Any] | None = None,
+) -> None:
     """Write frames of the same columns to stdout as CSV, or replace a file, by its suffix.
 
     They are written as they come, and nothing is if one fails to come. Files and pipes get text unchanged, but no
@@ -68,6 +82,9 @@ def _visible(frame: pd.DataFrame) -> pd.DataFrame:
     shown = frame.rename(columns=lambda name: visible(str(name)))
     for column, kind in enumerate(frame.dtypes):
         if kind.kind == "O":
-            texts = [visible(value) if isinstance(value, str) else value for value in frame.iloc[:, column]]
+            texts = [
+                visible(value) if isinstance(value, str) else value
+                for value in frame.iloc[:, column]
+            ]
             shown.isetitem(column, texts)
     return shown

@@ -12,25 +12,44 @@ from forecast.cli._console import log, log_lines, steps_bar
 from forecast.cli._data import load, load_later, text_settings, write
 from forecast.errors import INCOMPLETE, Setting, UsageError, Words
 from forecast.inference.fitted import Fitted, ranking_of
-from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_table, load_predictor, with_events
+from forecast.inference.forecasting import (
+    ForecastOptions,
+    Forecasts,
+    forecast_table,
+    load_predictor,
+    with_events,
+)
 from forecast.inference.predictor import Predictor
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
-from forecast.settings import AFTER_FIT, CheckSettings, OutputSettings, SumSettings, TableSettings, TrainSettings
+from forecast.settings import (
+    AFTER_FIT,
+    CheckSettings,
+    OutputSettings,
+    SumSettings,
+    TableSettings,
+    TrainSettings,
+)
 from forecast.tables.table import Table
 from forecast.tables.writing import frame_of
 from forecast.totals.paths import path_columns
 from forecast.totals.periods import key_columns
 from forecast.totals.sums import Totals, allocated, log_notes
 
-Choose = Callable[[Panel], ForecastOptions | None]  # says what is forecast of a panel, or raises; None is all
+Choose = Callable[
+    [Panel], ForecastOptions | None
+]  # says what is forecast of a panel, or raises; None is all
 
 
 def sums_asked(request: Request) -> SumSettings | None:
     sums, output, file = request.sums, request.of(OutputSettings), request.totals
     if request.paths is not None and request.output is None:
         cure = Words("name a file with ", Setting("output"))
-        raise UsageError("they are written beside the forecasts", setting=Setting("paths", request.paths), cure=cure)
+        raise UsageError(
+            "they are written beside the forecasts",
+            setting=Setting("paths", request.paths),
+            cure=cure,
+        )
     for name in ("joint", "shard"):
         if getattr(output, name) and (sums is not None or request.paths is not None):
             problem = "sums are of all series, and have intervals of their own"
@@ -38,13 +57,27 @@ def sums_asked(request: Request) -> SumSettings | None:
     if file is not None and sums is None:
         cure = Words("add ", Setting("sum_by"), " or ", Setting("sum_every"))
         raise UsageError("no sums are asked for", setting=Setting("totals", file), cure=cure)
-    if file is not None and request.output is not None and realpath(file) == realpath(request.output):
-        raise UsageError("the series are written there", setting=Setting("totals", file), cure="name another file")
-    if request.allocate and (sums is None or file is None or max(1, *map(len, (sums.sum_by, sums.sum_every))) > 1):
+    if (
+        file is not None
+        and request.output is not None
+        and realpath(file) == realpath(request.output)
+    ):
+        raise UsageError(
+            "the series are written there",
+            setting=Setting("totals", file),
+            cure="name another file",
+        )
+    if request.allocate and (
+        sums is None or file is None or max(1, *map(len, (sums.sum_by, sums.sum_every))) > 1
+    ):
         cure = Words("name one, and a file for them with ", Setting("totals"))
-        raise UsageError("series add up to one kind of sums", setting=Setting("allocate"), cure=cure)
+        raise UsageError(
+            "series add up to one kind of sums", setting=Setting("allocate"), cure=cure
+        )
     if request.allocate and output.point == "mean":
-        raise UsageError("means add up as they are", setting=Setting("allocate"), cure="leave it out")
+        raise UsageError(
+            "means add up as they are", setting=Setting("allocate"), cure="leave it out"
+        )
     return sums
 
 
@@ -82,13 +115,19 @@ class Saved:
 
     def forecasts(self, choose: Choose | None = None) -> Forecasts:
         table, later = self.tables()
-        options: dict[str, Any] = {"origin": self.request.origin, "horizon": self.request.horizon, "on_panel": choose}
+        options: dict[str, Any] = {
+            "origin": self.request.origin,
+            "horizon": self.request.horizon,
+            "on_panel": choose,
+        }
         options["output"] = self.request.of(OutputSettings)
         with steps_bar("forecasts", "series") as self.predictor.on_windows:
             return forecast_table(self.predictor, table, future=later, **options)
 
 
-def put_forecasts(forecasts: Forecasts, fitted: Fitted, request: Request, totals: Totals | None = None) -> int:
+def put_forecasts(
+    forecasts: Forecasts, fitted: Fitted, request: Request, totals: Totals | None = None
+) -> int:
     """Write forecasts to stdout or a file, their sums and paths, and report what they lack; returns the exit code."""
     schema, paths = fitted.config.table, path_file(request)
     ids = schema.ids if request.excel_safe else None

@@ -9,25 +9,40 @@ from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, Setting, UsageError, Words
 from forecast.forecaster import Forecaster
 from forecast.report.sections import BacktestTables, verdict_of
-from forecast.settings import AFTER_FIT, BacktestSettings, SumSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import (
+    AFTER_FIT,
+    BacktestSettings,
+    SumSettings,
+    TableSettings,
+    TextSettings,
+    TrainSettings,
+)
 
 
 def run(request: Request) -> int:
     data, artifact = request.data, request.artifact
-    models = tuple(name.strip() for name in str(request.values.get("model", "")).split(",") if name.strip())
+    models = tuple(
+        name.strip() for name in str(request.values.get("model", "")).split(",") if name.strip()
+    )
     if models:
         request.values["model"] = models[0]
     text, rolling = request.of(TextSettings), request.of(BacktestSettings)
     sums = request.of(SumSettings).model_dump(exclude_defaults=True)
     if request.by == LEVEL and not sums:
-        raise UsageError("no sums are asked for", setting=Setting("by", LEVEL), cure=Words("add ", Setting("sum_by")))
+        raise UsageError(
+            "no sums are asked for",
+            setting=Setting("by", LEVEL),
+            cure=Words("add ", Setting("sum_by")),
+        )
     check_outputs(request, request.forecasts, request.output, store=artifact)
     check_names(train := request.of(TrainSettings), models)
     if artifact is None:
         if request.version is not None:
             raise UsageError("--version: a version of a store; name it with --artifact")
         table, defaults = load(data, text)
-        forecaster = Forecaster(**train.model_dump(), **request.of(TableSettings, defaults).model_dump())
+        forecaster = Forecaster(
+            **train.model_dump(), **request.of(TableSettings, defaults).model_dump()
+        )
         after = request.fit_words()
     else:
         fixed = {*TableSettings.model_fields, *TrainSettings.model_fields, "refit"}
@@ -39,17 +54,34 @@ def run(request: Request) -> int:
         table = load(data, text := text_settings(request, forecaster.schema_.reading))[0]
         after = predicting(artifact, forecaster.schema_.known)
     with using_cluster(request.cluster), fold_bar() as (on_fold, on_step):
-        tables, options = (table, load_later(request.future, text)), {**rolling.model_dump(), "sums": sums}
-        options |= {"frozen": artifact is not None, "callbacks": Callbacks(log_lines, on_fold, on_step)}
+        tables, options = (
+            (table, load_later(request.future, text)),
+            {**rolling.model_dump(), "sums": sums},
+        )
+        options |= {
+            "frozen": artifact is not None,
+            "callbacks": Callbacks(log_lines, on_fold, on_step),
+        }
         found = forecaster.backtest(tables, **options, models=models)
     origins = list(found.origins)
     oldest, newest = (str(origins[index]).removesuffix(" 00:00:00") for index in (0, -1))
     fits = "none" if artifact else "one at each" if rolling.refit else "one at the oldest"
-    log(f"origins  {len(origins)}, {oldest} to {newest}; fits: {fits}; season of mase: {found.season}")
+    log(
+        f"origins  {len(origins)}, {oldest} to {newest}; fits: {fits}; season of mase: {found.season}"
+    )
     if request.forecasts is not None:
         names = list(found.by_series)
-        write(found.forecasts, request.forecasts, names[: names.index("model")] if request.excel_safe else None)
-    more = {"horizon": int(found.by_step["step"].max()), "season": found.season, "origins": origins, "seen": found.seen}
+        write(
+            found.forecasts,
+            request.forecasts,
+            names[: names.index("model")] if request.excel_safe else None,
+        )
+    more = {
+        "horizon": int(found.by_step["step"].max()),
+        "season": found.season,
+        "origins": origins,
+        "seen": found.seen,
+    }
     records = put_measures(found, request, more)
     log(f"result   {verdict_of(BacktestTables(records | more, 'backtest'))}")
     if found.missing:

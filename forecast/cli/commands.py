@@ -4,29 +4,62 @@ import click
 
 from forecast import settings
 from forecast.cli._command import OUTPUT, RUN, Declaration, Option, file_argument
-from forecast.settings import OutputSettings, StoreSettings, SumSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import (
+    OutputSettings,
+    StoreSettings,
+    SumSettings,
+    TableSettings,
+    TextSettings,
+    TrainSettings,
+)
 
 DATA, DATA_OR_FIT = file_argument("data"), file_argument("data", required=False)
 READING = TableSettings, TextSettings
 OF_STORE = StoreSettings.heading
-ARTIFACT = Option("--artifact DIR", f"folder of the saved versions  [default: {settings.STORE.store}]", OF_STORE)
+ARTIFACT = Option(
+    "--artifact DIR", f"folder of the saved versions  [default: {settings.STORE.store}]", OF_STORE
+)
 READ_AS = Option("--artifact DIR", "read ACTUAL as the fit of this store did", OF_STORE)
-VERSION = Option("--version ID", "a version of the store; default the live one", OF_STORE, first=False)
+VERSION = Option(
+    "--version ID", "a version of the store; default the live one", OF_STORE, first=False
+)
 OF_VERSION = ARTIFACT, VERSION
 JOB_OR_STORE = file_argument("job", required=False), ARTIFACT
 PATHS, RUNS, LIMIT = click.IntRange(1, 10_000), click.IntRange(1, 1_000), click.IntRange(1)
 BY = click.Choice(["series", "step", "level"])
 FUTURE = Option("--future FILE", "table with the future values of known covariates")
 MORE_KNOWN = Option("--future FILE", "table with more values of known covariates", first=False)
-WRITE_TABLE = Option("--output FILE", "write a .csv, .parquet or .xlsx file; default stdout", OUTPUT)
+WRITE_TABLE = Option(
+    "--output FILE", "write a .csv, .parquet or .xlsx file; default stdout", OUTPUT
+)
 SUMS = (
     SumSettings,
-    Option("--totals FILE", "write the sums here, and the series as without them", SumSettings.heading),
-    Option("--allocate", "with --totals: move the medians of the series, so that they add up", SumSettings.heading),
-    Option("--paths N", "write N paths of all series, as NAME.paths.parquet", SumSettings.heading, type=PATHS),
+    Option(
+        "--totals FILE", "write the sums here, and the series as without them", SumSettings.heading
+    ),
+    Option(
+        "--allocate",
+        "with --totals: move the medians of the series, so that they add up",
+        SumSettings.heading,
+    ),
+    Option(
+        "--paths N",
+        "write N paths of all series, as NAME.paths.parquet",
+        SumSettings.heading,
+        type=PATHS,
+    ),
 )
-AS_OF = Option("--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False)
-SHAPE = ("levels", "point", "min", "max", "joint", "integer")  # settings of forecasts that a chart can show
+AS_OF = Option(
+    "--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False
+)
+SHAPE = (
+    "levels",
+    "point",
+    "min",
+    "max",
+    "joint",
+    "integer",
+)  # settings of forecasts that a chart can show
 WHERE = ("horizon", "device", "engine")
 MACHINE, CLUSTER = (TrainSettings, "device", "engine"), (settings.ClusterSettings, "cluster")
 ON_SAVED = (*settings.AFTER_FIT, "events")
@@ -50,7 +83,16 @@ COMMANDS: dict[str, Declaration] = {
         DATA is a CSV, .csv.gz, JSON, .xlsx, .ods or Parquet file, a folder of Parquet, - for stdin, or synth:KIND.
         Nothing is trained or saved; `forecast fit` does both, and takes other covariates than those known in advance.
         """,
-        [DATA, WRITE_TABLE, AS_OF, OutputSettings, *SUMS, settings.CheckSettings, *READING, (TrainSettings, "horizon")],
+        [
+            DATA,
+            WRITE_TABLE,
+            AS_OF,
+            OutputSettings,
+            *SUMS,
+            settings.CheckSettings,
+            *READING,
+            (TrainSettings, "horizon"),
+        ],
         "forecast now sales.csv --output forecasts.csv",
         "forecast now sales.csv --horizon 14 --levels 50,90",
         "forecast now synth:seasonal",
@@ -76,11 +118,22 @@ COMMANDS: dict[str, Declaration] = {
         Nothing is trained, and nothing in the store changes.
         """,
         [DATA_OR_FIT, *OF_VERSION],
-        Option("--output FILE", "write .csv, .parquet or .xlsx, with --shards a folder; default stdout", OUTPUT),
+        Option(
+            "--output FILE",
+            "write .csv, .parquet or .xlsx, with --shards a folder; default stdout",
+            OUTPUT,
+        ),
         Option("--origin TIME", "forecast from this time of DATA; later values are not used"),
         FUTURE,
-        Option("--what-if COLUMN=VALUE", "forecast with other known values, too, or those of a FILE", multiple=True),
-        Option("--future-template FILE", "write the rows that --future needs, to be filled in; forecast nothing"),
+        Option(
+            "--what-if COLUMN=VALUE",
+            "forecast with other known values, too, or those of a FILE",
+            multiple=True,
+        ),
+        Option(
+            "--future-template FILE",
+            "write the rows that --future needs, to be filled in; forecast nothing",
+        ),
         AS_OF,
         Option("--horizon", "number of steps, fewer than at fit", OutputSettings.heading, type=int),
         [OutputSettings, *SUMS, settings.CheckSettings, TextSettings, settings.ClusterSettings],
@@ -100,7 +153,9 @@ COMMANDS: dict[str, Declaration] = {
         """,
         DATA_OR_FIT,
         Option("--actual FILE", "table with the actual values; default those of DATA"),
-        Option("--output FILE", "write a .png, .svg, .pdf or .html file; default the terminal", OUTPUT),
+        Option(
+            "--output FILE", "write a .png, .svg, .pdf or .html file; default the terminal", OUTPUT
+        ),
         Option("--terminal", "draw in the terminal, with --output too", OUTPUT),
         Option("--forecast FILE", "draw this table of forecasts, which predict wrote, beside DATA"),
         Option("--now", "draw the forecasts of `forecast now`, even where there is a store"),
@@ -133,8 +188,19 @@ COMMANDS: dict[str, Declaration] = {
         Importance says by how much the mean absolute error of the newest horizons grows without an input. The parts of
         a forecast, level, season, events, known columns and rest, add up to its median.
         """,
-        [DATA_OR_FIT, settings.ExplainSettings, TextSettings, (settings.PictureSettings, "series"), MACHINE],
-        [(TableSettings, *ON_SAVED), *OF_VERSION, FUTURE, _json("print everything as one JSON object")],
+        [
+            DATA_OR_FIT,
+            settings.ExplainSettings,
+            TextSettings,
+            (settings.PictureSettings, "series"),
+            MACHINE,
+        ],
+        [
+            (TableSettings, *ON_SAVED),
+            *OF_VERSION,
+            FUTURE,
+            _json("print everything as one JSON object"),
+        ],
         "forecast explain",
         "forecast explain tonight.csv --artifact shops",
         "forecast explain tonight.csv --series north --json",
@@ -144,7 +210,13 @@ COMMANDS: dict[str, Declaration] = {
 
         DATA may also be a pipeline file (.toml), which names the store of its job.
         """,
-        [DATA_OR_FIT, *READING, (TrainSettings, "horizon", "lookback"), *OF_VERSION, _json("print one JSON object")],
+        [
+            DATA_OR_FIT,
+            *READING,
+            (TrainSettings, "horizon", "lookback"),
+            *OF_VERSION,
+            _json("print one JSON object"),
+        ],
         "forecast inspect sales.csv",
         "forecast inspect --artifact shops",
         "forecast inspect --json",
@@ -155,10 +227,24 @@ COMMANDS: dict[str, Declaration] = {
         The first measure is skill, the error reduction against seasonal naive. --model takes several names, also of
         baselines: --model segrnn,lstm,theta. --budget limits each fit.
         """,
-        [DATA, MORE_KNOWN, settings.BacktestSettings, SumSettings, *READING, TrainSettings, CLUSTER],
+        [
+            DATA,
+            MORE_KNOWN,
+            settings.BacktestSettings,
+            SumSettings,
+            *READING,
+            TrainSettings,
+            CLUSTER,
+        ],
         Option("--artifact DIR", "test the live forecaster of this store, without a fit", OF_STORE),
-        Option("--version ID", "a version of that store; default the live one", OF_STORE, first=False),
-        Option("--forecasts FILE", "write all forecasts and actual values, .csv, .parquet or .xlsx", OUTPUT),
+        Option(
+            "--version ID", "a version of that store; default the live one", OF_STORE, first=False
+        ),
+        Option(
+            "--forecasts FILE",
+            "write all forecasts and actual values, .csv, .parquet or .xlsx",
+            OUTPUT,
+        ),
         [*MEASURES],
         "forecast backtest sales.csv",
         "forecast backtest sales.csv --horizon 7 --model auto,theta,drift",
@@ -200,10 +286,24 @@ COMMANDS: dict[str, Declaration] = {
         Option("--as-of TIME", "run as of this time; nothing later is read  [default: now]"),
         Option("--output FILE", "write here, and not to the sink of the job", OUTPUT),
         Option("--resume", "continue a fit that was stopped", RUN),
-        Option("--take-over", "take store and sinks from another job, which this one replaces", RUN, first=False),
-        Option("--check", "check the file, the source, its columns and age, and the sink; write nothing", RUN),
+        Option(
+            "--take-over",
+            "take store and sinks from another job, which this one replaces",
+            RUN,
+            first=False,
+        ),
+        Option(
+            "--check",
+            "check the file, the source, its columns and age, and the sink; write nothing",
+            RUN,
+        ),
         Option("--accept", "publish the newest run that a check blocked, exactly as it was", RUN),
-        Option("--replay", "with --check: what the checks of forecasts say of so many past runs", RUN, type=RUNS),
+        Option(
+            "--replay",
+            "with --check: what the checks of forecasts say of so many past runs",
+            RUN,
+            type=RUNS,
+        ),
         Option("--schema", "print the JSON schema of pipeline files, for editors", OUTPUT),
         [_json("print the record of the run to stdout"), (StoreSettings, "wait")],
         "forecast run job.toml --check",
@@ -219,7 +319,9 @@ COMMANDS: dict[str, Declaration] = {
         stale.
         """,
         *JOB_OR_STORE,
-        Option("--as-of TIME", "show the status at this time, from the runs until then  [default: now]"),
+        Option(
+            "--as-of TIME", "show the status at this time, from the runs until then  [default: now]"
+        ),
         Option("--runs", "number of runs to show", OUTPUT, type=RUNS, default=10),
         [_json("print a list of objects, one for each job")],
         "forecast status job.toml",

@@ -20,7 +20,15 @@ from forecast.engine.stages import PanelFit, deadline_of
 from forecast.ensemble.baseline_forecasts import baselines_of
 from forecast.ensemble.candidates import compared_with
 from forecast.ensemble.names import check_names
-from forecast.errors import INCOMPLETE, ArtifactRefused, ForecastError, NoInput, Setting, UsageError, as_flag
+from forecast.errors import (
+    INCOMPLETE,
+    ArtifactRefused,
+    ForecastError,
+    NoInput,
+    Setting,
+    UsageError,
+    as_flag,
+)
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted, describe_fit
 from forecast.inference.forecasting import load_fitted
@@ -41,7 +49,16 @@ START = 0.3  # seconds until a command begins to count
 FORECASTING = 3  # kinds of networks that forecast, of all that are tried
 PROCESS_BYTES = 250 * 2**20  # of another process that trains
 WEIGHT_BYTES = 12  # of a version, for each weight: two copies in float32, and the export
-TRIED = ("model", "scaling", "round", "lookback", "batch_size", "steps", "weights", "seconds")  # columns of networks
+TRIED = (
+    "model",
+    "scaling",
+    "round",
+    "lookback",
+    "batch_size",
+    "steps",
+    "weights",
+    "seconds",
+)  # columns of networks
 
 
 def run(request: Request) -> int:
@@ -55,27 +72,38 @@ def run(request: Request) -> int:
         if process_rank() == 0:
             _put_dry_run(begun, folder, request)
         return 0
-    if process_rank() > 0:  # one of several processes of torchrun: the first one says what happens, and saves
+    if (
+        process_rank() > 0
+    ):  # one of several processes of torchrun: the first one says what happens, and saves
         console.listen(quiet=True)
         _to_fit(request, time.monotonic()).run()
         return 0
     with Store(folder).lock(store.wait) as writer:
-        started = min(time.monotonic(), begun + 3.0)  # a budget counts from the reading of the table, not the start-up
+        started = min(
+            time.monotonic(), begun + 3.0
+        )  # a budget counts from the reading of the table, not the start-up
         checkpoints = writer.checkpoints(request.resume)
         fit = replace(_to_fit(request, started), checkpoints=checkpoints)
         with console.using_cluster(request.cluster), console.progress_bar() as on_step:
             fitted = replace(fit, on_step=on_step).run()
         fitted = with_exports(fitted)
         if fitted.config.networks:
-            pick_engine(fitted, train.engine, train.device)  # one that cannot run them is refused before they are saved
+            pick_engine(
+                fitted, train.engine, train.device
+            )  # one that cannot run them is refused before they are saved
         before = None
-        with suppress(ForecastError, ValueError):  # none can be read; an older one lacks what is newer: the default
+        with suppress(
+            ForecastError, ValueError
+        ):  # none can be read; an older one lacks what is newer: the default
             before = Schema.model_validate(Store(folder).load()[0].config.get("table"))
         version = writer.save(to_contents(fitted), store.keep)
         checkpoints.discard()
     changes = [] if before is None else schema_differences(before, fit.schema)
     if changes:
-        log(f"this version reads tables differently from the one before it: {'; '.join(changes)}", "warning")
+        log(
+            f"this version reads tables differently from the one before it: {'; '.join(changes)}",
+            "warning",
+        )
     log_lines(describe_fit(fitted))
     log(f"saved    {folder}/{version.id}")
     if "missing" in fitted.history.status:
@@ -94,7 +122,9 @@ def _to_fit(request: Request, started: float) -> PanelFit:
     reading = _read(request, table, defaults)
     log_lines(describe_reading(reading))
     deadline = deadline_of(train, started)
-    return PanelFit(reading.panel, reading.schema, train, reading.name, deadline, earlier=earlier, sums=True)
+    return PanelFit(
+        reading.panel, reading.schema, train, reading.name, deadline, earlier=earlier, sums=True
+    )
 
 
 def _read(request: Request, table: Table, defaults: dict[str, Any]) -> Reading:
@@ -121,8 +151,12 @@ def _put_dry_run(begun: float, folder: str, request: Request) -> None:
     reading = _read(request, *load(request.data, request.of(TextSettings)))
     live, panel, rehearsal = _live(folder) if train.warm_start else None, reading.panel, Rehearsal()
     options: dict[str, Any] = {"earlier": live, "sums": True, "rehearsal": rehearsal}
-    fitted = PanelFit(panel, reading.schema, train, reading.name, deadline_of(train, begun), **options).run()
-    baselines = [baseline.label for baseline in baselines_of(compared_with(train), fitted.config.lags)]
+    fitted = PanelFit(
+        panel, reading.schema, train, reading.name, deadline_of(train, begun), **options
+    ).run()
+    baselines = [
+        baseline.label for baseline in baselines_of(compared_with(train), fitted.config.lags)
+    ]
     networks, (windows, refit, held_out) = list[dict[str, Any]](), rehearsal.windows
     for planned in rehearsal.networks:
         member, seconds = planned.member, round(planned.seconds, 3)
@@ -132,7 +166,9 @@ def _put_dry_run(begun: float, folder: str, request: Request) -> None:
     kinds = list(dict.fromkeys(network.member.key for network in rehearsal.networks))[:FORECASTING]
     weights = [network.weights for network in rehearsal.networks if network.member.key in kinds]
     stored = sum(map(len, encode(to_contents(fitted)).values())) + WEIGHT_BYTES * sum(weights)
-    seconds = START + rehearsal.clock() - begun + rehearsal.busy() * seconds_of_exports(len(weights))
+    seconds = (
+        START + rehearsal.clock() - begun + rehearsal.busy() * seconds_of_exports(len(weights))
+    )
     memory, free = peak_memory() + rehearsal.processes * PROCESS_BYTES, free_memory()
     if request.as_json:
         facts = {
@@ -154,15 +190,27 @@ def _put_dry_run(begun: float, folder: str, request: Request) -> None:
         return
     put(*describe_reading(reading), f"compare  {len(baselines)} baselines: {', '.join(baselines)}")
     if networks:
-        rounds, total = len({row["round"] for row in networks}), sum(row["weights"] for row in networks)
+        rounds, total = (
+            len({row["round"] for row in networks}),
+            sum(row["weights"] for row in networks),
+        )
         put(f"windows  {windows:,} to train on, {held_out:,} held out; {refit:,} in the last steps")
-        put(f"try      {len(networks)} networks in {rounds} round{'s' * (rounds > 1)}, {total:,} weights in all")
-        rows = [[row[name] if isinstance(row[name], str) else _number(row[name]) for name in TRIED] for row in networks]
-        console.put_numbers([name.replace("batch_size", "windows a step") for name in TRIED], 2, rows, width=100)
+        put(
+            f"try      {len(networks)} networks in {rounds} round{'s' * (rounds > 1)}, {total:,} weights in all"
+        )
+        rows = [
+            [row[name] if isinstance(row[name], str) else _number(row[name]) for name in TRIED]
+            for row in networks
+        ]
+        console.put_numbers(
+            [name.replace("batch_size", "windows a step") for name in TRIED], 2, rows, width=100
+        )
     else:
         put("try      no network")
     put(f"store    {folder}: a version of about {_size(stored)}")
-    put(f"take     about {_number(seconds)} s and {_size(memory)} of memory; {_size(free)} are free")
+    put(
+        f"take     about {_number(seconds)} s and {_size(memory)} of memory; {_size(free)} are free"
+    )
     put("Nothing was trained or written.")
 
 

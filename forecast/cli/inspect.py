@@ -40,7 +40,10 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
     config, network = fitted.config, fitted.ensemble.network
     weights = sum(array.size for array in contents.weights.values())
     seen = dict(sorted(Counter(fitted.history.status).items()))
-    count, exported = sum(map(len, config.members())), len(fitted.exports)  # of networks that forecast
+    count, exported = (
+        sum(map(len, config.members())),
+        len(fitted.exports),
+    )  # of networks that forecast
     why = "".join(f"; {reason}" for reason in sorted(set(fitted.unexported.values())))
     closed = closed_groups(fitted.closed, config.table)
     lines = [
@@ -48,10 +51,18 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
         f"hash     {info.hash}",
         *describe_fit(fitted),
         *_training(config, weights),
-        *([f"exports  {exported} of {count} network{'s' * (count > 1)} to ONNX{why}"] if count else []),
+        *(
+            [f"exports  {exported} of {count} network{'s' * (count > 1)} to ONNX{why}"]
+            if count
+            else []
+        ),
         *([] if network is None else [f"network  pretrained, sha256 {network.hash}"]),
         f"horizon  {config.horizon}, from the last {config.lookback} steps; trained to {config.train_end}",
-        *(line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))),
+        *(
+            line
+            for line in describe(config.table, fitted.history)
+            if not line.startswith(("layout", "time"))
+        ),
         f"table    {config.table.layout}, {', '.join(config.table.time)} every {config.table.calendar.name}",
         "series   " + ", ".join(f"{number:,} {name}" for name, number in seen.items()),
         *ranking_of(fitted),
@@ -78,8 +89,14 @@ def _training(config: Config, weights: int) -> list[str]:
         return [f"trained  {tried} networks, and none is used" if tried else "trained  no network"]
     steps = [f"{members[number].model} {config.trained_steps[number]:,} steps" for number in used]
     some = ", ".join(steps[:6]) + (f" and {len(steps) - 6} more" if len(steps) > 6 else "")
-    others = f"; {tried} were tried, {sum(config.trained_steps):,} steps in all" if tried > len(used) else ""
-    lines = [f"trained  {len(used)} network{'s' * (len(used) > 1)} with {weights:,} weights: {some}{others}"]
+    others = (
+        f"; {tried} were tried, {sum(config.trained_steps):,} steps in all"
+        if tried > len(used)
+        else ""
+    )
+    lines = [
+        f"trained  {len(used)} network{'s' * (len(used) > 1)} with {weights:,} weights: {some}{others}"
+    ]
     if warm := max(members[number].warm for number in used):
         count = "1 warm start" if warm == 1 else f"{warm} warm starts in a row"
         lines.append(f"start    from the networks of {config.plan.started_from}, {count}")
@@ -111,7 +128,9 @@ def _as_events(found: list[Row], ids: tuple[str, ...]) -> list[str]:
         return []
     named, file = any(row[-1] for row in found), io.StringIO()
     rows = [[*row[:-1], *((row[-1] or [""] * len(ids)) if named else ())] for row in found[:20]]
-    csv.writer(file, lineterminator="\n").writerows([["start", "end", "name", "kind", *(ids if named else ())], *rows])
+    csv.writer(file, lineterminator="\n").writerows(
+        [["start", "end", "name", "kind", *(ids if named else ())], *rows]
+    )
     shown = " (the first 20 here)" if len(found) > 20 else ""
     text = f"suspects {len(found):,} runs of one value, or lone outliers{shown}; all are used. To say what they are"
     kinds = "paste lines into a file of events: closed, stock_out where only the stock was 0, or ignore for errors"

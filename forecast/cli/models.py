@@ -12,8 +12,16 @@ def run(request: Request) -> None:
     name = request.name
     if name is None:
         names = model_names()
-        width, packages = max(map(len, names)), {name: f" ({entry.package})" for name, entry in plugins().items()}
-        put(*(f"{name:<{width}}  {entry_of('models', name).summary()}{packages.get(name, '')}" for name in names))
+        width, packages = (
+            max(map(len, names)),
+            {name: f" ({entry.package})" for name, entry in plugins().items()},
+        )
+        put(
+            *(
+                f"{name:<{width}}  {entry_of('models', name).summary()}{packages.get(name, '')}"
+                for name in names
+            )
+        )
         baselines = ", ".join(f"{name}{packages.get(name, '')}" for name in baseline_names())
         put(f"baselines, which are models too: {baselines}")
         suggest("models", names[0])

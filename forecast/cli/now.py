@@ -13,7 +13,14 @@ from forecast.inference.forecasting import Forecasts, forecast_table
 from forecast.inference.predictor import Predictor
 from forecast.reading.comparing import require_known
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read
-from forecast.settings import CheckSettings, OutputSettings, SumSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import (
+    CheckSettings,
+    OutputSettings,
+    SumSettings,
+    TableSettings,
+    TextSettings,
+    TrainSettings,
+)
 from forecast.tables.writing import output_columns
 from forecast.totals.periods import checked_levels, with_next_periods
 from forecast.totals.sums import sum_columns
@@ -27,7 +34,9 @@ def run(request: Request) -> int:
     if sums is not None:
         checked_levels(sums, reading.schema, sum_columns(request.of(OutputSettings)))
     check_age(age(reading.panel.newest, reading.schema, instant), checks, request.data)
-    forecasts, predictor = at_once(reading, request, sums is not None or path_file(request) is not None)
+    forecasts, predictor = at_once(
+        reading, request, sums is not None or path_file(request) is not None
+    )
     code = put_forecasts(forecasts, predictor.fitted, request, sums_of(predictor, request))
     if code == 0:
         suggest(*request.fit_words())
@@ -36,7 +45,10 @@ def run(request: Request) -> int:
 
 def read_to_forecast(request: Request) -> Reading:
     request.refuse("nothing learns from it here", "`forecast fit` uses it", *REFUSED["now"])
-    horizon, reserved = request.of(TrainSettings).horizon, output_columns(request.of(OutputSettings))
+    horizon, reserved = (
+        request.of(TrainSettings).horizon,
+        output_columns(request.of(OutputSettings)),
+    )
     table, defaults = load(request.data, request.of(TextSettings))
     reading = read(table, request.of(TableSettings, defaults), horizon=horizon, reserved=reserved)
     check_to_fit(reading)
@@ -53,7 +65,9 @@ def at_once(
     """Forecasts of the pretrained network and the quick baselines, and what makes them."""
     settings = request.of(TrainSettings, {"model": PRETRAINED})
     with steps_bar("compare", "baselines", after=2.0) as on_part:
-        fitted = PanelFit(reading.panel, reading.schema, settings, reading.name, on_part=on_part, sums=sums).run()
+        fitted = PanelFit(
+            reading.panel, reading.schema, settings, reading.name, on_part=on_part, sums=sums
+        ).run()
     predictor = Predictor(fitted, settings.device)
     with steps_bar("forecasts", "series") as predictor.on_windows:
         forecasts = forecast_table(predictor, output=request.of(OutputSettings), on_panel=choose)

@@ -21,15 +21,34 @@ from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading.reading import read_as
-from forecast.report.chart import Chart, chart_of, plot_of_forecasts, plot_of_table, series_to_draw, terminal_lines
+from forecast.report.chart import (
+    Chart,
+    chart_of,
+    plot_of_forecasts,
+    plot_of_table,
+    series_to_draw,
+    terminal_lines,
+)
 from forecast.report.sums import chart_of_sums
 from forecast.report.vega import check_chart_file, write_chart
-from forecast.settings import OutputSettings, PictureSettings, SumSettings, TableSettings, TextSettings
+from forecast.settings import (
+    OutputSettings,
+    PictureSettings,
+    SumSettings,
+    TableSettings,
+    TextSettings,
+)
 from forecast.totals.periods import levels_of
 from forecast.totals.sums import Totals, log_notes
 
 # of the parts of a chart; their characters differ, too
-STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "title": "bold", "note": "dim"}
+STYLES = {
+    "forecast": "bold cyan",
+    "interval": "cyan",
+    "actual": "bold red",
+    "title": "bold",
+    "note": "dim",
+}
 
 
 def run(request: Request) -> None:
@@ -46,7 +65,12 @@ def run(request: Request) -> None:
     after: tuple[str | None, ...] = ("predict", data, *named(store))
     if request.forecast is not None:
         draw, schema, text = _read(request)
-        after = ("score", request.forecast, data, *request.words(TableSettings, TextSettings, more=("artifact",)))
+        after = (
+            "score",
+            request.forecast,
+            data,
+            *request.words(TableSettings, TextSettings, more=("artifact",)),
+        )
     elif request.now or (request.artifact is request.version is None and Store(store).empty):
         draw, schema, text = _at_once(request, choose)
         after = request.fit_words()
@@ -69,8 +93,12 @@ def run(request: Request) -> None:
 def _read(request: Request) -> tuple[partial[Chart], Schema, TextSettings]:
     data, forecast, why = request.data, request.forecast, "--forecast draws a table as it is"
     if data is None:
-        raise UsageError("--forecast: name the table with the history, too: forecast plot DATA --forecast FILE")
-    request.refuse(why, "leave it out", "now", "version", "future", "origin", *SumSettings.model_fields)
+        raise UsageError(
+            "--forecast: name the table with the history, too: forecast plot DATA --forecast FILE"
+        )
+    request.refuse(
+        why, "leave it out", "now", "version", "future", "origin", *SumSettings.model_fields
+    )
     request.refuse(why, "leave one of the two out", *WHERE, *SHAPE)
     forecasts = load(forecast, TextSettings())[0]
     table, how = actual_table(data, request)
@@ -78,23 +106,40 @@ def _read(request: Request) -> tuple[partial[Chart], Schema, TextSettings]:
     panel = read_as(reading, reading.schema, horizon=saved.numbers.shape[1]).panel
     missing_series(saved, panel, forecasts.name, table.name)
     log(f"drawn    the forecasts of {forecast}")
-    return partial(chart_of, plot_of_table(panel, reading.schema, saved)), reading.schema, table.reading
+    return (
+        partial(chart_of, plot_of_table(panel, reading.schema, saved)),
+        reading.schema,
+        table.reading,
+    )
 
 
-def _at_once(request: Request, choose: Choose | None) -> tuple[partial[Chart], Schema, TextSettings]:
+def _at_once(
+    request: Request, choose: Choose | None
+) -> tuple[partial[Chart], Schema, TextSettings]:
     if request.data is None and not request.now:
-        raise NoInput("there is no store here; name a table, forecast plot DATA, or run `forecast fit` first")
+        raise NoInput(
+            "there is no store here; name a table, forecast plot DATA, or run `forecast fit` first"
+        )
     if request.data is None:
         raise UsageError("--now: name the table to forecast: forecast plot DATA --now")
     request.refuse("nothing is learned here", "leave it out", "future", "origin")
     reading = read_to_forecast(request)
     _check_sums(request, reading.schema)
     forecasts, predictor = at_once(reading, request, request.sums is not None, choose)
-    log("drawn    the forecasts of `forecast now`" + ("" if request.now else ", as there is no store here"))
-    return _drawing(forecasts, predictor, request, reading.panel), reading.schema, request.of(TextSettings)
+    log(
+        "drawn    the forecasts of `forecast now`"
+        + ("" if request.now else ", as there is no store here")
+    )
+    return (
+        _drawing(forecasts, predictor, request, reading.panel),
+        reading.schema,
+        request.of(TextSettings),
+    )
 
 
-def _predicted(store: str, request: Request, choose: Choose | None) -> tuple[partial[Chart], Schema, TextSettings]:
+def _predicted(
+    store: str, request: Request, choose: Choose | None
+) -> tuple[partial[Chart], Schema, TextSettings]:
     names, cure = TableSettings.model_fields.keys() - {*ON_SAVED}, "leave it out, or pass --now"
     request.refuse(f"{store} reads tables as its fit did", cure, *names)
     saved = Saved(request)
@@ -102,10 +147,17 @@ def _predicted(store: str, request: Request, choose: Choose | None) -> tuple[par
     try:
         forecasts = saved.forecasts(choose)
     except BadData as error:
-        error.cure = error.cure or f"if {store} was fitted to another table, pass --now, or another --artifact"
+        error.cure = (
+            error.cure
+            or f"if {store} was fitted to another table, pass --now, or another --artifact"
+        )
         raise
     log(f"drawn    the forecasts of {store}")
-    return _drawing(forecasts, saved.predictor, request, forecasts.panel), saved.fitted.config.table, saved.text
+    return (
+        _drawing(forecasts, saved.predictor, request, forecasts.panel),
+        saved.fitted.config.table,
+        saved.text,
+    )
 
 
 def _check_sums(request: Request, schema: Schema) -> None:
@@ -114,7 +166,9 @@ def _check_sums(request: Request, schema: Schema) -> None:
         levels_of(request.sums, schema)
 
 
-def _drawing(forecasts: Forecasts, predictor: Predictor, request: Request, past: Panel) -> partial[Chart]:
+def _drawing(
+    forecasts: Forecasts, predictor: Predictor, request: Request, past: Panel
+) -> partial[Chart]:
     output = request.of(OutputSettings)
     if request.sums is None:
         return partial(chart_of, plot_of_forecasts(forecasts, predictor.fitted, output.levels))

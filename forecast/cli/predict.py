@@ -10,12 +10,27 @@ from forecast.checks.table import age, check_age
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, steps_bar, suggest, using_cluster
 from forecast.cli._data import check_outputs, load_later, write
-from forecast.cli._forecasts import Saved, log_written, path_file, put_forecasts, put_sums, sums_asked, sums_of
+from forecast.cli._forecasts import (
+    Saved,
+    log_written,
+    path_file,
+    put_forecasts,
+    put_sums,
+    sums_asked,
+    sums_of,
+)
 from forecast.errors import BadData, Setting, Unavailable, UsageError, Words, as_flag
 from forecast.inference.forecasting import future_template
 from forecast.inference.sharded import MANIFEST, forecast_shards, large_forecasts, plan_shards
 from forecast.parallel import on_cluster, workers
-from forecast.settings import CheckSettings, ClusterSettings, OutputSettings, SumSettings, TableSettings, TextSettings
+from forecast.settings import (
+    CheckSettings,
+    ClusterSettings,
+    OutputSettings,
+    SumSettings,
+    TableSettings,
+    TextSettings,
+)
 from forecast.tables.table import Table
 from forecast.tables.writing import frame_of, frames_of, write_frames
 from forecast.totals.sums import Totals, log_notes
@@ -23,10 +38,14 @@ from forecast.totals.sums import Totals, log_notes
 SHARDS = 16  # with a cluster, whatever its size: the same files come out of any
 SUMS = ("totals", "allocate", "paths", *SumSettings.model_fields)
 EXCLUSIVE = list(product(("shards", "cluster"), ("origin", "shard", "allocate", "paths")))
-EXCLUSIVE += product(["what_if"], ("shards", "cluster", "shard", "totals", "allocate", "paths", "future_template"))
+EXCLUSIVE += product(
+    ["what_if"], ("shards", "cluster", "shard", "totals", "allocate", "paths", "future_template")
+)
 EXCLUSIVE += product(["future_template"], ("future", "output", "shards", "cluster", "shard", *SUMS))
 
-CheckNewest = Callable[[int], None]  # given the grid position of the newest value; raises where that is too old
+CheckNewest = Callable[
+    [int], None
+]  # given the grid position of the newest value; raises where that is too old
 
 
 def run(request: Request) -> int:
@@ -45,11 +64,19 @@ def run(request: Request) -> int:
         return 0
     if shards is not None:
         return _put_sharded(saved, request, shards, check_newest)
-    code = _put_what_if(saved, request, check_newest) if request.what_if else _put(saved, request, check_newest)
+    code = (
+        _put_what_if(saved, request, check_newest)
+        if request.what_if
+        else _put(saved, request, check_newest)
+    )
     if code == 0:
         more = {"--version": request.version, "--future": future, "--origin": request.origin}
-        again = [word for flag, value in more.items() if value is not None for word in (flag, value)]
-        suggest("plot", data, *named(request.store), *again, *request.words(TableSettings, TextSettings))
+        again = [
+            word for flag, value in more.items() if value is not None for word in (flag, value)
+        ]
+        suggest(
+            "plot", data, *named(request.store), *again, *request.words(TableSettings, TextSettings)
+        )
     return code
 
 
@@ -60,16 +87,24 @@ def _checked(request: Request) -> int | None:
     reading = request.of(TextSettings).model_dump(exclude_defaults=True)
     if reading and data is None and request.future is None:
         flags = ", ".join(as_flag(Setting(name)) for name in reading)
-        raise UsageError(f"{flags}: it says how a table is read, and no table is; name DATA, or leave it out")
+        raise UsageError(
+            f"{flags}: it says how a table is read, and no table is; name DATA, or leave it out"
+        )
     written = request.output, request.totals, path_file(request), request.future_template
     check_outputs(request, *written, store=request.store)
     for name, other in EXCLUSIVE:
         if name in request.values and other in request.values:
-            raise UsageError(Words("it does not go with ", Setting(name)), setting=Setting(other), cure="leave one out")
+            raise UsageError(
+                Words("it does not go with ", Setting(name)),
+                setting=Setting(other),
+                cure="leave one out",
+            )
     shards = SHARDS if machines.shards is None and machines.cluster is not None else machines.shards
     if shards is not None and (data is None or data == "-" or data.startswith("synth:")):
         cure: object = "name a file, a folder of Parquet, or a URI"
-        raise UsageError("shards are read from Parquet or CSV", setting=Setting("shards"), cure=cure)
+        raise UsageError(
+            "shards are read from Parquet or CSV", setting=Setting("shards"), cure=cure
+        )
     if shards is not None and request.output is None:
         cure = Words("name one with ", Setting("output"))
         raise UsageError("shards are written into a folder", setting=Setting("shards"), cure=cure)
@@ -79,7 +114,9 @@ def _checked(request: Request) -> int | None:
 def _put(saved: Saved, request: Request, check_newest: CheckNewest) -> int:
     totals, trouble = sums_of(saved.predictor, request), None
     try:
-        if (skipped := _put_in_parts(saved, request, check_newest, totals and totals.blank_copy())) is not None:
+        if (
+            skipped := _put_in_parts(saved, request, check_newest, totals and totals.blank_copy())
+        ) is not None:
             return log_written(skipped, saved.fitted, request)
     except (BadData, UsageError) as error:
         trouble = error  # the whole makes up for what the part lacked, or is refused with all that is wrong
@@ -96,7 +133,9 @@ def _put_what_if(saved: Saved, request: Request, check_newest: CheckNewest) -> i
     changed: dict[str, object] | Table = dict(each.partition("=")[::2] for each in given)
     if any("=" not in each or Path(each).exists() for each in given):
         if len(given) > 1:
-            raise UsageError("write COLUMN=VALUE, or name one table", setting=Setting("what_if", given[0]))
+            raise UsageError(
+                "write COLUMN=VALUE, or name one table", setting=Setting("what_if", given[0])
+            )
         changed = load_later(given[0], saved.text) or changed
     elif len(changed) < len(given):
         raise UsageError(
@@ -119,7 +158,9 @@ def _put_in_parts(
 ) -> dict[tuple[str, ...], str] | None:
     """Forecast a large table part by part; returns the series without forecasts, or None if it goes only as a whole."""
     predictor, schema, output = saved.predictor, saved.schema, request.of(OutputSettings)
-    if request.data is None or any((request.future, request.origin, request.allocate, request.paths)):
+    if request.data is None or any(
+        (request.future, request.origin, request.allocate, request.paths)
+    ):
         return None
     found = large_forecasts(predictor, request.data, saved.text, request.horizon, output, totals)
     if found is None:
@@ -144,11 +185,15 @@ def _put_sharded(saved: Saved, request: Request, shards: int, check_newest: Chec
     if totals is not None and request.totals is None:
         cure = Words("pass ", Setting("totals", "FILE"))
         raise UsageError("the folder gets the series", setting=Setting("shards"), cure=cure)
-    work = plan_shards(predictor, request.data, saved.text, output, settings, request.horizon, future)
+    work = plan_shards(
+        predictor, request.data, saved.text, output, settings, request.horizon, future
+    )
     work.totals = totals
     check_newest(work.newest)
     with using_cluster(request.cluster):
-        manifest, skipped = forecast_shards(work, shards, max(request.jobs or 1, workers() if on_cluster() else 1))
+        manifest, skipped = forecast_shards(
+            work, shards, max(request.jobs or 1, workers() if on_cluster() else 1)
+        )
     count, size = f"{manifest.series:,} series, {manifest.rows:,} rows", len(manifest.files)
     log(f"saved    {output}/{MANIFEST}: {count} in {size} files")
     if totals is not None:

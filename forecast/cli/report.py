@@ -32,7 +32,14 @@ from forecast.report.chart import PlotData, plot_of_forecasts, plot_of_history, 
 from forecast.report.page import Commands, Gallery, Section, check_report, page_bytes
 from forecast.report.sections import BacktestTables
 from forecast.report.sums import sums_section
-from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import (
+    INTERVALS,
+    STORE,
+    OutputSettings,
+    TableSettings,
+    TextSettings,
+    TrainSettings,
+)
 
 
 def run(request: Request) -> None:
@@ -42,21 +49,34 @@ def run(request: Request) -> None:
         check_outputs(request, output, store=chosen.store)
         check_apart(output, files_read(chosen.pipeline) if chosen.pipeline else {})
         tables = None if backtest is None else _backtest(backtest)
-        explicit = chosen.pipeline is not None or chosen.store != STORE.store or request.version is not None
+        explicit = (
+            chosen.pipeline is not None
+            or chosen.store != STORE.store
+            or request.version is not None
+        )
         saved, store = None, Store(chosen.store)
         if chosen.pipeline is not None and store.empty:
             ran = f"forecast run {chosen.pipeline.file or 'JOB.toml'}"
-            raise NoInput(f"{chosen.shown(chosen.pipeline.name or 'job')} has not run yet; run `{ran}` first")
+            raise NoInput(
+                f"{chosen.shown(chosen.pipeline.name or 'job')} has not run yet; run `{ran}` first"
+            )
         if tables is None or explicit or not store.empty:
             version = request.version or store.current()
-            saved = Saved(version, load_predictor(chosen.store, version, where.device, where.engine))
+            saved = Saved(
+                version, load_predictor(chosen.store, version, where.device, where.engine)
+            )
         if saved is not None and tables is not None:
             horizon = saved.fitted.config.horizon
             if not tables.ids.isdisjoint(saved.fitted.history.ids):
                 if tables.steps != horizon:
-                    log(f"{backtest} tests {tables.steps} steps, and the store forecasts {horizon}", "warning")
+                    log(
+                        f"{backtest} tests {tables.steps} steps, and the store forecasts {horizon}",
+                        "warning",
+                    )
             elif explicit:
-                cure = "name the store of the same series with --artifact, or leave one of the two out"
+                cure = (
+                    "name the store of the same series with --artifact, or leave one of the two out"
+                )
                 raise BadData("has no series of this store", place=backtest, cure=cure)
             else:
                 log(f"store    {chosen.store} has other series than {backtest}, and is left out")
@@ -77,7 +97,9 @@ def _backtest(path: str) -> BacktestTables:
     return BacktestTables(found, path)
 
 
-def _page(chosen: Chosen, request: Request, backtest: BacktestTables | None, saved: Saved | None) -> Iterator[bytes]:
+def _page(
+    chosen: Chosen, request: Request, backtest: BacktestTables | None, saved: Saved | None
+) -> Iterator[bytes]:
     verdicts, parts = list[str](), list[Section]()
     if saved is not None:
         config, forecasts = saved.fitted.config, _forecasts(request, saved)
@@ -85,17 +107,29 @@ def _page(chosen: Chosen, request: Request, backtest: BacktestTables | None, sav
         names = saved.fitted.ensemble.names(series_index(saved.fitted.history.ids, data.ids))
         measure, errors = ("", {}) if backtest is None else ("MASE", backtest.errors)
         gallery = Gallery(data, measure, errors, list(map(counted_models, names)))
-        parts += [sections.read_section(saved.fitted, saved.version), sections.gaps_section(saved.fitted)]
+        parts += [
+            sections.read_section(saved.fitted, saved.version),
+            sections.gaps_section(saved.fitted),
+        ]
         parts.append(Section("Forecasts", (text, gallery)))
         if forecasts is not None and len(forecasts.panel) > 1:
-            asked = [] if chosen.pipeline is None else [each.sums for each in chosen.pipeline.totals]
+            asked = (
+                [] if chosen.pipeline is None else [each.sums for each in chosen.pipeline.totals]
+            )
             parts.append(sums_section(saved.predictor, forecasts, asked))
         if backtest is None:
             words = verdict(config.scores, len(config.components))
             verdicts.append(words[0].upper() + words[1:])
             text = "No backtest was given. These lines make one, and a report with its errors by step and by series."
             test = ("backtest", "DATA", *_fit_words(saved.fitted), "--output", "backtest.json")
-            more = ("report", *chosen.words, "--backtest", "backtest.json", "--output", request.output)
+            more = (
+                "report",
+                *chosen.words,
+                "--backtest",
+                "backtest.json",
+                "--output",
+                request.output,
+            )
             parts.append(Section("Errors in the past", (text, _lines(chosen, test, more))))
     if backtest is not None:
         verdicts.append(sections.verdict_of(backtest))
@@ -105,11 +139,17 @@ def _page(chosen: Chosen, request: Request, backtest: BacktestTables | None, sav
         with steps_bar("importance", "inputs") as on_part:
             importance = sections.importance_section(saved.predictor, saved.fitted.history, on_part)
         shown = [{**row, "note": chosen.shown(row["note"])} for row in versions]
-        parts += [sections.models_section(saved.predictor), importance, sections.versions_section(shown)]
+        parts += [
+            sections.models_section(saved.predictor),
+            importance,
+            sections.versions_section(shown),
+        ]
     if chosen.pipeline is not None:
         ledger = ledger_of(chosen.pipeline)
         state = status_of(ledger, chosen.store, runs=30)
-        runs = [{**run, "what": chosen.shown(run_note(run))} for run in state["runs"]]  # without secrets
+        runs = [
+            {**run, "what": chosen.shown(run_note(run))} for run in state["runs"]
+        ]  # without secrets
         days = [vars(day) for day in ledger.days(90)]
         verdicts.append(sections.job_verdict(days))
         with suppress(NoInput, UsageError):  # there are no two runs that can be compared
@@ -118,7 +158,13 @@ def _page(chosen: Chosen, request: Request, backtest: BacktestTables | None, sav
         status = f"{chosen.shown(state['job'])}: {chosen.shown(state['said'])}"
         parts.append(sections.job_section(status, runs, days, actuals_lines(state["actuals"])))
     parts.append(Section("How to repeat it", (_commands(chosen, request, saved),)))
-    name = chosen.pipeline.name if chosen.pipeline else Path(chosen.store).name if saved else request.backtest
+    name = (
+        chosen.pipeline.name
+        if chosen.pipeline
+        else Path(chosen.store).name
+        if saved
+        else request.backtest
+    )
     now = datetime.now(UTC).isoformat(" ", "minutes").removesuffix("+00:00")
     made = f"Made by forecast {version_of('forecast')} with Python {platform.python_version()} at {now} UTC."
     text = ". ".join(text for text in verdicts if text) + "."
@@ -131,10 +177,14 @@ def _forecasts(request: Request, saved: Saved) -> Forecasts | None:
     if table.known and request.future is None:
         return None
     with steps_bar("forecasts", "series") as saved.predictor.on_windows:
-        return forecast_table(saved.predictor, future=load_later(request.future, table.reading), output=output)
+        return forecast_table(
+            saved.predictor, future=load_later(request.future, table.reading), output=output
+        )
 
 
-def _plot_data(chosen: Chosen, request: Request, saved: Saved, forecasts: Forecasts | None) -> tuple[PlotData, str]:
+def _plot_data(
+    chosen: Chosen, request: Request, saved: Saved, forecasts: Forecasts | None
+) -> tuple[PlotData, str]:
     config = saved.fitted.config
     live = chosen.pipeline if request.version is None and request.future is None else None
     if live is not None and (stored := _plot_of_ledger(saved.fitted, live)) is not None:
@@ -143,8 +193,14 @@ def _plot_data(chosen: Chosen, request: Request, saved: Saved, forecasts: Foreca
         names = ", ".join(config.table.known)
         text = f"History only: forecasts need the future values of {names}; name their table with --future."
         return plot_of_history(saved.fitted), text
-    after = f"{config.train_end}, the last time at fit" if config.table.dated else "the last value of each series"
-    return plot_of_forecasts(forecasts, saved.fitted, INTERVALS), f"Forecasts of {config.horizon} steps after {after}."
+    after = (
+        f"{config.train_end}, the last time at fit"
+        if config.table.dated
+        else "the last value of each series"
+    )
+    return plot_of_forecasts(
+        forecasts, saved.fitted, INTERVALS
+    ), f"Forecasts of {config.horizon} steps after {after}."
 
 
 def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] | None:
@@ -159,22 +215,40 @@ def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] 
     data = plot_of_table(fitted.history, fitted.config.table, made, fitted.naive_error)
     if not len(data.series):
         return None
-    run, held = f"the run as of {as_of}", f"the values up to {fitted.config.train_end} that the version holds"
+    run, held = (
+        f"the run as of {as_of}",
+        f"the values up to {fitted.config.train_end} that the version holds",
+    )
     text = f"Forecasts of {run}, beside {held}."
     if len(data.series) < len(fitted.history):
-        text += f" The ledger holds those of {len(data.series):,} of {len(fitted.history):,} series."
+        text += (
+            f" The ledger holds those of {len(data.series):,} of {len(fitted.history):,} series."
+        )
     return data, text
 
 
 def _fit_words(fitted: Fitted) -> list[str]:
     table = fitted.config.table
     groups = TableSettings.check(table.table_settings()), table.reading, fitted.settings()
-    given = {name: value for group in groups for name, value in group.model_dump(exclude_defaults=True).items()}
+    given = {
+        name: value
+        for group in groups
+        for name, value in group.model_dump(exclude_defaults=True).items()
+    }
     given |= {**fitted.run, "horizon": fitted.config.horizon}
     params = given.pop("params", {})
-    lists = {name: tuple(map(str, value)) for name, value in given.items() if isinstance(value, list | tuple)}
-    pairs = [word for name, value in params.items() for word in ("-p", f"{name}={json.dumps(value)}")]
-    return [*Request(values=given | lists).words(TableSettings, TextSettings, TrainSettings), *pairs]
+    lists = {
+        name: tuple(map(str, value))
+        for name, value in given.items()
+        if isinstance(value, list | tuple)
+    }
+    pairs = [
+        word for name, value in params.items() for word in ("-p", f"{name}={json.dumps(value)}")
+    ]
+    return [
+        *Request(values=given | lists).words(TableSettings, TextSettings, TrainSettings),
+        *pairs,
+    ]
 
 
 def _commands(chosen: Chosen, request: Request, saved: Saved | None) -> Commands:
@@ -187,10 +261,15 @@ def _commands(chosen: Chosen, request: Request, saved: Saved | None) -> Commands
     if chosen.pipeline is not None:
         return _lines(chosen, report, chosen.use, ("status", *store), inspect)
     future = ("--future", request.future or "FILE") if saved.fitted.config.table.known else ()
-    fit, predict = ("fit", "DATA", *_fit_words(saved.fitted), *store), (*chosen.use, *version, *future)
+    fit, predict = (
+        ("fit", "DATA", *_fit_words(saved.fitted), *store),
+        (*chosen.use, *version, *future),
+    )
     return _lines(chosen, report, fit, predict, ("explain", *store, *version), inspect)
 
 
 def _lines(chosen: Chosen, *commands: tuple[str, ...]) -> Commands:
     """Command lines, without secrets."""
-    return Commands(tuple(shlex.join(("forecast", *map(chosen.shown, words))) for words in commands))
+    return Commands(
+        tuple(shlex.join(("forecast", *map(chosen.shown, words))) for words in commands)
+    )

@@ -9,7 +9,16 @@ from typing import Any
 from forecast.calendar.spec import as_text, parse_as_of
 from forecast.checks.table import age_text
 from forecast.cli._command import Request, named
-from forecast.cli._console import log, log_lines, progress_bar, put, put_json, put_numbers, put_rows, suggest
+from forecast.cli._console import (
+    log,
+    log_lines,
+    progress_bar,
+    put,
+    put_json,
+    put_numbers,
+    put_rows,
+    suggest,
+)
 from forecast.errors import UsageError
 from forecast.jobs import administration
 from forecast.jobs.administration import ledger_of
@@ -49,7 +58,9 @@ class Chosen:
         return text if self.pipeline is None else self.pipeline.hidden(text)
 
     def ledgers(self) -> list[Ledger]:
-        return [ledger_of(self.pipeline)] if self.pipeline else administration.ledgers_of(self.store)
+        return (
+            [ledger_of(self.pipeline)] if self.pipeline else administration.ledgers_of(self.store)
+        )
 
 
 @contextmanager
@@ -59,9 +70,13 @@ def chosen_store(job: str | None, artifact: str | None) -> Iterator[Chosen]:
         yield Chosen(artifact or STORE.store)
         return
     if artifact is not None:
-        raise UsageError(f"--artifact {artifact}: {job} names the store already; leave one of the two out")
+        raise UsageError(
+            f"--artifact {artifact}: {job} names the store already; leave one of the two out"
+        )
     if Path(job).is_dir():
-        raise UsageError(f"{job} is a folder, not a pipeline file; name a store with --artifact {job}")
+        raise UsageError(
+            f"{job} is a folder, not a pipeline file; name a store with --artifact {job}"
+        )
     pipeline = read_pipeline(job)
     with pipeline.hidden.kept_out():
         yield Chosen(pipeline.store, pipeline)
@@ -77,7 +92,9 @@ def promote(request: Request) -> None:
 
 def rollback(request: Request) -> None:
     with chosen_store(request.job, request.artifact) as chosen:
-        before, live = administration.rollback(chosen.store, request.of(StoreSettings).wait, chosen.pipeline)
+        before, live = administration.rollback(
+            chosen.store, request.of(StoreSettings).wait, chosen.pipeline
+        )
         log(f"live     {chosen.shown(chosen.store)}/{live}, no longer {before}")
         suggest(*chosen.use)
 
@@ -90,16 +107,26 @@ def versions(request: Request) -> None:
             put_json(found, indent=2)
         for version in () if request.as_json else found:
             mark = "live" if version["live"] else ""
-            put(f"{version['version']}  {mark:4}  {str(version['hash'])[:12]}  {version['note']}".rstrip())
+            put(
+                f"{version['version']}  {mark:4}  {str(version['hash'])[:12]}  {version['note']}".rstrip()
+            )
         suggest("inspect", *chosen.words)
 
 
 def status(request: Request) -> int:
     """Print the status of a job, or of all jobs of a store; the worst of their codes is the exit code."""
     with chosen_store(request.job, request.artifact) as chosen:
-        ledgers, as_of = chosen.ledgers(), None if request.as_of is None else parse_as_of(request.as_of)
-        ledgers = [ledger for ledger in ledgers if as_of is None or ledger.runs(1, as_text(as_of))] or ledgers
-        states = [administration.status_of(ledger, chosen.store, as_of, request.runs) for ledger in ledgers]
+        ledgers, as_of = (
+            chosen.ledgers(),
+            None if request.as_of is None else parse_as_of(request.as_of),
+        )
+        ledgers = [
+            ledger for ledger in ledgers if as_of is None or ledger.runs(1, as_text(as_of))
+        ] or ledgers
+        states = [
+            administration.status_of(ledger, chosen.store, as_of, request.runs)
+            for ledger in ledgers
+        ]
         if request.as_json:
             put_json(states, indent=2)
         for state in () if request.as_json else states:
@@ -114,7 +141,9 @@ def diff(request: Request) -> None:
     """Print why forecasts changed between two runs of a job, or of each job of a store."""
     where, runs = request.of(TrainSettings), (request.before, request.after)
     with chosen_store(request.job, request.artifact) as chosen:
-        found = [diff_of(ledger, chosen.store, runs, where, request.sums) for ledger in chosen.ledgers()]
+        found = [
+            diff_of(ledger, chosen.store, runs, where, request.sums) for ledger in chosen.ledgers()
+        ]
         if request.as_json:
             put_json(found, indent=2)
         for facts in () if request.as_json else found:
@@ -124,13 +153,19 @@ def diff(request: Request) -> None:
 
 def _show_diff(facts: dict[str, Any], limit: int) -> None:
     size = "" if facts["size"] is None else f"{_percent(facts['size'])} changed, in "
-    put(f"job      {facts['job']}: {size}{facts['cells']:,} forecasts of {facts['series']:,} series")
+    put(
+        f"job      {facts['job']}: {size}{facts['cells']:,} forecasts of {facts['series']:,} series"
+    )
     put(*(f"{name:8} {facts[name]['as_of']}, {facts[name]['version']}" for name in ("from", "to")))
     put(*(f"note     {note}" for note in facts["notes"]))
-    steps = [(row["step"], _amount(row["change"]), _percent(row["size"] or 0)) for row in facts["steps"]]
+    steps = [
+        (row["step"], _amount(row["change"]), _percent(row["size"] or 0)) for row in facts["steps"]
+    ]
     put_numbers(("step, in this order", "change of the sum", "size"), 1, steps, width=WIDTH)
     series, count = facts["by_series"][:limit], len(facts["by_series"])
-    _put_changes(f"the {len(series)} series that moved most, up and down together, of {count:,}", series)
+    _put_changes(
+        f"the {len(series)} series that moved most, up and down together, of {count:,}", series
+    )
     _put_changes("sums", facts["sums"])
 
 
@@ -148,7 +183,10 @@ def _put_changes(title: str, rows: list[dict[str, Any]]) -> None:
         names = [name for name, value in rows[0].items() if isinstance(value, str)]
         steps = [step for step in rows[0]["steps"] if any(row["steps"][step] for row in rows)]
         flat, heads = [{**row, **row["steps"]} for row in rows], ("old", "new", "change", *steps)
-        texts = [[*(row[name] for name in names), *(_amount(row[head]) for head in heads)] for row in flat]
+        texts = [
+            [*(row[name] for name in names), *(_amount(row[head]) for head in heads)]
+            for row in flat
+        ]
         put_numbers((*names, "before", "now", "change", *steps), len(names), texts, title, WIDTH)
 
 
@@ -161,12 +199,25 @@ def _show(state: dict[str, Any]) -> None:
     put(*(f"warning  {text}" for text in warned[:5]))
     if len(warned) > 5:
         put(f"         and {len(warned) - 5} more, which --json has")
-    put(*(f"{'actuals' if not number else '':8} {line}" for number, line in enumerate(actuals_lines(state["actuals"]))))
+    put(
+        *(
+            f"{'actuals' if not number else '':8} {line}"
+            for number, line in enumerate(actuals_lines(state["actuals"]))
+        )
+    )
     names = ("as_of", "exit_code", "seconds", "version")
     runs = [[*(run[name] for name in names), administration.run_note(run)] for run in state["runs"]]
     put_rows(("run as of", "exit", "seconds", "version", "what"), runs, WIDTH, "{:.1f}")
-    put_rows(("day", "values", "MASE", "bias", "in 80 %", "in 95 %"), map(dict.values, state["days"]), WIDTH)
-    put_rows(("totals", "sums", "error", "bias", "in 80 %", "in 95 %"), map(dict.values, state["totals"]), WIDTH)
+    put_rows(
+        ("day", "values", "MASE", "bias", "in 80 %", "in 95 %"),
+        map(dict.values, state["days"]),
+        WIDTH,
+    )
+    put_rows(
+        ("totals", "sums", "error", "bias", "in 80 %", "in 95 %"),
+        map(dict.values, state["totals"]),
+        WIDTH,
+    )
 
 
 def run(request: Request) -> int:
@@ -181,8 +232,12 @@ def run(request: Request) -> int:
     if request.replay is not None and not request.check:
         raise UsageError("--replay goes with --check: it replays past runs, and runs nothing")
     if request.accept:
-        if others := [name for name in ("as_of", "output", "resume", "check") if getattr(request, name)]:
-            raise UsageError(f"--accept publishes a run that is over; leave out --{others[0].replace('_', '-')}")
+        if others := [
+            name for name in ("as_of", "output", "resume", "check") if getattr(request, name)
+        ]:
+            raise UsageError(
+                f"--accept publishes a run that is over; leave out --{others[0].replace('_', '-')}"
+            )
         return _show_record(accept_blocked(pipeline, request.take_over), request)
     if request.replay is not None:
         log_lines(replayed_checks(pipeline, request.replay))
@@ -190,7 +245,9 @@ def run(request: Request) -> int:
     if request.check:
         source = ", ".join(marked(source_of(pipeline.source)[1], FILE).values()) or "a query"
         sinks = " and ".join(_places(shown_keys(sink)) for sink in pipeline.sinks.values())
-        does = f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to {sinks}"
+        does = (
+            f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to {sinks}"
+        )
         log(pipeline.hidden(f"{job}: the file is valid; {does}"))
         log_lines(check_job(pipeline, request.as_of, request.take_over))
         suggest("run", job)
@@ -205,12 +262,18 @@ def _show_record(record: Record, request: Request) -> int:
     if request.as_json:
         put_json(record.model_dump(mode="json"), indent=2)
     written = (record.output, *record.output.get("totals", ()))
-    where, *others = (_places({key: to[key] for key in SinkSettings.model_fields if key in to}) for to in written)
+    where, *others = (
+        _places({key: to[key] for key in SinkSettings.model_fields if key in to}) for to in written
+    )
     sums = f", and {record.counts['sums']:,} sums to {' and '.join(others)}" if others else ""
-    log(f"done     {record.counts['rows']:,} forecasts of {record.counts['series']:,} series to {where}{sums}")
+    log(
+        f"done     {record.counts['rows']:,} forecasts of {record.counts['series']:,} series to {where}{sums}"
+    )
     log(f"run      {record.id} by {record.version}, {record.seconds:.1f} s")
     return record.exit_code
 
 
 def _places(output: dict[str, str]) -> str:
-    return " and ".join(f"the table {place}" if key == "table" else str(place) for key, place in output.items())
+    return " and ".join(
+        f"the table {place}" if key == "table" else str(place) for key, place in output.items()
+    )

@@ -19,7 +19,15 @@ from forecast.databases.failures import Role, translated
 from forecast.databases.queries import Execute, Row, Values, no_tables
 from forecast.databases.redaction import Redactor
 from forecast.durable import check_folder
-from forecast.errors import INSTALL, ArtifactRefused, BadData, NoInput, Unavailable, UsageError, did_you_mean
+from forecast.errors import (
+    INSTALL,
+    ArtifactRefused,
+    BadData,
+    NoInput,
+    Unavailable,
+    UsageError,
+    did_you_mean,
+)
 from forecast.tables.contents import free_memory, require_memory
 from forecast.tables.storage import MEMORY_FACTOR, arrow_frame
 
@@ -27,7 +35,11 @@ LOCK_PATIENCE = 60  # seconds to wait for another process that writes
 LOCK = 0x666F7265  # number of this application's advisory lock in PostgreSQL
 BATCH_ROWS = 50_000  # rows that are fetched or sent at once
 # nothing is prepared: a connection pool in between may send each statement to another session
-POSTGRESQL: dict[str, Any] = {"application_name": "forecast", "connect_timeout": 10, "prepare_threshold": None}
+POSTGRESQL: dict[str, Any] = {
+    "application_name": "forecast",
+    "connect_timeout": 10,
+    "prepare_threshold": None,
+}
 # a lost server is noticed within two minutes, not hours
 POSTGRESQL |= {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
 # used whatever driver a URL names: others take other options, and may lack COPY or be asynchronous
@@ -98,13 +110,17 @@ def read_query(url: str, sql: str) -> pd.DataFrame:
         named = ("forecast",) if connection.dialect.name == "postgresql" else ()
         # the driver's own cursor, as SQLAlchemy's rows take twice the time
         with closing(connection.connection.cursor(*named)) as cursor:
-            cursor.execute(sql)  # without parameters: colons and percent signs in the query are not placeholders
+            cursor.execute(
+                sql
+            )  # without parameters: colons and percent signs in the query are not placeholders
             if cursor.description is None:
                 raise UsageError("source.sql returns no rows; write one SELECT")
             names = [column[0] for column in cursor.description]
             pieces: list[list[pa.Array]] = [[] for _ in names]
             while rows := cursor.fetchmany(BATCH_ROWS):
-                for name, column, values in zip(names, pieces, zip(*rows, strict=True), strict=True):
+                for name, column, values in zip(
+                    names, pieces, zip(*rows, strict=True), strict=True
+                ):
                     array = _array(values, f"source.sql, column '{name}'")
                     column.append(array)
                     stored += array.nbytes
@@ -129,13 +145,19 @@ def _parsed(url: str, role: Role) -> sa.URL:
     dialect = scheme.partition("+")[0]
     scheme = DRIVERS.get(dialect, scheme)
     try:
-        if not separator or (dialect != "sqlite" and (rest.count("@") > 1 or "@" in rest.partition("?")[2])):
+        if not separator or (
+            dialect != "sqlite" and (rest.count("@") > 1 or "@" in rest.partition("?")[2])
+        ):
             raise ValueError
         parsed = sa.make_url(f"{scheme}://{rest}")
         parsed.get_dialect()
     except sa.exc.NoSuchModuleError:
-        hint = did_you_mean(dialect, ["postgresql", "sqlite", "mysql", "mariadb", "oracle", "mssql"])
-        raise UsageError(f"{role}.url: SQLAlchemy does not know the database '{scheme}'{hint}") from None
+        hint = did_you_mean(
+            dialect, ["postgresql", "sqlite", "mysql", "mariadb", "oracle", "mssql"]
+        )
+        raise UsageError(
+            f"{role}.url: SQLAlchemy does not know the database '{scheme}'{hint}"
+        ) from None
     except (sa.exc.ArgumentError, ValueError):
         example = "postgresql://user:password@host:port/database or sqlite:///path"
         cure = f"write {example}, and in a user or password %40 for @, %3A for :, %2F for /, %3F for ? and %25 for %"
@@ -143,29 +165,43 @@ def _parsed(url: str, role: Role) -> sa.URL:
     if dialect == "sqlite":
         return _sqlite_url(parsed, role)
     if role == "sink" and parsed.get_backend_name() != "postgresql":
-        raise UsageError(f"sink.url: forecasts are written to SQLite and PostgreSQL, not to {dialect}")
+        raise UsageError(
+            f"sink.url: forecasts are written to SQLite and PostgreSQL, not to {dialect}"
+        )
     return parsed
 
 
 def _engine(url: sa.URL, role: Role, reads: bool) -> sa.Engine:
     dialect = url.get_backend_name()
-    options: dict[str, Any] = {"sqlite": {"timeout": LOCK_PATIENCE}, "postgresql": POSTGRESQL}.get(dialect, {})
+    options: dict[str, Any] = {"sqlite": {"timeout": LOCK_PATIENCE}, "postgresql": POSTGRESQL}.get(
+        dialect, {}
+    )
     arguments = {name: value for name, value in options.items() if name not in url.query}
     try:
-        engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True, connect_args=arguments)
+        engine = sa.create_engine(
+            url, poolclass=sa.NullPool, hide_parameters=True, connect_args=arguments
+        )
     except ImportError as error:
-        remedy = INSTALL.format("db") if dialect == "postgresql" else f"install a driver for {dialect}"
-        raise Unavailable(f"{role}.url: {error.name or 'the driver'} cannot be imported; {remedy}") from None
+        remedy = (
+            INSTALL.format("db") if dialect == "postgresql" else f"install a driver for {dialect}"
+        )
+        raise Unavailable(
+            f"{role}.url: {error.name or 'the driver'} cannot be imported; {remedy}"
+        ) from None
     if dialect == "sqlite":
 
         @sa.event.listens_for(engine, "connect")
         def forbid_changes(connection: Any, _: object) -> None:
             if reads:
                 connection.execute("PRAGMA query_only = ON")
-                connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)  # ATTACH and VACUUM INTO would create a file
+                connection.setlimit(
+                    sqlite3.SQLITE_LIMIT_ATTACHED, 0
+                )  # ATTACH and VACUUM INTO would create a file
 
         @sa.event.listens_for(engine, "begin")
-        def begin(connection: sa.Connection) -> None:  # Python's driver would only where a row changes: too late
+        def begin(
+            connection: sa.Connection,
+        ) -> None:  # Python's driver would only where a row changes: too late
             connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
@@ -176,13 +212,22 @@ def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
     path = url.database or ""
     if path in ("", ":memory:") or path.startswith("file:") or url.host or url.username:
         raise UsageError(f"{role}.url must name the file of an SQLite database: sqlite:///path")
-    options = url.query.items()  # the driver would ignore others, with warnings; they may be secrets
-    if not all(name == "timeout" and re.fullmatch(r"\d{1,6}(\.\d+)?", str(value)) for name, value in options):
-        raise UsageError(f"{role}.url: SQLite has no passwords and no options but ?timeout=SECONDS; remove the others")
+    options = (
+        url.query.items()
+    )  # the driver would ignore others, with warnings; they may be secrets
+    if not all(
+        name == "timeout" and re.fullmatch(r"\d{1,6}(\.\d+)?", str(value))
+        for name, value in options
+    ):
+        raise UsageError(
+            f"{role}.url: SQLite has no passwords and no options but ?timeout=SECONDS; remove the others"
+        )
     if role == "sink":
         return url
     if not Path(path).exists():
-        raise NoInput(f"{role}.url: {path} does not exist; correct the path, or create the database")
+        raise NoInput(
+            f"{role}.url: {path} does not exist; correct the path, or create the database"
+        )
     # not mode=ro: the unfinished transaction of a killed writer must be rolled back before reading
     return url.set(database=f"file:{quote(path)}").update_query_dict({"mode": "rw", "uri": "true"})
 
@@ -190,17 +235,30 @@ def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
 def _array(values: Sequence[Any], place: str) -> pa.Array:
     types = {type(value) for value in values} - {type(None)}
     if types & {bytes, bytearray, memoryview}:
-        raise BadData(f"{place} contains binary data; leave the column out, or convert it in the query")
+        raise BadData(
+            f"{place} contains binary data; leave the column out, or convert it in the query"
+        )
     try:
         if Decimal in types and types <= {int, float, Decimal}:
-            places = {Decimal(value).as_tuple().exponent for value in values if value is not None}  # NaN has none
-            whole = float not in types and all(isinstance(place, int) and place >= 0 for place in places)
+            places = {
+                Decimal(value).as_tuple().exponent for value in values if value is not None
+            }  # NaN has none
+            whole = float not in types and all(
+                isinstance(place, int) and place >= 0 for place in places
+            )
             number, kind = (int, pa.int64()) if whole else (float, pa.float64())
             return pa.array([None if value is None else number(value) for value in values], kind)
         if types <= {int, float} or (len(types) == 1 and types <= {bool, str, date, datetime}):
             return pa.array(values)
-    except (pa.ArrowException, OverflowError, ValueError):  # dates that no clock has, integers beyond 64 bits
-        values = [value if value is None or not isinstance(value, Decimal) else int(value) for value in values]
+    except (
+        pa.ArrowException,
+        OverflowError,
+        ValueError,
+    ):  # dates that no clock has, integers beyond 64 bits
+        values = [
+            value if value is None or not isinstance(value, Decimal) else int(value)
+            for value in values
+        ]
     return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 

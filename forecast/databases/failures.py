@@ -6,20 +6,51 @@ from contextlib import contextmanager
 from typing import Literal
 
 from forecast.databases.redaction import Redactor
-from forecast.errors import BadData, Busy, CannotCreate, ForecastError, NoInput, StorageFailure, Unavailable, UsageError
+from forecast.errors import (
+    BadData,
+    Busy,
+    CannotCreate,
+    ForecastError,
+    NoInput,
+    StorageFailure,
+    Unavailable,
+    UsageError,
+)
 
 Role = Literal["source", "sink"]
-Situation = tuple[type[ForecastError], type[ForecastError], str]  # the error for a source, for a sink, and the remedy
+Situation = tuple[
+    type[ForecastError], type[ForecastError], str
+]  # the error for a source, for a sink, and the remedy
 
-AWAY: Situation = Unavailable, Unavailable, "check that the server runs, and host, port, user, password and database"
-SLOW: Situation = Unavailable, Unavailable, "make the statement faster, or give it more time (statement_timeout)"
-MEMORY: Situation = Unavailable, Unavailable, "give the database more memory, or read and write less at once"
+AWAY: Situation = (
+    Unavailable,
+    Unavailable,
+    "check that the server runs, and host, port, user, password and database",
+)
+SLOW: Situation = (
+    Unavailable,
+    Unavailable,
+    "make the statement faster, or give it more time (statement_timeout)",
+)
+MEMORY: Situation = (
+    Unavailable,
+    Unavailable,
+    "give the database more memory, or read and write less at once",
+)
 DENIED: Situation = NoInput, CannotCreate, "check the permissions of the user, and those of files"
 MISSING: Situation = NoInput, CannotCreate, "check the name, or create it"
 WRONG: Situation = UsageError, UsageError, "correct the job, or the database"
 DATA: Situation = BadData, BadData, "correct the data, or a type in the database"
-DAMAGED: Situation = BadData, StorageFailure, "check that it is the right file; restore it if it is damaged"
-STORAGE: Situation = StorageFailure, StorageFailure, "check the disk and its free space, then run again"
+DAMAGED: Situation = (
+    BadData,
+    StorageFailure,
+    "check that it is the right file; restore it if it is damaged",
+)
+STORAGE: Situation = (
+    StorageFailure,
+    StorageFailure,
+    "check the disk and its free space, then run again",
+)
 BUSY: Situation = Busy, Busy, "another process is writing; run again later"
 
 # by the beginning of the SQLSTATE; the longest match counts
@@ -42,7 +73,9 @@ MAX_LENGTH = 300  # characters of a database's message
 
 
 @contextmanager
-def translated(role: Role, key: str, redact: Redactor, ledger: type[ForecastError] | None = None) -> Iterator[None]:
+def translated(
+    role: Role, key: str, redact: Redactor, ledger: type[ForecastError] | None = None
+) -> Iterator[None]:
     """Raise errors of databases as ours, named `key` where the database works; `ledger` where a ledger is damaged."""
     try:
         yield
@@ -57,7 +90,9 @@ def translated(role: Role, key: str, redact: Redactor, ledger: type[ForecastErro
         kind = of_source if role == "source" else of_sink
         if ledger and situation in (MISSING, WRONG, DAMAGED):
             kind, cure = ledger, "it is no ledger, or damaged; move it away to start a new one"
-        raise kind(message, place=place, cure=cure) from None  # the cause may contain rows and the URL
+        raise kind(
+            message, place=place, cure=cure
+        ) from None  # the cause may contain rows and the URL
 
 
 def _situation(error: BaseException) -> Situation | None:
@@ -66,10 +101,17 @@ def _situation(error: BaseException) -> Situation | None:
     if isinstance(state, str):
         return SQLSTATES.get(state) or SQLSTATES.get(state[:2], WRONG)
     if isinstance(code, int):
-        return MISSING if str(error).startswith("no such table") else SQLITE_CODES.get(code & 0xFF, WRONG)
+        return (
+            MISSING
+            if str(error).startswith("no such table")
+            else SQLITE_CODES.get(code & 0xFF, WRONG)
+        )
     if "UnicodeError" in names or str(error).startswith("Could not decode"):
         return DATA
-    return next((CLASSES[name] for name in names if name in CLASSES), WRONG if "SQLAlchemyError" in names else None)
+    return next(
+        (CLASSES[name] for name in names if name in CLASSES),
+        WRONG if "SQLAlchemyError" in names else None,
+    )
 
 
 def _message(error: BaseException) -> str:

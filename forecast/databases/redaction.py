@@ -34,7 +34,12 @@ class Redactor:
         if not self._shown:
             return message
         pattern = "|".join(map(_pattern, sorted(self._shown, key=len, reverse=True)))
-        return re.sub(pattern, lambda match: self._shown.get(match[0].lower(), MASK), message, flags=re.IGNORECASE)
+        return re.sub(
+            pattern,
+            lambda match: self._shown.get(match[0].lower(), MASK),
+            message,
+            flags=re.IGNORECASE,
+        )
 
     @contextmanager
     def kept_out(self) -> Iterator[None]:
@@ -55,13 +60,19 @@ class Redactor:
             if isinstance(error, ForecastError):
                 raise type(error)(self(text)) from None  # the first error contains the secret
             if isinstance(error, OSError):
-                raise StorageFailure(self(f"{error.filename or 'input or output'}: {error.strerror}")) from None
+                raise StorageFailure(
+                    self(f"{error.filename or 'input or output'}: {error.strerror}")
+                ) from None
             raise RuntimeError(self(f"{type(error).__name__}: {text}")) from None
 
 
 def _forms(text: str) -> set[str]:
     plain = {text, text.strip(), os.path.normpath(text) if text else ""}
-    quotes = (lambda part: repr(part)[1:-1], lambda part: json.dumps(part)[1:-1], lambda part: quote(part, ""))
+    quotes = (
+        lambda part: repr(part)[1:-1],
+        lambda part: json.dumps(part)[1:-1],
+        lambda part: quote(part, ""),
+    )
     return plain | {form(part) for part in plain for form in (*quotes, quote_plus, unquote)}
 
 
@@ -82,5 +93,8 @@ def _pattern(text: str) -> str:
     """A pattern that matches a text; a short text is matched as a whole word only."""
     if len(text) >= MIN_PART_LENGTH:
         return re.escape(text)
-    before, after = (r"(?<!\w)" if text[0].isalnum() else ""), (r"(?!\w)" if text[-1].isalnum() else "")
+    before, after = (
+        (r"(?<!\w)" if text[0].isalnum() else ""),
+        (r"(?!\w)" if text[-1].isalnum() else ""),
+    )
     return f"{before}{re.escape(text)}{after}"

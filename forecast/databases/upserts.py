@@ -30,7 +30,9 @@ SQL_TYPES: dict[pa.DataType, Any] = {
 }
 
 
-def upsert(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str], *others: TableRows) -> int:
+def upsert(
+    url: str, table: str, frame: pd.DataFrame, keys: Sequence[str], *others: TableRows
+) -> int:
     """Insert the rows of a frame into the table of a job's sink, and update those whose keys exist, in one transaction.
 
     `table`, or ``schema.table``, is created if it is missing, with `keys` as primary key, like the file of an SQLite
@@ -54,26 +56,38 @@ def rehearse(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> 
     try:
         with transaction(url, "sink", "rehearse") as connection:
             return _upsert(connection, table, frame, keys)
-    except BadData as error:  # the existing table is wrong, not the data: these rows are only a sample
+    except (
+        BadData
+    ) as error:  # the existing table is wrong, not the data: these rows are only a sample
         raise UsageError(str(error)) from None
 
 
-def _upsert(connection: sa.Connection, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> bool:
+def _upsert(
+    connection: sa.Connection, table: str, frame: pd.DataFrame, keys: Sequence[str]
+) -> bool:
     place, names = f"sink.table {table}", [str(name) for name in frame]
     schema, dot, name = table.rpartition(".")
     if not name or "." in schema or (dot and not schema):
         raise UsageError(f"{place}: write table or schema.table, without further dots")
-    rows = pa.table({column: _arrow(frame[column], f"{place}, column '{column}'") for column in names})
+    rows = pa.table(
+        {column: _arrow(frame[column], f"{place}, column '{column}'") for column in names}
+    )
     keyed = frame[list(keys)]
     if (wrong := (keyed.isna().any(axis=1) | keyed.duplicated()).to_numpy()).any():
         row = int(wrong.argmax())
         values = ", ".join(f"{key} {value}" for key, value in keyed.iloc[row].items())
-        raise BadData(f"{place}: row {row + 1} has an incomplete key or that of an earlier row ({values})")
+        raise BadData(
+            f"{place}: row {row + 1} has an incomplete key or that of an earlier row ({values})"
+        )
     target = _table(name, names, schema or None)
     in_postgresql = connection.dialect.name == "postgresql"
     sizes = {name: len(name.encode()) for name in (schema, name, *names)} if in_postgresql else {}
-    if long := ", ".join(f"'{name}' has {size} bytes" for name, size in sizes.items() if size > MAX_NAME_BYTES):
-        raise UsageError(f"{place}: {long}, and PostgreSQL takes {MAX_NAME_BYTES}; rename them in the input")
+    if long := ", ".join(
+        f"'{name}' has {size} bytes" for name, size in sizes.items() if size > MAX_NAME_BYTES
+    ):
+        raise UsageError(
+            f"{place}: {long}, and PostgreSQL takes {MAX_NAME_BYTES}; rename them in the input"
+        )
     exists = _has_table(connection, target)
     if not exists:
         exclude_others(connection)
@@ -84,7 +98,8 @@ def _upsert(connection: sa.Connection, table: str, frame: pd.DataFrame, keys: Se
             connection.execute(sa.schema.CreateSchema(schema))
         types = zip(names, rows.schema.types, strict=True)
         columns = [
-            sa.Column(each, SQL_TYPES[kind], nullable=each not in keys, autoincrement=False) for each, kind in types
+            sa.Column(each, SQL_TYPES[kind], nullable=each not in keys, autoincrement=False)
+            for each, kind in types
         ]
         key = sa.PrimaryKeyConstraint(*keys)
         sa.Table(name, sa.MetaData(), *columns, key, schema=target.schema).create(connection)
@@ -94,8 +109,14 @@ def _upsert(connection: sa.Connection, table: str, frame: pd.DataFrame, keys: Se
 
 def _table(name: str, columns: Sequence[str], schema: str | None = None) -> sa.TableClause:
     """A table without types, so that values reach the driver as they are; all its names are quoted."""
-    quoted: list[sa.ColumnClause[Any]] = [sa.column(sa.quoted_name(column, quote=True)) for column in columns]
-    return sa.table(sa.quoted_name(name, quote=True), *quoted, schema=schema and sa.quoted_name(schema, quote=True))
+    quoted: list[sa.ColumnClause[Any]] = [
+        sa.column(sa.quoted_name(column, quote=True)) for column in columns
+    ]
+    return sa.table(
+        sa.quoted_name(name, quote=True),
+        *quoted,
+        schema=schema and sa.quoted_name(schema, quote=True),
+    )
 
 
 def _arrow(values: "pd.Series[Any]", place: str) -> Any:
@@ -116,15 +137,23 @@ def _has_table(connection: sa.Connection, target: sa.TableClause) -> bool:
 
 
 def _fitted(
-    connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str], place: str
+    connection: sa.Connection,
+    target: sa.TableClause,
+    rows: pa.Table,
+    keys: Sequence[str],
+    place: str,
 ) -> pa.Table:
     """The rows for an existing table, with dates where it has dates; types that would change values are refused."""
     inspector, where = sa.inspect(connection), (target.name, target.schema)
     types = {column["name"]: column["type"] for column in inspector.get_columns(*where)}
     if lacking := [name for name in rows.column_names if name not in types]:
         hint = did_you_mean(lacking[0], list(types))
-        raise UsageError(f"{place} lacks columns, add them or write to another table: {', '.join(lacking)}{hint}")
-    indexes = inspector.get_indexes(*where, include_auto_indexes=True)  # SQLite creates one for each constraint
+        raise UsageError(
+            f"{place} lacks columns, add them or write to another table: {', '.join(lacking)}{hint}"
+        )
+    indexes = inspector.get_indexes(
+        *where, include_auto_indexes=True
+    )  # SQLite creates one for each constraint
     unique: list[list[Any]] = [index["column_names"] for index in indexes if index["unique"]]
     unique.append(inspector.get_pk_constraint(*where)["constrained_columns"])
     if not any(set(key) == set(keys) for key in unique):
@@ -136,21 +165,38 @@ def _fitted(
         if is_time and isinstance(declared, sa.Date):
             days = values.cast(pa.date32(), safe=False)
             rows = rows.set_column(i, name, days)
-            problem = "" if days.cast(values.type).equals(values) else "is of dates, the forecasts have times of day"
-        elif is_time and isinstance(declared, sa.DateTime) and zones and declared.timezone != bool(values.type.tz):
-            problem = f"is of times with{'' if declared.timezone else 'out'} a zone, unlike the forecasts"
+            problem = (
+                ""
+                if days.cast(values.type).equals(values)
+                else "is of dates, the forecasts have times of day"
+            )
+        elif (
+            is_time
+            and isinstance(declared, sa.DateTime)
+            and zones
+            and declared.timezone != bool(values.type.tz)
+        ):
+            problem = (
+                f"is of times with{'' if declared.timezone else 'out'} a zone, unlike the forecasts"
+            )
         elif isinstance(declared, sa.Integer) and pa.types.is_string(values.type):  # ids
             whole = pc.all(pc.match_substring_regex(values, WHOLE)).as_py() is not False
             problem = "" if whole else "is of whole numbers, the forecasts have text"
         if problem:
-            raise UsageError(f"{place}, column '{name}' {problem}; change its type, or write to another table")
+            raise UsageError(
+                f"{place}, column '{name}' {problem}; change its type, or write to another table"
+            )
     return rows
 
 
-def _send_to_sqlite(connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str]) -> None:
+def _send_to_sqlite(
+    connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str]
+) -> None:
     statement = str(_replacing(sqlite.insert(target), keys).compile(dialect=connection.dialect))
     for batch in rows.to_batches(BATCH_ROWS):
-        connection.exec_driver_sql(statement, list(zip(*map(_sqlite_values, batch.columns), strict=True)))
+        connection.exec_driver_sql(
+            statement, list(zip(*map(_sqlite_values, batch.columns), strict=True))
+        )
 
 
 def _sqlite_values(column: pa.Array) -> list[Any]:
@@ -164,11 +210,15 @@ def _sqlite_values(column: pa.Array) -> list[Any]:
     return column.to_pylist()  # type: ignore[no-any-return]
 
 
-def _send_to_postgresql(connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str]) -> None:
+def _send_to_postgresql(
+    connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str]
+) -> None:
     """Send all rows to a temporary table first, as COPY takes a quarter of the time of INSERT."""
     temporary = _table(f"forecast_{secrets.token_hex(8)}", rows.column_names)
     empty = sa.select(target).compile(dialect=connection.dialect)
-    connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {temporary.name} ON COMMIT DROP AS {empty} WITH NO DATA")
+    connection.exec_driver_sql(
+        f"CREATE TEMPORARY TABLE {temporary.name} ON COMMIT DROP AS {empty} WITH NO DATA"
+    )
     into = f"COPY {temporary.name} FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
     # text has quotes, even empty text; NULL has none
     options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
@@ -186,6 +236,8 @@ def _send_to_postgresql(connection: sa.Connection, target: sa.TableClause, rows:
 def _replacing(insert: Any, keys: Sequence[str]) -> Any:
     """An insert of either dialect that updates the rows whose keys exist."""
     index = [insert.excluded[key] for key in keys]
-    columns = [column for column in insert.excluded if column.name not in keys] or [insert.excluded[keys[0]]]
+    columns = [column for column in insert.excluded if column.name not in keys] or [
+        insert.excluded[keys[0]]
+    ]
     updates = {column.name: column for column in columns}
     return insert.on_conflict_do_update(index_elements=index, set_=updates)

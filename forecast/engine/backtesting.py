@@ -54,7 +54,9 @@ class _ModelFit:
             problem = "at the oldest origin no series is left to forecast"
             raise BadData(problem, place=self.name, cure=Words("pass fewer ", Setting("windows")))
         earlier = None if self.predictor is None else self.predictor.fitted
-        fit = PanelFit(past, schema, settings, self.name, deadline, self.on_step, earlier=earlier, sums=sums)
+        fit = PanelFit(
+            past, schema, settings, self.name, deadline, self.on_step, earlier=earlier, sums=sums
+        )
         self.predictor = Predictor(fit.run(), settings.device)
         return self.predictor.predict_quantiles
 
@@ -72,12 +74,16 @@ class _ModelFit:
             totals = Totals(predictor, self.sums, OUTPUT, None)
             try:
                 totals.add(Forecasts(past, series, mine, mine, means, mine, mine))
-                frame = frame_of(totals.columns()).assign(origin=position_texts(schema, calendar_of(schema), end)[0])
+                frame = frame_of(totals.columns()).assign(
+                    origin=position_texts(schema, calendar_of(schema), end)[0]
+                )
             except (UsageError, BadData):  # no period ends within the horizon, or no series is left
                 continue
             warn_of_sums(totals)
             table = table_from_frame(frame, "sums")
-            found, _ = actual_sums(table, spans_of(table, schema, self.name), panel, schema, lookback)
+            found, _ = actual_sums(
+                table, spans_of(table, schema, self.name), panel, schema, lookback
+            )
             frames.append(frame.assign(actual=found[:, 0], naive=found[:, 1]))
         return stacked(frames) if frames else None
 
@@ -102,7 +108,9 @@ def backtest_reading(
     missing = np.array(panel.status) == "missing"
     missing_ids = tuple(panel.ids[i] for i in np.flatnonzero(missing))
     panel = panel.select(np.flatnonzero(~missing))
-    origins = choose_origins(panel, rolling.windows, rolling.step, reading.name, predictor is not None)
+    origins = choose_origins(
+        panel, rolling.windows, rolling.step, reading.name, predictor is not None
+    )
     if sums is not None:
         check_sums(schema, sums, origins.max(1), panel.ahead)
     levels: tuple[float, ...] = LEVELS
@@ -117,20 +125,33 @@ def backtest_reading(
         schema = schema.model_copy(update={"season": panel_seasons(past, schema.calendar)})
     refit = rolling.refit and predictor is None
     jobs = settings.jobs or (workers() if on_cluster() else 1)
-    jobs = 1 if rolling.refit and settings.warm_start else jobs  # each fit goes on from the one before it
+    jobs = (
+        1 if rolling.refit and settings.warm_start else jobs
+    )  # each fit goes on from the one before it
     on_step = callbacks.on_step if jobs == 1 else None  # it stays in this process
     names = [name for name in models or (model,) if name != REFERENCE]
     summed = [name for name in names if not is_baseline(name)] or names[:1]
     for name in names:
         if name not in fits:
-            chosen = settings.model_copy(update={"model": name, "jobs": settings.jobs if jobs == 1 else 1})
-            fits[name] = _ModelFit(chosen, schema, reading.name, on_step, sums if name in summed else None)
-    result = backtest(panel, schema, fits, origins, levels, refit=refit, jobs=jobs, on_fold=callbacks.on_fold)
+            chosen = settings.model_copy(
+                update={"model": name, "jobs": settings.jobs if jobs == 1 else 1}
+            )
+            fits[name] = _ModelFit(
+                chosen, schema, reading.name, on_step, sums if name in summed else None
+            )
+    result = backtest(
+        panel, schema, fits, origins, levels, refit=refit, jobs=jobs, on_fold=callbacks.on_fold
+    )
     totals = None if result.sums is None else measures_by_level(result.sums)
     if panel.vintages is not None:
         of_model = result.overall.set_index("model").loc[(*names, REFERENCE)[0]]
-        text = "known    %s: MASE %.4g with the values known at each origin, %.4g with the final ones"
+        text = (
+            "known    %s: MASE %.4g with the values known at each origin, %.4g with the final ones"
+        )
         log.info(text, of_model.name, of_model["mase"], of_model["mase_final"])
     elif schema.known:
-        log.info("known    %s: forecasts get the final values, as if they had been known", ", ".join(schema.known))
+        log.info(
+            "known    %s: forecasts get the final values, as if they had been known",
+            ", ".join(schema.known),
+        )
     return replace(result, missing=missing_ids, seen=seen, totals=totals)

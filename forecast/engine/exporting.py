@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from forecast.models.shared.model import RecurrentModel, Shape
 
 TOLERANCE = 1e-4  # of a window's scale, by which an export may differ from torch
-RANDOM = (2, 1, 3, NETWORK_BATCH)  # windows of the batches of random numbers, the first of which is traced
+RANDOM = (
+    2,
+    1,
+    3,
+    NETWORK_BATCH,
+)  # windows of the batches of random numbers, the first of which is traced
 FIRST_EXPORT, NEXT_EXPORT = 0.5, 0.2  # seconds that they take as a rule
 
 
@@ -33,11 +38,15 @@ def with_exports(fitted: Fitted) -> Fitted:
     series = np.flatnonzero(~history.skipped)[:NETWORK_BATCH]
     newest = backend.to_array(series), backend.to_array(history.lengths[series])
     results, loaded = list[bytes | str](), list[Graph]()
-    for members, networks, shape in zip(fitted.config.members(), backend.groups, backend.shapes, strict=True):
+    for members, networks, shape in zip(
+        fitted.config.members(), backend.groups, backend.shapes, strict=True
+    ):
         cut = windows.cut(members[0].lookback, members[0].scaling)
         results += [_export(network, shape, cut.batch(*newest), loaded) for network in networks]
     exports = {number: result for number, result in enumerate(results) if isinstance(result, bytes)}
-    unexported = {number: result for number, result in enumerate(results) if isinstance(result, str)}
+    unexported = {
+        number: result for number, result in enumerate(results) if isinstance(result, str)
+    }
     return replace(fitted, exports=exports, unexported=unexported)
 
 
@@ -48,7 +57,9 @@ def seconds_of_exports(networks: int) -> float:
     return FIRST_EXPORT + (networks - 1) * NEXT_EXPORT
 
 
-def _export(network: "RecurrentModel", shape: "Shape", newest: Batch, loaded: list[Graph]) -> bytes | str:
+def _export(
+    network: "RecurrentModel", shape: "Shape", newest: Batch, loaded: list[Graph]
+) -> bytes | str:
     """The ONNX file of a network, or why it has none; its graph joins those that share the memory, `loaded`."""
     from forecast.models.shared.exporting import computed, export, random_batch
 
@@ -66,6 +77,10 @@ def _export(network: "RecurrentModel", shape: "Shape", newest: Batch, loaded: li
             if not difference <= TOLERANCE:
                 return f"it differs from torch by {difference:.2g} of a window's scale"
     except Exception as error:
-        problem = "onnxruntime does not run it" if isinstance(error, ForecastError) else "torch cannot write it"
+        problem = (
+            "onnxruntime does not run it"
+            if isinstance(error, ForecastError)
+            else "torch cannot write it"
+        )
         return f"{problem} ({' '.join(str(error).split())[:150] or type(error).__name__})"
     return data

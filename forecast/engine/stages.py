@@ -10,7 +10,12 @@ import numpy as np
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.engine.sums import reconciling, rehearsed, with_joint_errors
-from forecast.ensemble.baseline_forecasts import BaselineForecasts, affordable_baselines, base_name, context_length
+from forecast.ensemble.baseline_forecasts import (
+    BaselineForecasts,
+    affordable_baselines,
+    base_name,
+    context_length,
+)
 from forecast.ensemble.calibration import warn_uncalibrated
 from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
 from forecast.ensemble.ensemble import Ensemble, choose_ensemble
@@ -24,7 +29,14 @@ from forecast.events.closed import Closed, find_closed, fixed_values, unless_con
 from forecast.events.effects import Effects, adjusted_panel, fit_effects
 from forecast.events.kinds import has_events, steps_of_shifts, without_shifts
 from forecast.inference.contents import read_plan
-from forecast.inference.fitted import CPU_DEVICES, RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
+from forecast.inference.fitted import (
+    CPU_DEVICES,
+    RESTORED_SETTINGS,
+    RUN_SETTINGS,
+    Base,
+    Config,
+    Fitted,
+)
 from forecast.inference.predictor import EXTRA_PACKAGES, median_of_members
 from forecast.logs import log
 from forecast.models import model_class
@@ -40,12 +52,24 @@ from forecast.threads import OnPart
 from forecast.training.context import OnStep, Rehearsal, TrainingContext, WarmStart
 from forecast.training.plan import Plan, compared_windows
 from forecast.training.split import Split, split_windows, validation_windows
-from forecast.windows.inputs import Inputs, Statistics, Transform, fit_power, fit_statistics, make_inputs, transformed
+from forecast.windows.inputs import (
+    Inputs,
+    Statistics,
+    Transform,
+    fit_power,
+    fit_statistics,
+    make_inputs,
+    transformed,
+)
 
 TOO_SHORT = "the longest series has %d values, too few to learn a horizon of %d from"
 MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
 FEW_STEPS = 100  # a network that a budget cuts earlier has learned little
-EXPORTS_SHARE, EXPORTS_SECONDS, MOST_EXPORTS = 0.08, 2.0, 1 / 6  # of a budget, to export in: share, least, and most
+EXPORTS_SHARE, EXPORTS_SECONDS, MOST_EXPORTS = (
+    0.08,
+    2.0,
+    1 / 6,
+)  # of a budget, to export in: share, least, and most
 SUMS_SHARE = 0.05  # of a budget, for the errors that intervals of sums rest on
 RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselines and for saving
 
@@ -64,7 +88,9 @@ class Prepared:
     trains: bool  # whether networks are trained, for which there must be enough past
 
 
-def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None) -> Prepared:
+def prepare(
+    panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None
+) -> Prepared:
     """Choose what `Prepared` holds without a look at what is held out; lookback and power are those of `earlier`."""
     horizon, longest = panel.ahead, int(panel.lengths.max())
     lags, lookback = lags_and_lookback(panel, schema.season, settings.lookback)
@@ -83,14 +109,20 @@ def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, ea
     gaps = selected.trailing_gap() if schema.dated else None
     unseen = None if base is None else int(panel.origins.max() + 1 - base.trained_until.max())
     spacing = lags[0] if lags else 1
-    split_for = partial(split_windows, selected.lengths, lookback, horizon, spacing, gaps=gaps, unseen=unseen)
+    split_for = partial(
+        split_windows, selected.lengths, lookback, horizon, spacing, gaps=gaps, unseen=unseen
+    )
     trains = not is_baseline(settings.model)
     split = split_for(trains)
     if _may_train_nothing(settings) and not split.held_out.any():
         trains, split = False, split_for(False)
     season = schema.shortest_season
     unshifted = without_shifts(selected, schema)
-    power = earlier.config.power if earlier else fit_power(settings.transform, unshifted, season, split.train_end)
+    power = (
+        earlier.config.power
+        if earlier
+        else fit_power(settings.transform, unshifted, season, split.train_end)
+    )
     not_held_out = np.zeros(len(panel), np.int64)
     not_held_out[trained_series] = split.train_end
     closed = find_closed(panel, schema, not_held_out)
@@ -98,18 +130,40 @@ def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, ea
     transform = Transform(power, effects, fixed_values(closed.of(trained_series), selected, schema))
     statistics = fit_statistics(selected, schema, split.train_end)
     inputs = make_inputs(
-        selected, schema, statistics, transform=transform, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
+        selected,
+        schema,
+        statistics,
+        transform=transform,
+        lags=lags,
+        levels=LEVELS,
+        ids=panel.ids,
+        horizon=horizon,
     )
     context = context_length(lookback, lags, longest)
-    validation = ValidationSet.of(inputs, validation_windows(split), lookback, power, settings.metric, context)
-    return Prepared(inputs, split, validation, statistics, trained_series, lookback, context, transform, closed, trains)
+    validation = ValidationSet.of(
+        inputs, validation_windows(split), lookback, power, settings.metric, context
+    )
+    return Prepared(
+        inputs,
+        split,
+        validation,
+        statistics,
+        trained_series,
+        lookback,
+        context,
+        transform,
+        closed,
+        trains,
+    )
 
 
 def find_effects(panel: Panel, schema: Schema, closed: Closed, before: Integers) -> Effects | None:
     """What events do, estimated from positions before `before` [series]; None without events."""
     if not has_events(schema):
         return None
-    return fit_effects(without_shifts(panel, schema), schema, before, fixed_values(closed, panel, schema))
+    return fit_effects(
+        without_shifts(panel, schema), schema, before, fixed_values(closed, panel, schema)
+    )
 
 
 def _require_values(longest: int, horizon: int, name: str, settings: TrainSettings) -> None:
@@ -145,7 +199,9 @@ if TYPE_CHECKING:
 class Callbacks:
     """Functions that receive the progress of long work."""
 
-    on_read: Callable[[list[str]], None] | None = None  # what was read and inferred, as lines, before training
+    on_read: Callable[[list[str]], None] | None = (
+        None  # what was read and inferred, as lines, before training
+    )
     on_fold: Callable[[Fold], None] | None = None  # each fit of a backtest with its forecasts
     on_step: OnStep | None = None  # each step of training
 
@@ -157,7 +213,9 @@ def deadline_of(settings: TrainSettings, started: float) -> float | None:
     """When training must be over, if the budget counts from `started`; both as `time.monotonic()` has it."""
     if settings.budget is None:
         return None
-    exports = max(EXPORTS_SHARE * settings.budget, min(EXPORTS_SECONDS, MOST_EXPORTS * settings.budget))
+    exports = max(
+        EXPORTS_SHARE * settings.budget, min(EXPORTS_SECONDS, MOST_EXPORTS * settings.budget)
+    )
     kept = exports if all(map(find_spec, EXTRA_PACKAGES)) else 0.0
     return started + (1 - SUMS_SHARE) * settings.budget - kept - RESERVE
 
@@ -170,13 +228,19 @@ class PanelFit:
     schema: Schema  # how the table was read
     settings: TrainSettings
     name: str  # of the table, for messages
-    deadline: float | None = None  # `time.monotonic()` at which training must be over, see `deadline_of`
+    deadline: float | None = (
+        None  # `time.monotonic()` at which training must be over, see `deadline_of`
+    )
     on_step: OnStep | None = None
     checkpoints: Checkpoints | None = None  # where training writes what it can resume from
-    earlier: Fitted | None = None  # whose networks are continued under the setting `warm_start`, where they fit
+    earlier: Fitted | None = (
+        None  # whose networks are continued under the setting `warm_start`, where they fit
+    )
     on_part: OnPart | None = None  # each baseline that is compared
     sums: bool = False  # whether sums of the forecasts will be asked for
-    rehearsal: Rehearsal | None = None  # gets what would be trained; the networks that come back know nothing
+    rehearsal: Rehearsal | None = (
+        None  # gets what would be trained; the networks that come back know nothing
+    )
 
     def run(self) -> Fitted:
         settings, panel = self.settings, self.panel
@@ -195,12 +259,16 @@ class PanelFit:
             fitted, seconds = rehearsed(fitted, panel, settings.device)
             self.rehearsal.seconds += seconds
             return fitted
-        until = None if self.deadline is None else self.deadline + SUMS_SHARE * (settings.budget or 0.0)
+        until = (
+            None if self.deadline is None else self.deadline + SUMS_SHARE * (settings.budget or 0.0)
+        )
         return with_joint_errors(fitted, panel, settings.device, until)
 
     def _fit(self) -> Fitted:
         settings = self.settings
-        if settings.device not in CPU_DEVICES:  # refused where it is missing, also if no network is trained
+        if (
+            settings.device not in CPU_DEVICES
+        ):  # refused where it is missing, also if no network is trained
             from forecast.training.devices import pick_device
 
             pick_device(settings.device)
@@ -213,7 +281,9 @@ class PanelFit:
         baselines = BaselineForecasts.of(
             ready.inputs, ready.validation, names, ready.context, comparison_windows, self.on_part
         )
-        skip = not ready.trains or (settings.model == AUTO and baselines.skip_networks(ready.validation))
+        skip = not ready.trains or (
+            settings.model == AUTO and baselines.skip_networks(ready.validation)
+        )
         if plan is None and start is None and skip:
             plan = Plan(members=())
         trained: list[Trained] = []
@@ -221,7 +291,10 @@ class PanelFit:
             plan, trained = self._train(ready, plan, start)
         plan = (plan or Plan(members=())).model_copy(update=limits)
         networks = [  # those that differ in their seed only are one
-            (plan.members[numbers[0]].model, median_of_members([trained[number].held_out for number in numbers]))
+            (
+                plan.members[numbers[0]].model,
+                median_of_members([trained[number].held_out for number in numbers]),
+            )
             for numbers in plan.groups()
         ]
         ensemble = choose_ensemble(ready.inputs, ready.validation, networks, baselines)
@@ -240,7 +313,10 @@ class PanelFit:
 
             found = start_of(earlier, self._fitter(ready), self.schema, self.panel.ids)
             if isinstance(found, str):
-                log.warning("training starts from scratch: the earlier fit cannot be continued, since %s", found)
+                log.warning(
+                    "training starts from scratch: the earlier fit cannot be continued, since %s",
+                    found,
+                )
                 ready = prepare(self.panel, self.schema, settings, self.name, None)
             else:
                 start = found
@@ -248,7 +324,9 @@ class PanelFit:
             raise UsageError(
                 f"the plan continues the networks of another artifact, {str(plan.started_from)[:12]}",
                 setting=Setting("plan", settings.plan),
-                cure=Words("pass ", Setting("warm_start", True), ", and make that version the live one"),
+                cure=Words(
+                    "pass ", Setting("warm_start", True), ", and make that version the live one"
+                ),
             )
         return ready, start
 
@@ -257,7 +335,9 @@ class PanelFit:
 
         return Fitter.of(ready.inputs, ready.split, self.settings)
 
-    def _train(self, ready: Prepared, plan: Plan | None, start: WarmStart | None) -> "tuple[Plan, list[Trained]]":
+    def _train(
+        self, ready: Prepared, plan: Plan | None, start: WarmStart | None
+    ) -> "tuple[Plan, list[Trained]]":
         """Train networks; the plan that is returned repeats it."""
         from forecast.training.devices import one_thread, process_group
         from forecast.training.halving import train_networks
@@ -266,19 +346,28 @@ class PanelFit:
         most, horizon = int(ready.inputs.panel.lengths.max()), ready.inputs.horizon
         if most < horizon + 2:
             raise _too_short(most, horizon, most - 2, self.name, AUTO)
-        settings, lags, schema, fitter = self.settings, ready.inputs.lags, self.schema, self._fitter(ready)
+        settings, lags, schema, fitter = (
+            self.settings,
+            ready.inputs.lags,
+            self.schema,
+            self._fitter(ready),
+        )
         check_model(settings.model)
         if plan is not None:
             check_plan(plan, settings)
         store = None
-        if self.checkpoints is not None and processes() == 1:  # several must all begin at the same step
+        if (
+            self.checkpoints is not None and processes() == 1
+        ):  # several must all begin at the same step
             key = plan_key(settings, plan, fitter.device, None if start is None else start.hash)
             store = self.checkpoints.open(data_key(self.panel, schema), key)
         context = TrainingContext(self.deadline, self.on_step, store, rehearsal=self.rehearsal)
         longest = int(np.median(ready.split.train_end)) // 2
         columns = bool(schema.known or schema.past or schema.static)
         season, known = lags[0] if lags else 1, bool(schema.known)
-        candidates = candidates_for(settings, ready.lookback, longest, season, fitter.count, columns, known)
+        candidates = candidates_for(
+            settings, ready.lookback, longest, season, fitter.count, columns, known
+        )
         middle = ready.inputs.levels.index(0.5)
 
         def loss(quantiles: Numbers) -> float:
@@ -286,13 +375,19 @@ class PanelFit:
 
         with one_thread(), process_group(fitter.device, settings):
             plan, trained = train_networks(fitter, candidates, loss, context, plan, start)
-        cuts = [member.cut for member in plan.members if member.cut and not model_class(member.model).rows_at_once]
+        cuts = [
+            member.cut
+            for member in plan.members
+            if member.cut and not model_class(member.model).rows_at_once
+        ]
         if cuts and min(cuts) < FEW_STEPS:
             problem = "the budget ended training after %d steps, too few to learn much from; pass a larger %s"
             log.warning(problem, min(cuts), Setting("budget"))
         return plan, trained
 
-    def _collect(self, ready: Prepared, ensemble: Ensemble, plan: Plan, trained: "list[Trained]") -> Fitted:
+    def _collect(
+        self, ready: Prepared, ensemble: Ensemble, plan: Plan, trained: "list[Trained]"
+    ) -> Fitted:
         """Everything that a forecast needs; closed slots and effects now come from all values."""
         panel, schema, settings, lags = self.panel, self.schema, self.settings, ready.inputs.lags
         forecasting = [number for group in ensemble.networks for number in plan.groups()[group]]
@@ -319,17 +414,23 @@ class PanelFit:
                 lags=lags,
                 levels=LEVELS,
                 power=ready.transform.power,
-                train_end=position_texts(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0],
+                train_end=position_texts(
+                    schema, calendar_of(schema), panel.origins.max(keepdims=True)
+                )[0],
                 components=ensemble.components,
                 networks=ensemble.networks,
                 scores=ensemble.scores,
                 validation=tuple(member.validation for member in trained),
                 trained_steps=tuple(member.steps for member in trained),
-                packages={name: entry.package for name, entry in plugins().items() if name in names},
+                packages={
+                    name: entry.package for name, entry in plugins().items() if name in names
+                },
             ),
             statistics=ready.statistics,
             level=mean_level(panel, ready.lookback + max(lags, default=0)),
-            naive_error=naive_errors(unshifted.values, unshifted.observed, unshifted.offsets, schema.shortest_season),
+            naive_error=naive_errors(
+                unshifted.values, unshifted.observed, unshifted.offsets, schema.shortest_season
+            ),
             ensemble=ensemble,
             history=replace(panel, spread=spread).tail(back),
             network_weights=[trained[number].weights for number in forecasting],

@@ -30,7 +30,10 @@ MAX_BYTES = 1 << 26  # of stored errors, and of forecasts of missing values
 def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fitted:
     """A fitted forecaster that reconciles its forecasts with those of sums, if that lowers errors at past origins."""
     config = fitted.config.model_copy(update={"sums": levels})
-    ways = [replace(fitted, config=config.model_copy(update={"reconciles": way})) for way in (False, True)]
+    ways = [
+        replace(fitted, config=config.model_copy(update={"reconciles": way}))
+        for way in (False, True)
+    ]
     losses = np.zeros((2, len(panel)))
     sums, members = members_of(panel)
     alone = np.flatnonzero(~panel.skipped)
@@ -44,13 +47,17 @@ def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fi
             means[series] = fitted.ensemble.calibration.quantile_means(quantiles, config.levels)
             means[sums] = members @ means
             rows = np.concatenate([series, sums[position[sums] >= _least(fitted)]])
-            error = np.where(panel.observed[slots[rows]], np.abs(panel.values[slots[rows]] - means[rows]), 0.0)
+            error = np.where(
+                panel.observed[slots[rows]], np.abs(panel.values[slots[rows]] - means[rows]), 0.0
+            )
             losses_of[rows] += error.sum(1)
     before, after = losses[:, losses[0] > 0]
     return ways[int(len(before) > 0 and (after / before).mean() < 1 - LEAST_GAIN)]
 
 
-def with_joint_errors(fitted: Fitted, panel: Panel, device: str, deadline: float | None = None) -> Fitted:
+def with_joint_errors(
+    fitted: Fitted, panel: Panel, device: str, deadline: float | None = None
+) -> Fitted:
     """A fitted forecaster that knows what intervals of sums rest on; its plan says if a deadline left origins out."""
     predictor, origins, parts = Predictor(fitted, device), _origins(fitted, panel), list[Numbers]()
     for some in _together(origins[: fitted.config.plan.origins], panel):

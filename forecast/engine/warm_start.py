@@ -16,7 +16,16 @@ from forecast.training.precision import trainable
 
 SAME_SETTINGS = ("model", "params", "scaling", "transform", "loss")  # which must be the same
 # fields of a schema that change nothing that a network sees
-FREE = {"inferred", "dated_events", "series", "ignored", "categorical", "max_missing", "on_duplicate", "reading"}
+FREE = {
+    "inferred",
+    "dated_events",
+    "series",
+    "ignored",
+    "categorical",
+    "max_missing",
+    "on_duplicate",
+    "reading",
+}
 FREE |= {"freq", "strict"}
 
 
@@ -30,7 +39,9 @@ def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmSt
         return reason or "it was saved without what a fit can go on from"
     index = series_index(fitted.history.ids, inputs.panel.ids)
     first_held_out = inputs.panel.starts + fitter.split.train_end
-    if (first_held_out < np.concatenate([[np.iinfo(np.int64).min], base.trained_until])[index]).any():
+    if (
+        first_held_out < np.concatenate([[np.iinfo(np.int64).min], base.trained_until])[index]
+    ).any():
         return "it has seen values that are held out now"
     earlier = series_index(fitted.history.ids, ids)
     weights = []
@@ -44,17 +55,24 @@ def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmSt
     return WarmStart(candidates, weights, 1 + max(member.warm for member in members), digest)
 
 
-def _misfit(fitted: Fitted, fitter: Fitter, schema: Schema, candidates: list[Candidate]) -> str | None:
+def _misfit(
+    fitted: Fitted, fitter: Fitter, schema: Schema, candidates: list[Candidate]
+) -> str | None:
     config, settings, networks = fitted.config, fitter.settings, len(candidates)
     if not candidates:
         return "no network has a share in its forecasts"
-    if config.table.model_dump(exclude=FREE) != schema.model_dump(exclude=FREE) or config.lags != fitter.inputs.lags:
+    if (
+        config.table.model_dump(exclude=FREE) != schema.model_dump(exclude=FREE)
+        or config.lags != fitter.inputs.lags
+    ):
         return "it reads tables differently, or sees other seasons"
     if config.horizon != fitter.inputs.horizon:
         return f"its horizon is {config.horizon}, not {fitter.inputs.horizon}"
     if settings.lookback not in (None, config.lookback):
         return f"its lookback is {config.lookback}, not {settings.lookback}"
-    if max(candidate.lookback for candidate in candidates) > most_lookback(int(fitter.inputs.panel.lengths.max())):
+    if max(candidate.lookback for candidate in candidates) > most_lookback(
+        int(fitter.inputs.panel.lengths.max())
+    ):
         return "its lookback is longer than the series are now"
     if settings.members not in (None, networks):
         return f"it has {networks} networks, not {settings.members}"

@@ -31,7 +31,9 @@ VALUES, MIN_COMPARED = 10_000_000, 32
 DRAWN_BY = 16  # newest values of a window that decide whether it is drawn
 # of baselines that forecast a whole series at a time, with columns known in advance
 MIN_SEASONS = 15  # of the longest series, fewer of which say little
-AFFORDABLE = 8e8  # operations for each window on which slow baselines are compared, some seconds in all
+AFFORDABLE = (
+    8e8  # operations for each window on which slow baselines are compared, some seconds in all
+)
 REFITS = 20  # of a series for windows that are compared, at most
 MOST_CATEGORIES = 32  # of a known column, one with more of which is left out
 NEWEST = 12  # windows of the past of a series that tell errors: older ones hardly count
@@ -74,7 +76,10 @@ def baseline_labelled(label: str, seasons: tuple[int, ...]) -> Baseline:
 
 
 def context_length(lookback: int, seasons: tuple[int, ...], longest: int) -> int:
-    return max(1, min(longest, max(lookback, MIN_CONTEXT, CONTEXT_SEASONS * (seasons or (1,))[0], *seasons)))
+    return max(
+        1,
+        min(longest, max(lookback, MIN_CONTEXT, CONTEXT_SEASONS * (seasons or (1,))[0], *seasons)),
+    )
 
 
 def steps_back(labels: Iterable[str], context: int) -> int:
@@ -83,7 +88,11 @@ def steps_back(labels: Iterable[str], context: int) -> int:
 
 
 def baseline_forecasts(
-    inputs: Inputs, windows: WindowIndex, baseline: Baseline, context: int, network: Network | None = None
+    inputs: Inputs,
+    windows: WindowIndex,
+    baseline: Baseline,
+    context: int,
+    network: Network | None = None,
 ) -> Numbers:
     """Points [windows, horizon], or quantiles if it gives them, of a baseline that sees `context` steps."""
     method, horizon, levels = baseline.method, inputs.horizon, inputs.levels
@@ -96,20 +105,27 @@ def baseline_forecasts(
         context = max(context, min(method.context, int(inputs.panel.lengths.max(initial=1))))
     for past, observed in _pasts(inputs, windows, context, method.evens):
         if gives_quantiles:
-            parts.append(forecast_own_quantiles(method, past, observed, horizon, inputs.lags, levels, own))
+            parts.append(
+                forecast_own_quantiles(method, past, observed, horizon, inputs.lags, levels, own)
+            )
         else:
             parts.append(forecast_baseline(baseline.name, past, observed, horizon, baseline.season))
     return np.concatenate(parts)
 
 
-def _pasts(inputs: Inputs, windows: WindowIndex, context: int, evens: bool) -> Iterator[tuple[Numbers, Flags]]:
+def _pasts(
+    inputs: Inputs, windows: WindowIndex, context: int, evens: bool
+) -> Iterator[tuple[Numbers, Flags]]:
     """Pasts of windows, and what is known of them, [windows, context]; closed slots have the mean with `evens`."""
     panel = inputs.past_panel(closed=not evens)
     if inputs.closed is None or not evens:
         yield from pasts(panel, windows, context)
         return
     for inside, slot, observed in past_slots(panel, windows, context):
-        values, filled = np.where(observed, panel.values[slot], 0.0), inside & np.isfinite(inputs.closed[slot])
+        values, filled = (
+            np.where(observed, panel.values[slot], 0.0),
+            inside & np.isfinite(inputs.closed[slot]),
+        )
         mean = values.sum(1, keepdims=True) / np.maximum(observed.sum(1, keepdims=True), 1)
         whole = (values == np.round(values)).all(1, keepdims=True)  # counts stay counts
         yield np.where(filled, np.where(whole, np.round(mean), mean), values), observed | filled
@@ -130,12 +146,23 @@ class BaselineForecasts:
 
     @classmethod
     def of(
-        cls, inputs: Inputs, held_out: ValidationSet, names: tuple[str, ...], context: int, most: int, on: OnPart | None
+        cls,
+        inputs: Inputs,
+        held_out: ValidationSet,
+        names: tuple[str, ...],
+        context: int,
+        most: int,
+        on: OnPart | None,
     ) -> Self:
         """Forecast by baselines; one that gives quantiles forecasts at most `most` windows of each kind."""
         panel, levels, baselines = inputs.panel, inputs.levels, baselines_of(names, inputs.lags)
-        windows, middle = _past_windows(panel, inputs.lags[0] if inputs.lags else 1), inputs.levels.index(0.5)
-        past = ValidationSet.of(inputs, windows, held_out.lookback, held_out.power, held_out.metric, context)
+        windows, middle = (
+            _past_windows(panel, inputs.lags[0] if inputs.lags else 1),
+            inputs.levels.index(0.5),
+        )
+        past = ValidationSet.of(
+            inputs, windows, held_out.lookback, held_out.power, held_out.metric, context
+        )
         affordable = max(MIN_COMPARED, VALUES // context)
         compared = _drawn(panel, held_out.windows, np.arange(len(held_out)), affordable)
         known = _drawn(panel, windows, np.arange(len(past)), affordable)
@@ -144,26 +171,43 @@ class BaselineForecasts:
         recent = _drawn(panel, windows, known[newer_half(windows[0])[known]], most)
         quantiles = np.full((len(baselines), len(held_out), inputs.horizon, len(levels)), np.nan)
         past_points = np.full((len(baselines), len(past), inputs.horizon), np.nan)
-        errors, step_shares = np.zeros((len(baselines), inputs.horizon, len(levels))), np.zeros(len(baselines))
+        errors, step_shares = (
+            np.zeros((len(baselines), inputs.horizon, len(levels))),
+            np.zeros(len(baselines)),
+        )
         for number, baseline in enumerate(baselines):
             if on is not None:
                 on(number, len(baselines))
             gives_quantiles = baseline.method.quantiles is not None
             ahead, back = (some, recent) if gives_quantiles else (compared, known)
-            if baseline.method.forecast_series is not None:  # as slow, and errors long ago hardly count
-                later = np.searchsorted(windows[0], windows[0], side="right") - np.arange(len(past))  # in its series
+            if (
+                baseline.method.forecast_series is not None
+            ):  # as slow, and errors long ago hardly count
+                later = np.searchsorted(windows[0], windows[0], side="right") - np.arange(
+                    len(past)
+                )  # in its series
                 ahead, back = some, _drawn(panel, windows, known[later[known] <= NEWEST], most)
-            then, now = ((of[0][rows], of[1][rows]) for of, rows in ((windows, back), (held_out.windows, ahead)))
+            then, now = (
+                (of[0][rows], of[1][rows])
+                for of, rows in ((windows, back), (held_out.windows, ahead))
+            )
             before = baseline_forecasts(inputs, then, baseline, context)
             after = baseline_forecasts(inputs, now, baseline, context)
             if gives_quantiles:
                 past_points[number, back], quantiles[number, ahead] = before[..., middle], after
                 continue
             past_points[number, back] = before
-            actual, observed, scale, sizes = past.actual[back], past.observed[back], past.scale[back], past.sizes[back]
+            actual, observed, scale, sizes = (
+                past.actual[back],
+                past.observed[back],
+                past.scale[back],
+                past.sizes[back],
+            )
             scaled = (actual - before) / np.where(scale > 0, scale, np.nan)[:, None]
             step_shares[number] = share = step_share(np.where(observed, scaled, np.nan), sizes)
-            errors[number] = error_quantiles(before, actual, observed, error_unit(scale, sizes, share), levels, then)
+            errors[number] = error_quantiles(
+                before, actual, observed, error_unit(scale, sizes, share), levels, then
+            )
             unit = error_unit(held_out.scale[ahead], held_out.sizes[ahead], share)
             quantiles[number, ahead] = after[..., None] + unit[..., None] * errors[number]
         return cls(baselines, context, quantiles, past, past_points, errors, step_shares, middle)
@@ -171,12 +215,18 @@ class BaselineForecasts:
     @property
     def gives_quantiles(self) -> Flags:
         """[baselines], whether each forecasts quantiles itself."""
-        return np.array([baseline.method.quantiles is not None for baseline in self.baselines], bool)
+        return np.array(
+            [baseline.method.quantiles is not None for baseline in self.baselines], bool
+        )
 
     def sole_baseline(self, validation: ValidationSet) -> int | None:
         """The index of the baseline that forecasts alone: it gives quantiles, and the others have too few errors."""
         errors = self.past.observed & (self.past.scale > 0)[:, None]
-        if len(validation) or int(errors.any(1).sum()) >= MIN_ERRORS or not self.gives_quantiles.any():
+        if (
+            len(validation)
+            or int(errors.any(1).sum()) >= MIN_ERRORS
+            or not self.gives_quantiles.any()
+        ):
             return None
         return int(self.gives_quantiles.argmax())
 
@@ -226,15 +276,24 @@ def affordable_baselines(names: tuple[str, ...], inputs: Inputs, compared: int) 
         if cost is None or not gains:
             return cost is None
         operations = cost(float(panel.lengths.mean()), columns, inputs.horizon, season)
-        affordable = operations * (len(panel) + min(2 * compared, REFITS * len(panel))) <= AFFORDABLE * compared
+        affordable = (
+            operations * (len(panel) + min(2 * compared, REFITS * len(panel)))
+            <= AFFORDABLE * compared
+        )
         if not affordable:
-            log.info("%s would take long and is left out, unless a fit names it in %s", name, Setting("baselines"))
+            log.info(
+                "%s would take long and is left out, unless a fit names it in %s",
+                name,
+                Setting("baselines"),
+            )
         return affordable
 
     return tuple(filter(takes_part, names))
 
 
-def forecasts_by_series(inputs: Inputs, windows: WindowIndex, forecast_series: ForecastSeries) -> Numbers:
+def forecasts_by_series(
+    inputs: Inputs, windows: WindowIndex, forecast_series: ForecastSeries
+) -> Numbers:
     """Points of windows, [windows, horizon], series by series."""
     panel, (series, position) = inputs.past_panel(closed=True), windows
     points = np.zeros((len(series), inputs.horizon))
@@ -243,8 +302,18 @@ def forecasts_by_series(inputs: Inputs, windows: WindowIndex, forecast_series: F
         each, ends = series[rows[0]], position[rows]
         first, start = panel.offsets[each], int(panel.starts[each])
         past = slice(first, first + ends.max())
-        known = known_columns(inputs, np.arange(first, past.stop + inputs.horizon), start + int(ends.max()) - 1)
-        window = panel.values[past], panel.observed[past], known, start, ends, inputs.horizon, inputs.lags
+        known = known_columns(
+            inputs, np.arange(first, past.stop + inputs.horizon), start + int(ends.max()) - 1
+        )
+        window = (
+            panel.values[past],
+            panel.observed[past],
+            known,
+            start,
+            ends,
+            inputs.horizon,
+            inputs.lags,
+        )
         points[rows] = forecast_series(*window)
 
     # what was known in advance of a step may differ between origins
@@ -263,5 +332,7 @@ def known_columns(inputs: Inputs, slots: Integers, origin: int) -> Numbers:
         if name not in categories:
             columns.append(values[:, None])
         elif len(categories[name]) <= MOST_CATEGORIES:
-            columns.append((values[:, None] == np.arange(1, len(categories[name]) + 1)).astype(np.float64))
+            columns.append(
+                (values[:, None] == np.arange(1, len(categories[name]) + 1)).astype(np.float64)
+            )
     return np.concatenate(columns, 1)

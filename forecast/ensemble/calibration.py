@@ -16,34 +16,57 @@ PRIOR_WINDOWS = 4.0  # independent windows that say as much as what is known wit
 MIN_WIDTH = 0.05  # share of its width that an interval keeps at least
 NEIGHBOURS = 2  # horizon steps to each side whose scores are pooled with a step's own
 MIN_HALF_WIDTH = 0.01  # of an interval, as a share of the window's scale
-TIED_HALF_WIDTH = 1.0  # where values tie: rare sales lie thousands of half widths beyond a narrow interval
+TIED_HALF_WIDTH = (
+    1.0  # where values tie: rare sales lie thousands of half widths beyond a narrow interval
+)
 MAX_TIES = 0.05  # share of equal values from which on quantiles do not move inwards
 ADAPTATION_RATE = 0.02  # of adaptive conformal inference
 MIN_SERIES = 3  # of a panel from which on some may be harder to forecast than others
-CAP_FACTOR = 2.0  # times the largest value of the past, beyond which no end lies for lack of evidence
+CAP_FACTOR = (
+    2.0  # times the largest value of the past, beyond which no end lies for lack of evidence
+)
 CAPPED_LEVELS = 2  # highest quantiles that this bounds
-MIN_WINDOWS = 4  # validation windows before the adaptive share moves, and at least a quarter of them
+MIN_WINDOWS = (
+    4  # validation windows before the adaptive share moves, and at least a quarter of them
+)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    margins: NDArray[np.float32]  # [horizon, levels], added to quantiles, in units of half the width of their interval
-    joint: NDArray[np.float32]  # [levels], factor of the distance from the median with which whole paths stay inside
-    coverage: NDArray[np.float32]  # [levels], share of validation values below each quantile before it was moved
+    margins: NDArray[
+        np.float32
+    ]  # [horizon, levels], added to quantiles, in units of half the width of their interval
+    joint: NDArray[
+        np.float32
+    ]  # [levels], factor of the distance from the median with which whole paths stay inside
+    coverage: NDArray[
+        np.float32
+    ]  # [levels], share of validation values below each quantile before it was moved
     windows: int
-    mean_share: float = 1.0  # way of the mean of values from the median to the mean of the moved quantiles
+    mean_share: float = (
+        1.0  # way of the mean of values from the median to the mean of the moved quantiles
+    )
     mean_weight: float = 1.0  # weight of that mean in the mean of a series at rest; its recent mean has the other part
     tied: float = 0.0  # 1 where many values are equal, else 0; margins are multiples of wider half widths then
     largest: float = np.inf  # times the largest value of the past that bounds the highest quantiles
-    slope: float = 0.0  # intervals grow by exp(slope * (roughness - mean_roughness) + growth) before they move
+    slope: float = (
+        0.0  # intervals grow by exp(slope * (roughness - mean_roughness) + growth) before they move
+    )
     mean_roughness: float = 0.0
     # [horizon, levels], the usual distances of quantiles from the median, as shares of it; 0 in older versions
     relative: NDArray[np.float32] = field(default_factory=lambda: np.zeros((1, 1), np.float32))
-    growth: NDArray[np.float32] = field(default_factory=lambda: np.zeros(1, np.float32))  # [series + 1]; of a new one 0
+    growth: NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros(1, np.float32)
+    )  # [series + 1]; of a new one 0
 
-    def moved(self, quantiles: Numbers, scale: Numbers, roughness: Numbers, series: Integers) -> Numbers:
+    def moved(
+        self, quantiles: Numbers, scale: Numbers, roughness: Numbers, series: Integers
+    ) -> Numbers:
         """Calibrated quantiles of windows, [windows, horizon, levels]; scale, roughness and series by window."""
-        grown = _grown(quantiles, self.slope * np.nan_to_num(roughness - self.mean_roughness) + self.growth[series])
+        grown = _grown(
+            quantiles,
+            self.slope * np.nan_to_num(roughness - self.mean_roughness) + self.growth[series],
+        )
         return moved_by(grown, self.margins.astype(np.float64), scale, self.tied > 0)
 
     def of_few_values(self, quantiles: Numbers) -> Numbers:
@@ -59,7 +82,9 @@ class Calibration:
         """The mean of each value, [windows, horizon], from quantiles [windows, horizon, levels] that were moved."""
         means = self.quantile_means(quantiles, levels)
         certain = quantiles[..., 0] == quantiles[..., -1]
-        return np.asarray(means + np.where(certain, 0.0, (1 - self.mean_weight) * recent.shift(means)))
+        return np.asarray(
+            means + np.where(certain, 0.0, (1 - self.mean_weight) * recent.shift(means))
+        )
 
 
 def calibrate(
@@ -84,14 +109,21 @@ def calibrate(
     horizon, middle = quantiles.shape[1], levels.index(0.5)
     observed = observed & (scale > 0)[:, None]
     if not observed.any():
-        none, still = np.zeros((horizon, len(levels)), np.float32), np.zeros(pasts.count + 1, np.float32)
-        return Calibration(none, none[0] + 1, none[0], 0, mean_weight=0.0, relative=none, growth=still)
+        none, still = (
+            np.zeros((horizon, len(levels)), np.float32),
+            np.zeros(pasts.count + 1, np.float32),
+        )
+        return Calibration(
+            none, none[0] + 1, none[0], 0, mean_weight=0.0, relative=none, growth=still
+        )
     missed = _missed(quantiles, actual, observed)
     slope, roughness = _slope(missed, pasts)
     rougher = slope * np.nan_to_num(pasts.roughness - roughness)
     growth = _growth(missed - rougher, pasts)
     quantiles = _grown(quantiles, rougher + growth[pasts.series])
-    tied = bool(np.unique(actual[observed], return_counts=True)[1].max() / observed.sum() >= MAX_TIES)
+    tied = bool(
+        np.unique(actual[observed], return_counts=True)[1].max() / observed.sum() >= MAX_TIES
+    )
     weight, unit = data_weight(size), np.where(scale > 0, scale, 1.0)[:, None]
     scaled_error = (actual[..., None] - quantiles) / half_widths(quantiles, unit[:, 0], tied)
     margins = np.zeros((horizon, len(levels)))
@@ -101,7 +133,9 @@ def calibrate(
         margin = _margins(score, observed, levels[mirror] - levels[low], weight)
         margins[:, mirror] = np.maximum(0.0, margin) if tied else margin
         margins[:, low] = -margins[:, mirror]
-    below = np.array([(scaled_error[..., level] <= 0)[observed].mean() for level in range(len(levels))])
+    below = np.array(
+        [(scaled_error[..., level] <= 0)[observed].mean() for level in range(len(levels))]
+    )
     moved = capped(moved_by(quantiles, margins, scale, tied), pasts.limit)
     mean_share = _mean_share(moved, actual, observed, unit, levels, weight)
     return Calibration(
@@ -111,7 +145,9 @@ def calibrate(
         coverage=below.astype(np.float32),
         windows=int(observed.any(1).sum()),
         mean_share=mean_share,
-        mean_weight=_mean_weight(_means(moved, levels, mean_share), actual, observed, unit, pasts.recent, weight),
+        mean_weight=_mean_weight(
+            _means(moved, levels, mean_share), actual, observed, unit, pasts.recent, weight
+        ),
         tied=float(tied),
         slope=slope,
         mean_roughness=roughness,
@@ -122,7 +158,11 @@ def calibrate(
 def _relative(quantiles: Numbers, middle: int) -> NDArray[np.float32]:
     """The median over windows of the distances from the median that is no 0, in shares of it, [horizon, levels]."""
     centre = np.abs(quantiles[..., middle, None])
-    shares = np.where(centre > 0, (quantiles - quantiles[..., middle, None]) / np.where(centre > 0, centre, 1.0), 0.0)
+    shares = np.where(
+        centre > 0,
+        (quantiles - quantiles[..., middle, None]) / np.where(centre > 0, centre, 1.0),
+        0.0,
+    )
     return np.asarray(np.median(shares, 0), np.float32)
 
 
@@ -133,7 +173,9 @@ def data_weight(size: float) -> float:
 
 def _missed(quantiles: Numbers, actual: Numbers, observed: Flags) -> Numbers:
     """[windows], the logarithm of errors in widths of an interval; NaN where one of them is 0."""
-    error = np.where(observed, np.abs(actual - quantiles[..., quantiles.shape[-1] // 2]), 0.0).sum(1)
+    error = np.where(observed, np.abs(actual - quantiles[..., quantiles.shape[-1] // 2]), 0.0).sum(
+        1
+    )
     width = np.where(observed, quantiles[..., -2] - quantiles[..., 1], 0.0).sum(1)
     return np.log(np.where(error > 0, error, np.nan)) - np.log(np.where(width > 0, width, np.nan))
 
@@ -144,7 +186,9 @@ def _slope(missed: Numbers, pasts: Pasts) -> tuple[float, float]:
     _, group, counts = np.unique(pasts.series[used], return_inverse=True, return_counts=True)
     if len(counts) < MIN_SERIES:
         return 0.0, 0.0
-    rough, missed = (np.bincount(group, values[used]) / counts for values in (pasts.roughness, missed))
+    rough, missed = (
+        np.bincount(group, values[used]) / counts for values in (pasts.roughness, missed)
+    )
     apart = rough - rough.mean()
     squares = max(float((apart**2).sum()), 1e-300)
     slope = float((apart * missed).sum()) / squares
@@ -161,14 +205,18 @@ def _growth(missed: Numbers, pasts: Pasts) -> NDArray[np.float32]:
     used, growth = np.isfinite(missed), np.zeros(pasts.count + 1, np.float32)
     _, first, group = np.unique(pasts.span[used], return_index=True, return_inverse=True)
     ratios = np.bincount(group, np.exp(missed[used])) / np.bincount(group)  # of independent windows
-    series, group, sizes = np.unique(pasts.series[used][first], return_inverse=True, return_counts=True)
+    series, group, sizes = np.unique(
+        pasts.series[used][first], return_inverse=True, return_counts=True
+    )
     if len(series) > 1:
         means = np.bincount(group, ratios) / sizes
         squares = float(((ratios / means[group] - 1) ** 2).sum()) + PRIOR_WINDOWS
         chance, level = squares / (len(ratios) - len(series) + PRIOR_WINDOWS) / sizes, np.log(means)
         between = max(0.0, float(level.var(ddof=1) - chance.mean()))
         found = (level - level.mean()) * between / (between + chance)
-        growth[series] = found - np.log(np.exp(2 * found).mean()) / 2  # on average as wide as they were, squared
+        growth[series] = (
+            found - np.log(np.exp(2 * found).mean()) / 2
+        )  # on average as wide as they were, squared
     return growth
 
 
@@ -180,7 +228,12 @@ def _grown(quantiles: Numbers, growth: Numbers) -> Numbers:
 
 
 def _mean_share(
-    quantiles: Numbers, actual: Numbers, observed: Flags, unit: Numbers, levels: tuple[float, ...], weight: float
+    quantiles: Numbers,
+    actual: Numbers,
+    observed: Flags,
+    unit: Numbers,
+    levels: tuple[float, ...],
+    weight: float,
 ) -> float:
     """How far the mean of the values lies from the median on the way to the mean of the quantiles, 0 to 1."""
     median, mean = (_means(quantiles, levels, share) for share in (0.0, 1.0))
@@ -203,7 +256,11 @@ def _mean_weight(
     shift = recent.shift(means)
     way, miss = (-shift / unit)[observed], ((actual - means - shift) / unit)[observed]
     variance = (way**2).mean() + (1 / weight - 1)  # in units of the variance of a window
-    return float(np.float32(np.clip((way * miss).mean() / variance, 0.0, 1.0))) if variance > 0 else 0.0
+    return (
+        float(np.float32(np.clip((way * miss).mean() / variance, 0.0, 1.0)))
+        if variance > 0
+        else 0.0
+    )
 
 
 def _margins(scores: Numbers, observed: Flags, share: float, weight: float) -> Numbers:
@@ -214,7 +271,10 @@ def _margins(scores: Numbers, observed: Flags, share: float, weight: float) -> N
         return float(np.log(max(MIN_WIDTH, 1 + score_at(some, share)))) if len(some) else np.nan
 
     pooled = log_width(slice(None))
-    near = [log_width(slice(max(0, step - NEIGHBOURS), step + NEIGHBOURS + 1)) for step in range(scores.shape[1])]
+    near = [
+        log_width(slice(max(0, step - NEIGHBOURS), step + NEIGHBOURS + 1))
+        for step in range(scores.shape[1])
+    ]
     by_step = np.where(np.isfinite(near), near, pooled)
     return np.asarray(np.expm1(weight * (weight * by_step + (1 - weight) * pooled)))
 
@@ -240,7 +300,9 @@ def capped(quantiles: Numbers, limit: Numbers) -> Numbers:
     """Quantiles [windows, horizon, levels], of which the highest are at most the limit [windows], or the next lower."""
     bounded = quantiles.copy()
     for level in range(-CAPPED_LEVELS, 0):
-        bounded[..., level] = np.minimum(bounded[..., level], np.maximum(bounded[..., level - 1], limit[:, None]))
+        bounded[..., level] = np.minimum(
+            bounded[..., level], np.maximum(bounded[..., level - 1], limit[:, None])
+        )
     return bounded
 
 
@@ -248,14 +310,19 @@ def at_least(quantiles: Numbers, distance: Numbers) -> Numbers:
     """Quantiles that lie at least so far from their median, each to its side; distances are negative below it."""
     middle = quantiles.shape[-1] // 2
     far = quantiles[..., middle, None] + distance
-    lower, upper = np.minimum(quantiles, far)[..., :middle], np.maximum(quantiles, far)[..., middle:]
+    lower, upper = (
+        np.minimum(quantiles, far)[..., :middle],
+        np.maximum(quantiles, far)[..., middle:],
+    )
     return np.concatenate([lower, upper], -1)
 
 
 def warn_uncalibrated(windows: int) -> None:
     """Warn where no validation window calibrated the intervals; where there are few, they are widened."""
     if windows == 0:
-        problem = "no values could be held out: intervals are not calibrated, and may be far too narrow"
+        problem = (
+            "no values could be held out: intervals are not calibrated, and may be far too narrow"
+        )
         log.warning(f"{problem}; a smaller %s may leave some", Setting("horizon"))
 
 
@@ -284,11 +351,19 @@ def adapted_share(scores: Numbers, observed: Flags, share: float) -> float:
         earlier, new = past[:now][observed[:now]], past[now][observed[now]]
         if len(earlier) and len(new):
             missed = float((new > score_at(earlier, target)).mean())
-            target = float(np.clip(target + ADAPTATION_RATE * (missed - (1 - share)), share / 2, 1 - (1 - share) / 4))
+            target = float(
+                np.clip(
+                    target + ADAPTATION_RATE * (missed - (1 - share)),
+                    share / 2,
+                    1 - (1 - share) / 4,
+                )
+            )
     return target
 
 
-def _joint(quantiles: Numbers, actual: Numbers, observed: Flags, levels: tuple[float, ...]) -> NDArray[np.float32]:
+def _joint(
+    quantiles: Numbers, actual: Numbers, observed: Flags, levels: tuple[float, ...]
+) -> NDArray[np.float32]:
     """For each level the factor that holds the nominal share of whole paths between it and its mirror image."""
     middle = levels.index(0.5)
     centre = quantiles[..., middle]

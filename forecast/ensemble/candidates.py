@@ -9,7 +9,9 @@ from forecast.training.plan import Candidate, Plan
 FINETUNED = "finetuned"  # the pretrained network as a candidate that trains
 TREES = "trees"
 FINETUNED_LOOKBACK = 256  # steps of the past that it reads
-FEW_WINDOWS = 1000  # from which on networks that start from nothing beat it; tuned on 30 development series
+FEW_WINDOWS = (
+    1000  # from which on networks that start from nothing beat it; tuned on 30 development series
+)
 
 CANDIDATES: tuple[tuple[str, ScalingName, int], ...] = (
     (FIRST, "standard", 1),
@@ -56,23 +58,39 @@ def candidates_for(
     are worth their time where some of these are `known` in advance.
     """
     left_out = ({FINETUNED} if windows >= FEW_WINDOWS else set()) | (set() if known else {TREES})
-    listed: tuple[tuple[str, ScalingName, int], ...] = tuple(each for each in CANDIDATES if each[0] not in left_out)
+    listed: tuple[tuple[str, ScalingName, int], ...] = tuple(
+        each for each in CANDIDATES if each[0] not in left_out
+    )
     if windows < FEW_WINDOWS and not (columns or settings.params or settings.steps):
         listed = ((FINETUNED, "standard", 0),)
     if settings.model != AUTO:
         listed = ((settings.model, "standard", 0 if settings.model == FINETUNED else 1),)
-    wider, free = min(2 * lookback, MAX_SEASONS * season), settings.lookback is None and settings.steps is None
+    wider, free = (
+        min(2 * lookback, MAX_SEASONS * season),
+        settings.lookback is None and settings.steps is None,
+    )
     wider = wider if free and lookback < wider <= longest else lookback
     widest = 4 * lookback if free and 4 * lookback <= longest else wider
-    all_of_it = lookback if settings.lookback is not None else max(lookback, min(FINETUNED_LOOKBACK, 2 * longest))
+    all_of_it = (
+        lookback
+        if settings.lookback is not None
+        else max(lookback, min(FINETUNED_LOOKBACK, 2 * longest))
+    )
     lookbacks, params = {0: all_of_it, 1: lookback, 2: wider, 4: widest}, settings.params or {}
     candidates = [
-        Candidate(model=model, params=params, scaling=settings.scaling or scaling, lookback=lookbacks[multiple])
+        Candidate(
+            model=model,
+            params=params,
+            scaling=settings.scaling or scaling,
+            lookback=lookbacks[multiple],
+        )
         for model, scaling, multiple in listed
     ]
     if settings.params or settings.steps:
         first = FIRST if settings.model == AUTO else settings.model, candidates[0].scaling
-        candidates = [candidate for candidate in candidates if (candidate.model, candidate.scaling) == first]
+        candidates = [
+            candidate for candidate in candidates if (candidate.model, candidate.scaling) == first
+        ]
     return list({candidate.key: candidate for candidate in candidates}.values())
 
 
@@ -81,4 +99,6 @@ def check_plan(plan: Plan, settings: TrainSettings) -> None:
     if settings.model != AUTO and any(member.model != settings.model for member in plan.members):
         models = ", ".join(sorted({member.model for member in plan.members}))
         cure = Words("leave ", Setting("model"), " out")
-        raise UsageError(f"the plan trains {models}", setting=Setting("model", settings.model), cure=cure)
+        raise UsageError(
+            f"the plan trains {models}", setting=Setting("model", settings.model), cure=cure
+        )

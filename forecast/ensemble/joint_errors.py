@@ -24,7 +24,9 @@ MOST_SERIES = 1000  # that the correlation of steps is estimated from
 class JointErrors:
     """Errors of forecasts at common origins of the past, in standard deviations of each forecast."""
 
-    values: NDArray[np.uint8]  # [windows, series, horizon], oldest window first: multiples of STEP, from NO_ERROR
+    values: NDArray[
+        np.uint8
+    ]  # [windows, series, horizon], oldest window first: multiples of STEP, from NO_ERROR
     stride: int  # steps between two origins
 
     @classmethod
@@ -96,7 +98,9 @@ def sum_quantiles(
     ratio = np.sqrt(np.clip(variance, 0.0, 1.0))[:, None]
     normal = standard_deviation(quantiles, levels)[:, None] * normal_deviates(levels)
     mixed = mean[:, None] + ratio * (ratio * (quantiles - mean[:, None]) + (1 - ratio) * normal)
-    sizes = max(windows, 1.0) / np.maximum((1 - ratio[:, 0]) ** 2, 1e-6)  # what is one is as wide as it is known to be
+    sizes = max(windows, 1.0) / np.maximum(
+        (1 - ratio[:, 0]) ** 2, 1e-6
+    )  # what is one is as wide as it is known to be
     return widened(mixed, widening(sizes, levels))
 
 
@@ -117,9 +121,16 @@ def variance_share(
     """
     whole = np.where(deviation > 0, deviation, 1.0) ** 2
     seen = known.sum(0)
-    size = np.where(seen > 0, squares / np.where(seen > 0, seen, 1.0), 1.0)  # mean square of the errors of summands
+    size = np.where(
+        seen > 0, squares / np.where(seen > 0, seen, 1.0), 1.0
+    )  # mean square of the errors of summands
     weight = (known / np.where(variance > 0, variance, 1.0)).sum(0)
-    found = (errors**2).sum(0) / np.where(weight > 0, weight, 1.0) / np.where(size > 0, size, 1.0) / whole
+    found = (
+        (errors**2).sum(0)
+        / np.where(weight > 0, weight, 1.0)
+        / np.where(size > 0, size, 1.0)
+        / whole
+    )
     found = np.where((weight > 0) & (size > 0), found, expected)
     data_weight = weight_of_windows(windows)
     common = found.sum() / expected.sum() if expected.sum() > 0 else 1.0

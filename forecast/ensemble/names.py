@@ -9,7 +9,9 @@ from forecast.models import model_class, model_names
 from forecast.settings import TrainSettings
 
 AUTO = "auto"
-PRETRAINED = "pretrained"  # the baseline that is a network; as the model it is compared with the others
+PRETRAINED = (
+    "pretrained"  # the baseline that is a network; as the model it is compared with the others
+)
 FIRST = "segrnn"  # the network that auto trains if hyperparameters or steps of a network are given
 
 
@@ -20,7 +22,9 @@ def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
         if settings.params and not is_baseline(name):
             network = FIRST if name == AUTO else name
             with suppress(ModuleNotFoundError):  # of torch, without which nothing is fitted
-                model_class(network).Params.check(settings.params, f"model {network}: ", within="params")
+                model_class(network).Params.check(
+                    settings.params, f"model {network}: ", within="params"
+                )
 
 
 def check_models(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
@@ -28,7 +32,9 @@ def check_models(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
     for name in models or (settings.model,):
         check_model(name)
         if settings.params and is_baseline(name) and not models:
-            raise UsageError(f"the baseline '{name}' has no hyperparameters", setting=Setting("params"))
+            raise UsageError(
+                f"the baseline '{name}' has no hyperparameters", setting=Setting("params")
+            )
     for name in settings.baselines:
         baseline_method(name)
 
@@ -37,4 +43,6 @@ def check_model(name: str) -> None:
     """Refuse a model that does not exist, with the nearest name (`UsageError`)."""
     known = [AUTO, *model_names(), *baseline_names()]
     if name not in known:
-        raise UsageError(f"unknown model '{name}'{did_you_mean(name, known)} (models: {', '.join(known)})")
+        raise UsageError(
+            f"unknown model '{name}'{did_you_mean(name, known)} (models: {', '.join(known)})"
+        )

@@ -38,7 +38,10 @@ class Recent:
             means.append((weight * past).sum(1) / np.maximum(weight.sum(1), 1e-300))
             ordered = np.sort(np.where(observed, past, np.inf), 1)
             off = past - np.take_along_axis(ordered, (count[:, None] - 1) // 2, 1)
-            near = np.abs(off) <= AT_REST * np.sqrt((np.where(observed, off, 0.0) ** 2).sum(1) / count)[:, None]
+            near = (
+                np.abs(off)
+                <= AT_REST * np.sqrt((np.where(observed, off, 0.0) ** 2).sum(1) / count)[:, None]
+            )
             at_rest.append(np.clip(4 * (observed & near).sum(1) / count - 2, 0.0, 1.0))
         return cls(np.concatenate(means), np.concatenate(at_rest))
 
@@ -65,7 +68,10 @@ class Pasts:
 def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:
     """[windows], the largest value in the newest steps of each past; minus infinity where none was observed."""
     context = min(steps, int(panel.lengths.max(initial=1)))
-    found = [np.where(observed, past, -np.inf).max(1) for past, observed in pasts(panel, windows, context)]
+    found = [
+        np.where(observed, past, -np.inf).max(1)
+        for past, observed in pasts(panel, windows, context)
+    ]
     return np.concatenate([np.zeros(0), *found])
 
 
@@ -73,7 +79,9 @@ def has_few_values(inputs: Inputs, windows: WindowIndex) -> Flags:
     """[windows], whether so few values were observed in a past that equal ones do not say how far others lie."""
     (series, position), panel = windows, inputs.panel
     seen, first = np.append(0, np.cumsum(panel.observed)), panel.offsets[series]
-    return np.asarray(seen[first + position] - seen[first] < max(FEW_VALUES, inputs.lags[0] if inputs.lags else 1))
+    return np.asarray(
+        seen[first + position] - seen[first] < max(FEW_VALUES, inputs.lags[0] if inputs.lags else 1)
+    )
 
 
 def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: int) -> Numbers:
@@ -101,7 +109,11 @@ def step_sizes(inputs: Inputs, windows: WindowIndex, context: int) -> Numbers:
     for changes, paired in _changes(inputs, windows, seasons * season, season):
         total, count = (of.reshape(-1, seasons, season).sum(1) for of in (changes, paired))
         mean = total.sum(1, keepdims=True) / np.maximum(count.sum(1, keepdims=True), 1)
-        found.append(np.where(mean > 0, (total / np.where(mean > 0, mean, 1.0) + PRIOR) / (count + PRIOR), 1.0))
+        found.append(
+            np.where(
+                mean > 0, (total / np.where(mean > 0, mean, 1.0) + PRIOR) / (count + PRIOR), 1.0
+            )
+        )
     return np.concatenate(found)[:, np.arange(inputs.horizon) % season]
 
 
@@ -122,7 +134,9 @@ def step_share(errors: Numbers, sizes: Numbers) -> float:
     chance = float((rest**2).sum()) / squares / used.any(1).sum()  # errors of a window are alike
     if slope <= 0 or slope**2 <= chance:
         return 0.0
-    return float(np.float32((1 - chance / slope**2) * (min(slope / level, 1.0) if level > 0 else 1.0)))
+    return float(
+        np.float32((1 - chance / slope**2) * (min(slope / level, 1.0) if level > 0 else 1.0))
+    )
 
 
 def error_unit(scale: Numbers, sizes: Numbers, share: float) -> Numbers:
@@ -130,7 +144,9 @@ def error_unit(scale: Numbers, sizes: Numbers, share: float) -> Numbers:
     return np.asarray(scale[:, None] * (1 + share * (sizes - 1)))
 
 
-def _changes(inputs: Inputs, windows: WindowIndex, steps: int, lag: int) -> Iterator[tuple[Numbers, Flags]]:
+def _changes(
+    inputs: Inputs, windows: WindowIndex, steps: int, lag: int
+) -> Iterator[tuple[Numbers, Flags]]:
     """How far values lie from those `lag` steps before, 0 where one is missing, and where none is: [windows, steps]."""
     for past, observed in pasts(inputs.panel, windows, steps + lag):
         paired = observed[:, lag:] & observed[:, :-lag]

@@ -30,23 +30,43 @@ class ValidationSet:
 
     @classmethod
     def of(
-        cls, inputs: Inputs, windows: WindowIndex, lookback: int, power: float, metric: Metric, context: int
+        cls,
+        inputs: Inputs,
+        windows: WindowIndex,
+        lookback: int,
+        power: float,
+        metric: Metric,
+        context: int,
     ) -> Self:
         panel = inputs.panel
         season, values = inputs.lags[0] if inputs.lags else 1, undo_power(panel.values, power)
-        naive = naive_errors(values, panel.observed, panel.offsets, season, MEASURES[metric].error_power)[windows[0]]
+        naive = naive_errors(
+            values, panel.observed, panel.offsets, season, MEASURES[metric].error_power
+        )[windows[0]]
         series, position = windows
         actual = values_at(panel, series, panel.starts[series] + position, inputs.horizon)
         scale = window_scale(inputs, windows, lookback)
         sizes = step_sizes(inputs, windows, context)
-        return cls(windows, np.nan_to_num(actual), np.isfinite(actual), scale, sizes, naive, lookback, power, metric)
+        return cls(
+            windows,
+            np.nan_to_num(actual),
+            np.isfinite(actual),
+            scale,
+            sizes,
+            naive,
+            lookback,
+            power,
+            metric,
+        )
 
     def __len__(self) -> int:
         return len(self.windows[0])
 
     def losses(self, points: Numbers) -> Numbers:
         """The loss of each window, [windows], of point forecasts [windows, horizon]; NaN if nothing was observed."""
-        return window_losses(self.metric, self._actual(), undo_power(points, self.power), self.naive_error)
+        return window_losses(
+            self.metric, self._actual(), undo_power(points, self.power), self.naive_error
+        )
 
     def mean_loss(self, points: Numbers) -> float:
         """The mean loss of point forecasts [windows, horizon]; NaN if nothing was observed."""
@@ -55,7 +75,11 @@ class ValidationSet:
 
     def is_exact(self, points: Numbers) -> bool:
         """Whether point forecasts [windows, horizon] miss by less than a thousandth of the naive error."""
-        naive_error = np.sqrt(self.naive_error) if MEASURES[self.metric].error_power == 2 else self.naive_error
+        naive_error = (
+            np.sqrt(self.naive_error)
+            if MEASURES[self.metric].error_power == 2
+            else self.naive_error
+        )
         errors = window_losses("mase", self._actual(), undo_power(points, self.power), naive_error)
         return bool(np.isfinite(errors).any() and np.nanmax(errors) < EXACT)
 
@@ -75,10 +99,14 @@ class ValidationForecasts:
     observed: Flags
     naive_error: Numbers  # [windows], see `window_losses`
     metric: Metric
-    rival: Numbers | None = None  # points of the best baseline, NaN where it has none; None without baselines
+    rival: Numbers | None = (
+        None  # points of the best baseline, NaN where it has none; None without baselines
+    )
 
     @classmethod
-    def of(cls, validation: ValidationSet, inputs: Inputs, points: Numbers, rival: Numbers | None) -> Self | None:
+    def of(
+        cls, validation: ValidationSet, inputs: Inputs, points: Numbers, rival: Numbers | None
+    ) -> Self | None:
         """From points [windows, horizon], and those of the best baseline, in the unit of the panel's values."""
         rows = np.asarray(~np.isnan(points).any(1))
         if not rows.any():
@@ -100,13 +128,22 @@ class ValidationForecasts:
         )
 
     def select(self, windows: Flags, observed: Flags) -> Self:
-        names = ("series", "first", "points", "actual", "naive_error", *(() if self.rival is None else ("rival",)))
+        names = (
+            "series",
+            "first",
+            "points",
+            "actual",
+            "naive_error",
+            *(() if self.rival is None else ("rival",)),
+        )
         parts = {name: getattr(self, name)[windows] for name in names}
         return replace(self, **parts, observed=observed[windows])
 
     def losses(self, points: Numbers) -> Numbers:
         """The loss, [windows], of other forecasts [windows, horizon] of these windows; NaN if nothing was observed."""
-        return window_losses(self.metric, np.where(self.observed, self.actual, np.nan), points, self.naive_error)
+        return window_losses(
+            self.metric, np.where(self.observed, self.actual, np.nan), points, self.naive_error
+        )
 
 
 def window_scale(inputs: Inputs, windows: WindowIndex, lookback: int) -> Numbers:

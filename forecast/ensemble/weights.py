@@ -89,7 +89,9 @@ def cross_fitted_weights(
 ) -> Iterator[tuple[Flags, Numbers]]:
     """Parts of the validation windows, by time if that is more than a horizon, with weights that the others give."""
     by_time = len(np.unique(validation.block)) > 1
-    part, part_past = (validation.block, past.block) if by_time else (validation.series, past.series)
+    part, part_past = (
+        (validation.block, past.block) if by_time else (validation.series, past.series)
+    )
     for values in np.array_split(np.unique(part), FOLDS):
         if not len(values):
             continue
@@ -152,5 +154,7 @@ def _in_parts(log_weights: Numbers) -> Numbers:
     parts = np.floor(exact)
     missing = np.rint(PARTS - parts.sum(-1, keepdims=True))
     largest_rest, more = np.argsort(parts - exact, axis=-1, kind="stable"), np.zeros_like(parts)
-    np.put_along_axis(more, largest_rest, (np.arange(parts.shape[-1]) < missing).astype(np.float64), -1)
+    np.put_along_axis(
+        more, largest_rest, (np.arange(parts.shape[-1]) < missing).astype(np.float64), -1
+    )
     return np.asarray((parts + more) / PARTS)

@@ -19,11 +19,23 @@ from forecast.evaluation.metrics import (
     seasonal_naive_errors,
 )
 from forecast.evaluation.origins import bounds_at, cut, pasts
-from forecast.evaluation.quantiles import bounded, error_quantiles, log_raised, raised, unbounded_numbers
+from forecast.evaluation.quantiles import (
+    bounded,
+    error_quantiles,
+    log_raised,
+    raised,
+    unbounded_numbers,
+)
 from forecast.events.kinds import without_censored
 from forecast.logs import held_back, log
 from forecast.panel.panel import Integers, Numbers, Panel
-from forecast.panel.schema import Schema, calendar_of, format_positions, position_texts, time_columns_at
+from forecast.panel.schema import (
+    Schema,
+    calendar_of,
+    format_positions,
+    position_texts,
+    time_columns_at,
+)
 from forecast.parallel import side_by_side
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column, Frame, frame_of, interval_columns, stacked
@@ -34,7 +46,10 @@ Predict = Callable[[Panel], Numbers]
 Fit = Callable[[Panel], Predict]
 """From the panel as it stood at an origin to what forecasts from it, and from later origins."""
 
-MAX_WINDOWS, MAX_ORIGINS = 512, 24  # windows whose errors make intervals, and origins of one series among them
+MAX_WINDOWS, MAX_ORIGINS = (
+    512,
+    24,
+)  # windows whose errors make intervals, and origins of one series among them
 OUTPUT = OutputSettings()  # the intervals whose coverage and width are measured
 MAX_SLOTS = 50_000_000  # of panels at all their origins that one call of a model gets
 
@@ -47,13 +62,19 @@ def fit_baseline(name: str, season: int, levels: tuple[float, ...], past: Panel)
     horizon = past.ahead
     back = max(0, int(past.lengths.max()) - horizon - 2) // 2
     count = int(np.clip(MAX_WINDOWS // len(past), 1, min(MAX_ORIGINS, back + 1)))
-    shifts = np.round(np.linspace(back, 0, count)).astype(np.int64) if count > 1 else np.zeros(1, np.int64)
+    shifts = (
+        np.round(np.linspace(back, 0, count)).astype(np.int64)
+        if count > 1
+        else np.zeros(1, np.int64)
+    )
     windows = cut(past, past.origins - horizon - shifts[:, None])
     errors = np.zeros((horizon, len(levels)))
     if len(windows.series):
         point, naive_error = _points(name, season, windows.panel)
         observed, ends = np.isfinite(windows.actual), (windows.series, windows.panel.lengths)
-        errors = error_quantiles(point, np.nan_to_num(windows.actual), observed, naive_error[:, None], levels, ends)
+        errors = error_quantiles(
+            point, np.nan_to_num(windows.actual), observed, naive_error[:, None], levels, ends
+        )
 
     def predict(panel: Panel) -> Numbers:
         point, naive_error = _points(name, season, panel)
@@ -66,8 +87,13 @@ def _points(name: str, season: int, panel: Panel) -> tuple[Numbers, Numbers]:
     """Point forecasts [series, horizon], and the naive error [series], 0 where the past has none."""
     newest = np.arange(len(panel)), panel.lengths
     parts = pasts(panel, newest, int(panel.lengths.max()))
-    points = [forecast_baseline(name, values, observed, panel.ahead, season) for values, observed in parts]
-    naive, change = (seasonal_naive_errors(panel.values, panel.observed, panel.offsets, lag) for lag in (season, 1))
+    points = [
+        forecast_baseline(name, values, observed, panel.ahead, season) for values, observed in parts
+    ]
+    naive, change = (
+        seasonal_naive_errors(panel.values, panel.observed, panel.offsets, lag)
+        for lag in (season, 1)
+    )
     return np.concatenate(points), np.nan_to_num(np.where(naive > 0, naive, change))
 
 
@@ -125,22 +151,39 @@ def backtest(
     The panel has a horizon of future slots. Origins, [origins, series], are those of `choose_origins`; the fit at the
     oldest forecasts from all of them unless there is a `refit` at each. `jobs` fits of a model run side by side.
     """
-    models = {REFERENCE: partial(fit_baseline, REFERENCE, season := schema.shortest_season, levels), **models}
+    models = {
+        REFERENCE: partial(fit_baseline, REFERENCE, season := schema.shortest_season, levels),
+        **models,
+    }
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]
     tasks = [(name, fold) for name in models for fold in folds]
-    results = side_by_side(((_run_fold, (panel, models[name], origins[fold]), {}) for name, fold in tasks), jobs)
+    results = side_by_side(
+        ((_run_fold, (panel, models[name], origins[fold]), {}) for name, fold in tasks), jobs
+    )
     windows = cut(panel, origins)
     size, width = (len(panel), len(origins), panel.ahead), 1 + 2 * len(OUTPUT.levels)
-    numbers, final_numbers = ({name: np.full((*size, width), np.nan) for name in models} for _ in range(2))
+    numbers, final_numbers = (
+        {name: np.full((*size, width), np.nan) for name in models} for _ in range(2)
+    )
     seconds = {name: np.zeros(2) for name in models}
     counts, floor = windows.panel.counts(), windows.panel.floor()
-    raised_series, logged, sums = np.zeros((len(panel), 2), bool), set[tuple[str, str]](), list[Frame]()
-    for done, ((name, fold), (found, summed, taken, records)) in enumerate(zip(tasks, results, strict=True), 1):
+    raised_series, logged, sums = (
+        np.zeros((len(panel), 2), bool),
+        set[tuple[str, str]](),
+        list[Frame](),
+    )
+    for done, ((name, fold), (found, summed, taken, records)) in enumerate(
+        zip(tasks, results, strict=True), 1
+    ):
         rows = np.flatnonzero(np.isin(windows.origin, fold))
         for quantiles, of in zip(found, (final_numbers, numbers)[-len(found) :], strict=True):
             unbounded = unbounded_numbers(quantiles, levels, OUTPUT, counts[rows])
-            of[name][windows.series[rows], windows.origin[rows]] = bounded(unbounded, OUTPUT, floor[rows])
-        np.logical_or.at(raised_series, windows.series[rows], raised(unbounded, OUTPUT, floor[rows]))
+            of[name][windows.series[rows], windows.origin[rows]] = bounded(
+                unbounded, OUTPUT, floor[rows]
+            )
+        np.logical_or.at(
+            raised_series, windows.series[rows], raised(unbounded, OUTPUT, floor[rows])
+        )
         seconds[name] += taken
         sums += [] if summed is None else [summed.assign(model=name)]
         for record in records:
@@ -152,13 +195,18 @@ def backtest(
     log_raised(raised_series)
     actual = np.full(size, np.nan)
     actual[windows.series, windows.origin] = windows.actual
-    errors, bound = naive_errors_until(without_censored(panel, schema), origins[0], season), np.zeros(size, bool)
+    errors, bound = (
+        naive_errors_until(without_censored(panel, schema), origins[0], season),
+        np.zeros(size, bool),
+    )
     first = origins[windows.origin, windows.series] + 1
     bound[windows.series, windows.origin] = bounds_at(panel, schema, windows.series, first)
     evaluation = Evaluation(panel, schema, actual, numbers, OUTPUT.levels, *errors, bound)
     overall, by_series, by_step = measure_frames(evaluation)
     if panel.vintages is not None:
-        overall["mase_final"] = measure_frames(replace(evaluation, numbers=final_numbers))[0]["mase"]
+        overall["mase_final"] = measure_frames(replace(evaluation, numbers=final_numbers))[0][
+            "mase"
+        ]
     overall[["fit_seconds", "predict_seconds"]] = np.array(list(seconds.values()))
     times = position_texts(schema, calendar_of(schema), origins[:, int(np.argmax(panel.lengths))])
     forecasts, whole = _forecast_frame(evaluation, origins), stacked(sums) if sums else None
@@ -177,11 +225,15 @@ def _run_fold(
 
         def ahead(panel: Panel) -> Numbers:
             lows = range(0, len(origins), together)
-            return np.concatenate([predict(cut(panel, origins[low : low + together]).panel) for low in lows])
+            return np.concatenate(
+                [predict(cut(panel, origins[low : low + together]).panel) for low in lows]
+            )
 
         quantiles, seconds = ahead(panel), (fitted - start, time.perf_counter() - fitted)
         final = [] if panel.vintages is None else [ahead(replace(panel, vintages=None))]
-        add_up = getattr(fit, "add_up", None)  # what sums its forecasts, as `forecast.totals.comparing` does
+        add_up = getattr(
+            fit, "add_up", None
+        )  # what sums its forecasts, as `forecast.totals.comparing` does
         return [*final, quantiles], add_up and add_up(panel, origins, quantiles), seconds, records
 
 
@@ -189,16 +241,24 @@ def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
     """Each forecast beside its actual value: by model, series in the order of the input, origin and step."""
     panel, schema, horizon = evaluation.panel, evaluation.schema, evaluation.actual.shape[2]
     calendar = calendar_of(schema)
-    rank, origin = np.nonzero((origins >= panel.starts).T[panel.order])  # series in the order of the input
+    rank, origin = np.nonzero(
+        (origins >= panel.starts).T[panel.order]
+    )  # series in the order of the input
     series = panel.order[rank]
     start, rows = origins[origin, series], np.repeat(series, horizon)
     columns = {
-        **{name: Column(np.array([ids[i] for ids in panel.ids], object)[rows]) for i, name in enumerate(schema.ids)},
+        **{
+            name: Column(np.array([ids[i] for ids in panel.ids], object)[rows])
+            for i, name in enumerate(schema.ids)
+        },
         "origin": format_positions(schema, calendar, np.repeat(start, horizon)),
         **time_columns_at(schema, calendar, (start[:, None] + 1 + np.arange(horizon)).ravel()),
         "actual": Column(evaluation.actual[series, origin].ravel()),
     }
     frame, names = frame_of(columns), ["forecast", *interval_columns(evaluation.intervals)]
     models = evaluation.numbers.items()
-    tables = {model: zip(names, part[series, origin].reshape(len(rows), -1).T, strict=True) for model, part in models}
+    tables = {
+        model: zip(names, part[series, origin].reshape(len(rows), -1).T, strict=True)
+        for model, part in models
+    }
     return stacked([frame.assign(model=model, **dict(table)) for model, table in tables.items()])

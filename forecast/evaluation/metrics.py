@@ -27,7 +27,9 @@ REFERENCE = "seasonal-naive"
 """The model that skill is measured against."""
 
 
-def naive_errors(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
+def naive_errors(
+    values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1
+) -> Numbers:
     """Unit of scaled errors, [series]: the in-sample error of seasonal naive; NaN where all values are 0 or missing.
 
     Where that is zero, or a series shorter than a season, it is the in-sample error of repeating the last value, and
@@ -37,16 +39,24 @@ def naive_errors(values: Numbers, observed: Flags, offsets: Integers, season: in
     count = np.maximum(np.bincount(series, observed, minlength=len(offsets) - 1), 1.0)
 
     def mean(numbers: Numbers) -> Numbers:
-        return np.bincount(series, np.where(observed, numbers, 0.0), minlength=len(offsets) - 1) / count
+        return (
+            np.bincount(series, np.where(observed, numbers, 0.0), minlength=len(offsets) - 1)
+            / count
+        )
 
     deviation = mean(np.abs(values - mean(values)[series]) ** power)
     error = seasonal_naive_errors(values, observed, offsets, season, power)
-    for substitute in (seasonal_naive_errors(values, observed, offsets, 1, power), mean(np.abs(values) ** power)):
+    for substitute in (
+        seasonal_naive_errors(values, observed, offsets, 1, power),
+        mean(np.abs(values) ** power),
+    ):
         error = np.where(error > ROUNDING**power * deviation, error, substitute)
     return np.where(error > 0, error, np.nan)
 
 
-def seasonal_naive_errors(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
+def seasonal_naive_errors(
+    values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1
+) -> Numbers:
     """In-sample mean absolute error of repeating the value `season` steps back, [series]; NaN without two values.
 
     Values and whether they are observed are [slots], series stored end to end, with `offsets` [series + 1]; `power` 2
@@ -56,7 +66,9 @@ def seasonal_naive_errors(values: Numbers, observed: Flags, offsets: Integers, s
     now = now[observed[now - season]]
     series = np.searchsorted(offsets, now, side="right") - 1
     changes = np.abs(values[now] - values[now - season]) ** power
-    count, total = (np.bincount(series, weights, minlength=len(offsets) - 1) for weights in (None, changes))
+    count, total = (
+        np.bincount(series, weights, minlength=len(offsets) - 1) for weights in (None, changes)
+    )
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
@@ -75,14 +87,20 @@ def mase(actual: Numbers, forecast: Numbers, naive_error: Numbers, axis: Axes = 
     return _scaled_mean(np.abs(actual - forecast), naive_error, actual, axis)
 
 
-def rmsse(actual: Numbers, forecast: Numbers, squared_naive_error: Numbers, axis: Axes = None) -> Numbers:
+def rmsse(
+    actual: Numbers, forecast: Numbers, squared_naive_error: Numbers, axis: Axes = None
+) -> Numbers:
     """Root mean squared scaled error (Hyndman and Koehler 2006): the mean of the roots by series, as in M5 (2022)."""
     axes = range(actual.ndim) if axis is None else np.atleast_1d(axis) % actual.ndim
     within = tuple(place for place in axes if place)
-    roots = np.sqrt(_scaled_mean(np.square(actual - forecast), squared_naive_error, actual, within))  # [series, ...]
+    roots = np.sqrt(
+        _scaled_mean(np.square(actual - forecast), squared_naive_error, actual, within)
+    )  # [series, ...]
     if 0 not in axes:
         return roots
-    zeros_or_nan = _scaled_mean(np.zeros(actual.shape), squared_naive_error, actual, within)  # NaN where nothing counts
+    zeros_or_nan = _scaled_mean(
+        np.zeros(actual.shape), squared_naive_error, actual, within
+    )  # NaN where nothing counts
     return _mean(roots, zeros_or_nan, 0)
 
 
@@ -94,10 +112,14 @@ def smape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
 
 def wape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
     """Sum of absolute errors over sum of absolute values, a share (Kolassa, Schuetz 2007)."""
-    return _divided(_sum(np.abs(actual - forecast), actual, axis), _sum(np.abs(actual), actual, axis))
+    return _divided(
+        _sum(np.abs(actual - forecast), actual, axis), _sum(np.abs(actual), actual, axis)
+    )
 
 
-def wql(actual: Numbers, quantiles: Numbers, levels: tuple[float, ...], axis: Axes = None) -> Numbers:
+def wql(
+    actual: Numbers, quantiles: Numbers, levels: tuple[float, ...], axis: Axes = None
+) -> Numbers:
     """Mean over the levels of twice the quantile loss over the sum of absolute values (Park et al. 2022).
 
     With many levels it comes near to the continuous ranked probability score (Gneiting and Raftery 2007), in the same
@@ -114,13 +136,20 @@ def coverage(actual: Numbers, lower: Numbers, upper: Numbers, axis: Axes = None)
     return _mean(inside, actual, axis)
 
 
-def width(actual: Numbers, lower: Numbers, upper: Numbers, naive_error: Numbers, axis: Axes = None) -> Numbers:
+def width(
+    actual: Numbers, lower: Numbers, upper: Numbers, naive_error: Numbers, axis: Axes = None
+) -> Numbers:
     """Mean width of intervals, in the unit of MASE."""
     return _scaled_mean(upper - lower, naive_error, actual, axis)
 
 
 def msis(
-    actual: Numbers, lower: Numbers, upper: Numbers, level: float, naive_error: Numbers, axis: Axes = None
+    actual: Numbers,
+    lower: Numbers,
+    upper: Numbers,
+    level: float,
+    naive_error: Numbers,
+    axis: Axes = None,
 ) -> Numbers:
     """Mean scaled interval score (Gneiting and Raftery 2007; scaled as in the M4 competition, 2020).
 
@@ -159,19 +188,29 @@ class Measure:
 
 # measures that need no interval, as tables show them; one of points is a choice of `metric`, if `Metric` names it
 MEASURES = {
-    "mase": Measure(lambda out, axis: mase(out.actual, out.point, out.naive_error, axis), in_terminal=True),
-    "rmsse": Measure(lambda out, axis: rmsse(out.actual, out.point, out.squared_naive_error, axis), error_power=2),
+    "mase": Measure(
+        lambda out, axis: mase(out.actual, out.point, out.naive_error, axis), in_terminal=True
+    ),
+    "rmsse": Measure(
+        lambda out, axis: rmsse(out.actual, out.point, out.squared_naive_error, axis), error_power=2
+    ),
     "mae": Measure(lambda out, axis: mae(out.actual, out.point, axis)),
     "rmse": Measure(lambda out, axis: rmse(out.actual, out.point, axis)),
     "smape": Measure(lambda out, axis: smape(out.actual, out.point, axis), in_terminal=True),
     "wape": Measure(lambda out, axis: wape(out.actual, out.point, axis)),
-    "wql": Measure(lambda out, axis: wql(out.actual, out.numbers, out.levels, axis), in_terminal=True),
+    "wql": Measure(
+        lambda out, axis: wql(out.actual, out.numbers, out.levels, axis), in_terminal=True
+    ),
 }
 
 
-def window_losses(metric: Metric, actual: Numbers, forecast: Numbers, naive_error: Numbers) -> Numbers:
+def window_losses(
+    metric: Metric, actual: Numbers, forecast: Numbers, naive_error: Numbers
+) -> Numbers:
     """The losses [windows] of forecasts [windows, horizon] by a measure, with the naive error of each window."""
-    return MEASURES[metric].function(Outcome(actual, forecast[..., None], (), naive_error, naive_error), 1)
+    return MEASURES[metric].function(
+        Outcome(actual, forecast[..., None], (), naive_error, naive_error), 1
+    )
 
 
 def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
@@ -181,7 +220,10 @@ def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
     """
     results = {name: measure.function(outcome, axis) for name, measure in MEASURES.items()}
     actual, naive_error = outcome.actual, outcome.naive_error
-    ends = {level: np.moveaxis(outcome.numbers, -1, 0)[2 * i + 1 :][:2] for i, level in enumerate(outcome.intervals)}
+    ends = {
+        level: np.moveaxis(outcome.numbers, -1, 0)[2 * i + 1 :][:2]
+        for i, level in enumerate(outcome.intervals)
+    }
     for level, (lower, upper) in ends.items():
         results[f"coverage_{level:g}"] = coverage(actual, lower, upper, axis)
         results[f"width_{level:g}"] = width(actual, lower, upper, naive_error, axis)
@@ -215,7 +257,9 @@ def _scaled_mean(errors: Numbers, naive_error: Numbers, actual: Numbers, axis: A
 
 
 def _mean(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
-    return _divided(_sum(errors, actual, axis), np.asarray(np.isfinite(actual).sum(axis), np.float64))
+    return _divided(
+        _sum(errors, actual, axis), np.asarray(np.isfinite(actual).sum(axis), np.float64)
+    )
 
 
 def _sum(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
@@ -224,7 +268,9 @@ def _sum(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
 
 def _divided(above: Numbers, below: Numbers) -> Numbers:
     """A quotient, NaN where the divisor is zero."""
-    return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) != 0))
+    return np.asarray(
+        np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) != 0)
+    )
 
 
 @dataclass(frozen=True)
@@ -232,11 +278,15 @@ class Evaluation:
     panel: Panel
     schema: Schema
     actual: Numbers  # [series, origins, horizon], NaN where missing
-    numbers: dict[str, Numbers]  # by model, [series, origins, horizon, 1 + 2 * intervals], NaN without a forecast
+    numbers: dict[
+        str, Numbers
+    ]  # by model, [series, origins, horizon, 1 + 2 * intervals], NaN without a forecast
     intervals: tuple[float, ...]  # in percent
     naive_error: Numbers  # [series], the unit of MASE
     squared_naive_error: Numbers  # [series], the unit of RMSSE
-    bound: Flags  # [series, origins, horizon], stock-outs, which count where forecasts lie below them
+    bound: (
+        Flags  # [series, origins, horizon], stock-outs, which count where forecasts lie below them
+    )
 
 
 @dataclass(frozen=True)
@@ -262,31 +312,50 @@ class Measures:
 def naive_errors_until(panel: Panel, origin: Integers, season: int) -> tuple[Numbers, Numbers]:
     """Units of MASE and RMSSE from the values up to an origin, a grid position of each series: [series] both."""
     end = panel.offsets[:-1] + origin - panel.starts + 1
-    before = panel.observed & (np.arange(panel.offsets[-1]) < np.repeat(end, np.diff(panel.offsets)))
+    before = panel.observed & (
+        np.arange(panel.offsets[-1]) < np.repeat(end, np.diff(panel.offsets))
+    )
     absolute = naive_errors(panel.values, before, panel.offsets, season)
     return absolute, naive_errors(panel.values, before, panel.offsets, season, power=2)
 
 
 def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
     panel, models = evaluation.panel, len(evaluation.numbers)
-    ids = [np.repeat(np.array(names, object)[panel.order], models) for names in zip(*panel.ids, strict=True)]
+    ids = [
+        np.repeat(np.array(names, object)[panel.order], models)
+        for names in zip(*panel.ids, strict=True)
+    ]
     steps = np.arange(evaluation.actual.shape[2])
     return (
         frame_of(_measure(evaluation, None, np.zeros(1, np.int64))),
-        frame_of(dict(zip(evaluation.schema.ids, ids, strict=True)) | _measure(evaluation, (1, 2), panel.order)),
+        frame_of(
+            dict(zip(evaluation.schema.ids, ids, strict=True))
+            | _measure(evaluation, (1, 2), panel.order)
+        ),
         frame_of({"step": np.repeat(steps + 1, models), **_measure(evaluation, (0, 1), steps)}),
     )
 
 
 def _measure(evaluation: Evaluation, axis: Axes, rows: Integers) -> dict[str, NDArray[Any]]:
     """The measures averaged over some axes: for each of `rows` of what they leave, a row of each model."""
-    by_model, rest = {}, (evaluation.intervals, evaluation.naive_error, evaluation.squared_naive_error)
+    by_model, rest = (
+        {},
+        (evaluation.intervals, evaluation.naive_error, evaluation.squared_naive_error),
+    )
     for model, numbers in evaluation.numbers.items():
         counts = ~evaluation.bound | (numbers[..., 0] < evaluation.actual)
-        by_model[model] = measures(Outcome(np.where(counts, evaluation.actual, np.nan), numbers, *rest), axis)
+        by_model[model] = measures(
+            Outcome(np.where(counts, evaluation.actual, np.nan), numbers, *rest), axis
+        )
     reference = by_model[REFERENCE]["mase"]
-    parts = [{"skill": skill(results["mase"], reference), **results} for results in by_model.values()]
-    columns: dict[str, NDArray[Any]] = {"model": np.tile(np.array(list(by_model), object), len(rows))}
+    parts = [
+        {"skill": skill(results["mase"], reference), **results} for results in by_model.values()
+    ]
+    columns: dict[str, NDArray[Any]] = {
+        "model": np.tile(np.array(list(by_model), object), len(rows))
+    }
     for name in parts[0]:
-        columns[name] = np.stack([np.atleast_1d(part[name])[rows] for part in parts], 1).ravel()  # [rows * models]
+        columns[name] = np.stack(
+            [np.atleast_1d(part[name])[rows] for part in parts], 1
+        ).ravel()  # [rows * models]
     return columns

@@ -29,7 +29,9 @@ class PastsAtOrigins:
     actual: Numbers  # [windows, horizon], NaN where missing
 
 
-def choose_origins(panel: Panel, windows: int | None, step: int | None, name: str, fixed: bool = False) -> Integers:
+def choose_origins(
+    panel: Panel, windows: int | None, step: int | None, name: str, fixed: bool = False
+) -> Integers:
     """Grid positions of rolling origins, [origins, series], the oldest first.
 
     The newest lies a horizon before the end of each series. By default there are 8, or as many as leave half of the
@@ -39,7 +41,11 @@ def choose_origins(panel: Panel, windows: int | None, step: int | None, name: st
     step, first = step or horizon, horizon + 2  # `first`: steps of the first fit
     if longest < first + horizon:
         largest = max((longest - 2) // 2, 0)
-        less = Words("fit with " if fixed else "pass ", Setting("horizon", largest), " or less" if largest > 1 else "")
+        less = Words(
+            "fit with " if fixed else "pass ",
+            Setting("horizon", largest),
+            " or less" if largest > 1 else "",
+        )
         needed = f"needs at least {first + horizon}: {first} to fit, {horizon} to compare"
         problem = f"the longest series has {longest} steps, and a backtest with a horizon of {horizon} {needed}"
         raise BadData(problem, place=name, cure=less if largest else "add rows")
@@ -60,7 +66,9 @@ def cut(panel: Panel, origins: Integers) -> PastsAtOrigins:
     series = np.concatenate(begun)
     which = np.repeat(np.arange(len(origins)), list(map(len, begun)))
     actual = values_at(panel, series, origins[which, series] + 1, panel.ahead)
-    return PastsAtOrigins(stacked([panel.until(origin) for origin in origins]), series, which, actual)
+    return PastsAtOrigins(
+        stacked([panel.until(origin) for origin in origins]), series, which, actual
+    )
 
 
 def values_at(panel: Panel, series: Integers, first: Integers, steps: int) -> Numbers:
@@ -80,7 +88,9 @@ def bounds_at(panel: Panel, schema: Schema, series: Integers, first: Integers) -
     return np.asarray(values_at(marked, series, first, panel.ahead) == 1)
 
 
-def past_slots(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Flags, Integers, Flags]]:
+def past_slots(
+    panel: Panel, windows: WindowIndex, context: int
+) -> Iterator[tuple[Flags, Integers, Flags]]:
     """Some windows at a time, [windows, context]: whether a step lies in its series, its slot, if it was observed."""
     series, position = windows
     rows = max(1, MAX_VALUES // context)
@@ -110,22 +120,38 @@ class RollingOrigin:
     """
 
     def __init__(
-        self, windows: int = 3, horizon: int = 1, step: int | None = None, time: str | tuple[str, ...] | None = None
+        self,
+        windows: int = 3,
+        horizon: int = 1,
+        step: int | None = None,
+        time: str | tuple[str, ...] | None = None,
     ) -> None:
-        counts: dict[str, Any] = {"windows": windows, "horizon": horizon, "step": 1 if step is None else step}
+        counts: dict[str, Any] = {
+            "windows": windows,
+            "horizon": horizon,
+            "step": 1 if step is None else step,
+        }
         for name, value in counts.items():
             if not isinstance(value, Integral) or value < 1:
-                raise UsageError("a whole number of 1 or more is needed", setting=Setting(name, value))
+                raise UsageError(
+                    "a whole number of 1 or more is needed", setting=Setting(name, value)
+                )
         self.windows, self.horizon, self.step, self.time = windows, horizon, step, time
 
-    def split(self, X: Any, y: None = None, groups: None = None) -> Iterator[tuple[Integers, Integers]]:
+    def split(
+        self, X: Any, y: None = None, groups: None = None
+    ) -> Iterator[tuple[Integers, Integers]]:
         """Row numbers of the training and the test part for each origin, the oldest first."""
         table = normalised(table_from_frame(X))
         if len(table) != len(X):
-            raise UsageError("a table of years by months has no row for each time; unfold it before it is split")
+            raise UsageError(
+                "a table of years by months has no row for each time; unfold it before it is split"
+            )
         times = dated_table(table, TableSettings.check({"time": self.time})).times
         if times is None:
-            raise UsageError("a table with a series in each row has no rows of earlier and later times to split")
+            raise UsageError(
+                "a table with a series in each row has no rows of earlier and later times to split"
+            )
         unique, rank = np.unique(times.timestamps, return_inverse=True)
         step = self.step or self.horizon
         oldest = len(unique) - self.horizon - step * (self.windows - 1)

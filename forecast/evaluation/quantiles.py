@@ -18,9 +18,13 @@ WHOLE = 2.0**53  # up to here float64 holds every whole number
 # symmetric prior 3 %.
 DECAY, MIN_DECAY = 4.0, 64.0  # horizons, and steps at least, after which an error counts 1/e
 GROWTH = 0.5  # power of the step by which errors grow where nothing is known, that of a random walk
-PRIOR_WEIGHT = 1.0  # independent windows that the common curve of growth counts, beside those of a step
+PRIOR_WEIGHT = (
+    1.0  # independent windows that the common curve of growth counts, beside those of a step
+)
 MAX_RATIO = 8.0  # times the usual error at a step, the most that one window counts
-SYMMETRIC_WEIGHT = 4.0  # independent windows that a symmetric distribution counts, beside those of the errors
+SYMMETRIC_WEIGHT = (
+    4.0  # independent windows that a symmetric distribution counts, beside those of the errors
+)
 CORRELATION = 0.1  # of the errors of two series at the same time
 MAX_STEPS = 200  # of a longer horizon that are computed; the others are interpolated
 
@@ -38,7 +42,9 @@ def at_levels(quantiles: Numbers, have: tuple[float, ...], want: tuple[float, ..
             columns.append(quantiles[..., have.index(level)])
             continue
         right = int(np.clip(np.searchsorted(have, level), 1, len(have) - 1))
-        share = float(np.clip((deviate - knots[right - 1]) / (knots[right] - knots[right - 1]), 0, 1))
+        share = float(
+            np.clip((deviate - knots[right - 1]) / (knots[right] - knots[right - 1]), 0, 1)
+        )
         columns.append((1 - share) * quantiles[..., right - 1] + share * quantiles[..., right])
     return np.stack(columns, -1)
 
@@ -69,8 +75,12 @@ def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
     with np.errstate(divide="ignore"):
         size = np.where(values == 0, 0.0, np.floor(np.log10(np.abs(values))))
     unit = 10.0 ** np.clip(digits - 1 - size, decimals, 300)
-    small = np.abs(values) < WHOLE / 10.0**decimals  # others have no more decimals, and would lose digits here
-    return np.asarray(np.where(small, np.round(np.where(small, values, 0.0) * unit) / unit, values) + 0.0)
+    small = (
+        np.abs(values) < WHOLE / 10.0**decimals
+    )  # others have no more decimals, and would lose digits here
+    return np.asarray(
+        np.where(small, np.round(np.where(small, values, 0.0) * unit) / unit, values) + 0.0
+    )
 
 
 def unbounded_numbers(
@@ -90,10 +100,16 @@ def unbounded_numbers(
     if output.point == "mean":
         point = mean_of(quantiles, have) if means is None else means
     ends = at_levels(quantiles, have, want) if want else quantiles[..., :0]
-    low, high = np.minimum(ends[..., 0::2], point[..., None]), np.maximum(ends[..., 1::2], point[..., None])
+    low, high = (
+        np.minimum(ends[..., 0::2], point[..., None]),
+        np.maximum(ends[..., 1::2], point[..., None]),
+    )
     if counts is not None and counts.any():
         whole = counts[:, None, None]
-        low, high = np.where(whole, np.floor(rounded(low)), low), np.where(whole, np.ceil(rounded(high)), high)
+        low, high = (
+            np.where(whole, np.floor(rounded(low)), low),
+            np.where(whole, np.ceil(rounded(high)), high),
+        )
     return np.concatenate([point[..., None], np.stack([low, high], -1).reshape(ends.shape)], -1)
 
 
@@ -105,10 +121,15 @@ def lower_bounds(output: OutputSettings, floor: Numbers) -> Numbers:
 def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = None) -> Numbers:
     """Numbers within the bounds of the output, rounded; their order stays, so that intervals stay nested."""
     lower = -np.inf if floor is None else floor[:, None, None]
-    lower, upper = (lower if output.min is None else output.min), (np.inf if output.max is None else output.max)
+    lower, upper = (
+        (lower if output.min is None else output.min),
+        (np.inf if output.max is None else output.max),
+    )
     if not output.integer:
         return rounded(np.clip(numbers, lower, upper))
-    return np.clip(np.round(numbers), np.ceil(lower), np.floor(upper)) + 0.0  # whole bounds first: 8 lies below 8.5
+    return (
+        np.clip(np.round(numbers), np.ceil(lower), np.floor(upper)) + 0.0
+    )  # whole bounds first: 8 lies below 8.5
 
 
 def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
@@ -135,7 +156,12 @@ def log_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: objec
 
 
 def error_quantiles(
-    points: Numbers, actual: Numbers, observed: Flags, scale: Numbers, levels: tuple[float, ...], windows: WindowIndex
+    points: Numbers,
+    actual: Numbers,
+    observed: Flags,
+    scale: Numbers,
+    levels: tuple[float, ...],
+    windows: WindowIndex,
 ) -> Numbers:
     """Quantiles of a baseline's scaled errors by horizon step, [horizon, levels]; its median stays where it is.
 
@@ -156,7 +182,12 @@ def error_quantiles(
     decay = max(DECAY * horizon, MIN_DECAY)
     weights = np.where(used, np.exp(-_age(windows) / decay)[:, None], 0.0)[:, steps]
     seen = ((step, used[:, step]) for step in steps)
-    sizes = np.array([independent_windows((series[rows], position[rows]), step + 1, decay) for step, rows in seen])
+    sizes = np.array(
+        [
+            independent_windows((series[rows], position[rows]), step + 1, decay)
+            for step, rows in seen
+        ]
+    )
     errors = scaled[:, steps]  # [windows, steps]
     width = _mean_errors(steps, errors, weights, sizes)
     if not width.any():
@@ -231,7 +262,9 @@ def _mean_errors(steps: Integers, errors: Numbers, weights: Numbers, sizes: Numb
     mean_level = (regression_weight * level).sum() / regression_weight.sum()
     mean_step = (regression_weight * step).sum() / regression_weight.sum()
     weighted = regression_weight * (step - mean_step)
-    slope = ((weighted * (level - mean_level)).sum() + GROWTH) / ((weighted * (step - mean_step)).sum() + 1)
+    slope = ((weighted * (level - mean_level)).sum() + GROWTH) / (
+        (weighted * (step - mean_step)).sum() + 1
+    )
     curve = mean_level + slope * (step - mean_step)
     return np.asarray(np.exp((size * level + PRIOR_WEIGHT * curve) / (size + PRIOR_WEIGHT)))
 
@@ -240,11 +273,15 @@ def _shape(values: Numbers, weights: Numbers, levels: tuple[float, ...], size: f
     """Quantiles of errors, [levels], shrunk to symmetric ones: the few errors of a short past may lie on one side."""
     middle = levels.index(0.5)
     empirical = _weighted_quantiles(values, weights, levels)
-    upper = _weighted_quantiles(np.abs(values), weights, tuple(2 * level - 1 for level in levels[middle + 1 :]))
+    upper = _weighted_quantiles(
+        np.abs(values), weights, tuple(2 * level - 1 for level in levels[middle + 1 :])
+    )
     symmetric = np.concatenate([-upper[::-1], [0.0], upper])
     share = size / (size + SYMMETRIC_WEIGHT)
     shape = share * empirical + (1 - share) * symmetric
-    shape = np.where(np.arange(len(levels)) < middle, np.minimum(shape, 0.0), np.maximum(shape, 0.0))
+    shape = np.where(
+        np.arange(len(levels)) < middle, np.minimum(shape, 0.0), np.maximum(shape, 0.0)
+    )
     shape[middle] = 0.0
     return np.asarray(shape)
 

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, HOUR, WEEK
-from forecast.events.kinds import Marks, compared_season, day_spans, has_events, mark, median, touched, without_censored
+from forecast.events.kinds import (
+    Marks,
+    compared_season,
+    day_spans,
+    has_events,
+    mark,
+    median,
+    touched,
+    without_censored,
+)
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
 from forecast.panel.schema import Schema, calendar_of
 from forecast.tables.table import ranked
@@ -23,7 +32,10 @@ THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0
 LONGER = 5  # times as many steps as equal values fill otherwise in a cycle, and one more, which a named run lasts
 FARTHER = 5  # times as far as any other value lies an outlier from those around it
 CYCLE = 12  # steps of a cycle at least
-MOST_EQUAL, MOST_OUTLIERS = 0.5, 0.01  # shares of a series beyond which equal values and outliers are its nature
+MOST_EQUAL, MOST_OUTLIERS = (
+    0.5,
+    0.01,
+)  # shares of a series beyond which equal values and outliers are its nature
 Row = tuple[str, str, str, str, tuple[str, ...]]
 """First and last day, name, kind, and the ids of the series; () where all series have it."""
 
@@ -36,7 +48,9 @@ class Closed:
     season: Integers  # steps
     phase: Integers  # the step in the season, by the wall clock where it is a day or a week
     value: Numbers
-    opened: tuple[tuple[int, str], ...] = ()  # positions by number, and an event on which they held other values
+    opened: tuple[
+        tuple[int, str], ...
+    ] = ()  # positions by number, and an event on which they held other values
 
     def __len__(self) -> int:
         return len(self.series)
@@ -52,12 +66,20 @@ class Closed:
         events = defaultdict[int, list[str]](list)
         for number, label in self.opened:
             events[number].append(label)
-        opened = tuple((new, label) for new, old in enumerate(numbers.tolist()) for label in events.get(old, ()))
+        opened = tuple(
+            (new, label)
+            for new, old in enumerate(numbers.tolist())
+            for label in events.get(old, ())
+        )
         series = self.series[numbers] if series is None else series
-        return Closed(series, self.season[numbers], self.phase[numbers], self.value[numbers], opened)
+        return Closed(
+            series, self.season[numbers], self.phase[numbers], self.value[numbers], opened
+        )
 
 
-NONE_CLOSED = Closed(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+NONE_CLOSED = Closed(
+    np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+)
 
 
 def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
@@ -69,20 +91,28 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
     Slots of a series before `before` [series] are used.
     """
     panel = without_censored(panel, schema)
-    series, seen, found = panel.series_of_slots, panel.observed & panel.before(before), [NONE_CLOSED]
+    series, seen, found = (
+        panel.series_of_slots,
+        panel.observed & panel.before(before),
+        [NONE_CLOSED],
+    )
     marks = mark(panel, schema) if has_events(schema) else None
     for season in sorted({*season_candidates(schema.calendar), *schema.season}):
         used = np.flatnonzero(seen & (before > (CYCLES - 1) * season)[series])
         if season > 1 and len(used):
             group = series[used] * season + _phases(panel, schema, season)[used]
             group_of, groups = ranked(group)
-            some, within = _constant_groups(panel.values[used], groups, group_of, season, _touching(marks, used))
+            some, within = _constant_groups(
+                panel.values[used], groups, group_of, season, _touching(marks, used)
+            )
             seen[used[within]] = False
             found.append(some)
     return _joined(found)
 
 
-def closed_now(closed: Closed, panel: Panel, schema: Schema, series_index: Integers, before: Integers) -> Closed:
+def closed_now(
+    closed: Closed, panel: Panel, schema: Schema, series_index: Integers, before: Integers
+) -> Closed:
     """What a fit found for the series of a panel, without what newer values contradict; new series are searched."""
     kept = unless_contradicted(closed.of(series_index - 1), panel, schema, before)
     if series_index.all():
@@ -96,7 +126,12 @@ def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: In
         return closed
     panel = without_censored(panel, schema)
     number = _numbers(closed, panel, schema)
-    other = (number >= 0) & panel.observed & panel.before(before) & (panel.values != closed.value[number])
+    other = (
+        (number >= 0)
+        & panel.observed
+        & panel.before(before)
+        & (panel.values != closed.value[number])
+    )
     slots = np.flatnonzero(other)
     if not len(slots):
         return closed
@@ -123,7 +158,9 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
     if closed.opened and has_events(schema):
         marks = mark(panel, schema)
         rank = {label: at for at, label in enumerate(marks.labels)}
-        keys = [position * len(rank) + rank[label] for position, label in closed.opened if label in rank]
+        keys = [
+            position * len(rank) + rank[label] for position, label in closed.opened if label in rank
+        ]
         fixed[marks.slot[np.isin(number[marks.slot] * len(rank) + marks.label, keys)]] = np.nan
     return fixed if shut is None else np.where(shut, 0.0, fixed)
 
@@ -133,7 +170,9 @@ def with_fixed(panel: Panel, fixed: Numbers | None) -> Panel:
     if fixed is None:
         return panel
     closed = np.isfinite(fixed) & ~panel.observed
-    return replace(panel, values=np.where(closed, fixed, panel.values), observed=panel.observed | closed)
+    return replace(
+        panel, values=np.where(closed, fixed, panel.values), observed=panel.observed | closed
+    )
 
 
 def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]]:
@@ -142,13 +181,22 @@ def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]
     arrays = closed.series, closed.season, closed.value, closed.phase
     for series, season, value, phase in zip(*(array.tolist() for array in arrays), strict=True):
         phases[series, season, value].append(phase)
-    groups = Counter((season, value, tuple(sorted(steps))) for (_, season, value), steps in phases.items())
+    groups = Counter(
+        (season, value, tuple(sorted(steps))) for (_, season, value), steps in phases.items()
+    )
     spec = schema.calendar
-    return [(count, _named(spec, season, steps), value) for (season, value, steps), count in groups.most_common()]
+    return [
+        (count, _named(spec, season, steps), value)
+        for (season, value, steps), count in groups.most_common()
+    ]
 
 
 def _constant_groups(
-    values: Numbers, groups: Integers, group_of: Integers, season: int, touching: tuple[Integers, NDArray[Any]]
+    values: Numbers,
+    groups: Integers,
+    group_of: Integers,
+    season: int,
+    touching: tuple[Integers, NDArray[Any]],
 ) -> tuple[Closed, Flags]:
     """Those of the groups, series * season + phase, that hold one value; and [values], whether each lies in one.
 
@@ -159,12 +207,16 @@ def _constant_groups(
     count, free = len(groups), np.ones(len(values), bool)
     free[touched] = False
     value = np.full(count, np.inf)  # [groups], the one value
-    np.minimum.at(value, group_of[touched], values[touched])  # counts where events touch all, as Sundays named closed
+    np.minimum.at(
+        value, group_of[touched], values[touched]
+    )  # counts where events touch all, as Sundays named closed
     value[group_of[free]] = values[free]
     differs = values != value[group_of]  # [values]
     size, cycles = np.bincount(group_of, minlength=count), np.bincount(group_of, ~differs, count)
     series = groups // season  # [groups]
-    candidate = np.flatnonzero((cycles >= CYCLES) & (np.bincount(group_of, differs & free, count) == 0))
+    candidate = np.flatnonzero(
+        (cycles >= CYCLES) & (np.bincount(group_of, differs & free, count) == 0)
+    )
     if not len(candidate):
         return NONE_CLOSED, np.zeros(len(values), bool)
     total = np.bincount(series, size)
@@ -189,16 +241,26 @@ def _constant_groups(
     number = np.full(count, -1)
     number[candidate] = np.arange(len(candidate))
     opening = np.flatnonzero(differs[touched] & (number[group_of[touched]] >= 0))
-    opened = sorted(set(zip(number[group_of[touched[opening]]].tolist(), events[opening].tolist(), strict=True)))
+    opened = sorted(
+        set(zip(number[group_of[touched[opening]]].tolist(), events[opening].tolist(), strict=True))
+    )
     seasons, phase = np.full(len(candidate), season), groups[candidate] % season
-    return Closed(series[candidate], seasons, phase, value[candidate], tuple(opened)), number[group_of] >= 0
+    return Closed(series[candidate], seasons, phase, value[candidate], tuple(opened)), number[
+        group_of
+    ] >= 0
 
 
 def _joined(parts: list[Closed]) -> Closed:
     """Positions in the order of the series."""
     first = np.cumsum([0, *map(len, parts)]).tolist()
-    opened = tuple((start + n, label) for start, part in zip(first, parts, strict=False) for n, label in part.opened)
-    arrays = zip(*((part.series, part.season, part.phase, part.value) for part in parts), strict=True)
+    opened = tuple(
+        (start + n, label)
+        for start, part in zip(first, parts, strict=False)
+        for n, label in part.opened
+    )
+    arrays = zip(
+        *((part.series, part.season, part.phase, part.value) for part in parts), strict=True
+    )
     series, season, phase, value = map(np.concatenate, arrays)
     whole = Closed(series, season, phase, value, opened)
     return whole.take(np.argsort(whole.series, kind="stable"))
@@ -214,7 +276,9 @@ def _phases(panel: Panel, schema: Schema, season: int) -> Integers:
     return np.asarray((wall // spec.every % season)[positions - first])
 
 
-def _on_clock(spec: CalendarSpec, season: int) -> bool:  # a day or a week, which clock changes do not move
+def _on_clock(
+    spec: CalendarSpec, season: int
+) -> bool:  # a day or a week, which clock changes do not move
     return spec.kind == "seconds" and spec.every <= DAY and season * spec.every in (DAY, WEEK)
 
 
@@ -237,7 +301,9 @@ def _touching(marks: Marks | None, slots: Integers) -> tuple[Integers, NDArray[A
     if marks is None:
         return np.zeros(0, np.int64), np.zeros(0, object)
     inside = np.isin(marks.slot, slots)
-    return np.searchsorted(slots, marks.slot[inside]), np.array(marks.labels, object)[marks.label[inside]]
+    return np.searchsorted(slots, marks.slot[inside]), np.array(marks.labels, object)[
+        marks.label[inside]
+    ]
 
 
 def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
@@ -245,10 +311,14 @@ def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
     if spec.kind == "weekdays" and season == len(spec.weekdays):
         return "on " + ", ".join(f"{day_name[spec.weekdays[phase]]}s" for phase in phases)
     if spec.kind == "months" and season * spec.every == 12:
-        return "in " + ", ".join(month_name[1 + (phase * spec.every + spec.anchor) % 12] for phase in phases)
+        return "in " + ", ".join(
+            month_name[1 + (phase * spec.every + spec.anchor) % 12] for phase in phases
+        )
     on_clock = _on_clock(spec, season)
     if on_clock and spec.every == DAY:
-        return "on " + ", ".join(f"{day_name[day]}s" for day in sorted((phase + THURSDAY) % 7 for phase in phases))
+        return "on " + ", ".join(
+            f"{day_name[day]}s" for day in sorted((phase + THURSDAY) % 7 for phase in phases)
+        )
 
     def step(phase: int) -> str:
         day, second = divmod(phase * spec.every, DAY)
@@ -257,7 +327,9 @@ def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
         return clock if on_clock else f"step {phase or season} of {season}"
 
     runs = np.split(np.array(phases), np.flatnonzero(np.diff(phases) != 1) + 1)
-    return "at " + ", ".join(" to ".join(dict.fromkeys(map(step, run[[0, -1]].tolist()))) for run in runs)
+    return "at " + ", ".join(
+        " to ".join(dict.fromkeys(map(step, run[[0, -1]].tolist()))) for run in runs
+    )
 
 
 def suspects(panel: Panel, schema: Schema) -> list[Row]:
@@ -279,9 +351,17 @@ def suspects(panel: Panel, schema: Schema) -> list[Row]:
     owner = np.concatenate([series, panel.series_of_slots[lone]])
     position = slots - panel.offsets[owner][:, None] + panel.starts[owner][:, None]
     calendar, lowest = calendar_of(schema), panel.lowest_seen()
-    for number, (series_index, (begin, end)) in enumerate(zip(owner.tolist(), position.tolist(), strict=True)):
-        days = int(day_spans(calendar, np.array([begin]))[0][0]), int(day_spans(calendar, np.array([end]))[1][0])
-        zero, run = panel.values[slots[number, 0]] == 0 <= lowest[series_index], number < len(series)
+    for number, (series_index, (begin, end)) in enumerate(
+        zip(owner.tolist(), position.tolist(), strict=True)
+    ):
+        days = (
+            int(day_spans(calendar, np.array([begin]))[0][0]),
+            int(day_spans(calendar, np.array([end]))[1][0]),
+        )
+        zero, run = (
+            panel.values[slots[number, 0]] == 0 <= lowest[series_index],
+            number < len(series),
+        )
         name = "zeros" if zero else "one value" if run else "outlier"
         found[(*days, name, "closed" if zero else "ignore")].append(series_index)
     rows = list[Row]()
@@ -300,7 +380,10 @@ def _runs(panel: Panel, seen: Flags, cycle: int) -> tuple[Integers, Integers, In
     size, owner = np.diff(np.append(start, len(slots))), series[start]
     first = np.append(True, np.diff(owner) > 0)
     zero = (values[start] == 0) & (panel.lowest_seen() >= 0)[owner]
-    group, equal = owner + zero * len(panel), size - ~zero  # a value that is not 0 equals the one before it
+    group, equal = (
+        owner + zero * len(panel),
+        size - ~zero,
+    )  # a value that is not 0 equals the one before it
     count = np.bincount(owner, size, len(panel))
     count = np.append(count - np.bincount(owner, size * zero, len(panel)), count)
     elsewhere = (np.bincount(group, equal)[group] - equal) / np.maximum(count[group] - size, 1)

@@ -17,14 +17,21 @@ LARGEST_FACTOR = 20.0
 NAMED = 4  # effects that a line names
 
 # tuned on births in the United States before 2013; none matters much
-WEEKS_EACH_SIDE, WEEKS_SEARCHED = 3, 10  # that a day is compared with, and among which they are looked for
+WEEKS_EACH_SIDE, WEEKS_SEARCHED = (
+    3,
+    10,
+)  # that a day is compared with, and among which they are looked for
 LEVEL_WEEKS = 4  # to each side, whose mean is the level
-PRIOR_DAYS = 10  # weight, in days, of the mean over all series, towards which that of each series is shrunk
+PRIOR_DAYS = (
+    10  # weight, in days, of the mean over all series, towards which that of each series is shrunk
+)
 CORRELATION = 0.5  # of how two series deviate on one day
 PROFILES = 0.1, 10.0  # bounds of the profile of a week
 LEAST = 1e-3  # share of the level below which there is no effect, and no noise
 EXPONENTS = 0, -1, 1, 2  # the first one unless another is clearly better
-EXPONENT_COST = 1.0  # by how much another must lower the sum of squared errors, each over its variance
+EXPONENT_COST = (
+    1.0  # by how much another must lower the sum of squared errors, each over its variance
+)
 ROUNDS, REACTION_ROUNDS = 10, 3
 
 
@@ -36,10 +43,14 @@ class Effects:
     values below 0 have an additive scale: the adjusted value plus reaction * effect * unit.
     """
 
-    labels: tuple[str, ...]  # the events, their eves and the days after them that the past has shown
+    labels: tuple[
+        str, ...
+    ]  # the events, their eves and the days after them that the past has shown
     days: Integers  # [labels], on how many days it did
     effect: Numbers  # [2, labels, 8], relative and additive; for any day, then what each weekday adds, Monday first
-    typical: Numbers  # [2, labels], mean of the whole effect over those days, with all labels of a day
+    typical: (
+        Numbers  # [2, labels], mean of the whole effect over those days, with all labels of a day
+    )
     exponent: int  # 0: effects are shares of the value; -1: amounts; above 0: shares that are larger on busy weekdays
     profile: Numbers  # [series + 1, 7], mean of each weekday over that of all; row 0 is for a series not in the fit
     unit: Numbers  # [series + 1], 0 on the relative scale, else the deviation of the values
@@ -53,13 +64,19 @@ class Adjustment:
     factor: Numbers  # [slots]
     shift: Numbers
     known: Flags  # [slots], whether values say what adjusted ones are: not where events leave hardly anything
-    fixed: Numbers | None = None  # values of closed slots, as days a shop is shut; NaN for open ones; None without any
-    bound: Flags | None = None  # [slots], whether values of stock-outs say only what adjusted ones are at least
+    fixed: Numbers | None = (
+        None  # values of closed slots, as days a shop is shut; NaN for open ones; None without any
+    )
+    bound: Flags | None = (
+        None  # [slots], whether values of stock-outs say only what adjusted ones are at least
+    )
 
     def _adjusted(self, panel: Panel) -> tuple[Numbers, Flags]:
         """[slots], adjusted values, and where there are some: in open slots whose values say what they are."""
         values = (panel.values - self.shift) / np.where(self.known, self.factor, 1.0)
-        return values, panel.observed & self.known & (True if self.fixed is None else np.isnan(self.fixed))
+        return values, panel.observed & self.known & (
+            True if self.fixed is None else np.isnan(self.fixed)
+        )
 
     def removed(self, panel: Panel) -> Panel:
         """The panel with adjusted values; in closed slots, and where they are not `known`, they are unknown."""
@@ -75,14 +92,18 @@ class Adjustment:
     def put_back(self, values: Numbers, slot: Integers) -> Numbers:
         """What events make of adjusted values, [windows, horizon, ...], in their slots, [windows, horizon]."""
         shape = (*slot.shape, *(1,) * (values.ndim - slot.ndim))
-        moved = np.asarray(values * self.factor[slot].reshape(shape) + self.shift[slot].reshape(shape))
+        moved = np.asarray(
+            values * self.factor[slot].reshape(shape) + self.shift[slot].reshape(shape)
+        )
         if self.fixed is None:
             return moved
         fixed = self.fixed[slot].reshape(shape)
         return np.where(np.isnan(fixed), moved, fixed)
 
 
-def adjustment(panel: Panel, schema: Schema, effects: Effects, series_index: Integers) -> Adjustment:
+def adjustment(
+    panel: Panel, schema: Schema, effects: Effects, series_index: Integers
+) -> Adjustment:
     marks = mark(panel, schema)
     index = {label: number for number, label in enumerate(effects.labels)}
     label = np.array([index.get(label, -1) for label in marks.labels], np.int64)[marks.label]
@@ -92,19 +113,29 @@ def adjustment(panel: Panel, schema: Schema, effects: Effects, series_index: Int
     of_label = effects.effect[additive[slot].astype(np.int64), label]  # [marks, 8]
     amount = of_label[:, 0] + of_label[np.arange(len(slot)), 1 + marks.weekday[slot]]
     total = np.bincount(slot, amount, len(row)) * effects.reaction[row]
-    factor = np.clip(1 + total * effects.profile[row, marks.weekday] ** effects.exponent, 0, LARGEST_FACTOR)
+    factor = np.clip(
+        1 + total * effects.profile[row, marks.weekday] ** effects.exponent, 0, LARGEST_FACTOR
+    )
     factor = np.where(additive, 1.0, np.where(factor < CLOSED, 0.0, factor))
     return Adjustment(factor, total * unit, factor >= HIDDEN)
 
 
 def adjusted_panel(
-    panel: Panel, schema: Schema, effects: Effects | None, series_index: Integers, fixed: Numbers | None = None
+    panel: Panel,
+    schema: Schema,
+    effects: Effects | None,
+    series_index: Integers,
+    fixed: Numbers | None = None,
 ) -> tuple[Panel, Adjustment | None]:
     """A panel with adjusted values, and what events do to it; nothing to closed slots, `fixed` as by `fixed_values`.
 
     Adjusted values of the past lie at the newest level.
     """
-    level, bound, size = moved_levels(panel, schema), touched(panel, schema, "stock_out"), len(panel.values)
+    level, bound, size = (
+        moved_levels(panel, schema),
+        touched(panel, schema, "stock_out"),
+        len(panel.values),
+    )
     if effects is None and fixed is None and level is None and bound is None:
         return panel, None
     moved = Adjustment(np.ones(size), np.zeros(size), np.ones(size, bool))
@@ -114,7 +145,10 @@ def adjusted_panel(
     if level is not None:
         factor, shift = level[0] * factor, level[0] * shift + level[1]
     if fixed is not None:
-        factor, shift = np.where(np.isnan(fixed), factor, 1.0), np.where(np.isnan(fixed), shift, 0.0)
+        factor, shift = (
+            np.where(np.isnan(fixed), factor, 1.0),
+            np.where(np.isnan(fixed), shift, 0.0),
+        )
     moved = Adjustment(factor, shift, moved.known, fixed, bound)
     return moved.removed(panel), moved
 
@@ -123,9 +157,15 @@ def describe_effects(effects: Effects) -> str:
     """The strongest effects in percent; in deviations of the values on the additive scale."""
     additive = bool((effects.unit[1:] > 0).all())
     size = effects.typical[int(additive)]
-    order = [label for label in np.argsort(-np.abs(size), kind="stable") if round(abs(size[label]), 3) > 0]
+    order = [
+        label
+        for label in np.argsort(-np.abs(size), kind="stable")
+        if round(abs(size[label]), 3) > 0
+    ]
     text, unit = ("{} {:+.1f} deviations", 1.0) if additive else ("{} {:+.0f} %", 100.0)
-    named = ", ".join(text.format(effects.labels[label], unit * size[label]) for label in order[:NAMED])
+    named = ", ".join(
+        text.format(effects.labels[label], unit * size[label]) for label in order[:NAMED]
+    )
     more = f", and {len(order) - NAMED} more" if len(order) > NAMED else ""
     return named + more or "no effect beyond chance"
 
@@ -133,11 +173,16 @@ def describe_effects(effects: Effects) -> str:
 def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
     """Events in the future of a panel that the past of the fit has not shown, in the order of their names."""
     marks = mark(panel.tail(1), schema)
-    future = {marks.labels[number] for number in np.unique(marks.label[marks.slot % (1 + panel.ahead) > 0])}
+    future = {
+        marks.labels[number]
+        for number in np.unique(marks.label[marks.slot % (1 + panel.ahead) > 0])
+    }
     return sorted((future & set(marks.names)) - set(effects.labels))
 
 
-def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers | None = None) -> Effects:
+def fit_effects(
+    panel: Panel, schema: Schema, before: Integers, fixed: Numbers | None = None
+) -> Effects:
     """Estimate what events do to values, from slots before `before` [series]; nothing in closed slots, `fixed` [slots].
 
     A day is compared with the same day of the nearest weeks without events; where no day with its labels can be, with
@@ -159,14 +204,20 @@ def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers |
     weight = 1 / (noise[series] ** 2 * (1 + CORRELATION * (on_same_day[day] - 1)))
     weekday_set, matrix = _weekday_sets(slot, marks)
     weekday_level, additive = profile[1 + series, marks.weekday[slot]], unit[series] > 0
-    effect, typical, exponent = np.zeros((2, labels, 1 + WEEKDAYS)), np.zeros((2, labels)), EXPONENTS[0]
+    effect, typical, exponent = (
+        np.zeros((2, labels, 1 + WEEKDAYS)),
+        np.zeros((2, labels)),
+        EXPONENTS[0],
+    )
     reaction = np.ones(len(panel) + 1)
     for is_additive, used in enumerate((~additive, additive)):
         if used.any():
             sets, own_set = np.unique(weekday_set[used], return_inverse=True)
             part = _Regression(series[used], deviation[used], weight[used], own_set, matrix[sets])
             designs = {power: (expected * weekday_level**power)[used] for power in EXPONENTS}
-            power, effect[is_additive], reacted = part.solved({0: np.ones(len(own_set))} if is_additive else designs)
+            power, effect[is_additive], reacted = part.solved(
+                {0: np.ones(len(own_set))} if is_additive else designs
+            )
             exponent = exponent if is_additive else power
             reaction[1 : 1 + len(reacted)] *= reacted  # 1 for series of the other scale
             day_share = reacted[part.series] * weekday_level[used] ** power
@@ -175,8 +226,13 @@ def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers |
     keys = np.unique(marks.date[marks.slot[shown]] * KEY_STRIDE + marks.label[shown])
     counts = np.bincount(keys % KEY_STRIDE, minlength=labels)
     known = np.flatnonzero(counts)
-    names, unit = tuple(marks.labels[label] for label in known), np.concatenate([[0.0], unit * past.size])
-    return Effects(names, counts[known], effect[:, known], typical[:, known], exponent, profile, unit, reaction)
+    names, unit = (
+        tuple(marks.labels[label] for label in known),
+        np.concatenate([[0.0], unit * past.size]),
+    )
+    return Effects(
+        names, counts[known], effect[:, known], typical[:, known], exponent, profile, unit, reaction
+    )
 
 
 @dataclass(frozen=True)
@@ -194,7 +250,9 @@ class _Past:
     def of(cls, panel: Panel, marks: Marks, observed: Flags) -> "_Past":
         untouched, series = observed.copy(), panel.series_of_slots
         untouched[marks.slot] = False
-        size = np.maximum.reduceat(np.where(observed, np.abs(panel.values), 0.0), panel.offsets[:-1])
+        size = np.maximum.reduceat(
+            np.where(observed, np.abs(panel.values), 0.0), panel.offsets[:-1]
+        )
         size = np.where(size > 0, size, 1.0)
         values = np.where(observed, panel.values / size[series], 0.0)
         return cls(values, size, series, panel.offsets, observed, untouched)
@@ -215,22 +273,35 @@ def _weekly_profile(past: _Past, weekday: Integers) -> Numbers:
 
 def _additive_unit(past: _Past) -> Numbers:
     """[series], the standard deviation of values that no event touches where some lie below 0, else 0."""
-    signed = np.minimum.reduceat(np.where(past.observed, past.values, np.inf), past.offsets[:-1]) < 0
+    signed = (
+        np.minimum.reduceat(np.where(past.observed, past.values, np.inf), past.offsets[:-1]) < 0
+    )
     series, values, count = past.series[past.untouched], past.values[past.untouched], len(signed)
     known = np.maximum(np.bincount(series, minlength=count), 1)
     mean = np.bincount(series, values, count) / known
-    return np.where(signed, np.sqrt(np.bincount(series, (values - mean[series]) ** 2, count) / known), 0.0)
+    return np.where(
+        signed, np.sqrt(np.bincount(series, (values - mean[series]) ** 2, count) / known), 0.0
+    )
 
 
-def _compare(past: _Past, slots: Integers, marks: Marks, week: int, unit: Numbers) -> tuple[Integers, Numbers, Numbers]:
+def _compare(
+    past: _Past, slots: Integers, marks: Marks, week: int, unit: Numbers
+) -> tuple[Integers, Numbers, Numbers]:
     """First slot of each day that can be compared, its deviation and expected value, in units of the level around."""
     untouched = np.where(past.untouched, NO_LABELS, NOT_COMPARED)
     expected = _expected(past, slots, week, untouched, np.full(len(slots), NO_LABELS))
-    label_sets, asked = np.where(past.observed, marks.label_set, NOT_COMPARED), marks.label_set[slots]
-    rest = ~np.isin(asked, asked[np.isfinite(expected)])  # no day with these labels has an untouched one near it
+    label_sets, asked = (
+        np.where(past.observed, marks.label_set, NOT_COMPARED),
+        marks.label_set[slots],
+    )
+    rest = ~np.isin(
+        asked, asked[np.isfinite(expected)]
+    )  # no day with these labels has an untouched one near it
     expected[rest] = _expected(past, slots[rest], week, label_sets, asked[rest])
     series = past.series[slots]
-    reach = LEVEL_WEEKS * max(week, 2)  # the level is the mean of untouched values so many steps to each side
+    reach = LEVEL_WEEKS * max(
+        week, 2
+    )  # the level is the mean of untouched values so many steps to each side
     left = np.maximum(slots - reach, past.offsets[series])
     right = np.minimum(slots + reach + 1, past.offsets[series + 1])
     sums = np.concatenate([[0.0], np.cumsum(np.where(past.untouched, past.values, 0.0))])
@@ -242,10 +313,16 @@ def _compare(past: _Past, slots: Integers, marks: Marks, week: int, unit: Number
     keys = past.series[slots] * KEY_STRIDE + marks.date[slots]
     _, first, day = np.unique(keys, return_index=True, return_inverse=True)
     level = np.bincount(day, level)
-    return slots[first], np.bincount(day, past.values[slots] - expected) / level, np.bincount(day, expected) / level
+    return (
+        slots[first],
+        np.bincount(day, past.values[slots] - expected) / level,
+        np.bincount(day, expected) / level,
+    )
 
 
-def _expected(past: _Past, slots: Integers, week: int, label_sets: Integers, asked: Integers) -> Numbers:
+def _expected(
+    past: _Past, slots: Integers, week: int, label_sets: Integers, asked: Integers
+) -> Numbers:
     """[slots], the mean of the same hour of the week in the weeks around with the `asked` labels; NaN where none is."""
     low, high = past.offsets[past.series[slots]], past.offsets[past.series[slots] + 1]
     around = np.full((len(slots), 2 * WEEKS_EACH_SIDE), np.nan)
@@ -277,7 +354,9 @@ def _noise(past: _Past, slot: Integers, deviation: Numbers) -> Numbers:
 def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
     """[days], which set of labels and weekday each has; [sets, labels, 8], 1 for a label, and on a weekday."""
     label_set, weekday = marks.label_set[slots], marks.weekday[slots]
-    _, first, weekday_set = np.unique(label_set * WEEKDAYS + weekday, return_index=True, return_inverse=True)
+    _, first, weekday_set = np.unique(
+        label_set * WEEKDAYS + weekday, return_index=True, return_inverse=True
+    )
     number = np.full(len(marks.date), -1)
     number[slots[first]] = np.arange(len(first))
     inside = number[marks.slot] >= 0
@@ -285,7 +364,9 @@ def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
     matrix = np.zeros((len(first), len(marks.labels), 1 + WEEKDAYS))
     matrix[rows, labels, 0] = 1.0
     matrix[rows, labels, 1 + weekday[first][rows]] = 1.0
-    matrix[:, matrix[:, :, 1:].any(0).sum(1) < 2, 1:] = 0.0  # always the same day of the week: nothing to tell apart
+    matrix[:, matrix[:, :, 1:].any(0).sum(1) < 2, 1:] = (
+        0.0  # always the same day of the week: nothing to tell apart
+    )
     return weekday_set.reshape(-1), matrix
 
 
@@ -301,17 +382,33 @@ class _Regression:
 
     def solved(self, designs: dict[int, Numbers]) -> tuple[int, Numbers, Numbers]:
         """Exponent, effects [labels, 8], reactions [series]; designs, by exponent, are what effect 1 would cause."""
-        any_day, weekdays = self.matrix[:, :, 0], self.matrix[:, :, 1:].reshape(len(self.matrix), -1)
-        found = {power: self._ridge(design, self.deviation, any_day) for power, design in designs.items()}
-        errors = {power: self._error(designs[power], any_day, effect) for power, effect in found.items()}
+        any_day, weekdays = (
+            self.matrix[:, :, 0],
+            self.matrix[:, :, 1:].reshape(len(self.matrix), -1),
+        )
+        found = {
+            power: self._ridge(design, self.deviation, any_day) for power, design in designs.items()
+        }
+        errors = {
+            power: self._error(designs[power], any_day, effect) for power, effect in found.items()
+        }
         costs = {power: EXPONENT_COST * (power != EXPONENTS[0]) for power in designs}
-        exponent = min(designs, key=lambda power: costs[power] + float((self.weight * errors[power] ** 2).sum()))
-        design, effect, reaction = designs[exponent], found[exponent], np.ones(int(self.series.max()) + 1)
+        exponent = min(
+            designs,
+            key=lambda power: costs[power] + float((self.weight * errors[power] ** 2).sum()),
+        )
+        design, effect, reaction = (
+            designs[exponent],
+            found[exponent],
+            np.ones(int(self.series.max()) + 1),
+        )
         for _ in range(REACTION_ROUNDS if len(np.unique(self.series)) > 1 else 0):
             reaction = self._reactions(design * (any_day @ effect)[self.weekday_set])
             effect = self._ridge(design * reaction[self.series], self.deviation, any_day)
         design = design * reaction[self.series]
-        added = self._ridge(design, self._error(design, any_day, effect), weekdays)  # what days of the week add
+        added = self._ridge(
+            design, self._error(design, any_day, effect), weekdays
+        )  # what days of the week add
         return exponent, np.column_stack([effect, added.reshape(-1, WEEKDAYS)]), reaction
 
     def typical(self, effect: Numbers, share: Numbers) -> Numbers:
@@ -319,7 +416,9 @@ class _Regression:
         whole = (self.matrix * effect).sum((1, 2))  # [sets]
         any_day, count = self.matrix[:, :, 0], len(self.matrix)
         total = any_day.T @ (whole * np.bincount(self.weekday_set, share, count))
-        return np.asarray(total / np.maximum(any_day.T @ np.bincount(self.weekday_set, minlength=count), 1))
+        return np.asarray(
+            total / np.maximum(any_day.T @ np.bincount(self.weekday_set, minlength=count), 1)
+        )
 
     def _error(self, design: Numbers, matrix: Numbers, effect: Numbers) -> Numbers:
         return np.asarray(self.deviation - design * (matrix @ effect)[self.weekday_set])
@@ -328,8 +427,12 @@ class _Regression:
         """[columns], effects of columns [sets, columns], small ones shrunk most (adaptive ridge, Grandvalet 1998)."""
         used = np.flatnonzero(matrix.any(0))
         part, effect = matrix[:, used], np.zeros(matrix.shape[1])
-        gram = part.T @ (np.bincount(self.weekday_set, self.weight * design**2, len(matrix))[:, None] * part)
-        moment = part.T @ np.bincount(self.weekday_set, self.weight * design * deviation, len(matrix))
+        gram = part.T @ (
+            np.bincount(self.weekday_set, self.weight * design**2, len(matrix))[:, None] * part
+        )
+        moment = part.T @ np.bincount(
+            self.weekday_set, self.weight * design * deviation, len(matrix)
+        )
         squares = np.ones(len(used))
         for _ in range(ROUNDS if len(used) else 0):
             variance = np.maximum((squares + squares.mean()) / 2, LEAST**4)
@@ -341,7 +444,11 @@ class _Regression:
         """[series], how strongly each reacts, drawn towards 1 by what is left to chance (empirical Bayes)."""
         precision = np.bincount(self.series, self.weight * predicted**2)
         shown = precision > 0
-        single = np.bincount(self.series, self.weight * predicted * self.deviation) / np.where(shown, precision, 1.0)
+        single = np.bincount(self.series, self.weight * predicted * self.deviation) / np.where(
+            shown, precision, 1.0
+        )
         excess = (precision * (single - 1) ** 2)[shown].sum() - shown.sum()
         variance = max(0.0, float(excess / max(precision.sum(), LEAST)))
-        return np.where(shown, 1 + (single - 1) * variance * precision / (1 + variance * precision), 1.0)
+        return np.where(
+            shown, 1 + (single - 1) * variance * precision / (1 + variance * precision), 1.0
+        )

@@ -22,9 +22,15 @@ Owners = tuple[str | None, ...]
 NO_LABELS = 0  # the label set of a slot that no event touches
 NEARBY = 7  # days beyond a panel whose events may touch it
 KEY_STRIDE = 2**32  # more than any date or label: two of them are packed into one integer
-LEVEL_STEPS, LEVEL_SEASONS = 8, 2  # steps and seasons to each side, whichever is more, that tell how a level moved
+LEVEL_STEPS, LEVEL_SEASONS = (
+    8,
+    2,
+)  # steps and seasons to each side, whichever is more, that tell how a level moved
 LONGEST_SEASON = 168  # steps of a season by which levels are compared
-STAND_IN_VALUES, STAND_IN_SEASONS = 4, 10  # earlier values whose mean a stock-out hid, and seasons that are searched
+STAND_IN_VALUES, STAND_IN_SEASONS = (
+    4,
+    10,
+)  # earlier values whose mean a stock-out hid, and seasons that are searched
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,9 @@ class Marks:
 
     slot: Integers  # [marks], ascending
     label: Integers  # [marks]
-    labels: tuple[str, ...]  # events, eves and days after; an event that is called as the eve of another is the same
+    labels: tuple[
+        str, ...
+    ]  # events, eves and days after; an event that is called as the eve of another is the same
     names: tuple[str, ...]  # events alone
     date: Integers  # [slots], days since 1970-01-01; the grid position where the grid has one slot a day at most
     weekday: Integers  # [slots], Monday 0; 0 throughout on a grid of weeks
@@ -46,7 +54,11 @@ class Marks:
         for nth in range(int(rank.max(initial=-1)) + 1):
             slot = self.slot[rank == nth]
             keys = numbers[slot] * len(self.labels) + self.label[rank == nth]
-            numbers[slot] = np.unique(keys, return_inverse=True)[1].reshape(-1) + int(numbers.max(initial=0)) + 1
+            numbers[slot] = (
+                np.unique(keys, return_inverse=True)[1].reshape(-1)
+                + int(numbers.max(initial=0))
+                + 1
+            )
         return numbers
 
 
@@ -57,7 +69,9 @@ def takes_events(spec: CalendarSpec) -> bool:
 
 def has_events(schema: Schema) -> bool:
     """Whether a schema has holidays, or events with an effect, that act."""
-    return takes_events(schema.calendar) and (schema.holidays is not None or has_kind(schema, "effect"))
+    return takes_events(schema.calendar) and (
+        schema.holidays is not None or has_kind(schema, "effect")
+    )
 
 
 def mark(panel: Panel, schema: Schema) -> Marks:
@@ -66,7 +80,11 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     On a grid of weekdays the eve and the day after are the nearest days of the grid; on a grid of weeks an event
     touches the week that holds it.
     """
-    calendar, sizes, weekly = calendar_of(schema), np.diff(panel.offsets), _is_weekly(schema.calendar)
+    calendar, sizes, weekly = (
+        calendar_of(schema),
+        np.diff(panel.offsets),
+        _is_weekly(schema.calendar),
+    )
     first, last = int(panel.starts.min()), int((panel.starts + sizes).max())
     positions = np.arange(first, last)
     days = calendar.wall(positions) // DAY  # [positions]
@@ -76,7 +94,11 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     holidays = named_holidays(low, high, schema.holidays) if schema.holidays is not None else []
     everyone = (np.arange(len(panel)), [(day, day, name) for day, name in holidays])
     for series, events in (everyone, *_by_series(panel.ids, schema, "effect")):
-        dated = [(day, name) for begin, end, name in events for day in range(max(begin, low), min(end, high) + 1)]
+        dated = [
+            (day, name)
+            for begin, end, name in events
+            for day in range(max(begin, low), min(end, high) + 1)
+        ]
         event = np.array([names.setdefault(name, len(names)) for _, name in dated], np.int64)
         touched, label = _around(calendar, np.array([day for day, _ in dated], np.int64), event)
         begins = np.searchsorted(dates, touched)
@@ -88,8 +110,12 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     texts = [text.format(name) for name in names for text in EVENT_DAYS]
     number = {text: index for index, text in enumerate(dict.fromkeys(texts))}
     label = np.array([number[text] for text in texts], np.int64)[np.concatenate(labels)]
-    slot, label = np.divmod(np.unique(np.concatenate(slots) * KEY_STRIDE + label), np.int64(KEY_STRIDE))
-    index = np.repeat(panel.starts - first - panel.offsets[:-1], sizes) + np.arange(panel.offsets[-1])
+    slot, label = np.divmod(
+        np.unique(np.concatenate(slots) * KEY_STRIDE + label), np.int64(KEY_STRIDE)
+    )
+    index = np.repeat(panel.starts - first - panel.offsets[:-1], sizes) + np.arange(
+        panel.offsets[-1]
+    )
     weekdays = np.zeros_like(days) if weekly else (days + 3) % 7  # 1970-01-01 was a Thursday
     return Marks(slot, label, tuple(number), tuple(names), dates[index], weekdays[index])
 
@@ -98,18 +124,29 @@ def _is_weekly(spec: CalendarSpec) -> bool:
     return spec.kind == "seconds" and spec.every == WEEK
 
 
-def _by_series(ids: Ids, schema: Schema, kind: EventKind) -> Iterator[tuple[Integers, list[tuple[int, int, str]]]]:
+def _by_series(
+    ids: Ids, schema: Schema, kind: EventKind
+) -> Iterator[tuple[Integers, list[tuple[int, int, str]]]]:
     """The events of a kind by the series that they concern: first and last day since 1970-01-01, and name."""
-    events, groups = defaultdict[Owners, list[tuple[int, int, str]]](list), defaultdict[Owners, list[int]](list)
+    events, groups = (
+        defaultdict[Owners, list[tuple[int, int, str]]](list),
+        defaultdict[Owners, list[int]](list),
+    )
     if schema.holidays is not None:
         events[()] = []  # those of all series come first, as holidays do
     for event in schema.dated_events:
         if event.kind == kind:
-            events[event.ids].append((event.day.toordinal() - EPOCH, event.last.toordinal() - EPOCH, event.name))
+            events[event.ids].append(
+                (event.day.toordinal() - EPOCH, event.last.toordinal() - EPOCH, event.name)
+            )
     for named in {tuple(part is not None for part in owners) for owners in events}:
         for series, parts in enumerate(ids):
-            groups[tuple(part if use else None for part, use in zip(parts, named, strict=False))].append(series)
-    yield from ((np.array(groups[owners], np.int64), some) for owners, some in events.items() if some)
+            groups[
+                tuple(part if use else None for part, use in zip(parts, named, strict=False))
+            ].append(series)
+    yield from (
+        (np.array(groups[owners], np.int64), some) for owners, some in events.items() if some
+    )
 
 
 def _around(calendar: Calendar, days: Integers, event: Integers) -> tuple[Integers, Integers]:
@@ -117,9 +154,13 @@ def _around(calendar: Calendar, days: Integers, event: Integers) -> tuple[Intege
     if calendar.spec.kind == "seconds" and not weekly:
         dates, on_grid = days[:, None] + np.array([-1, 0, 1]), np.ones(len(days), bool)
     else:
-        position = calendar.positions(timestamps_at(days * DAY + DAY // 2, calendar.zone, "later")[0])
+        position = calendar.positions(
+            timestamps_at(days * DAY + DAY // 2, calendar.zone, "later")[0]
+        )
         on_grid = weekly | (calendar.wall(position) // DAY == days)
-        dates = position[:, None] + np.stack([-1 + ~on_grid, np.zeros_like(days), np.ones_like(days)], 1)
+        dates = position[:, None] + np.stack(
+            [-1 + ~on_grid, np.zeros_like(days), np.ones_like(days)], 1
+        )
     # a day of an event of several days is neither its eve nor the day after
     day = event[:, None] * KEY_STRIDE + dates
     inside = np.isin(day, day[on_grid, 1])
@@ -141,7 +182,11 @@ def with_effects_only(schema: Schema) -> Schema:
 
 def touched(panel: Panel, schema: Schema, kind: EventKind) -> Flags | None:
     """[slots], whether events of a kind touch each, its future included; None without such events."""
-    return None if not has_kind(schema, kind) else covered(panel.ids, panel.starts, panel.offsets, schema, kind)
+    return (
+        None
+        if not has_kind(schema, kind)
+        else covered(panel.ids, panel.starts, panel.offsets, schema, kind)
+    )
 
 
 def touched_by_events(panel: Panel, schema: Schema) -> Flags:
@@ -159,7 +204,9 @@ def touched_by_events(panel: Panel, schema: Schema) -> Flags:
     return found
 
 
-def covered(ids: Ids, starts: Integers, offsets: Integers, schema: Schema, kind: EventKind) -> Flags:
+def covered(
+    ids: Ids, starts: Integers, offsets: Integers, schema: Schema, kind: EventKind
+) -> Flags:
     """[slots], as `touched`, of series that begin at grid positions `starts`, laid end to end.
 
     One day of an event is enough for a period to count; for `closed` all days of the period must lie in the event.
@@ -167,7 +214,9 @@ def covered(ids: Ids, starts: Integers, offsets: Integers, schema: Schema, kind:
     sizes, edges = np.diff(offsets), np.zeros(int(offsets[-1]) + 1, np.int64)
     for series, begins, ends in _spans(ids, starts, offsets, schema, kind):
         some = ends > begins  # [events, series]
-        low, high = (np.clip(at[some, None] - starts[series], 0, sizes[series]) for at in (begins, ends))
+        low, high = (
+            np.clip(at[some, None] - starts[series], 0, sizes[series]) for at in (begins, ends)
+        )
         np.add.at(edges, offsets[series] + low, 1)
         np.add.at(edges, offsets[series] + np.maximum(low, high), -1)
     return np.asarray(np.cumsum(edges[:-1]) > 0)
@@ -177,7 +226,9 @@ def without(panel: Panel, schema: Schema, *kinds: EventKind) -> Panel:
     """The panel as if the cells that events of some kinds touch were blank."""
     for kind in kinds:
         if (slots := touched(panel, schema, kind)) is not None:
-            panel = replace(panel, observed=panel.observed & ~slots, values=np.where(slots, 0.0, panel.values))
+            panel = replace(
+                panel, observed=panel.observed & ~slots, values=np.where(slots, 0.0, panel.values)
+            )
     return panel
 
 
@@ -191,7 +242,9 @@ def without_shifts(panel: Panel, schema: Schema) -> Panel:
     panel, level = without_censored(panel, schema), moved_levels(panel, schema)
     if level is None:
         return panel
-    return replace(panel, values=np.where(panel.observed, (panel.values - level[1]) / level[0], 0.0))
+    return replace(
+        panel, values=np.where(panel.observed, (panel.values - level[1]) / level[0], 0.0)
+    )
 
 
 def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None:
@@ -213,7 +266,9 @@ def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None
     for nth in range(int(rank.max(initial=-1)) + 1):  # the oldest shift of each series first
         now = rank == nth
         sizes, slots = position[now], runs(panel.offsets[series[now]], position[now])[1]
-        ratio, added = (np.repeat(part, sizes) for part in _move(moved, series[now], sizes, until[now], season))
+        ratio, added = (
+            np.repeat(part, sizes) for part in _move(moved, series[now], sizes, until[now], season)
+        )
         moved.values[slots] = ratio * moved.values[slots] + added
         shift[slots] -= factor[slots] * added / ratio
         factor[slots] /= ratio
@@ -226,7 +281,9 @@ def steps_of_shifts(panel: Panel, schema: Schema, steps: int) -> int:
         return steps
     series, position = _shifts(panel, schema)
     back = panel.lengths[series] - position
-    return int(max(steps, (back[back < steps] + _steps_compared(compared_season(schema))).max(initial=0)))
+    return int(
+        max(steps, (back[back < steps] + _steps_compared(compared_season(schema))).max(initial=0))
+    )
 
 
 def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
@@ -235,7 +292,11 @@ def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
     It is the mean of the newest values a whole number of seasons before, where that is larger than the bound.
     """
     slots = np.flatnonzero(np.isfinite(bound))
-    first, sums, count = panel.offsets[panel.series_of_slots[slots]], np.zeros(len(slots)), np.zeros(len(slots))
+    first, sums, count = (
+        panel.offsets[panel.series_of_slots[slots]],
+        np.zeros(len(slots)),
+        np.zeros(len(slots)),
+    )
     for back in range(1, STAND_IN_SEASONS + 1):
         near = slots - back * season
         used = (near >= first) & (count < STAND_IN_VALUES)
@@ -243,7 +304,9 @@ def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
         sums[used] += panel.values[near[used]]
         count[used] += 1
     found = np.full(len(bound), np.nan)
-    found[slots] = np.where(count > 0, np.maximum(bound[slots], sums / np.maximum(count, 1)), bound[slots])
+    found[slots] = np.where(
+        count > 0, np.maximum(bound[slots], sums / np.maximum(count, 1)), bound[slots]
+    )
     return found
 
 
@@ -254,7 +317,9 @@ def day_spans(calendar: Calendar, positions: Integers) -> tuple[Integers, Intege
         return first, first
     if calendar.named_by_ends:
         return calendar.wall(positions - 1) // DAY + 1, first
-    return first, np.maximum(first, (calendar.wall(positions + 1) - calendar.spec.offset - 1) // DAY)
+    return first, np.maximum(
+        first, (calendar.wall(positions + 1) - calendar.spec.offset - 1) // DAY
+    )
 
 
 def _spans(
@@ -281,7 +346,9 @@ def _shifts(panel: Panel, schema: Schema) -> tuple[Integers, Integers]:
     pairs = [np.zeros((0, 2), np.int64)]
     for series, begins, _ in _spans(panel.ids, panel.starts, panel.offsets, schema, "level_shift"):
         position = begins[:, None] - panel.starts[series]  # [events, series]
-        pairs.append(np.stack([np.broadcast_to(series, position.shape), position], -1).reshape(-1, 2))
+        pairs.append(
+            np.stack([np.broadcast_to(series, position.shape), position], -1).reshape(-1, 2)
+        )
     series, position = np.unique(np.concatenate(pairs), axis=0).T
     inside = (position > 0) & (position < panel.lengths[series])
     return series[inside], position[inside]
@@ -297,21 +364,30 @@ def _steps_compared(season: int) -> int:
     return season * max(LEVEL_SEASONS, -(-LEVEL_STEPS // season))
 
 
-def _move(panel: Panel, series: Integers, position: Integers, until: Integers, season: int) -> tuple[Numbers, Numbers]:
+def _move(
+    panel: Panel, series: Integers, position: Integers, until: Integers, season: int
+) -> tuple[Numbers, Numbers]:
     """Ratio and summand [shifts] that bring values before a position to the level from there to `until`."""
     steps = np.arange(_steps_compared(season))
 
-    def seen(first: Integers, low: Integers, end: Integers) -> Numbers:  # [shifts, steps], NaN where unknown
+    def seen(
+        first: Integers, low: Integers, end: Integers
+    ) -> Numbers:  # [shifts, steps], NaN where unknown
         at = first[:, None] + steps
         inside = (at >= low[:, None]) & (at < end[:, None])
         slot = panel.offsets[series][:, None] + np.where(inside, at, 0)
         return np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
 
-    before, after = seen(position - len(steps), np.zeros_like(position), position), seen(position, position, until)
+    before, after = (
+        seen(position - len(steps), np.zeros_like(position), position),
+        seen(position, position, until),
+    )
     usual = median(before.reshape(len(series), -1, season).swapaxes(1, 2))  # [shifts, season]
     usual = np.tile(usual, len(steps) // season)
     common = (np.isfinite(usual) & np.isfinite(after)).any(1, keepdims=True)
-    usual = np.where(common, usual, median(before)[:, None])  # without a step of the season that both sides have
+    usual = np.where(
+        common, usual, median(before)[:, None]
+    )  # without a step of the season that both sides have
     ratio = median(np.where(usual > 0, after / np.where(usual > 0, usual, 1.0), np.nan))
     added = median(after - usual)
     relative = ~(before < 0).any(1) & (ratio > 0)
@@ -321,6 +397,8 @@ def _move(panel: Panel, series: Integers, position: Integers, until: Integers, s
 def median(values: Numbers) -> Numbers:
     """Medians over the last axis of what is no NaN; NaN where all is."""
     ordered, count = np.sort(values, -1), np.isfinite(values).sum(-1, keepdims=True)
-    middle = (np.take_along_axis(ordered, np.maximum(count - 1 + more, 0) // 2, -1) for more in (0, 1))
+    middle = (
+        np.take_along_axis(ordered, np.maximum(count - 1 + more, 0) // 2, -1) for more in (0, 1)
+    )
     low, high = middle
     return np.asarray(((low + high) / 2)[..., 0])

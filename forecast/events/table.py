@@ -56,23 +56,39 @@ def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
     )
     for row, ((day, last), name, kind, *given) in enumerate(rows):
         if not 0 < len(name) <= MAX_NAME:
-            raise BadData(f"an event needs a name of at most {MAX_NAME} characters", place=table.place(row, NAME))
+            raise BadData(
+                f"an event needs a name of at most {MAX_NAME} characters",
+                place=table.place(row, NAME),
+            )
         whose = tuple(text or None for text in given) if any(given) else ()
         first, end = date.fromordinal(day + EPOCH), date.fromordinal(last + EPOCH)
         event = Event(day=first, name=name, ids=whose, kind=kind, end=end if end > first else None)
         if event in events:
-            problem, when = f"'{name}' on {event.day} comes twice, first in {table.line(events[event])}", used[0]
+            problem, when = (
+                f"'{name}' on {event.day} comes twice, first in {table.line(events[event])}",
+                used[0],
+            )
             raise BadData(problem, place=table.place(row, when), cure="remove one of the rows")
         if kind == "level_shift" and event.end is not None:
-            problem, cure = f"the level_shift '{name}' has an end", "give its date; if the level moves back, add a row"
+            problem, cure = (
+                f"the level_shift '{name}' has an end",
+                "give its date; if the level moves back, add a row",
+            )
             raise BadData(problem, place=table.place(row, END), cure=cure)
         events[event] = row
     _check_kinds(table, events, schema)
     if len(names := {event.name for event in events}) > MAX_NAMES:
-        problem = f"{len(names):,} different names are more than the {MAX_NAMES} that can be learned"
+        problem = (
+            f"{len(names):,} different names are more than the {MAX_NAMES} that can be learned"
+        )
         raise BadData(problem, place=table.name, cure="give events that do the same one name")
     events = _of_series(table, events, ids)
-    return tuple(sorted(events, key=lambda event: (event.day, event.name, tuple(part or "" for part in event.ids))))
+    return tuple(
+        sorted(
+            events,
+            key=lambda event: (event.day, event.name, tuple(part or "" for part in event.ids)),
+        )
+    )
 
 
 def _table_of(source: Any) -> Table:
@@ -88,13 +104,17 @@ def renewed(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event,
 
 def events_columns(schema: Schema) -> dict[str, Column | NDArray[Any]]:
     events = schema.dated_events
-    days, names, kinds, ends = zip(*((event.day, event.name, event.kind, event.last) for event in events), strict=True)
+    days, names, kinds, ends = zip(
+        *((event.day, event.name, event.kind, event.last) for event in events), strict=True
+    )
     spans = {START: days, END: ends} if any(event.end for event in events) else {DATE: days}
     owners = zip(*(event.ids or (None,) * len(schema.ids) for event in events), strict=True)
     texts = {
         NAME: names,
         **({KIND: kinds} if set(kinds) != {KINDS[0]} else {}),
-        **(dict(zip(schema.ids, owners, strict=True)) if any(event.ids for event in events) else {}),
+        **(
+            dict(zip(schema.ids, owners, strict=True)) if any(event.ids for event in events) else {}
+        ),
     }
     dates = {name: np.array(column, "datetime64[s]") for name, column in spans.items()}
     return {**dates, **{name: Column(np.array(column, object)) for name, column in texts.items()}}
@@ -113,7 +133,11 @@ def _spans(table: Table, used: list[str], pivot: int | None) -> list[tuple[int, 
             raise BadData(f"{problem}{' and '.join(given) or 'neither'}", place=place)
         first, *_, last = 2 * [*given.values()]
         if last < first:
-            raise BadData("an event ends before it starts", place=table.place(row, END), cure="swap start and end")
+            raise BadData(
+                "an event ends before it starts",
+                place=table.place(row, END),
+                cure="swap start and end",
+            )
         found.append((first, last))
     return found
 
@@ -126,11 +150,17 @@ def _days(table: Table, column: str, pivot: int | None, may_be_blank: bool) -> l
     part = table.rows(filled)
     times = parse_times(part, (column,), TimeSettings(pivot=pivot))
     if times.format.kind == "integer":
-        raise BadData(f"'{part.first(column)}' is no date", place=part.place(0, column), cure="write 2024-12-24")
+        raise BadData(
+            f"'{part.first(column)}' is no date",
+            place=part.place(0, column),
+            cure="write 2024-12-24",
+        )
     wall = wall_clock(times.timestamps, times.format.zone)
     row = int(np.argmax(wall % DAY != 0))
     if len(wall) and wall[row] % DAY:
-        problem = f"'{part.value(row, (column,))}' is a time within a day, and events are whole days"
+        problem = (
+            f"'{part.value(row, (column,))}' is a time within a day, and events are whole days"
+        )
         raise BadData(problem, place=part.place(row, column), cure="write the date alone")
     days = iter((wall // DAY).tolist())
     return [next(days) if given else None for given in filled]
@@ -149,17 +179,28 @@ def _kinds(table: Table, given: bool) -> list[EventKind]:
 def _check_kinds(table: Table, events: dict[Event, int], schema: Schema) -> None:
     """Refuse effects on steps that have none, and a day of a series that two events call different kinds of days."""
     if not takes_events(schema.calendar) and any(event.kind == KINDS[0] for event in events):
-        cure = "leave them out, or give them another kind; effects act on weeks, days and finer steps"
+        cure = (
+            "leave them out, or give them another kind; effects act on weeks, days and finer steps"
+        )
         raise _no_days(table, schema, cure)
     running = list[Event]()
-    for event in sorted((event for event in events if event.kind in ONE_OF), key=lambda event: event.day):
+    for event in sorted(
+        (event for event in events if event.kind in ONE_OF), key=lambda event: event.day
+    ):
         running = [other for other in running if other.last >= event.day]
         for other in running:
-            shared = all(None in pair or len({*pair}) == 1 for pair in zip(event.ids, other.ids, strict=False))
+            shared = all(
+                None in pair or len({*pair}) == 1
+                for pair in zip(event.ids, other.ids, strict=False)
+            )
             if other.kind != event.kind and shared:
                 problem = f"'{event.name}' is {event.kind} on {event.day}, which is {other.kind} by"
                 problem = f"{problem} {table.line(events[other])} ('{other.name}')"
-                raise BadData(problem, place=table.place(events[event], KIND), cure="a day of a series has one of them")
+                raise BadData(
+                    problem,
+                    place=table.place(events[event], KIND),
+                    cure="a day of a series has one of them",
+                )
         running.append(event)
 
 
@@ -189,8 +230,12 @@ def _texts(table: Table, column: str) -> list[str]:
 def _of_series(table: Table, events: dict[Event, int], ids: Ids) -> dict[Event, int]:
     """The events, none where none concerns a series; those of series that are not there are reported."""
     known = [{None, *parts} for parts in zip(*ids, strict=True)]
-    strange = {event.ids: row for event, row in events.items() if not all(map(contains, known, event.ids))}
+    strange = {
+        event.ids: row for event, row in events.items() if not all(map(contains, known, event.ids))
+    }
     if strange:
         named = series_names([tuple(part or "any" for part in parts) for parts in strange])
-        log.warning("%s: events of series that are not in the table have no effect: %s", table.name, named)
+        log.warning(
+            "%s: events of series that are not in the table have no effect: %s", table.name, named
+        )
     return {} if all(event.ids in strange for event in events) else events

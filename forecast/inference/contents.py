@@ -31,8 +31,14 @@ def to_contents(fitted: Fitted) -> Contents:
         "spread": panel.expanding_std(),
         "lowest": panel.lowest_seen(),
         **({} if panel.counted is None else {"counted": panel.counted}),
-        **({} if panel.vintages is None else {checks.VINTAGE + name: of for name, of in vars(panel.vintages).items()}),
-        "ids": np.frombuffer(json.dumps([panel.ids, panel.status], ensure_ascii=False).encode(), np.uint8).copy(),
+        **(
+            {}
+            if panel.vintages is None
+            else {checks.VINTAGE + name: of for name, of in vars(panel.vintages).items()}
+        ),
+        "ids": np.frombuffer(
+            json.dumps([panel.ids, panel.status], ensure_ascii=False).encode(), np.uint8
+        ).copy(),
     }
     return Contents(
         config=fitted.config.model_dump(mode="json", by_alias=True),
@@ -40,7 +46,9 @@ def to_contents(fitted: Fitted) -> Contents:
         scaler={
             "statistics": fitted.statistics.model_dump(mode="json"),
             "level": fitted.level.tolist(),
-            "seasonal_error": [value if np.isfinite(value) else None for value in fitted.naive_error.tolist()],
+            "seasonal_error": [
+                value if np.isfinite(value) else None for value in fitted.naive_error.tolist()
+            ],
             **({} if fitted.effects is None else {"effects": as_lists(fitted.effects)}),
             **({"closed": as_lists(fitted.closed)} if len(fitted.closed) else {}),
         },
@@ -49,7 +57,10 @@ def to_contents(fitted: Fitted) -> Contents:
             "shares": ensemble.weights,
             "errors": ensemble.errors,
             "step_shares": ensemble.step_shares,
-            **{name: getattr(calibration, name) for name in ("margins", "joint", "coverage", "relative", "growth")},
+            **{
+                name: getattr(calibration, name)
+                for name in ("margins", "joint", "coverage", "relative", "growth")
+            },
             "windows": np.array([calibration.windows], np.int64),
             **{
                 name: np.array([getattr(calibration, attribute)], np.float32)
@@ -70,7 +81,11 @@ def from_contents(contents: Contents) -> Fitted:
     """The forecaster of a version; `ArtifactRefused` where a part has other names, types, sizes or bounds."""
     try:
         return _read(contents)
-    except (MemoryError, ArtifactRefused, Unavailable):  # the first and the last are no fault of the artifact
+    except (
+        MemoryError,
+        ArtifactRefused,
+        Unavailable,
+    ):  # the first and the last are no fault of the artifact
         raise
     except Exception as error:
         reason = " ".join((str(error) or type(error).__name__).split("\n")[0].split())[:200]
@@ -92,8 +107,12 @@ def _read(contents: Contents) -> Fitted:
     joint, to_date, filled = checks.read_sums(calibration, config, count)
     weights, base = _parted(contents.weights, config), None
     if contents.base is not None:
-        specs = {name: checks.Spec(array.shape, np.float32) for name, array in contents.weights.items()}
-        checks.check_arrays("the base", contents.base, {**specs, "until": checks.Spec((count,), np.int64)})
+        specs = {
+            name: checks.Spec(array.shape, np.float32) for name, array in contents.weights.items()
+        }
+        checks.check_arrays(
+            "the base", contents.base, {**specs, "until": checks.Spec((count,), np.int64)}
+        )
         earlier = {name: array for name, array in contents.base.items() if name != "until"}
         base = Base(_parted(earlier, config), contents.base["until"])
     return Fitted(
@@ -112,29 +131,44 @@ def _read(contents: Contents) -> Fitted:
         joint=joint,
         to_date=to_date,
         filled=filled,
-        run=TrainSettings.check(contents.run).model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
+        run=TrainSettings.check(contents.run).model_dump(
+            include=RESTORED_SETTINGS, exclude_defaults=True
+        ),
     )
 
 
 def _sums(fitted: Fitted) -> Arrays:
     if fitted.joint is None:
         return {}
-    found: Arrays = {"joint_errors": fitted.joint.values, "joint_stride": np.array([fitted.joint.stride], np.int64)}
+    found: Arrays = {
+        "joint_errors": fitted.joint.values,
+        "joint_stride": np.array([fitted.joint.stride], np.int64),
+    }
     if fitted.filled is not None:
         found |= {f"{checks.TO_DATE}{steps}": numbers for steps, numbers in fitted.to_date.items()}
-        found |= {f"{checks.FILLED}{name}": numbers for name, numbers in vars(fitted.filled).items()}
+        found |= {
+            f"{checks.FILLED}{name}": numbers for name, numbers in vars(fitted.filled).items()
+        }
     return found
 
 
 def as_lists(found: Effects | Closed) -> dict[str, Any]:
     values = {field.name: getattr(found, field.name) for field in fields(found)}
-    arrays = {name: value.tolist() for name, value in values.items() if isinstance(value, np.ndarray)}
-    return {**values, **arrays, **{name: list(value) for name, value in values.items() if isinstance(value, tuple)}}
+    arrays = {
+        name: value.tolist() for name, value in values.items() if isinstance(value, np.ndarray)
+    }
+    return {
+        **values,
+        **arrays,
+        **{name: list(value) for name, value in values.items() if isinstance(value, tuple)},
+    }
 
 
 def _joined(members: list[dict[str, NDArray[np.float32]]]) -> Arrays:
     """The weights of all members in one dictionary, each name with the member's number before it."""
-    return {f"{i}/{name}": array for i, member in enumerate(members) for name, array in member.items()}
+    return {
+        f"{i}/{name}": array for i, member in enumerate(members) for name, array in member.items()
+    }
 
 
 def _parted(arrays: Arrays, config: Config) -> list[dict[str, NDArray[np.float32]]]:
@@ -160,6 +194,8 @@ def read_plan(path: str) -> Plan:
     except OSError as error:
         raise NoInput((error.strerror or "cannot be read").lower(), setting=setting) from None
     except ValidationError as error:
-        raise UsageError(f"holds no plan: {str(error.errors()[0]['msg']).lower()}", setting=setting) from None
+        raise UsageError(
+            f"holds no plan: {str(error.errors()[0]['msg']).lower()}", setting=setting
+        ) from None
     except ValueError as error:
         raise UsageError(f"not JSON: {error}", setting=setting) from None

@@ -14,7 +14,13 @@ from forecast.ensemble.calibration import widened
 from forecast.ensemble.pasts import Recent
 from forecast.errors import ArtifactRefused, BadData, ForecastError, Setting, UsageError, Words
 from forecast.evaluation.metrics import mase
-from forecast.evaluation.quantiles import bounded, log_low_totals, log_raised, raised, unbounded_numbers
+from forecast.evaluation.quantiles import (
+    bounded,
+    log_low_totals,
+    log_raised,
+    raised,
+    unbounded_numbers,
+)
 from forecast.events.effects import NAMED, unseen_events
 from forecast.events.kinds import without, without_censored
 from forecast.events.table import read_events, renewed
@@ -62,12 +68,18 @@ class Part:
 class Forecasts:
     panel: Panel  # what was forecast from
     series: Integers  # those of the panel that get a forecast, in the order of the rows
-    quantiles: Numbers  # [series, horizon, levels], of each value alone, before any factor and bound
+    quantiles: (
+        Numbers  # [series, horizon, levels], of each value alone, before any factor and bound
+    )
     shown: Numbers  # [series, horizon, levels], what is written, before any bound
     means: Numbers  # [series, horizon], before any bound
     numbers: Numbers  # [series, horizon, 1 + 2 * intervals], those of the output
-    published: Numbers  # [series, horizon, 5], the point and the 80 and 95 % intervals, as in the columns
-    columns: Columns = field(default_factory=dict)  # of a table, as `Forecaster.predict` returns them
+    published: (
+        Numbers  # [series, horizon, 5], the point and the 80 and 95 % intervals, as in the columns
+    )
+    columns: Columns = field(
+        default_factory=dict
+    )  # of a table, as `Forecaster.predict` returns them
     # why series get none: ``{("store 7",): "missing"}``
     skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
 
@@ -78,7 +90,9 @@ class Forecasts:
 
 @dataclass(frozen=True)
 class ForecastOptions:
-    series: Integers | None = None  # indices into the panel; default all that get a forecast, in their order
+    series: Integers | None = (
+        None  # indices into the panel; default all that get a forecast, in their order
+    )
     # from series and `Forecasts.quantiles` to the factors [levels] by which quantiles move away from the median
     factors: Callable[[Integers, Numbers], Numbers] | None = None
 
@@ -143,9 +157,13 @@ def forecast_table(
         warn_seen(panel, history, schema, horizon, source.name)
         warn_short(panel, history, config.lookback, source.name)
     options = None if on_panel is None else on_panel(panel)
-    made = forecast_panel(predictor, panel, horizon, output, options, ArtifactRefused if source is None else BadData)
+    made = forecast_panel(
+        predictor, panel, horizon, output, options, ArtifactRefused if source is None else BadData
+    )
     named = {status for status in SKIPPED if status != SUM}
-    skipped = {ids: status for ids, status in zip(panel.ids, panel.status, strict=True) if status in named}
+    skipped = {
+        ids: status for ids, status in zip(panel.ids, panel.status, strict=True) if status in named
+    }
     if not isinstance(source, Part):
         skipped |= dict.fromkeys(sorted(set(fitted.ids) - set(panel.ids)), "gone")
     return replace(tabulated(made, fitted, output), skipped=only_in_shard(skipped, output.shard))
@@ -174,7 +192,9 @@ def forecast_panel(
         raise refuse(problem)
     if options.factors is not None:
         shown = widened(shown, options.factors(series, quantiles))
-    means = means_of(quantiles, fitted, panel, series)  # neither whole paths nor corrections change what is expected
+    means = means_of(
+        quantiles, fitted, panel, series
+    )  # neither whole paths nor corrections change what is expected
     return numbered(Forecasts(panel, series, quantiles, shown, means, shown, shown), fitted, output)
 
 
@@ -183,13 +203,20 @@ def numbered(made: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecas
     panel, series, shown, means = made.panel, made.series, made.shown, made.means
     floor, counts = panel.floor()[series], panel.counts()[series]
     unbounded = unbounded_numbers(shown, fitted.config.levels, output, counts, means)
-    log_raised(raised(unbounded, output, floor), Words("; ", Setting("min", float("-inf")), " turns this off"))
+    log_raised(
+        raised(unbounded, output, floor),
+        Words("; ", Setting("min", float("-inf")), " turns this off"),
+    )
     numbers = bounded(unbounded, output, floor)
     if output.point == "median":
-        log_low_totals(numbers[..., 0], bounded(means[..., None], output, floor)[..., 0], floor, FOR_TOTALS)
+        log_low_totals(
+            numbers[..., 0], bounded(means[..., None], output, floor)[..., 0], floor, FOR_TOTALS
+        )
     usual, published = output.model_copy(update={"levels": INTERVALS}), numbers
     if usual != output:
-        published = bounded(unbounded_numbers(shown, fitted.config.levels, usual, counts, means), usual, floor)
+        published = bounded(
+            unbounded_numbers(shown, fitted.config.levels, usual, counts, means), usual, floor
+        )
     return replace(made, numbers=numbers, published=published)
 
 
@@ -208,7 +235,10 @@ def tabulated(made: Forecasts, fitted: Fitted, output: OutputSettings) -> Foreca
 
 
 def panel_to_forecast(
-    fitted: Fitted, source: Source | Part | None = None, future: Table | None = None, origin: str | None = None
+    fitted: Fitted,
+    source: Source | Part | None = None,
+    future: Table | None = None,
+    origin: str | None = None,
 ) -> Panel:
     """The series of a table, read as the fit read its own, or those of the fit; parameters as in `forecast_table`."""
     if source is None and origin is not None:
@@ -217,7 +247,11 @@ def panel_to_forecast(
     if source is not None:
         panel = reading_to_forecast(fitted, source, future, origin).panel
     else:
-        panel = fitted.history if future is None else with_future(fitted.history, future, fitted.config.table)
+        panel = (
+            fitted.history
+            if future is None
+            else with_future(fitted.history, future, fitted.config.table)
+        )
     for line in describe_vintages(panel, fitted.config.table):
         log.info("%s", line)
     return panel
@@ -230,13 +264,21 @@ def reading_to_forecast(
     config, history, schema = fitted.config, fitted.history, fitted.config.table
     table, reach = (source.table, source.reach) if isinstance(source, Part) else (source, None)
     reading = read_as(
-        table, schema, horizon=config.horizon, lookback=config.lookback, future=future, origin=origin, reach=reach
+        table,
+        schema,
+        horizon=config.horizon,
+        lookback=config.lookback,
+        future=future,
+        origin=origin,
+        reach=reach,
     )
     index = series_index(history.ids, reading.panel.ids)
     lowest = np.concatenate([[np.inf], history.lowest_seen()])[index]
     counted = None if history.counted is None else np.concatenate([[True], history.counted])[index]
     panel = replace(reading.panel, lowest=lowest, counted=counted)
-    comparison = source.comparison if isinstance(source, Part) else Comparison(fitted.ids, source.name)
+    comparison = (
+        source.comparison if isinstance(source, Part) else Comparison(fitted.ids, source.name)
+    )
     panel = comparison.add(panel)
     if not isinstance(source, Part):
         comparison.warn_missing()
@@ -244,12 +286,16 @@ def reading_to_forecast(
     return replace(reading, panel=panel)
 
 
-def future_template(fitted: Fitted, source: Source | None, origin: str | None, horizon: int | None) -> Columns:
+def future_template(
+    fitted: Fitted, source: Source | None, origin: str | None, horizon: int | None
+) -> Columns:
     """The rows of columns known in advance that `forecast_table` needs, these columns blank."""
     schema = fitted.config.table
     if not schema.known:
         setting, cure = Setting("future_template"), Words("fit with ", Setting("known"))
-        raise UsageError("this forecaster uses no columns that are known in advance", setting=setting, cure=cure)
+        raise UsageError(
+            "this forecaster uses no columns that are known in advance", setting=setting, cure=cure
+        )
     steps = np.arange(checked_horizon(horizon, fitted.config.horizon)) + 1
     panel = panel_to_forecast(fitted, source, origin=origin)
     shared = schema.layout == "wide"  # a row holds for all series
@@ -260,7 +306,11 @@ def future_template(fitted: Fitted, source: Source | None, origin: str | None, h
 
 
 def columns_at(
-    panel: Panel, schema: Schema, series: Integers, steps: Integers, numbers: Mapping[str, NDArray[Any]]
+    panel: Panel,
+    schema: Schema,
+    series: Integers,
+    steps: Integers,
+    numbers: Mapping[str, NDArray[Any]],
 ) -> Columns:
     """Id columns, time columns as the input wrote them, and numbers [series, steps], so far after each origin."""
     positions = panel.origins[series][:, None] + steps
@@ -272,15 +322,23 @@ def columns_at(
     }
 
 
-def with_events(predictor: Predictor, events: Any, changed: Mapping[str, Any] | None = None) -> Predictor:
+def with_events(
+    predictor: Predictor, events: Any, changed: Mapping[str, Any] | None = None
+) -> Predictor:
     """A forecaster that knows newer events, which replace the fit's from their first day on, and `changed` settings."""
     fitted, table = predictor.fitted, predictor.fitted.config.table.model_copy(update=changed)
     if events is not None:
         newer = read_events(events, table, fitted.history.ids)
-        if fitted.effects is None and (unknown := sorted({event.name for event in newer if event.kind == "effect"})):
+        if fitted.effects is None and (
+            unknown := sorted({event.name for event in newer if event.kind == "effect"})
+        ):
             given = Setting("events", events if isinstance(events, str) else None)
             if not table.dated_events:
-                raise UsageError("this forecaster was fitted without events", setting=given, cure="fit again with them")
+                raise UsageError(
+                    "this forecaster was fitted without events",
+                    setting=given,
+                    cure="fit again with them",
+                )
             log.warning(UNSEEN, ", ".join(unknown[:NAMED]))
         table = table.model_copy(update={"dated_events": renewed(table.dated_events, newer)})
     return with_schema(predictor, table)
@@ -291,8 +349,13 @@ def with_schema(predictor: Predictor, schema: Schema) -> Predictor:
     fitted = predictor.fitted
     if schema == fitted.config.table:
         return predictor
-    config, history = fitted.config.model_copy(update={"table": schema}), without(fitted.history, schema, "ignore")
-    filled = fitted.filled if (history.observed == fitted.history.observed).all() else None  # then added up anew
+    config, history = (
+        fitted.config.model_copy(update={"table": schema}),
+        without(fitted.history, schema, "ignore"),
+    )
+    filled = (
+        fitted.filled if (history.observed == fitted.history.observed).all() else None
+    )  # then added up anew
     return predictor.serving(replace(fitted, config=config, history=history, filled=filled))
 
 
@@ -308,7 +371,9 @@ def checked_horizon(horizon: int | None, fitted: int) -> int:
     return count
 
 
-def error_after(predictor: Predictor, later: Reading, actual: Numbers, uncensored: Numbers) -> float:
+def error_after(
+    predictor: Predictor, later: Reading, actual: Numbers, uncensored: Numbers
+) -> float:
     """MASE over actual values after the end of the fit [series, horizon], NaN in `uncensored` for lower bounds."""
     fitted, history = predictor.fitted, predictor.fitted.history
     config, schema = fitted.config, fitted.config.table
@@ -330,6 +395,8 @@ def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers)
     if calibration.mean_weight < 1:
         fixed = fixed_of(fitted, panel)
         opened = without_censored(panel, fitted.config.table)
-        opened = opened if fixed is None else replace(opened, observed=opened.observed & np.isnan(fixed))
+        opened = (
+            opened if fixed is None else replace(opened, observed=opened.observed & np.isnan(fixed))
+        )
         recent = Recent.of(opened, (series, panel.lengths[series]))
     return calibration.means(quantiles, fitted.config.levels, recent)

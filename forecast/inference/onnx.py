@@ -30,19 +30,25 @@ class Graph:
         self.shown = shown
         parse_strictly(shown, data, check_graph)
         self.session = parse_strictly(shown, data, _session)
-        self.inputs = {argument.name: TYPES.get(argument.type) for argument in self.session.get_inputs()}
+        self.inputs = {
+            argument.name: TYPES.get(argument.type) for argument in self.session.get_inputs()
+        }
 
     def run(self, arrays: dict[str, Any], size: tuple[int, int]) -> NDArray[np.float32]:
         """The output of shape [batch, *size] for arrays by name, which may be more than it takes."""
         missing = self.inputs.keys() - arrays.keys()
         if missing or None in self.inputs.values():
             raise self._refused("asks for other inputs than a batch has")
-        given = {name: np.ascontiguousarray(arrays[name], kind) for name, kind in self.inputs.items()}
+        given = {
+            name: np.ascontiguousarray(arrays[name], kind) for name, kind in self.inputs.items()
+        }
         rows = len(next(iter(given.values()), ()))
         try:
             found = self.session.run(None, given)
         except Exception as error:  # of onnxruntime, which has no class of errors of its own
-            np.empty(MEMORY, np.uint8)  # a MemoryError where the machine lacks it, and no export is at fault
+            np.empty(
+                MEMORY, np.uint8
+            )  # a MemoryError where the machine lacks it, and no export is at fault
             raise self._refused(f"cannot be run: {' '.join(str(error).split())[:200]}") from None
         if len(found) != 1 or found[0].shape != (rows, *size) or found[0].dtype != np.float32:
             raise self._refused("does not put out what a network does")
@@ -60,11 +66,17 @@ class Networks:
     threads = True
 
     def __init__(self, fitted: Fitted, device: str) -> None:
-        self.to_array, self.config, self.members = np.ascontiguousarray, fitted.config, fitted.config.members()
+        self.to_array, self.config, self.members = (
+            np.ascontiguousarray,
+            fitted.config,
+            fitted.config.members(),
+        )
         files = iter(sorted(fitted.exports.items()))
         self.groups: list[list[Graph]] = []
         for members in self.members:
-            named = [(f"network-{number}.onnx", data) for number, data in (next(files) for _ in members)]
+            named = [
+                (f"network-{number}.onnx", data) for number, data in (next(files) for _ in members)
+            ]
             self.groups.append([Graph(data, name) for name, data in named])
 
     @contextmanager
@@ -83,7 +95,9 @@ class Networks:
         def run(arrays: dict[str, Any]) -> NDArray[np.float32]:
             return graph.run(columns | arrays, (config.horizon, len(LEVELS)))
 
-        found: NDArray[Any] = both_ways(PretrainedWindows.of(batch, config.lags, config.horizon), run, config.levels)
+        found: NDArray[Any] = both_ways(
+            PretrainedWindows.of(batch, config.lags, config.horizon), run, config.levels
+        )
         return found
 
     def attention(self, group: int, batch: Batch) -> None:
@@ -102,10 +116,14 @@ def _session(data: bytes) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors are raised
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # they slow a CPU a hundredfold
+    options.add_session_config_entry(
+        "session.set_denormal_as_zero", "1"
+    )  # they slow a CPU a hundredfold
     options.add_session_config_entry("session.use_env_allocators", "1")
     providers = {"providers": ["CPUExecutionProvider"], "enable_fallback": 0}
-    with ThreadPoolExecutor(1) as thread:  # the first session leaves its thread without denormal numbers for good
+    with ThreadPoolExecutor(
+        1
+    ) as thread:  # the first session leaves its thread without denormal numbers for good
         return thread.submit(onnxruntime.InferenceSession, data, options, **providers).result()
 
 

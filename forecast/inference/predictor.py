@@ -21,17 +21,27 @@ from forecast.windows.inputs import Inputs, Transform, make_inputs
 from forecast.windows.scaling import Array
 from forecast.windows.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 
-EXTRA, EXTRA_PACKAGES = "onnx", ("onnx", "onnxruntime")  # of this package; the second is enough to forecast
+EXTRA, EXTRA_PACKAGES = (
+    "onnx",
+    ("onnx", "onnxruntime"),
+)  # of this package; the second is enough to forecast
 WINDOWS_AT_ONCE = 1024
 TORCH = "torch"  # the backend that has attention
 
 
 def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto") -> str:
     """The backend that runs the networks: onnx where it is installed, on the CPU, if all have exports; else torch."""
-    reason, asked = "" if device in CPU_DEVICES else "it runs on the CPU only", Setting("engine", engine)
+    reason, asked = (
+        "" if device in CPU_DEVICES else "it runs on the CPU only",
+        Setting("engine", engine),
+    )
     if engine == "onnx" and reason:
         raise UsageError(reason, setting=asked, cure=Words("leave out ", Setting("device", device)))
-    reason = reason or _missing_export(fitted) or ("" if installed("onnxruntime") else "onnxruntime is not installed")
+    reason = (
+        reason
+        or _missing_export(fitted)
+        or ("" if installed("onnxruntime") else "onnxruntime is not installed")
+    )
     if engine != "torch" and not reason:
         return "onnx"
     install = INSTALL.format(EXTRA) if reason.endswith("installed") else ""
@@ -41,9 +51,13 @@ def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto
     if installed("torch"):
         return "torch"
     if engine == "torch":
-        raise Unavailable("torch is not installed", setting=asked, cure="install it with `pip install torch`")
+        raise Unavailable(
+            "torch is not installed", setting=asked, cure="install it with `pip install torch`"
+        )
     problem = "the networks of this forecaster need torch, which is not installed, since onnx cannot run them"
-    raise Unavailable(f"{problem}: {reason}", cure="`pip install torch`" + (install and f", or {install}"))
+    raise Unavailable(
+        f"{problem}: {reason}", cure="`pip install torch`" + (install and f", or {install}")
+    )
 
 
 def require_engine(engine: EngineName, model: str) -> None:
@@ -52,7 +66,9 @@ def require_engine(engine: EngineName, model: str) -> None:
         return
     if has("models", model) and (reason := model_class(model).no_export):
         instead = Words("leave out ", Setting("engine", engine))
-        raise UsageError(f"{model} has no export, as {reason}", setting=Setting("model", model), cure=instead)
+        raise UsageError(
+            f"{model} has no export, as {reason}", setting=Setting("model", model), cure=instead
+        )
     if not all(map(installed, EXTRA_PACKAGES)):
         problem = "onnx and onnxruntime are not installed"
         raise Unavailable(problem, setting=Setting("engine", engine), cure=INSTALL.format(EXTRA))
@@ -96,12 +112,20 @@ class Backend(Protocol):
 class Predictor:
     """A fitted forecaster whose networks, if any, are loaded; `backend` is the file of this folder that runs them."""
 
-    def __init__(self, fitted: Fitted, device: str, engine: EngineName = "auto", backend: str | None = None) -> None:
+    def __init__(
+        self, fitted: Fitted, device: str, engine: EngineName = "auto", backend: str | None = None
+    ) -> None:
         self.fitted, self.device = fitted, device
         self.backend: Backend | None = None
-        self.on_windows: OnPart | None = None  # called after each chunk: windows that are forecast, and all
-        if fitted.config.networks or device not in CPU_DEVICES:  # a device that is missing is refused in any case
-            self.backend = load_backend(fitted, device, backend or pick_engine(fitted, engine, device))
+        self.on_windows: OnPart | None = (
+            None  # called after each chunk: windows that are forecast, and all
+        )
+        if (
+            fitted.config.networks or device not in CPU_DEVICES
+        ):  # a device that is missing is refused in any case
+            self.backend = load_backend(
+                fitted, device, backend or pick_engine(fitted, engine, device)
+            )
 
     def serving(self, fitted: Fitted) -> Self:
         """The same networks with another description of the forecaster."""
@@ -122,7 +146,9 @@ class Predictor:
         self.fitted, self.device, self.on_windows = state["fitted"], state["device"], None
         self.backend = state["engine"] and load_backend(self.fitted, self.device, state["engine"])
 
-    def quantiles(self, panel: Panel, series: Integers, position: Integers | None = None) -> Numbers:
+    def quantiles(
+        self, panel: Panel, series: Integers, position: Integers | None = None
+    ) -> Numbers:
         """Quantiles of the values after windows, [windows, horizon, levels]; see `marginal_and_joint`."""
         return self.marginal_and_joint(panel, series, position, joint=False)[0]
 
@@ -161,10 +187,15 @@ class Predictor:
             if left_out is not None:
                 chosen = chosen[~left_out[chosen]]
             index = series[chosen], ends[chosen]
-            with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
+            with np.errstate(
+                over="ignore", invalid="ignore"
+            ):  # the caller refuses what is not finite
                 medians: list[Numbers] = []
                 if backend is not None and windows is not None:
-                    medians = [median_of_members(group) for group in _members(backend, config, windows, index)]
+                    medians = [
+                        median_of_members(group)
+                        for group in _members(backend, config, windows, index)
+                    ]
                 mixed = ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians)
                 parts.append(inputs.restored(mixed, index))
                 if joint:
@@ -181,7 +212,9 @@ class Predictor:
         with the sums after its series. All series that have begun at a window's origin are forecast with it.
         """
         config, ensemble = self.fitted.config, self.fitted.ensemble
-        single = self.serving(replace(self.fitted, config=config.model_copy(update={"reconciles": False})))
+        single = self.serving(
+            replace(self.fitted, config=config.model_copy(update={"reconciles": False}))
+        )
         origins, floor = sums.starts[series] + position, sums.floor()
         totals, members = members_of(sums)
         served, parts = np.flatnonzero(~sums.skipped), dict[int, Numbers]()
@@ -195,7 +228,13 @@ class Predictor:
             is_sum, deviation = np.isin(both, totals), standard_deviation(base, config.levels)
             of_series = members[np.isin(totals, both)][:, both[~is_sum]]
             agreeing = _agreed(base[~is_sum], means, deviation, is_sum, of_series, floor[both])
-            parts |= dict(zip(rows.tolist(), agreeing[np.searchsorted(both[~is_sum], series[rows])], strict=True))
+            parts |= dict(
+                zip(
+                    rows.tolist(),
+                    agreeing[np.searchsorted(both[~is_sum], series[rows])],
+                    strict=True,
+                )
+            )
         if not parts:
             return single.quantiles(sums, series, position)
         return np.stack([parts[row] for row in range(len(series))])
@@ -217,7 +256,11 @@ class Predictor:
             return None
         inputs, index = inputs_of(self.fitted, panel), (series, panel.lengths[series])
         members = _members(backend, config, inputs.arrays.to(backend.to_array), index)
-        several = (np.stack(group, -1)[:, :, config.levels.index(0.5)] for group in members if len(group) > 1)
+        several = (
+            np.stack(group, -1)[:, :, config.levels.index(0.5)]
+            for group in members
+            if len(group) > 1
+        )
         points = [inputs.restored(group, index) for group in several]  # [series, horizon, members]
         size = sum(np.abs(np.median(group, axis=-1)).sum() for group in points)
         return float(sum(group.std(-1, ddof=1).sum() for group in points) / size) if size else None
@@ -235,20 +278,26 @@ class Predictor:
                 weights = backend.attention(group, cut.batch(index, cut.lengths[index]))
                 if weights is not None:
                     return backend.to_numpy(weights)
-        cure = Words("fit with ", Setting("model", "attention-lstm"), " and ", Setting("guard", False))
+        cure = Words(
+            "fit with ", Setting("model", "attention-lstm"), " and ", Setting("guard", False)
+        )
         raise UsageError("no network with attention forecasts here", cure=cure)
 
 
 def load_backend(fitted: Fitted, device: str, name: str) -> Backend:
     """The networks of a fitted forecaster, as the file `name` of this folder runs them."""
-    backend: Backend = importlib.import_module(f"forecast.inference.{name}").Networks(fitted, device)
+    backend: Backend = importlib.import_module(f"forecast.inference.{name}").Networks(
+        fitted, device
+    )
     return backend
 
 
 def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Numbers | None:
     """[slots], the one value of closed slots (0 if a shop is shut), else NaN; values from `before` on disprove none."""
     schema, index = fitted.config.table, series_index(fitted.history.ids, panel.ids)
-    closed = closed_now(fitted.closed, panel, schema, index, panel.lengths if before is None else before)
+    closed = closed_now(
+        fitted.closed, panel, schema, index, panel.lengths if before is None else before
+    )
     return fixed_values(closed, panel, schema)
 
 
@@ -267,24 +316,35 @@ def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> I
     )
 
 
-def _members(backend: Backend, config: Config, windows: Windows, index: WindowIndex) -> list[list[Numbers]]:
+def _members(
+    backend: Backend, config: Config, windows: Windows, index: WindowIndex
+) -> list[list[Numbers]]:
     """The quantiles of the members of each group of networks, in the unit of the panel's values.
 
     Batches are full: no forecast then depends, even in its last bit, on the other windows. A batch is gathered once for
     all members that read it.
     """
     groups, (series, position) = config.members(), map(backend.to_array, index)
-    parts = [[[np.zeros((0, config.horizon, len(config.levels)))] for _ in members] for members in groups]
+    parts = [
+        [[np.zeros((0, config.horizon, len(config.levels)))] for _ in members] for members in groups
+    ]
     with backend.running():
         for start in range(0, len(series), NETWORK_BATCH):
-            some, batches = slice(start, start + NETWORK_BATCH), dict[tuple[int, ScalingName], Batch]()
+            some, batches = (
+                slice(start, start + NETWORK_BATCH),
+                dict[tuple[int, ScalingName], Batch](),
+            )
             count = len(series[some])
             for group, members in enumerate(groups):
                 read = members[0].lookback, members[0].scaling
                 if read not in batches:
-                    batches[read] = windows.cut(*read).batch(series[some], position[some]).padded(NETWORK_BATCH)
+                    batches[read] = (
+                        windows.cut(*read).batch(series[some], position[some]).padded(NETWORK_BATCH)
+                    )
                 for member in range(len(members)):
-                    quantiles = batches[read].unscaled(backend.quantiles(group, member, batches[read]))
+                    quantiles = batches[read].unscaled(
+                        backend.quantiles(group, member, batches[read])
+                    )
                     parts[group][member].append(backend.to_numpy(quantiles[:count]))
     return [[np.concatenate(member) for member in members] for members in parts]
 
@@ -292,14 +352,18 @@ def _members(backend: Backend, config: Config, windows: Windows, index: WindowIn
 def median_of_members(members: list[Numbers]) -> Numbers:
     """The median over members of each quantile; it keeps them in order."""
     ordered, last = list(members), len(members) - 1
-    for number in range(len(members)):  # passes that compare neighbours put in order what is as many
+    for number in range(
+        len(members)
+    ):  # passes that compare neighbours put in order what is as many
         for low in range(number % 2, last, 2):
             pair = ordered[low : low + 2]
             ordered[low : low + 2] = np.minimum(*pair), np.maximum(*pair)
     return np.asarray((ordered[last // 2] + ordered[len(members) // 2]) / 2)
 
 
-def _agreed(base: Numbers, means: Numbers, deviation: Numbers, sums: Flags, members: Flags, floor: Numbers) -> Numbers:
+def _agreed(
+    base: Numbers, means: Numbers, deviation: Numbers, sums: Flags, members: Flags, floor: Numbers
+) -> Numbers:
     """Quantiles of series [series, horizon, levels] with reconciled means; multiplied where no value lies below 0."""
     variance, matrix = deviation**2, members.astype(np.float64)
     of_series, expected = variance[~sums], means[~sums]

@@ -28,7 +28,13 @@ from forecast.reading.observations import id_codes
 from forecast.settings import OutputSettings, Stored, TextSettings
 from forecast.tables.storage import LOCK, Location
 from forecast.tables.table import Table
-from forecast.tables.writing import frame_of, guard_formulas, output_columns, parquet_bytes, refuse_clash
+from forecast.tables.writing import (
+    frame_of,
+    guard_formulas,
+    output_columns,
+    parquet_bytes,
+    refuse_clash,
+)
 from forecast.threads import in_order
 
 LEAST_ROWS = 2_000_000  # of a table that is read in parts
@@ -84,7 +90,9 @@ class LargeForecast:
     messages: Messages = field(default_factory=list)
     skipped: dict[Id, str] = field(default_factory=dict)  # with the reason, once all is forecast
     folder: str = ""  # path or URI to which shards go
-    shares: str | None = None  # a folder with the rows of each shard; without it each looks through the whole table
+    shares: str | None = (
+        None  # a folder with the rows of each shard; without it each looks through the whole table
+    )
 
     @property
     def schema(self) -> Schema:
@@ -99,7 +107,9 @@ class LargeForecast:
         """Of the ids of the table with those of the fit, still without any."""
         return Comparison(self.predictor.fitted.ids, self.table.name)
 
-    def of_part(self, part: Table, comparison: Comparison) -> tuple[Forecasts, Sums | None, Messages]:
+    def of_part(
+        self, part: Table, comparison: Comparison
+    ) -> tuple[Forecasts, Sums | None, Messages]:
         """Forecasts of whole series, their sums, and messages to be logged once all is forecast."""
         sums = None if self.totals is None else self.totals.blank_copy()
         with held_back() as messages:
@@ -113,13 +123,21 @@ class LargeForecast:
 
     def columns(self, starts: Integers) -> Iterator[Columns]:
         """The columns of the forecasts of each part; `starts` [series + 1] are first rows of series, and all rows."""
-        predictor, comparison, done, begun, left = self.predictor, self.comparison(), 0, False, False
+        predictor, comparison, done, begun, left = (
+            self.predictor,
+            self.comparison(),
+            0,
+            False,
+            False,
+        )
         progress, predictor.on_windows = predictor.on_windows, None
         threads = predictor.backend is None or predictor.backend.threads
         cuts = [*starts[:-1:WINDOWS_AT_ONCE].tolist(), int(starts[-1])]
         parts = self.table.parts(needed_columns(self.schema, self.table), cuts)
         with self.table.location.unchanged(self.table.pins):
-            done_parts = in_order(lambda part: self.of_part(part, comparison), parts, threads=threads)
+            done_parts = in_order(
+                lambda part: self.of_part(part, comparison), parts, threads=threads
+            )
             for forecasts, sums, messages in done_parts:
                 self.messages += messages
                 if self.totals is not None and sums is not None:
@@ -160,7 +178,9 @@ class LargeForecast:
         if self.shares is not None:
             return table.read_share(self.shares, shard.number)
         needed, by = needed_columns(schema, table), schema.ids or schema.time
-        return table.filtered(needed, by, lambda rows: self.shards_of(rows, shard.count) == shard.number)
+        return table.filtered(
+            needed, by, lambda rows: self.shards_of(rows, shard.count) == shard.number
+        )
 
     def shards_of(self, rows: Table, count: int) -> Integers:
         """[rows], the number of the shard of each row."""
@@ -191,7 +211,9 @@ def large_forecasts(
             reach = newest_time(times, schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
-    found = LargeForecast(predictor, table, reach, horizon, output, totals=totals, messages=messages)
+    found = LargeForecast(
+        predictor, table, reach, horizon, output, totals=totals, messages=messages
+    )
     return found, found.columns(starts)
 
 
@@ -212,7 +234,9 @@ def plan_shards(
     refuse_clash(schema.keys, output_columns(output))
     if folder.lower().endswith((".csv", ".parquet", ".pq", ".gz")):
         problem = "shards are written into a folder"
-        raise CannotCreate(problem, setting=Setting("output", folder), cure="name a folder or a URI of one")
+        raise CannotCreate(
+            problem, setting=Setting("output", folder), cure="name a folder or a URI of one"
+        )
     checked_horizon(horizon, predictor.fitted.config.horizon)
     if Path(folder, LOCK).exists():  # so that another process is noticed before the table is read
         with Location.of(folder).locked():
@@ -221,10 +245,14 @@ def plan_shards(
     if table is None:
         raise BadData("shards are read from Parquet, or from plain CSV in UTF-8", place=data)
     _, times = table.survey(schema.ids, schema.time, str(schema.target))
-    return LargeForecast(predictor, table, newest_time(times, schema), horizon, output, future, folder=folder)
+    return LargeForecast(
+        predictor, table, newest_time(times, schema), horizon, output, future, folder=folder
+    )
 
 
-def forecast_shards(work: LargeForecast, shards: int, jobs: int = 1) -> tuple[Manifest, dict[Id, str]]:
+def forecast_shards(
+    work: LargeForecast, shards: int, jobs: int = 1
+) -> tuple[Manifest, dict[Id, str]]:
     """Forecast all shards of a table; returns the manifest, and series without a forecast, with the reason.
 
     The manifest of an earlier run stays until all files of this one are written; then files of earlier runs, also of
@@ -247,8 +275,12 @@ def forecast_shards(work: LargeForecast, shards: int, jobs: int = 1) -> tuple[Ma
         skipped |= dict.fromkeys(comparison.missing, "gone")
         origin = position_texts(schema, calendar_of(schema), np.array([work.newest]))[0]
         rows, series = sum(file.rows for file in files), sum(file.series for file in files)
-        manifest = Manifest(shards=shards, origin=origin, rows=rows, series=series, files=tuple(files))
-        folder.write(MANIFEST, (json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n").encode())
+        manifest = Manifest(
+            shards=shards, origin=origin, rows=rows, series=series, files=tuple(files)
+        )
+        folder.write(
+            MANIFEST, (json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n").encode()
+        )
         for path in (PurePath(found.path) for found in folder.files()):
             old = re.fullmatch(NAME, path.name) and path.name not in {file.file for file in files}
             if old and path.parent == PurePath(folder.path):
@@ -264,5 +296,7 @@ def _results(work: LargeForecast, shards: int, jobs: int) -> Iterator[ShardResul
             needed, by = needed_columns(schema, work.table), schema.ids or schema.time
             work.table.write_shares(needed, by, lambda rows: work.shards_of(rows, shards), folder)
             work = replace(work, shares=folder)
-        tasks: Iterator[Task] = ((work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1))
+        tasks: Iterator[Task] = (
+            (work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1)
+        )
         yield from side_by_side(tasks, jobs)

@@ -20,7 +20,9 @@ from forecast.windows.windows import Batch
 class Networks:
     """The networks of a fitted forecaster on a device, group by group; the methods are those of `Backend`."""
 
-    threads = False  # how many threads torch takes, and how small its numbers get, is the same for all
+    threads = (
+        False  # how many threads torch takes, and how small its numbers get, is the same for all
+    )
 
     def __init__(self, fitted: Fitted, device: str) -> None:
         self.device, self.seed = pick_device(device), fitted.settings().seed
@@ -31,9 +33,13 @@ class Networks:
         config, weights, loss = fitted.config, iter(fitted.network_weights), fitted.settings().loss
         for members in config.members():
             lookback, series = members[0].lookback, len(fitted.history)
-            shape = network_shape(config.table, config.horizon, lookback, config.lags, config.levels, series, loss)
+            shape = network_shape(
+                config.table, config.horizon, lookback, config.lags, config.levels, series, loss
+            )
             self.shapes.append(shape)
-            self.groups.append([rebuild(member, shape, next(weights), self.device) for member in members])
+            self.groups.append(
+                [rebuild(member, shape, next(weights), self.device) for member in members]
+            )
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -42,7 +48,9 @@ class Networks:
 
     def quantiles(self, group: int, member: int, batch: Batch) -> Tensor:
         network = self.groups[group][member]
-        generator = Generator(device=self.device).manual_seed(self.seed)  # for models that sample paths
+        generator = Generator(device=self.device).manual_seed(
+            self.seed
+        )  # for models that sample paths
         with torch.no_grad():
             return network.quantiles(batch, network.shape.levels, generator)
 

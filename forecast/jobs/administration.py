@@ -19,7 +19,15 @@ from forecast.calendar.spec import as_text
 from forecast.checks.table import age_text, duration_text
 from forecast.databases.queries import Execute
 from forecast.durable import is_held, make_directory, replace_file
-from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, NoInput, Setting, UsageError, Words
+from forecast.errors import (
+    ArtifactRefused,
+    CannotCreate,
+    ForecastError,
+    NoInput,
+    Setting,
+    UsageError,
+    Words,
+)
 from forecast.jobs.pipeline import ROWS, Pipeline, target_of
 from forecast.ledger.ledger import ALWAYS, KILLED, MAX_RECORDS, Ledger, open_file, series_text
 from forecast.ledger.ledger import FILE as LEDGER_FILE
@@ -28,7 +36,10 @@ from forecast.logs import log
 from forecast.settings import FILE, marked, seconds_of
 
 ROLLED_BACK, BY_HAND = "rolled back", "promoted by hand"
-MISSED_RUNS, MIN_INTERVAL = 3, 600.0  # missed runs that are reported, and seconds between two runs that make a schedule
+MISSED_RUNS, MIN_INTERVAL = (
+    3,
+    600.0,
+)  # missed runs that are reported, and seconds between two runs that make a schedule
 FINE, PARTIAL, STALE = 0, 3, 4  # exit codes of `forecast status`
 
 
@@ -68,7 +79,9 @@ def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
         return
     before = owner_to_replace(pipeline, take_over)
     owner = _claimant(pipeline)
-    store_id = secrets.token_hex(6) if before is None or _is_copy(before, owner.store) else before.id
+    store_id = (
+        secrets.token_hex(6) if before is None or _is_copy(before, owner.store) else before.id
+    )
     owner = owner.model_copy(update={"id": store_id})
     note = Path(pipeline.store) / OWNER
     if owner != before:
@@ -77,7 +90,9 @@ def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
         yield
     except UsageError:  # refused, as it is for its sink
         if owner != before:
-            note.unlink() if before is None else replace_file(note, before.model_dump_json().encode())
+            note.unlink() if before is None else replace_file(
+                note, before.model_dump_json().encode()
+            )
         raise
 
 
@@ -100,7 +115,10 @@ def owner_to_replace(pipeline: Pipeline, take_over: bool) -> Owner | None:
 
 def _claimant(pipeline: Pipeline) -> Owner:
     """A job as the owner of its store, which has no id yet."""
-    paths = (os.path.abspath(path).encode(errors="backslashreplace") for path in (pipeline.store, pipeline.file))
+    paths = (
+        os.path.abspath(path).encode(errors="backslashreplace")
+        for path in (pipeline.store, pipeline.file)
+    )
     store, file = (path.decode() for path in paths)
     return Owner(id="0" * 12, store=store, job=pipeline.hidden(pipeline.name or "job"), file=file)
 
@@ -122,7 +140,9 @@ def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bo
             replace_file(path.with_name(note), text.encode())
     if (url := pipeline.sink.url) is None:
         return
-    claimed = {sink.table: [()] for sink in sinks if sink.table is not None} | {pipeline.sink.table: series}
+    claimed = {sink.table: [()] for sink in sinks if sink.table is not None} | {
+        pipeline.sink.table: series
+    }
     try:
         with databases.connect(url, reads=() if write else (ROWS,)) as execute:
             if write:
@@ -130,22 +150,41 @@ def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bo
                 execute(f"CREATE TABLE IF NOT EXISTS {ROWS} ({columns})")
             for table, names in claimed.items():
                 target = target_of(str(table))
-                rows = [{"target": target, "series": name, "owner": text} for name in map(series_text, names)]
-                before = dict(execute(f"SELECT series, owner FROM {ROWS} WHERE target = :target", {"target": target}))
+                rows = [
+                    {"target": target, "series": name, "owner": text}
+                    for name in map(series_text, names)
+                ]
+                before = dict(
+                    execute(
+                        f"SELECT series, owner FROM {ROWS} WHERE target = :target",
+                        {"target": target},
+                    )
+                )
                 others = {before[row["series"]] for row in rows if row["series"] in before}
-                _refuse_others(pipeline, owner, map(Owner.model_validate_json, others), f"sink.table {target}")
+                _refuse_others(
+                    pipeline, owner, map(Owner.model_validate_json, others), f"sink.table {target}"
+                )
                 if write and (new := [row for row in rows if before.get(row["series"]) != text]):
                     execute(f"DELETE FROM {ROWS} WHERE target = :target AND series = :series", new)
                     execute(f"INSERT INTO {ROWS} VALUES (:target, :series, :owner)", new)
     except CannotCreate as error:
-        log.warning("which job writes which rows cannot be recorded, so that other jobs may replace them: %s", error)
+        log.warning(
+            "which job writes which rows cannot be recorded, so that other jobs may replace them: %s",
+            error,
+        )
 
 
-def _refuse_others(pipeline: Pipeline, owner: Owner, found: Iterable[Owner | None], place: str) -> None:
-    for other in (other for other in found if other and other.id != owner.id and other.file != owner.file):
+def _refuse_others(
+    pipeline: Pipeline, owner: Owner, found: Iterable[Owner | None], place: str
+) -> None:
+    for other in (
+        other for other in found if other and other.id != owner.id and other.file != owner.file
+    ):
         written = f"is written by {other}"
         if not pipeline._take_over:
-            cure = Words("write elsewhere, or pass ", Setting("take_over"), " if this job replaces that one")
+            cure = Words(
+                "write elsewhere, or pass ", Setting("take_over"), " if this job replaces that one"
+            )
             raise UsageError(written, place=place, cure=cure)
         log.warning("%s %s, and job '%s' takes it over", place, written, owner.job)
 
@@ -191,15 +230,25 @@ def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[st
 def promote(artifact: str, version: str, wait: float, pipeline: Pipeline | None = None) -> str:
     """Make the version live whose id or hash begins so, record that in the ledger, and return its id."""
     store = Store(artifact)
-    versions = store.versions() if version else []  # before the lock, which would create a missing folder
-    found = [info.id for info in versions if info.id.startswith(version) or info.hash.startswith(version)]
+    versions = (
+        store.versions() if version else []
+    )  # before the lock, which would create a missing folder
+    found = [
+        info.id for info in versions if info.id.startswith(version) or info.hash.startswith(version)
+    ]
     if len(found) > 1 and version not in found:
-        raise UsageError(f"{version} may mean {len(found)} versions: {', '.join(found[:3])}; give more of the id")
+        raise UsageError(
+            f"{version} may mean {len(found)} versions: {', '.join(found[:3])}; give more of the id"
+        )
     if version not in found:
-        version = found[0] if found else store.load(version)[1].id  # which raises: there is no such version
+        version = (
+            found[0] if found else store.load(version)[1].id
+        )  # which raises: there is no such version
     with store.lock(wait) as writer:
         store.load(version)
-        for ledger in _ledgers(artifact, pipeline):  # first: else the next run would promote its own
+        for ledger in _ledgers(
+            artifact, pipeline
+        ):  # first: else the next run would promote its own
             _mark(ledger, version, True, BY_HAND)
         writer.promote(version)
     return version
@@ -212,7 +261,11 @@ def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tu
     with store.lock(wait) as writer:
         live, ledgers = store.current(), _ledgers(artifact, pipeline)
         refused = set[str]().union(*(ledger.refused() for ledger in ledgers))
-        older = [version.id for version in store.versions() if version.id < live and version.id not in refused]
+        older = [
+            version.id
+            for version in store.versions()
+            if version.id < live and version.id not in refused
+        ]
         if not older:
             raise NoInput(f"{artifact}: there is no version before {live} to go back to")
         store.load(older[-1])
@@ -231,14 +284,20 @@ def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
         ledger.mark(version, promoted, f"{verdict}; {done}" if verdict else done)
 
 
-def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: int = 10) -> dict[str, Any]:
+def status_of(
+    ledger: Ledger, store: str, as_of: datetime | None = None, runs: int = 10
+) -> dict[str, Any]:
     """The status of a job now or at a time, from its ledger, with its newest runs; NoInput if it had not run."""
     now, until = as_of or datetime.now(UTC), ALWAYS if as_of is None else as_text(as_of)
     all_runs = ledger.runs(MAX_RECORDS, until)
     running = bool(all_runs) and all_runs[0].exit_code == KILLED and is_held(Path(store) / LOCK)
     newest_runs = all_runs[running:][:runs]
     if not newest_runs:
-        when = "has not run yet; run `forecast run JOB.toml`" if as_of is None else f"had not run at {until}"
+        when = (
+            "has not run yet; run `forecast run JOB.toml`"
+            if as_of is None
+            else f"had not run at {until}"
+        )
         raise NoInput(f"job '{ledger.job}' {when}")
     # runs that are dated in the future, as by a clock that was ahead, say nothing of what came after them
     newest = next((run for run in newest_runs if run.as_of <= as_text(now)), newest_runs[0])
@@ -252,14 +311,28 @@ def status_of(ledger: Ledger, store: str, as_of: datetime | None = None, runs: i
     last = max(all_runs, key=lambda run: run.started)
     if last.ahead_of_clock:
         problems.append(f"the run as of {last.as_of} is dated ahead of its clock")
-    problems += [f"the data are {'stale' if age is None else age_text(age)}"] if stale else _missed(newest_runs, now)
+    problems += (
+        [f"the data are {'stale' if age is None else age_text(age)}"]
+        if stale
+        else _missed(newest_runs, now)
+    )
     warnings = len(newest.warnings)
     well = f"it ran, with {warnings} warning{'s' * (warnings > 1)}" if warnings else "all is well"
     if as_of is not None:
         live = next((run.version for run in all_runs if run.settled), None)
     else:
         live = None if Store(store).empty else Store(store).current()
-    names = ("as_of", "exit_code", "version", "seconds", "error", "fit", "warnings", "intervals", "skipped")
+    names = (
+        "as_of",
+        "exit_code",
+        "version",
+        "seconds",
+        "error",
+        "fit",
+        "warnings",
+        "intervals",
+        "skipped",
+    )
     return {
         "job": ledger.job,
         "code": STALE if stale else PARTIAL if problems else FINE,
@@ -290,16 +363,24 @@ def _missed(runs: list[Record], now: datetime) -> list[str]:
     elapsed = (now - max(starts)).total_seconds()
     if usual < MIN_INTERVAL or elapsed <= MISSED_RUNS * usual:
         return []
-    return [f"no run for {duration_text(elapsed)}; before, there was one every {duration_text(usual)}"]
+    return [
+        f"no run for {duration_text(elapsed)}; before, there was one every {duration_text(usual)}"
+    ]
 
 
 def ledger_of(pipeline: Pipeline) -> Ledger:
     """The ledger of a job: the file beside its store, or in the database of its sink."""
     name, url = pipeline.name or "job", pipeline.sink.url
     if pipeline.ledger != "sink" or url is None:
-        return Ledger(pipeline.hidden(name), partial(open_file, runs_folder(pipeline.store) / LEDGER_FILE), name)
+        return Ledger(
+            pipeline.hidden(name),
+            partial(open_file, runs_folder(pipeline.store) / LEDGER_FILE),
+            name,
+        )
     owner = owner_of(pipeline.store)
-    key = name if owner is None else f"{name}@{owner.id}"  # several jobs share a database, and each store has its id
+    key = (
+        name if owner is None else f"{name}@{owner.id}"
+    )  # several jobs share a database, and each store has its id
 
     @contextmanager
     def connect(reads: Collection[str] = ()) -> Iterator[Execute]:
@@ -325,4 +406,8 @@ def _ledgers(artifact: str, pipeline: Pipeline | None = None) -> list[Ledger]:
     path = runs_folder(artifact) / LEDGER_FILE
     connect = partial(open_file, path)
     beside = [Ledger(job, connect) for job in Ledger("", connect).jobs()] if path.exists() else []
-    return [*beside, ledger_of(pipeline)] if pipeline is not None and pipeline.ledger == "sink" else beside
+    return (
+        [*beside, ledger_of(pipeline)]
+        if pipeline is not None and pipeline.ledger == "sink"
+        else beside
+    )

@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.changes.replay import Changes, RunInput, alike, by_step, changed_inputs, replayed, rows_of_sums, unpacked
+from forecast.changes.replay import (
+    Changes,
+    RunInput,
+    alike,
+    by_step,
+    changed_inputs,
+    replayed,
+    rows_of_sums,
+    unpacked,
+)
 from forecast.errors import INCOMPLETE, ArtifactRefused, Blocked, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.publishing import newest_blocked, read_blocked
@@ -40,7 +49,10 @@ def diff_of(
         frame, data = stored
         if frame is None or not isinstance(data, bytes):
             problem = f"job '{ledger.job}': the ledger does not hold {inputs_of}"
-            raise NoInput(problem, cure=f"compare newer runs; the newest {KEEP[INPUTS]} of this release keep it")
+            raise NoInput(
+                problem,
+                cure=f"compare newer runs; the newest {KEEP[INPUTS]} of this release keep it",
+            )
         try:
             inputs.append(unpacked(data, load(run.version), str(run.version)))
         except DAMAGED:
@@ -49,9 +61,14 @@ def diff_of(
         frames.append(frame)
     changes, (before, after) = _changes(inputs, frames), inputs
     ends = [{"as_of": run.as_of, "version": run.version} for run in runs]
-    calendar, (times, inverse) = calendar_of(after.schema), np.unique(changes.times, return_inverse=True)
+    calendar, (times, inverse) = (
+        calendar_of(after.schema),
+        np.unique(changes.times, return_inverse=True),
+    )
     names = [dict(zip(after.schema.ids, ids, strict=True)) for ids in changes.ids]
-    dated = [{"time": text} for text in position_texts(after.schema, calendar, calendar.positions(times))]
+    dated = [
+        {"time": text} for text in position_texts(after.schema, calendar, calendar.positions(times))
+    ]
     panels = [before.panel, after.panel] if alike(before, after) else [after.panel]
     return {
         "job": ledger.job,
@@ -82,11 +99,15 @@ def _notes(runs: list[Record], inputs: list[RunInput]) -> list[str]:
         notes += changed_inputs(before, after)
     if factors[0] != factors[1]:
         pairs = " to ".join(f"{low:.3g} and {high:.3g}" for low, high in factors)
-        notes.append(f"corrections of the 80 and 95 % intervals, which move no forecast, went from {pairs}")
+        notes.append(
+            f"corrections of the 80 and 95 % intervals, which move no forecast, went from {pairs}"
+        )
     some = np.flatnonzero(~after.panel.skipped)
     some = some[:: len(some) // 500 + 1]  # enough to compare networks
     if (spread := after.predictor.seed_spread(after.panel, some)) is not None:
-        notes.append(f"a refit alone moves a network by about {100 * spread:.2g} %, as far as seeds lie apart")
+        notes.append(
+            f"a refit alone moves a network by about {100 * spread:.2g} %, as far as seeds lie apart"
+        )
     return notes
 
 
@@ -94,9 +115,18 @@ def _chosen(ledger: Ledger, before: str | None, after: str | None) -> list[Recor
     runs = ledger.runs(MAX_RECORDS)
     blocked = newest_blocked(runs)
     published = [run for run in runs if run.exit_code in (0, INCOMPLETE)]
-    candidates = [run for run in runs if run in published or run is blocked]  # only the newest one is kept
+    candidates = [
+        run for run in runs if run in published or run is blocked
+    ]  # only the newest one is kept
     later = _newest(ledger.job, candidates, Setting("to", after))
-    return [_newest(ledger.job, [run for run in published if run.as_of < later.as_of], Setting("from", before)), later]
+    return [
+        _newest(
+            ledger.job,
+            [run for run in published if run.as_of < later.as_of],
+            Setting("from", before),
+        ),
+        later,
+    ]
 
 
 def _newest(job: str, runs: list[Record], setting: Setting) -> Record:
@@ -108,7 +138,9 @@ def _newest(job: str, runs: list[Record], setting: Setting) -> Record:
     if found:
         return found[0]
     none = f"job '{job}' has no run that published forecasts then, or none before the other"
-    raise NoInput(none, setting=setting if setting.value else None, cure="`forecast status` lists the runs")
+    raise NoInput(
+        none, setting=setting if setting.value else None, cure="`forecast status` lists the runs"
+    )
 
 
 def _changes(inputs: list[RunInput], frames: list[pd.DataFrame]) -> Changes:
@@ -119,7 +151,9 @@ def _changes(inputs: list[RunInput], frames: list[pd.DataFrame]) -> Changes:
     ids, grids = tuple(tuple(json.loads(name)) for name in names), []
     for frame in (old, new):
         rows = frame[frame["instant"].isin(times)]
-        series = pd.Index(names).get_indexer(rows["series"].cat.categories)[rows["series"].cat.codes]
+        series = pd.Index(names).get_indexer(rows["series"].cat.categories)[
+            rows["series"].cat.codes
+        ]
         grids.append(np.full((len(names), len(times)), np.nan))
         grids[-1][series, np.searchsorted(times, rows["instant"])] = rows["forecast"]
     in_old, in_new = (np.isfinite(grid) for grid in grids)
@@ -128,10 +162,14 @@ def _changes(inputs: list[RunInput], frames: list[pd.DataFrame]) -> Changes:
     if not both.any():
         cure = "name nearer runs, or fit with a horizon that reaches beyond the next run"
         raise UsageError("the runs forecast no time of one series in common", cure=cure)
-    used = both | (in_old & ~in_new.any(1, keepdims=True)) | (in_new & ~in_old.any(1, keepdims=True))
+    used = (
+        both | (in_old & ~in_new.any(1, keepdims=True)) | (in_new & ~in_old.any(1, keepdims=True))
+    )
     series, time = np.nonzero(used)
     both, (was, now) = both[used], (np.nan_to_num(grid[used]) for grid in grids)
     points = dict(replayed(before, after, (ids, series[both], times[time[both]])))
     elsewhere = {*before.fallback, *after.fallback}
     fallback = np.array([names in elsewhere for names in ids], bool)[series] & both
-    return Changes(ids, series, times[time], was, now, both, by_step(was, now, both, points, fallback))
+    return Changes(
+        ids, series, times[time], was, now, both, by_step(was, now, both, points, fallback)
+    )

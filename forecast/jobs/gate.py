@@ -51,8 +51,14 @@ def sums_to_keep(made: Iterable[Totals], forecasts: Forecasts) -> pd.DataFrame:
         for groups in totals.groups:
             last = forecasts.panel.origins.max() + groups.periods.edges[1:]
             first = np.concatenate([[groups.periods.first], last[:-1] + 1])
-            spans = np.column_stack([np.arange(len(last)) + 1, calendar.times(first), calendar.times(last)]).tolist()
-            rows += [(series_text((groups.level.name, *key)), *span) for key in groups.ordered() for span in spans]
+            spans = np.column_stack(
+                [np.arange(len(last)) + 1, calendar.times(first), calendar.times(last)]
+            ).tolist()
+            rows += [
+                (series_text((groups.level.name, *key)), *span)
+                for key in groups.ordered()
+                for span in spans
+            ]
         numbers.append(frame_of(totals.columns(INTERVALS))[PUBLISHED])
     frame = pd.DataFrame(rows, columns=SUM_COLUMNS[:4]).join(pd.concat(numbers, ignore_index=True))
     return frame.drop_duplicates(["series", "step"])[:MAX_FORECASTS].astype({"series": "category"})
@@ -68,22 +74,42 @@ def compare_sums(
     schema, status, calendar = live.schema, np.array(panel.status), calendar_of(live.schema)
     # series without dates have ends of their own
     stored = [sums.astype({"series": object}) for _, sums in runs] if schema.dated else []
-    known, ended = with_fixed(panel, fixed_of(live.fitted, panel)), np.repeat(status == "ended", np.diff(panel.offsets))
+    known, ended = (
+        with_fixed(panel, fixed_of(live.fitted, panel)),
+        np.repeat(status == "ended", np.diff(panel.offsets)),
+    )
     values = np.where(known.observed, known.values, np.where(ended, 0.0, np.nan))
     parts = np.nan_to_num(values).astype(np.longdouble), values != values
     total, gaps = (np.append(0, np.cumsum(part)) for part in parts)
-    series, groups, compared = np.flatnonzero(status != "missing"), dict[str, tuple[Any, Any]](), list[pd.DataFrame]()
+    series, groups, compared = (
+        np.flatnonzero(status != "missing"),
+        dict[str, tuple[Any, Any]](),
+        list[pd.DataFrame](),
+    )
     for level in (level for totals in pipeline.totals for level in levels_of(totals.sums, schema)):
-        names = [series_text((level.name, *key)) for key in keys_of(panel, schema, series, level.by)]
+        names = [
+            series_text((level.name, *key)) for key in keys_of(panel, schema, series, level.by)
+        ]
         groups[level.name] = pd.factorize(np.array(names, object))
     for span, sums in pd.concat(stored).groupby(["first", "instant"]) if stored else ():
         first, last = calendar.positions(np.array(span)).tolist()
         if last <= panel.origins.max():
-            ends = np.clip(np.array([[first], [last + 1]]) - panel.starts[series], 0, panel.lengths[series])
+            ends = np.clip(
+                np.array([[first], [last + 1]]) - panel.starts[series], 0, panel.lengths[series]
+            )
             low, high = panel.offsets[series] + ends
-            of_series = np.where(gaps[high] > gaps[low], np.nan, total[high] - total[low]).astype(np.float64)
-            found = pd.concat([pd.Series(np.bincount(codes, of_series), names) for codes, names in groups.values()])
-            compared.append(sums.assign(actual=significant(found.reindex(sums["series"]).to_numpy(np.float64))))
+            of_series = np.where(gaps[high] > gaps[low], np.nan, total[high] - total[low]).astype(
+                np.float64
+            )
+            found = pd.concat(
+                [
+                    pd.Series(np.bincount(codes, of_series), names)
+                    for codes, names in groups.values()
+                ]
+            )
+            compared.append(
+                sums.assign(actual=significant(found.reindex(sums["series"]).to_numpy(np.float64)))
+            )
     level_of = {name: level for level, (_, names) in groups.items() for name in names}
     over = pd.concat(compared).dropna(subset="actual") if compared else pd.DataFrame({"series": []})
     found = []
@@ -92,7 +118,9 @@ def compare_sums(
         size = float(actual.abs().sum())
         shares = [float(part) / size if size else None for part in (error.abs().sum(), error.sum())]
         row = {"level": str(level), "sums": len(sums), "error": shares[0], "bias": shares[1]}
-        held = {end: actual.between(sums[f"lo_{end}"], sums[f"hi_{end}"]).mean() for end in (80, 95)}
+        held = {
+            end: actual.between(sums[f"lo_{end}"], sums[f"hi_{end}"]).mean() for end in (80, 95)
+        }
         found.append(row | {f"coverage_{end}": float(share) for end, share in held.items()})
     return found
 
@@ -102,29 +130,53 @@ class CheckedForecasts:
     forecasts: Forecasts
     totals: list[Totals]
     problems: list[str] = field(default_factory=list)  # that block the run
-    source: NDArray[np.object_] | None = None  # [rows], where the numbers of each row are from, if that is asked for
+    source: NDArray[np.object_] | None = (
+        None  # [rows], where the numbers of each row are from, if that is asked for
+    )
     replaced: Ids = ()  # series whose numbers are of other runs
 
     def tables(self, pipeline: Pipeline, live: ServingVersion) -> list[Results]:
         """The table of forecasts, and those of sums, as sinks write them."""
-        explained, forecasts, calendar = frame_of(self.forecasts.columns), self.forecasts, calendar_of(live.schema)
+        explained, forecasts, calendar = (
+            frame_of(self.forecasts.columns),
+            self.forecasts,
+            calendar_of(live.schema),
+        )
         if self.source is not None:
             explained[checks.SOURCE] = self.source
-        hidden = ["model", "status"] if added_columns(pipeline) and not pipeline.output.explain else []
-        origins, horizon = forecasts.panel.origins[forecasts.series, None], forecasts.quantiles.shape[1]
-        times = calendar.times((origins + 1 + np.arange(horizon)).ravel()), calendar.times(origins.repeat(horizon))
+        hidden = (
+            ["model", "status"] if added_columns(pipeline) and not pipeline.output.explain else []
+        )
+        origins, horizon = (
+            forecasts.panel.origins[forecasts.series, None],
+            forecasts.quantiles.shape[1],
+        )
+        times = (
+            calendar.times((origins + 1 + np.arange(horizon)).ravel()),
+            calendar.times(origins.repeat(horizon)),
+        )
         made = live.version, pipeline.output
         tables = [Results(explained.drop(columns=hidden), explained, *times, live.schema, *made)]
         newest = calendar.times(forecasts.panel.origins.max(keepdims=True))[0]
         for totals in self.totals:
-            frame, ids = frame_of(totals.columns()), ("level", *key_columns(totals.levels, live.schema))
+            frame, ids = (
+                frame_of(totals.columns()),
+                ("level", *key_columns(totals.levels, live.schema)),
+            )
             schema = live.schema.model_copy(update={"ids": ids})
-            tables.append(Results(frame, frame, totals.starts, np.full(len(frame), newest), schema, *made))
+            tables.append(
+                Results(frame, frame, totals.starts, np.full(len(frame), newest), schema, *made)
+            )
         return tables
 
 
 def checked(
-    pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts, record: Record, last: Kept, night: Night
+    pipeline: Pipeline,
+    live: ServingVersion,
+    forecasts: Forecasts,
+    record: Record,
+    last: Kept,
+    night: Night,
 ) -> CheckedForecasts:
     """Check what a run is about to write; the record gets the statistics, and the log what warns."""
     falls_back = pipeline.checks.output.on_error == "fallback"
@@ -135,7 +187,9 @@ def checked(
     passed = _fallen_back(pipeline, live, as_forecast, last, refused) if refused else as_forecast
 
     earlier = None if last is None else _comparable(last, passed.forecasts, night)
-    output = checks.Output(passed.forecasts, live.fitted, live.schema, pipeline.output, passed.totals)
+    output = checks.Output(
+        passed.forecasts, live.fitted, live.schema, pipeline.output, passed.totals
+    )
     new = set(found["new_series"].series) if "new_series" in found else set()
     found |= checks.findings(output, earlier, limits.teaching(night.runs), new)
     alarms = _alarms(pipeline, found, night.runs)
@@ -144,7 +198,9 @@ def checked(
     if of_forecasts and not problems:
         here = {*of_forecasts, *(forecasts.panel.ids[i] for i in forecasts.series)}
         if len(of_forecasts) > checks.MOST_REPLACED * len(here):
-            problems = [f"{len(of_forecasts)} of {len(here)} series are too many for rows of the last run"]
+            problems = [
+                f"{len(of_forecasts)} of {len(here)} series are too many for rows of the last run"
+            ]
             problems += [text for word, text in alarms.values() if word == "error"]
         else:
             passed = _fallen_back(pipeline, live, as_forecast, last, refused | of_forecasts)
@@ -159,19 +215,28 @@ def checked(
     return passed
 
 
-def _alarms(pipeline: Pipeline, found: dict[str, limits.Finding], runs: Sequence[Record]) -> dict[str, tuple[str, str]]:
+def _alarms(
+    pipeline: Pipeline, found: dict[str, limits.Finding], runs: Sequence[Record]
+) -> dict[str, tuple[str, str]]:
     """What checks say; what the runs of a week have found, too, only warns."""
     statistics = {name: finding.statistic() for name, finding in found.items()}
     alarms = limits.alarms(statistics, pipeline.checks, found)
     for name, (_, text) in alarms.items():
         if limits.has_held(name, runs):
-            alarms[name] = "warning", f"{text}; as the runs of a week have found it, it counts as right"
+            alarms[name] = (
+                "warning",
+                f"{text}; as the runs of a week have found it, it counts as right",
+            )
     return alarms
 
 
-def _refused(alarms: dict[str, tuple[str, str]], found: dict[str, limits.Finding]) -> set[tuple[str, ...]]:
+def _refused(
+    alarms: dict[str, tuple[str, str]], found: dict[str, limits.Finding]
+) -> set[tuple[str, ...]]:
     """The series that errors name which rows of the last run can mend."""
-    return {ids for name, (word, _) in alarms.items() if word == "error" for ids in found[name].series}
+    return {
+        ids for name, (word, _) in alarms.items() if word == "error" for ids in found[name].series
+    }
 
 
 def _comparable(last: pd.DataFrame, forecasts: Forecasts, night: Night) -> Earlier:
@@ -185,18 +250,32 @@ def _comparable(last: pd.DataFrame, forecasts: Forecasts, night: Night) -> Earli
 
 
 def _fallen_back(
-    pipeline: Pipeline, live: ServingVersion, passed: CheckedForecasts, last: Kept, refused: set[tuple[str, ...]]
+    pipeline: Pipeline,
+    live: ServingVersion,
+    passed: CheckedForecasts,
+    last: Kept,
+    refused: set[tuple[str, ...]],
 ) -> CheckedForecasts:
     """The forecasts with those of the last run for refused series, and seasonal naive where these end."""
     forecasts = passed.forecasts
     here = {forecasts.panel.ids[i] for i in forecasts.series}
     room = checks.with_gone_series(forecasts, live.fitted, sorted(refused - here))
     if room is None:
-        return replace(passed, problems=[f"{len(refused - here)} series are too new for rows of the last run"])
-    earlier = np.full((*room.means.shape, 5), np.nan) if last is None else earlier_forecasts(last, room, live.schema)[1]
+        return replace(
+            passed, problems=[f"{len(refused - here)} series are too new for rows of the last run"]
+        )
+    earlier = (
+        np.full((*room.means.shape, 5), np.nan)
+        if last is None
+        else earlier_forecasts(last, room, live.schema)[1]
+    )
     series = np.array([room.panel.ids[i] in refused for i in room.series], bool)
-    made, source = checks.with_replaced_series(room, live.fitted, explained_output(pipeline), series, earlier)
-    return CheckedForecasts(made, totals_of(pipeline, live, made), [], source, tuple(sorted(refused)))
+    made, source = checks.with_replaced_series(
+        room, live.fitted, explained_output(pipeline), series, earlier
+    )
+    return CheckedForecasts(
+        made, totals_of(pipeline, live, made), [], source, tuple(sorted(refused))
+    )
 
 
 def refuse(problems: list[str]) -> None:
@@ -218,6 +297,8 @@ def replayed_checks(pipeline: Pipeline, runs: int) -> list[str]:
             words = {"warning"} if record.held else {word for word, _ in found.values()}
             worst = min(words)  # the alphabet has them in the order of severity
             counts[worst] += 1
-            lines.append(f"{record.as_of}  {worst}: {'; '.join(text for _, text in found.values())}")
+            lines.append(
+                f"{record.as_of}  {worst}: {'; '.join(text for _, text in found.values())}"
+            )
     summary = ", ".join(f"{counts[word]} {word}" for word in sorted(counts)) or "no alarm"
     return [*lines, f"replayed {len(records)} runs with the limits of {pipeline.file}: {summary}"]

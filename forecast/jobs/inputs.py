@@ -30,13 +30,27 @@ from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.comparing import require_known
 from forecast.reading.dated import DatedTable, dated_table, normalised
 from forecast.reading.observations import slots_of
-from forecast.reading.reading import Reading, Source, check_schema, describe, infer_schema, read, read_as
+from forecast.reading.reading import (
+    Reading,
+    Source,
+    check_schema,
+    describe,
+    infer_schema,
+    read,
+    read_as,
+)
 from forecast.reading.vintages import added, has_vintages, known_by
 from forecast.settings import AFTER_FIT, OutputSettings, TableSettings, TextSettings
 from forecast.tables.reading import load_future, settings_as_at_fit
 from forecast.tables.table import Table
 from forecast.tables.writing import output_columns, refuse_clash
-from forecast.totals.periods import key_columns, levels_of, longest, whole_periods, with_next_periods
+from forecast.totals.periods import (
+    key_columns,
+    levels_of,
+    longest,
+    whole_periods,
+    with_next_periods,
+)
 from forecast.totals.sums import sum_columns
 
 
@@ -47,12 +61,18 @@ def added_columns(pipeline: Pipeline) -> list[str]:
 
 def explained_output(pipeline: Pipeline) -> OutputSettings:
     """The columns of forecasts: model and status, too, where a sink adds columns."""
-    return pipeline.output.model_copy(update={"explain": pipeline.output.explain or bool(added_columns(pipeline))})
+    return pipeline.output.model_copy(
+        update={"explain": pipeline.output.explain or bool(added_columns(pipeline))}
+    )
 
 
 def reserved_columns(pipeline: Pipeline) -> list[str]:
     """Columns that the output of a job has beside ids and times."""
-    return [*dict.fromkeys([*output_columns(pipeline.output), *added_columns(pipeline), *source_columns(pipeline)])]
+    return [
+        *dict.fromkeys(
+            [*output_columns(pipeline.output), *added_columns(pipeline), *source_columns(pipeline)]
+        )
+    ]
 
 
 def source_columns(pipeline: Pipeline) -> tuple[str, ...]:
@@ -69,7 +89,9 @@ def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
     for totals, sinks in zip(pipeline.totals, list(pipeline.sinks.values())[1:], strict=True):
         ids = ("level", *key_columns(levels_of(totals.sums, schema), schema))
         for kind, sink in sinks_of(sinks):
-            refuse_clash((*ids, *schema.time), [*sum_columns(pipeline.output), *sink.columns[:2]], "sums")
+            refuse_clash(
+                (*ids, *schema.time), [*sum_columns(pipeline.output), *sink.columns[:2]], "sums"
+            )
             lines.append(kind.check(sink, schema, table, pipeline.output, ids))
     claim_sinks(pipeline, ids_of(schema, table) if pipeline.sink.url else ())
     return lines
@@ -89,7 +111,9 @@ def read_source(pipeline: Pipeline, text: TextSettings) -> tuple[Table, dict[str
     """Read the table, and the settings of tables that come with the source."""
     kind, source = source_of(pipeline.source)
     table, defaults = kind.read(source, text)
-    return normalised(table), defaults | pipeline.source.model_dump(include={"unfinished"}, exclude_unset=True)
+    return normalised(table), defaults | pipeline.source.model_dump(
+        include={"unfinished"}, exclude_unset=True
+    )
 
 
 def look(
@@ -100,8 +124,12 @@ def look(
     The schema is that of an earlier fit as which the table is read; None where the file alone says how.
     """
     at = as_text(instant)
-    taken = next((run.version for run in ledger.runs(1, at) if run.as_of == at and run.settled), None)
-    live = serving_version(store, ledger, instant, taken, pipeline.train.device, pipeline.train.engine)
+    taken = next(
+        (run.version for run in ledger.runs(1, at) if run.as_of == at and run.settled), None
+    )
+    live = serving_version(
+        store, ledger, instant, taken, pipeline.train.device, pipeline.train.engine
+    )
     if live is not None and (live.fitted.effects is not None or live.schema.dated_events):
         live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
     why, reread = reason_to_fit(pipeline, live, ledger, instant)
@@ -113,7 +141,9 @@ def look(
     if live is not None:
         settings = pipeline.table.model_copy(update=defaults)
         at_predict = settings.model_dump(include=set(AFTER_FIT), exclude_unset=True)
-        live = replace(live, predictor=with_schema(live.predictor, live.schema.model_copy(update=at_predict)))
+        live = replace(
+            live, predictor=with_schema(live.predictor, live.schema.model_copy(update=at_predict))
+        )
     return live, why, as_before, table, defaults, read_future(pipeline, text)
 
 
@@ -125,10 +155,16 @@ def read_future(pipeline: Pipeline, text: TextSettings) -> Table | None:
 def text_settings(pipeline: Pipeline, fitted: Schema | None) -> TextSettings:
     """How files are read: as the pipeline says, and otherwise as an earlier fit read its own file."""
     given = pipeline.source.text()
-    return given if fitted is None else settings_as_at_fit(fitted.reading, given.model_dump(exclude_defaults=True))
+    return (
+        given
+        if fitted is None
+        else settings_as_at_fit(fitted.reading, given.model_dump(exclude_defaults=True))
+    )
 
 
-def table_settings(pipeline: Pipeline, fitted: Schema | None, defaults: dict[str, Any]) -> TableSettings:
+def table_settings(
+    pipeline: Pipeline, fitted: Schema | None, defaults: dict[str, Any]
+) -> TableSettings:
     """How a fit reads the table: as the pipeline and its source say, and otherwise as an earlier fit did."""
     given = pipeline.table.model_copy(update=defaults)
     # without the earlier fit what is inferred could change with the data, and what is forecast from run to run
@@ -136,7 +172,9 @@ def table_settings(pipeline: Pipeline, fitted: Schema | None, defaults: dict[str
     return TableSettings.check(earlier | given.model_dump(exclude_unset=True)) if earlier else given
 
 
-def read_to_forecast(pipeline: Pipeline, instant: datetime, table: Table, schema: Schema) -> DatedTable:
+def read_to_forecast(
+    pipeline: Pipeline, instant: datetime, table: Table, schema: Schema
+) -> DatedTable:
     """Date a table for a forecast by the version of a schema, and refuse what the sink cannot take."""
     check_schema(schema, table)
     check_sink(pipeline, schema, table)
@@ -144,7 +182,11 @@ def read_to_forecast(pipeline: Pipeline, instant: datetime, table: Table, schema
 
 
 def read_to_fit(
-    pipeline: Pipeline, instant: datetime, table: Table, defaults: dict[str, Any], live: Schema | None
+    pipeline: Pipeline,
+    instant: datetime,
+    table: Table,
+    defaults: dict[str, Any],
+    live: Schema | None,
 ) -> tuple[Reading, DatedTable]:
     """Read what could be known of a table for a new fit, as `live` if it is given; also returns the whole table."""
     settings = table_settings(pipeline, live, defaults)
@@ -160,19 +202,31 @@ def read_to_fit(
     known_then, train = known_by(dated, schema, instant), pipeline.train
     later = read_future(pipeline, text_settings(pipeline, live))
     later = later if later is not None and has_vintages(normalised(later), schema) else None
-    reading = read(known_then, settings, horizon=train.horizon, lookback=train.lookback, future=later)
+    reading = read(
+        known_then, settings, horizon=train.horizon, lookback=train.lookback, future=later
+    )
     if train.horizon is None and not schema.known:  # known values may end earlier
         reading = with_next_periods(reading, pipeline._periods, later=True)
-    return replace(reading, panel=with_earlier_known(pipeline, reading.panel, reading.schema, instant)), dated
+    return replace(
+        reading, panel=with_earlier_known(pipeline, reading.panel, reading.schema, instant)
+    ), dated
 
 
 def read_as_live(
-    pipeline: Pipeline, instant: datetime, reading: Reading, dated: DatedTable, live: Schema, horizon: int
+    pipeline: Pipeline,
+    instant: datetime,
+    reading: Reading,
+    dated: DatedTable,
+    live: Schema,
+    horizon: int,
 ) -> Reading:
     """The table as the live version reads it, which may know columns in advance that `reading` does not."""
     other = reading.schema
     blanked = ("known", "layout", "target", "series", "past") if live.known or other.known else ()
-    if all(getattr(live, name) == getattr(other, name) for name in ("time_format", "calendar", *blanked)):
+    if all(
+        getattr(live, name) == getattr(other, name)
+        for name in ("time_format", "calendar", *blanked)
+    ):
         return reading  # nothing else decides what is left of the table
     check_schema(live, dated.table)
     if dated.times is not None and dated.times_by(live) is None:
@@ -198,7 +252,10 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
             source = read_to_forecast(pipeline, instant, table, live.schema)
             schema, horizon = live.schema, live.fitted.config.horizon
         panel = read_as(source, schema, horizon=horizon, future=future).panel
-        lines = [f"source   {table.name}: {len(table):,} rows", f"store    belongs to {owner or 'no job yet'}"]
+        lines = [
+            f"source   {table.name}: {len(table):,} rows",
+            f"store    belongs to {owner or 'no job yet'}",
+        ]
         lines += describe(schema, panel)
         if (seconds := age(panel.newest, schema, instant)) is not None:
             lines.append(f"age      the newest value is {age_text(seconds)}")
@@ -210,7 +267,9 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
         return [pipeline.hidden(line) for line in lines]
 
 
-def known_differences(pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime) -> dict[str, bytes]:
+def known_differences(
+    pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime
+) -> dict[str, bytes]:
     """What a run knows of its horizon in advance, where earlier runs knew something else, by the ledger's table."""
     off = pipeline.source.vintages == "off" or not schema.known
     if off or len(ledger_of(pipeline).known(after=as_text(instant))):
@@ -219,7 +278,9 @@ def known_differences(pipeline: Pipeline, panel: Panel, schema: Schema, instant:
     origin = int(panel.origins.max())
     before = np.full(panel.known.shape, np.nan)
     earlier = _earlier_known(pipeline, panel, schema, instant, origin + 1)
-    before[earlier.slot, earlier.column] = earlier.value  # of several the last one stays, which is the newest
+    before[earlier.slot, earlier.column] = (
+        earlier.value
+    )  # of several the last one stays, which is the newest
     ahead = ~panel.before(panel.lengths)
     if schema.layout == "wide":
         ahead[panel.offsets[1] :] = False  # a value holds for all series
@@ -232,7 +293,10 @@ def known_differences(pipeline: Pipeline, panel: Panel, schema: Schema, instant:
         "series": np.array([series_text(ids) for ids in panel.ids], object)[series],
         "column": [schema.known[column] for column in columns],
         # a number has no words
-        "word": [words[column].take(int(value), mode="clip") for column, value in zip(columns, values, strict=True)],
+        "word": [
+            words[column].take(int(value), mode="clip")
+            for column, value in zip(columns, values, strict=True)
+        ],
         "origin": calendar.times(np.full(len(slot), origin)),
         "time": calendar.times(panel.starts[series] + panel.positions[slot]),
         "value": values,
@@ -240,7 +304,9 @@ def known_differences(pipeline: Pipeline, panel: Panel, schema: Schema, instant:
     return {KNOWN: packed_known(found)}
 
 
-def with_earlier_known(pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime) -> Panel:
+def with_earlier_known(
+    pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime
+) -> Panel:
     """A panel to fit to, whose known columns are as earlier runs knew them; those of before are as they are now."""
     if pipeline.source.vintages == "off":
         return panel
@@ -251,7 +317,9 @@ def with_earlier_known(pipeline: Pipeline, panel: Panel, schema: Schema, instant
     return added(panel, values, np.arange(float(len(values))), strict=False)
 
 
-def _earlier_known(pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime, position: int) -> Vintages:
+def _earlier_known(
+    pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime, position: int
+) -> Vintages:
     """What runs before an instant knew of the grid positions of a panel from one on, as far as the schema has it."""
     calendar = calendar_of(schema)
     reach = calendar.times(np.array([position - panel.ahead])) - DAY  # in any zone
@@ -269,4 +337,6 @@ def _earlier_known(pipeline: Pipeline, panel: Panel, schema: Schema, instant: da
     used = (column >= 0) & ((series >= 0) | shared) & calendar.on_grid(times) & np.isfinite(value)
     slot, index = slots_of(panel, None if shared else series[used], calendar.positions(times[used]))
     cells = np.flatnonzero(used)[index]
-    return Vintages(slot, column[cells], calendar.positions(rows["origin"].to_numpy()[cells]), value[cells])
+    return Vintages(
+        slot, column[cells], calendar.positions(rows["origin"].to_numpy()[cells]), value[cells]
+    )

@@ -53,7 +53,13 @@ class Sink(Protocol):
     Settings: type[SinkKeys]
 
     def check(
-        self, sink: Any, schema: Schema, table: Table, output: OutputSettings, ids: Names = (), texts: Names = ()
+        self,
+        sink: Any,
+        schema: Schema,
+        table: Table,
+        output: OutputSettings,
+        ids: Names = (),
+        texts: Names = (),
     ) -> str:
         """Refuse, before any work, an input by which `write` would fail; returns the finding.
 
@@ -70,10 +76,17 @@ Kind = TypeVar("Kind", Source, Sink)
 def joined_keys(kinds: list[Any], secrets: bool = True) -> type[SettingsGroup]:
     """One group with the keys of all kinds, with or without secret ones; none of them has to be given."""
     fields: dict[str, Any] = {}
-    for name, field in sorted(item for kind in kinds for item in kind.Settings.model_fields.items()):
-        annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    for name, field in sorted(
+        item for kind in kinds for item in kind.Settings.model_fields.items()
+    ):
+        annotation: Any = (
+            Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+        )
         if secrets or field.repr:
-            fields[name] = (annotation | None, Field(None, description=field.description, repr=field.repr))
+            fields[name] = (
+                annotation | None,
+                Field(None, description=field.description, repr=field.repr),
+            )
     return cast("type[SettingsGroup]", create_model("Keys", __base__=SettingsGroup, **fields))
 
 
@@ -81,7 +94,11 @@ def named_kinds(settings: SettingsGroup, kinds: list[Kind]) -> list[tuple[Kind, 
     """The kinds of which a job gives a key, each with its own settings; one that lacks keys is refused."""
     found = []
     for kind in kinds:
-        given = {name: value for name in kind.Settings.model_fields if (value := getattr(settings, name)) is not None}
+        given = {
+            name: value
+            for name in kind.Settings.model_fields
+            if (value := getattr(settings, name)) is not None
+        }
         if given and not given.keys() >= set(_required(kind)):
             raise UsageError(f"{' and '.join(_required(kind))} go together")
         found += [(kind, kind.Settings.check(given))] if given else []
@@ -100,4 +117,8 @@ def _required(kind: Any) -> list[str]:
 def shown_keys(settings: SettingsGroup) -> dict[str, str]:
     """The keys of a source or sink that are given, without secrets."""
     fields = type(settings).model_fields.items()
-    return {name: str(value) for name, field in fields if field.repr and (value := getattr(settings, name)) is not None}
+    return {
+        name: str(value)
+        for name, field in fields
+        if field.repr and (value := getattr(settings, name)) is not None
+    }

@@ -17,7 +17,11 @@ def check_address(given: str) -> str:
     """Refuse what is no plain http or https address with a ValueError, which shows none of it."""
     try:
         parts = urllib.parse.urlsplit(given)
-        usable = bool((parts.hostname or "").encode("idna")) and parts.port != 0 and "@" not in parts.netloc
+        usable = (
+            bool((parts.hostname or "").encode("idna"))
+            and parts.port != 0
+            and "@" not in parts.netloc
+        )
     except ValueError:
         usable = False
     # http.client refuses characters that are not visible only when it sends
@@ -32,20 +36,28 @@ def ping(url: str | None, word: str = "", body: str = "") -> None:
         return
     outcome = {"failure": f"no complete answer within {TIMEOUT:g} seconds"}  # until there is one
     # a socket's timeout counts between bytes; only a thread that can be abandoned limits the total
-    thread = threading.Thread(target=_post, args=(url, word, body, outcome), daemon=True, name="ping")
+    thread = threading.Thread(
+        target=_post, args=(url, word, body, outcome), daemon=True, name="ping"
+    )
     try:
         thread.start()
         thread.join(TIMEOUT)
     except RuntimeError:
         outcome["failure"] = "no thread could be started"
     if failure := outcome["failure"]:
-        log.warning("the health-check call for %s failed (%s); the run continues", word or "success", failure)
+        log.warning(
+            "the health-check call for %s failed (%s); the run continues",
+            word or "success",
+            failure,
+        )
 
 
 def _post(url: str, word: str, body: str, outcome: dict[str, str]) -> None:
     try:
         parts = urllib.parse.urlsplit(url)
-        address = parts._replace(path=f"{parts.path.rstrip('/')}/{word}".rstrip("/"), fragment="").geturl()
+        address = parts._replace(
+            path=f"{parts.path.rstrip('/')}/{word}".rstrip("/"), fragment=""
+        ).geturl()
         request = urllib.request.Request(address, data=body.encode(errors="replace"))
         with urllib.request.urlopen(request, timeout=TIMEOUT):
             outcome["failure"] = ""
@@ -54,5 +66,7 @@ def _post(url: str, word: str, body: str, outcome: dict[str, str]) -> None:
         with suppress(Exception):  # a reset while the rest of the answer is dropped
             error.close()
     except BaseException as error:  # anything that a server, a proxy or a resolver can cause
-        reason = getattr(error, "reason", None)  # its type, and not its text, which may contain the address
+        reason = getattr(
+            error, "reason", None
+        )  # its type, and not its text, which may contain the address
         outcome["failure"] = type(reason if isinstance(reason, BaseException) else error).__name__

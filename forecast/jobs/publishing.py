@@ -17,7 +17,15 @@ from forecast.artifacts.store import Store, Writer, runs_folder
 from forecast.calendar.spec import as_text
 from forecast.checks import output as checks
 from forecast.checks.limits import HARD
-from forecast.durable import failure, fsync_directory, make_directory, raised_as, read_file, replace_file, write_new
+from forecast.durable import (
+    failure,
+    fsync_directory,
+    make_directory,
+    raised_as,
+    read_file,
+    replace_file,
+    write_new,
+)
 from forecast.errors import ArtifactRefused, Blocked, ForecastError, UsageError
 from forecast.jobs.administration import claim_sinks, claimed, ledger_of
 from forecast.jobs.kinds import Results, shown_keys
@@ -25,7 +33,17 @@ from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import KINDS, SinkSettings, sinks_of
 from forecast.ledger.accuracy import NEWEST
-from forecast.ledger.ledger import DAMAGED, INPUTS, MAX_RECORDS, TOTALS, DayScore, FitEntry, Ledger, packed, unpacked
+from forecast.ledger.ledger import (
+    DAMAGED,
+    INPUTS,
+    MAX_RECORDS,
+    TOTALS,
+    DayScore,
+    FitEntry,
+    Ledger,
+    packed,
+    unpacked,
+)
 from forecast.ledger.record import CLOCK_TOLERANCE, FILE, Record
 from forecast.logs import log
 from forecast.panel.schema import Schema
@@ -58,7 +76,10 @@ class Publication:
         """Keep all of it in a folder beside the ledger, which appears at once; returns what the record says of it."""
         folder = _blocked_folder(pipeline.store, self.record.as_of)
         half = folder.with_name("blocked-half")
-        for old in (half, folder):  # of a run that was killed, and of an earlier run as of this time
+        for old in (
+            half,
+            folder,
+        ):  # of a run that was killed, and of an earlier run as of this time
             shutil.rmtree(old, ignore_errors=True)
         make_directory(half)
         sha256 = dict[str, str]()
@@ -76,13 +97,23 @@ class Publication:
         fsync_directory(folder.parent)
         for old in set(folder.parent.glob("blocked-*")) - {folder}:
             shutil.rmtree(old, ignore_errors=True)
-        return {"folder": pipeline.hidden(str(folder)), "accepted": False, "sha256": hashlib.sha256(run).hexdigest()}
+        return {
+            "folder": pipeline.hidden(str(folder)),
+            "accepted": False,
+            "sha256": hashlib.sha256(run).hexdigest(),
+        }
 
     def _files(self) -> Iterator[tuple[str, bytes]]:
         for number, table in enumerate(self.tables.values()):
-            yield f"{number}-{ROWS}", bytes(table.explained.set_index([table.times, table.origins]).to_parquet())
+            yield (
+                f"{number}-{ROWS}",
+                bytes(table.explained.set_index([table.times, table.origins]).to_parquet()),
+            )
         yield FORECASTS, packed(self.forecasts)
-        yield from ((name, new if isinstance(new, bytes) else packed(new)) for name, new in self.more.items())
+        yield from (
+            (name, new if isinstance(new, bytes) else packed(new))
+            for name, new in self.more.items()
+        )
 
     def _write(self, pipeline: Pipeline) -> dict[str, Any]:
         """Write tables, those of a database in one transaction; returns what the record says of them."""
@@ -91,7 +122,11 @@ class Publication:
         facts, *others = (places(pipeline, sink) for sink in sinks)
         tables = [self.tables[place] for place in destinations(pipeline)]
         for kind in KINDS:
-            pairs = [(kinds[kind], table) for kinds, table in zip(named, tables, strict=True) if kind in kinds]
+            pairs = [
+                (kinds[kind], table)
+                for kinds, table in zip(named, tables, strict=True)
+                if kind in kinds
+            ]
             added = kind.write(*pairs[0], *pairs[1:]) if pairs else {}
             facts |= added if kind in named[0] else {}
         return facts | ({"totals": others} if others else {})
@@ -121,8 +156,12 @@ def read_blocked(store: str, blocked: Record) -> Publication:
     """What a blocked run would have published; ArtifactRefused where it is missing or damaged."""
     folder, tables = _blocked_folder(store, blocked.as_of), dict[str, Results]()
     try:
-        run = _KeptRun.model_validate_json(read_file(folder / RUN, MAX_BYTES, blocked.blocked.get("sha256", "")))
-        files = {name: read_file(folder / name, MAX_BYTES, sha256) for name, sha256 in run.sha256.items()}
+        run = _KeptRun.model_validate_json(
+            read_file(folder / RUN, MAX_BYTES, blocked.blocked.get("sha256", ""))
+        )
+        files = {
+            name: read_file(folder / name, MAX_BYTES, sha256) for name, sha256 in run.sha256.items()
+        }
         for number, (place, (schema, columns)) in enumerate(run.tables.items()):
             rows = pd.read_parquet(BytesIO(files[f"{number}-{ROWS}"]))
             times, origins = (rows.index.get_level_values(level).to_numpy() for level in (0, 1))
@@ -150,7 +189,9 @@ def _to_accept(pipeline: Pipeline, blocked: Record) -> Publication:
         broken |= {name for name, count in counts.items() if count}
     if broken:
         rules = ", ".join(HARD[name] for name in sorted(broken))
-        raise Blocked(f"the run as of {blocked.as_of} has {rules}, which no forecast may; run the job again")
+        raise Blocked(
+            f"the run as of {blocked.as_of} has {rules}, which no forecast may; run the job again"
+        )
     return publication
 
 
@@ -158,7 +199,11 @@ def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:
     """Make live the version that the newest run with a promoted fit owes: this run, or one that was killed."""
     clock = as_text(datetime.now(UTC) + CLOCK_TOLERANCE)
     owed = next((fit.version for fit in reversed(ledger.fits(clock)) if fit.goes_live), None)
-    if owed is not None and (store.path / owed).exists() and (store.empty or store.current() < owed):
+    if (
+        owed is not None
+        and (store.path / owed).exists()
+        and (store.empty or store.current() < owed)
+    ):
         writer.promote(owed)  # a version that was saved later is the choice of a user
 
 
@@ -186,7 +231,11 @@ def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
     """
     pipeline._take_over = take_over
     job, store = pipeline.hidden(pipeline.name or "job"), Store(pipeline.store)
-    with pipeline.hidden.kept_out(), store.lock(pipeline.wait) as writer, claimed(pipeline, take_over):
+    with (
+        pipeline.hidden.kept_out(),
+        store.lock(pipeline.wait) as writer,
+        claimed(pipeline, take_over),
+    ):
         ledger = ledger_of(pipeline)
         promote_owed(ledger, store, writer)  # of an acceptance that was killed
         runs = ledger.runs(MAX_RECORDS)
@@ -194,7 +243,9 @@ def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
         if found is None:
             raise UsageError(f"job '{job}': no run is blocked, so that there is nothing to accept")
         if later := [run.as_of for run in runs if run.as_of > found.as_of and run.settled]:
-            problem = f"the run as of {later[0]} has published since that of {found.as_of} was blocked"
+            problem = (
+                f"the run as of {later[0]} has published since that of {found.as_of} was blocked"
+            )
             raise UsageError(f"job '{job}': {problem}")
         publication = _to_accept(pipeline, found)
         # from here on the next run finishes it, if this one is killed
@@ -221,9 +272,13 @@ def finish_accepted(pipeline: Pipeline, ledger: Ledger, store: Store, writer: Wr
             return
 
 
-def _accepted(publication: Publication, pipeline: Pipeline, ledger: Ledger, store: Store, writer: Writer) -> Record:
+def _accepted(
+    publication: Publication, pipeline: Pipeline, ledger: Ledger, store: Store, writer: Writer
+) -> Record:
     record = publication.record
-    record.warnings.append(f"a check blocked it, and it was accepted at {as_text(datetime.now(UTC))}")
+    record.warnings.append(
+        f"a check blocked it, and it was accepted at {as_text(datetime.now(UTC))}"
+    )
     record.blocked = {"accepted": True}
     publication.publish(pipeline, ledger)
     promote_owed(ledger, store, writer)

@@ -31,7 +31,12 @@ MIN_SCORES, RECENT_DAYS = 30, 14  # scored values that this takes, and scored da
 
 
 def serving_version(
-    store: Store, ledger: Ledger, instant: datetime, taken: str | None, device: str, engine: EngineName
+    store: Store,
+    ledger: Ledger,
+    instant: datetime,
+    taken: str | None,
+    device: str,
+    engine: EngineName,
 ) -> ServingVersion | None:
     """The version that forecasts at the time of a run, fitted to no later values; None if there is no version yet.
 
@@ -79,12 +84,25 @@ def reason_to_fit(
 def _worse(fitted: Fitted, days: list[DayScore]) -> str:
     """Why scores ask for a fit; the first horizon after the fit does not count: the version before forecast it, too."""
     at_fit, schema = fitted.config.scores.get(CHOSEN), fitted.config.table
-    times = calendar_of(schema).times(fitted.history.origins.max() + np.array([0, fitted.config.horizon]))
+    times = calendar_of(schema).times(
+        fitted.history.origins.max() + np.array([0, fitted.config.horizon])
+    )
     counted_time = schema.time_format.kind == STEPS or schema.layout == "rows"
     ends = times if counted_time else wall_clock(times, schema.time_format.zone) // DAY
-    dated = [(int(np.datetime64(day.day, "D").astype(int)) if "-" in day.day else int(day.day), day) for day in days]
-    scores = [(date, day.mase, day.count) for date, day in dated if day.mase is not None and date > ends[1]]
-    if not at_fit or fitted.settings().metric != "mase" or sum(count for *_, count in scores) < MIN_SCORES:
+    dated = [
+        (int(np.datetime64(day.day, "D").astype(int)) if "-" in day.day else int(day.day), day)
+        for day in days
+    ]
+    scores = [
+        (date, day.mase, day.count)
+        for date, day in dated
+        if day.mase is not None and date > ends[1]
+    ]
+    if (
+        not at_fit
+        or fitted.settings().metric != "mase"
+        or sum(count for *_, count in scores) < MIN_SCORES
+    ):
         return ""
     dates, mase, counts = (np.array(column) for column in zip(*scores, strict=True))
     block = horizons_of(dates, max(int(np.ptp(ends)), 1))
@@ -93,7 +111,9 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
     mean, error = log_ratio(recent, np.array([at_fit]))
     if mean - error <= np.log(WORSE_RATIO):
         return ""
-    more = f"over {100 * (WORSE_RATIO - 1):.0f} % more after one standard error of {100 * error:.0f} %"
+    more = (
+        f"over {100 * (WORSE_RATIO - 1):.0f} % more after one standard error of {100 * error:.0f} %"
+    )
     return f"MASE {recent.mean():.4g} over {len(recent)} horizon(s) of recent days, and {at_fit:.4g} at fit: {more}"
 
 
@@ -105,7 +125,9 @@ def settings_of_fit(pipeline: Pipeline) -> str:
     for group, settings in groups.items():
         values = settings.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
         for name, value in values.items():
-            digests[f"{group}.{name}"] = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+            digests[f"{group}.{name}"] = hashlib.sha256(
+                json.dumps(value, sort_keys=True).encode()
+            ).hexdigest()
     return json.dumps(digests)
 
 
@@ -116,11 +138,15 @@ def _have_changed(before: str, now: str, inferred: Collection[str]) -> bool:
     except ValueError:  # one digest of all, as 0.2.0 stored it
         return True
     of_file = json.loads(now)
-    repeated = {name for name in of_file.keys() - of_fit.keys() if name.partition(".")[2] in inferred}
+    repeated = {
+        name for name in of_file.keys() - of_fit.keys() if name.partition(".")[2] in inferred
+    }
     return bool(of_fit != {name: value for name, value in of_file.items() if name not in repeated})
 
 
-def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]) -> str | None:
+def settings_changed(
+    pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]
+) -> str | None:
     """Why a file needs another fit than the version that forecasts, if it does; UsageError where it forbids that."""
     last = fits[-1] if fits else None
     never = pipeline.refit == "never"
@@ -128,7 +154,11 @@ def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: lis
     if last is not None:
         text = pipeline.source.text()
         given = {**text.model_dump(exclude_none=True), "delimiter": given_delimiter(text)}
-        same += [name for name, value in config.table.inferred if value is not None and given.get(name) == value]
+        same += [
+            name
+            for name, value in config.table.inferred
+            if value is not None and given.get(name) == value
+        ]
         changed = _have_changed(last.settings, settings_of_fit(pipeline), same)
         if changed and not never:
             return "the settings changed"
@@ -141,7 +171,9 @@ def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: lis
         cure = "correct the file, allow a refit, or promote a version with these settings"
         raise UsageError(f"{pipeline.store}: {problem}; {cure}")
     other = f"fitted with other settings than the file's: {changes}"
-    if last is not None and last.version > version:  # the gate or the user decided for the older version
+    if (
+        last is not None and last.version > version
+    ):  # the gate or the user decided for the older version
         log.warning("%s still forecasts, although it was %s", version, other)
         return None
     return f"{version} was {other}"
@@ -157,15 +189,26 @@ def settings_differences(pipeline: Pipeline, config: Config) -> tuple[str, list[
         "date_format": schema.date_format or schema.time_format.pattern,
         "timezone": schema.timezone or schema.time_format.zone,
         "target": (schema.target,) if schema.target is not None else schema.series,
-        **({} if schema.dated_events else {"events": None}),  # a file of events may grow from run to run
+        **(
+            {} if schema.dated_events else {"events": None}
+        ),  # a file of events may grow from run to run
     }
-    used = {name: value for name, value in used.items() if name not in ("strict", "on_duplicate", "unfinished", "freq")}
-    for group, settings, fitted in (("train", pipeline.train, trained), ("table", pipeline.table, used)):
+    used = {
+        name: value
+        for name, value in used.items()
+        if name not in ("strict", "on_duplicate", "unfinished", "freq")
+    }
+    for group, settings, fitted in (
+        ("train", pipeline.train, trained),
+        ("table", pipeline.table, used),
+    ):
         for name, value in settings.model_dump(exclude_unset=True).items():
             if name == "freq" and value is not None:
                 same, before = _same_frequency(value, schema), schema.calendar.name
             else:
-                same = name not in fitted or _comparable(name, value) == _comparable(name, fitted[name])
+                same = name not in fitted or _comparable(name, value) == _comparable(
+                    name, fitted[name]
+                )
                 before = _text(fitted.get(name))
             if not same:
                 changes.append(f"{name} in [{group}] is {_text(value)}, and was {before}")
@@ -175,7 +218,13 @@ def settings_differences(pipeline: Pipeline, config: Config) -> tuple[str, list[
 
 
 def _comparable(name: str, value: Any) -> Any:
-    return value if not isinstance(value, tuple | list) else tuple(value) if name == "id" else frozenset(value)
+    return (
+        value
+        if not isinstance(value, tuple | list)
+        else tuple(value)
+        if name == "id"
+        else frozenset(value)
+    )
 
 
 def _text(value: Any) -> str:

@@ -21,7 +21,15 @@ from forecast.checks.actual import Night
 from forecast.checks.promotion import ServingVersion, should_promote
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import PanelFit, deadline_of
-from forecast.errors import INCOMPLETE, Blocked, ForecastError, Interrupted, as_flag, raise_if_interrupted, render
+from forecast.errors import (
+    INCOMPLETE,
+    Blocked,
+    ForecastError,
+    Interrupted,
+    as_flag,
+    raise_if_interrupted,
+    render,
+)
 from forecast.evaluation.quantiles import interval_levels
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit
@@ -31,12 +39,35 @@ from forecast.jobs import gate, inputs
 from forecast.jobs.administration import claimed, ledger_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_named
-from forecast.jobs.publishing import Publication, destinations, finish_accepted, places, promote_owed, write_record
+from forecast.jobs.publishing import (
+    Publication,
+    destinations,
+    finish_accepted,
+    places,
+    promote_owed,
+    write_record,
+)
 from forecast.jobs.refit import settings_of_fit
 from forecast.jobs.sinks import SinkSettings
 from forecast.ledger import accuracy
-from forecast.ledger.ledger import DAMAGED, INPUTS, KILLED, MAX_RECORDS, TOTALS, UNFINISHED, DayScore, FitEntry, Ledger
-from forecast.ledger.record import Record, sha256_of_file, sha256_of_frame, warnings_into, written_later
+from forecast.ledger.ledger import (
+    DAMAGED,
+    INPUTS,
+    KILLED,
+    MAX_RECORDS,
+    TOTALS,
+    UNFINISHED,
+    DayScore,
+    FitEntry,
+    Ledger,
+)
+from forecast.ledger.record import (
+    Record,
+    sha256_of_file,
+    sha256_of_frame,
+    warnings_into,
+    written_later,
+)
 from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
@@ -92,10 +123,14 @@ def run_job(
             pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output), "totals": ()})
         job = pipeline.hidden(pipeline.name or "job")
         at = as_text(instant)
-        started = as_text(datetime.now(UTC), "milliseconds")  # runs may follow each other within a second
+        started = as_text(
+            datetime.now(UTC), "milliseconds"
+        )  # runs may follow each other within a second
         with store.lock(pipeline.wait) as writer, claimed(pipeline, take_over):
             ledger = ledger_of(pipeline)
-            record = Record(id=f"{job}/{at}", job=job, as_of=at, started=started, packages=installed())
+            record = Record(
+                id=f"{job}/{at}", job=job, as_of=at, started=started, packages=installed()
+            )
             record.pipeline_sha256 = sha256_of_file(pipeline.file)
             run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
             with _recorded(run):
@@ -127,7 +162,11 @@ def _recorded(run: "_Run") -> Iterator[None]:
         ping(pipeline.ping, "fail", record.error)
         raise
     write_record(record, pipeline)
-    ping(pipeline.ping, "" if record.exit_code == 0 else "fail", record.model_dump_json(include={"counts", "warnings"}))
+    ping(
+        pipeline.ping,
+        "" if record.exit_code == 0 else "fail",
+        record.model_dump_json(include={"counts", "warnings"}),
+    )
 
 
 @dataclass
@@ -144,16 +183,25 @@ class _Run:
     days: list[DayScore] = field(default_factory=list)  # scores of earlier forecasts
     lagging: list[tuple[str, ...]] = field(default_factory=list)  # series without a recent value
     last: pd.DataFrame | None = None  # what the last run published
-    night: Night = field(init=False)  # the panel of this run, and what its newest values are compared with
+    night: Night = field(
+        init=False
+    )  # the panel of this run, and what its newest values are compared with
     streaks: accuracy.Streaks = field(default_factory=dict)
     fit: FitEntry | None = None  # of this run
     checkpoints: Checkpoints | None = None  # of that fit
-    known: dict[str, bytes] = field(default_factory=dict)  # in advance and not by earlier runs, for the ledger
-    accepted: Record | None = None  # an earlier run as of this time that a check blocked, and that was published
+    known: dict[str, bytes] = field(
+        default_factory=dict
+    )  # in advance and not by earlier runs, for the ledger
+    accepted: Record | None = (
+        None  # an earlier run as of this time that a check blocked, and that was published
+    )
 
 
 def _finish(run: _Run) -> None:
-    run.record.seconds, run.record.finished = round(time.monotonic() - run.began, 3), as_text(datetime.now(UTC))
+    run.record.seconds, run.record.finished = (
+        round(time.monotonic() - run.began, 3),
+        as_text(datetime.now(UTC)),
+    )
 
 
 def _begin(run: _Run, warn_of_later: bool) -> None:
@@ -161,11 +209,23 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
     record, ledger = run.record, run.ledger
     for before in ledger.runs(1, record.as_of):
         if before.as_of == record.as_of and before.settled:
-            record.settled, record.version, record.intervals = True, before.version, before.intervals
+            record.settled, record.version, record.intervals = (
+                True,
+                before.version,
+                before.intervals,
+            )
             run.accepted = before if before.blocked.get("accepted") else None
     written = places(run.pipeline, run.pipeline.sink)
-    later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, written) if warn_of_later else None
-    ledger.add_run(record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end; run it again"}))
+    later = (
+        written_later(ledger.runs(accuracy.NEWEST), record.as_of, written)
+        if warn_of_later
+        else None
+    )
+    ledger.add_run(
+        record.model_copy(
+            update={"exit_code": KILLED, "error": "it began, and did not end; run it again"}
+        )
+    )
     if later is not None:
         text = "the run as of %s already wrote the output, and this one, as of %s, replaces it with an older forecast"
         log.warning(f"{text}; --output FILE writes elsewhere", later, record.as_of)
@@ -176,7 +236,9 @@ def _read_fit_forecast_write(run: _Run) -> None:
     pipeline, record, ledger = run.pipeline, run.record, run.ledger
     finish_accepted(pipeline, ledger, run.store, run.writer)
     promote_owed(ledger, run.store, run.writer)
-    live, why, as_before, table, defaults, future = inputs.look(pipeline, run.store, ledger, run.instant)
+    live, why, as_before, table, defaults, future = inputs.look(
+        pipeline, run.store, ledger, run.instant
+    )
     digest = table.sha256 or sha256_of_frame(table.frame)
     record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
     source: Source
@@ -187,14 +249,25 @@ def _read_fit_forecast_write(run: _Run) -> None:
         for fit in ledger.fits(record.as_of):
             if fit.as_of == record.as_of:
                 why = "fitted by an earlier run as of this instant"
-                record.fit = {"why": why, "version": fit.version, "promoted": fit.promoted, "verdict": fit.reason}
+                record.fit = {
+                    "why": why,
+                    "version": fit.version,
+                    "promoted": fit.promoted,
+                    "verdict": fit.reason,
+                }
     serves, schema, published = live, live.schema, record.settled
-    record.version, record.hash, record.train_end = live.version, live.hash, live.fitted.config.train_end
+    record.version, record.hash, record.train_end = (
+        live.version,
+        live.hash,
+        live.fitted.config.train_end,
+    )
     forecasts = forecast_table(
         live.predictor,
         source,
         future=future,
-        output=inputs.explained_output(pipeline).model_copy(update={"excel_safe": False}),  # ids as they are
+        output=inputs.explained_output(pipeline).model_copy(
+            update={"excel_safe": False}
+        ),  # ids as they are
         on_panel=lambda panel: _check(run, panel, source.name, serves),
     )
     if not record.ahead_of_clock:
@@ -215,27 +288,44 @@ def _read_fit_forecast_write(run: _Run) -> None:
 
 
 def _fit(
-    run: _Run, why: str, as_before: Schema | None, live: ServingVersion | None, table: Table, defaults: dict[str, Any]
+    run: _Run,
+    why: str,
+    as_before: Schema | None,
+    live: ServingVersion | None,
+    table: Table,
+    defaults: dict[str, Any],
 ) -> tuple[ServingVersion, Reading]:
     """Fit, save, and compare; the version that forecasts tonight, and the table as it reads it."""
     pipeline, train, began = run.pipeline, run.pipeline.train, time.monotonic()
     reading, dated = inputs.read_to_fit(pipeline, run.instant, table, defaults, as_before)
     if pipeline.checks.error_after is not None:
         _check_age(run, reading.panel, reading.schema, table.name)
-    inputs.check_periods(pipeline, reading.schema, int(reading.panel.origins.max()), reading.panel.ahead)
+    inputs.check_periods(
+        pipeline, reading.schema, int(reading.panel.origins.max()), reading.panel.ahead
+    )
     log.info("fit      %s", why)
     check_to_fit(reading)
     for line in describe_reading(reading):
         log.info("%s", line)
     run.checkpoints = run.writer.checkpoints(run.resume)
-    fit = reading.panel, reading.schema, train, reading.name, deadline_of(train, began), run.on_step, run.checkpoints
+    fit = (
+        reading.panel,
+        reading.schema,
+        train,
+        reading.name,
+        deadline_of(train, began),
+        run.on_step,
+        run.checkpoints,
+    )
     fitted = PanelFit(*fit, None if live is None else live.fitted, sums=True).run()
 
     @cache
     def as_live() -> Reading:
         if live is None:
             return reading
-        return inputs.read_as_live(pipeline, run.instant, reading, dated, live.schema, live.fitted.config.horizon)
+        return inputs.read_as_live(
+            pipeline, run.instant, reading, dated, live.schema, live.fitted.config.horizon
+        )
 
     promoted, verdict = should_promote(fitted, live, as_live, pipeline.checks.require_all)
     verdict = pipeline.hidden(verdict)
@@ -243,22 +333,37 @@ def _fit(
     promoted &= not run.record.ahead_of_clock
     begun = FitEntry(run.record.as_of, "", False, UNFINISHED, settings_of_fit(pipeline))
 
-    def announce(version: str) -> None:  # a kill leaves a version that nothing takes for one that was live
+    def announce(
+        version: str,
+    ) -> None:  # a kill leaves a version that nothing takes for one that was live
         run.ledger.add_fit(replace(begun, version=version))
 
     contents = to_contents(fitted := with_exports(fitted))
     created = min(run.instant, datetime.now(UTC))
-    version = run.writer.save(contents, pipeline.keep, created, promote=False, reuse=True, announce=announce)
-    run.fit = replace(begun, version=version.id, promoted=promoted, reason=verdict, goes_live=promoted and newest)
-    run.record.fit = {"why": pipeline.hidden(why), "version": version.id, "promoted": False, "verdict": verdict}
+    version = run.writer.save(
+        contents, pipeline.keep, created, promote=False, reuse=True, announce=announce
+    )
+    run.fit = replace(
+        begun, version=version.id, promoted=promoted, reason=verdict, goes_live=promoted and newest
+    )
+    run.record.fit = {
+        "why": pipeline.hidden(why),
+        "version": version.id,
+        "promoted": False,
+        "verdict": verdict,
+    }
     if live is not None and (missing := sorted(set(live.fitted.ids) - set(fitted.ids))):
         names = series_names(missing)
-        log.warning("%d series of %s are not in the table any more (%s)", len(missing), live.version, names)
+        log.warning(
+            "%d series of %s are not in the table any more (%s)", len(missing), live.version, names
+        )
     for line in describe_fit(fitted):
         log.info("%s", line)
     if promoted or live is None:
         log.info("gate     %s passes: %s", version.id, verdict)
-        return ServingVersion(version.id, Predictor(fitted, train.device, train.engine), version.hash), reading
+        return ServingVersion(
+            version.id, Predictor(fitted, train.device, train.engine), version.hash
+        ), reading
     log.warning("%s does not go live: %s; %s still forecasts", version.id, verdict, live.version)
     return live, as_live()
 
@@ -266,19 +371,27 @@ def _fit(
 def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> ForecastOptions:
     config, record, schema = live.fitted.config, run.record, live.schema
     _check_age(run, panel, schema, name)
-    record.horizon_over = (table_checks.age(panel.newest + config.horizon, schema, run.instant) or 0) > 0
+    record.horizon_over = (
+        table_checks.age(panel.newest + config.horizon, schema, run.instant) or 0
+    ) > 0
     if record.dated_ahead:
         of_data = "the newest value by more than a horizon: later runs set no limits by it"
         limit = "its clock: it leaves nothing to later runs" if record.ahead_of_clock else of_data
         log.warning("the run as of %s is dated ahead of %s", record.as_of, limit)
     run.lagging = table_checks.lagging(panel, schema, run.pipeline.checks, name)
-    record.drift = table_checks.check_drift(panel, live.fitted.history, schema.shortest_season, name)
+    record.drift = table_checks.check_drift(
+        panel, live.fitted.history, schema.shortest_season, name
+    )
     if run.pipeline.totals:
         if run.fit is None:
             inputs.check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
         earlier = run.ledger.forecasts(record.as_of, accuracy.NEWEST, sums=True)
         record.totals = gate.compare_sums(earlier, panel, live, run.pipeline)
-    runs = [past for past in run.ledger.runs(accuracy.NEWEST + 1, record.as_of) if past.as_of < record.as_of]
+    runs = [
+        past
+        for past in run.ledger.runs(accuracy.NEWEST + 1, record.as_of)
+        if past.as_of < record.as_of
+    ]
     run.night = Night(panel, schema, runs)
     for at, last in run.ledger.forecasts(record.as_of, 1):
         run.last = last
@@ -295,16 +408,24 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
         )
         before = [past.actuals for past in runs if past.settled and not past.dated_ahead]
         record.actuals, run.streaks = accuracy.since_last_run(last, panel, schema, before)
-    sample, run.days = accuracy.compare(run.ledger.forecasts(record.as_of, accuracy.NEWEST), panel, schema)
+    sample, run.days = accuracy.compare(
+        run.ledger.forecasts(record.as_of, accuracy.NEWEST), panel, schema
+    )
 
     def factors(series: Integers, quantiles: Numbers) -> Numbers:
-        if not record.settled:  # a repeated run keeps its factors: runs of earlier times may have been repeated since
+        if (
+            not record.settled
+        ):  # a repeated run keeps its factors: runs of earlier times may have been repeated since
             oldest = sample["as_of"].min() if len(sample) else record.as_of
             ended = run.ledger.runs(MAX_RECORDS, record.as_of, since=oldest)
             versions = {past.as_of: past.version for past in ended}
             current = quantiles[..., accuracy.interval_columns(config.levels)]
-            record.intervals = accuracy.interval_factors(sample, versions, live.version, panel, series, current)
-        edge = interval_levels(INTERVALS[0])[0] - 1e-9  # up to the ends of the 80 % interval its factor counts
+            record.intervals = accuracy.interval_factors(
+                sample, versions, live.version, panel, series, current
+            )
+        edge = (
+            interval_levels(INTERVALS[0])[0] - 1e-9
+        )  # up to the ends of the 80 % interval its factor counts
         inner, outer = record.intervals
         return np.array([inner if edge <= level <= 1 - edge else outer for level in config.levels])
 
@@ -320,7 +441,11 @@ def _input_of(run: _Run, at: str, live: ServingVersion) -> RunInput | None:
         return None
     try:
         same = version == live.version
-        predictor = live.predictor if same else load_predictor(run.pipeline.store, version, train.device, train.engine)
+        predictor = (
+            live.predictor
+            if same
+            else load_predictor(run.pipeline.store, version, train.device, train.engine)
+        )
         return unpacked(data, predictor, version)
     except (ForecastError, *DAMAGED):
         return None
@@ -334,13 +459,21 @@ def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
     table_checks.check_age(record.data_age, limits, name)
 
 
-def _publication(run: _Run, passed: gate.CheckedForecasts, read: Panel, live: ServingVersion) -> Publication:
+def _publication(
+    run: _Run, passed: gate.CheckedForecasts, read: Panel, live: ServingVersion
+) -> Publication:
     """What goes to the sinks and into the ledger: forecasts and sums, and the scores of earlier ones."""
     record, required, forecasts = run.record, run.pipeline.checks.require_all, passed.forecasts
     tables, skipped = passed.tables(run.pipeline, live), forecasts.skipped
-    record.counts = {"series": len(forecasts.series), "rows": forecasts.rows, "skipped": len(skipped)}
+    record.counts = {
+        "series": len(forecasts.series),
+        "rows": forecasts.rows,
+        "skipped": len(skipped),
+    }
     record.counts |= {"sums": sum(len(table.frame) for table in tables[1:])} if tables[1:] else {}
-    record.skipped = {"/".join(series): status for series, status in list(skipped.items())[:MAX_RECORDED]}
+    record.skipped = {
+        "/".join(series): status for series, status in list(skipped.items())[:MAX_RECORDED]
+    }
     lost = table_checks.without_forecast(skipped, required)
     lost += [series for series in run.lagging if required and series not in lost]
     if lost:
@@ -351,12 +484,18 @@ def _publication(run: _Run, passed: gate.CheckedForecasts, read: Panel, live: Se
         record.fit["promoted"] = run.fit.promoted
     before = {day.day: day for day in run.ledger.days(MAX_RECORDS, record.as_of)}
     # a run that has only samples of some forecasts of a day left does not score it again
-    new = {day.day: day for day in run.days if day.day not in before or before[day.day].count <= day.count}
+    new = {
+        day.day: day
+        for day in run.days
+        if day.day not in before or before[day.day].count <= day.count
+    }
     record.scores = [vars(score) for _, score in sorted((before | new).items())[-7:]]
     scores = [score for day, score in new.items() if score != before.get(day)]
     ids = [forecasts.panel.ids[i] for i in forecasts.series]
     to_keep = accuracy.forecasts_to_keep(forecasts, live.fitted, run.streaks)
-    more: dict[str, pd.DataFrame | bytes] = {INPUTS: packed(live.fitted, read, run.pipeline.output, passed.replaced)}
+    more: dict[str, pd.DataFrame | bytes] = {
+        INPUTS: packed(live.fitted, read, run.pipeline.output, passed.replaced)
+    }
     more |= run.known
     more |= {TOTALS: gate.sums_to_keep(passed.totals, forecasts)} if passed.totals else {}
     _finish(run)

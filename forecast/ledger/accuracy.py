@@ -17,13 +17,24 @@ from forecast.evaluation.quantiles import interval_levels
 from forecast.events.kinds import touched
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
-from forecast.ledger.ledger import COLUMNS, PUBLISHED, RAW, DayScore, sampled, series_number, series_text
+from forecast.ledger.ledger import (
+    COLUMNS,
+    PUBLISHED,
+    RAW,
+    DayScore,
+    sampled,
+    series_number,
+    series_text,
+)
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.settings import INTERVALS
 
-SHARES = (0.5, *(share for level in INTERVALS for share in interval_levels(level)))  # of published numbers
+SHARES = (
+    0.5,
+    *(share for level in INTERVALS for share in interval_levels(level)),
+)  # of published numbers
 NEWEST = 60  # runs whose forecasts are compared
 MAX_FORECASTS = 5_000_000  # forecasts of a run that the ledger gets, of all steps of series that are evenly spread
 MIN_VALUES, MIN_TIMES = 40, 6  # actuals, and times with actuals, from which on intervals change
@@ -36,7 +47,9 @@ BY_CHANCE = 0.05  # expected number of series that are on one side so many runs 
 
 # the series of an earlier run, and its numbers for the times of another one [series, horizon, 5], NaN where it has none
 Earlier = tuple[list[tuple[str, ...]], Numbers]
-Streaks = Mapping[str, float]  # by the ids of series as JSON: runs in a row above the median, or below it if negative
+Streaks = Mapping[
+    str, float
+]  # by the ids of series as JSON: runs in a row above the median, or below it if negative
 
 
 def compare(
@@ -58,8 +71,13 @@ def compare(
         return pd.DataFrame({"as_of": [], "actual": []}), []
     total = pd.concat(sums).groupby(level=0).sum()
     scaled = total[["size", "error"]].div(total["errors"].where(total["errors"] > 0), axis=0)
-    scores = pd.concat([total["count"], scaled, total[["in_80", "in_95"]].div(total["count"], axis=0)], axis=1)
-    days = [(day, *(None if score != score else score for score in row)) for day, *row in scores.itertuples()]
+    scores = pd.concat(
+        [total["count"], scaled, total[["in_80", "in_95"]].div(total["count"], axis=0)], axis=1
+    )
+    days = [
+        (day, *(None if score != score else score for score in row))
+        for day, *row in scores.itertuples()
+    ]
     return pd.concat(samples), [DayScore(*day) for day in days]
 
 
@@ -73,10 +91,16 @@ class NewActuals:
 
     @classmethod
     def of(cls, published: pd.DataFrame, panel: Panel, schema: Schema) -> "NewActuals":
-        rows = published.assign(panel=series_number(published, [series_text(ids) for ids in panel.ids]))
+        rows = published.assign(
+            panel=series_number(published, [series_text(ids) for ids in panel.ids])
+        )
         slot = slots_of(rows, panel, schema)
         arrived = panel.observed[slot] & (slot >= 0)
-        return cls(slot[arrived], panel.values[slot[arrived]], rows[PUBLISHED].to_numpy(np.float64)[arrived])
+        return cls(
+            slot[arrived],
+            panel.values[slot[arrived]],
+            rows[PUBLISHED].to_numpy(np.float64)[arrived],
+        )
 
     def select(self, rows: Flags) -> "NewActuals":
         return NewActuals(self.slot[rows], self.actual[rows], self.published[rows])
@@ -104,7 +128,9 @@ def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numb
     """The actual value of each forecast, [rows]; NaN where none was observed or the panel lacks the series (-1)."""
     slot = slots_of(forecasts, panel, schema)
     actual = np.where((slot >= 0) & panel.observed[slot], panel.values[slot], np.nan)
-    if (bound := touched(panel, schema, "stock_out")) is not None:  # these sales say only that demand was not less
+    if (
+        bound := touched(panel, schema, "stock_out")
+    ) is not None:  # these sales say only that demand was not less
         actual[bound[slot] & ~(forecasts["forecast"].to_numpy() < actual)] = np.nan
     return np.asarray(actual)
 
@@ -114,10 +140,21 @@ def _sums_by_day(compared: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     if schema.time_format.kind == "integer" or schema.layout == "rows":
         days = np.array([f"{step:012d}" for step in times.tolist()], np.str_)
     else:
-        days = (wall_clock(times, schema.time_format.zone) // DAY).astype("datetime64[D]").astype(np.str_)
-    error = ((compared["forecast"] - compared["actual"]) / compared["unit"]).where(compared["unit"] > 0)
-    held = {f"in_{end}": compared["actual"].between(compared[f"lo_{end}"], compared[f"hi_{end}"]) for end in (80, 95)}
-    sums = pd.DataFrame({"count": 1, "errors": error.notna(), "size": error.abs(), "error": error, **held})
+        days = (
+            (wall_clock(times, schema.time_format.zone) // DAY)
+            .astype("datetime64[D]")
+            .astype(np.str_)
+        )
+    error = ((compared["forecast"] - compared["actual"]) / compared["unit"]).where(
+        compared["unit"] > 0
+    )
+    held = {
+        f"in_{end}": compared["actual"].between(compared[f"lo_{end}"], compared[f"hi_{end}"])
+        for end in (80, 95)
+    }
+    sums = pd.DataFrame(
+        {"count": 1, "errors": error.notna(), "size": error.abs(), "error": error, **held}
+    )
     return sums.groupby(days[inverse]).sum()
 
 
@@ -153,10 +190,17 @@ def interval_factors(
     for number, level in enumerate(INTERVALS):
         median, low, high = raw[:, [0, 1 + 2 * number, 2 + 2 * number]].T
         used = np.isfinite(actual) & (high > low)
-        off, reach = np.abs(actual - median), np.where(actual >= median, high - median, median - low)
+        off, reach = (
+            np.abs(actual - median),
+            np.where(actual >= median, high - median, median - low),
+        )
         with np.errstate(divide="ignore", invalid="ignore"):
-            score = np.where(off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, MAX_SCORE), MAX_SCORE))
-        found.append(_factor((score / width_ratios[:, number])[used], times[used], live[used], level / 100))
+            score = np.where(
+                off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, MAX_SCORE), MAX_SCORE)
+            )
+        found.append(
+            _factor((score / width_ratios[:, number])[used], times[used], live[used], level / 100)
+        )
     return found[0], found[1]
 
 
@@ -191,28 +235,41 @@ def _widths_ahead(
     for i in range(2) if changed.any() else ():
         both = np.concatenate([raw, current[RAW]])
         width = both[:, 2 + 2 * i] - both[:, 1 + 2 * i]
-        total, count = (np.bincount(at, part, len(makers) * len(present)) for part in (width, width > 0))
+        total, count = (
+            np.bincount(at, part, len(makers) * len(present)) for part in (width, width > 0)
+        )
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = np.log(total / count).reshape(len(makers), -1)
         steps = np.diff(mean, axis=0) * changed[:, None]
         seen = np.isfinite(steps)
-        median = [np.median(row[known]) if known.any() else 0.0 for row, known in zip(steps, seen, strict=True)]
+        median = [
+            np.median(row[known]) if known.any() else 0.0
+            for row, known in zip(steps, seen, strict=True)
+        ]
         steps = np.where(seen, steps, np.array(median)[:, None])
         ratios[:, i] = np.exp(steps[::-1].cumsum(0)[::-1][run, index[: len(raw)]])
     return ratios
 
 
-def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Mapping[str, float]) -> pd.DataFrame:
+def forecasts_to_keep(
+    forecasts: Forecasts, fitted: Fitted, streaks: Mapping[str, float]
+) -> pd.DataFrame:
     """The forecasts of a run for the ledger: those of all series, or of as many as it takes, evenly spread."""
     panel, (count, horizon) = forecasts.panel, forecasts.quantiles.shape[:2]
-    chosen = np.unique(np.linspace(0, count - 1, min(count, max(MAX_FORECASTS // horizon, 1))).astype(np.int64))
+    chosen = np.unique(
+        np.linspace(0, count - 1, min(count, max(MAX_FORECASTS // horizon, 1))).astype(np.int64)
+    )
     raw = forecasts.quantiles[chosen][..., interval_columns(fitted.config.levels)]
     rows = _rows(panel, forecasts.series[chosen], raw)
     series = rows["panel"].to_numpy()
-    naive_error = np.r_[np.nan, fitted.naive_error][series_index(fitted.history.ids, panel.ids)[series]]
+    naive_error = np.r_[np.nan, fitted.naive_error][
+        series_index(fitted.history.ids, panel.ids)[series]
+    ]
     times = calendar_of(fitted.config.table).times(panel.origins[series] + rows["step"].to_numpy())
     published = zip(PUBLISHED, forecasts.published[chosen].reshape(-1, 5).T, strict=True)
-    streak = np.array([streaks.get(name, 0.0) for name in rows["series"].cat.categories])[rows["series"].cat.codes]
+    streak = np.array([streaks.get(name, 0.0) for name in rows["series"].cat.categories])[
+        rows["series"].cat.codes
+    ]
     return rows.assign(instant=times, unit=naive_error, streak=streak, **dict(published))[COLUMNS]
 
 
@@ -220,10 +277,14 @@ def earlier_forecasts(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schem
     panel, series = forecasts.panel, forecasts.series
     steps = panel.origins[series, None] + 1 + np.arange(forecasts.means.shape[1])
     code = series_number(earlier, [series_text(panel.ids[i]) for i in series])
-    times = np.concatenate([earlier["instant"].to_numpy(), calendar_of(schema).times(steps.ravel())])
+    times = np.concatenate(
+        [earlier["instant"].to_numpy(), calendar_of(schema).times(steps.ravel())]
+    )
     instants, inverse = np.unique(times, return_inverse=True)
     table, known = np.full((len(series), len(instants), len(PUBLISHED)), np.nan), code >= 0
-    table[code[known], inverse[: len(earlier)][known]] = earlier[PUBLISHED].to_numpy(np.float64)[known]
+    table[code[known], inverse[: len(earlier)][known]] = earlier[PUBLISHED].to_numpy(np.float64)[
+        known
+    ]
     published = table[np.arange(len(series))[:, None], inverse[len(earlier) :].reshape(steps.shape)]
     return list(ids_of(earlier)), published
 
@@ -235,7 +296,10 @@ def ids_of(forecasts: pd.DataFrame) -> Ids:
 def _rows(panel: Panel, series: Integers, raw: Numbers) -> pd.DataFrame:
     """A row for each step of series that index the panel, with raw numbers [series, horizon, 5]."""
     count, horizon = raw.shape[:2]
-    names, codes = pd.Index([series_text(panel.ids[i]) for i in series]), np.arange(count).repeat(horizon)
+    names, codes = (
+        pd.Index([series_text(panel.ids[i]) for i in series]),
+        np.arange(count).repeat(horizon),
+    )
     columns = {"series": pd.Categorical.from_codes(codes, names), "panel": series.repeat(horizon)}
     columns["step"] = np.tile(np.arange(1, horizon + 1), count)
     return pd.DataFrame(columns | dict(zip(RAW, raw.reshape(-1, 5).T, strict=True)))
@@ -253,39 +317,74 @@ def since_last_run(
     last: pd.DataFrame, panel: Panel, schema: Schema, past: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, Any], Streaks]:
     """Compare the forecasts of the last run with actuals; `past` are the `actuals` of the records of runs before."""
-    names, code = last["series"].cat.categories, last["series"].cat.codes.to_numpy().astype(np.int64)
-    last = last.assign(panel=series_number(last, [series_text(ids) for ids in panel.ids]), code=code)
+    names, code = (
+        last["series"].cat.categories,
+        last["series"].cat.codes.to_numpy().astype(np.int64),
+    )
+    last = last.assign(
+        panel=series_number(last, [series_text(ids) for ids in panel.ids]), code=code
+    )
     actual = actual_values(last, panel, schema)
     before, known = np.zeros(len(names)), np.isfinite(actual)
     before[code] = last["streak"]
     rows = last[known].assign(actual=actual[known])
     # [series], for how many runs in a row values lay above (below: negative) the median; closed days do not count
     some = rows[(rows["hi_80"] > rows["lo_80"]) | (rows["actual"] != rows["forecast"])]
-    side = np.sign(np.bincount(some["code"], np.sign(some["actual"] - some["forecast"]), len(before)))
+    side = np.sign(
+        np.bincount(some["code"], np.sign(some["actual"] - some["forecast"]), len(before))
+    )
     on = np.where(np.sign(before) == side, before + side, side)
     streaks = np.where(np.bincount(some["code"], minlength=len(before)) > 0, on, before)
     found: dict[str, Any] = {"values": len(rows)}
     for level in INTERVALS:
-        key, inside = f"outside_{level:g}", rows["actual"].between(rows[f"lo_{level:g}"], rows[f"hi_{level:g}"])
+        key, inside = (
+            f"outside_{level:g}",
+            rows["actual"].between(rows[f"lo_{level:g}"], rows[f"hi_{level:g}"]),
+        )
         shares = [run[key] for run in past if key in run]
         found[key] = round(float(1 - inside.mean()), 6)
         found[f"usual_{level:g}"] = [min(shares), max(shares)] if len(shares) >= MIN_RUNS else None
-    found["streak_from"] = floor(log2(max(len(names), 1) / BY_CHANCE)) + 2  # the least that chance hardly reaches
-    order = [i for i in np.argsort(-np.abs(streaks), kind="stable") if abs(streaks[i]) >= found["streak_from"]]
-    aside = [{"series": series_name(tuple(json.loads(names[i]))), "runs": int(streaks[i])} for i in order]
-    found |= {"farthest": _farthest(rows, panel, schema), "aside": len(aside), "one_side": aside[:NAMED]}
+    found["streak_from"] = (
+        floor(log2(max(len(names), 1) / BY_CHANCE)) + 2
+    )  # the least that chance hardly reaches
+    order = [
+        i
+        for i in np.argsort(-np.abs(streaks), kind="stable")
+        if abs(streaks[i]) >= found["streak_from"]
+    ]
+    aside = [
+        {"series": series_name(tuple(json.loads(names[i]))), "runs": int(streaks[i])} for i in order
+    ]
+    found |= {
+        "farthest": _farthest(rows, panel, schema),
+        "aside": len(aside),
+        "one_side": aside[:NAMED],
+    }
     return found if len(rows) else {}, dict(zip(names, streaks.tolist(), strict=True))
 
 
 def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str, Any]]:
     """The series whose values lie farthest outside their 80 % intervals, from the median and in widths of these."""
     width, calendar = rows["hi_80"] - rows["lo_80"], calendar_of(schema)
-    rows = rows.assign(widths=(rows["actual"] - rows["forecast"]) / width.where(width > 0)).dropna(subset="widths")
+    rows = rows.assign(widths=(rows["actual"] - rows["forecast"]) / width.where(width > 0)).dropna(
+        subset="widths"
+    )
     rows = rows[~rows["actual"].between(rows["lo_80"], rows["hi_80"])]
-    rows = rows.sort_values("widths", key=np.abs, ascending=False, kind="stable").drop_duplicates("code")[:NAMED]
-    times = position_texts(schema, calendar, calendar.positions(rows["instant"].to_numpy())) if len(rows) else []
-    numbers: Any = rows[["actual", "forecast", "lo_80", "hi_80", "widths"]].round(6).to_dict("records")
-    names = [{"series": series_name(panel.ids[i]), "time": time} for i, time in zip(rows["panel"], times, strict=True)]
+    rows = rows.sort_values("widths", key=np.abs, ascending=False, kind="stable").drop_duplicates(
+        "code"
+    )[:NAMED]
+    times = (
+        position_texts(schema, calendar, calendar.positions(rows["instant"].to_numpy()))
+        if len(rows)
+        else []
+    )
+    numbers: Any = (
+        rows[["actual", "forecast", "lo_80", "hi_80", "widths"]].round(6).to_dict("records")
+    )
+    names = [
+        {"series": series_name(panel.ids[i]), "time": time}
+        for i, time in zip(rows["panel"], times, strict=True)
+    ]
     return [name | number for name, number in zip(names, numbers, strict=True)]
 
 
@@ -293,11 +392,16 @@ def actuals_lines(found: Mapping[str, Any]) -> list[str]:
     """What people read of it: the shares outside, the farthest values, the series on one side."""
     if not found:
         return []
-    texts = [f"{found['values']:,} new values: {', '.join(_share(found, f'{level:g}') for level in INTERVALS)}"]
+    texts = [
+        f"{found['values']:,} new values: {', '.join(_share(found, f'{level:g}') for level in INTERVALS)}"
+    ]
     value = "{series} {time}: {actual:.6g}, forecast {forecast:.6g} ({lo_80:.6g} to {hi_80:.6g})"
     if far := "; ".join(value.format_map(each).strip() for each in found["farthest"][:SHOWN]):
         texts.append(f"farthest {far}")
-    aside = [(row["series"], "above" if row["runs"] > 0 else "below", abs(row["runs"])) for row in found["one_side"]]
+    aside = [
+        (row["series"], "above" if row["runs"] > 0 else "below", abs(row["runs"]))
+        for row in found["one_side"]
+    ]
     runs = ["{} {} for {} runs".format(*row) for row in aside[:SHOWN]]
     more = f", and {found['aside'] - len(runs)} more" if found["aside"] > len(runs) else ""
     return texts + ([f"on one side of the median: {', '.join(runs)}{more}"] if runs else [])

@@ -29,7 +29,9 @@ MAX_SAMPLE = 10_000  # rows of a run that corrections need: the share of values 
 WHOLE = 2.0**53  # numbers of digits below it are exact in float64
 PUBLISHED = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]  # as the output has them
 RAW = ["raw_median", *(f"raw_{name}" for name in PUBLISHED[1:])]  # of each value alone, uncorrected
-PLACES = [f"{name}_places" for name in PUBLISHED]  # of their decimal points, while they are packed as digits
+PLACES = [
+    f"{name}_places" for name in PUBLISHED
+]  # of their decimal points, while they are packed as digits
 # ids as JSON (categories), from 1, time of the value on the clock of the table, ..., naive error, ..., and runs in
 # a row whose values lay above the median of the series, or below it if negative
 COLUMNS = ["series", "step", "instant", *PUBLISHED, "unit", *RAW, "streak"]
@@ -43,7 +45,10 @@ KNOWN_COLUMNS = pa.schema(
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OSError, NotImplementedError)
 FILE = "ledger.db"
 MAX_RUNS = 90  # runs of a job whose forecasts and scores are stored; of older ones, the newest score of each day
-WHOLE_RUNS, WHOLE_FORECASTS = 3, 3_400_000  # newest runs that are stored whole, and others of so many forecasts in all
+WHOLE_RUNS, WHOLE_FORECASTS = (
+    3,
+    3_400_000,
+)  # newest runs that are stored whole, and others of so many forecasts in all
 MAX_RECORDS = 1_000  # runs of a job, and fits, that are stored at all
 KILLED = 137  # exit code of a run that began and did not end: that of SIGKILL
 LOCK_PATIENCE = 30.0  # seconds to wait for another process that writes
@@ -60,7 +65,9 @@ TABLES = {
     "forecast_scores": "day TEXT NOT NULL, count INTEGER NOT NULL, mase DOUBLE PRECISION, bias DOUBLE PRECISION, "
     "coverage_80 DOUBLE PRECISION, coverage_95 DOUBLE PRECISION, PRIMARY KEY (job, as_of, day)",
 }
-TOTALS = "forecast_totals"  # sums, as forecast_cells; this and the next are created when there are some
+TOTALS = (
+    "forecast_totals"  # sums, as forecast_cells; this and the next are created when there are some
+)
 INPUTS = "forecast_inputs"  # what runs forecast from, see `changes/replay.py`
 KNOWN = "forecast_known"  # what runs knew in advance where earlier ones knew something else, see `jobs/inputs.py`
 KEEP = {TOTALS: MAX_RUNS, INPUTS: 10, KNOWN: 4_000}  # newest runs that keep them
@@ -76,20 +83,26 @@ def packed(forecasts: pd.DataFrame) -> bytes:
     digits = np.rint(numbers * 10**places)
     exact = (np.abs(digits) < WHOLE) & (digits / 10**places == numbers)
     digits, places = (digits.astype(np.int64), places) if exact.all() else (numbers, 0 * places)
-    columns: dict[str, Any] = dict(zip([*PUBLISHED, *PLACES], [*digits.T, *places.T.astype(np.int16)], strict=True))
+    columns: dict[str, Any] = dict(
+        zip([*PUBLISHED, *PLACES], [*digits.T, *places.T.astype(np.int16)], strict=True)
+    )
     columns["series"] = forecasts["series"].cat.remove_unused_categories()
     raw = [*forecasts.columns.intersection(RAW)]
     precision = np.float32 if len(forecasts) > 2 * MAX_SAMPLE else np.float64
     frame = forecasts.assign(**columns).astype(dict.fromkeys(raw, precision) | {"step": np.int32})
     options: dict[str, Any] = {"use_byte_stream_split": [*PUBLISHED, *raw], "compression": "zstd"}
-    options["use_dictionary"] = [name for name in frame if name not in options["use_byte_stream_split"]]
+    options["use_dictionary"] = [
+        name for name in frame if name not in options["use_byte_stream_split"]
+    ]
     return bytes(frame.to_parquet(engine="pyarrow", index=False, **options))
 
 
 def unpacked(data: bytes) -> pd.DataFrame:
     """Forecasts that were packed; one of DAMAGED where they are damaged."""
     table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
-    arrays = {name: table[name].to_numpy() for name in table.column_names[1:]}  # much faster than its whole in pandas
+    arrays = {
+        name: table[name].to_numpy() for name in table.column_names[1:]
+    }  # much faster than its whole in pandas
     for name, places in zip(PUBLISHED, PLACES, strict=True):
         arrays[name] = arrays[name] / 10.0 ** arrays[places]
     columns, older = (SUM_COLUMNS, {}) if "first" in arrays else (COLUMNS, {"streak": 0.0})
@@ -128,7 +141,9 @@ class FitEntry:
     promoted: bool
     reason: str
     settings: str  # their names and digests of their values, as JSON
-    goes_live: bool = False  # with its run; not so of a fit as of a time before that of the live version
+    goes_live: bool = (
+        False  # with its run; not so of a fit as of a time before that of the live version
+    )
 
 
 @dataclass(frozen=True)
@@ -191,20 +206,31 @@ class Ledger:
         sql = "UPDATE forecast_fits SET promoted = :promoted, reason = :reason WHERE job = :job AND version = :version"
         values = {"job": self.key, "version": version, "promoted": int(promoted), "reason": reason}
         with self._writing() as execute:
-            execute(f"UPDATE forecast_fits SET promoted = 1 WHERE job = :job AND promoted = {LIVE}", {"job": self.key})
+            execute(
+                f"UPDATE forecast_fits SET promoted = 1 WHERE job = :job AND promoted = {LIVE}",
+                {"job": self.key},
+            )
             execute(sql, values)
 
     def jobs(self) -> list[str]:
-        return [name for (name,) in self._read("SELECT DISTINCT job FROM forecast_runs ORDER BY job")]
+        return [
+            name for (name,) in self._read("SELECT DISTINCT job FROM forecast_runs ORDER BY job")
+        ]
 
     def runs(self, count: int, until: str = ALWAYS, since: str = "") -> list[Record]:
         """The newest runs, newest first, and those ahead of their clock last; damaged records are left out."""
         sql = "SELECT as_of, exit_code, record FROM forecast_runs WHERE job = :job AND as_of BETWEEN :since AND :until"
-        rows = self._read(f"{sql} ORDER BY as_of DESC LIMIT :count", until=until, since=since, count=count)
+        rows = self._read(
+            f"{sql} ORDER BY as_of DESC LIMIT :count", until=until, since=since, count=count
+        )
         found = []
         for as_of, code, record in rows:
             try:
-                found.append(Record.model_validate_json(record).model_copy(update={"as_of": as_of, "exit_code": code}))
+                found.append(
+                    Record.model_validate_json(record).model_copy(
+                        update={"as_of": as_of, "exit_code": code}
+                    )
+                )
             except ValidationError:
                 self._warn("record", as_of)
         return sorted(found, key=lambda run: run.ahead_of_clock)
@@ -213,7 +239,10 @@ class Ledger:
         """The fits until a time, inclusive, oldest first; those whose run has not ended only if they are asked for."""
         sql = "SELECT as_of, version, promoted, reason, settings FROM forecast_fits"
         rows = self._read(f"{sql} WHERE job = :job AND as_of <= :until ORDER BY as_of", until=until)
-        fits = [FitEntry(at, version, sign > 0, why, used, sign == LIVE) for at, version, sign, why, used in rows]
+        fits = [
+            FitEntry(at, version, sign > 0, why, used, sign == LIVE)
+            for at, version, sign, why, used in rows
+        ]
         return [fit for fit in fits if unfinished or fit.reason != UNFINISHED]
 
     def refused(self) -> set[str]:
@@ -221,12 +250,16 @@ class Ledger:
         newest = {fit.version: fit.promoted for fit in self.fits(unfinished=True)}
         return {version for version, promoted in newest.items() if not promoted}
 
-    def forecasts(self, before: str, runs: int, sums: bool = False) -> Iterator[tuple[str, pd.DataFrame]]:
+    def forecasts(
+        self, before: str, runs: int, sums: bool = False
+    ) -> Iterator[tuple[str, pd.DataFrame]]:
         """Forecasts, or sums, of the newest `runs` runs before a time that have some, oldest first; no damaged ones."""
         table = TOTALS if sums else "forecast_cells"
         sql = f"SELECT DISTINCT as_of FROM {table} WHERE job = :job AND as_of < :before ORDER BY as_of DESC"
         with self._connect(reads=(table,)) as execute:
-            for (at,) in reversed(execute(f"{sql} LIMIT {runs}", {"job": self.key, "before": before})):
+            for (at,) in reversed(
+                execute(f"{sql} LIMIT {runs}", {"job": self.key, "before": before})
+            ):
                 if (found := self._load(execute, table, at)) is not None:
                     yield at, found
 
@@ -234,12 +267,19 @@ class Ledger:
         """The forecasts of a run, and what it forecast from as it was packed; None where they are not there."""
         inputs = self.inputs(at)
         with self._connect(reads=("forecast_cells",)) as execute:
-            return (None, None) if inputs is None else (self._load(execute, "forecast_cells", at), inputs)
+            return (
+                (None, None)
+                if inputs is None
+                else (self._load(execute, "forecast_cells", at), inputs)
+            )
 
     def inputs(self, at: str) -> bytes | None:
         """What a run forecast from as it was packed; None where it is not there."""
         with self._connect(reads=(INPUTS,)) as execute:
-            rows = execute(f"SELECT cells FROM {INPUTS} WHERE job = :job AND as_of = :at", {"job": self.key, "at": at})
+            rows = execute(
+                f"SELECT cells FROM {INPUTS} WHERE job = :job AND as_of = :at",
+                {"job": self.key, "at": at},
+            )
         return bytes(rows[0][0]) if rows else None
 
     def known(self, after: str, before: str = ALWAYS) -> pd.DataFrame:
@@ -287,31 +327,56 @@ class Ledger:
         """Open one transaction that writes, and create missing tables, and some `more` that are like that of cells."""
         with self._connect() as execute:
             for table, columns in (TABLES | dict.fromkeys(more, TABLES["forecast_cells"])).items():
-                execute(f"CREATE TABLE IF NOT EXISTS {table} (job TEXT NOT NULL, as_of TEXT NOT NULL, {columns})")
+                execute(
+                    f"CREATE TABLE IF NOT EXISTS {table} (job TEXT NOT NULL, as_of TEXT NOT NULL, {columns})"
+                )
             yield execute
 
-    def _replace(self, execute: Execute, table: str, as_of: str, rows: list[dict[str, Any]]) -> None:
+    def _replace(
+        self, execute: Execute, table: str, as_of: str, rows: list[dict[str, Any]]
+    ) -> None:
         """Store the rows of a run in the place of those that are there."""
         key = {"job": self.key, "as_of": as_of}
         execute(f"DELETE FROM {table} WHERE job = :job AND as_of = :as_of", key)
         if rows:
             names = [*key, *rows[0]]
             marks = ", ".join(f":{name}" for name in names)
-            execute(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", [{**key, **row} for row in rows])
+            execute(
+                f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",
+                [{**key, **row} for row in rows],
+            )
 
-    def _store(self, execute: Execute, at: str, forecasts: pd.DataFrame, table: str = "forecast_cells") -> None:
+    def _store(
+        self, execute: Execute, at: str, forecasts: pd.DataFrame, table: str = "forecast_cells"
+    ) -> None:
         """Store the forecasts or sums of a run, and of older runs samples, where the newest ones have enough."""
         rows = [{"count": len(forecasts), "cells": packed(forecasts)}] if len(forecasts) else []
         self._replace(execute, table, at, rows)
-        kept = execute(f"SELECT as_of, count FROM {table} WHERE job = :j ORDER BY as_of DESC", {"j": self.key})
-        for (older, count), total in list(zip(kept, np.cumsum([count for _, count in kept]), strict=True))[WHOLE_RUNS:]:
-            if total > WHOLE_FORECASTS and count > 2 * MAX_SAMPLE:  # so that no sample is sampled again
+        kept = execute(
+            f"SELECT as_of, count FROM {table} WHERE job = :j ORDER BY as_of DESC", {"j": self.key}
+        )
+        for (older, count), total in list(
+            zip(kept, np.cumsum([count for _, count in kept]), strict=True)
+        )[WHOLE_RUNS:]:
+            if (
+                total > WHOLE_FORECASTS and count > 2 * MAX_SAMPLE
+            ):  # so that no sample is sampled again
                 found = self._load(execute, table, older)
-                self._store(execute, older, pd.DataFrame() if found is None else found[sampled(found)], table)
+                self._store(
+                    execute,
+                    older,
+                    pd.DataFrame() if found is None else found[sampled(found)],
+                    table,
+                )
 
     def _replace_fit(self, execute: Execute, fit: FitEntry) -> None:
         promoted = LIVE if fit.goes_live else int(fit.promoted)
-        row = {"version": fit.version, "promoted": promoted, "reason": fit.reason, "settings": fit.settings}
+        row = {
+            "version": fit.version,
+            "promoted": promoted,
+            "reason": fit.reason,
+            "settings": fit.settings,
+        }
         self._replace(execute, "forecast_fits", fit.as_of, [row])
 
 
@@ -324,7 +389,10 @@ def _prune(execute: Execute, job: str, more: Collection[str]) -> None:
     newest = "SELECT as_of FROM forecast_{} WHERE job = :job ORDER BY as_of DESC LIMIT {}"
     counts = {"cells": MAX_RUNS, "runs": MAX_RECORDS, "fits": MAX_RECORDS}
     counts |= {table.removeprefix("forecast_"): KEEP[table] for table in more}
-    oldest = {name: f"(SELECT MIN(as_of) FROM ({newest.format(name, counts[name])}) AS newest)" for name in counts}
+    oldest = {
+        name: f"(SELECT MIN(as_of) FROM ({newest.format(name, counts[name])}) AS newest)"
+        for name in counts
+    }
     scored = f"(SELECT day FROM forecast_scores WHERE job = :job AND as_of >= {oldest['cells']})"
     for table, condition in (
         ("scores", f"as_of < {oldest['cells']} AND day IN {scored}"),
@@ -353,7 +421,9 @@ def open_file(path: Path, reads: Collection[str] = ()) -> Iterator[Execute]:
 
         def execute(sql: str, parameters: Values = ()) -> list[Row]:
             once = isinstance(parameters, Mapping) or not parameters
-            return (connection.execute if once else connection.executemany)(sql, parameters).fetchall()
+            return (connection.execute if once else connection.executemany)(
+                sql, parameters
+            ).fetchall()
 
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
         execute("PRAGMA query_only = ON" if reads else "PRAGMA synchronous = FULL")
@@ -369,7 +439,9 @@ def _translated(path: Path) -> Iterator[None]:
         with translated("sink", str(path), Redactor(), ArtifactRefused):
             yield
     except CannotCreate:
-        probe = temporary_beside(path)  # SQLite does not say whether the disk is full; a StorageFailure passes
+        probe = temporary_beside(
+            path
+        )  # SQLite does not say whether the disk is full; a StorageFailure passes
         try:
             with suppress(CannotCreate):
                 write_new(probe, b"", shown=path)

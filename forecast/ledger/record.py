@@ -15,7 +15,9 @@ from forecast.errors import Message, as_flag
 from forecast.logs import listening
 
 FILE = "run.json"
-CLOCK_TOLERANCE = timedelta(hours=1)  # by which cron starts a job sooner or later, and clocks of machines differ
+CLOCK_TOLERANCE = timedelta(
+    hours=1
+)  # by which cron starts a job sooner or later, and clocks of machines differ
 
 
 class Record(BaseModel):
@@ -30,27 +32,38 @@ class Record(BaseModel):
     exit_code: int = 1
     error: str | None = None
     pipeline_sha256: str | None = None
-    input: dict[str, Any] = {}  # name, number of rows, sha256 of the file or of the rows of the query
+    input: dict[
+        str, Any
+    ] = {}  # name, number of rows, sha256 of the file or of the rows of the query
     data_end: str | None = None  # end of the newest observed period, on the clock of the table
     data_age: float | None = None  # of that end at `as_of`, in seconds
     horizon_over: bool = False  # `as_of` lies beyond the newest value by more than a horizon
     version: str | None = None  # that forecast
     hash: str | None = None
     train_end: str | None = None  # the newest time that the version was fitted to
-    settled: bool = False  # a run as of this time has succeeded; repeated runs use its version and intervals
+    settled: bool = (
+        False  # a run as of this time has succeeded; repeated runs use its version and intervals
+    )
     fit: dict[str, Any] = {}  # if this run fitted: the reason, and whether the version was promoted
     counts: dict[str, int] = {}  # series and rows of the forecast, series skipped
     skipped: dict[str, str] = {}
-    intervals: tuple[float, float] = (1.0, 1.0)  # factors by which the 80 and 95 % intervals were changed
+    intervals: tuple[float, float] = (
+        1.0,
+        1.0,
+    )  # factors by which the 80 and 95 % intervals were changed
     drift: dict[str, float] = {}  # against the data of the fit
     scores: list[dict[str, Any]] = []
     totals: list[dict[str, Any]] = []  # scores of sums of earlier runs, by level
-    checks: dict[str, dict[str, float]] = {}  # statistics of the checks of values and forecasts, by their names
+    checks: dict[
+        str, dict[str, float]
+    ] = {}  # statistics of the checks of values and forecasts, by their names
     findings: list[str] = []  # the checks that said something
     held: bool = False  # the runs of a week before had found it, so that it counts as right
     revised: list[str] = []  # times of earlier runs whose newest values have changed since
     actuals: dict[str, Any] = {}  # values since the last run beside its intervals
-    blocked: dict[str, Any] = {}  # by a check: the folder that keeps the run, and whether it was accepted
+    blocked: dict[
+        str, Any
+    ] = {}  # by a check: the folder that keeps the run, and whether it was accepted
     output: dict[str, Any] = {}  # file and table written, and the sha256 of the file
     limits: dict[str, str | None] = {}  # for the age of the data
     warnings: list[str] = []
@@ -82,10 +95,16 @@ def sha256_of_frame(frame: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def written_later(runs: Sequence[Record], as_of: str, output: Mapping[str, str | None]) -> str | None:
+def written_later(
+    runs: Sequence[Record], as_of: str, output: Mapping[str, str | None]
+) -> str | None:
     """The time of the newest run after `as_of` that has written the same file or table; `runs` are newest first."""
     later = [run for run in runs if run.as_of > as_of and not run.ahead_of_clock]
-    same = (run.as_of for run in later if any(run.output.get(key) == place for key, place in output.items() if place))
+    same = (
+        run.as_of
+        for run in later
+        if any(run.output.get(key) == place for key, place in output.items() if place)
+    )
     return next(same, None)
 
 

@@ -12,11 +12,16 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import StackParams, recurrent, zeroed
 from forecast.windows.windows import Batch
 
-ROWS, MANY_ROWS = 2048, 1 << 18  # paths that are rolled together: on a CPU as many as its caches hold
+ROWS, MANY_ROWS = (
+    2048,
+    1 << 18,
+)  # paths that are rolled together: on a CPU as many as its caches hold
 
 
 class SamplingParams(StackParams):
-    likelihood: LikelihoodName = Field("student-t", description="how values scatter; negative-binomial is for counts")
+    likelihood: LikelihoodName = Field(
+        "student-t", description="how values scatter; negative-binomial is for counts"
+    )
     paths: int = Field(100, ge=1, le=10_000, description="sampled paths of a forecast")
 
 
@@ -37,8 +42,14 @@ class Network(RecurrentModel):
     def __init__(self, params: SamplingParams, shape: Shape) -> None:
         super().__init__(params, shape)
         self.likelihood = LIKELIHOODS[params.likelihood]
-        del self.gates, self.effects  # the first are of the steps of the horizon; here all steps are alike
-        count, seen = shape.recent_seasons + len(shape.longer_seasons), self.shape.past - self.known_numbers
+        del (
+            self.gates,
+            self.effects,
+        )  # the first are of the steps of the horizon; here all steps are alike
+        count, seen = (
+            shape.recent_seasons + len(shape.longer_seasons),
+            self.shape.past - self.known_numbers,
+        )
         self.gate = nn.Parameter(torch.full((count,), 1.0 / max(count, 1)))
         size = 3 + 2 * count + self.shape.future + seen + self.shape.static
         self.encoder = recurrent("LSTM", size, params)
@@ -60,7 +71,9 @@ class Network(RecurrentModel):
 
         def mean(part: slice) -> Tensor:
             least = torch.finfo(weight.dtype).tiny
-            total: Tensor = -(density[:, part] * weight[:, part]).sum() / weight[:, part].sum().clamp(min=least)
+            total: Tensor = -(density[:, part] * weight[:, part]).sum() / weight[
+                :, part
+            ].sum().clamp(min=least)
             return total
 
         ahead = mean(slice(self.shape.lookback, None))
@@ -70,9 +83,13 @@ class Network(RecurrentModel):
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles of each step given the means of the steps before, in scaled units, [batch, horizon, levels]."""
         deviates = torch.special.ndtri(self.levels)
-        return self._roll(batch, 1, lambda step, likelihood: (likelihood.mean(), likelihood.at(deviates)))
+        return self._roll(
+            batch, 1, lambda step, likelihood: (likelihood.mean(), likelihood.at(deviates))
+        )
 
-    def quantiles(self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None) -> Tensor:
+    def quantiles(
+        self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None
+    ) -> Tensor:
         """Quantiles of sampled paths, in scaled units, [batch, horizon, levels].
 
         All windows get the same random numbers, so that a forecast does not depend on the windows beside it; those of
@@ -90,10 +107,14 @@ class Network(RecurrentModel):
             return values, _sample_quantiles(values, levels)
 
         most = ROWS if device.type == "cpu" else MANY_ROWS
-        group = 1 << max(0, (most // paths).bit_length() - 1)  # a power of two, so that groups of a batch are equal
+        group = 1 << max(
+            0, (most // paths).bit_length() - 1
+        )  # a power of two, so that groups of a batch are equal
         return torch.cat([self._roll(part, paths, draw) for part in batch.split(group)])
 
-    def _roll(self, batch: Batch, paths: int, take: Callable[[int, Likelihood], tuple[Tensor, Tensor]]) -> Tensor:
+    def _roll(
+        self, batch: Batch, paths: int, take: Callable[[int, Likelihood], tuple[Tensor, Tensor]]
+    ) -> Tensor:
         """Go through the horizon step by step; returns the quantiles, [batch, horizon, levels].
 
         `take` : (step, likelihood of [batch, paths]) -> values that the next step reads, [batch, paths], and quantiles
@@ -102,20 +123,30 @@ class Network(RecurrentModel):
         batch = self._embed(batch)
         (rows, lookback), lagged, horizon = batch.past.shape, self._lagged(batch), []
         steps = self._steps(batch, lagged)
-        _, state = self.encoder(torch.cat([_before(batch.past, batch.mask), steps[:, :lookback]], -1))
-        hidden, cell = (part.repeat_interleave(paths, 1) for part in state)  # [layers, batch * paths, hidden]
+        _, state = self.encoder(
+            torch.cat([_before(batch.past, batch.mask), steps[:, :lookback]], -1)
+        )
+        hidden, cell = (
+            part.repeat_interleave(paths, 1) for part in state
+        )  # [layers, batch * paths, hidden]
         value, mask = (part[:, -1:].expand(-1, paths) for part in (batch.past, batch.mask))
         for step in range(self.shape.horizon):
             known = steps[:, None, lookback + step].expand(-1, paths, -1)
-            now = torch.cat([value[..., None], mask[..., None], known], -1)  # [batch, paths, inputs]
+            now = torch.cat(
+                [value[..., None], mask[..., None], known], -1
+            )  # [batch, paths, inputs]
             states, (hidden, cell) = self.encoder(now.view(rows * paths, 1, -1), (hidden, cell))
             here = lagged[:, lookback + step, None]  # [batch, 1, seasons]
-            value, quantiles = take(step, self._likelihood(states.view(rows, paths, -1), now, here, batch))
+            value, quantiles = take(
+                step, self._likelihood(states.view(rows, paths, -1), now, here, batch)
+            )
             mask = torch.ones_like(mask)
             horizon.append(quantiles)
         return torch.stack(horizon, 1)
 
-    def _likelihood(self, states: Tensor, steps: Tensor, lagged: Tensor, batch: Batch) -> Likelihood:
+    def _likelihood(
+        self, states: Tensor, steps: Tensor, lagged: Tensor, batch: Batch
+    ) -> Likelihood:
         raw = self.head(self.drop(states))
         center = raw[..., 0] + self.direct(steps)[..., 0] + lagged @ self.gate
         location, scale = batch.location.to(center.dtype), batch.scale.to(center.dtype)
@@ -128,12 +159,18 @@ class Network(RecurrentModel):
         """
         season = self.shape.seasons[0] if self.shape.seasons else 0
         back = season * torch.arange(self.shape.recent_seasons, 0, -1, device=batch.past.device)
-        back = torch.cat([back, back.new_tensor([self.shape.seasons[at] for at in self.shape.longer_seasons])])
-        step = torch.arange(self.shape.lookback, device=back.device)[:, None] - back  # [lookback, lagged]
+        back = torch.cat(
+            [back, back.new_tensor([self.shape.seasons[at] for at in self.shape.longer_seasons])]
+        )
+        step = (
+            torch.arange(self.shape.lookback, device=back.device)[:, None] - back
+        )  # [lookback, lagged]
         present = (step >= 0) & batch.mask.bool()[:, step.clamp(min=0)]
         earlier = batch.past[:, step.clamp(min=0)] * present
         mean = earlier.sum(-1, keepdim=True) / present.sum(-1, keepdim=True).clamp(min=1)
-        return torch.cat([torch.where(present, earlier, mean), self._earlier(batch).transpose(1, 2)], 1)
+        return torch.cat(
+            [torch.where(present, earlier, mean), self._earlier(batch).transpose(1, 2)], 1
+        )
 
     def _steps(self, batch: Batch, lagged: Tensor) -> Tensor:
         """What is known at each step but the value before it, [batch, lookback + horizon, ...].
@@ -142,11 +179,17 @@ class Network(RecurrentModel):
         """
         lookback, horizon = self.shape.lookback, self.shape.horizon
         known = torch.cat([self._known_past(batch), batch.future_covariates], 1)
-        seen = functional.pad(batch.past_covariates[..., self.known_numbers :], (0, 0, 1, horizon - 1))
+        seen = functional.pad(
+            batch.past_covariates[..., self.known_numbers :], (0, 0, 1, horizon - 1)
+        )
         static = batch.static[:, None].expand(-1, lookback + horizon, -1)
         ahead = (torch.arange(lookback + horizon, device=known.device) > lookback).to(known.dtype)
-        before = functional.pad(lagged[:, :-1], (0, 0, 1, 0))  # what the value before the step is to be compared with
-        return torch.cat([ahead[:, None].expand(len(known), -1, -1), lagged, before, known, seen, static], -1)
+        before = functional.pad(
+            lagged[:, :-1], (0, 0, 1, 0)
+        )  # what the value before the step is to be compared with
+        return torch.cat(
+            [ahead[:, None].expand(len(known), -1, -1), lagged, before, known, seen, static], -1
+        )
 
 
 def _before(values: Tensor, mask: Tensor) -> Tensor:

@@ -13,12 +13,19 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import StepDecoder, input_size, inputs
 from forecast.windows.windows import Batch
 
-START = (0.3, 0.3, 0.7)  # level rate, season rate, share of the window's own profile that the smoothing starts from
+START = (
+    0.3,
+    0.3,
+    0.7,
+)  # level rate, season rate, share of the window's own profile that the smoothing starts from
 
 
 class SmoothingParams(DilationParams):
     unseen: float = Field(
-        0.1, ge=0, le=1, description="share of training windows smoothed as those of a series never seen"
+        0.1,
+        ge=0,
+        le=1,
+        description="share of training windows smoothed as those of a series never seen",
     )
 
 
@@ -50,17 +57,27 @@ class Network(RecurrentModel):
         covariates = torch.cat([batch.past_covariates, smoothed.offsets[..., None]], -1)
         static = torch.cat([batch.static, smoothed.level], -1)
         seen = replace(batch, past=left, past_covariates=covariates, static=static)
-        raw = self.decoder(self.encoder(inputs(seen)), batch.future_covariates)  # [batch, horizon, outputs]
-        gates = self.gates.T + raw[..., len(self.shape.levels) :]  # [batch, horizon, earlier values]
-        continued = (smoothed.level + smoothed.ahead) * (1.0 - gates.sum(-1)) / self._seasonal_error(batch)
+        raw = self.decoder(
+            self.encoder(inputs(seen)), batch.future_covariates
+        )  # [batch, horizon, outputs]
+        gates = (
+            self.gates.T + raw[..., len(self.shape.levels) :]
+        )  # [batch, horizon, earlier values]
+        continued = (
+            (smoothed.level + smoothed.ahead) * (1.0 - gates.sum(-1)) / self._seasonal_error(batch)
+        )
         return torch.cat([raw[..., :1] + continued[..., None], raw[..., 1:]], -1)
 
     def smooth(self, batch: Batch) -> "Smoothed":
         series = batch.series
         if self.training:
             series = series * (torch.rand(len(series), device=series.device) >= self.params.unseen)
-        level_rate, season_rate, start = torch.sigmoid(self.shared + self.own(series))[..., None].unbind(1)
-        return smooth(batch.past, batch.mask, level_rate, season_rate, start, self.season, self.shape.horizon)
+        level_rate, season_rate, start = torch.sigmoid(self.shared + self.own(series))[
+            ..., None
+        ].unbind(1)
+        return smooth(
+            batch.past, batch.mask, level_rate, season_rate, start, self.season, self.shape.horizon
+        )
 
 
 class Smoothed(NamedTuple):
@@ -70,7 +87,13 @@ class Smoothed(NamedTuple):
 
 
 def smooth(
-    values: Tensor, mask: Tensor, level_rate: Tensor, season_rate: Tensor, start: Tensor, season: int, horizon: int
+    values: Tensor,
+    mask: Tensor,
+    level_rate: Tensor,
+    season_rate: Tensor,
+    start: Tensor,
+    season: int,
+    horizon: int,
 ) -> Smoothed:
     """Smooth level and season exponentially, additive and without trend (Holt 1957, Winters 1960).
 
@@ -83,10 +106,14 @@ def smooth(
     rows, lookback = values.shape[0], int(values.shape[1])
     cycle = season or lookback
     short = -lookback % cycle
-    values, mask = (functional.pad(part, (short, 0)).view(rows, -1, cycle) for part in (values, mask))
+    values, mask = (
+        functional.pad(part, (short, 0)).view(rows, -1, cycle) for part in (values, mask)
+    )
     held = values * mask
     level = held.sum((1, 2))[:, None] / mask.sum((1, 2))[:, None].clamp(min=1)
-    offset = start * (held.sum(1) - level * mask.sum(1)) / mask.sum(1).clamp(min=1)  # [batch, cycle]
+    offset = (
+        start * (held.sum(1) - level * mask.sum(1)) / mask.sum(1).clamp(min=1)
+    )  # [batch, cycle]
     if not season:
         offset, season_rate = torch.zeros_like(offset), torch.zeros_like(season_rate)
     expected = []

@@ -29,27 +29,40 @@ class Network(RecurrentModel):
         super().__init__(params, shape)
         del self.gates, self.effects  # seasons come in by its features, known columns by `direct`
         weights = network_for(shape.seasons).weights
-        width, blocks = len(weights["after.weight"]), sum(".before.weight" in name for name in weights)
+        width, blocks = (
+            len(weights["after.weight"]),
+            sum(".before.weight" in name for name in weights),
+        )
         self.network = Pretrained(width, blocks)
         self.network.load_state_dict(to_tensors(weights))
         self.of_past = nn.Parameter(torch.zeros(TOKEN * self.shape.past, width))
         self.of_future = nn.Parameter(torch.zeros(TOKEN * self.shape.future, width))
-        self.direct = nn.Parameter(torch.zeros(self.shape.future))  # what known columns add to their own step
+        self.direct = nn.Parameter(
+            torch.zeros(self.shape.future)
+        )  # what known columns add to their own step
         self.of_static = nn.Parameter(torch.zeros(self.shape.static, width))
 
     def outputs(self, batch: Batch) -> Tensor:
-        windows, run = PretrainedWindows.of(batch, self.shape.seasons, self.shape.horizon), partial(self.core, batch)
+        windows, run = (
+            PretrainedWindows.of(batch, self.shape.seasons, self.shape.horizon),
+            partial(self.core, batch),
+        )
         levels = self.shape.levels
         if not self.training:
             return torch.as_tensor(both_ways(windows, run, levels))
-        return torch.as_tensor(windows.at_levels(windows.quantiles(run, _every_other(batch)), levels))
+        return torch.as_tensor(
+            windows.at_levels(windows.quantiles(run, _every_other(batch)), levels)
+        )
 
     def core(self, batch: Batch, arrays: dict[str, Tensor]) -> Tensor:
         tokens, base, gated, unit, sign = (arrays[name] for name in INPUTS)
         batch = self._embed(batch)
         columns = self._of_columns(batch) * sign[:, None, None]
         shift = unit[:, None] * (batch.future_covariates @ (GAIN * self.direct)) * sign[:, None]
-        quantiles: Tensor = self.network(tokens, base, gated, unit, columns)[:, : self.shape.horizon] + shift[..., None]
+        quantiles: Tensor = (
+            self.network(tokens, base, gated, unit, columns)[:, : self.shape.horizon]
+            + shift[..., None]
+        )
         return quantiles
 
     def example(self, batch: Batch) -> dict[str, Tensor]:

@@ -26,8 +26,13 @@ class Network(RecurrentModel):
     def forward(self, batch: Batch) -> Tensor:
         steps = batch.past + _mixed(inputs(batch)[..., 2:], self.mix)
         point = self.map(steps) + _mixed(batch.future_covariates, self.known)  # [batch, horizon]
-        away, gates = self.away.expand(point.shape[0], -1, -1), point.new_zeros(*point.shape, len(self.gates))
-        scaled = (point / self._seasonal_error(batch))[..., None]  # in the units that the base class gives it
+        away, gates = (
+            self.away.expand(point.shape[0], -1, -1),
+            point.new_zeros(*point.shape, len(self.gates)),
+        )
+        scaled = (point / self._seasonal_error(batch))[
+            ..., None
+        ]  # in the units that the base class gives it
         return torch.cat([scaled, away, gates], -1)  # [batch, horizon, outputs]
 
 

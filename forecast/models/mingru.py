@@ -45,7 +45,11 @@ class Block(nn.Module):
         super().__init__()
         self.recurrent = nn.Sequential(nn.LayerNorm(size), MinimalLayer(size), nn.Dropout(dropout))
         self.each = nn.Sequential(
-            nn.LayerNorm(size), nn.Linear(size, 2 * size), nn.ReLU(), nn.Linear(2 * size, size), nn.Dropout(dropout)
+            nn.LayerNorm(size),
+            nn.Linear(size, 2 * size),
+            nn.ReLU(),
+            nn.Linear(2 * size, size),
+            nn.Dropout(dropout),
         )
 
     def forward(self, steps: Tensor) -> Tensor:
@@ -60,7 +64,9 @@ class MinimalLayer(nn.Module):
         super().__init__()
         self.parts = nn.Linear(size, 2 * size)
 
-    def forward(self, steps: Tensor) -> Tensor:  # [batch, steps, size] -> all states, of the same shape
+    def forward(
+        self, steps: Tensor
+    ) -> Tensor:  # [batch, steps, size] -> all states, of the same shape
         gate, candidate = self.parts(steps).chunk(2, -1)
         gate = torch.sigmoid(gate)
         return Scan.apply(1 - gate, gate * candidate)  # type: ignore[no-untyped-call,no-any-return]
@@ -79,8 +85,13 @@ class Scan(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         keep, states = ctx.saved_tensors
-        later, before = functional.pad(keep[:, 1:], (0, 0, 0, 1)), functional.pad(states[:, :-1], (0, 0, 1, 0))
-        to_new = scan(later.flip(1), gradient.flip(1)).flip(1)  # the same recurrence from the last step to the first
+        later, before = (
+            functional.pad(keep[:, 1:], (0, 0, 0, 1)),
+            functional.pad(states[:, :-1], (0, 0, 1, 0)),
+        )
+        to_new = scan(later.flip(1), gradient.flip(1)).flip(
+            1
+        )  # the same recurrence from the last step to the first
         return to_new * before, to_new
 
 
@@ -93,7 +104,9 @@ def scan(keep: Tensor, new: Tensor) -> Tensor:
     if steps == 1:
         return new
     even, odd, between = slice(0, steps - steps % 2, 2), slice(1, None, 2), slice(2, None, 2)
-    later = scan(keep[:, odd] * keep[:, even], torch.addcmul(new[:, odd], keep[:, odd], new[:, even]))
+    later = scan(
+        keep[:, odd] * keep[:, even], torch.addcmul(new[:, odd], keep[:, odd], new[:, even])
+    )
     earlier = new[:, :1]
     if steps > 2:
         others = torch.addcmul(new[:, between], keep[:, between], later[:, : (steps - 1) // 2])

@@ -12,7 +12,12 @@ from forecast.windows.windows import Batch
 
 
 class ForkParams(SegmentParams, StackParams):
-    forks: int = Field(4, ge=1, le=1024, description="places in the past that a window is forecast from in training")
+    forks: int = Field(
+        4,
+        ge=1,
+        le=1024,
+        description="places in the past that a window is forecast from in training",
+    )
 
 
 class Network(SegmentModel):
@@ -62,7 +67,9 @@ class Network(SegmentModel):
         ahead = origins[:, None] + horizon  # [forks, horizon]
         past = origins[:, None] + torch.arange(-self.shape.lookback, 0, device=origins.device)
         seasons = torch.tensor(self.shape.seasons, dtype=torch.long, device=origins.device)
-        lagged = ahead[..., None] - seasons * (horizon[:, None] // seasons + 1)  # [forks, horizon, seasons]
+        lagged = ahead[..., None] - seasons * (
+            horizon[:, None] // seasons + 1
+        )  # [forks, horizon, seasons]
         known = torch.cat([self._known_past(batch), batch.future_covariates], 1)
         # only the last fork has what lies before the window
         seasonal = torch.cat([batch.past[:, self._within(lagged[:-1])], batch.seasonal[:, None]], 1)
@@ -94,7 +101,9 @@ class Network(SegmentModel):
 class ForkDecoder(nn.Module):
     """A global perceptron makes a context of each horizon step and one of all; a local one turns them into outputs."""
 
-    def __init__(self, size: int, shape: Shape, dropout: float, context: int = 16, summary: int = 4) -> None:
+    def __init__(
+        self, size: int, shape: Shape, dropout: float, context: int = 16, summary: int = 4
+    ) -> None:
         super().__init__()
         self.horizon, self.context = shape.horizon, context
         self.drop = nn.Dropout(dropout)
@@ -109,9 +118,17 @@ class ForkDecoder(nn.Module):
     def forward(self, states: Tensor, known: Tensor) -> Tensor:
         """[batch, size] and [batch, horizon, future] -> [batch, horizon, outputs]."""
         states = self.drop(states)
-        summary = [] if self.summary is None else [self.summary(known[..., : self.summary.in_features]).flatten(1)]
+        summary = (
+            []
+            if self.summary is None
+            else [self.summary(known[..., : self.summary.in_features]).flatten(1)]
+        )
         seen = torch.cat([states, *summary], -1)
-        contexts = self.contexts(torch.relu(self.meet(seen))).unflatten(-1, (self.horizon + 1, self.context))
+        contexts = self.contexts(torch.relu(self.meet(seen))).unflatten(
+            -1, (self.horizon + 1, self.context)
+        )
         common = contexts[:, :1].expand(-1, self.horizon, -1)
-        raw: Tensor = self.out(torch.relu(self.local(torch.cat([contexts[:, 1:], common, known], -1))))
+        raw: Tensor = self.out(
+            torch.relu(self.local(torch.cat([contexts[:, 1:], common, known], -1)))
+        )
         return torch.cat([raw[..., :1] + self.direct(states)[..., None], raw[..., 1:]], -1)

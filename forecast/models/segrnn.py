@@ -29,7 +29,9 @@ class Network(SegmentModel):
         parts.zeroed(self.out)
 
     def forward(self, batch: Batch) -> Tensor:
-        state = parts.final_state(self.encoder(torch.relu(self.segments(batch)))[0], self.params)  # [batch, state]
+        state = parts.final_state(
+            self.encoder(torch.relu(self.segments(batch)))[0], self.params
+        )  # [batch, state]
         queries = self.queries(batch, state.new_zeros(state.shape[0], 1, 1))
         repeated = state[:, None].expand(-1, self.future_segments, -1)
         decoded = self.step(queries.flatten(0, 1), repeated.flatten(0, 1))

@@ -13,12 +13,16 @@ from forecast.windows.windows import Batch
 
 
 class HeadParams(SegmentParams, StackParams):
-    heads: int = Field(1, ge=1, description="independent parts of the recurrent weights; a divisor of hidden_size")
+    heads: int = Field(
+        1, ge=1, description="independent parts of the recurrent weights; a divisor of hidden_size"
+    )
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
         if self.hidden_size % self.heads:
-            raise ValueError(f"heads={self.heads} must divide hidden_size={self.hidden_size}; pass -p heads=1")
+            raise ValueError(
+                f"heads={self.heads} must divide hidden_size={self.hidden_size}; pass -p heads=1"
+            )
         return self
 
 
@@ -38,7 +42,9 @@ class Cell(nn.Module):
         super().__init__()
         self.from_input = nn.Linear(size, 4 * size)
         width = size // heads
-        self.from_output = nn.Parameter(torch.empty(heads, width, 4 * width).uniform_(-(width**-0.5), width**-0.5))
+        self.from_output = nn.Parameter(
+            torch.empty(heads, width, 4 * width).uniform_(-(width**-0.5), width**-0.5)
+        )
 
     def start(self, rows: int) -> State:
         zero = self.from_output.new_zeros(rows, self.from_input.in_features)
@@ -49,7 +55,9 @@ class Cell(nn.Module):
         """One step, from `from_input` of its input, [batch, 4 * size], and the state before it."""
         heads, width, _ = self.from_output.shape
         split = state.output.view(-1, heads, width).transpose(0, 1)
-        fed = torch.bmm(split, self.from_output).view(heads, -1, 4, width)  # [heads, batch, gates, width]
+        fed = torch.bmm(split, self.from_output).view(
+            heads, -1, 4, width
+        )  # [heads, batch, gates, width]
         gates = driven.view(-1, 4, heads * width) + fed.permute(1, 2, 0, 3).flatten(2)
         content, enter, forget, leave = gates.unbind(1)
         carried = forget + state.stabiliser
@@ -66,10 +74,20 @@ class Block(nn.Module):
     def __init__(self, size: int, heads: int) -> None:
         super().__init__()
         wide = -(-4 * size // 3)  # the paper's factor
-        self.before, self.cell, self.after = nn.LayerNorm(size), Cell(size, heads), nn.GroupNorm(heads, size)
-        self.between, self.up, self.down = nn.LayerNorm(size), nn.Linear(size, 2 * wide), nn.Linear(wide, size)
+        self.before, self.cell, self.after = (
+            nn.LayerNorm(size),
+            Cell(size, heads),
+            nn.GroupNorm(heads, size),
+        )
+        self.between, self.up, self.down = (
+            nn.LayerNorm(size),
+            nn.Linear(size, 2 * wide),
+            nn.Linear(wide, size),
+        )
 
-    def forward(self, steps: Tensor) -> tuple[Tensor, State]:  # [batch, steps, size] -> the same, and the last state
+    def forward(
+        self, steps: Tensor
+    ) -> tuple[Tensor, State]:  # [batch, steps, size] -> the same, and the last state
         state, outputs = self.cell.start(steps.shape[0]), []
         for driven in self.cell.from_input(self.before(steps)).unbind(1):
             state = self.cell(driven, state)
@@ -102,7 +120,9 @@ class Network(SegmentModel):
         self.drop = nn.Dropout(params.dropout)
         self.last, self.out = nn.LayerNorm(size), nn.Linear(size, self.shape.outputs * self.segment)
         zeroed(self.out)
-        nn.init.zeros_(self.out.bias)  # so that training starts from the seasonal skip: it then ends far better
+        nn.init.zeros_(
+            self.out.bias
+        )  # so that training starts from the seasonal skip: it then ends far better
 
     def forward(self, batch: Batch) -> Tensor:
         steps = self.segments(batch)

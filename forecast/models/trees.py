@@ -22,12 +22,19 @@ NEWEST = 3  # values before the horizon that each step sees
 NO_SPLIT = float(np.finfo(np.float32).max)  # a threshold that nothing exceeds
 FEW_ERRORS = 20  # of a step of the horizon, fewer of which say nothing of their size
 MOST_ERRORS = 1_000_000
-OVERHEAD, SPLITS_A_SECOND = 0.5, 1.5e8  # measured: seconds, and rows times trees times features of a second
+OVERHEAD, SPLITS_A_SECOND = (
+    0.5,
+    1.5e8,
+)  # measured: seconds, and rows times trees times features of a second
 
 
 class TreeParams(SettingsGroup):
-    trees: int = Field(100, ge=1, le=10_000, description="trees, each of which corrects the sum of those before")
-    depth: int = Field(8, ge=1, le=12, description="splits from the root of a tree to a leaf, at most")
+    trees: int = Field(
+        100, ge=1, le=10_000, description="trees, each of which corrects the sum of those before"
+    )
+    depth: int = Field(
+        8, ge=1, le=12, description="splits from the root of a tree to a leaf, at most"
+    )
     leaves: int = Field(63, ge=2, le=4096, description="leaves of a tree, at most")
     shrinkage: float = Field(0.1, gt=0, le=1, description="share of each tree that counts")
 
@@ -44,7 +51,9 @@ class Network(RecurrentModel):
     features: Tensor  # [trees, nodes above the lowest level], whole numbers
     thresholds: Tensor  # the same
     values: Tensor  # [trees, nodes of the lowest level]
-    distances: Tensor  # [horizon, levels - 1], of quantiles from the median outwards, before `softplus`
+    distances: (
+        Tensor  # [horizon, levels - 1], of quantiles from the median outwards, before `softplus`
+    )
 
     def __init__(self, params: TreeParams, shape: Shape) -> None:
         super().__init__(params, shape)
@@ -61,7 +70,9 @@ class Network(RecurrentModel):
     def forward(self, batch: Batch) -> Tensor:
         point = self._point(batch) / self._seasonal_error(batch)
         away = self.distances.expand(point.shape[0], -1, -1)
-        return torch.cat([point[..., None], away, point.new_zeros(*point.shape, len(self.gates))], -1)
+        return torch.cat(
+            [point[..., None], away, point.new_zeros(*point.shape, len(self.gates))], -1
+        )
 
     @torch.no_grad()
     def learn(self, batch: Batch, held_out: list[Batch]) -> None:
@@ -91,7 +102,13 @@ class Network(RecurrentModel):
 
     def seconds_to_learn(self, windows: int) -> float:
         calendar, known = self.calendar_columns, self.shape.future - self.calendar_columns
-        features = len(self.gates) + calendar + (len(NEIGHBOURS) + 2) * known + self.shape.past - self.shape.future
+        features = (
+            len(self.gates)
+            + calendar
+            + (len(NEIGHBOURS) + 2) * known
+            + self.shape.past
+            - self.shape.future
+        )
         trees = len(self.values)
         return OVERHEAD + windows * self.shape.horizon * trees * features / SPLITS_A_SECOND
 
@@ -100,10 +117,14 @@ class Network(RecurrentModel):
         for level in range(self.params.depth):
             split = nodes["is_leaf"][at] == 0
             level_nodes = slice(2**level - 1, 2 ** (level + 1) - 1)
-            self.features[tree, level_nodes] = torch.from_numpy(np.where(split, nodes["feature_idx"][at], 0))
+            self.features[tree, level_nodes] = torch.from_numpy(
+                np.where(split, nodes["feature_idx"][at], 0)
+            )
             limits = np.where(split, nodes["num_threshold"][at], NO_SPLIT)
             rounded = limits.astype(np.float32)
-            below = np.where(rounded > limits, np.nextafter(rounded, -np.inf, dtype=np.float32), rounded)
+            below = np.where(
+                rounded > limits, np.nextafter(rounded, -np.inf, dtype=np.float32), rounded
+            )
             self.thresholds[tree, level_nodes] = torch.from_numpy(below)
             sides = [np.where(split, nodes[side][at], at) for side in ("left", "right")]
             at = np.stack(sides, 1).reshape(-1).astype(np.int64)
@@ -114,15 +135,23 @@ class Network(RecurrentModel):
         found = []
         for batch in map(self._embed, batches):
             errors = (batch.target - self._point(batch)) / self._seasonal_error(batch)
-            found.append(torch.where(batch.target_mask * batch.weight[:, None] > 0, errors, torch.nan))
+            found.append(
+                torch.where(batch.target_mask * batch.weight[:, None] > 0, errors, torch.nan)
+            )
         errors = torch.cat(found)
         size, count = errors.abs().nanmean(0), (~errors.isnan()).sum(0)
-        size = torch.where(count >= FEW_ERRORS, size, errors.abs().nanmean()).nan_to_num(0.0).clamp(min=1e-6)
+        size = (
+            torch.where(count >= FEW_ERRORS, size, errors.abs().nanmean())
+            .nan_to_num(0.0)
+            .clamp(min=1e-6)
+        )
         relative = (errors / size).flatten()
         relative = relative[~relative.isnan()][:MOST_ERRORS]
         if len(relative):
             gaps = (torch.quantile(relative, self.levels).diff() * size[:, None]).clamp(min=1e-6)
-            gaps = torch.cat([gaps[:, : self.middle].flip(1), gaps[:, self.middle :]], 1)  # from the median outwards
+            gaps = torch.cat(
+                [gaps[:, : self.middle].flip(1), gaps[:, self.middle :]], 1
+            )  # from the median outwards
             self.distances.copy_(gaps + torch.log(-torch.expm1(-gaps)))  # what `softplus` undoes
 
     def _point(self, batch: Batch) -> Tensor:
@@ -150,9 +179,15 @@ class Network(RecurrentModel):
 
     def _features(self, batch: Batch) -> Tensor:
         """What each step sees of values and of columns, [batch, horizon, features]; of an embedded batch."""
-        horizon, steps = self.shape.horizon, torch.arange(self.shape.horizon, device=batch.past.device)
+        horizon, steps = (
+            self.shape.horizon,
+            torch.arange(self.shape.horizon, device=batch.past.device),
+        )
         season = min(self.shape.seasons[0] if self.shape.seasons else horizon, self.shape.lookback)
-        newest, others = batch.past[:, -NEWEST:], batch.past_covariates[:, -season:, self.known_numbers :]
+        newest, others = (
+            batch.past[:, -NEWEST:],
+            batch.past_covariates[:, -season:, self.known_numbers :],
+        )
         seen = batch.mask[:, -season:].sum(1, keepdim=True).clamp(min=1)
         level = batch.past[:, -season:].sum(1, keepdim=True) / seen
         of_window = torch.cat([newest, level, others[:, -1], others.mean(1), batch.static], -1)
@@ -177,7 +212,11 @@ class Network(RecurrentModel):
         count = min(BASE, lookback // season)
         newest = past[:, lookback - count * season :].reshape(past.shape[0], count, season, -1)
         usual = newest.mean(1)[:, steps % season]
-        longer = [past[:, lookback - long + steps % long] for long in self.shape.seasons if long <= lookback]
+        longer = [
+            past[:, lookback - long + steps % long]
+            for long in self.shape.seasons
+            if long <= lookback
+        ]
         return [
             *(both[:, (at + by).clamp(0, lookback + horizon - 1)] for by in NEIGHBOURS),
             (sums[:, at + 1] - sums[:, at + 1 - season]) / season,

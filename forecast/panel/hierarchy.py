@@ -5,12 +5,24 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
-from forecast.panel.panel import ALWAYS, SUM, Numbers, Panel, Vintages, joined, running_sums, runs, stacked
+from forecast.panel.panel import (
+    ALWAYS,
+    SUM,
+    Numbers,
+    Panel,
+    Vintages,
+    joined,
+    running_sums,
+    runs,
+    stacked,
+)
 from forecast.panel.schema import Schema
 from forecast.tables.table import Flags, Integers
 
 ALL = "all"  # the sum of all series alone; in capitals where a column has that name
-MOST_SUMS = 2000  # series that are sums, as the cost of a forecast grows with the cube of their number
+MOST_SUMS = (
+    2000  # series that are sums, as the cost of a forecast grows with the cube of their number
+)
 
 Levels = tuple[tuple[str, ...], ...]
 
@@ -19,7 +31,9 @@ def hierarchy_levels(given: tuple[str, ...], schema: Schema) -> Levels:
     """The id columns of each level of sums that a user names, the grand total with them."""
     ids = schema.ids
     if not schema.dated:
-        raise UsageError("rows without dates have no sums", setting=Setting("hierarchy"), cure="leave it out")
+        raise UsageError(
+            "rows without dates have no sums", setting=Setting("hierarchy"), cure="leave it out"
+        )
     levels: list[tuple[str, ...]] = [()]
     for text in given:
         if text.lower() == ALL and text not in ids:
@@ -31,7 +45,11 @@ def hierarchy_levels(given: tuple[str, ...], schema: Schema) -> Levels:
                 cure = Words("name all id columns, such as ", Setting("id", ",".join((name, *ids))))
                 raise UsageError(problem, setting=Setting("hierarchy", text), cure=cure)
         if set(names) >= set(ids):
-            raise UsageError("nothing is summed", setting=Setting("hierarchy", text), cure="leave out an id column")
+            raise UsageError(
+                "nothing is summed",
+                setting=Setting("hierarchy", text),
+                cure="leave out an id column",
+            )
         levels.append(tuple(name for name in ids if name in names))
     return tuple(dict.fromkeys(levels))
 
@@ -56,7 +74,9 @@ def with_sums(panel: Panel, ids: tuple[str, ...], levels: Levels) -> Panel:
     if len(groups) > MOST_SUMS:
         problem = f"{len(groups):,} sums are more than {MOST_SUMS:,}"
         raise UsageError(problem, setting=Setting("hierarchy"), cure="name coarser levels")
-    return stacked([panel, *(_sum(panel, key, np.array(members)) for key, members in groups.items())])
+    return stacked(
+        [panel, *(_sum(panel, key, np.array(members)) for key, members in groups.items())]
+    )
 
 
 def members_of(panel: Panel) -> tuple[Integers, Flags]:
@@ -66,7 +86,9 @@ def members_of(panel: Panel) -> tuple[Integers, Flags]:
     alone = np.array(panel.status) != SUM
     found = np.zeros((len(sums), len(panel)), bool)
     for row, number in enumerate(sums):
-        same = (column == name for column, name in zip(columns, panel.ids[number], strict=True) if name)
+        same = (
+            column == name for column, name in zip(columns, panel.ids[number], strict=True) if name
+        )
         found[row] = np.logical_and.reduce([alone, *same])
     return sums, found
 
@@ -110,26 +132,36 @@ def _sum(panel: Panel, ids: tuple[str, ...], members: Integers) -> Panel:
         spread=None,
         lowest=None if panel.lowest is None else np.array([panel.lowest[members].sum()]),
         counted=None if panel.counted is None else np.array([False]),
-        vintages=None if panel.vintages is None else _mean_vintages(panel, panel.vintages, slots, sum_slot),
+        vintages=None
+        if panel.vintages is None
+        else _mean_vintages(panel, panel.vintages, slots, sum_slot),
     )
 
 
-def _mean_vintages(panel: Panel, vintages: Vintages, slots: Integers, sum_slot: Integers) -> Vintages:
+def _mean_vintages(
+    panel: Panel, vintages: Vintages, slots: Integers, sum_slot: Integers
+) -> Vintages:
     """Means of known columns over the slots of each sum_slot, as they became known one after another."""
     slot, column = np.nonzero(~np.isnan(vintages.blanked(panel.known)))
     always = Vintages(slot, column, np.full(len(slot), ALWAYS), panel.known[slot, column])
     every, sum_slot_of = joined([vintages, always]), np.full(len(panel.known), -1)
     sum_slot_of[slots] = sum_slot
-    first = np.diff(every.slot, prepend=-1).astype(bool) | np.diff(every.column, prepend=-1).astype(bool)
+    first = np.diff(every.slot, prepend=-1).astype(bool) | np.diff(every.column, prepend=-1).astype(
+        bool
+    )
     change = every.value - np.where(first, 0.0, np.roll(every.value, 1))
     sum_slot = sum_slot_of[every.slot]
     key = sum_slot * panel.known.shape[1] + every.column
-    listed = np.isin(key, key[: len(vintages)])  # the others of a sum_slot whose values all were known always
+    listed = np.isin(
+        key, key[: len(vintages)]
+    )  # the others of a sum_slot whose values all were known always
     order = np.lexsort((every.available, key))
     order = order[((sum_slot >= 0) & listed)[order]]
     key, available = key[order], every.available[order]
     groups = np.append(np.flatnonzero(np.diff(key, prepend=-1)), len(key))
-    total, count = (running_sums(part[order], groups) for part in (change, first.astype(np.float64)))
+    total, count = (
+        running_sums(part[order], groups) for part in (change, first.astype(np.float64))
+    )
     newest = np.append((np.diff(key) != 0) | (np.diff(available) != 0), True)[: len(key)]
     means = Vintages(sum_slot[order], every.column[order], available, total / count)
     return means.where(newest)

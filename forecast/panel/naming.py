@@ -35,7 +35,9 @@ def first_alike(names: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], tupl
     seen = dict[tuple[str, ...], tuple[str, ...]]()
     for name in names:
         folded = (normalize("NFKC", part).casefold() for part in name)
-        like = seen.setdefault(tuple("".join(filter(str.isprintable, part)).strip() for part in folded), name)
+        like = seen.setdefault(
+            tuple("".join(filter(str.isprintable, part)).strip() for part in folded), name
+        )
         if like != name:
             return like, name
     return None
@@ -51,9 +53,14 @@ def find_series(ids: Sequence[tuple[str, ...]], name: str) -> int:
     raise UsageError(f"no such series{hint}{some}", setting=Setting("series", name))
 
 
-def repeated_ids(ids: Sequence[tuple[str, ...]], names: tuple[str, ...], steps: int) -> dict[str, Column]:
+def repeated_ids(
+    ids: Sequence[tuple[str, ...]], names: tuple[str, ...], steps: int
+) -> dict[str, Column]:
     """The id columns `names` of an output with `steps` rows for each series, by name: [series * steps]."""
-    return {name: Column(np.repeat(np.array(parts, object), steps)) for name, *parts in zip(names, *ids, strict=True)}
+    return {
+        name: Column(np.repeat(np.array(parts, object), steps))
+        for name, *parts in zip(names, *ids, strict=True)
+    }
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,9 @@ def shard_numbers(ids: Ids, count: int) -> Integers:
     """
     texts = ("\x1f".join(parts).encode("utf-8", "surrogatepass") for parts in ids)
     hashes = (blake2b(text, digest_size=8).digest() for text in texts)
-    return np.fromiter((1 + int.from_bytes(code, "little") % count for code in hashes), np.int64, len(ids))
+    return np.fromiter(
+        (1 + int.from_bytes(code, "little") % count for code in hashes), np.int64, len(ids)
+    )
 
 
 def in_shard(ids: Ids, name: str | None) -> Flags:
@@ -91,6 +100,12 @@ def in_shard(ids: Ids, name: str | None) -> Flags:
     return np.ones(len(ids), bool) if name is None else Shard.named(name).holds(ids)
 
 
-def only_in_shard(words: dict[tuple[str, ...], str], name: str | None) -> dict[tuple[str, ...], str]:
+def only_in_shard(
+    words: dict[tuple[str, ...], str], name: str | None
+) -> dict[tuple[str, ...], str]:
     """Those of some words about series that are about series of a shard."""
-    return {ids: word for (ids, word), held in zip(words.items(), in_shard(tuple(words), name), strict=True) if held}
+    return {
+        ids: word
+        for (ids, word), held in zip(words.items(), in_shard(tuple(words), name), strict=True)
+        if held
+    }

@@ -21,7 +21,9 @@ BY_SERIES = ("starts", "static", "lowest", "counted")
 SUM = "sum"  # the status of a series that is a sum of others, see `hierarchy`
 SKIPPED = ("ended", "missing", SUM)  # the statuses of series that get no forecast of their own
 VALUES_AT_ONCE = 1_000_000  # values that are laid out side by side
-LARGEST_COUNT = 100  # whole numbers up to here are counts, of which an interval holds whole ones only
+LARGEST_COUNT = (
+    100  # whole numbers up to here are counts, of which an interval holds whole ones only
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ class Vintages:
     def at(self, known: Numbers, origins: Integers) -> Numbers:
         """The known columns [slots, columns] as they were known at the origins [slots], NaN where nothing was yet."""
         result, then = self.blanked(known), self.until(origins)
-        result[then.slot, then.column] = then.value  # of several the last one stays, which is the newest
+        result[then.slot, then.column] = (
+            then.value
+        )  # of several the last one stays, which is the newest
         return result
 
     def blanked(self, known: Numbers) -> Numbers:
@@ -66,7 +70,12 @@ class Vintages:
 
 def joined(parts: list[Vintages]) -> Vintages:
     """Vintages of slots that follow each other."""
-    return Vintages(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Vintages)})
+    return Vintages(
+        **{
+            f.name: np.concatenate([getattr(part, f.name) for part in parts])
+            for f in fields(Vintages)
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -89,11 +98,21 @@ class Panel:
     known: Numbers  # [slots, columns], NaN where blank; covers the future slots, as known at the origin
     past: Numbers  # [slots, columns] of covariates, NaN where blank and in the future slots
     static: Numbers  # [series, columns], NaN where blank
-    status: tuple[str, ...] = ()  # by series: ok, constant, short, new, gone; or ended, missing, sum: none of its own
-    spread: Floats | None = None  # [slots], `expanding_std` of whole series, where the panel is only a tail of them
-    lowest: Numbers | None = None  # [series], lowest value seen elsewhere: by the fit, or before the tail
-    counted: Flags | None = None  # [series], whether all values seen elsewhere are counts, see `counts`
-    vintages: Vintages | None = None  # of known columns; None where each cell has one value at all origins
+    status: tuple[
+        str, ...
+    ] = ()  # by series: ok, constant, short, new, gone; or ended, missing, sum: none of its own
+    spread: Floats | None = (
+        None  # [slots], `expanding_std` of whole series, where the panel is only a tail of them
+    )
+    lowest: Numbers | None = (
+        None  # [series], lowest value seen elsewhere: by the fit, or before the tail
+    )
+    counted: Flags | None = (
+        None  # [series], whether all values seen elsewhere are counts, see `counts`
+    )
+    vintages: Vintages | None = (
+        None  # of known columns; None where each cell has one value at all origins
+    )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -151,7 +170,11 @@ class Panel:
 
     def counts(self) -> Flags:
         """[series], whether all values of the past are whole numbers from 0 to 100, as those of rare sales are."""
-        whole = (self.values >= 0) & (self.values <= LARGEST_COUNT) & (self.values == np.floor(self.values))
+        whole = (
+            (self.values >= 0)
+            & (self.values <= LARGEST_COUNT)
+            & (self.values == np.floor(self.values))
+        )
         counts = np.asarray(np.logical_and.reduceat(whole | ~self.observed, self.offsets[:-1]))
         return counts if self.counted is None else counts & self.counted
 
@@ -162,16 +185,25 @@ class Panel:
         rank[series] = np.arange(len(series))
         order = rank[self.order]
         status = tuple(self.status[i] for i in series) if self.status else ()
-        ids, arrays = tuple(self.ids[i] for i in series), self._taken(BY_SLOT, take) | self._taken(BY_SERIES, series)
-        return replace(self, ids=ids, order=order[order >= 0], offsets=offsets, status=status, **arrays)
+        ids, arrays = (
+            tuple(self.ids[i] for i in series),
+            self._taken(BY_SLOT, take) | self._taken(BY_SERIES, series),
+        )
+        return replace(
+            self, ids=ids, order=order[order >= 0], offsets=offsets, status=status, **arrays
+        )
 
     def tail(self, steps: int | Integers) -> "Panel":
         """The last `steps` past slots of every series, or [series], and its future slots."""
         lengths = np.minimum(self.lengths, steps)
         cut = self.lengths - lengths
         offsets, take = runs(self.offsets[:-1] + cut, lengths + self.ahead)
-        whole = replace(self, spread=self.expanding_std(), lowest=self.lowest_seen(), counted=self.counts())
-        return replace(whole, offsets=offsets, starts=self.starts + cut, **whole._taken(BY_SLOT, take))
+        whole = replace(
+            self, spread=self.expanding_std(), lowest=self.lowest_seen(), counted=self.counts()
+        )
+        return replace(
+            whole, offsets=offsets, starts=self.starts + cut, **whole._taken(BY_SLOT, take)
+        )
 
     def until(self, origin: int | Integers) -> "Panel":
         """The panel as it stood at an earlier origin, without later values; known columns stay, as known then.
@@ -190,7 +222,10 @@ class Panel:
         spread = None if begun.spread is None else begun.spread[np.minimum(take, newest)]
         if (vintages := arrays["vintages"]) is not None:
             origins = np.repeat(begun.starts + lengths - 1, sizes)
-            arrays |= {"known": vintages.at(arrays["known"], origins), "vintages": vintages.until(origins)}
+            arrays |= {
+                "known": vintages.at(arrays["known"], origins),
+                "vintages": vintages.until(origins),
+            }
         return replace(begun, offsets=offsets, **{**arrays, "spread": spread})
 
     def _taken(self, names: tuple[str, ...], indices: Integers) -> dict[str, Any]:
@@ -211,7 +246,9 @@ class Panel:
         size = np.maximum.reduceat(np.abs(moved), self.offsets[:-1]) if len(seen) else np.zeros(0)
         unit = np.repeat(np.where(size > 0, size, 1.0), sizes)
         moved /= unit
-        count, sums, squares = (running_sums(part, self.offsets) for part in (seen.astype(np.float64), moved, moved**2))
+        count, sums, squares = (
+            running_sums(part, self.offsets) for part in (seen.astype(np.float64), moved, moved**2)
+        )
         count = np.maximum(count, 1.0)
         variance = np.maximum(squares / count - (sums / count) ** 2, 0.0)
         return np.asarray(np.sqrt(variance) * unit, np.float32)
@@ -257,7 +294,9 @@ def stacked(panels: list[Panel]) -> Panel:
     """Panels of the same columns and future as one, series after series; the same id may then come several times."""
     first, starts = panels[0], np.cumsum([0, *(panel.offsets[-1] for panel in panels)])
     names = [name for name in (*BY_SLOT[:-1], *BY_SERIES) if getattr(first, name) is not None]
-    arrays: dict[str, Any] = {name: np.concatenate([getattr(panel, name) for panel in panels]) for name in names}
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(panel, name) for panel in panels]) for name in names
+    }
     ranks = zip(panels, np.cumsum([0, *map(len, panels)]), strict=False)
     arrays["order"] = np.concatenate([panel.order + start for panel, start in ranks])
     offsets = [panel.offsets[1:] + start for panel, start in zip(panels, starts, strict=False)]
@@ -266,4 +305,10 @@ def stacked(panels: list[Panel]) -> Panel:
     arrays["vintages"] = joined(moved) if moved else None
     ids = tuple(name for panel in panels for name in panel.ids)
     status = tuple(word for panel in panels for word in panel.status)
-    return replace(first, ids=ids, offsets=np.concatenate([first.offsets[:1], *offsets]), status=status, **arrays)
+    return replace(
+        first,
+        ids=ids,
+        offsets=np.concatenate([first.offsets[:1], *offsets]),
+        status=status,
+        **arrays,
+    )

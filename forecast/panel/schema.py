@@ -56,24 +56,36 @@ class Schema(Stored):
 
     newer: ClassVar[Names] = ("dated_events", "whole_ids", "unfinished")
     layout: Layout
-    time: Names = Field(min_length=1, description="names of the time columns; 'step' in a rows table")
+    time: Names = Field(
+        min_length=1, description="names of the time columns; 'step' in a rows table"
+    )
     ids: Names
     whole_ids: Names = Field((), description="those of the ids that a frame held as whole numbers")
     target: str | None = Field(None, description="long tables only")
-    series: Names = Field((), description="wide tables only: the columns that fit took, in the table's order")
-    all_columns: bool = Field(True, description="wide tables only: all numeric columns are series, also new ones")
+    series: Names = Field(
+        (), description="wide tables only: the columns that fit took, in the table's order"
+    )
+    all_columns: bool = Field(
+        True, description="wide tables only: all numeric columns are series, also new ones"
+    )
     calendar: CalendarSpec
     time_format: TimeFormat
-    season: tuple[int, ...] = Field((), description="season lengths in steps, shortest first; () = none")
+    season: tuple[int, ...] = Field(
+        (), description="season lengths in steps, shortest first; () = none"
+    )
     known: Names = ()
     past: Names = ()
     static: Names = ()
     categories: dict[str, Names] = Field({})
     categorical: Names = Field((), description="covariates that the user said are categories")
     holidays: str | None = None
-    dated_events: tuple[Event, ...] = Field((), description="events that the user named, in the order of time")
+    dated_events: tuple[Event, ...] = Field(
+        (), description="events that the user named, in the order of time"
+    )
     ignored: Names = Field((), description="columns left out")
-    calendar_columns: dict[str, str] = Field({}, description="those that repeat the time (what of it), or one value")
+    calendar_columns: dict[str, str] = Field(
+        {}, description="those that repeat the time (what of it), or one value"
+    )
     aggregate: Aggregate | None = None
     date_format: str | None = None
     timezone: str | None = None
@@ -84,8 +96,12 @@ class Schema(Stored):
     unfinished: Unfinished = "leave out"
     freq: str | None = Field(None, description="as it was given; None where the times alone say it")
     strict: bool = False
-    reading: TextSettings = Field(TextSettings(), description="the settings with which fit read its file")
-    inferred: TextSettings = Field(TextSettings(), description="how the file was written, by these settings or without")
+    reading: TextSettings = Field(
+        TextSettings(), description="the settings with which fit read its file"
+    )
+    inferred: TextSettings = Field(
+        TextSettings(), description="how the file was written, by these settings or without"
+    )
 
     @field_validator("time", mode="before")
     @classmethod
@@ -114,19 +130,43 @@ class Schema(Stored):
     def time_settings(self) -> TimeSettings:
         steps, fractions = self.time_format.kind == "integer", self.aggregate is not None
         written = self.time_format
-        return TimeSettings(self.date_format, self.timezone, self.dst, steps, fractions, written, written.pivot)
+        return TimeSettings(
+            self.date_format, self.timezone, self.dst, steps, fractions, written, written.pivot
+        )
 
     def table_settings(self) -> dict[str, Any]:
-        same = sorted((TableSettings.model_fields.keys() & Schema.model_fields) - {"freq", "time", "target"})
-        freq = self.freq or (self.calendar.name if self.aggregate is not None else None)  # an older artifact has none
-        target = (self.target,) if self.target is not None else () if self.all_columns else self.series
-        time, ids = () if self.layout == "rows" else self.time, self.ids if self.layout == "long" else ()
-        return {**{name: getattr(self, name) for name in same}, "freq": freq, "time": time, "id": ids, "target": target}
+        same = sorted(
+            (TableSettings.model_fields.keys() & Schema.model_fields) - {"freq", "time", "target"}
+        )
+        freq = self.freq or (
+            self.calendar.name if self.aggregate is not None else None
+        )  # an older artifact has none
+        target = (
+            (self.target,) if self.target is not None else () if self.all_columns else self.series
+        )
+        time, ids = (
+            () if self.layout == "rows" else self.time,
+            self.ids if self.layout == "long" else (),
+        )
+        return {
+            **{name: getattr(self, name) for name in same},
+            "freq": freq,
+            "time": time,
+            "id": ids,
+            "target": target,
+        }
 
 
 def event_names(events: tuple[Event, ...]) -> tuple[str, ...]:
     """The names of events, with the kinds of those that have no effect."""
-    return tuple(sorted({event.name if event.kind == "effect" else f"{event.name} ({event.kind})" for event in events}))
+    return tuple(
+        sorted(
+            {
+                event.name if event.kind == "effect" else f"{event.name} ({event.kind})"
+                for event in events
+            }
+        )
+    )
 
 
 def calendar_of(schema: Schema) -> Calendar:

@@ -13,17 +13,34 @@ from forecast.panel.panel import Numbers, Panel
 Seasons = tuple[int, ...]  # lengths in steps, ascending
 
 LONGEST_SEASON = 168  # steps of a season that a default lookback covers
-MAX_SEASONS = 14  # of a default lookback, however far the horizon is: networks overfit a longer past
+MAX_SEASONS = (
+    14  # of a default lookback, however far the horizon is: networks overfit a longer past
+)
 UNSEASONAL = 30  # steps of a default lookback without a season
-MIN_DAY, WEEK = 24, 7  # a season of so many steps may be a day, and then there may be a week of seven
-MAX_WEEK_RATIO = 1.6  # of the error of a week to that of a day; above it there is no week, the series drifts
+MIN_DAY, WEEK = (
+    24,
+    7,
+)  # a season of so many steps may be a day, and then there may be a week of seven
+MAX_WEEK_RATIO = (
+    1.6  # of the error of a week to that of a day; above it there is no week, the series drifts
+)
 # tuned on the development sets and 4,400 random walks
 MIN_CORRELATION = 0.1  # weaker repetition does not help a forecast
-LONG_SEASON = 100  # steps; a season this long must come three times, as a slow wander can look like two of it
-ERRORS_TOGETHER, ERRORS_ALONE = 1.645, 3.0  # standard errors to exceed: all series together, one series alone
+LONG_SEASON = (
+    100  # steps; a season this long must come three times, as a slow wander can look like two of it
+)
+ERRORS_TOGETHER, ERRORS_ALONE = (
+    1.645,
+    3.0,
+)  # standard errors to exceed: all series together, one series alone
 MIN_LIKENESS = 0.95  # of a period that is not usual for the frequency; no random walk has it
-MAX_REMAINDER = 0.1  # variance of differences a period apart over that of those a known season apart, at most
-MIN_SHARE, MAX_PERIODS = 0.1, 3  # share of the series that must show such a period, and the number of such periods
+MAX_REMAINDER = (
+    0.1  # variance of differences a period apart over that of those a known season apart, at most
+)
+MIN_SHARE, MAX_PERIODS = (
+    0.1,
+    3,
+)  # share of the series that must show such a period, and the number of such periods
 ROUNDING = 1e-9  # of a likeness, which is 1 for an exact repeat
 FLAT = 1e-14  # relative to the size of values: a smaller variation is none
 MIN_HALVED = 32  # steps: longer series are also searched in their newest half
@@ -53,12 +70,18 @@ def choose_lookback(horizon: int, lags: Seasons, longest: int) -> int:
     if lags:
         shortest = lags[0]
         lookback = min(lookback, MAX_SEASONS * shortest)
-        lookback = max(lookback, min(4 * shortest, LONGEST_SEASON), *(lag for lag in lags if lag <= LONGEST_SEASON))
+        lookback = max(
+            lookback,
+            min(4 * shortest, LONGEST_SEASON),
+            *(lag for lag in lags if lag <= LONGEST_SEASON),
+        )
         lookback = -(-lookback // shortest) * shortest if shortest <= LONGEST_SEASON else lookback
     return max(1, min(lookback, longest - 1))
 
 
-def lags_and_lookback(panel: Panel, season: Seasons, lookback: int | None = None) -> tuple[Seasons, int]:
+def lags_and_lookback(
+    panel: Panel, season: Seasons, lookback: int | None = None
+) -> tuple[Seasons, int]:
     """The lags that a network sees, and how far a window looks back, unless that is given."""
     lags = choose_lags(panel, season)
     return lags, lookback or choose_lookback(panel.ahead, lags, int(panel.lengths.max()))
@@ -82,7 +105,9 @@ def _error(panel: Panel, lag: int, span: int) -> float:
     return float(moved.mean()) if used.any() else float("inf")
 
 
-def confirm_seasons(candidates: Seasons, series: Sequence[Numbers], errors: float = ERRORS_TOGETHER) -> Seasons:
+def confirm_seasons(
+    candidates: Seasons, series: Sequence[Numbers], errors: float = ERRORS_TOGETHER
+) -> Seasons:
     """The season lengths at which the data repeat themselves.
 
     A moving average over one season is subtracted from each series, and the phase means of the shorter confirmed
@@ -113,7 +138,9 @@ def confirm_seasons(candidates: Seasons, series: Sequence[Numbers], errors: floa
             pairs += [np.count_nonzero(known[lag:] & known[:-lag]) for lag in lags]
         correlations = products / np.maximum(pairs, 1)
         spread = np.sqrt((1 + 2 * step * float((correlations[3:] ** 2).sum())) / max(pairs[0], 1))
-        if pairs[0] >= length and correlations[0] > max(MIN_CORRELATION, errors * spread, correlations[1:3].min()):
+        if pairs[0] >= length and correlations[0] > max(
+            MIN_CORRELATION, errors * spread, correlations[1:3].min()
+        ):
             confirmed += (length,)
     return confirmed
 
@@ -121,7 +148,10 @@ def confirm_seasons(candidates: Seasons, series: Sequence[Numbers], errors: floa
 def panel_seasons(panel: Panel, spec: CalendarSpec) -> Seasons:
     """The seasons that the past of the first series of a panel shows, each to its newest value; see `shown_seasons`."""
     gaps, seen = panel.trailing_gap().tolist(), np.where(panel.observed, panel.values, np.nan)
-    pasts = (seen[panel.slots(series)][: -gaps[series] or None] for series in range(min(MAX_SERIES, len(panel))))
+    pasts = (
+        seen[panel.slots(series)][: -gaps[series] or None]
+        for series in range(min(MAX_SERIES, len(panel)))
+    )
     return shown_seasons(spec, [past[-MAX_STEPS:] for past in pasts if len(past)])
 
 
@@ -133,10 +163,20 @@ def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> Seasons:
     """
     usual = season_candidates(spec)
     together = confirm_seasons(usual, series)
-    alone = Counter(length for values in series for length in confirm_seasons(usual, [values], ERRORS_ALONE))
-    confirmed = tuple(length for length in usual if length in together or alone[length] >= MIN_SHARE * len(series) > 0)
+    alone = Counter(
+        length for values in series for length in confirm_seasons(usual, [values], ERRORS_ALONE)
+    )
+    confirmed = tuple(
+        length
+        for length in usual
+        if length in together or alone[length] >= MIN_SHARE * len(series) > 0
+    )
     periods = Counter(repeat_period(values, confirmed) for values in series)
-    shown = [period for period, count in periods.items() if period > 1 and count >= MIN_SHARE * len(series)]
+    shown = [
+        period
+        for period, count in periods.items()
+        if period > 1 and count >= MIN_SHARE * len(series)
+    ]
     return tuple(sorted({*confirmed, *sorted(shown)[:MAX_PERIODS]}))
 
 
@@ -161,9 +201,13 @@ def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int
         return 1
     rest, longest = np.where(known, _without_line(values), 0.0), len(values) // periods
     size = 1 << int(2 * len(values)).bit_length()
-    lags = slice(1, longest + 2)  # one beyond, so that the last one can be compared with its neighbour
+    lags = slice(
+        1, longest + 2
+    )  # one beyond, so that the last one can be compared with its neighbour
 
-    def at_lags(spectrum: NDArray[np.complex128]) -> Numbers:  # sums of products of values so many steps apart
+    def at_lags(
+        spectrum: NDArray[np.complex128],
+    ) -> Numbers:  # sums of products of values so many steps apart
         return np.asarray(np.fft.irfft(spectrum, size)[lags])
 
     one, first, second = np.fft.rfft(np.stack([known.astype(np.float64), rest, rest**2]), size)
@@ -173,13 +217,19 @@ def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int
     spread = float((rest**2).sum() / known.sum())
     if not spread > (FLAT * float(np.nanmax(np.abs(values)))) ** 2:
         return 1
-    alike = 1 - (squares / pairs - (total / pairs) ** 2) / (2 * spread)  # 1 for an exact repeat, 0 for none
+    alike = 1 - (squares / pairs - (total / pairs) ** 2) / (
+        2 * spread
+    )  # 1 for an exact repeat, 0 for none
     inside = alike[:longest]
     after = np.minimum.accumulate(inside) < 0  # a slow wander resembles itself nearby
-    peak = (inside >= np.concatenate([[-np.inf], inside[:-1]])) & (inside >= alike[1 : longest + 1] - ROUNDING)
+    peak = (inside >= np.concatenate([[-np.inf], inside[:-1]])) & (
+        inside >= alike[1 : longest + 1] - ROUNDING
+    )
     enough = pairs[:longest] >= np.maximum((periods - 1) * np.arange(1, longest + 1), 2)
     known_seasons = [inside[season - 1] for season in seasons if season <= longest]
-    least = max([least, *(1 - MAX_REMAINDER * (1 - likeness) + ROUNDING for likeness in known_seasons)])
+    least = max(
+        [least, *(1 - MAX_REMAINDER * (1 - likeness) + ROUNDING for likeness in known_seasons)]
+    )
     lengths = np.flatnonzero(after & peak & enough & (inside >= least))
     return int(lengths[0]) + 1 if len(lengths) else 1
 
@@ -196,6 +246,11 @@ def _without_line(values: Numbers) -> Numbers:
 def _without_trend(values: Numbers, length: int) -> Numbers:
     """Values less their straight line, then less their moving average over one season."""
     rest = _without_line(values)  # first the line, as the average is lopsided at both ends
-    sums, counts = (np.concatenate([[0.0], np.cumsum(part)]) for part in (np.nan_to_num(rest), np.isfinite(rest)))
+    sums, counts = (
+        np.concatenate([[0.0], np.cumsum(part)])
+        for part in (np.nan_to_num(rest), np.isfinite(rest))
+    )
     low = np.clip(np.arange(len(values)) - length // 2, 0, len(values) - length)
-    return np.asarray(rest - (sums[low + length] - sums[low]) / np.maximum(counts[low + length] - counts[low], 1))
+    return np.asarray(
+        rest - (sums[low + length] - sums[low]) / np.maximum(counts[low + length] - counts[low], 1)
+    )

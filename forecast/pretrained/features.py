@@ -15,7 +15,10 @@ Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 TOKEN = 8  # steps per token
-COARSE, COARSE_TOKENS = 16, 4  # steps of a coarse step, and coarse tokens before those of the newest steps, at most
+COARSE, COARSE_TOKENS = (
+    16,
+    4,
+)  # steps of a coarse step, and coarse tokens before those of the newest steps, at most
 STEP_FEATURES, SUMMARY_FEATURES, OTHERS = 15, 23, 11
 DECAY, SLOW_DECAY = 1.5, 10.0  # seasons after which a value counts 1/e in a seasonal index
 RATES = (0.1, 0.3, 0.7)  # of exponential smoothing
@@ -54,7 +57,9 @@ def unsquashed(scaled: Numbers) -> Numbers:
     return np.asarray(BEND * np.sinh(scaled / BEND))
 
 
-def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int, newest: int | None = None) -> Features:
+def features_of(
+    values: Numbers, observed: Flags, seasons: Counts, horizon: int, newest: int | None = None
+) -> Features:
     """The features of windows [windows, context], the newest value last, some observed in each of them.
 
     Context, horizon and `newest` are whole tokens. Only the `newest` steps have features of their own, default all;
@@ -66,13 +71,19 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int,
     groups, member = np.unique(seasons, axis=0, return_inverse=True)
     rows = [np.flatnonzero(member.ravel() == group) for group in range(len(groups))]
     each = zip(rows, groups.tolist(), strict=True)
-    parts = [_of_alike(values[some], observed[some], group, horizon, newest) for some, group in each]
+    parts = [
+        _of_alike(values[some], observed[some], group, horizon, newest) for some, group in each
+    ]
     back = np.argsort(np.concatenate(rows))
-    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts])[back] for name in ARRAYS}
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])[back] for name in ARRAYS
+    }
     return replace(parts[0], **arrays)
 
 
-def _of_alike(values: Numbers, observed: Flags, seasons: list[int], horizon: int, newest: int | None) -> Features:
+def _of_alike(
+    values: Numbers, observed: Flags, seasons: list[int], horizon: int, newest: int | None
+) -> Features:
     """The features of windows that have the same seasons, [3]; here and in memory, windows are the last axis."""
     windows, context = values.shape
     newest = context if newest is None else min(newest, context)
@@ -95,14 +106,19 @@ def _of_alike(values: Numbers, observed: Flags, seasons: list[int], horizon: int
         *(first.strength, second.strength, np.log(unit) / 3),
     ]
     base = levels[1] + first.index[context:] + second.index[context:]
-    recent = first.columns(scaled, known, newest), second.columns(scaled, known, newest)  # the last season, in both
+    recent = (
+        first.columns(scaled, known, newest),
+        second.columns(scaled, known, newest),
+    )  # the last season, in both
     last = [(before[newest:] - base) * is_known[newest:] for _, before, is_known, *_ in recent]
     coarse = TOKEN * min(COARSE_TOKENS, -(-(context - newest) // (TOKEN * COARSE)))
     steps = np.zeros((coarse + newest + horizon, STEP_FEATURES, windows), np.float32)
     pasts = np.stack([scaled, known, adjusted, zero], 1, dtype=np.float32, casting="same_kind")
     steps[coarse : coarse + newest, : pasts.shape[1]] = pasts[context - newest :]
     steps[:coarse, : pasts.shape[1]] = _coarse_means(pasts[: context - newest], coarse)
-    for column, both in enumerate((first.slow_index[context - newest :], *recent[0], *recent[1]), start=pasts.shape[1]):
+    for column, both in enumerate(
+        (first.slow_index[context - newest :], *recent[0], *recent[1]), start=pasts.shape[1]
+    ):
         steps[coarse:, column] = both
     others = np.empty((horizon, OTHERS, windows), np.float32)
     guesses = [
@@ -135,7 +151,9 @@ def _clipped(features: NDArray[np.floating]) -> Floats:
 
 def _coarse_means(pasts: Floats, coarse: int) -> Floats:
     """Means of the known values of the newest coarse steps, [coarse, columns, windows]; 0 where none is."""
-    inside = np.repeat(np.eye(coarse, dtype=np.float32), COARSE, axis=1)[:, -len(pasts) :]  # there may be fewer steps
+    inside = np.repeat(np.eye(coarse, dtype=np.float32), COARSE, axis=1)[
+        :, -len(pasts) :
+    ]  # there may be fewer steps
     total = np.tensordot(inside, pasts[len(pasts) - inside.shape[1] :], 1)
     return np.asarray(total / np.maximum(total[:, 1:2], 1))  # that of what is known is a count
 
@@ -144,7 +162,9 @@ def _scale(values: Numbers, known: Numbers, pairs: Numbers, season: int) -> tupl
     """Mean of the newest season, and half each of the deviation from it and of the change from step to step."""
     count, newest = known.sum(0, dtype=np.float64), slice(-max(season, 3), None)
     seen = known[newest].sum(0)
-    location = np.where(seen > 0, values[newest].sum(0), values.sum(0)) / np.where(seen > 0, seen, count)
+    location = np.where(seen > 0, values[newest].sum(0), values.sum(0)) / np.where(
+        seen > 0, seen, count
+    )
     change = _dot(np.abs(np.diff(values, axis=0)), pairs) / np.maximum(pairs.sum(0), 1)
     deviation = _dot(np.abs(values - location), known) / count
     return location, 0.5 * deviation + 0.5 * change + 1e-6 * np.abs(location) + np.finfo(float).tiny
@@ -153,9 +173,14 @@ def _scale(values: Numbers, known: Numbers, pairs: Numbers, season: int) -> tupl
 def _seasonal_error(scaled: Numbers, known: Numbers, pairs: Numbers, season: int) -> Numbers:
     """Mean absolute change over one season, [windows]; few pairs of values borrow from the change over one step."""
     both, count = known[season:] * known[:-season], pairs.sum(0)
-    total, near = _dot(np.abs(scaled[season:] - scaled[:-season]), both), _dot(np.abs(np.diff(scaled, axis=0)), pairs)
+    total, near = (
+        _dot(np.abs(scaled[season:] - scaled[:-season]), both),
+        _dot(np.abs(np.diff(scaled, axis=0)), pairs),
+    )
     borrowed = np.where(count > 0, near / np.maximum(count, 1), 1.0)
-    return np.asarray(np.maximum((total + BORROWED * borrowed) / (both.sum(0) + BORROWED), SMALLEST_UNIT))
+    return np.asarray(
+        np.maximum((total + BORROWED * borrowed) / (both.sum(0) + BORROWED), SMALLEST_UNIT)
+    )
 
 
 class _Season:
@@ -174,11 +199,15 @@ class _Season:
         if length <= 1:
             return
         within = _window_sums(known, length)
-        rest = (values - _window_sums(values, length) / np.maximum(within, 1e-9)) * known  # from the moving average
+        rest = (
+            values - _window_sums(values, length) / np.maximum(within, 1e-9)
+        ) * known  # from the moving average
         full = np.minimum(within / length, 1) ** 2  # less at the ends
         full *= full * known
         least = 1e-9 * known
-        self.index, self.slow_index = (self._index(rest, full, least, decay) for decay in (DECAY, SLOW_DECAY))
+        self.index, self.slow_index = (
+            self._index(rest, full, least, decay) for decay in (DECAY, SLOW_DECAY)
+        )
         left = rest - self.index[:context]
         left, all_of_it = _dot(left * full, left), _dot(rest * full, rest)
         self.strength = np.where(all_of_it > 1e-12, 1 - left / np.maximum(all_of_it, 1e-12), 0.0)
@@ -198,7 +227,9 @@ class _Season:
         left = _dot(weighted, rest) - 2 * (sums * index).sum(0) + explained
         # an index from few seasons holds noise (James and Stein 1961)
         noise = np.maximum(left, 0) / np.maximum(seasons - 1, LEAST_SEASONS)
-        return np.asarray((index * np.clip(1 - noise / np.maximum(explained, 1e-12), 0, 1))[self.phase])
+        return np.asarray(
+            (index * np.clip(1 - noise / np.maximum(explained, 1e-12), 0, 1))[self.phase]
+        )
 
     def columns(self, values: Numbers, known: Numbers, newest: int) -> list[Numbers]:
         """Index, the value one season before and whether it is known, and the phase, of the newest steps and on."""
@@ -209,7 +240,13 @@ class _Season:
         back = np.where(step < 0, step, phase) - self.length + self.context
         inside, back = (back >= 0)[:, None], np.maximum(back, 0)
         angle = (2 * np.pi * phase / self.length)[:, None]
-        return [self.index[first:], values[back] * inside, known[back] * inside, np.sin(angle), np.cos(angle)]
+        return [
+            self.index[first:],
+            values[back] * inside,
+            known[back] * inside,
+            np.sin(angle),
+            np.cos(angle),
+        ]
 
 
 def sums_by_phase(values: Numbers, length: int) -> Numbers:
@@ -238,7 +275,9 @@ def _window_sums(values: Numbers, length: int) -> Numbers:
 def _levels_and_slopes(values: Numbers, known: Numbers) -> tuple[Numbers, Numbers]:
     """Smoothed levels, and slopes of lines through newer steps (0 through two values), [rates, windows] each."""
     at = np.arange(1 - len(values), 1, dtype=np.float64)
-    decay, weights = (np.stack([(1 - rate) ** -at for rate in rates]) for rates in (RATES, SLOPE_RATES))
+    decay, weights = (
+        np.stack([(1 - rate) ** -at for rate in rates]) for rates in (RATES, SLOPE_RATES)
+    )
     factors = np.concatenate([decay, weights, weights * at, weights * at**2])
     count, total, middle, spread = np.split(factors @ known, 4)
     level, mean, product = np.split(factors[: -len(weights)] @ values, 3)
@@ -255,7 +294,9 @@ def _dot(one: Numbers, other: Numbers) -> Numbers:
     return np.asarray(np.einsum("sw,sw->w", one, other), np.float64)
 
 
-def _half_and_roughness(scaled: Numbers, adjusted: Numbers, known: Numbers, pairs: Numbers, length: Counts) -> Numbers:
+def _half_and_roughness(
+    scaled: Numbers, adjusted: Numbers, known: Numbers, pairs: Numbers, length: Counts
+) -> Numbers:
     """Mean of the older half, and how much values without seasons change from step to step, [2, windows]."""
     rough = _dot(np.abs(np.diff(adjusted, axis=0)), pairs) / np.maximum(pairs.sum(0), 1)
     older = known * (np.arange(len(known) - 1, -1, -1)[:, None] >= length / 2)
@@ -263,7 +304,9 @@ def _half_and_roughness(scaled: Numbers, adjusted: Numbers, known: Numbers, pair
     return np.stack([first_half, np.log(rough + 1e-3) / 2])
 
 
-def _of_pasts(values: Numbers, zero: Numbers, count: Numbers, length: Counts, seasons: list[int]) -> Numbers:
+def _of_pasts(
+    values: Numbers, zero: Numbers, count: Numbers, length: Counts, seasons: list[int]
+) -> Numbers:
     """Seasons, lengths and kinds of values of windows, [11, windows]."""
     counts = (values == np.round(values)).all(0)  # whether all values are whole numbers
     of_seasons = np.log(seasons[0]) / 4, np.log(seasons[2]) / 4, np.log1p(seasons[1]) / 6

@@ -59,13 +59,17 @@ def load_network(data: bytes | None = None, file: str = FILE) -> Network:
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # that of a valid file
     architecture = header.get("__metadata__", {}).get("architecture")
     if architecture not in (str(MIRRORED), str(ARCHITECTURE)):
-        raise ArtifactRefused("the pretrained network is of another release, which forecasts otherwise")
+        raise ArtifactRefused(
+            "the pretrained network is of another release, which forecasts otherwise"
+        )
     return Network(data, digest, weights, layers_of(weights), int(architecture))
 
 
 def how_it_was_made(file: str = FILE) -> dict[str, Any]:
     """Hash, recipe, steps and version of the generator of a network that ships."""
-    made: dict[str, Any] = json.loads((Path(__file__).parent / file).with_suffix(".json").read_text("utf-8"))
+    made: dict[str, Any] = json.loads(
+        (Path(__file__).parent / file).with_suffix(".json").read_text("utf-8")
+    )
     return made
 
 
@@ -86,12 +90,17 @@ def forecast_quantiles(
     for context in np.unique(padded):
         rows = np.flatnonzero(padded == context)
         front = (0, 0), (max(context - values.shape[1], 0), 0)  # zeros where there are fewer steps
-        past, seen = np.pad(values[rows, -context:], front), np.pad(observed[rows, -context:], front)
+        past, seen = (
+            np.pad(values[rows, -context:], front),
+            np.pad(observed[rows, -context:], front),
+        )
         parts = -(-len(rows) * (context + whole) // CELLS_AT_ONCE)
         at_once = -(-len(rows) // (parts * ROUND)) * ROUND
         for part in np.split(np.arange(len(rows)), range(at_once, len(rows), at_once)):
             known = window_seasons(seasons, context - seen[part].argmax(1))
-            result[rows[part]] = quantiles_of(network, past[part], seen[part], whole, known)[:, :horizon]
+            result[rows[part]] = quantiles_of(network, past[part], seen[part], whole, known)[
+                :, :horizon
+            ]
     counts = are_counts(values, observed)
     result[counts] = np.round(result[counts])
     return result
@@ -100,12 +109,16 @@ def forecast_quantiles(
 def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
     """[windows, 3] for `features_of`: first season that the past spans, second season, first one of the calendar."""
     listed = [season for season in seasons if season > 1]
-    first, second = (np.full(len(length), season) for season in (*listed, *(1, 0)[len(listed) :])[:2])
+    first, second = (
+        np.full(len(length), season) for season in (*listed, *(1, 0)[len(listed) :])[:2]
+    )
     spanned = np.where(length < first, 1, first)
     return np.stack([spanned, np.where((spanned == 1) | (length < second), 0, second), first], 1)
 
 
-def quantiles_of(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: Counts) -> Numbers:
+def quantiles_of(
+    network: Network, values: Numbers, observed: Flags, horizon: int, seasons: Counts
+) -> Numbers:
     """Quantiles at `LEVELS`, [windows, horizon, levels], of whole tokens of past and horizon.
 
     Seasons are those of `features_of`, [windows, 3]. A series below zero is forecast by its mirror image.
@@ -132,7 +145,9 @@ def are_counts(values: Numbers, observed: Flags) -> Flags:
     return np.asarray(whole & (mean <= FEW))
 
 
-def _one_way(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: Counts) -> Numbers:
+def _one_way(
+    network: Network, values: Numbers, observed: Flags, horizon: int, seasons: Counts
+) -> Numbers:
     newest = CONTEXT if network.architecture == MIRRORED else NEWEST
     features = features_of(values, observed, seasons, horizon, newest)
     scaled = np.clip(run(network.layers, features).astype(np.float64), -MAX_SQUASHED, MAX_SQUASHED)

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.pretrained.features import OTHERS, STEP_FEATURES, SUMMARY_FEATURES, TOKEN, Features, Floats, Numbers
+from forecast.pretrained.features import (
+    OTHERS,
+    STEP_FEATURES,
+    SUMMARY_FEATURES,
+    TOKEN,
+    Features,
+    Floats,
+    Numbers,
+)
 
 ARCHITECTURE = 2  # of features, layers and how they are run; weights of another one would forecast something else
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
@@ -29,9 +37,13 @@ def tokens_of(features: Features) -> Floats:
     number = np.arange(steps // TOKEN) - features.coarse // TOKEN
     ahead = np.maximum(number - features.context // TOKEN + 1, 0)
     tokens = np.empty((len(number), TOKEN_INPUTS, windows), np.float32)
-    tokens[:, : TOKEN * width] = features.steps.transpose(1, 2, 0).reshape(-1, TOKEN * width, windows)
+    tokens[:, : TOKEN * width] = features.steps.transpose(1, 2, 0).reshape(
+        -1, TOKEN * width, windows
+    )
     tokens[:, TOKEN * width : -2] = features.summary.T
-    tokens[:, -2:] = np.stack([np.where(number < 0, -1, ahead > 0), np.log1p(ahead) / 2], -1)[..., None]
+    tokens[:, -2:] = np.stack([np.where(number < 0, -1, ahead > 0), np.log1p(ahead) / 2], -1)[
+        ..., None
+    ]
     return tokens.transpose(2, 0, 1)
 
 
@@ -55,15 +67,25 @@ def layers_of(weights: Weights) -> Weights:
     """
 
     def layer(name: str, normalised: str = "", part: str = "") -> Numbers:
-        matrix, bias = (weights[f"{name}.{kind}{part}"].astype(np.float64) for kind in ("weight", "bias"))
+        matrix, bias = (
+            weights[f"{name}.{kind}{part}"].astype(np.float64) for kind in ("weight", "bias")
+        )
         if normalised:
-            bias, matrix = bias + matrix @ weights[f"{normalised}.bias"], matrix * weights[f"{normalised}.weight"]
+            bias, matrix = (
+                bias + matrix @ weights[f"{normalised}.bias"],
+                matrix * weights[f"{normalised}.weight"],
+            )
         return np.column_stack([matrix, bias])
 
-    layers: dict[str, NDArray[Any]] = {"inputs": layer("inputs"), "outputs": layer("outputs", "after")}
+    layers: dict[str, NDArray[Any]] = {
+        "inputs": layer("inputs"),
+        "outputs": layer("outputs", "after"),
+    }
     for block in {name.rpartition(".recurrent.")[0] for name in weights if ".recurrent." in name}:
         inner = layer(f"{block}.recurrent", f"{block}.before", "_ih_l0")
-        state = np.roll(layer(f"{block}.recurrent", part="_hh_l0"), 1, axis=1)  # it stands after the 1
+        state = np.roll(
+            layer(f"{block}.recurrent", part="_hh_l0"), 1, axis=1
+        )  # it stands after the 1
         both, new = np.split(np.arange(len(inner)), [2 * len(inner) // 3])
         gates = inner[both, :-1], inner[both, -1] + state[both, 0], state[both, 1:]
         layers[f"{block}.gates"], layers[f"{block}.new"] = -np.column_stack(gates), inner[new]
@@ -79,10 +101,15 @@ def run(layers: Weights, features: Features) -> Floats:
     Tokens are computed one after another, each for all windows, [width, windows]: a cache holds what that takes.
     """
     tokens, base, gated, unit = inputs_of(features)
-    states = [layers["inputs"][:, :-1] @ token + layers["inputs"][:, -1:] for token in tokens.transpose(1, 2, 0)]
+    states = [
+        layers["inputs"][:, :-1] @ token + layers["inputs"][:, -1:]
+        for token in tokens.transpose(1, 2, 0)
+    ]
     future, windows = (features.coarse + features.context) // TOKEN, len(base)
     blocks, width = sum(name.endswith(".wide") for name in layers), len(states[0])
-    read = np.ones((2 * width + 1, windows), np.float32)  # what a layer reads, 1, and the state of a block
+    read = np.ones(
+        (2 * width + 1, windows), np.float32
+    )  # what a layer reads, 1, and the state of a block
     for block in range(blocks):
         read[width + 1 :] = 0
         for number, token in enumerate(states):
@@ -97,7 +124,9 @@ def run(layers: Weights, features: Features) -> Floats:
 def _quantiles(raw: Floats, base: Floats, gated: Floats, unit: Floats) -> Floats:
     """Quantiles from outputs [horizon, OUTPUTS, windows]: a middle, and distances that are never negative."""
     gates, raw = raw[:, :OTHERS], raw[:, OTHERS:]
-    quantiles = (np.log(np.exp(-np.abs(raw - 1)) + 1) + np.maximum(raw - 1, 0)) * unit  # by softplus
+    quantiles = (
+        np.log(np.exp(-np.abs(raw - 1)) + 1) + np.maximum(raw - 1, 0)
+    ) * unit  # by softplus
     quantiles[:, MIDDLE] = base + np.einsum("how,how->hw", gates, gated) + unit * raw[:, MIDDLE]
     quantiles[:, :MIDDLE] *= -1
     for side in (slice(MIDDLE, None), slice(MIDDLE, None, -1)):

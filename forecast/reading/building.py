@@ -48,25 +48,35 @@ class Grid:
     zeros: Flags  # [series], whether positions without rows hold zeros
 
 
-def fill(table: Table, observations: Observations, schema: Schema, origin: str | None, reach: int | None) -> Grid:
+def fill(
+    table: Table, observations: Observations, schema: Schema, origin: str | None, reach: int | None
+) -> Grid:
     """Place observed values on the grid: one for each series and position; none after `origin`.
 
     A part of a table, which may have no value, has a `reach`: the newest time of a value of the whole, see `reach_of`.
     """
-    rows, calendar = TimedValues(observations.series, observations.timestamps, observations.values), calendar_of(schema)
+    rows, calendar = (
+        TimedValues(observations.series, observations.timestamps, observations.values),
+        calendar_of(schema),
+    )
     use = np.isfinite(rows.values)
     if reach is None and not use.any():
         raise BadData("no series has a value; the target is blank in every row", place=table.name)
     last = None if origin is None else _cut_at(table, observations, use, schema, origin)
     if last is not None:
-        rows, use = rows.select(observations.timestamps <= last), use[observations.timestamps <= last]
+        rows, use = (
+            rows.select(observations.timestamps <= last),
+            use[observations.timestamps <= last],
+        )
     observed, blank = rows.select(use), rows.select(~use)
     if schema.on_duplicate != "error":
         observed = observed.combined(schema.on_duplicate)
     positions = calendar.positions(observed.timestamps)
     if reach is None:
         _refuse_outlier(table, observations, observed.timestamps, positions, schema)
-    placed = TimedValues(observed.series, positions, observed.values)  # its `timestamps` are grid positions
+    placed = TimedValues(
+        observed.series, positions, observed.values
+    )  # its `timestamps` are grid positions
     if schema.aggregate is not None:
         placed = aggregated(table, observed, blank, schema)
     placed = placed.combined("first")
@@ -89,37 +99,57 @@ def fill(table: Table, observations: Observations, schema: Schema, origin: str |
     times = np.array([time for time in ends_at if time is not None], np.int64)
     end = int(np.concatenate([positions, calendar.positions(times)]).max())
     common_end, first, own_end = (np.full(len(counts), end) for _ in range(3))
-    first[present], own_end[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
+    first[present], own_end[present] = (
+        positions[(ends - counts)[present]],
+        positions[ends[present] - 1],
+    )
     blank = blank.select(calendar.positions(blank.timestamps) <= end)
     empty = calendar.positions(blank.timestamps)
     zeros = present & (schema.missing == "zero" and schema.dated)
-    if schema.missing == "zero" and schema.layout == "long":  # in a wide table a blank cell is no row of its series
+    if (
+        schema.missing == "zero" and schema.layout == "long"
+    ):  # in a wide table a blank cell is no row of its series
         zeros[blank.series] = True
         np.minimum.at(first, blank.series, empty)
     origins = common_end if schema.dated else own_end
     return Grid(series, positions, values, blank.series, empty, first, origins, zeros)
 
 
-def _cut_at(table: Table, observations: Observations, use: Flags, schema: Schema, origin: str) -> int:
+def _cut_at(
+    table: Table, observations: Observations, use: Flags, schema: Schema, origin: str
+) -> int:
     """The time of the origin: later rows are not used."""
     last, setting = parse_timestamp(origin, schema.time_format), Setting("origin", origin)
     newest = int(observations.timestamps[use].max())
     if not (use & (observations.timestamps <= last)).any():
         first = format_timestamp(int(observations.timestamps.min()), schema.time_format)
-        raise UsageError(f"lies before all values of {table.name}, which start at {first}", setting=setting)
+        raise UsageError(
+            f"lies before all values of {table.name}, which start at {first}", setting=setting
+        )
     if last > newest:
         end = format_timestamp(newest, schema.time_format)
-        log.warning("%s: ends at %s, before %s; forecasts start after its end", table.name, end, setting)
+        log.warning(
+            "%s: ends at %s, before %s; forecasts start after its end", table.name, end, setting
+        )
     return min(last, newest)
 
 
-def _refuse_outlier(table: Table, found: Observations, times: Integers, positions: Integers, schema: Schema) -> None:
+def _refuse_outlier(
+    table: Table, found: Observations, times: Integers, positions: Integers, schema: Schema
+) -> None:
     """Refuse a time that lies far from all the others: 9999-12-31 would end all series long before the origin."""
     unique = distinct(positions)
     if len(unique) <= MIN_TIMES or not schema.dated:
         return
-    ends = [(unique[1] - unique[0], unique[-1] - unique[1], unique[0])] if schema.layout == "wide" else []
-    for gap, span, outlier in (*ends, (unique[-1] - unique[-2], unique[-2] - unique[0], unique[-1])):
+    ends = (
+        [(unique[1] - unique[0], unique[-1] - unique[1], unique[0])]
+        if schema.layout == "wide"
+        else []
+    )
+    for gap, span, outlier in (
+        *ends,
+        (unique[-1] - unique[-2], unique[-2] - unique[0], unique[-1]),
+    ):
         if gap > FAR * max(span, FAR):
             time = int(times[np.argmax(positions == outlier)])
             place = table.place(int(np.argmax(found.row_timestamps == time)), schema.time)
@@ -131,7 +161,12 @@ def _refuse_outlier(table: Table, found: Observations, times: Integers, position
 def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
     """Warn where counts are mostly absent and absent rows are unknown; name the setting that makes them zeros."""
     counts = (grid.values >= 0).all() and (grid.values == np.floor(grid.values)).all()
-    if schema.missing == "zero" or not schema.dated or not counts or (grid.values == 0).mean() >= MAX_ZEROS:
+    if (
+        schema.missing == "zero"
+        or not schema.dated
+        or not counts
+        or (grid.values == 0).mean() >= MAX_ZEROS
+    ):
         return
     spans, counts = observed_spans(panel)
     series, step = grid.blank_series, grid.blank_positions - grid.first[grid.blank_series]
@@ -143,7 +178,9 @@ def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
         log.warning(text, name, np.floor(100 * share), Setting("missing", "zero"))
 
 
-def aggregated(table: Table, observed: TimedValues, blank: TimedValues, schema: Schema) -> TimedValues:
+def aggregated(
+    table: Table, observed: TimedValues, blank: TimedValues, schema: Schema
+) -> TimedValues:
     """Values by series and period of the calendar: sum, mean or last value; times of the rows are grid positions then.
 
     A last period that is not complete may be left out, and for a sum a first one always is. Blank values never count.
@@ -166,7 +203,9 @@ def aggregated(table: Table, observed: TimedValues, blank: TimedValues, schema: 
         raise BadData(problem, place=table.name, cure=Words("pass a finer ", Setting("freq")))
     complete = complete[np.argsort(rows.timestamps[complete], kind="stable")]
     series, positions = rows.series[complete], positions[complete]
-    result = TimedValues(series, positions, rows.values[complete]).combined(schema.aggregate or "sum")
+    result = TimedValues(series, positions, rows.values[complete]).combined(
+        schema.aggregate or "sum"
+    )
     if schema.aggregate == "sum":
         lacks = np.zeros(len(result.values), bool)
         if zero:  # a blank value lies in the period
@@ -180,12 +219,16 @@ def aggregated(table: Table, observed: TimedValues, blank: TimedValues, schema: 
                 counts = TimedValues(series, positions, np.ones(len(series))).combined("sum").values
                 lacks = counts < np.bincount(steps - steps[0])[result.timestamps - steps[0]]
         if lacks.any():
-            text = "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0."
+            text = (
+                "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0."
+            )
             log.warning(text, table.name, lacks.sum(), len(lacks), name)
     return result
 
 
-def _whole_periods(table: Table, rows: TimedValues, fine: Calendar | None, schema: Schema) -> tuple[int, int]:
+def _whole_periods(
+    table: Table, rows: TimedValues, fine: Calendar | None, schema: Schema
+) -> tuple[int, int]:
     """The first and the last period that the table covers to its end, and for a sum from its start."""
     unique, calendar = distinct(rows.timestamps), calendar_of(schema)
     if fine is not None:
@@ -198,7 +241,11 @@ def _whole_periods(table: Table, rows: TimedValues, fine: Calendar | None, schem
     cut_first = schema.aggregate == "sum" and int(calendar.positions(before)[0]) == low
     cut_last = int(calendar.positions(after)[0]) == high
     if cut_first:
-        log.warning("%s: the first period of %s is not complete; it is left out.", table.name, schema.calendar.name)
+        log.warning(
+            "%s: the first period of %s is not complete; it is left out.",
+            table.name,
+            schema.calendar.name,
+        )
     cut_last = cut_last and _ends_early(unique, calendar) and is_left_out(schema, table.name)
     return low + cut_first, high - cut_last
 
@@ -230,10 +277,14 @@ def _with_zeros(table: Table, rows: TimedValues, blank: TimedValues, fine: Calen
     absent[starts[series] + taken - first[series]] = False
     owner, step = np.repeat(np.arange(len(lengths)), lengths)[absent], fine.times(step[absent])
     values = np.concatenate([rows.values, np.zeros(len(owner))])
-    return TimedValues(np.concatenate([rows.series, owner]), np.concatenate([rows.timestamps, step]), values)
+    return TimedValues(
+        np.concatenate([rows.series, owner]), np.concatenate([rows.timestamps, step]), values
+    )
 
 
-def build_panel(table: Table, schema: Schema, observations: Observations, grid: Grid, horizon: int) -> Panel:
+def build_panel(
+    table: Table, schema: Schema, observations: Observations, grid: Grid, horizon: int
+) -> Panel:
     """Lay the values of a grid end to end, with the covariates of their table beside them.
 
     All series end at one origin, the last time at which any of them was observed; in a `rows` table each ends at its
@@ -246,7 +297,9 @@ def build_panel(table: Table, schema: Schema, observations: Observations, grid: 
     if steps * (2 + len(schema.known) + len(schema.past)) > MAX_NUMBERS:
         series = f"{len(observations.ids):,} series on the grid {schema.calendar.name} from first to last time"
         cure = Words("pass a coarser ", Setting("freq"), " with ", Setting("aggregate"))
-        raise Unavailable(f"{series} need {steps:,} steps, more than fit in memory", place=table.name, cure=cure)
+        raise Unavailable(
+            f"{series} need {steps:,} steps, more than fit in memory", place=table.name, cure=cure
+        )
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
     values = np.zeros(offsets[-1])
@@ -258,22 +311,35 @@ def build_panel(table: Table, schema: Schema, observations: Observations, grid: 
     values[slot], observed[slot] = grid.values + 0.0, True  # turns -0.0 into 0.0
     static, nothing = static_values(table, schema, observations), np.zeros((int(offsets[-1]), 0))
     ids, order = observations.ids, observations.order
-    panel = Panel(ids, order, offsets, grid.first, horizon, values, observed, nothing, nothing, static)
-    known, past = (covariates(panel, table, schema, names, observations) for names in (schema.known, schema.past))
+    panel = Panel(
+        ids, order, offsets, grid.first, horizon, values, observed, nothing, nothing, static
+    )
+    known, past = (
+        covariates(panel, table, schema, names, observations)
+        for names in (schema.known, schema.past)
+    )
     past[~panel.before(lengths)] = np.nan
     return replace(panel, known=known, past=past)
 
 
 def with_future(
-    panel: Panel, future: Table, schema: Schema, times: ParsedTimes | None = None, instant: int | None = None
+    panel: Panel,
+    future: Table,
+    schema: Schema,
+    times: ParsedTimes | None = None,
+    instant: int | None = None,
 ) -> Panel:
     """The panel with columns known in advance from a table of the future, whose times may have been parsed before."""
     if not schema.known:
         return panel
-    return with_vintages(panel, DatedTable(normalised(future), schema.time, times, schema, instant), schema)
+    return with_vintages(
+        panel, DatedTable(normalised(future), schema.time, times, schema, instant), schema
+    )
 
 
-def check_rows(table: Table, observations: Observations, schema: Schema, whole: bool = True) -> None:
+def check_rows(
+    table: Table, observations: Observations, schema: Schema, whole: bool = True
+) -> None:
     """Refuse times off the grid, or twice in a series; warn of rows out of order. A part may be coarser."""
     if schema.dated:
         _check_order(table, observations, schema)
@@ -288,14 +354,20 @@ def _check_order(table: Table, observations: Observations, schema: Schema) -> No
     order = slice(None) if (np.diff(series) >= 0).all() else np.argsort(series, kind="stable")
     steps = np.diff(times[order])[np.diff(series[order]) == 0]
     if table.ordered and (steps < 0).any():
-        log.warning("%s: sorted by time; %s came after a later one.", table.name, rows_text((steps < 0).sum()))
+        log.warning(
+            "%s: sorted by time; %s came after a later one.",
+            table.name,
+            rows_text((steps < 0).sum()),
+        )
     elif (steps > 0).all():
         return
     twice, rule = repeats(series, times), Setting("on_duplicate", schema.on_duplicate)
     count = rows_text(twice.sum())
     # without a further column, such as a receipt number, rows that are alike may be usual
     if twice.any() and set(schema.ignored) - schema.calendar_columns.keys():
-        same = repeated_rows(table, [column for column in table.names if table.kind(column) != "other"])
+        same = repeated_rows(
+            table, [column for column in table.names if table.kind(column) != "other"]
+        )
         if same.any():
             text = "%s: %s repeat an earlier row in every column, first %s; was the table loaded twice?"
             log.warning(text, table.name, rows_text(same.sum()), table.line(int(np.argmax(same))))
@@ -306,23 +378,33 @@ def _check_order(table: Table, observations: Observations, schema: Schema) -> No
         how = Setting("on_duplicate", "first"), " (or last, mean, sum); at fit, ", Setting("id")
         zone = zone_cure(times[twice], schema.time_format.zone)
         cure = Words(*zone, "pass ", *how, " names the columns that tell series apart")
-        raise repeated_row(table, ids, schema.time, ParsedTimes(times, schema.time_format), twice, cure)
+        raise repeated_row(
+            table, ids, schema.time, ParsedTimes(times, schema.time_format), twice, cure
+        )
 
 
 def _check_on_grid(table: Table, observations: Observations, schema: Schema, whole: bool) -> None:
     """Refuse times between those of the grid, and a whole table of a coarser frequency."""
-    name, unique, calendar = schema.calendar.name, distinct(observations.row_timestamps), calendar_of(schema)
+    name, unique, calendar = (
+        schema.calendar.name,
+        distinct(observations.row_timestamps),
+        calendar_of(schema),
+    )
     off = unique[~calendar.on_grid(unique)]
     steps = np.diff(calendar.positions(unique))
     coarser = whole and len(steps) > 2 and int(steps.min()) > 1
     if not len(off) and not coarser:
         return
     try:
-        other = infer_calendar(unique, np.zeros(len(unique), np.int64), None, schema.time_format).name
+        other = infer_calendar(
+            unique, np.zeros(len(unique), np.int64), None, schema.time_format
+        ).name
     except BadData:
         other = name
     looks = f" (its frequency looks like {other})" if other != name else ""
-    cure = Words("bring it to the frequency of the fit, or fit again, with another ", Setting("freq"))
+    cure = Words(
+        "bring it to the frequency of the fit, or fit again, with another ", Setting("freq")
+    )
     if len(off):
         row = int(np.argmax(observations.row_timestamps == off[0]))
         more = f", nor do {len(off) - 1:,} other times of the table" if len(off) > 1 else ""
@@ -344,4 +426,6 @@ def warn_gaps(panel: Panel, schema: Schema, name: str) -> None:
         first = f"{series_name(panel.ids[series])} at {time}".removeprefix(" at ")
         text = "%s: %d of %d values are missing, in %d of %d series (the first: %s): blank, or without a row%s."
         ignored = ", or ignored by events" if has_kind(schema, "ignore") else ""
-        log.warning(text, name, gaps.sum(), spans.sum(), (gaps > 0).sum(), len(gaps), first, ignored)
+        log.warning(
+            text, name, gaps.sum(), spans.sum(), (gaps > 0).sum(), len(gaps), first, ignored
+        )

@@ -26,7 +26,9 @@ def mean_level(panel: Panel, steps: int) -> Numbers:
     """[series], the mean absolute value of each series over its last `steps`; 0 if none was observed."""
     used = panel.observed & ~panel.before(panel.lengths - steps)
     total = np.add.reduceat(np.abs(panel.values) * used, panel.offsets[:-1])
-    return np.asarray(total / np.maximum(np.add.reduceat(used, panel.offsets[:-1], dtype=np.int64), 1))
+    return np.asarray(
+        total / np.maximum(np.add.reduceat(used, panel.offsets[:-1], dtype=np.int64), 1)
+    )
 
 
 class Comparison:
@@ -45,9 +47,16 @@ class Comparison:
         if not new:
             return panel
         names = series_names(new, NAMED_SERIES)
-        log.warning("%s: %d series were not seen at fit (%s); they are forecast anyway", self.name, len(new), names)
+        log.warning(
+            "%s: %d series were not seen at fit (%s); they are forecast anyway",
+            self.name,
+            len(new),
+            names,
+        )
         words = zip(panel.ids, panel.status, strict=True)
-        status = ("new" if word == "ok" and names not in self.fitted else word for names, word in words)
+        status = (
+            "new" if word == "ok" and names not in self.fitted else word for names, word in words
+        )
         return replace(panel, status=tuple(status))
 
     def join(self, other: "Comparison") -> None:
@@ -63,17 +72,26 @@ class Comparison:
         """Warn of ids that are missing since the fit, and of a small change of all ids that may be the reason."""
         if not (missing := self.missing):
             return
-        none = "; none of the fit is left: is this the right table?" if len(missing) == len(self.fitted) else ""
+        none = (
+            "; none of the fit is left: is this the right table?"
+            if len(missing) == len(self.fitted)
+            else ""
+        )
         text = "%s: %d series of the fit are not here (%s); they get no forecast%s"
         log.warning(text, self.name, len(missing), series_names(missing, NAMED_SERIES), none)
         both = self.new, missing
-        new, old = ({tuple(part.strip().lstrip("0").casefold() for part in names) for names in ids} for ids in both)
+        new, old = (
+            {tuple(part.strip().lstrip("0").casefold() for part in names) for names in ids}
+            for ids in both
+        )
         if new & old:
             text = "%s: some new ids are ids of the fit but for leading zeros, blanks or capitals; were they changed?"
             log.warning(text, self.name)
 
 
-def check_levels(panel: Panel, ids: Ids, level: Numbers, lookback: int, name: str, strict: bool) -> None:
+def check_levels(
+    panel: Panel, ids: Ids, level: Numbers, lookback: int, name: str, strict: bool
+) -> None:
     """Warn of series whose level [series of the fit] moved more than tenfold since the fit; refuse them if `strict`."""
     now = mean_level(panel, lookback)
     then = np.concatenate([[0.0], level])[series_index(ids, panel.ids)]
@@ -85,7 +103,9 @@ def check_levels(panel: Panel, ids: Ids, level: Numbers, lookback: int, name: st
     names = series_names(moved, NAMED_SERIES)
     moves = "the level of %d series moved more than tenfold since the fit (%s)"
     if strict:
-        cure = Words("was the unit changed? Without ", Setting("strict", True), " this is a warning")
+        cure = Words(
+            "was the unit changed? Without ", Setting("strict", True), " this is a warning"
+        )
         raise BadData(moves % (len(moved), names), place=name, cure=cure)
     log.warning(f"%s: {moves}; was the unit changed?", name, len(moved), names)
 
@@ -119,7 +139,9 @@ def warn_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
         log.warning(text, name, len(short), lookback, names)
 
 
-def actuals_after(fitted: Panel, later: Panel, horizon: int, zero: bool = False) -> tuple[Numbers, int]:
+def actuals_after(
+    fitted: Panel, later: Panel, horizon: int, zero: bool = False
+) -> tuple[Numbers, int]:
     """The actuals after the series of a fit, [series, horizon], NaN where there is none, from a table with later rows.
 
     Also the number of observed values that belong to other series, or do not lie after the end. If `zero`, absent rows
@@ -144,9 +166,15 @@ def _ends(panel: Panel, fitted: Panel) -> Numbers:
 
 def schema_differences(before: Schema, now: Schema) -> list[str]:
     """What differs, field by field: ``season 4, was 12``."""
-    pairs = ((name, getattr(before, name), getattr(now, name)) for name in Schema.model_fields if name != "inferred")
+    pairs = (
+        (name, getattr(before, name), getattr(now, name))
+        for name in Schema.model_fields
+        if name != "inferred"
+    )
     texts = ((field, _change(field, old, new)) for field, old, new in pairs if old != new)
-    return [f"{USER_NAMES.get(field, field.replace('_', ' '))} {text}" for field, text in texts if text]
+    return [
+        f"{USER_NAMES.get(field, field.replace('_', ' '))} {text}" for field, text in texts if text
+    ]
 
 
 def _change(field: str, old: Any, new: Any) -> str:
@@ -156,7 +184,11 @@ def _change(field: str, old: Any, new: Any) -> str:
         if old == new:
             return ""
     if field == "calendar":
-        return f"{new.name}, but on another grid" if old.name == new.name else f"{new.name}, was {old.name}"
+        return (
+            f"{new.name}, but on another grid"
+            if old.name == new.name
+            else f"{new.name}, was {old.name}"
+        )
     if field in ("time_format", "reading"):
         parts = zip(vars(old).items(), vars(new).values(), strict=True)
         return ", ".join(
@@ -167,7 +199,10 @@ def _change(field: str, old: Any, new: Any) -> str:
     if field == "categories":
         return f"of {listed(sorted(name for name in {**old, **new} if old.get(name) != new.get(name)), NAMED, '')}"
     if isinstance(old, tuple) and len(old) + len(new) > NAMED:
-        pairs = (("with", [name for name in new if name not in old]), ("without", [n for n in old if n not in new]))
+        pairs = (
+            ("with", [name for name in new if name not in old]),
+            ("without", [n for n in old if n not in new]),
+        )
         changes = [f"{word} {listed(names, NAMED, '')}" for word, names in pairs if names]
         return " and ".join(changes) or "in another order"
     return f"{_text(new)}, was {_text(old)}"
@@ -200,7 +235,9 @@ def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
     return np.maximum(panel.lengths - panel.trailing_gap(), 1), counts
 
 
-def warn_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = (), whole: bool = True) -> None:
+def warn_status(
+    panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = (), whole: bool = True
+) -> None:
     """Warn of series that are constant or get no forecast, and refuse a whole panel where none is left to forecast."""
     words: NDArray[np.object_] = np.array(panel.status, object)
     new = words != np.array(before or [None] * len(words), object)
@@ -208,21 +245,35 @@ def warn_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...]
     for word, meaning, arguments in (
         ("constant", "never change", ()),
         ("ended", "ended more than a lookback before the last time and get no forecast", ()),
-        ("missing", "miss more than %s of their values (%s) and get no forecast", (limit, Setting("max_missing"))),
+        (
+            "missing",
+            "miss more than %s of their values (%s) and get no forecast",
+            (limit, Setting("max_missing")),
+        ),
     ):
         series = np.flatnonzero((words == word) & new)
         if len(series):
-            shown = series_names([panel.ids[i] for i in series[: NAMED_SERIES + 1]], NAMED_SERIES) or "the whole table"
+            shown = (
+                series_names([panel.ids[i] for i in series[: NAMED_SERIES + 1]], NAMED_SERIES)
+                or "the whole table"
+            )
             log.warning(f"%s: %d series {meaning}: %s", name, len(series), *arguments, shown)
     if whole and np.isin(words, SKIPPED).all():
         problem = f"no series is left to forecast: each misses more than {limit} of its values or ended long ago"
         coarser = Words(", a coarser ", Setting("freq"), " with ", Setting("aggregate"))
         zero = Words(", or ", Setting("missing", "zero"), " if absent rows mean zero")
-        raise BadData(problem, place=name, cure=Words("pass a higher ", Setting("max_missing"), coarser, zero))
+        raise BadData(
+            problem, place=name, cure=Words("pass a higher ", Setting("max_missing"), coarser, zero)
+        )
 
 
 def require_known(
-    panel: Panel, schema: Schema, horizon: int, name: str = "the table", with_future: bool = False, saved: bool = True
+    panel: Panel,
+    schema: Schema,
+    horizon: int,
+    name: str = "the table",
+    with_future: bool = False,
+    saved: bool = True,
 ) -> None:
     """Refuse a panel without the values known in advance for the horizon of a series that gets a forecast.
 
@@ -234,7 +285,9 @@ def require_known(
         return
     series, _, column = np.argwhere(blank)[0].tolist()
     steps = np.flatnonzero(blank[series, :, column])
-    times = first_names(position_texts(schema, calendar_of(schema), panel.origins[series] + 1 + steps), 3)
+    times = first_names(
+        position_texts(schema, calendar_of(schema), panel.origins[series] + 1 + steps), 3
+    )
     of_series = f" of series '{series_name(panel.ids[series])}'" if any(panel.ids[series]) else ""
     in_all = f" (in all {blank.sum():,} such values, of {blank.any((1, 2)).sum():,} series)"
     template = Words("; ", Setting("future_template"), " writes the rows that are needed")
@@ -251,16 +304,18 @@ def require_known(
 def warn_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:
     """Warn of values that are blank in the horizon, where the forecast goes on without them."""
     if (blank := _blank_ahead(panel, schema, horizon)).any():
-        text = (
-            "%s: %d of %d values known in advance are blank in the %d steps forecast together; their mean stands there"
-        )
+        text = "%s: %d of %d values known in advance are blank in the %d steps forecast together; their mean stands there"
         log.warning(text, name, blank.sum(), blank.size, horizon)
 
 
 def warn_blank(panel: Panel, schema: Schema, name: str) -> None:
     """Warn of blank cells beside observed values, in columns known in advance."""
     blank = np.isnan(panel.known[panel.observed])  # [observed, known]
-    counts = [f"'{column}' {count:,}" for column, count in zip(schema.known, blank.sum(0), strict=True) if count]
+    counts = [
+        f"'{column}' {count:,}"
+        for column, count in zip(schema.known, blank.sum(0), strict=True)
+        if count
+    ]
     if counts:
         text = "%s: columns known in advance are blank beside some of the %d values (%s times), and unknown there"
         log.warning(text, name, len(blank), ", ".join(counts))

@@ -12,7 +12,15 @@ from forecast.logs import log
 from forecast.panel.naming import first_alike, series_name, series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Names, Schema, calendar_of
-from forecast.tables.cells import cells_of, is_blank, is_text, numeric_columns, parse_columns, parse_numbers, read_cells
+from forecast.tables.cells import (
+    cells_of,
+    is_blank,
+    is_text,
+    numeric_columns,
+    parse_columns,
+    parse_numbers,
+    read_cells,
+)
 from forecast.tables.headers import listed
 from forecast.tables.table import Table, distinct, ranked, repeats, rows_text
 
@@ -98,7 +106,14 @@ def wide_columns(table: Table, schema: Schema) -> list[str]:
     """The columns of a wide table that are series: those of the fit, and new ones if the fit took every numeric one."""
     columns, taken = table.names, set(schema.series)
     if schema.all_columns:
-        named = {*schema.time, *schema.known, *schema.past, *schema.ignored, *taken, table.numbering}
+        named = {
+            *schema.time,
+            *schema.known,
+            *schema.past,
+            *schema.ignored,
+            *taken,
+            table.numbering,
+        }
         unnamed = [column for column in columns if column not in named]
         numeric = set(numeric_columns(table, unnamed))
         taken |= {column for column in unnamed if column in numeric or is_blank(table, column)}
@@ -122,7 +137,9 @@ def _wide(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
     columns = wide_columns(table, schema)
     if not columns:
         fitted = series_names([(name,) for name in schema.series])
-        raise BadData(f"{table.name}: none of the columns that were forecast is there (at fit: {fitted})")
+        raise BadData(
+            f"{table.name}: none of the columns that were forecast is there (at fit: {fitted})"
+        )
     count, ids = len(columns), tuple((name,) for name in sorted(columns))
     order, rows = _ranks(columns), np.repeat(np.arange(len(timestamps)), count)
     values, series = parse_columns(table, columns).reshape(-1), np.tile(order, len(timestamps))
@@ -139,7 +156,10 @@ def _rows(table: Table) -> Observations:
         raise BadData(problem, place=table.place(row, columns[0]), cure="give every row its own id")
     ids, order, count = tuple((name,) for name in sorted(names)), _ranks(names), len(columns) - 1
     series, steps = np.repeat(order, count), np.tile(np.arange(1, count + 1), len(names))
-    values, rows = parse_columns(table, columns[1:]).reshape(-1), np.repeat(np.arange(len(names)), count)
+    values, rows = (
+        parse_columns(table, columns[1:]).reshape(-1),
+        np.repeat(np.arange(len(names)), count),
+    )
     return Observations(ids, order, series, steps, values, rows, np.zeros(0, np.int64))
 
 
@@ -150,10 +170,16 @@ def _ranks(texts: list[str]) -> Integers:
     return ranks
 
 
-def categories_of(table: Table, columns: tuple[str, ...], named: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+def categories_of(
+    table: Table, columns: tuple[str, ...], named: tuple[str, ...] = ()
+) -> dict[str, tuple[str, ...]]:
     """The different texts, ascending, of the columns that are in `named`, or look like categories."""
-    categorical = [column for column in columns if column in named or _looks_categorical(table, column)]
-    categories = {column: tuple(sorted({*table.distinct(column)[1]} - {""})) for column in categorical}
+    categorical = [
+        column for column in columns if column in named or _looks_categorical(table, column)
+    ]
+    categories = {
+        column: tuple(sorted({*table.distinct(column)[1]} - {""})) for column in categorical
+    }
     return {column: texts for column, texts in categories.items() if texts}
 
 
@@ -173,7 +199,9 @@ def _looks_categorical(table: Table, column: str) -> bool:
     return few and bool(pc.all(pc.match_substring_regex(numbers, CODE), min_count=0).as_py())
 
 
-def rows_of(table: Table, schema: Schema, ids: Ids, times: ParsedTimes | None) -> tuple[Integers | None, Integers]:
+def rows_of(
+    table: Table, schema: Schema, ids: Ids, times: ParsedTimes | None
+) -> tuple[Integers | None, Integers]:
     """The series of each row, as index into some ids, -1 for others, None where rows hold for all; and its time.
 
     A time off the grid is refused, unless rows are aggregated.
@@ -185,14 +213,20 @@ def rows_of(table: Table, schema: Schema, ids: Ids, times: ParsedTimes | None) -
     if series is not None and (unknown := len(np.unique(codes[series < 0]))):
         warning = "%s: %d series are not in the table to forecast; their rows are left out."
         log.warning(warning, table.name, unknown)
-    off = ~calendar_of(schema).on_grid(timestamps) & (np.array(True) if series is None else series >= 0)
+    off = ~calendar_of(schema).on_grid(timestamps) & (
+        np.array(True) if series is None else series >= 0
+    )
     if schema.aggregate is None and off.any():
         place = table.place(int(np.argmax(off)), schema.time)
-        raise BadData(f"{place}: the time does not lie on the grid {schema.calendar.name}; correct it")
+        raise BadData(
+            f"{place}: the time does not lie on the grid {schema.calendar.name}; correct it"
+        )
     return series, timestamps
 
 
-def slots_of(panel: Panel, series: Integers | None, positions: Integers) -> tuple[Integers, Integers]:
+def slots_of(
+    panel: Panel, series: Integers | None, positions: Integers
+) -> tuple[Integers, Integers]:
     """The slots of some grid positions, of one series each or of all, and which of the positions each of them is."""
     index = np.arange(len(positions))
     if series is None:
@@ -202,12 +236,16 @@ def slots_of(panel: Panel, series: Integers | None, positions: Integers) -> tupl
     return (panel.offsets[series] + step)[inside], index[inside]
 
 
-def covariates(panel: Panel, table: Table, schema: Schema, columns: Names, observations: Observations) -> Numbers:
+def covariates(
+    panel: Panel, table: Table, schema: Schema, columns: Names, observations: Observations
+) -> Numbers:
     """Columns of the table of `observations` by slot [slots, columns], NaN where it has no value."""
     result = np.full((len(panel.values), len(columns)), np.nan)
     if columns:
         times = observations.row_timestamps
-        rows = np.argsort(times, kind="stable") if schema.aggregate else np.arange(len(times))  # the last one holds
+        rows = (
+            np.argsort(times, kind="stable") if schema.aggregate else np.arange(len(times))
+        )  # the last one holds
         series = observations.series[rows] if schema.layout == "long" and any(schema.ids) else None
         slot, row = slots_of(panel, series, calendar_of(schema).positions(times[rows]))
     for index, column in enumerate(columns):
@@ -223,12 +261,16 @@ def static_values(table: Table, schema: Schema, observations: Observations) -> N
     for index, column in enumerate(schema.static):
         values = column_values(table, column, schema)
         rows = np.flatnonzero(~np.isnan(values))
-        result[observations.series[rows[::-1]], index] = values[rows[::-1]]  # the first value of a series stays
+        result[observations.series[rows[::-1]], index] = values[
+            rows[::-1]
+        ]  # the first value of a series stays
         wrong = rows[values[rows] != result[observations.series[rows], index]]
         if len(wrong):
             name = series_name(observations.ids[int(observations.series[wrong[0]])])
             problem = f"series '{name}' has several values in a static column"
-            cure = Words("pass ", Setting("known", column), " or ", Setting("past", column), " instead")
+            cure = Words(
+                "pass ", Setting("known", column), " or ", Setting("past", column), " instead"
+            )
             raise BadData(problem, place=table.place(int(wrong[0]), column), cure=cure)
     return result
 
@@ -240,14 +282,20 @@ def column_values(table: Table, column: str, schema: Schema) -> Numbers:
     """
     if column not in schema.categories:
         if table.kind(column) == "boolean":
-            return np.asarray(table.frame[column].astype("boolean").to_numpy(float, na_value=np.nan))
-        other_cure = Words("; if the column holds categories, fit with ", Setting("categorical", column))
+            return np.asarray(
+                table.frame[column].astype("boolean").to_numpy(float, na_value=np.nan)
+            )
+        other_cure = Words(
+            "; if the column holds categories, fit with ", Setting("categorical", column)
+        )
         return parse_numbers(table, column, other_cure)
     codes, texts = table.distinct(column)
     code_of = {"": np.nan, **{text: code for code, text in enumerate(schema.categories[column], 1)}}
     if all(text.lower() in TRUTH for text in schema.categories[column]):
         truths = {TRUTH[text.lower()]: code for text, code in code_of.items() if text}
-        code_of |= {text: truths[truth] for text in texts if (truth := TRUTH.get(text.lower())) in truths}
+        code_of |= {
+            text: truths[truth] for text in texts if (truth := TRUTH.get(text.lower())) in truths
+        }
     values = np.array([code_of.get(text, 0.0) for text in texts])
     if rows := int((values == 0)[codes].sum()):
         unseen = listed([text for text in texts if text not in code_of])

@@ -25,7 +25,9 @@ def is_left_out(schema: Schema, name: str, level: int = logging.WARNING) -> bool
     if schema.unfinished == "keep":
         return False
     setting = Setting("unfinished", schema.unfinished)
-    log.log(level, "%s: the last period of %s is not complete (%s)", name, schema.calendar.name, setting)
+    log.log(
+        level, "%s: the last period of %s is not complete (%s)", name, schema.calendar.name, setting
+    )
     return schema.unfinished == "leave out"
 
 
@@ -55,7 +57,11 @@ def known_by(dated: DatedTable, schema: Schema, instant: datetime | None = None)
         return dated
     leaves_out = schema.unfinished == "leave out"
     if filled[~later[late]].any():
-        is_left_out(schema, table.name, logging.INFO if instant is not None and leaves_out else logging.WARNING)
+        is_left_out(
+            schema,
+            table.name,
+            logging.INFO if instant is not None and leaves_out else logging.WARNING,
+        )
     late = late if leaves_out else later
     if late.all():
         why = "lies after" if later.all() else "belongs to a period that is not over at"
@@ -70,7 +76,14 @@ def known_by(dated: DatedTable, schema: Schema, instant: datetime | None = None)
 
 def has_vintages(table: Table, schema: Schema) -> bool:
     """Whether the rows of a table say when its known columns became available."""
-    taken = {*schema.keys, schema.target, *schema.series, *schema.known, *schema.past, *schema.static}
+    taken = {
+        *schema.keys,
+        schema.target,
+        *schema.series,
+        *schema.known,
+        *schema.past,
+        *schema.static,
+    }
     return bool(schema.known) and AVAILABLE_AT in table.names and AVAILABLE_AT not in taken
 
 
@@ -104,7 +117,9 @@ def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
             raise BadData(problem, place=table.place(int(wrong[0]), column), cure=cure)
         frame[column] = table.frame[column].iloc[source[group[kept]]].array
     whole = replace(dated, times=times, settings=dated.settings if same else schema)
-    return replace(whole, table=replace(table.rows(kept), frame=frame), times=times.rows(kept), vintages=whole)
+    return replace(
+        whole, table=replace(table.rows(kept), frame=frame), times=times.rows(kept), vintages=whole
+    )
 
 
 def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool = False) -> Panel:
@@ -116,26 +131,44 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
     """
     table, instant, calendar = dated.table, dated.instant, calendar_of(schema)
     names = [name for name in schema.known if name in table.names]
-    refuse_missing(table, (*schema.time, *(names if names and has_vintages(table, schema) else schema.known)))
+    refuse_missing(
+        table, (*schema.time, *(names if names and has_vintages(table, schema) else schema.known))
+    )
     series, timestamps = rows_of(table, schema, panel.ids, dated.times)
-    positions, end = calendar.positions(timestamps), int(calendar.ends(panel.origins.max(keepdims=True))[0])
+    positions, end = (
+        calendar.positions(timestamps),
+        int(calendar.ends(panel.origins.max(keepdims=True))[0]),
+    )
     given, stamps = _available_times(table, schema)
     available, rank = positions.copy(), np.full(len(table), np.inf)
     moved = stamps[given] - max(0, (end if instant is None else instant) - end)
     inside = calendar.positions(moved)  # known from the end of a step on
-    available[given] = inside - 1 + sum((calendar.ends(inside + shift) < moved).astype(np.int64) for shift in (-1, 0))
+    available[given] = (
+        inside
+        - 1
+        + sum((calendar.ends(inside + shift) < moved).astype(np.int64) for shift in (-1, 0))
+    )
     rank[given] = stamps[given]
-    unique, always = schema.on_duplicate == "error" and schema.aggregate is None, np.full(panel.known.shape, np.nan)
+    unique, always = (
+        schema.on_duplicate == "error" and schema.aggregate is None,
+        np.full(panel.known.shape, np.nan),
+    )
     keys = (np.zeros(len(table), np.int64) if series is None else series, timestamps, rank)
     for name in names:
         column, values = schema.known.index(name), column_values(table, name, schema)
         rows = np.flatnonzero(~np.isnan(values) & (keys[0] >= 0))
-        rows = rows[np.argsort(timestamps[rows], kind="stable")]  # of a period of several rows the last one holds
+        rows = rows[
+            np.argsort(timestamps[rows], kind="stable")
+        ]  # of a period of several rows the last one holds
         same = [key[rows] for key in keys]
         tied = repeats(*same) & ~repeats(*same, values[rows]) if unique else np.zeros(0, bool)
         if tied.any():  # different values of one cell that became available at one time
             row = rows[np.argmax(tied)]
-            other = next(int(r) for r in rows if all(key[r] == key[row] for key in keys) and values[r] != values[row])
+            other = next(
+                int(r)
+                for r in rows
+                if all(key[r] == key[row] for key in keys) and values[r] != values[row]
+            )
             same_time = f", time and {AVAILABLE_AT}" if AVAILABLE_AT in table.names else " and time"
             problem = f"{table.line(other)} has another value for the same series{same_time}"
             cure = Words("keep one of the two, or pass ", Setting("on_duplicate", "last"))
@@ -145,7 +178,9 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
         if given[rows].any():
             rest = panel.known.copy()
             rest[:, column] = np.nan if whole else rest[:, column]  # all its rows are in the table
-            found = Vintages(slot, np.full(len(found_rows), column), available[found_rows], values[found_rows])
+            found = Vintages(
+                slot, np.full(len(found_rows), column), available[found_rows], values[found_rows]
+            )
             panel = added(replace(panel, known=rest), found, rank[found_rows])
         else:
             always[slot, column] = values[found_rows]
@@ -157,7 +192,10 @@ def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
     if not has_vintages(table, schema):
         return np.zeros(len(table), bool), np.zeros(len(table), np.int64)
     codes, texts = table.distinct(AVAILABLE_AT)
-    given, stamps = ~np.array([text.strip() == "" for text in texts], bool)[codes], np.zeros(len(table), np.int64)
+    given, stamps = (
+        ~np.array([text.strip() == "" for text in texts], bool)[codes],
+        np.zeros(len(table), np.int64),
+    )
     if not given.any():
         return given, stamps
     place, zone = table.place(int(np.argmax(given)), AVAILABLE_AT), schema.time_format.zone
@@ -165,7 +203,14 @@ def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
         problem = "the times of the table are steps, with which no date can be compared"
         raise BadData(problem, place=place, cure="rename the column, or give the table dates")
     clock = zone or schema.timezone
-    settings = replace(schema.time_settings, date_format=None, timezone=clock, dst="later", fractions=True, fitted=None)
+    settings = replace(
+        schema.time_settings,
+        date_format=None,
+        timezone=clock,
+        dst="later",
+        fractions=True,
+        fitted=None,
+    )
     parsed = parse_times(table.rows(given), (AVAILABLE_AT,), settings)
     found, written = parsed.timestamps, parsed.format.zone
     if zone is not None and written is None:  # dates alone
@@ -185,16 +230,26 @@ def added(panel: Panel, new: Vintages, rank: Numbers, strict: bool = True) -> Pa
     If they are `strict`, other values of their columns that have no vintages yet are known from their own step on.
     Otherwise a cell has its value of now where no vintage says what was known.
     """
-    old, cell, origins = panel.vintages, np.zeros(panel.known.shape, bool), panel.origins[panel.series_of_slots]
+    old, cell, origins = (
+        panel.vintages,
+        np.zeros(panel.known.shape, bool),
+        panel.origins[panel.series_of_slots],
+    )
     cell[slice(None) if strict else new.slot, new.column] = True
-    slot, column = np.nonzero(cell & ~np.isnan(panel.known if old is None else old.blanked(panel.known)))
+    slot, column = np.nonzero(
+        cell & ~np.isnan(panel.known if old is None else old.blanked(panel.known))
+    )
     own, count = (panel.starts[panel.series_of_slots] + panel.positions)[slot], len(slot)
-    now = Vintages(slot, column, own if strict else np.minimum(own, origins[slot]), panel.known[slot, column])
+    now = Vintages(
+        slot, column, own if strict else np.minimum(own, origins[slot]), panel.known[slot, column]
+    )
     before = replace(now, available=np.full(count, ALWAYS)).where(np.full(count, not strict))
     parts = [*([] if old is None else [old]), before, new, now]
     ranks = [np.full(sum(map(len, parts[:-2])), -np.inf), rank, np.full(count, np.inf)]
     found = joined(parts)
-    found = found.where(np.lexsort((np.concatenate(ranks), found.available, found.column, found.slot)))
+    found = found.where(
+        np.lexsort((np.concatenate(ranks), found.available, found.column, found.slot))
+    )
     same = (np.diff(part) == 0 for part in (found.slot, found.column, found.available))
     found = found.where(np.append(~np.logical_and.reduce([*same]), True)[: len(found)])
     known = np.where(cell, np.nan, panel.known)
@@ -218,4 +273,6 @@ def describe_vintages(panel: Panel, schema: Schema) -> list[str]:
     issued = vintages.available[ahead]
     names = ", ".join(schema.known[column] for column in np.unique(vintages.column))
     age = f"{panel.origins.max() - issued.max()}" if len(issued) else "none"
-    return [f"known    {names}: {len(vintages):,} vintages; age of the newest at the origin in steps: {age}"]
+    return [
+        f"known    {names}: {len(vintages):,} vintages; age of the newest at the origin in steps: {age}"
+    ]

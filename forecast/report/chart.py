@@ -21,10 +21,18 @@ from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import PictureSettings
 
 EventSpan = tuple[float, float, str]  # the first and the last time of an event, and its name
-DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of one character of Braille, by row
+DOTS = np.array(
+    [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]]
+)  # of one character of Braille, by row
 BRAILLE = np.array([chr(0x2800 + code) for code in range(256)])
 UNICODE = {"history": "⣀⠤⠒", "forecast": "⣀⠤⠒", "actual": "●", "shades": "░▒", "edge": "│"}
-PLAIN = {"history": "*", "forecast": "+", "actual": "o", "shades": ".:", "edge": "|"}  # without Unicode
+PLAIN = {
+    "history": "*",
+    "forecast": "+",
+    "actual": "o",
+    "shades": ".:",
+    "edge": "|",
+}  # without Unicode
 HEIGHT = 12  # lines of one series
 Style = Callable[[str, str], str]
 
@@ -56,11 +64,22 @@ class PlotData:
 def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float, ...]) -> PlotData:
     """Forecasts that were just made, with intervals of `levels` percent."""
     panel, schema, series = forecasts.panel, fitted.config.table, forecasts.series
-    error = fitted.naive_error  # of whole series, where the panel has only the tail of those of the fit
+    error = (
+        fitted.naive_error
+    )  # of whole series, where the panel has only the tail of those of the fit
     if panel.spread is None:
         error = naive_errors_until(panel, panel.origins, schema.shortest_season)[0]
     total = int((~panel.skipped).sum())
-    return PlotData(panel, schema, series, panel.origins[series] + 1, forecasts.numbers, levels, error[series], total)
+    return PlotData(
+        panel,
+        schema,
+        series,
+        panel.origins[series] + 1,
+        forecasts.numbers,
+        levels,
+        error[series],
+        total,
+    )
 
 
 def plot_of_history(fitted: Fitted) -> PlotData:
@@ -69,10 +88,14 @@ def plot_of_history(fitted: Fitted) -> PlotData:
     series = panel.order[~panel.skipped[panel.order]]
     numbers = np.full((len(series), fitted.config.horizon, 1), np.nan)
     first, naive_error = panel.origins[series] + 1, fitted.naive_error[series]
-    return PlotData(panel, fitted.config.table, series, first, numbers, (), naive_error, len(series))
+    return PlotData(
+        panel, fitted.config.table, series, first, numbers, (), naive_error, len(series)
+    )
 
 
-def plot_of_table(panel: Panel, schema: Schema, made: SavedForecasts, naive_error: Numbers | None = None) -> PlotData:
+def plot_of_table(
+    panel: Panel, schema: Schema, made: SavedForecasts, naive_error: Numbers | None = None
+) -> PlotData:
     """Saved forecasts beside the series of a panel, with their naive errors, by default those before each forecast."""
     row = series_index(made.ids, panel.ids) - 1
     series = panel.order[row[panel.order] >= 0]
@@ -82,7 +105,9 @@ def plot_of_table(panel: Panel, schema: Schema, made: SavedForecasts, naive_erro
         last[series] = made.first[row] - 1
         naive_error = naive_errors_until(panel, last, schema.shortest_season)[0]
     first, numbers = made.first[row], made.numbers[row]
-    return PlotData(panel, schema, series, first, numbers, made.intervals, naive_error[series], len(series))
+    return PlotData(
+        panel, schema, series, first, numbers, made.intervals, naive_error[series], len(series)
+    )
 
 
 def series_to_draw(panel: Panel, settings: PictureSettings) -> ForecastOptions:
@@ -127,7 +152,9 @@ class Chart:
     worst: bool = False  # whether the series with the largest errors were chosen
 
 
-def chart_of(data: PlotData, settings: PictureSettings, actuals: Panel | None = None, name: str = "") -> Chart:
+def chart_of(
+    data: PlotData, settings: PictureSettings, actuals: Panel | None = None, name: str = ""
+) -> Chart:
     """The chart of some series, with actual values of their panel, or of `actuals`, which messages call `name`."""
     panel, schema, horizon = data.panel, data.schema, data.numbers.shape[1]
     actual = actuals_at(panel if actuals is None else actuals, data.ids, data.first, horizon)
@@ -141,22 +168,35 @@ def chart_of(data: PlotData, settings: PictureSettings, actuals: Panel | None = 
     else:
         rows = np.arange(min(settings.count, len(data.series)))
         if worst := bool(np.isfinite(errors).any() and len(data.series) > settings.count):
-            rows = np.argsort(-np.where(np.isfinite(errors), errors, -1), kind="stable")[: settings.count]
+            rows = np.argsort(-np.where(np.isfinite(errors), errors, -1), kind="stable")[
+                : settings.count
+            ]
         chosen = data.series[rows].tolist()
     if not chosen:
         raise BadData("no series has a forecast, so there is nothing to draw")
-    marked = tuple(event.model_copy(update={"kind": "effect"}) for event in schema.dated_events)  # all kinds alike
+    marked = tuple(
+        event.model_copy(update={"kind": "effect"}) for event in schema.dated_events
+    )  # all kinds alike
     marking = schema.model_copy(update={"dated_events": marked})
     events = _events(panel, marking, chosen) if has_events(marking) else {}
     charts = []
     for series, row in zip(chosen, rows.tolist(), strict=True):
-        note, values = f"no forecast{f': {panel.status[series]}' if panel.status else ''}", np.full(horizon, np.nan)
+        note, values = (
+            f"no forecast{f': {panel.status[series]}' if panel.status else ''}",
+            np.full(horizon, np.nan),
+        )
         if row >= 0:
             note, values = _note(data, row, actual[row], errors[row]), actual[row]
-        charts.append(_series_chart(data, settings.history, (series, row), note, values, events.get(series, [])))
+        charts.append(
+            _series_chart(
+                data, settings.history, (series, row), note, values, events.get(series, [])
+            )
+        )
     value = schema.target or "" if schema.layout == "long" else ""
     time, steps = visible(", ".join(schema.time)), schema.calendar.kind == "steps"
-    return Chart(tuple(charts), tuple(sorted(data.levels)), steps, time, visible(value), data.total, worst)
+    return Chart(
+        tuple(charts), tuple(sorted(data.levels)), steps, time, visible(value), data.total, worst
+    )
 
 
 def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
@@ -174,7 +214,12 @@ def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
 
 
 def _series_chart(
-    data: PlotData, history: int | None, chosen: tuple[int, int], note: str, actual: Numbers, events: list[EventSpan]
+    data: PlotData,
+    history: int | None,
+    chosen: tuple[int, int],
+    note: str,
+    actual: Numbers,
+    events: list[EventSpan],
 ) -> SeriesChart:
     """The chart of a series; `chosen` are its indices in the panel and in the forecasts, -1 without a forecast."""
     (series, row), panel, horizon = chosen, data.panel, data.numbers.shape[1]
@@ -187,7 +232,9 @@ def _series_chart(
     low, high = numbers[:, 1::2][:, order], numbers[:, 2::2][:, order]
     name = visible(series_name(panel.ids[series]) or data.schema.target or "")
     shown = tuple(event for event in events if event[1] >= times[0] and event[0] <= times[-1])
-    return SeriesChart(name, note, times[:steps], past, times[steps:], numbers[:, 0], low, high, actual, shown)
+    return SeriesChart(
+        name, note, times[:steps], past, times[steps:], numbers[:, 0], low, high, actual, shown
+    )
 
 
 def _events(panel: Panel, schema: Schema, chosen: list[int]) -> dict[int, list[EventSpan]]:
@@ -213,18 +260,27 @@ def _spans(calendar: Calendar, positions: Integers, name: str) -> Iterator[Event
         yield float(first + before) / 2, float(last + after) / 2, name
 
 
-def terminal_lines(chart: Chart, width: int, unicode: bool = True, style: Style = lambda text, kind: text) -> list[str]:
+def terminal_lines(
+    chart: Chart, width: int, unicode: bool = True, style: Style = lambda text, kind: text
+) -> list[str]:
     """A chart as lines of text of `width` characters, Braille or ASCII; `style` colours a text by its kind."""
     labels, marks = [_labels(series) for series in chart.series], UNICODE if unicode else PLAIN
     left = max(len(label) for numbers in labels for label in numbers.values()) + 2
     across, lines = max(width - left - 1, 8), list[str]()
     for series, numbers in zip(chart.series, labels, strict=True):
-        lines += ["", style(series.name, "title") + (style(f"  {series.note}", "note") if series.note else "")]
+        lines += [
+            "",
+            style(series.name, "title")
+            + (style(f"  {series.note}", "note") if series.note else ""),
+        ]
         for row, text in enumerate(_drawing(series, across, unicode, style)):
             lines.append(f"{numbers.get(row, ''):>{left - 2}} {marks['edge']}{text}")
         lines.append(" " * left + _times(chart, series, across))
     parts = [(marks[kind], kind, kind) for kind in ("history", "forecast")]
-    parts += [(marks["shades"][level != max(chart.levels)] * 2, "interval", f"{level:g} %") for level in chart.levels]
+    parts += [
+        (marks["shades"][level != max(chart.levels)] * 2, "interval", f"{level:g} %")
+        for level in chart.levels
+    ]
     if any(np.isfinite(series.actual).any() for series in chart.series):
         parts.append((marks["actual"], "actual", "actual"))
     lines, used = [*lines, ""], width
@@ -238,7 +294,9 @@ def terminal_lines(chart: Chart, width: int, unicode: bool = True, style: Style 
 
 
 def _range(series: SeriesChart) -> tuple[float, float]:
-    values = np.concatenate([series.past, series.forecast, series.low.ravel(), series.high.ravel(), series.actual])
+    values = np.concatenate(
+        [series.past, series.forecast, series.low.ravel(), series.high.ravel(), series.actual]
+    )
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     apart = max(1.0, abs(low) / 10) if low == high else 0.0  # a flat line lies in the middle
@@ -250,7 +308,11 @@ def _labels(series: SeriesChart) -> dict[int, str]:
     middle = (HEIGHT // 2 + 0.5) / HEIGHT
     numbers = {0: high, HEIGHT // 2: high * (1 - middle) + low * middle, HEIGHT - 1: low}
     return {
-        line: f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}" if abs(value) < 1e8 else f"{value:.3g}"
+        line: f"{value:,.4g}"
+        if abs(value) < 1e4
+        else f"{value:,.0f}"
+        if abs(value) < 1e8
+        else f"{value:.3g}"
         for line, value in numbers.items()
     }
 
@@ -268,24 +330,34 @@ def _drawing(series: SeriesChart, width: int, unicode: bool, style: Style) -> li
     characters, kinds = np.full((HEIGHT, width), " "), np.full((HEIGHT, width), "", object)
     middle, cells = 4 * np.arange(HEIGHT)[:, None] + 1.5, 2 * np.arange(width) + 0.5
     # a single step begins at the last value, as it would be too narrow to be seen
-    start = slice(-1, None) if len(series.times) == 1 and np.isfinite(series.past[-1]) else slice(0, 0)
+    start = (
+        slice(-1, None) if len(series.times) == 1 and np.isfinite(series.past[-1]) else slice(0, 0)
+    )
     times, before = np.append(series.past_times[start], series.times), series.past[start]
     for rank, interval in enumerate(reversed(range(series.low.shape[1]))):  # the widest comes first
         columns, top = to_dots(times, np.append(before, series.high[:, interval]))
         _, bottom = to_dots(times, np.append(before, series.low[:, interval]))
         if (seen := np.isfinite(top) & np.isfinite(bottom)).any():
             at, high_at, low_at = columns[seen], top[seen], bottom[seen]
-            inside = (middle >= np.interp(cells, at, high_at)) & (middle <= np.interp(cells, at, low_at))
+            inside = (middle >= np.interp(cells, at, high_at)) & (
+                middle <= np.interp(cells, at, low_at)
+            )
             inside &= (cells >= at[0] - 1) & (cells <= at[-1] + 1)
             characters[inside], kinds[inside] = marks["shades"][min(rank, 1)], "interval"
-    past, ahead = to_dots(series.past_times, series.past), to_dots(times, np.append(before, series.forecast))
+    past, ahead = (
+        to_dots(series.past_times, series.past),
+        to_dots(times, np.append(before, series.forecast)),
+    )
     for kind, points in (("history", past), ("forecast", ahead)):
         codes = (_line(*points, width).reshape(HEIGHT, 4, width, 2) * DOTS[:, None]).sum((1, 3))
         on = codes > 0
         characters[on], kinds[on] = BRAILLE[codes[on]] if unicode else marks[kind], kind
     columns, rows = to_dots(series.times, series.actual)
     seen = np.isfinite(rows)
-    on = np.minimum(rows[seen].astype(int) // 4, HEIGHT - 1), np.minimum(columns[seen].astype(int) // 2, width - 1)
+    on = (
+        np.minimum(rows[seen].astype(int) // 4, HEIGHT - 1),
+        np.minimum(columns[seen].astype(int) // 2, width - 1),
+    )
     characters[on], kinds[on] = marks["actual"], "actual"
     lines = []
     for texts, names in zip(characters, kinds, strict=True):
@@ -313,10 +385,24 @@ def _times(chart: Chart, series: SeriesChart, width: int) -> str:
     texts = list(map(str, shown.tolist()))
     if not chart.numbered:
         exact = times.astype("datetime64[s]")
-        unit = next(unit for unit in ("Y", "M", "D", "m", "s") if (exact.astype(f"datetime64[{unit}]") == exact).all())
-        texts = [str(time).replace("T", " ") for time in shown.astype("datetime64[s]").astype(f"datetime64[{unit}]")]
-    middle, line = round(float(start - first) / max(float(last - first), 1) * (width - 1)), " " * width
-    for text, column in ((texts[0], 0), (texts[2], width - len(texts[2])), (texts[1], middle - len(texts[1]) // 2)):
+        unit = next(
+            unit
+            for unit in ("Y", "M", "D", "m", "s")
+            if (exact.astype(f"datetime64[{unit}]") == exact).all()
+        )
+        texts = [
+            str(time).replace("T", " ")
+            for time in shown.astype("datetime64[s]").astype(f"datetime64[{unit}]")
+        ]
+    middle, line = (
+        round(float(start - first) / max(float(last - first), 1) * (width - 1)),
+        " " * width,
+    )
+    for text, column in (
+        (texts[0], 0),
+        (texts[2], width - len(texts[2])),
+        (texts[1], middle - len(texts[1]) // 2),
+    ):
         end = column + len(text)
         if column >= 0 and end <= width and not line[max(column - 1, 0) : end + 1].strip():
             line = line[:column] + text + line[end:]

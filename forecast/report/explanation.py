@@ -71,15 +71,21 @@ class _HeldOut:
             problem = f"no series has more values than the horizon of {horizon}: no forecast has an actual value"
             raise BadData(problem, cure="name a longer table")
         self.predictor = predictor = predictor.remembering()
-        self.panel = panel.select(long[np.unique(np.linspace(0, len(long) - 1, WINDOWS).astype(int))])
+        self.panel = panel.select(
+            long[np.unique(np.linspace(0, len(long) - 1, WINDOWS).astype(int))]
+        )
         most = np.clip(WINDOWS // len(self.panel), 1, ORIGINS)
         # the oldest origin leaves half of the longest series
         count = int(np.clip(self.panel.lengths.max() // (2 * horizon), 1, most))
-        self.origins = self.panel.origins - horizon * np.arange(1, count + 1)[:, None]  # [origins, series]
+        self.origins = (
+            self.panel.origins - horizon * np.arange(1, count + 1)[:, None]
+        )  # [origins, series]
         self.pasts = cut(self.panel, self.origins)
         self.errors = self._errors(predictor, self.pasts.panel)  # with all inputs
         if not np.isfinite(self.errors).any():
-            raise BadData("no value was observed in the newest horizons, so that no forecast has an actual value")
+            raise BadData(
+                "no value was observed in the newest horizons, so that no forecast has an actual value"
+            )
 
     def _errors(self, predictor: Predictor, panel: Panel) -> Numbers:
         """[windows], mean absolute errors of the medians; NaN without an actual value."""
@@ -122,14 +128,22 @@ class _HeldOut:
         longest = int(self.pasts.panel.lengths.max())
         for first, last in zip(edges, [*edges[1:], longest], strict=True):
             if first < longest:
-                steps = f"{first + 1} to {min(last, longest)} steps ago" if last > first + 1 else f"{last} steps ago"
+                steps = (
+                    f"{first + 1} to {min(last, longest)} steps ago"
+                    if last > first + 1
+                    else f"{last} steps ago"
+                )
                 name = "the newest value" if last == 1 else f"values {steps}"
                 yield name, "values", partial(self._hidden, first, last)
 
-    def _shuffled(self, kind: str, column: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
+    def _shuffled(
+        self, kind: str, column: int, draw: np.random.Generator
+    ) -> tuple[Predictor, Panel]:
         """The values of a column in another order within each series, blanks where they were; static ones exchanged."""
         issued = kind == "known" and self.panel.vintages is not None
-        panel = self.pasts.panel if issued else self.panel  # each window has the values that were known then
+        panel = (
+            self.pasts.panel if issued else self.panel
+        )  # each window has the values that were known then
         columns = getattr(panel, kind).copy()
         if kind == "static":
             columns[:, column] = draw.permutation(columns[:, column])
@@ -143,26 +157,38 @@ class _HeldOut:
     def _events_ahead(self) -> list[str]:
         panel = self.pasts.panel
         marks = mark(panel, self.predictor.fitted.config.table)
-        left = np.repeat(panel.offsets[1:], np.diff(panel.offsets))[marks.slot] - marks.slot  # slots to the end
+        left = (
+            np.repeat(panel.offsets[1:], np.diff(panel.offsets))[marks.slot] - marks.slot
+        )  # slots to the end
         touched = {marks.labels[label] for label in np.unique(marks.label[left <= panel.ahead])}
-        return [name for name in marks.names if touched & {text.format(name) for text in EVENT_DAYS}]
+        return [
+            name for name in marks.names if touched & {text.format(name) for text in EVENT_DAYS}
+        ]
 
-    def _without_event(self, effects: Effects, name: str, draw: np.random.Generator) -> tuple[Predictor, Panel]:
+    def _without_event(
+        self, effects: Effects, name: str, draw: np.random.Generator
+    ) -> tuple[Predictor, Panel]:
         """No effect of an event, of its eve and of the day after."""
         labels = {text.format(name) for text in EVENT_DAYS}
         others = np.array([label not in labels for label in effects.labels])
-        fitted = replace(self.predictor.fitted, effects=replace(effects, effect=effects.effect * others[:, None]))
+        fitted = replace(
+            self.predictor.fitted, effects=replace(effects, effect=effects.effect * others[:, None])
+        )
         return self.predictor.serving(fitted), self.pasts.panel
 
     def _hidden(self, first: int, last: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
         """No values from more than `first` up to `last` steps before each origin, where others are left."""
         panel = self.pasts.panel
         sizes = np.diff(panel.offsets)
-        back = np.repeat(panel.offsets[1:] - panel.ahead, sizes) - np.arange(panel.offsets[-1])  # 1 for the newest
+        back = np.repeat(panel.offsets[1:] - panel.ahead, sizes) - np.arange(
+            panel.offsets[-1]
+        )  # 1 for the newest
         shown = panel.observed & ~((back > first) & (back <= last))
         left = np.repeat(np.add.reduceat(shown, panel.offsets[:-1]) > 0, sizes)
         observed = np.where(left, shown, panel.observed)
-        return self.predictor, replace(panel, observed=observed, values=np.where(observed, panel.values, 0.0))
+        return self.predictor, replace(
+            panel, observed=observed, values=np.where(observed, panel.values, 0.0)
+        )
 
 
 def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, Numbers]:
@@ -179,21 +205,34 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
     unique, inverse = np.unique(series, return_inverse=True)
     part = panel.select(unique)
     index = series_index(fitted.history.ids, part.ids)
-    _, adjustment = adjusted_panel(part, with_effects_only(schema), fitted.effects, index, fixed_of(fitted, part))
+    _, adjustment = adjusted_panel(
+        part, with_effects_only(schema), fitted.effects, index, fixed_of(fitted, part)
+    )
     # closed slots keep their values, by which they are found again; events of other kinds act in each forecast
     without_effects = part if adjustment is None else replace(adjustment, fixed=None).removed(part)
     serving = predictor.serving(replace(fitted, effects=None))
     without_events = serving.predict_quantiles(without_effects)[..., middle]
-    median = without_events if fitted.effects is None else predictor.predict_quantiles(part)[..., middle]
+    median = (
+        without_events if fitted.effects is None else predictor.predict_quantiles(part)[..., middle]
+    )
     usual = without_events
     if schema.known:
         usual = serving.predict_quantiles(_with_usual_columns(without_effects, schema))[..., middle]
     length = max((length for length in schema.season if length > 1), default=1)
     level, season = usual, np.zeros_like(usual)
     if length > 1:
-        profiles, slopes = zip(*(_past_season(without_effects, i, length) for i in range(len(part))), strict=True)
+        profiles, slopes = zip(
+            *(_past_season(without_effects, i, length) for i in range(len(part))), strict=True
+        )
         level, season = _split(usual, np.stack(profiles), np.array(slopes))
-    parts = (median, level, season, median - without_events, without_events - usual, usual - level - season)
+    parts = (
+        median,
+        level,
+        season,
+        median - without_events,
+        without_events - usual,
+        usual - level - season,
+    )
     return {name: numbers[inverse] for name, numbers in zip(PARTS, parts, strict=True)}
 
 
@@ -205,7 +244,11 @@ def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
         seen = np.sort(panel.known[past, column])
         if len(seen := seen[np.isfinite(seen)]):
             values, counts = np.unique(seen, return_counts=True)
-            usual = values[np.argmax(counts)] if name in schema.categories else seen[(len(seen) - 1) // 2]
+            usual = (
+                values[np.argmax(counts)]
+                if name in schema.categories
+                else seen[(len(seen) - 1) // 2]
+            )
             known[past.stop : panel.offsets[series + 1], column] = usual
     return replace(panel, known=known, vintages=None)
 
@@ -237,7 +280,9 @@ def _split(path: Numbers, seasons: Numbers, slopes: Numbers) -> tuple[Numbers, N
     prior = np.diag([0.0, *[PRIOR_WEIGHT] * (1 + phases)])
     level, season = slopes[:, None] * np.arange(horizon), seasons[:, phase]
     remainder = path - level - season
-    found = np.linalg.solve(design.T @ design + prior, design.T @ remainder.T).T  # [series, 2 + phases]
+    found = np.linalg.solve(
+        design.T @ design + prior, design.T @ remainder.T
+    ).T  # [series, 2 + phases]
     return level + found[:, :2] @ line.T, season + found[:, 2:] @ dummies.T
 
 
@@ -281,7 +326,9 @@ def explain_panel(
         raise BadData("no series has a forecast, so there is nothing to explain", place=name)
     if names is not None:
         ids = [panel.ids[i] for i in series]
-        series = series[[find_series(ids, series_name) for series_name in dict.fromkeys(names)] or [0]]
+        series = series[
+            [find_series(ids, series_name) for series_name in dict.fromkeys(names)] or [0]
+        ]
     parts, found = frame_of({}), list[Importance]()
     try:
         require_known(panel, schema, horizon, name, with_future)
@@ -297,6 +344,8 @@ def explain_panel(
             raise
         log.warning("without importance: %s", error)
     if found and panel.newest <= fitted.history.newest:
-        log.info("importance is measured on values of the fit; a table with newer ones measures it on those")
+        log.info(
+            "importance is measured on values of the fit; a table with newer ones measures it on those"
+        )
     columns = {name: np.array([getattr(row, name) for row in found]) for name in Importance._fields}
     return Explanation(frame_of(columns), parts, tuple(panel.ids[i] for i in series))

@@ -86,7 +86,9 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
     last, times = np.unique(data.first - 1, return_inverse=True)
     shared = 2 * len(last) * (1 + horizon) / total  # times, in numbers of a series
     ahead = int(columns * horizon + shared)
-    count = min(total if gallery.searched else PER_PAGE, total, max(1, MOST_NUMBERS // (ahead + SHORTEST)))
+    count = min(
+        total if gallery.searched else PER_PAGE, total, max(1, MOST_NUMBERS // (ahead + SHORTEST))
+    )
     steps = int(np.clip(MOST_NUMBERS // count - ahead, SHORTEST, data.usual_history))
     if total > count:
         yield f"<p>The first {count:,} of {total:,} series have room in this file.</p>\n"
@@ -98,8 +100,15 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
     # texts of the last value and of each forecast, by the end of the past
     positions = last[:, None] + np.arange(horizon + 1)
     texts = position_texts(data.schema, calendar_of(data.schema), positions.ravel())
-    shown = np.array([visible(text.removesuffix(" 00:00:00")) for text in texts], object).reshape(positions.shape)
-    head = {"levels": data.levels, "measure": gallery.measure, "perPage": PER_PAGE, "times": shown.tolist()}
+    shown = np.array([visible(text.removesuffix(" 00:00:00")) for text in texts], object).reshape(
+        positions.shape
+    )
+    head = {
+        "levels": data.levels,
+        "measure": gallery.measure,
+        "perPage": PER_PAGE,
+        "times": shown.tolist(),
+    }
     name = "id" if gallery.searched else "class"
     yield f'<script type="application/json" {name}="data">{as_json(head)[:-1]},"series":[\n'
     for index, series in enumerate(_series(gallery, count, times, steps)):
@@ -146,7 +155,9 @@ Cell = str | float | int | Bar | None
 class Table:
     caption: str
     head: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]  # numbers are written with three digits, None is an empty cell
+    rows: tuple[
+        tuple[Cell, ...], ...
+    ]  # numbers are written with three digits, None is an empty cell
     folded: bool = False  # whether it is behind a line that opens it
 
 
@@ -182,15 +193,27 @@ class Section:
 
 def check_report(output: str) -> None:
     if not output.lower().endswith(SUFFIX):
-        raise UsageError(f"a report is written as {SUFFIX}", setting=Setting("output", output), cure="name such a file")
+        raise UsageError(
+            f"a report is written as {SUFFIX}",
+            setting=Setting("output", output),
+            cure="name such a file",
+        )
 
 
 def page_bytes(title: str, verdict: str, sections: Sequence[Section], made: str) -> Iterator[bytes]:
     """A report as the content of a file, in pieces; `made` says by what and when."""
     folder = files("forecast.report")
-    style, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    heads = {"title": _text(title), "verdict": _text(verdict).replace(" %", "&nbsp;%"), "style": style}
-    heads["links"] = "".join(f'<li><a href="#s{i}">{_text(part.title)}</a></li>' for i, part in enumerate(sections, 1))
+    style, script = (
+        folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
+    )
+    heads = {
+        "title": _text(title),
+        "verdict": _text(verdict).replace(" %", "&nbsp;%"),
+        "style": style,
+    }
+    heads["links"] = "".join(
+        f'<li><a href="#s{i}">{_text(part.title)}</a></li>' for i, part in enumerate(sections, 1)
+    )
     for name, source in (("style_hash", style), ("script_hash", script)):
         heads[name] = "sha256-" + b64encode(hashlib.sha256(source.encode()).digest()).decode()
     yield PAGE.format(**heads).encode()
@@ -220,7 +243,10 @@ def _html(part: Part) -> Iterator[str]:
         case str():
             yield "<p>" + CODE.sub(r"<code>\1</code>", _text(part)) + "</p>\n"
         case Facts():
-            rows = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(text)}</dd></div>\n" for name, text in part.rows)
+            rows = "".join(
+                f"<div><dt>{_text(name)}</dt><dd>{_text(text)}</dd></div>\n"
+                for name, text in part.rows
+            )
             yield f"<dl>\n{rows}</dl>\n"
         case Commands():
             lines = "\n".join(map(_text, part.lines))
@@ -236,11 +262,15 @@ def _html(part: Part) -> Iterator[str]:
 def _figure(chart: LineChart) -> str:
     """What the script draws a chart from; nothing where it has no two points or no number."""
     lines = list(chart.lines.values())[:MOST_LINES]
-    if max(map(len, lines), default=0) < 2 or all(value is None for line in lines for value in line):
+    if max(map(len, lines), default=0) < 2 or all(
+        value is None for line in lines for value in line
+    ):
         return ""
     names = [visible(name) for name in chart.lines][:MOST_LINES]
     texts = [visible(text) for text in (chart.title, chart.across, *chart.ends)]
-    data = f'<script type="application/json">{as_json([*texts, names, lines, chart.targets])}</script>'
+    data = (
+        f'<script type="application/json">{as_json([*texts, names, lines, chart.targets])}</script>'
+    )
     return f'<figure class="lines"><figcaption>{_text(chart.title)}</figcaption>{data}</figure>\n'
 
 
@@ -249,12 +279,21 @@ def _table(table: Table) -> Iterator[str]:
     if table.folded:
         yield f"<details><summary>{caption}</summary>\n"
     yield f'<div class="scroll" role="group" tabindex="0" aria-label="{caption}"><table><caption>{caption}</caption>\n'
-    numeric = [any(isinstance(row[i], Bar | float | int) for row in table.rows) for i in range(len(table.head))]
+    numeric = [
+        any(isinstance(row[i], Bar | float | int) for row in table.rows)
+        for i in range(len(table.head))
+    ]
     classes = [' class="num"' * right for right in numeric]
-    heads = [f'<th scope="col"{kind}>{_text(name)}</th>' for name, kind in zip(table.head, classes, strict=True)]
+    heads = [
+        f'<th scope="col"{kind}>{_text(name)}</th>'
+        for name, kind in zip(table.head, classes, strict=True)
+    ]
     yield f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>\n"
     for row in table.rows:
-        cells = [f"<td{kind}>{_cell(value)}</td>" for value, kind in zip(row[1:], classes[1:], strict=True)]
+        cells = [
+            f"<td{kind}>{_cell(value)}</td>"
+            for value, kind in zip(row[1:], classes[1:], strict=True)
+        ]
         yield f'<tr><th scope="row"{classes[0]}>{_cell(row[0])}</th>{"".join(cells)}</tr>\n'
     yield "</tbody></table></div>\n" + "</details>\n" * table.folded
 

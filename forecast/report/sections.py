@@ -15,7 +15,17 @@ from forecast.panel.panel import Ids, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.reading import describe
 from forecast.report.explanation import importances
-from forecast.report.page import MOST_LINES, Bar, Cell, Facts, LineChart, Part, Section, Table, number
+from forecast.report.page import (
+    MOST_LINES,
+    Bar,
+    Cell,
+    Facts,
+    LineChart,
+    Part,
+    Section,
+    Table,
+    number,
+)
 from forecast.settings import INTERVALS
 from forecast.threads import OnPart
 
@@ -28,7 +38,14 @@ ERROR = "mase"
 ROUNDING = 1e-9  # a MASE below it is that of an exact forecast
 NARROW = 0.75  # share of values in 80 % intervals, below which it is called too small
 MAX_MEASURE = 1e300  # what is not below it is no measure
-HEADS = {"skill": "skill", ERROR: "MASE", "rmsse": "RMSSE", "smape": "sMAPE", "wape": "WAPE", "wql": "WQL"}
+HEADS = {
+    "skill": "skill",
+    ERROR: "MASE",
+    "rmsse": "RMSSE",
+    "smape": "sMAPE",
+    "wape": "WAPE",
+    "wql": "WQL",
+}
 COVERED = {"coverage_80": "in 80 %", "coverage_95": "in 95 %", "msis": "MSIS"}
 TARGETS = tuple(level / 100 for level in INTERVALS)  # of shares inside the intervals
 REPEATS = 3  # of each input whose importance is measured
@@ -52,7 +69,9 @@ class BacktestTables:
 
     def __init__(self, found: object, name: str) -> None:
         whole: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
-        usable = all(isinstance(whole.get(table), list) and whole[table] for table in (*TABLES, "origins"))
+        usable = all(
+            isinstance(whole.get(table), list) and whole[table] for table in (*TABLES, "origins")
+        )
         if not usable or not all(_is_row(row) for table in TABLES for row in whole[table]):
             cure = "name a .json file that `forecast backtest` wrote as its output"
             raise BadData("has no measures of a backtest", place=name, cure=cure)
@@ -82,17 +101,25 @@ def verdict_of(found: BacktestTables) -> str:
         text = f"Seasonal naive alone was tested on {origins}"
     elif error is not None and naive is not None and naive < ROUNDING:
         exact = f"Exact on {origins}, as seasonal naive is"
-        text = exact if error < ROUNDING else f"MASE {error:.3g} on {origins}, where seasonal naive is exact"
+        text = (
+            exact
+            if error < ROUNDING
+            else f"MASE {error:.3g} on {origins}, where seasonal naive is exact"
+        )
     elif skill is None:
         text = f"No error can be compared with that of seasonal naive on {origins}"
     else:
         share = "over 99" if 0.995 < skill < 1 else f"{abs(round(100 * skill)):,}"
-        text = f"{share} % {'less' if skill >= 0 else 'more'} error than seasonal naive on {origins}"
+        text = (
+            f"{share} % {'less' if skill >= 0 else 'more'} error than seasonal naive on {origins}"
+        )
         text = f"The same error as seasonal naive on {origins}" if round(100 * skill) == 0 else text
         text += _worse(found) if skill > 0 else ""
     prefix = f"{found.model}: " if len(found.models) > 2 else ""
     seen = f"at its fit it had seen the values of {found.seen} of them" if found.seen else ""
-    return "; ".join(filter(None, (prefix + text, _held([whole]), _held(found.rows(SUMS), " of sums"), seen)))
+    return "; ".join(
+        filter(None, (prefix + text, _held([whole]), _held(found.rows(SUMS), " of sums"), seen))
+    )
 
 
 def _held(rows: Sequence[Row], what: str = "") -> str:
@@ -101,8 +128,12 @@ def _held(rows: Sequence[Row], what: str = "") -> str:
     for level in INTERVALS:
         pairs = [(_number(row, f"coverage_{level:g}"), _number(row, "sums") or 1.0) for row in rows]
         if known := [(part, count) for part, count in pairs if part is not None]:
-            held[level] = sum(part * count for part, count in known) / sum(count for _, count in known)
-    shares = ", ".join(f"{level:g} % intervals{what} held {100 * part:.0f} %" for level, part in held.items())
+            held[level] = sum(part * count for part, count in known) / sum(
+                count for _, count in known
+            )
+    shares = ", ".join(
+        f"{level:g} % intervals{what} held {100 * part:.0f} %" for level, part in held.items()
+    )
     return shares + (", too few" if held.get(INTERVALS[0], 1.0) < NARROW else "")
 
 
@@ -124,10 +155,14 @@ def error_section(found: BacktestTables) -> Section:
     if found.seen:
         text += " The saved forecaster had seen values that it is compared with, so that these errors may be too small."
     models = found.models[:MOST_LINES]
-    lines = {model: [_number(row, ERROR) for row in found.rows("by_step", model)] for model in models}
+    lines = {
+        model: [_number(row, ERROR) for row in found.rows("by_step", model)] for model in models
+    }
     chart = LineChart("MASE by step of the horizon", "step", ("1", str(found.steps)), lines)
     by_step = [row for row in found.tables["by_step"] if row["model"] in models]
-    numbers = _table("Numbers by step", by_step, ("step", "model"), {ERROR: "MASE", **COVERED}, folded=True)
+    numbers = _table(
+        "Numbers by step", by_step, ("step", "model"), {ERROR: "MASE", **COVERED}, folded=True
+    )
     overall = _table("By model", found.tables["overall"], ("model",), HEADS)
     return Section("Errors in the past", (text, overall, chart, numbers, *_by_series(found)))
 
@@ -135,7 +170,8 @@ def error_section(found: BacktestTables) -> Section:
 def coverage_section(found: BacktestTables) -> Section:
     title = f"Share of values inside the intervals of {found.model}, by step of the horizon"
     lines = {
-        f"{level:g} %": [_number(row, f"coverage_{level:g}") for row in found.rows("by_step")] for level in INTERVALS
+        f"{level:g} %": [_number(row, f"coverage_{level:g}") for row in found.rows("by_step")]
+        for level in INTERVALS
     }
     text = "Share of the actual values inside the intervals; it should be near 0.8 and 0.95. MSIS weighs the width of "
     text += "the 95 % intervals and their misses: lower is better."
@@ -155,14 +191,30 @@ def _by_series(found: BacktestTables) -> tuple[str | Table, ...]:
         better = sum(skill > 0 for skill in skills)
         text += f"; {better:,} of {len(skills):,} are forecast better than by seasonal naive"
     worst = sorted(rows, key=lambda row: -(_number(row, ERROR) or 0.0))[:ROWS]
-    cells = tuple((series_name(_ids(row)), *(_number(row, name) for name in (*HEADS, "coverage_95"))) for row in worst)
-    caption = "The series with the largest errors" if len(rows) > ROWS else "By series, the largest error first"
+    cells = tuple(
+        (series_name(_ids(row)), *(_number(row, name) for name in (*HEADS, "coverage_95")))
+        for row in worst
+    )
+    caption = (
+        "The series with the largest errors"
+        if len(rows) > ROWS
+        else "By series, the largest error first"
+    )
     return f"{text}.", Table(caption, ("series", *HEADS.values(), "in 95 %"), cells)
 
 
-def _table(title: str, rows: Sequence[Row], keys: Sequence[str], heads: dict[str, str], folded: bool = False) -> Table:
+def _table(
+    title: str,
+    rows: Sequence[Row],
+    keys: Sequence[str],
+    heads: dict[str, str],
+    folded: bool = False,
+) -> Table:
     there = {name: head for name, head in heads.items() if any(name in row for row in rows)}
-    cells = tuple((*(str(row.get(key, "")) for key in keys), *(_number(row, name) for name in there)) for row in rows)
+    cells = tuple(
+        (*(str(row.get(key, "")) for key in keys), *(_number(row, name) for name in there))
+        for row in rows
+    )
     return Table(title, (*keys, *there.values()), cells, folded)
 
 
@@ -178,17 +230,28 @@ def _ids(row: Row) -> tuple[str, ...]:
 
 def _number(row: Row, name: str) -> float | None:
     value = row.get(name)
-    return float(value) if isinstance(value, int | float) and -MAX_MEASURE < value < MAX_MEASURE else None
+    return (
+        float(value)
+        if isinstance(value, int | float) and -MAX_MEASURE < value < MAX_MEASURE
+        else None
+    )
 
 
 def read_section(fitted: Fitted, version: str) -> Section:
     config = fitted.config
-    lines = [line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))]
+    lines = [
+        line
+        for line in describe(config.table, fitted.history)
+        if not line.startswith(("layout", "time"))
+    ]
     facts = (
         ("version", version),
         ("series", f"{len(fitted.history):,}"),
         ("layout", config.table.layout),
-        ("time", f"{', '.join(config.table.time)}, every {config.table.calendar.name}, up to {config.train_end}"),
+        (
+            "time",
+            f"{', '.join(config.table.time)}, every {config.table.calendar.name}, up to {config.train_end}",
+        ),
         ("horizon", f"{config.horizon} steps, from the last {config.lookback}"),
         *((line[:9].strip(), line[9:]) for line in lines),  # a label, and what it says
     )
@@ -200,7 +263,9 @@ def gaps_section(fitted: Fitted) -> Section:
     panel = fitted.history
     missing = np.array([int((~panel.observed[panel.slots(i)]).sum()) for i in range(len(panel))])
     groups = _grouped(panel.status, panel.ids)
-    rows = tuple((status, len(ids), MEANINGS.get(status, ""), series_names(ids, 3)) for status, ids in groups)
+    rows = tuple(
+        (status, len(ids), MEANINGS.get(status, ""), series_names(ids, 3)) for status, ids in groups
+    )
     count, gapped, total = int(missing.sum()), int((missing > 0).sum()), int(panel.lengths.sum())
     text = f"{count:,} of {total:,} values are missing, in {gapped:,} of {len(panel):,} series. "
     text = text if count else "No value is missing. "
@@ -228,7 +293,9 @@ def _gaps(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
     begin, end = edges[::2], edges[1::2]
     longest = int(np.argmax(end - begin))
     ends = panel.starts[series] + np.array([begin[longest], end[longest] - 1])
-    first, last = (text.removesuffix(" 00:00:00") for text in position_texts(schema, calendar_of(schema), ends))
+    first, last = (
+        text.removesuffix(" 00:00:00") for text in position_texts(schema, calendar_of(schema), ends)
+    )
     name, count = series_name(panel.ids[series]) or "the series", int((~seen).sum())
     return name, count, count / len(seen), int(end[longest] - begin[longest]), first, last
 
@@ -237,18 +304,36 @@ def models_section(predictor: Predictor) -> Section:
     """Which models forecast which series and by what weight; how candidates compared, and networks were trained."""
     fitted = predictor.fitted
     groups = _grouped(models_of(fitted), fitted.history.ids)
-    rows = tuple((counted_models(name), len(ids), series_names(ids, 3)) for name, ids in groups[:ROWS])
+    rows = tuple(
+        (counted_models(name), len(ids), series_names(ids, 3)) for name, ids in groups[:ROWS]
+    )
     more = (f"The {ROWS} most frequent of {len(groups):,} mixtures.",) if len(groups) > ROWS else ()
     total = Counter[str]()
-    for name, weight in zip(fitted.ensemble.components, fitted.ensemble.weights[1:].mean(0).tolist(), strict=True):
+    for name, weight in zip(
+        fitted.ensemble.components, fitted.ensemble.weights[1:].mean(0).tolist(), strict=True
+    ):
         total[name] += weight  # that of repeated networks together
     largest = max(total.values(), default=1.0) or 1.0
     weights = tuple((name, Bar(weight, weight / largest)) for name, weight in total.most_common())
     scores = tuple(sorted(fitted.config.scores.items(), key=lambda item: item[1]))
     metric = fitted.settings().metric.upper()
-    networks = zip(fitted.config.plan.members, fitted.config.trained_steps, fitted.config.validation, strict=True)
-    trained = tuple((member.model, steps, member.batch_size, member.lookback, loss) for member, steps, loss in networks)
-    heads = ("network", "steps", "windows a step", "steps of the past", "best loss on held-out values")
+    networks = zip(
+        fitted.config.plan.members,
+        fitted.config.trained_steps,
+        fitted.config.validation,
+        strict=True,
+    )
+    trained = tuple(
+        (member.model, steps, member.batch_size, member.lookback, loss)
+        for member, steps, loss in networks
+    )
+    heads = (
+        "network",
+        "steps",
+        "windows a step",
+        "steps of the past",
+        "best loss on held-out values",
+    )
     parts: list[Part] = [Table("Mixtures", ("models", "series", "such as"), rows), *more]
     parts.append(Table("Mean weight in the forecasts", ("model", "weight"), weights))
     losses = Table(f"Candidates on held-out values, by {metric}", ("candidate", metric), scores)
@@ -266,18 +351,26 @@ def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
         weights = predictor.attention(panel, panel.order[~panel.skipped[panel.order]][:256]).mean(0)
     except Unavailable:
         return ()
-    title, across = "Attention of the network to the past, the mean over series", "steps before the forecast"
+    title, across = (
+        "Attention of the network to the past, the mean over series",
+        "steps before the forecast",
+    )
     return (LineChart(title, across, (f"{len(weights):,}", "1"), {"weight": weights.tolist()}),)
 
 
-def importance_section(predictor: Predictor, panel: Panel, on_part: OnPart | None = None) -> Section:
+def importance_section(
+    predictor: Predictor, panel: Panel, on_part: OnPart | None = None
+) -> Section:
     """By how much errors grow without an input; `on_part` receives the progress."""
     title = "What the forecasts rest on"
     try:
         found = importances(predictor, panel, REPEATS, predictor.fitted.settings().seed, on_part)
     except BadData as error:
         return Section(title, (f"Not measured: {error}",))
-    largest, rows = max((abs(row.mean) for row in found), default=0.0) or 1.0, list[tuple[Cell, ...]]()
+    largest, rows = (
+        max((abs(row.mean) for row in found), default=0.0) or 1.0,
+        list[tuple[Cell, ...]](),
+    )
     for name, kind, mean, std in found:
         rows.append((name, kind, Bar(mean, mean / largest), f"± {number(std)}" if std else ""))
     text = "By how much the mean absolute error of the newest horizons grows without an input, in the unit of the "
@@ -299,20 +392,33 @@ def versions_section(versions: Sequence[Row]) -> Section:
     return Section("Versions", (Table("Versions of the store", heads, tuple(rows)),))
 
 
-def job_section(state: str, runs: Sequence[Row], newest_days: Sequence[Row], actuals: Sequence[str]) -> Section:
+def job_section(
+    state: str, runs: Sequence[Row], newest_days: Sequence[Row], actuals: Sequence[str]
+) -> Section:
     """The runs of a job, and how good its forecasts were by day, newest first; and lines on its newest actuals."""
     days, charts = newest_days[::-1], []
     if len(days) > 1:
         ends = str(days[0]["day"]), str(days[-1]["day"])
-        covered = {f"{level:g} %": [day[f"coverage_{level:g}"] for day in days] for level in INTERVALS}
+        covered = {
+            f"{level:g} %": [day[f"coverage_{level:g}"] for day in days] for level in INTERVALS
+        }
         charts = [LineChart("MASE by day", "day", ends, {"MASE": [day["mase"] for day in days]})]
-        charts.append(LineChart("Share of values inside the intervals by day", "day", ends, covered, TARGETS))
+        charts.append(
+            LineChart("Share of values inside the intervals by day", "day", ends, covered, TARGETS)
+        )
     scores: str | Table = "There is no actual value yet for a forecast of an earlier run."
     if days:
         rows = tuple(tuple(day[name] for name in DAY) for day in newest_days)
-        scores = Table("Forecasts of earlier runs against the actual values", tuple(DAY.values()), rows)
-    cells = tuple((run["as_of"], run["exit_code"], run["seconds"], run["version"] or "", run["what"]) for run in runs)
-    table = Table("Runs, newest first", ("run as of", "exit code", "seconds", "version", "what"), cells)
+        scores = Table(
+            "Forecasts of earlier runs against the actual values", tuple(DAY.values()), rows
+        )
+    cells = tuple(
+        (run["as_of"], run["exit_code"], run["seconds"], run["version"] or "", run["what"])
+        for run in runs
+    )
+    table = Table(
+        "Runs, newest first", ("run as of", "exit code", "seconds", "version", "what"), cells
+    )
     since = [f"Since the last run: {'. '.join(actuals)}."] if actuals else []
     return Section("Runs", (f"{state}.", *since, *charts, scores, table))
 
@@ -322,17 +428,33 @@ def changes_section(changes: Row) -> Section:
     times, sizes = changes["by_time"], [row["size"] or 0 for row in changes["steps"]]
     runs = " to that as of ".join(changes[name]["as_of"] for name in ("from", "to"))
     text = f"From the run as of {runs} forecasts of the same times changed by {100 * (changes['size'] or 0):.3g} %."
-    lines = {name: [row[key] for row in times] for name, key in (("run before", "old"), ("newest run", "new"))}
+    lines = {
+        name: [row[key] for row in times]
+        for name, key in (("run before", "old"), ("newest run", "new"))
+    }
     chart = LineChart("Sum of all series", "time", (times[0]["time"], times[-1]["time"]), lines)
     bars = [Bar(size, size / (max(sizes) or 1)) for size in sizes]
-    steps = tuple((row["step"], row["change"], bar) for row, bar in zip(changes["steps"], bars, strict=True))
-    series = changes["by_series"][:ROWS]
-    moved = tuple((" / ".join(list(row.values())[:-5]), row["old"], row["new"], row["change"]) for row in series)
-    tables = (
-        Table("Steps in the order in which they were taken", ("step", "change of the sum", "share that moved"), steps),
-        Table(f"Series that moved most, at most {ROWS}", ("series", "before", "now", "change"), moved),
+    steps = tuple(
+        (row["step"], row["change"], bar) for row, bar in zip(changes["steps"], bars, strict=True)
     )
-    return Section("Changes", (text, *(f"Note: {note}." for note in changes["notes"]), chart, *tables))
+    series = changes["by_series"][:ROWS]
+    moved = tuple(
+        (" / ".join(list(row.values())[:-5]), row["old"], row["new"], row["change"])
+        for row in series
+    )
+    tables = (
+        Table(
+            "Steps in the order in which they were taken",
+            ("step", "change of the sum", "share that moved"),
+            steps,
+        ),
+        Table(
+            f"Series that moved most, at most {ROWS}", ("series", "before", "now", "change"), moved
+        ),
+    )
+    return Section(
+        "Changes", (text, *(f"Note: {note}." for note in changes["notes"]), chart, *tables)
+    )
 
 
 def job_verdict(days: Sequence[Row]) -> str:
@@ -345,4 +467,6 @@ def job_verdict(days: Sequence[Row]) -> str:
     text = f"In the job's last {len(scored)} scored days 95 % intervals held {100 * held:.0f} % of {values:,} values"
     errors = [day for day in scored if day["mase"] is not None]
     weight = sum(day["count"] for day in errors)
-    return text + (f", MASE {sum(day['count'] * day['mase'] for day in errors) / weight:.2f}" if weight else "")
+    return text + (
+        f", MASE {sum(day['count'] * day['mase'] for day in errors) / weight:.2f}" if weight else ""
+    )

@@ -45,7 +45,12 @@ def schema_of_sums(schema: Schema, every: Every | None) -> Schema:
 
 
 def past_sums(
-    fitted: Fitted, panel: Panel, schema: Schema, levels: list[Level], every: Every | None, exact: bool = False
+    fitted: Fitted,
+    panel: Panel,
+    schema: Schema,
+    levels: list[Level],
+    every: Every | None,
+    exact: bool = False,
 ) -> Panel:
     """The sums of the values of a panel over a period, for each group of some levels: ids are that level and its key.
 
@@ -58,15 +63,23 @@ def past_sums(
     keys = keys if every is None else period_keys(calendar_of(schema), keys, every)
     edges = np.flatnonzero(np.diff(keys[1:-1], prepend=keys[1] - 1))
     periods, status = keys[1:-1][edges], np.array(panel.status or [""] * len(panel))
-    ended, everyone = (status == "ended") | (panel.trailing_gap() > fitted.config.lookback), status != "missing"
+    ended, everyone = (
+        (status == "ended") | (panel.trailing_gap() > fitted.config.lookback),
+        status != "missing",
+    )
     every_series = np.arange(len(panel))
-    of_series = [[(level.group, *key) for key in keys_of(panel, schema, every_series, level.by)] for level in levels]
+    of_series = [
+        [(level.group, *key) for key in keys_of(panel, schema, every_series, level.by)]
+        for level in levels
+    ]
     ids = tuple(sorted(set().union(*of_series)))
     number = {name: i for i, name in enumerate(ids)}
     found = np.zeros((3, len(ids), len(periods)))  # sums, cells of them, and cells that are unknown
     for start in range(0, len(panel), AT_ONCE):
         series = start + np.flatnonzero(everyone[start : start + AT_ONCE])
-        values = values_at(panel, series, panel.origins[series] + 1 - steps, steps)  # [series, steps]
+        values = values_at(
+            panel, series, panel.origins[series] + 1 - steps, steps
+        )  # [series, steps]
         seen = np.isfinite(values)
         begun = np.maximum.accumulate(seen, 1)
         inside = begun & np.maximum.accumulate(seen[:, ::-1], 1)[:, ::-1]
@@ -77,42 +90,97 @@ def past_sums(
             codes = np.array([number[names[i]] for i in series], np.int64)
             np.add.at(found, np.s_[:, codes], np.add.reduceat(parts, edges, axis=2))  # type: ignore[arg-type]
     observed = (found[1] > 0) & (found[2] == 0) & (periods != keys[0]) & (periods != keys[-1])
-    size, values, none = len(ids), np.where(observed, found[0], 0.0).ravel(), np.zeros((observed.size, 0))
-    offsets, starts, marks = np.arange(size + 1) * len(periods), np.full(size, periods[0]), observed.ravel()
-    return Panel(ids, np.arange(size), offsets, starts, 0, values, marks, none, none, none[:size], ("ok",) * size)
+    size, values, none = (
+        len(ids),
+        np.where(observed, found[0], 0.0).ravel(),
+        np.zeros((observed.size, 0)),
+    )
+    offsets, starts, marks = (
+        np.arange(size + 1) * len(periods),
+        np.full(size, periods[0]),
+        observed.ravel(),
+    )
+    return Panel(
+        ids,
+        np.arange(size),
+        offsets,
+        starts,
+        0,
+        values,
+        marks,
+        none,
+        none,
+        none[:size],
+        ("ok",) * size,
+    )
 
 
-def plots_of_sums(totals: Totals, past: Panel, actuals: Panel | None = None) -> Iterator[tuple[PlotData, Panel | None]]:
+def plots_of_sums(
+    totals: Totals, past: Panel, actuals: Panel | None = None
+) -> Iterator[tuple[PlotData, Panel | None]]:
     """The sums over each period but the horizon, beside those of the past, and the actual ones."""
-    frame = {name: np.asarray(getattr(column, "values", column)) for name, column in totals.columns().items()}
+    frame = {
+        name: np.asarray(getattr(column, "values", column))
+        for name, column in totals.columns().items()
+    }
     fitted, schema, ends = totals.fitted, totals.schema, totals.output.levels
-    for every in dict.fromkeys(groups.level.every for groups in totals.groups if groups.level.every != "horizon"):
+    for every in dict.fromkeys(
+        groups.level.every for groups in totals.groups if groups.level.every != "horizon"
+    ):
         same = [groups for groups in totals.groups if groups.level.every == every]
         levels, periods = [groups.level for groups in same], same[0].periods
         if every == "day" and schema.calendar.kind == "weekdays":  # each step is a day
             every = None
-        sums_schema, before = schema_of_sums(schema, every), past_sums(fitted, past, schema, levels, every)
+        sums_schema, before = (
+            schema_of_sums(schema, every),
+            past_sums(fitted, past, schema, levels, every),
+        )
         later = actuals and past_sums(fitted, actuals, schema, levels, every, exact=True)
         ids, rows = list[tuple[str, ...]](), list[int]()
         for level in levels:
             of_level = np.flatnonzero(frame["level"] == level.name)
-            keys = list(zip(*(frame[name][of_level[:: len(periods)]] for name in level.by), strict=True)) or [()]
+            keys = list(
+                zip(*(frame[name][of_level[:: len(periods)]] for name in level.by), strict=True)
+            ) or [()]
             ids, rows = [*ids, *((level.group, *key) for key in keys)], [*rows, *of_level.tolist()]
-        numbers = np.stack([frame[name][rows] for name in (POINT, *interval_columns(ends))], -1).astype(np.float64)
-        numbers, series = numbers.reshape(len(ids), len(periods), -1), series_index(before.ids, tuple(ids)) - 1
+        numbers = np.stack(
+            [frame[name][rows] for name in (POINT, *interval_columns(ends))], -1
+        ).astype(np.float64)
+        numbers, series = (
+            numbers.reshape(len(ids), len(periods), -1),
+            series_index(before.ids, tuple(ids)) - 1,
+        )
         first = np.full(len(ids), periods.first)
         first = first if every is None else period_keys(calendar_of(schema), first, every)
-        naive_error = naive_errors_until(before, before.origins, sums_schema.shortest_season)[0][series]
+        naive_error = naive_errors_until(before, before.origins, sums_schema.shortest_season)[0][
+            series
+        ]
         so_far = frame["observed"][rows][:: len(periods)].tolist()
-        notes = tuple(f"per {every}" * bool(every) + f", {number(value)} so far" * bool(value) for value in so_far)
-        yield PlotData(before, sums_schema, series, first, numbers, ends, naive_error, len(ids), notes), later
+        notes = tuple(
+            f"per {every}" * bool(every) + f", {number(value)} so far" * bool(value)
+            for value in so_far
+        )
+        yield (
+            PlotData(
+                before, sums_schema, series, first, numbers, ends, naive_error, len(ids), notes
+            ),
+            later,
+        )
 
 
-def chart_of_sums(totals: Totals, past: Panel, settings: PictureSettings, actuals: Panel | None, name: str) -> Chart:
+def chart_of_sums(
+    totals: Totals, past: Panel, settings: PictureSettings, actuals: Panel | None, name: str
+) -> Chart:
     """The chart of sums, one period after another; parameters as of `plots_of_sums` and `chart_of`."""
-    charts = [chart_of(data, settings, later, name) for data, later in plots_of_sums(totals, past, actuals)]
+    charts = [
+        chart_of(data, settings, later, name)
+        for data, later in plots_of_sums(totals, past, actuals)
+    ]
     if not charts:
-        problem, setting = "a sum over the horizon is one number, and no line", Setting("sum_every", "horizon")
+        problem, setting = (
+            "a sum over the horizon is one number, and no line",
+            Setting("sum_every", "horizon"),
+        )
         raise UsageError(problem, setting=setting, cure="name a shorter period, or leave it out")
     series = tuple(series for chart in charts for series in chart.series)
     return replace(charts[0], series=series, total=sum(chart.total for chart in charts))
@@ -120,7 +188,11 @@ def chart_of_sums(totals: Totals, past: Panel, settings: PictureSettings, actual
 
 def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSettings]) -> Section:
     """Charts and tables of sums of forecasts; where none are asked for, of all series over a usual period."""
-    schema, panel, horizon = predictor.fitted.config.table, forecasts.panel, predictor.fitted.config.horizon
+    schema, panel, horizon = (
+        predictor.fitted.config.table,
+        forecasts.panel,
+        predictor.fitted.config.horizon,
+    )
     parts: list[Part] = [TEXT]
     for settings in asked or [_usual_sums(schema, panel, horizon)]:
         totals = Totals(predictor, settings, OutputSettings(levels=INTERVALS), None)
@@ -128,10 +200,18 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
             totals.add(forecasts)
         except UsageError:  # no such period ends within the horizon tonight
             continue
-        parts += [Gallery(data, "", {}, data.notes, searched=False) for data, _ in plots_of_sums(totals, panel)]
+        parts += [
+            Gallery(data, "", {}, data.notes, searched=False)
+            for data, _ in plots_of_sums(totals, panel)
+        ]
         columns = totals.columns()
-        texts = [column.texts() if isinstance(column, Column) else column.tolist() for column in columns.values()]
-        parts.append(Table("Sums, at most 60", tuple(columns), tuple(zip(*texts, strict=True))[:60]))
+        texts = [
+            column.texts() if isinstance(column, Column) else column.tolist()
+            for column in columns.values()
+        ]
+        parts.append(
+            Table("Sums, at most 60", tuple(columns), tuple(zip(*texts, strict=True))[:60])
+        )
     return Section("Sums of the forecasts", tuple(parts))
 
 
@@ -140,7 +220,9 @@ def _usual_sums(schema: Schema, panel: Panel, horizon: int) -> SumSettings:
     for every in ("year", "quarter", "month", "week"):
         with suppress(UsageError):  # of a table that has no such periods
             periods = periods_of(schema, int(panel.origins.max()), horizon, every)
-            before, now = period_keys(calendar_of(schema), np.array([panel.starts.min() - 1, periods.first]), every)
+            before, now = period_keys(
+                calendar_of(schema), np.array([panel.starts.min() - 1, periods.first]), every
+            )
             if len(periods) and before < now - 1:
                 return SumSettings(sum_by=(ALL,), sum_every=(every,))
     return SumSettings(sum_by=(ALL,), sum_every=("horizon",))

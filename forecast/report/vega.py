@@ -16,9 +16,16 @@ Spec = dict[str, Any]  # of Vega-Lite, or a part of it
 
 # colours that stay apart for colour-blind people: Okabe and Ito, Color Universal Design (2008)
 HISTORY, FORECAST, ACTUAL = "#333333", "#0072b2", "#d55e00"
-LIGHTEST, DARKEST = np.array([0xD6, 0xE7, 0xF4]), np.array([0x9F, 0xC9, 0xE5])  # the widest interval, the narrowest
+LIGHTEST, DARKEST = (
+    np.array([0xD6, 0xE7, 0xF4]),
+    np.array([0x9F, 0xC9, 0xE5]),
+)  # the widest interval, the narrowest
 EVENT, EVENT_ON_WHITE, EVENT_NAME = "#d8b365", "#efe1c1", "#6b5420"
-SIZES = {1: (720, 340), 2: (400, 220), 3: (300, 170)}  # width and height of a panel, by panels in a row
+SIZES = {
+    1: (720, 340),
+    2: (400, 220),
+    3: (300, 170),
+}  # width and height of a panel, by panels in a row
 GREYS = {"gridColor": "#e8e8e8", "domainColor": "#bbbbbb", "tickColor": "#bbbbbb"}
 WORDS = {"labelColor": "#555555", "titleColor": "#555555", "titleFontWeight": "normal"}
 TITLE = {"fontSize": 13, "color": "#222222", "subtitleColor": "#767676", "subtitleFontSize": 11}
@@ -27,7 +34,13 @@ CONFIG: Spec = {
     "view": {"stroke": None},
     "axis": {**GREYS, **WORDS, "labelFontSize": 11, "titleFontSize": 11},
     "title": {"anchor": "start", "frame": "group", "offset": 8, **TITLE},
-    "legend": {"orient": "top", "title": None, "labelFontSize": 12, "labelColor": "#333333", "columnPadding": 18},
+    "legend": {
+        "orient": "top",
+        "title": None,
+        "labelFontSize": 12,
+        "labelColor": "#333333",
+        "columnPadding": 18,
+    },
 }
 SUFFIXES = (".png", ".svg", ".pdf", ".html")
 NEEDED = f"the packages altair and vl-convert-python; {INSTALL.format('plot')}"
@@ -63,14 +76,30 @@ vegaEmbed("#live", spec, {{actions: false, renderer: "svg", mode: "vega-lite"}})
 
 def vega_lite(chart: Chart, hover: bool = True) -> Spec:
     """A chart as a specification, with all data in it; `hover`: the pointer shows times and numbers."""
-    names, levels = (series.name for series in chart.series), (f"{level:g} %" for level in chart.levels)
+    names, levels = (
+        (series.name for series in chart.series),
+        (f"{level:g} %" for level in chart.levels),
+    )
     description = f"History and forecast with intervals of {', '.join(levels)}: {', '.join(names)}"  # for the blind
-    whole: Spec = {"description": description, "padding": 14, "background": "white", "config": CONFIG}
+    whole: Spec = {
+        "description": description,
+        "padding": 14,
+        "background": "white",
+        "config": CONFIG,
+    }
     panels = [_panel(chart, series, hover) for series in chart.series]
     if len(panels) == 1:
         return {**whole, **panels[0]}
-    row = 60 + 14 * any(series.note for series in chart.series) + 18 * bool(chart.numbered or _years(chart))
-    whole |= {"concat": panels, "columns": _columns(chart), "resolve": {"scale": {"color": "shared"}}}
+    row = (
+        60
+        + 14 * any(series.note for series in chart.series)
+        + 18 * bool(chart.numbered or _years(chart))
+    )
+    whole |= {
+        "concat": panels,
+        "columns": _columns(chart),
+        "resolve": {"scale": {"color": "shared"}},
+    }
     return {**whole, "bounds": "flush", "spacing": {"column": 62, "row": row}}
 
 
@@ -84,7 +113,11 @@ def _panel(chart: Chart, series: SeriesChart, hover: bool) -> Spec:
     bars, names = _event_layers(chart, series, width)
     layers = [*_interval_layers(chart, series), *bars, *_line_layers(chart, series), *names]
     layers += [_hover_layer(chart, series)] if hover else []
-    title = {"text": series.name, "limit": width, **({"subtitle": series.note} if series.note else {})}
+    title = {
+        "text": series.name,
+        "limit": width,
+        **({"subtitle": series.note} if series.note else {}),
+    }
     encoding = {"x": _x(chart), "y": _y(chart, series), "color": _colours(chart)}
     return {"layer": layers, "encoding": encoding, "width": width, "height": height, "title": title}
 
@@ -98,9 +131,18 @@ def _event_layers(chart: Chart, series: SeriesChart, width: int) -> tuple[list[S
         return [], []
     low, high, rows = _at(chart, series.past_times[0]), _at(chart, series.times[-1]), list[Spec]()
     for first, last, name in series.events:
-        rows.append({"t": max(_at(chart, first), low), "end": min(_at(chart, last), high), "name": name})
-    field, mark = {"field": "name", "type": "nominal"}, {"type": "rect", "color": EVENT, "opacity": 0.4}
-    bars = [_layer(rows, mark, x2={"field": "end"}, y={"value": 0}, y2={"value": "height"}, tooltip=field)]
+        rows.append(
+            {"t": max(_at(chart, first), low), "end": min(_at(chart, last), high), "name": name}
+        )
+    field, mark = (
+        {"field": "name", "type": "nominal"},
+        {"type": "rect", "color": EVENT, "opacity": 0.4},
+    )
+    bars = [
+        _layer(
+            rows, mark, x2={"field": "end"}, y={"value": 0}, y2={"value": "height"}, tooltip=field
+        )
+    ]
     names: dict[float, list[str]] = {}
     for row in rows:
         names.setdefault((row["t"] + row["end"]) / 2, []).append(row["name"])
@@ -108,31 +150,60 @@ def _event_layers(chart: Chart, series: SeriesChart, width: int) -> tuple[list[S
         return bars, []
     texts = [{"t": middle, "name": ", ".join(some)} for middle, some in names.items()]
     mark = {"type": "text", "angle": 270, "align": "right", "baseline": "middle", "fontSize": 9}
-    return bars, [_layer(texts, mark | {"color": EVENT_NAME, "dx": -3, "limit": 110}, y={"value": 0}, text=field)]
+    return bars, [
+        _layer(
+            texts, mark | {"color": EVENT_NAME, "dx": -3, "limit": 110}, y={"value": 0}, text=field
+        )
+    ]
 
 
 def _interval_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     """The intervals, the widest behind the others; they begin at the last value before them."""
     start = [{**row, "high": row["y"]} for row in _start(chart, series)]
     mark, layers = {"type": "area", "line": False, "invalid": "break-paths-show-domains"}, []
-    for level, low, high in reversed(list(zip(chart.levels, series.low.T, series.high.T, strict=True))):
+    for level, low, high in reversed(
+        list(zip(chart.levels, series.low.T, series.high.T, strict=True))
+    ):
         rows = start + _rows(chart, series.times, y=low, high=high)
-        layers.append(_layer(rows, mark, y2={"field": "high"}, color={"datum": f"{level:g} % interval"}))
+        layers.append(
+            _layer(rows, mark, y2={"field": "high"}, color={"datum": f"{level:g} % interval"})
+        )
     return layers
 
 
 def _line_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     """The past, the forecast, and the actual values; a value between gaps is a dot."""
 
-    def line(kind: str, start: list[Spec], rows: list[Spec], dotted: NDArray[Any], width: float, size: int) -> None:
-        mark = {"type": "line", "strokeWidth": width, "strokeJoin": "round", "invalid": "break-paths-show-domains"}
+    def line(
+        kind: str,
+        start: list[Spec],
+        rows: list[Spec],
+        dotted: NDArray[Any],
+        width: float,
+        size: int,
+    ) -> None:
+        mark = {
+            "type": "line",
+            "strokeWidth": width,
+            "strokeJoin": "round",
+            "invalid": "break-paths-show-domains",
+        }
         layers.append(_layer([*start, *rows], mark, color={"datum": kind}))
         if dotted.any():
             dots = [rows[i] for i in np.flatnonzero(dotted)]
-            layers.append(_layer(dots, {"type": "circle", "size": size, "opacity": 1}, color={"datum": kind}))
+            layers.append(
+                _layer(dots, {"type": "circle", "size": size, "opacity": 1}, color={"datum": kind})
+            )
 
     layers, start = list[Spec](), _start(chart, series)
-    line("history", [], _rows(chart, series.past_times, y=series.past), _isolated(series.past), 1.4, 14)
+    line(
+        "history",
+        [],
+        _rows(chart, series.past_times, y=series.past),
+        _isolated(series.past),
+        1.4,
+        14,
+    )
     if np.isfinite(series.forecast).any():
         ahead = _rows(chart, series.times, y=series.forecast)
         line("forecast", start, ahead, _isolated(series.forecast), 2.0, 30)
@@ -149,24 +220,51 @@ def _hover_layer(chart: Chart, series: SeriesChart) -> Spec:
         later |= {f"lo {level:g}": low, f"hi {level:g}": high}
     at = np.where(np.isfinite(series.forecast), series.forecast, series.actual)
     rows = _rows(chart, series.past_times, y=series.past, history=series.past)
-    rows = [row for row in (*rows, *_rows(chart, series.times, y=at, **later)) if row["y"] is not None]
+    rows = [
+        row for row in (*rows, *_rows(chart, series.times, y=at, **later)) if row["y"] is not None
+    ]
     time: Spec = {"field": "t", "type": "quantitative", "title": chart.time}
     if not chart.numbered:
         time |= {"field": "time", "type": "nominal"}
         for row in rows:
-            row["time"] = str(np.datetime64(row["t"] // 1000, "s")).replace("T", " ").removesuffix(" 00:00:00")
-    numbers = [{"field": name, "type": "quantitative", "format": ",.6~g"} for name in ("history", *later)]
+            row["time"] = (
+                str(np.datetime64(row["t"] // 1000, "s"))
+                .replace("T", " ")
+                .removesuffix(" 00:00:00")
+            )
+    numbers = [
+        {"field": name, "type": "quantitative", "format": ",.6~g"} for name in ("history", *later)
+    ]
     return _layer(rows, {"type": "circle", "size": 160, "opacity": 0}, tooltip=[time, *numbers])
 
 
 def _x(chart: Chart) -> Spec:
     """The axis of times, read as they stand: the clock of the reader's machine plays no part."""
-    axis: Spec = {"tickCount": SIZES[_columns(chart)][0] // 62, "grid": False}  # a label needs as many pixels
+    axis: Spec = {
+        "tickCount": SIZES[_columns(chart)][0] // 62,
+        "grid": False,
+    }  # a label needs as many pixels
     if chart.numbered:
         axis, scale = axis | {"tickMinStep": 1, "format": "d"}, {"zero": False, "nice": False}
-        return {"field": "t", "type": "quantitative", "title": chart.time, "scale": scale, "axis": axis}
-    axis |= {"labelOverlap": True, "labelSeparation": 6, "format": {"month": "%b", "week": "%b %d", "day": "%b %d"}}
-    return {"field": "t", "type": "temporal", "title": _years(chart), "scale": {"type": "utc"}, "axis": axis}
+        return {
+            "field": "t",
+            "type": "quantitative",
+            "title": chart.time,
+            "scale": scale,
+            "axis": axis,
+        }
+    axis |= {
+        "labelOverlap": True,
+        "labelSeparation": 6,
+        "format": {"month": "%b", "week": "%b %d", "day": "%b %d"},
+    }
+    return {
+        "field": "t",
+        "type": "temporal",
+        "title": _years(chart),
+        "scale": {"type": "utc"},
+        "axis": axis,
+    }
 
 
 def _years(chart: Chart) -> str | None:
@@ -177,12 +275,20 @@ def _years(chart: Chart) -> str | None:
 
 
 def _y(chart: Chart, series: SeriesChart) -> Spec:
-    values = np.abs(np.concatenate([series.past, series.forecast, series.actual, series.high.ravel()]))
+    values = np.abs(
+        np.concatenate([series.past, series.forecast, series.actual, series.high.ravel()])
+    )
     large = values[np.isfinite(values)].max(initial=0.0) >= 1e6  # 2M on the axis, not 2,000,000
     axis: Spec = {"tickCount": 5, "labelFlush": True, **({"format": "~s"} if large else {})}
     at_left = any(series is other for other in chart.series[:: _columns(chart)])
     title = chart.value if chart.value and at_left else None
-    return {"field": "y", "type": "quantitative", "title": title, "scale": {"zero": False}, "axis": axis}
+    return {
+        "field": "y",
+        "type": "quantitative",
+        "title": title,
+        "scale": {"zero": False},
+        "axis": axis,
+    }
 
 
 def _colours(chart: Chart) -> Spec:
@@ -215,7 +321,10 @@ def _isolated(values: NDArray[Any]) -> NDArray[Any]:
 def _rows(chart: Chart, times: NDArray[Any], **columns: NDArray[Any]) -> list[Spec]:
     """Rows of data; a missing number is None, where a line breaks."""
     return [
-        {"t": _at(chart, time), **{k: float(v[i]) if np.isfinite(v[i]) else None for k, v in columns.items()}}
+        {
+            "t": _at(chart, time),
+            **{k: float(v[i]) if np.isfinite(v[i]) else None for k, v in columns.items()},
+        }
         for i, time in enumerate(times)
     ]
 
@@ -252,11 +361,16 @@ def write_chart(chart: Chart, output: str) -> None:
 
     convert: Any = vl_convert  # its stub asks for an argument that it does not need
     spec, suffix = vega_lite(chart, hover=False), PurePath(output).suffix.lower()
-    options: dict[str, Any] = {"allowed_base_urls": [], **({"scale": 2.0} if suffix == ".png" else {})}
+    options: dict[str, Any] = {
+        "allowed_base_urls": [],
+        **({"scale": 2.0} if suffix == ".png" else {}),
+    }
     kind = "svg" if suffix == ".html" else suffix[1:]
     content = getattr(convert, f"vegalite_to_{kind}")(spec, **options)
     if suffix == ".html":
         title = escape("Forecast of " + ", ".join(series.name for series in chart.series))
         library = convert.javascript_bundle().replace("</script", "<\\/script")
-        content = PAGE.format(title=title, svg=content, library=library, spec=as_json(vega_lite(chart)))
+        content = PAGE.format(
+            title=title, svg=content, library=library, spec=as_json(vega_lite(chart))
+        )
     replace_file(output, content.encode() if isinstance(content, str) else bytes(content))

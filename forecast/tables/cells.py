@@ -23,9 +23,25 @@ THOUSANDS_SPACES = "[ \u00a0\u202f]"  # spreadsheets group thousands by any of t
 PLAIN = "write it as a plain number such as -12.5 (0 and 1 for booleans), or leave the cell blank"
 Series: TypeAlias = "pd.Series[Any]"
 Texts = Any  # an array of Arrow's: of texts, of flags or of numbers
-MISSING = ["-", "--", "\u2013", "\u2014", "null", "n/a", "na", "nan", "-nan", "none", "#n/a", "<na>", "\\n"]
+MISSING = [
+    "-",
+    "--",
+    "\u2013",
+    "\u2014",
+    "null",
+    "n/a",
+    "na",
+    "nan",
+    "-nan",
+    "none",
+    "#n/a",
+    "<na>",
+    "\\n",
+]
 MIN_VALUE = 1e-30  # of the largest of a series, as float32 has few digits below 1.2e-38
-MAX_VALUE = 1e18  # networks and scales work in float32, which the square of more than 1.8e19 overflows
+MAX_VALUE = (
+    1e18  # networks and scales work in float32, which the square of more than 1.8e19 overflows
+)
 CELLS_AT_ONCE = 1 << 23
 WHOLE = r"^[+-]?[0-9]+$"
 GROUPED = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
@@ -38,13 +54,21 @@ def advice(text: str, alike: list[str], table: Table, others_marked: bool = Fals
 
     `others_marked`: good numbers of the column have the table's decimal mark, so that another cannot be right.
     """
-    ways = [way for way in _notations(table.decimal) if way[0] == table.decimal or not others_marked]
+    ways = [
+        way for way in _notations(table.decimal) if way[0] == table.decimal or not others_marked
+    ]
     for cells in ([text, *alike], [text]):
         for decimal, thousands in ways:
             if all(re.search(number_pattern(decimal, thousands), cell) for cell in cells):
                 given = [Setting("decimal", decimal)] * (decimal != table.decimal)
-                given += [Setting("thousands", thousands)] * (thousands not in (None, table.thousands))
-                return Words("pass", *(part for setting in given for part in (" ", setting))) if given else PLAIN
+                given += [Setting("thousands", thousands)] * (
+                    thousands not in (None, table.thousands)
+                )
+                return (
+                    Words("pass", *(part for setting in given for part in (" ", setting)))
+                    if given
+                    else PLAIN
+                )
     return PLAIN
 
 
@@ -117,7 +141,9 @@ def read_cells(cells: Texts, table: Table) -> Cells:
     return Cells(cells, numbers, blanks, words, bad, numberlike)
 
 
-def column_groups(table: Table, columns: Sequence[str]) -> Iterator[tuple[int, list[str], Texts | None]]:
+def column_groups(
+    table: Table, columns: Sequence[str]
+) -> Iterator[tuple[int, list[str], Texts | None]]:
     """Position and names of columns of text to read at once, with their cells end to end; others singly, with None."""
     size = max(1, CELLS_AT_ONCE // max(1, len(table)))
     text, start = [is_text(table.frame[name]) for name in columns], 0
@@ -144,11 +170,17 @@ def cells_of(series: Sequence[Series]) -> Texts:
     values: Any
     for values in series:
         if not isinstance(values.dtype, pd.StringDtype):
-            values = ["" if blank else str(x) for x, blank in zip(values, values.isna(), strict=True)]
+            values = [
+                "" if blank else str(x) for x, blank in zip(values, values.isna(), strict=True)
+            ]
         array = pa.array(values, from_pandas=True)
         chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
         arrays += [chunk.cast(pa.large_string()) for chunk in chunks]
-    joined = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays or [pa.array([], pa.large_string())])
+    joined = (
+        arrays[0]
+        if len(arrays) == 1
+        else pa.concat_arrays(arrays or [pa.array([], pa.large_string())])
+    )
     return pc.fill_null(joined, "") if joined.null_count else joined
 
 
@@ -185,7 +217,9 @@ def parse_numbers(table: Table, column: str, other_cure: str | Words = "") -> ND
     return parse_columns(table, [column], other_cure)[:, 0]
 
 
-def parse_columns(table: Table, columns: Sequence[str], other_cure: str | Words = "") -> NDArray[np.float64]:
+def parse_columns(
+    table: Table, columns: Sequence[str], other_cure: str | Words = ""
+) -> NDArray[np.float64]:
     """Parse several columns as `parse_numbers` does, [rows, columns], at once: a call per column costs too much."""
     numbers = np.empty((len(table), len(columns)))
     words, touched = 0, list[str]()
@@ -201,8 +235,12 @@ def parse_columns(table: Table, columns: Sequence[str], other_cure: str | Words 
         words += int(by_column.sum())
         touched += [names[position] for position in np.flatnonzero(by_column)]
     if words:
-        where = f"column '{touched[0]}'" + (f" and {len(touched) - 1} more" if len(touched) > 1 else "")
-        log.warning("%s: words such as n/a or - are read as missing: %d in %s", table.name, words, where)
+        where = f"column '{touched[0]}'" + (
+            f" and {len(touched) - 1} more" if len(touched) > 1 else ""
+        )
+        log.warning(
+            "%s: words such as n/a or - are read as missing: %d in %s", table.name, words, where
+        )
     numbers += 0.0  # turns -0.0 into 0.0
     return numbers
 
@@ -228,7 +266,9 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[str]:
         likely = (present > 0) & (wrong <= few) & (2 * wrong < present)
         numberlike, values = cells.numberlike.reshape(shape), cells.values.reshape(shape)
         for i in np.flatnonzero(likely & (wrong > 1)):
-            likely[i] = bool(numberlike[i].any()) or len(np.unique(values[i][~np.isnan(values[i])])) > 1
+            likely[i] = (
+                bool(numberlike[i].any()) or len(np.unique(values[i][~np.isnan(values[i])])) > 1
+            )
         found += [names[i] for i in np.flatnonzero(likely)]
     return found
 
@@ -236,7 +276,9 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[str]:
 def is_blank(table: Table, column: str, words: bool = False) -> bool:
     """Whether every cell is blank, or a word for missing such as NA where `words` count: they may be text."""
     series = table.frame[column]
-    return bool((lacks_value(cells_of([series]), words) if is_text(series) else series.isna()).all())
+    return bool(
+        (lacks_value(cells_of([series]), words) if is_text(series) else series.isna()).all()
+    )
 
 
 def is_whole(table: Table, column: str) -> bool:
@@ -275,10 +317,14 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
         if texts is None:
             continue
         cells, shape = pc.utf8_trim_whitespace(texts), (len(names), -1)
-        with_comma, with_dot = (matching(cells, number_pattern(mark, table.thousands)).reshape(shape) for mark in ",.")
+        with_comma, with_dot = (
+            matching(cells, number_pattern(mark, table.thousands)).reshape(shape) for mark in ",."
+        )
         present = ~lacks_value(cells).reshape(shape)
         number = with_comma | with_dot
-        number &= (number.sum(axis=1) >= np.maximum(1, NEARLY_ALL * present.sum(axis=1)))[:, np.newaxis]
+        number &= (number.sum(axis=1) >= np.maximum(1, NEARLY_ALL * present.sum(axis=1)))[
+            :, np.newaxis
+        ]
         with_comma, with_dot = number & ~with_dot, number & ~with_comma
         dot = dot or _first_place(table, names, with_dot)
         comma = comma or _first_place(table, names, with_comma)
@@ -320,7 +366,9 @@ def _typed_numbers(table: Table, column: str) -> NDArray[np.float64]:
         series = series.astype(object)
     number = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_complex_dtype(kind)
     if not number or pd.api.types.is_bool_dtype(kind):
-        raise BadData(f"{table.name}, column '{column}' holds {kind}, not numbers; write 0 and 1 for booleans")
+        raise BadData(
+            f"{table.name}, column '{column}' holds {kind}, not numbers; write 0 and 1 for booleans"
+        )
     numbers = pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     wrong = np.abs(numbers) > MAX_VALUE
     if wrong.any():
@@ -334,13 +382,20 @@ def _refuse(table: Table, names: Sequence[str], cells: Cells, other_cure: str | 
     first = int(cells.bad.argmax())
     column, row = divmod(first, len(table))
     rows = slice(column * len(table), (column + 1) * len(table))
-    text, texts, bad, numberlike = cells.text[first].as_py(), cells.text[rows], cells.bad[rows], cells.numberlike[rows]
+    text, texts, bad, numberlike = (
+        cells.text[first].as_py(),
+        cells.text[rows],
+        cells.bad[rows],
+        cells.numberlike[rows],
+    )
     if cells.values[first] == cells.values[first]:
         reason = Words(_too_large(text))
     else:
         alike = pc.unique(texts.filter(pa.array(bad & numberlike))).to_pylist()[:1000]
         good = texts.filter(pa.array(~(bad | cells.blank[rows] | cells.word[rows])))
-        mend = advice(text, alike, table, pc.any(pc.match_substring(good, table.decimal)).as_py() is True)
+        mend = advice(
+            text, alike, table, pc.any(pc.match_substring(good, table.decimal)).as_py() is True
+        )
         reason = Words(f"'{text}' is not a number; ", mend, "" if numberlike[row] else other_cure)
     more = int(bad.sum()) - 1
     others = f" ({more} more such cell{'s' if more > 1 else ''} in this column)" if more else ""

@@ -27,7 +27,10 @@ JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*["}]')
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 SAMPLE = 1 << 18
 DAMAGED = "is cut, damaged or encrypted ({}); copy it again or unpack it"
-CELL_PEAK, MEMORY_SHARE = 80, 0.8  # bytes of a cell at the peak of a fit; share of the free memory that it may take
+CELL_PEAK, MEMORY_SHARE = (
+    80,
+    0.8,
+)  # bytes of a cell at the peak of a fit; share of the free memory that it may take
 
 
 def foreign_kind(data: bytes) -> str | None:
@@ -43,7 +46,9 @@ def readable(name: str, problem: str = DAMAGED) -> Iterator[None]:
     except (ForecastError, MemoryError):
         raise
     except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # of libraries in Rust
+        if (
+            not isinstance(error, Exception) and type(error).__name__ != "PanicException"
+        ):  # of libraries in Rust
             raise
         raise BadData(f"{name} {problem.format(reason(error))}") from None
 
@@ -54,19 +59,36 @@ def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
     if encoding is None and data.startswith(UTF16_MARKS):
         marked = "utf-32" if data.startswith(b"\xff\xfe\0\0") else "utf-16"
         setting = Setting("encoding")
-        log.warning("%s: read as %s, by its mark; write UTF-8 or pass %s to say so", name, marked.upper(), setting)
+        log.warning(
+            "%s: read as %s, by its mark; write UTF-8 or pass %s to say so",
+            name,
+            marked.upper(),
+            setting,
+        )
     try:
         text = data.decode(encoding or marked or "utf-8")
-        return text.removeprefix("\ufeff").encode() if encoding or marked else data.removeprefix(UTF8_MARK)
+        return (
+            text.removeprefix("\ufeff").encode()
+            if encoding or marked
+            else data.removeprefix(UTF8_MARK)
+        )
     except UnicodeError as error:
         start, known = getattr(error, "start", 0), encoding or (marked or "utf-8").upper()
-        cut = "; is the file cut? copy it again" if re.search("end of data|truncated", str(error)) else ""
+        cut = (
+            "; is the file cut? copy it again"
+            if re.search("end of data|truncated", str(error))
+            else ""
+        )
         guess = None if encoding or marked else _guessed_encoding(data, start)
         cure = Words("pass " if guess else "pass another ", Setting("encoding", guess))
-        raise BadData(f"is not {known} text{cut}", place=f"{name} line {line_at(data, start)}", cure=cure) from None
+        raise BadData(
+            f"is not {known} text{cut}", place=f"{name} line {line_at(data, start)}", cure=cure
+        ) from None
     except (LookupError, ValueError):
         setting = Setting("encoding", encoding)
-        raise UsageError("is no text encoding; give one such as utf-8 or cp1252", setting=setting) from None
+        raise UsageError(
+            "is no text encoding; give one such as utf-8 or cp1252", setting=setting
+        ) from None
 
 
 def _guessed_encoding(data: bytes, start: int) -> str | None:
@@ -74,7 +96,9 @@ def _guessed_encoding(data: bytes, start: int) -> str | None:
     if guess := utf16_guess(sample):
         return guess
     # single accented letters among ASCII: a Western text; charset-normalizer is unsure of short ones
-    if max(map(len, re.findall(rb"[\x80-\xff]+", sample))) <= 2 and not re.search(rb"[\x81\x8d\x8f\x90\x9d]", sample):
+    if max(map(len, re.findall(rb"[\x80-\xff]+", sample))) <= 2 and not re.search(
+        rb"[\x81\x8d\x8f\x90\x9d]", sample
+    ):
         return "cp1252"
     import charset_normalizer
 
@@ -108,7 +132,9 @@ def require_memory(needed: float, name: str, free: int | None = None, cure: str 
 def peak_memory() -> int:
     """The most bytes that this process has had in memory so far; 0 where the system does not say."""
     with suppress(OSError):
-        if peak := re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii")):
+        if peak := re.search(
+            r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii")
+        ):
             return int(peak[1]) * 1024
     return 0
 
@@ -117,11 +143,16 @@ def free_memory() -> int:
     """Free bytes: the available memory of the system, within the limit of the container."""
     free = 1 << 33  # for systems without these files
     with suppress(OSError):
-        if available := re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text(encoding="ascii")):
+        if available := re.search(
+            r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text(encoding="ascii")
+        ):
             free = int(available[1]) * 1024
         limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
         if limit.isdigit():
-            free = min(free, int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii")))
+            free = min(
+                free,
+                int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii")),
+            )
     return free
 
 

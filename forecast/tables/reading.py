@@ -19,7 +19,15 @@ import pyarrow as pa
 from forecast.errors import BadData, NoInput, NoRows, Setting, StorageFailure, UsageError
 from forecast.logs import log
 from forecast.settings import TextSettings
-from forecast.tables.contents import CELL_PEAK, JSON, MEMORY_SHARE, foreign_kind, free_memory, readable, require_memory
+from forecast.tables.contents import (
+    CELL_PEAK,
+    JSON,
+    MEMORY_SHARE,
+    foreign_kind,
+    free_memory,
+    readable,
+    require_memory,
+)
 from forecast.tables.headers import duplicates, listed
 from forecast.tables.spreadsheet import UnknownSheet, is_workbook, workbook_table
 from forecast.tables.storage import PARQUET, arrow_frame, parquet_folder_frame, parquet_frame
@@ -28,12 +36,16 @@ from forecast.tables.table import Table
 from forecast.tables.text import DELIMITERS, given_delimiter, json_table, text_table
 
 GZIP, ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
-MEMORY_FACTOR = 6  # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
+MEMORY_FACTOR = (
+    6  # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
+)
 READ_SIZE, DEFLATE = 1 << 22, 1032  # bytes read at once; times that zip and gzip pack at most
 SYNTHETIC = "synth:"
 
 
-def load_table(source: str, settings: TextSettings, hashed: bool = False) -> tuple[Table, dict[str, Any]]:
+def load_table(
+    source: str, settings: TextSettings, hashed: bool = False
+) -> tuple[Table, dict[str, Any]]:
     """Load what `read_table` takes, or synth:KIND, and the table settings that come with it."""
     if not source.startswith(SYNTHETIC):
         return read_table(source, settings, hashed), {}
@@ -56,7 +68,9 @@ def settings_as_at_fit(stored: TextSettings, given: dict[str, Any]) -> TextSetti
     for mark, other in (("decimal", "thousands"), ("thousands", "decimal")):
         if given.get(mark) is not None and given[mark] == fitted.get(other):
             del fitted[other]  # one mark cannot mean both
-    return TextSettings.check({**fitted, **{name: value for name, value in given.items() if value is not None}})
+    return TextSettings.check(
+        {**fitted, **{name: value for name, value in given.items() if value is not None}}
+    )
 
 
 def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Table:
@@ -69,16 +83,26 @@ def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Tab
     fit into memory, or is a workbook, and python-calamine is not installed. StorageFailure: reading fails halfway.
     """
     delimiter = given_delimiter(settings)
-    if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
-        raise UsageError("give one character, such as , ; | or tab", setting=Setting("delimiter", settings.delimiter))
+    if delimiter is not None and (
+        len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'
+    ):
+        raise UsageError(
+            "give one character, such as , ; | or tab",
+            setting=Setting("delimiter", settings.delimiter),
+        )
     if settings.thousands is not None and settings.thousands == settings.decimal:
-        raise UsageError("is the decimal mark, too; they must differ", setting=Setting("thousands", settings.thousands))
+        raise UsageError(
+            "is the decimal mark, too; they must differ",
+            setting=Setting("thousands", settings.thousands),
+        )
     return replace(_read(source, settings, hashed), reading=settings)
 
 
 def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
     if source == "-":
-        return _from_bytes(_bytes_of(sys.stdin.buffer, "standard input"), "standard input", settings)
+        return _from_bytes(
+            _bytes_of(sys.stdin.buffer, "standard input"), "standard input", settings
+        )
     path = Path(source)
     try:
         kind = path.stat().st_mode
@@ -86,10 +110,14 @@ def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
             name = path.name or str(path)
             return table_from_frame(parquet_folder_frame(source, name), name)
         if not stat.S_ISREG(kind):
-            raise NoInput(f"{source} is not a regular file; pipe it in and pass - to read standard input")
+            raise NoInput(
+                f"{source} is not a regular file; pipe it in and pass - to read standard input"
+            )
         file = path.open("rb")
     except FileNotFoundError:
-        raise NoInput(f"{source} does not exist; give the path of a CSV or Parquet file, or - for stdin") from None
+        raise NoInput(
+            f"{source} does not exist; give the path of a CSV or Parquet file, or - for stdin"
+        ) from None
     except OSError as error:
         raise NoInput(f"{source} cannot be opened: {error.strerror or error}") from None
     with file:
@@ -115,17 +143,23 @@ def table_from_frame(frame: Any, name: str = "DataFrame") -> Table:
         shape = f" of shape {frame.shape}" if isinstance(frame, np.ndarray) else ""
         raise UsageError(f"a table must be {known}, not {type(frame).__qualname__}{shape}")
     if isinstance(frame.columns, pd.MultiIndex):
-        raise BadData(f"{name} has {frame.columns.nlevels} levels of column names; flatten them to one")
+        raise BadData(
+            f"{name} has {frame.columns.nlevels} levels of column names; flatten them to one"
+        )
     index, levels, columns = frame.index, list[str](), [str(column) for column in frame.columns]
     # row numbers are left by a selection of rows, too
-    numbered = index.nlevels == 1 and index.name is None and pd.api.types.is_numeric_dtype(index.dtype)
+    numbered = (
+        index.nlevels == 1 and index.name is None and pd.api.types.is_numeric_dtype(index.dtype)
+    )
     for position in range(0 if numbered else index.nlevels):
         values = index.get_level_values(position)
         unnamed = "index" if index.nlevels == 1 else f"level_{position}"
         unnamed = "time" if isinstance(values, pd.DatetimeIndex | pd.PeriodIndex) else unnamed
         levels.append(unnamed if values.name is None else str(values.name))
     if twice := duplicates([*levels, *columns]):
-        raise BadData(f"{name} has several columns (index included) called {listed(twice)}; rename them")
+        raise BadData(
+            f"{name} has several columns (index included) called {listed(twice)}; rename them"
+        )
     if not len(frame) or not (levels or columns):
         raise NoRows(f"{name} holds no {'rows' if levels or columns else 'columns'}")
     flat = frame.set_axis(pd.Index(columns), axis=1)
@@ -145,18 +179,29 @@ def _read_file(file: IO[bytes], path: Path, settings: TextSettings, hashed: bool
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         replaced = before.st_ino != after.st_ino
         # archives show by themselves whether they are whole
-        if not (replaced or data.endswith((b"\n", b"\r", b"\n\0")) or data.startswith((GZIP, *ZIP))):
-            raise BadData(f"{path.name} changed while it was read, its end may be cut; read it when it is whole")
+        if not (
+            replaced or data.endswith((b"\n", b"\r", b"\n\0")) or data.startswith((GZIP, *ZIP))
+        ):
+            raise BadData(
+                f"{path.name} changed while it was read, its end may be cut; read it when it is whole"
+            )
         log.warning("%s: changed while it was read; what had come up to then is used", path.name)
     return replace(table, sha256=hashlib.sha256(data).hexdigest()) if hashed else table
 
 
 def _read_limited(read: Callable[[int], bytes], name: str, packed: int | None = None) -> bytes:
     """Read a stream to its end if it fits into memory as a table; `packed`: what an archive holds, 0 if unknown."""
-    free, buffer, factor, cure = free_memory(), io.BytesIO(), float(MEMORY_FACTOR), ""  # its value is no copy
+    free, buffer, factor, cure = (
+        free_memory(),
+        io.BytesIO(),
+        float(MEMORY_FACTOR),
+        "",
+    )  # its value is no copy
     while piece := read(READ_SIZE):
         if packed is not None and not buffer.tell() and not piece.startswith(PARQUET):
-            cells = piece.count(b"\n") + max(piece.count(delimiter.encode()) for delimiter in DELIMITERS)
+            cells = piece.count(b"\n") + max(
+                piece.count(delimiter.encode()) for delimiter in DELIMITERS
+            )
             factor = max(factor, cells / len(piece) * CELL_PEAK / MEMORY_SHARE)
             cure = "unpack it (a plain table is read in parts), "
         buffer.write(piece)
@@ -176,10 +221,16 @@ def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
         return workbook_table(data, name, settings)
     if data.startswith(GZIP):
         with readable(name):
-            data = _read_limited(GzipFile(fileobj=io.BytesIO(data)).read, name, 0)  # a cut one has no true size
+            data = _read_limited(
+                GzipFile(fileobj=io.BytesIO(data)).read, name, 0
+            )  # a cut one has no true size
     elif data.startswith(ZIP):
         with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+            members = [
+                m
+                for m in archive.infolist()
+                if not m.is_dir() and not m.filename.startswith("__MACOSX/")
+            ]
             if len(members) != 1:
                 raise BadData(f"{name} holds {len(members)} files; unpack it and give one of them")
             size = min(members[0].file_size, DEFLATE * len(data))  # a damaged one may say anything

@@ -14,7 +14,15 @@ import pandas as pd
 import pyarrow as pa
 
 from forecast.durable import lock_file, make_directory, replace_file
-from forecast.errors import BadData, Busy, CannotCreate, ForecastError, NoInput, StorageFailure, UsageError
+from forecast.errors import (
+    BadData,
+    Busy,
+    CannotCreate,
+    ForecastError,
+    NoInput,
+    StorageFailure,
+    UsageError,
+)
 from forecast.tables.contents import readable, reason, require_memory
 from forecast.tables.headers import listed
 
@@ -48,7 +56,9 @@ class Location:
         try:
             return cls(uri, *fs.FileSystem.from_uri(uri))
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise UsageError(f"{uri} cannot be opened: {reason(error)}", cure="name a path, or file, s3, gs") from None
+            raise UsageError(
+                f"{uri} cannot be opened: {reason(error)}", cure="name a path, or file, s3, gs"
+            ) from None
 
     @property
     def name(self) -> str:
@@ -64,7 +74,9 @@ class Location:
         if found.type != fs.FileType.Directory:
             raise NoInput(f"{self.uri} does not exist, or is no file or folder")
         below = self.system.get_file_info(fs.FileSelector(self.path, recursive=True))
-        files = [file for file in below if file.is_file and not file.base_name.startswith((".", "_"))]
+        files = [
+            file for file in below if file.is_file and not file.base_name.startswith((".", "_"))
+        ]
         return sorted(files, key=lambda file: str(file.path))
 
     def beginning(self, path: str, size: int | None) -> bytes:
@@ -115,7 +127,9 @@ class Location:
 
     def pins(self, paths: Sequence[str]) -> list[tuple[Any, ...]]:
         """By which a change of files shows: their paths, sizes and times."""
-        return [(file.path, file.size, file.mtime_ns) for file in self.system.get_file_info(list(paths))]
+        return [
+            (file.path, file.size, file.mtime_ns) for file in self.system.get_file_info(list(paths))
+        ]
 
     @contextmanager
     def unchanged(self, pins: list[tuple[Any, ...]]) -> Iterator[None]:
@@ -126,8 +140,12 @@ class Location:
         except Exception as error:
             failed = error
         now = self.pins([path for path, *_ in pins])
-        if changed := next((old[0] for old, new in zip(pins, now, strict=True) if old != new), None):
-            raise Changed("changed while it was read", place=changed, cure="read it when nobody writes to it")
+        if changed := next(
+            (old[0] for old, new in zip(pins, now, strict=True) if old != new), None
+        ):
+            raise Changed(
+                "changed while it was read", place=changed, cure="read it when nobody writes to it"
+            )
         if failed is not None:
             raise failed
 
@@ -162,7 +180,9 @@ def parquet_folder_frame(folder: str, name: str) -> pd.DataFrame:
     with readable(name, PROBLEM):
         files = parquet_files(root)
         if not files:
-            raise NoInput(f"{folder} is a folder without Parquet files; give a file, or a folder that holds some")
+            raise NoInput(
+                f"{folder} is a folder without Parquet files; give a file, or a folder that holds some"
+            )
         with root.unchanged(root.pins(files)):
             data = parquet_dataset(root, files, name)
             require_memory(_size_in_memory([part.metadata for part in data.get_fragments()]), name)
@@ -172,14 +192,23 @@ def parquet_folder_frame(folder: str, name: str) -> pd.DataFrame:
 def parquet_files(root: Location) -> list[str]:
     """The paths of the Parquet files of a place, in their order."""
     paths = [file.path for file in root.files()]
-    return [path for path in paths if path.lower().endswith((".parquet", ".pq")) or root.beginning(path, 4) == PARQUET]
+    return [
+        path
+        for path in paths
+        if path.lower().endswith((".parquet", ".pq")) or root.beginning(path, 4) == PARQUET
+    ]
 
 
-def parquet_dataset(root: Location, files: list[str], name: str, coded: tuple[str, ...] = ()) -> Any:
+def parquet_dataset(
+    root: Location, files: list[str], name: str, coded: tuple[str, ...] = ()
+) -> Any:
     """Parquet files of a place as one data set of pyarrow; folders called ``key=value`` become columns of text."""
     import pyarrow.dataset
 
-    keys = [[part.split("=")[0] for part in path[len(root.path) :].split("/")[:-1] if "=" in part] for path in files]
+    keys = [
+        [part.split("=")[0] for part in path[len(root.path) :].split("/")[:-1] if "=" in part]
+        for path in files
+    ]
     form = pyarrow.dataset.ParquetFileFormat(dictionary_columns=coded)
     with ThreadPoolExecutor(16) as pool:
         schemas = list(pool.map(lambda path: form.inspect(path, root.system), files))
@@ -199,14 +228,18 @@ def parquet_dataset(root: Location, files: list[str], name: str, coded: tuple[st
 def _size_in_memory(metadata: list[Any]) -> int:
     """Bytes at the peak of reading files with these metadata, however well they are compressed."""
     cells = sum(part.num_rows * part.num_columns for part in metadata)
-    stored = sum(part.row_group(i).total_byte_size for part in metadata for i in range(part.num_row_groups))
+    stored = sum(
+        part.row_group(i).total_byte_size for part in metadata for i in range(part.num_row_groups)
+    )
     return MEMORY_FACTOR * max(int(cells) * NUMBER_SIZE, int(stored))
 
 
 def arrow_frame(columns: Any) -> pd.DataFrame:
     """Turn columns in Arrow's memory into a frame that keeps their types, with gaps too."""
     # text, whole numbers and booleans with gaps would become objects and floats otherwise
-    kinds: dict[Any, Any] = dict.fromkeys([pa.string(), pa.large_string(), pa.string_view()], text_type())
+    kinds: dict[Any, Any] = dict.fromkeys(
+        [pa.string(), pa.large_string(), pa.string_view()], text_type()
+    )
     for field, column in zip(columns.schema, columns.columns, strict=True):
         if column.null_count and str(field.type) in NULLABLE:
             kinds[field.type] = NULLABLE[str(field.type)]

@@ -41,7 +41,9 @@ def _drawn(kind: str, generator: np.random.Generator, length: int) -> Array:
     if kind == "regime":
         levels = level * np.array([1.0, generator.uniform(1.3, 1.8)])
         deviations = level * np.array([0.02, 0.08])
-        regime = np.cumsum(generator.random(length) < 1 / 60) % 2  # a regime lasts 60 steps on average
+        regime = (
+            np.cumsum(generator.random(length) < 1 / 60) % 2
+        )  # a regime lasts 60 steps on average
         return np.asarray(levels[regime] + deviations[regime] * generator.standard_normal(length))
     if kind == "intermittent":
         chance, mean_size = generator.uniform(0.1, 0.3), generator.uniform(2, 6)
@@ -49,7 +51,9 @@ def _drawn(kind: str, generator: np.random.Generator, length: int) -> Array:
         return np.where(generator.random(length) < chance, sizes, 0)
     if kind == "toy":
         inputs = generator.standard_normal((TOY_STEPS + length, len(TOY_COLUMNS)))
-        sums = np.convolve(inputs.mean(axis=1), np.ones(TOY_STEPS), mode="valid")  # [length + 1], of 10 rows each
+        sums = np.convolve(
+            inputs.mean(axis=1), np.ones(TOY_STEPS), mode="valid"
+        )  # [length + 1], of 10 rows each
         # published one step late: each value stands beside the inputs after the ten that it sums
         return np.column_stack([inputs[TOY_STEPS:], sums[:length]])
     if kind == "constant":
@@ -71,7 +75,12 @@ _KINDS = {
     "multi-season": _Kind("hourly: a daily and a weekly season", "2024-01-01T00", 1344),
     "intermittent": _Kind("daily counts, most of them zero", "2020-01-01", 730),
     "regime": _Kind("daily: level and spread jump between two regimes", "2020-01-01", 730),
-    "toy": _Kind("daily: sum over the 10 days before of the mean of 5 inputs", "2020-01-01", 2000, TOY_COLUMNS),
+    "toy": _Kind(
+        "daily: sum over the 10 days before of the mean of 5 inputs",
+        "2020-01-01",
+        2000,
+        TOY_COLUMNS,
+    ),
     "constant": _Kind("daily: one whole number for ever", "2020-01-01", 365),
     "noise": _Kind("daily: independent noise around a level", "2020-01-01", 730),
 }
@@ -82,7 +91,9 @@ KINDS: dict[str, str] = {name: kind.about for name, kind in _KINDS.items()}
 def _kind(name: str) -> _Kind:
     if name not in _KINDS:
         hint = did_you_mean(name, list(_KINDS))
-        raise UsageError(f"unknown kind of synthetic series '{name}'{hint} (kinds: {', '.join(_KINDS)})")
+        raise UsageError(
+            f"unknown kind of synthetic series '{name}'{hint} (kinds: {', '.join(_KINDS)})"
+        )
     return _KINDS[name]
 
 
@@ -92,7 +103,9 @@ def _require(name: str, value: int, least: int, most: int | None = None) -> None
         raise UsageError(f"{name}={value}: must be {bounds}")
 
 
-def synthesize(kind: str, *, series: int = 1, length: int | None = None, seed: int = 0) -> pd.DataFrame:
+def synthesize(
+    kind: str, *, series: int = 1, length: int | None = None, seed: int = 0
+) -> pd.DataFrame:
     """Make a table of synthetic series, the same for the same arguments; the first do not depend on how many there are.
 
     `kind` is a key of `KINDS`, `length` the steps of each series. The columns are ``time, value`` for one series, and
@@ -109,10 +122,16 @@ def synthesize(kind: str, *, series: int = 1, length: int | None = None, seed: i
     _require("seed", seed, 0)
 
     generators = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(series))
-    drawn = np.concatenate([_drawn(kind, generator, length).reshape(length, -1) for generator in generators])
+    drawn = np.concatenate(
+        [_drawn(kind, generator, length).reshape(length, -1) for generator in generators]
+    )
     drawn = drawn if recipe.covariates else np.round(drawn, DECIMALS)
     times = (start + np.arange(length)).astype("datetime64[s]")
-    ids = {"series": np.repeat([f"s{number:03d}" for number in range(1, series + 1)], length)} if series > 1 else {}
+    ids = (
+        {"series": np.repeat([f"s{number:03d}" for number in range(1, series + 1)], length)}
+        if series > 1
+        else {}
+    )
     values = dict(zip((*recipe.covariates, "value"), drawn.T, strict=True))
     return pd.DataFrame({**ids, "time": np.tile(times, series), **values})
 
@@ -123,7 +142,9 @@ def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
     return {"past": covariates} if covariates else {}
 
 
-def toy_windows(n: int, *, steps: int = 10, features: int = 5, seed: int = 0) -> tuple[Floats, Floats]:
+def toy_windows(
+    n: int, *, steps: int = 10, features: int = 5, seed: int = 0
+) -> tuple[Floats, Floats]:
     """Make the arrays of the classic tutorial of recurrent networks: sum over time of the mean over features.
 
     Returns inputs [n, steps, features], independent standard normals, and targets [n],

@@ -16,7 +16,14 @@ Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 Kind = Literal["text", "whole", "number", "boolean", "datetime", "date", "period", "other"]
 
-KINDS: dict[str, Kind] = {"b": "boolean", "i": "whole", "u": "whole", "f": "number", "c": "number", "M": "datetime"}
+KINDS: dict[str, Kind] = {
+    "b": "boolean",
+    "i": "whole",
+    "u": "whole",
+    "f": "number",
+    "c": "number",
+    "M": "datetime",
+}
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 SAMPLE = 50  # cells that tell whether objects are dates
 
@@ -30,7 +37,9 @@ class TypedTimes:
     fractions: bool = False  # whether a time lies between two seconds
     unit: str = "s"
     zone: str | None = None  # IANA name, where it has one
-    offset: int | None = None  # seconds east of UTC of the first row, None where the column has no zone
+    offset: int | None = (
+        None  # seconds east of UTC of the first row, None where the column has no zone
+    )
     period: str | None = None  # frequency of a column of periods, as pandas names it
 
 
@@ -41,13 +50,19 @@ class Table:
     name: str  # what messages call the table: sales.csv, standard input, DataFrame
     frame: pd.DataFrame  # index 0..n-1
     text: bool = False  # whether every column is text exactly as written, '' where blank
-    lines: Integers | None = None  # [rows], physical line of each row of a text table, or its row in a sheet
+    lines: Integers | None = (
+        None  # [rows], physical line of each row of a text table, or its row in a sheet
+    )
     decimal: DecimalMark = "."  # how numbers are written in columns of text
     thousands: str | None = None
     delimiter: str | None = None  # of a text that has one
-    numbering: str | None = None  # a column that only numbers the rows: the time where there is no other
+    numbering: str | None = (
+        None  # a column that only numbers the rows: the time where there is no other
+    )
     reading: TextSettings = field(default_factory=TextSettings)  # that the user gave
-    sources: "dict[str, NDArray[np.object_]] | None" = None  # by column of an unfolded table, where each cell stood
+    sources: "dict[str, NDArray[np.object_]] | None" = (
+        None  # by column of an unfolded table, where each cell stood
+    )
     skipped: str = ""  # a title or totals that were left out, in words; refused by `strict`
     ordered: bool = True  # whether rows have an order of their own, as those of a query have not
     sha256: str | None = None  # of the bytes that were read, where a reader was asked for it
@@ -69,7 +84,9 @@ class Table:
             return "period"
         if kind := KINDS.get(dtype.kind):
             return kind
-        if pd.api.types.is_string_dtype(dtype) and (values.empty or isinstance(values.iloc[0], str)):
+        if pd.api.types.is_string_dtype(dtype) and (
+            values.empty or isinstance(values.iloc[0], str)
+        ):
             return "text"
         return "date" if all(hasattr(value, "year") for value in values) else "other"
 
@@ -86,11 +103,17 @@ class Table:
         values = self.frame[column].iloc[:rows]
         text = isinstance(plain(values.iloc[:0]).dtype, pd.StringDtype)
         begins = changes(pa.array(values, from_pandas=True)) if text else np.ones(len(values), bool)
-        codes, texts = pd.factorize(values[begins], use_na_sentinel=self.text)  # a text has no missing cells
+        codes, texts = pd.factorize(
+            values[begins], use_na_sentinel=self.text
+        )  # a text has no missing cells
         if not self.text:
-            same, texts = pd.factorize(self._written(pd.Series(texts)))  # 1.0 and '1' are written alike
+            same, texts = pd.factorize(
+                self._written(pd.Series(texts))
+            )  # 1.0 and '1' are written alike
             codes = same[codes]
-        return np.asarray(codes, np.int64)[np.cumsum(begins) - 1], list(map(str, np.asarray(texts, object)))
+        return np.asarray(codes, np.int64)[np.cumsum(begins) - 1], list(
+            map(str, np.asarray(texts, object))
+        )
 
     def texts(self, column: str) -> NDArray[np.object_]:
         """[rows], the cells as text: just as written, whole numbers without a decimal mark, '' where missing."""
@@ -99,12 +122,19 @@ class Table:
 
     def _written(self, values: "pd.Series[Any]") -> "pd.Series[str]":
         if isinstance(values.dtype, pd.CategoricalDtype):
-            kind, floats = values.cat.categories.dtype, pd.api.types.is_float_dtype(values.cat.categories.dtype)
-            values = values.astype(float if floats else kind if isinstance(kind, pd.StringDtype) else object)
+            kind, floats = (
+                values.cat.categories.dtype,
+                pd.api.types.is_float_dtype(values.cat.categories.dtype),
+            )
+            values = values.astype(
+                float if floats else kind if isinstance(kind, pd.StringDtype) else object
+            )
         if isinstance(values.dtype, pd.StringDtype):
             return values.fillna("")
         if pd.api.types.is_float_dtype(values.dtype):
-            values = pd.Series(values.to_numpy(float, na_value=np.nan))  # those of Arrow have no remainder
+            values = pd.Series(
+                values.to_numpy(float, na_value=np.nan)
+            )  # those of Arrow have no remainder
             if bool((values.dropna() % 1 == 0).all()):
                 values = values.astype("Int64")
         return values.astype(object).where(values.notna(), "").map(_written)
@@ -114,7 +144,9 @@ class Table:
         values = plain(self.frame[column])
         if isinstance(values.dtype, pd.PeriodDtype):
             starts = _seconds(pd.PeriodIndex(values).to_timestamp(how="start"))
-            return TypedTimes(starts, starts, period=str(values.dtype).removeprefix("period[").removesuffix("]"))
+            return TypedTimes(
+                starts, starts, period=str(values.dtype).removeprefix("period[").removesuffix("]")
+            )
         index = pd.DatetimeIndex(values)
         timestamps = _seconds(index)
         fractions = bool((index.asi8 % PER_SECOND[index.unit]).any())
@@ -123,22 +155,37 @@ class Table:
         zone = getattr(index.tz, "key", None) or getattr(index.tz, "zone", None)
         wall = _seconds(index.tz_localize(None))
         offset = int(wall[0] - timestamps[0])
-        return TypedTimes(timestamps, wall, fractions, index.unit, str(zone) if zone else None, offset)
+        return TypedTimes(
+            timestamps, wall, fractions, index.unit, str(zone) if zone else None, offset
+        )
 
     def rows(self, chosen: Flags) -> "Table":
         lines = (np.arange(1, len(self) + 1) if self.lines is None else self.lines)[chosen]
-        sources = None if self.sources is None else {name: where[chosen] for name, where in self.sources.items()}
-        return replace(self, frame=self.frame.loc[chosen].reset_index(drop=True), lines=lines, sources=sources)
+        sources = (
+            None
+            if self.sources is None
+            else {name: where[chosen] for name, where in self.sources.items()}
+        )
+        return replace(
+            self, frame=self.frame.loc[chosen].reset_index(drop=True), lines=lines, sources=sources
+        )
 
     def numbered(self, name: str) -> "Table":
         """The table with a new first column that numbers its rows from 1; a blank line has a number, too."""
         frame = self.frame.copy(deep=False)
-        numbers = np.arange(1, len(self) + 1) if self.lines is None else self.lines - self.lines[0] + 1
+        numbers = (
+            np.arange(1, len(self) + 1) if self.lines is None else self.lines - self.lines[0] + 1
+        )
         frame.insert(0, name, numbers.astype(str) if self.text else numbers)
         return replace(self, frame=frame, numbering=name)
 
     def stacked(
-        self, columns: Sequence[str], order: Integers, ids: Sequence[str], times: tuple[str, list[str], str], value: str
+        self,
+        columns: Sequence[str],
+        order: Integers,
+        ids: Sequence[str],
+        times: tuple[str, list[str], str],
+        value: str,
     ) -> "Table":
         """The table with several columns put end to end as one called `value`, and a row for each of their cells.
 
@@ -149,18 +196,26 @@ class Table:
         time, texts, source = times
         cells = pd.concat([self.frame[name] for name in columns], ignore_index=True).take(order)
         stay = {name: self.frame[name].take(rows).reset_index(drop=True) for name in ids}
-        new = {time: pd.Series(texts, dtype="str" if self.text else object), value: cells.reset_index(drop=True)}
+        new = {
+            time: pd.Series(texts, dtype="str" if self.text else object),
+            value: cells.reset_index(drop=True),
+        }
         return replace(
             self,
             frame=pd.DataFrame({**stay, **new}),
             lines=None if self.lines is None else self.lines[rows],
-            sources={time: np.full(len(order), source, object), value: np.array(columns, object)[columns_of]},
+            sources={
+                time: np.full(len(order), source, object),
+                value: np.array(columns, object)[columns_of],
+            },
         )
 
     def hashes(self, columns: Sequence[str], seed: int) -> NDArray[np.uint64]:
         """[rows], hashes of the cells of some columns as text, with a seed."""
         texts = self.frame[list(columns)].astype(str)
-        return np.asarray(pd.util.hash_pandas_object(texts, index=False, hash_key=f"{seed % 10**16:016d}"))
+        return np.asarray(
+            pd.util.hash_pandas_object(texts, index=False, hash_key=f"{seed % 10**16:016d}")
+        )
 
     def line(self, row: int) -> str:
         """Say where a row stands: ``line 812`` of a text, ``row 812`` of a sheet, ``row 811`` of a frame."""
@@ -172,9 +227,13 @@ class Table:
         """Say where a value stands: ``sales.csv line 812, column 'units'``."""
         names = (column,) if isinstance(column, str) else column or ()
         if self.sources is not None:
-            names = tuple(str(self.sources[name][row]) if name in self.sources else name for name in names)
+            names = tuple(
+                str(self.sources[name][row]) if name in self.sources else name for name in names
+            )
         named = " and ".join(f"'{name}'" for name in names)
-        return f"{self.name} {self.line(row)}" + (f", column{'s' * (len(names) > 1)} {named}" if names else "")
+        return f"{self.name} {self.line(row)}" + (
+            f", column{'s' * (len(names) > 1)} {named}" if names else ""
+        )
 
     def value(self, row: int, columns: tuple[str, ...]) -> str:
         return " ".join(str(self.frame[column].iloc[row]) for column in columns)
@@ -182,7 +241,11 @@ class Table:
 
 def plain(values: "pd.Series[Any]") -> "pd.Series[Any]":
     """A column as it is, a categorical one with the type of its categories."""
-    return values.astype(values.cat.categories.dtype) if isinstance(values.dtype, pd.CategoricalDtype) else values
+    return (
+        values.astype(values.cat.categories.dtype)
+        if isinstance(values.dtype, pd.CategoricalDtype)
+        else values
+    )
 
 
 def rows_text(count: int) -> str:
@@ -200,7 +263,11 @@ def _written(value: object) -> str:
 
 
 def distinct(values: Integers) -> Integers:
-    return values if (np.diff(values) > 0).all() else np.sort(np.asarray(pc.unique(pa.array(values)), np.int64))
+    return (
+        values
+        if (np.diff(values) > 0).all()
+        else np.sort(np.asarray(pc.unique(pa.array(values)), np.int64))
+    )
 
 
 def encoded(values: Integers) -> tuple[Integers, Integers]:
@@ -219,7 +286,9 @@ def ranked(values: Integers) -> tuple[Integers, Integers]:
 def changes(column: Any) -> Flags:
     """[rows], whether each value of a column of Arrow differs from the one before, as a missing one does."""
     if pa.types.is_dictionary(column.type):
-        column = (column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column).indices
+        column = (
+            column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        ).indices
     further = pc.fill_null(pc.not_equal(column[1:], column[:-1]), True)
     return np.concatenate([np.ones(min(len(column), 1), bool), np.asarray(further, bool)])
 

@@ -30,10 +30,14 @@ DELIMITERS = "\t;|,"  # the first of equally good ones: a decimal comma looks li
 BLOCK_SIZE = 1 << 22
 MAX_COLUMNS = 1_000_000
 COPIES, CELL = 4, 24  # bytes at the peak, for each byte of a text and beside that for each cell
-DELIMITER_LINE = re.compile(rb'"?sep=([\t -~])"?\r?\n')  # as spreadsheets write it before the header
+DELIMITER_LINE = re.compile(
+    rb'"?sep=([\t -~])"?\r?\n'
+)  # as spreadsheets write it before the header
 JSON_FACTOR = 20  # peak of reading JSON, in multiples of its size: each number is a text of its own
 BETWEEN = re.compile(r"[\s\[,]*")  # records of JSON
-RECORDS = 'write a record such as {"day": "2024-01-31", "units": 5} on each line, or an array of records'
+RECORDS = (
+    'write a record such as {"day": "2024-01-31", "units": 5} on each line, or an array of records'
+)
 MIN_ROWS = 3  # from which on the usual length of a cell is known
 
 
@@ -42,16 +46,24 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     data = to_utf8(data, name, settings.encoding)
     if (position := data.find(b"\0")) >= 0:
         guess = utf16_guess(data)
-        cure: object = Words("pass ", Setting("encoding", guess)) if guess else "copy the file again, or remove it"
+        cure: object = (
+            Words("pass ", Setting("encoding", guess))
+            if guess
+            else "copy the file again, or remove it"
+        )
         raise BadData("holds a NUL byte", place=f"{name} line {line_at(data, position)}", cure=cure)
     line = DELIMITER_LINE.match(data)
-    data = _blanked(data, max(line is not None, settings.skip_rows or 0, (settings.header_row or 1) - 1))
+    data = _blanked(
+        data, max(line is not None, settings.skip_rows or 0, (settings.header_row or 1) - 1)
+    )
     if not data or data.isspace():
         raise BadData(f"{name} is empty; a table needs a header and rows")
     delimiter = given_delimiter(settings) or (line[1].decode() if line else best_delimiter(data))
     usual = "\t" if name.lower().removesuffix(".gz").endswith((".tsv", ".tab")) else ","
     sniffed = delimiter != usual and not (line or settings.delimiter)
-    rows = csv.reader(io.StringIO(data[: SAMPLE // 4].decode(errors="replace"), newline=""), delimiter=delimiter)
+    rows = csv.reader(
+        io.StringIO(data[: SAMPLE // 4].decode(errors="replace"), newline=""), delimiter=delimiter
+    )
     above, skipped = rows_above(((rows.line_num, row) for row in rows), settings, name, "line")
     data = _blanked(data, above)
     require_room(data, delimiter, name)
@@ -73,9 +85,18 @@ def json_table(data: bytes, name: str, settings: TextSettings) -> Table:
     """Read the bytes of JSON; messages call it `name`."""
     require_memory(JSON_FACTOR * len(data), name)
     text, mark = to_utf8(data, name, settings.encoding).decode(), settings.decimal or "."
-    as_written: dict[str, Any] = {"parse_int": str, "parse_constant": str, "object_pairs_hook": list}
+    as_written: dict[str, Any] = {
+        "parse_int": str,
+        "parse_constant": str,
+        "object_pairs_hook": list,
+    }
     decoder = json.JSONDecoder(parse_float=lambda number: number.replace(".", mark), **as_written)
-    columns, lines, before, end = dict[str, list[str]](), [1], 0, 0  # the first line is that of a header
+    columns, lines, before, end = (
+        dict[str, list[str]](),
+        [1],
+        0,
+        0,
+    )  # the first line is that of a header
     while (start := next(BETWEEN.finditer(text, end)).end()) < len(text) and text[start] != "]":
         lines.append(lines[-1] + text.count("\n", before, start))
         before, place = start, f"{name} line {lines[-1]}"
@@ -88,12 +109,20 @@ def json_table(data: bytes, name: str, settings: TextSettings) -> Table:
         for column, value in record:
             cells = columns.setdefault(column, [])
             if isinstance(value, list) or len(cells) > len(lines) - 2:
-                problem = "holds nested values" if isinstance(value, list) else "comes twice in a record"
+                problem = (
+                    "holds nested values" if isinstance(value, list) else "comes twice in a record"
+                )
                 raise BadData(problem, place=f"{place}, column '{column}'", cure=RECORDS)
             cells += [""] * (len(lines) - 2 - len(cells))
-            cells.append(value if isinstance(value, str) else "" if value is None else json.dumps(value))
+            cells.append(
+                value if isinstance(value, str) else "" if value is None else json.dumps(value)
+            )
     if text[start:].strip() != ("]" if text.lstrip().startswith("[") else ""):
-        raise BadData("does not end with its array of records", place=name, cure="is the file cut? copy it again")
+        raise BadData(
+            "does not end with its array of records",
+            place=name,
+            cure="is the file cut? copy it again",
+        )
     frame = pd.DataFrame(zip_longest(*columns.values(), fillvalue=""), dtype=text_type())
     frame, numbers = with_header([*columns], frame, np.array(lines), name, "line")
     return Table(name, frame, True, numbers, mark, settings.thousands)
@@ -142,12 +171,16 @@ def require_room(data: bytes, delimiter: str, name: str) -> None:
     end = data.find(b"\n", start)
     columns = data.count(delimiter.encode(), start, len(data) if end < 0 else end) + 1
     if columns > MAX_COLUMNS:
-        raise BadData(f"{name} line {line_at(data, start)} has {columns:,} columns; is this a table at all?")
+        raise BadData(
+            f"{name} line {line_at(data, start)} has {columns:,} columns; is this a table at all?"
+        )
     cells = data.count(delimiter.encode()) + data.count(b"\n")
     require_memory(COPIES * len(data) + CELL * cells, name)
 
 
-def cut_columns(data: bytes, delimiter: str, name: str) -> tuple[list[str], pd.DataFrame, NDArray[np.int64]]:
+def cut_columns(
+    data: bytes, delimiter: str, name: str
+) -> tuple[list[str], pd.DataFrame, NDArray[np.int64]]:
     """Header, columns of text under their numbers, and the line on which each record starts, the header's first."""
     columns = _by_arrow(data, delimiter)
     lines = np.arange(1, line_at(data, len(data)) + (not data.endswith((b"\n", b"\r"))))
@@ -167,7 +200,9 @@ def _by_arrow(data: bytes, delimiter: str) -> Any:
 
     quoted, edges = b'"' in data, f"{delimiter}\r\n".encode()
     if quoted:
-        kinds = data.translate(bytes(34 if i == 34 else 44 if i in edges else 120 for i in range(256)))  # ",x
+        kinds = data.translate(
+            bytes(34 if i == 34 else 44 if i in edges else 120 for i in range(256))
+        )  # ",x
         letters = np.frombuffer(b"".join((b",", kinds, b",")), np.uint8)
         quotes = np.flatnonzero(letters == 34)
         if len(quotes) % 2 or 120 in letters[quotes[::2] - 1] or 120 in letters[quotes[1::2] + 1]:
@@ -182,17 +217,25 @@ def _by_arrow(data: bytes, delimiter: str) -> Any:
             pa.BufferReader(data),
             pyarrow.csv.ReadOptions(column_names=names, block_size=block),
             pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted),
-            pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False, check_utf8=False),
+            pyarrow.csv.ConvertOptions(
+                column_types=types, strings_can_be_null=False, check_utf8=False
+            ),
         )
     except (pa.ArrowInvalid, csv.Error):
         return None
 
 
 def _records(data: bytes, delimiter: str) -> Any:
-    return csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""), delimiter=delimiter, strict=True)
+    return csv.reader(
+        io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""),
+        delimiter=delimiter,
+        strict=True,
+    )
 
 
-def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[str], list[list[str]], NDArray[np.int64]]:
+def _by_line(
+    data: bytes, delimiter: str, name: str
+) -> tuple[list[str], list[list[str]], NDArray[np.int64]]:
     """The slow and exact way: the records, or an error with the line of the first bad one."""
     reader, rows, lines = _records(data, delimiter), list[list[str]](), list[int]()
     while True:
@@ -212,7 +255,9 @@ def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[str], list[li
         if not row or (blanks_only and not (rows and len(rows[0]) == 1)):
             continue
         if rows and len(row) != len(rows[0]):
-            raise BadData(Words(f"{name} line {line} has ", _width_trouble(row, rows[0], lines[0], delimiter)))
+            raise BadData(
+                Words(f"{name} line {line} has ", _width_trouble(row, rows[0], lines[0], delimiter))
+            )
         rows.append(row)
         lines.append(line)
     if not rows:
@@ -222,10 +267,14 @@ def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[str], list[li
 
 def _width_trouble(row: list[str], header: list[str], line: int, delimiter: str) -> str | Words:
     shown = delimiter_name(delimiter)
-    trouble = f"{len(row)} column{'s' * (len(row) > 1)} and the header (line {line}) has {len(header)}: "
+    trouble = (
+        f"{len(row)} column{'s' * (len(row) > 1)} and the header (line {line}) has {len(header)}: "
+    )
     if header[0].startswith("#") or row[0].startswith("#"):
         where = f"line {line}" if header[0].startswith("#") else "it"
-        return Words(f"{trouble}{where} starts with #; remove the comment, or pass ", Setting("header_row"))
+        return Words(
+            f"{trouble}{where} starts with #; remove the comment, or pass ", Setting("header_row")
+        )
     if header[-1] == "" and len(row) == len(header) - 1:
         return trouble + f"remove the {shown} at the end of line {line}"
     if len(row) < len(header):

@@ -57,7 +57,9 @@ class Column:
         return [str(value) for value in self.index()]
 
 
-def frames_of(parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str) -> Iterator[pd.DataFrame]:
+def frames_of(
+    parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str
+) -> Iterator[pd.DataFrame]:
     """The columns of each part of a table as a frame; refuses a column of another type in one part than in another."""
     first = None
     for columns in parts:
@@ -72,12 +74,17 @@ def stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def frame_of(columns: Mapping[str, Column | NDArray[Any]], whole: Iterable[str] = ()) -> pd.DataFrame:
+def frame_of(
+    columns: Mapping[str, Column | NDArray[Any]], whole: Iterable[str] = ()
+) -> pd.DataFrame:
     """Columns by name as a frame, those of `whole` as whole numbers where all of their texts are such.
 
     Without rows they have the same types.
     """
-    plain = {name: column if isinstance(column, Column) else Column(column) for name, column in columns.items()}
+    plain = {
+        name: column if isinstance(column, Column) else Column(column)
+        for name, column in columns.items()
+    }
     frame = pd.DataFrame({name: column.index() for name, column in plain.items()})
     for name in whole:
         with suppress(ValueError):  # a blank, in sums over all
@@ -92,13 +99,21 @@ def interval_columns(levels: tuple[float, ...]) -> list[str]:
 
 def output_columns(output: OutputSettings) -> list[str]:
     """Names of all columns of a table of forecasts beside ids and times."""
-    return ["forecast", *interval_columns(output.levels), *(["model", "status"] if output.explain else [])]
+    return [
+        "forecast",
+        *interval_columns(output.levels),
+        *(["model", "status"] if output.explain else []),
+    ]
 
 
 def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forecasts") -> None:
     """Refuse an output in which an id or time column (`keys`) has the name of another key, or of one of `columns`."""
-    if taken := [name for position, name in enumerate(keys) if name in columns or name in keys[:position]]:
-        raise UsageError(f"columns {listed(taken)} have the names of columns of the {what}; rename them in the input")
+    if taken := [
+        name for position, name in enumerate(keys) if name in columns or name in keys[:position]
+    ]:
+        raise UsageError(
+            f"columns {listed(taken)} have the names of columns of the {what}; rename them in the input"
+        )
 
 
 def guard_formulas(frame: pd.DataFrame, ids: Iterable[Any]) -> pd.DataFrame:
@@ -112,11 +127,17 @@ def guard_formulas(frame: pd.DataFrame, ids: Iterable[Any]) -> pd.DataFrame:
 
 def csv_bytes(frames: Iterable[pd.DataFrame], text: TextSettings | None = None) -> Iterator[bytes]:
     """Frames of the same columns as one CSV, one line per row, in pieces: as `text` reads it, by default UTF-8."""
-    header, delimiter, encoding = True, (text and given_delimiter(text)) or ",", (text and text.encoding) or "utf-8"
+    header, delimiter, encoding = (
+        True,
+        (text and given_delimiter(text)) or ",",
+        (text and text.encoding) or "utf-8",
+    )
     for frame in frames:
         for start in range(0, max(len(frame), 1), WRITE_ROWS):
             part = frame.iloc[start : start + WRITE_ROWS]
-            yield part.to_csv(index=False, header=header, lineterminator="\n", sep=delimiter).encode(encoding)
+            yield part.to_csv(
+                index=False, header=header, lineterminator="\n", sep=delimiter
+            ).encode(encoding)
             header = False
 
 
@@ -126,7 +147,9 @@ def parquet_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
 
     sink, writer = io.BytesIO(), None
     for rows in _groups(frames):
-        coded = [field.name for field in rows.schema if not pa.types.is_floating(field.type)]  # few of those are equal
+        coded = [
+            field.name for field in rows.schema if not pa.types.is_floating(field.type)
+        ]  # few of those are equal
         writer = writer or pyarrow.parquet.ParquetWriter(sink, rows.schema, use_dictionary=coded)
         writer.write_table(rows, GROUP_ROWS)
         yield sink.getvalue()
@@ -141,7 +164,9 @@ def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
     """The rows of frames as tables of Arrow, each a group of rows of a file."""
     held: Any = None
     for frame in frames:
-        rows = pa.Table.from_pandas(frame, schema=None if held is None else held.schema, preserve_index=False)
+        rows = pa.Table.from_pandas(
+            frame, schema=None if held is None else held.schema, preserve_index=False
+        )
         held = rows if held is None else pa.concat_tables([held, rows])
         while held.num_rows > GROUP_ROWS:
             yield held.slice(0, GROUP_ROWS).combine_chunks()
@@ -154,18 +179,29 @@ def xlsx_bytes(frames: Iterable[pd.DataFrame]) -> bytes:
     """Frames of the same columns as a sheet of a workbook; ISO 8601 times are cells of times, those of a zone text."""
     frame = pd.concat(frames, ignore_index=True)
     if len(frame) > SHEET_ROWS:
-        problem = f"a sheet of a workbook holds at most {SHEET_ROWS:,} rows, and these are {len(frame):,}"
+        problem = (
+            f"a sheet of a workbook holds at most {SHEET_ROWS:,} rows, and these are {len(frame):,}"
+        )
         raise CannotCreate(problem, setting=Setting("output"), cure="write a .csv or .parquet file")
     for name, column in frame.items():
-        if column.dtype.kind == "M" or (is_string_dtype(column) and column.str.fullmatch(ISO_TIME).all()):
+        if column.dtype.kind == "M" or (
+            is_string_dtype(column) and column.str.fullmatch(ISO_TIME).all()
+        ):
             times: Any = pd.to_datetime(column, format="ISO8601", errors="coerce")
-            in_sheet = times.dt.tz is None and (times >= datetime(1900, 3, 1)).all()  # a wrong day is before it
+            in_sheet = (
+                times.dt.tz is None and (times >= datetime(1900, 3, 1)).all()
+            )  # a wrong day is before it
             times = times.dt.date if (times == times.dt.normalize()).all() else times
             frame[name] = times if in_sheet else column.astype(str)
-    sink, plain = io.BytesIO(), {"options": {"strings_to_formulas": False, "strings_to_urls": False}}
+    sink, plain = (
+        io.BytesIO(),
+        {"options": {"strings_to_formulas": False, "strings_to_urls": False}},
+    )
     with pd.ExcelWriter(sink, "xlsxwriter", engine_kwargs=plain) as writer:
         frame.to_excel(writer, index=False)
-        writer.book.set_properties({"created": datetime(2000, 1, 1)})  # the same forecasts make the same bytes
+        writer.book.set_properties(
+            {"created": datetime(2000, 1, 1)}
+        )  # the same forecasts make the same bytes
     return sink.getvalue()
 
 
@@ -175,11 +211,17 @@ def check_output(output: str) -> None:
         problem = "forecasts are written as .csv, .parquet or .xlsx"
         raise CannotCreate(problem, setting=Setting("output", output), cure="name such a file")
     if output.lower().endswith(".xlsx") and find_spec("xlsxwriter") is None:
-        raise Unavailable("to write .xlsx takes the package xlsxwriter", cure=INSTALL.format("excel"))
+        raise Unavailable(
+            "to write .xlsx takes the package xlsxwriter", cure=INSTALL.format("excel")
+        )
 
 
-def write_frames(frames: Iterable[pd.DataFrame], output: str, text: TextSettings | None = None) -> None:
+def write_frames(
+    frames: Iterable[pd.DataFrame], output: str, text: TextSettings | None = None
+) -> None:
     """Write frames of the same columns to a file, by its suffix, replaced at once or not; a CSV as `text` reads it."""
     check_output(output)
     writers: dict[str, Any] = {".parquet": parquet_bytes, ".pq": parquet_bytes, ".xlsx": xlsx_bytes}
-    replace_file(output, writers.get(PurePath(output.lower()).suffix, partial(csv_bytes, text=text))(frames))
+    replace_file(
+        output, writers.get(PurePath(output.lower()).suffix, partial(csv_bytes, text=text))(frames)
+    )

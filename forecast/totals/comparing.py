@@ -22,7 +22,14 @@ from forecast.settings import SumSettings, TableSettings
 from forecast.tables.cells import parse_numbers
 from forecast.tables.table import Table
 from forecast.tables.writing import Frame, frame_of, interval_columns
-from forecast.totals.periods import PERIODS, Key, checked_levels, keys_of, periods_of, steps_of_periods
+from forecast.totals.periods import (
+    PERIODS,
+    Key,
+    checked_levels,
+    keys_of,
+    periods_of,
+    steps_of_periods,
+)
 from forecast.totals.sums import COLUMNS
 
 
@@ -47,12 +54,16 @@ def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalSc
     reading = read_actual(sums, [*shared, heading[-1]], actual, settings)
     schema, spans = reading.schema, spans_of(sums, reading.schema, actual.name)
     panel = read_as(reading, schema, horizon=int(spans[:, 2].max() - spans[:, 1].min())).panel
-    found, missing = actual_sums(sums, spans, panel, schema, lags_and_lookback(panel, schema.season, None)[1])
+    found, missing = actual_sums(
+        sums, spans, panel, schema, lags_and_lookback(panel, schema.season, None)[1]
+    )
     if missing:
         text = "%s: %d groups have no series in %s (%s)"
         log.warning(text, sums.name, len(missing), actual.name, series_names(missing))
     if not (known := int(np.isfinite(found[:, 0]).sum())):
-        raise BadData(f"not all values of any sum are in {actual.name}; are they there yet?", place=sums.name)
+        raise BadData(
+            f"not all values of any sum are in {actual.name}; are they there yet?", place=sums.name
+        )
     numbers, intervals = numbers_of(sums)
     columns = dict(zip([POINT, *interval_columns(intervals)], numbers.T, strict=True))
     columns |= {"actual": found[:, 0], "naive": found[:, 1], "level": sums.texts("level")}
@@ -70,19 +81,43 @@ def measures_by_level(sums: Frame) -> Frame:
         actual, naive = (part[name].to_numpy(float) for name in ("actual", "naive"))
         naive_error, known = np.full(len(part), mae(actual, naive)), int(np.isfinite(actual).sum())
         found = measures(Outcome(actual, numbers, intervals, naive_error, naive_error**2))
-        named, counts = {"level": level, "model": model}, {"sums": known, "unknown": len(part) - known}
-        skill, _ = 1 - found.pop("mase"), found.pop("rmsse")  # which say in another unit what mae and rmse say
-        rows.append({**named, "skill": skill, **found, **counts, "calibrated": bool(part["calibrated"].all())})
+        named, counts = (
+            {"level": level, "model": model},
+            {"sums": known, "unknown": len(part) - known},
+        )
+        skill, _ = (
+            1 - found.pop("mase"),
+            found.pop("rmsse"),
+        )  # which say in another unit what mae and rmse say
+        rows.append(
+            {
+                **named,
+                "skill": skill,
+                **found,
+                **counts,
+                "calibrated": bool(part["calibrated"].all()),
+            }
+        )
     if unknown := sum(row["unknown"] for row in rows):
-        log.warning("%d of %d sums do not count, as not all of their actual values are known", unknown, len(sums))
+        log.warning(
+            "%d of %d sums do not count, as not all of their actual values are known",
+            unknown,
+            len(sums),
+        )
     return frame_of({name: np.array([row[name] for row in rows]) for name in rows[0]})
 
 
 def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon: int) -> None:
     """Refuse sums that a backtest cannot compare, before any work; origins are grid positions."""
     levels = checked_levels(settings, schema, [*COLUMNS, "origin", "actual", "naive"])
-    if not any(len(periods_of(schema, at, horizon, level.every)) for at in origins.tolist() for level in levels):
-        problem = f"at no origin the horizon of {horizon} steps reaches the end of a {levels[0].every}"
+    if not any(
+        len(periods_of(schema, at, horizon, level.every))
+        for at in origins.tolist()
+        for level in levels
+    ):
+        problem = (
+            f"at no origin the horizon of {horizon} steps reaches the end of a {levels[0].every}"
+        )
         cure = Words("pass a larger ", Setting("horizon"), ", or another ", Setting("step"))
         raise UsageError(problem, setting=Setting("sum_every", levels[0].every), cure=cure)
 
@@ -92,13 +127,25 @@ def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
     lost = {*sums.names[1 : sums.names.index(POINT)]} - {*schema.keys, *schema.static}
     if lost:
         cure = Words("name the columns of groups with ", Setting("id"), " or ", Setting("static"))
-        raise BadData(f"no id column and no static one '{min(lost)}', as the sums have", place=actual, cure=cure)
+        raise BadData(
+            f"no id column and no static one '{min(lost)}', as the sums have",
+            place=actual,
+            cure=cure,
+        )
     names = [name for name in sums.names if name in (*schema.ids, *schema.static)]
-    times = observed_forecasts(sums, actual, schema.model_copy(update={"ids": ("level", *names)})).timestamps
-    steps, levels = np.nan_to_num(parse_numbers(sums, "steps")).astype(np.int64), sums.texts("level")
+    times = observed_forecasts(
+        sums, actual, schema.model_copy(update={"ids": ("level", *names)})
+    ).timestamps
+    steps, levels = (
+        np.nan_to_num(parse_numbers(sums, "steps")).astype(np.int64),
+        sums.texts("level"),
+    )
     spans = np.zeros((len(sums), 3), np.int64)
     for level in dict.fromkeys(levels):
-        rows, every = levels == level, next((period for period in PERIODS if level.endswith(f"/{period}")), None)
+        rows, every = (
+            levels == level,
+            next((period for period in PERIODS if level.endswith(f"/{period}")), None),
+        )
         first, end = steps_of_periods(schema, times[rows], steps[rows], every)
         spans[rows] = np.stack([first, end - steps[rows], end], 1)
     begun = (spans[:, 0] < spans[:, 1].min()) & (spans[:, 0] <= spans[:, 1])  # before the forecasts
@@ -109,7 +156,9 @@ def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
     return spans
 
 
-def actual_sums(sums: Table, spans: Integers, panel: Panel, schema: Schema, lookback: int) -> tuple[Numbers, Ids]:
+def actual_sums(
+    sums: Table, spans: Integers, panel: Panel, schema: Schema, lookback: int
+) -> tuple[Numbers, Ids]:
     """The sums of actual values, NaN where one is unknown, and those of seasonal naive, [rows, 2].
 
     A series that begins later is in none, one that had ended with what was observed. Also returned: groups without one.
@@ -118,12 +167,21 @@ def actual_sums(sums: Table, spans: Integers, panel: Panel, schema: Schema, look
         raise BadData("series without dates that end at different steps have no sums in common")
     first, origin = spans[:, 0].min(), int(spans[:, 1].min()) - 1
     series, values = _actual_and_naive(panel, schema, lookback, origin, origin + 1 - first)
-    levels, names = sums.texts("level"), [name for name in sums.names if name in (*schema.ids, *schema.static)]
-    texts, found, missing = [sums.texts(name) for name in names], np.full((len(sums), 2), np.nan), list[Key]()
+    levels, names = (
+        sums.texts("level"),
+        [name for name in sums.names if name in (*schema.ids, *schema.static)],
+    )
+    texts, found, missing = (
+        [sums.texts(name) for name in names],
+        np.full((len(sums), 2), np.nan),
+        list[Key](),
+    )
     for level in dict.fromkeys(levels):
         rows, codes = np.flatnonzero(levels == level), dict[Key, int]()
         by = [column for column, held in enumerate(texts) if held[rows].astype(bool).any()]
-        of_row = [codes.setdefault(tuple(texts[column][row] for column in by), len(codes)) for row in rows]
+        of_row = [
+            codes.setdefault(tuple(texts[column][row] for column in by), len(codes)) for row in rows
+        ]
         keys = keys_of(panel, schema, series, tuple(names[column] for column in by))
         of_series = np.array([codes.get(key, -1) for key in keys], np.int64)
         inside, table = of_series >= 0, np.zeros((len(codes), *values.shape[1:]))
@@ -135,18 +193,28 @@ def actual_sums(sums: Table, spans: Integers, panel: Panel, schema: Schema, look
     return found, tuple(missing)
 
 
-def _actual_and_naive(panel: Panel, schema: Schema, lookback: int, origin: int, back: int) -> tuple[Integers, Numbers]:
+def _actual_and_naive(
+    panel: Panel, schema: Schema, lookback: int, origin: int, back: int
+) -> tuple[Integers, Numbers]:
     """Series that are in sums, and actual values and seasonal naive from `back` steps before on: [series, steps, 2]."""
-    known = with_fixed(panel, fixed_values(find_closed(panel, schema, panel.lengths), panel, schema))
+    known = with_fixed(
+        panel, fixed_values(find_closed(panel, schema, panel.lengths), panel, schema)
+    )
     series, steps = np.arange(len(panel)), origin + 1 + np.arange(-back, panel.ahead)
-    values = np.repeat(values_at(known, series, np.full(len(panel), steps[0]), len(steps))[..., None], 2, 2)
-    values[(steps < panel.starts[:, None]) & (steps >= panel.starts.min())] = 0  # before the first value of a series
+    values = np.repeat(
+        values_at(known, series, np.full(len(panel), steps[0]), len(steps))[..., None], 2, 2
+    )
+    values[(steps < panel.starts[:, None]) & (steps >= panel.starts.min())] = (
+        0  # before the first value of a series
+    )
     values[:, back:, 1] = np.nan
     begun = np.flatnonzero(panel.starts <= origin)
     if not len(begun):  # the table has nothing of the past
         return series, values
     past = with_status(panel.until(origin), schema, lookback)
-    values[begun, back:, 1] = fit_baseline(REFERENCE, schema.shortest_season, (0.5,), past)(past)[..., 0]
+    values[begun, back:, 1] = fit_baseline(REFERENCE, schema.shortest_season, (0.5,), past)(past)[
+        ..., 0
+    ]
     ended = begun[np.array(past.status) == "ended"]
     values[ended] = np.where(np.arange(len(steps))[:, None] < back, np.nan_to_num(values[ended]), 0)
     return begun[np.array(past.status) != "missing"], values

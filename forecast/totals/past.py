@@ -59,7 +59,9 @@ class Past:
         errors, known = joint.at(index[row], joint.values.shape[2])
         at = np.arange(len(row)), step
         scaled, seen = errors[:, *at] * deviation, known[:, *at] * deviation**2
-        parts = np.concatenate([scaled, seen, [(scaled**2).sum(0), deviation**2, deviation, deviation**2]])
+        parts = np.concatenate(
+            [scaled, seen, [(scaled**2).sum(0), deviation**2, deviation, deviation**2]]
+        )
         np.add.at(moments[:, 0], row, parts.T)
 
 

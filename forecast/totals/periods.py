@@ -35,7 +35,9 @@ class Periods:
     first: int  # grid position of the first step, perhaps before the forecast begins
     edges: Integers  # [periods + 1], steps from 0; the last one is not part of any
     times: Integers  # [periods], timestamp of the start of each
-    next_horizon: int | None = None  # the one that the next period needs; None where this one ends with a period
+    next_horizon: int | None = (
+        None  # the one that the next period needs; None where this one ends with a period
+    )
 
     def __len__(self) -> int:
         return len(self.times)
@@ -49,12 +51,18 @@ def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -
     if every == "horizon":
         return Periods(origin + 1, np.array([0, horizon]), calendar.times(steps[:1]))
     check_period(schema, every)
-    keys, reach = period_keys(calendar, steps, every), 2 * longest(schema, every) + 1  # more than a period has
+    keys, reach = (
+        period_keys(calendar, steps, every),
+        2 * longest(schema, every) + 1,
+    )  # more than a period has
 
     def key_at(position: int) -> int:
         return int(period_keys(calendar, np.array([position]), every)[0])
 
-    before, after = range(origin + 1 - reach, origin + 1), range(origin + 1 + horizon, origin + 1 + horizon + reach)
+    before, after = (
+        range(origin + 1 - reach, origin + 1),
+        range(origin + 1 + horizon, origin + 1 + horizon + reach),
+    )
     first = before.start + bisect_left(before, int(keys[0]), key=key_at)
     end = horizon + bisect_right(after, int(keys[-1]), key=key_at)  # of the period of the last step
     edges = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
@@ -72,11 +80,15 @@ def steps_of_periods(
         first = calendar.positions(starts)
         return first, first + (1 if every is None else steps)
     check_period(schema, every)
-    longest_end = starts.max() + (MOST_DAYS[every] + 2) * DAY  # clocks that are put back make days longer
+    longest_end = (
+        starts.max() + (MOST_DAYS[every] + 2) * DAY
+    )  # clocks that are put back make days longer
     first, last = calendar.positions(np.array([starts.min(), longest_end]))
     near = np.arange(first, last + 1)
     times = _start_times(calendar, period_keys(calendar, near, every), near, every)
-    return near[0] + np.searchsorted(times, starts), near[0] + np.searchsorted(times, starts, "right")
+    return near[0] + np.searchsorted(times, starts), near[0] + np.searchsorted(
+        times, starts, "right"
+    )
 
 
 def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> int:
@@ -87,7 +99,11 @@ def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> in
             rest = periods_of(schema, origin, 1, period)
             end = rest.next_horizon or 1
             begun = rest.first <= origin
-            needed.append(end + (periods_of(schema, origin + end, 1, period).next_horizon or 1) if begun else end)
+            needed.append(
+                end + (periods_of(schema, origin + end, 1, period).next_horizon or 1)
+                if begun
+                else end
+            )
     return max(needed)
 
 
@@ -114,7 +130,9 @@ def whole_periods(
     if not any(map(len, found.values())):
         every, periods = next(iter(found.items()))
         problem = f"the horizon of {horizon} steps does not reach the end of a {every}"
-        cure: object = Words("fit, or forecast at once, with ", Setting("horizon", periods.next_horizon))
+        cure: object = Words(
+            "fit, or forecast at once, with ", Setting("horizon", periods.next_horizon)
+        )
         if (periods.next_horizon or 0) > MAX_AHEAD:
             cure = f"name a shorter period; the end of this one is {periods.next_horizon:,} steps ahead"
         raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
@@ -135,13 +153,17 @@ def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Intege
     if spec.kind == "seconds" and spec.every % WEEK == 0:
         if every == "week":
             return positions
-        starts = (wall // DAY + MONDAY) % 7 == 0  # a week is named by its Monday, or else by its last day
+        starts = (
+            wall // DAY + MONDAY
+        ) % 7 == 0  # a week is named by its Monday, or else by its last day
         wall = np.where(starts, wall, wall - (spec.every - DAY))  # it counts where it starts
     if every == "day":
         return np.asarray(wall // DAY)
     if every == "week":
         return np.asarray((wall // DAY + MONDAY) // 7)
-    return np.asarray(wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) // MONTHS[every])
+    return np.asarray(
+        wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) // MONTHS[every]
+    )
 
 
 def _start_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Every) -> Integers:
@@ -154,7 +176,9 @@ def _start_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Ev
     elif every == "day":
         wall = keys * DAY
     else:
-        wall = (keys * MONTHS[every]).astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)
+        wall = (
+            (keys * MONTHS[every]).astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)
+        )
     return timestamps_at(wall, calendar.zone, "later")[0]
 
 
@@ -164,9 +188,19 @@ def check_period(schema: Schema, every: Every) -> None:
     spec, setting = schema.calendar, Setting("sum_every", every)
     if spec.kind == "steps" or not schema.dated:
         raise UsageError("the rows have no dates", setting=setting, cure="sum over the horizon")
-    days = spec.every * 28 if spec.kind == "months" else 1 if spec.kind == "weekdays" else spec.every / DAY
+    days = (
+        spec.every * 28
+        if spec.kind == "months"
+        else 1
+        if spec.kind == "weekdays"
+        else spec.every / DAY
+    )
     if days > MOST_DAYS[every]:
-        raise UsageError("a period finer than the data", setting=setting, cure="name a longer one, or the horizon")
+        raise UsageError(
+            "a period finer than the data",
+            setting=setting,
+            cure="name a longer one, or the horizon",
+        )
 
 
 @dataclass(frozen=True)
@@ -187,7 +221,9 @@ def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
         check_period(schema, every)
     if not settings.sum_every and not schema.dated:
         problem = "the rows have no dates, and each series its own end"
-        raise UsageError(problem, setting=Setting("sum_by"), cure=Words("add ", Setting("sum_every", "horizon")))
+        raise UsageError(
+            problem, setting=Setting("sum_by"), cure=Words("add ", Setting("sum_every", "horizon"))
+        )
     periods: tuple[Every | None, ...] = tuple(dict.fromkeys(settings.sum_every)) or (None,)
     groups = dict[tuple[str, ...], str]()
     for name in settings.sum_by or (SERIES,):
@@ -216,8 +252,13 @@ def _columns(name: str, schema: Schema) -> tuple[str, ...]:
     parts = [part.strip() for part in name.split(",")]
     for part in parts:
         if part not in known:
-            hint = did_you_mean(part, list(known)) or (f"; there are {', '.join(known)}, and {ALL}" if known else "")
-            cure = Words("name all id columns where it is one, such as ", Setting("id", ",".join((part, *schema.ids))))
+            hint = did_you_mean(part, list(known)) or (
+                f"; there are {', '.join(known)}, and {ALL}" if known else ""
+            )
+            cure = Words(
+                "name all id columns where it is one, such as ",
+                Setting("id", ",".join((part, *schema.ids))),
+            )
             problem = f"'{part}' is no id column and no static one{hint}"
             raise UsageError(problem, setting=Setting("sum_by", name), cure=cure)
     return tuple(column for column in known if column in parts)
@@ -225,7 +266,9 @@ def _columns(name: str, schema: Schema) -> tuple[str, ...]:
 
 def key_columns(levels: list[Level], schema: Schema) -> tuple[str, ...]:
     """The columns of a table of sums that name groups: all id columns, and static ones by which something is summed."""
-    return schema.ids + tuple(name for name in schema.static if any(name in level.by for level in levels))
+    return schema.ids + tuple(
+        name for name in schema.static if any(name in level.by for level in levels)
+    )
 
 
 def keys_of(panel: Panel, schema: Schema, series: np.ndarray, by: tuple[str, ...]) -> Iterator[Key]:

@@ -8,9 +8,21 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.ensemble.joint_errors import LEAST_WINDOWS, PAST_SHARE, JointErrors, sum_quantiles, variance_share
+from forecast.ensemble.joint_errors import (
+    LEAST_WINDOWS,
+    PAST_SHARE,
+    JointErrors,
+    sum_quantiles,
+    variance_share,
+)
 from forecast.errors import BadData, Setting, Words
-from forecast.evaluation.quantiles import bounded, lower_bounds, rounded, standard_deviation, unbounded_numbers
+from forecast.evaluation.quantiles import (
+    bounded,
+    lower_bounds,
+    rounded,
+    standard_deviation,
+    unbounded_numbers,
+)
 from forecast.inference.forecasting import Columns, Forecasts, checked_horizon
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
@@ -19,9 +31,23 @@ from forecast.panel.schema import time_columns
 from forecast.settings import Every, OutputSettings, SumSettings
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.past import Past, past_of
-from forecast.totals.periods import Key, Level, Periods, checked_levels, key_columns, keys_of, whole_periods
+from forecast.totals.periods import (
+    Key,
+    Level,
+    Periods,
+    checked_levels,
+    key_columns,
+    keys_of,
+    whole_periods,
+)
 
-COLUMNS = ("mean", "observed", "filled", "steps", "calibrated")  # of a table of sums, beside those of forecasts
+COLUMNS = (
+    "mean",
+    "observed",
+    "filled",
+    "steps",
+    "calibrated",
+)  # of a table of sums, beside those of forecasts
 AT_ONCE = 2048  # series
 DIGITS = 12  # significant ones of means: enough to add them up, and less than what the order of adding changes
 EXACT = ("mean", "observed", "filled", "low", "high")  # what is added up beside quantiles
@@ -72,7 +98,11 @@ class Totals:
     """Sums of the forecasts of a fitted forecaster, to which a panel is added part by part."""
 
     def __init__(
-        self, predictor: Predictor, settings: SumSettings, output: OutputSettings, horizon: int | None
+        self,
+        predictor: Predictor,
+        settings: SumSettings,
+        output: OutputSettings,
+        horizon: int | None,
     ) -> None:
         self.predictor, self.settings, self.output = predictor, settings, output
         self.fitted, self.schema = predictor.fitted, predictor.fitted.config.table
@@ -81,7 +111,9 @@ class Totals:
         none = np.zeros((0, len(self.fitted.history), self.fitted.config.horizon), np.uint8)
         self.joint = self.fitted.joint or JointErrors(none, 1)
         self.groups: list[Groups] = []
-        self.left_out: dict[Every | None, int | None] = {}  # periods whose last one is, and the horizon that it needs
+        self.left_out: dict[
+            Every | None, int | None
+        ] = {}  # periods whose last one is, and the horizon that it needs
 
     def blank_copy(self) -> Self:
         return type(self)(self.predictor, self.settings, self.output, self.horizon)
@@ -90,16 +122,30 @@ class Totals:
         panel = forecasts.panel
         kinds = dict.fromkeys(level.every for level in self.levels)
         found = whole_periods(self.schema, int(panel.origins.max()), self.horizon, kinds)
-        pasts = {every: past_of(self.predictor, panel, part, self.output) for every, part in found.items() if len(part)}
+        pasts = {
+            every: past_of(self.predictor, panel, part, self.output)
+            for every, part in found.items()
+            if len(part)
+        }
         if not self.groups:
             some = [(level, pasts[level.every]) for level in self.levels if level.every in pasts]
-            self.groups = [Groups(level, past.periods, self._ended(past, np.zeros(0, int))) for level, past in some]
-        self.left_out |= {every: periods.next_horizon for every, periods in found.items() if periods.next_horizon}
+            self.groups = [
+                Groups(level, past.periods, self._ended(past, np.zeros(0, int)))
+                for level, past in some
+            ]
+        self.left_out |= {
+            every: periods.next_horizon for every, periods in found.items() if periods.next_horizon
+        }
         ended = np.flatnonzero(np.array(panel.status) == "ended")
         for every, past in pasts.items():
             for start in range(0, len(forecasts.series), AT_ONCE):
                 part = slice(start, start + AT_ONCE)
-                self._put(every, forecasts, forecasts.series[part], self._of_forecasts(forecasts, part, past))
+                self._put(
+                    every,
+                    forecasts,
+                    forecasts.series[part],
+                    self._of_forecasts(forecasts, part, past),
+                )
             if len(ended) and past.observed.any():
                 self._put(every, forecasts, ended, self._ended(past, ended))
 
@@ -111,13 +157,19 @@ class Totals:
             else:
                 self.groups[number].add(groups.keys, groups.sums)
 
-    def _put(self, every: Every | None, forecasts: Forecasts, series: Integers, rows: Summands) -> None:
+    def _put(
+        self, every: Every | None, forecasts: Forecasts, series: Integers, rows: Summands
+    ) -> None:
         for groups in self.groups:
             if groups.level.every == every:
                 groups.add(keys_of(forecasts.panel, self.schema, series, groups.level.by), rows)
 
     def _of_forecasts(self, forecasts: Forecasts, part: slice, past: Past) -> Summands:
-        series, edges, levels = forecasts.series[part], past.periods.edges, self.fitted.config.levels
+        series, edges, levels = (
+            forecasts.series[part],
+            past.periods.edges,
+            self.fitted.config.levels,
+        )
         horizon = int(edges[-1])
         output, floor = self.output, forecasts.panel.floor()[series]
         quantiles = bounded(forecasts.shown[part, :horizon], output, floor)
@@ -127,15 +179,22 @@ class Totals:
         errors, known = self.joint.at(index, horizon)
         low = np.broadcast_to(lower_bounds(output, floor)[:, None], means.shape)
         high = np.full(means.shape, np.inf if output.max is None else output.max)
-        exact = np.concatenate([np.stack([means, 0 * means, 0 * means, low, high], -1), quantiles], -1)
+        exact = np.concatenate(
+            [np.stack([means, 0 * means, 0 * means, low, high], -1), quantiles], -1
+        )
         variance = deviation**2
         scaled, seen = errors * deviation, known * variance
-        moments = np.stack([*scaled, *seen, (scaled**2).sum(0), variance, deviation, 0 * variance], -1)
+        moments = np.stack(
+            [*scaled, *seen, (scaled**2).sum(0), variance, deviation, 0 * variance], -1
+        )
         starts = edges[:-1]
         exact = np.add.reduceat(exact.astype(np.longdouble), starts, axis=1)
         moments = np.add.reduceat(moments, starts, axis=1)
         for period, (start, end) in enumerate(pairwise(edges)):
-            within, steps = deviation[:, start:end], self.joint.step_correlation[start:end, start:end]
+            within, steps = (
+                deviation[:, start:end],
+                self.joint.step_correlation[start:end, start:end],
+            )
             moments[:, period, -1] = (within @ steps * within).sum(1)
         past.add_to(exact, moments, series, self.joint, index, levels)
         padded = np.zeros((len(series), self.fitted.config.horizon))
@@ -149,7 +208,10 @@ class Totals:
         exact = np.zeros((*shape, len(EXACT) + len(config.levels)), np.longdouble)
         exact[:, 0] = past.observed[ended][:, None]
         exact[:, 0, EXACT.index("filled")] = 0
-        moments, never = np.zeros((*shape, 2 * len(self.joint.values) + 4)), np.zeros(len(ended), bool)
+        moments, never = (
+            np.zeros((*shape, 2 * len(self.joint.values) + 4)),
+            np.zeros(len(ended), bool),
+        )
         parts = exact, moments, np.zeros((len(ended), config.horizon)), ~never, never
         return dict(zip(ADDED_BY, parts, strict=True))
 
@@ -161,23 +223,33 @@ class Totals:
 
     def medians(self, groups: list[int]) -> np.ndarray:
         """The sums of the medians of what is summed, of groups of the first level, [groups, periods]."""
-        return np.asarray(self.groups[0].sums["exact"][groups, :, len(EXACT) + self.fitted.config.levels.index(0.5)])
+        return np.asarray(
+            self.groups[0].sums["exact"][
+                groups, :, len(EXACT) + self.fitted.config.levels.index(0.5)
+            ]
+        )
 
     def gaps(self) -> dict[Key, Numbers]:
         """What the medians of the series lack of the sums of the first level, [periods] of each group."""
         groups = self.groups[0]
         keys, rows = groups.ordered(), self._rows(groups, self.output)
         sums = np.asarray(rows["forecast"]).reshape(len(keys), len(groups.periods))
-        return dict(zip(keys, (sums - self.medians(list(keys.values()))).astype(np.float64), strict=True))
+        return dict(
+            zip(keys, (sums - self.medians(list(keys.values()))).astype(np.float64), strict=True)
+        )
 
     @property
     def starts(self) -> Integers:
         """[rows of `columns`], timestamps at which the periods start."""
-        return np.concatenate([np.tile(groups.periods.times, len(groups.ordered())) for groups in self.groups])
+        return np.concatenate(
+            [np.tile(groups.periods.times, len(groups.ordered())) for groups in self.groups]
+        )
 
     def columns(self, levels: tuple[float, ...] | None = None) -> Columns:
         """The table of sums: level, ids, time, forecast, mean, intervals of some levels, and what they rest on."""
-        output = self.output if levels is None else self.output.model_copy(update={"levels": levels})
+        output = (
+            self.output if levels is None else self.output.model_copy(update={"levels": levels})
+        )
         parts = [self._rows(groups, output) for groups in self.groups if groups.keys]
         if not parts:
             raise BadData("no series is left to forecast")
@@ -191,8 +263,12 @@ class Totals:
         mean, observed, filled, low, high = exact[:, : len(EXACT)].T
         quantiles, calibrated = self._quantiles(sums, periods.edges, exact[:, len(EXACT) :], mean)
         counts = np.repeat(sums["counts"], len(periods))
-        output = output.model_copy(update={"min": None, "max": None})  # bounds are those of the summands
-        unbounded = unbounded_numbers(quantiles[:, None], self.fitted.config.levels, output, counts, mean[:, None])
+        output = output.model_copy(
+            update={"min": None, "max": None}
+        )  # bounds are those of the summands
+        unbounded = unbounded_numbers(
+            quantiles[:, None], self.fitted.config.levels, output, counts, mean[:, None]
+        )
         numbers = np.clip(bounded(unbounded, output)[:, 0], low[:, None], high[:, None])
         mean = np.clip(significant(mean), low, high)
         if output.point == "mean":
@@ -206,23 +282,39 @@ class Totals:
         shown = ["forecast", "mean", *interval_columns(output.levels)]
         columns |= dict(zip(shown, np.insert(numbers, 1, mean, axis=1).T, strict=True))
         columns |= {"observed": significant(observed), "filled": filled.astype(np.int64)}
-        return columns | {"steps": np.tile(np.diff(periods.edges), len(used)), "calibrated": calibrated}
+        return columns | {
+            "steps": np.tile(np.diff(periods.edges), len(used)),
+            "calibrated": calibrated,
+        }
 
-    def _quantiles(self, sums: Summands, edges: Integers, quantiles: Numbers, mean: Numbers) -> tuple[Numbers, Flags]:
+    def _quantiles(
+        self, sums: Summands, edges: Integers, quantiles: Numbers, mean: Numbers
+    ) -> tuple[Numbers, Flags]:
         """The quantiles of sums of groups [sums, levels], and which of them rest on enough windows."""
         joint, windows, moments = self.joint, len(self.joint.values), sums["moments"]
         together, moments = np.zeros(moments.shape[:2]), moments.reshape(-1, moments.shape[2]).T
         squares, variance, deviation, alone = moments[2 * windows :]
         single = _single(moments.T)
-        if not windows:  # an older version, or too short a past: as wide as if all summands were one
+        if (
+            not windows
+        ):  # an older version, or too short a past: as wide as if all summands were one
             return quantiles, single
         for period, (start, end) in enumerate(pairwise(edges)):
             part = sums["deviation"][:, start:end]
-            together[:, period] = (part @ joint.step_correlation[start:end, start:end] * part).sum(1)
-        expected = joint.series_correlation * together.ravel() + (1 - joint.series_correlation) * alone
+            together[:, period] = (part @ joint.step_correlation[start:end, start:end] * part).sum(
+                1
+            )
+        expected = (
+            joint.series_correlation * together.ravel() + (1 - joint.series_correlation) * alone
+        )
         expected = expected / np.where(deviation > 0, deviation, 1.0) ** 2
-        seen, independent = (moments[:windows], moments[windows : 2 * windows], squares), joint.independent_windows
-        share = np.where(single, 1.0, variance_share(*seen, variance, deviation, expected, independent))
+        seen, independent = (
+            (moments[:windows], moments[windows : 2 * windows], squares),
+            joint.independent_windows,
+        )
+        share = np.where(
+            single, 1.0, variance_share(*seen, variance, deviation, expected, independent)
+        )
         found = sum_quantiles(quantiles, mean, share, independent, self.fitted.config.levels)
         return found, single | self.calibrated
 
@@ -249,7 +341,9 @@ def _joined(parts: list[Column | np.ndarray]) -> Column | np.ndarray:
 def log_notes(totals: Totals) -> None:
     """Log what a reader of sums should know: periods that are left out, intervals, and that medians do not add up."""
     for every, needed in totals.left_out.items():
-        text = "the last %s is left out, as the horizon of %d steps does not reach its end; %d would"
+        text = (
+            "the last %s is left out, as the horizon of %d steps does not reach its end; %d would"
+        )
         log.info(text, every, totals.horizon, needed)
     warn_of_sums(totals)
     groups = list(totals.groups[0].ordered().values())
@@ -266,7 +360,9 @@ def warn_of_sums(totals: Totals) -> None:
         log.warning(text, aggregate, Setting("aggregate", "sum"))
     if not totals.calibrated and (joint is None or totals.fitted.config.plan.origins == 0):
         text = "intervals of sums are not calibrated: this version does not know how errors go together; fit again"
-        log.warning("%s%s", text, "" if joint is None else Words(" with a larger ", Setting("budget")))
+        log.warning(
+            "%s%s", text, "" if joint is None else Words(" with a larger ", Setting("budget"))
+        )
     elif not totals.calibrated and joint is not None:
         needed = int(LEAST_WINDOWS * joint.values.shape[2] / PAST_SHARE) + 1
         text = "intervals of sums are not calibrated: they rest on %.1f windows of the past that do not overlap, and "
@@ -280,7 +376,12 @@ def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
     What a group has too little or too much in a period is shared among its series there by their medians, or by their
     means where all medians are 0. Values of the past, missing ones too, stay as they are.
     """
-    groups, output, panel, series = totals.groups[0], totals.output, forecasts.panel, forecasts.series
+    groups, output, panel, series = (
+        totals.groups[0],
+        totals.output,
+        forecasts.panel,
+        forecasts.series,
+    )
     floor = lower_bounds(output, panel.floor()[series])
     high = np.inf if output.max is None else output.max
     if output.integer:

@@ -19,13 +19,17 @@ from forecast.settings import TrainSettings
 from forecast.windows.windows import ToArray
 
 _lock = threading.Lock()
-_outside: dict[int, int] = {}  # threads that torch takes outside of the blocks, by the thread of each block
+_outside: dict[
+    int, int
+] = {}  # threads that torch takes outside of the blocks, by the thread of each block
 
 
 def pick_device(name: str) -> torch.device:
     """The device called `name`, which must exist (`Unavailable`); auto takes a GPU where one works."""
     if processes() > 1 and torch.cuda.is_available() and name in ("auto", "cuda"):
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))  # each process of torchrun has a GPU of its own
+        return torch.device(
+            "cuda", int(os.environ["LOCAL_RANK"])
+        )  # each process of torchrun has a GPU of its own
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": False}
     if name == "auto":
         device = torch.device("cuda" if available["cuda"] else "cpu")

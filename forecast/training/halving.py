@@ -25,9 +25,13 @@ WORTH_A_PROCESS = 10.0  # seconds of training from which on another process pays
 FIRST_ROUND = 0.7  # share of the time for a first round of more networks than cores, if a second one can follow
 SINGLE_ROUND = 1.15  # a single round may be planned to take so many times what is left: all then get fewer steps
 SLOW = 1.3  # an idle core also gets a candidate that takes less than the time left, or than so many times the first
-ROUND_MARGIN = 1.15  # a round whose estimate exceeds the time that is left by this factor is not begun
+ROUND_MARGIN = (
+    1.15  # a round whose estimate exceeds the time that is left by this factor is not begun
+)
 
-Loss = Callable[[NDArray[np.float64]], float]  # of quantiles of the validation windows, [windows, horizon, levels]
+Loss = Callable[
+    [NDArray[np.float64]], float
+]  # of quantiles of the validation windows, [windows, horizon, levels]
 
 
 def train_networks(
@@ -43,9 +47,13 @@ def train_networks(
     `candidates` come the best bet first; instead, a `plan` is repeated, or an earlier fit, `start`, continued.
     """
     settings = fitter.settings
-    planned = plan.members if plan is not None else start.candidates if start is not None else candidates
+    planned = (
+        plan.members if plan is not None else start.candidates if start is not None else candidates
+    )
     require_precision(settings.precision, planned, fitter.device)
-    rounds = _Rounds(fitter, replace(context, start_weights=None if start is None else start.weights))
+    rounds = _Rounds(
+        fitter, replace(context, start_weights=None if start is None else start.weights)
+    )
     if plan is not None:
         rounds.train(lambda: trainable(plan.members, fitter.device))
     elif start is not None:
@@ -53,12 +61,20 @@ def train_networks(
     elif settings.steps or settings.members:
         rounds.train(lambda: _plan_alike(rounds, candidates[:1] * (settings.members or 1)))
     else:
-        worth = MOST_NETWORKS if rounds.measured else max(fitter.count // WINDOWS_A_NETWORK, FEW_NETWORKS)
-        alike = all(model_class(candidate.model).starts_trained for candidate in candidates)  # whatever their seed
+        worth = (
+            MOST_NETWORKS
+            if rounds.measured
+            else max(fitter.count // WINDOWS_A_NETWORK, FEW_NETWORKS)
+        )
+        alike = all(
+            model_class(candidate.model).starts_trained for candidate in candidates
+        )  # whatever their seed
         most = 1 if alike and fitter.count < WINDOWS_A_NETWORK else min(worth, MOST_NETWORKS)
         trained = rounds.train(lambda: _first_round(rounds, candidates)[:most])
         while trained:
-            trained = rounds.train(partial(_better_half, rounds, trained, loss, most - len(rounds.done)))
+            trained = rounds.train(
+                partial(_better_half, rounds, trained, loss, most - len(rounds.done))
+            )
     members, results = [member for member, _ in rounds.done], [result for _, result in rounds.done]
     return Plan(members=tuple(members), started_from=None if start is None else start.hash), results
 
@@ -68,12 +84,24 @@ class _Rounds:
 
     def __init__(self, fitter: Fitter, context: TrainingContext) -> None:
         decisions = Decisions.read(context.checkpoints)
-        members = iter(trainable([member for members in decisions.rounds for member in members], fitter.device))
-        self.decided = [[next(members) for _ in planned] for planned in decisions.rounds]  # networks of each round
+        members = iter(
+            trainable([member for members in decisions.rounds for member in members], fitter.device)
+        )
+        self.decided = [
+            [next(members) for _ in planned] for planned in decisions.rounds
+        ]  # networks of each round
         if context.deadline is not None and decisions.left is not None:
-            context = replace(context, deadline=min(context.deadline, time.monotonic() + decisions.left))
-        self.fitter, self.context, self.costs = fitter, context, dict(decisions.costs)  # seconds by candidates' keys
-        self.measured = context.deadline is not None  # by a clock; else estimated, so that a fit repeats anywhere
+            context = replace(
+                context, deadline=min(context.deadline, time.monotonic() + decisions.left)
+            )
+        self.fitter, self.context, self.costs = (
+            fitter,
+            context,
+            dict(decisions.costs),
+        )  # seconds by candidates' keys
+        self.measured = (
+            context.deadline is not None
+        )  # by a clock; else estimated, so that a fit repeats anywhere
         self.spent, self.begun = 0.0, 0  # estimated seconds, without a deadline; and rounds
         self.done: list[tuple[Member, Trained]] = []
 
@@ -122,7 +150,11 @@ class _Rounds:
         return trained
 
     def _write(self) -> None:
-        rounds, left, store = tuple(map(tuple, self.decided)), self.context.seconds_left(), self.context.checkpoints
+        rounds, left, store = (
+            tuple(map(tuple, self.decided)),
+            self.context.seconds_left(),
+            self.context.checkpoints,
+        )
         Decisions(rounds=rounds, costs=self.costs, left=left).write(store)
 
 
@@ -141,7 +173,9 @@ def _plan_alike(rounds: _Rounds, candidates: list[Candidate], warm: int = 0) -> 
 def _plan_by_cost(rounds: _Rounds, candidates: list[Candidate]) -> list[Member]:
     """Plan candidates in the time that is left, each with the same share of the steps that are enough for it."""
     jobs = rounds.jobs(len(candidates))
-    share = (rounds.left() - PROCESS_START * (jobs > 1 and rounds.measured)) / rounds.needed(candidates, jobs)
+    share = (rounds.left() - PROCESS_START * (jobs > 1 and rounds.measured)) / rounds.needed(
+        candidates, jobs
+    )
     seconds = [share * rounds.cost(candidate) for candidate in candidates]
     return rounds.fitter.plan(candidates, seconds, measure=rounds.measured)
 
@@ -165,7 +199,9 @@ def _affordable(rounds: _Rounds, candidates: list[Candidate]) -> list[Candidate]
     return _within(SINGLE_ROUND * left, rounds, candidates, jobs)
 
 
-def _within(seconds: float, rounds: _Rounds, candidates: list[Candidate], jobs: int) -> list[Candidate]:
+def _within(
+    seconds: float, rounds: _Rounds, candidates: list[Candidate], jobs: int
+) -> list[Candidate]:
     """Candidates that are trained within some seconds; on cores that would idle also others that are not slow."""
     not_slow = max(SLOW * rounds.cost(candidates[0]), rounds.left())
     chosen = list[Candidate]()
@@ -178,12 +214,17 @@ def _within(seconds: float, rounds: _Rounds, candidates: list[Candidate], jobs: 
     return chosen
 
 
-def _better_half(rounds: _Rounds, trained: list[tuple[Member, Trained]], loss: Loss, most: int) -> list[Member]:
+def _better_half(
+    rounds: _Rounds, trained: list[tuple[Member, Trained]], loss: Loss, most: int
+) -> list[Member]:
     """The better half of a round with another seed, or as many of it as there is time for; not one alone of several."""
     losses = [loss(result.held_out) for _, result in trained]
     order = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")
     least = min(PAIR, len(trained))
     better = [trained[i][0].candidate for i in order[: max(least, len(trained) // 2)]][:most]
-    while len(better) >= least and ROUND_MARGIN * rounds.needed(better, rounds.jobs(len(better))) > rounds.left():
+    while (
+        len(better) >= least
+        and ROUND_MARGIN * rounds.needed(better, rounds.jobs(len(better))) > rounds.left()
+    ):
         better.pop()
     return _plan_by_cost(rounds, better) if len(better) >= least else []

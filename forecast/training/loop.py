@@ -30,7 +30,9 @@ class Trained:
     weights: Weights
     base: Weights  # before held-out values became targets, from which a later fit can continue
     validation: float | None  # best loss on held-out values
-    held_out: NDArray[np.float64]  # [windows, horizon, levels], forecast by the base weights, in the values' unit
+    held_out: NDArray[
+        np.float64
+    ]  # [windows, horizon, levels], forecast by the base weights, in the values' unit
     cut: int | None  # the step at which a deadline ended training
     steps: int  # taken
 
@@ -61,10 +63,18 @@ def train(
         while state.step < member.steps and not state.finished:
             checkpoint.write(now=signals.pending is not None)
             if signals.pending is not None:
-                resume = "" if store is None else Words("; ", Setting("resume", True), " goes on from there")
-                log.info("training stops at step %d of network %d%s", state.step, number + 1, resume)
+                resume = (
+                    ""
+                    if store is None
+                    else Words("; ", Setting("resume", True), " goes on from there")
+                )
+                log.info(
+                    "training stops at step %d of network %d%s", state.step, number + 1, resume
+                )
                 signals.deliver()
-            if state.done > 0 and (state.done == member.cut or (deadline is not None and time.monotonic() > deadline)):
+            if state.done > 0 and (
+                state.done == member.cut or (deadline is not None and time.monotonic() > deadline)
+            ):
                 state.cut = state.done
                 break
             loss = _step(state, draw, validation)
@@ -93,7 +103,11 @@ def _step(state: TrainingState, draw: Draw, validation: list[Batch]) -> float:
         state.restore_best(validation)
     everything, at_once = state.step >= refit_from or not validation, state.network.rows_at_once > 0
     batch = draw(state.generator, member.batch_size, everything)
-    loss = state.learn_at_once(batch, [] if everything else validation) if at_once else state.take(batch)
+    loss = (
+        state.learn_at_once(batch, [] if everything else validation)
+        if at_once
+        else state.take(batch)
+    )
     due = state.step % member.validate_every == 0 or state.step == refit_from - 1
     if validation and at_once and state.step == refit_from:
         state.validate(validation)
@@ -108,14 +122,19 @@ class Deferred:
     """A block of the main thread in which the first SIGINT or SIGTERM is only noted; a second one acts at once."""
 
     def __init__(self) -> None:
-        self.pending: int | None = None  # acts, as it would outside, when it is delivered or the block ends
+        self.pending: int | None = (
+            None  # acts, as it would outside, when it is delivered or the block ends
+        )
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 handler = signal.getsignal(number)
-                if handler not in (None, signal.SIG_IGN):  # None was set by C code and could not be restored
+                if handler not in (
+                    None,
+                    signal.SIG_IGN,
+                ):  # None was set by C code and could not be restored
                     self._before[number] = handler  # first, as a signal may come at once
                     signal.signal(number, self._note)
         return self

@@ -10,13 +10,24 @@ from forecast.settings import Precision, ScalingName, Stored
 MAX_MEMBERS = 128  # of a plan
 MAX_ORIGINS = 32  # of the past, whose errors intervals of sums rest on
 
-LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = 3.0, 25.0, 200  # short series gain little over the pretrained network
-MIN_STEPS, PASSES = 500, 1.5  # steps, and passes over the windows, that are enough; more of them overfit
+LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = (
+    3.0,
+    25.0,
+    200,
+)  # short series gain little over the pretrained network
+MIN_STEPS, PASSES = (
+    500,
+    1.5,
+)  # steps, and passes over the windows, that are enough; more of them overfit
 COMPARED = 64, 192  # windows on which slow baselines are compared, at least and at most
 COMPARED_A_SECOND = 8  # of a budget
-AT_ONCE = 2  # steps of a model that learns at once: one without held-out values, and one from all data
+AT_ONCE = (
+    2  # steps of a model that learns at once: one without held-out values, and one from all data
+)
 REFIT_SHARE = 0.2  # of the steps, which train on all data, the newest values included
-WARM_SHARE = 0.25  # of the steps of a fit from scratch that are enough for one that continues another
+WARM_SHARE = (
+    0.25  # of the steps of a fit from scratch that are enough for one that continues another
+)
 TUNING_STEPS = 25  # of the pretrained network: on short single series as good as five times as many
 PROCESS_START = 2.5  # seconds until another process trains
 
@@ -26,7 +37,9 @@ class Candidate(Stored):
 
     model: str = Field(description="name of the model")
     params: dict[str, Any] = Field(default_factory=dict, description="the model's own settings")
-    scaling: ScalingName = Field("standard", description="how each window is scaled by its own past")
+    scaling: ScalingName = Field(
+        "standard", description="how each window is scaled by its own past"
+    )
     lookback: int = Field(ge=1, le=100_000, description="steps of the past")
 
     @property
@@ -43,7 +56,9 @@ class Member(Candidate):
     refit_steps: int = Field(ge=0, description="the last of them, which train on all data")
     validate_every: int = Field(ge=1, description="steps between two validations")
     cut: int | None = Field(None, description="the step at which a deadline cut it, if it did")
-    warm: int = Field(0, ge=0, description="fits before this one, each of which the next went on from")
+    warm: int = Field(
+        0, ge=0, description="fits before this one, each of which the next went on from"
+    )
     precision: Precision = Field("float32", description="numbers that it multiplies in training")
 
     @property
@@ -58,14 +73,23 @@ class Member(Candidate):
 class Plan(Stored):
     """Everything that decides a fit beside data, settings and seed."""
 
-    members: tuple[Member, ...] = Field(max_length=MAX_MEMBERS, description="whose median is the forecast")
+    members: tuple[Member, ...] = Field(
+        max_length=MAX_MEMBERS, description="whose median is the forecast"
+    )
     started_from: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="hash of the artifact whose networks it goes on from"
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="hash of the artifact whose networks it goes on from",
     )
     exports: bool = Field(True, exclude=True, description="False in older plans; nothing reads it")
-    compared: int = Field(COMPARED[1], ge=1, le=COMPARED[1], description="windows that compare slow baselines")
+    compared: int = Field(
+        COMPARED[1], ge=1, le=COMPARED[1], description="windows that compare slow baselines"
+    )
     origins: int | None = Field(
-        None, ge=0, le=MAX_ORIGINS, description="past origins for intervals of sums, if a deadline cut them"
+        None,
+        ge=0,
+        le=MAX_ORIGINS,
+        description="past origins for intervals of sums, if a deadline cut them",
     )
 
     def groups(self) -> list[list[int]]:
@@ -90,13 +114,22 @@ def plan_member(
     if at_once:
         steps = min(steps, AT_ONCE) if refit else 1
         refit_steps = steps - 1
-    training = {"batch_size": batch_size, "steps": steps, "refit_steps": refit_steps, "validate_every": every}
+    training = {
+        "batch_size": batch_size,
+        "steps": steps,
+        "refit_steps": refit_steps,
+        "validate_every": every,
+    }
     return Member(**candidate.model_dump(), **training, warm=warm, precision=precision)
 
 
 def compared_windows(budget: float | None) -> int:
     """Windows on which slow baselines are compared with others: fewer where networks need the time more."""
-    return COMPARED[1] if budget is None else max(COMPARED[0], min(COMPARED[1], int(COMPARED_A_SECOND * budget)))
+    return (
+        COMPARED[1]
+        if budget is None
+        else max(COMPARED[0], min(COMPARED[1], int(COMPARED_A_SECOND * budget)))
+    )
 
 
 def fit_seconds(windows: int) -> float:
@@ -104,7 +137,9 @@ def fit_seconds(windows: int) -> float:
     return min(max(windows / WINDOWS_A_SECOND, LEAST_SECONDS), MOST_SECONDS)
 
 
-def enough_steps(windows: int, batch_size: int, warm: bool = False, pretrained: bool = False) -> int:
+def enough_steps(
+    windows: int, batch_size: int, warm: bool = False, pretrained: bool = False
+) -> int:
     """Steps after which another network is worth more: some passes over the windows, fewer from trained weights."""
     passes = int(PASSES * windows / batch_size)
     enough = int((WARM_SHARE if warm or pretrained else 1) * max(MIN_STEPS, passes))
@@ -124,4 +159,6 @@ def schedule(costs: Sequence[float], jobs: int) -> list[list[int]]:
 
 def makespan(costs: Sequence[float], jobs: int) -> float:
     """The time until the last of `jobs` workers has finished."""
-    return max((sum(costs[number] for number in worker) for worker in schedule(costs, jobs)), default=0.0)
+    return max(
+        (sum(costs[number] for number in worker) for worker in schedule(costs, jobs)), default=0.0
+    )

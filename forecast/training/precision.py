@@ -26,11 +26,17 @@ def chosen_precision(asked: PrecisionName, candidate: Candidate, device: torch.d
     if asked != "auto":
         return asked
     gains = candidate.params.get("hidden_size", 64) >= GAINING.get(candidate.model, math.inf)
-    able = gains and _multiplies_natively(device.type) and trains_in_bfloat16(candidate.model, device.type)
+    able = (
+        gains
+        and _multiplies_natively(device.type)
+        and trains_in_bfloat16(candidate.model, device.type)
+    )
     return "bfloat16" if able else "float32"
 
 
-def require_precision(asked: PrecisionName, candidates: Sequence[Candidate], device: torch.device) -> None:
+def require_precision(
+    asked: PrecisionName, candidates: Sequence[Candidate], device: torch.device
+) -> None:
     """Refuse (`Unavailable`) a precision that is asked for by name where a network cannot train in it."""
     if asked == "bfloat16" and (unable := _unable(candidates, device)):
         cure = Words("pass ", Setting("precision", "auto"))
@@ -40,7 +46,10 @@ def require_precision(asked: PrecisionName, candidates: Sequence[Candidate], dev
 def trainable(members: Sequence[Member], device: torch.device) -> list[Member]:
     """The members of a plan, in float32 where this machine cannot train them as they were planned on another one."""
     if unable := _unable([member for member in members if member.precision == "bfloat16"], device):
-        log.warning("this machine cannot train %s in bfloat16, as was planned; training is in float32", unable)
+        log.warning(
+            "this machine cannot train %s in bfloat16, as was planned; training is in float32",
+            unable,
+        )
         return [member.model_copy(update={"precision": "float32"}) for member in members]
     return list(members)
 
@@ -54,8 +63,14 @@ def lowered(precision: Precision, device: torch.device) -> AbstractContextManage
 def trains_in_bfloat16(model: str, device: str) -> bool:
     """Whether a device trains a model in bfloat16: a tiny network is tried, as oneDNN lacks LSTMs without AVX-512."""
     shape, torch_device = Shape(lookback=12, horizon=2), torch.device(device)
-    network, batch = build(Candidate(model=model, lookback=12), shape).to(torch_device), random_batch(shape, 2, 0)
-    batch = replace(batch, **{field.name: getattr(batch, field.name).to(torch_device) for field in fields(batch)})
+    network, batch = (
+        build(Candidate(model=model, lookback=12), shape).to(torch_device),
+        random_batch(shape, 2, 0),
+    )
+    batch = replace(
+        batch,
+        **{field.name: getattr(batch, field.name).to(torch_device) for field in fields(batch)},
+    )
     try:
         with torch.random.fork_rng(devices=[]), lowered("bfloat16", torch_device):
             loss = network.loss(batch)
@@ -73,5 +88,8 @@ def _unable(candidates: Sequence[Candidate], device: torch.device) -> str:
 @cache
 def _multiplies_natively(device: str) -> bool:
     """Whether a processor multiplies numbers in bfloat16 as they are; on GPUs nothing was measured yet."""
-    units = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # older releases of torch lack them
+    units = (
+        "_is_avx512_bf16_supported",
+        "_is_amx_tile_supported",
+    )  # older releases of torch lack them
     return device == "cpu" and any(getattr(torch.cpu, unit, bool)() for unit in units)

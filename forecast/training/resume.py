@@ -22,7 +22,12 @@ from forecast.training.state import RETRIES, TrainingState
 INTERVAL = 10.0  # seconds between two checkpoints of a network
 WRITING_SHARE = 0.01  # of the time that writing them may take
 FORMAT = 2
-UNKEYED = {"jobs", "device", "plan", "warm_start"}  # settings that change nothing, or whose result is in the key
+UNKEYED = {
+    "jobs",
+    "device",
+    "plan",
+    "warm_start",
+}  # settings that change nothing, or whose result is in the key
 PLAN = "plan"  # name of the checkpoint of the decisions
 
 
@@ -38,7 +43,12 @@ def data_key(panel: Panel, schema: Schema) -> str:
     return digest.hexdigest()
 
 
-def plan_key(settings: TrainSettings, plan: Plan | None, device: torch.device, started_from: str | None = None) -> str:
+def plan_key(
+    settings: TrainSettings,
+    plan: Plan | None,
+    device: torch.device,
+    started_from: str | None = None,
+) -> str:
     """The sha256 of all but the data that decides a fit; `started_from` is the hash of what it continues."""
     facts = {
         "format": FORMAT,
@@ -46,7 +56,11 @@ def plan_key(settings: TrainSettings, plan: Plan | None, device: torch.device, s
         "plan": None if plan is None else plan.model_dump(mode="json"),
         "device": device.type,
         "started_from": started_from,
-        "machine": [torch.backends.cpu.get_cpu_capability(), str(torch.__version__), np.__version__],
+        "machine": [
+            torch.backends.cpu.get_cpu_capability(),
+            str(torch.__version__),
+            np.__version__,
+        ],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -54,7 +68,9 @@ def plan_key(settings: TrainSettings, plan: Plan | None, device: torch.device, s
 class Decisions(Stored):
     """What a fit decided so far: a resumed one repeats it, and does not measure again."""
 
-    rounds: tuple[tuple[Member, ...], ...] = Field((), description="networks of each round; an empty one ends training")
+    rounds: tuple[tuple[Member, ...], ...] = Field(
+        (), description="networks of each round; an empty one ends training"
+    )
     costs: dict[str, float] = Field(default_factory=dict, description="seconds of each candidate")
     left: float | None = Field(None, description="seconds of the budget that were left")
 
@@ -88,22 +104,40 @@ class NetworkCheckpoint:
     """The checkpoint of one network: continues its training from there, and writes where it stands now and then."""
 
     def __init__(self, store: CheckpointStore | None, state: TrainingState, number: int) -> None:
-        self.store, self.state, self.name, self.number = store, state, f"member-{number}", number + 1
+        self.store, self.state, self.name, self.number = (
+            store,
+            state,
+            f"member-{number}",
+            number + 1,
+        )
         self._next = time.monotonic() + INTERVAL
 
     def restore(self) -> None:
         checkpoint = self.store.read(self.name) if self.store is not None else None
         if checkpoint is not None and not restore(self.state, checkpoint):
-            log.warning("the checkpoint of network %d belongs to another plan; its training starts anew", self.number)
+            log.warning(
+                "the checkpoint of network %d belongs to another plan; its training starts anew",
+                self.number,
+            )
         elif checkpoint is not None and not self.state.finished:
-            log.info("network %d goes on from step %d of %d", self.number, self.state.step, self.state.member.steps)
+            log.info(
+                "network %d goes on from step %d of %d",
+                self.number,
+                self.state.step,
+                self.state.member.steps,
+            )
 
     def write(self, now: bool) -> None:
         """Write where training stands, `now` or if it is time; the longer that takes, the longer until the next one."""
         start = time.monotonic()
         if self.store is not None and (now or start > self._next):
-            numbers = _Numbers(**{name: getattr(self.state, name) for name in _Numbers.model_fields})
-            self.store.write(self.name, Checkpoint(numbers.model_dump(mode="json"), to_arrays(_tensors(self.state))))
+            numbers = _Numbers(
+                **{name: getattr(self.state, name) for name in _Numbers.model_fields}
+            )
+            self.store.write(
+                self.name,
+                Checkpoint(numbers.model_dump(mode="json"), to_arrays(_tensors(self.state))),
+            )
             end = time.monotonic()
             self._next = end + max(INTERVAL, (end - start) / WRITING_SHARE)
 
@@ -135,7 +169,10 @@ def restore(state: TrainingState, checkpoint: Checkpoint) -> bool:
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:
     """The tensors of a state by name, not copies of them; the states of random generators, which are."""
-    random = {"draw": state.generator.get_state(), "cpu": torch.get_rng_state()}  # dropout draws from torch's own
+    random = {
+        "draw": state.generator.get_state(),
+        "cpu": torch.get_rng_state(),
+    }  # dropout draws from torch's own
     if state.device.type != "cpu":
         random["device"] = torch.cuda.get_rng_state()
     parts: dict[str, dict[Any, Tensor]] = {
@@ -147,4 +184,6 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
         "held_out": {"quantiles": state.held_out},
         "random": random,
     }
-    return {f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
+    return {
+        f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()
+    }

@@ -21,7 +21,10 @@ def sampler(windows: Windows, split: Split) -> Draw:
     device = windows.values.device
 
     def table(held_out_too: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        count, low = split.count(held_out_too), np.maximum(np.minimum(split.first, split.last(held_out_too)), 1)
+        count, low = (
+            split.count(held_out_too),
+            np.maximum(np.minimum(split.first, split.last(held_out_too)), 1),
+        )
         columns = np.flatnonzero(count), low, count, split.end if held_out_too else split.train_end
         a, b, c, d = (torch.from_numpy(np.ascontiguousarray(column)) for column in columns)
         return a, b, c, d
@@ -42,7 +45,10 @@ def sampler(windows: Windows, split: Split) -> Draw:
 def validation_batches(windows: Windows, index: WindowIndex) -> list[Batch]:
     series, position = (torch.from_numpy(part).to(windows.values.device) for part in index)
     size = VALIDATION_BATCH
-    return [windows.batch(series[at : at + size], position[at : at + size]) for at in range(0, len(series), size)]
+    return [
+        windows.batch(series[at : at + size], position[at : at + size])
+        for at in range(0, len(series), size)
+    ]
 
 
 def part_of_process(draw: Draw) -> Draw:
@@ -50,4 +56,6 @@ def part_of_process(draw: Draw) -> Draw:
     count, rank = processes(), process_rank()
     if count == 1:
         return draw
-    return lambda generator, size, held_out_too: draw(generator, count * size, held_out_too).split(size)[rank]
+    return lambda generator, size, held_out_too: draw(generator, count * size, held_out_too).split(
+        size
+    )[rank]

@@ -10,7 +10,10 @@ from forecast.windows.windows import WindowIndex
 
 VALIDATION_WINDOWS, ORIGINS = 1024, 128  # validation windows of all series, and of each
 HELD_OUT_SHARE = 10  # a long series holds out a tenth of its past, a short one a horizon
-HORIZONS, ENOUGH_HORIZONS = 10, 20  # a series holds out 10 horizons at most, or so many that all series hold out 20
+HORIZONS, ENOUGH_HORIZONS = (
+    10,
+    20,
+)  # a series holds out 10 horizons at most, or so many that all series hold out 20
 FEW_SERIES = 20  # fewer series than this hold out more of each, up to a quarter
 
 
@@ -66,7 +69,9 @@ def split_windows(
     if gaps is not None and long_enough.any():
         dates, ended = int(np.median(held_out[long_enough])), int(np.median(gaps[long_enough]))
         if dates <= ended <= lengths.max() - horizon * trains - least - dates:
-            log.info("most series ended before the dates that would be held out: they are older, and most have values")
+            log.info(
+                "most series ended before the dates that would be held out: they are older, and most have values"
+            )
             dates += ended
         if unseen is not None and unseen >= held_out[long_enough].min():  # else they start anew
             dates = min(dates, unseen)
@@ -89,6 +94,8 @@ def validation_windows(split: Split) -> WindowIndex:
         series = series[np.linspace(0, len(series) - 1, VALIDATION_WINDOWS).astype(np.int64)]
     origins = int(np.clip(VALIDATION_WINDOWS // len(series), 1, ORIGINS))
     newest, oldest = split.end[series] - split.horizon, split.oldest[series]
-    position = newest[:, None] - np.round(np.linspace(0, 1, origins) * (newest - oldest)[:, None]).astype(np.int64)
+    position = newest[:, None] - np.round(
+        np.linspace(0, 1, origins) * (newest - oldest)[:, None]
+    ).astype(np.int64)
     pairs = np.unique(np.stack([np.repeat(series, origins), position.ravel()], 1), axis=0)
     return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])

@@ -18,14 +18,18 @@ from forecast.windows.windows import Batch
 
 WARM_RATE = 0.25  # share of the learning rate for a network that has been trained before
 BETAS, EPSILON = (0.9, 0.999), 1e-8
-RETRIES = 4  # times that training continues from the best weights, with half the rate, after it diverged
+RETRIES = (
+    4  # times that training continues from the best weights, with half the rate, after it diverged
+)
 
 
 class AdamW:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019); that of torch first imports its slow compiler."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
-        self.parameters: list[Tensor] = [parameter for parameter in parameters if parameter.requires_grad]
+        self.parameters: list[Tensor] = [
+            parameter for parameter in parameters if parameter.requires_grad
+        ]
         self.decay, self.steps = decay, torch.zeros(1, dtype=torch.int64)
         self.exp_avg = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.exp_avg_sq = [torch.zeros_like(parameter) for parameter in self.parameters]
@@ -58,18 +62,28 @@ class TrainingState:
     """Weights, optimizer, best weights, learning rate and random numbers of one network in training."""
 
     def __init__(
-        self, network: RecurrentModel, settings: TrainSettings, member: Member, number: int, held_out: int = 0
+        self,
+        network: RecurrentModel,
+        settings: TrainSettings,
+        member: Member,
+        number: int,
+        held_out: int = 0,
     ) -> None:
         self.network, self.settings, self.member = network, settings, member
         self.device = next(network.parameters()).device
         self.loss = network.loss if network.rows_at_once else shared_loss(network)
-        self.generator = torch.Generator().manual_seed(member_seed(settings, member) + 7919 * (number + 1))
+        self.generator = torch.Generator().manual_seed(
+            member_seed(settings, member) + 7919 * (number + 1)
+        )
         self.step = 0  # of the schedule, the next to be taken
         self.done = 0  # steps taken; fewer than `step` where training stopped early
         self.stale = 0  # validations without gain
         self.best: float | None = None
         self.best_weights = copy.deepcopy(network.state_dict())
-        self.factor, self.retries = 1.0, RETRIES  # of the learning rate, halved when the loss becomes NaN
+        self.factor, self.retries = (
+            1.0,
+            RETRIES,
+        )  # of the learning rate, halved when the loss becomes NaN
         self.cut: int | None = None  # the step at which a deadline ended training
         self.finished = False
         shape = network.shape
@@ -105,7 +119,9 @@ class TrainingState:
         if not bool(torch.isfinite(norm + loss)):
             self._retry()
             return math.nan
-        rate = self.settings.learning_rate * (self.network.rate_share * (WARM_RATE if self.starts_trained else 1.0))
+        rate = self.settings.learning_rate * (
+            self.network.rate_share * (WARM_RATE if self.starts_trained else 1.0)
+        )
         self.optimizer.step(rate * self.factor * rate_at(at, self.member.steps))
         return value
 
@@ -131,18 +147,24 @@ class TrainingState:
         self.network.eval()
         with torch.no_grad():
             levels = self.network.shape.levels
-            quantiles = [batch.unscaled(self.network.quantiles(batch, levels)).cpu() for batch in batches]
+            quantiles = [
+                batch.unscaled(self.network.quantiles(batch, levels)).cpu() for batch in batches
+            ]
             self.held_out = torch.cat(quantiles)
 
     def _return_to_best(self) -> None:
         self.network.load_state_dict(self.best_weights)
-        self.optimizer = AdamW(self.network.parameters(), self.settings.decay)  # the old momentum is of other weights
+        self.optimizer = AdamW(
+            self.network.parameters(), self.settings.decay
+        )  # the old momentum is of other weights
 
     def _retry(self) -> None:
         if self.retries == 0:
             raise diverged()
         if self.retries == RETRIES:  # the first time only
-            log.warning("the loss became NaN; training goes on from the best weights with half the learning rate")
+            log.warning(
+                "the loss became NaN; training goes on from the best weights with half the learning rate"
+            )
         self.retries -= 1
         self.factor /= 2
         self._return_to_best()

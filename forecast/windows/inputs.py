@@ -10,7 +10,16 @@ from forecast.calendar.calendar import Calendar
 from forecast.errors import Setting, UsageError, Words
 from forecast.events.effects import Adjustment, Effects, adjusted_panel
 from forecast.events.kinds import stand_ins, touched
-from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel, series_index, steps_within
+from forecast.panel.panel import (
+    Flags,
+    Floats,
+    Ids,
+    Integers,
+    Numbers,
+    Panel,
+    series_index,
+    steps_within,
+)
 from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.settings import ScalingName, Stored, TransformName
 from forecast.windows.windows import Columns, WindowIndex, Windows
@@ -31,39 +40,57 @@ def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics
     """Statistics over the slots of each series before `before` [series]: nothing held out, nothing of the future."""
     used, known = panel.before(before), panel.known
     if panel.vintages is not None:  # as it was known then
-        known = panel.vintages.at(known, np.repeat(panel.starts + before - 1, np.diff(panel.offsets)))
+        known = panel.vintages.at(
+            known, np.repeat(panel.starts + before - 1, np.diff(panel.offsets))
+        )
 
     def of(values: Numbers, names: Names) -> Pairs:
         columns = zip(names, values.T, strict=True)
-        numbers = (column if name not in schema.categories else column[:0] for name, column in columns)
-        return tuple((float(mean), float(deviation) or 1.0) for mean, deviation in map(column_statistics, numbers))
+        numbers = (
+            column if name not in schema.categories else column[:0] for name, column in columns
+        )
+        return tuple(
+            (float(mean), float(deviation) or 1.0)
+            for mean, deviation in map(column_statistics, numbers)
+        )
 
     past, static = of(panel.past[used], schema.past), of(panel.static, schema.static)
     return Statistics(known=of(known[used], schema.known), past=past, static=static)
 
 
-def make_columns(panel: Panel, schema: Schema, statistics: Statistics, calendar: Calendar) -> Columns:
+def make_columns(
+    panel: Panel, schema: Schema, statistics: Statistics, calendar: Calendar
+) -> Columns:
     """Covariates of a panel, standardised; a blank becomes the mean, an unknown category code 0."""
     first = int(panel.starts.min())
     rows, keys, span = panel.known, np.zeros(0, np.int64), 1
     if panel.vintages is not None:
         # rows for slots and origins at which a value became known; origins count from that before the first step
-        since, blank = np.maximum(panel.vintages.available, first - 1) - first + 1, panel.vintages.blanked(rows)
+        since, blank = (
+            np.maximum(panel.vintages.available, first - 1) - first + 1,
+            panel.vintages.blanked(rows),
+        )
         span = int(since.max(initial=0)) + 2
         keys, row = np.unique(panel.vintages.slot * span + since, return_inverse=True)
         slot = keys // span
         later = blank[slot]
         later[row, panel.vintages.column] = panel.vintages.value
         # a cell that stays as it was repeats the row before it
-        newest = np.maximum.accumulate(np.where(np.isnan(later), 0, np.arange(len(keys))[:, None]), 0)
-        later = np.where(slot[newest] == slot[:, None], np.take_along_axis(later, newest, 0), np.nan)
+        newest = np.maximum.accumulate(
+            np.where(np.isnan(later), 0, np.arange(len(keys))[:, None]), 0
+        )
+        later = np.where(
+            slot[newest] == slot[:, None], np.take_along_axis(later, newest, 0), np.nan
+        )
         rows = np.concatenate([blank, later])
     known, known_codes = _split(rows, schema.known, schema, statistics.known)
     past, past_codes = _split(panel.past, schema.past, schema, statistics.past)
     static, static_codes = _split(panel.static, schema.static, schema, statistics.static)
     last = int((panel.origins + panel.ahead).max()) if calendar.feature_names else first
     features = calendar.features(np.arange(first, last + 1))
-    return Columns(known, past, static, known_codes, past_codes, static_codes, features, first, keys, span)
+    return Columns(
+        known, past, static, known_codes, past_codes, static_codes, features, first, keys, span
+    )
 
 
 def category_sizes(names: Names, schema: Schema) -> tuple[int, ...]:
@@ -75,7 +102,9 @@ def numeric_count(names: Names, schema: Schema) -> int:
     return sum(name not in schema.categories for name in names)
 
 
-def _split(values: Numbers, names: Names, schema: Schema, statistics: Pairs) -> tuple[Floats, Integers]:
+def _split(
+    values: Numbers, names: Names, schema: Schema, statistics: Pairs
+) -> tuple[Floats, Integers]:
     coded = np.array([name in schema.categories for name in names], dtype=bool)
     mean, deviation = np.array(statistics, np.float64).reshape(-1, 2).T
     with np.errstate(over="ignore"):
@@ -97,14 +126,21 @@ def fit_power(name: TransformName, panel: Panel, season: int, before: Integers) 
     lowest = float(panel.values[panel.observed].min())
     if name == "log":
         if lowest <= 0:
-            problem, cure = f"it needs values above zero, and the smallest is {lowest:g}", Setting("transform", "power")
-            raise UsageError(problem, setting=Setting("transform", "log"), cure=Words("pass ", cure))
+            problem, cure = (
+                f"it needs values above zero, and the smallest is {lowest:g}",
+                Setting("transform", "power"),
+            )
+            raise UsageError(
+                problem, setting=Setting("transform", "log"), cure=Words("pass ", cure)
+            )
         return 0.0
     past = replace(panel, observed=panel.observed & panel.before(before))
     blocks = _blocks(past, max(2, season))
     if len(blocks[0]) < 2:
         return 1.0
-    powers = np.linspace(0.0 if past.values[past.observed].min() > 0 else LEAST_SIGNED_POWER, 1.0, 21)
+    powers = np.linspace(
+        0.0 if past.values[past.observed].min() > 0 else LEAST_SIGNED_POWER, 1.0, 21
+    )
     power = float(powers[np.argmin([_unevenness(*blocks, power) for power in powers])])
     return power if lowest > 0 else max(power, LEAST_SIGNED_POWER)
 
@@ -118,7 +154,9 @@ def apply_power(values: Numbers, observed: Flags, power: float) -> Numbers:
         return values
     held = np.where(observed, values, 1.0)
     if power == 0.0 and (held <= 0).any():
-        raise UsageError("this forecaster was fitted on logarithms, and the table holds values not above zero")
+        raise UsageError(
+            "this forecaster was fitted on logarithms, and the table holds values not above zero"
+        )
     moved = np.log(held) if power == 0.0 else np.sign(held) * np.abs(held) ** power / power
     return np.where(observed, moved, 0.0)
 
@@ -161,7 +199,9 @@ def _unevenness(means: Numbers, deviations: Numbers, series: Integers, power: fl
 class Transform:
     power: float  # exponent, see `fit_power`
     effects: Effects | None = None  # of events, which are taken out first
-    fixed: Numbers | None = None  # [slots of the panel], the values of closed slots, see `fixed_values`
+    fixed: Numbers | None = (
+        None  # [slots of the panel], the values of closed slots, see `fixed_values`
+    )
 
 
 @dataclass(frozen=True)
@@ -178,7 +218,9 @@ class Inputs:
     power: float  # exponent of the transform
     counts: Flags  # [series], see `Panel.counts`
     adjustment: Adjustment | None = None  # events and closed slots; None where there are none
-    bound: Numbers | None = None  # [slots], what stands in for stock-outs in a past, as the panel's values; NaN, None
+    bound: Numbers | None = (
+        None  # [slots], what stands in for stock-outs in a past, as the panel's values; NaN, None
+    )
 
     @cached_property
     def closed(self) -> Numbers | None:
@@ -189,7 +231,10 @@ class Inputs:
         if self.adjustment is None or self.adjustment.fixed is None:
             return None
         fixed = self.adjustment.fixed
-        known, shut = fixed > 0 if self.power == 0.0 else np.isfinite(fixed), touched(self.panel, self.schema, "closed")
+        known, shut = (
+            fixed > 0 if self.power == 0.0 else np.isfinite(fixed),
+            touched(self.panel, self.schema, "closed"),
+        )
         known = known if shut is None else known & ~shut
         return np.where(known, apply_power(fixed, known, self.power), np.nan)
 
@@ -242,4 +287,6 @@ def make_inputs(
         known = found > 0 if power == 0.0 else np.isfinite(found)
         bound = np.where(known, apply_power(found, known, power), np.nan)
         arrays = arrays.with_stand_ins(bound)
-    return Inputs(changed, schema, lags, levels, len(ids), index, arrays, power, panel.counts(), moved, bound)
+    return Inputs(
+        changed, schema, lags, levels, len(ids), index, arrays, power, panel.counts(), moved, bound
+    )

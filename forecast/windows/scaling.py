@@ -39,7 +39,9 @@ class Past:
     zero: Array
 
 
-def scale_windows(values: Array, mask: Array, spread: Array, scaling: ScalingName) -> tuple[Array, Array, Array]:
+def scale_windows(
+    values: Array, mask: Array, spread: Array, scaling: ScalingName
+) -> tuple[Array, Array, Array]:
     """Location and scale > 0, [batch, 1], and loss weight, [batch], of windows from their own observed past.
 
     `spread` [batch] is the deviation of each series' own past up to the window's end: the scale of a flat window. The
@@ -53,7 +55,9 @@ def scale_windows(values: Array, mask: Array, spread: Array, scaling: ScalingNam
     level = xp.sum(xp.abs(observed), axis=1, keepdims=True) / count
     squares = xp.where(mask, xp.square(values - mean), 0.0)
     deviation = xp.sqrt(xp.sum(squares, axis=1, keepdims=True) / count)
-    location, scale = SCALINGS[scaling](Past(values, mask, mean, deviation, level, xp.zeros_like(mean)))
+    location, scale = SCALINGS[scaling](
+        Past(values, mask, mean, deviation, level, xp.zeros_like(mean))
+    )
     expanding = xp.astype(spread[:, None], kind)
     flat = deviation <= FLAT * expanding
     scale = xp.where(flat & (scale <= FLAT * expanding), expanding, scale)

@@ -40,7 +40,9 @@ class Batch:
     target: Array  # [batch, horizon]
     target_mask: Array
     weight: Array  # [batch], of the window in the loss
-    location: Array  # [batch, 1], float64 as the values are; value = location + scale * scaled value
+    location: (
+        Array  # [batch, 1], float64 as the values are; value = location + scale * scaled value
+    )
     scale: Array
 
     def __len__(self) -> int:
@@ -58,14 +60,20 @@ class Batch:
         if (missing := size - len(self)) <= 0:
             return self
         xp = array_namespace(self.past)
-        return self._changed(lambda array: xp.concat([array, xp.broadcast_to(array[-1:], (missing, *array.shape[1:]))]))
+        return self._changed(
+            lambda array: xp.concat(
+                [array, xp.broadcast_to(array[-1:], (missing, *array.shape[1:]))]
+            )
+        )
 
     def split(self, size: int) -> list[Self]:
         slices = [slice(start, start + size) for start in range(0, len(self), size)]
         return [self._changed(itemgetter(part)) for part in slices]
 
     def _changed(self, change: Callable[[Array], Array]) -> Self:
-        return replace(self, **{field.name: change(getattr(self, field.name)) for field in fields(self)})
+        return replace(
+            self, **{field.name: change(getattr(self, field.name)) for field in fields(self)}
+        )
 
 
 @dataclass(frozen=True)
@@ -92,11 +100,20 @@ class Windows:
     """
 
     def __init__(
-        self, panel: Panel, columns: Columns, horizon: int, lags: tuple[int, ...], series_index: Integers
+        self,
+        panel: Panel,
+        columns: Columns,
+        horizon: int,
+        lags: tuple[int, ...],
+        series_index: Integers,
     ) -> None:
         self.lookback, self.horizon = 1, horizon
         self.scaling: ScalingName = "standard"
-        self.values, self.observed, self.spread = panel.values, panel.observed, panel.expanding_std()
+        self.values, self.observed, self.spread = (
+            panel.values,
+            panel.observed,
+            panel.expanding_std(),
+        )
         self.visible = panel.observed  # in a past
         self.offsets, self.lengths = panel.offsets[:-1], panel.lengths
         self.known, self.known_codes = columns.known, columns.known_codes
@@ -119,7 +136,11 @@ class Windows:
     def to(self, to_array: ToArray) -> Self:
         """The same windows, gathered where `to_array` copies the arrays."""
         other = copy(self)
-        arrays = {name: to_array(value) for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        arrays = {
+            name: to_array(value)
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray)
+        }
         vars(other).update(arrays)
         return other
 
@@ -136,7 +157,9 @@ class Windows:
     def _scales(self, past: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array]:
         first_slot, positions, slot, inside = past
         newest = (first_slot + array_namespace(slot).clip(positions[:, -1:], min=0))[:, 0]
-        return scale_windows(self.values[slot], inside & self.observed[slot], self.spread[newest], self.scaling)
+        return scale_windows(
+            self.values[slot], inside & self.observed[slot], self.spread[newest], self.scaling
+        )
 
     def batch(self, series: Array, position: Array, limit: Array | None = None) -> Batch:
         """Gather windows [batch]; slots from `limit` [batch] on are no targets, by default those after the origins."""
@@ -149,19 +172,30 @@ class Windows:
         ahead = position[:, None] + self.steps  # [batch, horizon]
         ahead_slot = first_slot + ahead
         target_mask = self.observed[ahead_slot] & (ahead < limit[:, None])
-        seasonal = [self._lagged(first_slot, position[:, None] + back, location, scale) for back in self.seasonal]
-        known, known_ahead = (self._known(slots, self.grid[series] + position) for slots in (slot, ahead_slot))
+        seasonal = [
+            self._lagged(first_slot, position[:, None] + back, location, scale)
+            for back in self.seasonal
+        ]
+        known, known_ahead = (
+            self._known(slots, self.grid[series] + position) for slots in (slot, ahead_slot)
+        )
         empty = xp.zeros((*ahead.shape, 0), dtype=past.dtype, device=device_of(past))
         grid, last = self.grid[series][:, None], len(self.calendar) - 1
-        past_calendar, future_calendar = (self.calendar[xp.clip(grid + steps, 0, last)] for steps in (positions, ahead))
+        past_calendar, future_calendar = (
+            self.calendar[xp.clip(grid + steps, 0, last)] for steps in (positions, ahead)
+        )
         return Batch(
             past=past,
             mask=xp.astype(mask, past.dtype),
-            past_covariates=xp.concat([past_calendar, self.known[known], self.past_columns[slot]], axis=-1) * present,
+            past_covariates=xp.concat(
+                [past_calendar, self.known[known], self.past_columns[slot]], axis=-1
+            )
+            * present,
             future_covariates=xp.concat([future_calendar, self.known[known_ahead]], axis=-1),
             static=self.static[series],
             series=self.series_index[series],
-            past_codes=xp.concat([self.known_codes[known], self.past_codes[slot]], axis=-1) * present,
+            past_codes=xp.concat([self.known_codes[known], self.past_codes[slot]], axis=-1)
+            * present,
             future_codes=self.known_codes[known_ahead],
             static_codes=self.static_codes[series],
             seasonal=xp.stack(seasonal, axis=-1) if seasonal else empty,
@@ -193,7 +227,9 @@ class Windows:
 
     def _lagged(self, first_slot: Array, positions: Array, location: Array, scale: Array) -> Array:
         slot = first_slot + array_namespace(positions).clip(positions, min=0)
-        return self._scaled(slot, (positions >= 0) & self.visible[slot], location, scale)  # [batch, horizon]
+        return self._scaled(
+            slot, (positions >= 0) & self.visible[slot], location, scale
+        )  # [batch, horizon]
 
     def _scaled(self, slot: Array, present: Array, location: Array, scale: Array) -> Array:
         """Values in units of their window, 0 where they are missing; float32 only after the location is subtracted."""

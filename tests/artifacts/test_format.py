@@ -14,7 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.artifacts import format as artifact_format
-from forecast.artifacts.format import Contents, artifact_hash, decode, dump_manifest, encode, load_manifest
+from forecast.artifacts.format import (
+    Contents,
+    artifact_hash,
+    decode,
+    dump_manifest,
+    encode,
+    load_manifest,
+)
 from forecast.errors import ArtifactRefused, Unavailable
 
 HASH_IN_A_PROCESS = """
@@ -39,9 +46,15 @@ plain_dicts = st.dictionaries(st.text(), plain, max_size=5)
 def contents(**changes):
     values = {
         "config": {"horizon": 24, "ids": ["store"], "seed": None},
-        "weights": {"cell.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": np.float32([0.5])},
+        "weights": {
+            "cell.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
+            "bias": np.float32([0.5]),
+        },
         "scaler": {"level": [1.5, -2.0], "categories": {"shop": ["a", "b"]}},
-        "history": {"values": np.arange(4, dtype=np.float32), "observed": np.array([True, False, True, True])},
+        "history": {
+            "values": np.arange(4, dtype=np.float32),
+            "observed": np.array([True, False, True, True]),
+        },
         "calibration": {"scores": np.arange(3, dtype=np.float64)},
     }
     return Contents(**{**values, **changes})
@@ -77,7 +90,12 @@ def test_contents_come_back_as_they_were():
 
 def test_calibration_may_be_missing():
     files = encode(contents(calibration=None))
-    assert sorted(files) == ["config.json", "history.safetensors", "model.safetensors", "scaler.json"]
+    assert sorted(files) == [
+        "config.json",
+        "history.safetensors",
+        "model.safetensors",
+        "scaler.json",
+    ]
     assert decode(files).calibration is None
 
 
@@ -89,9 +107,19 @@ def test_any_plain_values_come_back(value):
     assert repr(after.scaler) == repr(after.config)
 
 
-@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64", "float32", "float64", ">f4", ">i8"])
 @pytest.mark.parametrize(
-    "shape_of", [lambda a: a, lambda a: a[:, ::2], np.asfortranarray, lambda a: a[0, 0], lambda a: a[:0], np.transpose]
+    "dtype", ["bool", "uint8", "int32", "int64", "float32", "float64", ">f4", ">i8"]
+)
+@pytest.mark.parametrize(
+    "shape_of",
+    [
+        lambda a: a,
+        lambda a: a[:, ::2],
+        np.asfortranarray,
+        lambda a: a[0, 0],
+        lambda a: a[:0],
+        np.transpose,
+    ],
 )
 def test_arrays_come_back_whatever_their_memory_looks_like(dtype, shape_of):
     array = np.asarray(shape_of((np.arange(12).reshape(3, 4) % 5).astype(dtype)))
@@ -107,7 +135,8 @@ def test_scaler_is_plain_json():
 
 def test_no_file_of_a_version_is_a_pickle():
     assert not any(
-        data.startswith(b"\x80\x04") or name.endswith(".joblib") for name, data in encode(contents()).items()
+        data.startswith(b"\x80\x04") or name.endswith(".joblib")
+        for name, data in encode(contents()).items()
     )
 
 
@@ -138,7 +167,18 @@ def test_hash_covers_every_file_and_name_but_not_the_manifest():
 
 
 @pytest.mark.parametrize(
-    "value", [float("nan"), float("inf"), {1: 2}, {"a": {None: 1}}, np.float64(1), np.arange(2), {1, 2}, 2**63, b"x"]
+    "value",
+    [
+        float("nan"),
+        float("inf"),
+        {1: 2},
+        {"a": {None: 1}},
+        np.float64(1),
+        np.arange(2),
+        {1, 2},
+        2**63,
+        b"x",
+    ],
 )
 @pytest.mark.parametrize("where", ["config", "scaler"])
 def test_values_that_are_not_plain_are_not_written(where, value):
@@ -202,7 +242,10 @@ def test_half_of_a_surrogate_pair_is_no_text(data):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.sampled_from(["config.json", "scaler.json", "model.safetensors", "history.safetensors"]), st.data())
+@given(
+    st.sampled_from(["config.json", "scaler.json", "model.safetensors", "history.safetensors"]),
+    st.data(),
+)
 def test_mutated_files_are_read_or_refused(name, data):
     files = encode(contents())
     damaged = bytearray(files[name])
@@ -246,14 +289,19 @@ def test_loose_json_is_refused(data):
         struct.pack("<Q", 99_999_999) + b"{}",
         tensors(b"{" * 1000),
         tensors({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, b"\0" * 4),
-        tensors({"w": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 4]}}, b"\0" * 4),
+        tensors(
+            {"w": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 4]}}, b"\0" * 4
+        ),
         tensors({"w": {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]}}),
         tensors({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"\0" * 8),
         tensors({"w": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}, b"\0" * 8),
         tensors({"w": {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}}, b"\0" * 8),
         tensors({"w": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}, b"\0" * 2),
         tensors({"w": {"dtype": "O", "shape": [1], "data_offsets": [0, 8]}}, b"\0" * 8),
-        tensors({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, np.float32([np.nan]).tobytes()),
+        tensors(
+            {"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}},
+            np.float32([np.nan]).tobytes(),
+        ),
     ],
 )
 def test_malformed_weights_are_refused(data):
@@ -267,7 +315,9 @@ def test_flags_that_are_neither_true_nor_false_are_refused():
 
 def test_manifest_says_what_a_version_is_made_of():
     files = encode(contents())
-    manifest = load_manifest(dump_manifest(files, "v", "2026-01-01T00:00:00+00:00"), "MANIFEST.json")
+    manifest = load_manifest(
+        dump_manifest(files, "v", "2026-01-01T00:00:00+00:00"), "MANIFEST.json"
+    )
     assert manifest.hash == artifact_hash(files)
     assert manifest.files["config.json"].sha256 == hashlib.sha256(files["config.json"]).hexdigest()
     assert manifest.packages["numpy"] == np.__version__
@@ -281,7 +331,9 @@ def test_format_2_is_still_read():
     assert load_manifest(older, "MANIFEST.json").needs == ">=0.2"
 
 
-@pytest.mark.parametrize(("needs", "said"), [(">=2.1", "forecast>=2.1"), ("; rm -rf ~", "forecast, a newer one")])
+@pytest.mark.parametrize(
+    ("needs", "said"), [(">=2.1", "forecast>=2.1"), ("; rm -rf ~", "forecast, a newer one")]
+)
 def test_newer_format_is_refused_by_name_of_the_version_that_is_needed(needs, said):
     manifest = json.dumps({"format": 4, "needs": needs, "unheard": "of"}).encode()
     with pytest.raises(ArtifactRefused, match=said) as caught:

@@ -16,10 +16,14 @@ def model(operator: str = "Add", opset: int = OPSET, domain: str = "") -> Any:
     """A graph that adds a constant to its input."""
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     node = helper.make_node(operator, ["past", "one"], ["quantiles"])
-    ends = [helper.make_tensor_value_info(name, kind, ["windows", 2]) for name in ("past", "quantiles")]
+    ends = [
+        helper.make_tensor_value_info(name, kind, ["windows", 2]) for name in ("past", "quantiles")
+    ]
     one = onnx.numpy_helper.from_array(np.ones(2, np.float32), "one")
     graph = helper.make_graph([node], "graph", ends[:1], ends[1:], [one])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid(domain, opset)], ir_version=8)
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid(domain, opset)], ir_version=8
+    )
 
 
 def whole_number(found: Any) -> None:
@@ -61,7 +65,10 @@ def test_other_operators_are_refused(found: Any, reason: str) -> None:
             lambda found: setattr(found.graph.input[0], "name", "one"),
             "an input of the graph has the name of a constant",
         ),
-        (lambda found: setattr(found.graph.initializer[0], "raw_data", b"\0"), "not as large as it says"),
+        (
+            lambda found: setattr(found.graph.initializer[0], "raw_data", b"\0"),
+            "not as large as it says",
+        ),
     ],
 )
 def test_what_an_export_does_not_hold_is_refused(change: Change, reason: str) -> None:

@@ -95,7 +95,9 @@ def _loaded(folder: Path, frame: pd.DataFrame, **knobs: Any) -> tuple[Forecaster
 
 def test_every_knob_comes_back(tmp_path: Path) -> None:
     every = {*TrainSettings.model_fields, *TableSettings.model_fields}
-    assert every == {*TRAINING, *TABLE, *COARSER} | ONE_BY_ONE, "a knob is new: give it here a value, not the default"
+    assert every == {*TRAINING, *TABLE, *COARSER} | ONE_BY_ONE, (
+        "a knob is new: give it here a value, not the default"
+    )
     loaded, found = _loaded(tmp_path, LONG, model="segrnn", **TRAINING, **TABLE)
     given = {"model": "segrnn", **TRAINING, **TABLE}
     assert {name: found[name] for name in given} == given
@@ -117,7 +119,9 @@ def test_a_store_without_the_frequency_as_it_was_given_is_fitted_again(tmp_path:
     fitted = Forecaster(model="last", horizon=2, **COARSER).fit(HOURS)
     old = fitted.schema_.model_copy(update={"freq": None})
     assert old.table_settings()["freq"] == "D"
-    assert Forecaster(model="last", **old.table_settings()).fit(HOURS).schema_.calendar == old.calendar
+    assert (
+        Forecaster(model="last", **old.table_settings()).fit(HOURS).schema_.calendar == old.calendar
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,12 +130,18 @@ def test_a_store_without_the_frequency_as_it_was_given_is_fitted_again(tmp_path:
         lambda: LONG[["shop", "day", "units"]],
         lambda: HOURS,
         lambda: HOURS.assign(z=1.0),
-        lambda: pd.DataFrame({"V1": ["a", "b"], **{f"V{i}": [float(i), 2.0 * i] for i in range(2, 30)}}),
-        lambda: pd.Series(np.arange(50.0), index=pd.period_range("2020-01", periods=50, freq="M"), name="y"),
+        lambda: pd.DataFrame(
+            {"V1": ["a", "b"], **{f"V{i}": [float(i), 2.0 * i] for i in range(2, 30)}}
+        ),
+        lambda: pd.Series(
+            np.arange(50.0), index=pd.period_range("2020-01", periods=50, freq="M"), name="y"
+        ),
     ],
     ids=["long", "wide", "two columns", "rows", "periods"],
 )
-def test_a_loaded_forecaster_is_fitted_again_alike(tmp_path: Path, table: Callable[[], Any]) -> None:
+def test_a_loaded_forecaster_is_fitted_again_alike(
+    tmp_path: Path, table: Callable[[], Any]
+) -> None:
     loaded, found = _loaded(tmp_path, table(), model="drift", horizon=2)
     first, schema = loaded.predict(), loaded.schema_
     pd.testing.assert_frame_equal(loaded.fit(table()).predict(), first)

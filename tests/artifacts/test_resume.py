@@ -15,7 +15,11 @@ from forecast.training.context import Checkpoint
 
 STATE = Checkpoint(
     {"step": 3, "best": 0.1, "name": "ä", "none": None},
-    {"weights": np.array([[1.5, -0.0], [np.inf, np.nan]], np.float32), "none": np.zeros((0, 3)), "one": np.int64([7])},
+    {
+        "weights": np.array([[1.5, -0.0], [np.inf, np.nan]], np.float32),
+        "none": np.zeros((0, 3)),
+        "one": np.int64([7]),
+    },
 )
 DATA, PLAN = "d" * 64, "a" * 64
 
@@ -50,7 +54,9 @@ def test_a_state_comes_back_as_it_was_and_only_to_who_resumes(tmp_path: Path) ->
     assert anew.read("member-0") is None
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
 def test_a_damaged_state_is_not_used_and_that_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, place: float, bit: int, cut: bool
@@ -70,7 +76,9 @@ def test_a_damaged_state_is_not_used_and_that_is_said(
 
 
 @pytest.mark.parametrize("place", ["", "folder", "file"])
-def test_links_are_not_followed(tmp_path: Path, caplog: pytest.LogCaptureFixture, place: str) -> None:
+def test_links_are_not_followed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
     root = tmp_path / "root"
     file = written(root)
     moved = {"": root, "folder": file.parent, "file": file}[place]
@@ -80,7 +88,9 @@ def test_links_are_not_followed(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert "link" in caplog.text
 
 
-def test_a_disk_that_takes_nothing_costs_the_checkpoint_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_disk_that_takes_nothing_costs_the_checkpoint_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     root = tmp_path / "resume"
     root.write_text("a file stands where the folder should be")
     checkpoint = Checkpoints(root).open(DATA, PLAN)
@@ -116,7 +126,9 @@ def test_what_was_saved_needs_no_checkpoint(tmp_path: Path) -> None:
         own.write("plan", STATE)
         other.write("plan", STATE)
         checkpoints.discard()
-        assert [path.name for path in (store.path / RESUME).iterdir()] == [f"{'0' * 16}-{PLAN[:16]}"]
+        assert [path.name for path in (store.path / RESUME).iterdir()] == [
+            f"{'0' * 16}-{PLAN[:16]}"
+        ]
     with store.lock() as writer:
         checkpoints = writer.checkpoints()
         checkpoints.open("0" * 64, PLAN)

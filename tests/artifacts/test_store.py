@@ -20,7 +20,15 @@ import pytest
 
 from forecast.artifacts.format import Contents, artifact_hash, dump_manifest, encode
 from forecast.artifacts.store import Store
-from forecast.errors import ArtifactRefused, Busy, CannotCreate, ForecastError, NoInput, StorageFailure, UsageError
+from forecast.errors import (
+    ArtifactRefused,
+    Busy,
+    CannotCreate,
+    ForecastError,
+    NoInput,
+    StorageFailure,
+    UsageError,
+)
 
 CALLS = "open mkdir write fsync fchmod close rename replace unlink rmdir ftruncate"
 
@@ -158,7 +166,9 @@ def test_package_whose_record_cannot_be_read_does_not_stop_saving(store, monkeyp
 
     monkeypatch.setattr(metadata, "version", version)
     info = save(store)
-    assert list(json.loads((store.path / info.id / "MANIFEST.json").read_bytes())["packages"]) == ["python"]
+    assert list(json.loads((store.path / info.id / "MANIFEST.json").read_bytes())["packages"]) == [
+        "python"
+    ]
 
 
 def test_unknown_version_is_answered_with_those_that_are_there(store):
@@ -169,7 +179,14 @@ def test_unknown_version_is_answered_with_those_that_are_there(store):
 
 @pytest.mark.parametrize(
     "version",
-    ["", "..", "../v-20200101T000000.000000Z-00000000", "v-20201301T000000.000000Z-00000000", "latest", "v-\n"],
+    [
+        "",
+        "..",
+        "../v-20200101T000000.000000Z-00000000",
+        "v-20201301T000000.000000Z-00000000",
+        "latest",
+        "v-\n",
+    ],
 )
 def test_argument_that_is_no_version_id_is_a_usage_error(store, version):
     save(store)
@@ -180,7 +197,15 @@ def test_argument_that_is_no_version_id_is_a_usage_error(store, version):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\n", "../../etc 0\n", "v-20260301T120000.000000Z-00000000\n", "latest " + "0" * 64 + "\n", "x" * 300]
+    "text",
+    [
+        "",
+        "\n",
+        "../../etc 0\n",
+        "v-20260301T120000.000000Z-00000000\n",
+        "latest " + "0" * 64 + "\n",
+        "x" * 300,
+    ],
 )
 def test_pointer_that_names_no_version_is_refused(store, text):
     save(store)
@@ -253,7 +278,10 @@ def test_link_in_place_of_the_pointer_is_not_written_through(store, tmp_path):
     (tmp_path / "victim").write_text("precious")
     (store.path / "CURRENT").unlink()
     (store.path / "CURRENT").symlink_to(tmp_path / "victim")
-    with store.lock() as writer, pytest.raises(ArtifactRefused, match="CURRENT: is a symbolic link"):
+    with (
+        store.lock() as writer,
+        pytest.raises(ArtifactRefused, match="CURRENT: is a symbolic link"),
+    ):
         writer.promote(info.id)
     assert (tmp_path / "victim").read_text() == "precious"
 
@@ -325,7 +353,9 @@ def test_reader_looks_again_when_a_version_vanishes(store, monkeypatch):
 
 def test_readers_never_meet_half_a_version_while_another_thread_writes(store):
     save(store, 0)
-    writer = threading.Thread(target=lambda: [save(store, number, keep=1) for number in range(1, 12)])
+    writer = threading.Thread(
+        target=lambda: [save(store, number, keep=1) for number in range(1, 12)]
+    )
     writer.start()
     seen = []
     while writer.is_alive():
@@ -373,7 +403,10 @@ def test_folder_with_other_files_is_not_made_a_store(tmp_path):
 
 def test_file_in_the_place_of_the_store_is_named(tmp_path):
     (tmp_path / "model").write_bytes(b"")
-    with pytest.raises(CannotCreate, match="model: cannot be used as a folder"), Store(tmp_path / "model").lock():
+    with (
+        pytest.raises(CannotCreate, match="model: cannot be used as a folder"),
+        Store(tmp_path / "model").lock(),
+    ):
         pass
     with pytest.raises(NoInput, match="model: no forecaster can be read here"):
         Store(tmp_path / "model").load()
@@ -416,7 +449,8 @@ def test_error_at_any_call_leaves_the_old_version_or_the_new_one_live(store, cod
             error = error_of(lambda next_number=live + 1: save(store, next_number, keep=2))
         if error is not None:
             assert isinstance(
-                error, StorageFailure | NoInput | CannotCreate if code == errno.EACCES else StorageFailure
+                error,
+                StorageFailure | NoInput | CannotCreate if code == errno.EACCES else StorageFailure,
             )
             assert str(store.path) in str(error)
         assert number_of(store) in (live, live + 1)
@@ -466,5 +500,7 @@ def fail_at(patch, number, code):
 def test_store_needs_neither_torch_nor_pandas():
     code = "import sys, forecast.artifacts.store; print({'torch', 'pandas'} & set(sys.modules))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
     assert done.stdout == "set()\n"

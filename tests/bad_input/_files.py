@@ -30,7 +30,12 @@ def folders(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """Folders: one without Parquet, one of two Parquet files, one of two that differ, one with a damaged one."""
     import pandas as pd
 
-    frame = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=30), "north": [float(i % 7) for i in range(30)]})
+    frame = pd.DataFrame(
+        {
+            "date": pd.date_range("2024-01-01", periods=30),
+            "north": [float(i % 7) for i in range(30)],
+        }
+    )
     for name in ("csvs", "parts", "differing", "damaged"):
         (folder / name).mkdir()
         if name != "csvs":
@@ -65,7 +70,9 @@ def packed(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """A small Parquet file of two million equal rows, and little memory."""
     import pandas as pd
 
-    pd.DataFrame({"date": "2024-01-01", "north": [1.0] * 2_000_000}).to_parquet(folder / "packed.parquet")
+    pd.DataFrame({"date": "2024-01-01", "north": [1.0] * 2_000_000}).to_parquet(
+        folder / "packed.parquet"
+    )
     yield from little_memory(folder, patch)
 
 

@@ -33,7 +33,9 @@ def repoint(folder: Path, manifest: bytes) -> None:
     """Write a manifest, and let the pointer vouch for it."""
     place = version(folder)
     (place / "MANIFEST.json").write_bytes(manifest)
-    (folder / STORE / "CURRENT").write_text(f"{place.name} {hashlib.sha256(manifest).hexdigest()}\n")
+    (folder / STORE / "CURRENT").write_text(
+        f"{place.name} {hashlib.sha256(manifest).hexdigest()}\n"
+    )
 
 
 @scene
@@ -46,7 +48,12 @@ def no_store(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 @scene
 def another_job(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """The store belongs to another job, whose file is there."""
-    owner = {"id": "0" * 12, "store": str(folder / STORE), "job": "nightly", "file": "/srv/nightly.toml"}
+    owner = {
+        "id": "0" * 12,
+        "store": str(folder / STORE),
+        "job": "nightly",
+        "file": "/srv/nightly.toml",
+    }
     (folder / STORE / "OWNER").write_text(json.dumps(owner))
     yield
 

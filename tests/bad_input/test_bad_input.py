@@ -87,7 +87,9 @@ class Case:
         return self.code in (0, 3)
 
 
-CASES = [Case(**one) for one in tomllib.loads((HERE / "cases.toml").read_text(encoding="utf-8"))["case"]]
+CASES = [
+    Case(**one) for one in tomllib.loads((HERE / "cases.toml").read_text(encoding="utf-8"))["case"]
+]
 
 
 @pytest.fixture(scope="session")
@@ -146,9 +148,16 @@ def test_bad_input_gets_its_answer(
 def test_every_row_has_cases_and_every_file_is_used() -> None:
     assert len({str(case) for case in CASES}) == len(CASES)
     assert {case.row for case in CASES} == set(range(1, ROWS + 1))
-    words = {word for case in CASES for line in (case.run, case.like, case.numbers) for word in (line or "").split()}
+    words = {
+        word
+        for case in CASES
+        for line in (case.run, case.like, case.numbers)
+        for word in (line or "").split()
+    }
     words |= {word for case in CASES for word in (case.then or "").split()}
-    assert {path.name for path in FILES.iterdir()} - {file for file, _ in STORES.values()} - OF_SCENES <= words
+    assert {path.name for path in FILES.iterdir()} - {
+        file for file, _ in STORES.values()
+    } - OF_SCENES <= words
 
 
 def prepare(folder: Path, line: str, store: Path) -> None:
@@ -157,7 +166,11 @@ def prepare(folder: Path, line: str, store: Path) -> None:
     for word in line.split():
         if (FILES / word).is_file():
             shutil.copy(FILES / word, folder / word)
-            named = re.search(rb'path = "(\w+\.csv)"', (FILES / word).read_bytes()) if word.endswith(".toml") else None
+            named = (
+                re.search(rb'path = "(\w+\.csv)"', (FILES / word).read_bytes())
+                if word.endswith(".toml")
+                else None
+            )
             if named and (FILES / named[1].decode()).is_file():
                 shutil.copy(FILES / named[1].decode(), folder)
 
@@ -245,5 +258,7 @@ def without_flags(told: str) -> str:
 def numbers_in(table: str) -> list[list[float]]:
     """The numbers of a table of forecasts."""
     frame = pd.read_csv(io.StringIO(table))
-    numbers: list[list[float]] = frame.loc[:, "forecast":].select_dtypes("number").to_numpy().tolist()
+    numbers: list[list[float]] = (
+        frame.loc[:, "forecast":].select_dtypes("number").to_numpy().tolist()
+    )
     return numbers

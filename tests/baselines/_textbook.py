@@ -63,7 +63,9 @@ def smoothing_values(values: Values, season: int, horizon: int) -> list[tuple[fl
     count, found = len(values), []
     slope, begin = np.polyfit(np.arange(1, len(values[:10]) + 1), values[:10], 1)
     seasons = (0.0, *holt_winters.SEASONS) if season > 1 else (0.0,)
-    for alpha, damping, gamma in itertools.product(holt_winters.LEVELS, holt_winters.DAMPINGS, seasons):
+    for alpha, damping, gamma in itertools.product(
+        holt_winters.LEVELS, holt_winters.DAMPINGS, seasons
+    ):
         for move in holt_winters.TRENDS if damping else (0.0,):
             if not is_admissible(alpha, alpha * move, (1 - alpha) * gamma, damping, season):
                 continue
@@ -76,9 +78,18 @@ def smoothing_values(values: Values, season: int, horizon: int) -> list[tuple[fl
                 own[phase] += (1 - alpha) * gamma * error
             free = 2 + 3 * (damping > 0)
             least = holt_winters.MIN_ERROR**2
-            criterion = count * np.log(max(squares / count, least)) + 2 * free * count / max(count - free - 1, 1)
-            damped = np.cumsum(damping ** np.arange(1, horizon + 1)) if damping else np.zeros(horizon)
-            found.append((criterion, level + damped * trend + own[np.arange(count, count + horizon) % season]))
+            criterion = count * np.log(max(squares / count, least)) + 2 * free * count / max(
+                count - free - 1, 1
+            )
+            damped = (
+                np.cumsum(damping ** np.arange(1, horizon + 1)) if damping else np.zeros(horizon)
+            )
+            found.append(
+                (
+                    criterion,
+                    level + damped * trend + own[np.arange(count, count + horizon) % season],
+                )
+            )
     return found
 
 
@@ -109,7 +120,10 @@ def autoregression_values(values: Values, season: int, horizon: int) -> Values:
         ridge = product + penalty * largest * np.eye(order)
         found = np.linalg.solve(ridge, centred.T @ rest)
         free = len(rest) - 1 - float(np.trace(np.linalg.solve(ridge, product)))
-        error = max(float(((rest - centred @ found) ** 2).sum()), autoregression.ERROR_ROUNDING * float(rest @ rest))
+        error = max(
+            float(((rest - centred @ found) ** 2).sum()),
+            autoregression.ERROR_ROUNDING * float(rest @ rest),
+        )
         if free > autoregression.MIN_FREEDOM and error / free**2 < best:
             best, weights = error / free**2, found
     intercept = target.mean() - past.mean(0) @ weights

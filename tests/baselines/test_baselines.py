@@ -17,7 +17,9 @@ NAN = float("nan")
 
 NAMES = [name for name in baseline_names() if baseline_method(name).extra is None]
 every_baseline = pytest.mark.parametrize("name", NAMES)
-no_line = pytest.mark.parametrize("name", [name for name in NAMES if "theta" not in name and name != "pretrained"])
+no_line = pytest.mark.parametrize(
+    "name", [name for name in NAMES if "theta" not in name and name != "pretrained"]
+)
 every_theta = pytest.mark.parametrize("name", ["theta", "auto-theta"])
 
 
@@ -48,7 +50,8 @@ def test_closed_formulas(name: str, past: list[float], expected: list[float]) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("seasonal-naive", [4.0] * 3), ("seasonal-mean", [3.0] * 3), ("theta", [4.0] * 3)]
+    ("name", "expected"),
+    [("seasonal-naive", [4.0] * 3), ("seasonal-mean", [3.0] * 3), ("theta", [4.0] * 3)],
 )
 def test_a_series_shorter_than_a_season_has_none(name: str, expected: list[float]) -> None:
     assert forecast(name, [NAN] * 20 + [2, 3, 4], 3, 4)[0] == pytest.approx(expected)
@@ -72,12 +75,16 @@ def test_a_constant_is_continued(name: str, length: int, season: int, value: flo
 @every_baseline
 @given(gappy_windows(), st.integers(1, 14), st.integers(1, 30))
 @settings(deadline=None)
-def test_each_window_is_forecast_by_its_own_observed_past(name: str, past: Values, season: int, horizon: int) -> None:
+def test_each_window_is_forecast_by_its_own_observed_past(
+    name: str, past: Values, season: int, horizon: int
+) -> None:
     together = forecast(name, past, horizon, season)
     assert np.isfinite(together).all()
     observed = np.isfinite(past)
     longer = np.pad(np.where(observed, past, 1e9), ((0, 0), (3, 0)), constant_values=-1e9)
-    apart = forecast_baseline(name, longer[::-1], np.pad(observed, ((0, 0), (3, 0)))[::-1], horizon, season)[::-1]
+    apart = forecast_baseline(
+        name, longer[::-1], np.pad(observed, ((0, 0), (3, 0)))[::-1], horizon, season
+    )[::-1]
     size = np.nanmax(np.abs(np.nan_to_num(past)))
     rounding = 5e-6 if name == "pretrained" else 1e-6  # a network in single precision
     assert apart == pytest.approx(together, rel=rounding, abs=rounding * size)
@@ -94,7 +101,9 @@ def test_a_forecast_moves_with_scale_and_level(
         season = 1  # a season is a factor, or a summand, by the level
     moved = forecast(name, scale * past + level, 9, season)
     expected = scale * forecast(name, past, 9, season) + level
-    assert moved == pytest.approx(expected, rel=1e-6, abs=1e-6 * (1 + np.abs(expected).max(initial=0)))
+    assert moved == pytest.approx(
+        expected, rel=1e-6, abs=1e-6 * (1 + np.abs(expected).max(initial=0))
+    )
 
 
 @every_theta
@@ -109,14 +118,18 @@ def test_theta_moves_with_the_scale(name: str, level: float) -> None:
 @every_theta
 def test_additive_theta_moves_with_the_level(name: str) -> None:
     past = seasonal_series(seed=6, length=60, season=7)
-    assert forecast(name, past - 1000, 9, 7) == pytest.approx(forecast(name, past, 9, 7) - 1000, rel=1e-6)
+    assert forecast(name, past - 1000, 9, 7) == pytest.approx(
+        forecast(name, past, 9, 7) - 1000, rel=1e-6
+    )
 
 
 def seasonal_series(seed: int, length: int, season: int) -> Values:
     """A walk with a season, of both signs."""
     random = np.random.default_rng(seed)
     phase = random.normal(size=season) * 3
-    return np.asarray(np.cumsum(random.normal(size=length)) * 0.3 + phase[np.arange(length) % season] - 1)
+    return np.asarray(
+        np.cumsum(random.normal(size=length)) * 0.3 + phase[np.arange(length) % season] - 1
+    )
 
 
 def slow_theta(values: Values, horizon: int, season: int, best_theta: bool) -> Values:
@@ -131,12 +144,17 @@ def slow_theta(values: Values, horizon: int, season: int, best_theta: bool) -> V
     for weight in np.linspace(0, 1, 21) if best_theta else [0.5]:
         rest = plain - weight * line[:length]  # the theta line by its own weight
         for coefficient in np.linspace(0.02, 1, 30):
-            errors, shares = smooth(rest, coefficient, 0.0)[0], -smooth(0 * rest, coefficient, 1.0)[0]
+            errors, shares = (
+                smooth(rest, coefficient, 0.0)[0],
+                -smooth(0 * rest, coefficient, 1.0)[0],
+            )
             first = errors @ shares / (shares @ shares)
             errors, newest = smooth(rest, coefficient, first)
             found.append((errors @ errors, newest + weight * line[length:]))
     forecast = min(found, key=lambda pair: pair[0])[1]
-    return forecast * index[phases[length:]] if multiplicative else forecast + index[phases[length:]]
+    return (
+        forecast * index[phases[length:]] if multiplicative else forecast + index[phases[length:]]
+    )
 
 
 @every_theta
@@ -146,7 +164,9 @@ def test_theta_equals_the_slow_loop(name: str, season: int, level: float) -> Non
     for seed, length in ((0, 4), (1, 9), (2, 20), (3, 35), (4, 60)):
         past = level + seasonal_series(seed, length, season)
         expected = slow_theta(past, 5, season, name == "auto-theta")
-        assert forecast(name, past, 5, season)[0] == pytest.approx(expected, abs=0.02 * np.ptp(past)), (seed, length)
+        assert forecast(name, past, 5, season)[0] == pytest.approx(
+            expected, abs=0.02 * np.ptp(past)
+        ), (seed, length)
 
 
 @every_theta
@@ -174,7 +194,9 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "pretrained"])
 @given(gappy_windows(), st.integers(1, 14))
 @settings(deadline=None, max_examples=30)
-def test_windows_beside_a_window_do_not_change_a_bit_of_its_forecast(name: str, past: Values, season: int) -> None:
+def test_windows_beside_a_window_do_not_change_a_bit_of_its_forecast(
+    name: str, past: Values, season: int
+) -> None:
     repeated = np.tile(past, (9, 1))
     alone = np.concatenate([forecast(name, window, 5, season) for window in past])
     assert (forecast(name, repeated[::-1], 5, season)[::-1] == np.tile(alone, (9, 1))).all()

@@ -6,7 +6,12 @@ import pytest
 from forecast.baselines.shared.columns import column_statistics
 
 COLUMNS = np.array(
-    [[1.0, 0.1, np.nan, 0.0], [2.0, 0.1, np.nan, 0.0], [np.nan, 0.1, np.nan, 0.0], [6.0, 0.1, np.nan, 0.0]]
+    [
+        [1.0, 0.1, np.nan, 0.0],
+        [2.0, 0.1, np.nan, 0.0],
+        [np.nan, 0.1, np.nan, 0.0],
+        [6.0, 0.1, np.nan, 0.0],
+    ]
 )
 
 

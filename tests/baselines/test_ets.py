@@ -13,13 +13,19 @@ from forecast.baselines.shared.windows import forecast_baseline
 from forecast.errors import Unavailable
 
 
-def forecast(name: str, past: NDArray[np.float64], horizon: int, season: int) -> NDArray[np.float64]:
+def forecast(
+    name: str, past: NDArray[np.float64], horizon: int, season: int
+) -> NDArray[np.float64]:
     """Forecast windows in which NaN stands for a missing value."""
     return forecast_baseline(name, past, np.isfinite(past), horizon, season)
 
 
-@pytest.mark.parametrize("name", [name for name in baseline_names() if baseline_method(name).extra == "stats"])
-def test_without_the_package_the_error_names_the_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "name", [name for name in baseline_names() if baseline_method(name).extra == "stats"]
+)
+def test_without_the_package_the_error_names_the_command(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "statsmodels.tsa.exponential_smoothing.ets", None)
     with pytest.raises(Unavailable, match=r"pip install '\.\[stats\]'"):
         forecast(name, np.ones((1, 12)), 1, 1)
@@ -28,7 +34,10 @@ def test_without_the_package_the_error_names_the_command(name: str, monkeypatch:
 def test_ets_beats_repeating_the_season(passengers: Path) -> None:
     values = pd.read_csv(passengers)["passengers"].to_numpy(float)[-84:]
     past, actual = values[None, :-12], values[-12:]
-    errors = {name: np.abs(forecast(name, past, 12, 12) - actual).mean() for name in ("ets", "seasonal-naive")}
+    errors = {
+        name: np.abs(forecast(name, past, 12, 12) - actual).mean()
+        for name in ("ets", "seasonal-naive")
+    }
     assert errors["ets"] < errors["seasonal-naive"] / 2
 
 

@@ -14,11 +14,15 @@ def filled(past: Values, season: int) -> Values:
 
 @given(gappy_windows(), st.integers(1, 14))
 @settings(deadline=None)
-def test_a_gap_is_filled_from_whole_seasons_back_or_else_by_the_last_value(past: Values, season: int) -> None:
+def test_a_gap_is_filled_from_whole_seasons_back_or_else_by_the_last_value(
+    past: Values, season: int
+) -> None:
     expected = np.zeros_like(past)
     for window, series in enumerate(past):
         for column in range(len(series)):
-            seasons = [series[back] for back in range(column, -1, -season) if np.isfinite(series[back])]
+            seasons = [
+                series[back] for back in range(column, -1, -season) if np.isfinite(series[back])
+            ]
             before = [value for value in series[: column + 1] if np.isfinite(value)]
             expected[window, column] = (seasons[0] if seasons else before[-1]) if before else 0.0
     assert (fill_gaps(np.nan_to_num(past), np.isfinite(past), season) == expected).all()

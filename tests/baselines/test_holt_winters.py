@@ -13,7 +13,9 @@ Values = NDArray[np.float64]
 
 def forecast(past: Values, horizon: int, season: int) -> Values:
     """Forecast one series."""
-    found: Values = forecast_baseline("holt-winters", past[None], np.ones((1, len(past)), bool), horizon, season)[0]
+    found: Values = forecast_baseline(
+        "holt-winters", past[None], np.ones((1, len(past)), bool), horizon, season
+    )[0]
     return found
 
 
@@ -48,7 +50,9 @@ def test_a_trend_that_came_and_went_is_not_taken_for_a_line() -> None:
 @pytest.mark.parametrize("growing", [True, False])
 def test_a_season_of_factors_or_summands_goes_on(growing: bool) -> None:
     steps = np.arange(96)
-    values = (100 + steps) * (1 + 0.3 * wave(12, 96)) if growing else -50 - steps / 2 + 10 * wave(12, 96)
+    values = (
+        (100 + steps) * (1 + 0.3 * wave(12, 96)) if growing else -50 - steps / 2 + 10 * wave(12, 96)
+    )
     assert forecast(values[:84], 12, 12) == pytest.approx(values[84:], rel=0.05)
 
 

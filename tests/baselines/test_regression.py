@@ -26,10 +26,14 @@ def warm_days(days: int = 320, seed: int = 0) -> pd.DataFrame:
     warmth = 15 + 10 * np.sin(2 * np.pi * np.arange(days) / 90) + 4 * random.normal(size=days)
     kind = random.choice(["open", "late", "short"], days, p=[0.7, 0.15, 0.15])
     weekly = np.tile([3.0, 1, 0, 0, 2, 8, 9], days)[:days]
-    effect = 0.15 * (warmth - 15) ** 2 + np.where(kind == "late", 12.0, np.where(kind == "short", -9.0, 0.0))
+    effect = 0.15 * (warmth - 15) ** 2 + np.where(
+        kind == "late", 12.0, np.where(kind == "short", -9.0, 0.0)
+    )
     sales = 100 + weekly - effect + random.normal(size=days)
     day = pd.date_range("2024-01-01", periods=days)
-    return pd.DataFrame({"day": day, "sales": sales.round(3), "warmth": warmth.round(3), "kind": kind})
+    return pd.DataFrame(
+        {"day": day, "sales": sales.round(3), "warmth": warmth.round(3), "kind": kind}
+    )
 
 
 def test_now_takes_columns_known_in_advance(forecast: Callable[..., Any], tmp_path: Path) -> None:
@@ -41,7 +45,9 @@ def test_now_takes_columns_known_in_advance(forecast: Callable[..., Any], tmp_pa
     plain, known = forecast("now", *words), forecast("now", *words, "--known", "warmth,kind")
     assert (plain.code, known.code) == (0, 0)
     assert re.search(r"\bregression\b", known.err)
-    errors = [np.abs(found.frame["forecast"].to_numpy() - actual).mean() for found in (plain, known)]
+    errors = [
+        np.abs(found.frame["forecast"].to_numpy() - actual).mean() for found in (plain, known)
+    ]
     assert errors[1] < 0.3 * errors[0]
 
 
@@ -49,7 +55,9 @@ def test_a_sale_without_a_season_is_foreseen(forecast: Callable[..., Any], tmp_p
     random = np.random.default_rng(3)
     sale = (random.random(200 + HORIZON) < 0.1).astype(int)
     sold = np.where(sale == 1, 30.0, 10.0) + 0.5 * random.normal(size=len(sale))
-    table = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=len(sale)), "sold": sold.round(2), "sale": sale})
+    table = pd.DataFrame(
+        {"day": pd.date_range("2024-01-01", periods=len(sale)), "sold": sold.round(2), "sale": sale}
+    )
     table.loc[200:, "sold"] = np.nan
     table.to_csv(tmp_path / "sales.csv", index=False)
     words = ("--target", "sold", "--horizon", HORIZON, "--known", "sale")
@@ -67,14 +75,20 @@ def test_known_values_must_reach_the_horizon(forecast: Callable[..., Any], tmp_p
     assert found.err.endswith("fill in blank cells, add rows with blank targets\n")
 
 
-def forecast_along(values: Values, known: Values, ends: list[int], start: int = 0, season: int = SEASON) -> Values:
+def forecast_along(
+    values: Values, known: Values, ends: list[int], start: int = 0, season: int = SEASON
+) -> Values:
     seen = np.isfinite(values)
     where = np.array(ends, np.int64)
-    return forecast_series(np.where(seen, values, 0.0), seen, known, start, where, HORIZON, (season,))
+    return forecast_series(
+        np.where(seen, values, 0.0), seen, known, start, where, HORIZON, (season,)
+    )
 
 
 def columns_of(table: pd.DataFrame) -> Values:
-    return np.stack([table["warmth"], table["kind"] == "late", table["kind"] == "short"], 1).astype(float)
+    return np.stack([table["warmth"], table["kind"] == "late", table["kind"] == "short"], 1).astype(
+        float
+    )
 
 
 def test_no_window_knows_what_comes_after_it() -> None:
@@ -88,16 +102,24 @@ def test_no_window_knows_what_comes_after_it() -> None:
         later[end:] = 1e4
         columns[end + HORIZON :] = -50.0
         assert (forecast_along(later, columns, ends)[row] == together[row]).all()
-        assert (forecast_along(values[:end], known[: end + HORIZON], [end])[0] == together[row]).all()
+        assert (
+            forecast_along(values[:end], known[: end + HORIZON], [end])[0] == together[row]
+        ).all()
 
 
 def test_a_forecast_rests_on_the_steps_that_a_saved_forecaster_keeps() -> None:
     random, steps = np.random.default_rng(1), CONTEXT + 900
     known = random.normal(size=(steps + HORIZON, 1))
-    values = np.sin(np.arange(steps) * 2 * np.pi / 24) + np.abs(known[:steps, 0]) + 0.1 * random.normal(size=steps)
+    values = (
+        np.sin(np.arange(steps) * 2 * np.pi / 24)
+        + np.abs(known[:steps, 0])
+        + 0.1 * random.normal(size=steps)
+    )
     whole = forecast_along(values, known, [steps], season=24)
     cut = steps - CONTEXT
-    assert (forecast_along(values[cut:], known[cut:], [CONTEXT], start=cut, season=24) == whole).all()
+    assert (
+        forecast_along(values[cut:], known[cut:], [CONTEXT], start=cut, season=24) == whole
+    ).all()
 
 
 def test_order_and_units_of_columns_do_not_matter() -> None:
@@ -108,7 +130,9 @@ def test_order_and_units_of_columns_do_not_matter() -> None:
     assert forecast_along(values, other, [end]) == pytest.approx(plain, rel=1e-6)
     none, blank = known.copy(), np.concatenate([known, np.full((200, 1), np.nan)], 1)
     none[:, 1:] = 7.0
-    assert forecast_along(values, none, [end]) == pytest.approx(forecast_along(values, known[:, :1], [end]), rel=1e-6)
+    assert forecast_along(values, none, [end]) == pytest.approx(
+        forecast_along(values, known[:, :1], [end]), rel=1e-6
+    )
     assert forecast_along(values, blank, [end]) == pytest.approx(plain, rel=1e-6)
 
 
@@ -134,12 +158,18 @@ def test_what_a_column_did_long_ago_is_taken_off_as_what_it_did_lately() -> None
 def test_waves_that_are_no_season_are_learned_from_a_few_weeks() -> None:
     random, season, step, errors = np.random.default_rng(0), 24, np.arange(22 * 24), []
     for _ in range(12):
-        waves = np.sin(2 * np.pi * step[:, None] / random.uniform(6, 60, 6) + random.uniform(0, 2 * np.pi, 6)).sum(1)
+        waves = np.sin(
+            2 * np.pi * step[:, None] / random.uniform(6, 60, 6) + random.uniform(0, 2 * np.pi, 6)
+        ).sum(1)
         values, end = 4 * np.sin(2 * np.pi * step / season) + waves, len(step) - season
         none, seen = np.zeros((len(step), 0)), np.ones(len(step), bool)
-        (found,) = forecast_series(values, seen, none, 0, np.array([end]), season, (season, 7 * season))
+        (found,) = forecast_series(
+            values, seen, none, 0, np.array([end]), season, (season, 7 * season)
+        )
         errors.append(np.abs(found - values[end:]).mean())
-    assert np.mean(errors) < 0.55  # 0.65 if only whole days are compared, of which there are too few
+    assert (
+        np.mean(errors) < 0.55
+    )  # 0.65 if only whole days are compared, of which there are too few
 
 
 def test_it_forecasts_alone_and_shows_what_a_column_is_worth(tmp_path: Path) -> None:
@@ -160,13 +190,20 @@ def test_it_forecasts_alone_and_shows_what_a_column_is_worth(tmp_path: Path) -> 
 
 def test_a_window_sees_columns_as_they_were_known_at_its_origin() -> None:
     table = warm_days(days=200)
-    words: dict[str, Any] = {"target": "sales", "season": SEASON, "horizon": HORIZON, "known": ["warmth"]}
+    words: dict[str, Any] = {
+        "target": "sales",
+        "season": SEASON,
+        "horizon": HORIZON,
+        "known": ["warmth"],
+    }
     model = Forecaster(model="regression", **words).fit(
         table.assign(sales=table["sales"].where(table.index < 200 - HORIZON)).drop(columns="kind")
     )
     panel, predictor = model.fitted_.history, model._serving()
     end = int(panel.lengths[0]) - 30
-    slots = np.arange(end, end + HORIZON)  # each has a value from long ago, and one from the day itself on
+    slots = np.arange(
+        end, end + HORIZON
+    )  # each has a value from long ago, and one from the day itself on
     never, at = np.full(HORIZON, ALWAYS), panel.starts[0] + slots
     order = np.argsort(np.tile(slots, 2), kind="stable")
 

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from forecast.baselines.shared.seasons import by_season, remove_season, restore_season, seasonal_index, smoothed
+from forecast.baselines.shared.seasons import (
+    by_season,
+    remove_season,
+    restore_season,
+    seasonal_index,
+    smoothed,
+)
 
 FACTORS, SUMMANDS = np.array([0.5, 1.0, 1.5, 1.0]), np.array([-3.0, 0.0, 3.0, 0.0])
 START = np.zeros(1, np.int64)
@@ -29,7 +35,8 @@ def test_the_first_index_is_that_of_the_first_step_ahead() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [np.full(24, 7.0), np.arange(7.0), np.random.default_rng(1).permutation(np.arange(40.0))]
+    "values",
+    [np.full(24, 7.0), np.arange(7.0), np.random.default_rng(1).permutation(np.arange(40.0))],
 )
 def test_constants_short_windows_and_noise_have_no_season(values: np.ndarray) -> None:
     index, divided = seasonal_index(values[None], START, 4)
@@ -68,7 +75,10 @@ def test_a_long_season_seen_three_times_is_smoothed_and_a_rough_one_is_not() -> 
     phase, random = np.arange(3000) % 1000 / 1000, np.random.default_rng(0)
     smooth = 10 * np.sin(2 * np.pi * phase) + 3 * np.cos(6 * np.pi * phase)
     rough = np.tile(5 * random.normal(size=1000), 3)
-    for season, least, most in ((smooth, 0.0, 0.6), (rough, 1.9, 2.3)):  # the noise of a mean of two is 2.12
+    for season, least, most in (
+        (smooth, 0.0, 0.6),
+        (rough, 1.9, 2.3),
+    ):  # the noise of a mean of two is 2.12
         values = season + 3 * random.normal(size=3000) - 100
         index, _ = seasonal_index(values[None], START, 1000)
         assert least < np.sqrt(np.mean((index[0] - season[:1000] + season.mean()) ** 2)) < most

@@ -8,7 +8,9 @@ from forecast.baselines.shared.theta_lines import MIN_VALUES, theta_forecast
 both = pytest.mark.parametrize("best_theta", [False, True])
 
 
-def forecast(values: list[float], horizon: int = 3, start: int = 0, best_theta: bool = False) -> np.ndarray:
+def forecast(
+    values: list[float], horizon: int = 3, start: int = 0, best_theta: bool = False
+) -> np.ndarray:
     return theta_forecast(np.array([values]), np.array([start]), horizon, 1, best_theta)[0]
 
 

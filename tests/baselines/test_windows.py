@@ -6,7 +6,11 @@ import pytest
 from forecast.baselines.shared import theta_lines
 from forecast.baselines.shared.gaps import MAX_SMOOTHED
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
-from forecast.baselines.shared.windows import WINDOWS_AT_ONCE, forecast_baseline, forecast_own_quantiles
+from forecast.baselines.shared.windows import (
+    WINDOWS_AT_ONCE,
+    forecast_baseline,
+    forecast_own_quantiles,
+)
 from forecast.errors import UsageError
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -20,7 +24,12 @@ def own(called: list[tuple[float, tuple[int, ...]]], as_read: bool = False) -> M
     """A method whose quantiles are the newest value and twice its size around it, out of order."""
 
     def quantiles(
-        network: object, values: Values, seen: Mask, horizon: int, seasons: tuple[int, ...], levels: tuple[float, ...]
+        network: object,
+        values: Values,
+        seen: Mask,
+        horizon: int,
+        seasons: tuple[int, ...],
+        levels: tuple[float, ...],
     ) -> Values:
         called.append((float(np.abs(values).max()), seasons))
         newest = np.broadcast_to(values[:, -1:], (len(values), horizon))
@@ -53,14 +62,20 @@ def test_a_window_is_forecast_by_the_seasons_that_it_spans() -> None:
 
 
 def test_quantiles_ascend_whatever_order_a_method_has() -> None:
-    found = forecast_own_quantiles(own([], as_read=True), np.full((1, 4), 5.0), np.ones((1, 4), bool), 2, (), LEVELS)
+    found = forecast_own_quantiles(
+        own([], as_read=True), np.full((1, 4), 5.0), np.ones((1, 4), bool), 2, (), LEVELS
+    )
     assert found.tolist() == [[[3.0, 5.0, 7.0]] * 2]
 
 
 @pytest.mark.parametrize(("as_read", "largest"), [(False, 0.75), (True, 96.0)])
-def test_a_method_sees_values_of_at_most_one_unless_it_asks_for_them_as_read(as_read: bool, largest: float) -> None:
+def test_a_method_sees_values_of_at_most_one_unless_it_asks_for_them_as_read(
+    as_read: bool, largest: float
+) -> None:
     called: list[tuple[float, tuple[int, ...]]] = []
-    found = forecast_own_quantiles(own(called, as_read), np.full((1, 4), 96.0), np.ones((1, 4), bool), 1, (), LEVELS)
+    found = forecast_own_quantiles(
+        own(called, as_read), np.full((1, 4), 96.0), np.ones((1, 4), bool), 1, (), LEVELS
+    )
     assert called == [(largest, ())]
     assert found[0, 0, 1] == 96.0
 

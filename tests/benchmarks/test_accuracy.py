@@ -35,7 +35,11 @@ def hourly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [10 * (i + 2) + 5 * np.sin(hours * np.pi / 12) + rng.normal(size=300) for i in range(3)]
     names = pd.Index(["H1", "H2", "H3"], name="V1")
     ends = [252, 242, 232]
-    train = pd.DataFrame(rows, names).where(np.arange(300) < np.array(ends)[:, None]).dropna(axis=1, how="all")
+    train = (
+        pd.DataFrame(rows, names)
+        .where(np.arange(300) < np.array(ends)[:, None])
+        .dropna(axis=1, how="all")
+    )
     test = pd.DataFrame([row[end : end + 48] for row, end in zip(rows, ends, strict=True)], names)
     (folder / "deep").mkdir()
     train.to_csv(folder / "deep" / "M4-Hourly-train.csv")
@@ -43,7 +47,9 @@ def hourly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_table_is_measured_by_real_commands_then_continued_then_shown(hourly: Path, tmp_path: Path) -> None:
+def test_a_table_is_measured_by_real_commands_then_continued_then_shown(
+    hourly: Path, tmp_path: Path
+) -> None:
     rows, page = tmp_path / "rows.json", tmp_path / "table.md"
     words = ("accuracy", "m4-hourly", "--data", hourly, "--methods", "last", "--json", rows)
     first = command(*words)
@@ -74,7 +80,18 @@ def test_a_table_is_measured_by_real_commands_then_continued_then_shown(hourly: 
 @pytest.mark.slow
 def test_now_is_one_command_without_a_fit(hourly: Path, tmp_path: Path) -> None:
     rows, page = tmp_path / "rows.json", tmp_path / "table.md"
-    words = ("accuracy", "m4-hourly", "--data", hourly, "--methods", "now", "--json", rows, "--markdown", page)
+    words = (
+        "accuracy",
+        "m4-hourly",
+        "--data",
+        hourly,
+        "--methods",
+        "now",
+        "--json",
+        rows,
+        "--markdown",
+        page,
+    )
     found = command(*words)
     assert found.exit_code == 0, found.output
     (row,) = json.loads(rows.read_text())
@@ -85,18 +102,25 @@ def test_now_is_one_command_without_a_fit(hourly: Path, tmp_path: Path) -> None:
     assert "| now |  | 1 |" in page.read_text()
 
 
-def test_now_looks_at_the_past_of_each_origin_of_a_sample(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_now_looks_at_the_past_of_each_origin_of_a_sample(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     commands: list[list[str]] = []
 
     def run(words: list[str], folder: Path) -> Cost:
         commands.append(words)
-        overall = [{"model": "seasonal-naive"}, {"model": "pretrained", **dict.fromkeys(SCORES, 0.5)}]
+        overall = [
+            {"model": "seasonal-naive"},
+            {"model": "pretrained", **dict.fromkeys(SCORES, 0.5)},
+        ]
         Path(words[words.index("--output") + 1]).write_text(json.dumps({"overall": overall}))
         return Cost(1.0, 100.0)
 
     monkeypatch.setattr("benchmarks.samples.run_measured", run)
     measured = [
-        next(sample_runs(DATA, tmp_path, choose(own_methods(), [name]), Wanted([], [None], 1, None))).measure(tmp_path)
+        next(
+            sample_runs(DATA, tmp_path, choose(own_methods(), [name]), Wanted([], [None], 1, None))
+        ).measure(tmp_path)
         for name in ("now", "pretrained")
     ]
     assert [one["mase"] for one in measured] == [0.5, 0.5]
@@ -109,12 +133,25 @@ def test_now_looks_at_the_past_of_each_origin_of_a_sample(monkeypatch: pytest.Mo
 
 def test_classical_panels_have_their_horizons_and_seasons(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
-    for name, horizon in (("m1_yearly", 6), ("m1_quarterly", 8), ("m1_monthly", 18), ("carparts_quarter", 12)):
+    for name, horizon in (
+        ("m1_yearly", 6),
+        ("m1_quarterly", 8),
+        ("m1_monthly", 18),
+        ("carparts_quarter", 12),
+    ):
         names = pd.Index(["A", "B"], name="id")
         long = [rng.normal(10, 1, 60), np.r_[rng.normal(5, 1, 45), np.full(15, np.nan)]]
         pd.DataFrame(long, names).to_csv(tmp_path / f"{name}_train.csv")
         pd.DataFrame(rng.normal(7, 1, (2, horizon)), names).to_csv(tmp_path / f"{name}_test.csv")
-    runs = list(runs_on("classical", tmp_path, tmp_path, choose(own_methods(), ["now"]), Wanted([], [None], 1, None)))
+    runs = list(
+        runs_on(
+            "classical",
+            tmp_path,
+            tmp_path,
+            choose(own_methods(), ["now"]),
+            Wanted([], [None], 1, None),
+        )
+    )
     assert [(run.row["data"], run.row["horizon"]) for run in runs] == [
         ("classical/m1_yearly", 6),
         ("classical/m1_quarterly", 8),
@@ -131,7 +168,13 @@ def test_classical_panels_have_their_horizons_and_seasons(tmp_path: Path) -> Non
 
 def test_runs_are_every_budget_and_seed_that_makes_a_difference() -> None:
     methods = [Method("network"), Method("naive", random=False, bounded=False)]
-    runs = runs_of("m4-hourly", 48, methods, Wanted([], [30.0, 60.0], 2, None), lambda method, choice, folder: {})
+    runs = runs_of(
+        "m4-hourly",
+        48,
+        methods,
+        Wanted([], [30.0, 60.0], 2, None),
+        lambda method, choice, folder: {},
+    )
     assert [(run.row["method"], run.row["budget"], run.row["seed"]) for run in runs] == [
         ("network", 30.0, 0),
         ("network", 30.0, 1),
@@ -158,9 +201,14 @@ def test_missing_file_is_named_with_its_source(tmp_path: Path) -> None:
 
 def test_table_of_methods_with_and_without_intervals_has_all_columns(tmp_path: Path) -> None:
     key = {"data": "samples/x", "horizon": None, "budget": None, "seed": 0}
-    rows = [{**key, "method": "trees", "mase": 2.0}, {**key, "method": "default", "mase": 1.0, "coverage_80": 0.8}]
+    rows = [
+        {**key, "method": "trees", "mase": 2.0},
+        {**key, "method": "default", "mase": 1.0, "coverage_80": 0.8},
+    ]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
-    assert command("table", tmp_path / "rows.json", "--markdown", tmp_path / "table.md").exit_code == 0
+    assert (
+        command("table", tmp_path / "rows.json", "--markdown", tmp_path / "table.md").exit_code == 0
+    )
     lines = (tmp_path / "table.md").read_text().splitlines()
     assert [line for line in lines if line.startswith("| ")][2:] == [
         "| default |  | 1 | 1.000 | 0.800 |  |  |  |",
@@ -179,7 +227,9 @@ def test_a_sample_is_measured_by_backtest(tmp_path: Path) -> None:
     assert 1 < measured["mase"] < 3
 
 
-def test_mase_of_the_panel_is_in_units_of_the_values_before_the_oldest_origin(tmp_path: Path) -> None:
+def test_mase_of_the_panel_is_in_units_of_the_values_before_the_oldest_origin(
+    tmp_path: Path,
+) -> None:
     frame = pd.read_csv(DATA / "nyc_flight_delays.csv")
     work = prepare_panel(frame, 14, tmp_path)
     assert list(work.origins) == list(range(253, 352, 14))
@@ -223,7 +273,9 @@ def test_a_window_is_forecast_as_the_table_that_ends_there() -> None:
     frame = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=130, freq="h")})
     frame["b"] = np.sin(hours * np.pi / 12) + hours / 50
     frame["a"] = np.cos(hours * np.pi / 12) * 3
-    forecaster = Forecaster(horizon=4, steps=3, season=(24,), params={"hidden_size": 8}).fit(frame.head(100))
+    forecaster = Forecaster(horizon=4, steps=3, season=(24,), params={"hidden_size": 8}).fit(
+        frame.head(100)
+    )
     windows = forecast_from(forecaster, table_from_frame(frame), range(100, 112))
     assert windows.shape == (12, 2, 4, 5)
     alone = forecaster.predict(frame.head(107))

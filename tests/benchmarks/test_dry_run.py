@@ -7,7 +7,9 @@ import pytest
 from benchmarks.dry_run import measure_table
 from benchmarks.processes import CommandFailed
 
-linux = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from /proc")
+linux = pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from /proc"
+)
 
 
 @pytest.mark.slow

@@ -15,7 +15,10 @@ WANTED = Wanted([], [None], 1, None)
 
 
 def rows_of(name: str, **mase: float | None) -> list[dict[str, object]]:
-    return [{"data": f"rolling/{name}", "method": method.replace("_", "-"), "mase": mase[method]} for method in mase]
+    return [
+        {"data": f"rolling/{name}", "method": method.replace("_", "-"), "mase": mase[method]}
+        for method in mase
+    ]
 
 
 def test_now_is_ahead_only_where_it_beats_the_best_baseline() -> None:
@@ -41,7 +44,9 @@ def test_a_set_is_forecast_from_twenty_origins_by_a_real_backtest(tmp_path: Path
     for one in SETS:
         (tmp_path / one.file).touch()
     days = pd.date_range("2012-01-01", "2014-12-31")
-    births = pd.DataFrame({"date": days, "births": 8000 + 500 * (days.day_of_week < 5) + days.day_of_year**2 / 50})
+    births = pd.DataFrame(
+        {"date": days, "births": 8000 + 500 * (days.day_of_week < 5) + days.day_of_year**2 / 50}
+    )
     births.to_csv(tmp_path / "us_births_2000_2014_daily.csv", index=False)
     runs = list(rolling_runs(tmp_path, choose(own_methods(), ["theta"]), WANTED))
     assert [run.row["data"] for run in runs] == [f"rolling/{one.name}" for one in SETS]

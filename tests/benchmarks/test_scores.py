@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 from benchmarks.etth1 import Transformer, score
-from benchmarks.scores import competition_scores, coverage, interval_score, owa, scaled_error, seasonal_scale, smape
+from benchmarks.scores import (
+    competition_scores,
+    coverage,
+    interval_score,
+    owa,
+    scaled_error,
+    seasonal_scale,
+    smape,
+)
 from benchmarks.work import Work
 
 ACTUAL = np.array([[10.0, 20.0], [0.0, 4.0]])
@@ -34,7 +42,8 @@ def test_interval_score_pays_for_width_and_forty_times_for_what_lies_outside() -
     low[0, 0], high[1, 1] = 10.5, 3.0  # half a unit and one unit outside
     # series 1: widths 0.5 and 2, outside 0.5; series 2: widths 2 and 0, outside 1
     np.testing.assert_allclose(
-        interval_score(ACTUAL, low, high, np.array([1.0, 2.0])), [(2.5 + 40 * 0.5) / 2, (2 + 40 * 1) / 2 / 2]
+        interval_score(ACTUAL, low, high, np.array([1.0, 2.0])),
+        [(2.5 + 40 * 0.5) / 2, (2 + 40 * 1) / 2 / 2],
     )
     assert coverage(ACTUAL, low, high) == 0.5
 
@@ -51,11 +60,18 @@ def test_errors_of_all_windows_count_in_units_of_the_training_deviation() -> Non
     values = np.arange(12.0).reshape(6, 2)  # rows 0, 1 / 2, 3 / ...
     data = Transformer(pd.DataFrame(), values, np.array([1.0, 2.0]))
     none = Path()
-    work = Work("etth1", none, (), none, none, none, range(3, 5), ("a", "b"), horizon=2, season=1, freq="h")
+    work = Work(
+        "etth1", none, (), none, none, none, range(3, 5), ("a", "b"), horizon=2, season=1, freq="h"
+    )
     actual = np.array([[[6, 8], [7, 9]], [[8, 10], [9, 11]]], float)  # [origins, series, horizon]
     forecast = np.stack([actual + 2, actual - 1, actual, actual + 1, actual + 2], -1)
     scores = score(data, work, forecast)
-    assert scores == {"mse": (4 + 1) / 2, "mae": (2 + 1) / 2, "coverage_80": 1.0, "coverage_95": 0.0}
+    assert scores == {
+        "mse": (4 + 1) / 2,
+        "mae": (2 + 1) / 2,
+        "coverage_80": 1.0,
+        "coverage_95": 0.0,
+    }
 
 
 def test_series_without_a_unit_are_left_out_and_counted() -> None:

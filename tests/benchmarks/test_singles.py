@@ -18,7 +18,9 @@ from benchmarks.singles import read_runs, score, summary
 @pytest.fixture
 def single() -> Single:
     values = np.random.default_rng(0).normal(size=80)
-    return Single("noise/a", pd.Series(values, pd.date_range("2024-01-01", periods=80)), horizon=14, season=7)
+    return Single(
+        "noise/a", pd.Series(values, pd.date_range("2024-01-01", periods=80)), horizon=14, season=7
+    )
 
 
 def forecast_of(single: Single, origin: int, width: float) -> dict[str, object]:
@@ -43,8 +45,12 @@ def test_a_run_has_its_scores_and_missing_values_do_not_count(single: Single) ->
 
 
 def test_summaries_compare_what_both_have(single: Single, tmp_path: Path) -> None:
-    narrow = [score(single, origin, "default", forecast_of(single, origin, 50.0)) for origin in (53, 66)]
-    wide = [score(single, origin, "default", forecast_of(single, origin, 100.0)) for origin in (40, 53)]
+    narrow = [
+        score(single, origin, "default", forecast_of(single, origin, 50.0)) for origin in (53, 66)
+    ]
+    wide = [
+        score(single, origin, "default", forecast_of(single, origin, 100.0)) for origin in (40, 53)
+    ]
     table = summary(wide, narrow)
     assert table.loc["all series", "msis_ratio"] == pytest.approx(2)
     assert table.loc["all series", "runs"] == 1

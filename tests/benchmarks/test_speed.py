@@ -21,7 +21,9 @@ def test_the_ratio_is_of_pairs_and_not_of_medians() -> None:
     assert Pairs(slow * [0.5, 0.6, 0.8], slow).ratio == pytest.approx((0.6, 0.55, 0.7))
 
 
-def test_predict_by_each_engine_and_the_import_of_torch_run_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predict_by_each_engine_and_the_import_of_torch_run_in_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("benchmarks.speed_predict.HOURS", 60)
 
     def run(words: list[str], folder: Path) -> Cost:
@@ -64,12 +66,12 @@ def test_sums_and_forecasts_alone_run_in_turns(monkeypatch: pytest.MonkeyPatch) 
         return Cost(9.0, 110.0 if "--sum-by" in words else 100.0, 3.0 + len(commands))
 
     monkeypatch.setattr("benchmarks.speed_sums.run_measured", run)
-    found = CliRunner().invoke(cli, ["speed", "sums", "--models", "last", "--series", "20", "--pairs", "3"])
+    found = CliRunner().invoke(
+        cli, ["speed", "sums", "--models", "last", "--series", "20", "--pairs", "3"]
+    )
     assert found.exit_code == 0, found.output
     assert commands == ["fit", *["predict", "region"] * 3]
-    expected = (
-        "last: 20 series in 5.0 s of a core, with sums 6.0 s, ratio 1.20; peak 100 MB, with sums +10 MB; fit 4.0 s"
-    )
+    expected = "last: 20 series in 5.0 s of a core, with sums 6.0 s, ratio 1.20; peak 100 MB, with sums +10 MB; fit 4.0 s"
     assert found.output.strip() == expected
 
 
@@ -111,7 +113,9 @@ def test_both_precisions_train_in_turns(monkeypatch: pytest.MonkeyPatch) -> None
     assert "  time of a step, ratio " in found.output
 
 
-def test_installations_are_measured_and_imports_run_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installations_are_measured_and_imports_run_in_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     commands: list[str] = []
 
     def run(words: list[str], folder: Path) -> Cost:
@@ -137,13 +141,22 @@ def megabytes(line: str) -> float:
     return float(line.partition(": ")[2].partition(" MB")[0].replace(",", ""))
 
 
-def test_a_bare_fit_gets_more_seconds_until_it_is_as_good(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_bare_fit_gets_more_seconds_until_it_is_as_good(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     hours = np.arange(120) + np.random.default_rng(0).normal(0, 0.1, (3, 120))
-    lines = [f"H{row}," + ",".join(f"{value:.3f}" for value in values) for row, values in enumerate(hours)]
-    (tmp_path / "M4-Hourly-train.csv").write_text("\n".join([",".join(["id", *map(str, range(120))]), *lines]))
+    lines = [
+        f"H{row}," + ",".join(f"{value:.3f}" for value in values)
+        for row, values in enumerate(hours)
+    ]
+    (tmp_path / "M4-Hourly-train.csv").write_text(
+        "\n".join([",".join(["id", *map(str, range(120))]), *lines])
+    )
     seen: list[float | None] = []
 
-    def run(method: Method, work: Work, choice: Choice, folder: Path) -> tuple[Values, dict[str, float]]:
+    def run(
+        method: Method, work: Work, choice: Choice, folder: Path
+    ) -> tuple[Values, dict[str, float]]:
         train = pd.read_csv(work.train, index_col=0)
         assert train.shape == (3, 72)  # the last 48 hours are held out
         seen.append(choice.budget)
@@ -161,10 +174,15 @@ def test_a_bare_fit_gets_more_seconds_until_it_is_as_good(monkeypatch: pytest.Mo
 def test_a_number_of_series_that_is_none_is_refused_with_how_to_write_it() -> None:
     found = CliRunner().invoke(cli, ["speed", "panels", "--series", "10k"])
     assert found.exit_code == 2
-    assert "'10k' is not a list of whole numbers; write it as 96,192" in " ".join(found.output.split())
+    assert "'10k' is not a list of whole numbers; write it as 96,192" in " ".join(
+        found.output.split()
+    )
 
 
 def test_all_kinds_run_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.speed.KINDS", {kind: lambda asked, kind=kind: iter([kind]) for kind in ("a", "b")})
+    monkeypatch.setattr(
+        "benchmarks.speed.KINDS",
+        {kind: lambda asked, kind=kind: iter([kind]) for kind in ("a", "b")},
+    )
     found = CliRunner().invoke(cli, ["speed", "all"])
     assert found.output.splitlines() == ["## a", "a", "## b", "b"]

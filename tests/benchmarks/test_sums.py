@@ -9,10 +9,15 @@ import pytest
 from benchmarks import sums
 
 
-def test_levels_are_measured_once_and_beside_other_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_levels_are_measured_once_and_beside_other_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     random = np.random.default_rng(0)
     months = pd.date_range("2014-01", periods=96, freq="MS").strftime("%Y-%m")
-    parts = [pd.DataFrame({"shop": s, "month": months, "sales": 50 + random.normal(size=96)}) for s in "abcd"]
+    parts = [
+        pd.DataFrame({"shop": s, "month": months, "sales": 50 + random.normal(size=96)})
+        for s in "abcd"
+    ]
     pd.concat(parts).to_csv(tmp_path / "shops.csv", index=False)
     settings = {"id": "shop", "target": "sales", "model": "mean", "baselines": ("mean",)}
     one = sums.SumSet("shops.csv", 3, 3, ("", "horizon"), ("all", "series"), 8, settings)

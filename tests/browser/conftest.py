@@ -12,7 +12,9 @@ import pytest
 
 from tests.browser.pages import HORIZON, NAMES, Browser
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 HOURS = 748
 
 
@@ -45,7 +47,9 @@ def command(*words: object) -> None:
     """Run the command line, which must end well."""
     from forecast.cli import cli
 
-    made = cli.main([*map(str, words)], prog_name="forecast", standalone_mode=False, obj=time.monotonic())
+    made = cli.main(
+        [*map(str, words)], prog_name="forecast", standalone_mode=False, obj=time.monotonic()
+    )
     assert made in (None, 0)
 
 
@@ -53,8 +57,19 @@ def report_of(frame: pd.DataFrame, folder: Path, *words: object) -> Path:
     """The report of a fit, with a backtest."""
     frame.to_csv(folder / "table.csv", index=False)
     fast = (*words, "--model", "seasonal-naive,theta", "--quiet")
-    command("fit", folder / "table.csv", *words, "--model", "theta", "--artifact", folder / "shops", "--quiet")
-    command("backtest", folder / "table.csv", *fast, "--windows", 2, "--output", folder / "tests.json")
+    command(
+        "fit",
+        folder / "table.csv",
+        *words,
+        "--model",
+        "theta",
+        "--artifact",
+        folder / "shops",
+        "--quiet",
+    )
+    command(
+        "backtest", folder / "table.csv", *fast, "--windows", 2, "--output", folder / "tests.json"
+    )
     made = ("--backtest", folder / "tests.json", "--output", folder / "report.html", "--quiet")
     command("report", "--artifact", folder / "shops", *made)
     return folder / "report.html"
@@ -82,6 +97,8 @@ def thousands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     series, days = 10_000, 70
     random = np.random.default_rng(0)
     values = random.lognormal(5, 1, (days, series)) * (1 + np.arange(days)[:, None] % 7)
-    frame = pd.DataFrame(values.round(3), columns=[f"product number {number}" for number in range(series)])
+    frame = pd.DataFrame(
+        values.round(3), columns=[f"product number {number}" for number in range(series)]
+    )
     frame.insert(0, "day", pd.date_range("2024-01-01", periods=days))
     return report_of(frame, tmp_path_factory.mktemp("thousands"), "--horizon", 14, "--season", 7)

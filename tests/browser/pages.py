@@ -45,20 +45,24 @@ class Browser:
     def __init__(self, chromium: Any) -> None:
         self.chromium, self.contexts = chromium, []
 
-    def open(self, path: Path, size: tuple[int, int] = WIDE, colours: str = "light", script: bool = True) -> Opened:
+    def open(
+        self, path: Path, size: tuple[int, int] = WIDE, colours: str = "light", script: bool = True
+    ) -> Opened:
         """Open a file; `colours` are those that the system prefers."""
         screen = {"width": size[0], "height": size[1]}
-        context = self.chromium.new_context(viewport=screen, color_scheme=colours, java_script_enabled=script)
+        context = self.chromium.new_context(
+            viewport=screen, color_scheme=colours, java_script_enabled=script
+        )
         self.contexts.append(context)
         opened = Opened(context.new_page())
-        opened.page.on("console", lambda one: opened.errors.append(one.text) if one.type == "error" else None)
+        opened.page.on(
+            "console", lambda one: opened.errors.append(one.text) if one.type == "error" else None
+        )
         opened.page.on("pageerror", lambda error: opened.errors.append(str(error)))
         opened.page.on("request", lambda one: opened.requests.append(one.url))
         opened.page.goto(path.resolve().as_uri(), wait_until="load")
         if script:
-            drawn = (
-                "() => new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(performance.now()))))"
-            )
+            drawn = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(performance.now()))))"
             opened.seconds = opened.page.evaluate(drawn) / 1000
         return opened
 
@@ -73,7 +77,9 @@ def faults(page: Any) -> list[str]:
     """What an accessibility checker finds serious."""
     if not AXE.exists():
         pytest.skip(f"axe-core is not installed: {AXE}")
-    page.evaluate(AXE.read_text(encoding="utf-8"))  # not as a script of the page, which its policy would refuse
+    page.evaluate(
+        AXE.read_text(encoding="utf-8")
+    )  # not as a script of the page, which its policy would refuse
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
     return [
         f"{one['id']} ({one['impact']}): {node['target']} {node['failureSummary']}"

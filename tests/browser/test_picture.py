@@ -18,7 +18,10 @@ def test_it_fits_the_screen_and_shows_numbers_under_the_pointer(
     page = opened.page
     page.locator("#live svg").wait_for()
     assert page.locator("#still").count() == 0
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert (
+        page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        == 0
+    )
     box = page.locator("#live svg").bounding_box()
     shown = page.locator("#vg-tooltip-element.visible")
     for share in range(30, 100, 2):  # the dots that can be pointed at are small

@@ -16,10 +16,16 @@ SCREENS = [(colours, size) for colours in ("light", "dark") for size in (WIDE, N
 
 
 @pytest.mark.parametrize(
-    ("report", "count", "seconds", "megabytes"), [("hourly", 414, 3, 8), ("thousands", 10_000, 5, 25)]
+    ("report", "count", "seconds", "megabytes"),
+    [("hourly", 414, 3, 8), ("thousands", 10_000, 5, 25)],
 )
 def test_it_is_drawn_at_once_without_an_error_and_without_a_request(
-    browser: Browser, request: pytest.FixtureRequest, report: str, count: int, seconds: float, megabytes: float
+    browser: Browser,
+    request: pytest.FixtureRequest,
+    report: str,
+    count: int,
+    seconds: float,
+    megabytes: float,
 ) -> None:
     path = request.getfixturevalue(report)
     assert path.stat().st_size < megabytes * 1e6
@@ -81,9 +87,9 @@ def test_the_pointer_shows_the_numbers_below_it(browser: Browser, hourly: Path) 
     assert shown.startswith(f"{times[-1]}: ")
     assert "80 %: " in shown
     assert "95 %: " in shown
-    assert float(shown.split(": ")[1].split(",  ")[0].split(", ")[0].replace(",", "")) == pytest.approx(
-        row[5][-1], rel=1e-3
-    )
+    assert float(
+        shown.split(": ")[1].split(",  ")[0].split(", ")[0].replace(",", "")
+    ) == pytest.approx(row[5][-1], rel=1e-3)
     assert at(58).startswith(f"{len(row[4]) - 1} steps before {times[0]}: ")
     assert figure.locator(".pointer").count() == 1
     page.mouse.move(0, 0)
@@ -172,7 +178,9 @@ def test_an_accessibility_checker_finds_nothing_serious(
     page = browser.open(hourly, size, colours).page
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert faults(page) == []
-    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    overflow = page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
     assert overflow == 0  # nothing is cut off, and the page does not scroll sideways
 
 

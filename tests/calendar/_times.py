@@ -19,5 +19,7 @@ def seconds(index: Any) -> Integers:
     return np.asarray(pd.DatetimeIndex(index).as_unit("s").asi8, np.int64)
 
 
-def inferred(timestamps: Integers, freq: str | None = None, form: TimeFormat = NAIVE, **options: Any) -> CalendarSpec:
+def inferred(
+    timestamps: Integers, freq: str | None = None, form: TimeFormat = NAIVE, **options: Any
+) -> CalendarSpec:
     return infer_calendar(timestamps, np.zeros(len(timestamps), np.int64), freq, form, **options)

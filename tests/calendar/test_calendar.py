@@ -17,7 +17,10 @@ from tests.calendar._times import BERLIN, NAIVE, inferred, seconds
 
 def test_series_that_never_overlap_share_their_step():
     times = np.concatenate(
-        [seconds(pd.date_range("2021-01-01", periods=20)), seconds(pd.date_range("2023-01-01", periods=20))]
+        [
+            seconds(pd.date_range("2021-01-01", periods=20)),
+            seconds(pd.date_range("2023-01-01", periods=20)),
+        ]
     )
     assert infer_calendar(times, np.repeat([0, 1], 20), None, NAIVE).name == "D"
 
@@ -56,7 +59,9 @@ class TestClockChanges:
     def test_hour_of_the_day_is_the_local_one(self):
         index = pd.date_range("2024-03-30", periods=72, freq="h", tz="Europe/Berlin")
         calendar = Calendar(inferred(seconds(index), form=BERLIN), "Europe/Berlin")
-        sine = calendar.features(calendar.positions(seconds(index)))[:, calendar.feature_names.index("day_sin")]
+        sine = calendar.features(calendar.positions(seconds(index)))[
+            :, calendar.feature_names.index("day_sin")
+        ]
         np.testing.assert_allclose(sine, np.sin(2 * np.pi * index.hour / 24), atol=1e-6)
 
 
@@ -76,7 +81,11 @@ GRIDS = (
 )
 
 
-@given(spec=st.sampled_from(GRIDS), start=st.integers(-500, 500), zone=st.sampled_from([None, "UTC", "Europe/Berlin"]))
+@given(
+    spec=st.sampled_from(GRIDS),
+    start=st.integers(-500, 500),
+    zone=st.sampled_from([None, "UTC", "Europe/Berlin"]),
+)
 def test_positions_and_times_are_each_others_inverse(spec, start, zone):
     calendar = Calendar(spec, None if spec.kind == "steps" else zone)
     positions = start + np.arange(40)
@@ -110,12 +119,16 @@ def test_features_are_bounded_and_named(spec, start):
 )
 def test_features_fit_the_frequency(freq, names):
     calendar = Calendar(inferred(seconds(pd.date_range("2021-01-04", periods=40, freq=freq))))
-    assert {name.removesuffix("_sin").removesuffix("_cos") for name in calendar.feature_names} == names
+    assert {
+        name.removesuffix("_sin").removesuffix("_cos") for name in calendar.feature_names
+    } == names
 
 
 def test_features_do_not_tell_years_apart():
     calendar = Calendar(CalendarSpec(kind="months"))
-    np.testing.assert_allclose(calendar.features(np.arange(12)), calendar.features(np.arange(12) + 1200), atol=1e-6)
+    np.testing.assert_allclose(
+        calendar.features(np.arange(12)), calendar.features(np.arange(12) + 1200), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,7 +179,13 @@ class TestHolidays:
             self.flags("2024-05-01", "XQ")
 
     def test_names_of_the_package_that_are_no_countries_are_usage_errors(self):
-        for name in ("HolidayBase", "list_supported_countries", "utils", "__doc__", "x" * 10_000_000):
+        for name in (
+            "HolidayBase",
+            "list_supported_countries",
+            "utils",
+            "__doc__",
+            "x" * 10_000_000,
+        ):
             with pytest.raises(UsageError, match="no such country"):
                 self.flags("2024-05-01", name)
 

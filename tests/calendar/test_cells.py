@@ -63,14 +63,20 @@ class TestDecimalYears:
             ([f"{1960 + i / 4}" for i in range(40)], ["1970.0", "1970.25"], "QS"),
             ([f"{1960 + i / 12:.3f}" for i in range(120)], ["1970.000", "1970.083"], "MS"),
             ([f"{1960 + i / 12:.2f}" for i in range(120)], ["1970.00", "1970.08"], "MS"),
-            ([f"{1960 + i // 12 + i % 12 / 12:.15g}" for i in range(120)], ["1970", "1970.08333333333"], "MS"),
+            (
+                [f"{1960 + i // 12 + i % 12 / 12:.15g}" for i in range(120)],
+                ["1970", "1970.08333333333"],
+                "MS",
+            ),
             ([f"{1749 + (i + 0.5) / 12:.3f}" for i in range(120)], ["1759.042", "1759.125"], "MS"),
         ],
     )
     def test_they_are_read_and_written_as_they_were(
         self, texts: list[str], expected: list[str], freq: str, tmp_path: Path
     ) -> None:
-        schema, found = fitted(pd.DataFrame({"time": texts, "y": np.arange(len(texts)) % 7}), tmp_path)
+        schema, found = fitted(
+            pd.DataFrame({"time": texts, "y": np.arange(len(texts)) % 7}), tmp_path
+        )
         assert (schema.layout, schema.calendar.name) == ("wide", freq)
         assert found["time"].tolist() == expected
 
@@ -95,7 +101,9 @@ class TestDecimalYears:
 
 def test_numbers_that_look_like_a_year_and_month_are_no_times(tmp_path: Path) -> None:
     quarters = pd.DataFrame({"year": np.repeat(range(1990, 2000), 4), "quarter": [1, 2, 3, 4] * 10})
-    quarters["spent"] = [round(1707.4 + 8.1 * place, 1) for place in range(40)]  # 1707.4 is no April
+    quarters["spent"] = [
+        round(1707.4 + 8.1 * place, 1) for place in range(40)
+    ]  # 1707.4 is no April
     quarters.to_csv(tmp_path / "macro.csv", index=False)
     found = read(read_table(str(tmp_path / "macro.csv"), TextSettings()), TableSettings()).schema
     assert found.time == ("year", "quarter")
@@ -103,7 +111,9 @@ def test_numbers_that_look_like_a_year_and_month_are_no_times(tmp_path: Path) ->
 
 
 class TestDayNumbers:
-    @given(st.lists(st.integers(25_000 * 1440, 60_000 * 1440), min_size=1, max_size=20, unique=True))
+    @given(
+        st.lists(st.integers(25_000 * 1440, 60_000 * 1440), min_size=1, max_size=20, unique=True)
+    )
     def test_any_minute_survives_being_written_as_a_day_number(self, minutes):
         texts = [str(round(minute / 1440, 9)) for minute in minutes]
         table = table_from_frame(pd.DataFrame({"date": texts, "y": 1.0}))

@@ -32,12 +32,15 @@ def test_grid_is_found_with_a_gap_in_it_and_goes_on_as_pandas_does(freq, name):
     assert np.diff(positions).tolist() == [1] * 59
     assert calendar.on_grid(seconds(index)).all()
     assert (
-        calendar.times(positions[-1] + np.arange(1, 6)) == seconds(pd.date_range(index[-1], periods=6, freq=freq)[1:])
+        calendar.times(positions[-1] + np.arange(1, 6))
+        == seconds(pd.date_range(index[-1], periods=6, freq=freq)[1:])
     ).all()
 
 
 def test_fixed_day_of_the_month_is_a_grid():
-    spec = inferred(seconds(pd.date_range("2021-01-01", periods=20, freq="MS") + pd.Timedelta(days=14)))
+    spec = inferred(
+        seconds(pd.date_range("2021-01-01", periods=20, freq="MS") + pd.Timedelta(days=14))
+    )
     assert (spec.kind, spec.every, spec.day) == ("months", 1, 15)
 
 
@@ -70,8 +73,14 @@ def test_steps_have_the_common_divisor():
 
 
 def test_irregular_times_are_refused_and_aggregate_is_named():
-    times = seconds(pd.to_datetime(["2021-01-01 00:00", "2021-01-01 00:07", "2021-01-01 01:13", "2021-01-02 05:00"]))
-    with pytest.raises(BadData, match=r"no regular grid: 2021-01-01 01:13:00 follows .*freq=.*aggregate="):
+    times = seconds(
+        pd.to_datetime(
+            ["2021-01-01 00:00", "2021-01-01 00:07", "2021-01-01 01:13", "2021-01-02 05:00"]
+        )
+    )
+    with pytest.raises(
+        BadData, match=r"no regular grid: 2021-01-01 01:13:00 follows .*freq=.*aggregate="
+    ):
         inferred(times)
 
 
@@ -84,7 +93,8 @@ def test_a_single_time_needs_freq():
 def test_times_off_the_grid_of_freq_are_refused_with_the_first():
     times = seconds(pd.date_range("2021-01-01", periods=48, freq="30min"))
     with pytest.raises(
-        BadData, match="24 of 48 times do not lie on the grid of freq='h', the first is 2021-01-01 00:30:00"
+        BadData,
+        match="24 of 48 times do not lie on the grid of freq='h', the first is 2021-01-01 00:30:00",
     ):
         inferred(times, "h")
     assert inferred(times, "h", aggregated=True).name == "h"
@@ -107,7 +117,21 @@ def test_old_and_new_aliases_are_read(alias, kind, every):
 
 
 @pytest.mark.parametrize(
-    "alias", ["", "0", "-1", "0D", "hourly", "W-XXX", "MSS", "D-MON", "1.5h", "2B", "h h", "99999999999999999999D"]
+    "alias",
+    [
+        "",
+        "0",
+        "-1",
+        "0D",
+        "hourly",
+        "W-XXX",
+        "MSS",
+        "D-MON",
+        "1.5h",
+        "2B",
+        "h h",
+        "99999999999999999999D",
+    ],
 )
 def test_other_words_are_no_frequency(alias):
     with pytest.raises(UsageError, match="not a frequency"):
@@ -124,7 +148,9 @@ def test_freq_of_another_nature_than_the_times_is_a_usage_error():
 def save(path: Path, times: pd.DatetimeIndex) -> Path:
     """A table of values that repeat every day, at times as the clock shows them."""
     texts = times.strftime("%Y-%m-%d %H:%M")
-    pd.DataFrame({"time": texts, "y": 10 + times.hour + 0.01 * np.arange(len(times))}).to_csv(path, index=False)
+    pd.DataFrame({"time": texts, "y": 10 + times.hour + 0.01 * np.arange(len(times))}).to_csv(
+        path, index=False
+    )
     return path
 
 
@@ -133,7 +159,9 @@ def test_steps_of_a_clock_that_changes_by_less_are_read_without_its_zone(
     forecast: Run, tmp_path: Path, zone: str, step: str
 ) -> None:
     times = pd.date_range("2024-03-20", "2024-11-10", freq=step)
-    path = save(tmp_path / "t.csv", times.tz_localize(zone, nonexistent="NaT", ambiguous=True).dropna())
+    path = save(
+        tmp_path / "t.csv", times.tz_localize(zone, nonexistent="NaT", ambiguous=True).dropna()
+    )
     asked = forecast("inspect", path, "--timezone", zone, "--dst", "earlier")
     assert asked.code == 65
     assert "no regular grid" in asked.err

@@ -26,7 +26,9 @@ def monthly(years: int = 8, first: int = 1990, **columns: Any) -> pd.DataFrame:
     """Years and months, and values that differ."""
     month = np.tile(np.arange(1, 13), years)
     frame = {"year": np.repeat(np.arange(first, first + years), 12), "month": month}
-    return pd.DataFrame({**frame, **columns, "value": 100 + 10 * np.sin(month / 2) + np.arange(len(month))})
+    return pd.DataFrame(
+        {**frame, **columns, "value": 100 + 10 * np.sin(month / 2) + np.arange(len(month))}
+    )
 
 
 def fitted(frame: pd.DataFrame, path: Path, **settings: Any) -> tuple[Schema, pd.DataFrame]:
@@ -53,50 +55,76 @@ CASES = {
         [("Jan", 1998), ("Feb", 1998)],
     ),
     "year and quarter": (
-        monthly().assign(quarter=lambda f: "Q" + ((f.month + 2) // 3).astype(str))[lambda f: f.month % 3 == 1][
-            ["year", "quarter", "value"]
-        ],
+        monthly().assign(quarter=lambda f: "Q" + ((f.month + 2) // 3).astype(str))[
+            lambda f: f.month % 3 == 1
+        ][["year", "quarter", "value"]],
         ["year", "quarter"],
         [(1998, "Q1"), (1998, "Q2")],
     ),
     "year and week": (
-        pd.DataFrame({"year": [2020] * 53 + [2021] * 52, "week": [*range(1, 54), *range(1, 53)]}).assign(
-            value=np.arange(105.0)
-        ),
+        pd.DataFrame(
+            {"year": [2020] * 53 + [2021] * 52, "week": [*range(1, 54), *range(1, 53)]}
+        ).assign(value=np.arange(105.0)),
         ["year", "week"],
         [(2022, 1), (2022, 2)],
     ),
     "year, month and day": (
         pd.DataFrame(
-            {"Year": (d := pd.date_range("2022-11-01", periods=61)).year, "Month": d.month, "Day": d.day}
+            {
+                "Year": (d := pd.date_range("2022-11-01", periods=61)).year,
+                "Month": d.month,
+                "Day": d.day,
+            }
         ).assign(v=np.arange(61.0)),
         ["Year", "Month", "Day"],
         [(2023, 1, 1), (2023, 1, 2)],
     ),
     "date and hour": (
-        pd.DataFrame({"dteday": hourly().strftime("%Y-%m-%d"), "hr": hourly().hour, "cnt": np.arange(480.0)}),
+        pd.DataFrame(
+            {"dteday": hourly().strftime("%Y-%m-%d"), "hr": hourly().hour, "cnt": np.arange(480.0)}
+        ),
         ["dteday", "hr"],
         [("2023-01-21", 0), ("2023-01-21", 1)],
     ),
     "date and hour from 1 to 24": (
-        pd.DataFrame({"date": hourly().strftime("%Y-%m-%d"), "hour": hourly().hour + 1, "cnt": np.arange(480.0)}),
+        pd.DataFrame(
+            {
+                "date": hourly().strftime("%Y-%m-%d"),
+                "hour": hourly().hour + 1,
+                "cnt": np.arange(480.0),
+            }
+        ),
         ["date", "hour"],
         [("2023-01-21", 1), ("2023-01-21", 2)],
     ),
     "date and time of day": (
         pd.DataFrame(
-            {"date": hourly().strftime("%d.%m.%Y"), "time": hourly().strftime("%H:%M"), "v": np.arange(480.0)}
+            {
+                "date": hourly().strftime("%d.%m.%Y"),
+                "time": hourly().strftime("%H:%M"),
+                "v": np.arange(480.0),
+            }
         ),
         ["date", "time"],
         [("21.01.2023", "00:00"), ("21.01.2023", "01:00")],
     ),
     "year and period": (
-        monthly().assign(month=lambda f: f.month.map("M{:02d}".format)).rename(columns={"month": "period"}),
+        monthly()
+        .assign(month=lambda f: f.month.map("M{:02d}".format))
+        .rename(columns={"month": "period"}),
         ["year", "period"],
         [(1998, "M01"), (1998, "M02")],
     ),
     "a single month": (
-        pd.DataFrame({"year": 2024, "month": 1, "day": (d := hourly(9)).day, "hour": d.hour, "pm": np.arange(216.0)}),
+        pd.DataFrame(
+            {
+                "year": 2024,
+                "month": 1,
+                "day": (d := hourly(9)).day,
+                "hour": d.hour,
+                "pm": np.arange(216.0),
+            }
+        ),
         ["year", "month", "day", "hour"],
         [(2024, 1, 10, 0), (2024, 1, 10, 1)],
     ),
@@ -119,22 +147,31 @@ class TestInferred:
         assert written(found, columns) == expected
 
     @pytest.mark.parametrize("shops", [("a", "b"), (1, 2, 3)])
-    def test_series_are_told_apart_beside_them(self, shops: tuple[Any, ...], tmp_path: Path) -> None:
+    def test_series_are_told_apart_beside_them(
+        self, shops: tuple[Any, ...], tmp_path: Path
+    ) -> None:
         frame = pd.concat([monthly().assign(shop=shop) for shop in shops])
         schema, found = fitted(frame, tmp_path)
         assert (schema.time, schema.ids, schema.target) == (("year", "month"), ("shop",), "value")
         assert len(found) == 2 * len(shops)
 
     def test_a_frame_gets_its_types_back(self) -> None:
-        frame = pd.DataFrame({"day": hourly().normalize(), "hour": hourly().hour, "y": np.arange(480.0)})
+        frame = pd.DataFrame(
+            {"day": hourly().normalize(), "hour": hourly().hour, "y": np.arange(480.0)}
+        )
         found = Forecaster(model="last", horizon=2).fit(frame).predict()
-        assert written(found, ["day", "hour"]) == [(pd.Timestamp("2023-01-21"), 0), (pd.Timestamp("2023-01-21"), 1)]
+        assert written(found, ["day", "hour"]) == [
+            (pd.Timestamp("2023-01-21"), 0),
+            (pd.Timestamp("2023-01-21"), 1),
+        ]
         assert found.day.dtype == frame.day.dtype
 
     def test_an_hour_beside_numbered_series_is_no_part_of_the_time(self, tmp_path: Path) -> None:
         days = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
         busiest = np.random.default_rng(0).integers(0, 24, 180)
-        frame = pd.DataFrame({"date": np.tile(days, 3), "store": np.repeat([1, 2, 3], 60), "hour": busiest})
+        frame = pd.DataFrame(
+            {"date": np.tile(days, 3), "store": np.repeat([1, 2, 3], 60), "hour": busiest}
+        )
         schema, _ = fitted(frame.assign(y=np.arange(180) % 7 / 2), tmp_path, target=("y",))
         assert (schema.time, schema.ids) == (("date",), ("store",))
 
@@ -149,8 +186,12 @@ class TestInferred:
 
 class TestNamed:
     def test_a_format_names_a_part_for_each_column(self, tmp_path: Path) -> None:
-        frame = pd.DataFrame({"a": (d := pd.date_range("2024-01-01", periods=40)).strftime("%d/%m"), "b": d.year})
-        _, found = fitted(frame.assign(y=range(40)), tmp_path, time=("a", "b"), date_format="%d/%m %Y")
+        frame = pd.DataFrame(
+            {"a": (d := pd.date_range("2024-01-01", periods=40)).strftime("%d/%m"), "b": d.year}
+        )
+        _, found = fitted(
+            frame.assign(y=range(40)), tmp_path, time=("a", "b"), date_format="%d/%m %Y"
+        )
         assert written(found, ["a", "b"]) == [("10/02", 2024), ("11/02", 2024)]
         frame = monthly().rename(columns={"year": "anno", "month": "mese"})
         schema, found = fitted(frame, tmp_path, time=("mese", "anno"), date_format="%m %Y")
@@ -158,17 +199,25 @@ class TestNamed:
         assert schema.calendar.name == "MS"
 
     def test_columns_under_other_names_need_a_format(self, tmp_path: Path) -> None:
-        with pytest.raises(BadData, match=r"column 'mese': '1' is not a part of a time .* pass date_format="):
+        with pytest.raises(
+            BadData, match=r"column 'mese': '1' is not a part of a time .* pass date_format="
+        ):
             fitted(monthly().rename(columns={"month": "mese"}), tmp_path, time=("year", "mese"))
 
     def test_a_column_whose_name_has_a_comma(self, tmp_path: Path) -> None:
-        frame = pd.DataFrame({"Date, UTC": pd.date_range("2024-01-01", periods=40).strftime("%F"), "y": range(40)})
+        frame = pd.DataFrame(
+            {"Date, UTC": pd.date_range("2024-01-01", periods=40).strftime("%F"), "y": range(40)}
+        )
         assert fitted(frame, tmp_path, time=("Date", "UTC"))[0].time == ("Date, UTC",)
 
     def test_the_zone_and_its_clock_change_hold(self) -> None:
         times = pd.date_range("2024-03-30", periods=72, freq="h", tz="Europe/Berlin")
-        frame = pd.DataFrame({"date": times.strftime("%Y-%m-%d"), "hour": times.hour, "y": np.arange(72.0)})
-        schema = read(table_from_frame(frame), TableSettings.check({"timezone": "Europe/Berlin"})).schema
+        frame = pd.DataFrame(
+            {"date": times.strftime("%Y-%m-%d"), "hour": times.hour, "y": np.arange(72.0)}
+        )
+        schema = read(
+            table_from_frame(frame), TableSettings.check({"timezone": "Europe/Berlin"})
+        ).schema
         assert (schema.time_format.zone, schema.calendar.name) == ("Europe/Berlin", "h")
         assert read_as(table_from_frame(frame), schema, horizon=0).panel.observed.all()
 
@@ -176,7 +225,11 @@ class TestNamed:
         ("columns", "change", "message"),
         [
             (("year", "month"), {"month": 13}, r"line 2, column 'month': '13' is not a month"),
-            (("year", "month"), {"month": ""}, r"line 2, column 'month': a part of the time is blank"),
+            (
+                ("year", "month"),
+                {"month": ""},
+                r"line 2, column 'month': a part of the time is blank",
+            ),
             (
                 ("year", "month", "day"),
                 {"month": 2, "day": 30},
@@ -189,14 +242,21 @@ class TestNamed:
     ) -> None:
         frame = monthly(day=1).astype({"month": object})
         frame.loc[0, list(change)] = list(change.values())
-        with pytest.raises(BadData, match=message.replace("', '", "' and '") if "columns" in message else message):
+        with pytest.raises(
+            BadData, match=message.replace("', '", "' and '") if "columns" in message else message
+        ):
             fitted(frame, tmp_path, time=columns)
 
     @pytest.mark.parametrize(
-        ("columns", "missing"), [(("month", "day"), "year"), (("year", "day"), "month"), (("year", "hour"), "day")]
+        ("columns", "missing"),
+        [(("month", "day"), "year"), (("year", "day"), "month"), (("year", "hour"), "day")],
     )
-    def test_a_part_that_is_missing_is_asked_for(self, columns: tuple[str, ...], missing: str, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match=rf"time=\({columns[0]!r}, {columns[1]!r}\): the {missing} is missing"):
+    def test_a_part_that_is_missing_is_asked_for(
+        self, columns: tuple[str, ...], missing: str, tmp_path: Path
+    ) -> None:
+        with pytest.raises(
+            UsageError, match=rf"time=\({columns[0]!r}, {columns[1]!r}\): the {missing} is missing"
+        ):
             fitted(monthly(day=1, hour=1), tmp_path, time=columns)
 
 
@@ -218,21 +278,37 @@ class TestCommands:
         scored = forecast("score", made, data)
         assert scored.code == 0
         assert "scored   3 forecasts" in scored.err
-        tested = forecast("backtest", data, *NAIVE, "--windows", 2, "--forecasts", tmp_path / "rows.csv")
+        tested = forecast(
+            "backtest", data, *NAIVE, "--windows", 2, "--forecasts", tmp_path / "rows.csv"
+        )
         assert tested.code == 0
         rows = pd.read_csv(tmp_path / "rows.csv")
-        assert written(rows[:3], ["origin", "year", "month"]) == [("1997-06", 1997, month) for month in (7, 8, 9)]
+        assert written(rows[:3], ["origin", "year", "month"]) == [
+            ("1997-06", 1997, month) for month in (7, 8, 9)
+        ]
 
-    def test_values_known_in_advance_come_in_a_file_of_the_future(self, forecast: Run, tmp_path: Path) -> None:
-        data, future, store = tmp_path / "data.csv", tmp_path / "future.csv", ("--artifact", tmp_path / "store")
+    def test_values_known_in_advance_come_in_a_file_of_the_future(
+        self, forecast: Run, tmp_path: Path
+    ) -> None:
+        data, future, store = (
+            tmp_path / "data.csv",
+            tmp_path / "future.csv",
+            ("--artifact", tmp_path / "store"),
+        )
         frame = monthly(promo=np.arange(96) % 5 == 0).astype({"promo": int})
         frame[:-3].to_csv(data, index=False)
         frame[-3:].drop(columns="value").to_csv(future, index=False)
-        assert forecast("fit", data, "--known", "promo", "--target", "value", *NAIVE, *store).code == 0
+        assert (
+            forecast("fit", data, "--known", "promo", "--target", "value", *NAIVE, *store).code == 0
+        )
         refused = forecast("predict", data, *store)
         assert refused.code == 65
         assert "1997-10, 1997-11, 1997-12" in refused.err
-        assert written(forecast("predict", data, "--future", future, *store).frame, ["month"]) == [(10,), (11,), (12,)]
+        assert written(forecast("predict", data, "--future", future, *store).frame, ["month"]) == [
+            (10,),
+            (11,),
+            (12,),
+        ]
 
     def test_an_artifact_with_one_name_still_loads(self) -> None:
         frame = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=40), "y": range(40)})
@@ -240,7 +316,9 @@ class TestCommands:
         stored = json.loads(schema.model_dump_json())
         assert stored["time"] == "date"
         new = {"parts", "kinds", "years"}
-        stored["time_format"] = {name: value for name, value in stored["time_format"].items() if name not in new}
+        stored["time_format"] = {
+            name: value for name, value in stored["time_format"].items() if name not in new
+        }
         assert Schema.model_validate(stored) == schema
 
     @pytest.mark.parametrize(
@@ -253,7 +331,9 @@ class TestCommands:
             {"kind": "years"},
         ],
     )
-    def test_an_artifact_that_cannot_write_its_times_is_refused(self, change: dict[str, Any]) -> None:
+    def test_an_artifact_that_cannot_write_its_times_is_refused(
+        self, change: dict[str, Any]
+    ) -> None:
         contents = to_contents(Forecaster(model="last", horizon=2).fit(monthly()).fitted_)
         from_contents(contents)
         contents.config["table"]["time_format"].update(change)

@@ -75,27 +75,42 @@ def wall(times: ParsedTimes) -> list[str]:
 def test_times_are_written_back_as_they_stood(csv, texts):
     times = parsed(csv(*texts))
     assert times.timestamps[1] > times.timestamps[0]
-    assert [str(text) for text in format_times(times.timestamps, times.format).index()] == list(texts)
+    assert [str(text) for text in format_times(times.timestamps, times.format).index()] == list(
+        texts
+    )
 
 
 def test_the_same_instant_is_read_from_every_way_to_write_it(csv):
     expected = ["2024-01-31T00:00:00", "2024-02-01T00:00:00"]
-    for texts in (("2024-01-31", "2024-02-01"), ("31/1/2024", "1/2/2024"), ("Jan 31, 2024", "Feb 1, 2024")):
+    for texts in (
+        ("2024-01-31", "2024-02-01"),
+        ("31/1/2024", "1/2/2024"),
+        ("Jan 31, 2024", "Feb 1, 2024"),
+    ):
         assert wall(parsed(csv(*texts))) == expected
 
 
 def test_iso_week_is_its_monday(csv):
-    assert wall(parsed(csv("2020-W53", "2021-W01"))) == ["2020-12-28T00:00:00", "2021-01-04T00:00:00"]
+    assert wall(parsed(csv("2020-W53", "2021-W01"))) == [
+        "2020-12-28T00:00:00",
+        "2021-01-04T00:00:00",
+    ]
 
 
 def test_week_53_of_a_year_of_52_weeks_is_refused(csv):
-    with pytest.raises(BadData, match=r"sales\.csv line 3, column 'date': '2021-W53' does not exist"):
+    with pytest.raises(
+        BadData, match=r"sales\.csv line 3, column 'date': '2021-W53' does not exist"
+    ):
         parsed(csv("2021-W52", "2021-W53"))
 
 
-@pytest.mark.parametrize("wrong", ["2024-02-30", "2023-02-29", "2024-13-01", "2024-00-10", "0000-01-01"])
+@pytest.mark.parametrize(
+    "wrong", ["2024-02-30", "2023-02-29", "2024-13-01", "2024-00-10", "0000-01-01"]
+)
 def test_date_that_does_not_exist_is_refused_with_its_line(csv, wrong):
-    with pytest.raises(BadData, match=rf"sales\.csv line 3, column 'date': '{wrong}' does not exist"):
+    with pytest.raises(
+        BadData, match=rf"sales\.csv line 3, column 'date': '{wrong}' does not exist"
+    ):
         parsed(csv("2024-01-31", wrong))
 
 
@@ -111,16 +126,23 @@ def test_blank_time_is_refused_with_its_line(csv):
 
 
 def test_blanks_around_a_time_do_not_matter(csv):
-    assert wall(parsed(csv(" 2024-01-31", "2024-02-01 "))) == ["2024-01-31T00:00:00", "2024-02-01T00:00:00"]
+    assert wall(parsed(csv(" 2024-01-31", "2024-02-01 "))) == [
+        "2024-01-31T00:00:00",
+        "2024-02-01T00:00:00",
+    ]
 
 
 def test_time_of_day_without_a_date_is_refused(csv):
-    with pytest.raises(BadData, match=r"line 2, column 'date': '13:45' is a time of day without a date"):
+    with pytest.raises(
+        BadData, match=r"line 2, column 'date': '13:45' is a time of day without a date"
+    ):
         parsed(csv("13:45", "13:46"))
 
 
 def test_text_that_is_no_time_is_refused_with_its_line(csv):
-    with pytest.raises(BadData, match=r"line 3, column 'date': 'tomorrow' is not written as '2024-01-31' is"):
+    with pytest.raises(
+        BadData, match=r"line 3, column 'date': 'tomorrow' is not written as '2024-01-31' is"
+    ):
         parsed(csv("2024-01-31", "tomorrow"))
 
 
@@ -131,7 +153,9 @@ def test_two_ways_to_write_dates_in_one_column_are_refused(csv):
 
 class TestDayOrMonthFirst:
     def test_date_that_no_row_decides_is_refused_and_both_formats_are_named(self, csv):
-        with pytest.raises(BadData, match=r"'03/04/2024' can be.*date_format='%d/%m/%Y' or date_format='%m/%d/%Y'"):
+        with pytest.raises(
+            BadData, match=r"'03/04/2024' can be.*date_format='%d/%m/%Y' or date_format='%m/%d/%Y'"
+        ):
             parsed(csv("03/04/2024", "04/04/2024"))
 
     def test_a_day_above_12_decides_for_all_rows(self, csv):
@@ -147,7 +171,9 @@ class TestDayOrMonthFirst:
         assert wall(times) == ["2024-04-03T00:00:00", "2024-04-04T00:00:00"]
 
     def test_a_row_that_does_not_fit_the_date_format_is_refused(self, csv):
-        with pytest.raises(BadData, match=r"line 3, .*'2024-04-04' does not fit date_format='%d/%m/%Y'"):
+        with pytest.raises(
+            BadData, match=r"line 3, .*'2024-04-04' does not fit date_format='%d/%m/%Y'"
+        ):
             parsed(csv("03/04/2024", "2024-04-04"), date_format="%d/%m/%Y")
 
     @pytest.mark.parametrize(
@@ -185,18 +211,26 @@ class TestZones:
         assert list(format_times(times.timestamps, times.format).index()) == list(texts)
 
     def test_offsets_that_do_not_follow_the_timezone_are_converted_to_it(self, csv):
-        times = parsed(csv("2024-01-31T01:00:00+03:00", "2024-01-31T03:00:00+02:00"), timezone="Europe/Berlin")
+        times = parsed(
+            csv("2024-01-31T01:00:00+03:00", "2024-01-31T03:00:00+02:00"), timezone="Europe/Berlin"
+        )
         written = ["2024-01-30T23:00:00+01:00", "2024-01-31T02:00:00+01:00"]
         assert list(format_times(times.timestamps, times.format).index()) == written
 
     def test_timezone_beside_one_offset_is_not_used_and_that_is_said(self, csv, caplog):
-        times = parsed(csv("2024-01-31T01:00:00+05:00", "2024-01-31T02:00:00+05:00"), timezone="Europe/Berlin")
+        times = parsed(
+            csv("2024-01-31T01:00:00+05:00", "2024-01-31T02:00:00+05:00"), timezone="Europe/Berlin"
+        )
         assert times.format.zone == "+05:00"
         assert "timezone='Europe/Berlin' is not used" in caplog.text
 
     @pytest.mark.parametrize("utc", ["Z", " UTC", "+00:00", "+0000", "+00", " +00:00"])
     def test_times_of_utc_keep_their_form_and_take_the_days_of_the_timezone(self, csv, utc, caplog):
-        texts = (f"2024-03-30 23:00:00{utc}", f"2024-03-31 22:00:00{utc}", f"2024-04-01 22:00:00{utc}")
+        texts = (
+            f"2024-03-30 23:00:00{utc}",
+            f"2024-03-31 22:00:00{utc}",
+            f"2024-04-01 22:00:00{utc}",
+        )
         times = parsed(csv(*texts), timezone="Europe/Berlin")
         assert times.format.zone == "Europe/Berlin"
         assert np.diff(times.timestamps).tolist() == [23 * 3600, 24 * 3600]
@@ -204,7 +238,10 @@ class TestZones:
         assert caplog.text == ""
 
     def test_z_is_utc(self, csv):
-        assert wall(parsed(csv("2024-01-31T13:00:00Z", "2024-01-31T14:00:00Z")))[0] == "2024-01-31T13:00:00"
+        assert (
+            wall(parsed(csv("2024-01-31T13:00:00Z", "2024-01-31T14:00:00Z")))[0]
+            == "2024-01-31T13:00:00"
+        )
 
     def test_an_offset_is_taken_off(self, csv):
         times = parsed(csv("2024-01-31T13:00:00+02:00", "2024-01-31T14:00:00+02:00"))
@@ -216,7 +253,9 @@ class TestZones:
 
 
 class TestClockChanges:
-    @pytest.mark.parametrize("hour", ["2024-10-27 02:30", "2024-03-31 02:30"], ids=["twice", "not at all"])
+    @pytest.mark.parametrize(
+        "hour", ["2024-10-27 02:30", "2024-03-31 02:30"], ids=["twice", "not at all"]
+    )
     def test_unclear_hour_is_refused_and_dst_is_named(self, csv, hour):
         with pytest.raises(BadData, match=rf"line 3, .*'{hour}'.*dst='earlier' or dst='later'"):
             parsed(csv(f"{hour[:10]} 00:30", hour), timezone="Europe/Berlin")
@@ -230,20 +269,28 @@ class TestClockChanges:
         assert steps == {"earlier": [3600, 7200], "later": [7200, 3600]}
 
     def test_without_a_zone_every_hour_is_taken_as_it_is(self, csv):
-        assert np.diff(parsed(csv("2024-10-27 01:30", "2024-10-27 02:30")).timestamps).tolist() == [3600]
+        assert np.diff(parsed(csv("2024-10-27 01:30", "2024-10-27 02:30")).timestamps).tolist() == [
+            3600
+        ]
 
     def test_a_date_without_a_clock_has_no_zone(self, csv):
-        assert parsed(csv("2024-03-31", "2024-04-01"), timezone="America/Santiago").format.zone is None
+        assert (
+            parsed(csv("2024-03-31", "2024-04-01"), timezone="America/Santiago").format.zone is None
+        )
 
 
 class TestNumbers:
-    @pytest.mark.parametrize(("unit", "size"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+    @pytest.mark.parametrize(
+        ("unit", "size"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)]
+    )
     def test_epoch_numbers_are_read_by_their_size_and_written_back(self, csv, unit, size):
         texts = [str((1_704_067_200 + 3600 * i) * size) for i in range(3)]
         times = parsed(csv(*texts, name="timestamp"), "timestamp")
         assert (times.format.kind, times.format.unit) == ("epoch", unit)
         assert wall(times)[:2] == ["2024-01-01T00:00:00", "2024-01-01T01:00:00"]
-        assert [str(number) for number in format_times(times.timestamps, times.format).index()] == texts
+        assert [
+            str(number) for number in format_times(times.timestamps, times.format).index()
+        ] == texts
 
     def test_epoch_numbers_under_a_name_that_says_nothing_are_no_times(self, csv):
         assert not looks_like_times(csv("1704067200", "1704067201", name="amount"), "amount")
@@ -252,10 +299,16 @@ class TestNumbers:
         assert wall(parsed(csv("20240131", "20240201", "20240202")))[1] == "2024-02-01T00:00:00"
 
     def test_yyyymmdd_numbers_of_a_frame_come_back_as_numbers(self):
-        table = table_from_frame(pd.DataFrame({"date": [20240131, 20240201, 20240202], "y": [1.0, 2.0, 3.0]}))
+        table = table_from_frame(
+            pd.DataFrame({"date": [20240131, 20240201, 20240202], "y": [1.0, 2.0, 3.0]})
+        )
         times = parsed(table)
         assert wall(times)[1] == "2024-02-01T00:00:00"
-        assert format_times(times.timestamps, times.format).index().tolist() == [20240131, 20240201, 20240202]
+        assert format_times(times.timestamps, times.format).index().tolist() == [
+            20240131,
+            20240201,
+            20240202,
+        ]
 
     @pytest.mark.parametrize("first", [45_000, 60_000_000])
     def test_number_that_is_not_certain_asks_for_the_format(self, csv, first):
@@ -305,24 +358,35 @@ class TestTypedColumns:
         assert (format_times(times.timestamps, times.format).index() == index).all()
 
     def test_python_dates_are_times(self):
-        table = table_from_frame(pd.DataFrame({"date": [date(2024, 1, 31), date(2024, 2, 1)], "y": [1.0, 2.0]}))
+        table = table_from_frame(
+            pd.DataFrame({"date": [date(2024, 1, 31), date(2024, 2, 1)], "y": [1.0, 2.0]})
+        )
         assert looks_like_times(table, "date")
         assert wall(parsed(table)) == ["2024-01-31T00:00:00", "2024-02-01T00:00:00"]
 
     def test_categorical_texts_come_back_as_texts(self):
-        table = table_from_frame(pd.DataFrame({"date": pd.Categorical(["2024-01-31", "2024-02-01"]), "y": [1.0, 2.0]}))
+        table = table_from_frame(
+            pd.DataFrame({"date": pd.Categorical(["2024-01-31", "2024-02-01"]), "y": [1.0, 2.0]})
+        )
         times = parsed(table)
-        assert list(format_times(times.timestamps, times.format).index()) == ["2024-01-31", "2024-02-01"]
+        assert list(format_times(times.timestamps, times.format).index()) == [
+            "2024-01-31",
+            "2024-02-01",
+        ]
 
     def test_missing_datetime_is_refused_with_its_row(self):
-        table = table_from_frame(pd.DataFrame({"date": pd.to_datetime(["2024-01-31", None]), "y": [1.0, 2.0]}))
+        table = table_from_frame(
+            pd.DataFrame({"date": pd.to_datetime(["2024-01-31", None]), "y": [1.0, 2.0]})
+        )
         with pytest.raises(BadData, match="DataFrame row 2, column 'date': the time is blank"):
             parsed(table)
 
     def test_clock_change_hour_of_naive_datetimes_is_refused(self):
         index = pd.to_datetime(["2024-10-27 01:30", "2024-10-27 02:30"])
         with pytest.raises(BadData, match=r"row 2, .*dst="):
-            parsed(table_from_frame(pd.DataFrame({"date": index, "y": 1.0})), timezone="Europe/Berlin")
+            parsed(
+                table_from_frame(pd.DataFrame({"date": index, "y": 1.0})), timezone="Europe/Berlin"
+            )
 
 
 def test_fractions_of_a_second_are_refused_unless_aggregated(csv):
@@ -362,7 +426,9 @@ class TestArguments:
 
     def test_origin_is_read_in_the_format_of_the_table_first(self):
         text = TimeFormat(kind="text", pattern="%d/%m/%Y")
-        assert np.datetime64(parse_timestamp("03/04/2024", text), "s") == np.datetime64("2024-04-03")
+        assert np.datetime64(parse_timestamp("03/04/2024", text), "s") == np.datetime64(
+            "2024-04-03"
+        )
 
     def test_origin_that_could_mean_two_days_is_refused(self):
         with pytest.raises(UsageError, match="origin='03/04/2024': can mean two times"):
@@ -396,14 +462,20 @@ PATTERNS = (
 def test_any_instant_survives_being_written_and_read(seconds, pattern, zone):
     timestamps = np.array(seconds, np.int64)
     aware = "z" in pattern
-    texts = format_times(timestamps, TimeFormat(kind="text", pattern=pattern, zone=zone if aware else None)).index()
+    texts = format_times(
+        timestamps, TimeFormat(kind="text", pattern=pattern, zone=zone if aware else None)
+    ).index()
     table = Table("sales.csv", pd.DataFrame({"date": pd.Series(list(texts), dtype="str")}), True)
     date_format = pattern if "%:z" not in pattern else None
     assert parsed(table, date_format=date_format).timestamps.tolist() == seconds
 
 
 @given(
-    st.lists(st.integers(1_700_000_000, 1_800_000_000).map(lambda hour: hour // 3600 * 3600), min_size=1, max_size=30)
+    st.lists(
+        st.integers(1_700_000_000, 1_800_000_000).map(lambda hour: hour // 3600 * 3600),
+        min_size=1,
+        max_size=30,
+    )
 )
 def test_local_times_with_offsets_survive_being_written_and_read(seconds):
     berlin = TimeFormat(kind="text", pattern="%Y-%m-%dT%H:%M:%S%:z", zone="Europe/Berlin")
@@ -424,12 +496,29 @@ def _listen(caplog):
 
 
 class TestYearsOfTwoDigits:
-    FIT = ("fit", "past.csv", "--target", "units", "--known", "promo", "--horizon", 5, "--model", "regression")
+    FIT = (
+        "fit",
+        "past.csv",
+        "--target",
+        "units",
+        "--known",
+        "promo",
+        "--horizon",
+        5,
+        "--model",
+        "regression",
+    )
 
     def days(self, first: str, periods: int) -> pd.DataFrame:
         days = pd.date_range(first, periods=periods)
         promo = np.arange(periods) % 5 == 0
-        return pd.DataFrame({"day": days.strftime("%d.%m.%y"), "units": 10.0 + 5 * promo, "promo": promo.astype(int)})
+        return pd.DataFrame(
+            {
+                "day": days.strftime("%d.%m.%y"),
+                "units": 10.0 + 5 * promo,
+                "promo": promo.astype(int),
+            }
+        )
 
     @pytest.mark.parametrize("flags", [(), ("--date-format", "%d.%m.%y")])
     def test_a_future_of_other_years_is_of_the_century_of_the_history(
@@ -455,7 +544,12 @@ class TestYearsOfTwoDigits:
         older = TimeFormat.model_validate({"pattern": "%d.%m.%y"})
         assert "pivot" not in older.model_dump()
         assert (
-            "pivot" not in parse_times(csv("2029-12-31", "2030-12-31"), ("date",), TimeSettings()).format.model_dump()
+            "pivot"
+            not in parse_times(
+                csv("2029-12-31", "2030-12-31"), ("date",), TimeSettings()
+            ).format.model_dump()
         )
-        alone = parse_times(csv("31.12.30"), ("date",), TimeSettings(fitted=older, pivot=older.pivot))
+        alone = parse_times(
+            csv("31.12.30"), ("date",), TimeSettings(fitted=older, pivot=older.pivot)
+        )
         assert str(alone.timestamps.astype("datetime64[s]")[0])[:4] == "1930"

@@ -29,7 +29,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @given(st.sampled_from(ZONES), st.lists(st.integers(-5_000_000_000, 6_000_000_000), max_size=20))
 def test_offsets_are_those_of_the_database(zone: str, seconds: list[int]) -> None:
-    expected = [(EPOCH + timedelta(seconds=at)).astimezone(ZoneInfo(zone)).utcoffset() for at in seconds]
+    expected = [
+        (EPOCH + timedelta(seconds=at)).astimezone(ZoneInfo(zone)).utcoffset() for at in seconds
+    ]
     assert offsets_at(np.array(seconds, np.int64), zone).tolist() == [
         int(offset.total_seconds()) for offset in expected if offset is not None
     ]
@@ -40,8 +42,13 @@ def test_the_seconds_around_a_change_have_the_right_offset(zone: str) -> None:
     hours = np.arange(1_700_000_000 // 3600, 1_735_000_000 // 3600) * 3600
     changes = hours[1:][np.diff(offsets_at(hours, zone)) != 0]
     for around in (changes - 1, changes, changes + 1):
-        expected = [(EPOCH + timedelta(seconds=at)).astimezone(ZoneInfo(zone)).utcoffset() for at in around.tolist()]
-        assert [timedelta(seconds=offset) for offset in offsets_at(around, zone).tolist()] == expected
+        expected = [
+            (EPOCH + timedelta(seconds=at)).astimezone(ZoneInfo(zone)).utcoffset()
+            for at in around.tolist()
+        ]
+        assert [
+            timedelta(seconds=offset) for offset in offsets_at(around, zone).tolist()
+        ] == expected
 
 
 def test_timestamps_and_readings_lead_to_each_other() -> None:
@@ -129,21 +136,31 @@ def test_rows_without_order_are_asked_for() -> None:
         read([texts[i] for i in mixed], "Europe/Berlin", np.zeros(len(texts), np.int64))
 
 
-def test_times_of_several_offsets_are_converted_to_any_zone_and_so_are_later_ones_of_one_offset() -> None:
+def test_times_of_several_offsets_are_converted_to_any_zone_and_so_are_later_ones_of_one_offset() -> (
+    None
+):
     hours = pd.date_range("2024-10-26", periods=72, freq="h", tz="Europe/Berlin")
     frame = pd.DataFrame({"time": [hour.isoformat() for hour in hours], "load": np.arange(72.0)})
     model = Forecaster(model="last", horizon=2, timezone="America/New_York").fit(frame)
-    assert model.predict()["time"].tolist() == ["2024-10-28T18:00:00-04:00", "2024-10-28T19:00:00-04:00"]
+    assert model.predict()["time"].tolist() == [
+        "2024-10-28T18:00:00-04:00",
+        "2024-10-28T19:00:00-04:00",
+    ]
     later = model.predict(frame[-24:])  # all of winter time
     assert later["time"].tolist() == ["2024-10-28T18:00:00-04:00", "2024-10-28T19:00:00-04:00"]
 
 
-@pytest.mark.parametrize(("start", "zone"), [("2023-10-29", "Europe/Berlin"), ("2023-11-05", "America/New_York")])
-def test_the_zone_is_the_first_cure_of_an_hour_that_comes_twice_by_the_clock(start: str, zone: str) -> None:
+@pytest.mark.parametrize(
+    ("start", "zone"), [("2023-10-29", "Europe/Berlin"), ("2023-11-05", "America/New_York")]
+)
+def test_the_zone_is_the_first_cure_of_an_hour_that_comes_twice_by_the_clock(
+    start: str, zone: str
+) -> None:
     hours = pd.date_range(start, periods=72, freq="30min", tz=zone).strftime("%Y-%m-%d %H:%M")
     frame = pd.DataFrame({"time": hours, "load": np.arange(72.0)})
     with pytest.raises(
-        BadData, match=f"2 rows like that.; fit with timezone='{zone}' or the table's own.*id=.*on_duplicate="
+        BadData,
+        match=f"2 rows like that.; fit with timezone='{zone}' or the table's own.*id=.*on_duplicate=",
     ):
         Forecaster(model="last").fit(frame)
     assert len(Forecaster(model="last", horizon=2, timezone=zone).fit(frame).predict()) == 2

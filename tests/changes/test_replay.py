@@ -39,11 +39,23 @@ def test_blanks_are_equal_to_blanks_only(one: list, other: list, expected: list[
 
 
 def test_steps_add_up_to_the_change_and_what_no_replay_explains_is_named() -> None:
-    old, new, both = np.array([10.0, 20.0, 0.0]), np.array([13.0, 26.0, 7.0]), np.array([True, True, False])
-    points = {REPLAYED: np.array([10.0, 21.0]), REFIT: np.array([12.0, 24.0]), BOUNDS: np.array([12.0, 25.0])}
-    parts = dict(zip(STEPS, by_step(old, new, both, points, np.array([False, True, False])), strict=True))
+    old, new, both = (
+        np.array([10.0, 20.0, 0.0]),
+        np.array([13.0, 26.0, 7.0]),
+        np.array([True, True, False]),
+    )
+    points = {
+        REPLAYED: np.array([10.0, 21.0]),
+        REFIT: np.array([12.0, 24.0]),
+        BOUNDS: np.array([12.0, 25.0]),
+    }
+    parts = dict(
+        zip(STEPS, by_step(old, new, both, points, np.array([False, True, False])), strict=True)
+    )
     np.testing.assert_allclose(sum(parts.values()), new - old)
-    np.testing.assert_allclose(parts[SERIES], [0, 0, 7])  # a series that the earlier run did not have
+    np.testing.assert_allclose(
+        parts[SERIES], [0, 0, 7]
+    )  # a series that the earlier run did not have
     np.testing.assert_allclose(parts[REFIT], [2, 3, 0])
     np.testing.assert_allclose(parts[BOUNDS], [0, 1, 0])
     np.testing.assert_allclose(parts[FALLBACK], [0, 2, 0])

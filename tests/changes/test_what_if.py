@@ -38,23 +38,38 @@ def sales(days: int = 100) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def model() -> Forecaster:
-    columns = {"id": "shop", "target": "units", "known": ("promo", "price", "kind"), "categorical": ("kind",)}
+    columns = {
+        "id": "shop",
+        "target": "units",
+        "known": ("promo", "price", "kind"),
+        "categorical": ("kind",),
+    }
     return Forecaster(**SETTINGS, **columns, device="cpu").fit(sales())
 
 
-def test_a_changed_column_shows_in_its_rows(model: Forecaster, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_changed_column_shows_in_its_rows(
+    model: Forecaster, caplog: pytest.LogCaptureFixture
+) -> None:
     table = model.what_if({"promo": 0, "price": 10, "kind": "none"})
     assert list(table) == ["shop", "day", "forecast", "what_if", "difference"]
     promoted = sales().tail(7)["promo"].to_numpy() == 1
     assert (table["difference"][promoted] < -8).all()
-    assert (table["difference"][~promoted].abs() < 1).all()  # a column may act on the steps around its own
+    assert (
+        table["difference"][~promoted].abs() < 1
+    ).all()  # a column may act on the steps around its own
     assert (table["forecast"] == model.predict()["forecast"]).all()
     assert not caplog.records
-    frame = sales().tail(7).assign(promo=0, price=10, kind="none")[["shop", "day", "promo", "price", "kind"]]
+    frame = (
+        sales()
+        .tail(7)
+        .assign(promo=0, price=10, kind="none")[["shop", "day", "promo", "price", "kind"]]
+    )
     pd.testing.assert_frame_equal(model.what_if(frame), table)
 
 
-def test_values_that_the_past_has_not_shown_are_named(model: Forecaster, caplog: pytest.LogCaptureFixture) -> None:
+def test_values_that_the_past_has_not_shown_are_named(
+    model: Forecaster, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.WARNING):
         model.what_if({"price": 4})
     assert "price is 4, which the past" in caplog.text
@@ -79,8 +94,19 @@ def test_the_command_writes_the_same_and_sums(model: Forecaster, tmp_path: Path)
     expected = model.what_if({"promo": 0, "price": 10, "kind": "none"})["difference"]
     assert written(*changed)["difference"].tolist() == pytest.approx(expected.tolist(), abs=1e-4)
     sums = written(*changed, "--sum-by", "all", "--sum-every", "horizon")
-    assert list(sums) == ["level", "shop", "day", "forecast", "what_if", "difference", "steps", "observed"]
-    assert sums["forecast"][0] == written("--sum-by", "all", "--sum-every", "horizon")["forecast"][0]
+    assert list(sums) == [
+        "level",
+        "shop",
+        "day",
+        "forecast",
+        "what_if",
+        "difference",
+        "steps",
+        "observed",
+    ]
+    assert (
+        sums["forecast"][0] == written("--sum-by", "all", "--sum-every", "horizon")["forecast"][0]
+    )
     assert sums["difference"][0] < -8
 
 
@@ -104,7 +130,12 @@ def test_the_command_writes_the_same_and_sums(model: Forecaster, tmp_path: Path)
     ],
 )
 def test_what_cannot_be_is_refused(
-    model: Forecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, said: str
+    model: Forecaster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    code: int,
+    said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     model.save("store")
@@ -113,9 +144,15 @@ def test_what_cannot_be_is_refused(
         [word for word in words if "--" not in word and word != "2"],
         words[words.index("--shards") :] if "--shards" in words else [],
     )
-    line = ["predict", "--artifact", "store", *(part for word in given for part in ("--what-if", word)), *rest]
+    line = [
+        "predict",
+        "--artifact",
+        "store",
+        *(part for word in given for part in ("--what-if", word)),
+        *rest,
+    ]
     done = CliRunner().invoke(cli, line, standalone_mode=False)
     assert isinstance(done.exception, ForecastError)
-    assert (done.exception.exit_code, said in done.exception.render(as_flag)) == (code, True), done.exception.render(
-        as_flag
+    assert (done.exception.exit_code, said in done.exception.render(as_flag)) == (code, True), (
+        done.exception.render(as_flag)
     )

@@ -13,7 +13,10 @@ NIGHT = "2025-03-{:02}T02:00:00Z"
 def run(day: int, **facts: Any) -> Record:
     at = NIGHT.format(day)
     return Record(
-        id="", job="job", as_of=at, **{"started": at, "settled": True, "checks": {"late": {"age": day}}, **facts}
+        id="",
+        job="job",
+        as_of=at,
+        **{"started": at, "settled": True, "checks": {"late": {"age": day}}, **facts},
     )
 
 
@@ -47,7 +50,9 @@ def test_what_is_usual_is_a_quantile_and_one_large_night_does_not_set_it() -> No
 
 
 def test_what_was_accepted_lately_is_usual() -> None:
-    accepted = run(31, checks={"late": {"age": 90.0}}, findings=["late"], blocked={"accepted": True})
+    accepted = run(
+        31, checks={"late": {"age": 90.0}}, findings=["late"], blocked={"accepted": True}
+    )
     nights = [run(day) for day in range(30, 0, -1)]
     assert usual_size([accepted, *nights], "late", "age") == 90.0
     assert usual_size([*nights, accepted], "late", "age") < 90.0

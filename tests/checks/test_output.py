@@ -46,7 +46,9 @@ def shops(days: int = DAYS) -> pd.DataFrame:
                 "region": "north" if shop < SHOPS // 4 else "south",
                 "day": (start + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d"),
                 "promo": (day // 3 + shop) % 4 == 0,
-                "units": np.where(day % 7 == 6, 0.0, 60 + shop + 9 * (day % 7) + noise[shop, :days]).round(2),
+                "units": np.where(
+                    day % 7 == 6, 0.0, 60 + shop + 9 * (day % 7) + noise[shop, :days]
+                ).round(2),
             }
         )
         for shop in range(SHOPS)
@@ -76,17 +78,24 @@ class Night:
 
     def words(self, limits: JobCheckSettings = LIMITS, past: int = MIN_RUNS) -> dict[str, str]:
         """The checks that say something."""
-        found = {name: outcome(name, finding.statistic(), limits) for name, finding in self.found(past).items()}
+        found = {
+            name: outcome(name, finding.statistic(), limits)
+            for name, finding in self.found(past).items()
+        }
         return {name: word for name, word in found.items() if word}
 
     def changed(self, **parts: Any) -> "Night":
-        return replace(self, output=replace(self.output, forecasts=replace(self.output.forecasts, **parts)))
+        return replace(
+            self, output=replace(self.output, forecasts=replace(self.output.forecasts, **parts))
+        )
 
 
 @pytest.fixture(scope="module")
 def nights() -> tuple[Callable[..., Night], Any]:
     """What makes the forecasts of a table, those of its table a day before beside them."""
-    model = Forecaster(model="seasonal-mean", horizon=HORIZON, id="shop", target="units", time="day", season=7)
+    model = Forecaster(
+        model="seasonal-mean", horizon=HORIZON, id="shop", target="units", time="day", season=7
+    )
     model.fit(shops(DAYS - 10))
     predictor = model._serving()
 
@@ -97,7 +106,9 @@ def nights() -> tuple[Callable[..., Night], Any]:
         totals = Totals(predictor, SumSettings(sum_by=("all",)), OutputSettings(), None)
         totals.add(forecasts)
         output = Output(forecasts, fitted, fitted.config.table, OutputSettings(), [totals])
-        earlier = earlier_forecasts(forecasts_to_keep(last, fitted, {}), forecasts, fitted.config.table)
+        earlier = earlier_forecasts(
+            forecasts_to_keep(last, fitted, {}), forecasts, fitted.config.table
+        )
         return Night(output, earlier, fitted)
 
     return night, predictor
@@ -113,7 +124,9 @@ def numbers(night: Night, change: Callable[[np.ndarray], None]) -> Night:
     published = night.output.forecasts.published.copy()
     change(published)
     names = ("forecast", "lo_80", "hi_80", "lo_95", "hi_95")
-    columns = night.output.forecasts.columns | {name: published[..., i].ravel() for i, name in enumerate(names)}
+    columns = night.output.forecasts.columns | {
+        name: published[..., i].ravel() for i, name in enumerate(names)
+    }
     return night.changed(published=published, columns=columns)
 
 
@@ -133,7 +146,11 @@ def rows(night: Night, take: Callable[[int], Any]) -> Night:
 
 
 def _taken(column: Any, chosen: Any) -> Any:
-    return replace(column, values=column.values[chosen]) if isinstance(column, Column) else column[chosen]
+    return (
+        replace(column, values=column.values[chosen])
+        if isinstance(column, Column)
+        else column[chosen]
+    )
 
 
 def put(place: Any, value: Any) -> Callable[[np.ndarray], None]:
@@ -153,7 +170,10 @@ def narrowed(factor: float, series: slice = slice(None)) -> Callable[[np.ndarray
 
 def other_totals(night: Night) -> Night:
     totals = night.output.totals[0]
-    groups = [replace(each, sums=each.sums | {"exact": each.sums["exact"] * 1.01}) for each in totals.groups]
+    groups = [
+        replace(each, sums=each.sums | {"exact": each.sums["exact"] * 1.01})
+        for each in totals.groups
+    ]
     changed = totals.blank_copy()
     changed.groups = groups
     return replace(night, output=replace(night.output, totals=[changed]))
@@ -161,14 +181,26 @@ def other_totals(night: Night) -> Night:
 
 FAULTS: dict[str, tuple[Callable[[Night], Night], str, str]] = {
     "values times 1,000": (lambda night: scaled(night, 1000.0), "bounds", "error"),
-    "one series of forty times 1,000": (lambda night: scaled(night, 1000.0, slice(0, 1)), "bounds", "error"),
+    "one series of forty times 1,000": (
+        lambda night: scaled(night, 1000.0, slice(0, 1)),
+        "bounds",
+        "error",
+    ),
     "values times 4": (lambda night: scaled(night, 4.0), "bounds", "error"),
     "values doubled": (lambda night: scaled(night, 2.0), "total_jump", "error"),
     "values halved": (lambda night: scaled(night, 0.5), "total_jump", "error"),
-    "an offset to all values": (lambda night: numbers(night, lambda p: p.__iadd__(30.0)), "total_jump", "error"),
+    "an offset to all values": (
+        lambda night: numbers(night, lambda p: p.__iadd__(30.0)),
+        "total_jump",
+        "error",
+    ),
     "a region doubled": (lambda night: scaled(night, 2.0, slice(0, 10)), "jump", "warn"),
     "half of the series doubled": (lambda night: scaled(night, 2.0, slice(0, 20)), "jump", "error"),
-    "days shifted by one": (lambda night: numbers(night, lambda p: put(..., np.roll(p, 1, 1))(p)), "jump", "error"),
+    "days shifted by one": (
+        lambda night: numbers(night, lambda p: put(..., np.roll(p, 1, 1))(p)),
+        "jump",
+        "error",
+    ),
     "series in the order of others": (
         lambda night: numbers(night, lambda p: put(..., p[::-1].copy())(p)),
         "jump",
@@ -179,21 +211,49 @@ FAULTS: dict[str, tuple[Callable[[Night], Night], str, str]] = {
     "a constant for some": (lambda night: numbers(night, put(slice(0, 4), 70.0)), "flat", "warn"),
     "intervals without width": (lambda night: numbers(night, narrowed(0.0)), "width", "warn"),
     "intervals ten times as wide": (lambda night: numbers(night, narrowed(10.0)), "width", "warn"),
-    "some intervals ten times as wide": (lambda night: numbers(night, narrowed(10.0, slice(0, 4))), "width", "warn"),
+    "some intervals ten times as wide": (
+        lambda night: numbers(night, narrowed(10.0, slice(0, 4))),
+        "width",
+        "warn",
+    ),
     "a negative forecast": (lambda night: numbers(night, put((3, 2), -1.0)), "negative", "error"),
-    "a negative end of an interval": (lambda night: numbers(night, put((3, 2, 3), -0.01)), "negative", "error"),
+    "a negative end of an interval": (
+        lambda night: numbers(night, put((3, 2, 3), -0.01)),
+        "negative",
+        "error",
+    ),
     "NaN": (lambda night: numbers(night, put((5, 1, 0), np.nan)), "finite", "error"),
     "infinity": (lambda night: numbers(night, put((5, 1, 4), np.inf)), "finite", "error"),
-    "an interval end on the wrong side": (lambda night: numbers(night, put((5, 1, 1), 1e4)), "order", "error"),
+    "an interval end on the wrong side": (
+        lambda night: numbers(night, put((5, 1, 1), 1e4)),
+        "order",
+        "error",
+    ),
     "80 % outside 95 %": (
         lambda night: numbers(night, lambda p: put((..., [1, 3]), p[..., [3, 1]])(p)),
         "order",
         "error",
     ),
-    "a sale on a Sunday": (lambda night: numbers(night, lambda p: p.__iadd__(1.0)), "closed", "error"),
-    "a row twice": (lambda night: rows(night, lambda count: np.r_[0, np.arange(count)]), "keys", "error"),
-    "a table twice": (lambda night: rows(night, lambda count: np.tile(np.arange(count), 2)), "keys", "error"),
-    "a row missing": (lambda night: rows(night, lambda count: np.arange(1, count)), "horizon", "error"),
+    "a sale on a Sunday": (
+        lambda night: numbers(night, lambda p: p.__iadd__(1.0)),
+        "closed",
+        "error",
+    ),
+    "a row twice": (
+        lambda night: rows(night, lambda count: np.r_[0, np.arange(count)]),
+        "keys",
+        "error",
+    ),
+    "a table twice": (
+        lambda night: rows(night, lambda count: np.tile(np.arange(count), 2)),
+        "keys",
+        "error",
+    ),
+    "a row missing": (
+        lambda night: rows(night, lambda count: np.arange(1, count)),
+        "horizon",
+        "error",
+    ),
     "a series missing that was forecast": (
         lambda night: rows(night, lambda count: np.arange(HORIZON, count)),
         "horizon",
@@ -207,7 +267,9 @@ FAULTS: dict[str, tuple[Callable[[Night], Night], str, str]] = {
 def test_fault_is_found(calm: Night, fault: str) -> None:
     plant, name, word = FAULTS[fault]
     night = plant(calm)
-    assert night.words().get(name) == word, {name: finding.statistic() for name, finding in night.found().items()}
+    assert night.words().get(name) == word, {
+        name: finding.statistic() for name, finding in night.found().items()
+    }
     assert blocks(name, LIMITS)
 
 
@@ -223,7 +285,10 @@ def test_comparisons_with_past_runs_are_silent_before_there_are_twenty(calm: Nig
 
 
 def test_more_than_usual_is_what_past_runs_did_not_have(calm: Night) -> None:
-    wild = {"jump": {"share": 1.0, "usual": 0.0, "size": 50.0}, "total_jump": {"share": 0.4, "usual": 0.0}}
+    wild = {
+        "jump": {"share": 1.0, "usual": 0.0, "size": 50.0},
+        "total_jump": {"share": 0.4, "usual": 0.0},
+    }
     found = findings(scaled(calm, 2.0).output, calm.earlier, past_runs(wild, MIN_RUNS))
     assert not any(outcome(name, finding.statistic(), LIMITS) for name, finding in found.items())
 
@@ -236,7 +301,9 @@ def test_more_than_usual_is_what_past_runs_did_not_have(calm: Night) -> None:
         (lambda: shops().assign(units=lambda frame: 2 * frame["units"]), "total_jump", "error"),
         (
             lambda: shops().assign(
-                units=lambda frame: frame["units"].where((frame["day"] < "2024-02-15") | (frame["units"] == 0), 77.0)
+                units=lambda frame: frame["units"].where(
+                    (frame["day"] < "2024-02-15") | (frame["units"] == 0), 77.0
+                )
             ),
             "jump",
             "error",
@@ -244,7 +311,9 @@ def test_more_than_usual_is_what_past_runs_did_not_have(calm: Night) -> None:
     ],
     ids=["a region missing", "a shop missing", "a table added up twice", "a frozen feed"],
 )
-def test_fault_of_the_table_is_found(nights: Any, table: Callable[[], pd.DataFrame], name: str, word: str) -> None:
+def test_fault_of_the_table_is_found(
+    nights: Any, table: Callable[[], pd.DataFrame], name: str, word: str
+) -> None:
     assert nights[0](table()).words().get(name) == word
 
 
@@ -260,7 +329,9 @@ def test_fault_of_the_table_is_found(nights: Any, table: Callable[[], pd.DataFra
         ("keys", "fallback", True),
     ],
 )
-def test_what_blocks_depends_on_the_rule_and_on_the_setting(name: str, on_error: Any, blocked: bool) -> None:
+def test_what_blocks_depends_on_the_rule_and_on_the_setting(
+    name: str, on_error: Any, blocked: bool
+) -> None:
     assert blocks(name, output_limits(on_error=on_error)) == blocked
 
 
@@ -280,11 +351,17 @@ def test_a_lower_bound_that_is_asked_for_allows_negative_numbers(calm: Night) ->
 
 def test_an_hour_that_clocks_repeat_is_no_row_twice() -> None:
     hours = pd.date_range("2024-10-20", "2024-10-26 23:00", freq="h")
-    frame = pd.DataFrame({"at": hours.strftime("%Y-%m-%d %H:%M"), "y": 5.0 + np.arange(len(hours)) % 24})
-    model = Forecaster(model="seasonal-naive", horizon=24, timezone="Europe/Berlin", dst="earlier").fit(frame)
+    frame = pd.DataFrame(
+        {"at": hours.strftime("%Y-%m-%d %H:%M"), "y": 5.0 + np.arange(len(hours)) % 24}
+    )
+    model = Forecaster(
+        model="seasonal-naive", horizon=24, timezone="Europe/Berlin", dst="earlier"
+    ).fit(frame)
     forecasts, fitted = forecast_table(model._serving()), model._serving().fitted
     night = Night(
-        Output(forecasts, fitted, fitted.config.table, OutputSettings()), ([("y",)], forecasts.published), fitted
+        Output(forecasts, fitted, fitted.config.table, OutputSettings()),
+        ([("y",)], forecasts.published),
+        fitted,
     )
     times = list(_taken(forecasts.columns["at"], slice(None)).values)
     assert times.count("2024-10-27 02:00") == 2
@@ -301,7 +378,13 @@ def test_a_known_column_that_is_shifted_by_a_day_is_a_jump() -> None:
         return found
 
     model = Forecaster(
-        model="regression", horizon=HORIZON, id="shop", target="units", time="day", season=7, known="promo"
+        model="regression",
+        horizon=HORIZON,
+        id="shop",
+        target="units",
+        time="day",
+        season=7,
+        known="promo",
     ).fit(table(DAYS - HORIZON - 1))
     predictor, schema = model._serving(), model._serving().fitted.config.table
     last = forecast_table(predictor, table_from_frame(table(DAYS - HORIZON - 1)))

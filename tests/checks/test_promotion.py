@@ -36,7 +36,13 @@ def reading_of(seed: int) -> Reading:
     for shop in range(SHOPS):
         units = 50 + generator.normal(0, 6, 7)[day % 7] + generator.normal(0, 5, DAYS)
         frames.append(
-            pd.DataFrame({"shop": f"s{shop}", "day": pd.date_range("2024-01-01", periods=DAYS), "units": units})
+            pd.DataFrame(
+                {
+                    "shop": f"s{shop}",
+                    "day": pd.date_range("2024-01-01", periods=DAYS),
+                    "units": units,
+                }
+            )
         )
     return read(table_from_frame(pd.concat(frames)), TableSettings(season=(7,)), horizon=HORIZON)
 
@@ -48,7 +54,10 @@ def noise_for(ratio: float) -> float:
 
 @pytest.mark.parametrize("horizons", [4, 8])
 def test_equal_fits_go_live_and_worse_ones_do_not(horizons: int) -> None:
-    equal, worse = ([_stand_in_goes_live(seed, ratio, horizons) for seed in range(REFITS)] for ratio in (1.0, WORSE))
+    equal, worse = (
+        [_stand_in_goes_live(seed, ratio, horizons) for seed in range(REFITS)]
+        for ratio in (1.0, WORSE)
+    )
     assert sum(equal) >= 15
     assert sum(worse) <= 1
 
@@ -63,13 +72,25 @@ def _stand_in_goes_live(seed: int, ratio: float, horizons: int) -> bool:
     slots = (panel.offsets[series] + first)[:, None] + np.arange(HORIZON)
     actual = panel.values[slots]
     # what can be known of a day, at any origin; some weeks are wilder than others
-    wild_then = np.exp(generator.normal(size=DAYS))[(first[:, None] + np.arange(HORIZON)) // HORIZON]
+    wild_then = np.exp(generator.normal(size=DAYS))[
+        (first[:, None] + np.arange(HORIZON)) // HORIZON
+    ]
     known = actual - wild_then * generator.normal(size=len(panel.values))[slots]
-    ours, theirs = (wild_then * noise * generator.normal(size=actual.shape) for noise in (noise_for(ratio), NOISE))
+    ours, theirs = (
+        wild_then * noise * generator.normal(size=actual.shape)
+        for noise in (noise_for(ratio), NOISE)
+    )
     origins, unit = panel.starts[series] + first, np.ones(len(first))
-    held = ValidationForecasts(series, origins, known + ours, actual, np.ones(actual.shape, bool), unit, "mase")
+    held = ValidationForecasts(
+        series, origins, known + ours, actual, np.ones(actual.shape, bool), unit, "mase"
+    )
     config = SimpleNamespace(
-        networks=(), horizon=HORIZON, lookback=HORIZON, levels=(0.5,), scores={}, table=reading.schema
+        networks=(),
+        horizon=HORIZON,
+        lookback=HORIZON,
+        levels=(0.5,),
+        scores={},
+        table=reading.schema,
     )
     new = SimpleNamespace(
         config=config,
@@ -79,14 +100,18 @@ def _stand_in_goes_live(seed: int, ratio: float, horizons: int) -> bool:
     )
     old_end = panel.origins - HORIZON * horizons
     old = SimpleNamespace(config=config, history=SimpleNamespace(ids=panel.ids, origins=old_end))
-    replay = {(one, day): points for one, day, points in zip(series, first, known + theirs, strict=True)}
+    replay = {
+        (one, day): points for one, day, points in zip(series, first, known + theirs, strict=True)
+    }
     predictor = SimpleNamespace(
         fitted=old,
         quantiles=lambda panel, series, position: np.stack(
             [replay[pair] for pair in zip(series, position, strict=True)]
         )[..., None],
     )
-    goes_live, words = should_promote(new, ServingVersion("v-old", predictor), lambda: reading, False)  # type: ignore[arg-type]
+    goes_live, words = should_promote(
+        new, ServingVersion("v-old", predictor), lambda: reading, False
+    )  # type: ignore[arg-type]
     assert f"over {horizons} horizons" in words
     return goes_live
 
@@ -107,8 +132,12 @@ def _real_fits_go_live(seed: int) -> dict[float, bool]:
     frame = whole.dated.table.frame
     earlier = frame[frame["day"] < frame["day"].max() - pd.Timedelta(days=4 * HORIZON - 1)]
     fits = []
-    for place, reading in enumerate((read(table_from_frame(earlier), TableSettings(season=(7,)), horizon=7), whole)):
-        settings = TrainSettings(model="linear", horizon=7, steps=15, members=1, guard=False, seed=2 * seed + place)
+    for place, reading in enumerate(
+        (read(table_from_frame(earlier), TableSettings(season=(7,)), horizon=7), whole)
+    ):
+        settings = TrainSettings(
+            model="linear", horizon=7, steps=15, members=1, guard=False, seed=2 * seed + place
+        )
         fits.append(PanelFit(reading.panel, reading.schema, settings, "sales").run())
     live, new = fits
     held = new.ensemble.validation
@@ -123,30 +152,41 @@ def _real_fits_go_live(seed: int) -> dict[float, bool]:
     verdicts = {}
     for ratio in (1.0, WORSE):
         points = held.points + noise_for(ratio) * spread * generator.normal(size=held.points.shape)
-        noisy = replace(new, ensemble=replace(new.ensemble, validation=replace(held, points=points)))
+        noisy = replace(
+            new, ensemble=replace(new.ensemble, validation=replace(held, points=points))
+        )
         version = ServingVersion("v-old", Noisy(live, "cpu"))
         verdicts[ratio], words = should_promote(noisy, version, lambda: whole, False)
         assert "over 4 horizons" in words
     return verdicts
 
 
-def test_the_verdict_says_which_rule_decided_and_on_how_many_horizons(job: Job, forecast: Run, at: At) -> None:
+def test_the_verdict_says_which_rule_decided_and_on_how_many_horizons(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.write(top='refit = "weekly"')
     for day in (120, 127, 199):
         ran = forecast("run", job.file, "--as-of", at(day))
         assert ran.code == 0, ran.err
         if day == 127:
             assert (
-                "over less than two horizons, where more than 10.0 % counts as worse" in job.record()["fit"]["verdict"]
+                "over less than two horizons, where more than 10.0 % counts as worse"
+                in job.record()["fit"]["verdict"]
             )
     verdict = job.record()["fit"]["verdict"]
-    assert re.search(r" % over \d+ horizons, where more than [1-9][\d.]* % counts as worse$", verdict), verdict
+    assert re.search(
+        r" % over \d+ horizons, where more than [1-9][\d.]* % counts as worse$", verdict
+    ), verdict
     noted = forecast("versions", job.file).out
     assert "horizons" in noted
 
 
-@pytest.mark.parametrize(("horizons", "more", "goes_live"), [(1, 1.05, True), (1, 1.15, False), (4, 1.05, False)])
-def test_networks_must_not_lose_to_a_baseline_by_the_same_rule(horizons: int, more: float, goes_live: bool) -> None:
+@pytest.mark.parametrize(
+    ("horizons", "more", "goes_live"), [(1, 1.05, True), (1, 1.15, False), (4, 1.05, False)]
+)
+def test_networks_must_not_lose_to_a_baseline_by_the_same_rule(
+    horizons: int, more: float, goes_live: bool
+) -> None:
     first = np.arange(100, 101 + HORIZON * (horizons - 1))
     errors = np.random.default_rng(0).normal(size=(len(first), HORIZON))
     actual = np.full(errors.shape, 50.0)
@@ -162,7 +202,9 @@ def test_networks_must_not_lose_to_a_baseline_by_the_same_rule(horizons: int, mo
     )
     new = SimpleNamespace(
         config=SimpleNamespace(
-            networks=("network",), scores={"theta": 1.0, "chosen": more}, table=SimpleNamespace(layout="long")
+            networks=("network",),
+            scores={"theta": 1.0, "chosen": more},
+            table=SimpleNamespace(layout="long"),
         ),
         history=SimpleNamespace(ids=(("a",),), origins=np.array([120])),
         ensemble=SimpleNamespace(validation=held),

@@ -37,14 +37,19 @@ def test_stale_data_end_with_4_and_leave_the_output_alone(job: Job, forecast: Ru
 def test_predict_knows_the_limits_of_age_too(job: Job, forecast: Run, at: At) -> None:
     forecast("run", job.file, "--as-of", at(199))
     words = ("predict", job.folder / "sales.csv", "--artifact", job.store, "--as-of", at(205))
-    assert forecast(*words, "--warn-after", "30h", "--error-after", "9d").err.count("6.5 days old") == 1
+    assert (
+        forecast(*words, "--warn-after", "30h", "--error-after", "9d").err.count("6.5 days old")
+        == 1
+    )
     stale = forecast(*words, "--error-after", "30h")
     assert stale.code == 4
     assert stale.out == ""
     assert forecast(*words, "--error-after", "soon").code == 2
 
 
-def test_vanished_ids_moved_levels_and_new_ids_are_said_and_recorded(job: Job, forecast: Run, at: At) -> None:
+def test_vanished_ids_moved_levels_and_new_ids_are_said_and_recorded(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.write(top='refit = "never"', checks='require_all = true\noutput.on_error = "warn"')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     frame = job.table()
@@ -79,14 +84,23 @@ def test_values_that_stay_away_are_said(job: Job, forecast: Run, at: At) -> None
     job.write(top='refit = "never"')
     forecast("run", job.file, "--as-of", at(150))
     frame = job.table()
-    gone = (frame["day"] > "2024-05-31") & (frame["day"].str[-1].astype(int) % 3 > 0) & (frame["day"] < "2024-06-08")
+    gone = (
+        (frame["day"] > "2024-05-31")
+        & (frame["day"].str[-1].astype(int) % 3 > 0)
+        & (frame["day"] < "2024-06-08")
+    )
     frame[~gone].to_csv(job.folder / "sales.csv", index=False)
     assert forecast("run", job.file, "--as-of", at(159)).code == 0
-    assert any("of the values since the fit are missing" in text for text in job.record()["warnings"])
+    assert any(
+        "of the values since the fit are missing" in text for text in job.record()["warnings"]
+    )
 
 
 def test_a_branch_that_stays_away_is_never_forgotten(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "weekly"', checks='require_all = true\nerror_after = "3d"\noutput.on_error = "warn"')
+    job.write(
+        top='refit = "weekly"',
+        checks='require_all = true\nerror_after = "3d"\noutput.on_error = "warn"',
+    )
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     frame = job.table()
     frame[frame["shop"] == "north"].to_csv(job.folder / "sales.csv", index=False)
@@ -95,7 +109,9 @@ def test_a_branch_that_stays_away_is_never_forgotten(job: Job, forecast: Run, at
         assert ran.code == 3
         assert "south" in ran.err
     assert "left out: south" in forecast("status", job.file).out
-    frame[(frame["shop"] == "north") | (frame["day"] < "2024-06-10")].to_csv(job.folder / "sales.csv", index=False)
+    frame[(frame["shop"] == "north") | (frame["day"] < "2024-06-10")].to_csv(
+        job.folder / "sales.csv", index=False
+    )
     ran = forecast("run", job.file, "--as-of", at(169))
     assert ran.code == 3
     assert "have no recent value, while others do: south" in ran.err
@@ -112,7 +128,8 @@ def test_drift_is_measured_as_scipy_does(moved: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(45, "45 seconds"), (7_200, "2 hours"), (277_000, "3.21 days"), (1e8, "1,157 days")]
+    ("seconds", "said"),
+    [(45, "45 seconds"), (7_200, "2 hours"), (277_000, "3.21 days"), (1e8, "1,157 days")],
 )
 def test_a_length_of_time_is_written_for_people(seconds: float, said: str) -> None:
     assert duration_text(seconds) == said

@@ -41,7 +41,11 @@ def on_a_terminal(commands: list[list[str]], folder: Path, columns: int = 200) -
     if pid == 0:  # the child may not return into the tests
         try:
             os.chdir(folder)
-            place = os.environ | {"TERM": "xterm-256color", "COLUMNS": str(columns), "PYTHONUTF8": "1"}
+            place = os.environ | {
+                "TERM": "xterm-256color",
+                "COLUMNS": str(columns),
+                "PYTHONUTF8": "1",
+            }
             place.setdefault("PYTHONPATH", str(Path(__file__).parents[2]))
             os.execve(sys.executable, [sys.executable, "-c", PROGRAM, json.dumps(commands)], place)
         finally:

@@ -31,15 +31,30 @@ KEPT = {
 
 
 def _table(folder: Path, twice: bool = False) -> Path:
-    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=40), "units": np.arange(40.0) % 7})
+    frame = pd.DataFrame(
+        {"day": pd.date_range("2024-01-01", periods=40), "units": np.arange(40.0) % 7}
+    )
     path = folder / f"{'twice' if twice else 'plain'}.csv"
     pd.concat([frame, frame.tail(1)] if twice else [frame]).to_csv(path, index=False)
     return path
 
 
-def test_a_flag_with_its_default_value_overrides_what_the_fit_was_given(forecast: Run, tmp_path: Path) -> None:
+def test_a_flag_with_its_default_value_overrides_what_the_fit_was_given(
+    forecast: Run, tmp_path: Path
+) -> None:
     twice, store = _table(tmp_path, twice=True), tmp_path / "s"
-    fitted = forecast("fit", twice, "--artifact", store, "--model", "last", "--horizon", 3, "--on-duplicate", "last")
+    fitted = forecast(
+        "fit",
+        twice,
+        "--artifact",
+        store,
+        "--model",
+        "last",
+        "--horizon",
+        3,
+        "--on-duplicate",
+        "last",
+    )
     assert fitted.code == 0, fitted.err
     assert forecast("predict", twice, "--artifact", store).code == 0
     for command in ("predict", "backtest"):
@@ -51,13 +66,24 @@ def test_a_flag_with_its_default_value_overrides_what_the_fit_was_given(forecast
 def test_every_flag_with_its_default_value_is_refused_where_it_would_be_refused(
     forecast: Run, store: Path, passengers: Path
 ) -> None:
-    fields = {**TrainSettings.model_fields, **TableSettings.model_fields, **BacktestSettings.model_fields}
+    fields = {
+        **TrainSettings.model_fields,
+        **TableSettings.model_fields,
+        **BacktestSettings.model_fields,
+    }
     for name in sorted(fields.keys() - KEPT):
-        default, flag = fields[name].get_default(call_default_factory=True), f"--{name.replace('_', '-')}"
+        default, flag = (
+            fields[name].get_default(call_default_factory=True),
+            f"--{name.replace('_', '-')}",
+        )
         if default in (None, ()):  # no value on the command line stands for it
             continue
         value = ",".join(default) if isinstance(default, tuple) else default
-        words = [flag if default else f"--no-{flag[2:]}"] if isinstance(default, bool) else [flag, value]
+        words = (
+            [flag if default else f"--no-{flag[2:]}"]
+            if isinstance(default, bool)
+            else [flag, value]
+        )
         refused = forecast("backtest", passengers, "--artifact", store, *words)
         assert refused.code == 2, (name, refused.err)
         assert f"{flag}: --artifact tests" in refused.err
@@ -88,14 +114,31 @@ def test_a_job_reads_as_its_version_does_unless_its_file_says_otherwise(
 
 
 def test_p_takes_names_of_other_libraries(forecast: Run, tmp_path: Path) -> None:
-    words = ("fit", _table(tmp_path), "--model", "gru", "-p", "max_steps=3", "-p", "hidden_size=4", "-p", "n_jobs=1")
+    words = (
+        "fit",
+        _table(tmp_path),
+        "--model",
+        "gru",
+        "-p",
+        "max_steps=3",
+        "-p",
+        "hidden_size=4",
+        "-p",
+        "n_jobs=1",
+    )
     found = json.loads(forecast(*words, "--dry-run", "--json").out)
     assert [network["steps"] for network in found["networks"]] == [3]
     assert found["networks"][0]["params"] == {"hidden_size": 4}
 
 
 @pytest.mark.parametrize(
-    "words", [("now", ""), ("predict", "--artifact", ""), ("predict", "--future", ""), ("fit", "t.csv", "--events", "")]
+    "words",
+    [
+        ("now", ""),
+        ("predict", "--artifact", ""),
+        ("predict", "--future", ""),
+        ("fit", "t.csv", "--events", ""),
+    ],
 )
 def test_an_empty_path_is_refused(forecast: Run, words: tuple[str, ...], tmp_path: Path) -> None:
     ran = forecast(*words)

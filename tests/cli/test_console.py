@@ -30,8 +30,20 @@ IDS = (
     "\x9b35;45m",
     ":smile:",
 )
-SHOP, DAY, UNITS, NOTE = "[link=http://evil]shop[/link]", "day\x1b[35;45m[/day]", "units\x1b]0;title\x07", "=a\nb\x9b1m"
-WRITTEN = ("[/x]", "[link=http://evil]y[/link]", "\\x1b[35;45mred", "\\x1b]0;title\\x07", "two\\nlines", "\\x9b35;45m")
+SHOP, DAY, UNITS, NOTE = (
+    "[link=http://evil]shop[/link]",
+    "day\x1b[35;45m[/day]",
+    "units\x1b]0;title\x07",
+    "=a\nb\x9b1m",
+)
+WRITTEN = (
+    "[/x]",
+    "[link=http://evil]y[/link]",
+    "\\x1b[35;45mred",
+    "\\x1b]0;title\\x07",
+    "two\\nlines",
+    "\\x9b35;45m",
+)
 NAIVE = ["--model", "seasonal-naive", "--horizon", "7"]
 HOSTILE = "[/x]\x1b]0;title\x07"
 
@@ -83,7 +95,20 @@ COMMANDS: list[tuple[int, list[str]]] = [
     (0, ["inspect", "sales.csv", "--json", "--quiet"]),
     (0, ["inspect", "wide.csv"]),
     (0, ["fit", "sales.csv", "--artifact", "fitted", *NAIVE]),
-    (0, ["fit", "sales.csv", "--artifact", "fitted", *NAIVE, "--log-format", "json", "--season", "3"]),
+    (
+        0,
+        [
+            "fit",
+            "sales.csv",
+            "--artifact",
+            "fitted",
+            *NAIVE,
+            "--log-format",
+            "json",
+            "--season",
+            "3",
+        ],
+    ),
     (0, ["inspect", "--artifact", "fitted"]),
     (0, ["inspect", "--artifact", "fitted", "--json"]),
     (0, ["predict", "--artifact", "fitted", "--explain"]),
@@ -123,7 +148,9 @@ COMMANDS: list[tuple[int, list[str]]] = [
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     """Every command that shows users' text, on a terminal."""
-    return on_a_terminal([words for _, words in COMMANDS], folder_of(tmp_path_factory.mktemp("hostile")))
+    return on_a_terminal(
+        [words for _, words in COMMANDS], folder_of(tmp_path_factory.mktemp("hostile"))
+    )
 
 
 def test_no_text_of_a_user_is_an_escape_sequence_or_markup_on_a_terminal(shown: Shown) -> None:
@@ -138,7 +165,9 @@ def test_no_text_of_a_user_is_an_escape_sequence_or_markup_on_a_terminal(shown: 
 @pytest.mark.parametrize("command", ["predict", "backtest", "score"])
 def test_ids_in_brackets_are_shown_in_full_on_a_terminal(shown: Shown, command: str) -> None:
     place = next(
-        i for i, (_, words) in enumerate(COMMANDS) if words[0] == command and words[-1] in ("series", "--explain")
+        i
+        for i, (_, words) in enumerate(COMMANDS)
+        if words[0] == command and words[-1] in ("series", "--explain")
     )
     text = shown.of(place)
     assert [one for one in (*WRITTEN, ":smile:") if one not in text] == []
@@ -153,16 +182,27 @@ def test_status_shows_text_in_brackets_and_the_names_that_were_left_out(shown: S
 
 def test_json_on_a_terminal_is_exact(shown: Shown) -> None:
     place = next(
-        i for i, (_, words) in enumerate(COMMANDS) if words[:2] == ["inspect", "sales.csv"] and "--json" in words
+        i
+        for i, (_, words) in enumerate(COMMANDS)
+        if words[:2] == ["inspect", "sales.csv"] and "--json" in words
     )
     table = json.loads(shown.of(place))["table"]
-    assert (table["ids"], table["time"], table["target"], table["ignored"]) == ([SHOP], DAY, UNITS, [NOTE])
+    assert (table["ids"], table["time"], table["target"], table["ignored"]) == (
+        [SHOP],
+        DAY,
+        UNITS,
+        [NOTE],
+    )
 
 
-def test_a_pipe_gets_ids_and_names_exactly(forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_gets_ids_and_names_exactly(
+    forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder_of(tmp_path))
     assert forecast("fit", "sales.csv", "--artifact", "fitted", *NAIVE).code == 0
-    found = pd.read_csv(io.StringIO(forecast("predict", "--artifact", "fitted").out), dtype={SHOP: str})
+    found = pd.read_csv(
+        io.StringIO(forecast("predict", "--artifact", "fitted").out), dtype={SHOP: str}
+    )
     assert list(dict.fromkeys(found[SHOP])) == list(IDS)
     assert list(found.columns)[:2] == [SHOP, DAY]
     by_series = forecast("backtest", "sales.csv", *NAIVE, "--windows", 2, "--by", "series").out
@@ -173,7 +213,9 @@ def test_excel_safe_covers_names_of_columns_in_files_and_leaves_a_database_alone
     forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    frame = table(60).rename(columns={SHOP: "=shop", DAY: "@day", UNITS: "+units"}).drop(columns=NOTE)
+    frame = (
+        table(60).rename(columns={SHOP: "=shop", DAY: "@day", UNITS: "+units"}).drop(columns=NOTE)
+    )
     frame.replace({"=shop": {"[/x]": "=1+1"}}).to_csv("sales.csv", index=False)
     assert forecast("fit", "sales.csv", "--artifact", "fitted", *NAIVE).code == 0
     out = forecast("predict", "--artifact", "fitted", "--excel-safe", "--horizon", 1).out
@@ -182,7 +224,17 @@ def test_excel_safe_covers_names_of_columns_in_files_and_leaves_a_database_alone
     assert forecast("predict", "--artifact", "fitted").out.startswith("=shop,@day,forecast,")
     earlier = ("--origin", "2024-02-20", "--horizon", 1, "--output", "made.csv")
     assert forecast("predict", "sales.csv", "--artifact", "fitted", *earlier).code == 0
-    tested = ("backtest", "sales.csv", *NAIVE, "--windows", 1, "--by", "series", "--forecasts", "f.csv")
+    tested = (
+        "backtest",
+        "sales.csv",
+        *NAIVE,
+        "--windows",
+        1,
+        "--by",
+        "series",
+        "--forecasts",
+        "f.csv",
+    )
     for words in (tested, ("score", "made.csv", "sales.csv", "--by", "series")):
         assert forecast(*words).out.startswith("=shop,model,skill,")
         assert "\n=1+1," in forecast(*words).out
@@ -195,8 +247,14 @@ def test_excel_safe_covers_names_of_columns_in_files_and_leaves_a_database_alone
         'store = "store"\n[source]\npath = "sales.csv"\n[train]\nmodel = "seasonal-naive"\nhorizon = 1\n[output]\n'
         'excel_safe = true\n[sink]\npath = "out.csv"\nurl = "sqlite:///out.db"\ntable = "forecasts"\n'
     )
-    assert f"and writes to {tmp_path}/out.csv and the table forecasts\n" in forecast("run", "job.toml", "--check").err
-    assert f" series to {tmp_path}/out.csv and the table forecasts\n" in forecast("run", "job.toml").err
+    assert (
+        f"and writes to {tmp_path}/out.csv and the table forecasts\n"
+        in forecast("run", "job.toml", "--check").err
+    )
+    assert (
+        f" series to {tmp_path}/out.csv and the table forecasts\n"
+        in forecast("run", "job.toml").err
+    )
     assert Path("out.csv").read_text().startswith("'=shop,'@day,forecast,lo_80,")
     with sqlite3.connect("out.db") as connection:
         rows = connection.execute('SELECT DISTINCT "=shop" FROM forecasts').fetchall()
@@ -210,10 +268,17 @@ def test_require_all_names_series_that_had_ended_at_fit(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     frame = table(90).rename(columns={SHOP: "shop", DAY: "day", UNITS: "units"}).drop(columns=NOTE)
-    frame = frame[frame["shop"].isin(["[/x]", ":smile:"])].replace({"[/x]": "north", ":smile:": "south"})
-    frame[(frame["shop"] == "north") | (frame["day"] < "2024-01-20")].to_csv("sales.csv", index=False)
+    frame = frame[frame["shop"].isin(["[/x]", ":smile:"])].replace(
+        {"[/x]": "north", ":smile:": "south"}
+    )
+    frame[(frame["shop"] == "north") | (frame["day"] < "2024-01-20")].to_csv(
+        "sales.csv", index=False
+    )
     assert forecast("fit", "sales.csv", "--artifact", "fitted", *NAIVE).code == 0
-    for words in (("predict", "--artifact", "fitted"), ("predict", "sales.csv", "--artifact", "fitted")):
+    for words in (
+        ("predict", "--artifact", "fitted"),
+        ("predict", "sales.csv", "--artifact", "fitted"),
+    ):
         assert forecast(*words).code == 0
         strict = forecast(*words, "--require-all")
         assert strict.code == 3
@@ -222,7 +287,9 @@ def test_require_all_names_series_that_had_ended_at_fit(
 
 
 @pytest.mark.parametrize("columns", [pytest.param(1, marks=pytest.mark.slow), 40])
-def test_a_narrow_terminal_breaks_lines_and_loses_no_number(columns: int, passengers: Path, tmp_path: Path) -> None:
+def test_a_narrow_terminal_breaks_lines_and_loses_no_number(
+    columns: int, passengers: Path, tmp_path: Path
+) -> None:
     command = ["backtest", str(passengers), "--model", "last", "--horizon", "3", "--windows", "2"]
     shown = on_a_terminal([command], tmp_path, columns)
     assert shown.codes == [0]
@@ -232,9 +299,13 @@ def test_a_narrow_terminal_breaks_lines_and_loses_no_number(columns: int, passen
 
 def test_quiet_and_json_messages(forecast: Run, passengers: Path, tmp_path: Path) -> None:
     assert forecast("fit", passengers, "--artifact", tmp_path / "a", *QUICK, "--quiet").err == ""
-    told = forecast("fit", passengers, "--artifact", tmp_path / "a", *QUICK, "--log-format", "json").err
+    told = forecast(
+        "fit", passengers, "--artifact", tmp_path / "a", *QUICK, "--log-format", "json"
+    ).err
     assert {json.loads(line)["level"] for line in told.splitlines()} == {"info"}
-    failed = forecast("fit", tmp_path / "none.csv", "--artifact", tmp_path / "a", "--log-format", "json")
+    failed = forecast(
+        "fit", tmp_path / "none.csv", "--artifact", tmp_path / "a", "--log-format", "json"
+    )
     assert json.loads(failed.err)["exit_code"] == failed.code == 66
 
 

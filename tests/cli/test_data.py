@@ -15,15 +15,39 @@ def test_commands_refuse_to_write_over_what_they_read(
     forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("t.csv").write_text("day,units\n" + "".join(f"2024-01-{day:02},{day % 7}\n" for day in range(1, 31)))
+    Path("t.csv").write_text(
+        "day,units\n" + "".join(f"2024-01-{day:02},{day % 7}\n" for day in range(1, 31))
+    )
     assert forecast("fit", "t.csv", "--model", "last", "--horizon", 2).code == 0
     assert forecast("predict", "--output", "f.csv").code == 0
     before = kept_files(tmp_path)
     for words in (
         ["predict", "t.csv", "--output", "t.csv"],
         ["predict", "--output", "forecast-model/CURRENT"],
-        ["backtest", "t.csv", "--model", "last", "--horizon", 2, "--windows", 1, "--forecasts", "t.csv"],
-        ["backtest", "t.csv", "--model", "last", "--horizon", 2, "--windows", 1, "--output", "./t.csv"],
+        [
+            "backtest",
+            "t.csv",
+            "--model",
+            "last",
+            "--horizon",
+            2,
+            "--windows",
+            1,
+            "--forecasts",
+            "t.csv",
+        ],
+        [
+            "backtest",
+            "t.csv",
+            "--model",
+            "last",
+            "--horizon",
+            2,
+            "--windows",
+            1,
+            "--output",
+            "./t.csv",
+        ],
         ["score", "f.csv", "t.csv", "--output", "t.csv"],
         ["score", "f.csv", "t.csv", "--output", "f.csv"],
     ):

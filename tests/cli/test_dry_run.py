@@ -15,7 +15,15 @@ from forecast.training.plan import TUNING_STEPS, Member
 from tests.conftest import DATA, Ran
 
 Command = Callable[..., Ran]
-DELAYS = (DATA / "nyc_flight_delays.csv", "--id", "airport,airline", "--target", "delayed", "--known", "scheduled")
+DELAYS = (
+    DATA / "nyc_flight_delays.csv",
+    "--id",
+    "airport,airline",
+    "--target",
+    "delayed",
+    "--known",
+    "scheduled",
+)
 SMALL = ("--steps", "4", "-p", "hidden_size=4")
 
 
@@ -25,7 +33,9 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     rounds: list[dict[str, Any]] = []
     whole = Fitter.train
 
-    def noted(self: Fitter, members: list[Member], context: TrainingContext) -> tuple[list[Member], list[Trained]]:
+    def noted(
+        self: Fitter, members: list[Member], context: TrainingContext
+    ) -> tuple[list[Member], list[Trained]]:
         ended, trained = whole(self, members, context)
         windows = {
             "training": self.count,
@@ -80,39 +90,70 @@ def test_windows_and_networks_are_those_of_the_fit(
 @pytest.mark.slow
 @pytest.mark.parametrize("table", ["passengers", "delays", "panel"])
 def test_a_bare_fit_trains_what_its_dry_run_says(
-    forecast: Command, fits: list[dict[str, Any]], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, table: str
+    forecast: Command,
+    fits: list[dict[str, Any]],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    table: str,
 ) -> None:
     panel = tmp_path_factory.mktemp("panel") / "panel.csv"
     if table == "panel":
         from forecast.tables.synthetic import synthesize
 
         synthesize("seasonal", series=300, length=150, seed=1).to_csv(panel, index=False)
-    words = {"passengers": (DATA / "air_passengers.csv",), "delays": (*DELAYS, "--horizon", "7"), "panel": (panel,)}
+    words = {
+        "passengers": (DATA / "air_passengers.csv",),
+        "delays": (*DELAYS, "--horizon", "7"),
+        "panel": (panel,),
+    }
     check(forecast, fits, tmp_path, *words[table])
 
 
 def test_people_get_a_table(
-    forecast: Command, passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_training: None
+    forecast: Command,
+    passengers: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_training: None,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     ran = forecast("fit", passengers, *SMALL, "--model", "gru", "--members", "2", "--dry-run")
     assert ran.code == 0, ran.err
-    for words in ("layout   wide: 1 series", "try      2 networks in 1 round", "Nothing was trained or written."):
+    for words in (
+        "layout   wide: 1 series",
+        "try      2 networks in 1 round",
+        "Nothing was trained or written.",
+    ):
         assert words in ran.out
     assert ran.out.count("gru") == 2
     assert files(tmp_path) == []
 
 
-def test_baselines_alone_train_no_network(forecast: Command, passengers: Path, tmp_path: Path) -> None:
-    ran = forecast("fit", passengers, "--model", "theta", "--dry-run", "--artifact", tmp_path / "store")
+def test_baselines_alone_train_no_network(
+    forecast: Command, passengers: Path, tmp_path: Path
+) -> None:
+    ran = forecast(
+        "fit", passengers, "--model", "theta", "--dry-run", "--artifact", tmp_path / "store"
+    )
     assert ran.code == 0, ran.err
     assert "compare  1 baselines: theta" in ran.out
     assert "try      no network" in ran.out
     assert files(tmp_path) == []
 
 
-def test_a_budget_bounds_the_estimate(forecast: Command, passengers: Path, tmp_path: Path, no_training: None) -> None:
-    words = ("fit", passengers, "-p", "hidden_size=4", "--budget", "60", "--artifact", tmp_path / "store")
+def test_a_budget_bounds_the_estimate(
+    forecast: Command, passengers: Path, tmp_path: Path, no_training: None
+) -> None:
+    words = (
+        "fit",
+        passengers,
+        "-p",
+        "hidden_size=4",
+        "--budget",
+        "60",
+        "--artifact",
+        tmp_path / "store",
+    )
     found = json.loads(forecast(*words, "--dry-run", "--json").out)
     assert found["seconds"] < 65
     assert found["networks"]
@@ -120,7 +161,10 @@ def test_a_budget_bounds_the_estimate(forecast: Command, passengers: Path, tmp_p
 
 def test_what_a_fit_refuses_is_refused(forecast: Command, passengers: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert forecast("fit", passengers, "--dry-run", "--artifact", tmp_path / "file" / "store").code == 73
+    assert (
+        forecast("fit", passengers, "--dry-run", "--artifact", tmp_path / "file" / "store").code
+        == 73
+    )
     assert forecast("fit", passengers, "--dry-run", "--horizon", "500", "--model", "gru").code == 65
     ran = forecast("fit", passengers, "--json")
     assert ran.code == 2
@@ -130,7 +174,17 @@ def test_what_a_fit_refuses_is_refused(forecast: Command, passengers: Path, tmp_
 def test_a_warm_start_is_rehearsed(
     forecast: Command, store: Path, passengers: Path, tmp_path: Path, no_training: None
 ) -> None:
-    words = ("fit", passengers, "--warm-start", "--artifact", store, "--no-guard", *SMALL[:2], "-p", "hidden_size=8")
+    words = (
+        "fit",
+        passengers,
+        "--warm-start",
+        "--artifact",
+        store,
+        "--no-guard",
+        *SMALL[:2],
+        "-p",
+        "hidden_size=8",
+    )
     ran = forecast(*words, "--dry-run", "--json")
     assert ran.code == 0, ran.err
     before = json.loads(forecast("inspect", "--artifact", store, "--json").out)
@@ -145,7 +199,26 @@ def test_a_short_series_trains_the_pretrained_network_once_and_briefly(
     assert (network["model"], network["steps"]) == ("finetuned", TUNING_STEPS)
 
 
-def test_few_windows_are_learned_by_few_networks(forecast: Command, tmp_path: Path, no_training: None) -> None:
-    words = ("--id", "airport,airline", "--target", "delayed", "--known", "scheduled", "--horizon", 7)
-    shown = forecast("fit", DATA / "nyc_flight_delays.csv", *words, "--dry-run", "--json", "--artifact", tmp_path / "s")
+def test_few_windows_are_learned_by_few_networks(
+    forecast: Command, tmp_path: Path, no_training: None
+) -> None:
+    words = (
+        "--id",
+        "airport,airline",
+        "--target",
+        "delayed",
+        "--known",
+        "scheduled",
+        "--horizon",
+        7,
+    )
+    shown = forecast(
+        "fit",
+        DATA / "nyc_flight_delays.csv",
+        *words,
+        "--dry-run",
+        "--json",
+        "--artifact",
+        tmp_path / "s",
+    )
     assert len(json.loads(shown.out)["networks"]) == 4

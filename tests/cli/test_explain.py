@@ -30,13 +30,24 @@ def test_a_json_object_holds_importance_and_parts(forecast: Run, store: Path) ->
     ]
 
 
-def test_the_parts_of_named_series_alone_are_in_the_json_object(forecast: Run, tmp_path: Path) -> None:
+def test_the_parts_of_named_series_alone_are_in_the_json_object(
+    forecast: Run, tmp_path: Path
+) -> None:
     days = pd.date_range("2024-01-01", periods=40).astype(str)
-    table = pd.DataFrame({"day": days, "north": np.arange(40.0), "south": np.arange(40.0) % 7, "west": 3.0})
+    table = pd.DataFrame(
+        {"day": days, "north": np.arange(40.0), "south": np.arange(40.0) % 7, "west": 3.0}
+    )
     table.to_csv(tmp_path / "shops.csv", index=False)
     store = tmp_path / "shops"
-    assert forecast("fit", tmp_path / "shops.csv", "--model", "drift", "--horizon", 5, "--artifact", store).code == 0
-    named = forecast("explain", "--artifact", store, "--series", "west", "--series", "north", "--json")
+    assert (
+        forecast(
+            "fit", tmp_path / "shops.csv", "--model", "drift", "--horizon", 5, "--artifact", store
+        ).code
+        == 0
+    )
+    named = forecast(
+        "explain", "--artifact", store, "--series", "west", "--series", "north", "--json"
+    )
     assert named.code == 0, named.err
     assert [row["series"] for row in json.loads(named.out)["parts"]] == ["west"] * 5 + ["north"] * 5
 

@@ -22,24 +22,42 @@ def frame() -> pd.DataFrame:
     shop = [f"{number:03d}" for number in range(SHOPS)]
     random = np.random.default_rng(0)
     values = np.round(50 + random.normal(size=SHOPS * DAYS), 2)
-    return pd.DataFrame({"shop": np.repeat(shop, DAYS), "day": np.tile(day, SHOPS), "units": values})
+    return pd.DataFrame(
+        {"shop": np.repeat(shop, DAYS), "day": np.tile(day, SHOPS), "units": values}
+    )
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 @pytest.mark.parametrize("sort", ["shop", "day"])
 def test_a_sample_of_whole_series_is_drawn_by_seed(
-    forecast: Run, frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, sort: str
+    forecast: Run,
+    frame: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    suffix: str,
+    sort: str,
 ) -> None:
     frame = frame.sort_values([sort, "shop"])
     table = tmp_path / f"sales.{suffix}"
-    frame.to_parquet(table, index=False) if suffix == "parquet" else frame.to_csv(table, index=False)
+    frame.to_parquet(table, index=False) if suffix == "parquet" else frame.to_csv(
+        table, index=False
+    )
     # a quarter of what the whole is thought to take
     monkeypatch.setattr("forecast.reading.large.free_memory", lambda: len(frame) * 3 * 80 // 3)
     monkeypatch.setattr("forecast.reading.large.BYTES_AT_ONCE", 1 << 14)
     drawn = []
     for seed in (0, 0, 1):
         ran = forecast(
-            "fit", table, "--model", "last", "--horizon", 3, "--seed", seed, "--artifact", tmp_path / "store"
+            "fit",
+            table,
+            "--model",
+            "last",
+            "--horizon",
+            3,
+            "--seed",
+            seed,
+            "--artifact",
+            tmp_path / "store",
         )
         assert ran.code == 0, ran.err
         assert "are free: the fit sees one series in 4, drawn by the hashes of their ids" in ran.err
@@ -52,9 +70,13 @@ def test_a_sample_of_whole_series_is_drawn_by_seed(
     assert ran.frame["shop"].nunique() == SHOPS
 
 
-def test_a_table_that_fits_into_memory_is_read_as_a_whole(forecast: Run, frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_table_that_fits_into_memory_is_read_as_a_whole(
+    forecast: Run, frame: pd.DataFrame, tmp_path: Path
+) -> None:
     frame.to_parquet(tmp_path / "sales.parquet")
-    ran = forecast("fit", tmp_path / "sales.parquet", "--model", "last", "--artifact", tmp_path / "store")
+    ran = forecast(
+        "fit", tmp_path / "sales.parquet", "--model", "last", "--artifact", tmp_path / "store"
+    )
     assert "one series in" not in ran.err
     assert f"long: {SHOPS} series" in ran.err
 
@@ -66,7 +88,16 @@ def test_a_bad_row_of_a_sample_is_named_by_its_place(
     frame.to_csv(tmp_path / "sales.csv", index=False)
     monkeypatch.setattr("forecast.reading.large.free_memory", lambda: len(frame) * 3 * 80 // 2)
     for seed in range(20):
-        words = ("--id", "shop", "--model", "last", "--seed", seed, "--artifact", tmp_path / "store")
+        words = (
+            "--id",
+            "shop",
+            "--model",
+            "last",
+            "--seed",
+            seed,
+            "--artifact",
+            tmp_path / "store",
+        )
         ran = forecast("fit", tmp_path / "sales.csv", *words)
         if ran.code == 65:
             assert f"sales.csv line {len(frame) - DAYS + 2}, column 'day'" in ran.err
@@ -74,7 +105,9 @@ def test_a_bad_row_of_a_sample_is_named_by_its_place(
     pytest.fail("no seed has drawn the last shop")
 
 
-def test_fit_then_predict_prints_eighteen_months(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+def test_fit_then_predict_prints_eighteen_months(
+    forecast: Run, passengers: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
     fitted = forecast("fit", passengers, "--artifact", store, *QUICK)
     assert fitted.code == 0
@@ -85,18 +118,26 @@ def test_fit_then_predict_prints_eighteen_months(forecast: Run, passengers: Path
     assert found.code == 0
     lines = found.out.splitlines()
     assert lines[0] == "series,month,forecast,lo_80,hi_80,lo_95,hi_95"
-    assert [line.split(",")[1] for line in lines[1:]] == [f"{y}-{m:02}" for y in (1961, 1962) for m in range(1, 13)][
-        :18
-    ]
+    assert [line.split(",")[1] for line in lines[1:]] == [
+        f"{y}-{m:02}" for y in (1961, 1962) for m in range(1, 13)
+    ][:18]
     assert found.err == ""
 
 
-def test_another_schema_than_before_is_said(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+def test_another_schema_than_before_is_said(
+    forecast: Run, passengers: Path, tmp_path: Path
+) -> None:
     forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK)
     again = forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK, "--season", 4)
     assert again.code == 0
-    assert "warning: this version reads tables differently from the one before it: season 4, was 12\n" in again.err
-    assert "another way" not in forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK, "--season", 4).err
+    assert (
+        "warning: this version reads tables differently from the one before it: season 4, was 12\n"
+        in again.err
+    )
+    assert (
+        "another way"
+        not in forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK, "--season", 4).err
+    )
 
 
 def test_what_cannot_be_learned_is_refused_and_what_hardly_was_is_said(
@@ -112,7 +153,9 @@ def test_what_cannot_be_learned_is_refused_and_what_hardly_was_is_said(
 
 
 @pytest.mark.parametrize("words", [["--steps", 10**21], ["--patience", 10**21], ["--wait", -1]])
-def test_a_number_beyond_all_sense_is_refused(forecast: Run, passengers: Path, tmp_path: Path, words: list) -> None:
+def test_a_number_beyond_all_sense_is_refused(
+    forecast: Run, passengers: Path, tmp_path: Path, words: list
+) -> None:
     ran = forecast("fit", passengers, "--model", "gru", "--artifact", tmp_path / "store", *words)
     assert ran.code == 2
     assert words[0] in ran.err

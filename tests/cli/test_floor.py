@@ -37,7 +37,9 @@ def nested(frame: pd.DataFrame) -> bool:
     return bool((np.diff(ordered) >= 0).all())
 
 
-def test_forecasts_of_what_is_never_below_zero_are_not_below_zero(forecast: Run, tmp_path: Path) -> None:
+def test_forecasts_of_what_is_never_below_zero_are_not_below_zero(
+    forecast: Run, tmp_path: Path
+) -> None:
     table, store = write(tmp_path / "r.csv", rain=rain(), snow=rain(seed=1)), tmp_path / "s"
     assert forecast("fit", table, "--artifact", store, *MEAN).code == 0
     for data in ((), (table,)):
@@ -66,7 +68,12 @@ def test_the_bound_is_that_of_each_series(forecast: Run, tmp_path: Path) -> None
 
 def test_medians_below_zero_are_named_as_such(forecast: Run, tmp_path: Path) -> None:
     falling = write(tmp_path / "f.csv", fall=np.arange(40.0, 0, -1), level=100 + rain(40))
-    assert forecast("fit", falling, "--artifact", tmp_path / "s", "--model", "drift", "--horizon", 5).code == 0
+    assert (
+        forecast(
+            "fit", falling, "--artifact", tmp_path / "s", "--model", "drift", "--horizon", 5
+        ).code
+        == 0
+    )
     found = forecast("predict", "--artifact", tmp_path / "s").err
     assert f"forecasts of 1 of 2 series would end below 0, and end at 0{CURE}" in found
     assert "lower ends" not in found
@@ -87,14 +94,18 @@ def test_one_value_below_zero_long_ago_lifts_the_bound(forecast: Run, tmp_path: 
     assert lowest(forecast("predict", later, "--artifact", store).frame) < 0  # the fit has seen it
 
 
-def test_a_value_below_zero_in_tonights_table_lifts_the_bound(forecast: Run, tmp_path: Path) -> None:
+def test_a_value_below_zero_in_tonights_table_lifts_the_bound(
+    forecast: Run, tmp_path: Path
+) -> None:
     table, store = write(tmp_path / "r.csv", rain=rain()), tmp_path / "s"
     assert forecast("fit", table, "--artifact", store, *MEAN).code == 0
     tonight = write(tmp_path / "t.csv", rain=np.concatenate([rain(), [-0.5]]))
     assert lowest(forecast("predict", tonight, "--artifact", store).frame) < -1
 
 
-def test_backtest_measures_bounded_forecasts(forecast: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_backtest_measures_bounded_forecasts(
+    forecast: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO", logger="forecast")
     frame = pd.read_csv(write(tmp_path / "r.csv", rain=rain(), heat=rain(seed=1) - 5))
     model = Forecaster(model="mean", horizon=5)
@@ -117,7 +128,9 @@ def test_a_backtest_does_not_know_at_an_origin_what_comes_below_zero_later(tmp_p
     assert lowest(second) < 0
 
 
-def test_run_writes_bounded_forecasts_unless_its_file_says_minus_inf(forecast: Run, tmp_path: Path) -> None:
+def test_run_writes_bounded_forecasts_unless_its_file_says_minus_inf(
+    forecast: Run, tmp_path: Path
+) -> None:
     write(tmp_path / "r.csv", rain=rain())
     job = (
         'store = "{0}"\n[source]\npath = "r.csv"\nunfinished = "keep"\n[train]\nmodel = "mean"\nhorizon = 5\n'
@@ -131,7 +144,9 @@ def test_run_writes_bounded_forecasts_unless_its_file_says_minus_inf(forecast: R
 
 
 def test_python_takes_a_bound_too(tmp_path: Path) -> None:
-    model = Forecaster(model="mean", horizon=5).fit(pd.read_csv(write(tmp_path / "r.csv", rain=rain())))
+    model = Forecaster(model="mean", horizon=5).fit(
+        pd.read_csv(write(tmp_path / "r.csv", rain=rain()))
+    )
     assert lowest(model.predict()) == 0
     assert lowest(model.predict(min=float("-inf"))) < -5
     assert lowest(model.predict(min=1.0)) == 1

@@ -12,16 +12,36 @@ Run = Callable[..., Any]
 @pytest.mark.parametrize(
     ("words", "setting", "problem"),
     [
-        (("--paths", 3), "--paths 3", "they are written beside the forecasts; name a file with --output"),
-        (("--sum-by", "all", "--joint"), "--joint", "sums are of all series, and have intervals of their own"),
-        (("--sum-by", "all", "--shard", "1/2"), "--shard", "sums are of all series, and have intervals of their own"),
-        (("--totals", "t.csv"), "--totals t.csv", "no sums are asked for; add --sum-by or --sum-every"),
+        (
+            ("--paths", 3),
+            "--paths 3",
+            "they are written beside the forecasts; name a file with --output",
+        ),
+        (
+            ("--sum-by", "all", "--joint"),
+            "--joint",
+            "sums are of all series, and have intervals of their own",
+        ),
+        (
+            ("--sum-by", "all", "--shard", "1/2"),
+            "--shard",
+            "sums are of all series, and have intervals of their own",
+        ),
+        (
+            ("--totals", "t.csv"),
+            "--totals t.csv",
+            "no sums are asked for; add --sum-by or --sum-every",
+        ),
         (
             ("--sum-by", "all", "--totals", "o.csv", "--output", "o.csv"),
             "--totals o.csv",
             "the series are written there",
         ),
-        (("--sum-by", "all", "--allocate"), "--allocate", "series add up to one kind of sums; name one"),
+        (
+            ("--sum-by", "all", "--allocate"),
+            "--allocate",
+            "series add up to one kind of sums; name one",
+        ),
         (
             ("--sum-by", "all", "--totals", "t.csv", "--allocate", "--point", "mean"),
             "--allocate",
@@ -30,7 +50,12 @@ Run = Callable[..., Any]
     ],
 )
 def test_sums_that_cannot_be_written_are_refused(
-    forecast: Run, store: Path, tmp_path: Path, words: tuple[object, ...], setting: str, problem: str
+    forecast: Run,
+    store: Path,
+    tmp_path: Path,
+    words: tuple[object, ...],
+    setting: str,
+    problem: str,
 ) -> None:
     placed = [tmp_path / word if str(word).endswith(".csv") else word for word in words]
     found = forecast("predict", "--artifact", store, *placed)

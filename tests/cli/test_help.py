@@ -56,7 +56,9 @@ def test_forecast_alone_prints_its_help_on_lines(forecast: Run) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_fits_80_columns_and_shows_examples_that_parse(forecast: Run, name: str) -> None:
     short, whole = forecast(name, "--help").out, forecast(name, "--help-all")
-    options = [each for each in command(name).params if isinstance(each, Option) and not each.hidden]
+    options = [
+        each for each in command(name).params if isinstance(each, Option) and not each.hidden
+    ]
     rare = [each for each in options if not each.first]
     assert (whole.code == 0) == bool(rare)
     shown = short + (whole.out if rare else "")
@@ -70,16 +72,23 @@ def test_help_fits_80_columns_and_shows_examples_that_parse(forecast: Run, name:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_all_lists_every_option_and_help_those_that_matter(forecast: Run, name: str) -> None:
-    options = [each for each in command(name).params if isinstance(each, click.Option) and not each.hidden]
+    options = [
+        each for each in command(name).params if isinstance(each, click.Option) and not each.hidden
+    ]
     assert all(isinstance(each, Option) and each.heading for each in options)
     short = forecast(name, "--help").out
     rare = [each.opts[0] for each in options if isinstance(each, Option) and not each.first]
     whole = forecast(name, "--help-all").out if rare else short
     for each in options:
         assert re.search(rf"^  {each.opts[0]}\b", whole, re.MULTILINE), each.opts
-        assert (each.opts[0] in rare) != bool(re.search(rf"^  {each.opts[0]}\b", short, re.MULTILINE)), each.opts
+        assert (each.opts[0] in rare) != bool(
+            re.search(rf"^  {each.opts[0]}\b", short, re.MULTILINE)
+        ), each.opts
     assert (f"--help-all lists {len(rare)} more options." in short) == bool(rare)
-    assert short.index("\nMessages:\n") > max(short.find(f"\n{each.heading}:\n") for each in options) - 1
+    assert (
+        short.index("\nMessages:\n")
+        > max(short.find(f"\n{each.heading}:\n") for each in options) - 1
+    )
 
 
 def test_the_declaration_of_a_setting_decides_where_help_lists_it(forecast: Run) -> None:
@@ -100,7 +109,14 @@ def test_help_imports_little() -> None:
     ended = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
     assert "forecast.settings" in imported
-    assert not imported & {"numpy", "pandas", "rich", "difflib", "importlib.metadata", "click.shell_completion"}
+    assert not imported & {
+        "numpy",
+        "pandas",
+        "rich",
+        "difflib",
+        "importlib.metadata",
+        "click.shell_completion",
+    }
 
 
 @pytest.mark.parametrize("torch", [True, False])
@@ -129,10 +145,20 @@ COMPLETED = [
 
 
 @pytest.mark.parametrize(("shell", "words", "place", "answer"), COMPLETED)
-def test_shells_complete_commands_options_choices_and_files(shell: str, words: str, place: object, answer: str) -> None:
-    more = {"_FORECAST_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": str(place)}
+def test_shells_complete_commands_options_choices_and_files(
+    shell: str, words: str, place: object, answer: str
+) -> None:
+    more = {
+        "_FORECAST_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(place),
+    }
     ended = subprocess.run(
-        [sys.executable, "-m", "forecast"], env={**os.environ, **more}, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "forecast"],
+        env={**os.environ, **more},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert answer in ended.stdout
     assert ended.stderr == ""
@@ -154,7 +180,11 @@ def test_the_documented_line_loads_the_completion(shell: str, tmp_path: Path) ->
     ask = "COMP_WORDS=(forecast back); COMP_CWORD=1; _forecast_completion forecast back forecast; echo ${COMPREPLY[@]}"
     path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     found = subprocess.run(
-        ["bash", "-c", f"{script}\n{ask}"], env={**os.environ, **path}, capture_output=True, text=True, check=True
+        ["bash", "-c", f"{script}\n{ask}"],
+        env={**os.environ, **path},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert found.stdout == "backtest\n"
 
@@ -174,7 +204,10 @@ def test_at_a_terminal_each_command_names_the_next(passengers: Path, tmp_path: P
             ["now", table, "--freq", "MS", "--season", "6,12", "--horizon", "3", "--levels", "80"],
             f"forecast fit {table} --freq MS --season 6,12 --horizon 3",
         ),
-        (["fit", table, "--artifact", "my store", *naive], "forecast predict --artifact 'my store'"),
+        (
+            ["fit", table, "--artifact", "my store", *naive],
+            "forecast predict --artifact 'my store'",
+        ),
         (["fit", table, *naive], "forecast predict"),
         (["predict", "--output", "f.csv"], "forecast plot"),
         (["predict", table], f"forecast plot {table}"),
@@ -208,7 +241,9 @@ def test_at_a_terminal_each_command_names_the_next(passengers: Path, tmp_path: P
     ]
     shown = on_a_terminal([words for words, _ in steps], tmp_path)
     for place, (words, expected) in enumerate(steps):
-        found = NEXT.findall(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown.of(place)))  # without the progress bar
+        found = NEXT.findall(
+            re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown.of(place))
+        )  # without the progress bar
         assert found == ([] if expected is None else [expected]), (words, shown.of(place))
         assert shown.codes[place] == (66 if "nothing.csv" in words else 0), shown.of(place)
         if expected is not None:
@@ -219,7 +254,9 @@ def test_a_pipe_gets_no_next_command(forecast: Run, passengers: Path) -> None:
     assert "next" not in forecast("now", passengers).err
 
 
-def test_a_terminal_shows_how_far_forecasts_and_a_backtest_are(passengers: Path, tmp_path: Path) -> None:
+def test_a_terminal_shows_how_far_forecasts_and_a_backtest_are(
+    passengers: Path, tmp_path: Path
+) -> None:
     table = str(tmp_path / "three.csv")
     shown = on_a_terminal(
         [

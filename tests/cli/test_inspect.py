@@ -13,7 +13,9 @@ import pytest
 Run = Callable[..., Any]
 
 
-def test_networks_are_named_with_the_steps_of_each(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+def test_networks_are_named_with_the_steps_of_each(
+    forecast: Run, passengers: Path, tmp_path: Path
+) -> None:
     words = ("--model", "linear", "--members", 2, "--steps", 4, "--no-guard", "--quiet")
     assert forecast("fit", passengers, "--artifact", tmp_path / "s", *words).code == 0
     shown = forecast("inspect", "--artifact", tmp_path / "s").out
@@ -24,17 +26,29 @@ def test_networks_are_named_with_the_steps_of_each(forecast: Run, passengers: Pa
 def test_networks_that_were_tried_and_do_not_forecast_are_counted(
     forecast: Run, passengers: Path, tmp_path: Path
 ) -> None:
-    assert forecast("fit", passengers, "--artifact", tmp_path / "s", "--budget", 5, "--quiet").code == 0
+    assert (
+        forecast("fit", passengers, "--artifact", tmp_path / "s", "--budget", 5, "--quiet").code
+        == 0
+    )
     config = json.loads(forecast("inspect", "--artifact", tmp_path / "s", "--json").out)
-    line = next(row for row in forecast("inspect", "--artifact", tmp_path / "s").out.splitlines() if "trained  " in row)
+    line = next(
+        row
+        for row in forecast("inspect", "--artifact", tmp_path / "s").out.splitlines()
+        if "trained  " in row
+    )
     tried, found = len(config["plan"]["members"]), re.match("trained  ([0-9]+) network", line)
     used = int(found[1]) if found else 0
     others = f"; {tried} were tried, {sum(config['trained_steps']):,} steps in all"
     assert line.endswith(others) == (0 < used < tried), line
 
 
-def test_a_version_without_networks_says_so(forecast: Run, passengers: Path, tmp_path: Path) -> None:
-    assert forecast("fit", passengers, "--artifact", tmp_path / "s", "--model", "last", "--quiet").code == 0
+def test_a_version_without_networks_says_so(
+    forecast: Run, passengers: Path, tmp_path: Path
+) -> None:
+    assert (
+        forecast("fit", passengers, "--artifact", tmp_path / "s", "--model", "last", "--quiet").code
+        == 0
+    )
     assert "\ntrained  no network\n" in forecast("inspect", "--artifact", tmp_path / "s").out
 
 
@@ -49,9 +63,13 @@ def test_a_column_or_row_that_is_the_sum_of_the_others_is_named(
     table.insert(0, "day", pd.date_range("2024-01-01", periods=40).astype(str))
     table.to_csv(tmp_path / "wide.csv", index=False)
     assert (
-        f"total    {column} is the sum of the other columns" in forecast("inspect", tmp_path / "wide.csv").out
+        f"total    {column} is the sum of the other columns"
+        in forecast("inspect", tmp_path / "wide.csv").out
     ) == said
     rows = pd.DataFrame(values, columns=[f"V{step}" for step in range(1, 41)])
     rows.insert(0, "id", ["north", "south", column])
     rows.to_csv(tmp_path / "rows.csv", index=False)
-    assert (f"total    {column} is the sum of the other rows" in forecast("inspect", tmp_path / "rows.csv").out) == said
+    assert (
+        f"total    {column} is the sum of the other rows"
+        in forecast("inspect", tmp_path / "rows.csv").out
+    ) == said

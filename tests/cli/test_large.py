@@ -19,7 +19,19 @@ from tests.conftest import Ran
 Run = Callable[..., Any]
 DAYS, SHOPS, AT_ONCE = 60, 37, 8
 KNOWN = ("--known", "promo", "--static", "size")
-NETWORK = ("--model", "segrnn", "--steps", 3, "--members", 1, "-p", "hidden_size=8", "--horizon", 5, "--no-guard")
+NETWORK = (
+    "--model",
+    "segrnn",
+    "--steps",
+    3,
+    "--members",
+    1,
+    "-p",
+    "hidden_size=8",
+    "--horizon",
+    5,
+    "--no-guard",
+)
 
 
 def panel(shops: int = SHOPS, seed: int = 0) -> pd.DataFrame:
@@ -29,7 +41,9 @@ def panel(shops: int = SHOPS, seed: int = 0) -> pd.DataFrame:
     step = rows.groupby("shop").cumcount()
     number = np.repeat(np.arange(shops), DAYS + 5)
     rows["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(step, unit="D")
-    rows["units"] = np.round(20 + 5 * np.sin(step * 2 * np.pi / 7) + random.normal(size=len(rows)) + number, 2)
+    rows["units"] = np.round(
+        20 + 5 * np.sin(step * 2 * np.pi / 7) + random.normal(size=len(rows)) + number, 2
+    )
     rows.loc[number % 5 == 1, "units"] = np.floor(rows["units"] / 20)
     rows.loc[number % 11 == 3, "units"] = 4.0
     rows.loc[number % 7 == 5, "units"] -= 60
@@ -53,10 +67,14 @@ class Fits:
     def fit(self, frame: pd.DataFrame, *words: object) -> None:
         """Fit on some shops."""
         frame.to_parquet(self.folder / "fit.parquet")
-        ran = self.forecast("fit", self.folder / "fit.parquet", "--artifact", self.folder / "store", *words)
+        ran = self.forecast(
+            "fit", self.folder / "fit.parquet", "--artifact", self.folder / "store", *words
+        )
         assert ran.code == 0, ran.err
 
-    def same(self, table: Path, *words: object, suffix: str = "csv", parts: int | None = None) -> Ran:
+    def same(
+        self, table: Path, *words: object, suffix: str = "csv", parts: int | None = None
+    ) -> Ran:
         """Forecast both ways; files and exit codes must be equal. So many `parts` are forecast."""
         count = 0
 
@@ -121,11 +139,18 @@ def test_baselines_forecast_parts_to_the_last_bit(fits: Fits, model: str) -> Non
 
 def test_a_shard_of_a_large_table_has_the_rows_of_the_whole(fits: Fits) -> None:
     frame = panel().drop(columns=["promo", "size"])
-    fits.fit(pd.concat([frame[frame["shop"] < "s006"], frame[frame["shop"] == "s001"].assign(shop="gone")]), *NETWORK)
+    fits.fit(
+        pd.concat(
+            [frame[frame["shop"] < "s006"], frame[frame["shop"] == "s001"].assign(shop="gone")]
+        ),
+        *NETWORK,
+    )
     frame.to_parquet(fits.folder / "panel.parquet")
     whole = fits.same(fits.folder / "panel.parquet", suffix="").frame
     for shard in ("1/3", "2/3", "3/3", "1/999"):
-        ran = fits.same(fits.folder / "panel.parquet", "--shard", shard, "--require-all", suffix="", parts=5)
+        ran = fits.same(
+            fits.folder / "panel.parquet", "--shard", shard, "--require-all", suffix="", parts=5
+        )
         found, held = ran.frame, Shard.named(shard).holds
         expected = whole[held(tuple((name,) for name in whole["shop"]))].reset_index(drop=True)
         pd.testing.assert_frame_equal(found, expected, rtol=2e-6, check_dtype=len(found) > 0)
@@ -190,8 +215,13 @@ def test_the_newest_value_of_any_part_is_the_end_of_all_series(fitted: Fits) -> 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_a_damaged_file_is_refused_as_the_whole_is(fitted: Fits, suffix: str) -> None:
-    frame, table = panel().drop(columns=["promo", "size"]).dropna(), fitted.folder / f"panel.{suffix}"
-    frame.to_parquet(table, row_group_size=500) if suffix == "parquet" else frame.to_csv(table, index=False)
+    frame, table = (
+        panel().drop(columns=["promo", "size"]).dropna(),
+        fitted.folder / f"panel.{suffix}",
+    )
+    frame.to_parquet(table, row_group_size=500) if suffix == "parquet" else frame.to_csv(
+        table, index=False
+    )
     data = bytearray(table.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 600] = bytes(range(200, 256)) * 10 + bytes(40)
@@ -199,7 +229,9 @@ def test_a_damaged_file_is_refused_as_the_whole_is(fitted: Fits, suffix: str) ->
     assert fitted.same(table).code == 65
 
 
-@pytest.mark.parametrize("change", ["other series", "fewer rows", "other columns", "a file of a folder", "a CSV"])
+@pytest.mark.parametrize(
+    "change", ["other series", "fewer rows", "other columns", "a file of a folder", "a CSV"]
+)
 def test_a_table_that_changes_between_two_passes_is_refused(fitted: Fits, change: str) -> None:
     frame, folder = panel().drop(columns=["promo", "size"]).dropna(), fitted.folder / "many"
     table = fitted.folder / ("panel.csv" if change == "a CSV" else "panel.parquet")
@@ -207,13 +239,17 @@ def test_a_table_that_changes_between_two_passes_is_refused(fitted: Fits, change
         folder.mkdir()
         frame[frame["shop"] > "s010"].to_parquet(folder / "b.parquet")
         table = folder / "a.parquet"
-    frame.to_csv(table, index=False) if change == "a CSV" else frame[frame["shop"] <= "s010"].to_parquet(table)
+    frame.to_csv(table, index=False) if change == "a CSV" else frame[
+        frame["shop"] <= "s010"
+    ].to_parquet(table)
     newest_time = sharded.newest_time
 
     def replace_the_table(*given: Any) -> int:
         new = frame.assign(shop=frame["shop"].str.replace("s", "t"))
         new = (
-            new.assign(units=new["day"]) if change == "other columns" else new[: 40 if change == "fewer rows" else None]
+            new.assign(units=new["day"])
+            if change == "other columns"
+            else new[: 40 if change == "fewer rows" else None]
         )
         other = fitted.folder / "new"
         new.to_csv(other, index=False) if change == "a CSV" else new.to_parquet(other)
@@ -231,11 +267,18 @@ def test_a_table_that_changes_between_two_passes_is_refused(fitted: Fits, change
 
 def test_the_age_is_that_of_the_newest_value_of_all_parts(fitted: Fits) -> None:
     frame = panel().drop(columns=["promo", "size"])
-    frame[(frame["shop"] > "s009") | (frame["day"] < "2024-02-05")].to_parquet(fitted.folder / "panel.parquet")
+    frame[(frame["shop"] > "s009") | (frame["day"] < "2024-02-05")].to_parquet(
+        fitted.folder / "panel.parquet"
+    )
     table = fitted.folder / "panel.parquet"
     late = ("--as-of", "2024-03-04")
-    assert "the newest value is " in fitted.same(table, *late, "--warn-after", "1d", "--error-after", "9d", parts=5).err
-    old = fitted.forecast("predict", table, "--artifact", fitted.folder / "store", *late, "--error-after", "2d")
+    assert (
+        "the newest value is "
+        in fitted.same(table, *late, "--warn-after", "1d", "--error-after", "9d", parts=5).err
+    )
+    old = fitted.forecast(
+        "predict", table, "--artifact", fitted.folder / "store", *late, "--error-after", "2d"
+    )
     assert old.code == 4
     assert old.err.startswith("error: ")
 
@@ -253,7 +296,9 @@ def test_a_sorted_csv_goes_in_parts(
 ) -> None:
     monkeypatch.setattr("forecast.reading.large.BYTES_AT_ONCE", 5_000)
     frame = panel().drop(columns=["promo", "size"])
-    text = frame.to_csv(index=False, sep=delimiter, decimal=decimal, lineterminator="\r\n", na_rep="n/a")
+    text = frame.to_csv(
+        index=False, sep=delimiter, decimal=decimal, lineterminator="\r\n", na_rep="n/a"
+    )
     (fitted.folder / "panel.csv").write_bytes(text.encode())
     ran = fitted.same(fitted.folder / "panel.csv", parts=5)
     assert "words such as n/a or - are read as missing" in ran.err
@@ -262,7 +307,9 @@ def test_a_sorted_csv_goes_in_parts(
     assert "is not UTF-8 text" in fitted.same(fitted.folder / "panel.csv").err
 
 
-@pytest.mark.parametrize("spoil", ["a quote", "a blank line", "a letter", "a cell too many", "a mark", "no end"])
+@pytest.mark.parametrize(
+    "spoil", ["a quote", "a blank line", "a letter", "a cell too many", "a mark", "no end"]
+)
 def test_what_is_odd_in_a_csv_is_read_or_named_as_in_the_whole(fitted: Fits, spoil: str) -> None:
     frame = panel().drop(columns=["promo", "size"]).dropna()
     lines = frame.to_csv(index=False, lineterminator="\n").splitlines(keepends=True)
@@ -278,7 +325,9 @@ def test_what_is_odd_in_a_csv_is_read_or_named_as_in_the_whole(fitted: Fits, spo
     if spoil == "a mark":
         lines[0] = "\ufeff" + lines[0]
     text = "".join(lines)
-    (fitted.folder / "panel.csv").write_text(text.rstrip("\n") if spoil == "no end" else text, encoding="utf-8")
+    (fitted.folder / "panel.csv").write_text(
+        text.rstrip("\n") if spoil == "no end" else text, encoding="utf-8"
+    )
     ran = fitted.same(fitted.folder / "panel.csv")
     if spoil in ("a letter", "a cell too many"):
         assert ran.code == 65
@@ -288,17 +337,29 @@ def test_what_is_odd_in_a_csv_is_read_or_named_as_in_the_whole(fitted: Fits, spo
 
 
 def test_a_bad_time_of_a_csv_is_named_by_its_line(fitted: Fits) -> None:
-    lines = panel().drop(columns=["promo", "size"]).dropna().to_csv(index=False).splitlines(keepends=True)
+    lines = (
+        panel()
+        .drop(columns=["promo", "size"])
+        .dropna()
+        .to_csv(index=False)
+        .splitlines(keepends=True)
+    )
     middle = len(lines) // 2
     lines.insert(middle, lines[middle - 1])
     (fitted.folder / "panel.csv").write_text("".join(lines))
-    assert f"panel.csv line {middle + 1}, column 'day'" in fitted.same(fitted.folder / "panel.csv").err
+    assert (
+        f"panel.csv line {middle + 1}, column 'day'" in fitted.same(fitted.folder / "panel.csv").err
+    )
 
 
 def test_vintages_of_known_columns_reach_every_part(fits: Fits) -> None:
     frame = panel(12).drop(columns="size")
-    earlier = frame.assign(units=np.nan, promo=1 - frame["promo"], available_at=frame["day"] - pd.Timedelta(days=2))
-    table = pd.concat([frame.assign(available_at=pd.NaT), earlier]).sort_values(["shop", "day"], kind="stable")
+    earlier = frame.assign(
+        units=np.nan, promo=1 - frame["promo"], available_at=frame["day"] - pd.Timedelta(days=2)
+    )
+    table = pd.concat([frame.assign(available_at=pd.NaT), earlier]).sort_values(
+        ["shop", "day"], kind="stable"
+    )
     fits.fit(table, *NETWORK, "--known", "promo", "--id", "shop", "--target", "units")
     table.to_parquet(fits.folder / "panel.parquet")
     ran = fits.same(fits.folder / "panel.parquet", "--horizon", 1, suffix="", parts=2)

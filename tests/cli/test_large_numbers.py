@@ -36,8 +36,12 @@ def test_counts_up_to_1e15_repeat_exactly_under_seasonal_naive(
     assert found.frame["forecast"].tolist() == values[-7:]
 
 
-@pytest.mark.parametrize("value", [1234567890, 999999999999999, 1234567.89, 98765432101.25, -1234567890])
-def test_a_last_value_is_repeated_as_it_was_read(forecast: Run, tmp_path: Path, value: float) -> None:
+@pytest.mark.parametrize(
+    "value", [1234567890, 999999999999999, 1234567.89, 98765432101.25, -1234567890]
+)
+def test_a_last_value_is_repeated_as_it_was_read(
+    forecast: Run, tmp_path: Path, value: float
+) -> None:
     table, store = daily(tmp_path / "t.csv", [value + k for k in range(-20, 1)]), tmp_path / "s"
     assert forecast("fit", table, "--artifact", store, "--model", "last", "--horizon", 3).code == 0
     for data in ((), (table,)):
@@ -58,9 +62,25 @@ def test_actual_values_of_a_backtest_are_those_of_the_table(tmp_path: Path) -> N
 
 def test_score_measures_large_numbers_to_the_last_digit(forecast: Run, tmp_path: Path) -> None:
     values = [count + week for week in range(8) for count in WEEK]
-    table, past, store = daily(tmp_path / "t.csv", values), daily(tmp_path / "p.csv", values[:-7]), tmp_path / "s"
+    table, past, store = (
+        daily(tmp_path / "t.csv", values),
+        daily(tmp_path / "p.csv", values[:-7]),
+        tmp_path / "s",
+    )
     assert (
-        forecast("fit", past, "--artifact", store, "--model", "seasonal-naive", "--season", 7, "--horizon", 7).code == 0
+        forecast(
+            "fit",
+            past,
+            "--artifact",
+            store,
+            "--model",
+            "seasonal-naive",
+            "--season",
+            7,
+            "--horizon",
+            7,
+        ).code
+        == 0
     )
     assert forecast("predict", "--artifact", store, "--output", tmp_path / "f.csv").code == 0
     scored = forecast("score", tmp_path / "f.csv", table, "--season", 7, "--json")
@@ -70,8 +90,17 @@ def test_score_measures_large_numbers_to_the_last_digit(forecast: Run, tmp_path:
 
 def test_a_network_learns_a_series_at_1e9_as_well_as_one_at_zero() -> None:
     days = pd.date_range("2024-01-01", periods=120, freq="D")
-    wave = np.tile([0.0, 3, 1, -2, 5, 4, -3], 18)[:120] + np.random.default_rng(0).normal(0, 0.1, 120)
-    knobs = {"model": "segrnn", "steps": 40, "params": {"hidden_size": 8}, "guard": False, "members": 1, "horizon": 7}
+    wave = np.tile([0.0, 3, 1, -2, 5, 4, -3], 18)[:120] + np.random.default_rng(0).normal(
+        0, 0.1, 120
+    )
+    knobs = {
+        "model": "segrnn",
+        "steps": 40,
+        "params": {"hidden_size": 8},
+        "guard": False,
+        "members": 1,
+        "horizon": 7,
+    }
     found = {}
     for base in (0.0, 1e9):
         model = Forecaster(**knobs, season=7).fit(pd.DataFrame({"day": days, "y": base + wave}))
@@ -91,7 +120,9 @@ def test_a_covariate_of_large_numbers_keeps_what_it_says() -> None:
     from forecast.panel.schema import calendar_of
     from forecast.windows.inputs import fit_statistics, make_columns
 
-    ready = make_columns(panel, schema, fit_statistics(panel, schema, panel.lengths), calendar_of(schema))
+    ready = make_columns(
+        panel, schema, fit_statistics(panel, schema, panel.lengths), calendar_of(schema)
+    )
     assert ready.past.dtype == np.float32
     assert abs(float(ready.past[:60].std()) - 1) < 0.01
 
@@ -115,21 +146,44 @@ def test_windows_are_single_precision_after_their_location_is_taken_away() -> No
         static=np.zeros((1, 0)),
     )
     empty, codes = np.zeros((30, 0), np.float32), np.zeros((30, 0), np.int64)
-    columns = Columns(empty, empty, empty[:1], codes, codes, codes[:1], empty[:1], 0, np.zeros(0, np.int64), 1)
+    columns = Columns(
+        empty, empty, empty[:1], codes, codes, codes[:1], empty[:1], 0, np.zeros(0, np.int64), 1
+    )
     windows = Windows(panel, columns, 3, (3,), np.ones(1, np.int64)).cut(9, "standard")
     batch = windows.batch(np.array([0]), np.array([18]))
-    assert batch.past.dtype == batch.target.dtype == batch.seasonal.dtype == batch.weight.dtype == np.float32
+    assert (
+        batch.past.dtype
+        == batch.target.dtype
+        == batch.seasonal.dtype
+        == batch.weight.dtype
+        == np.float32
+    )
     back = batch.unscaled(batch.target[..., None])
     np.testing.assert_allclose(back.ravel(), values[18:21], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("transform", ["log", "power"])
-def test_a_transform_forecasts_large_numbers_as_it_does_small_ones(tmp_path: Path, transform: str) -> None:
+def test_a_transform_forecasts_large_numbers_as_it_does_small_ones(
+    tmp_path: Path, transform: str
+) -> None:
     days = pd.date_range("2024-01-01", periods=120, freq="D")
     wave = 100 + 5 * np.tile([0.0, 3, 1, -2, 5, 4, -3], 18)[:120]
-    knobs = {"model": "segrnn", "steps": 20, "params": {"hidden_size": 8}, "guard": False, "members": 1, "horizon": 7}
-    model = Forecaster(**knobs, season=7, transform=transform).fit(pd.DataFrame({"day": days, "y": 1e6 * wave}))
+    knobs = {
+        "model": "segrnn",
+        "steps": 20,
+        "params": {"hidden_size": 8},
+        "guard": False,
+        "members": 1,
+        "horizon": 7,
+    }
+    model = Forecaster(**knobs, season=7, transform=transform).fit(
+        pd.DataFrame({"day": days, "y": 1e6 * wave})
+    )
     model.save(str(tmp_path / "s"))
     saved = Forecaster.load(str(tmp_path / "s"))
-    for found in (model.predict(), saved.predict(), saved.predict(pd.DataFrame({"day": days, "y": 1e6 * wave}))):
+    for found in (
+        model.predict(),
+        saved.predict(),
+        saved.predict(pd.DataFrame({"day": days, "y": 1e6 * wave})),
+    ):
         assert found["forecast"].between(50e6, 200e6).all()

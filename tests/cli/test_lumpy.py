@@ -35,11 +35,15 @@ def test_means_and_ends_of_lumpy_series_stay_near_what_was_seen(
     assert (found["hi_95"] > found["forecast"]).all()
 
 
-def test_means_are_the_same_from_a_saved_version_and_from_its_table(forecast: Run, tmp_path: Path) -> None:
+def test_means_are_the_same_from_a_saved_version_and_from_its_table(
+    forecast: Run, tmp_path: Path
+) -> None:
     table, store = tmp_path / "sales.csv", tmp_path / "store"
     sales(table, 0.1, 2)
     assert forecast("fit", table, "--artifact", store, "--model", "seasonal-mean").code == 0
-    kept, read = (forecast("predict", *data, "--artifact", store, *SHAPE).frame for data in ((), (table,)))
+    kept, read = (
+        forecast("predict", *data, "--artifact", store, *SHAPE).frame for data in ((), (table,))
+    )
     pd.testing.assert_frame_equal(kept, read)
     assert kept["forecast"].mean() == pytest.approx(7.7, rel=0.25)
 
@@ -47,9 +51,13 @@ def test_means_are_the_same_from_a_saved_version_and_from_its_table(forecast: Ru
 def test_whole_numbers_stay_within_bounds(forecast: Run, tmp_path: Path) -> None:
     table, store = tmp_path / "t.csv", tmp_path / "store"
     days = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
-    pd.DataFrame({"day": days, "sold": np.random.default_rng(0).normal(9, 5, 60)}).to_csv(table, index=False)
+    pd.DataFrame({"day": days, "sold": np.random.default_rng(0).normal(9, 5, 60)}).to_csv(
+        table, index=False
+    )
     assert forecast("fit", table, "--artifact", store, "--model", "mean", "--horizon", 5).code == 0
-    found = forecast("predict", "--artifact", store, "--integer", "--min", "8.4", "--max", "11.6").frame
+    found = forecast(
+        "predict", "--artifact", store, "--integer", "--min", "8.4", "--max", "11.6"
+    ).frame
     numbers = found[["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]].to_numpy()
     assert numbers.min() == 9
     assert numbers.max() == 11

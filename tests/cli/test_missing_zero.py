@@ -24,7 +24,9 @@ def sales(path: Path | None = None, days: int = 140) -> pd.DataFrame:
         (item, DAYS[day], int(rng.integers(4, 9)))
         for item in ("a", "b", "c")
         for day in range(5 if item == "b" else 0, days)
-        if rng.random() < 0.17 or (item == "a" and day in (0, days - 1)) or (item == "b" and day == 5)
+        if rng.random() < 0.17
+        or (item == "a" and day in (0, days - 1))
+        or (item == "b" and day == 5)
     ]
     frame = pd.DataFrame(rows, columns=["item", "day", "sold"])
     if path is not None:
@@ -34,12 +36,17 @@ def sales(path: Path | None = None, days: int = 140) -> pd.DataFrame:
 
 def panel_of(frame: pd.DataFrame, origin: str | None = None, **flags: object):
     table = table_from_frame(frame, "sales.csv")
-    return read_as(table, read(table, TableSettings(missing="zero", **flags)).schema, horizon=2, origin=origin).panel
+    return read_as(
+        table, read(table, TableSettings(missing="zero", **flags)).schema, horizon=2, origin=origin
+    ).panel
 
 
 def past(panel, series: int = 0) -> list[float | None]:
     own = panel.slots(series)
-    return [v if o else None for v, o in zip(panel.values[own].tolist(), panel.observed[own].tolist(), strict=True)]
+    return [
+        v if o else None
+        for v, o in zip(panel.values[own].tolist(), panel.observed[own].tolist(), strict=True)
+    ]
 
 
 def test_a_table_of_sales_days_is_not_over_forecast(forecast: Run, tmp_path: Path) -> None:
@@ -61,7 +68,9 @@ def test_a_table_of_sales_days_is_not_over_forecast(forecast: Run, tmp_path: Pat
     assert f"{3 * 140 - first.sum()} values" in said["zero"]
 
 
-def test_fit_and_inspect_say_what_sparse_counts_look_like_and_which_flag_says_so(forecast: Run, tmp_path: Path) -> None:
+def test_fit_and_inspect_say_what_sparse_counts_look_like_and_which_flag_says_so(
+    forecast: Run, tmp_path: Path
+) -> None:
     sales(tmp_path / "s.csv")
     words = ("--artifact", tmp_path / "store", "--model", "last", "--max-missing", 1)
     for ran in (
@@ -72,8 +81,13 @@ def test_fit_and_inspect_say_what_sparse_counts_look_like_and_which_flag_says_so
         assert "counts without zeros" in ran.err
         assert "80 % of the rows are absent" in ran.err
         assert "--missing zero" in ran.err
-    assert "without zeros" not in forecast("predict", tmp_path / "s.csv", "--artifact", tmp_path / "store").err
-    refused = forecast("fit", tmp_path / "s.csv", "--artifact", tmp_path / "other", "--model", "last")
+    assert (
+        "without zeros"
+        not in forecast("predict", tmp_path / "s.csv", "--artifact", tmp_path / "store").err
+    )
+    refused = forecast(
+        "fit", tmp_path / "s.csv", "--artifact", tmp_path / "other", "--model", "last"
+    )
     assert refused.code == 65
     assert "--missing zero" in refused.err.splitlines()[-1]
     assert "without zeros" not in forecast("inspect", tmp_path / "s.csv", "--missing", "zero").err
@@ -82,7 +96,9 @@ def test_fit_and_inspect_say_what_sparse_counts_look_like_and_which_flag_says_so
 @pytest.mark.parametrize(
     "change", [lambda sold: sold / 2 + 0.25, lambda sold: sold - 6, lambda sold: sold * (sold > 5)]
 )
-def test_other_numbers_are_not_taken_for_counts(forecast: Run, tmp_path: Path, change: Callable) -> None:
+def test_other_numbers_are_not_taken_for_counts(
+    forecast: Run, tmp_path: Path, change: Callable
+) -> None:
     frame = sales()
     frame.assign(sold=change(frame["sold"])).to_csv(tmp_path / "s.csv", index=False)
     assert "without zeros" not in forecast("inspect", tmp_path / "s.csv", "--max-missing", 1).err
@@ -90,7 +106,9 @@ def test_other_numbers_are_not_taken_for_counts(forecast: Run, tmp_path: Path, c
 
 def test_absent_rows_are_zeros_and_blank_cells_stay_unknown() -> None:
     rows = [("a", 0, 3), ("a", 2, None), ("a", 4, 5), ("b", 1, None), ("b", 3, 7), ("c", 5, 1)]
-    frame = pd.DataFrame([(item, DAYS[day], sold) for item, day, sold in rows], columns=["item", "day", "sold"])
+    frame = pd.DataFrame(
+        [(item, DAYS[day], sold) for item, day, sold in rows], columns=["item", "day", "sold"]
+    )
     panel = panel_of(frame, freq="D", id="item")
     assert past(panel, 0) == [3, 0, None, 0, 5, 0]
     assert past(panel, 1) == [None, 0, 7, 0, 0]
@@ -98,7 +116,9 @@ def test_absent_rows_are_zeros_and_blank_cells_stay_unknown() -> None:
 
 
 def test_a_time_that_is_absent_from_a_wide_table_is_zero_in_all_its_series() -> None:
-    frame = pd.DataFrame({"day": [DAYS[0], DAYS[1], DAYS[4], DAYS[5]], "a": [1, None, 2, 3], "b": [None, 4, 5, None]})
+    frame = pd.DataFrame(
+        {"day": [DAYS[0], DAYS[1], DAYS[4], DAYS[5]], "a": [1, None, 2, 3], "b": [None, 4, 5, None]}
+    )
     panel = panel_of(frame, freq="D")
     assert past(panel, 0) == [1, None, 0, 0, 2, 3]
     assert past(panel, 1) == [4, 0, 0, 5, None]
@@ -115,10 +135,14 @@ def test_no_series_has_ended_for_want_of_rows(forecast: Run, tmp_path: Path) -> 
     frame = frame[(frame["item"] != "c") | (frame["day"] < DAYS[40])]
     frame.to_csv(tmp_path / "s.csv", index=False)
     words = ("--model", "last", "--horizon", 3)
-    zero = forecast("fit", tmp_path / "s.csv", "--artifact", tmp_path / "z", *words, "--missing", "zero")
+    zero = forecast(
+        "fit", tmp_path / "s.csv", "--artifact", tmp_path / "z", *words, "--missing", "zero"
+    )
     assert "have ended" not in zero.err
     assert "warning" not in zero.err
-    assert set(forecast("predict", tmp_path / "s.csv", "--artifact", tmp_path / "z").frame["item"]) == {"a", "b", "c"}
+    assert set(
+        forecast("predict", tmp_path / "s.csv", "--artifact", tmp_path / "z").frame["item"]
+    ) == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize(
@@ -129,21 +153,30 @@ def test_no_series_has_ended_for_want_of_rows(forecast: Run, tmp_path: Path) -> 
         ("last", [0, 0, 4, 1], [4, None, 4, 1]),
     ],
 )
-def test_aggregation_follows_the_flag(how: str, zero: list[float], unknown: list[float | None]) -> None:
+def test_aggregation_follows_the_flag(
+    how: str, zero: list[float], unknown: list[float | None]
+) -> None:
     hours = [(0, 0, 2), (0, 7, 4), (2, 23, 4), *((3, hour, 1) for hour in range(24))]
-    frame = pd.DataFrame([(f"2024-01-0{day + 1} {hour:02}:00", sold) for day, hour, sold in hours], columns=["t", "y"])
+    frame = pd.DataFrame(
+        [(f"2024-01-0{day + 1} {hour:02}:00", sold) for day, hour, sold in hours],
+        columns=["t", "y"],
+    )
     assert past(panel_of(frame, freq="D", aggregate=how)) == pytest.approx(zero)
     table = table_from_frame(frame)
     schema = read(table, TableSettings(freq="D", aggregate=how)).schema
     assert past(read_as(table, schema, horizon=2).panel) == unknown
 
 
-def test_sums_of_days_without_rows_lack_nothing_but_those_with_blank_cells_do(caplog: pytest.LogCaptureFixture) -> None:
+def test_sums_of_days_without_rows_lack_nothing_but_those_with_blank_cells_do(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     rows = [(day, 1.0) for day in range(0, 60) if day % 3 == 0 or day > 28]
     frame = pd.DataFrame([(DAYS[day], sold) for day, sold in rows], columns=["day", "sold"])
     assert past(panel_of(frame, freq="MS", aggregate="sum")) == [12, 29]
     assert "lack values" not in caplog.text
-    panel_of(frame.assign(sold=frame["sold"].where(frame["day"] != DAYS[3])), freq="MS", aggregate="sum")
+    panel_of(
+        frame.assign(sold=frame["sold"].where(frame["day"] != DAYS[3])), freq="MS", aggregate="sum"
+    )
     assert "1 of 2 sums lack values" in caplog.text
 
 
@@ -157,13 +190,19 @@ def test_backtest_counts_days_without_rows_as_zeros(forecast: Run, tmp_path: Pat
     assert abs(own["forecast"].mean() - frame["sold"].sum() / 420) < 0.3
 
 
-def test_score_counts_absent_rows_of_the_actual_table_as_zeros(forecast: Run, tmp_path: Path) -> None:
+def test_score_counts_absent_rows_of_the_actual_table_as_zeros(
+    forecast: Run, tmp_path: Path
+) -> None:
     sales(tmp_path / "all.csv")
     sales(days=133).to_csv(tmp_path / "past.csv", index=False)
     words = ("--model", "mean", "--horizon", 7, "--missing", "zero")
     assert forecast("fit", tmp_path / "past.csv", "--artifact", tmp_path / "s", *words).code == 0
-    assert forecast("predict", "--artifact", tmp_path / "s", "--output", tmp_path / "f.csv").code == 0
-    zero = forecast("score", tmp_path / "f.csv", tmp_path / "all.csv", "--missing", "zero", "--json")
+    assert (
+        forecast("predict", "--artifact", tmp_path / "s", "--output", tmp_path / "f.csv").code == 0
+    )
+    zero = forecast(
+        "score", tmp_path / "f.csv", tmp_path / "all.csv", "--missing", "zero", "--json"
+    )
     assert json.loads(zero.out)["values"] == 21
     unknown = forecast("score", tmp_path / "f.csv", tmp_path / "all.csv", "--json")
     assert json.loads(unknown.out)["values"] < 10
@@ -171,7 +210,9 @@ def test_score_counts_absent_rows_of_the_actual_table_as_zeros(forecast: Run, tm
 
 def test_the_score_of_a_forecaster_counts_absent_rows_as_zeros() -> None:
     frame = sales()
-    model = Forecaster(model="mean", missing="zero", horizon=7).fit(frame[frame["day"] <= DAYS[132]])
+    model = Forecaster(model="mean", missing="zero", horizon=7).fit(
+        frame[frame["day"] <= DAYS[132]]
+    )
     assert model.score(frame) == pytest.approx(model.score(frame[frame["day"] > DAYS[120]]))
     later = frame[frame["day"] > DAYS[132]]
     assert model.score(later) == pytest.approx(model.score(frame))
@@ -186,11 +227,19 @@ def test_run_reads_tonights_table_as_its_job_says(forecast: Run, tmp_path: Path)
     assert forecast("run", tmp_path / "job.toml", "--as-of", "2024-06-01").code == 0
     found = pd.read_csv(tmp_path / "out.csv")
     assert found["forecast"].max() < 2
-    assert json.loads(forecast("inspect", "--artifact", tmp_path / "store", "--json").out)["table"]["missing"] == "zero"
+    assert (
+        json.loads(forecast("inspect", "--artifact", tmp_path / "store", "--json").out)["table"][
+            "missing"
+        ]
+        == "zero"
+    )
 
 
 def test_a_table_of_one_series_a_row_has_no_absent_rows(forecast: Run, tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("id,1,2,3,4,5,6\na,1,2,3,4,5,6\nb,1,2,3,4,5,6\n")
     refused = forecast("fit", tmp_path / "r.csv", "--missing", "zero", "--artifact", tmp_path / "s")
     assert refused.code == 2
-    assert "a table with one series a row (--layout rows) has ids, steps and nothing else" in refused.err
+    assert (
+        "a table with one series a row (--layout rows) has ids, steps and nothing else"
+        in refused.err
+    )

@@ -14,13 +14,17 @@ Run = Callable[..., Any]
 def test_all_models_and_baselines_are_listed(forecast: Run) -> None:
     *lines, baselines = forecast("models").out.splitlines()
     assert [line.split()[0] for line in lines] == model_names()
-    assert baselines.removeprefix("baselines, which are models too: ").split(", ") == list(baseline_names())
+    assert baselines.removeprefix("baselines, which are models too: ").split(", ") == list(
+        baseline_names()
+    )
 
 
 def test_a_model_has_a_line_for_each_setting_with_its_default(forecast: Run) -> None:
     lines = forecast("models", "gru").out.splitlines()[1:]
     fields = model_class("gru").Params.model_fields
-    assert [line.split()[1] for line in lines] == [f"{name}={field.default}" for name, field in fields.items()]
+    assert [line.split()[1] for line in lines] == [
+        f"{name}={field.default}" for name, field in fields.items()
+    ]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,10 @@ main()
 REFUSED = [
     case
     for case in CASES
-    if case.code == 65 and case.scene == "nothing" and case.run.startswith("fit ") and case.row != 41
+    if case.code == 65
+    and case.scene == "nothing"
+    and case.run.startswith("fit ")
+    and case.row != 41
     if not any(word in case.run for word in ("quick", "--known", "--model", "--horizon"))
 ]
 
@@ -62,41 +65,66 @@ def test_passengers_are_forecast_well_and_nothing_is_written(
     assert (found.frame["lo_80"] <= found.frame["hi_80"]).all()
 
 
-def test_neither_torch_nor_scikit_learn_nor_scipy_is_needed(passengers: Path, tmp_path: Path) -> None:
+def test_neither_torch_nor_scikit_learn_nor_scipy_is_needed(
+    passengers: Path, tmp_path: Path
+) -> None:
     words = ("now", passengers, "--quiet", "--levels", "80", "--integer")
     ended = subprocess.run(
-        [sys.executable, "-c", BLOCKED, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", BLOCKED, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("series,month,forecast,lo_80,hi_80\npassengers,1961-01,4")
 
 
 @pytest.mark.parametrize("level", ["0.5", "99.5"])
-def test_levels_beyond_the_quantiles_are_refused_in_a_sentence(forecast: Run, passengers: Path, level: str) -> None:
+def test_levels_beyond_the_quantiles_are_refused_in_a_sentence(
+    forecast: Run, passengers: Path, level: str
+) -> None:
     refused = forecast("now", passengers, "--levels", f"80,{level}")
     assert refused.code == 2
     assert f"--levels {level}: intervals have levels of 1 to 99 percent" in refused.err
 
 
-def test_an_interval_may_be_narrow_and_is_scored(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+def test_an_interval_may_be_narrow_and_is_scored(
+    forecast: Run, passengers: Path, tmp_path: Path
+) -> None:
     lines = passengers.read_text().splitlines(keepends=True)
     (tmp_path / "past.csv").write_text("".join(lines[:-12]))
-    words = ("now", tmp_path / "past.csv", "--horizon", 12, "--levels", "1,33.3,99", "--output", tmp_path / "made.csv")
+    words = (
+        "now",
+        tmp_path / "past.csv",
+        "--horizon",
+        12,
+        "--levels",
+        "1,33.3,99",
+        "--output",
+        tmp_path / "made.csv",
+    )
     assert forecast(*words).code == 0
     names = ["lo_99", "lo_33.3", "lo_1", "forecast", "hi_1", "hi_33.3", "hi_99"]
     assert (np.diff(pd.read_csv(tmp_path / "made.csv")[names].to_numpy(), axis=1) > 0).all()
     scored = forecast("score", tmp_path / "made.csv", passengers)
     assert scored.code == 0
-    assert {"coverage_1", "width_1", "coverage_33.3", "coverage_99", "msis"} <= set(scored.frame.columns)
+    assert {"coverage_1", "width_1", "coverage_33.3", "coverage_99", "msis"} <= set(
+        scored.frame.columns
+    )
 
 
-@pytest.mark.parametrize("flags", [(), ("--explain", "--levels", "10,90", "--excel-safe", "--min", 60, "--joint")])
+@pytest.mark.parametrize(
+    "flags", [(), ("--explain", "--levels", "10,90", "--excel-safe", "--min", 60, "--joint")]
+)
 def test_columns_and_numbers_are_those_of_a_saved_fit(
     forecast: Run, weeks: pd.DataFrame, tmp_path: Path, flags: tuple[object, ...]
 ) -> None:
     weeks.to_csv(tmp_path / "weeks.csv", index=False)
     at_once = forecast("now", tmp_path / "weeks.csv", *flags)
-    fitted = forecast("fit", tmp_path / "weeks.csv", "--model", "pretrained", "--artifact", tmp_path / "store")
+    fitted = forecast(
+        "fit", tmp_path / "weeks.csv", "--model", "pretrained", "--artifact", tmp_path / "store"
+    )
     saved = forecast("predict", "--artifact", tmp_path / "store", *flags)
     assert (at_once.code, fitted.code, saved.code) == (0, 0, 0)
     assert at_once.out == saved.out
@@ -106,7 +134,9 @@ def test_columns_and_numbers_are_those_of_a_saved_fit(
 def test_many_series_of_a_long_table_keep_their_ids_and_order(
     forecast: Run, weeks: pd.DataFrame, tmp_path: Path
 ) -> None:
-    long = weeks.melt("day", var_name="shop", value_name="units").sort_values(["shop", "day"], ascending=[False, True])
+    long = weeks.melt("day", var_name="shop", value_name="units").sort_values(
+        ["shop", "day"], ascending=[False, True]
+    )
     long.to_csv(tmp_path / "long.csv", index=False)
     found = forecast("now", tmp_path / "long.csv", "--horizon", 3, "--output", tmp_path / "out.csv")
     assert (found.code, found.out) == (0, "")
@@ -117,8 +147,12 @@ def test_many_series_of_a_long_table_keep_their_ids_and_order(
 
 
 def test_rows_are_series(forecast: Run, weeks: pd.DataFrame, tmp_path: Path) -> None:
-    pd.DataFrame([["x", *weeks["a"]], ["y", *weeks["b"]]]).to_csv(tmp_path / "rows.csv", index=False)
-    found = forecast("now", tmp_path / "rows.csv", "--layout", "rows", "--season", 7, "--horizon", 2, "--quiet")
+    pd.DataFrame([["x", *weeks["a"]], ["y", *weeks["b"]]]).to_csv(
+        tmp_path / "rows.csv", index=False
+    )
+    found = forecast(
+        "now", tmp_path / "rows.csv", "--layout", "rows", "--season", 7, "--horizon", 2, "--quiet"
+    )
     assert (found.code, found.err) == (0, "")
     assert found.out.splitlines()[1].startswith("x,121,")
 
@@ -135,7 +169,9 @@ def test_a_few_values_are_enough(forecast: Run, tmp_path: Path, values: list[flo
         assert (found.frame["lo_95"] < found.frame["hi_95"]).all()
 
 
-def test_the_future_does_not_reach_a_forecast(forecast: Run, weeks: pd.DataFrame, tmp_path: Path) -> None:
+def test_the_future_does_not_reach_a_forecast(
+    forecast: Run, weeks: pd.DataFrame, tmp_path: Path
+) -> None:
     """What comes after a past that is cut off cannot be seen; a backtest cuts it off."""
     weeks.to_csv(tmp_path / "whole.csv", index=False)
     changed = weeks.copy()
@@ -145,7 +181,12 @@ def test_the_future_does_not_reach_a_forecast(forecast: Run, weeks: pd.DataFrame
     forecasts = []
     for name in ("whole", "changed"):
         file = tmp_path / f"{name}_forecasts.csv"
-        assert forecast("backtest", tmp_path / f"{name}.csv", *flags, "--forecasts", file, "--quiet").code == 0
+        assert (
+            forecast(
+                "backtest", tmp_path / f"{name}.csv", *flags, "--forecasts", file, "--quiet"
+            ).code
+            == 0
+        )
         rows = pd.read_csv(file)
         forecasts.append(rows[rows["model"] == "pretrained"].drop(columns=["actual", "model"]))
     before = [frame[frame["origin"] <= "2024-04-15"].reset_index(drop=True) for frame in forecasts]
@@ -153,7 +194,9 @@ def test_the_future_does_not_reach_a_forecast(forecast: Run, weeks: pd.DataFrame
 
 
 @pytest.mark.parametrize("flag", ["--past", "--static"])
-def test_covariates_need_a_fit_and_help_does_not_list_them(forecast: Run, passengers: Path, flag: str) -> None:
+def test_covariates_need_a_fit_and_help_does_not_list_them(
+    forecast: Run, passengers: Path, flag: str
+) -> None:
     found = forecast("now", passengers, flag, "x")
     assert (found.code, found.out) == (2, "")
     assert f"{flag}: " in found.err
@@ -166,7 +209,9 @@ def test_old_data_end_with_4(forecast: Run, passengers: Path) -> None:
     assert (found.code, found.out) == (4, "")
 
 
-def test_an_output_that_is_the_table_is_refused(forecast: Run, weeks: pd.DataFrame, tmp_path: Path) -> None:
+def test_an_output_that_is_the_table_is_refused(
+    forecast: Run, weeks: pd.DataFrame, tmp_path: Path
+) -> None:
     weeks.to_csv(tmp_path / "weeks.csv", index=False)
     before = (tmp_path / "weeks.csv").read_bytes()
     assert forecast("now", tmp_path / "weeks.csv", "--output", tmp_path / "weeks.csv").code == 2
@@ -189,16 +234,31 @@ def test_bad_input_is_refused_as_by_fit(
 def test_events_act_without_a_fit(forecast: Run, tmp_path: Path) -> None:
     days = pd.date_range("2024-01-01", periods=200)
     sales = days[[20, 48, 77, 105, 133, 162, 190]]
-    units = 100 + 20 * (days.day_of_week >= 5) + 60 * days.isin(sales) + np.random.default_rng(0).normal(size=200)
+    units = (
+        100
+        + 20 * (days.day_of_week >= 5)
+        + 60 * days.isin(sales)
+        + np.random.default_rng(0).normal(size=200)
+    )
     pd.DataFrame({"day": days, "units": units})[:-14].to_csv(tmp_path / "units.csv", index=False)
     pd.DataFrame({"date": sales, "name": "sale"}).to_csv(tmp_path / "sales.csv", index=False)
-    found = forecast("now", tmp_path / "units.csv", "--events", tmp_path / "sales.csv", "--horizon", "14", "--quiet")
+    found = forecast(
+        "now",
+        tmp_path / "units.csv",
+        "--events",
+        tmp_path / "sales.csv",
+        "--horizon",
+        "14",
+        "--quiet",
+    )
     assert found.code == 0
     ahead = pd.read_csv(io.StringIO(found.out), index_col="day", parse_dates=True)["forecast"]
     assert ahead[sales[-1]] - ahead[sales[-1] - pd.Timedelta("2D")] == pytest.approx(60, abs=20)
 
 
-def test_an_output_that_is_the_table_of_events_is_refused(forecast: Run, weeks: pd.DataFrame, tmp_path: Path) -> None:
+def test_an_output_that_is_the_table_of_events_is_refused(
+    forecast: Run, weeks: pd.DataFrame, tmp_path: Path
+) -> None:
     weeks.to_csv(tmp_path / "weeks.csv", index=False)
     (tmp_path / "events.csv").write_text("date,name\n2024-01-01,fair\n", encoding="utf-8")
     flags = ("--events", tmp_path / "events.csv", "--output", tmp_path / "events.csv")
@@ -206,7 +266,9 @@ def test_an_output_that_is_the_table_of_events_is_refused(forecast: Run, weeks: 
     assert (tmp_path / "events.csv").read_text(encoding="utf-8").startswith("date,name")
 
 
-def test_means_of_rare_sales_add_up_and_medians_say_that_they_do_not(forecast: Run, tmp_path: Path) -> None:
+def test_means_of_rare_sales_add_up_and_medians_say_that_they_do_not(
+    forecast: Run, tmp_path: Path
+) -> None:
     random = np.random.default_rng(0)
     sold = random.poisson(3, (60, 48)) * (random.random((60, 48)) < 0.25)  # 0.75 a month
     table = pd.DataFrame(sold, [f"part {row}" for row in range(60)]).rename_axis("part")
@@ -231,9 +293,13 @@ def test_a_season_of_a_day_in_steps_of_ten_seconds_is_smoothed_while_a_terminal_
     phase = 2 * np.pi * step / 8_640
     truth = 50 + 10 * np.sin(phase) + 4 * np.cos(2 * phase) + 3 * np.sin(3 * phase)
     times = pd.date_range("2024-01-01", periods=len(step), freq="10s")
-    table = pd.DataFrame({"time": times, "y": truth + np.random.default_rng(3).normal(0, 3, len(step))})
+    table = pd.DataFrame(
+        {"time": times, "y": truth + np.random.default_rng(3).normal(0, 3, len(step))}
+    )
     table[:-360].to_csv(tmp_path / "day.csv", index=False)
-    shown = on_a_terminal([["now", "day.csv", "--horizon=360", "--season=8640", "--output=ahead.csv"]], tmp_path)
+    shown = on_a_terminal(
+        [["now", "day.csv", "--horizon=360", "--season=8640", "--output=ahead.csv"]], tmp_path
+    )
     assert shown.codes == [0]
     assert "compare" in shown.text
     assert re.search(r"\d+ of 11 baselines", shown.text)
@@ -245,7 +311,9 @@ def test_sums_make_the_horizon_longer_up_to_what_a_forecaster_takes(
     forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days = pd.date_range("2023-01-01", "2024-01-10")
-    pd.DataFrame({"day": days, "y": 5.0 + np.arange(len(days)) % 7}).to_csv(tmp_path / "d.csv", index=False)
+    pd.DataFrame({"day": days, "y": 5.0 + np.arange(len(days)) % 7}).to_csv(
+        tmp_path / "d.csv", index=False
+    )
     words = ("now", tmp_path / "d.csv", "--sum-every", "month", "--quiet")
     longer = forecast(*words)
     assert (longer.code, longer.out.count("/month,")) == (0, 2)

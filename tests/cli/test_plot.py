@@ -27,7 +27,9 @@ def shops() -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "shop": np.repeat(NAMES, 70),
-            "day": (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d"),
+            "day": (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).strftime(
+                "%Y-%m-%d"
+            ),
             "units": 50.0 + 10 * (day % 7 == 5) + day % 3 + 0.25,
         }
     )
@@ -60,7 +62,11 @@ def fitted(forecast: Run, past: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def panels(page: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """The rows of a page of HTML by the name of the series, and what they are: history, forecast, actual."""
-    spec = json.loads(re.findall(r'<script id="picture" type="application/json">(.*?)</script>', page.read_text())[0])
+    spec = json.loads(
+        re.findall(
+            r'<script id="picture" type="application/json">(.*?)</script>', page.read_text()
+        )[0]
+    )
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for panel in spec.get("concat", [spec]):
         rows: dict[str, list[dict[str, Any]]] = {}
@@ -73,7 +79,9 @@ def panels(page: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
 
 
 @pytest.mark.parametrize("suffix", MAGIC)
-def test_the_suffix_decides_the_format(forecast: Run, store: Path, tmp_path: Path, suffix: str) -> None:
+def test_the_suffix_decides_the_format(
+    forecast: Run, store: Path, tmp_path: Path, suffix: str
+) -> None:
     ran = forecast("plot", "--artifact", store, "--output", tmp_path / f"p.{suffix}")
     assert (ran.code, ran.out) == (0, "")
     assert ran.err.endswith(f"written  {tmp_path / f'p.{suffix}'}\n")
@@ -113,9 +121,13 @@ def test_a_page_is_one_file_that_fetches_nothing_and_shows_the_picture_without_s
             tags.append((tag, dict(attrs)))
 
     Tags().feed(page)
-    assert not {"link", "img", "iframe", "object", "embed", "base", "image", "use"} & {tag for tag, _ in tags}
+    assert not {"link", "img", "iframe", "object", "embed", "base", "image", "use"} & {
+        tag for tag, _ in tags
+    }
     assert not [attrs for _, attrs in tags if {"src", "href", "xlink:href"} & attrs.keys()]
-    policy = next(attrs["content"] for tag, attrs in tags if tag == "meta" and "http-equiv" in attrs)
+    policy = next(
+        attrs["content"] for tag, attrs in tags if tag == "meta" and "http-equiv" in attrs
+    )
     assert policy is not None
     assert policy.startswith("default-src 'none';")
     assert "http" not in policy
@@ -138,7 +150,12 @@ def test_the_numbers_are_those_of_predict_after_the_values_of_the_fit(
     forecast: Run, fitted: Path, shops: pd.DataFrame
 ) -> None:
     table = forecast("predict", "--levels", "10,80").frame
-    assert forecast("plot", "--output", "p.html", "--series", "north", "--levels", "80,10", "--history", 20).code == 0
+    assert (
+        forecast(
+            "plot", "--output", "p.html", "--series", "north", "--levels", "80,10", "--history", 20
+        ).code
+        == 0
+    )
     rows = panels(Path("p.html"))["north"]
     own = table[table["shop"] == "north"]
     assert [row["y"] for row in rows["forecast"][1:]] == own["forecast"].tolist()
@@ -156,26 +173,43 @@ def test_the_numbers_are_those_of_predict_after_the_values_of_the_fit(
 def test_with_a_table_its_own_end_is_forecast(forecast: Run, fitted: Path, whole: Path) -> None:
     assert forecast("plot", whole, "--output", "p.html", "--series", "south").code == 0
     rows = panels(Path("p.html"))["south"]
-    assert rows["forecast"][0]["t"] == rows["history"][-1]["t"] == pd.Timestamp("2024-03-10").timestamp() * 1000
+    assert (
+        rows["forecast"][0]["t"]
+        == rows["history"][-1]["t"]
+        == pd.Timestamp("2024-03-10").timestamp() * 1000
+    )
 
 
 def test_from_an_origin_later_values_are_drawn_and_not_used(
     forecast: Run, fitted: Path, whole: Path, past: Path, shops: pd.DataFrame
 ) -> None:
-    assert forecast("plot", whole, "--origin", "2024-03-03", "--output", "p.html", "--series", "west").code == 0
+    assert (
+        forecast(
+            "plot", whole, "--origin", "2024-03-03", "--output", "p.html", "--series", "west"
+        ).code
+        == 0
+    )
     rows = panels(Path("p.html"))["west"]
-    assert [row["y"] for row in rows["actual"][1:]] == shops[shops["shop"] == "west"]["units"].tail(7).tolist()
+    assert [row["y"] for row in rows["actual"][1:]] == shops[shops["shop"] == "west"]["units"].tail(
+        7
+    ).tolist()
     assert forecast("plot", past, "--output", "q.html", "--series", "west").code == 0
     assert panels(Path("q.html"))["west"]["forecast"] == rows["forecast"]
 
 
 def test_a_saved_table_of_forecasts_is_drawn_without_a_store(
-    forecast: Run, fitted: Path, whole: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    forecast: Run,
+    fitted: Path,
+    whole: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     table = forecast("predict").frame.sample(frac=1, random_state=0)
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     table.to_csv("forecasts.csv", index=False)
-    ran = forecast("plot", whole, "--forecast", "forecasts.csv", "--output", "p.html", "--series", "east")
+    ran = forecast(
+        "plot", whole, "--forecast", "forecasts.csv", "--output", "p.html", "--series", "east"
+    )
     assert ran.code == 0
     rows = panels(Path("p.html"))["east"]
     own = table[table["shop"] == "east"].sort_values("day")
@@ -196,27 +230,41 @@ def test_without_a_store_the_forecasts_are_those_of_now(
     assert "the forecasts of `forecast now`, as there is no store here" in ran.err
     own = forecast("now", past, "--horizon", 5).frame
     rows = panels(Path("p.html"))["hill"]
-    assert [row["y"] for row in rows["forecast"][1:]] == own[own["shop"] == "hill"]["forecast"].tolist()
+    assert [row["y"] for row in rows["forecast"][1:]] == own[own["shop"] == "hill"][
+        "forecast"
+    ].tolist()
     assert forecast("plot", past, "--artifact", "nowhere").code == 66
     assert forecast("plot").code == 66
 
 
-def test_now_ignores_the_store_and_reading_options_need_it(forecast: Run, fitted: Path, past: Path) -> None:
+def test_now_ignores_the_store_and_reading_options_need_it(
+    forecast: Run, fitted: Path, past: Path
+) -> None:
     refused = forecast("plot", past, "--target", "units")
     assert refused.code == 2
     assert "forecast-model reads tables as its fit did; leave it out, or pass --now" in refused.err
-    Path("other.csv").write_text("month,y\n" + "".join(f"2024-{month:02}-01,{month}\n" for month in range(1, 13)))
+    Path("other.csv").write_text(
+        "month,y\n" + "".join(f"2024-{month:02}-01,{month}\n" for month in range(1, 13))
+    )
     other = forecast("plot", "other.csv")
     assert other.code == 65
-    assert "if forecast-model was fitted to another table, pass --now, or another --artifact" in other.err
+    assert (
+        "if forecast-model was fitted to another table, pass --now, or another --artifact"
+        in other.err
+    )
     ran = forecast("plot", past, "--now", "--target", "units")
     assert ran.code == 0
     assert "\ndrawn    the forecasts of `forecast now`\n" in ran.err
 
 
-def test_the_first_series_are_drawn_or_the_worst_where_values_came(forecast: Run, fitted: Path, whole: Path) -> None:
+def test_the_first_series_are_drawn_or_the_worst_where_values_came(
+    forecast: Run, fitted: Path, whole: Path
+) -> None:
     first = forecast("plot", "--output", "p.html")
-    assert "series   6 of 8, the first of the table; --series names others, --count draws more\n" in first.err
+    assert (
+        "series   6 of 8, the first of the table; --series names others, --count draws more\n"
+        in first.err
+    )
     assert list(panels(Path("p.html"))) == [name.replace("\x1b", "\\x1b") for name in NAMES[:6]]
     worst = forecast("plot", "--actual", whole, "--output", "p.html", "--count", 2)
     assert "series   2 of 8, those with the largest errors; " in worst.err
@@ -250,7 +298,9 @@ def test_only_what_is_drawn_is_forecast_unless_the_errors_of_all_decide(
         assert asked == [count]
 
 
-def test_a_series_that_gets_no_forecast_is_drawn_with_the_reason(forecast: Run, fitted: Path, past: Path) -> None:
+def test_a_series_that_gets_no_forecast_is_drawn_with_the_reason(
+    forecast: Run, fitted: Path, past: Path
+) -> None:
     ended = pd.read_csv(past)
     ended = ended[(ended["shop"] != "east") | (ended["day"] < "2024-01-10")]
     ended.to_csv("ended.csv", index=False)
@@ -259,16 +309,24 @@ def test_a_series_that_gets_no_forecast_is_drawn_with_the_reason(forecast: Run, 
     assert "east  no forecast: ended" in ran.out
 
 
-def test_a_series_that_is_not_there_is_refused_with_the_nearest(forecast: Run, fitted: Path) -> None:
+def test_a_series_that_is_not_there_is_refused_with_the_nearest(
+    forecast: Run, fitted: Path
+) -> None:
     ran = forecast("plot", "--series", "North", "--series", "Norht")
     assert ran.code == 2
     assert "--series North: no such series; did you mean 'north'?" in ran.err
 
 
 @pytest.mark.parametrize("which", ["the table that is read", "the table of actual values"])
-def test_a_picture_never_replaces_a_table(forecast: Run, fitted: Path, whole: Path, which: str) -> None:
+def test_a_picture_never_replaces_a_table(
+    forecast: Run, fitted: Path, whole: Path, which: str
+) -> None:
     Path("table.svg").write_bytes(whole.read_bytes())
-    words = ("plot", "table.svg") if which == "the table that is read" else ("plot", "--actual", "table.svg")
+    words = (
+        ("plot", "table.svg")
+        if which == "the table that is read"
+        else ("plot", "--actual", "table.svg")
+    )
     ran = forecast(*words, "--output", "table.svg")
     assert ran.code == 2
     assert f"table.svg is {which}" in ran.err
@@ -283,31 +341,53 @@ def test_with_neither_store_nor_table_a_table_is_asked_for(
     monkeypatch.chdir(tmp_path)
     ran = forecast("plot")
     assert ran.code == 66
-    assert "there is no store here; name a table, forecast plot DATA, or run `forecast fit` first" in ran.err
+    assert (
+        "there is no store here; name a table, forecast plot DATA, or run `forecast fit` first"
+        in ran.err
+    )
 
 
 def test_events_are_drawn_with_their_names(forecast: Run, past: Path, tmp_path: Path) -> None:
     days = ["2024-01-20", "2024-02-10", "2024-02-11", "2024-03-06"]
     columns = {"shop": ["", "", "", "east"], "kind": ["", "ignore", "ignore", "closed"]}
-    pd.DataFrame({"date": days, "name": "<fair>", **columns}).to_csv(tmp_path / "ev.csv", index=False)
+    pd.DataFrame({"date": days, "name": "<fair>", **columns}).to_csv(
+        tmp_path / "ev.csv", index=False
+    )
     words = ("plot", past, "--now", "--events", tmp_path / "ev.csv", "--horizon", 7, "--quiet")
     assert forecast(*words, "--series", "east", "--output", tmp_path / "p.svg").code == 0
     texts = list(ElementTree.parse(tmp_path / "p.svg").getroot().itertext())
-    assert texts.count("<fair>") == 2  # neighbouring days are one event; the first lies before the picture
+    assert (
+        texts.count("<fair>") == 2
+    )  # neighbouring days are one event; the first lies before the picture
     assert forecast(*words, "--series", "west", "--output", tmp_path / "p.svg").code == 0
     assert list(ElementTree.parse(tmp_path / "p.svg").getroot().itertext()).count("<fair>") == 1
 
 
-def test_the_unit_of_errors_is_that_of_the_fit_also_with_a_future(forecast: Run, tmp_path: Path) -> None:
+def test_the_unit_of_errors_is_that_of_the_fit_also_with_a_future(
+    forecast: Run, tmp_path: Path
+) -> None:
     day = np.arange(1007)
-    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=1007), "y": 50.0 + day % 7, "promo": day % 5 == 0})
+    frame = pd.DataFrame(
+        {
+            "day": pd.date_range("2024-01-01", periods=1007),
+            "y": 50.0 + day % 7,
+            "promo": day % 5 == 0,
+        }
+    )
     frame.loc[day < 600, "y"] += 10 * (day[day < 600] % 3)  # noisy before what the store keeps
     frame.loc[day >= 1000, "y"] += 2
     frame[["promo"]] = frame[["promo"]].astype(int)
-    past, later, store = tmp_path / "past.csv", tmp_path / "later.csv", ("--artifact", tmp_path / "store")
+    past, later, store = (
+        tmp_path / "past.csv",
+        tmp_path / "later.csv",
+        ("--artifact", tmp_path / "store"),
+    )
     frame[:1000].to_csv(past, index=False)
     frame[1000:].to_csv(later, index=False)
-    assert forecast("fit", past, "--target", "y", "--known", "promo", "--quiet", *NAIVE, *store).code == 0
+    assert (
+        forecast("fit", past, "--target", "y", "--known", "promo", "--quiet", *NAIVE, *store).code
+        == 0
+    )
     words = ("--future", later, "--actual", later, *store)
     stored, read = (forecast("plot", *data, *words).out.splitlines()[1] for data in ((), (past,)))
     assert stored == read
@@ -315,7 +395,9 @@ def test_the_unit_of_errors_is_that_of_the_fit_also_with_a_future(forecast: Run,
     assert f"MASE {2 / np.abs(last[7:] - last[:-7]).mean():.2f}" in read
 
 
-def test_without_a_file_the_picture_goes_to_stdout_as_characters(forecast: Run, fitted: Path, whole: Path) -> None:
+def test_without_a_file_the_picture_goes_to_stdout_as_characters(
+    forecast: Run, fitted: Path, whole: Path
+) -> None:
     ran = forecast("plot", whole, "--origin", "2024-03-03", "--count", 1)
     assert ran.code == 0
     lines = ran.out.splitlines()
@@ -352,7 +434,9 @@ def test_python_draws_events_that_are_set_after_the_fit(panel_frame: pd.DataFram
     from forecast import Forecaster
 
     events = pd.DataFrame({"date": ["2024-01-20", "2024-02-10"], "name": "fair"})
-    model = Forecaster(model="seasonal-naive", horizon=5, events=events).fit(panel_frame[["shop", "day", "units"]])
+    model = Forecaster(model="seasonal-naive", horizon=5, events=events).fit(
+        panel_frame[["shop", "day", "units"]]
+    )
     assert "fair" not in model.plot(series="s002", history=9).to_json()
     model.set_params(events=pd.DataFrame({"date": ["2024-03-22"], "name": "fair"}))
     assert "fair" in model.plot(series="s002", history=9).to_json()

@@ -51,13 +51,17 @@ def test_an_origin_before_the_end_of_training_is_said_with_what_was_seen(
     late = forecast("predict", tmp_path / "t.csv", "--artifact", store, "--origin", "2024-02-26")
     assert "it has seen 3 of the 7 steps after 2024-02-26" in late.err
     assert SHORT not in late.err
-    table[table["day"] < "2024-02-20"].drop(columns="promo").to_csv(tmp_path / "old.csv", index=False)
+    table[table["day"] < "2024-02-20"].drop(columns="promo").to_csv(
+        tmp_path / "old.csv", index=False
+    )
     assert SEEN in forecast("predict", tmp_path / "old.csv", "--artifact", store).err
     for words in ((), (tmp_path / "t.csv",), (tmp_path / "t.csv", "--origin", "2024-02-29")):
         assert SEEN not in forecast("predict", *words, "--artifact", store).err
 
 
-def test_a_past_that_is_too_short_is_said_with_its_steps(forecast: Run, table: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_past_that_is_too_short_is_said_with_its_steps(
+    forecast: Run, table: pd.DataFrame, tmp_path: Path
+) -> None:
     store = _fitted(forecast, tmp_path, table.drop(columns="promo"))
     early = forecast("predict", tmp_path / "t.csv", "--artifact", store, "--origin", "2024-01-05")
     assert early.code == 0
@@ -66,13 +70,17 @@ def test_a_past_that_is_too_short_is_said_with_its_steps(forecast: Run, table: p
     assert SHORT not in enough.err
 
 
-def test_a_series_that_was_short_at_fit_is_no_news(forecast: Run, table: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_series_that_was_short_at_fit_is_no_news(
+    forecast: Run, table: pd.DataFrame, tmp_path: Path
+) -> None:
     young = table[(table["shop"] == "a") | (table["day"] > "2024-02-20")].drop(columns="promo")
     store = _fitted(forecast, tmp_path, young)
     assert SHORT not in forecast("predict", tmp_path / "t.csv", "--artifact", store).err
 
 
-def test_blank_known_values_in_the_horizon_are_counted(forecast: Run, table: pd.DataFrame, tmp_path: Path) -> None:
+def test_blank_known_values_in_the_horizon_are_counted(
+    forecast: Run, table: pd.DataFrame, tmp_path: Path
+) -> None:
     store = _fitted(forecast, tmp_path, table, "--known", "promo")
     day = pd.date_range("2024-03-01", periods=7).strftime("%Y-%m-%d")
     ahead = pd.DataFrame({"shop": np.repeat(["a", "b"], 7), "day": [*day, *day], "promo": 1.0})
@@ -80,7 +88,10 @@ def test_blank_known_values_in_the_horizon_are_counted(forecast: Run, table: pd.
     ahead.to_csv(tmp_path / "ahead.csv", index=False)
     refused = forecast("predict", "--artifact", store, "--future", tmp_path / "ahead.csv")
     assert refused.code == 65
-    assert "has no value for 2 of the 7 steps of series 'a': 2024-03-03, 2024-03-04 (in all 3" in refused.err
+    assert (
+        "has no value for 2 of the 7 steps of series 'a': 2024-03-03, 2024-03-04 (in all 3"
+        in refused.err
+    )
     assert "; fill in blank cells, or add the rows; --future-template writes" in refused.err
     with pytest.raises(BadData, match=r"add rows with blank targets, or pass future="):
         Forecaster.load(str(store)).predict(table)
@@ -103,16 +114,29 @@ def test_blank_known_values_that_a_fit_or_a_score_uses_are_counted(
 def test_a_shorter_horizon_says_what_stands_for_the_columns_after_it(
     forecast: Run, table: pd.DataFrame, tmp_path: Path, model: str, told: int
 ) -> None:
-    words = ("--model", model, "--horizon", 7, *(("--no-guard", "--steps", 2, "-p", "hidden_size=4") if told else ()))
+    words = (
+        "--model",
+        model,
+        "--horizon",
+        7,
+        *(("--no-guard", "--steps", 2, "-p", "hidden_size=4") if told else ()),
+    )
     store = _fitted(forecast, tmp_path, table, "--known", "promo", *words)
     days = pd.date_range("2024-03-01", periods=7).strftime("%Y-%m-%d")
-    later = pd.DataFrame({"shop": np.repeat(["a", "b"], 7), "day": [*days, *days], "promo": np.arange(14) % 2})
+    later = pd.DataFrame(
+        {"shop": np.repeat(["a", "b"], 7), "day": [*days, *days], "promo": np.arange(14) % 2}
+    )
     later.to_csv(tmp_path / "all.csv", index=False)
     later[later["day"] < "2024-03-04"].to_csv(tmp_path / "three.csv", index=False)
     predict = ("predict", "--artifact", store, "--engine", "torch", "--horizon", 3, "--future")
-    whole, cut = forecast(*predict, tmp_path / "all.csv"), forecast(*predict, tmp_path / "three.csv")
+    whole, cut = (
+        forecast(*predict, tmp_path / "all.csv"),
+        forecast(*predict, tmp_path / "three.csv"),
+    )
     assert (whole.code, cut.code) == (0, 0)
-    expected = "three.csv: 8 of 14 values known in advance are blank in the 7 steps forecast together"
+    expected = (
+        "three.csv: 8 of 14 values known in advance are blank in the 7 steps forecast together"
+    )
     assert cut.err.count(expected) == told
     assert "their mean stands" not in whole.err
     assert told or whole.out == cut.out
@@ -122,15 +146,22 @@ def test_a_shorter_horizon_says_what_stands_for_the_columns_after_it(
 def test_a_template_has_the_rows_that_a_forecast_with_known_columns_needs(
     forecast: Run, table: pd.DataFrame, tmp_path: Path, file: str
 ) -> None:
-    store = _fitted(forecast, tmp_path, table.assign(shop=table["shop"].replace("b", "007")), "--known", "promo")
+    store = _fitted(
+        forecast, tmp_path, table.assign(shop=table["shop"].replace("b", "007")), "--known", "promo"
+    )
     refused = forecast("predict", "--artifact", store)
-    assert (refused.code, "; --future-template writes the rows that are needed" in refused.err) == (65, True)
+    assert (refused.code, "; --future-template writes the rows that are needed" in refused.err) == (
+        65,
+        True,
+    )
     written = forecast("predict", "--artifact", store, "--future-template", tmp_path / file)
     assert (written.code, written.out) == (0, "")
     rows = read_table(str(tmp_path / file), TextSettings()).frame.replace("", np.nan)
     assert list(rows.columns) == ["shop", "day", "promo"]
     assert rows["shop"].tolist() == ["a"] * 7 + ["007"] * 7
-    assert pd.to_datetime(rows["day"]).tolist() == 2 * pd.date_range("2024-03-01", periods=7).tolist()
+    assert (
+        pd.to_datetime(rows["day"]).tolist() == 2 * pd.date_range("2024-03-01", periods=7).tolist()
+    )
     assert rows["promo"].isna().all()
     blank = forecast("predict", "--artifact", store, "--future", tmp_path / file)
     assert (blank.code, "has no value for 7 of the 7 steps" in blank.err) == (65, True)
@@ -146,7 +177,9 @@ def test_a_template_of_a_table_continues_that_table_and_is_refused_where_nothing
     words = ("predict", tmp_path / "t.csv", "--artifact", store, "--horizon", 2)
     written = forecast(*words, "--origin", "2024-02-10", "--future-template", tmp_path / "new.csv")
     assert written.code == 0
-    assert (tmp_path / "new.csv").read_text() == "day,promo\n2024-02-11,\n2024-02-12,\n"  # holds for all series
+    assert (
+        tmp_path / "new.csv"
+    ).read_text() == "day,promo\n2024-02-11,\n2024-02-12,\n"  # holds for all series
     both = forecast(*words, "--future-template", tmp_path / "n.csv", "--output", tmp_path / "o.csv")
     assert (both.code, "--output: it does not go with --future-template" in both.err) == (2, True)
     over = forecast(*words, "--future-template", tmp_path / "t.csv")

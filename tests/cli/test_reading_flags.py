@@ -9,7 +9,16 @@ import pytest
 from forecast import Forecaster
 
 Run = Callable[..., Any]
-FLAGS = ("--encoding", "cp1252", "--delimiter", ";", "--thousands", ".", "--date-format", "%d/%m/%Y")
+FLAGS = (
+    "--encoding",
+    "cp1252",
+    "--delimiter",
+    ";",
+    "--thousands",
+    ".",
+    "--date-format",
+    "%d/%m/%Y",
+)
 JOB = """store = "store"
 [source]
 path = "tonight.csv"
@@ -32,12 +41,16 @@ def fitted(forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     sales(48, "sales.csv")
     sales(60, "tonight.csv")
-    found = forecast("fit", "sales.csv", "--artifact", "store", "--model", "last", "--horizon", 3, *FLAGS)
+    found = forecast(
+        "fit", "sales.csv", "--artifact", "store", "--model", "last", "--horizon", 3, *FLAGS
+    )
     assert found.code == 0, found.err
     assert "reading  --encoding cp1252 --delimiter ';' --thousands ." in found.err
 
 
-def test_a_template_of_future_values_is_written_as_the_table_is_read(forecast: Run, fitted: None) -> None:
+def test_a_template_of_future_values_is_written_as_the_table_is_read(
+    forecast: Run, fitted: None
+) -> None:
     lines = Path("sales.csv").read_bytes().splitlines()
     rows = [b"Sales", b"", lines[0] + b";promo", *(line + b";1.000" for line in lines[1:])]
     Path("known.csv").write_bytes(b"\n".join([*rows, b""]))
@@ -64,7 +77,9 @@ def test_predict_needs_no_flags_of_reading(forecast: Run, fitted: None) -> None:
 
 def test_a_flag_given_to_predict_wins(forecast: Run, fitted: None) -> None:
     sales(60, "comma.csv", ",")
-    assert forecast("predict", "comma.csv", "--artifact", "store").code == 0  # , is the decimal mark under thousands .
+    assert (
+        forecast("predict", "comma.csv", "--artifact", "store").code == 0
+    )  # , is the decimal mark under thousands .
     found = forecast("predict", "comma.csv", "--artifact", "store", "--thousands", ",")
     assert found.frame["forecast"].tolist() == [1103.0] * 3
     found = forecast("predict", "tonight.csv", "--artifact", "store", "--decimal", ".")
@@ -99,12 +114,16 @@ def test_a_job_reads_as_the_fit_that_its_store_came_from(forecast: Run, fitted: 
 
 
 def test_a_job_whose_flags_change_fits_anew_and_keeps_to_them(forecast: Run, fitted: None) -> None:
-    more = 'delimiter = ";"\nencoding = "cp1252"\nthousands = "."\n[table]\ndate_format = "%d/%m/%Y"\n'
+    more = (
+        'delimiter = ";"\nencoding = "cp1252"\nthousands = "."\n[table]\ndate_format = "%d/%m/%Y"\n'
+    )
     Path("job.toml").write_text(JOB.format(more=more).replace('"store"', '"own"'))
     found = forecast("run", "job.toml", "--as-of", "2026-01-01")
     assert found.code == 0, found.err
     assert Forecaster.load("own").schema_.reading.thousands == "."
-    Path("job.toml").write_text(Path("job.toml").read_text().replace('thousands = "."', 'decimal = "."'))
+    Path("job.toml").write_text(
+        Path("job.toml").read_text().replace('thousands = "."', 'decimal = "."')
+    )
     found = forecast("run", "job.toml", "--as-of", "2026-01-02")
     assert found.code == 0, found.err
     assert "the settings changed" in found.err
@@ -118,5 +137,7 @@ def test_a_table_with_one_series_a_row_keeps_its_flags_too(
     rows = [";".join(["id", *(f"V{i}" for i in range(40))])]
     rows += [";".join([one, *(f"1.{100 + i % 7}" for i in range(40))]) for one in "ab"]
     Path("rows.csv").write_text("\n".join([*rows, ""]))
-    assert forecast("fit", "rows.csv", "--thousands", ".", "--model", "last", "--horizon", 2).code == 0
+    assert (
+        forecast("fit", "rows.csv", "--thousands", ".", "--model", "last", "--horizon", 2).code == 0
+    )
     assert forecast("predict", "rows.csv").frame["forecast"].tolist() == [1104.0] * 4

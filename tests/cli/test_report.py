@@ -23,7 +23,13 @@ __all__ = ["at", "job"]  # fixtures
 
 Run = Callable[..., Any]
 
-NAMES = ("north", "</script><b>", "a & 'b' \"c\"", "red\x1b[35m", *(f"shop {number}" for number in range(12)))
+NAMES = (
+    "north",
+    "</script><b>",
+    "a & 'b' \"c\"",
+    "red\x1b[35m",
+    *(f"shop {number}" for number in range(12)),
+)
 DAYS = 90
 SETTINGS = "--layout long --time day --id shop --target units --season 7 --model theta --horizon 7"
 SECTIONS = [
@@ -76,7 +82,9 @@ class Report:
     @property
     def parsed(self) -> Parsed:
         found = Parsed()
-        found.feed(re.sub(r"<(meta|input)([^>]*)>", r"<\1\2></\1>", self.text))  # these two have no end
+        found.feed(
+            re.sub(r"<(meta|input)([^>]*)>", r"<\1\2></\1>", self.text)
+        )  # these two have no end
         return found
 
     @property
@@ -85,12 +93,20 @@ class Report:
 
     @property
     def sections(self) -> list[str]:
-        return [text for key, texts in self.parsed.texts.items() if re.fullmatch(r"s\d+", key) for text in texts]
+        return [
+            text
+            for key, texts in self.parsed.texts.items()
+            if re.fullmatch(r"s\d+", key)
+            for text in texts
+        ]
 
     @property
     def charts(self) -> list[list[Any]]:
         """Title, name of the places, both ends, names of lines, lines and targets of each."""
-        return [json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', self.text)]
+        return [
+            json.loads(text)
+            for text in re.findall(r'<script type="application/json">(.*?)</script>', self.text)
+        ]
 
     @property
     def data(self) -> dict[str, Any]:
@@ -105,8 +121,12 @@ def sales(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = pd.DataFrame(
         {
             "shop": np.repeat(NAMES, DAYS),
-            "day": (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d"),
-            "units": (50 + 10 * np.sin(2 * np.pi * day / 7) + random.normal(0, 3, len(day))).round(2),
+            "day": (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).strftime(
+                "%Y-%m-%d"
+            ),
+            "units": (50 + 10 * np.sin(2 * np.pi * day / 7) + random.normal(0, 3, len(day))).round(
+                2
+            ),
         }
     )
     path = tmp_path_factory.mktemp("report") / "sales.csv"
@@ -121,7 +141,17 @@ def fitted(forecast: Run, sales: Path, tmp_path: Path, monkeypatch: pytest.Monke
     if not made.exists():
         words = ("--quiet", "--model", "theta", "--horizon", 7)
         assert forecast("fit", sales, *words, "--artifact", made / "shops").code == 0
-        test = ("--model", "theta,drift", "--horizon", 7, "--windows", 4, "--output", made / "tests.json", "--quiet")
+        test = (
+            "--model",
+            "theta,drift",
+            "--horizon",
+            7,
+            "--windows",
+            4,
+            "--output",
+            made / "tests.json",
+            "--quiet",
+        )
         assert forecast("backtest", sales, *test).code == 0
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
@@ -137,34 +167,56 @@ def report(forecast: Run, *words: object) -> Report:
 
 def test_the_verdict_says_the_numbers_of_the_backtest(forecast: Run, fitted: Path) -> None:
     page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
-    own = next(row for row in json.loads(Path("tests.json").read_text())["overall"] if row["model"] == "theta")
+    own = next(
+        row
+        for row in json.loads(Path("tests.json").read_text())["overall"]
+        if row["model"] == "theta"
+    )
     assert own["skill"] > 0.1
-    held = ", ".join(f"{level} % intervals held {100 * own[f'coverage_{level}']:.0f} %" for level in (80, 95))
-    assert page.verdict == f"theta: {round(100 * own['skill'])} % less error than seasonal naive on 4 origins; {held}."
+    held = ", ".join(
+        f"{level} % intervals held {100 * own[f'coverage_{level}']:.0f} %" for level in (80, 95)
+    )
+    assert (
+        page.verdict
+        == f"theta: {round(100 * own['skill'])} % less error than seasonal naive on 4 origins; {held}."
+    )
     assert page.sections == SECTIONS
     assert "4 of 1,440 values are missing, in 1 of 16 series." in page.text
     assert "<td>2024-03-01</td><td>2024-03-04</td>" in page.text
 
 
-def test_without_a_backtest_the_verdict_is_that_of_the_fit_and_a_command_makes_one(forecast: Run, fitted: Path) -> None:
+def test_without_a_backtest_the_verdict_is_that_of_the_fit_and_a_command_makes_one(
+    forecast: Run, fitted: Path
+) -> None:
     page = report(forecast, "--artifact", "shops")
-    guard = next(line for line in forecast("inspect", "--artifact", "shops").out.splitlines() if "guard" in line)
+    guard = next(
+        line
+        for line in forecast("inspect", "--artifact", "shops").out.splitlines()
+        if "guard" in line
+    )
     assert page.verdict.lower() == f"{guard.removeprefix('guard    ')}."
     assert page.sections == [name for name in SECTIONS if name != "Coverage of the intervals"]
     assert f"forecast backtest DATA {SETTINGS} --output backtest.json" in page.text
 
 
-def test_the_command_of_the_fit_makes_the_same_version_again(forecast: Run, fitted: Path, sales: Path) -> None:
+def test_the_command_of_the_fit_makes_the_same_version_again(
+    forecast: Run, fitted: Path, sales: Path
+) -> None:
     page = report(forecast, "--artifact", "shops")
     line = next(line for line in page.text.splitlines() if line.startswith("forecast fit DATA "))
     assert line == f"forecast fit DATA {SETTINGS} --artifact shops"
     words = line.replace("DATA", str(sales)).replace("shops", "again").split()[1:]
     assert forecast(*words, "--quiet").code == 0
-    hashes = [json.loads(forecast("inspect", "--artifact", name, "--json").out)["hash"] for name in ("shops", "again")]
+    hashes = [
+        json.loads(forecast("inspect", "--artifact", name, "--json").out)["hash"]
+        for name in ("shops", "again")
+    ]
     assert hashes[0] == hashes[1]
 
 
-def test_a_backtest_of_values_that_the_fit_has_seen_says_so(forecast: Run, fitted: Path, sales: Path) -> None:
+def test_a_backtest_of_values_that_the_fit_has_seen_says_so(
+    forecast: Run, fitted: Path, sales: Path
+) -> None:
     test = ("--artifact", "shops", "--windows", 4, "--output", "seen.json", "--quiet")
     assert forecast("backtest", sales, *test).code == 0
     page = report(forecast, "--artifact", "shops", "--backtest", "seen.json")
@@ -194,7 +246,9 @@ def test_the_forecasts_are_those_of_predict_with_four_digits(forecast: Run, fitt
     assert [each[0] for each in page["series"]] == [*NAMES[:3], "red\\x1b[35m", *NAMES[4:]]
     for name, (_, note, error, time, past, *ahead) in zip(NAMES, page["series"], strict=True):
         own = table[table["shop"] == name]
-        for numbers, column in zip(ahead, ("forecast", "lo_80", "hi_80", "lo_95", "hi_95"), strict=True):
+        for numbers, column in zip(
+            ahead, ("forecast", "lo_80", "hi_80", "lo_95", "hi_95"), strict=True
+        ):
             assert numbers == [float(f"{value:.4g}") for value in own[column]]
         assert page["times"][time] == ["2024-03-30", *own["day"]]
         assert error == pytest.approx(errors[name], rel=1e-3)
@@ -203,18 +257,26 @@ def test_the_forecasts_are_those_of_predict_with_four_digits(forecast: Run, fitt
     assert page["series"][0][4][10:14] == [None] * 4  # the gap
 
 
-def test_the_sum_of_all_series_stands_beside_its_past(forecast: Run, fitted: Path, sales: Path) -> None:
+def test_the_sum_of_all_series_stands_beside_its_past(
+    forecast: Run, fitted: Path, sales: Path
+) -> None:
     page = report(forecast, "--artifact", "shops")
     found = json.loads(
-        re.findall(r'<script type="application/json" class="data">(.*?)</script>', page.text, re.DOTALL)[0]
+        re.findall(
+            r'<script type="application/json" class="data">(.*?)</script>', page.text, re.DOTALL
+        )[0]
     )
     # the past holds no whole quarter, and of month and week the month is longer
-    made = forecast("predict", sales, "--artifact", "shops", "--sum-by", "all", "--sum-every", "month").frame.iloc[0]
+    made = forecast(
+        "predict", sales, "--artifact", "shops", "--sum-by", "all", "--sum-every", "month"
+    ).frame.iloc[0]
     ((title, note, _, _, past, *ahead),) = found["series"]
     assert (title, note) == ("all", f"per month, {made['observed']:,.0f} so far")
     by_day = pd.read_csv(sales).pivot_table(index="day", columns="shop", values="units")
     by_day = by_day.fillna(by_day.shift(7)).sum(axis=1)  # what is missing counts as a week earlier
-    assert past == [float(f"{by_day.filter(like=month).sum():.4g}") for month in ("2024-01", "2024-02")]
+    assert past == [
+        float(f"{by_day.filter(like=month).sum():.4g}") for month in ("2024-01", "2024-02")
+    ]
     assert [values[0] for values in ahead] == [
         float(f"{made[name]:.4g}") for name in ("forecast", "lo_80", "hi_80", "lo_95", "hi_95")
     ]
@@ -228,16 +290,33 @@ def test_text_of_users_ends_no_script_and_makes_no_tag(forecast: Run, fitted: Pa
     assert page.text.count("</script>") == page.text.count("<script")
     assert "<b>" not in page.text
     assert "\x1b" not in page.text
-    assert [row[0] for row in page.data["series"]][:4] == ["north", "</script><b>", "a & 'b' \"c\"", "red\\x1b[35m"]
+    assert [row[0] for row in page.data["series"]][:4] == [
+        "north",
+        "</script><b>",
+        "a & 'b' \"c\"",
+        "red\\x1b[35m",
+    ]
 
 
 def test_the_page_fetches_nothing_and_runs_its_own_script_only(forecast: Run, fitted: Path) -> None:
     page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
     parsed = page.parsed
-    assert not {"link", "img", "iframe", "object", "embed", "base", "image", "use"} & {tag for tag, _ in parsed.tags}
-    assert not [attrs for _, attrs in parsed.tags if {"src", "style", "onclick", "xlink:href"} & attrs.keys()]
-    assert [attrs["href"] for attrs in parsed.all("a") if not str(attrs["href"]).startswith("#")] == []
-    assert [text for text in re.findall(r"https?://[^\"]*", page.text) if text != "http://www.w3.org/2000/svg"] == []
+    assert not {"link", "img", "iframe", "object", "embed", "base", "image", "use"} & {
+        tag for tag, _ in parsed.tags
+    }
+    assert not [
+        attrs
+        for _, attrs in parsed.tags
+        if {"src", "style", "onclick", "xlink:href"} & attrs.keys()
+    ]
+    assert [
+        attrs["href"] for attrs in parsed.all("a") if not str(attrs["href"]).startswith("#")
+    ] == []
+    assert [
+        text
+        for text in re.findall(r"https?://[^\"]*", page.text)
+        if text != "http://www.w3.org/2000/svg"
+    ] == []
     assert "url(" not in page.text
     assert "@import" not in page.text
     policy = next(str(attrs["content"]) for attrs in parsed.all("meta") if "http-equiv" in attrs)
@@ -250,12 +329,16 @@ def test_the_page_fetches_nothing_and_runs_its_own_script_only(forecast: Run, fi
         assert f"{kind}-src 'sha256-{digest}'" in policy
 
 
-def test_without_a_script_the_page_says_so_and_all_tables_are_there(forecast: Run, fitted: Path) -> None:
+def test_without_a_script_the_page_says_so_and_all_tables_are_there(
+    forecast: Run, fitted: Path
+) -> None:
     page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
     parsed = page.parsed
     assert parsed.texts["unscripted"][0].startswith("Scripts are off here")
     assert "nan" not in re.sub(r"[a-z]{4,}", "", page.text.lower()).split()
-    assert {key: value for key, value in parsed.all("form")[0].items() if key in ("id", "hidden")} == {
+    assert {
+        key: value for key, value in parsed.all("form")[0].items() if key in ("id", "hidden")
+    } == {
         "id": "controls",
         "hidden": None,
     }
@@ -274,19 +357,28 @@ def test_the_page_can_be_used_by_keyboard_and_screen_reader(forecast: Run, fitte
     assert len(ids) == len(set(ids))
     pointed = [str(attrs["href"])[1:] for attrs in parsed.all("a")]
     pointed += [
-        str(attrs[name]) for _, attrs in parsed.tags for name in ("aria-controls", "aria-labelledby") if name in attrs
+        str(attrs[name])
+        for _, attrs in parsed.tags
+        for name in ("aria-controls", "aria-labelledby")
+        if name in attrs
     ]
     assert set(pointed) <= set(ids)
     assert len(parsed.all("caption")) == len(parsed.all("table"))
     assert all(attrs.get("scope") in ("col", "row") for attrs in parsed.all("th"))
     assert all("aria-hidden" in attrs or attrs.get("role") == "img" for attrs in parsed.all("svg"))
     assert all(attrs.get("type") == "button" for attrs in parsed.all("button"))
-    for needed in ("@media print", "@media screen and (prefers-color-scheme: dark)", ":focus-visible"):
+    for needed in (
+        "@media print",
+        "@media screen and (prefers-color-scheme: dark)",
+        ":focus-visible",
+    ):
         assert needed in page.text
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_the_script_draws_charts_and_series_and_searches_sorts_and_turns_pages(forecast: Run, fitted: Path) -> None:
+def test_the_script_draws_charts_and_series_and_searches_sorts_and_turns_pages(
+    forecast: Run, fitted: Path
+) -> None:
     page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
     actions = [
         ["next", "click"],
@@ -294,7 +386,12 @@ def test_the_script_draws_charts_and_series_and_searches_sorts_and_turns_pages(f
         ["sort", "change", "name"],
         ["search", "input", "SHOP 1"],
     ]
-    command = ["node", str(Path(__file__).with_name("_browser.js")), "report.html", json.dumps(actions)]
+    command = [
+        "node",
+        str(Path(__file__).with_name("_browser.js")),
+        "report.html",
+        json.dumps(actions),
+    ]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     first, second, worst, by_name, found = json.loads(ran.stdout)
     assert first["unscripted"] is True  # hidden
@@ -306,16 +403,24 @@ def test_the_script_draws_charts_and_series_and_searches_sorts_and_turns_pages(f
     table = forecast("predict", "--artifact", "shops").frame
     for one, name in zip(first["figures"][:2], NAMES, strict=False):
         own = table[table["shop"] == name]
-        assert one["label"].startswith(f"{name}: forecast {own['forecast'].iloc[0]:.4g} for 2024-03-31, ")
+        assert one["label"].startswith(
+            f"{name}: forecast {own['forecast'].iloc[0]:.4g} for 2024-03-31, "
+        )
         assert (one["title"], one["note"].startswith("MASE ")) == (name, True)
     # two rules, two bands, past and forecast, then the ends of both axes
     past, ahead = first["figures"][1]["drawn"][4:6]
     heights = np.array(re.findall(r"[ML][\d.]+ ([\d.]+)", past + ahead), float)
-    numbers = [*page.data["series"][1][4], page.data["series"][1][4][-1], *page.data["series"][1][5]]
+    numbers = [
+        *page.data["series"][1][4],
+        page.data["series"][1][4][-1],
+        *page.data["series"][1][5],
+    ]
     assert np.corrcoef(heights, numbers)[0, 1] < -0.9999  # higher numbers are higher up
     assert re.findall("[ML]", first["figures"][0]["drawn"][4]).count("M") == 2  # the gap
     assert (first["shown"], second["shown"]) == ("1 to 12 of 16 series", "13 to 16 of 16 series")
-    titles = [[each["title"] for each in state["figures"]] for state in (second, worst, by_name, found)]
+    titles = [
+        [each["title"] for each in state["figures"]] for state in (second, worst, by_name, found)
+    ]
     assert titles[0] == list(NAMES[12:])
     errors = sorted(((each[2], each[0]) for each in page.data["series"]), reverse=True)
     assert titles[1] == [name for _, name in errors[:12]]
@@ -326,7 +431,9 @@ def test_the_script_draws_charts_and_series_and_searches_sorts_and_turns_pages(f
     assert sum_of_all["label"].startswith("all: forecast ")
 
 
-def test_a_job_adds_its_nights_and_versions(forecast: Run, job: Job, at: Callable[[int], str]) -> None:
+def test_a_job_adds_its_nights_and_versions(
+    forecast: Run, job: Job, at: Callable[[int], str]
+) -> None:
     for days in (196, 197, 198):
         job.table(days)
         assert forecast("run", job.file, "--as-of", at(days - 1), "--quiet").code == 0
@@ -362,7 +469,13 @@ def test_a_fitted_network_and_known_columns_are_explained(
     assert set(page.data["series"][0][5]) == {None}
     assert "<td>known</td>" in page.text
     future = pd.concat(
-        pd.DataFrame({"shop": shop, "day": pd.date_range("2024-03-21", periods=5).strftime("%Y-%m-%d"), "promo": 1})
+        pd.DataFrame(
+            {
+                "shop": shop,
+                "day": pd.date_range("2024-03-21", periods=5).strftime("%Y-%m-%d"),
+                "promo": 1,
+            }
+        )
         for shop in panel_frame["shop"].unique()
     )
     future.to_csv("future.csv", index=False)
@@ -387,7 +500,9 @@ def test_series_without_dates_and_without_ids_have_a_report(
     forecast: Run, passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("rows.csv").write_text("id,1,2,3,4,5,6,7,8,9\na,1,2,3,4,5,6,7,8,9\nb,2,1,2,1,2,1,2,,\nc,5,5,5,5,5,5,5,5,5\n")
+    Path("rows.csv").write_text(
+        "id,1,2,3,4,5,6,7,8,9\na,1,2,3,4,5,6,7,8,9\nb,2,1,2,1,2,1,2,,\nc,5,5,5,5,5,5,5,5,5\n"
+    )
     naive = ("--model", "last", "--horizon", 2, "--quiet", "--artifact")
     assert forecast("fit", "rows.csv", "--layout", "rows", *naive, "rows").code == 0
     page = report(forecast, "--artifact", "rows")
@@ -401,7 +516,9 @@ def test_series_without_dates_and_without_ids_have_a_report(
     assert report(forecast, "--artifact", "air").data["series"][0][0] == "passengers"
 
 
-def test_what_cannot_be_a_report_is_refused_and_nothing_is_written(forecast: Run, fitted: Path, sales: Path) -> None:
+def test_what_cannot_be_a_report_is_refused_and_nothing_is_written(
+    forecast: Run, fitted: Path, sales: Path
+) -> None:
     def refused(code: int, text: str, *words: object) -> None:
         ran = forecast("report", *words)
         assert (ran.code, ran.out) == (code, "")
@@ -412,12 +529,22 @@ def test_what_cannot_be_a_report_is_refused_and_nothing_is_written(forecast: Run
     refused(2, "a report is written as .html; name such a file", *store, "--output", "report.pdf")
     refused(2, "Missing option '--output'", *store)
     refused(66, "no forecaster can be read here", "--artifact", "nowhere", "--output", "r.html")
-    refused(66, "none.json cannot be opened", *store, "--backtest", "none.json", "--output", "r.html")
+    refused(
+        66, "none.json cannot be opened", *store, "--backtest", "none.json", "--output", "r.html"
+    )
     refused(65, "has no measures of a backtest", *store, "--backtest", sales, "--output", "r.html")
     refused(2, "would replace a file of the store", *store, "--output", "shops/v-1.html")
     assert sorted(fitted.iterdir()) == before
     Path("tests.html").write_bytes(Path("tests.json").read_bytes())
-    refused(2, "the output would replace it", *store, "--backtest", "tests.html", "--output", "tests.html")
+    refused(
+        2,
+        "the output would replace it",
+        *store,
+        "--backtest",
+        "tests.html",
+        "--output",
+        "tests.html",
+    )
     for broken in (
         "[]",
         '{"overall": [], "by_series": [], "by_step": []}',
@@ -431,11 +558,20 @@ def test_what_cannot_be_a_report_is_refused_and_nothing_is_written(forecast: Run
 def test_a_backtest_of_other_series_than_those_of_a_store_is_refused(
     forecast: Run, fitted: Path, sales: Path, passengers: Path
 ) -> None:
-    assert forecast("backtest", passengers, "--model", "last", "--output", "other.json", "--quiet").code == 0
-    ran = forecast("report", "--artifact", "shops", "--backtest", "other.json", "--output", "r.html")
+    assert (
+        forecast(
+            "backtest", passengers, "--model", "last", "--output", "other.json", "--quiet"
+        ).code
+        == 0
+    )
+    ran = forecast(
+        "report", "--artifact", "shops", "--backtest", "other.json", "--output", "r.html"
+    )
     assert ran.code == 65
     assert "other.json: has no series of this store" in ran.err
-    assert forecast("fit", sales, "--model", "last", "--quiet").code == 0  # into the store that nobody named
+    assert (
+        forecast("fit", sales, "--model", "last", "--quiet").code == 0
+    )  # into the store that nobody named
     alone = forecast("report", "--backtest", "other.json", "--output", "r.html")
     assert alone.code == 0
     assert "forecast-model has other series than other.json, and is left out" in alone.err

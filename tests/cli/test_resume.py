@@ -53,7 +53,11 @@ def wholes() -> list[str]:
 
 @pytest.fixture
 def whole(
-    forecast: Command, hash_of: Callable[[Path], str], passengers: Path, tmp_path: Path, wholes: list[str]
+    forecast: Command,
+    hash_of: Callable[[Path], str],
+    passengers: Path,
+    tmp_path: Path,
+    wholes: list[str],
 ) -> str:
     if not wholes:
         assert forecast("fit", passengers, *THREE, "--artifact", tmp_path / "whole").code == 0
@@ -62,7 +66,9 @@ def whole(
     return wholes[0]
 
 
-@pytest.mark.parametrize(("step", "number", "code"), [(1, signal.SIGINT, 130), (89, signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("step", "number", "code"), [(1, signal.SIGINT, 130), (89, signal.SIGTERM, 143)]
+)
 def test_a_stopped_fit_is_resumed_to_the_same_artifact(
     forecast: Command,
     hash_of: Callable[[Path], str],
@@ -80,7 +86,10 @@ def test_a_stopped_fit_is_resumed_to_the_same_artifact(
     with signal_at(step, number):
         stopped = forecast(*fit, "--artifact", store)
     assert stopped.code == code
-    assert f"training stops at step {(step - 1) % 30 + 1} of network {(step - 1) // 30 + 1}" in stopped.err
+    assert (
+        f"training stops at step {(step - 1) % 30 + 1} of network {(step - 1) // 30 + 1}"
+        in stopped.err
+    )
     assert (store / "CURRENT").read_bytes() == live
     resumed = forecast(*fit, "--artifact", store, "--resume")
     assert resumed.code == 0, resumed.err
@@ -119,7 +128,9 @@ def test_a_signal_within_a_finaliser_is_not_lost(
     assert forecast("fit", passengers, "--artifact", tmp_path / "s").code == 143
 
 
-def test_a_resumed_fit_trains_only_what_was_left(forecast: Command, passengers: Path, tmp_path: Path) -> None:
+def test_a_resumed_fit_trains_only_what_was_left(
+    forecast: Command, passengers: Path, tmp_path: Path
+) -> None:
     fit = ("fit", passengers, *THREE, "--artifact", tmp_path / "s")
     with signal_at(45):
         forecast(*fit)
@@ -142,7 +153,9 @@ def test_rounds_go_on_as_they_were_begun(
     monkeypatch.setattr("forecast.training.plan.MIN_STEPS", 20)
     fit = ("fit", passengers, *SMALL)
     assert forecast(*fit, "--artifact", tmp_path / "whole").code == 0
-    members = json.loads(forecast("inspect", "--artifact", tmp_path / "whole", "--json").out)["plan"]["members"]
+    members = json.loads(forecast("inspect", "--artifact", tmp_path / "whole", "--json").out)[
+        "plan"
+    ]["members"]
     assert len(members) > 2, "there must be a second round"
     with signal_at(members[0]["steps"] + 5):
         assert forecast(*fit, "--artifact", tmp_path / "s").code == 143
@@ -164,9 +177,13 @@ def test_what_a_budget_measured_is_not_measured_again(
     with signal_at(40):
         assert forecast(*fit, "--artifact", store).code == 143
     (folder,) = (store / ".resume").iterdir()
-    planned = json.loads((folder / "plan").read_bytes().split(b"\n", 1)[1].split(b"\n}\n")[0] + b"}")
+    planned = json.loads(
+        (folder / "plan").read_bytes().split(b"\n", 1)[1].split(b"\n}\n")[0] + b"}"
+    )
     monkeypatch.setattr("forecast.training.fitting.Fitter.cost", None)  # whatever measures fails
-    monkeypatch.setattr("forecast.training.halving.MOST_NETWORKS", 0)  # and there is no round after the first
+    monkeypatch.setattr(
+        "forecast.training.halving.MOST_NETWORKS", 0
+    )  # and there is no round after the first
     resumed = forecast(*fit, "--artifact", store, "--resume")
     assert resumed.code == 0, resumed.err
     monkeypatch.undo()
@@ -176,7 +193,9 @@ def test_what_a_budget_measured_is_not_measured_again(
     assert hash_of(repeated) == hash_of(store)
 
 
-def test_other_data_and_other_settings_start_anew(forecast: Command, passengers: Path, tmp_path: Path) -> None:
+def test_other_data_and_other_settings_start_anew(
+    forecast: Command, passengers: Path, tmp_path: Path
+) -> None:
     fit = ("--artifact", tmp_path / "s", *GRU, "--members", 1)
     nothing = forecast("fit", passengers, *fit, "--resume")
     assert nothing.code == 0

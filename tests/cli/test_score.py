@@ -25,14 +25,17 @@ def predicted(forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path) -> tuple
     return made, actual
 
 
-def test_the_score_is_that_of_a_backtest_from_the_same_origin(forecast: Run, predicted: tuple[Path, Path]) -> None:
+def test_the_score_is_that_of_a_backtest_from_the_same_origin(
+    forecast: Run, predicted: tuple[Path, Path]
+) -> None:
     made, actual = predicted
     scored = forecast("score", made, actual, "--season", 7)
     assert scored.code == 0
     assert "scored   20 forecasts; a season is 7 steps" in scored.err
     tested = forecast("backtest", actual, "--horizon", 5, "--windows", 1, "--season", 7, *QUICK)
     both = [
-        one.frame.drop(columns=["model", "fit_seconds", "predict_seconds"], errors="ignore") for one in (scored, tested)
+        one.frame.drop(columns=["model", "fit_seconds", "predict_seconds"], errors="ignore")
+        for one in (scored, tested)
     ]
     pd.testing.assert_frame_equal(both[0], both[1][1:].reset_index(drop=True))
 
@@ -66,7 +69,10 @@ def test_values_that_are_not_there_yet_are_bad_data(
     made, _ = predicted
     found = forecast("score", made, tmp_path / "past.csv")
     assert found.code == 65
-    assert "past.csv (2024-01-01 to 2024-03-15) has no value for a time of made.csv (2024-03-16 to" in found.err
+    assert (
+        "past.csv (2024-01-01 to 2024-03-15) has no value for a time of made.csv (2024-03-16 to"
+        in found.err
+    )
     assert forecast("score", tmp_path / "none.csv", made).code == 66
 
 
@@ -80,23 +86,38 @@ def test_an_interval_that_ends_below_its_beginning_is_refused(
     refused = forecast("score", tmp_path / "crossed.csv", actual)
     assert refused.code == 65
     columns = "crossed.csv line 5, columns 'lo_95' and 'hi_95'"
-    assert f"{columns}: the interval begins at 12 and ends at 7.5; give a table that predict wrote" in refused.err
+    assert (
+        f"{columns}: the interval begins at 12 and ends at 7.5; give a table that predict wrote"
+        in refused.err
+    )
 
 
-def test_daily_forecasts_against_hourly_values_are_pointed_out(forecast: Run, tmp_path: Path) -> None:
+def test_daily_forecasts_against_hourly_values_are_pointed_out(
+    forecast: Run, tmp_path: Path
+) -> None:
     hours = pd.date_range("2024-01-01", periods=96, freq="h")
     pd.DataFrame({"time": hours, "y": 1.0}).to_csv(tmp_path / "hours.csv", index=False)
-    pd.DataFrame({"series": "y", "time": hours[::24], "forecast": 24.0}).to_csv(tmp_path / "days.csv", index=False)
+    pd.DataFrame({"series": "y", "time": hours[::24], "forecast": 24.0}).to_csv(
+        tmp_path / "days.csv", index=False
+    )
     scored = forecast("score", tmp_path / "days.csv", tmp_path / "hours.csv")
     assert "days.csv: times lie 24 steps (h) of hours.csv apart" in scored.err
     assert "with --freq and --aggregate" in scored.err
-    summed = forecast("score", tmp_path / "days.csv", tmp_path / "hours.csv", "--freq", "D", "--aggregate", "sum")
+    summed = forecast(
+        "score", tmp_path / "days.csv", tmp_path / "hours.csv", "--freq", "D", "--aggregate", "sum"
+    )
     assert summed.frame["mae"].item() == 0
     assert "apart; unless" not in summed.err
 
 
-def test_the_target_is_that_of_the_store(forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path) -> None:
-    actual, made, store = tmp_path / "actual.csv", tmp_path / "made.csv", ("--artifact", tmp_path / "store", "--quiet")
+def test_the_target_is_that_of_the_store(
+    forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    actual, made, store = (
+        tmp_path / "actual.csv",
+        tmp_path / "made.csv",
+        ("--artifact", tmp_path / "store", "--quiet"),
+    )
     frame = panel_frame[["shop", "day", "units"]].rename(columns={"units": "sold"})
     frame["margin"] = frame["sold"] - 90.5
     frame.to_csv(actual, index=False)

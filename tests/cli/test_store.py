@@ -16,7 +16,9 @@ NAIVE = ("--model", "seasonal-naive", "--horizon", 7)
 
 
 @pytest.fixture
-def two(forecast: Run, job: Job, at: Callable[[int], str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def two(
+    forecast: Run, job: Job, at: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
     """A job that has fitted twice, and its versions, oldest first; the folder of the job is the current one."""
     monkeypatch.chdir(job.folder)
     job.write(top='refit = "daily"')
@@ -29,7 +31,11 @@ def two(forecast: Run, job: Job, at: Callable[[int], str], monkeypatch: pytest.M
 
 
 def live(forecast: Run, *place: object) -> str:
-    return next(line.split()[0] for line in forecast("versions", *place).out.splitlines() if " live " in line)
+    return next(
+        line.split()[0]
+        for line in forecast("versions", *place).out.splitlines()
+        if " live " in line
+    )
 
 
 @pytest.mark.parametrize("place", [("job.toml",), ("--artifact", "store")])
@@ -48,7 +54,9 @@ def test_a_store_is_named_by_its_pipeline_file_or_its_folder(
     assert f"version  {new}" in forecast("inspect", *place).out
 
 
-def test_what_was_done_by_hand_is_said_once_and_only_the_last(forecast: Run, two: list[str]) -> None:
+def test_what_was_done_by_hand_is_said_once_and_only_the_last(
+    forecast: Run, two: list[str]
+) -> None:
     for _ in range(2):
         forecast("promote", two[1], "job.toml")
     forecast("rollback", "job.toml")
@@ -90,13 +98,26 @@ def test_without_a_store_here_those_nearby_are_named(
     Path("deep/er").mkdir(parents=True)
     assert forecast("fit", "sales.csv", "--artifact", "deep/er/model", *NAIVE, "--quiet").code == 0
     Path("store").rename("deep/store")
-    for words in (("versions",), ("rollback",), ("status",), ("promote", two[0]), ("inspect",), ("predict",)):
+    for words in (
+        ("versions",),
+        ("rollback",),
+        ("status",),
+        ("promote", two[0]),
+        ("inspect",),
+        ("predict",),
+    ):
         ran = forecast(*words)
         assert ran.code == 66
         assert "--artifact; stores nearby: deep/store" in ran.err, (words, ran.err)
-    assert "stores nearby: deep/store, deep/er/model" in forecast("versions", "--artifact", "deep/nowhere").err
+    assert (
+        "stores nearby: deep/store, deep/er/model"
+        in forecast("versions", "--artifact", "deep/nowhere").err
+    )
     Path("forecast-model").mkdir()
-    assert "holds no forecaster yet; run `forecast fit` first; stores nearby: deep/store" in forecast("predict").err
+    assert (
+        "holds no forecaster yet; run `forecast fit` first; stores nearby: deep/store"
+        in forecast("predict").err
+    )
     assert not Path("forecast-model.runs").exists()
 
 
@@ -104,7 +125,9 @@ def test_a_ledger_in_the_database_of_the_sink_is_told_what_was_done_by_hand(
     forecast: Run, job: Job, at: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(job.folder)
-    job.write(top='refit = "daily"\nledger = "sink"', sink='url = "sqlite:///out.db"\ntable = "forecasts"')
+    job.write(
+        top='refit = "daily"\nledger = "sink"', sink='url = "sqlite:///out.db"\ntable = "forecasts"'
+    )
     for day in (180, 182):
         job.table(days=day)
         assert forecast("run", "job.toml", "--as-of", at(day), "--quiet").code == 0

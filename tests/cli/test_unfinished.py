@@ -27,7 +27,11 @@ def invoices(days: int, last: str) -> pd.DataFrame:
         minutes = generator.uniform(0, 60 * hours - 20, 12)
         minutes = np.append(minutes, 60 * hours - generator.uniform(0, 15))
         times = (day + pd.Timedelta(hours=9) + pd.to_timedelta(minutes, unit="min")).floor("s")
-        end = day + pd.Timedelta(last) if day == pd.Timestamp("2024-01-01") + pd.Timedelta(days=days - 1) else None
+        end = (
+            day + pd.Timedelta(last)
+            if day == pd.Timestamp("2024-01-01") + pd.Timedelta(days=days - 1)
+            else None
+        )
         rows += [(time, 1) for time in times if end is None or time < end]
         rows += [(end, 1)] * (end is not None)
     return pd.DataFrame(rows, columns=["time", "units"])
@@ -46,7 +50,9 @@ def test_a_last_day_counts_where_its_last_invoice_is_as_late_as_usual(
     ran = forecast("now", path, *DAILY)
     assert ran.code == 0, ran.err
     assert ran.frame["time"].min()[:10] == first
-    said = "invoices.csv: the last period of D is not complete (--unfinished 'leave out')" in ran.err
+    said = (
+        "invoices.csv: the last period of D is not complete (--unfinished 'leave out')" in ran.err
+    )
     assert said is (first == "2024-02-09")
 
 
@@ -71,11 +77,25 @@ def test_unfinished_decides_of_periods_that_aggregation_makes(
     other = "keep" if word == "leave out" else "leave out"
     changed = forecast("predict", "sales.csv", "--artifact", "model", "--unfinished", other)
     assert changed.frame["time"].min()[:10] != first
-    tested = forecast("backtest", "sales.csv", *flags, "--model", "last", "--horizon", 2, "--forecasts", "tested.csv")
+    tested = forecast(
+        "backtest",
+        "sales.csv",
+        *flags,
+        "--model",
+        "last",
+        "--horizon",
+        2,
+        "--forecasts",
+        "tested.csv",
+    )
     assert tested.code == 0, tested.err
     newest = pd.read_csv("tested.csv")["time"].max()[:10]
     assert (pd.Timestamp(newest) + pd.Timedelta(days=1)).strftime("%Y-%m-%d") == first
-    python = Forecaster(model="last", horizon=2, freq="D", aggregate="sum", unfinished=word).fit(table).predict()
+    python = (
+        Forecaster(model="last", horizon=2, freq="D", aggregate="sum", unfinished=word)
+        .fit(table)
+        .predict()
+    )
     assert str(python["time"].min())[:10] == first
     source = 'path = "sales.csv"\n' + ("" if word == "leave out" else f'unfinished = "{word}"\n')
     job.file.write_text(
@@ -88,24 +108,36 @@ def test_unfinished_decides_of_periods_that_aggregation_makes(
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_the_newest_period_is_not_over_while_the_clock_is_in_it(forecast: Run, tmp_path: Path, word: str) -> None:
+def test_the_newest_period_is_not_over_while_the_clock_is_in_it(
+    forecast: Run, tmp_path: Path, word: str
+) -> None:
     months = pd.date_range(end=pd.Timestamp.now().strftime("%Y-%m-01"), periods=40, freq="MS")
     path = tmp_path / "sales.csv"
-    pd.DataFrame({"month": months.strftime("%Y-%m"), "units": np.arange(40) % 7}).to_csv(path, index=False)
+    pd.DataFrame({"month": months.strftime("%Y-%m"), "units": np.arange(40) % 7}).to_csv(
+        path, index=False
+    )
     ran = forecast("now", path, "--unfinished", word)
     following = months[-1] + pd.DateOffset(months=1)
-    assert ran.frame["month"].min() == (months[-1] if word == "leave out" else following).strftime("%Y-%m")
+    assert ran.frame["month"].min() == (months[-1] if word == "leave out" else following).strftime(
+        "%Y-%m"
+    )
     assert ("the last period of MS is not complete" in ran.err) is (word != "keep")
     rows = pd.DataFrame({"month": months, "units": np.arange(40) % 7})
     model = Forecaster(model="last", horizon=2, unfinished=word).fit(rows)
     assert model.predict()["month"].min() == (months[-1] if word == "leave out" else following)
-    later = rows.assign(month=rows["month"] + pd.DateOffset(years=3))  # such as a plan: the clock says nothing of it
+    later = rows.assign(
+        month=rows["month"] + pd.DateOffset(years=3)
+    )  # such as a plan: the clock says nothing of it
     assert model.fit(later).predict()["month"].min() == following + pd.DateOffset(years=3)
 
 
 def test_a_series_that_began_today_is_no_series_yet(forecast: Run, tmp_path: Path) -> None:
-    months = pd.date_range(end=pd.Timestamp.now().strftime("%Y-%m-01"), periods=40, freq="MS").strftime("%Y-%m")
-    rows = [(month, "north", place % 7) for place, month in enumerate(months)] + [(months[-1], "south", 3)]
+    months = pd.date_range(
+        end=pd.Timestamp.now().strftime("%Y-%m-01"), periods=40, freq="MS"
+    ).strftime("%Y-%m")
+    rows = [(month, "north", place % 7) for place, month in enumerate(months)] + [
+        (months[-1], "south", 3)
+    ]
     path = tmp_path / "sales.csv"
     pd.DataFrame(rows, columns=["month", "shop", "units"]).to_csv(path, index=False)
     ran = forecast("now", path, "--id", "shop", "--target", "units")

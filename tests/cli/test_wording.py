@@ -14,11 +14,29 @@ Run = Callable[..., "object"]
 NAIVE = ("--model", "seasonal-naive", "--horizon", 3)
 
 
-def test_an_age_of_years_is_written_in_whole_days(forecast: Run, passengers: Path, store: Path) -> None:
-    told = forecast("predict", passengers, "--artifact", store, "--warn-after", "2d", "--as-of", "2024-07-04T00:00").err
+def test_an_age_of_years_is_written_in_whole_days(
+    forecast: Run, passengers: Path, store: Path
+) -> None:
+    told = forecast(
+        "predict",
+        passengers,
+        "--artifact",
+        store,
+        "--warn-after",
+        "2d",
+        "--as-of",
+        "2024-07-04T00:00",
+    ).err
     assert "the newest value is 23,195 days old (--warn-after 2d)" in told
     short = forecast(
-        "predict", passengers, "--artifact", store, "--warn-after", "2d", "--as-of", "1961-01-09T12:00"
+        "predict",
+        passengers,
+        "--artifact",
+        store,
+        "--warn-after",
+        "2d",
+        "--as-of",
+        "1961-01-09T12:00",
     ).err
     assert "the newest value is 8.5 days old" in short
 
@@ -48,7 +66,11 @@ def test_ids_of_several_columns_are_shown_as_one_series(forecast: Run, tmp_path:
         for day in range(1, 29)
         if item != "356" or month == 1
     ]
-    pd.DataFrame(rows, columns=["group", "item", "day", "units"]).to_csv(tmp_path / "sales.csv", index=False)
-    told = forecast("fit", tmp_path / "sales.csv", "--artifact", tmp_path / "s", "--id", "group,item", *NAIVE).err
+    pd.DataFrame(rows, columns=["group", "item", "day", "units"]).to_csv(
+        tmp_path / "sales.csv", index=False
+    )
+    told = forecast(
+        "fit", tmp_path / "sales.csv", "--artifact", tmp_path / "s", "--id", "group,item", *NAIVE
+    ).err
     assert "2 series never change: FLORAL/7, WOOD/7\n" in told
     assert "get no forecast: FLORAL/356, WOOD/356\n" in told

@@ -27,7 +27,9 @@ Check = Callable[[], bool]
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
     parser.add_argument("engine", choices=("ray", "dask"))
-    parser.add_argument("--series", type=int, default=2000, help="of the forecast; 100,000 for the measurement")
+    parser.add_argument(
+        "--series", type=int, default=2000, help="of the forecast; 100,000 for the measurement"
+    )
     parser.add_argument("--shards", type=int, default=16)
     parser.add_argument("--only", choices=("predict", "backtest"), help="leave out the other one")
     given = parser.parse_args()
@@ -49,7 +51,14 @@ def _isolated() -> int:
 def _compare(given: argparse.Namespace, folder: Path) -> int:
     _tables(folder, given.series)
     _run("fit", folder / "small.parquet", "--artifact", folder / "store", *FIT)
-    predict = ["predict", folder / "large.parquet", "--artifact", folder / "store", "--shards", given.shards]
+    predict = [
+        "predict",
+        folder / "large.parquet",
+        "--artifact",
+        folder / "store",
+        "--shards",
+        given.shards,
+    ]
     backtest = ["backtest", folder / "small.parquet", *FIT, "--refit", "--windows", FOLDS]
     commands = {"predict": (predict, "--output"), "backtest": (backtest, "--forecasts")}
     if given.only is not None:
@@ -63,15 +72,30 @@ def _compare(given: argparse.Namespace, folder: Path) -> int:
         for name, (words, option) in commands.items():
             for kill in (False, True):
                 output = folder / f"{name}-{kill}"
-                half = _half_written(output, given.shards) if name == "predict" else _after(alone[name] / 3)
+                half = (
+                    _half_written(output, given.shards)
+                    if name == "predict"
+                    else _after(alone[name] / 3)
+                )
                 seconds = _run(
-                    *words, option, output, "--cluster", address, engine=given.engine, when=half if kill else None
+                    *words,
+                    option,
+                    output,
+                    "--cluster",
+                    address,
+                    engine=given.engine,
+                    when=half if kill else None,
                 )
                 equal = _bytes(output) == _bytes(folder / f"{name}-alone")
                 different += not equal
                 label = f"{name}, {given.engine}{', a worker killed' if kill else ''}"
-                print(f"{label:32} {seconds:7.1f} s  {'equal, byte for byte' if equal else 'DIFFERENT'}", flush=True)
-    print(f"{given.series:,} series of {POINTS} steps in {given.shards} shards; {FOLDS} folds of {FITTED} series")
+                print(
+                    f"{label:32} {seconds:7.1f} s  {'equal, byte for byte' if equal else 'DIFFERENT'}",
+                    flush=True,
+                )
+    print(
+        f"{given.series:,} series of {POINTS} steps in {given.shards} shards; {FOLDS} folds of {FITTED} series"
+    )
     return 1 if different else 0
 
 
@@ -84,7 +108,11 @@ def _tables(folder: Path, series: int) -> None:
     days = pd.date_range("2024-01-01", periods=POINTS).astype("datetime64[s]")
     ids = np.array([f"item {number:06}" for number in range(series)])
     for name, count in (("large", series), ("small", min(series, FITTED))):
-        frame = {"item": np.repeat(ids[:count], POINTS), "day": np.tile(days, count), "units": values[:count].ravel()}
+        frame = {
+            "item": np.repeat(ids[:count], POINTS),
+            "day": np.tile(days, count),
+            "units": values[:count].ravel(),
+        }
         pd.DataFrame(frame).to_parquet(folder / f"{name}.parquet", row_group_size=1 << 20)
 
 
@@ -102,7 +130,9 @@ def _run(*words: object, engine: str = "", when: Check | None = None) -> float:
             time.sleep(0.05)
         if running.returncode != 0:
             errors.seek(0)
-            raise SystemExit(f"{' '.join(command)} ended with {running.returncode}: {errors.read()}")
+            raise SystemExit(
+                f"{' '.join(command)} ended with {running.returncode}: {errors.read()}"
+            )
     if when is not None:
         raise SystemExit("no worker was killed: it was over too soon")
     return time.monotonic() - start

@@ -11,7 +11,10 @@ from pathlib import Path
 
 WORKERS = 2
 READY = 60.0  # seconds
-BUSY = {"ray": re.compile(r"ray::PoolActor\.run_batch"), "dask": re.compile(r"multiprocessing\.spawn")}
+BUSY = {
+    "ray": re.compile(r"ray::PoolActor\.run_batch"),
+    "dask": re.compile(r"multiprocessing\.spawn"),
+}
 PORTS = {"ray": 10001, "dask": 8786}
 
 
@@ -33,9 +36,18 @@ def cluster_of(engine: str, folder: Path) -> Iterator[str]:
 
 
 def _ray(folder: Path) -> list[list[str]]:
-    local = ["--node-ip-address=127.0.0.1", "--port=6379", f"--ray-client-server-port={PORTS['ray']}"]
+    local = [
+        "--node-ip-address=127.0.0.1",
+        "--port=6379",
+        f"--ray-client-server-port={PORTS['ray']}",
+    ]
     size = [f"--num-cpus={WORKERS}", f"--object-store-memory={2**28}", "--min-worker-port=20000"]
-    quiet = ["--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={folder / 'ray'}", "--block"]
+    quiet = [
+        "--include-dashboard=false",
+        "--disable-usage-stats",
+        f"--temp-dir={folder / 'ray'}",
+        "--block",
+    ]
     return [["ray", "start", "--head", "--max-worker-port=20999", *local, *size, *quiet]]
 
 
@@ -44,7 +56,10 @@ def _dask() -> list[list[str]]:
     address = f"tcp://127.0.0.1:{PORTS['dask']}"
     workers = ["--nworkers", str(WORKERS), "--nthreads", "1"]
     dask = [sys.executable, "-m", "dask"]
-    return [[*dask, "scheduler", *local, "--port", str(PORTS["dask"])], [*dask, "worker", address, *local, *workers]]
+    return [
+        [*dask, "scheduler", *local, "--port", str(PORTS["dask"])],
+        [*dask, "worker", address, *local, *workers],
+    ]
 
 
 def _wait(port: int, folder: Path, engine: str) -> None:
@@ -57,7 +72,9 @@ def _wait(port: int, folder: Path, engine: str) -> None:
                 time.sleep(3)  # workers come a moment later
                 return
         time.sleep(0.5)
-    logs = "\n".join(path.read_text(errors="replace")[-2000:] for path in sorted(folder.glob(f"{engine}-*.log")))
+    logs = "\n".join(
+        path.read_text(errors="replace")[-2000:] for path in sorted(folder.glob(f"{engine}-*.log"))
+    )
     raise SystemExit(f"the cluster did not start:\n{logs}")
 
 

@@ -49,7 +49,9 @@ def test_exception_rolls_it_back_with_the_tables_that_it_created(url, rows, run)
     assert rows(url, "SELECT * FROM runs") == []
 
 
-def test_transactions_and_the_creation_of_tables_wait_for_each_other(url, forecasts, rows, monkeypatch):
+def test_transactions_and_the_creation_of_tables_wait_for_each_other(
+    url, forecasts, rows, monkeypatch
+):
     monkeypatch.setattr(connecting, "LOCK_PATIENCE", 0.05)
     with connect(url):
         with pytest.raises(Busy):
@@ -76,7 +78,9 @@ def test_one_that_is_not_there_is_no_input_and_is_not_created(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"])
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"]
+)
 def test_memory_is_no_place_for_forecasts(url, forecasts):
     with pytest.raises(UsageError, match=r"sink\.url must name the file"):
         upsert(url, "f", forecasts(), KEYS)
@@ -84,7 +88,9 @@ def test_memory_is_no_place_for_forecasts(url, forecasts):
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql+psycopg", "postgresql+psycopg2"])
 def test_every_way_to_write_its_url_works(server, scheme):
-    assert read_query(server.url.replace("postgresql", scheme, 1), "SELECT 1 AS x")["x"].tolist() == [1]
+    assert read_query(server.url.replace("postgresql", scheme, 1), "SELECT 1 AS x")[
+        "x"
+    ].tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -127,12 +133,16 @@ def test_no_message_shows_a_password(url, call, key):
 @settings(max_examples=60, deadline=None)
 @given(
     password=st.text(st.sampled_from("abXY019@:/?#%&=+ ;[]'\"\\é"), min_size=6, max_size=14),
-    form=st.sampled_from(["me:{}@127.0.0.1:1/db", "me:{}@127.0.0.1:1", "127.0.0.1:1/db?password={}"]),
+    form=st.sampled_from(
+        ["me:{}@127.0.0.1:1/db", "me:{}@127.0.0.1:1", "127.0.0.1:1/db?password={}"]
+    ),
     escape=st.booleans(),
 )
 def test_no_part_of_any_password_is_shown_even_where_its_url_is_wrong(password, form, escape):
     with pytest.raises((UsageError, Unavailable)) as caught:
-        read_query("postgresql://" + form.format(quote(password, "") if escape else password), "SELECT 1")
+        read_query(
+            "postgresql://" + form.format(quote(password, "") if escape else password), "SELECT 1"
+        )
     for part in [password, quote(password, ""), *re.split(r"\W", password)]:
         assert len(part) < 4 or part not in str(caught.value)
 
@@ -155,7 +165,10 @@ def test_password_as_a_query_parameter_works_or_is_refused(server, tmp_path):
 
 
 def test_dialect_that_nearly_is_one_is_guessed():
-    with pytest.raises(UsageError, match="SQLAlchemy does not know the database 'postgre'; did you mean 'postgresql'"):
+    with pytest.raises(
+        UsageError,
+        match="SQLAlchemy does not know the database 'postgre'; did you mean 'postgresql'",
+    ):
         read_query("postgre://host/db", "SELECT 1")
 
 
@@ -171,7 +184,9 @@ def test_forecasts_are_not_written_to_a_database_without_upsert(forecasts):
 
 
 @pytest.mark.parametrize("missing", ["sqlalchemy", "psycopg"])
-@pytest.mark.parametrize("call", ["read_query(url, 'SELECT 1')", "upsert(url, 'f', DataFrame({'id': ['a']}), ['id'])"])
+@pytest.mark.parametrize(
+    "call", ["read_query(url, 'SELECT 1')", "upsert(url, 'f', DataFrame({'id': ['a']}), ['id'])"]
+)
 def test_missing_extra_is_said_with_the_command_that_installs_it(missing, call):
     script = f"""
 import sys
@@ -191,7 +206,10 @@ except Unavailable as error:
 
 def test_a_job_without_a_database_loads_nothing_of_them():
     script = "import sys, forecast.databases; print(sorted({'sqlalchemy', 'psycopg', 'pandas'} & {*sys.modules}))"
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "[]\n"
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout
+        == "[]\n"
+    )
 
 
 def test_types_of_postgresql(server):
@@ -209,9 +227,22 @@ def test_types_of_postgresql(server):
     }  # fmt: skip
     assert {name: first[name] for name in texts} == texts
     assert [name for name in first if pd.isna(first[name])] == ["nan", "nothing"]
-    kinds = {"small": "i", "whole": "i", "price": "f", "whole_price": "f", "nan": "f", "real": "f", "flag": "b"}
+    kinds = {
+        "small": "i",
+        "whole": "i",
+        "price": "f",
+        "whole_price": "f",
+        "nan": "f",
+        "real": "f",
+        "flag": "b",
+    }
     assert {name: frame[name].dtype.kind for name in kinds} == kinds
-    assert [first["price"], first["whole_price"], first["whole"], first["flag"]] == [2.5, 5.0, 5, True]
+    assert [first["price"], first["whole_price"], first["whole"], first["flag"]] == [
+        2.5,
+        5.0,
+        5,
+        True,
+    ]
     assert first["day"] == pd.Timestamp("2024-01-31")
     assert first["time"] == pd.Timestamp("2024-01-31 12:00")
     assert first["instant"] == pd.Timestamp("2024-01-31 11:00", tz="UTC")
@@ -219,7 +250,12 @@ def test_types_of_postgresql(server):
 
 
 def test_whole_numbers_with_gaps_keep_their_digits(url, run):
-    run(url, "CREATE TABLE t (n BIGINT)", "INSERT INTO t VALUES (9007199254740993)", "INSERT INTO t VALUES (NULL)")
+    run(
+        url,
+        "CREATE TABLE t (n BIGINT)",
+        "INSERT INTO t VALUES (9007199254740993)",
+        "INSERT INTO t VALUES (NULL)",
+    )
     frame = read_query(url, "SELECT n FROM t ORDER BY COALESCE(n, 0)")
     assert frame["n"].isna().tolist() == [True, False]
     assert frame["n"][1] == 9007199254740993
@@ -350,7 +386,9 @@ def test_query_creates_no_other_file(tmp_path, sql):
 
 def test_function_that_changes_something_is_refused(server):
     server.execute("CREATE SEQUENCE s")
-    with pytest.raises(NoInput, match=r"source\.url: cannot execute nextval\(\) in a read-only transaction"):
+    with pytest.raises(
+        NoInput, match=r"source\.url: cannot execute nextval\(\) in a read-only transaction"
+    ):
         read_query(server.url, "SELECT nextval('s')")
 
 

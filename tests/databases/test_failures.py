@@ -9,7 +9,15 @@ import pandas as pd
 import pytest
 
 from forecast.databases import connect, connecting, read_query, upsert
-from forecast.errors import BadData, Busy, CannotCreate, NoInput, StorageFailure, Unavailable, UsageError
+from forecast.errors import (
+    BadData,
+    Busy,
+    CannotCreate,
+    NoInput,
+    StorageFailure,
+    Unavailable,
+    UsageError,
+)
 
 KEYS = ["store", "day", "origin"]
 
@@ -54,7 +62,11 @@ def test_text_that_is_no_utf_8_is_bad_data(tmp_path):
 
 
 def test_wrong_password_and_missing_database_and_no_server_are_unavailable(server):
-    for wrong in (replace(server, password="wrong"), replace(server, database="none"), replace(server, port=1)):
+    for wrong in (
+        replace(server, password="wrong"),
+        replace(server, database="none"),
+        replace(server, port=1),
+    ):
         with pytest.raises(Unavailable, match=r"source\.url: connection failed") as caught:
             read_query(wrong.url, "SELECT 1")
         assert wrong.password not in str(caught.value)
@@ -113,4 +125,6 @@ def test_wrong_sql_and_broken_constraints_are_said(url, run):
     with pytest.raises(UsageError, match="syntax error"):
         run(url, "SELEC 1")
     with pytest.raises(BadData, match=r"(?i)unique"):
-        run(url, "CREATE TABLE runs (name TEXT PRIMARY KEY)", *["INSERT INTO runs VALUES ('a')"] * 2)
+        run(
+            url, "CREATE TABLE runs (name TEXT PRIMARY KEY)", *["INSERT INTO runs VALUES ('a')"] * 2
+        )

@@ -24,16 +24,26 @@ SECRET = "hunter2-Geheim"
 def secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """The secret in the environment, in the forms in which one is kept there."""
     monkeypatch.setenv("SECRET", SECRET)
-    monkeypatch.setenv("SECRET_URL", f"postgresql://bob_{SECRET}:{SECRET}@db-{SECRET}.invalid/base_{SECRET}")
+    monkeypatch.setenv(
+        "SECRET_URL", f"postgresql://bob_{SECRET}:{SECRET}@db-{SECRET}.invalid/base_{SECRET}"
+    )
     monkeypatch.setenv("SECRET_LINES", f"a\n{SECRET}\nb'\"")
 
 
-@pytest.mark.parametrize("value", ['["{0}"]', '{{ a = "{0}" }}', '"{0}"', '[["{0}"], 1]', "4711471147114711"])
+@pytest.mark.parametrize(
+    "value", ['["{0}"]', '{{ a = "{0}" }}', '"{0}"', '[["{0}"], 1]', "4711471147114711"]
+)
 @pytest.mark.parametrize("key", ["ping", "source.url", "sink.url"])
 @pytest.mark.parametrize("given", [f"https://h/{SECRET}", "${SECRET_LINES}"])
-def test_an_address_of_any_shape_is_never_echoed(job: Job, forecast: Run, key: str, value: str, given: str) -> None:
+def test_an_address_of_any_shape_is_never_echoed(
+    job: Job, forecast: Run, key: str, value: str, given: str
+) -> None:
     line = f"{key.split('.')[-1]} = {value.format(given)}"
-    section = {"source": f"{line}\nsql = 'SELECT 1'"} if key == "source.url" else {"sink": f"{line}\ntable = 't'"}
+    section = (
+        {"source": f"{line}\nsql = 'SELECT 1'"}
+        if key == "source.url"
+        else {"sink": f"{line}\ntable = 't'"}
+    )
     job.write(top=line) if key == "ping" else job.write(**section)
     ran = forecast("run", job.file, "--check")
     assert ran.code in (0, 2), ran.err
@@ -79,7 +89,11 @@ def test_what_came_from_the_environment_is_never_echoed(
     if "params" in str(sections):
         text = text.replace('"seasonal-naive"', '"gru"')
     job.file.write_text(text)
-    ran = forecast("run", job.file, "--as-of", at(150), "--json") if "as_of" not in top else forecast("run", job.file)
+    ran = (
+        forecast("run", job.file, "--as-of", at(150), "--json")
+        if "as_of" not in top
+        else forecast("run", job.file)
+    )
     assert ran.code != 0
     assert SECRET.lower() not in (ran.err + ran.out).lower()
     assert "${SECRET" in ran.err or "***" in ran.err or ": " in ran.err
@@ -95,7 +109,11 @@ def test_a_run_that_succeeds_shows_the_variable_and_not_its_value(
     (job.folder / SECRET).mkdir()
     (job.folder / "sales.csv").rename(job.folder / f"{SECRET}.csv")
     job.write(sink='path = "${SECRET}/out.csv"')
-    text = job.file.read_text().replace('path = "out.csv"\n', "").replace('"sales.csv"', '"${SECRET}.csv"')
+    text = (
+        job.file.read_text()
+        .replace('path = "out.csv"\n', "")
+        .replace('"sales.csv"', '"${SECRET}.csv"')
+    )
     job.file.write_text(text)
     for words in (("--check",), ("--as-of", at(150), "--json")):
         ran = forecast("run", job.file, *words)
@@ -109,7 +127,9 @@ def test_a_run_that_succeeds_shows_the_variable_and_not_its_value(
     assert SECRET not in (job.folder / "store.runs" / "run.json").read_text()
 
 
-def test_a_name_from_the_environment_is_a_key_and_never_shown(job: Job, forecast: Run, at: At) -> None:
+def test_a_name_from_the_environment_is_a_key_and_never_shown(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.write(top='name = "${SECRET}"')
     ran = forecast("run", job.file, "--as-of", at(150), "--json")
     assert ran.code == 0, ran.err
@@ -124,9 +144,13 @@ def test_a_name_from_the_environment_is_a_key_and_never_shown(job: Job, forecast
     assert job.ledger("SELECT job FROM forecast_runs") == [(SECRET,)]
 
 
-def test_commands_on_versions_show_the_variable_and_not_its_value(job: Job, forecast: Run, at: At) -> None:
+def test_commands_on_versions_show_the_variable_and_not_its_value(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.write(top='name = "${SECRET}"')
-    job.file.write_text(job.file.read_text().replace('store = "store"', 'store = "${SECRET}/store"'))
+    job.file.write_text(
+        job.file.read_text().replace('store = "store"', 'store = "${SECRET}/store"')
+    )
     for day in (150, 170):
         assert forecast("run", job.file, "--as-of", at(day)).code == 0
     shown = ""
@@ -153,8 +177,12 @@ def test_commands_on_versions_show_the_variable_and_not_its_value(job: Job, fore
     assert "${SECRET}: " in shown
 
 
-def test_an_address_in_the_place_of_a_path_is_refused_without_its_password(job: Job, forecast: Run) -> None:
-    job.file.write_text(job.file.read_text().replace("sales.csv", f"postgresql://bob:{SECRET}@host/sales"))
+def test_an_address_in_the_place_of_a_path_is_refused_without_its_password(
+    job: Job, forecast: Run
+) -> None:
+    job.file.write_text(
+        job.file.read_text().replace("sales.csv", f"postgresql://bob:{SECRET}@host/sales")
+    )
     ran = forecast("run", job.file)
     assert ran.code == 2
     assert "[source] path is a path" in ran.err
@@ -164,7 +192,10 @@ def test_an_address_in_the_place_of_a_path_is_refused_without_its_password(job: 
 def test_a_pipeline_in_a_traceback_holds_no_address(job: Job) -> None:
     from forecast.jobs.pipeline import read_pipeline
 
-    job.write(top=f'ping = "https://h/{SECRET}"', sink=f'url = "postgresql://bob:{SECRET}@h/d"\ntable = "t"')
+    job.write(
+        top=f'ping = "https://h/{SECRET}"',
+        sink=f'url = "postgresql://bob:{SECRET}@h/d"\ntable = "t"',
+    )
     assert SECRET not in repr(read_pipeline(str(job.file)))
 
 
@@ -173,7 +204,10 @@ def test_short_words_and_own_words_stay_readable() -> None:
     hidden.add("7", "${DAYS}")
     hidden.add("data", "${SHOP}")
     hidden.add("forecast", "${NAME}")
-    assert hidden("7 rows of data in a database; `forecast fit`") == "7 rows of ${SHOP} in a database; `forecast fit`"
+    assert (
+        hidden("7 rows of data in a database; `forecast fit`")
+        == "7 rows of ${SHOP} in a database; `forecast fit`"
+    )
 
 
 def test_an_exit_shows_no_secret() -> None:

@@ -32,7 +32,9 @@ def test_rows_whose_keys_are_there_are_updated_and_others_are_left(url, forecast
 
 
 def test_what_was_written_is_read_back(url, forecasts):
-    frame = forecasts().assign(step=[1, 2, 3, 4], seen=pd.date_range("2024-03-31", periods=4, tz="Europe/Berlin"))
+    frame = forecasts().assign(
+        step=[1, 2, 3, 4], seen=pd.date_range("2024-03-31", periods=4, tz="Europe/Berlin")
+    )
     upsert(url, "f", frame, KEYS)
     back = read_query(url, "SELECT * FROM f ORDER BY day")
     assert list(back.columns) == list(frame.columns)
@@ -42,7 +44,9 @@ def test_what_was_written_is_read_back(url, forecasts):
     assert (pd.to_datetime(back["seen"], utc=True) == frame["seen"]).all()
 
 
-def test_more_rows_than_are_sent_at_once_all_arrive_in_their_columns(url, monkeypatch, forecasts, rows):
+def test_more_rows_than_are_sent_at_once_all_arrive_in_their_columns(
+    url, monkeypatch, forecasts, rows
+):
     monkeypatch.setattr(upserts, "BATCH_ROWS", 7)
     frame = forecasts(100)
     assert upsert(url, "f", frame, KEYS) == 100
@@ -64,7 +68,19 @@ def test_empty_text_and_missing_text_stay_two_things(url, rows):
 
 
 def test_text_of_every_kind_is_written_as_it_is(url, rows):
-    texts = ["\\.", "\\N", '"', "'; DROP TABLE f; --", "a\nb\r\nc\r", "%s %(x)s :x ?", "ü🦊", "\t", "\\", "{}", ","]
+    texts = [
+        "\\.",
+        "\\N",
+        '"',
+        "'; DROP TABLE f; --",
+        "a\nb\r\nc\r",
+        "%s %(x)s :x ?",
+        "ü🦊",
+        "\t",
+        "\\",
+        "{}",
+        ",",
+    ]
     upsert(url, "f", pd.DataFrame({"id": texts, "n": range(len(texts))}), ["id"])
     assert [text for (text,) in rows(url, "SELECT id FROM f ORDER BY n")] == texts
 
@@ -88,28 +104,41 @@ def test_whole_numbers_booleans_and_dates_have_their_columns(url, rows):
     )
     for _ in range(2):
         upsert(url, "f", frame, ["id"])
-    (one, two) = rows(url, "SELECT id, holiday, count, CAST(since AS TEXT), gap FROM f ORDER BY id DESC")
+    (one, two) = rows(
+        url, "SELECT id, holiday, count, CAST(since AS TEXT), gap FROM f ORDER BY id DESC"
+    )
     assert one == ("b", True, None, "2024-01-01", None)
     assert two == ("a", None, 5, None, None)
 
 
 def test_one_instant_is_one_key_whatever_its_zone_and_the_other_rows(url, rows):
-    berlin = pd.DataFrame({"at": pd.to_datetime(["2024-03-31 00:30", "2024-03-31 01:30"], utc=True), "x": [1, 2]})
+    berlin = pd.DataFrame(
+        {"at": pd.to_datetime(["2024-03-31 00:30", "2024-03-31 01:30"], utc=True), "x": [1, 2]}
+    )
     upsert(url, "f", berlin.assign(at=berlin["at"].dt.tz_convert("Europe/Berlin")), ["at"])
-    finer = pd.to_datetime(["2024-03-31 01:30:00", "2024-03-31 01:30:00.25"], utc=True, format="ISO8601")
+    finer = pd.to_datetime(
+        ["2024-03-31 01:30:00", "2024-03-31 01:30:00.25"], utc=True, format="ISO8601"
+    )
     upsert(url, "f", pd.DataFrame({"at": finer, "x": [3, 4]}), ["at"])
     assert rows(url, "SELECT x FROM f ORDER BY at") == [(1,), (3,), (4,)]
 
 
 def test_sqlite_gets_times_as_text_that_sorts(tmp_path, rows):
     url = f"sqlite:///{tmp_path}/f.db"
-    day, instant = pd.Timestamp("2024-01-31"), pd.Timestamp("2024-01-31 00:00:00.5", tz="Europe/Berlin")
+    day, instant = (
+        pd.Timestamp("2024-01-31"),
+        pd.Timestamp("2024-01-31 00:00:00.5", tz="Europe/Berlin"),
+    )
     upsert(url, "f", pd.DataFrame({"id": ["a"], "day": [day], "instant": [instant]}), ["id"])
-    assert rows(url, "SELECT day, instant FROM f") == [("2024-01-31 00:00:00", "2024-01-30 23:00:00.500000+00:00")]
+    assert rows(url, "SELECT day, instant FROM f") == [
+        ("2024-01-31 00:00:00", "2024-01-30 23:00:00.500000+00:00")
+    ]
 
 
 def test_both_passes_of_the_hour_that_clocks_repeat_are_kept(url):
-    hours = pd.date_range("2024-10-27 00:00", periods=3, freq="h", tz="UTC").tz_convert("Europe/Berlin")
+    hours = pd.date_range("2024-10-27 00:00", periods=3, freq="h", tz="UTC").tz_convert(
+        "Europe/Berlin"
+    )
     upsert(url, "f", pd.DataFrame({"at": hours, "x": [1, 2, 3]}), ["at"])
     back = read_query(url, "SELECT at FROM f ORDER BY at")
     assert (pd.to_datetime(back["at"], utc=True) == hours).all()
@@ -117,7 +146,11 @@ def test_both_passes_of_the_hour_that_clocks_repeat_are_kept(url):
 
 def test_frame_of_keys_only_and_frame_without_rows(url, forecasts, rows):
     frame = forecasts()[KEYS]
-    assert [upsert(url, "f", frame, KEYS), upsert(url, "f", frame, KEYS), upsert(url, "f", frame[:0], KEYS)] == [
+    assert [
+        upsert(url, "f", frame, KEYS),
+        upsert(url, "f", frame, KEYS),
+        upsert(url, "f", frame[:0], KEYS),
+    ] == [
         4,
         4,
         0,
@@ -127,9 +160,13 @@ def test_frame_of_keys_only_and_frame_without_rows(url, forecasts, rows):
 
 def test_key_that_comes_twice_is_said_with_its_row_and_nothing_is_written(url, forecasts, rows):
     frame = pd.concat([forecasts(), forecasts().iloc[:1]])
-    with pytest.raises(BadData, match=r"sink\.table f: row 5 has .* that of an earlier row \(store 000, day 2024"):
+    with pytest.raises(
+        BadData, match=r"sink\.table f: row 5 has .* that of an earlier row \(store 000, day 2024"
+    ):
         upsert(url, "f", frame, KEYS)
-    with pytest.raises(ForecastError, match=r"sink\.table: (relation \"f\" does not exist|no such table: f)"):
+    with pytest.raises(
+        ForecastError, match=r"sink\.table: (relation \"f\" does not exist|no such table: f)"
+    ):
         rows(url, "SELECT * FROM f")
 
 
@@ -146,7 +183,12 @@ def test_name_that_no_table_can_have_is_refused(url, name, forecasts):
 
 def test_value_that_cannot_be_stored_is_said_with_its_column(url, forecasts):
     with pytest.raises(BadData, match=r"column 'store' cannot be stored"):
-        upsert(url, "f", forecasts().assign(store=pd.Series(["a", "b", "c", "\udc80"], dtype=object)), KEYS)
+        upsert(
+            url,
+            "f",
+            forecasts().assign(store=pd.Series(["a", "b", "c", "\udc80"], dtype=object)),
+            KEYS,
+        )
     with pytest.raises(BadData, match=r"column 'n' cannot be stored"):
         upsert(url, "f", forecasts().assign(n=np.array([2**63] * 4, np.uint64)), KEYS)
     with pytest.raises(BadData, match=r"column 'day' cannot be stored"):
@@ -165,13 +207,17 @@ def test_its_further_columns_are_left_alone(url, rows, run):
 
 def test_columns_that_it_lacks_are_named_and_not_added(url, forecasts):
     upsert(url, "f", forecasts(), KEYS)
-    with pytest.raises(UsageError, match=r"sink\.table f lacks columns.*: Lo_80, model; did you mean 'lo_80'\?"):
+    with pytest.raises(
+        UsageError, match=r"sink\.table f lacks columns.*: Lo_80, model; did you mean 'lo_80'\?"
+    ):
         upsert(url, "f", forecasts().rename(columns={"lo_80": "Lo_80"}).assign(model="x"), KEYS)
 
 
 def test_column_of_another_type_is_named(server, forecasts):
     upsert(server.url, "f", forecasts(), KEYS)
-    with pytest.raises(BadData, match=r"row 1, column forecast: invalid input syntax for type double precision"):
+    with pytest.raises(
+        BadData, match=r"row 1, column forecast: invalid input syntax for type double precision"
+    ):
         upsert(server.url, "f", forecasts().assign(forecast="many"), KEYS)
 
 
@@ -183,8 +229,12 @@ def test_column_without_any_value_fits_every_type(url, forecasts, rows):
 
 def test_zone_that_would_get_lost_is_refused(server, forecasts):
     upsert(server.url, "f", forecasts(), KEYS)
-    with pytest.raises(UsageError, match="column 'day' is of times without a zone, unlike the forecasts"):
-        upsert(server.url, "f", forecasts().assign(day=forecasts()["day"].dt.tz_localize("UTC")), KEYS)
+    with pytest.raises(
+        UsageError, match="column 'day' is of times without a zone, unlike the forecasts"
+    ):
+        upsert(
+            server.url, "f", forecasts().assign(day=forecasts()["day"].dt.tz_localize("UTC")), KEYS
+        )
 
 
 def test_time_of_day_that_would_get_lost_is_refused(url, rows, run):
@@ -192,7 +242,9 @@ def test_time_of_day_that_would_get_lost_is_refused(url, rows, run):
     upsert(url, "f", pd.DataFrame({"day": pd.to_datetime(["2024-02-29"]), "x": 1}), ["day"])
     assert rows(url, "SELECT CAST(day AS TEXT), x FROM f") == [("2024-02-29", 1)]
     with pytest.raises(UsageError, match="column 'day' is of dates"):
-        upsert(url, "f", pd.DataFrame({"day": pd.to_datetime(["2024-02-29 01:00"]), "x": 1}), ["day"])
+        upsert(
+            url, "f", pd.DataFrame({"day": pd.to_datetime(["2024-02-29 01:00"]), "x": 1}), ["day"]
+        )
 
 
 def test_ids_go_into_a_column_of_whole_numbers_where_they_are_such(url, rows, run):
@@ -200,16 +252,33 @@ def test_ids_go_into_a_column_of_whole_numbers_where_they_are_such(url, rows, ru
     upsert(url, "f", pd.DataFrame({"id": ["7", "-12"], "x": [1, 2]}), ["id"])
     assert rows(url, "SELECT id FROM f ORDER BY id") == [(-12,), (7,)]
     for code in ("007", "7a", "7.0", ""):
-        with pytest.raises(UsageError, match="column 'id' is of whole numbers, the forecasts have text"):
+        with pytest.raises(
+            UsageError, match="column 'id' is of whole numbers, the forecasts have text"
+        ):
             upsert(url, "f", pd.DataFrame({"id": [code], "x": [1]}), ["id"])
 
 
 def test_table_without_an_index_over_the_keys_is_refused(url, run):
     run(url, "CREATE TABLE f (id TEXT, day TIMESTAMP, x REAL, PRIMARY KEY (id))")
-    with pytest.raises(UsageError, match=r"sink\.table f has no primary key or unique index over exactly id, day"):
-        upsert(url, "f", pd.DataFrame({"id": ["a"], "day": pd.Timestamp("2024"), "x": 1.0}), ["id", "day"])
+    with pytest.raises(
+        UsageError, match=r"sink\.table f has no primary key or unique index over exactly id, day"
+    ):
+        upsert(
+            url,
+            "f",
+            pd.DataFrame({"id": ["a"], "day": pd.Timestamp("2024"), "x": 1.0}),
+            ["id", "day"],
+        )
     run(url, "CREATE UNIQUE INDEX two ON f (day, id)")
-    assert upsert(url, "f", pd.DataFrame({"id": ["a"], "day": pd.Timestamp("2024"), "x": 1.0}), ["id", "day"]) == 1
+    assert (
+        upsert(
+            url,
+            "f",
+            pd.DataFrame({"id": ["a"], "day": pd.Timestamp("2024"), "x": 1.0}),
+            ["id", "day"],
+        )
+        == 1
+    )
 
 
 def test_value_that_it_refuses_is_said_with_its_row_and_column(server):
@@ -236,7 +305,9 @@ def test_schema_and_table_are_created_and_found_again(server, forecasts):
 def test_table_of_one_name_in_another_schema_is_another_table(server, forecasts):
     upsert(server.url, "f", forecasts(), KEYS)
     upsert(server.url, "other.f", forecasts(2), KEYS)
-    assert server.execute("SELECT COUNT(*) FROM public.f UNION ALL SELECT COUNT(*) FROM other.f") == [(4,), (2,)]
+    assert server.execute(
+        "SELECT COUNT(*) FROM public.f UNION ALL SELECT COUNT(*) FROM other.f"
+    ) == [(4,), (2,)]
 
 
 def test_sqlite_has_the_schema_main_and_no_other(tmp_path, forecasts):
@@ -253,9 +324,13 @@ def test_name_that_postgresql_would_cut_is_refused(server, forecasts):
     assert upsert(server.url, "f", forecasts().rename(columns={"forecast": name[1:]}), KEYS) == 4
 
 
-NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0."), min_size=1, max_size=15)
+NAMES = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0."), min_size=1, max_size=15
+)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
-SQL_NAMES = st.sampled_from(["select", "a b", 'quo"te', "%s", ":x", "ΣΣ", "ß", "x;--", "'", "?", "order", "COPY"])
+SQL_NAMES = st.sampled_from(
+    ["select", "a b", 'quo"te', "%s", ":x", "ΣΣ", "ß", "x;--", "'", "?", "order", "COPY"]
+)
 
 
 @settings(
@@ -324,13 +399,17 @@ def test_process_that_is_killed_in_an_upsert_leaves_the_old_rows(url, stage, row
         child.send_signal(signal.SIGKILL)
     assert child.returncode == -signal.SIGKILL
     # the next reader of SQLite rolls back what the killed process left
-    assert read_query(url, "SELECT COUNT(*) AS n, SUM(x) AS x FROM f").to_numpy().tolist() == [[500, 500]]
+    assert read_query(url, "SELECT COUNT(*) AS n, SUM(x) AS x FROM f").to_numpy().tolist() == [
+        [500, 500]
+    ]
     assert upsert(url, "f", old.assign(x=3.0), ["id"]) == 500
     assert rows(url, "SELECT COUNT(*), SUM(x) FROM f") == [(500, 1500)]
 
 
 def test_killed_process_leaves_no_table_that_it_created(url, rows):
-    child = subprocess.Popen([sys.executable, "-c", CHILD, url, "all but committed"], stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, url, "all but committed"], stdout=subprocess.PIPE
+    )
     with child:
         assert child.stdout.readline() == b"here\n"
         child.send_signal(signal.SIGKILL)
@@ -344,7 +423,10 @@ def test_two_upserts_of_the_same_rows_at_once_wait_for_each_other(url):
         "frame = pd.DataFrame({'id': range(2000), 'x': 1.0})[:: int(sys.argv[2])]\n"
         "for _ in range(5):\n    upsert(sys.argv[1], 'f', frame, ['id'])\n"
     )
-    both = [subprocess.Popen([sys.executable, "-c", script, url, way], stdin=subprocess.PIPE) for way in ("1", "-1")]
+    both = [
+        subprocess.Popen([sys.executable, "-c", script, url, way], stdin=subprocess.PIPE)
+        for way in ("1", "-1")
+    ]
     for one in both:
         one.stdin.close()
     assert [one.wait() for one in both] == [0, 0]

@@ -56,7 +56,9 @@ class Block:
         """Whether it is a session with prompts, or a list of commands."""
         if any(line.startswith(PROMPT) for line in self.lines):
             return True
-        return self.language in SHELL or (self.language is None and self.lines[0].split(" ")[0] in PROGRAMS)
+        return self.language in SHELL or (
+            self.language is None and self.lines[0].split(" ")[0] in PROGRAMS
+        )
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,15 @@ def blocks(page: str) -> Iterator[Block]:
     while number < len(lines):
         line = lines[number]
         if line.lstrip().startswith("```"):
-            inside = list(takewhile(lambda one: not one.lstrip().startswith("```"), lines[number + 1 :]))
+            inside = list(
+                takewhile(lambda one: not one.lstrip().startswith("```"), lines[number + 1 :])
+            )
             yield Block(number + 2, line.strip().strip("`").strip(), _dedented(inside))
             number += len(inside) + 2
         elif line.startswith(INDENT) and (number == 0 or not lines[number - 1].strip()):
-            inside = list(takewhile(lambda one: one.startswith(INDENT) or not one.strip(), lines[number:]))
+            inside = list(
+                takewhile(lambda one: one.startswith(INDENT) or not one.strip(), lines[number:])
+            )
             number, first = number + len(inside), number
             while not inside[-1].strip():
                 inside.pop()

@@ -32,14 +32,25 @@ def run_page(page: Path, folder: Path) -> str:
     shutil.copytree(ROOT / "data", folder / "data")
     write_all(folder)
     lines = page.read_text(encoding="utf-8").splitlines()
-    found = [command for block in blocks("\n".join(lines)) if block.is_commands for command in commands(block)]
-    printed = {command.line: _printed(command, folder) for command in found if not reason(command.text)}
+    found = [
+        command
+        for block in blocks("\n".join(lines))
+        if block.is_commands
+        for command in commands(block)
+    ]
+    printed = {
+        command.line: _printed(command, folder) for command in found if not reason(command.text)
+    }
     for command in reversed(found):  # from the bottom, so that line numbers above stay right
         if command.shown and command.line in printed:
             first = command.line - 1
-            after = first + len(list(takewhile(lambda line: line.endswith("\\"), lines[first:]))) + 1
+            after = (
+                first + len(list(takewhile(lambda line: line.endswith("\\"), lines[first:]))) + 1
+            )
             indent = lines[first][: len(lines[first]) - len(lines[first].lstrip())]
-            new = [f"{indent}{line}".rstrip() for line in printed[command.line][-len(command.shown) :]]
+            new = [
+                f"{indent}{line}".rstrip() for line in printed[command.line][-len(command.shown) :]
+            ]
             lines[after : after + len(command.shown)] = new
     return "\n".join(lines) + "\n"
 
@@ -68,7 +79,9 @@ def differences(old: str, new: str, tolerance: float = 0.1, least: float = 0.05)
     least : difference that is small whatever the number
     """
     pairs = list(zip(_comparable(old), _comparable(new), strict=False))
-    found = [f"{len(old.splitlines())} lines, now {len(new.splitlines())}"] * (_count(old) != _count(new))
+    found = [f"{len(old.splitlines())} lines, now {len(new.splitlines())}"] * (
+        _count(old) != _count(new)
+    )
     for before, after in pairs:
         numbers = zip(_numbers(before), _numbers(after), strict=False)
         far = any(abs(one - other) > least + tolerance * abs(one) for one, other in numbers)
@@ -79,11 +92,19 @@ def differences(old: str, new: str, tolerance: float = 0.1, least: float = 0.05)
 
 def _printed(command: Command, folder: Path) -> list[str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, "TERM": "dumb", "COLUMNS": "100"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PATH": path,
+        "TERM": "dumb",
+        "COLUMNS": "100",
+    }
     reader, writer = pty.openpty()
     with open(reader, "rb", buffering=0) as out, tempfile.TemporaryFile("w+") as messages:
         words = ["bash", "-c", command.text]
-        running = subprocess.Popen(words, cwd=folder, env=environment, stdout=writer, stderr=messages)
+        running = subprocess.Popen(
+            words, cwd=folder, env=environment, stdout=writer, stderr=messages
+        )
         os.close(writer)
         table = b"".join(_pieces(out)).decode().replace("\r\n", "\n")
         code = running.wait()

@@ -28,7 +28,9 @@ def commands(groups: Mapping[type[SettingsGroup], str]) -> str:
     for purpose, names in PURPOSES.items():
         lines += [f"## {purpose}", ""]
         for name in names:
-            context = click.Context(found[name], info_name=name, parent=click.Context(cli, info_name="forecast"))
+            context = click.Context(
+                found[name], info_name=name, parent=click.Context(cli, info_name="forecast")
+            )
             lines += [*_command(found[name], context, groups), ""]
     return "\n".join(lines).rstrip()
 
@@ -56,9 +58,19 @@ def models() -> str:
                 for knob, field in fields.items()
             ]
             lines.append("")
-    lines += ["## Baselines", "", "They are models too, without settings.", "", "| name | method |", "|---|---|"]
+    lines += [
+        "## Baselines",
+        "",
+        "They are models too, without settings.",
+        "",
+        "| name | method |",
+        "|---|---|",
+    ]
     for name in baseline_names():
-        about = inspect.getdoc(importlib.import_module(f"forecast.baselines.{name.replace('-', '_')}")) or ""
+        about = (
+            inspect.getdoc(importlib.import_module(f"forecast.baselines.{name.replace('-', '_')}"))
+            or ""
+        )
         extra = baseline_method(name).extra
         notes = [f"Needs the extra `{extra}`."] if extra else []
         notes += [] if name in default_baselines() else ["Not among the default baselines."]
@@ -66,7 +78,9 @@ def models() -> str:
     return "\n".join(lines)
 
 
-def _command(command: Command, context: click.Context, groups: Mapping[type[SettingsGroup], str]) -> Iterator[str]:
+def _command(
+    command: Command, context: click.Context, groups: Mapping[type[SettingsGroup], str]
+) -> Iterator[str]:
     yield f"### {context.info_name}"
     yield ""
     yield _flowing(command.help or "")
@@ -106,7 +120,11 @@ def _commands() -> dict[str, Command]:
 
 
 def _options(command: Command) -> dict[str, click.Option]:
-    options = (option for option in command.params if isinstance(option, click.Option) and not option.hidden)
+    options = (
+        option
+        for option in command.params
+        if isinstance(option, click.Option) and not option.hidden
+    )
     return {option.name or "": option for option in options}
 
 
@@ -114,7 +132,11 @@ def _settings(command: Command, group: type[SettingsGroup]) -> list[str]:
     """The settings of a group that a command takes; it may have an option of its own by the name of a setting."""
     helps = {name: option.help or "" for name, option in _options(command).items()}
     fields = {name: field.description or "" for name, field in group.model_fields.items()}
-    return [name for name, description in fields.items() if name in helps and helps[name].startswith(description)]
+    return [
+        name
+        for name, description in fields.items()
+        if name in helps and helps[name].startswith(description)
+    ]
 
 
 def _listed(names: list[str]) -> str:

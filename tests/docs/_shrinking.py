@@ -53,7 +53,16 @@ def short(words: list[str]) -> list[str]:
             return [*_without_auto(words), *FAST_WORDS[2:], "--windows", "2"]
         case [
             "forecast",
-            "now" | "predict" | "run" | "status" | "score" | "plot" | "report" | "explain" | "inspect" | "versions",
+            "now"
+            | "predict"
+            | "run"
+            | "status"
+            | "score"
+            | "plot"
+            | "report"
+            | "explain"
+            | "inspect"
+            | "versions",
             *_,
         ]:
             return words
@@ -64,16 +73,31 @@ def short(words: list[str]) -> list[str]:
 
 def _short_benchmark(words: list[str]) -> list[str]:
     if words[:3] != BENCHMARKS:
-        raise UnknownCommand(f"say in {__name__} how to shorten `{' '.join(words)}`, or why it is not run")
+        raise UnknownCommand(
+            f"say in {__name__} how to shorten `{' '.join(words)}`, or why it is not run"
+        )
     # an interpreter that is there, so that peers that are not installed are named and left out
-    words = [sys.executable if before == "--peers-python" else word for before, word in zip(["", *words], words)]  # noqa: B905
+    words = [
+        sys.executable if before == "--peers-python" else word
+        for before, word in zip(["", *words], words)
+    ]  # noqa: B905
     match words[3:]:
         case ["accuracy", "etth1", *_]:
             return [*words, "--methods", "last", "--horizon", "720"]
         case ["accuracy", *_]:
             return [*words, "--methods", "last"]
         case ["intervals", *_]:
-            return [*words, "--kinds", "seasonal", "--methods", "linear", "--series", "4", "--steps", "5"]
+            return [
+                *words,
+                "--kinds",
+                "seasonal",
+                "--methods",
+                "linear",
+                "--series",
+                "4",
+                "--steps",
+                "5",
+            ]
         case ["lumpy", *_]:
             return [*words, "--series", "1"]
         case ["events", *_]:
@@ -82,14 +106,19 @@ def _short_benchmark(words: list[str]) -> list[str]:
             return [*words, "--pairs", "3"]
         case ["table", *_]:
             return words
-    raise UnknownCommand(f"say in {__name__} how to shorten `{' '.join(words)}`, or why it is not run")
+    raise UnknownCommand(
+        f"say in {__name__} how to shorten `{' '.join(words)}`, or why it is not run"
+    )
 
 
 def _without_auto(words: list[str]) -> list[str]:
     """A backtest of `auto` fits a dozen networks."""
-    chosen = [",".join("linear" if one == "auto" else one for one in word.split(",")) for word in words]
+    chosen = [
+        ",".join("linear" if one == "auto" else one for one in word.split(",")) for word in words
+    ]
     return [
-        new if before == "--model" else word for before, word, new in zip(["", *words], words, chosen, strict=False)
+        new if before == "--model" else word
+        for before, word, new in zip(["", *words], words, chosen, strict=False)
     ]
 
 
@@ -103,8 +132,14 @@ def short_pipeline(text: str) -> str:
 def short_python(text: str) -> str:
     """An example of the Python API with little to train."""
     text = text.replace('"auto"', '"linear"')  # auto compares a dozen networks
-    text = re.sub(r"Forecaster\((?=model=)", 'Forecaster(steps=3, members=1, baselines=("last",), ', text)
-    return re.sub(r"Forecaster\((?=horizon=)", 'Forecaster(model="gru", steps=3, members=1, guard=False, ', text)
+    text = re.sub(
+        r"Forecaster\((?=model=)", 'Forecaster(steps=3, members=1, baselines=("last",), ', text
+    )
+    return re.sub(
+        r"Forecaster\((?=horizon=)",
+        'Forecaster(model="gru", steps=3, members=1, guard=False, ',
+        text,
+    )
 
 
 def reason(text: str) -> str | None:

@@ -19,7 +19,13 @@ horizon = 7
 [sink]
 path = "job-forecasts.csv"
 """
-WRITTEN = ("--output", "--future-template", "--forecasts", "--json", "--markdown")  # what they name is written
+WRITTEN = (
+    "--output",
+    "--future-template",
+    "--forecasts",
+    "--json",
+    "--markdown",
+)  # what they name is written
 
 
 def write_all(folder: Path) -> None:
@@ -37,7 +43,11 @@ def write_all(folder: Path) -> None:
 
 def write_missing(folder: Path, words: Sequence[str]) -> None:
     """A table of daily sales for each file that a command reads and that is missing, with the columns that it names."""
-    named = {flag: words[at + 1].split(",") for at, flag in enumerate(words[:-1]) if flag.startswith("--")}
+    named = {
+        flag: words[at + 1].split(",")
+        for at, flag in enumerate(words[:-1])
+        if flag.startswith("--")
+    }
     for before, word in pairwise(words):
         path = folder / word
         if word.endswith(TABLES) and before not in WRITTEN and not path.exists():
@@ -54,15 +64,23 @@ def events() -> pd.DataFrame:
 
 
 def sales(
-    path: Path, ids: Sequence[str] = ("shop",), target: str = "units", others: Sequence[str] = (), ahead: int = -1
+    path: Path,
+    ids: Sequence[str] = ("shop",),
+    target: str = "units",
+    others: Sequence[str] = (),
+    ahead: int = -1,
 ) -> None:
     """Two series of 120 days up to yesterday, or to `ahead` days from today."""
-    days = pd.date_range(end=pd.Timestamp.now().normalize() + pd.Timedelta(days=ahead), periods=120, freq="D")
+    days = pd.date_range(
+        end=pd.Timestamp.now().normalize() + pd.Timedelta(days=ahead), periods=120, freq="D"
+    )
     parts = []
     for name in ("a", "b"):
         week = np.arange(120) % 7
         part = {"day": days.strftime("%Y-%m-%d"), target: 20 + 5 * week + np.arange(120) % 5}
-        parts.append(pd.DataFrame({**dict.fromkeys(ids, name), **part, **dict.fromkeys(others, week)}))
+        parts.append(
+            pd.DataFrame({**dict.fromkeys(ids, name), **part, **dict.fromkeys(others, week)})
+        )
     whole = pd.concat(parts)
     if path.suffix == ".parquet":
         whole.to_parquet(path, index=False)

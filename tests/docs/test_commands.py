@@ -38,7 +38,9 @@ def all_commands() -> list[tuple[str, Command]]:
 
 
 @pytest.fixture
-def perform(forecast: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[str]], "tuple[int, str, str]"]:
+def perform(
+    forecast: Run, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Sequence[str]], "tuple[int, str, str]"]:
     """Run a command in this process, those that it measures too: start-up takes longer than the work."""
 
     def measured(command: Sequence[str], folder: Path) -> Cost:
@@ -67,10 +69,18 @@ def perform(forecast: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequenc
 
 
 @pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=pytest.mark.slow) if page in SLOWEST_PAGES else page for page in TOLD]
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow) if page in SLOWEST_PAGES else page
+        for page in TOLD
+    ],
 )
-def test_commands_of_a_page_run(page: str, checkout: Path, perform: Callable[..., "tuple[int, str, str]"]) -> None:
-    for command in [command for where, command in all_commands() if where == page and not reason(command.text)]:
+def test_commands_of_a_page_run(
+    page: str, checkout: Path, perform: Callable[..., "tuple[int, str, str]"]
+) -> None:
+    for command in [
+        command for where, command in all_commands() if where == page and not reason(command.text)
+    ]:
         place = f"{page} line {command.line}: {command.text}"
         out = ""
         for before, words in command.parts():
@@ -81,19 +91,25 @@ def test_commands_of_a_page_run(page: str, checkout: Path, perform: Callable[...
             code, out, err = perform(short(words))
             assert code == 0, f"{place}: ended with {code}: {err}"
         if words[0] == "head" and command.shown:
-            assert out.splitlines()[0].rstrip() == command.shown[0], f"{place}: shows another header"
+            assert out.splitlines()[0].rstrip() == command.shown[0], (
+                f"{place}: shows another header"
+            )
 
 
 @pytest.mark.slow
 def test_commands_of_all_pages_run_in_a_shell(checkout: Path) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path}
-    for page, command in [one for one in all_commands() if one[0] in TOLD and not reason(one[1].text)]:
+    for page, command in [
+        one for one in all_commands() if one[0] in TOLD and not reason(one[1].text)
+    ]:
         line = ""
         for before, words in command.parts():
             write_missing(checkout, words)
             line += f" {before} {shlex.join(words if before == '|' else short(words))}"
-        ended = subprocess.run(["bash", "-c", line], cwd=checkout, env=environment, capture_output=True, text=True)
+        ended = subprocess.run(
+            ["bash", "-c", line], cwd=checkout, env=environment, capture_output=True, text=True
+        )
         assert ended.returncode == 0, f"{page} line {command.line}: {line}: {ended.stderr}"
 
 
@@ -109,7 +125,9 @@ def test_command_that_nobody_can_shorten_is_found_out() -> None:
         short(words)
 
 
-@pytest.mark.parametrize("page", [*PAGES, "pipelines/crontab", "pipelines/forecast-nightly.service"])
+@pytest.mark.parametrize(
+    "page", [*PAGES, "pipelines/crontab", "pipelines/forecast-nightly.service"]
+)
 def test_commands_within_the_text_name_commands_and_flags_that_exist(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     inline = re.findall(r"(?:`|bin/|&& )(forecast [a-z][^`|>\n]*)", text)
@@ -117,26 +135,41 @@ def test_commands_within_the_text_name_commands_and_flags_that_exist(page: str) 
         words = found.split()
         command = cli.commands.get(words[1]) or cli.get_command(click.Context(cli), words[1])
         assert command is not None, f"{page}: `{found}`"
-        flags = {flag for one in command.params for flag in (*one.opts, *one.secondary_opts)} | {"--help", "-h"}
-        assert {word for word in words if word.startswith("-") and word != "-"} <= flags, f"{page}: `{found}`"
+        flags = {flag for one in command.params for flag in (*one.opts, *one.secondary_opts)} | {
+            "--help",
+            "-h",
+        }
+        assert {word for word in words if word.startswith("-") and word != "-"} <= flags, (
+            f"{page}: `{found}`"
+        )
 
 
 def test_crontab_has_five_fields_and_a_command() -> None:
     lines = (ROOT / "pipelines" / "crontab").read_text(encoding="utf-8").splitlines()
-    jobs = [line for line in lines if line and not line.startswith("#") and not re.match(r"[A-Z]+=", line)]
+    jobs = [
+        line
+        for line in lines
+        if line and not line.startswith("#") and not re.match(r"[A-Z]+=", line)
+    ]
     assert jobs
     for line in jobs:
         assert re.fullmatch(r"([\d*,/-]+ +){5}cd /srv/forecast && forecast .*", line), line
         assert "%" not in line  # cron takes it for the end of the command
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
 def test_units_of_systemd_are_valid(tmp_path: Path) -> None:
     units = sorted((ROOT / "pipelines").glob("forecast-nightly.*"))
     assert len(units) == 2
     for unit in units:
-        text = unit.read_text(encoding="utf-8").replace("/srv/forecast/venv/bin/forecast", sys.executable)
+        text = unit.read_text(encoding="utf-8").replace(
+            "/srv/forecast/venv/bin/forecast", sys.executable
+        )
         (tmp_path / unit.name).write_text(text, encoding="utf-8")
     names = [str(tmp_path / unit.name) for unit in units]
-    ended = subprocess.run(["systemd-analyze", "verify", *names], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(
+        ["systemd-analyze", "verify", *names], capture_output=True, text=True, timeout=60
+    )
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -75,7 +75,9 @@ def test_python_examples_run(checkout: Path) -> None:
 
 
 def test_pipeline_examples_run(checkout: Path, forecast: Run) -> None:
-    examples = [block for _, block in blocks_of_pages() if block.language == "toml" or is_toml(block)]
+    examples = [
+        block for _, block in blocks_of_pages() if block.language == "toml" or is_toml(block)
+    ]
     assert examples
     for block in examples:
         found = tomllib.loads(block.text)
@@ -84,8 +86,14 @@ def test_pipeline_examples_run(checkout: Path, forecast: Run) -> None:
             ended = forecast("run", "job.toml")
             assert ended.code == 0, ended.err
         for name, value in found.items():
-            group, tables = SECTIONS.get(name, JobSettings), value if isinstance(value, list) else [value]
-            assert all(set(each if name in SECTIONS else [name]) <= set(group.model_fields) for each in tables)
+            group, tables = (
+                SECTIONS.get(name, JobSettings),
+                value if isinstance(value, list) else [value],
+            )
+            assert all(
+                set(each if name in SECTIONS else [name]) <= set(group.model_fields)
+                for each in tables
+            )
 
 
 def test_queries_find_rows_in_the_database_of_the_job(checkout: Path, forecast: Run) -> None:
@@ -110,20 +118,26 @@ def test_the_table_of_events_is_one(panel_frame: pd.DataFrame, tmp_path: Path) -
         events = tmp_path / "events.csv"
         events.write_text(block.text, encoding="utf-8")
         named = panel_frame.replace({"shop": {"s001": "Berlin", "s002": "Bonn"}})
-        fitted = Forecaster(model="last", horizon=2, id="shop", target="units", events=str(events)).fit(named)
+        fitted = Forecaster(
+            model="last", horizon=2, id="shop", target="units", events=str(events)
+        ).fit(named)
         assert len(fitted.schema_.dated_events) == len(block.lines) - 1
 
 
 def test_the_table_of_vintages_is_one() -> None:
     (block,) = beginning("date,load,temperature,available_at")
     table = table_from_frame(pd.read_csv(StringIO(block.text)))
-    panel = read(table, TableSettings(target=("load",), known=("temperature",), freq="D"), horizon=2).panel
+    panel = read(
+        table, TableSettings(target=("load",), known=("temperature",), freq="D"), horizon=2
+    ).panel
     assert panel.vintages is not None
     assert panel.known[-2:, 0].tolist() == [3.0, 1.8]
 
 
 def test_examples_in_docstrings_print_what_they_show() -> None:
-    modules = {importlib.import_module(getattr(package, name).__module__) for name in package.__all__}
+    modules = {
+        importlib.import_module(getattr(package, name).__module__) for name in package.__all__
+    }
     results = [doctest.testmod(module) for module in modules]
     assert sum(result.attempted for result in results) >= 8
     assert sum(result.failed for result in results) == 0

@@ -15,9 +15,14 @@ CANVAS = 8.0  # pixels by which a point of a picture may move
 @pytest.mark.parametrize("page", SHOWING, ids=name_of)
 def test_outputs_and_pictures_are_those_of_the_commands(page: Path, tmp_path: Path) -> None:
     again = run_page(page, tmp_path)
-    assert differences(page.read_text(encoding="utf-8"), again) == [], "run python -m tests.docs outputs"
+    assert differences(page.read_text(encoding="utf-8"), again) == [], (
+        "run python -m tests.docs outputs"
+    )
     for name in pictures(page):
-        drawn = (PICTURES / name).read_text(encoding="utf-8"), (tmp_path / name).read_text(encoding="utf-8")
+        drawn = (
+            (PICTURES / name).read_text(encoding="utf-8"),
+            (tmp_path / name).read_text(encoding="utf-8"),
+        )
         assert differences(*drawn, tolerance=0.0, least=CANVAS) == [], name
 
 
@@ -25,7 +30,11 @@ def test_every_picture_is_drawn_by_a_command_of_its_page() -> None:
     shown = {name for page in SITE for name in pictures(page)}
     assert shown == {path.name for path in PICTURES.iterdir()}
     for page in SITE:
-        found = [each.text for block in blocks(page.read_text(encoding="utf-8")) for each in commands(block)]
+        found = [
+            each.text
+            for block in blocks(page.read_text(encoding="utf-8"))
+            for each in commands(block)
+        ]
         for name in pictures(page):
             assert page in SHOWING
             assert any(line.endswith(f"--output {name}") for line in found), name
@@ -36,6 +45,8 @@ def test_differences_are_found_and_noise_is_not() -> None:
     shown = "skill 0.242  fit s\n auto  0.778  15.6\n\nsaved d/v-20261126T194856.708797Z-fe56af00\n"
     noise = "skill 0.243  fit s\n auto  0.780  31.2\n\nsaved d/v-20261127T194856.708797Z-ab56af00\n"
     assert differences(shown, noise) == []
-    assert differences(shown, shown.replace("0.778", "0.978")) == ["' auto  0.778', now ' auto  0.978'"]
+    assert differences(shown, shown.replace("0.778", "0.978")) == [
+        "' auto  0.778', now ' auto  0.978'"
+    ]
     assert differences(shown, shown.replace("auto", "theta"))
     assert differences(shown, shown + "more\n")

@@ -16,7 +16,9 @@ PAGES = [*OTHERS, *SITE, ROOT / "tests" / "bad_input" / "README.md"]
 def test_the_generated_tables_are_up_to_date() -> None:
     pages = [page.read_text(encoding="utf-8") for page in SITE]
     assert all(page == updated(page) for page in pages), "run python -m tests.docs"
-    assert sorted(match[1] for page in pages for match in GENERATED.finditer(page)) == sorted(tables())
+    assert sorted(match[1] for page in pages for match in GENERATED.finditer(page)) == sorted(
+        tables()
+    )
 
 
 def test_the_readme_is_short() -> None:
@@ -61,8 +63,14 @@ def _anchors(page: str) -> set[str]:
 
 def test_the_picture_of_the_code_is_the_code() -> None:
     picture = README[README.index("\n    forecast/\n") :]
-    rooms = {name for line in re.findall(r"^      (\S+(?: \S+)*)  ", picture, re.MULTILINE) for name in line.split()}
-    code = {f"{path.name}/" if path.is_dir() else path.name for path in (ROOT / "forecast").iterdir()}
+    rooms = {
+        name
+        for line in re.findall(r"^      (\S+(?: \S+)*)  ", picture, re.MULTILINE)
+        for name in line.split()
+    }
+    code = {
+        f"{path.name}/" if path.is_dir() else path.name for path in (ROOT / "forecast").iterdir()
+    }
     assert rooms == {name for name in code if not name.startswith("__") and name != "py.typed"}
     folders = {name.rstrip("/") for name in re.findall(r"^    (\w+/)", picture, re.MULTILINE)}
     assert folders == {"forecast", "data", "pipelines", "benchmarks", "docs", "tests"}

@@ -19,7 +19,14 @@ from forecast.jobs.pipeline import SECTIONS, JobSettings
 from forecast.models import model_class, model_names
 from tests.docs._pages import ROOT
 
-LOADED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src", "object": "data"}
+LOADED = {
+    "script": "src",
+    "link": "href",
+    "img": "src",
+    "iframe": "src",
+    "source": "src",
+    "object": "data",
+}
 ELSEWHERE = re.compile(r"(?:https?:)?//")
 IN_STYLE = re.compile(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//")
 BESIDE = ("README.md", "CHANGES.md", "benchmarks", "data", "pipelines")  # what pages show or offer
@@ -34,7 +41,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in BESIDE:
         (folder / name).symlink_to(ROOT / name)
     ended = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-D", "plot_gallery=0", "docs", "built"],
+        [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "-W",
+            "--keep-going",
+            "-q",
+            "-D",
+            "plot_gallery=0",
+            "docs",
+            "built",
+        ],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -63,8 +81,13 @@ def loads_from_elsewhere(page: str) -> list[str]:
 
 def words_of(*pages: Path) -> set[str]:
     """The words in headings and in code within the text."""
-    marked = [re.findall(r'(?:<h\d>|<span class="pre">)([^<]*)<', page.read_text(encoding="utf-8")) for page in pages]
-    return {word for texts in marked for text in texts for word in re.findall(r"[\w-]+", unescape(text))}
+    marked = [
+        re.findall(r'(?:<h\d>|<span class="pre">)([^<]*)<', page.read_text(encoding="utf-8"))
+        for page in pages
+    ]
+    return {
+        word for texts in marked for text in texts for word in re.findall(r"[\w-]+", unescape(text))
+    }
 
 
 def names_of(folder: Path) -> set[str]:
@@ -100,19 +123,25 @@ def test_every_option_of_every_command_is_in_the_reference(site: Path) -> None:
         command = cli.get_command(context, name)
         assert command is not None
         options = [option for option in command.params if isinstance(option, click.Option)]
-        assert {flag for option in options for flag in (*option.opts, *option.secondary_opts)} <= words, name
+        assert {
+            flag for option in options for flag in (*option.opts, *option.secondary_opts)
+        } <= words, name
 
 
 def test_every_key_of_a_pipeline_file_is_in_the_reference(site: Path) -> None:
     words = words_of(site / "settings.html", site / "jobs.html")
     keys = {key for group in (JobSettings, *SECTIONS.values()) for key in group.model_fields}
-    assert {key for key in keys if key not in words and f"--{key.replace('_', '-')}" not in words} == set()
+    assert {
+        key for key in keys if key not in words and f"--{key.replace('_', '-')}" not in words
+    } == set()
 
 
 def test_every_model_and_each_of_its_settings_is_in_the_reference(site: Path) -> None:
     words = words_of(site / "models.html")
     assert {*model_names(), *baseline_names()} <= words
-    assert {knob for name in model_names() for knob in model_class(name).Params.model_fields} <= words
+    assert {
+        knob for name in model_names() for knob in model_class(name).Params.model_fields
+    } <= words
 
 
 def test_every_public_name_is_in_the_reference(site: Path) -> None:
@@ -124,4 +153,6 @@ def test_llms_txt_has_a_line_for_each_page(site: Path) -> None:
     index = (site / "llms.txt").read_text(encoding="utf-8")
     lines = re.findall(r"^- \[.+\]\((.+)\.html\): .+\.$", index, re.MULTILINE)
     assert sorted(lines) == sorted(names_of(site))
-    assert "forecast predict --output forecasts.csv" in (site / "llms-full.txt").read_text(encoding="utf-8")
+    assert "forecast predict --output forecasts.csv" in (site / "llms-full.txt").read_text(
+        encoding="utf-8"
+    )

@@ -46,5 +46,7 @@ def test_a_value_goes_the_way_that_is_told(tmp_path: Path, store: Path) -> None:
     ran = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True)
     code, *called = json.loads(ran.stdout)
     assert code == 0, ran.stderr
-    places = [called.index([file, function]) for file, function in STEPS]  # raises where one is not called
+    places = [
+        called.index([file, function]) for file, function in STEPS
+    ]  # raises where one is not called
     assert places == sorted(places)

@@ -43,14 +43,20 @@ def test_a_backtest_forecasts_what_a_fit_of_that_day_would_have(panel_frame: pd.
     plain = panel_frame[["shop", "day", "units"]]
     found = Forecaster(**SMALL).backtest(plain, windows=1).forecasts
     night = Forecaster(**SMALL).fit(plain[plain["day"] <= "2024-03-15"]).predict()
-    own = found[found["model"] == "segrnn"].drop(columns=["origin", "actual", "model"]).reset_index(drop=True)
+    own = (
+        found[found["model"] == "segrnn"]
+        .drop(columns=["origin", "actual", "model"])
+        .reset_index(drop=True)
+    )
     pd.testing.assert_frame_equal(own, night, check_exact=True)
 
 
 def test_score_says_of_a_table_of_forecasts_what_backtest_said(panel_frame: pd.DataFrame) -> None:
     plain = panel_frame[["shop", "day", "units"]]
     found = Forecaster(**SMALL).backtest(plain, windows=1, models=("lstm",))
-    own = found.forecasts[found.forecasts["model"] == "lstm"].drop(columns=["origin", "actual", "model"])
+    own = found.forecasts[found.forecasts["model"] == "lstm"].drop(
+        columns=["origin", "actual", "model"]
+    )
     scored = score(own, plain, TableSettings(season=(7,)))
     for mine, theirs in ((scored.overall, found.overall), (scored.by_step, found.by_step)):
         expected = theirs[theirs["model"] == "lstm"].drop(
@@ -69,10 +75,14 @@ def test_a_fitted_forecaster_is_tested_as_it_is(
     found = saved.backtest(panel_frame, windows=3, frozen=True, models=("drift",))
     assert found.overall["model"].tolist() == ["seasonal-naive", "segrnn", "drift"]
     assert "end of the fit" not in caplog.text
-    rows = found.forecasts[(found.forecasts["model"] == "segrnn") & (found.forecasts["origin"] == "2024-03-10")]
+    rows = found.forecasts[
+        (found.forecasts["model"] == "segrnn") & (found.forecasts["origin"] == "2024-03-10")
+    ]
     expected = saved.predict(panel_frame, origin="2024-03-10")
     pd.testing.assert_frame_equal(
-        rows.drop(columns=["origin", "actual", "model"]).reset_index(drop=True), expected, check_exact=True
+        rows.drop(columns=["origin", "actual", "model"]).reset_index(drop=True),
+        expected,
+        check_exact=True,
     )
     saved.backtest(panel_frame, windows=5, frozen=True)
     assert "2 of 5 origins lie before 2024-03-01, the end of the fit" in caplog.text
@@ -80,10 +90,14 @@ def test_a_fitted_forecaster_is_tested_as_it_is(
 
 def test_rows_of_differing_lengths_each_have_origins_of_their_own() -> None:
     rng = np.random.default_rng(1)
-    frame = pd.DataFrame(rng.normal(size=(3, 60)).cumsum(1), columns=[f"V{i}" for i in range(2, 62)])
+    frame = pd.DataFrame(
+        rng.normal(size=(3, 60)).cumsum(1), columns=[f"V{i}" for i in range(2, 62)]
+    )
     frame.insert(0, "V1", ["a", "b", "c"])
     frame.iloc[1, 41:] = np.nan
-    found = Forecaster(**{**SMALL, "season": ()}, layout="rows").backtest(frame, windows=2, models=("drift",))
+    found = Forecaster(**{**SMALL, "season": ()}, layout="rows").backtest(
+        frame, windows=2, models=("drift",)
+    )
     newest = found.forecasts.groupby("V1")["origin"].max()
     assert newest.to_dict() == {"a": 55, "b": 35, "c": 55}
     assert found.forecasts["actual"].notna().all()

@@ -17,7 +17,13 @@ from tests._inputs import read_days
 def fitted() -> Fitted:
     """With one small network."""
     reading = read_days([10 + day % 5 + day / 9 for day in range(40)])
-    knobs = {"model": "gru", "params": {"hidden_size": 4}, "steps": 2, "members": 1, "baselines": ("last",)}
+    knobs = {
+        "model": "gru",
+        "params": {"hidden_size": 4},
+        "steps": 2,
+        "members": 1,
+        "baselines": ("last",),
+    }
     settings = TrainSettings(**knobs, guard=False, device="cpu")
     return PanelFit(reading.panel, reading.schema, settings, "days.csv").run()
 
@@ -27,7 +33,9 @@ def packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "installed", lambda package: True)
 
 
-def test_without_the_packages_nothing_is_exported(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_packages_nothing_is_exported(
+    fitted: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(exporting, "installed", lambda package: package != "onnx")
     assert with_exports(fitted) is fitted
     assert seconds_of_exports(3) == 0.0
@@ -51,8 +59,12 @@ class Wrong:
 
 
 @pytest.mark.usefixtures("packages")
-def test_an_export_that_computes_something_else_is_not_kept(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forecast.models.shared.exporting.export", lambda network, batch, opset: b"file")
+def test_an_export_that_computes_something_else_is_not_kept(
+    fitted: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "forecast.models.shared.exporting.export", lambda network, batch, opset: b"file"
+    )
     monkeypatch.setattr(exporting, "Graph", Wrong)
     found = with_exports(fitted)
     assert not found.exports
@@ -60,12 +72,16 @@ def test_an_export_that_computes_something_else_is_not_kept(fitted: Fitted, monk
 
 
 @pytest.mark.usefixtures("packages")
-def test_a_file_that_cannot_be_written_or_is_too_large_is_said(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_written_or_is_too_large_is_said(
+    fitted: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(network: object, batch: object, opset: int) -> bytes:
         raise RuntimeError("no such\noperator")
 
     monkeypatch.setattr("forecast.models.shared.exporting.export", broken)
     assert with_exports(fitted).unexported[0] == "torch cannot write it (no such operator)"
-    monkeypatch.setattr("forecast.models.shared.exporting.export", lambda network, batch, opset: b"123456")
+    monkeypatch.setattr(
+        "forecast.models.shared.exporting.export", lambda network, batch, opset: b"123456"
+    )
     monkeypatch.setattr(exporting, "LARGEST_EXPORT", 5)
     assert with_exports(fitted).unexported[0] == "its file would have 6 bytes"

@@ -21,7 +21,13 @@ from forecast.training.context import Rehearsal
 from tests._inputs import read_days
 
 DAYS = [10 + math.sin(day / 3) + day / 50 for day in range(60)]
-SMALL = {"model": "gru", "params": {"hidden_size": 4}, "steps": 4, "members": 1, "baselines": ("last",)}
+SMALL = {
+    "model": "gru",
+    "params": {"hidden_size": 4},
+    "steps": 4,
+    "members": 1,
+    "baselines": ("last",),
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +44,15 @@ def test_without_a_budget_there_is_no_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("packages", "budget", "exports"), [(True, 50, 4.0), (True, 12, 2.0), (True, 6, 1.0), (False, 50, 0.0)]
+    ("packages", "budget", "exports"),
+    [(True, 50, 4.0), (True, 12, 2.0), (True, 6, 1.0), (False, 50, 0.0)],
 )
 def test_training_leaves_time_for_exports_where_they_can_be_made(
     monkeypatch: pytest.MonkeyPatch, packages: bool, budget: float, exports: float
 ) -> None:
-    monkeypatch.setattr("forecast.engine.stages.find_spec", lambda name: object() if packages else None)
+    monkeypatch.setattr(
+        "forecast.engine.stages.find_spec", lambda name: object() if packages else None
+    )
     expected = 100 + (1 - SUMS_SHARE) * budget - exports - RESERVE
     assert deadline_of(TrainSettings(budget=budget), 100.0) == pytest.approx(expected)
 
@@ -64,10 +73,14 @@ def test_a_device_that_is_missing_is_refused_for_a_baseline_too(
         fit_of(reading, model="last", device="cuda").run()
 
 
-def test_a_plan_that_continues_another_artifact_needs_that_artifact(reading: Reading, tmp_path: Path) -> None:
+def test_a_plan_that_continues_another_artifact_needs_that_artifact(
+    reading: Reading, tmp_path: Path
+) -> None:
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps({"members": [], "started_from": "a" * 64}))
-    with pytest.raises(UsageError, match="continues the networks of another artifact, aaaaaaaaaaaa"):
+    with pytest.raises(
+        UsageError, match="continues the networks of another artifact, aaaaaaaaaaaa"
+    ):
         fit_of(reading, model="gru", plan=str(plan)).run()
 
 
@@ -87,7 +100,9 @@ def test_a_rehearsal_says_what_would_be_trained_and_trains_nothing(reading: Read
     assert not steps
     assert [network.member for network in rehearsal.networks] == list(fitted.config.plan.members)
     assert rehearsal.networks[0].member.steps == 4
-    assert all(np.isfinite(array).all() for weights in fitted.network_weights for array in weights.values())
+    assert all(
+        np.isfinite(array).all() for weights in fitted.network_weights for array in weights.values()
+    )
 
 
 HORIZON = 7
@@ -114,7 +129,11 @@ def test_what_is_held_out_changes_nothing_that_a_fit_rests_on(week: np.ndarray) 
     assert len(ready.closed) == 1
     later = np.arange(len(panel.values)) >= end
     other = prepare(
-        replace(panel, values=np.where(later, 1e6, panel.values)), schema, TrainSettings(), "days.csv", None
+        replace(panel, values=np.where(later, 1e6, panel.values)),
+        schema,
+        TrainSettings(),
+        "days.csv",
+        None,
     )
     assert other.transform.power == ready.transform.power
     assert (other.closed.phase == ready.closed.phase).all()

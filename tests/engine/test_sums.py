@@ -20,7 +20,9 @@ Fit = tuple[Fitted, Panel]
 @pytest.fixture(scope="module")
 def fit() -> Fit:
     frame = sales(3, 300)
-    return fitted(frame).fitted_, read(table_from_frame(frame), TableSettings(id=IDS), horizon=28).panel
+    return fitted(frame).fitted_, read(
+        table_from_frame(frame), TableSettings(id=IDS), horizon=28
+    ).panel
 
 
 def test_a_later_value_changes_no_error_of_an_earlier_window(fit: Fit) -> None:
@@ -32,12 +34,16 @@ def test_a_later_value_changes_no_error_of_an_earlier_window(fit: Fit) -> None:
     assert other is not None
     assert fitted.joint is not None
     np.testing.assert_array_equal(one.values, fitted.joint.values)
-    reaches = np.arange(len(one.values))[::-1] * one.stride  # steps between the ends of windows and of the series
+    reaches = (
+        np.arange(len(one.values))[::-1] * one.stride
+    )  # steps between the ends of windows and of the series
     np.testing.assert_array_equal(one.values[reaches >= 20], other.values[reaches >= 20])
     assert (one.values[reaches < 20] != other.values[reaches < 20]).any((1, 2)).all()
 
 
-def test_a_deadline_that_has_passed_leaves_no_time_for_an_origin_and_its_plan_repeats_that(fit: Fit) -> None:
+def test_a_deadline_that_has_passed_leaves_no_time_for_an_origin_and_its_plan_repeats_that(
+    fit: Fit,
+) -> None:
     late = with_joint_errors(*fit, "cpu", time.monotonic() - 1.5)
     assert late.config.plan.origins == 0
     again = with_joint_errors(replace(fit[0], config=late.config), fit[1], "cpu")

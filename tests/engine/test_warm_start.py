@@ -29,13 +29,29 @@ def table(days: int, shops: tuple[str, ...] = ("a", "b", "c")) -> pd.DataFrame:
     day = np.arange(days)
     parts = []
     for number, shop in enumerate(shops):
-        values = 50 + 10 * number + 8 * np.sin(2 * np.pi * (day + number) / 7) + np.sin(day * (1.7 + number))
-        parts.append(pd.DataFrame({"shop": shop, "day": pd.date_range("2024-01-01", periods=days), "units": values}))
+        values = (
+            50
+            + 10 * number
+            + 8 * np.sin(2 * np.pi * (day + number) / 7)
+            + np.sin(day * (1.7 + number))
+        )
+        parts.append(
+            pd.DataFrame(
+                {"shop": shop, "day": pd.date_range("2024-01-01", periods=days), "units": values}
+            )
+        )
     return pd.concat(parts)
 
 
 def fitted(frame: pd.DataFrame, start: Forecaster | None = None, **more: object) -> Forecaster:
-    knobs = {**SMALL, "model": "gru", "members": 2, "steps": 8, "warm_start": start is not None, **more}
+    knobs = {
+        **SMALL,
+        "model": "gru",
+        "members": 2,
+        "steps": 8,
+        "warm_start": start is not None,
+        **more,
+    }
     return Forecaster(**knobs).fit(frame, start=start)
 
 
@@ -93,12 +109,16 @@ def test_it_never_starts_from_weights_that_saw_what_is_held_out(live: Forecaster
         patch.setattr(TrainingState, "__init__", watched)
         fitted(table(107), live)
     assert live.fitted_.base is not None
-    for weights, base, final in zip(begun, live.fitted_.base.weights, live.fitted_.network_weights, strict=True):
+    for weights, base, final in zip(
+        begun, live.fitted_.base.weights, live.fitted_.network_weights, strict=True
+    ):
         assert all(np.array_equal(value.numpy(), base[name]) for name, value in weights.items())
         assert any(not np.array_equal(base[name], final[name]) for name in base)
 
 
-def test_values_that_were_trained_on_are_not_held_out(live: Forecaster, told: pytest.LogCaptureFixture) -> None:
+def test_values_that_were_trained_on_are_not_held_out(
+    live: Forecaster, told: pytest.LogCaptureFixture
+) -> None:
     again = fitted(table(90), live)  # what is held out now lies before what was held out then
     assert again.plan_.started_from is None
     assert "held out now" in told.text
@@ -109,7 +129,9 @@ def test_what_it_brings_is_never_made_worse_by_training(live: Forecaster) -> Non
     ruined = fitted(table(107), live, learning_rate=1.0)
     assert all(
         a <= b * (1 + 1e-6)
-        for a, b in zip(ruined.fitted_.config.validation, start.fitted_.config.validation, strict=True)
+        for a, b in zip(
+            ruined.fitted_.config.validation, start.fitted_.config.validation, strict=True
+        )
         if a is not None and b is not None
     )
 
@@ -170,7 +192,9 @@ def test_new_and_lost_series_keep_what_belongs_to_each() -> None:
     np.testing.assert_array_equal(begun[0], rows[[0, 1, 0, 3]])  # nobody, a, aa, c
 
 
-def test_a_plan_that_went_on_is_repeated_from_the_same_start_only(live: Forecaster, tmp_path: Path) -> None:
+def test_a_plan_that_went_on_is_repeated_from_the_same_start_only(
+    live: Forecaster, tmp_path: Path
+) -> None:
     warm = fitted(table(107), live)
     file = tmp_path / "plan.json"
     file.write_text(warm.plan_.model_dump_json())
@@ -184,9 +208,23 @@ def test_a_plan_that_went_on_is_repeated_from_the_same_start_only(live: Forecast
     assert fitted(table(107), live, plan=str(file)).plan_ == live.plan_
 
 
-def test_the_command_line_goes_on_from_the_live_version(forecast: Command, passengers: Path, tmp_path: Path) -> None:
+def test_the_command_line_goes_on_from_the_live_version(
+    forecast: Command, passengers: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
-    fit = ("fit", passengers, "--artifact", store, "--no-guard", "-p", "hidden_size=4", "--steps", 20, "--jobs", 1)
+    fit = (
+        "fit",
+        passengers,
+        "--artifact",
+        store,
+        "--no-guard",
+        "-p",
+        "hidden_size=4",
+        "--steps",
+        20,
+        "--jobs",
+        1,
+    )
     cold = forecast(*fit, "--warm-start")
     assert cold.code == 0
     assert "starts from scratch" in cold.err
@@ -196,7 +234,10 @@ def test_the_command_line_goes_on_from_the_live_version(forecast: Command, passe
     assert "nothing" not in warm.err
     shown = forecast("inspect", "--artifact", store).out
     assert f"start    from the networks of {first.hash}, 1 warm start\n" in shown
-    assert json.loads(forecast("inspect", "--artifact", store, "--json").out)["plan"]["started_from"] == first.hash
+    assert (
+        json.loads(forecast("inspect", "--artifact", store, "--json").out)["plan"]["started_from"]
+        == first.hash
+    )
     assert forecast("predict", "--artifact", store).code == 0
     loaded = Forecaster.load(str(store)).set_params(warm_start=True, steps=20)
     frame = pd.read_csv(passengers)
@@ -206,7 +247,12 @@ def test_the_command_line_goes_on_from_the_live_version(forecast: Command, passe
 def test_a_stopped_warm_start_is_resumed_to_the_same_artifact(
     forecast: Command, passengers: Path, tmp_path: Path
 ) -> None:
-    fit = ("fit", passengers, *("--no-guard", "--steps", 20, "-p", "hidden_size=4", "-p", "dropout=0.3"), "--artifact")
+    fit = (
+        "fit",
+        passengers,
+        *("--no-guard", "--steps", 20, "-p", "hidden_size=4", "-p", "dropout=0.3"),
+        "--artifact",
+    )
     forecast(*fit, tmp_path / "s")
     shutil.copytree(tmp_path / "s", tmp_path / "whole")
     assert forecast(*fit, tmp_path / "whole", "--warm-start").code == 0
@@ -223,7 +269,13 @@ def test_a_backtest_with_fits_at_each_origin_goes_on_from_one_to_the_next() -> N
     generations: list[int] = []
     real = TrainingState.__init__
 
-    def watched(self: TrainingState, network: torch.nn.Module, settings: object, member: Member, *rest: object) -> None:
+    def watched(
+        self: TrainingState,
+        network: torch.nn.Module,
+        settings: object,
+        member: Member,
+        *rest: object,
+    ) -> None:
         generations.append(member.warm)
         real(self, network, settings, member, *rest)  # type: ignore[arg-type]
 

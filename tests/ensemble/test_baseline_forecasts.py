@@ -24,16 +24,27 @@ from forecast.training.plan import COMPARED
 
 
 def test_a_baseline_that_repeats_a_season_comes_once_for_each_season() -> None:
-    labels = [baseline.label for baseline in baselines_of(("last", "seasonal-naive", "theta"), (24, 168))]
+    labels = [
+        baseline.label for baseline in baselines_of(("last", "seasonal-naive", "theta"), (24, 168))
+    ]
     assert labels == ["last", "seasonal-naive", "seasonal-naive-168", "theta"]
     assert [baseline.season for baseline in baselines_of(("last", "seasonal-mean"), ())] == [1, 1]
 
 
 def test_without_a_season_a_baseline_that_is_then_another_one_is_left_out() -> None:
     names = ("last", "seasonal-naive", "drift", "seasonal-drift", "seasonal-mean")
-    assert [baseline.label for baseline in baselines_of(names, ())] == ["last", "drift", "seasonal-mean"]
-    assert [baseline.label for baseline in baselines_of(("seasonal-naive", "theta"), ())] == ["seasonal-naive", "theta"]
-    years = pd.DataFrame({"year": range(1960, 2000), "value": np.random.default_rng(1).normal(size=40).cumsum()})
+    assert [baseline.label for baseline in baselines_of(names, ())] == [
+        "last",
+        "drift",
+        "seasonal-mean",
+    ]
+    assert [baseline.label for baseline in baselines_of(("seasonal-naive", "theta"), ())] == [
+        "seasonal-naive",
+        "theta",
+    ]
+    years = pd.DataFrame(
+        {"year": range(1960, 2000), "value": np.random.default_rng(1).normal(size=40).cumsum()}
+    )
     several = Forecaster(model="pretrained", horizon=4, baselines=names).fit(years)
     assert not {"seasonal-naive", "seasonal-drift"} & several.fitted_.config.scores.keys()
     alone = Forecaster(model="seasonal-naive", horizon=4).fit(years)
@@ -61,7 +72,9 @@ def test_baselines_see_enough_seasons_and_no_more_than_there_is() -> None:
     assert context_length(14, (48,), 50) == 50
 
 
-def test_windows_shorter_than_a_day_are_forecast_by_the_network_of_hours_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_shorter_than_a_day_are_forecast_by_the_network_of_hours_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     used = set()
 
     def noted(network: Network, *window: Any) -> np.ndarray:
@@ -70,9 +83,13 @@ def test_windows_shorter_than_a_day_are_forecast_by_the_network_of_hours_too(mon
 
     monkeypatch.setattr("forecast.baselines.pretrained.forecast_quantiles", noted)
     hours = pd.date_range("2024-01-01", periods=90, freq="h")
-    values = 9 + np.sin(2 * np.pi * np.arange(90) / 24) + np.random.default_rng(3).normal(0, 0.1, 90)
+    values = (
+        9 + np.sin(2 * np.pi * np.arange(90) / 24) + np.random.default_rng(3).normal(0, 0.1, 90)
+    )
     new = np.where(np.arange(90) < 70, np.nan, values)  # a series that began not a day ago
-    Forecaster(model="pretrained", horizon=6).fit(pd.DataFrame({"time": hours, "old": values, "new": new}))
+    Forecaster(model="pretrained", horizon=6).fit(
+        pd.DataFrame({"time": hours, "old": values, "new": new})
+    )
     assert {seasons for _, seasons in used} == {(), (24,)}
     assert {name for name, _ in used} == {network_for((24,)).hash}
 
@@ -89,7 +106,9 @@ def test_a_baseline_that_takes_time_is_asked_for_some_windows_only(
     random = np.random.default_rng(0)
     noise = random.normal(size=(90, 60))
     values = np.round(100 + 20 * np.sin(2 * np.pi * np.arange(60) / 12) + 5 * noise, 2)
-    pd.DataFrame(values, index=[f"s{i:02}" for i in range(90)]).to_csv(tmp_path / "rows.csv", index_label="id")
+    pd.DataFrame(values, index=[f"s{i:02}" for i in range(90)]).to_csv(
+        tmp_path / "rows.csv", index_label="id"
+    )
     asked = []
 
     def counted(network: Any, values: np.ndarray, *rest: Any) -> np.ndarray:
@@ -97,20 +116,35 @@ def test_a_baseline_that_takes_time_is_asked_for_some_windows_only(
         return forecast_quantiles(network, values, *rest)
 
     monkeypatch.setattr("forecast.baselines.pretrained.forecast_quantiles", counted)
-    found = forecast("now", tmp_path / "rows.csv", "--layout", "rows", "--season", 12, "--horizon", 4, "--explain")
+    found = forecast(
+        "now",
+        tmp_path / "rows.csv",
+        "--layout",
+        "rows",
+        "--season",
+        12,
+        "--horizon",
+        4,
+        "--explain",
+    )
     assert found.code == 0
     assert len(found.frame) == 90 * 4
     assert sum(asked) <= 2 * COMPARED[1] + 90
     assert "  pretrained\n" in found.err
 
 
-def test_a_small_budget_compares_on_fewer_windows_and_its_plan_repeats_the_fit(tmp_path: Path) -> None:
+def test_a_small_budget_compares_on_fewer_windows_and_its_plan_repeats_the_fit(
+    tmp_path: Path,
+) -> None:
     random = np.random.default_rng(1)
     values = 100 + 20 * np.sin(2 * np.pi * np.arange(60) / 12) + 5 * random.normal(size=(90, 60))
     table = pd.DataFrame(values.T, columns=[f"s{i:02}" for i in range(90)])
     table.insert(0, "month", pd.date_range("2020-01-01", periods=60, freq="MS"))
     knobs = {"model": "pretrained", "baselines": ("seasonal-naive", "pretrained"), "horizon": 4}
-    quick, whole = Forecaster(**knobs, budget=8).fit(table), Forecaster(model="last", horizon=4).fit(table)
+    quick, whole = (
+        Forecaster(**knobs, budget=8).fit(table),
+        Forecaster(model="last", horizon=4).fit(table),
+    )
     assert quick.fitted_.config.plan.compared == COMPARED[0] < whole.fitted_.config.plan.compared
     quick.save(str(tmp_path / "store"))
     again = Forecaster(**knobs, plan=str(tmp_path / "store")).fit(table)
@@ -120,14 +154,25 @@ def test_a_small_budget_compares_on_fewer_windows_and_its_plan_repeats_the_fit(t
 def test_order_and_names_of_series_do_not_matter() -> None:
     rng = np.random.default_rng(0)
     # more windows than the pretrained network is asked for within this budget
-    values = 50 + np.tile(rng.normal(size=(7, 80)), (20, 1)) + rng.normal(size=(140, 80)) + rng.normal(size=80)
+    values = (
+        50
+        + np.tile(rng.normal(size=(7, 80)), (20, 1))
+        + rng.normal(size=(140, 80))
+        + rng.normal(size=80)
+    )
     days = pd.date_range("2024-01-01", periods=140)
 
     def forecasts(frame: pd.DataFrame) -> pd.DataFrame:
-        table = Forecaster(model="pretrained", baselines=("pretrained",), horizon=5, budget=8).fit(frame).predict()
+        table = (
+            Forecaster(model="pretrained", baselines=("pretrained",), horizon=5, budget=8)
+            .fit(frame)
+            .predict()
+        )
         return table.pivot(index="day", columns="series", values="forecast")
 
-    plain = forecasts(pd.DataFrame(values, days, [f"a{i:02}" for i in range(80)]).rename_axis("day").reset_index())
+    plain = forecasts(
+        pd.DataFrame(values, days, [f"a{i:02}" for i in range(80)]).rename_axis("day").reset_index()
+    )
     order = rng.permutation(80)
     names = [f"b{place:02}" for place in range(80)]
     turned = forecasts(pd.DataFrame(values[:, order], days, names).rename_axis("day").reset_index())

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from forecast.ensemble import calibration
-from forecast.ensemble.calibration import Calibration, at_least, capped, moved_by, warn_uncalibrated, widened
+from forecast.ensemble.calibration import (
+    Calibration,
+    at_least,
+    capped,
+    moved_by,
+    warn_uncalibrated,
+    widened,
+)
 from forecast.ensemble.pasts import Pasts, Recent
 from forecast.evaluation.quantiles import LEVELS, mean_of
 
@@ -24,7 +31,9 @@ def calibrate(
     quantiles: np.ndarray, actual: np.ndarray, observed: np.ndarray, scale: np.ndarray, levels: tuple[float, ...],
     size: float = np.inf, pasts: Pasts | None = None,
 ) -> Calibration:  # fmt: skip
-    return calibration.calibrate(quantiles, actual, observed, scale, levels, size, pasts or past_of(len(scale)))
+    return calibration.calibrate(
+        quantiles, actual, observed, scale, levels, size, pasts or past_of(len(scale))
+    )
 
 
 def coverage(new: np.ndarray, moved: np.ndarray, low: int, high: int) -> np.ndarray:
@@ -36,7 +45,9 @@ def coverage(new: np.ndarray, moved: np.ndarray, low: int, high: int) -> np.ndar
 def test_intervals_hold_afterwards(width: float, scale: float) -> None:
     random = np.random.default_rng(0)
     scales = np.full(500, scale)
-    quantiles = scale * np.broadcast_to(np.linspace(-width, width, len(LEVELS)), (500, 8, len(LEVELS)))
+    quantiles = scale * np.broadcast_to(
+        np.linspace(-width, width, len(LEVELS)), (500, 8, len(LEVELS))
+    )
     made = calibrate(quantiles, scale * random.normal(size=(500, 8)) * STEPS, ALL, scales, LEVELS)
     new = scale * random.normal(size=(4000, 8)) * STEPS
     moved = moved_by(quantiles[:1], made.margins.astype(float), scales[:1])
@@ -73,9 +84,15 @@ def test_margins_shrink_where_windows_are_few() -> None:
     quantiles = np.broadcast_to(np.linspace(-1, 1, len(LEVELS)), (40, 8, len(LEVELS)))
     actual = 3 * random.normal(size=(40, 8))
     seen = np.ones((40, 8), bool)
-    many, some, few = (calibrate(quantiles, actual, seen, np.ones(40), LEVELS, size) for size in (np.inf, 8, 1))
-    assert (many.margins[:, 6].mean() > some.margins[:, 6].mean() > few.margins[:, 6].mean() > 0).all()
-    assert few.margins[:, 6].std() < 0.2 * many.margins[:, 6].std()  # all steps share what few windows say
+    many, some, few = (
+        calibrate(quantiles, actual, seen, np.ones(40), LEVELS, size) for size in (np.inf, 8, 1)
+    )
+    assert (
+        many.margins[:, 6].mean() > some.margins[:, 6].mean() > few.margins[:, 6].mean() > 0
+    ).all()
+    assert (
+        few.margins[:, 6].std() < 0.2 * many.margins[:, 6].std()
+    )  # all steps share what few windows say
 
 
 def test_quantiles_keep_their_distance_from_the_median() -> None:
@@ -113,8 +130,13 @@ def test_intervals_that_nothing_calibrates_are_said(caplog: pytest.LogCaptureFix
 def test_the_mean_of_rare_values_follows_what_came() -> None:
     """The highest quantiles here are far beyond any value, and would make a mean of 12 times what came."""
     actual = (np.random.default_rng(0).random((500, 8)) < 0.2).astype(float)
-    quantiles = np.broadcast_to([0, 0, 0, 0, 0, 0.1, 1, 40, 80], (500, 8, len(LEVELS))).astype(float)
-    shares = [calibrate(quantiles, actual, ALL, np.ones(500), LEVELS, size).mean_share for size in (np.inf, 4)]
+    quantiles = np.broadcast_to([0, 0, 0, 0, 0, 0.1, 1, 40, 80], (500, 8, len(LEVELS))).astype(
+        float
+    )
+    shares = [
+        calibrate(quantiles, actual, ALL, np.ones(500), LEVELS, size).mean_share
+        for size in (np.inf, 4)
+    ]
     assert shares[0] * mean_of(quantiles, LEVELS).mean() == pytest.approx(actual.mean(), rel=0.05)
     assert shares[1] == pytest.approx((shares[0] + 1) / 2, rel=1e-6)
     none = np.zeros_like(ALL)
@@ -129,7 +151,9 @@ def test_intervals_grow_with_roughness_as_far_as_errors_do() -> None:
     actual = random.normal(size=(400, 8))
     seen, scale = np.ones((400, 8), bool), np.ones(400)
     pasts = replace(past_of(400), series=series + 1, count=40, roughness=rough)
-    growing = calibrate(quantiles, actual * np.exp(0.6 * rough)[:, None], seen, scale, LEVELS, 40, pasts)
+    growing = calibrate(
+        quantiles, actual * np.exp(0.6 * rough)[:, None], seen, scale, LEVELS, 40, pasts
+    )
     same = calibrate(quantiles, actual, seen, scale, LEVELS, 40, pasts)
     assert growing.slope == pytest.approx(0.6, abs=0.1)
     assert same.slope < 0.1
@@ -145,7 +169,9 @@ def test_intervals_grow_by_the_errors_of_their_series_unless_these_are_chance() 
     quantiles = np.broadcast_to(np.linspace(-2, 2, len(LEVELS)), (40, 8, len(LEVELS)))
     actual = random.normal(size=(40, 8))
     pasts = replace(past_of(40), series=series + 1, count=2)
-    unlike = calibrate(quantiles, actual * np.where(series, 100.0, 1.0)[:, None], seen, scale, LEVELS, 40, pasts)
+    unlike = calibrate(
+        quantiles, actual * np.where(series, 100.0, 1.0)[:, None], seen, scale, LEVELS, 40, pasts
+    )
     alike = calibrate(quantiles, actual, seen, scale, LEVELS, 40, pasts)
     assert np.ptp(unlike.growth[1:]) == pytest.approx(np.log(100), abs=0.2)
     assert np.ptp(alike.growth[1:]) < 0.1
@@ -174,7 +200,9 @@ def test_the_highest_quantiles_are_bounded_and_stay_in_order() -> None:
 
 def test_quantiles_give_the_mean_of_series_at_rest_where_held_out_values_say_so() -> None:
     random = np.random.default_rng(0)
-    level = np.repeat(random.uniform(2, 12, 500)[:, None], 8, 1)  # what quantiles know, and the recent mean does not
+    level = np.repeat(
+        random.uniform(2, 12, 500)[:, None], 8, 1
+    )  # what quantiles know, and the recent mean does not
     quantiles = level[..., None] + np.linspace(-1, 1, len(LEVELS))
     at_rest = replace(past_of(500), recent=Recent(np.full(500, 7.0), np.ones(500)))
     for actual, trusted in ((level, 1.0), (7 + random.normal(size=(500, 8)), 0.0)):

@@ -10,7 +10,11 @@ from forecast.tables.synthetic import synthesize
 
 
 def kinds(
-    settings: TrainSettings, lookback: int = 24, longest: int = 100, season: int = 12, windows: int = 9999
+    settings: TrainSettings,
+    lookback: int = 24,
+    longest: int = 100,
+    season: int = 12,
+    windows: int = 9999,
 ) -> list:
     found = candidates_for(settings, lookback, longest, season, windows, columns=True, known=True)
     return [(one.model, one.scaling, one.lookback) for one in found]
@@ -22,7 +26,11 @@ REST = ("last", 24), ("standard", 48)
 def test_long_series_are_given_a_longer_past_too() -> None:
     found = kinds(TrainSettings())
     assert found[0] == ("segrnn", "standard", 24)
-    assert found[1:5] == [("trees", "standard", 96), ("trees", "standard", 24), *(("segrnn", *rest) for rest in REST)]
+    assert found[1:5] == [
+        ("trees", "standard", 96),
+        ("trees", "standard", 24),
+        *(("segrnn", *rest) for rest in REST),
+    ]
     assert ("linear", "last", 24) in found
     assert ("segrnn", "last", 48) in found
     assert len(set(found)) == len(found)
@@ -36,7 +44,11 @@ def test_the_pretrained_network_reads_all_of_the_past_up_to_a_limit() -> None:
     few = TrainSettings()
 
     def steps(longest: int) -> int:
-        return next(steps for model, _, steps in kinds(few, longest=longest, windows=999) if model == "finetuned")
+        return next(
+            steps
+            for model, _, steps in kinds(few, longest=longest, windows=999)
+            if model == "finetuned"
+        )
 
     assert (steps(5), steps(100), steps(5000)) == (24, 200, 256)
 
@@ -45,16 +57,26 @@ def test_few_windows_train_the_pretrained_network_alone() -> None:
     found = candidates_for(TrainSettings(), 24, 40, 12, windows=999)
     assert [one.model for one in found] == ["finetuned"]
     assert candidates_for(TrainSettings(model="gru"), 24, 40, 12, windows=999)[0].model == "gru"
-    with_columns = candidates_for(TrainSettings(), 24, 40, 12, windows=999, columns=True, known=True)
+    with_columns = candidates_for(
+        TrainSettings(), 24, 40, 12, windows=999, columns=True, known=True
+    )
     assert [one.model for one in with_columns][:3] == ["segrnn", "trees", "finetuned"]
     many = [one.model for one in candidates_for(TrainSettings(), 24, 40, 12, windows=1000)]
     assert not {"finetuned", "trees"} & set(many)
-    static = [one.model for one in candidates_for(TrainSettings(), 24, 40, 12, windows=1000, columns=True)]
+    static = [
+        one.model for one in candidates_for(TrainSettings(), 24, 40, 12, windows=1000, columns=True)
+    ]
     assert "trees" not in static  # which are worth their time where columns are known in advance
 
 
 @pytest.mark.parametrize(
-    "settings", [{"model": "gru"}, {"steps": 10}, {"params": {"hidden_size": 8}}, {"model": "gru", "lookback": 24}]
+    "settings",
+    [
+        {"model": "gru"},
+        {"steps": 10},
+        {"params": {"hidden_size": 8}},
+        {"model": "gru", "lookback": 24},
+    ],
 )
 def test_what_is_named_is_not_searched(settings: dict[str, object]) -> None:
     found = kinds(TrainSettings(**settings))

@@ -59,7 +59,9 @@ def around(points: np.ndarray, width: float = 1.0) -> np.ndarray:
     return np.asarray(points[..., None] + width * np.linspace(-1, 1, len(LEVELS)))
 
 
-def chosen(inputs: Inputs, validation: ValidationSet, networks: Networks, baselines: BaselineForecasts) -> Ensemble:
+def chosen(
+    inputs: Inputs, validation: ValidationSet, networks: Networks, baselines: BaselineForecasts
+) -> Ensemble:
     return choose_ensemble(inputs, validation, networks, baselines)
 
 
@@ -89,7 +91,9 @@ def test_weights_add_up_and_a_new_series_has_those_of_the_panel(
     ensemble = chosen(inputs, validation, [], baselines)
     assert ensemble.weights.shape == (len(inputs.panel) + 1, len(ensemble.components))
     np.testing.assert_allclose(ensemble.weights.sum(1), 1.0)
-    assert ensemble.names(np.array([0])) == ["+".join(np.array(ensemble.components)[ensemble.weights[0] > 0])]
+    assert ensemble.names(np.array([0])) == [
+        "+".join(np.array(ensemble.components)[ensemble.weights[0] > 0])
+    ]
 
 
 def test_quantiles_of_windows_ascend_and_reach_as_far_as_calibration_says(
@@ -111,9 +115,15 @@ def test_held_out_values_do_not_choose_their_own_weights(
     inputs: Inputs, validation: ValidationSet, baselines: BaselineForecasts
 ) -> None:
     """The score of the choice comes from weights of other windows: a network that is right once gains little by it."""
-    once = np.where(np.arange(len(validation))[:, None] % ORIGINS == 0, validation.actual, validation.actual + 9.0)
+    once = np.where(
+        np.arange(len(validation))[:, None] % ORIGINS == 0,
+        validation.actual,
+        validation.actual + 9.0,
+    )
     ensemble = chosen(inputs, validation, [("gru", around(once))], baselines)
-    assert ensemble.scores[CHOSEN] >= 0.9 * min(ensemble.scores["seasonal-mean"], ensemble.scores["gru"])
+    assert ensemble.scores[CHOSEN] >= 0.9 * min(
+        ensemble.scores["seasonal-mean"], ensemble.scores["gru"]
+    )
 
 
 def test_validation_forecasts_are_in_the_unit_of_the_table(

@@ -49,7 +49,11 @@ def test_intervals_are_as_wide_as_each_step_of_the_season_needs(no_networks: str
     noise = np.where(hour % 8 < 4, 1.0, 10.0)
     values = 50 * np.sin(2 * np.pi * hour / 8) + noise * random.normal(size=len(hour))
     frame = pd.DataFrame({"hour": hour, "value": values})
-    found = Forecaster(plan=no_networks, horizon=16, season=8, baselines=("seasonal-mean",)).fit(frame).predict()
+    found = (
+        Forecaster(plan=no_networks, horizon=16, season=8, baselines=("seasonal-mean",))
+        .fit(frame)
+        .predict()
+    )
     width = (found["hi_80"] - found["lo_80"]).to_numpy().reshape(4, 4).mean(1)
     assert (width[[0, 2]] > 2).all(), width  # 2.6 and 26 hold 80 % of what there is
     assert (width[[0, 2]] < 8).all(), width
@@ -59,12 +63,27 @@ def test_intervals_are_as_wide_as_each_step_of_the_season_needs(no_networks: str
 
 def test_a_few_equal_values_are_not_certain_and_many_are(no_networks: str) -> None:
     random, days = np.random.default_rng(3), 100
-    shops = {"a": random.normal(100, 10, days), "b": random.normal(50, 5, days), "still": np.full(days, 30.0)}
+    shops = {
+        "a": random.normal(100, 10, days),
+        "b": random.normal(50, 5, days),
+        "still": np.full(days, 30.0),
+    }
     shops |= {"new": np.array([80.0, 80.0]), "none": np.zeros(2)}
     day = pd.date_range("2024-01-01", periods=days)
-    frame = pd.concat([pd.DataFrame({"shop": name, "day": day[-len(of) :], "sold": of}) for name, of in shops.items()])
-    found = Forecaster(plan=no_networks, horizon=HORIZON, baselines=QUICK, target="sold").fit(frame).predict()
-    width = (found["hi_80"] - found["lo_80"]).groupby(found["shop"]).mean() / found.groupby("shop")["forecast"].mean()
+    frame = pd.concat(
+        [
+            pd.DataFrame({"shop": name, "day": day[-len(of) :], "sold": of})
+            for name, of in shops.items()
+        ]
+    )
+    found = (
+        Forecaster(plan=no_networks, horizon=HORIZON, baselines=QUICK, target="sold")
+        .fit(frame)
+        .predict()
+    )
+    width = (found["hi_80"] - found["lo_80"]).groupby(found["shop"]).mean() / found.groupby("shop")[
+        "forecast"
+    ].mean()
     assert width["new"] == pytest.approx((width["a"] + width["b"]) / 2, rel=0.3)
     assert width["still"] == 0
     assert (found.loc[found["shop"] == "none", ["forecast", "hi_95"]] == 0).all(axis=None)
@@ -76,9 +95,18 @@ def shares_inside(family: str, steps: int, plan: str) -> dict[int, float]:
     inside: dict[int, list[float]] = {80: [], 95: []}
     for _ in range(SERIES):
         values = FAMILIES[family](random, steps + HORIZON)
-        found = Forecaster(plan=plan, horizon=HORIZON, baselines=QUICK).fit(table_of(values[:steps])).predict()
+        found = (
+            Forecaster(plan=plan, horizon=HORIZON, baselines=QUICK)
+            .fit(table_of(values[:steps]))
+            .predict()
+        )
         for level, shares in inside.items():
-            shares.append(((values[steps:] >= found[f"lo_{level}"]) & (values[steps:] <= found[f"hi_{level}"])).mean())
+            shares.append(
+                (
+                    (values[steps:] >= found[f"lo_{level}"])
+                    & (values[steps:] <= found[f"hi_{level}"])
+                ).mean()
+            )
     return {level: float(np.mean(shares)) for level, shares in inside.items()}
 
 
@@ -89,33 +117,51 @@ def shares_inside(family: str, steps: int, plan: str) -> dict[int, float]:
         [("week", 36)],
         [("autoregression", STEPS)],
         [("heavy tails", STEPS)],
-        pytest.param([(family, steps) for family in FAMILIES for steps in (36, STEPS)], marks=pytest.mark.slow),
+        pytest.param(
+            [(family, steps) for family in FAMILIES for steps in (36, STEPS)],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda cases: "-".join(map(str, cases[0])) if len(cases) == 1 else "all",
 )
 def test_intervals_of_single_series_hold(cases: list[tuple[str, int]], no_networks: str) -> None:
     for family, steps in cases:
         inside = shares_inside(family, steps, no_networks)
-        assert inside == {80: pytest.approx(0.8, abs=0.1), 95: pytest.approx(0.95, abs=0.04)}, (family, steps)
+        assert inside == {80: pytest.approx(0.8, abs=0.1), 95: pytest.approx(0.95, abs=0.04)}, (
+            family,
+            steps,
+        )
 
 
 def test_intervals_of_rare_sales_end_at_whole_numbers_and_hold(no_networks: str) -> None:
     random = np.random.default_rng(8)
     inside = []
     for _ in range(24):
-        values = np.where(random.random(STEPS + HORIZON) < 0.25, 1.0 + random.poisson(1.0, STEPS + HORIZON), 0.0)
-        found = Forecaster(plan=no_networks, horizon=HORIZON, baselines=QUICK).fit(table_of(values[:STEPS])).predict()
+        values = np.where(
+            random.random(STEPS + HORIZON) < 0.25, 1.0 + random.poisson(1.0, STEPS + HORIZON), 0.0
+        )
+        found = (
+            Forecaster(plan=no_networks, horizon=HORIZON, baselines=QUICK)
+            .fit(table_of(values[:STEPS]))
+            .predict()
+        )
         bounds = found[["lo_80", "hi_80", "lo_95", "hi_95"]].to_numpy()
         assert (bounds == np.round(bounds)).all()
         assert (found["lo_80"] <= found["forecast"]).all()
-        inside.append(((values[STEPS:] >= found["lo_80"]) & (values[STEPS:] <= found["hi_80"])).mean())
+        inside.append(
+            ((values[STEPS:] >= found["lo_80"]) & (values[STEPS:] <= found["hi_80"])).mean()
+        )
     assert np.mean(inside) > 0.78
 
 
 def test_easy_series_of_a_panel_have_narrow_intervals_and_hard_ones_wide(tmp_path: Path) -> None:
     random, wave = np.random.default_rng(9), 10 * np.sin(np.arange(140) * 2 * np.pi / 7)
-    noise = dict.fromkeys((f"easy {i}" for i in range(12)), 0.5) | dict.fromkeys((f"hard {i}" for i in range(12)), 2.0)
-    wide = pd.DataFrame({name: wave + size * random.normal(size=140) for name, size in noise.items()})
+    noise = dict.fromkeys((f"easy {i}" for i in range(12)), 0.5) | dict.fromkeys(
+        (f"hard {i}" for i in range(12)), 2.0
+    )
+    wide = pd.DataFrame(
+        {name: wave + size * random.normal(size=140) for name, size in noise.items()}
+    )
     wide.insert(0, "day", pd.date_range("2024-01-01", periods=140))
     model = Forecaster(model="seasonal-naive", horizon=7, season=(7,)).fit(wide[:133])
     found = model.predict().set_index("series")
@@ -124,17 +170,25 @@ def test_easy_series_of_a_panel_have_narrow_intervals_and_hard_ones_wide(tmp_pat
     assert width[hard].min() > 2 * width[~hard].max()
     actual = wide[133:].drop(columns="day").melt(var_name="series")["value"].to_numpy()
     aligned = found.loc[list(noise)]
-    assert ((actual >= aligned["lo_80"]) & (actual <= aligned["hi_80"])).mean() == pytest.approx(0.8, abs=0.1)
+    assert ((actual >= aligned["lo_80"]) & (actual <= aligned["hi_80"])).mean() == pytest.approx(
+        0.8, abs=0.1
+    )
     model.save(str(tmp_path / "store"))
-    pd.testing.assert_frame_equal(Forecaster.load(str(tmp_path / "store")).predict(), model.predict())
+    pd.testing.assert_frame_equal(
+        Forecaster.load(str(tmp_path / "store")).predict(), model.predict()
+    )
 
 
 def test_a_version_holds_what_the_roughness_of_its_series_takes(tmp_path: Path) -> None:
     random = np.random.default_rng(10)
     noise = (
-        np.repeat([0.5, 2.0], 12) * random.normal(size=(600, 24)) * np.where(np.arange(600) < 340, 5.0, 1.0)[:, None]
+        np.repeat([0.5, 2.0], 12)
+        * random.normal(size=(600, 24))
+        * np.where(np.arange(600) < 340, 5.0, 1.0)[:, None]
     )
-    wide = pd.DataFrame(10 * np.sin(np.arange(600) * 2 * np.pi / 7)[:, None] + noise).add_prefix("s")
+    wide = pd.DataFrame(10 * np.sin(np.arange(600) * 2 * np.pi / 7)[:, None] + noise).add_prefix(
+        "s"
+    )
     wide.insert(0, "day", pd.date_range("2024-01-01", periods=600))
     model = Forecaster(model="seasonal-naive", horizon=7, season=(7,), lookback=260).fit(wide)
     assert model.fitted_.ensemble.calibration.slope > 0
@@ -151,7 +205,9 @@ def ends_are_whole(found: pd.DataFrame) -> bool:
     return bool((bounds == np.round(bounds)).all())
 
 
-def test_a_series_is_counts_by_all_values_of_the_fit_with_and_without_a_table(tmp_path: Path) -> None:
+def test_a_series_is_counts_by_all_values_of_the_fit_with_and_without_a_table(
+    tmp_path: Path,
+) -> None:
     values = rare_sales(600)
     values[3] = 0.5  # long before what a version keeps
     fitted = Forecaster(model="mean", horizon=5).fit(table_of(values))
@@ -162,7 +218,10 @@ def test_a_series_is_counts_by_all_values_of_the_fit_with_and_without_a_table(tm
         pd.testing.assert_frame_equal(found, model.predict(table_of(values)), check_exact=True)
         later = table_of(values).iloc[100:]  # nothing but counts
         both = model.predict(later.assign(new=later["value"]))
-        assert [ends_are_whole(both[both["series"] == name]) for name in ("value", "new")] == [False, True]
+        assert [ends_are_whole(both[both["series"] == name]) for name in ("value", "new")] == [
+            False,
+            True,
+        ]
 
 
 def test_a_later_fraction_ends_that_a_series_is_counts() -> None:
@@ -189,5 +248,7 @@ def test_intervals_of_a_series_do_not_depend_on_those_beside_it(no_networks: str
                 share = ((later >= ends["lo_80"]) & (later <= ends["hi_80"])).mean()
                 inside.setdefault((column, *columns), []).append(share)
     for column in ("noise", "ramp"):
-        alone, beside = (np.mean(inside[column, *columns]) for columns in ((column,), ("noise", "ramp")))
+        alone, beside = (
+            np.mean(inside[column, *columns]) for columns in ((column,), ("noise", "ramp"))
+        )
         assert beside == pytest.approx(alone, abs=0.05)

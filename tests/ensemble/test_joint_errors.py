@@ -12,7 +12,10 @@ WINDOWS, SERIES, HORIZON = 40, 30, 4
 def errors_of(common: float) -> np.ndarray:
     """Errors of which series have a share in common, [windows, series, horizon]."""
     random = np.random.default_rng(0)
-    shared, own = random.normal(size=(WINDOWS, 1, HORIZON)), random.normal(size=(WINDOWS, SERIES, HORIZON))
+    shared, own = (
+        random.normal(size=(WINDOWS, 1, HORIZON)),
+        random.normal(size=(WINDOWS, SERIES, HORIZON)),
+    )
     return np.sqrt(common) * shared + np.sqrt(1 - common) * own
 
 
@@ -69,8 +72,12 @@ def test_the_variance_of_a_sum_is_that_of_its_series_and_of_what_they_share(comm
 def test_a_sum_whose_cells_are_one_has_their_quantiles_and_one_of_many_is_normal() -> None:
     quantiles = np.exp(normal_deviates(LEVELS))[None]  # lopsided
     mean = mean_of(quantiles, LEVELS)
-    np.testing.assert_allclose(sum_quantiles(quantiles, mean, np.ones(1), 40.0, LEVELS), quantiles, rtol=1e-4)
+    np.testing.assert_allclose(
+        sum_quantiles(quantiles, mean, np.ones(1), 40.0, LEVELS), quantiles, rtol=1e-4
+    )
     narrow = sum_quantiles(quantiles, mean, np.full(1, 1e-4), 1e6, LEVELS)[0]
-    np.testing.assert_allclose(narrow - narrow[4], -(narrow - narrow[4])[::-1], rtol=0.05, atol=1e-9)
+    np.testing.assert_allclose(
+        narrow - narrow[4], -(narrow - narrow[4])[::-1], rtol=0.05, atol=1e-9
+    )
     assert narrow[4] == pytest.approx(mean.item(), rel=1e-3)
     assert (np.diff(narrow) > 0).all()

@@ -41,7 +41,10 @@ NEWEST = np.arange(2), PANEL.lengths
 def test_pasts_are_padded_on_the_left_and_zero_where_nothing_was_observed() -> None:
     values, observed = next(pasts(PANEL, NEWEST, 6))
     assert values.tolist() == [[1, 2, 0, 4, 5, 6], [0, 0, 7, 7, 7, 7]]
-    assert observed.tolist() == [[True, True, False, True, True, True], [False, False, True, True, True, True]]
+    assert observed.tolist() == [
+        [True, True, False, True, True, True],
+        [False, False, True, True, True, True],
+    ]
 
 
 def test_the_largest_value_is_that_of_the_newest_steps() -> None:
@@ -57,11 +60,15 @@ def test_the_recent_mean_counts_new_values_more_and_gaps_not_at_all() -> None:
     ))  # fmt: skip
     assert rising.mean[0] > 4 > 2 > falling.mean[0]
     assert rising.mean[0] + falling.mean[0] == pytest.approx(6)
-    assert Recent.of(panel_of([7, NAN, 7, NAN]), (np.zeros(1, np.int64), np.array([4]))).mean[0] == pytest.approx(7)
+    assert Recent.of(panel_of([7, NAN, 7, NAN]), (np.zeros(1, np.int64), np.array([4]))).mean[
+        0
+    ] == pytest.approx(7)
 
 
 @pytest.mark.parametrize(("zeros", "rest"), [(4, 0.0), (5, 0.0), (6, 0.4), (8, 1.0), (10, 1.0)])
-def test_a_series_rests_where_more_than_half_of_it_lies_at_its_median(zeros: int, rest: float) -> None:
+def test_a_series_rests_where_more_than_half_of_it_lies_at_its_median(
+    zeros: int, rest: float
+) -> None:
     values = [0.0] * zeros + [float(number) for number in range(3, 13 - zeros)]
     recent = Recent.of(panel_of(values), (np.zeros(1, np.int64), np.array([10])))
     assert recent.at_rest[0] == pytest.approx(rest)

@@ -26,7 +26,9 @@ def at(*windows: tuple[int, int]) -> WindowIndex:
     return series, position
 
 
-def validation_of(inputs: Inputs, windows: WindowIndex, power: float = 1.0, metric: str = "mase") -> ValidationSet:
+def validation_of(
+    inputs: Inputs, windows: WindowIndex, power: float = 1.0, metric: str = "mase"
+) -> ValidationSet:
     return ValidationSet.of(inputs, windows, LOOKBACK, power, metric, LOOKBACK)
 
 
@@ -68,9 +70,14 @@ def test_a_constant_past_has_no_scale_and_later_values_change_none(inputs: Input
 def test_sizes_of_changes_follow_the_season_of_the_past_and_later_values_change_none() -> None:
     past = [0.0, 5, 0, 6, 0, 7, 0, 8]  # every second value moves by 1 a season, the others never
     found = step_sizes(inputs_of(past, [1.0] * 8, lags=(2,), horizon=3), at((0, 8), (1, 8)), 8)
-    few, many = PRIOR / (3 + PRIOR), (3 / 0.5 + PRIOR) / (3 + PRIOR)  # three changes of each, of 0.5 on average
+    few, many = (
+        PRIOR / (3 + PRIOR),
+        (3 / 0.5 + PRIOR) / (3 + PRIOR),
+    )  # three changes of each, of 0.5 on average
     assert found == pytest.approx(np.array([[few, many, few], [1, 1, 1]]))
-    later = step_sizes(inputs_of([*past, 1e6, -1e6], [1.0] * 10, lags=(2,), horizon=3), at((0, 8), (1, 8)), 8)
+    later = step_sizes(
+        inputs_of([*past, 1e6, -1e6], [1.0] * 10, lags=(2,), horizon=3), at((0, 8), (1, 8)), 8
+    )
     np.testing.assert_array_equal(later, found)
     assert (step_sizes(inputs_of(past, horizon=3), at((0, 8)), 8) == 1).all()
 
@@ -84,7 +91,10 @@ def test_errors_grow_with_the_sizes_of_steps_as_far_as_they_did() -> None:
         assert step_share(np.where(sizes > 3, NAN, errors), sizes) == pytest.approx(share, abs=0.15)
     assert step_share(noise, np.ones((600, 4))) == 0
     assert step_share(np.full((3, 2), NAN), np.ones((3, 2))) == 0
-    assert error_unit(np.array([2.0, 0.0]), np.array([[1.0, 3], [1, 3]]), 0.5).tolist() == [[2, 4], [0, 0]]
+    assert error_unit(np.array([2.0, 0.0]), np.array([[1.0, 3], [1, 3]]), 0.5).tolist() == [
+        [2, 4],
+        [0, 0],
+    ]
 
 
 def test_windows_without_points_are_left_out_of_what_is_kept(inputs: Inputs) -> None:

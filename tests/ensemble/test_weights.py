@@ -23,7 +23,9 @@ QUICK = {"steps": 60, "params": {"hidden_size": 8}, "horizon": 6}
 
 def losses(levels: list[float], series: int = 1, blocks: int = 1, noise: float = 0.0) -> Losses:
     """Candidates that lose `levels` on average, on one window for each series and block of time."""
-    grid = np.stack(np.meshgrid(np.arange(series), np.arange(blocks), indexing="ij"), -1).reshape(-1, 2)
+    grid = np.stack(np.meshgrid(np.arange(series), np.arange(blocks), indexing="ij"), -1).reshape(
+        -1, 2
+    )
     chance = np.random.default_rng(0).normal(0, noise, (len(levels), len(grid)))
     chance -= chance.sum(1, keepdims=True) / max(1, len(grid))
     return Losses(np.array(levels)[:, None] * (1 + chance), grid[:, 0], grid[:, 1])
@@ -46,7 +48,9 @@ def test_a_candidate_that_is_clearly_better_forecasts_alone(best: int) -> None:
 
 
 def test_equal_candidates_share() -> None:
-    assert panel_weights(losses([1.0] * 4, 20, 5, 0.1), losses([1.0] * 2, 20, 5, 0.1), 2) == pytest.approx([0.25] * 4)
+    assert panel_weights(
+        losses([1.0] * 4, 20, 5, 0.1), losses([1.0] * 2, 20, 5, 0.1), 2
+    ) == pytest.approx([0.25] * 4)
 
 
 def test_a_candidate_that_is_a_little_better_has_a_larger_share() -> None:
@@ -56,7 +60,9 @@ def test_a_candidate_that_is_a_little_better_has_a_larger_share() -> None:
 
 def test_the_more_windows_the_smaller_the_share_of_what_is_worse() -> None:
     past = losses([1.0], 1, 5)
-    shares = [panel_weights(losses([0.8, 1.0], 1, blocks), past, 1)[1] for blocks in (1, 5, 20, 300)]
+    shares = [
+        panel_weights(losses([0.8, 1.0], 1, blocks), past, 1)[1] for blocks in (1, 5, 20, 300)
+    ]
     assert shares[0] == 0.5 > shares[1] > shares[2] > shares[3] == 0
 
 
@@ -67,7 +73,9 @@ def test_however_many_windows_there_are_what_is_hardly_worse_keeps_a_share() -> 
     assert exact.tolist() == [1, 0]
 
 
-def test_losses_on_windows_that_a_candidate_was_not_asked_for_are_estimated_from_the_others() -> None:
+def test_losses_on_windows_that_a_candidate_was_not_asked_for_are_estimated_from_the_others() -> (
+    None
+):
     whole = losses([1.0, 2.0, 0.5], 20, 5, 0.1)
     asked = whole.values.copy()
     asked[2, 1::2] = np.nan
@@ -77,7 +85,9 @@ def test_losses_on_windows_that_a_candidate_was_not_asked_for_are_estimated_from
     others = whole.values[:2].mean(0)
     ratio = whole.values[2, ::2].sum() / others[::2].sum()
     assert found.values[2, 1::2] == pytest.approx(ratio * others[1::2])
-    nothing = np.isnan(Losses(np.full((2, 4), np.nan), np.zeros(4, int), np.arange(4)).completed().values)
+    nothing = np.isnan(
+        Losses(np.full((2, 4), np.nan), np.zeros(4, int), np.arange(4)).completed().values
+    )
     assert nothing.all()
 
 
@@ -92,7 +102,11 @@ def test_networks_need_validation_windows_to_have_a_share() -> None:
     lost = np.full((3, 2), np.nan)
     unknown = Losses(lost, np.zeros(2, int), np.arange(2))
     assert panel_weights(unknown, losses([9.0, 1.0], 1, 5), 1).tolist() == [0, 0, 1]
-    assert panel_weights(losses([1.0, 1.0, 1.0], 0), losses([9.0, 1.0], 1, 5), 1).tolist() == [0, 0, 1]
+    assert panel_weights(losses([1.0, 1.0, 1.0], 0), losses([9.0, 1.0], 1, 5), 1).tolist() == [
+        0,
+        0,
+        1,
+    ]
     assert panel_weights(losses([1.0, 1.0], 0), NOTHING, 2).tolist() == [0.5, 0.5]
 
 
@@ -116,7 +130,11 @@ def test_a_baseline_that_is_the_same_as_another_counts_once() -> None:
 
 
 def test_a_candidate_that_is_exact_forecasts_alone() -> None:
-    assert panel_weights(losses([1.0, 1e-13, 1.0]), losses([1e-13, 1.0], 1, 2), 1).tolist() == [0, 1, 0]
+    assert panel_weights(losses([1.0, 1e-13, 1.0]), losses([1e-13, 1.0], 1, 2), 1).tolist() == [
+        0,
+        1,
+        0,
+    ]
     assert panel_weights(losses([0.0, 0.0]), losses([0.0, 0.0]), 0).tolist() == [1, 0]
 
 
@@ -150,11 +168,15 @@ def test_windows_of_one_time_do_not_count_as_many() -> None:
     assert size(1000, 3) == pytest.approx(3 * size(1000, 1))
     assert size(1, 1000, 2.0) < 3
     twice = losses([1.0], 3, 2)
-    assert independent_by_block(np.tile(twice.series, 2), np.tile(twice.block, 2))[1].sum() == size(3, 2)
+    assert independent_by_block(np.tile(twice.series, 2), np.tile(twice.block, 2))[1].sum() == size(
+        3, 2
+    )
 
 
 @pytest.mark.parametrize("missing", [np.nan, np.inf])
-def test_a_candidate_without_a_loss_gets_no_weight_and_windows_without_one_do_not_count(missing: float) -> None:
+def test_a_candidate_without_a_loss_gets_no_weight_and_windows_without_one_do_not_count(
+    missing: float,
+) -> None:
     validation, past = losses([0.2, 0.5, 1.0], 4, 6), losses([0.5, 1.0], 4, 6)
     lost = validation.values.copy()
     lost[0] = missing
@@ -167,7 +189,11 @@ def test_a_candidate_without_a_loss_gets_no_weight_and_windows_without_one_do_no
 
 
 def test_one_candidate_has_all_the_weight() -> None:
-    for validation, networks in ((losses([3.0], 2, 2), 0), (losses([3.0], 2, 2), 1), (losses([3.0], 0), 0)):
+    for validation, networks in (
+        (losses([3.0], 2, 2), 0),
+        (losses([3.0], 2, 2), 1),
+        (losses([3.0], 0), 0),
+    ):
         past = NOTHING if networks else losses([2.0], 2, 2)
         assert (choose_weights(validation, past, networks, 2) == 1).all()
 
@@ -191,7 +217,9 @@ def test_windows_that_calibrate_did_not_choose(series: int, blocks: int) -> None
         changed = np.where(inside, 100.0, validation.values)
         changed[1] = np.where(inside, 0.001, validation.values[1])
         others = Losses(changed, validation.series, validation.block)
-        again = next(w for i, w in cross_fitted_weights(others, past, 1, series) if (i == inside).all())
+        again = next(
+            w for i, w in cross_fitted_weights(others, past, 1, series) if (i == inside).all()
+        )
         assert (again == weights).all()
 
 
@@ -203,7 +231,11 @@ def test_a_single_window_chooses_and_calibrates() -> None:
 
 def panel(kind: str, series: int = 12, length: int = 160) -> pd.DataFrame:
     noise = np.random.default_rng(5).normal(size=(length, series))
-    values = {"white noise": noise, "random walk": noise.cumsum(0), "constant": np.ones((length, series))}[kind]
+    values = {
+        "white noise": noise,
+        "random walk": noise.cumsum(0),
+        "constant": np.ones((length, series)),
+    }[kind]
     frame = pd.DataFrame(values, columns=[f"s{i:02}" for i in range(series)])
     return frame.assign(day=pd.date_range("2024-01-01", periods=length))
 
@@ -215,8 +247,13 @@ def test_where_nothing_can_be_learned_no_candidate_is_far_from_the_best() -> Non
 
 def test_the_error_that_a_fit_says_is_that_of_weights_from_other_windows(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text('{"members": []}')
-    frame, settings = panel("white noise", 8, 240), {"plan": str(tmp_path / "plan.json"), "horizon": 6}
-    model = Forecaster(**settings, baselines=("mean", "seasonal-mean", "last", "drift", "theta")).fit(frame)
+    frame, settings = (
+        panel("white noise", 8, 240),
+        {"plan": str(tmp_path / "plan.json"), "horizon": 6},
+    )
+    model = Forecaster(
+        **settings, baselines=("mean", "seasonal-mean", "last", "drift", "theta")
+    ).fit(frame)
     fitted, held = model.fitted_, model.fitted_.ensemble.validation
     assert held is not None
     said = fitted.config.scores["chosen"]
@@ -224,7 +261,11 @@ def test_the_error_that_a_fit_says_is_that_of_weights_from_other_windows(tmp_pat
     now = read_as(table_from_frame(frame), fitted.config.table, horizon=6).panel
     quantiles = model.predictor_.quantiles(now, held.series, held.first - now.starts[held.series])
     fitting = held.losses(quantiles[..., fitted.config.levels.index(0.5)]).mean()
-    assert fitting < said < 1.1 * min(score for name, score in fitted.config.scores.items() if name != "chosen")
+    assert (
+        fitting
+        < said
+        < 1.1 * min(score for name, score in fitted.config.scores.items() if name != "chosen")
+    )
 
 
 @pytest.mark.parametrize("kind", ["random walk", "constant"])
@@ -241,19 +282,24 @@ def test_what_only_a_network_can_know_gets_the_network(forecast: Run, tmp_path: 
     units = 50 + 20 * promo + draw.normal(size=promo.shape)
     units[300:] = np.nan
     frame = pd.concat(
-        pd.DataFrame({"shop": f"s{i:02}", "day": day, "units": units[:, i], "promo": promo[:, i]}) for i in range(12)
+        pd.DataFrame({"shop": f"s{i:02}", "day": day, "units": units[:, i], "promo": promo[:, i]})
+        for i in range(12)
     )
     path, store = tmp_path / "promotions.csv", tmp_path / "store"
     frame.to_csv(path, index=False)
     fitted = forecast(
         *("fit", path, "--artifact", store, "--target", "units", "--known", "promo"),
         *("--steps", 200, "-p", "hidden_size=16", "--horizon", 6),
-        *("--baselines", ",".join(name for name in default_baselines() if name != "regression")),  # it takes columns
+        *(
+            "--baselines",
+            ",".join(name for name in default_baselines() if name != "regression"),
+        ),  # it takes columns
     )
     assert "model    segrnn\n" in fitted.err
     sentence = next(line for line in fitted.err.splitlines() if line.startswith("guard"))
     found = re.fullmatch(
-        r"guard    error (\d+) % below the last value on held-out values; 1 of 10 candidates is used", sentence
+        r"guard    error (\d+) % below the last value on held-out values; 1 of 10 candidates is used",
+        sentence,
     )
     assert found is not None
     assert 50 <= int(found[1]) < 100
@@ -281,12 +327,16 @@ def test_a_baseline_is_a_model_too(forecast: Run, passengers: Path, tmp_path: Pa
     assert (found["lo_80"] < found["hi_80"]).all()
 
 
-def test_without_the_guard_the_network_forecasts_whatever_it_does(forecast: Run, tmp_path: Path) -> None:
+def test_without_the_guard_the_network_forecasts_whatever_it_does(
+    forecast: Run, tmp_path: Path
+) -> None:
     model = Forecaster(**QUICK, guard=False).fit(panel("random walk"))
     assert set(model.models()) == {"segrnn"}
     path = tmp_path / "walk.csv"
     panel("random walk").to_csv(path, index=False)
-    fitted = forecast("fit", path, "--artifact", tmp_path / "a", "--steps", 3, "--horizon", 6, "--no-guard")
+    fitted = forecast(
+        "fit", path, "--artifact", tmp_path / "a", "--steps", 3, "--horizon", 6, "--no-guard"
+    )
     assert "model    segrnn" in fitted.err
 
 
@@ -294,7 +344,9 @@ def test_an_unseen_series_is_forecast_by_what_the_panel_chose() -> None:
     frame = panel("random walk")
     model = Forecaster(**QUICK).fit(frame.drop(columns="s11"), None)
     found = model.predict(frame, explain=True)
-    assert set(found[found["series"] == "s11"]["model"]) == {model.fitted_.ensemble.names(np.zeros(1, int))[0]}
+    assert set(found[found["series"] == "s11"]["model"]) == {
+        model.fitted_.ensemble.names(np.zeros(1, int))[0]
+    }
 
 
 def test_an_unknown_baseline_or_metric_is_a_usage_error() -> None:

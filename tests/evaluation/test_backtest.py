@@ -41,7 +41,9 @@ def mean_fit(past: Panel) -> Predict:
     return predict
 
 
-def test_a_fold_sees_what_lies_before_its_origin_and_nothing_else(read: tuple[Panel, Schema]) -> None:
+def test_a_fold_sees_what_lies_before_its_origin_and_nothing_else(
+    read: tuple[Panel, Schema],
+) -> None:
     panel, schema = read
     origins = choose_origins(panel, 3, None, "t")
     lengths: list[list[int]] = []
@@ -56,10 +58,14 @@ def test_a_fold_sees_what_lies_before_its_origin_and_nothing_else(read: tuple[Pa
         return predict
 
     backtest(panel, schema, {"mine": fit}, origins, LEVELS)
-    assert lengths == [[int(origin) for origin in origins[:, 0] for _ in range(4)]]  # one call for all origins
+    assert lengths == [
+        [int(origin) for origin in origins[:, 0] for _ in range(4)]
+    ]  # one call for all origins
 
 
-def test_frozen_keeps_the_fit_of_the_oldest_origin_and_refit_does_not(read: tuple[Panel, Schema]) -> None:
+def test_frozen_keeps_the_fit_of_the_oldest_origin_and_refit_does_not(
+    read: tuple[Panel, Schema],
+) -> None:
     panel, schema = read
     origins = choose_origins(panel, 3, None, "t")
     frozen = backtest(panel, schema, {"mine": mean_fit}, origins, LEVELS).forecasts
@@ -72,29 +78,50 @@ def test_frozen_keeps_the_fit_of_the_oldest_origin_and_refit_does_not(read: tupl
     )
 
 
-def test_folds_side_by_side_give_the_same_and_are_told_one_by_one(read: tuple[Panel, Schema]) -> None:
+def test_folds_side_by_side_give_the_same_and_are_told_one_by_one(
+    read: tuple[Panel, Schema],
+) -> None:
     panel, schema = read
     origins, told = choose_origins(panel, 2, None, "t"), list[Fold]()
-    fits = {"theta": partial(fit_baseline, "theta", 7, LEVELS), "drift": partial(fit_baseline, "drift", 7, LEVELS)}
+    fits = {
+        "theta": partial(fit_baseline, "theta", 7, LEVELS),
+        "drift": partial(fit_baseline, "drift", 7, LEVELS),
+    }
     alone = backtest(panel, schema, fits, origins, LEVELS, refit=True, on_fold=told.append)
     pair = backtest(panel, schema, fits, origins, LEVELS, refit=True, jobs=2)
     pd.testing.assert_frame_equal(pair.forecasts, alone.forecasts, check_exact=True)
     assert [(one.done, one.folds, one.model) for one in told] == [
-        (i + 1, 6, name) for i, name in enumerate(np.repeat(["seasonal-naive", "theta", "drift"], 2))
+        (i + 1, 6, name)
+        for i, name in enumerate(np.repeat(["seasonal-naive", "theta", "drift"], 2))
     ]
 
 
-def test_tables_hold_each_model_series_and_step_and_agree_with_the_forecasts(read: tuple[Panel, Schema]) -> None:
+def test_tables_hold_each_model_series_and_step_and_agree_with_the_forecasts(
+    read: tuple[Panel, Schema],
+) -> None:
     panel, schema = read
     found = backtest(panel, schema, {"mine": mean_fit}, choose_origins(panel, 4, None, "t"), LEVELS)
     assert found.overall["model"].tolist() == ["seasonal-naive", "mine"]
     assert found.overall.columns[:3].tolist() == ["model", "skill", "mase"]
     assert found.overall["skill"].iloc[0] == 0
-    assert found.by_series["shop"].tolist() == [shop for shop in ("s001", "s002", "s003", "s004") for _ in range(2)]
+    assert found.by_series["shop"].tolist() == [
+        shop for shop in ("s001", "s002", "s003", "s004") for _ in range(2)
+    ]
     assert found.by_step["step"].tolist() == [step for step in range(1, 6) for _ in range(2)]
     rows = found.forecasts
     assert rows.columns.tolist() == [
-        *("shop", "origin", "day", "actual", "model", "forecast", "lo_80", "hi_80", "lo_95", "hi_95"),
+        *(
+            "shop",
+            "origin",
+            "day",
+            "actual",
+            "model",
+            "forecast",
+            "lo_80",
+            "hi_80",
+            "lo_95",
+            "hi_95",
+        ),
     ]
     mine = rows[rows["model"] == "mine"]
     assert len(mine) == 3 * 4 * 5 + 3 * 5  # the shop that opens late is there at three origins only
@@ -116,17 +143,25 @@ def test_missing_values_do_not_count(read: tuple[Panel, Schema]) -> None:
     found = backtest(replace(panel, observed=observed), schema, {"mine": mean_fit}, origins, LEVELS)
     rows = found.forecasts[found.forecasts["model"] == "mine"]
     assert rows["actual"].isna().sum() == 3
-    assert found.overall["mae"].iloc[1] == pytest.approx((rows["actual"] - rows["forecast"]).abs().mean())
+    assert found.overall["mae"].iloc[1] == pytest.approx(
+        (rows["actual"] - rows["forecast"]).abs().mean()
+    )
 
 
 def test_a_baseline_has_intervals_from_its_own_past_errors() -> None:
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"time": pd.date_range("2020-01-01", periods=600), "value": rng.normal(size=600)})
+    frame = pd.DataFrame(
+        {"time": pd.date_range("2020-01-01", periods=600), "value": rng.normal(size=600)}
+    )
     table = table_from_frame(frame)
     schema = reading.read(table, TableSettings()).schema
     panel = reading.read_as(table, schema, horizon=4).panel
     found = backtest(
-        panel, schema, {"mean": partial(fit_baseline, "mean", 1, LEVELS)}, choose_origins(panel, 50, None, "t"), LEVELS
+        panel,
+        schema,
+        {"mean": partial(fit_baseline, "mean", 1, LEVELS)},
+        choose_origins(panel, 50, None, "t"),
+        LEVELS,
     )
     row = found.overall.set_index("model").loc["mean"]
     assert row["skill"] > 0.2

@@ -38,7 +38,9 @@ from forecast.settings import Metric
 from tests.evaluation.panels import panel_of
 
 NAN = float("nan")
-ACTUAL = np.array([[[1.0, 2, 3], [4, NAN, 8]], [[10, 20, 30], [0, 0, 0]]])  # [series, origins, horizon]
+ACTUAL = np.array(
+    [[[1.0, 2, 3], [4, NAN, 8]], [[10, 20, 30], [0, 0, 0]]]
+)  # [series, origins, horizon]
 FORECAST = np.array([[[2.0, 2, 1], [4, 5, 4]], [[12, 20, 27], [0, 1, 0]]])
 SCALE = np.array([2.0, 4.0])
 
@@ -47,7 +49,9 @@ def test_every_measure_of_points_is_what_is_worked_out_by_hand() -> None:
     assert mae(ACTUAL, FORECAST) == pytest.approx(13 / 11)
     assert rmse(ACTUAL, FORECAST) == pytest.approx(np.sqrt(35 / 11))
     assert mase(ACTUAL, FORECAST, SCALE) == pytest.approx((7 / 2 + 6 / 4) / 11)
-    assert rmsse(ACTUAL, FORECAST, SCALE) == pytest.approx((np.sqrt(21 / 2 / 5) + np.sqrt(14 / 4 / 6)) / 2)
+    assert rmsse(ACTUAL, FORECAST, SCALE) == pytest.approx(
+        (np.sqrt(21 / 2 / 5) + np.sqrt(14 / 4 / 6)) / 2
+    )
     assert wape(ACTUAL, FORECAST) == pytest.approx(13 / 78)
     shares = [1 / 3, 0, 2 / 4, 0, 4 / 12, 2 / 22, 0, 3 / 57, 0, 1, 0]
     assert smape(ACTUAL, FORECAST) == pytest.approx(200 * np.mean(shares))
@@ -58,7 +62,9 @@ def test_mase_by_hand() -> None:
     scale = seasonal_naive_errors(past, np.ones(6, bool), np.array([0, 4, 6]), 2)
     np.testing.assert_allclose(scale[0], (3 + 1) / 2)
     assert np.isnan(scale[1])
-    assert mase(np.array([[1.0, NAN], [9, 9]]), np.array([[4.0, 7], [0, 0]]), scale) == pytest.approx(1.5)
+    assert mase(
+        np.array([[1.0, NAN], [9, 9]]), np.array([[4.0, 7], [0, 0]]), scale
+    ) == pytest.approx(1.5)
 
 
 def test_one_array_gives_measures_by_series_and_by_step() -> None:
@@ -81,7 +87,9 @@ def test_rmsse_is_the_mean_of_the_roots_by_series() -> None:
     np.testing.assert_allclose(rmsse(ACTUAL, FORECAST, SCALE, (0, -2)), np.mean(by_step, 1))
     without_values = np.concatenate([ACTUAL, np.full((1, 2, 3), NAN)])
     without_forecast = np.concatenate([FORECAST, np.full((1, 2, 3), NAN)])
-    assert rmsse(without_values, without_forecast, np.append(SCALE, 1)) == pytest.approx(roots.mean())
+    assert rmsse(without_values, without_forecast, np.append(SCALE, 1)) == pytest.approx(
+        roots.mean()
+    )
     without_values[2] = 1
     assert np.isnan(rmsse(without_values, without_forecast, np.append(SCALE, 1)))
 
@@ -93,7 +101,9 @@ def test_intervals_are_measured_by_coverage_width_and_interval_score() -> None:
     assert width(actual, lower, upper, np.ones(1)) == pytest.approx(19 / 3)
     assert width(actual, lower, upper, np.array([2.0])) == pytest.approx(19 / 6)
     assert msis(actual, lower, upper, 0.95, np.array([2.0])) == pytest.approx((19 + 40 * 2) / 3 / 2)
-    assert msis(-actual, -upper, -lower, 0.95, np.array([2.0])) == pytest.approx((19 + 40 * 2) / 3 / 2)
+    assert msis(-actual, -upper, -lower, 0.95, np.array([2.0])) == pytest.approx(
+        (19 + 40 * 2) / 3 / 2
+    )
 
 
 def test_scikit_learn_says_the_same() -> None:
@@ -104,7 +114,10 @@ def test_scikit_learn_says_the_same() -> None:
     assert rmse(actual, forecast) == pytest.approx(root_mean_squared_error(*flat))
     levels = (0.1, 0.5, 0.8)
     quantiles = np.sort(rng.normal(size=(4, 3, 5, 3)), -1)
-    losses = [mean_pinball_loss(actual.ravel(), quantiles[..., i].ravel(), alpha=a) for i, a in enumerate(levels)]
+    losses = [
+        mean_pinball_loss(actual.ravel(), quantiles[..., i].ravel(), alpha=a)
+        for i, a in enumerate(levels)
+    ]
     expected = 2 * np.mean(losses) / np.abs(actual).mean()
     assert wql(actual, quantiles, levels) == pytest.approx(expected)
 
@@ -137,24 +150,37 @@ def test_a_forecast_that_is_missing_where_a_value_came_is_not_overlooked() -> No
 
 
 def test_the_unit_of_errors_skips_gaps_and_knows_squares() -> None:
-    values, observed = np.array([1.0, 4, 9, 9, 5, 5], np.float32), np.array([1, 1, 1, 0, 1, 1], bool)
+    values, observed = (
+        np.array([1.0, 4, 9, 9, 5, 5], np.float32),
+        np.array([1, 1, 1, 0, 1, 1], bool),
+    )
     offsets = np.array([0, 4, 6])
     np.testing.assert_allclose(seasonal_naive_errors(values, observed, offsets, 1), [4, 0])
-    np.testing.assert_allclose(seasonal_naive_errors(values, observed, offsets, 1, power=2), [17, 0])
+    np.testing.assert_allclose(
+        seasonal_naive_errors(values, observed, offsets, 1, power=2), [17, 0]
+    )
     np.testing.assert_array_equal(seasonal_naive_errors(values, observed, offsets, 2), [8, NAN])
 
 
 def test_a_series_without_a_seasonal_error_has_another_unit() -> None:
     offsets = np.array([0, 8, 16, 24, 28, 32])
     values = np.concatenate(
-        [np.tile([1.0, 3], 4), np.tile([5.0], 8), np.zeros(8), [1, 2, 4, 8], [1e9 + 2, 1e9, 1e9, 1e9]]
+        [
+            np.tile([1.0, 3], 4),
+            np.tile([5.0], 8),
+            np.zeros(8),
+            [1, 2, 4, 8],
+            [1e9 + 2, 1e9, 1e9, 1e9],
+        ]
     )
     observed = np.ones(32, bool)
     observed[31] = False
     found = naive_errors(values, observed, offsets, 2)
     # repeats exactly: the last value; constant: its size; all zero: none; a season that does not fit
     np.testing.assert_allclose(found, [2, 5, NAN, (3 + 6) / 2, 2])
-    np.testing.assert_allclose(naive_errors(values, observed, offsets, 2, power=2), [4, 25, NAN, (9 + 36) / 2, 4])
+    np.testing.assert_allclose(
+        naive_errors(values, observed, offsets, 2, power=2), [4, 25, NAN, (9 + 36) / 2, 4]
+    )
     np.testing.assert_allclose(naive_errors(values, observed, offsets, 5)[3], (1 + 2 + 4) / 3)
 
 
@@ -167,7 +193,11 @@ def test_an_error_that_is_rounding_is_no_unit() -> None:
 @pytest.mark.parametrize("metric", get_args(Metric))
 def test_the_loss_of_a_window_is_the_measure_of_its_values(metric: Metric) -> None:
     draw = np.random.default_rng(0)
-    actual, forecast, unit = draw.normal(size=(3, 5)), draw.normal(size=(3, 5)), np.array([1.0, 4, NAN])
+    actual, forecast, unit = (
+        draw.normal(size=(3, 5)),
+        draw.normal(size=(3, 5)),
+        np.array([1.0, 4, NAN]),
+    )
     actual[0, 2] = NAN
     found = window_losses(metric, actual, forecast, unit)
     for window in range(3):
@@ -198,7 +228,10 @@ ARRAYS = arrays(np.float64, (2, 3, 4), elements=NUMBERS)
 
 
 @given(
-    actual=ARRAYS, forecast=ARRAYS, gaps=arrays(bool, (2, 3, 4)), unit=st.sampled_from([2.0**-20, 0.125, 2.0, 4096.0])
+    actual=ARRAYS,
+    forecast=ARRAYS,
+    gaps=arrays(bool, (2, 3, 4)),
+    unit=st.sampled_from([2.0**-20, 0.125, 2.0, 4096.0]),
 )
 def test_the_unit_of_the_target_changes_no_relative_measure(
     actual: np.ndarray, forecast: np.ndarray, gaps: np.ndarray, unit: float
@@ -207,7 +240,9 @@ def test_the_unit_of_the_target_changes_no_relative_measure(
     numbers = np.stack([forecast, forecast - 5, forecast + 5], -1)
     scale, squared = np.array([3.0, 7.0]), np.array([9.0, 49.0])
     plain = measures(Outcome(actual, numbers, (80.0,), scale, squared))
-    scaled = measures(Outcome(unit * actual, unit * numbers, (80.0,), unit * scale, unit**2 * squared))
+    scaled = measures(
+        Outcome(unit * actual, unit * numbers, (80.0,), unit * scale, unit**2 * squared)
+    )
     for name, value in plain.items():
         expected = value * unit if name in ("mae", "rmse") else value
         np.testing.assert_allclose(scaled[name], expected, rtol=1e-9, err_msg=name)

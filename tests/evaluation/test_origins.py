@@ -11,7 +11,11 @@ from forecast.errors import BadData, UsageError
 from forecast.evaluation.origins import choose_origins, cut, values_at
 from tests.evaluation.panels import NAN, panel_of
 
-LONG = panel_of((0, [float(value) for value in range(80)]), (50, [float(value) for value in range(30)]), horizon=5)
+LONG = panel_of(
+    (0, [float(value) for value in range(80)]),
+    (50, [float(value) for value in range(30)]),
+    horizon=5,
+)
 
 
 def test_origins_step_back_from_a_horizon_before_the_end() -> None:
@@ -26,8 +30,13 @@ def test_each_series_steps_back_from_its_own_end() -> None:
 
 
 def test_fewer_origins_are_said_with_what_would_allow_all(caplog: pytest.LogCaptureFixture) -> None:
-    assert len(choose_origins(LONG, None, 10, "sales.csv")) == 4  # 80 steps, of which 40 are left to the first fit
-    assert "sales.csv: 4 origins instead of 8, as the longest series has 80 steps; for all of them" in caplog.text
+    assert (
+        len(choose_origins(LONG, None, 10, "sales.csv")) == 4
+    )  # 80 steps, of which 40 are left to the first fit
+    assert (
+        "sales.csv: 4 origins instead of 8, as the longest series has 80 steps; for all of them"
+        in caplog.text
+    )
     caplog.clear()
     assert len(choose_origins(LONG, 100, None, "sales.csv")) == 14
     assert "14 origins instead of 100" in caplog.text
@@ -38,7 +47,8 @@ def test_fewer_origins_are_said_with_what_would_allow_all(caplog: pytest.LogCapt
 
 def test_where_no_origin_fits_the_largest_horizon_is_named() -> None:
     with pytest.raises(
-        BadData, match=r"11 steps, .* horizon of 5 needs at least 12: 7 to fit, 5 to compare; .*horizon=4"
+        BadData,
+        match=r"11 steps, .* horizon of 5 needs at least 12: 7 to fit, 5 to compare; .*horizon=4",
     ):
         choose_origins(panel_of((0, [1.0] * 11), horizon=5), None, None, "sales.csv")
     with pytest.raises(BadData, match="add rows"):
@@ -60,7 +70,13 @@ def test_values_beyond_the_ends_of_a_series_are_missing() -> None:
     np.testing.assert_array_equal(found, [[NAN, 7, NAN], [9, NAN, NAN]])
 
 
-FRAME = pd.DataFrame({"shop": list("ab") * 10, "day": np.repeat(pd.date_range("2024-01-01", periods=10), 2), "y": 1.0})
+FRAME = pd.DataFrame(
+    {
+        "shop": list("ab") * 10,
+        "day": np.repeat(pd.date_range("2024-01-01", periods=10), 2),
+        "y": 1.0,
+    }
+)
 
 
 def test_all_rows_before_an_origin_train_and_the_horizon_after_it_tests() -> None:
@@ -81,11 +97,15 @@ def test_rows_may_come_in_any_order() -> None:
 
 
 def test_too_few_times_are_refused() -> None:
-    with pytest.raises(UsageError, match="4 origins with a horizon of 3 need more than 10 different times"):
+    with pytest.raises(
+        UsageError, match="4 origins with a horizon of 3 need more than 10 different times"
+    ):
         next(RollingOrigin(windows=4, horizon=3).split(FRAME))
 
 
-@pytest.mark.parametrize(("settings", "message"), [({"step": 0}, "step=0"), ({"windows": 2.5}, "windows=2.5")])
+@pytest.mark.parametrize(
+    ("settings", "message"), [({"step": 0}, "step=0"), ({"windows": 2.5}, "windows=2.5")]
+)
 def test_counts_are_whole_numbers(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=f"{message}: a whole number of 1 or more"):
         RollingOrigin(**settings)

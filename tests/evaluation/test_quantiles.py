@@ -30,7 +30,9 @@ NORMAL = np.array([NormalDist(100, 15).inv_cdf(level) for level in LEVELS])
 def test_levels_of_a_normal_are_exact(interval: float) -> None:
     low, high = interval_levels(interval)
     found = at_levels(NORMAL, LEVELS, (low, high))
-    np.testing.assert_allclose(found, [NormalDist(100, 15).inv_cdf(low), NormalDist(100, 15).inv_cdf(high)], rtol=1e-9)
+    np.testing.assert_allclose(
+        found, [NormalDist(100, 15).inv_cdf(low), NormalDist(100, 15).inv_cdf(high)], rtol=1e-9
+    )
 
 
 def test_the_mean_of_a_symmetric_distribution_is_its_median() -> None:
@@ -66,7 +68,9 @@ def test_intervals_of_counts_end_at_whole_numbers_outwards_and_the_median_stays(
 def test_the_mean_of_a_straight_quantile_function_by_hand() -> None:
     # flat at 0 up to .25 and at 8 from .75 on, straight between: a quarter each of 0 and 8, and half of 4 on average
     assert mean_of(np.array([0.0, 4.0, 8.0]), (0.25, 0.5, 0.75)) == pytest.approx(4)
-    assert mean_of(np.array([0.0, 2.0, 8.0]), (0.25, 0.5, 0.75)) == pytest.approx(0.25 * 1 + 0.25 * 5 + 0.25 * 8)
+    assert mean_of(np.array([0.0, 2.0, 8.0]), (0.25, 0.5, 0.75)) == pytest.approx(
+        0.25 * 1 + 0.25 * 5 + 0.25 * 8
+    )
 
 
 def test_large_numbers_keep_their_decimals() -> None:
@@ -77,7 +81,9 @@ def test_large_numbers_keep_their_decimals() -> None:
 def test_bounds_hold_for_every_number_and_whole_bounds_come_first() -> None:
     numbers = np.array([[[-2.0, -5.0, 9.7]]])
     np.testing.assert_array_equal(bounded(numbers, OutputSettings(), np.zeros(1)), [[[0, 0, 9.7]]])
-    np.testing.assert_array_equal(bounded(numbers, OutputSettings(min=-3), np.zeros(1)), [[[-2, -3, 9.7]]])
+    np.testing.assert_array_equal(
+        bounded(numbers, OutputSettings(min=-3), np.zeros(1)), [[[-2, -3, 9.7]]]
+    )
     output = OutputSettings(min=-2.5, max=8.5, integer=True)
     np.testing.assert_array_equal(bounded(numbers, output), [[[-2, -2, 8]]])
     assert raised(numbers, OutputSettings(), np.zeros(1)).tolist() == [[True, True]]
@@ -93,7 +99,9 @@ def quantiles_of(errors: np.ndarray, spacing: int = 1) -> np.ndarray:
     ends = np.zeros(len(errors), np.int64), spacing * np.arange(len(errors))
     seen = np.isfinite(errors)
     points = np.zeros_like(errors)
-    return error_quantiles(points, np.nan_to_num(errors), seen, np.ones((len(errors), 1)), LEVELS, ends)
+    return error_quantiles(
+        points, np.nan_to_num(errors), seen, np.ones((len(errors), 1)), LEVELS, ends
+    )
 
 
 def test_quantiles_of_many_errors_hold_for_new_ones_at_each_step() -> None:
@@ -112,7 +120,9 @@ def test_quantiles_of_few_errors_hold_nearly_as_often_as_those_of_many(windows: 
     random = np.random.default_rng(1)
     inside = []
     for _ in range(400):
-        found = quantiles_of(random.normal(size=(windows, 1)))  # 95 %; plain quantiles hold 0.36, 0.65 and 0.81
+        found = quantiles_of(
+            random.normal(size=(windows, 1))
+        )  # 95 %; plain quantiles hold 0.36, 0.65 and 0.81
         new = random.normal(size=100)
         inside.append(((new >= found[0, 1]) & (new <= found[0, -2])).mean())
     assert 0.75 < np.mean(inside) < 0.97
@@ -152,8 +162,12 @@ def test_flat_windows_and_unseen_values_give_no_width() -> None:
     nothing = np.zeros((3, 4))
     ends = np.zeros(3, np.int64), np.arange(3)
     wild = nothing + 1e6
-    assert (error_quantiles(nothing, wild, np.zeros((3, 4), bool), np.ones((3, 1)), LEVELS, ends) == 0).all()
-    assert (error_quantiles(nothing, wild, np.ones((3, 4), bool), np.zeros((3, 1)), LEVELS, ends) == 0).all()
+    assert (
+        error_quantiles(nothing, wild, np.zeros((3, 4), bool), np.ones((3, 1)), LEVELS, ends) == 0
+    ).all()
+    assert (
+        error_quantiles(nothing, wild, np.ones((3, 4), bool), np.zeros((3, 1)), LEVELS, ends) == 0
+    ).all()
     assert (quantiles_of(nothing) == 0).all()
 
 

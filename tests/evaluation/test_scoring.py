@@ -16,7 +16,8 @@ DAYS = pd.date_range("2024-01-01", periods=40).strftime("%Y-%m-%d")
 def values(series: int = 2) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     return pd.concat(
-        pd.DataFrame({"shop": f"s{i}", "day": DAYS, "units": 10 + rng.normal(size=40).cumsum()}) for i in range(series)
+        pd.DataFrame({"shop": f"s{i}", "day": DAYS, "units": 10 + rng.normal(size=40).cumsum()})
+        for i in range(series)
     ).reset_index(drop=True)
 
 
@@ -84,7 +85,9 @@ def test_forecasts_without_values_are_named(caplog: pytest.LogCaptureFixture) ->
     assert found.by_series["shop"].tolist() == ["s0", "s1"]
 
 
-def test_no_value_before_the_first_forecast_leaves_scaled_measures_empty(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_value_before_the_first_forecast_leaves_scaled_measures_empty(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     frame = values()
     later = frame[frame["day"] >= "2024-02-05"]
     found = score(naive(frame), later).overall
@@ -100,8 +103,14 @@ def test_no_value_before_the_first_forecast_leaves_scaled_measures_empty(caplog:
             naive(values()).assign(shop="x" + naive(values())["shop"]),
             r"none of the 2 series .*\(xs0, xs1 against s0, s1\)",
         ),
-        (naive(values()).assign(day=naive(values())["day"].str.replace("2024", "2025")), "has no value for a time of"),
-        (naive(values()).assign(day=naive(values())["day"] + "T00:00:00Z"), "of zone UTC; in actual values they were"),
+        (
+            naive(values()).assign(day=naive(values())["day"].str.replace("2024", "2025")),
+            "has no value for a time of",
+        ),
+        (
+            naive(values()).assign(day=naive(values())["day"] + "T00:00:00Z"),
+            "of zone UTC; in actual values they were",
+        ),
         (pd.concat([naive(values())] * 2), "a series and time come twice"),
         (naive(values()).rename(columns={"forecast": "guess"}), "no column 'forecast'"),
         (naive(values()).rename(columns={"shop": "store"}), "no column 'shop'"),

@@ -34,14 +34,18 @@ def sales(seed: int = 0, days: pd.DatetimeIndex = DAYS) -> np.ndarray:
     return np.round(100 * np.exp(draw.normal(0, 0.1, len(days))) * week[days.day_of_week])
 
 
-def table(events: pd.DataFrame | None = None, season: int | tuple[int, ...] = (), **columns: Any) -> Reading:
+def table(
+    events: pd.DataFrame | None = None, season: int | tuple[int, ...] = (), **columns: Any
+) -> Reading:
     frame = pd.DataFrame({"time": columns.pop("time", DAYS), **columns})
     named = None if events is None else table_from_frame(events)
     return read(table_from_frame(frame), TableSettings(season=season), horizon=14, events=named)
 
 
 def found(reading: Reading) -> list[tuple[int, str, float]]:
-    return closed_groups(find_closed(reading.panel, reading.schema, reading.panel.lengths), reading.schema)
+    return closed_groups(
+        find_closed(reading.panel, reading.schema, reading.panel.lengths), reading.schema
+    )
 
 
 def fixed(reading: Reading) -> np.ndarray:
@@ -87,9 +91,13 @@ def test_rare_sales_are_not_taken_for_closed_days() -> None:
 def test_nights_follow_the_clock_of_the_zone() -> None:
     utc = pd.date_range("2024-01-31 23:00", periods=24 * 90, freq="h", tz="UTC")
     local = utc.tz_convert("Europe/Berlin")
-    load = np.round(np.random.default_rng(3).uniform(50, 90, len(utc)), 1) * ((local.hour >= 5) & (local.hour < 22))
+    load = np.round(np.random.default_rng(3).uniform(50, 90, len(utc)), 1) * (
+        (local.hour >= 5) & (local.hour < 22)
+    )
     reading = read(
-        table_from_frame(pd.DataFrame({"time": local.map(lambda at: at.isoformat()), "load": load})),
+        table_from_frame(
+            pd.DataFrame({"time": local.map(lambda at: at.isoformat()), "load": load})
+        ),
         TableSettings(timezone="Europe/Berlin"),
         horizon=48,
     )
@@ -103,9 +111,13 @@ def test_nights_follow_the_clock_of_the_zone() -> None:
 def test_months_weekdays_hours_of_a_week_and_steps_are_named() -> None:
     draw = np.random.default_rng(4)
     months = pd.date_range("2010-01-01", periods=120, freq="MS")
-    assert found(table(time=months, a=draw.uniform(1, 9, 120) * (months.month != 8))) == [(1, "in August", 0.0)]
+    assert found(table(time=months, a=draw.uniform(1, 9, 120) * (months.month != 8))) == [
+        (1, "in August", 0.0)
+    ]
     days = pd.bdate_range("2022-01-03", periods=300)
-    assert found(table(time=days, a=draw.uniform(1, 9, 300) * (days.day_of_week != 4))) == [(1, "on Fridays", 0.0)]
+    assert found(table(time=days, a=draw.uniform(1, 9, 300) * (days.day_of_week != 4))) == [
+        (1, "on Fridays", 0.0)
+    ]
     hours = pd.date_range("2024-01-01", periods=24 * 140, freq="h")
     weekend = (hours.day_of_week == 6) & (hours.hour >= 20)
     assert found(table(time=hours, a=draw.uniform(1, 9, len(hours)) * ~weekend)) == [
@@ -120,9 +132,9 @@ def test_later_values_change_nothing() -> None:
     reading, before = table(a=sales(1), b=sales(2)), np.array([500, 300])
     panel, schema = reading.panel, reading.schema
     first = find_closed(panel, schema, before)
-    late = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], np.diff(panel.offsets)) >= np.repeat(
-        before, 714
-    )
+    late = np.arange(len(panel.values)) - np.repeat(
+        panel.offsets[:-1], np.diff(panel.offsets)
+    ) >= np.repeat(before, 714)
     other = replace(panel, values=np.where(late, panel.values * 3 + 7, panel.values))
     for name, value in vars(find_closed(other, schema, before)).items():
         np.testing.assert_array_equal(value, getattr(first, name))
@@ -180,16 +192,30 @@ SHOP_DAYS = pd.date_range("2023-01-02", periods=200)
 
 
 def shops() -> pd.DataFrame:
-    draw, week = np.random.default_rng(0), np.array([0.8, 0.9, 0.9, 1.0, 1.1, 1.3, 0.0])[SHOP_DAYS.day_of_week]
+    draw, week = (
+        np.random.default_rng(0),
+        np.array([0.8, 0.9, 0.9, 1.0, 1.1, 1.3, 0.0])[SHOP_DAYS.day_of_week],
+    )
     sold = {shop: draw.poisson(60 * week) for shop in "abc"}
-    return pd.concat([pd.DataFrame({"day": SHOP_DAYS, "shop": shop, "sold": of}) for shop, of in sold.items()])
+    return pd.concat(
+        [pd.DataFrame({"day": SHOP_DAYS, "shop": shop, "sold": of}) for shop, of in sold.items()]
+    )
 
 
-def test_runs_and_outliers_are_named_as_lines_of_events_that_can_be_pasted(forecast: Run, tmp_path: Path) -> None:
+def test_runs_and_outliers_are_named_as_lines_of_events_that_can_be_pasted(
+    forecast: Run, tmp_path: Path
+) -> None:
     data = shops()
     a, b = data["shop"] == "a", data["shop"] == "b"
-    data.loc[data["day"].between("2023-02-06", "2023-02-11"), "sold"] = 0  # all are closed, on Sundays as ever
-    data.loc[a & data["day"].between("2023-03-06", "2023-03-20") & (data["day"].dt.day_name() != "Sunday"), "sold"] = 41
+    data.loc[data["day"].between("2023-02-06", "2023-02-11"), "sold"] = (
+        0  # all are closed, on Sundays as ever
+    )
+    data.loc[
+        a
+        & data["day"].between("2023-03-06", "2023-03-20")
+        & (data["day"].dt.day_name() != "Sunday"),
+        "sold",
+    ] = 41
     data.loc[b & (data["day"] == "2023-05-10"), "sold"] = 6000
     data.to_csv(tmp_path / "shops.csv", index=False)
     shown = forecast("inspect", tmp_path / "shops.csv", "--id", "shop")
@@ -204,14 +230,26 @@ def test_runs_and_outliers_are_named_as_lines_of_events_that_can_be_pasted(forec
         "2023-05-10,2023-05-10,outlier,ignore,b",
     ]
     (tmp_path / "events.csv").write_text(pasted + "\n")
-    known = forecast("inspect", tmp_path / "shops.csv", "--id", "shop", "--events", tmp_path / "events.csv", "--json")
+    known = forecast(
+        "inspect",
+        tmp_path / "shops.csv",
+        "--id",
+        "shop",
+        "--events",
+        tmp_path / "events.csv",
+        "--json",
+    )
     facts = json.loads(known.out)
     assert facts["suspects"] == []
     assert {event["kind"] for event in facts["table"]["dated_events"]} == {"closed", "ignore"}
 
 
-@pytest.mark.parametrize("name", ["air_passengers.csv", "jfk_temperature.csv", "us_unemployment.csv", "lumpy", "shops"])
-def test_ordinary_tables_and_lumpy_sales_have_no_suspects(forecast: Run, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["air_passengers.csv", "jfk_temperature.csv", "us_unemployment.csv", "lumpy", "shops"]
+)
+def test_ordinary_tables_and_lumpy_sales_have_no_suspects(
+    forecast: Run, tmp_path: Path, name: str
+) -> None:
     path = DATA / name
     if name == "lumpy":
         draw, months = np.random.default_rng(3), pd.date_range("2018-01-01", periods=51, freq="MS")

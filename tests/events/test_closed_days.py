@@ -21,7 +21,9 @@ Run = Callable[..., Any]
 NUMBERS = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
 PARTS = ["level", "season", "events", "known", "rest"]
 NETWORKS = ["segrnn", "finetuned"]
-OTHERS = pytest.param([name for name in model_names() if name not in NETWORKS], marks=pytest.mark.slow, id="others")
+OTHERS = pytest.param(
+    [name for name in model_names() if name not in NETWORKS], marks=pytest.mark.slow, id="others"
+)
 
 
 @pytest.fixture
@@ -41,20 +43,35 @@ def items(shops: int = 3, count: int = 4, length: int = 140) -> pd.DataFrame:
     draw, days = np.random.default_rng(1), DAYS[:length]
     frames = []
     for place in range(shops):
-        week = np.array([1, 1, 1, 1.1, 1.3, 1.5, 0.7 if place == shops - 1 else 0])[days.day_of_week]
+        week = np.array([1, 1, 1, 1.1, 1.3, 1.5, 0.7 if place == shops - 1 else 0])[
+            days.day_of_week
+        ]
         for item in range(count):
             mean = np.exp(draw.normal(2.5, 0.8)) * week
             frames.append(
-                pd.DataFrame({"shop": f"s{place}", "item": f"i{item}", "day": days, "sold": draw.poisson(mean)})
+                pd.DataFrame(
+                    {
+                        "shop": f"s{place}",
+                        "item": f"i{item}",
+                        "day": days,
+                        "sold": draw.poisson(mean),
+                    }
+                )
             )
     return pd.concat(frames)
 
 
 def nights(sensors: int = 1, length: int = 70) -> pd.DataFrame:
     """Hours of which those of the night are closed."""
-    draw, hours = np.random.default_rng(2), pd.date_range("2024-01-01", periods=24 * length, freq="h")
+    draw, hours = (
+        np.random.default_rng(2),
+        pd.date_range("2024-01-01", periods=24 * length, freq="h"),
+    )
     day = (1 + 0.5 * np.sin(hours.hour / 24 * 2 * np.pi)) * ((hours.hour >= 6) & (hours.hour < 22))
-    loads = {f"k{n}": np.round(100 * day * np.exp(draw.normal(0, 0.2, len(hours))), 1) for n in range(sensors)}
+    loads = {
+        f"k{n}": np.round(100 * day * np.exp(draw.normal(0, 0.2, len(hours))), 1)
+        for n in range(sensors)
+    }
     return pd.DataFrame({"time": hours, **loads})
 
 
@@ -71,13 +88,17 @@ def on_sundays(table: pd.DataFrame) -> np.ndarray:
 
 
 @pytest.mark.parametrize("more", [(), ("--point", "mean"), ("--integer", "--joint")], ids=" ".join)
-def test_now_forecasts_a_closed_day_as_closed(forecast: Run, data: Path, more: tuple[str, ...]) -> None:
+def test_now_forecasts_a_closed_day_as_closed(
+    forecast: Run, data: Path, more: tuple[str, ...]
+) -> None:
     ran = forecast("now", data, *more)
     check(ran.frame, on_sundays(ran.frame))
     assert "closed   1 series on Sundays, always 0\n" in ran.err
 
 
-@pytest.mark.parametrize("models", [*([name] for name in (*default_baselines(), *NETWORKS)), OTHERS], ids=str)
+@pytest.mark.parametrize(
+    "models", [*([name] for name in (*default_baselines(), *NETWORKS)), OTHERS], ids=str
+)
 def test_every_model_forecasts_closed_days_of_a_panel(models: list[str]) -> None:
     for model in models:
         fitted = Forecaster(model=model, horizon=14, steps=3, guard=False, members=1).fit(items())
@@ -86,9 +107,13 @@ def test_every_model_forecasts_closed_days_of_a_panel(models: list[str]) -> None
         assert "closed   8 series on Sundays, always 0" in fitted.describe(), model
 
 
-@pytest.mark.parametrize(("model", "sensors"), [("pretrained", 1), ("holt-winters", 3), ("segrnn", 3)])
+@pytest.mark.parametrize(
+    ("model", "sensors"), [("pretrained", 1), ("holt-winters", 3), ("segrnn", 3)]
+)
 def test_closed_hours_of_the_night(model: str, sensors: int) -> None:
-    fitted = Forecaster(model=model, horizon=48, steps=3, guard=False, members=1).fit(nights(sensors))
+    fitted = Forecaster(model=model, horizon=48, steps=3, guard=False, members=1).fit(
+        nights(sensors)
+    )
     table = fitted.predict()
     hours = pd.to_datetime(table["time"]).dt.hour
     check(table, np.asarray((hours < 6) | (hours >= 22)))
@@ -102,7 +127,9 @@ def test_many_shops_with_closed_sundays() -> None:
         check(table, on_sundays(table) & (table["shop"] != "s19").to_numpy())
 
 
-def test_a_saved_forecaster_knows_and_forgets(forecast: Run, shop: pd.DataFrame, data: Path, tmp_path: Path) -> None:
+def test_a_saved_forecaster_knows_and_forgets(
+    forecast: Run, shop: pd.DataFrame, data: Path, tmp_path: Path
+) -> None:
     store, tonight = tmp_path / "store", tmp_path / "tonight.csv"
     fitted = forecast("fit", data, "--artifact", store, "--model", "theta", "--horizon", 14)
     assert "closed   1 series on Sundays, always 0\n" in fitted.err
@@ -111,7 +138,10 @@ def test_a_saved_forecaster_knows_and_forgets(forecast: Run, shop: pd.DataFrame,
     shown = forecast("inspect", "--artifact", store)
     assert "closed   1 series on Sundays, always 0\n" in shown.out
     shown = forecast("inspect", "--artifact", store, "--json")
-    assert '"closed": [\n  {\n   "series": 1,\n   "when": "on Sundays",\n   "value": 0.0\n  }\n ]' in shown.out
+    assert (
+        '"closed": [\n  {\n   "series": 1,\n   "when": "on Sundays",\n   "value": 0.0\n  }\n ]'
+        in shown.out
+    )
     parts = Forecaster.load(str(store)).explain(repeats=2).parts
     assert (parts.loc[on_sundays(parts), "median"] == 0).all()
     np.testing.assert_allclose(parts[PARTS].sum(axis=1), parts["median"], atol=1e-6)
@@ -119,7 +149,9 @@ def test_a_saved_forecaster_knows_and_forgets(forecast: Run, shop: pd.DataFrame,
     same = forecast("predict", tonight, "--artifact", store).frame
     check(same, on_sundays(same))
     week = pd.date_range(DAYS[-1], periods=8)[1:]
-    later = pd.concat([shop, pd.DataFrame({"day": week, "sales": [90, 95, 100, 110, 120, 150, 60]})])
+    later = pd.concat(
+        [shop, pd.DataFrame({"day": week, "sales": [90, 95, 100, 110, 120, 150, 60]})]
+    )
     later.to_csv(tonight, index=False)
     opened = forecast("predict", tonight, "--artifact", store).frame
     assert (opened.loc[on_sundays(opened), "hi_95"] > 0).all()
@@ -133,7 +165,9 @@ def test_a_held_out_value_that_contradicts_is_remembered(shop: pd.DataFrame) -> 
     assert (table.loc[on_sundays(table), "hi_95"] > 0).all()
 
 
-def test_events_on_each_closed_day_say_nothing_false(forecast: Run, data: Path, tmp_path: Path) -> None:
+def test_events_on_each_closed_day_say_nothing_false(
+    forecast: Run, data: Path, tmp_path: Path
+) -> None:
     sundays = pd.date_range(DAYS[6], periods=101, freq="7D")  # the last one lies ahead
     for name, days in (("all", sundays), ("known", sundays[:-1])):
         pd.DataFrame({"date": days, "name": "closed"}).to_csv(tmp_path / f"{name}.csv", index=False)
@@ -142,17 +176,23 @@ def test_events_on_each_closed_day_say_nothing_false(forecast: Run, data: Path, 
         assert "without effect" not in ran.err
 
 
-def test_days_that_each_have_the_same_event_are_compared_with_each_other(shop: pd.DataFrame) -> None:
+def test_days_that_each_have_the_same_event_are_compared_with_each_other(
+    shop: pd.DataFrame,
+) -> None:
     """Sundays on which a little is sold, all of them named."""
     shop["sales"] += np.where(SUNDAY, np.random.default_rng(3).integers(5, 16, len(shop)), 0)
-    events = pd.DataFrame({"date": pd.date_range(DAYS[6], periods=102, freq="7D"), "name": "sunday"})
+    events = pd.DataFrame(
+        {"date": pd.date_range(DAYS[6], periods=102, freq="7D"), "name": "sunday"}
+    )
     knobs = {"model": "theta", "horizon": 14}
     fitted = Forecaster(**knobs, events=events).fit(shop)
     assert "effects  no effect beyond chance" in fitted.describe()
     pd.testing.assert_frame_equal(fitted.predict(), Forecaster(**knobs).fit(shop).predict())
 
 
-def test_a_backtest_forecasts_closed_days_as_closed_and_knows_nothing_of_later_ones(shop: pd.DataFrame) -> None:
+def test_a_backtest_forecasts_closed_days_as_closed_and_knows_nothing_of_later_ones(
+    shop: pd.DataFrame,
+) -> None:
     model = Forecaster(model="holt-winters", horizon=14)
     rows = model.backtest(shop, windows=4).forecasts
     rows = rows[rows["model"] == "holt-winters"]
@@ -177,7 +217,9 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_closed_positions_that_contradict_themselves_are_refused(shop: pd.DataFrame, damage: str) -> None:
+def test_closed_positions_that_contradict_themselves_are_refused(
+    shop: pd.DataFrame, damage: str
+) -> None:
     contents = to_contents(Forecaster(model="last", horizon=2).fit(shop).fitted_)
     assert len(from_contents(contents).closed) == 1
     DAMAGES[damage](contents.scaler["closed"])
@@ -185,7 +227,9 @@ def test_closed_positions_that_contradict_themselves_are_refused(shop: pd.DataFr
         from_contents(contents)
 
 
-def test_without_closed_days_a_version_is_stored_as_before(shop: pd.DataFrame, tmp_path: Path) -> None:
+def test_without_closed_days_a_version_is_stored_as_before(
+    shop: pd.DataFrame, tmp_path: Path
+) -> None:
     Forecaster(model="last", horizon=2).fit(shop[~SUNDAY][:60]).save(str(tmp_path / "s"))
     contents = Store(str(tmp_path / "s")).load()[0]
     assert "closed" not in contents.scaler

@@ -36,7 +36,9 @@ def christmases(frame: pd.DataFrame, **settings: Any) -> Reading:
 
 
 def found_in(reading: Reading, before: Integers | None = None) -> Effects:
-    return fit_effects(reading.panel, reading.schema, reading.panel.lengths if before is None else before)
+    return fit_effects(
+        reading.panel, reading.schema, reading.panel.lengths if before is None else before
+    )
 
 
 def of(effects: Effects, label: str = "christmas") -> float:
@@ -53,7 +55,9 @@ def test_what_comes_later_changes_nothing() -> None:
     before = np.array([800])
     changed = reading.panel.values.copy()
     changed[800:] *= 7
-    later = fit_effects(type(reading.panel)(**{**vars(reading.panel), "values": changed}), reading.schema, before)
+    later = fit_effects(
+        type(reading.panel)(**{**vars(reading.panel), "values": changed}), reading.schema, before
+    )
     then = found_in(reading, before)
     for name, value in vars(then).items():
         np.testing.assert_array_equal(getattr(later, name), value)
@@ -61,7 +65,9 @@ def test_what_comes_later_changes_nothing() -> None:
 
 
 def test_chance_is_no_effect() -> None:
-    sizes = [np.abs(found_in(christmases(rides(seed, effect=0.0))).typical).max() for seed in range(8)]
+    sizes = [
+        np.abs(found_in(christmases(rides(seed, effect=0.0))).typical).max() for seed in range(8)
+    ]
     assert np.median(sizes) == 0
     assert max(sizes) < 0.15
 
@@ -98,7 +104,9 @@ def test_a_closed_day_is_forecast_as_zero_and_hidden_from_models() -> None:
 
 def test_series_share_an_effect_and_each_reacts_in_its_own_way() -> None:
     effects = (-0.6, -0.6, -0.6, 0.5, 0.0)
-    frames = [rides(10 + place, effect=effect, name=f"s{place}") for place, effect in enumerate(effects)]
+    frames = [
+        rides(10 + place, effect=effect, name=f"s{place}") for place, effect in enumerate(effects)
+    ]
     wide = frames[0]
     for place, frame in enumerate(frames[1:], start=1):
         wide[f"s{place}"] = frame[f"s{place}"] * 10**place
@@ -119,7 +127,10 @@ def test_values_below_zero_move_by_a_sum() -> None:
     assert (moved.factor == 1).all()
     days = pd.date_range("2018-01-01", periods=len(panel.values))
     assert (moved.shift[is_christmas(days)] < -600).all()
-    assert not moved.shift[~is_christmas(days)].any() or np.abs(moved.shift[~is_christmas(days)]).max() < 300
+    assert (
+        not moved.shift[~is_christmas(days)].any()
+        or np.abs(moved.shift[~is_christmas(days)]).max() < 300
+    )
 
 
 def test_a_holiday_that_only_takes_the_place_of_a_busy_day_falls_less_on_a_quiet_one() -> None:
@@ -127,7 +138,9 @@ def test_a_holiday_that_only_takes_the_place_of_a_busy_day_falls_less_on_a_quiet
     draw, days = np.random.default_rng(5), pd.date_range("2005-01-01", periods=3650)
     week = np.array([1.1, 1.15, 1.15, 1.15, 1.1, 0.75, 0.6])[days.day_of_week]
     mean = np.where(is_christmas(days), 0.55, week)
-    frame = pd.DataFrame({"day": days, "births": 10_000 * mean * np.exp(draw.normal(0, 0.02, len(days)))})
+    frame = pd.DataFrame(
+        {"day": days, "births": 10_000 * mean * np.exp(draw.normal(0, 0.02, len(days)))}
+    )
     dates = pd.to_datetime([f"{year}-12-25" for year in range(2005, 2016)])
     events = table_from_frame(pd.DataFrame({"date": dates, "name": "christmas"}))
     reading = read(table_from_frame(frame), TableSettings(), horizon=400, events=events)
@@ -137,27 +150,37 @@ def test_a_holiday_that_only_takes_the_place_of_a_busy_day_falls_less_on_a_quiet
     christmas = np.flatnonzero(is_christmas(all_days))
     quiet = all_days[christmas].day_of_week == 6
     np.testing.assert_allclose(moved.factor[christmas[quiet]], 0.92, atol=0.08)
-    np.testing.assert_allclose(moved.factor[christmas[all_days[christmas].day_of_week == 2]], 0.48, atol=0.05)
+    np.testing.assert_allclose(
+        moved.factor[christmas[all_days[christmas].day_of_week == 2]], 0.48, atol=0.05
+    )
     assert effects.exponent > 0
 
 
 def test_hours_of_a_day_share_its_effect() -> None:
     draw, hours = np.random.default_rng(6), pd.date_range("2020-01-01", periods=24 * 800, freq="h")
     profile = np.where(hours.hour < 6, 2.0, 20.0)
-    frame = pd.DataFrame({"at": hours, "y": draw.poisson(profile * np.where(is_christmas(hours), 0.4, 1.0))})
+    frame = pd.DataFrame(
+        {"at": hours, "y": draw.poisson(profile * np.where(is_christmas(hours), 0.4, 1.0))}
+    )
     reading = christmases(frame)
     panel = reading.panel
     moved = adjustment(panel, reading.schema, found_in(reading), series_index(panel.ids, panel.ids))
-    factors = moved.factor[is_christmas(pd.date_range("2020-01-01", periods=len(panel.values), freq="h"))]
+    factors = moved.factor[
+        is_christmas(pd.date_range("2020-01-01", periods=len(panel.values), freq="h"))
+    ]
     assert np.ptp(factors[:24]) < 1e-12
     np.testing.assert_allclose(factors, 0.4, atol=0.08)
 
 
 def test_two_names_of_one_day_share_its_effect_even_without_noise() -> None:
     days = pd.date_range("2018-01-01", periods=1100)
-    frame = pd.DataFrame({"day": days, "y": 100 * WEEK[days.day_of_week] * np.where(is_christmas(days), 0.5, 1.0)})
+    frame = pd.DataFrame(
+        {"day": days, "y": 100 * WEEK[days.day_of_week] * np.where(is_christmas(days), 0.5, 1.0)}
+    )
     dates = pd.to_datetime([f"{year}-12-25" for year in range(2018, 2022)])
-    events = table_from_frame(pd.DataFrame({"date": [*dates, *dates], "name": ["christmas"] * 4 + ["yule"] * 4}))
+    events = table_from_frame(
+        pd.DataFrame({"date": [*dates, *dates], "name": ["christmas"] * 4 + ["yule"] * 4})
+    )
     reading = read(table_from_frame(frame), TableSettings(), horizon=400, events=events)
     panel = reading.panel
     moved = adjustment(panel, reading.schema, found_in(reading), series_index(panel.ids, panel.ids))

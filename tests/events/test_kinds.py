@@ -23,7 +23,11 @@ Run = Callable[..., Any]
 
 HORIZON = 14
 DAYS = pd.date_range("2023-01-02", periods=220).strftime("%Y-%m-%d")
-TINY: dict[str, Any] = {"steps": 4, "params": {"hidden_size": 8}, "baselines": ("seasonal-naive", "theta")}
+TINY: dict[str, Any] = {
+    "steps": 4,
+    "params": {"hidden_size": 8},
+    "baselines": ("seasonal-naive", "theta"),
+}
 NUMBERS = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
 
 
@@ -39,18 +43,24 @@ def frame() -> pd.DataFrame:
 
 
 def events(kind: str, first: str, last: str | None = None, **columns: Any) -> pd.DataFrame:
-    return pd.DataFrame({"start": [first], "end": [last or first], "name": kind, "kind": kind, **columns})
+    return pd.DataFrame(
+        {"start": [first], "end": [last or first], "name": kind, "kind": kind, **columns}
+    )
 
 
 def shift(day: str, name: str = "moved") -> pd.DataFrame:
     return pd.DataFrame({"date": [day], "name": [name], "kind": ["level_shift"]})
 
 
-def fitted(data: pd.DataFrame, table: pd.DataFrame | None, model: str = "seasonal-mean", **knobs: Any) -> Forecaster:
+def fitted(
+    data: pd.DataFrame, table: pd.DataFrame | None, model: str = "seasonal-mean", **knobs: Any
+) -> Forecaster:
     return Forecaster(model=model, horizon=HORIZON, events=table, **knobs).fit(data)
 
 
-def now(forecast: Run, data: pd.DataFrame, table: pd.DataFrame | None, folder: Path, *words: object) -> pd.DataFrame:
+def now(
+    forecast: Run, data: pd.DataFrame, table: pd.DataFrame | None, folder: Path, *words: object
+) -> pd.DataFrame:
     """What `forecast now` writes."""
     data.to_csv(folder / "data.csv", index=False)
     if table is not None:
@@ -61,8 +71,12 @@ def now(forecast: Run, data: pd.DataFrame, table: pd.DataFrame | None, folder: P
     return found.frame
 
 
-@pytest.mark.parametrize("knobs", [{"model": "seasonal-mean"}, {"model": "segrnn", **TINY}], ids=lambda k: k["model"])
-def test_ignored_values_are_no_more_than_blank_cells(frame: pd.DataFrame, knobs: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "knobs", [{"model": "seasonal-mean"}, {"model": "segrnn", **TINY}], ids=lambda k: k["model"]
+)
+def test_ignored_values_are_no_more_than_blank_cells(
+    frame: pd.DataFrame, knobs: dict[str, Any]
+) -> None:
     """Outliers, also in the first and the last days of the series."""
     weeks = [("2023-01-02", "2023-01-05"), ("2023-05-01", "2023-05-07"), (DAYS[-2], DAYS[-1])]
     table = pd.concat([events("ignore", *week) for week in weeks])
@@ -71,19 +85,27 @@ def test_ignored_values_are_no_more_than_blank_cells(frame: pd.DataFrame, knobs:
     wild.loc[inside, "sold"] = 9000
     blank.loc[inside, "sold"] = np.nan
     found = fitted(wild, table, **knobs)
-    pd.testing.assert_frame_equal(found.predict(), fitted(blank, None, **knobs).predict(), check_exact=True)
+    pd.testing.assert_frame_equal(
+        found.predict(), fitted(blank, None, **knobs).predict(), check_exact=True
+    )
     pd.testing.assert_frame_equal(found.predict(wild), found.predict(), check_exact=True)
 
 
-def test_closed_days_ahead_are_0_inside_sums_too(forecast: Run, frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_closed_days_ahead_are_0_inside_sums_too(
+    forecast: Run, frame: pd.DataFrame, tmp_path: Path
+) -> None:
     """The series ends on 9 August; all of the rest of the month is closed, and the days before it in July were."""
     frame.loc[frame["day"].between("2023-07-10", "2023-07-14"), "sold"] = 0
-    shut = pd.concat([events("closed", "2023-07-10", "2023-07-14"), events("closed", "2023-08-10", "2023-08-31")])
+    shut = pd.concat(
+        [events("closed", "2023-07-10", "2023-07-14"), events("closed", "2023-08-10", "2023-08-31")]
+    )
     found = now(forecast, frame, shut, tmp_path, "--horizon", 24)
     closed = found["day"] <= "2023-08-31"
     assert (found.loc[closed, NUMBERS] == 0).all(axis=None)
     assert found.loc[~closed, "forecast"].between(70, 150).all()
-    sums = now(forecast, frame, shut, tmp_path, "--horizon", 24, "--sum-by", "all", "--sum-every", "month")
+    sums = now(
+        forecast, frame, shut, tmp_path, "--horizon", 24, "--sum-by", "all", "--sum-every", "month"
+    )
     past = frame.loc[frame["day"] >= "2023-08-01", "sold"].sum()
     assert sums[NUMBERS].iloc[0].to_numpy() == pytest.approx([past] * 5)
 
@@ -98,25 +120,34 @@ def test_closed_days_of_the_past_are_gaps(frame: pd.DataFrame, model: str) -> No
     np.testing.assert_allclose(found["forecast"][:7], frame["sold"][206:213], rtol=0.15)
 
 
-def test_stock_outs_do_not_pull_forecasts_down(forecast: Run, frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_stock_outs_do_not_pull_forecasts_down(
+    forecast: Run, frame: pd.DataFrame, tmp_path: Path
+) -> None:
     """In 15 % of the days most of the demand could not be sold."""
     draw = np.random.default_rng(1)
     out = draw.random(len(frame)) < 0.15
     sold = frame.assign(
-        sold=np.where(out, np.round(frame["sold"] * draw.uniform(0, 0.4, len(frame)), 1), frame["sold"])
+        sold=np.where(
+            out, np.round(frame["sold"] * draw.uniform(0, 0.4, len(frame)), 1), frame["sold"]
+        )
     )
     table = pd.DataFrame({"date": frame["day"][out], "name": "sold out", "kind": "stock_out"})
     true, naive, known = (
-        now(forecast, *of, tmp_path)["forecast"].mean() for of in ((frame, None), (sold, None), (sold, table))
+        now(forecast, *of, tmp_path)["forecast"].mean()
+        for of in ((frame, None), (sold, None), (sold, table))
     )
     assert abs(known - true) < 0.25 * abs(naive - true)
     network = fitted(sold, table, "segrnn", **TINY | {"steps": 20}).predict()["forecast"].mean()
     assert abs(network - true) < 0.25 * abs(naive - true)
 
 
-def test_a_table_in_which_every_day_is_sold_out_has_no_suspects(forecast: Run, tmp_path: Path) -> None:
+def test_a_table_in_which_every_day_is_sold_out_has_no_suspects(
+    forecast: Run, tmp_path: Path
+) -> None:
     days = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
-    pd.DataFrame({"day": days, "sold": [5.0, 7.0, 6.0] * 20}).to_csv(tmp_path / "sales.csv", index=False)
+    pd.DataFrame({"day": days, "sold": [5.0, 7.0, 6.0] * 20}).to_csv(
+        tmp_path / "sales.csv", index=False
+    )
     events("stock_out", days[0], days[-1]).to_csv(tmp_path / "events.csv", index=False)
     found = forecast("inspect", tmp_path / "sales.csv", "--events", tmp_path / "events.csv")
     assert found.code == 0, found.err
@@ -133,11 +164,15 @@ def test_the_past_of_a_stock_out_is_what_was_sold_or_more(frame: pd.DataFrame) -
     np.testing.assert_allclose(found.predict(frame)["forecast"][:7], usual)
     found = Forecaster(model="seasonal-naive", horizon=22, events=table).fit(frame)
     sums = found.totals(frame, by="all", every="month")
-    assert sums["observed"][0] == pytest.approx(frame.loc[frame["day"] >= "2023-08-01", "sold"].sum())
+    assert sums["observed"][0] == pytest.approx(
+        frame.loc[frame["day"] >= "2023-08-01", "sold"].sum()
+    )
 
 
 @pytest.mark.parametrize("model", ["seasonal-mean", "mean", "segrnn"])
-def test_after_a_level_shift_forecasts_sit_at_the_new_level(frame: pd.DataFrame, model: str) -> None:
+def test_after_a_level_shift_forecasts_sit_at_the_new_level(
+    frame: pd.DataFrame, model: str
+) -> None:
     frame.loc[frame["day"] >= "2023-08-01", "sold"] *= 2
     knobs = TINY if model == "segrnn" else {}
     found = fitted(frame, shift("2023-08-01"), model, **knobs)
@@ -148,10 +183,16 @@ def test_after_a_level_shift_forecasts_sit_at_the_new_level(frame: pd.DataFrame,
 
 
 def test_levels_move_by_sums_where_values_fall_below_0_and_by_months_and_years() -> None:
-    months = pd.DataFrame({"month": pd.date_range("2010-01-01", periods=72, freq="MS").strftime("%Y-%m-%d")})
+    months = pd.DataFrame(
+        {"month": pd.date_range("2010-01-01", periods=72, freq="MS").strftime("%Y-%m-%d")}
+    )
     season = 20 * np.sin(np.arange(72) * np.pi / 6)
     months["y"] = np.round(season + np.where(months["month"] >= "2015-07-01", 300, 0), 1)
-    found = Forecaster(model="seasonal-mean", horizon=12, events=shift("2015-07-01")).fit(months).predict()
+    found = (
+        Forecaster(model="seasonal-mean", horizon=12, events=shift("2015-07-01"))
+        .fit(months)
+        .predict()
+    )
     np.testing.assert_allclose(found["forecast"], 300 + season[:12], atol=0.2)
     years = pd.DataFrame({"year": range(1970, 2020), "y": 10.0 + np.arange(50) % 3})
     years.loc[years["year"] >= 2015, "y"] *= 4
@@ -160,10 +201,14 @@ def test_levels_move_by_sums_where_values_fall_below_0_and_by_months_and_years()
     np.testing.assert_allclose(found["forecast"], 44, rtol=0.05)
 
 
-def test_several_shifts_add_up_and_one_before_its_first_value_moves_nothing(frame: pd.DataFrame) -> None:
+def test_several_shifts_add_up_and_one_before_its_first_value_moves_nothing(
+    frame: pd.DataFrame,
+) -> None:
     for day, factor in (("2023-04-03", 3.0), ("2023-06-05", 0.5)):
         frame.loc[frame["day"] >= day, "sold"] *= factor
-    table = pd.concat([shift("2023-04-03"), shift("2023-06-05"), shift("2023-08-10"), shift("2022-01-01")])
+    table = pd.concat(
+        [shift("2023-04-03"), shift("2023-06-05"), shift("2023-08-10"), shift("2022-01-01")]
+    )
     found = fitted(frame, table, "mean")
     assert found.predict()["forecast"].mean() == pytest.approx(1.5 * demand().mean(), rel=0.03)
     before = found.predict(frame, origin="2023-06-04")["forecast"].mean()
@@ -182,7 +227,9 @@ def test_days_that_are_ignored_after_the_fit_leave_its_history_too(frame: pd.Dat
     assert sums["filled"][0] == 1
 
 
-def test_closed_days_need_no_events_at_fit(frame: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
+def test_closed_days_need_no_events_at_fit(
+    frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
     plain = fitted(frame, None)
     before = plain.predict()
     after = plain.set_params(events=events("closed", "2023-08-12")).predict()
@@ -202,7 +249,14 @@ def test_months_quarters_and_years_take_all_kinds_but_effects(freq: str) -> None
     data.loc[20, "y"], data.loc[30, "y"] = 900, 0
     day, out = (pd.Period(times[at], freq[0]).start_time.strftime("%Y-%m-%d") for at in (20, 30))
     end = (pd.Timestamp(times[-1]) + pd.Timedelta(5000, "D")).strftime("%Y-%m-%d")
-    table = pd.concat([events("ignore", day), events("stock_out", out), events("closed", "2040-01-01"), shift(end)])
+    table = pd.concat(
+        [
+            events("ignore", day),
+            events("stock_out", out),
+            events("closed", "2040-01-01"),
+            shift(end),
+        ]
+    )
     model = Forecaster(model="mean", horizon=2, events=table).fit(data)
     assert model.predict()["forecast"].between(50, 54).all()
     after = (pd.Timestamp(times[-1]) + pd.Timedelta(1, "D")).strftime("%Y-%m-%d")
@@ -237,7 +291,10 @@ def test_a_period_is_touched_by_a_day_in_it_and_closed_as_a_whole(
 
 
 def test_events_with_ids_concern_their_series() -> None:
-    rows = [pd.DataFrame({"shop": shop, "day": DAYS, "sold": demand(seed=seed)}) for seed, shop in enumerate("ab")]
+    rows = [
+        pd.DataFrame({"shop": shop, "day": DAYS, "sold": demand(seed=seed)})
+        for seed, shop in enumerate("ab")
+    ]
     data = pd.concat(rows)
     wild = data.copy()
     wild.loc[(wild["shop"] == "a") & (wild["day"] == "2023-06-01"), "sold"] = 9000
@@ -279,12 +336,21 @@ def test_what_comes_after_an_origin_changes_nothing_at_it(frame: pd.DataFrame) -
     assert len(first) == HORIZON
     pd.testing.assert_frame_equal(first, forecasts(changed), check_exact=True)
     model = fitted(frame, table)
-    pd.testing.assert_frame_equal(model.predict(frame, origin=origin), model.predict(changed, origin=origin))
+    pd.testing.assert_frame_equal(
+        model.predict(frame, origin=origin), model.predict(changed, origin=origin)
+    )
 
 
 def test_scores_leave_out_what_says_nothing(frame: pd.DataFrame, tmp_path: Path) -> None:
-    made = pd.DataFrame({"series": "sold", "day": DAYS[-4:], "forecast": [100.0, 100.0, 100.0, 100.0]})
-    frame.loc[216:, "sold"] = [900, 60, 160, 110]  # an error, a stock-out below the forecast and one above, a day
+    made = pd.DataFrame(
+        {"series": "sold", "day": DAYS[-4:], "forecast": [100.0, 100.0, 100.0, 100.0]}
+    )
+    frame.loc[216:, "sold"] = [
+        900,
+        60,
+        160,
+        110,
+    ]  # an error, a stock-out below the forecast and one above, a day
     table = pd.concat([events("ignore", DAYS[216]), events("stock_out", DAYS[217], DAYS[218])])
     table.to_csv(tmp_path / "events.csv", index=False)
     settings = TableSettings.check({"events": str(tmp_path / "events.csv")})
@@ -298,7 +364,9 @@ def test_scores_leave_out_what_says_nothing(frame: pd.DataFrame, tmp_path: Path)
     assert np.isnan(rows.set_index("day")["actual"][DAYS[216]].to_numpy(float)).all()
 
 
-def test_a_job_reads_newer_events_of_all_kinds_every_night(forecast: Run, frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_job_reads_newer_events_of_all_kinds_every_night(
+    forecast: Run, frame: pd.DataFrame, tmp_path: Path
+) -> None:
     frame.to_csv(tmp_path / "sales.csv", index=False)
     first = pd.concat([events("ignore", "2023-05-01"), events("closed", "2023-05-02")])
     first.to_csv(tmp_path / "events.csv", index=False)
@@ -309,8 +377,15 @@ def test_a_job_reads_newer_events_of_all_kinds_every_night(forecast: Run, frame:
     assert forecast("run", tmp_path / "job.toml", "--as-of", "2023-08-10").code == 0
     before = pd.read_csv(tmp_path / "out.csv")
     later = pd.date_range("2023-08-10", periods=2).strftime("%Y-%m-%d")
-    pd.concat([frame, pd.DataFrame({"day": later, "sold": [9000, 1]})]).to_csv(tmp_path / "sales.csv", index=False)
-    newer = [first, events("ignore", later[0]), events("stock_out", later[1]), events("closed", "2023-08-15")]
+    pd.concat([frame, pd.DataFrame({"day": later, "sold": [9000, 1]})]).to_csv(
+        tmp_path / "sales.csv", index=False
+    )
+    newer = [
+        first,
+        events("ignore", later[0]),
+        events("stock_out", later[1]),
+        events("closed", "2023-08-15"),
+    ]
     pd.concat(newer).to_csv(tmp_path / "events.csv", index=False)
     ran = forecast("run", tmp_path / "job.toml", "--as-of", "2023-08-12", "--log-format", "json")
     assert ran.code == 0, ran.err
@@ -319,16 +394,21 @@ def test_a_job_reads_newer_events_of_all_kinds_every_night(forecast: Run, frame:
     same = before.set_index("day")["forecast"].drop("2023-08-15").loc["2023-08-12":]
     np.testing.assert_allclose(after[same.index], same, rtol=0.05)
     record = json.loads((tmp_path / "store.runs" / "run.json").read_text())
-    assert record["scores"] == []  # of the two values one is ignored, and the other bounds a smaller demand
+    assert (
+        record["scores"] == []
+    )  # of the two values one is ignored, and the other bounds a smaller demand
 
 
-def test_kinds_and_spans_are_saved_and_plain_events_stored_as_before(frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_kinds_and_spans_are_saved_and_plain_events_stored_as_before(
+    frame: pd.DataFrame, tmp_path: Path
+) -> None:
     plain = pd.DataFrame({"date": ["2023-05-01"], "name": "fair"})
     table = pd.concat([plain.assign(kind="effect"), events("closed", "2023-06-01", "2023-06-03")])
     for name, some in (("plain", plain), ("kinds", table)):
         fitted(frame, some).save(str(tmp_path / name))
     stored = {
-        name: Store(str(tmp_path / name)).load()[0].config["table"]["dated_events"] for name in ("plain", "kinds")
+        name: Store(str(tmp_path / name)).load()[0].config["table"]["dated_events"]
+        for name in ("plain", "kinds")
     }
     assert stored["plain"] == [{"day": "2023-05-01", "name": "fair", "ids": []}]
     assert stored["kinds"][1] == {
@@ -348,26 +428,44 @@ REFUSED: list[tuple[dict[str, list[str]], str]] = [
         {"date": ["2023-05-01"], "kind": ["stockout"]},
         r"'kind': 'stockout' is no kind of event; did you mean 'stock_out'",
     ),
-    ({"start": ["2023-05-03"], "end": ["2023-05-01"]}, "column 'end': an event ends before it starts"),
+    (
+        {"start": ["2023-05-03"], "end": ["2023-05-01"]},
+        "column 'end': an event ends before it starts",
+    ),
     (
         {"start": ["2023-05-03"]},
         "column 'start': an event has either a date, or a start and an end; this one has start",
     ),
     ({"start": ["2023-05-03"], "end": [""]}, "column 'start': .* this one has start"),
     ({"start": [""], "end": [""]}, "this one has neither"),
-    ({"date": ["2023-05-03"], "start": ["2023-05-03"], "end": ["2023-05-04"]}, "this one has date and start and end"),
-    ({"start": ["2023-05-03"], "end": ["later"]}, "column 'end': 'later'"),
-    ({"start": ["2023-05-03 10:00"], "end": ["2023-05-04"]}, "column 'start': .* is a time within a day"),
-    ({"start": ["2023-05-03"], "end": ["2023-05-04"], "kind": ["level_shift"]}, "the level_shift 'x' has an end"),
     (
-        {"start": ["2023-05-01", "2023-05-03"], "end": ["2023-05-03", "2023-05-04"], "kind": ["closed", "stock_out"]},
+        {"date": ["2023-05-03"], "start": ["2023-05-03"], "end": ["2023-05-04"]},
+        "this one has date and start and end",
+    ),
+    ({"start": ["2023-05-03"], "end": ["later"]}, "column 'end': 'later'"),
+    (
+        {"start": ["2023-05-03 10:00"], "end": ["2023-05-04"]},
+        "column 'start': .* is a time within a day",
+    ),
+    (
+        {"start": ["2023-05-03"], "end": ["2023-05-04"], "kind": ["level_shift"]},
+        "the level_shift 'x' has an end",
+    ),
+    (
+        {
+            "start": ["2023-05-01", "2023-05-03"],
+            "end": ["2023-05-03", "2023-05-04"],
+            "kind": ["closed", "stock_out"],
+        },
         r"row 2, column 'kind': 'x' is stock_out on 2023-05-03, which is closed by row 1 \('x'\); a day of a series",
     ),
 ]
 
 
 @pytest.mark.parametrize(("columns", "problem"), REFUSED)
-def test_events_that_contradict_themselves_are_refused(columns: dict[str, list[str]], problem: str) -> None:
+def test_events_that_contradict_themselves_are_refused(
+    columns: dict[str, list[str]], problem: str
+) -> None:
     found = read(table_from_frame(pd.DataFrame({"day": DAYS, "sold": demand()})), TableSettings())
     table = table_from_frame(pd.DataFrame({**columns, "name": "x"}), "events.csv")
     from forecast.errors import BadData
@@ -416,7 +514,9 @@ def test_holidays_that_move_and_observed_days_have_names_of_their_own() -> None:
 
 def test_on_business_days_the_eve_of_a_monday_is_a_friday() -> None:
     days = pd.bdate_range("2024-01-01", periods=63)
-    found = reading(days[:60], {"date": ["2024-02-05", "2024-02-17"], "name": ["start", "saturday"]})
+    found = reading(
+        days[:60], {"date": ["2024-02-05", "2024-02-17"], "name": ["start", "saturday"]}
+    )
     assert found.schema.calendar.kind == "weekdays"
     assert times_touched(found, days) == {
         "eve of start": ["2024-02-02"],
@@ -431,7 +531,11 @@ def test_hours_of_the_local_day_are_touched() -> None:
     hours = pd.date_range("2024-01-01", periods=24 * 14 + 3, freq="h", tz="America/New_York")
     found = reading(hours[: 24 * 14], {"date": ["2024-01-08"], "name": ["fair"]})
     at = times_touched(found, hours)["fair"]
-    assert (at[0], at[-1], len(at)) == ("2024-01-08 00:00:00-05:00", "2024-01-08 23:00:00-05:00", 24)
+    assert (at[0], at[-1], len(at)) == (
+        "2024-01-08 00:00:00-05:00",
+        "2024-01-08 23:00:00-05:00",
+        24,
+    )
 
 
 @pytest.mark.parametrize(("anchor", "day"), [("W-SUN", "2024-02-11"), ("W-WED", "2024-02-07")])
@@ -444,7 +548,10 @@ def test_a_week_that_holds_an_event_is_touched(anchor: str, day: str) -> None:
 def of_shops() -> Reading:
     days = pd.date_range("2024-01-01", periods=30)
     shops = [("a", "x"), ("a", "y"), ("b", "x")]
-    frames = [pd.DataFrame({"shop": shop, "item": item, "day": days, "units": 1.0}) for shop, item in shops]
+    frames = [
+        pd.DataFrame({"shop": shop, "item": item, "day": days, "units": 1.0})
+        for shop, item in shops
+    ]
     settings = TableSettings(id=("shop", "item"), target="units")
     return read(table_from_frame(pd.concat(frames)), settings, horizon=3)
 
@@ -494,10 +601,14 @@ REFUSED_TABLES: list[tuple[dict[str, list[str]], str]] = [
 
 
 @pytest.mark.parametrize(("rows", "problem"), REFUSED_TABLES)
-def test_a_table_that_is_none_of_events_is_refused(rows: dict[str, list[str]], problem: str) -> None:
+def test_a_table_that_is_none_of_events_is_refused(
+    rows: dict[str, list[str]], problem: str
+) -> None:
     found = of_shops()
     with pytest.raises(BadData, match=problem):
-        read_events(table_from_frame(pd.DataFrame(rows), "events.csv"), found.schema, found.panel.ids)
+        read_events(
+            table_from_frame(pd.DataFrame(rows), "events.csv"), found.schema, found.panel.ids
+        )
 
 
 def test_series_without_days_have_no_events() -> None:

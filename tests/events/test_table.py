@@ -17,7 +17,10 @@ from tests.events.test_effects import rides
 
 Run = Callable[..., Any]
 
-MODELS = {"seasonal-naive": {}, "segrnn": {"steps": 6, "params": {"hidden_size": 8}, "guard": False}}
+MODELS = {
+    "seasonal-naive": {},
+    "segrnn": {"steps": 6, "params": {"hidden_size": 8}, "guard": False},
+}
 YEARS = [f"{year}-12-25" for year in (2018, 2019, 2020, 2021)]
 EVENTS = pd.DataFrame({"date": YEARS, "name": "christmas"})
 HORIZON = 14
@@ -54,14 +57,18 @@ def test_a_fit_at_an_origin_knows_nothing_of_what_came_later(frame: pd.DataFrame
         knobs = {"model": "gru", "steps": 6, "params": {"hidden_size": 8}, "baselines": ("theta",)}
         model = Forecaster(**knobs, horizon=HORIZON, events=EVENTS)
         rows = model.backtest(data, windows=26, step=HORIZON).forecasts
-        return rows[(rows["model"] == "gru") & (rows["origin"] <= "2020-12-16")].drop(columns="actual")
+        return rows[(rows["model"] == "gru") & (rows["origin"] <= "2020-12-16")].drop(
+            columns="actual"
+        )
 
     first = forecasts(frame)
     assert len(first) == HORIZON
     pd.testing.assert_frame_equal(first, forecasts(changed))
 
 
-def test_a_forecaster_with_events_is_cloned_saved_and_fitted_again(frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_forecaster_with_events_is_cloned_saved_and_fitted_again(
+    frame: pd.DataFrame, tmp_path: Path
+) -> None:
     model = Forecaster(model="seasonal-naive", horizon=HORIZON, events=EVENTS)
     fitted = clone(model).fit(frame)
     fitted.save(str(tmp_path / "s"))
@@ -71,7 +78,9 @@ def test_a_forecaster_with_events_is_cloned_saved_and_fitted_again(frame: pd.Dat
     pd.testing.assert_frame_equal(loaded.fit(frame).predict(), expected)
 
 
-def test_newer_events_come_at_predict(frame: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
+def test_newer_events_come_at_predict(
+    frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
     fitted = Forecaster(model="seasonal-naive", horizon=HORIZON, events=EVENTS[:3]).fit(frame)
     without = fitted.predict()
     newer = fitted.set_params(events=EVENTS[3:]).predict()
@@ -93,7 +102,10 @@ def test_events_without_a_row_or_of_other_series_alone_are_no_events(
     plain = model.fit(frame).predict()
     for events, said in (
         (EVENTS[:0], "the table of events holds no rows: there are no events"),
-        (EVENTS.assign(series="other"), "events of series that are not in the table have no effect: other"),
+        (
+            EVENTS.assign(series="other"),
+            "events of series that are not in the table have no effect: other",
+        ),
     ):
         caplog.clear()
         fitted = model.set_params(events=events).fit(frame)
@@ -105,7 +117,9 @@ def test_events_without_a_row_or_of_other_series_alone_are_no_events(
 
 def test_without_events_a_version_is_stored_as_before(frame: pd.DataFrame, tmp_path: Path) -> None:
     for name, events in (("plain", None), ("events", EVENTS)):
-        Forecaster(model="last", horizon=2, events=events).fit(frame[-60:]).save(str(tmp_path / name))
+        Forecaster(model="last", horizon=2, events=events).fit(frame[-60:]).save(
+            str(tmp_path / name)
+        )
     plain, with_events = (Store(str(tmp_path / name)).load()[0] for name in ("plain", "events"))
     assert "dated_events" not in plain.config["table"]
     assert "effects" not in plain.scaler
@@ -123,7 +137,9 @@ DAMAGES: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
     "a part too many": lambda effects, table: effects.update(more=1),
     "a list": lambda effects, table: effects.clear(),
     "an event of other ids": lambda effects, table: table["dated_events"][0].update(ids=["a", "b"]),
-    "a day that does not exist": lambda effects, table: table["dated_events"][0].update(day="2021-02-30"),
+    "a day that does not exist": lambda effects, table: table["dated_events"][0].update(
+        day="2021-02-30"
+    ),
 }
 
 
@@ -136,11 +152,24 @@ def test_effects_that_contradict_themselves_are_refused(frame: pd.DataFrame, dam
         from_contents(contents)
 
 
-def test_the_command_line_says_what_was_found(forecast: Run, frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_the_command_line_says_what_was_found(
+    forecast: Run, frame: pd.DataFrame, tmp_path: Path
+) -> None:
     pytest.importorskip("holidays")
     data, store, events = tmp_path / "t.csv", tmp_path / "s", tmp_path / "events.csv"
     frame.to_csv(data, index=False)
-    fitted = forecast("fit", data, "--artifact", store, "--model", "holt-winters", "--horizon", 14, "--holidays", "US")
+    fitted = forecast(
+        "fit",
+        data,
+        "--artifact",
+        store,
+        "--model",
+        "holt-winters",
+        "--horizon",
+        14,
+        "--holidays",
+        "US",
+    )
     assert fitted.code == 0, fitted.err
     assert "effects  Christmas Day -6" in fitted.err
     found = forecast("predict", "--artifact", store).frame
@@ -156,12 +185,16 @@ def test_the_command_line_says_what_was_found(forecast: Run, frame: pd.DataFrame
 
 def test_holidays_on_months_are_said_to_have_no_effect(forecast: Run, tmp_path: Path) -> None:
     months = pd.date_range("2010-01-01", periods=60, freq="MS").strftime("%Y-%m-%d")
-    pd.DataFrame({"month": months, "y": np.arange(60) % 12 + 1.0}).to_csv(tmp_path / "m.csv", index=False)
+    pd.DataFrame({"month": months, "y": np.arange(60) % 12 + 1.0}).to_csv(
+        tmp_path / "m.csv", index=False
+    )
     shown = forecast("inspect", tmp_path / "m.csv", "--holidays", "US")
     assert "holidays US, without effect on steps of MS" in shown.out
 
 
-def test_a_job_reads_newer_events_every_night(forecast: Run, frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_job_reads_newer_events_every_night(
+    forecast: Run, frame: pd.DataFrame, tmp_path: Path
+) -> None:
     frame.to_csv(tmp_path / "rides.csv", index=False)
     EVENTS[:3].to_csv(tmp_path / "events.csv", index=False)
     (tmp_path / "job.toml").write_text(
@@ -174,12 +207,18 @@ def test_a_job_reads_newer_events_every_night(forecast: Run, frame: pd.DataFrame
     before = on(pd.read_csv(tmp_path / "out.csv"), "2021-12-25")
     EVENTS.to_csv(tmp_path / "events.csv", index=False)
     assert forecast("run", tmp_path / "job.toml").code == 0
-    assert on(pd.read_csv(tmp_path / "out.csv"), "2021-12-25") == pytest.approx(0.4 * before, rel=0.2)
+    assert on(pd.read_csv(tmp_path / "out.csv"), "2021-12-25") == pytest.approx(
+        0.4 * before, rel=0.2
+    )
 
 
-def test_years_of_two_digits_are_of_the_century_of_the_history(frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_years_of_two_digits_are_of_the_century_of_the_history(
+    frame: pd.DataFrame, tmp_path: Path
+) -> None:
     days = pd.to_datetime(frame["day"]) + pd.Timedelta(days=8 * 365 + 7)  # up to Christmas 2029
     history = frame.assign(day=days.dt.strftime("%d.%m.%y"))
     events = pd.DataFrame({"date": ["15.01.30"], "name": "fair", "kind": "closed"})
-    model = Forecaster(model="seasonal-naive", horizon=HORIZON, date_format="%d.%m.%y", events=events).fit(history)
+    model = Forecaster(
+        model="seasonal-naive", horizon=HORIZON, date_format="%d.%m.%y", events=events
+    ).fit(history)
     assert [event.day.year for event in model.schema_.dated_events] == [2030]

@@ -3,7 +3,17 @@
 from random import Random
 
 KINDS = (
-    *("cut", "empty", "header only", "column renamed", "word", "thousands", "NUL", "latin-1", "header again"),
+    *(
+        "cut",
+        "empty",
+        "header only",
+        "column renamed",
+        "word",
+        "thousands",
+        "NUL",
+        "latin-1",
+        "header again",
+    ),
     *("impossible day", "two values", "long row"),
 )
 BAD_DATA = (65,)

@@ -6,4 +6,9 @@ from tests.faults._stores import Case
 
 def all_cases() -> list[Case]:
     """Every case, by kind."""
-    return [*_cases_of_files.cases(), *_cases_of_texts.cases(), *_cases_of_values.cases(), *_cases_of_graphs.cases()]
+    return [
+        *_cases_of_files.cases(),
+        *_cases_of_texts.cases(),
+        *_cases_of_values.cases(),
+        *_cases_of_graphs.cases(),
+    ]

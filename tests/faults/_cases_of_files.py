@@ -35,7 +35,10 @@ def _elsewhere() -> Iterator[Case]:
     for name in NAMES:
         yield Case(f"{name}: a pickle", with_file(name, payload))
     yield Case("MANIFEST.json: a pickle", lambda place: write_store(place, plain_files(), payload))
-    yield Case("CURRENT: a pickle", lambda place: _after(place, lambda folder: _write(place / "CURRENT", payload)))
+    yield Case(
+        "CURRENT: a pickle",
+        lambda place: _after(place, lambda folder: _write(place / "CURRENT", payload)),
+    )
     yield Case(
         "model.safetensors: a torch file",
         with_file("model.safetensors", b"PK\x03\x04\x00\x00\x08\x08archive/data.pkl" + payload),
@@ -43,11 +46,13 @@ def _elsewhere() -> Iterator[Case]:
     yield Case(
         "model.safetensors: objects in the payload",
         with_file(
-            "model.safetensors", tensors({"w": {"dtype": "O", "shape": [1], "data_offsets": [0, 8]}}, payload[:8])
+            "model.safetensors",
+            tensors({"w": {"dtype": "O", "shape": [1], "data_offsets": [0, 8]}}, payload[:8]),
         ),
     )
     yield Case(
-        "a pickle beside scaler.json", lambda place: write_store(place, {**plain_files(), "scaler.joblib": payload})
+        "a pickle beside scaler.json",
+        lambda place: write_store(place, {**plain_files(), "scaler.joblib": payload}),
     )
     yield Case(
         "a pickle in place of scaler.json, as format 1 had it",
@@ -61,11 +66,17 @@ def _elsewhere() -> Iterator[Case]:
         "format 1 with a scaler.json",
         lambda place: write_store(place, plain_files(), signed(plain_files(), 1)),
     )
-    yield Case("a pickle beside the files", lambda place: write_store(place, {**plain_files(), "model.pt": payload}))
+    yield Case(
+        "a pickle beside the files",
+        lambda place: write_store(place, {**plain_files(), "model.pt": payload}),
+    )
     yield Case(
         "a Python file beside the files",
         lambda place: _after(
-            place, lambda folder: _write(folder / "sitecustomize.py", b"open('" + MARK.encode() + b"', 'w')")
+            place,
+            lambda folder: _write(
+                folder / "sitecustomize.py", b"open('" + MARK.encode() + b"', 'w')"
+            ),
         ),
         harmless="a file that the manifest does not name is not read",
     )
@@ -117,8 +128,14 @@ def _links() -> Iterator[Case]:
         yield Case(f"{name}: a folder", _instead(name, os.mkdir))
     for name in ("config.json", "CURRENT"):
         yield Case(f"{name}: a socket", _instead(name, _socket))
-        yield Case(f"{name}: a link to /dev/zero", _instead(name, lambda path: os.symlink("/dev/zero", path)))
-        yield Case(f"{name}: a link to /etc/passwd", _instead(name, lambda path: os.symlink("/etc/passwd", path)))
+        yield Case(
+            f"{name}: a link to /dev/zero",
+            _instead(name, lambda path: os.symlink("/dev/zero", path)),
+        )
+        yield Case(
+            f"{name}: a link to /etc/passwd",
+            _instead(name, lambda path: os.symlink("/etc/passwd", path)),
+        )
         yield Case(f"{name}: a link to itself", _instead(name, lambda path: os.symlink(path, path)))
     yield Case("config.json: a device", _instead("config.json", _device))
     yield Case(
@@ -127,7 +144,10 @@ def _links() -> Iterator[Case]:
         harmless="the bytes are those that the manifest promises",
     )
     yield Case("config.json: a hard link to another file", _instead("config.json", _other_file))
-    yield Case("history.safetensors: 1 TB of holes", _instead("history.safetensors", lambda path: _holes(path, 2**40)))
+    yield Case(
+        "history.safetensors: 1 TB of holes",
+        _instead("history.safetensors", lambda path: _holes(path, 2**40)),
+    )
     yield Case("CURRENT: 1 TB of holes", _instead("CURRENT", lambda path: _holes(path, 2**40)))
     yield Case(
         "a lock that is a link",
@@ -136,7 +156,10 @@ def _links() -> Iterator[Case]:
     )
     yield Case(
         "the store is a link",
-        lambda place: (write_store(place.parent / f"real-{place.name}", plain_files()), _relink(place)),
+        lambda place: (
+            write_store(place.parent / f"real-{place.name}", plain_files()),
+            _relink(place),
+        ),
         harmless="which folder is read is the user's choice",
     )
     yield Case(
@@ -206,7 +229,9 @@ def _paths() -> Iterator[Case]:
     ):
         yield Case(
             f"CURRENT: {text[:40]!r}",
-            lambda place, text=text: _after(place, lambda folder: _write(place / "CURRENT", text.encode())),
+            lambda place, text=text: _after(
+                place, lambda folder: _write(place / "CURRENT", text.encode())
+            ),
         )
     for name in (
         "../../../etc/passwd",
@@ -219,9 +244,13 @@ def _paths() -> Iterator[Case]:
         "CONFIG.JSON",
         "MANIFEST.json",
     ):
-        yield Case(f"manifest: a file called {name!r}", lambda place, name=name: _named(place, name))
+        yield Case(
+            f"manifest: a file called {name!r}", lambda place, name=name: _named(place, name)
+        )
     for size in (2**62, 2**31 + 1, -1):
-        yield Case(f"manifest: a file of {size} bytes", lambda place, size=size: _sized(place, size))
+        yield Case(
+            f"manifest: a file of {size} bytes", lambda place, size=size: _sized(place, size)
+        )
     for name, change in {
         "the version of another folder": {"version": "v-20300101T000000.000000Z-ffffffff"},
         "a version that is a path": {"version": "../x"},

@@ -26,7 +26,9 @@ def cases() -> Iterator[Case]:
 
 def _with(data: bytes | Callable[[], bytes]) -> Callable[[Path], object]:
     """A store whose first export is `data`."""
-    return lambda place: write_store(place, {**exported_files(), NAME: data if isinstance(data, bytes) else data()})
+    return lambda place: write_store(
+        place, {**exported_files(), NAME: data if isinstance(data, bytes) else data()}
+    )
 
 
 def _changed(change: Callable[[Any], object]) -> Callable[[Path], object]:
@@ -44,11 +46,15 @@ def _changed(change: Callable[[Any], object]) -> Callable[[Path], object]:
 
 
 @cache
-def _graph(*nodes: tuple[str, tuple[str, ...], tuple[str, ...]], domain: str = "", **attributes: Any) -> bytes:
+def _graph(
+    *nodes: tuple[str, tuple[str, ...], tuple[str, ...]], domain: str = "", **attributes: Any
+) -> bytes:
     """A graph from `past` to `quantiles` made of nodes: operator, inputs, outputs; the attributes are those of all."""
     from onnx import TensorProto, helper
 
-    made = [helper.make_node(name, i, o, domain=domain or None, **attributes) for name, i, o in nodes]
+    made = [
+        helper.make_node(name, i, o, domain=domain or None, **attributes) for name, i, o in nodes
+    ]
     past = helper.make_tensor_value_info("past", TensorProto.FLOAT, ["windows", None])
     out = helper.make_tensor_value_info("quantiles", TensorProto.FLOAT, None)
     numbers = [_tensor("large", [400_000_000, 400_000_000]), _tensor("many", [1_000_000, 1, 1])]
@@ -67,7 +73,12 @@ def _tensor(name: str, values: list[int]) -> Any:
 def _no_graphs() -> Iterator[Case]:
     pickled = pickle.dumps(Runs(__import__("os").system, "true"))
     flat = b"\x10\0\0\0ORTM" + b"\0" * 200  # the runtime's own format
-    for name, data in (("nothing", b""), ("a pickle", pickled), ("JSON", b"{}"), ("a runtime's own format", flat)):
+    for name, data in (
+        ("nothing", b""),
+        ("a pickle", pickled),
+        ("JSON", b"{}"),
+        ("a runtime's own format", flat),
+    ):
         yield Case(f"export: {name}", _with(data))
     yield Case("export: cut off", _with(lambda: exported_files()[NAME][:-100]))
     yield Case("export: groups, which no file has", _with(b"\x0b" * 100_000 + b"\x0c" * 100_000))
@@ -98,10 +109,22 @@ def _elsewhere() -> Iterator[Case]:
 
 def _unknown() -> Iterator[Case]:
     one = (("past",), ("quantiles",))
-    for name in ("PyOp", "Loop", "Scan", "StringNormalizer", "RegexFullMatch", "EPContext", "If", "Relu\0"):
+    for name in (
+        "PyOp",
+        "Loop",
+        "Scan",
+        "StringNormalizer",
+        "RegexFullMatch",
+        "EPContext",
+        "If",
+        "Relu\0",
+    ):
         yield Case(f"export: operator {name!r}", _with(lambda name=name: _graph((name, *one))))
     for domain in ("com.microsoft", "ai.onnx.ml", "ai.onnx.contrib", "x" * 1_000):
-        yield Case(f"export: domain {domain[:20]}", _with(lambda domain=domain: _graph(("Relu", *one), domain=domain)))
+        yield Case(
+            f"export: domain {domain[:20]}",
+            _with(lambda domain=domain: _graph(("Relu", *one), domain=domain)),
+        )
 
     def function(model: Any) -> None:
         model.functions.add().name = "Relu"
@@ -147,19 +170,31 @@ def _sizes() -> Iterator[Case]:
 
     def twice(number: int) -> bytes:
         names = ["past", *(f"x{at}" for at in range(number - 1)), "quantiles"]
-        return _graph(*(("Concat", (before, before), (after,)) for before, after in pairwise(names)), axis=0)
+        return _graph(
+            *(("Concat", (before, before), (after,)) for before, after in pairwise(names)), axis=0
+        )
 
     yield Case("export: 40 doublings", _with(lambda: twice(40)))
     yield Case("export: 25,000 nodes", _with(lambda: twice(25_000)))
     large, many = ("large",), ("past", "many")
-    yield Case("export: one large array", _with(lambda: _graph(("ConstantOfShape", large, ("quantiles",)))))
-    yield Case("export: one large repetition", _with(lambda: _graph(("Expand", ("past", "large"), ("quantiles",)))))
+    yield Case(
+        "export: one large array", _with(lambda: _graph(("ConstantOfShape", large, ("quantiles",))))
+    )
+    yield Case(
+        "export: one large repetition",
+        _with(lambda: _graph(("Expand", ("past", "large"), ("quantiles",)))),
+    )
     yield Case("export: many repetitions", _with(lambda: _graph(("Expand", many, ("quantiles",)))))
 
 
 def _others() -> Iterator[Case]:
-    yield Case("export: what comes in", _with(lambda: _graph(("Identity", ("past",), ("quantiles",)))))
-    yield Case("export: an input that nobody has", _with(lambda: _graph(("Relu", ("secret",), ("quantiles",)))))
+    yield Case(
+        "export: what comes in", _with(lambda: _graph(("Identity", ("past",), ("quantiles",))))
+    )
+    yield Case(
+        "export: an input that nobody has",
+        _with(lambda: _graph(("Relu", ("secret",), ("quantiles",)))),
+    )
 
     def renamed(model: Any) -> None:
         model.graph.input[0].name = "location of the secret"
@@ -195,15 +230,31 @@ def _names() -> Iterator[Case]:
     def named(name: str) -> Callable[[Path], object]:
         return lambda place: write_store(place, {**exported_files(), name: exported_files()[NAME]})
 
-    for name in ("network-7.onnx", "network-00.onnx", "network-1000.onnx", "network--1.onnx", "model.onnx", "x.ort"):
+    for name in (
+        "network-7.onnx",
+        "network-00.onnx",
+        "network-1000.onnx",
+        "network--1.onnx",
+        "model.onnx",
+        "x.ort",
+    ):
         yield Case(f"export: a file {name}", named(name))
 
     def reasons(value: Any) -> Callable[[Path], object]:
         def write(place: Path) -> None:
             manifest = json.loads(signed(exported_files()))
-            write_store(place, exported_files(), json.dumps({**manifest, "unexported": value}).encode())
+            write_store(
+                place, exported_files(), json.dumps({**manifest, "unexported": value}).encode()
+            )
 
         return write
 
-    for value in ({"x": "no"}, {"-1": "no"}, {"0": 1}, {"0": "it has one"}, {"1": "x" * 10_000}, ["0"]):
+    for value in (
+        {"x": "no"},
+        {"-1": "no"},
+        {"0": 1},
+        {"0": "it has one"},
+        {"1": "x" * 10_000},
+        ["0"],
+    ):
         yield Case(f"export: reasons {str(value)[:20]}", reasons(value))

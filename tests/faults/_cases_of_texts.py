@@ -28,7 +28,9 @@ def _tensors() -> Iterator[Case]:
             {f"{n}": {**one, "shape": [0], "data_offsets": [0, 0]} for n in range(100_000)}
         ),
         "arrays that overlap": tensors({"a": one, "b": one}, b"\0" * 4),
-        "a hole between arrays": tensors({"a": one, "b": {**one, "data_offsets": [8, 12]}}, b"\0" * 12),
+        "a hole between arrays": tensors(
+            {"a": one, "b": {**one, "data_offsets": [8, 12]}}, b"\0" * 12
+        ),
         "bytes that belong to no array": tensors({"a": one}, b"\0" * 8),
         "an array beyond the end": tensors({"a": {**one, "data_offsets": [0, 400]}}, b"\0" * 4),
         "offsets that run backwards": tensors({"a": {**one, "data_offsets": [4, 0]}}, b"\0" * 4),
@@ -38,15 +40,20 @@ def _tensors() -> Iterator[Case]:
         "a shape of 2**63": tensors({"a": {**one, "shape": [0, 2**63], "data_offsets": [0, 0]}}),
         "100 dimensions": tensors({"a": {**one, "shape": [1] * 100}}, b"\0" * 4),
         "an unknown type": tensors({"a": {**one, "dtype": "F99"}}, b"\0" * 4),
-        "half precision": tensors({"a": {**one, "dtype": "F16", "data_offsets": [0, 2]}}, b"\0" * 2),
+        "half precision": tensors(
+            {"a": {**one, "dtype": "F16", "data_offsets": [0, 2]}}, b"\0" * 2
+        ),
         "one name twice": tensors(
-            b'{"a":' + json.dumps(one).encode() + b',"a":' + json.dumps(one).encode() + b"}", b"\0" * 4
+            b'{"a":' + json.dumps(one).encode() + b',"a":' + json.dumps(one).encode() + b"}",
+            b"\0" * 4,
         ),
         "a name with underscores": tensors({"__class__": one}, b"\0" * 4),
         "metadata that is a list": tensors({"__metadata__": [1], "a": one}, b"\0" * 4),
         "infinity": tensors({"a": one}, struct.pack("<f", float("inf"))),
         "NaN": tensors({"a": one}, struct.pack("<f", float("nan"))),
-        "a shape of 1e999": tensors(b'{"a":{"dtype":"F32","shape":[1e999],"data_offsets":[0,4]}}', b"\0" * 4),
+        "a shape of 1e999": tensors(
+            b'{"a":{"dtype":"F32","shape":[1e999],"data_offsets":[0,4]}}', b"\0" * 4
+        ),
         "weights that belong to no network": tensors({"0/a": one}, b"\0" * 4),
     }.items():
         yield Case(f"weights: {name}", with_file("model.safetensors", data))
@@ -93,4 +100,6 @@ def _json() -> Iterator[Case]:
         "a key twice": manifest.rstrip()[:-1] + b',"format":2}',
         "1e999": manifest.replace(b'"format": 3', b'"format": 1e999'),
     }.items():
-        yield Case(f"manifest: {name}", lambda place, data=data: write_store(place, plain_files(), data))
+        yield Case(
+            f"manifest: {name}", lambda place, data=data: write_store(place, plain_files(), data)
+        )

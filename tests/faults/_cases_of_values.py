@@ -49,7 +49,9 @@ def _configs() -> Iterator[Case]:
         "gru.Network",
         "x" * 10**6,
     ):
-        yield Case(f"config: model {name[:20]!r}", _changed("plan.members.0.model", name, network=True))
+        yield Case(
+            f"config: model {name[:20]!r}", _changed("plan.members.0.model", name, network=True)
+        )
     for path, value in (
         ("settings.model", "os.system"),
         ("settings.plan", "/etc/passwd"),
@@ -79,7 +81,16 @@ def _configs() -> Iterator[Case]:
         ("plan.members", []),
         (
             "plan.members",
-            [{"model": "gru", "lookback": 1, "batch_size": 1, "steps": 1, "refit_steps": 0, "validate_every": 1}]
+            [
+                {
+                    "model": "gru",
+                    "lookback": 1,
+                    "batch_size": 1,
+                    "steps": 1,
+                    "refit_steps": 0,
+                    "validate_every": 1,
+                }
+            ]
             * 10_000,
         ),
         ("networks", [0] * 100_000),
@@ -179,9 +190,14 @@ def _scalers() -> Iterator[Case]:
         ("a seasonal error of -1", "seasonal_error", [-1.0, None, None]),
         ("a key too many", "hook", "os.system"),
     ):
-        yield Case(f"scaler: {name}", lambda place, path=path, value=value: _scaled(place, path, value))
+        yield Case(
+            f"scaler: {name}", lambda place, path=path, value=value: _scaled(place, path, value)
+        )
     for value in (float("nan"), float("inf"), -float("inf")):
-        yield Case(f"scaler: a level of {value}", lambda place, value=value: _scaled(place, "level", [value, 1.0, 1.0]))
+        yield Case(
+            f"scaler: a level of {value}",
+            lambda place, value=value: _scaled(place, "level", [value, 1.0, 1.0]),
+        )
     for name, data in {
         "a key that comes twice": b'{"level": [1.0], "level": [2.0]}',
         "a number of 2,000 digits": b'{"level": [1' + b"0" * 2000 + b"]}",
@@ -277,7 +293,16 @@ def _histories() -> Iterator[Case]:
         "no series": {
             **{
                 key: (lambda array: array[:0])
-                for key in ("order", "starts", "values", "observed", "spread", "known", "past", "static")
+                for key in (
+                    "order",
+                    "starts",
+                    "values",
+                    "observed",
+                    "spread",
+                    "known",
+                    "past",
+                    "static",
+                )
             },
             "offsets": lambda array: array[:1],
             "ids": _ids([[], []]),
@@ -290,7 +315,9 @@ def _histories() -> Iterator[Case]:
         "ids of two parts": {"ids": _ids([[["a", "x"], ["b", "x"], ["c", "x"]], ["ok"] * 3])},
         "too few ids": {"ids": _ids([[["a"], ["b"]], ["ok"] * 2])},
         "a status too few": {"ids": _ids([[["a"], ["b"], ["c"]], ["ok"]])},
-        "half of a surrogate pair as an id": {"ids": _ids(b'[[["\\ud800"],["b"],["c"]],["ok","ok","ok"]]')},
+        "half of a surrogate pair as an id": {
+            "ids": _ids(b'[[["\\ud800"],["b"],["c"]],["ok","ok","ok"]]')
+        },
         "NaN as an id": {"ids": _ids(b'[[[NaN],["b"],["c"]],["ok","ok","ok"]]')},
     }.items():
         yield Case(f"history: {name}", _arrays("history.safetensors", changes))
@@ -314,7 +341,9 @@ def _mixtures() -> Iterator[Case]:
         "shares below 0": {"shares": _put(-1, (0, 0))},
         "shares above 1": {"shares": _put(5, (0, 0))},
         "shares of too few series": {"shares": lambda array: array[:-1]},
-        "shares of another component": {"shares": lambda array: np.concatenate([array, array], 1) / 2},
+        "shares of another component": {
+            "shares": lambda array: np.concatenate([array, array], 1) / 2
+        },
         "errors that are infinite": {"errors": _put(inf, (0, 0, 0))},
         "margins that are NaN": {"margins": _put(nan, (0, 0))},
         "margins of another horizon": {"margins": lambda array: array[:-1]},
@@ -328,7 +357,12 @@ def _mixtures() -> Iterator[Case]:
     yield Case(
         "calibration: none",
         lambda place: write_store(
-            place, {name: data for name, data in plain_files().items() if name != "calibration.safetensors"}
+            place,
+            {
+                name: data
+                for name, data in plain_files().items()
+                if name != "calibration.safetensors"
+            },
         ),
     )
     for name, changes in {
@@ -355,7 +389,10 @@ def _mixtures() -> Iterator[Case]:
         "weights: of another shape",
         _arrays("model.safetensors", {"0/decoder.direct.weight": lambda array: array.T.copy()}),
     )
-    yield Case("weights: for a network called -1", _arrays("model.safetensors", {"-1/a": lambda array: array}))
+    yield Case(
+        "weights: for a network called -1",
+        _arrays("model.safetensors", {"-1/a": lambda array: array}),
+    )
     yield Case(
         "weights: as large as float32 goes",
         _arrays(
@@ -368,5 +405,7 @@ def _mixtures() -> Iterator[Case]:
     )
     yield Case(
         "two artifacts in one",
-        lambda place: write_store(place, {**plain_files(), "config.json": network_files()["config.json"]}),
+        lambda place: write_store(
+            place, {**plain_files(), "config.json": network_files()["config.json"]}
+        ),
     )

@@ -65,7 +65,9 @@ class Commands:
             seconds = time.monotonic() - begun
             said.seek(0)
             text = said.read().decode(errors="replace")
-        return Ended(os.waitstatus_to_exitcode(status), seconds, used.ru_utime + used.ru_stime, text)
+        return Ended(
+            os.waitstatus_to_exitcode(status), seconds, used.ru_utime + used.ru_stime, text
+        )
 
     def _become(self, words: tuple[str, ...], said: int) -> None:
         """Turn this child into the command."""

@@ -21,7 +21,11 @@ class Disk:
         """Leave room for so many pages and files more than there are."""
         now = os.statvfs(self.place)
         size = (now.f_blocks - now.f_bfree + pages) * PAGE
-        _mount("-o", f"remount,size={max(size, PAGE)},nr_inodes={now.f_files - now.f_ffree + files}", str(self.place))
+        _mount(
+            "-o",
+            f"remount,size={max(size, PAGE)},nr_inodes={now.f_files - now.f_ffree + files}",
+            str(self.place),
+        )
 
     def clear(self) -> None:
         """Remove all that stands on it."""

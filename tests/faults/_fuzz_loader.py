@@ -57,7 +57,11 @@ def seeds() -> list[bytes]:
         found += [files[name] + bytes([network, 2 + at]) for at, name in enumerate(NAMES)]
     found.append(f"{VERSION} {'0' * 64}\n".encode() + bytes([1]))
     chance = random.Random(0)
-    found += [chance.randbytes(chance.randint(4, 60)) + bytes([kind]) for kind in (8, 9, 10, 11) for _ in range(20)]
+    found += [
+        chance.randbytes(chance.randint(4, 60)) + bytes([kind])
+        for kind in (8, 9, 10, 11)
+        for _ in range(20)
+    ]
     return found
 
 
@@ -185,4 +189,12 @@ def _change(tree: Any, choices: Choices) -> None:
         return
 
 
-_KINDS = [_manifest, _pointer, *(_raw(at) for at in range(len(NAMES))), _patched, _values, _arrays, _graph]
+_KINDS = [
+    _manifest,
+    _pointer,
+    *(_raw(at) for at in range(len(NAMES))),
+    _patched,
+    _values,
+    _arrays,
+    _graph,
+]

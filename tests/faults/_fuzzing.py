@@ -21,7 +21,9 @@ EVERY = 1000  # inputs between two notes of their number
 def main() -> None:
     """Arguments: the target, the folder for findings, then those of libFuzzer."""
     target, folder = sys.argv[1], Path(sys.argv[2])
-    with atheris.instrument_imports(include=["forecast", "pickletools"], enable_loader_override=False):
+    with atheris.instrument_imports(
+        include=["forecast", "pickletools"], enable_loader_override=False
+    ):
         if target == "loader":
             from tests.faults._fuzz_loader import one, seeds
         else:
@@ -43,7 +45,9 @@ def main() -> None:
         path = folder / f"finding-{len(known):03d}"
         path.write_bytes(data)
         with (folder / "findings.jsonl").open("a") as file:
-            file.write(json.dumps({"kind": kind, "what": what, "where": where, "input": path.name}) + "\n")
+            file.write(
+                json.dumps({"kind": kind, "what": what, "where": where, "input": path.name}) + "\n"
+            )
 
     def test(data: bytes) -> None:
         nonlocal tried

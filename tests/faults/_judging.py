@@ -20,7 +20,9 @@ def fresh(place: Path) -> Path:
     return copy
 
 
-def judge(operation: Operation, place: Path, allowed: tuple[str, ...], what: str, counts: Counts) -> None:
+def judge(
+    operation: Operation, place: Path, allowed: tuple[str, ...], what: str, counts: Counts
+) -> None:
     """One of the states that are allowed has to be there, and the next run has to complete it and to sweep."""
     try:
         found = operation.look(place)

@@ -15,7 +15,9 @@ SERIES = 20
 VAGUE = {"pread64": (76,), "openat": (73,), "newfstatat": (73,), "access": (73,), "fcntl": (75,)}
 """Exit codes of errors whose reason SQLite does not tell, by the call that fails."""
 
-module.LOCK_PATIENCE = 0.2  # seconds; nobody else writes, and a lock that cannot be had would take half a minute
+module.LOCK_PATIENCE = (
+    0.2  # seconds; nobody else writes, and a lock that cannot be had would take half a minute
+)
 
 
 def ledger_file(place: Path) -> Path:
@@ -37,7 +39,9 @@ def add_run(place: Path, number: int, horizon: int) -> None:
     steps = np.tile(np.arange(1, horizon + 1), SERIES)
     kept = pd.DataFrame({"series": series, "step": steps, "instant": np.arange(rows), **numbers})
     scores = [DayScore(instant(number), number, None, None, None, None)]
-    record = Record(id="", job="nightly", as_of=instant(number), started="", seconds=number, exit_code=0)
+    record = Record(
+        id="", job="nightly", as_of=instant(number), started="", seconds=number, exit_code=0
+    )
     ledger_at(place).add_run(record, kept, scores)
 
 
@@ -53,7 +57,9 @@ def numbers_in_ledger(place: Path, horizon: int) -> list[int]:
     numbers = [int(record.seconds) for record in ledger.runs(1000)]
     kept = dict(ledger.forecasts("9", 1000))
     for number in numbers:
-        own = kept[instant(number)][PUBLISHED].to_numpy() if instant(number) in kept else np.empty(0)
+        own = (
+            kept[instant(number)][PUBLISHED].to_numpy() if instant(number) in kept else np.empty(0)
+        )
         if own.shape != (SERIES * horizon, 5) or (own != number).any():
             raise ValueError(f"run {number} has {len(own)} forecasts of {SERIES * horizon}")
     days = {day.day: day.count for day in ledger.days(1000)}

@@ -100,7 +100,9 @@ class NightJob:
         knobs = KNOBS.get(model, OTHER_KNOBS.get(model, ""))
         numbers = {"keep": KEEP, "horizon": HORIZON, "lookback": LOOKBACK, "zone": ZONE}
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "job.toml").write_text(PIPELINE.format(model=model, knobs=knobs, **numbers), encoding="utf-8")
+        (self.folder / "job.toml").write_text(
+            PIPELINE.format(model=model, knobs=knobs, **numbers), encoding="utf-8"
+        )
 
     def feed(self, table: bytes) -> None:
         """Replace the table that the job reads."""
@@ -143,12 +145,18 @@ class NightJob:
     def rows_of(self, as_of: str) -> tuple[list[Any], list[Any]]:
         """What the ledger holds of a run: its forecasts and its scores."""
         with _database(self.ledger) as connection:
-            kept = connection.execute("SELECT cells FROM forecast_cells WHERE as_of = ?", (as_of,)).fetchall()
+            kept = connection.execute(
+                "SELECT cells FROM forecast_cells WHERE as_of = ?", (as_of,)
+            ).fetchall()
             sql = "SELECT * FROM forecast_scores WHERE as_of = ? ORDER BY 3"
             scored = connection.execute(sql, (as_of,)).fetchall()
         frames = [unpacked(cells).astype(object) for (cells,) in kept]
         # no NaN, which differs from itself: a series of a single season has no error of a seasonal naive forecast
-        rows = [row for frame in frames for row in frame.where(frame.notna(), None).itertuples(index=False, name=None)]
+        rows = [
+            row
+            for frame in frames
+            for row in frame.where(frame.notna(), None).itertuples(index=False, name=None)
+        ]
         return rows, scored
 
     def sink_rows(self, origins: int = 3) -> list[Any]:
@@ -173,7 +181,11 @@ class NightJob:
         if not store.path.exists():
             return None, ()
         allowed = {LOCK, OWNER, RESUME, "CURRENT"}
-        strange = [name for name in os.listdir(store.path) if name not in allowed and name[:2] not in ("v-", ".f")]
+        strange = [
+            name
+            for name in os.listdir(store.path)
+            if name not in allowed and name[:2] not in ("v-", ".f")
+        ]
         if strange:
             raise Torn(f"the store holds {strange}")
         try:
@@ -189,7 +201,9 @@ class NightJob:
         if not self.ledger.exists():
             return nothing
         with _database(self.ledger) as connection:
-            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'forecast_runs'").fetchone():
+            if not connection.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = 'forecast_runs'"
+            ).fetchone():
                 return nothing
             runs = dict(connection.execute("SELECT as_of, exit_code FROM forecast_runs"))
             newest = f"SELECT as_of, record FROM forecast_runs ORDER BY as_of DESC LIMIT {MAX_RUNS}"
@@ -198,10 +212,14 @@ class NightJob:
             kept = {as_of: _sum(as_of, count, cells) for as_of, count, cells in packed}
             fits = dict(connection.execute("SELECT as_of, version FROM forecast_fits"))
         for as_of, record in records.items():
-            expected = record["counts"].get("rows", 0) if record["settled"] and record["counts"] else None
+            expected = (
+                record["counts"].get("rows", 0) if record["settled"] and record["counts"] else None
+            )
             rows, _ = kept.get(as_of, (0, 0.0))
             if expected is not None and rows not in (expected, 0):
-                raise Torn(f"the ledger holds {rows} of {expected} forecasts of the run as of {as_of}")
+                raise Torn(
+                    f"the ledger holds {rows} of {expected} forecasts of the run as of {as_of}"
+                )
         return {"runs": runs, "records": records, "kept": kept, "fits": fits}
 
     def _look_at_sink(self) -> dict[str, int]:
@@ -209,7 +227,9 @@ class NightJob:
         if not path.exists():
             return {}
         with _database(path) as connection:
-            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'loads'").fetchone():
+            if not connection.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = 'loads'"
+            ).fetchone():
                 return {}
             torn = connection.execute(
                 f"SELECT station, origin, count(*) FROM loads GROUP BY station, origin HAVING count(*) != {HORIZON}"
@@ -225,9 +245,13 @@ def _sum(as_of: str, count: int, cells: bytes) -> tuple[int, float]:
     try:
         forecasts = unpacked(cells)["forecast"]
     except DAMAGED as error:
-        raise Torn(f"the ledger: the forecasts of the run as of {as_of} cannot be read: {error}") from error
+        raise Torn(
+            f"the ledger: the forecasts of the run as of {as_of} cannot be read: {error}"
+        ) from error
     if len(forecasts) != count:
-        raise Torn(f"the ledger holds {len(forecasts)} of {count} forecasts of the run as of {as_of}")
+        raise Torn(
+            f"the ledger holds {len(forecasts)} of {count} forecasts of the run as of {as_of}"
+        )
     return count, round(float(forecasts.sum()), 6)
 
 
@@ -235,7 +259,9 @@ def _whole(output: bytes) -> bytes:
     """The output, which must be a whole table."""
     lines = output.split(b"\n")
     if lines[0] + b"\n" != HEADER or lines[-1] or (len(lines) - 2) % HORIZON:
-        raise Torn(f"out.csv has {len(lines) - 2} rows, from {lines[0][:80]!r} to {lines[-1][:80]!r}")
+        raise Torn(
+            f"out.csv has {len(lines) - 2} rows, from {lines[0][:80]!r} to {lines[-1][:80]!r}"
+        )
     return output
 
 

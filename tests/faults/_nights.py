@@ -48,7 +48,12 @@ class Year:
     ended: list[Ended] = field(default_factory=list)
 
     def run(
-        self, what: str, as_of: int, codes: tuple[int, ...], *words: str, at: tuple[int, float] | None = None
+        self,
+        what: str,
+        as_of: int,
+        codes: tuple[int, ...],
+        *words: str,
+        at: tuple[int, float] | None = None,
     ) -> Attempt:
         """Run the job, and check what any attempt has to leave alone."""
         let_time_pass(self.job.folder)
@@ -77,7 +82,9 @@ class Year:
         """What is there must be what was left before."""
         names = ("live version", "output", "rows of the sink", "rows of the ledger")
         left = self.left(night)
-        others = [name for name, one, other in zip(names, left, wanted, strict=True) if one != other]
+        others = [
+            name for name, one, other in zip(names, left, wanted, strict=True) if one != other
+        ]
         if others:
             self.counts.lose(f"{what}: other {', '.join(others)} than without it")
 
@@ -112,8 +119,12 @@ def stop(year: Year, night: int, random: Random) -> None:
     _interrupted(year, night, random, signal.SIGTERM, STOPPED)
 
 
-def _interrupted(year: Year, night: int, random: Random, number: int, codes: tuple[int, ...]) -> None:
-    share = random.random() if random.random() < 0.5 else random.uniform(0.5, 1.0)  # it writes in its second half
+def _interrupted(
+    year: Year, night: int, random: Random, number: int, codes: tuple[int, ...]
+) -> None:
+    share = (
+        random.random() if random.random() < 0.5 else random.uniform(0.5, 1.0)
+    )  # it writes in its second half
     resume = ["--resume"] * (random.random() < 0.5)
     what = f"night {night}, {signal.Signals(number).name} after {share:.3f} of the run"
     ended = year.run_whole(f"night {night}", night).ended
@@ -122,7 +133,9 @@ def _interrupted(year: Year, night: int, random: Random, number: int, codes: tup
     year.job.feed(year.stations.table(night))
     attempt = year.run(what, year.stations.as_of(night), codes, at=(number, share * ended.seconds))
     _check_output(year, attempt, wanted[1])
-    year.counts.done["interrupted" if attempt.ended.code not in DONE else "ends before a signal"] += 1
+    year.counts.done[
+        "interrupted" if attempt.ended.code not in DONE else "ends before a signal"
+    ] += 1
     year.run_whole(f"{what}, run again", night, *resume)
     year.same(what, night, wanted)
 
@@ -186,16 +199,22 @@ def busy(year: Year, night: int, random: Random) -> None:
     """Another process holds the store."""
     year.job.store.path.mkdir(exist_ok=True)
     with lock_file(year.job.store.path / LOCK):
-        attempt = year.run(f"night {night}, a store that is held", year.stations.as_of(night), (75,))
+        attempt = year.run(
+            f"night {night}, a store that is held", year.stations.as_of(night), (75,)
+        )
     if "process" not in attempt.ended.said:
-        year.counts.lose(f"night {night}: the message does not name the holder: {attempt.ended.said}")
+        year.counts.lose(
+            f"night {night}: the message does not name the holder: {attempt.ended.said}"
+        )
     year.run_whole(f"night {night}", night)
 
 
 def clock_wrong(year: Year, night: int, random: Random) -> None:
     """The clock of the machine is a day and an hour slow, or two days fast, and is corrected."""
     off = random.choice([-DAY - HOUR, 2 * DAY])
-    year.run(f"night {night}, a clock off by {off // HOUR} hours", year.stations.as_of(night) + off, DONE)
+    year.run(
+        f"night {night}, a clock off by {off // HOUR} hours", year.stations.as_of(night) + off, DONE
+    )
     year.run_whole(f"night {night}, the clock corrected", night)
 
 
@@ -203,18 +222,26 @@ def bit_rot(year: Year, night: int, random: Random) -> None:
     """A byte of the live version flips, and is restored from a backup."""
     state: State = year.job.look()
     if state.live is not None:
-        files = sorted(path for path in (year.job.store.path / state.live).iterdir() if path.stat().st_size)
+        files = sorted(
+            path for path in (year.job.store.path / state.live).iterdir() if path.stat().st_size
+        )
         path = random.choice(files)
         whole = path.read_bytes()
         at = random.randrange(len(whole))
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << random.randrange(8))]) + whole[at + 1 :])
+        path.write_bytes(
+            whole[:at] + bytes([whole[at] ^ (1 << random.randrange(8))]) + whole[at + 1 :]
+        )
         ended = year.commands.run("run", "job.toml", "--as-of", _text(year.stations.as_of(night)))
         if ended.code != 76 or path.name not in ended.said:
-            year.counts.lose(f"night {night}, byte {at} of {path.name} flipped: ended with {ended.code}: {ended.said}")
+            year.counts.lose(
+                f"night {night}, byte {at} of {path.name} flipped: ended with {ended.code}: {ended.said}"
+            )
         path.write_bytes(whole)
         year.counts.done["damaged versions"] += 1
         if (after := year.job.look()).output != state.output or after.live != state.live:
-            year.counts.lose(f"night {night}: a damaged version changed the output or the live version")
+            year.counts.lose(
+                f"night {night}: a damaged version changed the output or the live version"
+            )
     year.run_whole(f"night {night}", night)
 
 
@@ -222,7 +249,9 @@ def back(year: Year, night: int, random: Random) -> None:
     """Someone rolls back to the version before."""
     state = year.job.look()
     ended = year.commands.run("rollback", "job.toml")
-    older = [version for version in state.versions if state.live is not None and version < state.live]
+    older = [
+        version for version in state.versions if state.live is not None and version < state.live
+    ]
     if ended.code not in ((0, 66) if older else (66,)) or "Traceback" in ended.said:
         year.counts.lose(f"night {night}: rollback ended with {ended.code}: {ended.said}")
     if ended.code == 0 and year.job.look().live not in older:

@@ -100,14 +100,20 @@ def operations(random: Random) -> dict[str, Operation]:
     return {
         "save": Operation(fill, save, look, str(live), str(NEW)),
         "first save": Operation(lambda place: None, save, look, nothing, str(NEW)),
-        "save of a job": Operation(fill, lambda place: save(place, reuse=True), look, str(live), str(NEW)),
+        "save of a job": Operation(
+            fill, lambda place: save(place, reuse=True), look, str(live), str(NEW)
+        ),
         "save after a kill": Operation(litter, save, look, str(live), str(NEW)),
         "promote": Operation(fill, promote, look, str(live), str(live - 1)),
         "load": Operation(fill, load, look, str(live), str(live)),
         "table": Operation(table(0), table(NEW), look_at, "0", str(NEW)),
         "new table": Operation(lambda place: None, table(NEW), look_at, nothing, str(NEW)),
-        "ledger": Operation(record_runs, record, look_at_runs([*range(runs)][::-1]), str(runs - 1), str(NEW), VAGUE),
-        "new ledger": Operation(lambda place: None, record, look_at_runs([]), nothing, str(NEW), VAGUE),
+        "ledger": Operation(
+            record_runs, record, look_at_runs([*range(runs)][::-1]), str(runs - 1), str(NEW), VAGUE
+        ),
+        "new ledger": Operation(
+            lambda place: None, record, look_at_runs([]), nothing, str(NEW), VAGUE
+        ),
     }
 
 

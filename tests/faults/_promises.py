@@ -59,27 +59,40 @@ def check_attempt(job: NightJob, attempt: Attempt, codes: tuple[int, ...], count
 
     hold(ended.code in codes, f"ended with {ended.code}, not {codes}: {ended.said[-1500:]}")
     hold("Traceback" not in ended.said, f"a traceback: {ended.said[-1500:]}")
-    hold(before.live is None or before.live in after.versions, f"the live version {before.live} is gone")
+    hold(
+        before.live is None or before.live in after.versions,
+        f"the live version {before.live} is gone",
+    )
     hold(len(after.versions) <= KEEP + SPARED, f"{len(after.versions)} versions stay")
     lost = [as_of for as_of in before.runs if as_of not in after.runs]
     hold(not lost, f"the ledger lost the runs {lost[:3]}")
     for name in ("runs", "kept", "fits"):
         earlier, now = getattr(before, name), getattr(after, name)
         pruned = min(now, default="") if name == "kept" else ""  # forecasts of old runs are deleted
-        changed = [a for a in earlier if a != attempt.as_of and a >= pruned and earlier[a] != now.get(a)]
+        changed = [
+            a for a in earlier if a != attempt.as_of and a >= pruned and earlier[a] != now.get(a)
+        ]
         hold(not changed, f"the ledger changed its {name} as of {changed[:3]}")
     fewer = [origin for origin, rows in before.sink.items() if after.sink.get(origin, 0) < rows]
     hold(not fewer, f"the sink lost rows of {fewer[:3]}")
     recorded = after.runs.get(attempt.as_of)
     if ended.code >= 0 and ended.code not in (*NEVER_BEGAN, *CUT_OFF):
-        hold(recorded == ended.code, f"the ledger has exit code {recorded} of a run that ended with {ended.code}")
+        hold(
+            recorded == ended.code,
+            f"the ledger has exit code {recorded} of a run that ended with {ended.code}",
+        )
     elif ended.code < 0 or ended.code in STOPPED:
         allowed = (None, KILLED, DONE, STALE, ended.code, before.runs.get(attempt.as_of))
         hold(recorded in allowed, f"the ledger has exit code {recorded} of a run that was cut off")
     if ended.code > 0 and ended.code not in CUT_OFF:
-        hold(after.output == before.output, f"a run that ended with {ended.code} changed the output")
+        hold(
+            after.output == before.output, f"a run that ended with {ended.code} changed the output"
+        )
         hold(after.sink == before.sink, f"a run that ended with {ended.code} changed the table")
-        hold(after.live == before.live, f"a run that ended with {ended.code} changed the live version")
+        hold(
+            after.live == before.live,
+            f"a run that ended with {ended.code} changed the live version",
+        )
     return after
 
 
@@ -91,23 +104,32 @@ def check_done(job: NightJob, attempt: Attempt, newest: Mapping[str, int], count
     newest : start of the newest hour of each station, as the table shows it
     """
     what, ended, after = attempt.what, attempt.ended, job.look()
-    stale = int(datetime.fromisoformat(attempt.as_of).timestamp()) - max(newest.values()) - HOUR >= STALE_AFTER
+    stale = (
+        int(datetime.fromisoformat(attempt.as_of).timestamp()) - max(newest.values()) - HOUR
+        >= STALE_AFTER
+    )
     if (ended.code == STALE) != stale:
-        counts.lose(f"{what}: ended with {ended.code}, and the data are {'stale' if stale else 'not stale'}")
+        counts.lose(
+            f"{what}: ended with {ended.code}, and the data are {'stale' if stale else 'not stale'}"
+        )
     if job.left_behind():
         counts.lose(f"{what}: {job.left_behind()} were left behind")
     if ended.code != DONE:
         return
     record = after.records[attempt.as_of]
     if not record["settled"] or record["version"] not in after.versions:
-        counts.lose(f"{what}: the record names version {record['version']}, and is settled: {record['settled']}")
+        counts.lose(
+            f"{what}: the record names version {record['version']}, and is settled: {record['settled']}"
+        )
     if (job.folder / "store" / ".resume").exists() and record["fit"]:
         counts.lose(f"{what}: a checkpoint stays after the fit")
     for problem in forecast_problems(job, attempt.as_of, after, newest):
         counts.lose(f"{what}: {problem}")
 
 
-def forecast_problems(job: NightJob, as_of: str, after: State, newest: Mapping[str, int]) -> list[str]:
+def forecast_problems(
+    job: NightJob, as_of: str, after: State, newest: Mapping[str, int]
+) -> list[str]:
     """What is wrong with the forecasts of a run: their series, their hours and their intervals, in file and ledger."""
     origin = max(newest.values())
     wanted = {name for name, last in newest.items() if origin - last <= LOOKBACK * HOUR}
@@ -116,18 +138,30 @@ def forecast_problems(job: NightJob, as_of: str, after: State, newest: Mapping[s
     written: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         written.setdefault(row["station"], []).append(row)
-    problems = [] if set(written) == wanted else [f"forecasts of {sorted(written)}, not of {sorted(wanted)}"]
+    problems = (
+        []
+        if set(written) == wanted
+        else [f"forecasts of {sorted(written)}, not of {sorted(wanted)}"]
+    )
     zone = ZoneInfo(ZONE)
     hours = [origin + HOUR * step for step in range(1, HORIZON + 1)]
-    texts = [datetime.fromtimestamp(hour, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M") for hour in hours]
+    texts = [
+        datetime.fromtimestamp(hour, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M")
+        for hour in hours
+    ]
     kept, _ = job.rows_of(as_of)
     stored: dict[str, list[tuple[float, ...]]] = {}
     for series, _, instant, *numbers in kept:
         stored.setdefault(series, []).append((instant, *numbers))
     for name, own in written.items():
         if [row["time"] for row in own] != texts:
-            problems.append(f"{name}: hours {own[0]['time']} to {own[-1]['time']}, not {texts[0]} to {texts[-1]}")
-        numbers = [[float(row[column]) for column in ("lo_95", "lo_80", "forecast", "hi_80", "hi_95")] for row in own]
+            problems.append(
+                f"{name}: hours {own[0]['time']} to {own[-1]['time']}, not {texts[0]} to {texts[-1]}"
+            )
+        numbers = [
+            [float(row[column]) for column in ("lo_95", "lo_80", "forecast", "hi_80", "hi_95")]
+            for row in own
+        ]
         if not all(math.isfinite(number) for row in numbers for number in row):
             problems.append(f"{name}: a forecast is not finite")
         if any(low > high for row in numbers for low, high in pairwise(row)):

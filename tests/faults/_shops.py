@@ -85,7 +85,9 @@ def _with_new_ids(table: pd.DataFrame, count: int = 300) -> pd.DataFrame:
     first = table[(table["store"] == STORES[0]) & (table["product"] == PRODUCTS[0])]
     generator = np.random.default_rng(1)
     parts = [
-        first.assign(product=f"new {number}", units=generator.poisson(first["units"].mean(), len(first)))
+        first.assign(
+            product=f"new {number}", units=generator.poisson(first["units"].mean(), len(first))
+        )
         for number in range(count)
     ]
     return pd.concat([table, *parts])
@@ -94,7 +96,8 @@ def _with_new_ids(table: pd.DataFrame, count: int = 300) -> pd.DataFrame:
 def _swapped(table: pd.DataFrame) -> pd.DataFrame:
     newest = _newest(table)
     return table.assign(
-        units=table["units"].where(~newest, table["stock"]), stock=table["stock"].where(~newest, table["units"])
+        units=table["units"].where(~newest, table["stock"]),
+        stock=table["stock"].where(~newest, table["units"]),
     )
 
 
@@ -106,9 +109,13 @@ FAULTS = {
     "a product times 1/10": Fault(
         BLOCKED, "group", "milk", lambda table: _scaled(_newest_of(table, "milk"), 0.1, table)
     ),
-    "all series times 2": Fault(BLOCKED, "group", "all series", lambda table: _scaled(_newest(table), 2, table)),
+    "all series times 2": Fault(
+        BLOCKED, "group", "all series", lambda table: _scaled(_newest(table), 2, table)
+    ),
     "units and stock swapped": Fault(BLOCKED, "group", "all series", _swapped),
-    "a store is absent": Fault(BLOCKED, "series_missing", "store 3", lambda table: table[table["store"] != "store 3"]),
+    "a store is absent": Fault(
+        BLOCKED, "series_missing", "store 3", lambda table: table[table["store"] != "store 3"]
+    ),
     "loaded twice under other ids": Fault(BLOCKED, "duplicate", "store 1x", _copied),
     "300 new ids": Fault(BLOCKED, "new_series", "; total_jump: ", _with_new_ids),
     "a store without the newest day": Fault(

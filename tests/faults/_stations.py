@@ -56,10 +56,16 @@ class Stations:
             end = min(now + (seen == night), self._closes(number)) - self._late(number, seen)
             hours = range(max(now - WINDOW, self._opens(number)), end)
             station = f'"{self.name(number)}"'
-            lines += [f"{station},{self._texts[hour]},{cells[hour]}\n" for hour in hours if cells[hour] != "-"]
+            lines += [
+                f"{station},{self._texts[hour]},{cells[hour]}\n"
+                for hour in hours
+                if cells[hour] != "-"
+            ]
             if later is not None:
                 after = self._hour(self.as_of(night)) + 1
-                lines += [f"{station},{self._texts[hour]},{later}\n" for hour in range(after, after + 30)]
+                lines += [
+                    f"{station},{self._texts[hour]},{later}\n" for hour in range(after, after + 30)
+                ]
         return "".join(lines).encode()
 
     def night_seen(self, night: int) -> int:
@@ -75,7 +81,11 @@ class Stations:
         now, newest = self._hour(self.as_of(seen)), {}
         for number in self.open_on(seen):
             cells, end = self._shown(number, seen), min(now + (seen == night), self._closes(number))
-            hours = range(min(end - self._late(number, seen), now) - 1, max(now - WINDOW, self._opens(number)) - 1, -1)
+            hours = range(
+                min(end - self._late(number, seen), now) - 1,
+                max(now - WINDOW, self._opens(number)) - 1,
+                -1,
+            )
             found = next((hour for hour in hours if cells[hour] not in ("", "-")), None)
             if found is not None:
                 newest[self.name(number)] = self._instant(found)
@@ -107,7 +117,10 @@ class Stations:
     @cached_property
     def _texts(self) -> list[str]:
         zone, count = ZoneInfo(ZONE), BEFORE + self.nights * DAY_HOURS + AFTER
-        times = (datetime.fromtimestamp(self._instant(hour), UTC).astimezone(zone) for hour in range(count))
+        times = (
+            datetime.fromtimestamp(self._instant(hour), UTC).astimezone(zone)
+            for hour in range(count)
+        )
         return [when.strftime("%Y-%m-%d %H:%M") for when in times]
 
     def _opens(self, number: int) -> int:
@@ -119,7 +132,9 @@ class Stations:
     def _closes(self, number: int) -> int:
         if number < ALWAYS:
             return 2**40
-        return self._opens(number) + DAY_HOURS * Random(f"{self.seed} closes {number}").randint(20, 100)
+        return self._opens(number) + DAY_HOURS * Random(f"{self.seed} closes {number}").randint(
+            20, 100
+        )
 
     def _late(self, number: int, night: int) -> int:
         """Hours whose rows are not there yet."""
@@ -133,7 +148,9 @@ class Stations:
         now = self._hour(self.as_of(night))
         shown = self._cells[number].copy()
         random = Random(f"{self.seed} revised {night} {number}")
-        if random.random() < REVISED:  # the values of two days are not final, and change by the next night
+        if (
+            random.random() < REVISED
+        ):  # the values of two days are not final, and change by the next night
             for hour in range(now - 2 * DAY_HOURS, now):
                 if shown[hour] not in ("", "-"):
                     shown[hour] = f"{float(shown[hour]) * (0.9 + 0.2 * random.random()):.1f}"
@@ -164,6 +181,10 @@ class Stations:
         shocks = generator.normal(0, 0.05, len(hour))
         for at in range(1, len(hour)):
             noise[at] = 0.8 * noise[at - 1] + shocks[at]
-        day = 1 + 0.4 * np.sin(2 * np.pi * hour / DAY_HOURS) + 0.1 * np.sin(4 * np.pi * hour / DAY_HOURS)
+        day = (
+            1
+            + 0.4 * np.sin(2 * np.pi * hour / DAY_HOURS)
+            + 0.1 * np.sin(4 * np.pi * hour / DAY_HOURS)
+        )
         week = 1 - 0.2 * (hour // DAY_HOURS % 7 >= 5)
         return level * day * week * np.exp(noise)

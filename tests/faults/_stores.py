@@ -26,7 +26,14 @@ NAMES = (
     "scaler.json",
     *(f"{name}.safetensors" for name in ("model", "history", "calibration", "base")),
 )
-TYPES = {"bool": "BOOL", "uint8": "U8", "int32": "I32", "int64": "I64", "float32": "F32", "float64": "F64"}
+TYPES = {
+    "bool": "BOOL",
+    "uint8": "U8",
+    "int32": "I32",
+    "int64": "I64",
+    "float32": "F32",
+    "float64": "F64",
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,10 @@ def write_store(place: Path, files: Mapping[str, bytes], manifest: bytes | None 
 
 def signed(files: Mapping[str, bytes], number: int | None = None) -> bytes:
     """A manifest that fits the files, of any format; default their own."""
-    entries = {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+    entries = {
+        name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, data in files.items()
+    }
     manifest = {
         "format": FORMAT if number is None else number,
         "needs": ">=0.1",
@@ -81,9 +91,13 @@ def passengers() -> pd.DataFrame:
 @cache
 def shops() -> pd.DataFrame:
     """Three shops, with numbers and categories beside the target."""
-    frame = synthesize("seasonal", series=3, length=60, seed=3).rename(columns={"series": "shop", "value": "units"})
+    frame = synthesize("seasonal", series=3, length=60, seed=3).rename(
+        columns={"series": "shop", "value": "units"}
+    )
     day = frame.groupby("shop").cumcount()
-    frame["day"] = (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).dt.strftime("%Y-%m-%d")
+    frame["day"] = (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).dt.strftime(
+        "%Y-%m-%d"
+    )
     frame["weekend"] = np.where(day % 7 > 4, "yes", "no")
     frame["price"] = 10 + (day * 7 % 11) / 10
     frame["size"] = frame["shop"].map({"s001": "small", "s002": "large", "s003": "small"})
@@ -147,7 +161,11 @@ def packed(arrays: Mapping[str, Any]) -> bytes:
     for name, array in arrays.items():
         data = np.ascontiguousarray(array).tobytes()
         kind = TYPES.get(array.dtype.name, "F16")
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [start, start + len(data)]}
+        header[name] = {
+            "dtype": kind,
+            "shape": list(array.shape),
+            "data_offsets": [start, start + len(data)],
+        }
         parts.append(data)
         start += len(data)
     return tensors(header, b"".join(parts))
@@ -155,4 +173,6 @@ def packed(arrays: Mapping[str, Any]) -> bytes:
 
 def with_file(name: str, data: bytes | Callable[[], bytes]) -> Callable[[Path], object]:
     """A store in which one file holds `data`; what is large is made when it is needed."""
-    return lambda place: write_store(place, {**plain_files(), name: data if isinstance(data, bytes) else data()})
+    return lambda place: write_store(
+        place, {**plain_files(), name: data if isinstance(data, bytes) else data()}
+    )

@@ -57,7 +57,9 @@ def check_strace() -> None:
     if shutil.which("strace") is None:
         raise click.ClickException("strace is not installed")
     if "torch" in sys.modules:
-        raise click.ClickException("torch is loaded: a child would not be small, and its threads would not follow it")
+        raise click.ClickException(
+            "torch is loaded: a child would not be small, and its threads would not follow it"
+        )
     logging.getLogger("forecast").addHandler(logging.NullHandler())
     if not run(lambda place: None, Path(os.sep), "trace=openat", Path(os.devnull)).code == 0:
         raise click.ClickException("strace cannot trace here")
@@ -116,7 +118,9 @@ def run(act: Act, place: Path, expression: str | None = None, log: Path | None =
 
 def _attach(child: int, expression: str, log: str) -> "subprocess.Popen[str]":
     tracer = subprocess.Popen(
-        ["strace", "-y", "-p", str(child), "-o", log, "-e", expression], stderr=subprocess.PIPE, text=True
+        ["strace", "-y", "-p", str(child), "-o", log, "-e", expression],
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert tracer.stderr is not None
     said = tracer.stderr.readline()

@@ -7,29 +7,171 @@ from typing import Any
 from hypothesis import strategies as st
 
 STEPS = {
-    **{"h": timedelta(hours=1), "D": timedelta(days=1), "W": timedelta(days=7), "MS": timedelta(days=31)},
-    **{"15min": timedelta(minutes=15), "s": timedelta(seconds=1), "QS": timedelta(days=92), "YS": timedelta(days=366)},
+    **{
+        "h": timedelta(hours=1),
+        "D": timedelta(days=1),
+        "W": timedelta(days=7),
+        "MS": timedelta(days=31),
+    },
+    **{
+        "15min": timedelta(minutes=15),
+        "s": timedelta(seconds=1),
+        "QS": timedelta(days=92),
+        "YS": timedelta(days=366),
+    },
 }
 FORMATS = (
-    *("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"),
-    *("%Y-%m-%d %H:%M:%S+01:00", "%Y%m%d", "%Y", "%b %Y", "%d %B %Y", "%H:%M", "%Y-W%W", "%s", "%j", "%y"),
+    *(
+        "%Y-%m-%d",
+        "%d/%m/%Y",
+        "%m/%d/%Y",
+        "%d.%m.%Y",
+        "%Y-%m-%d %H:%M",
+        "%Y-%m-%dT%H:%M:%S",
+        "%Y-%m-%dT%H:%M:%SZ",
+    ),
+    *(
+        "%Y-%m-%d %H:%M:%S+01:00",
+        "%Y%m%d",
+        "%Y",
+        "%b %Y",
+        "%d %B %Y",
+        "%H:%M",
+        "%Y-W%W",
+        "%s",
+        "%j",
+        "%y",
+    ),
 )
 NAMES = (
-    *("time", "date", "ds", "day", "id", "shop", "unique_id", "y", "value", "sales", "units", "price", "promo", "x"),
-    *("", " padded ", "a,b", "=1+1", "forecast", "lo_80", "series", "step", "naïve", "1", "2", "é\u200b", "#id"),
+    *(
+        "time",
+        "date",
+        "ds",
+        "day",
+        "id",
+        "shop",
+        "unique_id",
+        "y",
+        "value",
+        "sales",
+        "units",
+        "price",
+        "promo",
+        "x",
+    ),
+    *(
+        "",
+        " padded ",
+        "a,b",
+        "=1+1",
+        "forecast",
+        "lo_80",
+        "series",
+        "step",
+        "naïve",
+        "1",
+        "2",
+        "é\u200b",
+        "#id",
+    ),
 )
 IDS = (
-    *("a", "b", "c", "007", "7", "NA", "null", "nan", "", " a", "a,b", 'say "x"', "two\nlines", "=1+1", "日本", "-1"),
-    *("1e5", "12345678901234567", "x" * 300, "\u202e", "a\tb", "é", "\x07", "2024-01-01", "True", "a;b"),
+    *(
+        "a",
+        "b",
+        "c",
+        "007",
+        "7",
+        "NA",
+        "null",
+        "nan",
+        "",
+        " a",
+        "a,b",
+        'say "x"',
+        "two\nlines",
+        "=1+1",
+        "日本",
+        "-1",
+    ),
+    *(
+        "1e5",
+        "12345678901234567",
+        "x" * 300,
+        "\u202e",
+        "a\tb",
+        "é",
+        "\x07",
+        "2024-01-01",
+        "True",
+        "a;b",
+    ),
 )
 CELLS = (
-    *("", " ", "-", "n/a", "NaN", "null", "inf", "-inf", "1e400", "1e300", "3.4e38", "1e38", "-0.0", "0x10", "5%"),
-    *("True", "1,5", "1.234,5", "1 234", "1_000", "$5", "1e-45", "1e-300", "٣", "½", "1.5.2", "2024-02-30", "99:99"),
-    *("--1", "+1", ".5", "5.", "1e5", "9007199254740993", "9" * 30, "a", "'1", "#REF!", "=A1", "(5)"),
+    *(
+        "",
+        " ",
+        "-",
+        "n/a",
+        "NaN",
+        "null",
+        "inf",
+        "-inf",
+        "1e400",
+        "1e300",
+        "3.4e38",
+        "1e38",
+        "-0.0",
+        "0x10",
+        "5%",
+    ),
+    *(
+        "True",
+        "1,5",
+        "1.234,5",
+        "1 234",
+        "1_000",
+        "$5",
+        "1e-45",
+        "1e-300",
+        "٣",
+        "½",
+        "1.5.2",
+        "2024-02-30",
+        "99:99",
+    ),
+    *(
+        "--1",
+        "+1",
+        ".5",
+        "5.",
+        "1e5",
+        "9007199254740993",
+        "9" * 30,
+        "a",
+        "'1",
+        "#REF!",
+        "=A1",
+        "(5)",
+    ),
 )
 TIMES = (0, 1, -5, 1990, 40_000, 1_700_000_000, 10**15, 2**63 - 100, 20240101, 1_700_000_000_000)
 MISHAPS = (
-    *("cell", "cell", "cell", "drop", "twice", "swap", "short", "long", "header", "blank", "empty", "column"),
+    *(
+        "cell",
+        "cell",
+        "cell",
+        "drop",
+        "twice",
+        "swap",
+        "short",
+        "long",
+        "header",
+        "blank",
+        "empty",
+        "column",
+    ),
     *("comment", "footer", "pad"),
 )
 ENCODINGS = ("utf-8-sig", "utf-16", "latin-1", "utf-16-le", "utf-32", "cp1252")
@@ -37,14 +179,33 @@ FLAGS: tuple[tuple[str, ...], ...] = (
     *(("--delimiter", one) for one in (",", ";", "tab", "|", "x", "")),
     *(("--decimal", one) for one in (".", ",")),
     *(("--thousands", one) for one in (",", ".", " ", "'", "_")),
-    *(("--encoding", one) for one in ("utf-8", "cp1252", "utf-16", "ascii", "nonsense", "utf-7", "idna", "zip")),
+    *(
+        ("--encoding", one)
+        for one in ("utf-8", "cp1252", "utf-16", "ascii", "nonsense", "utf-7", "idna", "zip")
+    ),
     *(("--layout", one) for one in ("long", "wide", "rows")),
     *(("--time", one) for one in ("time", "date", "y", "nothing", "")),
     *(("--id", one) for one in ("id", "shop", "time", "id,shop", "y")),
     *(("--target", one) for one in ("y", "value", "id", "time", "y,value")),
     *(
         ("--freq", one)
-        for one in ("h", "D", "B", "W", "MS", "QS", "YS", "1", "2", "15min", "s", "0", "-1", "ME", "W-SUN")
+        for one in (
+            "h",
+            "D",
+            "B",
+            "W",
+            "MS",
+            "QS",
+            "YS",
+            "1",
+            "2",
+            "15min",
+            "s",
+            "0",
+            "-1",
+            "ME",
+            "W-SUN",
+        )
     ),
     *(("--aggregate", one) for one in ("sum", "mean", "last")),
     *(("--season", one) for one in ("2", "7", "7,365", "100000", "1000000000", "1", "12,12")),
@@ -54,7 +215,10 @@ FLAGS: tuple[tuple[str, ...], ...] = (
     *(("--past", one) for one in ("price", "id", "x")),
     *(("--static", one) for one in ("shop", "promo", "time")),
     *(("--on-duplicate", one) for one in ("first", "last", "mean", "sum")),
-    *(("--timezone", one) for one in ("Europe/Berlin", "UTC", "+02:00", "+99:99", "Nowhere/X", "America")),
+    *(
+        ("--timezone", one)
+        for one in ("Europe/Berlin", "UTC", "+02:00", "+99:99", "Nowhere/X", "America")
+    ),
     *(("--dst", one) for one in ("earlier", "later")),
     *(("--date-format", one) for one in ("%d/%m/%Y", "%Y-%m-%d", "%H:%M", "%Q", "%", "%Y%Y", "")),
     *(("--max-missing", one) for one in ("0", "1", "0.9")),
@@ -85,7 +249,12 @@ def samples(draw: st.DrawFn) -> Sample:
     text = _written(draw, rows)
     data = _encoded(draw, text)
     most = draw(st.sampled_from([0, 0, 0, 1, 0, 3, 0]))
-    return Sample(data, tuple(draw(st.lists(st.sampled_from(FLAGS), max_size=most, unique_by=lambda flag: flag[0]))))
+    return Sample(
+        data,
+        tuple(
+            draw(st.lists(st.sampled_from(FLAGS), max_size=most, unique_by=lambda flag: flag[0]))
+        ),
+    )
 
 
 Rows = list[list[str]]
@@ -102,11 +271,26 @@ def _times(draw: st.DrawFn) -> list[str]:
     count = draw(st.sampled_from([30, 60, 40, 1, 100, 2, 50, 13, 5, 45]))
     if _rarely(draw, 20):
         first = draw(
-            st.sampled_from([0, 1, -5, 1990, 40_000, 1_700_000_000, 10**15, 2**63 - 100, 20240101, 1_700_000_000_000])
+            st.sampled_from(
+                [
+                    0,
+                    1,
+                    -5,
+                    1990,
+                    40_000,
+                    1_700_000_000,
+                    10**15,
+                    2**63 - 100,
+                    20240101,
+                    1_700_000_000_000,
+                ]
+            )
         )
         step = draw(st.sampled_from([1, 2, 7, 3600, 86_400, 10**12]))
         return [str(first + step * at) for at in range(count)]
-    start = draw(st.sampled_from([datetime(2024, 3, 30, 23), datetime(2020, 1, 31), datetime(1969, 12, 29)]))
+    start = draw(
+        st.sampled_from([datetime(2024, 3, 30, 23), datetime(2020, 1, 31), datetime(1969, 12, 29)])
+    )
     if _rarely(draw, 4):
         start = draw(st.datetimes(datetime(1, 1, 1), datetime(9999, 1, 1)))
     if not _rarely(draw, 6):
@@ -115,12 +299,18 @@ def _times(draw: st.DrawFn) -> list[str]:
     if name in ("MS", "QS", "YS"):
         start = start.replace(day=1)
     fine = name in ("h", "15min", "s")
-    pattern = draw(st.sampled_from(FORMATS[4:7] if fine else FORMATS[:1] if start.day < 13 else FORMATS[:4]))
+    pattern = draw(
+        st.sampled_from(FORMATS[4:7] if fine else FORMATS[:1] if start.day < 13 else FORMATS[:4])
+    )
     if _rarely(draw, 6):
         pattern = draw(st.sampled_from(FORMATS))
     found, at = [], start
     for _ in range(count):
-        found.append(at.strftime(pattern) if pattern != "%s" else str(int((at - datetime(1970, 1, 1)).total_seconds())))
+        found.append(
+            at.strftime(pattern)
+            if pattern != "%s"
+            else str(int((at - datetime(1970, 1, 1)).total_seconds()))
+        )
         try:
             at += STEPS[name]
             if name in ("MS", "QS", "YS"):
@@ -198,7 +388,9 @@ def _changed(draw: st.DrawFn, rows: Rows) -> Rows:
     at = draw(st.integers(0, len(rows) - 1))
     kind = draw(st.sampled_from(MISHAPS))
     if kind == "cell" and rows[at]:
-        rows[at][draw(st.integers(0, len(rows[at]) - 1))] = draw(st.sampled_from(CELLS) | st.text(max_size=8))
+        rows[at][draw(st.integers(0, len(rows[at]) - 1))] = draw(
+            st.sampled_from(CELLS) | st.text(max_size=8)
+        )
     elif kind == "drop":
         del rows[at]
     elif kind == "twice":
@@ -232,7 +424,9 @@ def _written(draw: st.DrawFn, rows: Rows) -> str:
     end = draw(st.sampled_from(["\n", "\n", "\r\n", "\r"]))
 
     def cell(text: str) -> str:
-        needs = quoted == "all" or (quoted == "needed" and any(sign in text for sign in (mark, '"', "\n", "\r")))
+        needs = quoted == "all" or (
+            quoted == "needed" and any(sign in text for sign in (mark, '"', "\n", "\r"))
+        )
         return '"' + text.replace('"', '""') + '"' if needs else text
 
     return end.join(mark.join(map(cell, row)) for row in rows) + draw(

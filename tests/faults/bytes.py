@@ -23,7 +23,18 @@ from tests.faults._counts import Counts, campaign
 from tests.faults.pipeline import Night
 
 DATA = Path(__file__).parents[2] / "data" / "air_passengers.csv"
-FIT = ("--model", "gru", "-p", "hidden_size=2", "--steps", "5", "--members", "1", "--no-guard", "--quiet")
+FIT = (
+    "--model",
+    "gru",
+    "-p",
+    "hidden_size=2",
+    "--steps",
+    "5",
+    "--members",
+    "1",
+    "--no-guard",
+    "--quiet",
+)
 SHORT = ("--horizon", "2", "--lookback", "4")
 HOLDER = b"4711 host\n"  # what a killed process leaves in the lock
 
@@ -54,8 +65,17 @@ class Damage:
 
 @click.command()
 @click.option("--sample", type=int, help="damages, chosen by the seed; default all")
-@click.option("--commands", default=10, show_default=True, help="damages that a command is to refuse, of each kind")
-@click.option("--artifact", type=click.Path(exists=True, path_type=Path), help="a store; default that of a small fit")
+@click.option(
+    "--commands",
+    default=10,
+    show_default=True,
+    help="damages that a command is to refuse, of each kind",
+)
+@click.option(
+    "--artifact",
+    type=click.Path(exists=True, path_type=Path),
+    help="a store; default that of a small fit",
+)
 @click.option("--seed", default=0, show_default=True)
 def command(sample: int | None, commands: int, artifact: Path | None, seed: int) -> None:
     """Flip every byte of a store and of what a blocked run kept, and cut their files at every byte."""
@@ -68,7 +88,9 @@ def command(sample: int | None, commands: int, artifact: Path | None, seed: int)
             shutil.copytree(artifact, place)
         (place / ".lock").write_bytes(HOLDER)
         every = damages(place, random)
-        damage_store(Store(place), every if sample is None else random.sample(every, sample), counts)
+        damage_store(
+            Store(place), every if sample is None else random.sample(every, sample), counts
+        )
         damage_commands(Store(place), random.sample(every, commands), counts)
         night, kept = blocked_night(Path(folder) / "night")
         every = damages(kept, random)
@@ -114,7 +136,9 @@ def damage_store(store: Store, chosen: list[Damage], counts: Counts) -> None:
                 if encode(found) != whole:
                     counts.lose(f"{damage.kind}, {damage.path.name}: another forecaster was loaded")
                 elif matters(damage, version):
-                    counts.lose(f"{damage.kind}, {damage.path.name}: loaded as if nothing were wrong")
+                    counts.lose(
+                        f"{damage.kind}, {damage.path.name}: loaded as if nothing were wrong"
+                    )
             if damage.path.name == ".lock":
                 with store.lock():
                     pass
@@ -127,10 +151,14 @@ def matters(damage: Damage, version: str | None) -> bool:
 
     What stands in the manifest beside checksums, the packages and the time, has no checksum but in the pointer.
     """
-    return damage.path.name != ".lock" and (version is None or damage.path.name not in ("CURRENT", "MANIFEST.json"))
+    return damage.path.name != ".lock" and (
+        version is None or damage.path.name not in ("CURRENT", "MANIFEST.json")
+    )
 
 
-def judge_refusal(damage: Damage, error: ForecastError, version: str | None, counts: Counts) -> None:
+def judge_refusal(
+    damage: Damage, error: ForecastError, version: str | None, counts: Counts
+) -> None:
     """It has to be an `ArtifactRefused` that names the file, but for a pointer that is not there at all."""
     if damage.path.name == "CURRENT" and damage.change is None and version is None:
         right = isinstance(error, NoInput)
@@ -152,7 +180,9 @@ def damage_commands(store: Store, chosen: list[Damage], counts: Counts) -> None:
         missing = damage.path.name == "CURRENT" and damage.change is None
         right = (0, whole) if damage.path.name == ".lock" else (66 if missing else 76, b"")
         if (ended.returncode, ended.stdout) != right:
-            counts.lose(f"{damage.kind}, {damage.path.name}: {ended.returncode} {ended.stdout!r} {ended.stderr!r}")
+            counts.lose(
+                f"{damage.kind}, {damage.path.name}: {ended.returncode} {ended.stdout!r} {ended.stderr!r}"
+            )
 
 
 def damage_blocked(night: Night, chosen: list[Damage], counts: Counts) -> None:
@@ -166,10 +196,14 @@ def damage_blocked(night: Night, chosen: list[Damage], counts: Counts) -> None:
         with damage.done():
             try:
                 read_blocked(pipeline.store, blocked)
-                counts.lose(f"{damage.kind}, {damage.path.name} of a blocked run: read as if nothing were wrong")
+                counts.lose(
+                    f"{damage.kind}, {damage.path.name} of a blocked run: read as if nothing were wrong"
+                )
             except ForecastError as error:
                 if not isinstance(error, ArtifactRefused) or damage.path.name not in str(error):
-                    counts.lose(f"{damage.kind}, {damage.path.name}: {type(error).__name__}: {error}")
+                    counts.lose(
+                        f"{damage.kind}, {damage.path.name}: {type(error).__name__}: {error}"
+                    )
 
 
 def damage_acceptances(night: Night, chosen: list[Damage], counts: Counts) -> None:
@@ -179,7 +213,11 @@ def damage_acceptances(night: Night, chosen: list[Damage], counts: Counts) -> No
         counts.done["`forecast run --accept` of a damaged run"] += 1
         with damage.done():
             ended = _forecast("run", str(night.folder / "job.toml"), "--accept")
-        if ended.returncode != 76 or damage.path.name not in ended.stderr.decode() or night.left() != before:
+        if (
+            ended.returncode != 76
+            or damage.path.name not in ended.stderr.decode()
+            or night.left() != before
+        ):
             counts.lose(f"{damage.kind}, {damage.path.name}: {ended.returncode} {ended.stderr!r}")
     if chosen and _forecast("run", str(night.folder / "job.toml"), "--accept").returncode:
         counts.lose("what is whole was not accepted")
@@ -202,4 +240,9 @@ def _cut(position: int) -> Change:
 
 def _forecast(*words: str) -> "subprocess.CompletedProcess[bytes]":
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "-m", "forecast", *words], capture_output=True, env=environment, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "forecast", *words],
+        capture_output=True,
+        env=environment,
+        check=False,
+    )

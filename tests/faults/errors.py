@@ -36,11 +36,19 @@ def command(times: int, sample: int | None, only: tuple[str, ...], seed: int) ->
     with campaign("errors") as counts, tempfile.TemporaryDirectory() as folder:
         for number in range(times):
             chosen = operations(random)
-            fail_round({n: chosen[n] for n in only or chosen}, Path(folder) / str(number), sample, random, counts)
+            fail_round(
+                {n: chosen[n] for n in only or chosen},
+                Path(folder) / str(number),
+                sample,
+                random,
+                counts,
+            )
         fill_disks(operations(random), Path(folder) / "disk", sample, counts)
 
 
-def fail_round(chosen: dict[str, Operation], folder: Path, sample: int | None, random: Random, counts: Counts) -> None:
+def fail_round(
+    chosen: dict[str, Operation], folder: Path, sample: int | None, random: Random, counts: Counts
+) -> None:
     """Fail each operation at each of its calls, or at a sample of all, by each error, once or for good."""
     every: list[Case] = []
     for name, operation in chosen.items():
@@ -49,20 +57,32 @@ def fail_round(chosen: dict[str, Operation], folder: Path, sample: int | None, r
         operation.prepare(place)
         for call in record(operation.act, fresh(place), folder / "log"):
             every += [(name, call, error, random.random() < 0.5) for error in CODES]
-    for name, call, error, lasting in every if sample is None else random.sample(every, min(sample, len(every))):
+    for name, call, error, lasting in (
+        every if sample is None else random.sample(every, min(sample, len(every)))
+    ):
         place = fresh(folder / name)
         ended = fail_at(chosen[name].act, place, call, error, lasting)
-        what = f"{name}, {error} {'from' if lasting else 'at'} {call.name} {call.number}: {call.text}"
+        what = (
+            f"{name}, {error} {'from' if lasting else 'at'} {call.name} {call.number}: {call.text}"
+        )
         counts.done[f"errors in '{name}'"] += 1
         if ended.code and not lasting and set(left_behind(place)) - set(left_behind(folder / name)):
             counts.lose(f"{what}: left {left_behind(place)}")
-        if ended.open_files and call.name != "close":  # which does close, when it fails without strace
+        if (
+            ended.open_files and call.name != "close"
+        ):  # which does close, when it fails without strace
             counts.lose(f"{what}: {ended.open_files} files were left open")
-        codes = CODES[error] + tuple(chosen[name].vague.get(call.name, ())) + HELD.get((call.name, error), ())
+        codes = (
+            CODES[error]
+            + tuple(chosen[name].vague.get(call.name, ()))
+            + HELD.get((call.name, error), ())
+        )
         check_end(chosen[name], place, ended, codes, what, counts)
 
 
-def fill_disks(chosen: dict[str, Operation], folder: Path, sample: int | None, counts: Counts) -> None:
+def fill_disks(
+    chosen: dict[str, Operation], folder: Path, sample: int | None, counts: Counts
+) -> None:
     """Run each operation on a disk with room for 0, 1, 2, ... pages or files, until it succeeds."""
     for name, operation in chosen.items():
         if operation.old == operation.new:
@@ -76,13 +96,23 @@ def fill_disks(chosen: dict[str, Operation], folder: Path, sample: int | None, c
                 return
             for kind in ("pages", "files"):
                 for room in range(2 if sample else 1000):
-                    ended = fill_disk(operation, disk, before, kind, room, f"{name}, room for {room} {kind}", counts)
+                    ended = fill_disk(
+                        operation,
+                        disk,
+                        before,
+                        kind,
+                        room,
+                        f"{name}, room for {room} {kind}",
+                        counts,
+                    )
                     if not ended.code:
                         break
                     counts.done["full disks"] += 1
 
 
-def fill_disk(operation: Operation, disk: Disk, before: Path, kind: str, room: int, what: str, counts: Counts) -> Ended:
+def fill_disk(
+    operation: Operation, disk: Disk, before: Path, kind: str, room: int, what: str, counts: Counts
+) -> Ended:
     """Run an operation on a disk with little room, and again with enough."""
     disk.free()
     disk.clear()
@@ -97,11 +127,22 @@ def fill_disk(operation: Operation, disk: Disk, before: Path, kind: str, room: i
 
 
 def check_end(
-    operation: Operation, place: Path, ended: Ended, codes: tuple[int, ...], what: str, counts: Counts
+    operation: Operation,
+    place: Path,
+    ended: Ended,
+    codes: tuple[int, ...],
+    what: str,
+    counts: Counts,
 ) -> None:
     """It has to end with one of `codes` and a message that names the place, and to leave what `judge` allows."""
     if ended.code not in codes:
         counts.lose(f"{what}: ended with {ended.code}: {ended.message}")
     if ended.code and str(place) not in ended.message:
         counts.lose(f"{what}: the message names no file: {ended.message}")
-    judge(operation, place, (operation.old, operation.new) if ended.code else (operation.new,), what, counts)
+    judge(
+        operation,
+        place,
+        (operation.old, operation.new) if ended.code else (operation.new,),
+        what,
+        counts,
+    )

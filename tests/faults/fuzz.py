@@ -19,14 +19,18 @@ SLOW = 5.0
 @click.argument("target", type=click.Choice(["loader", "table"]))
 @click.option("--runs", default=1_000_000, show_default=True, help="inputs to try")
 @click.option("--seconds", default=3600, show_default=True, help="most time to take")
-@click.option("--folder", type=click.Path(path_type=Path), help="where inputs and findings are kept")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="where inputs and findings are kept"
+)
 @click.option("--seed", default=1, show_default=True)
 def command(target: str, runs: int, seconds: int, folder: Path | None, seed: int) -> None:
     """Try inputs in child processes, going on after each that dies, and say what was found."""
     try:
         import atheris  # noqa: F401
     except ImportError:
-        raise click.ClickException("fuzzing needs the package atheris: pip install '.[fuzz]'") from None
+        raise click.ClickException(
+            "fuzzing needs the package atheris: pip install '.[fuzz]'"
+        ) from None
     folder = folder or Path(tempfile.gettempdir()) / f"forecast-fuzz-{target}"
     (folder / "corpus").mkdir(parents=True, exist_ok=True)
     began, done = time.monotonic(), 0
@@ -35,8 +39,20 @@ def command(target: str, runs: int, seconds: int, folder: Path | None, seed: int
         left = int(seconds - (time.monotonic() - began))
         child = subprocess.run(
             [
-                *(sys.executable, "-m", "tests.faults._fuzzing", target, str(folder), str(folder / "corpus")),
-                *(f"-runs={runs - done}", f"-max_total_time={left}", f"-seed={seed}", f"-timeout={HANG}"),
+                *(
+                    sys.executable,
+                    "-m",
+                    "tests.faults._fuzzing",
+                    target,
+                    str(folder),
+                    str(folder / "corpus"),
+                ),
+                *(
+                    f"-runs={runs - done}",
+                    f"-max_total_time={left}",
+                    f"-seed={seed}",
+                    f"-timeout={HANG}",
+                ),
                 *(f"-rss_limit_mb={MEMORY}", "-max_len=65536", f"-artifact_prefix={folder}/died-"),
                 *("-print_final_stats=1", "-reload=0", "-use_value_profile=0"),
             ],
@@ -45,10 +61,14 @@ def command(target: str, runs: int, seconds: int, folder: Path | None, seed: int
             errors="replace",
         )
         (folder / f"log-{seed}.txt").write_text(child.stdout[-20_000:] + child.stderr[-20_000:])
-        whole = re.search(r"number_of_executed_units: *(\d+)", child.stderr)  # a child that dies leaves its last note
+        whole = re.search(
+            r"number_of_executed_units: *(\d+)", child.stderr
+        )  # a child that dies leaves its last note
         tried = int(whole[1] if whole else "".join(_lines(folder / "tried")) or 0)
         done += tried
-        click.echo(f"{tried:,} inputs, exit {child.returncode}; {done:,} in {time.monotonic() - began:.0f} s")
+        click.echo(
+            f"{tried:,} inputs, exit {child.returncode}; {done:,} in {time.monotonic() - began:.0f} s"
+        )
         if not tried:
             raise click.ClickException(f"the fuzzer does not start: {child.stderr[-2000:]}")
         seed += 1

@@ -29,11 +29,55 @@ SECONDS, MEGABYTES = 5.0, 1024
 PATIENCE = 60  # seconds on the clock after which a child is killed
 ROOM = 4 << 30  # bytes that a child may ask for
 WATCHED = (
-    *("exec", "compile", "import", "open", "pickle.find_class", "marshal.load", "marshal.loads", "code.__new__"),
-    *("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "pty.spawn", "subprocess.Popen"),
-    *("os.kill", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.chown"),
-    *("os.truncate", "os.putenv", "os.utime", "os.setxattr", "shutil.", "socket.", "ctypes.", "urllib.Request"),
-    *("sys.addaudithook", "sys.setprofile", "sys.settrace", "function.__new__", "builtins.input", "mmap.__new__"),
+    *(
+        "exec",
+        "compile",
+        "import",
+        "open",
+        "pickle.find_class",
+        "marshal.load",
+        "marshal.loads",
+        "code.__new__",
+    ),
+    *(
+        "os.system",
+        "os.exec",
+        "os.posix_spawn",
+        "os.spawn",
+        "os.fork",
+        "os.forkpty",
+        "pty.spawn",
+        "subprocess.Popen",
+    ),
+    *(
+        "os.kill",
+        "os.remove",
+        "os.rename",
+        "os.mkdir",
+        "os.rmdir",
+        "os.link",
+        "os.symlink",
+        "os.chmod",
+        "os.chown",
+    ),
+    *(
+        "os.truncate",
+        "os.putenv",
+        "os.utime",
+        "os.setxattr",
+        "shutil.",
+        "socket.",
+        "ctypes.",
+        "urllib.Request",
+    ),
+    *(
+        "sys.addaudithook",
+        "sys.setprofile",
+        "sys.settrace",
+        "function.__new__",
+        "builtins.input",
+        "mmap.__new__",
+    ),
 )
 ALLOWED = ("forecast", "numpy", "pandas", "torch", "pydantic", "pydantic_core", "holidays", "difflib", "zoneinfo",
            "_zoneinfo", "tzdata", "encodings", "importlib", "dateutil", "pyarrow", "scipy", "statsmodels",
@@ -79,7 +123,11 @@ class Outcome:
 
 def warm_up(place: Path) -> None:
     """Load and forecast what is sound, so that whatever is imported later is worth a look."""
-    for name, files in (("plain", plain_files()), ("network", network_files()), ("exported", exported_files())):
+    for name, files in (
+        ("plain", plain_files()),
+        ("network", network_files()),
+        ("exported", exported_files()),
+    ):
         write_store(place / name, files)
         forecaster = Forecaster.load(str(place / name))
         forecaster.describe()
@@ -145,9 +193,17 @@ def _watched(name: str, place: Path) -> Outcome:
             forecaster.predict()
             outcome.end = "accepted"
         except ArtifactRefused as error:
-            outcome.end, outcome.message, outcome.code = "refused", str(error)[:500], error.exit_code
+            outcome.end, outcome.message, outcome.code = (
+                "refused",
+                str(error)[:500],
+                error.exit_code,
+            )
         except ForecastError as error:
-            outcome.end, outcome.message, outcome.code = type(error).__name__, str(error)[:500], error.exit_code
+            outcome.end, outcome.message, outcome.code = (
+                type(error).__name__,
+                str(error)[:500],
+                error.exit_code,
+            )
         except Exception as error:
             outcome.end, outcome.message = type(error).__name__, str(error)[:500]
     outcome.seconds = time.process_time() - began
@@ -196,9 +252,13 @@ def command(only: str, details: bool) -> None:
             accepted += outcome.end == "accepted"
             slowest, largest = max(slowest, outcome.seconds), max(largest, outcome.megabytes)
             if faults or details:
-                click.echo(f"{case.name}: {'; '.join(faults) or outcome.end + ' ' + outcome.message[-150:]}")
+                click.echo(
+                    f"{case.name}: {'; '.join(faults) or outcome.end + ' ' + outcome.message[-150:]}"
+                )
             for left in Path(folder).glob(f"*case-{number}"):
-                left.unlink() if left.is_symlink() or left.is_file() else shutil.rmtree(left, ignore_errors=True)
+                left.unlink() if left.is_symlink() or left.is_file() else shutil.rmtree(
+                    left, ignore_errors=True
+                )
     click.echo(
         f"{len(cases)} hostile artifacts: {wrong} not as they must, {accepted} accepted, the others refused; "
         f"slowest {slowest:.1f} s, most memory {largest:.0f} MB"

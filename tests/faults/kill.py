@@ -19,16 +19,31 @@ from tests.faults._operations import Operation, operations, write_by_halves
 from tests.faults._strace import Call, check_strace, kill_at, record
 
 DATA = Path(__file__).parents[2] / "data" / "air_passengers.csv"
-FIT = ("--model", "linear", "--steps", "5", "--members", "1", "--no-guard", "--keep", "2", "--quiet")
+FIT = (
+    "--model",
+    "linear",
+    "--steps",
+    "5",
+    "--members",
+    "1",
+    "--no-guard",
+    "--keep",
+    "2",
+    "--quiet",
+)
 
 
 @click.command()
 @click.option("--times", default=3, show_default=True, help="rounds, on things of other sizes")
-@click.option("--sample", type=int, help="kills in a round, chosen by the seed; default one at every call")
+@click.option(
+    "--sample", type=int, help="kills in a round, chosen by the seed; default one at every call"
+)
 @click.option("--commands", default=20, show_default=True, help="kills of whole commands")
 @click.option("--operation", "only", multiple=True, help="leave out all others; repeatable")
 @click.option("--seed", default=0, show_default=True)
-def command(times: int, sample: int | None, commands: int, only: tuple[str, ...], seed: int) -> None:
+def command(
+    times: int, sample: int | None, commands: int, only: tuple[str, ...], seed: int
+) -> None:
     """Kill every writer at every system call that touches its files."""
     check_strace()
     write_by_halves()
@@ -36,11 +51,19 @@ def command(times: int, sample: int | None, commands: int, only: tuple[str, ...]
     with campaign("kill") as counts, tempfile.TemporaryDirectory() as folder:
         for number in range(times):
             chosen = {name: one for name, one in operations(random).items() if one.old != one.new}
-            kill_round({n: chosen[n] for n in only or chosen}, Path(folder) / str(number), sample, random, counts)
+            kill_round(
+                {n: chosen[n] for n in only or chosen},
+                Path(folder) / str(number),
+                sample,
+                random,
+                counts,
+            )
         kill_commands(commands, Path(folder) / "commands", random, counts)
 
 
-def kill_round(chosen: dict[str, Operation], folder: Path, sample: int | None, random: Random, counts: Counts) -> None:
+def kill_round(
+    chosen: dict[str, Operation], folder: Path, sample: int | None, random: Random, counts: Counts
+) -> None:
     """Kill each operation at each of its calls, or at a sample of all."""
     every: list[tuple[str, Call]] = []
     for name, operation in chosen.items():
@@ -53,7 +76,9 @@ def kill_round(chosen: dict[str, Operation], folder: Path, sample: int | None, r
         ended = kill_at(chosen[name].act, place, call)
         what = f"{name}, killed at {call.name} {call.number}: {call.text}"
         if not ended.killed:
-            counts.lose(f"{what}: ended with {ended.code} before it could be killed; {ended.message}")
+            counts.lose(
+                f"{what}: ended with {ended.code} before it could be killed; {ended.message}"
+            )
             continue
         counts.done[f"kills of '{name}'"] += 1
         judge(chosen[name], place, (chosen[name].old, chosen[name].new), what, counts)
@@ -91,7 +116,9 @@ def kill_commands(times: int, folder: Path, random: Random, counts: Counts) -> N
         except (ForecastError, subprocess.CalledProcessError) as error:
             counts.lose(f"{what}: {error}")
         if left_behind(folder) or output.read_bytes() != (b"old" if words is fit else new):
-            counts.lose(f"{what}: the next run left {left_behind(folder)} and {output.read_bytes()[:80]!r}")
+            counts.lose(
+                f"{what}: the next run left {left_behind(folder)} and {output.read_bytes()[:80]!r}"
+            )
 
 
 def _run(words: list[str]) -> float:
@@ -108,7 +135,9 @@ def _kill(words: list[str], after: float, begun: Path | None, random: Random) ->
     -------
     Whether it was killed before it ended, and what was done, in words.
     """
-    with subprocess.Popen([sys.executable, "-m", "forecast", *words], stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "forecast", *words], stderr=subprocess.DEVNULL
+    ) as process:
         deadline = time.monotonic() + (60 if begun else after)
         while process.poll() is None and time.monotonic() < deadline:
             if begun is not None and next(begun.glob(TEMPORARY), None):
@@ -117,4 +146,7 @@ def _kill(words: list[str], after: float, begun: Path | None, random: Random) ->
             time.sleep(0.0002 if begun else 0.01)
         process.kill()
     killed = process.wait() == -signal.SIGKILL
-    return killed, f"`forecast {words[0]}`, killed {'while it wrote' if begun else f'after {after:.2f} s'}"
+    return (
+        killed,
+        f"`forecast {words[0]}`, killed {'while it wrote' if begun else f'after {after:.2f} s'}",
+    )

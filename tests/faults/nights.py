@@ -31,7 +31,11 @@ class Job:
     horizon: int
     night: str  # the length of a period after which the job runs
     refit: str = "every 30 days"
-    by_day: tuple[str, str, str] = ("", "", "")  # of a finer table: its time, how values are added up, and the value
+    by_day: tuple[str, str, str] = (
+        "",
+        "",
+        "",
+    )  # of a finer table: its time, how values are added up, and the value
     ids: tuple[str, ...] = ()
 
 
@@ -39,7 +43,11 @@ JOBS = {
     "passengers": Job("air_passengers.csv", "month", "", 12, "MS", "every 365 days"),
     "unemployment": Job("us_unemployment.csv", "month", "", 12, "MS", "every 365 days"),
     "delays": Job(
-        "nyc_flight_delays.csv", "day", 'id = ["airport", "airline"]\ntarget = "delayed"\nknown = "scheduled"', 14, "D"
+        "nyc_flight_delays.csv",
+        "day",
+        'id = ["airport", "airline"]\ntarget = "delayed"\nknown = "scheduled"',
+        14,
+        "D",
     ),
     "temperature": Job("jfk_temperature.csv", "time_utc", 'target = "temperature"', 72, "D"),
     "births": Job("us_births_2000_2014_daily.csv", "date", 'target = "births"', 14, "D"),
@@ -53,18 +61,35 @@ JOBS = {
         ids=("sensor",),
     ),
     "electricity": Job(
-        "vic_elec_halfhourly.csv.gz", "day", 'target = "demand"', 14, "D", by_day=("timestamp_local", "sum", "demand")
+        "vic_elec_halfhourly.csv.gz",
+        "day",
+        'target = "demand"',
+        14,
+        "D",
+        by_day=("timestamp_local", "sum", "demand"),
     ),
 }
 
 
 @click.command()
 @click.option("--nights", default=365, show_default=True, help="of each table, the last ones")
-@click.option("--dev", type=click.Path(path_type=Path), help="folder with the tables that are not in data/")
-@click.option("--table", "tables", multiple=True, type=click.Choice([*JOBS]), help="default all that are there")
+@click.option(
+    "--dev", type=click.Path(path_type=Path), help="folder with the tables that are not in data/"
+)
+@click.option(
+    "--table",
+    "tables",
+    multiple=True,
+    type=click.Choice([*JOBS]),
+    help="default all that are there",
+)
 @click.option("--folder", type=click.Path(path_type=Path), help="where the jobs stay")
-@click.option("--seeds", default=1, show_default=True, help="of made sales, into which faults are planted")
-def command(nights: int, dev: Path | None, tables: tuple[str, ...], folder: Path | None, seeds: int) -> None:
+@click.option(
+    "--seeds", default=1, show_default=True, help="of made sales, into which faults are planted"
+)
+def command(
+    nights: int, dev: Path | None, tables: tuple[str, ...], folder: Path | None, seeds: int
+) -> None:
     """Run jobs on real tables night after night: no check of forecasts may block, and 10 warnings are too many."""
     quiet = logging.getLogger("forecast")
     quiet.propagate = False
@@ -91,7 +116,9 @@ def plant(folder: Path, seed: int, counts: Counts) -> None:
         if code or messages:
             counts.lose(f"made sales {seed}, night {night} without a fault: {code}, {messages}")
     for number, (name, fault) in enumerate(FAULTS.items()):
-        code, messages = job.copy_to(folder / str(number)).run(CLEAN_NIGHTS, fault.plant(job.table(CLEAN_NIGHTS)))
+        code, messages = job.copy_to(folder / str(number)).run(
+            CLEAN_NIGHTS, fault.plant(job.table(CLEAN_NIGHTS))
+        )
         counts.done["faults"] += 1
         if not answered(fault, code, messages):
             counts.lose(f"made sales {seed}, {name}: {code}, {messages}")
@@ -102,14 +129,21 @@ def live(job: Job, source: Path, folder: Path, nights: int, counts: Counts) -> N
     folder.mkdir(parents=True, exist_ok=True)
     ends = _write(job, source, folder)
     pipeline, alarms = read_pipeline(str(folder / "job.toml")), list[str]()
-    last = len(ends) - job.horizon * ("known" in job.table)  # what is known in advance ends with the table
+    last = len(ends) - job.horizon * (
+        "known" in job.table
+    )  # what is known in advance ends with the table
     for end in ends[LEAST_PAST:last][-nights:]:
         record = run_job(pipeline, as_of=(end + pd.Timedelta(hours=12)).isoformat() + "+00:00")
-        words = {name: outcome(name, found, pipeline.checks) for name, found in record.checks.items()}
+        words = {
+            name: outcome(name, found, pipeline.checks) for name, found in record.checks.items()
+        }
         counts.done["nights"] += 1
         for name in (name for name, word in words.items() if word):
             counts.done[f"{words[name]} of {name} in {folder.name}"] += 1
-            click.echo(f"{folder.name} {record.as_of}: {words[name]} of {name}: {record.checks[name]}", err=True)
+            click.echo(
+                f"{folder.name} {record.as_of}: {words[name]} of {name}: {record.checks[name]}",
+                err=True,
+            )
         if "error" in words.values():
             counts.lose(f"{folder.name} {record.as_of}: blocked")
         alarms += [record.as_of] if any(words.values()) else []
@@ -123,12 +157,22 @@ def _write(job: Job, source: Path, folder: Path) -> list[pd.Timestamp]:
     time, how, value = job.by_day
     if time:
         frame = (
-            frame.assign(day=frame[time].str[:10]).groupby([*job.ids, "day"])[value].agg([how, "size"]).reset_index()
+            frame.assign(day=frame[time].str[:10])
+            .groupby([*job.ids, "day"])[value]
+            .agg([how, "size"])
+            .reset_index()
         )
-        frame = frame[frame["size"] == frame["size"].mode()[0]].drop(columns="size").rename(columns={how: value})
+        frame = (
+            frame[frame["size"] == frame["size"].mode()[0]]
+            .drop(columns="size")
+            .rename(columns={how: value})
+        )
     frame.to_csv(folder / "table.csv", index=False)
     ends = (
-        pd.to_datetime(frame[job.time]).dt.to_period("M" if job.night == "MS" else "D").drop_duplicates().sort_values()
+        pd.to_datetime(frame[job.time])
+        .dt.to_period("M" if job.night == "MS" else "D")
+        .drop_duplicates()
+        .sort_values()
     )
     lines = [
         'store = "store"',

@@ -45,7 +45,9 @@ def command(times: int, url: str | None, seed: int) -> None:
             kill_blocked(model, times // 2, Path(folder) / f"{model}-blocked", random, counts)
 
 
-def kill_runs(model: str, times: int, folder: Path, url: str | None, random: Random, counts: Counts) -> None:
+def kill_runs(
+    model: str, times: int, folder: Path, url: str | None, random: Random, counts: Counts
+) -> None:
     """Kill a run `times` times; before each kill two nights have run, and after it the same night runs again.
 
     Version ids follow from the as-of and the content, so that runs in other folders leave the same bytes too.
@@ -72,7 +74,9 @@ def kill_runs(model: str, times: int, folder: Path, url: str | None, random: Ran
             counts.lose(f"{what}: the run after it failed")
         elif place.left() != wanted:
             counts.lose(f"{what}: the run after it left other bytes or rows")
-        counts.done[f"kills of a '{model}' job" if killed else f"runs of a '{model}' job that were faster"] += 1
+        counts.done[
+            f"kills of a '{model}' job" if killed else f"runs of a '{model}' job that were faster"
+        ] += 1
         place.drop()
     whole.drop()
 
@@ -104,9 +108,15 @@ def kill_blocked(model: str, times: int, folder: Path, random: Random, counts: C
                     place.run(NIGHTS)
                 ways[wrong, edited, way] = place.left()
         if ways[wrong, True, "accepted"] != ways[wrong, False, "accepted"]:
-            counts.lose(f"{model}: an edit of the file changed what an acceptance of wrong {wrong} published")
+            counts.lose(
+                f"{model}: an edit of the file changed what an acceptance of wrong {wrong} published"
+            )
     for _ in range(times):
-        wrong, accepted, goes_on = random.choice(WRONG_PARTS), random.random() < 0.5, random.random() < 0.5
+        wrong, accepted, goes_on = (
+            random.choice(WRONG_PARTS),
+            random.random() < 0.5,
+            random.random() < 0.5,
+        )
         edited = accepted and random.random() < 0.5
         delay = random.uniform(0, 1.1 * seconds["accepted" if accepted else wrong])
         victim = f"night of wrong {wrong}{', accepted' * accepted}{' after an edit' * edited}"
@@ -122,7 +132,9 @@ def kill_blocked(model: str, times: int, folder: Path, random: Random, counts: C
         place.run(NIGHTS) if goes_on else place.run(NIGHTS - 1, accept=True)
         allowed = ["next night", "accepted, next night"] if goes_on else ["accepted"]
         if place.left() not in [ways[wrong, edited, way] for way in allowed]:
-            counts.lose(f"{what}: {'the next night' if goes_on else 'an acceptance'} left other bytes or rows")
+            counts.lose(
+                f"{what}: {'the next night' if goes_on else 'an acceptance'} left other bytes or rows"
+            )
         counts.done[f"kills of a '{model}' {victim}" if whole < 0 else "that were faster"] += 1
 
 
@@ -164,8 +176,13 @@ class Night:
         sales = (50 + 10 * np.sin(2 * np.pi * day / 7) + noise).round(3)
         if wrong_night is not None:
             sales[:, FIRST + wrong_night - 1] *= WRONG
-        frames = [pd.DataFrame({"shop": f"s{shop}", "day": date, "units": sales[shop]}) for shop in range(SHOPS)]
-        pd.concat(frames).sort_values(["day", "shop"]).to_csv(self.folder / "sales.csv", index=False)
+        frames = [
+            pd.DataFrame({"shop": f"s{shop}", "day": date, "units": sales[shop]})
+            for shop in range(SHOPS)
+        ]
+        pd.concat(frames).sort_values(["day", "shop"]).to_csv(
+            self.folder / "sales.csv", index=False
+        )
 
     def restore(self, place: Path, edited: bool = False) -> None:
         """Make all files as they were copied; an edit gives the sums in the file another order."""
@@ -176,7 +193,9 @@ class Night:
             head, first, second = file.read_text(encoding="utf-8").split("[[totals]]")
             file.write_text("[[totals]]".join([head, second, first]), encoding="utf-8")
 
-    def run(self, night: int, kill_after: float | None = None, wrong: str = "", accept: bool = False) -> float:
+    def run(
+        self, night: int, kill_after: float | None = None, wrong: str = "", accept: bool = False
+    ) -> float:
         """Run a night in a child; seconds it took, below 0 if it was killed, or not blocked where it is `wrong`."""
         self._feed(night if wrong == "values" else None)
         begun = time.monotonic()
@@ -192,12 +211,18 @@ class Night:
 
     def _run_here(self, night: int, factor: float, accept: bool) -> None:
         logging.getLogger("forecast").setLevel(logging.ERROR)
-        at = (pd.Timestamp("2024-01-01T20:00:00") + pd.Timedelta(days=FIRST + night)).isoformat() + "+00:00"
+        at = (
+            pd.Timestamp("2024-01-01T20:00:00") + pd.Timedelta(days=FIRST + night)
+        ).isoformat() + "+00:00"
         code = 1
         try:
             pipeline, made = read_pipeline(str(self.folder / "job.toml")), module.forecast_table
-            module.forecast_table = lambda *args, **options: scaled(made(*args, **options), factor, *args, **options)
-            code = (accept_blocked(pipeline) if accept else module.run_job(pipeline, as_of=at)).exit_code
+            module.forecast_table = lambda *args, **options: scaled(
+                made(*args, **options), factor, *args, **options
+            )
+            code = (
+                accept_blocked(pipeline) if accept else module.run_job(pipeline, as_of=at)
+            ).exit_code
         except ForecastError as error:
             code = error.exit_code
         except Exception as error:  # the child must end here, whatever it is
@@ -207,7 +232,11 @@ class Night:
 
     def left(self) -> tuple[Any, ...]:
         """What the nights left: outputs, rows of the sinks and of the ledger that are no clock's, the live version."""
-        rows = [row for table in self.tables for row in sorted(self._query(f'SELECT * FROM "{table}"'), key=repr)]
+        rows = [
+            row
+            for table in self.tables
+            for row in sorted(self._query(f'SELECT * FROM "{table}"'), key=repr)
+        ]
         with sqlite3.connect(self.folder / "store.runs" / "ledger.db") as ledger:
             kept = [
                 ledger.execute(f"SELECT * FROM {name} ORDER BY 2, 3").fetchall()
@@ -223,13 +252,20 @@ class Night:
 
     def origins(self) -> dict[str, list[Any]]:
         """The nights that each table of the database has."""
-        return {table: self._query(f'SELECT DISTINCT origin FROM "{table}" ORDER BY 1') for table in self.tables}
+        return {
+            table: self._query(f'SELECT DISTINCT origin FROM "{table}" ORDER BY 1')
+            for table in self.tables
+        }
 
     def whole(self) -> bool:
         """Whether each output is a whole table."""
         for name, count in OUTPUTS.items():
             lines = (self.folder / name).read_bytes().split(b"\n")
-            if len(lines) != count + 2 or lines[-1] != b"" or len({line.count(b",") for line in lines[:-1]}) != 1:
+            if (
+                len(lines) != count + 2
+                or lines[-1] != b""
+                or len({line.count(b",") for line in lines[:-1]}) != 1
+            ):
                 return False
         return True
 

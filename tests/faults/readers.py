@@ -28,8 +28,15 @@ Report = tuple[str, str, str]
 @click.command()
 @click.option("--fits", default=20, show_default=True)
 @click.option("--reads", default=100, show_default=True, help="forecasts at least")
-@click.option("--workers", default=2, show_default=True, help="processes that load and forecast again and again")
-@click.option("--commands", default=10, show_default=True, help="of the forecasts, by the whole command")
+@click.option(
+    "--workers",
+    default=2,
+    show_default=True,
+    help="processes that load and forecast again and again",
+)
+@click.option(
+    "--commands", default=10, show_default=True, help="of the forecasts, by the whole command"
+)
 @click.option("--seed", default=0, show_default=True)
 def command(fits: int, reads: int, workers: int, commands: int, seed: int) -> None:
     """Forecast while others fit and promote in the same store."""
@@ -40,7 +47,10 @@ def command(fits: int, reads: int, workers: int, commands: int, seed: int) -> No
         context = multiprocessing.get_context("spawn")
         reports: Queue[Report | None] = context.Queue()
         over: Event = context.Event()
-        readers = [context.Process(target=read_on, args=(str(store), reports, over)) for _ in range(workers)]
+        readers = [
+            context.Process(target=read_on, args=(str(store), reports, over))
+            for _ in range(workers)
+        ]
         readers.append(Thread(target=run_commands, args=(store, commands, reports)))
         for reader in readers:
             reader.start()
@@ -75,12 +85,17 @@ class Writing:
 
         seed = len(self.saved)
         small = {"hidden_size": 4}
-        forecaster = Forecaster(model="gru", params=small, steps=4, members=1, guard=False, horizon=6, seed=seed)
+        forecaster = Forecaster(
+            model="gru", params=small, steps=4, members=1, guard=False, horizon=6, seed=seed
+        )
         forecaster.fit(pd.read_csv(DATA))
         self.saved[digest(forecaster.predict())] = to_contents(forecaster.fitted_)
         with self.store.lock() as writer:
             before = None
-            for contents in [to_contents(forecaster.fitted_), *self.random.choices(list(self.saved.values()), k=CHURN)]:
+            for contents in [
+                to_contents(forecaster.fitted_),
+                *self.random.choices(list(self.saved.values()), k=CHURN),
+            ]:
                 after = writer.save(contents, keep=1).id
                 for version in [before, after] if before else []:
                     writer.promote(version)

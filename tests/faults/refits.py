@@ -36,7 +36,10 @@ def command(sample: int | None, seed: int) -> None:
 def kill_refits(folder: Path, sample: int | None, random: Random, counts: Counts) -> None:
     """Kill the night at each of its calls, or at a sample; then run it again, or only the next one."""
     logging.getLogger("forecast").setLevel(logging.ERROR)
-    stations, job = Stations(random.randrange(100), date(2025, 3, 3), NEXT + 1), NightJob(folder / "job")
+    stations, job = (
+        Stations(random.randrange(100), date(2025, 3, 3), NEXT + 1),
+        NightJob(folder / "job"),
+    )
     job.write("seasonal-naive")
 
     def night(number: int, place: Path) -> None:
@@ -54,7 +57,9 @@ def kill_refits(folder: Path, sample: int | None, random: Random, counts: Counts
     calls = record(lambda place: night(REFIT, place), job.folder, folder / "log")
     wanted = job.look()
     if _problems(job, wanted) or wanted.live == before.live:
-        raise click.ClickException(f"the night without a kill: {_problems(job, wanted)}, live {wanted.live}")
+        raise click.ClickException(
+            f"the night without a kill: {_problems(job, wanted)}, live {wanted.live}"
+        )
     saved = next(place for place, call in enumerate(calls) if "store/.forecast-" in call.text)
     for call in calls[saved:] if sample is None else random.sample(calls[saved:], sample):
         job.restore(folder / "before")
@@ -101,10 +106,14 @@ def _problems(job: NightJob, state: State) -> list[str]:
         problems.append(f"the newest run ended with {state.runs[newest]}")
     if version != state.live:
         problems.append(f"the newest run forecast by {version}, and {state.live} is live")
-    if {cell for row in job.sink_rows(1) for cell in row if str(cell).startswith("v-")} != {version}:
+    if {cell for row in job.sink_rows(1) for cell in row if str(cell).startswith("v-")} != {
+        version
+    }:
         problems.append(f"the sink holds forecasts of another version than {version}")
     if state.fits[max(state.fits)] != version:
-        problems.append(f"the newest fit of the ledger is {state.fits[max(state.fits)]}, not {version}")
+        problems.append(
+            f"the newest fit of the ledger is {state.fits[max(state.fits)]}, not {version}"
+        )
     if job.left_behind() or os.path.exists(Store(job.store.path).path / ".resume"):
         problems.append(f"{job.left_behind()} or checkpoints were left behind")
     return problems

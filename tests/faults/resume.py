@@ -17,26 +17,60 @@ from tests.faults._counts import Counts, campaign
 DATA = Path(__file__).parents[2] / "data" / "air_passengers.csv"
 SMALL = ("-p", "hidden_size=8")
 FITS = {
-    "one": ("--model", "gru", "--members", "1", "--steps", "400", "-p", "hidden_size=8", "-p", "dropout=0.2"),
+    "one": (
+        "--model",
+        "gru",
+        "--members",
+        "1",
+        "--steps",
+        "400",
+        "-p",
+        "hidden_size=8",
+        "-p",
+        "dropout=0.2",
+    ),
     "auto": ("--horizon", "6", "--lookback", "12", "--patience", "2", *SMALL),
-    "jobs": ("--model", "segrnn", "--members", "4", "--jobs", "2", "--steps", "400", *SMALL, "-p", "dropout=0.2"),
+    "jobs": (
+        "--model",
+        "segrnn",
+        "--members",
+        "4",
+        "--jobs",
+        "2",
+        "--steps",
+        "400",
+        *SMALL,
+        "-p",
+        "dropout=0.2",
+    ),
     "budget": ("--horizon", "6", "--budget", "10", *SMALL),
 }
 STOPPED = (143, -signal.SIGTERM)  # the latter before the command has begun to listen
-PATIENCE = 20.0  # seconds that a stop may take; what was started in other processes is gone 5 s later
+PATIENCE = (
+    20.0  # seconds that a stop may take; what was started in other processes is gone 5 s later
+)
 
 
 @click.command()
 @click.option("--times", default=20, show_default=True, help="stops of each fit")
-@click.option("--only", multiple=True, type=click.Choice(list(FITS)), help="leave out the other fits; repeatable")
-@click.option("--again", default=0.3, show_default=True, help="share of resumed fits that are stopped too")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(list(FITS)),
+    help="leave out the other fits; repeatable",
+)
+@click.option(
+    "--again", default=0.3, show_default=True, help="share of resumed fits that are stopped too"
+)
 @click.option("--seed", default=0, show_default=True)
 def command(times: int, only: tuple[str, ...], again: float, seed: int) -> None:
     """Stop fits at random instants, and resume them."""
     main(times, only or tuple(FITS), again, seed)
 
 
-def main(times: int = 20, only: tuple[str, ...] = tuple(FITS), again: float = 0.3, seed: int = 0) -> None:
+def main(
+    times: int = 20, only: tuple[str, ...] = tuple(FITS), again: float = 0.3, seed: int = 0
+) -> None:
     """Stop each fit `times` times and resume it until it ends; its artifact must be that of a fit nothing stopped."""
     random = Random(seed)
     with campaign("resume") as counts, tempfile.TemporaryDirectory() as folder:
@@ -52,11 +86,15 @@ def main(times: int = 20, only: tuple[str, ...] = tuple(FITS), again: float = 0.
                 shutil.copytree(before, store)
                 what, stops = stop_and_resume(name, store, seconds, again, random, counts)
                 seconds *= 1.05 if stops else 0.8  # a machine is not as fast at all times
-                if name == "budget":  # measured anew each time: the plan that came of it repeats the fit
+                if (
+                    name == "budget"
+                ):  # measured anew each time: the plan that came of it repeats the fit
                     expected = Path(folder) / "expected"
                     _run(_words(expected, ("--horizon", "6", "--plan", str(store), *SMALL)))
                 if _hash(store) != _hash(expected):
-                    counts.lose(f"{what}: another artifact than that of the fit that nothing stopped")
+                    counts.lose(
+                        f"{what}: another artifact than that of the fit that nothing stopped"
+                    )
                 counts.done[f"stopped fits '{name}'"] += stops > 0
                 for gone in {store, expected} - {whole}:
                     shutil.rmtree(gone)
@@ -90,7 +128,9 @@ def stop_and_resume(
         if random.random() >= again:
             _run(words)
             if (store / ".resume").exists():
-                counts.lose(f"{what}: the checkpoint is still there after the resumed fit was saved")
+                counts.lose(
+                    f"{what}: the checkpoint is still there after the resumed fit was saved"
+                )
             return what, stops
 
 
@@ -138,7 +178,9 @@ def _run(words: list[str]) -> None:
     """Run a command to its end."""
     ended = subprocess.run(words, capture_output=True, text=True)
     if ended.returncode:
-        raise click.ClickException(f"{' '.join(words)}: ended with {ended.returncode}: {ended.stderr[-1000:]}")
+        raise click.ClickException(
+            f"{' '.join(words)}: ended with {ended.returncode}: {ended.stderr[-1000:]}"
+        )
 
 
 def _hash(store: Path) -> str:

@@ -36,7 +36,12 @@ def forecast(*words: str) -> Ran:
     """Run the command line in this process."""
     from forecast.cli import main
 
-    kept = sys.argv, sys.stdout, sys.stderr, {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    kept = (
+        sys.argv,
+        sys.stdout,
+        sys.stderr,
+        {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)},
+    )
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
     began, code, broke = time.process_time(), 0, ""
     sys.argv, sys.stdout, sys.stderr = ["forecast", *words], out, err
@@ -45,7 +50,11 @@ def forecast(*words: str) -> Ran:
     except SystemExit as left:
         code = int(left.code or 0)
     except Exception as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/forecast/" in frame.filename]
+        frames = [
+            frame
+            for frame in traceback.extract_tb(error.__traceback__)
+            if "/forecast/" in frame.filename
+        ]
         place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}:{frames[-1].name}"
         code, broke = 1, f"{type(error).__name__} at {place}: {str(error)[:200]}"
     finally:
@@ -54,7 +63,13 @@ def forecast(*words: str) -> Ran:
             signal.signal(number, handler)
     out.flush()
     err.flush()
-    return Ran(code, out.buffer.getvalue(), err.buffer.getvalue().decode(), time.process_time() - began, broke)
+    return Ran(
+        code,
+        out.buffer.getvalue(),
+        err.buffer.getvalue().decode(),
+        time.process_time() - began,
+        broke,
+    )
 
 
 def faults(sample: Sample, folder: Path) -> list[str]:
@@ -63,7 +78,17 @@ def faults(sample: Sample, folder: Path) -> list[str]:
     table.write_bytes(sample.data)
     commands = [
         ["inspect", str(table), *sample.words()],
-        ["fit", str(table), "--model", "last", "--artifact", str(store), "--horizon", "3", *sample.words()],
+        [
+            "fit",
+            str(table),
+            "--model",
+            "last",
+            "--artifact",
+            str(store),
+            "--horizon",
+            "3",
+            *sample.words(),
+        ],
         ["predict", "--artifact", str(store)],
         ["predict", str(table), "--artifact", str(store), *sample.words(ONLY_TEXT)],
     ]
@@ -81,7 +106,9 @@ def faults(sample: Sample, folder: Path) -> list[str]:
             found.append(f"{name}: {ran.seconds:.0f} s")
         if ran.code not in (0, 3):
             return (
-                found if words[0] != "predict" or ran.code == 65 or found else [f"{name}: {ran.code}: {ran.err[-300:]}"]
+                found
+                if words[0] != "predict" or ran.code == 65 or found
+                else [f"{name}: {ran.code}: {ran.err[-300:]}"]
             )
         if words[0] == "predict":
             found += _bad_forecasts(ran.out)
@@ -93,7 +120,9 @@ def _bad_forecasts(out: bytes) -> list[str]:
     import pandas as pd
 
     frame = pd.read_csv(io.BytesIO(out), keep_default_na=False)
-    numbers = frame[["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]].apply(pd.to_numeric, errors="coerce")
+    numbers = frame[["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]].apply(
+        pd.to_numeric, errors="coerce"
+    )
     if not len(frame) or not numbers.abs().lt(float("inf")).all(axis=None):
         return ["predict: forecasts that are no numbers"]
     ordered = numbers["lo_95"].le(numbers["lo_80"]) & numbers["lo_80"].le(numbers["forecast"])
@@ -104,7 +133,9 @@ def _bad_forecasts(out: bytes) -> list[str]:
 @click.command()
 @click.option("--tables", default=20_000, show_default=True, help="random tables")
 @click.option("--seed", "first", default=1, show_default=True)
-@click.option("--folder", type=click.Path(path_type=Path), default=None, help="where findings are kept")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=None, help="where findings are kept"
+)
 def command(tables: int, first: int, folder: Path | None) -> None:
     """Make tables and follow each from inspect to predict."""
     os.environ["FORECAST_TRACEBACK"] = "1"
@@ -127,7 +158,9 @@ def command(tables: int, first: int, folder: Path | None) -> None:
             if known[key] == 1:
                 path = folder / f"finding-{len(known):03d}"
                 path.with_suffix(".csv").write_bytes(sample.data)
-                path.with_suffix(".json").write_text(json.dumps({"what": one, "flags": sample.flags}))
+                path.with_suffix(".json").write_text(
+                    json.dumps({"what": one, "flags": sample.flags})
+                )
                 click.echo(f"{path.name}: {one} {sample.flags}")
 
     for number in range(first, first + -(-tables // ROUND)):
@@ -139,7 +172,9 @@ def command(tables: int, first: int, folder: Path | None) -> None:
             suppress_health_check=list(HealthCheck),
         )
         seed(number)(options(given(samples())(follow)))()
-        click.echo(f"{done:,} tables, {fitted:,} fitted, {len(known)} findings, {time.monotonic() - began:.0f} s")
+        click.echo(
+            f"{done:,} tables, {fitted:,} fitted, {len(known)} findings, {time.monotonic() - began:.0f} s"
+        )
     click.echo(
         f"{done:,} random tables in {time.monotonic() - began:.0f} s: {fitted:,} were fitted and forecast, the others "
         f"refused; {len(known)} findings; slowest {slowest:.1f} s"

@@ -55,13 +55,22 @@ print(len(kills.lost), len(failures.lost))
 
 
 def run(*words: object) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     command = [sys.executable, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300, check=False
+    )
 
 
 @strace
-@pytest.mark.parametrize("words", ["kill --times 1 --sample 8 --commands 0", "errors --times 1 --sample 10"])
+@pytest.mark.parametrize(
+    "words", ["kill --times 1 --sample 8 --commands 0", "errors --times 1 --sample 10"]
+)
 def test_fault_at_any_call_into_the_system_loses_nothing(words: str) -> None:
     ended = run("-m", "tests.faults", *words.split())
     assert ended.returncode == 0, ended.stderr
@@ -79,7 +88,9 @@ def test_careless_writer_is_found_out(tmp_path: Path, writer: str) -> None:
 
 
 def test_damaged_byte_is_found_in_every_file(store: Path) -> None:
-    ended = run("-m", "tests.faults", "bytes", "--artifact", store, "--sample", 500, "--commands", 1)
+    ended = run(
+        "-m", "tests.faults", "bytes", "--artifact", store, "--sample", 500, "--commands", 1
+    )
     assert ended.returncode == 0, ended.stderr
     assert re.match(r"bytes: .* cuts.* bits flipped of a blocked run.*; 0 lost;", ended.stdout)
 
@@ -93,7 +104,11 @@ def test_reader_that_believes_everything_is_found_out(store: Path, tmp_path: Pat
             return whole
 
     copied, counts = Credulous(tmp_path / "store"), Counts()
-    damage_store(copied, [one for one in damages(copied.path, Random(0)) if one.path.name == "config.json"][:5], counts)
+    damage_store(
+        copied,
+        [one for one in damages(copied.path, Random(0)) if one.path.name == "config.json"][:5],
+        counts,
+    )
     assert len(counts.lost) == 10  # live, and by its id
 
 
@@ -114,6 +129,8 @@ def test_forecasts_during_fits_are_those_of_one_version(tmp_path: Path) -> None:
 def test_torn_table_is_found_out() -> None:
     counts = Counts()
     compare(
-        [("forecasts", "0" * 64, ""), ("forecasts", "1" * 64, ""), ("forecasts", "", "refused")], {"0" * 64: 0}, counts
+        [("forecasts", "0" * 64, ""), ("forecasts", "1" * 64, ""), ("forecasts", "", "refused")],
+        {"0" * 64: 0},
+        counts,
     )
     assert len(counts.lost) == 2

@@ -48,7 +48,9 @@ def test_no_hostile_artifact_is_believed(tmp_path: Path) -> None:
     assert believed == []
 
 
-@pytest.mark.filterwarnings("ignore:This process.*fork")  # newer Pythons warn of forks beside threads
+@pytest.mark.filterwarnings(
+    "ignore:This process.*fork"
+)  # newer Pythons warn of forks beside threads
 def test_hostile_artifacts_run_nothing_and_take_little(tmp_path: Path) -> None:
     warm_up(tmp_path / "warm")
     found = {}
@@ -100,16 +102,21 @@ def test_random_tables_are_forecast_or_refused(tmp_path: Path, sample: Sample) -
         shutil.rmtree(tmp_path / "store", ignore_errors=True)
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "inputs").rglob("*.bin")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent / "inputs").rglob("*.bin")), ids=lambda path: path.stem
+)
 def test_what_broke_once_breaks_no_more(tmp_path: Path, path: Path) -> None:
     target = _fuzz_loader if path.parent.name == "loader" else _fuzz_table
     target.one(path.read_bytes(), tmp_path)
 
 
 @pytest.mark.parametrize(
-    "kind", ["a pickle", "a link", "a named pipe", "a folder", "endless lists", "a pickle for arrays"]
+    "kind",
+    ["a pickle", "a link", "a named pipe", "a folder", "endless lists", "a pickle for arrays"],
 )
-def test_hostile_checkpoints_are_not_used(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_hostile_checkpoints_are_not_used(
+    tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "states" / "plan"
     path.parent.mkdir()
     if kind == "a link":
@@ -120,9 +127,10 @@ def test_hostile_checkpoints_are_not_used(tmp_path: Path, kind: str, caplog: pyt
         path.mkdir()
     else:
         pickled = pickle.dumps(Runs(os.mkdir, str(tmp_path / "ran")))
-        facts = {"a pickle": pickled, "endless lists": b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"}.get(
-            kind, b"{}"
-        )
+        facts = {
+            "a pickle": pickled,
+            "endless lists": b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        }.get(kind, b"{}")
         body = facts + (pickled if kind == "a pickle for arrays" else tensors({}))
         path.write_bytes(f"{hashlib.sha256(body).hexdigest()} {len(facts)}\n".encode() + body)
     assert Checkpoints(path.parent, resume=True).read("plan") is None

@@ -25,9 +25,13 @@ def test_months_of_passengers_raise_no_alarm(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_gate_that_cries_wolf_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gate_that_cries_wolf_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counts = Counts()
-    monkeypatch.setattr("forecast.checks.output.TIMES_BEYOND", 0.1)  # of the largest value of a year
+    monkeypatch.setattr(
+        "forecast.checks.output.TIMES_BEYOND", 0.1
+    )  # of the largest value of a year
     live(JOBS["passengers"], TABLE, tmp_path, 2, counts)
     assert counts.done["error of bounds in " + tmp_path.name] == 2
     assert len(counts.lost) == 2

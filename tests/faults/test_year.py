@@ -26,18 +26,38 @@ from tests.faults._stations import Stations
 from tests.faults.year import JOURNAL, Entry, judge_year, race
 
 ROOT = Path(__file__).parents[2]
-NIGHTS, FIRST, SEED = 12, "2025-10-20", 1  # clocks change on the seventh night; the second machine has bad nights
+NIGHTS, FIRST, SEED = (
+    12,
+    "2025-10-20",
+    1,
+)  # clocks change on the seventh night; the second machine has bad nights
 DONE = Ended(0, 1.0, 1.0, "")
 
 
 def live(folder: Path) -> str:
-    words = ["year", "--nights", NIGHTS, "--first", FIRST, "--seed", SEED, "--fork", "--model", "seasonal-naive"]
+    words = [
+        "year",
+        "--nights",
+        NIGHTS,
+        "--first",
+        FIRST,
+        "--seed",
+        SEED,
+        "--fork",
+        "--model",
+        "seasonal-naive",
+    ]
     ended = subprocess.run(
         [sys.executable, "-m", "tests.faults", *map(str, words), "--folder", str(folder)],
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        },
         check=False,
     )
     assert ended.returncode == 0, ended.stderr + ended.stdout
@@ -66,10 +86,14 @@ def execute(path: Path, sql: str) -> None:
         assert connection.execute(sql).rowcount > 0
 
 
-def change(job: NightJob, change: Callable[[pd.DataFrame], pd.DataFrame], condition: str = "true") -> None:
+def change(
+    job: NightJob, change: Callable[[pd.DataFrame], pd.DataFrame], condition: str = "true"
+) -> None:
     """Change the forecasts of runs in the ledger."""
     with closing(sqlite3.connect(job.ledger)) as connection, connection:
-        for as_of, cells in connection.execute(f"SELECT as_of, cells FROM forecast_cells WHERE {condition}").fetchall():
+        for as_of, cells in connection.execute(
+            f"SELECT as_of, cells FROM forecast_cells WHERE {condition}"
+        ).fetchall():
             row = packed(change(unpacked(cells))), as_of
             connection.execute("UPDATE forecast_cells SET cells = ? WHERE as_of = ?", row)
 
@@ -107,7 +131,14 @@ def truncate(job: NightJob) -> None:
         lambda job: (job.folder / "store" / "notes.txt").write_text("?"),
         lambda job: job.ledger.write_bytes(job.ledger.read_bytes()[:5000]),
     ],
-    ids=["a flipped byte", "a cut output", "half a run", "half a forecast", "a strange file", "a cut ledger"],
+    ids=[
+        "a flipped byte",
+        "a cut output",
+        "half a run",
+        "half a forecast",
+        "a strange file",
+        "a cut ledger",
+    ],
 )
 def test_what_is_not_whole_is_found(job: NightJob, tamper: Callable[[NightJob], object]) -> None:
     job.look()
@@ -120,11 +151,19 @@ def test_what_is_not_whole_is_found(job: NightJob, tamper: Callable[[NightJob], 
     "tamper",
     [
         lambda job: execute(job.ledger, "DELETE FROM forecast_runs WHERE as_of < '2025-10-22'"),
-        lambda job: execute(job.ledger, "UPDATE forecast_runs SET exit_code = 1 WHERE as_of < '2025-10-22'"),
-        lambda job: change(job, lambda forecasts: forecasts.assign(forecast=1.0), "as_of < '2025-10-22'"),
+        lambda job: execute(
+            job.ledger, "UPDATE forecast_runs SET exit_code = 1 WHERE as_of < '2025-10-22'"
+        ),
+        lambda job: change(
+            job, lambda forecasts: forecasts.assign(forecast=1.0), "as_of < '2025-10-22'"
+        ),
         lambda job: execute(job.ledger, "DELETE FROM forecast_fits WHERE as_of < '2025-10-22'"),
-        lambda job: execute(job.folder / "sink.db", "DELETE FROM loads WHERE origin < '2025-10-22'"),
-        lambda job: shutil.rmtree(job.folder / "store" / Store(job.folder / "store").versions()[-1].id),
+        lambda job: execute(
+            job.folder / "sink.db", "DELETE FROM loads WHERE origin < '2025-10-22'"
+        ),
+        lambda job: shutil.rmtree(
+            job.folder / "store" / Store(job.folder / "store").versions()[-1].id
+        ),
     ],
     ids=["old runs", "an exit code", "old forecasts", "a fit", "old rows", "a version"],
 )
@@ -147,14 +186,24 @@ def test_wrong_forecasts_are_found(job: NightJob) -> None:
     assert forecast_problems(job, as_of, state, newest) == []
     later = {name: hour + 3600 for name, hour in newest.items()}
     assert "not 20" in " ".join(forecast_problems(job, as_of, state, later))
-    assert "forecasts of" in forecast_problems(job, as_of, state, {**newest, "new": max(newest.values())})[0]
+    assert (
+        "forecasts of"
+        in forecast_problems(job, as_of, state, {**newest, "new": max(newest.values())})[0]
+    )
     change(job, lambda forecasts: forecasts.assign(forecast=forecasts["forecast"] + 10))
     assert "other forecasts" in forecast_problems(job, as_of, job.look(), newest)[0]
 
 
 @pytest.mark.parametrize("name", ["store", "ledger"])
 def test_what_grows_is_found(job: NightJob, name: str) -> None:
-    usual = {"kind": "quiet", "fitted": False, "seconds": 1.0, "cpu_seconds": 1.0, "done": {}, "lost": []}
+    usual = {
+        "kind": "quiet",
+        "fitted": False,
+        "seconds": 1.0,
+        "cpu_seconds": 1.0,
+        "done": {},
+        "lost": [],
+    }
     same = {"store": 1_000_000, "ledger": 1_000_000}
     entries = [Entry(night=night, **usual, **same) for night in range(350)]
     counts = Counts()
@@ -166,7 +215,9 @@ def test_what_grows_is_found(job: NightJob, name: str) -> None:
 
 
 @pytest.mark.parametrize(("slower", "lost"), [(1.0, 0), (1.3, 1)])
-def test_a_last_night_that_takes_longer_is_found(fortnight: Path, tmp_path: Path, slower: float, lost: int) -> None:
+def test_a_last_night_that_takes_longer_is_found(
+    fortnight: Path, tmp_path: Path, slower: float, lost: int
+) -> None:
     class Timed(Commands):
         def run(self, *words: str, signal_after: tuple[int, float] | None = None) -> Ended:
             late = words[-1].startswith("2025-10-31")

@@ -27,7 +27,10 @@ from tests.faults._stations import ZONE, Stations
 ROOT = Path(__file__).parents[2]
 JOURNAL = "journal.jsonl"
 TENTH, LAST = "tenth", "last"  # folders with what the tenth and the last whole night left
-EARLY, LATE = 9, 14  # the first night that may be the tenth, and how many nights from the end on may be the last
+EARLY, LATE = (
+    9,
+    14,
+)  # the first night that may be the tenth, and how many nights from the end on may be the last
 RACES, LONG = 7, 60  # runs of each, and nights from which on they are compared
 SLOWER = 1.1  # by which the last night may be slower: it compares the forecasts of sixty nights with what came
 GROWTH = 1.1  # of the store and of the ledger in the last fifth of the year
@@ -66,11 +69,21 @@ class Entry:
 @click.command()
 @click.option("--nights", default=365, show_default=True)
 @click.option("--first", default="2025-02-03", show_default=True, help="day of the first night")
-@click.option("--model", default="segrnn", show_default=True, type=click.Choice([*KNOBS, *OTHER_KNOBS]))
-@click.option("--folder", type=click.Path(path_type=Path), help="where the nights stay, so that they can go on")
-@click.option("--fork", is_flag=True, help="run commands in forks of this process, without their start")
+@click.option(
+    "--model", default="segrnn", show_default=True, type=click.Choice([*KNOBS, *OTHER_KNOBS])
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    help="where the nights stay, so that they can go on",
+)
+@click.option(
+    "--fork", is_flag=True, help="run commands in forks of this process, without their start"
+)
 @click.option("--seed", default=0, show_default=True)
-def command(nights: int, first: str, model: str, folder: Path | None, fork: bool, seed: int) -> None:
+def command(
+    nights: int, first: str, model: str, folder: Path | None, fork: bool, seed: int
+) -> None:
     """Run a job night after night for a year: bad tables, kills, full disks, clock changes, and a fit a week.
 
     With --folder the nights are kept there, and the same command goes on after the last whole one.
@@ -103,10 +116,18 @@ def _journal(place: Path, settings: dict[str, object]) -> list[Entry]:
 
 
 def _live(
-    place: Path, stations: Stations, model: str, fork: bool, entries: list[Entry], counts: Counts, stack: ExitStack
+    place: Path,
+    stations: Stations,
+    model: str,
+    fork: bool,
+    entries: list[Entry],
+    counts: Counts,
+    stack: ExitStack,
 ) -> None:
     """The nights that are left."""
-    subprocess.run(["umount", str(place / "job")], capture_output=True, check=False)  # of a campaign that was killed
+    subprocess.run(
+        ["umount", str(place / "job")], capture_output=True, check=False
+    )  # of a campaign that was killed
     shutil.rmtree(place / "job", ignore_errors=True)
     disk = stack.enter_context(small_disk(place / "job"))
     job, before = NightJob(place / "job"), place / "before"
@@ -120,7 +141,11 @@ def _live(
         job.write(model)
         job.copy_to(before)
     raced = {entry.raced: entry.night for entry in entries if entry.raced}
-    year, begun, done_before = Year(job, stations, commands, counts, before, disk), time.monotonic(), len(entries)
+    year, begun, done_before = (
+        Year(job, stations, commands, counts, before, disk),
+        time.monotonic(),
+        len(entries),
+    )
     for night in range(len(entries), stations.nights):
         done, lost = counts.done.copy(), len(counts.lost)
         try:
@@ -134,11 +159,18 @@ def _live(
         if name:
             job.copy_to(place / name)
             raced[name] = night
-        entries.append(_entry(year, night, kind, dict(counts.done - done), counts.lost[lost:], name))
+        entries.append(
+            _entry(year, night, kind, dict(counts.done - done), counts.lost[lost:], name)
+        )
         with (place / JOURNAL).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(entries[-1])) + "\n")
         if night % SAY_EVERY == SAY_EVERY - 1:
-            _say(entries, counts, stations.nights, (time.monotonic() - begun) / (len(entries) - done_before))
+            _say(
+                entries,
+                counts,
+                stations.nights,
+                (time.monotonic() - begun) / (len(entries) - done_before),
+            )
     if len(raced) > 1 and stations.nights >= LONG:
         race(year, place, raced)
 
@@ -170,17 +202,32 @@ def _ask(year: Year, night: int) -> None:
         ended = year.commands.run(*words)
         year.counts.done["questions"] += 1
         if ended.code not in codes or "Traceback" in ended.said:
-            year.counts.lose(f"night {night}: {words[0]} ended with {ended.code}: {ended.said[-500:]}")
+            year.counts.lose(
+                f"night {night}: {words[0]} ended with {ended.code}: {ended.said[-500:]}"
+            )
 
 
-def _entry(year: Year, night: int, kind: str, done: dict[str, int], lost: list[str], raced: str) -> Entry:
+def _entry(
+    year: Year, night: int, kind: str, done: dict[str, int], lost: list[str], raced: str
+) -> Entry:
     """The entry of a night that is over."""
     job, last = year.job, year.ended[-1] if year.ended else None
     fitted = last is not None and "\nfit      " in f"\n{last.said}"
     seconds, cpu_seconds = (0.0, 0.0) if last is None else (last.seconds, last.cpu_seconds)
     ledger = sum(path.stat().st_size for path in job.ledger.parent.iterdir())
     store = sum(path.stat().st_size for path in job.store.path.rglob("*"))
-    return Entry(night, kind, fitted, round(seconds, 3), round(cpu_seconds, 3), store, ledger, done, lost, raced)
+    return Entry(
+        night,
+        kind,
+        fitted,
+        round(seconds, 3),
+        round(cpu_seconds, 3),
+        store,
+        ledger,
+        done,
+        lost,
+        raced,
+    )
 
 
 def _say(entries: list[Entry], counts: Counts, nights: int, each: float) -> None:
@@ -225,7 +272,9 @@ def race(year: Year, place: Path, nights: dict[str, int]) -> None:
         for name, night in nights.items():
             year.job.restore(place / name)
             as_of = year.stations.as_of(night)
-            ended = commands.run("run", "job.toml", "--as-of", datetime.fromtimestamp(as_of, UTC).isoformat())
+            ended = commands.run(
+                "run", "job.toml", "--as-of", datetime.fromtimestamp(as_of, UTC).isoformat()
+            )
             seconds[name].append(ended.cpu_seconds)
             by_clock[name].append(ended.seconds)
     said = ", ".join(

@@ -13,7 +13,9 @@ from forecast.inference.contents import as_lists
 SPECS = {"share": Spec((2,), np.float32, 0, 1), "past": Spec((2,), np.float64, gaps=True)}
 SOUND = {"share": np.float32([0, 1]), "past": np.array([np.nan, -3])}
 
-CLOSED = Closed(np.array([0, 0, 1]), np.array([7, 7, 7]), np.array([5, 6, 0]), np.zeros(3), ((1, "Advent"),))
+CLOSED = Closed(
+    np.array([0, 0, 1]), np.array([7, 7, 7]), np.array([5, 6, 0]), np.zeros(3), ((1, "Advent"),)
+)
 EFFECTS = Effects(
     labels=("Christmas",),
     days=np.array([3]),

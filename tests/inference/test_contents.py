@@ -35,10 +35,16 @@ def test_contents_come_back_as_they_were(fitted: Fitted) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda c: replace(c, weights={**c.weights, "99/bias": np.zeros(1, np.float32)}), "no network for the weights"),
+        (
+            lambda c: replace(c, weights={**c.weights, "99/bias": np.zeros(1, np.float32)}),
+            "no network for the weights",
+        ),
         (lambda c: replace(c, scaler={**c.scaler, "more": 1}), "unknown settings or statistics"),
         (lambda c: replace(c, scaler={"statistics": {}}), "unknown settings or statistics"),
-        (lambda c: replace(c, config={**c.config, "settings": {"budget": 3}}), "unknown settings or statistics"),
+        (
+            lambda c: replace(c, config={**c.config, "settings": {"budget": 3}}),
+            "unknown settings or statistics",
+        ),
         (lambda c: replace(c, exports={99: b""}), "no network for an export"),
         (lambda c: replace(c, unexported={99: "why"}), "no network for an export"),
         (lambda c: replace(c, base={**c.base, "until": np.zeros(99, np.int64)}), "the base"),
@@ -52,7 +58,9 @@ def test_contents_of_another_make_are_refused_with_the_reason(
         from_contents(change(to_contents(fitted)))
 
 
-def test_memory_that_runs_out_is_no_fault_of_the_artifact(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_runs_out_is_no_fault_of_the_artifact(
+    fitted: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def hungry(contents: Contents) -> Fitted:
         raise MemoryError
 
@@ -61,15 +69,21 @@ def test_memory_that_runs_out_is_no_fault_of_the_artifact(fitted: Fitted, monkey
         from_contents(to_contents(fitted))
 
 
-def test_a_plan_is_read_from_a_plan_a_config_or_a_store(fitted: Fitted, store: Path, tmp_path: Path) -> None:
+def test_a_plan_is_read_from_a_plan_a_config_or_a_store(
+    fitted: Fitted, store: Path, tmp_path: Path
+) -> None:
     plan = fitted.config.plan
     (tmp_path / "plan.json").write_text(plan.model_dump_json())
-    (tmp_path / "config.json").write_text(json.dumps({"plan": plan.model_dump(mode="json"), "horizon": 3}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"plan": plan.model_dump(mode="json"), "horizon": 3})
+    )
     for place in (tmp_path / "plan.json", tmp_path / "config.json", store):
         assert read_plan(str(place)) == plan
 
 
-@pytest.mark.parametrize(("text", "problem"), [("{", "not JSON"), ('{"members": 3}', "holds no plan")])
+@pytest.mark.parametrize(
+    ("text", "problem"), [("{", "not JSON"), ('{"members": 3}', "holds no plan")]
+)
 def test_what_holds_no_plan_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(UsageError, match=problem):

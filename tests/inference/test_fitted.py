@@ -9,19 +9,36 @@ import pytest
 
 from forecast.engine.stages import PanelFit
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS
-from forecast.inference.fitted import Fitted, counted_models, describe_fit, models_of, ranking_of, verdict
+from forecast.inference.fitted import (
+    Fitted,
+    counted_models,
+    describe_fit,
+    models_of,
+    ranking_of,
+    verdict,
+)
 from forecast.settings import TrainSettings
 from tests._inputs import read_days
 
-MODULES = ["inference.fitted", "inference.contents", "inference.predictor", "artifacts.resume", "ensemble.candidates"]
+MODULES = [
+    "inference.fitted",
+    "inference.contents",
+    "inference.predictor",
+    "artifacts.resume",
+    "ensemble.candidates",
+]
 
 
 def test_what_surrounds_the_networks_imports_no_torch() -> None:
     imports = "".join(
-        f"import forecast.{module}\nif 'torch' in sys.modules: sys.exit('{module}')\n" for module in MODULES
+        f"import forecast.{module}\nif 'torch' in sys.modules: sys.exit('{module}')\n"
+        for module in MODULES
     )
     ended = subprocess.run(
-        [sys.executable, "-c", f"import sys\n{imports}"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", f"import sys\n{imports}"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
 
@@ -43,13 +60,19 @@ def mixed(fitted: Fitted, *weights: tuple[float, float]) -> Fitted:
     return replace(
         fitted,
         config=config,
-        ensemble=replace(fitted.ensemble, components=("last", "mean"), weights=np.array(weights, np.float32)),
+        ensemble=replace(
+            fitted.ensemble, components=("last", "mean"), weights=np.array(weights, np.float32)
+        ),
     )
 
 
 @pytest.mark.parametrize(
     ("model", "counted"),
-    [("theta", "theta"), ("segrnn+segrnn+theta", "2 segrnn + theta"), ("gru+theta+gru", "2 gru + theta")],
+    [
+        ("theta", "theta"),
+        ("segrnn+segrnn+theta", "2 segrnn + theta"),
+        ("gru+theta+gru", "2 gru + theta"),
+    ],
 )
 def test_repeated_networks_are_counted(model: str, counted: str) -> None:
     assert counted_models(model) == counted
@@ -64,8 +87,14 @@ def test_one_model_for_all_series_is_named_alone(fitted: Fitted) -> None:
 @pytest.mark.parametrize(
     ("weights", "line"),
     [
-        (((1, 0), (1, 0), (1, 0), (0, 1)), "model    last for 2 of 3 series, 1 other mixture for the rest"),
-        (((1, 0), (1, 0), (0.5, 0.5), (0, 1)), "model    last for 1 of 3 series, 2 other mixtures for the rest"),
+        (
+            ((1, 0), (1, 0), (1, 0), (0, 1)),
+            "model    last for 2 of 3 series, 1 other mixture for the rest",
+        ),
+        (
+            ((1, 0), (1, 0), (0.5, 0.5), (0, 1)),
+            "model    last for 1 of 3 series, 2 other mixtures for the rest",
+        ),
     ],
 )
 def test_of_several_mixtures_the_most_frequent_is_named(
@@ -84,14 +113,38 @@ def test_the_comparison_follows_and_nothing_is_said_of_what_is_not_there(fitted:
 @pytest.mark.parametrize(
     ("chosen", "naive", "sentence"),
     [
-        (0.61, 1.0, "error 39 % below seasonal naive on held-out values; 1 of 3 candidates is used"),
+        (
+            0.61,
+            1.0,
+            "error 39 % below seasonal naive on held-out values; 1 of 3 candidates is used",
+        ),
         (1.2, 1.0, "error 20 % above seasonal naive on held-out values; 1 of 3 candidates is used"),
-        (1.001, 1.0, "error the same as seasonal naive on held-out values; 1 of 3 candidates is used"),
-        (1e-9, 1.0, "error over 99 % below seasonal naive on held-out values; 1 of 3 candidates is used"),
-        (0.2, 0.0, "mean error 0.2 on held-out values, where seasonal naive is exact; 1 of 3 candidates is used"),
+        (
+            1.001,
+            1.0,
+            "error the same as seasonal naive on held-out values; 1 of 3 candidates is used",
+        ),
+        (
+            1e-9,
+            1.0,
+            "error over 99 % below seasonal naive on held-out values; 1 of 3 candidates is used",
+        ),
+        (
+            0.2,
+            0.0,
+            "mean error 0.2 on held-out values, where seasonal naive is exact; 1 of 3 candidates is used",
+        ),
         (1e-10, 0.0, "exact on held-out values, as seasonal naive is; 1 of 3 candidates is used"),
-        (1.02e-15, 1e-15, "exact on held-out values, as seasonal naive is; 1 of 3 candidates is used"),
-        (0.2, 1e-15, "mean error 0.2 on held-out values, where seasonal naive is exact; 1 of 3 candidates is used"),
+        (
+            1.02e-15,
+            1e-15,
+            "exact on held-out values, as seasonal naive is; 1 of 3 candidates is used",
+        ),
+        (
+            0.2,
+            1e-15,
+            "mean error 0.2 on held-out values, where seasonal naive is exact; 1 of 3 candidates is used",
+        ),
         (0.2, None, "mean error 0.2 on held-out values; 1 of 2 candidates is used"),
     ],
 )
@@ -106,12 +159,18 @@ def test_the_choice_is_compared_with_seasonal_naive_in_one_sentence(
 
 def test_where_all_errors_are_rounding_no_share_of_them_is_told() -> None:
     scores = {"last": 3e-16, "seasonal-naive": 2e-16, CHOSEN: 2.04e-16}
-    assert verdict(scores, 1) == "exact on held-out values, as seasonal naive is; 1 of 2 candidates is used"
+    assert (
+        verdict(scores, 1)
+        == "exact on held-out values, as seasonal naive is; 1 of 2 candidates is used"
+    )
 
 
 def test_without_a_season_the_choice_is_compared_with_the_last_value() -> None:
     scores = {"last": 1.0, "theta": 0.9, CHOSEN: 0.8}
-    assert verdict(scores, 1) == "error 20 % below the last value on held-out values; 1 of 2 candidates is used"
+    assert (
+        verdict(scores, 1)
+        == "error 20 % below the last value on held-out values; 1 of 2 candidates is used"
+    )
 
 
 def test_without_held_out_values_the_sentence_says_so() -> None:

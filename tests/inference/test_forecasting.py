@@ -31,7 +31,9 @@ def months(passengers: Path) -> pd.DataFrame:
     return pd.read_csv(passengers)
 
 
-def test_without_a_table_the_series_of_the_fit_go_on(predictor: Predictor, months: pd.DataFrame) -> None:
+def test_without_a_table_the_series_of_the_fit_go_on(
+    predictor: Predictor, months: pd.DataFrame
+) -> None:
     alone, again = forecast_table(predictor), forecast_table(predictor, table_from_frame(months))
     assert alone.rows == predictor.fitted.config.horizon == len(frame_of(alone.columns))
     np.testing.assert_allclose(alone.quantiles, again.quantiles, rtol=1e-5)
@@ -43,7 +45,8 @@ def test_values_after_the_origin_change_nothing(predictor: Predictor, months: pd
     origin, changed = months[time].iloc[-25], months.copy()
     changed.loc[len(months) - 24 :, value] = 1.0
     first, other = (
-        forecast_table(predictor, table_from_frame(frame), origin=str(origin)) for frame in (months, changed)
+        forecast_table(predictor, table_from_frame(frame), origin=str(origin))
+        for frame in (months, changed)
     )
     pd.testing.assert_frame_equal(frame_of(first.columns), frame_of(other.columns))
     assert frame_of(first.columns)[time].iloc[0] == months[time].iloc[-24]
@@ -55,7 +58,10 @@ def test_an_origin_needs_a_table(predictor: Predictor) -> None:
 
 
 def test_a_shorter_horizon_is_the_beginning_of_the_whole(predictor: Predictor) -> None:
-    whole, short = frame_of(forecast_table(predictor).columns), frame_of(forecast_table(predictor, horizon=2).columns)
+    whole, short = (
+        frame_of(forecast_table(predictor).columns),
+        frame_of(forecast_table(predictor, horizon=2).columns),
+    )
     pd.testing.assert_frame_equal(short, whole.head(2))
     with pytest.raises(UsageError, match="horizon"):
         forecast_table(predictor, horizon=len(whole) + 1)
@@ -73,7 +79,9 @@ def test_factors_widen_the_intervals_and_leave_the_median(predictor: Predictor) 
 
 
 def test_who_sees_the_panel_first_may_choose_series_or_stop(predictor: Predictor) -> None:
-    none = forecast_table(predictor, on_panel=lambda panel: ForecastOptions(series=np.zeros(0, np.int64)))
+    none = forecast_table(
+        predictor, on_panel=lambda panel: ForecastOptions(series=np.zeros(0, np.int64))
+    )
     assert none.rows == 0
 
     def stop(panel: object) -> None:

@@ -65,13 +65,19 @@ assert "torch" not in sys.modules
 def test_a_new_file_is_a_backend_and_forecasts_without_torch(package: PackageCopy) -> None:
     package.add("forecast/inference/repeated.py", BACKEND)
     store = package.folder / "store"
-    Forecaster(horizon=4, steps=2, guard=False).fit(synthesize("noise", series=3, length=60)).save(store)
+    Forecaster(horizon=4, steps=2, guard=False).fit(synthesize("noise", series=3, length=60)).save(
+        store
+    )
     package.run("-c", PREDICT)
     newest = np.load(package.folder / "newest.npy")
-    np.testing.assert_allclose(np.load(package.folder / "medians.npy"), np.repeat(newest[:, None], 4, 1), rtol=1e-6)
+    np.testing.assert_allclose(
+        np.load(package.folder / "medians.npy"), np.repeat(newest[:, None], 4, 1), rtol=1e-6
+    )
 
 
-def test_a_batch_is_gathered_once_for_all_members_that_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_gathered_once_for_all_members_that_read_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     panel = synthesize("noise", series=3, length=60)
     model = Forecaster(model="linear", members=3, horizon=4, steps=2, guard=False).fit(panel)
     gathered, batch = [], Windows.batch
@@ -108,7 +114,12 @@ def only(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
     ],
 )
 def test_onnx_runs_what_it_can_and_torch_the_rest(
-    fitted: Fitted, monkeypatch: pytest.MonkeyPatch, packages: tuple[str, ...], engine: str, device: str, picked: str
+    fitted: Fitted,
+    monkeypatch: pytest.MonkeyPatch,
+    packages: tuple[str, ...],
+    engine: str,
+    device: str,
+    picked: str,
 ) -> None:
     only(monkeypatch, *packages)
     assert pick_engine(fitted, engine, device) == picked
@@ -119,7 +130,9 @@ def test_onnx_is_refused_for_another_device_than_the_cpu(fitted: Fitted) -> None
         pick_engine(fitted, "onnx", "cuda")
 
 
-@pytest.mark.parametrize(("engine", "cure"), [("auto", "pip install torch"), ("onnx", "onnx"), ("torch", "torch")])
+@pytest.mark.parametrize(
+    ("engine", "cure"), [("auto", "pip install torch"), ("onnx", "onnx"), ("torch", "torch")]
+)
 def test_without_any_package_the_error_names_what_to_install(
     fitted: Fitted, monkeypatch: pytest.MonkeyPatch, engine: str, cure: str
 ) -> None:
@@ -128,7 +141,9 @@ def test_without_any_package_the_error_names_what_to_install(
         pick_engine(fitted, engine)
 
 
-def test_a_network_without_an_export_is_run_by_torch_or_named(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_without_an_export_is_run_by_torch_or_named(
+    fitted: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     only(monkeypatch, "torch", "onnxruntime")
     none, reason = (
         replace(fitted, exports={}, unexported={}),
@@ -142,7 +157,9 @@ def test_a_network_without_an_export_is_run_by_torch_or_named(fitted: Fitted, mo
         pick_engine(reason, "onnx")
 
 
-def test_a_model_is_not_trained_for_an_engine_that_cannot_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_not_trained_for_an_engine_that_cannot_run_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     only(monkeypatch, "onnx", "onnxruntime")
     require_engine("onnx", "gru")
     require_engine("torch", "deepar")
@@ -172,14 +189,21 @@ def frame() -> pd.DataFrame:
         for shop in range(3):
             season = [20 + size * math.sin(month * math.pi / 6) for month in range(120)]
             values = np.maximum(season + noise[shop], 0)
-            rows += [(state, f"{state}{shop}", month, value) for month, value in zip(months, values, strict=True)]
+            rows += [
+                (state, f"{state}{shop}", month, value)
+                for month, value in zip(months, values, strict=True)
+            ]
     return pd.DataFrame(rows, columns=["state", "shop", "month", "units"])
 
 
 @pytest.fixture(scope="module")
 def reconciled(frame: pd.DataFrame) -> Forecaster:
     return Forecaster(
-        model="holt-winters", baselines=("holt-winters",), horizon=6, hierarchy="state", id=("state", "shop")
+        model="holt-winters",
+        baselines=("holt-winters",),
+        horizon=6,
+        hierarchy="state",
+        id=("state", "shop"),
     ).fit(frame)
 
 
@@ -209,16 +233,29 @@ def test_noise_that_cancels_out_in_sums_is_left_out_of_them(frame: pd.DataFrame)
     actual = later.groupby("state")["units"].sum()
     errors = []
     for hierarchy in ((), ("state",)):
-        settings = {"model": "holt-winters", "baselines": ("holt-winters",), "horizon": 6, "id": ("state", "shop")}
-        totals = Forecaster(**settings, hierarchy=hierarchy).fit(past).totals(by="state", every="horizon")
+        settings = {
+            "model": "holt-winters",
+            "baselines": ("holt-winters",),
+            "horizon": 6,
+            "id": ("state", "shop"),
+        }
+        totals = (
+            Forecaster(**settings, hierarchy=hierarchy)
+            .fit(past)
+            .totals(by="state", every="horizon")
+        )
         errors.append((totals.set_index("state")["mean"] - actual).abs().mean())
     assert errors[1] < errors[0]
 
 
-def test_without_a_gain_forecasts_stay_as_they_are(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_gain_forecasts_stay_as_they_are(
+    frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("forecast.engine.sums.LEAST_GAIN", 1.0)
     settings = {"model": "last", "baselines": ("last",), "horizon": 6, "id": ("state", "shop")}
-    plain, hierarchical = (Forecaster(**settings, hierarchy=way).fit(frame) for way in ((), ("state",)))
+    plain, hierarchical = (
+        Forecaster(**settings, hierarchy=way).fit(frame) for way in ((), ("state",))
+    )
     assert not hierarchical.fitted_.config.reconciles
     np.testing.assert_allclose(plain.predict()["forecast"], hierarchical.predict()["forecast"])
 

@@ -70,11 +70,18 @@ def test_hours_that_were_fitted_with_the_network_for_all_keep_it(
 ) -> None:
     """As those of before the network of hours are."""
     hours = pd.date_range("2024-01-01", periods=400, freq="h")
-    values = 9 + 5 * np.sin(2 * np.pi * np.arange(400) / 24) + np.random.default_rng(1).normal(size=400)
+    values = (
+        9 + 5 * np.sin(2 * np.pi * np.arange(400) / 24) + np.random.default_rng(1).normal(size=400)
+    )
     frame = pd.DataFrame({"time": hours, "v": np.round(values, 2)})
     now = Forecaster(model="pretrained", guard=False, horizon=24).fit(frame)
-    assert now.fitted_.ensemble.network.hash == forecasting.how_it_was_made(forecasting.HOURS_FILE)["sha256"]
-    monkeypatch.setattr("forecast.ensemble.ensemble.network_for", lambda seasons: forecasting.load_network(SHIPPED))
+    assert (
+        now.fitted_.ensemble.network.hash
+        == forecasting.how_it_was_made(forecasting.HOURS_FILE)["sha256"]
+    )
+    monkeypatch.setattr(
+        "forecast.ensemble.ensemble.network_for", lambda seasons: forecasting.load_network(SHIPPED)
+    )
     earlier = Forecaster(model="pretrained", guard=False, horizon=24).fit(frame)
     earlier.save(str(tmp_path / "store"))
     loaded = Forecaster.load(str(tmp_path / "store"))
@@ -99,9 +106,13 @@ def test_it_sees_more_of_the_past_than_other_baselines(tmp_path: Path) -> None:
     model.save(str(tmp_path / "store"))
     loaded = Forecaster.load(str(tmp_path / "store"))
     pd.testing.assert_frame_equal(loaded.predict(), model.predict(frame))
-    farther = frame.assign(v=np.where(step < 1500 - 400, frame["v"] + 30 * (step % 24 == 3), frame["v"]))
+    farther = frame.assign(
+        v=np.where(step < 1500 - 400, frame["v"] + 30 * (step % 24 == 3), frame["v"])
+    )
     assert (model.predict(farther)["forecast"] != model.predict(frame)["forecast"]).any()
-    beyond = frame.assign(v=np.where(step < 1500 - 1024, frame["v"] + 30 * (step % 24 == 3), frame["v"]))
+    beyond = frame.assign(
+        v=np.where(step < 1500 - 1024, frame["v"] + 30 * (step % 24 == 3), frame["v"])
+    )
     assert model.predict(beyond)["forecast"].equals(model.predict(frame)["forecast"])
 
 
@@ -114,7 +125,9 @@ def test_it_sees_more_of_the_past_than_other_baselines(tmp_path: Path) -> None:
         SHIPPED[:-1],
         changed(**{"outputs.bias": None}),
         changed(**{"inputs.weight": np.zeros((3, 3), np.float16)}),
-        changed(**{"outputs.bias": np.full(load(SHIPPED)["outputs.bias"].shape, np.nan, np.float16)}),
+        changed(
+            **{"outputs.bias": np.full(load(SHIPPED)["outputs.bias"].shape, np.nan, np.float16)}
+        ),
     ],
     ids=["missing", "empty", "text", "cut", "without a weight", "another shape", "not finite"],
 )

@@ -38,7 +38,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         frames.append(pd.DataFrame({"shop": f"{number:03}", "day": days, "units": units}))
     frame = pd.concat(frames, ignore_index=True)
     Forecaster(model="linear", steps=5, members=1, horizon=7).fit(frame).save(str(place / "store"))
-    empty = pd.DataFrame({"shop": "empty", "day": pd.date_range("2024-01-01", periods=9), "units": np.nan})
+    empty = pd.DataFrame(
+        {"shop": "empty", "day": pd.date_range("2024-01-01", periods=9), "units": np.nan}
+    )
     frame = pd.concat([frame, empty], ignore_index=True)
     (place / "table").mkdir()
     frame[::2].to_parquet(place / "table" / "even.parquet")  # each series has rows in both
@@ -48,27 +50,46 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != ".lock"}
+    return {
+        path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != ".lock"
+    }
 
 
 def joined(folder: Path) -> pd.DataFrame:
     """All forecasts that the manifest of a folder names."""
     names = [each["file"] for each in json.loads((folder / "MANIFEST.json").read_text())["files"]]
-    return pd.concat([pd.read_parquet(folder / name) for name in names]).sort_values(["shop", "day"], ignore_index=True)
+    return pd.concat([pd.read_parquet(folder / name) for name in names]).sort_values(
+        ["shop", "day"], ignore_index=True
+    )
 
 
 def work(folder: Path, output: Path | str) -> LargeForecast:
     predictor = load_predictor(str(folder / "store"))
-    return plan_shards(predictor, str(folder / "table"), TextSettings(), str(output), OutputSettings())
+    return plan_shards(
+        predictor, str(folder / "table"), TextSettings(), str(output), OutputSettings()
+    )
 
 
-def test_parts_together_are_the_forecasts_of_all_series(forecast: Run, folder: Path, tmp_path: Path) -> None:
-    command = ("predict", folder / "whole.parquet", "--artifact", folder / "store", "--explain", "--output")
+def test_parts_together_are_the_forecasts_of_all_series(
+    forecast: Run, folder: Path, tmp_path: Path
+) -> None:
+    command = (
+        "predict",
+        folder / "whole.parquet",
+        "--artifact",
+        folder / "store",
+        "--explain",
+        "--output",
+    )
     whole = forecast(*command, tmp_path / "whole.parquet")
     parts = forecast(*command, tmp_path / "parts", "--shards", "30")  # more than there are series
     assert (whole.code, parts.code) == (3, 3)  # one series has no value
-    expected = pd.read_parquet(tmp_path / "whole.parquet").sort_values(["shop", "day"], ignore_index=True)
-    pd.testing.assert_frame_equal(joined(tmp_path / "parts"), expected, rtol=2e-6)  # of seven digits
+    expected = pd.read_parquet(tmp_path / "whole.parquet").sort_values(
+        ["shop", "day"], ignore_index=True
+    )
+    pd.testing.assert_frame_equal(
+        joined(tmp_path / "parts"), expected, rtol=2e-6
+    )  # of seven digits
     assert "1 series got no forecast: empty" in parts.err
     manifest = json.loads((tmp_path / "parts" / "MANIFEST.json").read_text())
     assert (manifest["rows"], manifest["series"], manifest["shards"]) == (20 * 7, 20, 30)
@@ -79,9 +100,15 @@ def test_parts_together_are_the_forecasts_of_all_series(forecast: Run, folder: P
         assert hashlib.sha256(written[each["file"]]).hexdigest() == each["sha256"]
 
 
-def test_shards_in_other_processes_say_a_message_of_each_kind(forecast: Run, folder: Path, tmp_path: Path) -> None:
+def test_shards_in_other_processes_say_a_message_of_each_kind(
+    forecast: Run, folder: Path, tmp_path: Path
+) -> None:
     frame = pd.read_parquet(folder / "whole.parquet")
-    frame["shop"] = frame["shop"].str.lstrip("0").mask(~frame["shop"].between("001", "005"), "new " + frame["shop"])
+    frame["shop"] = (
+        frame["shop"]
+        .str.lstrip("0")
+        .mask(~frame["shop"].between("001", "005"), "new " + frame["shop"])
+    )
     frame.to_parquet(tmp_path / "new.parquet")
     command = ("predict", tmp_path / "new.parquet", "--artifact", folder / "store", "--output")
     parts = forecast(*command, tmp_path / "parts", "--shards", "5", "--jobs", "2")
@@ -106,11 +133,17 @@ def test_a_shard_may_have_few_times(forecast: Run, folder: Path, tmp_path: Path)
     whole = forecast(*command, tmp_path / "whole.parquet")
     parts = forecast(*command, tmp_path / "parts", "--shards", "30")
     assert parts.code == whole.code, parts.err
-    expected = pd.read_parquet(tmp_path / "whole.parquet").sort_values(["shop", "day"], ignore_index=True)
-    pd.testing.assert_frame_equal(joined(tmp_path / "parts"), expected, rtol=2e-6)  # of seven digits
+    expected = pd.read_parquet(tmp_path / "whole.parquet").sort_values(
+        ["shop", "day"], ignore_index=True
+    )
+    pd.testing.assert_frame_equal(
+        joined(tmp_path / "parts"), expected, rtol=2e-6
+    )  # of seven digits
 
 
-@pytest.mark.parametrize("spoil", ["a time off the grid", "a far time", "a coarse table", "a huge value", "twice"])
+@pytest.mark.parametrize(
+    "spoil", ["a time off the grid", "a far time", "a coarse table", "a huge value", "twice"]
+)
 def test_what_is_wrong_with_a_table_is_named_as_in_the_whole(
     forecast: Run, folder: Path, tmp_path: Path, spoil: str
 ) -> None:
@@ -135,7 +168,9 @@ def test_what_is_wrong_with_a_table_is_named_as_in_the_whole(
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_processes_and_threads_write_the_bytes_of_a_single_process(folder: Path, tmp_path: Path, backend: str) -> None:
+def test_processes_and_threads_write_the_bytes_of_a_single_process(
+    folder: Path, tmp_path: Path, backend: str
+) -> None:
     forecast_shards(work(folder, tmp_path / "one"), 5)
     with joblib.parallel_config(backend=backend):
         forecast_shards(work(folder, f"file://{tmp_path}/many"), 5, jobs=2)
@@ -184,7 +219,14 @@ def test_a_folder_has_one_writer_at_a_time(
     def begin_another(place: Any, name: str, data: bytes) -> None:
         write(place, name, data)
         monkeypatch.setattr(storage.Location, "write", write)
-        words = (folder / "whole.parquet", "--artifact", folder / "store", "--shards", "2", "--output")
+        words = (
+            folder / "whole.parquet",
+            "--artifact",
+            folder / "store",
+            "--shards",
+            "2",
+            "--output",
+        )
         others.extend(forecast("predict", *words, place) for place in (output, f"file://{output}"))
 
     monkeypatch.setattr(storage.Location, "write", begin_another)
@@ -202,12 +244,18 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder in which the objects of s3://forecasts are."""
     from pyarrow import fs
 
-    store = fs.SubTreeFileSystem(str(tmp_path / "bucket"), fs.LocalFileSystem())  # as pyarrow has it: not local
+    store = fs.SubTreeFileSystem(
+        str(tmp_path / "bucket"), fs.LocalFileSystem()
+    )  # as pyarrow has it: not local
     (tmp_path / "bucket" / "forecasts").mkdir(parents=True)
     real = storage.Location.of
 
     def of(uri: str) -> storage.Location:
-        return storage.Location(uri, store, uri.removeprefix("s3://")) if uri.startswith("s3://") else real(uri)
+        return (
+            storage.Location(uri, store, uri.removeprefix("s3://"))
+            if uri.startswith("s3://")
+            else real(uri)
+        )
 
     monkeypatch.setattr(storage.Location, "of", of)
     return tmp_path / "bucket" / "forecasts"
@@ -219,15 +267,22 @@ def test_an_object_store_gets_the_same_files(folder: Path, tmp_path: Path, bucke
     assert files(bucket) == files(tmp_path / "here")
 
 
-def test_an_object_store_has_one_writer_at_a_time(folder: Path, bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_store_has_one_writer_at_a_time(
+    folder: Path, bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lock = bucket / ".lock"
     lock.write_text("process 7 on elsewhere")
-    with pytest.raises(Busy, match=r"held by process 7 on elsewhere; .* remove s3://forecasts/.lock if that process"):
+    with pytest.raises(
+        Busy,
+        match=r"held by process 7 on elsewhere; .* remove s3://forecasts/.lock if that process",
+    ):
         forecast_shards(work(folder, "s3://forecasts"), 2)
     assert list(bucket.iterdir()) == [lock]
     lock.unlink()
     write, seen = storage.Location.write, list[bool]()
-    monkeypatch.setattr(storage.Location, "write", lambda *args: (write(*args), seen.append(lock.exists())))
+    monkeypatch.setattr(
+        storage.Location, "write", lambda *args: (write(*args), seen.append(lock.exists()))
+    )
     forecast_shards(work(folder, "s3://forecasts"), 2)
     assert all(seen)
     assert not lock.exists()
@@ -250,11 +305,16 @@ def test_a_table_that_changes_between_passes_is_refused(
     if when == "before the shards":
         replace_a_file()
     else:
-        monkeypatch.setattr("forecast.inference.sharded.on_cluster", lambda: True)  # each shard reads the table
+        monkeypatch.setattr(
+            "forecast.inference.sharded.on_cluster", lambda: True
+        )  # each shard reads the table
         write = storage.Location.write
-        monkeypatch.setattr(storage.Location, "write", lambda *args: (write(*args), replace_a_file()))
+        monkeypatch.setattr(
+            storage.Location, "write", lambda *args: (write(*args), replace_a_file())
+        )
     with pytest.raises(
-        ForecastError, match=r"odd\.parquet: changed while it was read; read it when nobody writes to it"
+        ForecastError,
+        match=r"odd\.parquet: changed while it was read; read it when nobody writes to it",
     ):
         forecast_shards(planned, 3)
     assert not (tmp_path / "out" / "MANIFEST.json").exists()
@@ -263,11 +323,27 @@ def test_a_table_that_changes_between_passes_is_refused(
 @pytest.mark.parametrize(
     ("words", "code", "reason"),
     [
-        (["--shards", "4"], 2, "--shards: shards are written into a folder; name one with --output"),
+        (
+            ["--shards", "4"],
+            2,
+            "--shards: shards are written into a folder; name one with --output",
+        ),
         (["--shards", "4", "--output", "f.csv"], 73, "name a folder"),
-        (["--shards", "4", "--output", "out", "--origin", "2024-02-01"], 2, "--origin: it does not go with --shards"),
-        (["--shards", "4", "--output", "out", "--shard", "1/4"], 2, "--shard: it does not go with --shards"),
-        (["--cluster", "ray:/x", "--output", "out"], 2, "--cluster ray:/x: no address of a cluster"),
+        (
+            ["--shards", "4", "--output", "out", "--origin", "2024-02-01"],
+            2,
+            "--origin: it does not go with --shards",
+        ),
+        (
+            ["--shards", "4", "--output", "out", "--shard", "1/4"],
+            2,
+            "--shard: it does not go with --shards",
+        ),
+        (
+            ["--cluster", "ray:/x", "--output", "out"],
+            2,
+            "--cluster ray:/x: no address of a cluster",
+        ),
         (["--cluster", "rai://x:1", "--output", "out"], 2, "did you mean 'ray'"),
     ],
 )
@@ -285,20 +361,44 @@ def test_a_place_that_cannot_be_read_is_named(forecast: Run, folder: Path, tmp_p
     (tmp_path / "text.parquet").write_text("a,b\n")
     for data, code in (("nowhere", 66), ("text.parquet", 65), ("ftp://x/y", 2)):
         place = data if "://" in data else tmp_path / data
-        ran = forecast("predict", place, "--artifact", folder / "store", "--shards", "2", "--output", tmp_path / "o")
+        ran = forecast(
+            "predict",
+            place,
+            "--artifact",
+            folder / "store",
+            "--shards",
+            "2",
+            "--output",
+            tmp_path / "o",
+        )
         assert ran.code == code, ran.err
         assert data in ran.err
 
 
 @pytest.mark.parametrize(("scheme", "module"), [("ray", "ray"), ("dask", "distributed")])
 def test_a_missing_extra_is_named(
-    forecast: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, module: str
+    forecast: Run,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+    module: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    words = ("--artifact", folder / "store", "--output", tmp_path / "o", "--cluster", f"{scheme}://127.0.0.1:1")
+    words = (
+        "--artifact",
+        folder / "store",
+        "--output",
+        tmp_path / "o",
+        "--cluster",
+        f"{scheme}://127.0.0.1:1",
+    )
     ran = forecast("predict", folder / "table", *words)
     assert ran.code == 69
-    assert f"the packages for {scheme} are not installed; `pip install '.[{scheme}]'` in the folder" in ran.err
+    assert (
+        f"the packages for {scheme} are not installed; `pip install '.[{scheme}]'` in the folder"
+        in ran.err
+    )
     with pytest.raises(Unavailable, match=scheme), cluster(f"{scheme}://127.0.0.1:1"):
         pass
 

@@ -16,13 +16,18 @@ from tests.engine.test_stages import DAYS, SMALL, fit_of
 def fits() -> dict[str, Fitted]:
     reading = read_days(DAYS, DAYS[20:])
     return {
-        model: fit_of(reading, **{**SMALL, "model": model}, guard=False).run() for model in ("gru", "attention-lstm")
+        model: fit_of(reading, **{**SMALL, "model": model}, guard=False).run()
+        for model in ("gru", "attention-lstm")
     }
 
 
 def newest(fitted: Fitted, networks: Networks) -> Batch:
     member = fitted.config.members()[0][0]
-    windows = inputs_of(fitted, fitted.history).arrays.to(networks.to_array).cut(member.lookback, member.scaling)
+    windows = (
+        inputs_of(fitted, fitted.history)
+        .arrays.to(networks.to_array)
+        .cut(member.lookback, member.scaling)
+    )
     series = np.arange(len(fitted.history))
     return windows.batch(networks.to_array(series), networks.to_array(fitted.history.lengths))
 
@@ -48,5 +53,8 @@ def test_only_a_model_with_attention_weighs_the_past(fits: dict[str, Fitted]) ->
 
 def test_memory_that_runs_out_is_said(fits: dict[str, Fitted]) -> None:
     networks = Networks(fits["gru"], "cpu")
-    with pytest.raises(Unavailable, match="out of memory; forecast fewer series at once"), networks.running():
+    with (
+        pytest.raises(Unavailable, match="out of memory; forecast fewer series at once"),
+        networks.running(),
+    ):
         raise MemoryError

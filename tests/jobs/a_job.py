@@ -57,8 +57,12 @@ class Job:
             pd.DataFrame(
                 {
                     "shop": shop,
-                    "day": (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d"),
-                    "units": (scale * (50 + 10 * np.sin(2 * np.pi * day / 7) + noise[place, :days])).round(3),
+                    "day": (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).strftime(
+                        "%Y-%m-%d"
+                    ),
+                    "units": (
+                        scale * (50 + 10 * np.sin(2 * np.pi * day / 7) + noise[place, :days])
+                    ).round(3),
                 }
             )
             for place, shop in enumerate(("north", "south"))
@@ -74,7 +78,9 @@ class Job:
 
     def stored(self) -> pd.DataFrame:
         """The forecasts of the newest run in the ledger."""
-        found = Ledger("job", partial(open_file, self.folder / "store.runs" / "ledger.db")).forecasts(ALWAYS, 1)
+        found = Ledger(
+            "job", partial(open_file, self.folder / "store.runs" / "ledger.db")
+        ).forecasts(ALWAYS, 1)
         return next(found)[1]
 
     def ledger(self, sql: str) -> list[Any]:
@@ -85,7 +91,11 @@ class Job:
 
 def kept_files(folder: Path) -> dict[Path, bytes]:
     """All files of a folder, without locks."""
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    return {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
 
 
 @pytest.fixture
@@ -102,6 +112,8 @@ def at() -> Callable[[int], str]:
     """Noon of the day after one of the table, counted from 0: that one is over in every zone, the next one is not."""
 
     def noon_after(day: int) -> str:
-        return (pd.Timestamp("2024-01-02T12:00:00") + pd.Timedelta(days=day)).strftime("%Y-%m-%dT%H:%M:%S+00:00")
+        return (pd.Timestamp("2024-01-02T12:00:00") + pd.Timedelta(days=day)).strftime(
+            "%Y-%m-%dT%H:%M:%S+00:00"
+        )
 
     return noon_after

@@ -29,7 +29,9 @@ def test_status_is_for_a_monitor(job: Job, forecast: Run, at: At) -> None:
     assert ran.code == 0
     assert state["said"] == "all is well"
     assert len(state["runs"]) == 3
-    assert [day["day"] for day in state["days"]] == [f"2024-06-0{n}" for n in (5, 4, 3, 2, 1)] + ["2024-05-31"]
+    assert [day["day"] for day in state["days"]] == [f"2024-06-0{n}" for n in (5, 4, 3, 2, 1)] + [
+        "2024-05-31"
+    ]
     assert all(day["mase"] > 0 and 0 <= day["coverage_80"] <= 1 for day in state["days"])
     assert forecast("status", "--artifact", job.store).code == 0
     (job.folder / "sales.csv").unlink()
@@ -45,7 +47,12 @@ def test_a_killed_run_leaves_a_trace_in_the_status(job: Job, forecast: Run, at: 
 
     forecast("run", job.file, "--as-of", at(150))
     ledger = ledger_of(read_pipeline(str(job.file)))
-    begun = {**job.record(), "as_of": "2024-05-31T20:00:00Z", "error": "it began, and did not end", "exit_code": 137}
+    begun = {
+        **job.record(),
+        "as_of": "2024-05-31T20:00:00Z",
+        "error": "it began, and did not end",
+        "exit_code": 137,
+    }
     ledger.add_run(Record.model_validate(begun))
     ran = forecast("status", job.file)
     assert ran.code == 3
@@ -69,7 +76,9 @@ def test_the_status_of_an_earlier_time_is_what_it_was_then(job: Job, forecast: R
     for day in (150, 153):
         assert forecast("run", job.file, "--as-of", at(day)).code == 0
         shown.append(forecast("status", job.file, "--as-of", at(day)).out)
-    shown.append(forecast("status", job.file, "--as-of", at(158)).out)  # no run for five days: the data are stale
+    shown.append(
+        forecast("status", job.file, "--as-of", at(158)).out
+    )  # no run for five days: the data are stale
     (job.folder / "sales.csv").unlink()
     assert forecast("run", job.file, "--as-of", at(159)).code == 66
     for day, before in zip((150, 153, 158), shown, strict=True):
@@ -77,8 +86,14 @@ def test_the_status_of_an_earlier_time_is_what_it_was_then(job: Job, forecast: R
         assert then.out == before
         codes.append(then.code)
     assert codes == [0, 0, 4]
-    lives = [json.loads(forecast("versions", job.file, "--json").out)[place]["version"] for place in (0, 1)]
-    assert [next(live for live in lives if f"live     {live}" in text) for text in shown] == [*lives, lives[1]]
+    lives = [
+        json.loads(forecast("versions", job.file, "--json").out)[place]["version"]
+        for place in (0, 1)
+    ]
+    assert [next(live for live in lives if f"live     {live}" in text) for text in shown] == [
+        *lives,
+        lives[1],
+    ]
     early = forecast("status", job.file, "--as-of", at(149))
     assert (early.code, early.out) == (66, "")
     assert "job 'job' had not run at 2024-05-" in early.err
@@ -87,7 +102,9 @@ def test_the_status_of_an_earlier_time_is_what_it_was_then(job: Job, forecast: R
 def test_a_run_of_a_clock_that_was_ahead_hides_no_failure(job: Job, forecast: Run, at: At) -> None:
     for time in (at(150), "2999-01-01"):
         assert forecast("run", job.file, "--as-of", time).code == 0
-    assert forecast("run", job.file, "--as-of", "").code == 2  # a variable of a script that is not set
+    assert (
+        forecast("run", job.file, "--as-of", "").code == 2
+    )  # a variable of a script that is not set
     (job.folder / "sales.csv").unlink()
     assert forecast("run", job.file, "--as-of", at(151)).code == 66
     status = forecast("status", job.file)
@@ -99,7 +116,9 @@ def test_a_run_of_a_clock_that_was_ahead_hides_no_failure(job: Job, forecast: Ru
 def second(job: Job) -> Job:
     """Another job whose file lies in the same folder and names the same store."""
     other = Second(job.folder)
-    other.file.write_text(job.file.read_text().replace("out.csv", "second.csv").replace("horizon = 7", "horizon = 3"))
+    other.file.write_text(
+        job.file.read_text().replace("out.csv", "second.csv").replace("horizon = 7", "horizon = 3")
+    )
     return other
 
 
@@ -153,7 +172,9 @@ def test_a_store_without_an_owner_belongs_to_the_first_job_that_runs_with_it(
     assert "belongs to job 'job'" in refused.err
 
 
-def test_a_pipeline_file_may_be_moved_and_its_owner_follows(job: Job, forecast: Run, at: At) -> None:
+def test_a_pipeline_file_may_be_moved_and_its_owner_follows(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.file.write_text(job.file.read_text().replace('"store"', f'"{job.store}"'))
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     first = _owner(job.store)
@@ -177,13 +198,18 @@ def test_the_check_and_the_status_of_a_copied_folder_say_who_owns_the_store(
     before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
     for words in ((), ("--check",)):
         ran = forecast("run", copied / "job.toml", "--as-of", at(151), *words)
-        assert (ran.code, f"this store belongs to job 'job' ({job.file})" in ran.err) == (2, True), ran.err
+        assert (ran.code, f"this store belongs to job 'job' ({job.file})" in ran.err) == (
+            2,
+            True,
+        ), ran.err
     for file in (job.file, copied / "job.toml"):
         assert f"store    belongs to job 'job' ({job.file})\n" in forecast("status", file).out
     (state,) = json.loads(forecast("status", job.file, "--json").out)
     assert state["owner"] == f"job 'job' ({job.file})"
     checked = forecast("run", copied / "job.toml", "--as-of", at(151), "--check", "--take-over")
-    assert (checked.code, "takes the store over from job 'job'" in checked.err) == (0, True), checked.err
+    assert (checked.code, "takes the store over from job 'job'" in checked.err) == (0, True), (
+        checked.err
+    )
     assert {path: path.read_bytes() for path in before} == before
     assert forecast("run", copied / "job.toml", "--as-of", at(151), "--take-over").code == 0
 
@@ -217,7 +243,9 @@ def test_a_copy_of_a_store_gets_an_identity_of_its_own(job: Job, forecast: Run, 
     assert _owner(moved)["id"] == first
 
 
-def test_predict_and_status_write_nothing_into_a_store_without_an_owner(job: Job, forecast: Run, at: At) -> None:
+def test_predict_and_status_write_nothing_into_a_store_without_an_owner(
+    job: Job, forecast: Run, at: At
+) -> None:
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     (job.store / "OWNER").unlink()
     job.store.chmod(stat.S_IRUSR | stat.S_IXUSR)
@@ -269,7 +297,10 @@ def test_a_fit_by_hand_with_other_settings_is_replaced_or_refused_and_never_used
     job.write(top='refit = "never"')
     refused = forecast("run", job.file, "--as-of", at(198))
     assert refused.code == 2
-    assert "model in [train] is seasonal-naive, and was mean; horizon in [train] is 7, and was 3" in refused.err
+    assert (
+        "model in [train] is seasonal-naive, and was mean; horizon in [train] is 7, and was 3"
+        in refused.err
+    )
     assert "allow a refit, or promote a version" in refused.err
     job.write(top='refit = "every 90 days"')
     ran = forecast("run", job.file, "--as-of", at(198))
@@ -278,7 +309,9 @@ def test_a_fit_by_hand_with_other_settings_is_replaced_or_refused_and_never_used
     assert pd.read_csv(job.output).groupby("shop").size().tolist() == [7, 7]
 
 
-def test_a_store_made_by_fit_with_other_settings_is_fitted_anew_once(job: Job, forecast: Run, at: At) -> None:
+def test_a_store_made_by_fit_with_other_settings_is_fitted_anew_once(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.table(days=150)
     _fit(job, forecast, "--model", "seasonal-naive", "--horizon", "7", "--season", "30")
     job.table()
@@ -291,11 +324,15 @@ def test_a_store_made_by_fit_with_other_settings_is_fitted_anew_once(job: Job, f
     assert why[1] == ""
 
 
-def test_settings_that_say_what_was_inferred_ask_for_no_fit(job: Job, forecast: Run, at: At) -> None:
+def test_settings_that_say_what_was_inferred_ask_for_no_fit(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.table(days=150)
     _fit(job, forecast, "--model", "seasonal-naive")
     job.table()
-    table = 'layout = "long"\ntime = "day"\nid = "shop"\ntarget = "units"\nfreq = "d"\nseason = [7]\n'
+    table = (
+        'layout = "long"\ntime = "day"\nid = "shop"\ntarget = "units"\nfreq = "d"\nseason = [7]\n'
+    )
     table += 'date_format = "%Y-%m-%d"\nmax_missing = 0.5\nstrict = true\non_duplicate = "first"'
     train = 'model = "seasonal-naive"\nhorizon = 14\nguard = true\nseed = 0\njobs = 2\nbudget = 60\ndevice = "cpu"'
     job.file.write_text(f'store = "store"\nrefit = "never"\n[source]\npath = "sales.csv"\n[table]\n{table}\n'
@@ -307,7 +344,9 @@ def test_settings_that_say_what_was_inferred_ask_for_no_fit(job: Job, forecast: 
     assert "freq in [table] is W, and was D" in forecast("run", job.file, "--as-of", at(151)).err
 
 
-def test_a_fit_that_a_gate_held_back_is_not_tried_again_every_night(job: Job, forecast: Run, at: At) -> None:
+def test_a_fit_that_a_gate_held_back_is_not_tried_again_every_night(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.write(top='refit = "every 90 days"')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     job.file.write_text(job.file.read_text().replace('"seasonal-naive"', '"mean"'))
@@ -316,12 +355,17 @@ def test_a_fit_that_a_gate_held_back_is_not_tried_again_every_night(job: Job, fo
     ran = forecast("run", job.file, "--as-of", at(161))
     assert ran.code == 0
     assert job.record()["fit"] == {}
-    assert any("model in [train] is mean, and was seasonal-naive" in text for text in job.record()["warnings"])
+    assert any(
+        "model in [train] is mean, and was seasonal-naive" in text
+        for text in job.record()["warnings"]
+    )
 
 
 def _shares_sinks(job: Job, second: Job) -> None:
     """Give the second job a store of its own, and the sinks of the first one."""
-    second.file.write_text(job.file.read_text().replace('store = "store"', 'store = "second-store"'))
+    second.file.write_text(
+        job.file.read_text().replace('store = "store"', 'store = "second-store"')
+    )
 
 
 def test_a_file_has_one_job_that_writes_it(job: Job, second: Job, forecast: Run, at: At) -> None:
@@ -329,7 +373,10 @@ def test_a_file_has_one_job_that_writes_it(job: Job, second: Job, forecast: Run,
     assert forecast("run", job.file, "--as-of", at(152)).code == 0
     before = job.output.read_bytes()
     said = f"out.csv: is written by job 'job' ({job.file}); write elsewhere, or pass --take-over if this job replaces"
-    for ran in (forecast("run", second.file, "--check"), forecast("run", second.file, "--as-of", at(150))):
+    for ran in (
+        forecast("run", second.file, "--check"),
+        forecast("run", second.file, "--as-of", at(150)),
+    ):
         assert ran.code == 2
         assert said in ran.err
     assert job.output.read_bytes() == before
@@ -337,7 +384,9 @@ def test_a_file_has_one_job_that_writes_it(job: Job, second: Job, forecast: Run,
     shown = forecast("status", second.file)
     assert shown.code == 3
     assert "is written by job 'job'" in shown.out + shown.err
-    elsewhere = forecast("run", second.file, "--as-of", at(150), "--output", job.folder / "else.csv")
+    elsewhere = forecast(
+        "run", second.file, "--as-of", at(150), "--output", job.folder / "else.csv"
+    )
     assert elsewhere.code == 0, elsewhere.err
     assert not (job.folder / ".else.csv.owner").exists()
     taken = forecast("run", second.file, "--as-of", at(150), "--take-over")
@@ -361,12 +410,22 @@ def test_rows_of_a_table_have_one_job_that_writes_them(
     _shares_sinks(job, second)
     assert forecast("run", job.file, "--as-of", at(152)).code == 0
     before = rows(url, "SELECT * FROM f")
-    for ran in (forecast("run", second.file, "--check"), forecast("run", second.file, "--as-of", at(152))):
+    for ran in (
+        forecast("run", second.file, "--check"),
+        forecast("run", second.file, "--as-of", at(152)),
+    ):
         assert ran.code == 2
-        assert f"sink.table f: is written by job 'job' ({job.file}); write elsewhere, or pass --take-over" in ran.err
+        assert (
+            f"sink.table f: is written by job 'job' ({job.file}); write elsewhere, or pass --take-over"
+            in ran.err
+        )
     assert rows(url, "SELECT * FROM f") == before
     assert not list((job.folder / "second-store").glob("v-*"))
-    others = frame.set_axis(["day", "a", "b"], axis=1) if wide else frame.assign(shop=frame["shop"] + "2")
+    others = (
+        frame.set_axis(["day", "a", "b"], axis=1)
+        if wide
+        else frame.assign(shop=frame["shop"] + "2")
+    )
     others.to_csv(job.folder / "others.csv", index=False)
     second.file.write_text(second.file.read_text().replace("sales.csv", "others.csv"))
     ran = forecast("run", second.file, "--as-of", at(152))
@@ -406,7 +465,9 @@ def test_a_damaged_note_beside_a_file_is_named(job: Job, forecast: Run, at: At) 
     assert f"{job.folder}/.out.csv.owner: is damaged; remove it" in ran.err
 
 
-def test_a_user_who_may_create_no_table_writes_as_before(job: Job, forecast: Run, at: At, server: Server) -> None:
+def test_a_user_who_may_create_no_table_writes_as_before(
+    job: Job, forecast: Run, at: At, server: Server
+) -> None:
     job.write(sink=f'url = "{server.url}"\ntable = "f"')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     server.execute("DROP TABLE forecast_owners")
@@ -418,7 +479,10 @@ def test_a_user_who_may_create_no_table_writes_as_before(job: Job, forecast: Run
         job.write(sink=f'url = "{clerk.url}"\ntable = "f"')
         ran = forecast("run", job.file, "--as-of", at(151))
         assert ran.code == 0, ran.err
-        assert "which job writes which rows cannot be recorded, so that other jobs may replace them: " in ran.err
+        assert (
+            "which job writes which rows cannot be recorded, so that other jobs may replace them: "
+            in ran.err
+        )
         assert server.execute("SELECT COUNT(DISTINCT origin) FROM f") == [(2,)]
     finally:
         server.execute("DROP OWNED BY clerk")
@@ -439,6 +503,15 @@ def test_a_job_that_is_refused_for_its_sink_does_not_own_the_store(
     (job.folder / "out.csv").unlink()
     before = (job.folder / "second-store" / "OWNER").read_bytes()
     assert (
-        forecast("run", second.file, "--as-of", at(151), "--output", job.folder / "sales.csv", "--take-over").code == 2
+        forecast(
+            "run",
+            second.file,
+            "--as-of",
+            at(151),
+            "--output",
+            job.folder / "sales.csv",
+            "--take-over",
+        ).code
+        == 2
     )
     assert (job.folder / "second-store" / "OWNER").read_bytes() == before

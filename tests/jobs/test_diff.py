@@ -25,7 +25,13 @@ class Nights:
     """A job whose table, events and settings change from night to night, as a test says."""
 
     def __init__(self, folder: Path, train: str = TRAIN) -> None:
-        self.folder, self.train, self.days, self.night, self.shops = folder, train, 60, 0, ["north", "south", "west"]
+        self.folder, self.train, self.days, self.night, self.shops = (
+            folder,
+            train,
+            60,
+            0,
+            ["north", "south", "west"],
+        )
         self.generator = np.random.default_rng(0)
         self.history: dict[tuple[str, int], float] = {}
         self.prices: dict[tuple[str, int], float] = {}
@@ -50,7 +56,9 @@ class Nights:
                 if day < self.days:
                     units = self.history.setdefault((shop, day), self.value(shop, day))
                 rows.append((shop, f"{START + pd.Timedelta(days=day):%Y-%m-%d}", units, known))
-        pd.DataFrame(rows, columns=["shop", "day", "units", "price"]).to_csv(self.folder / "sales.csv", index=False)
+        pd.DataFrame(rows, columns=["shop", "day", "units", "price"]).to_csv(
+            self.folder / "sales.csv", index=False
+        )
         (self.folder / "events.csv").write_text("date,name\n" + "\n".join(self.events) + "\n")
         table = 'id = "shop"\ntarget = "units"\nknown = "price"\nevents = "events.csv"'
         self.file.write_text(
@@ -76,11 +84,15 @@ class Nights:
 
     def diff(self, *words: str) -> dict[str, Any]:
         """What the command says of the last two runs, whose steps add up."""
-        done = CliRunner().invoke(cli, ["diff", str(self.file), "--json", "--quiet", *words], catch_exceptions=False)
+        done = CliRunner().invoke(
+            cli, ["diff", str(self.file), "--json", "--quiet", *words], catch_exceptions=False
+        )
         assert done.exit_code == 0, done.output
         facts: dict[str, Any] = json.loads(done.stdout)[0]
         for row in (*facts["by_series"], *facts["by_time"], *facts["sums"]):
-            assert sum(row["steps"].values()) == pytest.approx(row["change"], rel=1e-9, abs=1e-9 * abs(row["new"]))
+            assert sum(row["steps"].values()) == pytest.approx(
+                row["change"], rel=1e-9, abs=1e-9 * abs(row["new"])
+            )
         assert sum(row["change"] for row in facts["steps"]) == pytest.approx(
             sum(row["change"] for row in facts["by_series"]), rel=1e-9, abs=1e-7
         )
@@ -131,7 +143,12 @@ def test_each_change_is_found_in_its_own_step(tmp_path: Path) -> None:
     assert set(steps_of(facts)) == {"new actuals", "refit"}
     assert any("a refit alone moves a network" in note for note in facts["notes"])
     page = tmp_path / "report.html"
-    assert CliRunner().invoke(cli, ["report", str(nights.file), "--output", str(page), "--quiet"]).exit_code == 0
+    assert (
+        CliRunner()
+        .invoke(cli, ["report", str(nights.file), "--output", str(page), "--quiet"])
+        .exit_code
+        == 0
+    )
     assert "Steps in the order in which they were taken" in page.read_text()
 
 
@@ -200,7 +217,9 @@ def test_a_run_that_kept_nothing_and_a_version_that_is_gone_are_named(tmp_path: 
     assert (code, "may mean 2 runs" in said) == (2, True)
     assert nights.fails("--to", "2025")[0] == 66
     with sqlite3.connect(tmp_path / "store.runs" / "ledger.db") as ledger:
-        ledger.execute("UPDATE forecast_inputs SET cells = substr(cells, 1, 50) WHERE as_of > '2024-03-03'")
+        ledger.execute(
+            "UPDATE forecast_inputs SET cells = substr(cells, 1, 50) WHERE as_of > '2024-03-03'"
+        )
     assert nights.fails() == (
         76,
         "job 'job': what the run as of 2024-03-03T00:03:00Z forecast from is damaged in the ledger; compare other runs",
@@ -211,7 +230,9 @@ def test_a_run_that_kept_nothing_and_a_version_that_is_gone_are_named(tmp_path: 
     assert (code, "does not hold what the run as of 2024-03-02" in said) == (66, True)
 
 
-def test_a_run_that_is_too_large_keeps_some_series_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_too_large_keeps_some_series_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nights = Nights(tmp_path, THETA)
     nights.run()
     monkeypatch.setattr(replay, "MAX_NUMBERS", 150)

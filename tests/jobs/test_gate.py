@@ -35,10 +35,14 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             found = made(predictor, *args, **options)
             scale = np.ones(len(found.series))
             scale[slice(None) if series is None else series] = factor
-            parts = {name: getattr(found, name) * scale[:, None, None] for name in ("quantiles", "shown")}
+            parts = {
+                name: getattr(found, name) * scale[:, None, None] for name in ("quantiles", "shown")
+            }
             changed = replace(found, means=found.means * scale[:, None], **parts)
             return tabulated(
-                numbered(changed, predictor.fitted, options["output"]), predictor.fitted, options["output"]
+                numbered(changed, predictor.fitted, options["output"]),
+                predictor.fitted,
+                options["output"],
             )
 
         monkeypatch.setattr(module, "forecast_table", forecast_table)
@@ -50,7 +54,13 @@ def left(job: Job) -> tuple[Any, ...]:
     """What sinks, ledger and store hold of published runs."""
     files = [path.read_bytes() for path in (job.output, job.folder / "all.csv")]
     cells = job.ledger("SELECT as_of, cells FROM forecast_cells ORDER BY 1")
-    return files, cells, job.ledger("SELECT * FROM forecast_totals ORDER BY 2"), Store(job.store).current(), rows(job)
+    return (
+        files,
+        cells,
+        job.ledger("SELECT * FROM forecast_totals ORDER BY 2"),
+        Store(job.store).current(),
+        rows(job),
+    )
 
 
 def rows(job: Job) -> list[Any]:
@@ -69,7 +79,10 @@ def test_a_blocked_run_changes_nothing_and_is_published_as_it_was(
     spoil(1000.0)
     ran = forecast("run", job.file, "--as-of", at(151))
     assert ran.code == 5, ran.err
-    assert "bounds: 100 % is the share of series with a median above 3 times the largest value of a year" in ran.err
+    assert (
+        "bounds: 100 % is the share of series with a median above 3 times the largest value of a year"
+        in ran.err
+    )
     assert left(job) == before
     record = job.record()
     assert record["exit_code"] == 5
@@ -94,7 +107,9 @@ def test_a_blocked_run_changes_nothing_and_is_published_as_it_was(
     assert job.ledger("SELECT exit_code FROM forecast_runs ORDER BY as_of") == [(0,), (0,)]
 
 
-def test_a_blocked_run_has_known_what_it_knew(job: Job, forecast: Run, at: At, spoil: Callable[..., None]) -> None:
+def test_a_blocked_run_has_known_what_it_knew(
+    job: Job, forecast: Run, at: At, spoil: Callable[..., None]
+) -> None:
     frame = job.table()
     frame.assign(promo=np.arange(len(frame)) % 3).to_csv(job.folder / "sales.csv", index=False)
     job.write(table='known = ["promo"]')
@@ -115,7 +130,10 @@ def test_an_accepted_run_leaves_what_one_leaves_that_only_warned(
         (tmp_path / place).mkdir()
         each = Job(tmp_path / place)
         each.table()
-        each.write(top='refit = "daily"', sink=f'{DATABASE}\n{TOTALS}\n[checks.output]\non_error = "{on_error}"')
+        each.write(
+            top='refit = "daily"',
+            sink=f'{DATABASE}\n{TOTALS}\n[checks.output]\non_error = "{on_error}"',
+        )
         spoil(1.0)
         codes = [forecast("run", each.file, "--as-of", at(150)).code]
         spoil(30.0)
@@ -153,7 +171,9 @@ def test_a_blocked_run_is_explained_and_a_failed_acceptance_is_not_gone_on_with(
     assert ran.code == 0, ran.err
     assert "was blocked, and published nothing" in ran.out
     assert "revised history: 100 values of 20 series (shop00, " in ran.out
-    assert forecast("status", job.file).out.startswith("job      job: blocked, and nothing was published: ")
+    assert forecast("status", job.file).out.startswith(
+        "job      job: blocked, and nothing was published: "
+    )
     job.output.unlink()
     job.output.mkdir()
     assert forecast("run", job.file, "--accept").code == 73
@@ -165,7 +185,9 @@ def test_a_blocked_run_is_explained_and_a_failed_acceptance_is_not_gone_on_with(
     assert forecast("run", job.file, "--accept").code == 2
 
 
-def test_what_was_kept_and_is_damaged_is_refused(job: Job, forecast: Run, at: At, spoil: Callable[..., None]) -> None:
+def test_what_was_kept_and_is_damaged_is_refused(
+    job: Job, forecast: Run, at: At, spoil: Callable[..., None]
+) -> None:
     spoil(1000.0)
     assert forecast("run", job.file, "--as-of", at(150)).code == 5
     folder = Path(job.record()["blocked"]["folder"])
@@ -196,7 +218,9 @@ def test_a_fallback_writes_rows_of_the_last_run_and_says_which(
     numbers = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
     assert (own[numbers].iloc[:6].to_numpy() == last[numbers].iloc[1:].to_numpy()).all()
     days = table.groupby("day")["forecast"].sum().to_numpy()
-    assert np.allclose(pd.read_csv(job.folder / "all.csv")["mean"], days, rtol=0.05)  # means, not medians
+    assert np.allclose(
+        pd.read_csv(job.folder / "all.csv")["mean"], days, rtol=0.05
+    )  # means, not medians
     assert {row[7] for row in rows(job)} == {"forecast", "last run", "seasonal naive"}
     assert {row[10] for row in rows(job)} == {"drift"}  # the model
     steps, by_series = changes(forecast, job)
@@ -216,9 +240,13 @@ def test_a_fallback_fills_in_for_a_series_that_is_gone_and_blocks_where_a_tenth_
     ran = forecast("run", job.file, "--as-of", at(151))
     assert ran.code == 3, ran.err
     table = pd.read_csv(job.output)
-    assert table.loc[table["shop"] == "shop07", "source"].tolist() == ["last run"] * 6 + ["seasonal naive"]
+    assert table.loc[table["shop"] == "shop07", "source"].tolist() == ["last run"] * 6 + [
+        "seasonal naive"
+    ]
     assert len(table) == 30 * 7
-    assert pd.read_csv(job.folder / "all.csv")["mean"].iloc[:6].to_numpy() == pytest.approx(total.iloc[1:], rel=0.05)
+    assert pd.read_csv(job.folder / "all.csv")["mean"].iloc[:6].to_numpy() == pytest.approx(
+        total.iloc[1:], rel=0.05
+    )
     steps, _ = changes(forecast, job)
     assert "not reproduced" not in steps
     output = job.output.read_bytes()
@@ -266,12 +294,18 @@ def test_a_replay_says_what_the_limits_of_the_file_would_have_done(
     ("line", "said"),
     [
         ("jump = 3", "[checks.output.jump] is a table of settings"),
-        ("jump = {warn = -1}", "[checks.output.jump] warn=-1: input should be greater than or equal to 0"),
+        (
+            "jump = {warn = -1}",
+            "[checks.output.jump] warn=-1: input should be greater than or equal to 0",
+        ),
         ("jump = {warn = 0.9}", "[checks.output.jump] warn 0.9 lies above error"),
         ("jump = {warm = 1}", "[checks.output.jump] unknown key 'warm'; did you mean 'warn'"),
         ("flat = {error = nan}", "[checks.output.flat] error: input should be a finite number"),
         ("width = {warn = true}", "[checks.output.width] warn cannot be true or false"),
-        ('on_error = "blok"', "[checks.output] on_error='blok': input should be 'block', 'fallback' or 'warn'"),
+        (
+            'on_error = "blok"',
+            "[checks.output] on_error='blok': input should be 'block', 'fallback' or 'warn'",
+        ),
         ("jum = {}", "[checks.output] unknown key 'jum'; did you mean 'jump'"),
     ],
 )
@@ -309,7 +343,9 @@ def test_sums_go_to_files_and_tables_beside_the_forecasts(
     job: Job, forecast: Run, at: At, url: str, rows: Rows
 ) -> None:
     table = 'table = "{}"\n'.format
-    write(job, WEEKLY + table("weekly") + DAILY + table("daily"), sink=f'url = "{url}"\ntable = "f"')
+    write(
+        job, WEEKLY + table("weekly") + DAILY + table("daily"), sink=f'url = "{url}"\ntable = "f"'
+    )
     ran = forecast("run", job.file, "--as-of", at(150))
     assert ran.code == 0, ran.err
     sums = pd.read_csv(job.folder / "sums.csv", keep_default_na=False)
@@ -318,7 +354,9 @@ def test_sums_go_to_files_and_tables_beside_the_forecasts(
     assert list(zip(sums["level"], sums["shop"], strict=True)) == keys
     assert (sums["observed"] > 0).all()  # the week to date
     stored = rows(url, "SELECT level, shop, mean, steps FROM weekly ORDER BY level, shop")
-    assert stored == list(sums[["level", "shop", "mean", "steps"]].itertuples(index=False, name=None))
+    assert stored == list(
+        sums[["level", "shop", "mean", "steps"]].itertuples(index=False, name=None)
+    )
     assert rows(url, "SELECT COUNT(*), MIN(origin) = MAX(origin), MIN(shop) FROM daily") in (
         [(7, 1, "")],
         [(7, True, "")],
@@ -326,10 +364,16 @@ def test_sums_go_to_files_and_tables_beside_the_forecasts(
     assert rows(url, "SELECT DISTINCT origin, version FROM f") == rows(
         url, "SELECT DISTINCT origin, version FROM daily"
     )
-    assert f", and 10 sums to {job.folder}/sums.csv and the table weekly and the table daily" in ran.err
+    assert (
+        f", and 10 sums to {job.folder}/sums.csv and the table weekly and the table daily"
+        in ran.err
+    )
     record = job.record()
     assert record["counts"]["sums"] == 10
-    assert record["output"]["totals"] == [{"path": f"{job.folder}/sums.csv", "table": "weekly"}, {"table": "daily"}]
+    assert record["output"]["totals"] == [
+        {"path": f"{job.folder}/sums.csv", "table": "weekly"},
+        {"table": "daily"},
+    ]
     before = (job.folder / "sums.csv").read_bytes()
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     assert (job.folder / "sums.csv").read_bytes() == before
@@ -340,7 +384,11 @@ def test_groups_of_a_static_column_are_different_sums(job: Job, forecast: Run, a
     table = pd.read_csv(job.folder / "sales.csv")
     table["region"] = table["shop"].map({"north": "cold", "south": "warm"})
     table.to_csv(job.folder / "sales.csv", index=False)
-    write(job, '[[totals]]\nby = "region"\nevery = "week"\npath = "sums.csv"\n', table='static = "region"')
+    write(
+        job,
+        '[[totals]]\nby = "region"\nevery = "week"\npath = "sums.csv"\n',
+        table='static = "region"',
+    )
     ran = forecast("run", job.file, "--as-of", at(150))
     assert ran.code == 0, ran.err
     assert list(pd.read_csv(job.folder / "sums.csv")["region"]) == ["cold", "warm"]
@@ -362,10 +410,13 @@ def test_sums_that_a_database_refuses_take_the_forecasts_back(
     write(job, DAILY + 'table = "daily"\n', sink=f'url = "{url}"\ntable = "f"')
     columns = "level TEXT, shop TEXT, day TIMESTAMP, origin TIMESTAMP, version TEXT, filled INTEGER, steps INTEGER, "
     numbers = ", ".join(
-        f"{name} DOUBLE PRECISION" for name in ("forecast", "lo_80", "hi_80", "lo_95", "hi_95", "observed")
+        f"{name} DOUBLE PRECISION"
+        for name in ("forecast", "lo_80", "hi_80", "lo_95", "hi_95", "observed")
     )
     only = "calibrated BOOLEAN, mean DOUBLE PRECISION CHECK (mean = 0.5), PRIMARY KEY (level, shop, day, origin)"
-    run(url, f"CREATE TABLE daily ({columns}{numbers}, {only})")  # rows like those to come have means of 0.5
+    run(
+        url, f"CREATE TABLE daily ({columns}{numbers}, {only})"
+    )  # rows like those to come have means of 0.5
     ran = forecast("run", job.file, "--as-of", at(150))
     assert ran.code == 65, ran.err
     with pytest.raises(Exception, match=r"no such table|does not exist"):
@@ -374,7 +425,10 @@ def test_sums_that_a_database_refuses_take_the_forecasts_back(
 
 
 REFUSED = [
-    ('by = "shops"\npath = "s.csv"', "'shops' is no id column and no static one; did you mean 'shop'?"),
+    (
+        'by = "shops"\npath = "s.csv"',
+        "'shops' is no id column and no static one; did you mean 'shop'?",
+    ),
     ('by = ["all", "shops"]\npath = "s.csv"', "(in a pipeline file: by in [[totals]], "),
     ('path = "s.csv"', "each group would be one series, and nothing is summed"),
     ('by = "all"', "[[totals]] 1 give it path, or url and table, or several of these"),
@@ -383,12 +437,21 @@ REFUSED = [
     ('evry = "week"\npath = "s.csv"', "unknown key 'evry'; did you mean 'every' in [[totals]]?"),
     ('by = "all"\nevery = "fortnight"\npath = "s.csv"', "[[totals]] 1 every"),
     ('by = 7\npath = "s.csv"', "[[totals]] 1 by"),
-    ('by = "all"\npath = "out.csv"', "[[totals]] 1 {}/out.csv is also written by [sink]; write elsewhere"),
+    (
+        'by = "all"\npath = "out.csv"',
+        "[[totals]] 1 {}/out.csv is also written by [sink]; write elsewhere",
+    ),
     ('by = "all"\npath = "link.csv"', "also written by [sink]"),
-    ('by = "all"\npath = "sales.csv"', "[[totals]] 1 path {}/sales.csv is the table of [source] path"),
+    (
+        'by = "all"\npath = "sales.csv"',
+        "[[totals]] 1 path {}/sales.csv is the table of [source] path",
+    ),
     ('by = "all"\npath = "store/CURRENT"', "would replace a file of the store"),
     ('by = "all"\npath = "s.csv.gz"', "forecasts are written as .csv, .parquet or .xlsx"),
-    ('by = "all"\nevery = "year"\npath = "s.csv"', "the horizon of 7 steps does not reach the end of a year"),
+    (
+        'by = "all"\nevery = "year"\npath = "s.csv"',
+        "the horizon of 7 steps does not reach the end of a year",
+    ),
     ('by = "all"\npath = "nowhere/\\u0000.csv"', "NUL"),
 ]
 
@@ -407,8 +470,16 @@ def test_what_is_wrong_with_sums_is_said_before_any_work(
 
 
 TABLES = [
-    ('[sink]\nurl = "sqlite:///f.db"\ntable = "f"', 'table = "main.F"', "main.F is also written by [sink]"),
-    ('[sink]\nurl = "sqlite:///f.db"\ntable = "f"', 'table = "forecast_cells"', "is one of the program's own"),
+    (
+        '[sink]\nurl = "sqlite:///f.db"\ntable = "f"',
+        'table = "main.F"',
+        "main.F is also written by [sink]",
+    ),
+    (
+        '[sink]\nurl = "sqlite:///f.db"\ntable = "f"',
+        'table = "forecast_cells"',
+        "is one of the program's own",
+    ),
     (
         '[sink]\npath = "o.csv"\n[output]\njoint = true',
         'path = "s.csv"',
@@ -427,13 +498,17 @@ def test_sums_that_do_not_go_with_the_rest_of_a_file_are_refused(
     job: Job, forecast: Run, sections: str, lines: str, said: str
 ) -> None:
     top = 'ledger = "sink"\n' if "url" in sections else ""
-    job.file.write_text(f'{top}[source]\npath = "sales.csv"\n{sections}\n[[totals]]\nby = "all"\n{lines}\n')
+    job.file.write_text(
+        f'{top}[source]\npath = "sales.csv"\n{sections}\n[[totals]]\nby = "all"\n{lines}\n'
+    )
     ran = forecast("run", job.file, "--check")
     assert ran.code == 2
     assert said in ran.err
 
 
-def test_totals_are_a_list_and_a_column_may_not_be_called_like_theirs(job: Job, forecast: Run, at: At) -> None:
+def test_totals_are_a_list_and_a_column_may_not_be_called_like_theirs(
+    job: Job, forecast: Run, at: At
+) -> None:
     write(job, '[totals]\nby = "all"\n')
     ran = forecast("run", job.file, "--check")
     assert (ran.code, "'totals' is a list of tables: write [[totals]]" in ran.err) == (2, True)
@@ -444,7 +519,9 @@ def test_totals_are_a_list_and_a_column_may_not_be_called_like_theirs(job: Job, 
     assert not list(job.store.glob("v-*"))
 
 
-def test_a_horizon_that_only_sometimes_ends_a_period_is_warned_of(job: Job, forecast: Run, at: At) -> None:
+def test_a_horizon_that_only_sometimes_ends_a_period_is_warned_of(
+    job: Job, forecast: Run, at: At
+) -> None:
     write(job, '[[totals]]\nby = "all"\nevery = "month"\npath = "s.csv"\n')
     ended = forecast("run", job.file, "--as-of", at(148))  # the newest day is 2024-05-28
     assert ended.code == 0, ended.err
@@ -469,8 +546,15 @@ def test_sums_by_month_have_the_next_month_on_every_night(
     monkeypatch.chdir(job.folder)
     write(job, MONTHLY, top='refit = "never"')
     job.file.write_text(job.file.read_text().replace("horizon = 7", ""))
-    assert forecast("run", job.file, "--as-of", at(140), *first).code == 0  # the newest day is 2024-05-20
-    for night, following in ((141, "2024-06-01"), (151, "2024-06-01"), (152, "2024-07-01"), (182, "2024-08-01")):
+    assert (
+        forecast("run", job.file, "--as-of", at(140), *first).code == 0
+    )  # the newest day is 2024-05-20
+    for night, following in (
+        (141, "2024-06-01"),
+        (151, "2024-06-01"),
+        (152, "2024-07-01"),
+        (182, "2024-08-01"),
+    ):
         ran = forecast("run", job.file, "--as-of", at(night))
         assert ran.code == 0, ran.err
         assert "do not always reach" not in ran.err
@@ -507,7 +591,12 @@ def test_sums_have_one_job_that_writes_them(job: Job, forecast: Run, at: At, pla
     sink = 'url = "sqlite:///f.db"\ntable = "{}"'
     write(job, f"{DAILY}{lines}\n", sink=sink.format("f"))
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    text = job.file.read_text().replace('"store"', '"other"').replace("out.csv", "o.csv").replace('"f"', '"g"')
+    text = (
+        job.file.read_text()
+        .replace('"store"', '"other"')
+        .replace("out.csv", "o.csv")
+        .replace('"f"', '"g"')
+    )
     (job.folder / "other.toml").write_text(text)
     for words in (["--check"], ["--as-of", at(150)]):
         ran = forecast("run", job.folder / "other.toml", *words)
@@ -518,8 +607,14 @@ def test_sums_have_one_job_that_writes_them(job: Job, forecast: Run, at: At, pla
     assert forecast("run", job.file, "--as-of", at(151)).code == 2
 
 
-def test_sums_are_scored_by_level_once_all_of_their_values_are_known(job: Job, forecast: Run, at: At) -> None:
-    write(job, '[[totals]]\nby = ["all", "shop"]\nevery = "week"\npath = "sums.csv"\n', top='refit = "never"')
+def test_sums_are_scored_by_level_once_all_of_their_values_are_known(
+    job: Job, forecast: Run, at: At
+) -> None:
+    write(
+        job,
+        '[[totals]]\nby = ["all", "shop"]\nevery = "week"\npath = "sums.csv"\n',
+        top='refit = "never"',
+    )
     frame, wrote = job.table(), []
     for night in (145, 149, 154):
         assert run_job(read_pipeline(str(job.file)), as_of=at(night)).exit_code == 0
@@ -527,30 +622,46 @@ def test_sums_are_scored_by_level_once_all_of_their_values_are_known(job: Job, f
     sums = pd.concat(wrote).assign(day=lambda rows: pd.to_datetime(rows["day"]))
     frame["day"] = pd.to_datetime(frame["day"])
     lost = pd.Timestamp("2024-06-04")
-    frame[(frame["day"] != lost) | (frame["shop"] != "south")].to_csv(job.folder / "sales.csv", index=False)
+    frame[(frame["day"] != lost) | (frame["shop"] != "south")].to_csv(
+        job.folder / "sales.csv", index=False
+    )
     record = run_job(read_pipeline(str(job.file)), as_of=at(161))  # up to a Monday
-    week = frame.groupby(["shop", frame["day"] - pd.to_timedelta(frame["day"].dt.day_of_week, "D")])["units"].sum()
+    week = frame.groupby(
+        ["shop", frame["day"] - pd.to_timedelta(frame["day"].dt.day_of_week, "D")]
+    )["units"].sum()
     known = sums[(sums["shop"] == "north") | (sums["day"] < "2024-06-03")]
     for level in ("all/week", "shop/week"):
         rows = known[(known["level"] == level) & (known["day"] < "2024-06-10")]
         actual = [
-            sum(week[name, row.day] for name in (["north", "south"] if not row.shop else [row.shop]))
+            sum(
+                week[name, row.day] for name in (["north", "south"] if not row.shop else [row.shop])
+            )
             for row in rows.itertuples()
         ]
         found = next(score for score in record.totals if score["level"] == level)
         assert found["sums"] == len(rows) > 1
-        assert found["error"] == pytest.approx((rows["forecast"] - actual).abs().sum() / sum(actual))
+        assert found["error"] == pytest.approx(
+            (rows["forecast"] - actual).abs().sum() / sum(actual)
+        )
         assert found["bias"] == pytest.approx((rows["forecast"] - actual).sum() / sum(actual))
-        assert found["coverage_80"] == ((rows["lo_80"] <= actual) & (actual <= rows["hi_80"])).mean()
+        assert (
+            found["coverage_80"] == ((rows["lo_80"] <= actual) & (actual <= rows["hi_80"])).mean()
+        )
     shown = forecast("status", job.file).out
-    assert re.search(rf"^totals +sums +error +bias.*\nall/week +{record.totals[0]['sums']} +0\.", shown, re.MULTILINE)
+    assert re.search(
+        rf"^totals +sums +error +bias.*\nall/week +{record.totals[0]['sums']} +0\.",
+        shown,
+        re.MULTILINE,
+    )
     assert json.loads(forecast("status", job.file, "--json").out)[0]["totals"] == record.totals
 
 
 def test_a_ledger_without_sums_goes_on(job: Job, at: At) -> None:
     job.write()
     assert run_job(read_pipeline(str(job.file)), as_of=at(150)).exit_code == 0
-    assert job.ledger("SELECT name FROM sqlite_master WHERE name = 'forecast_totals'") == []  # as in an earlier release
+    assert (
+        job.ledger("SELECT name FROM sqlite_master WHERE name = 'forecast_totals'") == []
+    )  # as in an earlier release
     write(job, WEEKLY)
     for night in range(151, 154):
         assert run_job(read_pipeline(str(job.file)), as_of=at(night)).exit_code == 0

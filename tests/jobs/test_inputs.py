@@ -52,7 +52,9 @@ def test_a_gated_refit_parses_the_time_column_once(
     job: Job, forecast: Run, at: At, parsed: Counter[tuple[str, ...]]
 ) -> None:
     frame = job.table()
-    frame = frame.assign(promo=np.arange(len(frame)) % 3, kind=np.where(frame["day"] < "2024-06-05", "a", "b"))
+    frame = frame.assign(
+        promo=np.arange(len(frame)) % 3, kind=np.where(frame["day"] < "2024-06-05", "a", "b")
+    )
     frame.to_csv(job.folder / "sales.csv", index=False)
     frame.iloc[-40:, [0, 1, 3, 4]].to_csv(job.folder / "future.csv", index=False)
     job.write(
@@ -82,7 +84,9 @@ def test_fit_predict_backtest_and_score_parse_it_once_each(
         frame.pivot(index="day", columns="shop", values="units").to_csv(path)
     other = job.folder / "sales of tonight" / "sales.csv"
     other.parent.mkdir()
-    pd.read_csv(path).assign(day=lambda table: table["day"].str.replace("-", "/")).to_csv(other, index=False)
+    pd.read_csv(path).assign(day=lambda table: table["day"].str.replace("-", "/")).to_csv(
+        other, index=False
+    )
     model = ("--model", "seasonal-naive", "--horizon", 7)
     commands: list[tuple[Any, ...]] = [
         ("fit", path, *model, "--artifact", job.store),
@@ -101,7 +105,9 @@ def test_fit_predict_backtest_and_score_parse_it_once_each(
 def test_values_after_the_instant_are_blank_in_new_columns_too() -> None:
     day = pd.date_range("2024-01-01", periods=30).strftime("%Y-%m-%d")
     frame = pd.DataFrame({"day": day, "a": np.arange(30.0), "promo": np.arange(30) % 2})
-    schema = read(table_from_frame(frame), TableSettings(known=("promo",), unfinished="keep")).schema
+    schema = read(
+        table_from_frame(frame), TableSettings(known=("promo",), unfinished="keep")
+    ).schema
     tonight = dated_table(table_from_frame(frame.assign(b=frame["a"])), schema)
     known_then = known_by(tonight, schema, parse_as_of("2024-01-20T12:00:00+00:00"))
     assert len(known_then.table.frame) == 30
@@ -118,9 +124,9 @@ def test_a_gated_refit_gives_each_warning_once(job: Job, forecast: Run, at: At, 
     gap = frame[(frame["shop"] != "south") | (frame["day"] != "2024-02-03")]
     frame = pd.concat([gap, ended, constant, sparse]).iloc[::-1].assign(price=1.0)
     frame.loc[frame["day"] == "2024-02-05", "price"] = np.nan
-    frame.assign(price=frame["price"].astype(object).where(frame["day"] != "2024-02-06", "n/a")).to_csv(
-        job.folder / "sales.csv", index=False
-    )
+    frame.assign(
+        price=frame["price"].astype(object).where(frame["day"] != "2024-02-06", "n/a")
+    ).to_csv(job.folder / "sales.csv", index=False)
     job.write(top='refit = "daily"', table='id = ["shop"]\ntarget = ["units"]\npast = ["price"]')
     assert forecast("run", job.file, "--as-of", at(150)).code == 3
     job.file.write_text(job.file.read_text().replace('"seasonal-naive"', f'"{model}"'))
@@ -177,7 +183,9 @@ def test_a_value_of_a_day_that_is_not_over_is_left_out_unless_the_file_says_othe
         assert pd.read_csv(job.output)["day"].min() == "2024-06-02"
 
 
-def test_a_row_of_today_whose_target_is_blank_is_no_value_that_is_left_out(job: Job, forecast: Run) -> None:
+def test_a_row_of_today_whose_target_is_blank_is_no_value_that_is_left_out(
+    job: Job, forecast: Run
+) -> None:
     frame = job.table().assign(promo=0)
     frame.loc[frame["day"] >= "2024-05-31", "units"] = None
     frame.to_csv(job.folder / "sales.csv", index=False)
@@ -187,15 +195,26 @@ def test_a_row_of_today_whose_target_is_blank_is_no_value_that_is_left_out(job: 
 
 
 @pytest.mark.parametrize("every", ["D", "h"])
-def test_a_simulated_night_sees_no_later_hour_of_its_day(job: Job, forecast: Run, every: str) -> None:
+def test_a_simulated_night_sees_no_later_hour_of_its_day(
+    job: Job, forecast: Run, every: str
+) -> None:
     times = pd.date_range("2024-01-01", "2024-02-29", freq=every)
     frame = pd.DataFrame({"time": times, "units": 10 + np.arange(len(times)) % 5})
     job.write(table='freq = "D"\naggregate = "sum"' if every == "h" else "")
     left = []
     for later in (0, 9_999):  # what the day of the run, and those after it, are to bring
-        frame.loc[frame["time"] > ("2024-02-20 02:10" if every == "h" else "2024-02-19"), "units"] += later
+        frame.loc[
+            frame["time"] > ("2024-02-20 02:10" if every == "h" else "2024-02-19"), "units"
+        ] += later
         frame.to_csv(job.folder / "sales.csv", index=False)
-        ran = forecast("run", job.file, "--as-of", "2024-02-20T02:10:00", "--output", job.folder / f"{later}.csv")
+        ran = forecast(
+            "run",
+            job.file,
+            "--as-of",
+            "2024-02-20T02:10:00",
+            "--output",
+            job.folder / f"{later}.csv",
+        )
         assert ran.code == 0, ran.err
         left.append((job.folder / f"{later}.csv").read_bytes())
     assert left[0] == left[1]
@@ -211,7 +230,9 @@ def test_a_table_of_one_unfinished_day_is_refused_with_the_reason(job: Job, fore
     assert "every row belongs to a period that is not over at 2024-05-31T12:00:00Z" in ran.err
 
 
-def test_a_check_refuses_what_a_run_refuses_of_changed_settings(job: Job, forecast: Run, at: At) -> None:
+def test_a_check_refuses_what_a_run_refuses_of_changed_settings(
+    job: Job, forecast: Run, at: At
+) -> None:
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     job.write(top='refit = "never"', table="season = 14")
     for words in ((), ("--check",)):
@@ -236,7 +257,11 @@ SQLITE = 'url = "sqlite:///f.db"\ntable = "forecasts"'
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_the_source_and_the_sink_are_told_and_nothing_is_written(job: Job, forecast: Run) -> None:
@@ -251,7 +276,9 @@ def test_the_source_and_the_sink_are_told_and_nothing_is_written(job: Job, forec
 
 
 def test_a_source_that_is_too_old_is_told_as_a_run_would(job: Job, forecast: Run) -> None:
-    job.write(top='as_of = "2024-07-22T12:00:00+00:00"', checks='warn_after = "2d"\nerror_after = "9d"')
+    job.write(
+        top='as_of = "2024-07-22T12:00:00+00:00"', checks='warn_after = "2d"\nerror_after = "9d"'
+    )
     ran = forecast("run", job.file, "--check")
     assert ran.code == 0, ran.err
     assert "age      the newest value is 3.5 days old" in ran.err
@@ -263,11 +290,18 @@ def test_a_source_that_is_too_old_is_told_as_a_run_would(job: Job, forecast: Run
     assert forecast("run", job.file, "--check", "--as-of", "2024-07-22T12:00:00+00:00").code == 0
 
 
-def test_known_values_that_a_run_would_miss_are_missed_before(job: Job, forecast: Run, at: At) -> None:
+def test_known_values_that_a_run_would_miss_are_missed_before(
+    job: Job, forecast: Run, at: At
+) -> None:
     frame = job.table().assign(promo=0)
     days = pd.date_range("2024-07-19", periods=7).strftime("%Y-%m-%d")
     plan = pd.DataFrame(
-        {"day": np.tile(days, 2), "shop": np.repeat(["north", "south"], 7), "units": np.nan, "promo": 1}
+        {
+            "day": np.tile(days, 2),
+            "shop": np.repeat(["north", "south"], 7),
+            "units": np.nan,
+            "promo": 1,
+        }
     )
     source = job.folder / "sales.csv"
     job.write(table='known = ["promo"]', top='as_of = "2024-07-19T12:00:00+00:00"')
@@ -276,13 +310,22 @@ def test_known_values_that_a_run_would_miss_are_missed_before(job: Job, forecast
     shorter = pd.concat([frame, plan.groupby("shop").head(6)])
     shorter.to_csv(source, index=False)
     for words, code in (("--as-of", instant), 0), ((), 65):
-        assert [forecast("run", job.file, *words, *check).code for check in ((), ("--check",))] == [code] * 2
+        assert [forecast("run", job.file, *words, *check).code for check in ((), ("--check",))] == [
+            code
+        ] * 2
     pd.concat([frame, plan[:7]]).to_csv(source, index=False)
     for words in ((), ("--check",)):
         ran = forecast("run", job.file, *words)
-        assert (ran.code, "'promo' is known in advance, but has no value for 7 of the 7" in ran.err) == (65, True)
-    (job.folder / "days.csv").write_text("start,end,name,kind,shop\n2024-07-19,2024-12-31,gone,closed,south\n")
-    job.write(table='known = ["promo"]\nevents = "days.csv"', top='as_of = "2024-07-19T12:00:00+00:00"')
+        assert (
+            ran.code,
+            "'promo' is known in advance, but has no value for 7 of the 7" in ran.err,
+        ) == (65, True)
+    (job.folder / "days.csv").write_text(
+        "start,end,name,kind,shop\n2024-07-19,2024-12-31,gone,closed,south\n"
+    )
+    job.write(
+        table='known = ["promo"]\nevents = "days.csv"', top='as_of = "2024-07-19T12:00:00+00:00"'
+    )
     for words in (("--check",), ()):
         ran = forecast("run", job.file, *words)
         assert ran.code == 0, ran.err
@@ -317,14 +360,38 @@ def test_a_job_that_has_run_passes(job: Job, forecast: Run, at: Callable[[int], 
     ("change", "code", "said"),
     [
         (("sales.csv", "nowhere.csv"), 66, "nowhere.csv"),
-        (('model = "seasonal-naive"', 'model = "seasonal-naive"\nbaselines = ["tetha"]'), 2, "did you mean 'theta'"),
+        (
+            ('model = "seasonal-naive"', 'model = "seasonal-naive"\nbaselines = ["tetha"]'),
+            2,
+            "did you mean 'theta'",
+        ),
         (('path = "sales.csv"', 'path = "sales.csv"\nfuture = "plans.csv"'), 66, "plans.csv"),
-        (('path = "out.csv"', 'path = "sales.csv/out.csv"'), 73, "sales.csv is a file where a folder is needed"),
+        (
+            ('path = "out.csv"', 'path = "sales.csv/out.csv"'),
+            73,
+            "sales.csv is a file where a folder is needed",
+        ),
         (('path = "out.csv"', 'path = "."'), 73, "is a folder; name a file in it"),
-        (('store = "store"', 'store = "sales.csv/store"'), 73, "sales.csv is a file where a folder is needed"),
-        (('path = "out.csv"', 'url = "sqlite:///sales.csv"\ntable = "f"'), 74, "sink.url: file is not a database"),
-        (('path = "out.csv"', 'url = "sqlite:///sales.csv/f.db"\ntable = "f"'), 73, "f.db: cannot be created"),
-        (('path = "out.csv"', 'url = "postgresql://x:y@127.0.0.1:1/z"\ntable = "f"'), 69, "sink.url"),
+        (
+            ('store = "store"', 'store = "sales.csv/store"'),
+            73,
+            "sales.csv is a file where a folder is needed",
+        ),
+        (
+            ('path = "out.csv"', 'url = "sqlite:///sales.csv"\ntable = "f"'),
+            74,
+            "sink.url: file is not a database",
+        ),
+        (
+            ('path = "out.csv"', 'url = "sqlite:///sales.csv/f.db"\ntable = "f"'),
+            73,
+            "f.db: cannot be created",
+        ),
+        (
+            ('path = "out.csv"', 'url = "postgresql://x:y@127.0.0.1:1/z"\ntable = "f"'),
+            69,
+            "sink.url",
+        ),
     ],
 )
 def test_what_a_run_would_stumble_over_is_found(
@@ -349,7 +416,9 @@ def test_a_column_that_the_file_names_must_be_there(job: Job, forecast: Run) -> 
 
 def test_a_table_without_the_columns_is_found(job: Job, forecast: Run) -> None:
     with sqlite3.connect(job.folder / "f.db") as connection:
-        connection.execute("CREATE TABLE forecasts (shop TEXT, day TEXT, origin TEXT, PRIMARY KEY (shop, day, origin))")
+        connection.execute(
+            "CREATE TABLE forecasts (shop TEXT, day TEXT, origin TEXT, PRIMARY KEY (shop, day, origin))"
+        )
     job.write(sink=SQLITE)
     ran = forecast("run", job.file, "--check")
     assert ran.code == 2
@@ -382,10 +451,14 @@ def test_a_check_shows_no_secret(
         assert "quarterly_secrets" not in text
 
 
-def test_a_postgresql_table_is_looked_at_and_left_alone(job: Job, forecast: Run, server: Server) -> None:
+def test_a_postgresql_table_is_looked_at_and_left_alone(
+    job: Job, forecast: Run, server: Server
+) -> None:
     job.write(sink=f'url = "{server.url}"\ntable = "forecasts"')
     assert "table forecasts will be created" in forecast("run", job.file, "--check").err
-    assert server.execute("SELECT count(*) FROM information_schema.tables WHERE table_name = 'forecasts'") == [(0,)]
+    assert server.execute(
+        "SELECT count(*) FROM information_schema.tables WHERE table_name = 'forecasts'"
+    ) == [(0,)]
     server.execute(
         "CREATE TABLE forecasts (shop text, day date, origin date, forecast date, lo_80 float, hi_80 float, "
         "lo_95 float, hi_95 float, version text, model text, status text, PRIMARY KEY (shop, day, origin))"
@@ -395,13 +468,17 @@ def test_a_postgresql_table_is_looked_at_and_left_alone(job: Job, forecast: Run,
     assert "column forecast: invalid input syntax for type date" in ran.err
 
 
-def test_only_a_run_that_wrote_is_said_to_have_written_later(job: Job, forecast: Run, at: Callable[[int], str]) -> None:
+def test_only_a_run_that_wrote_is_said_to_have_written_later(
+    job: Job, forecast: Run, at: Callable[[int], str]
+) -> None:
     said = "already wrote the output"
     good = job.file.read_text()
     job.file.write_text(good.replace("sales.csv", "nowhere.csv"))
     assert forecast("run", job.file, "--as-of", at(160)).code == 66
     job.file.write_text(good)
-    assert forecast("run", job.file, "--as-of", at(159), "--output", job.folder / "else.csv").code == 0
+    assert (
+        forecast("run", job.file, "--as-of", at(159), "--output", job.folder / "else.csv").code == 0
+    )
     first = forecast("run", job.file, "--as-of", at(150))
     assert first.code == 0
     assert said not in first.err
@@ -417,7 +494,11 @@ HORIZON = 3
 @pytest.fixture
 def nights(job: Job, forecast: Run, at: At) -> Callable[[int, float], Ran]:
     """Runs the job after a day of the table, with what its weather service says that night about days to come."""
-    job.write(table='known = ["temp"]', train=f"baselines = []\nhorizon = {HORIZON}", top='refit = "never"')
+    job.write(
+        table='known = ["temp"]',
+        train=f"baselines = []\nhorizon = {HORIZON}",
+        top='refit = "never"',
+    )
     text = job.file.read_text().replace("horizon = 7\n", "").replace('"seasonal-naive"', '"last"')
     job.file.write_text(text)
 
@@ -425,7 +506,9 @@ def nights(job: Job, forecast: Run, at: At) -> Callable[[int, float], Ran]:
         table = job.table(days=day + 1 + HORIZON)
         ahead = pd.to_datetime(table["day"]) > pd.Timestamp("2024-01-01") + pd.Timedelta(days=day)
         temp = np.where(ahead, says, 10.0 + np.arange(len(table)) // 2 % 5)
-        table.assign(units=table["units"].where(~ahead), temp=temp).to_csv(job.folder / "sales.csv", index=False)
+        table.assign(units=table["units"].where(~ahead), temp=temp).to_csv(
+            job.folder / "sales.csv", index=False
+        )
         return forecast("run", job.file, "--as-of", at(day))
 
     return night
@@ -444,10 +527,14 @@ def ledger_of(job: Job) -> Ledger:
 def kept(job: Job) -> dict[str, list[float]]:
     """The values of each run that the ledger has, by its time."""
     times = [at for (at,) in job.ledger("SELECT as_of FROM forecast_known ORDER BY as_of")]
-    return {at: ledger_of(job).known(after=at[:-1], before=f"{at}Z")["value"].tolist() for at in times}
+    return {
+        at: ledger_of(job).known(after=at[:-1], before=f"{at}Z")["value"].tolist() for at in times
+    }
 
 
-def test_a_fit_sees_what_each_night_knew(job: Job, nights: Callable[[int, float], Ran], at: At) -> None:
+def test_a_fit_sees_what_each_night_knew(
+    job: Job, nights: Callable[[int, float], Ran], at: At
+) -> None:
     for day, says in ((0, 20.0), (1, 21.0), (2, 22.0)):
         ran = nights(FIRST + day, says)
         assert ran.code == 0, ran.err
@@ -465,10 +552,15 @@ def test_a_fit_sees_what_each_night_knew(job: Job, nights: Callable[[int, float]
     job.file.write_text(job.file.read_text().replace('"never"', '"daily"'))
     ran = nights(FIRST + 4, 24.0)
     assert ran.code == 0, ran.err
-    assert "known    what earlier runs kept is used; before them, columns have the values of now" in ran.err
+    assert (
+        "known    what earlier runs kept is used; before them, columns have the values of now"
+        in ran.err
+    )
 
 
-def test_only_what_differs_from_the_night_before_is_kept(job: Job, nights: Callable[[int, float], Ran]) -> None:
+def test_only_what_differs_from_the_night_before_is_kept(
+    job: Job, nights: Callable[[int, float], Ran]
+) -> None:
     for day in range(3):
         assert nights(FIRST + day, 20.0).code == 0
     assert [*map(len, kept(job).values())] == [2 * HORIZON, 2, 2]
@@ -514,7 +606,9 @@ def test_a_fit_reads_no_more_than_its_table_reaches_back_and_names_what_is_damag
         assert nights(FIRST + day, 20.0 + day).code == 0
     first = next(iter(kept(job)))
     with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as connection:
-        connection.execute("UPDATE forecast_known SET cells = SUBSTR(cells, 1, 50) WHERE as_of = ?", [first])
+        connection.execute(
+            "UPDATE forecast_known SET cells = SUBSTR(cells, 1, 50) WHERE as_of = ?", [first]
+        )
     problem = f"job 'job': the known values of the run as of {first} in the ledger are damaged, and left out"
     with held_back() as records:
         panel = panel_to_fit(job, at, FIRST + 2)
@@ -530,7 +624,11 @@ def test_a_fit_reads_no_more_than_its_table_reaches_back_and_names_what_is_damag
 
 
 def test_a_ledger_in_a_database_has_what_was_known(
-    job: Job, nights: Callable[[int, float], Ran], at: At, url: str, rows: Callable[[str, str], list[Any]]
+    job: Job,
+    nights: Callable[[int, float], Ran],
+    at: At,
+    url: str,
+    rows: Callable[[str, str], list[Any]],
 ) -> None:
     text = job.file.read_text().replace("[sink]\n", f'[sink]\nurl = "{url}"\ntable = "forecasts"\n')
     job.file.write_text(f'ledger = "sink"\n{text}')
@@ -551,13 +649,19 @@ def test_a_job_uses_what_became_available_up_to_its_run(
     table["available_at"] = None
     ahead = table["units"].isna()
     issues = []
-    for hour, says in (("09:00", 30.0), ("11:59", 31.0), ("12:01", 32.0)):  # the run is at noon, UTC
+    for hour, says in (
+        ("09:00", 30.0),
+        ("11:59", 31.0),
+        ("12:01", 32.0),
+    ):  # the run is at noon, UTC
         day = pd.Timestamp("2024-01-02") + pd.Timedelta(days=FIRST)
         issues.append(table[ahead].assign(temp=says, available_at=f"{day:%Y-%m-%d} {hour}:00"))
     if apart:
         table[~ahead].drop(columns="available_at").to_csv(job.folder / "sales.csv", index=False)
         pd.concat(issues).drop(columns="units").to_csv(job.folder / "weather.csv", index=False)
-        job.file.write_text(job.file.read_text().replace("[source]\n", '[source]\nfuture = "weather.csv"\n'))
+        job.file.write_text(
+            job.file.read_text().replace("[source]\n", '[source]\nfuture = "weather.csv"\n')
+        )
     else:
         pd.concat([table[~ahead], *issues]).to_csv(job.folder / "sales.csv", index=False)
     ran = forecast("run", job.file, "--as-of", at(FIRST))
@@ -571,14 +675,20 @@ def test_words_of_a_wide_table_keep_their_meaning_where_columns_and_categories_c
 ) -> None:
     job.write(table='known = ["sky"]\nfreq = "D"', checks='output.on_error = "warn"')
     job.file.write_text(
-        job.file.read_text().replace('"seasonal-naive"', '"last"').replace("horizon = 7", "horizon = 3")
+        job.file.read_text()
+        .replace('"seasonal-naive"', '"last"')
+        .replace("horizon = 7", "horizon = 3")
     )
     for night, (says, columns, first) in enumerate(
         (("sun", ["north", "south"], "rain"), ("rain", ["south"], "fog"), ("sun", ["south"], "fog"))
     ):
-        table = job.table(days=FIRST + 1 + night).pivot(index="day", columns="shop", values="units")[columns]
+        table = job.table(days=FIRST + 1 + night).pivot(
+            index="day", columns="shop", values="units"
+        )[columns]
         table["sky"] = [first, *["rain"] * (len(table) - 2), "sun"]
-        days = pd.date_range(pd.Timestamp("2024-01-02") + pd.Timedelta(days=FIRST + night), periods=HORIZON)
+        days = pd.date_range(
+            pd.Timestamp("2024-01-02") + pd.Timedelta(days=FIRST + night), periods=HORIZON
+        )
         ahead = pd.DataFrame({"sky": says}, index=days.strftime("%Y-%m-%d"))
         pd.concat([table, ahead]).rename_axis("day").to_csv(job.folder / "sales.csv")
         if night < 2:

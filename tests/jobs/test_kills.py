@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @sqlite_first
-@pytest.mark.filterwarnings("ignore:This process.*fork")  # newer Pythons warn of forks beside threads
+@pytest.mark.filterwarnings(
+    "ignore:This process.*fork"
+)  # newer Pythons warn of forks beside threads
 def test_a_killed_run_is_repaired_by_running_it_again(url: str) -> None:
     counts = Counts()
     with tempfile.TemporaryDirectory() as folder:
@@ -38,7 +40,14 @@ def test_a_killed_night_that_is_blocked_or_accepted_leaves_all_in_agreement(tmp_
 @pytest.mark.slow  # tests/faults/test_faults.py kills at any call, and test_publishing.py finishes what was begun
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_a_refit_goes_live_after_its_run_wherever_a_kill_cuts_it() -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     words = [sys.executable, "-m", "tests.faults", "refits", "--sample", "2"]
-    ended = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300, check=False)
+    ended = subprocess.run(
+        words, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300, check=False
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -108,7 +108,10 @@ def test_a_new_file_is_a_source_everywhere(job: Job, run: Run) -> None:
     for name, lines in texts.items():
         (job.folder / f"{name}.toml").write_text(text.replace('path = "sales.csv"', lines))
     typo, both, checked, ran = run(
-        ("run", "typo.toml"), ("run", "both.toml"), ("run", "job.toml", "--check"), ("run", "job.toml")
+        ("run", "typo.toml"),
+        ("run", "both.toml"),
+        ("run", "job.toml", "--check"),
+        ("run", "job.toml"),
     )
     assert typo.startswith("2 ")
     assert "unknown key 'record'; did you mean 'records' in [source]?" in typo
@@ -117,7 +120,11 @@ def test_a_new_file_is_a_source_everywhere(job: Job, run: Run) -> None:
     assert f"reads {job.folder}/sales.jsonl" in checked
     assert ran.startswith("0 ")
     digest = hashlib.sha256((job.folder / "sales.jsonl").read_bytes()).hexdigest()
-    assert job.record()["input"] == {"name": f"{job.folder}/sales.jsonl", "rows": 400, "sha256": digest}
+    assert job.record()["input"] == {
+        "name": f"{job.folder}/sales.jsonl",
+        "rows": 400,
+        "sha256": digest,
+    }
 
 
 REFUSED = {
@@ -138,7 +145,12 @@ def test_a_new_file_is_a_sink_everywhere(job: Job, run: Run) -> None:
     refused = [("run", f"refused-{place}.toml") for place in range(len(REFUSED))]
     fitted = "from pathlib import Path; print(list(Path().glob('store*/v-*')))"
     schema, *ends, versions, checked, ran, api = run(
-        ("run", "--schema"), *refused, ("-c", fitted), ("run", "job.toml", "--check"), ("run", "job.toml"), ("-c", API)
+        ("run", "--schema"),
+        *refused,
+        ("-c", fitted),
+        ("run", "job.toml", "--check"),
+        ("run", "job.toml"),
+        ("-c", API),
     )
     keys = json.loads(schema.removeprefix("0 "))["$defs"]["SinkSettings"]["properties"]
     assert keys["lines"]["description"] == "a .jsonl file, replaced all at once"
@@ -148,7 +160,9 @@ def test_a_new_file_is_a_sink_everywhere(job: Job, run: Run) -> None:
     assert versions == "0 []\n", "nothing was fitted"
     assert "out/new.jsonl can be written" in checked
     assert f"to {job.folder}/out/new.jsonl and " in ran
-    rows = [json.loads(line) for line in (job.folder / "out" / "new.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line) for line in (job.folder / "out" / "new.jsonl").read_text().splitlines()
+    ]
     assert [*rows[0]] == ["shop", "day", "forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
     assert len(rows) == 14
     assert len((job.folder / "out" / "sums.jsonl").read_text().splitlines()) == 7
@@ -162,9 +176,13 @@ FAILING = """    raise {"exit": SystemExit(0), "pipe": BrokenPipeError(32, "Brok
 """
 
 
-def test_a_sink_that_exits_or_whose_pipe_breaks_ends_the_run_with_an_error(job: Job, package: PackageCopy) -> None:
+def test_a_sink_that_exits_or_whose_pipe_breaks_ends_the_run_with_an_error(
+    job: Job, package: PackageCopy
+) -> None:
     before, written = SINK.split("    for place, each in")
-    package.add("forecast/jobs/sinks/lines.py", before + FAILING + "    for place, each in" + written)
+    package.add(
+        "forecast/jobs/sinks/lines.py", before + FAILING + "    for place, each in" + written
+    )
     for code, name, problem in (
         (1, "exit", "this is a bug of forecast: SystemExit: 0"),
         (74, "pipe", "input or output: Broken pipe"),

@@ -10,7 +10,15 @@ from forecast.jobs.gate import replayed_checks
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.publishing import accept_blocked
 from forecast.jobs.run import run_job
-from tests.faults._shops import CLEAN_NIGHTS, DAYS_BEFORE, FAULTS, FIRST_DAY, ShopJob, answered, sales
+from tests.faults._shops import (
+    CLEAN_NIGHTS,
+    DAYS_BEFORE,
+    FAULTS,
+    FIRST_DAY,
+    ShopJob,
+    answered,
+    sales,
+)
 
 BLOCKED = 5
 A_WEEK = 7
@@ -46,11 +54,15 @@ def test_a_fault_is_answered_on_its_first_morning(name: str, job: ShopJob) -> No
 
 def test_a_blocked_group_is_named_with_its_ratio_and_date(job: ShopJob) -> None:
     _, messages = job.run(CLEAN_NIGHTS, FAULTS["a store times 10"].plant(job.table(CLEAN_NIGHTS)))
-    assert "values of store 'store 3' at 2025-08-11 are about 8.9 times their forecasts" in messages[0]
+    assert (
+        "values of store 'store 3' at 2025-08-11 are about 8.9 times their forecasts" in messages[0]
+    )
     assert "--accept" in messages[0]
 
 
-def test_nothing_is_published_until_it_is_accepted_and_then_it_counts_as_right(job: ShopJob) -> None:
+def test_nothing_is_published_until_it_is_accepted_and_then_it_counts_as_right(
+    job: ShopJob,
+) -> None:
     before = (job.folder / "forecasts.csv").read_bytes()
     code, _ = job.run(CLEAN_NIGHTS, doubled(job.table(CLEAN_NIGHTS), CLEAN_NIGHTS))
     assert code == BLOCKED
@@ -89,7 +101,9 @@ def test_values_that_were_revised_since_teach_nothing(job: ShopJob) -> None:
     """Sales up by a third on one day pass, and turn out to be wrong: that night is no example of what is usual."""
     higher = job.table(CLEAN_NIGHTS)
     newest = higher["day"] == higher["day"].max()
-    higher = higher.assign(units=higher["units"].where(~newest, (1.3 * higher["units"]).round().astype(int)))
+    higher = higher.assign(
+        units=higher["units"].where(~newest, (1.3 * higher["units"]).round().astype(int))
+    )
     assert job.run(CLEAN_NIGHTS, higher)[0] == 0
     assert job.run(CLEAN_NIGHTS + 1)[0] == 0
     with sqlite3.connect(job.folder / "model.runs" / "ledger.db") as connection:
@@ -111,7 +125,9 @@ def test_fallback_publishes_the_rows_of_the_last_run_for_the_group(job: ShopJob)
     assert set(after.loc[of_group, "source"]) == {"last run", "seasonal naive"}
     assert set(after.loc[~of_group, "source"]) == {"forecast"}
     keys = ["store", "product", "day"]
-    both = after[of_group & (after["source"] == "last run")].merge(before, on=keys, suffixes=("", "_before"))
+    both = after[of_group & (after["source"] == "last run")].merge(
+        before, on=keys, suffixes=("", "_before")
+    )
     assert len(both) == 6 * 13
     assert (both["forecast"] == both["forecast_before"]).all()
 
@@ -130,8 +146,14 @@ def test_closures_that_are_announced_do_not_block(job: ShopJob) -> None:
 
 def test_one_wrong_value_alone_warns_and_names_its_series(job: ShopJob) -> None:
     table = job.table(CLEAN_NIGHTS)
-    wrong = (table["day"] == table["day"].max()) & (table["store"] == "store 5") & (table["product"] == "tea")
-    code, messages = job.run(CLEAN_NIGHTS, table.assign(units=table["units"].where(~wrong, 30 * table["units"])))
+    wrong = (
+        (table["day"] == table["day"].max())
+        & (table["store"] == "store 5")
+        & (table["product"] == "tea")
+    )
+    code, messages = job.run(
+        CLEAN_NIGHTS, table.assign(units=table["units"].where(~wrong, 30 * table["units"]))
+    )
     assert code == 0
     assert any(text.startswith("value: store 5/tea 2025-08-11: ") for text in messages)
 
@@ -139,11 +161,15 @@ def test_one_wrong_value_alone_warns_and_names_its_series(job: ShopJob) -> None:
 def test_limits_are_settings_of_the_pipeline_file(job: ShopJob) -> None:
     with job.file.open("a", encoding="utf-8") as file:
         file.write("[checks.actual]\ngroup = {warn = 1.5, error = 20}\n")
-    code, messages = job.run(CLEAN_NIGHTS, FAULTS["a store times 10"].plant(job.table(CLEAN_NIGHTS)))
+    code, messages = job.run(
+        CLEAN_NIGHTS, FAULTS["a store times 10"].plant(job.table(CLEAN_NIGHTS))
+    )
     assert any(text.startswith("group: ") for text in messages), (code, messages)
 
 
-def test_series_that_the_ledger_has_no_room_for_are_not_new(job: ShopJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_series_that_the_ledger_has_no_room_for_are_not_new(
+    job: ShopJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("forecast.ledger.accuracy.MAX_FORECASTS", 140)  # of ten series
     for night in (CLEAN_NIGHTS, CLEAN_NIGHTS + 1):
         assert job.run(night)[0] == 0
@@ -160,13 +186,19 @@ def test_a_store_that_opens_does_not_block_while_its_past_is_short(job: ShopJob)
         assert code == 0, messages
 
 
-def test_a_promotion_that_is_announced_does_not_block_though_its_effect_is_unknown(job: ShopJob) -> None:
-    first = FIRST_DAY + pd.Timedelta(days=DAYS_BEFORE + CLEAN_NIGHTS)  # on which the second of these nights looks back
+def test_a_promotion_that_is_announced_does_not_block_though_its_effect_is_unknown(
+    job: ShopJob,
+) -> None:
+    first = FIRST_DAY + pd.Timedelta(
+        days=DAYS_BEFORE + CLEAN_NIGHTS
+    )  # on which the second of these nights looks back
     with (job.folder / "events.csv").open("a", encoding="utf-8") as file:
         file.write(f"{first:%Y-%m-%d},{first:%Y-%m-%d},summer sale,effect\n")
     for night in (CLEAN_NIGHTS, CLEAN_NIGHTS + 1):
         table = job.table(night)
-        sold = table["units"].where((table["day"] != first) | (table["product"] != "wine"), 4 * table["units"])
+        sold = table["units"].where(
+            (table["day"] != first) | (table["product"] != "wine"), 4 * table["units"]
+        )
         code, messages = job.run(night, table.assign(units=sold))
         assert code == 0, messages
 
@@ -178,5 +210,7 @@ def test_a_short_ramp_is_no_forecast_out_of_bounds(tmp_path: Path) -> None:
     )
     job = read_pipeline(str(tmp_path / "job.toml"))
     for rows in range(10, 14):
-        pd.DataFrame({"day": days[:rows], "sales": range(1, rows + 1)}).to_csv(tmp_path / "ramp.csv", index=False)
+        pd.DataFrame({"day": days[:rows], "sales": range(1, rows + 1)}).to_csv(
+            tmp_path / "ramp.csv", index=False
+        )
         assert run_job(job, as_of=f"{days[rows].isoformat()}+00:00").exit_code == 0

@@ -68,7 +68,9 @@ def _drip(connection: socket.socket) -> None:
 
 
 def _headers(connection: socket.socket) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(150)) + b"\r\n")
+    connection.sendall(
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(150)) + b"\r\n"
+    )
 
 
 def _not_http(connection: socket.socket) -> None:
@@ -84,11 +86,15 @@ def _long_line(connection: socket.socket) -> None:
 
 
 def _redirect_to_nowhere(connection: socket.socket) -> None:
-    connection.sendall(f"HTTP/1.1 302 Found\r\nLocation: http://[{TOKEN}\r\nContent-Length: 0\r\n\r\n".encode())
+    connection.sendall(
+        f"HTTP/1.1 302 Found\r\nLocation: http://[{TOKEN}\r\nContent-Length: 0\r\n\r\n".encode()
+    )
 
 
 def _redirect_to_another_scheme(connection: socket.socket) -> None:
-    connection.sendall(f"HTTP/1.1 302 Found\r\nLocation: file:///{TOKEN}\r\nContent-Length: 0\r\n\r\n".encode())
+    connection.sendall(
+        f"HTTP/1.1 302 Found\r\nLocation: file:///{TOKEN}\r\nContent-Length: 0\r\n\r\n".encode()
+    )
 
 
 def _endless_continue(connection: socket.socket) -> None:
@@ -162,7 +168,9 @@ def test_a_failing_run_keeps_its_exit_code_beside_a_failing_health_check(
         TOKEN,
     ],
 )
-def test_an_address_that_cannot_be_sent_to_is_refused_with_the_file(job: Job, forecast: Run, address: str) -> None:
+def test_an_address_that_cannot_be_sent_to_is_refused_with_the_file(
+    job: Job, forecast: Run, address: str
+) -> None:
     job.write(top=f'ping = "{address}"')
     for words in (("run", job.file, "--check"), ("run", job.file)):
         ran = forecast(*words)

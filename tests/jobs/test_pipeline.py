@@ -21,7 +21,11 @@ SHIPPED = Path(__file__).parents[2] / "pipelines"
     [
         ("refitt = 'weekly'", {}, "unknown key 'refitt'; did you mean 'refit' at the top"),
         ("horizon = 7", {}, "'horizon'; it belongs in [train]"),
-        ("", {"train": "seasn = 7"}, "[train] unknown key 'seasn'; did you mean 'season' in [table]?"),
+        (
+            "",
+            {"train": "seasn = 7"},
+            "[train] unknown key 'seasn'; did you mean 'season' in [table]?",
+        ),
         ("", {"trian": "steps = 7"}, "'trian'; did you mean 'train' as a table: [train]?"),
         ("", {"train": "steps = 0"}, "[train] steps=0"),
         ("", {"train": "steps = 'many'"}, "[train] steps='many'"),
@@ -31,15 +35,27 @@ SHIPPED = Path(__file__).parents[2] / "pipelines"
         ("", {"checks": "warn_after = '3d'\nerror_after = '2d'"}, "lies beyond error_after"),
         ("", {"sink": "table = 'f'"}, "url and table go together"),
         ("", {"source": "sql = 'SELECT 1'"}, "give either path, or url and sql"),
-        ("ping = '${NO_SUCH_VARIABLE}'", {}, "ping: the environment variable NO_SUCH_VARIABLE is not set"),
-        ("", {"checks": "warn_after = '3 moons'"}, "[checks] warn_after='3 moons': a duration is written as"),
+        (
+            "ping = '${NO_SUCH_VARIABLE}'",
+            {},
+            "ping: the environment variable NO_SUCH_VARIABLE is not set",
+        ),
+        (
+            "",
+            {"checks": "warn_after = '3 moons'"},
+            "[checks] warn_after='3 moons': a duration is written as",
+        ),
         ("ledger = 'sink'", {}, 'ledger = "sink" needs'),
         ("store = 3", {}, "store"),
         ("as_of = 'yesterday'", {}, "as_of yesterday: is not a time"),
         ("[[train]]", {}, "not valid TOML"),
         ("keep = true", {}, "keep cannot be true or false"),
         ("", {"output": "levels = true"}, "[output] levels cannot be true or false"),
-        ("", {"source": "future = ''"}, "[source] future='': string should have at least 1 character"),
+        (
+            "",
+            {"source": "future = ''"},
+            "[source] future='': string should have at least 1 character",
+        ),
         ("as_of = 12:30:00", {}, "as_of 12:30:00: is not a time"),
     ],
 )
@@ -72,9 +88,13 @@ def test_an_unknown_model_is_refused_before_a_night(job: Job, forecast: Run) -> 
 
 
 @pytest.mark.parametrize("words", [("--check",), ()])
-def test_an_unknown_knob_is_refused_before_the_source_is_read(job: Job, forecast: Run, words: tuple[str, ...]) -> None:
+def test_an_unknown_knob_is_refused_before_the_source_is_read(
+    job: Job, forecast: Run, words: tuple[str, ...]
+) -> None:
     job.write(train="params = {hidden_sice = 8}")
-    job.file.write_text(job.file.read_text().replace("seasonal-naive", "gru").replace("sales.csv", "nowhere.csv"))
+    job.file.write_text(
+        job.file.read_text().replace("seasonal-naive", "gru").replace("sales.csv", "nowhere.csv")
+    )
     ran = forecast("run", job.file, *words)
     assert ran.code == 2
     assert "did you mean 'hidden_size'" in ran.err
@@ -116,10 +136,14 @@ def test_paths_start_at_the_folder_of_the_file(job: Job, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("file", sorted(SHIPPED.glob("*.toml")), ids=lambda path: path.stem)
-def test_shipped_pipelines_run_on_the_sample_data(file: Path, tmp_path: Path, forecast: Run) -> None:
+def test_shipped_pipelines_run_on_the_sample_data(
+    file: Path, tmp_path: Path, forecast: Run
+) -> None:
     text = file.read_text(encoding="utf-8").replace("../data", str(SHIPPED.parent / "data"))
     steps = "steps = 2\nbaselines = 'seasonal-naive'"
-    text = text.replace("budget = 60", steps) if "[train]" in text else f"{text}\n[train]\n{steps}\n"
+    text = (
+        text.replace("budget = 60", steps) if "[train]" in text else f"{text}\n[train]\n{steps}\n"
+    )
     (tmp_path / file.name).write_text(text, encoding="utf-8")
     ran = forecast("run", tmp_path / file.name)
     assert ran.code == 0, ran.err
@@ -154,7 +178,9 @@ def test_a_pipeline_is_not_made_in_pieces() -> None:
         ),
     ],
 )
-def test_a_text_that_no_file_or_name_can_be_is_refused(job: Job, forecast: Run, old: str, new: str, said: str) -> None:
+def test_a_text_that_no_file_or_name_can_be_is_refused(
+    job: Job, forecast: Run, old: str, new: str, said: str
+) -> None:
     file = job.write()
     file.write_text(file.read_text().replace(old, new))
     ran = forecast("run", file)
@@ -201,7 +227,9 @@ def test_a_sink_that_is_read_is_refused_and_kept(
     assert kept_files(job.folder) == before
 
 
-def test_an_output_of_a_run_is_no_file_that_it_reads(job: Job, forecast: Run, at: Callable[[int], str]) -> None:
+def test_an_output_of_a_run_is_no_file_that_it_reads(
+    job: Job, forecast: Run, at: Callable[[int], str]
+) -> None:
     job.write()
     before = job.file.read_bytes()
     ran = forecast("run", job.file, "--as-of", at(150), "--output", job.file)

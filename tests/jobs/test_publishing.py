@@ -28,7 +28,9 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def killed_before_promotion(job: Job, forecast: Run, at: At, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+def killed_before_promotion(
+    job: Job, forecast: Run, at: At, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, str]:
     """A job that was killed between its ledger and the promotion of a refit; the live version, and the new one."""
     job.write(top='refit = "weekly"')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
@@ -96,7 +98,9 @@ def test_a_refit_whose_run_fails_is_not_live(job: Job, forecast: Run, at: At) ->
     job.write(top='refit = "weekly"', table='known = ["promo"]')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     live, output = job.record()["version"], job.output.read_bytes()
-    frame[frame["day"] <= "2024-06-09"].to_csv(job.folder / "sales.csv", index=False)  # no promo of days to come
+    frame[frame["day"] <= "2024-06-09"].to_csv(
+        job.folder / "sales.csv", index=False
+    )  # no promo of days to come
     failed = forecast("run", job.file, "--as-of", at(160))
     assert failed.code == 65, failed.err
     assert Store(job.store).current() == live
@@ -120,7 +124,8 @@ def test_no_earlier_run_takes_a_version_whose_run_has_not_ended(
     live = job.record()["version"]
     with monkeypatch.context() as patched:
         patched.setattr(
-            "forecast.jobs.publishing.sinks_of", lambda *_: (_ for _ in ()).throw(StaleData("the sink is gone"))
+            "forecast.jobs.publishing.sinks_of",
+            lambda *_: (_ for _ in ()).throw(StaleData("the sink is gone")),
         )
         assert forecast("run", job.file, "--as-of", at(160)).code == 4
     assert forecast("run", job.file, "--as-of", at(170)).code == 0
@@ -130,7 +135,9 @@ def test_no_earlier_run_takes_a_version_whose_run_has_not_ended(
     assert job.record()["version"] == live
 
 
-def test_a_known_column_that_the_file_drops_stays_with_the_live_version(job: Job, forecast: Run, at: At) -> None:
+def test_a_known_column_that_the_file_drops_stays_with_the_live_version(
+    job: Job, forecast: Run, at: At
+) -> None:
     frame = job.table()
     frame["promo"] = frame["day"].str[-1].isin(["1", "5"]).astype(int)
     frame.to_csv(job.folder / "sales.csv", index=False)
@@ -192,7 +199,10 @@ def _levels(job: Job) -> list[set[str]]:
     """The levels that each place of sums holds: files, and the newest rows of tables."""
     files = [set(pd.read_csv(job.folder / name)["level"]) for name in ("shops.csv", "all.csv")]
     with sqlite3.connect(job.folder / "f.db") as connection:
-        tables = [{level for (level,) in connection.execute(f"SELECT level FROM {table}")} for table in SUMS]
+        tables = [
+            {level for (level,) in connection.execute(f"SELECT level FROM {table}")}
+            for table in SUMS
+        ]
     return [*files, *tables]
 
 
@@ -202,7 +212,9 @@ LEVELS = [{"shop/week"}, {"all"}] * 2  # of files, and of tables
 def _published(job: Job) -> list[float]:
     """The largest sum of each table of sums, which tells whether a blocked night was published."""
     with sqlite3.connect(job.folder / "f.db") as connection:
-        return [connection.execute(f"SELECT MAX(mean) FROM {table}").fetchone()[0] for table in SUMS]
+        return [
+            connection.execute(f"SELECT MAX(mean) FROM {table}").fetchone()[0] for table in SUMS
+        ]
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -213,7 +225,11 @@ def test_sums_are_accepted_into_their_own_places_though_the_file_has_another_ord
     if killed:
         _kill_an_acceptance(job, monkeypatch)
     _write(job, ALL, SHOPS)
-    ran = forecast("run", job.file, "--as-of", at(152)) if killed else forecast("run", job.file, "--accept")
+    ran = (
+        forecast("run", job.file, "--as-of", at(152))
+        if killed
+        else forecast("run", job.file, "--accept")
+    )
     assert ran.code == 0, ran.err
     assert _levels(job) == LEVELS
     assert min(_published(job)) > 10_000
@@ -237,7 +253,9 @@ def test_a_night_is_not_accepted_into_other_places_and_the_next_one_goes_on(
     before = _published(job)
     ran = forecast("run", job.file, "--accept")
     assert (ran.code, "Traceback" in ran.err) == (2, False)
-    assert f"was to write {job.folder}/out.csv, forecasts; {job.folder}/shops.csv, shops; " in ran.err
+    assert (
+        f"was to write {job.folder}/out.csv, forecasts; {job.folder}/shops.csv, shops; " in ran.err
+    )
     assert _published(job) == before
     for day in (152, 153):
         ran = forecast("run", job.file, "--as-of", at(day))
@@ -265,7 +283,9 @@ def test_a_flipped_bit_anywhere_in_what_a_blocked_night_kept_is_refused_by_the_n
     for path in files:
         whole = path.read_bytes()
         for position in {0, len(whole) // 3, len(whole) // 2, len(whole) - 1}:
-            path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])
+            path.write_bytes(
+                whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :]
+            )
             ran = forecast("run", job.file, "--accept")
             assert (ran.code, str(path) in ran.err) == (76, True), ran.err
         path.unlink()
@@ -301,7 +321,9 @@ def test_the_rules_are_applied_to_what_was_read_not_only_to_what_the_run_found(
     rows.loc[rows.index[3], "lo_80"] = rows["hi_80"].max() + 1
     rows.to_parquet(blocked / "0-rows.parquet")
     run = json.loads((blocked / "run.json").read_text())  # as one writes it who means to
-    run["sha256"]["0-rows.parquet"] = hashlib.sha256((blocked / "0-rows.parquet").read_bytes()).hexdigest()
+    run["sha256"]["0-rows.parquet"] = hashlib.sha256(
+        (blocked / "0-rows.parquet").read_bytes()
+    ).hexdigest()
     (blocked / "run.json").write_text(json.dumps(run))
     digest = hashlib.sha256((blocked / "run.json").read_bytes()).hexdigest()
     with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:

@@ -17,14 +17,19 @@ Run = Callable[..., Ran]
 At = Callable[[int], str]
 
 
-def test_a_refit_is_due_after_its_days_and_when_settings_change(job: Job, forecast: Run, at: At) -> None:
+def test_a_refit_is_due_after_its_days_and_when_settings_change(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.write(top='refit = "every 3 days"')
     why = []
     for day in (150, 151, 152, 153, 154):
         assert forecast("run", job.file, "--as-of", at(day)).code == 0
         why.append(job.record()["fit"].get("why"))
     assert why == ["there is no version yet", None, None, "the last fit is 3.0 days old", None]
-    job.write(top='refit = "every 3 days"', train='season = "none"'.replace('season = "none"', 'metric = "mae"'))
+    job.write(
+        top='refit = "every 3 days"',
+        train='season = "none"'.replace('season = "none"', 'metric = "mae"'),
+    )
     forecast("run", job.file, "--as-of", at(155))
     assert job.record()["fit"]["why"] == "the settings changed"
     job.write(top='refit = "never"')
@@ -61,7 +66,9 @@ def test_when_worse_fits_anew_after_forecasts_have_failed(job: Job, forecast: Ru
     assert any(reason and reason.startswith("MASE") for reason in reasons)
 
 
-def test_when_worse_takes_no_single_bad_day_for_a_worse_version(job: Job, forecast: Run, at: At) -> None:
+def test_when_worse_takes_no_single_bad_day_for_a_worse_version(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.write(top='refit = "when worse"')
     job.file.write_text(job.file.read_text().replace("seasonal-naive", "seasonal-mean"))
     frame = job.table()
@@ -113,7 +120,9 @@ def test_a_refit_never_begins_to_forecast_something_else(job: Job, forecast: Run
     ran = forecast("run", job.file, "--as-of", at(160))
     assert ran.code == 65
     assert "units" in ran.err
-    frame[frame["day"].isin(frame["day"].unique()[::7])].to_csv(job.folder / "sales.csv", index=False)
+    frame[frame["day"].isin(frame["day"].unique()[::7])].to_csv(
+        job.folder / "sales.csv", index=False
+    )
     ran = forecast("run", job.file, "--as-of", at(160))
     assert ran.code == 65
     assert "frequency" in ran.err or "coarser" in ran.err
@@ -123,7 +132,9 @@ def test_a_refit_never_begins_to_forecast_something_else(job: Job, forecast: Run
     assert list(pd.read_csv(job.output).columns)[:3] == ["shop", "day", "forecast"]
 
 
-def test_a_setting_that_says_what_a_fit_inferred_causes_no_refit(job: Job, forecast: Run, at: At) -> None:
+def test_a_setting_that_says_what_a_fit_inferred_causes_no_refit(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.table().to_csv(job.folder / "sales.csv", index=False, sep=";", decimal=",")
     job.write()
     first = forecast("run", job.file, "--as-of", at(150))
@@ -180,7 +191,11 @@ def test_a_run_ahead_of_its_clock_promotes_nothing_and_gives_way_to_ordinary_run
     assert (record["version"], record["fit"]) == (live, {})
     assert Store(job.store).current() == live
     again = forecast("run", job.file, "--as-of", AHEAD)
-    assert (again.code, job.record()["version"], job.output.read_bytes()) == (0, record["version"], output)
+    assert (again.code, job.record()["version"], job.output.read_bytes()) == (
+        0,
+        record["version"],
+        output,
+    )
     status = forecast("status", job.file)
     assert (status.code, "is dated ahead of its clock" in status.out.splitlines()[0]) == (3, True)
     for day in (198, 199):
@@ -190,21 +205,29 @@ def test_a_run_ahead_of_its_clock_promotes_nothing_and_gives_way_to_ordinary_run
         assert Store(job.store).current() == live == job.record()["fit"]["version"]
     assert job.output.read_bytes() != output
     with sqlite3.connect(job.folder / "f.db") as connection:
-        of_origin = connection.execute("SELECT DISTINCT origin, version FROM forecasts ORDER BY 1").fetchall()
+        of_origin = connection.execute(
+            "SELECT DISTINCT origin, version FROM forecasts ORDER BY 1"
+        ).fetchall()
     assert of_origin[-1] == ("2024-07-18 00:00:00", live)  # the origin of the run ahead, too
     status = forecast("status", job.file, "--runs", "1")
     assert (status.code, "dated ahead" in status.out) == (0, False), status.out
     assert "2999" not in forecast("diff", job.file).out
 
 
-def test_later_runs_learn_nothing_from_a_run_ahead_of_its_clock(job: Job, forecast: Run, at: At) -> None:
+def test_later_runs_learn_nothing_from_a_run_ahead_of_its_clock(
+    job: Job, forecast: Run, at: At
+) -> None:
     frame = job.table(days=207)
     frame["promo"] = frame["day"].str[-1].isin(["1", "5"]).astype(int)
     frame["units"] = frame["units"].where(frame["day"] < "2024-07-19")
     frame.to_csv(job.folder / "sales.csv", index=False)
     job.write(table='known = ["promo"]\ntarget = "units"', source='vintages = "keep"')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    sql = ("SELECT as_of FROM forecast_cells", "SELECT * FROM forecast_scores", "SELECT as_of FROM forecast_known")
+    sql = (
+        "SELECT as_of FROM forecast_cells",
+        "SELECT * FROM forecast_scores",
+        "SELECT as_of FROM forecast_known",
+    )
     left = [*map(job.ledger, sql)]
     assert forecast("run", job.file, "--as-of", AHEAD).code == 0
     assert [*map(job.ledger, sql)] == left
@@ -213,7 +236,9 @@ def test_later_runs_learn_nothing_from_a_run_ahead_of_its_clock(job: Job, foreca
     assert job.record()["actuals"]["values"] == 4
 
 
-def test_a_first_run_ahead_of_its_clock_leaves_no_live_version(job: Job, forecast: Run, at: At) -> None:
+def test_a_first_run_ahead_of_its_clock_leaves_no_live_version(
+    job: Job, forecast: Run, at: At
+) -> None:
     for _ in range(2):
         assert forecast("run", job.file, "--as-of", AHEAD).code == 0
         assert Store(job.store).empty
@@ -230,13 +255,17 @@ def test_a_version_of_a_run_ahead_that_an_earlier_release_made_live_gives_way_to
         assert forecast("run", job.file, "--as-of", at(day)).code == 0
     ahead = Store(job.store).current()
     with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:
-        ledger.execute("UPDATE forecast_fits SET promoted = 2, as_of = ? WHERE version = ?", (AHEAD, ahead))
+        ledger.execute(
+            "UPDATE forecast_fits SET promoted = 2, as_of = ? WHERE version = ?", (AHEAD, ahead)
+        )
     for day in (152, 153):
         assert forecast("run", job.file, "--as-of", at(day)).code == 0
         assert Store(job.store).current() == job.record()["fit"]["version"] != ahead
 
 
-def test_a_make_up_run_of_an_older_date_replaces_no_newer_version(job: Job, forecast: Run, at: At) -> None:
+def test_a_make_up_run_of_an_older_date_replaces_no_newer_version(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.write(top='refit = "daily"')
     for day in (150, 152):
         assert forecast("run", job.file, "--as-of", at(day)).code == 0
@@ -246,13 +275,21 @@ def test_a_make_up_run_of_an_older_date_replaces_no_newer_version(job: Job, fore
     assert Store(job.store).current() == live
 
 
-def test_runs_long_after_the_newest_value_say_so_and_teach_no_limit(job: Job, forecast: Run, at: At) -> None:
+def test_runs_long_after_the_newest_value_say_so_and_teach_no_limit(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.table(days=150)
     job.write(top='refit = "daily"')
     said = "is dated ahead of the newest value by more than a horizon"
     for day in (150, 157, 158):  # the last day of the first night's forecasts is that of noon 156
         ran = forecast("run", job.file, "--as-of", at(day))
-        assert (ran.code, said in ran.err, job.record()["horizon_over"]) == (0, day > 156, day > 156)
-        assert Store(job.store).current() == job.record()["fit"]["version"]  # old data are no wrong clock
+        assert (ran.code, said in ran.err, job.record()["horizon_over"]) == (
+            0,
+            day > 156,
+            day > 156,
+        )
+        assert (
+            Store(job.store).current() == job.record()["fit"]["version"]
+        )  # old data are no wrong clock
     status = forecast("status", job.file)
     assert (status.code, said in status.out) == (0, True)

@@ -54,11 +54,15 @@ def test_the_same_as_of_gives_the_same_bytes_even_after_later_runs_and_later_row
     assert [row for row in _rows(job.folder / "f.db") if row in rows] == rows
 
 
-def test_times_in_several_columns_reach_the_file_and_the_database(job: Job, forecast: Run, at: At) -> None:
+def test_times_in_several_columns_reach_the_file_and_the_database(
+    job: Job, forecast: Run, at: At
+) -> None:
     day = pd.to_datetime(job.table()["day"])
     frame = job.table().assign(year=day.dt.year, month=day.dt.month, day=day.dt.day)
     frame[["shop", "year", "month", "day", "units"]].to_csv(job.folder / "sales.csv", index=False)
-    job.write(sink='url = "sqlite:///f.db"\ntable = "forecasts"', table='time = ["year", "month", "day"]')
+    job.write(
+        sink='url = "sqlite:///f.db"\ntable = "forecasts"', table='time = ["year", "month", "day"]'
+    )
     for number in (150, 151):
         assert forecast("run", job.file, "--as-of", at(number)).code == 0
     table = pd.read_csv(job.output)
@@ -72,7 +76,9 @@ def test_times_in_several_columns_reach_the_file_and_the_database(job: Job, fore
     assert found[0] == (2024, 5, 31, "2024-05-30 00:00:00")
 
 
-def test_the_gate_keeps_a_worse_fit_from_going_live_and_the_run_ends_well(job: Job, forecast: Run, at: At) -> None:
+def test_the_gate_keeps_a_worse_fit_from_going_live_and_the_run_ends_well(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.write(top='refit = "daily"')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     live = job.record()["version"]
@@ -85,7 +91,10 @@ def test_the_gate_keeps_a_worse_fit_from_going_live_and_the_run_ends_well(job: J
     assert "does not go live" in ran.err
     assert "MASE" in record["fit"]["verdict"]
     listed = json.loads(forecast("versions", "--artifact", job.store, "--json").out)
-    assert [(one["version"], one["live"]) for one in listed] == [(live, True), (record["fit"]["version"], False)]
+    assert [(one["version"], one["live"]) for one in listed] == [
+        (live, True),
+        (record["fit"]["version"], False),
+    ]
     assert "not live: MASE" in listed[1]["note"]
     assert forecast("promote", listed[1]["version"], "--artifact", job.store).code == 0
     assert json.loads(forecast("versions", "--artifact", job.store, "--json").out)[1]["live"]
@@ -116,7 +125,9 @@ def test_intervals_that_missed_are_widened_and_those_that_held_too_much_are_narr
     assert calm / (plain["hi_80"] - plain["lo_80"]).mean() == pytest.approx(wide[0], rel=0.05)
 
 
-def test_a_repeated_night_is_as_it_was_whatever_was_made_up_for_since(job: Job, forecast: Run, at: At) -> None:
+def test_a_repeated_night_is_as_it_was_whatever_was_made_up_for_since(
+    job: Job, forecast: Run, at: At
+) -> None:
     for day in range(150, 166, 2):
         forecast("run", job.file, "--as-of", at(day))
     last = job.output.read_bytes()
@@ -136,7 +147,9 @@ def test_sinks_are_tried_before_a_fit(job: Job, forecast: Run) -> None:
     assert forecast("run", job.file).code == 69
     assert not list(job.store.glob("v-*"))
     (job.folder / "file").write_text("")
-    job.file.write_text(job.file.read_text().split('url = "post')[0].replace("out.csv", "file/out.csv"))
+    job.file.write_text(
+        job.file.read_text().split('url = "post')[0].replace("out.csv", "file/out.csv")
+    )
     assert forecast("run", job.file).code == 73
     assert not list(job.store.glob("v-*"))
 
@@ -146,10 +159,14 @@ def test_messages_name_the_keys_of_the_file(job: Job, forecast: Run) -> None:
     pd.concat([frame, frame.tail(1)]).to_csv(job.folder / "sales.csv", index=False)
     ran = forecast("run", job.file)
     assert ran.code == 65
-    assert "(in a pipeline file: id in [table], layout in [table], on_duplicate in [table])" in ran.err
+    assert (
+        "(in a pipeline file: id in [table], layout in [table], on_duplicate in [table])" in ran.err
+    )
 
 
-def test_a_failed_run_leaves_the_old_output_and_the_next_one_succeeds(job: Job, forecast: Run, at: At) -> None:
+def test_a_failed_run_leaves_the_old_output_and_the_next_one_succeeds(
+    job: Job, forecast: Run, at: At
+) -> None:
     forecast("run", job.file, "--as-of", at(150))
     before = job.output.read_bytes()
     good = (job.folder / "sales.csv").read_text()
@@ -173,7 +190,9 @@ def test_a_second_run_on_the_same_store_ends_with_75_at_once(job: Job, forecast:
     assert "process" in ran.err
 
 
-def test_a_ping_hears_of_start_success_and_failure_and_never_fails_a_run(job: Job, forecast: Run, at: At) -> None:
+def test_a_ping_hears_of_start_success_and_failure_and_never_fails_a_run(
+    job: Job, forecast: Run, at: At
+) -> None:
     heard: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -216,7 +235,10 @@ def test_a_query_is_a_source_and_a_table_is_a_sink_and_a_repeated_run_leaves_the
     for day in (190, 195, 195, 199, 195):
         ran = forecast("run", job.file, "--as-of", at(day))
         assert ran.code == 0, ran.err
-        found = rows(url, f"SELECT shop, day, origin, forecast, lo_80, hi_95, version, model, status FROM {name}")
+        found = rows(
+            url,
+            f"SELECT shop, day, origin, forecast, lo_80, hi_95, version, model, status FROM {name}",
+        )
         of_origin = [row for row in sorted(found, key=str) if str(row[2]).startswith("2024-07-14")]
         wanted.append((of_origin, job.output.read_bytes()) if day == 195 else None)
     assert wanted[1] == wanted[2] == wanted[4]
@@ -235,16 +257,32 @@ def test_a_damaged_ledger_is_refused_by_name(job: Job, forecast: Run, at: At) ->
 
 
 @pytest.mark.parametrize("damaged", ["not json", "{}"])
-def test_a_broken_record_is_skipped_and_named(job: Job, forecast: Run, at: At, damaged: str) -> None:
+def test_a_broken_record_is_skipped_and_named(
+    job: Job, forecast: Run, at: At, damaged: str
+) -> None:
     for day in (150, 151, 152):
         forecast("run", job.file, "--as-of", at(day))
     with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:
         as_of = "as_of = '2024-06-01T12:00:00Z'"
-        assert ledger.execute(f"UPDATE forecast_runs SET record = ? WHERE {as_of}", (damaged,)).rowcount == 1
-    for words in (("status",), ("report", "--output", job.folder / "report.html"), ("run", "--as-of", at(153))):
+        assert (
+            ledger.execute(
+                f"UPDATE forecast_runs SET record = ? WHERE {as_of}", (damaged,)
+            ).rowcount
+            == 1
+        )
+    for words in (
+        ("status",),
+        ("report", "--output", job.folder / "report.html"),
+        ("run", "--as-of", at(153)),
+    ):
         ran = forecast(words[0], job.file, *words[1:])
         assert ran.code in (0, 3)
-        assert ran.err.count("job 'job': the record of the run as of 2024-06-01T12:00:00Z in the ledger") == 1
+        assert (
+            ran.err.count(
+                "job 'job': the record of the run as of 2024-06-01T12:00:00Z in the ledger"
+            )
+            == 1
+        )
         assert "Traceback" not in ran.err
     (state,) = json.loads(forecast("status", job.file, "--json").out)
     assert len(state["runs"]) == 3
@@ -254,12 +292,20 @@ LACKS = ["ALTER TABLE forecast_runs DROP COLUMN record", "DROP TABLE forecast_fi
 
 
 @pytest.mark.parametrize("sql", LACKS)
-def test_a_ledger_without_a_column_or_a_table_is_refused_by_name(job: Job, forecast: Run, at: At, sql: str) -> None:
+def test_a_ledger_without_a_column_or_a_table_is_refused_by_name(
+    job: Job, forecast: Run, at: At, sql: str
+) -> None:
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:
         ledger.execute(sql)
-    for words in (("status",), ("report", "--output", job.folder / "report.html"), ("run", "--as-of", at(151))):
-        if sql == LACKS[0] or words[0] == "report":  # no fits: a status does not ask for them, a run makes the table
+    for words in (
+        ("status",),
+        ("report", "--output", job.folder / "report.html"),
+        ("run", "--as-of", at(151)),
+    ):
+        if (
+            sql == LACKS[0] or words[0] == "report"
+        ):  # no fits: a status does not ask for them, a run makes the table
             ran = forecast(words[0], job.file, *words[1:])
             assert ran.code == 76
             assert "ledger.db: no such" in ran.err
@@ -272,7 +318,11 @@ def test_a_ledger_in_a_database_that_lacks_a_column_is_refused_by_the_name_of_it
     job.write(top='ledger = "sink"', sink=f'url = "{url}"\ntable = "forecasts"')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     run(url, LACKS[0])
-    for words in (("status",), ("report", "--output", job.folder / "report.html"), ("run", "--as-of", at(151))):
+    for words in (
+        ("status",),
+        ("report", "--output", job.folder / "report.html"),
+        ("run", "--as-of", at(151)),
+    ):
         ran = forecast(words[0], job.file, *words[1:])
         assert ran.code == 76, ran.err
         assert "job 'job': its ledger in the database: " in ran.err
@@ -286,7 +336,9 @@ def test_runs_beside_each_other_wait_for_each_other(job: Job, at: At) -> None:
     pipeline = read_pipeline(str(job.file)).model_copy(update={"wait": 60.0})
     codes: list[int] = []
     threads = [
-        threading.Thread(target=lambda day=day: codes.append(run_job(pipeline, as_of=at(day)).exit_code))
+        threading.Thread(
+            target=lambda day=day: codes.append(run_job(pipeline, as_of=at(day)).exit_code)
+        )
         for day in (150, 151, 152)
     ]
     for thread in threads:
@@ -302,7 +354,9 @@ def _rows(path: Path) -> list[tuple[object, ...]]:
         return connection.execute("SELECT * FROM forecasts ORDER BY shop, origin, day").fetchall()
 
 
-@pytest.mark.parametrize(("error", "code"), [(MemoryError(), 69), (OSError(28, "No space left"), 74), (KeyError(1), 1)])
+@pytest.mark.parametrize(
+    ("error", "code"), [(MemoryError(), 69), (OSError(28, "No space left"), 74), (KeyError(1), 1)]
+)
 def test_the_ledger_has_the_exit_code_of_the_command(
     job: Job, forecast: Run, at: At, monkeypatch: pytest.MonkeyPatch, error: Exception, code: int
 ) -> None:

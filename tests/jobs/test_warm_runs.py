@@ -24,7 +24,9 @@ def nights(job: Job) -> Job:
     return job
 
 
-def test_a_night_goes_on_from_the_version_that_serves(nights: Job, forecast: Command, at: At) -> None:
+def test_a_night_goes_on_from_the_version_that_serves(
+    nights: Job, forecast: Command, at: At
+) -> None:
     assert forecast("run", nights.file, "--as-of", at(150)).code == 0
     first = Store(nights.store).load()[1]
     assert forecast("run", nights.file, "--as-of", at(151)).code == 0

@@ -28,9 +28,13 @@ At = Callable[[int], str]
 SERIES, DAYS, HORIZON = 120, 200, 7
 
 
-def write(job: Job, values: np.ndarray, top: str = 'refit = "never"', output: str = "") -> pd.DataFrame:
+def write(
+    job: Job, values: np.ndarray, top: str = 'refit = "never"', output: str = ""
+) -> pd.DataFrame:
     """Write a daily table of [series, days], and a job whose nights take no time."""
-    day = (pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(values.shape[1]), unit="D")).strftime("%Y-%m-%d")
+    day = (
+        pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(values.shape[1]), unit="D")
+    ).strftime("%Y-%m-%d")
     shop = [f"s{place:03}" for place in range(len(values))]
     wide = pd.DataFrame(values, index=shop, columns=day).rename_axis("shop")
     frame = wide.reset_index().melt("shop", var_name="day", value_name="units")
@@ -101,7 +105,9 @@ def test_corrections_do_not_outlive_the_version_that_earned_them(
         assert 0.91 <= inside(job, frame, 95).mean() <= 0.98
 
 
-def test_old_errors_of_a_growing_series_are_measured_at_their_own_scale(job: Job, forecast: Run, at: At) -> None:
+def test_old_errors_of_a_growing_series_are_measured_at_their_own_scale(
+    job: Job, forecast: Run, at: At
+) -> None:
     frame = write(job, (200 + 0.4 * (noise(100) - 200) * np.exp(0.012 * np.arange(DAYS))).round(3))
     nights(job, forecast, at, 120)
     rescale(job, 0.5)
@@ -113,9 +119,13 @@ def test_old_errors_of_a_growing_series_are_measured_at_their_own_scale(job: Job
         assert 0.75 <= inside(job, frame).mean() <= 0.85
 
 
-def test_errors_of_the_live_version_outweigh_those_of_others(job: Job, forecast: Run, at: At) -> None:
+def test_errors_of_the_live_version_outweigh_those_of_others(
+    job: Job, forecast: Run, at: At
+) -> None:
     values = noise(40)
-    values[:, 150:170] += 2 * (values[:, 150:170] - 200)  # three times as noisy for as long as one version is live
+    values[:, 150:170] += 2 * (
+        values[:, 150:170] - 200
+    )  # three times as noisy for as long as one version is live
     write(job, values)
     nights(job, forecast, at, *range(149, 169, 2))
     noisy = job.record()["version"]
@@ -128,7 +138,9 @@ def test_errors_of_the_live_version_outweigh_those_of_others(job: Job, forecast:
     assert job.record()["intervals"][0] > 1.1 * calm[0]
 
 
-def test_corrections_of_whole_paths_learn_from_single_values(job: Job, forecast: Run, at: At) -> None:
+def test_corrections_of_whole_paths_learn_from_single_values(
+    job: Job, forecast: Run, at: At
+) -> None:
     frame = write(job, noise(), output="joint = true")
     nights(job, forecast, at, *range(150, 180, 3))
     assert job.record()["intervals"] == pytest.approx([1, 1], abs=0.1)
@@ -150,9 +162,18 @@ def test_intervals_without_width_teach_nothing(job: Job, forecast: Run, at: At) 
 
 @pytest.mark.parametrize(
     "options",
-    ["", "integer = true", "min = 197.5\nmax = 203.25", 'point = "mean"', "levels = [95, 50, 80]", "joint = true"],
+    [
+        "",
+        "integer = true",
+        "min = 197.5\nmax = 203.25",
+        'point = "mean"',
+        "levels = [95, 50, 80]",
+        "joint = true",
+    ],
 )
-def test_the_ledger_holds_the_numbers_of_the_output(job: Job, forecast: Run, at: At, options: str) -> None:
+def test_the_ledger_holds_the_numbers_of_the_output(
+    job: Job, forecast: Run, at: At, options: str
+) -> None:
     write(job, noise(8), output=options)
     nights(job, forecast, at, 150)
     rescale(job, 0.6)
@@ -186,7 +207,9 @@ def test_both_sets_of_numbers_are_in_order(job: Job, forecast: Run, at: At) -> N
     write(job, noise(30))
     nights(job, forecast, at, 150)
     factor = np.ones((HORIZON, 9))
-    factor[:, [0, 1, 7, 8]] = np.where(np.arange(HORIZON) == 0, 0.66, 2.5)[:, None]  # of ends beyond 80 %
+    factor[:, [0, 1, 7, 8]] = np.where(np.arange(HORIZON) == 0, 0.66, 2.5)[
+        :, None
+    ]  # of ends beyond 80 %
     rescale(job, factor)
     nights(job, forecast, at, *range(151, 164, 2))
     wide, narrow = job.record()["intervals"]
@@ -208,8 +231,16 @@ def test_samples_of_older_runs_are_enough_for_intervals_and_keep_the_scores(
         monkeypatch.setattr(ledger, "WHOLE_FORECASTS", whole)
         monkeypatch.setattr(ledger, "MAX_SAMPLE", sample)
         nights(job, forecast, at, *range(151, 161))
-        counts = [count for (count,) in job.ledger("SELECT count FROM forecast_cells ORDER BY as_of")]
-        states.append((job.record(), json.loads(forecast("status", job.file, "--json").out)[0]["days"], counts))
+        counts = [
+            count for (count,) in job.ledger("SELECT count FROM forecast_cells ORDER BY as_of")
+        ]
+        states.append(
+            (
+                job.record(),
+                json.loads(forecast("status", job.file, "--json").out)[0]["days"],
+                counts,
+            )
+        )
     (whole, days, counts), (sampled, same_days, fewer) = states
     assert set(counts) == {60 * HORIZON}
     assert fewer[-7:] == [60 * HORIZON] * 7
@@ -226,7 +257,9 @@ TIMES = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
 NUMBERS = {"forecast": 10.0, "lo_80": 8.0, "hi_80": 12.0, "lo_95": 7.0, "hi_95": 13.0}
 
 
-def test_status_record_and_report_name_a_value_far_outside_its_interval(job: Job, forecast: Run, at: At) -> None:
+def test_status_record_and_report_name_a_value_far_outside_its_interval(
+    job: Job, forecast: Run, at: At
+) -> None:
     job.write(checks='output.on_error = "warn"')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     frame = job.table()
@@ -234,12 +267,19 @@ def test_status_record_and_report_name_a_value_far_outside_its_interval(job: Job
     frame.to_csv(job.folder / "sales.csv", index=False)
     assert forecast("run", job.file, "--as-of", at(151)).code == 0
     found = job.record()["actuals"]
-    assert (found["values"], found["outside_80"], found["outside_95"], found["usual_80"]) == (2, 0.5, 0.5, None)
+    assert (found["values"], found["outside_80"], found["outside_95"], found["usual_80"]) == (
+        2,
+        0.5,
+        0.5,
+        None,
+    )
     assert [(each["series"], each["time"], each["actual"]) for each in found["farthest"]] == [
         ("south", "2024-05-31", 500.0)
     ]
     out = forecast("status", job.file).out
-    assert "actuals  2 new values: 50 % outside 80 % intervals, 50 % outside 95 % intervals\n" in out
+    assert (
+        "actuals  2 new values: 50 % outside 80 % intervals, 50 % outside 95 % intervals\n" in out
+    )
     assert "farthest south 2024-05-31: 500, forecast" in out
     assert forecast("report", job.file, "--output", job.folder / "r.html").code == 0
     assert "farthest south 2024-05-31: 500" in (job.folder / "r.html").read_text()
@@ -249,7 +289,9 @@ def found_tonight(values: np.ndarray, streak: np.ndarray, past: int = 30) -> tup
     """What is found where each of many series has one new value."""
     count, instant = len(values), int(pd.Timestamp("2024-01-03").timestamp())
     names, none = [f"s{i:05}" for i in range(count)], np.zeros((3 * count, 0))
-    schema = read(table_from_frame(pd.DataFrame({"day": TIMES, "s": 10.0})), TableSettings(), horizon=1).schema
+    schema = read(
+        table_from_frame(pd.DataFrame({"day": TIMES, "s": 10.0})), TableSettings(), horizon=1
+    ).schema
     start = int(calendar_of(schema).positions(np.array([instant]))[0])
     panel = Panel(
         ids=tuple((name,) for name in names),
@@ -264,8 +306,13 @@ def found_tonight(values: np.ndarray, streak: np.ndarray, past: int = 30) -> tup
         static=np.zeros((count, 0)),
     )
     texts = pd.Categorical([f'["{name}"]' for name in names])
-    last = pd.DataFrame({"series": texts, "step": 1, "instant": instant, **NUMBERS, "streak": streak})
-    shares = [{"outside_80": 0.15 + 0.01 * (i % 10), "outside_95": 0.04 + 0.005 * (i % 10)} for i in range(past)]
+    last = pd.DataFrame(
+        {"series": texts, "step": 1, "instant": instant, **NUMBERS, "streak": streak}
+    )
+    shares = [
+        {"outside_80": 0.15 + 0.01 * (i % 10), "outside_95": 0.04 + 0.005 * (i % 10)}
+        for i in range(past)
+    ]
     return since_last_run(last, panel, schema, shares)
 
 
@@ -290,7 +337,10 @@ def test_series_on_one_side_and_a_common_shock_are_named() -> None:
     assert found["one_side"] == [{"series": "s00007", "runs": 11}]
     assert streaks['["s00004"]'] == 1
     assert found["outside_80"] == 1.0
-    assert "100 % outside 80 % intervals (more than ever, 15 to 24 % in past runs)" in actuals_lines(found)[0]
+    assert (
+        "100 % outside 80 % intervals (more than ever, 15 to 24 % in past runs)"
+        in actuals_lines(found)[0]
+    )
     assert "s00007 above for 11 runs" in actuals_lines(found)[-1]
 
 

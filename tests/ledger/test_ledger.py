@@ -31,10 +31,16 @@ Rows = Callable[[str, str], list[Any]]
 
 
 def contents(folder: Path) -> dict[Path, tuple[int, bytes]]:
-    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
-def test_commands_that_look_at_a_job_change_and_create_nothing(job: Job, forecast: Run, at: At) -> None:
+def test_commands_that_look_at_a_job_change_and_create_nothing(
+    job: Job, forecast: Run, at: At
+) -> None:
     before = contents(job.folder)
     never = forecast("status", job.file)
     assert never.code == 66
@@ -46,7 +52,12 @@ def test_commands_that_look_at_a_job_change_and_create_nothing(job: Job, forecas
     assert sorted(path.name for path in job.folder.iterdir()) == ["job.toml", "sales.csv"]
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     before = contents(job.folder)
-    for words in (("status",), ("status", "--json"), ("versions",), ("report", "--output", job.folder / "r.html")):
+    for words in (
+        ("status",),
+        ("status", "--json"),
+        ("versions",),
+        ("report", "--output", job.folder / "r.html"),
+    ):
         assert forecast(words[0], job.file, *words[1:]).code in (0, 3)
     after = contents(job.folder)
     assert after.pop(job.folder / "r.html")
@@ -70,7 +81,9 @@ def test_a_ledger_without_tables_is_an_empty_one(job: Job, forecast: Run) -> Non
     assert path.read_bytes() == b""
 
 
-def test_a_ledger_in_a_database_is_read_without_a_change(job: Job, forecast: Run, at: At, url: str, rows: Rows) -> None:
+def test_a_ledger_in_a_database_is_read_without_a_change(
+    job: Job, forecast: Run, at: At, url: str, rows: Rows
+) -> None:
     frame = job.table()
     upsert(url, "sales", frame.assign(day=pd.to_datetime(frame["day"])), ["shop", "day"])
     job.file.write_text(
@@ -87,7 +100,9 @@ def test_a_ledger_in_a_database_is_read_without_a_change(job: Job, forecast: Run
 
 
 def _share(job: Job, url: str, table: str) -> Path:
-    return job.write(top='ledger = "sink"\nrefit = "never"', sink=f'url = "{url}"\ntable = "{table}"')
+    return job.write(
+        top='ledger = "sink"\nrefit = "never"', sink=f'url = "{url}"\ntable = "{table}"'
+    )
 
 
 @sqlite_first
@@ -136,7 +151,14 @@ def time_of(number: int) -> str:
 
 def numbered(number: int) -> pd.DataFrame:
     steps = np.array([1, 2, 1, 2])
-    frame = pd.DataFrame({"series": pd.Categorical(["a", "a", "b", "b"]), "step": steps, "instant": steps, "unit": 1.0})
+    frame = pd.DataFrame(
+        {
+            "series": pd.Categorical(["a", "a", "b", "b"]),
+            "step": steps,
+            "instant": steps,
+            "unit": 1.0,
+        }
+    )
     return frame.assign(**dict.fromkeys([*PUBLISHED, *RAW], float(number)))
 
 
@@ -153,7 +175,8 @@ def ledger(url: str, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     other.add_run(record(time_of(1)), numbered(1))
     for number in range(1, 13):
         days = [
-            DayScore(time_of(day)[:10], number, 1.0, 0.0, 0.8, 0.95) for day in range(max(1, number - DAYS), number)
+            DayScore(time_of(day)[:10], number, 1.0, 0.0, 0.8, 0.95)
+            for day in range(max(1, number - DAYS), number)
         ]
         made.add_fit(FitEntry(time_of(number), f"v-{number}", True, "", ""))
         made.add_run(record(time_of(number), 137))
@@ -163,14 +186,22 @@ def ledger(url: str, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 
 @sqlite_first
 def test_the_newest_runs_stay_and_those_of_other_jobs(ledger: Ledger, url: str) -> None:
-    assert [run.as_of for run in ledger.runs(100)] == [time_of(number) for number in range(12, 12 - RECORDS, -1)]
-    assert [fit.version for fit in ledger.fits("9")] == [f"v-{number}" for number in range(13 - RECORDS, 13)]
-    assert [as_of for as_of, _ in ledger.forecasts("9", 100)] == [time_of(number) for number in range(13 - RUNS, 13)]
+    assert [run.as_of for run in ledger.runs(100)] == [
+        time_of(number) for number in range(12, 12 - RECORDS, -1)
+    ]
+    assert [fit.version for fit in ledger.fits("9")] == [
+        f"v-{number}" for number in range(13 - RECORDS, 13)
+    ]
+    assert [as_of for as_of, _ in ledger.forecasts("9", 100)] == [
+        time_of(number) for number in range(13 - RUNS, 13)
+    ]
     assert [len(run) for _, run in ledger_in(url, "other").forecasts("9", 100)] == [4]
 
 
 @sqlite_first
-def test_each_day_of_the_runs_that_stay_keeps_its_newest_score(ledger: Ledger, url: str, rows: Rows) -> None:
+def test_each_day_of_the_runs_that_stay_keeps_its_newest_score(
+    ledger: Ledger, url: str, rows: Rows
+) -> None:
     newest = {day.day: day.count for day in ledger.days(100)}
     oldest = 13 - RECORDS - DAYS  # the first day that the oldest run that stays has scored
     assert newest == {time_of(day)[:10]: min(day + DAYS, 12) for day in range(oldest, 12)}
@@ -183,15 +214,24 @@ def ledger_in(url: str, job: str) -> Ledger:
 
 
 def tables(url: str, rows: Rows) -> set[str]:
-    names = "sqlite_master" if url.startswith("sqlite") else "(SELECT tablename AS name FROM pg_tables) AS tables"
-    return {name for (name,) in rows(url, f"SELECT name FROM {names}") if name.startswith("forecast_")}
+    names = (
+        "sqlite_master"
+        if url.startswith("sqlite")
+        else "(SELECT tablename AS name FROM pg_tables) AS tables"
+    )
+    return {
+        name for (name,) in rows(url, f"SELECT name FROM {names}") if name.startswith("forecast_")
+    }
 
 
 def test_damaged_forecasts_are_left_out_and_named(
     ledger: Ledger, url: str, run: Callable[..., None], caplog: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     value = "'x'" if url.startswith("sqlite") else "'x'::bytea"
-    run(url, f"UPDATE forecast_cells SET cells = {value} WHERE as_of = '{time_of(10)}' AND job = 'nightly'")
+    run(
+        url,
+        f"UPDATE forecast_cells SET cells = {value} WHERE as_of = '{time_of(10)}' AND job = 'nightly'",
+    )
     for _ in range(2):
         assert [as_of for as_of, _ in ledger.forecasts("9", 100)] == [time_of(11), time_of(12)]
     monkeypatch.setattr(module, "WHOLE_FORECASTS", 0)
@@ -203,7 +243,9 @@ def test_damaged_forecasts_are_left_out_and_named(
 
 
 def numbers(values: list[float]) -> pd.DataFrame:
-    frame = pd.DataFrame({"series": pd.Categorical(["a"] * len(values)), "step": range(len(values)), "instant": 7})
+    frame = pd.DataFrame(
+        {"series": pd.Categorical(["a"] * len(values)), "step": range(len(values)), "instant": 7}
+    )
     return frame.assign(unit=0.1, **dict.fromkeys([*PUBLISHED, *RAW], values))
 
 
@@ -222,7 +264,9 @@ def test_published_numbers_keep_all_of_their_digits(values: list[float]) -> None
     assert found["unit"].tolist() == [0.1] * len(values)
 
 
-def test_samples_hold_all_series_and_steps_and_those_of_two_runs_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_hold_all_series_and_steps_and_those_of_two_runs_agree(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "MAX_SAMPLE", 500)
     index = pd.MultiIndex.from_product(
         [[f"s{number}" for number in range(300)], range(1, 25)], names=["series", "step"]

@@ -12,7 +12,13 @@ from forecast.logs import held_back, log_kinds
 
 RUNS = [
     Record(id="", job="", started="", as_of="2024-03-03T00:00:00Z", output={"path": "b.csv"}),
-    Record(id="", job="", started="", as_of="2024-03-02T00:00:00Z", output={"path": "a.csv", "table": "t"}),
+    Record(
+        id="",
+        job="",
+        started="",
+        as_of="2024-03-02T00:00:00Z",
+        output={"path": "a.csv", "table": "t"},
+    ),
     Record(id="", job="", started="", as_of="2024-03-01T00:00:00Z"),
 ]
 
@@ -34,7 +40,10 @@ def test_only_a_later_run_with_the_same_output_was_before_us(
 
 def test_only_an_ordinary_file_has_a_hash(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"")
-    assert sha256_of_file(str(tmp_path / "a")) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert (
+        sha256_of_file(str(tmp_path / "a"))
+        == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    )
     assert sha256_of_file(str(tmp_path)) is None
     assert sha256_of_file("") is None
 

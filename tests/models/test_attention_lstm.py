@@ -11,7 +11,9 @@ from forecast.tables.synthetic import synthesize
 def test_weights_are_shares_of_the_observed_past() -> None:
     frame = synthesize("seasonal", series=2, length=50)
     short = frame[(frame["series"] == "s001") | (frame.groupby("series").cumcount() >= 40)]
-    model = Forecaster(model="attention-lstm", horizon=4, lookback=20, steps=5, guard=False).fit(frame)
+    model = Forecaster(model="attention-lstm", horizon=4, lookback=20, steps=5, guard=False).fit(
+        frame
+    )
     weights = model.attention(short)
     assert list(weights.columns) == ["series", "time", "weight"]
     np.testing.assert_allclose(weights.groupby("series")["weight"].sum(), 1.0, atol=1e-5)

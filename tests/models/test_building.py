@@ -74,7 +74,11 @@ def test_arrays_are_copies_of_the_weights() -> None:
 
 def test_weights_of_a_series_move_with_it_and_a_new_one_has_those_of_none() -> None:
     old, more = weights(named=BY_SERIES, shape=SEASONAL), replace(SEASONAL, series=3)
-    by_series = {name for name, array in weights(named=BY_SERIES, shape=more).items() if array.shape != old[name].shape}
+    by_series = {
+        name
+        for name, array in weights(named=BY_SERIES, shape=more).items()
+        if array.shape != old[name].shape
+    }
     assert by_series, "the model must hold weights of each series"
     carried = carry_weights(BY_SERIES, more, old, np.array([2, 0, 1]))
     assert carried is not None
@@ -95,7 +99,19 @@ def test_a_shape_counts_the_columns_of_the_table() -> None:
         }}
     )  # fmt: skip
     shape = network_shape(schema, 2, 5, (7,), LEVELS, 3, "mae")
-    plain = network_shape(schema.model_copy(update={"known": (), "past": ()}), 2, 5, (7,), LEVELS, 3, "mae")
+    plain = network_shape(
+        schema.model_copy(update={"known": (), "past": ()}), 2, 5, (7,), LEVELS, 3, "mae"
+    )
     assert (shape.past - plain.past, shape.future - plain.future, shape.static) == (2, 1, 0)
-    assert (shape.past_categories, shape.future_categories, shape.static_categories) == ((3,), (3,), (4,))
-    assert (shape.lookback, shape.horizon, shape.series, shape.seasons, shape.loss) == (5, 2, 3, (7,), "mae")
+    assert (shape.past_categories, shape.future_categories, shape.static_categories) == (
+        (3,),
+        (3,),
+        (4,),
+    )
+    assert (shape.lookback, shape.horizon, shape.series, shape.seasons, shape.loss) == (
+        5,
+        2,
+        3,
+        (7,),
+        "mae",
+    )

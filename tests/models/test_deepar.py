@@ -38,7 +38,9 @@ def network(**params: object) -> torch.nn.Module:
     made = build(TrainSettings(model="deepar", params={"hidden_size": 8, **params}), SHAPE).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for weights in made.parameters():  # heads start from zero, which hides what comes before them
+        for (
+            weights
+        ) in made.parameters():  # heads start from zero, which hides what comes before them
             weights += 0.3 * torch.randn(weights.shape, generator=generator)
     return made
 
@@ -47,7 +49,8 @@ def network(**params: object) -> torch.nn.Module:
 def test_the_same_generator_gives_the_same_quantiles(likelihood: str) -> None:
     model, batch = network(likelihood=likelihood), any_batch()
     first, again, other = (
-        model.quantiles(batch, LEVELS, torch.Generator().manual_seed(seed)).detach() for seed in (1, 1, 2)
+        model.quantiles(batch, LEVELS, torch.Generator().manual_seed(seed)).detach()
+        for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -73,7 +76,9 @@ def test_missing_targets_are_neither_read_nor_counted() -> None:
     model, batch = network().train(), any_batch()
     mask = batch.target_mask * (torch.arange(5) != 2)
     first, other = (
-        replace(batch, target=batch.target.index_fill(1, torch.tensor([2]), value), target_mask=mask)
+        replace(
+            batch, target=batch.target.index_fill(1, torch.tensor([2]), value), target_mask=mask
+        )
         for value in (0.0, -50.0)
     )
     torch.testing.assert_close(model.loss(first), model.loss(other))
@@ -92,7 +97,13 @@ def frame_of(values: np.ndarray) -> pd.DataFrame:
 
 def test_intervals_cover_the_noise_that_was_simulated() -> None:
     noise = 50 + 4 * np.random.default_rng(0).standard_t(4, (24, 90))
-    knobs = {"params": {"hidden_size": 16}, "horizon": 5, "lookback": 30, "steps": 120, "guard": False}
+    knobs = {
+        "params": {"hidden_size": 16},
+        "horizon": 5,
+        "lookback": 30,
+        "steps": 120,
+        "guard": False,
+    }
     model = Forecaster(model="deepar", **knobs).fit(frame_of(noise[:, :85]))
     made = model.predict()
     actual = noise[:, 85:].ravel()
@@ -103,7 +114,9 @@ def test_intervals_cover_the_noise_that_was_simulated() -> None:
 
 
 def test_counts_are_learned() -> None:
-    drawn = np.random.default_rng(1).negative_binomial(2, 0.4, (24, 90)).astype(float)  # mean 3, variance 7.5
+    drawn = (
+        np.random.default_rng(1).negative_binomial(2, 0.4, (24, 90)).astype(float)
+    )  # mean 3, variance 7.5
     model = Forecaster(
         model="deepar",
         params={"hidden_size": 16, "likelihood": "negative-binomial"},

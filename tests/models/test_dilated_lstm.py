@@ -17,7 +17,9 @@ SHAPE = Shape(lookback=24, horizon=5)
 def by_definition(layer: nn.LSTM, steps: Tensor, dilation: int) -> Tensor:
     """One cell step after the other, each from the state `dilation` steps before."""
     cell = nn.LSTMCell(layer.input_size, layer.hidden_size)
-    cell.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
+    cell.load_state_dict(
+        {name.removesuffix("_l0"): value for name, value in layer.state_dict().items()}
+    )
     zero = torch.zeros(len(steps), layer.hidden_size)
     states: list[tuple[Tensor, Tensor]] = []
     for place in range(steps.shape[1]):
@@ -28,18 +30,27 @@ def by_definition(layer: nn.LSTM, steps: Tensor, dilation: int) -> Tensor:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 9), st.integers(1, 20), st.integers(0, 1000))
-def test_folding_computes_what_the_loop_over_steps_computes(dilation: int, length: int, seed: int) -> None:
+def test_folding_computes_what_the_loop_over_steps_computes(
+    dilation: int, length: int, seed: int
+) -> None:
     torch.manual_seed(seed)
     layer, steps = nn.LSTM(3, 5, batch_first=True), torch.randn(2, length, 3)
     with torch.no_grad():
-        torch.testing.assert_close(dilated(layer, steps, dilation), by_definition(layer, steps, dilation))
+        torch.testing.assert_close(
+            dilated(layer, steps, dilation), by_definition(layer, steps, dilation)
+        )
 
 
 @pytest.mark.parametrize("dilations", [(1,), (1, 2, 4), (1, 3, 12), (6, 4, 3), (5, 1), (2, 3)])
 @pytest.mark.parametrize("length", [1, 11, 24])
-def test_the_last_state_is_that_of_whole_blocks_with_shortcuts(dilations: tuple[int, ...], length: int) -> None:
+def test_the_last_state_is_that_of_whole_blocks_with_shortcuts(
+    dilations: tuple[int, ...], length: int
+) -> None:
     torch.manual_seed(0)
-    stack, steps = DilatedStack(3, SHAPE, DilationParams(hidden_size=5, dilations=dilations)), torch.randn(2, length, 3)
+    stack, steps = (
+        DilatedStack(3, SHAPE, DilationParams(hidden_size=5, dilations=dilations)),
+        torch.randn(2, length, 3),
+    )
     with torch.no_grad():
         states = steps
         for place, (block, dilation) in enumerate(zip(stack.blocks, dilations, strict=True)):

@@ -44,14 +44,22 @@ def test_cycles_in_closed_form_equal_the_loop_over_values(
     generator = torch.Generator().manual_seed(seed)
     mask = (torch.rand(4, length, generator=generator) >= missing).double()
     values = 10 * torch.randn(4, length, generator=generator, dtype=torch.float64) * mask
-    level_rate, season_rate, start = torch.rand(3, 4, 1, generator=generator, dtype=torch.float64).unbind(0)
+    level_rate, season_rate, start = torch.rand(
+        3, 4, 1, generator=generator, dtype=torch.float64
+    ).unbind(0)
     made = smooth(values, mask, level_rate, season_rate, start, season, horizon)
 
     count = mask.sum(1).clamp(min=1)
     level = values.sum(1) / count
-    phases = [(torch.arange(length) - length) % max(season, 1) == phase for phase in range(max(season, 1))]
+    phases = [
+        (torch.arange(length) - length) % max(season, 1) == phase for phase in range(max(season, 1))
+    ]
     profile = torch.stack(
-        [((values - level[:, None]) * mask)[:, at].sum(1) / mask[:, at].sum(1).clamp(min=1) for at in phases], 1
+        [
+            ((values - level[:, None]) * mask)[:, at].sum(1) / mask[:, at].sum(1).clamp(min=1)
+            for at in phases
+        ],
+        1,
     )
     offset = start * profile if season else torch.zeros(4, 1, dtype=torch.float64)
     rates = level_rate[:, 0], season_rate[:, 0] if season else torch.zeros(4, dtype=torch.float64)
@@ -65,7 +73,10 @@ def test_cycles_in_closed_form_equal_the_loop_over_values(
 @given(st.integers(1, 40), st.integers(0, 1000))
 def test_the_recurrence_is_solved_for_any_length(length: int, seed: int) -> None:
     torch.manual_seed(seed)
-    keep, gain = torch.rand(3, length, dtype=torch.float64), torch.randn(3, length, dtype=torch.float64)
+    keep, gain = (
+        torch.rand(3, length, dtype=torch.float64),
+        torch.randn(3, length, dtype=torch.float64),
+    )
     start = torch.randn(3, 1, dtype=torch.float64)
     state, states = start[:, 0], []
     for step in range(length):
@@ -78,7 +89,10 @@ def test_missing_values_leave_level_and_season_as_they_were() -> None:
     torch.manual_seed(0)
     values, rate = torch.randn(1, 24), torch.full((1, 1), 0.5)
     short = smooth(values, torch.ones(1, 24), rate, rate, rate, 12, 12)
-    gap = torch.nn.functional.pad(values, (0, 12)), torch.nn.functional.pad(torch.ones(1, 24), (0, 12))
+    gap = (
+        torch.nn.functional.pad(values, (0, 12)),
+        torch.nn.functional.pad(torch.ones(1, 24), (0, 12)),
+    )
     longer = smooth(*gap, rate, rate, rate, 12, 12)
     torch.testing.assert_close(longer.level, short.level)
     torch.testing.assert_close(longer.ahead, short.ahead)
@@ -145,9 +159,9 @@ def test_unseen_series_of_any_sign_are_forecast_better_than_by_their_last_season
     frame["value"] -= 300.0
     past = frame.groupby("series").cumcount() < 108
     new = frame["series"] > "s008"
-    model = Forecaster(model="esrnn", horizon=12, steps=150, params={"hidden_size": 16}, guard=False).fit(
-        frame[past & ~new]
-    )
+    model = Forecaster(
+        model="esrnn", horizon=12, steps=150, params={"hidden_size": 16}, guard=False
+    ).fit(frame[past & ~new])
     made = model.predict(frame[past & new])["forecast"].to_numpy()
     actual = frame.loc[~past & new, "value"].to_numpy()
     last_season = frame["value"].shift(12)[~past & new].to_numpy()

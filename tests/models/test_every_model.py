@@ -23,7 +23,9 @@ every_model = pytest.mark.parametrize("name", model_names())
 BY_GRADIENTS = [name for name in model_names() if not model_class(name).rows_at_once]
 # those with more than a plain layer of cells
 OWN = {"trees", "esrnn", "deepar", "finetuned", "segrnn", "mqrnn", "slstm"}
-SAVED = [name if name in OWN else pytest.param(name, marks=pytest.mark.slow) for name in model_names()]
+SAVED = [
+    name if name in OWN else pytest.param(name, marks=pytest.mark.slow) for name in model_names()
+]
 
 
 def any_batch(shape: Shape, rows: int = 3, seed: int = 0) -> Batch:
@@ -77,7 +79,9 @@ SHAPES = [
 @every_model
 @pytest.mark.parametrize("shape", SHAPES, ids=["plain", "one step", "everything"])
 @pytest.mark.parametrize("knobs", [{}, {"layers": 2, "bidirectional": True}], ids=["plain", "deep"])
-def test_quantiles_have_the_right_shape_and_do_not_cross(name: str, shape: Shape, knobs: dict[str, object]) -> None:
+def test_quantiles_have_the_right_shape_and_do_not_cross(
+    name: str, shape: Shape, knobs: dict[str, object]
+) -> None:
     known = model_class(name).Params.model_fields
     params = {knob: value for knob, value in {**SMALL, **knobs}.items() if knob in known}
     network = build(TrainSettings(model=name, params=params), shape).eval()
@@ -104,9 +108,15 @@ def test_the_sum_of_random_inputs_is_learned_for_new_ones() -> None:
     X, y = toy_windows(8000, seed=1)
     new, actual = toy_windows(2000, seed=2)
     found = {name: RecurrentRegressor(model=name).fit(X, y).predict(new) for name in BY_GRADIENTS}
-    errors = {name: np.mean((values - actual) ** 2) / actual.var() for name, values in found.items()}
-    limits = {"finetuned": 0.08}  # it learns at a quarter of the rate, so as not to forget what it starts from
-    assert {name: error for name, error in errors.items() if not error < limits.get(name, 0.05)} == {}
+    errors = {
+        name: np.mean((values - actual) ** 2) / actual.var() for name, values in found.items()
+    }
+    limits = {
+        "finetuned": 0.08
+    }  # it learns at a quarter of the rate, so as not to forget what it starts from
+    assert {
+        name: error for name, error in errors.items() if not error < limits.get(name, 0.05)
+    } == {}
 
 
 @pytest.mark.parametrize("name", SAVED)
@@ -128,7 +138,8 @@ def test_series_of_different_lengths_are_forecast_together_as_alone(name: str) -
     frame = synthesize("seasonal", series=3, length=60)
     model = Forecaster(model=name, horizon=6, lookback=24, steps=12, guard=False).fit(frame)
     ragged = frame[
-        frame.groupby("series").cumcount(ascending=False) < frame["series"].map({"s001": 60, "s002": 31, "s003": 9})
+        frame.groupby("series").cumcount(ascending=False)
+        < frame["series"].map({"s001": 60, "s002": 31, "s003": 9})
     ]
     together = model.predict(ragged)
     for one, own in ragged.groupby("series"):

@@ -39,7 +39,9 @@ def test_a_batch_runs_through_a_network_of_its_shape() -> None:
 def test_targets_and_scales_change_nothing_that_an_export_computes() -> None:
     network, batch = build(GRU, SHAPE), random_batch(SHAPE, 5, 0)
     _, before = computed(network, batch)
-    _, after = computed(network, replace(batch, **{name: getattr(batch, name) + 7 for name in UNREAD}))
+    _, after = computed(
+        network, replace(batch, **{name: getattr(batch, name) + 7 for name in UNREAD})
+    )
     np.testing.assert_array_equal(before, after)
 
 
@@ -53,5 +55,7 @@ def test_the_file_computes_what_the_network_does_for_any_number_of_windows() -> 
     session = runtime.InferenceSession(export(network, random_batch(SHAPE, 2, 0), 17))
     for rows in (1, 7):
         inputs, expected = computed(network, random_batch(SHAPE, rows, 3))
-        (found,) = session.run(["quantiles"], {one.name: inputs[one.name] for one in session.get_inputs()})
+        (found,) = session.run(
+            ["quantiles"], {one.name: inputs[one.name] for one in session.get_inputs()}
+        )
         np.testing.assert_allclose(found, expected, atol=1e-5)

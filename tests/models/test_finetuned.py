@@ -22,7 +22,11 @@ SHAPE = Shape(lookback=64, horizon=12, seasons=(12,), levels=LEVELS)
 def test_before_it_trains_it_forecasts_as_without_training(counts: bool, season: int) -> None:
     shape = dataclasses.replace(SHAPE, seasons=(season,))
     rng = np.random.default_rng(0)
-    values = rng.poisson(0.8, (3, 64)).astype(float) if counts else 50 + 3 * rng.normal(size=(3, 64)).cumsum(1)
+    values = (
+        rng.poisson(0.8, (3, 64)).astype(float)
+        if counts
+        else 50 + 3 * rng.normal(size=(3, 64)).cumsum(1)
+    )
     location, scale = values.mean(1, keepdims=True), values.std(1, keepdims=True)
     batch = dataclasses.replace(
         any_batch(shape),
@@ -54,7 +58,13 @@ def test_a_column_that_is_known_in_advance_is_learned() -> None:
     units = 20 + 15 * promotion + rng.normal(size=400)
     frame = pd.DataFrame({"day": days, "units": units, "promotion": promotion * 1})
     model = Forecaster(
-        model="finetuned", guard=False, horizon=7, known=["promotion"], steps=150, members=1, lookback=32
+        model="finetuned",
+        guard=False,
+        horizon=7,
+        known=["promotion"],
+        steps=150,
+        members=1,
+        lookback=32,
     )
     model.fit(frame[:-7])
     future = frame[-7:].drop(columns="units")

@@ -19,8 +19,12 @@ SHAPE = Shape(lookback=12, horizon=6, past=4, future=3, calendar=1, future_categ
     seasons=(3,), levels=(0.1, 0.5, 0.9))  # fmt: skip
 
 
-EARLIER = replace(SHAPE, calendar=SHAPE.embedded().future)  # what a network of an earlier release was built for
-own_columns = pytest.mark.parametrize("model", [name for name in model_names() if name != "finetuned"])
+EARLIER = replace(
+    SHAPE, calendar=SHAPE.embedded().future
+)  # what a network of an earlier release was built for
+own_columns = pytest.mark.parametrize(
+    "model", [name for name in model_names() if name != "finetuned"]
+)
 
 
 def trained(model: str, shape: Shape) -> RecurrentModel:
@@ -38,7 +42,11 @@ def trained(model: str, shape: Shape) -> RecurrentModel:
 @own_columns
 def test_a_known_column_moves_no_step_before_its_neighbours(model: str) -> None:
     network, batch, changed = trained(model, SHAPE), random_batch(SHAPE, 4, 0), 5
-    other = replace(batch, future_covariates=batch.future_covariates.clone(), future_codes=batch.future_codes.clone())
+    other = replace(
+        batch,
+        future_covariates=batch.future_covariates.clone(),
+        future_codes=batch.future_codes.clone(),
+    )
     other.future_covariates[:, changed, SHAPE.calendar :] += 1
     other.future_codes[:, changed] = (other.future_codes[:, changed] + 1) % 3
     with torch.no_grad():
@@ -62,7 +70,11 @@ def test_a_step_acts_on_those_around_it_across_the_origin(horizon: int) -> None:
 
 @pytest.mark.parametrize("model", ["segrnn", "slstm", "mqrnn", "linear", "gru"])
 def test_a_network_of_an_earlier_release_forecasts_what_it_did(model: str) -> None:
-    named, earlier, batch = Candidate(model=model, lookback=12), trained(model, EARLIER), random_batch(SHAPE, 4, 0)
+    named, earlier, batch = (
+        Candidate(model=model, lookback=12),
+        trained(model, EARLIER),
+        random_batch(SHAPE, 4, 0),
+    )
     again = rebuild(named, SHAPE, to_arrays(earlier.state_dict()), torch.device("cpu"))
     new = rebuild(named, SHAPE, to_arrays(trained(model, SHAPE).state_dict()), torch.device("cpu"))
     assert (again.effects is None, new.effects is None) == (True, False)
@@ -77,7 +89,9 @@ def test_known_columns_do_the_same_in_an_export(model: str) -> None:
     network = trained(model, SHAPE)
     session = runtime.InferenceSession(export(network, random_batch(SHAPE, 2, 0), 17))
     inputs, expected = computed(network, random_batch(SHAPE, 5, 3))
-    (found,) = session.run(["quantiles"], {one.name: inputs[one.name] for one in session.get_inputs()})
+    (found,) = session.run(
+        ["quantiles"], {one.name: inputs[one.name] for one in session.get_inputs()}
+    )
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -88,8 +102,14 @@ def promotions(series: int = 8, days: int = 200) -> pd.DataFrame:
     week = 1 + 0.3 * np.sin(2 * np.pi * day / 7)
     noise = np.exp(random.normal(0, 0.07, (series, days)))
     values = np.geomspace(10, 1000, series)[:, None] * week * (1 + 0.7 * promo) * noise
-    named = {"shop": np.repeat(np.arange(series), days), "units": values.ravel(), "promo": promo.ravel()}
-    return pd.DataFrame({"day": np.tile(pd.date_range("2024-01-01", periods=days), series), **named})
+    named = {
+        "shop": np.repeat(np.arange(series), days),
+        "units": values.ravel(),
+        "promo": promo.ravel(),
+    }
+    return pd.DataFrame(
+        {"day": np.tile(pd.date_range("2024-01-01", periods=days), series), **named}
+    )
 
 
 @pytest.mark.parametrize("model", ["segrnn", "slstm"])
@@ -98,10 +118,17 @@ def test_a_promotion_moves_its_own_day(model: str) -> None:
     ahead = frame["day"] > frame["day"].max() - pd.Timedelta(days=horizon)
     frame.loc[ahead, ["units", "promo"]] = np.nan, 0.0
     known = {"id": "shop", "target": "units", "known": "promo", "horizon": horizon}
-    fitted = Forecaster(model=model, params={"hidden_size": 16}, steps=150, members=1, guard=False, **known).fit(frame)
+    fitted = Forecaster(
+        model=model, params={"hidden_size": 16}, steps=150, members=1, guard=False, **known
+    ).fit(frame)
     promoted = frame.copy()
-    promoted.loc[frame["day"] == frame["day"].max() - pd.Timedelta(days=horizon - 1 - changed), "promo"] = 1.0
-    plain, lifted = (fitted.predict(table)["forecast"].to_numpy().reshape(-1, horizon) for table in (frame, promoted))
+    promoted.loc[
+        frame["day"] == frame["day"].max() - pd.Timedelta(days=horizon - 1 - changed), "promo"
+    ] = 1.0
+    plain, lifted = (
+        fitted.predict(table)["forecast"].to_numpy().reshape(-1, horizon)
+        for table in (frame, promoted)
+    )
     moved = np.abs(lifted / plain - 1).mean(0)
     assert moved.argmax() == changed
     assert (lifted > 1.2 * plain)[:, changed].all()

@@ -21,7 +21,9 @@ MANY = 20_000
 
 
 def shares(draws: int, seed: int = 0) -> torch.Tensor:
-    return torch.rand(draws, 1, MANY, generator=torch.Generator().manual_seed(seed)).clamp(1e-6, 1 - 1e-6)
+    return torch.rand(draws, 1, MANY, generator=torch.Generator().manual_seed(seed)).clamp(
+        1e-6, 1 - 1e-6
+    )
 
 
 def negative_binomial(rate: float, excess: float) -> NegativeBinomial:
@@ -40,7 +42,9 @@ def test_densities_are_those_of_the_textbook(location: float, scale: float, free
     expected = stats.t.logpdf(value.numpy(), freedom, location, scale) + 0.5 * np.log(np.pi)
     np.testing.assert_allclose(student, expected, rtol=1e-6, atol=1e-6)
     normal = Gaussian(told(location), told(scale)).log_density(value).numpy()
-    np.testing.assert_allclose(normal, stats.norm.logpdf(value, location, scale) + 0.5 * np.log(2 * np.pi), atol=1e-6)
+    np.testing.assert_allclose(
+        normal, stats.norm.logpdf(value, location, scale) + 0.5 * np.log(2 * np.pi), atol=1e-6
+    )
 
 
 @settings(max_examples=25, deadline=None)
@@ -105,12 +109,16 @@ def test_the_mean_is_that_of_draws(likelihood: str) -> None:
     one = torch.ones(1, 1)
     told = LIKELIHOODS[likelihood].of(one, one[..., None] * torch.ones(2), 100 * one, 20 * one)
     drawn = told.draw(shares(told.draws))
-    assert float(drawn.mean()) == pytest.approx(float(told.mean()), abs=5 * float(drawn.std()) / MANY**0.5)
+    assert float(drawn.mean()) == pytest.approx(
+        float(told.mean()), abs=5 * float(drawn.std()) / MANY**0.5
+    )
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_no_raw_output_makes_a_density_without_bound(likelihood: str) -> None:
     one = torch.ones(1, 1)
-    told = LIKELIHOODS[likelihood].of(one, one[..., None] * torch.full((2,), -200.0), 100 * one, 20 * one)
+    told = LIKELIHOODS[likelihood].of(
+        one, one[..., None] * torch.full((2,), -200.0), 100 * one, 20 * one
+    )
     assert torch.isfinite(told.log_density(one))
     assert torch.isfinite(told.draw(shares(told.draws))).all()

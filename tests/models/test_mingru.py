@@ -19,7 +19,9 @@ def by_loop(keep: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
 def drawn(seed: int, steps: int, rows: int = 2, size: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     keep = torch.rand(rows, steps, size, generator=generator, dtype=torch.float64)
-    return keep.round(decimals=1), torch.randn(rows, steps, size, generator=generator, dtype=torch.float64)
+    return keep.round(decimals=1), torch.randn(
+        rows, steps, size, generator=generator, dtype=torch.float64
+    )
 
 
 @settings(max_examples=40, deadline=None)

@@ -73,7 +73,9 @@ def test_missing_values_do_not_count_in_the_error_of_repeating_a_season() -> Non
     shape = Shape(lookback=12, horizon=3, seasons=(3,), levels=LEVELS)
     past = torch.tensor([[1.0, 2.0, 3.0] * 4])
     full = batch_of(past, shape)
-    holed = replace(full, past=past.clone().index_fill_(1, torch.tensor([4]), 0.0), mask=full.mask.clone())
+    holed = replace(
+        full, past=past.clone().index_fill_(1, torch.tensor([4]), 0.0), mask=full.mask.clone()
+    )
     holed.mask[:, 4] = 0.0
     with torch.no_grad():
         whole, less = (silent(shape).outputs(batch)[0, 0].diff().sum() for batch in (full, holed))

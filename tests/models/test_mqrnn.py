@@ -41,10 +41,14 @@ def from_forks(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
 
 
 def network(**params: object) -> torch.nn.Module:
-    made = build(TrainSettings(model="mqrnn", params={"hidden_size": 8, "segment": 4, **params}), SHAPE)
+    made = build(
+        TrainSettings(model="mqrnn", params={"hidden_size": 8, "segment": 4, **params}), SHAPE
+    )
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for weights in made.parameters():  # heads start from zero, which hides what comes before them
+        for (
+            weights
+        ) in made.parameters():  # heads start from zero, which hides what comes before them
             weights += 0.3 * torch.randn(weights.shape, generator=generator)
     return made
 
@@ -78,7 +82,9 @@ def test_the_newest_fork_is_the_forecast() -> None:
     model, batch = network(), any_batch()
     effects = model._prepare(batch)[1]
     assert effects.abs().min() > 0
-    torch.testing.assert_close(from_forks(model, batch)[:, -1] + effects[..., None], model.outputs(batch))
+    torch.testing.assert_close(
+        from_forks(model, batch)[:, -1] + effects[..., None], model.outputs(batch)
+    )
 
 
 def test_forks_have_quantiles_that_do_not_cross() -> None:
@@ -88,10 +94,14 @@ def test_forks_have_quantiles_that_do_not_cross() -> None:
 def test_missing_values_are_no_targets_of_forks() -> None:
     model, batch = network().train(), any_batch()
     hidden = replace(
-        batch, target_mask=torch.zeros(3, 6), mask=torch.ones(3, 20).index_fill(1, torch.arange(10, 20), 0)
+        batch,
+        target_mask=torch.zeros(3, 6),
+        mask=torch.ones(3, 20).index_fill(1, torch.arange(10, 20), 0),
     )
     torch.manual_seed(0)
-    assert model.loss(hidden).item() == pytest.approx(0.0, abs=1e-6), "all forks start in the newer half"
+    assert model.loss(hidden).item() == pytest.approx(0.0, abs=1e-6), (
+        "all forks start in the newer half"
+    )
 
 
 @pytest.mark.parametrize("forks", [1, 2, 100])

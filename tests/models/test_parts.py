@@ -49,7 +49,14 @@ def test_segments_end_with_the_last_step_and_zeros_fill_the_first() -> None:
 
 @pytest.mark.parametrize(
     ("lookback", "seasons", "segment"),
-    [(28, (7,), 7), (13, (7,), 3), (400, (168, 7), 7), (400, (168,), 20), (1, (), 1), (48, (24, 168), 24)],
+    [
+        (28, (7,), 7),
+        (13, (7,), 3),
+        (400, (168, 7), 7),
+        (400, (168,), 20),
+        (1, (), 1),
+        (48, (24, 168), 24),
+    ],
 )
 def test_a_segment_is_a_season_that_the_past_holds_twice_or_else_about_its_root(
     lookback: int, seasons: tuple[int, ...], segment: int
@@ -59,7 +66,9 @@ def test_a_segment_is_a_season_that_the_past_holds_twice_or_else_about_its_root(
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("kind", ["RNN", "GRU"])
-def test_the_final_state_is_what_torch_returns_beside_the_states(kind: str, bidirectional: bool) -> None:
+def test_the_final_state_is_what_torch_returns_beside_the_states(
+    kind: str, bidirectional: bool
+) -> None:
     params = EncoderParams(hidden_size=3, bidirectional=bidirectional)
     states, last = recurrent(kind, 2, params)(torch.randn(4, 6, 2))
     state = final_state(states, params)
@@ -84,8 +93,17 @@ def test_a_new_decoder_reads_nothing_and_then_a_covariate_moves_its_own_step_onl
 
 def test_a_horizon_that_no_segment_divides_is_forecast_to_its_end() -> None:
     shape = replace(SHAPE, calendar=1)
-    network = build(Candidate(model="segrnn", params={"hidden_size": 4, "segment": 3}, lookback=6), shape)
+    network = build(
+        Candidate(model="segrnn", params={"hidden_size": 4, "segment": 3}, lookback=6), shape
+    )
     batch = random_batch(SHAPE, 5, 0)
     assert network(network._embed(batch)).shape == (5, 4, SHAPE.outputs)
-    joined = network.joined(torch.arange(6.0 * SHAPE.outputs).reshape(2, -1), torch.zeros(2, 4), batch)
-    assert joined[0, :, 0].tolist() == [0, 1, 2, 9]  # three steps of the first segment, one of the second
+    joined = network.joined(
+        torch.arange(6.0 * SHAPE.outputs).reshape(2, -1), torch.zeros(2, 4), batch
+    )
+    assert joined[0, :, 0].tolist() == [
+        0,
+        1,
+        2,
+        9,
+    ]  # three steps of the first segment, one of the second

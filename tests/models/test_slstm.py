@@ -18,8 +18,13 @@ def unstabilised(cell: Cell, steps: Tensor) -> Tensor:
     outputs = []
     for step in steps.unbind(1):
         fed = [output[:, h * own : (h + 1) * own] @ cell.from_output[h] for h in range(heads)]
-        recurrent = [torch.cat([one[:, gate * own : (gate + 1) * own] for one in fed], 1) for gate in range(4)]
-        z, i, f, o = (a + b for a, b in zip(cell.from_input(step).chunk(4, 1), recurrent, strict=True))
+        recurrent = [
+            torch.cat([one[:, gate * own : (gate + 1) * own] for one in fed], 1)
+            for gate in range(4)
+        ]
+        z, i, f, o = (
+            a + b for a, b in zip(cell.from_input(step).chunk(4, 1), recurrent, strict=True)
+        )
         content = torch.exp(f) * content + torch.exp(i) * torch.tanh(z)
         normaliser = torch.exp(f) * normaliser + torch.exp(i)
         output = torch.sigmoid(o) * content / normaliser
@@ -37,7 +42,9 @@ def stabilised(cell: Cell, steps: Tensor) -> Tensor:
 
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from([1, 2, 4]), st.integers(1, 12), st.floats(0.1, 5), st.integers(0, 1000))
-def test_the_stabilised_step_computes_the_plain_formula(heads: int, length: int, size: float, seed: int) -> None:
+def test_the_stabilised_step_computes_the_plain_formula(
+    heads: int, length: int, size: float, seed: int
+) -> None:
     torch.manual_seed(seed)
     cell = Cell(8, heads).double()
     steps = size * torch.randn(3, length, 8, dtype=torch.float64)

@@ -36,19 +36,33 @@ def grown(shape: Shape = SHAPE, **params: object) -> tuple[RecurrentModel, Batch
 def promotions(days: int = 400, lift: float = 8.0) -> pd.DataFrame:
     random = np.random.default_rng(0)
     day, sale = np.arange(days), (random.random(days) < 0.15).astype(float)
-    units = 20 + 5 * np.sin(2 * np.pi * day / 7) + lift * sale * (day % 7 < 5) + random.normal(0, 0.5, days)
-    return pd.DataFrame({"day": pd.date_range("2023-01-02", periods=days), "units": units, "sale": sale})
+    units = (
+        20
+        + 5 * np.sin(2 * np.pi * day / 7)
+        + lift * sale * (day % 7 < 5)
+        + random.normal(0, 0.5, days)
+    )
+    return pd.DataFrame(
+        {"day": pd.date_range("2023-01-02", periods=days), "units": units, "sale": sale}
+    )
 
 
 @pytest.mark.parametrize("leaves", [4, 63])
 def test_stored_trees_forecast_as_those_of_scikit_learn(leaves: int) -> None:
     network, batch = grown(leaves=leaves)
     model = HistGradientBoostingRegressor(
-        loss="absolute_error", max_iter=12, max_depth=5, max_leaf_nodes=leaves, early_stopping=False, random_state=0
+        loss="absolute_error",
+        max_iter=12,
+        max_depth=5,
+        max_leaf_nodes=leaves,
+        early_stopping=False,
+        random_state=0,
     )
     batch = network._embed(batch)
     rows, used = network._features(batch), batch.target_mask > 0
-    model.fit(rows[used].double().numpy(), (batch.target - network._base(batch))[used].double().numpy())
+    model.fit(
+        rows[used].double().numpy(), (batch.target - network._base(batch))[used].double().numpy()
+    )
     found = network._sum_of_trees(rows).flatten().numpy()
     np.testing.assert_allclose(found, model.predict(rows.flatten(0, 1).double().numpy()), atol=1e-5)
     assert found.std() > 0.1
@@ -60,7 +74,9 @@ def test_an_export_computes_what_the_trees_do() -> None:
     network, _ = grown()
     session = runtime.InferenceSession(export(network, random_batch(SHAPE, 2, 0), 17))
     inputs, expected = computed(network, random_batch(SHAPE, 7, 3))
-    (found,) = session.run(["quantiles"], {entry.name: inputs[entry.name] for entry in session.get_inputs()})
+    (found,) = session.run(
+        ["quantiles"], {entry.name: inputs[entry.name] for entry in session.get_inputs()}
+    )
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -75,7 +91,9 @@ def test_quantiles_hold_as_many_held_out_values_as_they_say() -> None:
     quantiles = network.outputs(held_out)
     widths = [(quantiles[..., i + 1] - quantiles[..., i]).mean().item() for i in range(4)]
     expected = -np.log1p(-np.array(levels))
-    np.testing.assert_allclose(np.array(widths) / widths[2], np.diff(expected) / np.diff(expected)[2], rtol=0.25)
+    np.testing.assert_allclose(
+        np.array(widths) / widths[2], np.diff(expected) / np.diff(expected)[2], rtol=0.25
+    )
 
 
 def test_a_few_windows_of_one_value_are_learned_without_an_error() -> None:
@@ -88,7 +106,9 @@ def test_a_few_windows_of_one_value_are_learned_without_an_error() -> None:
 
 def test_what_a_promotion_does_is_forecast_on_its_days_and_saved(tmp_path: Path) -> None:
     frame = promotions()
-    future = pd.DataFrame({"day": pd.date_range("2024-02-06", periods=14), "units": np.nan, "sale": [0.0, 1.0] * 7})
+    future = pd.DataFrame(
+        {"day": pd.date_range("2024-02-06", periods=14), "units": np.nan, "sale": [0.0, 1.0] * 7}
+    )
     table = pd.concat([frame, future])
     model = Forecaster(model="trees", horizon=14, known=["sale"], guard=False, params={"trees": 40}, time="day",
         target="units", members=1).fit(table)  # fmt: skip
@@ -100,13 +120,22 @@ def test_what_a_promotion_does_is_forecast_on_its_days_and_saved(tmp_path: Path)
     assert (lift[sale & ~weekend] > 4).all(), lift
     assert (np.abs(lift[~sale]) < 0.8).all(), lift
     model.save(str(tmp_path / "store"))
-    pd.testing.assert_frame_equal(Forecaster.load(str(tmp_path / "store")).predict(table), with_sales)
+    pd.testing.assert_frame_equal(
+        Forecaster.load(str(tmp_path / "store")).predict(table), with_sales
+    )
 
 
 def test_trees_that_a_deadline_leaves_without_held_out_values_are_no_reason_for_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    knobs = {"model": "trees", "steps": 2, "budget": 0.6, "guard": False, "params": SMALL, "known": ["sale"]}
+    knobs = {
+        "model": "trees",
+        "steps": 2,
+        "budget": 0.6,
+        "guard": False,
+        "params": SMALL,
+        "known": ["sale"],
+    }
     model = Forecaster(horizon=7, time="day", target="units", **knobs)
     model.fit(promotions(200)[:190], started=time.monotonic())
     assert [member.cut for member in model.plan_.members] == [1]
@@ -114,7 +143,9 @@ def test_trees_that_a_deadline_leaves_without_held_out_values_are_no_reason_for_
 
 
 def test_a_long_past_is_learned_from_fewer_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Network, "rows_at_once", 600)  # memory holds so many windows of a step and of a short past
+    monkeypatch.setattr(
+        Network, "rows_at_once", 600
+    )  # memory holds so many windows of a step and of a short past
     table = promotions(900)
     table.loc[899, "units"] = np.nan
     for lookback, windows in ((24, 600), (240, 60)):

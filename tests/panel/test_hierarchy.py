@@ -30,7 +30,9 @@ def frame_of(shops: dict[tuple[str, str], list[float]]) -> pd.DataFrame:
 def test_a_cell_of_a_sum_is_known_where_all_its_series_are_that_have_begun() -> None:
     long, gap, late = np.arange(30.0), np.arange(30.0) * 10, np.full(5, 1000.0)
     gap[20] = np.nan
-    reading = reading_of(frame_of({("n", "a"): list(long), ("n", "b"): list(gap), ("s", "a"): list(late)}))
+    reading = reading_of(
+        frame_of({("n", "a"): list(long), ("n", "b"): list(gap), ("s", "a"): list(late)})
+    )
     levels = hierarchy_levels(("region",), reading.schema)
     assert levels == ((), ("region",))
     panel = with_sums(reading.panel, reading.schema.ids, levels)
@@ -43,7 +45,11 @@ def test_a_cell_of_a_sum_is_known_where_all_its_series_are_that_have_begun() -> 
     assert everything[-5:].tolist() == (11 * long[-5:] + 1000).tolist()
     sums, members = members_of(panel)
     assert sums.tolist() == [3, 4, 5]
-    assert members[:, :3].tolist() == [[True, True, True], [True, True, False], [False, False, True]]
+    assert members[:, :3].tolist() == [
+        [True, True, True],
+        [True, True, False],
+        [False, False, True],
+    ]
     assert with_sums(panel, reading.schema.ids, levels) is panel
 
 

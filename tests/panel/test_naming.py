@@ -33,7 +33,9 @@ def shops() -> pd.DataFrame:
         days = pd.date_range("2024-01-01", periods=48)[number:]
         level = 10 * (number + 1) + np.arange(len(days)) % 7
         frames.append(
-            pd.DataFrame({"shop": f"shop {number}", "day": days, "units": level + rng.normal(size=len(days))})
+            pd.DataFrame(
+                {"shop": f"shop {number}", "day": days, "units": level + rng.normal(size=len(days))}
+            )
         )
     return pd.concat(frames, ignore_index=True)
 
@@ -49,7 +51,9 @@ def test_the_hash_is_the_documented_one_and_never_changes() -> None:
 
 
 @given(st.lists(st.tuples(st.text(), st.text()), unique=True, min_size=1), st.integers(1, 50))
-def test_each_series_is_in_one_shard_wherever_it_stands(ids: list[tuple[str, ...]], count: int) -> None:
+def test_each_series_is_in_one_shard_wherever_it_stands(
+    ids: list[tuple[str, ...]], count: int
+) -> None:
     numbers = shard_numbers(tuple(ids), count)
     held = sum(Shard(number, count).holds(tuple(ids)) for number in range(1, count + 1))
     assert (np.asarray(held) == 1).all()
@@ -77,8 +81,12 @@ def test_the_outputs_of_all_shards_are_the_output_of_all_series(
         assert list(rows) == list(whole)
         assert f"shard {number}/16: {len(rows) // 7} of 9 series" in ran.err
         parts.append(rows)
-    joined = pd.concat([part for part in parts if len(part)]).sort_values(["shop", "day"], ignore_index=True)
-    pd.testing.assert_frame_equal(joined, whole.sort_values(["shop", "day"], ignore_index=True), rtol=2e-6)
+    joined = pd.concat([part for part in parts if len(part)]).sort_values(
+        ["shop", "day"], ignore_index=True
+    )
+    pd.testing.assert_frame_equal(
+        joined, whole.sort_values(["shop", "day"], ignore_index=True), rtol=2e-6
+    )
     assert min(map(len, parts)) == 0
 
 
@@ -100,14 +108,20 @@ def test_python_has_shards_too_and_columns_keep_their_types_without_rows(
 ) -> None:
     whole = model.predict(shops)
     parts = [model.shard(f"{number}/16").predict(shops) for number in range(1, 17)]
-    joined = pd.concat([part for part in parts if len(part)]).sort_values(["shop", "day"], ignore_index=True)
-    pd.testing.assert_frame_equal(joined, whole.sort_values(["shop", "day"], ignore_index=True), rtol=2e-6)
+    joined = pd.concat([part for part in parts if len(part)]).sort_values(
+        ["shop", "day"], ignore_index=True
+    )
+    pd.testing.assert_frame_equal(
+        joined, whole.sort_values(["shop", "day"], ignore_index=True), rtol=2e-6
+    )
     assert all((part.dtypes == whole.dtypes).all() for part in parts)
     assert min(map(len, parts)) == 0
     assert not hasattr(model, "shard_")
 
 
-@pytest.mark.parametrize("name", ["3", "0/4", "5/4", "a/b", "1/0", "-1/4", "1/1000000", "1/2/3", ""])
+@pytest.mark.parametrize(
+    "name", ["3", "0/4", "5/4", "a/b", "1/0", "-1/4", "1/1000000", "1/2/3", ""]
+)
 def test_what_is_no_shard_is_refused(model: Forecaster, name: str) -> None:
     with pytest.raises(UsageError, match=r"shard=.*(i/N|1 to N)"):
         model.shard(name)

@@ -21,7 +21,11 @@ def panel(panel_frame: pd.DataFrame) -> Panel:
     return read_as(table, read(table, settings).schema, horizon=5).panel
 
 
-@given(st.lists(st.lists(st.floats(-1e5, 1e5, width=32), min_size=2, max_size=30), min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.lists(st.floats(-1e5, 1e5, width=32), min_size=2, max_size=30), min_size=1, max_size=5
+    )
+)
 def test_expanding_std_is_the_deviation_of_the_past_alone(series: list[list[float]]) -> None:
     offsets = np.concatenate([[0], np.cumsum([len(one) for one in series])]).astype(np.int64)
     values = np.concatenate(series).astype(np.float64)
@@ -43,7 +47,9 @@ def test_expanding_std_is_the_deviation_of_the_past_alone(series: list[list[floa
         own = np.array(one)
         expected = [own[: k + 1].std() for k in range(len(own))]
         size = np.abs(own - own[0]).max()
-        np.testing.assert_allclose(spread[offsets[i] : offsets[i + 1]], expected, rtol=1e-3, atol=1e-6 * size + 1e-30)
+        np.testing.assert_allclose(
+            spread[offsets[i] : offsets[i + 1]], expected, rtol=1e-3, atol=1e-6 * size + 1e-30
+        )
 
 
 def test_a_panel_until_an_origin_is_what_was_there(panel: Panel) -> None:
@@ -69,7 +75,9 @@ def test_panels_stack_to_one_with_the_same_series(panel: Panel) -> None:
     last = both.select(np.arange(3, len(both)))
     for name in ("offsets", "starts", "values", "observed", "known", "past", "static"):
         np.testing.assert_array_equal(getattr(last, name), getattr(parts[1], name))
-    np.testing.assert_array_equal(both.expanding_std()[: len(parts[0].values)], parts[0].expanding_std())
+    np.testing.assert_array_equal(
+        both.expanding_std()[: len(parts[0].values)], parts[0].expanding_std()
+    )
 
 
 def test_the_tail_of_a_panel_knows_what_came_before_it(panel: Panel) -> None:
@@ -77,8 +85,12 @@ def test_the_tail_of_a_panel_knows_what_came_before_it(panel: Panel) -> None:
     assert (tail.lengths == 10).all()
     np.testing.assert_array_equal(tail.origins, panel.origins)
     np.testing.assert_array_equal(tail.lowest_seen(), panel.lowest_seen())
-    np.testing.assert_array_equal(tail.expanding_std()[tail.slots(1)], panel.expanding_std()[panel.slots(1)][-10:])
-    np.testing.assert_array_equal(tail.positions[tail.before(np.full(len(tail), 2))], np.tile([0, 1], len(tail)))
+    np.testing.assert_array_equal(
+        tail.expanding_std()[tail.slots(1)], panel.expanding_std()[panel.slots(1)][-10:]
+    )
+    np.testing.assert_array_equal(
+        tail.positions[tail.before(np.full(len(tail), 2))], np.tile([0, 1], len(tail))
+    )
 
 
 @pytest.mark.parametrize("sizes", [[3, 3, 3], [2, 0, 4], [5], [0, 0], []])

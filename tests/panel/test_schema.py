@@ -5,7 +5,14 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from forecast.panel.schema import Event, Schema, calendar_of, event_names, position_texts, time_columns_at
+from forecast.panel.schema import (
+    Event,
+    Schema,
+    calendar_of,
+    event_names,
+    position_texts,
+    time_columns_at,
+)
 from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
@@ -24,7 +31,10 @@ def test_what_is_stored_is_what_is_read_back() -> None:
     schema = daily()
     assert Schema.model_validate_json(schema.model_dump_json()) == schema
     stored = schema.model_dump()
-    assert (stored["time"], "dated_events" in stored) == ("day", False)  # as versions before events had it
+    assert (stored["time"], "dated_events" in stored) == (
+        "day",
+        False,
+    )  # as versions before events had it
     assert Schema.model_validate({**stored, "time": ("day",)}) == schema
 
 
@@ -40,13 +50,26 @@ def test_a_plain_event_is_stored_without_kind_and_end() -> None:
 def test_the_settings_of_a_schema_read_a_table_by_it() -> None:
     settings = daily().table_settings()
     assert (settings["time"], settings["id"], settings["target"]) == (("day",), (), ())
-    frame = pd.DataFrame({"day": pd.date_range("2024-03-01", periods=30).astype(str), "sales": 1.0 + np.arange(30) % 7})
-    assert read(table_from_frame(frame), TableSettings.check(settings), horizon=2).schema.time == ("day",)
+    frame = pd.DataFrame(
+        {
+            "day": pd.date_range("2024-03-01", periods=30).astype(str),
+            "sales": 1.0 + np.arange(30) % 7,
+        }
+    )
+    assert read(table_from_frame(frame), TableSettings.check(settings), horizon=2).schema.time == (
+        "day",
+    )
 
 
 def test_times_are_written_as_the_table_has_them() -> None:
     schema, months = daily(), pd.period_range("2021-01", periods=36, freq="M")
-    assert position_texts(schema, calendar_of(schema), np.array([0, 1])) == ["1970-01-01", "1970-01-02"]
+    assert position_texts(schema, calendar_of(schema), np.array([0, 1])) == [
+        "1970-01-01",
+        "1970-01-02",
+    ]
     schema = schema_of(year=months.year, month=months.month)
     columns = time_columns_at(schema, calendar_of(schema), np.array([12 * 54, 12 * 54 + 1]))
-    assert {name: column.texts() for name, column in columns.items()} == {"year": ["2024"] * 2, "month": ["1", "2"]}
+    assert {name: column.texts() for name, column in columns.items()} == {
+        "year": ["2024"] * 2,
+        "month": ["1", "2"],
+    }

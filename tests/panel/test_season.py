@@ -34,7 +34,9 @@ def test_one_column_keeps_its_season_among_others_that_have_none() -> None:
 def test_a_column_is_forecast_by_its_own_season() -> None:
     weekly = 50 + np.array([0, 1, 5, 2, 8, 20, 14])[np.arange(314) % 7]
     walk = np.random.default_rng(2).normal(size=314).cumsum() + 100
-    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=314), "walk": walk, "weekly": weekly})
+    frame = pd.DataFrame(
+        {"day": pd.date_range("2024-01-01", periods=314), "walk": walk, "weekly": weekly}
+    )
     fitted = Forecaster(steps=20, params={"hidden_size": 4}).fit(frame[:-14])
     found = fitted.predict().set_index("series")["forecast"]
     assert fitted.schema_.season == (7,)
@@ -60,7 +62,9 @@ def test_an_exact_period_is_found_through_gaps_and_trend(period: int, trend: flo
 @pytest.mark.parametrize(("period", "at"), [(5, 150), (13, 60)])
 def test_an_exact_period_is_found_after_the_level_has_moved(period: int, at: int) -> None:
     step = np.arange(320)
-    values = np.random.default_rng(3).integers(0, 100, period)[step % period] + np.where(step > at, 500.0, 0.0)
+    values = np.random.default_rng(3).integers(0, 100, period)[step % period] + np.where(
+        step > at, 500.0, 0.0
+    )
     assert repeat_period(values[:300]) == period
     frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=320), "y": values})
     found = Forecaster(horizon=20, steps=20).fit(frame[:300]).predict()["forecast"]
@@ -107,8 +111,14 @@ def test_a_week_of_hours_is_found_where_it_is() -> None:
     assert choose_lags(panel_of(daily), (24,)) == (24,)
 
 
-@given(st.integers(1, 500), st.lists(st.integers(2, 400), max_size=2, unique=True), st.integers(1, 5000))
-def test_a_lookback_holds_a_season_and_no_padding(horizon: int, seasons: list[int], longest: int) -> None:
+@given(
+    st.integers(1, 500),
+    st.lists(st.integers(2, 400), max_size=2, unique=True),
+    st.integers(1, 5000),
+)
+def test_a_lookback_holds_a_season_and_no_padding(
+    horizon: int, seasons: list[int], longest: int
+) -> None:
     lookback = choose_lookback(horizon, tuple(sorted(seasons)), longest)
     assert 1 <= lookback <= max(1, longest - 1)
     if longest > 5000 // 2 and seasons:

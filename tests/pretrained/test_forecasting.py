@@ -29,7 +29,9 @@ def _sine(steps: int, season: int = 12) -> np.ndarray:
     return 100 + 10 * np.sin(2 * np.pi * np.arange(steps) / season)
 
 
-def _forecast(values: np.ndarray, horizon: int = 12, seasons: tuple[int, ...] = (12,)) -> np.ndarray:
+def _forecast(
+    values: np.ndarray, horizon: int = 12, seasons: tuple[int, ...] = (12,)
+) -> np.ndarray:
     values = np.atleast_2d(values)
     return forecast_quantiles(NETWORK, np.nan_to_num(values), ~np.isnan(values), horizon, seasons)
 
@@ -79,7 +81,9 @@ def test_the_mirror_image_of_a_series_has_the_mirror_image_of_its_forecast() -> 
 def test_a_network_of_an_earlier_release_reads_the_whole_past_both_ways() -> None:
     earlier = load_network(NETWORK.data.replace(b'"architecture":"2"', b'"architecture":"1"'))
     values = 9 + np.random.default_rng(5).normal(size=(2, 1024))
-    changed = np.concatenate([values[:, :600] + 0.4 * (np.arange(600) % 5 == 0), values[:, 600:]], 1)
+    changed = np.concatenate(
+        [values[:, :600] + 0.4 * (np.arange(600) % 5 == 0), values[:, 600:]], 1
+    )
     seen = np.ones(values.shape, bool)
 
     def forecast(network: Network, past: np.ndarray) -> np.ndarray:
@@ -111,7 +115,9 @@ def test_the_past_before_what_the_network_reads_does_not_count() -> None:
 def test_features_of_the_past_do_not_depend_on_the_horizon() -> None:
     values = np.random.default_rng(4).normal(size=(3, 64))
     seasons = np.array([[12, 0, 12], [1, 0, 70], [7, 28, 7]])
-    near, far = (features_of(values, np.ones((3, 64), bool), seasons, horizon) for horizon in (8, 40))
+    near, far = (
+        features_of(values, np.ones((3, 64), bool), seasons, horizon) for horizon in (8, 40)
+    )
     assert np.array_equal(near.steps[:, :64], far.steps[:, :64])
     assert np.array_equal(near.summary, far.summary)
 
@@ -126,7 +132,9 @@ def test_steps_before_the_newest_come_as_means_of_those_observed() -> None:
     assert np.array_equal(recent.summary, whole.summary)
     scaled = np.where(seen, whole.steps[:, :256, 0], np.nan)[:, :192].reshape(3, 12, 16)
     blocks = np.isfinite(scaled).any(2)
-    assert recent.steps[:, 4:16, 0][blocks] == pytest.approx(np.nanmean(scaled[blocks], 1), abs=1e-5)
+    assert recent.steps[:, 4:16, 0][blocks] == pytest.approx(
+        np.nanmean(scaled[blocks], 1), abs=1e-5
+    )
     assert not recent.steps[:, :4, :4].any()
 
 
@@ -158,9 +166,14 @@ def test_the_network_of_hours_knows_them_better() -> None:
     """Days that grow and shrink with the year, and weekends of another shape."""
     rng, hour = np.random.default_rng(6), np.arange(1072)
     phase, weekend = 2 * np.pi * hour / 24, hour // 24 % 7 > 4
-    days = np.exp(1.5 * np.sin(phase + rng.uniform(0, 6, (40, 1))) + np.sin(2 * phase + rng.uniform(0, 6, (40, 1))))
+    days = np.exp(
+        1.5 * np.sin(phase + rng.uniform(0, 6, (40, 1)))
+        + np.sin(2 * phase + rng.uniform(0, 6, (40, 1)))
+    )
     other = np.exp(np.sin(phase + rng.uniform(0, 6, (40, 1))))
-    size = np.exp(0.4 * np.sin(hour / 300 + rng.uniform(0, 6, (40, 1))) + 0.05 * rng.normal(size=(40, 1072)))
+    size = np.exp(
+        0.4 * np.sin(hour / 300 + rng.uniform(0, 6, (40, 1))) + 0.05 * rng.normal(size=(40, 1072))
+    )
     values = size * np.where(weekend & (np.arange(40) % 2 == 0)[:, None], other, days)
 
     def error(network: Network) -> float:

@@ -64,18 +64,37 @@ def hours(count: int) -> pd.DatetimeIndex:
 def past(panel: Panel, series: int = 0) -> list[float | None]:
     """The past of one series, None where it was not observed."""
     own = panel.slots(series)
-    return [float(v) if seen else None for v, seen in zip(panel.values[own], panel.observed[own], strict=True)]
+    return [
+        float(v) if seen else None
+        for v, seen in zip(panel.values[own], panel.observed[own], strict=True)
+    ]
 
 
 def same(one: Panel, other: Panel, order: bool = True) -> bool:
-    arrays = ("offsets", "starts", "values", "observed", "known", "past", "static", *(["order"] if order else []))
-    equal = all(np.array_equal(getattr(one, a), getattr(other, a), equal_nan=a != "observed") for a in arrays)
+    arrays = (
+        "offsets",
+        "starts",
+        "values",
+        "observed",
+        "known",
+        "past",
+        "static",
+        *(["order"] if order else []),
+    )
+    equal = all(
+        np.array_equal(getattr(one, a), getattr(other, a), equal_nan=a != "observed")
+        for a in arrays
+    )
     return equal and one.ids == other.ids and one.status == other.status
 
 
 class TestShape:
     def test_wide_and_long_form_of_a_table_are_the_same_panel(self, csv):
-        wide = csv(lines("date,b,a", "2024-01-01,1,10", "2024-01-02,2,", "2024-01-03,4,30", "2024-01-04,3,20"))
+        wide = csv(
+            lines(
+                "date,b,a", "2024-01-01,1,10", "2024-01-02,2,", "2024-01-03,4,30", "2024-01-04,3,20"
+            )
+        )
         long = csv(lines("date,shop,y", *(f"2024-01-0{d},{s},{v}" for d, s, v in (
             (1, "b", 1), (1, "a", 10), (2, "b", 2), (3, "b", 4), (3, "a", 30), (4, "b", 3), (4, "a", 20)
         ))), "long.csv")  # fmt: skip
@@ -89,17 +108,24 @@ class TestShape:
         assert panel.ids == (("arc",), ("mid",), ("zoo",))
         assert panel.order.tolist() == [2, 0, 1]
 
-    @pytest.mark.parametrize("ids", [("NA", "null"), ("007", "7"), ("12345678901234567", "12345678901234568")])
+    @pytest.mark.parametrize(
+        "ids", [("NA", "null"), ("007", "7"), ("12345678901234567", "12345678901234568")]
+    )
     def test_ids_stay_the_strings_that_they_are(self, csv, ids):
         text = lines(
             "date,item,y",
-            *(f"{row},{v}" for v, row in enumerate(f"2024-01-{d:02d},{i}" for d in range(1, 15) for i in ids)),
+            *(
+                f"{row},{v}"
+                for v, row in enumerate(f"2024-01-{d:02d},{i}" for d in range(1, 15) for i in ids)
+            ),
         )
         _, panel = built(csv(text))
         assert panel.ids == tuple((one,) for one in sorted(ids))
 
     def test_ids_with_commas_and_newlines_stay_whole(self, csv):
-        rows = [f'2024-01-{d:02d},"{one}",{d}' for d in range(1, 15) for one in ("a,b", "c\nd", "é")]
+        rows = [
+            f'2024-01-{d:02d},"{one}",{d}' for d in range(1, 15) for one in ("a,b", "c\nd", "é")
+        ]
         _, panel = built(csv(lines("date,item,y", *rows)))
         assert panel.ids == (("a,b",), ("c\nd",), ("é",))
 
@@ -115,7 +141,9 @@ class TestShape:
         assert "14 rows have no id in item" in said.text
 
     def test_whole_float_and_integer_ids_of_frames_are_the_same(self):
-        frame = pd.DataFrame({"date": [*pd.date_range("2024-01-01", periods=9)] * 2, "shop": [3] * 9 + [20] * 9})
+        frame = pd.DataFrame(
+            {"date": [*pd.date_range("2024-01-01", periods=9)] * 2, "shop": [3] * 9 + [20] * 9}
+        )
         frame = frame.assign(y=np.arange(18) % 5)
         whole = build_from(frame, ("shop",))
         assert whole.ids == (("20",), ("3",))
@@ -128,7 +156,9 @@ class TestShape:
 
 class TestOrigin:
     def test_ragged_series_start_on_their_own_and_end_together(self, csv):
-        _, panel = built(csv(lines("date,early,late", *days(["1,", "2,", "3,7", "4,8", ",9", ",8"]))), ahead=2)
+        _, panel = built(
+            csv(lines("date,early,late", *days(["1,", "2,", "3,7", "4,8", ",9", ",8"]))), ahead=2
+        )
         assert panel.origins.tolist() == [5 + panel.starts[0]] * 2
         assert (past(panel, 0), past(panel, 1)) == ([1, 2, 3, 4, None, None], [7, 8, 9, 8])
         assert np.diff(panel.offsets).tolist() == [8, 6]
@@ -147,33 +177,49 @@ class TestOrigin:
     def test_series_that_starts_after_the_origin_is_missing(self, csv):
         table = csv(lines("date,a,b", *days(["1,", "2,", "3,7", "4,8"])))
         schema, _ = built(table)
-        assert read_as(table, schema, horizon=1, origin="2024-01-02").panel.status == ("ok", "missing")
+        assert read_as(table, schema, horizon=1, origin="2024-01-02").panel.status == (
+            "ok",
+            "missing",
+        )
 
     def test_origin_before_all_values_is_a_usage_error(self, csv):
         table = csv(lines("date,y", *days(["1", "2", "3"])))
         schema, _ = built(table)
-        with pytest.raises(UsageError, match=r"origin='2023-12-31': lies before all values.*start at 2024-01-01"):
+        with pytest.raises(
+            UsageError, match=r"origin='2023-12-31': lies before all values.*start at 2024-01-01"
+        ):
             read_as(table, schema, horizon=1, origin="2023-12-31")
 
     def test_times_of_the_future_go_on_from_the_origin(self, csv):
         schema, panel = built(csv(lines("date,y", *days(["1", "2", "3"], start="2024-02-27"))))
-        times = format_positions(schema, calendar_of(schema), panel.origins[0] + 1 + np.arange(3)).index()
+        times = format_positions(
+            schema, calendar_of(schema), panel.origins[0] + 1 + np.arange(3)
+        ).index()
         assert list(times) == ["2024-03-01", "2024-03-02", "2024-03-03"]
 
 
 class TestGaps:
     def test_gap_is_reported_with_its_date(self, csv, said):
-        _, panel = built(csv(lines("date,y", "2024-01-01,1", "2024-01-02,2", "2024-01-03,4", "2024-01-05,3")))
+        _, panel = built(
+            csv(lines("date,y", "2024-01-01,1", "2024-01-02,2", "2024-01-03,4", "2024-01-05,3"))
+        )
         assert past(panel) == [1, 2, 4, None, 3]
-        assert "sales.csv: 1 of 5 values are missing, in 1 of 1 series (the first: y at 2024-01-04)" in said.text
+        assert (
+            "sales.csv: 1 of 5 values are missing, in 1 of 1 series (the first: y at 2024-01-04)"
+            in said.text
+        )
 
     def test_blank_values_are_masked_and_counted(self, csv, said):
         _, panel = built(csv(lines("date,a,b", *days(["1,1", ",2", "3,", "4,", "5,3"]))))
         assert (past(panel, 0), past(panel, 1)) == ([1, None, 3, 4, 5], [1, 2, None, None, 3])
-        assert "3 of 10 values are missing, in 2 of 2 series (the first: a at 2024-01-02)" in said.text
+        assert (
+            "3 of 10 values are missing, in 2 of 2 series (the first: a at 2024-01-02)" in said.text
+        )
 
     def test_weekends_of_a_business_day_table_are_no_gaps(self, csv, said):
-        schema, panel = built(csv(lines("date,y", *days([str(i % 7) for i in range(40)], freq="B"))))
+        schema, panel = built(
+            csv(lines("date,y", *days([str(i % 7) for i in range(40)], freq="B")))
+        )
         assert schema.calendar.name == "B"
         assert panel.observed.all()
         assert said.text == ""
@@ -195,10 +241,15 @@ class TestDuplicates:
     TEXT = lines("date,y", "2024-01-01,1", "2024-01-02,2", "2024-01-03,4", "2024-01-03,8")
 
     def test_duplicate_is_refused_with_its_line(self, csv):
-        with pytest.raises(BadData, match=r"sales\.csv line 5, column 'date': 2024-01-03 comes twice.*on_duplicate="):
+        with pytest.raises(
+            BadData,
+            match=r"sales\.csv line 5, column 'date': 2024-01-03 comes twice.*on_duplicate=",
+        ):
             built(csv(self.TEXT))
 
-    @pytest.mark.parametrize(("how", "value"), [("first", 4), ("last", 8), ("mean", 6), ("sum", 12)])
+    @pytest.mark.parametrize(
+        ("how", "value"), [("first", 4), ("last", 8), ("mean", 6), ("sum", 12)]
+    )
     def test_on_duplicate_brings_rows_to_one(self, csv, said, how, value):
         _, panel = built(csv(self.TEXT), on_duplicate=how)
         assert past(panel) == [1, 2, value]
@@ -208,7 +259,8 @@ class TestDuplicates:
         rows = [f"2024-01-{d:02d},{s},{d}" for d in range(1, 15) for s in "ab"]
         schema, _ = built(csv(lines("date,shop,y", *rows)))
         with pytest.raises(
-            BadData, match=r"line 30, column 'date': 2024-01-14 comes twice for shop 'b', first in line 29 \(1 row like"
+            BadData,
+            match=r"line 30, column 'date': 2024-01-14 comes twice for shop 'b', first in line 29 \(1 row like",
         ):
             read_as(csv(lines("date,shop,y", *rows, rows[-1])), schema, horizon=0)
 
@@ -224,7 +276,10 @@ class TestStatus:
         schema, panel = built(csv(lines("date,a,b", *days(["1,", "2,", "3,"]))))
         assert panel.status == ("ok", "missing")
         warn_status(with_status(panel, schema, 1), schema, "sales.csv")
-        assert "1 series miss more than 50% of their values (max_missing=) and get no forecast: b" in said.text
+        assert (
+            "1 series miss more than 50% of their values (max_missing=) and get no forecast: b"
+            in said.text
+        )
 
     def test_share_of_missing_values_counts_against_max_missing(self, csv):
         table = csv(lines("date,a,b", *days(["1,1", "2,", "3,", "2,", "1,2"])))
@@ -237,7 +292,9 @@ class TestStatus:
             warn_status(with_status(panel, schema, 1), schema, "sales.csv")
 
     def test_table_without_any_value_is_refused(self, csv):
-        with pytest.raises(BadData, match=r"no column of numbers to forecast|no series has a value"):
+        with pytest.raises(
+            BadData, match=r"no column of numbers to forecast|no series has a value"
+        ):
             built(csv(lines("date,a,b", *days([",", ",", ","]))))
 
     def test_series_that_ended_before_a_lookback_gets_no_forecast(self, csv, said):
@@ -246,12 +303,17 @@ class TestStatus:
         judged = with_status(panel, schema, 5)
         warn_status(judged, schema, "sales.csv")
         assert judged.status == ("ok", "ended", "short")
-        assert "1 series ended more than a lookback before the last time and get no forecast: b" in said.text
+        assert (
+            "1 series ended more than a lookback before the last time and get no forecast: b"
+            in said.text
+        )
         assert with_status(panel, schema, 10).status[1] == "ok"
 
     def test_huge_grid_is_refused_before_memory_is_taken(self, csv, monkeypatch):
         monkeypatch.setattr(building, "MAX_NUMBERS", 10)
-        with pytest.raises(Unavailable, match=r"1 series on the grid D .* need 22 steps.*freq= with aggregate="):
+        with pytest.raises(
+            Unavailable, match=r"1 series on the grid D .* need 22 steps.*freq= with aggregate="
+        ):
             built(csv(lines("date,y", *days(list("12345678")))))
 
 
@@ -265,7 +327,9 @@ class TestKnown:
 
     def test_each_series_has_its_own_future(self, csv):
         rows = [
-            f"2024-01-{d:02d},{s},{d if d < 13 else ''},{p + d}" for d in range(1, 15) for s, p in (("a", 0), ("b", 50))
+            f"2024-01-{d:02d},{s},{d if d < 13 else ''},{p + d}"
+            for d in range(1, 15)
+            for s, p in (("a", 0), ("b", 50))
         ]
         _, panel = built(csv(lines("date,shop,y,price", *rows)), ahead=2, known=("price",))
         assert panel.known[-2:, 0].tolist() == [63, 64]
@@ -274,7 +338,10 @@ class TestKnown:
     def test_missing_values_are_refused_with_their_dates(self, csv):
         rows = days(["1,0", "2,1", "3,0", ",1"])
         schema, panel = built(csv(lines("date,y,promo", *rows)), ahead=3, known=("promo",))
-        with pytest.raises(BadData, match=r"column 'promo' .* 2 of the 3 steps.*: 2024-01-05, 2024-01-06; .*future="):
+        with pytest.raises(
+            BadData,
+            match=r"column 'promo' .* 2 of the 3 steps.*: 2024-01-05, 2024-01-06; .*future=",
+        ):
             require_known(panel, schema, 3)
         require_known(panel, schema, 1)
 
@@ -287,9 +354,17 @@ class TestKnown:
         assert same(with_future(read_as(table, schema, horizon=2).panel, future, schema), panel)
 
     def test_future_table_of_a_long_table_is_read_by_id(self, csv, said):
-        table = csv(lines("date,shop,y,price", *(f"2024-01-{d:02d},{s},{d},1" for d in range(1, 15) for s in "ab")))
+        table = csv(
+            lines(
+                "date,shop,y,price",
+                *(f"2024-01-{d:02d},{s},{d},1" for d in range(1, 15) for s in "ab"),
+            )
+        )
         schema = read(table, TableSettings(known=("price",))).schema
-        future = csv(lines("shop,date,price", "b,2024-01-15,8", "a,2024-01-15,7", "c,2024-01-15,9"), "future.csv")
+        future = csv(
+            lines("shop,date,price", "b,2024-01-15,8", "a,2024-01-15,7", "c,2024-01-15,9"),
+            "future.csv",
+        )
         panel = read_as(table, schema, horizon=1, future=future).panel
         assert panel.known[[14, 29], 0].tolist() == [7, 8]
         assert "future.csv: 1 series are not in the table to forecast" in said.text
@@ -301,7 +376,8 @@ class TestKnown:
         assert read_as(table, schema, horizon=1, future=future).panel.known[3].tolist() == [1, 7]
         future = csv(lines("date,promo,price", "2024-01-04,1,7", "2024-01-04,,8"), "future.csv")
         with pytest.raises(
-            BadData, match=r"future\.csv line 3, column 'price': line 2 has another value .*on_duplicate="
+            BadData,
+            match=r"future\.csv line 3, column 'price': line 2 has another value .*on_duplicate=",
         ):
             read_as(table, schema, horizon=1, future=future)
 
@@ -309,7 +385,12 @@ class TestKnown:
         table = csv(lines("date,y,promo", *days(["1,0", "2,1", "3,0"])))
         schema = read(table, TableSettings(known=("promo",))).schema
         with pytest.raises(BadData, match=r"future\.csv: no column 'promo'"):
-            read_as(table, schema, horizon=1, future=csv(lines("date,x", "2024-01-04,1", "2024-01-05,1"), "future.csv"))
+            read_as(
+                table,
+                schema,
+                horizon=1,
+                future=csv(lines("date,x", "2024-01-04,1", "2024-01-05,1"), "future.csv"),
+            )
 
     def test_values_after_a_given_origin_are_known_and_not_observed(self, csv):
         table = csv(lines("date,y,promo", *days(["1,0", "2,1", "3,5", "4,6"])))
@@ -325,48 +406,75 @@ class TestKnown:
         assert np.isnan(panel.past[3, 0])
 
     def test_categories_are_coded_and_new_ones_are_0(self, csv):
-        schema, panel = built(csv(lines("date,y,sky", *days(["1,sun", "2,rain", "3,sun"]))), known=("sky",))
+        schema, panel = built(
+            csv(lines("date,y,sky", *days(["1,sun", "2,rain", "3,sun"]))), known=("sky",)
+        )
         assert panel.known[:, 0].tolist() == [2, 1, 2]
         tonight = csv(lines("date,y,sky", *days(["1,sun", "2,snow", "3,"])))
-        np.testing.assert_array_equal(read_as(tonight, schema, horizon=0).panel.known[:, 0], [2, 0, np.nan])
+        np.testing.assert_array_equal(
+            read_as(tonight, schema, horizon=0).panel.known[:, 0], [2, 0, np.nan]
+        )
 
     def test_static_values_are_kept_by_series(self, csv):
-        rows = [f"2024-01-{d:02d},{s},{d},{size}" for d in range(1, 15) for s, size in (("a", 30), ("b", 80))]
+        rows = [
+            f"2024-01-{d:02d},{s},{d},{size}"
+            for d in range(1, 15)
+            for s, size in (("a", 30), ("b", 80))
+        ]
         table = csv(lines("date,shop,y,size", *rows))
         assert built(table, static=("size",))[1].static.tolist() == [[30], [80]]
 
     def test_static_value_that_changes_is_refused_with_its_line(self, csv):
-        rows = [f"2024-01-{d:02d},{s},{d},{d if (s, d) == ('b', 5) else 30}" for d in range(1, 15) for s in "ab"]
+        rows = [
+            f"2024-01-{d:02d},{s},{d},{d if (s, d) == ('b', 5) else 30}"
+            for d in range(1, 15)
+            for s in "ab"
+        ]
         with pytest.raises(
-            BadData, match=r"line 11, column 'size': series 'b' has several values in a static column; .*known='size'"
+            BadData,
+            match=r"line 11, column 'size': series 'b' has several values in a static column; .*known='size'",
         ):
             built(csv(lines("date,shop,y,size", *rows)), static=("size",))
 
 
 class TestAggregation:
-    @pytest.mark.parametrize(("how", "values"), [("sum", [276, 276]), ("mean", [11.5, 11.5]), ("last", [23, 23])])
+    @pytest.mark.parametrize(
+        ("how", "values"), [("sum", [276, 276]), ("mean", [11.5, 11.5]), ("last", [23, 23])]
+    )
     def test_hours_are_brought_to_days(self, csv, said, how, values):
         index = pd.date_range("2024-01-01", periods=49, freq="h")
         table = csv(lines("time,y", *(f"{t:%Y-%m-%d %H:%M},{t.hour}" for t in index)))
         schema, panel = built(table, freq="D", aggregate=how)
         assert past(panel) == values
         assert "the last period of D is not complete (unfinished='leave out')" in said.text
-        assert list(format_positions(schema, calendar_of(schema), panel.origins + 1).index()) == ["2024-01-03 00:00"]
+        assert list(format_positions(schema, calendar_of(schema), panel.origins + 1).index()) == [
+            "2024-01-03 00:00"
+        ]
 
     def test_sums_that_lack_values_are_counted(self, csv, said):
-        rows = [f"{t:%Y-%m-%d %H:%M},1,{'' if t.hour == 5 and t.day == 2 else 1}" for t in hours(72)]
+        rows = [
+            f"{t:%Y-%m-%d %H:%M},1,{'' if t.hour == 5 and t.day == 2 else 1}" for t in hours(72)
+        ]
         _, panel = built(csv(lines("time,a,b", *rows)), freq="D", aggregate="sum")
         assert (past(panel, 0), past(panel, 1)) == ([24, 24, 24], [24, 23, 24])
-        assert "sales.csv: 1 of 6 sums lack values of their period of D; what is missing counts as 0." in said.text
+        assert (
+            "sales.csv: 1 of 6 sums lack values of their period of D; what is missing counts as 0."
+            in said.text
+        )
 
     def test_days_are_brought_to_months(self, csv):
         table = csv(lines("date,a,b", *days(["1,2"] * (31 + 29))))
         schema, panel = built(table, freq="MS", aggregate="sum")
         assert (past(panel, 0), past(panel, 1)) == ([31, 29], [62, 58])
-        assert list(format_positions(schema, calendar_of(schema), panel.origins[:1] + 1).index()) == ["2024-03-01"]
+        assert list(
+            format_positions(schema, calendar_of(schema), panel.origins[:1] + 1).index()
+        ) == ["2024-03-01"]
 
     def test_covariates_have_the_last_value_of_a_period_in_any_order_of_rows(self, csv):
-        rows = [f"{t:%Y-%m-%d %H:%M},{t.hour % 7},{t.hour}" for t in pd.date_range("2024-01-01", periods=96, freq="6h")]
+        rows = [
+            f"{t:%Y-%m-%d %H:%M},{t.hour % 7},{t.hour}"
+            for t in pd.date_range("2024-01-01", periods=96, freq="6h")
+        ]
         flags = {"freq": "D", "aggregate": "sum", "known": ("x",)}
         in_order = built(csv(lines("time,y,x", *rows)), **flags)[1]
         assert set(in_order.known[:, 0]) == {18}
@@ -378,8 +486,12 @@ class TestAggregation:
         assert past(panel) == [9, 21]
 
     @pytest.mark.parametrize(("receipts", "named"), [(True, True), (False, False)])
-    def test_rows_that_repeat_exactly_are_named_where_receipts_tell_rows_apart(self, csv, said, receipts, named):
-        rows = [f"2024-01-{d:02d} 1{hour}:30,3,r{d}{hour}" for d in range(1, 9) for hour in range(4)]
+    def test_rows_that_repeat_exactly_are_named_where_receipts_tell_rows_apart(
+        self, csv, said, receipts, named
+    ):
+        rows = [
+            f"2024-01-{d:02d} 1{hour}:30,3,r{d}{hour}" for d in range(1, 9) for hour in range(4)
+        ]
         rows[9:9] = rows[4:8]
         rows = rows if receipts else [row.rpartition(",")[0] for row in rows]
         table = csv(lines("time,y,receipt" if receipts else "time,y", *rows))
@@ -390,7 +502,12 @@ class TestAggregation:
 
     def test_irregular_times_become_regular(self, csv):
         rows = [f"2024-01-{d:02d} {h},1" for d in range(1, 5) for h in ("01:07", "05:31", "23:59")]
-        assert past(built(csv(lines("time,y", *rows)), freq="D", aggregate="sum")[1]) == [3, 3, 3, 3]
+        assert past(built(csv(lines("time,y", *rows)), freq="D", aggregate="sum")[1]) == [
+            3,
+            3,
+            3,
+            3,
+        ]
 
 
 class TestClockChange:
@@ -400,7 +517,9 @@ class TestClockChange:
             table = csv(lines("time,y", *(f"{t.isoformat()},{i % 5}" for i, t in enumerate(index))))
             schema, panel = built(table, timezone="Europe/Berlin")
             assert panel.observed.all()
-            written = format_positions(schema, calendar_of(schema), panel.starts[0] + np.arange(count)).index()
+            written = format_positions(
+                schema, calendar_of(schema), panel.starts[0] + np.arange(count)
+            ).index()
             assert list(written) == [t.isoformat() for t in index]
         assert said.text == ""
 
@@ -408,8 +527,16 @@ class TestClockChange:
         index = pd.date_range("2024-03-30", periods=24, freq="h", tz="Europe/Berlin")
         table = csv(lines("time,y", *(f"{t.isoformat()},{i % 5}" for i, t in enumerate(index))))
         schema, panel = built(table, timezone="Europe/Berlin")
-        written = list(format_positions(schema, calendar_of(schema), panel.origins[0] + 1 + np.arange(4)).index())
-        assert written[1:] == ["2024-03-31T01:00:00+01:00", "2024-03-31T03:00:00+02:00", "2024-03-31T04:00:00+02:00"]
+        written = list(
+            format_positions(
+                schema, calendar_of(schema), panel.origins[0] + 1 + np.arange(4)
+            ).index()
+        )
+        assert written[1:] == [
+            "2024-03-31T01:00:00+01:00",
+            "2024-03-31T03:00:00+02:00",
+            "2024-03-31T04:00:00+02:00",
+        ]
 
 
 class TestRows:
@@ -419,11 +546,15 @@ class TestRows:
         schema, panel = built(csv(self.TEXT), ahead=1)
         assert panel.ids == (("a",), ("b",))
         assert (past(panel, 0), past(panel, 1)) == ([5, None, 7, 8], [1, 2, 3])
-        assert format_positions(schema, calendar_of(schema), panel.origins + 1).index().tolist() == [5, 4]
+        assert format_positions(
+            schema, calendar_of(schema), panel.origins + 1
+        ).index().tolist() == [5, 4]
 
     def test_more_steps_at_predict_are_accepted(self, csv):
         schema, _ = built(csv(self.TEXT))
-        panel = read_as(csv(lines("id,V1,V2,V3,V4,V5,V6", "b,1,2,3,4,5,6")), schema, horizon=0).panel
+        panel = read_as(
+            csv(lines("id,V1,V2,V3,V4,V5,V6", "b,1,2,3,4,5,6")), schema, horizon=0
+        ).panel
         assert past(panel) == [1, 2, 3, 4, 5, 6]
 
     def test_an_id_that_comes_twice_is_refused_with_its_line(self, csv):
@@ -439,23 +570,33 @@ class TestAnotherTableAtPredict:
         with pytest.raises(BadData, match=r"coarser than that \(its frequency looks like W-MON\)"):
             read_as(weekly, days_schema, horizon=0)
         weekly_schema, _ = built(weekly)
-        with pytest.raises(BadData, match=r"2024-01-02 does not lie on the grid W-MON.*looks like D"):
-            read_as(csv(lines("date,y", *days(["1", "2", "3", "5"] * 10))), weekly_schema, horizon=0)
+        with pytest.raises(
+            BadData, match=r"2024-01-02 does not lie on the grid W-MON.*looks like D"
+        ):
+            read_as(
+                csv(lines("date,y", *days(["1", "2", "3", "5"] * 10))), weekly_schema, horizon=0
+            )
 
     def test_time_of_day_that_fit_did_not_have_is_quoted(self, csv):
         schema, _ = built(csv(lines("date,y", *days(["1", "2", "3"]))))
         said = r"line 3, column 'date': 2024-01-02 12:00 does not lie on the grid D( \(|;)"
         with pytest.raises(BadData, match=said):
-            read_as(csv(lines("date,y", "2024-01-01 00:00,1", "2024-01-02 12:00,2")), schema, horizon=0)
+            read_as(
+                csv(lines("date,y", "2024-01-01 00:00,1", "2024-01-02 12:00,2")), schema, horizon=0
+            )
 
     def test_new_series_of_a_wide_table_are_taken_if_fit_took_all(self, csv):
         schema, _ = built(csv(lines("date,a,b", *days(["1,2", "2,1", "3,4"]))))
-        panel = read_as(csv(lines("date,c,a", *days(["1,2", "2,1", "3,4"]))), schema, horizon=0).panel
+        panel = read_as(
+            csv(lines("date,c,a", *days(["1,2", "2,1", "3,4"]))), schema, horizon=0
+        ).panel
         assert panel.ids == (("a",), ("c",))
 
     def test_new_columns_are_left_alone_if_fit_took_some(self, csv):
         schema, _ = built(csv(lines("date,a,b", *days(["1,2", "2,1", "3,4"]))), target=("a",))
-        panel = read_as(csv(lines("date,c,a", *days(["1,2", "2,1", "3,4"]))), schema, horizon=0).panel
+        panel = read_as(
+            csv(lines("date,c,a", *days(["1,2", "2,1", "3,4"]))), schema, horizon=0
+        ).panel
         assert panel.ids == (("a",),)
 
     def test_column_order_does_not_matter(self, csv):
@@ -473,7 +614,11 @@ class TestAnotherTableAtPredict:
         hours = [f"{t:%Y-%m-%dT%H:%M}" for t in pd.date_range("2024-01-01", periods=30, freq="h")]
         schema, _ = built(csv(lines("time,y", *(f"{t},{i % 4}" for i, t in enumerate(hours)))))
         with pytest.raises(BadData, match="of zone UTC; at fit they were dates without a zone"):
-            read_as(csv(lines("time,y", *(f"{t}Z,{i % 4}" for i, t in enumerate(hours)))), schema, horizon=0)
+            read_as(
+                csv(lines("time,y", *(f"{t}Z,{i % 4}" for i, t in enumerate(hours)))),
+                schema,
+                horizon=0,
+            )
 
     def test_one_new_day_is_enough(self, csv):
         schema, _ = built(csv(lines("date,y", *days(["1", "2", "3"]))))
@@ -481,7 +626,10 @@ class TestAnotherTableAtPredict:
 
 
 NAMES = st.lists(
-    st.text("abcé7 _", min_size=1, max_size=4).map(str.strip).filter(bool), min_size=2, max_size=4, unique=True
+    st.text("abcé7 _", min_size=1, max_size=4).map(str.strip).filter(bool),
+    min_size=2,
+    max_size=4,
+    unique=True,
 )
 
 
@@ -490,12 +638,16 @@ def wide_frames(draw: st.DrawFn) -> pd.DataFrame:
     """Wide tables with gaps, no row or column of which is empty."""
     names, steps = draw(NAMES), draw(st.integers(4, 12))
     numbers = st.one_of(st.none(), st.integers(-999, 999).map(lambda number: number / 8))
-    columns = {f"s{name}": draw(st.lists(numbers, min_size=steps, max_size=steps)) for name in names}
+    columns = {
+        f"s{name}": draw(st.lists(numbers, min_size=steps, max_size=steps)) for name in names
+    }
     frame = pd.DataFrame(columns, dtype=float)
     frame.iloc[:, 0] = frame.iloc[:, 0].fillna(0.5)
     frame.iloc[[0, -1]] = frame.iloc[[0, -1]].fillna(1.5)
     return frame.assign(
-        date=pd.date_range("2023-12-25", periods=steps, freq=draw(st.sampled_from(["D", "h", "MS", "W-SUN"])))
+        date=pd.date_range(
+            "2023-12-25", periods=steps, freq=draw(st.sampled_from(["D", "h", "MS", "W-SUN"]))
+        )
     )
 
 
@@ -504,9 +656,15 @@ def test_wide_long_and_any_order_of_rows_give_the_same_panel(frame, random):
     long = frame.melt("date", var_name="shop", value_name="y").dropna()
     shuffled = long.sample(frac=1, random_state=random.randrange(2**32))
     panels, calendars = [], []
-    for layout, table in (("wide", frame), ("wide", frame.iloc[::-1]), ("long", long), ("long", shuffled)):
+    for layout, table in (
+        ("wide", frame),
+        ("wide", frame.iloc[::-1]),
+        ("long", long),
+        ("long", shuffled),
+    ):
         schema = read(
-            table_from_frame(table), TableSettings(layout=layout, id=("shop",) if layout == "long" else ())
+            table_from_frame(table),
+            TableSettings(layout=layout, id=("shop",) if layout == "long" else ()),
         ).schema
         panels.append(read_as(table_from_frame(table), schema, horizon=3).panel)
         calendars.append(schema.calendar)

@@ -51,7 +51,9 @@ def test_the_level_is_of_the_newest_values_that_were_observed() -> None:
     assert mean_level(panel, 9)[0] == pytest.approx(106 / 3)
 
 
-@pytest.mark.parametrize(("value", "moved"), [(9.0, False), (11.0, True), (0.05, True), (0.2, False), (0.0, False)])
+@pytest.mark.parametrize(
+    ("value", "moved"), [(9.0, False), (11.0, True), (0.05, True), (0.2, False), (0.0, False)]
+)
 def test_a_level_that_moves_more_than_tenfold_is_said_or_refused(
     value: float, moved: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -97,7 +99,9 @@ def schema() -> Schema:
         ([NAN] * 10, "missing"),
     ],
 )
-def test_the_gravest_word_is_that_of_the_series(schema: Schema, values: list[float], status: str) -> None:
+def test_the_gravest_word_is_that_of_the_series(
+    schema: Schema, values: list[float], status: str
+) -> None:
     assert with_status(panel_of((0, values), horizon=2), schema, LOOKBACK).status == (status,)
 
 
@@ -113,7 +117,9 @@ def test_spans_end_with_the_last_value() -> None:
 
 
 def test_only_what_is_new_is_said(schema: Schema, caplog: pytest.LogCaptureFixture) -> None:
-    panel = replace(panel_of((0, FULL), (0, FULL), (0, FULL), horizon=2), status=("ok", "constant", "ended"))
+    panel = replace(
+        panel_of((0, FULL), (0, FULL), (0, FULL), horizon=2), status=("ok", "constant", "ended")
+    )
     warn_status(panel, schema, "t.csv")
     assert "1 series never change" in caplog.text
     assert "1 series ended" in caplog.text
@@ -135,7 +141,9 @@ def schema_of(frame: pd.DataFrame, **knobs: object) -> Schema:
 
 def wide(columns: int, freq: str = "D") -> pd.DataFrame:
     days = pd.date_range("2024-01-01", periods=40, freq=freq)
-    return pd.DataFrame({"day": days} | {f"s{place}": [n * n % 37 for n in range(40)] for place in range(columns)})
+    return pd.DataFrame(
+        {"day": days} | {f"s{place}": [n * n % 37 for n in range(40)] for place in range(columns)}
+    )
 
 
 def test_each_field_that_differs_is_named_with_what_it_was(panel_frame: pd.DataFrame) -> None:
@@ -152,7 +160,9 @@ def test_each_field_that_differs_is_named_with_what_it_was(panel_frame: pd.DataF
     assert schema_differences(now, now) == []
 
 
-def test_columns_of_a_wide_table_that_came_and_went_are_named(caplog: pytest.LogCaptureFixture) -> None:
+def test_columns_of_a_wide_table_that_came_and_went_are_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.ERROR)
     found = schema_differences(schema_of(wide(9)), schema_of(wide(8).rename(columns={"s3": "t"})))
     assert found == ["series with t and without s3, s8"]

@@ -19,7 +19,19 @@ __all__ = ["at", "job"]
 
 At = Callable[[int], str]
 Run = Callable[..., Any]
-MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November"]
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+]
 MONTHS += ["December"]
 YEARS = range(1990, 1998)
 
@@ -104,7 +116,9 @@ def test_stations_stay_series_of_their_own(tmp_path: Path) -> None:
     frame = by_months(SPELLINGS["Jan"])
     both = pd.concat([frame.assign(station="a"), frame.assign(station="b")])
     both.to_csv(tmp_path / "data.csv", index=False)
-    model = Forecaster(model="last", horizon=1).fit(normalised(read_table(str(tmp_path / "data.csv"), TextSettings())))
+    model = Forecaster(model="last", horizon=1).fit(
+        normalised(read_table(str(tmp_path / "data.csv"), TextSettings()))
+    )
     assert model.schema_.ids == ("station",)
     assert model.predict()["month"].tolist() == ["1998-01", "1998-01"]
 
@@ -117,7 +131,9 @@ def test_a_frame_keeps_its_numbers() -> None:
 
 
 def test_twelve_columns_of_something_else_stay() -> None:
-    rows = pd.DataFrame(np.ones((8, 12)), columns=[str(place) for place in range(1, 13)]).assign(id=range(2001, 2009))
+    rows = pd.DataFrame(np.ones((8, 12)), columns=[str(place) for place in range(1, 13)]).assign(
+        id=range(2001, 2009)
+    )
     assert len(normalised(table_from_frame(rows[["id", *rows.columns[:-1]]])).frame) == 8
     months = by_months(SPELLINGS["Jan"]).assign(Year="north")
     assert len(normalised(table_from_frame(months)).frame) == 8
@@ -128,11 +144,14 @@ def test_a_cell_is_named_by_its_own_column(tmp_path: Path) -> None:
     frame.loc[2, "Mar"] = "12x"
     frame.to_csv(tmp_path / "data.csv", index=False)
     with pytest.raises(BadData, match=r"data\.csv line 4, column 'Mar': '12x' is not a number"):
-        Forecaster(model="last").fit(normalised(read_table(str(tmp_path / "data.csv"), TextSettings())))
+        Forecaster(model="last").fit(
+            normalised(read_table(str(tmp_path / "data.csv"), TextSettings()))
+        )
 
 
 @pytest.mark.parametrize(
-    ("content", "name"), [(",y\n2024-01-01,1\n", "time"), (",y\n0,1\n1,2\n", "index"), (",a,b\nx,1,2\n", "index")]
+    ("content", "name"),
+    [(",y\n2024-01-01,1\n", "time"), (",y\n0,1\n1,2\n", "index"), (",a,b\nx,1,2\n", "index")],
 )
 def test_other_unnamed_first_columns_are_kept_and_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str, name: str
@@ -148,21 +167,30 @@ def read(folder: Path, content: str) -> pd.DataFrame:
     return normalised(read_table(str(folder / "values.csv"), TextSettings())).frame
 
 
-def test_rows_of_a_single_column_are_numbered_and_a_blank_line_is_a_missing_value(tmp_path: Path) -> None:
+def test_rows_of_a_single_column_are_numbered_and_a_blank_line_is_a_missing_value(
+    tmp_path: Path,
+) -> None:
     frame = read(tmp_path, "y\n3\n4\n\n5.5\n")
     assert frame.columns.tolist() == ["index", "y"]
     present = frame[frame["y"] != ""]
-    assert (present["index"].tolist(), present["y"].tolist()) == (["1", "2", "4"], ["3", "4", "5.5"])
+    assert (present["index"].tolist(), present["y"].tolist()) == (
+        ["1", "2", "4"],
+        ["3", "4", "5.5"],
+    )
 
 
 @pytest.mark.parametrize(
     "content", ["day\n2024-01-01\n2024-01-02\n", "word\na\nb\n", "112\n118\n132\n", "year\n1\n2\n"]
 )
-def test_a_single_column_of_times_words_or_without_a_name_is_no_series(tmp_path: Path, content: str) -> None:
+def test_a_single_column_of_times_words_or_without_a_name_is_no_series(
+    tmp_path: Path, content: str
+) -> None:
     assert read(tmp_path, content).shape[1] == 1
 
 
-@pytest.mark.parametrize("kind", [np.asarray, pd.Series, lambda values: pd.DataFrame({"y": values})])
+@pytest.mark.parametrize(
+    "kind", [np.asarray, pd.Series, lambda values: pd.DataFrame({"y": values})]
+)
 def test_values_without_times_are_forecast_and_continued(kind: type) -> None:
     values = np.arange(40.0) % 5
     model = Forecaster(model="seasonal-naive", season=5, horizon=3).fit(kind(values))
@@ -193,7 +221,9 @@ def test_rows_below_the_data_without_a_time_are_left_out(
 ) -> None:
     frame = read(tmp_path, f"day,units,shop\n{DAYS}{below}")
     assert frame["day"].iloc[-1] == "2024-01-20"
-    assert "values.csv: left out rows without a time below the data (from line 22 on)" in caplog.text
+    assert (
+        "values.csv: left out rows without a time below the data (from line 22 on)" in caplog.text
+    )
 
 
 @pytest.mark.parametrize(
@@ -216,20 +246,29 @@ def test_a_total_of_a_frame_is_left_out_and_strict_refuses_it(label: str | None)
     days = [*pd.date_range("2024-01-01", periods=30).strftime("%Y-%m-%d"), label]
     frame = pd.DataFrame({"day": days, "units": [*np.arange(30.0), 435.0]})
     assert len(Forecaster(model="last", horizon=2).fit(frame).fitted_.history.values) == 32
-    with pytest.raises(BadData, match=r"rows without a time below the data \(from row 31 on\); remove them"):
+    with pytest.raises(
+        BadData, match=r"rows without a time below the data \(from row 31 on\); remove them"
+    ):
         Forecaster(model="last", horizon=2, strict=True).fit(frame)
 
 
-def test_columns_are_listed_in_one_text_in_files_of_jobs_and_in_python(job: Job, forecast: Run, at: At) -> None:
+def test_columns_are_listed_in_one_text_in_files_of_jobs_and_in_python(
+    job: Job, forecast: Run, at: At
+) -> None:
     frame = job.table()
-    pd.concat([frame.assign(item=item) for item in "ab"]).to_csv(job.folder / "sales.csv", index=False)
+    pd.concat([frame.assign(item=item) for item in "ab"]).to_csv(
+        job.folder / "sales.csv", index=False
+    )
     job.write(table='id = "shop, item"\nseason = "7,14"', output='levels = "50,90"')
     ran = forecast("run", job.file, "--as-of", at(150))
     assert ran.code == 0, ran.err
     written = pd.read_csv(job.output)
     assert list(written) == ["shop", "item", "day", "forecast", "lo_50", "hi_50", "lo_90", "hi_90"]
     sales = pd.read_csv(job.folder / "sales.csv")
-    assert Forecaster(model="last", horizon=2, id="shop,item").fit(sales).schema_.ids == ("shop", "item")
+    assert Forecaster(model="last", horizon=2, id="shop,item").fit(sales).schema_.ids == (
+        "shop",
+        "item",
+    )
 
 
 @pytest.mark.parametrize("joint", [",", ", "])

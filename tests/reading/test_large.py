@@ -20,12 +20,17 @@ KEYS = (("shop",), ("day",), "units")
 def frame() -> pd.DataFrame:
     days = pd.date_range("2024-01-01", periods=4).strftime("%Y-%m-%d")
     shops = np.repeat(["b", "a", "c, d"], 4)
-    return pd.DataFrame({"shop": shops, "day": np.tile(days, 3), "units": np.arange(12.0), "more": "x"})
+    return pd.DataFrame(
+        {"shop": shops, "day": np.tile(days, 3), "units": np.arange(12.0), "more": "x"}
+    )
 
 
 @pytest.fixture(params=["parquet", "folder", "csv"])
 def table(
-    request: pytest.FixtureRequest, frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    frame: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> LargeTable:
     """The table in blocks of a few rows."""
     monkeypatch.setattr(large, "ROWS_AT_ONCE", 5)
@@ -40,14 +45,21 @@ def opened(frame: pd.DataFrame, folder: Path, kind: str) -> LargeTable:
         for place in range(0, len(frame), 7):
             frame[place : place + 7].to_parquet(path / f"{place:02}.parquet", index=False)
     else:
-        frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path, row_group_size=7)
-    found = large_table(str(path), TextSettings(), coded=("shop", "units") if kind == "coded" else ())
+        frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(
+            path, row_group_size=7
+        )
+    found = large_table(
+        str(path), TextSettings(), coded=("shop", "units") if kind == "coded" else ()
+    )
     assert found is not None
     return found
 
 
 def rows(table: Table) -> list[tuple[str, float]]:
-    return [(shop, float(units)) for shop, units in zip(table.frame["shop"], table.frame["units"], strict=True)]
+    return [
+        (shop, float(units))
+        for shop, units in zip(table.frame["shop"], table.frame["units"], strict=True)
+    ]
 
 
 def test_whole_series_come_in_parts(table: LargeTable, frame: pd.DataFrame) -> None:
@@ -81,7 +93,9 @@ def test_times_without_a_value_do_not_count(frame: pd.DataFrame, tmp_path: Path)
         assert times.frame["day"].max() == "2024-01-03"
 
 
-def test_ids_of_parquet_are_categories_where_that_is_asked_for(frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_ids_of_parquet_are_categories_where_that_is_asked_for(
+    frame: pd.DataFrame, tmp_path: Path
+) -> None:
     table = opened(frame, tmp_path, "coded")
     starts, _ = table.survey(*KEYS)
     assert starts is not None
@@ -113,7 +127,8 @@ def test_a_table_that_changes_meanwhile_is_refused(frame: pd.DataFrame, tmp_path
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a,b\n", "a,b\n1,2", "# a\na,b\n1,2\n", '{"a": 1}\n{"a": 2}\n', "a,a\n1,2\n", "a,\n1,2\n"]
+    "text",
+    ["", "a,b\n", "a,b\n1,2", "# a\na,b\n1,2\n", '{"a": 1}\n{"a": 2}\n', "a,a\n1,2\n", "a,\n1,2\n"],
 )
 def test_what_is_no_plain_csv_is_left_to_the_exact_reader(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.csv").write_text(text)

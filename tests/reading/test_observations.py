@@ -23,9 +23,13 @@ def rows_of(*rows: tuple[int, int, float]) -> TimedValues:
     return TimedValues(np.array(series), np.array(times), np.array(values))
 
 
-@pytest.mark.parametrize(("how", "value"), [("first", 5.0), ("last", 1.0), ("mean", 3.0), ("sum", 9.0)])
+@pytest.mark.parametrize(
+    ("how", "value"), [("first", 5.0), ("last", 1.0), ("mean", 3.0), ("sum", 9.0)]
+)
 def test_rows_of_one_series_and_time_become_one(how: str, value: float) -> None:
-    made = rows_of((1, 20, 5.0), (0, 30, 7.0), (1, 20, 3.0), (1, 10, 2.0), (1, 20, 1.0)).combined(how)
+    made = rows_of((1, 20, 5.0), (0, 30, 7.0), (1, 20, 3.0), (1, 10, 2.0), (1, 20, 1.0)).combined(
+        how
+    )
     assert made.series.tolist() == [0, 1, 1]
     assert made.timestamps.tolist() == [30, 10, 20]
     assert made.values.tolist() == [7.0, 2.0, value]
@@ -39,7 +43,9 @@ def test_rows_in_order_stay_as_they_are() -> None:
 
 
 def test_ids_of_several_columns_are_ascending_and_coded_by_row() -> None:
-    frame = pd.DataFrame({"shop": ["b", "a", "b", "a"], "item": ["x", "y", "x", "x"], "value": [1, 2, 3, 4]})
+    frame = pd.DataFrame(
+        {"shop": ["b", "a", "b", "a"], "item": ["x", "y", "x", "x"], "value": [1, 2, 3, 4]}
+    )
     ids, codes = id_codes(table_from_frame(frame), ("shop", "item"))
     assert ids == (("a", "x"), ("a", "y"), ("b", "x"))
     assert codes.tolist() == [2, 1, 2, 0]
@@ -52,12 +58,24 @@ def test_a_table_without_ids_is_one_series() -> None:
 
 
 @pytest.mark.parametrize(
-    "like", ["cafe\u0301 1", " caf\xe9 1", "caf\xe9\u200b 1", "CAF\xc9 1", "caf\xe9\xa01", "caf\xe9 \uff11"]
+    "like",
+    [
+        "cafe\u0301 1",
+        " caf\xe9 1",
+        "caf\xe9\u200b 1",
+        "CAF\xc9 1",
+        "caf\xe9\xa01",
+        "caf\xe9 \uff11",
+    ],
 )
 def test_ids_that_look_alike_are_pointed_out(like: str, caplog: pytest.LogCaptureFixture) -> None:
     days = pd.date_range("2024-01-01", periods=20)
     frame = pd.DataFrame(
-        {"id": np.repeat(["caf\xe9 1", like, "caf\xe9 2"], 20), "day": [*days] * 3, "y": np.arange(60)}
+        {
+            "id": np.repeat(["caf\xe9 1", like, "caf\xe9 2"], 20),
+            "day": [*days] * 3,
+            "y": np.arange(60),
+        }
     )
     read(table_from_frame(frame), TableSettings(), horizon=2)
     assert "differ only in blanks, case or how letters are encoded" in caplog.text
@@ -71,7 +89,9 @@ QUICK = ("--model", "segrnn", "--steps", 4, "-p", "hidden_size=4", "--horizon", 
 def days(kinds: list[str], start: str = "2024-01-01") -> pd.DataFrame:
     """A series of days with a covariate."""
     times = pd.date_range(start, periods=len(kinds)).strftime("%Y-%m-%d")
-    return pd.DataFrame({"day": times, "sales": [10.0 + i % 7 for i in range(len(kinds))], "kind": kinds})
+    return pd.DataFrame(
+        {"day": times, "sales": [10.0 + i % 7 for i in range(len(kinds))], "kind": kinds}
+    )
 
 
 MIXED = (["0"] * 19 + ["a"] + ["0"] * 19 + ["b"] + ["0"] * 18 + ["a", "c"]) * 2
@@ -102,7 +122,11 @@ def test_static_codes_are_categories(tmp_path: Path) -> None:
 def test_numbers_stay_numbers_and_typing_errors_are_pointed_at(tmp_path: Path) -> None:
     assert inferred(days(["0", "1"] * 30), tmp_path / "a.csv").categories == {}
     words = "'oops' is not a number.*if the column holds categories, fit with categorical='kind'"
-    for kinds in (["0", "1"] * 30 + ["oops"], [str(i) for i in range(60)] + ["oops"] * 2, ["1.5"] * 60 + ["oops"]):
+    for kinds in (
+        ["0", "1"] * 30 + ["oops"],
+        [str(i) for i in range(60)] + ["oops"] * 2,
+        ["1.5"] * 60 + ["oops"],
+    ):
         frame = days(kinds)
         with pytest.raises(BadData, match=words):
             inferred(frame, tmp_path / "a.csv")
@@ -116,19 +140,28 @@ def test_codes_without_a_role_are_no_series(tmp_path: Path) -> None:
 
 def test_columns_that_look_like_numbers_become_categories_when_named(tmp_path: Path) -> None:
     frame = days(["1", "2", "3"] * 20)
-    assert inferred(frame, tmp_path / "a.csv", categorical="kind").categories == {"kind": ("1", "2", "3")}
+    assert inferred(frame, tmp_path / "a.csv", categorical="kind").categories == {
+        "kind": ("1", "2", "3")
+    }
     typed = frame.assign(kind=frame["kind"].astype(float))
     assert inferred(typed, categorical="kind").categories == {"kind": ("1", "2", "3")}
 
 
 def test_categoricals_of_pandas_are_categories_whatever_they_hold() -> None:
-    for values in ([1, 2, 3] * 20, [1.0, 2.0, np.nan, 3.0] * 15, ["1", "2", "3"] * 20, [1, 2.0, "3"] * 20):
+    for values in (
+        [1, 2, 3] * 20,
+        [1.0, 2.0, np.nan, 3.0] * 15,
+        ["1", "2", "3"] * 20,
+        [1, 2.0, "3"] * 20,
+    ):
         frame = days(["0"] * 60).assign(kind=pd.Categorical(values))
         assert inferred(frame).categories == {"kind": ("1", "2", "3")}
 
 
 def test_only_covariates_can_be_categorical(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="categorical='sales': name the column with known=, past= or static="):
+    with pytest.raises(
+        UsageError, match="categorical='sales': name the column with known=, past= or static="
+    ):
         inferred(days(MIXED), tmp_path / "a.csv", categorical="sales")
     with pytest.raises(BadData, match="no column 'color'"):
         inferred(days(MIXED), tmp_path / "a.csv", categorical="color")
@@ -177,7 +210,9 @@ def test_categories_live_through_a_store_a_backtest_and_a_job(forecast: Run, fit
     assert Forecaster.load("job").get_params()["categorical"] == ("kind",)
 
 
-def test_static_categories_of_new_series_are_unknown_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_static_categories_of_new_series_are_unknown_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     frame = pd.concat([days(["x"] * 40).assign(shop="a"), days(["y"] * 40).assign(shop="b")])
     model = Forecaster(model="last", horizon=2, static="kind").fit(frame)
     with caplog.at_level(logging.WARNING, "forecast"):

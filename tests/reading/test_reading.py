@@ -44,20 +44,28 @@ def test_a_status_is_reported_once_unless_it_changes(caplog: pytest.LogCaptureFi
     read_as(reading, reading.schema, horizon=5, lookback=30)
     assert caplog.text.count("series never change") == 0
     assert caplog.text.count("ended more than a lookback") == 0
-    assert read_as(reading, reading.schema, horizon=5, lookback=10).panel.status == ("constant", "ended", "ok")
+    assert read_as(reading, reading.schema, horizon=5, lookback=10).panel.status == (
+        "constant",
+        "ended",
+        "ok",
+    )
     assert caplog.text.count("ended more than a lookback") == 1
 
 
 def test_times_that_depend_on_their_series_are_parsed_again_by_series() -> None:
     hours = pd.date_range("2024-10-26", periods=72, freq="h", tz="Europe/Berlin")
     text = [str(hour)[:19] for hour in hours]
-    frame = pd.concat([pd.DataFrame({"shop": shop, "hour": text, "y": np.arange(72)}) for shop in ("a", "b")])
+    frame = pd.concat(
+        [pd.DataFrame({"shop": shop, "hour": text, "y": np.arange(72)}) for shop in ("a", "b")]
+    )
     settings = TableSettings(timezone="Europe/Berlin")
     dated = dated_table(table_from_frame(frame), settings)
     assert dated.times is not None
     assert dated.times.needs_series
     reading = read(dated, settings, horizon=3)
-    by_series = parse_times(dated.table, ("hour",), reading.schema.time_settings, reading.observations.series)
+    by_series = parse_times(
+        dated.table, ("hour",), reading.schema.time_settings, reading.observations.series
+    )
     np.testing.assert_array_equal(reading.observations.row_timestamps, by_series.timestamps)
     assert reading.panel.observed.sum() == 144
 
@@ -89,13 +97,24 @@ def long_frame(steps: int = 30, **columns: list[str]) -> pd.DataFrame:
 
 class TestLayout:
     def test_a_column_per_series_is_wide(self, csv):
-        schema = inferred(csv(pd.DataFrame({"date": dates(30), "north": range(30), "south": range(30)})))
-        assert (schema.layout, schema.ids, schema.series) == ("wide", ("series",), ("north", "south"))
+        schema = inferred(
+            csv(pd.DataFrame({"date": dates(30), "north": range(30), "south": range(30)}))
+        )
+        assert (schema.layout, schema.ids, schema.series) == (
+            "wide",
+            ("series",),
+            ("north", "south"),
+        )
         assert schema.all_columns
 
     def test_times_that_repeat_under_a_text_column_are_long(self, csv):
         schema = inferred(csv(long_frame(shop=["a", "b"])))
-        assert (schema.layout, schema.ids, schema.time, schema.target) == ("long", ("shop",), ("date",), "y")
+        assert (schema.layout, schema.ids, schema.time, schema.target) == (
+            "long",
+            ("shop",),
+            ("date",),
+            "y",
+        )
 
     @pytest.mark.parametrize("word", ["NA", "null", "-", "none", "n/a"])
     def test_a_column_of_nothing_but_a_word_for_missing_is_text_and_no_series(self, csv, word):
@@ -138,7 +157,9 @@ class TestLayout:
         assert (schema.layout, schema.ids, schema.target) == ("long", (), "sales")
 
     def test_rows_are_recognised_by_numbered_columns(self, csv):
-        schema = inferred(csv(pd.DataFrame({"id": ["a", "b"], "V1": [1, 2], "V2": [2, 3], "V3": [3, None]})))
+        schema = inferred(
+            csv(pd.DataFrame({"id": ["a", "b"], "V1": [1, 2], "V2": [2, 3], "V3": [3, None]}))
+        )
         assert (schema.layout, schema.ids, schema.time) == ("rows", ("id",), ("step",))
 
     def test_a_table_without_times_asks_for_time_or_rows(self, csv):
@@ -155,7 +176,11 @@ class TestLayout:
     def test_target_restricts_a_wide_table_to_some_columns(self, csv):
         table = csv(pd.DataFrame({"date": dates(30), "north": range(30), "south": range(30)}))
         schema = inferred(table, target=("south",))
-        assert (schema.series, schema.all_columns, schema.ignored) == (("south",), False, ("north",))
+        assert (schema.series, schema.all_columns, schema.ignored) == (
+            ("south",),
+            False,
+            ("north",),
+        )
 
     def test_text_column_of_a_wide_table_is_left_out(self, csv):
         table = csv(pd.DataFrame({"date": dates(30), "north": range(30), "note": "fine"}))
@@ -177,7 +202,9 @@ class TestTime:
 
     def test_two_columns_of_times_ask_for_time(self, csv):
         table = csv(pd.DataFrame({"start": dates(30), "finish": dates(30), "y": range(30)}))
-        with pytest.raises(UsageError, match="start, finish all hold times; name the one to use with time="):
+        with pytest.raises(
+            UsageError, match="start, finish all hold times; name the one to use with time="
+        ):
             inferred(table)
         assert inferred(table, time="finish").time == ("finish",)
 
@@ -217,7 +244,9 @@ class TestTarget:
 
     def test_two_targets_of_a_long_table_are_a_usage_error(self, csv):
         frame = long_frame(shop=["a", "b"]).assign(price=1.5)
-        with pytest.raises(UsageError, match="target=\\('y', 'price'\\): a long table has one target"):
+        with pytest.raises(
+            UsageError, match="target=\\('y', 'price'\\): a long table has one target"
+        ):
             inferred(csv(frame), target=("y", "price"))
 
     def test_table_without_numbers_is_refused(self, csv):
@@ -228,26 +257,32 @@ class TestTarget:
 class TestDuplicates:
     def test_repeated_time_without_ids_is_refused_with_its_line(self, csv):
         frame = pd.DataFrame({"date": [*dates(20), "2024-01-20"], "y": range(21)})
-        with pytest.raises(BadData, match=r"line 22, column 'date': 2024-01-20 comes twice.*id=.*on_duplicate="):
+        with pytest.raises(
+            BadData, match=r"line 22, column 'date': 2024-01-20 comes twice.*id=.*on_duplicate="
+        ):
             inferred(csv(frame))
 
     def test_repeated_row_of_one_series_is_refused_with_its_id_column(self, csv):
         frame = long_frame(shop=["a", "b"])
-        with pytest.raises(BadData, match=r"line 62, .*2024-01-05 comes twice for shop 'a', first in line 6"):
+        with pytest.raises(
+            BadData, match=r"line 62, .*2024-01-05 comes twice for shop 'a', first in line 6"
+        ):
             inferred(csv(pd.concat([frame, frame.iloc[[4]]])))
 
     def test_on_duplicate_settles_both(self, csv):
         frame = long_frame(shop=["a", "b"])
-        assert inferred(csv(pd.concat([frame, frame.iloc[[4]]])), on_duplicate="first").ids == ("shop",)
+        assert inferred(csv(pd.concat([frame, frame.iloc[[4]]])), on_duplicate="first").ids == (
+            "shop",
+        )
         single = pd.DataFrame({"date": [*dates(20), "2024-01-20"], "y": range(21)})
         assert inferred(csv(single), on_duplicate="last").layout == "wide"
 
     @pytest.mark.parametrize(("time", "part"), [("date", "hour"), ("year", "period")])
     def test_part_of_the_time_is_no_id(self, csv, time, part):
-        frame = pd.DataFrame({time: np.repeat(["2020", "2021", "2022"], 4), part: [1, 2, 3, 4] * 3, "y": range(12)})
-        said = (
-            rf"comes twice, .*; pass time=\('{time}', '{part}'\) if these columns hold the time together, pass id= with"
+        frame = pd.DataFrame(
+            {time: np.repeat(["2020", "2021", "2022"], 4), part: [1, 2, 3, 4] * 3, "y": range(12)}
         )
+        said = rf"comes twice, .*; pass time=\('{time}', '{part}'\) if these columns hold the time together, pass id= with"
         with pytest.raises(BadData, match=said):
             inferred(csv(frame))
         assert inferred(csv(frame), id=(part,)).ids == (part,)
@@ -268,11 +303,17 @@ class TestDuplicates:
     def test_aggregation_takes_all_rows_of_a_step_those_of_one_time_too(self, csv, aggregate):
         times = pd.date_range("2024-01-01", periods=48, freq="20min").repeat(2)
         values = np.arange(96) % 11 / 2
-        table = csv(pd.DataFrame({"time": times, "celsius": values, "note": [f"n{row}" for row in range(96)]}))
+        table = csv(
+            pd.DataFrame(
+                {"time": times, "celsius": values, "note": [f"n{row}" for row in range(96)]}
+            )
+        )
         schema = inferred(table, freq="h", aggregate=aggregate)
         assert (schema.layout, schema.series) == ("wide", ("celsius",))
         by_hour = values.reshape(16, 6)
-        expected = by_hour[:, -1] if aggregate == "last" else getattr(np, aggregate)(by_hour, axis=1)
+        expected = (
+            by_hour[:, -1] if aggregate == "last" else getattr(np, aggregate)(by_hour, axis=1)
+        )
         panel = read_as(table, schema, horizon=0).panel
         assert panel.values[panel.observed] == pytest.approx(expected)
 
@@ -284,7 +325,9 @@ class TestDuplicates:
 
 class TestCovariates:
     def test_text_covariates_become_sorted_categories(self, csv):
-        frame = long_frame(shop=["a", "b"]).assign(weather=lambda f: np.where(f.index % 3 == 0, "rain", "dry"))
+        frame = long_frame(shop=["a", "b"]).assign(
+            weather=lambda f: np.where(f.index % 3 == 0, "rain", "dry")
+        )
         schema = inferred(csv(frame), known=("weather",))
         assert schema.categories == {"weather": ("dry", "rain")}
 
@@ -301,7 +344,10 @@ class TestCovariates:
     @pytest.mark.parametrize("role", ["time", "id", "target", "known", "past", "static"])
     def test_missing_named_column_is_refused_and_those_found_are_listed(self, csv, role):
         with pytest.raises(BadData, match=r"no column 'prices'; columns found: shop, date, y"):
-            inferred(csv(long_frame(shop=["a", "b"])), **{role: "prices" if role == "time" else ("prices",)})
+            inferred(
+                csv(long_frame(shop=["a", "b"])),
+                **{role: "prices" if role == "time" else ("prices",)},
+            )
 
     def test_column_with_two_roles_is_a_usage_error(self, csv):
         with pytest.raises(UsageError, match="column 'y' is named by target= and by known="):
@@ -310,7 +356,11 @@ class TestCovariates:
 
 class TestSeason:
     def seasonal(self, length: int, steps: int, freq: str) -> pd.DataFrame:
-        wave = 10 + 5 * np.sin(2 * np.pi * np.arange(steps) / length) + np.random.default_rng(1).normal(0, 0.5, steps)
+        wave = (
+            10
+            + 5 * np.sin(2 * np.pi * np.arange(steps) / length)
+            + np.random.default_rng(1).normal(0, 0.5, steps)
+        )
         index = pd.date_range("2020-01-01", periods=steps, freq=freq)
         return pd.DataFrame({"date": index.strftime("%Y-%m-%d %H:%M"), "y": wave})
 
@@ -372,7 +422,9 @@ class TestPredict:
 
 
 def test_a_column_with_one_value_in_each_series_is_said_to_be_static(csv):
-    table = csv(long_frame(shop=["a", "b"]).assign(town=["x"] * 30 + ["y"] * 30, turn=["x", "y"] * 30))
+    table = csv(
+        long_frame(shop=["a", "b"]).assign(town=["x"] * 30 + ["y"] * 30, turn=["x", "y"] * 30)
+    )
     schema = inferred(table, id=("shop",), target=("y",))
     assert schema.calendar_columns == {"town": "the same in each series"}
 
@@ -381,7 +433,10 @@ def test_a_column_left_out_that_could_help_is_named_with_the_way_to_use_it(csv):
     table = csv(long_frame(shop=["a", "b"]).assign(note="x", price=np.arange(60) % 7 / 2))
     schema = inferred(table, target=("y",))
     lines = describe(schema, read_as(table, schema, horizon=0).panel)
-    assert "left out note (the same in all rows), price; known, past or static columns help a forecast" in lines
+    assert (
+        "left out note (the same in all rows), price; known, past or static columns help a forecast"
+        in lines
+    )
 
 
 def test_a_static_column_left_out_is_named_with_its_setting(forecast, tmp_path):
@@ -389,10 +444,18 @@ def test_a_static_column_left_out_is_named_with_its_setting(forecast, tmp_path):
     frame.to_csv(tmp_path / "sales.csv", index=False)
     said = forecast("inspect", tmp_path / "sales.csv").out
     assert "left out town (the same in each series); use --static town to learn from it\n" in said
-    frame.assign(price=np.arange(60) % 7 / 2, size=[1.5] * 30 + [2.5] * 30).to_csv(tmp_path / "sales.csv", index=False)
+    frame.assign(price=np.arange(60) % 7 / 2, size=[1.5] * 30 + [2.5] * 30).to_csv(
+        tmp_path / "sales.csv", index=False
+    )
     said = forecast("inspect", tmp_path / "sales.csv", "--target", "y").out
-    assert "; use --static town,size to learn from them; known, past or static columns help a forecast\n" in said
-    assert "static   town (" in forecast("inspect", tmp_path / "sales.csv", "--target", "y", "--static", "town").out
+    assert (
+        "; use --static town,size to learn from them; known, past or static columns help a forecast\n"
+        in said
+    )
+    assert (
+        "static   town ("
+        in forecast("inspect", tmp_path / "sales.csv", "--target", "y", "--static", "town").out
+    )
 
 
 def test_what_was_inferred_is_said_in_a_short_block(csv):
@@ -411,6 +474,8 @@ def test_what_was_inferred_is_said_in_a_short_block(csv):
 
 def test_repairs_are_not_said_twice(csv, caplog):
     caplog.set_level(logging.WARNING, "forecast")
-    frame = long_frame(shop=["a", "b"]).assign(y=lambda f: f.y.astype(str).where(f.index != 3, "n/a"))
+    frame = long_frame(shop=["a", "b"]).assign(
+        y=lambda f: f.y.astype(str).where(f.index != 3, "n/a")
+    )
     read(csv(frame), TableSettings())
     assert caplog.text.count("n/a") == 1

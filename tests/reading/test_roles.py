@@ -31,18 +31,25 @@ def rides(tmp_path: Path) -> Path:
     """A table as rental services publish them."""
     days = pd.DatetimeIndex(DAYS)
     parts = {"yr": days.year - 2011, "mnth": days.month, "weekday": (days.day_of_week + 1) % 7}
-    frame = daily(**parts, holiday=days.day % 9 == 0, temp=np.sin(np.arange(400))).astype({"holiday": int})
+    frame = daily(**parts, holiday=days.day % 9 == 0, temp=np.sin(np.arange(400))).astype(
+        {"holiday": int}
+    )
     frame.insert(0, "instant", range(1, 401))
     frame.to_csv(tmp_path / "rides.csv", index=False)
     return tmp_path / "rides.csv"
 
 
-def test_what_is_forecast_and_what_is_left_out_is_said(forecast: Run, rides: Path, tmp_path: Path) -> None:
+def test_what_is_forecast_and_what_is_left_out_is_said(
+    forecast: Run, rides: Path, tmp_path: Path
+) -> None:
     store = ("--artifact", tmp_path / "store")
     fit = forecast("fit", rides, "--model", "last", "--horizon", 2, *store)
     assert fit.code == 0
     assert "columns  holiday, temp, cnt: each is forecast by itself" in fit.err
-    assert "left out instant (row number), yr (year), mnth (month), weekday (day of the week)" in fit.err
+    assert (
+        "left out instant (row number), yr (year), mnth (month), weekday (day of the week)"
+        in fit.err
+    )
     found = forecast("predict", rides, *store)
     assert found.frame["series"].unique().tolist() == ["holiday", "temp", "cnt"]
     assert "left out instant (row number), yr (year)" in forecast("inspect", *store).out
@@ -53,7 +60,10 @@ def test_of_many_columns_ten_are_named(forecast: Run, tmp_path: Path) -> None:
         tmp_path / "d.csv", index=False
     )
     said = forecast("inspect", tmp_path / "d.csv").out
-    assert "columns  x0, x1, x2, x3, x4, x5, x6, x7, x8, x9 and 5 more: each is forecast by itself" in said
+    assert (
+        "columns  x0, x1, x2, x3, x4, x5, x6, x7, x8, x9 and 5 more: each is forecast by itself"
+        in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,14 +90,21 @@ def test_a_column_of_the_calendar_is_no_series(name: str, kind: str, values: Any
 
 def test_parts_of_the_day_are_none_either() -> None:
     times = pd.date_range("2024-01-01", periods=300, freq="20min", tz="Europe/Berlin")
-    frame = pd.DataFrame({"time": times, "hr": times.hour, "minute": times.minute, "y": np.arange(300) % 13})
+    frame = pd.DataFrame(
+        {"time": times, "hr": times.hour, "minute": times.minute, "y": np.arange(300) % 13}
+    )
     assert left_out(frame) == {"hr": "hour", "minute": "minute"}
 
 
 def test_cells_decide_and_the_name_too() -> None:
     wrong = DAYS.month.to_numpy().copy()
     wrong[7] = 3
-    ramps = {"month": wrong, "saw": DAYS.day_of_week, "ramp": np.arange(400), "weekday": DAYS.day_of_week + 10}
+    ramps = {
+        "month": wrong,
+        "saw": DAYS.day_of_week,
+        "ramp": np.arange(400),
+        "weekday": DAYS.day_of_week + 10,
+    }
     assert left_out(daily(**ramps)) == {}
 
 

@@ -37,7 +37,11 @@ def reading_of(rows: Rows, future: Rows | None = None, **settings: Any) -> Readi
     given = TableSettings.check({"known": ("temp",), "target": ("load",), "freq": "D", **settings})
     columns = "date,load,temp,available_at" if future is None else "date,load,temp"
     rows = rows if future is None else [row[:3] for row in rows]
-    later = None if future is None else table([(row[0], *row[2:]) for row in future], "date,temp,available_at")
+    later = (
+        None
+        if future is None
+        else table([(row[0], *row[2:]) for row in future], "date,temp,available_at")
+    )
     return read(table(rows, columns), given, horizon=AHEAD, future=later)
 
 
@@ -52,7 +56,10 @@ def test_a_value_is_known_from_the_first_step_that_ends_after_it_became_availabl
     rows = [*main(), issued(6, at[0], 1.0), issued(6, at[1], 2.0), issued(7, at[2], 3.0)]
     panel = reading_of(rows).panel
     assert ahead(panel) == [2.0, 3.0]  # midnight is the end of 6 January
-    assert ahead(panel.until(panel.origins - 1)) == [None, 1.0]  # the horizon then begins on 6 January
+    assert ahead(panel.until(panel.origins - 1)) == [
+        None,
+        1.0,
+    ]  # the horizon then begins on 6 January
     assert ahead(reading_of([*rows, issued(6, at[3], 9.0)]).panel) == [2.0, 3.0]
 
 
@@ -66,7 +73,12 @@ def test_rows_without_a_time_count_from_their_own_step() -> None:
 
 
 def test_a_blank_cell_means_that_the_earlier_vintage_holds() -> None:
-    rows = [*main(), issued(6, "2024-01-05", 1.0), issued(6, "2024-01-06", None), issued(7, "2024-01-06", 3.0)]
+    rows = [
+        *main(),
+        issued(6, "2024-01-05", 1.0),
+        issued(6, "2024-01-06", None),
+        issued(7, "2024-01-06", 3.0),
+    ]
     assert ahead(reading_of(rows).panel) == [1.0, 3.0]
 
 
@@ -115,7 +127,9 @@ def test_times_without_a_zone_are_in_that_of_the_table(written: str, known: bool
 
 def test_dates_without_a_zone_are_compared_on_the_clock_that_is_named() -> None:
     rows = [*main(), issued(6, "2024-01-06T23:30:00Z", 1.0), issued(7, "2024-01-06T22:30:00Z", 2.0)]
-    with pytest.raises(ForecastError, match=r"t.csv row 7, column 'available_at': it has a zone.*pass timezone="):
+    with pytest.raises(
+        ForecastError, match=r"t.csv row 7, column 'available_at': it has a zone.*pass timezone="
+    ):
         reading_of(rows)
     assert ahead(reading_of(rows, timezone="Europe/Berlin").panel) == [None, 2.0]
 
@@ -129,10 +143,15 @@ def refused(rows: Rows, **settings: Any) -> tuple[str, int]:
 def test_two_values_of_one_cell_and_time_are_refused_and_equal_ones_are_one() -> None:
     rows = [*main(), issued(6, "2024-01-06", 1.0), issued(6, "2024-01-06", 2.0)]
     text, code = refused(rows)
-    assert "t.csv row 8, column 'date': 2024-01-07 comes twice, first in row 7" in text  # or are these two series?
+    assert (
+        "t.csv row 8, column 'date': 2024-01-07 comes twice, first in row 7" in text
+    )  # or are these two series?
     assert code == 65
     text, code = refused(main(), future=rows[DAYS:])
-    assert "t.csv row 2, column 'temp': row 1 has another value for the same series, time and available_at" in text
+    assert (
+        "t.csv row 2, column 'temp': row 1 has another value for the same series, time and available_at"
+        in text
+    )
     assert code == 65
     assert ahead(reading_of([*rows[:-1], rows[-2]]).panel) == [1.0, None]
 
@@ -160,9 +179,15 @@ def test_bad_times_are_refused_with_their_place() -> None:
 def test_series_are_found_although_their_rows_repeat_and_sums_have_means() -> None:
     columns = "shop,date,units,temp,available_at"
     rows = [(shop, date, 1.0, 7.0, None) for shop in "ab" for date in DATES[:DAYS]]
-    rows += [("a", date, None, 2.0, at) for date in DATES[4:] for at in ("2024-01-04", "2024-01-05")]
+    rows += [
+        ("a", date, None, 2.0, at) for date in DATES[4:] for at in ("2024-01-04", "2024-01-05")
+    ]
     rows += [("b", date, None, 6.0, "2024-01-05") for date in DATES[4:]]
-    reading = read(table(rows, columns), TableSettings.check({"known": ("temp",), "target": ("units",)}), horizon=AHEAD)
+    reading = read(
+        table(rows, columns),
+        TableSettings.check({"known": ("temp",), "target": ("units",)}),
+        horizon=AHEAD,
+    )
     panel = reading.panel
     assert reading.schema.ids == ("shop",)
     assert panel.known[panel.offsets[1:] - 1, 0].tolist() == [2.0, 6.0]
@@ -170,9 +195,14 @@ def test_series_are_found_although_their_rows_repeat_and_sums_have_means() -> No
     assert whole.known[-AHEAD:, 0].tolist() == [4.0, 4.0]
     assert whole.until(whole.origins - 2).known[-1, 0] == 4.0
     assert whole.until(whole.origins - 3).known[-1, 0] == 2.0  # of a alone, at the end of 3 January
-    parts = stacked([panel.until(panel.origins - 1), panel.until(panel.origins - 1)]).until(panel.origins[0] - 2)
+    parts = stacked([panel.until(panel.origins - 1), panel.until(panel.origins - 1)]).until(
+        panel.origins[0] - 2
+    )
     assert parts.known[-AHEAD:, 0].tolist() != parts.known[:AHEAD, 0].tolist()
-    assert panel.select(np.array([1])).until(panel.origins[:1] - 1).known[-AHEAD:, 0].tolist() == [6.0, 6.0]
+    assert panel.select(np.array([1])).until(panel.origins[:1] - 1).known[-AHEAD:, 0].tolist() == [
+        6.0,
+        6.0,
+    ]
     assert panel.tail(3).until(panel.origins - 2).known[3 - 2, 0] == 2.0
 
 
@@ -199,5 +229,9 @@ def test_a_vintage_counts_from_the_first_origin_whose_step_has_ended(freq: str) 
     seconds = (stamps - pd.Timestamp(0)) // pd.Timedelta(seconds=1)
     origins = np.searchsorted(ends, seconds)  # the first step that ends then or later
     newest = {int(origin): float(number) for number, origin in enumerate(origins) if origin < 30}
-    found = dict(zip((panel.vintages.available - panel.starts[0]).tolist(), panel.vintages.value, strict=True))
+    found = dict(
+        zip(
+            (panel.vintages.available - panel.starts[0]).tolist(), panel.vintages.value, strict=True
+        )
+    )
     assert found == newest

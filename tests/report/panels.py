@@ -19,7 +19,12 @@ class Calendar:
 
 
 # days, hours, business days, months: events are days, and months have none
-CALENDARS = (Calendar("D", 7, 60, 14), Calendar("h", 24, 182, 48), Calendar("B", 5, 70, 10), Calendar("MS", 12, 9, 18))
+CALENDARS = (
+    Calendar("D", 7, 60, 14),
+    Calendar("h", 24, 182, 48),
+    Calendar("B", 5, 70, 10),
+    Calendar("MS", 12, 9, 18),
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,11 @@ def made(seed: int, driven: bool = False) -> Made:
     days, dates = times.normalize(), times.normalize().unique()
     last = len(dates) - calendar.horizon // (24 if calendar.freq == "h" else 1)
     with_events = calendar.freq != "MS"
-    past = random.choice(np.arange(20, last - 2), 8, replace=False) if with_events else np.zeros(0, int)
+    past = (
+        random.choice(np.arange(20, last - 2), 8, replace=False)
+        if with_events
+        else np.zeros(0, int)
+    )
     chosen = dates[[*past, last + (len(dates) - last) // 2]] if with_events else dates[:0]
     effect = random.choice([-1, 1]) * random.uniform(0.2, 0.6) * with_events
     gain = random.uniform(0.1, 0.4) * driven
@@ -69,20 +78,37 @@ def made(seed: int, driven: bool = False) -> Made:
         events = (base + season + known) * effect * days.isin(chosen)
         noise = 0.03 * amplitude * base * random.normal(size=len(times))
         parts = pd.DataFrame(
-            {"shop": f"s{shop}", "time": times, "level": base, "season": season, "events": events, "known": known}
+            {
+                "shop": f"s{shop}",
+                "time": times,
+                "level": base,
+                "season": season,
+                "events": events,
+                "known": known,
+            }
         )
         truths.append(parts[steps:])
         units = base + season + events + known + noise
         units[steps:] = np.nan
-        frames.append(pd.DataFrame({"shop": f"s{shop}", "time": times, "units": units, "promo": promo, "idle": idle}))
-    table = pd.DataFrame({"date": chosen.sort_values().strftime("%Y-%m-%d"), "name": "sale"}) if with_events else None
+        frames.append(
+            pd.DataFrame(
+                {"shop": f"s{shop}", "time": times, "units": units, "promo": promo, "idle": idle}
+            )
+        )
+    table = (
+        pd.DataFrame({"date": chosen.sort_values().strftime("%Y-%m-%d"), "name": "sale"})
+        if with_events
+        else None
+    )
     return Made(pd.concat(frames), table, pd.concat(truths), calendar.season, calendar.horizon)
 
 
 def _shape(random: np.random.Generator, season: int) -> np.ndarray:
     """[season], around 0, the largest value 1: two waves, or a step."""
     at = 2 * np.pi * np.arange(season) / season
-    wave = np.sin(at + random.uniform(0, 6)) + random.uniform(0, 0.6) * np.sin(2 * at + random.uniform(0, 6))
+    wave = np.sin(at + random.uniform(0, 6)) + random.uniform(0, 0.6) * np.sin(
+        2 * at + random.uniform(0, 6)
+    )
     step = (np.arange(season) % season >= season * random.uniform(0.5, 0.8)).astype(float)
     shape = wave if random.random() < 0.6 else step
     shape = shape - shape.mean()

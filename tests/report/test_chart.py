@@ -10,10 +10,14 @@ from forecast.report.chart import HEIGHT, PLAIN, Chart, SeriesChart, terminal_li
 NONE = np.full(10, np.nan)
 
 
-def chart(past: np.ndarray, forecast: np.ndarray, actual: np.ndarray = NONE, width: float = 2.0) -> Chart:
+def chart(
+    past: np.ndarray, forecast: np.ndarray, actual: np.ndarray = NONE, width: float = 2.0
+) -> Chart:
     """One series of 30 steps and 10 ahead."""
     low, high = (forecast[:, None] + sign * width for sign in (-1, 1))
-    drawn = SeriesChart("one", "", np.arange(30), past, np.arange(30, 40), forecast, low, high, actual)
+    drawn = SeriesChart(
+        "one", "", np.arange(30), past, np.arange(30, 40), forecast, low, high, actual
+    )
     return Chart((drawn,), (80.0,), True, "step", "", 1)
 
 
@@ -26,7 +30,9 @@ def drawing(shown: Chart, width: int = 93) -> list[str]:
 
 def test_a_rising_series_rises_from_the_lower_left_to_the_upper_right() -> None:
     lines = drawing(chart(np.arange(30.0), np.arange(30.0, 40.0)))
-    first = [next((column for column, mark in enumerate(line) if mark in "*+"), None) for line in lines]
+    first = [
+        next((column for column, mark in enumerate(line) if mark in "*+"), None) for line in lines
+    ]
     found = [column for column in first if column is not None]
     assert found == sorted(found, reverse=True)
     assert len(found) >= HEIGHT - 2
@@ -44,7 +50,9 @@ def test_a_missing_value_is_a_gap_and_a_lone_one_is_still_there() -> None:
 
 
 def test_intervals_are_shaded_around_the_forecast_only_and_actual_values_cover_it() -> None:
-    lines = drawing(chart(np.full(30, 5.0), np.full(10, 5.0), np.where(np.arange(10) == 4, 6.0, np.nan)))
+    lines = drawing(
+        chart(np.full(30, 5.0), np.full(10, 5.0), np.where(np.arange(10) == 4, 6.0, np.nan))
+    )
     assert all(line[:60].strip(" *") == "" for line in lines)
     assert sum(line.count(PLAIN["shades"][0]) for line in lines) > 100
     assert sum(line.count("o") for line in lines) == 1
@@ -61,7 +69,8 @@ def test_a_forecast_of_one_step_begins_at_the_last_value() -> None:
 
 
 @pytest.mark.parametrize(
-    "past", [np.full(30, np.nan), np.full(30, 3.0), np.full(30, 1e300), np.linspace(-1, 1, 30) * 1.7e308]
+    "past",
+    [np.full(30, np.nan), np.full(30, 3.0), np.full(30, 1e300), np.linspace(-1, 1, 30) * 1.7e308],
 )
 def test_extreme_series_are_drawn(past: np.ndarray) -> None:
     for width in (1, 40, 200):
@@ -88,10 +97,14 @@ def test_no_line_is_wider_than_a_narrow_terminal(width: int) -> None:
     ]
 
 
-@pytest.mark.parametrize(("unit", "texts"), [("M", ["1970-01", "1972-07", "1973-04"]), ("Y", ["1970", "2000", "2009"])])
+@pytest.mark.parametrize(
+    ("unit", "texts"), [("M", ["1970-01", "1972-07", "1973-04"]), ("Y", ["1970", "2000", "2009"])]
+)
 def test_times_are_as_short_as_the_steps_allow(unit: str, texts: list[str]) -> None:
     times = np.arange(40).astype(f"datetime64[{unit}]").astype("datetime64[s]").astype(np.int64)
     made = chart(np.arange(30.0), np.arange(30.0, 40.0)).series[0]
-    shown = Chart((replace(made, past_times=times[:30], times=times[30:]),), (80.0,), False, "t", "", 1)
+    shown = Chart(
+        (replace(made, past_times=times[:30], times=times[30:]),), (80.0,), False, "t", "", 1
+    )
     line = next(line for line in terminal_lines(shown, 100) if "19" in line and "│" not in line)
     assert line.split() == texts

@@ -29,7 +29,11 @@ def driven(seed: int, series: int = 4) -> pd.DataFrame:
         wave = 10 * np.sin(2 * np.pi * np.arange(DAYS) / 7)
         units = 100 + 20 * shop + wave + 15 * promo + 2 * random.normal(size=DAYS)
         units[-HORIZON:] = np.nan
-        frames.append(pd.DataFrame({"shop": f"s{shop}", "day": days, "units": units, "promo": promo, "idle": idle}))
+        frames.append(
+            pd.DataFrame(
+                {"shop": f"s{shop}", "day": days, "units": units, "promo": promo, "idle": idle}
+            )
+        )
     return pd.concat(frames)
 
 
@@ -58,7 +62,17 @@ def test_one_series_is_explained_without_forecasting_the_same_values_again(
     frame[frame["units"].notna()].to_csv(tmp_path / "past.csv", index=False)
     frame[frame["units"].isna()].drop(columns="units").to_csv(tmp_path / "future.csv", index=False)
     store = "--artifact", tmp_path / "store"
-    read = "--id", "shop", "--target", "units", "--known", "promo,idle", "--horizon", HORIZON, *store
+    read = (
+        "--id",
+        "shop",
+        "--target",
+        "units",
+        "--known",
+        "promo,idle",
+        "--horizon",
+        HORIZON,
+        *store,
+    )
     small = "--model", "segrnn", "-p", "hidden_size=4", "--steps", 2, "--baselines", "seasonal-mean"
     assert forecast("fit", tmp_path / "past.csv", *read, *small).code == 0
     asked = []
@@ -78,7 +92,9 @@ def test_one_series_is_explained_without_forecasting_the_same_values_again(
     assert len(asked) == 6
     parts = json.loads(found.out)["parts"]
     assert [row["shop"] for row in parts] == ["s4"] * HORIZON
-    assert [row["median"] for row in parts] == [row["median"] for row in json.loads(every.out)["parts"][56:70]]
+    assert [row["median"] for row in parts] == [
+        row["median"] for row in json.loads(every.out)["parts"][56:70]
+    ]
 
 
 def test_importance_on_values_of_the_fit_is_called_so(caplog: pytest.LogCaptureFixture) -> None:
@@ -103,13 +119,19 @@ def sale() -> tuple[pd.DataFrame, pd.DataFrame]:
     days = pd.date_range("2023-01-02", periods=420)
     dates = days[[30, 75, 110, 160, 190, 240, 290, 330, 370, 408]]
     week = 1 + 0.1 * np.sin(2 * np.pi * np.arange(420) / 7)
-    levels = pd.DataFrame({"shop": [f"s{shop}" for shop in range(4)], "base": 100.0 + 50 * np.arange(4)})
-    frame = levels.merge(pd.DataFrame({"day": days, "week": week, "sale": days.isin(dates)}), how="cross")
+    levels = pd.DataFrame(
+        {"shop": [f"s{shop}" for shop in range(4)], "base": 100.0 + 50 * np.arange(4)}
+    )
+    frame = levels.merge(
+        pd.DataFrame({"day": days, "week": week, "sale": days.isin(dates)}), how="cross"
+    )
     frame["units"] = frame["base"] * frame["week"] * (1 + 0.4 * frame["sale"])
     return frame, pd.DataFrame({"date": dates.strftime("%Y-%m-%d"), "name": "sale"})
 
 
-def test_parts_are_those_that_made_the_series_and_add_up(sale: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+def test_parts_are_those_that_made_the_series_and_add_up(
+    sale: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
     frame, events = sale
     past = frame[frame["day"] < frame["day"].max() - pd.Timedelta(days=HORIZON - 1)]
     model = Forecaster(horizon=HORIZON, id="shop", target="units", events=events, steps=100)
@@ -134,7 +156,9 @@ def test_without_future_values_there_is_importance_and_a_warning(
     panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = {"known": "promo", "past": "price", "static": "size", "horizon": 7}
-    model = Forecaster(model="linear", steps=20, id="shop", target="units", **settings).fit(panel_frame)
+    model = Forecaster(model="linear", steps=20, id="shop", target="units", **settings).fit(
+        panel_frame
+    )
     found = model.explain(repeats=2)
     assert "without the parts of the forecasts" in caplog.text
     assert found.parts.empty
@@ -149,7 +173,9 @@ def test_without_future_values_there_is_importance_and_a_warning(
 def test_a_table_that_holds_no_horizon_has_parts_only(
     forecast: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=10), "units": range(10), "promo": 1})
+    frame = pd.DataFrame(
+        {"day": pd.date_range("2024-01-01", periods=10), "units": range(10), "promo": 1}
+    )
     model = Forecaster(horizon=10, model="last").fit(frame[["day", "units"]])
     found = model.explain()
     assert "without importance: no series has more values than the horizon of 10" in caplog.text
@@ -166,11 +192,16 @@ def test_a_table_that_holds_no_horizon_has_parts_only(
 
 def check_parts(found: pd.DataFrame, panel: Made) -> None:
     """Each part lies within a tenth of its known effect, in each series, and little is left."""
-    for _, own in found.merge(panel.truth, on=["shop", "time"], suffixes=("", "_made")).groupby("shop"):
+    for _, own in found.merge(panel.truth, on=["shop", "time"], suffixes=("", "_made")).groupby(
+        "shop"
+    ):
         assert len(own) == panel.horizon
         np.testing.assert_allclose(own[NAMES[1:]].sum(axis=1), own["median"], atol=1e-6)
         for name in ("level", "season", "events"):
-            error, effect = (own[name] - own[f"{name}_made"]).abs().max(), own[f"{name}_made"].abs().max()
+            error, effect = (
+                (own[name] - own[f"{name}_made"]).abs().max(),
+                own[f"{name}_made"].abs().max(),
+            )
             assert error <= 0.1 * effect, f"{name}: off by {error:.3g} of {effect:.3g}"
         assert own["rest"].abs().max() < 0.05 * own["median"].min()
 
@@ -178,8 +209,16 @@ def check_parts(found: pd.DataFrame, panel: Made) -> None:
 def parts_of(panel: Made, **settings: Any) -> pd.DataFrame:
     columns = ["shop", "time", "units", *settings.get("known", ())]
     table = panel.frame[columns] if "known" in settings else panel.frame[columns].dropna()
-    reading = {"id": "shop", "target": "units", "time": "time", "season": panel.season, "events": panel.events}
-    return Forecaster(horizon=panel.horizon, **reading, **settings).fit(table).explain(repeats=2).parts
+    reading = {
+        "id": "shop",
+        "target": "units",
+        "time": "time",
+        "season": panel.season,
+        "events": panel.events,
+    }
+    return (
+        Forecaster(horizon=panel.horizon, **reading, **settings).fit(table).explain(repeats=2).parts
+    )
 
 
 @pytest.mark.parametrize("seed", range(len(CALENDARS)))

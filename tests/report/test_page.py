@@ -16,10 +16,14 @@ def html(*parts: object) -> str:
 
 def test_text_of_users_is_text_everywhere() -> None:
     chart = LineChart(WILD, WILD, (WILD, WILD), {WILD: [1.0, None, 2.0]}, (0.5,))
-    page = html(WILD, Table(WILD, (WILD,), ((WILD,),)), Facts(((WILD, WILD),)), Commands((WILD,)), chart)
+    page = html(
+        WILD, Table(WILD, (WILD,), ((WILD,),)), Facts(((WILD, WILD),)), Commands((WILD,)), chart
+    )
     assert "<b>" not in page
     assert "\x1b" not in page
-    assert page.count("</script>") == page.count("<script") == 2  # the data of the chart, and the script of the page
+    assert (
+        page.count("</script>") == page.count("<script") == 2
+    )  # the data of the chart, and the script of the page
     data = json.loads(re.findall(r'<script type="application/json">(.*?)</script>', page)[0])
     assert data == [*["</script><b>&\\x1b"] * 4, ["</script><b>&\\x1b"], [[1.0, None, 2.0]], [0.5]]
 
@@ -30,7 +34,9 @@ def test_a_chart_without_two_places_or_without_a_number_is_left_out() -> None:
 
 
 def test_cells_are_numbers_bars_texts_or_empty() -> None:
-    page = html(Table("t", ("a", "b", "c"), (("x", 0.01234, None), ("y", Bar(1234.5, 0.256), "`code`"))))
+    page = html(
+        Table("t", ("a", "b", "c"), (("x", 0.01234, None), ("y", Bar(1234.5, 0.256), "`code`")))
+    )
     assert '<th scope="row">x</th><td class="num">0.0123</td><td></td>' in page
     assert '<td class="num">1,234 <svg class="bar"' in page
     assert 'width="26" height="10"' in page
@@ -40,7 +46,8 @@ def test_cells_are_numbers_bars_texts_or_empty() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.0123456, "0.0123"), (12.345, "12.3"), (1234.5, "1,234"), (7, "7"), (1e-6, "1.0e-06")]
+    ("value", "text"),
+    [(0.0123456, "0.0123"), (12.345, "12.3"), (1234.5, "1,234"), (7, "7"), (1e-6, "1.0e-06")],
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:
     assert number(value) == text

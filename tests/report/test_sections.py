@@ -16,17 +16,27 @@ from forecast.report.sections import BacktestTables, coverage_section, error_sec
         ((0.5, 0.0, 1.0), "100 % less error than seasonal naive on 2 origins."),
     ],
 )
-def test_an_exact_forecast_is_said_to_be_exact(errors: tuple[float, float, float | None], verdict: str) -> None:
+def test_an_exact_forecast_is_said_to_be_exact(
+    errors: tuple[float, float, float | None], verdict: str
+) -> None:
     naive, own, skill = errors
-    rows = [{"model": "seasonal-naive", "skill": 0.0, "mase": naive}, {"model": "theta", "skill": skill, "mase": own}]
+    rows = [
+        {"model": "seasonal-naive", "skill": 0.0, "mase": naive},
+        {"model": "theta", "skill": skill, "mase": own},
+    ]
     tables = {"overall": rows, "by_series": rows, "by_step": rows, "origins": ["a", "b"]}
     assert f"{verdict_of(BacktestTables(tables, 'tests.json'))}." == verdict
 
 
-def test_the_verdict_names_series_that_are_forecast_worse_and_intervals_that_hold_too_few_values() -> None:
+def test_the_verdict_names_series_that_are_forecast_worse_and_intervals_that_hold_too_few_values() -> (
+    None
+):
     whole = {"model": "theta", "skill": 0.26, "mase": 0.5, "coverage_80": 0.71, "coverage_95": 0.9}
     skills = {"a": 0.5, "b": -0.1, "c": -0.2, "d": -0.3, "e": -0.4, "f": 0.1}
-    rows = [{"id": name, "model": "theta", "skill": skill, "mase": 0.5} for name, skill in skills.items()]
+    rows = [
+        {"id": name, "model": "theta", "skill": skill, "mase": 0.5}
+        for name, skill in skills.items()
+    ]
     tables = {"overall": [whole], "by_series": rows, "by_step": [whole], "origins": ["x", "y"]}
     text = verdict_of(BacktestTables(tables, "tests.json"))
     assert text == (
@@ -37,7 +47,10 @@ def test_the_verdict_names_series_that_are_forecast_worse_and_intervals_that_hol
 
 def tables(**numbers: float) -> BacktestTables:
     """Two series and two steps, each with the same numbers."""
-    rows = [{"model": model, "skill": skill, **numbers} for model, skill in (("seasonal-naive", 0.0), ("theta", 0.3))]
+    rows = [
+        {"model": model, "skill": skill, **numbers}
+        for model, skill in (("seasonal-naive", 0.0), ("theta", 0.3))
+    ]
     by_series = [{"shop": shop, **row} for shop in ("a", "b") for row in rows]
     by_step = [{"step": step, **row} for step in (1, 2) for row in rows]
     found = {"overall": rows, "by_series": by_series, "by_step": by_step, "origins": ["x", "y"]}
@@ -63,7 +76,9 @@ def test_errors_are_those_of_the_first_model_that_is_not_the_reference() -> None
     assert found.errors == {("a",): 0.5, ("b",): 0.5}
 
 
-@pytest.mark.parametrize("found", [None, [], {}, {"overall": 3}, {"overall": [{}], "by_series": [{}]}])
+@pytest.mark.parametrize(
+    "found", [None, [], {}, {"overall": 3}, {"overall": [{}], "by_series": [{}]}]
+)
 def test_another_file_is_refused(found: object) -> None:
     with pytest.raises(BadData, match=r"tests.json: has no measures of a backtest"):
         BacktestTables(found, "tests.json")

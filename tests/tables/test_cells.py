@@ -33,7 +33,17 @@ def parsed(*cells: str, decimal: str = ".", thousands: str | None = None) -> lis
 
 
 def test_plain_numbers_are_read():
-    assert parsed("1", "-2.5", "+3", ".5", "5.", "1e3", "1E-3", "007", " 8 ") == [1, -2.5, 3, 0.5, 5, 1000, 0.001, 7, 8]
+    assert parsed("1", "-2.5", "+3", ".5", "5.", "1e3", "1E-3", "007", " 8 ") == [
+        1,
+        -2.5,
+        3,
+        0.5,
+        5,
+        1000,
+        0.001,
+        7,
+        8,
+    ]
 
 
 def test_blank_cells_are_missing_without_a_word(caplog):
@@ -81,11 +91,15 @@ def test_numbers_beyond_float32_are_refused(cell):
 def test_bad_cell_is_refused_with_its_line_and_the_remedy(cell, advice):
     with pytest.raises(BadData) as error:
         parsed("1", cell)
-    assert str(error.value).startswith(f"sales.csv line 3, column 'units': '{cell}' is not a number; {advice}")
+    assert str(error.value).startswith(
+        f"sales.csv line 3, column 'units': '{cell}' is not a number; {advice}"
+    )
 
 
 def test_advice_fits_all_cells_and_counts_them():
-    with pytest.raises(BadData, match=r"line 2, column 'units': '1,204' is not a number; pass decimal=',' \(1 more"):
+    with pytest.raises(
+        BadData, match=r"line 2, column 'units': '1,204' is not a number; pass decimal=',' \(1 more"
+    ):
         parsed("1,204", "2,5", "3")
 
 
@@ -103,7 +117,9 @@ def test_decimal_and_thousands_of_the_table_are_used():
 def test_columns_are_read_together(caplog):
     frame = pd.DataFrame({"a": ["1", "n/a"], "b": [3, 4], "c": ["5", "-"], "d": ["", "x"]})
     table = Table("sales.csv", frame, True, np.array([2, 3]))
-    np.testing.assert_array_equal(parse_columns(table, ["a", "b", "c"]), [[1, 3, 5], [np.nan, 4, np.nan]])
+    np.testing.assert_array_equal(
+        parse_columns(table, ["a", "b", "c"]), [[1, 3, 5], [np.nan, 4, np.nan]]
+    )
     assert caplog.text.count("are read as missing: 2 in column 'a' and 1 more") == 1
     with pytest.raises(BadData, match="line 3, column 'd': 'x'"):
         parse_columns(table, ["a", "c", "d"])
@@ -128,7 +144,12 @@ def test_typed_numbers_are_read(values):
 
 
 def test_gaps_of_typed_numbers_are_missing(caplog):
-    for values in (pd.array([1, None], dtype="Int64"), [1.0, None], [Decimal(1), None], pd.Categorical([1, None])):
+    for values in (
+        pd.array([1, None], dtype="Int64"),
+        [1.0, None],
+        [Decimal(1), None],
+        pd.Categorical([1, None]),
+    ):
         assert np.isnan(parse_numbers(typed_table(values), "units")).tolist() == [False, True]
     assert not caplog.text
 
@@ -164,7 +185,14 @@ def test_a_few_bad_cells_do_not_make_a_column_text():
 
 @pytest.mark.parametrize(
     "cells",
-    [("a", "b"), ("1", "b"), ("2024-01-01", "2024-01-02"), ("01.02.2024", "02.02.2024"), ("True", "False"), ("", "-")],
+    [
+        ("a", "b"),
+        ("1", "b"),
+        ("2024-01-01", "2024-01-02"),
+        ("01.02.2024", "02.02.2024"),
+        ("True", "False"),
+        ("", "-"),
+    ],
 )
 def test_text_times_and_blanks_do_not_look_numeric(cells):
     assert not numeric_columns(text_table(*cells), ["units"])
@@ -199,7 +227,11 @@ def test_every_float_is_read_back(values):
 
 
 @settings(deadline=None)
-@given(st.lists(st.text(st.sampled_from("0123456789+-.,eE_ 'xnaif%"), max_size=8), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.text(st.sampled_from("0123456789+-.,eE_ 'xnaif%"), max_size=8), min_size=1, max_size=4
+    )
+)
 def test_a_cell_reads_the_same_alone_and_among_others(cells):
     alone = []
     for cell in cells:

@@ -37,7 +37,8 @@ def test_a_title_is_left_out_and_rows_keep_their_lines(read, caplog, above, coun
 
 
 @pytest.mark.parametrize(
-    "content", ["date,\n2024-01-01,1\n", ",y\n2024-01-01,1\n", "y\n1\n2\n", "shop,,\na,2024-01-01,5\n"]
+    "content",
+    ["date,\n2024-01-01,1\n", ",y\n2024-01-01,1\n", "y\n1\n2\n", "shop,,\na,2024-01-01,5\n"],
 )
 def test_a_header_with_one_name_is_no_title(read, caplog, content):
     with contextlib.suppress(BadData):
@@ -58,7 +59,11 @@ def test_rows_above_the_header_can_be_named(read, caplog):
 def test_table_without_header_is_refused(read):
     with pytest.raises(BadData, match="line 1 holds data and no header"):
         read("2024-01-01,5\n2024-01-02,6\n")
-    assert list(read("id,2024-01-01,2024-01-02\na,5,6\n").frame.columns) == ["id", "2024-01-01", "2024-01-02"]
+    assert list(read("id,2024-01-01,2024-01-02\na,5,6\n").frame.columns) == [
+        "id",
+        "2024-01-01",
+        "2024-01-02",
+    ]
 
 
 def test_repeated_header_is_refused_with_its_line(read):

@@ -37,12 +37,18 @@ class Stream:
 
 def test_a_frame_with_an_arrow_stream_is_a_table_as_that_of_pandas_is():
     days = pd.date_range("2024-01-01", periods=40)
-    frame = pd.DataFrame({"shop": np.repeat(["007", "b"], 40), "day": [*days, *days], "units": np.arange(80) % 7})
+    frame = pd.DataFrame(
+        {"shop": np.repeat(["007", "b"], 40), "day": [*days, *days], "units": np.arange(80) % 7}
+    )
     wanted = Forecaster(model="last", horizon=2).fit(frame).predict()
     columns = pa.Table.from_pandas(frame)
-    views = columns.set_column(0, "shop", columns["shop"].cast(pa.string_view()))  # as polars has text
+    views = columns.set_column(
+        0, "shop", columns["shop"].cast(pa.string_view())
+    )  # as polars has text
     for other in (columns, Stream(views)):
-        pd.testing.assert_frame_equal(Forecaster(model="last", horizon=2).fit(other).predict(other), wanted)
+        pd.testing.assert_frame_equal(
+            Forecaster(model="last", horizon=2).fit(other).predict(other), wanted
+        )
 
 
 def test_what_is_no_frame_is_named():
@@ -62,7 +68,9 @@ def test_missing_or_unreadable_paths_are_no_input(tmp_path):
         read_table(str(tmp_path / ("x" * 300)), TextSettings())
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything"
+)
 def test_file_without_permission_is_no_input(tmp_path):
     path = tmp_path / "sales.csv"
     path.write_text(PLAIN)
@@ -85,7 +93,11 @@ def test_archives_are_recognised_by_content(read):
 
 
 def test_broken_or_ambiguous_archives_are_refused(read):
-    for content in (gzip.compress(PLAIN.encode())[:-9], zipped(inner=PLAIN)[:-5], gzip.compress(b"x") + b"junk"):
+    for content in (
+        gzip.compress(PLAIN.encode())[:-9],
+        zipped(inner=PLAIN)[:-5],
+        gzip.compress(b"x") + b"junk",
+    ):
         with pytest.raises(BadData, match="cut, damaged or encrypted"):
             read(content)
     whole = zipped(inner=PLAIN)
@@ -129,7 +141,10 @@ def test_index_levels_of_a_frame_become_columns():
     table = table_from_frame(pd.Series([1, 2, 3, 4], index=index))
     assert list(table.frame.columns) == ["id", "time", "y"]
     assert str(table.frame["time"].dtype) == "period[M]"
-    assert list(table_from_frame(pd.DataFrame({"y": [1, 2]}, index=["a", "b"])).frame.columns) == ["index", "y"]
+    assert list(table_from_frame(pd.DataFrame({"y": [1, 2]}, index=["a", "b"])).frame.columns) == [
+        "index",
+        "y",
+    ]
     assert list(table_from_frame(pd.DataFrame({"y": [1, 2, 3]})[1:]).frame.columns) == ["y"]
 
 
@@ -141,7 +156,9 @@ def test_unusable_frames_are_refused():
     with pytest.raises(BadData, match="called '1'"):
         table_from_frame(pd.DataFrame([[1, 2]], columns=[1, "1"]))
     with pytest.raises(BadData, match="called 'time'"):
-        table_from_frame(pd.DataFrame({"time": [1]}, index=pd.date_range("2024", periods=1, name="time")))
+        table_from_frame(
+            pd.DataFrame({"time": [1]}, index=pd.date_range("2024", periods=1, name="time"))
+        )
     with pytest.raises(BadData, match="no rows"):
         table_from_frame(pd.DataFrame({"y": []}))
 
@@ -166,14 +183,19 @@ def test_a_zip_that_unpacks_to_too_many_rows_is_refused_before_it_is_unpacked(
             file.write(at_once * ROW)
     data = bytearray(path.read_bytes())
     assert len(data) < 4_700_000
-    data[len(data) * 9 // 10 : len(data) * 9 // 10 + 50] = bytes(50)  # who unpacks it finds that it is damaged
+    data[len(data) * 9 // 10 : len(data) * 9 // 10 + 50] = bytes(
+        50
+    )  # who unpacks it finds that it is damaged
     path.write_bytes(data)
     for module in ("contents", "reading"):
         monkeypatch.setattr(f"forecast.tables.{module}.free_memory", lambda: free)
     ran = forecast("inspect", path)
     assert ran.code == 69, ran.err
     assert "sales.zip takes " in ran.err
-    assert "unpack it (a plain table is read in parts), split it by series or shorten its history" in ran.err
+    assert (
+        "unpack it (a plain table is read in parts), split it by series or shorten its history"
+        in ran.err
+    )
     monkeypatch.setattr("forecast.tables.contents.free_memory", lambda: 1 << 40)
     monkeypatch.setattr("forecast.tables.reading.free_memory", lambda: 1 << 40)
     if rows == 500_000:

@@ -46,7 +46,10 @@ def read(tmp_path: Path) -> Callable[..., Table]:
 def test_cells_keep_their_types_and_all_their_digits(read: Any, make: Make) -> None:
     precise = [0.1, 1 / 3, 1234567890.125, 1e-9, 1e15]
     rows = [["day", "y", "whole", "code", "open", "mixed"]]
-    rows += [[DAYS[i], y, 2**50 + i, f"00{i}", i % 2 == 0, ["NA", 1.5, "2", 3, None][i]] for i, y in enumerate(precise)]
+    rows += [
+        [DAYS[i], y, 2**50 + i, f"00{i}", i % 2 == 0, ["NA", 1.5, "2", 3, None][i]]
+        for i, y in enumerate(precise)
+    ]
     table = read(make(Sales=rows))
     frame = table.frame
     assert frame["day"].tolist() == [pd.Timestamp(day) for day in DAYS[:5]]
@@ -72,13 +75,18 @@ def test_times_of_day_and_spans_are_text(read: Any) -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_the_first_sheet_with_cells_is_read_and_others_are_named(read: Any, make: Make, caplog: Any) -> None:
+def test_the_first_sheet_with_cells_is_read_and_others_are_named(
+    read: Any, make: Make, caplog: Any
+) -> None:
     other = [["day", "rain"], *([day, 1.5] for day in DAYS)]
     data = make(Cover=[], Sales=SALES, Rain=other)
     assert list(read(data).frame.columns) == ["day", "units"]
     assert "book.csv: read sheet 'Sales'; pass sheet= to read 'Rain'" in caplog.text
     caplog.clear()
-    assert list(read(make(Notes=[["about"], ["counts by day"]], Sales=SALES)).frame.columns) == ["day", "units"]
+    assert list(read(make(Notes=[["about"], ["counts by day"]], Sales=SALES)).frame.columns) == [
+        "day",
+        "units",
+    ]
     assert "pass sheet= to read 'Notes'" in caplog.text
     caplog.clear()
     for sheet in ("Rain", "3"):
@@ -86,7 +94,9 @@ def test_the_first_sheet_with_cells_is_read_and_others_are_named(read: Any, make
     read(make(Cover=[], Sales=SALES))
     assert not caplog.text
     for sheet in ("rain", "4", "0"):
-        with pytest.raises(UsageError, match=f"sheet={sheet!r}: book.csv has no .*'Cover', 'Sales', 'Rain'"):
+        with pytest.raises(
+            UsageError, match=f"sheet={sheet!r}: book.csv has no .*'Cover', 'Sales', 'Rain'"
+        ):
             read(data, sheet=sheet)
     with pytest.raises(BadData, match="sheet 'Cover' is empty"):
         read(data, sheet="Cover")
@@ -108,15 +118,22 @@ def test_hidden_sheets_are_read_only_when_named(read: Any) -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_a_title_above_the_header_and_a_total_below_are_left_out(read: Any, make: Make, caplog: Any) -> None:
+def test_a_title_above_the_header_and_a_total_below_are_left_out(
+    read: Any, make: Make, caplog: Any
+) -> None:
     for above in (["Sales of 2024"], ["Sales of 2024", None]):
         caplog.clear()
         table = normalised(read(make(Sales=[above, [], *SALES, ["Total", 390.5]])))
         assert (table.names, len(table), table.line(0)) == (["day", "units"], 30, "row 4")
-        assert "left out the title above the header (row 1 to 2); pass header_row=3 to say so" in caplog.text
+        assert (
+            "left out the title above the header (row 1 to 2); pass header_row=3 to say so"
+            in caplog.text
+        )
         assert "left out rows without a time below the data (from row 34 on)" in caplog.text
         assert reading.read(table, TableSettings()).panel.lengths.tolist() == [30]
-        with pytest.raises(BadData, match=r"title above the header.*; rows without a time.*leave out strict="):
+        with pytest.raises(
+            BadData, match=r"title above the header.*; rows without a time.*leave out strict="
+        ):
             reading.read(table, TableSettings(strict=True))
     caplog.clear()
     for settings in ({"header_row": 4}, {"skip_rows": 3}):
@@ -124,7 +141,9 @@ def test_a_title_above_the_header_and_a_total_below_are_left_out(read: Any, make
         assert (len(table), table.line(0), caplog.text) == (30, "row 5", "")
     with pytest.raises(BadData, match="is empty"):
         read(make(Sales=SALES), header_row=99)
-    with pytest.raises(BadData, match="row 1: column B has no name; give it one, or pass header_row="):
+    with pytest.raises(
+        BadData, match="row 1: column B has no name; give it one, or pass header_row="
+    ):
         read(make(Sales=[["Sales", None, "of 2024"], ["day", "x", "units"], [DAYS[0], 1, 2]]))
 
 
@@ -155,16 +174,31 @@ def test_ids_that_are_merged_down_count_for_each_row(read: Any, caplog: Any) -> 
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_errors_of_the_sheet_are_counted_and_read_as_blank(read: Any, make: Make, caplog: Any) -> None:
+def test_errors_of_the_sheet_are_counted_and_read_as_blank(
+    read: Any, make: Make, caplog: Any
+) -> None:
     cells = [error if make is ods else ("=1/0", error) for error in ("#N/A", "#DIV/0!")]
-    table = read(make(Sales=[*SALES, *([DAYS[-1] + timedelta(days=i + 1), cell] for i, cell in enumerate(cells))]))
+    table = read(
+        make(
+            Sales=[
+                *SALES,
+                *([DAYS[-1] + timedelta(days=i + 1), cell] for i, cell in enumerate(cells)),
+            ]
+        )
+    )
     assert np.isnan(parse_numbers(table, "units")[-2:]).all()
     first = " (first B32 of sheet1)" if make is xlsx else ""
-    assert f"book.csv holds 2 error values such as #N/A{first}; they are read as blank cells" in caplog.text
+    assert (
+        f"book.csv holds 2 error values such as #N/A{first}; they are read as blank cells"
+        in caplog.text
+    )
 
 
 def test_a_number_beyond_all_bounds_is_left_to_the_table_without_a_warning(read: Any) -> None:
-    rows = "".join(f'<row r="{i}"><c r="A{i}"><v>{value}</v></c></row>' for i, value in enumerate((3, "1e400"), 2))
+    rows = "".join(
+        f'<row r="{i}"><c r="A{i}"><v>{value}</v></c></row>'
+        for i, value in enumerate((3, "1e400"), 2)
+    )
     table = read(raw_xlsx(f'<row r="1"><c r="A1" t="str"><v>y</v></c></row>{rows}'))
     assert table.frame["y"].tolist() == [3.0, np.inf]
 
@@ -178,7 +212,9 @@ def test_formulas_without_a_value_are_counted_and_read_as_blank(read: Any, caplo
         f'<c r="A4"><v>3</v></c><c r="B4">{formula}<v>5</v></c>',
         f'<c r="A5"><v>3</v></c><c r="B5" t="str">{formula}<v></v></c>',
     ]
-    table = read(raw_xlsx("".join(f'<row r="{i}">{cells}</row>' for i, cells in enumerate(rows, 1))))
+    table = read(
+        raw_xlsx("".join(f'<row r="{i}">{cells}</row>' for i, cells in enumerate(rows, 1)))
+    )
     assert parse_numbers(table, "y")[2] == 5
     assert (
         "book.csv holds 2 formulas that were never calculated (first B2 of sheet1); they are read as blank cells"
@@ -187,8 +223,14 @@ def test_formulas_without_a_value_are_counted_and_read_as_blank(read: Any, caplo
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_blank_rows_and_columns_at_the_edges_are_left_out(read: Any, make: Make, caplog: Any) -> None:
-    rows = [[], *([None, *row, None, None] for row in [*SALES[:4], [None, None], *SALES[4:]]), [None] * 5]
+def test_blank_rows_and_columns_at_the_edges_are_left_out(
+    read: Any, make: Make, caplog: Any
+) -> None:
+    rows = [
+        [],
+        *([None, *row, None, None] for row in [*SALES[:4], [None, None], *SALES[4:]]),
+        [None] * 5,
+    ]
     table = read(make(Sales=rows))
     assert list(table.frame.columns) == ["day", "units"]
     assert len(table.frame) == 30
@@ -221,14 +263,19 @@ def test_an_unnamed_index_of_pandas_is_left_out(read: Any, tmp_path: Path) -> No
 
 def test_without_the_package_the_extra_is_named(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "python_calamine", None)
-    with pytest.raises(Unavailable, match=r"pip install '.\[excel\]'.*, or export the sheet as CSV"):
+    with pytest.raises(
+        Unavailable, match=r"pip install '.\[excel\]'.*, or export the sheet as CSV"
+    ):
         read(xlsx(Sales=SALES))
 
 
 def test_other_documents_are_told_apart(read: Any) -> None:
     with pytest.raises(BadData, match=r"binary workbook \(.xlsb\)"):
         read(zipped({"[Content_Types].xml": "", "xl/workbook.bin": ""}))
-    for parts in ({"[Content_Types].xml": "", "word/document.xml": ""}, {"mimetype": "x", "content.xml": ""}):
+    for parts in (
+        {"[Content_Types].xml": "", "word/document.xml": ""},
+        {"mimetype": "x", "content.xml": ""},
+    ):
         with pytest.raises(BadData, match="is an office document and no workbook"):
             read(zipped(parts))
 
@@ -255,7 +302,9 @@ def test_damaged_workbooks_are_refused_and_never_a_crash(read: Any, make: Make) 
 
 
 @pytest.mark.parametrize("sheet", [" " * 50_000_000, FAR], ids=["zeros", "far corner"])
-def test_a_small_workbook_that_fills_the_memory_is_refused(read: Any, sheet: str, monkeypatch: Any) -> None:
+def test_a_small_workbook_that_fills_the_memory_is_refused(
+    read: Any, sheet: str, monkeypatch: Any
+) -> None:
     data = raw_xlsx(sheet)
     monkeypatch.setattr(contents, "free_memory", lambda: 40 << 20)
     assert len(data) < 500_000
@@ -270,10 +319,19 @@ def test_a_huge_cell_is_refused_before_it_is_unpacked(
 ) -> None:
     letter, path = "\N{SNOWMAN}", tmp_path / "sales.xlsx"
     text = f"<t>{letter}</t>"
-    cell = '<c r="B1" t="s"><v>0</v></c>' if place == "shared" else f'<c r="B1" t="inlineStr"><is>{text}</is></c>'
+    cell = (
+        '<c r="B1" t="s"><v>0</v></c>'
+        if place == "shared"
+        else f'<c r="B1" t="inlineStr"><is>{text}</is></c>'
+    )
     rows = "".join(f'<row r="{row}"><c r="A{row}"><v>{row}</v></c></row>' for row in range(2, 30))
-    small = raw_xlsx(f'<row r="1">{cell}</row>{rows}', f"<si>{text}</si>" if place == "shared" else "")
-    with zipfile.ZipFile(BytesIO(small)) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    small = raw_xlsx(
+        f'<row r="1">{cell}</row>{rows}', f"<si>{text}</si>" if place == "shared" else ""
+    )
+    with (
+        zipfile.ZipFile(BytesIO(small)) as source,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         for name in source.namelist():
             before, huge, after = source.read(name).partition(letter.encode())
             with archive.open(name, "w") as part:
@@ -299,7 +357,9 @@ def test_fit_and_predict_of_a_workbook_are_those_of_its_csv(
     assert "reading  --sheet Sales" in found.err
     Path("tonight.xlsx").write_bytes(make(Notes=[["nothing"]], Sales=SALES))
     saved = forecast("predict")
-    assert [forecast("predict", name).out for name in ("tonight.xlsx", "sales.csv", "sales.xlsx")] == [saved.out] * 3
+    assert [
+        forecast("predict", name).out for name in ("tonight.xlsx", "sales.csv", "sales.xlsx")
+    ] == [saved.out] * 3
     assert "\nunits,2024-01-31,11.25," in saved.out
     found = forecast("predict", "sales.xlsx", "--sheet", "None")
     assert (found.code, "its sheets are 'Cover', 'Sales', 'Rain'" in found.err) == (2, True)
@@ -309,7 +369,9 @@ def test_fit_and_predict_of_a_workbook_are_those_of_its_csv(
     assert forecast("run", "job.toml").code == 0
 
 
-def test_the_sheet_of_the_future_may_have_another_name(forecast: Run, tmp_path: Path, monkeypatch: Any) -> None:
+def test_the_sheet_of_the_future_may_have_another_name(
+    forecast: Run, tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [[*row, i % 3 if i else "promo"] for i, row in enumerate(SALES)]
     Path("sales.xlsx").write_bytes(xlsx(Cover=[["About"]], Sales=rows))

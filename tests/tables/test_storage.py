@@ -40,7 +40,10 @@ def test_parquet_keeps_its_types(tmp_path):
 def test_parquet_brings_its_named_index(tmp_path):
     index = pd.date_range("2024", periods=3, name="when")
     pd.DataFrame({"y": [1, 2, 3]}, index=index).to_parquet(tmp_path / "a.parquet")
-    assert list(read_table(str(tmp_path / "a.parquet"), TextSettings()).frame.columns) == ["when", "y"]
+    assert list(read_table(str(tmp_path / "a.parquet"), TextSettings()).frame.columns) == [
+        "when",
+        "y",
+    ]
 
 
 def test_folder_of_parquet_is_one_table_and_its_keys_stay_text(tmp_path):

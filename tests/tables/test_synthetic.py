@@ -160,12 +160,16 @@ def test_unknown_kind_is_answered_with_the_nearest_one() -> None:
         ({"seed": -1}, "seed=-1: must be at least 0"),
     ],
 )
-def test_impossible_sizes_are_refused_with_their_bounds(arguments: dict[str, int], message: str) -> None:
+def test_impossible_sizes_are_refused_with_their_bounds(
+    arguments: dict[str, int], message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         synthesize("seasonal", **arguments)
 
 
-@pytest.mark.parametrize("arguments", [{"n": 0}, {"n": 1, "steps": 0}, {"n": 1, "features": 0}, {"n": 1, "seed": -1}])
+@pytest.mark.parametrize(
+    "arguments", [{"n": 0}, {"n": 1, "steps": 0}, {"n": 1, "features": 0}, {"n": 1, "seed": -1}]
+)
 def test_impossible_windows_are_refused(arguments: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="must be at least"):
         toy_windows(**arguments)

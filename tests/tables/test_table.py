@@ -44,7 +44,9 @@ def test_a_column_has_a_kind_as_a_category_too(kind: str) -> None:
         (pd.Categorical([3.0, 1.0, None]), ["3", "1", ""]),
     ],
 )
-def test_cells_as_text_have_no_decimal_mark_where_they_are_whole(values: object, texts: list[str]) -> None:
+def test_cells_as_text_have_no_decimal_mark_where_they_are_whole(
+    values: object, texts: list[str]
+) -> None:
     table = one(values)
     assert table.texts("x").tolist() == texts
     codes, different = table.distinct("x")
@@ -64,7 +66,11 @@ def test_texts_that_stand_together_are_looked_up_once(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(pd, "factorize", counted)
     texts = ["b"] * 300 + ["a"] * 300 + [""] * 300 + ["b"]
-    for column in (pd.Series(texts), pd.Series(pd.Categorical(texts)), pd.Series(texts).replace("", np.nan)):
+    for column in (
+        pd.Series(texts),
+        pd.Series(pd.Categorical(texts)),
+        pd.Series(texts).replace("", np.nan),
+    ):
         codes, different = one(column).distinct("x")
         assert [different[code] for code in codes] == texts
         assert different == ["b", "a", ""]
@@ -82,8 +88,12 @@ def test_datetimes_are_timestamps_and_clock_readings() -> None:
 
 
 def test_columns_in_a_stack_remember_where_each_cell_stood() -> None:
-    table = Table("sales.csv", pd.DataFrame({"id": ["n"], "a": ["1"], "b": ["2"]}), True, np.array([7]))
-    stacked = table.stacked(["a", "b"], np.array([1, 0]), ["id"], ("month", ["2024-02", "2024-01"], "id"), "value")
+    table = Table(
+        "sales.csv", pd.DataFrame({"id": ["n"], "a": ["1"], "b": ["2"]}), True, np.array([7])
+    )
+    stacked = table.stacked(
+        ["a", "b"], np.array([1, 0]), ["id"], ("month", ["2024-02", "2024-01"], "id"), "value"
+    )
     assert stacked.frame.to_numpy().tolist() == [["n", "2024-02", "2"], ["n", "2024-01", "1"]]
     assert stacked.place(0, "value") == "sales.csv line 7, column 'b'"
 
@@ -102,6 +112,11 @@ def test_codes_lead_back_to_the_values_in_order_of_appearance(values: list[int])
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0.0, 1.0, np.nan])), max_size=20))
 def test_a_row_repeats_where_an_earlier_one_has_the_same(rows: list[tuple[int, float]]) -> None:
-    first, second = np.array([row[0] for row in rows], int), np.array([row[1] for row in rows], float)
+    first, second = (
+        np.array([row[0] for row in rows], int),
+        np.array([row[1] for row in rows], float),
+    )
     texts = [str(row) for row in rows]
-    assert repeats(first, second).tolist() == [text in texts[:index] for index, text in enumerate(texts)]
+    assert repeats(first, second).tolist() == [
+        text in texts[:index] for index, text in enumerate(texts)
+    ]

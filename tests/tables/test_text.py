@@ -22,7 +22,11 @@ JSON = '{"id": "007", "day": "2024-01-01", "y": 1.50}\n\n{"y": 12345678901234567
 
 def test_cells_stay_exactly_as_written(read):
     table = read("id,a,b\n007,NA,\n12345678901234567,null, nan \n1e5,-,None\n")
-    assert rows(table)[1:] == [["007", "NA", ""], ["12345678901234567", "null", " nan "], ["1e5", "-", "None"]]
+    assert rows(table)[1:] == [
+        ["007", "NA", ""],
+        ["12345678901234567", "null", " nan "],
+        ["1e5", "-", "None"],
+    ]
     assert table.text
     assert table.name == "sales.csv"
     assert table.place(1, "a") == "sales.csv line 3, column 'a'"
@@ -61,7 +65,9 @@ def test_commas_in_text_are_no_decimal_marks(read):
 
 
 def test_lines_count_quoted_newlines_and_blank_lines(read):
-    table = read('date,note,y\n2024-01-01,"two\nlines",1\n\n   \n2024-01-02,"say ""hi""",2\r\n2024-01-03,5" pipe,3')
+    table = read(
+        'date,note,y\n2024-01-01,"two\nlines",1\n\n   \n2024-01-02,"say ""hi""",2\r\n2024-01-03,5" pipe,3'
+    )
     assert table.lines.tolist() == [2, 6, 7]
     assert table.frame["note"].tolist() == ["two\nlines", 'say "hi"', '5" pipe']
 
@@ -85,12 +91,22 @@ def test_unclosed_quote_is_refused_with_the_line_where_it_opens(read):
 
 
 def test_json_keeps_ids_and_numbers_as_they_are_written(read, monkeypatch):
-    wanted = [["id", "day", "y", "open"], ["007", "2024-01-01", "1.50", ""], ["", "", "12345678901234567890", "true"]]
+    wanted = [
+        ["id", "day", "y", "open"],
+        ["007", "2024-01-01", "1.50", ""],
+        ["", "", "12345678901234567890", "true"],
+    ]
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as packed:
         packed.writestr("sales.ndjson", JSON)
     array = "[" + ",\n".join(JSON.split("\n\n")) + "]"
-    for content in (JSON, JSON.encode("utf-8-sig"), gzip.compress(JSON.encode()), archive.getvalue(), array):
+    for content in (
+        JSON,
+        JSON.encode("utf-8-sig"),
+        gzip.compress(JSON.encode()),
+        archive.getvalue(),
+        array,
+    ):
         table = read(content)
         assert (rows(table), table.text) == (wanted, True)
     assert read(JSON).line(1) == "line 3"
@@ -117,7 +133,9 @@ def test_json_that_is_no_table_is_refused_with_its_place(read, content, problem)
 
 
 def test_short_and_long_rows_are_refused_with_their_line(read):
-    with pytest.raises(BadData, match=r"sales.csv line 6 has 2 columns and the header .* has 3: the line is cut"):
+    with pytest.raises(
+        BadData, match=r"sales.csv line 6 has 2 columns and the header .* has 3: the line is cut"
+    ):
         read('date,s,y\n2024-01-01,"a\nb",1\n\n2024-01-02,a,1\n2024-01-03,a\n')
     with pytest.raises(BadData, match=r"line 3 has 4 columns .* a ',' too many"):
         read("date,s,y\n2024-01-01,a,1\n2024-01-02,a,1,204\n")
@@ -141,7 +159,9 @@ def test_too_many_columns_are_refused_before_they_are_cut(forecast: Run, tmp_pat
     assert "wide.csv line 1 has 2,000,001 columns; is this a table at all?" in ran.err
 
 
-def test_many_short_rows_count_towards_memory(forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_short_rows_count_towards_memory(
+    forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "short.csv.gz"
     path.write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 500_000))
     monkeypatch.setattr("forecast.tables.contents.free_memory", lambda: 25_000_000)
@@ -154,14 +174,23 @@ cells = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 
 @settings(deadline=None)
-@given(st.lists(st.lists(cells, min_size=3, max_size=3), min_size=1, max_size=6), st.sampled_from(["\n", "\r\n", "\r"]))
+@given(
+    st.lists(st.lists(cells, min_size=3, max_size=3), min_size=1, max_size=6),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
 def test_what_the_csv_module_writes_is_read_back(tmp_path_factory, content, end):
     content = [["row", *row] for row in content]  # never blank, never the header
     path = tmp_path_factory.mktemp("csv") / "any.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         # the module quotes a lone carriage return in some versions of Python only
-        quoting = csv.QUOTE_ALL if any(set("\r\n") & set("".join(row)) for row in content) else csv.QUOTE_MINIMAL
-        csv.writer(file, lineterminator=end, quoting=quoting).writerows([["key", "a", "b", "c"], *content])
+        quoting = (
+            csv.QUOTE_ALL
+            if any(set("\r\n") & set("".join(row)) for row in content)
+            else csv.QUOTE_MINIMAL
+        )
+        csv.writer(file, lineterminator=end, quoting=quoting).writerows(
+            [["key", "a", "b", "c"], *content]
+        )
     table = read_table(str(path), TextSettings(delimiter=","))
     assert table.frame.to_numpy().tolist() == content
 

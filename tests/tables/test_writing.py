@@ -61,25 +61,36 @@ def test_parquet_codes_what_repeats_and_no_number_with_a_fraction(tmp_path: Path
     frame = pd.DataFrame({"shop": shops, "day": np.tile(np.arange(500), 2), "forecast": numbers})
     write_frames([frame], str(tmp_path / "f.parquet"))
     (group,) = pq.ParquetFile(tmp_path / "f.parquet").metadata.to_dict()["row_groups"]
-    coded = {column["path_in_schema"] for column in group["columns"] if column["has_dictionary_page"]}
+    coded = {
+        column["path_in_schema"] for column in group["columns"] if column["has_dictionary_page"]
+    }
     assert coded == {"shop", "day"}
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "f.parquet"), frame)
 
 
 def test_times_that_no_sheet_has_stay_text(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"month": pd.to_datetime(["1749-01-01", "1749-02-01"]), "code": ["2024-02-31", "2024-02-01"]})
+    frame = pd.DataFrame(
+        {
+            "month": pd.to_datetime(["1749-01-01", "1749-02-01"]),
+            "code": ["2024-02-31", "2024-02-01"],
+        }
+    )
     write_frames([frame], str(tmp_path / "old.xlsx"))
     assert cells(tmp_path / "old.xlsx")[1] == ["1749-01-01", "2024-02-31"]
 
 
-def test_more_rows_than_a_sheet_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_rows_than_a_sheet_has_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(writing, "SHEET_ROWS", 3)
     with pytest.raises(CannotCreate, match="at most 3 rows, and these are 4"):
         write_frames([pd.DataFrame({"y": range(4)})], str(tmp_path / "f.xlsx"))
     assert not list(tmp_path.iterdir())
 
 
-def test_without_the_package_the_extra_is_named(forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_the_extra_is_named(
+    forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = forecast("synth", "seasonal", "--output", tmp_path / "s.xlsx")
     assert (done.code, len(cells(tmp_path / "s.xlsx")) > 100) == (0, True)
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
@@ -97,7 +108,11 @@ EAST = timezone(timedelta(hours=1))
     [
         (Column(np.array(["a", "b"], object)), pd.Index(["a", "b"]), ["a", "b"]),
         (Column(np.array([1, 2])), pd.Index([1, 2]), ["1", "2"]),
-        (Column(TIMES, "ns"), pd.DatetimeIndex(TIMES).as_unit("ns"), ["2024-01-01 00:00:00", "2024-01-02 00:00:00"]),
+        (
+            Column(TIMES, "ns"),
+            pd.DatetimeIndex(TIMES).as_unit("ns"),
+            ["2024-01-01 00:00:00", "2024-01-02 00:00:00"],
+        ),
         (
             Column(TIMES, zone=EAST),
             pd.DatetimeIndex(TIMES).tz_localize("UTC").tz_convert(EAST),
@@ -106,14 +121,20 @@ EAST = timezone(timedelta(hours=1))
         (Column(TIMES, period="D"), pd.PeriodIndex(TIMES, freq="D"), ["2024-01-01", "2024-01-02"]),
     ],
 )
-def test_a_column_has_the_type_of_the_input(column: Column, index: "pd.Index[Any]", texts: list[str]) -> None:
+def test_a_column_has_the_type_of_the_input(
+    column: Column, index: "pd.Index[Any]", texts: list[str]
+) -> None:
     pd.testing.assert_index_equal(column.index(), index)
     assert column.texts() == texts
 
 
 def test_columns_of_both_kinds_become_a_frame_in_their_order() -> None:
     frame = frame_of(
-        {"id": Column(np.array(["a", "a"], object)), "step": Column(np.array([1, 2])), "y": np.arange(2.0)}
+        {
+            "id": Column(np.array(["a", "a"], object)),
+            "step": Column(np.array([1, 2])),
+            "y": np.arange(2.0),
+        }
     )
     assert list(frame.columns) == ["id", "step", "y"]
     assert frame.to_numpy().tolist() == [["a", 1, 0.0], ["a", 2, 1.0]]

@@ -27,7 +27,10 @@ def xlsx(merge: Sequence[str] = (), hidden: Sequence[str] = (), **sheets: Rows) 
     """A workbook of sheets; text that begins with = is a formula, and ``(formula, value)`` one with its value."""
     data = io.BytesIO()
     book = xlsxwriter.Workbook(data, {"in_memory": True})
-    formats = {kind: book.add_format({"num_format": kind}) for kind in ("dd.mm.yyyy", "dd.mm.yy hh:mm", "hh:mm")}
+    formats = {
+        kind: book.add_format({"num_format": kind})
+        for kind in ("dd.mm.yyyy", "dd.mm.yy hh:mm", "hh:mm")
+    }
     for name, rows in sheets.items():
         sheet = book.add_worksheet(name)
         for i, row in enumerate(rows):
@@ -35,7 +38,9 @@ def xlsx(merge: Sequence[str] = (), hidden: Sequence[str] = (), **sheets: Rows) 
                 if isinstance(cell, tuple):
                     sheet.write_formula(i, j, cell[0], None, cell[1])
                 elif isinstance(cell, date | time):
-                    kind = {datetime: "dd.mm.yy hh:mm", date: "dd.mm.yyyy", time: "hh:mm"}[type(cell)]
+                    kind = {datetime: "dd.mm.yy hh:mm", date: "dd.mm.yyyy", time: "hh:mm"}[
+                        type(cell)
+                    ]
                     sheet.write_datetime(i, j, cell, formats[kind])
                 elif cell is not None:
                     sheet.write(i, j, cell)
@@ -68,7 +73,8 @@ def raw_xlsx(sheet: str, strings: str = "") -> bytes:
 def ods(**sheets: Rows) -> bytes:
     """An OpenDocument workbook as LibreOffice writes it; ``#...`` is an error."""
     tables = [
-        f'<table:table table:name="{escape(name)}">{_rows(rows)}{END}</table:table>' for name, rows in sheets.items()
+        f'<table:table table:name="{escape(name)}">{_rows(rows)}{END}</table:table>'
+        for name, rows in sheets.items()
     ]
     return zipped(
         {
@@ -85,7 +91,9 @@ END = f'<table:table-row table:number-rows-repeated="1048000">{EMPTY}</table:tab
 
 
 def _rows(rows: Rows) -> str:
-    return "".join(f"<table:table-row>{''.join(map(_cell, row))}{EMPTY}</table:table-row>" for row in rows)
+    return "".join(
+        f"<table:table-row>{''.join(map(_cell, row))}{EMPTY}</table:table-row>" for row in rows
+    )
 
 
 def _cell(cell: Any) -> str:

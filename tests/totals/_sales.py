@@ -35,7 +35,9 @@ def sales(
     return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
 
 
-def fitted(frame: pd.DataFrame, horizon: int = 28, model: str = "mean", **settings: object) -> Forecaster:
+def fitted(
+    frame: pd.DataFrame, horizon: int = 28, model: str = "mean", **settings: object
+) -> Forecaster:
     """A baseline that is fitted at once."""
     known = {"id": tuple(name for name in IDS if name in frame), "guard": False}
     return Forecaster(model=model, horizon=horizon, **{**known, **settings}).fit(frame)

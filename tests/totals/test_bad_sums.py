@@ -27,9 +27,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = sales(days=120)
     frame.to_csv(place / "long.csv", index=False)
     pd.DataFrame(np.arange(200.0).reshape(2, 100) % 7, ["a", "b"]).to_csv(place / "rows.csv")
-    pd.DataFrame({"month": pd.date_range("2015-01-01", periods=90, freq="MS"), "value": np.arange(90.0)}).to_csv(
-        place / "monthly.csv", index=False
-    )
+    pd.DataFrame(
+        {"month": pd.date_range("2015-01-01", periods=90, freq="MS"), "value": np.arange(90.0)}
+    ).to_csv(place / "monthly.csv", index=False)
     for name in ("level", "mean", "observed"):
         frame.rename(columns={"shop": name}).to_csv(place / f"{name}.csv", index=False)
     fitted(frame, 21).save(str(place / "store"))
@@ -47,10 +47,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ("long.csv", *LONG, "--sum-by", ""),
             "--sum-by \"\": '' is no id column and no static one; there are region, shop",
         ),
-        (("long.csv", *LONG, "--sum-by", "shop,region"), "each group would be one series, and nothing is summed"),
-        (("long.csv", *LONG, "--sum-every", "weeks"), "--sum-every weeks: input should be 'day', 'week',"),
+        (
+            ("long.csv", *LONG, "--sum-by", "shop,region"),
+            "each group would be one series, and nothing is summed",
+        ),
+        (
+            ("long.csv", *LONG, "--sum-every", "weeks"),
+            "--sum-every weeks: input should be 'day', 'week',",
+        ),
         (("long.csv", *LONG, "--sum-every", ""), "--sum-every"),
-        (("monthly.csv", "--sum-every", "week"), "--sum-every week: a period finer than the data; name a longer one"),
+        (
+            ("monthly.csv", "--sum-every", "week"),
+            "--sum-every week: a period finer than the data; name a longer one",
+        ),
         (
             ("rows.csv", "--layout", "rows", "--sum-every", "month"),
             "month: the rows have no dates; sum over the horizon",
@@ -64,13 +73,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "the end of a year; fit, or forecast at once, with --horizon 265",
         ),
         (("long.csv", *LONG, "--sum-by", "all", "--joint"), "--joint: sums are of all series"),
-        (("long.csv", *LONG, "--sum-by", "all", "--shard", "1/2"), "--shard: sums are of all series"),
-        (("long.csv", *LONG, "--totals", "sums.csv"), "no sums are asked for; add --sum-by or --sum-every"),
+        (
+            ("long.csv", *LONG, "--sum-by", "all", "--shard", "1/2"),
+            "--shard: sums are of all series",
+        ),
+        (
+            ("long.csv", *LONG, "--totals", "sums.csv"),
+            "no sums are asked for; add --sum-by or --sum-every",
+        ),
         (
             ("long.csv", *LONG, "--sum-by", "all", "--output", "a.csv", "--totals", "./a.csv"),
             "a.csv: the series are writ",
         ),
-        (("long.csv", *LONG, "--sum-by", "all", "--totals", "long.csv"), "long.csv is the table that is read, and the"),
+        (
+            ("long.csv", *LONG, "--sum-by", "all", "--totals", "long.csv"),
+            "long.csv is the table that is read, and the",
+        ),
         *(
             (
                 (f"{name}.csv", "--id", f"region,{name}", "--sum-by", "region"),
@@ -95,8 +113,14 @@ def test_sums_that_cannot_be_are_refused(
     ("words", "error"),
     [
         (("--sum-by", "all", "--totals", "store/CURRENT"), "would replace a file of the store"),
-        (("--sum-by", "all", "--future-template", "rows.csv"), "--sum-by: it does not go with --future-template"),
-        (("long.csv", "--sum-by", "all", "--totals", "long.csv"), "long.csv is the table that is read"),
+        (
+            ("--sum-by", "all", "--future-template", "rows.csv"),
+            "--sum-by: it does not go with --future-template",
+        ),
+        (
+            ("long.csv", "--sum-by", "all", "--totals", "long.csv"),
+            "long.csv is the table that is read",
+        ),
         (
             ("long.csv", "--sum-by", "all", "--shards", 2, "--output", "parts"),
             "the folder gets the series; pass --totals",
@@ -121,9 +145,15 @@ def test_an_older_version_gives_sums_that_are_as_wide_as_if_all_cells_were_one(
     model.fitted_ = replace(model.fitted_, joint=None, to_date={}, filled=None)
     model.save(str(tmp_path / "old"))
     command = ("predict", "--artifact", tmp_path / "old")
-    found, series = forecast(*command, "--sum-by", "all", "--sum-every", "horizon"), forecast(*command).frame
+    found, series = (
+        forecast(*command, "--sum-by", "all", "--sum-every", "horizon"),
+        forecast(*command).frame,
+    )
     assert found.code == 0
-    assert "warning: intervals of sums are not calibrated: this version does not know how errors go" in found.err
+    assert (
+        "warning: intervals of sums are not calibrated: this version does not know how errors go"
+        in found.err
+    )
     assert not found.frame["calibrated"].any()
     assert width(found.frame).sum() == pytest.approx(width(series).sum(), rel=1e-6)
 
@@ -145,7 +175,9 @@ def test_a_short_past_says_how_many_values_it_takes(caplog: pytest.LogCaptureFix
     assert "not calibrated" not in notes(needed)
 
 
-def test_a_skipped_series_is_named_and_left_out_of_its_sums(forecast: Run, folder: Path, tmp_path: Path) -> None:
+def test_a_skipped_series_is_named_and_left_out_of_its_sums(
+    forecast: Run, folder: Path, tmp_path: Path
+) -> None:
     frame = pd.read_csv(folder / "long.csv", dtype=str)
     frame.loc[frame["shop"] == "001", "units"] = ""
     frame.to_csv(tmp_path / "one.csv", index=False)
@@ -163,11 +195,16 @@ def test_a_skipped_series_is_named_and_left_out_of_its_sums(forecast: Run, folde
 
 
 @pytest.mark.parametrize(("aggregate", "warns"), [("mean", True), ("sum", False)])
-def test_a_table_that_was_averaged_warns(forecast: Run, tmp_path: Path, aggregate: str, warns: bool) -> None:
+def test_a_table_that_was_averaged_warns(
+    forecast: Run, tmp_path: Path, aggregate: str, warns: bool
+) -> None:
     hours = sales(2, 24 * 60, freq="h")
     fitted(hours, 7, freq="D", aggregate=aggregate).save(str(tmp_path / "store"))
     found = forecast("predict", "--artifact", tmp_path / "store", "--sum-by", "all")
-    assert ("by the mean of its values, and sums of these are no totals; pass --aggregate sum" in found.err) == warns
+    assert (
+        "by the mean of its values, and sums of these are no totals; pass --aggregate sum"
+        in found.err
+    ) == warns
 
 
 def test_names_of_groups_are_safe_for_spreadsheets(forecast: Run, tmp_path: Path) -> None:
@@ -183,6 +220,24 @@ def test_names_of_groups_are_safe_for_spreadsheets(forecast: Run, tmp_path: Path
 
 
 def test_a_level_that_is_named_twice_is_there_once(forecast: Run, folder: Path) -> None:
-    twice = ("--sum-by", "region, shop", "--sum-by", "shop,region", "--sum-by", "series", "--sum-by", "all")
-    found = forecast("predict", "--artifact", folder / "store", *twice, "--sum-every", "week", "--sum-every", "week")
+    twice = (
+        "--sum-by",
+        "region, shop",
+        "--sum-by",
+        "shop,region",
+        "--sum-by",
+        "series",
+        "--sum-by",
+        "all",
+    )
+    found = forecast(
+        "predict",
+        "--artifact",
+        folder / "store",
+        *twice,
+        "--sum-every",
+        "week",
+        "--sum-every",
+        "week",
+    )
     assert found.frame.groupby("level").size().to_dict() == {"region,shop/week": 12, "all/week": 3}

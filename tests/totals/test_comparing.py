@@ -23,13 +23,27 @@ def shops(days: int = 120, freq: str = "D") -> pd.DataFrame:
     rng, day = np.random.default_rng(3), pd.date_range("2024-01-01", periods=days, freq=freq)
     week = 5 * np.sin(2 * np.pi * np.arange(days) / 7)
     return pd.concat(
-        pd.DataFrame({"region": region, "shop": shop, "day": day, "units": 30 + week + rng.normal(0, 2, days)})
+        pd.DataFrame(
+            {
+                "region": region,
+                "shop": shop,
+                "day": day,
+                "units": 30 + week + rng.normal(0, 2, days),
+            }
+        )
         for region, shop in (("north", "a"), ("north", "b"), ("south", "c"), ("south", "d"))
     ).reset_index(drop=True)
 
 
 def backtested(frame: pd.DataFrame, sums: dict[str, Any] = ASKED, **settings: Any) -> Any:
-    told = {"model": "last", "id": tuple(IDS), "target": "units", "season": (7,), "horizon": 14, **settings}
+    told = {
+        "model": "last",
+        "id": tuple(IDS),
+        "target": "units",
+        "season": (7,),
+        "horizon": 14,
+        **settings,
+    }
     return Forecaster(**told).backtest(frame, windows=2, sums=sums)
 
 
@@ -37,7 +51,9 @@ def expected(frame: pd.DataFrame, sums: pd.DataFrame, ends: dict[str, pd.Timedel
     """The sum of the rows of each group from the start of its period on, before its end."""
     found = []
     for row in sums.to_dict("records"):
-        there = (frame["day"] >= row["day"]) & (frame["day"] < row["day"] + ends[row["level"].split("/")[1]])
+        there = (frame["day"] >= row["day"]) & (
+            frame["day"] < row["day"] + ends[row["level"].split("/")[1]]
+        )
         for name in IDS:
             there &= (frame[name] == row[name]) | (row[name] == "")
         found.append(frame.loc[there, "units"].sum(skipna=False))
@@ -55,9 +71,17 @@ def test_sums_stand_beside_those_of_the_same_cells() -> None:
     assert sums["model"].unique().tolist() == ["last"]
     np.testing.assert_allclose(sums["actual"], expected(frame, sums, ENDS))
     assert sums["observed"].gt(0).any()  # a week that had begun
-    assert found.totals["level"].tolist() == ["region/week", "region/horizon", "all/week", "all/horizon"]
+    assert found.totals["level"].tolist() == [
+        "region/week",
+        "region/horizon",
+        "all/week",
+        "all/horizon",
+    ]
     for level, part in sums.groupby("level"):
-        error, naive = (part["actual"] - part["forecast"]).abs(), (part["actual"] - part["naive"]).abs()
+        error, naive = (
+            (part["actual"] - part["forecast"]).abs(),
+            (part["actual"] - part["naive"]).abs(),
+        )
         inside = (part["lo_80"] <= part["actual"]) & (part["actual"] <= part["hi_80"])
         row = totals.loc[level]
         assert (row["sums"], row["unknown"]) == (len(part), 0)
@@ -65,7 +89,10 @@ def test_sums_stand_beside_those_of_the_same_cells() -> None:
         assert row["skill"] == pytest.approx(1 - error.mean() / naive.mean())
         assert row["coverage_80"] == pytest.approx(inside.mean())
     horizon = sums[sums["level"] == "all/horizon"]
-    weeks = [frame[frame["day"].between(at - pd.Timedelta(days=7), at - pd.Timedelta(days=1))] for at in horizon["day"]]
+    weeks = [
+        frame[frame["day"].between(at - pd.Timedelta(days=7), at - pd.Timedelta(days=1))]
+        for at in horizon["day"]
+    ]
     np.testing.assert_allclose(horizon["naive"], [2 * week["units"].sum() for week in weeks])
 
 
@@ -84,7 +111,9 @@ def test_a_series_that_begins_later_or_had_ended_is_in_no_sum() -> None:
     late = (frame["shop"] == "b") & (frame["day"] < "2024-04-25")
     gone = (frame["shop"] == "d") & (frame["day"] > "2024-02-10")
     found = backtested(frame[~late & ~gone])
-    np.testing.assert_allclose(found.sums["actual"], expected(frame[~frame["shop"].isin(["b", "d"])], found.sums, ENDS))
+    np.testing.assert_allclose(
+        found.sums["actual"], expected(frame[~frame["shop"].isin(["b", "d"])], found.sums, ENDS)
+    )
     assert found.totals["unknown"].tolist() == [0, 0, 0, 0]
 
 
@@ -100,12 +129,16 @@ def test_periods_may_start_between_two_cells() -> None:
     for freq, every in (("W-SUN", "quarter"), ("B", "month"), ("ME", "year")):
         frame = shops(150 if freq == "B" else 60, freq)
         found = backtested(frame, {"sum_by": "all", "sum_every": every}, season=())
-        first = frame["day"] - pd.Timedelta(days=6 if freq == "W-SUN" else 0)  # a week counts where it starts
+        first = frame["day"] - pd.Timedelta(
+            days=6 if freq == "W-SUN" else 0
+        )  # a week counts where it starts
         unit = every[0].upper()
         period = first.dt.to_period(unit)
         actual = frame.groupby(period)["units"].sum()
         assert len(found.sums)
-        np.testing.assert_allclose(found.sums["actual"], actual[found.sums["day"].dt.to_period(unit)])
+        np.testing.assert_allclose(
+            found.sums["actual"], actual[found.sums["day"].dt.to_period(unit)]
+        )
 
 
 @pytest.fixture
@@ -114,19 +147,52 @@ def saved(tmp_path: Path) -> tuple[Path, Path]:
     frame = shops()
     frame["land"] = frame["region"].map({"north": "x", "south": "x"})
     frame.to_csv(tmp_path / "actual.csv", index=False)
-    told: dict[str, Any] = {"model": "last", "id": tuple(IDS), "target": "units", "season": (7,), "horizon": 14}
-    model = Forecaster(**told, static=("land",)).fit(frame[frame["day"] < frame["day"].max() - pd.Timedelta(days=13)])
+    told: dict[str, Any] = {
+        "model": "last",
+        "id": tuple(IDS),
+        "target": "units",
+        "season": (7,),
+        "horizon": 14,
+    }
+    model = Forecaster(**told, static=("land",)).fit(
+        frame[frame["day"] < frame["day"].max() - pd.Timedelta(days=13)]
+    )
     sums = model.totals(by=("region", "all", "land", "series"), every=("week", "horizon"))
     sums.to_csv(tmp_path / "sums.csv", index=False)
     return tmp_path / "sums.csv", tmp_path / "actual.csv"
 
 
-def test_a_saved_table_scores_as_a_backtest_from_the_same_origin(forecast: Run, saved: tuple[Path, Path]) -> None:
+def test_a_saved_table_scores_as_a_backtest_from_the_same_origin(
+    forecast: Run, saved: tuple[Path, Path]
+) -> None:
     scored = forecast("score", *saved, "--target", "units", "--season", 7)
     assert scored.code == 0, scored.err
     assert "scored   24 sums; a season is 7 steps" in scored.err
-    asked = ("--sum-by", "region", "--sum-by", "all", "--sum-by", "land", "--sum-by", "series", "--sum-every", "week")
-    words = ("--model", "last", "--windows", 1, "--static", "land", "--by", "level", *asked, "--sum-every", "horizon")
+    asked = (
+        "--sum-by",
+        "region",
+        "--sum-by",
+        "all",
+        "--sum-by",
+        "land",
+        "--sum-by",
+        "series",
+        "--sum-every",
+        "week",
+    )
+    words = (
+        "--model",
+        "last",
+        "--windows",
+        1,
+        "--static",
+        "land",
+        "--by",
+        "level",
+        *asked,
+        "--sum-every",
+        "horizon",
+    )
     tested = forecast("backtest", saved[1], *WORDS, *words)
     assert tested.code == 0, tested.err
     both = [one.frame.drop(columns="model") for one in (scored, tested)]
@@ -143,13 +209,23 @@ def test_a_saved_table_scores_as_a_backtest_from_the_same_origin(forecast: Run, 
             "actual.csv: no id column and no static one 'region', as the sums have",
         ),
         ({"freq": "h"}, (), 65, "sums.csv line 3, columns 'day' and 'steps': no such sum of steps"),
-        ({"until": "2024-04-17"}, (), 65, "not all values of any sum are in actual.csv; are they there yet?"),
+        (
+            {"until": "2024-04-17"},
+            (),
+            65,
+            "not all values of any sum are in actual.csv; are they there yet?",
+        ),
         ({"without": "south"}, (), 3, "6 groups have no series in actual.csv (region/week"),
         ({}, ("--by", "step"), 2, "--by step: there are no such measures"),
     ],
 )
 def test_what_does_not_fit_a_saved_table_is_said(
-    forecast: Run, saved: tuple[Path, Path], change: dict[str, str], words: tuple[str, ...], code: int, message: str
+    forecast: Run,
+    saved: tuple[Path, Path],
+    change: dict[str, str],
+    words: tuple[str, ...],
+    code: int,
+    message: str,
 ) -> None:
     sums, actual = saved
     frame = pd.read_csv(actual, parse_dates=["day"])
@@ -172,14 +248,26 @@ def test_rows_of_two_origins_are_refused(forecast: Run, saved: tuple[Path, Path]
     pd.concat([frame, frame.assign(steps=frame["steps"] - 1)]).to_csv(sums, index=False)
     found = forecast("score", sums, actual, "--target", "units")
     assert found.code == 65
-    assert "a series and time come twice (24 such rows); score the forecasts of one model from one origin" in found.err
+    assert (
+        "a series and time come twice (24 such rows); score the forecasts of one model from one origin"
+        in found.err
+    )
 
 
 def test_backtest_says_how_many_sums_the_intervals_held(
     forecast: Run, saved: tuple[Path, Path], tmp_path: Path
 ) -> None:
     place = tmp_path / "told.json"
-    asked = ("--model", "seasonal-naive,last,drift", "--windows", 2, "--sum-by", "region", "--sum-by", "all")
+    asked = (
+        "--model",
+        "seasonal-naive,last,drift",
+        "--windows",
+        2,
+        "--sum-by",
+        "region",
+        "--sum-by",
+        "all",
+    )
     found = forecast("backtest", saved[1], *WORDS, *asked, "--output", place, "--json")
     assert found.code == 0, found.err
     told = json.loads(found.out)
@@ -214,13 +302,23 @@ def test_python_refuses_another_name_of_a_setting() -> None:
         backtested(shops(), {"by": "region"})
 
 
-def test_forecasts_of_a_backtest_agree_with_sums_of_their_own_origin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forecast.engine.sums.LEAST_GAIN", -1e9)  # reconciled, even if that helps little
+def test_forecasts_of_a_backtest_agree_with_sums_of_their_own_origin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "forecast.engine.sums.LEAST_GAIN", -1e9
+    )  # reconciled, even if that helps little
     frame = shops()
     told: dict[str, Any] = {"id": tuple(IDS), "target": "units", "season": (7,), "horizon": 14}
-    found = Forecaster(model="theta", hierarchy=("region",), **told).backtest(frame, windows=2).forecasts
+    found = (
+        Forecaster(model="theta", hierarchy=("region",), **told)
+        .backtest(frame, windows=2)
+        .forecasts
+    )
     oldest = found[(found["model"] == "theta") & (found["origin"] == found["origin"].min())]
-    model = Forecaster(model="theta", hierarchy=("region",), **told).fit(frame[frame["day"] <= found["origin"].min()])
+    model = Forecaster(model="theta", hierarchy=("region",), **told).fit(
+        frame[frame["day"] <= found["origin"].min()]
+    )
     assert model.fitted_.config.reconciles
     np.testing.assert_allclose(oldest["forecast"], model.predict()["forecast"])
 

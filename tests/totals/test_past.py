@@ -38,12 +38,15 @@ def test_the_month_to_date_is_what_was_observed_and_the_forecast_of_the_rest() -
 def test_sums_to_date_need_no_data(gaps: float, tmp_path: Path) -> None:
     frame = sales(3, 1000, end="2024-11-25")
     frame.loc[np.random.default_rng(0).random(len(frame)) < gaps, "units"] = np.nan
-    frame.loc[(frame["shop"] == "002") & (frame["day"] > "2024-05-20") & (frame["day"] < "2024-08-15"), "units"] = (
-        np.nan
-    )
+    frame.loc[
+        (frame["shop"] == "002") & (frame["day"] > "2024-05-20") & (frame["day"] < "2024-08-15"),
+        "units",
+    ] = np.nan
     model = fitted(frame, 37)
     model.save(str(tmp_path / "store"))
-    found = same_without_data(Forecaster.load(str(tmp_path / "store")), frame, "week", "month", "quarter", "year")
+    found = same_without_data(
+        Forecaster.load(str(tmp_path / "store")), frame, "week", "month", "quarter", "year"
+    )
     year = found[(found["level"] == "all/year")]
     past = frame[frame["day"] >= "2024-01-01"]
     assert year["observed"].item() == pytest.approx(past["units"].sum(), rel=1e-11)
@@ -63,7 +66,9 @@ def test_hours_of_a_year_to_date_need_no_data() -> None:
 
 def test_a_late_value_is_forecast_and_widens_the_month() -> None:
     frame = sales(2, 300, end="2024-04-20")
-    late = frame.assign(units=frame["units"].where((frame["day"] <= "2024-04-17") | (frame["shop"] == "000")))
+    late = frame.assign(
+        units=frame["units"].where((frame["day"] <= "2024-04-17") | (frame["shop"] == "000"))
+    )
     model = fitted(frame, 10)
     whole, less = (model.totals(table, by="all", every="month") for table in (frame, late))
     assert (whole["filled"].item(), less["filled"].item()) == (0, 3)
@@ -74,9 +79,10 @@ def test_a_late_value_is_forecast_and_widens_the_month() -> None:
 
 def test_a_gap_longer_than_the_horizon_is_filled_piece_by_piece() -> None:
     frame = sales(2, 300, end="2024-04-29")
-    frame.loc[(frame["shop"] == "001") & (frame["day"] > "2024-04-02") & (frame["day"] < "2024-04-28"), "units"] = (
-        np.nan
-    )
+    frame.loc[
+        (frame["shop"] == "001") & (frame["day"] > "2024-04-02") & (frame["day"] < "2024-04-28"),
+        "units",
+    ] = np.nan
     found = fitted(frame, 4).totals(by="all", every="month")
     assert found["filled"].item() == 25
     assert found["mean"].item() == pytest.approx(60 * 50, rel=0.05)

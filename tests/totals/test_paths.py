@@ -16,14 +16,29 @@ COUNT = 600
 
 def half_shared(shop: int, random: np.random.Generator, days: int) -> np.ndarray:
     """Noise, half of whose variance all shops share."""
-    return 50 + (noise(0, np.random.default_rng(99), days) + noise(shop, random, days)) / 2**0.5 - 50 * 2**0.5
+    return (
+        50
+        + (noise(0, np.random.default_rng(99), days) + noise(shop, random, days)) / 2**0.5
+        - 50 * 2**0.5
+    )
 
 
 def paths(forecast: Run, folder: Path, *words: object) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Forecasts and their paths."""
-    ran = forecast("predict", "--artifact", folder / "store", "--output", folder / "out.csv", "--paths", COUNT, *words)
+    ran = forecast(
+        "predict",
+        "--artifact",
+        folder / "store",
+        "--output",
+        folder / "out.csv",
+        "--paths",
+        COUNT,
+        *words,
+    )
     assert ran.code == 0, ran.err
-    return pd.read_csv(folder / "out.csv", dtype={"shop": str}), pd.read_parquet(folder / "out.paths.parquet")
+    return pd.read_csv(folder / "out.csv", dtype={"shop": str}), pd.read_parquet(
+        folder / "out.paths.parquet"
+    )
 
 
 def test_paths_have_the_intervals_of_cells_and_of_sums(forecast: Run, tmp_path: Path) -> None:
@@ -35,8 +50,13 @@ def test_paths_have_the_intervals_of_cells_and_of_sums(forecast: Run, tmp_path: 
     low, middle, high = np.quantile(values, [0.1, 0.5, 0.9], axis=2)
     cell = width(series)[:, None].reshape(8, 14)
     np.testing.assert_allclose(high - low, cell, rtol=0.25)
-    np.testing.assert_allclose(middle, series["forecast"].to_numpy().reshape(8, 14), atol=0.2 * cell.max())
-    for table, axes in ((model.totals(by="all"), 0), (model.totals(by="all", every="horizon"), (0, 1))):
+    np.testing.assert_allclose(
+        middle, series["forecast"].to_numpy().reshape(8, 14), atol=0.2 * cell.max()
+    )
+    for table, axes in (
+        (model.totals(by="all"), 0),
+        (model.totals(by="all", every="horizon"), (0, 1)),
+    ):
         ends = np.quantile(values.sum(axes), [0.1, 0.9], axis=-1)
         np.testing.assert_allclose(np.mean(ends[1] - ends[0]), np.mean(width(table)), rtol=0.15)
     again = paths(forecast, tmp_path)[1]
@@ -68,7 +88,11 @@ def test_paths_keep_bounds_and_need_no_series_of_the_fit(forecast: Run, tmp_path
     ],
 )
 def test_paths_that_cannot_be_are_refused(
-    forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...], error: str
+    forecast: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[object, ...],
+    error: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     found = forecast("predict", *words, "--paths", 3)

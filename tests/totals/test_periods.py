@@ -27,10 +27,14 @@ from tests.totals._sales import fitted, sales
 
 def reading_of(times: object, **settings: object) -> Reading:
     frame = pd.DataFrame({"time": times, "value": np.arange(len(times)) % 5 + 1.0})
-    return read(table_from_frame(frame), TableSettings(**{"time": ("time",), **settings}), horizon=5)
+    return read(
+        table_from_frame(frame), TableSettings(**{"time": ("time",), **settings}), horizon=5
+    )
 
 
-def found(times: object, horizon: int, every: Every, **settings: object) -> tuple[Periods, list[str]]:
+def found(
+    times: object, horizon: int, every: Every, **settings: object
+) -> tuple[Periods, list[str]]:
     """The periods after the last of some times, and their starts as the table writes its times."""
     reading = reading_of(times, **settings)
     periods = periods_of(reading.schema, int(reading.panel.origins.max()), horizon, every)
@@ -56,9 +60,21 @@ def days(end: str, count: int = 100, freq: str = "D") -> list[str]:
             ["2024-01-01", "2024-04-01", "2024-07-01", "2024-10-01"],
         ),
         (days("2024-01-10"), 366, "year", [356], ["2024-01-01"]),
-        (pd.date_range(end="2024-01-10 05:00", periods=99, freq="h").astype(str), 43, "day", [18, 24], ["10", "11"]),
+        (
+            pd.date_range(end="2024-01-10 05:00", periods=99, freq="h").astype(str),
+            43,
+            "day",
+            [18, 24],
+            ["10", "11"],
+        ),
         # business days: a week ends with its Friday
-        (days("2024-01-10", 60, "B"), 12, "week", [2, 5, 5], ["2024-01-08", "2024-01-15", "2024-01-22"]),
+        (
+            days("2024-01-10", 60, "B"),
+            12,
+            "week",
+            [2, 5, 5],
+            ["2024-01-08", "2024-01-15", "2024-01-22"],
+        ),
         (days("2024-01-10", 60, "B"), 15, "month", [15], ["2024-01-01"]),
         # a week counts where it starts, on a Monday that names it or six days before; 2018 and 2024 have 53 Mondays
         (days("2017-12-31", 60, "W-SUN"), 53, "year", [53], ["2018-01-01"]),
@@ -68,7 +84,13 @@ def days(end: str, count: int = 100, freq: str = "D") -> list[str]:
         # month ends, quarters and years
         (days("2024-01-31", 60, "ME"), 5, "quarter", [2, 3], ["2024-01-01", "2024-04-01"]),
         (days("2023-12-31", 60, "ME"), 12, "year", [12], ["2024-01-01"]),
-        (days("2024-01-01", 60, "MS"), 3, "month", [1, 1, 1], ["2024-02-01", "2024-03-01", "2024-04-01"]),
+        (
+            days("2024-01-01", 60, "MS"),
+            3,
+            "month",
+            [1, 1, 1],
+            ["2024-02-01", "2024-03-01", "2024-04-01"],
+        ),
         (days("2023-10-01", 60, "QS"), 5, "year", [4], ["2024-01-01"]),
         ([f"{year}" for year in range(1960, 2020)], 2, "year", [1, 1], ["2020", "2021"]),
     ],
@@ -98,7 +120,9 @@ def test_the_horizon_that_reaches_the_next_end_is_named() -> None:
     ],
 )
 def test_a_period_may_have_any_number_of_steps(freq: str, every: Every, bounds: list[str]) -> None:
-    reading = reading_of(pd.date_range(end="2024-10-13 18:00", periods=99, freq=freq).strftime("%Y-%m-%dT%H:%M:%S"))
+    reading = reading_of(
+        pd.date_range(end="2024-10-13 18:00", periods=99, freq=freq).strftime("%Y-%m-%dT%H:%M:%S")
+    )
     schema, origin = reading.schema, int(reading.panel.origins.max())
     times = pd.to_datetime(bounds).to_numpy().astype("datetime64[s]").astype(np.int64)
     start, end, after = calendar_of(schema).positions(times).tolist()
@@ -114,12 +138,19 @@ def test_a_period_may_have_any_number_of_steps(freq: str, every: Every, bounds: 
 
 def test_hours_of_a_zone_count_by_its_clock() -> None:
     hours = pd.date_range("2024-03-01", "2024-03-30 23:00", freq="h", tz="Europe/Berlin")
-    periods, texts = found(hours.strftime("%Y-%m-%dT%H:%M:%S%z"), 23 + 24 * 31, "week", timezone="Europe/Berlin")
-    assert np.diff(periods.edges)[:2].tolist() == [23, 7 * 24]  # clocks are put forward on the last Sunday of March
+    periods, texts = found(
+        hours.strftime("%Y-%m-%dT%H:%M:%S%z"), 23 + 24 * 31, "week", timezone="Europe/Berlin"
+    )
+    assert np.diff(periods.edges)[:2].tolist() == [
+        23,
+        7 * 24,
+    ]  # clocks are put forward on the last Sunday of March
     assert texts[0].startswith("2024-03-25T00:00:00")
     assert texts[1].startswith("2024-04-01T00:00:00")
     hours = pd.date_range("2024-10-01", "2024-10-26 23:00", freq="h", tz="Europe/Berlin")
-    periods, texts = found(hours.strftime("%Y-%m-%dT%H:%M:%S%z"), 25 + 24 * 5, "month", timezone="Europe/Berlin")
+    periods, texts = found(
+        hours.strftime("%Y-%m-%dT%H:%M:%S%z"), 25 + 24 * 5, "month", timezone="Europe/Berlin"
+    )
     assert np.diff(periods.edges).tolist() == [25 + 24 * 4]
 
 
@@ -129,7 +160,10 @@ def test_several_time_columns_hold_the_start() -> None:
     reading = read(table_from_frame(frame), TableSettings(time=("year", "month")), horizon=5)
     periods = periods_of(reading.schema, int(reading.panel.origins.max()), 5, "quarter")
     columns = time_columns(reading.schema, periods.times)
-    assert {name: column.texts() for name, column in columns.items()} == {"year": ["2020"] * 2, "month": ["1", "4"]}
+    assert {name: column.texts() for name, column in columns.items()} == {
+        "year": ["2020"] * 2,
+        "month": ["1", "4"],
+    }
 
 
 @pytest.mark.parametrize("every", ["week", "month", "quarter", "year"])
@@ -141,7 +175,11 @@ def test_keys_ascend_and_change_where_the_start_says(freq: str, every: Every) ->
     keys = period_keys(calendar, first + np.arange(3000), every)
     weekly = freq.startswith("W")
     wall = times - pd.Timedelta(days=6) if freq in ("W-SUN", "W-WED") else times
-    names = {"week": wall.to_period("W-SUN"), "month": wall.to_period("M"), "quarter": wall.to_period("Q")}
+    names = {
+        "week": wall.to_period("W-SUN"),
+        "month": wall.to_period("M"),
+        "quarter": wall.to_period("Q"),
+    }
     expected = names.get(every, wall.to_period("Y"))
     if weekly and every == "week":
         assert (np.diff(keys) == 1).all()
@@ -182,13 +220,21 @@ def test_groups_are_the_values_of_id_and_static_columns(
 ) -> None:
     level = levels_of(SumSettings(sum_by=by, sum_every="week"), reading.schema)[0]
     assert level.name == f"{name}/week"
-    assert list(keys_of(reading.panel, reading.schema, reading.panel.order[[0, 2, 1, 3]], level.by)) == keys
+    assert (
+        list(keys_of(reading.panel, reading.schema, reading.panel.order[[0, 2, 1, 3]], level.by))
+        == keys
+    )
 
 
 def test_each_pair_of_group_and_period_is_a_level_once(reading: Reading) -> None:
     asked = SumSettings(sum_by=("region", "all", "region"), sum_every=("week", "month", "week"))
     found = levels_of(asked, reading.schema)
-    assert [level.name for level in found] == ["region/week", "region/month", "all/week", "all/month"]
+    assert [level.name for level in found] == [
+        "region/week",
+        "region/month",
+        "all/week",
+        "all/month",
+    ]
     assert key_columns(found, reading.schema) == ("region", "shop")
     assert key_columns(levels_of(SumSettings(sum_by="size"), reading.schema), reading.schema) == (
         "region",
@@ -217,12 +263,18 @@ def test_columns_of_a_wide_table_are_added_up() -> None:
     steps, whole = model.totals(by="all"), model.totals(by="all", every="horizon")
     assert steps["series"].tolist() == [""] * 7
     assert steps["mean"].sum() == pytest.approx(whole["mean"].item(), rel=1e-9)
-    assert model.totals(every="horizon")["mean"].sum() == pytest.approx(whole["mean"].item(), rel=1e-9)
+    assert model.totals(every="horizon")["mean"].sum() == pytest.approx(
+        whole["mean"].item(), rel=1e-9
+    )
 
 
 def test_days_of_seconds_are_found_among_the_steps_near_them() -> None:
     schema = reading_of(pd.date_range("2024-01-10", periods=99, freq="s").astype(str)).schema
-    starts = pd.to_datetime(["2024-01-10", "2024-01-11", "2024-01-11"]).to_numpy("datetime64[s]").astype(np.int64)
+    starts = (
+        pd.to_datetime(["2024-01-10", "2024-01-11", "2024-01-11"])
+        .to_numpy("datetime64[s]")
+        .astype(np.int64)
+    )
     tracemalloc.start()
     first, end = steps_of_periods(schema, starts, np.ones(3, np.int64), "day")
     _, most_memory = tracemalloc.get_traced_memory()

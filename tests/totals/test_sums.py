@@ -35,7 +35,9 @@ def walk(shop: int, random: np.random.Generator, days: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("of", "factor"), [(same_noise, SHOPS), (noise, SHOPS**0.5)])
-def test_copies_add_up_their_widths_and_independent_series_the_squares(of: Values, factor: float) -> None:
+def test_copies_add_up_their_widths_and_independent_series_the_squares(
+    of: Values, factor: float
+) -> None:
     model = fitted(sales(SHOPS, 500, of=of))
     one = np.median(width(model.predict()))
     assert np.median(width(model.totals(by="all"))) / one == pytest.approx(factor, rel=0.25)
@@ -49,7 +51,9 @@ def test_a_sum_of_independent_steps_is_wider_by_the_root_of_their_number() -> No
     assert np.median(sums) / np.median(one) == pytest.approx(28**0.5, rel=0.25)
 
 
-@pytest.mark.parametrize(("of", "model"), [(noise, "mean"), (autoregressive, "autoregression"), (walk, "last")])
+@pytest.mark.parametrize(
+    ("of", "model"), [(noise, "mean"), (autoregressive, "autoregression"), (walk, "last")]
+)
 def test_four_of_five_sums_of_28_steps_lie_in_their_intervals(of: Values, model: str) -> None:
     shops = 200
     frame = sales(shops, 420, of=of)
@@ -63,17 +67,28 @@ def test_four_of_five_sums_of_28_steps_lie_in_their_intervals(of: Values, model:
 def test_a_sum_of_one_cell_is_that_cell() -> None:
     model = fitted(sales(3, 200).assign(region=lambda frame: frame["shop"]), 7)
     series, sums = model.predict(), model.totals(by="region")
-    pd.testing.assert_frame_equal(sums[series.columns.drop("shop")], series.drop(columns="shop"), check_exact=True)
+    pd.testing.assert_frame_equal(
+        sums[series.columns.drop("shop")], series.drop(columns="shop"), check_exact=True
+    )
     assert sums["calibrated"].all()
 
 
 @pytest.mark.parametrize("more", [(), ("--min", 48, "--max", 60), ("--integer",)])
-def test_means_add_up_over_series_and_time(forecast: Run, tmp_path: Path, more: tuple[object, ...]) -> None:
-    frame = sales(7, 200, end="2024-03-31", of=lambda shop, random, days: np.round(random.gamma(0.5, 3.0, days), 1))
+def test_means_add_up_over_series_and_time(
+    forecast: Run, tmp_path: Path, more: tuple[object, ...]
+) -> None:
+    frame = sales(
+        7,
+        200,
+        end="2024-03-31",
+        of=lambda shop, random, days: np.round(random.gamma(0.5, 3.0, days), 1),
+    )
     fitted(frame, 30).save(str(tmp_path / "store"))
     command = ("predict", "--artifact", tmp_path / "store", *more)
     cells = forecast(*command, "--point", "mean").frame
-    sums = forecast(*command, *("--sum-by", "all", "--sum-by", "region", "--sum-every", "month")).frame
+    sums = forecast(
+        *command, *("--sum-by", "all", "--sum-by", "region", "--sum-every", "month")
+    ).frame
     expected = [cells["forecast"].sum(), *cells.groupby("region")["forecast"].sum()]
     assert sums["level"].tolist() == ["all/month", "region/month", "region/month"]
     np.testing.assert_allclose(sums["mean"], expected, rtol=1e-9)
@@ -98,13 +113,34 @@ def gappy(tmp_path: Path) -> pd.DataFrame:
 def test_no_order_of_rows_and_no_parts_change_a_byte(
     forecast: Run, gappy: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ("--sum-by", "all", "--sum-by", "region", "--sum-by", "series", "--sum-every", "week", "--totals")
+    command = (
+        "--sum-by",
+        "all",
+        "--sum-by",
+        "region",
+        "--sum-by",
+        "series",
+        "--sum-every",
+        "week",
+        "--totals",
+    )
 
     def sums(frame: pd.DataFrame, *words: object) -> bytes:
         frame.to_parquet(tmp_path / "table.parquet")
-        store, output = ("--artifact", tmp_path / "store"), ("--output", tmp_path / "series.parquet")
+        store, output = (
+            ("--artifact", tmp_path / "store"),
+            ("--output", tmp_path / "series.parquet"),
+        )
         output = output if "--shards" not in words else ("--output", tmp_path / "parts")
-        ran = forecast("predict", tmp_path / "table.parquet", *store, *output, *command, tmp_path / "sums.csv", *words)
+        ran = forecast(
+            "predict",
+            tmp_path / "table.parquet",
+            *store,
+            *output,
+            *command,
+            tmp_path / "sums.csv",
+            *words,
+        )
         assert ran.code == 0, ran.err
         return (tmp_path / "sums.csv").read_bytes()
 
@@ -119,10 +155,14 @@ def test_no_order_of_rows_and_no_parts_change_a_byte(
     assert sums(gappy.sort_values(["region", "shop", "day"])) == whole
 
 
-def test_new_and_ended_series_and_gaps_take_part(gappy: pd.DataFrame, forecast: Run, tmp_path: Path) -> None:
+def test_new_and_ended_series_and_gaps_take_part(
+    gappy: pd.DataFrame, forecast: Run, tmp_path: Path
+) -> None:
     gappy.to_csv(tmp_path / "table.csv", index=False)
     command = ("predict", tmp_path / "table.csv", "--artifact", tmp_path / "store")
-    found = forecast(*command, "--sum-by", "all", "--sum-by", "series", "--sum-every", "month").frame
+    found = forecast(
+        *command, "--sum-by", "all", "--sum-by", "series", "--sum-every", "month"
+    ).frame
     month = gappy[gappy["day"] >= "2024-04-01"]
     whole, alone = (found[found["level"] == f"{name}/month"] for name in ("all", "series"))
     assert "011" in set(alone["shop"])
@@ -135,12 +175,21 @@ def test_new_and_ended_series_and_gaps_take_part(gappy: pd.DataFrame, forecast: 
     assert (alone["lo_80"] < alone["forecast"]).all()
 
 
-def test_what_an_ended_series_sold_in_the_quarter_counts_in_its_groups(forecast: Run, tmp_path: Path) -> None:
+def test_what_an_ended_series_sold_in_the_quarter_counts_in_its_groups(
+    forecast: Run, tmp_path: Path
+) -> None:
     frame = sales(2, 200, end="2024-03-28")
     frame = frame[(frame["shop"] != "001") | (frame["day"] <= "2024-01-12")]
     frame.to_csv(tmp_path / "table.csv", index=False)
     fitted(frame[frame["day"] <= "2024-01-12"], 7).save(str(tmp_path / "store"))
-    command = ("predict", tmp_path / "table.csv", "--artifact", tmp_path / "store", "--sum-every", "quarter")
+    command = (
+        "predict",
+        tmp_path / "table.csv",
+        "--artifact",
+        tmp_path / "store",
+        "--sum-every",
+        "quarter",
+    )
     ran = forecast(*command, "--sum-by", "all", "--sum-by", "series")
     assert ran.code == 0
     found = ran.frame
@@ -152,7 +201,9 @@ def test_what_an_ended_series_sold_in_the_quarter_counts_in_its_groups(forecast:
 
 def test_closed_days_are_nothing_in_a_sum() -> None:
     open_ = np.arange(30) % 7 != 0  # the last is a Sunday
-    frame = sales(4, 280, end="2024-03-31", of=lambda shop, random, days: random.normal(50, 5, days).round(1))
+    frame = sales(
+        4, 280, end="2024-03-31", of=lambda shop, random, days: random.normal(50, 5, days).round(1)
+    )
     frame = frame[frame["day"].dt.day_of_week != 6].reset_index(drop=True)
     frame = pd.concat([frame, frame[-1:].assign(day=pd.Timestamp("2024-03-31"), units=0.0)])
     model = fitted(frame, 30, freq="D", missing="zero")
@@ -165,7 +216,9 @@ def test_closed_days_are_nothing_in_a_sum() -> None:
     np.testing.assert_allclose(month["mean"], sums["mean"].sum(), rtol=1e-9)
 
 
-def test_sums_of_single_or_certain_values_need_no_past_and_no_warning(forecast: Run, tmp_path: Path) -> None:
+def test_sums_of_single_or_certain_values_need_no_past_and_no_warning(
+    forecast: Run, tmp_path: Path
+) -> None:
     days = pd.date_range("2024-01-01", periods=40).strftime("%Y-%m-%d")
     pd.DataFrame({"day": days, "units": 5}).to_csv(tmp_path / "constant.csv", index=False)
     for levels in (("--sum-every", "week"), ("--sum-by", "all")):
@@ -213,9 +266,16 @@ def test_allocated_medians_add_up(
     ends = {"month": "2024-03-31", "week": "2024-03-31"}
     inside = moved["day"] <= ends.get(every, "2025")
     keys = [name for name in ("region", "shop") if (sums[name] != "").all()]
-    found = moved[inside].assign(day=period(moved["day"][inside])).groupby([*keys, "day"])["forecast"].sum()
+    found = (
+        moved[inside]
+        .assign(day=period(moved["day"][inside]))
+        .groupby([*keys, "day"])["forecast"]
+        .sum()
+    )
     expected = sums.assign(day=pd.to_datetime(sums["day"])).set_index([*keys, "day"])
-    np.testing.assert_allclose(found, (expected["forecast"] - expected["observed"]).reindex(found.index), rtol=1e-9)
+    np.testing.assert_allclose(
+        found, (expected["forecast"] - expected["observed"]).reindex(found.index), rtol=1e-9
+    )
     pd.testing.assert_frame_equal(moved[~inside], plain[~inside])
     assert (moved["forecast"] != plain["forecast"]).any()
     assert (moved["lo_80"] <= moved["forecast"]).all()
@@ -251,7 +311,12 @@ def test_allocated_medians_add_up(
     ],
 )
 def test_what_cannot_be_allocated_is_refused(
-    forecast: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...], error: str
+    forecast: Run,
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[object, ...],
+    error: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     found = forecast("predict", *words, "--artifact", store, "--allocate")

@@ -29,7 +29,9 @@ def test_a_rehearsal_spends_the_time_that_training_would_take_and_not_its_own() 
 
 
 def network(seconds: float) -> PlannedNetwork:
-    member = Member(model="gru", lookback=4, batch_size=8, steps=10, refit_steps=2, validate_every=5)
+    member = Member(
+        model="gru", lookback=4, batch_size=8, steps=10, refit_steps=2, validate_every=5
+    )
     return PlannedNetwork(member, 1, 100, seconds)
 
 

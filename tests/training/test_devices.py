@@ -24,7 +24,13 @@ from forecast.errors import Unavailable
 from forecast.settings import TrainSettings
 from forecast.tables.synthetic import synthesize
 from forecast.training.context import Progress
-from forecast.training.devices import on_device, one_thread, out_of_memory, pick_device, report_out_of_memory
+from forecast.training.devices import (
+    on_device,
+    one_thread,
+    out_of_memory,
+    pick_device,
+    report_out_of_memory,
+)
 
 
 @pytest.fixture
@@ -67,16 +73,30 @@ def test_apples_gpu_which_has_no_numbers_of_64_bits_leaves_auto_the_cpu(
 
     def to(tensor: torch.Tensor, *how: Any, **named: Any) -> torch.Tensor:
         if torch.device("mps") in how and tensor.dtype == torch.float64:
-            raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64")
+            raise TypeError(
+                "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64"
+            )
         return moved(tensor, *how, **named)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch, "zeros", zeros)
     monkeypatch.setattr(torch.Tensor, "to", to)
-    small = "--model", "segrnn", "--steps", "2", "-p", "hidden_size=4", "--no-guard", "--artifact", tmp_path / "store"
+    small = (
+        "--model",
+        "segrnn",
+        "--steps",
+        "2",
+        "-p",
+        "hidden_size=4",
+        "--no-guard",
+        "--artifact",
+        tmp_path / "store",
+    )
     assert forecast("fit", passengers, *small).code == 0
-    assert len(forecast("predict", "--artifact", tmp_path / "store", "--engine", "torch").frame) == 18
+    assert (
+        len(forecast("predict", "--artifact", tmp_path / "store", "--engine", "torch").frame) == 18
+    )
     refused = forecast("fit", passengers, *small, "--device", "mps")
     assert refused.code == 69
     assert (
@@ -120,10 +140,14 @@ def test_threads_are_as_before_after_a_failure_too() -> None:
 def test_a_block_within_another_leaves_it_as_it_was() -> None:
     seen: list[tuple[int, bool]] = []
 
-    def look(progress: Progress) -> None:  # within the block of all networks, each network has one of its own
+    def look(
+        progress: Progress,
+    ) -> None:  # within the block of all networks, each network has one of its own
         seen.append((torch.get_num_threads(), flushed()))
 
-    model = Forecaster(**{**SETTINGS, "steps": 2, "members": 2}).fit(frame(), callbacks=Callbacks(on_step=look))
+    model = Forecaster(**{**SETTINGS, "steps": 2, "members": 2}).fit(
+        frame(), callbacks=Callbacks(on_step=look)
+    )
     assert set(seen) == {(1, True)}
     assert (torch.get_num_threads(), flushed()) == (3, False)
     with one_thread():
@@ -168,7 +192,12 @@ def test_fits_side_by_side_leave_the_threads_of_the_process_alone() -> None:
     [
         (MemoryError(), True),
         (torch.OutOfMemoryError("CUDA"), True),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), True),
+        (
+            RuntimeError(
+                "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"
+            ),
+            True,
+        ),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("cannot allocate memory"), False),
     ],
@@ -180,7 +209,14 @@ def test_memory_that_runs_out_is_told_from_other_failures(error: Exception, ran_
 
 
 STEPS, BATCH = 40, 16
-SETTINGS = {"model": "gru", "params": {"hidden_size": 8}, "steps": STEPS, "members": 1, "horizon": 7, "guard": False}
+SETTINGS = {
+    "model": "gru",
+    "params": {"hidden_size": 8},
+    "steps": STEPS,
+    "members": 1,
+    "horizon": 7,
+    "guard": False,
+}
 
 CURVE = """
 import json, sys
@@ -197,7 +233,14 @@ open(f"rank-{process_rank()}.json", "w").write(json.dumps(losses))
 """
 
 
-_ALONE = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]  # torchrun listens on all interfaces
+_ALONE = [
+    "unshare",
+    "--net",
+    "sh",
+    "-c",
+    'ip link set lo up && exec "$@"',
+    "sh",
+]  # torchrun listens on all interfaces
 if os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("ip"):
     _ALONE = []
 
@@ -207,10 +250,20 @@ def torchrun(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
+    run = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-addr",
+        "127.0.0.1",
+    ]
     own = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     words = (*_ALONE, *run, "--master-port", str(port), *words)
-    return subprocess.run(words, cwd=folder, env={**os.environ, **own}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        words, cwd=folder, env={**os.environ, **own}, capture_output=True, text=True, check=False
+    )
 
 
 def frame() -> pd.DataFrame:
@@ -223,7 +276,9 @@ def test_two_processes_train_as_one_with_the_double_batch(tmp_path: Path) -> Non
     (tmp_path / "curve.py").write_text(CURVE)
     ran = torchrun(tmp_path, "curve.py", json.dumps({**SETTINGS, "batch_size": BATCH}))
     assert ran.returncode == 0, ran.stderr
-    first, second = (np.array(json.loads((tmp_path / f"rank-{rank}.json").read_text()), float) for rank in (0, 1))
+    first, second = (
+        np.array(json.loads((tmp_path / f"rank-{rank}.json").read_text()), float) for rank in (0, 1)
+    )
     seen: list[Progress] = []
     Forecaster(**SETTINGS, batch_size=2 * BATCH).fit(
         pd.read_csv(tmp_path / "table.csv"), callbacks=Callbacks(on_step=seen.append)
@@ -238,12 +293,25 @@ def test_two_processes_train_as_one_with_the_double_batch(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_only_the_first_process_writes_and_speaks(tmp_path: Path) -> None:
     frame().to_csv(tmp_path / "table.csv", index=False)
-    words = ("--model", "gru", "-p", "hidden_size=8", "--steps", "10", "--members", "1", "--artifact", "store")
+    words = (
+        "--model",
+        "gru",
+        "-p",
+        "hidden_size=8",
+        "--steps",
+        "10",
+        "--members",
+        "1",
+        "--artifact",
+        "store",
+    )
     ran = torchrun(tmp_path, "-m", "forecast", "fit", "table.csv", *words)
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count("saved    store/v-") == ran.stderr.count("horizon  ") == 1
     assert len(list((tmp_path / "store").glob("v-*"))) == 1
-    budget = torchrun(tmp_path, "-m", "forecast", "fit", "table.csv", "--model", "gru", "--budget", "9")
+    budget = torchrun(
+        tmp_path, "-m", "forecast", "fit", "table.csv", "--model", "gru", "--budget", "9"
+    )
     assert "--budget 9.0: several processes have no common clock" in budget.stderr
 
 
@@ -265,9 +333,24 @@ def test_all_that_training_gathers_lies_on_the_device_of_the_network() -> None:
         patch.setattr(Fitter, "of", classmethod(spied))
         Forecaster(**{**SETTINGS, "steps": 2}).fit(frame())
     fitter = made[0]
-    tensors = {name: value for name, value in vars(fitter.windows).items() if isinstance(value, torch.Tensor)}
-    assert {"values", "observed", "spread", "known", "past_columns", "static", "calendar", "offsets"} <= tensors.keys()
-    assert not [name for name, value in vars(fitter.windows).items() if isinstance(value, np.ndarray)]
+    tensors = {
+        name: value
+        for name, value in vars(fitter.windows).items()
+        if isinstance(value, torch.Tensor)
+    }
+    assert {
+        "values",
+        "observed",
+        "spread",
+        "known",
+        "past_columns",
+        "static",
+        "calendar",
+        "offsets",
+    } <= tensors.keys()
+    assert not [
+        name for name, value in vars(fitter.windows).items() if isinstance(value, np.ndarray)
+    ]
     _, draw, validation = fitter.make_data(Candidate(model="gru", lookback=14))
     for batch in (draw(torch.Generator().manual_seed(0), 4, False), *validation):
         assert all(value.device == fitter.device for value in vars(batch).values())

@@ -17,7 +17,14 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.settings import TrainSettings
 from forecast.training import fitting
 from forecast.training.context import Progress, Rehearsal, TrainingContext
-from forecast.training.fitting import PROBE_STEPS, Fitter, Probe, default_batch_size, estimate_step, train_members
+from forecast.training.fitting import (
+    PROBE_STEPS,
+    Fitter,
+    Probe,
+    default_batch_size,
+    estimate_step,
+    train_members,
+)
 from forecast.training.loop import Trained
 from forecast.training.plan import Candidate, Member, plan_member
 from forecast.training.sampling import Draw
@@ -39,19 +46,28 @@ def fitter_of(*series: list[float], lags: tuple[int, ...] = (), **settings: obje
 
 def test_steps_of_the_user_are_taken_and_a_fifth_of_them_sees_what_was_held_out() -> None:
     (member,) = fitter_of(batch_size=16).plan([GRU], [1e-9], measure=False, steps=40)
-    assert (member.steps, member.refit_steps, member.batch_size, member.candidate) == (40, 8, 16, GRU)
+    assert (member.steps, member.refit_steps, member.batch_size, member.candidate) == (
+        40,
+        8,
+        16,
+        GRU,
+    )
     nothing_held_out = fitter_of(DAYS[:6])
     assert nothing_held_out.plan([GRU], [1.0], measure=False, steps=40)[0].refit_steps == 0
 
 
 def test_a_plan_that_is_not_measured_is_the_same_each_time_and_grows_with_its_seconds() -> None:
     fitter = fitter_of(batch_size=32)
-    plans = [fitter.plan([GRU], [seconds], measure=False)[0] for seconds in (1e-9, 0.01, 0.02, 0.02, 1e6)]
+    plans = [
+        fitter.plan([GRU], [seconds], measure=False)[0] for seconds in (1e-9, 0.01, 0.02, 0.02, 1e6)
+    ]
     steps = [plan.steps for plan in plans]
     assert steps[0] == 1
     assert steps[1] < steps[2]
     assert plans[2] == plans[3]
-    assert steps[4] == fitter._enough_steps(GRU, 32)  # more seconds bring no more steps than are enough
+    assert steps[4] == fitter._enough_steps(
+        GRU, 32
+    )  # more seconds bring no more steps than are enough
 
 
 def test_what_is_held_out_changes_no_plan() -> None:
@@ -111,7 +127,9 @@ def test_batches_halve_until_they_fit_in_memory(
 
     monkeypatch.setattr(RecurrentModel, "loss", hungry)
     fitter = fitter_of(batch_size=32)
-    members, trained = fitter.train(fitter.plan([GRU], [1.0], measure=False, steps=3), TrainingContext())
+    members, trained = fitter.train(
+        fitter.plan([GRU], [1.0], measure=False, steps=3), TrainingContext()
+    )
     assert [member.batch_size for member in members] == [8]
     assert trained[0].steps == 3
     assert caplog.text.count("out of memory") == 2
@@ -121,7 +139,9 @@ def test_batches_halve_until_they_fit_in_memory(
 
 
 def test_the_plan_of_a_fit_has_the_batches_that_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=90), "units": np.sin(np.arange(90.0))})
+    frame = pd.DataFrame(
+        {"day": pd.date_range("2024-01-01", periods=90), "units": np.sin(np.arange(90.0))}
+    )
     real = RecurrentModel.loss
 
     def hungry(self: RecurrentModel, given: Batch) -> torch.Tensor:
@@ -134,7 +154,9 @@ def test_the_plan_of_a_fit_has_the_batches_that_fitted(monkeypatch: pytest.Monke
     assert [member.batch_size for member in fitted.plan_.members] == [8]
 
 
-def test_other_failures_of_training_are_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_failures_of_training_are_not_taken_for_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def broken(self: RecurrentModel, given: Batch) -> torch.Tensor:
         raise RuntimeError("shapes cannot be multiplied")
 
@@ -158,7 +180,9 @@ def test_wide_deep_and_long_networks_cost_more_and_more_windows_too() -> None:
     assert plain < seconds("lstm", hidden_size=256)
     assert plain < seconds("lstm", hidden_size=32, layers=3)
     assert plain < seconds("lstm", windows=6400, hidden_size=32)
-    assert plain < seconds("lstm", shape=Shape(lookback=480, horizon=4, levels=SHAPE.levels), hidden_size=32)
+    assert plain < seconds(
+        "lstm", shape=Shape(lookback=480, horizon=4, levels=SHAPE.levels), hidden_size=32
+    )
 
 
 def test_an_estimate_is_the_same_each_time_and_leaves_the_network_as_it_is() -> None:
@@ -168,7 +192,9 @@ def test_an_estimate_is_the_same_each_time_and_leaves_the_network_as_it_is() -> 
     assert not any(layer._forward_hooks for layer in network.modules())
 
 
-@pytest.mark.parametrize(("windows", "a_step", "size"), [(10, 0.01, 32), (10**6, 0.01, 128), (10**6, 0.1, 64)])
+@pytest.mark.parametrize(
+    ("windows", "a_step", "size"), [(10, 0.01, 32), (10**6, 0.01, 128), (10**6, 0.1, 64)]
+)
 def test_batches_are_smaller_for_few_windows_and_where_steps_would_be_few(
     windows: int, a_step: float, size: int
 ) -> None:
@@ -180,7 +206,9 @@ def test_a_probe_counts_the_fastest_step() -> None:
         build(Candidate(model="gru", lookback=48), SHAPE),
         plan_member(Candidate(model="gru", lookback=48), 1, 8, refit=False),
     )
-    times: Iterator[float] = iter([0.0, 9.0, 10.0, 12.0, 20.0, 25.0, 30.0, 31.0, 40.0, 48.0, 50.0, 58.0])
+    times: Iterator[float] = iter(
+        [0.0, 9.0, 10.0, 12.0, 20.0, 25.0, 30.0, 31.0, 40.0, 48.0, 50.0, 58.0]
+    )
 
     def draw(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
         return random_batch(SHAPE, size, 0)
@@ -194,7 +222,9 @@ def test_a_probe_counts_the_fastest_step() -> None:
 NETWORK_SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
 PARAMS = {"hidden_size": 4, "dropout": 0.3}
 NETWORK_SETTINGS = TrainSettings(model="gru", params=PARAMS)
-MEMBER = Member(model="gru", params=PARAMS, lookback=6, batch_size=8, steps=12, refit_steps=2, validate_every=5)
+MEMBER = Member(
+    model="gru", params=PARAMS, lookback=6, batch_size=8, steps=12, refit_steps=2, validate_every=5
+)
 
 
 def draw(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
@@ -206,7 +236,9 @@ def make_data(member: Member) -> tuple[Shape, Draw, list[Batch]]:
 
 
 def train(members: list[Member], **context: object) -> list[Trained]:
-    return train_members(members, make_data, NETWORK_SETTINGS, torch.device("cpu"), TrainingContext(**context))
+    return train_members(
+        members, make_data, NETWORK_SETTINGS, torch.device("cpu"), TrainingContext(**context)
+    )
 
 
 def same(one: Trained, other: Trained) -> bool:
@@ -232,7 +264,9 @@ def test_networks_start_from_the_weights_that_they_are_given() -> None:
     assert not same(train([warm])[0], train([warm], start_weights=[weights])[0])
 
 
-def test_each_network_has_its_share_of_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_network_has_its_share_of_the_time_that_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     deadlines = []
 
     def trained(*parts: object) -> None:
@@ -240,10 +274,15 @@ def test_each_network_has_its_share_of_the_time_that_is_left(monkeypatch: pytest
 
     monkeypatch.setattr("forecast.training.fitting.train", trained)
     train([MEMBER, MEMBER], deadline=time.monotonic() + 100.0, seconds=[1.0, 3.0])
-    assert deadlines == [pytest.approx(75.0, abs=3.0), pytest.approx(100.0, abs=3.0)]  # the longer one trains first
+    assert deadlines == [
+        pytest.approx(75.0, abs=3.0),
+        pytest.approx(100.0, abs=3.0),
+    ]  # the longer one trains first
 
 
 def test_progress_is_that_of_this_process() -> None:
     seen: list[Progress] = []
     train([MEMBER, MEMBER], on_step=seen.append)
-    assert [(at.member, at.step) for at in seen] == [(number, step) for number in (0, 1) for step in range(1, 13)]
+    assert [(at.member, at.step) for at in seen] == [
+        (number, step) for number in (0, 1) for step in range(1, 13)
+    ]

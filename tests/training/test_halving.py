@@ -42,7 +42,10 @@ CANDIDATES = [Candidate(model=model, lookback=6) for model in MODELS]
 class Fitter:
     """Trains nothing: a network takes the seconds that its model costs, and its forecast is the number of its model."""
 
-    device, count = torch.device("cpu"), 24_000  # windows, which are worth 25 seconds and 12 networks
+    device, count = (
+        torch.device("cpu"),
+        24_000,
+    )  # windows, which are worth 25 seconds and 12 networks
 
     def __init__(self, costs: dict[str, float], **settings: Any) -> None:
         known = {"steps": None, "members": None, "jobs": None, "precision": "auto"}
@@ -56,9 +59,14 @@ class Fitter:
 
     def plan(self, candidates: list[Candidate], seconds: list[float], **how: Any) -> list[Member]:
         self.seconds.append(seconds)
-        return [plan_member(candidate, how.get("steps") or 9, 8, True, how.get("warm", 0)) for candidate in candidates]
+        return [
+            plan_member(candidate, how.get("steps") or 9, 8, True, how.get("warm", 0))
+            for candidate in candidates
+        ]
 
-    def train(self, members: list[Member], context: TrainingContext) -> tuple[list[Member], list[Trained]]:
+    def train(
+        self, members: list[Member], context: TrainingContext
+    ) -> tuple[list[Member], list[Trained]]:
         self.rounds.append([member.model for member in members])
         self.contexts.append(context)
         forecasts = [np.full((1, 1, 1), float(MODELS.index(member.model))) for member in members]
@@ -76,7 +84,11 @@ class Memory(dict[str, Checkpoint]):
 def trained(fitter: Fitter, context: TrainingContext | None = None, **more: Any) -> Plan:
     """Train candidates whose loss falls from the first one to the last one."""
     plan, results = train_networks(
-        fitter, CANDIDATES, lambda forecast: -float(forecast.mean()), context or TrainingContext(), **more
+        fitter,
+        CANDIDATES,
+        lambda forecast: -float(forecast.mean()),
+        context or TrainingContext(),
+        **more,
     )
     assert len(results) == len(plan.members) == sum(map(len, fitter.rounds))
     return plan
@@ -86,7 +98,13 @@ def test_the_better_half_trains_again_until_the_time_is_over() -> None:
     fitter = Fitter(dict.fromkeys(MODELS, 4.0))
     trained(fitter)
     assert fitter.rounds == [list(MODELS)] + 4 * [["lstm", "gru"]]
-    assert [context.first for context in fitter.contexts] == [0, 4, 6, 8, 10]  # each round has seeds of its own
+    assert [context.first for context in fitter.contexts] == [
+        0,
+        4,
+        6,
+        8,
+        10,
+    ]  # each round has seeds of its own
 
 
 def test_candidates_that_there_is_no_time_for_are_left_out() -> None:
@@ -106,7 +124,11 @@ def test_without_a_budget_no_clock_decides(monkeypatch: pytest.MonkeyPatch) -> N
     frame = synthesize("seasonal", series=2, length=80)
     quick = Forecaster(horizon=6, params={"hidden_size": 4}, baselines=("last",)).fit(frame)
     clock = count(step=100.0)
-    for name in ("monotonic", "perf_counter", "process_time"):  # on a machine so slow that a step takes minutes
+    for name in (
+        "monotonic",
+        "perf_counter",
+        "process_time",
+    ):  # on a machine so slow that a step takes minutes
         monkeypatch.setattr(time, name, lambda: next(clock))
     slow = Forecaster(horizon=6, params={"hidden_size": 4}, baselines=("last",)).fit(frame)
     assert slow.plan_ == quick.plan_
@@ -121,7 +143,9 @@ def test_steps_or_members_of_the_user_train_the_best_bet_in_one_round() -> None:
 
 
 def test_more_members_train_as_long_as_two_and_share_a_budget() -> None:
-    two, nine, limited = (Fitter(dict.fromkeys(MODELS, 4.0), members=count, jobs=1) for count in (2, 9, 9))
+    two, nine, limited = (
+        Fitter(dict.fromkeys(MODELS, 4.0), members=count, jobs=1) for count in (2, 9, 9)
+    )
     trained(two)
     trained(nine)
     assert nine.seconds == [two.seconds[0][:1] * 9]
@@ -132,7 +156,10 @@ def test_more_members_train_as_long_as_two_and_share_a_budget() -> None:
 def test_a_warm_start_continues_each_network_once_and_says_from_where() -> None:
     fitter, weights = Fitter({}), [{"a": np.zeros(1)}, {"a": np.ones(1)}]
     plan = trained(fitter, start=WarmStart(CANDIDATES[:2], weights, warm=3, hash="a" * 64))
-    assert [(member.model, member.warm) for member in plan.members] == [("segrnn", 3), ("linear", 3)]
+    assert [(member.model, member.warm) for member in plan.members] == [
+        ("segrnn", 3),
+        ("linear", 3),
+    ]
     assert (plan.started_from, fitter.contexts[0].start_weights) == ("a" * 64, weights)
 
 

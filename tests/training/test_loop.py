@@ -37,10 +37,14 @@ def held_out_loss(network: RecurrentModel, held: Batch) -> float:
 
 
 def test_the_best_held_out_weights_are_returned() -> None:
-    held = batch(64, seed=-1, scale=-1.0)  # the opposite of what is trained: every step makes it worse
+    held = batch(
+        64, seed=-1, scale=-1.0
+    )  # the opposite of what is trained: every step makes it worse
     network = build(SETTINGS, SHAPE)
     seen: list[Progress] = []
-    trained = train(network, draw, [held], SETTINGS, plan(400), context=TrainingContext(on_step=seen.append))
+    trained = train(
+        network, draw, [held], SETTINGS, plan(400), context=TrainingContext(on_step=seen.append)
+    )
     assert trained.steps < 400, "training must stop early"
     assert trained.validation == pytest.approx(held_out_loss(network, held), rel=1e-6)
     assert trained.validation == min(at.validation for at in seen[5:] if at.validation is not None)
@@ -82,7 +86,8 @@ def test_a_loss_that_stays_no_number_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "optimizer"), [("quantile", "adamw"), ("mae", "adam"), ("mse", "adamw"), ("huber", "adam")]
+    ("loss", "optimizer"),
+    [("quantile", "adamw"), ("mae", "adam"), ("mse", "adamw"), ("huber", "adam")],
 )
 def test_every_loss_and_optimizer_learns(loss: str, optimizer: str) -> None:
     settings = TrainSettings.check(
@@ -95,7 +100,9 @@ def test_every_loss_and_optimizer_learns(loss: str, optimizer: str) -> None:
 
 
 def test_a_budget_bounds_the_fit() -> None:
-    frame = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=900), "units": np.sin(np.arange(900.0))})
+    frame = pd.DataFrame(
+        {"day": pd.date_range("2020-01-01", periods=900), "units": np.sin(np.arange(900.0))}
+    )
     start = time.monotonic()
     fitted = Forecaster(model="gru", budget=3, horizon=7, guard=False).fit(frame)
     assert time.monotonic() - start < 3 + 5

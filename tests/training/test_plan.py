@@ -33,16 +33,31 @@ def test_the_last_fifth_of_the_steps_trains_on_held_out_values_too() -> None:
 def test_many_windows_need_more_steps_and_trained_networks_fewer() -> None:
     assert enough_steps(10, 128) == MIN_STEPS < enough_steps(1_000_000, 128)
     assert enough_steps(10, 128, warm=True) == MIN_STEPS // 4
-    assert enough_steps(10, 128, pretrained=True) == TUNING_STEPS < enough_steps(5_000, 128, pretrained=True)
+    assert (
+        enough_steps(10, 128, pretrained=True)
+        == TUNING_STEPS
+        < enough_steps(5_000, 128, pretrained=True)
+    )
     assert enough_steps(10**6, 128, warm=True) == enough_steps(10**6, 128, pretrained=True)
 
 
 def test_time_grows_with_the_windows_within_bounds() -> None:
-    assert fit_seconds(1) == LEAST_SECONDS < fit_seconds(2000) == 10.0 < fit_seconds(10**9) == MOST_SECONDS
+    assert (
+        fit_seconds(1)
+        == LEAST_SECONDS
+        < fit_seconds(2000)
+        == 10.0
+        < fit_seconds(10**9)
+        == MOST_SECONDS
+    )
 
 
 def test_a_small_budget_compares_fewer_windows() -> None:
-    assert (compared_windows(1.0), compared_windows(10.0), compared_windows(None)) == (COMPARED[0], 80, COMPARED[1])
+    assert (compared_windows(1.0), compared_windows(10.0), compared_windows(None)) == (
+        COMPARED[0],
+        80,
+        COMPARED[1],
+    )
 
 
 def test_members_that_differ_in_their_training_only_are_one_group() -> None:
@@ -52,14 +67,22 @@ def test_members_that_differ_in_their_training_only_are_one_group() -> None:
 
 
 def test_a_plan_comes_back_and_one_of_an_older_release_is_read() -> None:
-    plain, low = (plan_member(GRU, 9, 8, refit=True, precision=name) for name in ("float32", "bfloat16"))
+    plain, low = (
+        plan_member(GRU, 9, 8, refit=True, precision=name) for name in ("float32", "bfloat16")
+    )
     plan = Plan(members=(plain, low), compared=64, origins=0)
     assert Plan.model_validate_json(plan.model_dump_json()) == plan
-    older = {"members": [plain.model_dump(exclude={"precision"})], "started_from": None, "exports": False}
+    older = {
+        "members": [plain.model_dump(exclude={"precision"})],
+        "started_from": None,
+        "exports": False,
+    }
     assert Plan.model_validate(older).model_dump() == Plan(members=(plain,)).model_dump()
 
 
-@pytest.mark.parametrize(("changed", "same"), [({"precision": "bfloat16"}, True), ({"steps": 10}, False)])
+@pytest.mark.parametrize(
+    ("changed", "same"), [({"precision": "bfloat16"}, True), ({"steps": 10}, False)]
+)
 def test_a_training_continues_in_another_precision_but_not_with_another_schedule(
     changed: dict[str, object], same: bool
 ) -> None:
@@ -76,7 +99,9 @@ def test_no_core_stands_idle_while_another_has_networks_to_train() -> None:
 
 
 @given(st.lists(st.floats(0.1, 100), min_size=1, max_size=12), st.integers(1, 4))
-def test_each_network_has_one_worker_and_none_is_much_longer_than_need_be(costs: list[float], jobs: int) -> None:
+def test_each_network_has_one_worker_and_none_is_much_longer_than_need_be(
+    costs: list[float], jobs: int
+) -> None:
     found = schedule(costs, jobs)
     assert sorted(number for worker in found for number in worker) == list(range(len(costs)))
     least = max(max(costs), sum(costs) / jobs)

@@ -42,7 +42,9 @@ def without_lstm(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     def forward(self: torch.nn.LSTM, *inputs: object) -> object:
         if torch.is_autocast_enabled("cpu"):
-            raise RuntimeError("could not create a primitive descriptor for the LSTM forward propagation primitive")
+            raise RuntimeError(
+                "could not create a primitive descriptor for the LSTM forward propagation primitive"
+            )
         return real(self, *inputs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(torch.nn.LSTM, "forward", forward)
@@ -61,11 +63,18 @@ def lower(config: Path) -> Path:
     return plan
 
 
-@pytest.mark.parametrize("model", ["segrnn", pytest.param("lstm", marks=pytest.mark.slow), "deepar"])
-def test_bfloat16_learns_as_float32_does_and_leaves_float32(frame: pd.DataFrame, model: str) -> None:
+@pytest.mark.parametrize(
+    "model", ["segrnn", pytest.param("lstm", marks=pytest.mark.slow), "deepar"]
+)
+def test_bfloat16_learns_as_float32_does_and_leaves_float32(
+    frame: pd.DataFrame, model: str
+) -> None:
     if not trains_in_bfloat16(model, "cpu"):
         pytest.skip(f"this processor cannot train {model} in bfloat16")
-    low, full = (Forecaster(model=model, **SETTINGS, precision=name).fit(frame) for name in ("bfloat16", "float32"))
+    low, full = (
+        Forecaster(model=model, **SETTINGS, precision=name).fit(frame)
+        for name in ("bfloat16", "float32")
+    )
     assert [member.precision for member in low.plan_.members] == ["bfloat16"]
     losses = [fit.fitted_.config.validation[0] for fit in (low, full)]
     assert losses[0] == pytest.approx(losses[1], rel=0.1)
@@ -80,14 +89,18 @@ def test_the_plan_repeats_the_precision_wherever_it_is_repeated(
     first = Forecaster(model="segrnn", **SETTINGS, precision="bfloat16").fit(frame)
     first.save(str(tmp_path / "store"))
     monkeypatch.setattr(precision, "_multiplies_natively", lambda device: False)
-    again = Forecaster(model="segrnn", **{**SETTINGS, "steps": None}, plan=str(tmp_path / "store")).fit(frame)
+    again = Forecaster(
+        model="segrnn", **{**SETTINGS, "steps": None}, plan=str(tmp_path / "store")
+    ).fit(frame)
     assert again.plan_ == first.plan_
     pd.testing.assert_frame_equal(again.predict(), first.predict())
     assert Forecaster.load(str(tmp_path / "store")).precision == "bfloat16"
 
 
 def test_a_plan_without_a_precision_is_one_in_float32(frame: pd.DataFrame, tmp_path: Path) -> None:
-    Forecaster(model="lstm", **SETTINGS, precision="float32").fit(frame).save(str(tmp_path / "store"))
+    Forecaster(model="lstm", **SETTINGS, precision="float32").fit(frame).save(
+        str(tmp_path / "store")
+    )
     config = next((tmp_path / "store").glob("v-*/config.json"))
     (member,) = json.loads(config.read_text())["plan"]["members"]
     assert member.pop("precision") == "float32"
@@ -95,7 +108,9 @@ def test_a_plan_without_a_precision_is_one_in_float32(frame: pd.DataFrame, tmp_p
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_auto_asks_the_processor_and_the_model(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_asks_the_processor_and_the_model(
+    native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(precision, "_multiplies_natively", lambda device: native)
     monkeypatch.setattr(precision, "trains_in_bfloat16", lambda model, device: native)
     expected = "bfloat16" if native else "float32"
@@ -115,10 +130,19 @@ def test_a_precision_that_the_processor_lacks_is_refused_by_name(
     frame: pd.DataFrame, passengers: Path, tmp_path: Path, forecast: Callable[..., "object"]
 ) -> None:
     expected = "this machine cannot train lstm in bfloat16; pass precision='auto'"
-    for asked in ({"model": "lstm"}, {"model": "lstm", "steps": None, "members": None, "budget": 5}):
+    for asked in (
+        {"model": "lstm"},
+        {"model": "lstm", "steps": None, "members": None, "budget": 5},
+    ):
         with pytest.raises(Unavailable, match=expected):
             Forecaster(**{**SETTINGS, **asked}, precision="bfloat16").fit(frame)
-    assert Forecaster(model="segrnn", **SETTINGS, precision="bfloat16").fit(frame).predict().notna().all(axis=None)
+    assert (
+        Forecaster(model="segrnn", **SETTINGS, precision="bfloat16")
+        .fit(frame)
+        .predict()
+        .notna()
+        .all(axis=None)
+    )
     lstm = ("--model", "lstm", "--steps", 2, "--precision", "bfloat16")
     refused = forecast("fit", passengers, *lstm, "--artifact", tmp_path / "s")
     assert refused.code == 69
@@ -129,8 +153,14 @@ def test_a_precision_that_the_processor_lacks_is_refused_by_name(
 @pytest.mark.usefixtures("without_lstm")
 def test_auto_does_not_choose_what_the_processor_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_multiplies_natively", lambda device: True)
-    candidates = [Candidate(model=model, params={"hidden_size": 128}, lookback=14) for model in ("lstm", "gru")]
-    assert [chosen_precision("auto", candidate, CPU) for candidate in candidates] == ["float32", "bfloat16"]
+    candidates = [
+        Candidate(model=model, params={"hidden_size": 128}, lookback=14)
+        for model in ("lstm", "gru")
+    ]
+    assert [chosen_precision("auto", candidate, CPU) for candidate in candidates] == [
+        "float32",
+        "bfloat16",
+    ]
 
 
 @pytest.mark.usefixtures("without_lstm")
@@ -141,7 +171,10 @@ def test_a_plan_in_bfloat16_goes_on_in_float32_and_says_so(
     first.save(str(tmp_path / "store"))
     plan = lower(next((tmp_path / "store").glob("v-*/config.json")))
     again = Forecaster(model="lstm", **{**SETTINGS, "steps": None}, plan=str(plan)).fit(frame)
-    assert caplog.text.count("cannot train lstm in bfloat16, as was planned; training is in float32") == 1
+    assert (
+        caplog.text.count("cannot train lstm in bfloat16, as was planned; training is in float32")
+        == 1
+    )
     assert again.plan_ == first.plan_
     pd.testing.assert_frame_equal(again.predict(), first.predict(), check_exact=True)
     repeated = Forecaster(model="lstm", **{**SETTINGS, "steps": None}, plan=str(plan))
@@ -160,10 +193,26 @@ def test_a_warm_start_from_bfloat16_goes_on_in_float32_and_says_so(
 
 
 def test_a_fit_that_stopped_in_bfloat16_resumes_in_float32_and_says_so(
-    passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forecast: Callable[..., "object"]
+    passengers: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    forecast: Callable[..., "object"],
 ) -> None:
     monkeypatch.setattr(precision, "_multiplies_natively", lambda device: True)
-    gru = ("--model", "gru", "-p", "hidden_size=96", "--lookback", 6, "--steps", 8, "--members", 2, "--jobs", 1)
+    gru = (
+        "--model",
+        "gru",
+        "-p",
+        "hidden_size=96",
+        "--lookback",
+        6,
+        "--steps",
+        8,
+        "--members",
+        2,
+        "--jobs",
+        1,
+    )
     words = ("fit", passengers, *gru, "--horizon", 6, "--artifact", tmp_path / "store")
     taken, real = [], TrainingState.take
 
@@ -183,4 +232,6 @@ def test_a_fit_that_stopped_in_bfloat16_resumes_in_float32_and_says_so(
     assert "network 2 goes on from step 4 of 8" in resumed.err
     assert set(taken[12:]) == {"float32"}
     assert len(taken) == 16
-    assert [member.precision for member in Forecaster.load(str(tmp_path / "store")).plan_.members] == ["float32"] * 2
+    assert [
+        member.precision for member in Forecaster.load(str(tmp_path / "store")).plan_.members
+    ] == ["float32"] * 2

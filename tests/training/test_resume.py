@@ -40,10 +40,14 @@ class Memory(dict[str, Checkpoint]):
         return self.get(name)
 
     def write(self, name: str, state: Checkpoint) -> None:
-        self[name] = Checkpoint(state.facts, {key: array.copy() for key, array in state.arrays.items()})
+        self[name] = Checkpoint(
+            state.facts, {key: array.copy() for key, array in state.arrays.items()}
+        )
 
 
-def fit(keep: Memory | None = None, stop: int | None = None, member: Member = MEMBER, **more: Any) -> Trained:
+def fit(
+    keep: Memory | None = None, stop: int | None = None, member: Member = MEMBER, **more: Any
+) -> Trained:
     """Train; at the end of step `stop` comes a SIGINT."""
 
     def count(at: Progress) -> None:
@@ -79,9 +83,13 @@ def interrupts() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(stops=st.lists(st.integers(1, 39), min_size=1, max_size=3))
-def test_wherever_it_is_stopped_training_ends_with_the_same_weights(whole: Trained, stops: list[int]) -> None:
+def test_wherever_it_is_stopped_training_ends_with_the_same_weights(
+    whole: Trained, stops: list[int]
+) -> None:
     keep = Memory()
     for stop in stops:  # counted from where the one before it ended
         with suppress(KeyboardInterrupt):
@@ -100,7 +108,9 @@ def test_a_stop_in_the_refit_keeps_what_was_held_out(whole: Trained) -> None:
     assert_same(fit(keep), whole)
 
 
-def test_states_are_kept_while_training_goes_on(whole: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_states_are_kept_while_training_goes_on(
+    whole: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(resume, "INTERVAL", 0.0)
     monkeypatch.setattr(resume, "WRITING_SHARE", 1e9)
     keep = Memory()
@@ -146,7 +156,9 @@ def test_what_was_kept_in_another_form_is_not_used() -> None:
     state, saved = TrainingState(network, SETTINGS, MEMBER, 0, 21), keep["member-0"]
     for broken in broken_states(saved):
         assert not restore(state, broken)
-    assert not restore(TrainingState(network, SETTINGS, MEMBER, 0, 20), saved), "other windows are held out"
+    assert not restore(TrainingState(network, SETTINGS, MEMBER, 0, 20), saved), (
+        "other windows are held out"
+    )
     assert (state.step, state.best) == (0, None)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert restore(state, saved)
@@ -181,8 +193,12 @@ def test_keys_follow_all_that_decides_a_fit_and_nothing_else() -> None:
     assert data({}) == data({})
     assert data({"value": frame["value"][7] + 0.25}) != data({})
     other = schema.model_copy(update={"season": (3,)})
-    assert data_key(read_as(table_from_frame(frame, "t"), other, horizon=5).panel, other) != data({})
-    member = Member(model="gru", lookback=4, batch_size=8, steps=5, refit_steps=0, validate_every=10)
+    assert data_key(read_as(table_from_frame(frame, "t"), other, horizon=5).panel, other) != data(
+        {}
+    )
+    member = Member(
+        model="gru", lookback=4, batch_size=8, steps=5, refit_steps=0, validate_every=10
+    )
     cpu = torch.device("cpu")
     keys = [
         plan_key(TrainSettings(), None, cpu),
@@ -197,7 +213,9 @@ def test_keys_follow_all_that_decides_a_fit_and_nothing_else() -> None:
     assert plan_key(TrainSettings(jobs=2, device="cpu", plan="elsewhere"), None, cpu) == keys[0]
 
 
-def test_what_is_ignored_stays_ignored_and_a_handler_that_returns_lets_training_go_on(whole: Trained) -> None:
+def test_what_is_ignored_stays_ignored_and_a_handler_that_returns_lets_training_go_on(
+    whole: Trained,
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep = Memory()
     assert_same(fit(keep, stop=5), whole)

@@ -33,7 +33,9 @@ def split(inputs: Inputs) -> Split:
 
 
 def drawn(inputs: Inputs, split: Split, size: int, held_out_too: bool, seed: int = 0) -> Batch:
-    return sampler(windows_of(inputs), split)(torch.Generator().manual_seed(seed), size, held_out_too)
+    return sampler(windows_of(inputs), split)(
+        torch.Generator().manual_seed(seed), size, held_out_too
+    )
 
 
 def targets(batch: Batch) -> torch.Tensor:
@@ -43,13 +45,21 @@ def targets(batch: Batch) -> torch.Tensor:
 
 
 def test_held_out_values_are_targets_only_where_everything_is(inputs: Inputs, split: Split) -> None:
-    assert targets(drawn(inputs, split, 3000, False)).max() == pytest.approx(len(LONG) - HELD_OUT - 1)
+    assert targets(drawn(inputs, split, 3000, False)).max() == pytest.approx(
+        len(LONG) - HELD_OUT - 1
+    )
     assert targets(drawn(inputs, split, 3000, True)).max() == pytest.approx(len(LONG) - 1)
-    assert targets(drawn(inputs, split, 3000, True)).min() == pytest.approx(3)  # no window is drawn before `first`
+    assert targets(drawn(inputs, split, 3000, True)).min() == pytest.approx(
+        3
+    )  # no window is drawn before `first`
 
 
-def test_other_values_in_what_is_held_out_change_no_training_batch(inputs: Inputs, split: Split) -> None:
-    changed = inputs_of([*LONG[:-HELD_OUT], *[1e6] * HELD_OUT], [*SHORT[:-HELD_OUT], *[-1e6] * HELD_OUT])
+def test_other_values_in_what_is_held_out_change_no_training_batch(
+    inputs: Inputs, split: Split
+) -> None:
+    changed = inputs_of(
+        [*LONG[:-HELD_OUT], *[1e6] * HELD_OUT], [*SHORT[:-HELD_OUT], *[-1e6] * HELD_OUT]
+    )
     before, after = drawn(inputs, split, 200, False), drawn(changed, split, 200, False)
     for field in fields(Batch):
         assert torch.equal(getattr(before, field.name), getattr(after, field.name)), field.name
@@ -68,7 +78,9 @@ def test_a_series_without_a_window_is_never_drawn(inputs: Inputs, split: Split) 
 
 def test_the_generator_alone_decides_what_is_drawn(inputs: Inputs, split: Split) -> None:
     assert torch.equal(drawn(inputs, split, 50, False).past, drawn(inputs, split, 50, False).past)
-    assert not torch.equal(drawn(inputs, split, 50, False).past, drawn(inputs, split, 50, False, seed=1).past)
+    assert not torch.equal(
+        drawn(inputs, split, 50, False).past, drawn(inputs, split, 50, False, seed=1).past
+    )
 
 
 @pytest.mark.parametrize("count", [0, 1, VALIDATION_BATCH, VALIDATION_BATCH + 3])

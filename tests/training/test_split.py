@@ -18,7 +18,9 @@ def panel(starts: list[int], ends: list[int], seed: int = 0) -> pd.DataFrame:
     common = 100 + random.normal(size=300).cumsum()
     spans = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
     parts = [
-        pd.DataFrame({"id": f"s{i}", "day": DAYS[span], "y": (common + random.normal(size=300))[span]})
+        pd.DataFrame(
+            {"id": f"s{i}", "day": DAYS[span], "y": (common + random.normal(size=300))[span]}
+        )
         for i, span in enumerate(spans)
     ]
     return pd.concat(parts)
@@ -34,7 +36,9 @@ def test_no_network_trains_on_a_date_at_which_another_series_validates() -> None
     assert held.first.min() >= base.trained_until[:6].max()
 
 
-def test_held_out_dates_are_older_where_most_series_have_no_newer_values(caplog: pytest.LogCaptureFixture) -> None:
+def test_held_out_dates_are_older_where_most_series_have_no_newer_values(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO, logger="forecast")
     frame = panel([0] * 40, [300] * 5 + [270] * 35)
     model = Forecaster(model="segrnn", steps=2, horizon=3, lookback=40, guard=False).fit(frame)
@@ -47,7 +51,9 @@ def test_held_out_dates_are_older_where_most_series_have_no_newer_values(caplog:
 
 
 @pytest.mark.parametrize("lengths", [[300, 300, 300], [300, 120, 60, 9], [4, 5], [40] * 30])
-def test_without_dates_and_with_one_length_each_series_holds_out_its_own_share(lengths: list[int]) -> None:
+def test_without_dates_and_with_one_length_each_series_holds_out_its_own_share(
+    lengths: list[int],
+) -> None:
     some = np.array(lengths)
     split = split_windows(some, lookback=14, horizon=5, season=7)
     dated = split_windows(some, lookback=14, horizon=5, season=7, gaps=np.zeros(len(some), int))
@@ -67,11 +73,17 @@ def test_a_shock_that_moves_all_series_is_in_one_block(monkeypatch: pytest.Monke
     from forecast.ensemble import ensemble
 
     cross = ensemble.cross_fitted_weights
-    monkeypatch.setattr(ensemble, "cross_fitted_weights", lambda *args: seen.append(args) or cross(*args))
-    fitted = Forecaster(model="pretrained", horizon=7).fit(panel([0, 0, 150, 190], [300] * 4)).fitted_
+    monkeypatch.setattr(
+        ensemble, "cross_fitted_weights", lambda *args: seen.append(args) or cross(*args)
+    )
+    fitted = (
+        Forecaster(model="pretrained", horizon=7).fit(panel([0, 0, 150, 190], [300] * 4)).fitted_
+    )
     held, losses = fitted.ensemble.validation, seen[0][0]
     assert held is not None
-    blocks = pd.DataFrame({"day": held.first, "block": losses.block}).groupby("day")["block"].nunique()
+    blocks = (
+        pd.DataFrame({"day": held.first, "block": losses.block}).groupby("day")["block"].nunique()
+    )
     assert (blocks == 1).all()
     assert losses.block.max() > 2
 
@@ -83,7 +95,9 @@ def test_held_out_values_do_not_choose_the_exponent() -> None:
     powers = []
     for held_out in (past[:70], 1000 * np.exp(random.normal(0, 2, 70)), np.zeros(70)):
         frame = pd.DataFrame({"day": DAYS, "y": np.append(past, held_out)})
-        model = Forecaster(model="seasonal-naive", transform="power", horizon=7, season=7).fit(frame)
+        model = Forecaster(model="seasonal-naive", transform="power", horizon=7, season=7).fit(
+            frame
+        )
         powers.append(model.fitted_.config.power)
     assert 0.2 < powers[0] == powers[1] == powers[2] < 1
 

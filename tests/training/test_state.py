@@ -19,7 +19,13 @@ from forecast.windows.windows import Batch
 SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
 SETTINGS = TrainSettings(model="gru", params={"hidden_size": 4}, learning_rate=0.02)
 MEMBER = Member(
-    model="gru", params={"hidden_size": 4}, lookback=6, batch_size=8, steps=100, refit_steps=20, validate_every=10
+    model="gru",
+    params={"hidden_size": 4},
+    lookback=6,
+    batch_size=8,
+    steps=100,
+    refit_steps=20,
+    validate_every=10,
 )
 BATCH = random_batch(SHAPE, 8, 0)
 NO_NUMBER = replace(BATCH, target=BATCH.target * math.nan)
@@ -31,7 +37,11 @@ def state_of(warm: int = 0, number: int = 0) -> TrainingState:
 
 
 def weights(state: TrainingState) -> np.ndarray:
-    return torch.cat([tensor.flatten() for tensor in state.network.state_dict().values()]).numpy().copy()
+    return (
+        torch.cat([tensor.flatten() for tensor in state.network.state_dict().values()])
+        .numpy()
+        .copy()
+    )
 
 
 def test_steps_lower_the_loss_and_are_counted() -> None:
@@ -81,9 +91,13 @@ def test_training_ends_when_the_loss_stays_no_number(caplog: pytest.LogCaptureFi
 
 def test_batches_count_by_the_values_that_were_observed() -> None:
     state, few = state_of(), random_batch(SHAPE, 8, 1)
-    few = replace(few, target_mask=torch.tensor([[1.0, 0.0]] * 2 + [[0.0, 0.0]] * 6), target=few.target + 5)
+    few = replace(
+        few, target_mask=torch.tensor([[1.0, 0.0]] * 2 + [[0.0, 0.0]] * 6), target=few.target + 5
+    )
     state.validate([BATCH, few])
-    joined = Batch(**{name: torch.cat([array, getattr(few, name)]) for name, array in vars(BATCH).items()})
+    joined = Batch(
+        **{name: torch.cat([array, getattr(few, name)]) for name, array in vars(BATCH).items()}
+    )
     with torch.no_grad():
         assert state.best == pytest.approx(float(state.network.loss(joined)), rel=1e-5)
 
@@ -105,7 +119,9 @@ def test_the_best_weights_are_kept_and_forecast_what_was_held_out() -> None:
 
 
 def test_each_network_and_each_continued_fit_draws_numbers_of_its_own() -> None:
-    seeds = {state_of(warm, number).generator.initial_seed() for warm in (0, 1) for number in (0, 1, 2)}
+    seeds = {
+        state_of(warm, number).generator.initial_seed() for warm in (0, 1) for number in (0, 1, 2)
+    }
     assert len(seeds) == 6
     assert member_seed(SETTINGS, MEMBER) == SETTINGS.seed
 

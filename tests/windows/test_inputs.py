@@ -43,7 +43,14 @@ def test_a_series_that_the_fit_did_not_see_has_index_zero() -> None:
     panel, schema = reading.panel, reading.schema
     statistics = fit_statistics(panel, schema, np.asarray(panel.lengths))
     inputs = make_inputs(
-        panel, schema, statistics, transform=Transform(1.0), lags=(), levels=LEVELS, ids=(("z",), ("b",)), horizon=2
+        panel,
+        schema,
+        statistics,
+        transform=Transform(1.0),
+        lags=(),
+        levels=LEVELS,
+        ids=(("z",), ("b",)),
+        horizon=2,
     )
     assert inputs.series_index.tolist() == [0, 2]
     assert inputs.series == 2
@@ -65,7 +72,16 @@ def with_closed(power: float) -> Inputs:
     fixed = np.where(np.arange(8) % 3 == 2, 0.0, np.nan)
     statistics = fit_statistics(panel, schema, np.asarray(panel.lengths))
     transform = Transform(power, fixed=fixed)
-    return make_inputs(panel, schema, statistics, transform=transform, lags=(), levels=LEVELS, ids=panel.ids, horizon=2)
+    return make_inputs(
+        panel,
+        schema,
+        statistics,
+        transform=transform,
+        lags=(),
+        levels=LEVELS,
+        ids=panel.ids,
+        horizon=2,
+    )
 
 
 def test_closed_slots_are_put_back_into_what_follows() -> None:
@@ -94,18 +110,26 @@ def table() -> tuple[Panel, Schema]:
     """Six days and two to come, with a number and a category known in advance."""
     reading = read_days([1.0, 2, 3, 2, 1, 2])
     known = np.array([[1.0, 1], [3, 2], [1, 1], [3, 2], [50, 1], [NAN, 2], [1, 0], [3, NAN]])
-    schema = reading.schema.model_copy(update={"known": ("price", "kind"), "categories": {"kind": ("a", "b")}})
+    schema = reading.schema.model_copy(
+        update={"known": ("price", "kind"), "categories": {"kind": ("a", "b")}}
+    )
     return replace(reading.panel, known=known), schema
 
 
-def test_statistics_are_of_the_slots_before_the_limit_and_codes_have_none(table: tuple[Panel, Schema]) -> None:
+def test_statistics_are_of_the_slots_before_the_limit_and_codes_have_none(
+    table: tuple[Panel, Schema],
+) -> None:
     panel, schema = table
     assert fit_statistics(panel, schema, np.array([4])).known == ((2.0, 1.0), (0.0, 1.0))
     changed = replace(panel, known=np.where(np.arange(8)[:, None] >= 4, 1e6, panel.known))
-    assert fit_statistics(changed, schema, np.array([4])) == fit_statistics(panel, schema, np.array([4]))
+    assert fit_statistics(changed, schema, np.array([4])) == fit_statistics(
+        panel, schema, np.array([4])
+    )
 
 
-@pytest.mark.parametrize(("column", "statistics"), [([5.0] * 8, (5.0, 1.0)), ([NAN] * 8, (0.0, 1.0))])
+@pytest.mark.parametrize(
+    ("column", "statistics"), [([5.0] * 8, (5.0, 1.0)), ([NAN] * 8, (0.0, 1.0))]
+)
 def test_a_constant_or_blank_column_is_divided_by_one(
     table: tuple[Panel, Schema], column: list[float], statistics: tuple[float, float]
 ) -> None:
@@ -118,7 +142,16 @@ def test_blanks_are_the_mean_and_unknown_categories_zero(table: tuple[Panel, Sch
     panel, schema = table
     statistics = Statistics(known=((2.0, 1.0), (0.0, 1.0)))
     columns = make_columns(panel, schema, statistics, calendar_of(schema))
-    assert columns.known[:, 0].tolist() == [-1, 1, -1, 1, 10, 0, -1, 1]  # a number far outside is cut
+    assert columns.known[:, 0].tolist() == [
+        -1,
+        1,
+        -1,
+        1,
+        10,
+        0,
+        -1,
+        1,
+    ]  # a number far outside is cut
     assert columns.known_codes[:, 0].tolist() == [1, 2, 1, 2, 1, 2, 0, 0]
     assert columns.past.shape == (8, 0)
     assert columns.first == panel.starts[0]
@@ -148,7 +181,11 @@ def test_a_transform_is_undone(power: float) -> None:
 def test_the_power_evens_out_what_grows_with_the_level() -> None:
     time = pd.date_range("2000-01-01", periods=240, freq="MS")
     level = np.exp(np.linspace(0, 4, 240))
-    growing = pd.DataFrame({"time": time, "y": level * (1 + 0.3 * np.sin(np.arange(240) * np.pi / 6))})
-    steady = pd.DataFrame({"time": time, "y": 10 * np.linspace(1, 9, 240) + 5 * np.sin(np.arange(240) * np.pi / 6)})
+    growing = pd.DataFrame(
+        {"time": time, "y": level * (1 + 0.3 * np.sin(np.arange(240) * np.pi / 6))}
+    )
+    steady = pd.DataFrame(
+        {"time": time, "y": 10 * np.linspace(1, 9, 240) + 5 * np.sin(np.arange(240) * np.pi / 6)}
+    )
     assert fit_power("power", panel_of(growing), 12, panel_of(growing).lengths) < 0.2
     assert fit_power("power", panel_of(steady), 12, panel_of(steady).lengths) > 0.8

@@ -27,7 +27,9 @@ def panel_of(frame: pd.DataFrame, ahead: int = 5) -> Panel:
 
 @pytest.mark.parametrize("scaling", SCALINGS)
 @given(values=arrays(np.float32, (3, 12), elements=finite), seen=arrays(np.bool_, (3, 12)))
-def test_a_scale_is_positive_and_undone_exactly_enough(scaling: str, values: np.ndarray, seen: np.ndarray) -> None:
+def test_a_scale_is_positive_and_undone_exactly_enough(
+    scaling: str, values: np.ndarray, seen: np.ndarray
+) -> None:
     past, spread = values.astype(np.float64), np.abs(values).max(1)
     location, scale, weight = scale_windows(past, seen, spread, scaling)
     assert (scale > 0).all()
@@ -47,14 +49,18 @@ def test_masked_values_reach_no_scale(scaling: str) -> None:
     mask[:, ::3] = False
     changed = torch.where(mask, past, 1e9)
     for one, other in zip(
-        scale_windows(past, mask, past.std(1), scaling), scale_windows(changed, mask, past.std(1), scaling), strict=True
+        scale_windows(past, mask, past.std(1), scaling),
+        scale_windows(changed, mask, past.std(1), scaling),
+        strict=True,
     ):
         assert torch.equal(one, other)
 
 
 def test_a_flat_window_of_a_series_that_moved_takes_the_scale_of_its_past() -> None:
     flat = torch.zeros(1, 10)
-    _, scale, weight = scale_windows(flat, torch.ones(1, 10, dtype=torch.bool), torch.tensor([3.0]), "standard")
+    _, scale, weight = scale_windows(
+        flat, torch.ones(1, 10, dtype=torch.bool), torch.tensor([3.0]), "standard"
+    )
     assert float(scale) == 3.0
     assert 0 < float(weight) <= 1
 

@@ -22,7 +22,12 @@ IDS = ("a", "b")
 # series, day, hours from the start of the day to when it became known, or None for a row without that, and the value
 Row = tuple[int, int, int | None, float]
 ROWS = st.lists(
-    st.tuples(st.integers(0, 1), st.integers(0, DAYS + AHEAD - 1), st.none() | st.integers(-90, 70), st.integers(1, 9)),
+    st.tuples(
+        st.integers(0, 1),
+        st.integers(0, DAYS + AHEAD - 1),
+        st.none() | st.integers(-90, 70),
+        st.integers(1, 9),
+    ),
     max_size=40,
     unique_by=lambda row: row[:3],
 )
@@ -30,7 +35,11 @@ ROWS = st.lists(
 
 def panel_of(rows: list[Row]) -> Panel:
     """A panel of two series, of which rows say what was known."""
-    table = [(shop, START + pd.Timedelta(days=day), 1.0, None, None) for shop in IDS for day in range(DAYS)]
+    table = [
+        (shop, START + pd.Timedelta(days=day), 1.0, None, None)
+        for shop in IDS
+        for day in range(DAYS)
+    ]
     for series, day, hours, value in rows:
         date = START + pd.Timedelta(days=day)
         known = None if hours is None else date + pd.Timedelta(hours=hours)
@@ -60,18 +69,25 @@ def test_each_window_sees_the_newest_value_that_was_known_at_its_origin(rows: li
     windows = Windows(panel, columns, AHEAD, (), np.arange(1, 3)).cut(LOOKBACK, "standard")
     series, position = np.repeat(np.arange(2), DAYS), np.tile(np.arange(1, DAYS + 1), 2)
     ours = windows.batch(series, position)
-    theirs = windows.to(on_device(torch.device("cpu"))).batch(torch.from_numpy(series), torch.from_numpy(position))
+    theirs = windows.to(on_device(torch.device("cpu"))).batch(
+        torch.from_numpy(series), torch.from_numpy(position)
+    )
     for row, (number, end) in enumerate(zip(series, position, strict=True)):
         ahead = [expected(rows, number, day, end - 1) for day in range(end, end + AHEAD)]
         assert ours.future_covariates[row, :, -1].tolist() == ahead
-        past = [expected(rows, number, day, end - 1) if day >= 0 else 0.0 for day in range(end - LOOKBACK, end)]
+        past = [
+            expected(rows, number, day, end - 1) if day >= 0 else 0.0
+            for day in range(end - LOOKBACK, end)
+        ]
         assert ours.past_covariates[row, :, -1].tolist() == past
     np.testing.assert_array_equal(ours.future_covariates, theirs.future_covariates.numpy())
     np.testing.assert_array_equal(ours.past_covariates, theirs.past_covariates.numpy())
 
 
 @given(ROWS, st.integers(2, DAYS))
-def test_what_became_known_after_an_origin_changes_nothing_that_is_seen_at_it(rows: list[Row], end: int) -> None:
+def test_what_became_known_after_an_origin_changes_nothing_that_is_seen_at_it(
+    rows: list[Row], end: int
+) -> None:
     assume(any(hours is not None and 24 * day + hours <= 24 * end for _, day, hours, _ in rows))
     later = [(day + 1 if hours is None else day + hours / 24) > end for _, day, hours, _ in rows]
     poisoned = [(*row[:3], 1e6) if late else row for row, late in zip(rows, later, strict=True)]
@@ -85,5 +101,9 @@ def test_what_became_known_after_an_origin_changes_nothing_that_is_seen_at_it(ro
 
 
 def read_schema():  # type: ignore[no-untyped-def]
-    frame = pd.DataFrame({"date": pd.date_range(START, periods=5), "units": 1.0, "temperature": 2.0})
-    return read(table_from_frame(frame), TableSettings(target=("units",), known=("temperature",))).schema
+    frame = pd.DataFrame(
+        {"date": pd.date_range(START, periods=5), "units": 1.0, "temperature": 2.0}
+    )
+    return read(
+        table_from_frame(frame), TableSettings(target=("units",), known=("temperature",))
+    ).schema

@@ -21,7 +21,9 @@ def windows_of(frame: pd.DataFrame, scaling: str) -> Windows:
     settings = TableSettings(target=("units",), known=("promo",), past=("price",), static=("size",))
     reading = read(table, settings, horizon=5)
     panel, schema = reading.panel, reading.schema
-    columns = make_columns(panel, schema, fit_statistics(panel, schema, panel.lengths), calendar_of(schema))
+    columns = make_columns(
+        panel, schema, fit_statistics(panel, schema, panel.lengths), calendar_of(schema)
+    )
     return Windows(panel, columns, 5, (7, 14), np.arange(1, len(panel) + 1)).cut(14, scaling)
 
 
@@ -32,7 +34,9 @@ def test_numpy_and_torch_gather_the_same_batch(panel_frame: pd.DataFrame, scalin
     windows = windows_of(panel_frame.assign(units=units), scaling)
     series, position = np.repeat(np.arange(4), 20), np.tile(np.arange(0, 80, 4), 4)
     ours = windows.batch(series, position)
-    theirs = windows.to(on_device(torch.device("cpu"))).batch(torch.from_numpy(series), torch.from_numpy(position))
+    theirs = windows.to(on_device(torch.device("cpu"))).batch(
+        torch.from_numpy(series), torch.from_numpy(position)
+    )
     for field in fields(Batch):
         one, other = getattr(ours, field.name), getattr(theirs, field.name)
         assert isinstance(one, np.ndarray)

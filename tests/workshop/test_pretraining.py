@@ -34,7 +34,9 @@ def _weights(training: Pretraining) -> dict[str, np.ndarray]:
 def test_the_same_seed_trains_the_same_weights() -> None:
     first, again = Pretraining(SMALL), Pretraining(SMALL)
     _learn(first, 5), _learn(again, 5)
-    assert all(np.array_equal(array, _weights(again)[name]) for name, array in _weights(first).items())
+    assert all(
+        np.array_equal(array, _weights(again)[name]) for name, array in _weights(first).items()
+    )
 
 
 def test_a_pretraining_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
@@ -44,7 +46,9 @@ def test_a_pretraining_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     part.write(tmp_path / "checkpoint")
     rest.read(tmp_path / "checkpoint")
     _learn(rest, 6)
-    assert all(np.array_equal(array, _weights(rest)[name]) for name, array in _weights(whole).items())
+    assert all(
+        np.array_equal(array, _weights(rest)[name]) for name, array in _weights(whole).items()
+    )
 
 
 def test_steps_lower_the_loss() -> None:
@@ -61,7 +65,10 @@ def test_a_teacher_is_where_training_starts_and_what_it_keeps_to(tmp_path: Path)
     teacher = load_network(weights.read_bytes())
     pupil = Pretraining(SMALL, teacher=teacher)
     pupil.export(tmp_path / "pupil.safetensors", 0)
-    assert (teacher.architecture, load_network((tmp_path / "pupil.safetensors").read_bytes()).architecture) == (1, 2)
+    assert (
+        teacher.architecture,
+        load_network((tmp_path / "pupil.safetensors").read_bytes()).architecture,
+    ) == (1, 2)
     sample = draw_sample(0, 900, teacher)
     assert sample.taught is not None
     assert sample.taught.shape == (*sample.target.shape, len(LEVELS))
@@ -75,17 +82,24 @@ def test_a_teacher_is_where_training_starts_and_what_it_keeps_to(tmp_path: Path)
 
 def test_a_teacher_may_be_no_more_than_a_start() -> None:
     start = Pretraining(SMALL).network
-    sample = sample_of(np.random.default_rng(0).normal(size=(4, 80)), np.ones((4, 64), bool), SEASONS, 16)
+    sample = sample_of(
+        np.random.default_rng(0).normal(size=(4, 80)), np.ones((4, 64), bool), SEASONS, 16
+    )
     taught = replace(sample, taught=np.zeros((4, 16, len(LEVELS)), np.float32))
     with torch.no_grad():
-        losses = [float(pretraining.loss_of(start, taught, torch.device("cpu"), share)) for share in (0.0, 0.5)]
+        losses = [
+            float(pretraining.loss_of(start, taught, torch.device("cpu"), share))
+            for share in (0.0, 0.5)
+        ]
         alone = float(pretraining.loss_of(start, sample, torch.device("cpu")))
     assert losses[0] == alone != losses[1]
 
 
 def test_a_pretraining_for_hours_sees_hours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretraining, "SIZES_OF_HOURS", ((256, 40, 1.0),))
-    calendar = np.exp(4 * draw_sample(0, 0, hours=50).features.summary[:, 1]).round()  # 1 where it is withheld
+    calendar = np.exp(
+        4 * draw_sample(0, 0, hours=50).features.summary[:, 1]
+    ).round()  # 1 where it is withheld
     assert (np.isin(calendar, [24, 48, 96])).mean() > 0.8
 
 
@@ -95,7 +109,9 @@ def test_numpy_computes_what_torch_does() -> None:
         for weights in training.network.parameters():
             weights += 0.1 * torch.randn_like(weights)
         expected = training.network(*map(torch.from_numpy, inputs_of(sample.features))).numpy()
-    assert run(layers_of(as_floats(_weights(training))), sample.features) == pytest.approx(expected, abs=1e-4)
+    assert run(layers_of(as_floats(_weights(training))), sample.features) == pytest.approx(
+        expected, abs=1e-4
+    )
 
 
 def test_what_comes_after_the_past_changes_the_target_alone() -> None:
@@ -112,7 +128,9 @@ def test_the_command_writes_weights_that_forecast(tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
     recipe = ["--recipe", "width", 16, "--recipe", "blocks", 1]
     arguments = [tmp_path / "checkpoint", "--steps", 2, *recipe, "--weights", weights]
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+    result = CliRunner().invoke(
+        main, [str(argument) for argument in arguments], catch_exceptions=False
+    )
     assert result.exit_code == 0
     wrong = CliRunner().invoke(main, [str(tmp_path / "checkpoint"), "--recipe", "widht", "16"])
     assert (wrong.exit_code, "'widht' is not one of 'width'" in wrong.output) == (2, True)

@@ -56,7 +56,9 @@ def test_seasonal_series_repeat_more_at_their_season_than_at_half_of_it() -> Non
     steps = np.diff(series, axis=1)
 
     def change(lag: int) -> float:
-        return float(np.median(np.abs(steps[:, lag:] - steps[:, :-lag]).mean(1) / np.abs(steps).mean(1)))
+        return float(
+            np.median(np.abs(steps[:, lag:] - steps[:, :-lag]).mean(1) / np.abs(steps).mean(1))
+        )
 
     assert change(12) < 0.9 * change(6)
 

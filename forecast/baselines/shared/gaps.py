@@ -5,7 +5,10 @@ import numpy as np
 from forecast.baselines.shared.method import Counts, Mask, Values
 from forecast.baselines.shared.seasons import by_season
 
-MAX_STEPS, MAX_SEASONS = 200, 10  # context of theta, smoothing and autoregression: whichever is more
+MAX_STEPS, MAX_SEASONS = (
+    200,
+    10,
+)  # context of theta, smoothing and autoregression: whichever is more
 MAX_SMOOTHED = 5000  # steps of it that are smoothed or regressed, where seasons are long
 
 

@@ -20,7 +20,9 @@ The last column is the newest step. Values are at most 1 in size (see `as_read`)
 has at least one observed value, and spans at least one season.
 """
 
-Quantiles = Callable[[Network | None, Values, Mask, int, tuple[int, ...], tuple[float, ...]], Values]
+Quantiles = Callable[
+    [Network | None, Values, Mask, int, tuple[int, ...], tuple[float, ...]], Values
+]
 """From a pretrained network (None: the one that ships), pasts and whether each value was observed, both as above,
 horizon, all seasons that each window spans, and quantile levels to quantiles [windows, horizon, levels].
 """
@@ -36,13 +38,21 @@ columns of its horizon; its forecast depends on nothing else, and on no more tha
 @dataclass(frozen=True)
 class Method:
     forecast: Forecast
-    default_rank: int | None = None  # among the baselines that run by default; None: it runs only when asked for
+    default_rank: int | None = (
+        None  # among the baselines that run by default; None: it runs only when asked for
+    )
     repeats_season: bool = False  # so that it comes once for each season of the data
-    without_season: str | None = None  # the baseline that it equals where there is no season: one of both is left out
+    without_season: str | None = (
+        None  # the baseline that it equals where there is no season: one of both is left out
+    )
     extra: str | None = None  # the optional dependency that it needs
     about: Callable[[], str] | None = None  # says in a few words what it is
-    quantiles: Quantiles | None = None  # its own; by default they are its points plus quantiles of its past errors
-    forecast_series: ForecastSeries | None = None  # for many windows of a series, with known columns; slow
+    quantiles: Quantiles | None = (
+        None  # its own; by default they are its points plus quantiles of its past errors
+    )
+    forecast_series: ForecastSeries | None = (
+        None  # for many windows of a series, with known columns; slow
+    )
     # operations by steps of a series, known columns, horizon and season, if by default it takes part where worth them
     cost: Callable[[float, int, int, int], float] | None = None
     context: int = 0  # steps of the past that it sees, if more than others do

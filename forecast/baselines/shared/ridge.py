@@ -24,14 +24,22 @@ def ridge(columns: Values, targets: Values) -> tuple[Values, Values]:
     turned = past.swapaxes(-1, -2)
     size, vectors = np.linalg.eigh(past @ turned if wide else turned @ past)
     size = np.where(size > ROUNDING * size[..., -1:], size, 0.0)
-    product = vectors.swapaxes(-1, -2) @ (ahead if wide else turned @ ahead)  # [..., eigenvalues, targets]
+    product = vectors.swapaxes(-1, -2) @ (
+        ahead if wide else turned @ ahead
+    )  # [..., eigenvalues, targets]
     inverse = 1 / np.where(size > 0, size, np.inf)
-    squares = np.where(size[..., None] > 0, product**2, 0.0) if wide else product**2 * inverse[..., None]
+    squares = (
+        np.where(size[..., None] > 0, product**2, 0.0) if wide else product**2 * inverse[..., None]
+    )
     total = (ahead**2).sum(-2, keepdims=True)
     largest = np.maximum(size[..., None, -1:], STILL)
-    shrunk = 1 / (size[..., None, :] + PENALTIES[:, None] * largest)  # [..., penalties, eigenvalues]
+    shrunk = 1 / (
+        size[..., None, :] + PENALTIES[:, None] * largest
+    )  # [..., penalties, eigenvalues]
     share = shrunk * size[..., None, :]
-    rest = np.maximum(total - ((2 - share) * share) @ squares, ROUNDING * total)  # [..., penalties, targets]
+    rest = np.maximum(
+        total - ((2 - share) * share) @ squares, ROUNDING * total
+    )  # [..., penalties, targets]
     free = rows - 1 - share.sum(-1, keepdims=True)
     score = np.where(free > MIN_FREEDOM, rest / np.maximum(free, MIN_FREEDOM) ** 2, np.inf)
     best = score.argmin(-2)[..., None, :]

@@ -36,11 +36,17 @@ def _index(value_bytes: bytes, start_bytes: bytes, season: int) -> tuple[Values,
     if season > 1 and span >= MIN_SEASONS * season:
         rows = np.flatnonzero(_is_seasonal(values, start, season))
         values, start = values[rows], start[rows]
-        positive = np.where(np.arange(span) >= start[:, None], values, np.inf).min(1, initial=np.inf) > 0
+        positive = (
+            np.where(np.arange(span) >= start[:, None], values, np.inf).min(1, initial=np.inf) > 0
+        )
         for multiplicative in (True, False):
             some = np.flatnonzero(positive if multiplicative else ~divided[rows])
             found = _decompose(values[some], start[some], season, multiplicative)
-            usable = found.min(1, initial=np.inf) >= MIN_INDEX if multiplicative else np.ones(len(some), bool)
+            usable = (
+                found.min(1, initial=np.inf) >= MIN_INDEX
+                if multiplicative
+                else np.ones(len(some), bool)
+            )
             index[rows[some[usable]]] = found[usable]
             divided[rows[some[usable]]] = multiplicative
     for array in (index, divided):
@@ -51,7 +57,9 @@ def _index(value_bytes: bytes, start_bytes: bytes, season: int) -> tuple[Values,
 def remove_season(values: Values, index: Values, divided: Mask) -> Values:
     """Take the season out of windows [windows, span]; `index` and `divided` come from `seasonal_index`."""
     profile = index[:, np.arange(-values.shape[1], 0) % index.shape[1]]
-    return np.where(divided[:, None], values / np.where(divided[:, None], profile, 1), values - profile)
+    return np.where(
+        divided[:, None], values / np.where(divided[:, None], profile, 1), values - profile
+    )
 
 
 def restore_season(points: Values, index: Values, divided: Mask) -> Values:
@@ -119,7 +127,9 @@ def _decompose(values: Values, start: Counts, season: int, multiplicative: bool)
     middle = np.arange(half, span - half)
     # an even season counts its two ends by half each
     begins = season, 0, 2 * half + 1, 2 * half + 1 - season
-    end, start_of, other_end, other_start = (sums[:, begin : begin + len(middle)] for begin in begins)
+    end, start_of, other_end, other_start = (
+        sums[:, begin : begin + len(middle)] for begin in begins
+    )
     trend = (end - start_of + other_end - other_start) / (2 * season)
     inside = middle >= start[:, None] + half
     rest = values[:, half : span - half]

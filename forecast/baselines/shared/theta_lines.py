@@ -6,12 +6,16 @@ from forecast.baselines.shared.gaps import MAX_SMOOTHED, newest_steps
 from forecast.baselines.shared.method import Counts, Mask, Values
 from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
 
-SMOOTHING = np.sin(np.arange(2, 25) * np.pi / 48) ** 2  # 0.02 to 1, closest at both ends; a finer grid gains nothing
+SMOOTHING = (
+    np.sin(np.arange(2, 25) * np.pi / 48) ** 2
+)  # 0.02 to 1, closest at both ends; a finer grid gains nothing
 MIN_VALUES = 4  # a line through fewer values runs away
 AT_ONCE = 16  # windows, always so many: the last bits of a matrix product depend on its size
 
 
-def theta_forecast(values: Values, start: Counts, horizon: int, season: int, best_theta: bool = False) -> Values:
+def theta_forecast(
+    values: Values, start: Counts, horizon: int, season: int, best_theta: bool = False
+) -> Values:
     """Classical Theta: the mean of the trend line and of the smoothed line of doubled curvature.
 
     A season is taken out before and put back after where the autocorrelation at its lag passes the 90 % limit
@@ -34,7 +38,9 @@ def _lines(values: Values, present: Mask, start: Counts, horizon: int, best_thet
     span = values.shape[1]
     length = (span - start).astype(np.float64)[:, None]
     mean = values.sum(1, keepdims=True) / length
-    time = np.where(present, np.arange(span) - (start[:, None] + span - 1) / 2, 0.0)  # centred in each window
+    time = np.where(
+        present, np.arange(span) - (start[:, None] + span - 1) / 2, 0.0
+    )  # centred in each window
     slope = (values * time).sum(1, keepdims=True) / np.maximum((time**2).sum(1, keepdims=True), 1.0)
     centred = np.where(present, values - mean, 0.0)
     if best_theta:
@@ -42,7 +48,9 @@ def _lines(values: Values, present: Mask, start: Counts, horizon: int, best_thet
     else:
         level, weight = _smoothed(centred - slope * time / 2, start), np.full(len(values), 0.5)
     ahead = (length - 1) / 2 + np.arange(1, horizon + 1)
-    return np.where(length < MIN_VALUES, values[:, -1:], mean + level[:, None] + weight[:, None] * slope * ahead)
+    return np.where(
+        length < MIN_VALUES, values[:, -1:], mean + level[:, None] + weight[:, None] * slope * ahead
+    )
 
 
 def _smoothed(values: Values, start: Counts) -> Values:
@@ -58,7 +66,10 @@ def _smoothed_with_trend(values: Values, trend: Values, start: Counts) -> tuple[
     """The last level and the weight of the trend line between 0 and 1, by least squares as well, [windows] each."""
     run = _Smoothing(np.stack([values, trend]), start)
     # what the best first level leaves of the sums of squares and products
-    squares, product = run.squares - run.shares**2 / run.weight, run.product - run.shares.prod(0) / run.weight
+    squares, product = (
+        run.squares - run.shares**2 / run.weight,
+        run.product - run.shares.prod(0) / run.weight,
+    )
     trended = squares[1] > 1e-12 * run.squares[1]
     weight = np.where(trended, np.clip(product / np.where(trended, squares[1], 1.0), 0, 1), 0.5)
     best = (squares[0] - 2 * weight * product + weight**2 * squares[1]).argmin(0)
@@ -92,12 +103,19 @@ class _Smoothing:
         begun = np.take_along_axis(lines, turned[None], 2) if start.any() else lines
         self.levels = self.coefficient * _by_window(powers[:, ::-1], lines)
         self.left = decay ** (span - start)
-        self.shares = (_by_window(powers, begun) + self.left * self.levels / self.coefficient) / (1 + decay)
+        self.shares = (_by_window(powers, begun) + self.left * self.levels / self.coefficient) / (
+            1 + decay
+        )
         self.weight = (1 - self.left**2) / (1 - decay**2)
         size = 1 << (2 * span - 1).bit_length()
         by_lag = np.concatenate([np.ones_like(decay), -self.coefficient * powers[:, :-1]], 1)
-        halves = np.where(np.arange(size // 2 + 1) % (size // 2) == 0, 2, 4)  # a frequency and its negative, or alone
-        self.spectra, self.by_frequency = np.fft.rfft(lines, size), halves * np.fft.rfft(by_lag, size).real / size
+        halves = np.where(
+            np.arange(size // 2 + 1) % (size // 2) == 0, 2, 4
+        )  # a frequency and its negative, or alone
+        self.spectra, self.by_frequency = (
+            np.fft.rfft(lines, size),
+            halves * np.fft.rfft(by_lag, size).real / size,
+        )
         self.squares = np.stack([self._products(line, line) for line in range(len(lines))])
         self.product = self._products(0, len(lines) - 1)
 

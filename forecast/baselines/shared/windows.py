@@ -16,7 +16,10 @@ Ahead = Callable[[Values, Mask, Seasons], Values]
 """From pasts, whether each value was observed, and seasons to an array whose first axis is windows."""
 
 WINDOWS_AT_ONCE, VALUES_AT_ONCE = 512, 2_000_000  # what a cache holds
-COLUMNS, MANY_COLUMNS = 64, 4096  # windows get a multiple of so many, or all; the second those beyond `MAX_SMOOTHED`
+COLUMNS, MANY_COLUMNS = (
+    64,
+    4096,
+)  # windows get a multiple of so many, or all; the second those beyond `MAX_SMOOTHED`
 
 
 def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, season: int) -> Values:
@@ -47,13 +50,20 @@ def forecast_own_quantiles(
     def quantiles(values: Values, seen: Mask, seasons: Seasons) -> Values:
         if method.quantiles is None:
             raise TypeError("the method has no quantiles of its own")
-        return np.asarray(np.sort(method.quantiles(network, values, seen, horizon, seasons, levels), -1))
+        return np.asarray(
+            np.sort(method.quantiles(network, values, seen, horizon, seasons, levels), -1)
+        )
 
     return _in_parts(method, quantiles, past, observed, seasons, (horizon, len(levels)))
 
 
 def _in_parts(
-    method: Method, forecast: Ahead, past: Values, observed: Mask, seasons: Seasons, shape: tuple[int, ...]
+    method: Method,
+    forecast: Ahead,
+    past: Values,
+    observed: Mask,
+    seasons: Seasons,
+    shape: tuple[int, ...],
 ) -> Values:
     """Forecast windows some at a time, those together that span the same seasons, [windows, *shape].
 
@@ -73,10 +83,14 @@ def _in_parts(
             ahead = forecast(np.ldexp(values, -exponent[:, None]), seen, spanned)
             result[rows] = np.nan_to_num(np.ldexp(ahead, exponent.reshape(-1, *[1] * len(shape))))
 
-    at_once = max(1, min(WINDOWS_AT_ONCE, -(-windows // cores()), VALUES_AT_ONCE // max(span, 1, *seasons)))
+    at_once = max(
+        1, min(WINDOWS_AT_ONCE, -(-windows // cores()), VALUES_AT_ONCE // max(span, 1, *seasons))
+    )
     parts = []
     for width, spanned, rows in _alike(length, span, seasons):
-        parts += [(rows[low : low + at_once], width, spanned) for low in range(0, len(rows), at_once)]
+        parts += [
+            (rows[low : low + at_once], width, spanned) for low in range(0, len(rows), at_once)
+        ]
     in_threads(fill, parts, method.threads)
     return result
 

@@ -22,9 +22,12 @@ class TotalsSettings(_PlainKeys):  # type: ignore[valid-type,misc]
     """Sums of the forecasts, and where they go; tables are in the database of the sink."""
 
     by: Series = Field(
-        (), description="id or static columns that name groups: region,product; or all; or a list of such"
+        (),
+        description="id or static columns that name groups: region,product; or all; or a list of such",
     )
-    every: PeriodNames = Field((), description="day, week, month, quarter, year or horizon; or a list of these")
+    every: PeriodNames = Field(
+        (), description="day, week, month, quarter, year or horizon; or a list of these"
+    )
 
     @property
     def sums(self) -> SumSettings:

@@ -30,7 +30,12 @@ class Settings(SinkKeys):
 
 
 def check(
-    sink: Settings, schema: Schema, table: Table, output: OutputSettings, ids: Names = (), texts: Names = ()
+    sink: Settings,
+    schema: Schema,
+    table: Table,
+    output: OutputSettings,
+    ids: Names = (),
+    texts: Names = (),
 ) -> str:
     """Refuse a file that cannot be written or replaced."""
     target = Path(os.path.realpath(sink.path))
@@ -45,7 +50,9 @@ def check(
 def write(sink: Settings, results: Results, *beside: tuple[Settings, Results]) -> dict[str, Any]:
     """Replace one file after the other, and make folders that are missing."""
     for target, each in ((sink, results), *beside):
-        frame = guard_formulas(each.frame, each.schema.ids) if each.output.excel_safe else each.frame
+        frame = (
+            guard_formulas(each.frame, each.schema.ids) if each.output.excel_safe else each.frame
+        )
         make_directory(Path(target.path).parent)
         write_frames([frame], target.path)
     return {"sha256": sha256_of_file(sink.path)}

@@ -17,8 +17,12 @@ _Keys = joined_keys(KINDS)
 class SourceSettings(_Keys, TextSettings):  # type: ignore[valid-type,misc]  # its keys stand in the files of the kinds
     """Where tonight's table comes from."""
 
-    future: FilePath | None = Field(None, description="a file with the columns that are known in advance")
-    vintages: Literal["keep", "off"] = Field("keep", description="keep what each run knows in advance for later fits")
+    future: FilePath | None = Field(
+        None, description="a file with the columns that are known in advance"
+    )
+    vintages: Literal["keep", "off"] = Field(
+        "keep", description="keep what each run knows in advance for later fits"
+    )
     unfinished: Unfinished = UNFINISHED
 
     def text(self) -> TextSettings:
@@ -28,7 +32,11 @@ class SourceSettings(_Keys, TextSettings):  # type: ignore[valid-type,misc]  # i
 
 def source_of(settings: SourceSettings) -> tuple[Source, Any]:
     """The one kind of source that a job names, and its settings."""
-    named = [kind for kind in KINDS if any(getattr(settings, key) is not None for key in kind.Settings.model_fields)]
+    named = [
+        kind
+        for kind in KINDS
+        if any(getattr(settings, key) is not None for key in kind.Settings.model_fields)
+    ]
     if len(named) != 1:
         raise UsageError(USE)
     return named_kinds(settings, named)[0]

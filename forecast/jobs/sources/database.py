@@ -16,7 +16,8 @@ class Settings(SettingsGroup):
     """Keys of [source] for a database."""
 
     url: DatabaseUrl = Field(
-        repr=False, description="a database, as SQLAlchemy writes it: postgresql+psycopg://host/name"
+        repr=False,
+        description="a database, as SQLAlchemy writes it: postgresql+psycopg://host/name",
     )
     sql: str = Field(description="the query whose rows are the table; needs url")
 

@@ -35,17 +35,25 @@ def build(named: Named, shape: Shape, seed: int = 0) -> RecurrentModel:
         return network(params, shape)
 
 
-def rebuild(named: Named, shape: Shape, weights: dict[str, NDArray[Any]], device: torch.device) -> RecurrentModel:
+def rebuild(
+    named: Named, shape: Shape, weights: dict[str, NDArray[Any]], device: torch.device
+) -> RecurrentModel:
     """A network with saved weights, which must be those of the model (`ArtifactRefused`), ready to predict."""
     by_gradients = model_class(named.model).rows_at_once == 0
-    if by_gradients and not any(name.startswith("effects.") for name in weights):  # an older one: all is the calendar
+    if by_gradients and not any(
+        name.startswith("effects.") for name in weights
+    ):  # an older one: all is the calendar
         shape = replace(shape, calendar=shape.embedded().future)
     with _Uninitialised():
         network = build(named, shape)
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     shapes = {name: array.shape for name, array in weights.items()}
     if shapes != expected:
-        name = min(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))
+        name = min(
+            name
+            for name in expected.keys() | shapes.keys()
+            if expected.get(name) != shapes.get(name)
+        )
         problem = f"have shape {shapes.get(name)}, not {expected.get(name)}"
         raise ArtifactRefused(f"the weights '{name[:80]}' of model {named.model} {problem}")
     network.load_state_dict(to_tensors(weights))
@@ -76,15 +84,23 @@ def carry_weights(
     expected = layout_of(build(named, shape).state_dict())
     more = layout_of(build(named, replace(shape, series=shape.series + 1)).state_dict())
     rows = np.concatenate([[0], earlier])
-    carried = {name: array[rows] if expected.get(name) != more.get(name) else array for name, array in weights.items()}
+    carried = {
+        name: array[rows] if expected.get(name) != more.get(name) else array
+        for name, array in weights.items()
+    }
     return carried if layout_of(to_tensors(carried)) == expected else None
 
 
 class _Uninitialised(TorchFunctionMode):
     """Leave new weights as they are: saved ones follow, and pages that nobody writes take no memory."""
 
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function in (Tensor.uniform_, Tensor.normal_) or getattr(function, "__module__", "") == nn.init.__name__:
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if (
+            function in (Tensor.uniform_, Tensor.normal_)
+            or getattr(function, "__module__", "") == nn.init.__name__
+        ):
             return args[0] if args else kwargs["tensor"]
         return function(*args, **(kwargs or {}))
 

@@ -12,7 +12,9 @@ from forecast.models.shared.model import Shape
 from forecast.models.shared.parts import StackParams, past_segments, recurrent
 
 DENSE = 64  # steps of a past that is read value by value
-Dilations = Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(min_length=1, max_length=16)]
+Dilations = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(min_length=1, max_length=16)
+]
 
 
 def _listed(given: Any) -> Any:
@@ -36,7 +38,9 @@ def default_dilations(shape: Shape) -> tuple[int, ...]:
     season = next((season for season in shape.seasons if 2 * season <= shape.lookback), None)
     if season is None:
         fitting = [4**power for power in range(16) if 4 ** (power + 1) <= shape.lookback] or [1]
-        return tuple(dilation for dilation in fitting if dilation * DENSE >= shape.lookback) or (fitting[-1],)
+        return tuple(dilation for dilation in fitting if dilation * DENSE >= shape.lookback) or (
+            fitting[-1],
+        )
     middle = max(step for step in range(1, math.isqrt(season) + 1) if season % step == 0)
     dilations = (1, middle, season) if middle > 1 else (1, season)
     return dilations if shape.lookback <= DENSE else dilations[-2:]
@@ -51,10 +55,16 @@ def dilated(layer: nn.Module, steps: Tensor, dilation: int) -> Tensor:
     if dilation == 1:
         return layer(steps)[0]  # type: ignore[no-any-return]
     rows, count, size = steps.shape[0], int(steps.shape[1]), steps.shape[2]
-    padded = functional.pad(steps, (0, 0, 0, -count % dilation))  # behind the end, where it changes no state
-    folded = padded.view(rows, -1, dilation, size).transpose(1, 2).reshape(rows * dilation, -1, size)
+    padded = functional.pad(
+        steps, (0, 0, 0, -count % dilation)
+    )  # behind the end, where it changes no state
+    folded = (
+        padded.view(rows, -1, dilation, size).transpose(1, 2).reshape(rows * dilation, -1, size)
+    )
     states: Tensor = layer(folded)[0]
-    return states.view(rows, dilation, -1, states.shape[-1]).transpose(1, 2).flatten(1, 2)[:, :count]
+    return (
+        states.view(rows, dilation, -1, states.shape[-1]).transpose(1, 2).flatten(1, 2)[:, :count]
+    )
 
 
 class DilatedStack(nn.Module):
@@ -68,7 +78,9 @@ class DilatedStack(nn.Module):
     def __init__(self, size: int, shape: Shape, params: DilationParams) -> None:
         super().__init__()
         self.dilations = dilations = params.dilations or default_dilations(shape)
-        self.strides = list(accumulate(reversed(dilations), math.gcd))[::-1]  # steps between those that count
+        self.strides = list(accumulate(reversed(dilations), math.gcd))[
+            ::-1
+        ]  # steps between those that count
         self.blocks = nn.ModuleList(
             recurrent("LSTM", params.hidden_size if number else size * self.strides[0], params)
             for number in range(len(dilations))
@@ -78,7 +90,9 @@ class DilatedStack(nn.Module):
     def forward(self, steps: Tensor) -> Tensor:
         """[batch, steps, size] -> [batch, hidden size], the state of the last step."""
         states, before = past_segments(steps, self.strides[0]), self.strides[0]
-        for number, (block, dilation, stride) in enumerate(zip(self.blocks, self.dilations, self.strides, strict=True)):
+        for number, (block, dilation, stride) in enumerate(
+            zip(self.blocks, self.dilations, self.strides, strict=True)
+        ):
             skip = stride // before
             states = states[:, (states.shape[1] - 1) % skip :: skip]
             out = dilated(block, self.drop(states) if number else states, dilation // stride)

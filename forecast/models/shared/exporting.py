@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.windows.windows import Batch
 
-UNREAD = {"target", "target_mask", "weight", "location", "scale"}  # of a batch, which no network reads
+UNREAD = {
+    "target",
+    "target_mask",
+    "weight",
+    "location",
+    "scale",
+}  # of a batch, which no network reads
 
 
 class _Core(nn.Module):
@@ -21,7 +27,11 @@ class _Core(nn.Module):
     def __init__(self, network: RecurrentModel, batch: Batch) -> None:
         super().__init__()
         self.network, self.batch = network, batch
-        columns = {name: array for name, array in vars(batch).items() if name not in UNREAD and array.numel() > 0}
+        columns = {
+            name: array
+            for name, array in vars(batch).items()
+            if name not in UNREAD and array.numel() > 0
+        }
         self.inputs = columns | network.example(batch)
 
     def forward(self, *arrays: Tensor) -> Tensor:
@@ -29,7 +39,11 @@ class _Core(nn.Module):
         rows, columns = given["past"].shape[0], {}
         for name, like in vars(self.batch).items():
             # zeros where there are no columns, or nothing that a forecast reads
-            columns[name] = given.pop(name) if name in given else torch.zeros((rows, *like.shape[1:]), dtype=like.dtype)
+            columns[name] = (
+                given.pop(name)
+                if name in given
+                else torch.zeros((rows, *like.shape[1:]), dtype=like.dtype)
+            )
         return self.network.core(Batch(**columns), given)
 
 
@@ -41,8 +55,14 @@ def export(network: RecurrentModel, batch: Batch, opset: int) -> bytes:
     """
     core, file = _Core(network, batch).eval(), io.BytesIO()
     write: Any = torch.onnx.export
-    options: dict[str, Any] = {"dynamo": False} if "dynamo" in inspect.signature(write).parameters else {}
-    options |= {"input_names": list(core.inputs), "output_names": ["quantiles"], "opset_version": opset}
+    options: dict[str, Any] = (
+        {"dynamo": False} if "dynamo" in inspect.signature(write).parameters else {}
+    )
+    options |= {
+        "input_names": list(core.inputs),
+        "output_names": ["quantiles"],
+        "opset_version": opset,
+    }
     axes = {name: {0: "windows"} for name in (*core.inputs, "quantiles")}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of sizes that tracing takes as constants, as they are

@@ -11,7 +11,9 @@ class KnownEffects(nn.Sequential):
     """By how much known columns move values: taken from the past of a window, added to its horizon, where it learns."""
 
     def __init__(self, columns: int, hidden: int = 8) -> None:
-        super().__init__(nn.Linear(columns, hidden), nn.ReLU(), nn.Linear(hidden, 2 * REACH + 1, bias=False))
+        super().__init__(
+            nn.Linear(columns, hidden), nn.ReLU(), nn.Linear(hidden, 2 * REACH + 1, bias=False)
+        )
         nn.init.zeros_(self.get_parameter("2.weight"))
 
     def around(self, past: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:

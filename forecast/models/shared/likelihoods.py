@@ -11,7 +11,10 @@ LikelihoodName = Literal["student-t", "gaussian", "negative-binomial"]
 
 FLOOR = 1e-2  # least scale, in scaled units: a value that repeats exactly would have a density without bound
 TRIES = 4  # candidates for a gamma variate; the chance that none of them will do is below 1e-5
-SMALL_RATE, TERMS = 20.0, 60  # up to this rate the Poisson distribution is summed, over TERMS counts
+SMALL_RATE, TERMS = (
+    20.0,
+    60,
+)  # up to this rate the Poisson distribution is summed, over TERMS counts
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,9 @@ class StudentT(Gaussian):
         # the first terms of the expansion of Fisher and Cornish (1960) in 1 / freedom; each ascends with the level
         first = (deviates**3 + deviates) / 4
         second = (5 * deviates**5 + 16 * deviates**3 + 3 * deviates) / 96
-        return self.location + self.scale * (deviates + first / self.freedom + second / self.freedom**2)
+        return self.location + self.scale * (
+            deviates + first / self.freedom + second / self.freedom**2
+        )
 
     def draw(self, uniform: Tensor) -> Tensor:
         # the polar method of Bailey (1994), exact, and with the same numbers for all windows
@@ -144,7 +149,12 @@ def poisson_quantile(rate: Tensor, level: Tensor) -> Tensor:
         term = term * low / number
         reached = reached + term
     deviate, root = torch.special.ndtri(level), rate.sqrt()
-    high = rate + root * deviate + (deviate.square() - 1) / 6 + (deviate - deviate**3) / (72 * root.clamp(min=1))
+    high = (
+        rate
+        + root * deviate
+        + (deviate.square() - 1) / 6
+        + (deviate - deviate**3) / (72 * root.clamp(min=1))
+    )
     return torch.where(rate <= SMALL_RATE, count, high.round().clamp(min=0))
 
 

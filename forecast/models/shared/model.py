@@ -48,7 +48,11 @@ class Shape:
     @property
     def longer_seasons(self) -> tuple[int, ...]:
         """Places of the seasons that reach back beyond the recent ones."""
-        return tuple(at for at, season in enumerate(self.seasons) if season > self.recent_seasons * self.seasons[0])
+        return tuple(
+            at
+            for at, season in enumerate(self.seasons)
+            if season > self.recent_seasons * self.seasons[0]
+        )
 
     @property
     def outputs(self) -> int:
@@ -83,7 +87,9 @@ class RecurrentModel(nn.Module):
     starts_trained: ClassVar[bool] = False
     rate_share: ClassVar[float] = 1.0
     no_export: ClassVar[str] = ""  # why its forecasts are not exported; empty where they are
-    rows_at_once: ClassVar[int] = 0  # steps of horizons that it learns from at once, by `learn`; 0: by gradients
+    rows_at_once: ClassVar[int] = (
+        0  # steps of horizons that it learns from at once, by `learn`; 0: by gradients
+    )
     levels: Tensor
 
     def __init_subclass__(cls) -> None:
@@ -107,12 +113,16 @@ class RecurrentModel(nn.Module):
         earlier = shape.recent_seasons + len(shape.longer_seasons)
         # weights of the same phase of earlier seasons, a seasonal skip; `gates` is their name in stored networks
         self.gates = nn.Parameter(torch.full((earlier, shape.horizon), 1.0 / max(earlier, 1)))
-        self.effects = KnownEffects(self.shape.future) if self.shape.future > shape.calendar else None
+        self.effects = (
+            KnownEffects(self.shape.future) if self.shape.future > shape.calendar else None
+        )
         self.register_buffer("levels", torch.tensor(shape.levels), persistent=False)
         self._own = frozenset([*vars(self), *self._parameters, *self._buffers, *self._modules])
 
     def __setattr__(self, name: str, value: Any) -> None:
-        taken = name in self.__dict__.get("_own", ()) or callable(getattr(RecurrentModel, name, None))
+        taken = name in self.__dict__.get("_own", ()) or callable(
+            getattr(RecurrentModel, name, None)
+        )
         if taken and type(value) is not type(getattr(self, name, value)):
             raise name_taken(type(self), f"self.{name}", "every model")
         super().__setattr__(name, value)
@@ -139,7 +149,9 @@ class RecurrentModel(nn.Module):
         unit = self._seasonal_error(batch)[:, None]
         point = unit * point + (self._earlier(batch) * (self.gates + gates)).sum(1, keepdim=True)
         away = unit * _softplus(gaps)
-        base = point if self.shape.loss == "quantile" else point.detach()  # the spread must not pull the point
+        base = (
+            point if self.shape.loss == "quantile" else point.detach()
+        )  # the spread must not pull the point
         below = base - away[:, : self.middle].cumsum(1).flip(1)
         above = base + away[:, self.middle :].cumsum(1)
         return torch.cat([below, point, above], 1).transpose(1, 2)
@@ -161,20 +173,32 @@ class RecurrentModel(nn.Module):
         outer = (pinball.sum(-1) - pinball[..., self.middle]) / max(quantiles.shape[-1] - 1, 1)
         point = POINT_LOSSES[self.shape.loss](error[..., self.middle])
         share = batch.target_mask * batch.weight[:, None]
-        loss: Tensor = ((point + outer) * share).sum() / share.sum().clamp(min=torch.finfo(share.dtype).tiny)
+        loss: Tensor = ((point + outer) * share).sum() / share.sum().clamp(
+            min=torch.finfo(share.dtype).tiny
+        )
         return loss
 
-    def quantiles(self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None) -> Tensor:
+    def quantiles(
+        self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None
+    ) -> Tensor:
         """Quantiles at `levels` in scaled units, [batch, horizon, levels]; a model that samples paths overrides it."""
         return self.outputs(batch)
 
     def _earlier(self, batch: Batch) -> Tensor:
         """Values at the same phase of the season, oldest first, then of longer ones, [batch, values, horizon]."""
         longer: Tensor = batch.seasonal[..., list(self.shape.longer_seasons)].transpose(1, 2)
-        if not self.shape.recent_seasons:  # the exporter of torch divides by the size of an empty reshape, and dies
+        if (
+            not self.shape.recent_seasons
+        ):  # the exporter of torch divides by the size of an empty reshape, and dies
             return longer
-        season, count, horizon = self.shape.seasons[0], self.shape.recent_seasons, self.shape.horizon
-        newest = batch.past[:, self.shape.lookback - count * season :].reshape(longer.shape[0], count, season)
+        season, count, horizon = (
+            self.shape.seasons[0],
+            self.shape.recent_seasons,
+            self.shape.horizon,
+        )
+        newest = batch.past[:, self.shape.lookback - count * season :].reshape(
+            longer.shape[0], count, season
+        )
         return torch.cat([newest.repeat(1, 1, -(-horizon // season))[..., :horizon], longer], 1)
 
     def _seasonal_error(self, batch: Batch) -> Tensor:
@@ -205,12 +229,16 @@ class RecurrentModel(nn.Module):
 
     def _embed(self, batch: Batch) -> Batch:
         def joined(numbers: Tensor, tables: nn.ModuleList, codes: Tensor) -> Tensor:
-            return torch.cat([numbers, *(table(codes[..., i]) for i, table in enumerate(tables))], -1)
+            return torch.cat(
+                [numbers, *(table(codes[..., i]) for i, table in enumerate(tables))], -1
+            )
 
         return replace(
             batch,
             past_covariates=joined(batch.past_covariates, self.past_tables, batch.past_codes),
-            future_covariates=joined(batch.future_covariates, self.future_tables, batch.future_codes),
+            future_covariates=joined(
+                batch.future_covariates, self.future_tables, batch.future_codes
+            ),
             static=joined(batch.static, self.static_tables, batch.static_codes),
         )
 

@@ -20,7 +20,9 @@ Kind = Literal["RNN", "LSTM", "GRU"]
 class StackParams(SettingsGroup):
     hidden_size: int = Field(64, ge=1, le=4096, description="units of each recurrent layer")
     layers: int = Field(1, ge=1, le=16, description="stacked recurrent layers")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of units dropped between layers and before the output")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of units dropped between layers and before the output"
+    )
 
 
 class EncoderParams(StackParams):
@@ -29,7 +31,10 @@ class EncoderParams(StackParams):
 
 class SegmentParams(SettingsGroup):
     segment: int | None = Field(
-        None, ge=1, le=10_000, description="steps a segment holds; default one season, or a few steps"
+        None,
+        ge=1,
+        le=10_000,
+        description="steps a segment holds; default one season, or a few steps",
     )
 
 
@@ -41,7 +46,9 @@ def input_size(shape: Shape) -> int:
 def inputs(batch: Batch) -> Tensor:
     """What an encoder reads, [batch, lookback, input_size]."""
     static = batch.static[:, None, :].expand(-1, batch.past.shape[1], -1)
-    return torch.cat([batch.past[..., None], batch.mask[..., None], batch.past_covariates, static], -1)
+    return torch.cat(
+        [batch.past[..., None], batch.mask[..., None], batch.past_covariates, static], -1
+    )
 
 
 def recurrent(kind: Kind, size: int, params: StackParams) -> nn.RNNBase:
@@ -97,7 +104,9 @@ class SegmentModel(RecurrentModel):
         # what tells segments apart, under the name that stored networks have for it
         self.place = nn.Parameter(torch.randn(self.future_segments, size) * size**-0.5)
         shape = replace(self.shape, horizon=self.segment)
-        self.known = nn.Linear(self.segment * shape.calendar, size, bias=False) if shape.calendar else None
+        self.known = (
+            nn.Linear(self.segment * shape.calendar, size, bias=False) if shape.calendar else None
+        )
         self.own = StepDecoder(size, shape, dropout=0.0) if shape.future > shape.calendar else None
 
     def queries(self, batch: Batch, base: Tensor) -> Tensor:
@@ -120,7 +129,9 @@ class SegmentModel(RecurrentModel):
         if self.own is None:
             return joined
         known = self._whole(batch.future_covariates)
-        own = self.own(states.reshape(-1, states.shape[-1]), known.reshape(-1, self.segment, known.shape[-1]))
+        own = self.own(
+            states.reshape(-1, states.shape[-1]), known.reshape(-1, self.segment, known.shape[-1])
+        )
         return joined + own.reshape(known.shape[0], -1, own.shape[-1])[:, : self.shape.horizon]  # type: ignore[no-any-return]
 
 

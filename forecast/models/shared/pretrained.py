@@ -17,7 +17,9 @@ class Block(nn.Module):
         self.recurrent = nn.GRU(width, width, batch_first=True)
         self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
 
-    def forward(self, states: Tensor, newest: int | None = None) -> Tensor:  # [windows, tokens, width] to the newest
+    def forward(
+        self, states: Tensor, newest: int | None = None
+    ) -> Tensor:  # [windows, tokens, width] to the newest
         states = states + self.recurrent(self.before(states))[0]
         if newest is not None:
             states = states[:, -newest:]
@@ -36,7 +38,9 @@ class Pretrained(nn.Module):
         nn.init.zeros_(self.outputs.weight)
         nn.init.zeros_(self.outputs.bias)
 
-    def forward(self, tokens: Tensor, base: Tensor, gated: Tensor, unit: Tensor, more: Tensor | None = None) -> Tensor:
+    def forward(
+        self, tokens: Tensor, base: Tensor, gated: Tensor, unit: Tensor, more: Tensor | None = None
+    ) -> Tensor:
         """Quantiles in scaled units, [windows, horizon, levels]; `more` is added to the embedded tokens."""
         states = self.inputs(tokens) if more is None else self.inputs(tokens) + more
         horizon, last = base.shape[1], len(self.blocks) - 1

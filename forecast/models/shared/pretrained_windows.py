@@ -17,9 +17,17 @@ from forecast.windows.windows import Batch
 ROUNDING = 1e-5  # share of the batch's scale, by which single precision may miss a whole number
 CONSTANT = 1e-5  # share of the batch's scale below which a window's own counts as none
 TINY = float(np.finfo(np.float64).tiny)
-INPUTS = ("tokens", "base", "gated", "unit", "sign")  # of the network, beside the columns of the batch
+INPUTS = (
+    "tokens",
+    "base",
+    "gated",
+    "unit",
+    "sign",
+)  # of the network, beside the columns of the batch
 
-Run = Callable[[dict[str, Array]], Array]  # from `INPUTS` to quantiles in scaled units, [batch, horizon, LEVELS]
+Run = Callable[
+    [dict[str, Array]], Array
+]  # from `INPUTS` to quantiles in scaled units, [batch, horizon, LEVELS]
 
 
 @dataclass(frozen=True)
@@ -33,9 +41,13 @@ class PretrainedWindows:
 
     @classmethod
     def of(cls, batch: Batch, seasons: tuple[int, ...], horizon: int) -> "PretrainedWindows":
-        location, scale, scaled = (_numpy(array) for array in (batch.location, batch.scale, batch.past))
+        location, scale, scaled = (
+            _numpy(array) for array in (batch.location, batch.scale, batch.past)
+        )
         values = location + scale * scaled.astype(np.float64)
-        values = np.where(np.abs(values - np.round(values)) <= ROUNDING * scale, np.round(values), values)
+        values = np.where(
+            np.abs(values - np.round(values)) <= ROUNDING * scale, np.round(values), values
+        )
         blank = (0, 0), (-values.shape[1] % TOKEN, 0)
         past, observed = np.pad(values, blank), np.pad(_numpy(batch.mask) > 0, blank)
         observed[:, -1] |= ~observed.any(1)
@@ -57,8 +69,14 @@ class PretrainedWindows:
         """Quantiles in the target's unit, [batch, horizon, network's levels]; where `turned`, by mirror images."""
         features, arrays = self.inputs(turned)
         scaled, upright = run(arrays), arrays["sign"][:, None, None] > 0
-        location, scale, xp = self.like(features.location), self.like(features.scale), array_namespace(scaled)
-        far = BEND * xp.sinh(xp.clip(xp.astype(scaled, xp.float64), -MAX_SQUASHED, MAX_SQUASHED) / BEND)
+        location, scale, xp = (
+            self.like(features.location),
+            self.like(features.scale),
+            array_namespace(scaled),
+        )
+        far = BEND * xp.sinh(
+            xp.clip(xp.astype(scaled, xp.float64), -MAX_SQUASHED, MAX_SQUASHED) / BEND
+        )
         values = location[:, None, None] + scale[:, None, None] * far
         return xp.where(upright, values, -xp.flip(values, axis=-1))
 

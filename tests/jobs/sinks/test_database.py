@@ -49,12 +49,19 @@ def _error(rows: Rows, url: str) -> str:
 def test_all_names_that_clash_are_named_at_once(job: Job, forecast: Run, at: At) -> None:
     frame = job.table().rename(columns={"shop": "status", "day": "forecast"})
     frame.assign(origin="x", lo_80="y").to_csv(job.folder / "sales.csv", index=False)
-    job.write(sink='url = "sqlite:///f.db"\ntable = "f"', table='id = ["status", "origin", "lo_80"]\ntime = "forecast"')
-    said = "columns 'status', 'origin', 'lo_80', 'forecast' have the names of columns of the forecasts"
+    job.write(
+        sink='url = "sqlite:///f.db"\ntable = "f"',
+        table='id = ["status", "origin", "lo_80"]\ntime = "forecast"',
+    )
+    said = (
+        "columns 'status', 'origin', 'lo_80', 'forecast' have the names of columns of the forecasts"
+    )
     _refused(job, forecast("run", job.file, "--as-of", at(150)), said)
 
 
-def test_a_file_takes_an_id_called_model_unless_it_explains(job: Job, forecast: Run, at: At) -> None:
+def test_a_file_takes_an_id_called_model_unless_it_explains(
+    job: Job, forecast: Run, at: At
+) -> None:
     _rename(job, shop="model")
     job.write(table='id = "model"')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
@@ -71,7 +78,9 @@ def test_a_live_version_is_checked_too(job: Job, forecast: Run, at: At) -> None:
     _rename(job, shop="status")
     job.write(top='refit = "never"', table='id = "status"')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    job.write(top='refit = "never"', table='id = "status"', sink='url = "sqlite:///f.db"\ntable = "f"')
+    job.write(
+        top='refit = "never"', table='id = "status"', sink='url = "sqlite:///f.db"\ntable = "f"'
+    )
     ran = forecast("run", job.file, "--as-of", at(151))
     assert ran.code == 2
     assert "columns 'status' have the names of columns of the forecasts" in ran.err
@@ -87,13 +96,28 @@ def test_a_live_version_is_checked_too(job: Job, forecast: Run, at: At) -> None:
     ],
 )
 def test_names_that_a_database_refuses_are_refused_before_the_fit(
-    job: Job, forecast: Run, at: At, request: pytest.FixtureRequest, database: str, name: str, said: str
+    job: Job,
+    forecast: Run,
+    at: At,
+    request: pytest.FixtureRequest,
+    database: str,
+    name: str,
+    said: str,
 ) -> None:
-    url = request.getfixturevalue("server").url if database == "postgresql" else f"sqlite:///{job.folder}/f.db"
+    url = (
+        request.getfixturevalue("server").url
+        if database == "postgresql"
+        else f"sqlite:///{job.folder}/f.db"
+    )
     more = {"day": "y" * 70} if "bytes" in said else {}
     _rename(job, shop=name, **more)
     job.write(sink=f'url = "{url}"\ntable = "f"', table=f'id = "{name}"')
-    _refused(job, forecast("run", job.file, "--as-of", at(150)), said, *(f"'{name}' has 70" for name in more.values()))
+    _refused(
+        job,
+        forecast("run", job.file, "--as-of", at(150)),
+        said,
+        *(f"'{name}' has 70" for name in more.values()),
+    )
 
 
 COLUMNS = (
@@ -105,9 +129,24 @@ COLUMNS = (
 @pytest.mark.parametrize(
     ("shop", "day", "more", "said"),
     [
-        ("TEXT", "TIMESTAMP", "", "has no primary key or unique index over exactly shop, day, origin"),
-        ("INTEGER", "TIMESTAMP", ", PRIMARY KEY (shop, day, origin)", "column 'shop' is of whole numbers"),
-        ("TEXT", "BOOLEAN", ", PRIMARY KEY (shop, day, origin)", "column day: invalid input syntax for type boolean"),
+        (
+            "TEXT",
+            "TIMESTAMP",
+            "",
+            "has no primary key or unique index over exactly shop, day, origin",
+        ),
+        (
+            "INTEGER",
+            "TIMESTAMP",
+            ", PRIMARY KEY (shop, day, origin)",
+            "column 'shop' is of whole numbers",
+        ),
+        (
+            "TEXT",
+            "BOOLEAN",
+            ", PRIMARY KEY (shop, day, origin)",
+            "column day: invalid input syntax for type boolean",
+        ),
         (
             "TEXT",
             "TIMESTAMP",
@@ -135,7 +174,9 @@ def test_a_table_that_does_not_fit_is_refused_before_the_fit(
     said: str,
 ) -> None:
     if said.startswith("column shop:") or said.startswith("column day:"):
-        url = request.getfixturevalue("server").url  # SQLite counts no characters, and takes any text
+        url = request.getfixturevalue(
+            "server"
+        ).url  # SQLite counts no characters, and takes any text
     run(url, f"CREATE TABLE f ({COLUMNS.format(shop=shop, day=day, more=more)})")
     job.write(sink=f'url = "{url}"\ntable = "f"')
     _refused(job, forecast("run", job.file, "--as-of", at(150)), said, "sink.table")
@@ -145,9 +186,13 @@ def test_a_rehearsal_leaves_no_table_and_a_table_that_fits_is_written(
     job: Job, forecast: Run, at: At, url: str, run: Do, rows: Rows
 ) -> None:
     job.write(sink=f'url = "{url}"\ntable = "f"', checks='error_after = "1d"')
-    assert forecast("run", job.file, "--as-of", at(300)).code == 4  # refused after the rehearsal, before the fit
+    assert (
+        forecast("run", job.file, "--as-of", at(300)).code == 4
+    )  # refused after the rehearsal, before the fit
     assert "no such table" in _error(rows, url) or "does not exist" in _error(rows, url)
-    columns = COLUMNS.format(shop="VARCHAR(5)", day="DATE", more=", id INTEGER DEFAULT 7, UNIQUE (origin, day, shop)")
+    columns = COLUMNS.format(
+        shop="VARCHAR(5)", day="DATE", more=", id INTEGER DEFAULT 7, UNIQUE (origin, day, shop)"
+    )
     run(url, f"CREATE TABLE f ({columns})")
     job.write(sink=f'url = "{url}"\ntable = "f"')
     ran = forecast("run", job.file, "--as-of", at(150))
@@ -156,10 +201,16 @@ def test_a_rehearsal_leaves_no_table_and_a_table_that_fits_is_written(
 
 
 @pytest.mark.parametrize("layout", ["wide", "rows"])
-def test_tables_of_other_layouts_pass_the_rehearsal(job: Job, forecast: Run, at: At, layout: str, rows: Rows) -> None:
+def test_tables_of_other_layouts_pass_the_rehearsal(
+    job: Job, forecast: Run, at: At, layout: str, rows: Rows
+) -> None:
     frame = job.table().pivot(index="day", columns="shop", values="units").reset_index()
     if layout == "rows":
-        frame = frame.drop(columns="day").T.set_axis([f"V{step}" for step in range(1, 201)], axis=1).reset_index()
+        frame = (
+            frame.drop(columns="day")
+            .T.set_axis([f"V{step}" for step in range(1, 201)], axis=1)
+            .reset_index()
+        )
     frame.to_csv(job.folder / "sales.csv", index=False)
     url = f"sqlite:///{job.folder}/f.db"
     job.write(sink=f'url = "{url}"\ntable = "f"')
@@ -176,12 +227,17 @@ def test_a_table_of_the_ledger_is_no_sink(job: Job, forecast: Run) -> None:
 
 
 @pytest.mark.parametrize("ledger", ["store", "sink"])
-def test_the_table_of_owners_is_no_sink_either(job: Job, forecast: Run, at: At, ledger: str) -> None:
+def test_the_table_of_owners_is_no_sink_either(
+    job: Job, forecast: Run, at: At, ledger: str
+) -> None:
     job.write(top=f'ledger = "{ledger}"', sink='url = "sqlite:///f.db"\ntable = "forecast_owners"')
     for words in ((), ("--check",)):
         ran = forecast("run", job.file, "--as-of", at(150), *words)
         assert ran.code == 2
-        assert "[sink] table forecast_owners is one of the program's own; write to another table" in ran.err
+        assert (
+            "[sink] table forecast_owners is one of the program's own; write to another table"
+            in ran.err
+        )
 
 
 def test_a_fallback_needs_a_table_with_the_column_source(job: Job, forecast: Run, at: At) -> None:
@@ -208,6 +264,8 @@ def test_predict_and_backtest_refuse_names_before_they_compute(job: Job, forecas
     assert "columns 'lo_80' have the names of columns of the forecasts" in ran.err
     assert forecast("predict", "--artifact", job.store, "--levels", "90").code == 0
     _rename(job, shop="mase", day="actual")
-    ran = forecast("backtest", job.folder / "sales.csv", "--model", "seasonal-naive", "--id", "mase")
+    ran = forecast(
+        "backtest", job.folder / "sales.csv", "--model", "seasonal-naive", "--id", "mase"
+    )
     assert ran.code == 2
     assert "columns 'mase', 'actual' have the names of columns of the result" in ran.err

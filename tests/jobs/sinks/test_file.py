@@ -22,7 +22,9 @@ def test_a_new_file_and_one_to_replace_can_be_written(tmp_path: Path) -> None:
     assert check(tmp_path / "old.csv").endswith("old.csv can be written")
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write everything")
+@pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write everything"
+)
 def test_a_file_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "old.csv").touch(0o400)
     with pytest.raises(CannotCreate, match=r"old.csv: may not be written"):
