@@ -18,7 +18,10 @@ from sklearn.model_selection import (
 from forecast import Forecaster, RollingOrigin
 from forecast.errors import BadData, WrongSplit
 
-SENTENCE = r"^\d+ of the rows to score do not come after those of the fit: .* pass cv=RollingOrigin\(windows=3, horizon=5\)"
+SENTENCE = (
+    r"^\d+ of the rows to score do not come after those of the fit: "
+    r".* pass cv=RollingOrigin\(windows=3, horizon=5\)"
+)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Compare earlier forecasts with actuals: scores by day, factors by which intervals change, series that stand out."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import floor, log2
@@ -35,6 +35,8 @@ SHARES = (
     0.5,
     *(share for level in INTERVALS for share in interval_levels(level)),
 )  # of published numbers
+NUMBERS = [name for name in COLUMNS if name not in ("series", "streak")]
+BATCH_ROWS = 100_000  # forecasts that are compared at once
 NEWEST = 60  # runs whose forecasts are compared
 MAX_FORECASTS = 5_000_000  # forecasts of a run that the ledger gets, of all steps of series that are evenly spread
 MIN_VALUES, MIN_TIMES = 40, 6  # actuals, and times with actuals, from which on intervals change
@@ -47,38 +49,55 @@ BY_CHANCE = 0.05  # expected number of series that are on one side so many runs 
 
 # the series of an earlier run, and its numbers for the times of another one [series, horizon, 5], NaN where it has none
 Earlier = tuple[list[tuple[str, ...]], Numbers]
+Run = tuple[str, pd.DataFrame]  # its time, and its forecasts
 Streaks = Mapping[
     str, float
 ]  # by the ids of series as JSON: runs in a row above the median, or below it if negative
 
 
 def compare(
-    runs: Iterable[tuple[str, pd.DataFrame]], panel: Panel, schema: Schema
+    runs: Iterable[Run], panel: Panel, schema: Schema
 ) -> tuple[pd.DataFrame, list[DayScore]]:
     """Compare the forecasts of earlier runs, the oldest first, with the actuals that the panel has.
 
     Returns a sample of them, in the order of runs, with the columns as_of, panel (number of the series, or -1) and
     actual; and the scores by day of all, the oldest first, with errors in units of the seasonal naive error.
     """
-    samples, sums, names = [], [], [series_text(ids) for ids in panel.ids]
-    for as_of, forecasts in runs:
-        numbers = forecasts.drop(columns=["series", "streak"])
-        numbers = numbers.assign(as_of=as_of, panel=series_number(forecasts, names))
-        numbers["actual"] = actual_values(numbers, panel, schema)
-        sums.append(_sums_by_day(numbers[numbers["actual"].notna()], schema))
-        samples.append(numbers[sampled(forecasts)])
+    names = [series_text(ids) for ids in panel.ids]
+    samples, sums = list[pd.DataFrame](), list[pd.DataFrame]()
+    for some_runs in _in_batches(runs):
+        rows = pd.concat([forecasts[NUMBERS] for _, forecasts in some_runs])
+        counts = [len(forecasts) for _, forecasts in some_runs]
+        rows["as_of"] = np.repeat([as_of for as_of, _ in some_runs], counts)
+        rows["panel"] = np.concatenate([series_number(table, names) for _, table in some_runs])
+        rows["actual"] = actual_values(rows, panel, schema)
+        sums.append(_sums_by_day(rows[rows["actual"].notna()], schema))
+        samples.append(rows[np.concatenate([sampled(table) for _, table in some_runs])])
     if not samples:
         return pd.DataFrame({"as_of": [], "actual": []}), []
     total = pd.concat(sums).groupby(level=0).sum()
-    scaled = total[["size", "error"]].div(total["errors"].where(total["errors"] > 0), axis=0)
-    scores = pd.concat(
-        [total["count"], scaled, total[["in_80", "in_95"]].div(total["count"], axis=0)], axis=1
-    )
-    days = [
-        (day, *(None if score != score else score for score in row))
-        for day, *row in scores.itertuples()
-    ]
-    return pd.concat(samples), [DayScore(*day) for day in days]
+    errors = total["errors"].where(total["errors"] > 0)
+    scaled = total[["size", "error"]].div(errors, axis=0)
+    inside = total[["in_80", "in_95"]].div(total["count"], axis=0)
+    scores = pd.concat([total["count"], scaled, inside], axis=1)
+    days = list[DayScore]()
+    for day, *numbers in scores.itertuples():
+        known: list[Any] = [None if np.isnan(number) else number for number in numbers]
+        days.append(DayScore(day, *known))
+    return pd.concat(samples), days
+
+
+def _in_batches(runs: Iterable[Run]) -> Iterator[list[Run]]:
+    """Runs in their order, so many at a time that small ones are not compared one by one."""
+    batch, rows = list[Run](), 0
+    for as_of, forecasts in runs:
+        batch.append((as_of, forecasts))
+        rows += len(forecasts)
+        if rows >= BATCH_ROWS:
+            yield batch
+            batch, rows = [], 0
+    if batch:
+        yield batch
 
 
 @dataclass(frozen=True)

@@ -304,8 +304,8 @@ def require_known(
 def warn_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:
     """Warn of values that are blank in the horizon, where the forecast goes on without them."""
     if (blank := _blank_ahead(panel, schema, horizon)).any():
-        text = "%s: %d of %d values known in advance are blank in the %d steps forecast together; their mean stands there"
-        log.warning(text, name, blank.sum(), blank.size, horizon)
+        text = "%s: %d of %d values known in advance are blank in the %d steps forecast together"
+        log.warning(f"{text}; their mean stands there", name, blank.sum(), blank.size, horizon)
 
 
 def warn_blank(panel: Panel, schema: Schema, name: str) -> None:

@@ -71,7 +71,10 @@ def test_sums_and_forecasts_alone_run_in_turns(monkeypatch: pytest.MonkeyPatch) 
     )
     assert found.exit_code == 0, found.output
     assert commands == ["fit", *["predict", "region"] * 3]
-    expected = "last: 20 series in 5.0 s of a core, with sums 6.0 s, ratio 1.20; peak 100 MB, with sums +10 MB; fit 4.0 s"
+    expected = (
+        "last: 20 series in 5.0 s of a core, with sums 6.0 s, ratio 1.20; "
+        "peak 100 MB, with sums +10 MB; fit 4.0 s"
+    )
     assert found.output.strip() == expected
 
 

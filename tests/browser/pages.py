@@ -62,7 +62,8 @@ class Browser:
         opened.page.on("request", lambda one: opened.requests.append(one.url))
         opened.page.goto(path.resolve().as_uri(), wait_until="load")
         if script:
-            drawn = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(performance.now()))))"
+            after_frame = "requestAnimationFrame(() => setTimeout(() => done(performance.now())))"
+            drawn = f"() => new Promise((done) => {after_frame})"
             opened.seconds = opened.page.evaluate(drawn) / 1000
         return opened
 

@@ -79,8 +79,8 @@ def _short_benchmark(words: list[str]) -> list[str]:
     # an interpreter that is there, so that peers that are not installed are named and left out
     words = [
         sys.executable if before == "--peers-python" else word
-        for before, word in zip(["", *words], words)
-    ]  # noqa: B905
+        for before, word in zip(["", *words[:-1]], words, strict=True)
+    ]
     match words[3:]:
         case ["accuracy", "etth1", *_]:
             return [*words, "--methods", "last", "--horizon", "720"]

@@ -282,7 +282,10 @@ class TestDuplicates:
         frame = pd.DataFrame(
             {time: np.repeat(["2020", "2021", "2022"], 4), part: [1, 2, 3, 4] * 3, "y": range(12)}
         )
-        said = rf"comes twice, .*; pass time=\('{time}', '{part}'\) if these columns hold the time together, pass id= with"
+        said = (
+            rf"comes twice, .*; pass time=\('{time}', '{part}'\) "
+            "if these columns hold the time together, pass id= with"
+        )
         with pytest.raises(BadData, match=said):
             inferred(csv(frame))
         assert inferred(csv(frame), id=(part,)).ids == (part,)
