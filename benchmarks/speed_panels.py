@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.processes import Cost, run_measured
-from forecast.baselines import default_baselines
+from forecast.registry import default_baselines
 
 DAYS, SEASON, HORIZON = 200, 7, 14
 SIZES = (1_000, 10_000, 100_000, 1_000_000)

@@ -7,9 +7,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from forecast.checks.scoring import score
+    from forecast.engine.rolling import RollingOrigin
     from forecast.errors import ForecastError
-    from forecast.evaluation.origins import RollingOrigin
-    from forecast.evaluation.scoring import score
     from forecast.forecaster import Forecaster
     from forecast.regressor import RecurrentRegressor
 
@@ -19,8 +19,8 @@ _HOME = {
     "ForecastError": "forecast.errors",
     "Forecaster": "forecast.forecaster",
     "RecurrentRegressor": "forecast.regressor",
-    "RollingOrigin": "forecast.evaluation.origins",
-    "score": "forecast.evaluation.scoring",
+    "RollingOrigin": "forecast.engine.rolling",
+    "score": "forecast.checks.scoring",
 }
 
 

@@ -11,21 +11,21 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from forecast.artifacts.resume import Checkpoints
+from forecast.artifacts.checkpoints import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.changes.what_if import what_if
+from forecast.engine.backtest import OUTPUT, Backtest
 from forecast.engine.backtesting import backtest_reading
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import NO_CALLBACKS, Callbacks, PanelFit, deadline_of
 from forecast.ensemble.names import check_names
-from forecast.evaluation.backtest import OUTPUT, Backtest
-from forecast.evaluation.metrics import result_columns
 from forecast.events.kinds import without_censored
 from forecast.events.table import events_columns
 from forecast.inference import forecasting
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit, models_of
 from forecast.inference.predictor import Predictor, require_engine
+from forecast.metrics.metrics import result_columns
 from forecast.panel.panel import Panel
 from forecast.parameters import (
     Data,

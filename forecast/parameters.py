@@ -7,10 +7,10 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from forecast import settings as choices
-from forecast.baselines import default_baselines
 from forecast.errors import ForecastError, Setting, UsageError, Words, WrongSplit
 from forecast.inference.fitted import Fitted
 from forecast.reading.dated import normalised
+from forecast.registry import default_baselines
 from forecast.settings import ALIASES, TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table

@@ -177,6 +177,26 @@ def entry_of(room: str, name: str) -> Entry:
     return built_in(room).get(name) or plugins()[name]
 
 
+def baseline_names() -> tuple[str, ...]:
+    """Names of all baselines; those that run by default come first."""
+    return tuple(dict.fromkeys([*default_baselines(), *names("baselines")]))
+
+
+@cache
+def default_baselines() -> tuple[str, ...]:
+    """Names of the baselines that run unless others are asked for, in their order; none of another package."""
+    ranks = (
+        (built_in("baselines")[name].load().default_rank, name) for name in built_in("baselines")
+    )
+    return tuple(
+        name for _, name in sorted((rank, name) for rank, name in ranks if rank is not None)
+    )
+
+
+def is_baseline(name: str) -> bool:
+    return has("baselines", name)
+
+
 def name_taken(cls: type, name: str, of: str) -> UsageError:
     """The error of a class, perhaps of another package, that takes a name for something else."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None) or cls.__module__

@@ -9,7 +9,6 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from forecast.baselines.shared.columns import column_statistics
 from forecast.models import model_class
 from forecast.models.shared.building import rebuild
 from forecast.models.shared.model import RecurrentModel, Shape
@@ -18,6 +17,7 @@ from forecast.settings import DeviceName, LossName, OptimizerName, TrainSettings
 from forecast.training.devices import pick_device
 from forecast.training.fitting import train_members
 from forecast.training.plan import Member
+from forecast.windows.scaling import column_statistics
 from forecast.windows.windows import NETWORK_BATCH, Batch
 
 Floats = NDArray[np.float64]

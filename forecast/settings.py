@@ -19,9 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from forecast.baselines import default_baselines
 from forecast.errors import Setting, UsageError, Words, did_you_mean
-from forecast.registry import name_taken
+from forecast.registry import default_baselines, name_taken
 
 LOWEST_LEVEL, HIGHEST_LEVEL = (
     1,

@@ -66,7 +66,7 @@ def test_a_process_that_is_killed_is_reported_as_a_lack_of_memory(
     forecast: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "forecast.evaluation.backtest._run_fold", lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        "forecast.engine.backtest._run_fold", lambda *_: os.kill(os.getpid(), signal.SIGKILL)
     )
     words = ("--model", "last,drift", "--horizon", 6, "--windows", 3, "--jobs", 2)
     ran = forecast("backtest", folder / "t.csv", *words)

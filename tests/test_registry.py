@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from forecast import registry
-from forecast.baselines import baseline_method
+from forecast.baselines.shared.method import baseline_method
 from tests.baselines.test_new_baseline import BASELINE
 from tests.docs._pages import blocks_of_pages
 from tests.models.test_new_model import MODEL

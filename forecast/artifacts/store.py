@@ -13,6 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from forecast import durable
+from forecast.artifacts.checkpoints import Checkpoints
 from forecast.artifacts.format import (
     LIMITS,
     MANIFEST,
@@ -26,7 +27,6 @@ from forecast.artifacts.format import (
     saved_at,
     version_id,
 )
-from forecast.artifacts.resume import Checkpoints
 from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, UsageError, Words
 from forecast.logs import log
 from forecast.settings import STORE

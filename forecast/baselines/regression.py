@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from forecast.baselines.shared.columns import column_statistics
 from forecast.baselines.shared.gaps import fill_gaps
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
 from forecast.baselines.shared.ridge import ridge
+from forecast.windows.scaling import column_statistics
 
 # Tuned on hourly demand of electricity, rented bikes, particles in the air, and the hourly series of M4.
 SPANS = (

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from forecast.errors import BadData, Setting, UsageError, did_you_mean
-from forecast.evaluation.quantiles import rounded
 from forecast.inference.forecasting import Columns, Forecasts, forecast_panel
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
+from forecast.metrics.quantiles import rounded
 from forecast.panel.panel import Flags, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.reading.building import with_future

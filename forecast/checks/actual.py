@@ -9,11 +9,11 @@ from itertools import pairwise
 import numpy as np
 
 from forecast.changes.replay import RunInput, in_common
+from forecast.checks.accuracy import NewActuals
 from forecast.checks.groups import group_finding, groupings, value_finding
 from forecast.checks.limits import Finding, teaching, usual_size
 from forecast.checks.table import age_text, duration_text
 from forecast.events.kinds import touched_by_events
-from forecast.ledger.accuracy import NewActuals
 from forecast.ledger.record import Record
 from forecast.panel.naming import NAMED, first_names, series_names
 from forecast.panel.panel import Flags, Integers, Numbers, Panel

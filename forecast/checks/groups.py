@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from forecast.checks.accuracy import NewActuals
 from forecast.checks.limits import Finding, usual_size
-from forecast.ledger.accuracy import NewActuals
 from forecast.ledger.record import Record
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel

@@ -12,19 +12,20 @@ from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
 from forecast.changes.replay import ARRAYS, SlotLayout
+from forecast.checks.accuracy import SHARES, Earlier
 from forecast.checks.limits import Finding, usual_size
-from forecast.evaluation.origins import values_at
-from forecast.evaluation.quantiles import at_levels, bounded, lower_bounds, normal_deviates
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, Forecasts, columns_at, numbered, tabulated
 from forecast.inference.predictor import fixed_of
-from forecast.ledger.accuracy import SHARES, Earlier
+from forecast.intervals.bounds import bounded, lower_bounds
 from forecast.ledger.record import Record
+from forecast.metrics.quantiles import at_levels, normal_deviates
 from forecast.panel.panel import Flags, Integers, Numbers, series_index, stacked
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.sums import Totals
+from forecast.windows.origins import values_at
 
 TIMES_BEYOND = (
     3.0  # of the largest value of a year, of widths, and of the changes of the total in past runs

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecast.baselines import is_baseline
 from forecast.ensemble.baseline_forecasts import base_name
 from forecast.ensemble.validation import ValidationForecasts
 from forecast.errors import ForecastError, as_flag
@@ -16,6 +15,7 @@ from forecast.panel.panel import Integers, Numbers, series_index
 from forecast.panel.schema import Schema
 from forecast.reading.comparing import check_levels
 from forecast.reading.reading import Reading, read_as
+from forecast.registry import is_baseline
 
 NO_WORSE = 1.01  # error over that of another which still counts as no worse
 MUCH_WORSE = 1.1  # the same where there is too little to tell noise from a difference

@@ -1,11 +1,11 @@
 """List the models, or the settings of one."""
 
-from forecast.baselines import baseline_method, baseline_names, is_baseline
+from forecast.baselines.shared.method import baseline_method
 from forecast.cli._command import Request
 from forecast.cli._console import put, suggest
 from forecast.errors import INSTALL
 from forecast.models import model_class, model_names
-from forecast.registry import entry_of, plugins
+from forecast.registry import baseline_names, entry_of, is_baseline, plugins
 
 
 def run(request: Request) -> None:

@@ -15,12 +15,12 @@ from forecast.cli.commands import ON_SAVED, SHAPE, WHERE
 from forecast.cli.now import at_once, read_to_forecast
 from forecast.cli.score import actual_table
 from forecast.errors import BadData, NoInput, UsageError
-from forecast.evaluation.scoring import missing_series, read_saved
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading.reading import read_as
+from forecast.reading.saved import missing_series, read_saved
 from forecast.report.chart import (
     Chart,
     chart_of,

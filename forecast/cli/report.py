@@ -10,6 +10,7 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 
 from forecast.artifacts.store import Store, check_apart
+from forecast.checks.accuracy import actuals_lines
 from forecast.checks.promotion import ServingVersion as Saved
 from forecast.cli._command import Request
 from forecast.cli._console import log, steps_bar, suggest
@@ -17,16 +18,15 @@ from forecast.cli._data import check_outputs, load_later
 from forecast.cli.store import Chosen, chosen_store
 from forecast.durable import replace_file
 from forecast.errors import BadData, NoInput, UsageError
-from forecast.evaluation.scoring import SavedForecasts
 from forecast.inference.fitted import Fitted, counted_models, verdict
 from forecast.inference.forecasting import Forecasts, forecast_table, load_predictor
 from forecast.jobs.administration import ledger_of, run_note, status_of, versions_of
 from forecast.jobs.diff import diff_of
 from forecast.jobs.pipeline import Pipeline, files_read
-from forecast.ledger.accuracy import actuals_lines
 from forecast.ledger.ledger import ALWAYS, PUBLISHED
 from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of
+from forecast.reading.saved import SavedForecasts
 from forecast.report import sections
 from forecast.report.chart import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
 from forecast.report.page import Commands, Gallery, Section, check_report, page_bytes

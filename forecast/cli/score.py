@@ -5,15 +5,15 @@ import math
 import sys
 from typing import Any
 
+from forecast.checks.scoring import score
 from forecast.cli._command import Request
 from forecast.cli._console import as_json, echo, log, put_numbers, suggest
 from forecast.cli._data import check_outputs, load, text_settings, write
 from forecast.durable import replace_file
 from forecast.errors import INCOMPLETE, Setting, UsageError
-from forecast.evaluation.metrics import MEASURES
-from forecast.evaluation.quantiles import rounded
-from forecast.evaluation.scoring import score
 from forecast.inference.forecasting import load_fitted
+from forecast.metrics.metrics import MEASURES
+from forecast.metrics.quantiles import rounded
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.table import Table
 from forecast.totals.comparing import is_totals, score_totals

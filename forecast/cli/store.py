@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from forecast.calendar.spec import as_text, parse_as_of
+from forecast.checks.accuracy import actuals_lines
 from forecast.checks.table import age_text
 from forecast.cli._command import Request, named
 from forecast.cli._console import (
@@ -31,7 +32,6 @@ from forecast.jobs.publishing import accept_blocked
 from forecast.jobs.run import run_job
 from forecast.jobs.sinks import SinkSettings
 from forecast.jobs.sources import source_of
-from forecast.ledger.accuracy import actuals_lines
 from forecast.ledger.ledger import Ledger
 from forecast.ledger.record import Record
 from forecast.settings import FILE, STORE, StoreSettings, TrainSettings, marked

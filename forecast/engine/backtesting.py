@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from forecast.engine.backtest import OUTPUT, Backtest, Fit, Predict, backtest
+from forecast.engine.rolling import choose_origins
 from forecast.engine.stages import NO_CALLBACKS, SUMS_SHARE, Callbacks, PanelFit
 from forecast.ensemble.names import is_baseline
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.evaluation.backtest import OUTPUT, Backtest, Fit, Predict, backtest
-from forecast.evaluation.metrics import REFERENCE
-from forecast.evaluation.origins import choose_origins
-from forecast.evaluation.quantiles import LEVELS
 from forecast.events.kinds import without_shifts
 from forecast.inference.forecasting import Forecasts, means_of
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
+from forecast.metrics.metrics import REFERENCE
+from forecast.metrics.quantiles import LEVELS
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.panel.season import lags_and_lookback, panel_seasons

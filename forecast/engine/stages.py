@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forecast.artifacts.resume import Checkpoints
+from forecast.artifacts.checkpoints import Checkpoints
+from forecast.engine.backtest import Fold
 from forecast.engine.sums import reconciling, rehearsed, with_joint_errors
 from forecast.ensemble.baseline_forecasts import (
     BaselineForecasts,
@@ -16,15 +17,11 @@ from forecast.ensemble.baseline_forecasts import (
     base_name,
     context_length,
 )
-from forecast.ensemble.calibration import warn_uncalibrated
 from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
 from forecast.ensemble.ensemble import Ensemble, choose_ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, check_model, is_baseline
 from forecast.ensemble.validation import ValidationSet
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.evaluation.backtest import Fold
-from forecast.evaluation.metrics import naive_errors
-from forecast.evaluation.quantiles import LEVELS
 from forecast.events.closed import Closed, find_closed, fixed_values, unless_contradicted
 from forecast.events.effects import Effects, adjusted_panel, fit_effects
 from forecast.events.kinds import has_events, steps_of_shifts, without_shifts
@@ -38,7 +35,10 @@ from forecast.inference.fitted import (
     Fitted,
 )
 from forecast.inference.predictor import EXTRA_PACKAGES, median_of_members
+from forecast.intervals.calibration import warn_uncalibrated
 from forecast.logs import log
+from forecast.metrics.metrics import naive_errors
+from forecast.metrics.quantiles import LEVELS
 from forecast.models import model_class
 from forecast.panel.hierarchy import hierarchy_levels, with_sums
 from forecast.panel.panel import SUM, Integers, Numbers, Panel, series_index

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from forecast.ensemble.joint_errors import PAST_SHARE, JointErrors
 from forecast.errors import UsageError
-from forecast.evaluation.quantiles import standard_deviation
 from forecast.events.kinds import without_censored
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
+from forecast.intervals.joint_errors import PAST_SHARE, JointErrors
+from forecast.metrics.quantiles import standard_deviation
 from forecast.panel.hierarchy import Levels, members_of
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.totals.past import to_date

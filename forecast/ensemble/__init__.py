@@ -1,1 +1,1 @@
-"""Which models serve: candidates, validation losses, weights, calibration."""
+"""Which models serve: candidates, validation losses, weights."""

@@ -7,21 +7,21 @@ from typing import Self
 
 import numpy as np
 
-from forecast.baselines import baseline_method, default_baselines, is_baseline
-from forecast.baselines.shared.method import ForecastSeries, Method
+from forecast.baselines.shared.method import ForecastSeries, Method, baseline_method
 from forecast.baselines.shared.windows import forecast_baseline, forecast_own_quantiles
-from forecast.ensemble.pasts import error_unit, step_share
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
 from forecast.errors import Setting
-from forecast.evaluation.origins import past_slots, pasts
-from forecast.evaluation.quantiles import error_quantiles
+from forecast.intervals.baseline_errors import error_quantiles
+from forecast.intervals.pasts import error_unit, step_share
 from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.pretrained.forecasting import Network, network_for
+from forecast.registry import default_baselines, is_baseline
 from forecast.threads import OnPart, in_threads
 from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
 from forecast.windows.inputs import Inputs
+from forecast.windows.origins import past_slots, pasts
 from forecast.windows.windows import WindowIndex
 
 MIN_CONTEXT, CONTEXT_SEASONS = 200, 6  # steps and seasons that a baseline looks back at least
@@ -336,3 +336,13 @@ def known_columns(inputs: Inputs, slots: Integers, origin: int) -> Numbers:
                 (values[:, None] == np.arange(1, len(categories[name]) + 1)).astype(np.float64)
             )
     return np.concatenate(columns, 1)
+
+
+def baseline_points(name: str, season: int, panel: Panel) -> Numbers:
+    """What a baseline forecasts after the end of each series, [series, horizon]; a season of 1 is none."""
+    newest = np.arange(len(panel)), panel.lengths
+    parts = pasts(panel, newest, int(panel.lengths.max()))
+    points = [
+        forecast_baseline(name, values, observed, panel.ahead, season) for values, observed in parts
+    ]
+    return np.concatenate(points)

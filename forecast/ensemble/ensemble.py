@@ -7,16 +7,19 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.ensemble import calibration as calibrating
 from forecast.ensemble.baseline_forecasts import (
     BaselineForecasts,
     baseline_forecasts,
     baseline_labelled,
     steps_back,
 )
-from forecast.ensemble.calibration import Calibration, at_least, data_weight, widened
 from forecast.ensemble.names import PRETRAINED
-from forecast.ensemble.pasts import (
+from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
+from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights, newer_half
+from forecast.intervals import calibration as calibrating
+from forecast.intervals.baseline_errors import independent_windows
+from forecast.intervals.calibration import Calibration, at_least, data_weight, widened
+from forecast.intervals.pasts import (
     STEPS,
     Pasts,
     Recent,
@@ -26,9 +29,6 @@ from forecast.ensemble.pasts import (
     roughness,
     step_sizes,
 )
-from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
-from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights, newer_half
-from forecast.evaluation.quantiles import independent_windows
 from forecast.panel.panel import Integers, Numbers
 from forecast.pretrained.forecasting import Network, network_for
 from forecast.windows.inputs import Inputs, apply_power, undo_power

@@ -2,10 +2,11 @@
 
 from contextlib import suppress
 
-from forecast.baselines import baseline_method, baseline_names
-from forecast.baselines import is_baseline as is_baseline
+from forecast.baselines.shared.method import baseline_method
 from forecast.errors import Setting, UsageError, did_you_mean
 from forecast.models import model_class, model_names
+from forecast.registry import baseline_names
+from forecast.registry import is_baseline as is_baseline
 from forecast.settings import TrainSettings
 
 AUTO = "auto"

@@ -5,12 +5,12 @@ from typing import Self
 
 import numpy as np
 
-from forecast.ensemble.pasts import step_sizes
-from forecast.evaluation.metrics import MEASURES, naive_errors, window_losses
-from forecast.evaluation.origins import values_at
+from forecast.intervals.pasts import step_sizes
+from forecast.metrics.metrics import MEASURES, naive_errors, window_losses
 from forecast.panel.panel import Flags, Integers, Numbers
 from forecast.settings import Metric
 from forecast.windows.inputs import Inputs, undo_power
+from forecast.windows.origins import values_at
 from forecast.windows.windows import WindowIndex
 
 EXACT = 1e-3  # share of the naive error below which an error counts as none

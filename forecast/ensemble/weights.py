@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.evaluation.quantiles import CORRELATION, independent_by_block
+from forecast.intervals.baseline_errors import CORRELATION, independent_by_block
 from forecast.panel.panel import Flags, Integers, Numbers, steps_within
 
 # Tuned on 59 small problems (1 to 24 series of the development sets) and on the twelve sets, and checked on 118 others.

@@ -7,17 +7,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from forecast.artifacts.format import Arrays, check_json
-from forecast.baselines import baseline_method
+from forecast.baselines.shared.method import baseline_method
 from forecast.calendar import patterns
 from forecast.ensemble.baseline_forecasts import baseline_labelled
-from forecast.ensemble.calibration import Calibration
 from forecast.ensemble.ensemble import CHOSEN, Ensemble
-from forecast.ensemble.joint_errors import JointErrors
 from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
 from forecast.errors import Unavailable, UsageError
 from forecast.events.closed import Closed
 from forecast.events.effects import WEEKDAYS, Effects
 from forecast.inference.fitted import Config, Filled
+from forecast.intervals.calibration import Calibration
+from forecast.intervals.joint_errors import JointErrors
 from forecast.panel.panel import ALWAYS, SUM, Numbers, Panel, Vintages
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.panel.season import most_lookback

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble
-from forecast.ensemble.joint_errors import JointErrors
 from forecast.events.closed import NONE_CLOSED, Closed, closed_groups
 from forecast.events.effects import NAMED, Effects, describe_effects, unseen_events
+from forecast.intervals.joint_errors import JointErrors
 from forecast.panel.panel import SUM, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings

@@ -10,24 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.artifacts.store import Store
-from forecast.ensemble.calibration import widened
-from forecast.ensemble.pasts import Recent
 from forecast.errors import ArtifactRefused, BadData, ForecastError, Setting, UsageError, Words
-from forecast.evaluation.metrics import mase
-from forecast.evaluation.quantiles import (
-    bounded,
-    log_low_totals,
-    log_raised,
-    raised,
-    unbounded_numbers,
-)
 from forecast.events.effects import NAMED, unseen_events
 from forecast.events.kinds import without, without_censored
 from forecast.events.table import read_events, renewed
 from forecast.inference.contents import from_contents
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor, fixed_of, pick_engine
+from forecast.intervals.bounds import bounded, log_low_totals, log_raised, raised, unbounded_numbers
+from forecast.intervals.calibration import widened
+from forecast.intervals.pasts import Recent
 from forecast.logs import log
+from forecast.metrics.metrics import mase
 from forecast.panel.naming import in_shard, only_in_shard, repeated_ids
 from forecast.panel.panel import SKIPPED, SUM, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, time_columns_at

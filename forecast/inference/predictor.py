@@ -8,9 +8,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from forecast.errors import INSTALL, Setting, Unavailable, UsageError, Words, raise_if_interrupted
-from forecast.evaluation.quantiles import standard_deviation
 from forecast.events.closed import closed_now, fixed_values
 from forecast.inference.fitted import CPU_DEVICES, Config, Fitted
+from forecast.metrics.quantiles import standard_deviation
 from forecast.models import model_class
 from forecast.panel.hierarchy import Levels, members_of, with_sums
 from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel, series_index

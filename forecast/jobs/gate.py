@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from forecast.checks import actual, limits
 from forecast.checks import output as checks
+from forecast.checks.accuracy import MAX_FORECASTS, Earlier, earlier_forecasts
 from forecast.checks.actual import Night
 from forecast.checks.promotion import ServingVersion
 from forecast.errors import Blocked, Setting, Words
@@ -21,7 +22,6 @@ from forecast.jobs.administration import ledger_of
 from forecast.jobs.inputs import added_columns, explained_output
 from forecast.jobs.kinds import Results
 from forecast.jobs.pipeline import Pipeline
-from forecast.ledger.accuracy import MAX_FORECASTS, Earlier, earlier_forecasts
 from forecast.ledger.ledger import PUBLISHED, SUM_COLUMNS, Kept, series_text
 from forecast.ledger.record import Record
 from forecast.logs import log

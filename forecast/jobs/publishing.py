@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from forecast.artifacts.store import Store, Writer, runs_folder
 from forecast.calendar.spec import as_text
 from forecast.checks import output as checks
+from forecast.checks.accuracy import NEWEST
 from forecast.checks.limits import HARD
 from forecast.durable import (
     failure,
@@ -32,7 +33,6 @@ from forecast.jobs.kinds import Results, shown_keys
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import KINDS, SinkSettings, sinks_of
-from forecast.ledger.accuracy import NEWEST
 from forecast.ledger.ledger import (
     DAMAGED,
     INPUTS,

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forecast.artifacts.checkpoints import Checkpoints
 from forecast.artifacts.format import installed
-from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, Writer, check_apart
 from forecast.calendar.spec import as_text, parse_as_of
 from forecast.changes.replay import RunInput, packed, unpacked
+from forecast.checks import accuracy
 from forecast.checks import table as table_checks
 from forecast.checks.actual import Night
 from forecast.checks.promotion import ServingVersion, should_promote
@@ -30,7 +31,6 @@ from forecast.errors import (
     raise_if_interrupted,
     render,
 )
-from forecast.evaluation.quantiles import interval_levels
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit
 from forecast.inference.forecasting import ForecastOptions, forecast_table, load_predictor
@@ -49,7 +49,6 @@ from forecast.jobs.publishing import (
 )
 from forecast.jobs.refit import settings_of_fit
 from forecast.jobs.sinks import SinkSettings
-from forecast.ledger import accuracy
 from forecast.ledger.ledger import (
     DAMAGED,
     INPUTS,
@@ -69,6 +68,7 @@ from forecast.ledger.record import (
     written_later,
 )
 from forecast.logs import log
+from forecast.metrics.quantiles import interval_levels
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from forecast.databases.failures import translated
@@ -23,7 +24,6 @@ from forecast.durable import make_directory, remove_quietly, temporary_beside, w
 from forecast.errors import ArtifactRefused, CannotCreate
 from forecast.ledger.record import Record
 from forecast.logs import log
-from forecast.panel.panel import Flags, Integers
 
 MAX_SAMPLE = 10_000  # rows of a run that corrections need: the share of values inside hardly varies more with fewer
 WHOLE = 2.0**53  # numbers of digits below it are exact in float64
@@ -117,7 +117,7 @@ def packed_known(columns: Mapping[str, Any]) -> bytes:
     return bytes(pa.compress(sink.getvalue(), "zstd", asbytes=True))
 
 
-def sampled(forecasts: pd.DataFrame) -> Flags:
+def sampled(forecasts: pd.DataFrame) -> NDArray[np.bool_]:
     """[rows], those that corrections need: all, or one of 2, 4, 8, ... of each series and of each step.
 
     They depend on the ids of a series, not on other series: the samples of two runs have most of their rows in common.
@@ -128,7 +128,9 @@ def sampled(forecasts: pd.DataFrame) -> Flags:
     return np.asarray((first[series.codes] + forecasts["step"].to_numpy()) % every == 0)
 
 
-def series_number(rows: pd.DataFrame, names: Sequence[str], column: str = "series") -> Integers:
+def series_number(
+    rows: pd.DataFrame, names: Sequence[str], column: str = "series"
+) -> NDArray[np.int64]:
     """[rows], the index of the series of each among the ids as JSON of others; -1 where it is none of them."""
     series = rows[column].cat
     return np.asarray(pd.Index(names).get_indexer(series.categories)[series.codes])

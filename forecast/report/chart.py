@@ -8,17 +8,17 @@ import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.errors import BadData, visible
-from forecast.evaluation.metrics import mase, naive_errors_until
-from forecast.evaluation.origins import values_at
-from forecast.evaluation.scoring import SavedForecasts
 from forecast.events.kinds import has_events, mark
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import ForecastOptions, Forecasts
 from forecast.logs import log
+from forecast.metrics.metrics import mase, naive_errors_until
 from forecast.panel.naming import find_series, series_name
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
+from forecast.reading.saved import SavedForecasts
 from forecast.settings import PictureSettings
+from forecast.windows.origins import values_at
 
 EventSpan = tuple[float, float, str]  # the first and the last time of an event, and its name
 DOTS = np.array(

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from forecast.errors import BadData
-from forecast.evaluation.origins import cut
 from forecast.events.effects import Effects, adjusted_panel
 from forecast.events.kinds import EVENT_DAYS, has_events, mark, with_effects_only
 from forecast.inference.forecasting import columns_at
@@ -22,6 +21,7 @@ from forecast.reading.comparing import require_known
 from forecast.settings import ExplainSettings
 from forecast.tables.writing import Frame, frame_of
 from forecast.threads import OnPart
+from forecast.windows.origins import cut
 
 WINDOWS, ORIGINS = 256, 8  # windows that are forecast again and again, and those of one series
 RANDOM = ("known", "past", "static")  # kinds of inputs that differ between repeats

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from forecast.errors import BadData, Unavailable
-from forecast.evaluation.metrics import REFERENCE
 from forecast.inference.fitted import Fitted, counted_models, models_of
 from forecast.inference.predictor import Predictor
+from forecast.metrics.metrics import REFERENCE
 from forecast.panel.naming import series_name, series_names
 from forecast.panel.panel import Ids, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts

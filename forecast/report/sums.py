@@ -11,21 +11,21 @@ from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK
 from forecast.errors import Setting, UsageError
-from forecast.evaluation.metrics import naive_errors_until
-from forecast.evaluation.origins import values_at
-from forecast.evaluation.scoring import POINT
 from forecast.events.closed import with_fixed
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import Predictor, fixed_of
+from forecast.metrics.metrics import naive_errors_until
 from forecast.panel.panel import Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
+from forecast.reading.saved import POINT
 from forecast.report.chart import Chart, PlotData, chart_of
 from forecast.report.page import Gallery, Part, Section, Table, number
 from forecast.settings import INTERVALS, Every, OutputSettings, PictureSettings, SumSettings
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.periods import ALL, MONDAY, MONTHS, Level, keys_of, period_keys, periods_of
 from forecast.totals.sums import Totals
+from forecast.windows.origins import values_at
 
 AT_ONCE = 2048  # series
 TEXT = "A sum has a distribution of its own: `forecast` is its median, and `mean` the sum of the means of the series."

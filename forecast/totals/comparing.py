@@ -5,19 +5,18 @@ from typing import Any
 
 import numpy as np
 
+from forecast.ensemble.baseline_forecasts import baseline_points
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.evaluation.backtest import fit_baseline
-from forecast.evaluation.metrics import REFERENCE, Outcome, mae, measures
-from forecast.evaluation.origins import values_at
-from forecast.evaluation.scoring import POINT, numbers_of, observed_forecasts, read_actual
 from forecast.events.closed import find_closed, fixed_values, with_fixed
 from forecast.logs import log
+from forecast.metrics.metrics import REFERENCE, Outcome, mae, measures
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.panel.season import lags_and_lookback
 from forecast.reading.comparing import with_status
 from forecast.reading.reading import read_as
+from forecast.reading.saved import POINT, numbers_of, observed_forecasts, read_actual
 from forecast.settings import SumSettings, TableSettings
 from forecast.tables.cells import parse_numbers
 from forecast.tables.table import Table
@@ -31,11 +30,12 @@ from forecast.totals.periods import (
     steps_of_periods,
 )
 from forecast.totals.sums import COLUMNS
+from forecast.windows.origins import values_at
 
 
 @dataclass(frozen=True)
 class TotalScores:
-    """How good sums were: measures by level; and what `forecast.evaluation.scoring.Scores` has, too."""
+    """How good sums were: measures by level; and what `forecast.checks.scoring.Scores` has, too."""
 
     totals: Frame
     season: int
@@ -212,9 +212,7 @@ def _actual_and_naive(
     if not len(begun):  # the table has nothing of the past
         return series, values
     past = with_status(panel.until(origin), schema, lookback)
-    values[begun, back:, 1] = fit_baseline(REFERENCE, schema.shortest_season, (0.5,), past)(past)[
-        ..., 0
-    ]
+    values[begun, back:, 1] = baseline_points(REFERENCE, schema.shortest_season, past)
     ended = begun[np.array(past.status) == "ended"]
     values[ended] = np.where(np.arange(len(steps))[:, None] < back, np.nan_to_num(values[ended]), 0)
     return begun[np.array(past.status) != "missing"], values

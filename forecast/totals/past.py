@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecast.ensemble.joint_errors import JointErrors
 from forecast.errors import UsageError
-from forecast.evaluation.quantiles import bounded, lower_bounds, standard_deviation
 from forecast.events.closed import with_fixed
 from forecast.inference.fitted import Filled
 from forecast.inference.predictor import Predictor, fixed_of
+from forecast.intervals.bounds import bounded, lower_bounds
+from forecast.intervals.joint_errors import JointErrors
+from forecast.metrics.quantiles import standard_deviation
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.settings import OutputSettings
 from forecast.totals.periods import Periods

@@ -5,9 +5,10 @@ from zlib import crc32
 
 import numpy as np
 
-from forecast.evaluation.quantiles import bounded, normal_deviates
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, Forecasts, columns_at
+from forecast.intervals.bounds import bounded
+from forecast.metrics.quantiles import normal_deviates
 from forecast.panel.panel import Integers, Numbers, series_index
 from forecast.settings import OutputSettings
 

@@ -8,24 +8,19 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.ensemble.joint_errors import (
+from forecast.errors import BadData, Setting, Words
+from forecast.inference.forecasting import Columns, Forecasts, checked_horizon
+from forecast.inference.predictor import Predictor
+from forecast.intervals.bounds import bounded, lower_bounds, unbounded_numbers
+from forecast.intervals.joint_errors import (
     LEAST_WINDOWS,
     PAST_SHARE,
     JointErrors,
     sum_quantiles,
     variance_share,
 )
-from forecast.errors import BadData, Setting, Words
-from forecast.evaluation.quantiles import (
-    bounded,
-    lower_bounds,
-    rounded,
-    standard_deviation,
-    unbounded_numbers,
-)
-from forecast.inference.forecasting import Columns, Forecasts, checked_horizon
-from forecast.inference.predictor import Predictor
 from forecast.logs import log
+from forecast.metrics.quantiles import rounded, standard_deviation
 from forecast.panel.panel import Flags, Integers, Numbers, series_index
 from forecast.panel.schema import time_columns
 from forecast.settings import Every, OutputSettings, SumSettings

@@ -8,17 +8,10 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from forecast.artifacts.checkpoints import Checkpoint
 from forecast.training.plan import PROCESS_START, Candidate, Member
 
 Weights = dict[str, NDArray[Any]]  # of a network, by name
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Where training stands: plain values, which JSON can hold, and arrays, both by name."""
-
-    facts: dict[str, Any]
-    arrays: dict[str, NDArray[Any]]
 
 
 class CheckpointStore(Protocol):

@@ -10,12 +10,13 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor
 
+from forecast.artifacts.checkpoints import Checkpoint
 from forecast.logs import log
 from forecast.models.shared.building import layout_of, to_arrays, to_tensors
 from forecast.panel.panel import ARRAYS, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings
-from forecast.training.context import Checkpoint, CheckpointStore
+from forecast.training.context import CheckpointStore
 from forecast.training.plan import Member, Plan
 from forecast.training.state import RETRIES, TrainingState
 

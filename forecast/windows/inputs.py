@@ -5,7 +5,6 @@ from functools import cached_property
 
 import numpy as np
 
-from forecast.baselines.shared.columns import column_statistics
 from forecast.calendar.calendar import Calendar
 from forecast.errors import Setting, UsageError, Words
 from forecast.events.effects import Adjustment, Effects, adjusted_panel
@@ -22,6 +21,7 @@ from forecast.panel.panel import (
 )
 from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.settings import ScalingName, Stored, TransformName
+from forecast.windows.scaling import column_statistics
 from forecast.windows.windows import Columns, WindowIndex, Windows
 
 Pairs = tuple[tuple[float, float], ...]

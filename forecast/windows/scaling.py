@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from forecast.panel.panel import Numbers
 from forecast.settings import ScalingName
 
 Array = Any  # of numpy or of torch
@@ -13,6 +14,7 @@ Array = Any  # of numpy or of torch
 _STANDARD = hasattr(np, "unstack")  # numpy 2.1 and newer has all functions of the standard itself
 
 FLAT = 1e-3  # a window that moves less than this share of its series' own past counts as flat
+NOISE = 1e-12  # a deviation below this share of the largest value is rounding error
 NORMAL_RANGE = 1.349  # between the quartiles of a normal distribution of deviation 1
 
 
@@ -93,3 +95,14 @@ SCALINGS: dict[ScalingName, Callable[[Past], tuple[Array, Array]]] = {
     "none": lambda past: (past.zero, past.zero + 1.0),
 }
 """Location and scale of windows by name, [batch, 1] each."""
+
+
+def column_statistics(columns: Numbers) -> tuple[Numbers, Numbers]:
+    """Mean and deviation of columns [rows, ...], whatever their unit; 0 where one does not move, NaN left out."""
+    seen = np.isfinite(columns)
+    count = np.maximum(seen.sum(0), 1)
+    largest = np.abs(columns).max(0, where=seen, initial=np.finfo(float).tiny)
+    values = np.where(seen, columns / largest, 0.0)
+    mean = values.sum(0) / count
+    deviation = np.sqrt((seen * (values - mean) ** 2).sum(0) / count)
+    return mean * largest, deviation * largest * (deviation > NOISE)

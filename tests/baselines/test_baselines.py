@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from forecast.baselines import baseline_method, baseline_names
+from forecast.baselines.shared.method import baseline_method
 from forecast.baselines.shared.windows import forecast_baseline
 from forecast.errors import UsageError
+from forecast.registry import baseline_names
 from tests.baselines._textbook import seasonal_index, smooth
 from tests.baselines._windows import gappy_windows
 

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from forecast.baselines import baseline_method, baseline_names
+from forecast.baselines.shared.method import baseline_method
 from forecast.baselines.shared.windows import forecast_baseline
 from forecast.errors import Unavailable
+from forecast.registry import baseline_names
 
 
 def forecast(

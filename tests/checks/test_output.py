@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from forecast.checks.accuracy import Earlier, earlier_forecasts, forecasts_to_keep
 from forecast.checks.limits import (
     MIN_RUNS,
     Finding,
@@ -22,7 +23,6 @@ from forecast.checks.limits import (
 from forecast.checks.output import Output, findings
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import forecast_table
-from forecast.ledger.accuracy import Earlier, earlier_forecasts, forecasts_to_keep
 from forecast.ledger.record import Record
 from forecast.settings import OutputSettings, SumSettings
 from forecast.tables.reading import table_from_frame

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from forecast.baselines import baseline_names
 from forecast.models import model_class, model_names
+from forecast.registry import baseline_names
 
 Run = Callable[..., Any]
 

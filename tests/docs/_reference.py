@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-from forecast.baselines import baseline_method, baseline_names, default_baselines
+from forecast.baselines.shared.method import baseline_method
 from forecast.cli import PURPOSES, cli
 from forecast.cli._command import Command
 from forecast.models import model_class, model_names
-from forecast.registry import entry_of
+from forecast.registry import baseline_names, default_baselines, entry_of
 from forecast.settings import SettingsGroup
 
 EVERYWHERE = ("quiet", "log_format")  # options of each command, which the page names once

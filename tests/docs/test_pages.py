@@ -1,5 +1,6 @@
 """The pages of the documentation are complete: generated tables, rows, links, and the picture of the code."""
 
+import configparser
 import re
 from pathlib import Path
 
@@ -61,17 +62,15 @@ def _anchors(page: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_picture_of_the_code_is_the_code() -> None:
-    picture = README[README.index("\n    forecast/\n") :]
-    rooms = {
-        name
-        for line in re.findall(r"^      (\S+(?: \S+)*)  ", picture, re.MULTILINE)
-        for name in line.split()
-    }
-    code = {
-        f"{path.name}/" if path.is_dir() else path.name for path in (ROOT / "forecast").iterdir()
-    }
-    assert rooms == {name for name in code if not name.startswith("__") and name != "py.typed"}
-    folders = {name.rstrip("/") for name in re.findall(r"^    (\w+/)", picture, re.MULTILINE)}
-    assert folders == {"forecast", "data", "pipelines", "benchmarks", "docs", "tests"}
+def test_the_picture_of_the_code_is_the_code_and_its_contract() -> None:
+    picture = README[README.index("\n    faces ") :]
+    floors = re.split(r"\n    (?=[a-z]+  )", picture[: picture.index("\n\n")])[1:]
+    drawn = [set(re.findall(r"(\w+)(?:/|\.py)(?= |$)", floor, re.MULTILINE)) for floor in floors]
+    contract = configparser.ConfigParser()
+    contract.read(ROOT / "setup.cfg")
+    layers = contract["importlinter:contract:floors"]["layers"].split("\n")[2:]
+    assert drawn == [set(layer.split(" : ")) for layer in layers]
+    folders = set(re.findall(r"^    (\w+/)", picture, re.MULTILINE))
+    folders |= set(re.findall(r"^    \w+/ (\w+/)", picture, re.MULTILINE))
+    assert folders == {"data/", "pipelines/", "benchmarks/", "workshop/", "docs/", "tests/"}
     assert all((ROOT / folder).is_dir() for folder in folders)

@@ -13,10 +13,10 @@ import click
 import pytest
 
 import forecast
-from forecast.baselines import baseline_names
 from forecast.cli import cli
 from forecast.jobs.pipeline import SECTIONS, JobSettings
 from forecast.models import model_class, model_names
+from forecast.registry import baseline_names
 from tests.docs._pages import ROOT
 
 LOADED = {

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.baselines import baseline_method, default_baselines
+from forecast.baselines.shared.method import baseline_method
 from forecast.baselines.shared.windows import forecast_baseline
 from forecast.ensemble import baseline_forecasts
 from forecast.ensemble.baseline_forecasts import (
@@ -20,6 +20,7 @@ from forecast.ensemble.baseline_forecasts import (
     context_length,
 )
 from forecast.pretrained.forecasting import Network, forecast_quantiles, network_for
+from forecast.registry import default_baselines
 from forecast.training.plan import COMPARED
 
 

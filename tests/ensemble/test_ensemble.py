@@ -8,7 +8,7 @@ import pytest
 from forecast.ensemble.baseline_forecasts import BaselineForecasts
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble, Networks, choose_ensemble
 from forecast.ensemble.validation import ValidationSet
-from forecast.evaluation.quantiles import LEVELS
+from forecast.metrics.quantiles import LEVELS
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading.reading import read

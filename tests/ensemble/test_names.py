@@ -2,10 +2,10 @@
 
 import pytest
 
-from forecast.baselines import baseline_names
 from forecast.ensemble.names import AUTO, FIRST, check_model, check_models, check_names, is_baseline
 from forecast.errors import UsageError
 from forecast.models import model_names
+from forecast.registry import baseline_names
 from forecast.settings import TrainSettings
 
 

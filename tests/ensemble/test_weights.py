@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.baselines import default_baselines
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
 from forecast.errors import UsageError
-from forecast.evaluation.quantiles import independent_by_block
+from forecast.intervals.baseline_errors import independent_by_block
 from forecast.reading.reading import read_as
+from forecast.registry import default_baselines
 from forecast.tables.reading import table_from_frame
 
 Run = Callable[..., "object"]

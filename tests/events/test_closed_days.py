@@ -10,10 +10,10 @@ import pytest
 
 from forecast import Forecaster
 from forecast.artifacts.store import Store
-from forecast.baselines import default_baselines
 from forecast.errors import ArtifactRefused
 from forecast.inference.contents import from_contents, to_contents
 from forecast.models import model_names
+from forecast.registry import default_baselines
 from tests.events.test_closed import DAYS, SUNDAY, sales
 
 Run = Callable[..., Any]

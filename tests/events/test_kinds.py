@@ -11,8 +11,8 @@ import pytest
 
 from forecast import Forecaster
 from forecast.artifacts.store import Store
+from forecast.checks.scoring import score
 from forecast.errors import BadData, UsageError
-from forecast.evaluation.scoring import score
 from forecast.events.kinds import mark, touched
 from forecast.events.table import read_events, renewed
 from forecast.reading.reading import Reading, read

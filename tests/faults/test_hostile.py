@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forecast import Forecaster
-from forecast.artifacts.resume import Checkpoints
+from forecast.artifacts.checkpoints import Checkpoints
 from forecast.errors import ArtifactRefused
 from tests.faults import _fuzz_loader, _fuzz_table, tables
 from tests.faults._cases import all_cases

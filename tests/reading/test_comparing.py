@@ -21,7 +21,7 @@ from forecast.reading.comparing import (
     with_status,
 )
 from tests._inputs import read_days
-from tests.evaluation.panels import NAN, panel_of
+from tests.metrics.panels import NAN, panel_of
 
 FITTED = (("a",), ("b",))
 

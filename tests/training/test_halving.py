@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from forecast import Forecaster
+from forecast.artifacts.checkpoints import Checkpoint
 from forecast.errors import UsageError
 from forecast.tables.synthetic import synthesize
-from forecast.training.context import Checkpoint, TrainingContext, WarmStart
+from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.halving import MOST_NETWORKS, train_networks
 from forecast.training.loop import Trained
 from forecast.training.plan import Candidate, Member, Plan, plan_member

@@ -13,6 +13,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from forecast.artifacts.checkpoints import Checkpoint
 from forecast.models.shared.building import build
 from forecast.models.shared.model import Shape
 from forecast.reading.reading import read, read_as
@@ -20,7 +21,7 @@ from forecast.settings import TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.synthetic import synthesize
 from forecast.training import resume
-from forecast.training.context import Checkpoint, Progress, TrainingContext
+from forecast.training.context import Progress, TrainingContext
 from forecast.training.loop import Trained, train
 from forecast.training.plan import Member, Plan
 from forecast.training.resume import data_key, plan_key, restore

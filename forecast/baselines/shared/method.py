@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.pretrained.forecasting import Network
+from forecast.registry import entry_of
 
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -59,3 +61,10 @@ class Method:
     as_read: bool = False  # it sees values as they were read, not brought to at most 1: whole numbers may be counts
     threads: bool = True  # whether several threads may forecast at once
     evens: bool = False  # it sees closed slots at the mean of the others, having no season that would hold their value
+
+
+@cache
+def baseline_method(name: str) -> Method:
+    """The method with a name; an unknown name raises `UsageError`, which suggests the nearest one."""
+    method: Method = entry_of("baselines", name).load()
+    return method

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from forecast.baselines import baseline_method
-from forecast.baselines.shared.method import Counts, Mask, Method, Values
+from forecast.baselines.shared.method import Counts, Mask, Method, Values, baseline_method
 from forecast.baselines.shared.seasons import SMOOTHED_SEASON
 from forecast.parallel import cores
 from forecast.pretrained.forecasting import Network

@@ -1,32 +1,19 @@
-"""Rolling origins of a panel: their positions, and the past and the actual values at each of them."""
+"""Rolling origins: those of a backtest, and a splitter for scikit-learn."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.events.kinds import touched
 from forecast.logs import log
-from forecast.panel.panel import Flags, Integers, Numbers, Panel, stacked
-from forecast.panel.schema import Schema
+from forecast.panel.panel import Integers, Panel
 from forecast.reading.dated import dated_table, normalised
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
-from forecast.windows.windows import WindowIndex
 
 DEFAULT_ORIGINS = 8  # enough to show luck at one of them, few enough to wait for
-MAX_VALUES = 4_000_000  # past values that are laid out side by side at once
-
-
-@dataclass(frozen=True)
-class PastsAtOrigins:
-    panel: Panel  # a series for each series and origin by which it had begun, ending there; the oldest origin first
-    series: Integers  # [windows]
-    origin: Integers  # [windows]
-    actual: Numbers  # [windows, horizon], NaN where missing
 
 
 def choose_origins(
@@ -58,54 +45,6 @@ def choose_origins(
         cure = Words("; for all of them pass ", Setting("step", closer)) if closer > 0 else ""
         log.warning(text, name, count, asked, longest, cure)
     return panel.origins - horizon - step * np.arange(count)[::-1, None]
-
-
-def cut(panel: Panel, origins: Integers) -> PastsAtOrigins:
-    """Cut a panel at some origins, [origins, series]."""
-    begun = [np.flatnonzero(origin >= panel.starts) for origin in origins]
-    series = np.concatenate(begun)
-    which = np.repeat(np.arange(len(origins)), list(map(len, begun)))
-    actual = values_at(panel, series, origins[which, series] + 1, panel.ahead)
-    return PastsAtOrigins(
-        stacked([panel.until(origin) for origin in origins]), series, which, actual
-    )
-
-
-def values_at(panel: Panel, series: Integers, first: Integers, steps: int) -> Numbers:
-    """Values of series [n] from grid positions `first` [n] on, [n, steps], NaN where none was observed."""
-    step = first[:, None] + np.arange(steps) - panel.starts[series][:, None]
-    inside = (step >= 0) & (step < panel.lengths[series][:, None])
-    slot = panel.offsets[series][:, None] + np.where(inside, step, 0)
-    return np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
-
-
-def bounds_at(panel: Panel, schema: Schema, series: Integers, first: Integers) -> Flags:
-    """As `values_at`, for a horizon: whether a value is that of a stock-out."""
-    slots = touched(panel, schema, "stock_out")
-    if slots is None:
-        return np.zeros((len(series), panel.ahead), bool)
-    marked = replace(panel, values=slots.astype(np.float64))
-    return np.asarray(values_at(marked, series, first, panel.ahead) == 1)
-
-
-def past_slots(
-    panel: Panel, windows: WindowIndex, context: int
-) -> Iterator[tuple[Flags, Integers, Flags]]:
-    """Some windows at a time, [windows, context]: whether a step lies in its series, its slot, if it was observed."""
-    series, position = windows
-    rows = max(1, MAX_VALUES // context)
-    for low in range(0, len(series), rows):
-        slot = position[low : low + rows, None] + np.arange(-context, 0)
-        inside = slot >= 0
-        np.maximum(slot, 0, out=slot)
-        slot += panel.offsets[series[low : low + rows], None]
-        yield inside, slot, inside & panel.observed[slot]
-
-
-def pasts(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Numbers, Flags]]:
-    """The pasts of windows, 0 where nothing was observed, and whether it was, [windows, context] each."""
-    for _, slot, observed in past_slots(panel, windows, context):
-        yield np.where(observed, panel.values[slot], 0.0), observed
 
 
 class RollingOrigin:

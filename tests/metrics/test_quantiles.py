@@ -8,17 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from forecast.evaluation.quantiles import (
+from forecast.intervals.baseline_errors import error_quantiles, independent_windows
+from forecast.intervals.bounds import bounded, raised, unbounded_numbers
+from forecast.metrics.quantiles import (
     LEVELS,
     at_levels,
-    bounded,
-    error_quantiles,
-    independent_windows,
     interval_levels,
     mean_of,
-    raised,
     rounded,
-    unbounded_numbers,
     widening,
 )
 from forecast.settings import OutputSettings

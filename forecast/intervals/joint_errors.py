@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.ensemble.calibration import widened
-from forecast.evaluation.quantiles import normal_deviates, standard_deviation, widening
+from forecast.intervals.calibration import widened
+from forecast.metrics.quantiles import normal_deviates, standard_deviation, widening
 from forecast.panel.panel import Flags, Integers, Numbers
 
 STEP = 0.05  # standard deviations, in which errors are stored

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.ensemble.pasts import Recent, largest
-from forecast.evaluation.origins import pasts
+from forecast.intervals.pasts import Recent, largest
 from forecast.panel.panel import Panel
+from forecast.windows.origins import pasts
 
 
 def panel_of(*series: list[float], ahead: int = 2) -> Panel:

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 
 from forecast.calendar.zones import DAY, wall_clock
-from forecast.ensemble.calibration import adapted_share
 from forecast.errors import BadData
-from forecast.evaluation.quantiles import interval_levels
 from forecast.events.kinds import touched
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
+from forecast.intervals.calibration import adapted_share
 from forecast.ledger.ledger import (
     COLUMNS,
     PUBLISHED,
@@ -26,6 +25,7 @@ from forecast.ledger.ledger import (
     series_number,
     series_text,
 )
+from forecast.metrics.quantiles import interval_levels
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts

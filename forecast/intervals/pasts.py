@@ -6,9 +6,9 @@ from typing import Self
 
 import numpy as np
 
-from forecast.evaluation.origins import pasts
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.windows.inputs import Inputs
+from forecast.windows.origins import pasts
 from forecast.windows.windows import WindowIndex
 
 STEPS = 1024  # that recent means look back: rare sales are few in fewer

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from forecast.artifacts.store import Store
+from forecast.checks.accuracy import actuals_lines, since_last_run
 from forecast.inference.contents import from_contents, to_contents
 from forecast.ledger import ledger
-from forecast.ledger.accuracy import actuals_lines, since_last_run
 from forecast.ledger.ledger import PUBLISHED, RAW
 from forecast.panel.panel import Panel
 from forecast.panel.schema import calendar_of

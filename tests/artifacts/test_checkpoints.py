@@ -8,10 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forecast.artifacts.resume import KEEP, Checkpoints
+from forecast.artifacts.checkpoints import KEEP, Checkpoint, Checkpoints
 from forecast.artifacts.store import RESUME, Store
 from forecast.durable import TEMPORARY
-from forecast.training.context import Checkpoint
 
 STATE = Checkpoint(
     {"step": 3, "best": 0.1, "name": "ä", "none": None},

@@ -8,9 +8,13 @@ from functools import partial
 
 import numpy as np
 
-from forecast.baselines.shared.windows import forecast_baseline
+from forecast.ensemble.baseline_forecasts import baseline_points
 from forecast.errors import Message
-from forecast.evaluation.metrics import (
+from forecast.events.kinds import without_censored
+from forecast.intervals.baseline_errors import error_quantiles
+from forecast.intervals.bounds import bounded, log_raised, raised, unbounded_numbers
+from forecast.logs import held_back, log
+from forecast.metrics.metrics import (
     REFERENCE,
     Evaluation,
     Measures,
@@ -18,16 +22,6 @@ from forecast.evaluation.metrics import (
     naive_errors_until,
     seasonal_naive_errors,
 )
-from forecast.evaluation.origins import bounds_at, cut, pasts
-from forecast.evaluation.quantiles import (
-    bounded,
-    error_quantiles,
-    log_raised,
-    raised,
-    unbounded_numbers,
-)
-from forecast.events.kinds import without_censored
-from forecast.logs import held_back, log
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import (
     Schema,
@@ -39,6 +33,7 @@ from forecast.panel.schema import (
 from forecast.parallel import side_by_side
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column, Frame, frame_of, interval_columns, stacked
+from forecast.windows.origins import bounds_at, cut
 
 Predict = Callable[[Panel], Numbers]
 """Quantiles of the values after the end of each series, [series, horizon, levels], ascending along the last axis."""
@@ -85,16 +80,11 @@ def fit_baseline(name: str, season: int, levels: tuple[float, ...], past: Panel)
 
 def _points(name: str, season: int, panel: Panel) -> tuple[Numbers, Numbers]:
     """Point forecasts [series, horizon], and the naive error [series], 0 where the past has none."""
-    newest = np.arange(len(panel)), panel.lengths
-    parts = pasts(panel, newest, int(panel.lengths.max()))
-    points = [
-        forecast_baseline(name, values, observed, panel.ahead, season) for values, observed in parts
-    ]
     naive, change = (
         seasonal_naive_errors(panel.values, panel.observed, panel.offsets, lag)
         for lag in (season, 1)
     )
-    return np.concatenate(points), np.nan_to_num(np.where(naive > 0, naive, change))
+    return baseline_points(name, season, panel), np.nan_to_num(np.where(naive > 0, naive, change))
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,11 @@
 import hashlib
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+from numpy.typing import NDArray
 
 from forecast.artifacts.format import dump_arrays, dump_json, load_arrays, load_json, parse_strictly
 from forecast.durable import (
@@ -18,13 +21,20 @@ from forecast.durable import (
 )
 from forecast.errors import CannotCreate, ForecastError, Setting, StorageFailure
 from forecast.logs import log
-from forecast.training.context import Checkpoint
 
 KEEP = 3  # fits whose checkpoints stay
 MAX_BYTES = 2**33  # of a checkpoint, which is read into memory
 
 _DIGITS = 16  # of each sha256 in a folder's name
 _FOLDER = re.compile(rf"[0-9a-f]{{{_DIGITS}}}-[0-9a-f]{{{_DIGITS}}}")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where training stands: plain values, which JSON can hold, and arrays, both by name."""
+
+    facts: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
 
 
 class Checkpoints:

@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.evaluation.backtest import Fold, Predict, backtest, fit_baseline
-from forecast.evaluation.origins import choose_origins
+from forecast.engine.backtest import Fold, Predict, backtest, fit_baseline
+from forecast.engine.rolling import choose_origins
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading import reading
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from tests._settings import ROLES
-from tests.evaluation.panels import panel_of
+from tests.metrics.panels import panel_of
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 

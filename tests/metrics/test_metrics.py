@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, root_mean_squared_error
 
-from forecast.evaluation.metrics import (
+from forecast.metrics.metrics import (
     MEASURES,
     REFERENCE,
     Evaluation,
@@ -35,7 +35,7 @@ from forecast.evaluation.metrics import (
     wql,
 )
 from forecast.settings import Metric
-from tests.evaluation.panels import panel_of
+from tests.metrics.panels import panel_of
 
 NAN = float("nan")
 ACTUAL = np.array(

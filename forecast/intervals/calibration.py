@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.ensemble.pasts import Pasts, Recent
 from forecast.errors import Setting
-from forecast.evaluation.quantiles import mean_of
+from forecast.intervals.pasts import Pasts, Recent
 from forecast.logs import log
+from forecast.metrics.quantiles import mean_of
 from forecast.panel.panel import Flags, Integers, Numbers
 
 PRIOR_WINDOWS = 4.0  # independent windows that say as much as what is known without them; chosen as in quantiles.py

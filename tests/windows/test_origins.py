@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from forecast import RollingOrigin
+from forecast.engine.rolling import choose_origins
 from forecast.errors import BadData, UsageError
-from forecast.evaluation.origins import choose_origins, cut, values_at
-from tests.evaluation.panels import NAN, panel_of
+from forecast.windows.origins import cut, values_at
+from tests.metrics.panels import NAN, panel_of
 
 LONG = panel_of(
     (0, [float(value) for value in range(80)]),

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.ensemble import calibration
-from forecast.ensemble.calibration import (
+from forecast.intervals import calibration
+from forecast.intervals.calibration import (
     Calibration,
     at_least,
     capped,
@@ -14,8 +14,8 @@ from forecast.ensemble.calibration import (
     warn_uncalibrated,
     widened,
 )
-from forecast.ensemble.pasts import Pasts, Recent
-from forecast.evaluation.quantiles import LEVELS, mean_of
+from forecast.intervals.pasts import Pasts, Recent
+from forecast.metrics.quantiles import LEVELS, mean_of
 
 ALL = np.ones((500, 8), bool)
 STEPS = np.arange(1, 9)

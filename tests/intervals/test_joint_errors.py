@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from forecast.ensemble.joint_errors import STEP, JointErrors, sum_quantiles, variance_share
-from forecast.evaluation.quantiles import LEVELS, mean_of, normal_deviates
+from forecast.intervals.joint_errors import STEP, JointErrors, sum_quantiles, variance_share
+from forecast.metrics.quantiles import LEVELS, mean_of, normal_deviates
 
 WINDOWS, SERIES, HORIZON = 40, 30, 4
 

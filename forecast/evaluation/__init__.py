@@ -1,1 +1,0 @@
-"""Metrics, rolling origins, backtest, scoring, and the scikit-learn splitter."""

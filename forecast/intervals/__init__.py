@@ -1,0 +1,1 @@
+"""How sure forecasts are: calibrated quantiles, errors of baselines and of sums, corrections by past runs."""
