@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.pairs import Pairs
 from forecast import Forecaster
-from forecast.engine.stages import Callbacks
+from forecast.engine.requests import Callbacks
 from forecast.settings import Precision
 from forecast.tables.synthetic import synthesize
 from forecast.training.context import Progress

@@ -10,7 +10,7 @@ from torch import nn
 
 from benchmarks.pairs import Pairs
 from forecast import Forecaster
-from forecast.engine.stages import Callbacks
+from forecast.engine.requests import Callbacks
 from forecast.tables.synthetic import synthesize
 from forecast.training.context import Progress
 

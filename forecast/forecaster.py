@@ -1,9 +1,8 @@
 """Forecaster: the scikit-learn-style face."""
 
-import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from copy import copy
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Self
@@ -11,22 +10,22 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from forecast.artifacts.checkpoints import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.changes.what_if import what_if
-from forecast.engine.backtest import OUTPUT, Backtest
-from forecast.engine.backtesting import backtest_reading
+from forecast.engine.backtest import Backtest, BacktestRequest, backtest
 from forecast.engine.exporting import with_exports
-from forecast.engine.stages import NO_CALLBACKS, Callbacks, PanelFit, deadline_of
+from forecast.engine.fit import fit, read_to_fit
+from forecast.engine.forecast import forecast
+from forecast.engine.requests import NO_CALLBACKS, OUTPUT, Callbacks, FitRequest, ForecastRequest
 from forecast.ensemble.names import check_names
 from forecast.events.kinds import without_censored
 from forecast.events.table import events_columns
 from forecast.inference import forecasting
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit, models_of
-from forecast.inference.predictor import Predictor, require_engine
+from forecast.inference.forecasting import Columns
+from forecast.inference.predictor import Predictor
 from forecast.metrics.metrics import result_columns
-from forecast.panel.panel import Panel
 from forecast.parameters import (
     Data,
     ForecasterParams,
@@ -36,7 +35,7 @@ from forecast.parameters import (
     tables_of,
 )
 from forecast.reading.comparing import actuals_after
-from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
+from forecast.reading.reading import describe_reading, read_as
 from forecast.report.chart import chart_of, plot_of_forecasts, series_to_draw
 from forecast.report.explanation import Explanation, explain_panel
 from forecast.report.vega import altair_chart
@@ -52,7 +51,6 @@ from forecast.settings import (
     SumSettings,
 )
 from forecast.tables.writing import frame_of, refuse_clash
-from forecast.totals.sums import Totals
 
 
 class Forecaster(ForecasterParams):
@@ -98,9 +96,7 @@ class Forecaster(ForecasterParams):
         y: None = None,
         *,
         future: Data | None = None,
-        started: float | None = None,
         callbacks: Callbacks = NO_CALLBACKS,
-        checkpoints: Checkpoints | None = None,
         start: "Forecaster | None" = None,
     ) -> Self:
         """Infer what the table holds, and train.
@@ -108,9 +104,7 @@ class Forecaster(ForecasterParams):
         Parameters
         ----------
         X, future : a DataFrame, long or wide, a Series, an array [rows], or a Table; more rows of known columns
-        started : `time.monotonic()` from which the budget counts; default now
         callbacks : receive what was read, and the progress of training
-        checkpoints : where training writes what it can go on from, of `Writer.checkpoints`; by default nowhere
         start : the fitted forecaster that a warm start goes on from; by default this one, if it is fitted
 
         Raises
@@ -119,16 +113,15 @@ class Forecaster(ForecasterParams):
             If a setting is wrong or contradicts the table, if the table cannot be used, or if there is a `y`.
         """
         self._refuse_y(y)
-        settings = self._settings()[0]
-        require_engine(settings.engine, settings.model)
-        deadline = deadline_of(settings, time.monotonic() if started is None else started)
-        reading = self._read(X, callbacks, future)
-        earlier, on_step = getattr(start or self, "fitted_", None), callbacks.on_step
-        table = reading.panel, reading.schema, settings, reading.name
-        fitted = PanelFit(*table, deadline, on_step, checkpoints, earlier, sums=True).run()
-        fitted = with_exports(fitted) if settings.engine == "onnx" else fitted
-        self._serve(Predictor(fitted, settings.device, settings.engine))
-        self.reading_ = describe_reading(reading)
+        settings, _ = self._settings()
+        request = replace(
+            self._fit_request(X, future, callbacks),
+            earlier=getattr(start or self, "fitted_", None),
+            exports=settings.engine == "onnx",
+        )
+        result = fit(request)
+        self._serve(Predictor(result.fitted, settings.device, settings.engine))
+        self.reading_ = describe_reading(result.reading)
         return self
 
     def predict(
@@ -167,8 +160,13 @@ class Forecaster(ForecasterParams):
             "min": min,
             "shard": getattr(self, "shard_", None),
         }
-        columns = self._forecasts(X, future, origin, horizon, OutputSettings.check(output)).columns
-        return frame_of(columns, self.schema_.whole_ids)
+        request = ForecastRequest(
+            *tables_of(X, future),
+            origin=_text(origin),
+            horizon=horizon,
+            output=OutputSettings.check(output),
+        )
+        return self._frame(forecast(self._serving(), request).whole.columns)
 
     def totals(
         self,
@@ -193,13 +191,14 @@ class Forecaster(ForecasterParams):
         A row per group and period: ``level``, ids (blank where summed over), start of the period, ``forecast``,
         ``mean``, ``lo_80, hi_80, ...``, ``observed``, ``filled``, ``steps``, ``calibrated``; errors as of `predict`.
         """
-        asked, output = (
-            SumSettings.check({"sum_by": by, "sum_every": every}),
-            {"levels": levels, "min": min},
+        request = ForecastRequest(
+            *tables_of(frame, future),
+            origin=_text(origin),
+            sums=SumSettings.check({"sum_by": by, "sum_every": every}),
+            output=OutputSettings.check({"levels": levels, "min": min}),
         )
-        totals = Totals(self._serving(), asked, OutputSettings.check(output), None)
-        totals.add(self._forecasts(frame, future, origin, None, totals.output))
-        return frame_of(totals.columns(), self.schema_.whole_ids)
+        totals = forecast(self._serving(), request).totals
+        return self._frame({} if totals is None else totals.columns())
 
     def what_if(
         self, changed: dict[str, Any] | Data, X: Data | None = None, future: Data | None = None
@@ -208,15 +207,14 @@ class Forecaster(ForecasterParams):
 
         `changed` has values by column, ``{"promo": 0}``, or is a frame like `future`; `X` and `future` as of `predict`.
         """
-        forecasts, predictor = self._forecasts(X, future, None, None, OUTPUT), self._serving()
-        given = changed if isinstance(changed, dict) else table_of(changed)
-        columns = what_if(predictor, forecasts, given, predictor.fitted.config.table, OUTPUT)
-        return frame_of(columns, self.schema_.whole_ids)
+        new_values = changed if isinstance(changed, dict) else table_of(changed)
+        request = ForecastRequest(*tables_of(X, future))
+        return self._frame(what_if(self._serving(), request, new_values).columns)
 
     def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
         """The rows that `predict` needs as `future`, the columns known in advance blank; `X` and `origin` alike."""
         columns = forecasting.future_template(self._serving().fitted, tables_of(X)[0], origin, None)
-        return frame_of(columns, self.schema_.whole_ids)
+        return self._frame(columns)
 
     def shard(self, name: str) -> Self:
         """This fitted forecaster for a part of the series, such as ``3/16``; a hash of the ids decides."""
@@ -258,12 +256,19 @@ class Forecaster(ForecasterParams):
             actual is not None and not settings.series
         )  # the errors of all tell which are the largest
         choose = None if all_matter else partial(series_to_draw, settings=settings)
-        forecasts = self._forecasts(X, future, origin, horizon, output, choose)
-        fitted = self._serving().fitted
+        request = ForecastRequest(
+            *tables_of(X, future),
+            origin=_text(origin),
+            horizon=horizon,
+            output=output,
+            on_panel=choose,
+        )
+        answer = forecast(self._serving(), request)
+        fitted = answer.fitted
         later = (
             None if actual is None else read_as(table_of(actual), fitted.config.table, horizon=0)
         )
-        data = plot_of_forecasts(forecasts, fitted, output.levels)
+        data = plot_of_forecasts(answer.whole, fitted, output.levels)
         return altair_chart(chart_of(data, settings, *((later.panel, later.name) if later else ())))
 
     def explain(
@@ -322,29 +327,28 @@ class Forecaster(ForecasterParams):
         callbacks : receive what was read, the progress of the backtest, and of training unless fits run side by side
         """
         rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
-        models, (settings, table_settings) = (
-            (models,) if isinstance(models, str) else models,
-            self._settings(),
-        )
+        models = (models,) if isinstance(models, str) else models
+        settings, table_settings = self._settings()
         check_names(settings, models or (settings.model,))
         X, future = X if isinstance(X, tuple) else (X, None)
-        predictor, later = None, tables_of(future)[0]
-        if frozen:
-            predictor = self._serving()
-            reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), later)
+        predictor = self._serving() if frozen else None
+        if predictor is None:
+            reading = read_to_fit(self._fit_request(X, future, callbacks))
         else:
-            reading = self._read(X, callbacks, later)
+            (later,) = tables_of(future)
+            reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), later)
         refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
-        asked, season = SumSettings.check(sums) if sums else None, bool(table_settings.season)
-        return backtest_reading(
-            reading,
-            settings,
-            rolling,
-            models,
-            predictor,
-            season_given=season,
-            sums=asked,
-            callbacks=callbacks,
+        return backtest(
+            BacktestRequest(
+                reading,
+                settings,
+                rolling,
+                models,
+                predictor,
+                season_given=bool(table_settings.season),
+                sums=SumSettings.check(sums) if sums else None,
+                callbacks=callbacks,
+            )
         )
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
@@ -355,7 +359,7 @@ class Forecaster(ForecasterParams):
         weights = predictor.attention(panel, series)
         steps = np.arange(1 - weights.shape[1], 1)
         columns = forecasting.columns_at(panel, self.schema_, series, steps, {"weight": weights})
-        return frame_of(columns, self.schema_.whole_ids)
+        return self._frame(columns)
 
     def save(self, store: str | Writer, keep: int = STORE.keep) -> VersionInfo:
         """Write a new version into a store, make it the live one, and prune old ones.
@@ -405,22 +409,12 @@ class Forecaster(ForecasterParams):
         """What forecasts each series of the fit."""
         return models_of(self._check_fitted())
 
-    def _read(self, X: Data, callbacks: Callbacks, future: Data | None) -> Reading:
-        train, how = self._settings()
-        check_names(train)
+    def _fit_request(self, X: Data, future: Data | None, callbacks: Callbacks) -> FitRequest:
+        settings, how = self._settings()
         (later,) = tables_of(future)
-        reading = read(
-            table_of(X),
-            how,
-            horizon=train.horizon,
-            lookback=train.lookback,
-            events=self.events,
-            future=later,
+        return FitRequest(
+            table_of(X), settings, how, future=later, events=self.events, callbacks=callbacks
         )
-        check_to_fit(reading)
-        if callbacks.on_read is not None:
-            callbacks.on_read(describe_reading(reading))
-        return reading
 
     def _serve(self, predictor: Predictor) -> None:
         self.fitted_, self.events_, self.predictor_ = predictor.fitted, self.events, predictor
@@ -434,23 +428,9 @@ class Forecaster(ForecasterParams):
             self.predictor_, events, {name: getattr(self, name) for name in AFTER_FIT}
         )
 
-    def _forecasts(
-        self,
-        X: Data | None,
-        future: Data | None,
-        origin: str | int | datetime | None,
-        horizon: int | None,
-        output: OutputSettings,
-        choose: Callable[[Panel], forecasting.ForecastOptions | None] | None = None,
-    ) -> forecasting.Forecasts:
-        predictor, (table, later) = self._serving(), tables_of(X, future)
-        start = None if origin is None else str(origin)
-        return forecasting.forecast_table(
-            predictor,
-            table,
-            future=later,
-            origin=start,
-            horizon=horizon,
-            output=output,
-            on_panel=choose,
-        )
+    def _frame(self, columns: Columns) -> pd.DataFrame:
+        return frame_of(columns, self.schema_.whole_ids)
+
+
+def _text(origin: str | int | datetime | None) -> str | None:
+    return None if origin is None else str(origin)

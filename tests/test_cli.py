@@ -136,17 +136,25 @@ def test_a_plan_is_repeated_bitwise(forecast: Run, passengers: Path, tmp_path: P
 
 def test_a_fit_that_a_deadline_cut_is_repeated(passengers: Path, tmp_path: Path) -> None:
     from forecast import Forecaster
+    from forecast.engine.fit import fit
+    from forecast.engine.forecast import forecast
+    from forecast.engine.requests import FitRequest, ForecastRequest
+    from forecast.inference.predictor import Predictor
+    from forecast.tables.reading import table_from_frame
+    from forecast.tables.writing import frame_of
 
     frame = pd.read_csv(passengers)
     started = (
         time.monotonic() + 0.6
     )  # 0.6 s, half a second of it kept for saving, are too few for 50,000 steps
-    cut = Forecaster(budget=0.6, steps=50_000).fit(frame, started=started)
-    assert cut.plan_.members[0].cut is not None
-    (tmp_path / "plan.json").write_text(cut.plan_.model_dump_json())
+    settings = TrainSettings(budget=0.6, steps=50_000)
+    cut = fit(FitRequest(table_from_frame(frame), settings, started=started)).fitted
+    assert cut.config.plan.members[0].cut is not None
+    (tmp_path / "plan.json").write_text(cut.config.plan.model_dump_json())
     again = Forecaster(plan=str(tmp_path / "plan.json")).fit(frame)
-    assert again.plan_ == cut.plan_
-    pd.testing.assert_frame_equal(again.predict(), cut.predict(), check_exact=True)
+    assert again.plan_ == cut.config.plan
+    of_cut = forecast(Predictor(cut, "auto"), ForecastRequest()).whole.columns
+    pd.testing.assert_frame_equal(again.predict(), frame_of(of_cut), check_exact=True)
 
 
 def test_output_is_replaced_whole_and_by_suffix(forecast: Run, store: Path, tmp_path: Path) -> None:

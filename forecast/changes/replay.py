@@ -11,8 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from forecast.engine.forecast import forecast
+from forecast.engine.requests import ForecastRequest
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import forecast_panel, with_schema
+from forecast.inference.forecasting import with_schema
 from forecast.inference.predictor import Predictor
 from forecast.logs import held_back
 from forecast.panel.naming import series_names
@@ -463,9 +465,7 @@ def _points(state: RunInput, changed: Flags, keys: ForecastKeys, before: Numbers
         state.panel, status=tuple(word if forecast else "ended" for word, forecast in words)
     )
     with held_back():  # the runs have said the same
-        made = forecast_panel(
-            state.predictor, panel, state.predictor.fitted.config.horizon, state.output
-        )
+        made = forecast(state.predictor, ForecastRequest(panel, output=state.output)).whole
     rank = np.full(len(panel) + 1, -1)
     rank[made.series] = np.arange(len(made.series))
     index = (series_index(panel.ids, ids) - 1)[series]

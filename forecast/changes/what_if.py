@@ -2,51 +2,87 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
-from itertools import islice
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from forecast.engine.forecast import forecast
+from forecast.engine.requests import Forecast, ForecastRequest
 from forecast.errors import BadData, Setting, UsageError, did_you_mean
-from forecast.inference.forecasting import Columns, Forecasts, forecast_panel
+from forecast.inference.forecasting import Columns
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
 from forecast.metrics.quantiles import rounded
 from forecast.panel.panel import Flags, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.reading.building import with_future
-from forecast.settings import OutputSettings
 from forecast.tables.table import Table
-from forecast.totals.sums import Totals
 
 MOST = 1_000  # combinations of values of known columns that are compared
-FEW = 10  # different numbers of a column up to which they are alike or not, as categories are, and none is between two
+# different numbers of a column up to which they are alike or not, as categories are, and none is
+# between two
+FEW = 10
+PARTS_OF_SUMS = ("steps", "observed")  # columns of a table of sums that say what is summed
 ALONE = "%s is %s, which the past that is seen here has not shown; what it would do is a guess"
-TOGETHER = "the past that is seen here has not shown such values of %s together; what they would do is a guess"
+TOGETHER = (
+    "the past that is seen here has not shown such values of %s together; "
+    "what they would do is a guess"
+)
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    columns: Columns  # forecast, what_if and difference beside ids and times, of series or sums
+    forecast: Forecast  # under the values that were known
 
 
 def what_if(
-    predictor: Predictor,
-    forecasts: Forecasts,
-    changed: Mapping[str, object] | Table,
-    schema: Schema,
-    output: OutputSettings,
-    totals: Totals | None = None,
-) -> Columns:
-    """The columns forecast, what_if and difference beside ids and times, or beside those of sums.
+    predictor: Predictor, request: ForecastRequest, changed: Mapping[str, object] | Table
+) -> WhatIf:
+    """Forecast twice, the second time under other known values.
 
-    `changed` has new values of known columns, or is a table like that of the future; `totals` are of no series yet.
-    Raises `UsageError` for a column that is not known in advance or a value that it cannot have, and `BadData` for a
-    table without rows in the horizon. Warns of values that the past has not shown, alone or together.
+    `changed` has new values of known columns, or is a table like that of the future. Raises `UsageError` for a column
+    that is not known in advance or a value that it cannot have, and `BadData` for a table without rows in the horizon.
+    Warns of values that the past has not shown, alone or together.
     """
-    panel, horizon = forecasts.panel, forecasts.numbers.shape[1]
-    steps = panel.positions - np.repeat(panel.lengths, np.diff(panel.offsets))
-    ahead, values = (steps >= 0) & (steps < horizon), np.full_like(panel.known, np.nan)
+    schema = predictor.fitted.config.table
+    before = forecast(predictor, request, in_parts=False)
+    horizon = before.whole.numbers.shape[1]
+    panel = _changed_panel(before.whole.panel, horizon, changed, schema)
+    question = replace(request, source=panel, future=None, origin=None)
+    after = forecast(predictor, question)
+
+    columns = _shown(before)
+    points = np.asarray(columns["forecast"])
+    other_points = np.asarray(_shown(after)["forecast"])
+    result: Columns = {}
+    for name, column in columns.items():
+        if name == "forecast":
+            break
+        result[name] = column
+    result["forecast"] = points
+    result["what_if"] = other_points
+    result["difference"] = rounded(other_points - points)
+    for name in PARTS_OF_SUMS:
+        if name in columns and before.totals is not None:
+            result[name] = columns[name]
+    return WhatIf(result, before)
+
+
+def _shown(answer: Forecast) -> Columns:
+    return answer.whole.columns if answer.totals is None else answer.totals.columns()
+
+
+def _changed_panel(
+    panel: Panel, horizon: int, changed: Mapping[str, object] | Table, schema: Schema
+) -> Panel:
+    """The panel with other known values in the horizon."""
     if not schema.known:
-        raise UsageError(
-            "this forecaster uses no columns that are known in advance", setting=Setting("what_if")
-        )
+        problem = "this forecaster uses no columns that are known in advance"
+        raise UsageError(problem, setting=Setting("what_if"))
+    steps = panel.positions - np.repeat(panel.lengths, np.diff(panel.offsets))
+    ahead = (steps >= 0) & (steps < horizon)
+    values = np.full_like(panel.known, np.nan)
     if isinstance(changed, Table):
         values[ahead] = with_future(replace(panel, known=values), changed, schema).known[ahead]
         if np.isnan(values).all():
@@ -57,86 +93,86 @@ def what_if(
             )
     else:
         for name, value in changed.items():
-            if name not in schema.known:
-                there = (
-                    did_you_mean(name, list(schema.known))
-                    or f"; there are {', '.join(schema.known)}"
-                )
-                raise UsageError(
-                    f"'{name}' is not known in advance{there}", setting=Setting("what_if", name)
-                )
-            values[ahead, schema.known.index(name)] = _number(
-                name, value, schema.categories.get(name)
-            )
-    other = replace(panel, known=np.where(np.isnan(values), panel.known, values), vintages=None)
-    _warn_unseen(panel, other, ~np.isnan(values), schema)
-    made = forecast_panel(predictor, other, horizon, output)
-    columns, points, beside = forecasts.columns, made.numbers[..., 0].ravel(), dict[str, Any]()
-    if totals is not None:
-        others = totals.blank_copy()
-        totals.add(forecasts)
-        others.add(made)
-        columns, points = totals.columns(), np.asarray(others.columns()["forecast"])
-        beside = {
-            name: columns[name] for name in ("steps", "observed") if name in columns
-        }  # parts of a sum
-    before = np.asarray(columns["forecast"])
-    shown = {
-        "forecast": before,
-        "what_if": points.astype(before.dtype),
-        "difference": rounded(points - before),
-    }
-    return {**dict(islice(columns.items(), list(columns).index("forecast"))), **shown, **beside}
+            values[ahead, _column(name, schema)] = _number(name, value, schema.categories.get(name))
+    is_changed = ~np.isnan(values)
+    other = replace(panel, known=np.where(is_changed, values, panel.known), vintages=None)
+    _warn_unseen(panel, other, is_changed, schema)
+    return other
+
+
+def _column(name: str, schema: Schema) -> int:
+    """The index of a known column."""
+    if name in schema.known:
+        return schema.known.index(name)
+    names = list(schema.known)
+    hint = did_you_mean(name, names) or f"; there are {', '.join(names)}"
+    raise UsageError(f"'{name}' is not known in advance{hint}", setting=Setting("what_if", name))
 
 
 def _number(name: str, value: object, categories: tuple[str, ...] | None) -> float:
     with suppress(TypeError, ValueError):
-        number = float(value) if categories is None else 1.0 + categories.index(str(value))  # type: ignore[arg-type]
+        if categories is not None:
+            return 1.0 + categories.index(str(value))
+        number = float(value)  # type: ignore[arg-type]
         if np.isfinite(number):
             return number
-    hint = (
-        "the column holds numbers"
-        if categories is None
-        else f"the fit has seen {', '.join(categories[:FEW])}"
-    )
-    raise UsageError(
-        f"{name} cannot be that; {hint}", setting=Setting("what_if", f"{name}={value}")
-    )
+    hint = "the column holds numbers"
+    if categories is not None:
+        hint = f"the fit has seen {', '.join(categories[:FEW])}"
+    setting = Setting("what_if", f"{name}={value}")
+    raise UsageError(f"{name} cannot be that; {hint}", setting=setting)
 
 
 def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> None:
     """Warn of values in `changed` cells [slots, known] that the past has not shown, in one column or together."""
-    whole = ~np.isnan(other.known).any(1)
-    seen, found = panel.known[panel.observed & whole], other.known[changed.any(1) & whole]
-    if not len(seen) or not len(found):
+    is_whole = ~np.isnan(other.known).any(1)
+    past = panel.known[panel.observed & is_whole]  # [rows, known]
+    new = other.known[changed.any(1) & is_whole]  # [rows, known]
+    if not len(past) or not len(new):
         return
-    unseen, few = False, np.array([len(np.unique(column)) <= FEW for column in seen.T])
-    for column, name in enumerate(schema.known):
-        words, past, new = schema.categories.get(name), seen[:, column], np.unique(found[:, column])
-        unknown = np.setdiff1d(new, past) if words else new[(new < past.min()) | (new > past.max())]
-        few[column] |= words is not None
-        if len(unknown) and changed[:, column].any():
-            texts, unseen = (
-                [
-                    ("another", *words)[int(each)] if words else f"{each:g}"
-                    for each in unknown[:FEW]
-                ],
-                True,
-            )
-            log.warning(ALONE, name, " or ".join(texts))
-    unit = np.where(few | (seen.std(0) == 0), 1.0, seen.std(0))
-    past, new = (np.unique(values / unit, axis=0) for values in (seen, found))
-    past, new = (rows[:: len(rows) // MOST + 1] for rows in (past, new))
+    is_unseen = [
+        _warn_unseen_alone(name, past[:, column], new[:, column], schema)
+        for column, name in enumerate(schema.known)
+        if changed[:, column].any()
+    ]
+    if any(is_unseen) or len(schema.known) == 1:
+        return
+
+    few = np.array([len(np.unique(column)) <= FEW for column in past.T])
+    few |= np.array([name in schema.categories for name in schema.known])
+    deviation = past.std(0)
+    unit = np.where(few | (deviation == 0), 1.0, deviation)
+    past, new = _thinned(past / unit), _thinned(new / unit)
     # a combination is new if its nearest one in the past is farther than any there is from its nearest
     gaps = np.sort(_distances(past, past, few), 1)[:, 1:2]
     widest = gaps[np.isfinite(gaps)].max(initial=0.0)
-    if not unseen and len(schema.known) > 1 and (_distances(new, past, few).min(1) > widest).any():
+    if (_distances(new, past, few).min(1) > widest).any():
         log.warning(TOGETHER, " and ".join(schema.known))
+
+
+def _warn_unseen_alone(name: str, past: Numbers, new: Numbers, schema: Schema) -> bool:
+    """Warn of new values of one column that the past has not shown; says whether there are some."""
+    categories = schema.categories.get(name)
+    values = np.unique(new)
+    if categories:
+        unseen = np.setdiff1d(values, past)
+        texts = [("another", *categories)[int(value)] for value in unseen[:FEW]]
+    else:
+        unseen = values[(values < past.min()) | (values > past.max())]
+        texts = [f"{value:g}" for value in unseen[:FEW]]
+    if len(unseen):
+        log.warning(ALONE, name, " or ".join(texts))
+    return len(unseen) > 0
+
+
+def _thinned(rows: Numbers) -> Numbers:
+    """The different rows, or an even sample of them."""
+    different = np.unique(rows, axis=0)
+    return different[:: len(different) // MOST + 1]
 
 
 def _distances(rows: Numbers, others: Numbers, few: Flags) -> Numbers:
     """[rows, others], distances of combinations in standard deviations; infinite where those of `few` differ."""
-    apart = rows[:, None] - others
-    return np.where(
-        (apart[..., few] != 0).any(-1), np.inf, np.sqrt((apart[..., ~few] ** 2).sum(-1))
-    )
+    gaps = rows[:, None] - others
+    differs = (gaps[..., few] != 0).any(-1)
+    return np.where(differs, np.inf, np.sqrt((gaps[..., ~few] ** 2).sum(-1)))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from forecast.engine.backtest import Fold
+    from forecast.engine.requests import Fold
     from forecast.training.context import Progress as Training
 
 style = {"format": "text", "quiet": False}  # what --log-format and --quiet say

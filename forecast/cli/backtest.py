@@ -4,7 +4,7 @@ from forecast.cli._command import Request, predicting
 from forecast.cli._console import fold_bar, log, log_lines, suggest, using_cluster
 from forecast.cli._data import check_outputs, load, load_later, text_settings, write
 from forecast.cli.score import LEVEL, put_measures
-from forecast.engine.stages import Callbacks
+from forecast.engine.requests import Callbacks
 from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, Setting, UsageError, Words
 from forecast.forecaster import Forecaster

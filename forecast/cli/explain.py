@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, put_json, put_numbers, steps_bar, suggest
+from forecast.cli._data import load, load_later
 from forecast.cli._forecasts import Saved
 from forecast.inference.forecasting import panel_to_forecast
 from forecast.panel.naming import series_name
@@ -17,7 +18,9 @@ from forecast.settings import ExplainSettings, PictureSettings
 def run(request: Request) -> None:
     settings, data, future = request.of(ExplainSettings), request.data, request.future
     names, saved = request.of(PictureSettings).series, Saved(request)
-    schema, (table, later) = saved.schema, saved.tables()
+    schema = saved.schema
+    table = None if data is None else load(data, saved.text)[0]
+    later = load_later(future, saved.text)
     panel = panel_to_forecast(saved.fitted, table, later)
     with steps_bar("explain", "inputs") as on_part:
         place = future or data or "the saved table"

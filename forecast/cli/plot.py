@@ -1,6 +1,7 @@
 """Draw history, forecasts and actual values."""
 
 import sys
+from collections.abc import Callable
 from functools import partial
 
 from rich.console import Console
@@ -10,13 +11,13 @@ from forecast.artifacts.store import Store
 from forecast.cli._command import Request, named
 from forecast.cli._console import echo, log, suggest
 from forecast.cli._data import check_outputs, load
-from forecast.cli._forecasts import Choose, Saved
+from forecast.cli._forecasts import Saved
 from forecast.cli.commands import ON_SAVED, SHAPE, WHERE
 from forecast.cli.now import at_once, read_to_forecast
 from forecast.cli.score import actual_table
+from forecast.engine.requests import Forecast, ForecastRequest
 from forecast.errors import BadData, NoInput, UsageError
-from forecast.inference.forecasting import Forecasts
-from forecast.inference.predictor import Predictor
+from forecast.inference.forecasting import ForecastOptions
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading.reading import read_as
@@ -39,7 +40,7 @@ from forecast.settings import (
     TextSettings,
 )
 from forecast.totals.periods import levels_of
-from forecast.totals.sums import Totals, log_notes
+from forecast.totals.sums import log_notes
 
 # of the parts of a chart; their characters differ, too
 STYLES = {
@@ -49,6 +50,9 @@ STYLES = {
     "title": "bold",
     "note": "dim",
 }
+
+# says which series of a panel are drawn; None is all
+Choose = Callable[[Panel], ForecastOptions | None] | None
 
 
 def run(request: Request) -> None:
@@ -113,9 +117,7 @@ def _read(request: Request) -> tuple[partial[Chart], Schema, TextSettings]:
     )
 
 
-def _at_once(
-    request: Request, choose: Choose | None
-) -> tuple[partial[Chart], Schema, TextSettings]:
+def _at_once(request: Request, choose: Choose) -> tuple[partial[Chart], Schema, TextSettings]:
     if request.data is None and not request.now:
         raise NoInput(
             "there is no store here; name a table, forecast plot DATA, or run `forecast fit` first"
@@ -125,27 +127,37 @@ def _at_once(
     request.refuse("nothing is learned here", "leave it out", "future", "origin")
     reading = read_to_forecast(request)
     _check_sums(request, reading.schema)
-    forecasts, predictor = at_once(reading, request, request.sums is not None, choose)
+    question = ForecastRequest(
+        output=request.of(OutputSettings), sums=request.sums, on_panel=choose
+    )
+    answer = at_once(reading, request, question)
     log(
         "drawn    the forecasts of `forecast now`"
         + ("" if request.now else ", as there is no store here")
     )
     return (
-        _drawing(forecasts, predictor, request, reading.panel),
+        _drawing(answer, request, reading.panel),
         reading.schema,
         request.of(TextSettings),
     )
 
 
 def _predicted(
-    store: str, request: Request, choose: Choose | None
+    store: str, request: Request, choose: Choose
 ) -> tuple[partial[Chart], Schema, TextSettings]:
     names, cure = TableSettings.model_fields.keys() - {*ON_SAVED}, "leave it out, or pass --now"
     request.refuse(f"{store} reads tables as its fit did", cure, *names)
     saved = Saved(request)
     _check_sums(request, saved.schema)
     try:
-        forecasts = saved.forecasts(choose)
+        question = ForecastRequest(
+            origin=request.origin,
+            horizon=request.horizon,
+            output=request.of(OutputSettings),
+            sums=request.sums,
+            on_panel=choose,
+        )
+        answer = saved.forecast(saved.asked(question, request))
     except BadData as error:
         error.cure = (
             error.cure
@@ -154,7 +166,7 @@ def _predicted(
         raise
     log(f"drawn    the forecasts of {store}")
     return (
-        _drawing(forecasts, saved.predictor, request, forecasts.panel),
+        _drawing(answer, request, answer.whole.panel),
         saved.fitted.config.table,
         saved.text,
     )
@@ -166,16 +178,12 @@ def _check_sums(request: Request, schema: Schema) -> None:
         levels_of(request.sums, schema)
 
 
-def _drawing(
-    forecasts: Forecasts, predictor: Predictor, request: Request, past: Panel
-) -> partial[Chart]:
-    output = request.of(OutputSettings)
-    if request.sums is None:
-        return partial(chart_of, plot_of_forecasts(forecasts, predictor.fitted, output.levels))
-    totals = Totals(predictor, request.sums, output, request.horizon)
-    totals.add(forecasts)
-    log_notes(totals)
-    return partial(chart_of_sums, totals, past)
+def _drawing(answer: Forecast, request: Request, past: Panel) -> partial[Chart]:
+    if answer.totals is None:
+        levels = request.of(OutputSettings).levels
+        return partial(chart_of, plot_of_forecasts(answer.whole, answer.fitted, levels))
+    log_notes(answer.totals)
+    return partial(chart_of_sums, answer.totals, past)
 
 
 def _print(chart: Chart) -> None:

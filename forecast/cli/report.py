@@ -17,9 +17,11 @@ from forecast.cli._console import log, steps_bar, suggest
 from forecast.cli._data import check_outputs, load_later
 from forecast.cli.store import Chosen, chosen_store
 from forecast.durable import replace_file
+from forecast.engine.forecast import forecast
+from forecast.engine.requests import ForecastRequest
 from forecast.errors import BadData, NoInput, UsageError
 from forecast.inference.fitted import Fitted, counted_models, verdict
-from forecast.inference.forecasting import Forecasts, forecast_table, load_predictor
+from forecast.inference.forecasting import Forecasts, load_predictor
 from forecast.jobs.administration import ledger_of, run_note, status_of, versions_of
 from forecast.jobs.diff import diff_of
 from forecast.jobs.pipeline import Pipeline, files_read
@@ -176,10 +178,10 @@ def _forecasts(request: Request, saved: Saved) -> Forecasts | None:
     table, output = saved.fitted.config.table, OutputSettings(levels=INTERVALS)
     if table.known and request.future is None:
         return None
-    with steps_bar("forecasts", "series") as saved.predictor.on_windows:
-        return forecast_table(
-            saved.predictor, future=load_later(request.future, table.reading), output=output
-        )
+    later = load_later(request.future, table.reading)
+    with steps_bar("forecasts", "series") as on_series:
+        question = ForecastRequest(future=later, output=output, on_series=on_series)
+        return forecast(saved.predictor, question).whole
 
 
 def _plot_data(

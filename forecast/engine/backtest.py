@@ -1,17 +1,19 @@
-"""Backtest: forecast from rolling origins in the past, and compare with the actual values."""
+"""Backtest: fit and forecast from rolling origins in the past of a table, and compare with the actual values."""
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from forecast.ensemble.baseline_forecasts import baseline_points
-from forecast.errors import Message
-from forecast.events.kinds import without_censored
-from forecast.intervals.baseline_errors import error_quantiles
+from forecast.engine.fit import fit
+from forecast.engine.requests import NO_CALLBACKS, OUTPUT, Callbacks, FitRequest, Fold
+from forecast.engine.rolling import choose_origins
+from forecast.ensemble.names import is_baseline
+from forecast.errors import BadData, Message, Setting, UsageError, Words
+from forecast.events.kinds import without_censored, without_shifts
+from forecast.inference.forecasting import Forecasts, means_of
+from forecast.inference.predictor import Predictor
 from forecast.intervals.bounds import bounded, log_raised, raised, unbounded_numbers
 from forecast.logs import held_back, log
 from forecast.metrics.metrics import (
@@ -20,9 +22,8 @@ from forecast.metrics.metrics import (
     Measures,
     measure_frames,
     naive_errors_until,
-    seasonal_naive_errors,
 )
-from forecast.panel.panel import Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import (
     Schema,
     calendar_of,
@@ -30,70 +31,34 @@ from forecast.panel.schema import (
     position_texts,
     time_columns_at,
 )
-from forecast.parallel import side_by_side
-from forecast.settings import OutputSettings
+from forecast.panel.season import lags_and_lookback, panel_seasons
+from forecast.parallel import on_cluster, side_by_side, workers
+from forecast.reading.comparing import warn_seen_origins, with_status
+from forecast.reading.reading import Reading
+from forecast.settings import BacktestSettings, SumSettings, TrainSettings
+from forecast.tables.reading import table_from_frame
 from forecast.tables.writing import Column, Frame, frame_of, interval_columns, stacked
-from forecast.windows.origins import bounds_at, cut
+from forecast.totals.comparing import actual_sums, check_sums, measures_by_level, spans_of
+from forecast.totals.sums import Totals, warn_of_sums
+from forecast.windows.origins import PastsAtOrigins, bounds_at, cut
 
-Predict = Callable[[Panel], Numbers]
-"""Quantiles of the values after the end of each series, [series, horizon, levels], ascending along the last axis."""
-
-Fit = Callable[[Panel], Predict]
-"""From the panel as it stood at an origin to what forecasts from it, and from later origins."""
-
-MAX_WINDOWS, MAX_ORIGINS = (
-    512,
-    24,
-)  # windows whose errors make intervals, and origins of one series among them
-OUTPUT = OutputSettings()  # the intervals whose coverage and width are measured
 MAX_SLOTS = 50_000_000  # of panels at all their origins that one call of a model gets
-
-
-def fit_baseline(name: str, season: int, levels: tuple[float, ...], past: Panel) -> Predict:
-    """Fit a baseline with a season in steps, 1 for none, and ascending quantile levels, 0.5 among them.
-
-    Its quantiles are its point plus quantiles of its errors at earlier origins, in units of the mean seasonal error.
-    """
-    horizon = past.ahead
-    back = max(0, int(past.lengths.max()) - horizon - 2) // 2
-    count = int(np.clip(MAX_WINDOWS // len(past), 1, min(MAX_ORIGINS, back + 1)))
-    shifts = (
-        np.round(np.linspace(back, 0, count)).astype(np.int64)
-        if count > 1
-        else np.zeros(1, np.int64)
-    )
-    windows = cut(past, past.origins - horizon - shifts[:, None])
-    errors = np.zeros((horizon, len(levels)))
-    if len(windows.series):
-        point, naive_error = _points(name, season, windows.panel)
-        observed, ends = np.isfinite(windows.actual), (windows.series, windows.panel.lengths)
-        errors = error_quantiles(
-            point, np.nan_to_num(windows.actual), observed, naive_error[:, None], levels, ends
-        )
-
-    def predict(panel: Panel) -> Numbers:
-        point, naive_error = _points(name, season, panel)
-        return point[..., None] + naive_error[:, None, None] * errors
-
-    return predict
-
-
-def _points(name: str, season: int, panel: Panel) -> tuple[Numbers, Numbers]:
-    """Point forecasts [series, horizon], and the naive error [series], 0 where the past has none."""
-    naive, change = (
-        seasonal_naive_errors(panel.values, panel.observed, panel.offsets, lag)
-        for lag in (season, 1)
-    )
-    return baseline_points(name, season, panel), np.nan_to_num(np.where(naive > 0, naive, change))
+KNOWN_THEN = "known    %s: MASE %.4g with the values known at each origin, %.4g with the final ones"
+KNOWN_NOW = "known    %s: forecasts get the final values, as if they had been known"
 
 
 @dataclass(frozen=True)
-class Fold:
-    """Progress of a backtest: `done` of `folds` are over, the newest of them by `model`."""
+class BacktestRequest:
+    """A backtest of models that are fitted at origins in the past, or of a forecaster as it is."""
 
-    done: int
-    folds: int
-    model: str
+    reading: Reading
+    settings: TrainSettings
+    rolling: BacktestSettings
+    models: tuple[str, ...] = ()  # default that of the settings, or what `predictor` was fitted as
+    predictor: Predictor | None = None  # forecasts as it is
+    season_given: bool = False  # else the fits infer it
+    sums: SumSettings | None = None  # of forecasts by networks, or by the first baseline
+    callbacks: Callbacks = NO_CALLBACKS
 
 
 @dataclass(frozen=True)
@@ -122,133 +87,334 @@ class Backtest(Measures):
     totals: Frame | None = None
 
 
-def backtest(
-    panel: Panel,
-    schema: Schema,
-    models: dict[str, Fit],
-    origins: Integers,
-    levels: tuple[float, ...],
-    *,
-    refit: bool = False,
-    jobs: int = 1,
-    on_fold: Callable[[Fold], None] | None = None,
-) -> Backtest:
-    """Forecast from rolling origins, and compare with the actual values; seasonal naive is always among the models.
+def backtest(request: BacktestRequest) -> Backtest:
+    """Forecast from rolling origins in the past of a table, and compare with the actual values.
 
-    A model is fitted on, and forecasts from, panels that end at the origin: nothing later can reach it. The unit of
-    scaled errors is the in-sample error of seasonal naive before the oldest origin; later series have none.
-
-    The panel has a horizon of future slots. Origins, [origins, series], are those of `choose_origins`; the fit at the
-    oldest forecasts from all of them unless there is a `refit` at each. `jobs` fits of a model run side by side.
+    Fits see, and forecasts start from, panels that end at the origin: nothing later can reach them. Seasonal naive is
+    always among the models. The unit of scaled errors is its in-sample error before the oldest origin; later series
+    have none.
     """
-    models = {
-        REFERENCE: partial(fit_baseline, REFERENCE, season := schema.shortest_season, levels),
-        **models,
-    }
+    reading, predictor = request.reading, request.predictor
+    panel, missing = _without_missing(reading.panel)
+    rolling = request.rolling
+    is_frozen = predictor is not None
+    origins = choose_origins(panel, rolling.windows, rolling.step, reading.name, is_frozen)
+    schema = reading.schema
+    if request.sums is not None:
+        check_sums(schema, request.sums, origins.max(1), panel.ahead)
+    seen = 0
+    if predictor is not None:
+        fitted = predictor.fitted
+        seen = warn_seen_origins(panel, fitted.history, origins, fitted.config.train_end)
+    elif not request.season_given:
+        past = without_shifts(panel.until(origins[0]), schema)
+        schema = schema.model_copy(update={"season": panel_seasons(past, schema.calendar)})
+    reading = replace(reading, panel=panel, schema=schema)
+    models, jobs = _models(request, reading)
+    result = _compare(reading, models, origins, rolling.refit and not is_frozen, jobs, request)
+    _log_known(result, panel, schema, [*models][:2][-1])
+    return replace(result, missing=missing, seen=seen)
+
+
+def _without_missing(panel: Panel) -> tuple[Panel, tuple[tuple[str, ...], ...]]:
+    """The panel without series that have too few values, and their ids."""
+    missing = np.array(panel.status) == "missing"
+    ids = tuple(panel.ids[i] for i in np.flatnonzero(missing))
+    return panel.select(np.flatnonzero(~missing)), ids
+
+
+def _models(request: BacktestRequest, reading: Reading) -> tuple[dict[str, "Model"], int]:
+    """What forecasts, the reference first, and how many fits of a model run side by side."""
+    settings, predictor = request.settings, request.predictor
+    jobs = settings.jobs or (workers() if on_cluster() else 1)
+    if request.rolling.refit and settings.warm_start:
+        jobs = 1  # each fit goes on from the one before it
+    callbacks = NO_CALLBACKS
+    if jobs == 1:  # functions stay in this process
+        callbacks = Callbacks(on_step=request.callbacks.on_step)
+    settings = settings.model_copy(update={"jobs": settings.jobs if jobs == 1 else 1})
+
+    own = settings.model if predictor is None else predictor.fitted.settings().model
+    names = [name for name in request.models or (own,) if name != REFERENCE]
+    summed = [name for name in names if not is_baseline(name)] or names[:1]
+    models = {REFERENCE: Model(_reference(reading), _as_reference(settings))}
+    for name in names:
+        model = Model(
+            reading,
+            settings.model_copy(update={"model": name}),
+            callbacks,
+            request.sums if name in summed else None,
+        )
+        if predictor is not None and name == own:
+            model = replace(model, predictor=predictor, frozen=True)
+        models[name] = model
+    return models, jobs
+
+
+def _reference(reading: Reading) -> Reading:
+    """The table as seasonal naive sees it: its shortest season, and no events."""
+    update = {"season": reading.schema.season[:1], "dated_events": ()}
+    return replace(reading, schema=reading.schema.model_copy(update=update))
+
+
+def _as_reference(settings: TrainSettings) -> TrainSettings:
+    update = {"model": REFERENCE, "hierarchy": (), "transform": "none", "plan": None}
+    return settings.model_copy(update=update)
+
+
+@dataclass
+class Model:
+    """Fits at origins of a backtest; with a warm start each fit goes on from the one before it."""
+
+    reading: Reading
+    settings: TrainSettings
+    callbacks: Callbacks = NO_CALLBACKS
+    sums: SumSettings | None = None  # that are asked for
+    predictor: Predictor | None = None  # of the newest fit
+    frozen: bool = False  # whether that is the only one
+
+    def fit(self, past: Panel) -> Predictor:
+        if self.predictor is not None and self.frozen:
+            return self.predictor
+        schema, settings = self.reading.schema, self.settings
+        _, lookback = lags_and_lookback(past, schema.season, settings.lookback)
+        past = with_status(past, schema, lookback)
+        if past.skipped.all():
+            problem = "at the oldest origin no series is left to forecast"
+            cure = Words("pass fewer ", Setting("windows"))
+            raise BadData(problem, place=self.reading.name, cure=cure)
+        result = fit(
+            FitRequest(
+                replace(self.reading, panel=past),
+                settings,
+                earlier=None if self.predictor is None else self.predictor.fitted,
+                callbacks=self.callbacks,
+                sums=self.sums is not None,
+                saves=False,
+            )
+        )
+        self.predictor = Predictor(result.fitted, settings.device)
+        return self.predictor
+
+    def add_up(self, panel: Panel, origins: Integers, quantiles: Numbers) -> Frame | None:
+        """Sums of the forecasts from some origins, [windows, horizon, levels]; see `Backtest.sums`."""
+        if self.sums is None or self.predictor is None:
+            return None
+        frames, done = list[Frame](), 0
+        lookback = self.predictor.fitted.config.lookback
+        for origin in origins:
+            past = with_status(panel.until(origin), self.reading.schema, lookback)
+            of_origin = quantiles[done : done + len(past)]
+            done += len(past)
+            sums = self._sums(past, of_origin)
+            if sums is not None:
+                frames.append(self._with_actual(sums, panel))
+        return stacked(frames) if frames else None
+
+    def _sums(self, past: Panel, quantiles: Numbers) -> Frame | None:
+        """Sums at the end of a panel; None where no period ends within the horizon, or no series is left."""
+        predictor, schema = self.predictor, self.reading.schema
+        if self.sums is None or predictor is None:
+            return None
+        series = np.flatnonzero(~past.skipped)
+        shown = quantiles[series]
+        means = means_of(shown, predictor.fitted, past, series)
+        totals = Totals(predictor, self.sums, OUTPUT, None)
+        try:
+            totals.add(Forecasts(past, series, shown, shown, means, shown, shown))
+            frame = frame_of(totals.columns())
+        except (UsageError, BadData):
+            return None
+        warn_of_sums(totals)
+        end = past.origins.max(keepdims=True)
+        return frame.assign(origin=position_texts(schema, calendar_of(schema), end)[0])
+
+    def _with_actual(self, sums: Frame, panel: Panel) -> Frame:
+        schema = self.reading.schema
+        table = table_from_frame(sums, "sums")
+        spans = spans_of(table, schema, self.reading.name)
+        lookback = self.predictor.fitted.config.lookback if self.predictor else None
+        values, _ = actual_sums(table, spans, panel, schema, lookback)
+        return sums.assign(actual=values[:, 0], naive=values[:, 1])
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """Forecasts of one fit from some origins."""
+
+    quantiles: Numbers  # [windows, horizon, levels]
+    levels: tuple[float, ...]
+    seconds: tuple[float, float]  # of the fit, and of the forecasts
+    final_quantiles: Numbers | None = None  # from final values of known columns with vintages
+    sums: Frame | None = None
+    messages: list[logging.LogRecord] = field(default_factory=list)
+
+
+def _run_fold(panel: Panel, model: Model, origins: Integers) -> FoldResult:
+    """Fit at the oldest of some origins, and forecast from all."""
+    with held_back() as messages:
+        start = time.perf_counter()
+        predictor = model.fit(panel.until(origins[0]))
+        fitted = time.perf_counter()
+        quantiles = _forecast(predictor, panel, origins)
+        seconds = (fitted - start, time.perf_counter() - fitted)
+        final = None
+        if panel.vintages is not None:
+            final = _forecast(predictor, replace(panel, vintages=None), origins)
+        sums = model.add_up(panel, origins, quantiles)
+    return FoldResult(quantiles, predictor.fitted.config.levels, seconds, final, sums, messages)
+
+
+def _forecast(predictor: Predictor, panel: Panel, origins: Integers) -> Numbers:
+    """Quantiles of the forecasts from some origins, [windows, horizon, levels]."""
+    together = max(1, MAX_SLOTS // len(panel.values))
+    quantiles = [
+        predictor.predict_quantiles(cut(panel, origins[low : low + together]).panel)
+        for low in range(0, len(origins), together)
+    ]
+    return np.concatenate(quantiles)
+
+
+def _compare(
+    reading: Reading,
+    models: dict[str, Model],
+    origins: Integers,
+    refit: bool,
+    jobs: int,
+    request: BacktestRequest,
+) -> Backtest:
+    """Fit and forecast, and measure: once at the oldest of origins [origins, series], or at each for a `refit`."""
+    panel, schema = reading.panel, reading.schema
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]
     tasks = [(name, fold) for name in models for fold in folds]
     results = side_by_side(
         ((_run_fold, (panel, models[name], origins[fold]), {}) for name, fold in tasks), jobs
     )
-    windows = cut(panel, origins)
-    size, width = (len(panel), len(origins), panel.ahead), 1 + 2 * len(OUTPUT.levels)
-    numbers, final_numbers = (
-        {name: np.full((*size, width), np.nan) for name in models} for _ in range(2)
-    )
-    seconds = {name: np.zeros(2) for name in models}
-    counts, floor = windows.panel.counts(), windows.panel.floor()
-    raised_series, logged, sums = (
-        np.zeros((len(panel), 2), bool),
-        set[tuple[str, str]](),
-        list[Frame](),
-    )
-    for done, ((name, fold), (found, summed, taken, records)) in enumerate(
-        zip(tasks, results, strict=True), 1
-    ):
-        rows = np.flatnonzero(np.isin(windows.origin, fold))
-        for quantiles, of in zip(found, (final_numbers, numbers)[-len(found) :], strict=True):
-            unbounded = unbounded_numbers(quantiles, levels, OUTPUT, counts[rows])
-            of[name][windows.series[rows], windows.origin[rows]] = bounded(
-                unbounded, OUTPUT, floor[rows]
-            )
-        np.logical_or.at(
-            raised_series, windows.series[rows], raised(unbounded, OUTPUT, floor[rows])
+    compared = _Compared(panel, cut(panel, origins), (len(panel), len(origins), panel.ahead))
+    for done, ((name, fold), result) in enumerate(zip(tasks, results, strict=True), 1):
+        compared.add(name, fold, result)
+        if request.callbacks.on_fold is not None:
+            request.callbacks.on_fold(Fold(done, len(tasks), name))
+    log_raised(compared.raised_series)
+    return compared.result(schema, origins)
+
+
+@dataclass
+class _Compared:
+    """The numbers of all models at all origins, as folds bring them."""
+
+    panel: Panel
+    windows: PastsAtOrigins
+    size: tuple[int, int, int]  # series, origins, horizon
+    numbers: dict[str, Numbers] = field(default_factory=dict)  # [*size, 1 + 2 * intervals]
+    final_numbers: dict[str, Numbers] = field(default_factory=dict)  # alike
+    seconds: dict[str, Numbers] = field(default_factory=dict)  # of fits and of forecasts
+    sums: list[Frame] = field(default_factory=list)
+    logged: set[tuple[str, str]] = field(default_factory=set)  # models and their messages
+    raised_series: Flags = field(init=False)  # [series, 2]
+
+    def __post_init__(self) -> None:
+        self.raised_series = np.zeros((len(self.panel), 2), bool)
+        self.counts = self.windows.panel.counts()
+        self.floor = self.windows.panel.floor()
+
+    def add(self, model: str, fold: Integers, result: FoldResult) -> None:
+        rows = np.flatnonzero(np.isin(self.windows.origin, fold))
+        if result.final_quantiles is not None:
+            self._put(self.final_numbers, model, rows, result.final_quantiles, result.levels)
+        unbounded = self._put(self.numbers, model, rows, result.quantiles, result.levels)
+        is_raised = raised(unbounded, OUTPUT, self.floor[rows])
+        np.logical_or.at(self.raised_series, self.windows.series[rows], is_raised)
+        self.seconds[model] = self.seconds.get(model, np.zeros(2)) + result.seconds
+        if result.sums is not None:
+            self.sums.append(result.sums.assign(model=model))
+        self._log(model, result.messages)
+
+    def _put(
+        self,
+        of_models: dict[str, Numbers],
+        model: str,
+        rows: Integers,
+        quantiles: Numbers,
+        levels: tuple[float, ...],
+    ) -> Numbers:
+        """Place the numbers of some windows; returns them before any bound."""
+        width = 1 + 2 * len(OUTPUT.levels)
+        numbers = of_models.setdefault(model, np.full((*self.size, width), np.nan))
+        unbounded = unbounded_numbers(quantiles, levels, OUTPUT, self.counts[rows])
+        series, origin = self.windows.series[rows], self.windows.origin[rows]
+        numbers[series, origin] = bounded(unbounded, OUTPUT, self.floor[rows])
+        return unbounded
+
+    def _log(self, model: str, messages: list[logging.LogRecord]) -> None:
+        """Log messages once for all folds of a model."""
+        for record in messages:
+            key = (model, record.getMessage())
+            if key not in self.logged:
+                log.log(record.levelno, "%s: %s", model, Message.of(record))
+            self.logged.add(key)
+
+    def result(self, schema: Schema, origins: Integers) -> Backtest:
+        panel, windows, season = self.panel, self.windows, schema.shortest_season
+        actual = np.full(self.size, np.nan)
+        actual[windows.series, windows.origin] = windows.actual
+        is_bound = np.zeros(self.size, bool)
+        first = origins[windows.origin, windows.series] + 1
+        is_bound[windows.series, windows.origin] = bounds_at(panel, schema, windows.series, first)
+        errors = naive_errors_until(without_censored(panel, schema), origins[0], season)
+        evaluation = Evaluation(
+            panel, schema, actual, self.numbers, OUTPUT.levels, *errors, is_bound
         )
-        seconds[name] += taken
-        sums += [] if summed is None else [summed.assign(model=name)]
-        for record in records:
-            if (key := (name, record.getMessage())) not in logged:  # once for all folds of a model
-                log.log(record.levelno, "%s: %s", name, Message.of(record))
-            logged.add(key)
-        if on_fold is not None:
-            on_fold(Fold(done, len(tasks), name))
-    log_raised(raised_series)
-    actual = np.full(size, np.nan)
-    actual[windows.series, windows.origin] = windows.actual
-    errors, bound = (
-        naive_errors_until(without_censored(panel, schema), origins[0], season),
-        np.zeros(size, bool),
-    )
-    first = origins[windows.origin, windows.series] + 1
-    bound[windows.series, windows.origin] = bounds_at(panel, schema, windows.series, first)
-    evaluation = Evaluation(panel, schema, actual, numbers, OUTPUT.levels, *errors, bound)
-    overall, by_series, by_step = measure_frames(evaluation)
+        overall, by_series, by_step = measure_frames(evaluation)
+        if self.final_numbers:
+            final, _, _ = measure_frames(replace(evaluation, numbers=self.final_numbers))
+            overall["mase_final"] = final["mase"]
+        overall[["fit_seconds", "predict_seconds"]] = np.array(list(self.seconds.values()))
+        longest = int(np.argmax(panel.lengths))
+        sums = stacked(self.sums) if self.sums else None
+        return Backtest(
+            overall,
+            by_series,
+            by_step,
+            season,
+            _forecast_frame(evaluation, origins),
+            tuple(position_texts(schema, calendar_of(schema), origins[:, longest])),
+            sums=sums,
+            totals=None if sums is None else measures_by_level(sums),
+        )
+
+
+def _log_known(result: Backtest, panel: Panel, schema: Schema, name: str) -> None:
+    """Say with which values of known columns a model forecast."""
     if panel.vintages is not None:
-        overall["mase_final"] = measure_frames(replace(evaluation, numbers=final_numbers))[0][
-            "mase"
-        ]
-    overall[["fit_seconds", "predict_seconds"]] = np.array(list(seconds.values()))
-    times = position_texts(schema, calendar_of(schema), origins[:, int(np.argmax(panel.lengths))])
-    forecasts, whole = _forecast_frame(evaluation, origins), stacked(sums) if sums else None
-    return Backtest(overall, by_series, by_step, season, forecasts, tuple(times), sums=whole)
-
-
-def _run_fold(
-    panel: Panel, fit: Fit, origins: Integers
-) -> tuple[list[Numbers], Frame | None, tuple[float, float], list[logging.LogRecord]]:
-    """Fit at the oldest of some origins, and forecast from all: quantiles, sums, seconds of both, and log messages."""
-    with held_back() as records:
-        start = time.perf_counter()
-        predict = fit(panel.until(origins[0]))
-        fitted = time.perf_counter()
-        together = max(1, MAX_SLOTS // len(panel.values))
-
-        def ahead(panel: Panel) -> Numbers:
-            lows = range(0, len(origins), together)
-            return np.concatenate(
-                [predict(cut(panel, origins[low : low + together]).panel) for low in lows]
-            )
-
-        quantiles, seconds = ahead(panel), (fitted - start, time.perf_counter() - fitted)
-        final = [] if panel.vintages is None else [ahead(replace(panel, vintages=None))]
-        add_up = getattr(
-            fit, "add_up", None
-        )  # what sums its forecasts, as `forecast.totals.comparing` does
-        return [*final, quantiles], add_up and add_up(panel, origins, quantiles), seconds, records
+        row = result.overall.set_index("model").loc[name]
+        log.info(KNOWN_THEN, name, row["mase"], row["mase_final"])
+    elif schema.known:
+        log.info(KNOWN_NOW, ", ".join(schema.known))
 
 
 def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
     """Each forecast beside its actual value: by model, series in the order of the input, origin and step."""
     panel, schema, horizon = evaluation.panel, evaluation.schema, evaluation.actual.shape[2]
     calendar = calendar_of(schema)
-    rank, origin = np.nonzero(
-        (origins >= panel.starts).T[panel.order]
-    )  # series in the order of the input
+    has_begun = (origins >= panel.starts).T  # [series, origins]
+    rank, origin = np.nonzero(has_begun[panel.order])
     series = panel.order[rank]
-    start, rows = origins[origin, series], np.repeat(series, horizon)
-    columns = {
-        **{
-            name: Column(np.array([ids[i] for ids in panel.ids], object)[rows])
-            for i, name in enumerate(schema.ids)
-        },
-        "origin": format_positions(schema, calendar, np.repeat(start, horizon)),
-        **time_columns_at(schema, calendar, (start[:, None] + 1 + np.arange(horizon)).ravel()),
-        "actual": Column(evaluation.actual[series, origin].ravel()),
-    }
-    frame, names = frame_of(columns), ["forecast", *interval_columns(evaluation.intervals)]
-    models = evaluation.numbers.items()
-    tables = {
-        model: zip(names, part[series, origin].reshape(len(rows), -1).T, strict=True)
-        for model, part in models
-    }
-    return stacked([frame.assign(model=model, **dict(table)) for model, table in tables.items()])
+    start = origins[origin, series]
+    rows = np.repeat(series, horizon)
+    positions = (start[:, None] + 1 + np.arange(horizon)).ravel()
+    columns: dict[str, Column] = {}
+    for column, name in enumerate(schema.ids):
+        texts = np.array([ids[column] for ids in panel.ids], object)
+        columns[name] = Column(texts[rows])
+    columns["origin"] = format_positions(schema, calendar, np.repeat(start, horizon))
+    columns |= time_columns_at(schema, calendar, positions)
+    columns["actual"] = Column(evaluation.actual[series, origin].ravel())
+
+    frame = frame_of(columns)
+    names = ["forecast", *interval_columns(evaluation.intervals)]
+    frames = []
+    for model, numbers in evaluation.numbers.items():
+        of_model = numbers[series, origin].reshape(len(rows), -1).T
+        frames.append(frame.assign(model=model, **dict(zip(names, of_model, strict=True))))
+    return stacked(frames)

@@ -1,15 +1,12 @@
 """The stages of a fit, from choosing what it rests on to what is saved; only what trains networks imports torch."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forecast.artifacts.checkpoints import Checkpoints
-from forecast.engine.backtest import Fold
+from forecast.engine.requests import FitRequest
 from forecast.engine.sums import reconciling, rehearsed, with_joint_errors
 from forecast.ensemble.baseline_forecasts import (
     BaselineForecasts,
@@ -34,7 +31,7 @@ from forecast.inference.fitted import (
     Config,
     Fitted,
 )
-from forecast.inference.predictor import EXTRA_PACKAGES, median_of_members
+from forecast.inference.predictor import median_of_members
 from forecast.intervals.calibration import warn_uncalibrated
 from forecast.logs import log
 from forecast.metrics.metrics import naive_errors
@@ -48,8 +45,7 @@ from forecast.parallel import processes
 from forecast.reading.comparing import mean_level
 from forecast.registry import plugins
 from forecast.settings import TrainSettings
-from forecast.threads import OnPart
-from forecast.training.context import OnStep, Rehearsal, TrainingContext, WarmStart
+from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.plan import Plan, compared_windows
 from forecast.training.split import Split, split_windows, validation_windows
 from forecast.windows.inputs import (
@@ -65,13 +61,7 @@ from forecast.windows.inputs import (
 TOO_SHORT = "the longest series has %d values, too few to learn a horizon of %d from"
 MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
 FEW_STEPS = 100  # a network that a budget cuts earlier has learned little
-EXPORTS_SHARE, EXPORTS_SECONDS, MOST_EXPORTS = (
-    0.08,
-    2.0,
-    1 / 6,
-)  # of a budget, to export in: share, least, and most
 SUMS_SHARE = 0.05  # of a budget, for the errors that intervals of sums rest on
-RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselines and for saving
 
 
 @dataclass(frozen=True)
@@ -196,51 +186,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Callbacks:
-    """Functions that receive the progress of long work."""
-
-    on_read: Callable[[list[str]], None] | None = (
-        None  # what was read and inferred, as lines, before training
-    )
-    on_fold: Callable[[Fold], None] | None = None  # each fit of a backtest with its forecasts
-    on_step: OnStep | None = None  # each step of training
-
-
-NO_CALLBACKS = Callbacks()
-
-
-def deadline_of(settings: TrainSettings, started: float) -> float | None:
-    """When training must be over, if the budget counts from `started`; both as `time.monotonic()` has it."""
-    if settings.budget is None:
-        return None
-    exports = max(
-        EXPORTS_SHARE * settings.budget, min(EXPORTS_SECONDS, MOST_EXPORTS * settings.budget)
-    )
-    kept = exports if all(map(find_spec, EXTRA_PACKAGES)) else 0.0
-    return started + (1 - SUMS_SHARE) * settings.budget - kept - RESERVE
-
-
-@dataclass(frozen=True)
 class PanelFit:
     """One fit of a panel, stage by stage: hold out, train, compare, weigh, calibrate; a rehearsal trains nothing."""
 
     panel: Panel  # with a horizon of future slots
     schema: Schema  # how the table was read
-    settings: TrainSettings
     name: str  # of the table, for messages
-    deadline: float | None = (
-        None  # `time.monotonic()` at which training must be over, see `deadline_of`
-    )
-    on_step: OnStep | None = None
-    checkpoints: Checkpoints | None = None  # where training writes what it can resume from
-    earlier: Fitted | None = (
-        None  # whose networks are continued under the setting `warm_start`, where they fit
-    )
-    on_part: OnPart | None = None  # each baseline that is compared
-    sums: bool = False  # whether sums of the forecasts will be asked for
-    rehearsal: Rehearsal | None = (
-        None  # gets what would be trained; the networks that come back know nothing
-    )
+    request: FitRequest
+    deadline: float | None = None  # `time.monotonic()` at which training must be over
+
+    @property
+    def settings(self) -> TrainSettings:
+        return self.request.settings
 
     def run(self) -> Fitted:
         settings, panel = self.settings, self.panel
@@ -253,11 +210,11 @@ class PanelFit:
             fitted = reconciling(fitted, panel, levels, settings.device)
         else:
             fitted = self._fit()
-        if not self.sums:
+        if not self.request.sums:
             return fitted
-        if self.rehearsal is not None:
+        if self.request.rehearsal is not None:
             fitted, seconds = rehearsed(fitted, panel, settings.device)
-            self.rehearsal.seconds += seconds
+            self.request.rehearsal.seconds += seconds
             return fitted
         until = (
             None if self.deadline is None else self.deadline + SUMS_SHARE * (settings.budget or 0.0)
@@ -279,7 +236,12 @@ class PanelFit:
         limits = {"compared": comparison_windows, "origins": None if plan is None else plan.origins}
         names = affordable_baselines(compared_with(settings), ready.inputs, comparison_windows)
         baselines = BaselineForecasts.of(
-            ready.inputs, ready.validation, names, ready.context, comparison_windows, self.on_part
+            ready.inputs,
+            ready.validation,
+            names,
+            ready.context,
+            comparison_windows,
+            self.request.callbacks.on_baseline,
         )
         skip = not ready.trains or (
             settings.model == AUTO and baselines.skip_networks(ready.validation)
@@ -303,7 +265,7 @@ class PanelFit:
 
     def _prepare(self, plan: Plan | None) -> tuple[Prepared, WarmStart | None]:
         """The panel made ready, and the networks of the earlier fit that training continues, where they fit."""
-        settings, start, earlier = self.settings, None, self.earlier
+        settings, start, earlier = self.settings, None, self.request.earlier
         from_scratch = not settings.warm_start or (plan is not None and plan.started_from is None)
         if from_scratch or is_baseline(settings.model):
             earlier = None
@@ -357,11 +319,13 @@ class PanelFit:
             check_plan(plan, settings)
         store = None
         if (
-            self.checkpoints is not None and processes() == 1
+            self.request.checkpoints is not None and processes() == 1
         ):  # several must all begin at the same step
             key = plan_key(settings, plan, fitter.device, None if start is None else start.hash)
-            store = self.checkpoints.open(data_key(self.panel, schema), key)
-        context = TrainingContext(self.deadline, self.on_step, store, rehearsal=self.rehearsal)
+            store = self.request.checkpoints.open(data_key(self.panel, schema), key)
+        context = TrainingContext(
+            self.deadline, self.request.callbacks.on_step, store, rehearsal=self.request.rehearsal
+        )
         longest = int(np.median(ready.split.train_end)) // 2
         columns = bool(schema.known or schema.past or schema.static)
         season, known = lags[0] if lags else 1, bool(schema.known)

@@ -133,6 +133,12 @@ class Predictor:
         vars(other).update(vars(self), fitted=fitted)
         return other
 
+    def reporting_to(self, on_windows: OnPart | None) -> Self:
+        """The same, which tells a function after each chunk how many windows are forecast, and all."""
+        other = self.serving(self.fitted)
+        other.on_windows = on_windows
+        return other
+
     def remembering(self) -> Self:
         """The same, but a baseline forecasts the same values only once."""
         return self.serving(replace(self.fitted, ensemble=replace(self.fitted.ensemble, memory={})))

@@ -21,7 +21,8 @@ from forecast.checks import table as table_checks
 from forecast.checks.actual import Night
 from forecast.checks.promotion import ServingVersion, should_promote
 from forecast.engine.exporting import with_exports
-from forecast.engine.stages import PanelFit, deadline_of
+from forecast.engine.fit import fit
+from forecast.engine.requests import Callbacks, FitRequest
 from forecast.errors import (
     INCOMPLETE,
     Blocked,
@@ -308,16 +309,16 @@ def _fit(
     for line in describe_reading(reading):
         log.info("%s", line)
     run.checkpoints = run.writer.checkpoints(run.resume)
-    fit = (
-        reading.panel,
-        reading.schema,
-        train,
-        reading.name,
-        deadline_of(train, began),
-        run.on_step,
-        run.checkpoints,
-    )
-    fitted = PanelFit(*fit, None if live is None else live.fitted, sums=True).run()
+    fitted = fit(
+        FitRequest(
+            reading,
+            train,
+            earlier=None if live is None else live.fitted,
+            started=began,
+            callbacks=Callbacks(on_step=run.on_step),
+            checkpoints=run.checkpoints,
+        )
+    ).fitted
 
     @cache
     def as_live() -> Reading:

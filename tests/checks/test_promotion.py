@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from forecast.checks.promotion import ServingVersion, should_promote
-from forecast.engine.stages import PanelFit
+from forecast.engine.fit import fit
+from forecast.engine.requests import FitRequest
 from forecast.ensemble.validation import ValidationForecasts
 from forecast.inference.predictor import Predictor
 from forecast.reading.reading import Reading, read
@@ -138,7 +139,7 @@ def _real_fits_go_live(seed: int) -> dict[float, bool]:
         settings = TrainSettings(
             model="linear", horizon=7, steps=15, members=1, guard=False, seed=2 * seed + place
         )
-        fits.append(PanelFit(reading.panel, reading.schema, settings, "sales").run())
+        fits.append(fit(FitRequest(reading, settings, sums=False)).fitted)
     live, new = fits
     held = new.ensemble.validation
     assert held is not None

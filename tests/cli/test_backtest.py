@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.engine.stages import Callbacks
+from forecast.engine.requests import Callbacks
 from forecast.errors import BadData, UsageError
 
 Run = Callable[..., Any]

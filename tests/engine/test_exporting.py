@@ -7,7 +7,8 @@ import pytest
 
 from forecast.engine import exporting
 from forecast.engine.exporting import FIRST_EXPORT, NEXT_EXPORT, seconds_of_exports, with_exports
-from forecast.engine.stages import PanelFit
+from forecast.engine.fit import fit
+from forecast.engine.requests import FitRequest
 from forecast.inference.fitted import Fitted
 from forecast.settings import TrainSettings
 from tests._inputs import read_days
@@ -25,7 +26,7 @@ def fitted() -> Fitted:
         "baselines": ("last",),
     }
     settings = TrainSettings(**knobs, guard=False, device="cpu")
-    return PanelFit(reading.panel, reading.schema, settings, "days.csv").run()
+    return fit(FitRequest(reading, settings, sums=False)).fitted
 
 
 @pytest.fixture

@@ -10,8 +10,11 @@ import pandas as pd
 import pytest
 import torch
 
-from forecast.engine.stages import RESERVE, SUMS_SHARE, PanelFit, deadline_of, prepare
+from forecast.engine.fit import RESERVE, deadline_of, fit
+from forecast.engine.requests import Callbacks, FitRequest
+from forecast.engine.stages import SUMS_SHARE, prepare
 from forecast.errors import BadData, Unavailable, UsageError
+from forecast.inference.fitted import Fitted
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading.reading import Reading, read
@@ -35,12 +38,16 @@ def reading() -> Reading:
     return read_days(DAYS, DAYS[20:])
 
 
-def fit_of(reading: Reading, **settings: object) -> PanelFit:
-    return PanelFit(reading.panel, reading.schema, TrainSettings(**settings), "days.csv")
+def asked(reading: Reading, **settings: object) -> FitRequest:
+    return FitRequest(reading, TrainSettings(**settings), sums=False)
 
 
-def test_without_a_budget_there_is_no_deadline() -> None:
-    assert deadline_of(TrainSettings(), 100.0) is None
+def fit_of(reading: Reading, **settings: object) -> Fitted:
+    return fit(asked(reading, **settings)).fitted
+
+
+def test_without_a_budget_there_is_no_deadline(reading: Reading) -> None:
+    assert deadline_of(asked(reading)) is None
 
 
 @pytest.mark.parametrize(
@@ -48,17 +55,22 @@ def test_without_a_budget_there_is_no_deadline() -> None:
     [(True, 50, 4.0), (True, 12, 2.0), (True, 6, 1.0), (False, 50, 0.0)],
 )
 def test_training_leaves_time_for_exports_where_they_can_be_made(
-    monkeypatch: pytest.MonkeyPatch, packages: bool, budget: float, exports: float
+    monkeypatch: pytest.MonkeyPatch,
+    reading: Reading,
+    packages: bool,
+    budget: float,
+    exports: float,
 ) -> None:
     monkeypatch.setattr(
-        "forecast.engine.stages.find_spec", lambda name: object() if packages else None
+        "forecast.engine.fit.find_spec", lambda name: object() if packages else None
     )
     expected = 100 + (1 - SUMS_SHARE) * budget - exports - RESERVE
-    assert deadline_of(TrainSettings(budget=budget), 100.0) == pytest.approx(expected)
+    request = replace(asked(reading, budget=budget), started=100.0, sums=True)
+    assert deadline_of(request) == pytest.approx(expected)
 
 
 def test_a_baseline_is_fitted_without_a_network(reading: Reading) -> None:
-    fitted = fit_of(reading, model="last", baselines=("last",)).run()
+    fitted = fit_of(reading, model="last", baselines=("last",))
     assert fitted.config.components == ("last",)
     assert fitted.config.plan.members == ()
     assert fitted.network_weights == []
@@ -70,7 +82,7 @@ def test_a_device_that_is_missing_is_refused_for_a_baseline_too(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(Unavailable, match="cuda"):
-        fit_of(reading, model="last", device="cuda").run()
+        fit_of(reading, model="last", device="cuda")
 
 
 def test_a_plan_that_continues_another_artifact_needs_that_artifact(
@@ -81,11 +93,11 @@ def test_a_plan_that_continues_another_artifact_needs_that_artifact(
     with pytest.raises(
         UsageError, match="continues the networks of another artifact, aaaaaaaaaaaa"
     ):
-        fit_of(reading, model="gru", plan=str(plan)).run()
+        fit_of(reading, model="gru", plan=str(plan))
 
 
 def test_a_network_is_kept_as_it_was_before_it_saw_what_was_held_out(reading: Reading) -> None:
-    fitted = fit_of(reading, guard=False, **SMALL).run()
+    fitted = fit_of(reading, guard=False, **SMALL)
     assert len(fitted.network_weights) == 1
     assert fitted.base is not None
     assert (fitted.base.trained_until < reading.panel.origins).all()
@@ -95,8 +107,9 @@ def test_a_network_is_kept_as_it_was_before_it_saw_what_was_held_out(reading: Re
 def test_a_rehearsal_says_what_would_be_trained_and_trains_nothing(reading: Reading) -> None:
     rehearsal = Rehearsal()
     steps: list[object] = []
-    fit = replace(fit_of(reading, guard=False, **SMALL), rehearsal=rehearsal, on_step=steps.append)
-    fitted = fit.run()
+    request = asked(reading, guard=False, **SMALL)
+    callbacks = Callbacks(on_step=steps.append)
+    fitted = fit(replace(request, rehearsal=rehearsal, callbacks=callbacks)).fitted
     assert not steps
     assert [network.member for network in rehearsal.networks] == list(fitted.config.plan.members)
     assert rehearsal.networks[0].member.steps == 4

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.engine.stages import PanelFit
+from forecast.engine.fit import fit
+from forecast.engine.requests import FitRequest
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS
 from forecast.inference.fitted import (
     Fitted,
@@ -51,7 +52,7 @@ def fitted() -> Fitted:
     """Two baselines of three series, by a fit that trains no network."""
     reading = read_days(DAYS, DAYS[::-1], DAYS[5:])
     settings = TrainSettings(model="last", baselines=("last", "mean"), device="cpu")
-    return PanelFit(reading.panel, reading.schema, settings, "days.csv").run()
+    return fit(FitRequest(reading, settings, sums=False)).fitted
 
 
 def mixed(fitted: Fitted, *weights: tuple[float, float]) -> Fitted:

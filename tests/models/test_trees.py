@@ -1,6 +1,5 @@
 """Boosted trees: stored as scikit-learn grew them, exported, and used where a table has other columns."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,7 +136,7 @@ def test_trees_that_a_deadline_leaves_without_held_out_values_are_no_reason_for_
         "known": ["sale"],
     }
     model = Forecaster(horizon=7, time="day", target="units", **knobs)
-    model.fit(promotions(200)[:190], started=time.monotonic())
+    model.fit(promotions(200)[:190])
     assert [member.cut for member in model.plan_.members] == [1]
     assert "too few to learn" not in caplog.text
 

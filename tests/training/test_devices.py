@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from forecast import Forecaster
-from forecast.engine.stages import Callbacks
+from forecast.engine.requests import Callbacks
 from forecast.errors import Unavailable
 from forecast.settings import TrainSettings
 from forecast.tables.synthetic import synthesize
@@ -222,7 +222,7 @@ CURVE = """
 import json, sys
 import pandas as pd
 from forecast import Forecaster
-from forecast.engine.stages import Callbacks
+from forecast.engine.requests import Callbacks
 from forecast.parallel import process_rank
 
 losses = []

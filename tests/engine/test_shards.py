@@ -15,11 +15,12 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from forecast.engine.requests import ForecastRequest, TableFile
+from forecast.engine.shards import ShardedForecast, forecast_shards, plan_shards
 from forecast.errors import Busy, ForecastError, StorageFailure, Unavailable, UsageError
 from forecast.inference.forecasting import load_predictor
-from forecast.inference.sharded import LargeForecast, forecast_shards, plan_shards
 from forecast.parallel import cluster, side_by_side
-from forecast.settings import OutputSettings, TextSettings
+from forecast.settings import TextSettings
 from forecast.tables import storage
 
 Run = Callable[..., Any]
@@ -63,11 +64,10 @@ def joined(folder: Path) -> pd.DataFrame:
     )
 
 
-def work(folder: Path, output: Path | str) -> LargeForecast:
+def work(folder: Path, output: Path | str) -> ShardedForecast:
     predictor = load_predictor(str(folder / "store"))
-    return plan_shards(
-        predictor, str(folder / "table"), TextSettings(), str(output), OutputSettings()
-    )
+    request = ForecastRequest(TableFile(str(folder / "table"), TextSettings()))
+    return plan_shards(predictor, request, str(output))
 
 
 def test_parts_together_are_the_forecasts_of_all_series(
@@ -306,7 +306,7 @@ def test_a_table_that_changes_between_passes_is_refused(
         replace_a_file()
     else:
         monkeypatch.setattr(
-            "forecast.inference.sharded.on_cluster", lambda: True
+            "forecast.engine.shards.on_cluster", lambda: True
         )  # each shard reads the table
         write = storage.Location.write
         monkeypatch.setattr(

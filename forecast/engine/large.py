@@ -1,0 +1,158 @@
+"""Forecast a large table part by part, in memory that does not grow with its series."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from forecast.engine.parts import forecast_part, new_totals
+from forecast.engine.requests import Forecast, ForecastRequest, TableFile
+from forecast.errors import BadData, ForecastError
+from forecast.inference.forecasting import Forecasts, Part
+from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
+from forecast.logs import held_back, log_kinds
+from forecast.panel.naming import only_in_shard
+from forecast.panel.panel import Integers
+from forecast.panel.schema import Schema, calendar_of
+from forecast.reading.comparing import Comparison, Id
+from forecast.reading.dated import normalised
+from forecast.reading.large import LargeTable, large_table, needed_columns, newest_time
+from forecast.tables.table import Table
+from forecast.threads import in_order
+from forecast.totals.sums import Totals
+
+LEAST_ROWS = 2_000_000  # of a table that is read in parts
+
+Messages = list[logging.LogRecord]
+
+
+@dataclass(frozen=True)
+class LargeForecast:
+    """The forecast of a large table, whose parts are each answered as a small table is."""
+
+    predictor: Predictor
+    request: ForecastRequest
+    table: LargeTable
+    reach: int  # time of the newest value
+
+    @property
+    def schema(self) -> Schema:
+        return self.predictor.fitted.config.table
+
+    @property
+    def newest(self) -> int:
+        """Grid position of the newest value."""
+        return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
+
+    def comparison(self) -> Comparison:
+        """Of the ids of the table with those of the fit, still without any."""
+        return Comparison(self.predictor.fitted.ids, self.table.name)
+
+    def of_part(self, rows: Table, comparison: Comparison) -> tuple[Forecast, Messages]:
+        """The forecast of whole series, and messages to be logged once all is forecast."""
+        part = Part(normalised(rows), self.reach, comparison)
+        request = replace(
+            self.request,
+            source=part,
+            origin=None,
+            paths=None,
+            on_newest=None,
+            on_panel=None,
+            on_series=None,
+        )
+        with held_back() as messages:
+            return forecast_part(self.predictor, request), messages
+
+    def parts(
+        self, starts: Integers, comparison: Comparison
+    ) -> Iterator[tuple[Forecast, Messages]]:
+        """The forecast of each part; `starts` [series + 1] are first rows of series, and all rows."""
+        backend = self.predictor.backend
+        cuts = [*starts[:-1:WINDOWS_AT_ONCE].tolist(), int(starts[-1])]
+        tables = self.table.parts(needed_columns(self.schema, self.table), cuts)
+        with self.table.location.unchanged(self.table.pins):
+            yield from in_order(
+                lambda rows: self.of_part(rows, comparison),
+                tables,
+                threads=backend is None or backend.threads,
+            )
+
+
+@dataclass
+class Collected:
+    """What the parts of a large table add up to."""
+
+    work: LargeForecast
+    comparison: Comparison
+    totals: Totals | None
+    messages: Messages = field(default_factory=list)
+    skipped: dict[Id, str] = field(default_factory=dict)  # with the reason, once all is forecast
+
+    @classmethod
+    def of(cls, work: LargeForecast, messages: Messages) -> "Collected":
+        totals = new_totals(work.predictor, work.request)
+        return cls(work, work.comparison(), totals, messages)
+
+    def add(self, totals: Totals | None, skipped: dict[Id, str], messages: Messages) -> None:
+        self.messages += messages
+        self.skipped |= skipped
+        if self.totals is not None and totals is not None:
+            self.totals.merge(totals)
+
+    def finish(self, forecast_some: bool) -> None:
+        """Log what the parts had to say, and which series of the fit the table lacks."""
+        if not forecast_some:
+            raise BadData("no series is left to forecast", place=self.work.table.name)
+        log_kinds(self.messages)
+        self.comparison.warn_missing()
+        gone = dict.fromkeys(self.comparison.missing, "gone")
+        self.skipped |= only_in_shard(gone, self.work.request.output.shard)
+
+
+def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast | None:
+    """The forecast of a large file; None where it is small, or has to be read as a whole."""
+    schema = predictor.fitted.config.table
+    source = request.source
+    needs_whole = any((request.future, request.origin, request.allocate, request.paths))
+    if not isinstance(source, TableFile) or needs_whole or request.on_panel is not None:
+        return None
+    if predictor.fitted.config.sums or not schema.ids or schema.aggregate or schema.target is None:
+        return None
+    try:
+        with held_back() as messages:
+            table = large_table(source.path, source.text, LEAST_ROWS, schema.ids)
+            if table is None:
+                return None
+            starts, times = table.survey(schema.ids, schema.time, schema.target)
+            if starts is None:
+                return None
+            reach = newest_time(times, schema)
+    except ForecastError:
+        return None  # reading the whole says what is wrong, and where
+    work = LargeForecast(predictor, request, table, reach)
+    if request.on_newest is not None:
+        request.on_newest(work.newest)
+    collected = Collected.of(work, messages)
+    parts = _collect(work, starts, collected)
+    return Forecast(
+        predictor.fitted, table.name, parts, collected.totals, skipped=collected.skipped
+    )
+
+
+def _collect(work: LargeForecast, starts: Integers, collected: Collected) -> Iterator[Forecasts]:
+    """The forecasts of each part that has some; at least once, as a shard may have no series."""
+    done = 0
+    begun = False
+    forecast_some = False
+    for part, messages in work.parts(starts, collected.comparison):
+        forecasts = part.whole
+        collected.add(part.totals, part.skipped, messages)
+        done += len(forecasts.panel)
+        if work.request.on_series is not None:
+            work.request.on_series(done, len(starts) - 1)
+        forecast_some = forecast_some or not forecasts.panel.skipped.all()
+        if forecasts.rows or not begun:
+            begun = True
+            yield forecasts
+    collected.finish(forecast_some)

@@ -1,0 +1,67 @@
+"""Forecast whole series that fit into memory: read, forecast, sum, allocate, draw paths."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from forecast.engine.requests import Forecast, ForecastRequest, TableFile
+from forecast.inference.forecasting import (
+    Columns,
+    ForecastOptions,
+    Forecasts,
+    checked_horizon,
+    forecast_panel,
+    forecast_table,
+    tabulated,
+)
+from forecast.inference.predictor import Predictor
+from forecast.panel.panel import Panel
+from forecast.totals.paths import path_columns
+from forecast.totals.sums import Totals, allocated
+
+
+def forecast_part(predictor: Predictor, request: ForecastRequest) -> Forecast:
+    """Answer a request whose series are forecast together: the whole of a table, or a part of a large one."""
+    if isinstance(request.source, TableFile):
+        raise TypeError("a file has to be loaded")
+    totals = new_totals(predictor, request)
+    forecasts = _forecast(predictor, request)
+    if totals is not None:
+        totals.add(forecasts)
+    if totals is not None and request.allocate:
+        forecasts = replace(forecasts, columns=allocated(forecasts, totals))
+    paths: Iterable[Columns] = ()
+    if request.paths is not None:
+        paths = path_columns(forecasts, predictor.fitted, request.output, request.paths)
+    name = getattr(request.source, "name", "the saved table")
+    return Forecast(predictor.fitted, name, (forecasts,), totals, paths, dict(forecasts.skipped))
+
+
+def new_totals(predictor: Predictor, request: ForecastRequest) -> Totals | None:
+    """Sums of no series yet, if some are asked for; `UsageError` where the table has no such sums."""
+    if request.sums is None:
+        return None
+    return Totals(predictor, request.sums, request.output, request.horizon)
+
+
+def _forecast(predictor: Predictor, request: ForecastRequest) -> Forecasts:
+    source, output = request.source, request.output
+    predictor = predictor.reporting_to(request.on_series)
+    if isinstance(source, Panel):
+        horizon = checked_horizon(request.horizon, predictor.fitted.config.horizon)
+        forecasts = forecast_panel(predictor, source, horizon, output)
+        return tabulated(forecasts, predictor.fitted, output)
+
+    def on_panel(panel: Panel) -> ForecastOptions | None:
+        if request.on_newest is not None:
+            request.on_newest(panel.newest)
+        return None if request.on_panel is None else request.on_panel(panel)
+
+    return forecast_table(
+        predictor,
+        source,
+        future=request.future,
+        origin=request.origin,
+        horizon=request.horizon,
+        output=output,
+        on_panel=on_panel,
+    )

@@ -1,0 +1,215 @@
+"""Forecast a large table in shards: a file for each in one folder, side by side, and a manifest of them."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from pydantic import Field
+
+from forecast.engine.large import Collected, LargeForecast, Messages
+from forecast.engine.parts import new_totals
+from forecast.engine.requests import Forecast, ForecastRequest, TableFile
+from forecast.errors import BadData, CannotCreate, Setting, UsageError
+from forecast.inference.forecasting import checked_horizon
+from forecast.inference.predictor import Predictor
+from forecast.panel.naming import Shard, shard_numbers
+from forecast.panel.panel import Integers
+from forecast.panel.schema import calendar_of, position_texts
+from forecast.parallel import Task, on_cluster, side_by_side
+from forecast.reading.comparing import Comparison, Id
+from forecast.reading.large import large_table, needed_columns, newest_time
+from forecast.reading.observations import id_codes
+from forecast.settings import Stored
+from forecast.tables.storage import LOCK, Location
+from forecast.tables.table import Table
+from forecast.tables.writing import (
+    frame_of,
+    guard_formulas,
+    output_columns,
+    parquet_bytes,
+    refuse_clash,
+)
+from forecast.totals.sums import Totals
+
+MANIFEST = "MANIFEST.json"
+FORMAT = 1  # of the manifest
+DIGITS = 12  # of the sha256 in the name of a file
+NAME = r"^part-\d{5}-of-\d{5}-[0-9a-f]{12}\.parquet$"
+TABLES = (".csv", ".parquet", ".pq", ".gz")  # suffixes that no folder has
+
+
+class File(Stored):
+    file: str = Field(pattern=NAME, description="name in the folder")
+    shard: str
+    rows: int = Field(ge=0)
+    series: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Manifest(Stored):
+    """What a folder of forecasts contains."""
+
+    format: int = FORMAT
+    shards: int = Field(ge=1)
+    origin: str = Field(description="the last time at which the table has a value")
+    rows: int = Field(ge=0)
+    series: int = Field(ge=0)
+    files: tuple[File, ...] = Field(description="those with rows, in the order of the shards")
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What a process sends back of a shard; the rows lie in the file."""
+
+    comparison: Comparison
+    file: File | None = None  # None without a row
+    totals: Totals | None = None
+    skipped: dict[Id, str] = field(default_factory=dict)  # with the reason
+    messages: Messages = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ShardedForecast(LargeForecast):
+    """The forecast of a large table in shards, each of which becomes a file of a folder."""
+
+    folder: str  # path or URI
+    # a folder with the rows of each shard; without it each looks through the whole table
+    shares: str | None = None
+
+    def run(self, shard: Shard) -> ShardResult:
+        """Forecast a shard, and write its file; a repetition replaces it by the same bytes."""
+        comparison = self.comparison()
+        rows = self._rows(shard)
+        if rows is None or not len(rows):
+            return ShardResult(comparison)
+        part, messages = self.of_part(rows, comparison)
+        file = self._write(part, shard) if part.whole.rows else None
+        return ShardResult(comparison, file, part.totals, part.skipped, messages)
+
+    def _write(self, part: Forecast, shard: Shard) -> File:
+        frame = frame_of(part.whole.columns)
+        if self.request.output.excel_safe:
+            frame = guard_formulas(frame, self.schema.ids)
+        data = b"".join(parquet_bytes([frame]))
+        digest = hashlib.sha256(data).hexdigest()
+        name = f"part-{shard.number:05}-of-{shard.count:05}-{digest[:DIGITS]}.parquet"
+        Location.of(self.folder).write(name, data)
+        return File(
+            file=name,
+            shard=str(shard),
+            rows=len(frame),
+            series=len(part.whole.series),
+            bytes=len(data),
+            sha256=digest,
+        )
+
+    def _rows(self, shard: Shard) -> Table | None:
+        if self.shares is not None:
+            return self.table.read_share(self.shares, shard.number)
+        needed = needed_columns(self.schema, self.table)
+        by = self.schema.ids or self.schema.time
+        return self.table.filtered(
+            needed, by, lambda rows: self.shards_of(rows, shard.count) == shard.number
+        )
+
+    def shards_of(self, rows: Table, count: int) -> Integers:
+        """[rows], the number of the shard of each row."""
+        names, codes = id_codes(rows, self.schema.ids)
+        return np.asarray(shard_numbers(names, count)[codes])
+
+
+def plan_shards(predictor: Predictor, request: ForecastRequest, folder: str) -> ShardedForecast:
+    """Look at the times of a table, and refuse what cannot be forecast in shards, before any work."""
+    request.check()
+    new_totals(predictor, request)
+    schema, source = predictor.fitted.config.table, request.source
+    if schema.layout != "long" or schema.aggregate is not None or predictor.fitted.config.sums:
+        problem = "only long tables without aggregation or a hierarchy are forecast in shards"
+        raise UsageError(problem, setting=Setting("shards"), cure="leave it out")
+    if not isinstance(source, TableFile):
+        raise UsageError("shards are read from Parquet or CSV", setting=Setting("shards"))
+    refuse_clash(schema.keys, output_columns(request.output))
+    if folder.lower().endswith(TABLES):
+        problem = "shards are written into a folder"
+        raise CannotCreate(
+            problem, setting=Setting("output", folder), cure="name a folder or a URI of one"
+        )
+    checked_horizon(request.horizon, predictor.fitted.config.horizon)
+    if Path(folder, LOCK).exists():  # so that another process is noticed before the table is read
+        with Location.of(folder).locked():
+            pass
+    table = large_table(source.path, source.text)
+    if table is None:
+        raise BadData("shards are read from Parquet, or from plain CSV in UTF-8", place=source.path)
+    _, times = table.survey(schema.ids, schema.time, str(schema.target))
+    # functions of this process do not travel to others
+    sent = replace(request, on_newest=None, on_series=None)
+    work = ShardedForecast(predictor, sent, table, newest_time(times, schema), folder)
+    if request.on_newest is not None:
+        request.on_newest(work.newest)
+    return work
+
+
+def forecast_shards(work: ShardedForecast, shards: int, jobs: int = 1) -> tuple[Manifest, Forecast]:
+    """Forecast all shards of a table, `jobs` of them side by side; the parts of the forecast are in the files.
+
+    The manifest of an earlier run stays until all files of this one are written; then files of earlier runs, also of
+    killed ones, are removed. Busy if another process writes into the folder.
+    """
+    folder = Location.of(work.folder)
+    files = list[File]()
+    collected = Collected.of(work, [])
+    with folder.locked():
+        for shard in _results(work, shards, jobs):
+            collected.comparison.join(shard.comparison)
+            collected.add(shard.totals, shard.skipped, shard.messages)
+            if shard.file is not None:
+                files.append(shard.file)
+        collected.finish(forecast_some=bool(files))
+        manifest = _manifest(work, shards, files)
+        text = json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n"
+        folder.write(MANIFEST, text.encode())
+        _remove_older(folder, {file.file for file in files})
+    fitted, name = work.predictor.fitted, work.table.name
+    return manifest, Forecast(fitted, name, (), collected.totals, skipped=collected.skipped)
+
+
+def _manifest(work: ShardedForecast, shards: int, files: list[File]) -> Manifest:
+    calendar = calendar_of(work.schema)
+    return Manifest(
+        shards=shards,
+        origin=position_texts(work.schema, calendar, np.array([work.newest]))[0],
+        rows=sum(file.rows for file in files),
+        series=sum(file.series for file in files),
+        files=tuple(files),
+    )
+
+
+def _remove_older(folder: Location, names: set[str]) -> None:
+    """Remove the files of earlier runs from a folder, which has files with these names now."""
+    for info in folder.files():
+        path = PurePath(info.path)
+        is_older = re.fullmatch(NAME, path.name) and path.name not in names
+        if is_older and path.parent == PurePath(folder.path):
+            folder.remove(path.name)
+
+
+def _results(work: ShardedForecast, shards: int, jobs: int) -> Iterator[ShardResult]:
+    """The shards one after another; their rows wait on the disk of this machine, unless a cluster is at work."""
+    schema = work.schema
+    with TemporaryDirectory(prefix="forecast-") as folder:
+        if not on_cluster():
+            needed = needed_columns(schema, work.table)
+            by = schema.ids or schema.time
+            work.table.write_shares(needed, by, lambda rows: work.shards_of(rows, shards), folder)
+            work = replace(work, shares=folder)
+        tasks: Iterator[Task] = (
+            (work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1)
+        )
+        yield from side_by_side(tasks, jobs)
