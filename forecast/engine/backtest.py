@@ -134,20 +134,18 @@ def _models(request: BacktestRequest, reading: Reading) -> tuple[dict[str, "Mode
         callbacks = Callbacks(on_step=request.callbacks.on_step)
     settings = settings.model_copy(update={"jobs": settings.jobs if jobs == 1 else 1})
 
-    own = settings.model if predictor is None else predictor.fitted.settings().model
+    models = {REFERENCE: Model(_reference(reading), _as_reference(settings))}
+    own = settings.model
+    if predictor is not None:
+        own = predictor.fitted.settings().model
+        models[own] = Model(reading, settings, sums=request.sums, predictor=predictor, frozen=True)
     names = [name for name in request.models or (own,) if name != REFERENCE]
     summed = [name for name in names if not is_baseline(name)] or names[:1]
-    models = {REFERENCE: Model(_reference(reading), _as_reference(settings))}
     for name in names:
-        model = Model(
-            reading,
-            settings.model_copy(update={"model": name}),
-            callbacks,
-            request.sums if name in summed else None,
-        )
-        if predictor is not None and name == own:
-            model = replace(model, predictor=predictor, frozen=True)
-        models[name] = model
+        if name not in models:
+            sums = request.sums if name in summed else None
+            model = settings.model_copy(update={"model": name})
+            models[name] = Model(reading, model, callbacks, sums)
     return models, jobs
 
 

@@ -1,195 +1,224 @@
-"""Rolling origins: nothing later reaches a fold, frozen and fitted again, series of all kinds, baselines too."""
+"""Backtests: each fit sees what lay before its origin; frozen and fitted again, baselines and networks alike."""
 
 from dataclasses import replace
-from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.engine.backtest import Fold, Predict, backtest, fit_baseline
-from forecast.engine.rolling import choose_origins
-from forecast.panel.panel import Panel
-from forecast.panel.schema import Schema
-from forecast.reading import reading
-from forecast.settings import TableSettings
+from forecast import Forecaster, score
+from forecast.engine.backtest import Backtest, BacktestRequest, backtest
+from forecast.engine.requests import Callbacks, Fold
+from forecast.errors import UsageError
+from forecast.reading.reading import Reading, read
+from forecast.settings import BacktestSettings, TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from tests._settings import ROLES
-from tests.metrics.panels import panel_of
 
-LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
+SMALL: dict[str, Any] = {
+    "model": "segrnn",
+    "params": {"hidden_size": 8},
+    "steps": 6,
+    "horizon": 5,
+    "lookback": 14,
+    "season": (7,),
+}
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_later_values_change_no_earlier_forecast(panel_frame: pd.DataFrame, refit: bool) -> None:
+    later = panel_frame["day"] > "2024-03-10"
+    changed = panel_frame.copy()
+    changed["units"] = changed["units"].where(~later, 1e6 + changed["units"] ** 2)
+    changed["price"] = changed["price"].where(~later, -5.0)
+    forecaster = Forecaster(**SMALL, **ROLES, baselines=("theta",))
+
+    def early(frame: pd.DataFrame) -> pd.DataFrame:
+        rows = forecaster.backtest(frame, windows=4, refit=refit, models=("gru", "theta")).forecasts
+        return rows[rows["origin"] <= "2024-03-10"].drop(columns="actual").reset_index(drop=True)
+
+    expected = early(panel_frame)
+    assert expected["origin"].nunique() == 3
+    pd.testing.assert_frame_equal(early(changed), expected, check_exact=True)
+    assert not hasattr(forecaster, "fitted_")
+
+
+def test_a_backtest_forecasts_what_a_fit_of_that_day_would_have(panel_frame: pd.DataFrame) -> None:
+    plain = panel_frame[["shop", "day", "units"]]
+    result = Forecaster(**SMALL).backtest(plain, windows=1).forecasts
+    night = Forecaster(**SMALL).fit(plain[plain["day"] <= "2024-03-15"]).predict()
+    own = (
+        result[result["model"] == "segrnn"]
+        .drop(columns=["origin", "actual", "model"])
+        .reset_index(drop=True)
+    )
+    pd.testing.assert_frame_equal(own, night, check_exact=True)
+
+
+def test_score_says_of_a_table_of_forecasts_what_backtest_said(panel_frame: pd.DataFrame) -> None:
+    plain = panel_frame[["shop", "day", "units"]]
+    result = Forecaster(**SMALL).backtest(plain, windows=1, models=("lstm",))
+    own = result.forecasts[result.forecasts["model"] == "lstm"].drop(
+        columns=["origin", "actual", "model"]
+    )
+    scored = score(own, plain, TableSettings(season=(7,)))
+    for mine, theirs in ((scored.overall, result.overall), (scored.by_step, result.by_step)):
+        expected = theirs[theirs["model"] == "lstm"].drop(
+            columns=["model", "fit_seconds", "predict_seconds"], errors="ignore"
+        )
+        pd.testing.assert_frame_equal(mine.drop(columns="model"), expected.reset_index(drop=True))
+
+
+def test_a_fitted_forecaster_is_tested_as_it_is(
+    panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture, tmp_path: Any
+) -> None:
+    early = panel_frame[panel_frame["day"] <= "2024-03-01"]
+    model = Forecaster(**SMALL, **ROLES).fit(early)
+    model.save(str(tmp_path / "store"))
+    saved = Forecaster.load(str(tmp_path / "store"))
+    result = saved.backtest(panel_frame, windows=3, frozen=True, models=("drift",))
+    assert result.overall["model"].tolist() == ["seasonal-naive", "segrnn", "drift"]
+    assert "end of the fit" not in caplog.text
+    rows = result.forecasts[
+        (result.forecasts["model"] == "segrnn") & (result.forecasts["origin"] == "2024-03-10")
+    ]
+    expected = saved.predict(panel_frame, origin="2024-03-10")
+    pd.testing.assert_frame_equal(
+        rows.drop(columns=["origin", "actual", "model"]).reset_index(drop=True),
+        expected,
+        check_exact=True,
+    )
+    saved.backtest(panel_frame, windows=5, frozen=True)
+    assert "2 of 5 origins lie before 2024-03-01, the end of the fit" in caplog.text
+
+
+def test_rows_of_differing_lengths_each_have_origins_of_their_own() -> None:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(
+        rng.normal(size=(3, 60)).cumsum(1), columns=[f"V{i}" for i in range(2, 62)]
+    )
+    frame.insert(0, "V1", ["a", "b", "c"])
+    frame.iloc[1, 41:] = np.nan
+    result = Forecaster(**{**SMALL, "season": ()}, layout="rows").backtest(
+        frame, windows=2, models=("drift",)
+    )
+    newest = result.forecasts.groupby("V1")["origin"].max()
+    assert newest.to_dict() == {"a": 55, "b": 35, "c": 55}
+    assert result.forecasts["actual"].notna().all()
+
+
+def test_series_with_too_few_values_are_left_out_and_named(panel_frame: pd.DataFrame) -> None:
+    frame = panel_frame[["shop", "day", "units"]].copy()
+    frame["units"] = frame["units"].where((frame["shop"] != "s002") | (frame["day"] < "2024-01-05"))
+    frame.loc[(frame["shop"] == "s002") & (frame["day"] == "2024-03-20"), "units"] = 1.0
+    result = Forecaster(**SMALL).backtest(frame, windows=2, models=("last",))
+    assert result.missing == (("s002",),)
+    assert "s002" not in set(result.by_series["shop"])
+
+
+def test_what_cannot_be_is_refused(panel_frame: pd.DataFrame) -> None:
+    with pytest.raises(UsageError, match="windows"):
+        Forecaster(**SMALL).backtest(panel_frame, windows=0)
+    with pytest.raises(UsageError, match="did you mean 'segrnn'"):
+        Forecaster(**SMALL, target=("units",)).backtest(panel_frame, models=("segrn",))
+    frame = panel_frame[["shop", "day", "units"]].rename(columns={"shop": "model"})
+    with pytest.raises(UsageError, match="columns 'model' have the names of columns of the result"):
+        Forecaster(**SMALL).backtest(frame, windows=1, models=("last",))
 
 
 @pytest.fixture(scope="module")
-def read(panel_frame: pd.DataFrame) -> tuple[Panel, Schema]:
+def shops(panel_frame: pd.DataFrame) -> Reading:
     """Four shops of 80 days, the last of which opens late, with five future slots."""
     late = (panel_frame["shop"] == "s004") & (panel_frame["day"] < "2024-03-05")
     table = table_from_frame(panel_frame[~late])
-    schema = reading.read(table, TableSettings(**ROLES, season=(7,))).schema
-    return reading.read_as(table, schema, horizon=5).panel, schema
+    return read(table, TableSettings(**ROLES, season=(7,)), horizon=5)
 
 
-def mean_fit(past: Panel) -> Predict:
-    """The mean of all that the fit saw, and beside it the number of slots that the forecast sees."""
-    mean = past.values[past.observed].mean()
-
-    def predict(panel: Panel) -> np.ndarray:
-        quantiles = np.full((len(panel), panel.ahead, len(LEVELS)), mean, np.float64)
-        quantiles[..., -1] += panel.lengths[:, None]
-        return quantiles
-
-    return predict
-
-
-def test_a_fold_sees_what_lies_before_its_origin_and_nothing_else(
-    read: tuple[Panel, Schema],
-) -> None:
-    panel, schema = read
-    origins = choose_origins(panel, 3, None, "t")
-    lengths: list[list[int]] = []
-
-    def fit(past: Panel) -> Predict:
-        assert (past.origins == origins[0, 0]).all()
-
-        def predict(given: Panel) -> np.ndarray:
-            lengths.append(given.origins.tolist())
-            return mean_fit(past)(given)
-
-        return predict
-
-    backtest(panel, schema, {"mine": fit}, origins, LEVELS)
-    assert lengths == [
-        [int(origin) for origin in origins[:, 0] for _ in range(4)]
-    ]  # one call for all origins
-
-
-def test_frozen_keeps_the_fit_of_the_oldest_origin_and_refit_does_not(
-    read: tuple[Panel, Schema],
-) -> None:
-    panel, schema = read
-    origins = choose_origins(panel, 3, None, "t")
-    frozen = backtest(panel, schema, {"mine": mean_fit}, origins, LEVELS).forecasts
-    again = backtest(panel, schema, {"mine": mean_fit}, origins, LEVELS, refit=True).forecasts
-    assert frozen[frozen["model"] == "mine"]["forecast"].nunique() == 1
-    assert again[again["model"] == "mine"]["forecast"].nunique() == 3
-    oldest = frozen["origin"] == frozen["origin"].min()
-    pd.testing.assert_frame_equal(
-        frozen[oldest & (frozen["model"] == "mine")], again[oldest & (again["model"] == "mine")]
+def run_backtest(reading: Reading, *models: str, windows: int, **settings: Any) -> Backtest:
+    refit = settings.pop("refit", False)
+    callbacks = settings.pop("callbacks", Callbacks())
+    rolling = BacktestSettings(windows=windows, refit=refit)
+    train = TrainSettings(**settings)
+    return backtest(
+        BacktestRequest(reading, train, rolling, models, season_given=True, callbacks=callbacks)
     )
 
 
-def test_folds_side_by_side_give_the_same_and_are_told_one_by_one(
-    read: tuple[Panel, Schema],
-) -> None:
-    panel, schema = read
-    origins, told = choose_origins(panel, 2, None, "t"), list[Fold]()
-    fits = {
-        "theta": partial(fit_baseline, "theta", 7, LEVELS),
-        "drift": partial(fit_baseline, "drift", 7, LEVELS),
-    }
-    alone = backtest(panel, schema, fits, origins, LEVELS, refit=True, on_fold=told.append)
-    pair = backtest(panel, schema, fits, origins, LEVELS, refit=True, jobs=2)
+def test_frozen_keeps_the_fit_of_the_oldest_origin_and_refit_does_not(shops: Reading) -> None:
+    folds = list[Fold]()
+    callbacks = Callbacks(on_fold=folds.append)
+    frozen = run_backtest(shops, "theta", windows=3, callbacks=callbacks).forecasts
+    assert [fold.model for fold in folds] == ["seasonal-naive", "theta"]
+    again = run_backtest(shops, "theta", windows=3, refit=True, callbacks=callbacks).forecasts
+    assert [fold.folds for fold in folds[2:]] == [6] * 6
+    oldest = frozen["origin"] == frozen["origin"].min()
+    pd.testing.assert_frame_equal(frozen[oldest], again[oldest])
+    assert not frozen[~oldest].equals(again[~oldest])
+
+
+def test_folds_side_by_side_give_the_same_and_are_told_one_by_one(shops: Reading) -> None:
+    folds = list[Fold]()
+    callbacks = Callbacks(on_fold=folds.append)
+    alone = run_backtest(shops, "theta", "drift", windows=2, refit=True, callbacks=callbacks)
+    pair = run_backtest(shops, "theta", "drift", windows=2, refit=True, jobs=2)
     pd.testing.assert_frame_equal(pair.forecasts, alone.forecasts, check_exact=True)
-    assert [(one.done, one.folds, one.model) for one in told] == [
-        (i + 1, 6, name)
-        for i, name in enumerate(np.repeat(["seasonal-naive", "theta", "drift"], 2))
-    ]
+    names = ["seasonal-naive", "seasonal-naive", "theta", "theta", "drift", "drift"]
+    assert [fold.model for fold in folds] == names
+    assert [fold.done for fold in folds] == [1, 2, 3, 4, 5, 6]
 
 
 def test_tables_hold_each_model_series_and_step_and_agree_with_the_forecasts(
-    read: tuple[Panel, Schema],
+    shops: Reading,
 ) -> None:
-    panel, schema = read
-    found = backtest(panel, schema, {"mine": mean_fit}, choose_origins(panel, 4, None, "t"), LEVELS)
-    assert found.overall["model"].tolist() == ["seasonal-naive", "mine"]
-    assert found.overall.columns[:3].tolist() == ["model", "skill", "mase"]
-    assert found.overall["skill"].iloc[0] == 0
-    assert found.by_series["shop"].tolist() == [
-        shop for shop in ("s001", "s002", "s003", "s004") for _ in range(2)
-    ]
-    assert found.by_step["step"].tolist() == [step for step in range(1, 6) for _ in range(2)]
-    rows = found.forecasts
-    assert rows.columns.tolist() == [
-        *(
-            "shop",
-            "origin",
-            "day",
-            "actual",
-            "model",
-            "forecast",
-            "lo_80",
-            "hi_80",
-            "lo_95",
-            "hi_95",
-        ),
-    ]
-    mine = rows[rows["model"] == "mine"]
-    assert len(mine) == 3 * 4 * 5 + 3 * 5  # the shop that opens late is there at three origins only
-    error = (mine["actual"] - mine["forecast"]).abs()
-    assert found.overall["mae"].iloc[1] == pytest.approx(error.mean())
-    by_shop = found.by_series[found.by_series["model"] == "mine"].set_index("shop")["mae"]
-    pd.testing.assert_series_equal(error.groupby(mine["shop"]).mean(), by_shop, check_names=False)
-    assert np.isnan(
-        found.by_series.loc[found.by_series["shop"] == "s004", "mase"]
-    ).all()  # no past at the oldest origin
+    result = run_backtest(shops, "mean", windows=4)
+    assert result.overall["model"].tolist() == ["seasonal-naive", "mean"]
+    assert result.overall.columns[:3].tolist() == ["model", "skill", "mase"]
+    assert result.overall["skill"].iloc[0] == 0
+    shop_names = ("s001", "s002", "s003", "s004")
+    assert result.by_series["shop"].tolist() == [shop for shop in shop_names for _ in range(2)]
+    assert result.by_step["step"].tolist() == [step for step in range(1, 6) for _ in range(2)]
+    rows = result.forecasts
+    keys = ["shop", "origin", "day", "actual", "model"]
+    assert rows.columns.tolist() == [*keys, "forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
+    mean = rows[rows["model"] == "mean"]
+    assert len(mean) == 3 * 4 * 5 + 3 * 5  # the shop that opens late is there at three origins only
+    error = (mean["actual"] - mean["forecast"]).abs()
+    assert result.overall["mae"].iloc[1] == pytest.approx(error.mean())
+    by_shop = result.by_series[result.by_series["model"] == "mean"].set_index("shop")["mae"]
+    pd.testing.assert_series_equal(error.groupby(mean["shop"]).mean(), by_shop, check_names=False)
+    of_late = result.by_series.loc[result.by_series["shop"] == "s004", "mase"]
+    assert np.isnan(of_late).all()  # no past at the oldest origin
     assert rows["day"].max() == "2024-03-20"
 
 
-def test_missing_values_do_not_count(read: tuple[Panel, Schema]) -> None:
-    panel, schema = read
-    origins = choose_origins(panel, 2, None, "t")
+def test_missing_values_do_not_count(shops: Reading) -> None:
+    panel = shops.panel
     observed = panel.observed.copy()
-    observed[panel.slots(0).stop - 3 : panel.slots(0).stop] = False
-    found = backtest(replace(panel, observed=observed), schema, {"mine": mean_fit}, origins, LEVELS)
-    rows = found.forecasts[found.forecasts["model"] == "mine"]
+    end = panel.offsets[1] - panel.ahead
+    observed[end - 3 : end] = False
+    reading = replace(shops, panel=replace(panel, observed=observed))
+    result = run_backtest(reading, "mean", windows=2)
+    rows = result.forecasts[result.forecasts["model"] == "mean"]
     assert rows["actual"].isna().sum() == 3
-    assert found.overall["mae"].iloc[1] == pytest.approx(
-        (rows["actual"] - rows["forecast"]).abs().mean()
-    )
+    error = (rows["actual"] - rows["forecast"]).abs()
+    assert result.overall["mae"].iloc[1] == pytest.approx(error.mean())
+
+
+def test_the_reference_repeats_the_season(shops: Reading) -> None:
+    rows = run_backtest(shops, "mean", windows=1).forecasts
+    rows = rows[(rows["model"] == "seasonal-naive") & (rows["shop"] == "s001")]
+    panel = shops.panel
+    end = panel.offsets[1] - 2 * panel.ahead
+    np.testing.assert_allclose(rows["forecast"], panel.values[end - 7 : end - 2], rtol=1e-6)
 
 
 def test_a_baseline_has_intervals_from_its_own_past_errors() -> None:
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame(
-        {"time": pd.date_range("2020-01-01", periods=600), "value": rng.normal(size=600)}
-    )
-    table = table_from_frame(frame)
-    schema = reading.read(table, TableSettings()).schema
-    panel = reading.read_as(table, schema, horizon=4).panel
-    found = backtest(
-        panel,
-        schema,
-        {"mean": partial(fit_baseline, "mean", 1, LEVELS)},
-        choose_origins(panel, 50, None, "t"),
-        LEVELS,
-    )
-    row = found.overall.set_index("model").loc["mean"]
+    days = pd.date_range("2020-01-01", periods=600)
+    frame = pd.DataFrame({"time": days, "value": rng.normal(size=600)})
+    reading = read(table_from_frame(frame), TableSettings(), horizon=4)
+    row = run_backtest(reading, "mean", windows=50).overall.set_index("model").loc["mean"]
     assert row["skill"] > 0.2
     assert row["coverage_80"] == pytest.approx(0.8, abs=0.12)
     assert row["coverage_95"] > 0.85
-
-
-FEW_LEVELS = (0.1, 0.5, 0.9)
-
-
-def test_the_median_repeats_the_season_and_exact_forecasts_have_no_width() -> None:
-    week = [5.0, 1, 2, 3, 4, 8, 9]
-    panel = panel_of((0, week * 8), horizon=3)
-    found = fit_baseline("seasonal-naive", 7, FEW_LEVELS, panel)(panel)
-    np.testing.assert_allclose(found[0], np.repeat([[5], [1], [2]], 3, 1))
-
-
-def test_widths_grow_with_the_changes_of_a_series_and_along_the_horizon() -> None:
-    random = np.random.default_rng(0)
-    walk = random.normal(size=200).cumsum()
-    panel = panel_of((0, walk.tolist()), (0, (10 * walk).tolist()), horizon=6)
-    found = fit_baseline("last", 1, FEW_LEVELS, panel)(panel)
-    np.testing.assert_allclose(found[:, :, 1], np.repeat([[walk[-1]], [10 * walk[-1]]], 6, 1))
-    width = found[..., 2] - found[..., 0]
-    np.testing.assert_allclose(width[1], 10 * width[0])
-    assert width[0, -1] > 1.5 * width[0, 0] > 0
-
-
-def test_a_past_too_short_for_errors_has_no_width() -> None:
-    panel = panel_of((0, [3.0, 4.0]), horizon=3)
-    np.testing.assert_allclose(fit_baseline("last", 1, FEW_LEVELS, panel)(panel), 4.0)
