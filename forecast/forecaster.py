@@ -32,7 +32,6 @@ from forecast.parameters import (
     Names,
     refuse_other_rows,
     table_of,
-    tables_of,
 )
 from forecast.reading.comparing import actuals_after
 from forecast.reading.reading import describe_reading, read_as
@@ -50,6 +49,7 @@ from forecast.settings import (
     PictureSettings,
     SumSettings,
 )
+from forecast.tables.table import Table
 from forecast.tables.writing import frame_of, refuse_clash
 
 
@@ -161,7 +161,8 @@ class Forecaster(ForecasterParams):
             "shard": getattr(self, "shard_", None),
         }
         request = ForecastRequest(
-            *tables_of(X, future),
+            source=_table(X),
+            future=_table(future),
             origin=_text(origin),
             horizon=horizon,
             output=OutputSettings.check(output),
@@ -192,7 +193,8 @@ class Forecaster(ForecasterParams):
         ``mean``, ``lo_80, hi_80, ...``, ``observed``, ``filled``, ``steps``, ``calibrated``; errors as of `predict`.
         """
         request = ForecastRequest(
-            *tables_of(frame, future),
+            source=_table(frame),
+            future=_table(future),
             origin=_text(origin),
             sums=SumSettings.check({"sum_by": by, "sum_every": every}),
             output=OutputSettings.check({"levels": levels, "min": min}),
@@ -208,12 +210,12 @@ class Forecaster(ForecasterParams):
         `changed` has values by column, ``{"promo": 0}``, or is a frame like `future`; `X` and `future` as of `predict`.
         """
         new_values = changed if isinstance(changed, dict) else table_of(changed)
-        request = ForecastRequest(*tables_of(X, future))
+        request = ForecastRequest(source=_table(X), future=_table(future))
         return self._frame(what_if(self._serving(), request, new_values).columns)
 
     def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
         """The rows that `predict` needs as `future`, the columns known in advance blank; `X` and `origin` alike."""
-        columns = forecasting.future_template(self._serving().fitted, tables_of(X)[0], origin, None)
+        columns = forecasting.future_template(self._serving().fitted, _table(X), origin, None)
         return self._frame(columns)
 
     def shard(self, name: str) -> Self:
@@ -257,7 +259,8 @@ class Forecaster(ForecasterParams):
         )  # the errors of all tell which are the largest
         choose = None if all_matter else partial(series_to_draw, settings=settings)
         request = ForecastRequest(
-            *tables_of(X, future),
+            source=_table(X),
+            future=_table(future),
             origin=_text(origin),
             horizon=horizon,
             output=output,
@@ -282,7 +285,8 @@ class Forecaster(ForecasterParams):
         repeats : how many times each column is shuffled
         """
         settings = ExplainSettings.check({"repeats": repeats})
-        predictor, (table, later) = self._serving(), tables_of(X, future)
+        predictor = self._serving()
+        table, later = _table(X), _table(future)
         panel = forecasting.panel_to_forecast(predictor.fitted, table, later)
         name = getattr(later or table, "name", "the saved table")
         return explain_panel(predictor, panel, settings, name, later is not None)
@@ -335,7 +339,7 @@ class Forecaster(ForecasterParams):
         if predictor is None:
             reading = read_to_fit(self._fit_request(X, future, callbacks))
         else:
-            (later,) = tables_of(future)
+            later = _table(future)
             reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), later)
         refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
         return backtest(
@@ -354,7 +358,7 @@ class Forecaster(ForecasterParams):
     def attention(self, X: Data | None = None) -> pd.DataFrame:
         """The weight that an attention model gives to each step of the past, a row per series and step."""
         predictor = self._serving()
-        panel = forecasting.panel_to_forecast(predictor.fitted, tables_of(X)[0])
+        panel = forecasting.panel_to_forecast(predictor.fitted, _table(X))
         series = panel.order[~panel.skipped[panel.order]]
         weights = predictor.attention(panel, series)
         steps = np.arange(1 - weights.shape[1], 1)
@@ -411,7 +415,7 @@ class Forecaster(ForecasterParams):
 
     def _fit_request(self, X: Data, future: Data | None, callbacks: Callbacks) -> FitRequest:
         settings, how = self._settings()
-        (later,) = tables_of(future)
+        later = _table(future)
         return FitRequest(
             table_of(X), settings, how, future=later, events=self.events, callbacks=callbacks
         )
@@ -430,6 +434,10 @@ class Forecaster(ForecasterParams):
 
     def _frame(self, columns: Columns) -> pd.DataFrame:
         return frame_of(columns, self.schema_.whole_ids)
+
+
+def _table(data: Data | None) -> Table | None:
+    return None if data is None else table_of(data)
 
 
 def _text(origin: str | int | datetime | None) -> str | None:

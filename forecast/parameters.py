@@ -172,8 +172,3 @@ def refuse_other_rows(others: int, horizon: int) -> None:
 def table_of(data: Data) -> Table:
     """The table that a user hands over, its texts normalised."""
     return normalised(data if isinstance(data, Table) else table_from_frame(data))
-
-
-def tables_of(*data: Data | None) -> list[Table | None]:
-    """Tables as `table_of` makes them, None where none is handed over."""
-    return [None if one is None else table_of(one) for one in data]

@@ -81,8 +81,8 @@ def _checked_shards(request: Request) -> int | None:
     check_outputs(request, *written, store=request.store)
     for name, other in EXCLUSIVE:
         if name in request.values and other in request.values:
-            problem = Words("it does not go with ", Setting(name))
-            raise UsageError(problem, setting=Setting(other), cure="leave one out")
+            clash = Words("it does not go with ", Setting(name))
+            raise UsageError(clash, setting=Setting(other), cure="leave one out")
     shards = machines.shards
     if shards is None and machines.cluster is not None:
         shards = SHARDS

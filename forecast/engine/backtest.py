@@ -134,7 +134,9 @@ def _models(request: BacktestRequest, reading: Reading) -> tuple[dict[str, "Mode
         callbacks = Callbacks(on_step=request.callbacks.on_step)
     settings = settings.model_copy(update={"jobs": settings.jobs if jobs == 1 else 1})
 
-    models = {REFERENCE: Model(_reference(reading), _as_reference(settings))}
+    shortest = reading.schema.season[:1]
+    reference = Model(_without_events(reading), _as_reference(settings), lags=shortest)
+    models = {REFERENCE: reference}
     own = settings.model
     if predictor is not None:
         own = predictor.fitted.settings().model
@@ -149,10 +151,9 @@ def _models(request: BacktestRequest, reading: Reading) -> tuple[dict[str, "Mode
     return models, jobs
 
 
-def _reference(reading: Reading) -> Reading:
-    """The table as seasonal naive sees it: its shortest season, and no events."""
-    update = {"season": reading.schema.season[:1], "dated_events": ()}
-    return replace(reading, schema=reading.schema.model_copy(update=update))
+def _without_events(reading: Reading) -> Reading:
+    schema = reading.schema.model_copy(update={"dated_events": ()})
+    return replace(reading, schema=schema)
 
 
 def _as_reference(settings: TrainSettings) -> TrainSettings:
@@ -170,6 +171,7 @@ class Model:
     sums: SumSettings | None = None  # that are asked for
     predictor: Predictor | None = None  # of the newest fit
     frozen: bool = False  # whether that is the only one
+    lags: tuple[int, ...] | None = None  # the seasons that are seen; default those the data show
 
     def fit(self, past: Panel) -> Predictor:
         if self.predictor is not None and self.frozen:
@@ -185,6 +187,7 @@ class Model:
             FitRequest(
                 replace(self.reading, panel=past),
                 settings,
+                lags=self.lags,
                 earlier=None if self.predictor is None else self.predictor.fitted,
                 callbacks=self.callbacks,
                 sums=self.sums is not None,
@@ -206,7 +209,7 @@ class Model:
             done += len(past)
             sums = self._sums(past, of_origin)
             if sums is not None:
-                frames.append(self._with_actual(sums, panel))
+                frames.append(self._with_actual(sums, panel, lookback))
         return stacked(frames) if frames else None
 
     def _sums(self, past: Panel, quantiles: Numbers) -> Frame | None:
@@ -227,11 +230,10 @@ class Model:
         end = past.origins.max(keepdims=True)
         return frame.assign(origin=position_texts(schema, calendar_of(schema), end)[0])
 
-    def _with_actual(self, sums: Frame, panel: Panel) -> Frame:
+    def _with_actual(self, sums: Frame, panel: Panel, lookback: int) -> Frame:
         schema = self.reading.schema
         table = table_from_frame(sums, "sums")
         spans = spans_of(table, schema, self.reading.name)
-        lookback = self.predictor.fitted.config.lookback if self.predictor else None
         values, _ = actual_sums(table, spans, panel, schema, lookback)
         return sums.assign(actual=values[:, 0], naive=values[:, 1])
 

@@ -21,8 +21,6 @@ from forecast.totals.sums import Totals, allocated
 
 def forecast_part(predictor: Predictor, request: ForecastRequest) -> Forecast:
     """Answer a request whose series are forecast together: the whole of a table, or a part of a large one."""
-    if isinstance(request.source, TableFile):
-        raise TypeError("a file has to be loaded")
     totals = new_totals(predictor, request)
     forecasts = _forecast(predictor, request)
     if totals is not None:
@@ -45,6 +43,8 @@ def new_totals(predictor: Predictor, request: ForecastRequest) -> Totals | None:
 
 def _forecast(predictor: Predictor, request: ForecastRequest) -> Forecasts:
     source, output = request.source, request.output
+    if isinstance(source, TableFile):
+        raise TypeError("a file has to be loaded")
     predictor = predictor.reporting_to(request.on_series)
     if isinstance(source, Panel):
         horizon = checked_horizon(request.horizon, predictor.fitted.config.horizon)

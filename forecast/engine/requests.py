@@ -82,6 +82,7 @@ class FitRequest:
     reserved: tuple[str, ...] = ("forecast",)  # columns that the output will have
     periods: tuple[Every, ...] = ()  # whose next ends a horizon that is not set shall reach
 
+    lags: tuple[int, ...] | None = None  # the seasons that are seen; default those the data show
     earlier: Fitted | None = None  # whose networks `warm_start` continues, where they fit
     started: float | None = None  # `time.monotonic()` from which a budget counts; default now
     callbacks: Callbacks = NO_CALLBACKS

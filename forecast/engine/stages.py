@@ -79,11 +79,18 @@ class Prepared:
 
 
 def prepare(
-    panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None
+    panel: Panel,
+    schema: Schema,
+    settings: TrainSettings,
+    name: str,
+    earlier: Fitted | None,
+    given_lags: tuple[int, ...] | None = None,
 ) -> Prepared:
     """Choose what `Prepared` holds without a look at what is held out; lookback and power are those of `earlier`."""
     horizon, longest = panel.ahead, int(panel.lengths.max())
     lags, lookback = lags_and_lookback(panel, schema.season, settings.lookback)
+    if given_lags is not None:
+        lags = given_lags
     if earlier is not None:
         lookback = earlier.config.lookback
     if lookback > most_lookback(longest):
@@ -269,7 +276,7 @@ class PanelFit:
         from_scratch = not settings.warm_start or (plan is not None and plan.started_from is None)
         if from_scratch or is_baseline(settings.model):
             earlier = None
-        ready = prepare(self.panel, self.schema, settings, self.name, earlier)
+        ready = prepare(self.panel, self.schema, settings, self.name, earlier, self.request.lags)
         if earlier is not None:
             from forecast.engine.warm_start import start_of
 
