@@ -1,25 +1,56 @@
-"""Fit a forecaster: read the table, then one stage after the other until all is there that a forecast needs."""
+"""Fit a forecaster: read the table, then hold out, train, choose, and collect what a forecast needs."""
 
 import time
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
+from forecast.engine.collect import collect
 from forecast.engine.exporting import with_exports
-from forecast.engine.requests import FitRequest, FitResult
-from forecast.engine.stages import SUMS_SHARE, PanelFit
-from forecast.ensemble.names import check_names
-from forecast.inference.predictor import EXTRA_PACKAGES, pick_engine, require_engine
+from forecast.engine.holdout import HeldOut
+from forecast.engine.requests import FitRequest, FitResult, FitTask
+from forecast.engine.sums import reconciling, rehearsed, with_joint_errors
+from forecast.engine.train import held_out_and_start, train
+from forecast.ensemble.baseline_forecasts import BaselineForecasts, affordable_baselines
+from forecast.ensemble.candidates import compared_with
+from forecast.ensemble.ensemble import choose_ensemble
+from forecast.ensemble.names import AUTO, check_names, is_baseline
+from forecast.inference.contents import read_plan
+from forecast.inference.fitted import CPU_DEVICES, Fitted
+from forecast.inference.predictor import (
+    EXTRA_PACKAGES,
+    median_of_members,
+    pick_engine,
+    require_engine,
+)
+from forecast.intervals.calibration import warn_uncalibrated
+from forecast.panel.hierarchy import Levels, hierarchy_levels, with_sums
+from forecast.panel.panel import SUM, Panel
 from forecast.reading.dated import normalised
 from forecast.reading.large import sampled
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read
 from forecast.settings import TableSettings
 from forecast.tables.table import Table
 from forecast.totals.periods import with_next_periods
+from forecast.training.context import WarmStart
+from forecast.training.plan import Plan, compared_windows
 
-# of a budget, to export in: share, least seconds, and most
-EXPORTS_SHARE = 0.08
-EXPORTS_SECONDS = 2.0
-MOST_EXPORTS = 1 / 6
-RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselines and for saving
+if TYPE_CHECKING:
+    from forecast.training.loop import Trained
+
+
+@dataclass(frozen=True)
+class BudgetShares:
+    """What of a budget is left for the work after training."""
+
+    sums: float = 0.05  # share, for the errors that intervals of sums rest on
+    exports: float = 0.08  # share
+    exports_seconds: float = 2.0  # at least
+    most_exports: float = 1 / 6  # share, at most
+    rest: float = 1.0  # seconds, for the comparison with baselines and for saving
+
+
+SHARES = BudgetShares()
 
 
 def fit(request: FitRequest) -> FitResult:
@@ -32,7 +63,12 @@ def fit(request: FitRequest) -> FitResult:
         require_engine(settings.engine, settings.model)
     deadline = deadline_of(request)
     reading = request.source if isinstance(request.source, Reading) else read_to_fit(request)
-    fitted = PanelFit(reading.panel, reading.schema, reading.name, request, deadline).run()
+    task = FitTask(reading.panel, reading.schema, reading.name, request, deadline)
+    levels = hierarchy_levels(settings.hierarchy, task.schema) if settings.hierarchy else ()
+    panel = with_sums(task.panel, task.schema.ids, levels) if levels else task.panel
+    fitted = _fit_hierarchy(task, panel, levels) if levels else _fit_panel(task)
+    if request.sums:
+        fitted = _with_joint_errors(task, fitted, panel)
     if request.exports:
         fitted = with_exports(fitted)
         if (
@@ -44,9 +80,9 @@ def fit(request: FitRequest) -> FitResult:
 
 def read_to_fit(request: FitRequest) -> Reading:
     """The table of a request, read and inferred; also where no fit follows."""
-    check_names(request.settings)
-    table, how = _load(request)
     settings = request.settings
+    check_names(settings)
+    table, how = _load(request)
     reading = read(
         table,
         how,
@@ -84,10 +120,93 @@ def deadline_of(request: FitRequest) -> float | None:
     if budget is None:
         return None
     started = time.monotonic() if request.started is None else request.started
-    deadline = started + (1 - SUMS_SHARE * request.sums) * budget
+    deadline = started + (1 - SHARES.sums * request.sums) * budget
     if not request.saves:
         return deadline
     exports = 0.0
     if all(map(find_spec, EXTRA_PACKAGES)):
-        exports = max(EXPORTS_SHARE * budget, min(EXPORTS_SECONDS, MOST_EXPORTS * budget))
-    return deadline - exports - RESERVE
+        least = min(SHARES.exports_seconds, SHARES.most_exports * budget)
+        exports = max(SHARES.exports * budget, least)
+    return deadline - exports - SHARES.rest
+
+
+def _fit_hierarchy(task: FitTask, panel: Panel, levels: Levels) -> Fitted:
+    """Train on sums, too, which `panel` has after its series; reconcile forecasts with them if that helps."""
+    trained = tuple("ok" if word == SUM else word for word in panel.status)
+    fitted = _fit_panel(replace(task, panel=replace(panel, status=trained)))
+    fitted = replace(fitted, history=replace(fitted.history, status=panel.status))
+    return reconciling(fitted, panel, levels, task.settings.device)
+
+
+def _fit_panel(task: FitTask) -> Fitted:
+    """One stage after the other; a rehearsal trains nothing, so that its networks know nothing."""
+    settings = task.settings
+    _require_device(settings.device)
+    planned = read_plan(settings.plan) if settings.plan else None
+    held_out, start = held_out_and_start(task, planned)
+    # baselines before training, so that the deadline holds for them too
+    compared = compared_windows(settings.budget) if planned is None else planned.compared
+    baselines = _compare_baselines(task, held_out, compared)
+    plan, trained = planned or Plan(members=()), list["Trained"]()
+    if _is_to_train(task, held_out, baselines, planned, start):
+        plan, trained = train(task, held_out, planned, start)
+    origins = None if planned is None else planned.origins
+    plan = plan.model_copy(update={"compared": compared, "origins": origins})
+
+    networks = []  # those that differ in their seed only are one
+    for numbers in plan.groups():
+        quantiles = median_of_members([trained[number].held_out for number in numbers])
+        networks.append((plan.members[numbers[0]].model, quantiles))
+    ensemble = choose_ensemble(held_out.inputs, held_out.validation, networks, baselines)
+    warn_uncalibrated(len(held_out.validation))
+    return collect(task, held_out, ensemble, plan, trained)
+
+
+def _require_device(device: str) -> None:
+    """Refuse a device that is missing, also where no network is trained."""
+    if device in CPU_DEVICES:
+        return
+    from forecast.training.devices import pick_device
+
+    pick_device(device)
+
+
+def _compare_baselines(task: FitTask, held_out: HeldOut, compared: int) -> BaselineForecasts:
+    """The forecasts of baselines; slow ones forecast at most `compared` windows of each kind."""
+    inputs = held_out.inputs
+    names = affordable_baselines(compared_with(task.settings), inputs, compared)
+    on_baseline = task.request.callbacks.on_baseline
+    return BaselineForecasts.of(
+        inputs, held_out.validation, names, held_out.context, compared, on_baseline
+    )
+
+
+def _is_to_train(
+    task: FitTask,
+    held_out: HeldOut,
+    baselines: BaselineForecasts,
+    plan: Plan | None,
+    start: WarmStart | None,
+) -> bool:
+    """Whether networks are trained: as the plan says, else where they can learn, and can help."""
+    model = task.settings.model
+    if is_baseline(model):
+        return False
+    if plan is not None:
+        return len(plan.members) > 0
+    if start is not None:
+        return True
+    return held_out.trains and not (model == AUTO and baselines.skip_networks(held_out.validation))
+
+
+def _with_joint_errors(task: FitTask, fitted: Fitted, panel: Panel) -> Fitted:
+    """The forecaster with what intervals of sums rest on, as far as the budget has time for it."""
+    settings, rehearsal = task.settings, task.request.rehearsal
+    if rehearsal is not None:
+        fitted, seconds = rehearsed(fitted, panel, settings.device)
+        rehearsal.seconds += seconds
+        return fitted
+    until = None
+    if task.deadline is not None and settings.budget is not None:
+        until = task.deadline + SHARES.sums * settings.budget
+    return with_joint_errors(fitted, panel, settings.device, until)

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from forecast.engine.large import forecast_large
-from forecast.engine.parts import forecast_part, new_totals
+from forecast.engine.answer import forecast_part, new_totals
+from forecast.engine.in_parts import forecast_large
 from forecast.engine.requests import Forecast, ForecastRequest, TableFile
 from forecast.inference.predictor import Predictor
 

@@ -9,6 +9,7 @@ from forecast.errors import Setting, UsageError, Words
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, ForecastOptions, Forecasts, Part
 from forecast.panel.panel import Panel
+from forecast.panel.schema import Schema
 from forecast.reading.dated import normalised
 from forecast.reading.reading import Reading, Source
 from forecast.settings import (
@@ -92,6 +93,21 @@ class FitRequest:
     saves: bool = True  # whether a budget has to last until a version is saved
     exports: bool = False  # whether networks are exported
     rehearsal: Rehearsal | None = None  # gets what would be trained; nothing is
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """A request whose table has been read, as the stages of a fit take it."""
+
+    panel: Panel  # with a horizon of future slots
+    schema: Schema  # how the table was read
+    name: str  # of the table, for messages
+    request: FitRequest
+    deadline: float | None = None  # `time.monotonic()` at which training must be over
+
+    @property
+    def settings(self) -> TrainSettings:
+        return self.request.settings
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from pydantic import Field
 
-from forecast.engine.large import Collected, LargeForecast, Messages
-from forecast.engine.parts import new_totals
+from forecast.engine.answer import new_totals
+from forecast.engine.in_parts import Collected, LargeForecast, Messages
 from forecast.engine.requests import Forecast, ForecastRequest, TableFile
 from forecast.errors import BadData, CannotCreate, Setting, UsageError
 from forecast.inference.forecasting import checked_horizon

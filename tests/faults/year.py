@@ -192,7 +192,7 @@ def import_application() -> None:
     import forecast.databases.connecting
     import forecast.databases.upserts
     import forecast.engine.exporting
-    import forecast.engine.stages
+    import forecast.engine.fit
     import forecast.jobs.run  # noqa: F401
 
 

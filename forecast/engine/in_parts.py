@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from forecast.engine.parts import forecast_part, new_totals
+from forecast.engine.answer import forecast_part, new_totals
 from forecast.engine.requests import Forecast, ForecastRequest, TableFile
 from forecast.errors import BadData, ForecastError
 from forecast.inference.forecasting import Forecasts, Part

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
-from forecast.engine.fit import RESERVE, deadline_of, fit
-from forecast.engine.requests import Callbacks, FitRequest
-from forecast.engine.stages import SUMS_SHARE, prepare
+from forecast.engine.fit import SHARES, deadline_of, fit
+from forecast.engine.holdout import HeldOut, hold_out
+from forecast.engine.requests import Callbacks, FitRequest, FitTask
 from forecast.errors import BadData, Unavailable, UsageError
 from forecast.inference.fitted import Fitted
 from forecast.panel.panel import Panel
@@ -64,7 +64,7 @@ def test_training_leaves_time_for_exports_where_they_can_be_made(
     monkeypatch.setattr(
         "forecast.engine.fit.find_spec", lambda name: object() if packages else None
     )
-    expected = 100 + (1 - SUMS_SHARE) * budget - exports - RESERVE
+    expected = 100 + (1 - SHARES.sums) * budget - exports - SHARES.rest
     request = replace(asked(reading, budget=budget), started=100.0, sums=True)
     assert deadline_of(request) == pytest.approx(expected)
 
@@ -127,6 +127,11 @@ def panel_of_days(values: np.ndarray, horizon: int = HORIZON) -> tuple[Panel, Sc
     return reading.panel, reading.schema
 
 
+def held_out(panel: Panel, schema: Schema, settings: TrainSettings) -> HeldOut:
+    request = FitRequest(read_days(DAYS), settings)
+    return hold_out(FitTask(panel, schema, "days.csv", request), None)
+
+
 @pytest.fixture(scope="module")
 def week() -> np.ndarray:
     """A closed Sunday, and growth that asks for a transform."""
@@ -136,18 +141,13 @@ def week() -> np.ndarray:
 
 def test_what_is_held_out_changes_nothing_that_a_fit_rests_on(week: np.ndarray) -> None:
     panel, schema = panel_of_days(week)
-    ready = prepare(panel, schema, TrainSettings(), "days.csv", None)
+    ready = held_out(panel, schema, TrainSettings())
     end = int(ready.split.train_end[0])
     assert 0 < end < panel.lengths[0]
     assert len(ready.closed) == 1
     later = np.arange(len(panel.values)) >= end
-    other = prepare(
-        replace(panel, values=np.where(later, 1e6, panel.values)),
-        schema,
-        TrainSettings(),
-        "days.csv",
-        None,
-    )
+    changed = replace(panel, values=np.where(later, 1e6, panel.values))
+    other = held_out(changed, schema, TrainSettings())
     assert other.transform.power == ready.transform.power
     assert (other.closed.phase == ready.closed.phase).all()
     assert other.lookback == ready.lookback
@@ -157,18 +157,18 @@ def test_what_is_held_out_changes_nothing_that_a_fit_rests_on(week: np.ndarray) 
 def test_a_lookback_that_no_series_holds_names_the_longest(week: np.ndarray) -> None:
     panel, schema = panel_of_days(week[:60])
     with pytest.raises(UsageError, match=r"longest series of days\.csv, which has 60 steps"):
-        prepare(panel, schema, TrainSettings(lookback=5_000), "days.csv", None)
+        held_out(panel, schema, TrainSettings(lookback=5_000))
 
 
 def test_series_that_are_too_short_for_a_network_name_the_pretrained_one(week: np.ndarray) -> None:
     panel, schema = panel_of_days(week[:5], 20)
     with pytest.raises(BadData, match="5 values, too few to learn a horizon of 20 from") as refused:
-        prepare(panel, schema, TrainSettings(model="gru"), "days.csv", None)
+        held_out(panel, schema, TrainSettings(model="gru"))
     assert "pretrained" in str(refused.value)
-    assert not prepare(panel, schema, TrainSettings(model="pretrained"), "days.csv", None).trains
+    assert not held_out(panel, schema, TrainSettings(model="pretrained")).trains
 
 
 def test_a_model_that_is_a_baseline_trains_no_network(week: np.ndarray) -> None:
     panel, schema = panel_of_days(week)
-    assert not prepare(panel, schema, TrainSettings(model="theta"), "days.csv", None).trains
-    assert prepare(panel, schema, TrainSettings(model="gru"), "days.csv", None).trains
+    assert not held_out(panel, schema, TrainSettings(model="theta")).trains
+    assert held_out(panel, schema, TrainSettings(model="gru")).trains

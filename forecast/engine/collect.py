@@ -1,0 +1,102 @@
+"""The last stage of a fit: collect everything that a forecast needs."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from forecast.engine.holdout import HeldOut, find_effects
+from forecast.engine.requests import FitTask
+from forecast.ensemble.baseline_forecasts import base_name
+from forecast.ensemble.ensemble import Ensemble
+from forecast.events.closed import fixed_values, unless_contradicted
+from forecast.events.effects import adjusted_panel
+from forecast.events.kinds import steps_of_shifts, without_shifts
+from forecast.inference.fitted import RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
+from forecast.metrics.metrics import naive_errors
+from forecast.metrics.quantiles import LEVELS
+from forecast.panel.panel import Panel, series_index
+from forecast.panel.schema import calendar_of, position_texts
+from forecast.reading.comparing import mean_level
+from forecast.registry import plugins
+from forecast.training.plan import Plan
+from forecast.windows.inputs import transformed
+
+if TYPE_CHECKING:
+    from forecast.training.loop import Trained
+
+
+def collect(
+    task: FitTask, held_out: HeldOut, ensemble: Ensemble, plan: Plan, trained: "list[Trained]"
+) -> Fitted:
+    """Everything that a forecast needs; closed slots and effects now come from all values."""
+    panel, schema, settings = task.panel, task.schema, task.settings
+    closed = unless_contradicted(held_out.closed, panel, schema, panel.lengths)
+    past_ends = np.where(panel.skipped, 0, panel.lengths)
+    effects = find_effects(panel, schema, closed, past_ends)
+    fixed = fixed_values(closed, panel, schema)
+    own_index = series_index(panel.ids, panel.ids)
+    adjusted, _ = adjusted_panel(panel, schema, effects, own_index, fixed)
+    spread = transformed(adjusted, held_out.transform.power).spread
+
+    forecasting = [number for group in ensemble.networks for number in plan.groups()[group]]
+    unshifted = without_shifts(panel, schema)
+    steps_seen = _steps_seen(held_out, ensemble, plan, forecasting, panel.ahead)
+    steps_back = steps_of_shifts(panel, schema, steps_seen)
+    trained_until = panel.starts.copy()
+    trained_until[held_out.trained_series] += held_out.split.train_end
+    return Fitted(
+        config=_config(task, held_out, ensemble, plan, trained),
+        statistics=held_out.statistics,
+        level=mean_level(panel, held_out.lookback + max(held_out.inputs.lags, default=0)),
+        naive_error=_naive_error(unshifted, schema.shortest_season),
+        ensemble=ensemble,
+        history=replace(panel, spread=spread).tail(steps_back),
+        network_weights=[trained[number].weights for number in forecasting],
+        base=Base([trained[number].base for number in forecasting], trained_until),
+        run=settings.model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
+        effects=effects,
+        closed=closed,
+    )
+
+
+def _config(
+    task: FitTask, held_out: HeldOut, ensemble: Ensemble, plan: Plan, trained: "list[Trained]"
+) -> Config:
+    panel, schema = task.panel, task.schema
+    models = {member.model for member in plan.members}
+    models |= set(map(base_name, ensemble.components))
+    end = panel.origins.max(keepdims=True)
+    return Config(
+        table=schema,
+        settings=task.settings.model_dump(exclude=RUN_SETTINGS, exclude_defaults=True),
+        plan=plan,
+        horizon=panel.ahead,
+        lookback=held_out.lookback,
+        context_length=ensemble.context_length,
+        lags=held_out.inputs.lags,
+        levels=LEVELS,
+        power=held_out.transform.power,
+        train_end=position_texts(schema, calendar_of(schema), end)[0],
+        components=ensemble.components,
+        networks=ensemble.networks,
+        scores=ensemble.scores,
+        validation=tuple(member.validation for member in trained),
+        trained_steps=tuple(member.steps for member in trained),
+        packages={name: entry.package for name, entry in plugins().items() if name in models},
+    )
+
+
+def _steps_seen(
+    held_out: HeldOut, ensemble: Ensemble, plan: Plan, forecasting: list[int], horizon: int
+) -> int:
+    """The most steps of the past that anything of a forecast looks at."""
+    lags = held_out.inputs.lags
+    lookbacks = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
+    # roughness takes values a season before
+    season = lags[0] if lags else horizon
+    return max([*lookbacks, ensemble.steps_back, held_out.lookback + season])
+
+
+def _naive_error(panel: Panel, season: int) -> np.ndarray:
+    return naive_errors(panel.values, panel.observed, panel.offsets, season)

@@ -1,0 +1,184 @@
+"""The first stage of a fit: choose what is held out, and all that rests on the values before it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecast.engine.requests import FitTask
+from forecast.ensemble.baseline_forecasts import context_length
+from forecast.ensemble.candidates import compared_with
+from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
+from forecast.ensemble.validation import ValidationSet
+from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.events.closed import Closed, find_closed, fixed_values
+from forecast.events.effects import Effects, fit_effects
+from forecast.events.kinds import has_events, without_shifts
+from forecast.inference.fitted import Fitted
+from forecast.logs import log
+from forecast.metrics.quantiles import LEVELS
+from forecast.panel.panel import Integers, Panel
+from forecast.panel.schema import Schema
+from forecast.panel.season import lags_and_lookback, most_lookback
+from forecast.settings import TrainSettings
+from forecast.training.split import Split, split_windows, validation_windows
+from forecast.windows.inputs import (
+    Inputs,
+    Statistics,
+    Transform,
+    fit_power,
+    fit_statistics,
+    make_inputs,
+)
+
+TOO_SHORT = "the longest series has %d values, too few to learn a horizon of %d from"
+ON_BASELINES = TOO_SHORT + ": the forecast rests on the pretrained network and simple baselines"
+MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    inputs: Inputs
+    split: Split
+    validation: ValidationSet
+    statistics: Statistics
+    trained_series: Integers  # those that get a forecast: training sees no others
+    lookback: int
+    context: int  # steps that baselines look back
+    transform: Transform  # of the target, from what is not held out
+    closed: Closed  # from the same
+    trains: bool  # whether networks are trained, for which there must be enough past
+
+
+def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
+    """Choose what `HeldOut` holds without a look at held-out values; lookback and power are those of `earlier`."""
+    panel, schema, settings = task.panel, task.schema, task.settings
+    lags, lookback = _lags_and_lookback(task, earlier)
+    trained_series = np.flatnonzero(~panel.skipped)
+    selected = panel.select(trained_series)
+    _require_values(task, int(selected.lengths.max()))
+    split, trains = _split(task, selected, lags, lookback, earlier)
+
+    past_ends = np.zeros(len(panel), np.int64)  # [series], of what is not held out
+    past_ends[trained_series] = split.train_end
+    closed = find_closed(panel, schema, past_ends)
+    transform = Transform(
+        _power(task, selected, split, earlier),
+        find_effects(panel, schema, closed, past_ends),
+        fixed_values(closed.of(trained_series), selected, schema),
+    )
+    statistics = fit_statistics(selected, schema, split.train_end)
+    inputs = make_inputs(
+        selected,
+        schema,
+        statistics,
+        transform=transform,
+        lags=lags,
+        levels=LEVELS,
+        ids=panel.ids,
+        horizon=panel.ahead,
+    )
+    context = context_length(lookback, lags, int(panel.lengths.max()))
+    windows = validation_windows(split)
+    validation = ValidationSet.of(
+        inputs, windows, lookback, transform.power, settings.metric, context
+    )
+    return HeldOut(
+        inputs,
+        split,
+        validation,
+        statistics,
+        trained_series,
+        lookback,
+        context,
+        transform,
+        closed,
+        trains,
+    )
+
+
+def find_effects(panel: Panel, schema: Schema, closed: Closed, before: Integers) -> Effects | None:
+    """What events do, estimated from positions before `before` [series]; None without events."""
+    if not has_events(schema):
+        return None
+    fixed = fixed_values(closed, panel, schema)
+    return fit_effects(without_shifts(panel, schema), schema, before, fixed)
+
+
+def too_short(task: FitTask, longest: int, learnable: int, model: str) -> BadData:
+    """The error of series from which a horizon of at most `learnable` steps can be learned, or none."""
+    shorter = (Setting("horizon", learnable), " or less, or ") if learnable > 0 else ()
+    needless = ", which needs no past to learn from" if model == PRETRAINED else ""
+    cure = Words("pass ", *shorter, Setting("model", model), needless)
+    return BadData(TOO_SHORT % (longest, task.panel.ahead), place=task.name, cure=cure)
+
+
+def _lags_and_lookback(task: FitTask, earlier: Fitted | None) -> tuple[tuple[int, ...], int]:
+    panel = task.panel
+    longest = int(panel.lengths.max())
+    lags, lookback = lags_and_lookback(panel, task.schema.season, task.settings.lookback)
+    if task.request.lags is not None:
+        lags = task.request.lags
+    if earlier is not None:
+        lookback = earlier.config.lookback
+    if lookback > most_lookback(longest):
+        raise UsageError(
+            f"it is far longer than the longest series of {task.name}, which has {longest} steps",
+            setting=Setting("lookback", lookback),
+            cure=Words("pass ", Setting("lookback", most_lookback(longest)), " or less"),
+        )
+    return lags, lookback
+
+
+def _require_values(task: FitTask, longest: int) -> None:
+    """Refuse series that are too short for the horizon, unless the pretrained network can forecast them."""
+    settings, horizon = task.settings, task.panel.ahead
+    if settings.model == PRETRAINED or longest >= max(horizon, MIN_VALUES):
+        return
+    if _may_train_nothing(settings) and PRETRAINED in settings.baselines and longest > 1:
+        log.warning(ON_BASELINES, longest, horizon)
+        return
+    raise too_short(task, longest, longest if longest >= MIN_VALUES else 0, PRETRAINED)
+
+
+def _split(
+    task: FitTask,
+    selected: Panel,
+    lags: tuple[int, ...],
+    lookback: int,
+    earlier: Fitted | None,
+) -> tuple[Split, bool]:
+    """What is held out, and whether networks are trained on the rest."""
+    base = None if earlier is None else earlier.base
+    unseen = None
+    if base is not None:
+        unseen = int(task.panel.origins.max() + 1 - base.trained_until.max())
+
+    def split(trains: bool) -> Split:
+        return split_windows(
+            selected.lengths,
+            lookback,
+            task.panel.ahead,
+            lags[0] if lags else 1,
+            trains,
+            gaps=selected.trailing_gap() if task.schema.dated else None,
+            unseen=unseen,
+        )
+
+    trains = not is_baseline(task.settings.model)
+    held_out = split(trains)
+    if _may_train_nothing(task.settings) and not held_out.held_out.any():
+        return split(trains=False), False
+    return held_out, trains
+
+
+def _power(task: FitTask, selected: Panel, split: Split, earlier: Fitted | None) -> float:
+    if earlier is not None:
+        return earlier.config.power
+    unshifted = without_shifts(selected, task.schema)
+    season = task.schema.shortest_season
+    return fit_power(task.settings.transform, unshifted, season, split.train_end)
+
+
+def _may_train_nothing(settings: TrainSettings) -> bool:
+    """Whether baselines alone may forecast where no value is left to choose networks by."""
+    return settings.model == AUTO and settings.steps is None and bool(compared_with(settings))

@@ -1,0 +1,125 @@
+"""The stage of a fit that trains networks: from candidates, or as a plan says; it alone imports torch."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from forecast.engine.holdout import HeldOut, hold_out, too_short
+from forecast.engine.requests import FitTask
+from forecast.ensemble.candidates import candidates_for, check_plan
+from forecast.ensemble.names import AUTO, check_model, is_baseline
+from forecast.errors import Setting, UsageError, Words
+from forecast.logs import log
+from forecast.metrics.quantiles import LEVELS
+from forecast.models import model_class
+from forecast.panel.panel import Numbers
+from forecast.parallel import processes
+from forecast.training.context import TrainingContext, WarmStart
+from forecast.training.plan import Plan
+
+if TYPE_CHECKING:
+    from forecast.artifacts.checkpoints import Checkpoint
+    from forecast.training.fitting import Fitter
+    from forecast.training.loop import Trained
+
+FEW_STEPS = 100  # a network that a budget cuts earlier has learned little
+CUT_EARLY = "the budget ended training after %d steps, too few to learn much from; pass a larger %s"
+
+
+def held_out_and_start(task: FitTask, plan: Plan | None) -> tuple[HeldOut, WarmStart | None]:
+    """What is held out, and the networks of the earlier fit that training continues, where they fit."""
+    settings, earlier, start = task.settings, task.request.earlier, None
+    from_scratch = not settings.warm_start or (plan is not None and plan.started_from is None)
+    if from_scratch or is_baseline(settings.model):
+        earlier = None
+    held_out = hold_out(task, earlier)
+    if earlier is not None:
+        from forecast.engine.warm_start import start_of
+
+        continued = start_of(earlier, _fitter(task, held_out), task.schema, task.panel.ids)
+        if isinstance(continued, WarmStart):
+            start = continued
+        else:
+            text = "training starts from scratch: the earlier fit cannot be continued, since %s"
+            log.warning(text, continued)
+            held_out = hold_out(task, None)
+    if plan is not None and plan.started_from != (None if start is None else start.hash):
+        other = str(plan.started_from)[:12]
+        instead = Setting("warm_start", True)
+        raise UsageError(
+            f"the plan continues the networks of another artifact, {other}",
+            setting=Setting("plan", settings.plan),
+            cure=Words("pass ", instead, ", and make that version the live one"),
+        )
+    return held_out, start
+
+
+def train(
+    task: FitTask, held_out: HeldOut, plan: Plan | None, start: WarmStart | None
+) -> "tuple[Plan, list[Trained]]":
+    """Train networks; the plan that is returned repeats it."""
+    from forecast.training.devices import one_thread, process_group
+    from forecast.training.halving import train_networks
+
+    settings, schema, inputs = task.settings, task.schema, held_out.inputs
+    longest = int(inputs.panel.lengths.max())
+    if longest < inputs.horizon + 2:
+        raise too_short(task, longest, longest - 2, AUTO)
+    fitter = _fitter(task, held_out)
+    check_model(settings.model)
+    if plan is not None:
+        check_plan(plan, settings)
+    candidates = candidates_for(
+        settings,
+        held_out.lookback,
+        int(np.median(held_out.split.train_end)) // 2,
+        inputs.lags[0] if inputs.lags else 1,
+        fitter.count,
+        bool(schema.known or schema.past or schema.static),
+        bool(schema.known),
+    )
+    context = TrainingContext(
+        task.deadline,
+        task.request.callbacks.on_step,
+        _checkpoint(task, fitter, plan, start),
+        rehearsal=task.request.rehearsal,
+    )
+    median = LEVELS.index(0.5)
+
+    def loss(quantiles: Numbers) -> float:
+        return held_out.validation.mean_loss(quantiles[..., median])
+
+    with one_thread(), process_group(fitter.device, settings):
+        plan, trained = train_networks(fitter, candidates, loss, context, plan, start)
+    _warn_cut(plan)
+    return plan, trained
+
+
+def _fitter(task: FitTask, held_out: HeldOut) -> "Fitter":
+    from forecast.training.fitting import Fitter
+
+    return Fitter.of(held_out.inputs, held_out.split, task.settings)
+
+
+def _checkpoint(
+    task: FitTask, fitter: "Fitter", plan: Plan | None, start: WarmStart | None
+) -> "Checkpoint | None":
+    """What training goes on from, and writes; several processes must all begin at the same step."""
+    from forecast.training.resume import data_key, plan_key
+
+    checkpoints = task.request.checkpoints
+    if checkpoints is None or processes() > 1:
+        return None
+    key = plan_key(task.settings, plan, fitter.device, None if start is None else start.hash)
+    return checkpoints.open(data_key(task.panel, task.schema), key)
+
+
+def _warn_cut(plan: Plan) -> None:
+    """Warn of networks that a budget has cut early."""
+    cuts = [
+        member.cut
+        for member in plan.members
+        if member.cut and not model_class(member.model).rows_at_once
+    ]
+    if cuts and min(cuts) < FEW_STEPS:
+        log.warning(CUT_EARLY, min(cuts), Setting("budget"))
