@@ -286,7 +286,8 @@ class Forecaster(ForecasterParams):
         """
         settings = ExplainSettings.check({"repeats": repeats})
         predictor = self._serving()
-        table, later = _table(X), _table(future)
+        table = _table(X)
+        later = _table(future)
         panel = forecasting.panel_to_forecast(predictor.fitted, table, later)
         name = getattr(later or table, "name", "the saved table")
         return explain_panel(predictor, panel, settings, name, later is not None)
@@ -299,8 +300,11 @@ class Forecaster(ForecasterParams):
         self._refuse_y(y)
         predictor = self._serving()
         fitted = predictor.fitted
-        history, schema, horizon = fitted.history, fitted.config.table, fitted.config.horizon
-        later, zero = read_as(table_of(X), schema, horizon=0), schema.missing == "zero"
+        history = fitted.history
+        schema = fitted.config.table
+        horizon = fitted.config.horizon
+        later = read_as(table_of(X), schema, horizon=0)
+        zero = schema.missing == "zero"
         actual, others = actuals_after(history, later.panel, horizon, zero)
         uncensored, _ = actuals_after(history, without_censored(later.panel, schema), horizon, zero)
         refuse_other_rows(others, horizon)
@@ -393,7 +397,8 @@ class Forecaster(ForecasterParams):
         say that the store has no such version, or that it is damaged, unsafe or too new.
         """
         predictor = forecasting.load_predictor(store, version, device, engine)
-        fitted, schema = predictor.fitted, predictor.fitted.config.table
+        fitted = predictor.fitted
+        schema = predictor.fitted.config.table
         settings = {
             **fitted.settings().model_dump(),
             **fitted.run,
@@ -421,8 +426,11 @@ class Forecaster(ForecasterParams):
         )
 
     def _serve(self, predictor: Predictor) -> None:
-        self.fitted_, self.events_, self.predictor_ = predictor.fitted, self.events, predictor
-        self.schema_, self.plan_ = predictor.fitted.config.table, predictor.fitted.config.plan
+        self.fitted_ = predictor.fitted
+        self.events_ = self.events
+        self.predictor_ = predictor
+        self.schema_ = predictor.fitted.config.table
+        self.plan_ = predictor.fitted.config.plan
 
     def _serving(self) -> Predictor:
         """What forecasts, with the events and other settings that were set after the fit."""

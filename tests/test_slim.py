@@ -129,7 +129,7 @@ def test_a_job_runs_until_a_fit_is_due(tmp_path: Path, store: Path) -> None:
     due = f"from pathlib import Path; job = Path({str(job)!r}); text = job.read_text(); job.write_text({changed})"
     first, _, refused = ran(("run", job), ("-c", due), ("run", job))
     assert (first.code, refused.code) == (0, 69)
-    assert "torch" in refused.err
+    assert "not installed" in refused.err
     assert len(pd.read_csv(tmp_path / "forecasts.csv")) == 18
     text = job.read_text(encoding="utf-8").replace("daily", "never").replace("size = 9", "size = 8")
     job.write_text(text, encoding="utf-8")
@@ -167,5 +167,5 @@ def test_a_version_without_exports_names_what_to_install(tmp_path: Path, store: 
     with Store(tmp_path / "store").lock() as writer:
         writer.save(contents)
     refused = run("predict", "--artifact", tmp_path / "store", code=69)
-    assert "torch" in refused.err
+    assert "not installed" in refused.err
     assert "pip install" in refused.err

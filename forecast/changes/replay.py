@@ -48,14 +48,14 @@ POINTS = {"min", "max", "point", "integer"}  # settings of the output that decid
 ARRAYS = tuple(name for name in (*BY_SLOT, *BY_SERIES[1:]) if name != "vintages")
 
 Pairs = tuple[Integers, ...]  # the same elements, as indices into two arrays
-REPLAYED, SERIES, HISTORY, ACTUALS, KNOWN = (
-    "replayed",
-    "series",
-    "revised history",
-    "new actuals",
-    "known columns",
-)
-EVENTS, REFIT, BOUNDS = "events", "refit", "bounds and rounding"
+REPLAYED = "replayed"
+SERIES = "series"
+HISTORY = "revised history"
+ACTUALS = "new actuals"
+KNOWN = "known columns"
+EVENTS = "events"
+REFIT = "refit"
+BOUNDS = "bounds and rounding"
 INTERVALS, FALLBACK, REST = (
     "interval corrections",
     "fallback",
@@ -170,7 +170,9 @@ def rows_differ(array: NDArray[Any], other: NDArray[Any]) -> Flags:
 
 def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids = ()) -> bytes:
     """What a run forecast from, without what the version holds: a packed file of numpy."""
-    history, count, arrays = fitted.history, len(panel), dict[str, NDArray[Any]]()
+    history = fitted.history
+    count = len(panel)
+    arrays = dict[str, NDArray[Any]]()
     first = np.append(history.starts, -1)[series_index(history.ids, panel.ids) - 1]
     span = panel.origins.max() - history.starts.min()
     panel = panel.tail(
@@ -180,7 +182,8 @@ def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids =
         (size := sum(map(np.size, arrays.values()))) > MAX_NUMBERS and len(panel) > 1
     ):
         if arrays:
-            panel, arrays = panel.select(np.arange(0, len(panel), size // MAX_NUMBERS + 1)), {}
+            panel = panel.select(np.arange(0, len(panel), size // MAX_NUMBERS + 1))
+            arrays = {}
         for name, held in aligned(panel, history).items():
             at = np.flatnonzero(rows_differ(values := getattr(panel, name), held))
             arrays |= {name: values[at], f"{name}_at": np.diff(at, prepend=0)} if len(at) else {}
@@ -217,10 +220,8 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
     header = json.loads(arrays["header"].tobytes())
     ids = fitted.ids if header["ids"] is None else tuple(map(tuple, header["ids"]))
     starts, lengths, order = (np.cumsum(arrays[name]) for name in ("starts", "lengths", "order"))
-    layout, events = (
-        SlotLayout(ids, starts, lengths, header["ahead"]),
-        map(Event.model_validate, header["events"]),
-    )
+    layout = SlotLayout(ids, starts, lengths, header["ahead"])
+    events = map(Event.model_validate, header["events"])
     served = with_schema(
         predictor, fitted.config.table.model_copy(update={"dated_events": tuple(events)})
     )
@@ -229,7 +230,8 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
         found[name][np.cumsum(arrays[f"{name}_at"])] = arrays[name]
     status = tuple(header["words"][code] for code in arrays["status"].tolist())
     panel = Panel(ids, order, layout.offsets, starts, layout.ahead, status=status, **found)
-    output, fallback = OutputSettings.check(header["output"]), tuple(map(tuple, header["fallback"]))
+    output = OutputSettings.check(header["output"])
+    fallback = tuple(map(tuple, header["fallback"]))
     return RunInput(served, panel, output, version, header["series"], fallback)
 
 
@@ -297,15 +299,14 @@ def rows_of_sums(
     changes: Changes, settings: SumSettings, schema: Schema, panels: Sequence[Panel]
 ) -> Any:
     """Rows by level, ids and first time; static columns are of the last panel with a series; errors of `levels_of`."""
-    rows, levels, calendar = (
-        list[dict[str, Any]](),
-        levels_of(settings, schema),
-        calendar_of(schema),
-    )
+    rows = list[dict[str, Any]]()
+    levels = levels_of(settings, schema)
+    calendar = calendar_of(schema)
     times, inverse = np.unique(changes.times, return_inverse=True)
     positions = calendar.positions(times)
     for level in levels:
-        named, every = (dict(zip(schema.ids, ids, strict=True)) for ids in changes.ids), level.every
+        named = (dict(zip(schema.ids, ids, strict=True)) for ids in changes.ids)
+        every = level.every
         keys = {
             ids: tuple(name.get(by, "") for by in level.by)
             for ids, name in zip(changes.ids, named, strict=True)
@@ -323,7 +324,8 @@ def rows_of_sums(
             for i, at in zip(changes.series, period[inverse].tolist(), strict=True)
         ]
         numbers = {pair: number for number, pair in enumerate(sorted(set(pairs)))}
-        texts, names = position_texts(schema, calendar, positions[first]), list[dict[str, Any]]()
+        texts = position_texts(schema, calendar, positions[first])
+        names = list[dict[str, Any]]()
         for key, at in numbers:
             ids = dict.fromkeys(key_columns(levels, schema), "") | dict(
                 zip(level.by, key, strict=True)
@@ -382,7 +384,9 @@ def in_common(old: Panel, panel: Panel) -> tuple[dict[str, NDArray[Any]], Flags,
 
 def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
     """Which values of the past and of known columns a later run reads otherwise, in words."""
-    panel, old, schema = after.panel, before.panel, after.schema
+    panel = after.panel
+    old = before.panel
+    schema = after.schema
     held, both, past = in_common(old, panel)
     series = panel.series_of_slots
     position = panel.positions + panel.starts[series]
@@ -406,16 +410,15 @@ def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
 
 def _panels(before: RunInput, new: Panel, one_version: bool) -> Iterator[tuple[str, Panel]]:
     """The panel of a run as it takes over that of a later one."""
-    old, index = before.panel, series_index(before.panel.ids, new.ids) - 1
+    old = before.panel
+    index = series_index(before.panel.ids, new.ids) - 1
     ends = np.where(index >= 0, old.origins[index], old.origins.max())
     longest = np.where(index >= 0, np.minimum(old.starts[index], new.starts), new.starts)
     first = (
         new.starts if one_version else longest
     )  # of another version the new panel may hold less of the past
-    by_old, every = (
-        dict.fromkeys((*ARRAYS, "status"), (old, new)),
-        dict.fromkeys((*ARRAYS, "status"), (new, old)),
-    )
+    by_old = dict.fromkeys((*ARRAYS, "status"), (old, new))
+    every = dict.fromkeys((*ARRAYS, "status"), (new, old))
     if (
         before.predictor.fitted.config.reconciles
     ):  # else no series depends on which others there are
@@ -430,7 +433,8 @@ def _laid(
 ) -> Panel:
     """The series of a panel from `starts` to `ends`, grid positions, each array from the first source that has it."""
     begun = np.flatnonzero(starts <= ends)
-    some, ahead = like.select(begun), max(panel.ahead for panel in sources["known"])
+    some = like.select(begun)
+    ahead = max(panel.ahead for panel in sources["known"])
     layout = SlotLayout(some.ids, starts[begun], (ends - starts + 1)[begun], ahead)
     arrays: dict[str, Any] = dict(layout.arrays({name: sources[name] for name in ARRAYS}))
     first, second = (dict(zip(panel.ids, panel.status, strict=True)) for panel in sources["status"])
@@ -442,8 +446,11 @@ def _laid(
 
 def _changed(before: RunInput, after: RunInput) -> Flags:
     """[series of the later state], which ones that were there before have other inputs now."""
-    panel, old, everything = after.panel, before.panel, np.ones(len(after.panel), bool)
-    fitted, index = before.predictor.fitted, series_index(old.ids, panel.ids) - 1
+    panel = after.panel
+    old = before.panel
+    everything = np.ones(len(after.panel), bool)
+    fitted = before.predictor.fitted
+    index = series_index(old.ids, panel.ids) - 1
     events = before.schema.dated_events != after.schema.dated_events
     bounds = any(getattr(before.output, name) != getattr(after.output, name) for name in POINTS)
     if before.version != after.version or events or bounds:
@@ -470,10 +477,9 @@ def _points(state: RunInput, changed: Flags, keys: ForecastKeys, before: Numbers
     rank[made.series] = np.arange(len(made.series))
     index = (series_index(panel.ids, ids) - 1)[series]
     times, inverse = np.unique(timestamps, return_inverse=True)
-    row, step = (
-        rank[index],
-        calendar_of(state.schema).positions(times)[inverse] - 1 - panel.origins[index],
-    )
-    there, points = (row >= 0) & (step >= 0) & (step < made.published.shape[1]), before.copy()
+    row = rank[index]
+    step = calendar_of(state.schema).positions(times)[inverse] - 1 - panel.origins[index]
+    there = (row >= 0) & (step >= 0) & (step < made.published.shape[1])
+    points = before.copy()
     points[there] = made.published[row[there], step[there], 0]
     return points

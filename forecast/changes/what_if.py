@@ -142,7 +142,8 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
     few |= np.array([name in schema.categories for name in schema.known])
     deviation = past.std(0)
     unit = np.where(few | (deviation == 0), 1.0, deviation)
-    past, new = _thinned(past / unit), _thinned(new / unit)
+    past = _thinned(past / unit)
+    new = _thinned(new / unit)
     # a combination is new if its nearest one in the past is farther than any there is from its nearest
     gaps = np.sort(_distances(past, past, few), 1)[:, 1:2]
     widest = gaps[np.isfinite(gaps)].max(initial=0.0)

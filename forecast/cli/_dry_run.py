@@ -40,7 +40,9 @@ def put_dry_run(request: FitRequest, begun: float, folder: str, as_json: bool) -
     check_folder(Path(folder), folder)
     rehearsal = Rehearsal()
     result = fit(replace(request, started=begun, rehearsal=rehearsal))
-    fitted, reading, panel = result.fitted, result.reading, result.reading.panel
+    fitted = result.fitted
+    reading = result.reading
+    panel = result.reading.panel
     names = compared_with(request.settings)
     baselines = [baseline.label for baseline in baselines_of(names, fitted.config.lags)]
     windows, refit, held_out = rehearsal.windows

@@ -80,7 +80,8 @@ class Saved:
     """A saved forecaster that a command names, and how it reads a table and a text."""
 
     def __init__(self, request: Request) -> None:
-        where, tables = request.of(TrainSettings), request.of(TableSettings)
+        where = request.of(TrainSettings)
+        tables = request.of(TableSettings)
         predictor = load_predictor(request.store, request.version, where.device, where.engine)
         changed = tables.model_dump(include=set(AFTER_FIT) & set(request.values))
         self.predictor = with_events(predictor, tables.events, changed)
@@ -101,7 +102,8 @@ class Saved:
 def put_forecast(answer: Forecast, request: Request) -> int:
     """Write forecasts to stdout or a file, and their sums and paths; returns the exit code."""
     ids = answer.fitted.config.table.ids if request.excel_safe else None
-    totals, paths = answer.totals, path_file(request)
+    totals = answer.totals
+    paths = path_file(request)
     frames = frames_of((part.columns for part in answer.parts), answer.name)
     if totals is None or request.totals is not None:
         write(frames, request.output, ids)

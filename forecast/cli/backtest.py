@@ -20,13 +20,15 @@ from forecast.settings import (
 
 
 def run(request: Request) -> int:
-    data, artifact = request.data, request.artifact
+    data = request.data
+    artifact = request.artifact
     models = tuple(
         name.strip() for name in str(request.values.get("model", "")).split(",") if name.strip()
     )
     if models:
         request.values["model"] = models[0]
-    text, rolling = request.of(TextSettings), request.of(BacktestSettings)
+    text = request.of(TextSettings)
+    rolling = request.of(BacktestSettings)
     sums = request.of(SumSettings).model_dump(exclude_defaults=True)
     if request.by == LEVEL and not sums:
         raise UsageError(
@@ -54,10 +56,8 @@ def run(request: Request) -> int:
         table = load(data, text := text_settings(request, forecaster.schema_.reading))[0]
         after = predicting(artifact, forecaster.schema_.known)
     with using_cluster(request.cluster), fold_bar() as (on_fold, on_step):
-        tables, options = (
-            (table, load_later(request.future, text)),
-            {**rolling.model_dump(), "sums": sums},
-        )
+        tables = (table, load_later(request.future, text))
+        options = {**rolling.model_dump(), "sums": sums}
         options |= {
             "frozen": artifact is not None,
             "callbacks": Callbacks(log_lines, on_fold, on_step),

@@ -16,8 +16,11 @@ from forecast.settings import ExplainSettings, PictureSettings
 
 
 def run(request: Request) -> None:
-    settings, data, future = request.of(ExplainSettings), request.data, request.future
-    names, saved = request.of(PictureSettings).series, Saved(request)
+    settings = request.of(ExplainSettings)
+    data = request.data
+    future = request.future
+    names = request.of(PictureSettings).series
+    saved = Saved(request)
     schema = saved.schema
     table = None if data is None else load(data, saved.text)[0]
     later = load_later(future, saved.text)
@@ -34,10 +37,8 @@ def run(request: Request) -> None:
         put_json({"importance": found.importance.to_dict("records"), "parts": parts}, indent=1)
         return
     if len(found.importance):
-        texts, numbers = (
-            found.importance[["input", "kind"]],
-            found.importance[["mean", "std"]].to_numpy(),
-        )
+        texts = found.importance[["input", "kind"]]
+        numbers = found.importance[["mean", "std"]].to_numpy()
         title = "all series together" if len(panel) > 1 else ""
         put_numbers(
             ("input", "kind", "error grows by", "+/-"),
@@ -47,7 +48,8 @@ def run(request: Request) -> None:
         )
     for i, ids in enumerate(found.ids if horizon else ()):
         rows = found.parts[i * horizon : (i + 1) * horizon]
-        times, numbers = rows[list(schema.time)], rows[list(PARTS)].to_numpy()
+        times = rows[list(schema.time)]
+        numbers = rows[list(PARTS)].to_numpy()
         put_numbers(
             (*times, *PARTS), times.shape[1], _cells(times, numbers, numbers, 5), series_name(ids)
         )
@@ -60,7 +62,8 @@ def _cells(
     texts: Any, numbers: NDArray[Any], largest: NDArray[Any], digits: int
 ) -> list[list[str]]:
     """Rows of texts and numbers; a number that is tiny beside the largest is 0."""
-    least, cells = 1e-6 * np.abs(largest).max(), list[list[str]]()
+    least = 1e-6 * np.abs(largest).max()
+    cells = list[list[str]]()
     for row, found in zip(texts.itertuples(index=False), numbers, strict=True):
         cells.append(
             [

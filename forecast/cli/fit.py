@@ -80,7 +80,8 @@ def run(request: Request) -> int:
 
 
 def _asked(request: Request) -> FitRequest:
-    train, text = request.of(TrainSettings), request.of(TextSettings)
+    train = request.of(TrainSettings)
+    text = request.of(TextSettings)
     return FitRequest(
         TableFile(request.data, text),
         train,

@@ -30,7 +30,8 @@ from forecast.totals.sums import sum_columns
 
 
 def run(request: Request) -> int:
-    checks, instant = request.of(CheckSettings), parse_as_of(request.as_of)
+    checks = request.of(CheckSettings)
+    instant = parse_as_of(request.as_of)
     check_outputs(request, request.output, request.totals, path_file(request))
     question = question_of(request)
     reading = read_to_forecast(request)

@@ -49,7 +49,9 @@ EXCLUSIVE = [
 
 def run(request: Request) -> int:
     """Forecast the series of the fit or those of a table, and write the forecasts."""
-    data, instant, checks = request.data, parse_as_of(request.as_of), request.of(CheckSettings)
+    data = request.data
+    instant = parse_as_of(request.as_of)
+    checks = request.of(CheckSettings)
     question = question_of(request)
     shards = _checked_shards(request)
     saved = Saved(request)
@@ -71,7 +73,8 @@ def run(request: Request) -> int:
 
 def _checked_shards(request: Request) -> int | None:
     """Refuse what is wrong before any work; returns how many shards there are, if any."""
-    data, machines = request.data, request.of(ClusterSettings)
+    data = request.data
+    machines = request.of(ClusterSettings)
     reading = request.of(TextSettings).model_dump(exclude_defaults=True)
     if reading and data is None and request.future is None:
         flags = ", ".join(as_flag(Setting(name)) for name in reading)

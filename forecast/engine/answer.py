@@ -42,7 +42,8 @@ def new_totals(predictor: Predictor, request: ForecastRequest) -> Totals | None:
 
 
 def _forecast(predictor: Predictor, request: ForecastRequest) -> Forecasts:
-    source, output = request.source, request.output
+    source = request.source
+    output = request.output
     if isinstance(source, TableFile):
         raise TypeError("a file has to be loaded")
     predictor = predictor.reporting_to(request.on_series)

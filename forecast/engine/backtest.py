@@ -94,7 +94,8 @@ def backtest(request: BacktestRequest) -> Backtest:
     always among the models. The unit of scaled errors is its in-sample error before the oldest origin; later series
     have none.
     """
-    reading, predictor = request.reading, request.predictor
+    reading = request.reading
+    predictor = request.predictor
     panel, missing = _without_missing(reading.panel)
     rolling = request.rolling
     is_frozen = predictor is not None
@@ -125,7 +126,8 @@ def _without_missing(panel: Panel) -> tuple[Panel, tuple[tuple[str, ...], ...]]:
 
 def _models(request: BacktestRequest, reading: Reading) -> tuple[dict[str, "Model"], int]:
     """What forecasts, the reference first, and how many fits of a model run side by side."""
-    settings, predictor = request.settings, request.predictor
+    settings = request.settings
+    predictor = request.predictor
     jobs = settings.jobs or (workers() if on_cluster() else 1)
     if request.rolling.refit and settings.warm_start:
         jobs = 1  # each fit goes on from the one before it
@@ -176,7 +178,8 @@ class Model:
     def fit(self, past: Panel) -> Predictor:
         if self.predictor is not None and self.frozen:
             return self.predictor
-        schema, settings = self.reading.schema, self.settings
+        schema = self.reading.schema
+        settings = self.settings
         _, lookback = lags_and_lookback(past, schema.season, settings.lookback)
         past = with_status(past, schema, lookback)
         if past.skipped.all():
@@ -201,7 +204,8 @@ class Model:
         """Sums of the forecasts from some origins, [windows, horizon, levels]; see `Backtest.sums`."""
         if self.sums is None or self.predictor is None:
             return None
-        frames, done = list[Frame](), 0
+        frames = list[Frame]()
+        done = 0
         lookback = self.predictor.fitted.config.lookback
         for origin in origins:
             past = with_status(panel.until(origin), self.reading.schema, lookback)
@@ -214,7 +218,8 @@ class Model:
 
     def _sums(self, past: Panel, quantiles: Numbers) -> Frame | None:
         """Sums at the end of a panel; None where no period ends within the horizon, or no series is left."""
-        predictor, schema = self.predictor, self.reading.schema
+        predictor = self.predictor
+        schema = self.reading.schema
         if self.sums is None or predictor is None:
             return None
         series = np.flatnonzero(~past.skipped)
@@ -284,7 +289,8 @@ def _compare(
     request: BacktestRequest,
 ) -> Backtest:
     """Fit and forecast, and measure: once at the oldest of origins [origins, series], or at each for a `refit`."""
-    panel, schema = reading.panel, reading.schema
+    panel = reading.panel
+    schema = reading.schema
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]
     tasks = [(name, fold) for name in models for fold in folds]
     results = side_by_side(
@@ -342,7 +348,8 @@ class _Compared:
         width = 1 + 2 * len(OUTPUT.levels)
         numbers = of_models.setdefault(model, np.full((*self.size, width), np.nan))
         unbounded = unbounded_numbers(quantiles, levels, OUTPUT, self.counts[rows])
-        series, origin = self.windows.series[rows], self.windows.origin[rows]
+        series = self.windows.series[rows]
+        origin = self.windows.origin[rows]
         numbers[series, origin] = bounded(unbounded, OUTPUT, self.floor[rows])
         return unbounded
 
@@ -355,7 +362,9 @@ class _Compared:
             self.logged.add(key)
 
     def result(self, schema: Schema, origins: Integers) -> Backtest:
-        panel, windows, season = self.panel, self.windows, schema.shortest_season
+        panel = self.panel
+        windows = self.windows
+        season = schema.shortest_season
         actual = np.full(self.size, np.nan)
         actual[windows.series, windows.origin] = windows.actual
         is_bound = np.zeros(self.size, bool)
@@ -395,7 +404,9 @@ def _log_known(result: Backtest, panel: Panel, schema: Schema, name: str) -> Non
 
 def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
     """Each forecast beside its actual value: by model, series in the order of the input, origin and step."""
-    panel, schema, horizon = evaluation.panel, evaluation.schema, evaluation.actual.shape[2]
+    panel = evaluation.panel
+    schema = evaluation.schema
+    horizon = evaluation.actual.shape[2]
     calendar = calendar_of(schema)
     has_begun = (origins >= panel.starts).T  # [series, origins]
     rank, origin = np.nonzero(has_begun[panel.order])

@@ -30,7 +30,9 @@ def collect(
     task: FitTask, held_out: HeldOut, ensemble: Ensemble, plan: Plan, trained: "list[Trained]"
 ) -> Fitted:
     """Everything that a forecast needs; closed slots and effects now come from all values."""
-    panel, schema, settings = task.panel, task.schema, task.settings
+    panel = task.panel
+    schema = task.schema
+    settings = task.settings
     closed = unless_contradicted(held_out.closed, panel, schema, panel.lengths)
     past_ends = np.where(panel.skipped, 0, panel.lengths)
     effects = find_effects(panel, schema, closed, past_ends)
@@ -63,7 +65,8 @@ def collect(
 def _config(
     task: FitTask, held_out: HeldOut, ensemble: Ensemble, plan: Plan, trained: "list[Trained]"
 ) -> Config:
-    panel, schema = task.panel, task.schema
+    panel = task.panel
+    schema = task.schema
     models = {member.model for member in plan.members}
     models |= set(map(base_name, ensemble.components))
     end = panel.origins.max(keepdims=True)

@@ -37,7 +37,8 @@ def with_exports(fitted: Fitted) -> Fitted:
     windows = inputs_of(fitted, history).arrays.to(backend.to_array)
     series = np.flatnonzero(~history.skipped)[:NETWORK_BATCH]
     newest = backend.to_array(series), backend.to_array(history.lengths[series])
-    results, loaded = list[bytes | str](), list[Graph]()
+    results = list[bytes | str]()
+    loaded = list[Graph]()
     for members, networks, shape in zip(
         fitted.config.members(), backend.groups, backend.shapes, strict=True
     ):

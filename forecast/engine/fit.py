@@ -102,7 +102,8 @@ def read_to_fit(request: FitRequest) -> Reading:
 
 def _load(request: FitRequest) -> tuple[Table, TableSettings]:
     """The table, or an even sample of its series where it does not fit into memory; and how it is read."""
-    source, how = request.source, request.table
+    source = request.source
+    how = request.table
     if isinstance(source, Reading):
         raise TypeError("it has been read")
     if isinstance(source, Table):
@@ -147,7 +148,8 @@ def _fit_panel(task: FitTask) -> Fitted:
     # baselines before training, so that the deadline holds for them too
     compared = compared_windows(settings.budget) if planned is None else planned.compared
     baselines = _compare_baselines(task, held_out, compared)
-    plan, trained = planned or Plan(members=()), list["Trained"]()
+    plan = planned or Plan(members=())
+    trained = list["Trained"]()
     if _is_to_train(task, held_out, baselines, planned, start):
         plan, trained = train(task, held_out, planned, start)
     origins = None if planned is None else planned.origins
@@ -201,7 +203,8 @@ def _is_to_train(
 
 def _with_joint_errors(task: FitTask, fitted: Fitted, panel: Panel) -> Fitted:
     """The forecaster with what intervals of sums rest on, as far as the budget has time for it."""
-    settings, rehearsal = task.settings, task.request.rehearsal
+    settings = task.settings
+    rehearsal = task.request.rehearsal
     if rehearsal is not None:
         fitted, seconds = rehearsed(fitted, panel, settings.device)
         rehearsal.seconds += seconds

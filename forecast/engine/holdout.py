@@ -51,7 +51,9 @@ class HeldOut:
 
 def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
     """Choose what `HeldOut` holds without a look at held-out values; lookback and power are those of `earlier`."""
-    panel, schema, settings = task.panel, task.schema, task.settings
+    panel = task.panel
+    schema = task.schema
+    settings = task.settings
     lags, lookback = _lags_and_lookback(task, earlier)
     trained_series = np.flatnonzero(~panel.skipped)
     selected = panel.select(trained_series)
@@ -131,7 +133,8 @@ def _lags_and_lookback(task: FitTask, earlier: Fitted | None) -> tuple[tuple[int
 
 def _require_values(task: FitTask, longest: int) -> None:
     """Refuse series that are too short for the horizon, unless the pretrained network can forecast them."""
-    settings, horizon = task.settings, task.panel.ahead
+    settings = task.settings
+    horizon = task.panel.ahead
     if settings.model == PRETRAINED or longest >= max(horizon, MIN_VALUES):
         return
     if _may_train_nothing(settings) and PRETRAINED in settings.baselines and longest > 1:

@@ -24,7 +24,8 @@ def choose_origins(
     The newest lies a horizon before the end of each series. By default there are 8, or as many as leave half of the
     steps to the first fit, a horizon apart. The horizon is `fixed` if it is that of a fitted forecaster.
     """
-    horizon, longest = panel.ahead, int(panel.lengths.max())
+    horizon = panel.ahead
+    longest = int(panel.lengths.max())
     step, first = step or horizon, horizon + 2  # `first`: steps of the first fit
     if longest < first + horizon:
         largest = max((longest - 2) // 2, 0)
@@ -75,7 +76,10 @@ class RollingOrigin:
                 raise UsageError(
                     "a whole number of 1 or more is needed", setting=Setting(name, value)
                 )
-        self.windows, self.horizon, self.step, self.time = windows, horizon, step, time
+        self.windows = windows
+        self.horizon = horizon
+        self.step = step
+        self.time = time
 
     def split(
         self, X: Any, y: None = None, groups: None = None

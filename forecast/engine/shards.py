@@ -128,7 +128,8 @@ def plan_shards(predictor: Predictor, request: ForecastRequest, folder: str) -> 
     """Look at the times of a table, and refuse what cannot be forecast in shards, before any work."""
     request.check()
     new_totals(predictor, request)
-    schema, source = predictor.fitted.config.table, request.source
+    schema = predictor.fitted.config.table
+    source = request.source
     if schema.layout != "long" or schema.aggregate is not None or predictor.fitted.config.sums:
         problem = "only long tables without aggregation or a hierarchy are forecast in shards"
         raise UsageError(problem, setting=Setting("shards"), cure="leave it out")
@@ -176,7 +177,8 @@ def forecast_shards(work: ShardedForecast, shards: int, jobs: int = 1) -> tuple[
         text = json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n"
         folder.write(MANIFEST, text.encode())
         _remove_older(folder, {file.file for file in files})
-    fitted, name = work.predictor.fitted, work.table.name
+    fitted = work.predictor.fitted
+    name = work.table.name
     return manifest, Forecast(fitted, name, (), collected.totals, skipped=collected.skipped)
 
 

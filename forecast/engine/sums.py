@@ -59,7 +59,9 @@ def with_joint_errors(
     fitted: Fitted, panel: Panel, device: str, deadline: float | None = None
 ) -> Fitted:
     """A fitted forecaster that knows what intervals of sums rest on; its plan says if a deadline left origins out."""
-    predictor, origins, parts = Predictor(fitted, device), _origins(fitted, panel), list[Numbers]()
+    predictor = Predictor(fitted, device)
+    origins = _origins(fitted, panel)
+    parts = list[Numbers]()
     for some in _together(origins[: fitted.config.plan.origins], panel):
         if deadline is not None and time.monotonic() > deadline + (0.0 if parts else GRACE):
             plan = fitted.config.plan.model_copy(update={"origins": len(parts)})
@@ -73,7 +75,8 @@ def with_joint_errors(
 
 def rehearsed(fitted: Fitted, panel: Panel, device: str) -> tuple[Fitted, float]:
     """A fitted forecaster as large as with its joint errors, and the seconds that they take, by those of the first."""
-    origins, begun = _origins(fitted, panel), time.monotonic()
+    origins = _origins(fitted, panel)
+    begun = time.monotonic()
     parts = _together(origins, panel)
     if parts:
         _errors(Predictor(fitted, device), panel, parts[0])
@@ -84,7 +87,8 @@ def rehearsed(fitted: Fitted, panel: Panel, device: str) -> tuple[Fitted, float]
 
 def _with_past(fitted: Fitted, predictor: Predictor, panel: Panel) -> Fitted:
     """A fitted forecaster that knows what has come of the periods whose ends it can forecast."""
-    origin, found = int(panel.origins.max()), dict[int, Numbers]()
+    origin = int(panel.origins.max())
+    found = dict[int, Numbers]()
     for every in PERIODS:
         try:
             periods = periods_of(fitted.config.table, origin, fitted.config.horizon, every)
@@ -102,7 +106,8 @@ def _with_past(fitted: Fitted, predictor: Predictor, panel: Panel) -> Fitted:
 
 def _origins(fitted: Fitted, panel: Panel) -> Integers:
     """Steps from the end of the series back to each origin, the newest first."""
-    horizon, count = fitted.config.horizon, max(1, int((~panel.skipped).sum()))
+    horizon = fitted.config.horizon
+    count = max(1, int((~panel.skipped).sum()))
     most = min(WINDOWS // count, MAX_ORIGINS)
     most = max(most, min(FEWEST, max(LEAST, LARGE // count)))
     most = min(most, max(1, MAX_BYTES // max(1, len(panel) * horizon)))

@@ -28,7 +28,9 @@ CUT_EARLY = "the budget ended training after %d steps, too few to learn much fro
 
 def held_out_and_start(task: FitTask, plan: Plan | None) -> tuple[HeldOut, WarmStart | None]:
     """What is held out, and the networks of the earlier fit that training continues, where they fit."""
-    settings, earlier, start = task.settings, task.request.earlier, None
+    settings = task.settings
+    earlier = task.request.earlier
+    start = None
     from_scratch = not settings.warm_start or (plan is not None and plan.started_from is None)
     if from_scratch or is_baseline(settings.model):
         earlier = None
@@ -61,7 +63,9 @@ def train(
     from forecast.training.devices import one_thread, process_group
     from forecast.training.halving import train_networks
 
-    settings, schema, inputs = task.settings, task.schema, held_out.inputs
+    settings = task.settings
+    schema = task.schema
+    inputs = held_out.inputs
     longest = int(inputs.panel.lengths.max())
     if longest < inputs.horizon + 2:
         raise too_short(task, longest, longest - 2, AUTO)

@@ -31,7 +31,8 @@ FREE |= {"freq", "strict"}
 
 def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmStart | str:
     """The networks of a fitted forecaster as the start of another fit with its lookback and transform, or why not."""
-    base, inputs = fitted.base, fitter.inputs
+    base = fitted.base
+    inputs = fitter.inputs
     members = [member for group in fitted.config.members() for member in group]
     candidates = [member.candidate for member in members]
     reason = _misfit(fitted, fitter, schema, candidates)
@@ -58,7 +59,9 @@ def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmSt
 def _misfit(
     fitted: Fitted, fitter: Fitter, schema: Schema, candidates: list[Candidate]
 ) -> str | None:
-    config, settings, networks = fitted.config, fitter.settings, len(candidates)
+    config = fitted.config
+    settings = fitter.settings
+    networks = len(candidates)
     if not candidates:
         return "no network has a share in its forecasts"
     if (

@@ -21,57 +21,54 @@ from forecast.windows.inputs import Inputs, Transform, make_inputs
 from forecast.windows.scaling import Array
 from forecast.windows.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 
-EXTRA, EXTRA_PACKAGES = (
-    "onnx",
-    ("onnx", "onnxruntime"),
-)  # of this package; the second is enough to forecast
+EXTRA = "onnx"  # of this package
+EXTRA_PACKAGES = ("onnx", "onnxruntime")  # the second is enough to forecast
 WINDOWS_AT_ONCE = 1024
 TORCH = "torch"  # the backend that has attention
+JITTER = 1e-12  # of the trace of a covariance matrix, which makes it regular
 
 
 def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto") -> str:
     """The backend that runs the networks: onnx where it is installed, on the CPU, if all have exports; else torch."""
-    reason, asked = (
-        "" if device in CPU_DEVICES else "it runs on the CPU only",
-        Setting("engine", engine),
-    )
-    if engine == "onnx" and reason:
-        raise UsageError(reason, setting=asked, cure=Words("leave out ", Setting("device", device)))
-    reason = (
-        reason
-        or _missing_export(fitted)
-        or ("" if installed("onnxruntime") else "onnxruntime is not installed")
-    )
+    setting = Setting("engine", engine)
+    on_cpu = device in CPU_DEVICES
+    if engine == "onnx" and not on_cpu:
+        without = Words("leave out ", Setting("device", device))
+        raise UsageError("it runs on the CPU only", setting=setting, cure=without)
+    reason = _missing_export(fitted) if on_cpu else "it runs on the CPU only"
+    if not reason and not installed("onnxruntime"):
+        reason = "onnxruntime is not installed"
     if engine != "torch" and not reason:
         return "onnx"
+
     install = INSTALL.format(EXTRA) if reason.endswith("installed") else ""
     if engine == "onnx":
-        cure = install or Words("pass ", Setting("engine", "torch"), ", or fit again")
-        raise Unavailable(f"onnx cannot run the networks of this forecaster: {reason}", cure=cure)
+        instead = install or Words("pass ", Setting("engine", "torch"), ", or fit again")
+        problem = f"onnx cannot run the networks of this forecaster: {reason}"
+        raise Unavailable(problem, cure=instead)
     if installed("torch"):
         return "torch"
     if engine == "torch":
-        raise Unavailable(
-            "torch is not installed", setting=asked, cure="install it with `pip install torch`"
-        )
-    problem = "the networks of this forecaster need torch, which is not installed, since onnx cannot run them"
-    raise Unavailable(
-        f"{problem}: {reason}", cure="`pip install torch`" + (install and f", or {install}")
-    )
+        cure = "install it with `pip install torch`"
+        raise Unavailable("torch is not installed", setting=setting, cure=cure)
+    problem = "the networks of this forecaster need torch, which is not installed"
+    cure = "`pip install torch`" + (install and f", or {install}")
+    raise Unavailable(f"{problem}, since onnx cannot run them: {reason}", cure=cure)
 
 
 def require_engine(engine: EngineName, model: str) -> None:
     """Refuse to train a model for an engine that is not installed, or cannot run it."""
     if engine != "onnx":
         return
-    if has("models", model) and (reason := model_class(model).no_export):
-        instead = Words("leave out ", Setting("engine", engine))
-        raise UsageError(
-            f"{model} has no export, as {reason}", setting=Setting("model", model), cure=instead
-        )
+    setting = Setting("engine", engine)
+    reason = model_class(model).no_export if has("models", model) else ""
+    if reason:
+        problem = f"{model} has no export, as {reason}"
+        cure = Words("leave out ", setting)
+        raise UsageError(problem, setting=Setting("model", model), cure=cure)
     if not all(map(installed, EXTRA_PACKAGES)):
         problem = "onnx and onnxruntime are not installed"
-        raise Unavailable(problem, setting=Setting("engine", engine), cure=INSTALL.format(EXTRA))
+        raise Unavailable(problem, setting=setting, cure=INSTALL.format(EXTRA))
 
 
 def _missing_export(fitted: Fitted) -> str:
@@ -81,8 +78,8 @@ def _missing_export(fitted: Fitted) -> str:
         return ""
     if not fitted.unexported:
         return f"it was saved without exports; {INSTALL.format(EXTRA)} and fit again to have them"
-    number, why = min(fitted.unexported.items())
-    return f"{models[number]} has no export, as {why}"
+    number, reason = min(fitted.unexported.items())
+    return f"{models[number]} has no export, as {reason}"
 
 
 def installed(package: str) -> bool:
@@ -115,17 +112,14 @@ class Predictor:
     def __init__(
         self, fitted: Fitted, device: str, engine: EngineName = "auto", backend: str | None = None
     ) -> None:
-        self.fitted, self.device = fitted, device
+        self.fitted = fitted
+        self.device = device
         self.backend: Backend | None = None
-        self.on_windows: OnPart | None = (
-            None  # called after each chunk: windows that are forecast, and all
-        )
-        if (
-            fitted.config.networks or device not in CPU_DEVICES
-        ):  # a device that is missing is refused in any case
-            self.backend = load_backend(
-                fitted, device, backend or pick_engine(fitted, engine, device)
-            )
+        # called after each chunk: windows that are forecast, and all
+        self.on_windows: OnPart | None = None
+        if fitted.config.networks or device not in CPU_DEVICES:  # a missing device is refused
+            name = backend or pick_engine(fitted, engine, device)
+            self.backend = load_backend(fitted, device, name)
 
     def serving(self, fitted: Fitted) -> Self:
         """The same networks with another description of the forecaster."""
@@ -149,7 +143,9 @@ class Predictor:
         return {"fitted": self.fitted, "device": self.device, "engine": engine}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.fitted, self.device, self.on_windows = state["fitted"], state["device"], None
+        self.fitted = state["fitted"]
+        self.device = state["device"]
+        self.on_windows = None
         self.backend = state["engine"] and load_backend(self.fitted, self.device, state["engine"])
 
     def quantiles(
@@ -174,42 +170,46 @@ class Predictor:
         config, ensemble = self.fitted.config, self.fitted.ensemble
         ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
         series = np.ascontiguousarray(series)
+        used = np.ones(len(series), bool) if left_out is None else ~left_out
         sums = panel_with_sums(panel, config.table.ids, config.sums) if config.reconciles else None
         if sums is not None:
-            used = slice(None) if left_out is None else ~left_out
-            found = self._reconciled(sums, series[used], ends[used])
-            return found, ensemble.joint(found) if joint else found
+            quantiles = self._reconciled(sums, series[used], ends[used])
+            return quantiles, ensemble.joint(quantiles) if joint else quantiles
+
         before = panel.lengths.copy()
         np.minimum.at(before, series, ends)
         inputs = inputs_of(self.fitted, panel, before)
-        backend, windows = self.backend, None
-        if backend is not None:
-            with backend.running():
-                windows = inputs.arrays.to(backend.to_array)
-        parts = [np.zeros((0, config.horizon, len(config.levels)))]
-        wider = parts.copy()
+        windows = self._windows(inputs)
+        marginal = [np.zeros((0, config.horizon, len(config.levels)))]
+        wider = marginal.copy()
         for start in range(0, len(series), WINDOWS_AT_ONCE):
-            chosen = np.arange(start, min(start + WINDOWS_AT_ONCE, len(series)))
-            if left_out is not None:
-                chosen = chosen[~left_out[chosen]]
-            index = series[chosen], ends[chosen]
-            with np.errstate(
-                over="ignore", invalid="ignore"
-            ):  # the caller refuses what is not finite
-                medians: list[Numbers] = []
-                if backend is not None and windows is not None:
-                    medians = [
-                        median_of_members(group)
-                        for group in _members(backend, config, windows, index)
-                    ]
+            end = min(start + WINDOWS_AT_ONCE, len(series))
+            chunk = start + np.flatnonzero(used[start:end])
+            index = series[chunk], ends[chunk]
+            with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses infinite ones
+                medians = self._medians(windows, index)
                 mixed = ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians)
-                parts.append(inputs.restored(mixed, index))
+                marginal.append(inputs.restored(mixed, index))
                 if joint:
                     wider.append(inputs.restored(ensemble.joint(mixed), index))
             if self.on_windows is not None:
-                self.on_windows(min(start + WINDOWS_AT_ONCE, len(series)), len(series))
-        quantiles = np.concatenate(parts)
+                self.on_windows(end, len(series))
+        quantiles = np.concatenate(marginal)
         return quantiles, np.concatenate(wider) if joint else quantiles
+
+    def _windows(self, inputs: Inputs) -> Windows | None:
+        """Where the networks read their windows; None without networks."""
+        if self.backend is None:
+            return None
+        with self.backend.running():
+            return inputs.arrays.to(self.backend.to_array)
+
+    def _medians(self, windows: Windows | None, index: WindowIndex) -> list[Numbers]:
+        """The median over the members of each group of networks, [windows, horizon, levels]."""
+        if self.backend is None or windows is None:
+            return []
+        groups = _members(self.backend, self.fitted.config, windows, index)
+        return [median_of_members(group) for group in groups]
 
     def _reconciled(self, sums: Panel, series: Integers, position: Integers) -> Numbers:
         """Quantiles of windows of series that are no sums, [windows, horizon, levels], after reconciliation.
@@ -217,59 +217,58 @@ class Predictor:
         As by Wickramasuriya, Athanasopoulos and Hyndman (2019) with a diagonal matrix of variances. `sums` is a panel
         with the sums after its series. All series that have begun at a window's origin are forecast with it.
         """
-        config, ensemble = self.fitted.config, self.fitted.ensemble
-        single = self.serving(
-            replace(self.fitted, config=config.model_copy(update={"reconciles": False}))
-        )
-        origins, floor = sums.starts[series] + position, sums.floor()
+        config, calibration = self.fitted.config, self.fitted.ensemble.calibration
+        unreconciled = config.model_copy(update={"reconciles": False})
+        single = self.serving(replace(self.fitted, config=unreconciled))
+        origins = sums.starts[series] + position
+        floor = sums.floor()
         totals, members = members_of(sums)
-        served, parts = np.flatnonzero(~sums.skipped), dict[int, Numbers]()
+        served = np.flatnonzero(~sums.skipped)
+        quantiles = np.zeros((len(series), config.horizon, len(config.levels)))
         for origin in np.unique(origins):
             rows = np.flatnonzero(origins == origin)
             both = np.concatenate([np.union1d(served, series[rows]), totals])
             ends = np.minimum(origin - sums.starts, sums.lengths)[both]
-            both, ends = both[ends > 0], ends[ends > 0]
-            base = single.quantiles(sums, both, ends)
-            means = ensemble.calibration.quantile_means(base, config.levels)
-            is_sum, deviation = np.isin(both, totals), standard_deviation(base, config.levels)
-            of_series = members[np.isin(totals, both)][:, both[~is_sum]]
-            agreeing = _agreed(base[~is_sum], means, deviation, is_sum, of_series, floor[both])
-            parts |= dict(
-                zip(
-                    rows.tolist(),
-                    agreeing[np.searchsorted(both[~is_sum], series[rows])],
-                    strict=True,
-                )
-            )
-        if not parts:
-            return single.quantiles(sums, series, position)
-        return np.stack([parts[row] for row in range(len(series))])
+            has_begun = ends > 0
+            both = both[has_begun]
+            base = single.quantiles(sums, both, ends[has_begun])
+            means = calibration.quantile_means(base, config.levels)
+            deviation = standard_deviation(base, config.levels)
+            is_sum = np.isin(both, totals)
+            alone = both[~is_sum]
+            of_series = members[np.isin(totals, both)][:, alone]
+            agreed = _agreed(base[~is_sum], means, deviation, is_sum, of_series, floor[both])
+            quantiles[rows] = agreed[np.searchsorted(alone, series[rows])]
+        return quantiles
 
     def predict_quantiles(self, panel: Panel) -> Numbers:
         """Quantiles after the end of each series of a panel, [series, horizon, levels]."""
-        if not self.fitted.config.reconciles:
+        config = self.fitted.config
+        if not config.reconciles:
             return self.quantiles(panel, np.arange(len(panel)))
-        found = np.zeros((len(panel), self.fitted.config.horizon, len(self.fitted.config.levels)))
-        for end in np.unique(panel.origins):  # those that end at one time have sums in common
-            some = np.flatnonzero(panel.origins == end)
-            found[some] = self.quantiles(panel.select(some), np.arange(len(some)))
-        return found
+        quantiles = np.zeros((len(panel), config.horizon, len(config.levels)))
+        for end in np.unique(panel.origins):  # series that end at one time have sums in common
+            rows = np.flatnonzero(panel.origins == end)
+            quantiles[rows] = self.quantiles(panel.select(rows), np.arange(len(rows)))
+        return quantiles
 
     def seed_spread(self, panel: Panel, series: Integers) -> float | None:
         """How far networks that differ in their seed only lie apart, over their median's size, if there are any."""
-        backend, config = self.backend, self.fitted.config
-        if backend is None or all(len(members) == 1 for members in config.members()):
+        config = self.fitted.config
+        if self.backend is None or all(len(members) == 1 for members in config.members()):
             return None
-        inputs, index = inputs_of(self.fitted, panel), (series, panel.lengths[series])
-        members = _members(backend, config, inputs.arrays.to(backend.to_array), index)
-        several = (
-            np.stack(group, -1)[:, :, config.levels.index(0.5)]
-            for group in members
-            if len(group) > 1
-        )
-        points = [inputs.restored(group, index) for group in several]  # [series, horizon, members]
-        size = sum(np.abs(np.median(group, axis=-1)).sum() for group in points)
-        return float(sum(group.std(-1, ddof=1).sum() for group in points) / size) if size else None
+        inputs = inputs_of(self.fitted, panel)
+        index = series, panel.lengths[series]
+        windows = inputs.arrays.to(self.backend.to_array)
+        size = deviation = 0.0
+        for group in _members(self.backend, config, windows, index):
+            if len(group) == 1:
+                continue
+            medians = np.stack(group, -1)[:, :, config.levels.index(0.5)]
+            points = inputs.restored(medians, index)  # [series, horizon, members]
+            size += np.abs(np.median(points, axis=-1)).sum()
+            deviation += points.std(-1, ddof=1).sum()
+        return float(deviation / size) if size else None
 
     def attention(self, panel: Panel, series: Integers) -> Numbers:
         """[series, lookback], the weight of each step of the newest past; `UsageError` if no network has attention."""
@@ -278,33 +277,30 @@ class Predictor:
             backend = load_backend(self.fitted, self.device, TORCH)  # exports hold forecasts only
         if backend is not None:
             windows = inputs_of(self.fitted, panel).arrays.to(backend.to_array)
+            index = backend.to_array(np.ascontiguousarray(series))
             for group, members in enumerate(self.fitted.config.members()):
                 cut = windows.cut(members[0].lookback, members[0].scaling)
-                index = backend.to_array(np.ascontiguousarray(series))
                 weights = backend.attention(group, cut.batch(index, cut.lengths[index]))
                 if weights is not None:
                     return backend.to_numpy(weights)
-        cure = Words(
-            "fit with ", Setting("model", "attention-lstm"), " and ", Setting("guard", False)
-        )
+        attentive = Setting("model", "attention-lstm")
+        cure = Words("fit with ", attentive, " and ", Setting("guard", False))
         raise UsageError("no network with attention forecasts here", cure=cure)
 
 
 def load_backend(fitted: Fitted, device: str, name: str) -> Backend:
     """The networks of a fitted forecaster, as the file `name` of this folder runs them."""
-    backend: Backend = importlib.import_module(f"forecast.inference.{name}").Networks(
-        fitted, device
-    )
+    module = importlib.import_module(f"forecast.inference.{name}")
+    backend: Backend = module.Networks(fitted, device)
     return backend
 
 
 def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Numbers | None:
     """[slots], the one value of closed slots (0 if a shop is shut), else NaN; values from `before` on disprove none."""
-    schema, index = fitted.config.table, series_index(fitted.history.ids, panel.ids)
-    closed = closed_now(
-        fitted.closed, panel, schema, index, panel.lengths if before is None else before
-    )
-    return fixed_values(closed, panel, schema)
+    schema = fitted.config.table
+    index = series_index(fitted.history.ids, panel.ids)
+    before = panel.lengths if before is None else before
+    return fixed_values(closed_now(fitted.closed, panel, schema, index, before), panel, schema)
 
 
 def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Inputs:
@@ -330,40 +326,35 @@ def _members(
     Batches are full: no forecast then depends, even in its last bit, on the other windows. A batch is gathered once for
     all members that read it.
     """
-    groups, (series, position) = config.members(), map(backend.to_array, index)
-    parts = [
-        [[np.zeros((0, config.horizon, len(config.levels)))] for _ in members] for members in groups
-    ]
+    series, position = map(backend.to_array, index)
+    nothing = np.zeros((0, config.horizon, len(config.levels)))
+    parts = [[[nothing] for _ in members] for members in config.members()]
     with backend.running():
         for start in range(0, len(series), NETWORK_BATCH):
-            some, batches = (
-                slice(start, start + NETWORK_BATCH),
-                dict[tuple[int, ScalingName], Batch](),
-            )
-            count = len(series[some])
-            for group, members in enumerate(groups):
+            rows = slice(start, start + NETWORK_BATCH)
+            batches = dict[tuple[int, ScalingName], Batch]()
+            for group, members in enumerate(config.members()):
                 read = members[0].lookback, members[0].scaling
                 if read not in batches:
-                    batches[read] = (
-                        windows.cut(*read).batch(series[some], position[some]).padded(NETWORK_BATCH)
-                    )
+                    batch = windows.cut(*read).batch(series[rows], position[rows])
+                    batches[read] = batch.padded(NETWORK_BATCH)
                 for member in range(len(members)):
-                    quantiles = batches[read].unscaled(
-                        backend.quantiles(group, member, batches[read])
-                    )
-                    parts[group][member].append(backend.to_numpy(quantiles[:count]))
+                    scaled = backend.quantiles(group, member, batches[read])
+                    quantiles = batches[read].unscaled(scaled)[: len(series[rows])]
+                    parts[group][member].append(backend.to_numpy(quantiles))
     return [[np.concatenate(member) for member in members] for members in parts]
 
 
 def median_of_members(members: list[Numbers]) -> Numbers:
     """The median over members of each quantile; it keeps them in order."""
-    ordered, last = list(members), len(members) - 1
-    for number in range(
-        len(members)
-    ):  # passes that compare neighbours put in order what is as many
+    ordered = list(members)
+    last = len(members) - 1
+    # passes that compare neighbours put in order what is as many
+    for number in range(len(members)):
         for low in range(number % 2, last, 2):
             pair = ordered[low : low + 2]
-            ordered[low : low + 2] = np.minimum(*pair), np.maximum(*pair)
+            ordered[low] = np.minimum(*pair)
+            ordered[low + 1] = np.maximum(*pair)
     return np.asarray((ordered[last // 2] + ordered[len(members) // 2]) / 2)
 
 
@@ -371,24 +362,28 @@ def _agreed(
     base: Numbers, means: Numbers, deviation: Numbers, sums: Flags, members: Flags, floor: Numbers
 ) -> Numbers:
     """Quantiles of series [series, horizon, levels] with reconciled means; multiplied where no value lies below 0."""
-    variance, matrix = deviation**2, members.astype(np.float64)
-    of_series, expected = variance[~sums], means[~sums]
+    variance = deviation**2
+    matrix = members.astype(np.float64)  # [sums, series]
+    expected = means[~sums]  # [series, horizon]
     shift = np.zeros_like(expected)
     for step in range(expected.shape[1]):
-        covariance = matrix * of_series[:, step]
+        covariance = matrix * variance[~sums, step]
         gap = means[sums, step] - matrix @ expected[:, step]
         system = covariance @ matrix.T + np.diag(variance[sums, step])
-        system[np.diag_indices_from(system)] += 1e-12 * max(float(np.trace(system)), 1e-300)
+        system[np.diag_indices_from(system)] += JITTER * max(float(np.trace(system)), 1e-300)
         shift[:, step] = covariance.T @ np.linalg.solve(system, gap)
-    positive = (floor[~sums] >= 0)[:, None] & (expected > 0)
-    factor = np.where(positive, np.maximum(1 + shift / np.where(positive, expected, 1.0), 0.0), 1.0)
-    return np.asarray(base * factor[..., None] + np.where(positive, 0.0, shift)[..., None])
+    is_positive = (floor[~sums] >= 0)[:, None] & (expected > 0)
+    growth = 1 + shift / np.where(is_positive, expected, 1.0)
+    factor = np.where(is_positive, np.maximum(growth, 0.0), 1.0)
+    added = np.where(is_positive, 0.0, shift)
+    return np.asarray(base * factor[..., None] + added[..., None])
 
 
 def panel_with_sums(panel: Panel, ids: tuple[str, ...], levels: Levels) -> Panel | None:
     """The panel with its sums; None where its series do not end together, so that they have none."""
-    alone = np.array(panel.status or ("ok",)) != SUM
-    ends = panel.origins[alone] if panel.status else panel.origins
+    ends = panel.origins
+    if panel.status:
+        ends = ends[np.array(panel.status) != SUM]
     if (ends != ends[0]).any() or len(set(panel.ids)) < len(panel):
         return None
     return with_sums(panel, ids, levels)

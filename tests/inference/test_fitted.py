@@ -25,7 +25,7 @@ MODULES = [
     "inference.fitted",
     "inference.contents",
     "inference.predictor",
-    "artifacts.resume",
+    "artifacts.checkpoints",
     "ensemble.candidates",
 ]
 

@@ -9,14 +9,14 @@ from forecast.inference.predictor import inputs_of
 from forecast.inference.torch import Networks
 from forecast.windows.windows import Batch
 from tests._inputs import read_days
-from tests.engine.test_stages import DAYS, SMALL, fit_of
+from tests.engine.test_fit import DAYS, SMALL, fit_of
 
 
 @pytest.fixture(scope="module")
 def fits() -> dict[str, Fitted]:
     reading = read_days(DAYS, DAYS[20:])
     return {
-        model: fit_of(reading, **{**SMALL, "model": model}, guard=False).run()
+        model: fit_of(reading, **{**SMALL, "model": model}, guard=False)
         for model in ("gru", "attention-lstm")
     }
 
