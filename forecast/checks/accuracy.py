@@ -1,7 +1,7 @@
 """Compare earlier forecasts with actuals: scores by day, factors by which intervals change, series that stand out."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import floor, log2
@@ -36,7 +36,6 @@ SHARES = (
     *(share for level in INTERVALS for share in interval_levels(level)),
 )  # of published numbers
 NUMBERS = [name for name in COLUMNS if name not in ("series", "streak")]
-BATCH_ROWS = 100_000  # forecasts that are compared at once
 NEWEST = 60  # runs whose forecasts are compared
 MAX_FORECASTS = 5_000_000  # forecasts of a run that the ledger gets, of all steps of series that are evenly spread
 MIN_VALUES, MIN_TIMES = 40, 6  # actuals, and times with actuals, from which on intervals change
@@ -49,30 +48,27 @@ BY_CHANCE = 0.05  # expected number of series that are on one side so many runs 
 
 # the series of an earlier run, and its numbers for the times of another one [series, horizon, 5], NaN where it has none
 Earlier = tuple[list[tuple[str, ...]], Numbers]
-Run = tuple[str, pd.DataFrame]  # its time, and its forecasts
 Streaks = Mapping[
     str, float
 ]  # by the ids of series as JSON: runs in a row above the median, or below it if negative
 
 
 def compare(
-    runs: Iterable[Run], panel: Panel, schema: Schema
+    runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema
 ) -> tuple[pd.DataFrame, list[DayScore]]:
-    """Compare the forecasts of earlier runs, the oldest first, with the actuals that the panel has.
+    """Compare the forecasts of earlier runs, as `Ledger.forecasts` has them, with the actuals of the panel.
 
     Returns a sample of them, in the order of runs, with the columns as_of, panel (number of the series, or -1) and
     actual; and the scores by day of all, the oldest first, with errors in units of the seasonal naive error.
     """
     names = [series_text(ids) for ids in panel.ids]
     samples, sums = list[pd.DataFrame](), list[pd.DataFrame]()
-    for some_runs in _in_batches(runs):
-        rows = pd.concat([forecasts[NUMBERS] for _, forecasts in some_runs])
-        counts = [len(forecasts) for _, forecasts in some_runs]
-        rows["as_of"] = np.repeat([as_of for as_of, _ in some_runs], counts)
-        rows["panel"] = np.concatenate([series_number(table, names) for _, table in some_runs])
+    for forecasts in runs:
+        rows = forecasts[[*NUMBERS, "as_of"]].assign(panel=series_number(forecasts, names))
         rows["actual"] = actual_values(rows, panel, schema)
         sums.append(_sums_by_day(rows[rows["actual"].notna()], schema))
-        samples.append(rows[np.concatenate([sampled(table) for _, table in some_runs])])
+        run = forecasts["as_of"].cat.codes.to_numpy(np.int64)
+        samples.append(rows[sampled(forecasts, run)].astype({"as_of": object}))
     if not samples:
         return pd.DataFrame({"as_of": [], "actual": []}), []
     total = pd.concat(sums).groupby(level=0).sum()
@@ -85,19 +81,6 @@ def compare(
         known: list[Any] = [None if np.isnan(number) else number for number in numbers]
         days.append(DayScore(day, *known))
     return pd.concat(samples), days
-
-
-def _in_batches(runs: Iterable[Run]) -> Iterator[list[Run]]:
-    """Runs in their order, so many at a time that small ones are not compared one by one."""
-    batch, rows = list[Run](), 0
-    for as_of, forecasts in runs:
-        batch.append((as_of, forecasts))
-        rows += len(forecasts)
-        if rows >= BATCH_ROWS:
-            yield batch
-            batch, rows = [], 0
-    if batch:
-        yield batch
 
 
 @dataclass(frozen=True)

@@ -206,10 +206,10 @@ def _plot_data(
 
 
 def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] | None:
-    found = [*ledger_of(pipeline).forecasts(ALWAYS, 1)]
-    if not found or len(found[0][1]) % (horizon := found[0][1]["step"].max()):
+    stored = next(ledger_of(pipeline).forecasts(ALWAYS, 1), None)
+    if stored is None or len(stored) % (horizon := stored["step"].max()):
         return None
-    ((as_of, stored),) = found
+    as_of = stored["as_of"].iloc[0]
     first = calendar_of(fitted.config.table).positions(stored["instant"].to_numpy()[::horizon])
     numbers = stored[PUBLISHED].to_numpy().reshape(-1, horizon, len(PUBLISHED))
     ids = tuple(tuple(json.loads(text)) for text in stored["series"][::horizon])

@@ -65,7 +65,7 @@ def sums_to_keep(made: Iterable[Totals], forecasts: Forecasts) -> pd.DataFrame:
 
 
 def compare_sums(
-    runs: Iterable[tuple[str, pd.DataFrame]], panel: Panel, live: ServingVersion, pipeline: Pipeline
+    runs: Iterable[pd.DataFrame], panel: Panel, live: ServingVersion, pipeline: Pipeline
 ) -> list[dict[str, Any]]:
     """Compare sums of earlier runs with those of the actuals: scores by level, errors in shares of the actual sums.
 
@@ -73,7 +73,7 @@ def compare_sums(
     """
     schema, status, calendar = live.schema, np.array(panel.status), calendar_of(live.schema)
     # series without dates have ends of their own
-    stored = [sums.astype({"series": object}) for _, sums in runs] if schema.dated else []
+    stored = [sums.astype({"series": object}) for sums in runs] if schema.dated else []
     known, ended = (
         with_fixed(panel, fixed_of(live.fitted, panel)),
         np.repeat(status == "ended", np.diff(panel.offsets)),

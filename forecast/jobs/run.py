@@ -394,7 +394,8 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
         if past.as_of < record.as_of
     ]
     run.night = Night(panel, schema, runs)
-    for at, last in run.ledger.forecasts(record.as_of, 1):
+    for last in run.ledger.forecasts(record.as_of, 1):
+        at = str(last["as_of"].iloc[0])
         run.last = last
         published = set(accuracy.ids_of(last))
         counted = next((past.counts.get("series", 0) for past in runs if past.as_of == at), 0)

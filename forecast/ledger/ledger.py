@@ -37,13 +37,15 @@ PLACES = [
 COLUMNS = ["series", "step", "instant", *PUBLISHED, "unit", *RAW, "streak"]
 # level and group as JSON, number of the period, its first and last time, ...
 SUM_COLUMNS = ["series", "step", "first", "instant", *PUBLISHED]
+TEXTS = pa.dictionary(pa.int32(), pa.string())
 # of what runs knew in advance: ids as JSON, the word of a category or "", times on the clock of the table, ...
 KNOWN_COLUMNS = pa.schema(
-    dict.fromkeys(["zone", "series", "column", "word"], pa.dictionary(pa.int32(), pa.string()))
+    dict.fromkeys(["zone", "series", "column", "word"], TEXTS)
     | {"origin": pa.int64(), "time": pa.int64(), "value": pa.float64()}
 )
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OSError, NotImplementedError)
 FILE = "ledger.db"
+BATCH_ROWS = 100_000  # forecasts of several runs that are handed out together
 MAX_RUNS = 90  # runs of a job whose forecasts and scores are stored; of older ones, the newest score of each day
 WHOLE_RUNS, WHOLE_FORECASTS = (
     3,
@@ -72,6 +74,8 @@ INPUTS = "forecast_inputs"  # what runs forecast from, see `changes/replay.py`
 KNOWN = "forecast_known"  # what runs knew in advance where earlier ones knew something else, see `jobs/inputs.py`
 KEEP = {TOTALS: MAX_RUNS, INPUTS: 10, KNOWN: 4_000}  # newest runs that keep them
 Kept = pd.DataFrame | None
+Flags = NDArray[np.bool_]
+Integers = NDArray[np.int64]
 More = Mapping[str, pd.DataFrame | bytes] | None  # by table
 
 
@@ -99,14 +103,36 @@ def packed(forecasts: pd.DataFrame) -> bytes:
 
 def unpacked(data: bytes) -> pd.DataFrame:
     """Forecasts that were packed; one of DAMAGED where they are damaged."""
+    return _frame_of([_stored_table(data)])
+
+
+def _stored_table(data: bytes) -> pa.Table:
+    """Packed forecasts or sums, still as digits; one of DAMAGED where they are damaged."""
     table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
-    arrays = {
-        name: table[name].to_numpy() for name in table.column_names[1:]
-    }  # much faster than its whole in pandas
+    if "first" in table.column_names:
+        names = SUM_COLUMNS
+    else:
+        names = COLUMNS
+        if "streak" not in table.column_names:  # stored by an older version
+            table = table.append_column("streak", pa.array(np.zeros(len(table))))
+    numbers = table.select([*names[1:], *PLACES])
+    for kind in numbers.schema.types:
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise TypeError(f"a column of forecasts is {kind}")
+    return numbers.add_column(0, "series", table["series"].cast(TEXTS))
+
+
+def _frame_of(tables: list[pa.Table]) -> pd.DataFrame:
+    """Stored forecasts or sums, one after the other, with the numbers that were published."""
+    table = pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
+    # column by column, as a small table takes much longer as a whole
+    columns: dict[str, Any] = {}
+    for name, kind in zip(table.column_names, table.schema.types, strict=True):
+        column = table[name]
+        columns[name] = column.to_pandas() if pa.types.is_dictionary(kind) else column.to_numpy()
     for name, places in zip(PUBLISHED, PLACES, strict=True):
-        arrays[name] = arrays[name] / 10.0 ** arrays[places]
-    columns, older = (SUM_COLUMNS, {}) if "first" in arrays else (COLUMNS, {"streak": 0.0})
-    return pd.DataFrame({"series": table["series"].to_pandas(), **older, **arrays}, columns=columns)
+        columns[name] = columns[name] / 10.0 ** columns.pop(places)
+    return pd.DataFrame(columns)
 
 
 def packed_known(columns: Mapping[str, Any]) -> bytes:
@@ -117,20 +143,24 @@ def packed_known(columns: Mapping[str, Any]) -> bytes:
     return bytes(pa.compress(sink.getvalue(), "zstd", asbytes=True))
 
 
-def sampled(forecasts: pd.DataFrame) -> NDArray[np.bool_]:
-    """[rows], those that corrections need: all, or one of 2, 4, 8, ... of each series and of each step.
+def sampled(forecasts: pd.DataFrame, run: Integers | None = None) -> Flags:
+    """[rows], those that corrections need: all of a run, or one of 2, 4, 8, ... of each series and of each step.
 
     They depend on the ids of a series, not on other series: the samples of two runs have most of their rows in common.
+    `run` [rows] numbers the runs of the rows; without it they are of one run.
     """
-    every = 1 << max(0, (len(forecasts) - 1) // MAX_SAMPLE).bit_length()
     series = forecasts["series"].cat
-    first = np.array([zlib.crc32(name.encode()) % every for name in series.categories], np.int64)
-    return np.asarray((first[series.codes] + forecasts["step"].to_numpy()) % every == 0)
+    run = np.zeros(len(forecasts), np.int64) if run is None else run
+    rows_of_run = np.bincount(run)
+    every = np.array(
+        [1 << max(0, (count - 1) // MAX_SAMPLE).bit_length() for count in rows_of_run.tolist()]
+    )
+    first = np.array([zlib.crc32(name.encode()) for name in series.categories], np.int64)
+    number = first[series.codes] + forecasts["step"].to_numpy()
+    return np.asarray(number % every[run] == 0)
 
 
-def series_number(
-    rows: pd.DataFrame, names: Sequence[str], column: str = "series"
-) -> NDArray[np.int64]:
+def series_number(rows: pd.DataFrame, names: Sequence[str], column: str = "series") -> Integers:
     """[rows], the index of the series of each among the ids as JSON of others; -1 where it is none of them."""
     series = rows[column].cat
     return np.asarray(pd.Index(names).get_indexer(series.categories)[series.codes])
@@ -252,28 +282,40 @@ class Ledger:
         newest = {fit.version: fit.promoted for fit in self.fits(unfinished=True)}
         return {version for version, promoted in newest.items() if not promoted}
 
-    def forecasts(
-        self, before: str, runs: int, sums: bool = False
-    ) -> Iterator[tuple[str, pd.DataFrame]]:
-        """Forecasts, or sums, of the newest `runs` runs before a time that have some, oldest first; no damaged ones."""
+    def forecasts(self, before: str, runs: int, sums: bool = False) -> Iterator[pd.DataFrame]:
+        """Forecasts, or sums, of the newest `runs` runs before a time that have some, oldest first.
+
+        Each frame holds several whole runs, of about BATCH_ROWS rows together, with their times in the
+        column `as_of`. Damaged runs are left out.
+        """
         table = TOTALS if sums else "forecast_cells"
         sql = f"SELECT DISTINCT as_of FROM {table} WHERE job = :job AND as_of < :before ORDER BY as_of DESC"
+        batch = list[pa.Table]()
+        rows = 0
         with self._connect(reads=(table,)) as execute:
-            for (at,) in reversed(
-                execute(f"{sql} LIMIT {runs}", {"job": self.key, "before": before})
-            ):
-                if (found := self._load(execute, table, at)) is not None:
-                    yield at, found
+            newest = execute(f"{sql} LIMIT {runs}", {"job": self.key, "before": before})
+            for (at,) in reversed(newest):
+                stored = self._load(execute, table, at)
+                if stored is None:
+                    continue
+                as_of = pa.DictionaryArray.from_arrays(np.zeros(len(stored), np.int32), [at])
+                batch.append(stored.append_column("as_of", as_of))
+                rows += len(stored)
+                if rows >= BATCH_ROWS:
+                    yield _frame_of(batch)
+                    batch = []
+                    rows = 0
+        if batch:
+            yield _frame_of(batch)
 
     def stored(self, at: str) -> tuple[pd.DataFrame | None, bytes | None]:
         """The forecasts of a run, and what it forecast from as it was packed; None where they are not there."""
         inputs = self.inputs(at)
+        if inputs is None:
+            return None, None
         with self._connect(reads=("forecast_cells",)) as execute:
-            return (
-                (None, None)
-                if inputs is None
-                else (self._load(execute, "forecast_cells", at), inputs)
-            )
+            table = self._load(execute, "forecast_cells", at)
+        return None if table is None else _frame_of([table]), inputs
 
     def inputs(self, at: str) -> bytes | None:
         """What a run forecast from as it was packed; None where it is not there."""
@@ -308,12 +350,12 @@ class Ledger:
         with self._connect(reads=(table,)) as execute:
             return execute(sql, {"job": self.key, **values})
 
-    def _load(self, execute: Execute, table: str, at: str) -> pd.DataFrame | None:
+    def _load(self, execute: Execute, table: str, at: str) -> pa.Table | None:
         """The forecasts of a run from a table; None, and a warning, where they are damaged."""
         sql = f"SELECT cells FROM {table} WHERE job = :job AND as_of = :at"
         rows = execute(sql, {"job": self.key, "at": at})
         try:
-            return unpacked(rows[0][0])
+            return _stored_table(rows[0][0])
         except DAMAGED:
             self._warn("forecasts", at)
             return None
@@ -357,19 +399,16 @@ class Ledger:
         kept = execute(
             f"SELECT as_of, count FROM {table} WHERE job = :j ORDER BY as_of DESC", {"j": self.key}
         )
-        for (older, count), total in list(
-            zip(kept, np.cumsum([count for _, count in kept]), strict=True)
-        )[WHOLE_RUNS:]:
-            if (
-                total > WHOLE_FORECASTS and count > 2 * MAX_SAMPLE
-            ):  # so that no sample is sampled again
-                found = self._load(execute, table, older)
-                self._store(
-                    execute,
-                    older,
-                    pd.DataFrame() if found is None else found[sampled(found)],
-                    table,
-                )
+        totals = np.cumsum([count for _, count in kept])
+        for (older, count), total in list(zip(kept, totals, strict=True))[WHOLE_RUNS:]:
+            if total <= WHOLE_FORECASTS or count <= 2 * MAX_SAMPLE:  # no sample is sampled again
+                continue
+            stored = self._load(execute, table, older)
+            sample = pd.DataFrame()
+            if stored is not None:
+                whole = _frame_of([stored])
+                sample = whole[sampled(whole)]
+            self._store(execute, older, sample, table)
 
     def _replace_fit(self, execute: Execute, fit: FitEntry) -> None:
         promoted = LIVE if fit.goes_live else int(fit.promoted)

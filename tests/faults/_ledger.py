@@ -55,7 +55,9 @@ def numbers_in_ledger(place: Path, horizon: int) -> list[int]:
     """
     ledger = ledger_at(place)
     numbers = [int(record.seconds) for record in ledger.runs(1000)]
-    kept = dict(ledger.forecasts("9", 1000))
+    kept = {
+        at: rows for frame in ledger.forecasts("9", 1000) for at, rows in frame.groupby("as_of")
+    }
     for number in numbers:
         own = (
             kept[instant(number)][PUBLISHED].to_numpy() if instant(number) in kept else np.empty(0)

@@ -81,7 +81,7 @@ class Job:
         found = Ledger(
             "job", partial(open_file, self.folder / "store.runs" / "ledger.db")
         ).forecasts(ALWAYS, 1)
-        return next(found)[1]
+        return next(found)
 
     def ledger(self, sql: str) -> list[Any]:
         """What a query of the ledger gives."""

@@ -192,10 +192,8 @@ def test_the_newest_runs_stay_and_those_of_other_jobs(ledger: Ledger, url: str) 
     assert [fit.version for fit in ledger.fits("9")] == [
         f"v-{number}" for number in range(13 - RECORDS, 13)
     ]
-    assert [as_of for as_of, _ in ledger.forecasts("9", 100)] == [
-        time_of(number) for number in range(13 - RUNS, 13)
-    ]
-    assert [len(run) for _, run in ledger_in(url, "other").forecasts("9", 100)] == [4]
+    assert times_of_forecasts(ledger) == [time_of(number) for number in range(13 - RUNS, 13)]
+    assert [len(rows) for rows in ledger_in(url, "other").forecasts("9", 100)] == [4]
 
 
 @sqlite_first
@@ -207,6 +205,10 @@ def test_each_day_of_the_runs_that_stay_keeps_its_newest_score(
     assert newest == {time_of(day)[:10]: min(day + DAYS, 12) for day in range(oldest, 12)}
     stored = rows(url, "SELECT count(*) FROM forecast_scores WHERE job = 'nightly'")
     assert stored == [(RUNS * DAYS + RECORDS - RUNS,)]
+
+
+def times_of_forecasts(ledger: Ledger) -> list[str]:
+    return [at for rows in ledger.forecasts("9", 100) for at in rows["as_of"].unique()]
 
 
 def ledger_in(url: str, job: str) -> Ledger:
@@ -233,7 +235,7 @@ def test_damaged_forecasts_are_left_out_and_named(
         f"UPDATE forecast_cells SET cells = {value} WHERE as_of = '{time_of(10)}' AND job = 'nightly'",
     )
     for _ in range(2):
-        assert [as_of for as_of, _ in ledger.forecasts("9", 100)] == [time_of(11), time_of(12)]
+        assert times_of_forecasts(ledger) == [time_of(11), time_of(12)]
     monkeypatch.setattr(module, "WHOLE_FORECASTS", 0)
     monkeypatch.setattr(module, "MAX_SAMPLE", 1)  # a sample of the damaged ones would be left
     ledger.add_run(record(time_of(13)), numbered(13))
