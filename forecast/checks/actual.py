@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.changes.replay import RunInput, in_common
 from forecast.checks.accuracy import NewActuals
-from forecast.checks.groups import group_finding, groupings, value_finding
+from forecast.checks.groups import group_finding, groupings, times_text, value_finding
 from forecast.checks.limits import Finding, teaching, usual_size
 from forecast.checks.table import age_text, duration_text
 from forecast.events.kinds import touched_by_events
@@ -20,14 +20,10 @@ from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 
 MIN_VALUES = 20  # of a series that may be a copy of another, or whose new values are compared
-FEW_COPIES, FEW_NEW = (
-    100,
-    25,
-)  # series of which copies and new ones are a share, where there are fewer
+FEW_COPIES = 100  # series of which copies are a share, where there are fewer
+FEW_NEW = 25  # the same of new series
 GAP_STEPS = 60  # newest steps of the past, whose gaps in a group are usual
-REVISED = (
-    0.05  # share of the newest values of a run whose change since makes it a run with wrong values
-)
+REVISED = 0.05  # share of the newest values of a run that has changed since if they were wrong
 
 
 @dataclass(frozen=True)
@@ -52,17 +48,16 @@ class Night:
     learned: Sequence[str] = ()
 
 
-def findings(night: Night, record: Record) -> dict[str, Finding]:
-    """What each check of the newest values finds for a run; its record gets the runs whose values were revised."""
+def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
+    """What each check of the newest values finds; `data_age` is the age of the newest, in seconds."""
     past = teaching(night.runs)
     panel = night.panel
     schema = night.schema
-    found = {"late": _late(record, past), "duplicate": _duplicates(panel, night.published)}
+    found = {"late": _late(data_age, past), "duplicate": _duplicates(panel, night.published)}
     if night.new is not None:
         found["new_series"] = _new_series(panel, night.published)
-        left_out = _had_short_past(night, night.new)[panel.series_of_slots] | with_unknown_events(
-            panel, night
-        )
+        short = _had_short_past(night, night.new)[panel.series_of_slots]
+        left_out = short | with_unknown_events(panel, night)
         new = night.new.select(~left_out[night.new.slot])
         if len(new.slot):
             found["group"] = group_finding(new, panel, schema, past)
@@ -70,7 +65,7 @@ def findings(night: Night, record: Record) -> dict[str, Finding]:
     if night.before is not None:
         if schema.layout != "rows":  # whose series end on their own
             found["silent"] = _silent(night, night.before.panel)
-        found["revised"] = _revised(night, night.before.panel, past, record)
+        found["revised"] = _revised(night, night.before.panel, past)
     return found
 
 
@@ -94,9 +89,8 @@ def with_unknown_events(panel: Panel, night: Night) -> Flags:
     return touched_by_events(panel, schema)
 
 
-def _late(record: Record, past: Sequence[Record]) -> Finding:
+def _late(age: float | None, past: Sequence[Record]) -> Finding:
     """By how many runs the data are older than they usually are."""
-    age = record.data_age
     if age is None:
         return Finding()
     usual = usual_size(past, "late", "age")
@@ -149,13 +143,13 @@ def _silent(night: Night, before: Panel) -> Finding:
     lacking = set(_silent_groups(panel, night.schema)) - set(_silent_groups(before, night.schema))
     silent = np.zeros(len(panel), bool)
     for grouping in groupings(panel.ids, night.schema):
-        silent |= np.isin(
-            grouping.codes, [i for i, name in enumerate(grouping.names) if name in lacking]
-        )
+        numbers = [i for i, name in enumerate(grouping.names) if name in lacking]
+        silent |= np.isin(grouping.codes, numbers)
+    names = first_names(sorted(lacking), NAMED)
     return Finding(
         share=float(silent.mean()),
         series=tuple(panel.ids[i] for i in np.flatnonzero(silent)),
-        text=f"no values of {first_names(sorted(lacking), NAMED)} at the newest times that others have",
+        text=f"no values of {names} at the newest times that others have",
     )
 
 
@@ -176,37 +170,40 @@ def _silent_groups(panel: Panel, schema: Schema) -> Iterator[str]:
             yield grouping.names[number]
 
 
-def _revised(night: Night, before: Panel, past: Sequence[Record], record: Record) -> Finding:
+def _revised(night: Night, before: Panel, past: Sequence[Record]) -> Finding:
     """The group whose past has changed most since the last run, by a share of its values' sizes."""
     panel = night.panel
     held, _, common = in_common(before, panel)
     common &= held["observed"]
+    if not common.any():
+        return Finding()
     series = panel.series_of_slots[common]
     position = panel.positions[common] + panel.starts[series]
     old = np.abs(held["values"][common])
     change = np.abs(panel.values - held["values"])[common]  # a value that is gone has become 0
-    if not len(series):
-        return Finding()
-    record.revised = _revised_runs(night, position, old, change)
     largest = Finding(share=0.0)
     for grouping in groupings(panel.ids, night.schema):
         group = grouping.codes[series]
         shares = _shares(group, change, old)
         number = int(np.argmax(shares))
-        if shares[number] > (largest.share or 0.0):
-            changed = (group == number) & (change > 0)
-            ends = np.array([position[changed].min(), position[changed].max()])
-            times = " to ".join(
-                dict.fromkeys(position_texts(night.schema, calendar_of(night.schema), ends))
-            )
-            name = grouping.names[number]
-            largest = Finding(
-                share=float(shares[number]),
-                series=tuple(panel.ids[i] for i in np.unique(series[changed])),
-                text=f"{changed.sum():,} values of {name} changed since the last run, {times}, "
-                f"by {100 * shares[number]:.3g} % of the sum of its values",
-            )
-    return replace(largest, usual=usual_size(past, "revised") or 0.0)
+        if shares[number] <= (largest.share or 0.0):
+            continue
+        changed = (group == number) & (change > 0)
+        text = (
+            f"{changed.sum():,} values of {grouping.names[number]} changed since the last run, "
+            f"{times_text(position[changed], night.schema)}, "
+            f"by {100 * shares[number]:.3g} % of the sum of its values"
+        )
+        largest = Finding(
+            share=float(shares[number]),
+            series=tuple(panel.ids[i] for i in np.unique(series[changed])),
+            text=text,
+        )
+    return replace(
+        largest,
+        usual=usual_size(past, "revised") or 0.0,
+        runs=_revised_runs(night, position, old, change),
+    )
 
 
 def _revised_runs(night: Night, position: Integers, old: Numbers, change: Numbers) -> list[str]:

@@ -15,7 +15,6 @@ from forecast.panel.schema import Schema, calendar_of, position_texts
 
 MIN_MEMBERS = 5  # values of a group
 TINY = np.finfo(float).tiny
-FARTHEST = 20.0  # distance of a group that is compared at all: a ratio of 500 million
 
 
 @dataclass(frozen=True)
@@ -26,18 +25,20 @@ class GroupPriors:
     more than 1.8 times as far from its forecast as groups usually are; doubled sales are 2.8 times.
     """
 
-    most_beyond: float = 0.5  # of the way to the 95 % end, beyond which most values of a group lie
-    outside: float = (
-        0.15  # least share of its values beyond that end: sums of small counts are often low
-    )
-    times_usual: float = 2.0  # how much farther than usual a group lies
-    least: float = float(np.log(1.5))  # below which no distance is looked at
-    least_alone: float = float(
-        np.log(3.0)
-    )  # the same for one series of several, which may be new to a season
-    unlearned: float = (
-        float(np.log(5.0)) / 2.0
-    )  # the usual distance until enough runs have shown it
+    # of the way to the 95 % end, beyond which most values of a group lie
+    most_beyond: float = 0.5
+    # least share of its values beyond that end: sums of small counts are often low
+    outside: float = 0.15
+    # how much farther than usual a group lies
+    times_usual: float = 2.0
+    # below which no distance is looked at
+    least: float = float(np.log(1.5))
+    # the same for one series of several, which may be new to a season
+    least_alone: float = float(np.log(3.0))
+    # the usual distance until enough runs have shown it
+    unlearned: float = float(np.log(5.0)) / 2.0
+    # the largest distance of a group: a ratio of 500 million
+    farthest: float = 20.0
 
 
 PRIORS = GroupPriors()
@@ -107,7 +108,7 @@ def value_finding(new: NewActuals, panel: Panel, schema: Schema, past: Sequence[
     learned = usual_size(past, "value")
     slot = new.slot[row]
     ids = panel.ids[panel.series_of_slots[slot]]
-    time = _times(new.slot[[row]], panel, schema)
+    time = _slots_text(new.slot[[row]], panel, schema)
     low, high = new.published[row, 3:]
     return Finding(
         share=float(scores[row]),
@@ -122,20 +123,21 @@ def _group_text(name: str, new: NewActuals, panel: Panel, schema: Schema) -> str
     forecast = new.published[:, 0].sum()
     beyond = (new.actual < new.published[:, 3]) | (new.actual > new.published[:, 4])
     outside = new.slot[beyond] if beyond.any() else new.slot
-    ratio = (
-        f"about {actual / forecast:.2g} times"
-        if forecast > 0 and actual >= 0
-        else f"{actual:.6g} beside"
-    )
+    ratio = f"{actual:.6g} beside"
+    if forecast > 0 and actual >= 0:
+        ratio = f"about {actual / forecast:.2g} times"
     return (
-        f"values of {name} at {_times(outside, panel, schema)} are {ratio} their forecasts, "
+        f"values of {name} at {_slots_text(outside, panel, schema)} are {ratio} their forecasts, "
         f"{beyond.sum()} of {len(beyond)} outside 95 % intervals"
     )
 
 
-def _times(slots: Integers, panel: Panel, schema: Schema) -> str:
-    """The first and the last time of slots, for people."""
-    positions = (panel.positions + panel.starts[panel.series_of_slots])[slots]
+def _slots_text(slots: Integers, panel: Panel, schema: Schema) -> str:
+    return times_text((panel.positions + panel.starts[panel.series_of_slots])[slots], schema)
+
+
+def times_text(positions: Integers, schema: Schema) -> str:
+    """The first and the last time of grid positions, for people."""
     ends = np.array([positions.min(), positions.max()])
     return " to ".join(dict.fromkeys(position_texts(schema, calendar_of(schema), ends)))
 
@@ -154,7 +156,7 @@ def _distances(new: NewActuals, group: Integers) -> Numbers:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         relative = np.abs(actual - forecast) / reach
         distance = np.where(positive, np.abs(np.log(actual) - np.log(forecast)), relative)
-    return np.where(actual == forecast, 0.0, np.minimum(distance, FARTHEST))
+    return np.where(actual == forecast, 0.0, np.minimum(distance, PRIORS.farthest))
 
 
 def _are_aside(scores: Numbers, group: Integers) -> Flags:

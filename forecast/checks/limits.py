@@ -3,18 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from forecast.ledger.record import Record
 from forecast.panel.naming import series_names
+from forecast.panel.panel import Ids
 from forecast.settings import CheckSettings, SettingsGroup
 
 MIN_RUNS = 20  # past runs that comparisons with them need
 USUAL = 0.95  # the quantile of what past runs had that is usual
-HELD_RUNS, HELD_DAYS = 7, 7  # what so many runs, and so many days, have found is how things are now
+HELD_RUNS = 7  # what so many runs, in as many days at least, have found is how things are now
 HARD = {
     "finite": "numbers that are not finite",
     "horizon": "series without their whole horizon",
@@ -24,13 +25,8 @@ HARD = {
     "closed": "rows of closed times with another value than they always have",
     "totals": "sums that are not those of the series",
 }
-WHOLE_RUN = {
-    *HARD,
-    "total_jump",
-    "late",
-    "duplicate",
-    "new_series",
-}  # no rows of the last run mend these
+# no rows of the last run mend these
+WHOLE_RUN = {*HARD, "total_jump", "late", "duplicate", "new_series"}
 NO_SHARES = {"group", "value", "late"}  # whose numbers are no shares of series or values
 CAUSES = dict.fromkeys(("bounds", "jump", "total_jump", "width"), ("group", "new_series"))
 Statistics = Mapping[str, Mapping[str, float]]  # of the checks of a run, as its record has them
@@ -119,9 +115,9 @@ class JobCheckSettings(CheckSettings, heading="Checks"):
 
     def limits(self, name: str) -> Limits | None:
         """The limits of a check of the newest values or of forecasts; None of a rule."""
-        section = self.actual if name in ActualCheckSettings.model_fields else self.output
-        found: Limits | None = getattr(section, name, None)
-        return found
+        in_actual = name in ActualCheckSettings.model_fields
+        limits: Limits | None = getattr(self.actual if in_actual else self.output, name, None)
+        return limits
 
 
 ABOUT = {**OutputCheckSettings.model_fields, **ActualCheckSettings.model_fields}
@@ -140,20 +136,27 @@ class Finding:
     size : what later runs compare their jumps with
     sizes : what later runs compare their groups with, by kinds of groups
     text : the finding for people
+    runs : times of earlier runs that are concerned
     """
 
     share: float | None = None
     usual: float | None = 0.0
-    series: tuple[tuple[str, ...], ...] = ()
+    series: Ids = ()
     size: float | None = None
     sizes: Mapping[str, float] = field(default_factory=dict)
     text: str = ""
+    runs: Sequence[str] = ()
 
     def statistic(self) -> dict[str, float]:
         numbers = {"share": self.share, "usual": self.usual, "size": self.size, **self.sizes}
         return {
-            name: round(float(value), 6) for name, value in numbers.items() if value is not None
+            name: round(float(number), 6) for name, number in numbers.items() if number is not None
         }
+
+
+class Alarm(NamedTuple):
+    word: Literal["blocked", "error", "warning"]
+    text: str  # for people
 
 
 def outcome(name: str, statistic: Mapping[str, float], limits: JobCheckSettings) -> str:
@@ -177,20 +180,44 @@ def blocks(name: str, limits: JobCheckSettings) -> bool:
 
 
 def alarms(
-    statistics: Statistics, limits: JobCheckSettings, findings: Mapping[str, Finding]
-) -> dict[str, tuple[str, str]]:
-    """What checks say, by their names: blocked, error or warning, and the statistic for people."""
-    found = {}
+    findings: Mapping[str, Finding], limits: JobCheckSettings, runs: Sequence[Record]
+) -> dict[str, Alarm]:
+    """What checks of a run say, by their names.
+
+    What the runs of a week have found, too, only warns; `runs` are those before, newest first.
+    """
+    statistics = {name: finding.statistic() for name, finding in findings.items()}
+    said = alarms_of(statistics, limits, findings)
+    for name, alarm in said.items():
+        if has_held(name, runs):
+            text = f"{alarm.text}; as the runs of a week have found it, it counts as right"
+            said[name] = Alarm("warning", text)
+    return said
+
+
+def alarms_of(
+    statistics: Statistics,
+    limits: JobCheckSettings,
+    findings: Mapping[str, Finding] | None = None,
+) -> dict[str, Alarm]:
+    """What the statistics of checks mean, with the series and the words of findings, if any."""
+    said = dict[str, Alarm]()
     for name, statistic in statistics.items():
-        if word := outcome(name, statistic, limits):
-            finding = findings.get(name, Finding())
-            text = finding.text or _described(name, statistic["share"])
-            named = (
-                f" ({series_names(finding.series)})" if finding.series and not finding.text else ""
-            )
-            word = "warning" if word == "warn" else "blocked" if blocks(name, limits) else "error"
-            found[name] = word, f"{name}: {text}{named}"
-    return found
+        meaning = outcome(name, statistic, limits)
+        if not meaning:
+            continue
+        finding = (findings or {}).get(name, Finding())
+        text = finding.text
+        if not text:
+            text = _described(name, statistic["share"])
+            if finding.series:
+                text = f"{text} ({series_names(finding.series)})"
+        text = f"{name}: {text}"
+        if meaning == "warn":
+            said[name] = Alarm("warning", text)
+        else:
+            said[name] = Alarm("blocked" if blocks(name, limits) else "error", text)
+    return said
 
 
 def _described(name: str, share: float) -> str:
@@ -210,9 +237,13 @@ def teaching(runs: Sequence[Record]) -> list[Record]:
     same; nor does one whose newest values were revised since, or that was dated ahead.
     """
     revised = {as_of for run in runs for as_of in run.revised}
-    right = (run for run in runs if not run.findings or run.held or is_accepted(run))
     return [
-        run for run in right if run.settled and not run.dated_ahead and run.as_of not in revised
+        run
+        for run in runs
+        if (not run.findings or run.held or is_accepted(run))
+        and run.settled
+        and not run.dated_ahead
+        and run.as_of not in revised
     ]
 
 
@@ -221,24 +252,22 @@ def is_accepted(run: Record) -> bool:
 
 
 def usual_size(past: Sequence[Record], name: str, what: str = "share") -> float | None:
-    """What past runs usually had of a statistic, or an accepted one of the newest; None while too few have one."""
+    """What past runs usually had of a statistic, or an accepted one of the newest; None of too few."""
     sized = [run for run in past if what in run.checks.get(name, {})]
     sizes = [run.checks[name][what] for run in sized]
-    accepted = [
-        size for run, size in zip(sized[:HELD_RUNS], sizes, strict=False) if is_accepted(run)
-    ]
+    usual = [run.checks[name][what] for run in sized[:HELD_RUNS] if is_accepted(run)]
     if len(sizes) >= MIN_RUNS:
-        accepted.append(float(np.quantile(sizes, USUAL)))
-    return max(accepted, default=None)
+        usual.append(float(np.quantile(sizes, USUAL)))
+    return max(usual, default=None)
 
 
 def has_held(name: str, runs: Sequence[Record]) -> bool:
-    """Whether the runs of a week, seven at least, all found it, or what it follows from; `runs` are newest first."""
+    """Whether the runs of a week, seven at least, all found it, or what it follows from; newest first."""
     checked = [run for run in runs if run.checks and not run.dated_ahead]
     if name in HARD or len(checked) < HELD_RUNS:
         return False
-    week_ago = datetime.fromisoformat(checked[0].as_of) - timedelta(days=HELD_DAYS)
+    week_ago = datetime.fromisoformat(checked[0].as_of) - timedelta(days=7)
     of_week = [run for run in checked if datetime.fromisoformat(run.as_of) > week_ago]
     newest = max(of_week, checked[:HELD_RUNS], key=len)
-    causes = {name, *CAUSES.get(name, ())}
+    causes = (name, *CAUSES.get(name, ()))
     return any(all(cause in run.findings for run in newest) for cause in causes)

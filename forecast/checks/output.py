@@ -12,33 +12,44 @@ from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
 from forecast.changes.replay import ARRAYS, SlotLayout
-from forecast.checks.accuracy import SHARES, Earlier
+from forecast.checks.accuracy import Earlier
 from forecast.checks.limits import Finding, usual_size
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, Forecasts, columns_at, numbered, tabulated
 from forecast.inference.predictor import fixed_of
 from forecast.intervals.bounds import bounded, lower_bounds
+from forecast.intervals.corrections import SHARES
 from forecast.ledger.record import Record
 from forecast.metrics.quantiles import at_levels, normal_deviates
-from forecast.panel.panel import Flags, Integers, Numbers, series_index, stacked
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index, stacked
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.sums import Totals
 from forecast.windows.origins import values_at
 
-TIMES_BEYOND = (
-    3.0  # of the largest value of a year, of widths, and of the changes of the total in past runs
-)
-JUMP_BEYOND = 5.0  # of usual jumps of past runs, in widths of 80 % intervals
-NEARLY_ALL = 0.99  # the quantile of how far series moved in a run that its record keeps
-FEW = 20  # series of which those with other widths are a share, where there are fewer; values that bound forecasts
-TOLERANCE = 1e-6  # of sums and values, relative to their sizes
 SOURCE = "source"  # column that says where the numbers of a row are from
 THIS_RUN = "forecast"  # in that column
 MOST_REPLACED = 0.1  # of the series; where more are refused, the whole run is
 SEASONS = 10  # of the past, that seasonal naive looks back
-NUMBERS = ("quantiles", "shown", "means")  # arrays of forecasts
+TOLERANCE = 1e-6  # of sums and values, relative to their sizes
+
+
+@dataclass(frozen=True)
+class OutputPriors:
+    """When forecasts stand out, measured by `python -m tests.faults nights`."""
+
+    # of the largest value of a year, of widths, and of the changes of the total in past runs
+    times_beyond: float = 3.0
+    # of usual jumps of past runs, in widths of 80 % intervals
+    jump_beyond: float = 5.0
+    # the quantile of how far series moved in a run that its record keeps
+    nearly_all: float = 0.99
+    # series of which those with other widths are a share, and values that bound forecasts
+    few: int = 20
+
+
+PRIORS = OutputPriors()
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,23 @@ class Output:
     settings: OutputSettings
     totals: Sequence[Totals] = ()
 
+    @property
+    def ids(self) -> list[tuple[str, ...]]:
+        return [self.forecasts.panel.ids[i] for i in self.forecasts.series]
+
+    @property
+    def floor(self) -> Numbers:
+        """[series], the lowest number that a forecast of each may have by default."""
+        return self.forecasts.panel.floor()[self.forecasts.series]
+
+    def share(
+        self, affected: Flags, count: int, usual: float | None = 0.0, size: float | None = None
+    ) -> Finding:
+        """What a check finds that concerns some of the series, [series], out of a count."""
+        ids = self.forecasts.panel.ids
+        series = tuple(ids[i] for i in self.forecasts.series[affected])
+        return Finding(len(series) / count if count else None, usual, series, size)
+
 
 def findings(
     output: Output,
@@ -58,149 +86,152 @@ def findings(
 ) -> dict[str, Finding]:
     """What each check finds.
 
-    `earlier` is what the last run published, `past` are the runs that teach what is usual, and `new` the ids of series
-    that the last run did not have.
+    `earlier` is what the last run published, `past` are the runs that teach what is usual, and `new`
+    the ids of series that the last run did not have.
     """
     found = {name: Finding(float(count)) for name, count in hard_counts(output).items()}
-    if not len(output.forecasts.series):
-        return found
-    last = {} if earlier is None else _against_last_run(output, earlier, past, new)
-    return found | _against_past(output, past) | last
+    if len(output.forecasts.series):
+        found |= _against_past(output, past)
+        if earlier is not None:
+            found |= _against_last_run(output, earlier, past, new)
+    return found
+
+
+def hard_counts(output: Output) -> Mapping[str, int]:
+    """How often each rule is broken that no forecast may break."""
+    forecasts = output.forecasts
+    tables = [forecasts.columns, *(totals.columns() for totals in output.totals)]
+    counts = Counter(horizon=_incomplete_series(output))
+    for table in tables:
+        counts.update(row_counts(table, output.settings))
+    counts["keys"] = _repeated_rows(output, tables)
+    if counts["horizon"] or counts["keys"]:  # rows cannot be told apart
+        return counts
+
+    names = ("forecast", *interval_columns(output.settings.levels))
+    columns = [np.asarray(forecasts.columns[name], float) for name in names]
+    published = np.stack(columns, -1).reshape(*forecasts.means.shape, len(names))
+    lowest = lower_bounds(output.settings, output.floor)[:, None, None]
+    counts["negative"] = int((published < lowest).any(2).sum())
+    counts["closed"] = _reopened(output, published[..., 0])
+    counts["totals"] = 0
+    for totals, table in zip(output.totals, tables[1:], strict=True):
+        counts["totals"] += _incoherent(output, totals, table)
+    return counts
 
 
 def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[str]:
     """How often rows of forecasts, or of sums, break the rules that need nothing but their numbers."""
-    lows, highs = (
-        [f"{side}_{level:g}" for level in sorted(settings.levels)] for side in ("lo", "hi")
-    )
+    columns = [_values(column) for column in table.values()]
+    not_finite = [~np.isfinite(column) for column in columns if column.dtype.kind == "f"]
     # intervals lie inside each other, around the point
-    line = np.stack([np.asarray(table[name], float) for name in (*lows[::-1], "forecast", *highs)])
-    numbers = [array for array in map(_values, table.values()) if array.dtype.kind == "f"]
-    finite = sum(int((~np.isfinite(array)).sum()) for array in numbers)
-    return Counter(finite=finite, order=int((np.diff(line, axis=0) < 0).any(0).sum()))
-
-
-def hard_counts(output: Output) -> dict[str, int]:
-    """How often each rule is broken that no forecast may break."""
-    forecasts, settings, ids = output.forecasts, output.settings, output.schema.ids
-    names, keys = _names(forecasts), {"level", *output.schema.keys, *output.schema.static}
-    tables = [forecasts.columns, *(totals.columns() for totals in output.totals)]
-    steps = Counter(_rows(forecasts.columns, ids) if ids else [()] * forecasts.rows)
-    wrong = {*names, *steps} - {
-        name for name in names if steps.get(name) == output.fitted.config.horizon
-    }
-    rows = [list(_rows(table, [name for name in table if name in keys])) for table in tables]
-    counts = Counter(horizon=len(wrong))
-    for table in tables:
-        counts.update(row_counts(table, settings))
-    counts["keys"] = repeated = sum(len(each) - len(set(each)) for each in rows)
-    if repeated:  # clocks that are put back repeat an hour
-        steps_ahead = np.arange(1, output.fitted.config.horizon + 1)
-        times = columns_at(forecasts.panel, output.schema, forecasts.series, steps_ahead, {})
-        due = list(_rows(times, output.schema.keys))
-        doubled = len(due) - len(set(due))
-        counts["keys"] = max(len(rows[0]) - len(set(rows[0])) - doubled, 0) if doubled else repeated
-    if wrong or counts["keys"]:  # rows cannot be told apart
-        return dict(counts)
-    columns = [
-        np.asarray(forecasts.columns[name], float)
-        for name in ("forecast", *interval_columns(settings.levels))
-    ]
-    published = np.stack(columns, -1).reshape(*forecasts.means.shape, len(columns))
-    floor = forecasts.panel.floor()[forecasts.series]
-    counts["negative"] = int(
-        (published < lower_bounds(settings, floor)[:, None, None]).any(2).sum()
+    levels = sorted(settings.levels)
+    lows = [f"lo_{level:g}" for level in reversed(levels)]
+    highs = [f"hi_{level:g}" for level in levels]
+    line = np.stack([np.asarray(table[name], float) for name in (*lows, "forecast", *highs)])
+    return Counter(
+        finite=sum(int(flags.sum()) for flags in not_finite),
+        order=int((np.diff(line, axis=0) < 0).any(0).sum()),
     )
-    counts["closed"] = _reopened(output, published[..., 0], floor)
-    pairs = zip(output.totals, tables[1:], strict=True)
-    return dict(counts) | {
-        "totals": sum(_incoherent(output, totals, table, floor) for totals, table in pairs)
-    }
-
-
-def _names(forecasts: Forecasts) -> list[tuple[str, ...]]:
-    return [forecasts.panel.ids[i] for i in forecasts.series]
 
 
 def _values(column: Any) -> Any:
     return column.values if isinstance(column, Column) else column
 
 
-def _rows(columns: Columns, names: Iterable[str]) -> Iterable[tuple[Any, ...]]:
-    return zip(*(_values(columns[name]).tolist() for name in names), strict=True)
+def _rows(columns: Columns, names: Iterable[str]) -> list[tuple[Any, ...]]:
+    return list(zip(*(_values(columns[name]).tolist() for name in names), strict=True))
 
 
-def _reopened(output: Output, points: Numbers, floor: Numbers) -> int:
-    """Rows of closed times, as the Sundays of a shop that is closed on them, with another value."""
-    panel, series = output.forecasts.panel, output.forecasts.series
-    if (fixed := fixed_of(output.fitted, panel)) is None:
+def _incomplete_series(output: Output) -> int:
+    ids = output.schema.ids
+    columns = output.forecasts.columns
+    rows = _rows(columns, ids) if ids else [()] * output.forecasts.rows
+    steps = Counter(rows)
+    due = dict.fromkeys(output.ids, output.fitted.config.horizon)
+    return sum(steps[series] != due.get(series) for series in {*due, *steps})
+
+
+def _repeated_rows(output: Output, tables: Sequence[Columns]) -> int:
+    """Rows with the ids and time of another row, but for an hour that clocks repeat."""
+    schema = output.schema
+    names = {"level", *schema.keys, *schema.static}
+    repeated = []
+    for table in tables:
+        rows = _rows(table, [name for name in table if name in names])
+        repeated.append(len(rows) - len(set(rows)))
+    if not any(repeated):
         return 0
-    slots = (panel.offsets[series] + panel.lengths[series])[:, None] + np.arange(points.shape[1])
-    closed = bounded(fixed[slots][..., None], output.settings, floor)[..., 0]
+    forecasts = output.forecasts
+    steps = np.arange(1, output.fitted.config.horizon + 1)
+    due = _rows(columns_at(forecasts.panel, schema, forecasts.series, steps, {}), schema.keys)
+    of_clocks = len(due) - len(set(due))
+    return max(repeated[0] - of_clocks, 0) if of_clocks else sum(repeated)
+
+
+def _reopened(output: Output, points: Numbers) -> int:
+    """Rows of closed times, as the Sundays of a shop that is closed on them, with another value."""
+    panel = output.forecasts.panel
+    series = output.forecasts.series
+    fixed = fixed_of(output.fitted, panel)
+    if fixed is None:
+        return 0
+    first = panel.offsets[series] + panel.lengths[series]
+    slots = first[:, None] + np.arange(points.shape[1])
+    closed = bounded(fixed[slots][..., None], output.settings, output.floor)[..., 0]
     return int((np.abs(points - closed) > TOLERANCE * (1 + np.abs(closed))).sum())
 
 
-def _incoherent(output: Output, totals: Totals, columns: Columns, floor: Numbers) -> int:
+def _incoherent(output: Output, totals: Totals, columns: Columns) -> int:
     """Sums whose means, over all groups of their level, are not those of the series in the same period."""
-    level, wrong = _values(columns["level"]), 0
-    means = bounded(output.forecasts.means[..., None], output.settings, floor)[..., 0]
+    level = _values(columns["level"])
+    means = bounded(output.forecasts.means[..., None], output.settings, output.floor)[..., 0]
+    wrong = 0
     for groups in totals.groups:
-        starts, end = groups.periods.edges[:-1], groups.periods.edges[-1]
-        rows = [
-            np.asarray(columns[name], float)[level == groups.level.name]
-            for name in ("mean", "filled", "observed")
-        ]
-        summed, filled, observed = (part.reshape(-1, len(starts)).sum(0) for part in rows)
-        expected, size = (
-            np.add.reduceat(part[:, :end].sum(0), starts) for part in (means, np.abs(means))
-        )
-        off = np.abs(summed - observed - expected) > TOLERANCE * (size + np.abs(observed))
-        wrong += int(
-            (off & (filled == 0)).sum()
-        )  # gaps of the past are filled by forecasts of their own
+        of_level = level == groups.level.name
+        starts = groups.periods.edges[:-1]
+        end = groups.periods.edges[-1]
+
+        def summed(name: str, rows: Flags = of_level, periods: int = len(starts)) -> Numbers:
+            return np.asarray(columns[name], float)[rows].reshape(-1, periods).sum(0)
+
+        of_series = np.add.reduceat(means[:, :end].sum(0), starts)
+        sizes = np.add.reduceat(np.abs(means)[:, :end].sum(0), starts)
+        observed = summed("observed")
+        error = np.abs(summed("mean") - observed - of_series)
+        off = error > TOLERANCE * (sizes + np.abs(observed))
+        # gaps of the past are filled by forecasts of their own
+        wrong += int((off & (summed("filled") == 0)).sum())
     return wrong
 
 
-def _share(
-    forecasts: Forecasts,
-    series: Flags,
-    of: int,
-    usual: float | None = 0.0,
-    size: float | None = None,
-) -> Finding:
-    named = tuple(forecasts.panel.ids[i] for i in forecasts.series[series])
-    return Finding(len(named) / of if of else None, usual, named, size)
-
-
 def _against_past(output: Output, past: Sequence[Record]) -> dict[str, Finding]:
-    """What the forecasts are against the values of the year before, of all years where times are only steps."""
-    forecasts, panel, schema = output.forecasts, output.forecasts.panel, output.schema
-    series, points = forecasts.series, forecasts.published[..., 0]
-    recent, calendar = panel.observed, calendar_of(schema)
-    position, newest = (
-        panel.positions + panel.starts[panel.series_of_slots],
-        panel.origins.max(keepdims=True),
-    )
-    recent = recent & (
-        position < newest
-    )  # values of the newest week, or period, may be those that are wrong
-    if schema.layout != "rows" and schema.time_format.kind != STEPS:
-        year_ago, week_ago = (
-            calendar.positions(calendar.times(newest) - days * DAY) for days in (373, 7)
-        )
-        recent &= (position >= year_ago) & (position <= week_ago)
-    lowest = np.minimum.reduceat(np.where(recent, panel.values, np.inf), panel.offsets[:-1])[series]
-    highest = np.maximum.reduceat(np.where(recent, panel.values, -np.inf), panel.offsets[:-1])[
-        series
-    ]
+    """What the forecasts are against the values of the year before, of all years where times are only steps.
+
+    Values of the newest week, or period, are left out: they may be those that are wrong.
+    """
+    panel = output.forecasts.panel
+    series = output.forecasts.series
+    points = output.forecasts.published[..., 0]
+    calendar = calendar_of(output.schema)
+    position = panel.positions + panel.starts[panel.series_of_slots]
+    newest = panel.origins.max(keepdims=True)
+    recent = panel.observed & (position < newest)
+    if output.schema.dated and output.schema.time_format.kind != STEPS:
+        time = calendar.times(newest)
+        recent &= position >= calendar.positions(time - 373 * DAY)
+        recent &= position <= calendar.positions(time - 7 * DAY)
+
+    first = panel.offsets[:-1]
+    lowest = np.minimum.reduceat(np.where(recent, panel.values, np.inf), first)[series]
+    highest = np.maximum.reduceat(np.where(recent, panel.values, -np.inf), first)[series]
     largest = np.maximum(np.abs(lowest), np.abs(highest))
-    enough = np.add.reduceat(panel.observed.astype(np.int64), panel.offsets[:-1])[series] >= FEW
-    beyond = enough & (largest > 0) & (np.abs(points).max(1) > TIMES_BEYOND * largest)
+    has_enough = np.add.reduceat(panel.observed, first, dtype=np.int64)[series] >= PRIORS.few
+    beyond = np.abs(points).max(1) > PRIORS.times_beyond * largest
     constant = (np.ptp(points, axis=1) == 0) & (highest > lowest) & (points.shape[1] > 1)
-    usual, count = usual_size(past, "flat"), len(points)
     return {
-        "bounds": _share(forecasts, beyond, count),
-        "flat": _share(forecasts, constant, count, usual),
+        "bounds": output.share(has_enough & (largest > 0) & beyond, len(points)),
+        "flat": output.share(constant, len(points), usual_size(past, "flat")),
     }
 
 
@@ -208,65 +239,92 @@ def _against_last_run(
     output: Output, earlier: Earlier, past: Sequence[Record], new: Collection[tuple[str, ...]]
 ) -> dict[str, Finding]:
     """What the forecasts are against those of the last run for the same times."""
-    forecasts, panel, (series, before) = output.forecasts, output.forecasts.panel, earlier
-    here = {
-        *_names(forecasts),
-        *(ids for ids, word in zip(panel.ids, panel.status, strict=True) if word == "ended"),
-    }
-    gone = tuple(ids for ids in series if ids not in here)
-    both = np.isfinite(before[..., 0])
-    now, before = (np.where(both[..., None], part, 0.0) for part in (forecasts.published, before))
-    width, wide = ((part[..., 2] - part[..., 1]).sum(1) for part in (before, now))
-    has = width > 0
-    unit, count = np.where(has, width, 1.0), int(has.sum())
-    jumps, ratio = np.abs(now - before)[..., 0].sum(1) / unit, wide / unit
-    usual_jump = usual_size(past, "jump", "size")
-    far = has & (jumps > max(1.0, JUMP_BEYOND * (usual_jump or 0.0)))
-    size = float(np.quantile(jumps[has], NEARLY_ALL)) if count else None
-    other = has & ((ratio > TIMES_BEYOND) | (ratio < 1 / TIMES_BEYOND))
+    series_before, published = earlier
+    shared = np.isfinite(published[..., :1])
+    before = np.where(shared, published, 0.0)
+    now = np.where(shared, output.forecasts.published, 0.0)
+    change = now[..., 0] - before[..., 0]
+    width_before = (before[..., 2] - before[..., 1]).sum(1)
+    width_now = (now[..., 2] - now[..., 1]).sum(1)
+    has_width = width_before > 0
+    unit = np.where(has_width, width_before, 1.0)
+    count = int(has_width.sum())
 
-    is_new = np.array([ids in new for ids in _names(forecasts)], bool)
-    added = forecasts.published[is_new][:, both.any(0), 0].sum()
+    jumps = np.abs(change).sum(1) / unit
+    usual_jump = usual_size(past, "jump", "size") or 0.0
+    far = has_width & (jumps > max(1.0, PRIORS.jump_beyond * usual_jump))
+    size = float(np.quantile(jumps[has_width], PRIORS.nearly_all)) if count else None
+
+    ratio = width_now / unit
+    other = (ratio > PRIORS.times_beyond) | (ratio < 1 / PRIORS.times_beyond)
+    count_or_few = max(count, PRIORS.few)
+
+    is_new = np.array([ids in new for ids in output.ids], bool)
+    added = output.forecasts.published[is_new][:, shared.any((0, 2)), 0].sum()
     total = np.abs(before[..., 0]).sum()
-    change = float(abs((now - before)[..., 0].sum() + added))
     usual_change = usual_size(past, "total_jump")
     return {
-        "series_missing": Finding(len(gone) / len(series), 0.0, gone),
-        "jump": _share(forecasts, far, count, usual_size(past, "jump"), size),
+        "series_missing": _missing(output, series_before),
+        "jump": output.share(far, count, usual_size(past, "jump"), size),
         "total_jump": Finding(
-            share=change / total if total else None,
-            usual=None if usual_change is None else TIMES_BEYOND * usual_change,
+            share=abs(change.sum() + added) / total if total else None,
+            usual=None if usual_change is None else PRIORS.times_beyond * usual_change,
         ),
-        "width": _share(forecasts, other, max(count, FEW), usual_size(past, "width")),
+        "width": output.share(has_width & other, count_or_few, usual_size(past, "width")),
     }
+
+
+def _missing(output: Output, series_before: Sequence[tuple[str, ...]]) -> Finding:
+    panel = output.forecasts.panel
+    ended = [ids for ids, status in zip(panel.ids, panel.status, strict=True) if status == "ended"]
+    here = {*output.ids, *ended}
+    gone = tuple(ids for ids in series_before if ids not in here)
+    return Finding(len(gone) / len(series_before), series=gone)
 
 
 def with_gone_series(
     forecasts: Forecasts, fitted: Fitted, gone: Sequence[tuple[str, ...]]
 ) -> Forecasts | None:
-    """Forecasts with room for series of the fit that the table lacks; None where the fit does not know one of them."""
-    panel, index = forecasts.panel, series_index(fitted.history.ids, tuple(gone)) - 1
-    if not len(index) or index.min() < 0 or set(gone) & set(panel.ids):
-        return None if len(index) else forecasts
-    ended = fitted.history.select(np.sort(index))
-    gap = np.maximum(panel.origins.max() - ended.origins, 0)  # up to the newest time
+    """Forecasts with room for series of the fit that the table lacks; None where the fit lacks one, too."""
+    if not gone:
+        return forecasts
+    panel = forecasts.panel
+    index = series_index(fitted.history.ids, tuple(gone)) - 1
+    if index.min() < 0 or set(gone) & set(panel.ids):
+        return None
+    joined = stacked([replace(panel, spread=None), _until_newest(fitted, panel, np.sort(index))])
+
+    def with_room(numbers: Numbers) -> Numbers:
+        blank = np.zeros((len(gone), *numbers.shape[1:]))
+        return np.concatenate([numbers, blank])
+
+    return replace(
+        forecasts,
+        panel=joined,
+        series=np.append(forecasts.series, np.arange(len(panel), len(joined))),
+        skipped={ids: why for ids, why in forecasts.skipped.items() if ids not in gone},
+        quantiles=with_room(forecasts.quantiles),
+        shown=with_room(forecasts.shown),
+        means=with_room(forecasts.means),
+    )
+
+
+def _until_newest(fitted: Fitted, panel: Panel, index: Integers) -> Panel:
+    """Series of the fit, with a gap up to the newest time of a panel."""
+    ended = fitted.history.select(index)
+    gap = np.maximum(panel.origins.max() - ended.origins, 0)
     layout = SlotLayout(ended.ids, ended.starts, ended.lengths + gap, panel.ahead)
     arrays: dict[str, Any] = layout.arrays(dict.fromkeys(ARRAYS, (ended,)))
-    arrays |= {
-        "offsets": layout.offsets,
-        "spread": None,
-        "lowest": ended.lowest_seen(),
-        "counted": ended.counts(),
-    }
-    longer = replace(ended, ahead=panel.ahead, status=("gone",) * len(ended), **arrays)
-    parts = ((name, getattr(forecasts, name)) for name in NUMBERS)
-    room: dict[str, Any] = {
-        name: np.pad(part, [(0, len(index)), *[(0, 0)] * (part.ndim - 1)]) for name, part in parts
-    }
-    series = np.append(forecasts.series, len(panel) + np.arange(len(index)))
-    skipped = {ids: why for ids, why in forecasts.skipped.items() if ids not in gone}
-    joined = stacked([replace(panel, spread=None), longer])
-    return replace(forecasts, panel=joined, series=series, skipped=skipped, **room)
+    arrays["spread"] = None
+    arrays["lowest"] = ended.lowest_seen()
+    arrays["counted"] = ended.counts()
+    return replace(
+        ended,
+        offsets=layout.offsets,
+        ahead=panel.ahead,
+        status=("gone",) * len(ended),
+        **arrays,
+    )
 
 
 def with_replaced_series(
@@ -276,31 +334,35 @@ def with_replaced_series(
 
     `earlier` [series, horizon, 5] is what the last run published for the same times, NaN where it has nothing.
     """
-    chosen, published = np.flatnonzero(series), earlier[series]
-    known = np.isfinite(published[..., 0])
-    naive = _naive(forecasts, fitted, forecasts.series[chosen], published[..., 0])
-    numbers = np.where(known[..., None], published, naive)
-    quantiles = at_levels(
-        numbers[..., np.argsort(SHARES)], tuple(sorted(SHARES)), fitted.config.levels
-    )
-    parts: dict[str, Any] = {name: getattr(forecasts, name).copy() for name in NUMBERS}
-    parts["quantiles"][chosen] = parts["shown"][chosen] = quantiles
-    parts["means"][chosen] = numbers[..., 0]
-    source = np.full(forecasts.means.shape, THIS_RUN, object)
-    source[chosen] = np.where(known, "last run", "seasonal naive")
-    return tabulated(
-        numbered(replace(forecasts, **parts), fitted, output), fitted, output
-    ), source.ravel()
+    published = earlier[series]
+    has_last = np.isfinite(published[..., 0])
+    naive = _naive(forecasts, fitted, forecasts.series[series], published[..., 0])
+    numbers = np.where(has_last[..., None], published, naive)
+    order = np.argsort(SHARES)
+    levels = tuple(SHARES[i] for i in order)
+    replacing = at_levels(numbers[..., order], levels, fitted.config.levels)
+
+    quantiles, shown, means = map(np.copy, (forecasts.quantiles, forecasts.shown, forecasts.means))
+    quantiles[series] = replacing
+    shown[series] = replacing
+    means[series] = numbers[..., 0]
+    source = np.full(means.shape, THIS_RUN, object)
+    source[series] = np.where(has_last, "last run", "seasonal naive")
+    replaced = replace(forecasts, quantiles=quantiles, shown=shown, means=means)
+    return tabulated(numbered(replaced, fitted, output), fitted, output), source.ravel()
 
 
 def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numbers) -> Numbers:
     """Seasonal naive where `medians` [series, horizon] are NaN, with its error at the fit, [series, horizon, 5]."""
-    panel, season, horizon = forecasts.panel, fitted.config.table.shortest_season, medians.shape[1]
+    panel = forecasts.panel
+    season = fitted.config.table.shortest_season
+    horizon = medians.shape[1]
     back = SEASONS * season
     past = values_at(panel, series, panel.origins[series] + 1 - back, back)
     values = np.concatenate([past, medians], 1)
-    filled = fill_gaps(np.nan_to_num(values), np.isfinite(values), season)[:, -horizon:, None]
-    index = series_index(fitted.history.ids, panel.ids)[series]
+    filled = fill_gaps(np.nan_to_num(values), np.isfinite(values), season)[:, -horizon:]
+    in_fit = series_index(fitted.history.ids, panel.ids)[series]
+    mean_error = np.nan_to_num(np.r_[np.nan, fitted.naive_error])[in_fit]
     # the standard deviation of a normal distribution with this mean absolute deviation
-    deviation = np.sqrt(np.pi / 2) * np.nan_to_num(np.r_[np.nan, fitted.naive_error][index])
-    return np.asarray(filled + deviation[:, None, None] * normal_deviates(SHARES))
+    deviation = np.sqrt(np.pi / 2) * mean_error
+    return filled[..., None] + deviation[:, None, None] * normal_deviates(SHARES)

@@ -36,6 +36,7 @@ from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit
 from forecast.inference.forecasting import ForecastOptions, forecast_table, load_predictor
 from forecast.inference.predictor import Predictor
+from forecast.intervals.corrections import factors_of_levels, interval_factors
 from forecast.jobs import gate, inputs
 from forecast.jobs.administration import claimed, ledger_of
 from forecast.jobs.ping import ping
@@ -50,6 +51,7 @@ from forecast.jobs.publishing import (
 )
 from forecast.jobs.refit import settings_of_fit
 from forecast.jobs.sinks import SinkSettings
+from forecast.jobs.sum_scores import compare_sums, sums_to_keep
 from forecast.ledger.ledger import (
     DAMAGED,
     INPUTS,
@@ -69,13 +71,11 @@ from forecast.ledger.record import (
     written_later,
 )
 from forecast.logs import log
-from forecast.metrics.quantiles import interval_levels
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
 from forecast.registry import explained
-from forecast.settings import INTERVALS
 from forecast.tables.table import Table
 from forecast.tables.writing import check_output
 from forecast.training.context import Progress
@@ -285,7 +285,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     if run.checkpoints is not None:
         run.checkpoints.discard()
         promote_owed(ledger, run.store, run.writer)
-    gate.refuse(passed.problems)
+    gate.refuse(passed)
 
 
 def _fit(
@@ -387,7 +387,7 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
         if run.fit is None:
             inputs.check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
         earlier = run.ledger.forecasts(record.as_of, accuracy.NEWEST, sums=True)
-        record.totals = gate.compare_sums(earlier, panel, live, run.pipeline)
+        record.totals = compare_sums(earlier, panel, live, run.pipeline)
     runs = [
         past
         for past in run.ledger.runs(accuracy.NEWEST + 1, record.as_of)
@@ -410,26 +410,23 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Forecast
         )
         before = [past.actuals for past in runs if past.settled and not past.dated_ahead]
         record.actuals, run.streaks = accuracy.since_last_run(last, panel, schema, before)
-    sample, run.days = accuracy.compare(
+    past, run.days = accuracy.compare(
         run.ledger.forecasts(record.as_of, accuracy.NEWEST), panel, schema
     )
 
     def factors(series: Integers, quantiles: Numbers) -> Numbers:
-        if (
-            not record.settled
-        ):  # a repeated run keeps its factors: runs of earlier times may have been repeated since
-            oldest = sample["as_of"].min() if len(sample) else record.as_of
+        # a repeated run keeps its factors: runs of earlier times may have been repeated since
+        if not record.settled:
+            oldest = past.as_of[0] if past.as_of else record.as_of
             ended = run.ledger.runs(MAX_RECORDS, record.as_of, since=oldest)
-            versions = {past.as_of: past.version for past in ended}
-            current = quantiles[..., accuracy.interval_columns(config.levels)]
-            record.intervals = accuracy.interval_factors(
-                sample, versions, live.version, panel, series, current
+            version_of = {other.as_of: other.version for other in ended}
+            record.intervals = interval_factors(
+                past,
+                versions=[version_of.get(as_of) for as_of in past.as_of],
+                version=live.version,
+                current=accuracy.current_intervals(panel, series, quantiles, config.levels),
             )
-        edge = (
-            interval_levels(INTERVALS[0])[0] - 1e-9
-        )  # up to the ends of the 80 % interval its factor counts
-        inner, outer = record.intervals
-        return np.array([inner if edge <= level <= 1 - edge else outer for level in config.levels])
+        return factors_of_levels(record.intervals, config.levels)
 
     return ForecastOptions(factors=factors)
 
@@ -499,7 +496,7 @@ def _publication(
         INPUTS: packed(live.fitted, read, run.pipeline.output, passed.replaced)
     }
     more |= run.known
-    more |= {TOTALS: gate.sums_to_keep(passed.totals, forecasts)} if passed.totals else {}
+    more |= {TOTALS: sums_to_keep(passed.totals, forecasts)} if passed.totals else {}
     _finish(run)
     placed = dict(zip(destinations(run.pipeline), tables, strict=True))
     return Publication(record, placed, ids, to_keep, more, scores, run.fit)

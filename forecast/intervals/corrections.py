@@ -1,0 +1,155 @@
+"""Factors by which intervals grow or shrink, learned from how earlier forecasts of a job turned out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from forecast.intervals.calibration import adapted_share
+from forecast.metrics.quantiles import interval_levels
+from forecast.panel.panel import Flags, Integers, Numbers
+from forecast.settings import INTERVALS
+
+SHARES = (0.5, *(share for level in INTERVALS for share in interval_levels(level)))
+"""The quantiles that runs publish and keep: the median and the ends of the 80 and 95 % intervals."""
+
+
+@dataclass(frozen=True)
+class CorrectionPriors:
+    """How many errors change intervals, and how far."""
+
+    min_values: int = 40
+    min_times: int = 6  # that have values
+    smallest_factor: float = 0.5
+    largest_factor: float = 3.0
+    other_versions: float = 0.25  # weight of an error of another version
+    largest_score: float = 100.0  # of a value outside an interval without width
+
+
+PRIORS = CorrectionPriors()
+
+
+@dataclass(frozen=True)
+class RawIntervals:
+    """Intervals as a version forecast them, before any correction."""
+
+    series: Integers  # [rows], of the panel; -1 where it has none
+    raw: Numbers  # [rows, 5], at SHARES
+
+    @property
+    def widths(self) -> Numbers:
+        """Of the 80 and 95 % intervals, [rows, 2]."""
+        return self.raw[:, [2, 4]] - self.raw[:, [1, 3]]
+
+
+@dataclass(frozen=True)
+class PastIntervals(RawIntervals):
+    """Intervals of earlier runs, run after run, beside the actual values."""
+
+    run: Integers  # [rows], index of `as_of`
+    time: Integers  # [rows]
+    actual: Numbers  # [rows], NaN where there is none
+    as_of: tuple[str, ...]  # the times of the runs, the oldest first
+
+
+def interval_factors(
+    past: PastIntervals, versions: Sequence[str | None], version: str, current: RawIntervals
+) -> tuple[float, float]:
+    """Factors of the 80 and 95 % intervals, from the errors of earlier forecasts; 1 of too few.
+
+    Adaptive conformal inference (Gibbs and Candes 2021): the target share moves with what each time
+    missed, and the factor is the score that this share of the newest values stayed below. A score is
+    the distance of a value from the median, in units of the distance of the interval's end on that
+    side. Errors of other versions count less (Barber et al. 2023), and are measured in the widths
+    that this version would have given. Intervals without width neither learn nor teach.
+
+    `versions` [runs] made the past intervals, and `version` the current ones. A sample of a large
+    run is enough, as values of one time err together.
+    """
+    if not np.isfinite(past.actual).any():
+        return 1.0, 1.0
+    ratios = _width_ratios(past, [*versions, version], current)
+    of_version = np.array([other == version for other in versions], bool)[past.run]
+    factors = []
+    for number, level in enumerate(INTERVALS):
+        scores = _scores(past, number)
+        usable = np.isfinite(past.actual) & (past.widths[:, number] > 0)
+        factor = _factor(
+            (scores / ratios[:, number])[usable],
+            past.time[usable],
+            of_version[usable],
+            level / 100,
+        )
+        factors.append(factor)
+    return factors[0], factors[1]
+
+
+def factors_of_levels(factors: tuple[float, float], levels: Sequence[float]) -> Numbers:
+    """The factor of each quantile level, [levels]: that of the 80 % interval up to its ends."""
+    inner, outer = factors
+    edge = interval_levels(INTERVALS[0])[0] - 1e-9
+    return np.array([inner if edge <= level <= 1 - edge else outer for level in levels])
+
+
+def _scores(past: PastIntervals, number: int) -> Numbers:
+    """[rows], how far each value lies from its median, in distances of the interval's end."""
+    median = past.raw[:, 0]
+    low = past.raw[:, 1 + 2 * number]
+    high = past.raw[:, 2 + 2 * number]
+    error = np.abs(past.actual - median)
+    half_width = np.where(past.actual >= median, high - median, median - low)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(half_width > 0, error / half_width, PRIORS.largest_score)
+    return np.where(error == 0, 0.0, np.minimum(ratio, PRIORS.largest_score))
+
+
+def _factor(scores: Numbers, times: Integers, of_version: Flags, share: float) -> float:
+    """The factor of an interval that is to hold a share of values, from scores [values]."""
+    counts = np.unique(times, return_counts=True)[1]
+    if len(scores) < PRIORS.min_values or len(counts) < PRIORS.min_times:
+        return 1.0
+    by_time = np.full((len(counts), counts.max()), np.nan)  # [times, most values of a time]
+    filled = np.arange(by_time.shape[1]) < counts[:, None]
+    by_time[filled] = scores[np.argsort(times, kind="stable")]
+    share = adapted_share(by_time, np.isfinite(by_time), share)
+
+    order = np.argsort(scores)
+    weight = np.where(of_version, 1.0, PRIORS.other_versions if of_version.any() else 1.0)
+    below = np.cumsum(weight[order])
+    # a new value, of weight 1, counts as above all of them
+    at = min(int(np.searchsorted(below, share * (below[-1] + 1))), len(scores) - 1)
+    return float(np.clip(scores[order[at]], PRIORS.smallest_factor, PRIORS.largest_factor))
+
+
+def _width_ratios(
+    past: PastIntervals, versions: Sequence[str | None], current: RawIntervals
+) -> Numbers:
+    """The width that the current version would have given each past interval, over its own, [rows, 2].
+
+    Where a run has another version than the one before it, the ratio of their mean widths says by
+    how much the versions differ. `versions` [runs + 1] ends with the current one.
+    """
+    ratios = np.ones((len(past.raw), 2))
+    changes = np.array([before != after for before, after in pairwise(versions)], bool)
+    if not changes.any():
+        return ratios
+    shared = np.isin(current.series, past.series)
+    series = np.concatenate([past.series, current.series[shared]])
+    run = np.concatenate([past.run, np.full(shared.sum(), len(versions) - 1)])
+    widths = np.concatenate([past.widths, current.widths[shared]])
+    names, index = np.unique(series, return_inverse=True)
+    cell = run * len(names) + index
+    shape = (len(versions), len(names))
+    for number in range(2):
+        width = widths[:, number]
+        total = np.bincount(cell, width, np.prod(shape)).reshape(shape)
+        count = np.bincount(cell, width > 0, np.prod(shape)).reshape(shape)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            steps = np.diff(np.log(total / count), axis=0) * changes[:, None]  # [runs, series]
+        for step in steps:
+            known = np.isfinite(step)
+            step[~known] = np.median(step[known]) if known.any() else 0.0
+        until_now = steps[::-1].cumsum(0)[::-1]
+        ratios[:, number] = np.exp(until_now[past.run, index[: len(past.raw)]])
+    return ratios
