@@ -33,14 +33,7 @@ MAX_FORECASTS = 5_000_000  # of a run that the ledger gets, of series that are e
 MIN_RUNS = 20  # past runs that make a share usual
 SHOWN = 3  # series that a status names
 BY_CHANCE = 0.05  # expected number of series that are on one side so many runs in a row
-NO_PAST = PastIntervals(
-    series=np.zeros(0, np.int64),
-    raw=np.zeros((0, len(RAW))),
-    run=np.zeros(0, np.int64),
-    time=np.zeros(0, np.int64),
-    actual=np.zeros(0),
-    as_of=(),
-)
+SAMPLED = ["panel", "run", "instant", "actual", *RAW]  # of forecasts, for corrections
 
 # the series of an earlier run, and its numbers for the times of another one [series, horizon, 5],
 # NaN where it has none
@@ -57,34 +50,24 @@ def compare(
     Returns a sample of their raw intervals, and the scores by day of all, the oldest first.
     """
     names = [series_text(ids) for ids in panel.ids]
-    samples = [NO_PAST]
+    samples = list[pd.DataFrame]()
     by_day = list[pd.DataFrame]()
     as_of = list[str]()
     for forecasts in runs:
         rows = forecasts.assign(panel=series_number(forecasts, names))
         rows["actual"] = actual_values(rows, panel, schema)
         by_day.append(_sums_by_day(rows[rows["actual"].notna()], schema))
-
         run = np.asarray(rows["as_of"].cat.codes, np.int64)
-        chosen = sampled(rows, run)
-        sample = rows[chosen]
-        samples.append(
-            PastIntervals(
-                series=sample["panel"].to_numpy(),
-                raw=sample[RAW].to_numpy(np.float64),
-                run=run[chosen] + len(as_of),
-                time=sample["instant"].to_numpy(),
-                actual=sample["actual"].to_numpy(),
-                as_of=(),
-            )
-        )
+        rows["run"] = run + len(as_of)
+        samples.append(rows.loc[sampled(rows, run), SAMPLED])
         as_of.extend(rows["as_of"].cat.categories)
+    sample = pd.concat(samples) if samples else pd.DataFrame(columns=SAMPLED, dtype=np.float64)
     past = PastIntervals(
-        series=np.concatenate([sample.series for sample in samples]),
-        raw=np.concatenate([sample.raw for sample in samples]),
-        run=np.concatenate([sample.run for sample in samples]),
-        time=np.concatenate([sample.time for sample in samples]),
-        actual=np.concatenate([sample.actual for sample in samples]),
+        series=sample["panel"].to_numpy(),
+        raw=sample[RAW].to_numpy(np.float64),
+        run=sample["run"].to_numpy(),
+        time=sample["instant"].to_numpy(),
+        actual=sample["actual"].to_numpy(),
         as_of=tuple(as_of),
     )
     return past, _day_scores(by_day)
@@ -188,12 +171,11 @@ def _rows(panel: Panel, series: Integers, raw: Numbers) -> pd.DataFrame:
     """A row for each step of series of a panel, with raw numbers [series, horizon, 5]."""
     count, horizon = raw.shape[:2]
     names = pd.Index([series_text(panel.ids[i]) for i in series])
-    columns: dict[str, Any] = {
-        "series": pd.Categorical.from_codes(np.arange(count).repeat(horizon), names),
-        "panel": series.repeat(horizon),
-        "step": np.tile(np.arange(1, horizon + 1), count),
-    }
-    return pd.DataFrame(columns | dict(zip(RAW, raw.reshape(-1, len(RAW)).T, strict=True)))
+    rows = pd.DataFrame(raw.reshape(-1, len(RAW)), columns=RAW)
+    rows["series"] = pd.Categorical.from_codes(np.arange(count).repeat(horizon), names)
+    rows["panel"] = series.repeat(horizon)
+    rows["step"] = np.tile(np.arange(1, horizon + 1), count)
+    return rows
 
 
 def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Streaks) -> pd.DataFrame:
@@ -210,11 +192,9 @@ def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Streaks) ->
     position = panel.origins[series] + rows["step"].to_numpy()
     names = rows["series"].cat
     streak = np.array([streaks.get(name, 0.0) for name in names.categories])
-    rows = rows.assign(
-        instant=calendar_of(fitted.config.table).times(position),
-        unit=np.r_[np.nan, fitted.naive_error][in_fit],
-        streak=streak[names.codes],
-    )
+    rows["instant"] = calendar_of(fitted.config.table).times(position)
+    rows["unit"] = np.r_[np.nan, fitted.naive_error][in_fit]
+    rows["streak"] = streak[names.codes]
     rows[PUBLISHED] = forecasts.published[chosen].reshape(-1, len(PUBLISHED))
     return rows[COLUMNS]
 
@@ -309,10 +289,10 @@ def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str
     calendar = calendar_of(schema)
     times = position_texts(schema, calendar, calendar.positions(rows["instant"].to_numpy()))
     numbers: Any = rows[["actual", "forecast", "lo_80", "hi_80", "widths"]].round(6)
-    return [
-        {"series": series_name(panel.ids[i]), "time": time, **row}
-        for i, time, row in zip(rows["panel"], times, numbers.to_dict("records"), strict=True)
-    ]
+    farthest = []
+    for number, time, row in zip(rows["panel"], times, numbers.to_dict("records"), strict=True):
+        farthest.append({"series": series_name(panel.ids[number]), "time": time, **row})
+    return farthest
 
 
 def actuals_lines(summary: Mapping[str, Any]) -> list[str]:

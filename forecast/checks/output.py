@@ -123,16 +123,15 @@ def hard_counts(output: Output) -> Mapping[str, int]:
 def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[str]:
     """How often rows of forecasts, or of sums, break the rules that need nothing but their numbers."""
     columns = [_values(column) for column in table.values()]
-    not_finite = [~np.isfinite(column) for column in columns if column.dtype.kind == "f"]
+    finite = sum(
+        int((~np.isfinite(column)).sum()) for column in columns if column.dtype.kind == "f"
+    )
     # intervals lie inside each other, around the point
     levels = sorted(settings.levels)
-    lows = [f"lo_{level:g}" for level in reversed(levels)]
-    highs = [f"hi_{level:g}" for level in levels]
-    line = np.stack([np.asarray(table[name], float) for name in (*lows, "forecast", *highs)])
-    return Counter(
-        finite=sum(int(flags.sum()) for flags in not_finite),
-        order=int((np.diff(line, axis=0) < 0).any(0).sum()),
-    )
+    names = [f"lo_{level:g}" for level in reversed(levels)]
+    names += ["forecast", *(f"hi_{level:g}" for level in levels)]
+    line = np.stack([np.asarray(table[name], float) for name in names])
+    return Counter(finite=finite, order=int((np.diff(line, axis=0) < 0).any(0).sum()))
 
 
 def _values(column: Any) -> Any:
@@ -192,16 +191,16 @@ def _incoherent(output: Output, totals: Totals, columns: Columns) -> int:
         starts = groups.periods.edges[:-1]
         end = groups.periods.edges[-1]
 
-        def summed(name: str, rows: Flags = of_level, periods: int = len(starts)) -> Numbers:
-            return np.asarray(columns[name], float)[rows].reshape(-1, periods).sum(0)
-
+        summed: dict[str, Numbers] = {}
+        for name in ("mean", "observed", "filled"):
+            rows = np.asarray(columns[name], float)[of_level]
+            summed[name] = rows.reshape(-1, len(starts)).sum(0)
         of_series = np.add.reduceat(means[:, :end].sum(0), starts)
         sizes = np.add.reduceat(np.abs(means)[:, :end].sum(0), starts)
-        observed = summed("observed")
-        error = np.abs(summed("mean") - observed - of_series)
-        off = error > TOLERANCE * (sizes + np.abs(observed))
+        error = np.abs(summed["mean"] - summed["observed"] - of_series)
+        off = error > TOLERANCE * (sizes + np.abs(summed["observed"]))
         # gaps of the past are filled by forecasts of their own
-        wrong += int((off & (summed("filled") == 0)).sum())
+        wrong += int((off & (summed["filled"] == 0)).sum())
     return wrong
 
 
@@ -228,10 +227,13 @@ def _against_past(output: Output, past: Sequence[Record]) -> dict[str, Finding]:
     largest = np.maximum(np.abs(lowest), np.abs(highest))
     has_enough = np.add.reduceat(panel.observed, first, dtype=np.int64)[series] >= PRIORS.few
     beyond = np.abs(points).max(1) > PRIORS.times_beyond * largest
-    constant = (np.ptp(points, axis=1) == 0) & (highest > lowest) & (points.shape[1] > 1)
+    out_of_bounds = has_enough & (largest > 0) & beyond
+    constant = np.ptp(points, axis=1) == 0
+    varied = highest > lowest
+    flat = constant & varied & (points.shape[1] > 1)
     return {
-        "bounds": output.share(has_enough & (largest > 0) & beyond, len(points)),
-        "flat": output.share(constant, len(points), usual_size(past, "flat")),
+        "bounds": output.share(out_of_bounds, len(points)),
+        "flat": output.share(flat, len(points), usual_size(past, "flat")),
     }
 
 
@@ -254,23 +256,25 @@ def _against_last_run(
     usual_jump = usual_size(past, "jump", "size") or 0.0
     far = has_width & (jumps > max(1.0, PRIORS.jump_beyond * usual_jump))
     size = float(np.quantile(jumps[has_width], PRIORS.nearly_all)) if count else None
+    jump = output.share(far, count, usual_size(past, "jump"), size)
 
     ratio = width_now / unit
     other = (ratio > PRIORS.times_beyond) | (ratio < 1 / PRIORS.times_beyond)
-    count_or_few = max(count, PRIORS.few)
+    usual_width = usual_size(past, "width")
+    width = output.share(has_width & other, max(count, PRIORS.few), usual_width)
 
     is_new = np.array([ids in new for ids in output.ids], bool)
     added = output.forecasts.published[is_new][:, shared.any((0, 2)), 0].sum()
     total = np.abs(before[..., 0]).sum()
+    total_change = abs(change.sum() + added) / total if total else None
     usual_change = usual_size(past, "total_jump")
+    if usual_change is not None:
+        usual_change *= PRIORS.times_beyond
     return {
         "series_missing": _missing(output, series_before),
-        "jump": output.share(far, count, usual_size(past, "jump"), size),
-        "total_jump": Finding(
-            share=abs(change.sum() + added) / total if total else None,
-            usual=None if usual_change is None else PRIORS.times_beyond * usual_change,
-        ),
-        "width": output.share(has_width & other, count_or_few, usual_size(past, "width")),
+        "jump": jump,
+        "total_jump": Finding(total_change, usual_change),
+        "width": width,
     }
 
 
@@ -365,4 +369,4 @@ def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numb
     mean_error = np.nan_to_num(np.r_[np.nan, fitted.naive_error])[in_fit]
     # the standard deviation of a normal distribution with this mean absolute deviation
     deviation = np.sqrt(np.pi / 2) * mean_error
-    return filled[..., None] + deviation[:, None, None] * normal_deviates(SHARES)
+    return np.asarray(filled[..., None] + deviation[:, None, None] * normal_deviates(SHARES))

@@ -17,10 +17,22 @@ from forecast.reading.comparing import check_levels
 from forecast.reading.reading import Reading, read_as
 from forecast.registry import is_baseline
 
-NO_WORSE = 1.01  # error over that of another which still counts as no worse
-MUCH_WORSE = 1.1  # the same where there is too little to tell noise from a difference
-ENOUGH = 2  # horizons, from which on they tell it
-NOTHING = 1e-3  # share of the mean error below which errors differ by nothing
+
+@dataclass(frozen=True)
+class PromotionPriors:
+    """Which errors count as no worse than others."""
+
+    # error over that of another which still counts as no worse
+    no_worse: float = 1.01
+    # the same where there is too little to tell noise from a difference
+    much_worse: float = 1.1
+    # horizons, from which on they tell it
+    enough: int = 2
+    # share of the mean error below which errors differ by nothing
+    nothing: float = 1e-3
+
+
+PRIORS = PromotionPriors()
 
 
 @dataclass(frozen=True)
@@ -51,35 +63,33 @@ def should_promote(
         return True, f"it is the first version{f', though {lost}' if lost else ''}"
     if lost is not None:
         return False, lost
-    if require_all and (missing := sorted(set(live.fitted.ids) - set(new.ids))):
-        return (
-            False,
-            f"{len(missing)} series of {live.version} are not in it ({series_names(missing)})",
-        )
+    missing = sorted(set(live.fitted.ids) - set(new.ids))
+    if require_all and missing:
+        names = series_names(missing)
+        return False, f"{len(missing)} series of {live.version} are not in it ({names})"
     try:
-        pairs = compared_losses(new, live.predictor, read_as_live())
+        losses = compared_losses(new, live.predictor, read_as_live())
     except ForecastError as error:
         return True, f"{live.version} cannot read this table ({error.render(as_flag)})"
-    if pairs is None:
+    if losses is None:
         return True, f"no values since {live.version} could measure both"
-    worse, rule = is_worse(*pairs)
+    ours, theirs = losses
+    worse, rule = is_worse(ours, theirs)
     metric = new.settings().metric.upper()
-    ours, theirs = (losses.mean() for losses in pairs)
-    return (
-        not worse,
-        f"{metric} {ours:.4g}; the live version, {live.version}, has {theirs:.4g}: {rule}",
-    )
+    live_error = f"the live version, {live.version}, has {theirs.mean():.4g}"
+    return not worse, f"{metric} {ours.mean():.4g}; {live_error}: {rule}"
 
 
 def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:
     """Whether losses [horizons] are worse than those of another on the same horizons, and the rule in words."""
-    count, (mean, error) = len(ours), log_ratio(ours, theirs)
-    over, tolerance = (
-        (f"{count} horizons", NO_WORSE)
-        if count >= ENOUGH
-        else ("less than two horizons", MUCH_WORSE)
-    )
-    change, limit = (100 * np.expm1(ratio) for ratio in (mean, np.log(tolerance) + error))
+    mean, error = log_ratio(ours, theirs)
+    over = "less than two horizons"
+    tolerance = PRIORS.much_worse
+    if len(ours) >= PRIORS.enough:
+        over = f"{len(ours)} horizons"
+        tolerance = PRIORS.no_worse
+    change = 100 * np.expm1(mean)
+    limit = 100 * np.expm1(np.log(tolerance) + error)
     rule = f"{change:+.1f} % over {over}, where more than {limit:.1f} % counts as worse"
     return bool(mean - error > np.log(tolerance)), rule
 
@@ -90,11 +100,10 @@ def log_ratio(ours: Numbers, theirs: Numbers) -> tuple[float, float]:
     The divisor n - 1 in the place of the root of n (n - 1) is about what Student's t asks for where n is small.
     Horizons that share no value are hardly correlated: their covariance is left out.
     """
-    nothing = NOTHING * (ours.mean() + theirs.mean()) + np.finfo(float).tiny
+    nothing = PRIORS.nothing * (ours.mean() + theirs.mean()) + np.finfo(float).tiny
     ratios = np.log((ours + nothing) / (theirs + nothing))
-    return float(ratios.mean()), float(
-        ratios.std() * np.sqrt(len(ratios)) / max(len(ratios) - 1, 1)
-    )
+    error = ratios.std() * np.sqrt(len(ratios)) / max(len(ratios) - 1, 1)
+    return float(ratios.mean()), float(error)
 
 
 def horizons_of(dates: Integers, horizon: int) -> Integers:
@@ -110,31 +119,31 @@ def compared_losses(
 
     None where there is nothing, or the two cannot be compared; BadData where the older one cannot read the table.
     """
-    held_out, horizon = new.ensemble.validation, new.config.horizon
-    config, history = old.fitted.config, old.fitted.history
-    if (
-        held_out is None
-        or config.horizon != horizon
-        or config.table.calendar != new.config.table.calendar
-    ):
+    held_out = new.ensemble.validation
+    horizon = new.config.horizon
+    config = old.fitted.config
+    history = old.fitted.history
+    if held_out is None or config.horizon != horizon:
+        return None
+    if config.table.calendar != new.config.table.calendar:
         return None
     panel = read_as(reading, config.table, horizon=horizon).panel
     if config.table.strict:
-        check_levels(
-            panel, history.ids, old.fitted.level, config.lookback, reading.name, strict=True
-        )
+        level = old.fitted.level
+        check_levels(panel, history.ids, level, config.lookback, reading.name, strict=True)
     series = series_index(panel.ids, new.history.ids)[held_out.series] - 1
     # of a new series, values at the dates of the others count
-    seen = np.r_[history.origins.max(), history.origins][
-        series_index(history.ids, new.history.ids)[held_out.series]
-    ]
+    in_old = series_index(history.ids, new.history.ids)[held_out.series]
+    newest_seen = np.r_[history.origins.max(), history.origins][in_old]
     position = held_out.first - panel.starts[series]
-    fresh = held_out.observed & (held_out.first[:, None] + np.arange(horizon) > seen[:, None])
+    dates = held_out.first[:, None] + np.arange(horizon)
+    fresh = held_out.observed & (dates > newest_seen[:, None])
     usable = (series >= 0) & (position > 0) & (position <= panel.lengths[series]) & fresh.any(1)
     if not usable.any():
         return None
-    points = old.quantiles(panel, series[usable], position[usable])[..., config.levels.index(0.5)]
-    return paired_losses(new, held_out.select(usable, fresh), points)
+    quantiles = old.quantiles(panel, series[usable], position[usable])
+    medians = quantiles[..., config.levels.index(0.5)]
+    return paired_losses(new, held_out.select(usable, fresh), medians)
 
 
 def paired_losses(
@@ -145,37 +154,45 @@ def paired_losses(
     A horizon holds the actuals of as many dates, of all series; where times are only steps, dates are counted from the
     end of each series.
     """
-    horizon = held_out.observed.shape[1]
-    if not held_out.observed.any():
+    observed = held_out.observed
+    if not observed.any():
         return None
+    horizon = observed.shape[1]
     ends = new.history.origins[held_out.series] if new.config.table.layout == "rows" else 0
     date = (held_out.first - ends)[:, None] + np.arange(horizon)
     block = np.full(date.shape, -1)
-    block[held_out.observed] = horizons_of(date[held_out.observed], horizon)
+    block[observed] = horizons_of(date[observed], horizon)
     pairs = []
-    for number in np.unique(block[held_out.observed]):
+    for number in np.unique(block[observed]):
         inside = block == number
         rows = inside.any(1)
-        part = held_out.select(rows, inside)
-        losses = np.stack([part.losses(part.points), part.losses(others[rows])])
+        windows = held_out.select(rows, inside)
+        losses = np.stack([windows.losses(windows.points), windows.losses(others[rows])])
         usable = np.isfinite(losses).all(0)
         if usable.any():
-            pairs.append(np.average(losses[:, usable], axis=1, weights=inside[rows][usable].sum(1)))
-    return (np.array(pairs)[:, 0], np.array(pairs)[:, 1]) if pairs else None
+            values = inside[rows][usable].sum(1)
+            pairs.append(np.average(losses[:, usable], axis=1, weights=values))
+    if not pairs:
+        return None
+    ours, theirs = np.transpose(pairs)
+    return ours, theirs
 
 
 def _loss_to_baselines(new: Fitted) -> str | None:
     """How networks of a new fit lose to a baseline on what it held out; None where they do not."""
-    config, held_out = new.config, new.ensemble.validation
+    config = new.config
+    held_out = new.ensemble.validation
     if not config.networks or held_out is None or held_out.rival is None:
         return None
-    pairs = paired_losses(new, held_out, held_out.rival)
-    worse, rule = (False, "") if pairs is None else is_worse(*pairs)
-    if pairs is None or not worse:
+    losses = paired_losses(new, held_out, held_out.rival)
+    if losses is None:
         return None
-    baselines = {
-        label: score for label, score in config.scores.items() if is_baseline(base_name(label))
-    }
-    best, metric = min(baselines, key=baselines.__getitem__), new.settings().metric.upper()
-    ours, theirs = (losses.mean() for losses in pairs)
-    return f"{metric} {ours:.4g} on held-out values, where {best} has {theirs:.4g}: {rule}"
+    ours, theirs = losses
+    worse, rule = is_worse(ours, theirs)
+    if not worse:
+        return None
+    baselines = [label for label in config.scores if is_baseline(base_name(label))]
+    best = min(baselines, key=config.scores.__getitem__)
+    metric = new.settings().metric.upper()
+    rival = f"where {best} has {theirs.mean():.4g}"
+    return f"{metric} {ours.mean():.4g} on held-out values, {rival}: {rule}"

@@ -63,58 +63,69 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
         If no id or no time of the forecasts is among the values, times are written in another format or zone, or the
         forecasts have several rows for one series and time.
     """
-    forecasts, values = (
-        normalised(data if isinstance(data, Table) else table_from_frame(data, name))
-        for data, name in ((forecast, "forecasts"), (actual, "actual values"))
-    )
+    forecasts = _as_table(forecast, "forecasts")
+    values = _as_table(actual, "actual values")
     reading, saved = read_saved(forecasts, values, settings or TableSettings())
-    schema, names = reading.schema, (forecasts.name, values.name)
+    schema = reading.schema
     panel = read_as(reading, schema, horizon=saved.numbers.shape[1]).panel
-    missing = missing_series(saved, panel, *names)
+    missing = missing_series(saved, panel, forecasts.name, values.name)
     evaluation = _evaluate(panel, schema, saved)
-    count, total = (
-        int(np.isfinite(evaluation.actual).sum()),
-        int(np.isfinite(saved.numbers[..., 0]).sum()),
-    )
+    count = int(np.isfinite(evaluation.actual).sum())
     if not count:
-        ends = np.array(
-            [saved.first.min(), saved.first.max(), panel.starts.min(), panel.origins.max()]
-        )
-        ends[1] += saved.numbers.shape[1] - 1
-        first, last, oldest, newest = position_texts(schema, calendar_of(schema), ends)
-        problem = f"{names[1]} ({oldest} to {newest}) has no value for a time of {names[0]} ({first} to {last})"
-        raise BadData(f"{problem}; are the values there yet?")
+        raise BadData(_no_overlap(saved, panel, schema, forecasts.name, values.name))
     left = int(np.isfinite(evaluation.numbers[POINT][..., 0]).sum()) - count
     if left:
-        log.warning(
-            "%s: %d of %d forecasts have no value in %s yet", names[0], left, total, names[1]
-        )
+        total = int(np.isfinite(saved.numbers[..., 0]).sum())
+        text = "%s: %d of %d forecasts have no value in %s yet"
+        log.warning(text, forecasts.name, left, total, values.name)
     season = schema.shortest_season
     if not np.isfinite(evaluation.naive_error).any():
         text = "%s: before the first forecast there are no two values a season (%d) apart; skill, mase, rmsse, widths "
-        log.warning(text + "and msis stay empty", names[1], season)
-    frames = [
+        log.warning(text + "and msis stay empty", values.name, season)
+    overall, by_series, by_step = (
         frame[frame["model"] == POINT].reset_index(drop=True)
         for frame in measure_frames(evaluation)
-    ]
-    return Scores(frames[0], frames[1], frames[2], season, count, missing)
+    )
+    return Scores(overall, by_series, by_step, season, count, missing)
+
+
+def _as_table(data: Data, name: str) -> Table:
+    return normalised(data if isinstance(data, Table) else table_from_frame(data, name))
+
+
+def _no_overlap(
+    saved: SavedForecasts, panel: Panel, schema: Schema, forecasts: str, values: str
+) -> str:
+    """That no forecast has a value, with the times of both tables."""
+    last_step = saved.first.max() + saved.numbers.shape[1] - 1
+    ends = np.array([saved.first.min(), last_step, panel.starts.min(), panel.origins.max()])
+    first, last, oldest, newest = position_texts(schema, calendar_of(schema), ends)
+    problem = f"{values} ({oldest} to {newest}) has no value for a time of {forecasts}"
+    return f"{problem} ({first} to {last}); are the values there yet?"
 
 
 def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation:
-    season, rank = schema.shortest_season, series_index(saved.ids, panel.ids) - 1
-    panel, rank = panel.select(np.flatnonzero(rank >= 0)), rank[rank >= 0]
-    numbers, origin = (
-        saved.numbers[rank][:, None],
-        saved.first[rank] - 1,
-    )  # [series, 1, horizon, 1 + 2 * intervals]
-    actual = values_at(panel, np.arange(len(panel)), origin + 1, numbers.shape[2])[:, None]
+    season = schema.shortest_season
+    rank = series_index(saved.ids, panel.ids) - 1
+    panel = panel.select(np.flatnonzero(rank >= 0))
+    rank = rank[rank >= 0]
+    series = np.arange(len(panel))
+    numbers = saved.numbers[rank][:, None]  # [series, 1, horizon, 1 + 2 * intervals]
+    origin = saved.first[rank] - 1
+    actual = values_at(panel, series, origin + 1, numbers.shape[2])[:, None]
     actual = np.where(np.isfinite(numbers[..., 0]), actual, np.nan)
-    naive, begun = np.full(numbers.shape, np.nan), origin >= panel.starts
+    naive = np.full(numbers.shape, np.nan)
+    begun = origin >= panel.starts
     if begun.any():
         past = panel.until(origin)
         naive[begun, 0] = baseline_points(REFERENCE, season, past)[..., None]
     errors = naive_errors_until(without_censored(panel, schema), origin, season)
-    bound = bounds_at(panel, schema, np.arange(len(panel)), origin + 1)[:, None]
     return Evaluation(
-        panel, schema, actual, {REFERENCE: naive, POINT: numbers}, saved.intervals, *errors, bound
+        panel,
+        schema,
+        actual,
+        {REFERENCE: naive, POINT: numbers},
+        saved.intervals,
+        *errors,
+        bounds_at(panel, schema, series, origin + 1)[:, None],
     )

@@ -1,20 +1,32 @@
 """Check tonight's table before the forecast: its age, and whether it still looks as it did at the fit."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
-from forecast.calendar.spec import on_clock
-from forecast.errors import StaleData
+from forecast.calendar.spec import STEPS, on_clock
+from forecast.errors import Setting, StaleData, Words
 from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import SKIPPED, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import CheckSettings, seconds_of
 
-MIN_VALUES = 30  # new values, from which on drift is measured
-MIN_DRIFT, MAX_P_VALUE = 0.4, 1e-4  # of the Kolmogorov-Smirnov test, for a warning
-MORE_MISSING = 0.2  # share of missing values beyond that of the fit, for a warning
+
+@dataclass(frozen=True)
+class DriftPriors:
+    """When values since the fit look different enough for a warning."""
+
+    min_values: int = 30
+    # of the Kolmogorov-Smirnov test
+    min_statistic: float = 0.4
+    max_p_value: float = 1e-4
+    # share of missing values beyond that of the fit
+    more_missing: float = 0.2
+
+
+PRIORS = DriftPriors()
 
 
 def age(newest: int, schema: Schema, instant: datetime) -> float | None:
@@ -34,16 +46,15 @@ def lagging(
     times = calendar_of(schema).times
     newest = panel.origins - panel.trailing_gap()
     limit = limits.error_after or limits.warn_after
-    if limit is None or schema.time_format.kind == "integer":
+    if limit is None or schema.time_format.kind == STEPS:
         behind = panel.origins.max() - newest >= panel.ahead
     else:
         behind = times(panel.origins.max(keepdims=True))[0] - times(newest) >= seconds_of(limit)
     ended = np.isin(panel.status, SKIPPED)  # reported with the statuses
     ids = [panel.ids[i] for i in np.flatnonzero(behind & ~ended)]
     if ids:
-        names = series_names(ids)
         text = "%s: %d series have no recent value, while others do: %s; if one closed, add an event of kind closed"
-        log.warning(text, name, len(ids), names)
+        log.warning(text, name, len(ids), series_names(ids))
     return ids
 
 
@@ -53,9 +64,11 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
         return
     text = f"{name}: the newest value is {age_text(seconds)}"
     if limits.error_after is not None and seconds >= seconds_of(limits.error_after):
-        raise StaleData(f"{text}, and --error-after is {limits.error_after}; nothing was forecast")
+        limit = Setting("error_after")
+        problem = Words(text, ", and ", limit, f" is {limits.error_after}; nothing was forecast")
+        raise StaleData(problem)
     if limits.warn_after is not None and seconds >= seconds_of(limits.warn_after):
-        log.warning("%s (--warn-after %s)", text, limits.warn_after)
+        log.warning("%s (%s)", text, Setting("warn_after", limits.warn_after))
 
 
 def without_forecast(
@@ -91,30 +104,30 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
     so that neither level nor trend nor season (in steps, 1 for none) counts as drift. Returns the number of new values,
     the share that is missing, and the statistic of the test where enough are new.
     """
-    before = series_index(fitted.ids, panel.ids) - 1
-    if (before < 0).all():
+    in_fit = series_index(fitted.ids, panel.ids) - 1
+    if (in_fit < 0).all():
         return {}
-    end = np.where(before >= 0, fitted.origins[before], 2**62)
+    end = np.where(in_fit >= 0, fitted.origins[in_fit], 2**62)
     old, old_series, _ = _changes(fitted, season)
-    count, total = (np.bincount(old_series, part, len(fitted)) for part in (None, np.abs(old)))
-    mean_change = total / count.clip(1)
     new, new_series, position = _changes(panel, season)
-    fresh = (position > end[new_series]) & (mean_change[before[new_series]] > 0)
-    new = new[fresh] / mean_change[before[new_series[fresh]]]
-    changing = mean_change[old_series] > 0
-    old = old[changing] / mean_change[old_series[changing]]
+    count = np.bincount(old_series, minlength=len(fitted))
+    mean_change = np.bincount(old_series, np.abs(old), len(fitted)) / count.clip(1)
+    old_unit = mean_change[old_series]
+    new_unit = mean_change[in_fit[new_series]]
+    since_fit = (position > end[new_series]) & (new_unit > 0)
+    new = new[since_fit] / new_unit[since_fit]
+    old = old[old_unit > 0] / old_unit[old_unit > 0]
+
     missing = _missing_share(panel, end)
-    if missing > MORE_MISSING + _missing_share(fitted, np.full(len(fitted), -(2**62))):
-        log.warning(
-            "%s: %.0f %% of the values since the fit are missing, more than at fit",
-            name,
-            100 * missing,
-        )
+    missing_at_fit = _missing_share(fitted, np.full(len(fitted), -(2**62)))
+    if missing > PRIORS.more_missing + missing_at_fit:
+        text = "%s: %.0f %% of the values since the fit are missing, more than at fit"
+        log.warning(text, name, 100 * missing)
     drift: dict[str, float] = {"values": len(new), "missing": missing}
-    if len(new) < MIN_VALUES or len(old) < MIN_VALUES:
+    if min(len(new), len(old)) < PRIORS.min_values:
         return drift
     statistic, p_value = kolmogorov_smirnov(old, new)
-    if statistic > MIN_DRIFT and p_value < MAX_P_VALUE:
+    if statistic > PRIORS.min_statistic and p_value < PRIORS.max_p_value:
         values = f"the {len(new)} values since the fit change differently from those before"
         cure = "has the source changed? Fit again if it has"
         log.warning("%s: %s (Kolmogorov-Smirnov statistic %.2f); %s", name, values, statistic, cure)
@@ -124,28 +137,29 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
 def kolmogorov_smirnov(first: Numbers, second: Numbers) -> tuple[float, float]:
     """Largest distance of the distribution functions of two samples, and the chance of one as large (Stephens 1970)."""
     both = np.concatenate([first, second])
-    below = [
-        np.searchsorted(np.sort(sample), both, side="right") / len(sample)
-        for sample in (first, second)
-    ]
-    statistic = float(np.abs(below[0] - below[1]).max())
+    below_first = np.searchsorted(np.sort(first), both, side="right") / len(first)
+    below_second = np.searchsorted(np.sort(second), both, side="right") / len(second)
+    statistic = float(np.abs(below_first - below_second).max())
     size = np.sqrt(len(first) * len(second) / len(both))
-    scaled, terms = (size + 0.12 + 0.11 / size) * statistic, np.arange(1, 101)
+    scaled = (size + 0.12 + 0.11 / size) * statistic
+    terms = np.arange(1, 101)
     p_value = 2 * ((-1.0) ** (terms - 1) * np.exp(-2 * (terms * scaled) ** 2)).sum()
-    return statistic, float(min(max(p_value, 0.0), 1.0))
+    return statistic, float(np.clip(p_value, 0.0, 1.0))
 
 
 def _changes(panel: Panel, season: int) -> tuple[Numbers, Integers, Integers]:
     """Changes over a season between observed past values, the series of each, and its grid position."""
-    series, step = panel.series_of_slots, panel.positions
+    step = panel.positions
     later = np.flatnonzero((step >= season) & panel.observed)
     later = later[panel.observed[later - season]]
     change = panel.values[later] - panel.values[later - season]
-    return change, series[later], (panel.starts[series] + step)[later]
+    series = panel.series_of_slots[later]
+    return change, series, panel.starts[series] + step[later]
 
 
 def _missing_share(panel: Panel, after: Integers) -> float:
     """Share of the past slots after a grid position of each series [series] that are not observed."""
-    series, step = panel.series_of_slots, panel.positions
+    series = panel.series_of_slots
+    step = panel.positions
     past = (step < panel.lengths[series]) & (panel.starts[series] + step > after[series])
     return float((~panel.observed[past]).mean()) if past.any() else 0.0

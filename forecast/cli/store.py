@@ -26,15 +26,13 @@ from forecast.jobs.administration import ledger_of
 from forecast.jobs.diff import diff_of
 from forecast.jobs.gate import replayed_checks
 from forecast.jobs.inputs import check_job
-from forecast.jobs.kinds import shown_keys
 from forecast.jobs.pipeline import Pipeline, read_pipeline
 from forecast.jobs.publishing import accept_blocked
 from forecast.jobs.run import run_job
 from forecast.jobs.sinks import SinkSettings
-from forecast.jobs.sources import source_of
 from forecast.ledger.ledger import Ledger
 from forecast.ledger.record import Record
-from forecast.settings import FILE, STORE, StoreSettings, TrainSettings, marked
+from forecast.settings import STORE, StoreSettings, TrainSettings
 
 SUFFIX = ".toml"
 WIDTH = 160  # characters of a line of a status if stdout is not a terminal
@@ -243,8 +241,8 @@ def run(request: Request) -> int:
         log_lines(replayed_checks(pipeline, request.replay))
         return 0
     if request.check:
-        source = ", ".join(marked(source_of(pipeline.source)[1], FILE).values()) or "a query"
-        sinks = " and ".join(_places(shown_keys(sink)) for sink in pipeline.sinks.values())
+        source = pipeline.source.path or "a query"
+        sinks = " and ".join(_places(sink.places) for sink in pipeline.sinks.values())
         does = (
             f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to {sinks}"
         )

@@ -33,14 +33,30 @@ from forecast.ledger.ledger import ALWAYS, KILLED, MAX_RECORDS, Ledger, open_fil
 from forecast.ledger.ledger import FILE as LEDGER_FILE
 from forecast.ledger.record import Record
 from forecast.logs import log
-from forecast.settings import FILE, marked, seconds_of
+from forecast.settings import seconds_of
 
-ROLLED_BACK, BY_HAND = "rolled back", "promoted by hand"
-MISSED_RUNS, MIN_INTERVAL = (
-    3,
-    600.0,
-)  # missed runs that are reported, and seconds between two runs that make a schedule
-FINE, PARTIAL, STALE = 0, 3, 4  # exit codes of `forecast status`
+ROLLED_BACK = "rolled back"
+BY_HAND = "promoted by hand"
+MISSED_RUNS = 3  # missed runs that are reported
+MIN_INTERVAL = 600.0  # seconds between two runs that make a schedule
+
+# exit codes of `forecast status`
+FINE = 0
+PARTIAL = 3
+STALE = 4
+
+# what a status has of runs
+SHOWN = (
+    "as_of",
+    "exit_code",
+    "version",
+    "seconds",
+    "error",
+    "fit",
+    "warnings",
+    "intervals",
+    "skipped",
+)
 
 
 class Owner(BaseModel):
@@ -79,9 +95,8 @@ def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
         return
     before = owner_to_replace(pipeline, take_over)
     owner = _claimant(pipeline)
-    store_id = (
-        secrets.token_hex(6) if before is None or _is_copy(before, owner.store) else before.id
-    )
+    is_new = before is None or _is_copy(before, owner.store)
+    store_id = secrets.token_hex(6) if before is None or is_new else before.id
     owner = owner.model_copy(update={"id": store_id})
     note = Path(pipeline.store) / OWNER
     if owner != before:
@@ -89,10 +104,10 @@ def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
     try:
         yield
     except UsageError:  # refused, as it is for its sink
-        if owner != before:
-            note.unlink() if before is None else replace_file(
-                note, before.model_dump_json().encode()
-            )
+        if before is None:
+            note.unlink()
+        elif owner != before:
+            replace_file(note, before.model_dump_json().encode())
         raise
 
 
@@ -115,12 +130,16 @@ def owner_to_replace(pipeline: Pipeline, take_over: bool) -> Owner | None:
 
 def _claimant(pipeline: Pipeline) -> Owner:
     """A job as the owner of its store, which has no id yet."""
-    paths = (
-        os.path.abspath(path).encode(errors="backslashreplace")
-        for path in (pipeline.store, pipeline.file)
+    return Owner(
+        id="0" * 12,
+        store=_whole_path(pipeline.store),
+        job=pipeline.hidden(pipeline.name or "job"),
+        file=_whole_path(pipeline.file),
     )
-    store, file = (path.decode() for path in paths)
-    return Owner(id="0" * 12, store=store, job=pipeline.hidden(pipeline.name or "job"), file=file)
+
+
+def _whole_path(path: str) -> str:
+    return os.path.abspath(path).encode(errors="backslashreplace").decode()
 
 
 def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bool = False) -> None:
@@ -131,62 +150,63 @@ def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bo
     if not pipeline.file or pipeline._take_over is None:
         return
     owner = owner_of(pipeline.store) or _claimant(pipeline)
-    text, sinks = owner.model_dump_json(), list(pipeline.sinks.values())
-    for path in (Path(path) for sink in sinks for path in marked(sink, FILE).values()):
+    for sink in pipeline.sinks.values():
+        if sink.path is None:
+            continue
+        path = Path(sink.path)
         note = f".{path.name}.owner"
-        _refuse_others(pipeline, owner, [owner_of(str(path.parent), note)], str(path))
+        _refuse_other(pipeline, owner, owner_of(str(path.parent), note), sink.path)
         if write:
             make_directory(path.parent)
-            replace_file(path.with_name(note), text.encode())
-    if (url := pipeline.sink.url) is None:
+            replace_file(path.with_name(note), owner.model_dump_json().encode())
+    if pipeline.sink.url is None:
         return
-    claimed = {sink.table: [()] for sink in sinks if sink.table is not None} | {
-        pipeline.sink.table: series
-    }
     try:
-        with databases.connect(url, reads=() if write else (ROWS,)) as execute:
+        with databases.connect(pipeline.sink.url, reads=() if write else (ROWS,)) as execute:
             if write:
                 columns = "target TEXT, series TEXT, owner TEXT, PRIMARY KEY (target, series)"
                 execute(f"CREATE TABLE IF NOT EXISTS {ROWS} ({columns})")
-            for table, names in claimed.items():
-                target = target_of(str(table))
-                rows = [
-                    {"target": target, "series": name, "owner": text}
-                    for name in map(series_text, names)
-                ]
-                before = dict(
-                    execute(
-                        f"SELECT series, owner FROM {ROWS} WHERE target = :target",
-                        {"target": target},
-                    )
-                )
-                others = {before[row["series"]] for row in rows if row["series"] in before}
-                _refuse_others(
-                    pipeline, owner, map(Owner.model_validate_json, others), f"sink.table {target}"
-                )
-                if write and (new := [row for row in rows if before.get(row["series"]) != text]):
-                    execute(f"DELETE FROM {ROWS} WHERE target = :target AND series = :series", new)
-                    execute(f"INSERT INTO {ROWS} VALUES (:target, :series, :owner)", new)
+            for sink in pipeline.sinks.values():
+                if sink.table is not None:
+                    names = series if sink is pipeline.sink else [()]
+                    _claim_rows(pipeline, owner, target_of(sink.table), names, execute, write)
     except CannotCreate as error:
-        log.warning(
-            "which job writes which rows cannot be recorded, so that other jobs may replace them: %s",
-            error,
-        )
+        text = "which job writes which rows cannot be recorded, so that other jobs may replace them: %s"
+        log.warning(text, error)
 
 
-def _refuse_others(
-    pipeline: Pipeline, owner: Owner, found: Iterable[Owner | None], place: str
+def _claim_rows(
+    pipeline: Pipeline,
+    owner: Owner,
+    target: str,
+    series: Iterable[tuple[str, ...]],
+    execute: Execute,
+    write: bool,
 ) -> None:
-    for other in (
-        other for other in found if other and other.id != owner.id and other.file != owner.file
-    ):
-        written = f"is written by {other}"
-        if not pipeline._take_over:
-            cure = Words(
-                "write elsewhere, or pass ", Setting("take_over"), " if this job replaces that one"
-            )
-            raise UsageError(written, place=place, cure=cure)
-        log.warning("%s %s, and job '%s' takes it over", place, written, owner.job)
+    text = owner.model_dump_json()
+    sql = f"SELECT series, owner FROM {ROWS} WHERE target = :target"
+    before: dict[str, str] = dict(execute(sql, {"target": target}))
+    names = [series_text(ids) for ids in series]
+    for other in {before[name] for name in names if name in before}:
+        _refuse_other(pipeline, owner, Owner.model_validate_json(other), f"sink.table {target}")
+    new = [
+        {"target": target, "series": name, "owner": text}
+        for name in names
+        if before.get(name) != text
+    ]
+    if write and new:
+        execute(f"DELETE FROM {ROWS} WHERE target = :target AND series = :series", new)
+        execute(f"INSERT INTO {ROWS} VALUES (:target, :series, :owner)", new)
+
+
+def _refuse_other(pipeline: Pipeline, owner: Owner, other: Owner | None, place: str) -> None:
+    if other is None or other.id == owner.id or other.file == owner.file:
+        return
+    if not pipeline._take_over:
+        take_over = Setting("take_over")
+        cure = Words("write elsewhere, or pass ", take_over, " if this job replaces that one")
+        raise UsageError(f"is written by {other}", place=place, cure=cure)
+    log.warning("%s is written by %s, and job '%s' takes it over", place, other, owner.job)
 
 
 def _is_same(owner: Owner, claimant: Owner) -> bool:
@@ -210,11 +230,11 @@ def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[st
     """List the versions of a store, oldest first: id, hash, time, whether it is live, and the notes of its jobs."""
     store = Store(artifact)
     live = store.current()
-    notes = {
-        fit.version: f"{ledger.job}: {'' if fit.promoted else 'not live: '}{fit.reason}"
-        for ledger in _ledgers(artifact, pipeline)
-        for fit in ledger.fits(unfinished=True)
-    }
+    notes = dict[str, str]()
+    for ledger in _ledgers(artifact, pipeline):
+        for fit in ledger.fits(unfinished=True):
+            refusal = "" if fit.promoted else "not live: "
+            notes[fit.version] = f"{ledger.job}: {refusal}{fit.reason}"
     return [
         {
             "version": info.id,
@@ -230,28 +250,29 @@ def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[st
 def promote(artifact: str, version: str, wait: float, pipeline: Pipeline | None = None) -> str:
     """Make the version live whose id or hash begins so, record that in the ledger, and return its id."""
     store = Store(artifact)
-    versions = (
-        store.versions() if version else []
-    )  # before the lock, which would create a missing folder
-    found = [
-        info.id for info in versions if info.id.startswith(version) or info.hash.startswith(version)
-    ]
-    if len(found) > 1 and version not in found:
-        raise UsageError(
-            f"{version} may mean {len(found)} versions: {', '.join(found[:3])}; give more of the id"
-        )
-    if version not in found:
-        version = (
-            found[0] if found else store.load(version)[1].id
-        )  # which raises: there is no such version
+    # before the lock, which would create a missing folder
+    version = _whole_id(store, version)
     with store.lock(wait) as writer:
         store.load(version)
-        for ledger in _ledgers(
-            artifact, pipeline
-        ):  # first: else the next run would promote its own
+        # first: else the next run would promote its own
+        for ledger in _ledgers(artifact, pipeline):
             _mark(ledger, version, True, BY_HAND)
         writer.promote(version)
     return version
+
+
+def _whole_id(store: Store, begin: str) -> str:
+    """The id of the version whose id or hash begins so."""
+    versions = store.versions() if begin else []
+    ids = [info.id for info in versions if info.id.startswith(begin) or info.hash.startswith(begin)]
+    if begin in ids:
+        return begin
+    if len(ids) > 1:
+        several = f"{begin} may mean {len(ids)} versions: {', '.join(ids[:3])}"
+        raise UsageError(several, cure="give more of the id")
+    if ids:
+        return ids[0]
+    return store.load(begin)[1].id  # which raises: there is no such version
 
 
 def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tuple[str, str]:
@@ -259,89 +280,82 @@ def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tu
     store = Store(artifact)
     store.current()
     with store.lock(wait) as writer:
-        live, ledgers = store.current(), _ledgers(artifact, pipeline)
+        live = store.current()
+        ledgers = _ledgers(artifact, pipeline)
         refused = set[str]().union(*(ledger.refused() for ledger in ledgers))
-        older = [
-            version.id
-            for version in store.versions()
-            if version.id < live and version.id not in refused
-        ]
-        if not older:
+        older = [info.id for info in store.versions() if info.id < live]
+        allowed = [version for version in older if version not in refused]
+        if not allowed:
             raise NoInput(f"{artifact}: there is no version before {live} to go back to")
-        store.load(older[-1])
+        store.load(allowed[-1])
         for ledger in ledgers:
             _mark(ledger, live, False, ROLLED_BACK)
-        writer.promote(older[-1])
-    return live, older[-1]
+        writer.promote(allowed[-1])
+    return live, allowed[-1]
 
 
 def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
     """Record a change by hand behind the verdict of the gate, in the place of an earlier change by hand."""
-    if fits := ledger.fits(unfinished=True):
-        verdict = next((fit.reason for fit in reversed(fits) if fit.version == version), "")
-        for note in (BY_HAND, ROLLED_BACK):
-            verdict = verdict.removesuffix(note).removesuffix("; ")
-        ledger.mark(version, promoted, f"{verdict}; {done}" if verdict else done)
+    fits = ledger.fits(unfinished=True)
+    if not fits:
+        return
+    verdict = next((fit.reason for fit in reversed(fits) if fit.version == version), "")
+    for note in (BY_HAND, ROLLED_BACK):
+        verdict = verdict.removesuffix(note).removesuffix("; ")
+    ledger.mark(version, promoted, f"{verdict}; {done}" if verdict else done)
 
 
 def status_of(
     ledger: Ledger, store: str, as_of: datetime | None = None, runs: int = 10
 ) -> dict[str, Any]:
     """The status of a job now or at a time, from its ledger, with its newest runs; NoInput if it had not run."""
-    now, until = as_of or datetime.now(UTC), ALWAYS if as_of is None else as_text(as_of)
+    now = as_of or datetime.now(UTC)
+    until = ALWAYS if as_of is None else as_text(as_of)
     all_runs = ledger.runs(MAX_RECORDS, until)
     running = bool(all_runs) and all_runs[0].exit_code == KILLED and is_held(Path(store) / LOCK)
     newest_runs = all_runs[running:][:runs]
     if not newest_runs:
-        when = (
-            "has not run yet; run `forecast run JOB.toml`"
-            if as_of is None
-            else f"had not run at {until}"
-        )
+        when = "has not run yet; run `forecast run JOB.toml`"
+        if as_of is not None:
+            when = f"had not run at {until}"
         raise NoInput(f"job '{ledger.job}' {when}")
+
     # runs that are dated in the future, as by a clock that was ahead, say nothing of what came after them
     newest = next((run for run in newest_runs if run.as_of <= as_text(now)), newest_runs[0])
     read = next((run for run in newest_runs if run.data_age is not None), None)
-    age, limit, code = None, None, newest.exit_code
+    age = None
+    limit = None
     if read is not None and read.data_age is not None:
         age = read.data_age + (now - datetime.fromisoformat(read.as_of)).total_seconds()
         limit = read.limits.get("error_after")
-    stale = code == STALE or (age is not None and limit is not None and age >= seconds_of(limit))
-    problems = [newest.error or "some series were left out"] if code not in (FINE, STALE) else []
+    too_old = age is not None and limit is not None and age >= seconds_of(limit)
+    stale = newest.exit_code == STALE or too_old
+
+    problems = list[str]()
+    if newest.exit_code not in (FINE, STALE):
+        problems.append(newest.error or "some series were left out")
     last = max(all_runs, key=lambda run: run.started)
     if last.ahead_of_clock:
         problems.append(f"the run as of {last.as_of} is dated ahead of its clock")
-    problems += (
-        [f"the data are {'stale' if age is None else age_text(age)}"]
-        if stale
-        else _missed(newest_runs, now)
-    )
+    if stale:
+        problems.append(f"the data are {'stale' if age is None else age_text(age)}")
+    else:
+        problems += _missed(newest_runs, now)
     warnings = len(newest.warnings)
-    well = f"it ran, with {warnings} warning{'s' * (warnings > 1)}" if warnings else "all is well"
+    fine = f"it ran, with {warnings} warning{'s' * (warnings > 1)}" if warnings else "all is well"
     if as_of is not None:
         live = next((run.version for run in all_runs if run.settled), None)
     else:
         live = None if Store(store).empty else Store(store).current()
-    names = (
-        "as_of",
-        "exit_code",
-        "version",
-        "seconds",
-        "error",
-        "fit",
-        "warnings",
-        "intervals",
-        "skipped",
-    )
     return {
         "job": ledger.job,
         "code": STALE if stale else PARTIAL if problems else FINE,
-        "said": "; ".join(problems) or well,
+        "said": "; ".join(problems) or fine,
         "live": live,
         "owner": str(owner_of(store) or ""),
         "data_end": None if read is None else read.data_end,
         "data_age": age,  # of that end now, in seconds
-        "runs": [{name: getattr(run, name) for name in names} for run in newest_runs],
+        "runs": [{name: getattr(run, name) for name in SHOWN} for run in newest_runs],
         "days": [asdict(day) for day in ledger.days(14, before=until + ALWAYS)],
         "totals": next((run.totals for run in newest_runs if run.totals), []),
         "actuals": next((run.actuals for run in newest_runs if run.actuals), {}),
@@ -350,37 +364,35 @@ def status_of(
 
 def run_note(run: dict[str, Any]) -> str:
     """What is to be said of a run of a status: its error, the series that it left out, or why it fitted; else ""."""
-    fit, skipped = (run["fit"] or {}).get("why"), ", ".join(run["skipped"] or {})
-    left_out = f"left out: {skipped}" if skipped and run["exit_code"] == PARTIAL else ""
-    return run["error"] or left_out or (f"fit: {fit}" if fit else "")
+    if run["error"]:
+        return str(run["error"])
+    if run["skipped"] and run["exit_code"] == PARTIAL:
+        return f"left out: {', '.join(run['skipped'])}"
+    why = (run["fit"] or {}).get("why")
+    return f"fit: {why}" if why else ""
 
 
 def _missed(runs: list[Record], now: datetime) -> list[str]:
     """The problem, if any, that runs came at regular intervals and now are missing."""
     starts = [datetime.fromisoformat(run.started) for run in runs]
     intervals = sorted((later - earlier).total_seconds() for later, earlier in pairwise(starts))
-    usual = intervals[len(intervals) // 2] if len(intervals) >= MISSED_RUNS else 0
+    if len(intervals) < MISSED_RUNS:
+        return []
+    usual = intervals[len(intervals) // 2]
     elapsed = (now - max(starts)).total_seconds()
     if usual < MIN_INTERVAL or elapsed <= MISSED_RUNS * usual:
         return []
-    return [
-        f"no run for {duration_text(elapsed)}; before, there was one every {duration_text(usual)}"
-    ]
+    before = f"before, there was one every {duration_text(usual)}"
+    return [f"no run for {duration_text(elapsed)}; {before}"]
 
 
 def ledger_of(pipeline: Pipeline) -> Ledger:
     """The ledger of a job: the file beside its store, or in the database of its sink."""
-    name, url = pipeline.name or "job", pipeline.sink.url
+    name = pipeline.name or "job"
+    shown = pipeline.hidden(name)
+    url = pipeline.sink.url
     if pipeline.ledger != "sink" or url is None:
-        return Ledger(
-            pipeline.hidden(name),
-            partial(open_file, runs_folder(pipeline.store) / LEDGER_FILE),
-            name,
-        )
-    owner = owner_of(pipeline.store)
-    key = (
-        name if owner is None else f"{name}@{owner.id}"
-    )  # several jobs share a database, and each store has its id
+        return Ledger(shown, partial(open_file, runs_folder(pipeline.store) / LEDGER_FILE), name)
 
     @contextmanager
     def connect(reads: Collection[str] = ()) -> Iterator[Execute]:
@@ -389,25 +401,29 @@ def ledger_of(pipeline: Pipeline) -> Ledger:
         with pipeline.hidden.kept_out(), databases.connect(url, reads, where) as execute:
             yield execute
 
-    return Ledger(pipeline.hidden(name), connect, key)
+    # several jobs share a database, and each store has its id
+    owner = owner_of(pipeline.store)
+    return Ledger(shown, connect, name if owner is None else f"{name}@{owner.id}")
 
 
 def ledgers_of(artifact: str) -> list[Ledger]:
     """The ledgers of all jobs that ran with a store; NoInput if there are none."""
-    if ledgers := _ledgers(artifact):
-        return ledgers
-    near = stores_nearby(Path(artifact)) if Store(artifact).empty else ""
-    cure = f"name a pipeline file, or a store with --artifact{near}"
-    raise NoInput(f"{runs_folder(artifact)}: no job has run with this store; {cure}")
+    ledgers = _ledgers(artifact)
+    if not ledgers:
+        near = stores_nearby(Path(artifact)) if Store(artifact).empty else ""
+        problem = f"{runs_folder(artifact)}: no job has run with this store"
+        cure = Words("name a pipeline file, or a store with ", Setting("artifact"), near)
+        raise NoInput(problem, cure=cure)
+    return ledgers
 
 
 def _ledgers(artifact: str, pipeline: Pipeline | None = None) -> list[Ledger]:
     """The ledgers beside a store, and that of `pipeline`, which need not be there."""
     path = runs_folder(artifact) / LEDGER_FILE
     connect = partial(open_file, path)
-    beside = [Ledger(job, connect) for job in Ledger("", connect).jobs()] if path.exists() else []
-    return (
-        [*beside, ledger_of(pipeline)]
-        if pipeline is not None and pipeline.ledger == "sink"
-        else beside
-    )
+    ledgers = []
+    if path.exists():
+        ledgers = [Ledger(job, connect) for job in Ledger("", connect).jobs()]
+    if pipeline is not None and pipeline.ledger == "sink":
+        ledgers.append(ledger_of(pipeline))
+    return ledgers

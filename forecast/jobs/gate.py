@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.checks import actual, limits
@@ -17,9 +18,9 @@ from forecast.checks.promotion import ServingVersion
 from forecast.errors import Blocked, Setting, Words
 from forecast.inference.forecasting import Forecasts
 from forecast.jobs.administration import ledger_of
-from forecast.jobs.inputs import added_columns, explained_output
-from forecast.jobs.kinds import Results
+from forecast.jobs.inputs import explained_output
 from forecast.jobs.pipeline import Pipeline
+from forecast.jobs.sinks import Results
 from forecast.jobs.sum_scores import totals_of
 from forecast.ledger.ledger import Kept
 from forecast.ledger.record import Record
@@ -60,7 +61,7 @@ class CheckedForecasts:
         if self.source is not None:
             explained[checks.SOURCE] = self.source
         frame = explained
-        if added_columns(pipeline) and not pipeline.output.explain:
+        if pipeline.sink.columns and not pipeline.output.explain:
             frame = explained.drop(columns=["model", "status"])
 
         calendar = calendar_of(live.schema)
@@ -187,7 +188,7 @@ def _too_many(
     return [problem, *(alarm.text for alarm in alarms.values() if alarm.word == "error")]
 
 
-def _comparable(last: Kept, forecasts: Forecasts, night: Night) -> Earlier:
+def _comparable(last: pd.DataFrame, forecasts: Forecasts, night: Night) -> Earlier:
     """What the last run published, without steps of events of which it did not know."""
     names, published = earlier_forecasts(last, forecasts, night.schema)
     panel = forecasts.panel

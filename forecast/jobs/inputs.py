@@ -1,6 +1,6 @@
 """Read the tables of a job as they could be known at the time of a run, keep what it knew in advance, and check it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,10 @@ from forecast.durable import check_folder
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
 from forecast.inference.forecasting import with_events, with_schema
+from forecast.jobs import sinks
 from forecast.jobs.administration import claim_sinks, ledger_of, owner_to_replace
-from forecast.jobs.pipeline import Pipeline, keys_named
+from forecast.jobs.pipeline import Pipeline, keys_in_errors
 from forecast.jobs.refit import reason_to_fit, serving_version
-from forecast.jobs.sinks import sinks_of
-from forecast.jobs.sinks.database import ids_of
-from forecast.jobs.sources import source_of
 from forecast.ledger.ledger import KNOWN, Ledger, packed_known, series_number, series_text
 from forecast.logs import log
 from forecast.panel.panel import Panel, Vintages
@@ -30,15 +28,7 @@ from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.comparing import require_known
 from forecast.reading.dated import DatedTable, dated_table, normalised
 from forecast.reading.observations import slots_of
-from forecast.reading.reading import (
-    Reading,
-    Source,
-    check_schema,
-    describe,
-    infer_schema,
-    read,
-    read_as,
-)
+from forecast.reading.reading import Reading, check_schema, describe, infer_schema, read, read_as
 from forecast.reading.vintages import added, has_vintages, known_by
 from forecast.settings import AFTER_FIT, OutputSettings, TableSettings, TextSettings
 from forecast.tables.reading import load_future, settings_as_at_fit
@@ -54,46 +44,64 @@ from forecast.totals.periods import (
 from forecast.totals.sums import sum_columns
 
 
-def added_columns(pipeline: Pipeline) -> list[str]:
-    """Columns that the sinks add to what [output] asks for."""
-    return [column for _, sink in sinks_of(pipeline.sink) for column in sink.columns]
+@dataclass(frozen=True)
+class Inputs:
+    """What a run and its check begin with.
+
+    Attributes
+    ----------
+    defaults : settings of tables that come with the source
+    live : the version that serves; None before the first fit
+    why : the reason of a fit that is due; "" without one
+    schema : of an earlier fit, as which a new one reads the table; None where the file alone says how
+    """
+
+    table: Table
+    defaults: dict[str, Any] = field(default_factory=dict)
+    future: Table | None = None
+    live: ServingVersion | None = None
+    why: str = ""
+    schema: Schema | None = None
 
 
 def explained_output(pipeline: Pipeline) -> OutputSettings:
     """The columns of forecasts: model and status, too, where a sink adds columns."""
-    return pipeline.output.model_copy(
-        update={"explain": pipeline.output.explain or bool(added_columns(pipeline))}
-    )
+    explain = pipeline.output.explain or bool(pipeline.sink.columns)
+    return pipeline.output.model_copy(update={"explain": explain})
 
 
 def reserved_columns(pipeline: Pipeline) -> list[str]:
     """Columns that the output of a job has beside ids and times."""
-    return [
-        *dict.fromkeys(
-            [*output_columns(pipeline.output), *added_columns(pipeline), *source_columns(pipeline)]
-        )
-    ]
+    columns = [*output_columns(pipeline.output), *pipeline.sink.columns, *_source_columns(pipeline)]
+    return list(dict.fromkeys(columns))
 
 
-def source_columns(pipeline: Pipeline) -> tuple[str, ...]:
+def _source_columns(pipeline: Pipeline) -> tuple[str, ...]:
     return (SOURCE,) if pipeline.checks.output.on_error == "fallback" else ()
 
 
 def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
     """Refuse what the sinks do not take, and sums that the table does not have; returns a line for each sink."""
     refuse_clash(schema.keys, reserved_columns(pipeline))
-    lines = [
-        kind.check(sink, schema, table, pipeline.output, texts=source_columns(pipeline))
-        for kind, sink in sinks_of(pipeline.sink)
-    ]
-    for totals, sinks in zip(pipeline.totals, list(pipeline.sinks.values())[1:], strict=True):
+    output = pipeline.output
+    lines = list[str]()
+    if pipeline.sink.table is not None:
+        rows = sinks.sample_rows(schema, table, output)
+        rows = rows.assign(**dict.fromkeys(_source_columns(pipeline), ""))
+        lines.append(sinks.check_table(pipeline.sink, rows, schema.keys))
+    if pipeline.sink.path is not None:
+        lines.append(sinks.check_file(pipeline.sink.path))
+    for totals in pipeline.totals:
+        sink = totals.sink(pipeline.sink)
         ids = ("level", *key_columns(levels_of(totals.sums, schema), schema))
-        for kind, sink in sinks_of(sinks):
-            refuse_clash(
-                (*ids, *schema.time), [*sum_columns(pipeline.output), *sink.columns[:2]], "sums"
-            )
-            lines.append(kind.check(sink, schema, table, pipeline.output, ids))
-    claim_sinks(pipeline, ids_of(schema, table) if pipeline.sink.url else ())
+        keys = (*ids, *schema.time)
+        refuse_clash(keys, [*sum_columns(output), *sink.columns[:2]], "sums")
+        if sink.table is not None:
+            sums = sinks.sample_sums(rows, ids, schema, output)
+            lines.append(sinks.check_table(sink, sums, keys))
+        if sink.path is not None:
+            lines.append(sinks.check_file(sink.path))
+    claim_sinks(pipeline, sinks.ids_in(schema, table) if pipeline.sink.url else ())
     return lines
 
 
@@ -102,74 +110,67 @@ def check_periods(pipeline: Pipeline, schema: Schema, origin: int, horizon: int)
     for totals in pipeline.totals:
         whole_periods(schema, origin, horizon, totals.every or (None,))
     for every in dict.fromkeys(pipeline._periods):
-        if horizon < (needed := longest(schema, every)):
+        needed = longest(schema, every)
+        if horizon < needed:
             text = "%d steps do not always reach the end of a %s, and a run without a sum ends with exit code 2"
             log.warning(f"{text}; %d always do", horizon, every, needed)
 
 
-def read_source(pipeline: Pipeline, text: TextSettings) -> tuple[Table, dict[str, Any]]:
-    """Read the table, and the settings of tables that come with the source."""
-    kind, source = source_of(pipeline.source)
-    table, defaults = kind.read(source, text)
-    return normalised(table), defaults | pipeline.source.model_dump(
-        include={"unfinished"}, exclude_unset=True
-    )
-
-
-def look(
-    pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime
-) -> tuple[ServingVersion | None, str, Schema | None, Table, dict[str, Any], Table | None]:
-    """What a run and its check begin with: the version that serves, why a fit is due, the table, and the future's.
-
-    The schema is that of an earlier fit as which the table is read; None where the file alone says how.
-    """
+def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) -> Inputs:
+    """Choose the version that serves, find out whether a fit is due, and read the tables."""
     at = as_text(instant)
-    taken = next(
-        (run.version for run in ledger.runs(1, at) if run.as_of == at and run.settled), None
-    )
+    earlier = [run.version for run in ledger.runs(1, at) if run.as_of == at and run.settled]
     live = serving_version(
-        store, ledger, instant, taken, pipeline.train.device, pipeline.train.engine
+        store,
+        ledger,
+        instant,
+        taken=earlier[0] if earlier else None,
+        device=pipeline.train.device,
+        engine=pipeline.train.engine,
     )
     if live is not None and (live.fitted.effects is not None or live.schema.dated_events):
         live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
     why, reread = reason_to_fit(pipeline, live, ledger, instant)
     if why:
         check_names(pipeline.train)
-    as_before = None if live is None or reread else live.schema
-    text = text_settings(pipeline, as_before)
-    table, defaults = read_source(pipeline, text)
+    schema = None if live is None or reread else live.schema
+    text = _text_settings(pipeline, schema)
+    source, defaults = pipeline.source.read(text)
+    defaults |= pipeline.source.model_dump(include={"unfinished"}, exclude_unset=True)
     if live is not None:
         settings = pipeline.table.model_copy(update=defaults)
         at_predict = settings.model_dump(include=set(AFTER_FIT), exclude_unset=True)
-        live = replace(
-            live, predictor=with_schema(live.predictor, live.schema.model_copy(update=at_predict))
-        )
-    return live, why, as_before, table, defaults, read_future(pipeline, text)
-
-
-def read_future(pipeline: Pipeline, text: TextSettings) -> Table | None:
-    """Read the columns that are known in advance; None if the job has none."""
-    return None if pipeline.source.future is None else load_future(pipeline.source.future, text)
-
-
-def text_settings(pipeline: Pipeline, fitted: Schema | None) -> TextSettings:
-    """How files are read: as the pipeline says, and otherwise as an earlier fit read its own file."""
-    given = pipeline.source.text()
-    return (
-        given
-        if fitted is None
-        else settings_as_at_fit(fitted.reading, given.model_dump(exclude_defaults=True))
+        current = live.schema.model_copy(update=at_predict)
+        live = replace(live, predictor=with_schema(live.predictor, current))
+    future = pipeline.source.future
+    return Inputs(
+        normalised(source),
+        defaults,
+        None if future is None else load_future(future, text),
+        live,
+        why,
+        schema,
     )
 
 
-def table_settings(
-    pipeline: Pipeline, fitted: Schema | None, defaults: dict[str, Any]
-) -> TableSettings:
-    """How a fit reads the table: as the pipeline and its source say, and otherwise as an earlier fit did."""
-    given = pipeline.table.model_copy(update=defaults)
-    # without the earlier fit what is inferred could change with the data, and what is forecast from run to run
-    earlier = {} if fitted is None else fitted.table_settings()
-    return TableSettings.check(earlier | given.model_dump(exclude_unset=True)) if earlier else given
+def _text_settings(pipeline: Pipeline, fitted: Schema | None) -> TextSettings:
+    """How files are read: as the pipeline says, and otherwise as an earlier fit read its own file."""
+    text = pipeline.source.text()
+    if fitted is None:
+        return text
+    return settings_as_at_fit(fitted.reading, text.model_dump(exclude_defaults=True))
+
+
+def _table_settings(pipeline: Pipeline, inputs: Inputs) -> TableSettings:
+    """How a fit reads the table: as the pipeline and its source say, and otherwise as an earlier fit did.
+
+    Without the earlier fit what is inferred could change with the data, and what is forecast from run to run.
+    """
+    settings = pipeline.table.model_copy(update=inputs.defaults)
+    if inputs.schema is None:
+        return settings
+    earlier = inputs.schema.table_settings()
+    return TableSettings.check(earlier | settings.model_dump(exclude_unset=True))
 
 
 def read_to_forecast(
@@ -182,34 +183,39 @@ def read_to_forecast(
 
 
 def read_to_fit(
-    pipeline: Pipeline,
-    instant: datetime,
-    table: Table,
-    defaults: dict[str, Any],
-    live: Schema | None,
+    pipeline: Pipeline, instant: datetime, inputs: Inputs
 ) -> tuple[Reading, DatedTable]:
-    """Read what could be known of a table for a new fit, as `live` if it is given; also returns the whole table."""
-    settings = table_settings(pipeline, live, defaults)
-    if live is not None:
-        check_schema(live, table)
-    dated = dated_table(table, settings, live)
+    """Read what could be known of a table for a new fit; also returns the whole table."""
+    table = inputs.table
+    earlier = inputs.schema
+    settings = _table_settings(pipeline, inputs)
+    if earlier is not None:
+        check_schema(earlier, table)
+    dated = dated_table(table, settings, earlier)
     schema, dated = infer_schema(dated, settings, reserved_columns(pipeline))
-    if live is not None and schema.calendar.name != live.calendar.name:
-        names = f"its frequency is {schema.calendar.name}, and that of the live version is {live.calendar.name}"
+    if earlier is not None and schema.calendar.name != earlier.calendar.name:
+        problem = (
+            f"its frequency is {schema.calendar.name}, "
+            f"and that of the live version is {earlier.calendar.name}"
+        )
         cure = "bring the source back to it, or set freq in [table] to fit at the new frequency"
-        raise BadData(f"{table.name}: {names}; {cure}")
+        raise BadData(problem, place=table.name, cure=cure)
     check_sink(pipeline, schema, table)
-    known_then, train = known_by(dated, schema, instant), pipeline.train
-    later = read_future(pipeline, text_settings(pipeline, live))
-    later = later if later is not None and has_vintages(normalised(later), schema) else None
+    future = inputs.future
+    if future is not None and not has_vintages(normalised(future), schema):
+        future = None
+    train = pipeline.train
     reading = read(
-        known_then, settings, horizon=train.horizon, lookback=train.lookback, future=later
+        known_by(dated, schema, instant),
+        settings,
+        horizon=train.horizon,
+        lookback=train.lookback,
+        future=future,
     )
     if train.horizon is None and not schema.known:  # known values may end earlier
         reading = with_next_periods(reading, pipeline._periods, later=True)
-    return replace(
-        reading, panel=with_earlier_known(pipeline, reading.panel, reading.schema, instant)
-    ), dated
+    panel = with_earlier_known(pipeline, reading.panel, reading.schema, instant)
+    return replace(reading, panel=panel), dated
 
 
 def read_as_live(
@@ -222,12 +228,11 @@ def read_as_live(
 ) -> Reading:
     """The table as the live version reads it, which may know columns in advance that `reading` does not."""
     other = reading.schema
-    blanked = ("known", "layout", "target", "series", "past") if live.known or other.known else ()
-    if all(
-        getattr(live, name) == getattr(other, name)
-        for name in ("time_format", "calendar", *blanked)
-    ):
-        return reading  # nothing else decides what is left of the table
+    deciding = ["time_format", "calendar"]  # what is left of the table
+    if live.known or other.known:
+        deciding += ["known", "layout", "target", "series", "past"]
+    if all(getattr(live, name) == getattr(other, name) for name in deciding):
+        return reading
     check_schema(live, dated.table)
     if dated.times is not None and dated.times_by(live) is None:
         dated = dated_table(dated.table, live)
@@ -237,33 +242,36 @@ def read_as_live(
 
 def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = False) -> list[str]:
     """Read the source as a run would, and check that the store and the sink can be written; returns the findings."""
-    with pipeline.hidden.kept_out(), keys_named():
+    with pipeline.hidden.kept_out(), keys_in_errors():
         pipeline._take_over = take_over
         owner = owner_to_replace(pipeline, take_over)
         instant = parse_as_of(as_of or pipeline.as_of)
-        live, why, as_before, table, defaults, future = look(
-            pipeline, Store(pipeline.store), ledger_of(pipeline), instant
-        )
-        source: Source
-        if live is None or why:
-            source, _ = read_to_fit(pipeline, instant, table, defaults, as_before)
-            schema, horizon = source.schema, source.panel.ahead
+        inputs = look(pipeline, Store(pipeline.store), ledger_of(pipeline), instant)
+        table = inputs.table
+        if inputs.live is None or inputs.why:
+            reading, _ = read_to_fit(pipeline, instant, inputs)
+            schema = reading.schema
+            horizon = reading.panel.ahead
+            panel = read_as(reading, schema, horizon=horizon, future=inputs.future).panel
         else:
-            source = read_to_forecast(pipeline, instant, table, live.schema)
-            schema, horizon = live.schema, live.fitted.config.horizon
-        panel = read_as(source, schema, horizon=horizon, future=future).panel
+            schema = inputs.live.schema
+            horizon = inputs.live.fitted.config.horizon
+            dated = read_to_forecast(pipeline, instant, table, schema)
+            panel = read_as(dated, schema, horizon=horizon, future=inputs.future).panel
         lines = [
             f"source   {table.name}: {len(table):,} rows",
             f"store    belongs to {owner or 'no job yet'}",
+            *describe(schema, panel),
         ]
-        lines += describe(schema, panel)
-        if (seconds := age(panel.newest, schema, instant)) is not None:
+        seconds = age(panel.newest, schema, instant)
+        if seconds is not None:
             lines.append(f"age      the newest value is {age_text(seconds)}")
         check_age(seconds, pipeline.checks, table.name)
         check_periods(pipeline, schema, int(panel.origins.max()), horizon)
         lines += [f"sink     {line}" for line in check_sink(pipeline, schema, table)]
         check_folder(Path(pipeline.store), pipeline.store)
-        require_known(panel, schema, horizon, (future or table).name, future is not None)
+        with_known = inputs.future or table
+        require_known(panel, schema, horizon, with_known.name, inputs.future is not None)
         return [pipeline.hidden(line) for line in lines]
 
 
@@ -271,37 +279,40 @@ def known_differences(
     pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime
 ) -> dict[str, bytes]:
     """What a run knows of its horizon in advance, where earlier runs knew something else, by the ledger's table."""
-    off = pipeline.source.vintages == "off" or not schema.known
-    if off or len(ledger_of(pipeline).known(after=as_text(instant))):
+    if pipeline.source.vintages == "off" or not schema.known:
+        return {}
+    if len(ledger_of(pipeline).known(after=as_text(instant))):
         return {}  # what was known before a later run can no longer be said
     calendar = calendar_of(schema)
     origin = int(panel.origins.max())
     before = np.full(panel.known.shape, np.nan)
     earlier = _earlier_known(pipeline, panel, schema, instant, origin + 1)
-    before[earlier.slot, earlier.column] = (
-        earlier.value
-    )  # of several the last one stays, which is the newest
+    # of several the last one stays, which is the newest
+    before[earlier.slot, earlier.column] = earlier.value
     ahead = ~panel.before(panel.lengths)
     if schema.layout == "wide":
         ahead[panel.offsets[1] :] = False  # a value holds for all series
-    slot, columns = np.nonzero(ahead[:, None] & ~np.isnan(panel.known) & (panel.known != before))
+    different = ~np.isnan(panel.known) & (panel.known != before)
+    slot, columns = np.nonzero(ahead[:, None] & different)
     series = panel.series_of_slots[slot]
     values = panel.known[slot, columns]
-    words = [np.array(["", *schema.categories.get(name, ())], object) for name in schema.known]
-    found = {
+    names = np.array([series_text(ids) for ids in panel.ids], object)
+    times = calendar.times(panel.starts[series] + panel.positions[slot])
+
+    words = []  # a number has none
+    for column, value in zip(columns.tolist(), values.tolist(), strict=True):
+        categories = schema.categories.get(schema.known[column])
+        words.append(categories[int(value) - 1] if categories and value >= 1 else "")
+    rows = {
         "zone": [schema.time_format.zone or ""] * len(slot),
-        "series": np.array([series_text(ids) for ids in panel.ids], object)[series],
+        "series": names[series],
         "column": [schema.known[column] for column in columns],
-        # a number has no words
-        "word": [
-            words[column].take(int(value), mode="clip")
-            for column, value in zip(columns, values, strict=True)
-        ],
+        "word": words,
         "origin": calendar.times(np.full(len(slot), origin)),
-        "time": calendar.times(panel.starts[series] + panel.positions[slot]),
+        "time": times,
         "value": values,
     }
-    return {KNOWN: packed_known(found)}
+    return {KNOWN: packed_known(rows)}
 
 
 def with_earlier_known(

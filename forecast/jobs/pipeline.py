@@ -1,10 +1,14 @@
 """Read a pipeline file: the settings of a job, as TOML."""
 
+import difflib
+import inspect
+import json
 import os
 import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -21,30 +25,26 @@ from forecast.checks.limits import (
 )
 from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models
-from forecast.errors import ForecastError, NoInput, UsageError, as_flag, did_you_mean
-from forecast.jobs.kinds import DATABASE
+from forecast.errors import ForecastError, NoInput, Setting, UsageError, as_flag
+from forecast.jobs import sinks, sources
 from forecast.jobs.ping import check_address
-from forecast.jobs.sinks import USE as SINK_USE
-from forecast.jobs.sinks import SinkSettings, TotalsSettings, sinks_of
-from forecast.jobs.sources import USE as SOURCE_USE
-from forecast.jobs.sources import SourceSettings, source_of
+from forecast.jobs.sinks import SinkSettings, TotalsSettings
+from forecast.jobs.sources import SourceSettings
 from forecast.ledger.ledger import KEEP, TABLES
 from forecast.settings import FILE, SettingsGroup, marked, seconds_of
 from forecast.tables.reading import SYNTHETIC
 
-_SQLITE = "sqlite:///"
+SQLITE = "sqlite:///"
 SUMS = "[[totals]]"
 ROWS = "forecast_owners"  # table of a database: which job writes the rows of which series
 MAX_LENGTH = 1_000_000  # characters of a pipeline file
-_HOMES = dict.fromkeys(OutputCheckSettings.model_fields, "[checks.output]")
-_HOMES |= dict.fromkeys(ActualCheckSettings.model_fields, "[checks.actual]")
+REFIT = re.compile("never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
+VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def _refit_text(given: object) -> object:
     text = f"every {given} days" if type(given) is int else given
-    if not isinstance(text, str) or not re.fullmatch(
-        "never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?", text
-    ):
+    if not isinstance(text, str) or not REFIT.fullmatch(text):
         raise ValueError(
             "it is never, daily, weekly, 'when worse', or 'every N days' with N from 1"
         )
@@ -92,14 +92,12 @@ class Pipeline(JobSettings):
         JobCheckSettings(), description="checks of the table and of forecasts"
     )
 
-    _periods: settings.PeriodNames = PrivateAttr(
-        ()
-    )  # that are summed, where other sinks take their place, too
+    # that are summed, where other sinks take their place, too
+    _periods: settings.PeriodNames = PrivateAttr(())
     _file: str = PrivateAttr("")
     _hidden: Redactor = PrivateAttr(default_factory=Redactor)
-    _take_over: bool | None = PrivateAttr(
-        False
-    )  # what other jobs have written; None: nobody owns the sinks
+    # what other jobs have written; None: nobody owns the sinks
+    _take_over: bool | None = PrivateAttr(False)
 
     def model_post_init(self, context: object) -> None:
         self._periods = tuple(every for totals in self.totals for every in totals.every)
@@ -124,16 +122,20 @@ class Pipeline(JobSettings):
         return {"[sink]": self.sink, **sums}
 
 
-_FIELDS = [name for name in Pipeline.model_fields if name not in JobSettings.model_fields]
 SECTIONS = {
-    name: cast("type[SettingsGroup]", Pipeline.model_fields[name].annotation) for name in _FIELDS
+    name: cast("type[SettingsGroup]", field.annotation)
+    for name, field in Pipeline.model_fields.items()
+    if name not in JobSettings.model_fields
 }
 SECTIONS["totals"] = TotalsSettings
 _HEADS = {section: f"[{section}]" for section in SECTIONS} | {"totals": SUMS}
-_HOMES |= dict.fromkeys(Limits.model_fields, "[checks.output.NAME] or [checks.actual.NAME]")
-_HOMES |= {
-    key: _HEADS[section] for section, group in SECTIONS.items() for key in group.model_fields
+_HOMES = {
+    **dict.fromkeys(OutputCheckSettings.model_fields, "[checks.output]"),
+    **dict.fromkeys(ActualCheckSettings.model_fields, "[checks.actual]"),
+    **dict.fromkeys(Limits.model_fields, "[checks.output.NAME] or [checks.actual.NAME]"),
+    **{key: _HEADS[name] for name, group in SECTIONS.items() for key in group.model_fields},
 }
+_KEYS = {"sum_by": "by", "sum_every": "every"}  # of settings that have other names in a file
 
 
 def read_pipeline(path: str) -> Pipeline:
@@ -142,136 +144,159 @@ def read_pipeline(path: str) -> Pipeline:
     Raises NoInput if there is no such file; UsageError if it is not TOML, a key is unknown (the message names the
     nearest one of all tables), a value is out of bounds, or a variable, the source or the sink is missing.
     """
-    file, where, hidden = Path(path), f"{path}: ", Redactor()
+    file = Path(path)
+    hidden = Redactor()
+    reader = _Reader(file.resolve().parent, hidden)
+    with hidden.kept_out():
+        given = _toml(path)
+        pipeline: Pipeline = reader.settings(Pipeline, given, f"{path}: ")
+        pipeline = pipeline.model_copy(update={"name": pipeline.name or file.stem})
+        pipeline._file = path
+        pipeline._hidden = hidden
+        _check_together(pipeline, f"{path}: ")
+    return pipeline
+
+
+def _toml(path: str) -> dict[str, Any]:
     try:
-        with file.open(encoding="utf-8-sig") as opened:
-            text = opened.read(MAX_LENGTH + 1)
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read(MAX_LENGTH + 1)
         if len(text) > MAX_LENGTH:
-            raise UsageError(
-                f"{where}has more than {MAX_LENGTH:,} characters; is it a pipeline file?"
-            )
-        given = tomllib.loads(text)
+            problem = f"has more than {MAX_LENGTH:,} characters; is it a pipeline file?"
+            raise UsageError(problem, place=path)
+        return tomllib.loads(text)
     except FileNotFoundError:
         raise NoInput(f"{path} does not exist; give the path of a pipeline file (.toml)") from None
     except OSError as error:
         raise NoInput(f"{path} cannot be opened: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{where}is not UTF-8 text, as TOML must be") from None
+        raise UsageError("is not UTF-8 text, as TOML must be", place=path) from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{where}is not valid TOML: {error}") from None
-    with hidden.kept_out():
-        pipeline: Pipeline = _checked(Pipeline, given, where, file.resolve().parent, hidden)
-        pipeline = pipeline.model_copy(update={"name": pipeline.name or file.stem})
-        pipeline._file, pipeline._hidden = path, hidden
-        _check_together(pipeline, where)
-    return pipeline
+        raise UsageError(f"is not valid TOML: {error}", place=path) from None
 
 
 def files_read(pipeline: Pipeline) -> dict[str, str | None]:
     files: dict[str, str | None] = {"the pipeline file": pipeline.file or None}
     for what, section in (("table", "source"), ("plan", "train"), ("events", "table")):
-        marks = marked(getattr(pipeline, section), FILE)
-        files |= {f"the {what} of [{section}] {key}": path for key, path in marks.items()}
+        for key, path in marked(getattr(pipeline, section), FILE).items():
+            files[f"the {what} of [{section}] {key}"] = path
     return files
 
 
-def _checked(
-    group: type[SettingsGroup], given: dict[str, Any], where: str, folder: Path, hidden: Redactor
-) -> Any:
-    """The settings of a table of the file and of the tables in it, checked, with whole paths."""
-    values: dict[str, Any] = {}
-    for name, value in given.items():
-        if name not in group.model_fields:
-            raise UsageError(
-                f"{where}unknown key '{name}'{_hint(name)} (`forecast run --schema` prints all keys)"
+@dataclass(frozen=True)
+class _Reader:
+    folder: Path  # at which relative paths start
+    hidden: Redactor
+
+    def settings(self, group: type[SettingsGroup], given: dict[str, Any], where: str) -> Any:
+        """The settings of a table of the file and of the tables in it, checked, with whole paths."""
+        values: dict[str, Any] = {}
+        from_variables = list[str]()
+        for name, value in given.items():
+            if name not in group.model_fields:
+                schema = "(`forecast run --schema` prints all keys)"
+                raise UsageError(f"{where}unknown key '{name}'{_hint(name)} {schema}")
+            is_secret = not group.model_fields[name].repr
+            nested = self._nested(group, name, value, where)
+            values[name] = self._expanded(nested, f"{where}{name}", is_secret)
+            if values[name] != nested:
+                from_variables.append(name)
+            if is_secret and isinstance(values[name], str):
+                self.hidden.add(values[name])
+        for name, use in (("source", sources.USE), ("sink", sinks.USE)):
+            if group is Pipeline and name not in values:
+                raise UsageError(f"{where}the table [{name}] is missing: {use}")
+        with _placed(where):
+            checked = group.check(values, hidden=from_variables)
+        whole = {
+            key: self._whole_path(path, f"{where}{key}")
+            for key, path in marked(checked, FILE).items()
+        }
+        if "url" in values:
+            whole["url"] = self._whole_url(values["url"])
+        return checked.model_copy(update=whole)
+
+    def _nested(self, group: type[SettingsGroup], name: str, value: Any, where: str) -> Any:
+        """A table in a table as its settings; any other value as it is."""
+        if group is Pipeline and name == "totals":
+            if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+                use = f"write {SUMS} on a line of its own for each"
+                raise UsageError(f"{where}'totals' is a list of tables: {use}")
+            return tuple(
+                self.settings(TotalsSettings, item, f"{where}{SUMS} {number} ")
+                for number, item in enumerate(value, start=1)
             )
-        usual = group.model_fields[name].default
-        kind = (
-            SECTIONS.get(name)
-            if group is Pipeline
-            else type(usual)
-            if isinstance(usual, SettingsGroup)
-            else None
-        )
-        head = f"{where.removesuffix('] ')}.{name}]" if where.endswith("] ") else f"{where}[{name}]"
-        if kind is TotalsSettings:
-            if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-                raise UsageError(
-                    f"{where}'totals' is a list of tables: write {SUMS} on a line of its own for each"
-                )
-            places = enumerate(value, start=1)
-            value = tuple(
-                _checked(kind, each, f"{where}{SUMS} {number} ", folder, hidden)
-                for number, each in places
-            )
-        elif kind is not None and not isinstance(value, dict):
-            raise UsageError(
-                f"{head} is a table of settings: write it on a line of its own, or {name} = {{...}}"
-            )
-        elif kind is not None:
-            fields = kind.model_fields.items() if isinstance(usual, kind) else ()
-            needed = {key: getattr(usual, key) for key, field in fields if field.is_required()}
-            value = _checked(kind, needed | value, f"{head} ", folder, hidden)
-        values[name] = value
-    for name, use in (("source", SOURCE_USE), ("sink", SINK_USE)) if group is Pipeline else ():
-        if name not in values:
-            raise UsageError(f"{where}the table [{name}] is missing: {use}")
-    secret = {name for name in values if not group.model_fields[name].repr}
-    expanded = {
-        name: _expanded(value, f"{where}{name}", hidden, name in secret)
-        for name, value in values.items()
-    }
-    for value in (expanded[name] for name in secret if isinstance(expanded[name], str)):
-        hidden.add(value)
-    with _placed(where):
-        checked = group.check(
-            expanded, hidden=[name for name in values if expanded[name] != values[name]]
-        )
-    paths = {
-        key: _whole_path(path, folder, f"{where}{key}")
-        for key, path in marked(checked, FILE).items()
-    }
-    urls = {key: _whole_url(url, folder) for key, url in marked(checked, DATABASE).items()}
-    return checked.model_copy(update=paths | urls)
+        field = group.model_fields[name]
+        kind = field.annotation
+        if not inspect.isclass(kind) or not issubclass(kind, SettingsGroup):
+            return value
+        outer = where.removesuffix("] ")
+        head = f"{where}[{name}]" if outer == where else f"{outer}.{name}]"
+        if not isinstance(value, dict):
+            use = f"write it on a line of its own, or {name} = {{...}}"
+            raise UsageError(f"{head} is a table of settings: {use}")
+        if isinstance(field.default, Limits):  # one of the two may stay as it is
+            value = field.default.model_dump() | value
+        return self.settings(kind, value, f"{head} ")
+
+    def _expanded(self, value: Any, where: str, is_secret: bool) -> Any:
+        """Replace each ${NAME} by the environment variable of that name, which no message may show."""
+        if isinstance(value, dict):
+            return {
+                name: self._expanded(item, f"{where}.{name}", is_secret)
+                for name, item in value.items()
+            }
+        if isinstance(value, list):
+            return [self._expanded(item, where, is_secret) for item in value]
+        if isinstance(value, date | time):  # TOML has its own dates and times, without quotes
+            return value.isoformat()
+        if not isinstance(value, str):
+            return value
+        if "\0" in value:
+            problem = "holds a NUL character, which no path, name or address can have; remove it"
+            raise UsageError(f"{where}: {problem}")
+
+        def variable(match: re.Match[str]) -> str:
+            if match[1] not in os.environ:
+                raise UsageError(f"{where}: the environment variable {match[1]} is not set")
+            self.hidden.add(os.environ[match[1]], match[0], parts=True)
+            return os.environ[match[1]]
+
+        text = VARIABLE.sub(variable, value)
+        if text != value:
+            self.hidden.add(text, MASK if is_secret else value, parts=True)
+        return text
+
+    def _whole_path(self, given: str, where: str) -> str:
+        if given.startswith(SYNTHETIC) or given == "-":
+            return given
+        if "://" in given:  # it may hold a password, so that no message shows it
+            problem = "is a path, and here it is an address; a database belongs to url"
+            raise UsageError(f"{where} {problem}")
+        try:
+            return os.path.normpath(self.folder / Path(given).expanduser())
+        except RuntimeError:
+            user = given.partition("/")[0]
+            problem = f"the home folder of {user} is not known: no such user, or HOME is not set"
+            raise UsageError(f"{where}: {problem}; write an absolute path") from None
+
+    def _whole_url(self, given: str) -> str:
+        """The address of a database; the path of an SQLite file in it starts at the folder, too."""
+        file = given.removeprefix(SQLITE)
+        if file == given or file.startswith(("/", ":")) or Path(file).is_absolute():
+            return given
+        return f"{SQLITE}{str(self.folder).replace('%', '%25')}/{file}"
 
 
 def _hint(name: str) -> str:
-    homes = {section: f"as a table: {head}" for section, head in _HEADS.items()}
-    homes |= {key: f"in {head}" for key, head in _HOMES.items()}
+    """Where a key belongs, or the nearest one."""
+    homes = {key: f"in {head}" for key, head in _HOMES.items()}
+    homes |= {name: f"at the top level, as a table: {head}" for name, head in _HEADS.items()}
     homes |= dict.fromkeys(JobSettings.model_fields, "at the top, before the first [table]")
     if name in homes:
-        return f"; it belongs {homes[name].replace('as a table', 'to the file as a table')}"
-    hint = did_you_mean(name, list(homes))
-    return f"{hint.removesuffix('?')} {homes[hint.split(chr(39))[1]]}?" if hint else ""
-
-
-def _expanded(value: Any, where: str, hidden: Redactor, secret: bool) -> Any:
-    """Replace each ${NAME} by the environment variable of that name, which no message may show."""
-    if isinstance(value, dict):
-        return {
-            name: _expanded(item, f"{where}.{name}", hidden, secret) for name, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_expanded(item, where, hidden, secret) for item in value]
-    if isinstance(value, date | time):  # TOML has its own dates and times, written without quotes
-        return value.isoformat()
-    if not isinstance(value, str):
-        return value
-    if "\0" in value:
-        raise UsageError(
-            f"{where}: holds a NUL character, which no path, name or address can have; remove it"
-        )
-
-    def variable(match: re.Match[str]) -> str:
-        if match[1] not in os.environ:
-            raise UsageError(f"{where}: the environment variable {match[1]} is not set")
-        hidden.add(os.environ[match[1]], match[0], parts=True)
-        return os.environ[match[1]]
-
-    text = re.sub(r"\$\{(\w+)\}", variable, value)
-    if text != value:
-        hidden.add(text, MASK if secret else value, parts=True)
-    return text
+        return f"; it belongs {homes[name]}"
+    near = difflib.get_close_matches(name[:100].lower(), homes, n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}' {homes[near[0]]}?" if near else ""
 
 
 @contextmanager
@@ -279,50 +304,49 @@ def _placed(place: str) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        raise UsageError(
-            f"{place}{error}"
-        ) from None  # as text: keys look like Python arguments, not like flags
+        # as text: keys look like Python arguments, not like flags
+        raise UsageError(f"{place}{error}") from None
 
 
 def _check_together(pipeline: Pipeline, where: str) -> None:
-    for section, check in (("source", source_of), ("train", check_models)):
-        with _placed(f"{where}[{section}] "):
-            check(getattr(pipeline, section))
+    with _placed(f"{where}[source] "):
+        pipeline.source.check_keys()
+    with _placed(f"{where}[train] "):
+        check_models(pipeline.train)
     _check_places(pipeline, where)
     if pipeline.ledger == "sink" and pipeline.sink.url is None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
     for key, value in pipeline.output.model_dump(include={"joint", "shard"}).items():
         if value and pipeline.totals:
-            problem = (
-                f"sums of {SUMS} are of all series, and have intervals of their own; leave it out"
-            )
-            raise UsageError(f"{where}[output] {key} = {value}: {problem}")
-    warn, error = pipeline.checks.warn_after, pipeline.checks.error_after
+            problem = f"sums of {SUMS} are of all series, and have intervals of their own"
+            raise UsageError(f"{where}[output] {key} = {value}: {problem}; leave it out")
+    warn = pipeline.checks.warn_after
+    error = pipeline.checks.error_after
     if warn and error and seconds_of(warn) > seconds_of(error):
         raise UsageError(f"{where}[checks] warn_after {warn} lies beyond error_after {error}")
 
 
 def _check_places(pipeline: Pipeline, where: str) -> None:
     """Refuse files and tables that are read, that are of the ledger, or that would be written twice."""
+    own_tables = {*TABLES, *KEEP, ROWS} if pipeline.ledger == "sink" else {ROWS}
     taken = dict[str, str]()
     for name, sink in pipeline.sinks.items():
         with _placed(f"{where}{name} "):
-            sinks_of(sink)
-        for key, path in marked(sink, FILE).items():
-            with _placed(f"{where}{name} {key} "):
-                check_apart(path, files_read(pipeline), pipeline.store)
-        own = {*TABLES, *KEEP, ROWS} if pipeline.ledger == "sink" else {ROWS}
-        if (sink.table or "").rpartition(".")[2].lower() in own:
-            raise UsageError(
-                f"{where}{name} table {sink.table} is one of the program's own; write to another table"
-            )
-        places = {os.path.realpath(path): path for path in marked(sink, FILE).values()}
-        places |= {target_of(sink.table).lower(): sink.table} if sink.table is not None else {}
+            sink.check_keys()
+        places = dict[str, str]()
+        if sink.path is not None:
+            with _placed(f"{where}{name} path "):
+                check_apart(sink.path, files_read(pipeline), pipeline.store)
+            places[os.path.realpath(sink.path)] = sink.path
+        if sink.table is not None:
+            if sink.table.rpartition(".")[2].lower() in own_tables:
+                problem = f"table {sink.table} is one of the program's own; write to another table"
+                raise UsageError(f"{where}{name} {problem}")
+            places[target_of(sink.table).lower()] = sink.table
         for place, shown in places.items():
             if place in taken:
-                raise UsageError(
-                    f"{where}{name} {shown} is also written by {taken[place]}; write elsewhere"
-                )
+                problem = f"{shown} is also written by {taken[place]}; write elsewhere"
+                raise UsageError(f"{where}{name} {problem}")
             taken[place] = name
 
 
@@ -331,35 +355,19 @@ def target_of(table: str) -> str:
     return table.removeprefix("public.").removeprefix("main.")
 
 
-def _whole_path(given: str, folder: Path, where: str) -> str:
-    if given.startswith(SYNTHETIC) or given == "-":
-        return given
-    if "://" in given:  # it may hold a password, so that no message shows it
-        raise UsageError(f"{where} is a path, and here it is an address; a database belongs to url")
-    try:
-        return os.path.normpath(folder / Path(given).expanduser())
-    except RuntimeError:
-        problem = f"the home folder of {given.partition('/')[0]} is not known: no such user, or HOME is not set"
-        raise UsageError(f"{where}: {problem}; write an absolute path") from None
-
-
-def _whole_url(given: str, folder: Path) -> str:
-    file = given.removeprefix(_SQLITE)
-    stays = not given.startswith(_SQLITE) or file.startswith(("/", ":")) or Path(file).is_absolute()
-    return given if stays else f"{_SQLITE}{str(folder).replace('%', '%25')}/{file}"
+def as_key(setting: Setting) -> str:
+    """A setting as a pipeline file has it: ``horizon = 30 in [train]``; as a flag where it has none."""
+    name = _KEYS.get(setting.name, setting.name)
+    if name not in _HOMES:
+        return as_flag(setting)
+    value = "" if setting.value is None else f" = {json.dumps(setting.value, default=str)}"
+    return f"{name}{value} in {_HOMES[name]}"
 
 
 @contextmanager
-def keys_named() -> Iterator[None]:
-    """Add to errors of the block that name flags of the command line the keys of a pipeline file that mean the same."""
+def keys_in_errors() -> Iterator[None]:
+    """Show settings in errors of the block as the pipeline file has them."""
     try:
         yield
     except ForecastError as error:
-        message = error.render(as_flag)
-        flags = [
-            flag.replace("-", "_") for flag in re.findall(r"--(?:sum-)?([a-z][a-z-]+)", message)
-        ]
-        keys = [f"{flag} in {_HOMES[flag]}" for flag in dict.fromkeys(flags) if flag in _HOMES]
-        raise type(error)(
-            f"{message} (in a pipeline file: {', '.join(keys)})" if keys else message
-        ) from error
+        raise type(error)(error.render(as_key)) from error

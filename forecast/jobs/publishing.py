@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -28,11 +28,11 @@ from forecast.durable import (
     write_new,
 )
 from forecast.errors import ArtifactRefused, Blocked, ForecastError, UsageError
+from forecast.jobs import sinks
 from forecast.jobs.administration import claim_sinks, claimed, ledger_of
-from forecast.jobs.kinds import Results, shown_keys
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline
-from forecast.jobs.sinks import KINDS, SinkSettings, sinks_of
+from forecast.jobs.sinks import Results, SinkSettings
 from forecast.ledger.ledger import (
     DAMAGED,
     INPUTS,
@@ -49,7 +49,9 @@ from forecast.logs import log
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
 
-RUN, ROWS, FORECASTS = "run.json", "rows.parquet", "cells.parquet"
+RUN = "run.json"
+ROWS = "rows.parquet"
+FORECASTS = "cells.parquet"
 MAX_BYTES = 2**33  # of a file of a blocked run, which is read into memory
 
 
@@ -68,27 +70,38 @@ class Publication:
     def publish(self, pipeline: Pipeline, ledger: Ledger) -> None:
         """Write the sinks, then the ledger; what goes live after that is owed to it."""
         claim_sinks(pipeline, self.series, write=True)
+        tables = [self.tables[place] for place in destinations(pipeline)]
+        facts = sinks.write(list(zip(pipeline.sinks.values(), tables, strict=True)))
         # only now: else a run that failed would seem to have written
-        self.record.output |= self._write(pipeline)
+        written = [places(pipeline, sink) for sink in pipeline.sinks.values()]
+        self.record.output |= written[0] | facts
+        if len(written) > 1:
+            self.record.output["totals"] = written[1:]
         ledger.add_run(self.record, self.forecasts, self.days, self.fit, self.more)
 
     def keep(self, pipeline: Pipeline) -> dict[str, Any]:
         """Keep all of it in a folder beside the ledger, which appears at once; returns what the record says of it."""
         folder = _blocked_folder(pipeline.store, self.record.as_of)
         half = folder.with_name("blocked-half")
-        for old in (
-            half,
-            folder,
-        ):  # of a run that was killed, and of an earlier run as of this time
+        # of a run that was killed, and of an earlier run as of this time
+        for old in (half, folder):
             shutil.rmtree(old, ignore_errors=True)
         make_directory(half)
         sha256 = dict[str, str]()
-        for name, data in self._files():
+        for name, data in self._files().items():
             write_new(half / name, data, shown=folder / name)
             sha256[name] = hashlib.sha256(data).hexdigest()
-        parts = {name: getattr(self, name) for name in ("record", "series", "days", "fit")}
-        tables = {place: (table.schema, [*table.frame]) for place, table in self.tables.items()}
-        kept = _KeptRun(**parts, tables=tables, output=pipeline.output, sha256=sha256)
+        kept = _KeptRun(
+            record=self.record,
+            tables={
+                place: (table.schema, list(table.frame)) for place, table in self.tables.items()
+            },
+            output=pipeline.output,
+            series=self.series,
+            days=self.days,
+            fit=self.fit,
+            sha256=sha256,
+        )
         run = kept.model_dump_json().encode()
         write_new(half / RUN, run, shown=folder / RUN)
         fsync_directory(half)
@@ -103,33 +116,15 @@ class Publication:
             "sha256": hashlib.sha256(run).hexdigest(),
         }
 
-    def _files(self) -> Iterator[tuple[str, bytes]]:
+    def _files(self) -> dict[str, bytes]:
+        files = dict[str, bytes]()
         for number, table in enumerate(self.tables.values()):
-            yield (
-                f"{number}-{ROWS}",
-                bytes(table.explained.set_index([table.times, table.origins]).to_parquet()),
-            )
-        yield FORECASTS, packed(self.forecasts)
-        yield from (
-            (name, new if isinstance(new, bytes) else packed(new))
-            for name, new in self.more.items()
-        )
-
-    def _write(self, pipeline: Pipeline) -> dict[str, Any]:
-        """Write tables, those of a database in one transaction; returns what the record says of them."""
-        sinks = pipeline.sinks.values()
-        named = [dict(sinks_of(sink)) for sink in sinks]
-        facts, *others = (places(pipeline, sink) for sink in sinks)
-        tables = [self.tables[place] for place in destinations(pipeline)]
-        for kind in KINDS:
-            pairs = [
-                (kinds[kind], table)
-                for kinds, table in zip(named, tables, strict=True)
-                if kind in kinds
-            ]
-            added = kind.write(*pairs[0], *pairs[1:]) if pairs else {}
-            facts |= added if kind in named[0] else {}
-        return facts | ({"totals": others} if others else {})
+            rows = table.explained.set_index([table.times, table.origins])
+            files[f"{number}-{ROWS}"] = bytes(rows.to_parquet())
+        files[FORECASTS] = packed(self.forecasts)
+        for name, new in self.more.items():
+            files[name] = new if isinstance(new, bytes) else packed(new)
+        return files
 
 
 class _KeptRun(BaseModel):
@@ -154,34 +149,48 @@ def newest_blocked(runs: Sequence[Record]) -> Record | None:
 
 def read_blocked(store: str, blocked: Record) -> Publication:
     """What a blocked run would have published; ArtifactRefused where it is missing or damaged."""
-    folder, tables = _blocked_folder(store, blocked.as_of), dict[str, Results]()
+    folder = _blocked_folder(store, blocked.as_of)
     try:
-        run = _KeptRun.model_validate_json(
-            read_file(folder / RUN, MAX_BYTES, blocked.blocked.get("sha256", ""))
-        )
+        sha256 = blocked.blocked.get("sha256", "")
+        run = _KeptRun.model_validate_json(read_file(folder / RUN, MAX_BYTES, sha256))
         files = {
             name: read_file(folder / name, MAX_BYTES, sha256) for name, sha256 in run.sha256.items()
         }
-        for number, (place, (schema, columns)) in enumerate(run.tables.items()):
-            rows = pd.read_parquet(BytesIO(files[f"{number}-{ROWS}"]))
-            times, origins = (rows.index.get_level_values(level).to_numpy() for level in (0, 1))
-            rows = rows.reset_index(drop=True)
-            made = str(run.record.version), run.output
-            tables[place] = Results(rows[columns], rows, times, origins, schema, *made)
+        tables = {
+            place: _results(files[f"{number}-{ROWS}"], run, place)
+            for number, place in enumerate(run.tables)
+        }
         forecasts = unpacked(files[FORECASTS])
         more: dict[str, pd.DataFrame | bytes] = {INPUTS: files[INPUTS]}
-        more |= {TOTALS: unpacked(files[TOTALS])} if TOTALS in files else {}
+        if TOTALS in files:
+            more[TOTALS] = unpacked(files[TOTALS])
     except DAMAGED as error:
         problem = f"what the blocked run kept cannot be read ({str(error).splitlines()[0]})"
         raise ArtifactRefused(problem, place=folder, cure="run the job again") from None
     return Publication(run.record, tables, run.series, forecasts, more, run.days, run.fit)
 
 
+def _results(data: bytes, run: _KeptRun, place: str) -> Results:
+    schema, columns = run.tables[place]
+    rows = pd.read_parquet(BytesIO(data))
+    explained = rows.reset_index(drop=True)
+    return Results(
+        frame=explained[columns],
+        explained=explained,
+        times=rows.index.get_level_values(0).to_numpy(),
+        origins=rows.index.get_level_values(1).to_numpy(),
+        schema=schema,
+        version=str(run.record.version),
+        output=run.output,
+    )
+
+
 def _to_accept(pipeline: Pipeline, blocked: Record) -> Publication:
     """What a blocked run kept, for the destinations that the file names, with no rule broken."""
     publication = read_blocked(pipeline.store, blocked)
     if publication.tables.keys() != set(destinations(pipeline)):
-        problem = f"the blocked run was to write {'; '.join(publication.tables)}; the file now names other places"
+        places_then = "; ".join(publication.tables)
+        problem = f"the blocked run was to write {places_then}; the file now names other places"
         raise UsageError(f"{problem}; undo that, or run the job again", place=pipeline.file)
     broken = {name for name in HARD if blocked.checks.get(name, {}).get("share")}
     for table in publication.tables.values():
@@ -189,22 +198,20 @@ def _to_accept(pipeline: Pipeline, blocked: Record) -> Publication:
         broken |= {name for name, count in counts.items() if count}
     if broken:
         rules = ", ".join(HARD[name] for name in sorted(broken))
-        raise Blocked(
-            f"the run as of {blocked.as_of} has {rules}, which no forecast may; run the job again"
-        )
+        problem = f"the run as of {blocked.as_of} has {rules}, which no forecast may"
+        raise Blocked(problem, cure="run the job again")
     return publication
 
 
 def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:
     """Make live the version that the newest run with a promoted fit owes: this run, or one that was killed."""
     clock = as_text(datetime.now(UTC) + CLOCK_TOLERANCE)
-    owed = next((fit.version for fit in reversed(ledger.fits(clock)) if fit.goes_live), None)
-    if (
-        owed is not None
-        and (store.path / owed).exists()
-        and (store.empty or store.current() < owed)
-    ):
-        writer.promote(owed)  # a version that was saved later is the choice of a user
+    owed = [fit.version for fit in ledger.fits(clock) if fit.goes_live]
+    if not owed or not (store.path / owed[-1]).exists():
+        return
+    # a version that was saved later is the choice of a user
+    if store.empty or store.current() < owed[-1]:
+        writer.promote(owed[-1])
 
 
 def destinations(pipeline: Pipeline) -> list[str]:
@@ -214,7 +221,7 @@ def destinations(pipeline: Pipeline) -> list[str]:
 
 def places(pipeline: Pipeline, sink: SinkSettings) -> dict[str, Any]:
     """The files and tables of a sink, by their keys, as the record shows them."""
-    return {key: pipeline.hidden(value) for key, value in shown_keys(sink).items()}
+    return {key: pipeline.hidden(place) for key, place in sink.places.items()}
 
 
 def write_record(record: Record, pipeline: Pipeline) -> None:
@@ -230,7 +237,8 @@ def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
     blocked, or a later run has published.
     """
     pipeline._take_over = take_over
-    job, store = pipeline.hidden(pipeline.name or "job"), Store(pipeline.store)
+    job = f"job '{pipeline.hidden(pipeline.name or 'job')}'"
+    store = Store(pipeline.store)
     with (
         pipeline.hidden.kept_out(),
         store.lock(pipeline.wait) as writer,
@@ -239,22 +247,22 @@ def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
         ledger = ledger_of(pipeline)
         promote_owed(ledger, store, writer)  # of an acceptance that was killed
         runs = ledger.runs(MAX_RECORDS)
-        found = newest_blocked(runs)
-        if found is None:
-            raise UsageError(f"job '{job}': no run is blocked, so that there is nothing to accept")
-        if later := [run.as_of for run in runs if run.as_of > found.as_of and run.settled]:
-            problem = (
-                f"the run as of {later[0]} has published since that of {found.as_of} was blocked"
-            )
-            raise UsageError(f"job '{job}': {problem}")
-        publication = _to_accept(pipeline, found)
+        blocked = newest_blocked(runs)
+        if blocked is None:
+            raise UsageError(f"{job}: no run is blocked, so that there is nothing to accept")
+        later = [run.as_of for run in runs if run.as_of > blocked.as_of and run.settled]
+        if later:
+            problem = f"the run as of {later[0]} has published since that of {blocked.as_of}"
+            raise UsageError(f"{job}: {problem} was blocked")
+        publication = _to_accept(pipeline, blocked)
         # from here on the next run finishes it, if this one is killed
-        ledger.add_run(found.model_copy(update={"blocked": found.blocked | {"accepted": True}}))
+        accepted = blocked.blocked | {"accepted": True}
+        ledger.add_run(blocked.model_copy(update={"blocked": accepted}))
         try:
             return _accepted(publication, pipeline, ledger, store, writer)
         except ForecastError:  # the user hears of it, so that no later run goes on with it
-            if ledger.runs(1, found.as_of)[0].exit_code == found.exit_code:
-                ledger.add_run(found)
+            if ledger.runs(1, blocked.as_of)[0].exit_code == blocked.exit_code:
+                ledger.add_run(blocked)
             raise
 
 
@@ -276,9 +284,8 @@ def _accepted(
     publication: Publication, pipeline: Pipeline, ledger: Ledger, store: Store, writer: Writer
 ) -> Record:
     record = publication.record
-    record.warnings.append(
-        f"a check blocked it, and it was accepted at {as_text(datetime.now(UTC))}"
-    )
+    now = as_text(datetime.now(UTC))
+    record.warnings.append(f"a check blocked it, and it was accepted at {now}")
     record.blocked = {"accepted": True}
     publication.publish(pipeline, ledger)
     promote_owed(ledger, store, writer)

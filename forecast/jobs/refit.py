@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,8 +27,22 @@ from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import EngineName, TrainSettings
 from forecast.tables.text import given_delimiter
 
-WORSE_RATIO = 1.25  # recent error over that of the fit, from which on a fit is due: days differ more than versions do
-MIN_SCORES, RECENT_DAYS = 30, 14  # scored values that this takes, and scored days that are recent
+RECENT_DAYS = 14  # scored days that are recent
+# settings of tables that a version may have otherwise than the file
+FREE = {"strict", "on_duplicate", "unfinished", "freq"}
+# settings that do not decide the result of a fit
+WITHOUT_EFFECT = {"jobs", "device", "engine", "unfinished"}
+
+
+@dataclass(frozen=True)
+class WorsePriors:
+    """When recent errors ask for a fit: days differ more than versions do."""
+
+    ratio: float = 1.25  # recent error over that of the fit
+    min_scores: int = 30  # scored values
+
+
+PRIORS = WorsePriors()
 
 
 def serving_version(
@@ -44,15 +59,19 @@ def serving_version(
     """
     if store.empty:
         return None
-    versions, refused = {info.id: info for info in store.versions()}, ledger.refused()
-    newest = [version for version in reversed(versions) if version not in refused]
-    for version in [taken, store.current(), *newest]:
-        if version in versions:
-            predictor = load_predictor(str(store.path), version, device, engine)
-            schema, origins = predictor.fitted.config.table, predictor.fitted.history.origins
-            end = None if schema.layout == "rows" else on_clock(instant, schema.time_format)
-            if end is None or calendar_of(schema).times(origins.max(keepdims=True))[0] <= end:
-                return ServingVersion(version, predictor, versions[version].hash)
+    versions = {info.id: info for info in store.versions()}
+    refused = ledger.refused()
+    promoted = [version for version in reversed(versions) if version not in refused]
+    for version in (taken, store.current(), *promoted):
+        if version not in versions:
+            continue
+        predictor = load_predictor(str(store.path), version, device, engine)
+        serving = ServingVersion(version, predictor, versions[version].hash)
+        schema = serving.schema
+        now = on_clock(instant, schema.time_format)
+        newest = calendar_of(schema).times(serving.fitted.history.origins.max(keepdims=True))[0]
+        if now is None or not schema.dated or newest <= now:
+            return serving
     return None
 
 
@@ -68,66 +87,65 @@ def reason_to_fit(
     fits = ledger.fits(at)
     if fits and fits[-1].as_of == at:
         return "", False  # this instant has had its fit
-    if (changed := settings_changed(pipeline, live.version, live.fitted.config, fits)) is not None:
+    changed = settings_changed(pipeline, live.version, live.fitted.config, fits)
+    if changed is not None:
         return changed, True
     if pipeline.refit == "never":
         return "", False
     if pipeline.refit == "when worse":
         return _worse(live.fitted, ledger.days(RECENT_DAYS, before=at)), False
-    last = datetime.fromisoformat(fits[-1].as_of) if fits else saved_at(live.version) or instant
+
+    last = saved_at(live.version) or instant
+    if fits:
+        last = datetime.fromisoformat(fits[-1].as_of)
     age = (instant - last).total_seconds()
-    days = {"daily": 1.0, "weekly": 7.0}.get(pipeline.refit) or float(pipeline.refit.split()[1])
+    days = {"daily": 1.0, "weekly": 7.0}.get(pipeline.refit)
+    if days is None:
+        days = float(pipeline.refit.split()[1])
     due = age >= days * DAY - CLOCK_TOLERANCE.total_seconds()
     return f"the last fit is {age / DAY:.1f} days old" if due else "", False
 
 
 def _worse(fitted: Fitted, days: list[DayScore]) -> str:
     """Why scores ask for a fit; the first horizon after the fit does not count: the version before forecast it, too."""
-    at_fit, schema = fitted.config.scores.get(CHOSEN), fitted.config.table
-    times = calendar_of(schema).times(
-        fitted.history.origins.max() + np.array([0, fitted.config.horizon])
-    )
-    counted_time = schema.time_format.kind == STEPS or schema.layout == "rows"
-    ends = times if counted_time else wall_clock(times, schema.time_format.zone) // DAY
-    dated = [
-        (int(np.datetime64(day.day, "D").astype(int)) if "-" in day.day else int(day.day), day)
-        for day in days
-    ]
-    scores = [
-        (date, day.mase, day.count)
-        for date, day in dated
-        if day.mase is not None and date > ends[1]
-    ]
-    if (
-        not at_fit
-        or fitted.settings().metric != "mase"
-        or sum(count for *_, count in scores) < MIN_SCORES
-    ):
+    error_at_fit = fitted.config.scores.get(CHOSEN)
+    if not error_at_fit or fitted.settings().metric != "mase":
         return ""
-    dates, mase, counts = (np.array(column) for column in zip(*scores, strict=True))
-    block = horizons_of(dates, max(int(np.ptp(ends)), 1))
-    filled = np.bincount(block, counts) > 0
-    recent = np.bincount(block, mase * counts)[filled] / np.bincount(block, counts)[filled]
-    mean, error = log_ratio(recent, np.array([at_fit]))
-    if mean - error <= np.log(WORSE_RATIO):
+    schema = fitted.config.table
+    steps = fitted.history.origins.max() + np.array([0, fitted.config.horizon])
+    ends = calendar_of(schema).times(steps)
+    if schema.dated and schema.time_format.kind != STEPS:
+        ends = wall_clock(ends, schema.time_format.zone) // DAY
+    scores = []
+    for day in days:
+        date = int(np.datetime64(day.day, "D").astype(int)) if "-" in day.day else int(day.day)
+        if day.mase is not None and date > ends[1]:
+            scores.append((date, day.mase, day.count))
+    if sum(count for *_, count in scores) < PRIORS.min_scores:
         return ""
-    more = (
-        f"over {100 * (WORSE_RATIO - 1):.0f} % more after one standard error of {100 * error:.0f} %"
-    )
-    return f"MASE {recent.mean():.4g} over {len(recent)} horizon(s) of recent days, and {at_fit:.4g} at fit: {more}"
+
+    dates, errors, counts = map(np.array, zip(*scores, strict=True))
+    horizon = horizons_of(dates, max(int(np.ptp(ends)), 1))
+    total = np.bincount(horizon, counts)
+    recent = np.bincount(horizon, errors * counts)[total > 0] / total[total > 0]
+    mean, deviation = log_ratio(recent, np.array([error_at_fit]))
+    if mean - deviation <= np.log(PRIORS.ratio):
+        return ""
+    least = f"over {100 * (PRIORS.ratio - 1):.0f} % more"
+    limit = f"{least} after one standard error of {100 * deviation:.0f} %"
+    now = f"MASE {recent.mean():.4g} over {len(recent)} horizon(s) of recent days"
+    return f"{now}, and {error_at_fit:.4g} at fit: {limit}"
 
 
 def settings_of_fit(pipeline: Pipeline) -> str:
     """The settings that decide the result of a fit, but for defaults: their names and digests of their values."""
-    left_out = {"jobs", "device", "engine", "unfinished"}
     groups = {"table": pipeline.table, "train": pipeline.train, "reading": pipeline.source.text()}
     digests = dict[str, str]()
     for group, settings in groups.items():
-        values = settings.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
+        values = settings.model_dump(mode="json", exclude_defaults=True, exclude=WITHOUT_EFFECT)
         for name, value in values.items():
-            digests[f"{group}.{name}"] = hashlib.sha256(
-                json.dumps(value, sort_keys=True).encode()
-            ).hexdigest()
+            text = json.dumps(value, sort_keys=True)
+            digests[f"{group}.{name}"] = hashlib.sha256(text.encode()).hexdigest()
     return json.dumps(digests)
 
 
@@ -138,93 +156,88 @@ def _have_changed(before: str, now: str, inferred: Collection[str]) -> bool:
     except ValueError:  # one digest of all, as 0.2.0 stored it
         return True
     of_file = json.loads(now)
-    repeated = {
-        name for name in of_file.keys() - of_fit.keys() if name.partition(".")[2] in inferred
-    }
-    return bool(of_fit != {name: value for name, value in of_file.items() if name not in repeated})
+    for name in of_file.keys() - of_fit.keys():
+        if name.partition(".")[2] in inferred:
+            del of_file[name]
+    return bool(of_fit != of_file)
 
 
 def settings_changed(
     pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]
 ) -> str | None:
     """Why a file needs another fit than the version that forecasts, if it does; UsageError where it forbids that."""
-    last = fits[-1] if fits else None
     never = pipeline.refit == "never"
-    changes, same = settings_differences(pipeline, config)
+    differences, equal = settings_differences(pipeline, config)
+    last = fits[-1] if fits else None
     if last is not None:
-        text = pipeline.source.text()
-        given = {**text.model_dump(exclude_none=True), "delimiter": given_delimiter(text)}
-        same += [
-            name
-            for name, value in config.table.inferred
-            if value is not None and given.get(name) == value
-        ]
-        changed = _have_changed(last.settings, settings_of_fit(pipeline), same)
+        inferred = [*equal, *_inferred_text(pipeline, config.table)]
+        changed = _have_changed(last.settings, settings_of_fit(pipeline), inferred)
         if changed and not never:
             return "the settings changed"
         if not changed and last.version == version:
             return None
-    if not changes:
+    if not differences:
         return None
     if never:
-        problem = f"{version} was fitted with other settings than the file's ({changes}), and refit is never"
+        problem = f"{version} was fitted with other settings than the file's ({differences})"
         cure = "correct the file, allow a refit, or promote a version with these settings"
-        raise UsageError(f"{pipeline.store}: {problem}; {cure}")
-    other = f"fitted with other settings than the file's: {changes}"
-    if (
-        last is not None and last.version > version
-    ):  # the gate or the user decided for the older version
-        log.warning("%s still forecasts, although it was %s", version, other)
+        raise UsageError(f"{problem}, and refit is never", place=pipeline.store, cure=cure)
+    # the gate or the user decided for the older version
+    if last is not None and last.version > version:
+        text = "%s still forecasts, although it was fitted with other settings than the file's: %s"
+        log.warning(text, version, differences)
         return None
-    return f"{version} was {other}"
+    return f"{version} was fitted with other settings than the file's: {differences}"
+
+
+def _inferred_text(pipeline: Pipeline, schema: Schema) -> list[str]:
+    """The settings of text that say what a fit has inferred."""
+    text = pipeline.source.text()
+    of_file = text.model_dump(exclude_none=True) | {"delimiter": given_delimiter(text)}
+    return [
+        name for name, value in schema.inferred if value is not None and of_file.get(name) == value
+    ]
 
 
 def settings_differences(pipeline: Pipeline, config: Config) -> tuple[str, list[str]]:
     """The settings of the file that differ from those of a fit, in words, "" if none does; and names of equal ones."""
-    schema, changes, equal = config.table, list[str](), list[str]()
+    schema = config.table
     trained = TrainSettings.check(config.settings).model_dump(exclude=set(RUN_SETTINGS))
-    trained |= {"horizon": config.horizon, "lookback": config.lookback}
-    used = {
-        **schema.table_settings(),
-        "date_format": schema.date_format or schema.time_format.pattern,
-        "timezone": schema.timezone or schema.time_format.zone,
-        "target": (schema.target,) if schema.target is not None else schema.series,
-        **(
-            {} if schema.dated_events else {"events": None}
-        ),  # a file of events may grow from run to run
-    }
-    used = {
-        name: value
-        for name, value in used.items()
-        if name not in ("strict", "on_duplicate", "unfinished", "freq")
-    }
-    for group, settings, fitted in (
-        ("train", pipeline.train, trained),
-        ("table", pipeline.table, used),
-    ):
+    trained["horizon"] = config.horizon
+    trained["lookback"] = config.lookback
+    read_as = schema.table_settings()
+    read_as["date_format"] = schema.date_format or schema.time_format.pattern
+    read_as["timezone"] = schema.timezone or schema.time_format.zone
+    read_as["target"] = schema.series if schema.target is None else (schema.target,)
+    if not schema.dated_events:
+        read_as["events"] = None  # a file of events may grow from run to run
+    for name in FREE & read_as.keys():
+        del read_as[name]
+    fitted = {"train": trained, "table": read_as}
+
+    changes = list[str]()
+    equal = list[str]()
+    for group, settings in (("train", pipeline.train), ("table", pipeline.table)):
         for name, value in settings.model_dump(exclude_unset=True).items():
             if name == "freq" and value is not None:
-                same, before = _same_frequency(value, schema), schema.calendar.name
+                same = _same_frequency(value, schema)
+                before = schema.calendar.name
+            elif name in fitted[group]:
+                same = _comparable(name, value) == _comparable(name, fitted[group][name])
+                before = _text(fitted[group][name])
             else:
-                same = name not in fitted or _comparable(name, value) == _comparable(
-                    name, fitted[name]
-                )
-                before = _text(fitted.get(name))
-            if not same:
-                changes.append(f"{name} in [{group}] is {_text(value)}, and was {before}")
-            elif name in {*fitted, "freq"}:
+                continue
+            if same:
                 equal.append(name)
+            else:
+                changes.append(f"{name} in [{group}] is {_text(value)}, and was {before}")
     return "; ".join(changes), equal
 
 
 def _comparable(name: str, value: Any) -> Any:
-    return (
-        value
-        if not isinstance(value, tuple | list)
-        else tuple(value)
-        if name == "id"
-        else frozenset(value)
-    )
+    if not isinstance(value, tuple | list):
+        return value
+    return tuple(value) if name == "id" else frozenset(value)
 
 
 def _text(value: Any) -> str:
@@ -234,11 +247,12 @@ def _text(value: Any) -> str:
 
 
 def _same_frequency(freq: str, schema: Schema) -> bool:
-    given, fitted = parse_frequency(freq), schema.calendar
-    if (given.kind, given.every) != (fitted.kind, fitted.every):
+    asked = parse_frequency(freq)
+    fitted = schema.calendar
+    if (asked.kind, asked.every) != (fitted.kind, fitted.every):
         return False
-    if given.end is not None and fitted.kind == "months" and given.end != (fitted.day < 0):
-        return False
-    if given.anchor is None or fitted.kind == "months":
-        return given.anchor is None or fitted.anchor == given.anchor % fitted.every
-    return fitted.name.endswith(WEEKDAYS[given.anchor])
+    if fitted.kind == "months":
+        same_end = asked.end is None or asked.end == (fitted.day < 0)
+        same_month = asked.anchor is None or fitted.anchor == asked.anchor % fitted.every
+        return same_end and same_month
+    return asked.anchor is None or fitted.name.endswith(WEEKDAYS[asked.anchor])

@@ -1,11 +1,11 @@
 """One run of a job: read, check, fit when due, forecast, write, record; all of it or nothing."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,9 @@ from forecast.checks import accuracy
 from forecast.checks import table as table_checks
 from forecast.checks.actual import Night
 from forecast.checks.promotion import ServingVersion, should_promote
-from forecast.engine.exporting import with_exports
 from forecast.engine.fit import fit
-from forecast.engine.requests import Callbacks, FitRequest
+from forecast.engine.forecast import forecast
+from forecast.engine.requests import Callbacks, FitRequest, ForecastRequest
 from forecast.errors import (
     INCOMPLETE,
     Blocked,
@@ -33,14 +33,14 @@ from forecast.errors import (
     render,
 )
 from forecast.inference.contents import to_contents
-from forecast.inference.fitted import describe_fit
-from forecast.inference.forecasting import ForecastOptions, forecast_table, load_predictor
+from forecast.inference.fitted import Fitted, describe_fit
+from forecast.inference.forecasting import ForecastOptions, Forecasts, load_predictor
 from forecast.inference.predictor import Predictor
-from forecast.intervals.corrections import factors_of_levels, interval_factors
+from forecast.intervals.corrections import PastIntervals, factors_of_levels, interval_factors
 from forecast.jobs import gate, inputs
 from forecast.jobs.administration import claimed, ledger_of
 from forecast.jobs.ping import ping
-from forecast.jobs.pipeline import Pipeline, files_read, keys_named
+from forecast.jobs.pipeline import Pipeline, files_read, keys_in_errors
 from forecast.jobs.publishing import (
     Publication,
     destinations,
@@ -76,11 +76,11 @@ from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
 from forecast.registry import explained
-from forecast.tables.table import Table
 from forecast.tables.writing import check_output
 from forecast.training.context import Progress
 
-NAMED_SERIES, MAX_RECORDED = 10, 100  # series without a forecast that a message and the record name
+NAMED_SERIES = 10  # series without a forecast that a message names
+MAX_RECORDED = 100  # the same that the record names
 
 
 def run_job(
@@ -124,9 +124,8 @@ def run_job(
             pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output), "totals": ()})
         job = pipeline.hidden(pipeline.name or "job")
         at = as_text(instant)
-        started = as_text(
-            datetime.now(UTC), "milliseconds"
-        )  # runs may follow each other within a second
+        # runs may follow each other within a second
+        started = as_text(datetime.now(UTC), "milliseconds")
         with store.lock(pipeline.wait) as writer, claimed(pipeline, take_over):
             ledger = ledger_of(pipeline)
             record = Record(
@@ -136,7 +135,7 @@ def run_job(
             run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
             with _recorded(run):
                 _begin(run, warn_of_later=output is None)
-                with keys_named():
+                with keys_in_errors():
                     _read_fit_forecast_write(run)
     return record
 
@@ -144,7 +143,8 @@ def run_job(
 @contextmanager
 def _recorded(run: "_Run") -> Iterator[None]:
     """Write the record of a run that fails, and tell the ping how it ended."""
-    record, pipeline = run.record, run.pipeline
+    record = run.record
+    pipeline = run.pipeline
     try:
         with warnings_into(record.warnings, pipeline.hidden):
             ping(pipeline.ping, "start")
@@ -163,15 +163,20 @@ def _recorded(run: "_Run") -> Iterator[None]:
         ping(pipeline.ping, "fail", record.error)
         raise
     write_record(record, pipeline)
-    ping(
-        pipeline.ping,
-        "" if record.exit_code == 0 else "fail",
-        record.model_dump_json(include={"counts", "warnings"}),
-    )
+    outcome = "" if record.exit_code == 0 else "fail"
+    ping(pipeline.ping, outcome, record.model_dump_json(include={"counts", "warnings"}))
 
 
 @dataclass
 class _Run:
+    """A run, and what it leaves where it fails.
+
+    Attributes
+    ----------
+    accepted : an earlier run as of this time that a check blocked, and that was published
+    known : in advance and not by earlier runs, for the ledger
+    """
+
     pipeline: Pipeline
     instant: datetime
     record: Record
@@ -181,52 +186,52 @@ class _Run:
     resume: bool
     on_step: Callable[[Progress], None] | None
     began: float = field(default_factory=time.monotonic)
-    days: list[DayScore] = field(default_factory=list)  # scores of earlier forecasts
-    lagging: list[tuple[str, ...]] = field(default_factory=list)  # series without a recent value
-    last: pd.DataFrame | None = None  # what the last run published
-    night: Night = field(
-        init=False
-    )  # the panel of this run, and what its newest values are compared with
-    streaks: accuracy.Streaks = field(default_factory=dict)
-    fit: FitEntry | None = None  # of this run
-    checkpoints: Checkpoints | None = None  # of that fit
-    known: dict[str, bytes] = field(
-        default_factory=dict
-    )  # in advance and not by earlier runs, for the ledger
-    accepted: Record | None = (
-        None  # an earlier run as of this time that a check blocked, and that was published
-    )
+    accepted: Record | None = None
+    known: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A new fit, and what forecasts tonight: it, or the live version where the gate keeps it back."""
+
+    entry: FitEntry
+    serving: ServingVersion
+    reading: Reading  # the table as that version reads it
+    checkpoints: Checkpoints
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """What earlier runs have forecast, beside the panel of this one."""
+
+    night: Night
+    last: pd.DataFrame | None  # what the last run published
+    streaks: accuracy.Streaks
+    past: PastIntervals
+    days: list[DayScore]
 
 
 def _finish(run: _Run) -> None:
-    run.record.seconds, run.record.finished = (
-        round(time.monotonic() - run.began, 3),
-        as_text(datetime.now(UTC)),
-    )
+    run.record.seconds = round(time.monotonic() - run.began, 3)
+    run.record.finished = as_text(datetime.now(UTC))
 
 
 def _begin(run: _Run, warn_of_later: bool) -> None:
     """Write down that the run has begun, so that a kill leaves a trace."""
-    record, ledger = run.record, run.ledger
+    record = run.record
+    ledger = run.ledger
     for before in ledger.runs(1, record.as_of):
         if before.as_of == record.as_of and before.settled:
-            record.settled, record.version, record.intervals = (
-                True,
-                before.version,
-                before.intervals,
-            )
+            record.settled = True
+            record.version = before.version
+            record.intervals = before.intervals
             run.accepted = before if before.blocked.get("accepted") else None
-    written = places(run.pipeline, run.pipeline.sink)
-    later = (
-        written_later(ledger.runs(accuracy.NEWEST), record.as_of, written)
-        if warn_of_later
-        else None
-    )
-    ledger.add_run(
-        record.model_copy(
-            update={"exit_code": KILLED, "error": "it began, and did not end; run it again"}
-        )
-    )
+    later = None
+    if warn_of_later:
+        written = places(run.pipeline, run.pipeline.sink)
+        later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, written)
+    killed = {"exit_code": KILLED, "error": "it began, and did not end; run it again"}
+    ledger.add_run(record.model_copy(update=killed))
     if later is not None:
         text = "the run as of %s already wrote the output, and this one, as of %s, replaces it with an older forecast"
         log.warning(f"{text}; --output FILE writes elsewhere", later, record.as_of)
@@ -234,224 +239,255 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
 
 def _read_fit_forecast_write(run: _Run) -> None:
     """The steps of a run, in order; what a kill leaves undone after a step, the next run finishes or repeats."""
-    pipeline, record, ledger = run.pipeline, run.record, run.ledger
+    pipeline = run.pipeline
+    record = run.record
+    ledger = run.ledger
     finish_accepted(pipeline, ledger, run.store, run.writer)
     promote_owed(ledger, run.store, run.writer)
-    live, why, as_before, table, defaults, future = inputs.look(
-        pipeline, run.store, ledger, run.instant
-    )
+
+    found = inputs.look(pipeline, run.store, ledger, run.instant)
+    table = found.table
     digest = table.sha256 or sha256_of_frame(table.frame)
     record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
+    new_fit = None
     source: Source
-    if live is None or why:
-        live, source = _fit(run, why, as_before, live, table, defaults)
+    if found.live is None or found.why:
+        new_fit = _fit(run, found)
+        live = new_fit.serving
+        source = new_fit.reading
     else:
+        live = found.live
         source = inputs.read_to_forecast(pipeline, run.instant, table, live.schema)
-        for fit in ledger.fits(record.as_of):
-            if fit.as_of == record.as_of:
-                why = "fitted by an earlier run as of this instant"
-                record.fit = {
-                    "why": why,
-                    "version": fit.version,
-                    "promoted": fit.promoted,
-                    "verdict": fit.reason,
-                }
-    serves, schema, published = live, live.schema, record.settled
-    record.version, record.hash, record.train_end = (
-        live.version,
-        live.hash,
-        live.fitted.config.train_end,
-    )
-    forecasts = forecast_table(
-        live.predictor,
-        source,
-        future=future,
-        output=inputs.explained_output(pipeline).model_copy(
-            update={"excel_safe": False}
-        ),  # ids as they are
-        on_panel=lambda panel: _check(run, panel, source.name, serves),
-    )
+        record.fit = _fit_of_instant(ledger, record.as_of)
+    was_settled = record.settled
+    record.version = live.version
+    record.hash = live.hash
+    record.train_end = live.fitted.config.train_end
+
+    checks = _TableChecks(run, live, source.name, fits=new_fit is not None)
+    # ids as they are
+    output = inputs.explained_output(pipeline).model_copy(update={"excel_safe": False})
+    request = ForecastRequest(source, found.future, output=output, on_panel=checks)
+    forecasts = forecast(live.predictor, request).whole
     if not record.ahead_of_clock:
-        run.known = inputs.known_differences(pipeline, forecasts.panel, schema, run.instant)
-    passed = gate.checked(pipeline, live, forecasts, record, run.last, run.night)
+        run.known = inputs.known_differences(pipeline, forecasts.panel, live.schema, run.instant)
+    past = checks.comparison
+    passed = gate.checked(pipeline, live, forecasts, record, past.last, past.night)
     raise_if_interrupted()
-    publication = _publication(run, passed, forecasts.panel, live)
+    publication = _publication(run, passed, forecasts.panel, live, checks, new_fit)
     if passed.problems:
         if pipeline._take_over is not None:  # what --output asks for is no publication of the job
             record.blocked = publication.keep(pipeline)
-        record.settled = published
+        record.settled = was_settled
     else:
         publication.publish(pipeline, ledger)
-    if run.checkpoints is not None:
-        run.checkpoints.discard()
+    if new_fit is not None:
+        new_fit.checkpoints.discard()
         promote_owed(ledger, run.store, run.writer)
     gate.refuse(passed)
 
 
-def _fit(
-    run: _Run,
-    why: str,
-    as_before: Schema | None,
-    live: ServingVersion | None,
-    table: Table,
-    defaults: dict[str, Any],
-) -> tuple[ServingVersion, Reading]:
-    """Fit, save, and compare; the version that forecasts tonight, and the table as it reads it."""
-    pipeline, train, began = run.pipeline, run.pipeline.train, time.monotonic()
-    reading, dated = inputs.read_to_fit(pipeline, run.instant, table, defaults, as_before)
+def _fit_of_instant(ledger: Ledger, as_of: str) -> dict[str, Any]:
+    """What a record says of a fit that an earlier run as of the same time has made, if any."""
+    for entry in ledger.fits(as_of):
+        if entry.as_of == as_of:
+            return {
+                "why": "fitted by an earlier run as of this instant",
+                "version": entry.version,
+                "promoted": entry.promoted,
+                "verdict": entry.reason,
+            }
+    return {}
+
+
+def _fit(run: _Run, found: inputs.Inputs) -> _Fit:
+    """Fit, save, and compare with the live version."""
+    pipeline = run.pipeline
+    live = found.live
+    began = time.monotonic()
+    reading, dated = inputs.read_to_fit(pipeline, run.instant, found)
+    panel = reading.panel
     if pipeline.checks.error_after is not None:
-        _check_age(run, reading.panel, reading.schema, table.name)
-    inputs.check_periods(
-        pipeline, reading.schema, int(reading.panel.origins.max()), reading.panel.ahead
-    )
-    log.info("fit      %s", why)
+        _check_age(run, panel, reading.schema, found.table.name)
+    inputs.check_periods(pipeline, reading.schema, int(panel.origins.max()), panel.ahead)
+    log.info("fit      %s", found.why)
     check_to_fit(reading)
     for line in describe_reading(reading):
         log.info("%s", line)
-    run.checkpoints = run.writer.checkpoints(run.resume)
-    fitted = fit(
-        FitRequest(
-            reading,
-            train,
-            earlier=None if live is None else live.fitted,
-            started=began,
-            callbacks=Callbacks(on_step=run.on_step),
-            checkpoints=run.checkpoints,
-        )
-    ).fitted
+    checkpoints = run.writer.checkpoints(run.resume)
+    request = FitRequest(
+        reading,
+        pipeline.train,
+        earlier=None if live is None else live.fitted,
+        started=began,
+        callbacks=Callbacks(on_step=run.on_step),
+        checkpoints=checkpoints,
+        exports=True,
+    )
+    fitted = fit(request).fitted
 
     @cache
     def as_live() -> Reading:
         if live is None:
             return reading
-        return inputs.read_as_live(
-            pipeline, run.instant, reading, dated, live.schema, live.fitted.config.horizon
-        )
+        horizon = live.fitted.config.horizon
+        return inputs.read_as_live(pipeline, run.instant, reading, dated, live.schema, horizon)
 
     promoted, verdict = should_promote(fitted, live, as_live, pipeline.checks.require_all)
-    verdict = pipeline.hidden(verdict)
-    newest = run.store.empty if live is None else live.version == run.store.current()
-    promoted &= not run.record.ahead_of_clock
-    begun = FitEntry(run.record.as_of, "", False, UNFINISHED, settings_of_fit(pipeline))
-
-    def announce(
-        version: str,
-    ) -> None:  # a kill leaves a version that nothing takes for one that was live
-        run.ledger.add_fit(replace(begun, version=version))
-
-    contents = to_contents(fitted := with_exports(fitted))
-    created = min(run.instant, datetime.now(UTC))
-    version = run.writer.save(
-        contents, pipeline.keep, created, promote=False, reuse=True, announce=announce
-    )
-    run.fit = replace(
-        begun, version=version.id, promoted=promoted, reason=verdict, goes_live=promoted and newest
-    )
+    entry, saved = _save(run, fitted, live, promoted, verdict)
     run.record.fit = {
-        "why": pipeline.hidden(why),
-        "version": version.id,
+        "why": pipeline.hidden(found.why),
+        "version": entry.version,
         "promoted": False,
-        "verdict": verdict,
+        "verdict": entry.reason,
     }
-    if live is not None and (missing := sorted(set(live.fitted.ids) - set(fitted.ids))):
-        names = series_names(missing)
-        log.warning(
-            "%d series of %s are not in the table any more (%s)", len(missing), live.version, names
-        )
+    if live is not None:
+        missing = sorted(set(live.fitted.ids) - set(fitted.ids))
+        if missing:
+            text = "%d series of %s are not in the table any more (%s)"
+            log.warning(text, len(missing), live.version, series_names(missing))
     for line in describe_fit(fitted):
         log.info("%s", line)
-    if promoted or live is None:
-        log.info("gate     %s passes: %s", version.id, verdict)
-        return ServingVersion(
-            version.id, Predictor(fitted, train.device, train.engine), version.hash
-        ), reading
-    log.warning("%s does not go live: %s; %s still forecasts", version.id, verdict, live.version)
-    return live, as_live()
+    if entry.promoted or live is None:
+        log.info("gate     %s passes: %s", entry.version, entry.reason)
+        return _Fit(entry, saved, reading, checkpoints)
+    text = "%s does not go live: %s; %s still forecasts"
+    log.warning(text, entry.version, entry.reason, live.version)
+    return _Fit(entry, live, as_live(), checkpoints)
 
 
-def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> ForecastOptions:
-    config, record, schema = live.fitted.config, run.record, live.schema
-    _check_age(run, panel, schema, name)
-    record.horizon_over = (
-        table_checks.age(panel.newest + config.horizon, schema, run.instant) or 0
-    ) > 0
-    if record.dated_ahead:
-        of_data = "the newest value by more than a horizon: later runs set no limits by it"
-        limit = "its clock: it leaves nothing to later runs" if record.ahead_of_clock else of_data
-        log.warning("the run as of %s is dated ahead of %s", record.as_of, limit)
-    run.lagging = table_checks.lagging(panel, schema, run.pipeline.checks, name)
-    record.drift = table_checks.check_drift(
-        panel, live.fitted.history, schema.shortest_season, name
+def _save(
+    run: _Run, fitted: Fitted, live: ServingVersion | None, promoted: bool, verdict: str
+) -> tuple[FitEntry, ServingVersion]:
+    """Save a version; the ledger knows it before it is in the store, so that no kill makes it live."""
+    pipeline = run.pipeline
+    begun = FitEntry(run.record.as_of, "", False, UNFINISHED, settings_of_fit(pipeline))
+    version = run.writer.save(
+        to_contents(fitted),
+        pipeline.keep,
+        min(run.instant, datetime.now(UTC)),
+        promote=False,
+        reuse=True,
+        announce=lambda version: run.ledger.add_fit(replace(begun, version=version)),
     )
-    if run.pipeline.totals:
-        if run.fit is None:
-            inputs.check_periods(run.pipeline, schema, int(panel.origins.max()), config.horizon)
-        earlier = run.ledger.forecasts(record.as_of, accuracy.NEWEST, sums=True)
-        record.totals = compare_sums(earlier, panel, live, run.pipeline)
-    runs = [
-        past
-        for past in run.ledger.runs(accuracy.NEWEST + 1, record.as_of)
-        if past.as_of < record.as_of
-    ]
-    run.night = Night(panel, schema, runs)
-    for last in run.ledger.forecasts(record.as_of, 1):
-        at = str(last["as_of"].iloc[0])
-        run.last = last
-        published = set(accuracy.ids_of(last))
-        counted = next((past.counts.get("series", 0) for past in runs if past.as_of == at), 0)
-        if len(published) < counted:  # the ledger has a sample of a large run
-            published |= set(live.fitted.ids)
-        run.night = replace(
-            run.night,
-            new=accuracy.NewActuals.of(last, panel, schema),
-            published=published,
-            before=_input_of(run, at, live),
-            learned=() if live.fitted.effects is None else live.fitted.effects.labels,
-        )
-        before = [past.actuals for past in runs if past.settled and not past.dated_ahead]
-        record.actuals, run.streaks = accuracy.since_last_run(last, panel, schema, before)
-    past, run.days = accuracy.compare(
-        run.ledger.forecasts(record.as_of, accuracy.NEWEST), panel, schema
+    promoted &= not run.record.ahead_of_clock
+    follows_live = run.store.empty if live is None else live.version == run.store.current()
+    entry = replace(
+        begun,
+        version=version.id,
+        promoted=promoted,
+        reason=pipeline.hidden(verdict),
+        goes_live=promoted and follows_live,
     )
+    predictor = Predictor(fitted, pipeline.train.device, pipeline.train.engine)
+    return entry, ServingVersion(version.id, predictor, version.hash)
 
-    def factors(series: Integers, quantiles: Numbers) -> Numbers:
+
+class _TableChecks:
+    """Check the panel of a run before it is forecast, and compare it with what earlier runs forecast."""
+
+    comparison: _Comparison
+    lagging: list[tuple[str, ...]]  # series without a recent value
+
+    def __init__(self, run: _Run, live: ServingVersion, name: str, fits: bool) -> None:
+        self.run = run
+        self.live = live
+        self.name = name  # of the table
+        self.fits = fits
+
+    def __call__(self, panel: Panel) -> ForecastOptions:
+        run = self.run
+        record = run.record
+        schema = self.live.schema
+        horizon = self.live.fitted.config.horizon
+        _check_age(run, panel, schema, self.name)
+        seconds_over = table_checks.age(panel.newest + horizon, schema, run.instant)
+        record.horizon_over = (seconds_over or 0) > 0
+        if record.ahead_of_clock:
+            text = "the run as of %s is dated ahead of its clock: it leaves nothing to later runs"
+            log.warning(text, record.as_of)
+        elif record.dated_ahead:
+            text = "the run as of %s is dated ahead of the newest value by more than a horizon"
+            log.warning(f"{text}: later runs set no limits by it", record.as_of)
+        self.lagging = table_checks.lagging(panel, schema, run.pipeline.checks, self.name)
+        season = schema.shortest_season
+        record.drift = table_checks.check_drift(panel, self.live.fitted.history, season, self.name)
+        if run.pipeline.totals:
+            if not self.fits:
+                inputs.check_periods(run.pipeline, schema, int(panel.origins.max()), horizon)
+            sums = run.ledger.forecasts(record.as_of, accuracy.NEWEST, sums=True)
+            record.totals = compare_sums(sums, panel, self.live, run.pipeline)
+        self.comparison = _compare(run, panel, self.live)
+        return ForecastOptions(factors=partial(self._factors, panel))
+
+    def _factors(self, panel: Panel, series: Integers, quantiles: Numbers) -> Numbers:
+        """The factors [levels] of the intervals of series, from their quantiles [series, horizon, levels]."""
+        record = self.run.record
+        levels = self.live.fitted.config.levels
         # a repeated run keeps its factors: runs of earlier times may have been repeated since
         if not record.settled:
+            past = self.comparison.past
             oldest = past.as_of[0] if past.as_of else record.as_of
-            ended = run.ledger.runs(MAX_RECORDS, record.as_of, since=oldest)
-            version_of = {other.as_of: other.version for other in ended}
+            ended = self.run.ledger.runs(MAX_RECORDS, record.as_of, since=oldest)
+            version_of = {run.as_of: run.version for run in ended}
             record.intervals = interval_factors(
                 past,
                 versions=[version_of.get(as_of) for as_of in past.as_of],
-                version=live.version,
-                current=accuracy.current_intervals(panel, series, quantiles, config.levels),
+                version=self.live.version,
+                current=accuracy.current_intervals(panel, series, quantiles, levels),
             )
-        return factors_of_levels(record.intervals, config.levels)
-
-    return ForecastOptions(factors=factors)
+        return factors_of_levels(record.intervals, levels)
 
 
-def _input_of(run: _Run, at: str, live: ServingVersion) -> RunInput | None:
-    """What an earlier run forecast from; None where the ledger, or the version that it had, is not there any more."""
-    train = run.pipeline.train
-    data = run.ledger.inputs(at)
-    version = next((past.version for past in run.night.runs if past.as_of == at), None)
-    if data is None or version is None:
-        return None
-    try:
-        same = version == live.version
-        predictor = (
-            live.predictor
-            if same
-            else load_predictor(run.pipeline.store, version, train.device, train.engine)
+def _compare(run: _Run, panel: Panel, live: ServingVersion) -> _Comparison:
+    record = run.record
+    schema = live.schema
+    before = run.ledger.runs(accuracy.NEWEST + 1, record.as_of)
+    runs = [past for past in before if past.as_of < record.as_of]
+    night = Night(panel, schema, runs)
+    last = next(run.ledger.forecasts(record.as_of, 1), None)
+    streaks: accuracy.Streaks = {}
+    if last is not None:
+        at = str(last["as_of"].iloc[0])
+        last_run = next((past for past in runs if past.as_of == at), None)
+        published = set(accuracy.ids_of(last))
+        if last_run is not None and len(published) < last_run.counts.get("series", 0):
+            published |= set(live.fitted.ids)  # the ledger has a sample of a large run
+        night = replace(
+            night,
+            new=accuracy.NewActuals.of(last, panel, schema),
+            published=published,
+            before=_input_of(run, last_run, live),
+            learned=() if live.fitted.effects is None else live.fitted.effects.labels,
         )
-        return unpacked(data, predictor, version)
+        usual = [past.actuals for past in runs if past.settled and not past.dated_ahead]
+        record.actuals, streaks = accuracy.since_last_run(last, panel, schema, usual)
+    forecasts = run.ledger.forecasts(record.as_of, accuracy.NEWEST)
+    past, days = accuracy.compare(forecasts, panel, schema)
+    return _Comparison(night, last, streaks, past, days)
+
+
+def _input_of(run: _Run, last_run: Record | None, live: ServingVersion) -> RunInput | None:
+    """What an earlier run forecast from; None where the ledger, or the version that it had, is not there any more."""
+    if last_run is None or last_run.version is None:
+        return None
+    data = run.ledger.inputs(last_run.as_of)
+    if data is None:
+        return None
+    train = run.pipeline.train
+    predictor = live.predictor
+    try:
+        if last_run.version != live.version:
+            store = run.pipeline.store
+            predictor = load_predictor(store, last_run.version, train.device, train.engine)
+        return unpacked(data, predictor, last_run.version)
     except (ForecastError, *DAMAGED):
         return None
 
 
 def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
-    record, limits = run.record, run.pipeline.checks
+    record = run.record
+    limits = run.pipeline.checks
     record.data_age = table_checks.age(panel.newest, schema, run.instant)
     record.data_end = position_texts(schema, calendar_of(schema), np.array([panel.newest]))[0]
     record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
@@ -459,44 +495,74 @@ def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
 
 
 def _publication(
-    run: _Run, passed: gate.CheckedForecasts, read: Panel, live: ServingVersion
+    run: _Run,
+    passed: gate.CheckedForecasts,
+    panel: Panel,
+    live: ServingVersion,
+    checks: _TableChecks,
+    new_fit: _Fit | None,
 ) -> Publication:
     """What goes to the sinks and into the ledger: forecasts and sums, and the scores of earlier ones."""
-    record, required, forecasts = run.record, run.pipeline.checks.require_all, passed.forecasts
-    tables, skipped = passed.tables(run.pipeline, live), forecasts.skipped
+    pipeline = run.pipeline
+    record = run.record
+    forecasts = passed.forecasts
+    tables = passed.tables(pipeline, live)
+    incomplete = _without_new_values(run, forecasts, checks.lagging)
+    record.exit_code = INCOMPLETE if incomplete or passed.replaced else 0
+    record.settled = True
     record.counts = {
         "series": len(forecasts.series),
         "rows": forecasts.rows,
-        "skipped": len(skipped),
+        "skipped": len(forecasts.skipped),
     }
-    record.counts |= {"sums": sum(len(table.frame) for table in tables[1:])} if tables[1:] else {}
-    record.skipped = {
-        "/".join(series): status for series, status in list(skipped.items())[:MAX_RECORDED]
-    }
-    lost = table_checks.without_forecast(skipped, required)
-    lost += [series for series in run.lagging if required and series not in lost]
-    if lost:
-        names = series_names(lost, NAMED_SERIES)
-        log.warning("%d series got no forecast, or one from old values: %s", len(lost), names)
-    record.exit_code, record.settled = INCOMPLETE if lost or passed.replaced else 0, True
-    if run.fit is not None:
-        record.fit["promoted"] = run.fit.promoted
+    if pipeline.totals:
+        record.counts["sums"] = sum(len(table.frame) for table in tables[1:])
+    skipped = list(forecasts.skipped.items())[:MAX_RECORDED]
+    record.skipped = {"/".join(ids): status for ids, status in skipped}
+    if new_fit is not None:
+        record.fit["promoted"] = new_fit.entry.promoted
+
     before = {day.day: day for day in run.ledger.days(MAX_RECORDS, record.as_of)}
-    # a run that has only samples of some forecasts of a day left does not score it again
-    new = {
-        day.day: day
-        for day in run.days
-        if day.day not in before or before[day.day].count <= day.count
-    }
-    record.scores = [vars(score) for _, score in sorted((before | new).items())[-7:]]
-    scores = [score for day, score in new.items() if score != before.get(day)]
-    ids = [forecasts.panel.ids[i] for i in forecasts.series]
-    to_keep = accuracy.forecasts_to_keep(forecasts, live.fitted, run.streaks)
-    more: dict[str, pd.DataFrame | bytes] = {
-        INPUTS: packed(live.fitted, read, run.pipeline.output, passed.replaced)
-    }
-    more |= run.known
-    more |= {TOTALS: sums_to_keep(passed.totals, forecasts)} if passed.totals else {}
+    scores = _new_scores(checks.comparison.days, before)
+    newest = sorted((before | scores).items())[-7:]
+    record.scores = [vars(score) for _, score in newest]
+
+    more: dict[str, pd.DataFrame | bytes] = {**run.known}
+    more[INPUTS] = packed(live.fitted, panel, pipeline.output, passed.replaced)
+    if passed.totals:
+        more[TOTALS] = sums_to_keep(passed.totals, forecasts)
     _finish(run)
-    placed = dict(zip(destinations(run.pipeline), tables, strict=True))
-    return Publication(record, placed, ids, to_keep, more, scores, run.fit)
+    return Publication(
+        record=record,
+        tables=dict(zip(destinations(pipeline), tables, strict=True)),
+        series=[forecasts.panel.ids[i] for i in forecasts.series],
+        forecasts=accuracy.forecasts_to_keep(forecasts, live.fitted, checks.comparison.streaks),
+        more=more,
+        days=[score for day, score in scores.items() if score != before.get(day)],
+        fit=None if new_fit is None else new_fit.entry,
+    )
+
+
+def _without_new_values(
+    run: _Run, forecasts: Forecasts, lagging: list[tuple[str, ...]]
+) -> list[tuple[str, ...]]:
+    """The series, with a warning, for which a run ends as partly done."""
+    required = run.pipeline.checks.require_all
+    series = table_checks.without_forecast(forecasts.skipped, required)
+    if required:
+        series += [ids for ids in lagging if ids not in series]
+    if series:
+        names = series_names(series, NAMED_SERIES)
+        text = "%d series got no forecast, or one from old values: %s"
+        log.warning(text, len(series), names)
+    return series
+
+
+def _new_scores(days: list[DayScore], before: Mapping[str, DayScore]) -> dict[str, DayScore]:
+    """Scores by day; a run that has only samples of some forecasts of a day left does not score it again."""
+    scores = {}
+    for score in days:
+        earlier = before.get(score.day)
+        if earlier is None or earlier.count <= score.count:
+            scores[score.day] = score
+    return scores

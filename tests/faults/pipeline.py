@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from forecast.artifacts.store import Store
+from forecast.engine.requests import Forecast, ForecastRequest
 from forecast.errors import ForecastError
-from forecast.inference.forecasting import Forecasts, numbered, tabulated
+from forecast.inference.forecasting import numbered, tabulated
 from forecast.jobs import run as module
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.publishing import accept_blocked
@@ -138,11 +139,14 @@ def kill_blocked(model: str, times: int, folder: Path, random: Random, counts: C
         counts.done[f"kills of a '{model}' {victim}" if whole < 0 else "that were faster"] += 1
 
 
-def scaled(made: Forecasts, factor: float, predictor: Any, *_: Any, **options: Any) -> Forecasts:
+def scaled(made: Forecast, factor: float, predictor: Any, request: ForecastRequest) -> Forecast:
     """Forecasts of a model that goes wrong."""
-    parts = {name: factor * getattr(made, name) for name in ("quantiles", "shown", "means")}
-    changed = numbered(replace(made, **parts), predictor.fitted, options["output"])
-    return made if factor == 1 else tabulated(changed, predictor.fitted, options["output"])
+    if factor == 1:
+        return made
+    forecasts = made.whole
+    parts = {name: factor * getattr(forecasts, name) for name in ("quantiles", "shown", "means")}
+    changed = numbered(replace(forecasts, **parts), predictor.fitted, request.output)
+    return replace(made, parts=(tabulated(changed, predictor.fitted, request.output),))
 
 
 @dataclass
@@ -216,9 +220,10 @@ class Night:
         ).isoformat() + "+00:00"
         code = 1
         try:
-            pipeline, made = read_pipeline(str(self.folder / "job.toml")), module.forecast_table
-            module.forecast_table = lambda *args, **options: scaled(
-                made(*args, **options), factor, *args, **options
+            pipeline = read_pipeline(str(self.folder / "job.toml"))
+            made = module.forecast
+            module.forecast = lambda predictor, request: scaled(
+                made(predictor, request), factor, predictor, request
             )
             code = (
                 accept_blocked(pipeline) if accept else module.run_job(pipeline, as_of=at)

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from forecast.artifacts.store import Store
-from forecast.inference.forecasting import Forecasts, numbered, tabulated
+from forecast.engine.requests import Forecast, ForecastRequest
+from forecast.inference.forecasting import numbered, tabulated
 from forecast.jobs import run as module
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.run import run_job
@@ -28,24 +29,24 @@ TOTALS = '[[totals]]\nby = "all"\npath = "all.csv"'
 @pytest.fixture
 def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Make a model that goes wrong: what it forecasts is multiplied, for all series or one."""
-    made = module.forecast_table
+    made = module.forecast
 
     def wrong(factor: float, series: int | None = None) -> None:
-        def forecast_table(predictor: Any, *args: Any, **options: Any) -> Forecasts:
-            found = made(predictor, *args, **options)
+        def spoiled(predictor: Any, request: ForecastRequest) -> Forecast:
+            answer = made(predictor, request)
+            found = answer.whole
             scale = np.ones(len(found.series))
             scale[slice(None) if series is None else series] = factor
             parts = {
                 name: getattr(found, name) * scale[:, None, None] for name in ("quantiles", "shown")
             }
             changed = replace(found, means=found.means * scale[:, None], **parts)
-            return tabulated(
-                numbered(changed, predictor.fitted, options["output"]),
-                predictor.fitted,
-                options["output"],
-            )
+            fitted = predictor.fitted
+            output = request.output
+            changed = tabulated(numbered(changed, fitted, output), fitted, output)
+            return replace(answer, parts=(changed,))
 
-        monkeypatch.setattr(module, "forecast_table", forecast_table)
+        monkeypatch.setattr(module, "forecast", spoiled)
 
     return wrong
 
@@ -429,7 +430,7 @@ REFUSED = [
         'by = "shops"\npath = "s.csv"',
         "'shops' is no id column and no static one; did you mean 'shop'?",
     ),
-    ('by = ["all", "shops"]\npath = "s.csv"', "(in a pipeline file: by in [[totals]], "),
+    ('by = ["all", "shops"]\npath = "s.csv"', " in [[totals]]: "),
     ('path = "s.csv"', "each group would be one series, and nothing is summed"),
     ('by = "all"', "[[totals]] 1 give it path, or url and table, or several of these"),
     ('by = "all"\ntable = "s"', "[[totals]] 1 url and table go together"),

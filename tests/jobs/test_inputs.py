@@ -15,7 +15,7 @@ import pytest
 from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import parse_as_of
 from forecast.errors import StorageFailure
-from forecast.jobs.inputs import known_by, read_to_fit
+from forecast.jobs.inputs import Inputs, known_by, read_to_fit
 from forecast.jobs.pipeline import read_pipeline
 from forecast.ledger.ledger import KILLED, Ledger, open_file
 from forecast.ledger.record import Record
@@ -517,7 +517,7 @@ def nights(job: Job, forecast: Run, at: At) -> Callable[[int, float], Ran]:
 def panel_to_fit(job: Job, at: At, day: int) -> Panel:
     pipeline = read_pipeline(str(job.file))
     table = read_table(str(job.folder / "sales.csv"), TextSettings())
-    return read_to_fit(pipeline, parse_as_of(at(day)), table, {}, None)[0].panel
+    return read_to_fit(pipeline, parse_as_of(at(day)), Inputs(table))[0].panel
 
 
 def ledger_of(job: Job) -> Ledger:
@@ -696,7 +696,7 @@ def test_words_of_a_wide_table_keep_their_meaning_where_columns_and_categories_c
             assert ran.code == 0, ran.err
     pipeline = read_pipeline(str(job.file))
     tonight = read_table(str(job.folder / "sales.csv"), TextSettings())
-    reading = read_to_fit(pipeline, parse_as_of(at(FIRST + 2)), tonight, {}, None)[0]
+    reading = read_to_fit(pipeline, parse_as_of(at(FIRST + 2)), Inputs(tonight))[0]
     panel, names = reading.panel, reading.schema.categories["sky"]
     assert names == ("fog", "rain", "sun")
     for back, says in ((1, "rain"), (2, "sun")):

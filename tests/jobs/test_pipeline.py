@@ -26,7 +26,11 @@ SHIPPED = Path(__file__).parents[2] / "pipelines"
             {"train": "seasn = 7"},
             "[train] unknown key 'seasn'; did you mean 'season' in [table]?",
         ),
-        ("", {"trian": "steps = 7"}, "'trian'; did you mean 'train' as a table: [train]?"),
+        (
+            "",
+            {"trian": "steps = 7"},
+            "'trian'; did you mean 'train' at the top level, as a table: [train]?",
+        ),
         ("", {"train": "steps = 0"}, "[train] steps=0"),
         ("", {"train": "steps = 'many'"}, "[train] steps='many'"),
         ("refit = 'monthly'", {}, "refit='monthly'"),

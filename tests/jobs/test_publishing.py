@@ -16,6 +16,7 @@ from forecast.errors import StaleData
 from forecast.jobs import run as module
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.publishing import Publication, accept_blocked
+from forecast.tables.reading import load_table
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 
@@ -124,7 +125,7 @@ def test_no_earlier_run_takes_a_version_whose_run_has_not_ended(
     live = job.record()["version"]
     with monkeypatch.context() as patched:
         patched.setattr(
-            "forecast.jobs.publishing.sinks_of",
+            "forecast.jobs.sinks.write",
             lambda *_: (_ for _ in ()).throw(StaleData("the sink is gone")),
         )
         assert forecast("run", job.file, "--as-of", at(160)).code == 4
@@ -160,13 +161,12 @@ def test_the_hash_of_a_source_is_that_of_what_was_read(
     source = job.folder / "sales.csv"
     read = hashlib.sha256(source.read_bytes()).hexdigest()
 
-    def replaced_meanwhile(*words: object) -> object:
-        table = read_source(*words)
+    def replaced_meanwhile(*words: Any, **options: Any) -> object:
+        table = load_table(*words, **options)
         source.write_bytes(source.read_bytes() + b"2030-01-01,north,1\n")
         return table
 
-    read_source = module.inputs.read_source
-    monkeypatch.setattr(module.inputs, "read_source", replaced_meanwhile)
+    monkeypatch.setattr("forecast.jobs.sources.load_table", replaced_meanwhile)
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     assert job.record()["input"]["sha256"] == read
 
@@ -300,13 +300,15 @@ def test_a_flipped_bit_anywhere_in_what_a_blocked_night_kept_is_refused_by_the_n
 def test_what_breaks_a_rule_that_no_forecast_may_break_is_not_accepted_either(
     job: Job, forecast: Run, at: At, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = module.forecast_table
+    made = module.forecast
 
-    def out_of_order(*args: Any, **options: Any) -> Any:
-        found = made(*args, **options)
-        return replace(found, columns=found.columns | {"lo_80": found.columns["hi_95"]})
+    def out_of_order(*args: Any) -> Any:
+        answer = made(*args)
+        columns = answer.whole.columns
+        wrong = replace(answer.whole, columns=columns | {"lo_80": columns["hi_95"]})
+        return replace(answer, parts=(wrong,))
 
-    monkeypatch.setattr(module, "forecast_table", out_of_order)
+    monkeypatch.setattr(module, "forecast", out_of_order)
     ran = forecast("run", job.file, "--as-of", at(150))
     assert (ran.code, "--accept" in ran.err) == (5, False)
     ran = forecast("run", job.file, "--accept")

@@ -1,10 +1,14 @@
-"""Names and types that the sink does not take are refused before any work, all of them at once."""
+"""Names, types and files that the sink does not take are refused before any work, all of them at once."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from forecast.errors import CannotCreate
+from forecast.jobs.sinks import check_file
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 
@@ -269,3 +273,51 @@ def test_predict_and_backtest_refuse_names_before_they_compute(job: Job, forecas
     )
     assert ran.code == 2
     assert "columns 'mase', 'actual' have the names of columns of the result" in ran.err
+
+
+def test_a_new_file_and_one_to_replace_can_be_written(tmp_path: Path) -> None:
+    assert check_file(str(tmp_path / "new" / "out.csv")).endswith("out.csv can be written")
+    (tmp_path / "old.csv").touch()
+    assert check_file(str(tmp_path / "old.csv")).endswith("old.csv can be written")
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write everything"
+)
+def test_a_file_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "old.csv").touch(0o400)
+    with pytest.raises(CannotCreate, match=r"old.csv: may not be written"):
+        check_file(str(tmp_path / "old.csv"))
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(CannotCreate, match=r"folder.csv: is a folder; name a file in it"):
+        check_file(str(tmp_path / "folder.csv"))
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "problem"),
+    [
+        (SystemExit(0), 1, "this is a bug of forecast: SystemExit: 0"),
+        (BrokenPipeError(32, "Broken pipe"), 74, "input or output: Broken pipe"),
+    ],
+)
+def test_a_sink_that_exits_or_whose_pipe_breaks_ends_the_run_with_an_error(
+    job: Job,
+    forecast: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    code: int,
+    problem: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("forecast.jobs.sinks.write_frames", fail)
+    ran = forecast("run", job.file)
+    assert ran.code == code
+    assert problem in ran.err
+    assert job.record()["exit_code"] == code
+    assert problem in job.record()["error"]
+    assert job.ledger("SELECT exit_code FROM forecast_runs ORDER BY as_of")[-1] == (code,)

@@ -1,0 +1,230 @@
+"""Where forecasts and their sums go: a file, rows in a table of a database, or both."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import AfterValidator, Field
+
+from forecast import databases
+from forecast.durable import check_folder, make_directory
+from forecast.errors import CannotCreate, UsageError
+from forecast.ledger.record import sha256_of_file
+from forecast.panel.panel import Integers
+from forecast.panel.schema import Names, Schema, calendar_of, time_columns_at
+from forecast.reading.observations import id_codes, wide_columns
+from forecast.settings import (
+    FilePath,
+    OutputSettings,
+    PeriodNames,
+    Series,
+    SettingsGroup,
+    SumSettings,
+)
+from forecast.tables.table import Table
+from forecast.tables.writing import (
+    check_output,
+    frame_of,
+    guard_formulas,
+    output_columns,
+    write_frames,
+)
+from forecast.totals.sums import sum_columns
+
+USE = "give it path, or url and table, or several of these"
+ADDED = ("origin", "version", "model", "status")  # columns of a table of a database; sums have two
+
+
+def _with_known_suffix(path: str) -> str:
+    check_output(path)
+    return path
+
+
+class _Places(SettingsGroup):
+    path: Annotated[FilePath, AfterValidator(_with_known_suffix)] | None = Field(
+        None, description="a .csv, .parquet or .xlsx file, replaced all at once"
+    )
+    table: str | None = Field(
+        None,
+        description="table of that database: rows are added or replaced by ids, time and origin; "
+        "may name a schema",
+    )
+
+
+class SinkSettings(_Places):
+    """Where the forecasts go."""
+
+    url: str | None = Field(None, repr=False, description="a database, as SQLAlchemy writes it")
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The file and the table that are written, by their keys."""
+        return self.model_dump(include={"path", "table"}, exclude_none=True)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns beside ids, time and numbers."""
+        return () if self.table is None else ADDED
+
+    def check_keys(self) -> None:
+        """Refuse what does not name a sink."""
+        if (self.url is None) != (self.table is None):
+            raise UsageError("url and table go together")
+        if not self.places:
+            raise UsageError(USE)
+
+
+class TotalsSettings(_Places):
+    """Sums of the forecasts, and where they go; tables are in the database of the sink."""
+
+    by: Series = Field(
+        (),
+        description="id or static columns that name groups: region,product; or all; or a list of such",
+    )
+    every: PeriodNames = Field(
+        (), description="day, week, month, quarter, year or horizon; or a list of these"
+    )
+
+    @property
+    def sums(self) -> SumSettings:
+        """What is summed."""
+        return SumSettings(sum_by=self.by, sum_every=self.every)
+
+    def sink(self, series: SinkSettings) -> SinkSettings:
+        """Where the sums go, beside the series."""
+        url = None if self.table is None else series.url
+        return SinkSettings(path=self.path, table=self.table, url=url)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The forecasts of a run, or sums of them.
+
+    Attributes
+    ----------
+    frame : as [output] asks for it
+    explained : the same, of forecasts with the columns model and status where a table has them
+    times : [rows], timestamps, of sums of the starts of their periods
+    origins : [rows], timestamps of the newest known values
+    schema : of the version that forecast; of sums, with their ids
+    """
+
+    frame: pd.DataFrame
+    explained: pd.DataFrame
+    times: Integers
+    origins: Integers
+    schema: Schema
+    version: str
+    output: OutputSettings
+
+
+def check_file(path: str) -> str:
+    """Refuse a file that cannot be written or replaced; returns the finding."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise CannotCreate("is a folder; name a file in it", place=path)
+    if target.exists() and not os.access(target, os.W_OK):
+        raise CannotCreate("may not be written", place=path)
+    check_folder(target.parent, path)
+    return f"{path} can be written"
+
+
+def check_table(sink: SinkSettings, rows: pd.DataFrame, keys: Sequence[str]) -> str:
+    """Refuse names and types of rows that the database does not take; returns the finding."""
+    exists = databases.rehearse(str(sink.url), str(sink.table), rows, [*keys, "origin"])
+    return f"table {sink.table} {'takes the forecasts' if exists else 'will be created'}"
+
+
+def write(tables: Sequence[tuple[SinkSettings, Results]]) -> dict[str, Any]:
+    """Write forecasts and their sums: rows of a database in one transaction, then file after file.
+
+    Returns what the record says of the forecasts: the number of rows, and the sha256 of the file.
+    """
+    facts: dict[str, Any] = {}
+    first_sink = tables[0][0]
+    rows = [
+        (str(sink.table), _rows(results), [*results.schema.keys, "origin"])
+        for sink, results in tables
+        if sink.table is not None
+    ]
+    if rows:
+        url = next(sink.url for sink, _ in tables if sink.url is not None)
+        count = databases.upsert(url, *rows[0], *rows[1:])
+        if first_sink.table is not None:
+            facts["rows"] = count
+    for sink, results in tables:
+        if sink.path is None:
+            continue
+        frame = results.frame
+        if results.output.excel_safe:
+            frame = guard_formulas(frame, results.schema.ids)
+        make_directory(Path(sink.path).parent)
+        write_frames([frame], sink.path)
+    if first_sink.path is not None:
+        facts["sha256"] = sha256_of_file(first_sink.path)
+    return facts
+
+
+def _rows(results: Results) -> pd.DataFrame:
+    schema = results.schema
+    frame = results.explained
+    if len(schema.time) == 1:
+        frame = frame.assign(**{schema.time[0]: _times(results.times, schema)})
+    frame = frame.assign(origin=_times(results.origins, schema), version=results.version)
+    last = [name for name in ADDED if name in frame]
+    return frame[[*frame.columns.drop(last), *last]]
+
+
+def ids_in(schema: Schema, table: Table) -> list[tuple[str, ...]]:
+    """The ids of the series of a table."""
+    if schema.layout == "long":
+        return list(id_codes(table, schema.ids)[0])
+    if schema.layout == "wide":
+        return [(name,) for name in wide_columns(table, schema)]
+    return [(name,) for name in table.texts(schema.ids[0]).tolist()]
+
+
+def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFrame:
+    """Rows like those to come: ids of the table, times on its grid, and numbers that mean nothing."""
+    ids = sorted(ids_in(schema, table), key=lambda names: max(map(len, names)))
+    longest = ids[-1_000:]
+    # more steps than the hours of a day, so that a column of dates cannot hold them
+    count = max(len(longest), 100)
+    calendar = calendar_of(schema)
+    steps = calendar.positions(np.zeros(1, np.int64)) + np.arange(count)
+    times = _times(calendar.times(steps), schema)
+    columns: dict[str, Any] = {}
+    for number, name in enumerate(schema.ids):
+        columns[name] = [longest[row % len(longest)][number] for row in range(count)]
+    if len(schema.time) > 1:
+        columns |= dict(frame_of(time_columns_at(schema, calendar, steps)))
+    else:
+        columns[schema.time[0]] = times
+    numbers = [name for name in output_columns(output) if name not in ADDED]
+    columns |= dict.fromkeys(numbers, 0 if output.integer else 0.5)
+    columns["origin"] = times
+    columns["version"] = "v-20240101T000000.000000Z-00000000"
+    return pd.DataFrame(columns).assign(model="", status="")
+
+
+def sample_sums(
+    rows: pd.DataFrame, ids: Names, schema: Schema, output: OutputSettings
+) -> pd.DataFrame:
+    """The same of sums, with their ids."""
+    numbers: dict[str, Any] = dict.fromkeys(sum_columns(output), 0.5)
+    numbers |= {"filled": 0, "steps": 1, "calibrated": True}
+    rows = rows.assign(**{name: "" for name in ids if name not in rows}, **numbers)
+    rows.loc[0, [*ids]] = ""  # as where a column is summed over
+    return rows[[*ids, *schema.time, *numbers, *ADDED[:2]]]
+
+
+def _times(seconds: Integers, schema: Schema) -> "pd.Index[Any]":
+    """Times as timestamps, with a zone where the input's have one, or whole numbers where they are steps."""
+    if schema.time_format.kind == "integer" or schema.layout == "rows":
+        return pd.Index(seconds)
+    timestamps = pd.DatetimeIndex(seconds.astype("datetime64[s]"))
+    return timestamps.tz_localize("UTC") if schema.time_format.zone is not None else timestamps

@@ -1,0 +1,54 @@
+"""Where tonight's table comes from: a file, or the rows of a query."""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import Field
+
+from forecast import databases
+from forecast.errors import UsageError
+from forecast.settings import UNFINISHED, FilePath, TextSettings, Unfinished
+from forecast.tables.reading import load_table, table_from_frame
+from forecast.tables.table import Table
+
+USE = "give either path, or url and sql"
+
+
+class SourceSettings(TextSettings):
+    """Where tonight's table comes from."""
+
+    path: FilePath | None = Field(
+        None,
+        description="a CSV, JSON or Parquet file, a workbook, a folder of Parquet files, or synth:KIND",
+    )
+    sql: str | None = Field(None, description="the query whose rows are the table; needs url")
+    url: str | None = Field(
+        None,
+        repr=False,
+        description="a database, as SQLAlchemy writes it: postgresql+psycopg://host/name",
+    )
+    future: FilePath | None = Field(
+        None, description="a file with the columns that are known in advance"
+    )
+    vintages: Literal["keep", "off"] = Field(
+        "keep", description="keep what each run knows in advance for later fits"
+    )
+    unfinished: Unfinished = UNFINISHED
+
+    def text(self) -> TextSettings:
+        """How text is read."""
+        return TextSettings(**self.model_dump(include=set(TextSettings.model_fields)))
+
+    def check_keys(self) -> None:
+        """Refuse what does not name one source."""
+        in_file = self.path is not None
+        in_database = self.url is not None or self.sql is not None
+        if in_file == in_database or (in_database and None in (self.url, self.sql)):
+            raise UsageError(USE)
+
+    def read(self, text: TextSettings) -> tuple[Table, dict[str, Any]]:
+        """Read the table, and the settings of tables that come with it."""
+        if self.url is not None and self.sql is not None:
+            rows = databases.read_query(self.url, self.sql)
+            return replace(table_from_frame(rows, "the query of [source]"), ordered=False), {}
+        return load_table(self.path or "", text, hashed=True)
