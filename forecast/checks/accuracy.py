@@ -49,12 +49,11 @@ def compare(
 
     Returns a sample of their raw intervals, and the scores by day of all, the oldest first.
     """
-    names = [series_text(ids) for ids in panel.ids]
-    samples = list[pd.DataFrame]()
-    by_day = list[pd.DataFrame]()
-    as_of = list[str]()
+    samples = []
+    by_day = []
+    as_of: list[str] = []
     for forecasts in runs:
-        rows = forecasts.assign(panel=series_number(forecasts, names))
+        rows = forecasts.assign(panel=_series_in(panel, forecasts))
         rows["actual"] = actual_values(rows, panel, schema)
         by_day.append(_sums_by_day(rows[rows["actual"].notna()], schema))
         run = np.asarray(rows["as_of"].cat.codes, np.int64)
@@ -82,10 +81,16 @@ def _sums_by_day(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
         days = day.astype("datetime64[D]").astype(np.str_)
     error = (rows["forecast"] - rows["actual"]) / rows["unit"]
     error = error.where(rows["unit"] > 0)
-    sums = {"count": 1, "errors": error.notna(), "size": error.abs(), "error": error}
-    for end in ("80", "95"):
-        sums[f"in_{end}"] = rows["actual"].between(rows[f"lo_{end}"], rows[f"hi_{end}"])
-    return pd.DataFrame(sums).groupby(days[inverse]).sum()
+    sums = pd.DataFrame({"count": 1, "errors": error.notna()}, index=rows.index)
+    sums["size"] = error.abs()
+    sums["error"] = error
+    for level in ("80", "95"):
+        sums[f"in_{level}"] = _inside(rows, level)
+    return sums.groupby(days[inverse]).sum()
+
+
+def _inside(rows: pd.DataFrame, level: str) -> "pd.Series[bool]":
+    return rows["actual"].between(rows[f"lo_{level}"], rows[f"hi_{level}"])
 
 
 def _day_scores(by_day: Sequence[pd.DataFrame]) -> list[DayScore]:
@@ -96,7 +101,7 @@ def _day_scores(by_day: Sequence[pd.DataFrame]) -> list[DayScore]:
     scaled = total[["size", "error"]].div(errors, axis=0)
     inside = total[["in_80", "in_95"]].div(total["count"], axis=0)
     scores = pd.concat([total["count"], scaled, inside], axis=1)
-    days = list[DayScore]()
+    days = []
     for day, *numbers in scores.itertuples():
         known: list[Any] = [None if np.isnan(number) else number for number in numbers]
         days.append(DayScore(day, *known))
@@ -113,24 +118,43 @@ class NewActuals:
 
     @classmethod
     def of(cls, published: pd.DataFrame, panel: Panel, schema: Schema) -> "NewActuals":
-        names = [series_text(ids) for ids in panel.ids]
-        rows = published.assign(panel=series_number(published, names))
+        rows = published.assign(panel=_series_in(panel, published))
         slot = slots_of(rows, panel, schema)
         arrived = panel.observed[slot] & (slot >= 0)
         slot = slot[arrived]
-        return cls(slot, panel.values[slot], rows[PUBLISHED].to_numpy(np.float64)[arrived])
+        numbers = rows[PUBLISHED].to_numpy(np.float64)
+        return cls(slot, panel.values[slot], numbers[arrived])
+
+    @property
+    def median(self) -> Numbers:
+        return self.published[:, 0]
+
+    @property
+    def low(self) -> Numbers:
+        """The lower ends of 95 % intervals."""
+        return self.published[:, 3]
+
+    @property
+    def high(self) -> Numbers:
+        return self.published[:, 4]
 
     def select(self, rows: Flags) -> "NewActuals":
         return NewActuals(self.slot[rows], self.actual[rows], self.published[rows])
 
     def scores(self) -> Numbers:
         """[rows], how far each value lies from its median, in distances of the 95 % end."""
-        error = self.actual - self.published[:, 0]
-        end = np.where(error > 0, self.published[:, 4], self.published[:, 3])
-        half_width = np.abs(end - self.published[:, 0])
+        error = self.actual - self.median
+        end = np.where(error > 0, self.high, self.low)
+        half_width = np.abs(end - self.median)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             scores = np.where(error == 0, 0.0, error / half_width)
-        return np.asarray(np.clip(scores, -PRIORS.largest_score, PRIORS.largest_score))
+        largest = PRIORS.largest_score
+        return np.clip(scores, -largest, largest)
+
+
+def _series_in(panel: Panel, forecasts: pd.DataFrame) -> Integers:
+    """[rows], the series of each forecast in a panel; -1 where it has none."""
+    return series_number(forecasts, [series_text(ids) for ids in panel.ids])
 
 
 def slots_of(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Integers:
@@ -162,9 +186,10 @@ def current_intervals(
     return RawIntervals(sample["panel"].to_numpy(), sample[RAW].to_numpy())
 
 
-def published_levels(levels: Sequence[float]) -> list[int]:
+def published_levels(levels: Sequence[float]) -> Integers:
     """The indices of the median and of the ends of the 80 and 95 % intervals among levels."""
-    return [int(np.argmin(np.abs(np.array(levels) - share))) for share in SHARES]
+    distances = np.abs(np.subtract.outer(SHARES, levels))
+    return np.asarray(np.argmin(distances, axis=1))
 
 
 def _rows(panel: Panel, series: Integers, raw: Numbers) -> pd.DataFrame:
@@ -211,9 +236,11 @@ def earlier_forecasts(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schem
 
     by_time = np.full((len(series), len(instants), len(PUBLISHED)), np.nan)
     shared = np.flatnonzero(row >= 0)
-    by_time[row[shared], column[shared]] = earlier[PUBLISHED].to_numpy(np.float64)[shared]
-    columns_ahead = column[len(earlier) :].reshape(steps.shape)
-    return list(ids_of(earlier)), by_time[np.arange(len(series))[:, None], columns_ahead]
+    published = earlier[PUBLISHED].to_numpy(np.float64)
+    by_time[row[shared], column[shared]] = published[shared]
+    ahead_columns = column[len(earlier) :].reshape(steps.shape)
+    rows = np.arange(len(series))[:, None]
+    return list(ids_of(earlier)), by_time[rows, ahead_columns]
 
 
 def ids_of(forecasts: pd.DataFrame) -> Ids:
@@ -228,10 +255,8 @@ def since_last_run(
     `past` are the `actuals` of the records of earlier runs, which say what is usual.
     """
     names = last["series"].cat.categories
-    rows = last.assign(
-        panel=series_number(last, [series_text(ids) for ids in panel.ids]),
-        code=last["series"].cat.codes.astype(np.int64),
-    )
+    rows = last.assign(panel=_series_in(panel, last))
+    rows["code"] = last["series"].cat.codes.astype(np.int64)
     before = np.zeros(len(names))
     before[rows["code"]] = rows["streak"]
     rows["actual"] = actual_values(rows, panel, schema)
@@ -243,10 +268,10 @@ def since_last_run(
 
     summary: dict[str, Any] = {"values": len(rows)}
     for level in ("80", "95"):
-        inside = rows["actual"].between(rows[f"lo_{level}"], rows[f"hi_{level}"])
-        shares = [run[f"outside_{level}"] for run in past if f"outside_{level}" in run]
+        key = f"outside_{level}"
+        shares = [run[key] for run in past if key in run]
         usual = [min(shares), max(shares)] if len(shares) >= MIN_RUNS else None
-        summary[f"outside_{level}"] = round(float(1 - inside.mean()), 6)
+        summary[key] = round(float(1 - _inside(rows, level).mean()), 6)
         summary[f"usual_{level}"] = usual
 
     longest_by_chance = floor(log2(max(len(names), 1) / BY_CHANCE)) + 2
@@ -268,10 +293,12 @@ def _continued(before: Numbers, rows: pd.DataFrame) -> Numbers:
     A streak is for how many runs in a row the values of a series lay above the median, or below it
     if negative. Values on the median of an interval without width, as on closed days, do not count.
     """
-    open_days = rows[(rows["hi_80"] > rows["lo_80"]) | (rows["actual"] != rows["forecast"])]
-    above = np.sign(open_days["actual"] - open_days["forecast"])
-    side = np.sign(np.bincount(open_days["code"], above, len(before)))
-    has_values = np.bincount(open_days["code"], minlength=len(before)) > 0
+    has_width = rows["hi_80"] > rows["lo_80"]
+    error = rows["actual"] - rows["forecast"]
+    counts = has_width | (error != 0)
+    series = rows["code"][counts]
+    side = np.sign(np.bincount(series, np.sign(error[counts]), len(before)))
+    has_values = np.bincount(series, minlength=len(before)) > 0
     streaks = np.where(np.sign(before) == side, before + side, side)
     return np.where(has_values, streaks, before)
 
@@ -280,8 +307,7 @@ def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str
     """The series whose values lie farthest outside their 80 % intervals, in widths of these."""
     width = rows["hi_80"] - rows["lo_80"]
     widths = (rows["actual"] - rows["forecast"]) / width.where(width > 0)
-    outside = ~rows["actual"].between(rows["lo_80"], rows["hi_80"])
-    rows = rows.assign(widths=widths)[widths.notna() & outside]
+    rows = rows.assign(widths=widths)[widths.notna() & ~_inside(rows, "80")]
     rows = rows.sort_values("widths", key=np.abs, ascending=False, kind="stable")
     rows = rows.drop_duplicates("code")[:NAMED]
     if not len(rows):

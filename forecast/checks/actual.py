@@ -113,11 +113,11 @@ def _new_series(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
 
 def _duplicates(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
     """Series with exactly the values of others at the same times; pairs that the last run had do not count."""
-    alike = dict[bytes, list[int]]()
+    alike: dict[bytes, list[int]] = {}
     for series in range(len(panel)):
         if (digest := _digest(panel, series)) is not None:
             alike.setdefault(digest, []).append(series)
-    copies = list[tuple[str, ...]]()
+    copies = []
     for group in alike.values():
         new = [panel.ids[i] for i in group if panel.ids[i] not in published]
         copies += new if len(new) < len(group) else new[1:]
@@ -146,11 +146,9 @@ def _silent(night: Night, before: Panel) -> Finding:
         numbers = [i for i, name in enumerate(grouping.names) if name in lacking]
         silent |= np.isin(grouping.codes, numbers)
     names = first_names(sorted(lacking), NAMED)
-    return Finding(
-        share=float(silent.mean()),
-        series=tuple(panel.ids[i] for i in np.flatnonzero(silent)),
-        text=f"no values of {names} at the newest times that others have",
-    )
+    text = f"no values of {names} at the newest times that others have"
+    series = tuple(panel.ids[i] for i in np.flatnonzero(silent))
+    return Finding(share=float(silent.mean()), series=series, text=text)
 
 
 def _silent_groups(panel: Panel, schema: Schema) -> Iterator[str]:
@@ -219,4 +217,5 @@ def _shares(group: Integers, part: Numbers, whole: Numbers) -> Numbers:
     """The sum of the parts in each group over that of its values; 1 where these were all 0, and are not any more."""
     size = np.bincount(group, whole)
     changed = np.bincount(group, part)
-    return np.where(size > 0, changed / np.where(size > 0, size, 1.0), changed > 0)
+    unit = np.where(size > 0, size, 1.0)
+    return np.where(size > 0, changed / unit, changed > 0)

@@ -65,15 +65,14 @@ def group_finding(new: NewActuals, panel: Panel, schema: Schema, past: Sequence[
     """The group whose new values lie farthest from what was published, relative to what is usual."""
     scores = new.scores()
     series = panel.series_of_slots[new.slot]
-    distances = dict[str, float]()
+    distances = {}
     farthest = Finding()
     farthest_ratio = 1.0
     count = 0
     ways = [*groupings(panel.ids, schema)]
     if len(schema.ids) > 1:
-        ways.append(
-            Grouping("series", np.arange(len(panel)), [series_name(parts) for parts in panel.ids])
-        )
+        names = [series_name(ids) for ids in panel.ids]
+        ways.append(Grouping("series", np.arange(len(panel)), names))
     for grouping in ways:
         group = grouping.codes[series]
         distance = np.where(np.bincount(group) >= MIN_MEMBERS, _distances(new, group), 0.0)
@@ -82,8 +81,9 @@ def group_finding(new: NewActuals, panel: Panel, schema: Schema, past: Sequence[
         learned = usual_size(past, "group", statistic)
         usual = PRIORS.times_usual * (PRIORS.unlearned if learned is None else learned)
 
-        members = np.bincount(grouping.codes)[: len(distance)]
-        least = np.where((members == 1) & (len(panel) > 1), PRIORS.least_alone, PRIORS.least)
+        sizes = np.bincount(grouping.codes)[: len(distance)]
+        alone = (sizes == 1) & (len(panel) > 1)
+        least = np.where(alone, PRIORS.least_alone, PRIORS.least)
         beyond = _are_aside(scores, group) & (distance > np.maximum(usual, least))
         count += int(beyond.sum())
         number = int(np.argmax(np.where(beyond, distance, 0.0)))
@@ -91,10 +91,11 @@ def group_finding(new: NewActuals, panel: Panel, schema: Schema, past: Sequence[
         if beyond[number] and ratio > farthest_ratio:
             farthest_ratio = ratio
             inside = group == number
+            members = np.unique(series[inside])
             farthest = Finding(
                 share=float(np.exp(distance[number])),
                 usual=float(np.exp(usual)),
-                series=tuple(panel.ids[i] for i in np.unique(series[inside])),
+                series=tuple(panel.ids[i] for i in members),
                 text=_group_text(grouping.names[number], new.select(inside), panel, schema),
             )
     others = f", and {count - 1} other groups are far off" if count > 1 else ""
@@ -109,19 +110,20 @@ def value_finding(new: NewActuals, panel: Panel, schema: Schema, past: Sequence[
     slot = new.slot[row]
     ids = panel.ids[panel.series_of_slots[slot]]
     time = _slots_text(new.slot[[row]], panel, schema)
-    low, high = new.published[row, 3:]
+    interval = f"95 % interval {new.low[row]:.6g} to {new.high[row]:.6g}"
+    text = f"{series_name(ids)} {time}: {panel.values[slot]:.6g}, {interval}"
     return Finding(
         share=float(scores[row]),
         usual=None if learned is None else PRIORS.times_usual * learned,
         series=(ids,),
-        text=f"{series_name(ids)} {time}: {panel.values[slot]:.6g}, 95 % interval {low:.6g} to {high:.6g}".strip(),
+        text=text.strip(),
     )
 
 
 def _group_text(name: str, new: NewActuals, panel: Panel, schema: Schema) -> str:
     actual = new.actual.sum()
-    forecast = new.published[:, 0].sum()
-    beyond = (new.actual < new.published[:, 3]) | (new.actual > new.published[:, 4])
+    forecast = new.median.sum()
+    beyond = (new.actual < new.low) | (new.actual > new.high)
     outside = new.slot[beyond] if beyond.any() else new.slot
     ratio = f"{actual:.6g} beside"
     if forecast > 0 and actual >= 0:
@@ -148,9 +150,9 @@ def _distances(new: NewActuals, group: Integers) -> Numbers:
     Elsewhere it is counted in distances of the sums of the 95 % ends.
     """
     actual = np.bincount(group, new.actual)
-    forecast = np.bincount(group, new.published[:, 0])
-    low = np.bincount(group, new.published[:, 3])
-    high = np.bincount(group, new.published[:, 4])
+    forecast = np.bincount(group, new.median)
+    low = np.bincount(group, new.low)
+    high = np.bincount(group, new.high)
     reach = np.where(actual > forecast, high - forecast, forecast - low)
     positive = (actual > 0) & (forecast > 0)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

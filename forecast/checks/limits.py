@@ -201,7 +201,7 @@ def alarms_of(
     findings: Mapping[str, Finding] | None = None,
 ) -> dict[str, Alarm]:
     """What the statistics of checks mean, with the series and the words of findings, if any."""
-    said = dict[str, Alarm]()
+    said = {}
     for name, statistic in statistics.items():
         meaning = outcome(name, statistic, limits)
         if not meaning:

@@ -61,20 +61,35 @@ class Output:
     totals: Sequence[Totals] = ()
 
     @property
+    def panel(self) -> Panel:
+        return self.forecasts.panel
+
+    @property
+    def series(self) -> Integers:
+        return self.forecasts.series
+
+    @property
+    def horizon(self) -> int:
+        return self.fitted.config.horizon
+
+    @property
     def ids(self) -> list[tuple[str, ...]]:
-        return [self.forecasts.panel.ids[i] for i in self.forecasts.series]
+        return [self.panel.ids[i] for i in self.series]
+
+    def bounded(self, points: Numbers) -> Numbers:
+        """Points [series, horizon] within the bounds of the output."""
+        return bounded(points[..., None], self.settings, self.floor)[..., 0]
 
     @property
     def floor(self) -> Numbers:
         """[series], the lowest number that a forecast of each may have by default."""
-        return self.forecasts.panel.floor()[self.forecasts.series]
+        return self.panel.floor()[self.series]
 
     def share(
         self, affected: Flags, count: int, usual: float | None = 0.0, size: float | None = None
     ) -> Finding:
         """What a check finds that concerns some of the series, [series], out of a count."""
-        ids = self.forecasts.panel.ids
-        series = tuple(ids[i] for i in self.forecasts.series[affected])
+        series = tuple(self.panel.ids[i] for i in self.series[affected])
         return Finding(len(series) / count if count else None, usual, series, size)
 
 
@@ -90,7 +105,7 @@ def findings(
     the ids of series that the last run did not have.
     """
     found = {name: Finding(float(count)) for name, count in hard_counts(output).items()}
-    if len(output.forecasts.series):
+    if len(output.series):
         found |= _against_past(output, past)
         if earlier is not None:
             found |= _against_last_run(output, earlier, past, new)
@@ -110,10 +125,10 @@ def hard_counts(output: Output) -> Mapping[str, int]:
 
     names = ("forecast", *interval_columns(output.settings.levels))
     columns = [np.asarray(forecasts.columns[name], float) for name in names]
-    published = np.stack(columns, -1).reshape(*forecasts.means.shape, len(names))
-    lowest = lower_bounds(output.settings, output.floor)[:, None, None]
-    counts["negative"] = int((published < lowest).any(2).sum())
-    counts["closed"] = _reopened(output, published[..., 0])
+    published = np.stack(columns, -1)  # [rows, 1 + 2 * intervals]
+    lowest = lower_bounds(output.settings, output.floor).repeat(output.horizon)
+    counts["negative"] = int((published < lowest[:, None]).any(1).sum())
+    counts["closed"] = _reopened(output, columns[0].reshape(forecasts.means.shape))
     counts["totals"] = 0
     for totals, table in zip(output.totals, tables[1:], strict=True):
         counts["totals"] += _incoherent(output, totals, table)
@@ -123,15 +138,15 @@ def hard_counts(output: Output) -> Mapping[str, int]:
 def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[str]:
     """How often rows of forecasts, or of sums, break the rules that need nothing but their numbers."""
     columns = [_values(column) for column in table.values()]
-    finite = sum(
-        int((~np.isfinite(column)).sum()) for column in columns if column.dtype.kind == "f"
-    )
+    numbers = [column for column in columns if column.dtype.kind == "f"]
+    not_finite = sum(int((~np.isfinite(column)).sum()) for column in numbers)
     # intervals lie inside each other, around the point
     levels = sorted(settings.levels)
     names = [f"lo_{level:g}" for level in reversed(levels)]
     names += ["forecast", *(f"hi_{level:g}" for level in levels)]
     line = np.stack([np.asarray(table[name], float) for name in names])
-    return Counter(finite=finite, order=int((np.diff(line, axis=0) < 0).any(0).sum()))
+    disordered = (np.diff(line, axis=0) < 0).any(0)
+    return Counter(finite=not_finite, order=int(disordered.sum()))
 
 
 def _values(column: Any) -> Any:
@@ -147,7 +162,7 @@ def _incomplete_series(output: Output) -> int:
     columns = output.forecasts.columns
     rows = _rows(columns, ids) if ids else [()] * output.forecasts.rows
     steps = Counter(rows)
-    due = dict.fromkeys(output.ids, output.fitted.config.horizon)
+    due = dict.fromkeys(output.ids, output.horizon)
     return sum(steps[series] != due.get(series) for series in {*due, *steps})
 
 
@@ -161,30 +176,31 @@ def _repeated_rows(output: Output, tables: Sequence[Columns]) -> int:
         repeated.append(len(rows) - len(set(rows)))
     if not any(repeated):
         return 0
-    forecasts = output.forecasts
-    steps = np.arange(1, output.fitted.config.horizon + 1)
-    due = _rows(columns_at(forecasts.panel, schema, forecasts.series, steps, {}), schema.keys)
+    steps = np.arange(1, output.horizon + 1)
+    times = columns_at(output.panel, schema, output.series, steps, {})
+    due = _rows(times, schema.keys)
     of_clocks = len(due) - len(set(due))
     return max(repeated[0] - of_clocks, 0) if of_clocks else sum(repeated)
 
 
 def _reopened(output: Output, points: Numbers) -> int:
     """Rows of closed times, as the Sundays of a shop that is closed on them, with another value."""
-    panel = output.forecasts.panel
-    series = output.forecasts.series
+    panel = output.panel
+    series = output.series
     fixed = fixed_of(output.fitted, panel)
     if fixed is None:
         return 0
     first = panel.offsets[series] + panel.lengths[series]
     slots = first[:, None] + np.arange(points.shape[1])
-    closed = bounded(fixed[slots][..., None], output.settings, output.floor)[..., 0]
-    return int((np.abs(points - closed) > TOLERANCE * (1 + np.abs(closed))).sum())
+    closed = output.bounded(fixed[slots])
+    error = np.abs(points - closed)
+    return int((error > TOLERANCE * (1 + np.abs(closed))).sum())
 
 
 def _incoherent(output: Output, totals: Totals, columns: Columns) -> int:
     """Sums whose means, over all groups of their level, are not those of the series in the same period."""
     level = _values(columns["level"])
-    means = bounded(output.forecasts.means[..., None], output.settings, output.floor)[..., 0]
+    means = output.bounded(output.forecasts.means)
     wrong = 0
     for groups in totals.groups:
         of_level = level == groups.level.name
@@ -195,8 +211,9 @@ def _incoherent(output: Output, totals: Totals, columns: Columns) -> int:
         for name in ("mean", "observed", "filled"):
             rows = np.asarray(columns[name], float)[of_level]
             summed[name] = rows.reshape(-1, len(starts)).sum(0)
-        of_series = np.add.reduceat(means[:, :end].sum(0), starts)
-        sizes = np.add.reduceat(np.abs(means)[:, :end].sum(0), starts)
+        before_end = means[:, :end]
+        of_series = np.add.reduceat(before_end.sum(0), starts)
+        sizes = np.add.reduceat(np.abs(before_end).sum(0), starts)
         error = np.abs(summed["mean"] - summed["observed"] - of_series)
         off = error > TOLERANCE * (sizes + np.abs(summed["observed"]))
         # gaps of the past are filled by forecasts of their own
@@ -209,8 +226,8 @@ def _against_past(output: Output, past: Sequence[Record]) -> dict[str, Finding]:
 
     Values of the newest week, or period, are left out: they may be those that are wrong.
     """
-    panel = output.forecasts.panel
-    series = output.forecasts.series
+    panel = output.panel
+    series = output.series
     points = output.forecasts.published[..., 0]
     calendar = calendar_of(output.schema)
     position = panel.positions + panel.starts[panel.series_of_slots]
@@ -222,10 +239,13 @@ def _against_past(output: Output, past: Sequence[Record]) -> dict[str, Finding]:
         recent &= position <= calendar.positions(time - 7 * DAY)
 
     first = panel.offsets[:-1]
-    lowest = np.minimum.reduceat(np.where(recent, panel.values, np.inf), first)[series]
-    highest = np.maximum.reduceat(np.where(recent, panel.values, -np.inf), first)[series]
+    values = np.where(recent, panel.values, np.inf)
+    lowest = np.minimum.reduceat(values, first)[series]
+    values = np.where(recent, panel.values, -np.inf)
+    highest = np.maximum.reduceat(values, first)[series]
     largest = np.maximum(np.abs(lowest), np.abs(highest))
-    has_enough = np.add.reduceat(panel.observed, first, dtype=np.int64)[series] >= PRIORS.few
+    count = np.add.reduceat(panel.observed, first, dtype=np.int64)[series]
+    has_enough = count >= PRIORS.few
     beyond = np.abs(points).max(1) > PRIORS.times_beyond * largest
     out_of_bounds = has_enough & (largest > 0) & beyond
     constant = np.ptp(points, axis=1) == 0
@@ -279,8 +299,8 @@ def _against_last_run(
 
 
 def _missing(output: Output, series_before: Sequence[tuple[str, ...]]) -> Finding:
-    panel = output.forecasts.panel
-    ended = [ids for ids, status in zip(panel.ids, panel.status, strict=True) if status == "ended"]
+    has_ended = np.array(output.panel.status) == "ended"
+    ended = [output.panel.ids[i] for i in np.flatnonzero(has_ended)]
     here = {*output.ids, *ended}
     gone = tuple(ids for ids in series_before if ids not in here)
     return Finding(len(gone) / len(series_before), series=gone)
@@ -296,17 +316,19 @@ def with_gone_series(
     index = series_index(fitted.history.ids, tuple(gone)) - 1
     if index.min() < 0 or set(gone) & set(panel.ids):
         return None
-    joined = stacked([replace(panel, spread=None), _until_newest(fitted, panel, np.sort(index))])
+    ended = _until_newest(fitted, panel, np.sort(index))
+    joined = stacked([replace(panel, spread=None), ended])
 
     def with_room(numbers: Numbers) -> Numbers:
         blank = np.zeros((len(gone), *numbers.shape[1:]))
         return np.concatenate([numbers, blank])
 
+    skipped = {ids: why for ids, why in forecasts.skipped.items() if ids not in gone}
     return replace(
         forecasts,
         panel=joined,
         series=np.append(forecasts.series, np.arange(len(panel), len(joined))),
-        skipped={ids: why for ids, why in forecasts.skipped.items() if ids not in gone},
+        skipped=skipped,
         quantiles=with_room(forecasts.quantiles),
         shown=with_room(forecasts.shown),
         means=with_room(forecasts.means),
@@ -346,7 +368,9 @@ def with_replaced_series(
     levels = tuple(SHARES[i] for i in order)
     replacing = at_levels(numbers[..., order], levels, fitted.config.levels)
 
-    quantiles, shown, means = map(np.copy, (forecasts.quantiles, forecasts.shown, forecasts.means))
+    quantiles = forecasts.quantiles.copy()
+    shown = forecasts.shown.copy()
+    means = forecasts.means.copy()
     quantiles[series] = replacing
     shown[series] = replacing
     means[series] = numbers[..., 0]
@@ -364,9 +388,10 @@ def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numb
     back = SEASONS * season
     past = values_at(panel, series, panel.origins[series] + 1 - back, back)
     values = np.concatenate([past, medians], 1)
-    filled = fill_gaps(np.nan_to_num(values), np.isfinite(values), season)[:, -horizon:]
+    filled = fill_gaps(np.nan_to_num(values), np.isfinite(values), season)
     in_fit = series_index(fitted.history.ids, panel.ids)[series]
     mean_error = np.nan_to_num(np.r_[np.nan, fitted.naive_error])[in_fit]
     # the standard deviation of a normal distribution with this mean absolute deviation
     deviation = np.sqrt(np.pi / 2) * mean_error
-    return np.asarray(filled[..., None] + deviation[:, None, None] * normal_deviates(SHARES))
+    errors = np.multiply.outer(deviation, normal_deviates(SHARES))  # [series, 5]
+    return np.asarray(filled[:, -horizon:, None] + errors[:, None])

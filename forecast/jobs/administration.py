@@ -230,7 +230,7 @@ def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[st
     """List the versions of a store, oldest first: id, hash, time, whether it is live, and the notes of its jobs."""
     store = Store(artifact)
     live = store.current()
-    notes = dict[str, str]()
+    notes = {}
     for ledger in _ledgers(artifact, pipeline):
         for fit in ledger.fits(unfinished=True):
             refusal = "" if fit.promoted else "not live: "
@@ -331,7 +331,7 @@ def status_of(
     too_old = age is not None and limit is not None and age >= seconds_of(limit)
     stale = newest.exit_code == STALE or too_old
 
-    problems = list[str]()
+    problems = []
     if newest.exit_code not in (FINE, STALE):
         problems.append(newest.error or "some series were left out")
     last = max(all_runs, key=lambda run: run.started)

@@ -41,8 +41,8 @@ def diff_of(
     """
     load = cache(partial(load_predictor, store, device=where.device, engine=where.engine))
     runs = _chosen(ledger, *chosen)
-    inputs = list[RunInput]()
-    frames = list[pd.DataFrame]()
+    inputs = []
+    frames = []
     for run in runs:
         inputs_of = f"what the run as of {run.as_of} forecast from"
         frame, data = _stored(ledger, store, run)
@@ -92,7 +92,7 @@ def _stored(ledger: Ledger, store: str, run: Record) -> tuple[pd.DataFrame | Non
 
 def _notes(runs: list[Record], inputs: list[RunInput]) -> list[str]:
     before, after = inputs
-    notes = list[str]()
+    notes = []
     if runs[1].exit_code == Blocked.exit_code:
         notes.append(f"the run as of {runs[1].as_of} was blocked, and published nothing")
     for run, stored in zip(runs, inputs, strict=True):

@@ -245,7 +245,7 @@ def replayed_checks(pipeline: Pipeline, runs: int) -> list[str]:
     """A line for each of the newest runs of which a check would have said something, and a summary."""
     with pipeline.hidden.kept_out():
         records = [run for run in ledger_of(pipeline).runs(runs) if run.checks]
-    lines = list[str]()
+    lines = []
     counts = Counter[str]()
     for record in reversed(records):
         alarms = limits.alarms_of(record.checks, pipeline.checks)

@@ -84,7 +84,7 @@ def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
     """Refuse what the sinks do not take, and sums that the table does not have; returns a line for each sink."""
     refuse_clash(schema.keys, reserved_columns(pipeline))
     output = pipeline.output
-    lines = list[str]()
+    lines = []
     if pipeline.sink.table is not None:
         rows = sinks.sample_rows(schema, table, output)
         rows = rows.assign(**dict.fromkeys(_source_columns(pipeline), ""))

@@ -191,7 +191,7 @@ class _Reader:
     def settings(self, group: type[SettingsGroup], given: dict[str, Any], where: str) -> Any:
         """The settings of a table of the file and of the tables in it, checked, with whole paths."""
         values: dict[str, Any] = {}
-        from_variables = list[str]()
+        from_variables = []
         for name, value in given.items():
             if name not in group.model_fields:
                 schema = "(`forecast run --schema` prints all keys)"
@@ -329,11 +329,11 @@ def _check_together(pipeline: Pipeline, where: str) -> None:
 def _check_places(pipeline: Pipeline, where: str) -> None:
     """Refuse files and tables that are read, that are of the ledger, or that would be written twice."""
     own_tables = {*TABLES, *KEEP, ROWS} if pipeline.ledger == "sink" else {ROWS}
-    taken = dict[str, str]()
+    taken: dict[str, str] = {}
     for name, sink in pipeline.sinks.items():
         with _placed(f"{where}{name} "):
             sink.check_keys()
-        places = dict[str, str]()
+        places = {}
         if sink.path is not None:
             with _placed(f"{where}{name} path "):
                 check_apart(sink.path, files_read(pipeline), pipeline.store)

@@ -87,7 +87,7 @@ class Publication:
         for old in (half, folder):
             shutil.rmtree(old, ignore_errors=True)
         make_directory(half)
-        sha256 = dict[str, str]()
+        sha256 = {}
         for name, data in self._files().items():
             write_new(half / name, data, shown=folder / name)
             sha256[name] = hashlib.sha256(data).hexdigest()
@@ -117,7 +117,7 @@ class Publication:
         }
 
     def _files(self) -> dict[str, bytes]:
-        files = dict[str, bytes]()
+        files = {}
         for number, table in enumerate(self.tables.values()):
             rows = table.explained.set_index([table.times, table.origins])
             files[f"{number}-{ROWS}"] = bytes(rows.to_parquet())

@@ -140,7 +140,7 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
 def settings_of_fit(pipeline: Pipeline) -> str:
     """The settings that decide the result of a fit, but for defaults: their names and digests of their values."""
     groups = {"table": pipeline.table, "train": pipeline.train, "reading": pipeline.source.text()}
-    digests = dict[str, str]()
+    digests = {}
     for group, settings in groups.items():
         values = settings.model_dump(mode="json", exclude_defaults=True, exclude=WITHOUT_EFFECT)
         for name, value in values.items():
@@ -215,8 +215,8 @@ def settings_differences(pipeline: Pipeline, config: Config) -> tuple[str, list[
         del read_as[name]
     fitted = {"train": trained, "table": read_as}
 
-    changes = list[str]()
-    equal = list[str]()
+    changes = []
+    equal = []
     for group, settings in (("train", pipeline.train), ("table", pipeline.table)):
         for name, value in settings.model_dump(exclude_unset=True).items():
             if name == "freq" and value is not None:

@@ -35,8 +35,8 @@ def totals_of(pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts) ->
 def sums_to_keep(sums: Sequence[Totals], forecasts: Forecasts) -> pd.DataFrame:
     """Sums for the ledger: a row for each, with the first and the last time of its period."""
     newest = forecasts.panel.origins.max()
-    rows = list[tuple[Any, ...]]()
-    numbers = list[pd.DataFrame]()
+    rows = []
+    numbers = []
     for totals in sums:
         calendar = calendar_of(totals.schema)
         for groups in totals.groups:
@@ -68,7 +68,7 @@ def compare_sums(
     calendar = calendar_of(schema)
     cumulated = _CumulatedActuals(panel, live)
     groups = _groups(panel, live, pipeline)
-    compared = list[pd.DataFrame]()
+    compared = []
     for span, sums in pd.concat(stored).groupby(["first", "instant"]):
         first, last = calendar.positions(np.array(span)).tolist()
         if last > panel.origins.max():

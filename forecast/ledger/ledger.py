@@ -290,7 +290,7 @@ class Ledger:
         """
         table = TOTALS if sums else "forecast_cells"
         sql = f"SELECT DISTINCT as_of FROM {table} WHERE job = :job AND as_of < :before ORDER BY as_of DESC"
-        batch = list[pa.Table]()
+        batch = []
         rows = 0
         with self._connect(reads=(table,)) as execute:
             newest = execute(f"{sql} LIMIT {runs}", {"job": self.key, "before": before})
