@@ -86,10 +86,6 @@ class RollingOrigin:
     ) -> Iterator[tuple[Integers, Integers]]:
         """Row numbers of the training and the test part for each origin, the oldest first."""
         table = normalised(table_from_frame(X))
-        if len(table) != len(X):
-            raise UsageError(
-                "a table of years by months has no row for each time; unfold it before it is split"
-            )
         times = dated_table(table, TableSettings.check({"time": self.time})).times
         if times is None:
             raise UsageError(

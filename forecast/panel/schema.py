@@ -1,5 +1,6 @@
 """The schema: how a table becomes a panel, inferred at fit and checked at every predict."""
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any, ClassVar, Literal
 
@@ -125,6 +126,10 @@ class Schema(Stored):
     def dated(self) -> bool:
         """Whether its series have dates; those of a `rows` table have steps only, and each its own end."""
         return self.layout != "rows"
+
+    def agrees(self, other: "Schema", fields: Iterable[str]) -> bool:
+        """Whether two schemas have the same in these fields."""
+        return all(getattr(self, field) == getattr(other, field) for field in fields)
 
     @property
     def time_settings(self) -> TimeSettings:

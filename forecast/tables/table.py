@@ -60,9 +60,6 @@ class Table:
         None  # a column that only numbers the rows: the time where there is no other
     )
     reading: TextSettings = field(default_factory=TextSettings)  # that the user gave
-    sources: "dict[str, NDArray[np.object_]] | None" = (
-        None  # by column of an unfolded table, where each cell stood
-    )
     skipped: str = ""  # a title or totals that were left out, in words; refused by `strict`
     ordered: bool = True  # whether rows have an order of their own, as those of a query have not
     sha256: str | None = None  # of the bytes that were read, where a reader was asked for it
@@ -161,14 +158,7 @@ class Table:
 
     def rows(self, chosen: Flags) -> "Table":
         lines = (np.arange(1, len(self) + 1) if self.lines is None else self.lines)[chosen]
-        sources = (
-            None
-            if self.sources is None
-            else {name: where[chosen] for name, where in self.sources.items()}
-        )
-        return replace(
-            self, frame=self.frame.loc[chosen].reset_index(drop=True), lines=lines, sources=sources
-        )
+        return replace(self, frame=self.frame.loc[chosen].reset_index(drop=True), lines=lines)
 
     def numbered(self, name: str) -> "Table":
         """The table with a new first column that numbers its rows from 1; a blank line has a number, too."""
@@ -178,37 +168,6 @@ class Table:
         )
         frame.insert(0, name, numbers.astype(str) if self.text else numbers)
         return replace(self, frame=frame, numbering=name)
-
-    def stacked(
-        self,
-        columns: Sequence[str],
-        order: Integers,
-        ids: Sequence[str],
-        times: tuple[str, list[str], str],
-        value: str,
-    ) -> "Table":
-        """The table with several columns put end to end as one called `value`, and a row for each of their cells.
-
-        `order` [cells] has the position of each new row's cell in the stack; `ids` stay, repeated; `times` are the name
-        of a new column, its texts [cells], and the column of this table that they come from.
-        """
-        rows, columns_of = order % len(self), order // len(self)
-        time, texts, source = times
-        cells = pd.concat([self.frame[name] for name in columns], ignore_index=True).take(order)
-        stay = {name: self.frame[name].take(rows).reset_index(drop=True) for name in ids}
-        new = {
-            time: pd.Series(texts, dtype="str" if self.text else object),
-            value: cells.reset_index(drop=True),
-        }
-        return replace(
-            self,
-            frame=pd.DataFrame({**stay, **new}),
-            lines=None if self.lines is None else self.lines[rows],
-            sources={
-                time: np.full(len(order), source, object),
-                value: np.array(columns, object)[columns_of],
-            },
-        )
 
     def hashes(self, columns: Sequence[str], seed: int) -> NDArray[np.uint64]:
         """[rows], hashes of the cells of some columns as text, with a seed."""
@@ -226,10 +185,6 @@ class Table:
     def place(self, row: int, column: "str | tuple[str, ...] | None" = None) -> str:
         """Say where a value stands: ``sales.csv line 812, column 'units'``."""
         names = (column,) if isinstance(column, str) else column or ()
-        if self.sources is not None:
-            names = tuple(
-                str(self.sources[name][row]) if name in self.sources else name for name in names
-            )
         named = " and ".join(f"'{name}'" for name in names)
         return f"{self.name} {self.line(row)}" + (
             f", column{'s' * (len(names) > 1)} {named}" if names else ""

@@ -87,17 +87,6 @@ def test_datetimes_are_timestamps_and_clock_readings() -> None:
         one(KINDS["other"]).times("x")
 
 
-def test_columns_in_a_stack_remember_where_each_cell_stood() -> None:
-    table = Table(
-        "sales.csv", pd.DataFrame({"id": ["n"], "a": ["1"], "b": ["2"]}), True, np.array([7])
-    )
-    stacked = table.stacked(
-        ["a", "b"], np.array([1, 0]), ["id"], ("month", ["2024-02", "2024-01"], "id"), "value"
-    )
-    assert stacked.frame.to_numpy().tolist() == [["n", "2024-02", "2"], ["n", "2024-01", "1"]]
-    assert stacked.place(0, "value") == "sales.csv line 7, column 'b'"
-
-
 SOME = st.lists(st.integers(-5, 5), max_size=30)
 
 
