@@ -13,7 +13,7 @@ from forecast.errors import BadData, Setting, Unavailable, UsageError, Words
 from forecast.events.kinds import has_kind
 from forecast.logs import log
 from forecast.panel.naming import series_name
-from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs, steps_within
+from forecast.panel.panel import Flags, Integers, Panel, runs, steps_within
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.comparing import observed_spans
 from forecast.reading.dated import DatedTable, normalised, repeated_rows
@@ -35,27 +35,36 @@ MAX_NUMBERS = 250_000_000  # of values and covariates: about 4 GB with what trai
 
 @dataclass(frozen=True)
 class Grid:
-    """Observed values by series and grid position, which is what all positions here are."""
+    """Values by series and grid position, which is what all positions here are."""
 
-    series: Integers  # [observed], ascending, then by position; no pair twice
-    positions: Integers
-    values: Numbers
-    blank_series: Integers  # [blanks], those of rows without a value
-    blank_positions: Integers
+    placed: TimedValues  # observed values, at positions in the place of times
+    blank: TimedValues  # rows without a value, likewise
     first: Integers  # [series], first position; the origin where there is no value
     origins: Integers  # [series], last position of the past
     zeros: Flags  # [series], whether positions without rows hold zeros
 
-    def blanks(self) -> tuple[Integers, Integers]:
-        """Series and step of the blanks between first position and origin, [blanks]."""
-        step = self.blank_positions - self.first[self.blank_series]
-        inside = (step >= 0) & (self.blank_positions <= self.origins[self.blank_series])
-        return self.blank_series[inside], step[inside]
+    @property
+    def lengths(self) -> Integers:
+        """[series], the number of positions from the first one to the origin."""
+        return self.origins - self.first + 1
+
+    def steps(self, values: TimedValues) -> Integers:
+        """[values], the steps since the first position of their series."""
+        return values.timestamps - self.first[values.series]
+
+    def zero_slots(self, offsets: Integers) -> Flags:
+        """[slots], which of those of all series end to end hold zeros of absent rows."""
+        sizes = np.diff(offsets)
+        past = steps_within(sizes) < np.repeat(self.lengths, sizes)
+        zeros = np.repeat(self.zeros, sizes) & past
+        for values in (self.blank, self.placed):
+            steps = self.steps(values)
+            inside = (steps >= 0) & (steps < sizes[values.series])
+            zeros[(offsets[values.series] + steps)[inside]] = False
+        return zeros
 
 
-def fill(
-    table: Table, observations: Observations, schema: Schema, origin: str | None, reach: int | None
-) -> Grid:
+def fill(observations: Observations, schema: Schema, origin: str | None, reach: int | None) -> Grid:
     """Place observed values on the grid: one for each series and position; none after `origin`.
 
     A part of a table may have no value; its `reach` is the time of the newest value of the whole,
@@ -64,11 +73,12 @@ def fill(
     calendar = calendar_of(schema)
     present = np.isfinite(observations.values)
     if reach is None and not present.any():
-        raise BadData("no series has a value; the target is blank in every row", place=table.name)
+        problem = "no series has a value; the target is blank in every row"
+        raise BadData(problem, place=observations.table.name)
     end = reach
     used = np.ones(len(present), bool)
     if origin is not None:
-        cut = _origin_time(table, observations, present, schema, origin)
+        cut = _origin_time(observations, present, schema, origin)
         used = observations.timestamps <= cut
         if schema.missing == "zero" and schema.aggregate is None:
             end = cut  # the zeros of absent rows go on to it
@@ -76,70 +86,57 @@ def fill(
     observed = observations.select(used & present)
     if schema.on_duplicate != "error":
         observed = observed.combined(schema.on_duplicate)
-    placed = replace(observed, timestamps=calendar.positions(observed.timestamps))
+    placed = observed.placed_on(calendar)
     if reach is None and schema.dated:
-        _refuse_outlier(table, observations, observed, placed.timestamps, schema)
+        _refuse_outlier(observations, observed, placed.timestamps, schema)
     if schema.aggregate is not None:
-        placed = aggregated(table, observed, blank, schema)
+        placed = aggregated(observations, observed, blank, schema)
     placed = placed.combined("first")
-    _check_sizes(table, observations, placed, schema)
-    newest = placed.timestamps.max(initial=np.iinfo(np.int64).min)
-    if end is not None:
-        newest = max(newest, calendar.positions(np.array([end]))[0])
-    return _grid(placed, blank, len(observations.ids), int(newest), schema)
+    _check_sizes(observations, placed, schema)
+    ends = np.array([] if end is None else [end], np.int64)
+    newest = np.concatenate([placed.timestamps, calendar.positions(ends)]).max()
+    return _grid(placed, blank.placed_on(calendar), len(observations.ids), int(newest), schema)
 
 
 def _grid(placed: TimedValues, blank: TimedValues, count: int, newest: int, schema: Schema) -> Grid:
-    """The grid of values at their positions, of a number of series, up to a newest position."""
-    series = placed.series
-    positions = placed.timestamps
-    counts = np.bincount(series, minlength=count)
-    present = counts > 0
-    ends = np.cumsum(counts)[present]
+    """The grid of values and blanks of a number of series, up to a newest position."""
     first = np.full(count, newest)
-    first[present] = positions[ends - counts[present]]
+    np.minimum.at(first, placed.series, placed.timestamps)
     origins = np.full(count, newest)
+    present = np.bincount(placed.series, minlength=count) > 0
     if not schema.dated:
-        origins[present] = positions[ends - 1]
-    blank_positions = calendar_of(schema).positions(blank.timestamps)
-    before_end = blank_positions <= newest
-    blank_positions = blank_positions[before_end]
-    blank_series = blank.series[before_end]
-    zeros = present & (schema.missing == "zero" and schema.dated)
-    # in a wide table a blank cell is no row of its series
-    if schema.missing == "zero" and schema.layout == "long":
-        zeros[blank_series] = True
-        np.minimum.at(first, blank_series, blank_positions)
-    return Grid(
-        series, positions, placed.values, blank_series, blank_positions, first, origins, zeros
-    )
+        origins[present] = first[present]
+        np.maximum.at(origins, placed.series, placed.timestamps)
+    blank = blank.select(blank.timestamps <= newest)
+    zeros = np.zeros(count, bool)
+    if schema.missing == "zero" and schema.dated:
+        zeros = present
+        if schema.layout == "long":  # in a wide table a blank cell is no row of its series
+            zeros[blank.series] = True
+            np.minimum.at(first, blank.series, blank.timestamps)
+    return Grid(placed, blank, first, origins, zeros)
 
 
-def _origin_time(
-    table: Table, observations: Observations, present: Flags, schema: Schema, origin: str
-) -> int:
+def _origin_time(observations: Observations, present: Flags, schema: Schema, origin: str) -> int:
     """The time of the origin, at most that of the newest value: later rows are not used."""
     setting = Setting("origin", origin)
     last = parse_timestamp(origin, schema.time_format)
     times = observations.timestamps
     newest = int(times[present].max())
+    name = observations.table.name
     if times[present].min() > last:
         first = format_timestamp(int(times.min()), schema.time_format)
-        problem = f"lies before all values of {table.name}, which start at {first}"
-        raise UsageError(problem, setting=setting)
+        raise UsageError(
+            f"lies before all values of {name}, which start at {first}", setting=setting
+        )
     if last > newest:
         end = format_timestamp(newest, schema.time_format)
-        text = "%s: ends at %s, before %s; forecasts start after its end"
-        log.warning(text, table.name, end, setting)
+        log.warning("%s: ends at %s, before %s; forecasts start after its end", name, end, setting)
     return min(last, newest)
 
 
 def _refuse_outlier(
-    table: Table,
-    observations: Observations,
-    observed: TimedValues,
-    positions: Integers,
-    schema: Schema,
+    observations: Observations, observed: TimedValues, positions: Integers, schema: Schema
 ) -> None:
     """Refuse a time far from all others: 9999-12-31 would end all series long before the origin."""
     unique = distinct(positions)
@@ -149,64 +146,60 @@ def _refuse_outlier(
     if schema.layout == "wide":
         ends.insert(0, (unique[0], unique[1:]))
     for position, others in ends:
-        span = int(others[-1] - others[0])
+        span = int(np.ptp(others))
         gap = int(np.abs(others - position).min())
         if gap > FAR * max(span, FAR):
-            time = int(observed.timestamps[np.argmax(positions == position)])
+            time = observed.timestamps[np.argmax(positions == position)]
             row = int(np.argmax(observations.row_timestamps == time))
-            text = format_timestamp(time, schema.time_format)
+            text = format_timestamp(int(time), schema.time_format)
             raise BadData(
                 f"{text} lies {gap:,} steps from all other times, which span {span:,}",
-                place=table.place(row, schema.time),
+                place=observations.table.place(row, schema.time),
                 cure="correct it, or remove the row",
             )
 
 
-def _check_sizes(
-    table: Table, observations: Observations, placed: TimedValues, schema: Schema
-) -> None:
+def _check_sizes(observations: Observations, placed: TimedValues, schema: Schema) -> None:
     """Refuse values too large, and series too small, for arithmetic in float32."""
     sizes = np.abs(placed.values)
     largest = np.zeros(len(observations.ids))
     np.maximum.at(largest, placed.series, sizes)
-    wrong = (sizes > MAX_VALUE) | ((sizes > 0) & (largest[placed.series] < MIN_VALUE))
+    too_large = sizes > MAX_VALUE
+    wrong = too_large | ((sizes > 0) & (largest[placed.series] < MIN_VALUE))
     if wrong.any():
         row = int(wrong.argmax())
-        (time,) = position_texts(schema, calendar_of(schema), placed.timestamps[[row]])
+        time = position_texts(schema, calendar_of(schema), placed.timestamps[[row]])[0]
         name = series_name(observations.ids[placed.series[row]]) or "the series"
-        size = "small" if sizes[row] < 1 else "large"
+        size = "large" if too_large[row] else "small"
         numbers = f"numbers from {MIN_VALUE:.0e} to {MAX_VALUE:.0e} can be forecast"
         raise BadData(
             f"the value of {name} at {time} is too {size} ({placed.values[row]:.1e})",
-            place=table.name,
+            place=observations.table.name,
             cure=f"{numbers}: use another unit",
         )
 
 
 def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
     """Warn where counts are mostly absent and absent rows are unknown: they may mean zero."""
-    counts = (grid.values >= 0).all() and (grid.values == np.floor(grid.values)).all()
-    zeros = (grid.values == 0).mean()
-    if schema.missing == "zero" or not schema.dated or not counts or zeros >= MAX_ZEROS:
+    values = grid.placed.values
+    if schema.missing == "zero" or not schema.dated or (values == 0).mean() >= MAX_ZEROS:
         return
-    spans, observed = observed_spans(panel)
-    series, step = grid.blanks()
-    inside = step < spans[series]
-    blank = len(np.unique((panel.offsets[series] + step)[inside]))
-    steps = max(int(spans[observed > 0].sum()), 1)
-    share = (steps - observed.sum() - blank) / steps
+    if (values < 0).any() or (values != np.floor(values)).any():
+        return
+    spans, counts = observed_spans(panel)
+    steps = grid.steps(grid.blank)
+    inside = (steps >= 0) & (steps < spans[grid.blank.series])
+    blank = distinct((panel.offsets[grid.blank.series] + steps)[inside])
+    total = max(int(spans[counts > 0].sum()), 1)
+    share = (total - counts.sum() - len(blank)) / total
     if share > MIN_ABSENT:
-        log.warning(
-            "%s: counts without zeros: %.0f %% of the rows are absent, and unknown; "
-            "pass %s if they mean zero",
-            name,
-            np.floor(100 * share),
-            Setting("missing", "zero"),
-        )
+        text = "%s: counts without zeros: %.0f %% of the rows are absent, and unknown; pass %s"
+        zero = Setting("missing", "zero")
+        log.warning(f"{text} if they mean zero", name, np.floor(100 * share), zero)
 
 
 def aggregated(
-    table: Table, observed: TimedValues, blank: TimedValues, schema: Schema
+    observations: Observations, observed: TimedValues, blank: TimedValues, schema: Schema
 ) -> TimedValues:
     """Values by series and period: sum, mean or last value, at the grid position of the period.
 
@@ -215,69 +208,48 @@ def aggregated(
     the rows lie on a regular grid. Where absent rows are unknown, a sum is that of the present
     rows, with a warning.
     """
+    name = observations.table.name
     calendar = calendar_of(schema)
+    rows = observed
     fine: Calendar | None = None  # the grid on which the rows lie, if they do
     with suppress(BadData):
         spec = infer_calendar(observed.timestamps, observed.series, None, schema.time_format)
         fine = Calendar(spec, schema.time_format.zone)
-    low, high = _whole_periods(table, observed, fine, schema)
-    rows = observed
     if fine is not None and schema.missing == "zero" and schema.aggregate != "sum":
-        rows = _with_zeros(table, observed, blank, fine)
-    positions = calendar.positions(rows.timestamps)
+        rows = _with_zeros(observations, observed, blank, fine, schema)
+    low, high = _whole_periods(name, observed, fine, schema)
+    placed = rows.placed_on(calendar)
     order = np.argsort(rows.timestamps, kind="stable")
-    order = order[((positions >= low) & (positions <= high))[order]]
-    if not len(order):
+    inside = (placed.timestamps >= low) & (placed.timestamps <= high)
+    placed = placed.select(order[inside[order]])
+    if not len(placed.values):
         raise BadData(
             Words("no period of ", Setting("freq", schema.calendar.name), " is complete"),
-            place=table.name,
+            place=name,
             cure=Words("pass a finer ", Setting("freq")),
         )
-    placed = replace(rows, timestamps=positions).select(order)
     sums = placed.combined(schema.aggregate or "sum")
-    if schema.aggregate == "sum":
+    if schema.aggregate != "sum":
+        return sums
+    lacks = np.zeros(len(sums.values), bool)
+    if schema.missing == "zero":  # only blank cells are missing
+        both = blank.placed_on(calendar).followed_by(sums)
+        lacks = repeats(both.series, both.timestamps)[len(blank.values) :]
+    elif fine is not None:  # fewer values than the period has steps of the finer grid
+        first, last = fine.positions(distinct(observed.timestamps)[[0, -1]])
+        fine_times = fine.times(np.arange(first, min(last + 1, first + MAX_STEPS)))
+        periods = calendar.positions(fine_times)
+        steps = np.bincount(periods - periods[0], minlength=high - periods[0] + 1)
         counts = replace(placed, values=np.ones_like(placed.values)).combined("sum").values
-        lacks = _lacking_values(sums, counts, observed, blank, fine, schema)
-        if lacks.any():
-            log.warning(
-                "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0.",
-                table.name,
-                lacks.sum(),
-                len(lacks),
-                schema.calendar.name,
-            )
+        lacks = counts < steps[sums.timestamps - periods[0]]
+    if lacks.any():
+        text = "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0."
+        log.warning(text, name, lacks.sum(), len(lacks), schema.calendar.name)
     return sums
 
 
-def _lacking_values(
-    sums: TimedValues,
-    counts: Numbers,
-    observed: TimedValues,
-    blank: TimedValues,
-    fine: Calendar | None,
-    schema: Schema,
-) -> Flags:
-    """[sums], whether a period has fewer values than it should have: steps of the finer grid.
-
-    Where absent rows mean zero, only blank cells are missing.
-    """
-    calendar = calendar_of(schema)
-    if schema.missing == "zero":
-        series = np.concatenate([blank.series, sums.series])
-        periods = np.concatenate([calendar.positions(blank.timestamps), sums.timestamps])
-        return repeats(series, periods)[len(blank.series) :]
-    if fine is None:
-        return np.zeros(len(counts), bool)
-    first, last = fine.positions(distinct(observed.timestamps)[[0, -1]]).tolist()
-    if last - first >= MAX_STEPS:
-        return np.zeros(len(counts), bool)
-    periods = calendar.positions(fine.times(np.arange(first, last + 1)))
-    steps = np.bincount(periods - periods[0])
-    return counts < steps[sums.timestamps - periods[0]]
-
-
 def _whole_periods(
-    table: Table, rows: TimedValues, fine: Calendar | None, schema: Schema
+    name: str, rows: TimedValues, fine: Calendar | None, schema: Schema
 ) -> tuple[int, int]:
     """The first and the last period that the table covers to its end, and for a sum from its start."""
     calendar = calendar_of(schema)
@@ -292,9 +264,9 @@ def _whole_periods(
     before, after = calendar.positions(edges).tolist()
     if schema.aggregate == "sum" and before == low:
         text = "%s: the first period of %s is not complete; it is left out."
-        log.warning(text, table.name, schema.calendar.name)
+        log.warning(text, name, schema.calendar.name)
         low += 1
-    if after == high and _ends_early(times, calendar) and is_left_out(schema, table.name):
+    if after == high and _ends_early(times, calendar) and is_left_out(schema, name):
         high -= 1
     return low, high
 
@@ -308,38 +280,32 @@ def _ends_early(times: Integers, calendar: Calendar) -> bool:
     return bool(as_early < max(1, EARLIEST * (len(to_end) - 1)))
 
 
-def _with_zeros(table: Table, rows: TimedValues, blank: TimedValues, fine: Calendar) -> TimedValues:
-    """The rows, and a zero for each step of the finer grid without a row since its series began."""
-    steps = fine.positions(rows.timestamps)
-    last = int(steps.max())
-    blank_steps = fine.positions(blank.timestamps)
-    inside = blank_steps <= last
-    series = np.concatenate([rows.series, blank.series[inside]])
-    steps = np.concatenate([steps, blank_steps[inside]])
-    first = np.full(int(series.max()) + 1, last + 1)
-    np.minimum.at(first, series, steps)
-    lengths = last + 1 - first
-    count = int(lengths.sum())
+def _with_zeros(
+    observations: Observations,
+    observed: TimedValues,
+    blank: TimedValues,
+    fine: Calendar,
+    schema: Schema,
+) -> TimedValues:
+    """The values, and a zero for each step of the finer grid without a row, from the first row on."""
+    placed = observed.placed_on(fine)
+    newest = int(placed.timestamps.max())
+    grid = _grid(placed, blank.placed_on(fine), len(observations.ids), newest, schema)
+    count = int(grid.lengths.sum())
     if count > MAX_ROWS:
         raise Unavailable(
             f"with a zero for each absent row it has {count:,} rows, more than fit in memory",
-            place=table.name,
+            place=observations.table.name,
             cure=Words("pass ", Setting("aggregate", "sum"), ", or a table of fewer series"),
         )
-    offsets, all_steps = runs(first, lengths)
-    absent = np.ones(count, bool)
-    absent[offsets[series] + steps - first[series]] = False
-    all_series = np.repeat(np.arange(len(lengths)), lengths)
-    return TimedValues(
-        np.concatenate([rows.series, all_series[absent]]),
-        np.concatenate([rows.timestamps, fine.times(all_steps[absent])]),
-        np.concatenate([rows.values, np.zeros(absent.sum())]),
-    )
+    offsets, steps = runs(grid.first, grid.lengths)
+    absent = grid.zero_slots(offsets)
+    series = np.repeat(np.arange(len(grid.first)), grid.lengths)[absent]
+    zeros = TimedValues(series, fine.times(steps[absent]), np.zeros(len(series)))
+    return observed.followed_by(zeros)
 
 
-def build_panel(
-    table: Table, schema: Schema, observations: Observations, grid: Grid, horizon: int
-) -> Panel:
+def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon: int) -> Panel:
     """Lay the values of a grid end to end, with the covariates of their table beside them.
 
     All series end at one origin, the last time at which any of them was observed; in a `rows` table
@@ -347,26 +313,21 @@ def build_panel(
     origin give known covariates of the future. Statuses are left open, see `with_status`.
     `Unavailable` if the panel would not fit in memory.
     """
-    lengths = grid.origins - grid.first + 1
-    sizes = lengths + horizon
+    sizes = grid.lengths + horizon
     steps = int(sizes.sum())
     if steps * (2 + len(schema.known) + len(schema.past)) > MAX_NUMBERS:
+        on_grid = f"{len(sizes):,} series on the grid {schema.calendar.name}"
         raise Unavailable(
-            f"{len(lengths):,} series on the grid {schema.calendar.name} from first to last time "
-            f"need {steps:,} steps, more than fit in memory",
-            place=table.name,
+            f"{on_grid} from first to last time need {steps:,} steps, more than fit in memory",
+            place=observations.table.name,
             cure=Words("pass a coarser ", Setting("freq"), " with ", Setting("aggregate")),
         )
     offsets, _ = runs(grid.first, sizes)
-    # without a row such a series holds zeros up to its origin, but not in blank cells
-    observed = np.repeat(grid.zeros, sizes) & (steps_within(sizes) < np.repeat(lengths, sizes))
-    blank_series, blank_steps = grid.blanks()
-    observed[offsets[blank_series] + blank_steps] = False
-    slots = offsets[grid.series] + grid.positions - grid.first[grid.series]
+    observed = grid.zero_slots(offsets)
+    slots = offsets[grid.placed.series] + grid.steps(grid.placed)
     observed[slots] = True
     values = np.zeros(steps)
-    values[slots] = grid.values + 0.0  # turns -0.0 into 0.0
-    empty = np.zeros((steps, 0))
+    values[slots] = grid.placed.values + 0.0  # turns -0.0 into 0.0
     panel = Panel(
         ids=observations.ids,
         order=observations.order,
@@ -375,13 +336,13 @@ def build_panel(
         ahead=horizon,
         values=values,
         observed=observed,
-        known=empty,
-        past=empty,
-        static=static_values(table, schema, observations),
+        known=np.zeros((steps, 0)),
+        past=np.zeros((steps, 0)),
+        static=static_values(observations, schema),
     )
-    past = covariates(panel, table, schema, schema.past, observations)
-    past[~panel.before(lengths)] = np.nan
-    known = covariates(panel, table, schema, schema.known, observations)
+    past = covariates(panel, observations, schema, schema.past)
+    past[~panel.before(grid.lengths)] = np.nan
+    known = covariates(panel, observations, schema, schema.known)
     return replace(panel, known=known, past=past)
 
 
@@ -399,26 +360,26 @@ def with_future(
     return with_vintages(panel, dated, schema)
 
 
-def check_rows(
-    table: Table, observations: Observations, schema: Schema, whole: bool = True
-) -> None:
+def check_rows(observations: Observations, schema: Schema, whole: bool = True) -> None:
     """Refuse times off the grid, or twice in a series; warn of rows out of order.
 
     A part of a table (not `whole`) may be coarser than the grid.
     """
     if schema.dated:
-        _check_order(table, observations, schema)
+        _check_order(observations, schema)
         if schema.aggregate is None:
-            _check_on_grid(table, observations.row_timestamps, schema, whole)
+            _check_on_grid(observations.table, observations.row_timestamps, schema, whole)
 
 
-def _check_order(table: Table, observations: Observations, schema: Schema) -> None:
+def _check_order(observations: Observations, schema: Schema) -> None:
+    table = observations.table
     times = observations.row_timestamps
     long = schema.layout == "long"
     series = observations.series if long else np.zeros(len(times), np.int64)
-    ordered = (np.diff(series) >= 0).all()
-    order = slice(None) if ordered else np.argsort(series, kind="stable")
-    steps = np.diff(times[order])[np.diff(series[order]) == 0]
+    grouped = (np.diff(series) >= 0).all()
+    order = slice(None) if grouped else np.argsort(series, kind="stable")
+    same_series = np.diff(series[order]) == 0
+    steps = np.diff(times[order])[same_series]
     if (steps > 0).all():
         return
     if table.ordered and (steps < 0).any():
@@ -431,12 +392,9 @@ def _check_order(table: Table, observations: Observations, schema: Schema) -> No
     if set(schema.ignored) - schema.calendar_columns.keys():
         _warn_repeated_rows(table)
     if schema.on_duplicate != "error":
-        log.warning(
-            "%s: times that repeat: %s; settled by %s.",
-            table.name,
-            rows_text(repeated.sum()),
-            Setting("on_duplicate", schema.on_duplicate),
-        )
+        rule = Setting("on_duplicate", schema.on_duplicate)
+        count = rows_text(repeated.sum())
+        log.warning("%s: times that repeat: %s; settled by %s.", table.name, count, rule)
     elif schema.aggregate is None:
         cure = Words(
             *zone_cure(times[repeated], schema.time_format.zone),

@@ -1,62 +1,68 @@
-"""What is known of each series of a panel: how it differs from the fit, its status, and blank values of the future."""
+"""Compare the series of a panel with a fit, give them a status, and find known values that lack."""
 
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
+from forecast.calendar.spec import CalendarSpec
 from forecast.errors import BadData, Setting, Words
 from forecast.events.kinds import touched
 from forecast.logs import log
 from forecast.panel.naming import first_names, series_name, series_names
-from forecast.panel.panel import SKIPPED, Flags, Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, event_names, position_texts
 from forecast.tables.headers import listed
 
 MAX_RATIO = 10.0  # a level that moved by more than this looks like a change of unit
 NAMED_SERIES = 3  # series that a warning names
-Id = tuple[str, ...]
 NAMED = 5  # columns that a message names
 USER_NAMES = {"calendar": "freq", "ids": "id", "ignored": "left out", "dated_events": "events"}
 """Names that users know."""
+STATUSES = {
+    "constant": "never change",
+    "ended": "ended more than a lookback before the last time and get no forecast",
+    "missing": "miss more than %s of their values (%s) and get no forecast",
+}
+"""What warnings say about series of a status."""
+Id = tuple[str, ...]
 
 
 def mean_level(panel: Panel, steps: int) -> Numbers:
     """[series], the mean absolute value of each series over its last `steps`; 0 if none was observed."""
     used = panel.observed & ~panel.before(panel.lengths - steps)
-    total = np.add.reduceat(np.abs(panel.values) * used, panel.offsets[:-1])
-    return np.asarray(
-        total / np.maximum(np.add.reduceat(used, panel.offsets[:-1], dtype=np.int64), 1)
-    )
+    first = panel.offsets[:-1]
+    total = np.add.reduceat(np.abs(panel.values) * used, first)
+    counts = np.add.reduceat(used, first, dtype=np.int64)
+    return np.asarray(total / np.maximum(counts, 1))
 
 
 class Comparison:
     """The ids of a table `name`, or of one part of it after another, beside those of a fit."""
 
     def __init__(self, ids: Ids, name: str) -> None:
-        self.ids, self.fitted, self.name = ids, set(ids), name
+        self.ids = ids
+        self.name = name
+        self.fitted = set(ids)
         self.seen: set[Id] = set()
         self.new: list[Id] = []
 
     def add(self, panel: Panel) -> Panel:
         """Warn of ids that are new since the fit, and give new series their status."""
-        new = [names for names in panel.ids if names not in self.fitted]
+        new = [ids for ids in panel.ids if ids not in self.fitted]
         self.seen.update(self.fitted.intersection(panel.ids))
         self.new += new
         if not new:
             return panel
         names = series_names(new, NAMED_SERIES)
-        log.warning(
-            "%s: %d series were not seen at fit (%s); they are forecast anyway",
-            self.name,
-            len(new),
-            names,
-        )
-        words = zip(panel.ids, panel.status, strict=True)
-        status = (
-            "new" if word == "ok" and names not in self.fitted else word for names, word in words
-        )
+        text = "%s: %d series were not seen at fit (%s); they are forecast anyway"
+        log.warning(text, self.name, len(new), names)
+        status = list(panel.status)
+        for series, ids in enumerate(panel.ids):
+            if ids not in self.fitted and status[series] == "ok":
+                status[series] = "new"
         return replace(panel, status=tuple(status))
 
     def join(self, other: "Comparison") -> None:
@@ -69,87 +75,92 @@ class Comparison:
         return sorted(self.fitted - self.seen)
 
     def warn_missing(self) -> None:
-        """Warn of ids that are missing since the fit, and of a small change of all ids that may be the reason."""
-        if not (missing := self.missing):
+        """Warn of ids that are missing since the fit; a small change of new ones may be the reason."""
+        missing = self.missing
+        if not missing:
             return
-        none = (
-            "; none of the fit is left: is this the right table?"
-            if len(missing) == len(self.fitted)
-            else ""
-        )
+        none_left = "; none of the fit is left: is this the right table?"
         text = "%s: %d series of the fit are not here (%s); they get no forecast%s"
-        log.warning(text, self.name, len(missing), series_names(missing, NAMED_SERIES), none)
-        both = self.new, missing
-        new, old = (
-            {tuple(part.strip().lstrip("0").casefold() for part in names) for names in ids}
-            for ids in both
+        log.warning(
+            text,
+            self.name,
+            len(missing),
+            series_names(missing, NAMED_SERIES),
+            none_left if not self.seen else "",
         )
-        if new & old:
-            text = "%s: some new ids are ids of the fit but for leading zeros, blanks or capitals; were they changed?"
-            log.warning(text, self.name)
+        if set(map(_bare, self.new)) & set(map(_bare, missing)):
+            text = "%s: some new ids are ids of the fit but for leading zeros, blanks or capitals"
+            log.warning(f"{text}; were they changed?", self.name)
+
+
+def _bare(ids: Id) -> Id:
+    return tuple(part.strip().lstrip("0").casefold() for part in ids)
 
 
 def check_levels(
     panel: Panel, ids: Ids, level: Numbers, lookback: int, name: str, strict: bool
 ) -> None:
-    """Warn of series whose level [series of the fit] moved more than tenfold since the fit; refuse them if `strict`."""
+    """Warn of series whose level [series of the fit] moved more than tenfold, or refuse them."""
     now = mean_level(panel, lookback)
     then = np.concatenate([[0.0], level])[series_index(ids, panel.ids)]
     both = (now > 0) & (then > 0)
     ratio = np.divide(now, then, out=np.ones_like(now), where=both)
-    moved = [panel.ids[i] for i in np.flatnonzero((ratio > MAX_RATIO) | (ratio < 1 / MAX_RATIO))]
-    if not moved:
+    moved = np.flatnonzero((ratio > MAX_RATIO) | (ratio < 1 / MAX_RATIO))
+    if not len(moved):
         return
-    names = series_names(moved, NAMED_SERIES)
-    moves = "the level of %d series moved more than tenfold since the fit (%s)"
+    names = series_names([panel.ids[series] for series in moved], NAMED_SERIES)
+    moves = f"the level of {len(moved)} series moved more than tenfold since the fit ({names})"
     if strict:
-        cure = Words(
-            "was the unit changed? Without ", Setting("strict", True), " this is a warning"
-        )
-        raise BadData(moves % (len(moved), names), place=name, cure=cure)
-    log.warning(f"%s: {moves}; was the unit changed?", name, len(moved), names)
+        without = " this is a warning"
+        cure = Words("was the unit changed? Without ", Setting("strict", True), without)
+        raise BadData(moves, place=name, cure=cure)
+    log.warning("%s: %s; was the unit changed?", name, moves)
 
 
 def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: str) -> None:
-    """Warn where forecasts begin before the end of the fit: the model has seen the values that it forecasts."""
+    """Warn where forecasts begin before the end of the fit: the model has seen what it forecasts."""
     ahead = _ends(panel, fitted) - panel.origins
     if (ahead > 0).any():
         ends = np.array([panel.origins[np.argmax(ahead)], fitted.origins.max()])
         after, end = position_texts(schema, calendar_of(schema), ends)
-        text = "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps after %s"
-        log.warning(text, name, end, min(int(ahead.max()), horizon), horizon, after)
+        seen = min(int(ahead.max()), horizon)
+        text = (
+            "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps"
+        )
+        log.warning(f"{text} after %s", name, end, seen, horizon, after)
 
 
 def warn_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -> int:
-    """Warn of origins of a backtest, [origins, series], that lie before the end of the fit; returns how many do."""
+    """Warn of origins of a backtest, [origins, series], before the end of the fit; returns how many."""
     seen = int((origins < _ends(panel, fitted)).any(1).sum())
     if seen:
-        text = "%d of %d origins lie before %s, the end of the fit: this forecaster has seen what it is judged by"
-        log.warning(text, seen, len(origins), end)
+        text = "%d of %d origins lie before %s, the end of the fit: this forecaster has seen"
+        log.warning(f"{text} what it is judged by", seen, len(origins), end)
     return seen
 
 
 def warn_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
-    """Warn of series whose past is shorter than a forecast looks back, unless the fit saw no more of them."""
+    """Warn of series whose past is shorter than a forecast looks back, unless that of the fit was."""
     before = np.concatenate([[lookback], fitted.lengths])[series_index(fitted.ids, panel.ids)]
     short = np.flatnonzero(panel.lengths < np.minimum(before, lookback))
     if len(short):
-        names = series_names([panel.ids[i] for i in short], NAMED_SERIES)
-        text = "%s: %d series have a shorter past than the %d steps that a forecast looks back (%s): less certain"
-        log.warning(text, name, len(short), lookback, names)
+        names = series_names([panel.ids[series] for series in short], NAMED_SERIES)
+        text = "%s: %d series have a shorter past than the %d steps that a forecast looks back (%s)"
+        log.warning(f"{text}: less certain", name, len(short), lookback, names)
 
 
 def actuals_after(
     fitted: Panel, later: Panel, horizon: int, zero: bool = False
 ) -> tuple[Numbers, int]:
-    """The actuals after the series of a fit, [series, horizon], NaN where there is none, from a table with later rows.
+    """The actuals after the series of a fit from a table with later rows, [series, horizon].
 
-    Also the number of observed values that belong to other series, or do not lie after the end. If `zero`, absent rows
-    are zeros, up to the newest row of the table.
+    NaN where there is none. Also the number of observed values that belong to other series, or do
+    not lie after the end. If `zero`, absent rows are zeros, up to the newest row of the table.
     """
     actual = np.full((len(fitted), horizon), np.nan)
     if zero:  # the series have begun, whatever their first row in the table is
-        actual[np.arange(horizon) < (later.origins.max() - fitted.origins)[:, None]] = 0.0
+        steps = later.origins.max() - fitted.origins
+        actual[np.arange(horizon) < steps[:, None]] = 0.0
     series = later.series_of_slots
     rank = (series_index(fitted.ids, later.ids) - 1)[series]
     end = np.where(rank >= 0, fitted.origins[rank], later.origins[series])
@@ -160,77 +171,64 @@ def actuals_after(
 
 
 def _ends(panel: Panel, fitted: Panel) -> Numbers:
-    """[series], grid position at which each series of a panel ended at fit; minus infinity for a new series."""
+    """[series], grid position at which each ended at fit; minus infinity for a new series."""
     return np.concatenate([[-np.inf], fitted.origins])[series_index(fitted.ids, panel.ids)]
 
 
 def schema_differences(before: Schema, now: Schema) -> list[str]:
     """What differs, field by field: ``season 4, was 12``."""
-    pairs = (
-        (name, getattr(before, name), getattr(now, name))
-        for name in Schema.model_fields
-        if name != "inferred"
-    )
-    texts = ((field, _change(field, old, new)) for field, old, new in pairs if old != new)
-    return [
-        f"{USER_NAMES.get(field, field.replace('_', ' '))} {text}" for field, text in texts if text
-    ]
+    differences = []
+    for field in Schema.model_fields:
+        old = _texts(getattr(before, field))
+        new = _texts(getattr(now, field))
+        if old == new or field == "inferred":
+            continue
+        change = f"{', '.join(new) or 'none'}, was {', '.join(old) or 'none'}"
+        if len(old) + len(new) > NAMED:
+            added = [text for text in new if text not in old]
+            removed = [text for text in old if text not in new]
+            words = {"with": added, "without": removed}
+            changes = [
+                f"{word} {listed(texts, NAMED, '')}" for word, texts in words.items() if texts
+            ]
+            change = " and ".join(changes) or "in another order"
+        differences.append(f"{USER_NAMES.get(field, field.replace('_', ' '))} {change}")
+    return differences
 
 
-def _change(field: str, old: Any, new: Any) -> str:
-    """How one field differs; nothing where only the days of its events do."""
-    if field == "dated_events":
-        old, new = map(event_names, (old, new))
-        if old == new:
-            return ""
-    if field == "calendar":
-        return (
-            f"{new.name}, but on another grid"
-            if old.name == new.name
-            else f"{new.name}, was {old.name}"
-        )
-    if field in ("time_format", "reading"):
-        parts = zip(vars(old).items(), vars(new).values(), strict=True)
-        return ", ".join(
-            f"{name} {_text(value)}, was {_text(was)}"
-            for (name, was), value in parts
-            if was != value and name != "pivot"  # which moves with the data
-        )
-    if field == "categories":
-        return f"of {listed(sorted(name for name in {**old, **new} if old.get(name) != new.get(name)), NAMED, '')}"
-    if isinstance(old, tuple) and len(old) + len(new) > NAMED:
-        pairs = (
-            ("with", [name for name in new if name not in old]),
-            ("without", [n for n in old if n not in new]),
-        )
-        changes = [f"{word} {listed(names, NAMED, '')}" for word, names in pairs if names]
-        return " and ".join(changes) or "in another order"
-    return f"{_text(new)}, was {_text(old)}"
-
-
-def _text(value: Any) -> str:
+def _texts(value: Any) -> list[str]:
+    """The value of a field of a schema as texts."""
+    if isinstance(value, CalendarSpec):
+        return [value.name]
+    if isinstance(value, BaseModel):  # the pivot moves with the data
+        value = value.model_dump(exclude_defaults=True, exclude={"pivot"})
+    if isinstance(value, dict):
+        return [f"{key} {text}" for key, text in value.items()]
+    if isinstance(value, tuple):
+        is_events = bool(value) and isinstance(value[0], BaseModel)
+        return list(event_names(value)) if is_events else list(map(str, value))
     if isinstance(value, bool):
-        return "yes" if value else "no"
-    return (", ".join(map(str, value)) if isinstance(value, tuple) else str(value or "")) or "none"
+        return ["yes" if value else "no"]
+    return [str(value)] if value else []
 
 
 def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Panel:
-    """The panel with one word for each series, the gravest that applies; without a lookback none is short or ended."""
+    """The panel with the gravest status of each series; without a lookback none is short or ended."""
     first = panel.offsets[:-1]
     spans, counts = observed_spans(panel)
     lowest = np.minimum.reduceat(np.where(panel.observed, panel.values, np.inf), first)
     highest = np.maximum.reduceat(np.where(panel.observed, panel.values, -np.inf), first)
-    words = np.full(len(panel), "ok", object)
-    words[(lowest == highest) & (counts > 1)] = "constant"
-    words[(counts == 0) | ((spans - counts) / spans > schema.max_missing)] = "missing"
+    status = np.full(len(panel), "ok", object)
+    status[(lowest == highest) & (counts > 1)] = "constant"
+    status[(counts == 0) | ((spans - counts) / spans > schema.max_missing)] = "missing"
     if lookback is not None:
-        words[(words == "ok") & (panel.lengths < lookback)] = "short"
-        words[(words != "missing") & (panel.trailing_gap() > lookback)] = "ended"
-    return replace(panel, status=tuple(words.tolist()))
+        status[(status == "ok") & (panel.lengths < lookback)] = "short"
+        status[(status != "missing") & (panel.trailing_gap() > lookback)] = "ended"
+    return replace(panel, status=tuple(status.tolist()))
 
 
 def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
-    """Steps from the first to the last observed value of each series, at least 1; and its observed values."""
+    """[series], steps from the first to the last observed value, at least 1; and observed values."""
     counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
     return np.maximum(panel.lengths - panel.trailing_gap(), 1), counts
 
@@ -238,33 +236,34 @@ def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
 def warn_status(
     panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = (), whole: bool = True
 ) -> None:
-    """Warn of series that are constant or get no forecast, and refuse a whole panel where none is left to forecast."""
-    words: NDArray[np.object_] = np.array(panel.status, object)
-    new = words != np.array(before or [None] * len(words), object)
+    """Warn of series that are constant or get no forecast; refuse a whole panel if none is left.
+
+    Statuses that were the same `before` are not repeated.
+    """
+    status: NDArray[np.object_] = np.array(panel.status, object)
+    new = status != np.array(before or [None] * len(status), object)
     limit = f"{schema.max_missing:.0%}"
-    for word, meaning, arguments in (
-        ("constant", "never change", ()),
-        ("ended", "ended more than a lookback before the last time and get no forecast", ()),
-        (
-            "missing",
-            "miss more than %s of their values (%s) and get no forecast",
-            (limit, Setting("max_missing")),
-        ),
-    ):
-        series = np.flatnonzero((words == word) & new)
+    setting = Setting("max_missing")
+    for word, meaning in STATUSES.items():
+        series = np.flatnonzero((status == word) & new)
         if len(series):
-            shown = (
-                series_names([panel.ids[i] for i in series[: NAMED_SERIES + 1]], NAMED_SERIES)
-                or "the whole table"
-            )
-            log.warning(f"%s: %d series {meaning}: %s", name, len(series), *arguments, shown)
-    if whole and np.isin(words, SKIPPED).all():
-        problem = f"no series is left to forecast: each misses more than {limit} of its values or ended long ago"
-        coarser = Words(", a coarser ", Setting("freq"), " with ", Setting("aggregate"))
-        zero = Words(", or ", Setting("missing", "zero"), " if absent rows mean zero")
-        raise BadData(
-            problem, place=name, cure=Words("pass a higher ", Setting("max_missing"), coarser, zero)
+            names = series_names([panel.ids[i] for i in series], NAMED_SERIES) or "the whole table"
+            details = (limit, setting) if word == "missing" else ()
+            log.warning(f"%s: %d series {meaning}: %s", name, len(series), *details, names)
+    if whole and panel.skipped.all():
+        problem = "no series is left to forecast: each misses more than"
+        cure = Words(
+            "pass a higher ",
+            setting,
+            ", a coarser ",
+            Setting("freq"),
+            " with ",
+            Setting("aggregate"),
+            ", or ",
+            Setting("missing", "zero"),
+            " if absent rows mean zero",
         )
+        raise BadData(f"{problem} {limit} of its values or ended long ago", place=name, cure=cure)
 
 
 def require_known(
@@ -275,35 +274,39 @@ def require_known(
     with_future: bool = False,
     saved: bool = True,
 ) -> None:
-    """Refuse a panel without the values known in advance for the horizon of a series that gets a forecast.
+    """Refuse a panel without the known values of the horizon of a series that gets a forecast.
 
-    The table of that name should have them; `with_future` if it is a table of the future. Where no forecaster is
-    `saved`, no other table can have them.
+    The table of that name should have them; `with_future` if it is a table of the future. Where no
+    forecaster is `saved`, no other table can have them.
     """
     blank = _blank_ahead(panel, schema, horizon)
     if not blank.any():
         return
     series, _, column = np.argwhere(blank)[0].tolist()
     steps = np.flatnonzero(blank[series, :, column])
-    times = first_names(
-        position_texts(schema, calendar_of(schema), panel.origins[series] + 1 + steps), 3
-    )
-    of_series = f" of series '{series_name(panel.ids[series])}'" if any(panel.ids[series]) else ""
-    in_all = f" (in all {blank.sum():,} such values, of {blank.any((1, 2)).sum():,} series)"
-    template = Words("; ", Setting("future_template"), " writes the rows that are needed")
-    elsewhere = (", or pass ", Setting("future"), template) if saved else ()
-    cure = Words("fill in blank cells, add rows with blank targets", *elsewhere)
-    raise BadData(
-        f"column '{schema.known[column]}' is known in advance, but has no value for {len(steps)} of the {horizon} "
-        f"steps{of_series}: {times}{in_all if blank.sum() > len(steps) else ''}",
-        place=name,
-        cure=Words("fill in blank cells, or add the rows", template) if with_future else cure,
-    )
+    positions = panel.origins[series] + 1 + steps
+    times = first_names(position_texts(schema, calendar_of(schema), positions), 3)
+    series_text = series_name(panel.ids[series])
+    of_series = f" of series '{series_text}'" if series_text else ""
+    problem = f"column '{schema.known[column]}' is known in advance, but has no value for"
+    problem += f" {len(steps)} of the {horizon} steps{of_series}: {times}"
+    total = int(blank.sum())
+    if total > len(steps):
+        problem += f" (in all {total:,} such values, of {blank.any((1, 2)).sum():,} series)"
+    cure: list[object] = ["fill in blank cells, add rows with blank targets"]
+    if with_future:
+        cure = ["fill in blank cells, or add the rows"]
+    elif saved:
+        cure += [", or pass ", Setting("future")]
+    if with_future or saved:
+        cure += ["; ", Setting("future_template"), " writes the rows that are needed"]
+    raise BadData(problem, place=name, cure=Words(*cure))
 
 
 def warn_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:
     """Warn of values that are blank in the horizon, where the forecast goes on without them."""
-    if (blank := _blank_ahead(panel, schema, horizon)).any():
+    blank = _blank_ahead(panel, schema, horizon)
+    if blank.any():
         text = "%s: %d of %d values known in advance are blank in the %d steps forecast together"
         log.warning(f"{text}; their mean stands there", name, blank.sum(), blank.size, horizon)
 
@@ -311,22 +314,24 @@ def warn_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> N
 def warn_blank(panel: Panel, schema: Schema, name: str) -> None:
     """Warn of blank cells beside observed values, in columns known in advance."""
     blank = np.isnan(panel.known[panel.observed])  # [observed, known]
-    counts = [
-        f"'{column}' {count:,}"
-        for column, count in zip(schema.known, blank.sum(0), strict=True)
-        if count
-    ]
-    if counts:
-        text = "%s: columns known in advance are blank beside some of the %d values (%s times), and unknown there"
-        log.warning(text, name, len(blank), ", ".join(counts))
+    counts = zip(schema.known, blank.sum(0), strict=True)
+    columns = ", ".join(f"'{column}' {count:,}" for column, count in counts if count)
+    if columns:
+        text = "%s: columns known in advance are blank beside some of the %d values (%s times)"
+        log.warning(f"{text}, and unknown there", name, len(blank), columns)
 
 
 def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> Flags:
-    """[series, horizon, known], whether a series that gets a forecast lacks a value; none where an event closes it."""
-    slots = (panel.offsets[1:] - panel.ahead)[:, None] + np.arange(horizon if schema.known else 0)
+    """[series, horizon, known], whether a series that gets a forecast lacks a value.
+
+    Where an event closes a series, none lacks.
+    """
+    steps = np.arange(horizon if schema.known else 0)
+    slots = (panel.offsets[1:] - panel.ahead)[:, None] + steps
     blank = np.isnan(panel.known[slots])
-    if (shut := touched(panel, schema, "closed")) is not None:
-        blank[shut[slots]] = False
+    closed = touched(panel, schema, "closed")
+    if closed is not None:
+        blank[closed[slots]] = False
     if panel.status:
         blank[panel.skipped] = False
     return np.asarray(blank)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
+from forecast.calendar.calendar import Calendar
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.zones import Flags
 from forecast.errors import BadData, Setting, Words
@@ -41,6 +42,17 @@ class TimedValues:
     def select(self, rows: Flags | Integers) -> "TimedValues":
         return TimedValues(self.series[rows], self.timestamps[rows], self.values[rows])
 
+    def followed_by(self, other: "TimedValues") -> "TimedValues":
+        return TimedValues(
+            np.concatenate([self.series, other.series]),
+            np.concatenate([self.timestamps, other.timestamps]),
+            np.concatenate([self.values, other.values]),
+        )
+
+    def placed_on(self, calendar: Calendar) -> "TimedValues":
+        """The values at grid positions in the place of times."""
+        return TimedValues(self.series, calendar.positions(self.timestamps), self.values)
+
     def combined(self, rule: str) -> "TimedValues":
         """One value for each series and time, ascending: the first, last, mean or sum of several."""
         further = np.diff(self.series)
@@ -69,6 +81,7 @@ class TimedValues:
 class Observations(TimedValues):
     """The target cells of a table, blank ones included."""
 
+    table: Table
     ids: Ids  # ascending
     order: Integers  # [series], those of the table in its order, as indices into `ids`
     row_timestamps: Integers  # [rows of the table]; () for a `rows` table
@@ -128,7 +141,8 @@ def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
         log.warning(text, table.name, (series == 0).sum(), ", ".join(schema.ids))
     values = parse_numbers(table, schema.target or "")
     _, first_rows = np.unique(series, return_index=True)
-    return Observations(series, timestamps, values, ids, np.argsort(first_rows), timestamps)
+    order = np.argsort(first_rows)
+    return Observations(series, timestamps, values, table, ids, order, timestamps)
 
 
 def _wide(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
@@ -146,6 +160,7 @@ def _wide(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
         series=np.tile(order, len(timestamps)),
         timestamps=np.repeat(timestamps, len(columns)),
         values=parse_columns(table, columns).reshape(-1),
+        table=table,
         ids=tuple((name,) for name in sorted(columns)),
         order=order,
         row_timestamps=timestamps,
@@ -165,6 +180,7 @@ def _rows(table: Table) -> Observations:
         series=np.repeat(order, len(columns)),
         timestamps=np.tile(np.arange(1, len(columns) + 1), len(names)),
         values=parse_columns(table, columns).reshape(-1),
+        table=table,
         ids=tuple((name,) for name in sorted(names)),
         order=order,
         row_timestamps=np.zeros(0, np.int64),
@@ -251,9 +267,7 @@ def slots_of(
     return (panel.offsets[series] + step)[inside], index[inside]
 
 
-def covariates(
-    panel: Panel, table: Table, schema: Schema, columns: Names, observations: Observations
-) -> Numbers:
+def covariates(panel: Panel, observations: Observations, schema: Schema, columns: Names) -> Numbers:
     """Columns of the table of `observations` by slot [slots, columns], NaN where it has no value."""
     result = np.full((len(panel.values), len(columns)), np.nan)
     if not columns:
@@ -262,17 +276,20 @@ def covariates(
     rows = np.arange(len(times))
     if schema.aggregate:  # the last row of a period holds
         rows = np.argsort(times, kind="stable")
-    series = observations.series[rows] if schema.layout == "long" and any(schema.ids) else None
-    slot, index = slots_of(panel, series, calendar_of(schema).positions(times[rows]))
+    by_series = schema.layout == "long" and any(schema.ids)
+    series = observations.series[rows] if by_series else None
+    positions = calendar_of(schema).positions(times[rows])
+    slot, index = slots_of(panel, series, positions)
     for number, column in enumerate(columns):
-        values = column_values(table, column, schema)[rows[index]]
+        values = column_values(observations.table, column, schema)[rows[index]]
         present = ~np.isnan(values)
         result[slot[present], number] = values[present]
     return result
 
 
-def static_values(table: Table, schema: Schema, observations: Observations) -> Numbers:
+def static_values(observations: Observations, schema: Schema) -> Numbers:
     """Columns that are fixed for each series: [series, columns]."""
+    table = observations.table
     result = np.full((len(observations.ids), len(schema.static)), np.nan)
     for number, column in enumerate(schema.static):
         values = column_values(table, column, schema)

@@ -1,11 +1,10 @@
-"""Read a table once: parse its times, infer how it becomes series or check that, and build its panel."""
+"""Read a table once: parse its times, infer or check how it becomes series, build its panel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.calendar.calendar import default_horizon
 from forecast.calendar.frequency import infer_calendar
@@ -40,7 +39,6 @@ from forecast.reading.observations import (
     categories_of,
     id_codes,
     observe,
-    wide_columns,
 )
 from forecast.reading.roles import (
     AVAILABLE_AT,
@@ -56,8 +54,8 @@ from forecast.tables.headers import listed, refuse_missing
 from forecast.tables.table import Table
 from forecast.tables.writing import refuse_clash
 
-# fields of a schema that decide the values of a table on the grid, and with it the covariates
-GRID_FIELDS = [
+# fields of a schema that decide the values of a table on the grid; of a wide table these too
+GRID_FIELDS = (
     "layout",
     "time",
     "ids",
@@ -68,12 +66,10 @@ GRID_FIELDS = [
     "aggregate",
     "unfinished",
     "missing",
-]
-COVARIATE_FIELDS = ["known", "past", "static", "categories"]
+)
+WIDE_FIELDS = ("series", "all_columns", "known", "past", "ignored")
+COVARIATE_FIELDS = ("known", "past", "static", "categories")
 LISTED_COLUMNS = 10  # columns that a line names
-CONSTANT, STATIC = "the same in all rows", "the same in each series"
-MOST_SUMMED = 1_000  # series, one of which may be the sum of the others
-ROUNDED = 1e-3  # of the largest value, by which a sum may differ from that of rounded values
 
 
 @dataclass(frozen=True)
@@ -83,9 +79,8 @@ class Reading:
     dated: DatedTable
     observations: Observations
     grid: Grid
-    lookback: int | None = (
-        None  # steps that a forecast looks back; None where the statuses do not depend on it
-    )
+    # steps that a forecast looks back; None where the statuses do not depend on it
+    lookback: int | None = None
 
     @property
     def name(self) -> str:  # what messages call the table
@@ -105,40 +100,37 @@ def read(
     events: Any = None,
     future: Table | None = None,
 ) -> Reading:
-    """Infer how a table becomes series, and build its panel; the settings of the user win over what it looks like.
+    """Infer how a table becomes series, and build its panel; settings win over what it looks like.
 
-    The horizon is by default what the frequency suggests, the lookback follows from it and the season. Events are a
-    table, a frame or the path of a file; `reserved` are columns that the output will have, `future` more rows of
-    columns known in advance.
+    The horizon is by default what the frequency suggests, the lookback follows from it and the
+    season. Events are a table, a frame or the path of a file; `reserved` are columns that the
+    output will have, `future` more rows of columns known in advance.
     """
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
     schema, dated = infer_schema(dated, settings, reserved)
     dated = one_row_a_time(dated, schema)
     observations = _observed(dated, schema)
-    if (events := settings.events if events is None else events) is not None:
-        schema = schema.model_copy(
-            update={"dated_events": read_events(events, schema, observations.ids)}
-        )
-    observations, grid = _on_grid(dated, schema, observations)
+    if events is None:
+        events = settings.events
+    if events is not None:
+        events = read_events(events, schema, observations.ids)
+        schema = schema.model_copy(update={"dated_events": events})
+    observations, grid = _on_grid(observations, schema)
     ahead = horizon or default_horizon(schema.calendar, schema.season)
     panel = _panel(dated, schema, observations, grid, ahead)
     if not schema.season:
-        schema = schema.model_copy(
-            update={"season": panel_seasons(without_shifts(panel, schema), schema.calendar)}
-        )
-        if (
-            horizon is None
-            and (ahead := default_horizon(schema.calendar, schema.season)) != panel.ahead
-        ):
+        season = panel_seasons(without_shifts(panel, schema), schema.calendar)
+        schema = schema.model_copy(update={"season": season})
+        ahead = horizon or default_horizon(schema.calendar, season)
+        if ahead != panel.ahead:
             panel = _panel(dated, schema, observations, grid, ahead)
     if future is not None:
         panel = with_future(panel, future, schema, instant=dated.instant)
     warn_gaps(panel, schema, dated.name)
     warn_sparse(dated.name, grid, panel, schema)
     _, lookback = lags_and_lookback(panel, schema.season, lookback)
-    return Reading(
-        schema, with_status(panel, schema, lookback), dated, observations, grid, lookback
-    )
+    panel = with_status(panel, schema, lookback)
+    return Reading(schema, panel, dated, observations, grid, lookback)
 
 
 def read_as(
@@ -151,121 +143,102 @@ def read_as(
     origin: str | None = None,
     reach: int | None = None,
 ) -> Reading:
-    """Read a table by the schema of an earlier fit; only parts that a reading does not hold already are read.
+    """Read a table by the schema of an earlier fit; what a reading holds already is not read again.
 
-    By the lookback series get the statuses short and ended. `future` has more rows of columns known in advance, which
-    hold for all series where it has no id columns. Values after the `origin` are not used. A part of a table has the
-    `reach` of the whole, see `reach_of`.
+    By the lookback series get the statuses short and ended. `future` has more rows of columns known
+    in advance, which hold for all series where it has no id columns. Values after the `origin` are
+    not used. A part of a table has the `reach` of the whole, see `reach_of`.
     """
-    dated = source.dated if isinstance(source, Reading) else source
-    check_schema(schema, dated.table if isinstance(dated, DatedTable) else dated)
-    dated = one_row_a_time(
-        dated if isinstance(dated, DatedTable) else dated_table(dated, schema), schema
-    )
-    before = (
-        source
-        if isinstance(source, Reading) and origin is None and _same_grid(source, schema)
-        else None
-    )
-    if before is not None:
-        observations, grid = before.observations, before.grid
+    table = source.dated if isinstance(source, Reading) else source
+    check_schema(schema, table if isinstance(table, Table) else table.table)
+    dated = dated_table(table, schema) if isinstance(table, Table) else table
+    dated = one_row_a_time(dated, schema)
+    warned: tuple[str, ...] = ()  # statuses of which an earlier reading has warned
+    if isinstance(source, Reading) and origin is None and _same_grid(source.schema, schema):
+        observations = source.observations
+        grid = source.grid
+        panel = source.panel
+        warned = panel.status
+        if horizon != panel.ahead or not schema.agrees(source.schema, COVARIATE_FIELDS):
+            panel = _panel(dated, schema, observations, grid, horizon)
     else:
-        observations, grid = _on_grid(dated, schema, _observed(dated, schema, reach), origin, reach)
-    if before and horizon == before.panel.ahead and _alike(before.schema, schema, COVARIATE_FIELDS):
-        panel = before.panel
-    else:
+        observations = _observed(dated, schema, reach)
+        observations, grid = _on_grid(observations, schema, origin, reach)
         panel = _panel(dated, schema, observations, grid, horizon)
-    if before is None:
         warn_gaps(panel, schema, dated.name)
     if future is not None:
         panel = with_future(panel, future, schema, instant=dated.instant)
     panel = with_status(panel, schema, lookback)
     if lookback is not None:
-        warn_status(
-            panel, schema, dated.name, () if before is None else before.panel.status, reach is None
-        )
+        warn_status(panel, schema, dated.name, warned, whole=reach is None)
     return Reading(schema, panel, dated, observations, grid, lookback)
 
 
 def reach_of(times: Table, schema: Schema) -> int:
-    """The newest time of a value of a table that is read in parts, from a row of each time; these are checked."""
+    """The newest time of a value of a table that is read in parts, from a row of each time."""
     dated = known_by(dated_table(times, schema), schema)
-    observations, _ = _on_grid(dated, schema, _observed(dated, schema))
+    observations, _ = _on_grid(_observed(dated, schema), schema)
     return int(observations.timestamps[np.isfinite(observations.values)].max())
 
 
 def check_to_fit(reading: Reading) -> None:
-    """Warn of what a fit cannot use, and refuse a table without a series to forecast, or whose times run out."""
-    panel, schema = reading.panel, reading.schema
+    """Warn of what a fit cannot use; refuse a table without a series, or whose times run out."""
+    panel = reading.panel
+    schema = reading.schema
     warn_status(panel, schema, reading.name)
-    time_columns_at(schema, calendar_of(schema), panel.origins.max(keepdims=True) + panel.ahead)
+    last = panel.origins.max(keepdims=True) + panel.ahead
+    time_columns_at(schema, calendar_of(schema), last)
     warn_blank(panel, schema, reading.name)
 
 
 def describe_reading(reading: Reading) -> list[str]:
-    last = f"horizon  {reading.panel.ahead}, from the last {reading.lookback} steps"
-    return [
-        *describe(reading.schema, reading.panel),
-        *describe_vintages(reading.panel, reading.schema),
-        last,
-    ]
+    lines = describe(reading.schema, reading.panel)
+    lines += describe_vintages(reading.panel, reading.schema)
+    return [*lines, f"horizon  {reading.panel.ahead}, from the last {reading.lookback} steps"]
 
 
 def _panel(
     dated: DatedTable, schema: Schema, observations: Observations, grid: Grid, horizon: int
 ) -> Panel:
-    panel = without(build_panel(dated.table, schema, observations, grid, horizon), schema, "ignore")
-    return (
-        panel
-        if dated.vintages is None
-        else with_vintages(panel, dated.vintages, schema, whole=True)
-    )
+    panel = without(build_panel(schema, observations, grid, horizon), schema, "ignore")
+    if dated.vintages is None:
+        return panel
+    return with_vintages(panel, dated.vintages, schema, whole=True)
 
 
 def _observed(dated: DatedTable, schema: Schema, reach: int | None = None) -> Observations:
     observations = observe(dated.table, schema, dated.times_by(schema))
-    check_rows(dated.table, observations, schema, whole=reach is None)
+    check_rows(observations, schema, whole=reach is None)
     return observations
 
 
 def _on_grid(
-    dated: DatedTable,
-    schema: Schema,
     observations: Observations,
+    schema: Schema,
     origin: str | None = None,
     reach: int | None = None,
 ) -> tuple[Observations, Grid]:
-    """The observations of a table, blank where events say so, and their values on the grid."""
+    """The observations, blank where events say so, and their values on the grid."""
     if has_kind(schema, "ignore") and len(observations.values):
-        positions, count = (
-            calendar_of(schema).positions(observations.timestamps),
-            len(observations.ids),
-        )
-        first, size = positions.min(), int(np.ptp(positions)) + 1
-        starts, offsets = np.full(count, first), np.arange(count + 1) * size
-        blank = covered(observations.ids, starts, offsets, schema, "ignore")
-        row = observations.series * size + positions - first
-        observations = replace(
-            observations, values=np.where(blank[row], np.nan, observations.values)
-        )
-    return observations, fill(dated.table, observations, schema, origin, reach)
+        positions = calendar_of(schema).positions(observations.timestamps)
+        first = positions.min()
+        count = len(observations.ids)
+        size = int(np.ptp(positions)) + 1
+        starts = np.full(count, first)
+        offsets = np.arange(count + 1) * size
+        ignored = covered(observations.ids, starts, offsets, schema, "ignore")
+        ignored = ignored[observations.series * size + positions - first]
+        observations = replace(observations, values=np.where(ignored, np.nan, observations.values))
+    return observations, fill(observations, schema, origin, reach)
 
 
-def _same_grid(reading: Reading, schema: Schema) -> bool:
-    """Whether another schema brings the same values to the same grid."""
-    table = reading.dated.table
-    same_series = schema.layout != "wide" or wide_columns(table, schema) == wide_columns(
-        table, reading.schema
+def _same_grid(schema: Schema, other: Schema) -> bool:
+    """Whether two schemas bring the same values of a table to the same grid."""
+    fields = (*GRID_FIELDS, *WIDE_FIELDS) if schema.layout == "wide" else GRID_FIELDS
+    ignored, other_ignored = (
+        [event for event in one.dated_events if event.kind == "ignore"] for one in (schema, other)
     )
-    now, before = (
-        [event for event in s.dated_events if event.kind == "ignore"]
-        for s in (schema, reading.schema)
-    )
-    return same_series and now == before and _alike(reading.schema, schema, GRID_FIELDS)
-
-
-def _alike(schema: Schema, other: Schema, fields: Sequence[str]) -> bool:
-    return all(getattr(schema, field) == getattr(other, field) for field in fields)
+    return ignored == other_ignored and schema.agrees(other, fields)
 
 
 def infer_schema(
@@ -273,230 +246,188 @@ def infer_schema(
 ) -> tuple[Schema, DatedTable]:
     """Infer how a table becomes series: layout, ids, target, calendar; only seasons that are given.
 
-    The settings, by which the table was dated, win; the output has the `reserved` columns beside ids and times. The
-    table comes back with its times parsed again if clock changes leave open which series they belong to.
+    The settings, by which the table was dated, win; the output has the `reserved` columns beside
+    ids and times. The table comes back with its times parsed again if clock changes leave open
+    which series they belong to.
     """
     table = dated.table
     if isinstance(dated.settings, TableSettings):
         settings = dated.settings  # with whole names of columns
-    names = (TableSettings.model_fields.keys() & Schema.model_fields) - {
-        "layout",
-        "time",
-        "target",
-        "season",
-    }
+    names = TableSettings.model_fields.keys() & Schema.model_fields
+    names -= {"layout", "time", "target", "season"}
     if dated.times is None:
-        schema, names = _rows_schema(table, settings), names - {"aggregate", "holidays"}
+        schema = _rows_schema(table, settings)
+        names -= {"aggregate", "holidays"}
     else:
         schema, times = _timed_schema(table, settings, dated.time, dated.times)
         dated = replace(dated, times=times)
     refuse_clash(schema.keys, reserved)
-    given = {name: getattr(settings, name) for name in names}
-    season = tuple(sorted(set(settings.season)))
-    inferred = TextSettings(
-        delimiter=table.delimiter, decimal=table.decimal if table.text else None
-    )
-    return schema.model_copy(
-        update={**given, "season": season, "reading": table.reading, "inferred": inferred}
-    ), dated
+    update: dict[str, Any] = {name: getattr(settings, name) for name in names}
+    update["season"] = tuple(sorted(set(settings.season)))
+    update["reading"] = table.reading
+    decimal = table.decimal if table.text else None
+    update["inferred"] = TextSettings(delimiter=table.delimiter, decimal=decimal)
+    return schema.model_copy(update=update), dated
 
 
 def check_schema(schema: Schema, table: Table) -> None:
     """Refuse a table that lacks a column that was used at fit; their order is free."""
-    if schema.layout == "rows":
-        return
-    target = () if schema.target is None else (schema.target,)
-    series = (
-        (*schema.ids, *target)
-        if schema.layout == "long"
-        else ()
-        if schema.all_columns
-        else schema.series
-    )
-    refuse_missing(table, (*schema.time, *schema.known, *schema.past, *schema.static, *series))
+    needed = (*schema.time, *schema.known, *schema.past, *schema.static)
+    if schema.layout == "long":
+        needed += (*schema.ids, str(schema.target))
+    elif not schema.all_columns:
+        needed += schema.series
+    if schema.dated:
+        refuse_missing(table, needed)
 
 
 def describe(schema: Schema, panel: Panel) -> list[str]:
-    calendar = calendar_of(schema)
-    count, steps = len(panel), int(panel.observed.sum())
+    """What was inferred, as lines of a key and its value."""
+    count = len(panel)
     ids = "" if schema.layout == "wide" or not schema.ids else f" (ids: {', '.join(schema.ids)})"
-    lines = [f"layout   {schema.layout}: {count:,} series{ids}, {steps:,} values"]
+    values = f"{int(panel.observed.sum()):,} values"
+    lines = [("layout", f"{schema.layout}: {count:,} series{ids}, {values}")]
     if schema.target:
-        lines.append(f"target   {schema.target}")
+        lines.append(("target", schema.target))
     if schema.layout == "wide" and count > 1:
         names = [panel.ids[series][0] for series in panel.order]
-        lines.append(f"columns  {listed(names, LISTED_COLUMNS, '')}: each is forecast by itself")
-    if schema.layout != "long" and (total := _total(panel)):
-        lines.append(
-            f"total    {total} is the sum of the other {'columns' if schema.layout == 'wide' else 'rows'}"
-        )
-    zone = f", {schema.time_format.zone}" if schema.time_format.zone else ""
-    if not schema.dated:
-        lines.append(
-            f"time     step, {int(panel.lengths.min())} to {int(panel.lengths.max())} for a series"
-        )
-    else:
-        ends = position_texts(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
-        first, last = (text.removesuffix(" 00:00:00") for text in ends)
-        lines.append(
-            f"time     {', '.join(schema.time)}: {first} to {last}, every {schema.calendar.name}{zone}"
-        )
-    lines.append(f"season   {', '.join(map(str, schema.season)) or 'none'}")
-    shown = {
-        name: f"{name} (categories {listed(texts, 5, '')})"
-        for name, texts in schema.categories.items()
-    }
-    for word, columns in (
-        ("known", schema.known),
-        ("past", schema.past),
-        ("static", schema.static),
-    ):
+        lines.append(("columns", f"{_listed(names)}: each is forecast by itself"))
+    lines.append(("time", _time_text(schema, panel)))
+    lines.append(("season", ", ".join(map(str, schema.season)) or "none"))
+    for role in ("known", "past", "static"):
+        columns = list(getattr(schema, role))
+        for number, column in enumerate(columns):
+            if column in schema.categories:
+                texts = listed(schema.categories[column], 5, "")
+                columns[number] = f"{column} (categories {texts})"
         if columns:
-            ahead = "; predict needs their values of the horizon" if word == "known" else ""
-            lines.append(
-                f"{word:<8} {', '.join(shown.get(column, column) for column in columns)}{ahead}"
-            )
+            ahead = "; predict needs their values of the horizon" if role == "known" else ""
+            lines.append((role, ", ".join(columns) + ahead))
     if schema.holidays:
-        idle = (
-            ""
-            if takes_events(schema.calendar)
-            else f", without effect on steps of {schema.calendar.name}"
-        )
-        lines.append(f"holidays {schema.holidays}{idle}")
+        without_effect = f", without effect on steps of {schema.calendar.name}"
+        idle = "" if takes_events(schema.calendar) else without_effect
+        lines.append(("holidays", schema.holidays + idle))
     if schema.dated_events:
-        count = sum((event.last - event.day).days + 1 for event in schema.dated_events)
-        lines.append(
-            f"events   {count:,} days: {listed(event_names(schema.dated_events), LISTED_COLUMNS, '')}"
-        )
-    if given := schema.reading.model_dump(exclude_defaults=True):
-        lines.append(
-            f"reading  {' '.join(as_flag(Setting(name, value)) for name, value in given.items())}"
-        )
+        days = sum((event.last - event.day).days + 1 for event in schema.dated_events)
+        lines.append(("events", f"{days:,} days: {_listed(event_names(schema.dated_events))}"))
+    given = schema.reading.model_dump(exclude_defaults=True)
+    if given:
+        flags = [as_flag(Setting(name, value)) for name, value in given.items()]
+        lines.append(("reading", " ".join(flags)))
     if schema.ignored:
-        kinds = [schema.calendar_columns.get(name) for name in schema.ignored]
-        ignored = [
-            f"{name} ({kind})" if kind else name
-            for name, kind in zip(schema.ignored, kinds, strict=True)
-        ]
-        static = [name for name, kind in zip(schema.ignored, kinds, strict=True) if kind == STATIC]
-        it, flag = "it" if len(static) == 1 else "them", as_flag(Setting("static", static))
-        cures = [f"; use {flag} to learn from {it}"] if static else []
-        cures += ["; known, past or static columns help a forecast"] * (
-            schema.layout == "long" and None in kinds
-        )
-        lines.append("".join([f"left out {listed(ignored, LISTED_COLUMNS, '')}", *cures]))
-    return lines
+        lines.append(("left out", _ignored_text(schema)))
+    return [f"{key:<8} {text}" for key, text in lines]
 
 
-def _total(panel: Panel) -> str:
-    """The series that is the sum of all others wherever all are observed, up to rounding; "" where none is."""
-    first, last = panel.starts.max(), panel.origins.min()
-    if not 2 < len(panel) <= MOST_SUMMED or last < first:  # of two equal series, either would be
-        return ""
-    slots = (panel.offsets[:-1] + first - panel.starts)[:, None] + np.arange(last - first + 1)
-    values = panel.values[slots] * panel.observed[slots].all(0)
-    size, off = np.abs(values).max(1), np.abs(values.sum(0) - 2 * values).max(1)
-    return next((panel.ids[i][0] for i in np.flatnonzero((size > 0) & (off <= ROUNDED * size))), "")
+def _listed(names: Sequence[str]) -> str:
+    return listed(names, LISTED_COLUMNS, "")
+
+
+def _time_text(schema: Schema, panel: Panel) -> str:
+    if not schema.dated:
+        return f"step, {panel.lengths.min()} to {panel.lengths.max()} for a series"
+    ends = np.array([panel.starts.min(), panel.origins.max()])
+    texts = position_texts(schema, calendar_of(schema), ends)
+    first, last = (text.removesuffix(" 00:00:00") for text in texts)
+    zone = f", {schema.time_format.zone}" if schema.time_format.zone else ""
+    return f"{', '.join(schema.time)}: {first} to {last}, every {schema.calendar.name}{zone}"
+
+
+def _ignored_text(schema: Schema) -> str:
+    kinds = schema.calendar_columns
+    names = [f"{name} ({kinds[name]})" if name in kinds else name for name in schema.ignored]
+    cure = ""
+    if schema.layout == "long" and any(name not in kinds for name in schema.ignored):
+        cure = "; known, past or static columns help a forecast"
+    return _listed(names) + cure
 
 
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:
     named = ("time", "id", "target", "known", "past", "static", "categorical")
     unfit = [Setting(name) for name in named if getattr(settings, name)]
-    unfit += [Setting("freq", settings.freq)] * (settings.freq not in (None, "1"))
-    unfit += [Setting("missing", "zero")] * (settings.missing == "zero")
-    if unfit or len(table.names) < 2:
-        rows = Words(
-            "a table with one series a row (",
-            Setting("layout", "rows"),
-            ") has ids, steps and nothing else",
-        )
-        raise UsageError(rows, setting=unfit[0]) if unfit else BadData(rows, place=table.name)
-    steps, time_format = CalendarSpec(kind="steps"), TimeFormat(kind="integer")
+    if settings.freq not in (None, "1"):
+        unfit.append(Setting("freq", settings.freq))
+    if settings.missing == "zero":
+        unfit.append(Setting("missing", "zero"))
+    rows = Setting("layout", "rows")
+    problem = Words("a table with one series a row (", rows, ") has ids, steps and nothing else")
+    if unfit:
+        raise UsageError(problem, setting=unfit[0])
+    if len(table.names) < 2:
+        raise BadData(problem, place=table.name)
     return Schema(
         layout="rows",
         time=("step",),
         ids=(table.names[0],),
-        calendar=steps,
-        time_format=time_format,
+        calendar=CalendarSpec(kind="steps"),
+        time_format=TimeFormat(kind="integer"),
     )
 
 
 def _timed_schema(
     table: Table, settings: TableSettings, time: Names, times: ParsedTimes
 ) -> tuple[Schema, ParsedTimes]:
-    """The schema of a long or wide table, and its times, parsed by series where they depend on them."""
+    """The schema of a long or wide table, and its times, parsed by series if they depend on them."""
     covariates = (*settings.known, *settings.past, *settings.static)
-    vintages = (AVAILABLE_AT,) if settings.known else ()
-    named = {*time, table.numbering, *covariates, *vintages}
+    named = {*time, table.numbering, *covariates}
+    if settings.known:
+        named.add(AVAILABLE_AT)
     others = [column for column in table.names if column not in named]
     numeric = numeric_columns(table, others)
     if not numeric and not settings.target:
         raise no_numbers(table, others)
-    layout = settings.layout or ("long" if settings.id else None)
     ids = settings.id
-    if layout != "wide" and not ids:
+    if settings.layout != "wide" and not ids:
         ids = id_columns(table, settings, time, times, others, numeric)
-        layout = layout or ("long" if ids else "wide")
-    free = [column for column in numeric if column not in ids]
-    of_calendar = {} if settings.target else calendar_columns(table, free, times)
-    target, series, all_columns = None, tuple[str, ...](), True
+    layout = settings.layout or ("long" if ids else "wide")
+    numeric = [column for column in numeric if column not in ids]
+    repeating = {} if settings.target else calendar_columns(table, numeric, times)
+    numeric = [column for column in numeric if column not in repeating]
+
+    roles: dict[str, Any]
     if layout == "long":
-        target = target_column(
-            table, settings, [column for column in free if column not in of_calendar]
-        )
+        target = target_column(table, settings, numeric)
+        used = {*ids, target}
         codes = id_codes(table, ids)[1]
+        whole_ids = tuple(column for column in ids if table.kind(column) == "whole")
+        roles = {"ids": ids, "target": target, "whole_ids": whole_ids}
     else:
         if settings.static:
             problem = "a wide table has no place for values fixed per series"
             raise UsageError(problem, setting=Setting("static"), cure="use a long table")
-        numbers = set(numeric)  # and columns without a value yet
-        found = (
-            c for c in others if (c not in of_calendar if c in numbers else is_blank(table, c))
-        )
-        series = settings.target or tuple(found)
-        all_columns, ids = not settings.target, ("series",)
-        codes = np.zeros(len(times.timestamps), np.int64)
+        series = settings.target or _series_columns(table, others, {*numeric}, {*repeating})
+        used = set(series)
+        codes = np.zeros(len(table), np.int64)
+        roles = {"ids": ("series",), "series": series, "all_columns": not settings.target}
     if times.needs_series:
         times = parse_times(table, time, TimeSettings.at_fit(settings, times.format.pivot), codes)
 
     def place(timestamp: int) -> str:
         return table.place(int(np.argmax(times.timestamps == timestamp)), time)
 
-    given = (settings.freq, times.format, settings.aggregate is not None)
-    calendar = infer_calendar(times.timestamps, codes, *given, place)
-    ignored = tuple(
-        c for c in table.names if c not in {*ids, target, *series, *time, *covariates, *vintages}
+    calendar = infer_calendar(
+        times.timestamps, codes, settings.freq, times.format, settings.aggregate is not None, place
     )
-    plain = (
-        column for column in ignored if table.kind(column) != "other"
-    )  # a cell may hold a list
-    constant = {
-        c: kind for c in plain if (kind := _constant(table, c, codes if layout == "long" else None))
-    }
+    ignored = tuple(column for column in others if column not in used)
     schema = Schema(
         layout="long" if layout == "long" else "wide",
         time=time,
-        ids=ids,
-        whole_ids=tuple(
-            column for column in ids if layout == "long" and table.kind(column) == "whole"
-        ),
-        target=target,
-        series=series,
-        all_columns=all_columns,
+        **roles,
         calendar=calendar,
         time_format=times.format,
         categories=categories_of(table, covariates, settings.categorical),
         ignored=ignored,
-        calendar_columns=constant | of_calendar,
+        calendar_columns=repeating,
     )
     return schema, times
 
 
-def _constant(table: Table, column: str, series: NDArray[np.int64] | None) -> str | None:
-    """Whether a column has one value, or in a long table one in each series, [rows]."""
-    values, distinct = table.distinct(column)
-    if len(distinct) == 1:
-        return CONSTANT
-    if series is None or len(distinct) > (count := int(series.max()) + 1):
-        return None
-    return STATIC if len(np.unique(series * len(distinct) + values)) == count else None
+def _series_columns(
+    table: Table, others: list[str], numeric: set[str], repeating: set[str]
+) -> Names:
+    """The columns of a wide table that are series: of numbers, or without a value yet."""
+    return tuple(
+        column
+        for column in others
+        if column in numeric or (column not in repeating and is_blank(table, column))
+    )
