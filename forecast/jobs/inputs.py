@@ -325,7 +325,7 @@ def with_earlier_known(
     if not len(values):
         return panel
     log.info("known    what earlier runs kept is used; before them, columns have the values of now")
-    return added(panel, values, np.arange(float(len(values))), strict=False)
+    return added(panel, values, strict=False)
 
 
 def _earlier_known(

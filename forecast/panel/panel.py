@@ -49,6 +49,12 @@ class Vintages:
     def where(self, chosen: Flags | Integers) -> "Vintages":
         return Vintages(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
+    def newest(self) -> "Vintages":
+        """Those in ascending order; of several of a cell and an origin, the last one."""
+        ordered = self.where(np.lexsort((self.available, self.column, self.slot)))
+        keys = np.stack([ordered.slot, ordered.column, ordered.available])
+        return ordered.where(np.diff(keys, append=-2).any(0))
+
     def until(self, origins: Integers) -> "Vintages":
         """Those that were known at the origins [slots]."""
         return self.where(self.available <= origins[self.slot])

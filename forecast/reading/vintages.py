@@ -1,11 +1,14 @@
-"""A table as it was known at a time: without what was not over, and with columns as they were known in advance."""
+"""A table as it was known at a time: without what was not over, known columns as they were then."""
 
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from forecast.calendar.calendar import Calendar
 from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import STEPS, as_text, on_clock
 from forecast.calendar.zones import timestamps_at, wall_clock
@@ -21,187 +24,196 @@ from forecast.tables.table import Table, encoded, repeats
 
 
 def is_left_out(schema: Schema, name: str, level: int = logging.WARNING) -> bool:
-    """Whether the last period, which is not complete, is left out; a message of a level says what is done."""
+    """Whether the last period, which is not complete, is left out; a message says what is done."""
     if schema.unfinished == "keep":
         return False
     setting = Setting("unfinished", schema.unfinished)
-    log.log(
-        level, "%s: the last period of %s is not complete (%s)", name, schema.calendar.name, setting
-    )
+    text = "%s: the last period of %s is not complete (%s)"
+    log.log(level, text, name, schema.calendar.name, setting)
     return schema.unfinished == "leave out"
 
 
 def known_by(dated: DatedTable, schema: Schema, instant: datetime | None = None) -> DatedTable:
-    """The table as it could be known at an instant: no later row, or one with blank targets for what is known ahead.
+    """The table as it could be known at an instant: no later row, or only its known columns.
 
-    Where the schema leaves out what is unfinished, a row is later until its period is over. Without an instant it is
-    now, of which a table says nothing that has later values.
+    Where the schema leaves out what is unfinished, a row is later until its period is over. Without
+    an instant it is now, of which a table says nothing that has later values.
     """
     now = instant or datetime.now(UTC)
     end = on_clock(now, schema.time_format)
     if dated.times is None or end is None or dated.instant is not None:
         return dated
-    table, times = dated.table, dated.times.timestamps
     if instant is not None:
         dated = replace(dated, instant=end)
+    table = dated.table
     calendar = calendar_of(schema)
+    times = dated.times.timestamps
     positions = calendar.positions(times)
-    late = calendar.ends(positions) > end
-    if not late.any():
+    unfinished = calendar.ends(positions) > end
+    if not unfinished.any():
         return dated
-    targets = [str(schema.target)] if schema.layout == "long" else wide_columns(table, schema)
-    late_rows = table.rows(late)
-    filled = np.logical_or.reduce([late_rows.texts(name) != "" for name in targets])
-    later = calendar.ends(positions - 1) > end if instant is None else times > end
-    if instant is None and (filled[later[late]].any() or late.all()):
+    later = times > end if instant is not None else calendar.ends(positions - 1) > end
+    targets = _targets(table, schema)
+    rows = table.rows(unfinished)
+    filled = np.logical_or.reduce([rows.texts(name) != "" for name in targets])
+    if instant is None and (unfinished.all() or filled[later[unfinished]].any()):
         return dated
     leaves_out = schema.unfinished == "leave out"
-    if filled[~later[late]].any():
-        is_left_out(
-            schema,
-            table.name,
-            logging.INFO if instant is not None and leaves_out else logging.WARNING,
-        )
-    late = late if leaves_out else later
-    if late.all():
+    if filled[~later[unfinished]].any():
+        level = logging.INFO if instant is not None and leaves_out else logging.WARNING
+        is_left_out(schema, table.name, level)
+    removed = unfinished if leaves_out else later
+    if removed.all():
         why = "lies after" if later.all() else "belongs to a period that is not over at"
         raise BadData(f"every row {why} {as_text(now)}, the time of the run", place=table.name)
     if not schema.known:
-        return dated.rows(~late)
+        return dated.rows(~removed)
     frame = table.frame.copy()
     for name in (*targets, *schema.past):
-        frame[name] = frame[name].where(~late, "" if table.text else np.nan)
+        frame[name] = frame[name].where(~removed, "" if table.text else np.nan)
     return replace(dated, table=replace(table, frame=frame))
+
+
+def _targets(table: Table, schema: Schema) -> list[str]:
+    return [str(schema.target)] if schema.layout == "long" else wide_columns(table, schema)
 
 
 def has_vintages(table: Table, schema: Schema) -> bool:
     """Whether the rows of a table say when its known columns became available."""
-    taken = {
-        *schema.keys,
-        schema.target,
-        *schema.series,
-        *schema.known,
-        *schema.past,
-        *schema.static,
-    }
+    taken = {*schema.keys, schema.target, *schema.series}
+    taken.update((*schema.known, *schema.past, *schema.static))
     return bool(schema.known) and AVAILABLE_AT in table.names and AVAILABLE_AT not in taken
 
 
 def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
     """The table with one row for each series and time, beside that of all vintages, if it has some.
 
-    Its other columns have the value of the row that has one; BadData if two rows of a time have different values.
+    Its other columns have the value of the row that has one; BadData if two rows of a time have
+    different values.
     """
     dated = known_by(dated.vintages or dated, schema)
-    if dated.times is None or not has_vintages(dated.table, schema):
+    table = dated.table
+    if dated.times is None or not has_vintages(table, schema):
         return dated
-    table, long, same = dated.table, schema.layout == "long", dated.times_by(schema)
-    series = id_codes(table, schema.ids if long else ())[1]
-    times = same or parse_times(table, schema.time, schema.time_settings, series)
+    series = id_codes(table, schema.ids if schema.layout == "long" else ())[1]
+    times = dated.times_by(schema)
+    settings = dated.settings if times else schema
+    times = times or parse_times(table, schema.time, schema.time_settings, series)
     key = series * len(table) + encoded(times.timestamps)[0]
-    _, first, group = np.unique(key, return_index=True, return_inverse=True)
+    _, first_rows, cell_of_row = np.unique(key, return_index=True, return_inverse=True)
     kept = np.zeros(len(table), bool)
-    kept[first] = True
-    targets = [str(schema.target)] if long else wide_columns(table, schema)
+    kept[first_rows] = True
     frame = table.rows(kept).frame.copy()
-    for column in dict.fromkeys([*targets, *schema.past, *schema.static, *schema.known]):
+    once = (*_targets(table, schema), *schema.past, *schema.static)
+    for column in dict.fromkeys((*once, *schema.known)):
         with held_back():  # it is read again
             values = column_values(table, column, schema)
-        filled, source = np.flatnonzero(~np.isnan(values)), first.copy()
-        source[group[filled[::-1]]] = filled[::-1]
-        wrong = filled[values[filled] != values[source[group[filled]]]]
-        if len(wrong) and column not in schema.known:
-            other = int(source[group[wrong[0]]])
-            problem = f"{table.line(other)} has another value for the same time, {table.value(other, (column,))}"
-            cure = f"rows that differ in {AVAILABLE_AT} have the same value there, or none"
-            raise BadData(problem, place=table.place(int(wrong[0]), column), cure=cure)
-        frame[column] = table.frame[column].iloc[source[group[kept]]].array
-    whole = replace(dated, times=times, settings=dated.settings if same else schema)
-    return replace(
-        whole, table=replace(table.rows(kept), frame=frame), times=times.rows(kept), vintages=whole
-    )
+        filled = np.flatnonzero(~np.isnan(values))
+        source = first_rows.copy()  # [cells], the first row with a value
+        source[cell_of_row[filled[::-1]]] = filled[::-1]
+        source = source[cell_of_row]
+        wrong = filled[values[filled] != values[source[filled]]]
+        if len(wrong) and column in once:
+            row = int(wrong[0])
+            other = int(source[row])
+            value = f"another value for the same time, {table.value(other, (column,))}"
+            raise BadData(
+                f"{table.line(other)} has {value}",
+                place=table.place(row, column),
+                cure=f"rows that differ in {AVAILABLE_AT} have the same value there, or none",
+            )
+        frame[column] = table.frame[column].iloc[source[kept]].array
+    whole = replace(dated, times=times, settings=settings)
+    table = replace(table.rows(kept), frame=frame)
+    return replace(whole, table=table, times=times.rows(kept), vintages=whole)
 
 
 def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool = False) -> Panel:
-    """The panel with the vintages of a table, whose times may be left to be parsed; `whole` if it holds all values.
+    """The panel with the vintages of a table, whose times may be left to be parsed.
 
-    A row without a time in the column counts from its own step on; a column without any vintage is as before. What
-    became available up to the end of a step is known at it; at the newest one, what did up to the table's `instant`,
-    and at earlier ones what did as long after their ends.
+    A row without a time in the column counts from its own step on; a column without any vintage is
+    as before. What became available up to the end of a step is known at it; at the newest one, what
+    did up to the table's `instant`, and at earlier ones what did as long after their ends. `whole`
+    says that the table holds all values of the panel.
     """
-    table, instant, calendar = dated.table, dated.instant, calendar_of(schema)
+    table = dated.table
+    calendar = calendar_of(schema)
     names = [name for name in schema.known if name in table.names]
-    refuse_missing(
-        table, (*schema.time, *(names if names and has_vintages(table, schema) else schema.known))
-    )
+    partial = names and has_vintages(table, schema)
+    refuse_missing(table, (*schema.time, *(names if partial else schema.known)))
     series, timestamps = rows_of(table, schema, panel.ids, dated.times)
-    positions, end = (
-        calendar.positions(timestamps),
-        int(calendar.ends(panel.origins.max(keepdims=True))[0]),
-    )
-    given, stamps = _available_times(table, schema)
-    available, rank = positions.copy(), np.full(len(table), np.inf)
-    moved = stamps[given] - max(0, (end if instant is None else instant) - end)
-    inside = calendar.positions(moved)  # known from the end of a step on
-    available[given] = (
-        inside
-        - 1
-        + sum((calendar.ends(inside + shift) < moved).astype(np.int64) for shift in (-1, 0))
-    )
-    rank[given] = stamps[given]
-    unique, always = (
-        schema.on_duplicate == "error" and schema.aggregate is None,
-        np.full(panel.known.shape, np.nan),
-    )
-    keys = (np.zeros(len(table), np.int64) if series is None else series, timestamps, rank)
+    positions = calendar.positions(timestamps)
+    has_stamp, stamps = _available_times(table, schema)
+    rank = np.where(has_stamp, stamps, np.inf)
+    available = positions.copy()
+    end = int(calendar.ends(panel.origins.max(keepdims=True))[0])
+    delay = 0 if dated.instant is None else max(0, dated.instant - end)
+    available[has_stamp] = _steps_known_at(stamps[has_stamp] - delay, calendar)
+    always: list[Vintages] = []
     for name in names:
-        column, values = schema.known.index(name), column_values(table, name, schema)
-        rows = np.flatnonzero(~np.isnan(values) & (keys[0] >= 0))
-        rows = rows[
-            np.argsort(timestamps[rows], kind="stable")
-        ]  # of a period of several rows the last one holds
-        same = [key[rows] for key in keys]
-        tied = repeats(*same) & ~repeats(*same, values[rows]) if unique else np.zeros(0, bool)
-        if tied.any():  # different values of one cell that became available at one time
-            row = rows[np.argmax(tied)]
-            other = next(
-                int(r)
-                for r in rows
-                if all(key[r] == key[row] for key in keys) and values[r] != values[row]
-            )
-            same_time = f", time and {AVAILABLE_AT}" if AVAILABLE_AT in table.names else " and time"
-            problem = f"{table.line(other)} has another value for the same series{same_time}"
-            cure = Words("keep one of the two, or pass ", Setting("on_duplicate", "last"))
-            raise BadData(problem, place=table.place(int(row), name), cure=cure)
-        slot, index = slots_of(panel, None if series is None else series[rows], positions[rows])
-        found_rows = rows[index]
-        if given[rows].any():
-            rest = panel.known.copy()
-            rest[:, column] = np.nan if whole else rest[:, column]  # all its rows are in the table
-            found = Vintages(
-                slot, np.full(len(found_rows), column), available[found_rows], values[found_rows]
-            )
-            panel = added(replace(panel, known=rest), found, rank[found_rows])
+        values = column_values(table, name, schema)
+        used = ~np.isnan(values) if series is None else ~np.isnan(values) & (series >= 0)
+        rows = np.flatnonzero(used)
+        # of several rows of a period, or of one time, the last one holds
+        rows = rows[np.lexsort((timestamps[rows], rank[rows]))]
+        series_of_rows = None if series is None else series[rows]
+        if schema.on_duplicate == "error" and schema.aggregate is None:
+            same = np.zeros(len(rows)) if series_of_rows is None else series_of_rows
+            _refuse_conflicts(table, name, rows, (same, timestamps[rows], rank[rows]), values[rows])
+        slot, index = slots_of(panel, series_of_rows, positions[rows])
+        rows = rows[index]
+        column = schema.known.index(name)
+        new = Vintages(slot, np.full(len(slot), column), available[rows], values[rows])
+        if has_stamp[rows].any():
+            if whole:  # all values of the column are in the table
+                known = panel.known.copy()
+                known[:, column] = np.nan
+                panel = replace(panel, known=known)
+            panel = added(panel, new)
         else:
-            always[slot, column] = values[found_rows]
-    return panel if whole else fixed(panel, always)
+            always.append(new)
+    return panel if whole or not always else _known_always(panel, joined(always))
+
+
+def _steps_known_at(stamps: Integers, calendar: Calendar) -> Integers:
+    """The first grid positions at whose ends something is known that became available then."""
+    position = calendar.positions(stamps)
+    before = (calendar.ends(position + shift) < stamps for shift in (-1, 0))
+    return position - 1 + sum(flags.astype(np.int64) for flags in before)
+
+
+def _refuse_conflicts(
+    table: Table, name: str, rows: Integers, keys: tuple[NDArray[Any], ...], values: Numbers
+) -> None:
+    """Refuse different values of one cell that became available at one time."""
+    conflicts = repeats(*keys) & ~repeats(*keys, values)
+    if not conflicts.any():
+        return
+    conflict = np.argmax(conflicts)
+    same = np.logical_and.reduce([key == key[conflict] for key in keys])
+    first, other = sorted(rows[[np.argmax(same), conflict]].tolist())
+    what = f", time and {AVAILABLE_AT}" if AVAILABLE_AT in table.names else " and time"
+    raise BadData(
+        f"{table.line(first)} has another value for the same series{what}",
+        place=table.place(other, name),
+        cure=Words("keep one of the two, or pass ", Setting("on_duplicate", "last")),
+    )
 
 
 def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
     """Which rows say when they became available, and when, on the clock of the table; [rows] both."""
-    if not has_vintages(table, schema):
-        return np.zeros(len(table), bool), np.zeros(len(table), np.int64)
-    codes, texts = table.distinct(AVAILABLE_AT)
-    given, stamps = (
-        ~np.array([text.strip() == "" for text in texts], bool)[codes],
-        np.zeros(len(table), np.int64),
-    )
-    if not given.any():
-        return given, stamps
-    place, zone = table.place(int(np.argmax(given)), AVAILABLE_AT), schema.time_format.zone
+    stamps = np.zeros(len(table), np.int64)
+    has_stamp = np.zeros(len(table), bool)
+    if has_vintages(table, schema):
+        codes, texts = table.distinct(AVAILABLE_AT)
+        has_stamp = np.array([bool(text.strip()) for text in texts])[codes]
+    if not has_stamp.any():
+        return has_stamp, stamps
+    place = table.place(int(np.argmax(has_stamp)), AVAILABLE_AT)
     if schema.time_format.kind == STEPS:
         problem = "the times of the table are steps, with which no date can be compared"
         raise BadData(problem, place=place, cure="rename the column, or give the table dates")
+    zone = schema.time_format.zone
     clock = zone or schema.timezone
     settings = replace(
         schema.time_settings,
@@ -211,68 +223,65 @@ def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
         fractions=True,
         fitted=None,
     )
-    parsed = parse_times(table.rows(given), (AVAILABLE_AT,), settings)
-    found, written = parsed.timestamps, parsed.format.zone
+    parsed = parse_times(table.rows(has_stamp), (AVAILABLE_AT,), settings)
+    times = parsed.timestamps
+    written = parsed.format.zone
     if zone is not None and written is None:  # dates alone
-        found = timestamps_at(found, zone, "later")[0]
+        times = timestamps_at(times, zone, "later")[0]
     elif zone is None and written is not None:
         if clock is None:
             problem = f"it has a zone ({written}), and the times of the table have none"
             raise BadData(problem, place=place, cure=Words("pass ", Setting("timezone")))
-        found = wall_clock(found, clock)
-    stamps[given] = found
-    return given, stamps
+        times = wall_clock(times, clock)
+    stamps[has_stamp] = times
+    return has_stamp, stamps
 
 
-def added(panel: Panel, new: Vintages, rank: Numbers, strict: bool = True) -> Panel:
-    """The panel with more vintages; of several of a cell and an origin the one of the highest rank is the newest.
+def added(panel: Panel, new: Vintages, strict: bool = True) -> Panel:
+    """The panel with more vintages; of several of a cell and an origin the last one is the newest.
 
-    If they are `strict`, other values of their columns that have no vintages yet are known from their own step on.
-    Otherwise a cell has its value of now where no vintage says what was known.
+    If they are `strict`, other values of their columns that have no vintages yet are known from
+    their own step on. Otherwise a cell has its value of now where no vintage says what was known.
     """
-    old, cell, origins = (
-        panel.vintages,
-        np.zeros(panel.known.shape, bool),
-        panel.origins[panel.series_of_slots],
-    )
-    cell[slice(None) if strict else new.slot, new.column] = True
-    slot, column = np.nonzero(
-        cell & ~np.isnan(panel.known if old is None else old.blanked(panel.known))
-    )
-    own, count = (panel.starts[panel.series_of_slots] + panel.positions)[slot], len(slot)
-    now = Vintages(
-        slot, column, own if strict else np.minimum(own, origins[slot]), panel.known[slot, column]
-    )
-    before = replace(now, available=np.full(count, ALWAYS)).where(np.full(count, not strict))
-    parts = [*([] if old is None else [old]), before, new, now]
-    ranks = [np.full(sum(map(len, parts[:-2])), -np.inf), rank, np.full(count, np.inf)]
-    found = joined(parts)
-    found = found.where(
-        np.lexsort((np.concatenate(ranks), found.available, found.column, found.slot))
-    )
-    same = (np.diff(part) == 0 for part in (found.slot, found.column, found.available))
-    found = found.where(np.append(~np.logical_and.reduce([*same]), True)[: len(found)])
-    known = np.where(cell, np.nan, panel.known)
-    return replace(panel, known=found.at(known, origins), vintages=found.until(origins))
+    vintages = [] if panel.vintages is None else [panel.vintages]
+    series = panel.series_of_slots
+    origins = panel.origins[series]
+    replaced = np.zeros(panel.known.shape, bool)
+    replaced[slice(None) if strict else new.slot, new.column] = True
+    known = panel.vintages.blanked(panel.known) if panel.vintages else panel.known
+    slot, column = np.nonzero(replaced & ~np.isnan(known))
+    steps = (panel.starts[series] + panel.positions)[slot]
+    if not strict:
+        steps = np.minimum(steps, origins[slot])
+    now = Vintages(slot, column, steps, panel.known[slot, column])
+    if not strict:
+        vintages.append(replace(now, available=np.full(len(slot), ALWAYS)))
+    every = joined([*vintages, new, now]).newest()
+    known = np.where(replaced, np.nan, panel.known)
+    return replace(panel, known=every.at(known, origins), vintages=every.until(origins))
 
 
-def fixed(panel: Panel, given: Numbers) -> Panel:
-    """The panel with values [slots, known], NaN for none, that are known at all origins."""
-    blank, vintages = np.isnan(given), panel.vintages
+def _known_always(panel: Panel, values: Vintages) -> Panel:
+    """The panel with values of cells that are known at all origins, whatever was known of them."""
+    known = panel.known.copy()
+    known[values.slot, values.column] = values.value
+    vintages = panel.vintages
     if vintages is not None:
-        vintages = vintages.where(blank[vintages.slot, vintages.column])
-    return replace(panel, known=np.where(blank, panel.known, given), vintages=vintages)
+        replaced = np.zeros(known.shape, bool)
+        replaced[values.slot, values.column] = True
+        vintages = vintages.where(~replaced[vintages.slot, vintages.column])
+    return replace(panel, known=known, vintages=vintages)
 
 
 def describe_vintages(panel: Panel, schema: Schema) -> list[str]:
-    """How old the newest values of known columns are at the origin, as a line; none without vintages."""
+    """How old the newest values of known columns are at the origin, as a line; none without any."""
     vintages = panel.vintages
     if vintages is None:
         return []
-    ahead = panel.positions[vintages.slot] >= panel.lengths[panel.series_of_slots[vintages.slot]]
+    first_ahead = panel.lengths[panel.series_of_slots[vintages.slot]]
+    ahead = panel.positions[vintages.slot] >= first_ahead
     issued = vintages.available[ahead]
     names = ", ".join(schema.known[column] for column in np.unique(vintages.column))
-    age = f"{panel.origins.max() - issued.max()}" if len(issued) else "none"
-    return [
-        f"known    {names}: {len(vintages):,} vintages; age of the newest at the origin in steps: {age}"
-    ]
+    age = panel.origins.max() - issued.max() if len(issued) else "none"
+    text = f"{len(vintages):,} vintages; age of the newest at the origin in steps: {age}"
+    return [f"known    {names}: {text}"]

@@ -6,10 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-import pytest
-
 Run = Callable[..., Any]
 
 
@@ -50,26 +46,3 @@ def test_a_version_without_networks_says_so(
         == 0
     )
     assert "\ntrained  no network\n" in forecast("inspect", "--artifact", tmp_path / "s").out
-
-
-@pytest.mark.parametrize(("column", "said"), [("Summe", True), ("sold", True), ("other", False)])
-def test_a_column_or_row_that_is_the_sum_of_the_others_is_named(
-    forecast: Run, tmp_path: Path, column: str, said: bool
-) -> None:
-    values = np.random.default_rng(0).uniform(1, 9, (2, 40)).round(1)
-    values = np.vstack([values, values.sum(0).round(1) + (not said)])
-    table = pd.DataFrame(values.T, columns=["north", "south", column])
-    table.iloc[:5, 0] = np.nan
-    table.insert(0, "day", pd.date_range("2024-01-01", periods=40).astype(str))
-    table.to_csv(tmp_path / "wide.csv", index=False)
-    assert (
-        f"total    {column} is the sum of the other columns"
-        in forecast("inspect", tmp_path / "wide.csv").out
-    ) == said
-    rows = pd.DataFrame(values, columns=[f"V{step}" for step in range(1, 41)])
-    rows.insert(0, "id", ["north", "south", column])
-    rows.to_csv(tmp_path / "rows.csv", index=False)
-    assert (
-        f"total    {column} is the sum of the other rows"
-        in forecast("inspect", tmp_path / "rows.csv").out
-    ) == said
