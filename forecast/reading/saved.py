@@ -19,14 +19,7 @@ from forecast.tables.table import Table, repeats
 from forecast.tables.writing import interval_columns
 
 POINT = "forecast"
-
-
-UNUSED: dict[str, Any] = {
-    "known": (),
-    "past": (),
-    "static": (),
-    "aggregate": None,
-}  # of a schema, for forecasts
+PREDICTED = "give a table that predict wrote"
 
 
 @dataclass(frozen=True)
@@ -40,115 +33,115 @@ class SavedForecasts:
 def read_saved(
     forecasts: Table, actual: Table, settings: TableSettings
 ) -> tuple[Reading, SavedForecasts]:
-    """Read a table of forecasts on the grid of a table of values, whose ids and time are found by the names in it."""
+    """Read forecasts on the grid of a table of values, whose ids and time their names tell."""
     names = forecasts.names
     if POINT not in names[1:]:
         problem = f"no column '{POINT}' after id and time columns"
-        raise BadData(problem, place=forecasts.name, cure="give a table that predict wrote")
+        raise BadData(problem, place=forecasts.name, cure=PREDICTED)
     reading = read_actual(forecasts, names[: names.index(POINT)], actual, settings)
-    schema, ways = reading.schema, Words(" with ", Setting("freq"), " and ", Setting("aggregate"))
-    found, calendar = observed_forecasts(forecasts, actual.name, schema), calendar_of(schema)
-    off = ~calendar.on_grid(found.timestamps)
+    schema = reading.schema
+    calendar = calendar_of(schema)
+    observed = observed_forecasts(forecasts, actual.name, schema)
+    to_one_frequency = Words(" with ", Setting("freq"), " and ", Setting("aggregate"))
+    off = ~calendar.on_grid(observed.timestamps)
     if off.any():
-        row, grid = int(np.argmax(off)), f"the grid {schema.calendar.name} of {actual.name}"
-        problem, cure = (
-            f"{forecasts.value(row, schema.time)} does not lie on {grid}",
-            "bring both to one frequency",
+        row = int(np.argmax(off))
+        time = forecasts.value(row, schema.time)
+        raise BadData(
+            f"{time} does not lie on the grid {schema.calendar.name} of {actual.name}",
+            place=forecasts.place(row, schema.time),
+            cure=Words("bring both to one frequency", to_one_frequency),
         )
-        raise BadData(problem, place=forecasts.place(row, schema.time), cure=Words(cure, ways))
-    position = calendar.positions(found.timestamps)
-    first = np.full(len(found.ids), np.iinfo(np.int64).max)
-    np.minimum.at(first, found.series, position)
-    step = position - first[found.series]
-    order = np.lexsort((position, found.series))
-    apart = np.diff(position[order])[np.diff(found.series[order]) == 0]
-    if (
-        len(apart) and (steps := int(apart.min())) > 1
-    ):  # those of days may be sums of the values of hours
-        text = "%s: times lie %d steps (%s) of %s apart; unless values mean the same, bring them to its frequency%s"
-        log.warning(text, forecasts.name, steps, schema.calendar.name, actual.name, ways)
+    positions = calendar.positions(observed.timestamps)
+    first = np.full(len(observed.ids), np.iinfo(np.int64).max)
+    np.minimum.at(first, observed.series, positions)
+    step = positions - first[observed.series]
+    order = np.lexsort((positions, observed.series))
+    between = np.diff(positions[order])[np.diff(observed.series[order]) == 0]
+    if (between > 1).all() and len(between):  # those of days may be sums of the values of hours
+        log.warning(
+            "%s: times lie %d steps (%s) of %s apart; unless values mean the same, "
+            "bring them to its frequency%s",
+            forecasts.name,
+            between.min(),
+            schema.calendar.name,
+            actual.name,
+            to_one_frequency,
+        )
     rows, intervals = numbers_of(forecasts)
     numbers = np.full((len(first), int(step.max()) + 1, rows.shape[1]), np.nan)
-    numbers[found.series, step] = rows
-    return reading, SavedForecasts(found.ids, first, numbers, intervals)
+    numbers[observed.series, step] = rows
+    return reading, SavedForecasts(observed.ids, first, numbers, intervals)
 
 
 def read_actual(
     forecasts: Table, heading: list[str], actual: Table, settings: TableSettings
 ) -> Reading:
-    """Read a table of values, whose id columns and time are among those of the forecasts that `heading` names."""
-    # the time columns as named, else the last column before the numbers with those it goes with
-    time = (
-        settings.time
-        if settings.time and set(settings.time) <= set(heading)
-        else heading_times(forecasts, heading)
-    )
+    """Read a table of values by the ids and time among the columns that `heading` names."""
+    if settings.layout == "rows" or settings.time:
+        return read(actual, settings)
+    time = heading_times(forecasts, heading)
+    if not set(time) <= set(actual.names):
+        return read(actual, settings)
+    update: dict[str, Any] = {"time": time}
     ids = tuple(name for name in heading if name not in time)
-    found: dict[str, Any] = {}
-    if settings.layout != "rows" and not settings.time and set(time) <= set(actual.names):
-        found["time"] = time
-        if not settings.id and settings.layout != "wide" and ids and set(ids) <= set(actual.names):
-            found["id"] = ids
-    return read(actual, TableSettings.check({**settings.model_dump(), **found}))
+    if not settings.id and settings.layout != "wide" and ids and set(ids) <= set(actual.names):
+        update["id"] = ids
+    return read(actual, TableSettings.check({**settings.model_dump(), **update}))
 
 
 def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observations:
-    """The forecasts of a table, whose columns are named as those of the table called `actual`, each of another time."""
-    missing = [name for name in schema.keys if name not in forecasts.frame.columns]
+    """The forecasts of a table with the columns of the table called `actual`, one for each time."""
+    missing = [name for name in schema.keys if name not in forecasts.names]
     if missing:
-        cure = Words(
-            "name the columns that both have with ", Setting("id"), " and ", Setting("time")
-        )
+        ids_and_time = Words(Setting("id"), " and ", Setting("time"))
         raise BadData(
-            f"no column '{missing[0]}', by which {actual} is read", place=forecasts.name, cure=cure
+            f"no column '{missing[0]}', by which {actual} is read",
+            place=forecasts.name,
+            cure=Words("name the columns that both have with ", ids_and_time),
         )
+    no_covariates: dict[str, Any] = {"known": (), "past": (), "static": (), "aggregate": None}
+    update = {"layout": "long", "target": POINT, **no_covariates}
     try:
-        found = observe(
-            forecasts, schema.model_copy(update={"layout": "long", "target": POINT, **UNUSED})
-        )
+        observed = observe(forecasts, schema.model_copy(update=update))
     except BadData as error:
         problem = str(error.problem).replace("at fit", f"in {actual}")
         raise BadData(problem, setting=error.setting, place=error.place, cure=error.cure) from None
-    repeated = repeats(found.series, found.timestamps)
+    repeated = repeats(observed.series, observed.timestamps)
     if repeated.any():
-        problem = f"a series and time come twice ({repeated.sum()} such rows)"
-        place = forecasts.place(int(np.argmax(repeated)), schema.time)
         raise BadData(
-            problem, place=place, cure="score the forecasts of one model from one origin at a time"
+            f"a series and time come twice ({repeated.sum()} such rows)",
+            place=forecasts.place(int(np.argmax(repeated)), schema.time),
+            cure="score the forecasts of one model from one origin at a time",
         )
-    return found
+    return observed
 
 
 def numbers_of(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
-    """The point and the ends of the intervals, [rows, 1 + 2 * intervals], and the intervals in percent."""
+    """The point and the ends of the intervals, [rows, 1 + 2 * intervals], and intervals in percent."""
     names = forecasts.names
-    intervals = tuple(
-        float(name[3:]) for name in names if name.startswith("lo_") and f"hi_{name[3:]}" in names
-    )
+    low_ends = [name for name in names if name.startswith("lo_")]
+    intervals = tuple(float(name[3:]) for name in low_ends if f"hi_{name[3:]}" in names)
     columns = [POINT, *interval_columns(intervals)]
     numbers = np.stack([parse_numbers(forecasts, name) for name in columns], -1)
     crossed = np.argwhere(numbers[:, 1::2] > numbers[:, 2::2])  # rows and intervals
     if len(crossed):
-        row, first_column = int(crossed[0, 0]), 1 + 2 * int(crossed[0, 1])
-        ends = low, high = columns[first_column], columns[first_column + 1]
-        problem = f"the interval begins at {forecasts.value(row, (low,))} and ends at {forecasts.value(row, (high,))}"
-        raise BadData(
-            problem, place=forecasts.place(row, ends), cure="give a table that predict wrote"
-        )
+        row, interval = crossed[0].tolist()
+        low, high = columns[1:][2 * interval : 2 * interval + 2]
+        begins = f"the interval begins at {forecasts.value(row, (low,))}"
+        problem = f"{begins} and ends at {forecasts.value(row, (high,))}"
+        raise BadData(problem, place=forecasts.place(row, (low, high)), cure=PREDICTED)
     return numbers, intervals
 
 
-def missing_series(
-    saved: SavedForecasts, panel: Panel, forecasts: str, actual: str
-) -> tuple[tuple[str, ...], ...]:
+def missing_series(saved: SavedForecasts, panel: Panel, forecasts: str, actual: str) -> Ids:
     """Warn of forecasts whose series is not in the panel, and return their ids."""
     missing = tuple(sorted(set(saved.ids) - set(panel.ids)))
     names = series_names(missing)
     if len(missing) == len(saved.ids):
-        problem = f"none of the {len(missing)} series of {forecasts} is among the {len(panel)} of {actual}"
-        raise BadData(
-            f"{problem} ({names} against {series_names(panel.ids)}); are the ids written alike?"
-        )
+        none = f"none of the {len(missing)} series of {forecasts} is among the {len(panel)}"
+        both = f"{names} against {series_names(panel.ids)}"
+        raise BadData(f"{none} of {actual} ({both}); are the ids written alike?")
     if missing:
         log.warning("%s: %d series are not in %s (%s)", forecasts, len(missing), actual, names)
     return missing
