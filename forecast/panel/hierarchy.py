@@ -16,107 +16,102 @@ from forecast.panel.panel import (
     runs,
     stacked,
 )
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Names, Schema
 from forecast.tables.table import Flags, Integers
 
 ALL = "all"  # the sum of all series alone; in capitals where a column has that name
-MOST_SUMS = (
-    2000  # series that are sums, as the cost of a forecast grows with the cube of their number
-)
+MOST_SUMS = 2000  # a forecast costs the cube of the number of sums
 
-Levels = tuple[tuple[str, ...], ...]
+Levels = tuple[Names, ...]
 
 
-def hierarchy_levels(given: tuple[str, ...], schema: Schema) -> Levels:
+def hierarchy_levels(given: Names, schema: Schema) -> Levels:
     """The id columns of each level of sums that a user names, the grand total with them."""
     ids = schema.ids
     if not schema.dated:
         raise UsageError(
             "rows without dates have no sums", setting=Setting("hierarchy"), cure="leave it out"
         )
-    levels: list[tuple[str, ...]] = [()]
+    levels: list[Names] = [()]
     for text in given:
         if text.lower() == ALL and text not in ids:
             continue
-        names = tuple(part.strip() for part in text.split(","))
-        for name in names:
-            if name not in ids:
-                problem = f"'{name}' is no id column{did_you_mean(name, list(ids)) or '; there are ' + ', '.join(ids)}"
-                cure = Words("name all id columns, such as ", Setting("id", ",".join((name, *ids))))
-                raise UsageError(problem, setting=Setting("hierarchy", text), cure=cure)
-        if set(names) >= set(ids):
+        names = [part.strip() for part in text.split(",")]
+        setting = Setting("hierarchy", text)
+        unknown = [name for name in names if name not in ids]
+        if unknown:
+            hint = did_you_mean(unknown[0], list(ids)) or f"; there are {', '.join(ids)}"
+            all_ids = Setting("id", ",".join((unknown[0], *ids)))
             raise UsageError(
-                "nothing is summed",
-                setting=Setting("hierarchy", text),
-                cure="leave out an id column",
+                f"'{unknown[0]}' is no id column{hint}",
+                setting=setting,
+                cure=Words("name all id columns, such as ", all_ids),
             )
+        if set(names) >= set(ids):
+            raise UsageError("nothing is summed", setting=setting, cure="leave out an id column")
         levels.append(tuple(name for name in ids if name in names))
     return tuple(dict.fromkeys(levels))
 
 
-def with_sums(panel: Panel, ids: tuple[str, ...], levels: Levels) -> Panel:
-    """The panel, and after its series the sums of each level; their ids are blank where they are summed over.
+def with_sums(panel: Panel, ids: Names, levels: Levels) -> Panel:
+    """The panel, and after its series the sums of each level; their ids are blank where they sum.
 
-    A sum_slot is observed where all its series are that have begun and have not ended. Covariates are means. Raises
-    `BadData` for series with a blank id, which would be taken for sums, and `UsageError` for too many sums.
+    A cell of a sum is observed where all its series are that have begun and have not ended.
+    Covariates are means. Raises `BadData` for series with a blank id, which would be taken for
+    sums, and `UsageError` for too many sums.
     """
     if SUM in panel.status or not levels:
         return panel
     if any("" in names for names in panel.ids):
         raise BadData("a series has a blank id, as sums would have", cure="fill it in")
-    groups: dict[tuple[str, ...], list[int]] = {}
+    members: dict[Names, list[int]] = {}
     for level in levels:
         kept = [name in level for name in ids]
         for series, names in enumerate(panel.ids):
             if not panel.status or panel.status[series] != "missing":
                 key = tuple(name if keep else "" for name, keep in zip(names, kept, strict=True))
-                groups.setdefault(key, []).append(series)
-    if len(groups) > MOST_SUMS:
-        problem = f"{len(groups):,} sums are more than {MOST_SUMS:,}"
+                members.setdefault(key, []).append(series)
+    if len(members) > MOST_SUMS:
+        problem = f"{len(members):,} sums are more than {MOST_SUMS:,}"
         raise UsageError(problem, setting=Setting("hierarchy"), cure="name coarser levels")
-    return stacked(
-        [panel, *(_sum(panel, key, np.array(members)) for key, members in groups.items())]
-    )
+    sums = [_sum(panel, key, np.array(series)) for key, series in members.items()]
+    return stacked([panel, *sums])
 
 
 def members_of(panel: Panel) -> tuple[Integers, Flags]:
     """The sums among the series of a panel, and which series each adds up, [sums, series]."""
-    sums = np.flatnonzero(np.array(panel.status) == SUM)
+    is_sum = np.array(panel.status) == SUM
+    sums = np.flatnonzero(is_sum)
     columns = [np.array(names, object) for names in zip(*panel.ids, strict=True)]
-    alone = np.array(panel.status) != SUM
-    found = np.zeros((len(sums), len(panel)), bool)
-    for row, number in enumerate(sums):
-        same = (
-            column == name for column, name in zip(columns, panel.ids[number], strict=True) if name
-        )
-        found[row] = np.logical_and.reduce([alone, *same])
-    return sums, found
+    members = np.tile(~is_sum, (len(sums), 1))
+    for row, series in enumerate(sums):
+        for column, name in zip(columns, panel.ids[series], strict=True):
+            if name:
+                members[row] &= column == name
+    return sums, members
 
 
-def _sum(panel: Panel, ids: tuple[str, ...], members: Integers) -> Panel:
-    """A panel of one series, the sum of some of another panel that all end at the same time."""
-    start = int(panel.starts[members].min())
-    size = int((panel.starts + panel.lengths)[members].max()) - start + panel.ahead
-    sizes = np.diff(panel.offsets)[members]
-    slots = runs(panel.offsets[members], sizes)[1]
-    sum_slot = np.repeat(panel.starts[members] - start, sizes) + panel.positions[slots]
+def _sum(panel: Panel, ids: Names, members: Integers) -> Panel:
+    """A panel of one series, the sum of members of another panel that all end at the same time."""
+    starts = panel.starts[members]
+    lengths = panel.lengths[members]
+    start = int(starts.min())
+    size = int((starts + lengths).max()) - start + panel.ahead
+    slots = runs(panel.offsets[members], lengths + panel.ahead)[1]
+    steps = panel.positions[slots]
+    cell = steps + np.repeat(starts - start, lengths + panel.ahead)  # [slots], of the sum
     ended = np.array(panel.status)[members] == "ended"
-    last = np.where(ended, (panel.lengths - panel.trailing_gap())[members], panel.lengths[members])
-    over = panel.positions[slots] >= np.repeat(last, sizes)
+    last = np.where(ended, lengths - panel.trailing_gap()[members], lengths)
+    is_over = steps >= np.repeat(last, lengths + panel.ahead)
     seen = panel.observed[slots]
-    values = np.bincount(sum_slot, np.where(seen, panel.values[slots], 0.0), size)
-    unknown = np.bincount(sum_slot, ~seen & ~over, size) > 0
-    observed = ~unknown & (np.bincount(sum_slot, seen, size) > 0)
-
-    def means(table: Numbers) -> Numbers:
-        """Columns of slots [slots, columns] as means of the members, [size, columns]; NaN where all are blank."""
-        parts = [np.zeros((size, 0))]
-        for column in table[slots].T:
-            count = np.bincount(sum_slot, ~np.isnan(column), size)
-            total = np.bincount(sum_slot, np.nan_to_num(column), size)
-            parts.append(np.where(count > 0, total / np.maximum(count, 1), np.nan)[:, None])
-        return np.concatenate(parts, 1)
-
+    values = np.bincount(cell, np.where(seen, panel.values[slots], 0.0), size)
+    unknown = np.bincount(cell, ~seen & ~is_over, size)
+    observed = (unknown == 0) & (np.bincount(cell, seen, size) > 0)
+    vintages = panel.vintages
+    if vintages is not None:
+        cell_of_slot = np.full(len(panel.known), -1)
+        cell_of_slot[slots] = cell
+        vintages = _mean_vintages(panel.known, vintages, cell_of_slot)
     return replace(
         panel,
         ids=(ids,),
@@ -125,43 +120,43 @@ def _sum(panel: Panel, ids: tuple[str, ...], members: Integers) -> Panel:
         starts=np.array([start]),
         values=np.where(observed, values, 0.0),
         observed=observed,
-        known=means(panel.known),
-        past=means(panel.past),
+        known=_means(panel.known[slots], cell, size),
+        past=_means(panel.past[slots], cell, size),
         static=np.full((1, panel.static.shape[1]), np.nan),
         status=(SUM,),
         spread=None,
-        lowest=None if panel.lowest is None else np.array([panel.lowest[members].sum()]),
+        lowest=None if panel.lowest is None else panel.lowest[members].sum(keepdims=True),
         counted=None if panel.counted is None else np.array([False]),
-        vintages=None
-        if panel.vintages is None
-        else _mean_vintages(panel, panel.vintages, slots, sum_slot),
+        vintages=vintages,
     )
 
 
-def _mean_vintages(
-    panel: Panel, vintages: Vintages, slots: Integers, sum_slot: Integers
-) -> Vintages:
-    """Means of known columns over the slots of each sum_slot, as they became known one after another."""
-    slot, column = np.nonzero(~np.isnan(vintages.blanked(panel.known)))
-    always = Vintages(slot, column, np.full(len(slot), ALWAYS), panel.known[slot, column])
-    every, sum_slot_of = joined([vintages, always]), np.full(len(panel.known), -1)
-    sum_slot_of[slots] = sum_slot
-    first = np.diff(every.slot, prepend=-1).astype(bool) | np.diff(every.column, prepend=-1).astype(
-        bool
-    )
-    change = every.value - np.where(first, 0.0, np.roll(every.value, 1))
-    sum_slot = sum_slot_of[every.slot]
-    key = sum_slot * panel.known.shape[1] + every.column
-    listed = np.isin(
-        key, key[: len(vintages)]
-    )  # the others of a sum_slot whose values all were known always
-    order = np.lexsort((every.available, key))
-    order = order[((sum_slot >= 0) & listed)[order]]
-    key, available = key[order], every.available[order]
-    groups = np.append(np.flatnonzero(np.diff(key, prepend=-1)), len(key))
-    total, count = (
-        running_sums(part[order], groups) for part in (change, first.astype(np.float64))
-    )
-    newest = np.append((np.diff(key) != 0) | (np.diff(available) != 0), True)[: len(key)]
-    means = Vintages(sum_slot[order], every.column[order], available, total / count)
-    return means.where(newest)
+def _means(values: Numbers, cell: Integers, size: int) -> Numbers:
+    """Means of columns [slots, columns] by cell, [size, columns]; NaN where all are blank."""
+    means = np.full((size, values.shape[1]), np.nan)
+    for number, column in enumerate(values.T):
+        count = np.bincount(cell, ~np.isnan(column), size)
+        total = np.bincount(cell, np.nan_to_num(column), size)
+        np.divide(total, count, out=means[:, number], where=count > 0)
+    return means
+
+
+def _mean_vintages(known: Numbers, vintages: Vintages, cell_of_slot: Integers) -> Vintages:
+    """Means of known columns [slots, columns] by cell, as they became known one after another.
+
+    The mean of a cell changes whenever one of its values does. Cells are -1 for other slots.
+    """
+    slot, column = np.nonzero(~np.isnan(vintages.blanked(known)))
+    always = Vintages(slot, column, np.full(len(slot), ALWAYS), known[slot, column])
+    every = joined([vintages, always])
+    is_first = np.diff([every.slot, every.column], prepend=-1).any(0)
+    changes = every.value - np.where(is_first, 0.0, np.roll(every.value, 1))
+    means = replace(every, slot=cell_of_slot[every.slot])
+    group = means.slot * known.shape[1] + means.column
+    # of other cells all values were always known
+    order = np.flatnonzero((means.slot >= 0) & np.isin(group, group[: len(vintages)]))
+    order = order[np.lexsort((every.available[order], group[order]))]
+    edges = np.append(np.flatnonzero(np.diff(group[order], prepend=-1)), len(order))
+    totals = running_sums(changes[order], edges)
+    counts = running_sums(is_first[order].astype(np.float64), edges)
+    return replace(means.where(order), value=totals / counts).newest()

@@ -1,6 +1,6 @@
-"""Many series as one flat array plus offsets, a mask of observed values, covariates and their vintages beside it."""
+"""Many series as one flat array plus offsets, a mask of observed values, and covariates beside."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,16 +21,15 @@ BY_SERIES = ("starts", "static", "lowest", "counted")
 SUM = "sum"  # the status of a series that is a sum of others, see `hierarchy`
 SKIPPED = ("ended", "missing", SUM)  # the statuses of series that get no forecast of their own
 VALUES_AT_ONCE = 1_000_000  # values that are laid out side by side
-LARGEST_COUNT = (
-    100  # whole numbers up to here are counts, of which an interval holds whole ones only
-)
+LARGEST_COUNT = 100  # whole numbers up to here are counts, whose intervals hold whole ones only
 
 
 @dataclass(frozen=True)
 class Vintages:
-    """Values of cells of known columns, each from an origin on; a cell without any has one value at all origins.
+    """Values of cells of known columns, each from an origin on.
 
-    They ascend by slot, column and origin, and no three of these come twice.
+    They ascend by slot, column and origin, and no three of these come twice. A cell without any has
+    one value at all origins.
     """
 
     slot: Integers  # [vintages]
@@ -43,11 +42,11 @@ class Vintages:
 
     def __getitem__(self, slots: Integers) -> "Vintages":
         """Those of ascending slots, which are numbered anew."""
-        found = self.where(np.isin(self.slot, slots))
-        return replace(found, slot=np.searchsorted(slots, found.slot))
+        chosen = self.where(np.isin(self.slot, slots))
+        return replace(chosen, slot=np.searchsorted(slots, chosen.slot))
 
     def where(self, chosen: Flags | Integers) -> "Vintages":
-        return Vintages(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+        return Vintages(*(array[chosen] for array in vars(self).values()))
 
     def newest(self) -> "Vintages":
         """Those in ascending order; of several of a cell and an origin, the last one."""
@@ -60,11 +59,10 @@ class Vintages:
         return self.where(self.available <= origins[self.slot])
 
     def at(self, known: Numbers, origins: Integers) -> Numbers:
-        """The known columns [slots, columns] as they were known at the origins [slots], NaN where nothing was yet."""
-        result, then = self.blanked(known), self.until(origins)
-        result[then.slot, then.column] = (
-            then.value
-        )  # of several the last one stays, which is the newest
+        """The known columns [slots, columns] as of the origins [slots], NaN where nothing was known."""
+        result = self.blanked(known)
+        then = self.until(origins)
+        result[then.slot, then.column] = then.value  # of several the last one stays, the newest
         return result
 
     def blanked(self, known: Numbers) -> Numbers:
@@ -75,23 +73,20 @@ class Vintages:
 
 
 def joined(parts: list[Vintages]) -> Vintages:
-    """Vintages of slots that follow each other."""
-    return Vintages(
-        **{
-            f.name: np.concatenate([getattr(part, f.name) for part in parts])
-            for f in fields(Vintages)
-        }
-    )
+    """Vintages one after another."""
+    arrays = zip(*(vars(part).values() for part in parts), strict=True)
+    return Vintages(*map(np.concatenate, arrays))
 
 
 @dataclass(frozen=True)
 class Panel:
     """Series on one calendar grid, stored end to end.
 
-    A *slot* is an index into the flat arrays of all series, a *position* one into the slots of its series, and a *grid
-    position* a step of the calendar; `calendar` and `reading` know only the last, and call it position, too.
-    Series `i` occupies the slots ``offsets[i]:offsets[i + 1]``. Its first slot lies at grid position ``starts[i]``,
-    its last observed-or-masked past slot is its origin, and ``ahead`` more slots follow for the future, unobserved.
+    A *slot* is an index into the flat arrays of all series, a *position* one into the slots of its
+    series, and a *grid position* a step of the calendar; `calendar` and `reading` know only the
+    last, and call it position, too. Series `i` occupies the slots ``offsets[i]:offsets[i + 1]``.
+    Its first slot lies at grid position ``starts[i]``, its last observed-or-masked past slot is its
+    origin, and ``ahead`` more slots follow for the future, unobserved.
     """
 
     ids: Ids  # ascending; the order in which everything downstream sees the series
@@ -101,24 +96,21 @@ class Panel:
     ahead: int
     values: Numbers  # [slots], in the target's own unit, 0 where not observed
     observed: Flags  # [slots]
-    known: Numbers  # [slots, columns], NaN where blank; covers the future slots, as known at the origin
+    known: (
+        Numbers  # [slots, columns], NaN where blank; also of future slots, as known at the origin
+    )
     past: Numbers  # [slots, columns] of covariates, NaN where blank and in the future slots
     static: Numbers  # [series, columns], NaN where blank
-    status: tuple[
-        str, ...
-    ] = ()  # by series: ok, constant, short, new, gone; or ended, missing, sum: none of its own
-    spread: Floats | None = (
-        None  # [slots], `expanding_std` of whole series, where the panel is only a tail of them
-    )
-    lowest: Numbers | None = (
-        None  # [series], lowest value seen elsewhere: by the fit, or before the tail
-    )
-    counted: Flags | None = (
-        None  # [series], whether all values seen elsewhere are counts, see `counts`
-    )
-    vintages: Vintages | None = (
-        None  # of known columns; None where each cell has one value at all origins
-    )
+    # by series: ok, constant, short, new, gone; or ended, missing, sum, which get no forecast
+    status: tuple[str, ...] = ()
+    # [slots], `expanding_std` of whole series, where the panel is only a tail of them
+    spread: Floats | None = None
+    # [series], lowest value seen elsewhere: by the fit, or before the tail
+    lowest: Numbers | None = None
+    # [series], whether all values seen elsewhere are counts, see `counts`
+    counted: Flags | None = None
+    # of known columns; None where each cell has one value at all origins
+    vintages: Vintages | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -175,64 +167,65 @@ class Panel:
         return np.where(self.lowest_seen() >= 0, 0.0, -np.inf)
 
     def counts(self) -> Flags:
-        """[series], whether all values of the past are whole numbers from 0 to 100, as those of rare sales are."""
-        whole = (
-            (self.values >= 0)
-            & (self.values <= LARGEST_COUNT)
-            & (self.values == np.floor(self.values))
-        )
+        """[series], whether all values of the past are whole numbers from 0 to 100, as of rare sales."""
+        whole = self.values == np.floor(self.values)
+        whole &= (self.values >= 0) & (self.values <= LARGEST_COUNT)
         counts = np.asarray(np.logical_and.reduceat(whole | ~self.observed, self.offsets[:-1]))
         return counts if self.counted is None else counts & self.counted
 
     def select(self, series: Integers) -> "Panel":
         """The panel of some of the series, given as ascending indices."""
-        offsets, take = runs(self.offsets[series], np.diff(self.offsets)[series])
+        offsets, slots = runs(self.offsets[series], np.diff(self.offsets)[series])
         rank = np.full(len(self), -1, np.int64)
         rank[series] = np.arange(len(series))
         order = rank[self.order]
-        status = tuple(self.status[i] for i in series) if self.status else ()
-        ids, arrays = (
-            tuple(self.ids[i] for i in series),
-            self._taken(BY_SLOT, take) | self._taken(BY_SERIES, series),
-        )
         return replace(
-            self, ids=ids, order=order[order >= 0], offsets=offsets, status=status, **arrays
+            self,
+            ids=tuple(self.ids[i] for i in series),
+            order=order[order >= 0],
+            offsets=offsets,
+            status=tuple(self.status[i] for i in series) if self.status else (),
+            **self._taken(BY_SLOT, slots),
+            **self._taken(BY_SERIES, series),
         )
 
     def tail(self, steps: int | Integers) -> "Panel":
         """The last `steps` past slots of every series, or [series], and its future slots."""
         lengths = np.minimum(self.lengths, steps)
         cut = self.lengths - lengths
-        offsets, take = runs(self.offsets[:-1] + cut, lengths + self.ahead)
+        offsets, slots = runs(self.offsets[:-1] + cut, lengths + self.ahead)
         whole = replace(
             self, spread=self.expanding_std(), lowest=self.lowest_seen(), counted=self.counts()
         )
-        return replace(
-            whole, offsets=offsets, starts=self.starts + cut, **whole._taken(BY_SLOT, take)
-        )
+        arrays = whole._taken(BY_SLOT, slots)
+        return replace(whole, offsets=offsets, starts=self.starts + cut, **arrays)
 
     def until(self, origin: int | Integers) -> "Panel":
-        """The panel as it stood at an earlier origin, without later values; known columns stay, as known then.
+        """The panel as it stood at an earlier origin, without later values.
 
-        The origin is the grid position of the last past slot, one for all series or [series]; a series that starts
-        later is left out. Known columns cover the whole future if the origin is at least `ahead` slots before the end.
+        The origin is the grid position of the last past slot, one for all series or [series]; a
+        series that starts later is left out. Known columns stay, as known then; they cover the
+        whole future if the origin is at least `ahead` slots before the end.
         """
         lengths = np.minimum(origin - self.starts + 1, self.lengths)
-        begun, lengths = self.select(np.flatnonzero(lengths > 0)), lengths[lengths > 0]
+        begun = self.select(np.flatnonzero(lengths > 0))
+        lengths = lengths[lengths > 0]
         sizes = lengths + self.ahead
-        offsets, take = runs(begun.offsets[:-1], sizes)
+        offsets, slots = runs(begun.offsets[:-1], sizes)
         newest = np.repeat(begun.offsets[:-1] + lengths - 1, sizes)
-        arrays = begun._taken(BY_SLOT, take)
-        for name, nothing in (("values", 0.0), ("observed", False), ("past", np.nan)):
-            arrays[name][take > newest] = nothing
-        spread = None if begun.spread is None else begun.spread[np.minimum(take, newest)]
-        if (vintages := arrays["vintages"]) is not None:
+        arrays = begun._taken(BY_SLOT, slots)
+        future = slots > newest
+        arrays["values"][future] = 0.0
+        arrays["observed"][future] = False
+        arrays["past"][future] = np.nan
+        if begun.spread is not None:
+            arrays["spread"] = begun.spread[np.minimum(slots, newest)]
+        if begun.vintages is not None:
+            vintages = arrays["vintages"]
             origins = np.repeat(begun.starts + lengths - 1, sizes)
-            arrays |= {
-                "known": vintages.at(arrays["known"], origins),
-                "vintages": vintages.until(origins),
-            }
-        return replace(begun, offsets=offsets, **{**arrays, "spread": spread})
+            arrays["known"] = vintages.at(arrays["known"], origins)
+            arrays["vintages"] = vintages.until(origins)
+        return replace(begun, offsets=offsets, **arrays)
 
     def _taken(self, names: tuple[str, ...], indices: Integers) -> dict[str, Any]:
         """Elements of arrays, by name; None where the panel has none."""
@@ -243,25 +236,28 @@ class Panel:
         """[slots], standard deviation of the series' observed values up to and with each slot: its past only."""
         if self.spread is not None:
             return self.spread
-        sizes, seen = np.diff(self.offsets), self.observed
-        slot = np.where(seen, np.arange(len(seen)), len(seen))
-        first = np.minimum.reduceat(slot, self.offsets[:-1]) if len(seen) else slot
-        base = np.where(first < len(seen), self.values[np.minimum(first, len(seen) - 1)], 0.0)
-        moved = np.where(seen, self.values - np.repeat(base, sizes), 0.0)
-        # sums keep their digits, however small the values are
-        size = np.maximum.reduceat(np.abs(moved), self.offsets[:-1]) if len(seen) else np.zeros(0)
+        sizes = np.diff(self.offsets)
+        seen = self.observed
+        if not len(seen):
+            return np.zeros(0, np.float32)
+        slot = np.where(seen, np.arange(len(seen)), len(seen) - 1)
+        first = np.minimum.reduceat(slot, self.offsets[:-1])
+        moved = np.where(seen, self.values - np.repeat(self.values[first], sizes), 0.0)
+        # in units of the largest, sums keep their digits, however small the values are
+        size = np.maximum.reduceat(np.abs(moved), self.offsets[:-1])
         unit = np.repeat(np.where(size > 0, size, 1.0), sizes)
         moved /= unit
-        count, sums, squares = (
-            running_sums(part, self.offsets) for part in (seen.astype(np.float64), moved, moved**2)
-        )
-        count = np.maximum(count, 1.0)
-        variance = np.maximum(squares / count - (sums / count) ** 2, 0.0)
-        return np.asarray(np.sqrt(variance) * unit, np.float32)
+        count = np.maximum(running_sums(seen.astype(np.float64), self.offsets), 1.0)
+        mean = running_sums(moved, self.offsets) / count
+        variance = running_sums(moved**2, self.offsets) / count - mean**2
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0)) * unit, np.float32)
 
 
 def running_sums(values: Numbers, offsets: Integers) -> Numbers:
-    """[slots], sums of values from the start of their series; none depends, even in its last bits, on other series."""
+    """[slots], sums of values from the start of their series.
+
+    None depends, even in its last bits, on other series.
+    """
     sizes = np.diff(offsets)
     if len(sizes) and (sizes == sizes[0]).all():
         return np.cumsum(values.reshape(len(sizes), -1), 1).ravel()
@@ -269,10 +265,10 @@ def running_sums(values: Numbers, offsets: Integers) -> Numbers:
     sums = np.empty_like(values)
     at_once = max(1, VALUES_AT_ONCE // max(int(sizes.max(initial=1)), 1))
     for low in range(0, len(order), at_once):
-        some = order[low : low + at_once]
-        step = np.arange(sizes[some].max())
-        inside = step < sizes[some, None]
-        slots = np.where(inside, offsets[some, None] + step, 0)  # [series, longest]
+        series = order[low : low + at_once]
+        step = np.arange(sizes[series].max())
+        inside = step < sizes[series, None]
+        slots = np.where(inside, offsets[series, None] + step, 0)  # [series, longest]
         sums[slots[inside]] = np.cumsum(values[slots], 1)[inside]
     return sums
 
@@ -297,24 +293,29 @@ def runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
 
 
 def stacked(panels: list[Panel]) -> Panel:
-    """Panels of the same columns and future as one, series after series; the same id may then come several times."""
-    first, starts = panels[0], np.cumsum([0, *(panel.offsets[-1] for panel in panels)])
-    names = [name for name in (*BY_SLOT[:-1], *BY_SERIES) if getattr(first, name) is not None]
-    arrays: dict[str, Any] = {
-        name: np.concatenate([getattr(panel, name) for panel in panels]) for name in names
-    }
-    ranks = zip(panels, np.cumsum([0, *map(len, panels)]), strict=False)
-    arrays["order"] = np.concatenate([panel.order + start for panel, start in ranks])
-    offsets = [panel.offsets[1:] + start for panel, start in zip(panels, starts, strict=False)]
-    parts = ((panel.vintages, start) for panel, start in zip(panels, starts, strict=False))
-    moved = [replace(part, slot=part.slot + start) for part, start in parts if part is not None]
-    arrays["vintages"] = joined(moved) if moved else None
-    ids = tuple(name for panel in panels for name in panel.ids)
-    status = tuple(word for panel in panels for word in panel.status)
+    """Panels of the same columns and future as one; the same id may then come several times."""
+    first = panels[0]
+    arrays: dict[str, Any] = {}
+    for name in (*BY_SLOT[:-1], *BY_SERIES):  # without vintages
+        if getattr(first, name) is not None:
+            arrays[name] = np.concatenate([getattr(panel, name) for panel in panels])
+    order: list[Integers] = []
+    offsets = [first.offsets[:1]]
+    vintages: list[Vintages] = []
+    series = slots = 0
+    for panel in panels:
+        order.append(panel.order + series)
+        offsets.append(panel.offsets[1:] + slots)
+        if panel.vintages is not None:
+            vintages.append(replace(panel.vintages, slot=panel.vintages.slot + slots))
+        series += len(panel)
+        slots += int(panel.offsets[-1])
     return replace(
         first,
-        ids=ids,
-        offsets=np.concatenate([first.offsets[:1], *offsets]),
-        status=status,
+        ids=tuple(name for panel in panels for name in panel.ids),
+        order=np.concatenate(order),
+        offsets=np.concatenate(offsets),
+        status=tuple(word for panel in panels for word in panel.status),
+        vintages=joined(vintages) if vintages else None,
         **arrays,
     )
