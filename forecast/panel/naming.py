@@ -18,7 +18,9 @@ MAX_LENGTH = 200  # letters of a name that a message shows
 def series_name(ids: tuple[str, ...]) -> str:
     """One series: FLORAL/292, or an empty text where series have no ids; a long name is cut."""
     name = "/".join(ids)
-    return f"{name[:MAX_LENGTH]}..." if len(name) > MAX_LENGTH else name or "''" * bool(ids)
+    if len(name) > MAX_LENGTH:
+        return f"{name[:MAX_LENGTH]}..."
+    return name or "''" * bool(ids)
 
 
 def series_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> str:
@@ -31,36 +33,35 @@ def first_names(names: Sequence[str], most: int) -> str:
 
 
 def first_alike(names: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """The first two different names that look alike: but for blanks around parts, invisible characters and case."""
-    seen = dict[tuple[str, ...], tuple[str, ...]]()
+    """The first two names that differ only in blanks, invisible characters and case."""
+    seen = dict[str, tuple[str, ...]]()
     for name in names:
-        folded = (normalize("NFKC", part).casefold() for part in name)
-        like = seen.setdefault(
-            tuple("".join(filter(str.isprintable, part)).strip() for part in folded), name
-        )
-        if like != name:
-            return like, name
+        folded = normalize("NFKC", "/".join(name)).casefold()
+        visible = "".join(char for char in folded if char.isprintable() and char != " ")
+        first = seen.setdefault(visible, name)
+        if first != name:
+            return first, name
     return None
 
 
 def find_series(ids: Sequence[tuple[str, ...]], name: str) -> int:
-    """The index of the series that a user names, as messages name it; `UsageError` for an unknown name."""
-    names = list(map(series_name, ids))
-    for known in (list(map("/".join, ids)), names):
-        if name in known:
-            return known.index(name)
-    some = "" if (hint := did_you_mean(name, names)) else f"; there are {series_names(ids)}"
-    raise UsageError(f"no such series{hint}{some}", setting=Setting("series", name))
+    """The index of the series that a user names, as messages name it; `UsageError` for others."""
+    shown = list(map(series_name, ids))
+    for names in (list(map("/".join, ids)), shown):
+        if name in names:
+            return names.index(name)
+    hint = did_you_mean(name, shown) or f"; there are {series_names(ids)}"
+    raise UsageError(f"no such series{hint}", setting=Setting("series", name))
 
 
 def repeated_ids(
     ids: Sequence[tuple[str, ...]], names: tuple[str, ...], steps: int
 ) -> dict[str, Column]:
     """The id columns `names` of an output with `steps` rows for each series, by name: [series * steps]."""
-    return {
-        name: Column(np.repeat(np.array(parts, object), steps))
-        for name, *parts in zip(names, *ids, strict=True)
-    }
+    columns = {}
+    for name, *parts in zip(names, *ids, strict=True):
+        columns[name] = Column(np.repeat(np.array(parts, object), steps))
+    return columns
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,17 @@ class Shard:
 
 
 def shard_numbers(ids: Ids, count: int) -> Integers:
-    """[series], the shard of each: 1 + h mod count, h the BLAKE2b hash of its id, 8 bytes long, lowest byte first.
+    """[series], the shard of each: 1 + h mod count, h the BLAKE2b hash of its id.
 
-    It is that of the UTF-8 text of the id, whose parts are joined by the character 31.
+    The hash has 8 bytes, the lowest first, and is that of the UTF-8 text of the id, whose parts are
+    joined by the character 31.
     """
-    texts = ("\x1f".join(parts).encode("utf-8", "surrogatepass") for parts in ids)
-    hashes = (blake2b(text, digest_size=8).digest() for text in texts)
-    return np.fromiter(
-        (1 + int.from_bytes(code, "little") % count for code in hashes), np.int64, len(ids)
-    )
+    numbers = np.empty(len(ids), np.int64)
+    for series, parts in enumerate(ids):
+        text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
+        digest = blake2b(text, digest_size=8).digest()
+        numbers[series] = 1 + int.from_bytes(digest, "little") % count
+    return numbers
 
 
 def in_shard(ids: Ids, name: str | None) -> Flags:
@@ -104,8 +107,5 @@ def only_in_shard(
     words: dict[tuple[str, ...], str], name: str | None
 ) -> dict[tuple[str, ...], str]:
     """Those of some words about series that are about series of a shard."""
-    return {
-        ids: word
-        for (ids, word), held in zip(words.items(), in_shard(tuple(words), name), strict=True)
-        if held
-    }
+    held = in_shard(tuple(words), name)
+    return {ids: word for (ids, word), inside in zip(words.items(), held, strict=True) if inside}

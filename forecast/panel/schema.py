@@ -124,7 +124,7 @@ class Schema(Stored):
 
     @property
     def dated(self) -> bool:
-        """Whether its series have dates; those of a `rows` table have steps only, and each its own end."""
+        """Whether its series have dates; those of a `rows` table have steps, and each its own end."""
         return self.layout != "rows"
 
     def agrees(self, other: "Schema", fields: Iterable[str]) -> bool:
@@ -133,45 +133,38 @@ class Schema(Stored):
 
     @property
     def time_settings(self) -> TimeSettings:
-        steps, fractions = self.time_format.kind == "integer", self.aggregate is not None
-        written = self.time_format
         return TimeSettings(
-            self.date_format, self.timezone, self.dst, steps, fractions, written, written.pivot
+            self.date_format,
+            self.timezone,
+            self.dst,
+            steps=self.time_format.kind == "integer",
+            fractions=self.aggregate is not None,
+            fitted=self.time_format,
+            pivot=self.time_format.pivot,
         )
 
     def table_settings(self) -> dict[str, Any]:
-        same = sorted(
-            (TableSettings.model_fields.keys() & Schema.model_fields) - {"freq", "time", "target"}
-        )
-        freq = self.freq or (
-            self.calendar.name if self.aggregate is not None else None
-        )  # an older artifact has none
-        target = (
-            (self.target,) if self.target is not None else () if self.all_columns else self.series
-        )
-        time, ids = (
-            () if self.layout == "rows" else self.time,
-            self.ids if self.layout == "long" else (),
-        )
-        return {
-            **{name: getattr(self, name) for name in same},
-            "freq": freq,
-            "time": time,
-            "id": ids,
-            "target": target,
-        }
+        """The settings that read a table as this schema does."""
+        names = TableSettings.model_fields.keys() & Schema.model_fields
+        settings = {name: getattr(self, name) for name in sorted(names)}
+        settings["id"] = self.ids if self.layout == "long" else ()
+        if not self.dated:
+            settings["time"] = ()
+        if self.target is None:
+            settings["target"] = () if self.all_columns else self.series
+        else:
+            settings["target"] = (self.target,)
+        if self.freq is None and self.aggregate is not None:  # an older artifact has none
+            settings["freq"] = self.calendar.name
+        return settings
 
 
 def event_names(events: tuple[Event, ...]) -> tuple[str, ...]:
     """The names of events, with the kinds of those that have no effect."""
-    return tuple(
-        sorted(
-            {
-                event.name if event.kind == "effect" else f"{event.name} ({event.kind})"
-                for event in events
-            }
-        )
-    )
+    names = set()
+    for event in events:
+        names.add(event.name if event.kind == "effect" else f"{event.name} ({event.kind})")
+    return tuple(sorted(names))
 
 
 def calendar_of(schema: Schema) -> Calendar:
@@ -185,7 +178,7 @@ def time_columns(schema: Schema, timestamps: Integers) -> dict[str, Column]:
 
 
 def format_positions(schema: Schema, calendar: Calendar, positions: Integers) -> Column:
-    """Write grid positions [n] as the table wrote its times, those of several columns as one text."""
+    """Grid positions [n] as the table wrote its times, those of several columns as one text."""
     return format_times(calendar.times(positions), schema.time_format)
 
 
