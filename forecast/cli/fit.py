@@ -1,7 +1,6 @@
 """Train on a table and save the forecaster, or say what that would take."""
 
 import time
-from contextlib import suppress
 from dataclasses import replace
 
 import click
@@ -18,7 +17,6 @@ from forecast.ensemble.names import check_names
 from forecast.errors import (
     INCOMPLETE,
     ArtifactRefused,
-    ForecastError,
     NoInput,
     Setting,
     UsageError,
@@ -27,9 +25,7 @@ from forecast.errors import (
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted, describe_fit
 from forecast.inference.forecasting import load_fitted
-from forecast.panel.schema import Schema
 from forecast.parallel import process_rank
-from forecast.reading.comparing import schema_differences
 from forecast.settings import StoreSettings, TableSettings, TextSettings, TrainSettings
 
 MAX_STARTUP = (
@@ -63,19 +59,13 @@ def run(request: Request) -> int:
                 exports=True,
             )
             fitted = fit(asked).fitted
-        before = _live_schema(request.store)
         version = writer.save(to_contents(fitted), store.keep)
         checkpoints.discard()
-    schema = fitted.config.table
-    changes = [] if before is None else schema_differences(before, schema)
-    if changes:
-        text = "this version reads tables differently from the one before it"
-        log(f"{text}: {'; '.join(changes)}", "warning")
     log_lines(describe_fit(fitted))
     log(f"saved    {request.store}/{version.id}")
     if "missing" in fitted.history.status:
         return INCOMPLETE
-    suggest(*predicting(request.store, schema.known))
+    suggest(*predicting(request.store, fitted.config.table.known))
     return 0
 
 
@@ -98,10 +88,3 @@ def _live(folder: str) -> Fitted | None:
     except (NoInput, ArtifactRefused) as error:
         log(f"training starts from scratch: {error.render(as_flag)}", "warning")
         return None
-
-
-def _live_schema(folder: str) -> Schema | None:
-    """How the live version reads tables; None where it cannot be read, or lacks what is newer."""
-    with suppress(ForecastError, ValueError):
-        return Schema.model_validate(Store(folder).load()[0].config.get("table"))
-    return None

@@ -1,26 +1,19 @@
 """Compare the series of a panel with a fit, give them a status, and find known values that lack."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
 
-from forecast.calendar.spec import CalendarSpec
 from forecast.errors import BadData, Setting, Words
 from forecast.events.kinds import touched
 from forecast.logs import log
 from forecast.panel.naming import first_names, series_name, series_names
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, calendar_of, event_names, position_texts
-from forecast.tables.headers import listed
+from forecast.panel.schema import Schema, calendar_of, position_texts
 
 MAX_RATIO = 10.0  # a level that moved by more than this looks like a change of unit
 NAMED_SERIES = 3  # series that a warning names
-NAMED = 5  # columns that a message names
-USER_NAMES = {"calendar": "freq", "ids": "id", "ignored": "left out", "dated_events": "events"}
-"""Names that users know."""
 STATUSES = {
     "constant": "never change",
     "ended": "ended more than a lookback before the last time and get no forecast",
@@ -173,43 +166,6 @@ def actuals_after(
 def _ends(panel: Panel, fitted: Panel) -> Numbers:
     """[series], grid position at which each ended at fit; minus infinity for a new series."""
     return np.concatenate([[-np.inf], fitted.origins])[series_index(fitted.ids, panel.ids)]
-
-
-def schema_differences(before: Schema, now: Schema) -> list[str]:
-    """What differs, field by field: ``season 4, was 12``."""
-    differences = []
-    for field in Schema.model_fields:
-        old = _texts(getattr(before, field))
-        new = _texts(getattr(now, field))
-        if old == new or field == "inferred":
-            continue
-        change = f"{', '.join(new) or 'none'}, was {', '.join(old) or 'none'}"
-        if len(old) + len(new) > NAMED:
-            added = [text for text in new if text not in old]
-            removed = [text for text in old if text not in new]
-            words = {"with": added, "without": removed}
-            changes = [
-                f"{word} {listed(texts, NAMED, '')}" for word, texts in words.items() if texts
-            ]
-            change = " and ".join(changes) or "in another order"
-        differences.append(f"{USER_NAMES.get(field, field.replace('_', ' '))} {change}")
-    return differences
-
-
-def _texts(value: Any) -> list[str]:
-    """The value of a field of a schema as texts."""
-    if isinstance(value, CalendarSpec):
-        return [value.name]
-    if isinstance(value, BaseModel):  # the pivot moves with the data
-        value = value.model_dump(exclude_defaults=True, exclude={"pivot"})
-    if isinstance(value, dict):
-        return [f"{key} {text}" for key, text in value.items()]
-    if isinstance(value, tuple):
-        is_events = bool(value) and isinstance(value[0], BaseModel)
-        return list(event_names(value)) if is_events else list(map(str, value))
-    if isinstance(value, bool):
-        return ["yes" if value else "no"]
-    return [str(value)] if value else []
 
 
 def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Panel:

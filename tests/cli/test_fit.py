@@ -124,22 +124,6 @@ def test_fit_then_predict_prints_eighteen_months(
     assert found.err == ""
 
 
-def test_another_schema_than_before_is_said(
-    forecast: Run, passengers: Path, tmp_path: Path
-) -> None:
-    forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK)
-    again = forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK, "--season", 4)
-    assert again.code == 0
-    assert (
-        "warning: this version reads tables differently from the one before it: season 4, was 12\n"
-        in again.err
-    )
-    assert (
-        "another way"
-        not in forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK, "--season", 4).err
-    )
-
-
 def test_what_cannot_be_learned_is_refused_and_what_hardly_was_is_said(
     forecast: Run, passengers: Path, tmp_path: Path
 ) -> None:
