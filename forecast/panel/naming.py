@@ -37,7 +37,7 @@ def first_alike(names: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], tupl
     seen = dict[str, tuple[str, ...]]()
     for name in names:
         folded = normalize("NFKC", "/".join(name)).casefold()
-        visible = "".join(char for char in folded if char.isprintable() and char != " ")
+        visible = "".join(filter(str.isprintable, folded)).replace(" ", "")
         first = seen.setdefault(visible, name)
         if first != name:
             return first, name

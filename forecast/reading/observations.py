@@ -1,9 +1,11 @@
 """Read the observations of a table (which series, when, how much), and its covariates."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.parsing import ParsedTimes, parse_times
@@ -88,16 +90,19 @@ class Observations(TimedValues):
 
 def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> Observations:
     """Read the ids, times and targets of a table, whose times may have been parsed before."""
-    if schema.layout == "wide":
-        return _wide(table, schema, times)
-    observations = _rows(table) if schema.layout == "rows" else _long(table, schema, times)
-    if pair := first_alike(observations.ids):
-        log.warning(
-            "%s: ids '%s' and '%s' differ only in blanks, case or how letters are encoded; "
-            "they are two series.",
-            table.name,
-            *map(series_name, pair),
-        )
+    if schema.layout == "rows":
+        observations = _rows(table)
+    else:
+        ids, codes = id_codes(table, schema.ids if schema.layout == "long" else ())
+        times = times or parse_times(table, schema.time, schema.time_settings, codes)
+        if schema.layout == "wide":
+            return _wide(table, wide_columns(table, schema), schema, times.timestamps)
+        observations = _long(table, schema, ids, codes, times.timestamps)
+    alike = first_alike(observations.ids)
+    if alike:
+        first, second = map(series_name, alike)
+        text = "%s: ids '%s' and '%s' differ only in blanks, case or how letters are encoded;"
+        log.warning(f"{text} they are two series.", table.name, first, second)
     return observations
 
 
@@ -106,17 +111,18 @@ def id_codes(table: Table, columns: Names) -> tuple[Ids, Integers]:
     keys = np.zeros(len(table), np.int64)
     if not columns:
         return ((),), keys
-    parts: list[tuple[Integers, list[str]]] = []
+    parts: list[tuple[NDArray[Any], Integers]] = []  # texts in order, and their codes [rows]
     for column in columns:
         codes, texts = table.distinct(column)
         codes = _ranks(texts)[codes]
-        parts.append((codes, sorted(texts)))
+        parts.append((np.array(sorted(texts), object), codes))
         keys = keys * len(texts) + codes
         if len(parts) > 1:
             keys, _ = ranked(keys)  # so that the product of many cannot overflow
     first = np.empty(int(keys.max()) + 1, np.int64)
-    first[keys[::-1]] = np.arange(len(table))[::-1]
-    names = [[texts[code] for code in codes[first].tolist()] for codes, texts in parts]
+    rows = np.arange(len(table))
+    first[keys[::-1]] = rows[::-1]
+    names = [texts[codes[first]].tolist() for texts, codes in parts]
     return tuple(zip(*names, strict=True)), keys
 
 
@@ -132,9 +138,9 @@ def wide_columns(table: Table, schema: Schema) -> list[str]:
     return [column for column in columns if column in taken]
 
 
-def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
-    ids, series = id_codes(table, schema.ids)
-    timestamps = (times or parse_times(table, schema.time, schema.time_settings, series)).timestamps
+def _long(
+    table: Table, schema: Schema, ids: Ids, series: Integers, timestamps: Integers
+) -> Observations:
     if ids[0] and not any(ids[0]):  # a blank id comes first
         text = "%s: %d rows have no id in %s; they are read as a series of their own."
         log.warning(text, table.name, (series == 0).sum(), ", ".join(schema.ids))
@@ -144,26 +150,17 @@ def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
     return Observations(series, timestamps, values, table, ids, order, timestamps)
 
 
-def _wide(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
-    all_rows = np.zeros(len(table), np.int64)
-    if times is None:
-        times = parse_times(table, schema.time, schema.time_settings, all_rows)
-    timestamps = times.timestamps
-    columns = wide_columns(table, schema)
+def _wide(table: Table, columns: list[str], schema: Schema, timestamps: Integers) -> Observations:
     if not columns:
         fitted = series_names([(name,) for name in schema.series])
         problem = f"none of the columns that were forecast is there (at fit: {fitted})"
         raise BadData(problem, place=table.name)
+    values = parse_columns(table, columns).reshape(-1)
+    ids = tuple((name,) for name in sorted(columns))
     order = _ranks(columns)
-    return Observations(
-        series=np.tile(order, len(timestamps)),
-        timestamps=np.repeat(timestamps, len(columns)),
-        values=parse_columns(table, columns).reshape(-1),
-        table=table,
-        ids=tuple((name,) for name in sorted(columns)),
-        order=order,
-        row_timestamps=timestamps,
-    )
+    series = np.tile(order, len(timestamps))
+    times = np.repeat(timestamps, len(columns))
+    return Observations(series, times, values, table, ids, order, timestamps)
 
 
 def _rows(table: Table) -> Observations:
@@ -174,23 +171,18 @@ def _rows(table: Table) -> Observations:
         row = int(np.argmax(repeats(codes)))
         problem = f"id '{names[codes[row]]}' comes twice"
         raise BadData(problem, place=table.place(row, id_column), cure="give every row its own id")
+    values = parse_columns(table, columns).reshape(-1)
+    ids = tuple((name,) for name in sorted(names))
     order = _ranks(names)
-    return Observations(
-        series=np.repeat(order, len(columns)),
-        timestamps=np.tile(np.arange(1, len(columns) + 1), len(names)),
-        values=parse_columns(table, columns).reshape(-1),
-        table=table,
-        ids=tuple((name,) for name in sorted(names)),
-        order=order,
-        row_timestamps=np.zeros(0, np.int64),
-    )
+    series = np.repeat(order, len(columns))
+    steps = np.tile(np.arange(1, len(columns) + 1), len(names))
+    return Observations(series, steps, values, table, ids, order, np.zeros(0, np.int64))
 
 
 def _ranks(texts: list[str]) -> Integers:
     """[texts], the position of each in ascending order."""
-    ranks = np.empty(len(texts), np.int64)
-    ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
-    return ranks
+    rank_of = {text: rank for rank, text in enumerate(sorted(texts))}
+    return np.array([rank_of[text] for text in texts], np.int64)
 
 
 def categories_of(table: Table, columns: Names, named: Names = ()) -> dict[str, Names]:
@@ -233,21 +225,21 @@ def rows_of(
     """
     by_series = schema.layout == "long" and schema.ids and set(schema.ids) <= set(table.names)
     names, codes = id_codes(table, schema.ids if by_series else ())
-    timestamps = (times or parse_times(table, schema.time, schema.time_settings, codes)).timestamps
-    series = (series_index(ids, names) - 1)[codes] if by_series else None
-    used = np.ones(len(table), bool) if series is None else series >= 0
-    if not used.all():
-        unknown = len(np.unique(codes[~used]))
-        warning = "%s: %d series are not in the table to forecast; their rows are left out."
-        log.warning(warning, table.name, unknown)
-    off = ~calendar_of(schema).on_grid(timestamps) & used
+    times = times or parse_times(table, schema.time, schema.time_settings, codes)
+    off = ~calendar_of(schema).on_grid(times.timestamps)
+    series: Integers | None = None
+    if by_series:
+        series = (series_index(ids, names) - 1)[codes]
+        off &= series >= 0
+        unknown = len(set(names) - set(ids))
+        if unknown:
+            warning = "%s: %d series are not in the table to forecast; their rows are left out."
+            log.warning(warning, table.name, unknown)
     if schema.aggregate is None and off.any():
-        raise BadData(
-            f"the time does not lie on the grid {schema.calendar.name}",
-            place=table.place(int(np.argmax(off)), schema.time),
-            cure="correct it",
-        )
-    return series, timestamps
+        problem = f"the time does not lie on the grid {schema.calendar.name}"
+        place = table.place(int(np.argmax(off)), schema.time)
+        raise BadData(problem, place=place, cure="correct it")
+    return series, times.timestamps
 
 
 def slots_of(
@@ -296,16 +288,13 @@ def static_values(observations: Observations, schema: Schema) -> Numbers:
         values = values[rows]
         series = observations.series[rows]
         result[series[::-1], number] = values[::-1]  # the first value of a series stays
-        wrong = values != result[series, number]
-        if wrong.any():
-            first = int(np.argmax(wrong))
-            name = series_name(observations.ids[series[first]])
-            both = Setting("known", column), " or ", Setting("past", column)
-            raise BadData(
-                f"series '{name}' has several values in a static column",
-                place=table.place(int(rows[first]), column),
-                cure=Words("pass ", *both, " instead"),
-            )
+        wrong = np.flatnonzero(values != result[series, number])
+        if len(wrong):
+            name = series_name(observations.ids[series[wrong[0]]])
+            problem = f"series '{name}' has several values in a static column"
+            place = table.place(int(rows[wrong[0]]), column)
+            both = Words(Setting("known", column), " or ", Setting("past", column))
+            raise BadData(problem, place=place, cure=Words("pass ", both, " instead"))
     return result
 
 

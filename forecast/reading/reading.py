@@ -246,13 +246,11 @@ def infer_schema(
 ) -> tuple[Schema, DatedTable]:
     """Infer how a table becomes series: layout, ids, target, calendar; only seasons that are given.
 
-    The settings, by which the table was dated, win; the output has the `reserved` columns beside
+    The settings win, by which the table was dated; the output has the `reserved` columns beside
     ids and times. The table comes back with its times parsed again if clock changes leave open
     which series they belong to.
     """
     table = dated.table
-    if isinstance(dated.settings, TableSettings):
-        settings = dated.settings  # with whole names of columns
     names = TableSettings.model_fields.keys() & Schema.model_fields
     names -= {"layout", "time", "target", "season"}
     if dated.times is None:
