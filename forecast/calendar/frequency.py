@@ -18,26 +18,18 @@ SECONDS = {"s": 1, "min": MINUTE, "t": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 MONTHS = {"m": 1, "q": 3, "y": 12, "a": 12}
 WEEKDAYS = tuple(name[:3].upper() for name in patterns.WEEKDAYS)
 MONTH_NAMES = tuple(name.upper() for name in patterns.ABBREVIATIONS)
+ANCHORS = {"w": WEEKDAYS, **dict.fromkeys("qya", MONTH_NAMES)}
+BUSINESS_DAYS = (0, 1, 2, 3, 4)
+COUNT = r"[1-9]\d{0,8}"
 ALIAS = re.compile(
-    r"(?P<count>\d{0,9})\s*(?P<unit>[A-Za-z]*?)(?P<side>(?<=[MQYAmqya])[SsEe])?(-(?P<anchor>[A-Za-z]{3}))?"
+    rf"({COUNT})?\s*(s|min|t|h|d|w|(?-i:M)|[qya])(?:(?<=[mqya])([se]))?(?:-([a-z]{{3}}))?",
+    re.IGNORECASE,
 )
-KNOWN = (
-    "s",
-    "min",
-    "15min",
-    "h",
-    "D",
-    "B",
-    "W",
-    "W-SUN",
-    "MS",
-    "ME",
-    "QS",
-    "QE",
-    "YS",
-    "YE",
-)  # for messages
-MIN_SHARE = 0.1  # of the steps between times that must be the grid's, where some are shorter than the usual step
+EXAMPLES = [
+    "s", "min", "15min", "h", "D", "B", "W", "W-SUN", "MS", "ME", "QS", "QE", "YS", "YE",
+]  # fmt: skip
+# of the steps between times that must be the grid's, where some are shorter than the usual step
+MIN_SHARE = 0.1
 
 
 class Frequency(NamedTuple):
@@ -46,31 +38,28 @@ class Frequency(NamedTuple):
     kind: Literal["steps", "seconds", "months", "weekdays"]
     every: int
     end: bool | None = None  # months: at their end, at their start, or as the data have it
-    anchor: int | None = (
-        None  # weekday (Monday 0) or month (January 0) that an alias such as W-SUN names
-    )
+    anchor: int | None = None  # weekday (Monday 0) or month (January 0), such as of W-SUN
 
 
 def parse_frequency(text: str) -> Frequency:
-    """Read ``freq``: pandas aliases, old and new (h, H, 15min, T, D, B, W-SUN, MS, M, ME, QS-FEB, Y), or a number."""
-    alias = ALIAS.fullmatch(text.strip())
-    count = int(alias["count"] or 1) if alias else 0
-    if alias and count:
-        unit, side, anchor = alias["unit"].lower(), alias["side"], (alias["anchor"] or "").upper()
-        if not unit and alias["count"] and not side and not anchor:
-            return Frequency("steps", count)
-        if unit == "b" and count == 1 and not anchor:
-            return Frequency("weekdays", 1)
-        names = WEEKDAYS if unit == "w" else MONTH_NAMES if unit in "qya" else ()
-        number = names.index(anchor) if anchor in names else None
-        known = anchor in ("", *names)
-        if known and unit in SECONDS and not side:
-            return Frequency("seconds", count * SECONDS[unit], anchor=number)
-        if known and unit in MONTHS and alias["unit"] != "m":
-            return Frequency(
-                "months", count * MONTHS[unit], None if side is None else side in "eE", number
-            )
-    problem = f"not a frequency{did_you_mean(text, list(KNOWN))} (such as {', '.join(KNOWN)}, or 1)"
+    """Read ``freq``: a number of steps, or a pandas alias, old (H, T, M, A) or new."""
+    if re.fullmatch(COUNT, text.strip()):
+        return Frequency("steps", int(text))
+    if text.strip().upper() == "B":
+        return Frequency("weekdays", 1)
+    if alias := ALIAS.fullmatch(text.strip()):
+        count, unit, side, anchor = alias.groups("")
+        unit = unit.lower()
+        every = int(count or 1)
+        names = ("", *ANCHORS.get(unit, ()))
+        if anchor.upper() in names:
+            number = names.index(anchor.upper()) - 1 if anchor else None
+            if unit in SECONDS:
+                return Frequency("seconds", every * SECONDS[unit], anchor=number)
+            end = side.lower() == "e" if side else None
+            return Frequency("months", every * MONTHS[unit], end, number)
+    hint = did_you_mean(text, EXAMPLES)
+    problem = f"not a frequency{hint} (such as {', '.join(EXAMPLES)}, or 1)"
     raise UsageError(problem, setting=Setting("freq", text))
 
 
@@ -84,60 +73,51 @@ def infer_calendar(
 ) -> CalendarSpec:
     """Infer the grid on which the times of rows of series lie; some may be missing in it.
 
-    If rows are `aggregated`, times may lie between those of the grid that `freq` names. `place` says in messages where
-    a timestamp stands.
+    If rows are `aggregated`, times may lie between those of the grid that `freq` names. `place`
+    says in messages where a timestamp stands.
     """
-    unique, zone = distinct(timestamps), time_format.zone
+    unique = distinct(timestamps)
+    zone = time_format.zone
     if freq is not None:
-        spec = _given_grid(unique, parse_frequency(freq), time_format, aggregated, freq)
-        off = unique[~Calendar(spec, zone).on_grid(unique)]
-        if aggregated or not len(off):
-            return spec
-        first = f", the first is {format_timestamp(off[0], time_format)}"
-        share = f"{len(off)} of {len(unique)} times do not lie on the grid of "
-        cure = Words(
-            "pass ", Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq")
-        )
-        raise BadData(
-            Words(share, Setting("freq", freq), first), place=place(int(off[0])), cure=cure
-        )
+        spec = _given_grid(unique, freq, time_format, aggregated)
+        off_grid = unique[~Calendar(spec, zone).on_grid(unique)]
+        if len(off_grid) and not aggregated:
+            count = f"{len(off_grid)} of {len(unique)} times do not lie on the grid of "
+            first = f", the first is {format_timestamp(off_grid[0], time_format)}"
+            problem = Words(count, Setting("freq", freq), first)
+            ways = (Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq"))
+            raise BadData(problem, place=place(int(off_grid[0])), cure=Words("pass ", *ways))
+        return spec
     if len(unique) < 2:
         problem = "only one time, so that its frequency cannot be inferred"
         raise BadData(problem, place=place(int(unique[0])), cure=Words("pass ", Setting("freq")))
-    if time_format.kind != "integer":
-        inferred = _inferred_grid(timestamps, series, unique, zone)
+    if time_format.kind == "integer":
+        step = _step(timestamps, series)
+        grid = _of_steps(step, unique) if step else None
     else:
-        inferred = _of_steps(step, unique) if (step := _step(timestamps, series)) else None
-    if inferred is not None:
-        return inferred
+        grid = _inferred_grid(timestamps, series, unique, zone)
+    if grid is None:
+        raise _irregular(unique, time_format, place)
+    return grid
+
+
+def _irregular(unique: Integers, time_format: TimeFormat, place: Callable[[int], str]) -> BadData:
+    """The error that names the first time off the grid of the usual step."""
     steps = np.diff(unique)
     values, counts = np.unique(steps, return_counts=True)
     usual = int(values[counts.argmax()])
-    odd = int(
-        np.argmax(steps % usual != 0)
-    )  # the first time that leaves the grid of the usual step
-    before, after = (format_timestamp(unique[at], time_format) for at in (odd, odd + 1))
+    odd = int(np.argmax(steps % usual != 0))
+    before = format_timestamp(unique[odd], time_format)
+    after = format_timestamp(unique[odd + 1], time_format)
+    problem = f"the times lie on no regular grid: {after} follows {before}"
     cure = Words("correct it")
     if time_format.kind != "integer":
-        freq = (
-            "D" if 2 * counts.max() < len(steps) else _of_seconds(usual, 0).name.partition("-")[0]
-        )
-        ways = Words(
-            Setting("freq"), " with ", Setting("aggregate", "sum"), " (or mean, last), such as "
-        )
-        # such as midnights of Berlin that are written in UTC, or a clock that changes by less than a step
-        other = ("pass another ", Setting("timezone"), " or none, ") if zone else ()
-        cure = Words(
-            "correct it, ",
-            *other,
-            "or pass ",
-            ways,
-            Setting("freq", freq),
-            " ",
-            Setting("aggregate", "mean"),
-        )
-    problem = f"the times lie on no regular grid: {after} follows {before}"
-    raise BadData(problem, place=place(int(unique[odd + 1])), cure=cure)
+        # such as midnights of Berlin in UTC, or a clock that changes by less than a step
+        zone = ("pass another ", Setting("timezone"), " or none, ") if time_format.zone else ()
+        freq = _of_seconds(usual, 0).name.partition("-")[0]
+        way = (Setting("freq", freq), " ", Setting("aggregate", "mean"))
+        cure = Words("correct it, ", *zone, "or combine rows, such as with ", *way)
+    return BadData(problem, place=place(int(unique[odd + 1])), cure=cure)
 
 
 def _inferred_grid(
@@ -149,32 +129,38 @@ def _inferred_grid(
     if (np.diff(days) > 0).all() and (same_clock or zone is not None):
         offset = int(np.bincount(clock).argmax())  # midnight may be missing where the clock changes
         all_days = wall_clock(timestamps, zone) // DAY
-        index, day, at_end = _in_months(days)
-        if at_end or (day[0] <= 28 and (day == day[0]).all()):
-            every = int(np.gcd.reduce(np.diff(index)))
-            spec: CalendarSpec | None = _of_months(
-                every, int(index[0]), -1 if at_end else int(day[0]), offset
-            )
-        else:
-            spec = _weekday_pattern(days, offset)
-            if spec is None or _step(Calendar(spec).positions(all_days * DAY), series) != 1:
-                step = _step(all_days, series)
-                spec = None if step is None else _of_seconds(step * DAY, int(days[0]) * DAY, offset)
-        if spec is not None and Calendar(spec, zone).on_grid(unique).all():
-            return spec
+        grid = _grid_of_dates(all_days, series, days, offset)
+        if grid is not None and Calendar(grid, zone).on_grid(unique).all():
+            return grid
     step = _step(timestamps, series)
     if step is None or (step % DAY == 0 and zone is not None and not same_clock):
         return None
     return _of_seconds(step, int(unique[0]))
 
 
+def _grid_of_dates(
+    all_days: Integers, series: Integers, days: Integers, offset: int
+) -> CalendarSpec | None:
+    """A grid of the different `days` of the rows: of months, of weekdays, or of equal steps."""
+    months, days_of_month, at_end = _in_months(days)
+    first_day = int(days_of_month[0])
+    if at_end or (first_day <= 28 and (days_of_month == first_day).all()):
+        every = int(np.gcd.reduce(np.diff(months)))
+        return _of_months(every, int(months[0]), -1 if at_end else first_day, offset)
+    weekdays = _weekday_pattern(days, offset)
+    if weekdays is not None and _step(Calendar(weekdays).positions(all_days * DAY), series) == 1:
+        return weekdays
+    step = _step(all_days, series)
+    return None if step is None else _of_seconds(step * DAY, int(days[0]) * DAY, offset)
+
+
 def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
-    """[days], months since 1970-01 and days of the month; and whether each is the last day of its month."""
+    """[days], months since 1970-01 and days of the month; and whether each is the last of its."""
     dates = days.astype("datetime64[D]")
     months = dates.astype("datetime64[M]")
-    day = (dates - months.astype("datetime64[D]")).astype(np.int64) + 1
-    after = (days + 1).astype("datetime64[D]").astype("datetime64[M]")
-    return months.astype(np.int64), day, bool((after > months).all())
+    days_of_month = (dates - months.astype("datetime64[D]")).astype(np.int64) + 1
+    at_end = ((dates + 1).astype("datetime64[M]") > months).all()
+    return months.astype(np.int64), days_of_month, bool(at_end)
 
 
 def _weekday_pattern(days: Integers, offset: int) -> CalendarSpec | None:
@@ -188,7 +174,7 @@ def _weekday_pattern(days: Integers, offset: int) -> CalendarSpec | None:
 
 
 def _step(times: Integers, series: Integers) -> int | None:
-    """The step between times that divides all the others: the most common one, else their divisor if it is common."""
+    """The step that divides all others: the most common one, else their divisor if it is common."""
     unique = distinct(times)
     if len(unique) < 2:
         return None
@@ -202,35 +188,23 @@ def _step(times: Integers, series: Integers) -> int | None:
 
 
 def _given_grid(
-    unique: Integers, given: Frequency, time_format: TimeFormat, coarser: bool, freq: str
+    unique: Integers, freq: str, time_format: TimeFormat, coarser: bool
 ) -> CalendarSpec:
-    """The grid of a frequency, placed where the data lie, or at usual bounds where it is `coarser` than they are."""
-    if (given.kind == "steps") != (time_format.kind == "integer"):
-        needed = (
-            "a frequency such as D or h"
-            if given.kind == "steps"
-            else "a number, as the times are steps"
-        )
-        raise UsageError(f"pass {needed}", setting=Setting("freq", freq))
+    """The grid of `freq`, where the data lie, or at usual bounds where it is `coarser`."""
+    given = parse_frequency(freq)
+    setting = Setting("freq", freq)
     if given.kind == "steps":
+        if time_format.kind != "integer":
+            raise UsageError("pass a frequency such as D or h", setting=setting)
         return _of_steps(given.every, unique)
+    if time_format.kind == "integer":
+        raise UsageError("pass a number, as the times are steps", setting=setting)
     days, clock = np.divmod(wall_clock(unique, time_format.zone), DAY)
     offset = 0 if coarser else int(np.bincount(clock).argmax())
     if given.kind == "weekdays":
-        return _of_weekdays((0, 1, 2, 3, 4), offset)
+        return _of_weekdays(BUSINESS_DAYS, offset)
     if given.kind == "months":
-        index, days_of_month, at_end = _in_months(days)
-        has_days = time_format.kind != "period" and "%d" in (time_format.pattern or "%d").replace(
-            "-", ""
-        )
-        if not coarser and not has_days:
-            day = 1  # a month without a day means its first day
-        elif given.end is None and not coarser:
-            day = -1 if at_end else min(int(days_of_month[0]), 28)
-        else:
-            day = -1 if given.end else 1
-        usual = (given.every - 1 if day < 0 else 0) if coarser else int(index[0])
-        return _of_months(given.every, usual if given.anchor is None else given.anchor, day, offset)
+        return _given_months(given, days, offset, time_format, coarser)
     if given.every % DAY:
         return _of_seconds(given.every, 0 if coarser else int(unique[0]))
     first = int(days[0])
@@ -238,6 +212,23 @@ def _given_grid(
         weekday = 6 if given.anchor is None else given.anchor
         first += (weekday - (first + 3)) % 7
     return _of_seconds(given.every, first * DAY, offset)
+
+
+def _given_months(
+    given: Frequency, days: Integers, offset: int, time_format: TimeFormat, coarser: bool
+) -> CalendarSpec:
+    months, days_of_month, at_end = _in_months(days)
+    pattern = "" if time_format.kind == "period" else time_format.pattern or "%d"
+    if coarser or given.end is not None:
+        day = -1 if given.end else 1
+    else:
+        day = -1 if at_end else min(int(days_of_month[0]), 28)
+    if not coarser and "%d" not in pattern.replace("-", ""):
+        day = 1  # a month without a day means its first day
+    anchor = given.anchor
+    if anchor is None and coarser:
+        anchor = given.every - 1 if day < 0 else 0
+    return _of_months(given.every, int(months[0]) if anchor is None else anchor, day, offset)
 
 
 def _of_steps(every: int, unique: Integers) -> CalendarSpec:
@@ -254,7 +245,8 @@ def _of_seconds(every: int, anchor: int, offset: int = 0) -> CalendarSpec:
     """A grid through the time `anchor`, or `offset` seconds later."""
     anchor = anchor % every + offset
     name = _counted(every, W=WEEK, D=DAY, h=HOUR, min=MINUTE, s=1)
-    name += f"-{WEEKDAYS[(anchor // DAY + 3) % 7]}" if every % WEEK == 0 else ""
+    if every % WEEK == 0:
+        name += f"-{WEEKDAYS[(anchor // DAY + 3) % 7]}"
     return CalendarSpec(kind="seconds", every=every, anchor=anchor, name=name)
 
 
@@ -266,9 +258,6 @@ def _of_months(every: int, anchor: int, day: int, offset: int) -> CalendarSpec:
 
 
 def _of_weekdays(weekdays: tuple[int, ...], offset: int) -> CalendarSpec:
-    name = (
-        "B"
-        if weekdays == (0, 1, 2, 3, 4)
-        else "-".join(WEEKDAYS[day].capitalize() for day in weekdays)
-    )
+    names = "-".join(WEEKDAYS[day].capitalize() for day in weekdays)
+    name = "B" if weekdays == BUSINESS_DAYS else names
     return CalendarSpec(kind="weekdays", weekdays=weekdays, offset=offset, name=name)

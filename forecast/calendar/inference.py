@@ -1,4 +1,4 @@
-"""Infer how times are written: a column by one pattern, several columns by the part of a time that each holds."""
+"""Infer how times are written: by one pattern, or in several columns that each hold a part."""
 
 import re
 from typing import NamedTuple
@@ -16,32 +16,35 @@ from forecast.calendar.cells import (
 )
 from forecast.calendar.patterns import ParsedTexts, codes_of
 from forecast.calendar.spec import TimeFormat, TimeSettings
-from forecast.calendar.zones import Flags
+from forecast.calendar.zones import Flags, months_of
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.tables.table import SAMPLE, Table, encoded
 
-TIME_NAMES = ("date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter", "year",
-              "period", "hour", "ts", "step", "t", "index")  # fmt: skip
-
+TIME_NAMES = (
+    "date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter",
+    "year", "period", "hour", "ts", "step", "t", "index",
+)  # fmt: skip
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
-DECIMAL, YEAR_MONTH = re.compile(r"\d+\.\d+"), re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
+DECIMAL = re.compile(r"\d+\.\d+")
+YEAR_MONTH = re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
 Names = tuple[str, ...]
-CLOCKS = tuple(
-    f"{form}{zone}" for form in (*patterns.CLOCKS[:-1], "%H%M") for zone in patterns.ZONES
-)
+CLOCKS = tuple(clock + zone for clock in (*patterns.CLOCKS[:-1], "%H%M") for zone in patterns.ZONES)
 DATE_CODES = set("YyGmbBdqVj")
-SAME_PART = {"b": "m", "B": "m", "I": "H", "K": "H", "y": "Y", "G": "Y"}  # directives of one part
+CLOCK_CODES = set("HIKMS")
 
 
 def looks_like_times(table: Table, column: str, named: bool = False) -> bool:
-    """Whether a column parses as times all the way down; numbers only where that is certain, or they are `named`."""
+    """Whether a column parses as times all the way down.
+
+    Numbers count only where that is certain, or where they are `named`.
+    """
     kind = table.kind(column)
     if not len(table) or kind in ("boolean", "other"):
         return False
     if kind in ("datetime", "date", "period"):
         return True
     first = table.first(column)
-    if not WHOLE.fullmatch(first) and not is_decimal_year(first) and not patterns.guesses(first):
+    if not (WHOLE.fullmatch(first) or is_decimal_year(first) or patterns.guesses(first)):
         return False  # most columns of a wide table end here
     return all(_are_times(time_cells(table, column, rows), named) for rows in (SAMPLE, None))
 
@@ -50,52 +53,46 @@ def _are_times(cells: TimeCells, named: bool) -> bool:
     texts = cells.texts
     if "" in texts:
         return False
-    if time_format := recognise(cells, certain=not named):
+    time_format = recognise(cells, certain=not named)
+    if time_format:
         return not (named and time_format.kind == "integer")
-    if WHOLE.fullmatch(texts[0]) or (
-        all(map(DECIMAL.fullmatch, texts)) and not all(map(YEAR_MONTH.fullmatch, texts))
-    ):
-        return False  # 1707.4 is a number, and no April
+    if all(map(DECIMAL.fullmatch, texts)):  # 1707.4 is a number, and no April
+        return all(map(YEAR_MONTH.fullmatch, texts))
+    if WHOLE.fullmatch(texts[0]):
+        return False
     return any(patterns.matches(cells.array, guess).all() for guess in patterns.guesses(texts[0]))
 
 
 def resembles_times(table: Table, column: str) -> bool:
-    """Whether the first value has the shape of a time, or the name is one: parsing it then says what is wrong."""
+    """Whether the first value has the shape of a time, or the column the name of one.
+
+    Parsing such a column says what is wrong with it.
+    """
     if not len(table):
         return False
     first = table.first(column)
-    shaped = bool(
-        CLOCK_ONLY.fullmatch(first) or (patterns.guesses(first) and not WHOLE.fullmatch(first))
-    )
-    return shaped or column.lower() in TIME_NAMES
+    if CLOCK_ONLY.fullmatch(first) or column.lower() in TIME_NAMES:
+        return True
+    return bool(patterns.guesses(first)) and not WHOLE.fullmatch(first)
 
 
 def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     """Parse the texts of a column by the one pattern that fits all of them."""
     if settings.date_format is not None:
-        setting = Setting("date_format", settings.date_format)
-        codes = codes_of(settings.date_format)
-        if not codes & set("YyG") or ("d" in codes and not codes & set("mbB")):
-            raise UsageError("a year is missing, or the month of a day", setting=setting)
-        parsed = patterns.parse(cells.array, settings.date_format, settings.pivot)
-        if not parsed.matched.all():
-            raise cells.fault(Words("does not fit ", setting), wrong=~parsed.matched)
-        return parsed
-    if settings.fitted is not None and settings.fitted.pattern and settings.fitted.kind == "text":
-        parsed = patterns.parse(cells.array, settings.fitted.pattern, settings.pivot)
+        return _by_date_format(cells, settings.date_format, settings.pivot)
+    fitted = settings.fitted
+    if fitted is not None and fitted.kind == "text" and fitted.pattern:
+        parsed = patterns.parse(cells.array, fitted.pattern, settings.pivot)
         if parsed.exists.all():
             return parsed
-    matched = {
-        guess: patterns.matches(cells.array, guess) for guess in patterns.guesses(cells.texts[0])
-    }
-    complete = [guess for guess in matched if matched[guess].all()]
-    # a pattern with a fraction fits times without any too
-    complete = [
-        guess for guess in complete if "%f" not in guess or guess.replace(".%f", "") not in complete
-    ]
+    guesses = patterns.guesses(cells.texts[0])
+    matched = {guess: patterns.matches(cells.array, guess) for guess in guesses}
+    complete = [guess for guess, flags in matched.items() if flags.all()]
     if not complete:
         raise _mismatch(cells, matched)
-    fitting = [patterns.parse(cells.array, guess, settings.pivot) for guess in complete]
+    # a pattern with a fraction fits times without any too
+    needed = [g for g in complete if "%f" not in g or g.replace(".%f", "") not in complete]
+    fitting = [patterns.parse(cells.array, guess, settings.pivot) for guess in needed]
     if len(fitting) > 1 and re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", cells.texts[0]):
         return _day_or_month_first(cells, fitting)
     chosen = max(fitting, key=lambda parsed: int(parsed.exists.sum()))
@@ -103,43 +100,63 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     return chosen
 
 
+def _by_date_format(cells: TimeCells, date_format: str, pivot: int | None) -> ParsedTexts:
+    setting = Setting("date_format", date_format)
+    missing = _missing_part(date_format)
+    if missing:
+        raise UsageError(f"the {missing} is missing", setting=setting)
+    parsed = patterns.parse(cells.array, date_format, pivot)
+    if not parsed.matched.all():
+        raise cells.fault(Words("does not fit ", setting), wrong=~parsed.matched)
+    return parsed
+
+
+def _missing_part(pattern: str) -> str | None:
+    """The part of a time that is missing beside the others; None where all are there."""
+    codes = codes_of(pattern)
+    if not codes & set("YyG"):
+        return "year"
+    if codes & CLOCK_CODES and not codes & set("djV"):
+        return "day"
+    if "d" in codes and not codes & set("mbB"):
+        return "month"
+    if codes & set("MS") and not patterns.has_clock(pattern):
+        return "hour"
+    return None
+
+
 def _mismatch(cells: TimeCells, matched: dict[str, Flags]) -> BadData:
     """Say that the first text has the shape of no time, or which text differs from it."""
-    wrong = ~max(
-        matched.values(), key=lambda fits: int(fits.sum()), default=np.zeros(len(cells.texts), bool)
-    )
-    text, first = cells.first(wrong), cells.texts[0]
-    guesses, date_format = patterns.guesses(text), Setting("date_format")
-    problem: str = f"is not written as '{first}' is"
-    cure: tuple[object, ...] = ("write all times the same way, or pass ", date_format)
+    none = np.zeros(len(cells.texts), bool)
+    wrong = ~max(matched.values(), key=np.sum, default=none)
+    text = cells.first(wrong)
+    first = cells.texts[0]
+    date_format = Setting("date_format")
     if CLOCK_ONLY.fullmatch(text):
-        problem, cure = "is a time of day without a date", ("add the date",)
-    elif not matched:
-        problem, example = "is not a time that can be recognised", "2024-01-31 13:00:00+01:00"
-        cure = (
-            f"write it as 2024-01-31 or {example}, or pass ",
-            date_format,
-            " or ",
-            Setting("time"),
-        )
-    elif guesses and patterns.has_zone(guesses[0]) != patterns.has_zone(next(iter(matched))):
-        problem, cure = (
-            f"and '{first}' mix times with and without a zone",
-            ("write all of them the same way",),
-        )
-    return cells.fault(problem, *cure, wrong=wrong)
+        return cells.fault("is a time of day without a date", "add the date", wrong=wrong)
+    if not matched:
+        example = "2024-01-31 or 2024-01-31 13:00:00+01:00"
+        cure = (f"write it as {example}, or pass ", date_format, " or ", Setting("time"))
+        return cells.fault("is not a time that can be recognised", *cure, wrong=wrong)
+    zones = {patterns.has_zone(guess) for guess in [*matched, *patterns.guesses(text)][::1]}
+    if len(zones) > 1:
+        problem = f"and '{first}' mix times with and without a zone"
+        return cells.fault(problem, "write all of them the same way", wrong=wrong)
+    problem = f"is not written as '{first}' is"
+    return cells.fault(problem, "write all times the same way, or pass ", date_format, wrong=wrong)
 
 
 def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:
-    """Refuse Jan-21 as a month of 2021 where it may as well be a day: where the months do not follow each other."""
-    codes = patterns.codes_of(chosen.pattern)
-    if "y" not in codes or "d" in codes or not chosen.exists.all():
+    """Refuse Jan-21 as a month of 2021 where it may be a day: where months are out of order."""
+    codes = codes_of(chosen.pattern)
+    if "y" not in codes or "d" in codes:
         return
-    months = chosen.wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
-    steps, two_digit_years = np.abs(np.diff(months)), (months // 12 + 70) % 100
-    no_day = ((two_digit_years == 0) | (two_digit_years > 31)).any()
+    months = months_of(chosen.wall)
+    steps = np.abs(np.diff(months))
+    short_years = (months // 12 + 70) % 100
+    can_be_days = ((short_years > 0) & (short_years <= 31)).all()
     regular = len(steps) > 0 and np.bincount(steps).argmax() == np.gcd.reduce(steps)
-    if not no_day and not (regular and (months % 12 != months[0] % 12).any()):
+    if can_be_days and not (regular and (steps % 12).any()):
         cure = ("pass ", _as_setting(chosen.pattern), ", or write the year in full")
         raise cells.fault("can be a month and a year, or a day of a month", *cure)
 
@@ -160,18 +177,19 @@ def _day_or_month_first(cells: TimeCells, fitting: list[ParsedTexts]) -> ParsedT
     if len(real) == 1:
         return real[0]
     if not real:
-        if (neither := ~np.logical_or.reduce([parsed.exists for parsed in fitting])).any():
-            raise no_such_time(cells, neither)
+        impossible = ~np.logical_or.reduce([parsed.exists for parsed in fitting])
+        if impossible.any():
+            raise no_such_time(cells, impossible)
         problem = "has the month first, other rows have the day first"
         raise cells.fault(problem, "write all the same way", wrong=~fitting[0].exists)
     years_last = all(re.search("%[yY]$", parsed.pattern) for parsed in real)
     ways = "day-month or month-day" if years_last else "day, month and year in several orders"
-    options = [part for parsed in real for part in (" or ", _as_setting(parsed.pattern))][1:]
-    raise cells.fault(f"can be {ways}, and no row decides", "pass ", *options)
+    options = [word for parsed in real for word in (" or ", _as_setting(parsed.pattern))]
+    raise cells.fault(f"can be {ways}, and no row decides", "pass ", *options[1:])
 
 
 class Part(NamedTuple):
-    """A part of a time: the names that its column may have, and the patterns in which it may be written."""
+    """A part of a time: the names of its column, and the patterns in which it may be written."""
 
     names: Names
     forms: Names
@@ -191,43 +209,58 @@ PARTS = {  # from coarse to fine
     "second": Part(("second", "sec"), ("%-S",)),
     "clock": Part(("time", "clock", "hhmm", "time_of_day", "timeofday", "hour", "hr"), CLOCKS),
 }
+ISO_DATES = {  # by the finest part of a date
+    "q": "%YQ%q", "V": "%G-W%V", "j": "%Y-%j", "d": "%Y-%m-%d",
+    "m": "%Y-%m", "b": "%Y-%m", "B": "%Y-%m",
+}  # fmt: skip
 
 
 def read_split_times(
     table: Table, columns: Names, settings: TimeSettings
 ) -> tuple[TimeCells, ParsedTexts, TimeFormat]:
-    """The times that several columns hold together: their parts joined by blanks, parsed, and how to write them."""
-    parts = [filled_cells(table, column, "a part of the time").plain() for column in columns]
-    forms = tuple(map(_unpadded, settings.fitted.parts)) if settings.fitted is not None else ()
-    if len(forms) != len(parts) or not all(fits.all() for fits in map(_fitting, parts, forms)):
+    """The times that several columns hold together, joined by blanks, and how to write them."""
+    parts = [filled_cells(table, column, "a part of the time") for column in columns]
+    forms = tuple(map(_unpadded, settings.fitted.parts if settings.fitted else ()))
+    fits = len(forms) == len(parts) and all(
+        _fitting(part, form).all() for part, form in zip(parts, forms, strict=True)
+    )
+    if not fits:
         forms = tuple(map(_unpadded, _infer_forms(parts, settings)))
-    _refuse_incomplete(columns, forms)
+    joined = " ".join(forms)
+    missing = _missing_part(joined)
+    if missing:
+        problem = f"the {missing} is missing"
+        raise UsageError(problem, setting=Setting("time", columns), cure="name its column too")
+
     keys = np.zeros(len(table), np.int64)
     for part in parts:  # compressed after each column, so that the product of many cannot overflow
         keys, _ = encoded(keys * len(part.texts) + part.codes)
-    first = np.flatnonzero(np.diff(np.maximum.accumulate(keys), prepend=-1))
-    texts = [" ".join(part.texts[part.codes[row]] for part in parts) for row in first.tolist()]
+    first_rows = np.flatnonzero(np.diff(np.maximum.accumulate(keys), prepend=-1))
+    texts = [" ".join(part.texts[part.codes[row]] for part in parts) for row in first_rows.tolist()]
     cells = TimeCells(table, columns, keys, texts)
+    parsed = patterns.parse(cells.array, joined, settings.pivot)
+
     written = tuple(map(_as_written, parts, forms))
-    # in a text table numbers are those without zeros before them
-    numbers = [bool(table.text and re.fullmatch("%([YGq]|-.)", form)) for form in written]
-    kinds = ["number" if number else part.kind for number, part in zip(numbers, parts, strict=True)]
-    unit = next((table.times(part.name).unit for part in parts if part.kind == "datetime"), None)
-    stored = {"pattern": _whole_pattern(written), "parts": written, "kinds": kinds, "unit": unit}
-    parsed = patterns.parse(cells.array, " ".join(forms), settings.pivot)
+    units = [table.times(part.name).unit for part in parts if part.kind == "datetime"]
+    stored = {
+        "pattern": _whole_pattern(written),
+        "parts": written,
+        "kinds": tuple(map(_kind_of, parts, written)),
+        "unit": units[0] if units else None,
+    }
     return cells, parsed, TimeFormat.model_validate(stored)
 
 
 def part_named(table: Table, column: str) -> str | None:
-    """The part of a time that a column holds by its name and by its cells; None where it holds none."""
+    """The part of a time that a column holds by its name and its cells; None where it has none."""
     names = _parts_by_name(column)
     if not names or table.kind(column) in ("datetime", "boolean") or table.missing(column).any():
         return None
-    cells = time_cells(table, column).plain()
+    cells = time_cells(table, column)
     if column.strip().lower() == "period" and WHOLE.fullmatch(cells.texts[0]):
         return None  # M01 is a month, 1 may be anything
     # a year of two digits may be anything, too
-    return next((part for part in names if (form := _form(cells, part)) and form != "%y"), None)
+    return next((name for name in names if _form(cells, name) not in (None, "%y")), None)
 
 
 def is_parts(table: Table, columns: Names) -> bool:
@@ -235,9 +268,10 @@ def is_parts(table: Table, columns: Names) -> bool:
     if sum(part_named(table, column) is None for column in columns) > 1:  # one may be a date
         return False
     try:
-        return bool(read_split_times(table, columns, TimeSettings())[1].exists.all())
+        _, parsed, _ = read_split_times(table, columns, TimeSettings())
     except (BadData, UsageError):
         return False
+    return bool(parsed.exists.all())
 
 
 def _parts_by_name(column: str) -> list[str]:
@@ -263,14 +297,14 @@ def _infer_form(part: TimeCells, settings: TimeSettings) -> str:
     if part.kind == "datetime" or any(len(codes_of(guess) & DATE_CODES) > 1 for guess in guesses):
         return infer_pattern(part, settings).pattern
     names = _parts_by_name(part.name)
-    if form := next((form for name in names if (form := _form(part, name))), None):
-        return form
+    for name in names:
+        form = _form(part, name)
+        if form:
+            return form
     if not names:
         cure = ("pass ", Setting("date_format"), " with a part for each column, such as '%Y %m'")
         raise part.fault("is not a part of a time that can be recognised", *cure)
-    closest = max(
-        (_fitting(part, form) for form in PARTS[names[0]].forms), key=lambda fits: int(fits.sum())
-    )
+    closest = max((_fitting(part, form) for form in PARTS[names[0]].forms), key=np.sum)
     name = "time of day" if names[0] == "clock" else names[0]
     raise part.fault(f"is not a {name}", "correct it, or name other columns", wrong=~closest)
 
@@ -280,35 +314,16 @@ def _form(part: TimeCells, name: str) -> str | None:
 
 
 def _fitting(part: TimeCells, form: str) -> Flags:
-    """[texts], which can be what a pattern says; by shape where it has several directives, as the whole is parsed."""
+    """[texts], which can be what a pattern says; by shape where it has several directives."""
     shaped = patterns.matches(part.array, form)
-    return (
-        patterns.parse(part.array, form).exists
-        if shaped.any() and len(codes_of(form)) == 1
-        else shaped
-    )
+    if len(codes_of(form)) > 1 or not shaped.any():
+        return shaped
+    return patterns.parse(part.array, form).exists
 
 
-def _refuse_incomplete(columns: Names, forms: Names) -> None:
-    """Refuse columns that make no time together, or hold one part twice."""
-    setting, seen = Setting("time", columns), set[str]()
-    for column, form in zip(columns, forms, strict=True):
-        codes = {SAME_PART.get(code, code) for code in codes_of(form)}
-        if codes & seen:
-            problem = f"column '{column}' holds the same part of the time as one before it"
-            raise UsageError(problem, setting=setting, cure="leave one out")
-        seen |= codes
-    needed = [
-        (set("HMS"), set("djV"), "day"),
-        (set("d"), set("m"), "month"),
-        (set("MS"), set("H"), "hour"),
-    ]
-    missing = ["year"] * ("Y" not in seen)
-    missing += [name for codes, needs, name in needed if codes & seen and not needs & seen]
-    if missing:
-        raise UsageError(
-            f"the {missing[0]} is missing", setting=setting, cure="name its column too"
-        )
+def _kind_of(part: TimeCells, form: str) -> str:
+    """The type of a column; in a text table numbers are those without zeros before them."""
+    return "number" if part.table.text and re.fullmatch("%([YGq]|-.)", form) else part.kind
 
 
 def _as_written(part: TimeCells, form: str) -> str:
@@ -325,20 +340,12 @@ def _unpadded(form: str) -> str:
 
 
 def _whole_pattern(forms: Names) -> str:
-    """The pattern that writes a time of several columns in one text, as near to ISO 8601 as it can be."""
-    joined, codes = " ".join(forms), codes_of(" ".join(forms))
-    several = [form for form in forms if len(codes_of(form)) > 1]
-    dates = [form for form in several if len(codes_of(form) & DATE_CODES) > 1]
-    if len(several) > len(dates) or patterns.has_zone(joined):
+    """The pattern that writes a time of several columns as one text, near to ISO 8601."""
+    joined = " ".join(forms)
+    codes = codes_of(joined)
+    if patterns.has_zone(joined) or any(len(codes_of(form) & CLOCK_CODES) > 1 for form in forms):
         return joined
-    known = {
-        "q": "%YQ%q",
-        "V": "%G-W%V",
-        "j": "%Y-%j",
-        "d": "%Y-%m-%d",
-        "m": "%Y-%m",
-        "b": "%Y-%m",
-        "B": "%Y-%m",
-    }
-    date = dates[0] if dates else next(form for code, form in known.items() if code in codes)
-    return date + ("" if not codes & set("HK") else " %H:%M:%S" if "S" in codes else " %H:%M")
+    dates = [form for form in forms if len(codes_of(form) & DATE_CODES) > 1]
+    date = dates[0] if dates else next(iso for code, iso in ISO_DATES.items() if code in codes)
+    clock = " %H:%M:%S" if "S" in codes else " %H:%M"
+    return date + clock if patterns.has_clock(joined) else date

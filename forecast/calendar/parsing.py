@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from forecast.calendar import patterns
 from forecast.calendar.cells import (
     NUMBERS,
-    UNITS,
     TimeCells,
     filled_cells,
     infer_numbers,
@@ -33,7 +32,7 @@ from forecast.calendar.zones import (
 )
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
-from forecast.tables.table import Flags, Integers, Table, encoded
+from forecast.tables.table import PER_SECOND, Flags, Integers, Table, encoded
 from forecast.tables.writing import Column
 
 LAST_SECOND = 253_402_300_799  # the last second of the year 9999
@@ -41,18 +40,17 @@ LAST_SECOND = 253_402_300_799  # the last second of the year 9999
 
 @dataclass(frozen=True)
 class ParsedTimes:
-    timestamps: Integers  # [rows], seconds since 1970-01-01: UTC where `format` has a zone, else by the clock; or steps
+    # [rows], seconds since 1970-01-01: UTC where `format` has a zone, else by the clock; or steps
+    timestamps: Integers
     format: TimeFormat
-    unresolved: Flags | None = (
-        None  # [rows], readings that come twice where the clock changes, until series are known
-    )
-    needs_series: bool = (
-        False  # readings depend on the series of their rows: parse again once the series are known
-    )
+    # [rows], readings that come twice where the clock changes, until series are known
+    unresolved: Flags | None = None
+    # readings depend on the series of their rows: parse again once the series are known
+    needs_series: bool = False
 
     def rows(self, chosen: Flags) -> "ParsedTimes":
-        part = None if self.unresolved is None else self.unresolved[chosen]
-        return replace(self, timestamps=self.timestamps[chosen], unresolved=part)
+        unresolved = None if self.unresolved is None else self.unresolved[chosen]
+        return replace(self, timestamps=self.timestamps[chosen], unresolved=unresolved)
 
 
 def parse_times(
@@ -67,16 +65,17 @@ def parse_times(
         parsed = _from_pattern(replace(cells, series=series), read, settings)
         inferred = {"zone": parsed.format.zone, "pivot": parsed.format.pivot}
         parsed = replace(parsed, format=written.model_copy(update=inferred))
-    elif len(table) and table.kind(columns[0]) not in ("text", "whole", "number", "boolean"):
+    elif len(table) and table.kind(columns[0]) in ("datetime", "date", "period", "other"):
         parsed = _from_typed(table, columns[0], settings, series)
     else:
-        parsed = _from_cells(replace(filled_cells(table, columns[0]), series=series), settings)
-    if (fitted := settings.fitted) is not None:
-        now, before = map(_clock_of, (parsed.format, fitted))
-        if now != before:
-            raise BadData(
-                f"{table.name}: times in column '{', '.join(columns)}' are {now}; at fit they were {before}"
-            )
+        cells = filled_cells(table, columns[0])
+        parsed = _from_cells(replace(cells, series=series), settings)
+
+    clock = _clock_of(parsed.format)
+    clock_at_fit = clock if settings.fitted is None else _clock_of(settings.fitted)
+    if clock != clock_at_fit:
+        column = f"{table.name}: times in column '{', '.join(columns)}'"
+        raise BadData(f"{column} are {clock}; at fit they were {clock_at_fit}")
     return parsed
 
 
@@ -87,41 +86,44 @@ def _clock_of(time_format: TimeFormat) -> str:
 
 
 def parse_timestamp(text: str, time_format: TimeFormat) -> int:
-    """Parse a time that is given as the setting `origin`, on the clock of the table; a date is its midnight."""
+    """Parse the setting `origin`, on the clock of the table; a date is its midnight."""
     setting = Setting("origin", text)
     if is_number(time_format) and NUMBERS[time_format.kind](text):
-        wall = read_numbers([text], time_format)
-        return int(timestamps_at(wall, time_format.zone, "earlier")[0][0])
+        return _earlier(read_numbers([text], time_format), time_format.zone)
     if time_format.kind == "integer":
         raise UsageError("not a whole number, as the times of the table are", setting=setting)
-    of_table = (time_format.pattern,) if time_format.kind == "text" and time_format.pattern else ()
-    timestamps: set[int] = set()
-    for pattern in (*of_table, *patterns.guesses(text)):
-        parsed = patterns.parse(pa.array([text], pa.string()), pattern, time_format.pivot)
-        if parsed.exists.all():
-            zone = "UTC" if patterns.has_zone(pattern) else time_format.zone
-            timestamps.add(
-                int((timestamps_at(parsed.wall, zone, "earlier")[0] - parsed.offsets)[0])
-            )
-            if pattern in of_table:
-                break
-    if len(timestamps) != 1:
-        reason = "can mean two times" if timestamps else "not a time"
-        raise UsageError(
-            reason, setting=setting, cure="write it as 2024-01-31 or 2024-01-31T13:00:00"
-        )
-    return timestamps.pop()
+    if time_format.kind == "text" and time_format.pattern:
+        timestamp = _as_pattern(text, time_format.pattern, time_format)
+        if timestamp is not None:
+            return timestamp
+    readings = {_as_pattern(text, guess, time_format) for guess in patterns.guesses(text)} - {None}
+    if len(readings) == 1:
+        return int(readings.pop() or 0)
+    problem = "can mean two times" if readings else "not a time"
+    cure = "write it as 2024-01-31 or 2024-01-31T13:00:00"
+    raise UsageError(problem, setting=setting, cure=cure)
+
+
+def _as_pattern(text: str, pattern: str, time_format: TimeFormat) -> int | None:
+    """The timestamp that a pattern reads in a text; None where it reads none."""
+    parsed = patterns.parse(pa.array([text], pa.string()), pattern, time_format.pivot)
+    zone = "UTC" if patterns.has_zone(pattern) else time_format.zone
+    return _earlier(parsed.wall, zone) - int(parsed.offsets[0]) if parsed.exists.all() else None
+
+
+def _earlier(wall: Integers, zone: str | None) -> int:
+    return int(timestamps_at(wall, zone, "earlier")[0][0])
 
 
 def _from_cells(cells: TimeCells, settings: TimeSettings) -> ParsedTimes:
     time_format = infer_numbers(cells, settings)
     if time_format is None:
         return _from_pattern(cells, infer_pattern(cells, settings), settings)
-    if not is_number(time_format):  # a date without separators
-        wall = patterns.parse(cells.plain().array, time_format.pattern or "%Y").wall
+    if time_format.pattern:  # a date without separators
+        wall = patterns.parse(cells.array, time_format.pattern).wall
         return _from_wall(cells, wall, time_format, settings)
     if time_format.unit and cells.numbers is not None:
-        fractions = bool((cells.numbers % UNITS[time_format.unit]).any())
+        fractions = bool((cells.numbers % PER_SECOND[time_format.unit]).any())
         _refuse_fractions(cells.table, cells.name, fractions, settings)
     wall = read_numbers(cells.texts, time_format)
     if time_format.kind == "days" and (wall % DAY).any():
@@ -144,125 +146,124 @@ def _from_typed(
     if times.offset is not None:
         aware = {"pattern": "%z", "zone": times.zone or offset_name(times.offset)}
         return ParsedTimes(times.timestamps, time_format.model_copy(update=aware))
-    if (
-        settings.timezone is None or not (times.wall % DAY).any()
-    ):  # dates without a time of day have no zone
+    if settings.timezone is None or not (times.wall % DAY).any():  # dates have no zone
         return ParsedTimes(times.wall, time_format)
-    cells, zone = typed_cells(table, column, times, series), {"zone": settings.timezone}
-    return _from_wall(cells, encoded(times.wall)[1], time_format.model_copy(update=zone), settings)
+    cells = typed_cells(table, column, times, series)
+    _, wall = encoded(times.wall)
+    in_zone = time_format.model_copy(update={"zone": settings.timezone})
+    return _from_wall(cells, wall, in_zone, settings)
 
 
 def _from_pattern(cells: TimeCells, parsed: ParsedTexts, settings: TimeSettings) -> ParsedTimes:
     if not parsed.exists.all():
         raise no_such_time(cells, ~parsed.exists)
     _refuse_fractions(cells.table, cells.name, parsed.fractions, settings)
-    if not patterns.has_zone(parsed.pattern):
-        # a date without a time of day has no clock, so no zone either
-        zone = settings.timezone if patterns.has_clock(parsed.pattern) else None
-        written = TimeFormat(pattern=parsed.pattern, zone=zone, pivot=parsed.pivot)
-        return _from_wall(cells, parsed.wall, written, settings)
-    timestamps = parsed.wall - parsed.offsets
-    zone, pattern = _written_zone(cells, timestamps, parsed, settings)
-    return ParsedTimes(
-        timestamps[cells.codes], TimeFormat(pattern=pattern, zone=zone, pivot=parsed.pivot)
-    )
+    if patterns.has_zone(parsed.pattern):
+        timestamps = parsed.wall - parsed.offsets
+        zone, pattern = _written_zone(cells, timestamps, parsed, settings)
+        written = TimeFormat(pattern=pattern, zone=zone, pivot=parsed.pivot)
+        return ParsedTimes(timestamps[cells.codes], written)
+    # a date without a time of day has no clock, so no zone either
+    clock_zone = settings.timezone if patterns.has_clock(parsed.pattern) else None
+    written = TimeFormat(pattern=parsed.pattern, zone=clock_zone, pivot=parsed.pivot)
+    return _from_wall(cells, parsed.wall, written, settings)
 
 
 def _from_wall(
     cells: TimeCells, wall: Integers, time_format: TimeFormat, settings: TimeSettings
 ) -> ParsedTimes:
-    """Turn readings of a wall clock, [texts], into timestamps of the zone that `time_format` names, if any."""
-    zone, codes, known = time_format.zone, cells.codes, cells.series is not None
-    (early, unclear), (late, _) = (timestamps_at(wall, zone, dst) for dst in ("earlier", "later"))
-    chosen = late if settings.dst == "later" else early
+    """Turn readings of a wall clock, [texts], into timestamps of the zone of `time_format`."""
+    zone = time_format.zone
+    codes = cells.codes
+    early, unclear = timestamps_at(wall, zone, "earlier")
     if not unclear.any():
-        return ParsedTimes(chosen[codes], time_format)
+        return ParsedTimes(early[codes], time_format)
+    late, _ = timestamps_at(wall, zone, "later")
+    chosen = late if settings.dst == "later" else early
     twice = unclear & (wall_clock(chosen, zone) == wall)
-    series = cells.series if cells.series is not None else np.zeros(len(codes), np.int64)
+
+    known = cells.series is not None
+    series = np.zeros(len(codes), np.int64) if cells.series is None else cells.series
     resolved, later = resolve_by_order(series, wall[codes], twice[codes])
-    timestamps = np.where(resolved, np.where(later, late[codes], early[codes]), chosen[codes])
+    by_order = np.where(later, late[codes], early[codes])
+    timestamps = np.where(resolved, by_order, chosen[codes])
     ambiguous = unclear[codes] & ~resolved
     # the order of rows may resolve these times once the series of each row is known
-    unresolved = ambiguous & (twice & (np.bincount(codes) > 1))[codes] & (not known)
-    if (ambiguous & ~unresolved).any() and settings.dst == "error":
-        row = int(np.argmax(ambiguous & ~unresolved))
-        repeated = twice[codes[row]]
-        ways = ("pass ", Setting("dst", "earlier"), " or ", Setting("dst", "later"))
-        without = (
-            ()
-            if repeated
-            else (", or no ", Setting("timezone"), ", if the clock of the table never changes")
-        )
-        fault = (
-            f"{'comes twice' if repeated else 'does not exist'} in {zone}, where the clock changes"
-        )
-        problem = f"'{cells.texts[codes[row]]}' {fault}"
-        raise BadData(
-            problem, place=cells.table.place(row, cells.columns), cure=Words(*ways, *without)
-        )
+    several = (np.bincount(codes) > 1)[codes]
+    unresolved = ambiguous & twice[codes] & several & (not known)
+    refused = ambiguous & ~unresolved
+    if refused.any() and settings.dst == "error":
+        raise _unclear_reading(cells, int(np.argmax(refused)), twice, str(zone))
     if resolved.any() and known:
-        name, count = cells.table.name, int(resolved.sum())
-        log.warning(
-            "%s: %d times that the clock shows twice are resolved by the order of their rows.",
-            name,
-            count,
-        )
+        text = "%s: %d times that the clock shows twice are resolved by the order of their rows."
+        log.warning(text, cells.table.name, int(resolved.sum()))
     return ParsedTimes(timestamps, time_format, unresolved if unresolved.any() else None, not known)
+
+
+def _unclear_reading(cells: TimeCells, row: int, twice: Flags, zone: str) -> BadData:
+    """The error about a time that comes `twice` [texts] on the clock of a zone, or never."""
+    code = cells.codes[row]
+    fault = "comes twice" if twice[code] else "does not exist"
+    cure = Words("pass ", Setting("dst", "earlier"), " or ", Setting("dst", "later"))
+    if not twice[code]:
+        no_zone = Setting("timezone")
+        cure = Words(cure, ", or no ", no_zone, ", if the clock of the table never changes")
+    problem = f"'{cells.texts[code]}' {fault} in {zone}, where the clock changes"
+    return BadData(problem, place=cells.table.place(row, cells.columns), cure=cure)
 
 
 def _written_zone(
     cells: TimeCells, times: Integers, parsed: ParsedTexts, settings: TimeSettings
 ) -> tuple[str, str]:
     """Name the zone of times that are written with offsets, and the pattern that writes them."""
-    offsets, pattern, given = parsed.offsets, parsed.pattern, settings.timezone
-    several = offsets != offsets[0]
-    if given is None and several.any():
-        cure = ("pass the ", Setting("timezone"), " to which all of them are converted")
-        raise cells.fault(
-            f"has another offset from UTC than '{cells.texts[0]}'", *cure, wrong=several
-        )
+    offsets = parsed.offsets
+    pattern = parsed.pattern
+    wanted = settings.timezone
     zone = offset_name(int(offsets[0]))
-    if given is None or given == zone:
+    several = offsets != offsets[0]
+    if wanted is None and several.any():
+        problem = f"has another offset from UTC than '{cells.texts[0]}'"
+        cure = ("pass the ", Setting("timezone"), " to which all of them are converted")
+        raise cells.fault(problem, *cure, wrong=several)
+    if wanted is None or wanted == zone:
         return zone, pattern
     fitted = settings.fitted  # of which several offsets were converted
-    converted = fitted is not None and fitted.zone == given and zone != "UTC"
-    if converted or several.any() or (offsets_at(times, given) == offsets).all():
-        return given, pattern
+    converted = fitted is not None and fitted.zone == wanted and zone != "UTC"
+    if converted or several.any() or (offsets_at(times, wanted) == offsets).all():
+        return wanted, pattern
     if zone == "UTC":
         for any_offset, utc in patterns.ZERO.items():  # days of the zone, written in UTC
             pattern = pattern.replace(any_offset, utc)
-        return given, pattern
+        return wanted, pattern
     warning = "%s: the times in column '%s' say their own zone (%s); %s is not used."
-    log.warning(warning, cells.table.name, cells.name, zone, Setting("timezone", given))
+    log.warning(warning, cells.table.name, cells.name, zone, Setting("timezone", wanted))
     return zone, pattern
 
 
 def _refuse_fractions(table: Table, name: str, fractions: bool, settings: TimeSettings) -> None:
     if fractions and not settings.fractions:
-        cure = Words(
-            "pass ", Setting("freq", "1s"), " ", Setting("aggregate", "mean"), " (or sum, last)"
-        )
+        freq = Setting("freq", "1s")
+        cure = Words("pass ", freq, " ", Setting("aggregate", "mean"), " (or sum, last)")
         problem = f"times in column '{name}' are finer than a second, the finest step there is"
         raise BadData(problem, place=table.name, cure=cure)
 
 
 def format_times(timestamps: Integers, time_format: TimeFormat) -> Column:
-    """Write timestamps [n] as text, numbers, datetimes or periods; those of several columns as one text."""
-    kind, zone, pattern = time_format.kind, time_format.zone, time_format.pattern
-    if kind == "period":
+    """Write timestamps [n] as text, numbers, datetimes or periods; several columns as one text."""
+    pattern = time_format.pattern
+    if time_format.kind == "period":
         return Column(timestamps.astype("datetime64[s]"), period=pattern)
-    if kind == "datetime":
-        aware = zone if pattern == "%z" else None
-        shown = timestamps if aware else wall_clock(timestamps, zone)
-        return Column(
-            shown.astype("datetime64[s]"),
-            time_format.unit or "ns",
-            zone_of(aware) if aware else None,
-        )
+    wall = wall_clock(timestamps, time_format.zone)
+    if time_format.kind == "datetime":
+        unit = time_format.unit or "ns"
+        if pattern == "%z":
+            zone = zone_of(time_format.zone or "UTC")
+            return Column(timestamps.astype("datetime64[s]"), unit, zone)
+        return Column(wall.astype("datetime64[s]"), unit)
     if is_number(time_format):
-        return Column(write_numbers(wall_clock(timestamps, zone), time_format))
-    texts = _texts(timestamps, pattern or "%Y-%m-%d", zone)
-    return Column(texts.astype(np.int64) if kind == "epoch" else texts)
+        return Column(write_numbers(wall, time_format))
+    texts = _texts(timestamps, pattern or "%Y-%m-%d", time_format.zone)
+    return Column(texts.astype(np.int64) if time_format.kind == "epoch" else texts)
 
 
 def format_columns(timestamps: Integers, time_format: TimeFormat) -> list[Column]:
@@ -279,18 +280,15 @@ def format_timestamp(timestamp: int, time_format: TimeFormat) -> str:
     timestamps = np.array([timestamp], np.int64)
     if time_format.kind in ("integer", "years"):
         return format_times(timestamps, time_format).texts()[0]
-    pattern = (
-        time_format.pattern
-        if time_format.kind == "text" and time_format.pattern
-        else "%Y-%m-%d %H:%M:%S"
-    )
-    return str(_texts(timestamps, pattern, time_format.zone)[0]).removesuffix(" 00:00:00")
+    written = time_format.pattern if time_format.kind == "text" else None
+    texts = _texts(timestamps, written or "%Y-%m-%d %H:%M:%S", time_format.zone)
+    return str(texts[0]).removesuffix(" 00:00:00")
 
 
 def _texts(
     timestamps: Integers, pattern: str, zone: str | None, whole: str | None = None
 ) -> NDArray[np.object_]:
-    """[n], timestamps written by a pattern, on the clock that the pattern `whole` of the whole time shows."""
+    """[n], timestamps written by a pattern, on the clock of the pattern `whole` of all columns."""
     unique, codes = np.unique(timestamps, return_inverse=True)
     wall = unique if patterns.is_utc(whole or pattern) else wall_clock(unique, zone)
     if len(wall) and wall[-1] > LAST_SECOND:

@@ -4,43 +4,42 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.calendar.zones import DAY, EPOCH, Flags, Integers
+from forecast.calendar.zones import DAY, EPOCH, HOUR, MINUTE, Flags, Integers
 from forecast.errors import Setting, UsageError
 from forecast.tables.cells import Texts
 
-# Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits; %:z +02:00; %-z +02;
-# %K hour from 1 to 24
-TOKEN = re.compile(r"%(?P<flag>[-:^0-9]?)(?P<code>[A-Za-z%])|(?P<literal>[^%]+|%)")
-LOOSE = ("m", "d", "H", "I", "K", "V")  # of two digits, or one where it is not padded
-WORDS = {
-    "b": "[A-Za-z]{3}",
+# Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits;
+# %:z +02:00; %-z +02; %K hour from 1 to 24
+TOKEN = re.compile(
+    r"%(?P<flag>-(?=[YGyqjmdHIKVMSz])|\^(?=[bBaAp])|[1-9](?=f)|:(?=z)|)"
+    r"(?P<code>[YGyqjmdHIKVMSbBaApfz])"
+    r"|(?P<literal>%%|[^%]+)|%[-:^0-9]?[A-Za-z]?"
+)
+LOOSE = "mdHIKV"  # of two digits, or one where it is not padded
+WORDS = "bBaAp"
+TWO = r"\d{2}"
+UP_TO_TWO = r"\d{1,2}"
+SHAPES = {  # the expression of each code, and of a flag and a code where it differs
+    **dict.fromkeys("YG", r"\d{4}"),
+    **dict.fromkeys("yMS", TWO),
+    **dict.fromkeys([*LOOSE, "-M", "-S"], UP_TO_TWO),
+    **dict.fromkeys("ba", "[A-Za-z]{3}"),
+    "q": "[1-4]",
+    "j": r"\d{1,3}",
+    "f": r"\d{1,9}",
     "B": "[A-Za-z]{3,9}",
-    "a": "[A-Za-z]{3}",
     "A": "[A-Za-z]{6,9}",
     "p": "[AaPp][Mm]",
-}
-TWO, UP_TO_TWO = r"\d{2}", r"\d{1,2}"
-DIGITS = {
-    "Y": r"\d{4}",
-    "G": r"\d{4}",
-    "y": TWO,
-    "q": r"[1-4]",
-    "j": r"\d{1,3}",
-    **dict.fromkeys(LOOSE, UP_TO_TWO),
-}
-DIRECTIVES: dict[str, dict[str, str]] = {  # the expression of each flag that a directive takes
-    **{code: {"": digits, "-": digits} for code, digits in DIGITS.items()},
-    **{code: {"": word, "^": word} for code, word in WORDS.items()},
-    **{code: {"": TWO, "-": UP_TO_TWO} for code in "MS"},
-    "f": dict.fromkeys(("", *"123456789"), r"\d{1,9}"),
-    "z": {"": r"[+-]\d{4}", ":": r"[+-]\d{2}:\d{2}", "-": r"[+-]\d{2}"},
+    "z": r"[+-]\d{4}",
+    ":z": r"[+-]\d{2}:\d{2}",
+    "-z": r"[+-]\d{2}",
 }
 SHORTHANDS = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%D": "%m/%d/%y"}
 MONTHS = (
@@ -50,70 +49,74 @@ MONTHS = (
 ABBREVIATIONS = tuple(name[:3] for name in MONTHS)
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
-DATES = (
-    *(f"%Y{mark}%m{mark}%d" for mark in "-/."),
-    *(f"%d{mark}%m{mark}%Y" for mark in "/.-"),
-    *(f"%m{mark}%d{mark}%Y" for mark in "/.-"),
-    *(
-        "%Y%m%d",
-        "%d %b %Y",
-        "%d-%b-%Y",
-        "%b %d, %Y",
-        "%b %d %Y",
-        "%d %B %Y",
-        "%B %d, %Y",
-        "%B %d %Y",
-    ),
-    *("%b %Y", "%b-%Y", "%B %Y", "%B-%Y", "%Y %b", "%Y-%b", "%Y %B"),
-    *("%Y-%m", "%Y/%m", "%Y.%m", "%m/%Y", "%m-%Y", "%m.%Y", "%YM%m", "%Y-M%m", "%Y%m"),
-    *("%YQ%q", "%Y-Q%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%G-W%V", "%GW%V", "%G W%V", "%Y"),
-    *("%d-%b-%y", "%d %b %y", "%b-%y", "%b %y", "%y-%m-%d"),
-    *(f"%{first}{mark}%{second}{mark}%y" for mark in "/.-" for first, second in ("dm", "md")),
-)
+DATES = (  # the likeliest first
+    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d",
+    "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m/%d/%Y", "%m.%d.%Y", "%m-%d-%Y", "%Y%m%d",
+    "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%B %d %Y",
+    "%b %Y", "%b-%Y", "%B %Y", "%B-%Y", "%Y %b", "%Y-%b", "%Y %B",
+    "%Y-%m", "%Y/%m", "%Y.%m", "%m/%Y", "%m-%Y", "%m.%Y", "%YM%m", "%Y-M%m", "%Y%m",
+    "%YQ%q", "%Y-Q%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y",
+    "%G-W%V", "%GW%V", "%G W%V", "%Y",
+    "%d-%b-%y", "%d %b %y", "%b-%y", "%b %y", "%y-%m-%d",
+    "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%m.%d.%y", "%d-%m-%y", "%m-%d-%y",
+)  # fmt: skip
 CLOCKS = ("%H:%M:%S.%f", "%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%H")
 TIMES = (
-    "",
     *(f"{mark}{clock}" for mark in (" ", "T", ", ") for clock in CLOCKS),
     "T%H%M%S",
     "T%H%M",
 )
 ZONES = ("", "Z", " UTC", "%z", "%:z", "%-z", " %z", " %:z")
+ENDINGS = tuple(time + zone for time in TIMES for zone in ZONES)  # of a date with a time of day
 ZERO = {"%z": "+0000", "%:z": "+00:00", "%-z": "+00"}  # offsets of UTC
 UTC_MARKS = ("Z", " UTC", *ZERO.values(), *(f" {offset}" for offset in ZERO.values()))
 
 
-def tokens(pattern: str) -> list[tuple[str, str, str]]:
-    """Split a pattern into (flag, code, literal), code or literal empty; UsageError if a code is none, or twice."""
+class Token(NamedTuple):
+    """A directive of a pattern, or the literal text between two."""
+
+    flag: str
+    code: str
+    literal: str
+
+
+def tokens(pattern: str) -> list[Token]:
+    """Split a pattern; UsageError if a directive is unknown or comes twice."""
     for short, long in SHORTHANDS.items():
         pattern = pattern.replace(short, long)
     setting = Setting("date_format", pattern)
-    parts: list[tuple[str, str, str]] = []
+    parts: list[Token] = []
     for part in TOKEN.finditer(pattern):
-        flag, code, literal = part["flag"] or "", part["code"] or "", part["literal"] or ""
-        if code == "%":
-            flag, code, literal = "", "", "%"
-        elif literal == "%" or (code and flag not in DIRECTIVES.get(code, ())):
+        flag, code, literal = part.group("flag", "code", "literal")
+        if literal:
+            parts.append(Token("", "", literal.replace("%%", "%")))
+        elif not code:
             raise UsageError(f"'{part[0]}' is not a directive that can be read", setting=setting)
-        elif code and code in [known for _, known, _ in parts]:
-            raise UsageError(
-                f"'%{code}' comes twice", setting=setting, cure="name each part of a time once"
-            )
-        parts.append((flag, code, literal))
+        elif any(code == earlier.code for earlier in parts):
+            cure = "name each part of a time once"
+            raise UsageError(f"'%{code}' comes twice", setting=setting, cure=cure)
+        else:
+            parts.append(Token(flag, code, ""))
     return parts
 
 
 @lru_cache(maxsize=1024)
 def expression(pattern: str) -> str:
     """The regular expression (RE2 and Python) of a pattern, one named group for each directive."""
-    parts, text = tokens(pattern), ""
-    for i, (flag, code, literal) in enumerate(parts):
-        before, after = parts[i - 1][1] if i else "", parts[i + 1][1] if i + 1 < len(parts) else ""
+    parts = tokens(pattern)
+    codes = ["", *(part.code for part in parts), ""]
+    text = ""
+    for position, (flag, code, literal) in enumerate(parts, 1):
+        before = codes[position - 1]
+        after = codes[position + 1]
         if not code:
             text += re.escape(literal.removesuffix(".") if after == "f" else literal)
             continue
+        shape = SHAPES.get(flag + code, SHAPES[code])
         # beside another number only two digits can be told apart
-        crowded = code in LOOSE and any(c and c not in (*WORDS, "z") for c in (before, after))
-        group = f"(?P<{code}>{TWO if crowded else DIRECTIVES[code][flag]})"
+        if code in LOOSE and (before + after).strip(WORDS + "z"):
+            shape = TWO
+        group = f"(?P<{code}>{shape})"
         # str(datetime) leaves a fraction of zero out, so that it may be missing in some rows
         text += rf"(?:\.{group})?" if code == "f" else group
     return text
@@ -122,23 +125,20 @@ def expression(pattern: str) -> str:
 @lru_cache(maxsize=4096)
 def guesses(text: str) -> tuple[str, ...]:
     """Every pattern whose shape `text` has, the likeliest first."""
-    fitting = []
+    fitting: list[str] = []
     for date in DATES:
         start = re.match(expression(date), text)
-        rest = text[start.end() :] if start else ""
-        for time in TIMES if start else ():
-            if not time and rest and not rest.startswith(("Z", "+", "-", " ")):
-                continue
-            zones = ZONES if time else ("",)
-            fitting += [
-                date + time + zone for zone in zones if re.fullmatch(expression(time + zone), rest)
-            ]
+        if start is None:
+            continue
+        rest = text[start.end() :]
+        endings = ENDINGS if rest else ("",)
+        fitting += [date + end for end in endings if re.fullmatch(expression(end), rest)]
     return tuple(fitting)
 
 
 @lru_cache(maxsize=1024)
 def codes_of(pattern: str) -> frozenset[str]:
-    return frozenset(code for _, code, _ in tokens(pattern) if code)
+    return frozenset(part.code for part in tokens(pattern) if part.code)
 
 
 def has_clock(pattern: str) -> bool:
@@ -152,7 +152,7 @@ def has_zone(pattern: str) -> bool:
 
 def is_utc(pattern: str) -> bool:
     """Whether a pattern writes every time on the clock of UTC, and says so."""
-    return has_clock(pattern) and any(literal in UTC_MARKS for _, _, literal in tokens(pattern))
+    return has_clock(pattern) and any(part.literal in UTC_MARKS for part in tokens(pattern))
 
 
 def matches(texts: Texts, pattern: str) -> Flags:
@@ -171,43 +171,31 @@ class ParsedTexts:
     offsets: Integers  # seconds east of UTC where the pattern writes an offset, else 0
     fractions: bool  # any text has a fraction of a second other than zero
     pattern: str  # as these texts write it: %-d where days are not padded, %3f for three digits
-    pivot: int | None = (
-        None  # where years have two digits: the first of the hundred years around those of the texts
-    )
+    pivot: int | None  # of years of two digits: the first of the hundred years around them
 
 
 def parse(texts: Texts, pattern: str, pivot: int | None = None) -> ParsedTexts:
-    """Parse texts by a pattern; `pivot` is the first of the hundred years that years of two digits stand for."""
+    """Parse texts by a pattern.
+
+    `pivot` is the first of the hundred years that years of two digits stand for.
+    """
     groups = _Groups(texts, pattern)
-    year = _years(groups, pivot)
-    days, exists = _date(groups, year)
-    hour = groups.number("K") - 1 if "K" in groups.codes else groups.number("H")
-    exists &= (hour >= 0) & (hour < 24)
-    if "I" in groups.codes:
-        hour = groups.number("I")
-        exists &= (hour >= 1) & (hour <= 12)
-        afternoon = (
-            _numpy(pc.equal(pc.utf8_lower(groups.words("p")), "pm")) if "p" in groups.codes else 0
-        )
-        hour = hour % 12 + 12 * afternoon
-    minute, second = groups.number("M"), groups.number("S")
-    exists &= (minute < 60) & (second < 60)
-    wall, offsets = (
-        np.where(exists, days * DAY + hour * 3600 + minute * 60 + second, 0),
-        np.zeros_like(days),
-    )
-    if "z" in groups.codes:  # such as +02:00, +0200 and +02
-        digits = pc.utf8_rpad(pc.replace_substring_regex(groups.words("z"), "[^0-9]", ""), 4, "0")
-        hours, minutes = np.divmod(_numpy(digits.cast(pa.int64())), 100)
-        offsets = np.where(_numpy(pc.starts_with(groups.words("z"), "-")), -1, 1) * (
-            hours * 3600 + minutes * 60
-        )
-    fractions = bool(groups.number("f").any())
-    around = None
-    if "y" in groups.codes and exists.any():
-        around = int(year[exists].min() + year[exists].max()) // 2 - 49
+    years = _years(groups, pivot)
+    days, exists = _days(groups, years)
+    hours = _hours(groups)
+    minutes = groups.number("M")
+    seconds = groups.number("S")
+    exists &= (hours >= 0) & (hours < 24) & (minutes < 60) & (seconds < 60)
+    wall = days * DAY + hours * HOUR + minutes * MINUTE + seconds
+    full_years = years[exists & ("y" in groups.codes)]
     return ParsedTexts(
-        wall, groups.matched, exists, offsets, fractions, _as_written(pattern, groups), around
+        wall=np.where(exists, wall, 0),
+        matched=groups.matched,
+        exists=exists,
+        offsets=_offsets(groups),
+        fractions=bool(groups.number("f").any()),
+        pattern=_as_written(pattern, groups),
+        pivot=int(full_years.min() + full_years.max()) // 2 - 49 if len(full_years) else None,
     )
 
 
@@ -220,6 +208,9 @@ class _Groups:
         self.matched: Flags = np.asarray(_numpy(self._table.is_valid()), bool)
 
     def words(self, code: str) -> Texts:
+        """[texts], blank where a text or the pattern lacks the directive."""
+        if code not in self.codes:
+            return pa.repeat("", len(self.matched))
         return pc.fill_null(pc.struct_field(self._table, code), "")
 
     def number(self, code: str, default: int = 0) -> Integers:
@@ -234,101 +225,147 @@ def _numpy(array: Texts) -> NDArray[Any]:
     return np.asarray(array.to_numpy(zero_copy_only=False))
 
 
-def _date(groups: _Groups, year: Integers) -> tuple[Integers, Flags]:
-    """Days since 1970-01-01, and whether there is such a date."""
-    years, week = (year - 1970).astype("datetime64[Y]"), groups.number("V", 1)
-    exists = groups.matched & (year >= 1) & (week >= 1) & (week <= 53)
-    if "G" in groups.codes:
-        fourth = (
-            years.astype("datetime64[D]").astype(np.int64) + 3
-        )  # of January, which lies in week 1
-        days = fourth - (fourth + 3) % 7 + 7 * (week - 1)
-        return days, exists & ((days + 3).astype("datetime64[D]").astype("datetime64[Y]") == years)
-    if "j" in groups.codes:
-        days = years.astype("datetime64[D]").astype(np.int64) + groups.number("j") - 1
-        return days, exists & (days.astype("datetime64[D]").astype("datetime64[Y]") == years)
-    month = 3 * groups.number("q") - 2 if "q" in groups.codes else groups.number("m", 1)
-    for code, names in (("b", ABBREVIATIONS), ("B", MONTHS)):
-        if code in groups.codes:
-            number = pc.index_in(pc.utf8_lower(groups.words(code)), value_set=pa.array(names))
-            month = _numpy(pc.fill_null(number, -1)).astype(np.int64) + 1
-    months = (years.astype("datetime64[M]").astype(np.int64) + month - 1).astype("datetime64[M]")
-    days = months.astype("datetime64[D]").astype(np.int64) + groups.number("d", 1) - 1
-    dates = days.astype("datetime64[D]")
-    exists &= (months.astype("datetime64[Y]") == years) & (dates.astype("datetime64[M]") == months)
-    return days, exists
-
-
 def _years(groups: _Groups, pivot: int | None) -> Integers:
-    """Years; of two digits from `pivot` on, or where all lie closest together, from 30 on of the 1900s if both do."""
+    """Years; those of two digits from `pivot` on.
+
+    Without a pivot all lie as close together as they can, from 1930 on if both centuries would do.
+    """
     if "y" not in groups.codes:
-        return groups.number(
-            "G" if "G" in groups.codes else "Y", 1972
-        )  # parts of a date without one: in a leap year
-    short, matched = groups.number("y"), groups.matched
+        # parts of a date without a year: in a leap year
+        return groups.number("G" if "G" in groups.codes else "Y", 1972)
+    short = groups.number("y")
     if pivot is not None:
         return pivot + (short - pivot) % 100
-    seen = np.unique(short[matched]) if matched.any() else np.zeros(1, np.int64)
-    widest = int(np.diff(np.append(seen, seen[0] + 100)).argmax())
-    first = int(seen[(widest + 1) % len(seen)])  # after the widest gap of the circle of a hundred
-    return (1900 if first >= 30 else 2000) + short + np.where(short < first, 100, 0)
+    circle = np.unique(short[groups.matched])  # of a hundred years
+    if not len(circle):
+        return 2000 + short
+    gaps = np.diff(circle, append=circle[0] + 100)
+    first = np.roll(circle, -1)[gaps.argmax()]
+    century = 1900 if first >= 30 else 2000
+    return century + short + np.where(short < first, 100, 0)
+
+
+def _days(groups: _Groups, year: Integers) -> tuple[Integers, Flags]:
+    """Days since 1970-01-01, and whether there is such a date."""
+    years = (year - 1970).astype("datetime64[Y]")
+    first_days = years.astype("datetime64[D]").astype(np.int64)
+    exists = groups.matched & (year >= 1)
+    if "G" in groups.codes:
+        week = groups.number("V", 1)
+        fourth = first_days + 3  # of January, which lies in week 1
+        days = fourth - (fourth + 3) % 7 + 7 * (week - 1)
+        thursdays = (days + 3).astype("datetime64[D]")
+        exists &= (week >= 1) & (week <= 53)
+        return days, exists & (thursdays.astype("datetime64[Y]") == years)
+    if "j" in groups.codes:
+        days = first_days + groups.number("j") - 1
+        return days, exists & (days.astype("datetime64[D]").astype("datetime64[Y]") == years)
+    months = (years.astype("datetime64[M]").astype(np.int64) + _month(groups) - 1).astype(
+        "datetime64[M]"
+    )
+    days = months.astype("datetime64[D]").astype(np.int64) + groups.number("d", 1) - 1
+    exists &= months.astype("datetime64[Y]") == years
+    return days, exists & (days.astype("datetime64[D]").astype("datetime64[M]") == months)
+
+
+def _month(groups: _Groups) -> Integers:
+    """Months from 1, 0 where a name is that of none."""
+    if "q" in groups.codes:
+        return 3 * groups.number("q") - 2
+    for code, names in (("b", ABBREVIATIONS), ("B", MONTHS)):
+        if code in groups.codes:
+            words = pc.utf8_lower(groups.words(code))
+            positions = pc.index_in(words, value_set=pa.array(names))
+            return _numpy(pc.fill_null(positions, -1)).astype(np.int64) + 1
+    return groups.number("m", 1)
+
+
+def _hours(groups: _Groups) -> Integers:
+    """Hours from 0 to 23, else there is no such hour."""
+    if "K" in groups.codes:
+        return groups.number("K") - 1
+    if "I" not in groups.codes:
+        return groups.number("H")
+    hours = groups.number("I")
+    afternoon = _numpy(pc.equal(pc.utf8_lower(groups.words("p")), "pm"))
+    return np.where((hours >= 1) & (hours <= 12), hours % 12 + 12 * afternoon, -1)
+
+
+def _offsets(groups: _Groups) -> Integers:
+    """Seconds east of UTC, of offsets such as +02:00, +0200 and +02."""
+    words = groups.words("z")
+    digits = pc.utf8_rpad(pc.replace_substring_regex(words, "[^0-9]", ""), 4, "0")
+    hours, minutes = np.divmod(_numpy(digits.cast(pa.int64())), 100)
+    signs = np.where(_numpy(pc.starts_with(words, "-")), -1, 1)
+    return signs * (hours * HOUR + minutes * MINUTE)
 
 
 def _as_written(pattern: str, groups: _Groups) -> str:
     """The pattern with the flags that write it back just as these texts have it."""
-    result, matched, codes = "", pa.array(groups.matched), groups.codes & {*LOOSE, "b", "B", "f"}
-    words = {code: groups.words(code).filter(matched) for code in codes}
-    loose = codes & {*LOOSE}
+    matched = pa.array(groups.matched)
+    words = {code: groups.words(code).filter(matched) for code in groups.codes}
+    loose = groups.codes & set(LOOSE)
     short = {code for code in loose if pc.min(pc.utf8_length(words[code])).as_py() == 1}
     padded = {code for code in loose if pc.any(pc.starts_with(words[code], "0")).as_py()}
     if short & {"m", "d"}:
-        short |= {"m", "d"} - padded  # a day of two digits in every row is written as the month is
+        # a day of two digits in every row is written as the month is
+        short |= {"m", "d"} - padded
+    result = ""
     for flag, code, literal in tokens(pattern):
-        if code in LOOSE:
-            flag = "-" if code in short else ""
+        if code in short:
+            flag = "-"
+        elif code in loose:
+            flag = ""
         elif code in ("b", "B"):
-            flag = "^" if len(words[code]) and pc.all(pc.utf8_is_upper(words[code])).as_py() else ""
+            flag = "^" if pc.all(pc.utf8_is_upper(words[code])).as_py() else ""
         elif code == "f":
             flag = str(pc.max(pc.utf8_length(words["f"])).as_py() or "")
             if not flag:  # no text has the fraction, nor its point
                 result = result.removesuffix(".")
                 continue
-        result += literal.replace("%", "%%") if not code else f"%{flag}{code}"
+        result += f"%{flag}{code}" if code else literal.replace("%", "%%")
     return result
 
 
 def write(wall: Integers, timestamps: Integers, pattern: str) -> list[str]:
     """Write times: seconds since 1970-01-01 by the wall clock and of UTC, [n] each."""
     parts = tokens(pattern)
-    times = ((EPOCH + timedelta(seconds=clock)) for clock in wall.tolist())
-    pairs = zip(times, (wall - timestamps).tolist(), strict=True)
-    return [
-        "".join(lit or _directive(*pair, flag, code) for flag, code, lit in parts) for pair in pairs
-    ]
+    texts: list[str] = []
+    for seconds, offset in zip(wall.tolist(), (wall - timestamps).tolist(), strict=True):
+        time = EPOCH + timedelta(seconds=seconds)
+        texts.append("".join(_written(part, time, offset) for part in parts))
+    return texts
 
 
-def _directive(time: datetime, offset: int, flag: str, code: str) -> str:
-    if code == "f":
-        return "0" * int(flag or 6)
-    if code == "z":
-        hours, minutes = divmod(abs(offset) // 60, 60)
-        text = f"{'-' if offset < 0 else '+'}{hours:02d}"
-        return text if flag == "-" else f"{text}{flag}{minutes:02d}"
-    if code in WORDS:
-        noon, month, day = (
-            "am" if time.hour < 12 else "pm",
-            MONTHS[time.month - 1],
-            WEEKDAYS[time.weekday()],
-        )
-        word = {"p": noon, "B": month, "b": month[:3], "A": day, "a": day[:3]}[code]
-        return word.upper() if flag == "^" or code == "p" else word.capitalize()
-    if code in "YGqK":  # years before 1000 have no zeros in strftime
-        number = {
-            "Y": time.year,
-            "G": time.isocalendar()[0],
-            "q": (time.month + 2) // 3,
-            "K": time.hour + 1,
-        }[code]
-        return f"{number:0{4 if code in 'YG' else 1 if code == 'q' or flag else 2}d}"
-    text = time.strftime(f"%{code}")
+def _written(part: Token, time: datetime, offset: int) -> str:
+    flag, code, literal = part
+    match code:
+        case "":
+            return literal
+        case "f":
+            return "0" * int(flag or 6)
+        case "z":
+            return _offset_text(offset, flag)
+        case "Y":  # strftime writes years before 1000 without zeros
+            return f"{time.year:04d}"
+        case "G":
+            return f"{time.isocalendar().year:04d}"
+        case "q":
+            return str((time.month + 2) // 3)
+        case "p":
+            return "AM" if time.hour < 12 else "PM"
+        case "b" | "B" | "a" | "A":  # in English, whatever the locale
+            name = MONTHS[time.month - 1] if code in "bB" else WEEKDAYS[time.weekday()]
+            name = name[:3] if code in "ba" else name
+            return name.upper() if flag == "^" else name.capitalize()
+        case "K":
+            text = f"{time.hour + 1:02d}"
+        case _:
+            text = time.strftime(f"%{code}")
     return text.lstrip("0") or "0" if flag == "-" and code != "y" else text
+
+
+def _offset_text(offset: int, flag: str) -> str:
+    hours, minutes = divmod(abs(offset) // MINUTE, 60)
+    text = f"{'-' if offset < 0 else '+'}{hours:02d}"
+    return text if flag == "-" else f"{text}{flag}{minutes:02d}"

@@ -1,4 +1,4 @@
-"""The grid of times and the format of the time column, stored with a fit; and the instant of a run beside them."""
+"""The grid of times and the format of the time column, stored with a fit; the instant of a run."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,8 +48,8 @@ class TimeFormat(Stored):
 
     newer: ClassVar[tuple[str, ...]] = ("pivot",)
 
-    # days: day numbers of a spreadsheet; years: decimal years such as 1960.25; text: also times in several columns,
-    # where `pattern` writes one as a whole, for messages and labels
+    # days: day numbers of a spreadsheet; years: decimal years such as 1960.25; text: also times in
+    # several columns, where `pattern` writes one as a whole, for messages and labels
     kind: Literal["text", "datetime", "integer", "epoch", "days", "period", "years"] = "text"
     pattern: str | None = Field(
         None, description="strftime pattern, for text; '%z' for datetimes with a zone"
@@ -82,24 +82,27 @@ class TimeSettings:
     dst: ClockChange = "error"
     steps: bool = False  # whole numbers count steps
     fractions: bool = False  # times finer than a second are fine, as rows are aggregated
-    fitted: TimeFormat | None = (
-        None  # how fit read them: tried first, and times of another kind are refused
-    )
+    # how fit read them: tried first, and times of another kind are refused
+    fitted: TimeFormat | None = None
     pivot: int | None = None  # as in `TimeFormat`; None where the times alone say it
 
     @classmethod
     def at_fit(cls, settings: TableSettings, pivot: int | None = None) -> "TimeSettings":
-        steps, fractions = (
-            bool(settings.freq and settings.freq.isdigit()),
-            settings.aggregate is not None,
-        )
         return cls(
-            settings.date_format, settings.timezone, settings.dst, steps, fractions, pivot=pivot
+            date_format=settings.date_format,
+            timezone=settings.timezone,
+            dst=settings.dst,
+            steps=bool(settings.freq and settings.freq.isdigit()),
+            fractions=settings.aggregate is not None,
+            pivot=pivot,
         )
 
 
 def parse_as_of(text: str | None) -> datetime:
-    """The time of a run, from ISO 8601, in whole seconds; on the clock of this machine without a zone, now if None."""
+    """The time of a run in whole seconds, from ISO 8601; without a zone on this machine's clock.
+
+    None stands for now.
+    """
     if text is None:
         return datetime.now(UTC).replace(microsecond=0)
     try:
@@ -117,7 +120,10 @@ def as_text(instant: datetime, timespec: str = "seconds") -> str:
 
 
 def on_clock(instant: datetime, time_format: TimeFormat) -> int | None:
-    """The instant in seconds on the clock of a table: UTC or, without zone, this machine's; None where it has steps."""
+    """The instant in seconds on the clock of a table: UTC or, without zone, this machine's.
+
+    None where times are steps.
+    """
     if time_format.kind == STEPS:
         return None
     if time_format.zone is not None:

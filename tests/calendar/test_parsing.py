@@ -179,10 +179,11 @@ class TestDayOrMonthFirst:
     @pytest.mark.parametrize(
         ("date_format", "why"),
         [
-            ("%m/%d", "a year is missing"),
-            ("%d %Y", "month of a day"),
+            ("%m/%d", "the year is missing"),
+            ("%d %Y", "the month is missing"),
+            ("%Y %H:%M", "the day is missing"),
             ("%Y/%Y", "'%Y' comes twice"),
-            ("", "a year is missing"),
+            ("", "the year is missing"),
         ],
     )
     def test_date_format_that_is_no_date_is_a_usage_error(self, csv, date_format, why):
