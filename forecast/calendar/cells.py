@@ -87,7 +87,7 @@ class TimeCells:
         return self.texts[int(self.codes[np.argmax(wrong[self.codes])])]
 
     def fault(self, problem: object, *cure: object, wrong: Flags | None = None) -> BadData:
-        """An error about the first cell, or the first that is `wrong` [texts]: '13:45' is no date."""
+        """An error about the first cell, or the first that is `wrong` [texts]."""
         row = 0 if wrong is None else int(np.argmax(wrong[self.codes]))
         problem = Words(f"'{self.texts[self.codes[row]]}' ", problem)
         return BadData(problem, place=self.table.place(row, self.columns), cure=Words(*cure))

@@ -34,14 +34,20 @@ from forecast.tables.storage import MEMORY_FACTOR, arrow_frame
 LOCK_PATIENCE = 60  # seconds to wait for another process that writes
 LOCK = 0x666F7265  # number of this application's advisory lock in PostgreSQL
 BATCH_ROWS = 50_000  # rows that are fetched or sent at once
-# nothing is prepared: a connection pool in between may send each statement to another session
-POSTGRESQL: dict[str, Any] = {
-    "application_name": "forecast",
-    "connect_timeout": 10,
-    "prepare_threshold": None,
+CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "sqlite": {"timeout": LOCK_PATIENCE},
+    "postgresql": {
+        "application_name": "forecast",
+        "connect_timeout": 10,
+        # nothing is prepared: a connection pool may send each statement to another session
+        "prepare_threshold": None,
+        # a lost server is noticed within two minutes, not hours
+        "keepalives_idle": 60,
+        "keepalives_interval": 10,
+        "keepalives_count": 6,
+    },
 }
-# a lost server is noticed within two minutes, not hours
-POSTGRESQL |= {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
+DIALECTS = ["postgresql", "sqlite", "mysql", "mariadb", "oracle", "mssql"]
 # used whatever driver a URL names: others take other options, and may lack COPY or be asynchronous
 DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 
@@ -67,17 +73,18 @@ def connect(url: str, reads: Collection[str] = (), ledger: str = "") -> Iterator
 def transaction(
     url: str, role: Role, purpose: Literal["write", "rehearse", "read"] = "write", ledger: str = ""
 ) -> Iterator[sa.Connection]:
-    """Open a transaction: committed at the end if it writes, else rolled back, as where an exception ends it.
+    """Open a transaction: committed at the end if it writes and no exception comes, else rolled back.
 
-    One that reads can change nothing in SQLite and PostgreSQL. A rehearsal creates no SQLite file. Errors are of the
-    classes that `failures.py` lists.
+    One that reads can change nothing in SQLite and PostgreSQL. A rehearsal creates no SQLite file.
+    Errors are of the classes that `failures.py` lists.
     """
     parsed = _parsed(url, role)
     reads = purpose == "read"
-    redact = Redactor()
-    if purpose == "rehearse" and (file := _missing_file(parsed)):
+    file = _missing_file(parsed)
+    if purpose == "rehearse" and file:
         check_folder(file.parent, f"sink.url: {file}")
         parsed = sa.make_url("sqlite://")  # in memory
+    redact = Redactor()
     for secret in (parsed.password or "", *chain.from_iterable(parsed.normalized_query.values())):
         redact.add(str(secret))
     with translated(role, f"{role}.url", redact):
@@ -96,12 +103,13 @@ def transaction(
 
 
 def read_query(url: str, sql: str) -> pd.DataFrame:
-    """Run the query of a job's source, one SELECT without placeholders, in a transaction that is rolled back.
+    """Run the query of a job's source in a transaction that is rolled back.
 
-    In the frame, dates and times are datetimes, aware ones in the zone of the database's session. Decimals are numbers:
-    integers if none has a decimal place, and text if such integers exceed 64 bits. NULL is a missing value; types that
-    tables do not have (UUID, JSON, times of day) become text. Binary data are refused with BadData, and rows that do
-    not fit into memory with Unavailable.
+    It is one SELECT without placeholders. In the frame, dates and times are datetimes, aware ones
+    in the zone of the database's session. Decimals are numbers: integers if none has a decimal
+    place, and text if such integers exceed 64 bits. NULL is a missing value; types that tables do
+    not have (UUID, JSON, times of day) become text. Binary data are refused with BadData, and rows
+    that do not fit into memory with Unavailable.
     """
     free = free_memory()
     stored = 0  # bytes
@@ -110,22 +118,19 @@ def read_query(url: str, sql: str) -> pd.DataFrame:
         named = ("forecast",) if connection.dialect.name == "postgresql" else ()
         # the driver's own cursor, as SQLAlchemy's rows take twice the time
         with closing(connection.connection.cursor(*named)) as cursor:
-            cursor.execute(
-                sql
-            )  # without parameters: colons and percent signs in the query are not placeholders
+            # without parameters: colons and percent signs in the query are not placeholders
+            cursor.execute(sql)
             if cursor.description is None:
                 raise UsageError("source.sql returns no rows; write one SELECT")
             names = [column[0] for column in cursor.description]
             pieces: list[list[pa.Array]] = [[] for _ in names]
             while rows := cursor.fetchmany(BATCH_ROWS):
-                for name, column, values in zip(
-                    names, pieces, zip(*rows, strict=True), strict=True
-                ):
-                    array = _array(values, f"source.sql, column '{name}'")
-                    column.append(array)
-                    stored += array.nbytes
+                columns = zip(*rows, strict=True)
+                for name, piece, values in zip(names, pieces, columns, strict=True):
+                    piece.append(_array(values, f"source.sql, column '{name}'"))
+                    stored += piece[-1].nbytes
                 require_memory(MEMORY_FACTOR * stored, "source.sql", free)
-    return arrow_frame(pa.table([_joined(arrays) for arrays in pieces], names=names))
+    return arrow_frame(pa.table([_joined(piece) for piece in pieces], names=names))
 
 
 def exclude_others(connection: sa.Connection) -> None:
@@ -140,68 +145,58 @@ def _missing_file(url: sa.URL) -> Path | None:
 
 
 def _parsed(url: str, role: Role) -> sa.URL:
-    """Parse a URL; messages show its scheme only, as the password of a wrong URL may be anywhere."""
+    """Parse a URL; messages show its scheme only, as a password may be anywhere in a wrong one."""
     scheme, separator, rest = url.strip().partition("://")
     dialect = scheme.partition("+")[0]
     scheme = DRIVERS.get(dialect, scheme)
+    unescaped = rest.count("@") > 1 or "@" in rest.partition("?")[2]
     try:
-        if not separator or (
-            dialect != "sqlite" and (rest.count("@") > 1 or "@" in rest.partition("?")[2])
-        ):
+        if not separator or (dialect != "sqlite" and unescaped):
             raise ValueError
         parsed = sa.make_url(f"{scheme}://{rest}")
         parsed.get_dialect()
     except sa.exc.NoSuchModuleError:
-        hint = did_you_mean(
-            dialect, ["postgresql", "sqlite", "mysql", "mariadb", "oracle", "mssql"]
-        )
-        raise UsageError(
-            f"{role}.url: SQLAlchemy does not know the database '{scheme}'{hint}"
-        ) from None
+        hint = did_you_mean(dialect, DIALECTS)
+        problem = f"SQLAlchemy does not know the database '{scheme}'{hint}"
+        raise UsageError(f"{role}.url: {problem}") from None
     except (sa.exc.ArgumentError, ValueError):
         example = "postgresql://user:password@host:port/database or sqlite:///path"
-        cure = f"write {example}, and in a user or password %40 for @, %3A for :, %2F for /, %3F for ? and %25 for %"
+        escapes = "%40 for @, %3A for :, %2F for /, %3F for ? and %25 for %"
+        cure = f"write {example}, and in a user or password {escapes}"
         raise UsageError(f"{role}.url is not the URL of a database; {cure}") from None
     if dialect == "sqlite":
         return _sqlite_url(parsed, role)
     if role == "sink" and parsed.get_backend_name() != "postgresql":
-        raise UsageError(
-            f"sink.url: forecasts are written to SQLite and PostgreSQL, not to {dialect}"
-        )
+        problem = f"forecasts are written to SQLite and PostgreSQL, not to {dialect}"
+        raise UsageError(f"sink.url: {problem}")
     return parsed
 
 
 def _engine(url: sa.URL, role: Role, reads: bool) -> sa.Engine:
     dialect = url.get_backend_name()
-    options: dict[str, Any] = {"sqlite": {"timeout": LOCK_PATIENCE}, "postgresql": POSTGRESQL}.get(
-        dialect, {}
-    )
+    options = CONNECT_ARGUMENTS.get(dialect, {})
     arguments = {name: value for name, value in options.items() if name not in url.query}
     try:
         engine = sa.create_engine(
             url, poolclass=sa.NullPool, hide_parameters=True, connect_args=arguments
         )
     except ImportError as error:
-        remedy = (
-            INSTALL.format("db") if dialect == "postgresql" else f"install a driver for {dialect}"
-        )
-        raise Unavailable(
-            f"{role}.url: {error.name or 'the driver'} cannot be imported; {remedy}"
-        ) from None
+        driver = f"install a driver for {dialect}"
+        cure = INSTALL.format("db") if dialect == "postgresql" else driver
+        problem = f"{error.name or 'the driver'} cannot be imported"
+        raise Unavailable(f"{role}.url: {problem}", cure=cure) from None
     if dialect == "sqlite":
 
         @sa.event.listens_for(engine, "connect")
         def forbid_changes(connection: Any, _: object) -> None:
             if reads:
                 connection.execute("PRAGMA query_only = ON")
-                connection.setlimit(
-                    sqlite3.SQLITE_LIMIT_ATTACHED, 0
-                )  # ATTACH and VACUUM INTO would create a file
+                # ATTACH and VACUUM INTO would create a file
+                connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
 
         @sa.event.listens_for(engine, "begin")
-        def begin(
-            connection: sa.Connection,
-        ) -> None:  # Python's driver would only where a row changes: too late
+        def begin(connection: sa.Connection) -> None:
+            # Python's driver would begin only where a row changes: too late
             connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
@@ -212,22 +207,16 @@ def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
     path = url.database or ""
     if path in ("", ":memory:") or path.startswith("file:") or url.host or url.username:
         raise UsageError(f"{role}.url must name the file of an SQLite database: sqlite:///path")
-    options = (
-        url.query.items()
-    )  # the driver would ignore others, with warnings; they may be secrets
-    if not all(
-        name == "timeout" and re.fullmatch(r"\d{1,6}(\.\d+)?", str(value))
-        for name, value in options
-    ):
-        raise UsageError(
-            f"{role}.url: SQLite has no passwords and no options but ?timeout=SECONDS; remove the others"
-        )
+    # the driver would ignore other options, with warnings; they may be secrets
+    timeout = str(url.query.get("timeout", "0"))
+    if set(url.query) - {"timeout"} or not re.fullmatch(r"\d{1,6}(\.\d+)?", timeout):
+        problem = "SQLite has no passwords and no options but ?timeout=SECONDS"
+        raise UsageError(f"{role}.url: {problem}; remove the others")
     if role == "sink":
         return url
     if not Path(path).exists():
-        raise NoInput(
-            f"{role}.url: {path} does not exist; correct the path, or create the database"
-        )
+        cure = "correct the path, or create the database"
+        raise NoInput(f"{role}.url: {path} does not exist; {cure}")
     # not mode=ro: the unfinished transaction of a killed writer must be rolled back before reading
     return url.set(database=f"file:{quote(path)}").update_query_dict({"mode": "rw", "uri": "true"})
 
@@ -235,31 +224,27 @@ def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
 def _array(values: Sequence[Any], place: str) -> pa.Array:
     types = {type(value) for value in values} - {type(None)}
     if types & {bytes, bytearray, memoryview}:
-        raise BadData(
-            f"{place} contains binary data; leave the column out, or convert it in the query"
-        )
+        cure = "leave the column out, or convert it in the query"
+        raise BadData(f"{place} contains binary data; {cure}")
     try:
         if Decimal in types and types <= {int, float, Decimal}:
-            places = {
-                Decimal(value).as_tuple().exponent for value in values if value is not None
-            }  # NaN has none
-            whole = float not in types and all(
-                isinstance(place, int) and place >= 0 for place in places
-            )
-            number, kind = (int, pa.int64()) if whole else (float, pa.float64())
-            return pa.array([None if value is None else number(value) for value in values], kind)
+            return _of_decimals(values)
         if types <= {int, float} or (len(types) == 1 and types <= {bool, str, date, datetime}):
             return pa.array(values)
-    except (
-        pa.ArrowException,
-        OverflowError,
-        ValueError,
-    ):  # dates that no clock has, integers beyond 64 bits
-        values = [
-            value if value is None or not isinstance(value, Decimal) else int(value)
-            for value in values
-        ]
+    # dates that no clock has, integers beyond 64 bits
+    except (pa.ArrowException, OverflowError, ValueError):
+        values = [int(value) if isinstance(value, Decimal) else value for value in values]
     return pa.array([None if value is None else str(value) for value in values], pa.string())
+
+
+def _of_decimals(values: Sequence[Any]) -> pa.Array:
+    """Integers where no number has a decimal place, else floats."""
+    exponents = [Decimal(value).as_tuple().exponent for value in values if value is not None]
+    # those of NaN are text
+    whole = all(isinstance(exponent, int) and exponent >= 0 for exponent in exponents)
+    number = int if whole and not any(isinstance(value, float) for value in values) else float
+    numbers = [None if value is None else number(value) for value in values]
+    return pa.array(numbers, pa.int64() if number is int else pa.float64())
 
 
 def _joined(arrays: list[pa.Array]) -> pa.ChunkedArray:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from forecast.databases.redaction import Redactor
 from forecast.errors import (
@@ -18,40 +18,34 @@ from forecast.errors import (
 )
 
 Role = Literal["source", "sink"]
-Situation = tuple[
-    type[ForecastError], type[ForecastError], str
-]  # the error for a source, for a sink, and the remedy
 
-AWAY: Situation = (
-    Unavailable,
-    Unavailable,
-    "check that the server runs, and host, port, user, password and database",
+
+class Situation(NamedTuple):
+    """The error for a source, that for a sink, and the cure of both."""
+
+    of_source: type[ForecastError]
+    of_sink: type[ForecastError]
+    cure: str
+
+
+def _either(error: type[ForecastError], cure: str) -> Situation:
+    return Situation(error, error, cure)
+
+
+AWAY = _either(
+    Unavailable, "check that the server runs, and host, port, user, password and database"
 )
-SLOW: Situation = (
-    Unavailable,
-    Unavailable,
-    "make the statement faster, or give it more time (statement_timeout)",
+SLOW = _either(Unavailable, "make the statement faster, or give it more time (statement_timeout)")
+MEMORY = _either(Unavailable, "give the database more memory, or read and write less at once")
+DENIED = Situation(NoInput, CannotCreate, "check the permissions of the user, and those of files")
+MISSING = Situation(NoInput, CannotCreate, "check the name, or create it")
+WRONG = _either(UsageError, "correct the job, or the database")
+DATA = _either(BadData, "correct the data, or a type in the database")
+DAMAGED = Situation(
+    BadData, StorageFailure, "check that it is the right file; restore it if it is damaged"
 )
-MEMORY: Situation = (
-    Unavailable,
-    Unavailable,
-    "give the database more memory, or read and write less at once",
-)
-DENIED: Situation = NoInput, CannotCreate, "check the permissions of the user, and those of files"
-MISSING: Situation = NoInput, CannotCreate, "check the name, or create it"
-WRONG: Situation = UsageError, UsageError, "correct the job, or the database"
-DATA: Situation = BadData, BadData, "correct the data, or a type in the database"
-DAMAGED: Situation = (
-    BadData,
-    StorageFailure,
-    "check that it is the right file; restore it if it is damaged",
-)
-STORAGE: Situation = (
-    StorageFailure,
-    StorageFailure,
-    "check the disk and its free space, then run again",
-)
-BUSY: Situation = Busy, Busy, "another process is writing; run again later"
+STORAGE = _either(StorageFailure, "check the disk and its free space, then run again")
+BUSY = _either(Busy, "another process is writing; run again later")
 
 # by the beginning of the SQLSTATE; the longest match counts
 SQLSTATES = {
@@ -68,6 +62,7 @@ SQLITE_CODES = {
 CLASSES = {
     "DataError": DATA, "IntegrityError": DATA, "InternalError": STORAGE, "OperationalError": AWAY,
     "InterfaceError": AWAY, "ProgrammingError": WRONG, "NotSupportedError": WRONG, "DatabaseError": AWAY,
+    "SQLAlchemyError": WRONG,
 }  # fmt: skip
 MAX_LENGTH = 300  # characters of a database's message
 
@@ -76,7 +71,10 @@ MAX_LENGTH = 300  # characters of a database's message
 def translated(
     role: Role, key: str, redact: Redactor, ledger: type[ForecastError] | None = None
 ) -> Iterator[None]:
-    """Raise errors of databases as ours, named `key` where the database works; `ledger` where a ledger is damaged."""
+    """Raise errors of databases as ours, named `key` where the database works.
+
+    `ledger` is the error of a damaged ledger.
+    """
     try:
         yield
     except Exception as error:
@@ -86,32 +84,29 @@ def translated(
             raise
         place = key if ledger or situation in (SLOW, MISSING, WRONG, DATA) else f"{role}.url"
         message = redact(_message(cause))[:MAX_LENGTH].rstrip(" .:;")
-        of_source, of_sink, cure = situation
-        kind = of_source if role == "source" else of_sink
+        kind = situation.of_source if role == "source" else situation.of_sink
+        cure = situation.cure
         if ledger and situation in (MISSING, WRONG, DAMAGED):
-            kind, cure = ledger, "it is no ledger, or damaged; move it away to start a new one"
-        raise kind(
-            message, place=place, cure=cure
-        ) from None  # the cause may contain rows and the URL
+            kind = ledger
+            cure = "it is no ledger, or damaged; move it away to start a new one"
+        # the cause may contain rows and the URL
+        raise kind(message, place=place, cure=cure) from None
 
 
 def _situation(error: BaseException) -> Situation | None:
-    names = [kind.__name__ for kind in type(error).__mro__]
-    state, code = getattr(error, "sqlstate", None), getattr(error, "sqlite_errorcode", None)
+    state = getattr(error, "sqlstate", None)
     if isinstance(state, str):
         return SQLSTATES.get(state) or SQLSTATES.get(state[:2], WRONG)
+    code = getattr(error, "sqlite_errorcode", None)
     if isinstance(code, int):
-        return (
-            MISSING
-            if str(error).startswith("no such table")
-            else SQLITE_CODES.get(code & 0xFF, WRONG)
-        )
-    if "UnicodeError" in names or str(error).startswith("Could not decode"):
+        missing = str(error).startswith("no such table")
+        return MISSING if missing else SQLITE_CODES.get(code & 0xFF, WRONG)
+    if isinstance(error, UnicodeError) or str(error).startswith("Could not decode"):
         return DATA
-    return next(
-        (CLASSES[name] for name in names if name in CLASSES),
-        WRONG if "SQLAlchemyError" in names else None,
-    )
+    for kind in type(error).__mro__:
+        if kind.__name__ in CLASSES:
+            return CLASSES[kind.__name__]
+    return None
 
 
 def _message(error: BaseException) -> str:

@@ -5,13 +5,11 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 Row = tuple[Any, ...]
-Values = (
-    Mapping[str, Any] | Sequence[Mapping[str, Any]]
-)  # of parameters :name, or of each of several executions
+# of parameters :name, or of each of several executions
+Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Execute = Callable[..., list[Row]]  # runs SQL with Values, if any, in an open transaction
-Connect = Callable[
-    ..., AbstractContextManager[Execute]
-]  # opens a transaction; with reads=TABLES it creates nothing
+# opens a transaction; with reads=TABLES it creates nothing
+Connect = Callable[..., AbstractContextManager[Execute]]
 
 
 def no_tables(sql: str, parameters: Values = ()) -> list[Row]:

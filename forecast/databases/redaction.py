@@ -1,4 +1,4 @@
-"""Keep secrets out of messages: values of environment variables are shown as ${NAME}, addresses as ***."""
+"""Keep secrets out of messages: values of the environment become ${NAME}, addresses ***."""
 
 import json
 import logging
@@ -33,13 +33,9 @@ class Redactor:
     def __call__(self, message: str) -> str:
         if not self._shown:
             return message
-        pattern = "|".join(map(_pattern, sorted(self._shown, key=len, reverse=True)))
-        return re.sub(
-            pattern,
-            lambda match: self._shown.get(match[0].lower(), MASK),
-            message,
-            flags=re.IGNORECASE,
-        )
+        longest_first = sorted(self._shown, key=len, reverse=True)
+        pattern = re.compile("|".join(map(_pattern, longest_first)), re.IGNORECASE)
+        return pattern.sub(lambda match: self._shown.get(match[0].lower(), MASK), message)
 
     @contextmanager
     def kept_out(self) -> Iterator[None]:
@@ -57,23 +53,22 @@ class Redactor:
             text = render(error, as_flag)
             if self(text) == text:
                 raise
+            # the first error contains the secret
             if isinstance(error, ForecastError):
-                raise type(error)(self(text)) from None  # the first error contains the secret
+                raise type(error)(self(text)) from None
             if isinstance(error, OSError):
-                raise StorageFailure(
-                    self(f"{error.filename or 'input or output'}: {error.strerror}")
-                ) from None
+                text = f"{error.filename or 'input or output'}: {error.strerror}"
+                raise StorageFailure(self(text)) from None
             raise RuntimeError(self(f"{type(error).__name__}: {text}")) from None
 
 
 def _forms(text: str) -> set[str]:
-    plain = {text, text.strip(), os.path.normpath(text) if text else ""}
-    quotes = (
-        lambda part: repr(part)[1:-1],
-        lambda part: json.dumps(part)[1:-1],
-        lambda part: quote(part, ""),
-    )
-    return plain | {form(part) for part in plain for form in (*quotes, quote_plus, unquote)}
+    """A text as it stands, and as Python, JSON and addresses write it."""
+    forms: set[str] = set()
+    for plain in {text, text.strip(), os.path.normpath(text) if text else ""}:
+        forms |= {plain, repr(plain)[1:-1], json.dumps(plain)[1:-1]}
+        forms |= {quote(plain, ""), quote_plus(plain), unquote(plain)}
+    return forms
 
 
 def _parts(text: str, every: bool) -> set[str]:
@@ -83,7 +78,8 @@ def _parts(text: str, every: bool) -> set[str]:
     try:
         url = urlsplit(text)
         parts = {url.password, *(value for _, value in parse_qsl(url.query))}
-        parts |= {url.username, url.hostname, url.path.strip("/")} if every else set()
+        if every:
+            parts |= {url.username, url.hostname, url.path.strip("/")}
     except ValueError:
         return set()
     return {part for part in parts if part}
@@ -91,10 +87,9 @@ def _parts(text: str, every: bool) -> set[str]:
 
 def _pattern(text: str) -> str:
     """A pattern that matches a text; a short text is matched as a whole word only."""
+    escaped = re.escape(text)
     if len(text) >= MIN_PART_LENGTH:
-        return re.escape(text)
-    before, after = (
-        (r"(?<!\w)" if text[0].isalnum() else ""),
-        (r"(?!\w)" if text[-1].isalnum() else ""),
-    )
-    return f"{before}{re.escape(text)}{after}"
+        return escaped
+    before = r"(?<!\w)" if text[0].isalnum() else ""
+    after = r"(?!\w)" if text[-1].isalnum() else ""
+    return before + escaped + after

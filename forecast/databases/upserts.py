@@ -33,14 +33,16 @@ SQL_TYPES: dict[pa.DataType, Any] = {
 def upsert(
     url: str, table: str, frame: pd.DataFrame, keys: Sequence[str], *others: TableRows
 ) -> int:
-    """Insert the rows of a frame into the table of a job's sink, and update those whose keys exist, in one transaction.
+    """Insert rows into the table of a job's sink, or update those whose keys exist, in one go.
 
-    `table`, or ``schema.table``, is created if it is missing, with `keys` as primary key, like the file of an SQLite
-    database; an existing table needs a primary key or unique index over them. Missing values become NULL, and SQLite
-    gets times as text in ISO 8601, aware ones in UTC. `others` are further tables of the same database.
+    `table`, or ``schema.table``, is created if it is missing, with `keys` as primary key, like the
+    file of an SQLite database; an existing table needs a primary key or unique index over them.
+    Missing values become NULL, and SQLite gets times as text in ISO 8601, aware ones in UTC.
+    `others` are further tables of the same database.
 
-    Returns the number of rows of `frame`. Raises UsageError if a name or the existing table does not fit; BadData if a
-    key is missing or repeated, or a value cannot be stored; otherwise an error of the class that `failures.py` lists.
+    Returns the number of rows of `frame`. Raises UsageError if a name or the existing table does
+    not fit; BadData if a key is missing or repeated, or a value cannot be stored; otherwise an
+    error of the class that `failures.py` lists.
     """
     with transaction(url, "sink") as connection:
         for rows in ((table, frame, keys), *others):
@@ -49,74 +51,88 @@ def upsert(
 
 
 def rehearse(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> bool:
-    """Try an `upsert` out and roll it back; returns whether the table exists. UsageError stands for BadData.
+    """Try an `upsert` out and roll it back; whether the table exists.
 
-    It tries the table itself: a copy would have neither its permissions nor its foreign keys and triggers.
+    It tries the table itself: a copy would have neither its permissions nor its foreign keys and
+    triggers. UsageError stands for BadData, as the rows are only a sample.
     """
     try:
         with transaction(url, "sink", "rehearse") as connection:
             return _upsert(connection, table, frame, keys)
-    except (
-        BadData
-    ) as error:  # the existing table is wrong, not the data: these rows are only a sample
+    except BadData as error:
         raise UsageError(str(error)) from None
 
 
 def _upsert(
     connection: sa.Connection, table: str, frame: pd.DataFrame, keys: Sequence[str]
 ) -> bool:
-    place, names = f"sink.table {table}", [str(name) for name in frame]
+    place = f"sink.table {table}"
     schema, dot, name = table.rpartition(".")
     if not name or "." in schema or (dot and not schema):
         raise UsageError(f"{place}: write table or schema.table, without further dots")
     rows = pa.table(
-        {column: _arrow(frame[column], f"{place}, column '{column}'") for column in names}
+        {str(column): _arrow(frame[column], f"{place}, column '{column}'") for column in frame}
     )
-    keyed = frame[list(keys)]
-    if (wrong := (keyed.isna().any(axis=1) | keyed.duplicated()).to_numpy()).any():
-        row = int(wrong.argmax())
-        values = ", ".join(f"{key} {value}" for key, value in keyed.iloc[row].items())
-        raise BadData(
-            f"{place}: row {row + 1} has an incomplete key or that of an earlier row ({values})"
-        )
-    target = _table(name, names, schema or None)
+    _refuse_keys(frame[list(keys)], place)
+    target = _table(name, rows.column_names, schema or None)
     in_postgresql = connection.dialect.name == "postgresql"
-    sizes = {name: len(name.encode()) for name in (schema, name, *names)} if in_postgresql else {}
-    if long := ", ".join(
-        f"'{name}' has {size} bytes" for name, size in sizes.items() if size > MAX_NAME_BYTES
-    ):
-        raise UsageError(
-            f"{place}: {long}, and PostgreSQL takes {MAX_NAME_BYTES}; rename them in the input"
-        )
+    if in_postgresql:
+        _refuse_long_names([schema, name, *rows.column_names], place)
+
     exists = _has_table(connection, target)
     if not exists:
         exclude_others(connection)
     if exists or _has_table(connection, target):  # another process may have created it meanwhile
         rows = _fitted(connection, target, rows, keys, place)
     else:
-        if schema and not sa.inspect(connection).has_schema(schema):
-            connection.execute(sa.schema.CreateSchema(schema))
-        types = zip(names, rows.schema.types, strict=True)
-        columns = [
-            sa.Column(each, SQL_TYPES[kind], nullable=each not in keys, autoincrement=False)
-            for each, kind in types
-        ]
-        key = sa.PrimaryKeyConstraint(*keys)
-        sa.Table(name, sa.MetaData(), *columns, key, schema=target.schema).create(connection)
-    (_send_to_postgresql if in_postgresql else _send_to_sqlite)(connection, target, rows, keys)
+        _create(connection, target, rows, keys)
+    send = _send_to_postgresql if in_postgresql else _send_to_sqlite
+    send(connection, target, rows, keys)
     return exists
+
+
+def _refuse_keys(keys: pd.DataFrame, place: str) -> None:
+    """Refuse a key with a missing value, or one that an earlier row has."""
+    wrong = keys.isna().any(axis=1) | keys.duplicated()
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        values = ", ".join(f"{key} {value}" for key, value in keys.iloc[row].items())
+        problem = f"row {row + 1} has an incomplete key or that of an earlier row"
+        raise BadData(f"{place}: {problem} ({values})")
+
+
+def _refuse_long_names(names: Sequence[str], place: str) -> None:
+    sizes = {name: len(name.encode()) for name in names}
+    long = [f"'{name}' has {size} bytes" for name, size in sizes.items() if size > MAX_NAME_BYTES]
+    if long:
+        limit = f"PostgreSQL takes {MAX_NAME_BYTES}"
+        raise UsageError(f"{place}: {', '.join(long)}, and {limit}; rename them in the input")
+
+
+def _create(
+    connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str]
+) -> None:
+    if target.schema and not sa.inspect(connection).has_schema(target.schema):
+        connection.execute(sa.schema.CreateSchema(target.schema))
+    columns = [
+        sa.Column(
+            field.name, SQL_TYPES[field.type], nullable=field.name not in keys, autoincrement=False
+        )
+        for field in rows.schema
+    ]
+    key = sa.PrimaryKeyConstraint(*keys)
+    table = sa.Table(target.name, sa.MetaData(), *columns, key, schema=target.schema)
+    table.create(connection)
 
 
 def _table(name: str, columns: Sequence[str], schema: str | None = None) -> sa.TableClause:
     """A table without types, so that values reach the driver as they are; all its names are quoted."""
-    quoted: list[sa.ColumnClause[Any]] = [
-        sa.column(sa.quoted_name(column, quote=True)) for column in columns
-    ]
-    return sa.table(
-        sa.quoted_name(name, quote=True),
-        *quoted,
-        schema=schema and sa.quoted_name(schema, quote=True),
-    )
+    quoted: list[sa.ColumnClause[Any]] = [sa.column(_quoted(column)) for column in columns]
+    return sa.table(_quoted(name), *quoted, schema=schema and _quoted(schema))
+
+
+def _quoted(name: str) -> sa.quoted_name:
+    return sa.quoted_name(name, quote=True)
 
 
 def _arrow(values: "pd.Series[Any]", place: str) -> Any:
@@ -143,50 +159,50 @@ def _fitted(
     keys: Sequence[str],
     place: str,
 ) -> pa.Table:
-    """The rows for an existing table, with dates where it has dates; types that would change values are refused."""
-    inspector, where = sa.inspect(connection), (target.name, target.schema)
+    """The rows for an existing table, with dates where it has dates.
+
+    Types that would change values are refused.
+    """
+    inspector = sa.inspect(connection)
+    where = (target.name, target.schema)
     types = {column["name"]: column["type"] for column in inspector.get_columns(*where)}
-    if lacking := [name for name in rows.column_names if name not in types]:
+    lacking = [name for name in rows.column_names if name not in types]
+    if lacking:
         hint = did_you_mean(lacking[0], list(types))
-        raise UsageError(
-            f"{place} lacks columns, add them or write to another table: {', '.join(lacking)}{hint}"
-        )
-    indexes = inspector.get_indexes(
-        *where, include_auto_indexes=True
-    )  # SQLite creates one for each constraint
-    unique: list[list[Any]] = [index["column_names"] for index in indexes if index["unique"]]
+        cure = f"add them or write to another table: {', '.join(lacking)}{hint}"
+        raise UsageError(f"{place} lacks columns, {cure}")
+    # SQLite creates an index for each constraint
+    indexes = inspector.get_indexes(*where, include_auto_indexes=True)
+    unique: list[Any] = [index["column_names"] for index in indexes if index["unique"]]
     unique.append(inspector.get_pk_constraint(*where)["constrained_columns"])
     if not any(set(key) == set(keys) for key in unique):
         lack = f"has no primary key or unique index over exactly {', '.join(keys)}"
         raise UsageError(f"{place} {lack}; add one, or write to another table")
-    zones = connection.dialect.name == "postgresql"
-    for i, (name, values) in enumerate(zip(rows.column_names, rows.columns, strict=True)):
-        declared, is_time, problem = types[name], pa.types.is_timestamp(values.type), ""
-        if is_time and isinstance(declared, sa.Date):
-            days = values.cast(pa.date32(), safe=False)
-            rows = rows.set_column(i, name, days)
-            problem = (
-                ""
-                if days.cast(values.type).equals(values)
-                else "is of dates, the forecasts have times of day"
-            )
-        elif (
-            is_time
-            and isinstance(declared, sa.DateTime)
-            and zones
-            and declared.timezone != bool(values.type.tz)
-        ):
-            problem = (
-                f"is of times with{'' if declared.timezone else 'out'} a zone, unlike the forecasts"
-            )
-        elif isinstance(declared, sa.Integer) and pa.types.is_string(values.type):  # ids
-            whole = pc.all(pc.match_substring_regex(values, WHOLE)).as_py() is not False
-            problem = "" if whole else "is of whole numbers, the forecasts have text"
-        if problem:
-            raise UsageError(
-                f"{place}, column '{name}' {problem}; change its type, or write to another table"
-            )
+    in_postgresql = connection.dialect.name == "postgresql"
+    for position, name in enumerate(rows.column_names):
+        values = rows[name]
+        declared = types[name]
+        if problem := _misfit(values, declared, in_postgresql):
+            cure = "change its type, or write to another table"
+            raise UsageError(f"{place}, column '{name}' {problem}; {cure}")
+        if pa.types.is_timestamp(values.type) and isinstance(declared, sa.Date):
+            rows = rows.set_column(position, name, values.cast(pa.date32()))
     return rows
+
+
+def _misfit(values: Any, declared: Any, in_postgresql: bool) -> str:
+    """Why values would change in a column of a declared type; '' where they fit."""
+    if pa.types.is_timestamp(values.type):
+        zone = bool(values.type.tz)
+        if isinstance(declared, sa.Date):
+            days = values.cast(pa.date32(), safe=False).cast(values.type)
+            return "" if days.equals(values) else "is of dates, the forecasts have times of day"
+        if isinstance(declared, sa.DateTime) and in_postgresql and declared.timezone != zone:
+            return f"is of times with{'out' if zone else ''} a zone, unlike the forecasts"
+    if pa.types.is_string(values.type) and isinstance(declared, sa.Integer):  # ids
+        whole = pc.all(pc.match_substring_regex(values, WHOLE)).as_py() is not False
+        return "" if whole else "is of whole numbers, the forecasts have text"
+    return ""
 
 
 def _send_to_sqlite(
@@ -194,9 +210,8 @@ def _send_to_sqlite(
 ) -> None:
     statement = str(_replacing(sqlite.insert(target), keys).compile(dialect=connection.dialect))
     for batch in rows.to_batches(BATCH_ROWS):
-        connection.exec_driver_sql(
-            statement, list(zip(*map(_sqlite_values, batch.columns), strict=True))
-        )
+        values = map(_sqlite_values, batch.columns)
+        connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
 
 
 def _sqlite_values(column: pa.Array) -> list[Any]:
@@ -236,8 +251,6 @@ def _send_to_postgresql(
 def _replacing(insert: Any, keys: Sequence[str]) -> Any:
     """An insert of either dialect that updates the rows whose keys exist."""
     index = [insert.excluded[key] for key in keys]
-    columns = [column for column in insert.excluded if column.name not in keys] or [
-        insert.excluded[keys[0]]
-    ]
+    columns = [column for column in insert.excluded if column.name not in keys] or index[:1]
     updates = {column.name: column for column in columns}
     return insert.on_conflict_do_update(index_elements=index, set_=updates)

@@ -14,27 +14,32 @@ KINDS = {  # how foreign content begins, and how to mend it
     rb"\x28\xb5\x2f\xfd": "a zstandard archive; unpack it",
     rb"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it",
     rb"(?s).{257}ustar": "a tar archive; unpack it and give one of its files",
-    rb"\xd0\xcf\x11\xe0": "an old spreadsheet, or one with a password; save it as plain .xlsx, or export it as CSV",
+    rb"\xd0\xcf\x11\xe0": (
+        "an old spreadsheet, or one with a password; save it as plain .xlsx, or export it as CSV"
+    ),
     rb"%PDF-": "a PDF document; export the table as CSV",
     rb"SQLite format 3\0": "a SQLite database; export the table as CSV",
     rb"ARROW1": "an Arrow (Feather) file; write it as Parquet or CSV",
     rb"\x89HDF": "an HDF5 file; write the table as Parquet or CSV",
     rb"version https://git-lfs": "a pointer of Git LFS, not the file itself; run `git lfs pull`",
-    rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype )?html": "a web page, perhaps of a sign-in; download the table again",
-    rb"(?i)(\xef\xbb\xbf)?\s*<\?xml": "XML, perhaps an error of the server; export the table as CSV",
+    rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype )?html": (
+        "a web page, perhaps of a sign-in; download the table again"
+    ),
+    rb"(?i)(\xef\xbb\xbf)?\s*<\?xml": (
+        "XML, perhaps an error of the server; export the table as CSV"
+    ),
 }
 JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*["}]')
-UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+UTF8_MARK = b"\xef\xbb\xbf"
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 SAMPLE = 1 << 18
 DAMAGED = "is cut, damaged or encrypted ({}); copy it again or unpack it"
-CELL_PEAK, MEMORY_SHARE = (
-    80,
-    0.8,
-)  # bytes of a cell at the peak of a fit; share of the free memory that it may take
+CELL_PEAK = 80  # bytes of a cell at the peak of a fit
+MEMORY_SHARE = 0.8  # of the free memory, that a fit may take
 
 
 def foreign_kind(data: bytes) -> str | None:
-    """What content is and how to mend it, where it is surely neither delimited text nor Parquet; else None."""
+    """What content is and how to mend it, where it is surely no table that can be read."""
     return next((kind for start, kind in KINDS.items() if re.match(start, data[:1000])), None)
 
 
@@ -46,59 +51,47 @@ def readable(name: str, problem: str = DAMAGED) -> Iterator[None]:
     except (ForecastError, MemoryError):
         raise
     except BaseException as error:
-        if (
-            not isinstance(error, Exception) and type(error).__name__ != "PanicException"
-        ):  # of libraries in Rust
+        of_rust = type(error).__name__ == "PanicException"
+        if not isinstance(error, Exception) and not of_rust:
             raise
         raise BadData(f"{name} {problem.format(reason(error))}") from None
 
 
 def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
-    """The text in UTF-8, without a byte order mark; `encoding` None stands for UTF-8, or what the mark says."""
+    """The text in UTF-8, without a byte order mark.
+
+    `encoding` None stands for UTF-8, or what the mark says.
+    """
     marked = None
     if encoding is None and data.startswith(UTF16_MARKS):
         marked = "utf-32" if data.startswith(b"\xff\xfe\0\0") else "utf-16"
-        setting = Setting("encoding")
-        log.warning(
-            "%s: read as %s, by its mark; write UTF-8 or pass %s to say so",
-            name,
-            marked.upper(),
-            setting,
-        )
+        text = "%s: read as %s, by its mark; write UTF-8 or pass %s to say so"
+        log.warning(text, name, marked.upper(), Setting("encoding"))
+    wanted = encoding or marked
     try:
-        text = data.decode(encoding or marked or "utf-8")
-        return (
-            text.removeprefix("\ufeff").encode()
-            if encoding or marked
-            else data.removeprefix(UTF8_MARK)
-        )
+        decoded = data.decode(wanted or "utf-8")
+        return decoded.removeprefix("\ufeff").encode() if wanted else data.removeprefix(UTF8_MARK)
     except UnicodeError as error:
-        start, known = getattr(error, "start", 0), encoding or (marked or "utf-8").upper()
-        cut = (
-            "; is the file cut? copy it again"
-            if re.search("end of data|truncated", str(error))
-            else ""
-        )
-        guess = None if encoding or marked else _guessed_encoding(data, start)
+        start = getattr(error, "start", 0)
+        known = encoding or (marked or "utf-8").upper()
+        is_cut = re.search("end of data|truncated", str(error))
+        cut = "; is the file cut? copy it again" if is_cut else ""
+        guess = None if wanted else _guessed_encoding(data, start)
         cure = Words("pass " if guess else "pass another ", Setting("encoding", guess))
-        raise BadData(
-            f"is not {known} text{cut}", place=f"{name} line {line_at(data, start)}", cure=cure
-        ) from None
+        place = f"{name} line {line_at(data, start)}"
+        raise BadData(f"is not {known} text{cut}", place=place, cure=cure) from None
     except (LookupError, ValueError):
-        setting = Setting("encoding", encoding)
-        raise UsageError(
-            "is no text encoding; give one such as utf-8 or cp1252", setting=setting
-        ) from None
+        problem = "is no text encoding; give one such as utf-8 or cp1252"
+        raise UsageError(problem, setting=Setting("encoding", encoding)) from None
 
 
 def _guessed_encoding(data: bytes, start: int) -> str | None:
     sample = data[max(0, start - SAMPLE // 2) : start + SAMPLE // 2]
     if guess := utf16_guess(sample):
         return guess
-    # single accented letters among ASCII: a Western text; charset-normalizer is unsure of short ones
-    if max(map(len, re.findall(rb"[\x80-\xff]+", sample))) <= 2 and not re.search(
-        rb"[\x81\x8d\x8f\x90\x9d]", sample
-    ):
+    # single accented letters among ASCII are of a Western text, where charset-normalizer is unsure
+    longest = max(map(len, re.findall(rb"[\x80-\xff]+", sample)))
+    if longest <= 2 and not re.search(rb"[\x81\x8d\x8f\x90\x9d]", sample):
         return "cp1252"
     import charset_normalizer
 
@@ -122,38 +115,37 @@ def line_at(data: bytes, position: int) -> int:
 
 
 def require_memory(needed: float, name: str, free: int | None = None, cure: str = "") -> None:
-    """Refuse a table that takes more bytes at the peak of reading than are `free`, by default now."""
+    """Refuse a table that takes more bytes at the peak of reading than are `free`, or free now."""
     free = free_memory() if free is None else free
     if needed > free:
-        sizes = f"{needed / 2**30:.1f} GiB of memory or more to read, and {free / 2**30:.1f} GiB are free"
-        raise Unavailable(f"{name} takes {sizes}; {cure}split it by series or shorten its history")
+        needs = f"{needed / 2**30:.1f} GiB of memory or more to read"
+        problem = f"{name} takes {needs}, and {free / 2**30:.1f} GiB are free"
+        raise Unavailable(f"{problem}; {cure}split it by series or shorten its history")
 
 
 def peak_memory() -> int:
-    """The most bytes that this process has had in memory so far; 0 where the system does not say."""
-    with suppress(OSError):
-        if peak := re.search(
-            r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii")
-        ):
-            return int(peak[1]) * 1024
-    return 0
+    """The most bytes that this process has had in memory; 0 where the system does not say."""
+    return _kibibytes("/proc/self/status", "VmHWM") * 1024
 
 
 def free_memory() -> int:
     """Free bytes: the available memory of the system, within the limit of the container."""
-    free = 1 << 33  # for systems without these files
+    free = _kibibytes("/proc/meminfo", "MemAvailable") * 1024 or 1 << 33
     with suppress(OSError):
-        if available := re.search(
-            r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text(encoding="ascii")
-        ):
-            free = int(available[1]) * 1024
         limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+        used = Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii")
         if limit.isdigit():
-            free = min(
-                free,
-                int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii")),
-            )
+            free = min(free, int(limit) - int(used))
     return free
+
+
+def _kibibytes(file: str, entry: str) -> int:
+    """A number of one of Linux's lists; 0 on other systems."""
+    with suppress(OSError):
+        text = Path(file).read_text(encoding="ascii")
+        if number := re.search(rf"{entry}:\s+(\d+)", text):
+            return int(number[1])
+    return 0
 
 
 def reason(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Clean the edges of a table: names of columns, columns without a name or value, rows without a value."""
+"""Clean the edges of a table: names of columns, columns and rows without a value."""
 
 import re
 from collections import Counter
@@ -13,29 +13,29 @@ from forecast.settings import TextSettings
 from forecast.tables.table import Integers, Table
 
 LETTER = re.compile(r"[^\W\d_]")
+LETTER_OF_NO_TIME = re.compile(r"[^\W\dTZ]")
 DATE_OR_FRACTION = re.compile(r"\d+[-/.:]\d+[-/.:]\d+|\d+:\d\d|[+-]?\d*\.\d+")
-EDGE_CHARACTERS = "\ufeff \t"  # marks and blanks around a cell of a header that joined files repeat
-
-Label = Callable[[int], str]
-Numbered = Iterable[tuple[int, Sequence[str]]]  # rows with their numbers
+# marks and blanks around a cell of a header that joined files repeat
+EDGE_CHARACTERS = "\ufeff \t"
 
 
-def rows_above(rows: Numbered, settings: TextSettings, name: str, unit: str) -> tuple[int, str]:
-    """The number of rows above the header, and the words for a title among them, which a warning names."""
-    above = skip = max(settings.skip_rows or 0, (settings.header_row or 1) - 1)
+def rows_above(
+    rows: Iterable[tuple[int, Sequence[str]]], settings: TextSettings, name: str, unit: str
+) -> tuple[int, str]:
+    """The number of rows above the header, and words for a title among them, with a warning."""
+    skip = max(settings.skip_rows or 0, (settings.header_row or 1) - 1)
+    above = skip
     for number, row in rows if settings.header_row is None else ():
         filled = [cell for cell in row if cell.strip()] if number > skip else []
+        # one cell in the first column is a title; so is one above, which a comment is not
         if len(filled) > 1 or (filled and not row[0].strip()) or "".join(filled).startswith("#"):
-            if (
-                above == skip
-                or not any(map(LETTER.search, filled))
-                or any(map(DATE_OR_FRACTION.match, filled))
-            ):
+            named = any(map(LETTER.search, filled))
+            if above == skip or not named or any(map(DATE_OR_FRACTION.match, filled)):
                 break
-            title = f"the title above the header ({unit} {' to '.join(map(str, sorted({skip + 1, above})))})"
-            log.warning(
-                "%s: left out %s; pass %s to say so", name, title, Setting("header_row", above + 1)
-            )
+            numbers = " to ".join(map(str, sorted({skip + 1, above})))
+            title = f"the title above the header ({unit} {numbers})"
+            setting = Setting("header_row", above + 1)
+            log.warning("%s: left out %s; pass %s to say so", name, title, setting)
             return above, title
         above = number if filled or above > skip else skip
     return skip, ""
@@ -47,71 +47,80 @@ def with_header(
     lines: Integers,
     name: str,
     unit: str,
-    label: Label | None = None,
+    label: Callable[[int], object] = lambda position: position + 1,
 ) -> tuple[pd.DataFrame, Integers]:
-    """A frame, whose columns are numbers, under its header, without blank edges and rows, and the lines of its rows.
+    """A frame of numbered columns under its header, and the lines of its rows, without blank edges.
 
     `lines` has those of the header and of the rows; `label` names a column by its place.
     """
     width = len(header)
-    while width > 1 and not header[width - 1].strip() and bool((frame[width - 1] == "").all()):
+    while width > 1 and not header[width - 1].strip() and (frame[width - 1] == "").all():
         width -= 1
     if 1 < width < len(header):  # as spreadsheets append them
-        log.warning(
-            "%s: columns without a name or a value are left out: %d", name, len(header) - width
-        )
-        header, frame = header[:width], frame[list(range(width))]
+        text = "%s: columns without a name or a value are left out: %d"
+        log.warning(text, name, len(header) - width)
+        header = header[:width]
+        frame = frame[list(range(width))]
     names = column_names(header, name, f"{name} {unit} {lines[0]}", label)
     lines = lines[1:]
     if not len(frame):
         raise NoRows(f"{name} has a header and no rows")
-    for row in np.flatnonzero(frame[0].astype(str).str.strip(EDGE_CHARACTERS) == names[0]):
-        if [str(cell).strip(EDGE_CHARACTERS) for cell in frame.iloc[row]] == names:
-            raise BadData(
-                f"{name} {unit} {lines[row]} repeats the header: were tables joined? remove the {unit}"
-            )
+    _refuse_second_header(frame, names, lines, f"{name} {unit}")
+
     blank = np.ones(len(frame), np.bool_)
     for column in frame.columns:
         if blank.any():  # soon none is
             blank &= (frame[column].isna() | (frame[column] == "")).to_numpy(bool)
     if blank.all():
         raise BadData(f"{name} has a header, and no row with a value in it")
-    if (
-        blank.any() and len(names) > 1
-    ):  # as spreadsheets append them; in a single column they are gaps
+    if blank.any() and len(names) > 1:  # as spreadsheets append them; in one column they are gaps
         log.warning("%s: %d rows without any value were left out", name, blank.sum())
-        frame, lines = frame[~blank].reset_index(drop=True), lines[~blank]
+        frame = frame[~blank].reset_index(drop=True)
+        lines = lines[~blank]
     return frame.set_axis(pd.Index(names), axis=1), lines
 
 
-def column_names(header: list[str], name: str, where: str, label: Label | None = None) -> list[str]:
-    """Check and trim the names of columns; only the first may be blank. `where` is the line of the header."""
+def _refuse_second_header(
+    frame: pd.DataFrame, names: list[str], lines: Integers, place: str
+) -> None:
+    first = frame[0].astype(str).str.strip(EDGE_CHARACTERS)
+    for row in np.flatnonzero(first == names[0]):
+        if [str(cell).strip(EDGE_CHARACTERS) for cell in frame.iloc[row]] == names:
+            problem = f"{place} {lines[row]} repeats the header"
+            raise BadData(f"{problem}: were tables joined? remove it")
+
+
+def column_names(
+    header: list[str],
+    name: str,
+    where: str,
+    label: Callable[[int], object] = lambda position: position + 1,
+) -> list[str]:
+    """Check and trim the names of columns; only the first may be blank."""
     names = [column.strip() for column in header]
+    header_row = Setting("header_row")
     if names[0].startswith("#") and names[0] != "#":
-        raise BadData(
-            f"{where} starts with #",
-            cure=Words("remove the comment, or pass ", Setting("header_row")),
-        )
-    if (
-        names[0]
-        and all(
-            re.search(r"\d", cell) and not re.search(r"[^\W\dTZ]", cell) for cell in names if cell
-        )
-        and any(DATE_OR_FRACTION.match(cell) for cell in names)
-    ):
-        raise BadData(
-            f"{where} holds data and no header; put a line with the names of the columns before it"
-        )
+        cure = Words("remove the comment, or pass ", header_row)
+        raise BadData(f"{where} starts with #", cure=cure)
+    if names[0] and _is_data(names):
+        cure = "put a line with the names of the columns before it"
+        raise BadData(f"{where} holds data and no header", cure=cure)
     if "" in names[1:]:
-        blank, cure = names.index("", 1), Words("give it one, or pass ", Setting("header_row"))
-        raise BadData(
-            f"{where}: column {label(blank) if label else blank + 1} has no name", cure=cure
-        )
+        cure = Words("give it one, or pass ", header_row)
+        raise BadData(f"{where}: column {label(names.index('', 1))} has no name", cure=cure)
     if twice := duplicates(names):
         raise BadData(f"{where}: several columns are called {listed(twice)}; rename them")
-    if padded := sum(old != new for old, new in zip(header, names, strict=True)):
+    if padded := sum(map(str.__ne__, header, names)):
         log.warning("%s: blanks around column names are removed: %d", name, padded)
     return names
+
+
+def _is_data(cells: list[str]) -> bool:
+    """Whether all cells are numbers and times, one of them a date or a fraction."""
+    filled = [cell for cell in cells if cell]
+    if any(LETTER_OF_NO_TIME.search(cell) or not re.search(r"\d", cell) for cell in filled):
+        return False
+    return any(map(DATE_OR_FRACTION.match, filled))
 
 
 def delimiter_name(delimiter: str) -> str:
@@ -129,12 +138,13 @@ def listed(names: Sequence[object], most: int = 5, quote: str = "'") -> str:
 
 
 def refuse_missing(table: Table, needed: tuple[str, ...]) -> None:
-    if missing := [column for column in needed if column not in table.names]:
-        hint = did_you_mean(missing[0], table.names) if len(missing) == 1 else ""
-        problem = f"no column {listed(missing, len(missing))}; columns found: {', '.join(table.names[:20])}"
+    missing = [column for column in needed if column not in table.names]
+    if not missing:
+        return
+    hint = did_you_mean(missing[0], table.names) if len(missing) == 1 else ""
+    found = f"columns found: {', '.join(table.names[:20])}"
+    problem = f"no column {listed(missing, len(missing))}; {found}{hint}"
+    cure: object = ""
+    if table.text and len(table.names) == 1:
         cure = Words("pass ", Setting("delimiter"), " if there are several")
-        raise BadData(
-            problem + hint,
-            place=table.name,
-            cure=cure if table.text and len(table.names) == 1 else "",
-        )
+    raise BadData(problem, place=table.name, cure=cure)

@@ -1,4 +1,4 @@
-"""Files and folders on local disks and in object stores, by path or URI, and the Parquet in them."""
+"""Files and folders on local disks and in object stores, and the Parquet in them."""
 
 import os
 import socket
@@ -27,15 +27,18 @@ from forecast.tables.contents import readable, reason, require_memory
 from forecast.tables.headers import listed
 
 LOCK = ".lock"  # in a folder, of the process that writes into it
-PARQUET, PROBLEM = b"PAR1", "cannot be read as Parquet: {}"
-NUMBER_SIZE, MEMORY_FACTOR = 8, 3  # bytes of a number; Arrow, frame, columns
+PARQUET = b"PAR1"
+PROBLEM = "cannot be read as Parquet: {}"
+NUMBER_SIZE = 8  # bytes
+MEMORY_FACTOR = 3  # Arrow, frame, columns
+# types of Arrow that would become floats or objects where values are missing
 WHOLE = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
 NULLABLE: dict[str, Any] = {name.lower(): pd.api.types.pandas_dtype(name) for name in WHOLE}
 NULLABLE["bool"] = pd.BooleanDtype()
 
 
 class Changed(ForecastError, ValueError, exit_code=65):
-    """A file was changed while it was read: no other way of reading it makes up for that, as for BadData."""
+    """A file changed while it was read: reading it in another way does not help, unlike BadData."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Location:
 
     @classmethod
     def of(cls, uri: str) -> "Location":
-        """The place that a path or a URI such as s3://bucket/folder names; UsageError if pyarrow cannot open it."""
+        """The place of a path or a URI such as s3://bucket/folder; UsageError if it cannot be."""
         from pyarrow import fs
 
         if "://" not in uri:
@@ -56,28 +59,25 @@ class Location:
         try:
             return cls(uri, *fs.FileSystem.from_uri(uri))
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise UsageError(
-                f"{uri} cannot be opened: {reason(error)}", cure="name a path, or file, s3, gs"
-            ) from None
+            problem = f"{uri} cannot be opened: {reason(error)}"
+            raise UsageError(problem, cure="name a path, or file, s3, gs") from None
 
     @property
     def name(self) -> str:
         return self.path.rstrip("/").rpartition("/")[2] or self.uri
 
     def files(self) -> list[Any]:
-        """What pyarrow says of the file, or of all files below the folder, by their paths; hidden ones are left out."""
+        """What pyarrow says of the file, or of all below the folder that are not hidden, sorted."""
         from pyarrow import fs
 
-        found = self.system.get_file_info(self.path)
-        if found.is_file:
-            return [found]
-        if found.type != fs.FileType.Directory:
+        info = self.system.get_file_info(self.path)
+        if info.is_file:
+            return [info]
+        if info.type != fs.FileType.Directory:
             raise NoInput(f"{self.uri} does not exist, or is no file or folder")
         below = self.system.get_file_info(fs.FileSelector(self.path, recursive=True))
-        files = [
-            file for file in below if file.is_file and not file.base_name.startswith((".", "_"))
-        ]
-        return sorted(files, key=lambda file: str(file.path))
+        files = [info for info in below if info.is_file and info.base_name[0] not in "._"]
+        return sorted(files, key=lambda info: str(info.path))
 
     def beginning(self, path: str, size: int | None) -> bytes:
         """The first bytes of a file, or all of them."""
@@ -109,14 +109,16 @@ class Location:
     def locked(self) -> Iterator[None]:
         """Hold this folder against other writers; in an object store an object says who writes.
 
-        Two that begin at one moment are not kept apart there, as pyarrow writes objects whether there are some or not.
+        Two that begin at one moment are not kept apart there, as pyarrow writes objects whether
+        there are some or not.
         """
         if self.system.type_name == "local":
             make_directory(Path(self.path))
             with lock_file(Path(self.path, LOCK)):
                 yield
             return
-        if (holder := self.read(LOCK)) is not None:
+        holder = self.read(LOCK)
+        if holder is not None:
             cure = f"try again later, or remove {self.uri}/{LOCK} if that process was killed"
             raise Busy(f"held by {holder.decode(errors='replace')}", place=self.uri, cure=cure)
         self.write(LOCK, f"process {os.getpid()} on {socket.gethostname()}".encode())
@@ -127,27 +129,24 @@ class Location:
 
     def pins(self, paths: Sequence[str]) -> list[tuple[Any, ...]]:
         """By which a change of files shows: their paths, sizes and times."""
-        return [
-            (file.path, file.size, file.mtime_ns) for file in self.system.get_file_info(list(paths))
-        ]
+        infos = self.system.get_file_info(list(paths))
+        return [(info.path, info.size, info.mtime_ns) for info in infos]
 
     @contextmanager
     def unchanged(self, pins: list[tuple[Any, ...]]) -> Iterator[None]:
-        """Refuse files that are no longer as they were, at the end of a block, or where it fails."""
-        failed: Exception | None = None
+        """Refuse files that changed in a block, also where this made it fail."""
+        failure: Exception | None = None
         try:
             yield
         except Exception as error:
-            failed = error
+            failure = error
         now = self.pins([path for path, *_ in pins])
-        if changed := next(
-            (old[0] for old, new in zip(pins, now, strict=True) if old != new), None
-        ):
-            raise Changed(
-                "changed while it was read", place=changed, cure="read it when nobody writes to it"
-            )
-        if failed is not None:
-            raise failed
+        for before, after in zip(pins, now, strict=True):
+            if before != after:
+                cure = "read it when nobody writes to it"
+                raise Changed("changed while it was read", place=before[0], cure=cure)
+        if failure is not None:
+            raise failure
 
     def remove(self, name: str) -> None:
         """Remove a file of this folder if possible, without an error."""
@@ -175,14 +174,13 @@ def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
 
 
 def parquet_folder_frame(folder: str, name: str) -> pd.DataFrame:
-    """Read the Parquet files below a folder as one frame; folders called ``key=value`` become columns of text."""
+    """Read Parquet files below a folder; folders called ``key=value`` become columns of text."""
     root = Location.of(folder)
     with readable(name, PROBLEM):
         files = parquet_files(root)
         if not files:
-            raise NoInput(
-                f"{folder} is a folder without Parquet files; give a file, or a folder that holds some"
-            )
+            cure = "give a file, or a folder that holds some"
+            raise NoInput(f"{folder} is a folder without Parquet files; {cure}")
         with root.unchanged(root.pins(files)):
             data = parquet_dataset(root, files, name)
             require_memory(_size_in_memory([part.metadata for part in data.get_fragments()]), name)
@@ -191,55 +189,56 @@ def parquet_folder_frame(folder: str, name: str) -> pd.DataFrame:
 
 def parquet_files(root: Location) -> list[str]:
     """The paths of the Parquet files of a place, in their order."""
-    paths = [file.path for file in root.files()]
-    return [
-        path
-        for path in paths
-        if path.lower().endswith((".parquet", ".pq")) or root.beginning(path, 4) == PARQUET
-    ]
+    paths = [info.path for info in root.files()]
+    suffixes = (".parquet", ".pq")
+    return [p for p in paths if p.lower().endswith(suffixes) or root.beginning(p, 4) == PARQUET]
 
 
 def parquet_dataset(
     root: Location, files: list[str], name: str, coded: tuple[str, ...] = ()
 ) -> Any:
-    """Parquet files of a place as one data set of pyarrow; folders called ``key=value`` become columns of text."""
+    """Parquet files of a place as one data set of pyarrow.
+
+    Folders called ``key=value`` become columns of text.
+    """
     import pyarrow.dataset
 
-    keys = [
-        [part.split("=")[0] for part in path[len(root.path) :].split("/")[:-1] if "=" in part]
-        for path in files
-    ]
     form = pyarrow.dataset.ParquetFileFormat(dictionary_columns=coded)
     with ThreadPoolExecutor(16) as pool:
         schemas = list(pool.map(lambda path: form.inspect(path, root.system), files))
-    first = files[0].rpartition("/")[2]
-    for path, parts, schema in zip(files, keys, schemas, strict=True):
-        if sorted(schema.names) != sorted(schemas[0].names) or parts != keys[0]:
-            odd = sorted(set(schema.names) ^ set(schemas[0].names)) or parts
-            differ = f"{path.rpartition('/')[2]} and {first} differ in columns {listed(odd)}"
-            raise BadData(f"{name}: {differ}; give one table")
+    keys = _folder_keys(root, files[0])
+    first_names = set(schemas[0].names)
+    for path, schema in zip(files, schemas, strict=True):
+        if sorted(schema.names) != sorted(schemas[0].names) or _folder_keys(root, path) != keys:
+            odd = listed(sorted(set(schema.names) ^ first_names) or _folder_keys(root, path))
+            pair = f"{path.rpartition('/')[2]} and {files[0].rpartition('/')[2]}"
+            raise BadData(f"{name}: {pair} differ in columns {odd}; give one table")
     # text, so that an id 007 in a folder's name keeps its zeros
-    hive = pyarrow.dataset.HivePartitioning(pa.schema([(key, pa.string()) for key in keys[0]]))
+    hive = pyarrow.dataset.HivePartitioning(pa.schema([(key, pa.string()) for key in keys]))
     whole = pa.unify_schemas([*schemas, hive.schema], promote_options="permissive")
-    folders = {"partitioning": hive, "partition_base_dir": root.path} if keys[0] else {}
+    folders = {"partitioning": hive, "partition_base_dir": root.path} if keys else {}
     return pyarrow.dataset.dataset(files, whole, form, root.system, **folders)
+
+
+def _folder_keys(root: Location, path: str) -> list[str]:
+    folders = path[len(root.path) :].split("/")[:-1]
+    return [folder.partition("=")[0] for folder in folders if "=" in folder]
 
 
 def _size_in_memory(metadata: list[Any]) -> int:
     """Bytes at the peak of reading files with these metadata, however well they are compressed."""
-    cells = sum(part.num_rows * part.num_columns for part in metadata)
-    stored = sum(
-        part.row_group(i).total_byte_size for part in metadata for i in range(part.num_row_groups)
-    )
-    return MEMORY_FACTOR * max(int(cells) * NUMBER_SIZE, int(stored))
+    cells = 0
+    stored = 0  # bytes
+    for part in metadata:
+        cells += part.num_rows * part.num_columns
+        stored += sum(part.row_group(i).total_byte_size for i in range(part.num_row_groups))
+    return MEMORY_FACTOR * max(cells * NUMBER_SIZE, stored)
 
 
 def arrow_frame(columns: Any) -> pd.DataFrame:
     """Turn columns in Arrow's memory into a frame that keeps their types, with gaps too."""
-    # text, whole numbers and booleans with gaps would become objects and floats otherwise
-    kinds: dict[Any, Any] = dict.fromkeys(
-        [pa.string(), pa.large_string(), pa.string_view()], text_type()
-    )
+    texts = [pa.string(), pa.large_string(), pa.string_view()]
+    kinds: dict[Any, Any] = dict.fromkeys(texts, text_type())
     for field, column in zip(columns.schema, columns.columns, strict=True):
         if column.null_count and str(field.type) in NULLABLE:
             kinds[field.type] = NULLABLE[str(field.type)]

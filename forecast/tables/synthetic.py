@@ -1,5 +1,6 @@
-"""Synthetic series by seed, for examples and tests: seasons, walks, counts, regimes and the toy of the tutorials."""
+"""Synthetic series by seed: seasons, walks, counts, regimes and the toy of the tutorials."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,75 +15,98 @@ Floats = NDArray[np.float64]
 TOY_STEPS = 10
 TOY_COLUMNS = ("x1", "x2", "x3", "x4", "x5")
 DECIMALS = 3
+REGIME_STEPS = 60  # that a regime lasts on average
 LAST_TIME = "9999-12-31T23"  # the last year that ISO dates of four digits can write
 
 
-def _waves(generator: np.random.Generator, period: float, length: int, harmonics: int) -> Floats:
-    """[length], a smooth season of the given period and of amplitude about 1, its shape and phase drawn."""
-    phases = generator.uniform(0, 2 * np.pi, harmonics)
-    order = np.arange(1, harmonics + 1)
-    angles = 2 * np.pi * np.arange(length)[:, None] * order / period + phases  # [length, harmonics]
+def _waves(generator: np.random.Generator, period: float, length: int) -> Floats:
+    """[length], a smooth season of amplitude about 1, its shape and phase drawn."""
+    order = np.arange(1, 4)
+    phases = generator.uniform(0, 2 * np.pi, len(order))
+    steps = np.arange(length)[:, None]
+    angles = 2 * np.pi * steps * order / period + phases  # [length, harmonics]
     return np.asarray((np.sin(angles) / order).sum(axis=1))
 
 
-def _drawn(kind: str, generator: np.random.Generator, length: int) -> Array:
-    """[length], or [length, columns] of a kind with covariates."""
-    level = 100.0
-    if kind in ("seasonal", "multi-season", "regime"):
-        level = generator.uniform(50, 500)
-    if kind == "seasonal":
-        growth = generator.uniform(0.001, 0.005) * np.arange(length)
-        season = generator.uniform(0.1, 0.3) * _waves(generator, 12, length, harmonics=3)
-        return level * (1 + growth + season + 0.03 * generator.standard_normal(length))
-    if kind == "multi-season":
-        day = 0.2 * _waves(generator, 24, length, harmonics=3)
-        week = 0.1 * _waves(generator, 24 * 7, length, harmonics=3)
-        return level * (1 + day + week + 0.03 * generator.standard_normal(length))
-    if kind == "regime":
-        levels = level * np.array([1.0, generator.uniform(1.3, 1.8)])
-        deviations = level * np.array([0.02, 0.08])
-        regime = (
-            np.cumsum(generator.random(length) < 1 / 60) % 2
-        )  # a regime lasts 60 steps on average
-        return np.asarray(levels[regime] + deviations[regime] * generator.standard_normal(length))
-    if kind == "intermittent":
-        chance, mean_size = generator.uniform(0.1, 0.3), generator.uniform(2, 6)
-        sizes = 1 + generator.poisson(mean_size - 1, length)
-        return np.where(generator.random(length) < chance, sizes, 0)
-    if kind == "toy":
-        inputs = generator.standard_normal((TOY_STEPS + length, len(TOY_COLUMNS)))
-        sums = np.convolve(
-            inputs.mean(axis=1), np.ones(TOY_STEPS), mode="valid"
-        )  # [length + 1], of 10 rows each
-        # published one step late: each value stands beside the inputs after the ten that it sums
-        return np.column_stack([inputs[TOY_STEPS:], sums[:length]])
-    if kind == "constant":
-        return np.full(length, generator.integers(10, 100))
-    noise = generator.standard_normal(length)
-    return level + (np.cumsum(noise) if kind == "random-walk" else 10 * noise)
+def _seasonal(generator: np.random.Generator, length: int) -> Array:
+    level = generator.uniform(50, 500)
+    growth = generator.uniform(0.001, 0.005) * np.arange(length)
+    season = generator.uniform(0.1, 0.3) * _waves(generator, 12, length)
+    return level * (1 + growth + season + 0.03 * generator.standard_normal(length))
+
+
+def _multi_season(generator: np.random.Generator, length: int) -> Array:
+    level = generator.uniform(50, 500)
+    day = 0.2 * _waves(generator, 24, length)
+    week = 0.1 * _waves(generator, 24 * 7, length)
+    return level * (1 + day + week + 0.03 * generator.standard_normal(length))
+
+
+def _regimes(generator: np.random.Generator, length: int) -> Array:
+    level = generator.uniform(50, 500)
+    levels = level * np.array([1.0, generator.uniform(1.3, 1.8)])
+    deviations = level * np.array([0.02, 0.08])
+    regime = np.cumsum(generator.random(length) < 1 / REGIME_STEPS) % 2
+    return np.asarray(levels[regime] + deviations[regime] * generator.standard_normal(length))
+
+
+def _counts(generator: np.random.Generator, length: int) -> Array:
+    chance = generator.uniform(0.1, 0.3)
+    mean_size = generator.uniform(2, 6)
+    sizes = 1 + generator.poisson(mean_size - 1, length)
+    return np.where(generator.random(length) < chance, sizes, 0)
+
+
+def _toy(generator: np.random.Generator, length: int) -> Array:
+    inputs = generator.standard_normal((TOY_STEPS + length, len(TOY_COLUMNS)))
+    # [length + 1], of 10 rows each
+    sums = np.convolve(inputs.mean(axis=1), np.ones(TOY_STEPS), mode="valid")
+    # published one step late: each value stands beside the inputs after the ten that it sums
+    return np.column_stack([inputs[TOY_STEPS:], sums[:length]])
 
 
 class _Kind(NamedTuple):
     about: str
     start: str  # written as finely as the step of the calendar: 2000-01 is followed by 2000-02
     length: int
+    draw: Callable[[np.random.Generator, int], Array]  # [length], or [length, columns]
     covariates: tuple[str, ...] = ()
 
 
 _KINDS = {
-    "seasonal": _Kind("monthly: trend, yearly season and noise", "2000-01", 144),
-    "random-walk": _Kind("daily: a random walk", "2020-01-01", 730),
-    "multi-season": _Kind("hourly: a daily and a weekly season", "2024-01-01T00", 1344),
-    "intermittent": _Kind("daily counts, most of them zero", "2020-01-01", 730),
-    "regime": _Kind("daily: level and spread jump between two regimes", "2020-01-01", 730),
+    "seasonal": _Kind("monthly: trend, yearly season and noise", "2000-01", 144, _seasonal),
+    "random-walk": _Kind(
+        "daily: a random walk",
+        "2020-01-01",
+        730,
+        lambda generator, length: 100 + np.cumsum(generator.standard_normal(length)),
+    ),
+    "multi-season": _Kind(
+        "hourly: a daily and a weekly season", "2024-01-01T00", 1344, _multi_season
+    ),
+    "intermittent": _Kind("daily counts, most of them zero", "2020-01-01", 730, _counts),
+    "regime": _Kind(
+        "daily: level and spread jump between two regimes", "2020-01-01", 730, _regimes
+    ),
     "toy": _Kind(
         "daily: sum over the 10 days before of the mean of 5 inputs",
         "2020-01-01",
         2000,
+        _toy,
         TOY_COLUMNS,
     ),
-    "constant": _Kind("daily: one whole number for ever", "2020-01-01", 365),
-    "noise": _Kind("daily: independent noise around a level", "2020-01-01", 730),
+    "constant": _Kind(
+        "daily: one whole number for ever",
+        "2020-01-01",
+        365,
+        lambda generator, length: np.full(length, generator.integers(10, 100)),
+    ),
+    "noise": _Kind(
+        "daily: independent noise around a level",
+        "2020-01-01",
+        730,
+        lambda generator, length: 100 + 10 * generator.standard_normal(length),
+    ),
 }
 
 KINDS: dict[str, str] = {name: kind.about for name, kind in _KINDS.items()}
@@ -90,15 +114,13 @@ KINDS: dict[str, str] = {name: kind.about for name, kind in _KINDS.items()}
 
 def _kind(name: str) -> _Kind:
     if name not in _KINDS:
-        hint = did_you_mean(name, list(_KINDS))
-        raise UsageError(
-            f"unknown kind of synthetic series '{name}'{hint} (kinds: {', '.join(_KINDS)})"
-        )
+        problem = f"unknown kind of synthetic series '{name}'{did_you_mean(name, list(_KINDS))}"
+        raise UsageError(f"{problem} (kinds: {', '.join(_KINDS)})")
     return _KINDS[name]
 
 
 def _require(name: str, value: int, least: int, most: int | None = None) -> None:
-    if not least <= value <= (value if most is None else most):
+    if value < least or (most is not None and value > most):
         bounds = f"at least {least}" if most is None else f"between {least} and {most}"
         raise UsageError(f"{name}={value}: must be {bounds}")
 
@@ -106,12 +128,13 @@ def _require(name: str, value: int, least: int, most: int | None = None) -> None
 def synthesize(
     kind: str, *, series: int = 1, length: int | None = None, seed: int = 0
 ) -> pd.DataFrame:
-    """Make a table of synthetic series, the same for the same arguments; the first do not depend on how many there are.
+    """Make a table of synthetic series, the same for the same arguments.
 
-    `kind` is a key of `KINDS`, `length` the steps of each series. The columns are ``time, value`` for one series, and
-    ``series, time, value``, with ids ``s001, s002, ...``, for several, on a grid without gaps. A ``toy`` has ``x1 ...
-    x5`` before `value`, the sum over the ten rows before its own of the mean of the five. UsageError if the kind is
-    unknown, a number is out of bounds, or the times would run past the year 9999.
+    `kind` is a key of `KINDS`, `length` the steps of each series; the first series do not depend on
+    how many there are. The columns are ``time, value`` for one series, and ``series, time, value``,
+    with ids ``s001, s002, ...``, for several, on a grid without gaps. A ``toy`` has ``x1 ... x5``
+    before `value`, the sum over the ten rows before its own of the mean of the five. UsageError if
+    the kind is unknown, a number is out of bounds, or the times would run past the year 9999.
     """
     recipe = _kind(kind)
     start = np.datetime64(recipe.start)
@@ -121,23 +144,23 @@ def synthesize(
     _require("length", length, 1, longest)
     _require("seed", seed, 0)
 
-    generators = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(series))
-    drawn = np.concatenate(
-        [_drawn(kind, generator, length).reshape(length, -1) for generator in generators]
+    seeds = np.random.SeedSequence(seed).spawn(series)
+    drawn = [recipe.draw(np.random.default_rng(own), length).reshape(length, -1) for own in seeds]
+    values = np.concatenate(drawn)
+    frame = pd.DataFrame(
+        values if recipe.covariates else np.round(values, DECIMALS),
+        columns=[*recipe.covariates, "value"],
     )
-    drawn = drawn if recipe.covariates else np.round(drawn, DECIMALS)
     times = (start + np.arange(length)).astype("datetime64[s]")
-    ids = (
-        {"series": np.repeat([f"s{number:03d}" for number in range(1, series + 1)], length)}
-        if series > 1
-        else {}
-    )
-    values = dict(zip((*recipe.covariates, "value"), drawn.T, strict=True))
-    return pd.DataFrame({**ids, "time": np.tile(times, series), **values})
+    frame.insert(0, "time", np.tile(times, series))
+    if series > 1:
+        ids = [f"s{number:03d}" for number in range(1, series + 1)]
+        frame.insert(0, "series", np.repeat(ids, length))
+    return frame
 
 
 def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
-    """The table settings that a fit of `synthesize(kind)` needs: ``{"past": ("x1", ..., "x5")}`` for ``toy``."""
+    """The table settings for a fit of `synthesize(kind)`: its covariates of the past, if any."""
     covariates = _kind(kind).covariates
     return {"past": covariates} if covariates else {}
 
@@ -145,7 +168,7 @@ def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
 def toy_windows(
     n: int, *, steps: int = 10, features: int = 5, seed: int = 0
 ) -> tuple[Floats, Floats]:
-    """Make the arrays of the classic tutorial of recurrent networks: sum over time of the mean over features.
+    """Make the arrays of the classic tutorial of recurrent networks: sums of means.
 
     Returns inputs [n, steps, features], independent standard normals, and targets [n],
     ``inputs.mean(axis=2).sum(axis=1)``, of variance ``steps / features``.

@@ -1,4 +1,4 @@
-"""A table as it was read: columns by name, and where each row stood; the different values of columns and arrays."""
+"""A table as it was read: columns by name, and where each row stood; different values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -32,14 +32,13 @@ SAMPLE = 50  # cells that tell whether objects are dates
 class TypedTimes:
     """What a column of datetimes, dates or periods holds."""
 
-    timestamps: Integers  # [rows], seconds since 1970-01-01, of UTC where the column has a zone; of a period its start
+    # [rows], seconds since 1970-01-01, of UTC where the column has a zone; of a period its start
+    timestamps: Integers
     wall: Integers  # [rows], the same by the written clock
     fractions: bool = False  # whether a time lies between two seconds
     unit: str = "s"
     zone: str | None = None  # IANA name, where it has one
-    offset: int | None = (
-        None  # seconds east of UTC of the first row, None where the column has no zone
-    )
+    offset: int | None = None  # seconds east of UTC of the first row, where the column has a zone
     period: str | None = None  # frequency of a column of periods, as pandas names it
 
 
@@ -50,15 +49,11 @@ class Table:
     name: str  # what messages call the table: sales.csv, standard input, DataFrame
     frame: pd.DataFrame  # index 0..n-1
     text: bool = False  # whether every column is text exactly as written, '' where blank
-    lines: Integers | None = (
-        None  # [rows], physical line of each row of a text table, or its row in a sheet
-    )
+    lines: Integers | None = None  # [rows], line of each row of a text, or its row in a sheet
     decimal: DecimalMark = "."  # how numbers are written in columns of text
     thousands: str | None = None
     delimiter: str | None = None  # of a text that has one
-    numbering: str | None = (
-        None  # a column that only numbers the rows: the time where there is no other
-    )
+    numbering: str | None = None  # a column that only numbers rows: the time if there is no other
     reading: TextSettings = field(default_factory=TextSettings)  # that the user gave
     skipped: str = ""  # a title or totals that were left out, in words; refused by `strict`
     ordered: bool = True  # whether rows have an order of their own, as those of a query have not
@@ -73,16 +68,16 @@ class Table:
 
     def kind(self, column: str) -> Kind:
         """What a column holds; a categorical column counts as its categories."""
-        values = plain(self.frame[column].iloc[:SAMPLE])
-        dtype: Any = values.dtype
+        values = self.frame[column].iloc[:SAMPLE]
+        dtype = plain_dtype(values)
         if isinstance(dtype, pd.StringDtype):  # the usual case, and the fast one
             return "text"
         if isinstance(dtype, pd.PeriodDtype):
             return "period"
         if kind := KINDS.get(dtype.kind):
             return kind
-        if pd.api.types.is_string_dtype(dtype) and (
-            values.empty or isinstance(values.iloc[0], str)
+        if pd.api.types.is_string_dtype(dtype) and all(
+            isinstance(value, str) for value in values[:1]
         ):
             return "text"
         return "date" if all(hasattr(value, "year") for value in values) else "other"
@@ -96,76 +91,57 @@ class Table:
         return np.asarray(self.frame[column].isna(), bool)
 
     def distinct(self, column: str, rows: int | None = None) -> tuple[Integers, list[str]]:
-        """Codes of the first `rows` of a column, and its different `texts` in the order in which they come first."""
+        """Codes of the first `rows` of a column, and its `texts` as they first come."""
         values = self.frame[column].iloc[:rows]
-        text = isinstance(plain(values.iloc[:0]).dtype, pd.StringDtype)
-        begins = changes(pa.array(values, from_pandas=True)) if text else np.ones(len(values), bool)
-        codes, texts = pd.factorize(
-            values[begins], use_na_sentinel=self.text
-        )  # a text has no missing cells
-        if not self.text:
-            same, texts = pd.factorize(
-                self._written(pd.Series(texts))
-            )  # 1.0 and '1' are written alike
+        begins = np.ones(len(values), bool)
+        if isinstance(plain_dtype(values), pd.StringDtype):
+            begins = changes(pa.array(values, from_pandas=True))
+        # a text has no missing cells
+        codes, texts = pd.factorize(values[begins], use_na_sentinel=self.text)
+        if not self.text:  # 1.0 and '1' are written alike
+            same, texts = pd.factorize(_as_text(pd.Series(texts)))
             codes = same[codes]
-        return np.asarray(codes, np.int64)[np.cumsum(begins) - 1], list(
-            map(str, np.asarray(texts, object))
-        )
+        codes = np.asarray(codes, np.int64)[np.cumsum(begins) - 1]
+        return codes, [str(text) for text in texts]
 
     def texts(self, column: str) -> NDArray[np.object_]:
-        """[rows], the cells as text: just as written, whole numbers without a decimal mark, '' where missing."""
+        """[rows], the cells just as written; whole numbers without a point, '' where missing."""
         values = self.frame[column]
-        return np.asarray(values if self.text else self._written(values), object)
-
-    def _written(self, values: "pd.Series[Any]") -> "pd.Series[str]":
-        if isinstance(values.dtype, pd.CategoricalDtype):
-            kind, floats = (
-                values.cat.categories.dtype,
-                pd.api.types.is_float_dtype(values.cat.categories.dtype),
-            )
-            values = values.astype(
-                float if floats else kind if isinstance(kind, pd.StringDtype) else object
-            )
-        if isinstance(values.dtype, pd.StringDtype):
-            return values.fillna("")
-        if pd.api.types.is_float_dtype(values.dtype):
-            values = pd.Series(
-                values.to_numpy(float, na_value=np.nan)
-            )  # those of Arrow have no remainder
-            if bool((values.dropna() % 1 == 0).all()):
-                values = values.astype("Int64")
-        return values.astype(object).where(values.notna(), "").map(_written)
+        return np.asarray(values if self.text else _as_text(values), object)
 
     def times(self, column: str) -> TypedTimes:
         """The times of a column that is neither text nor numbers; none may be missing."""
-        values = plain(self.frame[column])
+        values = self.frame[column]
+        values = values.astype(plain_dtype(values))
         if isinstance(values.dtype, pd.PeriodDtype):
             starts = _seconds(pd.PeriodIndex(values).to_timestamp(how="start"))
-            return TypedTimes(
-                starts, starts, period=str(values.dtype).removeprefix("period[").removesuffix("]")
-            )
+            return TypedTimes(starts, starts, period=str(values.dtype)[len("period[") : -1])
         index = pd.DatetimeIndex(values)
         timestamps = _seconds(index)
-        fractions = bool((index.asi8 % PER_SECOND[index.unit]).any())
-        if index.tz is None:
-            return TypedTimes(timestamps, timestamps, fractions, index.unit)
-        zone = getattr(index.tz, "key", None) or getattr(index.tz, "zone", None)
         wall = _seconds(index.tz_localize(None))
-        offset = int(wall[0] - timestamps[0])
+        zone = getattr(index.tz, "key", None) or getattr(index.tz, "zone", None)
         return TypedTimes(
-            timestamps, wall, fractions, index.unit, str(zone) if zone else None, offset
+            timestamps=timestamps,
+            wall=wall,
+            fractions=bool((index.asi8 % PER_SECOND[index.unit]).any()),
+            unit=index.unit,
+            zone=str(zone) if zone else None,
+            offset=None if index.tz is None else int(wall[0] - timestamps[0]),
         )
+
+    def _numbers(self) -> Integers:
+        """[rows], the line of each row, or its number from 1."""
+        return np.arange(1, len(self) + 1) if self.lines is None else self.lines
 
     def rows(self, chosen: Flags) -> "Table":
-        lines = (np.arange(1, len(self) + 1) if self.lines is None else self.lines)[chosen]
-        return replace(self, frame=self.frame.loc[chosen].reset_index(drop=True), lines=lines)
+        frame = self.frame.loc[chosen].reset_index(drop=True)
+        return replace(self, frame=frame, lines=self._numbers()[chosen])
 
     def numbered(self, name: str) -> "Table":
-        """The table with a new first column that numbers its rows from 1; a blank line has a number, too."""
+        """The table with a first column that numbers its rows from 1; blank lines count, too."""
+        lines = self._numbers()
+        numbers = lines - lines[0] + 1
         frame = self.frame.copy(deep=False)
-        numbers = (
-            np.arange(1, len(self) + 1) if self.lines is None else self.lines - self.lines[0] + 1
-        )
         frame.insert(0, name, numbers.astype(str) if self.text else numbers)
         return replace(self, frame=frame, numbering=name)
 
@@ -177,30 +153,35 @@ class Table:
         )
 
     def line(self, row: int) -> str:
-        """Say where a row stands: ``line 812`` of a text, ``row 812`` of a sheet, ``row 811`` of a frame."""
+        """Say where a row stands: ``line 812`` of a text, ``row 812`` of a sheet or a frame."""
         if self.lines is None:
             return f"row {row + 1}"
         return f"{'line' if self.text else 'row'} {self.lines[row]}"
 
-    def place(self, row: int, column: "str | tuple[str, ...] | None" = None) -> str:
+    def place(self, row: int, column: "str | tuple[str, ...]" = ()) -> str:
         """Say where a value stands: ``sales.csv line 812, column 'units'``."""
-        names = (column,) if isinstance(column, str) else column or ()
-        named = " and ".join(f"'{name}'" for name in names)
-        return f"{self.name} {self.line(row)}" + (
-            f", column{'s' * (len(names) > 1)} {named}" if names else ""
-        )
+        names = (column,) if isinstance(column, str) else column
+        quoted = " and ".join(f"'{name}'" for name in names)
+        where = f", column{'s' * (len(names) > 1)} {quoted}" if names else ""
+        return f"{self.name} {self.line(row)}{where}"
 
     def value(self, row: int, columns: tuple[str, ...]) -> str:
         return " ".join(str(self.frame[column].iloc[row]) for column in columns)
 
 
-def plain(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """A column as it is, a categorical one with the type of its categories."""
-    return (
-        values.astype(values.cat.categories.dtype)
-        if isinstance(values.dtype, pd.CategoricalDtype)
-        else values
-    )
+def plain_dtype(values: "pd.Series[Any]") -> Any:
+    """The type of a column, or of the categories of a categorical one."""
+    dtype: Any = values.dtype
+    return dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
+
+
+def _as_text(values: "pd.Series[Any]") -> "pd.Series[str]":
+    """[rows], cells as text: whole numbers without a decimal mark, '' where missing."""
+    if isinstance(values.dtype, pd.StringDtype):
+        return values.fillna("")
+    if pd.api.types.is_float_dtype(values.dtype):
+        values = pd.Series(values.to_numpy(float, na_value=np.nan))
+    return values.astype(object).where(values.notna(), "").map(_written)
 
 
 def rows_text(count: int) -> str:
@@ -218,11 +199,10 @@ def _written(value: object) -> str:
 
 
 def distinct(values: Integers) -> Integers:
-    return (
-        values
-        if (np.diff(values) > 0).all()
-        else np.sort(np.asarray(pc.unique(pa.array(values)), np.int64))
-    )
+    """The different values, ascending; faster than `np.unique`."""
+    if (np.diff(values) > 0).all():
+        return values
+    return np.sort(np.asarray(pc.unique(pa.array(values)), np.int64))
 
 
 def encoded(values: Integers) -> tuple[Integers, Integers]:
@@ -233,21 +213,23 @@ def encoded(values: Integers) -> tuple[Integers, Integers]:
 
 def ranked(values: Integers) -> tuple[Integers, Integers]:
     """As `encoded`, the different values ascending; faster than sorting all of them."""
-    codes, found = encoded(values)
-    order = np.argsort(found)
-    return np.argsort(order)[codes], found[order]
+    codes, unsorted = encoded(values)
+    order = np.argsort(unsorted)
+    return np.argsort(order)[codes], unsorted[order]
 
 
 def changes(column: Any) -> Flags:
-    """[rows], whether each value of a column of Arrow differs from the one before, as a missing one does."""
+    """[rows], whether each value of a column of Arrow differs from the one before.
+
+    A missing one does.
+    """
     if pa.types.is_dictionary(column.type):
-        column = (
-            column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        ).indices
+        whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        column = whole.indices
     further = pc.fill_null(pc.not_equal(column[1:], column[:-1]), True)
     return np.concatenate([np.ones(min(len(column), 1), bool), np.asarray(further, bool)])
 
 
-def repeats(*keys: NDArray[Any]) -> NDArray[np.bool_]:
+def repeats(*keys: NDArray[Any]) -> Flags:
     """[rows], whether an earlier row has the same in all of these arrays [rows]; NaN equals NaN."""
     return np.asarray(pd.DataFrame(dict(enumerate(keys))).duplicated())

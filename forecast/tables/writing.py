@@ -1,11 +1,11 @@
-"""Tables of forecasts: their columns with the types of the input, and frames as CSV, Parquet or a workbook."""
+"""Tables of forecasts: columns with the types of the input; CSV, Parquet or a workbook."""
 
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from functools import partial
 from importlib.util import find_spec
 from pathlib import PurePath
 from typing import Any, Literal
@@ -42,11 +42,11 @@ class Column:
     period: str | None = None  # frequency of periods, of which the datetimes are starts
 
     def index(self) -> "pd.Index[Any]":
-        if self.values.dtype.kind != "M":
+        if self.values.dtype.kind == "O":
             # also without a row text has the type of text
-            values = self.values.tolist() or [""] if self.values.dtype.kind == "O" else self.values
-            plain: pd.Index[Any] = pd.Index(values)[: len(self.values)]
-            return plain
+            return pd.Index(self.values.tolist() or [""])[: len(self.values)]
+        if self.values.dtype.kind != "M":
+            return pd.Index(self.values)
         times = pd.DatetimeIndex(self.values)
         if self.period is not None:
             return pd.PeriodIndex(times, freq=self.period)
@@ -60,12 +60,12 @@ class Column:
 def frames_of(
     parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str
 ) -> Iterator[pd.DataFrame]:
-    """The columns of each part of a table as a frame; refuses a column of another type in one part than in another."""
-    first = None
+    """The parts of a table as frames; refuses a column of another type in one than in another."""
+    types = None
     for columns in parts:
         frame = frame_of(columns)
-        first = frame.dtypes if first is None else first
-        if (frame.dtypes != first).any():
+        types = frame.dtypes if types is None else types
+        if (frame.dtypes != types).any():
             raise BadData("a column has another type in one part than in another", place=name)
         yield frame
 
@@ -77,15 +77,15 @@ def stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
 def frame_of(
     columns: Mapping[str, Column | NDArray[Any]], whole: Iterable[str] = ()
 ) -> pd.DataFrame:
-    """Columns by name as a frame, those of `whole` as whole numbers where all of their texts are such.
+    """Columns by name as a frame, with the same types without rows.
 
-    Without rows they have the same types.
+    Columns of `whole` become whole numbers where all of their texts are such.
     """
-    plain = {
-        name: column if isinstance(column, Column) else Column(column)
+    indexes = {
+        name: (column if isinstance(column, Column) else Column(column)).index()
         for name, column in columns.items()
     }
-    frame = pd.DataFrame({name: column.index() for name, column in plain.items()})
+    frame = pd.DataFrame(indexes)
     for name in whole:
         with suppress(ValueError):  # a blank, in sums over all
             frame[name] = frame[name].astype(np.int64)
@@ -99,21 +99,17 @@ def interval_columns(levels: tuple[float, ...]) -> list[str]:
 
 def output_columns(output: OutputSettings) -> list[str]:
     """Names of all columns of a table of forecasts beside ids and times."""
-    return [
-        "forecast",
-        *interval_columns(output.levels),
-        *(["model", "status"] if output.explain else []),
-    ]
+    explained = ["model", "status"] if output.explain else []
+    return ["forecast", *interval_columns(output.levels), *explained]
 
 
 def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forecasts") -> None:
-    """Refuse an output in which an id or time column (`keys`) has the name of another key, or of one of `columns`."""
-    if taken := [
-        name for position, name in enumerate(keys) if name in columns or name in keys[:position]
-    ]:
-        raise UsageError(
-            f"columns {listed(taken)} have the names of columns of the {what}; rename them in the input"
-        )
+    """Refuse an output in which an id or time column (`keys`) has the name of another column."""
+    counts = Counter([*keys, *columns])
+    taken = [name for name in dict.fromkeys(keys) if counts[name] > 1]
+    if taken:
+        problem = f"columns {listed(taken)} have the names of columns of the {what}"
+        raise UsageError(f"{problem}; rename them in the input")
 
 
 def guard_formulas(frame: pd.DataFrame, ids: Iterable[Any]) -> pd.DataFrame:
@@ -122,34 +118,35 @@ def guard_formulas(frame: pd.DataFrame, ids: Iterable[Any]) -> pd.DataFrame:
     def guarded(text: object) -> object:
         return f"'{text}" if str(text).startswith(FORMULA) else text
 
-    return frame.assign(**{name: frame[name].map(guarded) for name in ids}).rename(columns=guarded)
+    guarded_ids = {name: frame[name].map(guarded) for name in ids}
+    return frame.assign(**guarded_ids).rename(columns=guarded)
 
 
 def csv_bytes(frames: Iterable[pd.DataFrame], text: TextSettings | None = None) -> Iterator[bytes]:
-    """Frames of the same columns as one CSV, one line per row, in pieces: as `text` reads it, by default UTF-8."""
-    header, delimiter, encoding = (
-        True,
-        (text and given_delimiter(text)) or ",",
-        (text and text.encoding) or "utf-8",
-    )
+    """Frames of the same columns as one CSV, in pieces: as `text` reads it, by default UTF-8."""
+    text = text or TextSettings()
+    delimiter = given_delimiter(text) or ","
+    header = True
     for frame in frames:
         for start in range(0, max(len(frame), 1), WRITE_ROWS):
-            part = frame.iloc[start : start + WRITE_ROWS]
-            yield part.to_csv(
-                index=False, header=header, lineterminator="\n", sep=delimiter
-            ).encode(encoding)
+            rows = frame.iloc[start : start + WRITE_ROWS]
+            written = rows.to_csv(index=False, header=header, lineterminator="\n", sep=delimiter)
+            yield written.encode(text.encoding or "utf-8")
             header = False
 
 
 def parquet_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
-    """Frames of the same columns as one Parquet file, in pieces; its bytes do not depend on how rows are parted."""
+    """Frames of the same columns as one Parquet file, in pieces.
+
+    The bytes do not depend on how rows are parted.
+    """
     import pyarrow.parquet
 
-    sink, writer = io.BytesIO(), None
+    sink = io.BytesIO()
+    writer = None
     for rows in _groups(frames):
-        coded = [
-            field.name for field in rows.schema if not pa.types.is_floating(field.type)
-        ]  # few of those are equal
+        # few floats are equal
+        coded = [field.name for field in rows.schema if not pa.types.is_floating(field.type)]
         writer = writer or pyarrow.parquet.ParquetWriter(sink, rows.schema, use_dictionary=coded)
         writer.write_table(rows, GROUP_ROWS)
         yield sink.getvalue()
@@ -164,9 +161,8 @@ def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
     """The rows of frames as tables of Arrow, each a group of rows of a file."""
     held: Any = None
     for frame in frames:
-        rows = pa.Table.from_pandas(
-            frame, schema=None if held is None else held.schema, preserve_index=False
-        )
+        schema = None if held is None else held.schema
+        rows = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
         held = rows if held is None else pa.concat_tables([held, rows])
         while held.num_rows > GROUP_ROWS:
             yield held.slice(0, GROUP_ROWS).combine_chunks()
@@ -176,32 +172,31 @@ def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
 
 
 def xlsx_bytes(frames: Iterable[pd.DataFrame]) -> bytes:
-    """Frames of the same columns as a sheet of a workbook; ISO 8601 times are cells of times, those of a zone text."""
+    """Frames of the same columns as a sheet of a workbook.
+
+    ISO 8601 times become cells of times, those of a zone text.
+    """
     frame = pd.concat(frames, ignore_index=True)
     if len(frame) > SHEET_ROWS:
-        problem = (
-            f"a sheet of a workbook holds at most {SHEET_ROWS:,} rows, and these are {len(frame):,}"
-        )
-        raise CannotCreate(problem, setting=Setting("output"), cure="write a .csv or .parquet file")
+        limit = f"a sheet of a workbook holds at most {SHEET_ROWS:,} rows"
+        cure = "write a .csv or .parquet file"
+        problem = f"{limit}, and these are {len(frame):,}"
+        raise CannotCreate(problem, setting=Setting("output"), cure=cure)
     for name, column in frame.items():
-        if column.dtype.kind == "M" or (
-            is_string_dtype(column) and column.str.fullmatch(ISO_TIME).all()
-        ):
+        is_text = is_string_dtype(column) and column.str.fullmatch(ISO_TIME).all()
+        if is_text or column.dtype.kind == "M":
             times: Any = pd.to_datetime(column, format="ISO8601", errors="coerce")
-            in_sheet = (
-                times.dt.tz is None and (times >= datetime(1900, 3, 1)).all()
-            )  # a wrong day is before it
-            times = times.dt.date if (times == times.dt.normalize()).all() else times
-            frame[name] = times if in_sheet else column.astype(str)
-    sink, plain = (
-        io.BytesIO(),
-        {"options": {"strings_to_formulas": False, "strings_to_urls": False}},
-    )
+            # a sheet counts a wrong day before that date
+            in_sheet = times.dt.tz is None and (times >= datetime(1900, 3, 1)).all()
+            dates = (times == times.dt.normalize()).all()
+            cells = times.dt.date if dates else times
+            frame[name] = cells if in_sheet else column.astype(str)
+    sink = io.BytesIO()
+    plain = {"options": {"strings_to_formulas": False, "strings_to_urls": False}}
     with pd.ExcelWriter(sink, "xlsxwriter", engine_kwargs=plain) as writer:
         frame.to_excel(writer, index=False)
-        writer.book.set_properties(
-            {"created": datetime(2000, 1, 1)}
-        )  # the same forecasts make the same bytes
+        # the same forecasts make the same bytes
+        writer.book.set_properties({"created": datetime(2000, 1, 1)})
     return sink.getvalue()
 
 
@@ -211,17 +206,21 @@ def check_output(output: str) -> None:
         problem = "forecasts are written as .csv, .parquet or .xlsx"
         raise CannotCreate(problem, setting=Setting("output", output), cure="name such a file")
     if output.lower().endswith(".xlsx") and find_spec("xlsxwriter") is None:
-        raise Unavailable(
-            "to write .xlsx takes the package xlsxwriter", cure=INSTALL.format("excel")
-        )
+        problem = "to write .xlsx takes the package xlsxwriter"
+        raise Unavailable(problem, cure=INSTALL.format("excel"))
 
 
 def write_frames(
     frames: Iterable[pd.DataFrame], output: str, text: TextSettings | None = None
 ) -> None:
-    """Write frames of the same columns to a file, by its suffix, replaced at once or not; a CSV as `text` reads it."""
+    """Write frames of the same columns to a file, by its suffix; a CSV as `text` reads it."""
     check_output(output)
-    writers: dict[str, Any] = {".parquet": parquet_bytes, ".pq": parquet_bytes, ".xlsx": xlsx_bytes}
-    replace_file(
-        output, writers.get(PurePath(output.lower()).suffix, partial(csv_bytes, text=text))(frames)
-    )
+    suffix = PurePath(output.lower()).suffix
+    data: bytes | Iterator[bytes]
+    if suffix in (".parquet", ".pq"):
+        data = parquet_bytes(frames)
+    elif suffix == ".xlsx":
+        data = xlsx_bytes(frames)
+    else:
+        data = csv_bytes(frames, text)
+    replace_file(output, data)

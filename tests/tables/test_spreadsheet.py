@@ -165,14 +165,6 @@ def test_merged_cells_are_refused_with_their_range(read: Any) -> None:
     assert len(read(xlsx(merge=["G3:G5"], Sales=beside)).frame) == 30
 
 
-def test_ids_that_are_merged_down_count_for_each_row(read: Any, caplog: Any) -> None:
-    ids = ["shop", "a", None, "b", None]
-    rows = [[one, *SALES[i]] for i, one in enumerate(ids)]
-    frame = read(xlsx(merge=["A2:A3", "A4:A5"], Sales=rows)).frame
-    assert frame["shop"].tolist() == ["a", "a", "b", "b"]
-    assert "merged down count for each of their rows (2 times)" in caplog.text
-
-
 @pytest.mark.parametrize("make", MAKERS)
 def test_errors_of_the_sheet_are_counted_and_read_as_blank(
     read: Any, make: Make, caplog: Any

@@ -120,10 +120,9 @@ def test_json_keeps_ids_and_numbers_as_they_are_written(read, monkeypatch):
     [
         ('{"y": 1}\n{"y": [1]}\n', "line 2, column 'y': holds nested values; write a record"),
         ('{"data": [{"y": 1}]}', "line 1, column 'data': holds nested values"),
-        ('{"y": 1, "y": 2}', "line 1, column 'y': comes twice in a record"),
         ('{"y": 1}\n5\n', "line 2: is not a record with values"),
-        ('{"y": 1}\n{"y": 2', "is not JSON: .* line 2 column 8"),
-        ('[{"y": 1}, {"y": 2}', "does not end with its array of records; is the file cut"),
+        ('{"y": 1}\n{"y": 2', "line 2: is not JSON"),
+        ('[{"y": 1}, {"y": 2}', "is not JSON: Expecting ',' delimiter"),
         ('{"y": ' + "[" * 100_000, "is not JSON: maximum recursion depth"),
     ],
 )
