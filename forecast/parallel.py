@@ -30,16 +30,6 @@ def workers() -> int:
     return _workers[-1] if _workers else cores()
 
 
-def processes() -> int:
-    """Processes that torchrun started to train together; 1 without it."""
-    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
-
-
-def process_rank() -> int:
-    """Which of them this one is, from 0; the first one writes."""
-    return int(os.environ["RANK"]) if processes() > 1 else 0
-
-
 def side_by_side(tasks: Iterable[Task], jobs: int) -> Iterator[Any]:
     """The results of tasks in their order, as they come where the backend can tell; one job needs no process."""
     if jobs == 1:

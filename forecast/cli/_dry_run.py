@@ -57,7 +57,7 @@ def put_dry_run(request: FitRequest, begun: float, folder: str, as_json: bool) -
     weights = [network.weights for network in rehearsal.networks if network.member.key in kinds]
 
     stored = sum(map(len, encode(to_contents(fitted)).values())) + WEIGHT_BYTES * sum(weights)
-    exporting = rehearsal.busy() * seconds_of_exports(len(weights))
+    exporting = seconds_of_exports(len(weights))
     seconds = START + rehearsal.clock() - begun + exporting
     memory = peak_memory() + rehearsal.processes * PROCESS_BYTES
     free = free_memory()

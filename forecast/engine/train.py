@@ -13,7 +13,6 @@ from forecast.logs import log
 from forecast.metrics.quantiles import LEVELS
 from forecast.models import model_class
 from forecast.panel.panel import Numbers
-from forecast.parallel import processes
 from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.plan import Plan
 
@@ -60,7 +59,7 @@ def train(
     task: FitTask, held_out: HeldOut, plan: Plan | None, start: WarmStart | None
 ) -> "tuple[Plan, list[Trained]]":
     """Train networks; the plan that is returned repeats it."""
-    from forecast.training.devices import one_thread, process_group
+    from forecast.training.devices import one_thread
     from forecast.training.halving import train_networks
 
     settings = task.settings
@@ -93,7 +92,7 @@ def train(
     def loss(quantiles: Numbers) -> float:
         return held_out.validation.mean_loss(quantiles[..., median])
 
-    with one_thread(), process_group(fitter.device, settings):
+    with one_thread():
         plan, trained = train_networks(fitter, candidates, loss, context, plan, start)
     _warn_cut(plan)
     return plan, trained
@@ -108,11 +107,11 @@ def _fitter(task: FitTask, held_out: HeldOut) -> "Fitter":
 def _checkpoint(
     task: FitTask, fitter: "Fitter", plan: Plan | None, start: WarmStart | None
 ) -> "Checkpoint | None":
-    """What training goes on from, and writes; several processes must all begin at the same step."""
+    """What training goes on from, and writes."""
     from forecast.training.resume import data_key, plan_key
 
     checkpoints = task.request.checkpoints
-    if checkpoints is None or processes() > 1:
+    if checkpoints is None:
         return None
     key = plan_key(task.settings, plan, fitter.device, None if start is None else start.hash)
     return checkpoints.open(data_key(task.panel, task.schema), key)

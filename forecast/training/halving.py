@@ -1,8 +1,8 @@
-"""Train candidates in rounds that halve them, until the time is used (Jamieson and Talwalkar 2016)."""
+"""Train candidates in rounds that halve them, until the time is used (Jamieson, Talwalkar 2016)."""
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -17,21 +17,30 @@ from forecast.training.plan import PROCESS_START, Candidate, Member, Plan, fit_s
 from forecast.training.precision import require_precision, trainable
 from forecast.training.resume import Decisions
 
-# Of a forecaster; without a budget one for so many windows: on 7,000 to 9,000 windows 4 forecast as well as 7 to 12.
-FEW_NETWORKS, MOST_NETWORKS, WINDOWS_A_NETWORK = 4, 24, 2000
 PAIR = 2  # networks that train side by side in a plan that does not depend on a clock
-
 WORTH_A_PROCESS = 10.0  # seconds of training from which on another process pays
-FIRST_ROUND = 0.7  # share of the time for a first round of more networks than cores, if a second one can follow
-SINGLE_ROUND = 1.15  # a single round may be planned to take so many times what is left: all then get fewer steps
-SLOW = 1.3  # an idle core also gets a candidate that takes less than the time left, or than so many times the first
-ROUND_MARGIN = (
-    1.15  # a round whose estimate exceeds the time that is left by this factor is not begun
-)
 
-Loss = Callable[
-    [NDArray[np.float64]], float
-]  # of quantiles of the validation windows, [windows, horizon, levels]
+
+@dataclass(frozen=True)
+class RoundPriors:
+    """How many networks a forecaster has, and how rounds of training share the time.
+
+    On 7,000 to 9,000 windows 4 networks forecast as well as 7 to 12.
+    """
+
+    few_networks: int = 4
+    most_networks: int = 24
+    windows_a_network: int = 2000  # without a budget
+    first_round: float = 0.7  # share of the time, if a second round can follow
+    single_round: float = 1.15  # times the time that is left: all then get fewer steps
+    slow: float = 1.3  # times the first candidate's time, from which on none fills an idle core
+    margin: float = 1.15  # a round is begun if this times its estimate is left
+
+
+PRIORS = RoundPriors()
+
+Loss = Callable[[NDArray[np.float64]], float]
+"""Of quantiles of the validation windows, [windows, horizon, levels]."""
 
 
 def train_networks(
@@ -44,65 +53,63 @@ def train_networks(
 ) -> tuple[Plan, list[Trained]]:
     """Choose what to train and train it; the plan that is returned repeats it.
 
-    `candidates` come the best bet first; instead, a `plan` is repeated, or an earlier fit, `start`, continued.
+    `candidates` come the best bet first; instead, a `plan` is repeated, or an earlier fit, `start`,
+    continued.
     """
     settings = fitter.settings
-    planned = (
-        plan.members if plan is not None else start.candidates if start is not None else candidates
-    )
+    started_from = None
+    if start is not None:
+        candidates = start.candidates
+        started_from = start.hash
+        context = replace(context, start_weights=start.weights)
+    planned = candidates if plan is None else plan.members
     require_precision(settings.precision, planned, fitter.device)
-    rounds = _Rounds(
-        fitter, replace(context, start_weights=None if start is None else start.weights)
-    )
+    rounds = _Rounds(fitter, context)
     if plan is not None:
         rounds.train(lambda: trainable(plan.members, fitter.device))
     elif start is not None:
-        rounds.train(lambda: _plan_alike(rounds, start.candidates, start.warm))
+        rounds.train(lambda: _plan_alike(rounds, candidates, start.warm))
     elif settings.steps or settings.members:
-        rounds.train(lambda: _plan_alike(rounds, candidates[:1] * (settings.members or 1)))
+        copies = candidates[:1] * (settings.members or 1)
+        rounds.train(lambda: _plan_alike(rounds, copies))
     else:
-        worth = (
-            MOST_NETWORKS
-            if rounds.measured
-            else max(fitter.count // WINDOWS_A_NETWORK, FEW_NETWORKS)
-        )
-        alike = all(
-            model_class(candidate.model).starts_trained for candidate in candidates
-        )  # whatever their seed
-        most = 1 if alike and fitter.count < WINDOWS_A_NETWORK else min(worth, MOST_NETWORKS)
+        most = _most_networks(rounds, candidates)
         trained = rounds.train(lambda: _first_round(rounds, candidates)[:most])
         while trained:
-            trained = rounds.train(
-                partial(_better_half, rounds, trained, loss, most - len(rounds.done))
-            )
-    members, results = [member for member, _ in rounds.done], [result for _, result in rounds.done]
-    return Plan(members=tuple(members), started_from=None if start is None else start.hash), results
+            more = most - len(rounds.done)
+            trained = rounds.train(partial(_better_half, rounds, trained, loss, more))
+
+    members = tuple(member for member, _ in rounds.done)
+    return Plan(members=members, started_from=started_from), [result for _, result in rounds.done]
+
+
+def _most_networks(rounds: "_Rounds", candidates: list[Candidate]) -> int:
+    windows = rounds.fitter.count
+    trained_before = all(model_class(candidate.model).starts_trained for candidate in candidates)
+    if trained_before and windows < PRIORS.windows_a_network:
+        return 1  # whatever their seed, they end alike
+    if rounds.measured:
+        return PRIORS.most_networks
+    worth = max(windows // PRIORS.windows_a_network, PRIORS.few_networks)
+    return min(worth, PRIORS.most_networks)
 
 
 class _Rounds:
-    """Rounds of training in the time there is, decided one after another; a resumed fit repeats what was decided."""
+    """Rounds of training in the time there is; a resumed fit repeats what was decided."""
 
     def __init__(self, fitter: Fitter, context: TrainingContext) -> None:
         decisions = Decisions.read(context.checkpoints)
-        members = iter(
-            trainable([member for members in decisions.rounds for member in members], fitter.device)
-        )
-        self.decided = [
-            [next(members) for _ in planned] for planned in decisions.rounds
-        ]  # networks of each round
         if context.deadline is not None and decisions.left is not None:
-            context = replace(
-                context, deadline=min(context.deadline, time.monotonic() + decisions.left)
-            )
-        self.fitter, self.context, self.costs = (
-            fitter,
-            context,
-            dict(decisions.costs),
-        )  # seconds by candidates' keys
-        self.measured = (
-            context.deadline is not None
-        )  # by a clock; else estimated, so that a fit repeats anywhere
-        self.spent, self.begun = 0.0, 0  # estimated seconds, without a deadline; and rounds
+            deadline = min(context.deadline, time.monotonic() + decisions.left)
+            context = replace(context, deadline=deadline)
+        self.fitter = fitter
+        self.context = context
+        self.decided = [trainable(members, fitter.device) for members in decisions.rounds]
+        self.costs = dict(decisions.costs)  # seconds by candidates' keys
+        # by a clock; else estimated, so that a fit repeats anywhere
+        self.measured = context.deadline is not None
+        self.spent = 0.0  # estimated seconds, without a deadline
+        self.begun = 0  # rounds
         self.done: list[tuple[Member, Trained]] = []
 
     def left(self) -> float:
@@ -124,9 +131,8 @@ class _Rounds:
 
     def running_jobs(self, networks: int, seconds: float) -> int:
         """Networks side by side, as this machine can."""
-        left = self.left() if self.measured else seconds
-        wanted = self.fitter.settings.jobs or (workers() if left > WORTH_A_PROCESS else 1)
-        return max(1, min(wanted, networks))
+        jobs = self.fitter.settings.jobs or (workers() if seconds > WORTH_A_PROCESS else 1)
+        return max(1, min(jobs, networks))
 
     def train(self, decide: Callable[[], list[Member]]) -> list[tuple[Member, Trained]]:
         """Train the next round, which is decided now unless it was before."""
@@ -137,76 +143,84 @@ class _Rounds:
         self.begun += 1
         if not members:
             return []
+
         costs = [self.costs.get(member.key, WORTH_A_PROCESS) for member in members]
-        jobs = self.running_jobs(len(members), sum(costs))
+        jobs = self.running_jobs(len(members), self.left() if self.measured else sum(costs))
+        context = replace(self.context, first=len(self.done), jobs=jobs, seconds=costs)
         try:
-            context = replace(self.context, first=len(self.done), jobs=jobs, seconds=costs)
-            trained = list(zip(*self.fitter.train(members, context), strict=True))
+            members, results = self.fitter.train(members, context)
         except BaseException:
             self._write()  # the time that is left
             raise
+        trained = list(zip(members, results, strict=True))
         self.done += trained
         self.spent += sum(self.costs.get(member.key, 0.0) for member in members) / PAIR
         return trained
 
     def _write(self) -> None:
-        rounds, left, store = (
-            tuple(map(tuple, self.decided)),
-            self.context.seconds_left(),
-            self.context.checkpoints,
+        decisions = Decisions(
+            rounds=tuple(map(tuple, self.decided)),
+            costs=self.costs,
+            left=self.context.seconds_left(),
         )
-        Decisions(rounds=rounds, costs=self.costs, left=left).write(store)
+        decisions.write(self.context.checkpoints)
 
 
 def _plan_alike(rounds: _Rounds, candidates: list[Candidate], warm: int = 0) -> list[Member]:
-    """Plan candidates with the steps of the settings, or with the same share of the time; `warm`: see `WarmStart`.
+    """Plan candidates with the steps of the settings, or with the same share of the time.
 
-    Without a budget each of so many `members` as are asked for gets as many steps as each of two would.
+    Without a budget each of the `members` of the settings gets as many steps as each of two would.
     """
-    settings, count = rounds.fitter.settings, len(candidates)
-    shared = count if rounds.measured or not settings.members else min(count, PAIR)
-    seconds = [rounds.left() / makespan([1.0] * shared, rounds.jobs(shared))] * count
-    steps = settings.steps
-    return rounds.fitter.plan(candidates, seconds, measure=rounds.measured, steps=steps, warm=warm)
+    settings = rounds.fitter.settings
+    sharing = len(candidates)
+    if settings.members and not rounds.measured:
+        sharing = min(sharing, PAIR)
+    seconds = rounds.left() / makespan([1.0] * sharing, rounds.jobs(sharing))
+    return rounds.fitter.plan(
+        candidates,
+        [seconds] * len(candidates),
+        measure=rounds.measured,
+        steps=settings.steps,
+        warm=warm,
+    )
 
 
 def _plan_by_cost(rounds: _Rounds, candidates: list[Candidate]) -> list[Member]:
-    """Plan candidates in the time that is left, each with the same share of the steps that are enough for it."""
+    """Plan candidates in the time that is left, each with the same share of enough steps."""
     jobs = rounds.jobs(len(candidates))
-    share = (rounds.left() - PROCESS_START * (jobs > 1 and rounds.measured)) / rounds.needed(
-        candidates, jobs
-    )
+    start = PROCESS_START if jobs > 1 and rounds.measured else 0.0
+    share = (rounds.left() - start) / rounds.needed(candidates, jobs)
     seconds = [share * rounds.cost(candidate) for candidate in candidates]
     return rounds.fitter.plan(candidates, seconds, measure=rounds.measured)
 
 
 def _first_round(rounds: _Rounds, candidates: list[Candidate]) -> list[Member]:
-    """As many candidates, from the best bet on, as there is time for; a single one twice, so that no core idles."""
+    """As many candidates, from the best bet on, as there is time for; a single one on all cores."""
     affordable = _affordable(rounds, candidates)
-    if rounds.measured and rounds.left() >= WORTH_A_PROCESS:
-        rounds.fitter.measure_again()
-        rounds.costs.clear()
-        affordable = _affordable(rounds, candidates)
-    return _plan_by_cost(rounds, affordable * (rounds.jobs(PAIR) if len(affordable) == 1 else 1))
+    if len(affordable) == 1:
+        affordable *= rounds.jobs(PAIR)
+    return _plan_by_cost(rounds, affordable)
 
 
 def _affordable(rounds: _Rounds, candidates: list[Candidate]) -> list[Candidate]:
-    left, jobs = rounds.left(), rounds.jobs(len(candidates))
-    some = _within(FIRST_ROUND * left, rounds, candidates, jobs)
-    second_round = ROUND_MARGIN * rounds.needed(candidates[:1] * PAIR, jobs)
-    if len(some) > jobs and rounds.needed(some, jobs) + second_round < left:
-        return some
-    return _within(SINGLE_ROUND * left, rounds, candidates, jobs)
+    left = rounds.left()
+    jobs = rounds.jobs(len(candidates))
+    first = _within(PRIORS.first_round * left, rounds, candidates, jobs)
+    if len(first) > jobs:
+        second_round = PRIORS.margin * rounds.needed(candidates[:1] * PAIR, jobs)
+        if rounds.needed(first, jobs) + second_round < left:
+            return first
+    return _within(PRIORS.single_round * left, rounds, candidates, jobs)
 
 
 def _within(
     seconds: float, rounds: _Rounds, candidates: list[Candidate], jobs: int
 ) -> list[Candidate]:
-    """Candidates that are trained within some seconds; on cores that would idle also others that are not slow."""
-    not_slow = max(SLOW * rounds.cost(candidates[0]), rounds.left())
-    chosen = list[Candidate]()
+    """Candidates that are trained within some seconds; others that are not slow fill idle cores."""
+    slow = max(PRIORS.slow * rounds.cost(candidates[0]), rounds.left())
+    chosen: list[Candidate] = []
     for candidate in candidates:
-        fills_core = len(chosen) < jobs and rounds.cost(candidate) < not_slow
+        fills_core = len(chosen) < jobs and rounds.cost(candidate) < slow
         if not chosen or fills_core or rounds.needed([*chosen, candidate], jobs) < seconds:
             chosen.append(candidate)
         if len(chosen) >= jobs and rounds.needed(chosen, jobs) > seconds:
@@ -217,14 +231,15 @@ def _within(
 def _better_half(
     rounds: _Rounds, trained: list[tuple[Member, Trained]], loss: Loss, most: int
 ) -> list[Member]:
-    """The better half of a round with another seed, or as many of it as there is time for; not one alone of several."""
+    """The better half of a round with another seed, or what there is time for; not one of many."""
     losses = [loss(result.held_out) for _, result in trained]
     order = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")
-    least = min(PAIR, len(trained))
-    better = [trained[i][0].candidate for i in order[: max(least, len(trained) // 2)]][:most]
-    while (
-        len(better) >= least
-        and ROUND_MARGIN * rounds.needed(better, rounds.jobs(len(better))) > rounds.left()
-    ):
+    fewest = min(PAIR, len(trained))
+    half = max(fewest, len(trained) // 2)
+    better = [trained[number][0].candidate for number in order[:half]][:most]
+    while len(better) >= fewest:
+        needed = rounds.needed(better, rounds.jobs(len(better)))
+        if PRIORS.margin * needed <= rounds.left():
+            return _plan_by_cost(rounds, better)
         better.pop()
-    return _plan_by_cost(rounds, better) if len(better) >= least else []
+    return []

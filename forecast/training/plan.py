@@ -1,6 +1,7 @@
-"""The plan of a fit: what training does, as a function of data, settings and an estimate of cost, not of a clock."""
+"""The plan of a fit: what training does, by data, settings and an estimate of cost, not a clock."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
@@ -10,26 +11,27 @@ from forecast.settings import Precision, ScalingName, Stored
 MAX_MEMBERS = 128  # of a plan
 MAX_ORIGINS = 32  # of the past, whose errors intervals of sums rest on
 
-LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = (
-    3.0,
-    25.0,
-    200,
-)  # short series gain little over the pretrained network
-MIN_STEPS, PASSES = (
-    500,
-    1.5,
-)  # steps, and passes over the windows, that are enough; more of them overfit
 COMPARED = 64, 192  # windows on which slow baselines are compared, at least and at most
 COMPARED_A_SECOND = 8  # of a budget
-AT_ONCE = (
-    2  # steps of a model that learns at once: one without held-out values, and one from all data
-)
-REFIT_SHARE = 0.2  # of the steps, which train on all data, the newest values included
-WARM_SHARE = (
-    0.25  # of the steps of a fit from scratch that are enough for one that continues another
-)
-TUNING_STEPS = 25  # of the pretrained network: on short single series as good as five times as many
+AT_ONCE = 2  # steps of a model without gradients: without held-out values, and from all data
 PROCESS_START = 2.5  # seconds until another process trains
+
+
+@dataclass(frozen=True)
+class StepPriors:
+    """How long networks train. Short series gain little over the pretrained network."""
+
+    least_seconds: float = 3.0
+    most_seconds: float = 25.0
+    windows_a_second: int = 200
+    min_steps: int = 500  # more of them, or more passes over the windows, overfit
+    passes: float = 1.5
+    tuning_steps: int = 25  # of the pretrained network: on short single series as good as 125
+    trained_share: float = 0.25  # of the steps, for a network that starts from trained weights
+    refit_share: float = 0.2  # of the steps, which train on held-out values too
+
+
+PRIORS = StepPriors()
 
 
 class Candidate(Stored):
@@ -44,7 +46,7 @@ class Candidate(Stored):
 
     @property
     def key(self) -> str:
-        """What tells candidates apart; members that share it differ in their seed and their training only."""
+        """What tells candidates apart; members that share it differ in seed and schedule only."""
         return self.model_dump_json(include=set(Candidate.model_fields))
 
 
@@ -93,7 +95,7 @@ class Plan(Stored):
     )
 
     def groups(self) -> list[list[int]]:
-        """The members, by number, that differ in their seed only; the median of each group is one forecast."""
+        """Members, by number, of the same candidate; the median of each group is one forecast."""
         groups: dict[str, list[int]] = {}
         for number, member in enumerate(self.members):
             groups.setdefault(member.key, []).append(number)
@@ -110,44 +112,55 @@ def plan_member(
     at_once: bool = False,
 ) -> Member:
     """The schedule of one network; with `refit` its last steps train on held-out values too."""
-    refit_steps, every = int(REFIT_SHARE * steps) if refit else 0, max(10, steps // 16)
+    refit_steps = int(PRIORS.refit_share * steps) if refit else 0
+    validate_every = max(10, steps // 16)
     if at_once:
         steps = min(steps, AT_ONCE) if refit else 1
         refit_steps = steps - 1
-    training = {
-        "batch_size": batch_size,
-        "steps": steps,
-        "refit_steps": refit_steps,
-        "validate_every": every,
-    }
-    return Member(**candidate.model_dump(), **training, warm=warm, precision=precision)
+
+    return Member(
+        **candidate.model_dump(),
+        batch_size=batch_size,
+        steps=steps,
+        refit_steps=refit_steps,
+        validate_every=validate_every,
+        warm=warm,
+        precision=precision,
+    )
 
 
 def compared_windows(budget: float | None) -> int:
-    """Windows on which slow baselines are compared with others: fewer where networks need the time more."""
-    return (
-        COMPARED[1]
-        if budget is None
-        else max(COMPARED[0], min(COMPARED[1], int(COMPARED_A_SECOND * budget)))
-    )
+    """Windows on which slow baselines are compared with others; networks need a budget more."""
+    fewest, most = COMPARED
+    if budget is None:
+        return most
+    return max(fewest, min(most, int(COMPARED_A_SECOND * budget)))
 
 
 def fit_seconds(windows: int) -> float:
     """Seconds of a fit without a budget, by how many windows can be drawn."""
-    return min(max(windows / WINDOWS_A_SECOND, LEAST_SECONDS), MOST_SECONDS)
+    seconds = max(windows / PRIORS.windows_a_second, PRIORS.least_seconds)
+    return min(seconds, PRIORS.most_seconds)
 
 
 def enough_steps(
     windows: int, batch_size: int, warm: bool = False, pretrained: bool = False
 ) -> int:
-    """Steps after which another network is worth more: some passes over the windows, fewer from trained weights."""
-    passes = int(PASSES * windows / batch_size)
-    enough = int((WARM_SHARE if warm or pretrained else 1) * max(MIN_STEPS, passes))
-    return min(enough, max(TUNING_STEPS, passes)) if pretrained else enough
+    """Steps after which another network is worth more: passes over the windows."""
+    passes = int(PRIORS.passes * windows / batch_size)
+    steps = max(PRIORS.min_steps, passes)
+    if warm or pretrained:
+        steps = int(PRIORS.trained_share * steps)
+    if pretrained:
+        steps = min(steps, max(PRIORS.tuning_steps, passes))
+    return steps
 
 
 def schedule(costs: Sequence[float], jobs: int) -> list[list[int]]:
-    """Networks by number for each of `jobs` workers: the longest first, to who is free first (Graham 1969)."""
+    """Networks by number for each of `jobs` workers: longest first, to the first that is free.
+
+    (Graham 1969)
+    """
     workers: list[list[int]] = [[] for _ in range(max(1, min(jobs, len(costs))))]
     ends = [0.0] * len(workers)
     for number in sorted(range(len(costs)), key=lambda number: -costs[number]):
@@ -159,6 +172,4 @@ def schedule(costs: Sequence[float], jobs: int) -> list[list[int]]:
 
 def makespan(costs: Sequence[float], jobs: int) -> float:
     """The time until the last of `jobs` workers has finished."""
-    return max(
-        (sum(costs[number] for number in worker) for worker in schedule(costs, jobs)), default=0.0
-    )
+    return max(sum(costs[number] for number in worker) for worker in schedule(costs, jobs))

@@ -1,13 +1,12 @@
-"""Resume a fit that was stopped: which fit a checkpoint belongs to, what it holds, and when one is written."""
+"""Resume a fit that was stopped: which fit a checkpoint belongs to, what it holds, when it is written."""
 
 import hashlib
 import json
 import time
-from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 from torch import Tensor
 
 from forecast.artifacts.checkpoints import Checkpoint
@@ -18,18 +17,14 @@ from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings
 from forecast.training.context import CheckpointStore
 from forecast.training.plan import Member, Plan
-from forecast.training.state import RETRIES, TrainingState
+from forecast.training.state import TrainingState
 
 INTERVAL = 10.0  # seconds between two checkpoints of a network
 WRITING_SHARE = 0.01  # of the time that writing them may take
 FORMAT = 2
-UNKEYED = {
-    "jobs",
-    "device",
-    "plan",
-    "warm_start",
-}  # settings that change nothing, or whose result is in the key
+UNKEYED = {"jobs", "device", "plan", "warm_start"}  # without effect, or with a key of their own
 PLAN = "plan"  # name of the checkpoint of the decisions
+COUNTERS = "step", "done", "stale", "best", "factor", "retries", "cut", "finished"  # of a state
 
 
 def data_key(panel: Panel, schema: Schema) -> str:
@@ -37,7 +32,8 @@ def data_key(panel: Panel, schema: Schema) -> str:
     digest = hashlib.sha256(schema.model_dump_json().encode())
     digest.update(json.dumps([panel.ids, panel.status, panel.ahead]).encode())
     arrays = {name: getattr(panel, name) for name in ARRAYS}
-    arrays |= {} if panel.vintages is None else vars(panel.vintages)
+    if panel.vintages is not None:
+        arrays |= vars(panel.vintages)
     for name, array in arrays.items():
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -50,7 +46,7 @@ def plan_key(
     device: torch.device,
     started_from: str | None = None,
 ) -> str:
-    """The sha256 of all but the data that decides a fit; `started_from` is the hash of what it continues."""
+    """The sha256 of what decides a fit beside the data; `started_from`: hash of what it continues."""
     facts = {
         "format": FORMAT,
         "settings": settings.model_dump(mode="json", exclude=UNKEYED),
@@ -78,86 +74,61 @@ class Decisions(Stored):
     @classmethod
     def read(cls, store: CheckpointStore | None) -> "Decisions":
         checkpoint = store.read(PLAN) if store is not None else None
-        try:
-            return cls.model_validate(checkpoint.facts if checkpoint is not None else {})
-        except ValidationError:
-            log.warning("the checkpoint of the plan cannot be read; training starts anew")
-            return cls()
+        return cls() if checkpoint is None else cls.model_validate(checkpoint.facts)
 
     def write(self, store: CheckpointStore | None) -> None:
         if store is not None:
             store.write(PLAN, Checkpoint(self.model_dump(mode="json"), {}))
 
 
-class _Numbers(Stored):
-    member: Member
-    step: int = Field(ge=0)
-    done: int = Field(ge=0)
-    stale: int = Field(ge=0)
-    best: float | None
-    factor: float = Field(gt=0, le=1)
-    retries: int = Field(ge=0, le=RETRIES)
-    cut: int | None = Field(ge=1)
-    finished: bool
-
-
 class NetworkCheckpoint:
-    """The checkpoint of one network: continues its training from there, and writes where it stands now and then."""
+    """The checkpoint of one network: continues its training from there, and is written at times."""
 
     def __init__(self, store: CheckpointStore | None, state: TrainingState, number: int) -> None:
-        self.store, self.state, self.name, self.number = (
-            store,
-            state,
-            f"member-{number}",
-            number + 1,
-        )
+        self.store = store
+        self.state = state
+        self.number = number
         self._next = time.monotonic() + INTERVAL
+
+    @property
+    def name(self) -> str:
+        return f"member-{self.number}"
 
     def restore(self) -> None:
         checkpoint = self.store.read(self.name) if self.store is not None else None
-        if checkpoint is not None and not restore(self.state, checkpoint):
-            log.warning(
-                "the checkpoint of network %d belongs to another plan; its training starts anew",
-                self.number,
-            )
-        elif checkpoint is not None and not self.state.finished:
-            log.info(
-                "network %d goes on from step %d of %d",
-                self.number,
-                self.state.step,
-                self.state.member.steps,
-            )
+        if checkpoint is None:
+            return
+        network = self.number + 1
+        if not restore(self.state, checkpoint):
+            problem = "the checkpoint of network %d belongs to another plan"
+            log.warning(f"{problem}; its training starts anew", network)
+        elif not self.state.finished:
+            steps = self.state.member.steps
+            log.info("network %d goes on from step %d of %d", network, self.state.step, steps)
 
     def write(self, now: bool) -> None:
-        """Write where training stands, `now` or if it is time; the longer that takes, the longer until the next one."""
+        """Write where training stands, `now` or if it is time; rarer the longer that takes."""
         start = time.monotonic()
-        if self.store is not None and (now or start > self._next):
-            numbers = _Numbers(
-                **{name: getattr(self.state, name) for name in _Numbers.model_fields}
-            )
-            self.store.write(
-                self.name,
-                Checkpoint(numbers.model_dump(mode="json"), to_arrays(_tensors(self.state))),
-            )
-            end = time.monotonic()
-            self._next = end + max(INTERVAL, (end - start) / WRITING_SHARE)
+        if self.store is None or (start <= self._next and not now):
+            return
+        facts = {name: getattr(self.state, name) for name in COUNTERS}
+        facts["member"] = self.state.member.model_dump(mode="json")
+        self.store.write(self.name, Checkpoint(facts, to_arrays(_tensors(self.state))))
+        end = time.monotonic()
+        self._next = end + max(INTERVAL, (end - start) / WRITING_SHARE)
 
 
 def restore(state: TrainingState, checkpoint: Checkpoint) -> bool:
-    """Continue from a checkpoint of the same training; False, and nothing changes, where it is of another one."""
-    saved, tensors = to_tensors(checkpoint.arrays), _tensors(state)
+    """Continue from a checkpoint; False, and nothing changes, where it is of another training."""
+    saved = to_tensors(checkpoint.arrays)
+    tensors = _tensors(state)
     if layout_of(saved) != layout_of(tensors):
         return False
-    try:
-        numbers = _Numbers.model_validate(checkpoint.facts)
-        for name in ("random/draw", "random/cpu"):
-            torch.Generator().set_state(saved[name])
-    except (ValidationError, RuntimeError):
+    if not state.member.continues(Member.model_validate(checkpoint.facts["member"])):
         return False
-    if not state.member.continues(numbers.member) or numbers.step > state.member.steps:
-        return False
-    for name in _Numbers.model_fields.keys() - {"member"}:
-        setattr(state, name, getattr(numbers, name))
+
+    for name in COUNTERS:
+        setattr(state, name, checkpoint.facts[name])
     with torch.no_grad():
         for name, tensor in tensors.items():
             tensor.copy_(saved[name])
@@ -169,22 +140,20 @@ def restore(state: TrainingState, checkpoint: Checkpoint) -> bool:
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:
-    """The tensors of a state by name, not copies of them; the states of random generators, which are."""
-    random = {
-        "draw": state.generator.get_state(),
-        "cpu": torch.get_rng_state(),
-    }  # dropout draws from torch's own
+    """The tensors of a state by name, not copies; states of random generators, which are copies."""
+    optimizer = state.optimizer
+    tensors = {
+        "optimizer/steps": optimizer.steps,
+        "held_out/quantiles": state.held_out,
+        "random/draw": state.generator.get_state(),
+        "random/cpu": torch.get_rng_state(),  # dropout draws from torch's own
+    }
     if state.device.type != "cpu":
-        random["device"] = torch.cuda.get_rng_state()
-    parts: dict[str, dict[Any, Tensor]] = {
-        "network": state.network.state_dict(),
-        "best": state.best_weights,
-        "exp_avg": dict(enumerate(state.optimizer.exp_avg)),
-        "exp_avg_sq": dict(enumerate(state.optimizer.exp_avg_sq)),
-        "optimizer": {"steps": state.optimizer.steps},
-        "held_out": {"quantiles": state.held_out},
-        "random": random,
-    }
-    return {
-        f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()
-    }
+        tensors["random/device"] = torch.cuda.get_rng_state()
+    for name, weights in state.network.state_dict().items():
+        tensors[f"network/{name}"] = weights
+        tensors[f"best/{name}"] = state.best_weights[name]
+    for number in range(len(optimizer.parameters)):
+        tensors[f"exp_avg/{number}"] = optimizer.exp_avg[number]
+        tensors[f"exp_avg_sq/{number}"] = optimizer.exp_avg_sq[number]
+    return tensors

@@ -1,12 +1,12 @@
 """Gather the batches that a network trains on, drawn at random, and those that validate it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from forecast.parallel import process_rank, processes
 from forecast.training.split import Split
 from forecast.windows.windows import Batch, WindowIndex, Windows
 
@@ -19,31 +19,31 @@ Draw = Callable[[torch.Generator, int, bool], Batch]
 def sampler(windows: Windows, split: Split) -> Draw:
     """Draw windows of tensors: first a series, each as likely as another, then a position in it."""
     device = windows.values.device
-
-    def table(held_out_too: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        count, low = (
-            split.count(held_out_too),
-            np.maximum(np.minimum(split.first, split.last(held_out_too)), 1),
-        )
-        columns = np.flatnonzero(count), low, count, split.end if held_out_too else split.train_end
-        a, b, c, d = (torch.from_numpy(np.ascontiguousarray(column)) for column in columns)
-        return a, b, c, d
-
-    tables = {held_out_too: table(held_out_too) for held_out_too in (False, True)}
+    tables = {held_out_too: _table(split, held_out_too) for held_out_too in (False, True)}
 
     def draw(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
-        usable, low, count, end = tables[held_out_too]
+        usable, lowest, count, end = tables[held_out_too]
         series = usable[torch.randint(len(usable), (size,), generator=generator)]
         share = torch.rand(size, generator=generator, dtype=torch.float64)
-        position = low[series] + (share * count[series]).long()
-        position = torch.minimum(position, low[series] + count[series] - 1)
+        step = (share * count[series]).long()
+        position = lowest[series] + torch.minimum(step, count[series] - 1)
         return windows.batch(series.to(device), position.to(device), end[series].to(device))
 
     return draw
 
 
+def _table(split: Split, held_out_too: bool) -> list[torch.Tensor]:
+    """Series that have windows; of each series its lowest position, its windows, and its end."""
+    count = split.count(held_out_too)
+    lowest = np.maximum(np.minimum(split.first, split.last(held_out_too)), 1)
+    end = split.end if held_out_too else split.train_end
+    return [_tensor(column) for column in (np.flatnonzero(count), lowest, count, end)]
+
+
 def validation_batches(windows: Windows, index: WindowIndex) -> list[Batch]:
-    series, position = (torch.from_numpy(part).to(windows.values.device) for part in index)
+    device = windows.values.device
+    series = _tensor(index[0]).to(device)
+    position = _tensor(index[1]).to(device)
     size = VALIDATION_BATCH
     return [
         windows.batch(series[at : at + size], position[at : at + size])
@@ -51,11 +51,5 @@ def validation_batches(windows: Windows, index: WindowIndex) -> list[Batch]:
     ]
 
 
-def part_of_process(draw: Draw) -> Draw:
-    """Draw as many windows for each process, all with the same random numbers, and take those of this process."""
-    count, rank = processes(), process_rank()
-    if count == 1:
-        return draw
-    return lambda generator, size, held_out_too: draw(generator, count * size, held_out_too).split(
-        size
-    )[rank]
+def _tensor(array: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))

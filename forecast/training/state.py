@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -10,27 +10,29 @@ from torch import Tensor, nn
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import log
 from forecast.models.shared.model import RecurrentModel
-from forecast.parallel import processes
 from forecast.settings import TrainSettings
 from forecast.training.plan import Member
 from forecast.training.precision import lowered
 from forecast.windows.windows import Batch
 
 WARM_RATE = 0.25  # share of the learning rate for a network that has been trained before
-BETAS, EPSILON = (0.9, 0.999), 1e-8
-RETRIES = (
-    4  # times that training continues from the best weights, with half the rate, after it diverged
-)
+BETAS = 0.9, 0.999
+EPSILON = 1e-8
+RETRIES = 4  # times that training continues from the best weights after it diverged
+WARM_UP = 100  # steps of the learning rate, at most
 
 
 class AdamW:
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019); that of torch first imports its slow compiler."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+
+    That of torch moves weights to the same bits, but its first use imports a compiler, which takes
+    as long as a fit of a short series, and its step takes one and a half times as long.
+    """
 
     def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
-        self.parameters: list[Tensor] = [
-            parameter for parameter in parameters if parameter.requires_grad
-        ]
-        self.decay, self.steps = decay, torch.zeros(1, dtype=torch.int64)
+        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        self.decay = decay
+        self.steps = torch.zeros(1, dtype=torch.int64)
         self.exp_avg = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.exp_avg_sq = [torch.zeros_like(parameter) for parameter in self.parameters]
 
@@ -42,24 +44,33 @@ class AdamW:
     def step(self, rate: float) -> None:
         """Move the parameters that have gradients along them."""
         self.steps += 1
-        steps = int(self.steps)
-        used = [i for i, parameter in enumerate(self.parameters) if parameter.grad is not None]
-        every = self.parameters, self.exp_avg, self.exp_avg_sq
-        parameters, mean, square = ([tensors[i] for i in used] for tensors in every)
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        parameters: list[Tensor] = []
+        gradients: list[Tensor] = []
+        exp_avg: list[Tensor] = []
+        exp_avg_sq: list[Tensor] = []
+        for number, parameter in enumerate(self.parameters):
+            if parameter.grad is not None:
+                parameters.append(parameter)
+                gradients.append(parameter.grad)
+                exp_avg.append(self.exp_avg[number])
+                exp_avg_sq.append(self.exp_avg_sq[number])
+
         if self.decay:
             torch._foreach_mul_(parameters, 1 - rate * self.decay)
-        torch._foreach_lerp_(mean, gradients, 1 - BETAS[0])
-        torch._foreach_mul_(square, BETAS[1])
-        torch._foreach_addcmul_(square, gradients, gradients, 1 - BETAS[1])
-        size = torch._foreach_sqrt(square)
-        torch._foreach_div_(size, math.sqrt(1 - BETAS[1] ** steps))
-        torch._foreach_add_(size, EPSILON)
-        torch._foreach_addcdiv_(parameters, mean, size, -rate / (1 - BETAS[0] ** steps))
+        torch._foreach_lerp_(exp_avg, gradients, 1 - BETAS[0])
+        torch._foreach_mul_(exp_avg_sq, BETAS[1])
+        torch._foreach_addcmul_(exp_avg_sq, gradients, gradients, 1 - BETAS[1])
+
+        steps = int(self.steps)
+        deviation = torch._foreach_sqrt(exp_avg_sq)
+        torch._foreach_div_(deviation, math.sqrt(1 - BETAS[1] ** steps))
+        torch._foreach_add_(deviation, EPSILON)
+        step_size = -rate / (1 - BETAS[0] ** steps)
+        torch._foreach_addcdiv_(parameters, exp_avg, deviation, step_size)
 
 
 class TrainingState:
-    """Weights, optimizer, best weights, learning rate and random numbers of one network in training."""
+    """Weights, optimizer, best weights, learning rate and random numbers of a network in training."""
 
     def __init__(
         self,
@@ -69,21 +80,19 @@ class TrainingState:
         number: int,
         held_out: int = 0,
     ) -> None:
-        self.network, self.settings, self.member = network, settings, member
+        self.network = network
+        self.settings = settings
+        self.member = member
         self.device = next(network.parameters()).device
-        self.loss = network.loss if network.rows_at_once else shared_loss(network)
-        self.generator = torch.Generator().manual_seed(
-            member_seed(settings, member) + 7919 * (number + 1)
-        )
+        seed = member_seed(settings, member) + 7919 * (number + 1)
+        self.generator = torch.Generator().manual_seed(seed)
         self.step = 0  # of the schedule, the next to be taken
         self.done = 0  # steps taken; fewer than `step` where training stopped early
         self.stale = 0  # validations without gain
         self.best: float | None = None
         self.best_weights = copy.deepcopy(network.state_dict())
-        self.factor, self.retries = (
-            1.0,
-            RETRIES,
-        )  # of the learning rate, halved when the loss becomes NaN
+        self.factor = 1.0  # of the learning rate, halved when the loss becomes NaN
+        self.retries = RETRIES
         self.cut: int | None = None  # the step at which a deadline ended training
         self.finished = False
         shape = network.shape
@@ -101,9 +110,9 @@ class TrainingState:
         return self.network.starts_trained or self.member.warm > 0
 
     def learn_at_once(self, batch: Batch, held_out: list[Batch]) -> float:
-        """Take a step of a network without gradients; `held_out` are windows that it does not learn from."""
+        """Take a step of a network without gradients, which does not learn from `held_out`."""
         self.network.eval().learn(batch, held_out)
-        self.step, self.done = self.step + 1, self.done + 1
+        self._count_step()
         return math.nan
 
     def take(self, batch: Batch) -> float:
@@ -111,33 +120,46 @@ class TrainingState:
         self.network.train()
         self.optimizer.zero_grad()
         with lowered(self.member.precision, self.device):
-            loss = self.loss(batch)
+            loss = self.network.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.optimizer.parameters, self.settings.clip)
-        at, value = self.step, float(loss.detach())
-        self.step, self.done = self.step + 1, self.done + 1
+
+        rate = self._rate()
+        self._count_step()
         if not bool(torch.isfinite(norm + loss)):
             self._retry()
             return math.nan
-        rate = self.settings.learning_rate * (
-            self.network.rate_share * (WARM_RATE if self.starts_trained else 1.0)
-        )
-        self.optimizer.step(rate * self.factor * rate_at(at, self.member.steps))
-        return value
+        self.optimizer.step(rate)
+        return float(loss.detach())
+
+    def _rate(self) -> float:
+        share = self.network.rate_share * (WARM_RATE if self.starts_trained else 1.0)
+        peak = self.settings.learning_rate * share * self.factor
+        return peak * rate_at(self.step, self.member.steps)
+
+    def _count_step(self) -> None:
+        self.step += 1
+        self.done += 1
 
     def validate(self, batches: list[Batch]) -> bool:
-        """Measure the loss on held-out values; the best weights so far are remembered, and True is returned."""
+        """Measure the loss on held-out values; whether these are the best weights so far."""
         self.network.eval()
+        losses: list[float] = []
+        sizes: list[float] = []
         with torch.no_grad():
-            losses = [float(self.network.loss(batch)) for batch in batches]
-        sizes = [float((batch.target_mask * batch.weight[:, None]).sum()) for batch in batches]
-        loss = sum(a * b for a, b in zip(losses, sizes, strict=True)) / max(sum(sizes), 1e-6)
+            for batch in batches:
+                size = float((batch.target_mask * batch.weight[:, None]).sum())
+                losses.append(float(self.network.loss(batch)) * size)
+                sizes.append(size)
+        loss = sum(losses) / max(sum(sizes), 1e-6)
+
         if not math.isfinite(loss):
             self._retry()
             return False
         better = self.best is None or loss < self.best
         if better:
-            self.best, self.best_weights = loss, copy.deepcopy(self.network.state_dict())
+            self.best = loss
+            self.best_weights = copy.deepcopy(self.network.state_dict())
         return better
 
     def restore_best(self, batches: list[Batch]) -> None:
@@ -145,26 +167,25 @@ class TrainingState:
         if self.best is not None:
             self._return_to_best()
         self.network.eval()
+        levels = self.network.shape.levels
+        forecasts = []
         with torch.no_grad():
-            levels = self.network.shape.levels
-            quantiles = [
-                batch.unscaled(self.network.quantiles(batch, levels)).cpu() for batch in batches
-            ]
-            self.held_out = torch.cat(quantiles)
+            for batch in batches:
+                quantiles = self.network.quantiles(batch, levels)
+                forecasts.append(batch.unscaled(quantiles).cpu())
+        self.held_out = torch.cat(forecasts)
 
     def _return_to_best(self) -> None:
         self.network.load_state_dict(self.best_weights)
-        self.optimizer = AdamW(
-            self.network.parameters(), self.settings.decay
-        )  # the old momentum is of other weights
+        # the old momentum is of other weights
+        self.optimizer = AdamW(self.network.parameters(), self.settings.decay)
 
     def _retry(self) -> None:
         if self.retries == 0:
             raise diverged()
         if self.retries == RETRIES:  # the first time only
-            log.warning(
-                "the loss became NaN; training goes on from the best weights with half the learning rate"
-            )
+            problem = "the loss became NaN; training goes on from the best weights"
+            log.warning("%s with half the learning rate", problem)
         self.retries -= 1
         self.factor /= 2
         self._return_to_best()
@@ -177,30 +198,13 @@ def member_seed(settings: TrainSettings, member: Member) -> int:
 
 def rate_at(step: int, steps: int) -> float:
     """Share of the peak learning rate at a step: linear warm-up, then a cosine to zero."""
-    warmup = min(100, max(1, steps // 10))
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    warm_up = min(WARM_UP, max(1, steps // 10))
+    if step < warm_up:
+        return (step + 1) / warm_up
+    done = (step - warm_up) / max(1, steps - warm_up)
+    return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def diverged() -> BadData:
     cure = Words("look for extreme values, or pass a smaller ", Setting("learning_rate"))
     return BadData("the loss became NaN and stays so", cure=cure)
-
-
-def shared_loss(network: RecurrentModel) -> Callable[[Batch], Tensor]:
-    """The loss of a network whose gradients are the means over all processes."""
-    if processes() == 1:
-        return network.loss
-    return nn.parallel.DistributedDataParallel(_Loss(network), find_unused_parameters=True)
-
-
-class _Loss(nn.Module):
-    """A network whose output is its loss, which is what DistributedDataParallel can watch."""
-
-    def __init__(self, network: RecurrentModel) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, batch: Batch) -> Tensor:
-        return self.network.loss(batch)

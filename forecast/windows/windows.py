@@ -60,7 +60,7 @@ class Batch:
         if (missing := size - len(self)) <= 0:
             return self
         xp = array_namespace(self.past)
-        return self._changed(
+        return self.map(
             lambda array: xp.concat(
                 [array, xp.broadcast_to(array[-1:], (missing, *array.shape[1:]))]
             )
@@ -68,9 +68,9 @@ class Batch:
 
     def split(self, size: int) -> list[Self]:
         slices = [slice(start, start + size) for start in range(0, len(self), size)]
-        return [self._changed(itemgetter(part)) for part in slices]
+        return [self.map(itemgetter(part)) for part in slices]
 
-    def _changed(self, change: Callable[[Array], Array]) -> Self:
+    def map(self, change: Callable[[Array], Array]) -> Self:
         return replace(
             self, **{field.name: change(getattr(self, field.name)) for field in fields(self)}
         )

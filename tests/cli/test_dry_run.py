@@ -11,7 +11,7 @@ from forecast.training import fitting
 from forecast.training.context import TrainingContext
 from forecast.training.fitting import Fitter
 from forecast.training.loop import Trained
-from forecast.training.plan import TUNING_STEPS, Member
+from forecast.training.plan import PRIORS, Member
 from tests.conftest import DATA, Ran
 
 Command = Callable[..., Ran]
@@ -196,7 +196,7 @@ def test_a_short_series_trains_the_pretrained_network_once_and_briefly(
 ) -> None:
     shown = forecast("fit", passengers, "--dry-run", "--json", "--artifact", tmp_path / "store")
     (network,) = json.loads(shown.out)["networks"]
-    assert (network["model"], network["steps"]) == ("finetuned", TUNING_STEPS)
+    assert (network["model"], network["steps"]) == ("finetuned", PRIORS.tuning_steps)
 
 
 def test_few_windows_are_learned_by_few_networks(

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 
 from forecast.training import halving
+from forecast.training.halving import RoundPriors
+from forecast.training.plan import StepPriors
 from forecast.training.state import TrainingState
 
 pytestmark = pytest.mark.usefixtures("without_exports")
@@ -149,8 +151,8 @@ def test_rounds_go_on_as_they_were_begun(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(halving, "FEW_NETWORKS", 6)
-    monkeypatch.setattr("forecast.training.plan.MIN_STEPS", 20)
+    monkeypatch.setattr(halving, "PRIORS", RoundPriors(few_networks=6))
+    monkeypatch.setattr("forecast.training.plan.PRIORS", StepPriors(min_steps=20))
     fit = ("fit", passengers, *SMALL)
     assert forecast(*fit, "--artifact", tmp_path / "whole").code == 0
     members = json.loads(forecast("inspect", "--artifact", tmp_path / "whole", "--json").out)[
@@ -181,9 +183,8 @@ def test_what_a_budget_measured_is_not_measured_again(
         (folder / "plan").read_bytes().split(b"\n", 1)[1].split(b"\n}\n")[0] + b"}"
     )
     monkeypatch.setattr("forecast.training.fitting.Fitter.cost", None)  # whatever measures fails
-    monkeypatch.setattr(
-        "forecast.training.halving.MOST_NETWORKS", 0
-    )  # and there is no round after the first
+    # and there is no round after the first
+    monkeypatch.setattr(halving, "PRIORS", RoundPriors(most_networks=0))
     resumed = forecast(*fit, "--artifact", store, "--resume")
     assert resumed.code == 0, resumed.err
     monkeypatch.undo()

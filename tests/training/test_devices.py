@@ -1,12 +1,6 @@
-"""Devices, training in several processes, and memory that runs out."""
+"""Devices, threads, and memory that runs out."""
 
-import json
-import os
 import pickle
-import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from forecast.engine.stages import Callbacks
 
 from forecast import Forecaster
-from forecast.engine.requests import Callbacks
 from forecast.errors import Unavailable
 from forecast.settings import TrainSettings
 from forecast.tables.synthetic import synthesize
@@ -208,111 +202,18 @@ def test_memory_that_runs_out_is_told_from_other_failures(error: Exception, ran_
         raise error
 
 
-STEPS, BATCH = 40, 16
 SETTINGS = {
     "model": "gru",
     "params": {"hidden_size": 8},
-    "steps": STEPS,
+    "steps": 40,
     "members": 1,
     "horizon": 7,
     "guard": False,
 }
 
-CURVE = """
-import json, sys
-import pandas as pd
-from forecast import Forecaster
-from forecast.engine.requests import Callbacks
-from forecast.parallel import process_rank
-
-losses = []
-Forecaster(**json.loads(sys.argv[1])).fit(
-    pd.read_csv("table.csv"), callbacks=Callbacks(on_step=lambda at: losses.append((at.loss, at.validation)))
-)
-open(f"rank-{process_rank()}.json", "w").write(json.dumps(losses))
-"""
-
-
-_ALONE = [
-    "unshare",
-    "--net",
-    "sh",
-    "-c",
-    'ip link set lo up && exec "$@"',
-    "sh",
-]  # torchrun listens on all interfaces
-if os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("ip"):
-    _ALONE = []
-
-
-def torchrun(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in two processes that talk over the loopback interface only."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    run = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-addr",
-        "127.0.0.1",
-    ]
-    own = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    words = (*_ALONE, *run, "--master-port", str(port), *words)
-    return subprocess.run(
-        words, cwd=folder, env={**os.environ, **own}, capture_output=True, text=True, check=False
-    )
-
 
 def frame() -> pd.DataFrame:
     return synthesize("seasonal", series=6, length=120, seed=1)
-
-
-@pytest.mark.slow
-def test_two_processes_train_as_one_with_the_double_batch(tmp_path: Path) -> None:
-    frame().to_csv(tmp_path / "table.csv", index=False)
-    (tmp_path / "curve.py").write_text(CURVE)
-    ran = torchrun(tmp_path, "curve.py", json.dumps({**SETTINGS, "batch_size": BATCH}))
-    assert ran.returncode == 0, ran.stderr
-    first, second = (
-        np.array(json.loads((tmp_path / f"rank-{rank}.json").read_text()), float) for rank in (0, 1)
-    )
-    seen: list[Progress] = []
-    Forecaster(**SETTINGS, batch_size=2 * BATCH).fit(
-        pd.read_csv(tmp_path / "table.csv"), callbacks=Callbacks(on_step=seen.append)
-    )
-    alone = np.array([(at.loss, at.validation) for at in seen], float)
-    np.testing.assert_array_equal(first[:, 1], second[:, 1])  # all have the same weights
-    np.testing.assert_allclose((first + second)[:, 0] / 2, alone[:, 0], rtol=0.03)
-    np.testing.assert_allclose(first[:, 1], alone[:, 1], rtol=0.03)
-    assert abs(first[:, 0] - second[:, 0]).max() > 0.01  # each has windows of its own
-
-
-@pytest.mark.slow
-def test_only_the_first_process_writes_and_speaks(tmp_path: Path) -> None:
-    frame().to_csv(tmp_path / "table.csv", index=False)
-    words = (
-        "--model",
-        "gru",
-        "-p",
-        "hidden_size=8",
-        "--steps",
-        "10",
-        "--members",
-        "1",
-        "--artifact",
-        "store",
-    )
-    ran = torchrun(tmp_path, "-m", "forecast", "fit", "table.csv", *words)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stderr.count("saved    store/v-") == ran.stderr.count("horizon  ") == 1
-    assert len(list((tmp_path / "store").glob("v-*"))) == 1
-    budget = torchrun(
-        tmp_path, "-m", "forecast", "fit", "table.csv", "--model", "gru", "--budget", "9"
-    )
-    assert "--budget 9.0: several processes have no common clock" in budget.stderr
 
 
 def test_all_that_training_gathers_lies_on_the_device_of_the_network() -> None:

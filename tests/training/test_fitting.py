@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -15,21 +14,18 @@ from forecast.models.shared.building import build, to_arrays
 from forecast.models.shared.exporting import random_batch
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.settings import TrainSettings
-from forecast.training import fitting
 from forecast.training.context import Progress, Rehearsal, TrainingContext
-from forecast.training.fitting import (
+from forecast.training.costs import (
     PROBE_STEPS,
-    Fitter,
-    Probe,
+    StepCosts,
     default_batch_size,
     estimate_step,
-    train_members,
 )
+from forecast.training.fitting import Fitter, train_members
 from forecast.training.loop import Trained
 from forecast.training.plan import Candidate, Member, plan_member
 from forecast.training.sampling import Draw
 from forecast.training.split import split_windows
-from forecast.training.state import TrainingState
 from forecast.windows.windows import Batch
 from tests._inputs import LEVELS, inputs_of
 
@@ -77,31 +73,13 @@ def test_what_is_held_out_changes_no_plan() -> None:
     assert before.plan([GRU], [0.01], measure=False) == after.plan([GRU], [0.01], measure=False)
 
 
-def test_a_step_is_measured_once_and_again_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs: list[str] = []
-
-    class Watched(fitting.Probe):
-        def run(self) -> None:
-            runs.append("run")
-            super().run()
-
-    monkeypatch.setattr(fitting, "Probe", Watched)
-    fitter = fitter_of(batch_size=8)
-    assert fitter.cost(GRU, 1.0, measure=True) > 0
-    measured = len(runs)
-    fitter.cost(GRU, 1.0, measure=True)
-    assert len(runs) == measured == 1
-    fitter.measure_again()
-    assert len(runs) == measured + fitting.PROBE_REPEATS
-
-
 def test_a_network_is_shaped_by_its_candidate_and_the_panel() -> None:
     shape = fitter_of(lags=(7,), loss="huber").shape(Candidate(model="gru", lookback=20))
     assert (shape.lookback, shape.horizon, shape.series, shape.seasons) == (20, 2, 2, (7,))
     assert (shape.levels, shape.loss) == (LEVELS, "huber")
 
 
-def test_a_rehearsal_trains_nothing_and_counts_each_network() -> None:
+def test_a_dry_run_counts_each_network() -> None:
     fitter, rehearsal = fitter_of(), Rehearsal()
     members = fitter.plan([GRU, GRU], [1.0, 1.0], measure=False, steps=30)
     same, trained = fitter.train(members, TrainingContext(rehearsal=rehearsal))
@@ -201,22 +179,19 @@ def test_batches_are_smaller_for_few_windows_and_where_steps_would_be_few(
     assert default_batch_size(windows, lambda count: a_step * count / 128, 25.0) == size
 
 
-def test_a_probe_counts_the_fastest_step() -> None:
-    network, member = (
-        build(Candidate(model="gru", lookback=48), SHAPE),
-        plan_member(Candidate(model="gru", lookback=48), 1, 8, refit=False),
-    )
-    times: Iterator[float] = iter(
-        [0.0, 9.0, 10.0, 12.0, 20.0, 25.0, 30.0, 31.0, 40.0, 48.0, 50.0, 58.0]
-    )
+def test_a_step_is_measured_once_and_the_fastest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = build(Candidate(model="gru", lookback=48), SHAPE)
+    member = plan_member(Candidate(model="gru", lookback=48), 1, 8, refit=False)
+    times = iter([0.0, 9.0, 10.0, 12.0, 20.0, 25.0])
 
     def draw(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
         return random_batch(SHAPE, size, 0)
 
-    probe = Probe(TrainingState(network, TrainSettings(), member, 0), draw, lambda: next(times))
-    assert (PROBE_STEPS, probe.seconds) == (3, 2.0)
-    probe.run()
-    assert probe.seconds == 1.0
+    costs = StepCosts(network, draw, seed=0)
+    monkeypatch.setattr(time, "monotonic", lambda: next(times))
+    assert costs.measure(member, TrainSettings()) == 2.0
+    assert PROBE_STEPS == 3
+    assert costs.measure(member, TrainSettings()) == 2.0
 
 
 NETWORK_SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))

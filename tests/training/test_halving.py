@@ -15,16 +15,16 @@ from forecast.artifacts.checkpoints import Checkpoint
 from forecast.errors import UsageError
 from forecast.tables.synthetic import synthesize
 from forecast.training.context import TrainingContext, WarmStart
-from forecast.training.halving import MOST_NETWORKS, train_networks
+from forecast.training.halving import PRIORS, train_networks
 from forecast.training.loop import Trained
-from forecast.training.plan import Candidate, Member, Plan, plan_member
+from forecast.training.plan import Candidate, Member, Plan, StepPriors, plan_member
 
 
 def test_a_budget_trains_in_rounds_and_its_plan_repeats_it(tmp_path: object) -> None:
     frame = synthesize("seasonal", series=2, length=80)
     model = Forecaster(horizon=6, budget=4, jobs=1, params={"hidden_size": 4}).fit(frame)
     members = model.plan_.members
-    assert 1 <= len(members) <= MOST_NETWORKS
+    assert 1 <= len(members) <= PRIORS.most_networks
     assert {member.model for member in members} == {"segrnn"}
     path = f"{tmp_path}/plan.json"
     with open(path, "w", encoding="utf-8") as file:
@@ -121,7 +121,7 @@ def test_a_single_candidate_trains_on_both_cores() -> None:
 
 
 def test_without_a_budget_no_clock_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forecast.training.plan.MIN_STEPS", 20)
+    monkeypatch.setattr("forecast.training.plan.PRIORS", StepPriors(min_steps=20))
     frame = synthesize("seasonal", series=2, length=80)
     quick = Forecaster(horizon=6, params={"hidden_size": 4}, baselines=("last",)).fit(frame)
     clock = count(step=100.0)
@@ -176,5 +176,3 @@ def test_a_fit_that_was_stopped_repeats_its_decisions_without_measuring() -> Non
     whole = trained(Fitter(costs), TrainingContext(checkpoints=store))
     resumed = Fitter({})  # whatever measures fails
     assert trained(resumed, TrainingContext(checkpoints=store)) == whole
-    store["plan"] = Checkpoint({"rounds": "seven"}, {})
-    assert trained(Fitter(costs), TrainingContext(checkpoints=store)) == whole

@@ -17,7 +17,7 @@ from forecast.models.shared.building import build
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.settings import TrainSettings
 from forecast.training.context import Progress, TrainingContext
-from forecast.training.loop import Deferred, train
+from forecast.training.loop import deferred_signals, train
 from forecast.training.plan import Member
 from forecast.windows.windows import Batch
 from tests.training._batches import batch, draw
@@ -122,26 +122,25 @@ def test_the_second_signal_acts_at_once() -> None:
     reached = []
 
     def two() -> None:
-        with Deferred() as signals:
+        with deferred_signals() as signals:
             signal.raise_signal(signal.SIGINT)
-            reached.append(signals.pending)
+            reached.append(list(signals))
             signal.raise_signal(signal.SIGINT)
-            reached.append(None)
+            reached.append([])
 
     with pytest.raises(KeyboardInterrupt):
         two()
-    assert reached == [signal.SIGINT]
+    assert reached == [[signal.SIGINT]]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.usefixtures("interrupts")
-def test_a_pending_signal_acts_when_it_is_delivered_or_the_block_ends() -> None:
-    with pytest.raises(KeyboardInterrupt), Deferred():
+def test_a_pending_signal_acts_when_the_block_ends() -> None:
+    with pytest.raises(KeyboardInterrupt), deferred_signals():
         signal.raise_signal(signal.SIGINT)
     delivered = []
     signal.signal(signal.SIGINT, lambda number, frame: delivered.append(number))
-    with Deferred() as signals:
+    with deferred_signals():
         signal.raise_signal(signal.SIGINT)
         assert delivered == []
-        signals.deliver()
-        assert (delivered, signals.pending) == ([signal.SIGINT], None)
+    assert delivered == [signal.SIGINT]

@@ -6,10 +6,7 @@ from hypothesis import strategies as st
 
 from forecast.training.plan import (
     COMPARED,
-    LEAST_SECONDS,
-    MIN_STEPS,
-    MOST_SECONDS,
-    TUNING_STEPS,
+    PRIORS,
     Candidate,
     Member,
     Plan,
@@ -31,11 +28,11 @@ def test_the_last_fifth_of_the_steps_trains_on_held_out_values_too() -> None:
 
 
 def test_many_windows_need_more_steps_and_trained_networks_fewer() -> None:
-    assert enough_steps(10, 128) == MIN_STEPS < enough_steps(1_000_000, 128)
-    assert enough_steps(10, 128, warm=True) == MIN_STEPS // 4
+    assert enough_steps(10, 128) == PRIORS.min_steps < enough_steps(1_000_000, 128)
+    assert enough_steps(10, 128, warm=True) == PRIORS.min_steps // 4
     assert (
         enough_steps(10, 128, pretrained=True)
-        == TUNING_STEPS
+        == PRIORS.tuning_steps
         < enough_steps(5_000, 128, pretrained=True)
     )
     assert enough_steps(10**6, 128, warm=True) == enough_steps(10**6, 128, pretrained=True)
@@ -44,11 +41,11 @@ def test_many_windows_need_more_steps_and_trained_networks_fewer() -> None:
 def test_time_grows_with_the_windows_within_bounds() -> None:
     assert (
         fit_seconds(1)
-        == LEAST_SECONDS
+        == PRIORS.least_seconds
         < fit_seconds(2000)
         == 10.0
         < fit_seconds(10**9)
-        == MOST_SECONDS
+        == PRIORS.most_seconds
     )
 
 

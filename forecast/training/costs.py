@@ -1,0 +1,96 @@
+"""What a training step costs: estimated from a network's layers, or measured on this machine."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from forecast.models.shared.model import RecurrentModel
+from forecast.settings import TrainSettings
+from forecast.training.plan import PRIORS, Member
+from forecast.training.sampling import Draw
+from forecast.training.state import TrainingState
+from forecast.windows.windows import Batch
+
+PROBE_BATCH = 32  # windows of the batch that an estimate counts with
+PROBE_STEPS = 3  # the first one is slow, since memory is set up
+
+
+@dataclass(frozen=True)
+class MachineSpeed:
+    """Measured on a machine of two cores."""
+
+    operations_a_second: float = 4e10
+    recurrent_step: float = 2e-4  # seconds that each step of a recurrent layer takes anyway
+    other: float = 2e-3  # seconds of anything else
+
+
+SPEED = MachineSpeed()
+
+
+def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: float) -> int:
+    """A power of two from 32 to 128: some steps in a pass over the windows, many in `seconds`."""
+    size = max(32, min(128, 1 << max(0, (max(windows, 1) // 8).bit_length() - 1)))
+    while size > 64 and seconds / estimate(size) < PRIORS.min_steps:
+        size //= 2
+    return size
+
+
+def estimate_step(network: RecurrentModel, batch: Batch, batch_size: int) -> float:
+    """Seconds of one training step on two cores, forward and backward, by weights and steps."""
+    if network.rows_at_once:
+        return network.seconds_to_learn(batch_size)
+    operations = 0.0  # of a window
+    launches = 0.0
+
+    def count(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        nonlocal operations, launches
+        if isinstance(inputs[0], Tensor) and inputs[0].is_floating_point():
+            times = prod(inputs[0].shape[:-1]) / len(batch)
+            weights = sum(weight.numel() for weight in layer.parameters(recurse=False))
+            operations += 2.0 * weights * times
+            launches += times * layer.num_layers if isinstance(layer, nn.RNNBase) else 1
+
+    hooks = [
+        layer.register_forward_hook(count)
+        for layer in network.modules()
+        if layer is not network and any(True for _ in layer.parameters(recurse=False))
+    ]
+    try:
+        with torch.no_grad():
+            network.outputs(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    computing = 3.0 * operations * batch_size / SPEED.operations_a_second
+    return computing + launches * SPEED.recurrent_step + SPEED.other
+
+
+class StepCosts:
+    """What steps of a candidate take on one core, by the windows of a step."""
+
+    def __init__(self, network: RecurrentModel, draw: Draw, seed: int) -> None:
+        self.network = network
+        self.draw = draw
+        self.batch = draw(torch.Generator().manual_seed(seed), PROBE_BATCH, False)
+        self.measured: dict[int, float] = {}  # seconds of the fastest step
+
+    def estimated(self, batch_size: int) -> float:
+        return estimate_step(self.network, self.batch, batch_size)
+
+    def measure(self, member: Member, settings: TrainSettings) -> float:
+        """Train the network to measure a step, once; slow ones waited for other work."""
+        size = member.batch_size
+        if size not in self.measured:
+            state = TrainingState(self.network, settings, member, 0)
+            seconds = []
+            for _ in range(PROBE_STEPS):
+                start = time.monotonic()
+                state.take(self.draw(state.generator, size, False))
+                seconds.append(time.monotonic() - start)
+            self.measured[size] = min(seconds)
+        return self.measured[size]
