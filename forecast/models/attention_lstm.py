@@ -9,7 +9,7 @@ from forecast.windows.windows import Batch
 
 
 class Network(RecurrentModel):
-    """One softmax over all outputs of an LSTM; the pooled output and the final state go to the head together."""
+    """One softmax over all outputs of an LSTM; pooled output and final state are decoded."""
 
     Params = parts.EncoderParams
 
@@ -17,21 +17,27 @@ class Network(RecurrentModel):
         super().__init__(params, shape)
         size = parts.state_size(params)
         self.encoder = parts.recurrent("LSTM", parts.input_size(self.shape), params)
-        self.score = nn.Sequential(nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1))
+        hidden = nn.Linear(size, size)
+        self.score = nn.Sequential(hidden, nn.Tanh(), nn.Linear(size, 1))
         self.decoder = parts.StepDecoder(2 * size, self.shape, params.dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         states, _ = self.encoder(parts.inputs(batch))  # [batch, lookback, state]
-        pooled = (self._weights(states, batch)[..., None] * states).sum(1)
-        state = torch.cat([pooled, parts.final_state(states, self.params)], -1)
+        weights = self._weights(states, batch)
+        pooled = (weights[..., None] * states).sum(1)
+        final = parts.final_state(states, self.params)
+        state = torch.cat([pooled, final], -1)
         return self.decoder(state, batch.future_covariates)  # type: ignore[no-any-return]
 
     def attention(self, batch: Batch) -> Tensor:
         """The weight of each step of the past, [batch, lookback]; each row sums to 1."""
         batch, _ = self._prepare(batch)
-        return self._weights(self.encoder(parts.inputs(batch))[0], batch)
+        states, _ = self.encoder(parts.inputs(batch))
+        return self._weights(states, batch)
 
     def _weights(self, states: Tensor, batch: Batch) -> Tensor:
         scores = self.score(states)[..., 0]
-        empty = ~batch.mask.bool().any(1, keepdim=True)  # a softmax over nothing would be NaN
-        return torch.softmax(scores.masked_fill(~(batch.mask.bool() | empty), -torch.inf), 1)
+        observed = batch.mask.bool()
+        empty = ~observed.any(1, keepdim=True)  # a softmax over nothing would be NaN
+        scores = scores.masked_fill(~(observed | empty), -torch.inf)
+        return torch.softmax(scores, 1)

@@ -19,4 +19,5 @@ class Network(RecurrentModel):
         self.decoder = StepDecoder(params.hidden_size, self.shape, params.dropout)
 
     def forward(self, batch: Batch) -> Tensor:
-        return self.decoder(self.encoder(inputs(batch)), batch.future_covariates)  # type: ignore[no-any-return]
+        state = self.encoder(inputs(batch))
+        return self.decoder(state, batch.future_covariates)  # type: ignore[no-any-return]

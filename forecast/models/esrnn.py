@@ -13,11 +13,8 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import StepDecoder, input_size, inputs
 from forecast.windows.windows import Batch
 
-START = (
-    0.3,
-    0.3,
-    0.7,
-)  # level rate, season rate, share of the window's own profile that the smoothing starts from
+# level rate, season rate, share of the window's own profile that the smoothing starts from
+START = 0.3, 0.3, 0.7
 
 
 class SmoothingParams(DilationParams):
@@ -30,12 +27,13 @@ class SmoothingParams(DilationParams):
 
 
 class Network(RecurrentModel):
-    """The smoothed level and season continued, and a correction by a dilated LSTM that sees the remainder.
+    """Smoothed level and season continued, and a correction by a dilated LSTM of the remainder.
 
-    All is additive, in scaled units; the logarithm as transform makes it multiplicative. The coefficients of a series
-    are those that all share moved by its own: an unseen series has the shared ones. The seasonal skip of the base
-    class stays, as a blend: its gates take their share from the smoothing's forecast. As a window starts anywhere in a
-    cycle, seasonal offsets start from the window's own profile, of which each series has its share.
+    All is additive, in scaled units; the logarithm as transform makes it multiplicative. The
+    coefficients of a series are those that all share moved by its own: an unseen series has the
+    shared ones. The seasonal skip of the base class stays, as a blend: its gates take their share
+    from the smoothing's forecast. As a window starts anywhere in a cycle, seasonal offsets start
+    from the window's own profile, of which each series has its share.
     """
 
     Params = SmoothingParams
@@ -44,45 +42,43 @@ class Network(RecurrentModel):
         super().__init__(params, shape)
         self.season = self.shape.seasons[0] if self.shape.seasons else 0
         self.shared = nn.Parameter(torch.tensor(START).logit())
-        # what each series adds to the shared coefficients, under the name that stored networks have for it
+        # what each series adds to the shared coefficients, under its name in stored networks
         self.own = nn.Embedding(shape.series + 1, len(START), padding_idx=0)
         nn.init.zeros_(self.own.weight)
-        nn.init.constant_(self.gates, 1.0 / (len(self.gates) + 1))
+        nn.init.constant_(self.gates, 1.0 / (shape.earlier + 1))
         self.encoder = DilatedStack(input_size(self.shape) + 2, self.shape, params)
         self.decoder = StepDecoder(params.hidden_size, self.shape, params.dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         smoothed = self.smooth(batch)
-        left = batch.mask * (batch.past - smoothed.offsets - smoothed.level)
+        remainder = batch.mask * (batch.past - smoothed.offsets - smoothed.level)
         covariates = torch.cat([batch.past_covariates, smoothed.offsets[..., None]], -1)
         static = torch.cat([batch.static, smoothed.level], -1)
-        seen = replace(batch, past=left, past_covariates=covariates, static=static)
-        raw = self.decoder(
-            self.encoder(inputs(seen)), batch.future_covariates
-        )  # [batch, horizon, outputs]
-        gates = (
-            self.gates.T + raw[..., len(self.shape.levels) :]
-        )  # [batch, horizon, earlier values]
-        continued = (
-            (smoothed.level + smoothed.ahead) * (1.0 - gates.sum(-1)) / self._seasonal_error(batch)
-        )
-        return torch.cat([raw[..., :1] + continued[..., None], raw[..., 1:]], -1)
+        left = replace(batch, past=remainder, past_covariates=covariates, static=static)
+        state = self.encoder(inputs(left))
+        raw = self.decoder(state, batch.future_covariates)  # [batch, horizon, outputs]
+
+        gates = self.gates.T + raw[..., len(self.shape.levels) :]  # [batch, horizon, earlier]
+        share = 1.0 - gates.sum(-1)
+        continued = (smoothed.level + smoothed.ahead) * share
+        continued = continued / self._seasonal_error(batch)
+        point = raw[..., :1] + continued[..., None]
+        return torch.cat([point, raw[..., 1:]], -1)
 
     def smooth(self, batch: Batch) -> "Smoothed":
         series = batch.series
         if self.training:
-            series = series * (torch.rand(len(series), device=series.device) >= self.params.unseen)
-        level_rate, season_rate, start = torch.sigmoid(self.shared + self.own(series))[
-            ..., None
-        ].unbind(1)
-        return smooth(
-            batch.past, batch.mask, level_rate, season_rate, start, self.season, self.shape.horizon
-        )
+            seen = torch.rand(len(series), device=series.device) >= self.params.unseen
+            series = series * seen
+        coefficients = torch.sigmoid(self.shared + self.own(series))[..., None]
+        level_rate, season_rate, start = coefficients.unbind(1)
+        horizon = self.shape.horizon
+        return smooth(batch.past, batch.mask, level_rate, season_rate, start, self.season, horizon)
 
 
 class Smoothed(NamedTuple):
     level: Tensor  # [batch, 1], after the last step
-    offsets: Tensor  # [batch, lookback], seasonal offset of each step as it was expected before that step
+    offsets: Tensor  # [batch, lookback], seasonal offset as it was expected before each step
     ahead: Tensor  # [batch, horizon], seasonal offset of each step to come
 
 
@@ -95,27 +91,35 @@ def smooth(
     season: int,
     horizon: int,
 ) -> Smoothed:
-    """Smooth level and season exponentially, additive and without trend (Holt 1957, Winters 1960).
+    """Smooth level and season exponentially, additive, without trend (Holt 1957, Winters 1960).
 
-    An observed step moves the level by `level_rate` towards the value less its offset, then the offset of its phase
-    by `season_rate` towards the value less the level; a missing one moves nothing. Offsets of one cycle depend on
-    those of the cycle before only, so that a cycle of `season` steps (0 for none) is one linear recurrence.
+    An observed step moves the level by `level_rate` towards the value less its offset, then the
+    offset of its phase by `season_rate` towards the value less the level; a missing one moves
+    nothing. Offsets of one cycle depend on those of the cycle before only, so that a cycle of
+    `season` steps (0 for none) is one linear recurrence.
 
-    Rates, and the share `start` of the window's own seasonal profile that the offsets start from, are [batch, 1].
+    Rates, and the share `start` of the window's own seasonal profile that the offsets start from,
+    are [batch, 1].
     """
-    rows, lookback = values.shape[0], int(values.shape[1])
+    lookback = int(values.shape[1])
     cycle = season or lookback
-    short = -lookback % cycle
-    values, mask = (
-        functional.pad(part, (short, 0)).view(rows, -1, cycle) for part in (values, mask)
-    )
-    held = values * mask
-    level = held.sum((1, 2))[:, None] / mask.sum((1, 2))[:, None].clamp(min=1)
-    offset = (
-        start * (held.sum(1) - level * mask.sum(1)) / mask.sum(1).clamp(min=1)
-    )  # [batch, cycle]
+    missing = -lookback % cycle
+
+    def by_cycle(steps: Tensor) -> Tensor:
+        padded = functional.pad(steps, (missing, 0))
+        return padded.view(steps.shape[0], -1, cycle)
+
+    values = by_cycle(values)
+    mask = by_cycle(mask)
+    observed = values * mask
+    count = mask.sum((1, 2))[:, None]
+    level = observed.sum((1, 2))[:, None] / count.clamp(min=1)
+    cycles = mask.sum(1)  # [batch, cycle], as offsets
+    offset = start * (observed.sum(1) - level * cycles) / cycles.clamp(min=1)
     if not season:
-        offset, season_rate = torch.zeros_like(offset), torch.zeros_like(season_rate)
+        offset = torch.zeros_like(offset)
+        season_rate = torch.zeros_like(season_rate)
+
     expected = []
     for value, seen in zip(values.unbind(1), mask.unbind(1), strict=True):  # [batch, cycle]
         expected.append(offset)
@@ -124,15 +128,18 @@ def smooth(
         offset = offset + season_rate * seen * (value - levels - offset)
         level = levels[:, -1:]
     ahead = offset.repeat(1, -(-horizon // cycle))[:, :horizon]
-    return Smoothed(level, torch.cat(expected, 1)[:, short:], ahead)
+    return Smoothed(level, torch.cat(expected, 1)[:, missing:], ahead)
 
 
 def recurrence(keep: Tensor, gain: Tensor, start: Tensor) -> Tensor:
-    """Solve ``state[t] = keep[t] * state[t - 1] + gain[t]`` [batch, steps], from `start` on, by doublings."""
-    steps, span = int(keep.shape[1]), 1
-    state = torch.cat([keep[:, :1] * start + gain[:, :1], gain[:, 1:]], 1)
+    """Solve ``state[t] = keep[t] * state[t - 1] + gain[t]`` [batch, steps], by doublings."""
+    steps = int(keep.shape[1])
+    first = keep[:, :1] * start + gain[:, :1]
+    state = torch.cat([first, gain[:, 1:]], 1)
+    span = 1
     while span < steps:
-        state = state + keep * functional.pad(state[:, :-span], (span, 0))
+        before = functional.pad(state[:, :-span], (span, 0))
+        state = state + keep * before
         keep = keep * functional.pad(keep[:, :-span], (span, 0))
         span *= 2
     return state

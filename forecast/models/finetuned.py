@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from forecast.models.shared.building import to_tensors
 from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.shared.parts import padded_steps
 from forecast.models.shared.pretrained import Pretrained
-from forecast.models.shared.pretrained_windows import INPUTS, PretrainedWindows, both_ways
+from forecast.models.shared.pretrained_windows import PretrainedWindows, both_ways
 from forecast.pretrained.features import TOKEN
 from forecast.pretrained.forecasting import network_for
 from forecast.windows.windows import Batch
@@ -23,59 +23,61 @@ GAIN = 20.0  # of the maps of other columns, which start from nothing at a low l
 class Network(RecurrentModel):
     """The network that ships, on its own scale; other columns come in by maps that start at zero."""
 
-    starts_trained, rate_share = True, 0.25
+    starts_trained = True
+    rate_share = 0.25
 
     def __init__(self, params: Any, shape: Shape) -> None:
         super().__init__(params, shape)
-        del self.gates, self.effects  # seasons come in by its features, known columns by `direct`
+        # seasons come in by its features, known columns by `direct`
+        del self.gates
+        del self.effects
         weights = network_for(shape.seasons).weights
-        width, blocks = (
-            len(weights["after.weight"]),
-            sum(".before.weight" in name for name in weights),
-        )
+        width = len(weights["after.weight"])
+        blocks = sum(".before.weight" in name for name in weights)
         self.network = Pretrained(width, blocks)
         self.network.load_state_dict(to_tensors(weights))
         self.of_past = nn.Parameter(torch.zeros(TOKEN * self.shape.past, width))
         self.of_future = nn.Parameter(torch.zeros(TOKEN * self.shape.future, width))
-        self.direct = nn.Parameter(
-            torch.zeros(self.shape.future)
-        )  # what known columns add to their own step
+        self.direct = nn.Parameter(torch.zeros(self.shape.future))  # added to the step itself
         self.of_static = nn.Parameter(torch.zeros(self.shape.static, width))
 
     def outputs(self, batch: Batch) -> Tensor:
-        windows, run = (
-            PretrainedWindows.of(batch, self.shape.seasons, self.shape.horizon),
-            partial(self.core, batch),
-        )
+        windows = self._windows(batch)
+        run = partial(self.core, batch)
         levels = self.shape.levels
         if not self.training:
             return torch.as_tensor(both_ways(windows, run, levels))
-        return torch.as_tensor(
-            windows.at_levels(windows.quantiles(run, _every_other(batch)), levels)
-        )
+        quantiles = windows.quantiles(run, _every_other(batch))
+        return torch.as_tensor(windows.at_levels(quantiles, levels))
 
     def core(self, batch: Batch, arrays: dict[str, Tensor]) -> Tensor:
-        tokens, base, gated, unit, sign = (arrays[name] for name in INPUTS)
+        unit = arrays["unit"]
+        sign = arrays["sign"]
         batch = self._embed(batch)
         columns = self._of_columns(batch) * sign[:, None, None]
-        shift = unit[:, None] * (batch.future_covariates @ (GAIN * self.direct)) * sign[:, None]
-        quantiles: Tensor = (
-            self.network(tokens, base, gated, unit, columns)[:, : self.shape.horizon]
-            + shift[..., None]
+        quantiles: Tensor = self.network(
+            arrays["tokens"], arrays["base"], arrays["gated"], unit, columns
         )
-        return quantiles
+        direct = batch.future_covariates @ (GAIN * self.direct)
+        shift = unit[:, None] * direct * sign[:, None]
+        shifted: Tensor = quantiles[:, : self.shape.horizon] + shift[..., None]
+        return shifted
 
     def example(self, batch: Batch) -> dict[str, Tensor]:
-        windows = PretrainedWindows.of(batch, self.shape.seasons, self.shape.horizon)
-        return windows.inputs(_every_other(batch))[1]
+        _, arrays = self._windows(batch).inputs(_every_other(batch))
+        return arrays
+
+    def _windows(self, batch: Batch) -> PretrainedWindows:
+        return PretrainedWindows.of(batch, self.shape.seasons, self.shape.horizon)
 
     def _of_columns(self, batch: Batch) -> Tensor:
         """What the other columns add to each token, [batch, tokens, width]."""
-        past = functional.pad(batch.past_covariates, (0, 0, -self.shape.lookback % TOKEN, 0))
-        future = functional.pad(batch.future_covariates, (0, 0, 0, -self.shape.horizon % TOKEN))
-        added = torch.cat([_by_token(past) @ self.of_past, _by_token(future) @ self.of_future], 1)
-        total: Tensor = GAIN * (added + (batch.static @ self.of_static)[:, None])
-        return total
+        past = padded_steps(batch.past_covariates, before=-self.shape.lookback % TOKEN)
+        future = padded_steps(batch.future_covariates, after=-self.shape.horizon % TOKEN)
+        by_token = [_by_token(past) @ self.of_past, _by_token(future) @ self.of_future]
+        static = (batch.static @ self.of_static)[:, None]
+        added: Tensor = torch.cat(by_token, 1) + static
+        return GAIN * added
 
 
 def _every_other(batch: Batch) -> NDArray[np.bool_]:

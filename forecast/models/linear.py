@@ -1,4 +1,4 @@
-"""One linear map from the past to the horizon, without a state: what is mixed into networks (Zeng et al. 2023)."""
+"""One linear map from the past to the horizon, without a state: to be mixed in (Zeng et al. 2023)."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from forecast.windows.windows import Batch
 
 
 class Network(RecurrentModel):
-    """The map reads one number a step, a mixture of the value and its covariates, so that it overfits no covariate."""
+    """The map reads one number a step, value and covariates mixed, so that it overfits none."""
 
     def __init__(self, params: Any, shape: Shape) -> None:
         super().__init__(params, shape)
@@ -26,14 +26,10 @@ class Network(RecurrentModel):
     def forward(self, batch: Batch) -> Tensor:
         steps = batch.past + _mixed(inputs(batch)[..., 2:], self.mix)
         point = self.map(steps) + _mixed(batch.future_covariates, self.known)  # [batch, horizon]
-        away, gates = (
-            self.away.expand(point.shape[0], -1, -1),
-            point.new_zeros(*point.shape, len(self.gates)),
-        )
-        scaled = (point / self._seasonal_error(batch))[
-            ..., None
-        ]  # in the units that the base class gives it
-        return torch.cat([scaled, away, gates], -1)  # [batch, horizon, outputs]
+        point = point / self._seasonal_error(batch)  # in the units that the base class gives it
+        gaps = self.away.expand(point.shape[0], -1, -1)
+        gates = point.new_zeros(*point.shape, self.shape.earlier)
+        return torch.cat([point[..., None], gaps, gates], -1)  # [batch, horizon, outputs]
 
 
 def _mixed(columns: Tensor, weights: Tensor) -> Tensor:

@@ -6,10 +6,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from forecast.models.shared.model import Shape
-from forecast.models.shared.parts import SegmentModel, SegmentParams, StackParams, StepDecoder
+from forecast.models.shared.parts import (
+    SegmentModel,
+    SegmentParams,
+    StackParams,
+    StepDecoder,
+    padded_steps,
+)
 from forecast.windows.windows import Batch
 
 
@@ -29,13 +34,15 @@ class Network(SegmentModel):
     def __init__(self, params: MinimalParams, shape: Shape) -> None:
         super().__init__(params, shape)
         size = params.hidden_size
-        self.blocks = nn.Sequential(*(Block(size, params.dropout) for _ in range(params.layers)))
+        blocks = [Block(size, params.dropout) for _ in range(params.layers)]
+        self.blocks = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(size)
         self.decoder = StepDecoder(size, self.shape, params.dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         states = self.blocks(self.segments(batch))  # [batch, segments, hidden]
-        return self.decoder(self.norm(states[:, -1]), batch.future_covariates)  # type: ignore[no-any-return]
+        state = self.norm(states[:, -1])
+        return self.decoder(state, batch.future_covariates)  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):
@@ -58,15 +65,14 @@ class Block(nn.Module):
 
 
 class MinimalLayer(nn.Module):
-    """state = (1 - gate) * state before + gate * candidate, gate and candidate linear in the input."""
+    """state = (1 - gate) * state before + gate * candidate, both linear in the input."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.parts = nn.Linear(size, 2 * size)
 
-    def forward(
-        self, steps: Tensor
-    ) -> Tensor:  # [batch, steps, size] -> all states, of the same shape
+    def forward(self, steps: Tensor) -> Tensor:
+        """[batch, steps, size] -> all states, of the same shape."""
         gate, candidate = self.parts(steps).chunk(2, -1)
         gate = torch.sigmoid(gate)
         return Scan.apply(1 - gate, gate * candidate)  # type: ignore[no-untyped-call,no-any-return]
@@ -85,31 +91,34 @@ class Scan(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         keep, states = ctx.saved_tensors
-        later, before = (
-            functional.pad(keep[:, 1:], (0, 0, 0, 1)),
-            functional.pad(states[:, :-1], (0, 0, 1, 0)),
-        )
-        to_new = scan(later.flip(1), gradient.flip(1)).flip(
-            1
-        )  # the same recurrence from the last step to the first
-        return to_new * before, to_new
+        keep_later = padded_steps(keep[:, 1:], after=1)
+        before = padded_steps(states[:, :-1], before=1)
+        # the same recurrence from the last step to the first
+        backwards = scan(keep_later.flip(1), gradient.flip(1))
+        of_new = backwards.flip(1)
+        return of_new * before, of_new
 
 
 def scan(keep: Tensor, new: Tensor) -> Tensor:
-    """The states of ``state[t] = keep[t] * state[t - 1] + new[t]`` [batch, steps, ...], in log2(steps) operations.
+    """All states of `Scan`, [batch, steps, ...], in log2(steps) operations.
 
-    Two neighbouring steps are one step of the same kind, so that half as many are left, and no number grows.
+    Two neighbouring steps are one step of the same kind, so that half as many are left, and no
+    number grows.
     """
     steps = new.shape[1]
     if steps == 1:
         return new
-    even, odd, between = slice(0, steps - steps % 2, 2), slice(1, None, 2), slice(2, None, 2)
-    later = scan(
-        keep[:, odd] * keep[:, even], torch.addcmul(new[:, odd], keep[:, odd], new[:, even])
-    )
+    even = slice(0, steps - steps % 2, 2)
+    odd = slice(1, None, 2)
+    of_both = torch.addcmul(new[:, odd], keep[:, odd], new[:, even])
+    later = scan(keep[:, odd] * keep[:, even], of_both)  # states of odd steps
+
     earlier = new[:, :1]
     if steps > 2:
-        others = torch.addcmul(new[:, between], keep[:, between], later[:, : (steps - 1) // 2])
+        rest = slice(2, None, 2)
+        before = later[:, : (steps - 1) // 2]
+        others = torch.addcmul(new[:, rest], keep[:, rest], before)
         earlier = torch.cat([earlier, others], 1)
-    pairs = torch.stack([earlier[:, : later.shape[1]], later], 2).flatten(1, 2)
+    pairs = torch.stack([earlier[:, : later.shape[1]], later], 2)
+    pairs = pairs.flatten(1, 2)
     return pairs if steps % 2 == 0 else torch.cat([pairs, earlier[:, -1:]], 1)

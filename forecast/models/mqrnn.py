@@ -21,10 +21,10 @@ class ForkParams(SegmentParams, StackParams):
 
 
 class Network(SegmentModel):
-    """An LSTM, and after any of its steps a global and a local perceptron that decode the horizon from there.
+    """An LSTM, after any of whose steps a global and a local perceptron decode the horizon.
 
-    A step of the LSTM is a segment of the past, as in segrnn, so that it learns in the time there is; ``segment=1``
-    is the network of the paper.
+    A step of the LSTM is a segment of the past, as in segrnn, so that it learns in the time there
+    is; ``segment=1`` is the network of the paper.
     """
 
     Params = ForkParams
@@ -36,54 +36,70 @@ class Network(SegmentModel):
         self.decoder = ForkDecoder(params.hidden_size, self.shape, params.dropout)
 
     def forward(self, batch: Batch) -> Tensor:
-        return self.decoder(self._states(batch)[:, -1], batch.future_covariates)  # type: ignore[no-any-return]
+        state = self._states(batch)[:, -1]
+        return self.decoder(state, batch.future_covariates)  # type: ignore[no-any-return]
 
     def loss(self, batch: Batch) -> Tensor:
-        """In training the mean over the forks; otherwise that of the forecast from the end of the past."""
+        """In training the mean over the forks; otherwise of the forecast from the end."""
         if not self.training:
             return super().loss(batch)
-        return self._mean_loss(*self.from_forks(batch, self._draw_forks(batch.past.device)))
+        quantiles, forks = self.from_forks(batch, self._draw_forks(batch.past.device))
+        return self._mean_loss(quantiles, forks)
 
     def from_forks(self, batch: Batch, back: Tensor) -> tuple[Tensor, Batch]:
-        """Forecast from places in the past, `back` [forks] whole segments before its end; the last one is 0.
+        """Forecast from places in the past, `back` [forks] whole segments before its end.
 
-        No fork may lie within the first season. Returns quantiles in scaled units, [batch * forks, horizon, levels],
-        the forks of a window one after another, and the batch as it is seen from there, targets included; both without
-        the effects of known columns.
+        The last one is 0, and none may lie within the first season. Returns quantiles in scaled
+        units, [batch * forks, horizon, levels], the forks of a window one after another, and the
+        batch as it is seen from there, targets included; both without the effects of known columns.
         """
         batch, effects = self._prepare(batch)
         if effects is not None:
             batch = replace(batch, target=batch.target - effects)
         forks = self._seen_from(batch, self.shape.lookback - back * self.segment)
         states = self._states(batch)[:, -1 - back].flatten(0, 1)
-        return self._put_together(self.decoder(states, forks.future_covariates), forks), forks
+        raw = self.decoder(states, forks.future_covariates)
+        return self._put_together(raw, forks), forks
 
-    def _states(self, batch: Batch) -> Tensor:  # [batch, segments, hidden]
-        return self.encoder(torch.relu(self.segments(batch)))[0]  # type: ignore[no-any-return]
+    def _states(self, batch: Batch) -> Tensor:
+        states, _ = self.encoder(torch.relu(self.segments(batch)))
+        return states  # type: ignore[no-any-return]  # [batch, segments, hidden]
 
     def _seen_from(self, batch: Batch, origins: Tensor) -> Batch:
-        """The windows as they look from the steps `origins`, but for what only the encoder reads."""
-        horizon = torch.arange(self.shape.horizon, device=origins.device)
+        """The windows as they look from the steps `origins`, but for what the encoder reads."""
+        device = origins.device
+        horizon = torch.arange(self.shape.horizon, device=device)
         ahead = origins[:, None] + horizon  # [forks, horizon]
-        past = origins[:, None] + torch.arange(-self.shape.lookback, 0, device=origins.device)
-        seasons = torch.tensor(self.shape.seasons, dtype=torch.long, device=origins.device)
-        lagged = ahead[..., None] - seasons * (
-            horizon[:, None] // seasons + 1
-        )  # [forks, horizon, seasons]
-        known = torch.cat([self._known_past(batch), batch.future_covariates], 1)
+        back = torch.arange(-self.shape.lookback, 0, device=device)
+        past = origins[:, None] + back
+        within_past = self._within(past)
+
+        seasons = torch.tensor(self.shape.seasons, dtype=torch.long, device=device)
+        cycles = horizon[:, None] // seasons + 1
+        lagged = ahead[..., None] - seasons * cycles  # [forks, horizon, seasons]
         # only the last fork has what lies before the window
-        seasonal = torch.cat([batch.past[:, self._within(lagged[:-1])], batch.seasonal[:, None]], 1)
-        names = "weight", "location", "scale"
-        repeated = {name: getattr(batch, name).repeat_interleave(len(origins), 0) for name in names}
+        within_window = batch.past[:, self._within(lagged[:-1])]
+        seasonal = torch.cat([within_window, batch.seasonal[:, None]], 1)
+        observed = batch.mask[:, within_past] * (past >= 0)
+
+        def at_forks(past: Tensor, future: Tensor) -> Tensor:
+            both = torch.cat([past, future], 1)
+            return both[:, ahead].flatten(0, 1)
+
+        def repeated(column: Tensor) -> Tensor:
+            return column.repeat_interleave(len(origins), 0)
+
         return replace(
             batch,
-            past=batch.past[:, self._within(past)].flatten(0, 1),
-            mask=(batch.mask[:, self._within(past)] * (past >= 0)).flatten(0, 1),
-            future_covariates=known[:, ahead].flatten(0, 1),
+            past=batch.past[:, within_past].flatten(0, 1),
+            mask=observed.flatten(0, 1),
+            future_covariates=at_forks(self._known_past(batch), batch.future_covariates),
             seasonal=seasonal.flatten(0, 1),
-            target=torch.cat([batch.past, batch.target], 1)[:, ahead].flatten(0, 1),
-            target_mask=torch.cat([batch.mask, batch.target_mask], 1)[:, ahead].flatten(0, 1),
-            **repeated,
+            target=at_forks(batch.past, batch.target),
+            target_mask=at_forks(batch.mask, batch.target_mask),
+            weight=repeated(batch.weight),
+            location=repeated(batch.location),
+            scale=repeated(batch.scale),
         )
 
     def _within(self, position: Tensor) -> Tensor:
@@ -93,22 +109,26 @@ class Network(SegmentModel):
     def _draw_forks(self, device: torch.device) -> Tensor:
         """The end of the past, and before it ends of segments at random in the newer half."""
         lookback = self.shape.lookback
-        most = min(lookback // 2, max(0, lookback - self.season)) // self.segment
-        others = torch.randperm(most)[: self.params.forks - 1] + 1
-        return torch.cat([others.sort(descending=True).values, others.new_zeros(1)]).to(device)
+        beyond_season = max(0, lookback - self.season)
+        newer = min(lookback // 2, beyond_season) // self.segment
+        others = torch.randperm(newer)[: self.params.forks - 1] + 1
+        back = others.sort(descending=True).values
+        return torch.cat([back, back.new_zeros(1)]).to(device)
 
 
 class ForkDecoder(nn.Module):
-    """A global perceptron makes a context of each horizon step and one of all; a local one turns them into outputs."""
+    """A global perceptron makes a context of each step and one of all; a local one outputs."""
 
     def __init__(
         self, size: int, shape: Shape, dropout: float, context: int = 16, summary: int = 4
     ) -> None:
         super().__init__()
-        self.horizon, self.context = shape.horizon, context
+        self.horizon = shape.horizon
+        self.context = context
         self.drop = nn.Dropout(dropout)
         self.summary = nn.Linear(shape.calendar, summary) if shape.calendar else None
-        self.meet = nn.Linear(size + (shape.horizon * summary if shape.calendar else 0), size)
+        summaries = shape.horizon * summary if shape.calendar else 0
+        self.meet = nn.Linear(size + summaries, size)
         self.contexts = nn.Linear(size, (shape.horizon + 1) * context)
         self.local = nn.Linear(2 * context + shape.future, 2 * context)
         self.out = nn.Linear(2 * context, shape.outputs)
@@ -118,17 +138,16 @@ class ForkDecoder(nn.Module):
     def forward(self, states: Tensor, known: Tensor) -> Tensor:
         """[batch, size] and [batch, horizon, future] -> [batch, horizon, outputs]."""
         states = self.drop(states)
-        summary = (
-            []
-            if self.summary is None
-            else [self.summary(known[..., : self.summary.in_features]).flatten(1)]
-        )
-        seen = torch.cat([states, *summary], -1)
-        contexts = self.contexts(torch.relu(self.meet(seen))).unflatten(
-            -1, (self.horizon + 1, self.context)
-        )
+        seen = states
+        if self.summary is not None:
+            calendar = known[..., : self.summary.in_features]
+            summaries = self.summary(calendar).flatten(1)
+            seen = torch.cat([states, summaries], -1)
+        contexts = self.contexts(torch.relu(self.meet(seen)))
+        contexts = contexts.unflatten(-1, (self.horizon + 1, self.context))
         common = contexts[:, :1].expand(-1, self.horizon, -1)
-        raw: Tensor = self.out(
-            torch.relu(self.local(torch.cat([contexts[:, 1:], common, known], -1)))
-        )
-        return torch.cat([raw[..., :1] + self.direct(states)[..., None], raw[..., 1:]], -1)
+        by_step = torch.cat([contexts[:, 1:], common, known], -1)
+        local = self.local(by_step)
+        raw: Tensor = self.out(torch.relu(local))
+        point = raw[..., :1] + self.direct(states)[..., None]
+        return torch.cat([point, raw[..., 1:]], -1)

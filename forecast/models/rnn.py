@@ -4,6 +4,6 @@ from forecast.models.shared.parts import FinalStateModel
 
 
 class Network(FinalStateModel):
-    """A stack of Elman layers, ``state = tanh(A input + B state before + c)``, and a direct multi-horizon head."""
+    """Layers of ``state = tanh(A input + B state before + c)`` and a direct multi-horizon head."""
 
     kind = "RNN"

@@ -14,7 +14,7 @@ class SegmentEncoderParams(SegmentParams, EncoderParams):
 
 
 class Network(SegmentModel):
-    """One GRU step per segment of the past, then one from the final state per segment of the horizon, all at once."""
+    """A GRU step per segment of the past, then one from the final state per segment ahead."""
 
     Params = SegmentEncoderParams
 
@@ -29,10 +29,10 @@ class Network(SegmentModel):
         parts.zeroed(self.out)
 
     def forward(self, batch: Batch) -> Tensor:
-        state = parts.final_state(
-            self.encoder(torch.relu(self.segments(batch)))[0], self.params
-        )  # [batch, state]
+        states, _ = self.encoder(torch.relu(self.segments(batch)))
+        state = parts.final_state(states, self.params)  # [batch, state]
         queries = self.queries(batch, state.new_zeros(state.shape[0], 1, 1))
         repeated = state[:, None].expand(-1, self.future_segments, -1)
         decoded = self.step(queries.flatten(0, 1), repeated.flatten(0, 1))
-        return self.joined(self.out(self.drop(decoded)), decoded, batch)
+        raw = self.out(self.drop(decoded))
+        return self.joined(raw, decoded, batch)

@@ -4,28 +4,28 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
-from torch.nn import functional
 
 from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.shared.parts import padded_steps
 from forecast.settings import SettingsGroup
 from forecast.windows.windows import Batch
 
 # chosen on hourly demand of electricity, rented bikes and particles in the air
 BASE = 7  # newest seasons, whose mean trees correct
 NEIGHBOURS = range(-3, 4)  # steps around one whose known columns it sees
-GRID = 1024  # to whose parts of 1 features are rounded: sums that are equal must not differ by an engine
 NEWEST = 3  # values before the horizon that each step sees
+GRID = 1024  # parts of 1 that features are rounded to: equal sums must not differ by an engine
 
 NO_SPLIT = float(np.finfo(np.float32).max)  # a threshold that nothing exceeds
 FEW_ERRORS = 20  # of a step of the horizon, fewer of which say nothing of their size
 MOST_ERRORS = 1_000_000
-OVERHEAD, SPLITS_A_SECOND = (
-    0.5,
-    1.5e8,
-)  # measured: seconds, and rows times trees times features of a second
+SMALLEST = 1e-6  # size of errors, and distance of quantiles
+OVERHEAD = 0.5  # seconds to learn, measured as the next one
+SPLITS_A_SECOND = 1.5e8  # rows times trees times features
 
 
 class TreeParams(SettingsGroup):
@@ -40,10 +40,11 @@ class TreeParams(SettingsGroup):
 
 
 class Network(RecurrentModel):
-    """Each step of the horizon on its own: a sum of trees, grown by scikit-learn, added to the mean of recent seasons.
+    """Each step of the horizon on its own: trees of scikit-learn, added to recent seasons.
 
-    A tree is stored as if it had all splits of all levels: from node n a row goes on to 2n + 1, or to 2n + 2 where its
-    feature exceeds the threshold; a leaf above the lowest level is repeated below.
+    A tree is stored as if it had all splits of all levels: from node n a row goes on to 2n + 1, or
+    to 2n + 2 where its feature exceeds the threshold; a leaf above the lowest level is repeated
+    below.
     """
 
     Params = TreeParams
@@ -51,33 +52,39 @@ class Network(RecurrentModel):
     features: Tensor  # [trees, nodes above the lowest level], whole numbers
     thresholds: Tensor  # the same
     values: Tensor  # [trees, nodes of the lowest level]
-    distances: (
-        Tensor  # [horizon, levels - 1], of quantiles from the median outwards, before `softplus`
-    )
+    distances: Tensor  # [horizon, levels - 1], from the median outwards, before `softplus`
 
     def __init__(self, params: TreeParams, shape: Shape) -> None:
         super().__init__(params, shape)
         if self.effects is not None:
             self.register_module("effects", None)  # known columns are features
         nn.init.zeros_(self.gates)  # recent seasons are features, and what trees begin with
-        self.calendar_columns, lowest = shape.calendar, 2**params.depth
-        self.register_buffer("features", torch.zeros((params.trees, lowest - 1)))
-        self.register_buffer("thresholds", torch.full((params.trees, lowest - 1), NO_SPLIT))
+        self.calendar_columns = shape.calendar
+        lowest = 2**params.depth
+        inner = (params.trees, lowest - 1)
+        self.register_buffer("features", torch.zeros(inner))
+        self.register_buffer("thresholds", torch.full(inner, NO_SPLIT))
         self.register_buffer("values", torch.zeros((params.trees, lowest)))
-        self.register_buffer("distances", torch.zeros((shape.horizon, len(shape.levels) - 1)))
+        distances = torch.zeros((shape.horizon, len(shape.levels) - 1))
+        self.register_buffer("distances", distances)
         self.requires_grad_(False)
 
     def forward(self, batch: Batch) -> Tensor:
         point = self._point(batch) / self._seasonal_error(batch)
-        away = self.distances.expand(point.shape[0], -1, -1)
-        return torch.cat(
-            [point[..., None], away, point.new_zeros(*point.shape, len(self.gates))], -1
-        )
+        gaps = self.distances.expand(point.shape[0], -1, -1)
+        gates = point.new_zeros(*point.shape, self.shape.earlier)
+        return torch.cat([point[..., None], gaps, gates], -1)
 
     @torch.no_grad()
     def learn(self, batch: Batch, held_out: list[Batch]) -> None:
         from sklearn.ensemble import HistGradientBoostingRegressor
 
+        batch = self._embed(batch)
+        used = _counts(batch)
+        rows = self._features(batch)[used].double()
+        residuals = (batch.target - self._base(batch))[used].double()
+        if len(residuals) < 2:
+            return
         model = HistGradientBoostingRegressor(
             loss="squared_error" if self.shape.loss == "mse" else "absolute_error",
             learning_rate=self.params.shrinkage,
@@ -87,13 +94,8 @@ class Network(RecurrentModel):
             early_stopping=False,
             random_state=0,
         )
-        batch = self._embed(batch)
-        used = batch.target_mask * batch.weight[:, None] > 0
-        rows, target = self._features(batch)[used], (batch.target - self._base(batch))[used]
-        if len(target) < 2:
-            return
         with threadpool_limits(1):  # sums of other threads would differ in their last bits
-            model.fit(rows.double().numpy(force=True), target.double().numpy(force=True))
+            model.fit(rows.numpy(force=True), residuals.numpy(force=True))
         for tree, (predictor,) in enumerate(model._predictors):
             self._store(tree, predictor.nodes)
         self.values[0] += float(model._baseline_prediction.item())
@@ -101,124 +103,135 @@ class Network(RecurrentModel):
             self._learn_distances(held_out)
 
     def seconds_to_learn(self, windows: int) -> float:
-        calendar, known = self.calendar_columns, self.shape.future - self.calendar_columns
-        features = (
-            len(self.gates)
-            + calendar
-            + (len(NEIGHBOURS) + 2) * known
-            + self.shape.past
-            - self.shape.future
-        )
-        trees = len(self.values)
-        return OVERHEAD + windows * self.shape.horizon * trees * features / SPLITS_A_SECOND
+        shape = self.shape
+        known = shape.future - self.calendar_columns
+        of_known = (len(NEIGHBOURS) + 2) * known
+        own_past = shape.past - shape.future
+        features = shape.earlier + self.calendar_columns + of_known + own_past
+        splits = windows * shape.horizon * len(self.values) * features
+        return OVERHEAD + splits / SPLITS_A_SECOND
 
     def _store(self, tree: int, nodes: Any) -> None:
         at = np.zeros(1, np.int64)  # the node of scikit-learn for each one of a level
         for level in range(self.params.depth):
-            split = nodes["is_leaf"][at] == 0
+            splits = nodes["is_leaf"][at] == 0
             level_nodes = slice(2**level - 1, 2 ** (level + 1) - 1)
-            self.features[tree, level_nodes] = torch.from_numpy(
-                np.where(split, nodes["feature_idx"][at], 0)
-            )
-            limits = np.where(split, nodes["num_threshold"][at], NO_SPLIT)
-            rounded = limits.astype(np.float32)
-            below = np.where(
-                rounded > limits, np.nextafter(rounded, -np.inf, dtype=np.float32), rounded
-            )
-            self.thresholds[tree, level_nodes] = torch.from_numpy(below)
-            sides = [np.where(split, nodes[side][at], at) for side in ("left", "right")]
-            at = np.stack(sides, 1).reshape(-1).astype(np.int64)
-        self.values[tree] = torch.from_numpy(nodes["value"][at].astype(np.float32))
+            features = np.where(splits, nodes["feature_idx"][at], 0)
+            limits = np.where(splits, nodes["num_threshold"][at], NO_SPLIT)
+            self.features[tree, level_nodes] = torch.from_numpy(features)
+            self.thresholds[tree, level_nodes] = torch.from_numpy(_rounded_down(limits))
+
+            left = np.where(splits, nodes["left"][at], at)
+            right = np.where(splits, nodes["right"][at], at)
+            at = np.stack([left, right], 1).reshape(-1)
+            at = at.astype(np.int64)
+        values = nodes["value"][at].astype(np.float32)
+        self.values[tree] = torch.from_numpy(values)
 
     def _learn_distances(self, batches: list[Batch]) -> None:
-        """Distances between quantiles of errors: in shape those of all steps, in size those of each."""
-        found = []
+        """Distances between quantiles of errors: in shape those of all steps, in size of each."""
+        errors_of_batches = []
         for batch in map(self._embed, batches):
             errors = (batch.target - self._point(batch)) / self._seasonal_error(batch)
-            found.append(
-                torch.where(batch.target_mask * batch.weight[:, None] > 0, errors, torch.nan)
-            )
-        errors = torch.cat(found)
-        size, count = errors.abs().nanmean(0), (~errors.isnan()).sum(0)
-        size = (
-            torch.where(count >= FEW_ERRORS, size, errors.abs().nanmean())
-            .nan_to_num(0.0)
-            .clamp(min=1e-6)
-        )
+            errors_of_batches.append(torch.where(_counts(batch), errors, torch.nan))
+        errors = torch.cat(errors_of_batches)
+        count = (~errors.isnan()).sum(0)
+        size = errors.abs().nanmean(0)
+        size = torch.where(count >= FEW_ERRORS, size, errors.abs().nanmean())
+        size = size.nan_to_num(0.0).clamp(min=SMALLEST)
+
         relative = (errors / size).flatten()
         relative = relative[~relative.isnan()][:MOST_ERRORS]
         if len(relative):
-            gaps = (torch.quantile(relative, self.levels).diff() * size[:, None]).clamp(min=1e-6)
-            gaps = torch.cat(
-                [gaps[:, : self.middle].flip(1), gaps[:, self.middle :]], 1
-            )  # from the median outwards
-            self.distances.copy_(gaps + torch.log(-torch.expm1(-gaps)))  # what `softplus` undoes
+            gaps = torch.quantile(relative, self.levels).diff()
+            gaps = (gaps * size[:, None]).clamp(min=SMALLEST)
+            below = gaps[:, : self.middle].flip(1)
+            outwards = torch.cat([below, gaps[:, self.middle :]], 1)
+            # what `softplus` undoes
+            before_softplus = outwards + torch.log(-torch.expm1(-outwards))
+            self.distances.copy_(before_softplus)
 
     def _point(self, batch: Batch) -> Tensor:
         return self._base(batch) + self._sum_of_trees(self._features(batch))  # [batch, horizon]
 
     def _base(self, batch: Batch) -> Tensor:
         """The mean of the newest seasons, or else the newest value, [batch, horizon]."""
-        if not len(self.gates):
+        if not self.shape.earlier:
             newest: Tensor = batch.past[:, -1:]
             return newest.expand(-1, self.shape.horizon)
         recent = self.shape.recent_seasons
-        return self._earlier(batch)[:, max(0, recent - BASE) : recent or None].mean(1)
+        newest_seasons = slice(max(0, recent - BASE), recent or None)
+        return self._earlier(batch)[:, newest_seasons].mean(1)
 
     def _sum_of_trees(self, features: Tensor) -> Tensor:
         """[..., features] -> [...]."""
-        rows, (trees, inner) = features.flatten(0, -2), self.features.shape
+        rows = features.flatten(0, -2)
+        trees, inner = self.features.shape
         tree = torch.arange(trees, device=rows.device)
-        number, threshold = self.features.flatten().to(torch.int64), self.thresholds.flatten()
+        numbers = self.features.flatten().to(torch.int64)
+        thresholds = self.thresholds.flatten()
         node = torch.zeros((rows.shape[0], trees), dtype=torch.int64, device=rows.device)
         for _ in range(self.params.depth):
             at = node + inner * tree
-            node = 2 * node + 1 + (rows.gather(1, number[at]) > threshold[at]).to(torch.int64)
-        found = self.values.flatten()[node - inner + (inner + 1) * tree]
-        return found.sum(1).reshape(features.shape[:-1])
+            exceeds = rows.gather(1, numbers[at]) > thresholds[at]
+            node = 2 * node + 1 + exceeds.to(torch.int64)
+        leaves = self.values.flatten()[node - inner + (inner + 1) * tree]
+        return leaves.sum(1).reshape(features.shape[:-1])
 
     def _features(self, batch: Batch) -> Tensor:
-        """What each step sees of values and of columns, [batch, horizon, features]; of an embedded batch."""
-        horizon, steps = (
-            self.shape.horizon,
-            torch.arange(self.shape.horizon, device=batch.past.device),
-        )
-        season = min(self.shape.seasons[0] if self.shape.seasons else horizon, self.shape.lookback)
-        newest, others = (
-            batch.past[:, -NEWEST:],
-            batch.past_covariates[:, -season:, self.known_numbers :],
-        )
-        seen = batch.mask[:, -season:].sum(1, keepdim=True).clamp(min=1)
-        level = batch.past[:, -season:].sum(1, keepdim=True) / seen
-        of_window = torch.cat([newest, level, others[:, -1], others.mean(1), batch.static], -1)
-        parts = [
+        """What each step sees of values and of columns, [batch, horizon, features]."""
+        horizon = self.shape.horizon
+        steps = torch.arange(horizon, device=batch.past.device)
+        season = self.shape.seasons[0] if self.shape.seasons else horizon
+        season = min(season, self.shape.lookback)
+        newest = batch.past[:, -NEWEST:]
+        own_past = batch.past_covariates[:, -season:, self.known_numbers :]
+        count = batch.mask[:, -season:].sum(1, keepdim=True)
+        total = batch.past[:, -season:].sum(1, keepdim=True)
+        level = total / count.clamp(min=1)
+        of_window = [newest, level, own_past[:, -1], own_past.mean(1), batch.static]
+        features = [
             (steps / horizon).expand(newest.shape[0], -1)[..., None],
             batch.future_covariates[..., : self.calendar_columns],
             self._earlier(batch).transpose(1, 2),
             self._base(batch)[..., None],
-            of_window[:, None].expand(-1, horizon, -1),
+            torch.cat(of_window, -1)[:, None].expand(-1, horizon, -1),
         ]
         if self.shape.future > self.calendar_columns:
-            parts += self._of_known(self._known_past(batch), batch.future_covariates, season)
-        return torch.round(torch.cat(parts, -1) * GRID) / GRID
+            past = self._known_past(batch)[..., self.calendar_columns :]
+            ahead = batch.future_covariates[..., self.calendar_columns :]
+            features += self._of_known(past, ahead, season)
+        return torch.round(torch.cat(features, -1) * GRID) / GRID
 
     def _of_known(self, past: Tensor, ahead: Tensor, season: int) -> list[Tensor]:
-        """Known columns of a step and those around it, their mean over a season, and how far seasons ago they lay."""
-        lookback, horizon = self.shape.lookback, self.shape.horizon
-        past, ahead = past[..., self.calendar_columns :], ahead[..., self.calendar_columns :]
-        both, steps = torch.cat([past, ahead], 1), torch.arange(horizon, device=past.device)
+        """Known columns around a step, their mean over a season, and changes from earlier ones."""
+        lookback = self.shape.lookback
+        steps = torch.arange(self.shape.horizon, device=past.device)
         at = lookback + steps
-        sums = functional.pad(both.cumsum(1), (0, 0, 1, 0))
+        both = torch.cat([past, ahead], 1)
+        last = lookback + self.shape.horizon - 1
+        around = [both[:, (at + distance).clamp(0, last)] for distance in NEIGHBOURS]
+        sums = padded_steps(both.cumsum(1), before=1)
+        end = at + 1
+        mean = (sums[:, end] - sums[:, end - season]) / season
+
         count = min(BASE, lookback // season)
-        newest = past[:, lookback - count * season :].reshape(past.shape[0], count, season, -1)
-        usual = newest.mean(1)[:, steps % season]
-        longer = [
-            past[:, lookback - long + steps % long]
-            for long in self.shape.seasons
-            if long <= lookback
-        ]
-        return [
-            *(both[:, (at + by).clamp(0, lookback + horizon - 1)] for by in NEIGHBOURS),
-            (sums[:, at + 1] - sums[:, at + 1 - season]) / season,
-            *(ahead - then for then in (usual, *longer)),
-        ]
+        newest = past[:, lookback - count * season :]
+        cycles = newest.reshape(past.shape[0], count, season, -1)
+        changes = [ahead - cycles.mean(1)[:, steps % season]]
+        for longer in self.shape.seasons:
+            if longer <= lookback:
+                changes.append(ahead - past[:, lookback - longer + steps % longer])
+        return [*around, mean, *changes]
+
+
+def _counts(batch: Batch) -> Tensor:
+    """Which targets count, [batch, horizon]."""
+    weight: Tensor = batch.target_mask * batch.weight[:, None]
+    return weight > 0
+
+
+def _rounded_down(limits: NDArray[np.float64]) -> NDArray[np.float32]:
+    rounded = limits.astype(np.float32)
+    below = np.nextafter(rounded, -np.inf, dtype=np.float32)
+    return np.where(rounded > limits, below, rounded)

@@ -156,5 +156,5 @@ def deferred_signals() -> Iterator[list[int]]:
         yield received
     finally:
         release()
-    for number in received:
-        signal.raise_signal(number)
+    if received:
+        signal.raise_signal(received[0])

@@ -19,7 +19,7 @@ NORMAL_RANGE = 1.349  # between the quartiles of a normal distribution of deviat
 
 
 def array_namespace(array: Array) -> Any:
-    """The functions for an array; for numpy they come without a package that takes longer to import than to run."""
+    """The functions for an array; numpy's come without a package that is slow to import."""
     if _STANDARD and isinstance(array, np.ndarray):
         return np
     import array_api_compat
@@ -44,47 +44,66 @@ class Past:
 def scale_windows(
     values: Array, mask: Array, spread: Array, scaling: ScalingName
 ) -> tuple[Array, Array, Array]:
-    """Location and scale > 0, [batch, 1], and loss weight, [batch], of windows from their own observed past.
+    """Location and scale > 0, [batch, 1], and loss weight, [batch], from a window's own past.
 
-    `spread` [batch] is the deviation of each series' own past up to the window's end: the scale of a flat window. The
-    weight is the scale relative to the level: the loss then counts errors relative to the level, as sMAPE does; 0 for
-    a window without variation, which teaches nothing.
+    `spread` [batch] is the deviation of each series' own past up to the window's end: the scale of
+    a flat window. The weight is the scale relative to the level: the loss then counts errors
+    relative to the level, as sMAPE does; 0 for a window without variation, which teaches nothing.
     """
-    xp, kind = array_namespace(values), values.dtype
-    count = xp.astype(xp.clip(xp.sum(mask, axis=1, keepdims=True), min=1), kind)
-    observed = xp.where(mask, values, 0.0)
-    mean = xp.sum(observed, axis=1, keepdims=True) / count
-    level = xp.sum(xp.abs(observed), axis=1, keepdims=True) / count
-    squares = xp.where(mask, xp.square(values - mean), 0.0)
-    deviation = xp.sqrt(xp.sum(squares, axis=1, keepdims=True) / count)
-    location, scale = SCALINGS[scaling](
-        Past(values, mask, mean, deviation, level, xp.zeros_like(mean))
-    )
-    expanding = xp.astype(spread[:, None], kind)
-    flat = deviation <= FLAT * expanding
+    xp = array_namespace(values)
+    past = _past(values, mask)
+    location, scale = SCALINGS[scaling](past)
+    expanding = xp.astype(spread[:, None], values.dtype)
+    flat = past.deviation <= FLAT * expanding
     scale = xp.where(flat & (scale <= FLAT * expanding), expanding, scale)
-    still = (expanding <= 0) | (scale <= 0) | ~xp.any(mask, axis=1, keepdims=True)
-    location, scale = xp.where(still, mean, location), xp.where(still, 1.0, scale)
-    moved = xp.where(flat, expanding, deviation)
-    weight = moved / xp.clip(level + moved, min=xp.finfo(kind).smallest_normal)
+
+    unobserved = ~xp.any(mask, axis=1, keepdims=True)
+    still = (expanding <= 0) | (scale <= 0) | unobserved
+    location = xp.where(still, past.mean, location)
+    scale = xp.where(still, 1.0, scale)
+
+    variation = xp.where(flat, expanding, past.deviation)
+    smallest = xp.finfo(values.dtype).smallest_normal
+    weight = variation / xp.clip(past.level + variation, min=smallest)
     return location, scale, xp.where(still, 0.0, weight)[:, 0]
+
+
+def _past(values: Array, mask: Array) -> Past:
+    xp = array_namespace(values)
+    observed = xp.sum(mask, axis=1, keepdims=True)
+    count = xp.astype(xp.clip(observed, min=1), values.dtype)
+
+    def mean(numbers: Array) -> Array:
+        total = xp.sum(xp.where(mask, numbers, 0.0), axis=1, keepdims=True)
+        return total / count
+
+    center = mean(values)
+    deviation = xp.sqrt(mean(xp.square(values - center)))
+    level = mean(xp.abs(values))
+    return Past(values, mask, center, deviation, level, xp.zeros_like(center))
 
 
 def _last(past: Past) -> tuple[Array, Array]:
     xp = array_namespace(past.values)
-    steps = xp.arange(1, past.values.shape[1] + 1, device=device_of(past.values))
-    newest = xp.argmax(xp.where(past.mask, steps, 0), axis=1, keepdims=True)
+    lookback = past.values.shape[1]
+    steps = xp.arange(1, lookback + 1, device=device_of(past.values))
+    observed_steps = xp.where(past.mask, steps, 0)
+    newest = xp.argmax(observed_steps, axis=1, keepdims=True)
     last = xp.take_along_axis(past.values, newest, axis=1)
-    return xp.where(xp.any(past.mask, axis=1, keepdims=True), last, 0.0), past.deviation
+    observed = xp.any(past.mask, axis=1, keepdims=True)
+    return xp.where(observed, last, 0.0), past.deviation
 
 
 def _robust(past: Past) -> tuple[Array, Array]:
     xp = array_namespace(past.values)
-    absent = xp.where(xp.any(past.mask, axis=1, keepdims=True), xp.nan, 0.0)
-    observed = xp.where(past.mask, past.values, xp.astype(absent, past.values.dtype))
-    shares = xp.asarray([0.25, 0.5, 0.75], dtype=past.values.dtype, device=device_of(past.values))
+    kind = past.values.dtype
+    some = xp.any(past.mask, axis=1, keepdims=True)
+    absent = xp.astype(xp.where(some, xp.nan, 0.0), kind)
+    observed = xp.where(past.mask, past.values, absent)
+    shares = xp.asarray([0.25, 0.5, 0.75], dtype=kind, device=device_of(past.values))
     low, median, high = xp.nanquantile(observed, shares, axis=1, keepdims=True)
-    return median, xp.maximum((high - low) / NORMAL_RANGE, 0.1 * past.deviation)
+    deviation = (high - low) / NORMAL_RANGE
+    return median, xp.maximum(deviation, 0.1 * past.deviation)
 
 
 SCALINGS: dict[ScalingName, Callable[[Past], tuple[Array, Array]]] = {
@@ -98,11 +117,14 @@ SCALINGS: dict[ScalingName, Callable[[Past], tuple[Array, Array]]] = {
 
 
 def column_statistics(columns: Numbers) -> tuple[Numbers, Numbers]:
-    """Mean and deviation of columns [rows, ...], whatever their unit; 0 where one does not move, NaN left out."""
+    """Mean and deviation of columns [rows, ...]; 0 where one does not move, NaN left out."""
     seen = np.isfinite(columns)
     count = np.maximum(seen.sum(0), 1)
-    largest = np.abs(columns).max(0, where=seen, initial=np.finfo(float).tiny)
+    # in units of the largest value, whose square cannot overflow then
+    tiny = np.finfo(float).tiny
+    largest = np.abs(columns).max(0, where=seen, initial=tiny)
     values = np.where(seen, columns / largest, 0.0)
     mean = values.sum(0) / count
-    deviation = np.sqrt((seen * (values - mean) ** 2).sum(0) / count)
+    squares = seen * (values - mean) ** 2
+    deviation = np.sqrt(squares.sum(0) / count)
     return mean * largest, deviation * largest * (deviation > NOISE)

@@ -7,8 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 
 from forecast.errors import ArtifactRefused
 from forecast.models import model_class
@@ -17,6 +16,11 @@ from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import LossName
 from forecast.windows.inputs import category_sizes, numeric_count
+
+Arrays = dict[str, NDArray[Any]]
+Layout = dict[str, tuple[torch.Size, torch.dtype]]
+
+MOST_CHARACTERS = 200  # of what torch says
 
 
 class Named(Protocol):
@@ -35,74 +39,53 @@ def build(named: Named, shape: Shape, seed: int = 0) -> RecurrentModel:
         return network(params, shape)
 
 
-def rebuild(
-    named: Named, shape: Shape, weights: dict[str, NDArray[Any]], device: torch.device
-) -> RecurrentModel:
-    """A network with saved weights, which must be those of the model (`ArtifactRefused`), ready to predict."""
-    by_gradients = model_class(named.model).rows_at_once == 0
-    if by_gradients and not any(
-        name.startswith("effects.") for name in weights
-    ):  # an older one: all is the calendar
+def rebuild(named: Named, shape: Shape, weights: Arrays, device: torch.device) -> RecurrentModel:
+    """A network with saved weights, which must be its own (`ArtifactRefused`), ready to predict."""
+    has_effects = any(name.startswith("effects.") for name in weights)
+    if not has_effects and not model_class(named.model).rows_at_once:
+        # an older one: all known columns are the calendar
         shape = replace(shape, calendar=shape.embedded().future)
-    with _Uninitialised():
-        network = build(named, shape)
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    shapes = {name: array.shape for name, array in weights.items()}
-    if shapes != expected:
-        name = min(
-            name
-            for name in expected.keys() | shapes.keys()
-            if expected.get(name) != shapes.get(name)
-        )
-        problem = f"have shape {shapes.get(name)}, not {expected.get(name)}"
-        raise ArtifactRefused(f"the weights '{name[:80]}' of model {named.model} {problem}")
-    network.load_state_dict(to_tensors(weights))
+    network = build(named, shape)
+    try:
+        network.load_state_dict(to_tensors(weights))
+    except RuntimeError as error:
+        problem = str(error).splitlines()[1].strip()[:MOST_CHARACTERS]
+        message = f"the weights of model {named.model} are of another network: {problem}"
+        raise ArtifactRefused(message) from None
     return network.to(device).eval()
 
 
-def to_tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
+def to_tensors(arrays: Arrays) -> dict[str, Tensor]:
     return {name: torch.tensor(array) for name, array in arrays.items()}
 
 
-def to_arrays(tensors: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
+def to_arrays(tensors: dict[str, Tensor]) -> Arrays:
     """Copies of tensors by name as arrays."""
-    return {name: tensor.numpy(force=True).copy() for name, tensor in tensors.items()}
+    arrays = {}
+    for name, tensor in tensors.items():
+        arrays[name] = tensor.numpy(force=True).copy()
+    return arrays
 
 
-def layout_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+def layout_of(tensors: Mapping[str, Tensor]) -> Layout:
     """Shape and type of each tensor; the weights of one network always have the same."""
     return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
-def carry_weights(
-    named: Named, shape: Shape, weights: dict[str, NDArray[Any]], earlier: Integers
-) -> dict[str, NDArray[Any]] | None:
-    """The weights of an earlier fit as a network of this shape has them; None where they do not fit.
+def carry_weights(named: Named, shape: Shape, weights: Arrays, earlier: Integers) -> Arrays | None:
+    """The weights of an earlier fit as a network of this shape has them; None where they differ.
 
-    Weights of a series move with it: `earlier` [series] is the series index that each series had in the earlier fit.
+    Weights of a series move with it: `earlier` [series] is the index that each series had before.
     """
     expected = layout_of(build(named, shape).state_dict())
-    more = layout_of(build(named, replace(shape, series=shape.series + 1)).state_dict())
+    wider = replace(shape, series=shape.series + 1)
+    of_wider = layout_of(build(named, wider).state_dict())
     rows = np.concatenate([[0], earlier])
-    carried = {
-        name: array[rows] if expected.get(name) != more.get(name) else array
-        for name, array in weights.items()
-    }
+    carried = {}
+    for name, array in weights.items():
+        by_series = expected.get(name) != of_wider.get(name)
+        carried[name] = array[rows] if by_series else array
     return carried if layout_of(to_tensors(carried)) == expected else None
-
-
-class _Uninitialised(TorchFunctionMode):
-    """Leave new weights as they are: saved ones follow, and pages that nobody writes take no memory."""
-
-    def __torch_function__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        if (
-            function in (Tensor.uniform_, Tensor.normal_)
-            or getattr(function, "__module__", "") == nn.init.__name__
-        ):
-            return args[0] if args else kwargs["tensor"]
-        return function(*args, **(kwargs or {}))
 
 
 def network_shape(

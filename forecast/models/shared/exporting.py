@@ -12,61 +12,57 @@ from torch import Tensor, nn
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.windows.windows import Batch
 
-UNREAD = {
-    "target",
-    "target_mask",
-    "weight",
-    "location",
-    "scale",
-}  # of a batch, which no network reads
+UNREAD = {"target", "target_mask", "weight", "location", "scale"}  # by any network
 
 
 class _Core(nn.Module):
-    """The core of a network as a function of the arrays `inputs`, in their order; `batch` is an example."""
+    """The core of a network as a function of the arrays `inputs`; `batch` is an example."""
 
     def __init__(self, network: RecurrentModel, batch: Batch) -> None:
         super().__init__()
-        self.network, self.batch = network, batch
-        columns = {
-            name: array
-            for name, array in vars(batch).items()
-            if name not in UNREAD and array.numel() > 0
-        }
-        self.inputs = columns | network.example(batch)
+        self.network = network
+        self.batch = batch
+        self.inputs: dict[str, Tensor] = {}
+        for name, column in vars(batch).items():
+            if name not in UNREAD and column.numel() > 0:
+                self.inputs[name] = column
+        self.inputs |= network.example(batch)
 
     def forward(self, *arrays: Tensor) -> Tensor:
-        given = dict(zip(self.inputs, arrays, strict=True))
-        rows, columns = given["past"].shape[0], {}
+        inputs = dict(zip(self.inputs, arrays, strict=True))
+        rows = inputs["past"].shape[0]
+        columns = {}
         for name, like in vars(self.batch).items():
             # zeros where there are no columns, or nothing that a forecast reads
-            columns[name] = (
-                given.pop(name)
-                if name in given
-                else torch.zeros((rows, *like.shape[1:]), dtype=like.dtype)
-            )
-        return self.network.core(Batch(**columns), given)
+            shape = (rows, *like.shape[1:])
+            columns[name] = inputs.pop(name, torch.zeros(shape, dtype=like.dtype))
+        return self.network.core(Batch(**columns), inputs)
 
 
 def export(network: RecurrentModel, batch: Batch, opset: int) -> bytes:
-    """The ONNX file of a network's core, for any number of windows; `batch` holds several on the CPU, as an example.
+    """The ONNX file of a network's core, for any number of windows, with a batch as an example.
 
-    The exporter that reads the program, instead of tracing it, takes twenty times as long, and releases of it have
-    written GRUs whose reset gate acts before the recurrent weights, not behind them as in torch.
+    The exporter that reads the program, instead of tracing it, takes twenty times as long, and
+    releases of it have written GRUs whose reset gate acts before the recurrent weights, not behind
+    them as in torch.
     """
-    core, file = _Core(network, batch).eval(), io.BytesIO()
-    write: Any = torch.onnx.export
-    options: dict[str, Any] = (
-        {"dynamo": False} if "dynamo" in inspect.signature(write).parameters else {}
-    )
-    options |= {
-        "input_names": list(core.inputs),
-        "output_names": ["quantiles"],
-        "opset_version": opset,
-    }
+    core = _Core(network, batch).eval()
     axes = {name: {0: "windows"} for name in (*core.inputs, "quantiles")}
+    file = io.BytesIO()
+    write: Any = torch.onnx.export
+    tracing = {"dynamo": False} if "dynamo" in inspect.signature(write).parameters else {}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of sizes that tracing takes as constants, as they are
-        write(core, tuple(core.inputs.values()), file, dynamic_axes=axes, **options)
+        write(
+            core,
+            tuple(core.inputs.values()),
+            file,
+            **tracing,
+            input_names=list(core.inputs),
+            output_names=["quantiles"],
+            opset_version=opset,
+            dynamic_axes=axes,
+        )
     return file.getvalue()
 
 
@@ -75,24 +71,27 @@ def computed(network: RecurrentModel, batch: Batch) -> tuple[dict[str, NDArray[A
     core = _Core(network, batch).eval()
     with torch.no_grad():
         expected = core(*core.inputs.values())
-    return {name: array.numpy() for name, array in core.inputs.items()}, expected.numpy()
+    inputs = {name: array.numpy() for name, array in core.inputs.items()}
+    return inputs, expected.numpy()
 
 
 def random_batch(shape: Shape, rows: int, seed: int) -> Batch:
-    """Windows of random numbers, some of whose past is missing, for a shape whose categories are not embedded."""
+    """Random windows, some of whose past is missing, for a shape without embedded categories."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*size: int) -> Tensor:
         return torch.randn(rows, *size, generator=generator)
 
     def codes(steps: int, sizes: tuple[int, ...]) -> Tensor:
-        columns = [torch.randint(0, size, (rows, steps, 1), generator=generator) for size in sizes]
-        return torch.cat([torch.zeros((rows, steps, 0), dtype=torch.int64), *columns], -1)
+        columns = [torch.zeros((rows, steps, 0), dtype=torch.int64)]
+        for size in sizes:
+            columns.append(torch.randint(0, size, (rows, steps, 1), generator=generator))
+        return torch.cat(columns, -1)
 
-    mask = (torch.rand(rows, shape.lookback, generator=generator) < 0.9).float()
+    mask = torch.rand(rows, shape.lookback, generator=generator) < 0.9
     return Batch(
         past=normal(shape.lookback) * mask,
-        mask=mask,
+        mask=mask.float(),
         past_covariates=normal(shape.lookback, shape.past),
         future_covariates=normal(shape.horizon, shape.future),
         static=normal(shape.static),
@@ -105,5 +104,5 @@ def random_batch(shape: Shape, rows: int, seed: int) -> Batch:
         target_mask=torch.ones(rows, shape.horizon),
         weight=torch.ones(rows),
         location=10 * normal(1).double(),
-        scale=(0.1 + normal(1).double().abs()),
+        scale=0.1 + normal(1).double().abs(),
     )

@@ -1,4 +1,4 @@
-"""What columns that are known in advance do at their own step and a few around it, by one map for all steps."""
+"""What columns that are known in advance do at their own step and a few around it."""
 
 import torch
 from torch import Tensor, nn
@@ -8,27 +8,29 @@ REACH = 3  # steps before and after, on which a known column acts too
 
 
 class KnownEffects(nn.Sequential):
-    """By how much known columns move values: taken from the past of a window, added to its horizon, where it learns."""
+    """By how much known columns move values: taken from a past, added to its horizon."""
 
     def __init__(self, columns: int, hidden: int = 8) -> None:
-        super().__init__(
-            nn.Linear(columns, hidden), nn.ReLU(), nn.Linear(hidden, 2 * REACH + 1, bias=False)
-        )
-        nn.init.zeros_(self.get_parameter("2.weight"))
+        first = nn.Linear(columns, hidden)
+        last = nn.Linear(hidden, 2 * REACH + 1, bias=False)
+        super().__init__(first, nn.ReLU(), last)
+        nn.init.zeros_(last.weight)
 
     def around(self, past: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
-        """Known columns, [batch, steps, columns] of past and horizon -> effects, [batch, steps] of each."""
+        """Known columns [batch, steps, columns] of past and horizon -> effects, [batch, steps]."""
         after = functional.pad(self(ahead), (0, 0, 0, REACH))
         with torch.no_grad():  # gradients through the past would take as long as the network
             before = functional.pad(self(past), (0, 0, REACH, 0))
-            taken = _summed(torch.cat([before, after[:, :REACH]], 1))
-        return taken, _summed(torch.cat([before[:, -REACH:], after], 1))
+            around_past = torch.cat([before, after[:, :REACH]], 1)
+            of_past = _summed(around_past)
+        around_horizon = torch.cat([before[:, -REACH:], after], 1)
+        return of_past, _summed(around_horizon)
 
 
-def _summed(each: Tensor) -> Tensor:
-    """What a step does to those around it, the last one first, as what all do to each, [batch, steps]."""
-    steps = each.shape[1] - 2 * REACH
-    total = each[:, :steps, 0]
+def _summed(effects: Tensor) -> Tensor:
+    """What steps do to those around them, the last one first, as what all do to each step."""
+    steps = effects.shape[1] - 2 * REACH
+    total = effects[:, :steps, 0]
     for offset in range(1, 2 * REACH + 1):
-        total = total + each[:, offset : offset + steps, offset]
-    return total
+        total = total + effects[:, offset : offset + steps, offset]
+    return total  # [batch, steps]

@@ -9,12 +9,10 @@ from torch.nn import functional
 
 LikelihoodName = Literal["student-t", "gaussian", "negative-binomial"]
 
-FLOOR = 1e-2  # least scale, in scaled units: a value that repeats exactly would have a density without bound
+FLOOR = 1e-2  # least scale: a value that repeats exactly would have a density without bound
 TRIES = 4  # candidates for a gamma variate; the chance that none of them will do is below 1e-5
-SMALL_RATE, TERMS = (
-    20.0,
-    60,
-)  # up to this rate the Poisson distribution is summed, over TERMS counts
+SMALL_RATE = 20.0  # up to which the Poisson distribution is summed
+TERMS = 60  # counts of that sum
 
 
 @dataclass(frozen=True)
@@ -28,18 +26,19 @@ class Gaussian:
 
     @classmethod
     def of(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
-        """From `center` [batch, steps], `raw` [batch, steps, parameters - 1] and the windows' scaling, [batch, 1]."""
+        """From `center` [batch, steps], `raw` [batch, steps, parameters - 1] and the scaling."""
         return cls(center, functional.softplus(raw[..., 0]) + FLOOR)
 
     def log_density(self, value: Tensor) -> Tensor:
-        """Logarithm of the density or, of counts, of the probability, but for a constant; [batch, steps]."""
-        return -0.5 * ((value - self.location) / self.scale).square() - self.scale.log()
+        """Logarithm of density or probability, but for a constant, [batch, steps]."""
+        deviates = (value - self.location) / self.scale
+        return -0.5 * deviates.square() - self.scale.log()
 
     def mean(self) -> Tensor:
         return self.location  # [batch, steps]
 
     def at(self, deviates: Tensor) -> Tensor:
-        """Quantiles of the only step at the levels of normal deviates, near enough; ascending, [batch, levels]."""
+        """Quantiles of the only step at normal deviates, near enough; ascending, [batch, levels]."""
         return self.location + self.scale * deviates
 
     def draw(self, uniform: Tensor) -> Tensor:
@@ -63,30 +62,34 @@ class StudentT(Gaussian):
 
     def log_density(self, value: Tensor) -> Tensor:
         half = 0.5 * self.freedom
-        square = ((value - self.location) / self.scale).square() / self.freedom
-        constant = torch.lgamma(half + 0.5) - torch.lgamma(half) - 0.5 * self.freedom.log()
-        return constant - self.scale.log() - (half + 0.5) * torch.log1p(square)
+        deviates = (value - self.location) / self.scale
+        relative = deviates.square() / self.freedom
+        ratio = torch.lgamma(half + 0.5) - torch.lgamma(half)
+        constant = ratio - 0.5 * self.freedom.log()
+        return constant - self.scale.log() - (half + 0.5) * torch.log1p(relative)
 
     def at(self, deviates: Tensor) -> Tensor:
-        # the first terms of the expansion of Fisher and Cornish (1960) in 1 / freedom; each ascends with the level
+        # the expansion of Fisher and Cornish (1960) in 1 / freedom; each term ascends with the level
         first = (deviates**3 + deviates) / 4
         second = (5 * deviates**5 + 16 * deviates**3 + 3 * deviates) / 96
-        return self.location + self.scale * (
-            deviates + first / self.freedom + second / self.freedom**2
-        )
+        expanded = deviates + first / self.freedom + second / self.freedom**2
+        return self.location + self.scale * expanded
 
     def draw(self, uniform: Tensor) -> Tensor:
         # the polar method of Bailey (1994), exact, and with the same numbers for all windows
         exponent = -2 * self.freedom.reciprocal()
-        radius = (self.freedom * torch.expm1(exponent * uniform[0].log())).sqrt()
-        return self.location + self.scale * radius * torch.cos(2 * torch.pi * uniform[1])
+        square = self.freedom * torch.expm1(exponent * uniform[0].log())
+        radius = square.sqrt()
+        cosine = torch.cos(2 * torch.pi * uniform[1])
+        return self.location + self.scale * radius * cosine
 
 
 @dataclass(frozen=True)
 class NegativeBinomial:
-    """Negative binomial distributions of counts in the windows' own unit: variance = rate + excess * rate ** 2.
+    """Negative binomial distributions of counts in the windows' own unit.
 
-    The probability is that of the formula between whole numbers too; values below 0 count as 0. Draws are counts.
+    The variance is rate + excess * rate ** 2. The probability is that of the formula between whole
+    numbers too; values below 0 count as 0. Draws are counts.
     """
 
     rate: Tensor
@@ -99,25 +102,32 @@ class NegativeBinomial:
     @classmethod
     def of(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
         rate = scale * functional.softplus(location / scale + center)
-        return cls(rate + 1e-6, functional.softplus(raw[..., 0]) + 1e-4, location, scale)
+        excess = functional.softplus(raw[..., 0])
+        return cls(rate + 1e-6, excess + 1e-4, location, scale)
 
     def log_density(self, value: Tensor) -> Tensor:
         # in double precision, as large logarithms cancel each other
-        count = (self.offset + self.unit * value).clamp(min=0).double()
-        rate, shape = self.rate.double(), 1 / self.excess.double()
+        count = self.offset + self.unit * value
+        count = count.clamp(min=0).double()
+        rate = self.rate.double()
+        shape = 1 / self.excess.double()
         ways = torch.lgamma(count + shape) - torch.lgamma(shape) - torch.lgamma(count + 1)
         both = (rate + shape).log()
-        return (ways + shape * (shape.log() - both) + count * (rate.log() - both)).to(value.dtype)
+        failures = shape * (shape.log() - both)
+        successes = count * (rate.log() - both)
+        return (ways + failures + successes).to(value.dtype)
 
     def mean(self) -> Tensor:
         return self._scaled(self.rate)
 
     def at(self, deviates: Tensor) -> Tensor:
-        deviation = (self.rate + self.excess * self.rate.square()).sqrt()
-        return self._scaled((self.rate + deviation * deviates).clamp(min=0))
+        variance = self.rate + self.excess * self.rate.square()
+        count = self.rate + variance.sqrt() * deviates
+        return self._scaled(count.clamp(min=0))
 
     def draw(self, uniform: Tensor) -> Tensor:
-        rate = self.rate * self.excess * gamma_draws(1 / self.excess, uniform[:-1])
+        gamma = gamma_draws(1 / self.excess, uniform[:-1])
+        rate = self.rate * self.excess * gamma
         return self._scaled(poisson_quantile(rate, uniform[-1]))
 
     def _scaled(self, count: Tensor) -> Tensor:
@@ -125,36 +135,40 @@ class NegativeBinomial:
 
 
 def gamma_draws(shape: Tensor, uniform: Tensor) -> Tensor:
-    """Gamma variates of scale 1 from numbers between 0 and 1, [2 * TRIES + 1, ...] (Marsaglia and Tsang 2000)."""
+    """Gamma variates of scale 1 from numbers between 0 and 1, [2 * TRIES + 1, ...].
+
+    (Marsaglia and Tsang 2000)
+    """
     # drawn for the shape plus one, where nearly every candidate fits; the last number corrects for that
     base = shape + 2 / 3
     normal: Tensor = torch.special.ndtri(uniform[:TRIES])
-    cube = (1 + normal / (3 * base.sqrt())).clamp(min=1e-3) ** 3  # [tries, ...]
+    root = 1 + normal / (3 * base.sqrt())
+    cube = root.clamp(min=1e-3) ** 3  # [tries, ...]
     bound = 0.5 * normal.square() + base * (1 - cube + cube.log())
     fits = uniform[TRIES : 2 * TRIES].log() < bound
     chosen = fits.int().argmax(0, keepdim=True)  # the first that fits
-    return base * cube.gather(0, chosen)[0] * uniform[2 * TRIES].pow(shape.reciprocal())
+    correction = uniform[2 * TRIES].pow(shape.reciprocal())
+    return base * cube.gather(0, chosen)[0] * correction
 
 
 def poisson_quantile(rate: Tensor, level: Tensor) -> Tensor:
     """The least count that a Poisson variate exceeds with at most a chance of ``1 - level``.
 
-    Exact up to `SMALL_RATE`; above by the expansion of Cornish and Fisher (1938), where it is one off at most.
+    Exact up to `SMALL_RATE`; above by the expansion of Cornish and Fisher (1938), one off at most.
     """
     low = rate.clamp(max=SMALL_RATE)
     term = torch.exp(-low)
-    reached, count = term, torch.zeros_like(low * level)
+    reached = term
+    count = torch.zeros_like(low * level)
     for number in range(1, TERMS):
         count = count + (level > reached)
         term = term * low / number
         reached = reached + term
-    deviate, root = torch.special.ndtri(level), rate.sqrt()
-    high = (
-        rate
-        + root * deviate
-        + (deviate.square() - 1) / 6
-        + (deviate - deviate**3) / (72 * root.clamp(min=1))
-    )
+    deviate = torch.special.ndtri(level)
+    root = rate.sqrt()
+    skewness = (deviate.square() - 1) / 6
+    kurtosis = (deviate - deviate**3) / (72 * root.clamp(min=1))
+    high = rate + root * deviate + skewness + kurtosis
     return torch.where(rate <= SMALL_RATE, count, high.round().clamp(min=0))
 
 

@@ -9,7 +9,6 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from forecast.models.shared.known import KnownEffects
-from forecast.registry import name_taken
 from forecast.settings import LossName, SettingsGroup
 from forecast.windows.windows import Batch
 
@@ -30,7 +29,7 @@ class Shape:
     horizon: int
     past: int = 0  # numeric columns
     future: int = 0
-    calendar: int = 0  # of these, the first; all others are known columns of the table, which act on their own time
+    calendar: int = 0  # of these, the first; the others are known columns of the table
     static: int = 0
     past_categories: tuple[int, ...] = ()  # codes of each categorical column
     future_categories: tuple[int, ...] = ()
@@ -42,30 +41,34 @@ class Shape:
 
     @property
     def recent_seasons(self) -> int:
-        """Number of newest whole seasons, of the shortest kind, whose values a forecast may combine."""
+        """Newest whole seasons, of the shortest kind, whose values a forecast may combine."""
         return min(MOST_SEASONS, self.lookback // self.seasons[0]) if self.seasons else 0
 
     @property
     def longer_seasons(self) -> tuple[int, ...]:
         """Places of the seasons that reach back beyond the recent ones."""
-        return tuple(
-            at
-            for at, season in enumerate(self.seasons)
-            if season > self.recent_seasons * self.seasons[0]
-        )
+        if not self.seasons:
+            return ()
+        reach = self.recent_seasons * self.seasons[0]
+        return tuple(place for place, season in enumerate(self.seasons) if season > reach)
+
+    @property
+    def earlier(self) -> int:
+        """Values at the same phase of earlier seasons that a step may combine."""
+        return self.recent_seasons + len(self.longer_seasons)
 
     @property
     def outputs(self) -> int:
-        """Outputs of a network for each step of the horizon: one a level, one a recent season, one a longer one."""
-        return len(self.levels) + self.recent_seasons + len(self.longer_seasons)
+        """Outputs of a network for each step of the horizon: one a level, one an earlier value."""
+        return len(self.levels) + self.earlier
 
     def embedded(self) -> "Shape":
         """The shape as a network sees it, categories embedded."""
         return replace(
             self,
-            past=self.past + sum(map(embedding_size, self.past_categories)),
-            future=self.future + sum(map(embedding_size, self.future_categories)),
-            static=self.static + sum(map(embedding_size, self.static_categories)),
+            past=self.past + _embedded_size(self.past_categories),
+            future=self.future + _embedded_size(self.future_categories),
+            static=self.static + _embedded_size(self.static_categories),
         )
 
 
@@ -73,136 +76,121 @@ def embedding_size(codes: int) -> int:
     return min(8, (codes + 2) // 2)
 
 
+def _embedded_size(categories: tuple[int, ...]) -> int:
+    return sum(map(embedding_size, categories))
+
+
 class RecurrentModel(nn.Module):
     """Base of every model.
 
-    A subclass names its settings as `Params`, builds its layers for ``self.shape`` (categories already embedded), and
-    turns an embedded batch into raw outputs [batch, horizon, ``shape.outputs``] in `forward`: first the point
-    forecast, then the gaps between quantiles from there on outwards, both in units of the window's seasonal error;
-    last, what is added to the weights of the earlier values of `_earlier` at that step of that window. A network that
-    `starts_trained` trains as one that continues an earlier fit, at `rate_share` of the learning rate.
+    A subclass names its settings as `Params`, builds its layers for ``self.shape`` (categories
+    already embedded), and turns an embedded batch into raw outputs [batch, horizon,
+    ``shape.outputs``] in `forward`: first the point forecast, then the gaps between quantiles from
+    there on outwards, both in units of the window's seasonal error; last, what is added to the
+    weights of the earlier values of `_earlier` at that step of that window. A network that
+    `starts_trained` trains as one that continues an earlier fit, at `rate_share` of the learning
+    rate.
     """
 
     Params: ClassVar[type[SettingsGroup]] = SettingsGroup
     starts_trained: ClassVar[bool] = False
     rate_share: ClassVar[float] = 1.0
     no_export: ClassVar[str] = ""  # why its forecasts are not exported; empty where they are
-    rows_at_once: ClassVar[int] = (
-        0  # steps of horizons that it learns from at once, by `learn`; 0: by gradients
-    )
+    rows_at_once: ClassVar[int] = 0  # steps that it can `learn` from at once; 0: by gradients
     levels: Tensor
-
-    def __init_subclass__(cls) -> None:
-        public = {"forward", *(name for name in vars(RecurrentModel) if not name.startswith("_"))}
-        for name, value in vars(cls).items():
-            anew = name in public and callable(value) == callable(getattr(RecurrentModel, name))
-            if hasattr(RecurrentModel, name) and not anew and not name.startswith("__"):
-                raise name_taken(cls, name, "every model")
 
     def __init__(self, params: Any, shape: Shape) -> None:
         super().__init__()
-        self.params, self.shape = params, shape.embedded()
-        self.middle, self.known_numbers = shape.levels.index(0.5), shape.future
-
-        def embeddings(sizes: tuple[int, ...]) -> nn.ModuleList:
-            return nn.ModuleList(nn.Embedding(codes, embedding_size(codes)) for codes in sizes)
-
-        self.past_tables = embeddings(shape.past_categories)
-        self.future_tables = embeddings(shape.future_categories)
-        self.static_tables = embeddings(shape.static_categories)
-        earlier = shape.recent_seasons + len(shape.longer_seasons)
-        # weights of the same phase of earlier seasons, a seasonal skip; `gates` is their name in stored networks
-        self.gates = nn.Parameter(torch.full((earlier, shape.horizon), 1.0 / max(earlier, 1)))
-        self.effects = (
-            KnownEffects(self.shape.future) if self.shape.future > shape.calendar else None
-        )
+        self.params = params
+        self.shape = shape.embedded()
+        self.middle = shape.levels.index(0.5)
+        self.known_numbers = shape.future
+        self.past_tables = _embeddings(shape.past_categories)
+        self.future_tables = _embeddings(shape.future_categories)
+        self.static_tables = _embeddings(shape.static_categories)
+        # weights of earlier values, a seasonal skip; `gates` is their name in stored networks
+        equal = 1.0 / max(shape.earlier, 1)
+        self.gates = nn.Parameter(torch.full((shape.earlier, shape.horizon), equal))
+        known_columns = self.shape.future > shape.calendar
+        self.effects = KnownEffects(self.shape.future) if known_columns else None
         self.register_buffer("levels", torch.tensor(shape.levels), persistent=False)
-        self._own = frozenset([*vars(self), *self._parameters, *self._buffers, *self._modules])
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        taken = name in self.__dict__.get("_own", ()) or callable(
-            getattr(RecurrentModel, name, None)
-        )
-        if taken and type(value) is not type(getattr(self, name, value)):
-            raise name_taken(type(self), f"self.{name}", "every model")
-        super().__setattr__(name, value)
 
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles in scaled units, [batch, horizon, levels], ascending along the last axis."""
         batch, effects = self._prepare(batch)
         raw = self(batch)
-        quantiles = self._put_together(raw.float() if raw.dtype == torch.bfloat16 else raw, batch)
+        if raw.dtype == torch.bfloat16:
+            raw = raw.float()
+        quantiles = self._put_together(raw, batch)
         return quantiles if effects is None else quantiles + effects[..., None]
 
     def core(self, batch: Batch, arrays: dict[str, Tensor]) -> Tensor:
-        """What is exported: traceable from a batch and the arrays of `example` to [batch, horizon, ...]."""
+        """What is exported: traceable from a batch and the arrays of `example`."""
         return self.outputs(batch)
 
     def example(self, batch: Batch) -> dict[str, Tensor]:
-        """Arrays by name that `core` takes beside a batch; those of a network that computes a part in numpy."""
+        """Arrays by name that `core` takes of a network that computes a part in numpy."""
         return {}
 
-    def _put_together(self, raw: Tensor, batch: Batch) -> Tensor:
-        """Quantiles from raw outputs and what the past of the same windows holds."""
-        counts = [1, len(self.shape.levels) - 1, len(self.gates)]
-        point, gaps, gates = torch.split(raw.transpose(1, 2), counts, 1)  # along the slow axis
-        unit = self._seasonal_error(batch)[:, None]
-        point = unit * point + (self._earlier(batch) * (self.gates + gates)).sum(1, keepdim=True)
-        away = unit * _softplus(gaps)
-        base = (
-            point if self.shape.loss == "quantile" else point.detach()
-        )  # the spread must not pull the point
-        below = base - away[:, : self.middle].cumsum(1).flip(1)
-        above = base + away[:, self.middle :].cumsum(1)
-        return torch.cat([below, point, above], 1).transpose(1, 2)
-
     def loss(self, batch: Batch) -> Tensor:
-        """Mean loss of a batch, weighted by window; a model with its own likelihood overrides it."""
+        """Mean loss of a batch, weighted by window; one with its own likelihood overrides it."""
         return self._mean_loss(self.outputs(batch), batch)
 
     def learn(self, batch: Batch, held_out: list[Batch]) -> None:
-        """Learn from many windows, where this is not by gradients; `held_out` are others, none in a refit."""
+        """Learn without gradients from a batch; `held_out` are other windows, none in a refit."""
         raise NotImplementedError
 
     def seconds_to_learn(self, windows: int) -> float:
         raise NotImplementedError
 
-    def _mean_loss(self, quantiles: Tensor, batch: Batch) -> Tensor:
-        error = batch.target[..., None] - quantiles
-        pinball = (self.levels - (error < 0).to(error.dtype)) * error
-        outer = (pinball.sum(-1) - pinball[..., self.middle]) / max(quantiles.shape[-1] - 1, 1)
-        point = POINT_LOSSES[self.shape.loss](error[..., self.middle])
-        share = batch.target_mask * batch.weight[:, None]
-        loss: Tensor = ((point + outer) * share).sum() / share.sum().clamp(
-            min=torch.finfo(share.dtype).tiny
-        )
-        return loss
-
     def quantiles(
         self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None
     ) -> Tensor:
-        """Quantiles at `levels` in scaled units, [batch, horizon, levels]; a model that samples paths overrides it."""
+        """Quantiles in scaled units, [batch, horizon, levels]; one that samples overrides it."""
         return self.outputs(batch)
 
+    def _put_together(self, raw: Tensor, batch: Batch) -> Tensor:
+        """Quantiles from raw outputs and what the past of the same windows holds."""
+        sizes = [1, len(self.shape.levels) - 1, self.shape.earlier]
+        point, gaps, gates = torch.split(raw.transpose(1, 2), sizes, 1)  # along the slow axis
+        unit = self._seasonal_error(batch)[:, None]
+        weighted = self._earlier(batch) * (self.gates + gates)
+        point = unit * point + weighted.sum(1, keepdim=True)
+
+        # the distances must not pull the point
+        base = point if self.shape.loss == "quantile" else point.detach()
+        distances = unit * _softplus(gaps)
+        below = distances[:, : self.middle].cumsum(1).flip(1)
+        above = distances[:, self.middle :].cumsum(1)
+        return torch.cat([base - below, point, base + above], 1).transpose(1, 2)
+
+    def _mean_loss(self, quantiles: Tensor, batch: Batch) -> Tensor:
+        error = batch.target[..., None] - quantiles
+        pinball = (self.levels - (error < 0).to(error.dtype)) * error
+        others = max(quantiles.shape[-1] - 1, 1)
+        outer = (pinball.sum(-1) - pinball[..., self.middle]) / others
+        point = POINT_LOSSES[self.shape.loss](error[..., self.middle])
+        weight = batch.target_mask * batch.weight[:, None]
+        least = torch.finfo(weight.dtype).tiny
+        total: Tensor = ((point + outer) * weight).sum()
+        return total / weight.sum().clamp(min=least)
+
     def _earlier(self, batch: Batch) -> Tensor:
-        """Values at the same phase of the season, oldest first, then of longer ones, [batch, values, horizon]."""
-        longer: Tensor = batch.seasonal[..., list(self.shape.longer_seasons)].transpose(1, 2)
-        if (
-            not self.shape.recent_seasons
-        ):  # the exporter of torch divides by the size of an empty reshape, and dies
+        """Values at the same phase, oldest first, then of longer seasons, [batch, n, horizon]."""
+        longer: Tensor = batch.seasonal[..., list(self.shape.longer_seasons)]
+        longer = longer.transpose(1, 2)
+        count = self.shape.recent_seasons
+        if not count:  # the exporter of torch divides by the size of an empty reshape, and dies
             return longer
-        season, count, horizon = (
-            self.shape.seasons[0],
-            self.shape.recent_seasons,
-            self.shape.horizon,
-        )
-        newest = batch.past[:, self.shape.lookback - count * season :].reshape(
-            longer.shape[0], count, season
-        )
-        return torch.cat([newest.repeat(1, 1, -(-horizon // season))[..., :horizon], longer], 1)
+        season = self.shape.seasons[0]
+        horizon = self.shape.horizon
+        newest = batch.past[:, self.shape.lookback - count * season :]
+        cycles = newest.reshape(longer.shape[0], count, season)
+        repeated = cycles.repeat(1, 1, -(-horizon // season))
+        return torch.cat([repeated[..., :horizon], longer], 1)
 
     def _seasonal_error(self, batch: Batch) -> Tensor:
-        """By how much values one season apart differ in the past of each window, [batch, 1]; 1 without a season.
+        """By how much values one season apart differ in a past, [batch, 1]; 1 without a season.
 
         A difference of one unit counts with those observed, for a past that has few.
         """
@@ -210,37 +198,39 @@ class RecurrentModel(nn.Module):
             return torch.ones_like(batch.past[:, :1])
         season = self.shape.seasons[0]
         both: Tensor = batch.mask[:, season:] * batch.mask[:, :-season]
-        apart: Tensor = (batch.past[:, season:] - batch.past[:, :-season]).abs() * both
-        return (apart.sum(1, keepdim=True) + 1) / (both.sum(1, keepdim=True) + 1)
+        change: Tensor = batch.past[:, season:] - batch.past[:, :-season]
+        total = (change.abs() * both).sum(1, keepdim=True)
+        return (total + 1) / (both.sum(1, keepdim=True) + 1)
 
     def _known_past(self, batch: Batch) -> Tensor:
-        """Of the past what `future_covariates` holds of the horizon, [batch, lookback, future]; after `_embed`."""
+        """The columns of `future_covariates` in the past, [batch, lookback, future]."""
         numbers = batch.past_covariates[..., : self.known_numbers]
-        codes = [table(batch.past_codes[..., i]) for i, table in enumerate(self.future_tables)]
-        return torch.cat([numbers, *codes], -1) if codes else numbers
+        return _joined(numbers, self.future_tables, batch.past_codes)
 
     def _prepare(self, batch: Batch) -> tuple[Batch, Tensor | None]:
-        """The batch embedded, its past without the effects of known columns, and those on the horizon, if any."""
+        """The batch embedded, its past without the effects of known columns; those ahead."""
         batch = self._embed(batch)
         if self.effects is None:
             return batch, None
         past, ahead = self.effects.around(self._known_past(batch), batch.future_covariates)
-        return replace(batch, past=batch.past - past * batch.mask), ahead
+        without_effects = batch.past - past * batch.mask
+        return replace(batch, past=without_effects), ahead
 
     def _embed(self, batch: Batch) -> Batch:
-        def joined(numbers: Tensor, tables: nn.ModuleList, codes: Tensor) -> Tensor:
-            return torch.cat(
-                [numbers, *(table(codes[..., i]) for i, table in enumerate(tables))], -1
-            )
+        past = _joined(batch.past_covariates, self.past_tables, batch.past_codes)
+        future = _joined(batch.future_covariates, self.future_tables, batch.future_codes)
+        static = _joined(batch.static, self.static_tables, batch.static_codes)
+        return replace(batch, past_covariates=past, future_covariates=future, static=static)
 
-        return replace(
-            batch,
-            past_covariates=joined(batch.past_covariates, self.past_tables, batch.past_codes),
-            future_covariates=joined(
-                batch.future_covariates, self.future_tables, batch.future_codes
-            ),
-            static=joined(batch.static, self.static_tables, batch.static_codes),
-        )
+
+def _embeddings(sizes: tuple[int, ...]) -> nn.ModuleList:
+    return nn.ModuleList(nn.Embedding(codes, embedding_size(codes)) for codes in sizes)
+
+
+def _joined(numbers: Tensor, tables: nn.ModuleList, codes: Tensor) -> Tensor:
+    """Numeric columns and the embedded codes of categorical ones."""
+    embedded = [table(codes[..., column]) for column, table in enumerate(tables)]
+    return torch.cat([numbers, *embedded], -1)
 
 
 def _softplus(values: Tensor) -> Tensor:

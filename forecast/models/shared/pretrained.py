@@ -13,17 +13,19 @@ class Block(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.before = nn.LayerNorm(width)
+        self.between = nn.LayerNorm(width)
         self.recurrent = nn.GRU(width, width, batch_first=True)
-        self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.wide = nn.Linear(width, 2 * width)
+        self.narrow = nn.Linear(2 * width, width)
 
-    def forward(
-        self, states: Tensor, newest: int | None = None
-    ) -> Tensor:  # [windows, tokens, width] to the newest
+    def forward(self, states: Tensor, newest: int = 0) -> Tensor:
+        """[windows, tokens, width] -> the same, or of so many `newest` tokens."""
         states = states + self.recurrent(self.before(states))[0]
-        if newest is not None:
+        if newest:
             states = states[:, -newest:]
-        return states + self.narrow(functional.silu(self.wide(self.between(states))))  # type: ignore[no-any-return]
+        wide = functional.silu(self.wide(self.between(states)))
+        return states + self.narrow(wide)  # type: ignore[no-any-return]
 
 
 class Pretrained(nn.Module):
@@ -41,15 +43,23 @@ class Pretrained(nn.Module):
     def forward(
         self, tokens: Tensor, base: Tensor, gated: Tensor, unit: Tensor, more: Tensor | None = None
     ) -> Tensor:
-        """Quantiles in scaled units, [windows, horizon, levels]; `more` is added to the embedded tokens."""
-        states = self.inputs(tokens) if more is None else self.inputs(tokens) + more
-        horizon, last = base.shape[1], len(self.blocks) - 1
-        for number, block in enumerate(self.blocks):
-            states = block(states, horizon // TOKEN if number == last else None)
-        raw = self.outputs(self.after(states)).reshape(tokens.shape[0], horizon, OUTPUTS)
-        gates, raw = raw[..., :OTHERS], raw[..., OTHERS:]
-        middle = (base + (gates * gated).sum(-1) + unit[:, None] * raw[..., MIDDLE])[..., None]
-        away = unit[:, None, None] * functional.softplus(raw - 1)
-        upper = middle + away[..., MIDDLE + 1 :].cumsum(-1)
-        lower = middle - away[..., :MIDDLE].flip(-1).cumsum(-1).flip(-1)
-        return torch.cat([lower, middle, upper], -1)
+        """Quantiles in scaled units, [windows, horizon, levels]; `more` is added to the tokens."""
+        states = self.inputs(tokens)
+        if more is not None:
+            states = states + more
+        for block in self.blocks[:-1]:
+            states = block(states)
+        horizon = base.shape[1]
+        states = self.blocks[-1](states, newest=horizon // TOKEN)
+        outputs = self.outputs(self.after(states))
+        outputs = outputs.reshape(tokens.shape[0], horizon, OUTPUTS)
+
+        gates = outputs[..., :OTHERS]
+        raw = outputs[..., OTHERS:]
+        guess = base + (gates * gated).sum(-1)
+        middle = guess + unit[:, None] * raw[..., MIDDLE]
+        middle = middle[..., None]
+        distances = unit[:, None, None] * functional.softplus(raw - 1)
+        above = distances[..., MIDDLE + 1 :].cumsum(-1)
+        below = distances[..., :MIDDLE].flip(-1).cumsum(-1)
+        return torch.cat([middle - below.flip(-1), middle, middle + above], -1)

@@ -1,4 +1,7 @@
-"""Windows as the pretrained network reads them inside `finetuned`, and mirror images; numpy and torch alike."""
+"""Windows and their mirror images as the pretrained network reads them inside `finetuned`.
+
+In numpy and torch alike.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,23 +20,16 @@ from forecast.windows.windows import Batch
 ROUNDING = 1e-5  # share of the batch's scale, by which single precision may miss a whole number
 CONSTANT = 1e-5  # share of the batch's scale below which a window's own counts as none
 TINY = float(np.finfo(np.float64).tiny)
-INPUTS = (
-    "tokens",
-    "base",
-    "gated",
-    "unit",
-    "sign",
-)  # of the network, beside the columns of the batch
+INPUTS = "tokens", "base", "gated", "unit", "sign"  # of the network, beside the batch's columns
 
-Run = Callable[
-    [dict[str, Array]], Array
-]  # from `INPUTS` to quantiles in scaled units, [batch, horizon, LEVELS]
+Run = Callable[[dict[str, Array]], Array]
+"""From `INPUTS` to quantiles in scaled units, [batch, horizon, LEVELS]."""
 
 
 @dataclass(frozen=True)
 class PretrainedWindows:
     batch: Batch  # in scaled units
-    past: Numbers  # [batch, whole tokens], values in the target's unit, whole numbers exactly
+    past: Numbers  # [batch, whole tokens], in the target's unit, whole numbers exactly
     observed: Flags
     counts: Flags  # [batch], whether a window holds small whole numbers only
     seasons: tuple[int, ...]
@@ -41,71 +37,81 @@ class PretrainedWindows:
 
     @classmethod
     def of(cls, batch: Batch, seasons: tuple[int, ...], horizon: int) -> "PretrainedWindows":
-        location, scale, scaled = (
-            _numpy(array) for array in (batch.location, batch.scale, batch.past)
-        )
-        values = location + scale * scaled.astype(np.float64)
-        values = np.where(
-            np.abs(values - np.round(values)) <= ROUNDING * scale, np.round(values), values
-        )
+        scale = _numpy(batch.scale)
+        deviations = _numpy(batch.past).astype(np.float64)
+        values = _numpy(batch.location) + scale * deviations
+        rounded = np.round(values)
+        is_whole = np.abs(values - rounded) <= ROUNDING * scale
+        values = np.where(is_whole, rounded, values)
+
         blank = (0, 0), (-values.shape[1] % TOKEN, 0)
-        past, observed = np.pad(values, blank), np.pad(_numpy(batch.mask) > 0, blank)
+        past = np.pad(values, blank)
+        observed = np.pad(_numpy(batch.mask) > 0, blank)
         observed[:, -1] |= ~observed.any(1)
         return cls(batch, past, observed, are_counts(past, observed), seasons, horizon)
 
-    def inputs(self, turned: Flags) -> tuple[Features, dict[str, Array]]:
-        """What the network takes, and from which features; where `turned`, of mirror images, which counts have not."""
-        seasons = window_seasons(self.seasons, self.past.shape[1] - self.observed.argmax(1))
-        whole, scale = -(-self.horizon // TOKEN) * TOKEN, _numpy(self.batch.scale)[:, 0]
-        sign = np.where(turned & ~self.counts, -1.0, 1.0)
-        features = features_of(sign[:, None] * self.past, self.observed, seasons, whole)
-        constant = features.scale < CONSTANT * scale  # a constant past has no scale of its own
-        unit = np.where(constant, np.float32(1), features.unit)
-        features = replace(features, scale=np.where(constant, scale, features.scale), unit=unit)
-        arrays = map(self.like, (*inputs_of(features), sign.astype(np.float32)))
-        return features, dict(zip(INPUTS, arrays, strict=True))
+    def inputs(self, mirrored: Flags) -> tuple[Features, dict[str, Array]]:
+        """What the network takes, and its features; `mirrored` [batch] has no effect on counts."""
+        lengths = self.past.shape[1] - self.observed.argmax(1)
+        seasons = window_seasons(self.seasons, lengths)
+        sign = np.where(mirrored & ~self.counts, -1.0, 1.0)
+        whole_tokens = -(-self.horizon // TOKEN) * TOKEN
+        past = sign[:, None] * self.past
+        features = features_of(past, self.observed, seasons, whole_tokens)
 
-    def quantiles(self, run: Run, turned: Flags) -> Array:
-        """Quantiles in the target's unit, [batch, horizon, network's levels]; where `turned`, by mirror images."""
-        features, arrays = self.inputs(turned)
-        scaled, upright = run(arrays), arrays["sign"][:, None, None] > 0
-        location, scale, xp = (
-            self.like(features.location),
-            self.like(features.scale),
-            array_namespace(scaled),
-        )
-        far = BEND * xp.sinh(
-            xp.clip(xp.astype(scaled, xp.float64), -MAX_SQUASHED, MAX_SQUASHED) / BEND
-        )
-        values = location[:, None, None] + scale[:, None, None] * far
+        # a constant past has no scale of its own
+        batch_scale = _numpy(self.batch.scale)[:, 0]
+        constant = features.scale < CONSTANT * batch_scale
+        scale = np.where(constant, batch_scale, features.scale)
+        unit = np.where(constant, np.float32(1), features.unit)
+        features = replace(features, scale=scale, unit=unit)
+        arrays = (*inputs_of(features), sign.astype(np.float32))
+        return features, dict(zip(INPUTS, map(self.like, arrays), strict=True))
+
+    def quantiles(self, run: Run, mirrored: Flags) -> Array:
+        """Quantiles in the target's unit, [batch, horizon, network's levels]."""
+        features, arrays = self.inputs(mirrored)
+        scaled = run(arrays)
+        xp = array_namespace(scaled)
+        squashed = xp.astype(scaled, xp.float64)
+        squashed = xp.clip(squashed, -MAX_SQUASHED, MAX_SQUASHED)
+        scale = self.like(features.scale)[:, None, None]
+        location = self.like(features.location)[:, None, None]
+        values = location + scale * (BEND * xp.sinh(squashed / BEND))
+        upright = arrays["sign"][:, None, None] > 0
         return xp.where(upright, values, -xp.flip(values, axis=-1))
 
     def at_levels(self, values: Array, levels: tuple[float, ...]) -> Array:
-        """Quantiles in the target's unit as [batch, horizon, levels] in the batch's scaled units."""
-        xp, scale = array_namespace(values), self.batch.scale[..., None]
-        scaled = (values - self.batch.location[..., None]) / xp.clip(scale, min=TINY)
+        """Quantiles in the target's unit at other levels, in the batch's scaled units."""
+        xp = array_namespace(values)
+        scale = xp.clip(self.batch.scale[..., None], min=TINY)
+        scaled = (values - self.batch.location[..., None]) / scale
         return xp.astype(scaled, xp.float32) @ self.like(between(levels))
 
     def like(self, array: Any) -> Array:
-        return array_namespace(self.batch.past).asarray(array, device=device_of(self.batch.past))
+        past = self.batch.past
+        return array_namespace(past).asarray(array, device=device_of(past))
 
 
 def both_ways(windows: PretrainedWindows, run: Run, levels: tuple[float, ...]) -> Array:
-    """[batch, horizon, levels] in scaled units: the mean of both mirror images; of counts whole numbers, upright."""
-    turned = np.ones(len(windows.past), np.bool_)
-    upright = windows.quantiles(run, ~turned)
-    both = (upright + windows.quantiles(run, turned)) / 2
-    xp = array_namespace(both)
-    values = xp.where(windows.like(windows.counts)[:, None, None], xp.round(upright), both)
+    """[batch, horizon, levels] in scaled units: the mean of both images; counts upright, whole."""
+    mirrored = np.ones(len(windows.past), np.bool_)
+    upright = windows.quantiles(run, ~mirrored)
+    mean = (upright + windows.quantiles(run, mirrored)) / 2
+    xp = array_namespace(mean)
+    counts = windows.like(windows.counts)[:, None, None]
+    values = xp.where(counts, xp.round(upright), mean)
     return windows.at_levels(values, levels)
 
 
 @cache
 def between(levels: tuple[float, ...]) -> Floats:
-    """What turns quantiles at the network's levels into those at others, [network's levels, levels]."""
-    deviates = [[NormalDist().inv_cdf(level) for level in some] for some in (LEVELS, levels)]
-    columns = [np.interp(deviates[1], deviates[0], unit) for unit in np.eye(len(LEVELS))]
-    return np.stack(columns).astype(np.float32)
+    """Turns quantiles at the network's levels into others, [network's levels, levels]."""
+    inverse = NormalDist().inv_cdf
+    network_deviates = list(map(inverse, LEVELS))
+    deviates = list(map(inverse, levels))
+    rows = [np.interp(deviates, network_deviates, unit) for unit in np.eye(len(LEVELS))]
+    return np.stack(rows).astype(np.float32)
 
 
 def _numpy(array: Array) -> Any:
