@@ -1,4 +1,4 @@
-"""The networks by name: a file each in this folder, and those of other packages; nothing here imports torch."""
+"""The networks by name: a file each in this folder, and plugins; nothing here imports torch."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Exponential smoothing of level and season by series, and a dilated LSTM on what is left (Smyl 2020)."""
+"""Exponential smoothing of level and season by series, a dilated LSTM on the rest (Smyl 2020)."""
 
 from dataclasses import replace
 from typing import NamedTuple

@@ -21,7 +21,7 @@ GAIN = 20.0  # of the maps of other columns, which start from nothing at a low l
 
 
 class Network(RecurrentModel):
-    """The network that ships, on its own scale; other columns come in by maps that start at zero."""
+    """The network that ships, on its own scale; maps of other columns start at zero."""
 
     starts_trained = True
     rate_share = 0.25

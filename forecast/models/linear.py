@@ -1,4 +1,4 @@
-"""One linear map from the past to the horizon, without a state: to be mixed in (Zeng et al. 2023)."""
+"""One linear map from the past to the horizon, without a state, to be mixed in (Zeng et al. 2023)."""
 
 from typing import Any
 

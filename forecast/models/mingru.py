@@ -1,4 +1,4 @@
-"""Minimal GRU: gates from the input alone, all steps at once by a parallel scan (Feng et al. 2024)."""
+"""Minimal GRU: gates from the input alone, all steps in a parallel scan (Feng et al. 2024)."""
 
 from typing import Any
 
@@ -25,8 +25,9 @@ class MinimalParams(SegmentParams, StackParams):
 class Network(SegmentModel):
     """Residual blocks over segments of the past; the state after all of them goes to the decoder.
 
-    A gate that knows nothing of the state can only let it fade: the order of single steps is soon lost. So the steps
-    of a segment are read side by side, as in segrnn; ``segment=1`` reads step by step.
+    A gate that knows nothing of the state can only let it fade: the order of single steps is soon
+    lost. So the steps of a segment are read side by side, as in segrnn; ``segment=1`` reads step by
+    step.
     """
 
     Params = MinimalParams

@@ -1,4 +1,4 @@
-"""Multi-quantile recurrent network, trained on a forecast from every step of the past (Wen et al. 2017)."""
+"""Multi-quantile recurrent network, trained to forecast from any past step (Wen et al. 2017)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Segment recurrent network: a GRU over segments of the past, decoded in parallel (Lin et al. 2023)."""
+"""Segment recurrent network: a GRU over segments, decoded in parallel (Lin et al. 2023)."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""sLSTM over segments of the past: exponential gates with a stabiliser and a normaliser (Beck et al. 2024)."""
+"""sLSTM over segments: exponential gates, a stabiliser and a normaliser (Beck et al. 2024)."""
 
 from typing import NamedTuple, Self
 
@@ -26,7 +26,7 @@ class HeadParams(SegmentParams, StackParams):
 
 
 class State(NamedTuple):
-    """What a cell carries, each [batch, size]: output, content and normaliser, both times exp(-stabiliser)."""
+    """What a cell carries, [batch, size]; content and normaliser times exp(-stabiliser)."""
 
     output: Tensor
     content: Tensor

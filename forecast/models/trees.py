@@ -1,4 +1,4 @@
-"""Boosted trees (Friedman 2001) on lagged values and columns of a step and those around it: no state, no gradient."""
+"""Boosted trees (Friedman 2001) on lagged values and columns around a step, without a state."""
 
 from typing import Any, ClassVar
 

@@ -1,4 +1,4 @@
-"""What the networks of a fit share: deadline, progress, checkpoints, jobs; and what a dry run says."""
+"""What the networks of a fit share: deadline, progress, checkpoints, jobs; a dry run."""
 
 import time
 from collections.abc import Callable, Sequence

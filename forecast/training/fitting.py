@@ -1,4 +1,4 @@
-"""Fit networks to the windows of a panel: with which plan, in which processes, in how much memory."""
+"""Fit networks to the windows of a panel: by which plan, in which processes."""
 
 import os
 import time
@@ -59,15 +59,16 @@ def train_members(
 ) -> list[Trained]:
     """Train several networks of one plan, `context.jobs` side by side, each with its own seed."""
     context = context or TrainingContext()
-    work = _Work(members, make_data, settings, device)
-    groups = schedule(context.seconds or [1.0] * len(members), context.jobs)
+    work = _Work(members, make_data, settings, device, context.seconds or [1.0] * len(members))
+    groups = schedule(work.costs, context.jobs)
 
     until = None if context.deadline is None else time.time() + context.deadline - time.monotonic()
     silent = replace(context, on_step=None)
     if on_cluster() and context.jobs > 1:
         # its machines have neither the clock nor the folders of this one
         there = partial(work.train_there, replace(silent, checkpoints=None), until, None)
-        trained = list(side_by_side([(there, (group,), {}) for group in groups], len(groups)))
+        tasks = [(there, (group,), {}) for group in groups]
+        trained = list(side_by_side(tasks, len(groups)))
     else:
         there = partial(work.train_there, silent, until, os.getpid())
         with _elsewhere(there, groups[1:]) as running:
@@ -86,16 +87,17 @@ class _Work:
     make_data: MakeData
     settings: TrainSettings
     device: torch.device
+    costs: Sequence[float]  # expected seconds
 
     def train(self, context: TrainingContext, numbers: list[int]) -> list[Trained]:
         """Train networks one after another; each gets its share of the time that is left."""
-        costs = context.seconds or [1.0] * len(self.members)
         trained = []
         for position, number in enumerate(numbers):
             deadline = context.deadline
             if deadline is not None:
                 now = time.monotonic()
-                share = costs[number] / sum(costs[later] for later in numbers[position:])
+                left = sum(self.costs[later] for later in numbers[position:])
+                share = self.costs[number] / left
                 deadline = now + (deadline - now) * share
             trained.append(self._train(number, replace(context, deadline=deadline)))
         return trained
@@ -104,7 +106,8 @@ class _Work:
         member = self.members[number]
         index = context.first + number
         shape, draw, validation = self.make_data(member)
-        network = build(member, shape, self.settings.seed + 104_729 * index).to(self.device)
+        seed = self.settings.seed + 104_729 * index
+        network = build(member, shape, seed).to(self.device)
         if context.start_weights is not None:
             network.load_state_dict(to_tensors(context.start_weights[number]))
 
@@ -236,17 +239,17 @@ class Fitter:
                 if not out_of_memory(error):
                     raise
             members = _with_half_batches(members)
-        return [
-            member.model_copy(update={"cut": result.cut})
-            for member, result in zip(members, trained, strict=True)
-        ], trained
+        ended = zip(members, trained, strict=True)
+        members = [member.model_copy(update={"cut": result.cut}) for member, result in ended]
+        return members, trained
 
     def _expect(
         self, members: list[Member], context: TrainingContext, rehearsal: Rehearsal
     ) -> list[Trained]:
         """Add to a rehearsal what training would take; the networks returned forecast nothing."""
         held_out = len(self.index[0])
-        rehearsal.windows = (self.count, int(self.split.count(True).sum()), held_out)
+        last_windows = int(self.split.count(True).sum())
+        rehearsal.windows = (self.count, last_windows, held_out)
         last_round = max((network.round for network in rehearsal.networks), default=0)
 
         untrained = []
@@ -310,7 +313,8 @@ def _with_half_batches(members: list[Member]) -> list[Member]:
         cure = Words("pass a smaller ", Setting("lookback"))
         raise Unavailable("out of memory at one window a step", cure=cure)
     log.warning("out of memory; training starts again with %d windows a step", largest // 2)
-    return [
-        member.model_copy(update={"batch_size": max(1, member.batch_size // 2)})
-        for member in members
-    ]
+    halved = []
+    for member in members:
+        size = max(1, member.batch_size // 2)
+        halved.append(member.model_copy(update={"batch_size": size}))
+    return halved

@@ -37,12 +37,10 @@ PRIORS = StepPriors()
 class Candidate(Stored):
     """A network that may be trained, and how the windows it reads are cut and scaled."""
 
-    model: str = Field(description="name of the model")
-    params: dict[str, Any] = Field(default_factory=dict, description="the model's own settings")
-    scaling: ScalingName = Field(
-        "standard", description="how each window is scaled by its own past"
-    )
-    lookback: int = Field(ge=1, le=100_000, description="steps of the past")
+    model: str
+    params: dict[str, Any] = Field(default_factory=dict)  # the model's own settings
+    scaling: ScalingName = "standard"
+    lookback: int = Field(ge=1, le=100_000)  # steps of the past
 
     @property
     def key(self) -> str:
@@ -53,46 +51,33 @@ class Candidate(Stored):
 class Member(Candidate):
     """One network of a fit: a candidate, and the schedule of its training."""
 
-    batch_size: int = Field(ge=1, description="windows a step")
-    steps: int = Field(ge=1, description="steps, the refit on all data included")
-    refit_steps: int = Field(ge=0, description="the last of them, which train on all data")
-    validate_every: int = Field(ge=1, description="steps between two validations")
-    cut: int | None = Field(None, description="the step at which a deadline cut it, if it did")
-    warm: int = Field(
-        0, ge=0, description="fits before this one, each of which the next went on from"
-    )
-    precision: Precision = Field("float32", description="numbers that it multiplies in training")
+    batch_size: int = Field(ge=1)  # windows a step
+    steps: int = Field(ge=1)  # the refit on all data included
+    refit_steps: int = Field(ge=0)  # the last of them, which train on all data
+    validate_every: int = Field(ge=1)  # steps
+    cut: int | None = None  # the step at which a deadline cut it, if it did
+    warm: int = Field(0, ge=0)  # fits before this one, each of which the next went on from
+    precision: Precision = "float32"  # in training
 
     @property
     def candidate(self) -> Candidate:
         return Candidate(**self.model_dump(include=set(Candidate.model_fields)))
 
     def continues(self, earlier: "Member") -> bool:
-        """Whether its training goes on where that of `earlier` stopped, be it in another precision."""
+        """Whether its training goes on where `earlier` stopped, be it in another precision."""
         return self == earlier.model_copy(update={"precision": self.precision})
 
 
 class Plan(Stored):
     """Everything that decides a fit beside data, settings and seed."""
 
-    members: tuple[Member, ...] = Field(
-        max_length=MAX_MEMBERS, description="whose median is the forecast"
-    )
-    started_from: str | None = Field(
-        None,
-        pattern="^[0-9a-f]{64}$",
-        description="hash of the artifact whose networks it goes on from",
-    )
-    exports: bool = Field(True, exclude=True, description="False in older plans; nothing reads it")
-    compared: int = Field(
-        COMPARED[1], ge=1, le=COMPARED[1], description="windows that compare slow baselines"
-    )
-    origins: int | None = Field(
-        None,
-        ge=0,
-        le=MAX_ORIGINS,
-        description="past origins for intervals of sums, if a deadline cut them",
-    )
+    members: tuple[Member, ...] = Field(max_length=MAX_MEMBERS)  # whose median is the forecast
+    # hash of the artifact whose networks it goes on from
+    started_from: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    exports: bool = Field(True, exclude=True)  # False in older plans; nothing reads it
+    compared: int = Field(COMPARED[1], ge=1, le=COMPARED[1])  # windows for slow baselines
+    # past origins for intervals of sums, if a deadline cut them
+    origins: int | None = Field(None, ge=0, le=MAX_ORIGINS)
 
     def groups(self) -> list[list[int]]:
         """Members, by number, of the same candidate; the median of each group is one forecast."""
@@ -172,4 +157,5 @@ def schedule(costs: Sequence[float], jobs: int) -> list[list[int]]:
 
 def makespan(costs: Sequence[float], jobs: int) -> float:
     """The time until the last of `jobs` workers has finished."""
-    return max(sum(costs[number] for number in worker) for worker in schedule(costs, jobs))
+    workers = schedule(costs, jobs)
+    return max(sum(costs[number] for number in worker) for worker in workers)

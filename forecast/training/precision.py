@@ -1,4 +1,4 @@
-"""The precision that networks train in: as asked, where a processor gains by it, and where it can."""
+"""The precision that networks train in: as asked, or where a processor gains by it."""
 
 import math
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def require_precision(
 
 
 def trainable(members: Sequence[Member], device: torch.device) -> list[Member]:
-    """Members that were planned on another machine, in float32 where this one cannot do otherwise."""
+    """Members planned on another machine, in float32 where this one cannot do otherwise."""
     unable = _unable([member for member in members if member.precision == "bfloat16"], device)
     if not unable:
         return list(members)

@@ -1,9 +1,9 @@
-"""Resume a fit that was stopped: which fit a checkpoint belongs to, what it holds, when it is written."""
+"""Resume a fit that was stopped: whose a checkpoint is, what it holds, when it is written."""
 
-import hashlib
 import json
 import time
 
+import joblib
 import numpy as np
 import torch
 from pydantic import Field
@@ -21,23 +21,17 @@ from forecast.training.state import TrainingState
 
 INTERVAL = 10.0  # seconds between two checkpoints of a network
 WRITING_SHARE = 0.01  # of the time that writing them may take
-FORMAT = 2
+FORMAT = 3
 UNKEYED = {"jobs", "device", "plan", "warm_start"}  # without effect, or with a key of their own
 PLAN = "plan"  # name of the checkpoint of the decisions
 COUNTERS = "step", "done", "stale", "best", "factor", "retries", "cut", "finished"  # of a state
 
 
 def data_key(panel: Panel, schema: Schema) -> str:
-    """The sha256 of all that a fit sees of the data, in hexadecimal."""
-    digest = hashlib.sha256(schema.model_dump_json().encode())
-    digest.update(json.dumps([panel.ids, panel.status, panel.ahead]).encode())
-    arrays = {name: getattr(panel, name) for name in ARRAYS}
-    if panel.vintages is not None:
-        arrays |= vars(panel.vintages)
-    for name, array in arrays.items():
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    """The hash of all that a fit sees of the data, in hexadecimal."""
+    texts = json.dumps([schema.model_dump_json(), panel.ids, panel.status, panel.ahead])
+    arrays = [np.ascontiguousarray(getattr(panel, name)) for name in ARRAYS]
+    return str(joblib.hash([texts, arrays, panel.vintages]))
 
 
 def plan_key(
@@ -46,30 +40,20 @@ def plan_key(
     device: torch.device,
     started_from: str | None = None,
 ) -> str:
-    """The sha256 of what decides a fit beside the data; `started_from`: hash of what it continues."""
-    facts = {
-        "format": FORMAT,
-        "settings": settings.model_dump(mode="json", exclude=UNKEYED),
-        "plan": None if plan is None else plan.model_dump(mode="json"),
-        "device": device.type,
-        "started_from": started_from,
-        "machine": [
-            torch.backends.cpu.get_cpu_capability(),
-            str(torch.__version__),
-            np.__version__,
-        ],
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    """The hash of what decides a fit beside the data; `started_from`: hash of what it continues."""
+    machine = torch.backends.cpu.get_cpu_capability(), torch.__version__, np.__version__
+    asked = settings.model_dump_json(exclude=UNKEYED)
+    planned = None if plan is None else plan.model_dump_json()
+    texts = [str(FORMAT), asked, planned, device.type, started_from, *map(str, machine)]
+    return str(joblib.hash(texts))
 
 
 class Decisions(Stored):
     """What a fit decided so far: a resumed one repeats it, and does not measure again."""
 
-    rounds: tuple[tuple[Member, ...], ...] = Field(
-        (), description="networks of each round; an empty one ends training"
-    )
-    costs: dict[str, float] = Field(default_factory=dict, description="seconds of each candidate")
-    left: float | None = Field(None, description="seconds of the budget that were left")
+    rounds: tuple[tuple[Member, ...], ...] = ()  # of networks; an empty one ends training
+    costs: dict[str, float] = Field(default_factory=dict)  # seconds by candidates' keys
+    left: float | None = None  # seconds of the budget
 
     @classmethod
     def read(cls, store: CheckpointStore | None) -> "Decisions":

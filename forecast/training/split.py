@@ -8,12 +8,11 @@ from forecast.logs import log
 from forecast.panel.panel import Flags, Integers
 from forecast.windows.windows import WindowIndex
 
-VALIDATION_WINDOWS, ORIGINS = 1024, 128  # validation windows of all series, and of each
+VALIDATION_WINDOWS = 1024  # of all series
+ORIGINS = 128  # validation windows of a series
 HELD_OUT_SHARE = 10  # a long series holds out a tenth of its past, a short one a horizon
-HORIZONS, ENOUGH_HORIZONS = (
-    10,
-    20,
-)  # a series holds out 10 horizons at most, or so many that all series hold out 20
+HORIZONS = 10  # that a series holds out at most
+ENOUGH_HORIZONS = 20  # or so many that all series hold out these
 FEW_SERIES = 20  # fewer series than this hold out more of each, up to a quarter
 
 
@@ -33,14 +32,16 @@ class Split:
         return self.oldest <= self.end - self.horizon
 
     def last(self, held_out_too: bool) -> Integers:
-        """[series], highest position: a whole horizon before the end, or less where the series is short."""
+        """[series], highest position: a horizon before the end, or less in a short series."""
         end = self.end if held_out_too else self.train_end
-        return np.maximum(end - self.horizon, np.minimum(end - 1, (end + 1) // 2))
+        half = np.minimum(end - 1, (end + 1) // 2)
+        return np.maximum(end - self.horizon, half)
 
     def count(self, held_out_too: bool) -> Integers:
         """[series], windows that can be drawn."""
         last = self.last(held_out_too)
-        return np.maximum(last - np.minimum(self.first, last) + 1, 0) * (last >= 1)
+        count = np.maximum(last - np.minimum(self.first, last) + 1, 0)
+        return count * (last >= 1)
 
 
 def split_windows(
@@ -54,30 +55,35 @@ def split_windows(
 ) -> Split:
     """Hold out the newest values of each series that is long enough, of `lengths` past slots.
 
-    Where series have dates, no network may train on a date at which others validate, since what moves all series at
-    once would be known. All are then cut at one date, the median of those at which each alone would be. `gaps` are
-    then the slots after each series' last observed value, and `unseen` the newest dates that networks of an earlier
-    fit have not seen: no more are held out, unless each series alone would hold out more.
+    Where series have dates, no network may train on a date at which others validate, since what
+    moves all series at once would be known. All are then cut at one date, the median of those at
+    which each alone would be. `gaps` are then the slots after each series' last observed value, and
+    `unseen` the newest dates that networks of an earlier fit have not seen: no more are held out,
+    unless each series alone would hold out more.
     """
-    most = horizon * max(HORIZONS, -(-ENOUGH_HORIZONS // max(len(lengths), 1)))
+    enough = -(-ENOUGH_HORIZONS // max(len(lengths), 1))
+    most = horizon * max(HORIZONS, enough)
     held_out = np.maximum(horizon, np.minimum(lengths // HELD_OUT_SHARE, most))
     if len(lengths) < FEW_SERIES:
         held_out = np.maximum(held_out, np.minimum(lengths // 4, most))
+
     least = max(season, min(lookback, 8))
-    long_enough = lengths - held_out >= horizon * trains + least
+    fewest = horizon * trains + least
+    long_enough = lengths - held_out >= fewest
     train_end = np.where(long_enough, lengths - held_out, lengths)
     if gaps is not None and long_enough.any():
-        dates, ended = int(np.median(held_out[long_enough])), int(np.median(gaps[long_enough]))
-        if dates <= ended <= lengths.max() - horizon * trains - least - dates:
-            log.info(
-                "most series ended before the dates that would be held out: they are older, and most have values"
-            )
+        dates = int(np.median(held_out[long_enough]))
+        ended = int(np.median(gaps[long_enough]))
+        if dates <= ended <= lengths.max() - fewest - dates:
+            problem = "most series ended before the dates that would be held out"
+            log.info("%s: they are older, and most have values", problem)
             dates += ended
         if unseen is not None and unseen >= held_out[long_enough].min():  # else they start anew
             dates = min(dates, unseen)
         train_end = np.maximum(lengths - dates, 0)
+    first = max(1, min(lookback // 2, max(season, 8)))
     return Split(
-        first=np.full(len(lengths), max(1, min(lookback // 2, max(season, 8)))),
+        first=np.full(len(lengths), first),
         train_end=train_end,
         end=lengths,
         horizon=horizon,
@@ -86,16 +92,18 @@ def split_windows(
 
 
 def validation_windows(split: Split) -> WindowIndex:
-    """Windows whose origins are spread evenly over what each series holds out, the newest always among them."""
+    """Windows at origins spread evenly over what each series holds out, the newest among them."""
     series = np.flatnonzero(split.held_out)
     if not len(series):
         return series, series
     if len(series) > VALIDATION_WINDOWS:
-        series = series[np.linspace(0, len(series) - 1, VALIDATION_WINDOWS).astype(np.int64)]
+        chosen = np.linspace(0, len(series) - 1, VALIDATION_WINDOWS).astype(np.int64)
+        series = series[chosen]
     origins = int(np.clip(VALIDATION_WINDOWS // len(series), 1, ORIGINS))
-    newest, oldest = split.end[series] - split.horizon, split.oldest[series]
-    position = newest[:, None] - np.round(
-        np.linspace(0, 1, origins) * (newest - oldest)[:, None]
-    ).astype(np.int64)
-    pairs = np.unique(np.stack([np.repeat(series, origins), position.ravel()], 1), axis=0)
+    newest = split.end[series] - split.horizon
+    reach = newest - split.oldest[series]
+    back = np.round(np.linspace(0, 1, origins) * reach[:, None]).astype(np.int64)
+    position = newest[:, None] - back
+    pairs = np.stack([np.repeat(series, origins), position.ravel()], 1)
+    pairs = np.unique(pairs, axis=0)
     return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])

@@ -70,7 +70,7 @@ class AdamW:
 
 
 class TrainingState:
-    """Weights, optimizer, best weights, learning rate and random numbers of a network in training."""
+    """Weights, optimizer, best weights, learning rate and random numbers of a network."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Rolling origins of a panel: their positions, and the past and the actual values at each of them."""
+"""Rolling origins of a panel: the past and the actual values at each of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

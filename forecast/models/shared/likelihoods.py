@@ -1,4 +1,4 @@
-"""Distributions about the output of a network: density, mean, quantiles, and draws from uniform numbers."""
+"""Distributions about the output of a network: density, mean, quantiles, draws."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
@@ -38,7 +38,7 @@ class Gaussian:
         return self.location  # [batch, steps]
 
     def at(self, deviates: Tensor) -> Tensor:
-        """Quantiles of the only step at normal deviates, near enough; ascending, [batch, levels]."""
+        """Quantiles of the only step at normal deviates, approximate, [batch, levels]."""
         return self.location + self.scale * deviates
 
     def draw(self, uniform: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class StudentT(Gaussian):
         return constant - self.scale.log() - (half + 0.5) * torch.log1p(relative)
 
     def at(self, deviates: Tensor) -> Tensor:
-        # the expansion of Fisher and Cornish (1960) in 1 / freedom; each term ascends with the level
+        # the expansion of Fisher and Cornish (1960) in 1 / freedom; all terms ascend with the level
         first = (deviates**3 + deviates) / 4
         second = (5 * deviates**5 + 16 * deviates**3 + 3 * deviates) / 96
         expanded = deviates + first / self.freedom + second / self.freedom**2
@@ -139,7 +139,7 @@ def gamma_draws(shape: Tensor, uniform: Tensor) -> Tensor:
 
     (Marsaglia and Tsang 2000)
     """
-    # drawn for the shape plus one, where nearly every candidate fits; the last number corrects for that
+    # drawn for the shape plus one, where nearly every candidate fits, and then corrected
     base = shape + 2 / 3
     normal: Tensor = torch.special.ndtri(uniform[:TRIES])
     root = 1 + normal / (3 * base.sqrt())

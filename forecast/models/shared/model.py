@@ -172,8 +172,8 @@ class RecurrentModel(nn.Module):
         point = POINT_LOSSES[self.shape.loss](error[..., self.middle])
         weight = batch.target_mask * batch.weight[:, None]
         least = torch.finfo(weight.dtype).tiny
-        total: Tensor = ((point + outer) * weight).sum()
-        return total / weight.sum().clamp(min=least)
+        size: Tensor = weight.sum().clamp(min=least)
+        return ((point + outer) * weight).sum() / size
 
     def _earlier(self, batch: Batch) -> Tensor:
         """Values at the same phase, oldest first, then of longer seasons, [batch, n, horizon]."""

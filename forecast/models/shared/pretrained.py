@@ -1,4 +1,4 @@
-"""The pretrained network in torch, as it trains; `forecast.pretrained.network` computes the same."""
+"""The pretrained network in torch; `forecast.pretrained.network` computes the same in numpy."""
 
 import torch
 from torch import Tensor, nn
