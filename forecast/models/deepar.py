@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from forecast.models.shared.likelihoods import LIKELIHOODS, Likelihood, LikelihoodName
-from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.shared.model import RecurrentModel, Shape, weighted_mean
 from forecast.models.shared.parts import StackParams, padded_steps, recurrent, zeroed
 from forecast.windows.windows import Batch
 
@@ -70,10 +70,10 @@ class Network(RecurrentModel):
         weight = mask * batch.weight[:, None]
 
         lookback = self.shape.lookback
-        ahead = _mean_loss(density[:, lookback:], weight[:, lookback:])
+        ahead = -weighted_mean(density[:, lookback:], weight[:, lookback:])
         if not self.training:
             return ahead
-        past = _mean_loss(density[:, :lookback], weight[:, :lookback])
+        past = -weighted_mean(density[:, :lookback], weight[:, :lookback])
         return 0.5 * (past + ahead)
 
     def outputs(self, batch: Batch) -> Tensor:
@@ -191,12 +191,6 @@ class Network(RecurrentModel):
         # what the value before the step is to be compared with
         before = padded_steps(lagged[:, :-1], before=1)
         return torch.cat([ahead, lagged, before, known, seen, static], -1)
-
-
-def _mean_loss(density: Tensor, weight: Tensor) -> Tensor:
-    total = -(density * weight).sum()
-    least = torch.finfo(weight.dtype).tiny
-    return total / weight.sum().clamp(min=least)
 
 
 def _before(values: Tensor, mask: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""One linear map from the past to the horizon, without a state, to be mixed in (Zeng et al. 2023)."""
+"""One linear map from the past to the horizon, without a state, to mix in (Zeng et al. 2023)."""
 
 from typing import Any
 
@@ -26,10 +26,7 @@ class Network(RecurrentModel):
     def forward(self, batch: Batch) -> Tensor:
         steps = batch.past + _mixed(inputs(batch)[..., 2:], self.mix)
         point = self.map(steps) + _mixed(batch.future_covariates, self.known)  # [batch, horizon]
-        point = point / self._seasonal_error(batch)  # in the units that the base class gives it
-        gaps = self.away.expand(point.shape[0], -1, -1)
-        gates = point.new_zeros(*point.shape, self.shape.earlier)
-        return torch.cat([point[..., None], gaps, gates], -1)  # [batch, horizon, outputs]
+        return self._as_outputs(point, self.away, batch)
 
 
 def _mixed(columns: Tensor, weights: Tensor) -> Tensor:

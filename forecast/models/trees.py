@@ -70,10 +70,7 @@ class Network(RecurrentModel):
         self.requires_grad_(False)
 
     def forward(self, batch: Batch) -> Tensor:
-        point = self._point(batch) / self._seasonal_error(batch)
-        gaps = self.distances.expand(point.shape[0], -1, -1)
-        gates = point.new_zeros(*point.shape, self.shape.earlier)
-        return torch.cat([point[..., None], gaps, gates], -1)
+        return self._as_outputs(self._point(batch), self.distances, batch)
 
     @torch.no_grad()
     def learn(self, batch: Batch, held_out: list[Batch]) -> None:

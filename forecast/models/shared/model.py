@@ -164,16 +164,20 @@ class RecurrentModel(nn.Module):
         above = distances[:, self.middle :].cumsum(1)
         return torch.cat([base - below, point, base + above], 1).transpose(1, 2)
 
+    def _as_outputs(self, point: Tensor, distances: Tensor, batch: Batch) -> Tensor:
+        """Raw outputs, from a point forecast and distances that are the same for all windows."""
+        point = point / self._seasonal_error(batch)
+        gaps = distances.expand(point.shape[0], -1, -1)
+        gates = point.new_zeros(*point.shape, self.shape.earlier)
+        return torch.cat([point[..., None], gaps, gates], -1)
+
     def _mean_loss(self, quantiles: Tensor, batch: Batch) -> Tensor:
         error = batch.target[..., None] - quantiles
         pinball = (self.levels - (error < 0).to(error.dtype)) * error
         others = max(quantiles.shape[-1] - 1, 1)
         outer = (pinball.sum(-1) - pinball[..., self.middle]) / others
         point = POINT_LOSSES[self.shape.loss](error[..., self.middle])
-        weight = batch.target_mask * batch.weight[:, None]
-        least = torch.finfo(weight.dtype).tiny
-        size: Tensor = weight.sum().clamp(min=least)
-        return ((point + outer) * weight).sum() / size
+        return weighted_mean(point + outer, batch.target_mask * batch.weight[:, None])
 
     def _earlier(self, batch: Batch) -> Tensor:
         """Values at the same phase, oldest first, then of longer seasons, [batch, n, horizon]."""
@@ -221,6 +225,12 @@ class RecurrentModel(nn.Module):
         future = _joined(batch.future_covariates, self.future_tables, batch.future_codes)
         static = _joined(batch.static, self.static_tables, batch.static_codes)
         return replace(batch, past_covariates=past, future_covariates=future, static=static)
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """0 where nothing has a weight."""
+    least = torch.finfo(weight.dtype).tiny
+    return (values * weight).sum() / weight.sum().clamp(min=least)
 
 
 def _embeddings(sizes: tuple[int, ...]) -> nn.ModuleList:
