@@ -465,10 +465,6 @@ class OutputSettings(SettingsGroup, heading="Forecasts"):
         allow_inf_nan=True,
     )
     max: float | None = Field(None, description="upper bound of all forecasts")
-    joint: bool = Field(
-        False,
-        description="widen the intervals so that they contain the stated share of whole paths",
-    )
     integer: First[bool] = Field(False, description="round all forecasts to whole numbers")
     explain: bool = Field(False, description="add the columns model and status")
     shard: ShardName | None = Field(

@@ -522,14 +522,6 @@ def test_rows_that_come_twice_tonight_are_settled_without_a_new_fit(
     assert "torn.csv line 10" in contradicted.err
 
 
-def test_joint_intervals_are_wider_and_hold_the_same_point(forecast: Run, store: Path) -> None:
-    plain = forecast("predict", "--artifact", store).frame
-    joint = forecast("predict", "--artifact", store, "--joint").frame
-    assert joint["forecast"].equals(plain["forecast"])
-    assert (joint["lo_80"] <= plain["lo_80"]).all()
-    assert (joint["hi_95"] >= plain["hi_95"]).all()
-
-
 def test_a_horizon_beyond_the_year_9999_is_refused_before_a_version_is_saved(
     forecast: Run, tmp_path: Path
 ) -> None:

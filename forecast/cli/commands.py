@@ -57,7 +57,6 @@ SHAPE = (
     "point",
     "min",
     "max",
-    "joint",
     "integer",
 )  # settings of forecasts that a chart can show
 WHERE = ("horizon", "device", "engine")

@@ -61,8 +61,6 @@ def run(request: Request) -> None:
     if request.output is not None:
         check_chart_file(request.output)
     actual = request.actual or (data if request.origin is not None else None)
-    if request.sums is not None:
-        request.refuse("sums have intervals of their own", "leave it out", "joint")
     # the errors of all tell which are the largest
     all_matter = request.sums is not None or (actual is not None and not settings.series)
     choose = None if all_matter else partial(series_to_draw, settings=settings)

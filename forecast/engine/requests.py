@@ -137,10 +137,9 @@ class ForecastRequest:
 
     def check(self) -> None:
         """Refuse questions that exclude each other."""
-        for name in ("joint", "shard"):
-            if getattr(self.output, name) and (self.sums or self.paths):
-                problem = "sums are of all series, and have intervals of their own"
-                raise UsageError(problem, setting=Setting(name), cure="leave it out")
+        if self.output.shard and (self.sums or self.paths):
+            problem = "sums are of all series, and have intervals of their own"
+            raise UsageError(problem, setting=Setting("shard"), cure="leave it out")
         if not self.allocate:
             return
         kinds = self.sums and max(1, len(self.sums.sum_by), len(self.sums.sum_every))

@@ -18,7 +18,7 @@ from forecast.ensemble.validation import ValidationForecasts, ValidationSet, win
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights, newer_half
 from forecast.intervals import calibration as calibrating
 from forecast.intervals.baseline_errors import independent_windows
-from forecast.intervals.calibration import Calibration, at_least, data_weight, widened
+from forecast.intervals.calibration import Calibration, at_least, data_weight
 from forecast.intervals.pasts import (
     STEPS,
     Pasts,
@@ -119,10 +119,6 @@ class Ensemble:
         return calibrating.capped(
             moved, _limit(inputs, windows, self.steps_back, self.calibration.largest)
         )
-
-    def joint(self, quantiles: Numbers) -> Numbers:
-        """Calibrated quantiles, widened so that their intervals hold whole paths, [windows, horizon, levels]."""
-        return widened(quantiles, self.calibration.joint)
 
     def _ahead(self, inputs: Inputs, windows: WindowIndex, label: str) -> Numbers:
         """As `baseline_forecasts`, or what is remembered: columns are nothing to most baselines."""

@@ -266,12 +266,12 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
     earlier |= {"roughness": np.zeros(2, np.float32), "growth": np.zeros(count + 1, np.float32)}
     earlier["step_shares"] = np.zeros(components, np.float32)
     arrays = {**earlier, "relative": np.zeros((horizon, levels), np.float32), **arrays}
+    arrays.pop("joint", None)  # factors of whole paths, which older versions hold
     specs = {
         "shares": Spec((count + 1, components), np.float32, 0),
         "errors": Spec((components, horizon, levels), np.float32),
         "step_shares": Spec((components,), np.float32, 0, 1),
         "margins": Spec((horizon, levels), np.float32),
-        "joint": Spec((levels,), np.float32),
         "coverage": Spec((levels,), np.float32),
         "relative": Spec((horizon, levels), np.float32),
         "windows": Spec((1,), np.int64, 0),
@@ -290,7 +290,7 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
     parts: dict[str, Any] = {
         attribute: float(arrays[name][0]) for attribute, (name, *_) in LATER.items()
     }
-    parts |= {name: arrays[name] for name in ("margins", "joint", "coverage", "relative", "growth")}
+    parts |= {name: arrays[name] for name in ("margins", "coverage", "relative", "growth")}
     calibration = Calibration(
         **parts, windows=int(arrays["windows"][0]), slope=slope, mean_roughness=roughness
     )

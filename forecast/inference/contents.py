@@ -59,7 +59,7 @@ def to_contents(fitted: Fitted) -> Contents:
             "step_shares": ensemble.step_shares,
             **{
                 name: getattr(calibration, name)
-                for name in ("margins", "joint", "coverage", "relative", "growth")
+                for name in ("margins", "coverage", "relative", "growth")
             },
             "windows": np.array([calibration.windows], np.int64),
             **{

@@ -200,17 +200,14 @@ def forecast_panel(
         log.info("shard %s: %d of %d series", output.shard, is_mine.sum(), len(panel))
     left_out = (panel.skipped | ~is_mine)[order]
     series = order[~left_out]
-    quantiles, shown = predictor.marginal_and_joint(
-        panel, order, left_out=left_out, joint=output.joint
-    )
-    quantiles = quantiles[:, :horizon]
-    shown = shown[:, :horizon]
-    if not np.isfinite(shown).all():
+    quantiles = predictor.quantiles(panel, order, left_out=left_out)[:, :horizon]
+    if not np.isfinite(quantiles).all():
         too_large = "the values, or the weights of the artifact, are too large to compute"
         raise refuse(f"the forecasts are not finite: {too_large}")
+    shown = quantiles
     if options.factors is not None:
-        shown = widened(shown, options.factors(series, quantiles))
-    # neither whole paths nor corrections change what is expected
+        shown = widened(quantiles, options.factors(series, quantiles))
+    # corrections do not change what is expected
     means = means_of(quantiles, fitted, panel, series)
     return numbered(Forecasts(panel, series, quantiles, shown, means, shown, shown), fitted, output)
 

@@ -149,20 +149,13 @@ class Predictor:
         self.backend = state["engine"] and load_backend(self.fitted, self.device, state["engine"])
 
     def quantiles(
-        self, panel: Panel, series: Integers, position: Integers | None = None
-    ) -> Numbers:
-        """Quantiles of the values after windows, [windows, horizon, levels]; see `marginal_and_joint`."""
-        return self.marginal_and_joint(panel, series, position, joint=False)[0]
-
-    def marginal_and_joint(
         self,
         panel: Panel,
         series: Integers,
         position: Integers | None = None,
         left_out: Flags | None = None,
-        joint: bool = True,
-    ) -> tuple[Numbers, Numbers]:
-        """Quantiles of each value after windows, and wider ones for whole paths; [windows, horizon, levels] each.
+    ) -> Numbers:
+        """Quantiles of the values after windows, [windows, horizon, levels].
 
         A window is a series and the position before which its past ends, by default the newest. Those `left_out` count
         where windows are parted into chunks, on which the last bits of a product of matrices depend.
@@ -173,15 +166,13 @@ class Predictor:
         used = np.ones(len(series), bool) if left_out is None else ~left_out
         sums = panel_with_sums(panel, config.table.ids, config.sums) if config.reconciles else None
         if sums is not None:
-            quantiles = self._reconciled(sums, series[used], ends[used])
-            return quantiles, ensemble.joint(quantiles) if joint else quantiles
+            return self._reconciled(sums, series[used], ends[used])
 
         before = panel.lengths.copy()
         np.minimum.at(before, series, ends)
         inputs = inputs_of(self.fitted, panel, before)
         windows = self._windows(inputs)
-        marginal = [np.zeros((0, config.horizon, len(config.levels)))]
-        wider = marginal.copy()
+        quantiles = [np.zeros((0, config.horizon, len(config.levels)))]
         for start in range(0, len(series), WINDOWS_AT_ONCE):
             end = min(start + WINDOWS_AT_ONCE, len(series))
             chunk = start + np.flatnonzero(used[start:end])
@@ -189,13 +180,10 @@ class Predictor:
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses infinite ones
                 medians = self._medians(windows, index)
                 mixed = ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians)
-                marginal.append(inputs.restored(mixed, index))
-                if joint:
-                    wider.append(inputs.restored(ensemble.joint(mixed), index))
+                quantiles.append(inputs.restored(mixed, index))
             if self.on_windows is not None:
                 self.on_windows(end, len(series))
-        quantiles = np.concatenate(marginal)
-        return quantiles, np.concatenate(wider) if joint else quantiles
+        return np.concatenate(quantiles)
 
     def _windows(self, inputs: Inputs) -> Windows | None:
         """Where the networks read their windows; None without networks."""

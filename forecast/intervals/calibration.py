@@ -36,9 +36,6 @@ class Calibration:
     margins: NDArray[
         np.float32
     ]  # [horizon, levels], added to quantiles, in units of half the width of their interval
-    joint: NDArray[
-        np.float32
-    ]  # [levels], factor of the distance from the median with which whole paths stay inside
     coverage: NDArray[
         np.float32
     ]  # [levels], share of validation values below each quantile before it was moved
@@ -113,9 +110,7 @@ def calibrate(
             np.zeros((horizon, len(levels)), np.float32),
             np.zeros(pasts.count + 1, np.float32),
         )
-        return Calibration(
-            none, none[0] + 1, none[0], 0, mean_weight=0.0, relative=none, growth=still
-        )
+        return Calibration(none, none[0], 0, mean_weight=0.0, relative=none, growth=still)
     missed = _missed(quantiles, actual, observed)
     slope, roughness = _slope(missed, pasts)
     rougher = slope * np.nan_to_num(pasts.roughness - roughness)
@@ -140,7 +135,6 @@ def calibrate(
     mean_share = _mean_share(moved, actual, observed, unit, levels, weight)
     return Calibration(
         margins=margins.astype(np.float32),
-        joint=_joint(moved, actual, observed, levels),
         relative=_relative(moved[scale > 0], middle),
         coverage=below.astype(np.float32),
         windows=int(observed.any(1).sum()),
@@ -359,22 +353,3 @@ def adapted_share(scores: Numbers, observed: Flags, share: float) -> float:
                 )
             )
     return target
-
-
-def _joint(
-    quantiles: Numbers, actual: Numbers, observed: Flags, levels: tuple[float, ...]
-) -> NDArray[np.float32]:
-    """For each level the factor that holds the nominal share of whole paths between it and its mirror image."""
-    middle = levels.index(0.5)
-    centre = quantiles[..., middle]
-    error = np.where(observed, actual - centre, 0.0)
-    least = 1e-12 * np.abs(error).max(1, keepdims=True, initial=1e-200)
-    factors = np.ones(len(levels))
-    rows = observed.any(1)
-    for low in range(middle):
-        mirror = len(levels) - 1 - low
-        up = np.maximum(quantiles[..., mirror] - centre, least)
-        down = np.maximum(centre - quantiles[..., low], least)
-        reach = np.maximum(error / up, -error / down).max(1)[rows]
-        factors[low] = factors[mirror] = max(1.0, score_at(reach, levels[mirror] - levels[low]))
-    return factors.astype(np.float32)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from forecast.artifacts.store import Store, Writer, runs_folder
 from forecast.calendar.spec import as_text
@@ -135,6 +135,14 @@ class _KeptRun(BaseModel):
     days: list[DayScore]
     fit: FitEntry | None
     sha256: dict[str, str]  # of each other file
+
+    @field_validator("output", mode="before")
+    @classmethod
+    def _as_now(cls, output: Any) -> Any:
+        """Without the setting `joint`, which earlier versions wrote."""
+        if isinstance(output, dict):
+            output.pop("joint", None)
+        return output
 
 
 def _blocked_folder(store: str, as_of: str) -> Path:

@@ -138,15 +138,6 @@ def test_errors_of_the_live_version_outweigh_those_of_others(
     assert job.record()["intervals"][0] > 1.1 * calm[0]
 
 
-def test_corrections_of_whole_paths_learn_from_single_values(
-    job: Job, forecast: Run, at: At
-) -> None:
-    frame = write(job, noise(), output="joint = true")
-    nights(job, forecast, at, *range(150, 180, 3))
-    assert job.record()["intervals"] == pytest.approx([1, 1], abs=0.1)
-    assert 0.7 <= inside(job, frame).groupby("shop").all().mean() <= 0.9
-
-
 def test_intervals_without_width_teach_nothing(job: Job, forecast: Run, at: At) -> None:
     frame = write(job, noise(20))
     nights(job, forecast, at, 150)
@@ -168,7 +159,6 @@ def test_intervals_without_width_teach_nothing(job: Job, forecast: Run, at: At) 
         "min = 197.5\nmax = 203.25",
         'point = "mean"',
         "levels = [95, 50, 80]",
-        "joint = true",
     ],
 )
 def test_the_ledger_holds_the_numbers_of_the_output(

@@ -18,11 +18,6 @@ Run = Callable[..., Any]
             "they are written beside the forecasts; name a file with --output",
         ),
         (
-            ("--sum-by", "all", "--joint"),
-            "--joint",
-            "sums are of all series, and have intervals of their own",
-        ),
-        (
             ("--sum-by", "all", "--shard", "1/2"),
             "--shard",
             "sums are of all series, and have intervals of their own",

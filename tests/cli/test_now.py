@@ -115,7 +115,7 @@ def test_an_interval_may_be_narrow_and_is_scored(
 
 
 @pytest.mark.parametrize(
-    "flags", [(), ("--explain", "--levels", "10,90", "--excel-safe", "--min", 60, "--joint")]
+    "flags", [(), ("--explain", "--levels", "10,90", "--excel-safe", "--min", 60)]
 )
 def test_columns_and_numbers_are_those_of_a_saved_fit(
     forecast: Run, weeks: pd.DataFrame, tmp_path: Path, flags: tuple[object, ...]

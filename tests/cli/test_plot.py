@@ -278,13 +278,13 @@ def test_only_what_is_drawn_is_forecast_unless_the_errors_of_all_decide(
     from forecast.inference.predictor import Predictor
 
     asked: list[int] = []
-    forecasts = Predictor.marginal_and_joint
+    forecasts = Predictor.quantiles
 
     def counted(self: Predictor, panel: Any, series: Any, *more: Any, **named: Any) -> Any:
         asked.append(len(series))
         return forecasts(self, panel, series, *more, **named)
 
-    monkeypatch.setattr(Predictor, "marginal_and_joint", counted)
+    monkeypatch.setattr(Predictor, "quantiles", counted)
     for words, count in (
         (("--count", 3), 3),
         ((past, "--series", "hill", "--series", "north"), 2),

@@ -118,7 +118,7 @@ def test_intervals_of_whole_paths_are_of_the_unit_of_the_target(
             7,
         )
         assert forecast(*fit, *store).code == 0
-        table = forecast("predict", *store, "--joint").frame
+        table = forecast("predict", *store).frame
         found[unit] = table[["lo_80", "hi_80", "lo_95", "hi_95"]].to_numpy() / unit
     np.testing.assert_allclose(found[1e-13], found[1.0], rtol=1e-5)
 

@@ -347,7 +347,7 @@ def _mixtures() -> Iterator[Case]:
         "errors that are infinite": {"errors": _put(inf, (0, 0, 0))},
         "margins that are NaN": {"margins": _put(nan, (0, 0))},
         "margins of another horizon": {"margins": lambda array: array[:-1]},
-        "joint factors of text": {"joint": lambda array: array.view(np.uint8)},
+        "coverage of text": {"coverage": lambda array: array.view(np.uint8)},
         "windows below 0": {"windows": _put(-1, 0)},
         "windows that are many": {"windows": lambda array: np.repeat(array, 9)},
         "an array too many": {"hook": lambda array: array},

@@ -166,7 +166,6 @@ def test_gaps_count_as_a_season_earlier_and_series_that_ended_or_began_count_whi
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (("--sum-by", "region", "--joint"), 2, "sums have intervals of their own"),
         (
             ("--sum-by", "region", "--forecast", "sales.csv"),
             2,

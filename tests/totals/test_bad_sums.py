@@ -72,7 +72,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ("long.csv", *LONG, "--sum-every", "year"),
             "the end of a year; fit, or forecast at once, with --horizon 265",
         ),
-        (("long.csv", *LONG, "--sum-by", "all", "--joint"), "--joint: sums are of all series"),
         (
             ("long.csv", *LONG, "--sum-by", "all", "--shard", "1/2"),
             "--shard: sums are of all series",
