@@ -46,7 +46,7 @@ def main(store: str, table: str, output: str, origins: Sequence[int]) -> None:
 def forecast_from(forecaster: "Forecaster", table: "Table", origins: Sequence[int]) -> Values:
     """Points and intervals from each origin, [origins, series, horizon, columns]; the one place that knows how."""
     from forecast.inference.forecasting import reading_to_forecast
-    from forecast.intervals.bounds import bounded, unbounded_numbers
+    from forecast.intervals.interval_ends import bounded, unbounded_numbers
     from forecast.settings import OutputSettings
 
     panel = reading_to_forecast(forecaster.fitted_, table).panel

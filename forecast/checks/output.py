@@ -17,8 +17,8 @@ from forecast.checks.limits import Finding, usual_size
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, Forecasts, columns_at, numbered, tabulated
 from forecast.inference.predictor import fixed_of
-from forecast.intervals.bounds import bounded, lower_bounds
 from forecast.intervals.corrections import SHARES
+from forecast.intervals.interval_ends import bounded, lower_bounds
 from forecast.ledger.record import Record
 from forecast.metrics.quantiles import at_levels, normal_deviates
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index, stacked

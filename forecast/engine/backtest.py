@@ -14,7 +14,7 @@ from forecast.errors import BadData, Message, Setting, UsageError, Words
 from forecast.events.kinds import without_censored, without_shifts
 from forecast.inference.forecasting import Forecasts, means_of
 from forecast.inference.predictor import Predictor
-from forecast.intervals.bounds import bounded, log_raised, raised, unbounded_numbers
+from forecast.intervals.interval_ends import bounded, log_raised, raised, unbounded_numbers
 from forecast.logs import held_back, log
 from forecast.metrics.metrics import (
     REFERENCE,

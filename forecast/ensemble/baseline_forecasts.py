@@ -13,7 +13,7 @@ from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
 from forecast.errors import Setting
 from forecast.intervals.baseline_errors import error_quantiles
-from forecast.intervals.pasts import error_unit, step_share
+from forecast.intervals.own_past import error_unit, step_share
 from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.pretrained.forecasting import Network, network_for

@@ -19,7 +19,7 @@ from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weigh
 from forecast.intervals import calibration as calibrating
 from forecast.intervals.baseline_errors import independent_windows
 from forecast.intervals.calibration import Calibration, at_least, data_weight
-from forecast.intervals.pasts import (
+from forecast.intervals.own_past import (
     STEPS,
     Pasts,
     Recent,
@@ -282,7 +282,7 @@ def _calibrated(
     ratios = (values / np.where(most > 0, most, np.inf))[
         observed & (scale > 0)[:, None]
     ]  # 0 where nothing is bounded
-    cap_factor = calibrating.CAP_FACTOR
+    cap_factor = calibrating.PRIORS.cap_factor
     if len(ratios):
         cap_factor = float(
             np.float32(max(cap_factor, calibrating.score_at(ratios, inputs.levels[-1])))

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from forecast.intervals.pasts import step_sizes
+from forecast.intervals.own_past import step_sizes
 from forecast.metrics.metrics import MEASURES, naive_errors, window_losses
 from forecast.panel.panel import Flags, Integers, Numbers
 from forecast.settings import Metric

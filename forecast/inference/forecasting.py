@@ -17,9 +17,15 @@ from forecast.events.table import read_events, renewed
 from forecast.inference.contents import from_contents
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor, fixed_of, pick_engine
-from forecast.intervals.bounds import bounded, log_low_totals, log_raised, raised, unbounded_numbers
 from forecast.intervals.calibration import widened
-from forecast.intervals.pasts import Recent
+from forecast.intervals.interval_ends import (
+    bounded,
+    log_low_totals,
+    log_raised,
+    raised,
+    unbounded_numbers,
+)
+from forecast.intervals.own_past import Recent
 from forecast.logs import log
 from forecast.metrics.metrics import mase
 from forecast.panel.naming import in_shard, only_in_shard, repeated_ids

@@ -1,37 +1,34 @@
-"""Quantiles of the errors that a baseline made in the past, by step of the horizon."""
+"""Errors of a baseline by step of the horizon: learns from past windows all over the series, the newest most."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from forecast.metrics.quantiles import widening
+from forecast.metrics.quantiles import divided, widening
 from forecast.panel.panel import Flags, Integers, Numbers
-from forecast.pretrained.network import LEVELS as LEVELS  # of networks and baselines alike
 from forecast.windows.windows import WindowIndex
 
-# Chosen on 558 fits without networks to the single series of `python -m benchmarks singles`, by coverage and MSIS.
-# Growths of 0.5 and 0.75 and prior weights of 1 and 4 are within 1 %; without decay MSIS is 5 % worse, without the
-# symmetric prior 3 %.
-DECAY, MIN_DECAY = 4.0, 64.0  # horizons, and steps at least, after which an error counts 1/e
+
+@dataclass(frozen=True)
+class ErrorPriors:
+    """Chosen on 558 fits without networks to single series, by coverage and MSIS.
+
+    The series are those of `python -m benchmarks singles`. Growths of 0.5 and 0.75 and curve weights of 1 and 4 are
+    within 1 %; without decay MSIS is 5 % worse, without the symmetric prior 3 %.
+    """
+
+    decay: float = 4.0  # horizons after which an error counts 1/e
+    min_decay: float = 64.0  # steps, at least
+    growth: float = 0.5  # power of the step by which errors grow before any is known: a random walk
+    curve: float = (
+        1.0  # independent windows that the curve of growth counts, beside those of a step
+    )
+    symmetric: float = 4.0  # and a symmetric distribution, beside those of the errors
+    max_ratio: float = 8.0  # times the usual error at a step, the most that one window counts
 
 
-GROWTH = 0.5  # power of the step by which errors grow where nothing is known, that of a random walk
-
-
-PRIOR_WEIGHT = (
-    1.0  # independent windows that the common curve of growth counts, beside those of a step
-)
-
-
-MAX_RATIO = 8.0  # times the usual error at a step, the most that one window counts
-
-
-SYMMETRIC_WEIGHT = (
-    4.0  # independent windows that a symmetric distribution counts, beside those of the errors
-)
-
-
+PRIORS = ErrorPriors()
 CORRELATION = 0.1  # of the errors of two series at the same time
-
-
 MAX_STEPS = 200  # of a longer horizon that are computed; the others are interpolated
 
 
@@ -53,30 +50,29 @@ def error_quantiles(
     what has a scale of 0 does not count. `windows` are the series of each window, and the position in it at which its
     past ends, [windows] twice.
     """
-    (series, position), horizon = windows, points.shape[1]
-    used, table = observed & (scale > 0), np.zeros((horizon, len(levels)))
+    series, position = windows
+    horizon = points.shape[1]
+    table = np.zeros((horizon, len(levels)))
+    steps = np.unique(np.linspace(0, horizon - 1, min(horizon, MAX_STEPS)).astype(np.int64))
+    used = (observed & (scale > 0))[:, steps]
     if not used.any():
         return table
-    scaled = np.where(used, (actual - points) / np.where(scale > 0, scale, 1.0), 0.0)
-    steps = np.unique(np.linspace(0, horizon - 1, min(horizon, MAX_STEPS)).astype(np.int64))
-    decay = max(DECAY * horizon, MIN_DECAY)
-    weights = np.where(used, np.exp(-_age(windows) / decay)[:, None], 0.0)[:, steps]
-    seen = ((step, used[:, step]) for step in steps)
-    sizes = np.array(
-        [
-            independent_windows((series[rows], position[rows]), step + 1, decay)
-            for step, rows in seen
-        ]
-    )
-    errors = scaled[:, steps]  # [windows, steps]
+    decay = max(PRIORS.decay * horizon, PRIORS.min_decay)
+    weights = used * np.exp(-_age(windows) / decay)[:, None]
+    errors = used * divided(actual - points, scale, 0.0)[:, steps]  # [windows, steps]
+    sizes = np.zeros(len(steps))
+    for number, step in enumerate(steps):
+        rows = used[:, number]
+        sizes[number] = independent_windows((series[rows], position[rows]), step + 1, decay)
     width = _mean_errors(steps, errors, weights, sizes)
     if not width.any():
         return table
-    relative, counts = errors / np.where(width > 0, width, 1.0), (weights > 0) & (width > 0)
+    counts = (weights > 0) & (width > 0)
+    relative = divided(errors, width, 0.0)
     shape = _shape(relative[counts], weights[counts], levels, sizes.max())
-    wider = widening(sizes, levels)  # [steps, levels]
-    for level, column in enumerate(table.T):
-        column[:] = np.interp(np.arange(horizon), steps, width * shape[level] * wider[:, level])
+    quantiles = width[:, None] * shape * widening(sizes, levels)  # [steps, levels]
+    for level in range(len(levels)):
+        table[:, level] = np.interp(np.arange(horizon), steps, quantiles[:, level])
     return table
 
 
@@ -93,7 +89,8 @@ def independent_windows(windows: WindowIndex, length: int, decay: float = np.inf
 def independent_by_block(series: Integers, block: Integers) -> tuple[Integers, Numbers]:
     """Blocks of time, and how many independent windows each holds: n series are n / (1 + (n - 1) CORRELATION)."""
     count = int(series.max(initial=0)) + 1
-    blocks, sizes = np.unique(np.unique(block * count + series) // count, return_counts=True)
+    pairs = np.unique(block * count + series)  # of a block and a series
+    blocks, sizes = np.unique(pairs // count, return_counts=True)
     return blocks, sizes / (1 + (sizes - 1) * CORRELATION)
 
 
@@ -102,53 +99,59 @@ def _age(windows: WindowIndex) -> Integers:
     series, position = windows
     newest = np.full(int(series.max(initial=-1)) + 1, -1, np.int64)
     np.maximum.at(newest, series, position)
-    return np.asarray(newest[series] - position)
+    return newest[series] - position
 
 
 def _mean_errors(steps: Integers, errors: Numbers, weights: Numbers, sizes: Numbers) -> Numbers:
     """Mean absolute error at each step, [steps], pooled with near steps, and shrunk to a power of the step."""
-    count, reach, absolute, total = len(steps), len(steps) // 10, np.abs(errors), weights.sum(0)
+    size = np.abs(errors)
+    total = weights.sum(0)
     # where series differ much, as in an outbreak, a few large errors must not decide how wide all intervals are
-    usual = ((weights * np.sqrt(absolute)).sum(0) / np.where(total > 0, total, 1.0)) ** 2  # [steps]
-    sums = np.stack([(weights * np.minimum(absolute, MAX_RATIO * usual)).sum(0), total])
-    totals, row = np.concatenate([np.zeros((2, 1)), sums.cumsum(1)], 1), np.arange(count)
-    near = totals[:, np.minimum(row + reach + 1, count)] - totals[:, np.maximum(row - reach, 0)]
-    means = near[0] / np.where(near[1] > 0, near[1], 1.0)
+    usual = divided((weights * np.sqrt(size)).sum(0), total, 0.0) ** 2  # [steps]
+    size = np.minimum(size, PRIORS.max_ratio * usual)
+    near = len(steps) // 10
+    means = divided(_running(weights * size, near), _running(weights, near), 0.0)
     known = (means > 0) & (sizes > 0)
     if not known.any():
-        return np.zeros(count)
-    size = np.where(known, sizes, 0.0)
-    regression_weight = size * (sizes.max() / size.sum())
-    level, step = np.log(np.where(known, means, 1.0)), np.log(steps + 1.0)
-    mean_level = (regression_weight * level).sum() / regression_weight.sum()
-    mean_step = (regression_weight * step).sum() / regression_weight.sum()
-    weighted = regression_weight * (step - mean_step)
-    slope = ((weighted * (level - mean_level)).sum() + GROWTH) / (
-        (weighted * (step - mean_step)).sum() + 1
-    )
+        return np.zeros(len(steps))
+
+    sizes = np.where(known, sizes, 0.0)
+    level = np.log(np.where(known, means, 1.0))
+    step = np.log(steps + 1.0)
+    share = sizes / sizes.sum()
+    mean_level = share @ level
+    mean_step = share @ step
+    weighted = sizes.max() * share * (step - mean_step)
+    slope = (weighted @ (level - mean_level) + PRIORS.growth) / (weighted @ (step - mean_step) + 1)
     curve = mean_level + slope * (step - mean_step)
-    return np.asarray(np.exp((size * level + PRIOR_WEIGHT * curve) / (size + PRIOR_WEIGHT)))
+    return np.exp((sizes * level + PRIORS.curve * curve) / (sizes + PRIORS.curve))
+
+
+def _running(values: Numbers, near: int) -> Numbers:
+    """Sums of values [windows, steps] over the steps up to `near` steps away, [steps]."""
+    sums = np.append(0.0, values.sum(0).cumsum())
+    step = np.arange(values.shape[1])
+    return sums[np.minimum(step + near + 1, len(step))] - sums[np.maximum(step - near, 0)]
 
 
 def _shape(values: Numbers, weights: Numbers, levels: tuple[float, ...], size: float) -> Numbers:
     """Quantiles of errors, [levels], shrunk to symmetric ones: the few errors of a short past may lie on one side."""
     middle = levels.index(0.5)
-    empirical = _weighted_quantiles(values, weights, levels)
-    upper = _weighted_quantiles(
-        np.abs(values), weights, tuple(2 * level - 1 for level in levels[middle + 1 :])
-    )
+    empirical = _weighted_quantiles(values, weights, np.array(levels))
+    shares = 2 * np.array(levels[middle + 1 :]) - 1  # of the errors within symmetric quantiles
+    upper = _weighted_quantiles(np.abs(values), weights, shares)
     symmetric = np.concatenate([-upper[::-1], [0.0], upper])
-    share = size / (size + SYMMETRIC_WEIGHT)
+    share = size / (size + PRIORS.symmetric)
     shape = share * empirical + (1 - share) * symmetric
-    shape = np.where(
-        np.arange(len(levels)) < middle, np.minimum(shape, 0.0), np.maximum(shape, 0.0)
-    )
+    shape[:middle] = np.minimum(shape[:middle], 0.0)
     shape[middle] = 0.0
-    return np.asarray(shape)
+    shape[middle:] = np.maximum(shape[middle:], 0.0)
+    return shape
 
 
-def _weighted_quantiles(values: Numbers, weights: Numbers, levels: tuple[float, ...]) -> Numbers:
+def _weighted_quantiles(values: Numbers, weights: Numbers, levels: Numbers) -> Numbers:
     """Quantiles of values that count by weights, [levels], linear between the middles of their weights."""
     order = np.argsort(values, kind="stable")
-    values, weights = values[order], weights[order]
-    return np.asarray(np.interp(levels, (np.cumsum(weights) - weights / 2) / weights.sum(), values))
+    weights = weights[order]
+    ranks = (np.cumsum(weights) - weights / 2) / weights.sum()
+    return np.interp(levels, ranks, values[order])

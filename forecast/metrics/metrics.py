@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.metrics.quantiles import interval_levels
+from forecast.metrics.quantiles import divided, interval_levels
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, steps_within
 from forecast.panel.schema import Schema
 from forecast.settings import Metric
@@ -67,7 +67,7 @@ def seasonal_naive_errors(
     changes = np.abs(values[slots] - values[slots - season]) ** power
     series = np.searchsorted(offsets, slots, side="right") - 1
     count = np.bincount(series, minlength=len(lengths))
-    return _divided(np.bincount(series, changes, len(lengths)), count)
+    return divided(np.bincount(series, changes, len(lengths)), count)
 
 
 def mae(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
@@ -245,7 +245,7 @@ def result_columns(intervals: tuple[float, ...]) -> list[str]:
 
 def skill(error: Numbers, reference: Numbers) -> Numbers:
     """Error reduction against a reference: 1 is perfect, 0 as good, below 0 worse."""
-    return 1 - _divided(error, reference)
+    return 1 - divided(error, reference)
 
 
 def _scaled_mean(errors: Numbers, naive_error: Numbers, actual: Numbers, axis: Axes) -> Numbers:
@@ -256,21 +256,16 @@ def _scaled_mean(errors: Numbers, naive_error: Numbers, actual: Numbers, axis: A
 
 
 def _mean(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
-    return _divided(_sum(errors, actual, axis), np.isfinite(actual).sum(axis))
+    return divided(_sum(errors, actual, axis), np.isfinite(actual).sum(axis))
 
 
 def _share_of_sum(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
     """Sum of the errors over the sum of absolute values."""
-    return _divided(_sum(errors, actual, axis), _sum(np.abs(actual), actual, axis))
+    return divided(_sum(errors, actual, axis), _sum(np.abs(actual), actual, axis))
 
 
 def _sum(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
     return np.asarray(np.where(np.isfinite(actual), errors, 0.0).sum(axis))
-
-
-def _divided(above: Numbers, below: NDArray[Any]) -> Numbers:
-    """A quotient, NaN where the divisor is zero."""
-    return above / np.where(below == 0, np.nan, below)
 
 
 @dataclass(frozen=True)

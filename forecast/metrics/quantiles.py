@@ -2,14 +2,24 @@
 
 from collections.abc import Iterable
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.panel.panel import Numbers
 from forecast.pretrained.network import LEVELS as LEVELS  # of networks and baselines alike
 
 EVEN_LEVELS = (np.arange(41) + 0.5) / 41  # that a standard deviation is computed from
 WHOLE = 2.0**53  # up to here float64 holds every whole number
+
+
+def divided(
+    above: Numbers, below: NDArray[Any], otherwise: Numbers | float = np.nan
+) -> NDArray[np.float64]:
+    """A quotient, `otherwise` where the divisor is not above 0."""
+    positive = below > 0
+    return np.where(positive, above / np.where(positive, below, 1.0), otherwise)
 
 
 def interval_levels(level: float) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from forecast.errors import UsageError
 from forecast.events.closed import with_fixed
 from forecast.inference.fitted import Filled
 from forecast.inference.predictor import Predictor, fixed_of
-from forecast.intervals.bounds import bounded, lower_bounds
+from forecast.intervals.interval_ends import bounded, lower_bounds
 from forecast.intervals.joint_errors import JointErrors
 from forecast.metrics.quantiles import standard_deviation
 from forecast.panel.panel import Flags, Integers, Numbers, Panel

@@ -7,7 +7,7 @@ import numpy as np
 
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, Forecasts, columns_at
-from forecast.intervals.bounds import bounded
+from forecast.intervals.interval_ends import bounded
 from forecast.metrics.quantiles import normal_deviates
 from forecast.panel.panel import Integers, Numbers, series_index
 from forecast.settings import OutputSettings

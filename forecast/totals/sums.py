@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, Setting, Words
 from forecast.inference.forecasting import Columns, Forecasts, checked_horizon
 from forecast.inference.predictor import Predictor
-from forecast.intervals.bounds import bounded, lower_bounds, unbounded_numbers
+from forecast.intervals.interval_ends import bounded, lower_bounds, unbounded_numbers
 from forecast.intervals.joint_errors import (
     LEAST_WINDOWS,
     PAST_SHARE,

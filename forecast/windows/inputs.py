@@ -267,6 +267,11 @@ class Inputs:
         return panel
 
     @property
+    def season(self) -> int:
+        """Steps of the first season, 1 for none."""
+        return self.lags[0] if self.lags else 1
+
+    @property
     def horizon(self) -> int:
         return self.arrays.horizon
 

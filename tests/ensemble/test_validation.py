@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
-from forecast.intervals.pasts import PRIOR, error_unit, step_share, step_sizes
+from forecast.intervals.own_past import PRIOR, error_unit, step_share, step_sizes
 from forecast.windows.inputs import Inputs, apply_power
 from forecast.windows.windows import WindowIndex
 from tests._inputs import inputs_of

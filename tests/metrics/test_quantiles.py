@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from forecast.intervals.baseline_errors import error_quantiles, independent_windows
-from forecast.intervals.bounds import bounded, raised, unbounded_numbers
+from forecast.intervals.interval_ends import bounded, raised, unbounded_numbers
 from forecast.metrics.quantiles import (
     LEVELS,
     at_levels,

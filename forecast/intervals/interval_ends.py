@@ -1,11 +1,10 @@
-"""Points and intervals as an output asks for them: levels, bounds, whole numbers."""
+"""Points and ends of intervals as an output asks for them: levels, bounds, whole numbers; learns nothing."""
 
 import numpy as np
 
 from forecast.logs import log
 from forecast.metrics.quantiles import at_levels, interval_levels, mean_of, rounded
 from forecast.panel.panel import Flags, Numbers
-from forecast.pretrained.network import LEVELS as LEVELS  # of networks and baselines alike
 from forecast.settings import OutputSettings
 
 LOW = 0.5  # of the expected total, below which a total of medians misleads
@@ -20,44 +19,40 @@ def unbounded_numbers(
 ) -> Numbers:
     """The point and the ends of its intervals, [series, horizon, 1 + 2 * levels], before any bound.
 
-    Intervals of `counts`, series [series] of small whole numbers, end at whole numbers, the next ones outwards, since
-    one from 0.1 to 0.6 would hold no value that can come. `means`, [series, horizon], are by default the quantiles'.
+    Intervals of `counts`, series [series] of small whole numbers, end at the next whole numbers outwards: no value can
+    lie between 0.1 and 0.6. `means`, [series, horizon], are by default those of the quantiles.
     """
-    want = tuple(level for interval in output.levels for level in interval_levels(interval))
-    point = quantiles[..., have.index(0.5)]
-    if output.point == "mean":
+    want = [level for interval in output.levels for level in interval_levels(interval)]
+    ends = at_levels(quantiles, have, want)
+    if output.point == "median":
+        point = quantiles[..., have.index(0.5)]
+    else:
         point = mean_of(quantiles, have) if means is None else means
-    ends = at_levels(quantiles, have, want) if want else quantiles[..., :0]
-    low, high = (
-        np.minimum(ends[..., 0::2], point[..., None]),
-        np.maximum(ends[..., 1::2], point[..., None]),
-    )
+    low = np.minimum(ends[..., 0::2], point[..., None])
+    high = np.maximum(ends[..., 1::2], point[..., None])
     if counts is not None and counts.any():
         whole = counts[:, None, None]
-        low, high = (
-            np.where(whole, np.floor(rounded(low)), low),
-            np.where(whole, np.ceil(rounded(high)), high),
-        )
-    return np.concatenate([point[..., None], np.stack([low, high], -1).reshape(ends.shape)], -1)
+        low = np.where(whole, np.floor(rounded(low)), low)
+        high = np.where(whole, np.ceil(rounded(high)), high)
+    intervals = np.stack([low, high], -1).reshape(ends.shape)
+    return np.concatenate([point[..., None], intervals], -1)
 
 
 def lower_bounds(output: OutputSettings, floor: Numbers) -> Numbers:
-    """[series], the lowest number that a forecast of a series may have; `floor` holds where the output names none."""
+    """[series], the lowest number that a forecast of a series may have; `floor` where the output names none."""
     return floor if output.min is None else np.full(len(floor), output.min)
 
 
 def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = None) -> Numbers:
     """Numbers within the bounds of the output, rounded; their order stays, so that intervals stay nested."""
-    lower = -np.inf if floor is None else floor[:, None, None]
-    lower, upper = (
-        (lower if output.min is None else output.min),
-        (np.inf if output.max is None else output.max),
-    )
+    lower: Numbers | float = -np.inf if output.min is None else output.min
+    if output.min is None and floor is not None:
+        lower = floor[:, None, None]
+    upper = np.inf if output.max is None else output.max
     if not output.integer:
         return rounded(np.clip(numbers, lower, upper))
-    return (
-        np.clip(np.round(numbers), np.ceil(lower), np.floor(upper)) + 0.0
-    )  # whole bounds first: 8 lies below 8.5
+    # whole bounds first: 8 lies below 8.5
+    return np.clip(np.round(numbers), np.ceil(lower), np.floor(upper)) + 0.0
 
 
 def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
@@ -69,15 +64,17 @@ def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
 def log_raised(series: Flags, cure: object = "") -> None:
     """Log how many `series` [series, 2] had forecasts below 0, or lower ends of intervals, and how to prevent that."""
     points, numbers = series.sum(0).tolist()
-    ends = "lower ends of intervals of %d of %d series are cut at 0"
-    text = "forecasts of %d of %d series would end below 0, and end at 0" if points else ends
-    if numbers:
-        log.info(f"{text}, as they were never negative%s", points or numbers, len(series), cure)
+    if not numbers:
+        return
+    text = "lower ends of intervals of %d of %d series are cut at 0"
+    if points:
+        text = "forecasts of %d of %d series would end below 0, and end at 0"
+    log.info(f"{text}, as they were never negative%s", points or numbers, len(series), cure)
 
 
 def log_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: object) -> None:
     """Log how many series have medians [series, horizon] that add up to far less than their means, as rare sales do."""
-    count = int(((floor == 0) & (medians.sum(1) < LOW * means.sum(1))).sum())
-    if count:
+    low = (floor == 0) & (medians.sum(1) < LOW * means.sum(1))
+    if low.any():
         text = "the medians of %d of %d series add up to less than half of what is expected, as most values are 0; %s"
-        log.info(text, count, len(floor), cure)
+        log.info(text, low.sum(), len(floor), cure)

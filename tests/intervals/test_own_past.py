@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.intervals.pasts import Recent, largest
+from forecast.intervals.own_past import Recent, largest
 from forecast.panel.panel import Panel
 from forecast.windows.origins import pasts
 
