@@ -3,7 +3,6 @@
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
@@ -13,8 +12,9 @@ from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
 from forecast.errors import Setting
 from forecast.intervals.baseline_errors import error_quantiles
-from forecast.intervals.own_past import error_unit, step_share
+from forecast.intervals.own_past import step_share
 from forecast.logs import log
+from forecast.metrics.quantiles import divided
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.pretrained.forecasting import Network, network_for
 from forecast.registry import default_baselines, is_baseline
@@ -24,19 +24,19 @@ from forecast.windows.inputs import Inputs
 from forecast.windows.origins import past_slots, pasts
 from forecast.windows.windows import WindowIndex
 
-MIN_CONTEXT, CONTEXT_SEASONS = 200, 6  # steps and seasons that a baseline looks back at least
+MIN_CONTEXT = 200  # steps that a baseline looks back at least
+CONTEXT_SEASONS = 6  # and seasons
 MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles
 # of the past that a baseline reads at most for windows of one kind, unless these are fewer: its cost grows with them
-VALUES, MIN_COMPARED = 10_000_000, 32
+VALUES = 10_000_000
+MIN_COMPARED = 32
 DRAWN_BY = 16  # newest values of a window that decide whether it is drawn
+NEWEST = 12  # windows of the past of a series that tell errors: older ones hardly count
 # of baselines that forecast a whole series at a time, with columns known in advance
 MIN_SEASONS = 15  # of the longest series, fewer of which say little
-AFFORDABLE = (
-    8e8  # operations for each window on which slow baselines are compared, some seconds in all
-)
+AFFORDABLE = 8e8  # operations for each window that is compared, some seconds in all
 REFITS = 20  # of a series for windows that are compared, at most
 MOST_CATEGORIES = 32  # of a known column, one with more of which is left out
-NEWEST = 12  # windows of the past of a series that tell errors: older ones hardly count
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,16 @@ class Baseline:
 
 def baselines_of(names: tuple[str, ...], seasons: tuple[int, ...]) -> list[Baseline]:
     """The baselines of these names, once for each season that they repeat; without one, no two that are then equal."""
-    return [
-        Baseline(name, season, name if rank == 0 else f"{name}-{season}")
-        for name in names
-        if seasons or baseline_method(name).without_season not in names
-        for rank, season in enumerate(seasons or (1,))
-        if rank == 0 or baseline_method(name).repeats_season
-    ]
+    first, *others = seasons or (1,)
+    baselines = []
+    for name in names:
+        method = baseline_method(name)
+        if not seasons and method.without_season in names:
+            continue
+        baselines.append(Baseline(name, first, name))
+        if method.repeats_season:
+            baselines += [Baseline(name, season, f"{name}-{season}") for season in others]
+    return baselines
 
 
 def base_name(label: str) -> str:
@@ -69,17 +72,17 @@ def base_name(label: str) -> str:
 def baseline_labelled(label: str, seasons: tuple[int, ...]) -> Baseline:
     """The baseline that has this label where the data have these seasons; `ValueError` where none has."""
     name = base_name(label)
-    for baseline in baselines_of((name,), seasons) if is_baseline(name) else ():
+    baselines = baselines_of((name,), seasons) if is_baseline(name) else []
+    for baseline in baselines:
         if baseline.label == label:
             return baseline
     raise ValueError(f"no baseline '{label[:80]}' for these seasons")
 
 
 def context_length(lookback: int, seasons: tuple[int, ...], longest: int) -> int:
-    return max(
-        1,
-        min(longest, max(lookback, MIN_CONTEXT, CONTEXT_SEASONS * (seasons or (1,))[0], *seasons)),
-    )
+    season = seasons[0] if seasons else 1
+    wanted = max(lookback, MIN_CONTEXT, CONTEXT_SEASONS * season, *seasons)
+    return max(1, min(longest, wanted))
 
 
 def steps_back(labels: Iterable[str], context: int) -> int:
@@ -95,22 +98,26 @@ def baseline_forecasts(
     network: Network | None = None,
 ) -> Numbers:
     """Points [windows, horizon], or quantiles if it gives them, of a baseline that sees `context` steps."""
-    method, horizon, levels = baseline.method, inputs.horizon, inputs.levels
+    method = baseline.method
+    horizon = inputs.horizon
     if method.forecast_series is not None:
         return forecasts_by_series(inputs, windows, method.forecast_series)
-    gives_quantiles = method.quantiles is not None
-    parts = [np.zeros((0, horizon, len(levels)) if gives_quantiles else (0, horizon))]
-    if gives_quantiles:
-        own = network or network_for(inputs.lags)
-        context = max(context, min(method.context, int(inputs.panel.lengths.max(initial=1))))
-    for past, observed in _pasts(inputs, windows, context, method.evens):
-        if gives_quantiles:
-            parts.append(
-                forecast_own_quantiles(method, past, observed, horizon, inputs.lags, levels, own)
-            )
-        else:
-            parts.append(forecast_baseline(baseline.name, past, observed, horizon, baseline.season))
-    return np.concatenate(parts)
+
+    if method.quantiles is None:
+        points = [
+            forecast_baseline(baseline.name, past, observed, horizon, baseline.season)
+            for past, observed in _pasts(inputs, windows, context, method.evens)
+        ]
+        return np.concatenate([np.zeros((0, horizon)), *points])
+
+    context = max(context, min(method.context, int(inputs.panel.lengths.max(initial=1))))
+    network = network or network_for(inputs.lags)
+    seasons, levels = inputs.lags, inputs.levels
+    quantiles = [
+        forecast_own_quantiles(method, past, observed, horizon, seasons, levels, network)
+        for past, observed in _pasts(inputs, windows, context, method.evens)
+    ]
+    return np.concatenate([np.zeros((0, horizon, len(levels))), *quantiles])
 
 
 def _pasts(
@@ -118,16 +125,15 @@ def _pasts(
 ) -> Iterator[tuple[Numbers, Flags]]:
     """Pasts of windows, and what is known of them, [windows, context]; closed slots have the mean with `evens`."""
     panel = inputs.past_panel(closed=not evens)
-    if inputs.closed is None or not evens:
+    closed = inputs.closed
+    if closed is None or not evens:
         yield from pasts(panel, windows, context)
         return
     for inside, slot, observed in past_slots(panel, windows, context):
-        values, filled = (
-            np.where(observed, panel.values[slot], 0.0),
-            inside & np.isfinite(inputs.closed[slot]),
-        )
+        values = np.where(observed, panel.values[slot], 0.0)
         mean = values.sum(1, keepdims=True) / np.maximum(observed.sum(1, keepdims=True), 1)
         whole = (values == np.round(values)).all(1, keepdims=True)  # counts stay counts
+        filled = inside & np.isfinite(closed[slot])
         yield np.where(filled, np.where(whole, np.round(mean), mean), values), observed | filled
 
 
@@ -140,7 +146,8 @@ class BaselineForecasts:
     quantiles: Numbers  # [baselines, windows, horizon, levels], of the validation windows
     past: ValidationSet  # windows over the whole past
     past_points: Numbers  # [baselines, windows, horizon]
-    errors: Numbers  # [baselines, horizon, levels], in the past, in units of `error_unit`; 0 if it gives quantiles
+    # [baselines, horizon, levels], in the past, in units of `error_unit`; 0 if it gives quantiles
+    errors: Numbers
     step_shares: Numbers  # [baselines], see `step_share`
     middle: int  # index of the median among the levels
 
@@ -153,80 +160,78 @@ class BaselineForecasts:
         context: int,
         most: int,
         on: OnPart | None,
-    ) -> Self:
-        """Forecast by baselines; one that gives quantiles forecasts at most `most` windows of each kind."""
-        panel, levels, baselines = inputs.panel, inputs.levels, baselines_of(names, inputs.lags)
-        windows, middle = (
-            _past_windows(panel, inputs.lags[0] if inputs.lags else 1),
-            inputs.levels.index(0.5),
-        )
+    ) -> "BaselineForecasts":
+        """Forecast by baselines; slow ones forecast at most `most` windows of each kind."""
+        baselines = baselines_of(names, inputs.lags)
         past = ValidationSet.of(
-            inputs, windows, held_out.lookback, held_out.power, held_out.metric, context
+            inputs,
+            _past_windows(inputs.panel, inputs.season),
+            held_out.lookback,
+            held_out.power,
+            held_out.metric,
+            context,
+        )
+        count = len(baselines)
+        cells = inputs.horizon, len(inputs.levels)
+        result = cls(
+            baselines=baselines,
+            context=context,
+            quantiles=np.full((count, len(held_out), *cells), np.nan),
+            past=past,
+            past_points=np.full((count, len(past), inputs.horizon), np.nan),
+            errors=np.zeros((count, *cells)),
+            step_shares=np.zeros(count),
+            middle=inputs.levels.index(0.5),
         )
         affordable = max(MIN_COMPARED, VALUES // context)
-        compared = _drawn(panel, held_out.windows, np.arange(len(held_out)), affordable)
-        known = _drawn(panel, windows, np.arange(len(past)), affordable)
-        # a baseline that gives quantiles is slow and needs no errors: the newer half of the past will do
-        some = _drawn(panel, held_out.windows, compared, most)
-        recent = _drawn(panel, windows, known[newer_half(windows[0])[known]], most)
-        quantiles = np.full((len(baselines), len(held_out), inputs.horizon, len(levels)), np.nan)
-        past_points = np.full((len(baselines), len(past), inputs.horizon), np.nan)
-        errors, step_shares = (
-            np.zeros((len(baselines), inputs.horizon, len(levels))),
-            np.zeros(len(baselines)),
-        )
+        compared = _drawn(inputs.panel, held_out.windows, np.arange(len(held_out)), affordable)
+        known = _drawn(inputs.panel, past.windows, np.arange(len(past)), affordable)
+        slow = _drawn(inputs.panel, held_out.windows, compared, most)
         for number, baseline in enumerate(baselines):
             if on is not None:
-                on(number, len(baselines))
-            gives_quantiles = baseline.method.quantiles is not None
-            ahead, back = (some, recent) if gives_quantiles else (compared, known)
-            if (
-                baseline.method.forecast_series is not None
-            ):  # as slow, and errors long ago hardly count
-                later = np.searchsorted(windows[0], windows[0], side="right") - np.arange(
-                    len(past)
-                )  # in its series
-                ahead, back = some, _drawn(panel, windows, known[later[known] <= NEWEST], most)
-            then, now = (
-                (of[0][rows], of[1][rows])
-                for of, rows in ((windows, back), (held_out.windows, ahead))
-            )
-            before = baseline_forecasts(inputs, then, baseline, context)
-            after = baseline_forecasts(inputs, now, baseline, context)
-            if gives_quantiles:
-                past_points[number, back], quantiles[number, ahead] = before[..., middle], after
-                continue
-            past_points[number, back] = before
-            actual, observed, scale, sizes = (
-                past.actual[back],
-                past.observed[back],
-                past.scale[back],
-                past.sizes[back],
-            )
-            scaled = (actual - before) / np.where(scale > 0, scale, np.nan)[:, None]
-            step_shares[number] = share = step_share(np.where(observed, scaled, np.nan), sizes)
-            errors[number] = error_quantiles(
-                before, actual, observed, error_unit(scale, sizes, share), levels, then
-            )
-            unit = error_unit(held_out.scale[ahead], held_out.sizes[ahead], share)
-            quantiles[number, ahead] = after[..., None] + unit[..., None] * errors[number]
-        return cls(baselines, context, quantiles, past, past_points, errors, step_shares, middle)
+                on(number, count)
+            ahead, back = compared, known
+            recent = _recent(past.windows[0], baseline.method)
+            if recent is not None:
+                ahead = slow
+                back = _drawn(inputs.panel, past.windows, known[recent[known]], most)
+            result._fill(inputs, number, held_out, ahead, back)
+        return result
+
+    def _fill(
+        self, inputs: Inputs, number: int, held_out: ValidationSet, ahead: Integers, back: Integers
+    ) -> None:
+        """Forecast windows `back` of the past by a baseline, and windows `ahead` that are held out."""
+        baseline = self.baselines[number]
+        past, now = self.past.select(back), held_out.select(ahead)
+        before = baseline_forecasts(inputs, past.windows, baseline, self.context)
+        after = baseline_forecasts(inputs, now.windows, baseline, self.context)
+        if baseline.method.quantiles is not None:
+            self.past_points[number, back] = before[..., self.middle]
+            self.quantiles[number, ahead] = after
+            return
+        self.past_points[number, back] = before
+        errors = divided(past.actual - before, past.scale[:, None])
+        share = step_share(np.where(past.observed, errors, np.nan), past.sizes)
+        unit = past.unit(share)
+        quantiles = error_quantiles(
+            before, past.actual, past.observed, unit, inputs.levels, past.windows
+        )
+        self.step_shares[number] = share
+        self.errors[number] = quantiles
+        self.quantiles[number, ahead] = after[..., None] + now.unit(share)[..., None] * quantiles
 
     @property
     def gives_quantiles(self) -> Flags:
         """[baselines], whether each forecasts quantiles itself."""
-        return np.array(
-            [baseline.method.quantiles is not None for baseline in self.baselines], bool
-        )
+        methods = [baseline.method for baseline in self.baselines]
+        return np.array([method.quantiles is not None for method in methods], bool)
 
     def sole_baseline(self, validation: ValidationSet) -> int | None:
         """The index of the baseline that forecasts alone: it gives quantiles, and the others have too few errors."""
         errors = self.past.observed & (self.past.scale > 0)[:, None]
-        if (
-            len(validation)
-            or int(errors.any(1).sum()) >= MIN_ERRORS
-            or not self.gives_quantiles.any()
-        ):
+        enough = len(validation) > 0 or errors.any(1).sum() >= MIN_ERRORS
+        if enough or not self.gives_quantiles.any():
             return None
         return int(self.gives_quantiles.argmax())
 
@@ -239,110 +244,121 @@ class BaselineForecasts:
         return not comparable or any(validation.is_exact(points) for points in medians)
 
 
+def _recent(series: Integers, method: Method) -> Flags | None:
+    """[windows], which windows of the past say enough of a slow method; None for a fast one, which takes all."""
+    if method.forecast_series is not None:  # its errors long ago hardly count
+        later = np.searchsorted(series, series, side="right") - np.arange(len(series))
+        return np.asarray(later <= NEWEST)
+    return None if method.quantiles is None else newer_half(series)  # which needs no errors
+
+
 def _drawn(panel: Panel, windows: WindowIndex, numbers: Integers, most: int) -> Integers:
     """At most so many of some windows, by number, drawn by values, so that names and order of series do not matter."""
     if len(numbers) <= most:
         return numbers
-    ends = panel.offsets[windows[0][numbers]] + windows[1][numbers]
-    starts = ends - np.minimum(windows[1][numbers], DRAWN_BY)
-    newest = (panel.values[start:end] for start, end in zip(starts, ends, strict=True))
+    series, position = windows[0][numbers], windows[1][numbers]
+    ends = panel.offsets[series] + position
+    starts = ends - np.minimum(position, DRAWN_BY)
+    newest = [panel.values[start:end] for start, end in zip(starts, ends, strict=True)]
     draws = [zlib.crc32(np.ascontiguousarray(values).tobytes()) for values in newest]
     return np.sort(numbers[np.argsort(draws, kind="stable")[:most]])
 
 
 def _past_windows(panel: Panel, season: int) -> WindowIndex:
+    """Windows over the whole past of the series."""
     usable = np.flatnonzero(panel.lengths >= 2)
     if len(usable) > VALIDATION_WINDOWS:
         usable = usable[np.linspace(0, len(usable) - 1, VALIDATION_WINDOWS).astype(np.int64)]
     origins = int(np.clip(VALIDATION_WINDOWS // max(len(usable), 1), 1, ORIGINS))
-    newest = panel.lengths[usable] - 1
+    newest = panel.lengths[usable, None] - 1
     oldest = np.maximum(1, np.minimum(max(2 * season, 8), newest // 2))
-    steps = (np.arange(origins) + 0.5) / origins
-    position = oldest[:, None] + np.round(steps * (newest - oldest)[:, None]).astype(np.int64)
-    pairs = np.unique(np.stack([np.repeat(usable, origins), position.ravel()], 1), axis=0)
-    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+    shares = (np.arange(origins) + 0.5) / origins
+    position = oldest + np.round(shares * (newest - oldest)).astype(np.int64)
+    windows = np.stack([np.repeat(usable, origins), position.ravel()], 1)
+    series, position = np.ascontiguousarray(np.unique(windows, axis=0).T)
+    return series, position
 
 
 def affordable_baselines(names: tuple[str, ...], inputs: Inputs, compared: int) -> tuple[str, ...]:
     """The default baselines worth their time, slow ones on `compared` windows at most; all where others are named."""
-    if not set(default_baselines()) <= set(names) or not len(inputs.panel):
+    panel = inputs.panel
+    if not set(default_baselines()) <= set(names) or not len(panel):
         return names
-    panel, season = inputs.panel, inputs.lags[0] if inputs.lags else 1
+    return tuple(name for name in names if _is_affordable(name, inputs, compared))
+
+
+def _is_affordable(name: str, inputs: Inputs, compared: int) -> bool:
+    cost = baseline_method(name).cost
+    if cost is None:
+        return True
+    panel = inputs.panel
+    season = inputs.season
     columns = known_columns(inputs, np.zeros(1, np.int64), 0).shape[1]
-    gains = (season > 1 or columns > 0) and panel.lengths.max() >= MIN_SEASONS * season
-
-    def takes_part(name: str) -> bool:
-        cost = baseline_method(name).cost
-        if cost is None or not gains:
-            return cost is None
-        operations = cost(float(panel.lengths.mean()), columns, inputs.horizon, season)
-        affordable = (
-            operations * (len(panel) + min(2 * compared, REFITS * len(panel)))
-            <= AFFORDABLE * compared
-        )
-        if not affordable:
-            log.info(
-                "%s would take long and is left out, unless a fit names it in %s",
-                name,
-                Setting("baselines"),
-            )
-        return affordable
-
-    return tuple(filter(takes_part, names))
+    if (season == 1 and not columns) or panel.lengths.max() < MIN_SEASONS * season:
+        return False
+    series = len(panel)
+    forecasts = series + min(2 * compared, REFITS * series)
+    operations = forecasts * cost(float(panel.lengths.mean()), columns, inputs.horizon, season)
+    if operations <= AFFORDABLE * compared:
+        return True
+    text = "%s would take long and is left out, unless a fit names it in %s"
+    log.info(text, name, Setting("baselines"))
+    return False
 
 
 def forecasts_by_series(
     inputs: Inputs, windows: WindowIndex, forecast_series: ForecastSeries
 ) -> Numbers:
     """Points of windows, [windows, horizon], series by series."""
-    panel, (series, position) = inputs.past_panel(closed=True), windows
+    panel = inputs.past_panel(closed=True)
+    series, position = windows
     points = np.zeros((len(series), inputs.horizon))
 
     def fill(rows: Integers) -> None:
-        each, ends = series[rows[0]], position[rows]
-        first, start = panel.offsets[each], int(panel.starts[each])
-        past = slice(first, first + ends.max())
-        known = known_columns(
-            inputs, np.arange(first, past.stop + inputs.horizon), start + int(ends.max()) - 1
-        )
-        window = (
+        """Forecast windows of one series."""
+        ends = position[rows]
+        first = panel.offsets[series[rows[0]]]
+        start = int(panel.starts[series[rows[0]]])
+        last = int(ends.max())
+        past = slice(first, first + last)
+        slots = np.arange(first, first + last + inputs.horizon)
+        points[rows] = forecast_series(
             panel.values[past],
             panel.observed[past],
-            known,
+            known_columns(inputs, slots, start + last - 1),
             start,
             ends,
             inputs.horizon,
             inputs.lags,
         )
-        points[rows] = forecast_series(*window)
 
     # what was known in advance of a step may differ between origins
-    apart = series if panel.vintages is None else np.arange(len(series))
-    in_threads(fill, [np.flatnonzero(apart == each) for each in np.unique(apart)])
+    group = series if panel.vintages is None else np.arange(len(series))
+    in_threads(fill, [np.flatnonzero(group == number) for number in np.unique(group)])
     return points
 
 
 def known_columns(inputs: Inputs, slots: Integers, origin: int) -> Numbers:
     """Columns known in advance, as they were at an origin, [slots, columns]; each category is a column of 0 and 1."""
-    panel, categories, columns = inputs.panel, inputs.schema.categories, [np.zeros((len(slots), 0))]
+    panel = inputs.panel
     known = panel.known[slots]
     if panel.vintages is not None:
         known = panel.vintages[slots].at(known, np.full(len(slots), origin))
-    for name, values in zip(inputs.schema.known, known.T, strict=True):
-        if name not in categories:
-            columns.append(values[:, None])
-        elif len(categories[name]) <= MOST_CATEGORIES:
-            columns.append(
-                (values[:, None] == np.arange(1, len(categories[name]) + 1)).astype(np.float64)
-            )
+    columns = [np.zeros((len(slots), 0))]
+    for name, values in zip(inputs.schema.known, known.T[..., None], strict=True):
+        categories = inputs.schema.categories.get(name)
+        if categories is None:
+            columns.append(values)
+        elif len(categories) <= MOST_CATEGORIES:
+            columns.append(np.equal(values, np.arange(1, len(categories) + 1)).astype(np.float64))
     return np.concatenate(columns, 1)
 
 
 def baseline_points(name: str, season: int, panel: Panel) -> Numbers:
     """What a baseline forecasts after the end of each series, [series, horizon]; a season of 1 is none."""
     newest = np.arange(len(panel)), panel.lengths
-    parts = pasts(panel, newest, int(panel.lengths.max()))
     points = [
-        forecast_baseline(name, values, observed, panel.ahead, season) for values, observed in parts
+        forecast_baseline(name, values, observed, panel.ahead, season)
+        for values, observed in pasts(panel, newest, int(panel.lengths.max()))
     ]
     return np.concatenate(points)

@@ -9,11 +9,11 @@ from forecast.training.plan import Candidate, Plan
 FINETUNED = "finetuned"  # the pretrained network as a candidate that trains
 TREES = "trees"
 FINETUNED_LOOKBACK = 256  # steps of the past that it reads
-FEW_WINDOWS = (
-    1000  # from which on networks that start from nothing beat it; tuned on 30 development series
-)
+# from which on networks that start from nothing beat it; tuned on 30 development series
+FEW_WINDOWS = 1000
 
-CANDIDATES: tuple[tuple[str, ScalingName, int], ...] = (
+Entry = tuple[str, ScalingName, int]
+CANDIDATES: tuple[Entry, ...] = (
     (FIRST, "standard", 1),
     (TREES, "standard", 4),
     (TREES, "standard", 1),
@@ -57,48 +57,56 @@ def candidates_for(
     With few windows only the pretrained network can learn from them, unless there are covariates, the `columns`. Trees
     are worth their time where some of these are `known` in advance.
     """
-    left_out = ({FINETUNED} if windows >= FEW_WINDOWS else set()) | (set() if known else {TREES})
-    listed: tuple[tuple[str, ScalingName, int], ...] = tuple(
-        each for each in CANDIDATES if each[0] not in left_out
-    )
-    if windows < FEW_WINDOWS and not (columns or settings.params or settings.steps):
-        listed = ((FINETUNED, "standard", 0),)
+    params = settings.params or {}
+    few = windows < FEW_WINDOWS
+    entries: list[Entry] = []
     if settings.model != AUTO:
-        listed = ((settings.model, "standard", 0 if settings.model == FINETUNED else 1),)
-    wider, free = (
-        min(2 * lookback, MAX_SEASONS * season),
-        settings.lookback is None and settings.steps is None,
-    )
-    wider = wider if free and lookback < wider <= longest else lookback
-    widest = 4 * lookback if free and 4 * lookback <= longest else wider
-    all_of_it = (
-        lookback
-        if settings.lookback is not None
-        else max(lookback, min(FINETUNED_LOOKBACK, 2 * longest))
-    )
-    lookbacks, params = {0: all_of_it, 1: lookback, 2: wider, 4: widest}, settings.params or {}
-    candidates = [
-        Candidate(
+        entries = [(settings.model, "standard", 0 if settings.model == FINETUNED else 1)]
+    elif few and not (columns or params or settings.steps):
+        entries = [(FINETUNED, "standard", 0)]
+    else:
+        left_out = {name for name, used in ((FINETUNED, few), (TREES, known)) if not used}
+        entries = [entry for entry in CANDIDATES if entry[0] not in left_out]
+
+    lookbacks = _lookbacks(settings, lookback, longest, season)
+    candidates = {}
+    for model, scaling, multiple in entries:
+        candidate = Candidate(
             model=model,
             params=params,
             scaling=settings.scaling or scaling,
             lookback=lookbacks[multiple],
         )
-        for model, scaling, multiple in listed
-    ]
-    if settings.params or settings.steps:
-        first = FIRST if settings.model == AUTO else settings.model, candidates[0].scaling
-        candidates = [
-            candidate for candidate in candidates if (candidate.model, candidate.scaling) == first
-        ]
-    return list({candidate.key: candidate for candidate in candidates}.values())
+        candidates.setdefault(candidate.key, candidate)
+    if not (params or settings.steps):
+        return list(candidates.values())
+    first = FIRST if settings.model == AUTO else settings.model
+    scaling = next(iter(candidates.values())).scaling
+    tried = candidates.values()
+    return [one for one in tried if (one.model, one.scaling) == (first, scaling)]
+
+
+def _lookbacks(settings: TrainSettings, lookback: int, longest: int, season: int) -> dict[int, int]:
+    """Steps of the past that a candidate reads, by the multiple in its entry."""
+    lookbacks = dict.fromkeys((0, 1, 2, 4), lookback)
+    if settings.lookback is not None:
+        return lookbacks
+    lookbacks[0] = max(lookback, min(FINETUNED_LOOKBACK, 2 * longest))
+    if settings.steps is None:
+        wider = min(2 * lookback, MAX_SEASONS * season)
+        if lookback < wider <= longest:
+            lookbacks[2] = lookbacks[4] = wider
+        if 4 * lookback <= longest:
+            lookbacks[4] = 4 * lookback
+    return lookbacks
 
 
 def check_plan(plan: Plan, settings: TrainSettings) -> None:
     """Refuse a plan that trains other networks than the settings name (`UsageError`)."""
-    if settings.model != AUTO and any(member.model != settings.model for member in plan.members):
-        models = ", ".join(sorted({member.model for member in plan.members}))
-        cure = Words("leave ", Setting("model"), " out")
+    models = {member.model for member in plan.members}
+    if settings.model != AUTO and models - {settings.model}:
         raise UsageError(
-            f"the plan trains {models}", setting=Setting("model", settings.model), cure=cure
+            f"the plan trains {', '.join(sorted(models))}",
+            setting=Setting("model", settings.model),
+            cure=Words("leave ", Setting("model"), " out"),
         )

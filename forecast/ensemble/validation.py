@@ -1,11 +1,11 @@
 """Validation windows of a fit: their actuals, and the losses of forecasts."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
 
-from forecast.intervals.own_past import step_sizes
+from forecast.intervals.own_past import error_unit, step_sizes
 from forecast.metrics.metrics import MEASURES, naive_errors, window_losses
 from forecast.panel.panel import Flags, Integers, Numbers
 from forecast.settings import Metric
@@ -39,34 +39,44 @@ class ValidationSet:
         context: int,
     ) -> Self:
         panel = inputs.panel
-        season, values = inputs.lags[0] if inputs.lags else 1, undo_power(panel.values, power)
-        naive = naive_errors(
-            values, panel.observed, panel.offsets, season, MEASURES[metric].error_power
-        )[windows[0]]
         series, position = windows
+        naive = naive_errors(
+            undo_power(panel.values, power),
+            panel.observed,
+            panel.offsets,
+            inputs.season,
+            MEASURES[metric].error_power,
+        )
         actual = values_at(panel, series, panel.starts[series] + position, inputs.horizon)
-        scale = window_scale(inputs, windows, lookback)
-        sizes = step_sizes(inputs, windows, context)
         return cls(
-            windows,
-            np.nan_to_num(actual),
-            np.isfinite(actual),
-            scale,
-            sizes,
-            naive,
-            lookback,
-            power,
-            metric,
+            windows=windows,
+            actual=np.nan_to_num(actual),
+            observed=np.isfinite(actual),
+            scale=window_scale(inputs, windows, lookback),
+            sizes=step_sizes(inputs, windows, context),
+            naive_error=naive[series],
+            lookback=lookback,
+            power=power,
+            metric=metric,
         )
 
     def __len__(self) -> int:
         return len(self.windows[0])
 
+    def select(self, rows: Integers) -> Self:
+        """Some of the windows, by number."""
+        series, position = self.windows
+        names = "actual", "observed", "scale", "sizes", "naive_error"
+        arrays = {name: getattr(self, name)[rows] for name in names}
+        return replace(self, windows=(series[rows], position[rows]), **arrays)
+
+    def unit(self, step_share: float) -> Numbers:
+        """[windows, horizon], see `error_unit`."""
+        return error_unit(self.scale, self.sizes, step_share)
+
     def losses(self, points: Numbers) -> Numbers:
         """The loss of each window, [windows], of point forecasts [windows, horizon]; NaN if nothing was observed."""
-        return window_losses(
-            self.metric, self._actual(), undo_power(points, self.power), self.naive_error
-        )
+        return self._losses(self.metric, points, self.naive_error)
 
     def mean_loss(self, points: Numbers) -> float:
         """The mean loss of point forecasts [windows, horizon]; NaN if nothing was observed."""
@@ -75,17 +85,14 @@ class ValidationSet:
 
     def is_exact(self, points: Numbers) -> bool:
         """Whether point forecasts [windows, horizon] miss by less than a thousandth of the naive error."""
-        naive_error = (
-            np.sqrt(self.naive_error)
-            if MEASURES[self.metric].error_power == 2
-            else self.naive_error
-        )
-        errors = window_losses("mase", self._actual(), undo_power(points, self.power), naive_error)
+        naive_error = self.naive_error ** (1 / MEASURES[self.metric].error_power)
+        errors = self._losses("mase", points, naive_error)
         return bool(np.isfinite(errors).any() and np.nanmax(errors) < EXACT)
 
-    def _actual(self) -> Numbers:
-        """[windows, horizon], in the target's own unit, NaN where missing."""
-        return np.where(self.observed, undo_power(self.actual, self.power), np.nan)
+    def _losses(self, metric: Metric, points: Numbers, naive_error: Numbers) -> Numbers:
+        """[windows], in the target's own unit."""
+        actual = np.where(self.observed, undo_power(self.actual, self.power), np.nan)
+        return window_losses(metric, actual, undo_power(points, self.power), naive_error)
 
 
 @dataclass(frozen=True)
@@ -99,51 +106,41 @@ class ValidationForecasts:
     observed: Flags
     naive_error: Numbers  # [windows], see `window_losses`
     metric: Metric
-    rival: Numbers | None = (
-        None  # points of the best baseline, NaN where it has none; None without baselines
-    )
+    # points of the best baseline, NaN where it has none; None without baselines
+    rival: Numbers | None = None
 
     @classmethod
     def of(
         cls, validation: ValidationSet, inputs: Inputs, points: Numbers, rival: Numbers | None
     ) -> Self | None:
         """From points [windows, horizon], and those of the best baseline, in the unit of the panel's values."""
-        rows = np.asarray(~np.isnan(points).any(1))
-        if not rows.any():
+        rows = np.flatnonzero(~np.isnan(points).any(1))
+        if not len(rows):
             return None
-        series, position = validation.windows[0][rows], validation.windows[1][rows]
-
-        def restored(values: Numbers) -> Numbers:
-            return inputs.restored(values[rows], (series, position))
-
+        forecast = validation.select(rows)
+        series, position = forecast.windows
         return cls(
             series=inputs.series_index[series] - 1,
             first=inputs.panel.starts[series] + position,
-            points=restored(points),
-            actual=restored(validation.actual),
-            observed=validation.observed[rows],
-            naive_error=validation.naive_error[rows],
+            points=inputs.restored(points[rows], forecast.windows),
+            actual=inputs.restored(forecast.actual, forecast.windows),
+            observed=forecast.observed,
+            naive_error=forecast.naive_error,
             metric=validation.metric,
-            rival=None if rival is None else restored(rival),
+            rival=None if rival is None else inputs.restored(rival[rows], forecast.windows),
         )
 
     def select(self, windows: Flags, observed: Flags) -> Self:
-        names = (
-            "series",
-            "first",
-            "points",
-            "actual",
-            "naive_error",
-            *(() if self.rival is None else ("rival",)),
-        )
-        parts = {name: getattr(self, name)[windows] for name in names}
-        return replace(self, **parts, observed=observed[windows])
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, values in arrays.items():
+            if isinstance(values, np.ndarray):
+                arrays[name] = values[windows]
+        return replace(self, **{**arrays, "observed": observed[windows]})
 
     def losses(self, points: Numbers) -> Numbers:
         """The loss, [windows], of other forecasts [windows, horizon] of these windows; NaN if nothing was observed."""
-        return window_losses(
-            self.metric, np.where(self.observed, self.actual, np.nan), points, self.naive_error
-        )
+        actual = np.where(self.observed, self.actual, np.nan)
+        return window_losses(self.metric, actual, points, self.naive_error)
 
 
 def window_scale(inputs: Inputs, windows: WindowIndex, lookback: int) -> Numbers:
