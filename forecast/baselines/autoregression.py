@@ -11,9 +11,8 @@ MIN_VALUES = 4  # fewer values repeat the last one
 PENALTIES = 10.0 ** np.arange(-12, 2)  # of the ridge, as shares of the largest eigenvalue
 ERROR_ROUNDING = 1e-15  # share of the sum of squares: smaller errors are rounding
 MIN_FREEDOM = 0.5  # degrees of freedom that a fit must leave, or its errors say nothing
-EIGENVALUE_ROUNDING = (
-    1e-13  # share of the sum of squares of a lag: smaller eigenvalues are rounding
-)
+# share of the sum of squares of a lag: smaller eigenvalues are rounding
+EIGENVALUE_ROUNDING = 1e-13
 WINDOWS_AT_ONCE = 64  # what a cache holds
 
 
@@ -27,16 +26,15 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     four values repeat the last one.
     """
     values, start = newest_steps(*recent_values(values, observed, season))
-    result = np.repeat(values[:, -1:], horizon, 1)
+    points = np.repeat(values[:, -1:], horizon, 1)
     lengths = values.shape[1] - start
     # one order for windows of nearly one length: their equations are solved together
     orders = np.minimum(lengths // 2, max_lags(season))
-    for order in np.unique(orders[lengths >= MIN_VALUES]):
+    for order in np.unique(orders[lengths >= MIN_VALUES]).tolist():
         rows = np.flatnonzero((orders == order) & (lengths >= MIN_VALUES))
-        for low in range(0, len(rows), WINDOWS_AT_ONCE):
-            part = rows[low : low + WINDOWS_AT_ONCE]
-            result[part] = _continued(values[part], start[part], int(order), horizon)
-    return result
+        for part in np.split(rows, range(WINDOWS_AT_ONCE, len(rows), WINDOWS_AT_ONCE)):
+            points[part] = _continued(values[part], start[part], order, horizon)
+    return points
 
 
 def max_lags(season: int) -> int:
@@ -45,51 +43,57 @@ def max_lags(season: int) -> int:
 
 
 def _continued(values: Values, start: Counts, order: int, horizon: int) -> Values:
-    windows, span = values.shape
+    span = values.shape[1]
     present = np.arange(span) >= start[:, None]
     length = present.sum(1, keepdims=True)
     mean = np.where(present, values, 0.0).sum(1, keepdims=True) / length
-    scale = np.sqrt((np.where(present, values - mean, 0.0) ** 2).sum(1, keepdims=True) / length)
+    centred = np.where(present, values - mean, 0.0)
+    scale = np.sqrt((centred**2).sum(1, keepdims=True) / length)
     moving = scale > 1e-14 * np.abs(mean)
-    plain = np.where(present, values - mean, 0.0) / np.where(moving, scale, 1.0)
-    weights, intercept = _fitted(plain, present, order)
-    low, high = plain.min(1), plain.max(1)
+    scaled = centred / np.where(moving, scale, 1.0)
+    weights, intercept = _fitted(scaled, present, order)
+
+    low = scaled.min(1)
+    high = scaled.max(1)
     reach = (high - low) * np.maximum(1.0, horizon / length[:, 0])
-    path = np.concatenate([plain[:, span - order :], np.zeros((windows, horizon))], 1)
+    path = np.pad(scaled[:, span - order :], ((0, 0), (0, horizon)))
     for step in range(horizon):
         ahead = (weights * path[:, step : step + order]).sum(1) + intercept
         path[:, order + step] = np.clip(ahead, low - reach, high + reach)
     return np.where(moving, mean + scale * path[:, order:], values[:, -1:])
 
 
-def _fitted(plain: Values, present: Mask, order: int) -> tuple[Values, Values]:
+def _fitted(scaled: Values, present: Mask, order: int) -> tuple[Values, Values]:
     """Weights of the lags, the oldest first, [windows, order], and intercepts, [windows]."""
-    past = np.lib.stride_tricks.sliding_window_view(plain, order, axis=1)[
-        :, :-1
-    ]  # [windows, rows, order]
-    used = present[:, :-order].astype(
-        np.float64
-    )  # a row whose oldest lag is padding does not count
+    # a row whose oldest lag is padding does not count
+    used = present[:, :-order].astype(np.float64)
     count = used.sum(1, keepdims=True)
-    target = plain[:, order:]
+    past = np.lib.stride_tricks.sliding_window_view(scaled, order, axis=1)[:, :-1]
+    target = scaled[:, order:]
     middle = (used[..., None] * past).sum(1) / count  # [windows, order]
     centre = (used * target).sum(1, keepdims=True) / count
-    past = used[..., None] * (past - middle[:, None])
+    past = used[..., None] * (past - middle[:, None])  # [windows, rows, order]
     target = used * (target - centre)
+
     size, vectors = np.linalg.eigh(past.transpose(0, 2, 1) @ past)  # [windows, order]
+    product = ((target[:, None] @ past) @ vectors)[:, 0]
     rounding = size <= EIGENVALUE_ROUNDING * count  # directions in which nothing moved
-    size = np.where(rounding, 0.0, size)
-    product = np.where(rounding, 0.0, ((target[:, None] @ past) @ vectors)[:, 0])
-    total, best = (target**2).sum(1), np.full(len(plain), np.inf)
+    size[rounding] = 0.0
+    product[rounding] = 0.0
+    largest = np.maximum(size[:, -1:], EIGENVALUE_ROUNDING * count)
+    total = (target**2).sum(1)
+    best = np.full(len(scaled), np.inf)
     chosen = np.zeros_like(size)
     for penalty in PENALTIES:
-        shrunk = 1 / (size + penalty * np.maximum(size[:, -1:], EIGENVALUE_ROUNDING * count))
-        rest = total - ((2 - shrunk * size) * shrunk * product**2).sum(1)  # sum of squared errors
-        free = count[:, 0] - 1 - (shrunk * size).sum(1)
-        score = np.maximum(rest, ERROR_ROUNDING * total) / np.maximum(free, MIN_FREEDOM) ** 2
-        score = np.where(free > MIN_FREEDOM, score, np.inf)
-        chosen = np.where((score < best)[:, None], shrunk, chosen)
-        best = np.minimum(best, score)
+        shrunk = 1 / (size + penalty * largest)
+        share = shrunk * size
+        explained = ((2 - share) * shrunk * product**2).sum(1)
+        squares = np.maximum(total - explained, ERROR_ROUNDING * total)
+        freedom = count[:, 0] - 1 - share.sum(1)
+        score = squares / np.maximum(freedom, MIN_FREEDOM) ** 2
+        better = (freedom > MIN_FREEDOM) & (score < best)
+        chosen[better] = shrunk[better]
+        best[better] = score[better]
     weights = (vectors @ (chosen * product)[..., None])[..., 0]
     return weights, centre[:, 0] - (weights * middle).sum(1)
 

@@ -7,11 +7,13 @@ from forecast.baselines.shared.method import Mask, Method, Values
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
     span = values.shape[1]
-    oldest, newest = observed.argmax(1)[:, None], span - 1 - observed[:, ::-1].argmax(1)[:, None]
-    first, last = np.take_along_axis(values, oldest, 1), np.take_along_axis(values, newest, 1)
-    slope = (last - first) / np.maximum(newest - oldest, 1)
-    line: Values = last + slope * (span - 1 - newest + np.arange(1, horizon + 1))
-    return line
+    rows = np.arange(len(values))
+    oldest = observed.argmax(1)
+    newest = span - 1 - observed[:, ::-1].argmax(1)
+    last = values[rows, newest]
+    slope = (last - values[rows, oldest]) / np.maximum(newest - oldest, 1)
+    steps = np.arange(span, span + horizon) - newest[:, None]
+    return last[:, None] + slope[:, None] * steps
 
 
 METHOD = Method(forecast, default_rank=3, evens=True)

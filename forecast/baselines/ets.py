@@ -15,6 +15,7 @@ from forecast.errors import INSTALL, Unavailable
 LONG_SEASON = 24  # a season of more steps is not smoothed but taken out beforehand
 MIN_VALUES = 10  # statsmodels starts from no fewer values
 MAX_RATIO = 10.0  # a forecast that is larger than the largest value by this factor has run away
+TRENDS = ((None, False), ("add", False), ("add", True))  # and whether it is damped
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
@@ -34,33 +35,35 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
             "the baseline ets needs the package statsmodels", cure=INSTALL.format("stats")
         ) from None
     values, start = recent_values(values, observed, season)
-    index, divided = seasonal_index(values, start, season if season > LONG_SEASON else 1)
-    plain = remove_season(values, index, divided)
-    inner = 1 if season > LONG_SEASON else season
-    rows = zip(plain, start, strict=True)
+    is_long = season > LONG_SEASON
+    index, divided = seasonal_index(values, start, season if is_long else 1)
+    without_season = remove_season(values, index, divided)
+    smoothed_season = 1 if is_long else season
     paths = Parallel()(
-        delayed(_forecast)(ETSModel, row[first:], horizon, inner) for row, first in rows
+        delayed(_forecast)(ETSModel, row[first:], horizon, smoothed_season)
+        for row, first in zip(without_season, start, strict=True)
     )
     points = restore_season(np.array(paths), index, divided)
-    usable = (np.abs(points) <= MAX_RATIO * np.abs(values).max(1, keepdims=True)).all(1)
-    return np.where(usable[:, None], points, theta_forecast(values, start, horizon, season))
+    most = MAX_RATIO * np.abs(values).max(1, keepdims=True)
+    usable = (np.abs(points) <= most).all(1, keepdims=True)
+    return np.where(usable, points, theta_forecast(values, start, horizon, season))
 
 
 def _forecast(model: Any, values: Values, horizon: int, season: int) -> Values:
     """Forecast by the shape of the least AICc, [horizon]; NaN where none can be fitted."""
-    best, points = np.inf, np.full(horizon, np.nan)
+    best = np.inf
+    points = np.full(horizon, np.nan)
     if len(values) < MIN_VALUES or np.ptp(values) == 0:
         return points
     kinds: list[tuple[str, str | None]] = [("add", None)]  # of error and season
     if season > 1 and len(values) >= 2 * season:
-        kinds += [("add", "add")] + ([("mul", "mul")] if values.min() > 0 else [])
-    for (error, seasonal), (trend, damped) in product(
-        kinds, ((None, False), ("add", False), ("add", True))
-    ):
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        kinds.append(("add", "add"))
+        if values.min() > 0:
+            kinds.append(("mul", "mul"))
+    for (error, seasonal), (trend, damped) in product(kinds, TRENDS):
+        with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
             try:
-                fitted = model(
+                shape = model(
                     values,
                     error=error,
                     trend=trend,
@@ -68,12 +71,14 @@ def _forecast(model: Any, values: Values, horizon: int, season: int) -> Values:
                     seasonal=seasonal,
                     seasonal_periods=season if seasonal else None,
                     initialization_method="heuristic",
-                ).fit(disp=False)
+                )
+                fitted = shape.fit(disp=False)
                 ahead = np.asarray(fitted.forecast(horizon), np.float64)
             except (ValueError, ArithmeticError, np.linalg.LinAlgError):
                 continue  # this shape cannot be fitted to this series; others can, or Theta
         if fitted.aicc < best and np.isfinite(ahead).all():
-            best, points = fitted.aicc, ahead
+            best = fitted.aicc
+            points = ahead
     return points
 
 

@@ -6,7 +6,8 @@ from forecast.baselines.shared.method import Mask, Method, Values
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    return np.repeat(values.sum(1, keepdims=True) / observed.sum(1, keepdims=True), horizon, 1)
+    mean = values.sum(1) / observed.sum(1)
+    return np.repeat(mean[:, None], horizon, 1)
 
 
 METHOD = Method(forecast, default_rank=5, evens=True)

@@ -19,13 +19,13 @@ def quantiles(
     seasons: tuple[int, ...],
     levels: tuple[float, ...],
 ) -> Values:
-    own = forecast_quantiles(network or network_for(seasons), values, observed, horizon, seasons)
-    lowest = np.where(observed, values, np.inf).min(1)
-    constant = lowest == np.where(observed, values, -np.inf).max(
-        1
-    )  # which the network continues but for rounding
-    own = own[..., [LEVELS.index(level) for level in levels]]
-    return np.asarray(np.where(constant[:, None, None], lowest[:, None, None], own))
+    network = network or network_for(seasons)
+    ahead = forecast_quantiles(network, values, observed, horizon, seasons)
+    ahead = ahead[..., [LEVELS.index(level) for level in levels]]
+    # a constant, which the network continues but for rounding
+    lowest = values.min(1, where=observed, initial=np.inf)[:, None, None]
+    highest = values.max(1, where=observed, initial=-np.inf)[:, None, None]
+    return np.where(lowest == highest, lowest, ahead)
 
 
 def about() -> str:

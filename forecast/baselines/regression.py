@@ -1,5 +1,7 @@
 """Ridge regression on the last seasons and on columns known in advance, in the manner of LEAR (Lago et al. 2021)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from forecast.baselines.shared.gaps import fill_gaps
@@ -7,53 +9,60 @@ from forecast.baselines.shared.method import Counts, Mask, Method, Values
 from forecast.baselines.shared.ridge import ridge
 from forecast.windows.scaling import column_statistics
 
-# Tuned on hourly demand of electricity, rented bikes, particles in the air, and the hourly series of M4.
-SPANS = (
-    84,
-    180,
-    730,
-)  # newest seasons that the next ones are learned from; the forecasts are averaged
-EFFECT_SPANS = SPANS[1:]  # and those that effects of known columns are learned from
-NEAR = 1, 2  # seasons back whose values are columns, beside those of one a week before
-TAKEN_OFF = (
-    0.4,
-    0.35,
-)  # of what was a season and a week before, before effects of known columns are learned
-STEPS_BACK, MEANS = (0, 1, 3), (1, 3)  # of a known column, and the seasons of its means
-HINGES = 1 / 3, 2 / 3  # quantiles of a known column from which on another slope counts
-NORMAL_DEVIATION = 0.6745  # median absolute deviation of a normal distribution of deviation 1
-SKEWED, LOW = (
-    0.8,
-    0.1,
-)  # skewness from which on values count from this quantile, not from the median
-FARTHEST = 4.0  # deviations of a known column, or of a value from its window's mean, that count
-SMALLEST = 1e-6  # deviation of a window, in deviations of the series
-MAX_LONG_SEASON = 14  # seasons of a longer one
-MIN_ROWS = 6  # seasons to learn from; fewer repeat the last one
-WIDENED = 0.2  # share of the range of the past by which forecasts may leave it
+
+@dataclass(frozen=True)
+class RegressionPriors:
+    """Tuned on hourly demand of electricity, rented bikes, particles in the air, and the hourly series of M4."""
+
+    # newest seasons that the next ones are learned from, whose forecasts are averaged; effects from all but the first
+    spans: tuple[int, ...] = (84, 180, 730)
+    near: tuple[int, ...] = (1, 2)  # seasons back whose values are columns, beside a week's
+    # of what was a season and a week before, taken off before effects of known columns are learned
+    last_season: float = 0.4
+    last_week: float = 0.35
+    steps_back: tuple[int, ...] = (0, 1, 3)  # of a known column
+    means: tuple[int, ...] = (1, 3)  # seasons of its means
+    hinges: tuple[float, ...] = (1 / 3, 2 / 3)  # its quantiles from which on another slope counts
+    skewed: float = 0.8  # skewness from which on values count from a low quantile, not the median
+    low: float = 0.1  # that quantile
+    farthest: float = 4.0  # deviations of a known column, or of a value in its window, that count
+    smallest: float = 1e-6  # deviation of a window, in deviations of the series
+    most_long: int = 14  # seasons of a longer one
+    rows: int = 6  # seasons to learn from; fewer repeat the last one
+    widened: float = 0.2  # share of the range of the past by which forecasts may leave it
+    share_of_windows: float = (
+        0.4  # of the map of windows that end at any step; the rest is seasons'
+    )
+    windows: int = 4_000  # that it is learned from
+    profile: int = 10  # seasons of 0 that shrink a profile
+    window_seasons: int = 7  # of such a window, where no longer season is known
+    most_season: int = 96  # steps of a season, beyond which such a map would take long
+    # effects are learned anew after an eighth of the past, or so many seasons where that is less
+    refits: int = 8
+
+
+PRIORS = RegressionPriors()
 MAX_STEPS = 17_500  # steps that anything is learned from
-SHARE_OF_WINDOWS = (
-    0.4  # of the forecast, that of windows which end at any step; the rest is that of whole seasons
-)
-MOST_WINDOWS, PRIOR = 4_000, 10  # that it is learned from; seasons of 0 that shrink a profile
-LEAST_SEASONS = 7  # of a window, where no longer season is known
-LARGEST_SEASON = 96  # steps of a season, beyond which such a map would take long
-REFITS, MOST_OLD = (
-    8,
-    8,
-)  # effects are learned anew after an eighth of the past, or so many seasons where that is less
+CONTEXT = MAX_STEPS + 2_500  # that a forecast rests on, as effects may be old
+NORMAL_DEVIATION = 0.6745  # median absolute deviation of a normal distribution of deviation 1
 REFIT_COST = 4e7  # operations that take as long as what `cost` does not count
-CONTEXT = MAX_STEPS + 2_500  # steps of the past that a forecast rests on, as effects may be old
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
     """Forecast each window from its own past alone; see `forecast_series`."""
     points = np.zeros((len(values), horizon))
-    for row, (past, seen) in enumerate(zip(values, observed, strict=True)):
-        first = int(seen.argmax())
-        columns, ends = np.zeros((len(past) - first + horizon, 0)), np.array([len(past) - first])
-        window = past[first:], seen[first:], columns, first - len(past), ends, horizon, (season,)
-        points[row] = forecast_series(*window)[0]
+    for row, first in enumerate(observed.argmax(1).tolist()):
+        steps = values.shape[1] - first
+        known = np.zeros((steps + horizon, 0))
+        points[row] = forecast_series(
+            values[row, first:],
+            observed[row, first:],
+            known,
+            -steps,
+            np.array([steps]),
+            horizon,
+            (season,),
+        )[0]
     return points
 
 
@@ -77,213 +86,229 @@ def forecast_series(
     (Uniejewski, Weron and Ziel 2018); skewed ones of that from a value at their dense end, in its mean.
     """
     season = seasons[0] if seasons else 1
-    longer = (steps // season for steps in seasons[1:] if steps % season == 0)
-    long_season = next(
-        (count for count in longer if count <= MAX_LONG_SEASON), 1
-    )  # in seasons, as a week of days
-    old = np.clip(np.minimum(ends, MAX_STEPS) // (REFITS * season), 1, MOST_OLD)  # seasons
-    every = season * 2 ** np.log2(old).astype(np.int64)
+    counts = [steps // season for steps in seasons[1:] if steps % season == 0]
+    long_season = next((count for count in counts if count <= PRIORS.most_long), 1)  # in seasons
+
+    old = np.minimum(ends, MAX_STEPS) // (PRIORS.refits * season)
+    every = season * 2 ** np.log2(np.clip(old, 1, PRIORS.refits)).astype(np.int64)
     learned = (start + ends) // every * every - start
-    learned = np.where((learned > 0) & (ends - learned <= CONTEXT - MAX_STEPS), learned, ends)
+    usable = (learned > 0) & (ends - learned <= CONTEXT - MAX_STEPS)
+    learned = np.where(usable, learned, ends)
+
     points = np.zeros((len(ends), horizon))
-    for age in np.unique(learned):
+    for age in np.unique(learned).tolist():
         rows = np.flatnonzero(learned == age)
-        low, stop = max(0, int(age) - MAX_STEPS), int(ends[rows].max())
+        low = max(0, age - MAX_STEPS)
         low += int(observed[low:age].argmax())
+        stop = int(ends[rows].max())
         past = fill_gaps(values[None, low:stop], observed[None, low:stop], season)[0]
-        columns, at = known[low : stop + horizon], ends[rows] - low
-        points[rows] = _forecast(past, columns, int(age) - low, at, horizon, season, long_season)
+        learner = _Learner(past, known[low : stop + horizon], age - low, season, long_season)
+        points[rows] = learner.forecast(ends[rows] - low, horizon)
     return points
 
 
-def _forecast(
-    values: Values,
-    known: Values,
-    age: int,
-    ends: Counts,
-    horizon: int,
-    season: int,
-    long_season: int,
-) -> Values:
-    """Forecasts of windows, [windows, horizon], with effects that are learned before position `age`."""
-    past = values[:age]
-    (middle, unit), low, high = _scale(past), past.min(), past.max()
-    if unit <= 1e-14 * np.abs(past).max():
-        return np.asarray(np.repeat(values[ends - 1, None], horizon, 1))
-    scaled = np.arcsinh((values - middle) / unit)
-    begins = sorted({max(0, age - span * season) for span in EFFECT_SPANS})
-    effect, spans = (
-        np.zeros(len(known)),
-        np.searchsorted(begins, np.arange(len(known)), side="right"),
-    )  # of each step
-    for begin in begins if known.shape[1] else ():
-        effect[begin:] += _effect(scaled[begin:], known[begin:], age - begin, season, long_season)
-    effect /= np.maximum(spans, 1)
-    rest, points = scaled - effect[: len(scaled)], np.zeros((len(ends), horizon))
-    for row, end in enumerate(ends.tolist()):
-        pasts = [
-            rest[end - span : end] for span in sorted({min(end, span * season) for span in SPANS})
-        ]
-        points[row] = np.mean(
-            [_next_seasons(past, horizon, season, long_season) for past in pasts], 0
-        )
-    lags, ahead = (
-        season * (long_season if long_season > 1 else LEAST_SEASONS),
-        ends[:, None] + np.arange(horizon),
-    )
-    if season <= LARGEST_SEASON and age - horizon >= 2 * lags:
-        profile = np.resize(_profile(rest[:age], season * long_season), len(rest) + horizon)
-        found = _from_windows(rest - profile[: len(rest)], age, ends, horizon, season, lags)
-        points += SHARE_OF_WINDOWS * (found + profile[ahead] - points)
-    points += effect[ahead]
-    bounds = np.array([low, high]) + WIDENED * (high - low) * np.array([-1, 1])
-    return np.asarray(
-        np.sinh(np.clip(points, *np.arcsinh((bounds - middle) / unit))) * unit + middle
-    )
+@dataclass(frozen=True)
+class _Learner:
+    """Maps that are learned from the past of a series before position `age`."""
+
+    values: Values  # [steps], without gaps
+    known: Values  # [steps + horizon, columns]
+    age: int
+    season: int
+    long_season: int  # in seasons, as a week of days; 1 for none
+
+    def forecast(self, ends: Counts, horizon: int) -> Values:
+        """Forecasts of windows, [windows, horizon]."""
+        past = self.values[: self.age]
+        middle, unit = _scale(past)
+        if unit <= 1e-14 * np.abs(past).max():
+            return np.repeat(self.values[ends - 1, None], horizon, 1)
+        scaled = np.arcsinh((self.values - middle) / unit)
+        effect = self._effects(scaled)
+        rest = scaled - effect[: len(scaled)]
+
+        points = np.zeros((len(ends), horizon))
+        for row, end in enumerate(ends.tolist()):
+            spans = sorted({min(end, span * self.season) for span in PRIORS.spans})
+            ahead = [self._next_seasons(rest[end - span : end], horizon) for span in spans]
+            points[row] = np.mean(ahead, 0)
+        seasons = self.long_season if self.long_season > 1 else PRIORS.window_seasons
+        lags = self.season * seasons
+        steps = ends[:, None] + np.arange(horizon)
+        if self.season <= PRIORS.most_season and self.age - horizon >= 2 * lags:
+            profile = np.resize(self._profile(rest[: self.age]), len(rest) + horizon)
+            beyond = rest - profile[: len(rest)]
+            by_window = self._from_windows(beyond, ends, horizon, lags) + profile[steps]
+            points += PRIORS.share_of_windows * (by_window - points)
+        points += effect[steps]
+
+        low, high = past.min(), past.max()
+        reach = PRIORS.widened * (high - low)
+        bounds = np.arcsinh((np.array([low - reach, high + reach]) - middle) / unit)
+        return np.sinh(np.clip(points, *bounds)) * unit + middle
+
+    def _effects(self, scaled: Values) -> Values:
+        """What known columns do at each step, [steps + horizon]: the mean of what some spans say."""
+        effect = np.zeros(len(self.known))
+        spans = np.zeros(len(self.known))
+        for begin in {max(0, self.age - span * self.season) for span in PRIORS.spans[1:]}:
+            spans[begin:] += 1
+            if self.known.shape[1]:
+                effect[begin:] += self._effect(scaled[begin : self.age], self.known[begin:])
+        return effect / np.maximum(spans, 1)
+
+    def _effect(self, values: Values, known: Values) -> Values:
+        """What known columns [steps, columns] do to the values at each step, [steps], learned from `values`."""
+        season = self.season
+        age = len(values)
+        count = age // season
+        before = max(2, self.long_season)
+        rows = count - before
+        if rows < PRIORS.rows:
+            return np.zeros(len(known))
+        begin = age % season
+
+        def changes(steps: Values) -> Values:
+            """[season, rows, columns], less much of what was a season and a week before."""
+            by_season = steps[begin:age].reshape(count, season, -1).swapaxes(0, 1)
+            last_season = PRIORS.last_season * by_season[:, before - 1 : -1]
+            last_week = PRIORS.last_week * by_season[:, :-before]
+            return by_season[:, before:] - last_season - last_week
+
+        columns = _features(known, age, season)
+        moved = changes(columns)
+        target = changes(values)
+        centred = moved - moved.mean(1, keepdims=True)
+        centred_target = target - target.mean(1, keepdims=True)
+        weights, _ = ridge(centred.reshape(season * rows, -1), centred_target.reshape(-1, 1))
+        days = np.broadcast_to(self._dummies(np.arange(rows)), (season, rows, self.long_season - 1))
+        own, _ = ridge(np.concatenate([moved, days], 2), target - moved @ weights)
+        by_step = weights + own[:, : columns.shape[1]]  # [season, columns, 1]
+        step = (np.arange(len(known)) - begin) % season
+        effect = (columns * by_step[step, :, 0]).sum(1)
+        return effect - effect[begin:age].mean()
+
+    def _next_seasons(self, past: Values, horizon: int) -> Values:
+        """The next steps, [horizon], by maps of whole seasons that are learned from the past, [steps]."""
+        season = min(self.season, len(past))
+        begin = len(past) % season
+        whole = past[begin:].reshape(-1, season)
+        seasons = [self._next_season(whole, later) for later in range(-(-horizon // season))]
+        return np.concatenate(seasons)[:horizon]
+
+    def _next_season(self, whole: Values, later: int) -> Values:
+        """One of the next seasons, [season], that comes after so many others; the past is [seasons, season]."""
+        count = len(whole)
+        week = self.long_season - later % self.long_season
+        back = sorted({*PRIORS.near, week})
+        dummies = self._dummies(np.arange(count + 1))
+        if self.long_season == 1 or count - later - back[-1] < PRIORS.rows:
+            back = sorted(PRIORS.near)
+            dummies = dummies[:, :0]
+        rows = np.arange(back[-1], count - later)
+        if len(rows) < PRIORS.rows:
+            return whole[-1]
+
+        def columns(at: Counts) -> Values:
+            return np.concatenate([*(whole[at - ago] for ago in back), dummies[at]], 1)
+
+        weights, intercept = ridge(columns(rows), whole[rows + later])
+        return np.asarray((columns(np.array([count])) @ weights + intercept)[0])
+
+    def _dummies(self, season: Counts) -> Values:
+        """Which season of a longer one each is, as columns of 0 and 1, [seasons, long_season - 1]."""
+        return np.eye(self.long_season)[season % self.long_season, :-1]
+
+    def _profile(self, values: Values) -> Values:
+        """What each step of a longer season adds to the mean; less where few seasons say so."""
+        length = self.season * self.long_season
+        phase = np.arange(len(values)) % length
+        total = np.bincount(phase, values - values.mean(), length)
+        return total / (np.bincount(phase, minlength=length) + PRIORS.profile)
+
+    def _from_windows(self, values: Values, ends: Counts, horizon: int, lags: int) -> Values:
+        """The next steps of windows, [windows, horizon], by one map from windows that end at any step before `age`.
+
+        A window has so many lags, of which the map reads the first two seasons and the last one. Its values count as
+        distances from their mean, in deviations.
+        """
+        season = self.season
+        last = self.age - horizon
+        every = max(1, -(-(last - lags) // PRIORS.windows))
+        rows = np.arange(last, lags - 1, -every)
+        read = np.r_[-lags : 2 * season - lags, -season:0]
+        ahead = np.arange(horizon)
+        sums = np.append(0.0, np.cumsum(values))
+        squares = np.append(0.0, np.cumsum(values**2))
+
+        def scale(at: Counts) -> tuple[Values, Values]:
+            """Mean and deviation of windows, [windows, 1] each."""
+            mean = (sums[at] - sums[at - lags])[:, None] / lags
+            square = (squares[at] - squares[at - lags])[:, None] / lags
+            return mean, np.sqrt(np.maximum(square - mean**2, PRIORS.smallest**2))
+
+        def scaled(at: Counts, steps: Counts) -> Values:
+            mean, unit = scale(at)
+            distance = (values[at[:, None] + steps] - mean) / unit
+            return np.clip(distance, -PRIORS.farthest, PRIORS.farthest)
+
+        weights, intercept = ridge(scaled(rows, read), scaled(rows, ahead))
+        mean, unit = scale(ends)
+        return (scaled(ends, read) @ weights + intercept) * unit + mean
 
 
 def _scale(past: Values) -> tuple[float, float]:
     """From where values count, and in which unit: skewed ones from their dense end on, as logarithms count them."""
-    middle, mean, deviation = np.median(past), past.mean(), past.std()
+    middle = np.median(past)
+    deviation = past.std()
     unit = max(np.median(np.abs(past - middle)) / NORMAL_DEVIATION, deviation)
-    skewness = (((past - mean) / deviation) ** 3).mean() if deviation > 0 else 0.0
-    if abs(skewness) > SKEWED:
-        middle = np.quantile(past, LOW if skewness > 0 else 1 - LOW)
+    skewness = (((past - past.mean()) / deviation) ** 3).mean() if deviation > 0 else 0.0
+    if abs(skewness) > PRIORS.skewed:
+        middle = np.quantile(past, PRIORS.low if skewness > 0 else 1 - PRIORS.low)
         unit = np.abs(past - middle).mean()
     return float(middle), float(unit)
-
-
-def _effect(scaled: Values, known: Values, age: int, season: int, long_season: int) -> Values:
-    """What known columns [steps, columns] do to the values at each step, [steps], learned before position `age`."""
-    count, before = age // season, max(2, long_season)
-    if count < before + MIN_ROWS:
-        return np.zeros(len(known))
-    columns, begin = _features(known, age, season), age % season
-    phases = columns[begin : begin + count * season].reshape(count, season, -1).swapaxes(0, 1)
-    values = scaled[begin:age].reshape(count, season, 1).swapaxes(0, 1)
-
-    def changes(
-        of: Values,
-    ) -> Values:  # [season, rows, ...], less much of what was a season and a week before
-        return np.asarray(
-            of[:, before:] - TAKEN_OFF[0] * of[:, before - 1 : -1] - TAKEN_OFF[1] * of[:, :-before]
-        )
-
-    moved, target = changes(phases), changes(values)
-    centred, rows = moved - moved.mean(1, keepdims=True), count - before
-    weights, _ = ridge(
-        centred.reshape(season * rows, -1), (target - target.mean(1, keepdims=True)).reshape(-1, 1)
-    )
-    days = np.broadcast_to(
-        _season_dummies(np.arange(rows), long_season), (season, rows, long_season - 1)
-    )
-    own, _ = ridge(np.concatenate([moved, days], 2), target - moved @ weights)
-    step = (np.arange(len(known)) - begin) % season
-    effect = (columns * (weights + own[:, : columns.shape[1]])[step, :, 0]).sum(1)
-    return np.asarray(effect - effect[begin:age].mean())
 
 
 def _features(known: Values, age: int, season: int) -> Values:
     """Known columns, standardised, with hinges, as they are now and were before, [steps, features]."""
     mean, deviation = column_statistics(known[:age])
-    scaled = np.where(np.isfinite(known), known - mean, 0.0) / np.where(
-        deviation > 0, deviation, np.inf
-    )
-    scaled = np.clip(scaled, -FARTHEST, FARTHEST)
-    numeric = [column for column in scaled.T if len(np.unique(column[:age])) > 2]
-    hinges = [
-        np.maximum(column - knot, 0.0)
-        for column in numeric
-        for knot in np.quantile(column[:age], HINGES)
-    ]
-    features = np.concatenate([scaled, np.array(hinges).reshape(-1, len(scaled)).T], 1)
-    steps = np.arange(len(features))
-    sums = np.concatenate([np.zeros((1, features.shape[1])), np.cumsum(features, 0)])
-    found = [features[np.maximum(steps - back, 0)] for back in STEPS_BACK]
-    for seasons in MEANS:
+    unit = np.where(deviation > 0, deviation, np.inf)
+    scaled = np.where(np.isfinite(known), known - mean, 0.0) / unit
+    scaled = np.clip(scaled, -PRIORS.farthest, PRIORS.farthest)
+    columns = [scaled]
+    for column in scaled.T:
+        if len(np.unique(column[:age])) > 2:
+            knots = np.quantile(column[:age], PRIORS.hinges)
+            columns.append(np.maximum(column[:, None] - knots, 0.0))
+    now = np.concatenate(columns, 1)
+
+    steps = np.arange(len(now))
+    features = [now[np.maximum(steps - back, 0)] for back in PRIORS.steps_back]
+    sums = np.concatenate([np.zeros((1, now.shape[1])), np.cumsum(now, 0)])
+    for seasons in PRIORS.means:
         oldest = np.maximum(steps + 1 - seasons * season, 0)
-        found.append((sums[steps + 1] - sums[oldest]) / (steps + 1 - oldest)[:, None])
-    return np.concatenate(found, 1)
-
-
-def _next_seasons(past: Values, horizon: int, season: int, long_season: int) -> Values:
-    """The next steps, [horizon], by maps of whole seasons that are learned from the past, [steps]."""
-    season = min(season, len(past))
-    count, ahead = len(past) // season, -(-horizon // season)
-    whole = past[len(past) - count * season :].reshape(count, season)
-    return np.concatenate([_season(whole, later, long_season) for later in range(ahead)])[:horizon]
-
-
-def _profile(values: Values, length: int) -> Values:
-    """What each step of a season adds to the mean, [length]; less where few seasons say so."""
-    phase = np.arange(len(values)) % length
-    return np.asarray(
-        np.bincount(phase, values - values.mean(), length)
-        / (np.bincount(phase, None, length) + PRIOR)
-    )
-
-
-def _from_windows(
-    values: Values, age: int, ends: Counts, horizon: int, season: int, lags: int
-) -> Values:
-    """The next steps of windows, [windows, horizon], by one map from windows that end at any step before `age`.
-
-    A window has so many lags, of which the map reads the first two seasons and the last one. Its values count as
-    distances from their mean, in deviations.
-    """
-    last = age - horizon
-    rows = np.arange(last, lags - 1, -max(1, -(-(last - lags) // MOST_WINDOWS)))
-    read, ahead = np.r_[-lags : 2 * season - lags, -season:0], np.arange(horizon)
-    sums = [np.concatenate([[0.0], np.cumsum(values**power)]) for power in (1, 2)]
-
-    def scale(at: Counts) -> tuple[Values, Values]:
-        mean, square = ((total[at, None] - total[at - lags, None]) / lags for total in sums)
-        return mean, np.sqrt(np.maximum(square - mean**2, SMALLEST**2))
-
-    def scaled(at: Counts, steps: Counts, mean: Values, unit: Values) -> Values:
-        return np.asarray(np.clip((values[at[:, None] + steps] - mean) / unit, -FARTHEST, FARTHEST))
-
-    of_rows, (mean, unit) = scale(rows), scale(ends)
-    weights, intercept = ridge(scaled(rows, read, *of_rows), scaled(rows, ahead, *of_rows))
-    return np.asarray((scaled(ends, read, mean, unit) @ weights + intercept) * unit + mean)
-
-
-def _season(whole: Values, later: int, long_season: int) -> Values:
-    """One of the next seasons, [season], that comes after so many others; the past is [seasons, season]."""
-    count = len(whole)
-    back = sorted({*NEAR, long_season - later % long_season} if long_season > 1 else NEAR)
-    if count - later - back[-1] < MIN_ROWS:
-        long_season, back = 1, list(NEAR)
-    rows = np.arange(back[-1], count - later)
-    if len(rows) < MIN_ROWS:
-        return np.asarray(whole[-1])
-
-    def columns(at: Counts) -> Values:
-        return np.concatenate(
-            [*(whole[at - ago] for ago in back), _season_dummies(at, long_season)], 1
-        )
-
-    weights, intercept = ridge(columns(rows), whole[rows + later])
-    return np.asarray((columns(np.array([count])) @ weights + intercept)[0])
-
-
-def _season_dummies(count: Counts, long_season: int) -> Values:
-    """Which season of a longer one each is, as columns of 0 and 1, [seasons, long_season - 1]."""
-    return np.eye(long_season)[count % long_season][:, : long_season - 1]
+        features.append((sums[1:] - sums[oldest]) / (steps + 1 - oldest)[:, None])
+    return np.concatenate(features, 1)
 
 
 def cost(steps: float, columns: int, horizon: int, season: int) -> float:
     """Operations of the forecast of one window of a series, roughly."""
-    steps, features = (
-        min(steps, MAX_STEPS),
-        (len(STEPS_BACK) + len(MEANS)) * (1 + len(HINGES)) * columns,
-    )
-    effects = len(EFFECT_SPANS) * (4 * steps * features**2 + 10 * season * features**3)
-    seasons, wide = steps / season, (len(NEAR) + 1) * season
-    narrow, maps = min(seasons, wide), len(SPANS) * -(-horizon // season)
-    read, windows = 3 * season * (season <= LARGEST_SEASON), min(steps, MOST_WINDOWS)
+    steps = min(steps, MAX_STEPS)
+    lagged = len(PRIORS.steps_back) + len(PRIORS.means)
+    features = lagged * (1 + len(PRIORS.hinges)) * columns
+    effects = 4 * steps * features**2 + 10 * season * features**3
+    effects *= len(PRIORS.spans) - 1
+
+    read = 3 * season * (season <= PRIORS.most_season)
+    windows = min(steps, PRIORS.windows)
     any_step = 2 * read * windows * (read + horizon) + 10 * read**3
-    return REFIT_COST + effects + any_step + maps * narrow * (2 * seasons * wide + 10 * narrow**2)
+
+    seasons = steps / season
+    wide = (len(PRIORS.near) + 1) * season
+    narrow = min(seasons, wide)
+    maps = len(PRIORS.spans) * -(-horizon // season)
+    by_season = maps * narrow * (2 * seasons * wide + 10 * narrow**2)
+    return REFIT_COST + effects + any_step + by_season
 
 
 METHOD = Method(

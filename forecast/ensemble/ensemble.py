@@ -1,8 +1,7 @@
 """The ensemble that forecasts: weights of networks and baselines by series, and their calibration."""
 
-import hashlib
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,24 +28,23 @@ from forecast.intervals.own_past import (
     roughness,
     step_sizes,
 )
+from forecast.metrics.quantiles import divided
 from forecast.panel.panel import Integers, Numbers
 from forecast.pretrained.forecasting import Network, network_for
 from forecast.windows.inputs import Inputs, apply_power, undo_power
 from forecast.windows.windows import WindowIndex
 
 NETWORKS, CHOSEN = "networks together", "chosen"  # names among the scores
-Networks = list[
-    tuple[str, Numbers]
-]  # the model of networks that differ in their seed only, and their median forecasts
+Networks = list[tuple[str, Numbers]]
+"""The model of networks that differ in their seed only, and their median forecasts."""
 
 
 @dataclass(frozen=True)
 class Ensemble:
     components: tuple[str, ...]  # labels, those of the networks first
     networks: tuple[int, ...]  # the first components as numbers of the plan's groups of members
-    weights: NDArray[
-        np.float32
-    ]  # [series + 1, components]; row 0 is for a series that was not in the fit
+    # [series + 1, components]; row 0 is for a series that was not in the fit
+    weights: NDArray[np.float32]
     # [components, horizon, levels], quantiles of each baseline's errors in units of `error_unit`; for what forecasts
     # quantiles itself, the distances that they have from their median at least
     errors: NDArray[np.float32]
@@ -54,16 +52,13 @@ class Ensemble:
     calibration: Calibration
     lookback: int  # steps that the window's scale is computed from
     context_length: int  # steps that a baseline looks back
-    scores: dict[
-        str, float
-    ]  # mean loss of each candidate on validation windows, and of the choice by other windows
+    # mean loss of each candidate on validation windows, and of the choice by other windows
+    scores: dict[str, float]
     network: Network | None = None  # the pretrained one, where it is a component
-    validation: ValidationForecasts | None = (
-        None  # forecasts of those windows; after a fit only, no version holds them
-    )
-    memory: dict[str, Numbers] | None = (
-        None  # what baselines forecast, by what they saw; None: nothing is remembered
-    )
+    # forecasts of those windows; after a fit only, no version holds them
+    validation: ValidationForecasts | None = None
+    # what baselines forecast, by what they saw; None: nothing is remembered
+    memory: dict[str, Numbers] | None = None
 
     @property
     def steps_back(self) -> int:
@@ -73,12 +68,10 @@ class Ensemble:
 
     def names(self, series_index: Integers) -> list[str]:
         """The components that forecast series, given by their numbers from 1; 0 is a series that was not in the fit."""
-        rows, index = np.unique(self.weights[series_index], axis=0, return_inverse=True)
-        words = [
-            "+".join(name for name, part in zip(self.components, row, strict=True) if part > 0)
-            for row in rows
-        ]
-        return [words[i] for i in index.ravel()]
+        rows, index = np.unique(self.weights[series_index] > 0, axis=0, return_inverse=True)
+        components = np.array(self.components, object)
+        names = ["+".join(components[row]) for row in rows]
+        return [names[number] for number in index.ravel()]
 
     def quantiles(
         self, inputs: Inputs, windows: WindowIndex, series_index: Integers, networks: list[Numbers]
@@ -89,58 +82,44 @@ class Ensemble:
         """
         weights = self.weights[series_index].astype(np.float64)
         scale = window_scale(inputs, windows, self.lookback)
-        sizes = (
-            step_sizes(inputs, windows, self.context_length)
-            if self.step_shares.any()
-            else np.ones((1, 1))
-        )
+        sizes = np.ones((1, 1))
+        if self.step_shares.any():
+            sizes = step_sizes(inputs, windows, self.context_length)
         mixed = np.zeros((len(scale), inputs.horizon, len(inputs.levels)))
-        for number in range(len(self.components)):
-            weight = weights[:, number, None, None]
-            if (weight > 0).any():
-                unit = error_unit(scale, sizes, float(self.step_shares[number]))
-                errors = unit[..., None] * self.errors[number].astype(np.float64)
-                known = number < len(networks)
-                ahead = (
-                    networks[number]
-                    if known
-                    else self._ahead(inputs, windows, self.components[number])
-                )
-                mixed += weight * (
-                    at_least(ahead, errors)
-                    if ahead.ndim == errors.ndim
-                    else ahead[..., None] + errors
-                )
-        moved = self.calibration.moved(
-            mixed, scale, roughness(inputs, windows, scale, self.lookback), series_index
-        )
+        for number, label in enumerate(self.components):
+            if not weights[:, number].any():
+                continue
+            is_network = number < len(networks)
+            ahead = networks[number] if is_network else self._ahead(inputs, windows, label)
+            unit = error_unit(scale, sizes, float(self.step_shares[number]))
+            errors = unit[..., None] * self.errors[number].astype(np.float64)
+            is_points = ahead.ndim < errors.ndim
+            ahead = ahead[..., None] + errors if is_points else at_least(ahead, errors)
+            mixed += weights[:, number, None, None] * ahead
+
+        rough = roughness(inputs, windows, scale, self.lookback)
+        moved = self.calibration.moved(mixed, scale, rough, series_index)
         few = (scale == 0) & has_few_values(inputs, windows)
         moved[few] = self.calibration.of_few_values(moved[few])
-        return calibrating.capped(
-            moved, _limit(inputs, windows, self.steps_back, self.calibration.largest)
-        )
+        limit = _limit(inputs, windows, self.steps_back, self.calibration.largest)
+        return calibrating.capped(moved, limit)
 
     def _ahead(self, inputs: Inputs, windows: WindowIndex, label: str) -> Numbers:
         """As `baseline_forecasts`, or what is remembered: columns are nothing to most baselines."""
         baseline = baseline_labelled(label, inputs.lags)
+        wanted = inputs, windows, baseline, self.context_length, self.network
         if self.memory is None:
-            return baseline_forecasts(inputs, windows, baseline, self.context_length, self.network)
-        panel, known = inputs.panel, list[NDArray[Any]]()
+            return baseline_forecasts(*wanted)
+
+        from joblib import hash as hash_of
+
+        panel = inputs.panel
+        seen = [panel.values, panel.observed, panel.offsets, *windows, inputs.closed, inputs.bound]
         if baseline.method.forecast_series is not None:
-            known = [panel.known, *([] if panel.vintages is None else [panel.vintages.value])]
-        seen = (
-            *known,
-            panel.values,
-            panel.observed,
-            panel.offsets,
-            *windows,
-            inputs.closed,
-            inputs.bound,
-        )
-        arrays = (array.tobytes() for array in seen if array is not None)
-        key = hashlib.sha256(label.encode() + b"".join(arrays)).hexdigest()
+            seen += [panel.known, panel.vintages and panel.vintages.value]
+        key = hash_of((label, seen))
         if key not in self.memory:
-            self.memory[key] = replace(self, memory=None)._ahead(inputs, windows, label)
+            self.memory[key] = baseline_forecasts(*wanted)
         return self.memory[key]
 
 
@@ -167,29 +146,35 @@ class _Candidates:
         # in the older half of a short series baselines know much less of it than they do now
         past = _losses(inputs, baselines.past, baselines.past_points)
         past = past.select(newer_half(past.series)).completed()
-        share = 1 - data_weight(independent_windows(validation.windows, inputs.horizon))
-        min_distances, step_share = _min_distances(inputs, baselines, past, share)
-        errors = np.concatenate(
-            [np.broadcast_to(min_distances, (count, *min_distances.shape)), baselines.errors]
-        )
-        errors[count:][baselines.gives_quantiles] = min_distances
+
+        own_quantiles = np.concatenate([np.ones(count, bool), baselines.gives_quantiles])
+        quantiles = [forecasts[None] for _, forecasts in networks]
+        quantiles = np.concatenate([*quantiles, baselines.quantiles])
+        errors = np.concatenate([np.zeros((count, *baselines.errors.shape[1:])), baselines.errors])
         step_shares = np.append(np.zeros(count), baselines.step_shares)
-        quantiles = np.concatenate(
-            [*(forecasts[None] for _, forecasts in networks), baselines.quantiles]
+
+        # what gives quantiles itself keeps a share of the best baseline's errors as its least distances
+        best = _best_measured(baselines, past)
+        if best is not None:
+            share = 1 - data_weight(independent_windows(validation.windows, inputs.horizon))
+            least = share * baselines.errors[best]
+            errors[own_quantiles] = least
+            step_shares[own_quantiles] = baselines.step_shares[best]
+            distances = validation.unit(baselines.step_shares[best])[..., None] * least
+            quantiles[own_quantiles] = at_least(quantiles[own_quantiles], distances)
+        medians = quantiles[..., baselines.middle]
+        labels = [model for model, _ in networks]
+        labels += [baseline.label for baseline in baselines.baselines]
+        return cls(
+            labels=labels,
+            networks=count,
+            quantiles=quantiles,
+            medians=medians,
+            errors=errors,
+            step_shares=step_shares,
+            losses=_losses(inputs, validation, medians).completed(),
+            past=past,
         )
-        with_quantiles = np.flatnonzero([True] * count + list(baselines.gives_quantiles))
-        step_shares[with_quantiles] = step_share
-        unit = error_unit(validation.scale, validation.sizes, step_share)
-        quantiles[with_quantiles] = at_least(
-            quantiles[with_quantiles], min_distances * unit[..., None]
-        )
-        medians = quantiles[..., inputs.levels.index(0.5)]
-        losses = _losses(inputs, validation, medians).completed()
-        labels = [
-            *(model for model, _ in networks),
-            *(baseline.label for baseline in baselines.baselines),
-        ]
-        return cls(labels, count, quantiles, medians, errors, step_shares, losses, past)
 
     def held_out(self, series: int, series_index: Integers) -> Numbers:
         """Quantiles of each validation window with weights from others, [windows, horizon, levels]."""
@@ -201,43 +186,45 @@ class _Candidates:
     def named(self, weights: Numbers) -> dict[str, Numbers]:
         """Point forecasts of each candidate, and of several groups of networks together as well."""
         count = self.networks
-        networks = [
-            f"{label} {number}" if count > 1 else label
-            for number, label in enumerate(self.labels[:count], 1)
-        ]
-        named = dict(zip([*networks, *self.labels[count:]], self.medians, strict=True))
+        labels = list(self.labels)
         if count > 1:
-            parts = weights[:count] if weights[:count].any() else np.ones(count)
-            named[NETWORKS] = np.tensordot(parts / parts.sum(), self.medians[:count], 1)
+            labels[:count] = [f"{label} {i}" for i, label in enumerate(labels[:count], 1)]
+        named = dict(zip(labels, self.medians, strict=True))
+        if count > 1:
+            shares = weights[:count] if weights[:count].any() else np.ones(count)
+            named[NETWORKS] = np.tensordot(shares / shares.sum(), self.medians[:count], 1)
         return named
 
 
 def choose_ensemble(
     inputs: Inputs, validation: ValidationSet, networks: Networks, baselines: BaselineForecasts
 ) -> Ensemble:
-    """Weigh networks and baselines by their losses, and calibrate on windows that did not choose.
+    """Weigh networks and baselines by their losses, and calibrate on the windows that validate.
 
-    Forecasts of `networks` are those of the validation windows, [windows, horizon, levels].
+    Each of these is forecast with weights from others for that, but networks have stopped and been chosen by all of
+    them. Forecasts of `networks` are those of the validation windows, [windows, horizon, levels].
     """
     candidates = _Candidates.of(inputs, validation, networks, baselines)
-    labels, count = candidates.labels, len(networks)
-    if (sole := baselines.sole_baseline(validation)) is not None:
-        weights = np.tile(np.eye(len(labels))[count + sole], (inputs.series + 1, 1))
-    else:
+    labels = candidates.labels
+    count = len(networks)
+    sole = baselines.sole_baseline(validation)
+    if sole is None:
         weights = choose_weights(candidates.losses, candidates.past, count, inputs.series)
+    else:
+        weights = np.tile(np.eye(len(labels))[count + sole], (inputs.series + 1, 1))
+
     held_out = candidates.held_out(inputs.series, inputs.series_index[validation.windows[0]])
-    points = held_out[..., inputs.levels.index(0.5)]
+    points = held_out[..., baselines.middle]
     named = {**candidates.named(weights[0]), CHOSEN: points}
     scores = _scores(_losses(inputs, validation, np.stack(list(named.values()))), list(named))
-    scored = [number for number in range(count, len(labels)) if labels[number] in scores]
-    best_baseline = (
-        candidates.medians[min(scored, key=lambda number: scores[labels[number]])]
-        if scored
-        else None
-    )
-    used = np.asarray(weights.any(0))
-    components = [label for label, is_used in zip(labels, used, strict=True) if is_used]
+    rival = None
+    scored = [label for label in labels[count:] if label in scores]
+    if scored:
+        rival = candidates.medians[labels.index(min(scored, key=scores.__getitem__), count)]
+
+    used = weights.any(0)
     used_networks = np.flatnonzero(used[:count])
+    components = [label for label, is_used in zip(labels, used, strict=True) if is_used]
     steps = steps_back(components[len(used_networks) :], baselines.context)
     return Ensemble(
         components=tuple(components),
@@ -250,118 +237,121 @@ def choose_ensemble(
         context_length=baselines.context,
         scores=scores,
         network=network_for(inputs.lags) if PRETRAINED in components else None,
-        validation=ValidationForecasts.of(validation, inputs, points, best_baseline),
+        validation=ValidationForecasts.of(validation, inputs, points, rival),
     )
 
 
 def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
     """The mean of forecasts [candidates, windows, ...] by weights [windows, candidates]; NaN where one is missing."""
     missing = np.isnan(forecasts).any(tuple(range(2, forecasts.ndim))).T  # [windows, candidates]
-    mixed = np.einsum(
-        "wc,cw...->w...", weights, np.nan_to_num(forecasts) if missing.any() else forecasts
-    )
+    mixed = np.einsum("wc,cw...->w...", weights, np.nan_to_num(forecasts))
     mixed[(missing & (weights > 0)).any(1)] = np.nan
-    return np.asarray(mixed)
+    return mixed
 
 
 def _calibrated(
     inputs: Inputs, quantiles: Numbers, validation: ValidationSet, steps: int
 ) -> Calibration:
     """Calibrate on the validation windows that have quantiles, [windows, horizon, levels]."""
-    rows = ~np.isnan(quantiles).any((1, 2))
-    windows = validation.windows[0][rows], validation.windows[1][rows]
-    actual, observed, scale = (
-        validation.actual[rows],
-        validation.observed[rows],
-        validation.scale[rows],
-    )
+    rows = np.flatnonzero(~np.isnan(quantiles).any((1, 2)))
+    validation = validation.select(rows)
+    windows = validation.windows
+    scale = validation.scale
     recent = Recent.of(inputs.panel, windows)
-    steps = max(steps, STEPS) if recent.at_rest.any() else steps
-    most = _largest(inputs, windows, steps)[:, None]
-    values = undo_power(actual, inputs.power)
-    ratios = (values / np.where(most > 0, most, np.inf))[
-        observed & (scale > 0)[:, None]
-    ]  # 0 where nothing is bounded
+    if recent.at_rest.any():
+        steps = max(steps, STEPS)
+
+    values = undo_power(validation.actual, inputs.power)
+    ratios = divided(values, _largest(inputs, windows, steps)[:, None], 0.0)
+    ratios = ratios[validation.observed & (scale > 0)[:, None]]  # 0 where nothing is bounded
     cap_factor = calibrating.PRIORS.cap_factor
     if len(ratios):
-        cap_factor = float(
-            np.float32(max(cap_factor, calibrating.score_at(ratios, inputs.levels[-1])))
-        )
-    rough = roughness(inputs, windows, scale, validation.lookback)
-    series, limit = inputs.series_index[windows[0]], _limit(inputs, windows, steps, cap_factor)
-    span = (series << 32) + _horizon_blocks(inputs, windows)
-    known = Pasts(series, span, inputs.series, rough, recent, limit)
-    size = independent_windows(windows, inputs.horizon)
-    found = calibrating.calibrate(
-        quantiles[rows], actual, observed, scale, inputs.levels, size, known
+        cap_factor = max(cap_factor, calibrating.score_at(ratios, inputs.levels[-1]))
+        cap_factor = float(np.float32(cap_factor))  # as it is stored
+    series = inputs.series_index[windows[0]]
+    pasts = Pasts(
+        series=series,
+        span=(series << 32) + _horizon_blocks(inputs, windows),
+        count=inputs.series,
+        roughness=roughness(inputs, windows, scale, validation.lookback),
+        recent=recent,
+        limit=_limit(inputs, windows, steps, cap_factor),
     )
-    return replace(found, largest=cap_factor)
+    calibration = calibrating.calibrate(
+        quantiles[rows],
+        validation.actual,
+        validation.observed,
+        scale,
+        inputs.levels,
+        independent_windows(windows, inputs.horizon),
+        pasts,
+    )
+    return replace(calibration, largest=cap_factor)
 
 
 def _largest(inputs: Inputs, windows: WindowIndex, steps: int) -> Numbers:
     """The largest value of each past, [windows], in the target's unit; infinite where a series falls below 0."""
-    found = undo_power(largest(inputs.panel, windows, steps), inputs.power)
+    values = undo_power(largest(inputs.panel, windows, steps), inputs.power)
     bounded = (inputs.panel.lowest_seen()[windows[0]] >= 0) | (inputs.power == 0)
-    return np.where(bounded & np.isfinite(found), found, np.inf)
+    return np.where(bounded & np.isfinite(values), values, np.inf)
 
 
 def _limit(inputs: Inputs, windows: WindowIndex, steps: int, cap_factor: float) -> Numbers:
     """The bound of the highest quantiles of windows, [windows], in the unit of the panel's values."""
-    if np.isinf(cap_factor):
-        return np.full(len(windows[0]), np.inf)
-    limit = cap_factor * _largest(inputs, windows, steps)
-    return apply_power(limit, np.isfinite(limit), inputs.power) + np.where(
-        np.isfinite(limit), 0.0, np.inf
-    )
+    limit = np.full(len(windows[0]), np.inf)
+    if np.isfinite(cap_factor):
+        limit = cap_factor * _largest(inputs, windows, steps)
+    finite = np.isfinite(limit)
+    return np.where(finite, apply_power(limit, finite, inputs.power), np.inf)
 
 
-def _min_distances(
-    inputs: Inputs, baselines: BaselineForecasts, past: Losses, share: float
-) -> tuple[Numbers, float]:
-    """The least distances of networks' quantiles from the median, [horizon, levels]: a share of a baseline's errors.
-
-    Also its `step_share`.
-    """
-    losses = past.select(past.usable)
-    if not losses.values.size:
-        return np.zeros((inputs.horizon, len(inputs.levels))), 0.0
-    means, measured = losses.values.mean(1), baselines.errors.any((1, 2))
-    best = np.where(measured & np.isfinite(means), means, np.inf).argmin()
-    return np.asarray(share * baselines.errors[best]), float(baselines.step_shares[best])
+def _best_measured(baselines: BaselineForecasts, past: Losses) -> int | None:
+    """The baseline of the least loss in the past whose errors were measured; None where there are no losses."""
+    losses = past.values[:, past.usable]
+    if not losses.size:
+        return None
+    means = losses.mean(1)
+    measured = baselines.errors.any((1, 2)) & np.isfinite(means)
+    return int(np.where(measured, means, np.inf).argmin())
 
 
 def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:
     """What point forecasts [candidates, windows, horizon] lost."""
-    windows, values = validation.windows, np.zeros(points.shape[:2])
+    values = np.zeros(points.shape[:2])
     for number, candidate in enumerate(points):
         values[number] = validation.losses(candidate)
-    return Losses(values, inputs.series_index[windows[0]] - 1, _horizon_blocks(inputs, windows))
+    windows = validation.windows
+    series = inputs.series_index[windows[0]] - 1
+    return Losses(values, series, _horizon_blocks(inputs, windows))
 
 
 def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:
-    """[windows], one number for the windows within one horizon of time, or without dates of time in their series."""
+    """[windows], one number for the windows within one horizon of time, or without dates of time in their series.
+
+    Windows are in the order of the series, then of time. Blocks are counted backwards from the newest, 0.
+    """
     series, position = windows
     if not len(series):
         return position
-    dated = inputs.schema.layout != "rows"
-    time = inputs.panel.starts[series] + position if dated else position
-    # windows are in the order of the series, then of time
-    starts = np.flatnonzero(np.diff(series, prepend=-1))
-    oldest, newest = time[starts], time[np.append(starts[1:], len(series)) - 1]
-    if dated:
-        oldest, newest = np.full_like(oldest, oldest.min()), np.full_like(newest, newest.max())
-    counts = np.diff(starts, append=len(series))
-    parts = 1 + np.repeat((newest - oldest) // inputs.horizon, counts)
-    share = (time - np.repeat(oldest, counts)) / np.repeat(newest - oldest + 1, counts)
-    return np.asarray(
-        parts - 1 - (share * parts).astype(np.int64)
-    )  # counted backwards from the newest, 0
+    if inputs.schema.layout == "rows":
+        starts = np.flatnonzero(np.diff(series, prepend=-1))
+        counts = np.diff(starts, append=len(series))
+        time = position
+        oldest = np.repeat(time[starts], counts)
+        newest = np.repeat(time[starts + counts - 1], counts)
+    else:
+        time = inputs.panel.starts[series] + position
+        oldest, newest = time.min(), time.max()
+    blocks = 1 + (newest - oldest) // inputs.horizon
+    share = (time - oldest) / (newest - oldest + 1)
+    return np.asarray(blocks - 1 - (share * blocks).astype(np.int64))
 
 
 def _scores(losses: Losses, names: list[str]) -> dict[str, float]:
     """The mean loss of each forecast on the windows where all have one, or what it would be, by name."""
     completed = losses.completed()
-    if not completed.usable.any():
+    usable = completed.values[:, completed.usable]
+    if not usable.size:
         return {}
-    means = dict(zip(names, completed.values[:, completed.usable].mean(1).tolist(), strict=True))
+    means = dict(zip(names, usable.mean(1).tolist(), strict=True))
     return {name: mean for name, mean in means.items() if np.isfinite(mean)}

@@ -15,12 +15,22 @@ import numpy as np
 from forecast.intervals.baseline_errors import CORRELATION, independent_by_block
 from forecast.panel.panel import Flags, Integers, Numbers, steps_within
 
-# Tuned on 59 small problems (1 to 24 series of the development sets) and on the twelve sets, and checked on 118 others.
-# None matters much: CORRELATION from 0.05 to 0.2, memories from 1 to 20 horizons and 8 to 64 parts are within 1 %.
-TEMPERED = 16.0  # independent windows that say half of what they would if the best candidate stayed the best
-DECAY = 2.0  # horizons; a loss of a baseline that is so old counts 1/e
-PARTS = 8  # weights are multiples of 1/8: exact in binary, and small shares are left out
 
+@dataclass(frozen=True)
+class WeightPriors:
+    """Tuned on 59 small problems of the development sets and on the twelve sets, checked on 118 others.
+
+    The small problems have 1 to 24 series. None matters much: a correlation of series from 0.05 to 0.2, decays from 1
+    to 20 horizons and 8 to 64 parts are within 1 %.
+    """
+
+    # independent windows that say half of what they would if the best candidate stayed the best
+    tempered: float = 16.0
+    decay: float = 2.0  # horizons; a loss of a baseline that is so old counts 1/e
+    parts: int = 8  # weights are multiples of 1/8: exact in binary, and small shares are left out
+
+
+PRIORS = WeightPriors()
 FOLDS = 5  # parts of the validation windows, each of which is forecast with weights from the others
 TINY = 1e-9  # share of the largest loss below which losses are rounding, and equal
 
@@ -29,7 +39,8 @@ TINY = 1e-9  # share of the largest loss below which losses are rounding, and eq
 class Losses:
     values: Numbers  # [candidates, windows], NaN where there is no loss
     series: Integers  # [windows]
-    block: Integers  # [windows], whole horizons between a window and the newest of its series, 0 for the newest
+    # [windows], whole horizons between a window and the newest of its series, 0 for the newest
+    block: Integers
 
     def select(self, windows: Flags) -> "Losses":
         return Losses(self.values[:, windows], self.series[windows], self.block[windows])
@@ -41,10 +52,12 @@ class Losses:
         whole = (finite == asked).all(1)
         if whole.all() or not whole.any():
             return self
-        values, others = self.values.copy(), self.values[whole].mean(0)
+        values = self.values.copy()
+        others = values[whole].mean(0)
         for row in np.flatnonzero(~whole & finite.any(1)):
-            ratio = values[row, finite[row]].sum() / max(others[finite[row]].sum(), 1e-200)
-            values[row] = np.where(asked & np.isnan(values[row]), ratio * others, values[row])
+            own = finite[row]
+            ratio = values[row, own].sum() / max(others[own].sum(), 1e-200)
+            values[row] = np.where(asked & ~own, ratio * others, values[row])
         return replace(self, values=values)
 
     @property
@@ -59,7 +72,7 @@ def newer_half(series: Integers) -> Flags:
     """[windows], whether each is in the newer half of its series; they are in the order of the series, then of time."""
     starts = np.flatnonzero(np.diff(series, prepend=-1))
     counts = np.diff(starts, append=len(series))
-    return np.asarray(steps_within(counts) >= np.repeat(counts // 2, counts))
+    return steps_within(counts) >= np.repeat(counts // 2, counts)
 
 
 def choose_weights(validation: Losses, past: Losses, networks: int, count: int) -> Numbers:
@@ -68,19 +81,21 @@ def choose_weights(validation: Losses, past: Losses, networks: int, count: int) 
     Candidates are `networks`, so many, and then baselines, of which `past` has losses all over the past. Weights are
     [count + 1, candidates]; row 0 is for a series that was not in the fit, row i + 1 for series i.
     """
-    validation, past = validation.select(validation.usable), past.select(past.usable)
+    validation = validation.select(validation.usable)
+    past = past.select(past.usable)
     panel = _log_weights(validation, past, networks)
     weights = np.tile(_in_parts(panel), (count + 1, 1))
     validated = np.unique(validation.series)
-    if len(validated) > 1:
-        for series in validated:
-            mine = validation.select(validation.series == series)
-            # a single window says nothing about chance, and the panel says as much as 1 / CORRELATION windows
-            windows = len(np.unique(mine.block)) - 1
-            if windows > 0:
-                share = windows / (windows + 1 / CORRELATION)
-                single = _log_weights(mine, past.select(past.series == series), networks)
-                weights[series + 1] = _in_parts(share * single + (1 - share) * panel)
+    if len(validated) < 2:
+        return weights
+    for series in validated:
+        own = validation.select(validation.series == series)
+        # a single window says nothing about chance, and the panel says as much as 1 / CORRELATION windows
+        windows = len(np.unique(own.block)) - 1
+        if windows > 0:
+            share = windows / (windows + 1 / CORRELATION)
+            single = _log_weights(own, past.select(past.series == series), networks)
+            weights[series + 1] = _in_parts(share * single + (1 - share) * panel)
     return weights
 
 
@@ -88,18 +103,15 @@ def cross_fitted_weights(
     validation: Losses, past: Losses, networks: int, count: int
 ) -> Iterator[tuple[Flags, Numbers]]:
     """Parts of the validation windows, by time if that is more than a horizon, with weights that the others give."""
-    by_time = len(np.unique(validation.block)) > 1
-    part, part_past = (
-        (validation.block, past.block) if by_time else (validation.series, past.series)
-    )
-    for values in np.array_split(np.unique(part), FOLDS):
-        if not len(values):
-            continue
-        inside = np.isin(part, values)
+    group, past_group, near = validation.block, past.block, 1
+    if len(np.unique(group)) < 2:
+        group, past_group, near = validation.series, past.series, 0
+    groups = np.unique(group)
+    for fold in np.array_split(groups, min(FOLDS, len(groups)) or 1):
+        inside = np.isin(group, fold)
         others = inside if inside.all() else ~inside  # a single window has to do for both
         # windows of the past overlap with those of the next block
-        near = np.concatenate([values - 1, values, values + 1]) if by_time else values
-        outside = ~np.isin(part_past, near)
+        outside = ~np.isin(past_group, np.concatenate([fold - near, fold, fold + near]))
         far = past.select(outside) if outside.any() else past
         yield inside, choose_weights(validation.select(others), far, networks, count)
 
@@ -109,11 +121,11 @@ def _log_weights(validation: Losses, past: Losses, networks: int) -> Numbers:
     candidates = len(validation.values)
     prior = np.zeros(candidates)
     if networks < candidates:
-        likelihood = np.where(_is_copy(past), -np.inf, _log_likelihood(past, DECAY))
+        likelihood = np.where(_is_copy(past), -np.inf, _log_likelihood(past, PRIORS.decay))
         prior[networks:] = likelihood - np.logaddexp.reduce(likelihood)
         # without validation windows nothing shows what networks are worth
         prior[:networks] = -np.log(max(networks, 1)) if len(validation.block) else -np.inf
-    return prior + _log_likelihood(validation, most=TEMPERED)
+    return prior + _log_likelihood(validation, most=PRIORS.tempered)
 
 
 def _log_likelihood(losses: Losses, decay: float = np.inf, most: float = np.inf) -> Numbers:
@@ -125,7 +137,7 @@ def _log_likelihood(losses: Losses, decay: float = np.inf, most: float = np.inf)
         return np.zeros(len(losses.values))
     recent = np.exp(-losses.block / decay)
     mean = (_floored(losses.values) * recent).sum(1) / recent.sum()
-    level = np.log(mean, where=np.isfinite(mean), out=np.full(len(mean), np.inf))
+    level = np.log(np.where(np.isfinite(mean), mean, np.inf))
     blocks, sizes = independent_by_block(losses.series, losses.block)
     count = float((np.exp(-blocks / decay) * sizes).sum())
     return np.asarray(-count / (1 + count / most) * level)
@@ -134,13 +146,16 @@ def _log_likelihood(losses: Losses, decay: float = np.inf, most: float = np.inf)
 def _is_copy(losses: Losses) -> Flags:
     """[candidates], whether an earlier one has the same losses, as baselines do that differ in their season only."""
     values = _floored(losses.values)
-    first = np.unique(np.rint(values / _largest(values) / TINY), axis=0, return_index=True)[1]
-    return np.asarray(~np.isin(np.arange(len(values)), first) & (len(losses.block) > 0))
+    rows = np.rint(values / _largest(values) / TINY)
+    _, first = np.unique(rows, axis=0, return_index=True)
+    copies = np.ones(len(values), bool)
+    copies[first] = False
+    return copies & (len(losses.block) > 0)
 
 
 def _floored(values: Numbers) -> Numbers:
     """Losses, those that are nothing but rounding made equal, and more than 0."""
-    return np.asarray(np.maximum(values, TINY * _largest(values)))
+    return np.maximum(values, TINY * _largest(values))
 
 
 def _largest(values: Numbers) -> float:
@@ -148,13 +163,11 @@ def _largest(values: Numbers) -> float:
 
 
 def _in_parts(log_weights: Numbers) -> Numbers:
-    """Weights [..., candidates] from their logarithms, rounded to multiples of 1 / PARTS that add up to 1."""
-    weights = np.exp(log_weights - log_weights.max(-1, keepdims=True))
-    exact = PARTS * weights / weights.sum(-1, keepdims=True)
+    """Weights [candidates] from their logarithms, rounded to multiples of 1 / parts that add up to 1."""
+    weights = np.exp(log_weights - log_weights.max())
+    exact = PRIORS.parts * weights / weights.sum()
     parts = np.floor(exact)
-    missing = np.rint(PARTS - parts.sum(-1, keepdims=True))
-    largest_rest, more = np.argsort(parts - exact, axis=-1, kind="stable"), np.zeros_like(parts)
-    np.put_along_axis(
-        more, largest_rest, (np.arange(parts.shape[-1]) < missing).astype(np.float64), -1
-    )
-    return np.asarray((parts + more) / PARTS)
+    missing = round(PRIORS.parts - parts.sum())
+    largest_rests = np.argsort(parts - exact, kind="stable")[:missing]
+    parts[largest_rests] += 1
+    return parts / PRIORS.parts

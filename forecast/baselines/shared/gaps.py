@@ -5,10 +5,9 @@ import numpy as np
 from forecast.baselines.shared.method import Counts, Mask, Values
 from forecast.baselines.shared.seasons import by_season
 
-MAX_STEPS, MAX_SEASONS = (
-    200,
-    10,
-)  # context of theta, smoothing and autoregression: whichever is more
+# context of theta, smoothing and autoregression: whichever is more
+MAX_STEPS = 200
+MAX_SEASONS = 10
 MAX_SMOOTHED = 5000  # steps of it that are smoothed or regressed, where seasons are long
 
 
@@ -18,19 +17,27 @@ def fill_gaps(values: Values, observed: Mask, season: int) -> Values:
         return values
     windows, span = values.shape
     # columns counted from 1, so that 0 is none
-    source = np.where(observed, np.arange(1, span + 1), 0)
-    seasonal = np.maximum.accumulate(by_season(source, season), 1).reshape(windows, -1)[:, -span:]
-    source = np.where(seasonal > 0, seasonal, np.maximum.accumulate(source, 1))
-    return np.where(source > 0, np.take_along_axis(values, np.maximum(source - 1, 0), 1), 0.0)
+    columns = np.where(observed, np.arange(1, span + 1), 0)
+    last = np.maximum.accumulate(columns, 1)
+    seasonal = np.maximum.accumulate(by_season(columns, season), 1)
+    seasonal = seasonal.reshape(windows, -1)[:, -span:]
+    source = np.where(seasonal > 0, seasonal, last)
+    filled = np.take_along_axis(values, np.maximum(source - 1, 0), 1)
+    return np.where(source > 0, filled, 0.0)
 
 
 def recent_values(values: Values, observed: Mask, season: int) -> tuple[Values, Counts]:
     """The newest steps without gaps, [windows, steps], and the column where each window begins in them, [windows]."""
     steps = max(MAX_STEPS, MAX_SEASONS * season)
-    start = np.maximum(observed.argmax(1) - max(0, values.shape[1] - steps), 0)
-    return fill_gaps(values, observed, season)[:, -steps:], start
+    filled = fill_gaps(values, observed, season)
+    return _newest(filled, observed.argmax(1), steps)
 
 
 def newest_steps(values: Values, start: Counts) -> tuple[Values, Counts]:
     """The newest `MAX_SMOOTHED` of the steps that `recent_values` gives, and where windows begin in them."""
-    return values[:, -MAX_SMOOTHED:], np.maximum(start - max(0, values.shape[1] - MAX_SMOOTHED), 0)
+    return _newest(values, start, MAX_SMOOTHED)
+
+
+def _newest(values: Values, start: Counts, steps: int) -> tuple[Values, Counts]:
+    before = max(0, values.shape[1] - steps)
+    return values[:, before:], np.maximum(start - before, 0)
