@@ -24,9 +24,8 @@ FIRST_VALUES = 10  # values that the first level and trend come from
 MIN_VALUES = 5  # fewer values repeat the last one
 WINDOWS_AT_ONCE = 64  # always so many: the last bits of a matrix product depend on its size
 MIN_ERROR = 1e-12  # smallest standard deviation of errors, as values are at most 1
-ERROR_ROUNDING = (
-    1e-13  # share of the squared errors with an endless future: smaller sums are rounding
-)
+# share of the squared errors with an endless future: smaller sums are rounding
+ERROR_ROUNDING = 1e-13
 DOUBLINGS = 20  # of the steps after which a filter must have forgotten a value
 FORGOTTEN = 1e-3  # share of a value that may be left by then
 
@@ -40,29 +39,25 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     same season as summands is tried beside it. Each form and parameter counts by its Akaike weight (Kolassa 2011), so
     that nothing is optimised and no single choice decides. Fewer than five values repeat the last one.
     """
-    values, first_observed = recent_values(values, observed, season)
-    index, factors = seasonal_index(values, first_observed, season)
-    values, first_observed = newest_steps(values, first_observed)
-    updated = index.any(1) & (season <= LONG_SEASON)
-    result = np.zeros((len(values), horizon))
+    values, start = recent_values(values, observed, season)
+    index, factors = seasonal_index(values, start, season)
+    values, start = newest_steps(values, start)
+    points = np.repeat(values[:, -1:], horizon, 1)
     span = 1 << (values.shape[1] - 1).bit_length()
-    for some, own_season, smooth in (
-        (updated & factors, season, _mixed),
-        (updated & ~factors, season, _smoothed),
-        (~updated, 1, _smoothed),
-    ):
-        rows = np.flatnonzero(some)
+    updated = index.any(1) & (season <= LONG_SEASON)
+    forms = np.where(updated, 1 + factors, 0)
+    forms[values.shape[1] - start < MIN_VALUES] = -1
+    for form in range(3):
+        filters = _filters(season if form else 1, span)
+        smooth = _mixed if form == 2 else _smoothed
+        rows = np.flatnonzero(forms == form)
         for low in range(0, len(rows), WINDOWS_AT_ONCE):
             part = rows[low : low + WINDOWS_AT_ONCE]
-            full = np.pad(part, (0, WINDOWS_AT_ONCE - len(part)), mode="edge")
-            filters = _filters(own_season, span)
-            points, _ = smooth(
-                filters, values[full], first_observed[full], index[full], factors[full], horizon
-            )
-            result[part] = points[: len(part)]
-    return np.where(
-        (values.shape[1] - first_observed < MIN_VALUES)[:, None], values[:, -1:], result
-    )
+            full = np.resize(part, WINDOWS_AT_ONCE)
+            seasons = index[full], factors[full]
+            ahead, _ = smooth(filters, values[full], start[full], *seasons, horizon)
+            points[part] = ahead[: len(part)]
+    return points
 
 
 @dataclass(frozen=True)
@@ -74,8 +69,9 @@ class _Filters:
     less what the zeros add.
     """
 
-    responses: Values  # [points * states, span], the last states that a value of one leaves, the newest value last
-    energies: Values  # [points, states, states], the quadratic form of the states: what a future of zeros adds
+    # [points * states, span], the last states that a value of one leaves, the newest value last
+    responses: Values
+    energies: Values  # [points, states, states], form of the states: what a future of zeros adds
     spectra: Values  # [points, span + 1], what the power at each frequency adds, with that future
 
 
@@ -85,32 +81,36 @@ Grid = dict[float, list[_Filters]]  # by damping
 @lru_cache(maxsize=8)
 def _filters(season: int, span: int) -> Grid:
     """The grid by damping, for windows of up to `span` steps and a season that is updated; 1 means none."""
-    kinds = [(0, (0.0,)), (season, SEASONS)][: 1 + (season > 1)]
-    return {damping: [_filter(span, damping, *kind) for kind in kinds] for damping in DAMPINGS}
+    grid = {damping: [_filter(span, damping, 0, (0.0,))] for damping in DAMPINGS}
+    if season > 1:
+        for damping, filters in grid.items():
+            filters.append(_filter(span, damping, season, SEASONS))
+    return grid
 
 
-def _filter(span: int, damping: float, season: int, seasons: tuple[float, ...]) -> _Filters:
+def _filter(span: int, damping: float, season: int, rates: tuple[float, ...]) -> _Filters:
     """Smoothing by every point of a grid: an error, a value less `measurement @ states`, moves the states by `gain`."""
-    points = product(LEVELS, TRENDS if damping else TRENDS[:1], seasons)
-    rest = [0.0] * (season - 1)
-    gain = np.array(
-        [
-            (level, level * trend, *rest, *[(1 - level) * rate] * (season > 0))
-            for level, trend, rate in points
-        ]
-    )  # [points, states]
-    states = gain.shape[1]
-    measurement, transition = np.zeros(states), np.zeros((states, states))
-    measurement[:2], measurement[2:3] = (1, damping), 1
-    transition[0, :2], transition[1, 1], transition[2:, 2:] = (
-        (1, damping),
-        damping,
-        np.roll(np.eye(season), 1, 1),
-    )
+    points = np.array(list(product(LEVELS, TRENDS if damping else TRENDS[:1], rates)))
+    level, trend, rate = points.T
+    states = 2 + season
+    gain = np.zeros((len(points), states))
+    gain[:, 0] = level
+    gain[:, 1] = level * trend
+    measurement = np.zeros(states)
+    measurement[:2] = 1, damping
+    transition = np.zeros((states, states))
+    transition[0, :2] = 1, damping
+    transition[1, 1] = damping
+    if season:
+        gain[:, -1] = (1 - level) * rate
+        measurement[2] = 1
+        transition[2:, 2:] = np.roll(np.eye(season), 1, 1)
     # [points, states, states], the states a step later if the value is zero
     closed_loop = transition - gain[:, :, None] * measurement
     energy, admissible = _energies(measurement, closed_loop)
-    gain, closed_loop = gain[admissible], closed_loop[admissible]
+    gain = gain[admissible]
+    closed_loop = closed_loop[admissible]
+
     left = [gain]  # [points, states], what is left so many steps after a value of one
     for _ in range(span - 1):
         left.append((closed_loop @ left[-1][..., None])[..., 0])
@@ -125,13 +125,12 @@ def _energies(measurement: Values, closed_loop: Values) -> tuple[Values, Mask]:
     Those whose errors depend on the beginning for ever are not (Hyndman et al. 2008), and are left out. Each pass
     doubles the steps that the sum covers.
     """
-    energy, later = (
-        np.broadcast_to(np.outer(measurement, measurement), closed_loop.shape),
-        closed_loop,
-    )
+    energy = np.broadcast_to(np.outer(measurement, measurement), closed_loop.shape)
+    later = closed_loop
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(DOUBLINGS):
-            energy, later = energy + later.transpose(0, 2, 1) @ energy @ later, later @ later
+            energy = energy + later.transpose(0, 2, 1) @ energy @ later
+            later = later @ later
         admissible = np.abs(measurement @ later).max(1) < FORGOTTEN
     return energy[admissible], admissible
 
@@ -141,120 +140,100 @@ def _spectra(measurement: Values, gain: Values, energy: Values, responses: Value
     span = len(responses)
     products = np.einsum("pn,pnm,spm->sp", gain, energy, responses, optimize=True)
     products[0] += 1
-    products[1:] = 2 * (
-        products[1:] - responses[:-1] @ measurement
-    )  # a step before and a step after
-    halves = np.full(
-        span + 1, 2.0
-    )  # both a frequency and its negative, but for the first and the last
-    halves[[0, -1]] = 1
-    return np.asarray(halves * np.fft.rfft(products.T, 2 * span).real / (2 * span))
+    products[1:] -= responses[:-1] @ measurement
+    products[1:] *= 2  # a step before and a step after
+    spectra = np.fft.rfft(products.T, 2 * span).real / (2 * span)
+    spectra[:, 1:-1] *= 2  # both a frequency and its negative, but for the first and the last
+    return spectra
 
 
 def _mixed(
-    filters: Grid,
-    values: Values,
-    first_observed: Counts,
-    index: Values,
-    factors: Mask,
-    horizon: int,
+    filters: Grid, values: Values, start: Counts, index: Values, factors: Mask, horizon: int
 ) -> tuple[Values, Values]:
     """Forecast with a season of factors and with the same as summands, mixed by their weights, as `_smoothed`."""
-    summands = (index - 1) * (values.sum(1) / (values.shape[1] - first_observed))[:, None]
-    twice = np.concatenate([values, values]), np.concatenate([first_observed, first_observed])
-    season = np.concatenate([index, summands]), np.concatenate([factors, ~factors])
-    forecasts, weights = (
-        np.split(found, 2) for found in _smoothed(filters, *twice, *season, horizon)
-    )
-    share = 1 / (1 + np.exp(np.minimum(weights[1] - weights[0], 700)))[:, None]
-    return share * forecasts[0] + (1 - share) * forecasts[1], np.logaddexp(*weights)
+    mean = values.sum(1) / (values.shape[1] - start)
+    summands = (index - 1) * mean[:, None]
+    by_factor, factor_weight = _smoothed(filters, values, start, index, factors, horizon)
+    by_summand, summand_weight = _smoothed(filters, values, start, summands, ~factors, horizon)
+    share = 1 / (1 + np.exp(np.minimum(summand_weight - factor_weight, 700)))[:, None]
+    points = share * by_factor + (1 - share) * by_summand
+    return points, np.logaddexp(factor_weight, summand_weight)
 
 
 def _smoothed(
-    filters: Grid,
-    values: Values,
-    first_observed: Counts,
-    index: Values,
-    factors: Mask,
-    horizon: int,
+    filters: Grid, values: Values, start: Counts, index: Values, factors: Mask, horizon: int
 ) -> tuple[Values, Values]:
     """Smooth windows [windows, span] with every point of the grid, without the season that `seasonal_index` gave.
 
     Returns the mean of the forecasts by Akaike weights, [windows, horizon], and the logarithm of the sum of weights.
     """
-    span = values.shape[1]
-    present, count = np.arange(span) >= first_observed[:, None], (span - first_observed)[:, None]
-    plain = np.where(present, remove_season(values, index, factors), 0.0)
-    first, slope = _beginning(plain, first_observed)
-    steps = np.maximum(
-        np.arange(1, span + horizon + 1) - first_observed[:, None], 0
-    )  # 1 is the first value's
-    least, total, sums = (
-        np.full(len(values), np.inf),
-        np.zeros(len(values)),
-        np.zeros((len(values), horizon)),
-    )
-    for damping, some in filters.items():
-        trend = np.append(
-            0.0, np.cumsum(damping ** np.arange(1, span + horizon + 1)) * (damping > 0)
-        )
-        initial_path = (
-            first[:, None] + slope[:, None] * trend[steps]
-        )  # where the beginning alone leads
-        parameters = 2 + 3 * (damping > 0)  # the season comes from the decomposition
-        penalty = (
-            2 * parameters * count / np.maximum(count - parameters - 1, 1)
-        )  # corrected for few values
-        for squares, states in _filtered(
-            some, np.where(present, plain - initial_path[:, :span], 0.0)
-        ):
-            criteria = (count * np.log(np.maximum(squares.T / count, MIN_ERROR**2)) + penalty).T
-            before, least = least, np.minimum(least, criteria.min(0))
-            weight, left = (
-                np.exp((least - criteria) / 2),
-                np.exp((least - before) / 2),
-            )  # of the sums so far
-            share, state = weight.sum(0), np.einsum("psw,pw->ws", states, weight)
-            ahead = (
-                share[:, None] * initial_path[:, span:]
-                + state[:, :1]
-                + state[:, 1:2] * trend[1 : horizon + 1]
-            )
-            if state.shape[1] > 2:
-                ahead += state[:, 2 + np.arange(horizon) % (state.shape[1] - 2)]
-            total, sums = left * total + share, left[:, None] * sums + ahead
+    windows, span = values.shape
+    present = np.arange(span) >= start[:, None]
+    count = span - start
+    without_season = np.where(present, remove_season(values, index, factors), 0.0)
+    first, slope = _beginning(without_season, start)
+    ahead = np.arange(1, span + horizon + 1)
+    steps = np.maximum(ahead - start[:, None], 0)  # 1 is the first value's
+    least = np.full(windows, np.inf)
+    total = np.zeros(windows)
+    sums = np.zeros((windows, horizon))
+    for damping, grid in filters.items():
+        trend = np.append(0.0, np.cumsum(damping**ahead))  # 0 without one
+        beginning = first[:, None] + slope[:, None] * trend[steps]  # where it alone leads
+        deviations = np.where(present, without_season - beginning[:, :span], 0.0)
+        parameters = 5 if damping else 2  # the season comes from the decomposition
+        # corrected for few values
+        penalty = 2 * parameters * count / np.maximum(count - parameters - 1, 1)
+        for squares, states in _filtered(grid, deviations):
+            variance = np.maximum(squares / count, MIN_ERROR**2)  # [points, windows]
+            criteria = count * np.log(variance) + penalty
+            before = least
+            least = np.minimum(before, criteria.min(0))
+            weights = np.exp((least - criteria) / 2)
+            left = np.exp((least - before) / 2)  # of the sums so far
+            share = weights.sum(0)
+            state = np.einsum("psw,pw->ws", states, weights)
+            path = share[:, None] * beginning[:, span:] + state[:, :1]
+            path += state[:, 1:2] * trend[1 : horizon + 1]
+            season = state[:, 2:]
+            if season.shape[1]:
+                path += season[:, np.arange(horizon) % season.shape[1]]
+            total = left * total + share
+            sums = left[:, None] * sums + path
+
     profile = np.where(factors[:, None], index, 1.0)[:, np.arange(-span, 0) % index.shape[1]]
-    log_jacobian = np.log(np.where(present, profile, 1.0)).sum(
-        1
-    )  # errors of what is left, as those of the values
-    return restore_season(sums / total[:, None], index, factors), np.log(
-        total
-    ) - least / 2 - log_jacobian
+    # errors of what is left, as those of the values
+    log_jacobian = np.log(np.where(present, profile, 1.0)).sum(1)
+    points = restore_season(sums / total[:, None], index, factors)
+    return points, np.log(total) - least / 2 - log_jacobian
 
 
-def _filtered(filters: list[_Filters], deviations: Values) -> Iterator[tuple[Values, Values]]:
+def _filtered(grid: list[_Filters], deviations: Values) -> Iterator[tuple[Values, Values]]:
     """Sums of squared errors [points, windows] and last states [points, states, windows] of [windows, span]."""
     windows, span = deviations.shape
-    transformed = np.fft.rfft(deviations, 2 * (filters[0].spectra.shape[1] - 1))
+    longest = grid[0].spectra.shape[1] - 1
+    transformed = np.fft.rfft(deviations, 2 * longest)
     periodogram = transformed.real**2 + transformed.imag**2
-    for one in filters:
-        last = (one.responses[:, -span:] @ deviations.T).reshape(*one.energies.shape[:2], windows)
-        endless, after = one.spectra @ periodogram.T, ((one.energies @ last) * last).sum(1)
-        yield np.maximum(endless - after, ERROR_ROUNDING * endless), last
+    for filters in grid:
+        points, states, _ = filters.energies.shape
+        last = filters.responses[:, -span:] @ deviations.T
+        last = last.reshape(points, states, windows)
+        endless = filters.spectra @ periodogram.T
+        future = ((filters.energies @ last) * last).sum(1)
+        yield np.maximum(endless - future, ERROR_ROUNDING * endless), last
 
 
-def _beginning(values: Values, first_observed: Counts) -> tuple[Values, Values]:
+def _beginning(values: Values, start: Counts) -> tuple[Values, Values]:
     """The level before the first value and the trend, by a line through the first values, [windows] each."""
     span = values.shape[1]
-    column = first_observed[:, None] + np.arange(FIRST_VALUES)  # [windows, FIRST_VALUES]
+    column = start[:, None] + np.arange(FIRST_VALUES)  # [windows, FIRST_VALUES]
     inside = column < span
-    first = np.where(inside, np.take_along_axis(values, np.minimum(column, span - 1), 1), 0.0)
+    first = np.take_along_axis(values, np.minimum(column, span - 1), 1) * inside
     count = inside.sum(1)
-    time = np.where(
-        inside, np.arange(FIRST_VALUES) - ((count - 1) / 2)[:, None], 0.0
-    )  # centred in each window
+    middle = (count - 1) / 2
+    time = (np.arange(FIRST_VALUES) - middle[:, None]) * inside
     slope = (first * time).sum(1) / np.maximum((time**2).sum(1), 1.0)
-    return first.sum(1) / count - slope * (count + 1) / 2, slope
+    return first.sum(1) / count - slope * (middle + 1), slope
 
 
 METHOD = Method(forecast, default_rank=9)

@@ -6,9 +6,8 @@ from forecast.baselines.shared.gaps import MAX_SMOOTHED, newest_steps
 from forecast.baselines.shared.method import Counts, Mask, Values
 from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
 
-SMOOTHING = (
-    np.sin(np.arange(2, 25) * np.pi / 48) ** 2
-)  # 0.02 to 1, closest at both ends; a finer grid gains nothing
+# 0.02 to 1, closest at both ends; a finer grid gains nothing
+SMOOTHING = np.sin(np.arange(2, 25) * np.pi / 48) ** 2
 MIN_VALUES = 4  # a line through fewer values runs away
 AT_ONCE = 16  # windows, always so many: the last bits of a matrix product depend on its size
 
@@ -27,57 +26,53 @@ def theta_forecast(
     Values [windows, span] have no gaps from column `start` [windows] on, and zeros before; forecasts [windows, horizon]
     """
     span = values.shape[1]
-    index, divided = seasonal_index(values, start, season)  # [windows, season], [windows]
+    index, factors = seasonal_index(values, start, season)  # [windows, season], [windows]
     present = np.arange(span) >= start[:, None]
-    level = np.where(present, remove_season(values, index, divided), 0.0)
-    return restore_season(_lines(level, present, start, horizon, best_theta), index, divided)
+    plain = np.where(present, remove_season(values, index, factors), 0.0)
 
-
-def _lines(values: Values, present: Mask, start: Counts, horizon: int, best_theta: bool) -> Values:
-    """The smoothed line of curvature theta, by 1 / theta, and the trend line, by the rest, [windows, horizon]."""
-    span = values.shape[1]
-    length = (span - start).astype(np.float64)[:, None]
-    mean = values.sum(1, keepdims=True) / length
-    time = np.where(
-        present, np.arange(span) - (start[:, None] + span - 1) / 2, 0.0
-    )  # centred in each window
-    slope = (values * time).sum(1, keepdims=True) / np.maximum((time**2).sum(1, keepdims=True), 1.0)
-    centred = np.where(present, values - mean, 0.0)
+    length = span - start
+    mean = plain.sum(1) / length
+    middle = (start + span - 1) / 2
+    time = np.where(present, np.arange(span) - middle[:, None], 0.0)  # centred in each window
+    slope = (plain * time).sum(1) / np.maximum((time**2).sum(1), 1.0)
+    centred = np.where(present, plain - mean[:, None], 0.0)
+    trend = slope[:, None] * time
     if best_theta:
-        level, weight = _smoothed_with_trend(centred, slope * time, start)
+        level, weight = _smoothed_with_trend(centred, trend, start)
     else:
-        level, weight = _smoothed(centred - slope * time / 2, start), np.full(len(values), 0.5)
-    ahead = (length - 1) / 2 + np.arange(1, horizon + 1)
-    return np.where(
-        length < MIN_VALUES, values[:, -1:], mean + level[:, None] + weight[:, None] * slope * ahead
-    )
+        level = _smoothed(centred - trend / 2, start)
+        weight = np.full(len(values), 0.5)
+    steps = (length[:, None] - 1) / 2 + np.arange(1, horizon + 1)
+    points = (mean + level)[:, None] + (weight * slope)[:, None] * steps
+    points = np.where(length[:, None] < MIN_VALUES, plain[:, -1:], points)
+    return restore_season(points, index, factors)
 
 
 def _smoothed(values: Values, start: Counts) -> Values:
     """Last level of simple exponential smoothing, coefficient and first level by least squares, [windows]."""
     run = _Smoothing(values[None], start)
-    best = (run.squares[0] - run.shares[0] ** 2 / run.weight).argmin(0)
-    here = best, np.arange(len(values))
-    newest: Values = run.levels[0][here] + run.left[here] * run.shares[0][here] / run.weight[here]
-    return newest
+    squares = run.squares[0] - run.shares[0] ** 2 / run.weight
+    return _at(run.last_levels()[0], squares.argmin(0))
 
 
 def _smoothed_with_trend(values: Values, trend: Values, start: Counts) -> tuple[Values, Values]:
     """The last level and the weight of the trend line between 0 and 1, by least squares as well, [windows] each."""
     run = _Smoothing(np.stack([values, trend]), start)
     # what the best first level leaves of the sums of squares and products
-    squares, product = (
-        run.squares - run.shares**2 / run.weight,
-        run.product - run.shares.prod(0) / run.weight,
-    )
-    trended = squares[1] > 1e-12 * run.squares[1]
-    weight = np.where(trended, np.clip(product / np.where(trended, squares[1], 1.0), 0, 1), 0.5)
-    best = (squares[0] - 2 * weight * product + weight**2 * squares[1]).argmin(0)
-    here = best, np.arange(len(values))
-    chosen: Values = weight[here]
-    levels = run.levels + run.left * run.shares / run.weight
-    newest: Values = levels[0][here] - chosen * levels[1][here]
-    return newest, chosen
+    squares, trend_squares = run.squares - run.shares**2 / run.weight
+    product = run.product - run.shares.prod(0) / run.weight
+    trended = trend_squares > 1e-12 * run.squares[1]
+    ratio = product / np.where(trended, trend_squares, 1.0)
+    weight = np.where(trended, np.clip(ratio, 0, 1), 0.5)
+    errors = squares - 2 * weight * product + weight**2 * trend_squares
+    best = errors.argmin(0)
+    level, trend_level = run.last_levels()
+    return _at(level - weight * trend_level, best), _at(weight, best)
+
+
+def _at(values: Values, coefficient: Counts) -> Values:
+    """Values [coefficients, windows] at one coefficient for each window, [windows]."""
+    return values[coefficient, np.arange(len(coefficient))]
 
 
 class _Smoothing:
@@ -94,43 +89,52 @@ class _Smoothing:
     """
 
     def __init__(self, lines: Values, start: Counts) -> None:
-        lines, (_, start) = lines[..., -MAX_SMOOTHED:], newest_steps(lines[0], start)
+        _, start = newest_steps(lines[0], start)
+        lines = lines[..., -MAX_SMOOTHED:]
         span = lines.shape[2]
-        self.coefficient, decay = SMOOTHING[:, None], 1 - SMOOTHING[:, None]
-        powers: Values = decay ** np.arange(span)  # [coefficients, steps]
+        coefficient = SMOOTHING[:, None]
+        decay = 1 - coefficient
+        powers = decay ** np.arange(span)  # [coefficients, steps]
         powers[powers < 1e-30] = 0.0  # denormal numbers are slow
-        turned = (start[:, None] + np.arange(span)) % span  # from the first value
-        begun = np.take_along_axis(lines, turned[None], 2) if start.any() else lines
-        self.levels = self.coefficient * _by_window(powers[:, ::-1], lines)
+        begun = lines
+        if start.any():
+            turned = (start[:, None] + np.arange(span)) % span  # from the first value
+            begun = np.take_along_axis(lines, turned[None], 2)
+        self.levels = coefficient * _by_window(powers[:, ::-1], lines)
         self.left = decay ** (span - start)
-        self.shares = (_by_window(powers, begun) + self.left * self.levels / self.coefficient) / (
-            1 + decay
-        )
+        shares = _by_window(powers, begun) + self.left * self.levels / coefficient
+        self.shares = shares / (1 + decay)
         self.weight = (1 - self.left**2) / (1 - decay**2)
-        size = 1 << (2 * span - 1).bit_length()
-        by_lag = np.concatenate([np.ones_like(decay), -self.coefficient * powers[:, :-1]], 1)
-        halves = np.where(
-            np.arange(size // 2 + 1) % (size // 2) == 0, 2, 4
-        )  # a frequency and its negative, or alone
-        self.spectra, self.by_frequency = (
-            np.fft.rfft(lines, size),
-            halves * np.fft.rfft(by_lag, size).real / size,
-        )
-        self.squares = np.stack([self._products(line, line) for line in range(len(lines))])
-        self.product = self._products(0, len(lines) - 1)
 
-    def _products(self, line: int, other: int) -> Values:
-        """Sums of products of the errors of two lines, [coefficients, windows]."""
-        one, two = self.spectra[line], self.spectra[other]
-        by_lag = _by_window(self.by_frequency, one.real * two.real + one.imag * two.imag)
-        products = by_lag - self.levels[line] * self.levels[other] / self.coefficient
-        return np.asarray(products / (2 - self.coefficient))
+        size = 1 << (2 * span - 1).bit_length()
+        by_lag = np.concatenate([np.ones_like(decay), -coefficient * powers[:, :-1]], 1)
+        by_frequency = np.fft.rfft(by_lag, size).real / size
+        by_frequency[:, [0, -1]] *= 2
+        by_frequency[:, 1:-1] *= 4  # a frequency and its negative
+        spectra = np.fft.rfft(lines, size)
+
+        def products(line: int, other: int) -> Values:
+            """Sums of products of the errors of two lines, [coefficients, windows]."""
+            one, two = spectra[line], spectra[other]
+            power = one.real * two.real + one.imag * two.imag
+            summed = _by_window(by_frequency, power)
+            last = self.levels[line] * self.levels[other] / coefficient
+            return (summed - last) / (1 + decay)
+
+        self.squares = np.stack([products(line, line) for line in range(len(lines))])
+        self.product = products(0, len(lines) - 1)
+
+    def last_levels(self) -> Values:
+        """Last levels from the best first ones, [lines, coefficients, windows]."""
+        return self.levels + self.left * self.shares / self.weight
 
 
 def _by_window(matrix: Values, rows: Values) -> Values:
-    """A matrix times each of the rows, [..., len(matrix), rows]."""
-    count, width = rows.shape[-2:]
-    blocks = np.zeros((*rows.shape[:-2], -(-count // AT_ONCE), AT_ONCE, width))
-    blocks.reshape(*rows.shape[:-2], -1, width)[..., :count, :] = rows
-    products = (blocks @ matrix.T).reshape(*rows.shape[:-2], -1, len(matrix))
-    return np.asarray(products[..., :count, :].swapaxes(-1, -2))
+    """A matrix times each of the rows [..., rows, columns], [..., len(matrix), rows]."""
+    *lines, count, width = rows.shape
+    blocks = -(-count // AT_ONCE)
+    padded = np.zeros((*lines, blocks * AT_ONCE, width))
+    padded[..., :count, :] = rows
+    products = padded.reshape(*lines, blocks, AT_ONCE, width) @ matrix.T
+    products = products.reshape(*lines, -1, len(matrix))[..., :count, :]
+    return products.swapaxes(-1, -2)
