@@ -11,9 +11,10 @@ MAX_SEASONS = 8  # seasons that the mean is taken over
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
     counts = by_season(observed, season)[:, -MAX_SEASONS:].sum(1)  # [windows, season]
-    means = by_season(values, season)[:, -MAX_SEASONS:].sum(1) / np.maximum(counts, 1)
+    sums = by_season(values, season)[:, -MAX_SEASONS:].sum(1)
     latest = seasonal_naive.forecast(values, observed, season, season)
-    profile = smoothed(np.where(counts > 0, means, latest), counts, values, observed)
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), latest)
+    profile = smoothed(means, counts, values, observed)
     return profile[:, np.arange(horizon) % season]
 
 

@@ -40,27 +40,25 @@ columns of its horizon; its forecast depends on nothing else, and on no more tha
 @dataclass(frozen=True)
 class Method:
     forecast: Forecast
-    default_rank: int | None = (
-        None  # among the baselines that run by default; None: it runs only when asked for
-    )
+    # among the baselines that run by default; None: it runs only when asked for
+    default_rank: int | None = None
     repeats_season: bool = False  # so that it comes once for each season of the data
-    without_season: str | None = (
-        None  # the baseline that it equals where there is no season: one of both is left out
-    )
+    # the baseline that it equals where there is no season: one of both is left out
+    without_season: str | None = None
     extra: str | None = None  # the optional dependency that it needs
     about: Callable[[], str] | None = None  # says in a few words what it is
-    quantiles: Quantiles | None = (
-        None  # its own; by default they are its points plus quantiles of its past errors
-    )
-    forecast_series: ForecastSeries | None = (
-        None  # for many windows of a series, with known columns; slow
-    )
+    # its own; by default they are its points plus quantiles of its past errors
+    quantiles: Quantiles | None = None
+    # for many windows of a series, with known columns; slow
+    forecast_series: ForecastSeries | None = None
     # operations by steps of a series, known columns, horizon and season, if by default it takes part where worth them
     cost: Callable[[float, int, int, int], float] | None = None
     context: int = 0  # steps of the past that it sees, if more than others do
-    as_read: bool = False  # it sees values as they were read, not brought to at most 1: whole numbers may be counts
+    # it sees values as they were read, not brought to at most 1: whole numbers may be counts
+    as_read: bool = False
     threads: bool = True  # whether several threads may forecast at once
-    evens: bool = False  # it sees closed slots at the mean of the others, having no season that would hold their value
+    # it sees closed slots at the mean of the others, having no season that would hold their value
+    evens: bool = False
 
 
 @cache

@@ -12,7 +12,8 @@ from forecast.pretrained.features import sums_by_phase
 Slot = TypeVar("Slot", bound=np.generic)
 
 MIN_SEASONS = 2  # fewer leave no moving average for some phase
-LIMIT = 1.2816  # 90 % limit of an autocorrelation that is zero; one-sided, as a negative one is no season
+# 90 % limit of an autocorrelation that is zero; one-sided, as a negative one is no season
+LIMIT = 1.2816
 MIN_INDEX = 0.05  # dividing by a smaller one blows noise up
 SMOOTHED_SEASON = 500  # steps of a season from which on neighbours are alike
 WIDTHS = 2.0 ** np.arange(11)  # steps, of the kernels that smooth it, beside none
@@ -32,46 +33,43 @@ def _index(value_bytes: bytes, start_bytes: bytes, season: int) -> tuple[Values,
     start = np.frombuffer(start_bytes, np.int64)
     values = np.frombuffer(value_bytes).reshape(len(start), -1)
     windows, span = values.shape
-    index, divided = np.zeros((windows, season)), np.zeros(windows, bool)
+    index = np.zeros((windows, season))
+    factors = np.zeros(windows, bool)
     if season > 1 and span >= MIN_SEASONS * season:
-        rows = np.flatnonzero(_is_seasonal(values, start, season))
-        values, start = values[rows], start[rows]
-        positive = (
-            np.where(np.arange(span) >= start[:, None], values, np.inf).min(1, initial=np.inf) > 0
-        )
-        for multiplicative in (True, False):
-            some = np.flatnonzero(positive if multiplicative else ~divided[rows])
-            found = _decompose(values[some], start[some], season, multiplicative)
-            usable = (
-                found.min(1, initial=np.inf) >= MIN_INDEX
-                if multiplicative
-                else np.ones(len(some), bool)
-            )
-            index[rows[some[usable]]] = found[usable]
-            divided[rows[some[usable]]] = multiplicative
-    for array in (index, divided):
-        array.flags.writeable = False
-    return index, divided
+        seasonal = _is_seasonal(values, start, season)
+        present = np.arange(span) >= start[:, None]
+        positive = seasonal & (values.min(1, where=present, initial=np.inf) > 0)
+        rows = np.flatnonzero(positive)
+        divided = _decompose(values[rows], start[rows], season, multiplicative=True)
+        usable = divided.min(1, initial=np.inf) >= MIN_INDEX
+        index[rows[usable]] = divided[usable]
+        factors[rows[usable]] = True
+        rows = np.flatnonzero(seasonal & ~factors)
+        index[rows] = _decompose(values[rows], start[rows], season, multiplicative=False)
+    index.flags.writeable = False
+    factors.flags.writeable = False
+    return index, factors
 
 
-def remove_season(values: Values, index: Values, divided: Mask) -> Values:
-    """Take the season out of windows [windows, span]; `index` and `divided` come from `seasonal_index`."""
+def remove_season(values: Values, index: Values, factors: Mask) -> Values:
+    """Take the season out of windows [windows, span]; `index` and `factors` come from `seasonal_index`."""
     profile = index[:, np.arange(-values.shape[1], 0) % index.shape[1]]
-    return np.where(
-        divided[:, None], values / np.where(divided[:, None], profile, 1), values - profile
-    )
+    divided = values / np.where(factors[:, None], profile, 1)
+    return np.where(factors[:, None], divided, values - profile)
 
 
-def restore_season(points: Values, index: Values, divided: Mask) -> Values:
+def restore_season(points: Values, index: Values, factors: Mask) -> Values:
     """Put the season back into forecasts [windows, horizon] of windows without it."""
     profile = index[:, np.arange(points.shape[1]) % index.shape[1]]
-    return np.where(divided[:, None], points * profile, points + profile)
+    return np.where(factors[:, None], points * profile, points + profile)
 
 
 def by_season(slots: NDArray[Slot], season: int) -> NDArray[Slot]:
     """Fold the steps into seasons that end with the newest step, [windows, seasons, season], zeros in front."""
     windows, span = slots.shape
-    return np.pad(slots, ((0, 0), (-span % season, 0))).reshape(windows, -(-span // season), season)
+    seasons = -(-span // season)
+    padded = np.pad(slots, ((0, 0), (seasons * season - span, 0)))
+    return padded.reshape(windows, seasons, season)
 
 
 def smoothed(profile: Values, counts: Values, values: Values, observed: Mask) -> Values:
@@ -84,18 +82,25 @@ def smoothed(profile: Values, counts: Values, values: Values, observed: Mask) ->
     season = profile.shape[1]
     if season <= SMOOTHED_SEASON:
         return profile
-    both = observed[:, season:] & observed[:, :-season]
-    change, both = np.diff(values[:, season:] - values[:, :-season]), both[:, 1:] & both[:, :-1]
-    noise = (np.where(both, change, 0.0) ** 2).sum(1) / np.maximum(4 * both.sum(1), 1)
+    paired = observed[:, season:] & observed[:, :-season]
+    paired = paired[:, 1:] & paired[:, :-1]
+    change = np.diff(values[:, season:] - values[:, :-season])
+    squares = (change**2).sum(1, where=paired)
+    noise = squares / np.maximum(4 * paired.sum(1), 1)
     noise = noise * (1 / np.maximum(counts, 1)).mean(1)  # of a step of the profile
+
     spectrum = np.fft.rfft(profile)
     frequency = 2 * np.pi * np.fft.rfftfreq(season)
-    twice = np.where((frequency == 0) | (frequency == np.pi), 1, 2)  # a frequency and its negative
-    power, result, least = twice * np.abs(spectrum) ** 2 / season**2, profile.copy(), 2 * noise
+    alone = (frequency == 0) | (frequency == np.pi)
+    twice = np.where(alone, 1, 2)  # a frequency and its negative
+    power = twice * np.abs(spectrum) ** 2 / season**2
+    result = profile.copy()
+    least = 2 * noise
     for width in WIDTHS:
         kept = np.exp(-((frequency * width) ** 2) / 2)
         risk = power @ (1 - kept) ** 2 + 2 * noise * (twice * kept).sum() / season
-        better, least = risk < least, np.minimum(risk, least)
+        better = risk < least
+        least[better] = risk[better]
         result[better] = np.fft.irfft(spectrum[better] * kept, season)
     return result
 
@@ -105,39 +110,45 @@ def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
     span = values.shape[1]
     length = span - start
     present = np.arange(span) >= start[:, None]
-    centred = np.where(present, values - (values.sum(1) / length)[:, None], 0.0)
+    mean = values.sum(1) / length
+    centred = np.where(present, values - mean[:, None], 0.0)
     size = 1 << int(span + season).bit_length()
     spectrum = np.fft.rfft(centred, size)
     moments = np.fft.irfft(spectrum * spectrum.conj(), size)[:, : season + 1]
-    constant = moments[:, 0] <= 1e-24 * (values**2).sum(1)
-    correlations = moments[:, 1:] / np.where(constant, 1.0, moments[:, 0])[:, None]
+    variance = moments[:, 0]
+    constant = variance <= 1e-24 * (values**2).sum(1)
+    correlations = moments[:, 1:] / np.where(constant, 1.0, variance)[:, None]
     # Bartlett's variance under no correlation from this lag on. Of length squared only length - season products are
     # summed: without that count two or three seasons, however clear, seldom pass
     products = np.maximum(length - season, 0)
-    limit = LIMIT * np.sqrt((1 + 2 * (correlations[:, :-1] ** 2).sum(1)) * products) / length
-    seasonal: Mask = (length >= MIN_SEASONS * season) & ~constant & (correlations[:, -1] > limit)
-    return seasonal
+    inflation = 1 + 2 * (correlations[:, :-1] ** 2).sum(1)
+    limit = LIMIT * np.sqrt(inflation * products) / length
+    return (length >= MIN_SEASONS * season) & ~constant & (correlations[:, -1] > limit)
 
 
 def _decompose(values: Values, start: Counts, season: int, multiplicative: bool) -> Values:
     """Classical decomposition: mean by phase of what a centred moving average over one season leaves."""
-    windows, span = values.shape
+    span = values.shape[1]
     half = season // 2
-    sums = np.concatenate([np.zeros((windows, 1)), np.cumsum(values, 1)], 1)
+    sums = np.pad(np.cumsum(values, 1), ((0, 0), (1, 0)))
     middle = np.arange(half, span - half)
     # an even season counts its two ends by half each
-    begins = season, 0, 2 * half + 1, 2 * half + 1 - season
-    end, start_of, other_end, other_start = (
-        sums[:, begin : begin + len(middle)] for begin in begins
-    )
-    trend = (end - start_of + other_end - other_start) / (2 * season)
+    first = middle - half
+    trend = sums[:, first + season] - sums[:, first]
+    first = middle + half + 1 - season
+    trend = (trend + sums[:, first + season] - sums[:, first]) / (2 * season)
     inside = middle >= start[:, None] + half
-    rest = values[:, half : span - half]
+    rest = values[:, middle]
     rest = rest / np.where(inside, trend, 1.0) if multiplicative else rest - trend
-    parts = np.where(inside, rest, 0.0).T, inside.T.astype(np.float64)
-    totals, counts = (np.roll(sums_by_phase(part, season), -half, 0).T for part in parts)
-    whole = np.arange(span) >= start[:, None]
-    size = values.sum(1, keepdims=True) / (span - start)[:, None] if multiplicative else 1.0
-    index: Values = smoothed(totals / counts, counts, values / size, whole)
-    mean: Values = index.mean(1, keepdims=True)
-    return index / mean if multiplicative else index - mean
+
+    totals = sums_by_phase(np.where(inside, rest, 0.0).T, season)
+    counts = sums_by_phase(inside.T.astype(np.float64), season)
+    index = np.roll(totals / counts, -half, 0).T
+    counts = np.roll(counts, -half, 0).T
+    present = np.arange(span) >= start[:, None]
+    if multiplicative:
+        level = values.sum(1) / (span - start)
+        index = smoothed(index, counts, values / level[:, None], present)
+        return index / index.mean(1, keepdims=True)
+    index = smoothed(index, counts, values, present)
+    return index - index.mean(1, keepdims=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from forecast.baselines.shared.gaps import MAX_SMOOTHED, newest_steps
-from forecast.baselines.shared.method import Counts, Mask, Values
+from forecast.baselines.shared.method import Counts, Values
 from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
 
 # 0.02 to 1, closest at both ends; a finer grid gains nothing

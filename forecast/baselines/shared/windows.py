@@ -14,11 +14,11 @@ Seasons = tuple[int, ...]
 Ahead = Callable[[Values, Mask, Seasons], Values]
 """From pasts, whether each value was observed, and seasons to an array whose first axis is windows."""
 
-WINDOWS_AT_ONCE, VALUES_AT_ONCE = 512, 2_000_000  # what a cache holds
-COLUMNS, MANY_COLUMNS = (
-    64,
-    4096,
-)  # windows get a multiple of so many, or all; the second those beyond `MAX_SMOOTHED`
+# what a cache holds
+WINDOWS_AT_ONCE = 512
+VALUES_AT_ONCE = 2_000_000
+COLUMNS = 64  # windows get a multiple of so many, or all
+MANY_COLUMNS = 4096  # where a season is so long that its neighbours are alike
 
 
 def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, season: int) -> Values:
@@ -32,7 +32,8 @@ def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, sea
     def points(values: Values, seen: Mask, seasons: Seasons) -> Values:
         return method.forecast(values, seen, horizon, *(seasons or (1,)))
 
-    return _in_parts(method, points, past, observed, (season,) if season > 1 else (), (horizon,))
+    seasons = (season,) if season > 1 else ()
+    return _in_parts(method, points, past, observed, seasons, (horizon,))
 
 
 def forecast_own_quantiles(
@@ -45,13 +46,12 @@ def forecast_own_quantiles(
     network: Network | None = None,
 ) -> Values:
     """The quantiles of a method that has its own, ascending, [windows, horizon, levels]; see `forecast_baseline`."""
+    own = method.quantiles
+    if own is None:
+        raise TypeError("the method has no quantiles of its own")
 
     def quantiles(values: Values, seen: Mask, seasons: Seasons) -> Values:
-        if method.quantiles is None:
-            raise TypeError("the method has no quantiles of its own")
-        return np.asarray(
-            np.sort(method.quantiles(network, values, seen, horizon, seasons, levels), -1)
-        )
+        return np.sort(own(network, values, seen, horizon, seasons, levels), -1)
 
     return _in_parts(method, quantiles, past, observed, seasons, (horizon, len(levels)))
 
@@ -77,19 +77,21 @@ def _in_parts(
         rows, width, spanned = part
         seen = observed[rows, span - width :]
         values = np.where(seen, past[rows, span - width :], 0.0)
-        exponent = np.frexp(np.abs(values).max(1))[1] * (not method.as_read)
-        with np.errstate(over="ignore"):  # values of at most 1, by a power of two, which is exact
+        exponent = np.zeros(len(rows), int)
+        if not method.as_read:  # values of at most 1, by a power of two, which is exact
+            _, exponent = np.frexp(np.abs(values).max(1))
+        with np.errstate(over="ignore"):
             ahead = forecast(np.ldexp(values, -exponent[:, None]), seen, spanned)
-            result[rows] = np.nan_to_num(np.ldexp(ahead, exponent.reshape(-1, *[1] * len(shape))))
+            ahead = np.ldexp(ahead.T, exponent).T
+        result[rows] = np.nan_to_num(ahead)
 
-    at_once = max(
-        1, min(WINDOWS_AT_ONCE, -(-windows // cores()), VALUES_AT_ONCE // max(span, 1, *seasons))
-    )
-    parts = []
-    for width, spanned, rows in _alike(length, span, seasons):
-        parts += [
-            (rows[low : low + at_once], width, spanned) for low in range(0, len(rows), at_once)
-        ]
+    by_size = VALUES_AT_ONCE // max(span, 1, *seasons)
+    at_once = max(1, min(WINDOWS_AT_ONCE, -(-windows // cores()), by_size))
+    parts = [
+        (rows[low : low + at_once], width, spanned)
+        for width, spanned, rows in _alike(length, span, seasons)
+        for low in range(0, len(rows), at_once)
+    ]
     in_threads(fill, parts, method.threads)
     return result
 
@@ -98,8 +100,10 @@ def _alike(length: Counts, span: int, seasons: Seasons) -> Iterator[tuple[int, S
     """Columns, seasons and numbers of windows of about one length that span the same seasons; not those of length 0."""
     unit = MANY_COLUMNS if max(seasons, default=1) > SMOOTHED_SEASON else COLUMNS
     columns = np.minimum(-(-length // unit) * unit, span)
-    kind = columns * (len(seasons) + 1) + (length[:, None] >= np.sort(seasons)).sum(1)
-    for each in np.unique(kind[length > 0]).tolist():
-        width, spans = divmod(each, len(seasons) + 1)
-        spanned = tuple(season for season in seasons if season in sorted(seasons)[:spans])
-        yield width, spanned, np.flatnonzero((kind == each) & (length > 0))
+    ascending = sorted(seasons)
+    spanned = np.searchsorted(ascending, length, side="right")  # how many of them
+    kind = columns * (len(seasons) + 1) + spanned
+    for number in np.unique(kind[length > 0]).tolist():
+        width, count = divmod(number, len(seasons) + 1)
+        held = tuple(season for season in seasons if season in ascending[:count])
+        yield width, held, np.flatnonzero((kind == number) & (length > 0))
