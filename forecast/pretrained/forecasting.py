@@ -18,7 +18,8 @@ from forecast.pretrained.network import ARCHITECTURE, LEVELS, Weights, as_floats
 CONTEXTS = (64, 128, 256, 512, 1024)  # steps to which pasts are padded
 CONTEXT = CONTEXTS[-1]  # steps of the past that its features rest on at most
 NEWEST = 8 * TOKEN  # steps of the past that it reads
-MIRRORED = 1  # the architecture that reads the whole past, of a series and of its mirror image, as `finetuned` does
+# the architecture that reads the whole past, of a series and of its mirror image, as `finetuned` does
+MIRRORED = 1
 HOURLY_SEASONS = (24, 48, 96)  # steps of a day whose series have a network of their own
 FILE, HOURS_FILE = "weights.safetensors", "hours.safetensors"
 CELLS_AT_ONCE = 1 << 16  # steps of windows that run together: what a cache holds
@@ -45,9 +46,9 @@ def network_for(seasons: tuple[int, ...]) -> Network:
 
 @cache
 def load_network(data: bytes | None = None, file: str = FILE) -> Network:
+    """The network of these bytes, or the one that ships; `ArtifactRefused` for what is damaged or of another make."""
     shipped = data is None
-    if data is None:
-        data = (Path(__file__).parent / file).read_bytes()
+    data = data or (Path(__file__).parent / file).read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if shipped and digest != how_it_was_made(file)["sha256"]:
         problem = f"{file} of the package has another hash than recorded"
@@ -56,21 +57,19 @@ def load_network(data: bytes | None = None, file: str = FILE) -> Network:
         weights = as_floats(load(data))
     except (SafetensorError, ValueError) as error:
         raise ArtifactRefused(f"the pretrained network cannot be read: {error}") from None
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # that of a valid file
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])  # that of a valid file
     architecture = header.get("__metadata__", {}).get("architecture")
     if architecture not in (str(MIRRORED), str(ARCHITECTURE)):
-        raise ArtifactRefused(
-            "the pretrained network is of another release, which forecasts otherwise"
-        )
+        problem = "the pretrained network is of another release, which forecasts otherwise"
+        raise ArtifactRefused(problem)
     return Network(data, digest, weights, layers_of(weights), int(architecture))
 
 
 def how_it_was_made(file: str = FILE) -> dict[str, Any]:
     """Hash, recipe, steps and version of the generator of a network that ships."""
-    made: dict[str, Any] = json.loads(
-        (Path(__file__).parent / file).with_suffix(".json").read_text("utf-8")
-    )
-    return made
+    recipe = (Path(__file__).parent / file).with_suffix(".json")
+    return dict(json.loads(recipe.read_text("utf-8")))
 
 
 def forecast_quantiles(
@@ -81,26 +80,23 @@ def forecast_quantiles(
     The newest value is the last, and some are observed in each window. Seasons are steps, the first one first; none or
     1 for none.
     """
-    values, observed = values[:, -CONTEXT:], observed[:, -CONTEXT:]
-    whole = -(-horizon // TOKEN) * TOKEN
-    result = np.zeros((len(values), horizon, len(LEVELS)))
-    length = values.shape[1] - observed.argmax(1)
     # a forecast may depend on how far a window is padded, but not on the windows beside it
-    padded = np.array(CONTEXTS)[np.searchsorted(CONTEXTS, length)]
-    for context in np.unique(padded):
-        rows = np.flatnonzero(padded == context)
-        front = (0, 0), (max(context - values.shape[1], 0), 0)  # zeros where there are fewer steps
-        past, seen = (
-            np.pad(values[rows, -context:], front),
-            np.pad(observed[rows, -context:], front),
-        )
-        parts = -(-len(rows) * (context + whole) // CELLS_AT_ONCE)
+    padding = ((0, 0), (max(CONTEXT - values.shape[1], 0), 0))
+    values = np.pad(values, padding)[:, -CONTEXT:]
+    observed = np.pad(observed, padding)[:, -CONTEXT:]
+    length = CONTEXT - observed.argmax(1)
+    contexts = np.array(CONTEXTS)[np.searchsorted(CONTEXTS, length)]
+    ahead = -(-horizon // TOKEN) * TOKEN
+    result = np.zeros((len(values), horizon, len(LEVELS)))
+    for context in np.unique(contexts).tolist():
+        rows = np.flatnonzero(contexts == context)
+        parts = -(-len(rows) * (context + ahead) // CELLS_AT_ONCE)
         at_once = -(-len(rows) // (parts * ROUND)) * ROUND
-        for part in np.split(np.arange(len(rows)), range(at_once, len(rows), at_once)):
-            known = window_seasons(seasons, context - seen[part].argmax(1))
-            result[rows[part]] = quantiles_of(network, past[part], seen[part], whole, known)[
-                :, :horizon
-            ]
+        for part in np.split(rows, range(at_once, len(rows), at_once)):
+            past = values[part, -context:]
+            seen = observed[part, -context:]
+            spanned = window_seasons(seasons, length[part])
+            result[part] = quantiles_of(network, past, seen, ahead, spanned)[:, :horizon]
     counts = are_counts(values, observed)
     result[counts] = np.round(result[counts])
     return result
@@ -108,12 +104,11 @@ def forecast_quantiles(
 
 def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
     """[windows, 3] for `features_of`: first season that the past spans, second season, first one of the calendar."""
-    listed = [season for season in seasons if season > 1]
-    first, second = (
-        np.full(len(length), season) for season in (*listed, *(1, 0)[len(listed) :])[:2]
-    )
+    first, second, *_ = [*(season for season in seasons if season > 1), 0, 0]
+    first = max(first, 1)
     spanned = np.where(length < first, 1, first)
-    return np.stack([spanned, np.where((spanned == 1) | (length < second), 0, second), first], 1)
+    second_spanned = np.where((spanned == 1) | (length < second), 0, second)
+    return np.stack([spanned, second_spanned, np.full(len(length), first)], 1)
 
 
 def quantiles_of(
@@ -142,7 +137,7 @@ def are_counts(values: Numbers, observed: Flags) -> Flags:
     """Whether windows hold small whole numbers only, none below 0, [windows]."""
     whole = ((values == np.round(values)) & (values >= 0) | ~observed).all(1)
     mean = np.where(observed, values, 0.0).sum(1) / np.maximum(observed.sum(1), 1)
-    return np.asarray(whole & (mean <= FEW))
+    return whole & (mean <= FEW)
 
 
 def _one_way(
@@ -150,5 +145,6 @@ def _one_way(
 ) -> Numbers:
     newest = CONTEXT if network.architecture == MIRRORED else NEWEST
     features = features_of(values, observed, seasons, horizon, newest)
-    scaled = np.clip(run(network.layers, features).astype(np.float64), -MAX_SQUASHED, MAX_SQUASHED)
-    return features.location[:, None, None] + features.scale[:, None, None] * unsquashed(scaled)
+    squashed = run(network.layers, features).astype(np.float64)
+    distance = unsquashed(np.clip(squashed, -MAX_SQUASHED, MAX_SQUASHED))
+    return features.location[:, None, None] + features.scale[:, None, None] * distance

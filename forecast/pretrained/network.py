@@ -19,7 +19,8 @@ from forecast.pretrained.features import (
     Numbers,
 )
 
-ARCHITECTURE = 2  # of features, layers and how they are run; weights of another one would forecast something else
+# of features, layers and how they are run; weights of another one would forecast something else
+ARCHITECTURE = 2
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
 MIDDLE = LEVELS.index(0.5)
 SEASONAL = 5  # of the other first guesses, those of seasons
@@ -36,14 +37,13 @@ def tokens_of(features: Features) -> Floats:
     windows, steps, width = features.steps.shape
     number = np.arange(steps // TOKEN) - features.coarse // TOKEN
     ahead = np.maximum(number - features.context // TOKEN + 1, 0)
+    place = np.where(number < 0, -1, ahead > 0)  # older than the newest, newest or future
     tokens = np.empty((len(number), TOKEN_INPUTS, windows), np.float32)
-    tokens[:, : TOKEN * width] = features.steps.transpose(1, 2, 0).reshape(
-        -1, TOKEN * width, windows
-    )
+    by_token = features.steps.transpose(1, 2, 0).reshape(len(number), -1, windows)
+    tokens[:, : TOKEN * width] = by_token
     tokens[:, TOKEN * width : -2] = features.summary.T
-    tokens[:, -2:] = np.stack([np.where(number < 0, -1, ahead > 0), np.log1p(ahead) / 2], -1)[
-        ..., None
-    ]
+    tokens[:, -2] = place[:, None]
+    tokens[:, -1] = np.log1p(ahead)[:, None] / 2
     return tokens.transpose(2, 0, 1)
 
 
@@ -54,8 +54,8 @@ def inputs_of(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
     0.03 must not spoil a season that repeats exactly.
     """
     most = MOST * features.unit[:, None, None]
-    limited = most * np.tanh(features.others[..., :SEASONAL] / most)
-    gated = np.concatenate([limited, features.others[..., SEASONAL:]], -1)
+    gated = features.others.copy()
+    gated[..., :SEASONAL] = most * np.tanh(gated[..., :SEASONAL] / most)
     return tokens_of(features), features.base, gated, features.unit
 
 
@@ -67,14 +67,11 @@ def layers_of(weights: Weights) -> Weights:
     """
 
     def layer(name: str, normalised: str = "", part: str = "") -> Numbers:
-        matrix, bias = (
-            weights[f"{name}.{kind}{part}"].astype(np.float64) for kind in ("weight", "bias")
-        )
+        matrix = weights[f"{name}.weight{part}"].astype(np.float64)
+        bias = weights[f"{name}.bias{part}"].astype(np.float64)
         if normalised:
-            bias, matrix = (
-                bias + matrix @ weights[f"{normalised}.bias"],
-                matrix * weights[f"{normalised}.weight"],
-            )
+            bias = bias + matrix @ weights[f"{normalised}.bias"]
+            matrix = matrix * weights[f"{normalised}.weight"]
         return np.column_stack([matrix, bias])
 
     layers: dict[str, NDArray[Any]] = {
@@ -82,14 +79,15 @@ def layers_of(weights: Weights) -> Weights:
         "outputs": layer("outputs", "after"),
     }
     for block in {name.rpartition(".recurrent.")[0] for name in weights if ".recurrent." in name}:
-        inner = layer(f"{block}.recurrent", f"{block}.before", "_ih_l0")
-        state = np.roll(
-            layer(f"{block}.recurrent", part="_hh_l0"), 1, axis=1
-        )  # it stands after the 1
-        both, new = np.split(np.arange(len(inner)), [2 * len(inner) // 3])
-        gates = inner[both, :-1], inner[both, -1] + state[both, 0], state[both, 1:]
-        layers[f"{block}.gates"], layers[f"{block}.new"] = -np.column_stack(gates), inner[new]
-        layers[f"{block}.kept"] = state[new]
+        inputs = layer(f"{block}.recurrent", f"{block}.before", "_ih_l0")
+        state = layer(f"{block}.recurrent", part="_hh_l0")
+        state = np.roll(state, 1, axis=1)  # it stands after the 1
+        new = 2 * len(inputs) // 3  # the gates come first
+        gates = np.column_stack([inputs[:new], state[:new, 1:]])
+        gates[:, inputs.shape[1] - 1] += state[:new, 0]  # both biases
+        layers[f"{block}.gates"] = -gates
+        layers[f"{block}.new"] = inputs[new:]
+        layers[f"{block}.kept"] = state[new:]
         layers[f"{block}.wide"] = layer(f"{block}.wide", f"{block}.between")
         layers[f"{block}.narrow"] = layer(f"{block}.narrow")
     return as_floats(layers)
@@ -101,50 +99,53 @@ def run(layers: Weights, features: Features) -> Floats:
     Tokens are computed one after another, each for all windows, [width, windows]: a cache holds what that takes.
     """
     tokens, base, gated, unit = inputs_of(features)
-    states = [
-        layers["inputs"][:, :-1] @ token + layers["inputs"][:, -1:]
-        for token in tokens.transpose(1, 2, 0)
-    ]
-    future, windows = (features.coarse + features.context) // TOKEN, len(base)
-    blocks, width = sum(name.endswith(".wide") for name in layers), len(states[0])
-    read = np.ones(
-        (2 * width + 1, windows), np.float32
-    )  # what a layer reads, 1, and the state of a block
+    matrix, bias = layers["inputs"][:, :-1], layers["inputs"][:, -1:]
+    states = [matrix @ token + bias for token in tokens.transpose(1, 2, 0)]
+    future = (features.coarse + features.context) // TOKEN
+    blocks = sum(name.endswith(".wide") for name in layers)
+    width = len(bias)
+    # what a layer reads, 1, and the state of a block
+    read = np.ones((2 * width + 1, len(base)), np.float32)
+    state = read[width + 1 :]
     for block in range(blocks):
-        read[width + 1 :] = 0
+        state[:] = 0
         for number, token in enumerate(states):
             inputs = _normalised(token, read)
-            token += _next(layers, f"blocks.{block}", read if number else inputs, read[width + 1 :])
+            token += _next(layers, f"blocks.{block}", read if number else inputs, state)
             if block < blocks - 1 or number >= future:  # nothing reads the others any more
                 token += _wider(layers, f"blocks.{block}", _normalised(token, read))
     raw = np.stack([layers["outputs"] @ _normalised(token, read) for token in states[future:]])
-    return _quantiles(raw.reshape(-1, OUTPUTS, windows), base.T, gated.transpose(1, 2, 0), unit)
+    outputs = raw.reshape(-1, OUTPUTS, len(base))
+    return _quantiles(outputs, base.T, gated.transpose(1, 2, 0), unit)
 
 
-def _quantiles(raw: Floats, base: Floats, gated: Floats, unit: Floats) -> Floats:
+def _quantiles(outputs: Floats, base: Floats, gated: Floats, unit: Floats) -> Floats:
     """Quantiles from outputs [horizon, OUTPUTS, windows]: a middle, and distances that are never negative."""
-    gates, raw = raw[:, :OTHERS], raw[:, OTHERS:]
-    quantiles = (
-        np.log(np.exp(-np.abs(raw - 1)) + 1) + np.maximum(raw - 1, 0)
-    ) * unit  # by softplus
-    quantiles[:, MIDDLE] = base + np.einsum("how,how->hw", gates, gated) + unit * raw[:, MIDDLE]
+    gates = outputs[:, :OTHERS]
+    raw = outputs[:, OTHERS:]
+    distances = np.log(np.exp(-np.abs(raw - 1)) + 1) + np.maximum(raw - 1, 0)  # by softplus
+    quantiles = distances * unit
     quantiles[:, :MIDDLE] *= -1
+    quantiles[:, MIDDLE] = base + np.einsum("how,how->hw", gates, gated) + unit * raw[:, MIDDLE]
     for side in (slice(MIDDLE, None), slice(MIDDLE, None, -1)):
         quantiles[:, side] = np.cumsum(quantiles[:, side], 1)
-    return np.asarray(quantiles.transpose(2, 0, 1))
+    return quantiles.transpose(2, 0, 1)
 
 
 def _normalised(states: Floats, read: Floats) -> Floats:
     """The states [width, windows] with a mean of 0 and a variance of 1, in `read`, and the 1 that follows there."""
-    out = read[: len(states)]
-    np.subtract(states, np.full(len(states), 1 / len(states), np.float32) @ states, out=out)
-    out /= np.sqrt(np.einsum("wn,wn->n", out, out) / np.float32(len(out)) + np.float32(SMALL))
-    return read[: len(states) + 1]
+    width = len(states)
+    out = read[:width]
+    np.subtract(states, np.full(width, 1 / width, np.float32) @ states, out=out)
+    variance = np.einsum("wn,wn->n", out, out) / np.float32(width)
+    out /= np.sqrt(variance + np.float32(SMALL))
+    return read[: width + 1]
 
 
 def _next(layers: Weights, block: str, read: Floats, state: Floats) -> Floats:
     """The next state of a GRU, [width, windows], in the place of the one before, which `read` lacks where it is 0."""
-    width, size = len(state), len(read)
+    width = len(state)
+    size = len(read)
     away = np.exp(layers[f"{block}.gates"][:, :size] @ read)  # of the reset, and of the update
     away += 1
     new = layers[f"{block}.kept"][:, : size - width] @ read[width:]
@@ -159,9 +160,10 @@ def _next(layers: Weights, block: str, read: Floats, state: Floats) -> Floats:
 
 def _wider(layers: Weights, block: str, read: Floats) -> Floats:
     """A wider layer whose outputs are multiplied by their logistic function, and a narrow one, [width, windows]."""
-    hidden, narrow = layers[f"{block}.wide"] @ read, layers[f"{block}.narrow"]
+    narrow = layers[f"{block}.narrow"]
+    hidden = layers[f"{block}.wide"] @ read
     hidden /= np.exp(-hidden) + 1
-    return np.asarray(narrow[:, :-1] @ hidden + narrow[:, -1:])
+    return narrow[:, :-1] @ hidden + narrow[:, -1:]
 
 
 def as_floats(arrays: dict[str, NDArray[Any]]) -> Weights:
