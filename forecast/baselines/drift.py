@@ -13,7 +13,7 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     last = values[rows, newest]
     slope = (last - values[rows, oldest]) / np.maximum(newest - oldest, 1)
     steps = np.arange(span, span + horizon) - newest[:, None]
-    return last[:, None] + slope[:, None] * steps
+    return np.asarray(last[:, None] + slope[:, None] * steps)
 
 
 METHOD = Method(forecast, default_rank=3, evens=True)

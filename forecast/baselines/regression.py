@@ -186,7 +186,7 @@ class _Learner:
         by_step = weights + own[:, : columns.shape[1]]  # [season, columns, 1]
         step = (np.arange(len(known)) - begin) % season
         effect = (columns * by_step[step, :, 0]).sum(1)
-        return effect - effect[begin:age].mean()
+        return np.asarray(effect - effect[begin:age].mean())
 
     def _next_seasons(self, past: Values, horizon: int) -> Values:
         """The next steps, [horizon], by maps of whole seasons that are learned from the past, [steps]."""
@@ -207,7 +207,7 @@ class _Learner:
             dummies = dummies[:, :0]
         rows = np.arange(back[-1], count - later)
         if len(rows) < PRIORS.rows:
-            return whole[-1]
+            return np.asarray(whole[-1])
 
         def columns(at: Counts) -> Values:
             return np.concatenate([*(whole[at - ago] for ago in back), dummies[at]], 1)
@@ -250,7 +250,7 @@ class _Learner:
         def scaled(at: Counts, steps: Counts) -> Values:
             mean, unit = scale(at)
             distance = (values[at[:, None] + steps] - mean) / unit
-            return np.clip(distance, -PRIORS.farthest, PRIORS.farthest)
+            return np.asarray(np.clip(distance, -PRIORS.farthest, PRIORS.farthest))
 
         weights, intercept = ridge(scaled(rows, read), scaled(rows, ahead))
         mean, unit = scale(ends)

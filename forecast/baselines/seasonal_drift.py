@@ -12,7 +12,7 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     change = changes.sum(1) / np.maximum(paired.sum(1), 1)
     repeated = seasonal_naive.forecast(values, observed, horizon, season)
     seasons = 1 + np.arange(horizon) // season
-    return repeated + change[:, None] * seasons
+    return np.asarray(repeated + change[:, None] * seasons)
 
 
 METHOD = Method(forecast, default_rank=4, repeats_season=True, without_season="drift")

@@ -69,7 +69,7 @@ def candidates_for(
         entries = [entry for entry in CANDIDATES if entry[0] not in left_out]
 
     lookbacks = _lookbacks(settings, lookback, longest, season)
-    candidates = {}
+    candidates: dict[str, Candidate] = {}
     for model, scaling, multiple in entries:
         candidate = Candidate(
             model=model,

@@ -116,7 +116,7 @@ class Ensemble:
         panel = inputs.panel
         seen = [panel.values, panel.observed, panel.offsets, *windows, inputs.closed, inputs.bound]
         if baseline.method.forecast_series is not None:
-            seen += [panel.known, panel.vintages and panel.vintages.value]
+            seen += [panel.known, None if panel.vintages is None else panel.vintages.value]
         key = hash_of((label, seen))
         if key not in self.memory:
             self.memory[key] = baseline_forecasts(*wanted)
@@ -148,8 +148,8 @@ class _Candidates:
         past = past.select(newer_half(past.series)).completed()
 
         own_quantiles = np.concatenate([np.ones(count, bool), baselines.gives_quantiles])
-        quantiles = [forecasts[None] for _, forecasts in networks]
-        quantiles = np.concatenate([*quantiles, baselines.quantiles])
+        by_network = [forecasts[None] for _, forecasts in networks]
+        quantiles = np.concatenate([*by_network, baselines.quantiles])
         errors = np.concatenate([np.zeros((count, *baselines.errors.shape[1:])), baselines.errors])
         step_shares = np.append(np.zeros(count), baselines.step_shares)
 
@@ -222,7 +222,7 @@ def choose_ensemble(
     if scored:
         rival = candidates.medians[labels.index(min(scored, key=scores.__getitem__), count)]
 
-    used = weights.any(0)
+    used = np.asarray(weights.any(0))
     used_networks = np.flatnonzero(used[:count])
     components = [label for label, is_used in zip(labels, used, strict=True) if is_used]
     steps = steps_back(components[len(used_networks) :], baselines.context)
@@ -246,7 +246,7 @@ def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
     missing = np.isnan(forecasts).any(tuple(range(2, forecasts.ndim))).T  # [windows, candidates]
     mixed = np.einsum("wc,cw...->w...", weights, np.nan_to_num(forecasts))
     mixed[(missing & (weights > 0)).any(1)] = np.nan
-    return mixed
+    return np.asarray(mixed)
 
 
 def _calibrated(

@@ -170,4 +170,4 @@ def _in_parts(log_weights: Numbers) -> Numbers:
     missing = round(PRIORS.parts - parts.sum())
     largest_rests = np.argsort(parts - exact, kind="stable")[:missing]
     parts[largest_rests] += 1
-    return parts / PRIORS.parts
+    return np.asarray(parts / PRIORS.parts)

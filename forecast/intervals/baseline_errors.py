@@ -124,14 +124,16 @@ def _mean_errors(steps: Integers, errors: Numbers, weights: Numbers, sizes: Numb
     weighted = sizes.max() * share * (step - mean_step)
     slope = (weighted @ (level - mean_level) + PRIORS.growth) / (weighted @ (step - mean_step) + 1)
     curve = mean_level + slope * (step - mean_step)
-    return np.exp((sizes * level + PRIORS.curve * curve) / (sizes + PRIORS.curve))
+    return np.asarray(np.exp((sizes * level + PRIORS.curve * curve) / (sizes + PRIORS.curve)))
 
 
 def _running(values: Numbers, near: int) -> Numbers:
     """Sums of values [windows, steps] over the steps up to `near` steps away, [steps]."""
     sums = np.append(0.0, values.sum(0).cumsum())
     step = np.arange(values.shape[1])
-    return sums[np.minimum(step + near + 1, len(step))] - sums[np.maximum(step - near, 0)]
+    return np.asarray(
+        sums[np.minimum(step + near + 1, len(step))] - sums[np.maximum(step - near, 0)]
+    )
 
 
 def _shape(values: Numbers, weights: Numbers, levels: tuple[float, ...], size: float) -> Numbers:

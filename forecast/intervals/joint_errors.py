@@ -85,7 +85,7 @@ class JointErrors:
         usual = PRIORS.steps ** np.abs(step[:, None] - step)
         correlation = self.data_weight * seen + (1 - self.data_weight) * usual
         np.fill_diagonal(correlation, 1.0)
-        return correlation
+        return np.asarray(correlation)
 
     @cached_property
     def series_correlation(self) -> float:
@@ -141,4 +141,4 @@ def variance_share(
     seen = divided((errors**2).sum(0), alike, expected)
     common = seen.sum() / expected.sum() if expected.sum() > 0 else 1.0
     weight = weight_of_windows(windows)
-    return weight * seen + (1 - weight) * expected * common**weight
+    return np.asarray(weight * seen + (1 - weight) * expected * common**weight)

@@ -15,7 +15,7 @@ WHOLE = 2.0**53  # up to here float64 holds every whole number
 
 
 def divided(
-    above: Numbers, below: NDArray[Any], otherwise: Numbers | float = np.nan
+    above: NDArray[Any], below: NDArray[Any], otherwise: Numbers | float = np.nan
 ) -> NDArray[np.float64]:
     """A quotient, `otherwise` where the divisor is not above 0."""
     positive = below > 0

@@ -168,7 +168,7 @@ def _coarse_means(pasts: Floats, coarse: int) -> Floats:
     inside = inside[:, -len(pasts) :]  # there may be fewer steps
     total = np.tensordot(inside, pasts[len(pasts) - inside.shape[1] :], 1)
     count = total[:, 1:2]  # the sum of what is known
-    return total / np.maximum(count, 1)
+    return np.asarray(total / np.maximum(count, 1))
 
 
 def _scale(values: Numbers, known: Numbers, pairs: Numbers, season: int) -> tuple[Numbers, Numbers]:
@@ -191,7 +191,7 @@ def _seasonal_error(scaled: Numbers, known: Numbers, pairs: Numbers, season: int
     count = pairs.sum(0)
     change = _dot(np.abs(np.diff(scaled, axis=0)), pairs) / np.maximum(count, 1)
     borrowed = BORROWED * np.where(count > 0, change, 1.0)
-    return np.maximum((total + borrowed) / (paired.sum(0) + BORROWED), SMALLEST_UNIT)
+    return np.asarray(np.maximum((total + borrowed) / (paired.sum(0) + BORROWED), SMALLEST_UNIT))
 
 
 class _Season:
@@ -239,7 +239,7 @@ class _Season:
         left = _dot(weighted, rest) - 2 * (sums * index).sum(0) + explained
         noise = np.maximum(left, 0) / np.maximum(seasons - 1, LEAST_SEASONS)
         certainty = np.clip(1 - noise / np.maximum(explained, 1e-12), 0, 1)
-        return (index * certainty)[self.phase]
+        return np.asarray((index * certainty)[self.phase])
 
     def columns(self, values: Numbers, known: Numbers, newest: int) -> list[Numbers]:
         """Index, the value one season before and whether it is known, and the phase, of the newest steps and on."""
@@ -260,9 +260,9 @@ def sums_by_phase(values: Numbers, length: int) -> Numbers:
     """Sums of values [steps, windows] over the steps of a phase, [length, windows]; the newest step is of the last."""
     steps, windows = values.shape
     begun = steps % length  # steps of a season that begins before the past
-    sums = values[begun:].reshape(-1, length, windows).sum(0)
+    sums = values[begun:].reshape(steps // length, length, windows).sum(0)
     sums[length - begun :] += values[:begun]
-    return sums
+    return np.asarray(sums)
 
 
 def _window_sums(values: Numbers, length: int) -> Numbers:

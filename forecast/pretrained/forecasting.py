@@ -48,7 +48,8 @@ def network_for(seasons: tuple[int, ...]) -> Network:
 def load_network(data: bytes | None = None, file: str = FILE) -> Network:
     """The network of these bytes, or the one that ships; `ArtifactRefused` for what is damaged or of another make."""
     shipped = data is None
-    data = data or (Path(__file__).parent / file).read_bytes()
+    if data is None:
+        data = (Path(__file__).parent / file).read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if shipped and digest != how_it_was_made(file)["sha256"]:
         problem = f"{file} of the package has another hash than recorded"
@@ -137,7 +138,7 @@ def are_counts(values: Numbers, observed: Flags) -> Flags:
     """Whether windows hold small whole numbers only, none below 0, [windows]."""
     whole = ((values == np.round(values)) & (values >= 0) | ~observed).all(1)
     mean = np.where(observed, values, 0.0).sum(1) / np.maximum(observed.sum(1), 1)
-    return whole & (mean <= FEW)
+    return np.asarray(whole & (mean <= FEW))
 
 
 def _one_way(

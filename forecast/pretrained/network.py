@@ -129,7 +129,7 @@ def _quantiles(outputs: Floats, base: Floats, gated: Floats, unit: Floats) -> Fl
     quantiles[:, MIDDLE] = base + np.einsum("how,how->hw", gates, gated) + unit * raw[:, MIDDLE]
     for side in (slice(MIDDLE, None), slice(MIDDLE, None, -1)):
         quantiles[:, side] = np.cumsum(quantiles[:, side], 1)
-    return quantiles.transpose(2, 0, 1)
+    return np.asarray(quantiles.transpose(2, 0, 1))
 
 
 def _normalised(states: Floats, read: Floats) -> Floats:

@@ -123,7 +123,7 @@ def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
     products = np.maximum(length - season, 0)
     inflation = 1 + 2 * (correlations[:, :-1] ** 2).sum(1)
     limit = LIMIT * np.sqrt(inflation * products) / length
-    return (length >= MIN_SEASONS * season) & ~constant & (correlations[:, -1] > limit)
+    return np.asarray((length >= MIN_SEASONS * season) & ~constant & (correlations[:, -1] > limit))
 
 
 def _decompose(values: Values, start: Counts, season: int, multiplicative: bool) -> Values:
@@ -149,6 +149,6 @@ def _decompose(values: Values, start: Counts, season: int, multiplicative: bool)
     if multiplicative:
         level = values.sum(1) / (span - start)
         index = smoothed(index, counts, values / level[:, None], present)
-        return index / index.mean(1, keepdims=True)
+        return np.asarray(index / index.mean(1, keepdims=True))
     index = smoothed(index, counts, values, present)
-    return index - index.mean(1, keepdims=True)
+    return np.asarray(index - index.mean(1, keepdims=True))

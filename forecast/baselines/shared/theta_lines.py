@@ -94,7 +94,7 @@ class _Smoothing:
         span = lines.shape[2]
         coefficient = SMOOTHING[:, None]
         decay = 1 - coefficient
-        powers = decay ** np.arange(span)  # [coefficients, steps]
+        powers: Values = decay ** np.arange(span)  # [coefficients, steps]
         powers[powers < 1e-30] = 0.0  # denormal numbers are slow
         begun = lines
         if start.any():
@@ -119,14 +119,14 @@ class _Smoothing:
             power = one.real * two.real + one.imag * two.imag
             summed = _by_window(by_frequency, power)
             last = self.levels[line] * self.levels[other] / coefficient
-            return (summed - last) / (1 + decay)
+            return np.asarray((summed - last) / (1 + decay))
 
         self.squares = np.stack([products(line, line) for line in range(len(lines))])
         self.product = products(0, len(lines) - 1)
 
     def last_levels(self) -> Values:
         """Last levels from the best first ones, [lines, coefficients, windows]."""
-        return self.levels + self.left * self.shares / self.weight
+        return np.asarray(self.levels + self.left * self.shares / self.weight)
 
 
 def _by_window(matrix: Values, rows: Values) -> Values:
