@@ -9,6 +9,7 @@ from typing import get_args
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
+from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK, timestamps_at
 from forecast.errors import Setting, UsageError, Words, did_you_mean
 from forecast.panel.hierarchy import ALL as ALL
@@ -19,7 +20,7 @@ from forecast.settings import MAX_AHEAD, Every, SumSettings
 from forecast.tables.writing import refuse_clash
 
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
-MOST_DAYS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}  # days
+MAX_DAYS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}
 MOST_AHEAD = 100_000  # steps, as a forecaster takes them
 LEAST_PAST = 2  # horizons that the past has where sums over periods make the horizon longer
 MONDAY = 3  # days from a Monday to 1970-01-01, a Thursday
@@ -36,7 +37,7 @@ class Periods:
     edges: Integers  # [periods + 1], steps from 0; the last one is not part of any
     times: Integers  # [periods], timestamp of the start of each
     next_horizon: int | None = (
-        None  # the one that the next period needs; None where this one ends with a period
+        None  # that reaches one period more; None where the last step ends one
     )
 
     def __len__(self) -> int:
@@ -45,98 +46,96 @@ class Periods:
 
 def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -> Periods:
     """The periods of the steps after an origin, a grid position, that end within the horizon."""
-    calendar, steps = calendar_of(schema), origin + 1 + np.arange(horizon)
+    calendar = calendar_of(schema)
+    start = origin + 1
+    steps = start + np.arange(horizon)
     if every is None:
-        return Periods(origin + 1, np.arange(horizon + 1), calendar.times(steps))
+        return Periods(start, np.arange(horizon + 1), calendar.times(steps))
     if every == "horizon":
-        return Periods(origin + 1, np.array([0, horizon]), calendar.times(steps[:1]))
+        return Periods(start, np.array([0, horizon]), calendar.times(steps[:1]))
     check_period(schema, every)
-    keys, reach = (
-        period_keys(calendar, steps, every),
-        2 * longest(schema, every) + 1,
-    )  # more than a period has
 
     def key_at(position: int) -> int:
         return int(period_keys(calendar, np.array([position]), every)[0])
 
-    before, after = (
-        range(origin + 1 - reach, origin + 1),
-        range(origin + 1 + horizon, origin + 1 + horizon + reach),
-    )
-    first = before.start + bisect_left(before, int(keys[0]), key=key_at)
-    end = horizon + bisect_right(after, int(keys[-1]), key=key_at)  # of the period of the last step
+    keys = period_keys(calendar, steps, every)
+    reach = 2 * longest(schema, every) + 1  # more steps than a period has
+    before = range(start - reach, start)
+    after = range(start + horizon, start + horizon + reach)
+    first = before[0] + bisect_left(before, keys[0], key=key_at)
+    end_of_last = horizon + bisect_right(after, keys[-1], key=key_at)
+
     edges = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
-    edges = np.append(edges, horizon) if end == horizon else edges
-    times = _start_times(calendar, keys[edges[:-1]], steps[edges[:-1]], every)
-    return Periods(first, edges, times, None if end == horizon else end)
+    if end_of_last == horizon:
+        edges = np.append(edges, horizon)
+    firsts = edges[:-1]
+    times = _start_times(calendar, keys[firsts], steps[firsts], every)
+    return Periods(first, edges, times, None if end_of_last == horizon else end_of_last)
 
 
 def steps_of_periods(
     schema: Schema, starts: Integers, steps: Integers, every: Every | None
 ) -> tuple[Integers, Integers]:
-    """The grid positions of the first steps of periods that start at timestamps, and of the ones after their last."""
+    """Grid positions of the first step of periods that start at timestamps, and of the one after the last step."""
     calendar = calendar_of(schema)
     if every is None or every == "horizon":
         first = calendar.positions(starts)
         return first, first + (1 if every is None else steps)
     check_period(schema, every)
-    longest_end = (
-        starts.max() + (MOST_DAYS[every] + 2) * DAY
-    )  # clocks that are put back make days longer
-    first, last = calendar.positions(np.array([starts.min(), longest_end]))
+    # clocks that are put back make days longer
+    latest_end = starts.max() + (MAX_DAYS[every] + 2) * DAY
+    first, last = calendar.positions(np.array([starts.min(), latest_end]))
     near = np.arange(first, last + 1)
     times = _start_times(calendar, period_keys(calendar, near, every), near, every)
-    return near[0] + np.searchsorted(times, starts), near[0] + np.searchsorted(
-        times, starts, "right"
-    )
+    ends = np.searchsorted(times, starts, "right")
+    return first + np.searchsorted(times, starts), first + ends
 
 
 def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> int:
     """The steps from an origin to the end of the next whole period, the longest of several."""
-    needed = [1]
+    horizon = 1
     for period in every:
         if period != "horizon":
-            rest = periods_of(schema, origin, 1, period)
-            end = rest.next_horizon or 1
-            begun = rest.first <= origin
-            needed.append(
-                end + (periods_of(schema, origin + end, 1, period).next_horizon or 1)
-                if begun
-                else end
-            )
-    return max(needed)
+            current = periods_of(schema, origin, 1, period)
+            end = current.next_horizon or 1
+            if current.first <= origin:  # it has begun, and the next one is whole
+                end += periods_of(schema, origin + end, 1, period).next_horizon or 1
+            horizon = max(horizon, end)
+    return horizon
 
 
 def with_next_periods(reading: Reading, every: tuple[Every, ...], later: bool = False) -> Reading:
-    """A reading, whose horizon reaches the ends of the next whole periods if its past is long enough for that.
+    """A reading whose horizon reaches the ends of the next whole periods, if its past is long enough for that.
 
     With `later` it does so from any later origin, too, or as far as its past allows.
     """
     schema = reading.schema
-    most = min(reading.panel.lengths.max() // LEAST_PAST, MOST_AHEAD)
-    needed = horizon_of_next(schema, int(reading.panel.origins.max()), every)
+    panel = reading.panel
+    limit = min(panel.lengths.max() // LEAST_PAST, MOST_AHEAD)
     if later:  # from the first step of the longest period to the end of another one
-        needed = min(most, 2 * max([longest(schema, period) for period in every], default=0) - 1)
-    if not reading.panel.ahead < needed <= most:
+        steps = [longest(schema, period) for period in every]
+        horizon = min(limit, 2 * max(steps, default=0) - 1)
+    else:
+        horizon = horizon_of_next(schema, int(panel.origins.max()), every)
+    if not panel.ahead < horizon <= limit:
         return reading
-    return read_as(reading, schema, horizon=needed, lookback=reading.lookback)
+    return read_as(reading, schema, horizon=horizon, lookback=reading.lookback)
 
 
 def whole_periods(
     schema: Schema, origin: int, horizon: int, kinds: Iterable[Every | None]
 ) -> dict[Every | None, Periods]:
     """The periods of each kind that end within a horizon; `UsageError` where none does."""
-    found = {every: periods_of(schema, origin, horizon, every) for every in kinds}
-    if not any(map(len, found.values())):
-        every, periods = next(iter(found.items()))
-        problem = f"the horizon of {horizon} steps does not reach the end of a {every}"
-        cure: object = Words(
-            "fit, or forecast at once, with ", Setting("horizon", periods.next_horizon)
-        )
-        if (periods.next_horizon or 0) > MAX_AHEAD:
-            cure = f"name a shorter period; the end of this one is {periods.next_horizon:,} steps ahead"
-        raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
-    return found
+    periods = {every: periods_of(schema, origin, horizon, every) for every in kinds}
+    if any(map(len, periods.values())):
+        return periods
+    every, first = next(iter(periods.items()))
+    needed = first.next_horizon or 0
+    cure: object = Words("fit, or forecast at once, with ", Setting("horizon", needed))
+    if needed > MAX_AHEAD:
+        cure = f"name a shorter period; the end of this one is {needed:,} steps ahead"
+    problem = f"the horizon of {horizon} steps does not reach the end of a {every}"
+    raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
 
 
 def longest(schema: Schema, every: Every) -> int:
@@ -144,63 +143,55 @@ def longest(schema: Schema, every: Every) -> int:
     spec = schema.calendar
     if every == "horizon" or spec.kind == "months":
         return -(-MONTHS.get(every, 1) // spec.every)
-    return int(np.ceil(MOST_DAYS[every] / (7 / 5 if spec.kind == "weekdays" else spec.every / DAY)))
+    step_days = 7 / 5 if spec.kind == "weekdays" else spec.every / DAY
+    return int(np.ceil(MAX_DAYS[every] / step_days))
+
+
+def _steps_are_weeks(spec: CalendarSpec) -> bool:
+    return spec.kind == "seconds" and spec.every % WEEK == 0
 
 
 def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Integers:
     """A number for each grid position that is the same in one period, ascending by 1 from one to the next."""
-    spec, wall = calendar.spec, calendar.wall(positions)
-    if spec.kind == "seconds" and spec.every % WEEK == 0:
+    wall = calendar.wall(positions)
+    if _steps_are_weeks(calendar.spec):
         if every == "week":
             return positions
-        starts = (
-            wall // DAY + MONDAY
-        ) % 7 == 0  # a week is named by its Monday, or else by its last day
-        wall = np.where(starts, wall, wall - (spec.every - DAY))  # it counts where it starts
+        # a week counts where it starts; it is named by its Monday, or else by its last day
+        by_monday = (wall // DAY + MONDAY) % 7 == 0
+        wall = np.where(by_monday, wall, wall - (calendar.spec.every - DAY))
+    days = np.asarray(wall // DAY)
     if every == "day":
-        return np.asarray(wall // DAY)
+        return days
     if every == "week":
-        return np.asarray((wall // DAY + MONDAY) // 7)
-    return np.asarray(
-        wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) // MONTHS[every]
-    )
+        return (days + MONDAY) // 7
+    months = wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+    return np.asarray(months // MONTHS[every])
 
 
 def _start_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Every) -> Integers:
     """The timestamps at which periods start; `firsts` are the positions of steps in them."""
-    spec = calendar.spec
-    if every == "week":
-        if spec.kind == "seconds" and spec.every % WEEK == 0:
-            return calendar.times(firsts)
-        wall = (keys * 7 - MONDAY) * DAY
-    elif every == "day":
-        wall = keys * DAY
+    if every == "week" and _steps_are_weeks(calendar.spec):
+        return calendar.times(firsts)
+    if every in MONTHS:
+        months = (keys * MONTHS[every]).astype("datetime64[M]")
+        wall = months.astype("datetime64[s]").astype(np.int64)
     else:
-        wall = (
-            (keys * MONTHS[every]).astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)
-        )
+        wall = DAY * (keys if every == "day" else keys * 7 - MONDAY)
     return timestamps_at(wall, calendar.zone, "later")[0]
 
 
 def check_period(schema: Schema, every: Every) -> None:
+    spec = schema.calendar
     if every == "horizon":
         return
-    spec, setting = schema.calendar, Setting("sum_every", every)
+    setting = Setting("sum_every", every)
     if spec.kind == "steps" or not schema.dated:
         raise UsageError("the rows have no dates", setting=setting, cure="sum over the horizon")
-    days = (
-        spec.every * 28
-        if spec.kind == "months"
-        else 1
-        if spec.kind == "weekdays"
-        else spec.every / DAY
-    )
-    if days > MOST_DAYS[every]:
-        raise UsageError(
-            "a period finer than the data",
-            setting=setting,
-            cure="name a longer one, or the horizon",
-        )
+    step_days = {"months": spec.every * 28, "weekdays": 1}.get(spec.kind, spec.every / DAY)
+    if step_days > MAX_DAYS[every]:
+        cure = "name a longer one, or the horizon"
+        raise UsageError("a period finer than the data", setting=setting, cure=cure)
 
 
 @dataclass(frozen=True)
@@ -221,68 +212,64 @@ def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
         check_period(schema, every)
     if not settings.sum_every and not schema.dated:
         problem = "the rows have no dates, and each series its own end"
-        raise UsageError(
-            problem, setting=Setting("sum_by"), cure=Words("add ", Setting("sum_every", "horizon"))
-        )
-    periods: tuple[Every | None, ...] = tuple(dict.fromkeys(settings.sum_every)) or (None,)
-    groups = dict[tuple[str, ...], str]()
+        cure = Words("add ", Setting("sum_every", "horizon"))
+        raise UsageError(problem, setting=Setting("sum_by"), cure=cure)
+    groups = dict[Key, str]()
     for name in settings.sum_by or (SERIES,):
         by = _columns(name, schema)
         groups.setdefault(by, name if name.lower() in (ALL, SERIES) else ",".join(by))
-    found = [Level(by, name, every) for (by, name), every in product(groups.items(), periods)]
-    for level in found:
-        if level.every is None and set(schema.ids) <= set(level.by):
-            cure = "leave out an id column, or name a period"
+    periods: tuple[Every | None, ...] = tuple(dict.fromkeys(settings.sum_every)) or (None,)
+    for by, group in groups.items():
+        if periods == (None,) and set(schema.ids) <= set(by):
             problem = "each group would be one series, and nothing is summed"
-            raise UsageError(problem, setting=Setting("sum_by", level.group), cure=cure)
-    return found
+            cure = "leave out an id column, or name a period"
+            raise UsageError(problem, setting=Setting("sum_by", group), cure=cure)
+    return [Level(by, group, every) for (by, group), every in product(groups.items(), periods)]
 
 
 def checked_levels(settings: SumSettings, schema: Schema, columns: Sequence[str]) -> list[Level]:
-    """`levels_of` a table of sums that has some `columns` beside levels, ids and times; none may have two meanings."""
+    """`levels_of` a table of sums that has `columns` beside levels, ids and times; none may have two meanings."""
     levels = levels_of(settings, schema)
     refuse_clash(key_columns(levels, schema) + schema.time, ["level", *columns], "sums")
     return levels
 
 
-def _columns(name: str, schema: Schema) -> tuple[str, ...]:
+def _columns(name: str, schema: Schema) -> Key:
     if name.lower() in (ALL, SERIES) and name not in schema.ids:
         return () if name.lower() == ALL else schema.ids
-    known = (*schema.ids, *schema.static)
-    parts = [part.strip() for part in name.split(",")]
-    for part in parts:
-        if part not in known:
-            hint = did_you_mean(part, list(known)) or (
-                f"; there are {', '.join(known)}, and {ALL}" if known else ""
-            )
-            cure = Words(
-                "name all id columns where it is one, such as ",
-                Setting("id", ",".join((part, *schema.ids))),
-            )
-            problem = f"'{part}' is no id column and no static one{hint}"
+    grouping = (*schema.ids, *schema.static)
+    columns = [column.strip() for column in name.split(",")]
+    for column in columns:
+        if column not in grouping:
+            hint = did_you_mean(column, list(grouping))
+            if grouping and not hint:
+                hint = f"; there are {', '.join(grouping)}, and {ALL}"
+            ids = Setting("id", ",".join((column, *schema.ids)))
+            cure = Words("name all id columns where it is one, such as ", ids)
+            problem = f"'{column}' is no id column and no static one{hint}"
             raise UsageError(problem, setting=Setting("sum_by", name), cure=cure)
-    return tuple(column for column in known if column in parts)
+    return tuple(column for column in grouping if column in columns)
 
 
-def key_columns(levels: list[Level], schema: Schema) -> tuple[str, ...]:
+def key_columns(levels: list[Level], schema: Schema) -> Key:
     """The columns of a table of sums that name groups: all id columns, and static ones by which something is summed."""
-    return schema.ids + tuple(
-        name for name in schema.static if any(name in level.by for level in levels)
-    )
+    summed_by = {name for level in levels for name in level.by}
+    return schema.ids + tuple(name for name in schema.static if name in summed_by)
 
 
-def keys_of(panel: Panel, schema: Schema, series: np.ndarray, by: tuple[str, ...]) -> Iterator[Key]:
+def keys_of(panel: Panel, schema: Schema, series: Integers, by: Key) -> Iterator[Key]:
+    """The values of id and static columns of some series, '' where blank."""
     columns = [_texts(panel, schema, name) for name in by]
     for number in series.tolist():
         yield tuple(column[number] for column in columns)
 
 
 def _texts(panel: Panel, schema: Schema, name: str) -> list[str]:
-    """The values of an id or static column, [series], '' where blank."""
     if name in schema.ids:
         column = schema.ids.index(name)
         return [ids[column] for ids in panel.ids]
-    values, words = panel.static[:, schema.static.index(name)].tolist(), schema.categories.get(name)
+    values = panel.static[:, schema.static.index(name)].tolist()
+    words = schema.categories.get(name)
     if words is None:
         return ["" if value != value else f"{value:.15g}" for value in values]
     return [words[int(value) - 1] if value >= 1 else "" for value in values]
