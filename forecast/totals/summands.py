@@ -1,0 +1,64 @@
+"""What series add to their sums over some periods, and how groups of them add it up."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from forecast.panel.panel import Flags, Numbers
+from forecast.totals.periods import Key, Level, Periods
+
+EXACT = ("mean", "observed", "filled", "low", "high")  # what is added up before the quantiles
+ADDED_BY = {
+    "exact": np.add,  # [series, periods, EXACT and quantiles]
+    "moments": np.add,  # [series, periods, 2 * windows + 4], see `moments_of`
+    "deviation": np.add,  # [series, horizon], standard deviations
+    "counts": np.logical_and,  # [series], whether all values are counts
+    "ahead": np.logical_or,  # [series], whether something is forecast
+}
+Summands = dict[str, np.ndarray]
+"""Arrays by the names of `ADDED_BY`, of series or of groups of them."""
+
+
+def moments_of(errors: Numbers, known: Flags, deviation: Numbers, alone: Numbers) -> Numbers:
+    """The moments of values, [..., 2 * windows + 4], from errors [windows, ...] in standard deviations [...].
+
+    By window the errors and the variances where they are known; then the squares of these errors, the variance, the
+    deviation, and the variance of the sum of the steps of one series (`alone`).
+    """
+    scaled = errors * deviation
+    variance = deviation**2
+    squares = (scaled**2).sum(0)
+    return np.stack([*scaled, *(known * variance), squares, variance, deviation, alone], -1)
+
+
+def of_one_value(moments: Numbers) -> Flags:
+    """Which sums, by their moments, are of one value, the others being certain."""
+    return np.isclose(moments[..., -3], moments[..., -2] ** 2, rtol=1e-9)
+
+
+@dataclass
+class Groups:
+    level: Level
+    periods: Periods
+    sums: Summands  # of the groups, in the order of their keys
+    keys: dict[Key, int] = field(default_factory=dict)
+
+    def add(self, keys: Iterable[Key], rows: Summands) -> None:
+        """Add rows [series, ...] to the groups of their keys."""
+        codes = np.array([self.keys.setdefault(key, len(self.keys)) for key in keys], np.int64)
+        if not len(codes):
+            return
+        order = np.argsort(codes, kind="stable")
+        starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+        touched = codes[order][starts]
+        for name, add in ADDED_BY.items():
+            added = rows[name]
+            sums = np.full((len(self.keys), *added.shape[1:]), add.identity, added.dtype)
+            sums[: len(self.sums[name])] = self.sums[name]
+            sums[touched] = add(sums[touched], add.reduceat(added[order], starts, axis=0))
+            self.sums[name] = sums
+
+    def ordered(self) -> dict[Key, int]:
+        """The groups of which something is forecast, by their keys, and their numbers."""
+        return {key: group for key, group in sorted(self.keys.items()) if self.sums["ahead"][group]}
