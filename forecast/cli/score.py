@@ -16,7 +16,7 @@ from forecast.metrics.metrics import MEASURES
 from forecast.metrics.quantiles import rounded
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.table import Table
-from forecast.totals.comparing import is_totals, score_totals
+from forecast.totals.actual_sums import is_totals, score_totals
 
 # that a terminal of 80 columns has room for; all measures are in the CSV
 HEADINGS = {

@@ -38,7 +38,7 @@ from forecast.reading.reading import Reading
 from forecast.settings import BacktestSettings, SumSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.writing import Column, Frame, frame_of, interval_columns, stacked
-from forecast.totals.comparing import actual_sums, check_sums, measures_by_level, spans_of
+from forecast.totals.actual_sums import actual_sums, check_sums, measures_by_level, spans_of
 from forecast.totals.sums import Totals, warn_of_sums
 from forecast.windows.origins import PastsAtOrigins, bounds_at, cut
 

@@ -24,55 +24,56 @@ def path_columns(
     A path draws a weight for each window of the past, the same for all series and steps. The normal score of a value is
     the sum of its errors in these windows, by their weights, and its value the quantile at that score.
     """
-    panel, deviates, horizon = (
-        forecasts.panel,
-        normal_deviates(fitted.config.levels),
-        forecasts.shown.shape[1],
-    )
-    draw, index = _scores(fitted, count), series_index(fitted.history.ids, panel.ids)
-    steps, at_once = (
-        np.repeat(np.arange(1, horizon + 1), count),
-        max(1, AT_ONCE // (count * horizon)),
-    )
+    panel = forecasts.panel
+    horizon = forecasts.shown.shape[1]
+    deviates = normal_deviates(fitted.config.levels)
+    draw_scores = _scores(fitted, count)
+    index = series_index(fitted.history.ids, panel.ids)
+    steps = np.repeat(np.arange(1, horizon + 1), count)
+    at_once = max(1, AT_ONCE // (count * horizon))
     for start in range(0, len(forecasts.series), at_once):
         series = forecasts.series[start : start + at_once]
-        floor, seeds = panel.floor()[series], [crc32(repr(panel.ids[i]).encode()) for i in series]
+        floor = panel.floor()[series]
         quantiles = bounded(forecasts.shown[start : start + at_once], output, floor)
-        scores = np.moveaxis(
-            draw(index[series], seeds)[..., :horizon], 0, 2
-        )  # [series, horizon, paths]
+        seeds = [crc32(repr(panel.ids[i]).encode()) for i in series]
+        scores = draw_scores(index[series], seeds)[..., :horizon]
+        scores = np.moveaxis(scores, 0, 2)  # [series, horizon, paths]
+
         right = np.clip(np.searchsorted(deviates, scores), 1, len(deviates) - 1)
-        share = np.clip(
-            (scores - deviates[right - 1]) / (deviates[right] - deviates[right - 1]), 0.0, 1.0
-        )
-        below, above = (np.take_along_axis(quantiles, index, -1) for index in (right - 1, right))
-        values = bounded(below + share * (above - below), output, floor).reshape(len(series), -1)
-        paths = np.tile(np.arange(1, count + 1), (len(series), horizon))
-        yield columns_at(
-            panel, fitted.config.table, series, steps, {"path": paths, "value": values}
-        )
+        left = right - 1
+        share = (scores - deviates[left]) / (deviates[right] - deviates[left])
+        below = np.take_along_axis(quantiles, left, -1)
+        above = np.take_along_axis(quantiles, right, -1)
+        values = bounded(below + np.clip(share, 0.0, 1.0) * (above - below), output, floor)
+        numbers = {
+            "path": np.tile(np.arange(1, count + 1), (len(series), horizon)),
+            "value": values.reshape(len(series), -1),
+        }
+        yield columns_at(panel, fitted.config.table, series, steps, numbers)
 
 
 def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbers]:
     """What draws normal scores of series, [paths, series, horizon], by index and with a seed of its own for each."""
-    joint, random, horizon = fitted.joint, np.random.default_rng(SEED), fitted.config.horizon
+    joint = fitted.joint
+    horizon = fitted.config.horizon
+    random = np.random.default_rng(SEED)
     common = random.normal(size=(count, horizon))
     if joint is None or not len(joint.values):  # as wide as if all erred alike
         return lambda index, _: np.broadcast_to(common[:, None, :1], (count, len(index), horizon))
-    weights, share = random.normal(size=(count, len(joint.values))), joint.series_correlation
-    values, vectors = np.linalg.eigh(joint.step_correlation)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))  # [steps, factors]
+    weights = random.normal(size=(count, len(joint.values)))
+    share = joint.series_correlation
+    variances, vectors = np.linalg.eigh(joint.step_correlation)
+    root = vectors * np.sqrt(np.maximum(variances, 0.0))  # [steps, factors]
     root /= np.sqrt((root**2).sum(1, keepdims=True))
 
     def draw(index: Integers, seeds: list[int]) -> Numbers:
-        single = np.stack(
-            [np.random.default_rng((SEED, seed)).normal(size=common.shape) for seed in seeds], 1
-        )
-        usual = (np.sqrt(share) * common[:, None] + np.sqrt(1 - share) * single) @ root.T
+        generators = [np.random.default_rng((SEED, seed)) for seed in seeds]
+        alone = np.stack([generator.normal(size=common.shape) for generator in generators], 1)
+        usual = (np.sqrt(share) * common[:, None] + np.sqrt(1 - share) * alone) @ root.T
         errors = joint.at(index, horizon)[0]
-        size = np.sqrt((errors**2).sum(0))
-        known = np.where(size > 0, joint.data_weight, 0.0)
-        found = np.tensordot(weights, errors / np.where(size > 0, size, 1.0), 1)
-        return np.asarray(np.sqrt(known) * found + np.sqrt(1 - known) * usual)
+        sizes = np.sqrt((errors**2).sum(0))
+        known = np.where(sizes > 0, joint.data_weight, 0.0)
+        past = np.tensordot(weights, errors / np.where(sizes > 0, sizes, 1.0), 1)
+        return np.asarray(np.sqrt(known) * past + np.sqrt(1 - known) * usual)
 
     return draw

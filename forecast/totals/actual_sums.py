@@ -1,0 +1,200 @@
+"""Compare sums of forecasts with the sums of the actual values, and measure them by level."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from forecast.ensemble.baseline_forecasts import baseline_points
+from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.events.closed import find_closed, fixed_values, with_fixed
+from forecast.logs import log
+from forecast.metrics.metrics import REFERENCE, Outcome, mae, measures
+from forecast.panel.naming import series_names
+from forecast.panel.panel import Ids, Integers, Numbers, Panel
+from forecast.panel.schema import Schema
+from forecast.panel.season import lags_and_lookback
+from forecast.reading.comparing import with_status
+from forecast.reading.reading import read_as
+from forecast.reading.saved import POINT, numbers_of, observed_forecasts, read_actual
+from forecast.settings import SumSettings, TableSettings
+from forecast.tables.cells import parse_numbers
+from forecast.tables.table import Table
+from forecast.tables.writing import Frame, frame_of, interval_columns
+from forecast.totals.periods import (
+    PERIODS,
+    Key,
+    checked_levels,
+    keys_of,
+    periods_of,
+    steps_of_periods,
+)
+from forecast.totals.sums import COLUMNS
+from forecast.windows.origins import values_at
+
+
+@dataclass(frozen=True)
+class TotalScores:
+    """How good sums were: measures by level; and what `forecast.checks.scoring.Scores` has, too."""
+
+    totals: Frame
+    season: int
+    values: int
+    missing: Ids  # level and ids of groups without a series
+
+
+def is_totals(table: Table) -> bool:
+    return table.names[:1] == ["level"] and {POINT, *COLUMNS} <= set(table.names)
+
+
+def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalScores:
+    """Measure a table of sums against values that are read by the settings; `BadData` if they do not fit together."""
+    *groups, time = sums.names[1 : sums.names.index(POINT)]
+    ids = [name for name in groups if name in actual.names and name not in settings.static]
+    reading = read_actual(sums, [*ids, time], actual, settings)
+    schema = reading.schema
+    spans = spans_of(sums, schema, actual.name)
+    horizon = int(spans[:, 2].max() - spans[:, 1].min())
+    panel = read_as(reading, schema, horizon=horizon).panel
+    lookback = lags_and_lookback(panel, schema.season, None)[1]
+    values, missing = actual_sums(sums, spans, panel, schema, lookback)
+    if missing:
+        text = "%s: %d groups have no series in %s (%s)"
+        log.warning(text, sums.name, len(missing), actual.name, series_names(missing))
+    known = int(np.isfinite(values[:, 0]).sum())
+    if not known:
+        problem = f"not all values of any sum are in {actual.name}; are they there yet?"
+        raise BadData(problem, place=sums.name)
+
+    numbers, intervals = numbers_of(sums)
+    columns = dict(zip([POINT, *interval_columns(intervals)], numbers.T, strict=True))
+    columns |= {
+        "actual": values[:, 0],
+        "naive": values[:, 1],
+        "level": sums.texts("level"),
+        "calibrated": np.char.lower(sums.texts("calibrated").astype(str)) == "true",
+    }
+    totals = measures_by_level(frame_of(columns).assign(model=POINT))
+    return TotalScores(totals, schema.shortest_season, known, missing)
+
+
+def measures_by_level(sums: Frame) -> Frame:
+    """How good sums were, by level and model; skill, widths and msis in units of seasonal naive, summed likewise."""
+    rows = list[dict[str, Any]]()
+    for (level, model), part in sums.groupby(["level", "model"], sort=False):
+        intervals = tuple(float(name[3:]) for name in part.columns if name.startswith("lo_"))
+        numbers = part[[POINT, *interval_columns(intervals)]].to_numpy(float)
+        actual = part["actual"].to_numpy(float)
+        unit = np.full(len(part), mae(actual, part["naive"].to_numpy(float)))
+        results = measures(Outcome(actual, numbers, intervals, unit, unit**2))
+        mase = results.pop("mase")
+        del results["rmsse"]  # which says in another unit what rmse says
+        known = int(np.isfinite(actual).sum())
+        row = {"level": level, "model": model, "skill": 1 - mase, **results}
+        row |= {"sums": known, "unknown": len(part) - known}
+        rows.append({**row, "calibrated": bool(part["calibrated"].all())})
+    if unknown := sum(row["unknown"] for row in rows):
+        text = "%d of %d sums do not count, as not all of their actual values are known"
+        log.warning(text, unknown, len(sums))
+    return frame_of({name: np.array([row[name] for row in rows]) for name in rows[0]})
+
+
+def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon: int) -> None:
+    """Refuse sums that a backtest cannot compare, before any work; origins are grid positions."""
+    levels = checked_levels(settings, schema, [*COLUMNS, "origin", "actual", "naive"])
+    for origin, level in product(origins.tolist(), levels):
+        if len(periods_of(schema, origin, horizon, level.every)):
+            return
+    every = levels[0].every
+    problem = f"at no origin the horizon of {horizon} steps reaches the end of a {every}"
+    cure = Words("pass a larger ", Setting("horizon"), ", or another ", Setting("step"))
+    raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
+
+
+def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
+    """The first step of each sum, the first that was forecast, and the one after the last: grid positions [rows, 3]."""
+    lacking = {*sums.names[1 : sums.names.index(POINT)]} - {*schema.keys, *schema.static}
+    if lacking:
+        problem = f"no id column and no static one '{min(lacking)}', as the sums have"
+        cure = Words("name the columns of groups with ", Setting("id"), " or ", Setting("static"))
+        raise BadData(problem, place=actual, cure=cure)
+    keyed = schema.model_copy(update={"ids": ("level", *_group_columns(sums, schema))})
+    times = observed_forecasts(sums, actual, keyed).timestamps
+    steps = np.nan_to_num(parse_numbers(sums, "steps")).astype(np.int64)
+    levels = sums.texts("level")
+    first = np.zeros_like(steps)
+    end = np.zeros_like(steps)
+    for level in dict.fromkeys(levels):
+        every = next((period for period in PERIODS if level.endswith(f"/{period}")), None)
+        rows = levels == level
+        first[rows], end[rows] = steps_of_periods(schema, times[rows], steps[rows], every)
+
+    first_ahead = end - steps
+    begun_before = (first < first_ahead.min()) & (first <= first_ahead)
+    wrong = np.flatnonzero((steps < 1) | ~(begun_before | (first == first_ahead)))
+    if len(wrong):
+        problem = f"no such sum of steps of {actual} starts at this time; is its grid another one?"
+        raise BadData(problem, place=sums.place(int(wrong[0]), (*schema.time, "steps")))
+    return np.stack([first, first_ahead, end], 1)
+
+
+def _group_columns(sums: Table, schema: Schema) -> list[str]:
+    return [name for name in sums.names if name in (*schema.ids, *schema.static)]
+
+
+def actual_sums(
+    sums: Table, spans: Integers, panel: Panel, schema: Schema, lookback: int
+) -> tuple[Numbers, Ids]:
+    """The sums of actual values, NaN where one is unknown, and those of seasonal naive, [rows, 2].
+
+    A series that begins later is in none, one that had ended with what was observed. Also returned: groups without one.
+    """
+    if not schema.dated and len(set(panel.origins.tolist())) > 1:
+        raise BadData("series without dates that end at different steps have no sums in common")
+    first = spans[:, 0].min()
+    origin = int(spans[:, 1].min()) - 1
+    series, values = _actual_and_naive(panel, schema, lookback, origin, origin + 1 - first)
+    levels = sums.texts("level")
+    columns = {name: sums.texts(name) for name in _group_columns(sums, schema)}
+    result = np.full((len(sums), 2), np.nan)
+    missing = dict[Key, None]()
+    for level in dict.fromkeys(levels):
+        rows = np.flatnonzero(levels == level)
+        by = tuple(name for name, texts in columns.items() if any(texts[rows]))
+        members = dict[Key, list[int]]()
+        for number, key in zip(series.tolist(), keys_of(panel, schema, series, by), strict=True):
+            members.setdefault(key, []).append(number)
+        for row in rows:
+            key = tuple(columns[name][row] for name in by)
+            steps = slice(spans[row, 0] - first, spans[row, 2] - first)
+            if key in members:
+                result[row] = values[members[key], steps].sum((0, 1))
+            else:
+                missing[(level, *key)] = None
+    return result, tuple(missing)
+
+
+def _actual_and_naive(
+    panel: Panel, schema: Schema, lookback: int, origin: int, back: int
+) -> tuple[Integers, Numbers]:
+    """Series that are in sums, and actual values and seasonal naive from `back` steps before on: [series, steps, 2]."""
+    closed = fixed_values(find_closed(panel, schema, panel.lengths), panel, schema)
+    series = np.arange(len(panel))
+    steps = origin + 1 + np.arange(-back, panel.ahead)
+    first = np.full(len(panel), steps[0])
+    actual = values_at(with_fixed(panel, closed), series, first, len(steps))
+    before_first = (steps < panel.starts[:, None]) & (steps >= panel.starts.min())
+    actual[before_first] = 0
+    values = np.stack([actual, actual], -1)
+    values[:, back:, 1] = np.nan
+    begun = np.flatnonzero(panel.starts <= origin)
+    if not len(begun):  # the table has nothing of the past
+        return series, values
+    past = with_status(panel.until(origin), schema, lookback)
+    status = np.array(past.status)
+    values[begun, back:, 1] = baseline_points(REFERENCE, schema.shortest_season, past)
+    ended = begun[status == "ended"]
+    values[ended, :back] = np.nan_to_num(values[ended, :back])
+    values[ended, back:] = 0
+    return begun[status != "missing"], values
