@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 
 from rich.console import Console
-from rich.text import Text
 
 from forecast.artifacts.store import Store
 from forecast.cli._command import Request, named
@@ -28,9 +27,9 @@ from forecast.report.chart import (
     plot_of_forecasts,
     plot_of_table,
     series_to_draw,
-    terminal_lines,
 )
 from forecast.report.sums import chart_of_sums
+from forecast.report.terminal import terminal_lines
 from forecast.report.vega import check_chart_file, write_chart
 from forecast.settings import (
     OutputSettings,
@@ -41,15 +40,6 @@ from forecast.settings import (
 )
 from forecast.totals.periods import levels_of
 from forecast.totals.sums import log_notes
-
-# of the parts of a chart; their characters differ, too
-STYLES = {
-    "forecast": "bold cyan",
-    "interval": "cyan",
-    "actual": "bold red",
-    "title": "bold",
-    "note": "dim",
-}
 
 # says which series of a panel are drawn; None is all
 Choose = Callable[[Panel], ForecastOptions | None] | None
@@ -187,12 +177,8 @@ def _drawing(answer: Forecast, request: Request, past: Panel) -> partial[Chart]:
 def _print(chart: Chart) -> None:
     """Write a chart to stdout as characters; a terminal gets colours, and lines as wide as it is, up to 120."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
-    unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
-
-    def style(text: str, kind: str) -> str:
-        with console.capture() as captured:
-            console.print(Text(text, STYLES.get(kind, "")), end="", soft_wrap=True)
-        return captured.get()
-
-    for line in terminal_lines(chart, min(console.width, 120), unicode, style):
-        echo(line)
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    with console.capture() as captured:
+        for line in terminal_lines(chart, min(console.width, 120), unicode):
+            console.print(line, soft_wrap=True)
+    echo(captured.get().removesuffix("\n"))

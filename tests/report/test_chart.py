@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.report.chart import HEIGHT, PLAIN, Chart, SeriesChart, terminal_lines
+from forecast.report.chart import Chart, SeriesChart
+from forecast.report.terminal import HEIGHT, PLAIN, terminal_lines
 
 NONE = np.full(10, np.nan)
 
@@ -21,9 +22,13 @@ def chart(
     return Chart((drawn,), (80.0,), True, "step", "", 1)
 
 
+def texts(shown: Chart, width: int, unicode: bool = True) -> list[str]:
+    return [line.plain for line in terminal_lines(shown, width, unicode)]
+
+
 def drawing(shown: Chart, width: int = 93) -> list[str]:
     """The lines of the drawing, without numbers, plain."""
-    lines = terminal_lines(shown, width, unicode=False)
+    lines = texts(shown, width, unicode=False)
     assert max(map(len, lines)) <= width
     return [line.partition(PLAIN["edge"])[2] for line in lines[2 : 2 + HEIGHT]]
 
@@ -74,7 +79,7 @@ def test_a_forecast_of_one_step_begins_at_the_last_value() -> None:
 )
 def test_extreme_series_are_drawn(past: np.ndarray) -> None:
     for width in (1, 40, 200):
-        lines = terminal_lines(chart(past, past[:10]), width)
+        lines = texts(chart(past, past[:10]), width)
         assert len([line for line in lines if "│" in line]) == HEIGHT
 
 
@@ -86,7 +91,7 @@ def test_without_any_number_nothing_is_drawn() -> None:
 @pytest.mark.parametrize("width", [16, 24, 40, 100])
 def test_no_line_is_wider_than_a_narrow_terminal(width: int) -> None:
     shown = chart(np.arange(30.0), np.arange(30.0, 40.0), np.arange(30.0, 40.0))
-    lines = terminal_lines(shown, width)
+    lines = texts(shown, width)
     assert max(map(len, lines)) <= width
     legend = " ".join(lines[lines.index("", 1) + 1 :])
     assert [word for word in ("history", "forecast", "80 %", "actual") if word in legend] == [
@@ -98,13 +103,13 @@ def test_no_line_is_wider_than_a_narrow_terminal(width: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "texts"), [("M", ["1970-01", "1972-07", "1973-04"]), ("Y", ["1970", "2000", "2009"])]
+    ("unit", "times"), [("M", ["1970-01", "1972-07", "1973-04"]), ("Y", ["1970", "2000", "2009"])]
 )
-def test_times_are_as_short_as_the_steps_allow(unit: str, texts: list[str]) -> None:
-    times = np.arange(40).astype(f"datetime64[{unit}]").astype("datetime64[s]").astype(np.int64)
+def test_times_are_as_short_as_the_steps_allow(unit: str, times: list[str]) -> None:
+    steps = np.arange(40).astype(f"datetime64[{unit}]").astype("datetime64[s]").astype(np.int64)
     made = chart(np.arange(30.0), np.arange(30.0, 40.0)).series[0]
     shown = Chart(
-        (replace(made, past_times=times[:30], times=times[30:]),), (80.0,), False, "t", "", 1
+        (replace(made, past_times=steps[:30], times=steps[30:]),), (80.0,), False, "t", "", 1
     )
-    line = next(line for line in terminal_lines(shown, 100) if "19" in line and "│" not in line)
-    assert line.split() == texts
+    line = next(line for line in texts(shown, 100) if "19" in line and "│" not in line)
+    assert line.split() == times

@@ -1,0 +1,145 @@
+"""A chart in characters: lines in Braille, of which a character has two by four dots, or plain ASCII."""
+
+import numpy as np
+from rich.text import Text
+
+from forecast.panel.panel import Integers, Numbers
+from forecast.report.chart import Chart, SeriesChart
+
+HEIGHT = 12  # lines of one series
+FINE = 256  # points of a line between two values
+DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of a character, by row
+BRAILLE = np.array([chr(0x2800 + code) for code in range(256)])
+UNICODE = {"history": "⣀⠤⠒", "forecast": "⣀⠤⠒", "actual": "●", "shades": "░▒", "edge": "│"}
+PLAIN = {"history": "*", "forecast": "+", "actual": "o", "shades": ".:", "edge": "|"}
+STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "history": ""}
+
+
+def terminal_lines(chart: Chart, width: int, unicode: bool = True) -> list[Text]:
+    """A chart as lines of `width` characters, with a legend below."""
+    marks = UNICODE if unicode else PLAIN
+    labels = [_labels(series) for series in chart.series]
+    left = max(len(label) for texts in labels for label in texts.values()) + 1
+    across = max(width - left - 2, 8)
+    lines = list[Text]()
+    for series, texts in zip(chart.series, labels, strict=True):
+        note = f"  {series.note}" if series.note else ""
+        lines += [Text(), Text.assemble((series.name, "bold"), (note, "dim"))]
+        for row, cells in enumerate(_drawing(series, across, unicode)):
+            edge = f"{texts.get(row, ''):>{left - 1}} {marks['edge']}"
+            lines.append(Text.assemble(edge, *cells))
+        lines.append(Text(" " * (left + 1) + _times(chart, series, across)))
+
+    keys = [(marks[kind], kind, kind) for kind in ("history", "forecast")]
+    for level in chart.levels:
+        shade = marks["shades"][level != max(chart.levels)]
+        keys.append((2 * shade, "interval", f"{level:g} %"))
+    if chart.has_actuals:
+        keys.append((marks["actual"], "actual", "actual"))
+    legend = [Text.assemble((symbol, STYLES[kind]), f" {name}") for symbol, kind, name in keys]
+    one_line = Text("   ").join(legend)
+    return [*lines, Text(), *([one_line] if len(one_line) <= width else legend)]
+
+
+def _range(series: SeriesChart) -> tuple[float, float]:
+    values = series.values()
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    margin = max(1.0, abs(low) / 10) if low == high else 0.0  # a flat line lies in the middle
+    return low - margin, high + margin
+
+
+def _labels(series: SeriesChart) -> dict[int, str]:
+    """The numbers of the first, the middle and the last line."""
+    low, high = _range(series)
+    middle = (HEIGHT // 2 + 0.5) / HEIGHT
+    values = {0: high, HEIGHT // 2: high * (1 - middle) + low * middle, HEIGHT - 1: low}
+    return {row: _label(value) for row, value in values.items()}
+
+
+def _label(value: float) -> str:
+    if abs(value) < 1e4:
+        return f"{value:,.4g}"
+    return f"{value:,.0f}" if abs(value) < 1e8 else f"{value:.3g}"
+
+
+def _drawing(series: SeriesChart, width: int, unicode: bool) -> list[list[tuple[str, str]]]:
+    """Lines of characters and their styles; actual values cover lines, and lines cover intervals."""
+    low, high = _range(series)
+    first = float(series.past_times[0])
+    length = max(float(series.times[-1]) - first, 1)
+
+    def columns_of(times: Integers) -> Numbers:
+        return np.asarray((times - first) / length * (2 * width - 1))
+
+    def rows_of(values: Numbers) -> Numbers:  # halves do not overflow
+        return (high / 2 - values / 2) / (high / 2 - low / 2) * (4 * HEIGHT - 1)
+
+    marks = UNICODE if unicode else PLAIN
+    characters = np.full((HEIGHT, width), " ")
+    kinds = np.full((HEIGHT, width), "history", object)
+
+    def draw(where: object, symbols: object, kind: str) -> None:
+        characters[where] = symbols  # type: ignore[index]
+        kinds[where] = kind  # type: ignore[index]
+
+    ahead = columns_of(series.times_ahead)
+    middles = 4 * np.arange(HEIGHT)[:, None] + 1.5
+    cells = 2 * np.arange(width) + 0.5
+    for level in reversed(range(series.low.shape[1])):  # the widest comes first
+        top = rows_of(series.from_past(series.high[:, level]))
+        bottom = rows_of(series.from_past(series.low[:, level]))
+        known = np.isfinite(top) & np.isfinite(bottom)
+        if known.any():
+            above = np.interp(cells, ahead[known], top[known], left=np.inf, right=np.inf)
+            below = np.interp(cells, ahead[known], bottom[known])
+            shade = marks["shades"][level < series.low.shape[1] - 1]
+            draw((middles >= above) & (middles <= below), shade, "interval")
+
+    lines = {
+        "history": (columns_of(series.past_times), series.past),
+        "forecast": (ahead, series.from_past(series.forecast)),
+    }
+    for kind, (columns, values) in lines.items():
+        codes = _codes(columns, rows_of(values), width)
+        on = codes > 0
+        draw(on, BRAILLE[codes[on]] if unicode else marks[kind], kind)
+    known = np.isfinite(series.actual)
+    rows = rows_of(series.actual[known]).astype(int) // 4
+    draw((rows, columns_of(series.times[known]).astype(int) // 2), marks["actual"], "actual")
+    return [
+        [(text, STYLES[kind]) for text, kind in zip(*row, strict=True)]
+        for row in zip(characters, kinds, strict=True)
+    ]
+
+
+def _codes(columns: Numbers, rows: Numbers, width: int) -> Integers:
+    """The characters of a line through points in dots, [HEIGHT, width]; a point that is not finite is a gap."""
+    index = np.arange(len(rows))
+    fine = np.arange(FINE * index[-1] + 1) / FINE
+    row = np.interp(fine, index, rows)
+    column = np.interp(fine, index, columns)
+    known = np.isfinite(row)
+    dots = np.zeros((4 * HEIGHT, 2 * width), bool)
+    dots[np.round(row[known]).astype(int), np.round(column[known]).astype(int)] = True
+    return np.asarray((dots.reshape(HEIGHT, 4, width, 2) * DOTS[:, None]).sum((1, 3)))
+
+
+def _times(chart: Chart, series: SeriesChart, width: int) -> str:
+    """The first time, that of the first forecast, and the last, below the drawing, as short as all times allow."""
+    times: np.ndarray = np.concatenate([series.past_times, series.times]).astype(np.int64)
+    shown = times[[0, len(series.past_times), -1]]
+    start = round((width - 1) * float(shown[1] - shown[0]) / max(float(shown[2] - shown[0]), 1))
+    if not chart.numbered:
+        seconds = times.astype("datetime64[s]")
+        units = [f"datetime64[{unit}]" for unit in ("Y", "M", "D", "m", "s")]
+        unit = next(unit for unit in units if (seconds.astype(unit) == seconds).all())
+        shown = shown.astype("datetime64[s]").astype(unit)
+    first, middle, last = (str(time).replace("T", " ") for time in shown)
+    line = f"{first}{last:>{max(width - len(first), 0)}}"[:width]
+    start -= len(middle) // 2
+    end = start + len(middle)
+    if start > 0 and not line[start - 1 : end + 1].strip():
+        line = line[:start] + middle + line[end:]
+    return line
