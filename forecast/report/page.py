@@ -5,10 +5,11 @@ import json
 import math
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,8 @@ class Gallery:
     measure: str  # what the errors are
     errors: Mapping[tuple[str, ...], float]  # of the forecaster in the past, by ids
     notes: Sequence[str]  # [forecasts], what forecasts each series
-    searched: bool = True  # the one of a page whose series are searched and paged; others show the first of theirs
+    # the one of a page whose series are searched and paged; others show the first of theirs
+    searched: bool = True
 
 
 def gallery_html(gallery: Gallery) -> Iterator[str]:
@@ -83,36 +85,37 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
     total, horizon, columns = data.numbers.shape
     if not total:
         return
-    last, times = np.unique(data.first - 1, return_inverse=True)
-    shared = 2 * len(last) * (1 + horizon) / total  # times, in numbers of a series
-    ahead = int(columns * horizon + shared)
-    count = min(
-        total if gallery.searched else PER_PAGE, total, max(1, MOST_NUMBERS // (ahead + SHORTEST))
-    )
+    last, time_index = np.unique(data.first - 1, return_inverse=True)
+    times_share = 2 * len(last) * (1 + horizon) / total  # times, in numbers of a series
+    ahead = int(columns * horizon + times_share)
+    room = max(1, MOST_NUMBERS // (ahead + SHORTEST))
+    count = min(total, room) if gallery.searched else min(total, room, PER_PAGE)
     steps = int(np.clip(MOST_NUMBERS // count - ahead, SHORTEST, data.usual_history))
     if total > count:
         yield f"<p>The first {count:,} of {total:,} series have room in this file.</p>\n"
-    orders = {"input": "order of the table", "name": "name"}
-    if not gallery.errors.keys().isdisjoint(data.ids[:count]):
-        orders |= {"worst": "largest error first", "best": "smallest error first"}
-    choices = "".join(f'<option value="{value}">{text}</option>' for value, text in orders.items())
-    yield CONTROLS.format(choices=choices, count=count) if gallery.searched else APART
+    if gallery.searched:
+        orders = {"input": "order of the table", "name": "name"}
+        if not gallery.errors.keys().isdisjoint(data.ids[:count]):
+            orders |= {"worst": "largest error first", "best": "smallest error first"}
+        options = [f'<option value="{value}">{text}</option>' for value, text in orders.items()]
+        yield CONTROLS.format(choices="".join(options), count=count)
+        name = "id"
+    else:
+        yield APART
+        name = "class"
+
     # texts of the last value and of each forecast, by the end of the past
     positions = last[:, None] + np.arange(horizon + 1)
     texts = position_texts(data.schema, calendar_of(data.schema), positions.ravel())
-    shown = np.array([visible(text.removesuffix(" 00:00:00")) for text in texts], object).reshape(
-        positions.shape
-    )
+    short = [visible(text.removesuffix(" 00:00:00")) for text in texts]
     head = {
         "levels": data.levels,
         "measure": gallery.measure,
         "perPage": PER_PAGE,
-        "times": shown.tolist(),
+        "times": np.reshape(short, positions.shape).tolist(),
     }
-    name = "id" if gallery.searched else "class"
     yield f'<script type="application/json" {name}="data">{as_json(head)[:-1]},"series":[\n'
-    for index, series in enumerate(_series(gallery, count, times, steps)):
-        yield f"{',' * bool(index)}{series}\n"
+    yield ",".join(f"{series}\n" for series in _series(gallery, count, time_index, steps))
     yield "]}</script>\n" + "</div>\n" * (not gallery.searched)
 
 
@@ -122,21 +125,24 @@ def as_json(value: object) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _series(gallery: Gallery, count: int, times: Integers, steps: int) -> Iterator[str]:
+def _series(gallery: Gallery, count: int, time_index: Integers, steps: int) -> Iterator[str]:
     """Each series as JSON: name, note, error, which times, past, forecast, and the ends of each interval."""
-    data, ids, first = gallery.data, gallery.data.ids[:count], gallery.data.first[:count]
-    past = actuals_at(data.panel, ids, first - steps, steps)
-    begun = np.clip(data.panel.starts[data.series[:count]] - (first - steps), 0, steps - 1)
+    data = gallery.data
+    ids = data.ids[:count]
+    start = data.first[:count] - steps
+    past = actuals_at(data.panel, ids, start, steps)
+    begun = np.clip(data.panel.starts[data.series[:count]] - start, 0, steps - 1)
     for i in range(count):
         name = visible(series_name(ids[i]) or data.schema.target or "the series")
-        arrays = [past[i, begun[i] :], *data.numbers[i].T]
-        head = name, gallery.notes[i], _short(gallery.errors.get(ids[i], np.nan)), int(times[i])
-        yield as_json([*head, *([_short(value) for value in array.tolist()] for array in arrays)])
+        error = _short(gallery.errors.get(ids[i], np.nan))
+        rows = [past[i, begun[i] :], *data.numbers[i].T]
+        numbers = [[_short(value) for value in row.tolist()] for row in rows]
+        yield as_json([name, gallery.notes[i], error, int(time_index[i]), *numbers])
 
 
 def _short(value: float) -> float | None:
     """A number rounded to few digits; None if it is not finite."""
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return None
     number = float(f"{value:.4g}")
     return int(number) if abs(number) < 1e8 and number.is_integer() else number
@@ -148,6 +154,12 @@ class Bar:
     share: float  # of the largest number, which the bar shows
 
 
+def bars(values: Iterable[float]) -> list[Bar]:
+    values = list(values)
+    largest = max(map(abs, values), default=0.0) or 1.0
+    return [Bar(value, value / largest) for value in values]
+
+
 Cell = str | float | int | Bar | None
 
 
@@ -155,10 +167,16 @@ Cell = str | float | int | Bar | None
 class Table:
     caption: str
     head: tuple[str, ...]
-    rows: tuple[
-        tuple[Cell, ...], ...
-    ]  # numbers are written with three digits, None is an empty cell
+    rows: tuple[tuple[Cell, ...], ...]  # numbers get three digits, None is an empty cell
     folded: bool = False  # whether it is behind a line that opens it
+
+    @classmethod
+    def of(
+        cls, caption: str, heads: Mapping[str, str], rows: Iterable[Mapping[str, Any]]
+    ) -> "Table":
+        """A table of the columns that `heads` names, each with its head."""
+        cells = tuple(tuple(row[name] for name in heads) for row in rows)
+        return cls(caption, tuple(heads.values()), cells)
 
 
 @dataclass(frozen=True)
@@ -193,36 +211,41 @@ class Section:
 
 def check_report(output: str) -> None:
     if not output.lower().endswith(SUFFIX):
-        raise UsageError(
-            f"a report is written as {SUFFIX}",
-            setting=Setting("output", output),
-            cure="name such a file",
-        )
+        setting = Setting("output", output)
+        problem = f"a report is written as {SUFFIX}"
+        raise UsageError(problem, setting=setting, cure="name such a file")
 
 
 def page_bytes(title: str, verdict: str, sections: Sequence[Section], made: str) -> Iterator[bytes]:
     """A report as the content of a file, in pieces; `made` says by what and when."""
+    for piece in _pieces(title, verdict, sections, made):
+        yield piece.encode()
+
+
+def _pieces(title: str, verdict: str, sections: Sequence[Section], made: str) -> Iterator[str]:
     folder = files("forecast.report")
-    style, script = (
-        folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
+    style = folder.joinpath("page.css").read_text(encoding="utf-8")
+    script = folder.joinpath("page.js").read_text(encoding="utf-8")
+    titles = [_text(section.title) for section in sections]
+    links = [f'<li><a href="#s{i}">{text}</a></li>' for i, text in enumerate(titles, 1)]
+    yield PAGE.format(
+        title=_text(title),
+        verdict=_text(verdict).replace(" %", "&nbsp;%"),
+        style=style,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        links="".join(links),
     )
-    heads = {
-        "title": _text(title),
-        "verdict": _text(verdict).replace(" %", "&nbsp;%"),
-        "style": style,
-    }
-    heads["links"] = "".join(
-        f'<li><a href="#s{i}">{_text(part.title)}</a></li>' for i, part in enumerate(sections, 1)
-    )
-    for name, source in (("style_hash", style), ("script_hash", script)):
-        heads[name] = "sha256-" + b64encode(hashlib.sha256(source.encode()).digest()).decode()
-    yield PAGE.format(**heads).encode()
-    for number, section in enumerate(sections, 1):
-        yield f'<section aria-labelledby="s{number}">\n<h2 id="s{number}">{_text(section.title)}</h2>\n'.encode()
+    for i, section in enumerate(sections, 1):
+        yield f'<section aria-labelledby="s{i}">\n<h2 id="s{i}">{titles[i - 1]}</h2>\n'
         for part in section.parts:
-            yield from (piece.encode() for piece in _html(part))
-        yield b"</section>\n"
-    yield END.format(made=_text(made), script=script).encode()
+            yield from _html(part)
+        yield "</section>\n"
+    yield END.format(made=_text(made), script=script)
+
+
+def _hash(source: str) -> str:
+    return "sha256-" + b64encode(hashlib.sha256(source.encode()).digest()).decode()
 
 
 def number(value: float) -> str:
@@ -243,11 +266,10 @@ def _html(part: Part) -> Iterator[str]:
         case str():
             yield "<p>" + CODE.sub(r"<code>\1</code>", _text(part)) + "</p>\n"
         case Facts():
-            rows = "".join(
-                f"<div><dt>{_text(name)}</dt><dd>{_text(text)}</dd></div>\n"
-                for name, text in part.rows
-            )
-            yield f"<dl>\n{rows}</dl>\n"
+            yield "<dl>\n"
+            for name, text in part.rows:
+                yield f"<div><dt>{_text(name)}</dt><dd>{_text(text)}</dd></div>\n"
+            yield "</dl>\n"
         case Commands():
             lines = "\n".join(map(_text, part.lines))
             yield f'<pre tabindex="0"><code>{lines}</code></pre>\n'
@@ -262,15 +284,13 @@ def _html(part: Part) -> Iterator[str]:
 def _figure(chart: LineChart) -> str:
     """What the script draws a chart from; nothing where it has no two points or no number."""
     lines = list(chart.lines.values())[:MOST_LINES]
-    if max(map(len, lines), default=0) < 2 or all(
-        value is None for line in lines for value in line
-    ):
+    numbers = [value for line in lines for value in line if value is not None]
+    if not numbers or max(map(len, lines)) < 2:
         return ""
     names = [visible(name) for name in chart.lines][:MOST_LINES]
     texts = [visible(text) for text in (chart.title, chart.across, *chart.ends)]
-    data = (
-        f'<script type="application/json">{as_json([*texts, names, lines, chart.targets])}</script>'
-    )
+    content = as_json([*texts, names, lines, chart.targets])
+    data = f'<script type="application/json">{content}</script>'
     return f'<figure class="lines"><figcaption>{_text(chart.title)}</figcaption>{data}</figure>\n'
 
 
@@ -278,23 +298,18 @@ def _table(table: Table) -> Iterator[str]:
     caption = _text(table.caption)
     if table.folded:
         yield f"<details><summary>{caption}</summary>\n"
-    yield f'<div class="scroll" role="group" tabindex="0" aria-label="{caption}"><table><caption>{caption}</caption>\n'
-    numeric = [
-        any(isinstance(row[i], Bar | float | int) for row in table.rows)
-        for i in range(len(table.head))
-    ]
-    classes = [' class="num"' * right for right in numeric]
-    heads = [
-        f'<th scope="col"{kind}>{_text(name)}</th>'
-        for name, kind in zip(table.head, classes, strict=True)
-    ]
-    yield f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>\n"
+    group = f'<div class="scroll" role="group" tabindex="0" aria-label="{caption}">'
+    yield f"{group}<table><caption>{caption}</caption>\n<thead><tr>"
+    classes = list[str]()
+    for i, name in enumerate(table.head):
+        numeric = any(isinstance(row[i], Bar | float | int) for row in table.rows)
+        classes.append(' class="num"' if numeric else "")
+        yield f'<th scope="col"{classes[i]}>{_text(name)}</th>'
+    yield "</tr></thead>\n<tbody>\n"
     for row in table.rows:
-        cells = [
-            f"<td{kind}>{_cell(value)}</td>"
-            for value, kind in zip(row[1:], classes[1:], strict=True)
-        ]
-        yield f'<tr><th scope="row"{classes[0]}>{_cell(row[0])}</th>{"".join(cells)}</tr>\n'
+        first, *others = map(_cell, row)
+        cells = [f"<td{kind}>{text}</td>" for text, kind in zip(others, classes[1:], strict=True)]
+        yield f'<tr><th scope="row"{classes[0]}>{first}</th>{"".join(cells)}</tr>\n'
     yield "</tbody></table></div>\n" + "</details>\n" * table.folded
 
 

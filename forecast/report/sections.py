@@ -1,7 +1,7 @@
 """Sections of a report, and the verdict of a backtest: errors, coverage, models, gaps, versions and runs."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,13 @@ from forecast.reading.reading import describe
 from forecast.report.explanation import importances
 from forecast.report.page import (
     MOST_LINES,
-    Bar,
     Cell,
     Facts,
     LineChart,
     Part,
     Section,
     Table,
+    bars,
     number,
 )
 from forecast.settings import INTERVALS
@@ -33,11 +33,11 @@ Row = Mapping[str, Any]
 
 TABLES = ("overall", "by_series", "by_step")
 SUMS = "totals"  # the table of sums, where there are some
-NAMED, ROWS = 3, 20  # series that the verdict names, and rows that a table lists
+NAMED = 3  # series that a sentence or a cell names
+ROWS = 20  # that a table lists
 ERROR = "mase"
 ROUNDING = 1e-9  # a MASE below it is that of an exact forecast
 NARROW = 0.75  # share of values in 80 % intervals, below which it is called too small
-MAX_MEASURE = 1e300  # what is not below it is no measure
 HEADS = {
     "skill": "skill",
     ERROR: "MASE",
@@ -47,6 +47,10 @@ HEADS = {
     "wql": "WQL",
 }
 COVERED = {"coverage_80": "in 80 %", "coverage_95": "in 95 %", "msis": "MSIS"}
+DAY = {"day": "day", "count": "values", "mase": "MASE", "bias": "bias"}
+DAY |= {f"coverage_{level:g}": f"in {level:g} %" for level in INTERVALS}
+RUN = {"as_of": "run as of", "exit_code": "exit code", "seconds": "seconds"}
+RUN |= {"version": "version", "what": "what"}
 TARGETS = tuple(level / 100 for level in INTERVALS)  # of shares inside the intervals
 REPEATS = 3  # of each input whose importance is measured
 MEANINGS = {
@@ -57,7 +61,6 @@ MEANINGS = {
     "missing": "no forecast: too many values are missing",
     "sum": "forecast as the sum of other series",
 }
-DAY = {"day": "day", "count": "values", "mase": "MASE", "bias": "bias"}
 
 
 class BacktestTables:
@@ -67,159 +70,31 @@ class BacktestTables:
     fit; `model` is the first model that is not the reference, if there is one.
     """
 
-    def __init__(self, found: object, name: str) -> None:
-        whole: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
-        usable = all(
-            isinstance(whole.get(table), list) and whole[table] for table in (*TABLES, "origins")
-        )
-        if not usable or not all(_is_row(row) for table in TABLES for row in whole[table]):
+    def __init__(self, content: object, name: str) -> None:
+        whole: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
+        tables = [whole.get(table) for table in TABLES]
+        if not whole.get("origins") or not all(map(_is_table, tables)):
             cure = "name a .json file that `forecast backtest` wrote as its output"
             raise BadData("has no measures of a backtest", place=name, cure=cure)
         self.tables: dict[str, list[Row]] = {table: whole[table] for table in TABLES}
-        sums = whole.get(SUMS)
-        self.tables[SUMS] = list(filter(_is_row, sums)) if isinstance(sums, list) else []
+        self.tables[SUMS] = whole.get(SUMS) or []
         self.models: list[str] = [row["model"] for row in whole["overall"]]
-        self.model = next((model for model in self.models if model != REFERENCE), self.models[0])
+        self.model = next((model for model in self.models if model != REFERENCE), REFERENCE)
         self.origins = tuple(map(str, whole["origins"]))
-        self.seen: int = whole["seen"] if isinstance(whole.get("seen"), int) else 0
+        self.seen = int(whole.get("seen") or 0)
         self.steps = len(self.rows("by_step"))
-        self.ids = {_ids(row) for row in self.rows("by_series")}
-        errors = {_ids(row): _number(row, ERROR) for row in self.rows("by_series")}
-        self.errors = {ids: error for ids, error in errors.items() if error is not None}
+        by_series = self.rows("by_series")
+        self.ids = set(map(_ids, by_series))
+        self.errors = {_ids(row): error for row, error in _measured(by_series, ERROR)}
 
     def rows(self, table: str, model: str | None = None) -> list[Row]:
         return [row for row in self.tables[table] if row["model"] == (model or self.model)]
 
 
-def verdict_of(found: BacktestTables) -> str:
-    """How good the forecasts were, in a sentence."""
-    whole = found.rows("overall")[0]
-    skill, error = _number(whole, "skill"), _number(whole, ERROR)
-    naive = _number(next(iter(found.rows("overall", REFERENCE)), {}), ERROR)
-    origins = f"{len(found.origins)} origin{'s' * (len(found.origins) != 1)}"
-    if found.model == REFERENCE:
-        text = f"Seasonal naive alone was tested on {origins}"
-    elif error is not None and naive is not None and naive < ROUNDING:
-        exact = f"Exact on {origins}, as seasonal naive is"
-        text = (
-            exact
-            if error < ROUNDING
-            else f"MASE {error:.3g} on {origins}, where seasonal naive is exact"
-        )
-    elif skill is None:
-        text = f"No error can be compared with that of seasonal naive on {origins}"
-    else:
-        share = "over 99" if 0.995 < skill < 1 else f"{abs(round(100 * skill)):,}"
-        text = (
-            f"{share} % {'less' if skill >= 0 else 'more'} error than seasonal naive on {origins}"
-        )
-        text = f"The same error as seasonal naive on {origins}" if round(100 * skill) == 0 else text
-        text += _worse(found) if skill > 0 else ""
-    prefix = f"{found.model}: " if len(found.models) > 2 else ""
-    seen = f"at its fit it had seen the values of {found.seen} of them" if found.seen else ""
-    return "; ".join(
-        filter(None, (prefix + text, _held([whole]), _held(found.rows(SUMS), " of sums"), seen))
-    )
-
-
-def _held(rows: Sequence[Row], what: str = "") -> str:
-    """How many values the intervals held; a row of measures of sums counts as often as it has sums."""
-    held = dict[float, float]()
-    for level in INTERVALS:
-        pairs = [(_number(row, f"coverage_{level:g}"), _number(row, "sums") or 1.0) for row in rows]
-        if known := [(part, count) for part, count in pairs if part is not None]:
-            held[level] = sum(part * count for part, count in known) / sum(
-                count for _, count in known
-            )
-    shares = ", ".join(
-        f"{level:g} % intervals{what} held {100 * part:.0f} %" for level, part in held.items()
-    )
-    return shares + (", too few" if held.get(INTERVALS[0], 1.0) < NARROW else "")
-
-
-def _worse(found: BacktestTables) -> str:
-    """The series that are forecast worse than by seasonal naive, if there are several series and not all are."""
-    skills = {series_name(_ids(row)): _number(row, "skill") for row in found.rows("by_series")}
-    worse = [name for name, skill in skills.items() if skill is not None and skill < 0]
-    if not worse or len(worse) == len(skills):
-        return ""
-    more = f" and {len(worse) - NAMED:,} more" if len(worse) > NAMED else ""
-    return f", but more for {len(worse):,} of {len(skills):,} series ({', '.join(worse[:NAMED])}{more})"
-
-
-def error_section(found: BacktestTables) -> Section:
-    first, last = found.origins[0], found.origins[-1]
-    text = f"Forecasts from {len(found.origins)} origins, {first} to {last}, compared with the actual values. Skill is "
-    text += "the error reduction against seasonal naive; the unit of MASE is the error of seasonal naive before the "
-    text += "oldest origin."
-    if found.seen:
-        text += " The saved forecaster had seen values that it is compared with, so that these errors may be too small."
-    models = found.models[:MOST_LINES]
-    lines = {
-        model: [_number(row, ERROR) for row in found.rows("by_step", model)] for model in models
-    }
-    chart = LineChart("MASE by step of the horizon", "step", ("1", str(found.steps)), lines)
-    by_step = [row for row in found.tables["by_step"] if row["model"] in models]
-    numbers = _table(
-        "Numbers by step", by_step, ("step", "model"), {ERROR: "MASE", **COVERED}, folded=True
-    )
-    overall = _table("By model", found.tables["overall"], ("model",), HEADS)
-    return Section("Errors in the past", (text, overall, chart, numbers, *_by_series(found)))
-
-
-def coverage_section(found: BacktestTables) -> Section:
-    title = f"Share of values inside the intervals of {found.model}, by step of the horizon"
-    lines = {
-        f"{level:g} %": [_number(row, f"coverage_{level:g}") for row in found.rows("by_step")]
-        for level in INTERVALS
-    }
-    text = "Share of the actual values inside the intervals; it should be near 0.8 and 0.95. MSIS weighs the width of "
-    text += "the 95 % intervals and their misses: lower is better."
-    overall = _table("By model", found.tables["overall"], ("model",), COVERED)
-    chart = LineChart(title, "step", ("1", str(found.steps)), lines, TARGETS)
-    return Section("Coverage of the intervals", (text, overall, chart))
-
-
-def _by_series(found: BacktestTables) -> tuple[str | Table, ...]:
-    rows, errors = found.rows("by_series"), list(found.errors.values())
-    if len(rows) < 2 or not errors:
-        return ()
-    skills = [skill for row in rows if (skill := _number(row, "skill")) is not None]
-    middle, high = np.quantile(errors, [0.5, 0.9])
-    text = f"Half of the {len(errors):,} series have a MASE below {middle:.3g}, one in ten above {high:.3g}"
-    if skills and found.model != REFERENCE:
-        better = sum(skill > 0 for skill in skills)
-        text += f"; {better:,} of {len(skills):,} are forecast better than by seasonal naive"
-    worst = sorted(rows, key=lambda row: -(_number(row, ERROR) or 0.0))[:ROWS]
-    cells = tuple(
-        (series_name(_ids(row)), *(_number(row, name) for name in (*HEADS, "coverage_95")))
-        for row in worst
-    )
-    caption = (
-        "The series with the largest errors"
-        if len(rows) > ROWS
-        else "By series, the largest error first"
-    )
-    return f"{text}.", Table(caption, ("series", *HEADS.values(), "in 95 %"), cells)
-
-
-def _table(
-    title: str,
-    rows: Sequence[Row],
-    keys: Sequence[str],
-    heads: dict[str, str],
-    folded: bool = False,
-) -> Table:
-    there = {name: head for name, head in heads.items() if any(name in row for row in rows)}
-    cells = tuple(
-        (*(str(row.get(key, "")) for key in keys), *(_number(row, name) for name in there))
-        for row in rows
-    )
-    return Table(title, (*keys, *there.values()), cells, folded)
-
-
-def _is_row(row: object) -> bool:
-    return isinstance(row, Mapping) and isinstance(row.get("model"), str) and "skill" in row
+def _is_table(table: object) -> bool:
+    if not isinstance(table, list) or not table:
+        return False
+    return all(isinstance(row, Mapping) and {"model", "skill"} <= row.keys() for row in table)
 
 
 def _ids(row: Row) -> tuple[str, ...]:
@@ -230,56 +105,187 @@ def _ids(row: Row) -> tuple[str, ...]:
 
 def _number(row: Row, name: str) -> float | None:
     value = row.get(name)
-    return (
-        float(value)
-        if isinstance(value, int | float) and -MAX_MEASURE < value < MAX_MEASURE
-        else None
-    )
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _measured(rows: Iterable[Row], name: str) -> list[tuple[Row, float]]:
+    """The rows that have a measure, and the measure."""
+    numbers = [(row, _number(row, name)) for row in rows]
+    return [(row, value) for row, value in numbers if value is not None]
+
+
+def verdict_of(backtest: BacktestTables) -> str:
+    """How good the forecasts were, in a sentence."""
+    whole = backtest.rows("overall")[0]
+    text = _comparison(backtest, whole)
+    if len(backtest.models) > 2:
+        text = f"{backtest.model}: {text}"
+    texts = [text, _held([whole]), _held(backtest.rows(SUMS), " of sums")]
+    if backtest.seen:
+        texts.append(f"at its fit it had seen the values of {backtest.seen} of them")
+    return "; ".join(filter(None, texts))
+
+
+def _comparison(backtest: BacktestTables, whole: Row) -> str:
+    """The error of the model beside that of seasonal naive."""
+    count = len(backtest.origins)
+    origins = f"{count} origin{'s' * (count != 1)}"
+    if backtest.model == REFERENCE:
+        return f"Seasonal naive alone was tested on {origins}"
+    error = _number(whole, ERROR)
+    naive = _measured(backtest.rows("overall", REFERENCE), ERROR)
+    if error is not None and naive and naive[0][1] < ROUNDING:
+        if error < ROUNDING:
+            return f"Exact on {origins}, as seasonal naive is"
+        return f"MASE {error:.3g} on {origins}, where seasonal naive is exact"
+    skill = _number(whole, "skill")
+    if skill is None:
+        return f"No error can be compared with that of seasonal naive on {origins}"
+    percent = round(100 * skill)
+    share = "over 99" if 0.995 < skill < 1 else f"{abs(percent):,}"
+    text = f"{share} % {'less' if skill > 0 else 'more'} error than seasonal naive on {origins}"
+    if percent == 0:
+        text = f"The same error as seasonal naive on {origins}"
+    return text + _worse(backtest) if skill > 0 else text
+
+
+def _worse(backtest: BacktestTables) -> str:
+    """The series that are forecast worse than by seasonal naive, if there are several series and not all are."""
+    rows = backtest.rows("by_series")
+    worse = [series_name(_ids(row)) for row, skill in _measured(rows, "skill") if skill < 0]
+    if not worse or len(worse) == len(rows):
+        return ""
+    names = ", ".join(worse[:NAMED])
+    more = f" and {len(worse) - NAMED:,} more" if len(worse) > NAMED else ""
+    return f", but more for {len(worse):,} of {len(rows):,} series ({names}{more})"
+
+
+def _held(rows: Sequence[Row], what: str = "") -> str:
+    """How many values the intervals held; a row of measures of sums counts as often as it has sums."""
+    texts = list[str]()
+    for level in INTERVALS:
+        shares = _measured(rows, f"coverage_{level:g}")
+        counts = [_number(row, "sums") or 1.0 for row, _ in shares]
+        if shares:
+            held = float(np.average([share for _, share in shares], weights=counts))
+            texts.append(f"{level:g} % intervals{what} held {100 * held:.0f} %")
+            if level == INTERVALS[0]:
+                narrow = held < NARROW
+    return ", ".join(texts) + (", too few" if texts and narrow else "")
+
+
+def error_section(backtest: BacktestTables) -> Section:
+    origins = backtest.origins
+    text = f"Forecasts from {len(origins)} origins, {origins[0]} to {origins[-1]}, compared with the actual values. "
+    text += "Skill is the error reduction against seasonal naive; the unit of MASE is the error of seasonal naive "
+    text += "before the oldest origin."
+    if backtest.seen:
+        text += " The saved forecaster had seen values that it is compared with, so that these errors may be too small."
+    models = backtest.models[:MOST_LINES]
+    lines = {model: _line(backtest.rows("by_step", model), ERROR) for model in models}
+    chart = LineChart("MASE by step of the horizon", "step", ("1", str(backtest.steps)), lines)
+    steps = [row for row in backtest.tables["by_step"] if row["model"] in models]
+    measures = {ERROR: "MASE", **COVERED}
+    numbers = _table("Numbers by step", steps, ("step", "model"), measures, folded=True)
+    overall = _table("By model", backtest.tables["overall"], ("model",), HEADS)
+    parts = (text, overall, chart, numbers, *_by_series(backtest))
+    return Section("Errors in the past", parts)
+
+
+def coverage_section(backtest: BacktestTables) -> Section:
+    text = "Share of the actual values inside the intervals; it should be near 0.8 and 0.95. MSIS weighs the width of "
+    text += "the 95 % intervals and their misses: lower is better."
+    overall = _table("By model", backtest.tables["overall"], ("model",), COVERED)
+    title = f"Share of values inside the intervals of {backtest.model}, by step of the horizon"
+    lines = _coverage_lines(backtest.rows("by_step"))
+    chart = LineChart(title, "step", ("1", str(backtest.steps)), lines, TARGETS)
+    return Section("Coverage of the intervals", (text, overall, chart))
+
+
+def _line(rows: Iterable[Row], name: str) -> list[float | None]:
+    return [_number(row, name) for row in rows]
+
+
+def _coverage_lines(rows: Sequence[Row]) -> dict[str, list[float | None]]:
+    return {f"{level:g} %": _line(rows, f"coverage_{level:g}") for level in INTERVALS}
+
+
+def _by_series(backtest: BacktestTables) -> tuple[str | Table, ...]:
+    rows = backtest.rows("by_series")
+    errors = list(backtest.errors.values())
+    if len(rows) < 2 or not errors:
+        return ()
+    half, most = np.quantile(errors, [0.5, 0.9])
+    text = f"Half of the {len(errors):,} series have a MASE below {half:.3g}, one in ten above {most:.3g}"
+    skills = [skill for _, skill in _measured(rows, "skill")]
+    if skills and backtest.model != REFERENCE:
+        better = sum(skill > 0 for skill in skills)
+        text += f"; {better:,} of {len(skills):,} are forecast better than by seasonal naive"
+    worst = sorted(rows, key=lambda row: -(_number(row, ERROR) or 0.0))[:ROWS]
+    named = [{"series": series_name(_ids(row)), **row} for row in worst]
+    title = f"Series, the largest error first, at most {ROWS}"
+    heads = {**HEADS, "coverage_95": "in 95 %"}
+    return f"{text}.", _table(title, named, ("series",), heads)
+
+
+def _table(
+    title: str,
+    rows: Sequence[Row],
+    keys: tuple[str, ...],
+    heads: Mapping[str, str],
+    folded: bool = False,
+) -> Table:
+    """A table of measures by some keys; measures that no row has are left out."""
+    names = [name for name in heads if any(name in row for row in rows)]
+    cells = [
+        (*(str(row.get(key, "")) for key in keys), *(_number(row, n) for n in names))
+        for row in rows
+    ]
+    return Table(title, (*keys, *(heads[name] for name in names)), tuple(cells), folded)
 
 
 def read_section(fitted: Fitted, version: str) -> Section:
     config = fitted.config
-    lines = [
-        line
-        for line in describe(config.table, fitted.history)
-        if not line.startswith(("layout", "time"))
-    ]
-    facts = (
+    table = config.table
+    time = f"{', '.join(table.time)}, every {table.calendar.name}, up to {config.train_end}"
+    facts = [
         ("version", version),
         ("series", f"{len(fitted.history):,}"),
-        ("layout", config.table.layout),
-        (
-            "time",
-            f"{', '.join(config.table.time)}, every {config.table.calendar.name}, up to {config.train_end}",
-        ),
+        ("layout", table.layout),
+        ("time", time),
         ("horizon", f"{config.horizon} steps, from the last {config.lookback}"),
-        *((line[:9].strip(), line[9:]) for line in lines),  # a label, and what it says
-    )
-    return Section("What was read", (Facts(facts),))
+    ]
+    for line in describe(table, fitted.history):
+        label, text = line[:9].strip(), line[9:]
+        if label not in ("layout", "time"):
+            facts.append((label, text))
+    return Section("What was read", (Facts(tuple(facts)),))
 
 
 def gaps_section(fitted: Fitted) -> Section:
     """Missing values of the past that the version holds, and series without a forecast."""
     panel = fitted.history
-    missing = np.array([int((~panel.observed[panel.slots(i)]).sum()) for i in range(len(panel))])
-    groups = _grouped(panel.status, panel.ids)
-    rows = tuple(
-        (status, len(ids), MEANINGS.get(status, ""), series_names(ids, 3)) for status, ids in groups
-    )
-    count, gapped, total = int(missing.sum()), int((missing > 0).sum()), int(panel.lengths.sum())
-    text = f"{count:,} of {total:,} values are missing, in {gapped:,} of {len(panel):,} series. "
-    text = text if count else "No value is missing. "
-    text += f"The version holds the newest {int(panel.lengths.max()):,} steps of the series; older gaps do not count."
-    tables = [Table("Series by status", ("status", "series", "meaning", "such as"), rows)]
+    past = panel.before(panel.lengths)
+    missing = np.add.reduceat((past & ~panel.observed).astype(np.int64), panel.offsets[:-1])
+    count = int(missing.sum())
+    text = "No value is missing. "
     if count:
-        worst = np.argsort(-missing, kind="stable")[:ROWS].tolist()
-        gaps = tuple(_gaps(panel, fitted.config.table, i) for i in worst if missing[i])
+        total = int(panel.lengths.sum())
+        text = f"{count:,} of {total:,} values are missing, in {np.count_nonzero(missing):,} of {len(panel):,} series. "
+    text += f"The version holds the newest {int(panel.lengths.max()):,} steps of the series; older gaps do not count."
+    groups = _ids_by(panel.status, panel.ids)
+    statuses = [(status, len(ids), MEANINGS.get(status, ""), _some(ids)) for status, ids in groups]
+    heads = ("status", "series", "meaning", "such as")
+    tables = [Table("Series by status", heads, tuple(statuses))]
+    if count:
+        worst = [i for i in np.argsort(-missing, kind="stable")[:ROWS].tolist() if missing[i]]
+        gaps = tuple(_longest_gap(panel, fitted.config.table, i) for i in worst)
         heads = ("series", "missing", "share", "longest gap, steps", "from", "to")
         tables.append(Table("The series with the most missing values", heads, gaps))
     return Section("Gaps in the data", (text, *tables))
 
 
-def _grouped(names: Sequence[str], ids: Ids) -> list[tuple[str, list[tuple[str, ...]]]]:
+def _ids_by(names: Sequence[str], ids: Ids) -> list[tuple[str, list[tuple[str, ...]]]]:
     """The ids of the series that have each name, the most frequent name first."""
     groups: dict[str, list[tuple[str, ...]]] = {}
     for name, series in zip(names, ids, strict=True):
@@ -287,75 +293,80 @@ def _grouped(names: Sequence[str], ids: Ids) -> list[tuple[str, list[tuple[str, 
     return sorted(groups.items(), key=lambda item: -len(item[1]))
 
 
-def _gaps(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
-    seen = panel.observed[panel.slots(series)]
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], seen, [True]]).astype(int)))
-    begin, end = edges[::2], edges[1::2]
-    longest = int(np.argmax(end - begin))
-    ends = panel.starts[series] + np.array([begin[longest], end[longest] - 1])
-    first, last = (
-        text.removesuffix(" 00:00:00") for text in position_texts(schema, calendar_of(schema), ends)
-    )
-    name, count = series_name(panel.ids[series]) or "the series", int((~seen).sum())
-    return name, count, count / len(seen), int(end[longest] - begin[longest]), first, last
+def _some(ids: Sequence[tuple[str, ...]]) -> str:
+    return series_names(ids, NAMED)
+
+
+def _longest_gap(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
+    missing = ~panel.observed[panel.slots(series)]
+    changes = np.flatnonzero(np.diff(np.pad(missing, 1).astype(int)))
+    begins, ends = changes[::2], changes[1::2]
+    longest = int(np.argmax(ends - begins))
+    edges = panel.starts[series] + np.array([begins[longest], ends[longest] - 1])
+    times = position_texts(schema, calendar_of(schema), edges)
+    first, last = (time.removesuffix(" 00:00:00") for time in times)
+    name = series_name(panel.ids[series]) or "the series"
+    steps = int(ends[longest] - begins[longest])
+    return name, int(missing.sum()), float(missing.mean()), steps, first, last
 
 
 def models_section(predictor: Predictor) -> Section:
     """Which models forecast which series and by what weight; how candidates compared, and networks were trained."""
     fitted = predictor.fitted
-    groups = _grouped(models_of(fitted), fitted.history.ids)
-    rows = tuple(
-        (counted_models(name), len(ids), series_names(ids, 3)) for name, ids in groups[:ROWS]
-    )
-    more = (f"The {ROWS} most frequent of {len(groups):,} mixtures.",) if len(groups) > ROWS else ()
-    total = Counter[str]()
-    for name, weight in zip(
-        fitted.ensemble.components, fitted.ensemble.weights[1:].mean(0).tolist(), strict=True
-    ):
-        total[name] += weight  # that of repeated networks together
-    largest = max(total.values(), default=1.0) or 1.0
-    weights = tuple((name, Bar(weight, weight / largest)) for name, weight in total.most_common())
-    scores = tuple(sorted(fitted.config.scores.items(), key=lambda item: item[1]))
+    config = fitted.config
+    groups = _ids_by(models_of(fitted), fitted.history.ids)
+    rows = [(counted_models(name), len(ids), _some(ids)) for name, ids in groups[:ROWS]]
+    parts: list[Part] = [Table("Mixtures", ("models", "series", "such as"), tuple(rows))]
+    if len(groups) > ROWS:
+        parts.append(f"The {ROWS} most frequent of {len(groups):,} mixtures.")
+
+    weights = Counter[str]()  # that of repeated networks together
+    means = fitted.ensemble.weights[1:].mean(0).tolist()
+    for name, weight in zip(fitted.ensemble.components, means, strict=True):
+        weights[name] += weight
+    shares = zip(weights, bars(weights.values()), strict=True)
+    by_weight = sorted(shares, key=lambda row: -row[1].value)
+    parts.append(Table("Mean weight in the forecasts", ("model", "weight"), tuple(by_weight)))
+
     metric = fitted.settings().metric.upper()
-    networks = zip(
-        fitted.config.plan.members,
-        fitted.config.trained_steps,
-        fitted.config.validation,
-        strict=True,
-    )
-    trained = tuple(
+    scores = sorted(config.scores.items(), key=lambda item: item[1])
+    if scores:
+        title = f"Candidates on held-out values, by {metric}"
+        parts.append(Table(title, ("candidate", metric), tuple(scores)))
+    else:
+        parts.append("No value could be held out to compare candidates on.")
+
+    plan = zip(config.plan.members, config.trained_steps, config.validation, strict=True)
+    trained = [
         (member.model, steps, member.batch_size, member.lookback, loss)
-        for member, steps, loss in networks
-    )
-    heads = (
-        "network",
-        "steps",
-        "windows a step",
-        "steps of the past",
-        "best loss on held-out values",
-    )
-    parts: list[Part] = [Table("Mixtures", ("models", "series", "such as"), rows), *more]
-    parts.append(Table("Mean weight in the forecasts", ("model", "weight"), weights))
-    losses = Table(f"Candidates on held-out values, by {metric}", ("candidate", metric), scores)
-    parts.append(losses if scores else "No value could be held out to compare candidates on.")
-    parts += [Table("Training of the networks", heads, trained)] if trained else []
+        for member, steps, loss in plan
+    ]
+    if trained:
+        heads = (
+            "network",
+            "steps",
+            "windows a step",
+            "steps of the past",
+            "best loss on held-out values",
+        )
+        parts.append(Table("Training of the networks", heads, tuple(trained)))
     return Section("Who forecasts what", (*parts, *_attention(predictor)))
 
 
 def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
     """The weight that a network with attention gives to each step of the past, the mean over series."""
-    config, panel = predictor.fitted.config, predictor.fitted.history
+    config = predictor.fitted.config
+    panel = predictor.fitted.history
     if not any("attention" in member.model for group in config.members() for member in group):
         return ()  # before torch is imported
+    series = panel.order[~panel.skipped[panel.order]]
     try:
-        weights = predictor.attention(panel, panel.order[~panel.skipped[panel.order]][:256]).mean(0)
+        weights = predictor.attention(panel, series[:256]).mean(0)
     except Unavailable:
         return ()
-    title, across = (
-        "Attention of the network to the past, the mean over series",
-        "steps before the forecast",
-    )
-    return (LineChart(title, across, (f"{len(weights):,}", "1"), {"weight": weights.tolist()}),)
+    title = "Attention of the network to the past, the mean over series"
+    ends = (f"{len(weights):,}", "1")
+    return (LineChart(title, "steps before the forecast", ends, {"weight": weights.tolist()}),)
 
 
 def importance_section(
@@ -363,30 +374,28 @@ def importance_section(
 ) -> Section:
     """By how much errors grow without an input; `on_part` receives the progress."""
     title = "What the forecasts rest on"
+    seed = predictor.fitted.settings().seed
     try:
-        found = importances(predictor, panel, REPEATS, predictor.fitted.settings().seed, on_part)
+        inputs = importances(predictor, panel, REPEATS, seed, on_part)
     except BadData as error:
         return Section(title, (f"Not measured: {error}",))
-    largest, rows = (
-        max((abs(row.mean) for row in found), default=0.0) or 1.0,
-        list[tuple[Cell, ...]](),
+    means = bars(row.mean for row in inputs)
+    rows = tuple(
+        (row.input, row.kind, mean, f"± {number(row.std)}" if row.std else "")
+        for row, mean in zip(inputs, means, strict=True)
     )
-    for name, kind, mean, std in found:
-        rows.append((name, kind, Bar(mean, mean / largest), f"± {number(std)}" if std else ""))
     text = "By how much the mean absolute error of the newest horizons grows without an input, in the unit of the "
     text += f"target. `forecast explain` repeats this more often than the {REPEATS} times here."
     heads = ("input", "kind", "error grows by", "standard deviation")
-    return Section(title, (text, Table("Importance", heads, tuple(rows))))
-
-
-DAY |= {f"coverage_{level:g}": f"in {level:g} %" for level in INTERVALS}
+    return Section(title, (text, Table("Importance", heads, rows)))
 
 
 def versions_section(versions: Sequence[Row]) -> Section:
     """The versions of a store, the newest first; their rows come the oldest first."""
     rows = list[tuple[Cell, ...]]()
     for row in reversed(versions):
-        saved, live = row["created"][:19].replace("T", " "), "live" * row["live"]
+        saved = row["created"][:19].replace("T", " ")
+        live = "live" if row["live"] else ""
         rows.append((row["version"], saved, live, row["hash"][:12], row["note"]))
     heads = ("version", "saved, UTC", "", "hash", "note")
     return Section("Versions", (Table("Versions of the store", heads, tuple(rows)),))
@@ -396,77 +405,56 @@ def job_section(
     state: str, runs: Sequence[Row], newest_days: Sequence[Row], actuals: Sequence[str]
 ) -> Section:
     """The runs of a job, and how good its forecasts were by day, newest first; and lines on its newest actuals."""
-    days, charts = newest_days[::-1], []
-    if len(days) > 1:
+    parts: list[Part] = [f"{state}."]
+    if actuals:
+        parts.append(f"Since the last run: {'. '.join(actuals)}.")
+    if len(newest_days) > 1:
+        days = newest_days[::-1]
         ends = str(days[0]["day"]), str(days[-1]["day"])
-        covered = {
-            f"{level:g} %": [day[f"coverage_{level:g}"] for day in days] for level in INTERVALS
-        }
-        charts = [LineChart("MASE by day", "day", ends, {"MASE": [day["mase"] for day in days]})]
-        charts.append(
-            LineChart("Share of values inside the intervals by day", "day", ends, covered, TARGETS)
-        )
-    scores: str | Table = "There is no actual value yet for a forecast of an earlier run."
-    if days:
-        rows = tuple(tuple(day[name] for name in DAY) for day in newest_days)
-        scores = Table(
-            "Forecasts of earlier runs against the actual values", tuple(DAY.values()), rows
-        )
-    cells = tuple(
-        (run["as_of"], run["exit_code"], run["seconds"], run["version"] or "", run["what"])
-        for run in runs
-    )
-    table = Table(
-        "Runs, newest first", ("run as of", "exit code", "seconds", "version", "what"), cells
-    )
-    since = [f"Since the last run: {'. '.join(actuals)}."] if actuals else []
-    return Section("Runs", (f"{state}.", *since, *charts, scores, table))
+        parts.append(LineChart("MASE by day", "day", ends, {"MASE": _line(days, "mase")}))
+        title = "Share of values inside the intervals by day"
+        parts.append(LineChart(title, "day", ends, _coverage_lines(days), TARGETS))
+    if newest_days:
+        title = "Forecasts of earlier runs against the actual values"
+        parts.append(Table.of(title, DAY, newest_days))
+    else:
+        parts.append("There is no actual value yet for a forecast of an earlier run.")
+    return Section("Runs", (*parts, Table.of("Runs, newest first", RUN, runs)))
 
 
 def changes_section(changes: Row) -> Section:
     """Why the newest forecasts differ from those of the run before; from plain values of what changed."""
-    times, sizes = changes["by_time"], [row["size"] or 0 for row in changes["steps"]]
     runs = " to that as of ".join(changes[name]["as_of"] for name in ("from", "to"))
-    text = f"From the run as of {runs} forecasts of the same times changed by {100 * (changes['size'] or 0):.3g} %."
-    lines = {
-        name: [row[key] for row in times]
-        for name, key in (("run before", "old"), ("newest run", "new"))
-    }
+    moved = 100 * (changes["size"] or 0)
+    text = f"From the run as of {runs} forecasts of the same times changed by {moved:.3g} %."
+    notes = [f"Note: {note}." for note in changes["notes"]]
+    times = changes["by_time"]
+    lines = {"run before": _line(times, "old"), "newest run": _line(times, "new")}
     chart = LineChart("Sum of all series", "time", (times[0]["time"], times[-1]["time"]), lines)
-    bars = [Bar(size, size / (max(sizes) or 1)) for size in sizes]
-    steps = tuple(
-        (row["step"], row["change"], bar) for row, bar in zip(changes["steps"], bars, strict=True)
-    )
-    series = changes["by_series"][:ROWS]
-    moved = tuple(
-        (" / ".join(list(row.values())[:-5]), row["old"], row["new"], row["change"])
-        for row in series
-    )
-    tables = (
-        Table(
-            "Steps in the order in which they were taken",
-            ("step", "change of the sum", "share that moved"),
-            steps,
-        ),
-        Table(
-            f"Series that moved most, at most {ROWS}", ("series", "before", "now", "change"), moved
-        ),
-    )
-    return Section(
-        "Changes", (text, *(f"Note: {note}." for note in changes["notes"]), chart, *tables)
-    )
+
+    sizes = bars(row["size"] or 0 for row in changes["steps"])
+    rows = [{**row, "share": size} for row, size in zip(changes["steps"], sizes, strict=True)]
+    heads = {"step": "step", "change": "change of the sum", "share": "share that moved"}
+    steps = Table.of("Steps in the order in which they were taken", heads, rows)
+    series = [
+        {"series": " / ".join(list(row.values())[:-5]), **row} for row in changes["by_series"]
+    ]
+    heads = {"series": "series", "old": "before", "new": "now", "change": "change"}
+    most = Table.of(f"Series that moved most, at most {ROWS}", heads, series[:ROWS])
+    return Section("Changes", (text, *notes, chart, steps, most))
 
 
 def job_verdict(days: Sequence[Row]) -> str:
     """How good the forecasts of a job were, in a sentence; "" where there is no actual value."""
-    scored = [day for day in days if day["coverage_95"] is not None]
-    values = sum(day["count"] for day in scored)
+    covered = _measured(days, "coverage_95")
+    values = sum(day["count"] for day, _ in covered)
     if not values:
         return ""
-    held = sum(day["count"] * day["coverage_95"] for day in scored) / values
-    text = f"In the job's last {len(scored)} scored days 95 % intervals held {100 * held:.0f} % of {values:,} values"
-    errors = [day for day in scored if day["mase"] is not None]
-    weight = sum(day["count"] for day in errors)
-    return text + (
-        f", MASE {sum(day['count'] * day['mase'] for day in errors) / weight:.2f}" if weight else ""
-    )
+    held = sum(day["count"] * share for day, share in covered) / values
+    text = f"In the job's last {len(covered)} scored days 95 % intervals held {100 * held:.0f} % of {values:,} values"
+    scored = [
+        (day["count"], error) for day, error in _measured((day for day, _ in covered), "mase")
+    ]
+    if weight := sum(count for count, _ in scored):
+        text += f", MASE {sum(count * error for count, error in scored) / weight:.2f}"
+    return text
