@@ -28,7 +28,7 @@ from forecast.report.chart import (
     plot_of_table,
     series_to_draw,
 )
-from forecast.report.sums import chart_of_sums
+from forecast.report.sum_charts import chart_of_sums
 from forecast.report.terminal import terminal_lines
 from forecast.report.vega import check_chart_file, write_chart
 from forecast.settings import (

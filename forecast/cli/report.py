@@ -33,7 +33,7 @@ from forecast.report import sections
 from forecast.report.chart import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
 from forecast.report.page import Commands, Gallery, Section, check_report, page_bytes
 from forecast.report.sections import BacktestTables
-from forecast.report.sums import sums_section
+from forecast.report.sum_charts import sums_section
 from forecast.settings import (
     INTERVALS,
     STORE,

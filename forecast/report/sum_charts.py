@@ -1,0 +1,212 @@
+"""Sums of forecasts beside the sums of the past: as plot data, as one chart, and as a section of a report."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+
+from forecast.baselines.shared.gaps import fill_gaps
+from forecast.calendar.calendar import season_candidates
+from forecast.calendar.spec import CalendarSpec
+from forecast.calendar.zones import DAY, WEEK
+from forecast.errors import Setting, UsageError
+from forecast.events.closed import with_fixed
+from forecast.inference.fitted import Fitted
+from forecast.inference.forecasting import Forecasts
+from forecast.inference.predictor import Predictor, fixed_of
+from forecast.metrics.metrics import naive_errors_until
+from forecast.panel.panel import Integers, Panel, series_index
+from forecast.panel.schema import Schema, calendar_of
+from forecast.reading.saved import POINT
+from forecast.report.chart import Chart, PlotData, chart_of
+from forecast.report.page import Gallery, Part, Section, Table, number
+from forecast.settings import INTERVALS, Every, OutputSettings, PictureSettings, SumSettings
+from forecast.tables.writing import Column, interval_columns
+from forecast.totals.periods import ALL, MONDAY, MONTHS, Level, keys_of, period_keys, periods_of
+from forecast.totals.summands import Groups
+from forecast.totals.sums import Totals
+from forecast.windows.origins import values_at
+
+AT_ONCE = 2048  # series
+TEXT = "A sum has a distribution of its own: `forecast` is its median, and `mean` the sum of the means of the series."
+
+
+def schema_of_sums(schema: Schema, every: Every | None) -> Schema:
+    """The schema of sums, on whose calendar the positions are the numbers of `period_keys`."""
+    spec = schema.calendar
+    if every == "day":
+        spec = CalendarSpec(kind="seconds", every=DAY)
+    elif every == "week" and (spec.kind != "seconds" or spec.every % WEEK):
+        spec = CalendarSpec(kind="seconds", every=WEEK, anchor=-MONDAY * DAY)
+    elif every in MONTHS:
+        spec = CalendarSpec(kind="months", every=MONTHS[every])
+    season = schema.season if every is None else season_candidates(spec)
+    update = {"calendar": spec, "season": season, "ids": ("sum",)}
+    return schema.model_copy(update={**update, "holidays": None, "dated_events": ()})
+
+
+def _period_numbers(schema: Schema, positions: Integers, every: Every | None) -> Integers:
+    return positions if every is None else period_keys(calendar_of(schema), positions, every)
+
+
+def past_sums(
+    fitted: Fitted,
+    panel: Panel,
+    levels: list[Level],
+    every: Every | None,
+    exact: bool = False,
+) -> Panel:
+    """The sums of the values of a panel over a period, for each group of some levels: ids are that level and its key.
+
+    A gap counts as the newest value a whole number of seasons before it, unless sums are to be `exact`. One is unknown
+    where the panel lacks a part of the period, and where the newest values of a series are missing that has not ended.
+    """
+    schema = fitted.config.table
+    panel = with_fixed(panel, fixed_of(fitted, panel))
+    newest = int(panel.origins.max())
+    steps = newest + 1 - int(panel.starts.min())
+    # of all steps, and of one on either side
+    number_before, *numbers, number_after = _period_numbers(
+        schema, np.arange(newest - steps, newest + 2), every
+    )
+    periods, edges = np.unique(numbers, return_index=True)
+    complete = (periods != number_before) & (periods != number_after)
+
+    status = np.array(panel.status or ["ok"] * len(panel))
+    ended = (status == "ended") | (panel.trailing_gap() > fitted.config.lookback)
+    everyone = np.arange(len(panel))
+    names_by_level = [
+        [(level.group, *key) for key in keys_of(panel, schema, everyone, level.by)]
+        for level in levels
+    ]
+    ids = tuple(sorted(set().union(*names_by_level)))
+    codes_by_level = [series_index(ids, tuple(names)) - 1 for names in names_by_level]
+    sums, cells, unknown = totals = np.zeros((3, len(ids), len(periods)))
+    for start in range(0, len(panel), AT_ONCE):
+        series = start + np.flatnonzero(status[start : start + AT_ONCE] != "missing")
+        first = panel.origins[series] + 1 - steps
+        values = values_at(panel, series, first, steps)  # [series, steps]
+        known = np.isfinite(values)
+        begun = np.maximum.accumulate(known, 1)
+        inside = begun & np.maximum.accumulate(known[:, ::-1], 1)[:, ::-1]
+        gaps = exact & inside & ~known
+        awaited = begun & ~inside & ~ended[series, None]
+        filled = fill_gaps(np.where(known, values, 0.0), known, schema.shortest_season)
+        parts = np.stack([np.where(inside, filled, 0.0), inside, gaps | awaited])
+        added = np.add.reduceat(parts, edges, axis=2)
+        for codes in codes_by_level:
+            np.add.at(totals, np.s_[:, codes[series]], added)  # type: ignore[arg-type]
+    observed = (cells > 0) & (unknown == 0) & complete
+    none = np.zeros((observed.size, 0))
+    return Panel(
+        ids=ids,
+        order=np.arange(len(ids)),
+        offsets=np.arange(len(ids) + 1) * len(periods),
+        starts=np.full(len(ids), periods[0]),
+        ahead=0,
+        values=np.where(observed, sums, 0.0).ravel(),
+        observed=observed.ravel(),
+        known=none,
+        past=none,
+        static=none[: len(ids)],
+        status=("ok",) * len(ids),
+    )
+
+
+def plots_of_sums(
+    totals: Totals, past: Panel, actuals: Panel | None = None
+) -> Iterator[tuple[PlotData, Panel | None]]:
+    """The sums over each period but the horizon, beside those of the past, and the actual ones."""
+    fitted = totals.fitted
+    schema = totals.schema
+    columns = totals.columns()
+    level_names = _array(columns["level"])
+    shown = (POINT, *interval_columns(totals.output.levels))
+    numbers = np.stack([_array(columns[name]) for name in shown], -1).astype(np.float64)
+    by_period: dict[Every | None, list[Groups]] = {}
+    for groups in totals.groups:
+        by_period.setdefault(groups.level.every, []).append(groups)
+    by_period.pop("horizon", None)
+    for every, same in by_period.items():
+        periods = same[0].periods
+        levels = [groups.level for groups in same]
+        ids = tuple((group.level.group, *key) for group in same for key in group.ordered())
+        rows = np.concatenate([np.flatnonzero(level_names == level.name) for level in levels])
+        so_far = _array(columns["observed"])[rows[:: len(periods)]].tolist()
+        notes = [f"{number(value)} so far" if value else "" for value in so_far]
+        if every is not None:
+            notes = [f"per {every}, {note}".removesuffix(", ") for note in notes]
+        if every == "day" and schema.calendar.kind == "weekdays":  # each step is a day
+            every = None
+            notes = [note.removeprefix("per day") for note in notes]
+
+        before = past_sums(fitted, past, levels, every)
+        sums_schema = schema_of_sums(schema, every)
+        series = series_index(before.ids, ids) - 1
+        unit = naive_errors_until(before, before.origins, sums_schema.shortest_season)[0]
+        plot = PlotData(
+            panel=before,
+            schema=sums_schema,
+            series=series,
+            first=_period_numbers(schema, np.full(len(ids), periods.first), every),
+            numbers=numbers[rows].reshape(len(ids), len(periods), -1),
+            levels=totals.output.levels,
+            naive_error=unit[series],
+            total=len(ids),
+            notes=tuple(notes),
+        )
+        yield plot, actuals and past_sums(fitted, actuals, levels, every, exact=True)
+
+
+def _array(column: Column | np.ndarray) -> np.ndarray:
+    return column.values if isinstance(column, Column) else column
+
+
+def chart_of_sums(
+    totals: Totals, past: Panel, settings: PictureSettings, actuals: Panel | None, name: str
+) -> Chart:
+    """The chart of sums, one period after another; parameters as of `plots_of_sums` and `chart_of`."""
+    plots = plots_of_sums(totals, past, actuals)
+    charts = [chart_of(data, settings, later, name) for data, later in plots]
+    if not charts:
+        problem = "a sum over the horizon is one number, and no line"
+        cure = "name a shorter period, or leave it out"
+        raise UsageError(problem, setting=Setting("sum_every", "horizon"), cure=cure)
+    series = tuple(series for chart in charts for series in chart.series)
+    return replace(charts[0], series=series, total=sum(chart.total for chart in charts))
+
+
+def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSettings]) -> Section:
+    """Charts and tables of sums of forecasts; where none are asked for, of all series over a usual period."""
+    config = predictor.fitted.config
+    parts: list[Part] = [TEXT]
+    for settings in asked or [_usual_sums(config.table, forecasts.panel, config.horizon)]:
+        totals = Totals(predictor, settings, OutputSettings(levels=INTERVALS), None)
+        try:
+            totals.add(forecasts)
+        except UsageError:  # no such period ends within the horizon tonight
+            continue
+        for data, _ in plots_of_sums(totals, forecasts.panel):
+            parts.append(Gallery(data, "", {}, data.notes, searched=False))
+        columns = totals.columns()
+        texts = [
+            column.texts() if isinstance(column, Column) else column.tolist()
+            for column in columns.values()
+        ]
+        rows = tuple(zip(*texts, strict=True))
+        parts.append(Table("Sums, at most 60", tuple(columns), rows[:60]))
+    return Section("Sums of the forecasts", tuple(parts))
+
+
+def _usual_sums(schema: Schema, panel: Panel, horizon: int) -> SumSettings:
+    """All series together, over the longest period that a horizon reaches to its end and a panel has a whole one of."""
+    origin = int(panel.origins.max())
+    for every in ("year", "quarter", "month", "week"):
+        with suppress(UsageError):  # of a table that has no such periods
+            periods = periods_of(schema, origin, horizon, every)
+            ends = np.array([panel.starts.min() - 1, periods.first])
+            before, now = period_keys(calendar_of(schema), ends, every)
+            if len(periods) and before < now - 1:
+                return SumSettings(sum_by=(ALL,), sum_every=(every,))
+    return SumSettings(sum_by=(ALL,), sum_every=("horizon",))
