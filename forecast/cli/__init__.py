@@ -1,7 +1,6 @@
 """The command line: `commands` declares a command, and its body is imported when it runs."""
 
 import gc
-import importlib
 import io
 import os
 import platform
@@ -24,7 +23,7 @@ from forecast.registry import DEBUG, explained
 
 PURPOSES = {
     "Forecast": {
-        "now": "Forecast a table at once: nothing is trained, and nothing is saved.",
+        "now": "Forecast DATA at once: nothing is trained, and nothing is saved.",
         "fit": "Train on a table and save the forecaster.",
         "predict": "Forecast with a saved forecaster.",
     },
@@ -38,10 +37,10 @@ PURPOSES = {
     },
     "Models and data": {
         "models": "List the models, or the settings of one.",
-        "synth": "Write a synthetic series as CSV.",
+        "synth": "Write a synthetic series of a KIND as CSV.",
     },
     "Jobs and versions": {
-        "run": "Run a job from its pipeline file, for cron.",
+        "run": "Run JOB, a pipeline file, for cron.",
         "status": "Show the status of jobs: runs, accuracy, age of the data, live version.",
         "diff": "Say why the newest forecasts of a job differ from those of the run before.",
         "versions": "List the versions of a store.",
@@ -49,7 +48,7 @@ PURPOSES = {
         "rollback": "Go back to the version before the live one.",
     },
 }
-"""All commands as help lists them; `commands` declares them."""
+"""All commands as help lists them, with the first sentence of their own help; `commands` declares them."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -61,14 +60,14 @@ class Commands(click.Group):
         return sorted(name for group in PURPOSES.values() for name in group)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        names = self.list_commands(ctx)
-        if cmd_name in names:
-            command, commands = (
-                importlib.import_module(f"{__name__}.{name}") for name in ("_command", "commands")
-            )
-            return command.Command(cmd_name, *commands.COMMANDS[cmd_name])  # type: ignore[no-any-return]
+        for group in PURPOSES.values():
+            if cmd_name in group:
+                from forecast.cli._command import Command  # they import the settings
+                from forecast.cli.commands import COMMANDS
+
+                return Command(cmd_name, group[cmd_name], COMMANDS[cmd_name])
         if not cmd_name.startswith("-") and not ctx.resilient_parsing:
-            ctx.fail(f"no command '{cmd_name}'{did_you_mean(cmd_name, names)}")
+            ctx.fail(f"no command '{cmd_name}'{did_you_mean(cmd_name, self.list_commands(ctx))}")
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -112,18 +111,17 @@ def cli(ctx: click.Context, version: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code; messages go to stderr."""
-    os.environ.setdefault(
-        "PYDANTIC_DISABLE_PLUGINS", "__all__"
-    )  # the search for them looks at every installed package
-    gc.set_threshold(
-        100_000
-    )  # imports leave little garbage, and looking for it takes a sixth of the start
+    # the search for plugins looks at every installed package
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # imports leave little garbage, and looking for it takes a sixth of the start
+    gc.set_threshold(100_000)
     _prepare_streams()
     Interrupted.received = None  # by an earlier call in this process
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
-    before, show = sys.unraisablehook, warnings.showwarning
-    sys.unraisablehook = partial(_ignored, before)
+    unraisable_hook = sys.unraisablehook
+    show_warning = warnings.showwarning
+    sys.unraisablehook = partial(_repeat_signal, unraisable_hook)
     warnings.showwarning = lambda message, *_: log(str(message), "warning")
     try:
         code = _run()
@@ -131,7 +129,8 @@ def main() -> None:
         _end_at_signals()
         code = log_error(str(error), error.exit_code)
     _end_at_signals()
-    sys.unraisablehook, warnings.showwarning = before, show
+    sys.unraisablehook = unraisable_hook
+    warnings.showwarning = show_warning
     sys.exit(code)
 
 
@@ -144,8 +143,8 @@ def _prepare_streams() -> None:
             if descriptor != number:
                 os.dup2(descriptor, number)
                 os.close(descriptor)
-            opened = open(number, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-            setattr(sys, name, opened)
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # a terminal keeps its encoding, and other characters are escaped
@@ -167,15 +166,14 @@ def _run() -> int:
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         where = context.command_path if context else "forecast"
-        return log_error(
-            f"{error.format_message().rstrip('.')}; see `{where} --help`", error.exit_code
-        )
+        problem = error.format_message().rstrip(".")
+        return log_error(f"{problem}; see `{where} --help`", error.exit_code)
     except Exception as error:
         raise_if_interrupted()
         if os.environ.get(DEBUG) and error.__cause__ is not None:
             click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
-        known = explained(error)
-        return log_error(known.render(as_flag), known.exit_code)
+        explanation = explained(error)
+        return log_error(explanation.render(as_flag), explanation.exit_code)
 
 
 def _end_at_signals() -> None:
@@ -183,7 +181,7 @@ def _end_at_signals() -> None:
         signal.signal(number, signal.SIG_DFL)  # nothing is left to clean up
 
 
-def _ignored(before: Callable[[Any], Any], dropped: Any) -> None:
+def _repeat_signal(before: Callable[[Any], Any], dropped: Any) -> None:
     """Repeat a signal that arrived in a finaliser or a callback, where Python drops exceptions."""
     if not isinstance(dropped.exc_value, Interrupted):
         before(dropped)

@@ -4,7 +4,8 @@ import importlib
 import types
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import chain
+from dataclasses import dataclass
+from inspect import cleandoc
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
@@ -27,27 +28,20 @@ from forecast.settings import (
 
 INPUT, OUTPUT, RUN, MESSAGES = "Input", "Output", "Run", "Messages"
 REFUSED = {"now": ("past", "static")}  # settings that a command refuses, and help leaves out
-ON_STORES = (
-    "run",
-    "status",
-    "diff",
-    "versions",
-    "promote",
-    "rollback",
-)  # functions of the module `store`
 _ALL = "forecast.help-all"  # in the context of a call that lists all options
 
 Group = TypeVar("Group", bound=SettingsGroup)
-Declaration = tuple[
-    Any, ...
-]  # of a `Command`: its help, then parameters, lists of such, and examples
-_EAGER: dict[str, Any] = {"is_eager": True, "expose_value": False}
-_FORMAT: dict[str, Any] = {
-    "type": click.Choice(["text", "json"]),
-    "default": "text",
-    "first": False,
-}
-_FORMAT["callback"] = lambda *given: style.update(format=given[2])
+# an option or argument, a group of settings, or some settings of a group
+Parameter = click.Parameter | type[SettingsGroup] | tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a command is called with, and what its help says after its purpose."""
+
+    details: str
+    parameters: list[Parameter]
+    examples: tuple[str, ...]
 
 
 class PathText(click.Path):
@@ -71,18 +65,17 @@ class Option(click.Option):
         **attributes: Any,
     ) -> None:
         flag, _, metavar = flag.partition(" ")
-        if not metavar and "type" not in attributes:
-            attributes["is_flag"] = True
         if metavar in ("FILE", "DIR"):
             attributes["type"] = PathText()
-        shown, declared = (
-            isinstance(attributes.get("default"), int),
-            [flag, name] if name else [flag],
-        )
+        elif not metavar and "type" not in attributes:
+            attributes["is_flag"] = True
+        shown = isinstance(attributes.get("default"), int)
+        names = [flag, name] if name else [flag]
         super().__init__(
-            declared, help=help, metavar=metavar or None, show_default=shown, **attributes
+            names, help=help, metavar=metavar or None, show_default=shown, **attributes
         )
-        self.heading, self.first = heading, first
+        self.heading = heading
+        self.first = first
 
 
 class Request(types.SimpleNamespace):
@@ -97,8 +90,8 @@ class Request(types.SimpleNamespace):
 
     @property
     def sums(self) -> settings.SumSettings | None:
-        asked = self.of(settings.SumSettings)
-        return None if asked == settings.SumSettings() else asked
+        sums = self.of(settings.SumSettings)
+        return None if sums == settings.SumSettings() else sums
 
     def of(self, group: type[Group], defaults: dict[str, Any] | None = None) -> Group:
         """The settings of one group, checked; `defaults` replace settings that were not given."""
@@ -112,74 +105,66 @@ class Request(types.SimpleNamespace):
 
     def words(self, *groups: type[SettingsGroup], more: tuple[str, ...] = ()) -> tuple[str, ...]:
         """The settings of some groups, and `more` by name, as words of a command line."""
-        found: list[str] = []
-        for name in (*(name for group in groups for name in group.model_fields), *more):
-            flag, value = name.replace("_", "-"), self.values.get(name)
+        words: list[str] = []
+        names = [name for group in groups for name in group.model_fields]
+        for name in (*names, *more):
+            flag = name.replace("_", "-")
+            value = self.values.get(name)
             if isinstance(value, bool):
-                found.append(f"--{flag}" if value else f"--no-{flag}")
+                words.append(f"--{flag}" if value else f"--no-{flag}")
             elif value is not None:
-                found += [f"--{flag}", ",".join(value) if isinstance(value, tuple) else str(value)]
-        return tuple(found)
+                text = ",".join(value) if isinstance(value, tuple) else str(value)
+                words += [f"--{flag}", text]
+        return tuple(words)
 
     def fit_words(self) -> tuple[str, ...]:
         return ("fit", self.data, *self.words(TableSettings, TextSettings, more=("horizon",)))
 
 
 class Command(click.Command):
-    """A command with examples in its help; its body gets a `Request`."""
+    """A command with examples in its help; its body, `run` in a module of its name, gets a `Request`."""
 
-    def __init__(self, name: str, about: str, *parts: Any) -> None:
-        self.examples = [part for part in parts if isinstance(part, str)]
-        flat, self.groups = list[click.Parameter](), list[type[SettingsGroup]]()
-        lists = (
-            part if isinstance(part, list) else [part]
-            for part in parts
-            if not isinstance(part, str)
-        )
-        for param in chain.from_iterable(lists):
-            if isinstance(param, click.Parameter):
-                flat.append(param)
+    def __init__(self, name: str, purpose: str, declaration: Declaration) -> None:
+        self.examples = declaration.examples
+        self.groups: list[type[SettingsGroup]] = []
+        params: list[click.Parameter] = []
+        for parameter in declaration.parameters:
+            if isinstance(parameter, click.Parameter):
+                params.append(parameter)
                 continue
-            group, *names = param if isinstance(param, tuple) else (param,)
+            group, *names = parameter if isinstance(parameter, tuple) else (parameter,)
             self.groups.append(group)
-            flat += [_option(field, group, name) for field in names or group.model_fields]
-        super().__init__(name, help=about, params=[*flat, _QUIET, _LOG_FORMAT])
+            params += [_option(field, group, name) for field in names or group.model_fields]
+        about = f"{purpose}\n\n{cleandoc(declaration.details)}"
+        super().__init__(name, help=about, params=[*params, _QUIET, _LOG_FORMAT])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Check all settings, load the body and call it: nothing else here imports when a command runs."""
-        source = ctx.get_parameter_source
-        given = {
+        values = {
             name: value
             for name, value in ctx.params.items()
-            if source(name) != ParameterSource.DEFAULT
+            if ctx.get_parameter_source(name) != ParameterSource.DEFAULT
         }
-        params = given.get("params") or {}
-        # other names of settings, such as -p n_jobs=2
-        values = {
-            settings.ALIASES[name]: params.pop(name)
-            for name in [*params]
-            if name in settings.ALIASES
-        }
-        values |= {name: value for name, value in given.items() if name != "params" or value}
+        params = values.get("params") or {}
+        for name in settings.ALIASES.keys() & params.keys():  # such as -p n_jobs=2
+            values.setdefault(settings.ALIASES[name], params.pop(name))
+        if not params:
+            values.pop("params", None)
         request = Request(**{**ctx.params, "values": values})
         for group in self.groups:
             request.of(group)
         try:
-            body = importlib.import_module(
-                f"forecast.cli.{'store' if self.name in ON_STORES else self.name}"
-            )
-            return getattr(body, self.name if self.name in ON_STORES else "run")(request)
+            return importlib.import_module(f"forecast.cli.{self.name}").run(request)
         except (ForecastError, Interrupted):
             raise
-        except (
-            BaseException
-        ) as error:  # click would take some for its own: a broken pipe, an exit, the end of a file
+        # click would take some for its own: a broken pipe, an exit, the end of a file
+        except BaseException as error:
             raise explained(error) from error
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         params = super().get_params(ctx)
-        more = any(isinstance(param, Option) and not param.first for param in params)
-        return [*params, _HELP_ALL] if more else params
+        all_first = all(getattr(param, "first", True) for param in params)
+        return params if all_first else [*params, _HELP_ALL]
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_help_text(ctx, formatter)
@@ -189,24 +174,21 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options by purpose, those for messages last."""
-        sections, hidden = dict[str, list[tuple[str, str]]](), 0
+        sections: dict[str, list[tuple[str, str]]] = {}
+        messages: list[tuple[str, str]] = []
+        hidden = 0
         for param in self.get_params(ctx):
-            if (
-                not isinstance(param, click.Option)
-                or (record := param.get_help_record(ctx)) is None
-            ):
+            record = param.get_help_record(ctx)
+            if not isinstance(param, click.Option) or record is None:
                 continue
-            if getattr(param, "first", True) or ctx.meta.get(_ALL):
-                heading = (
-                    MESSAGES
-                    if {"--help", "--help-all"} & {*param.opts}
-                    else getattr(param, "heading", INPUT)
-                )
-                sections.setdefault(heading, []).append(record)
-            else:
+            heading = getattr(param, "heading", MESSAGES)  # the option --help is one of click
+            if not (getattr(param, "first", True) or ctx.meta.get(_ALL)):
                 hidden += 1
-        sections[MESSAGES] = sections.pop(MESSAGES)
-        for heading, records in sections.items():
+            elif heading == MESSAGES or "--help-all" in param.opts:
+                messages.append(record)
+            else:
+                sections.setdefault(heading, []).append(record)
+        for heading, records in (*sections.items(), (MESSAGES, messages)):
             with formatter.section(heading):
                 formatter.write_dl(records)
         if hidden:
@@ -222,54 +204,70 @@ def _all(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
 
 
 def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
-    field, flag = group.model_fields[name], f"--{name.replace('_', '-')}"
-    default = None if field.default is PydanticUndefined else field.default
-    items = default if isinstance(default, tuple) else ()
-    text = ",".join(item if isinstance(item, str) else f"{item:g}" for item in items) or str(
-        default
-    )
-    shown = "" if default in (None, False, (), {}) else f"  [default: {text}]"
-    heading = next((mark for mark in field.metadata if isinstance(mark, Heading)), group.heading)
-    union = get_origin(field.annotation) in (Union, types.UnionType)
-    kinds = [
-        kind
-        for kind in (get_args(field.annotation) if union else (field.annotation,))
-        if kind is not type(None)
-    ]
-    kind, attributes = kinds[0], dict[str, Any](hidden=name in REFUSED.get(command, ()))
+    """The option of a setting, as the type of its field asks for."""
+    field = group.model_fields[name]
+    flag = f"--{name.replace('_', '-')}"
+    attributes: dict[str, Any] = {"hidden": name in REFUSED.get(command, ())}
+    kinds = [field.annotation]
+    if get_origin(field.annotation) in (Union, types.UnionType):
+        kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
+    kind = kinds[0]
     if get_origin(kind) is dict:
-        flag, attributes = "-p NAME=VALUE", {"multiple": True, "callback": _pairs}
+        flag = "-p NAME=VALUE"
+        attributes |= {"multiple": True, "callback": _pairs}
     elif kind is bool:
-        flag, attributes = f"{flag}/--no-{flag[2:]}", {"default": None}
+        flag = f"{flag}/--no-{flag[2:]}"
+        attributes["default"] = None
     elif WHOLE in field.metadata:
-        flag, attributes = f"{flag} TEXT", {"multiple": True}
+        flag += " TEXT"
+        attributes["multiple"] = True
     elif get_origin(kind) is tuple:
-        flag, attributes = f"{flag} LIST", {**attributes, "multiple": True}
-        attributes["callback"] = lambda *given: settings.names_in(",".join(given[2]))
+        flag += " LIST"
+        attributes |= {"multiple": True, "callback": _joined}
     elif get_origin(kind) is Literal:
-        attributes = {"type": click.Choice([str(choice) for choice in get_args(kind)])}
+        attributes["type"] = click.Choice([str(choice) for choice in get_args(kind)])
     elif kind == FilePath:
-        flag = f"{flag} FILE"
+        flag += " FILE"
     else:
-        attributes = {"type": next((number for number in (int, float) if number in kinds), str)}
-    first = FIRST in field.metadata
-    return Option(
-        flag, (field.description or "") + shown, heading, name=name, first=first, **attributes
-    )
+        attributes["type"] = next((number for number in (int, float) if number in kinds), str)
+    help = f"{field.description}{_shown_default(field.default)}"
+    heading = next((mark for mark in field.metadata if isinstance(mark, Heading)), group.heading)
+    return Option(flag, help, heading, name=name, first=FIRST in field.metadata, **attributes)
+
+
+def _shown_default(default: object) -> str:
+    if default in (None, False, (), {}, PydanticUndefined):
+        return ""
+    items = default if isinstance(default, tuple) else (default,)
+    texts = [f"{item:g}" if isinstance(item, float) else str(item) for item in items]
+    return f"  [default: {','.join(texts)}]"
+
+
+def _joined(ctx: click.Context, parameter: click.Parameter, lists: tuple[str, ...]) -> object:
+    return settings.names_in(",".join(lists))
 
 
 def _pairs(
-    ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+    ctx: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]
 ) -> dict[str, Any] | None:
     params: dict[str, Any] = {}
-    for text in given:
-        name, sign, value = text.partition("=")
-        if not sign or not name:
+    for text in pairs:
+        name, _, value = text.partition("=")
+        if not name or name == text:
             raise UsageError(f"-p {text}: write it as -p NAME=VALUE, e.g. -p hidden_size=128")
-        params[name := name.strip().replace("-", "_")] = value
+        name = name.strip().replace("-", "_")
+        params[name] = value
         with suppress(ValueError):
             params[name] = from_json(value)
     return params or None
+
+
+def _set_quiet(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    listen(value)
+
+
+def _set_format(ctx: click.Context, parameter: click.Parameter, value: str) -> None:
+    style["format"] = value
 
 
 def file_argument(name: str, required: bool = True) -> click.Argument:
@@ -277,11 +275,19 @@ def file_argument(name: str, required: bool = True) -> click.Argument:
     return click.Argument([name], required=required, type=PathText())
 
 
+_EAGER: dict[str, Any] = {"is_eager": True, "expose_value": False}
 _HELP_ALL = Option("--help-all", "show all options and exit", callback=_all, **_EAGER)
-_QUIET = Option(
-    "--quiet", "print errors only", MESSAGES, callback=lambda *given: listen(given[2]), **_EAGER
+_QUIET = Option("--quiet", "print errors only", MESSAGES, callback=_set_quiet, **_EAGER)
+_LOG_FORMAT = Option(
+    "--log-format",
+    "format of messages on stderr",
+    MESSAGES,
+    type=click.Choice(["text", "json"]),
+    default="text",
+    callback=_set_format,
+    first=False,
+    **_EAGER,
 )
-_LOG_FORMAT = Option("--log-format", "format of messages on stderr", MESSAGES, **_FORMAT, **_EAGER)
 
 
 def named(artifact: str) -> tuple[str, ...]:

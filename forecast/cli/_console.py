@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from forecast.engine.requests import Fold
     from forecast.training.context import Progress as Training
 
+WIDTH = 160  # characters of a line of a status if stdout is not a terminal
 style = {"format": "text", "quiet": False}  # what --log-format and --quiet say
 
 
@@ -94,11 +95,10 @@ def put_table(table: "Table", width: int | None = None) -> None:
     from rich.console import Console
     from rich.measure import Measurement
 
-    console = Console() if sys.stdout.isatty() else Console(width=width)
+    console = Console(width=None if sys.stdout.isatty() else width)
     wide = console.options.update(width=10_000)  # more than any table needs
-    console.width = max(
-        console.width, Measurement.get(console, wide, table).minimum + 2
-    )  # rich leaves out the edges
+    needed = Measurement.get(console, wide, table).minimum + 2  # rich leaves out the edges
+    console.width = max(console.width, needed)
     with console.capture() as captured:
         console.print(table)
     echo(captured.get().removesuffix("\n"))
@@ -115,17 +115,12 @@ def put_numbers(
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        title=cell(title) if title else None,
-        title_justify="left",
-    )
-    for index, head in enumerate(heads):
-        number = index >= texts
-        table.add_column(
-            cell(head), justify="right" if number else "left", no_wrap=number or head == "model"
-        )
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
+    table.title = cell(title) if title else None
+    for head in heads[:texts]:
+        table.add_column(cell(head), no_wrap=head == "model")
+    for head in heads[texts:]:
+        table.add_column(cell(head), justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*map(cell, row))
     put_table(table, width)
@@ -177,16 +172,15 @@ def fold_bar() -> (
         if update is None:
             yield None, None
             return
-        done = {"folds": 0, "done": 0}
+        folds = done = 0
 
         def show_fold(at: "Fold") -> None:
-            done.update(folds=at.folds, done=at.done)
-            update(at.folds, at.done, at.model)
+            nonlocal folds, done
+            folds = at.folds
+            done = at.done
+            update(folds, done, at.model)
 
-        yield (
-            show_fold,
-            lambda at: update(done["folds"], done["done"] + at.step / at.steps, _loss(at)),
-        )
+        yield show_fold, lambda at: update(folds, done + at.step / at.steps, _loss(at))
 
 
 @contextmanager
@@ -207,31 +201,28 @@ def _bar(title: str, after: float = 0.0) -> "Iterator[Callable[[int, float, str]
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn(title),
-        BarColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-        TimeRemainingColumn(),
-    )
+    note = TextColumn("{task.fields[note]}", markup=False)
+    columns = (TextColumn(title), BarColumn(), note, TimeRemainingColumn())
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    task, waiting = bar.add_task("", total=None, note=""), threading.Timer(after, bar.start)
-    waiting.start() if after else bar.start()
+    task = bar.add_task("", total=None, note="")
+    start = threading.Timer(after, bar.start)
+    start.start()
     try:
         yield lambda total, done, note: bar.update(
             task, total=total or None, completed=done, note=note
         )
     finally:
-        if after:
-            waiting.cancel()
-            waiting.join()
+        start.cancel()
+        start.join()
         bar.stop()
 
 
 def _loss(at: "Training") -> str:
-    losses = {"loss": at.loss, "held out": at.validation}  # trees have no loss of a step
-    return ", ".join(
-        f"{name} {loss:.4f}" for name, loss in losses.items() if loss is not None and isfinite(loss)
-    )
+    texts = []
+    for name, loss in (("loss", at.loss), ("held out", at.validation)):
+        if loss is not None and isfinite(loss):  # trees have no loss of a step
+            texts.append(f"{name} {loss:.4f}")
+    return ", ".join(texts)
 
 
 class _Handler(logging.Handler):

@@ -13,54 +13,50 @@ from forecast.settings import (
     TrainSettings,
 )
 
-DATA, DATA_OR_FIT = file_argument("data"), file_argument("data", required=False)
+DATA = file_argument("data")
+DATA_OR_FIT = file_argument("data", required=False)
+FORMATS = "DATA is a CSV, .csv.gz, JSON, .xlsx, .ods or Parquet file, a folder of Parquet, - for stdin, or synth:KIND."
 READING = TableSettings, TextSettings
 OF_STORE = StoreSettings.heading
-ARTIFACT = Option(
-    "--artifact DIR", f"folder of the saved versions  [default: {settings.STORE.store}]", OF_STORE
-)
+DEFAULT = f"[default: {settings.STORE.store}]"
+ARTIFACT = Option("--artifact DIR", f"folder of the saved versions  {DEFAULT}", OF_STORE)
 READ_AS = Option("--artifact DIR", "read ACTUAL as the fit of this store did", OF_STORE)
 VERSION = Option(
     "--version ID", "a version of the store; default the live one", OF_STORE, first=False
 )
 OF_VERSION = ARTIFACT, VERSION
-JOB_OR_STORE = file_argument("job", required=False), ARTIFACT
-PATHS, RUNS, LIMIT = click.IntRange(1, 10_000), click.IntRange(1, 1_000), click.IntRange(1)
+JOB = file_argument("job", required=False)
+JOB_OR_STORE = JOB, ARTIFACT
+PATHS = click.IntRange(1, 10_000)
+RUNS = click.IntRange(1, 1_000)
+LIMIT = click.IntRange(1)
 BY = click.Choice(["series", "step", "level"])
 FUTURE = Option("--future FILE", "table with the future values of known covariates")
 MORE_KNOWN = Option("--future FILE", "table with more values of known covariates", first=False)
 WRITE_TABLE = Option(
     "--output FILE", "write a .csv, .parquet or .xlsx file; default stdout", OUTPUT
 )
-SUMS = (
-    SumSettings,
-    Option(
-        "--totals FILE", "write the sums here, and the series as without them", SumSettings.heading
-    ),
-    Option(
-        "--allocate",
-        "with --totals: move the medians of the series, so that they add up",
-        SumSettings.heading,
-    ),
-    Option(
-        "--paths N",
-        "write N paths of all series, as NAME.paths.parquet",
-        SumSettings.heading,
-        type=PATHS,
-    ),
+SUMS_HEADING = SumSettings.heading
+TOTALS = Option(
+    "--totals FILE", "write the sums here, and the series as without them", SUMS_HEADING
 )
+ALLOCATE = Option(
+    "--allocate",
+    "with --totals: move the medians of the series, so that they add up",
+    SUMS_HEADING,
+)
+PATHS_OPTION = Option(
+    "--paths N", "write N paths of all series, as NAME.paths.parquet", SUMS_HEADING, type=PATHS
+)
+SUMS = SumSettings, TOTALS, ALLOCATE, PATHS_OPTION
 AS_OF = Option(
     "--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False
 )
-SHAPE = (
-    "levels",
-    "point",
-    "min",
-    "max",
-    "integer",
-)  # settings of forecasts that a chart can show
+# settings of forecasts that a chart can show
+SHAPE = ("levels", "point", "min", "max", "integer")
 WHERE = ("horizon", "device", "engine")
-MACHINE, CLUSTER = (TrainSettings, "device", "engine"), (settings.ClusterSettings, "cluster")
+MACHINE = (TrainSettings, "device", "engine")
+CLUSTER = (settings.ClusterSettings, "cluster")
 ON_SAVED = (*settings.AFTER_FIT, "events")
 
 
@@ -75,48 +71,64 @@ MEASURES = (
     (OutputSettings, "excel_safe"),
 )
 
-COMMANDS: dict[str, Declaration] = {
-    "now": (
-        """Forecast DATA by the pretrained network and the quick baselines, weighed on the past of DATA.
+COMMANDS: dict[str, Declaration] = {}
 
-        DATA is a CSV, .csv.gz, JSON, .xlsx, .ods or Parquet file, a folder of Parquet, - for stdin, or synth:KIND.
-        Nothing is trained or saved; `forecast fit` does both, and takes other covariates than those known in advance.
-        """,
-        [
-            DATA,
-            WRITE_TABLE,
-            AS_OF,
-            OutputSettings,
-            *SUMS,
-            settings.CheckSettings,
-            *READING,
-            (TrainSettings, "horizon"),
-        ],
+COMMANDS["now"] = Declaration(
+    f"""
+    {FORMATS}
+
+    The pretrained network and the quick baselines forecast, weighed on the past of DATA.
+    `forecast fit` trains and saves, and takes other covariates than those known in advance.
+    """,
+    [
+        DATA,
+        WRITE_TABLE,
+        AS_OF,
+        OutputSettings,
+        *SUMS,
+        settings.CheckSettings,
+        *READING,
+        (TrainSettings, "horizon"),
+    ],
+    (
         "forecast now sales.csv --output forecasts.csv",
         "forecast now sales.csv --horizon 14 --levels 50,90",
         "forecast now synth:seasonal",
     ),
-    "fit": (
-        """Train on DATA, and save the forecaster as the live version of a store.
+)
 
-        DATA is a CSV, .csv.gz, JSON, .xlsx, .ods or Parquet file, a folder of Parquet, - for stdin, or synth:KIND.
-        """,
-        [DATA, MORE_KNOWN, *READING, TrainSettings, (StoreSettings, "keep", "wait"), CLUSTER],
+COMMANDS["fit"] = Declaration(
+    f"""
+    {FORMATS} The forecaster becomes the live version of a store.
+    """,
+    [
+        DATA,
+        MORE_KNOWN,
+        *READING,
+        TrainSettings,
+        (StoreSettings, "keep", "wait"),
+        CLUSTER,
         ARTIFACT,
         Option("--resume", "continue a fit of the same data and settings that was stopped", RUN),
         Option("--dry-run", "say what a fit would do and take; train and write nothing", RUN),
         Option("--json", "with --dry-run: print one JSON object", RUN, name="as_json", first=False),
+    ],
+    (
         "forecast fit sales.csv",
         "forecast fit sales.csv --id shop --target units --horizon 28",
         "forecast fit sales.csv --known price --holidays DE --artifact shops",
         "forecast fit sales.csv --budget 600",
     ),
-    "predict": (
-        """Forecast the series of the fit, or those of DATA, which may have new ids.
+)
 
-        Nothing is trained, and nothing in the store changes.
-        """,
-        [DATA_OR_FIT, *OF_VERSION],
+COMMANDS["predict"] = Declaration(
+    """
+    It forecasts the series of the fit, or those of DATA, which may have new ids. Nothing is
+    trained, and nothing in the store changes.
+    """,
+    [
+        DATA_OR_FIT,
+        *OF_VERSION,
         Option(
             "--output FILE",
             "write .csv, .parquet or .xlsx, with --shards a folder; default stdout",
@@ -135,8 +147,15 @@ COMMANDS: dict[str, Declaration] = {
         ),
         AS_OF,
         Option("--horizon", "number of steps, fewer than at fit", OutputSettings.heading, type=int),
-        [OutputSettings, *SUMS, settings.CheckSettings, TextSettings, settings.ClusterSettings],
-        [(TrainSettings, "jobs", "device", "engine"), (TableSettings, *ON_SAVED)],
+        OutputSettings,
+        *SUMS,
+        settings.CheckSettings,
+        TextSettings,
+        settings.ClusterSettings,
+        (TrainSettings, "jobs", "device", "engine"),
+        (TableSettings, *ON_SAVED),
+    ],
+    (
         "forecast predict --output forecasts.csv",
         "forecast predict tonight.csv --artifact shops",
         "forecast predict --future-template prices.csv",
@@ -144,12 +163,14 @@ COMMANDS: dict[str, Declaration] = {
         "forecast predict --future prices.csv --what-if promo=0",
         "forecast predict s3://sales/2026/ --shards 64 --output s3://forecasts/2026",
     ),
-    "plot": (
-        """Draw the series of the fit and their forecasts, or those of DATA.
+)
 
-        Without a store, DATA is forecast as `forecast now` does. --output names a file; else the terminal gets the
-        picture.
-        """,
+COMMANDS["plot"] = Declaration(
+    """
+    They are those of the series of the fit, or of DATA. Without a store, DATA is forecast
+    as `forecast now` does. --output names a file; else the terminal gets the picture.
+    """,
+    [
         DATA_OR_FIT,
         Option("--actual FILE", "table with the actual values; default those of DATA"),
         Option(
@@ -160,81 +181,99 @@ COMMANDS: dict[str, Declaration] = {
         Option("--now", "draw the forecasts of `forecast now`, even where there is a store"),
         FUTURE,
         Option("--origin TIME", "forecast from this time of DATA, and draw what came after it"),
-        [*OF_VERSION, settings.PictureSettings, SumSettings, *READING],
-        [(TrainSettings, *WHERE), (OutputSettings, *SHAPE)],
+        *OF_VERSION,
+        settings.PictureSettings,
+        SumSettings,
+        *READING,
+        (TrainSettings, *WHERE),
+        (OutputSettings, *SHAPE),
+    ],
+    (
         "forecast plot sales.csv",
         "forecast plot --artifact shops --series north --output north.png",
         "forecast plot sales.csv --origin 2026-01-31 --output worst.html",
         "forecast plot sales.csv --forecast forecasts.csv --output f.svg",
     ),
-    "report": (
-        """Write a report on the live forecaster of a store as one page of HTML.
+)
 
-        JOB, a pipeline file, or --artifact names the store; the runs of a JOB are in the report. With --backtest and no
-        store the report is on the backtest alone. The page needs no other file and no network.
-        """,
-        [*JOB_OR_STORE, VERSION, MACHINE],
+COMMANDS["report"] = Declaration(
+    """
+    JOB, a pipeline file, or --artifact names the store, whose live forecaster the report is
+    on; the runs of a JOB are in it. With --backtest and no store it is on the backtest
+    alone. The page needs no other file and no network.
+    """,
+    [
+        *JOB_OR_STORE,
+        VERSION,
+        MACHINE,
         Option("--backtest FILE", "a .json file that `forecast backtest DATA --output FILE` wrote"),
         FUTURE,
         Option("--output FILE", "the .html file to write", OUTPUT, required=True),
+    ],
+    (
         "forecast report --output report.html",
         "forecast report job.toml --output job.html",
         "forecast report --artifact shops --backtest tests.json --output s.html",
     ),
-    "explain": (
-        """Explain the forecasts of a saved forecaster, of the series of the fit or those of DATA.
+)
 
-        Importance says by how much the mean absolute error of the newest horizons grows without an input. The parts of
-        a forecast, level, season, events, known columns and rest, add up to its median.
-        """,
-        [
-            DATA_OR_FIT,
-            settings.ExplainSettings,
-            TextSettings,
-            (settings.PictureSettings, "series"),
-            MACHINE,
-        ],
-        [
-            (TableSettings, *ON_SAVED),
-            *OF_VERSION,
-            FUTURE,
-            _json("print everything as one JSON object"),
-        ],
+COMMANDS["explain"] = Declaration(
+    """
+    The forecasts are of the series of the fit, or of those of DATA. Importance says by how
+    much the mean absolute error of the newest horizons grows without an input. The parts of
+    a forecast, level, season, events, known columns and rest, add up to its median.
+    """,
+    [
+        DATA_OR_FIT,
+        settings.ExplainSettings,
+        TextSettings,
+        (settings.PictureSettings, "series"),
+        MACHINE,
+        (TableSettings, *ON_SAVED),
+        *OF_VERSION,
+        FUTURE,
+        _json("print everything as one JSON object"),
+    ],
+    (
         "forecast explain",
         "forecast explain tonight.csv --artifact shops",
         "forecast explain tonight.csv --series north --json",
     ),
-    "inspect": (
-        """Show the live forecaster of a store; with DATA, show how that table would be read, without fitting.
+)
 
-        DATA may also be a pipeline file (.toml), which names the store of its job.
-        """,
-        [
-            DATA_OR_FIT,
-            *READING,
-            (TrainSettings, "horizon", "lookback"),
-            *OF_VERSION,
-            _json("print one JSON object"),
-        ],
+COMMANDS["inspect"] = Declaration(
+    """
+    With DATA it shows how that table would be read, without fitting. DATA may also be a
+    pipeline file (.toml), which names the store of its job.
+    """,
+    [
+        DATA_OR_FIT,
+        *READING,
+        (TrainSettings, "horizon", "lookback"),
+        *OF_VERSION,
+        _json("print one JSON object"),
+    ],
+    (
         "forecast inspect sales.csv",
         "forecast inspect --artifact shops",
         "forecast inspect --json",
     ),
-    "backtest": (
-        """Forecast DATA from rolling origins in its past, and compare with the actual values.
+)
 
-        The first measure is skill, the error reduction against seasonal naive. --model takes several names, also of
-        baselines: --model segrnn,lstm,theta. --budget limits each fit.
-        """,
-        [
-            DATA,
-            MORE_KNOWN,
-            settings.BacktestSettings,
-            SumSettings,
-            *READING,
-            TrainSettings,
-            CLUSTER,
-        ],
+COMMANDS["backtest"] = Declaration(
+    """
+    DATA is forecast from origins in its past. The first measure is skill, the error
+    reduction against seasonal naive. --model takes several names, also of baselines:
+    --model segrnn,lstm,theta. --budget limits each fit.
+    """,
+    [
+        DATA,
+        MORE_KNOWN,
+        settings.BacktestSettings,
+        SumSettings,
+        *READING,
+        TrainSettings,
+        CLUSTER,
         Option("--artifact DIR", "test the live forecaster of this store, without a fit", OF_STORE),
         Option(
             "--version ID", "a version of that store; default the live one", OF_STORE, first=False
@@ -244,44 +283,73 @@ COMMANDS: dict[str, Declaration] = {
             "write all forecasts and actual values, .csv, .parquet or .xlsx",
             OUTPUT,
         ),
-        [*MEASURES],
+        *MEASURES,
+    ],
+    (
         "forecast backtest sales.csv",
         "forecast backtest sales.csv --horizon 7 --model auto,theta,drift",
         "forecast backtest sales.csv --artifact shops --by series",
     ),
-    "score": (
-        """Compare FORECAST, a table of forecasts or of sums written by predict, with ACTUAL, one of the actual values.
+)
 
-        The id and time columns have the same names in both tables. ACTUAL should contain the whole history: the values
-        before the first forecast give MASE its unit, and seasonal naive its forecasts. With --artifact, ACTUAL is read
-        as the fit of that store did; no other store is looked at.
-        """,
-        [file_argument("forecast"), file_argument("actual"), *READING, READ_AS, *MEASURES],
+COMMANDS["score"] = Declaration(
+    """
+    FORECAST is a table of forecasts or of sums written by predict, ACTUAL one of the actual
+    values. The id and time columns have the same names in both. ACTUAL should contain the
+    whole history: the values before the first forecast give MASE its unit, and seasonal
+    naive its forecasts. With --artifact, ACTUAL is read as the fit of that store did; no
+    other store is looked at.
+    """,
+    [
+        file_argument("forecast"),
+        file_argument("actual"),
+        *READING,
+        READ_AS,
+        *MEASURES,
+    ],
+    (
         "forecast score forecasts.csv sales.csv",
         "forecast score forecasts.csv sales.csv --by series --output scores.csv",
     ),
-    "models": (
-        """List the models; with NAME, list that model's own settings, which `-p NAME=VALUE` sets.""",
-        [click.Argument(["name"], required=False)],
+)
+
+COMMANDS["models"] = Declaration(
+    """
+    The settings of NAME are set with `-p NAME=VALUE`.
+    """,
+    [
+        click.Argument(["name"], required=False),
+    ],
+    (
         "forecast models",
         "forecast models segrnn",
     ),
-    "synth": (
-        """Write a synthetic series of a KIND; without KIND, list the kinds.""",
-        [click.Argument(["kind"], required=False)],
+)
+
+COMMANDS["synth"] = Declaration(
+    """
+    Without KIND, list the kinds.
+    """,
+    [
+        click.Argument(["kind"], required=False),
         Option("--series", "number of series", "Series", type=LIMIT, default=1),
         Option("--length", "steps of each series; default by kind", "Series", type=LIMIT),
         Option("--seed", "seed of all random numbers", "Series", type=click.IntRange(0), default=0),
         WRITE_TABLE,
+    ],
+    (
         "forecast synth",
         "forecast synth seasonal --series 3 --output seasonal.csv",
     ),
-    "run": (
-        """Run JOB, a pipeline file: read, fit when due, check, forecast, write, record.
+)
 
-        A run does all of this or nothing; another run with the same --as-of gives the same forecasts.
-        """,
-        [file_argument("job", required=False)],
+COMMANDS["run"] = Declaration(
+    """
+    JOB is read, fitted when due, checked, forecast, written and recorded: all of this or
+    nothing. Another run with the same --as-of gives the same forecasts.
+    """,
+    [
+        JOB,
         Option("--as-of TIME", "run as of this time; nothing later is read  [default: now]"),
         Option("--output FILE", "write here, and not to the sink of the job", OUTPUT),
         Option("--resume", "continue a fit that was stopped", RUN),
@@ -304,67 +372,100 @@ COMMANDS: dict[str, Declaration] = {
             type=RUNS,
         ),
         Option("--schema", "print the JSON schema of pipeline files, for editors", OUTPUT),
-        [_json("print the record of the run to stdout"), (StoreSettings, "wait")],
+        _json("print the record of the run to stdout"),
+        (StoreSettings, "wait"),
+    ],
+    (
         "forecast run job.toml --check",
         "forecast run job.toml",
         "forecast run job.toml --as-of 2026-01-31",
         "forecast run job.toml --accept",
         "forecast run job.toml --check --replay 90",
     ),
-    "status": (
-        """Show the status of JOB, a pipeline file, or of all jobs of a store.
+)
 
-        The exit code is for monitoring: 0 all is well, 3 the newest run failed or left series out, 4 the data are
-        stale.
-        """,
+COMMANDS["status"] = Declaration(
+    """
+    JOB, a pipeline file, names one job; without it all jobs of a store are shown. The exit
+    code is for monitoring: 0 all is well, 3 the newest run failed or left series out, 4 the
+    data are stale.
+    """,
+    [
         *JOB_OR_STORE,
         Option(
             "--as-of TIME", "show the status at this time, from the runs until then  [default: now]"
         ),
         Option("--runs", "number of runs to show", OUTPUT, type=RUNS, default=10),
-        [_json("print a list of objects, one for each job")],
+        _json("print a list of objects, one for each job"),
+    ],
+    (
         "forecast status job.toml",
         "forecast status --artifact shops --json",
     ),
-    "diff": (
-        """Show why the newest forecasts of JOB, a pipeline file, differ from those of the run before, step by step.
+)
 
-        Compared are the times that both runs forecast; nothing is fitted. JOB or --artifact names the store.
-        """,
+COMMANDS["diff"] = Declaration(
+    """
+    JOB is a pipeline file. Changes are shown step by step. Compared are the times that both
+    runs forecast; nothing is fitted. JOB or --artifact names the store.
+    """,
+    [
         *JOB_OR_STORE,
         Option("--from RUN", "the earlier run, by its time; default the one before", name="before"),
         Option("--to RUN", "the later run; default the newest", name="after"),
-        [SumSettings, MACHINE],
+        SumSettings,
+        MACHINE,
         Option("--limit", "series to show", OUTPUT, type=LIMIT, default=10),
-        [_json("print a list of objects, one for each job")],
+        _json("print a list of objects, one for each job"),
+    ],
+    (
         "forecast diff job.toml",
         "forecast diff job.toml --from 2026-01-30 --sum-by region",
     ),
-    "versions": (
-        """List the versions of a store, oldest first; the live one is marked.
+)
 
-        JOB, a pipeline file, or --artifact names the store.
-        """,
-        [*JOB_OR_STORE, _json("print a list of objects")],
+COMMANDS["versions"] = Declaration(
+    """
+    JOB, a pipeline file, or --artifact names the store. The oldest version comes first; the
+    live one is marked.
+    """,
+    [
+        *JOB_OR_STORE,
+        _json("print a list of objects"),
+    ],
+    (
         "forecast versions job.toml",
         "forecast versions --artifact shops",
     ),
-    "promote": (
-        """Check all files of VERSION, and make it the live one; `forecast versions` lists the versions.
+)
 
-        JOB, a pipeline file, or --artifact names the store. VERSION is an id or a hash, or the beginning of one.
-        """,
-        [click.Argument(["version"]), *JOB_OR_STORE, (StoreSettings, "wait")],
+COMMANDS["promote"] = Declaration(
+    """
+    All files of VERSION are checked first; `forecast versions` lists the versions. JOB, a
+    pipeline file, or --artifact names the store. VERSION is an id or a hash, or the
+    beginning of one.
+    """,
+    [
+        click.Argument(["version"]),
+        *JOB_OR_STORE,
+        (StoreSettings, "wait"),
+    ],
+    (
         "forecast versions --artifact shops",
         "forecast promote v-20260131T020000.000000Z-1ab4a977 --artifact shops",
     ),
-    "rollback": (
-        """Make the version that was saved before the live one live again.
+)
 
-        JOB, a pipeline file, or --artifact names the store.
-        """,
-        [*JOB_OR_STORE, (StoreSettings, "wait")],
+COMMANDS["rollback"] = Declaration(
+    """
+    JOB, a pipeline file, or --artifact names the store.
+    """,
+    [
+        *JOB_OR_STORE,
+        (StoreSettings, "wait"),
+    ],
+    (
         "forecast rollback job.toml",
         "forecast rollback --artifact shops",
     ),
-}
+)

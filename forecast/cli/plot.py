@@ -1,4 +1,4 @@
-"""Draw history, forecasts and actual values."""
+"""The command `plot`."""
 
 import sys
 from collections.abc import Callable
@@ -42,98 +42,91 @@ from forecast.totals.periods import levels_of
 from forecast.totals.sums import log_notes
 
 # says which series of a panel are drawn; None is all
-Choose = Callable[[Panel], ForecastOptions | None] | None
+Choose = Callable[[Panel], ForecastOptions | None]
+
+Draw = Callable[[PictureSettings, Panel | None, str], Chart]
+"""Draws by the settings, with actual values of a panel, and what messages call that."""
 
 
 def run(request: Request) -> None:
-    settings, store, data = request.of(PictureSettings), request.store, request.data
-    check_outputs(request, request.output, store=store)
+    settings = request.of(PictureSettings)
+    data = request.data
+    check_outputs(request, request.output, store=request.store)
     if request.output is not None:
         check_chart_file(request.output)
     actual = request.actual or (data if request.origin is not None else None)
-    # the errors of all tell which are the largest
-    all_matter = request.sums is not None or (actual is not None and not settings.series)
-    choose = None if all_matter else partial(series_to_draw, settings=settings)
-    after: tuple[str | None, ...] = ("predict", data, *named(store))
+    choose: Choose | None = partial(series_to_draw, settings=settings)
+    if request.sums is not None:
+        choose = None  # all series are in them
+    elif actual is not None and not settings.series:
+        choose = None  # the errors of all tell which are the largest
+
     if request.forecast is not None:
-        draw, schema, text = _read(request)
-        after = (
-            "score",
-            request.forecast,
-            data,
-            *request.words(TableSettings, TextSettings, more=("artifact",)),
-        )
-    elif request.now or (request.artifact is request.version is None and Store(store).empty):
+        draw, schema, text = _saved_table(request)
+        words = request.words(TableSettings, TextSettings, more=("artifact",))
+        after: tuple[str | None, ...] = ("score", request.forecast, data, *words)
+    elif request.now or (
+        request.artifact is request.version is None and Store(request.store).empty
+    ):
         draw, schema, text = _at_once(request, choose)
         after = request.fit_words()
     else:
-        draw, schema, text = _predicted(store, request, choose)
+        draw, schema, text = _predicted(request, choose)
+        after = ("predict", data, *named(request.store))
     actuals = None if actual is None else read_as(load(actual, text)[0], schema, horizon=0).panel
     chart = draw(settings, actuals, actual or "")
     if chart.total > len(chart.series) and not settings.series:
         which = "those with the largest errors" if chart.worst else "the first of the table"
-        shown = f"{len(chart.series)} of {chart.total:,}"
-        log(f"series   {shown}, {which}; --series names others, --count draws more")
+        count = f"{len(chart.series)} of {chart.total:,}"
+        log(f"series   {count}, {which}; --series names others, --count draws more")
     if request.output is not None:
         write_chart(chart, request.output)
         log(f"written  {request.output}")
     if request.output is None or request.terminal:
-        _print(chart)
+        _put(chart)
     suggest(*after)
 
 
-def _read(request: Request) -> tuple[partial[Chart], Schema, TextSettings]:
-    data, forecast, why = request.data, request.forecast, "--forecast draws a table as it is"
-    if data is None:
-        raise UsageError(
-            "--forecast: name the table with the history, too: forecast plot DATA --forecast FILE"
-        )
-    request.refuse(
-        why, "leave it out", "now", "version", "future", "origin", *SumSettings.model_fields
-    )
-    request.refuse(why, "leave one of the two out", *WHERE, *SHAPE)
-    forecasts = load(forecast, TextSettings())[0]
-    table, how = actual_table(data, request)
-    reading, saved = read_saved(forecasts, table, how)
-    panel = read_as(reading, reading.schema, horizon=saved.numbers.shape[1]).panel
-    missing_series(saved, panel, forecasts.name, table.name)
-    log(f"drawn    the forecasts of {forecast}")
-    return (
-        partial(chart_of, plot_of_table(panel, reading.schema, saved)),
-        reading.schema,
-        table.reading,
-    )
-
-
-def _at_once(request: Request, choose: Choose) -> tuple[partial[Chart], Schema, TextSettings]:
-    if request.data is None and not request.now:
-        raise NoInput(
-            "there is no store here; name a table, forecast plot DATA, or run `forecast fit` first"
-        )
+def _saved_table(request: Request) -> tuple[Draw, Schema, TextSettings]:
     if request.data is None:
+        problem = "--forecast: name the table with the history, too"
+        raise UsageError(f"{problem}: forecast plot DATA --forecast FILE")
+    problem = "--forecast draws a table as it is"
+    others = ("now", "version", "future", "origin", *SumSettings.model_fields)
+    request.refuse(problem, "leave it out", *others)
+    request.refuse(problem, "leave one of the two out", *WHERE, *SHAPE)
+    forecasts = load(request.forecast, TextSettings())[0]
+    table, settings = actual_table(request.data, request)
+    reading, saved = read_saved(forecasts, table, settings)
+    schema = reading.schema
+    panel = read_as(reading, schema, horizon=saved.numbers.shape[1]).panel
+    missing_series(saved, panel, forecasts.name, table.name)
+    log(f"drawn    the forecasts of {request.forecast}")
+    return partial(chart_of, plot_of_table(panel, schema, saved)), schema, table.reading
+
+
+def _at_once(request: Request, choose: Choose | None) -> tuple[Draw, Schema, TextSettings]:
+    if request.data is None and request.now:
         raise UsageError("--now: name the table to forecast: forecast plot DATA --now")
+    if request.data is None:
+        cure = "name a table, forecast plot DATA, or run `forecast fit` first"
+        raise NoInput(f"there is no store here; {cure}")
     request.refuse("nothing is learned here", "leave it out", "future", "origin")
     reading = read_to_forecast(request)
     _check_sums(request, reading.schema)
-    question = ForecastRequest(
-        output=request.of(OutputSettings), sums=request.sums, on_panel=choose
-    )
+    output = request.of(OutputSettings)
+    question = ForecastRequest(output=output, sums=request.sums, on_panel=choose)
     answer = at_once(reading, request, question)
-    log(
-        "drawn    the forecasts of `forecast now`"
-        + ("" if request.now else ", as there is no store here")
-    )
-    return (
-        _drawing(answer, request, reading.panel),
-        reading.schema,
-        request.of(TextSettings),
-    )
+    reason = "" if request.now else ", as there is no store here"
+    log(f"drawn    the forecasts of `forecast now`{reason}")
+    draw = _drawing(answer, request, reading.panel)
+    return draw, reading.schema, request.of(TextSettings)
 
 
-def _predicted(
-    store: str, request: Request, choose: Choose
-) -> tuple[partial[Chart], Schema, TextSettings]:
-    names, cure = TableSettings.model_fields.keys() - {*ON_SAVED}, "leave it out, or pass --now"
+def _predicted(request: Request, choose: Choose | None) -> tuple[Draw, Schema, TextSettings]:
+    store = request.store
+    names = TableSettings.model_fields.keys() - {*ON_SAVED}
+    cure = "leave it out, or pass --now"
     request.refuse(f"{store} reads tables as its fit did", cure, *names)
     saved = Saved(request)
     _check_sums(request, saved.schema)
@@ -147,17 +140,12 @@ def _predicted(
         )
         answer = saved.forecast(saved.asked(question, request))
     except BadData as error:
-        error.cure = (
-            error.cure
-            or f"if {store} was fitted to another table, pass --now, or another --artifact"
-        )
+        cure = f"if {store} was fitted to another table, pass --now, or another --artifact"
+        error.cure = error.cure or cure
         raise
     log(f"drawn    the forecasts of {store}")
-    return (
-        _drawing(answer, request, answer.whole.panel),
-        saved.fitted.config.table,
-        saved.text,
-    )
+    draw = _drawing(answer, request, answer.whole.panel)
+    return draw, saved.schema, saved.text
 
 
 def _check_sums(request: Request, schema: Schema) -> None:
@@ -166,7 +154,7 @@ def _check_sums(request: Request, schema: Schema) -> None:
         levels_of(request.sums, schema)
 
 
-def _drawing(answer: Forecast, request: Request, past: Panel) -> partial[Chart]:
+def _drawing(answer: Forecast, request: Request, past: Panel) -> Draw:
     if answer.totals is None:
         levels = request.of(OutputSettings).levels
         return partial(chart_of, plot_of_forecasts(answer.whole, answer.fitted, levels))
@@ -174,7 +162,7 @@ def _drawing(answer: Forecast, request: Request, past: Panel) -> partial[Chart]:
     return partial(chart_of_sums, answer.totals, past)
 
 
-def _print(chart: Chart) -> None:
+def _put(chart: Chart) -> None:
     """Write a chart to stdout as characters; a terminal gets colours, and lines as wide as it is, up to 120."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")

@@ -1,4 +1,4 @@
-"""Write a report as one page of HTML: a forecaster, its backtest, its job."""
+"""The command `report`: sections on a forecaster, its backtest and its job, in their order."""
 
 import json
 import platform
@@ -8,14 +8,15 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import Any
 
 from forecast.artifacts.store import Store, check_apart
 from forecast.checks.accuracy import actuals_lines
-from forecast.checks.promotion import ServingVersion as Saved
+from forecast.checks.promotion import ServingVersion
 from forecast.cli._command import Request
 from forecast.cli._console import log, steps_bar, suggest
 from forecast.cli._data import check_outputs, load_later
-from forecast.cli.store import Chosen, chosen_store
+from forecast.cli._named_store import NamedStore, named_store
 from forecast.durable import replace_file
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import ForecastRequest
@@ -43,235 +44,249 @@ from forecast.settings import (
     TrainSettings,
 )
 
+BACKTEST = ("--output", "backtest.json")
+
 
 def run(request: Request) -> None:
-    where, backtest, output = request.of(TrainSettings), request.backtest, request.output
-    with chosen_store(request.job, request.artifact) as chosen:
+    output = request.output
+    with named_store(request.job, request.artifact) as store:
         check_report(output)
-        check_outputs(request, output, store=chosen.store)
-        check_apart(output, files_read(chosen.pipeline) if chosen.pipeline else {})
-        tables = None if backtest is None else _backtest(backtest)
-        explicit = (
-            chosen.pipeline is not None
-            or chosen.store != STORE.store
-            or request.version is not None
-        )
-        saved, store = None, Store(chosen.store)
-        if chosen.pipeline is not None and store.empty:
-            ran = f"forecast run {chosen.pipeline.file or 'JOB.toml'}"
-            raise NoInput(
-                f"{chosen.shown(chosen.pipeline.name or 'job')} has not run yet; run `{ran}` first"
-            )
-        if tables is None or explicit or not store.empty:
-            version = request.version or store.current()
-            saved = Saved(
-                version, load_predictor(chosen.store, version, where.device, where.engine)
-            )
-        if saved is not None and tables is not None:
-            horizon = saved.fitted.config.horizon
-            if not tables.ids.isdisjoint(saved.fitted.history.ids):
-                if tables.steps != horizon:
-                    log(
-                        f"{backtest} tests {tables.steps} steps, and the store forecasts {horizon}",
-                        "warning",
-                    )
-            elif explicit:
-                cure = (
-                    "name the store of the same series with --artifact, or leave one of the two out"
-                )
-                raise BadData("has no series of this store", place=backtest, cure=cure)
-            else:
-                log(f"store    {chosen.store} has other series than {backtest}, and is left out")
-                saved = None
-        replace_file(output, _page(chosen, request, tables, saved))
+        check_outputs(request, output, store=store.folder)
+        if store.pipeline is not None:
+            check_apart(output, files_read(store.pipeline))
+        backtest = None if request.backtest is None else _backtest(request.backtest)
+        saved = _saved(store, request, backtest)
+        replace_file(output, _page(store, request, backtest, saved))
         log(f"written  {output}")
-        if tables is None and saved is not None:
-            suggest("backtest", "DATA", *_fit_words(saved.fitted), "--output", "backtest.json")
+        if backtest is None and saved is not None:
+            suggest("backtest", "DATA", *_fit_words(saved.fitted), *BACKTEST)
 
 
 def _backtest(path: str) -> BacktestTables:
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise NoInput(f"{path} cannot be opened: {error.strerror or error}") from None
     except (ValueError, RecursionError):
-        found = None
-    return BacktestTables(found, path)
+        content = None
+    return BacktestTables(content, path)
+
+
+def _saved(
+    store: NamedStore, request: Request, backtest: BacktestTables | None
+) -> ServingVersion | None:
+    """The version that the report is on; None for a backtest alone."""
+    versions = Store(store.folder)
+    if store.pipeline is not None and versions.empty:
+        job = store.shown(store.pipeline.name or "job")
+        command = f"forecast run {store.pipeline.file or 'JOB.toml'}"
+        raise NoInput(f"{job} has not run yet; run `{command}` first")
+    explicit = store != NamedStore(STORE.store) or request.version is not None
+    if backtest is not None and not explicit and versions.empty:
+        return None
+    machine = request.of(TrainSettings)
+    version = request.version or versions.current()
+    predictor = load_predictor(store.folder, version, machine.device, machine.engine)
+    fitted = predictor.fitted
+    if backtest is None:
+        return ServingVersion(version, predictor)
+    if backtest.ids.isdisjoint(fitted.history.ids):
+        if explicit:
+            cure = "name the store of the same series with --artifact, or leave one of the two out"
+            raise BadData("has no series of this store", place=request.backtest, cure=cure)
+        log(f"store    {store.folder} has other series than {request.backtest}, and is left out")
+        return None
+    horizon = fitted.config.horizon
+    if backtest.steps != horizon:
+        tested = f"{request.backtest} tests {backtest.steps} steps"
+        log(f"{tested}, and the store forecasts {horizon}", "warning")
+    return ServingVersion(version, predictor)
 
 
 def _page(
-    chosen: Chosen, request: Request, backtest: BacktestTables | None, saved: Saved | None
+    store: NamedStore,
+    request: Request,
+    backtest: BacktestTables | None,
+    saved: ServingVersion | None,
 ) -> Iterator[bytes]:
-    verdicts, parts = list[str](), list[Section]()
+    verdicts: list[str] = []
+    parts: list[Section] = []
     if saved is not None:
-        config, forecasts = saved.fitted.config, _forecasts(request, saved)
-        data, text = _plot_data(chosen, request, saved, forecasts)
-        names = saved.fitted.ensemble.names(series_index(saved.fitted.history.ids, data.ids))
-        measure, errors = ("", {}) if backtest is None else ("MASE", backtest.errors)
-        gallery = Gallery(data, measure, errors, list(map(counted_models, names)))
-        parts += [
-            sections.read_section(saved.fitted, saved.version),
-            sections.gaps_section(saved.fitted),
-        ]
-        parts.append(Section("Forecasts", (text, gallery)))
-        if forecasts is not None and len(forecasts.panel) > 1:
-            asked = (
-                [] if chosen.pipeline is None else [each.sums for each in chosen.pipeline.totals]
-            )
-            parts.append(sums_section(saved.predictor, forecasts, asked))
-        if backtest is None:
-            words = verdict(config.scores, len(config.components))
-            verdicts.append(words[0].upper() + words[1:])
-            text = "No backtest was given. These lines make one, and a report with its errors by step and by series."
-            test = ("backtest", "DATA", *_fit_words(saved.fitted), "--output", "backtest.json")
-            more = (
-                "report",
-                *chosen.words,
-                "--backtest",
-                "backtest.json",
-                "--output",
-                request.output,
-            )
-            parts.append(Section("Errors in the past", (text, _lines(chosen, test, more))))
+        parts += _forecast_sections(store, request, backtest, saved)
     if backtest is not None:
         verdicts.append(sections.verdict_of(backtest))
         parts += [sections.error_section(backtest), sections.coverage_section(backtest)]
+    elif saved is not None:
+        config = saved.fitted.config
+        words = verdict(config.scores, len(config.components))
+        verdicts.append(words[0].upper() + words[1:])
+        text = "No backtest was given. These lines make one, and a report with its errors by step and by series."
+        test = ("backtest", "DATA", *_fit_words(saved.fitted), *BACKTEST)
+        again = ("report", *store.words, "--backtest", BACKTEST[1], "--output", request.output)
+        parts.append(Section("Errors in the past", (text, _lines(store, test, again))))
     if saved is not None:
-        versions = versions_of(chosen.store, chosen.pipeline)
-        with steps_bar("importance", "inputs") as on_part:
-            importance = sections.importance_section(saved.predictor, saved.fitted.history, on_part)
-        shown = [{**row, "note": chosen.shown(row["note"])} for row in versions]
-        parts += [
-            sections.models_section(saved.predictor),
-            importance,
-            sections.versions_section(shown),
-        ]
-    if chosen.pipeline is not None:
-        ledger = ledger_of(chosen.pipeline)
-        state = status_of(ledger, chosen.store, runs=30)
-        runs = [
-            {**run, "what": chosen.shown(run_note(run))} for run in state["runs"]
-        ]  # without secrets
+        parts += _version_sections(store, saved)
+    if store.pipeline is not None:
+        ledger = ledger_of(store.pipeline)
         days = [vars(day) for day in ledger.days(90)]
         verdicts.append(sections.job_verdict(days))
         with suppress(NoInput, UsageError):  # there are no two runs that can be compared
-            diff = diff_of(ledger, chosen.store, (None, None), request.of(TrainSettings))
+            machine = request.of(TrainSettings)
+            diff = diff_of(ledger, store.folder, (None, None), machine)
             parts.append(sections.changes_section(diff))
-        status = f"{chosen.shown(state['job'])}: {chosen.shown(state['said'])}"
-        parts.append(sections.job_section(status, runs, days, actuals_lines(state["actuals"])))
-    parts.append(Section("How to repeat it", (_commands(chosen, request, saved),)))
-    name = (
-        chosen.pipeline.name
-        if chosen.pipeline
-        else Path(chosen.store).name
-        if saved
-        else request.backtest
-    )
+        state = status_of(ledger, store.folder, runs=30)
+        runs = [{**row, "what": store.shown(run_note(row))} for row in state["runs"]]
+        status = store.shown(f"{state['job']}: {state['said']}")
+        actuals = actuals_lines(state["actuals"])
+        parts.append(sections.job_section(status, runs, days, actuals))
+    parts.append(Section("How to repeat it", (_commands(store, request, saved),)))
+
+    name = request.backtest if saved is None else Path(store.folder).name
+    if store.pipeline is not None:
+        name = store.shown(store.pipeline.name or "job")
     now = datetime.now(UTC).isoformat(" ", "minutes").removesuffix("+00:00")
-    made = f"Made by forecast {version_of('forecast')} with Python {platform.python_version()} at {now} UTC."
-    text = ". ".join(text for text in verdicts if text) + "."
-    return page_bytes(f"Forecast report: {chosen.shown(name or 'job')}", text, parts, made)
+    versions = f"forecast {version_of('forecast')} with Python {platform.python_version()}"
+    text = ". ".join(filter(None, verdicts))
+    return page_bytes(
+        f"Forecast report: {name}", f"{text}.", parts, f"Made by {versions} at {now} UTC."
+    )
 
 
-def _forecasts(request: Request, saved: Saved) -> Forecasts | None:
+def _forecast_sections(
+    store: NamedStore, request: Request, backtest: BacktestTables | None, saved: ServingVersion
+) -> list[Section]:
+    fitted = saved.fitted
+    forecasts = _forecasts(request, saved)
+    data, text = _plot_data(store, request, saved, forecasts)
+    models = fitted.ensemble.names(series_index(fitted.history.ids, data.ids))
+    notes = list(map(counted_models, models))
+    measure = "" if backtest is None else "MASE"
+    gallery = Gallery(data, measure, {} if backtest is None else backtest.errors, notes)
+    parts = [
+        sections.read_section(fitted, saved.version),
+        sections.gaps_section(fitted),
+        Section("Forecasts", (text, gallery)),
+    ]
+    if forecasts is not None and len(forecasts.panel) > 1:
+        totals = [] if store.pipeline is None else store.pipeline.totals
+        asked = [settings.sums for settings in totals]
+        parts.append(sums_section(saved.predictor, forecasts, asked))
+    return parts
+
+
+def _version_sections(store: NamedStore, saved: ServingVersion) -> list[Section]:
+    versions = versions_of(store.folder, store.pipeline)
+    shown = [{**row, "note": store.shown(row["note"])} for row in versions]
+    history = saved.fitted.history
+    with steps_bar("importance", "inputs") as on_part:
+        importance = sections.importance_section(saved.predictor, history, on_part)
+    models = sections.models_section(saved.predictor)
+    return [models, importance, sections.versions_section(shown)]
+
+
+def _forecasts(request: Request, saved: ServingVersion) -> Forecasts | None:
     """The forecasts after the values that a version holds; None without the known values that they need."""
-    table, output = saved.fitted.config.table, OutputSettings(levels=INTERVALS)
+    table = saved.fitted.config.table
     if table.known and request.future is None:
         return None
-    later = load_later(request.future, table.reading)
+    future = load_later(request.future, table.reading)
+    output = OutputSettings(levels=INTERVALS)
     with steps_bar("forecasts", "series") as on_series:
-        question = ForecastRequest(future=later, output=output, on_series=on_series)
+        question = ForecastRequest(future=future, output=output, on_series=on_series)
         return forecast(saved.predictor, question).whole
 
 
 def _plot_data(
-    chosen: Chosen, request: Request, saved: Saved, forecasts: Forecasts | None
+    store: NamedStore, request: Request, saved: ServingVersion, forecasts: Forecasts | None
 ) -> tuple[PlotData, str]:
+    """What is drawn, and what it is: the newest forecasts of a job, those after the fit, or history."""
     config = saved.fitted.config
-    live = chosen.pipeline if request.version is None and request.future is None else None
-    if live is not None and (stored := _plot_of_ledger(saved.fitted, live)) is not None:
-        return stored
+    if store.pipeline is not None and request.version is None and request.future is None:
+        published = _plot_of_ledger(saved.fitted, store.pipeline)
+        if published is not None:
+            return published
     if forecasts is None:
-        names = ", ".join(config.table.known)
-        text = f"History only: forecasts need the future values of {names}; name their table with --future."
+        text = (
+            f"History only: forecasts need the future values of {', '.join(config.table.known)}; "
+        )
+        text += "name their table with --future."
         return plot_of_history(saved.fitted), text
-    after = (
-        f"{config.train_end}, the last time at fit"
-        if config.table.dated
-        else "the last value of each series"
-    )
-    return plot_of_forecasts(
-        forecasts, saved.fitted, INTERVALS
-    ), f"Forecasts of {config.horizon} steps after {after}."
+    end = "the last value of each series"
+    if config.table.dated:
+        end = f"{config.train_end}, the last time at fit"
+    text = f"Forecasts of {config.horizon} steps after {end}."
+    return plot_of_forecasts(forecasts, saved.fitted, INTERVALS), text
 
 
 def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] | None:
-    stored = next(ledger_of(pipeline).forecasts(ALWAYS, 1), None)
-    if stored is None or len(stored) % (horizon := stored["step"].max()):
+    """The newest forecasts of a job beside the values that its version holds; None without any of its series."""
+    rows = next(ledger_of(pipeline).forecasts(ALWAYS, 1), None)
+    if rows is None:
         return None
-    as_of = stored["as_of"].iloc[0]
-    first = calendar_of(fitted.config.table).positions(stored["instant"].to_numpy()[::horizon])
-    numbers = stored[PUBLISHED].to_numpy().reshape(-1, horizon, len(PUBLISHED))
-    ids = tuple(tuple(json.loads(text)) for text in stored["series"][::horizon])
-    made = SavedForecasts(ids, first, numbers, INTERVALS)
-    data = plot_of_table(fitted.history, fitted.config.table, made, fitted.naive_error)
-    if not len(data.series):
+    as_of = rows["as_of"].iloc[0]
+    horizon = rows["step"].max()
+    if len(rows) % horizon:
         return None
-    run, held = (
-        f"the run as of {as_of}",
-        f"the values up to {fitted.config.train_end} that the version holds",
+    table = fitted.config.table
+    firsts = rows[::horizon]
+    saved = SavedForecasts(
+        ids=tuple(tuple(json.loads(text)) for text in firsts["series"]),
+        first=calendar_of(table).positions(firsts["instant"].to_numpy()),
+        numbers=rows[PUBLISHED].to_numpy().reshape(-1, horizon, len(PUBLISHED)),
+        intervals=INTERVALS,
     )
-    text = f"Forecasts of {run}, beside {held}."
-    if len(data.series) < len(fitted.history):
-        text += (
-            f" The ledger holds those of {len(data.series):,} of {len(fitted.history):,} series."
-        )
+    data = plot_of_table(fitted.history, table, saved, fitted.naive_error)
+    count = len(data.series)
+    if not count:
+        return None
+    held = f"the values up to {fitted.config.train_end} that the version holds"
+    text = f"Forecasts of the run as of {as_of}, beside {held}."
+    if count < len(fitted.history):
+        text += f" The ledger holds those of {count:,} of {len(fitted.history):,} series."
     return data, text
 
 
 def _fit_words(fitted: Fitted) -> list[str]:
+    """The words with which a command fits the same again."""
     table = fitted.config.table
-    groups = TableSettings.check(table.table_settings()), table.reading, fitted.settings()
-    given = {
-        name: value
-        for group in groups
-        for name, value in group.model_dump(exclude_defaults=True).items()
-    }
-    given |= {**fitted.run, "horizon": fitted.config.horizon}
-    params = given.pop("params", {})
-    lists = {
-        name: tuple(map(str, value))
-        for name, value in given.items()
-        if isinstance(value, list | tuple)
-    }
-    pairs = [
-        word for name, value in params.items() for word in ("-p", f"{name}={json.dumps(value)}")
-    ]
-    return [
-        *Request(values=given | lists).words(TableSettings, TextSettings, TrainSettings),
-        *pairs,
-    ]
+    values: dict[str, Any] = {}
+    for group in (TableSettings.check(table.table_settings()), table.reading, fitted.settings()):
+        values |= group.model_dump(exclude_defaults=True)
+    values |= {**fitted.run, "horizon": fitted.config.horizon}
+    params = values.pop("params", {})
+    for name, value in values.items():
+        if isinstance(value, list | tuple):
+            values[name] = tuple(map(str, value))
+    words = [*Request(values=values).words(TableSettings, TextSettings, TrainSettings)]
+    for name, value in params.items():
+        words += ["-p", f"{name}={json.dumps(value)}"]
+    return words
 
 
-def _commands(chosen: Chosen, request: Request, saved: Saved | None) -> Commands:
+def _commands(store: NamedStore, request: Request, saved: ServingVersion | None) -> Commands:
     words = request.words(more=("backtest", "future", "output"))
     if saved is None:
-        return _lines(chosen, ("report", *words))
-    store, version = chosen.words, ("--version", saved.version)
-    named = version if request.version is not None or chosen.pipeline is None else ()
-    report, inspect = ("report", *store, *named, *words), ("inspect", *store, *version, "--json")
-    if chosen.pipeline is not None:
-        return _lines(chosen, report, chosen.use, ("status", *store), inspect)
-    future = ("--future", request.future or "FILE") if saved.fitted.config.table.known else ()
-    fit, predict = (
-        ("fit", "DATA", *_fit_words(saved.fitted), *store),
-        (*chosen.use, *version, *future),
+        return _lines(store, ("report", *words))
+    version = ("--version", saved.version)
+    inspect = ("inspect", *store.words, *version, "--json")
+    if store.pipeline is not None:
+        reported = version if request.version is not None else ()
+        report = ("report", *store.words, *reported, *words)
+        return _lines(store, report, store.use, ("status", *store.words), inspect)
+    future: tuple[str, ...] = ()
+    if saved.fitted.config.table.known:
+        future = ("--future", request.future or "FILE")
+    return _lines(
+        store,
+        ("report", *store.words, *version, *words),
+        ("fit", "DATA", *_fit_words(saved.fitted), *store.words),
+        (*store.use, *version, *future),
+        ("explain", *store.words, *version),
+        inspect,
     )
-    return _lines(chosen, report, fit, predict, ("explain", *store, *version), inspect)
 
 
-def _lines(chosen: Chosen, *commands: tuple[str, ...]) -> Commands:
+def _lines(store: NamedStore, *commands: tuple[str, ...]) -> Commands:
     """Command lines, without secrets."""
-    return Commands(
-        tuple(shlex.join(("forecast", *map(chosen.shown, words))) for words in commands)
-    )
+    lines = [shlex.join(("forecast", *map(store.shown, words))) for words in commands]
+    return Commands(tuple(lines))

@@ -1,4 +1,4 @@
-"""Compare saved forecasts with the actual values, and write measures."""
+"""The command `score`; and how measures are written, those of a backtest too."""
 
 import json
 import math
@@ -18,47 +18,30 @@ from forecast.settings import TableSettings, TextSettings
 from forecast.tables.table import Table
 from forecast.totals.actual_sums import is_totals, score_totals
 
-# that a terminal of 80 columns has room for; all measures are in the CSV
-HEADINGS = {
-    "skill": "skill",
-    **{name: name for name, measure in MEASURES.items() if measure.in_terminal},
-}
-HEADINGS |= {
-    "coverage_80": "in 80%",
-    "coverage_95": "in 95%",
-    "msis": "msis",
-    "fit_seconds": "fit s",
-    "sums": "sums",
-}
 LEVEL = "level"  # what --by calls the measures of sums
-NAMES = {
-    None: "overall",
-    "series": "by_series",
-    "step": "by_step",
-    LEVEL: "totals",
-}  # of all tables, by that of --by
+TABLES = {"overall": None, "by_series": "series", "by_step": "step", "totals": LEVEL}
+"""The names of all tables of measures, and what --by calls them."""
+# that a terminal of 80 columns has room for; all measures are in the CSV
+HEADS = {"skill": "skill"}
+HEADS |= {name: name for name, measure in MEASURES.items() if measure.in_terminal}
+HEADS |= {"coverage_80": "in 80%", "coverage_95": "in 95%", "msis": "msis"}
+HEADS |= {"fit_seconds": "fit s", "sums": "sums"}
 
 
 def run(request: Request) -> int:
-    forecast, actual = request.forecast, request.actual
     check_outputs(request, request.output, store=request.store)
-    forecasts = load(forecast, TextSettings())[0]
-    sums, read = is_totals(forecasts), actual_table(actual, request)
-    found = score_totals(forecasts, *read) if sums else score(forecasts, *read)
-    log(
-        f"scored   {found.values:,} {'sums' if sums else 'forecasts'}; a season is {found.season} steps"
-    )
-    put_measures(found, request, {"season": found.season, "values": found.values})
-    if found.missing:
+    forecasts = load(request.forecast, TextSettings())[0]
+    table, settings = actual_table(request.actual, request)
+    sums = is_totals(forecasts)
+    scores = (score_totals if sums else score)(forecasts, table, settings)
+    what = "sums" if sums else "forecasts"
+    log(f"scored   {scores.values:,} {what}; a season is {scores.season} steps")
+    put_measures(scores, request, {"season": scores.season, "values": scores.values})
+    if scores.missing:
         return INCOMPLETE
     if not sums:
-        suggest(
-            "plot",
-            actual,
-            "--forecast",
-            forecast,
-            *request.words(TableSettings, TextSettings, more=("artifact",)),
-        )
+        words = request.words(TableSettings, TextSettings, more=("artifact",))
+        suggest("plot", request.actual, "--forecast", request.forecast, *words)
     return 0
 
 
@@ -68,64 +51,64 @@ def actual_table(actual: str, request: Request) -> tuple[Table, TableSettings]:
         return load(actual, request.of(TextSettings))[0], request.of(TableSettings)
     schema = load_fitted(request.artifact).config.table
     table = load(actual, text_settings(request, schema.reading))[0]
-    as_at_fit = {
-        name: getattr(schema, name) for name in ("date_format", "timezone", "dst", "missing")
-    }
-    target = (
-        {"target": (schema.target,)} if schema.target in table.names else {}
-    )  # a wide table has none
-    return table, request.of(TableSettings, as_at_fit | target)
+    names = ("date_format", "timezone", "dst", "missing")
+    as_at_fit: dict[str, Any] = {name: getattr(schema, name) for name in names}
+    if schema.target in table.names:  # a wide table has none
+        as_at_fit["target"] = (schema.target,)
+    return table, request.of(TableSettings, as_at_fit)
 
 
 def put_measures(measures: object, request: Request, more: dict[str, Any]) -> dict[str, Any]:
     """Write the measures that --by names, the first table by default; a terminal gets the main ones, --json `more`."""
-    tables = {
-        by: table
-        for by, name in NAMES.items()
-        if (table := getattr(measures, name, None)) is not None
-    }
-    if request.by not in (*tables, None):
-        raise UsageError(
-            "there are no such measures", setting=Setting("by", request.by), cure="leave it out"
-        )
-    output, by = request.output, request.by or next(iter(tables))
-    frame = tables[by]
-    first = list(frame.columns).index("skill")
-    numbers = {
-        name: rounded(frame[name].to_numpy())
-        for name in frame.columns[first:]
-        if frame[name].dtype.kind == "f"
-    }
-    texts = {
-        NAMES[name]: table.to_json(orient="records", double_precision=15)
-        for name, table in tables.items()
-    }
-    records = {name: json.loads(text) for name, text in texts.items()}  # with null for NaN
-    whole, guarded = (
-        as_json({**more, **records}),
-        frame.columns[:first] if request.excel_safe else None,
-    )
+    frames = {name: getattr(measures, name, None) for name in TABLES}
+    frames = {name: frame for name, frame in frames.items() if frame is not None}
+    chosen = next((name for name in frames if TABLES[name] == request.by), None)
+    if request.by is None:
+        chosen = next(iter(frames))
+    if chosen is None:
+        problem = "there are no such measures"
+        raise UsageError(problem, setting=Setting("by", request.by), cure="leave it out")
+    records: dict[str, Any] = {}
+    for name, frame in frames.items():  # as JSON of pandas, which has null for NaN
+        records[name] = json.loads(frame.to_json(orient="records", double_precision=15))
+    whole = as_json({**more, **records})
+
+    frame = frames[chosen]
+    output = request.output
     if output is not None and output.lower().endswith(".json"):
         replace_file(output, [whole.encode() + b"\n"])
         log(f"written  {output}")
     elif output is not None or not (request.as_json or sys.stdout.isatty()):
-        write(frame.assign(**numbers), output, guarded)
+        measured = frame.columns[_texts(frame) :]
+        floats = [name for name in measured if frame[name].dtype.kind == "f"]
+        numbers = {name: rounded(frame[name].to_numpy()) for name in floats}
+        ids = frame.columns[: _texts(frame)] if request.excel_safe else None
+        write(frame.assign(**numbers), output, ids)
     if request.as_json:
         echo(whole)
     elif sys.stdout.isatty():
-        for table in [frame] if by == LEVEL or LEVEL not in tables else [frame, tables[LEVEL]]:
-            first, shown = (
-                list(table.columns).index("skill"),
-                [name for name in HEADINGS if name in table.columns],
-            )
-            columns = [table[name] for name in table.columns[:first]] + [
-                table[name].map(_text) for name in shown
-            ]
-            heads = [*table.columns[:first], *(HEADINGS[name] for name in shown)]
-            put_numbers(heads, first, zip(*columns, strict=True))
+        _put(frame)
+        if chosen != "totals" and "totals" in frames:
+            _put(frames["totals"])
     return records
 
 
+def _texts(frame: Any) -> int:
+    """How many columns come before the measures."""
+    return list(frame.columns).index("skill")
+
+
+def _put(frame: Any) -> None:
+    texts = list(frame.columns[: _texts(frame)])
+    numbers = [name for name in HEADS if name in frame.columns]
+    columns = [frame[name] for name in texts] + [frame[name].map(_text) for name in numbers]
+    heads = [*texts, *(HEADS[name] for name in numbers)]
+    put_numbers(heads, len(texts), zip(*columns, strict=True))
+
+
 def _text(number: float) -> str:
-    text = f"{number:.3f}" if abs(number) < 10 else f"{number:.1f}"
-    return f"{number:,}" if isinstance(number, int) else "" if math.isnan(number) else text
+    if isinstance(number, int):
+        return f"{number:,}"
+    if math.isnan(number):
+        return ""
+    return f"{number:.3f}" if abs(number) < 10 else f"{number:.1f}"

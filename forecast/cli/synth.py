@@ -1,4 +1,4 @@
-"""Write a synthetic series as CSV."""
+"""The command `synth`."""
 
 from forecast.cli._command import Request
 from forecast.cli._console import put, suggest
@@ -7,11 +7,12 @@ from forecast.tables.synthetic import KINDS, synthesize
 
 
 def run(request: Request) -> None:
-    kind, output = request.kind, request.output
+    kind = request.kind
     if kind is None:
         width = max(map(len, KINDS))
         put(*(f"{name:<{width}}  {text}" for name, text in KINDS.items()))
         suggest("synth", next(iter(KINDS)))
         return
-    write(synthesize(kind, series=request.series, length=request.length, seed=request.seed), output)
-    suggest("now", f"synth:{kind}" if output is None else output)
+    frame = synthesize(kind, series=request.series, length=request.length, seed=request.seed)
+    write(frame, request.output)
+    suggest("now", request.output or f"synth:{kind}")

@@ -14,7 +14,7 @@ from forecast.logs import log
 from forecast.metrics.metrics import mase, naive_errors_until
 from forecast.panel.naming import find_series, series_name
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.saved import SavedForecasts
 from forecast.settings import PictureSettings
 from forecast.windows.origins import values_at
@@ -122,6 +122,8 @@ class SeriesChart:
     high: Numbers
     actual: Numbers  # [horizon], values at the times of the forecast, NaN where there is none
     events: tuple[EventSpan, ...] = ()  # in the order of time
+    # texts of the first time, that of the first forecast, and the last
+    labels: tuple[str, str, str] = ("", "", "")
 
     @property
     def times_ahead(self) -> Integers:
@@ -231,7 +233,10 @@ def _series_chart(
         numbers = data.numbers[row]
     steps = int(np.clip(first - panel.starts[series], 1, history or data.usual_history))
     past = actuals_at(panel, (panel.ids[series],), np.array([first - steps]), steps)[0]
-    times = calendar_of(data.schema).wall(first + np.arange(-steps, data.horizon))
+    calendar = calendar_of(data.schema)
+    times = calendar.wall(first + np.arange(-steps, data.horizon))
+    shown = first + np.array([-steps, 0, data.horizon - 1])
+    labels = position_texts(data.schema, calendar, shown)
     ascending = np.argsort(data.levels)
     events = _events(panel, data.schema, series)
     return SeriesChart(
@@ -245,6 +250,7 @@ def _series_chart(
         high=numbers[:, 2::2][:, ascending],
         actual=actual,
         events=tuple(span for span in events if span[1] >= times[0] and span[0] <= times[-1]),
+        labels=tuple(visible(label.removesuffix(" 00:00:00")) for label in labels),
     )
 
 

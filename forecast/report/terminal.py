@@ -1,10 +1,13 @@
 """A chart in characters: lines in Braille, of which a character has two by four dots, or plain ASCII."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from rich.text import Text
 
 from forecast.panel.panel import Integers, Numbers
 from forecast.report.chart import Chart, SeriesChart
+from forecast.report.page import number
 
 HEIGHT = 12  # lines of one series
 FINE = 256  # points of a line between two values
@@ -18,17 +21,17 @@ STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "hi
 def terminal_lines(chart: Chart, width: int, unicode: bool = True) -> list[Text]:
     """A chart as lines of `width` characters, with a legend below."""
     marks = UNICODE if unicode else PLAIN
-    labels = [_labels(series) for series in chart.series]
-    left = max(len(label) for texts in labels for label in texts.values()) + 1
+    numbers = [_numbers(series) for series in chart.series]
+    left = max(len(text) for texts in numbers for text in texts.values()) + 1
     across = max(width - left - 2, 8)
     lines = list[Text]()
-    for series, texts in zip(chart.series, labels, strict=True):
+    for series, texts in zip(chart.series, numbers, strict=True):
         note = f"  {series.note}" if series.note else ""
         lines += [Text(), Text.assemble((series.name, "bold"), (note, "dim"))]
         for row, cells in enumerate(_drawing(series, across, unicode)):
             edge = f"{texts.get(row, ''):>{left - 1}} {marks['edge']}"
             lines.append(Text.assemble(edge, *cells))
-        lines.append(Text(" " * (left + 1) + _times(chart, series, across)))
+        lines.append(Text(" " * (left + 1) + _times(series, across)))
 
     keys = [(marks[kind], kind, kind) for kind in ("history", "forecast")]
     for level in chart.levels:
@@ -50,21 +53,16 @@ def _range(series: SeriesChart) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _labels(series: SeriesChart) -> dict[int, str]:
-    """The numbers of the first, the middle and the last line."""
+def _numbers(series: SeriesChart) -> dict[int, str]:
+    """The numbers beside the first, the middle and the last line."""
     low, high = _range(series)
-    middle = (HEIGHT // 2 + 0.5) / HEIGHT
-    values = {0: high, HEIGHT // 2: high * (1 - middle) + low * middle, HEIGHT - 1: low}
-    return {row: _label(value) for row, value in values.items()}
+    middle = HEIGHT // 2
+    share = (middle + 0.5) / HEIGHT
+    values = {0: high, middle: high * (1 - share) + low * share, HEIGHT - 1: low}
+    return {row: number(value) for row, value in values.items()}
 
 
-def _label(value: float) -> str:
-    if abs(value) < 1e4:
-        return f"{value:,.4g}"
-    return f"{value:,.0f}" if abs(value) < 1e8 else f"{value:.3g}"
-
-
-def _drawing(series: SeriesChart, width: int, unicode: bool) -> list[list[tuple[str, str]]]:
+def _drawing(series: SeriesChart, width: int, unicode: bool) -> list[Iterator[tuple[str, str]]]:
     """Lines of characters and their styles; actual values cover lines, and lines cover intervals."""
     low, high = _range(series)
     first = float(series.past_times[0])
@@ -78,12 +76,7 @@ def _drawing(series: SeriesChart, width: int, unicode: bool) -> list[list[tuple[
 
     marks = UNICODE if unicode else PLAIN
     characters = np.full((HEIGHT, width), " ")
-    kinds = np.full((HEIGHT, width), "history", object)
-
-    def draw(where: object, symbols: object, kind: str) -> None:
-        characters[where] = symbols  # type: ignore[index]
-        kinds[where] = kind  # type: ignore[index]
-
+    styles = np.full((HEIGHT, width), "", object)
     ahead = columns_of(series.times_ahead)
     middles = 4 * np.arange(HEIGHT)[:, None] + 1.5
     cells = 2 * np.arange(width) + 0.5
@@ -94,24 +87,23 @@ def _drawing(series: SeriesChart, width: int, unicode: bool) -> list[list[tuple[
         if known.any():
             above = np.interp(cells, ahead[known], top[known], left=np.inf, right=np.inf)
             below = np.interp(cells, ahead[known], bottom[known])
-            shade = marks["shades"][level < series.low.shape[1] - 1]
-            draw((middles >= above) & (middles <= below), shade, "interval")
+            inside = (middles >= above) & (middles <= below)
+            characters[inside] = marks["shades"][level < series.low.shape[1] - 1]
+            styles[inside] = STYLES["interval"]
 
-    lines = {
-        "history": (columns_of(series.past_times), series.past),
-        "forecast": (ahead, series.from_past(series.forecast)),
-    }
-    for kind, (columns, values) in lines.items():
+    past = columns_of(series.past_times), series.past
+    forecast = ahead, series.from_past(series.forecast)
+    for kind, (columns, values) in (("history", past), ("forecast", forecast)):
         codes = _codes(columns, rows_of(values), width)
         on = codes > 0
-        draw(on, BRAILLE[codes[on]] if unicode else marks[kind], kind)
+        characters[on] = BRAILLE[codes[on]] if unicode else marks[kind]
+        styles[on] = STYLES[kind]
     known = np.isfinite(series.actual)
     rows = rows_of(series.actual[known]).astype(int) // 4
-    draw((rows, columns_of(series.times[known]).astype(int) // 2), marks["actual"], "actual")
-    return [
-        [(text, STYLES[kind]) for text, kind in zip(*row, strict=True)]
-        for row in zip(characters, kinds, strict=True)
-    ]
+    columns = columns_of(series.times[known]).astype(int) // 2
+    characters[rows, columns] = marks["actual"]
+    styles[rows, columns] = STYLES["actual"]
+    return [zip(*line, strict=True) for line in zip(characters, styles, strict=True)]
 
 
 def _codes(columns: Numbers, rows: Numbers, width: int) -> Integers:
@@ -126,20 +118,13 @@ def _codes(columns: Numbers, rows: Numbers, width: int) -> Integers:
     return np.asarray((dots.reshape(HEIGHT, 4, width, 2) * DOTS[:, None]).sum((1, 3)))
 
 
-def _times(chart: Chart, series: SeriesChart, width: int) -> str:
-    """The first time, that of the first forecast, and the last, below the drawing, as short as all times allow."""
-    times: np.ndarray = np.concatenate([series.past_times, series.times]).astype(np.int64)
-    shown = times[[0, len(series.past_times), -1]]
-    start = round((width - 1) * float(shown[1] - shown[0]) / max(float(shown[2] - shown[0]), 1))
-    if not chart.numbered:
-        seconds = times.astype("datetime64[s]")
-        units = [f"datetime64[{unit}]" for unit in ("Y", "M", "D", "m", "s")]
-        unit = next(unit for unit in units if (seconds.astype(unit) == seconds).all())
-        shown = shown.astype("datetime64[s]").astype(unit)
-    first, middle, last = (str(time).replace("T", " ") for time in shown)
-    line = f"{first}{last:>{max(width - len(first), 0)}}"[:width]
-    start -= len(middle) // 2
+def _times(series: SeriesChart, width: int) -> str:
+    """The first time, that of the first forecast where there is room, and the last, below the drawing."""
+    first, middle, last = series.labels
+    line = f"{first}{last:>{max(width - len(first), 0)}}"
+    share = len(series.past) / max(len(series.past) + len(series.times) - 1, 1)
+    start = round(share * (width - 1)) - len(middle) // 2
     end = start + len(middle)
     if start > 0 and not line[start - 1 : end + 1].strip():
         line = line[:start] + middle + line[end:]
-    return line
+    return line[:width].rstrip()

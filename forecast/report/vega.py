@@ -9,20 +9,26 @@ import numpy as np
 
 from forecast.durable import replace_file
 from forecast.errors import INSTALL, Setting, Unavailable, UsageError
-from forecast.panel.panel import Flags, Integers, Numbers
+from forecast.panel.panel import Integers, Numbers
 from forecast.report.chart import Chart, SeriesChart
 from forecast.report.page import as_json
 
 Spec = dict[str, Any]  # of Vega-Lite, or a part of it
 
 # colours that stay apart for colour-blind people: Okabe and Ito, Color Universal Design (2008)
-HISTORY, FORECAST, ACTUAL = "#333333", "#0072b2", "#d55e00"
+HISTORY = "#333333"
+FORECAST = "#0072b2"
+ACTUAL = "#d55e00"
 WIDEST = np.array([0xD6, 0xE7, 0xF4])  # colour of the widest interval
 NARROWEST = np.array([0x9F, 0xC9, 0xE5])
-EVENT, EVENT_ON_WHITE, EVENT_NAME = "#d8b365", "#efe1c1", "#6b5420"
+EVENT = "#d8b365"
+EVENT_ON_WHITE = "#efe1c1"
 SIZES = {1: (720, 340), 2: (400, 220), 3: (300, 170)}  # of a panel, by panels in a row
-MOST_EVENT_NAMES = 16  # of a panel; more run into each other
 BROKEN = {"invalid": "break-paths-show-domains"}  # a missing value is a gap
+# round caps make a dot of a value between gaps
+LINE = {"strokeWidth": 1.8, "strokeJoin": "round", "strokeCap": "round", **BROKEN}
+NAME = {"type": "text", "angle": 270, "align": "right", "baseline": "middle", "dx": -3}
+NAME |= {"fontSize": 9, "color": "#6b5420", "limit": 110}
 GREYS = {"gridColor": "#e8e8e8", "domainColor": "#bbbbbb", "tickColor": "#bbbbbb"}
 WORDS = {"labelColor": "#555555", "titleColor": "#555555", "titleFontWeight": "normal"}
 TITLE = {"fontSize": 13, "color": "#222222", "subtitleColor": "#767676", "subtitleFontSize": 11}
@@ -85,13 +91,12 @@ def vega_lite(chart: Chart, hover: bool = True) -> Spec:
     if len(panels) == 1:
         return whole | panels[0]
     notes = any(series.note for series in chart.series)
-    titles = bool(_time_title(chart))
     return whole | {
         "concat": panels,
         "columns": _columns(chart),
         "resolve": {"scale": {"color": "shared"}},
         "bounds": "flush",
-        "spacing": {"column": 62, "row": 60 + 14 * notes + 18 * titles},
+        "spacing": {"column": 62, "row": 78 + 14 * notes},
     }
 
 
@@ -105,7 +110,7 @@ def _panel(chart: Chart, series: SeriesChart, hover: bool) -> Spec:
     width, height = SIZES[_columns(chart)]
     layers = _interval_layers(chart, series)
     if series.events:
-        layers += _event_layers(chart, series, width)
+        layers += _event_layers(chart, series)
     layers += _line_layers(chart, series)
     if hover:
         layers.append(_hover_layer(chart, series))
@@ -120,27 +125,24 @@ def _layer(rows: list[Spec], mark: Spec, **encoding: Any) -> Spec:
     return {"data": {"values": rows}, "mark": mark, "encoding": encoding}
 
 
-def _event_layers(chart: Chart, series: SeriesChart, width: int) -> list[Spec]:
-    """Bars within the panel, and their names where there is room."""
+def _event_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
+    """Bars within the panel, and their names."""
     first = _at(chart, series.past_times[0])
     last = _at(chart, series.times[-1])
-    rows = list[Spec]()
+    bars = list[Spec]()
     names: dict[float, list[str]] = {}
     for start, end, name in series.events:
-        start = max(_at(chart, start), first)
-        end = min(_at(chart, end), last)
-        rows.append({"t": start, "end": end, "name": name})
-        names.setdefault((start + end) / 2, []).append(name)
+        bar = {"t": max(_at(chart, start), first), "end": min(_at(chart, end), last), "name": name}
+        bars.append(bar)
+        names.setdefault((bar["t"] + bar["end"]) / 2, []).append(name)
+    texts: list[Spec] = [{"t": at, "name": ", ".join(same)} for at, same in names.items()]
     field = {"field": "name", "type": "nominal"}
-    mark: Spec = {"type": "rect", "color": EVENT, "opacity": 0.4}
-    top, bottom = {"value": 0}, {"value": "height"}
-    layers = [_layer(rows, mark, x2={"field": "end"}, y=top, y2=bottom, tooltip=field)]
-    if len(names) <= MOST_EVENT_NAMES and width >= SIZES[2][0]:
-        texts: list[Spec] = [{"t": at, "name": ", ".join(same)} for at, same in names.items()]
-        mark = {"type": "text", "angle": 270, "align": "right", "baseline": "middle", "dx": -3}
-        mark |= {"fontSize": 9, "color": EVENT_NAME, "limit": 110}
-        layers.append(_layer(texts, mark, y=top, text=field))
-    return layers
+    top = {"value": 0}
+    bar = {"type": "rect", "color": EVENT, "opacity": 0.4}
+    return [
+        _layer(bars, bar, x2={"field": "end"}, y=top, y2={"value": "height"}, tooltip=field),
+        _layer(texts, NAME, y=top, text=field),
+    ]
 
 
 def _interval_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
@@ -156,28 +158,17 @@ def _interval_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
 
 
 def _line_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
-    """The past, the forecast, and the actual values, which are dots, as a value between gaps is."""
+    """The past, the forecast, and the actual values, which have dots."""
+    lines = {
+        "history": (series.past_times, series.past, False),
+        "forecast": (series.times_ahead, series.from_past(series.forecast), False),
+        "actual": (series.times_ahead, series.from_past(series.actual), {"size": 22}),
+    }
     layers = list[Spec]()
-
-    def draw(kind: str, rows: list[Spec], dots: Flags, width: float, size: int) -> None:
-        mark = {"type": "line", "strokeWidth": width, "strokeJoin": "round", **BROKEN}
-        colour = {"datum": kind}
-        layers.append(_layer(rows, mark, color=colour))
-        if dots.any():
-            dotted = [rows[i] for i in np.flatnonzero(dots)]
-            mark = {"type": "circle", "size": size, "opacity": 1}
-            layers.append(_layer(dotted, mark, color=colour))
-
-    past = _rows(chart, series.past_times, y=series.past)
-    draw("history", past, _isolated(series.past), 1.4, 14)
-    forecast = series.from_past(series.forecast)
-    if np.isfinite(forecast).any():
-        ahead = _rows(chart, series.times_ahead, y=forecast)
-        draw("forecast", ahead, _isolated(forecast), 2.0, 30)
-    known = np.append(False, np.isfinite(series.actual))
-    if known.any():
-        actual = _rows(chart, series.times_ahead, y=series.from_past(series.actual))
-        draw("actual", actual, known, 1.4, 22 if len(actual) <= 60 else 8)
+    for kind, (times, values, dots) in lines.items():
+        if np.isfinite(values).any():
+            mark = {"type": "line", "point": dots, **LINE}
+            layers.append(_layer(_rows(chart, times, y=values), mark, color={"datum": kind}))
     return layers
 
 
@@ -214,21 +205,9 @@ def _x(chart: Chart) -> Spec:
     else:
         kind = "temporal"
         scale = {"type": "utc"}
-        formats = {"month": "%b", "week": "%b %d", "day": "%b %d"}
+        formats = {"month": "%b %Y", "week": "%b %d", "day": "%b %d"}
         axis |= {"labelOverlap": True, "labelSeparation": 6, "format": formats}
-    return {"field": "t", "type": kind, "title": _time_title(chart), "scale": scale, "axis": axis}
-
-
-def _time_title(chart: Chart) -> str | None:
-    """The name of steps, or the years of a short time; None where the labels of the axis name them."""
-    if chart.numbered:
-        return chart.time
-    first = min(series.past_times[0] for series in chart.series)
-    last = max(series.times[-1] for series in chart.series)
-    if last - first >= 300 * 86_400:
-        return None
-    years = np.array([first, last]).astype("datetime64[s]").astype("datetime64[Y]").astype(str)
-    return " to ".join(dict.fromkeys(years.tolist()))
+    return {"field": "t", "type": kind, "title": chart.time, "scale": scale, "axis": axis}
 
 
 def _y(chart: Chart, series: SeriesChart) -> Spec:
@@ -256,12 +235,6 @@ def _colours(chart: Chart) -> Spec:
     scale = {"domain": list(colours), "range": list(colours.values())}
     legend = {"symbolType": "square", "symbolSize": 140, "symbolOpacity": 1, "symbolStrokeWidth": 0}
     return {"type": "nominal", "scale": scale, "legend": legend}
-
-
-def _isolated(values: Numbers) -> Flags:
-    """Which values stand between gaps."""
-    known = np.pad(np.isfinite(values), 1)
-    return np.asarray(known[1:-1] & ~known[:-2] & ~known[2:])
 
 
 def _rows(chart: Chart, times: Integers, **columns: Numbers) -> list[Spec]:

@@ -188,7 +188,9 @@ def import_application() -> None:
     """Import what a run needs, so that forks need not."""
     import sqlalchemy.dialects.sqlite  # noqa: F401
 
-    import forecast.cli.store
+    import forecast.cli.run
+    import forecast.cli.status
+    import forecast.cli.versions
     import forecast.databases.connecting
     import forecast.databases.upserts
     import forecast.engine.exporting

@@ -1,0 +1,55 @@
+"""The store of a command, which a pipeline file names, or --artifact."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from forecast.cli._command import named
+from forecast.errors import UsageError
+from forecast.jobs.administration import ledger_of, ledgers_of
+from forecast.jobs.pipeline import Pipeline, read_pipeline
+from forecast.ledger.ledger import Ledger
+from forecast.settings import STORE
+
+SUFFIX = ".toml"
+
+
+@dataclass(frozen=True)
+class NamedStore:
+    folder: str
+    pipeline: Pipeline | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that name it on a command line."""
+        return named(self.folder) if self.pipeline is None else (self.pipeline.file,)
+
+    @property
+    def use(self) -> tuple[str, ...]:
+        """The command that forecasts with it."""
+        return ("predict" if self.pipeline is None else "run", *self.words)
+
+    def shown(self, text: str) -> str:
+        """A text without the secrets of the pipeline file."""
+        return text if self.pipeline is None else self.pipeline.hidden(text)
+
+    def ledgers(self) -> list[Ledger]:
+        return [ledger_of(self.pipeline)] if self.pipeline else ledgers_of(self.folder)
+
+
+@contextmanager
+def named_store(job: str | None, artifact: str | None) -> Iterator[NamedStore]:
+    """The store that a pipeline file or --artifact names; no error that ends the block holds the file's secrets."""
+    if job is None:
+        yield NamedStore(artifact or STORE.store)
+        return
+    if artifact is not None:
+        problem = f"--artifact {artifact}: {job} names the store already"
+        raise UsageError(f"{problem}; leave one of the two out")
+    if Path(job).is_dir():
+        problem = f"{job} is a folder, not a pipeline file"
+        raise UsageError(f"{problem}; name a store with --artifact {job}")
+    pipeline = read_pipeline(job)
+    with pipeline.hidden.kept_out():
+        yield NamedStore(pipeline.store, pipeline)

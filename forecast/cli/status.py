@@ -1,0 +1,57 @@
+"""The command `status`."""
+
+from typing import Any
+
+from forecast.calendar.spec import as_text, parse_as_of
+from forecast.checks.accuracy import actuals_lines
+from forecast.checks.table import age_text
+from forecast.cli._command import Request
+from forecast.cli._console import WIDTH, put, put_json, put_rows, suggest
+from forecast.cli._named_store import named_store
+from forecast.jobs.administration import run_note, status_of
+
+MOST_WARNINGS = 5
+RUN = ("as_of", "exit_code", "seconds", "version")
+MEASURES = ("MASE", "bias", "in 80 %", "in 95 %")
+
+
+def run(request: Request) -> int:
+    """Print the status of a job, or of all jobs of a store; the worst of their codes is the exit code."""
+    as_of = None if request.as_of is None else parse_as_of(request.as_of)
+    with named_store(request.job, request.artifact) as store:
+        ledgers = store.ledgers()
+        if as_of is not None:
+            ledgers = [one for one in ledgers if one.runs(1, as_text(as_of))] or ledgers
+        states = [status_of(one, store.folder, as_of, request.runs) for one in ledgers]
+        if request.as_json:
+            put_json(states, indent=2)
+        else:
+            for state in states:
+                _put(state)
+        code: int = max(state["code"] for state in states)
+        if code == 0:
+            suggest("versions", *store.words)
+        return code
+
+
+def _put(state: dict[str, Any]) -> None:
+    age = "" if state["data_age"] is None else f", {age_text(state['data_age'])}"
+    put(
+        f"job      {state['job']}: {state['said']}",
+        f"live     {state['live'] or 'no version'}",
+        f"store    belongs to {state['owner'] or 'no job yet'}",
+        f"data     up to {state['data_end'] or 'an unknown time'}{age}",
+    )
+    warnings = state["runs"][0]["warnings"]
+    put(*(f"warning  {text}" for text in warnings[:MOST_WARNINGS]))
+    if len(warnings) > MOST_WARNINGS:
+        put(f"         and {len(warnings) - MOST_WARNINGS} more, which --json has")
+    label = "actuals"
+    for line in actuals_lines(state["actuals"]):
+        put(f"{label:8} {line}")
+        label = ""
+    runs = [[*(run[name] for name in RUN), run_note(run)] for run in state["runs"]]
+    put_rows(("run as of", "exit", "seconds", "version", "what"), runs, WIDTH, "{:.1f}")
+    put_rows(("day", "values", *MEASURES), map(dict.values, state["days"]), WIDTH)
+    heads = ("totals", "sums", "error", *MEASURES[1:])
+    put_rows(heads, map(dict.values, state["totals"]), WIDTH)
