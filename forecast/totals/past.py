@@ -9,12 +9,9 @@ from forecast.events.closed import with_fixed
 from forecast.inference.fitted import Filled
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.intervals.interval_ends import bounded, lower_bounds
-from forecast.intervals.joint_errors import JointErrors
-from forecast.metrics.quantiles import standard_deviation
-from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Numbers, Panel
 from forecast.settings import OutputSettings
 from forecast.totals.periods import Periods
-from forecast.totals.summands import EXACT, moments_of
 
 AT_ONCE = 1 << 22  # numbers of forecasts of missing values
 
@@ -31,41 +28,6 @@ class Past:
     quantiles: Numbers  # [values, levels], of the missing ones, within bounds
     means: Numbers  # [values]
 
-    def add_to(
-        self,
-        exact: np.ndarray,
-        moments: Numbers,
-        series: Integers,
-        joint: JointErrors,
-        index: Integers,
-        levels: tuple[float, ...],
-    ) -> None:
-        """Add these values to the first period of the summands of `series`, [series, periods, ...]."""
-        first = exact[:, 0]
-        first[:, EXACT.index("mean")] += self.observed[series]
-        first[:, EXACT.index("observed")] += self.observed[series]
-        first[:, EXACT.index("low")] += self.observed[series] + self.low[series]
-        first[:, EXACT.index("high")] += self.observed[series] + self.high[series]
-        first[:, len(EXACT) :] += self.observed[series, None]
-
-        row_of_series = np.full(len(self.observed), -1)
-        row_of_series[series] = np.arange(len(series))
-        rows = row_of_series[self.missing.series]
-        used = rows >= 0
-        if not used.any():
-            return
-        rows = rows[used]
-        steps = self.missing.step[used]
-        quantiles = self.quantiles[used]
-        np.add.at(first[:, EXACT.index("mean")], rows, self.means[used])
-        np.add.at(first[:, EXACT.index("filled")], rows, 1)
-        np.add.at(first[:, len(EXACT) :], rows, quantiles)
-        deviation = standard_deviation(quantiles, levels)
-        errors, known = joint.at(index[rows], joint.values.shape[2])
-        value = np.arange(len(rows))
-        added = moments_of(errors[:, value, steps], known[:, value, steps], deviation, deviation**2)
-        np.add.at(moments[:, 0], rows, added)
-
 
 def past_of(predictor: Predictor, panel: Panel, periods: Periods, output: OutputSettings) -> Past:
     """The values of the first of some periods up to the origin of a panel."""
@@ -73,12 +35,13 @@ def past_of(predictor: Predictor, panel: Panel, periods: Periods, output: Output
     count = int(panel.origins.max()) + 1 - periods.first
     total, missing = to_date(predictor, panel, count)
     floor = lower_bounds(output, panel.floor())
+    ceiling = np.inf if output.max is None else output.max
     quantiles = bounded(missing.quantiles[:, None], output, floor[missing.series])[:, 0]
     means = fitted.ensemble.calibration.quantile_means(quantiles, fitted.config.levels)
     low = np.zeros(len(panel))
     high = np.zeros(len(panel))
     np.add.at(low, missing.series, floor[missing.series])
-    np.add.at(high, missing.series, np.inf if output.max is None else output.max)
+    np.add.at(high, missing.series, ceiling)
     return Past(periods, total, low, high, missing, quantiles, means)
 
 
@@ -100,8 +63,9 @@ def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Fi
     skipped = np.repeat(panel.skipped, np.diff(panel.offsets))
     missing = begun & ~closed.observed & ~skipped
     values = np.where(closed.observed & inside & newest, closed.values, 0.0)
-    total = np.add.reduceat(values.astype(np.longdouble), panel.offsets[:-1])
-    return total.astype(np.float64), _filled(predictor, panel, missing, missing & newest)
+    values = values.astype(np.longdouble)
+    total = np.add.reduceat(values, panel.offsets[:-1]).astype(np.float64)
+    return total, _filled(predictor, panel, missing, missing & newest)
 
 
 def _filled(predictor: Predictor, panel: Panel, missing: Flags, chosen: Flags) -> Filled:

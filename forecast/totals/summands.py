@@ -8,9 +8,11 @@ import numpy as np
 from forecast.panel.panel import Flags, Numbers
 from forecast.totals.periods import Key, Level, Periods
 
-EXACT = ("mean", "observed", "filled", "low", "high")  # what is added up before the quantiles
+MEAN, OBSERVED, FILLED, LOW, HIGH = range(5)
+"""The columns of exact sums: bounds of what is forecast come last."""
+QUANTILES = 5  # the column from which on they have quantiles
 ADDED_BY = {
-    "exact": np.add,  # [series, periods, EXACT and quantiles]
+    "exact": np.add,  # [series, periods, QUANTILES + levels]
     "moments": np.add,  # [series, periods, 2 * windows + 4], see `moments_of`
     "deviation": np.add,  # [series, horizon], standard deviations
     "counts": np.logical_and,  # [series], whether all values are counts
@@ -34,7 +36,8 @@ def moments_of(errors: Numbers, known: Flags, deviation: Numbers, alone: Numbers
 
 def of_one_value(moments: Numbers) -> Flags:
     """Which sums, by their moments, are of one value, the others being certain."""
-    return np.isclose(moments[..., -3], moments[..., -2] ** 2, rtol=1e-9)
+    variance, deviation, _ = np.moveaxis(moments[..., -3:], -1, 0)
+    return np.isclose(variance, deviation**2, rtol=1e-9)
 
 
 @dataclass
@@ -46,19 +49,22 @@ class Groups:
 
     def add(self, keys: Iterable[Key], rows: Summands) -> None:
         """Add rows [series, ...] to the groups of their keys."""
-        codes = np.array([self.keys.setdefault(key, len(self.keys)) for key in keys], np.int64)
-        if not len(codes):
+        numbers = [self.keys.setdefault(key, len(self.keys)) for key in keys]
+        codes = np.array(numbers, np.int64)
+        if not numbers:
             return
         order = np.argsort(codes, kind="stable")
         starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
         touched = codes[order][starts]
         for name, add in ADDED_BY.items():
-            added = rows[name]
-            sums = np.full((len(self.keys), *added.shape[1:]), add.identity, added.dtype)
-            sums[: len(self.sums[name])] = self.sums[name]
-            sums[touched] = add(sums[touched], add.reduceat(added[order], starts, axis=0))
+            before = self.sums[name]
+            sums = np.full((len(self.keys), *before.shape[1:]), add.identity, before.dtype)
+            sums[: len(before)] = before
+            added = add.reduceat(rows[name][order], starts, axis=0)
+            sums[touched] = add(sums[touched], added)
             self.sums[name] = sums
 
     def ordered(self) -> dict[Key, int]:
         """The groups of which something is forecast, by their keys, and their numbers."""
-        return {key: group for key, group in sorted(self.keys.items()) if self.sums["ahead"][group]}
+        ahead = self.sums["ahead"]
+        return {key: group for key, group in sorted(self.keys.items()) if ahead[group]}

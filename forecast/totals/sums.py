@@ -19,13 +19,24 @@ from forecast.intervals.joint_errors import (
 )
 from forecast.logs import log
 from forecast.metrics.quantiles import rounded, standard_deviation
-from forecast.panel.panel import Flags, Integers, Numbers, series_index
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import time_columns
 from forecast.settings import Every, OutputSettings, SumSettings
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.past import Past, past_of
 from forecast.totals.periods import Key, checked_levels, key_columns, keys_of, whole_periods
-from forecast.totals.summands import EXACT, Groups, Summands, moments_of, of_one_value
+from forecast.totals.summands import (
+    FILLED,
+    HIGH,
+    LOW,
+    MEAN,
+    OBSERVED,
+    QUANTILES,
+    Groups,
+    Summands,
+    moments_of,
+    of_one_value,
+)
 
 # of a table of sums, beside those of forecasts
 COLUMNS = ("mean", "observed", "filled", "steps", "calibrated")
@@ -56,8 +67,8 @@ class Totals:
         self.schema = self.fitted.config.table
         self.horizon = checked_horizon(horizon, self.fitted.config.horizon)
         self.levels = checked_levels(settings, self.schema, sum_columns(output))
-        no_errors = np.zeros((0, len(self.fitted.history), self.fitted.config.horizon), np.uint8)
-        self.joint = self.fitted.joint or JointErrors(no_errors, 1)
+        shape = (0, len(self.fitted.history), self.fitted.config.horizon)
+        self.joint = self.fitted.joint or JointErrors(np.zeros(shape, np.uint8), 1)
         self.groups: list[Groups] = []
         # the horizon that the next period needs, where the last one is left out
         self.left_out: dict[Every | None, int] = {}
@@ -78,77 +89,104 @@ class Totals:
         if not self.groups:
             for level in self.levels:
                 if past := pasts.get(level.every):
-                    nothing = self._of_ended(past, np.zeros(0, int))
-                    self.groups.append(Groups(level, past.periods, nothing))
+                    self.groups.append(Groups(level, past.periods, self._nothing(0, past)))
 
+        index = series_index(self.fitted.history.ids, panel.ids)
         ended = np.flatnonzero(np.array(panel.status) == "ended")
         for every, past in pasts.items():
             for start in range(0, len(forecasts.series), AT_ONCE):
                 rows = slice(start, start + AT_ONCE)
-                summands = self._of_forecasts(forecasts, rows, past)
-                self._add_to_groups(every, forecasts, forecasts.series[rows], summands)
-            if len(ended) and past.observed.any():
-                self._add_to_groups(every, forecasts, ended, self._of_ended(past, ended))
+                series = forecasts.series[rows]
+                summands = self._of_forecasts(forecasts, rows, past, index[series])
+                self._add_past(summands, past, series, index)
+                self._add_to_groups(every, panel, series, summands)
+            if past.observed[ended].any():
+                summands = self._nothing(len(ended), past)
+                self._add_past(summands, past, ended, index)
+                self._add_to_groups(every, panel, ended, summands)
 
     def merge(self, other: Self) -> None:
         self.left_out |= other.left_out
         if not self.groups:
             self.groups = other.groups
             return
-        for own, added in zip(self.groups, other.groups, strict=False):
-            own.add(added.keys, added.sums)
+        for groups, others in zip(self.groups, other.groups, strict=False):
+            groups.add(others.keys, others.sums)
 
     def _add_to_groups(
-        self, every: Every | None, forecasts: Forecasts, series: Integers, rows: Summands
+        self, every: Every | None, panel: Panel, series: Integers, summands: Summands
     ) -> None:
         for groups in self.groups:
             if groups.level.every == every:
-                groups.add(keys_of(forecasts.panel, self.schema, series, groups.level.by), rows)
+                groups.add(keys_of(panel, self.schema, series, groups.level.by), summands)
 
-    def _of_forecasts(self, forecasts: Forecasts, rows: slice, past: Past) -> Summands:
-        panel = forecasts.panel
+    def _nothing(self, count: int, past: Past) -> Summands:
+        """Summands of so many series before anything is added."""
         config = self.fitted.config
+        shape = count, len(past.periods)
+        return {
+            "exact": np.zeros((*shape, QUANTILES + len(config.levels)), np.longdouble),
+            "moments": np.zeros((*shape, 2 * len(self.joint.values) + 4)),
+            "deviation": np.zeros((count, config.horizon)),
+            "counts": np.ones(count, bool),
+            "ahead": np.zeros(count, bool),
+        }
+
+    def _of_forecasts(
+        self, forecasts: Forecasts, rows: slice, past: Past, index: Integers
+    ) -> Summands:
+        panel = forecasts.panel
         series = forecasts.series[rows]
         edges = past.periods.edges
+        starts = edges[:-1]
         horizon = int(edges[-1])
         floor = panel.floor()[series]
         quantiles = bounded(forecasts.shown[rows, :horizon], self.output, floor)
         means = bounded(forecasts.means[rows, :horizon, None], self.output, floor)
-
         none = np.zeros_like(means)
         low = none + lower_bounds(self.output, floor)[:, None, None]
         high = none + (np.inf if self.output.max is None else self.output.max)
         steps = np.concatenate([means, none, none, low, high, quantiles], -1)
-        exact = np.add.reduceat(steps.astype(np.longdouble), edges[:-1], axis=1)
 
-        index = series_index(self.fitted.history.ids, panel.ids)[series]
-        deviation = standard_deviation(quantiles, config.levels)
-        moments = moments_of(*self.joint.at(index, horizon), deviation, none[..., 0])
-        moments = np.add.reduceat(moments, edges[:-1], axis=1)
-        moments[..., -1] = self._variances(deviation, edges)
-        past.add_to(exact, moments, series, self.joint, index, config.levels)
-        return {
-            "exact": exact,
-            "moments": moments,
-            "deviation": np.pad(deviation, ((0, 0), (0, config.horizon - horizon))),
-            "counts": panel.counts()[series],
-            "ahead": np.ones(len(series), bool),
-        }
+        deviation = standard_deviation(quantiles, self.fitted.config.levels)
+        errors, known = self.joint.at(index, horizon)
+        moments = moments_of(errors, known, deviation, none[..., 0])
+        summands = self._nothing(len(series), past)
+        np.add.reduceat(steps.astype(np.longdouble), starts, axis=1, out=summands["exact"])
+        np.add.reduceat(moments, starts, axis=1, out=summands["moments"])
+        summands["moments"][..., -1] = self._variances(deviation, edges)
+        summands["deviation"][:, :horizon] = deviation
+        summands["counts"] = panel.counts()[series]
+        summands["ahead"][:] = True
+        return summands
 
-    def _of_ended(self, past: Past, ended: Integers) -> Summands:
-        """What series that ended add: what was observed of them."""
+    def _add_past(self, summands: Summands, past: Past, series: Integers, index: Integers) -> None:
+        """Add to the first period of some series what came before the forecast; `index` is of all series."""
+        first = summands["exact"][:, 0]
+        first += past.observed[series][:, None]
+        first[:, FILLED] = 0
+        first[:, LOW] += past.low[series]
+        first[:, HIGH] += past.high[series]
+        row_of_series = np.full(len(index), -1)
+        row_of_series[series] = np.arange(len(series))
+        rows = row_of_series[past.missing.series]
+        used = np.flatnonzero(rows >= 0)
+        if not len(used):
+            return
+        rows = rows[used]
+        steps = past.missing.step[used]
+        quantiles = past.quantiles[used]
+        np.add.at(first[:, MEAN], rows, past.means[used])
+        np.add.at(first[:, FILLED], rows, 1)
+        np.add.at(first[:, QUANTILES:], rows, quantiles)
         config = self.fitted.config
-        shape = len(ended), len(past.periods)
-        exact = np.zeros((*shape, len(EXACT) + len(config.levels)), np.longdouble)
-        exact[:, 0] = past.observed[ended][:, None]
-        exact[:, 0, EXACT.index("filled")] = 0
-        return {
-            "exact": exact,
-            "moments": np.zeros((*shape, 2 * len(self.joint.values) + 4)),
-            "deviation": np.zeros((len(ended), config.horizon)),
-            "counts": np.ones(len(ended), bool),
-            "ahead": np.zeros(len(ended), bool),
-        }
+        deviation = standard_deviation(quantiles, config.levels)
+        errors, known = self.joint.at(index[series[rows]], config.horizon)
+        value = np.arange(len(rows))
+        errors = errors[:, value, steps]
+        known = known[:, value, steps]
+        moments = moments_of(errors, known, deviation, deviation**2)
+        np.add.at(summands["moments"][:, 0], rows, moments)
 
     def _variances(self, deviation: Numbers, edges: Integers) -> Numbers:
         """Variances of the sums of steps between edges, [rows, periods], of deviations [rows, horizon]."""
@@ -168,13 +206,15 @@ class Totals:
 
     def medians(self, groups: list[int]) -> np.ndarray:
         """The sums of the medians of what is summed, of groups of the first level, [groups, periods]."""
-        median = len(EXACT) + self.fitted.config.levels.index(0.5)
+        median = QUANTILES + self.fitted.config.levels.index(0.5)
         return np.asarray(self.groups[0].sums["exact"][groups, :, median])
 
     @property
     def starts(self) -> Integers:
         """[rows of `columns`], timestamps at which the periods start."""
-        times = [np.tile(groups.periods.times, len(groups.ordered())) for groups in self.groups]
+        times = list[Integers]()
+        for groups in self.groups:
+            times.append(np.tile(groups.periods.times, len(groups.ordered())))
         return np.concatenate(times)
 
     def columns(self, levels: tuple[float, ...] | None = None) -> Columns:
@@ -182,49 +222,63 @@ class Totals:
         output = self.output
         if levels is not None:
             output = output.model_copy(update={"levels": levels})
-        parts = [self._rows(groups, output) for groups in self.groups if groups.keys]
-        if not parts:
+        if not any(groups.keys for groups in self.groups):
             raise BadData("no series is left to forecast")
-        return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+        labels = np.concatenate([self._labels(groups) for groups in self.groups])
+        tables = [self._numbers(groups, output) for groups in self.groups]
+        *numbers, observed, filled, steps, calibrated = np.concatenate(tables).T
+        columns: dict[str, Column | NDArray[Any]] = {"level": Column(labels[:, 0])}
+        for name, texts in zip(key_columns(self.levels, self.schema), labels[:, 1:].T, strict=True):
+            columns[name] = Column(texts)
+        columns |= time_columns(self.schema, self.starts)
+        shown = ("forecast", "mean", *interval_columns(output.levels))
+        columns |= zip(shown, numbers, strict=True)
+        return columns | {
+            "observed": observed,
+            "filled": filled.astype(np.int64),
+            "steps": steps.astype(np.int64),
+            "calibrated": calibrated.astype(bool),
+        }
 
-    def _rows(self, groups: Groups, output: OutputSettings) -> Columns:
-        periods = groups.periods
+    def _labels(self, groups: Groups) -> NDArray[np.object_]:
+        """Level, ids and static columns of sums of groups, [sums, columns]."""
+        names = key_columns(self.levels, self.schema)
         by = groups.level.by
-        keys = groups.ordered()
-        used = list(keys.values())
+        rows = list[list[str]]()
+        for key in groups.ordered():
+            texts = dict(zip(by, key, strict=True))
+            rows.append([groups.level.name, *(texts.get(name, "") for name in names)])
+        labels = np.array(rows, object).reshape(-1, 1 + len(names))
+        return np.repeat(labels, len(groups.periods), 0)
+
+    def _numbers(self, groups: Groups, output: OutputSettings) -> Numbers:
+        """The numbers of sums of groups, [sums, columns]: forecast, mean, intervals, and what they rest on."""
+        edges = groups.periods.edges
+        used = list(groups.ordered().values())
         sums = {name: table[used] for name, table in groups.sums.items()}
-        exact = sums["exact"].reshape(-1, sums["exact"].shape[2]).astype(np.float64)
-        mean, observed, filled, low, high = exact[:, : len(EXACT)].T
-        quantiles, calibrated = self._quantiles(sums, periods.edges, exact[:, len(EXACT) :], mean)
+        exact = sums["exact"].astype(np.float64)
+        exact = exact.reshape(-1, exact.shape[2])
+        mean = exact[:, MEAN]
+        low = exact[:, LOW]
+        high = exact[:, HIGH]
+        quantiles, calibrated = self._quantiles(sums, edges, exact[:, QUANTILES:], mean)
 
         unbounded = output.model_copy(update={"min": None, "max": None})  # as the summands are
         numbers = unbounded_numbers(
             quantiles[:, None],
             self.fitted.config.levels,
             unbounded,
-            np.repeat(sums["counts"], len(periods)),
+            np.repeat(sums["counts"], len(groups.periods)),
             mean[:, None],
         )
-        numbers = np.clip(bounded(numbers, unbounded)[:, 0], low[:, None], high[:, None])
+        numbers = bounded(numbers, unbounded)[:, 0]
+        numbers = np.clip(numbers, low[:, None], high[:, None])
         mean = np.clip(significant(mean), low, high)
-        if output.point == "mean":
-            numbers[:, 0] = mean
-
-        columns: dict[str, Column | NDArray[Any]] = {
-            "level": Column(np.full(len(mean), groups.level.name, object))
-        }
-        for name in key_columns(self.levels, self.schema):
-            texts = [key[by.index(name)] if name in by else "" for key in keys]
-            columns[name] = Column(np.repeat(np.array(texts, object), len(periods)))
-        columns |= time_columns(self.schema, np.tile(periods.times, len(used)))
-        columns |= {"forecast": numbers[:, 0], "mean": mean}
-        columns |= zip(interval_columns(output.levels), numbers[:, 1:].T, strict=True)
-        return columns | {
-            "observed": significant(observed),
-            "filled": filled.astype(np.int64),
-            "steps": np.tile(np.diff(periods.edges), len(used)),
-            "calibrated": calibrated,
-        }
+        point = mean if output.point == "mean" else numbers[:, 0]
+        steps = np.tile(np.diff(edges), len(used))
+        observed = significant(exact[:, OBSERVED])
+        before = (point, mean, *numbers[:, 1:].T)
+        return np.stack([*before, observed, exact[:, FILLED], steps, calibrated], 1)
 
     def _quantiles(
         self, sums: Summands, edges: Integers, quantiles: Numbers, mean: Numbers
@@ -239,7 +293,8 @@ class Totals:
         errors, known = np.split(moments[:, : 2 * windows].T, 2)
         squares, variance, deviation, alone = moments[:, 2 * windows :].T
         together = self._variances(sums["deviation"], edges).ravel()
-        expected = joint.series_correlation * together + (1 - joint.series_correlation) * alone
+        common = joint.series_correlation
+        expected = common * together + (1 - common) * alone
         expected = expected / np.where(deviation > 0, deviation, 1.0) ** 2
         size = joint.independent_windows
         share = variance_share(errors, known, squares, variance, deviation, expected, size)
@@ -251,14 +306,6 @@ class Totals:
 def significant(values: Numbers) -> Numbers:
     """Numbers with as many digits as do not depend on the order in which they were added up."""
     return rounded(values, DIGITS, -300)
-
-
-def _joined(parts: list[Column | np.ndarray]) -> Column | np.ndarray:
-    first = parts[0]
-    if not isinstance(first, Column):
-        return np.concatenate([np.asarray(part) for part in parts])
-    values = np.concatenate([part.values for part in parts if isinstance(part, Column)])
-    return Column(values, first.unit, first.zone, first.period)
 
 
 def log_notes(totals: Totals) -> None:
@@ -273,8 +320,9 @@ def log_notes(totals: Totals) -> None:
     warn_of_sums(totals)
     groups = totals.groups[0]
     used = list(groups.ordered().values())
-    mean = groups.sums["exact"][used, :, 0].sum()
-    if mean and abs(change := totals.medians(used).sum() / mean - 1) > SLIGHT:
+    mean = groups.sums["exact"][used, :, MEAN].sum()
+    change = totals.medians(used).sum() / mean - 1 if mean else 0.0
+    if abs(change) > SLIGHT:
         text = "sums     of means, as medians do not add up: the sum of the medians is %.1f %% %s"
         log.info(text, abs(change) * 100, "lower" if change < 0 else "higher")
 
@@ -315,24 +363,27 @@ def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
         ceiling = np.floor(ceiling)
 
     keys = groups.ordered()
-    sums = np.asarray(totals.columns()["forecast"]).reshape(len(keys), -1)
-    gaps = (sums - totals.medians(list(keys.values()))).astype(np.float64)
+    sums = np.asarray(totals.columns()["forecast"])
+    sums = sums.reshape(len(keys), -1)
+    gaps = sums - totals.medians(list(keys.values()))
     rows_of = dict[Key, list[int]]()
     for row, key in enumerate(keys_of(panel, totals.schema, series, groups.level.by)):
         rows_of.setdefault(key, []).append(row)
 
     before = np.asarray(forecasts.columns["forecast"])
     medians = before.astype(np.float64).reshape(len(series), -1)
+    periods = list(pairwise(groups.periods.edges))
     for key, gaps_of_key in zip(keys, gaps, strict=True):
         rows = np.array(rows_of[key])
-        for gap, (start, end) in zip(gaps_of_key, pairwise(groups.periods.edges), strict=True):
-            sizes = np.abs(medians[rows, start:end])
+        for gap, (start, end) in zip(gaps_of_key, periods, strict=True):
+            values = medians[rows, start:end]
+            sizes = np.abs(values)
             if not sizes.any():
                 sizes = np.abs(forecasts.means[rows, start:end])
             if not sizes.any():
                 sizes = np.ones_like(sizes)
-            moved = _moved(medians[rows, start:end], float(gap), sizes, floor[rows, None], ceiling)
-            medians[rows, start:end] = _whole(moved) if output.integer else significant(moved)
+            values = _moved(values, float(gap), sizes, floor[rows, None], ceiling)
+            medians[rows, start:end] = _whole(values) if output.integer else significant(values)
 
     column = medians.ravel().astype(before.dtype)
     columns = forecasts.columns | {"forecast": column}
