@@ -104,8 +104,10 @@ def series_to_draw(panel: Panel, settings: PictureSettings) -> ForecastOptions:
 
 def actuals_at(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
     """Observed values of series, which need not be in the panel, from grid positions on, [series, steps], else NaN."""
-    index = series_index(panel.ids, ids)[:, None]
-    return np.where(index > 0, values_at(panel, index[:, 0] - 1, first, steps), np.nan)
+    index = series_index(panel.ids, ids) - 1
+    values = values_at(panel, index, first, steps)
+    values[index < 0] = np.nan
+    return values
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,8 @@ class SeriesChart:
 
     def values(self) -> Numbers:
         """All that are drawn, without those that are missing."""
-        numbers = (self.past, self.forecast, self.actual, self.low.ravel(), self.high.ravel())
-        values = np.concatenate(numbers)
+        arrays = (self.past, self.forecast, self.actual, self.low, self.high)
+        values = np.concatenate([array.ravel() for array in arrays])
         return values[np.isfinite(values)]
 
 
@@ -173,10 +175,12 @@ def chart_of(
     worst = False
     if settings.series:
         drawn = [find_series(panel.ids, series) for series in settings.series]
-        rows = series_index(data.ids, tuple(panel.ids[i] for i in drawn)) - 1
+        ids = tuple(panel.ids[i] for i in drawn)
+        rows = series_index(data.ids, ids) - 1
     else:
         rows = np.arange(len(data.series))
-        worst = bool(np.isfinite(errors).any()) and len(rows) > settings.count
+        compared = bool(np.isfinite(errors).any())
+        worst = compared and len(rows) > settings.count
         if worst:
             rows = np.argsort(-np.nan_to_num(errors, nan=-1.0), kind="stable")
         rows = rows[: settings.count]
@@ -215,7 +219,8 @@ def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
     if scored.any() and data.levels:
         level = min(data.levels)
         column = 1 + 2 * data.levels.index(level)
-        inside = scored & (actual >= numbers[:, column]) & (actual <= numbers[:, column + 1])
+        low, high = numbers[:, column : column + 2].T
+        inside = scored & (actual >= low) & (actual <= high)
         notes.append(f"{inside.sum()} of {scored.sum()} values in {level:g} %")
     return ", ".join(notes)
 
@@ -231,14 +236,22 @@ def _series_chart(
     else:
         first = data.first[row]
         numbers = data.numbers[row]
-    steps = int(np.clip(first - panel.starts[series], 1, history or data.usual_history))
-    past = actuals_at(panel, (panel.ids[series],), np.array([first - steps]), steps)[0]
+    available = first - panel.starts[series]
+    steps = int(np.clip(available, 1, history or data.usual_history))
+    start = np.array([first - steps])
+    past = values_at(panel, np.array([series]), start, steps)[0]
     calendar = calendar_of(data.schema)
     times = calendar.wall(first + np.arange(-steps, data.horizon))
     shown = first + np.array([-steps, 0, data.horizon - 1])
     labels = position_texts(data.schema, calendar, shown)
     ascending = np.argsort(data.levels)
-    events = _events(panel, data.schema, series)
+    lows = numbers[:, 1::2]
+    highs = numbers[:, 2::2]
+    events = [
+        (start, end, event)
+        for start, end, event in _events(panel, data.schema, series)
+        if end >= times[0] and start <= times[-1]
+    ]
     return SeriesChart(
         name=visible(series_name(panel.ids[series]) or data.schema.target or ""),
         note=note,
@@ -246,10 +259,10 @@ def _series_chart(
         past=past,
         times=times[steps:],
         forecast=numbers[:, 0],
-        low=numbers[:, 1::2][:, ascending],
-        high=numbers[:, 2::2][:, ascending],
+        low=lows[:, ascending],
+        high=highs[:, ascending],
         actual=actual,
-        events=tuple(span for span in events if span[1] >= times[0] and span[0] <= times[-1]),
+        events=tuple(events),
         labels=tuple(visible(label.removesuffix(" 00:00:00")) for label in labels),
     )
 
@@ -274,5 +287,6 @@ def _spans(calendar: Calendar, positions: Integers, name: str) -> Iterator[Event
     """Runs of neighbouring positions, each half a step longer on both sides."""
     breaks = np.flatnonzero(np.diff(positions) > 1) + 1
     for run in np.split(positions, breaks):
-        wall = calendar.wall(np.array([run[0] - 1, run[0], run[-1], run[-1] + 1]))
-        yield float(wall[:2].mean()), float(wall[2:].mean()), name
+        around = np.array([run[0] - 1, run[0], run[-1], run[-1] + 1])
+        before, first, last, after = calendar.wall(around).tolist()
+        yield (before + first) / 2, (last + after) / 2, name

@@ -72,11 +72,11 @@ class BacktestTables:
 
     def __init__(self, content: object, name: str) -> None:
         whole: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
-        tables = [whole.get(table) for table in TABLES]
+        tables: list[Any] = [whole.get(table) for table in TABLES]
         if not whole.get("origins") or not all(map(_is_table, tables)):
             cure = "name a .json file that `forecast backtest` wrote as its output"
             raise BadData("has no measures of a backtest", place=name, cure=cure)
-        self.tables: dict[str, list[Row]] = {table: whole[table] for table in TABLES}
+        self.tables: dict[str, list[Row]] = dict(zip(TABLES, tables, strict=True))
         self.tables[SUMS] = whole.get(SUMS) or []
         self.models: list[str] = [row["model"] for row in whole["overall"]]
         self.model = next((model for model in self.models if model != REFERENCE), REFERENCE)
@@ -88,7 +88,8 @@ class BacktestTables:
         self.errors = {_ids(row): error for row, error in _measured(by_series, ERROR)}
 
     def rows(self, table: str, model: str | None = None) -> list[Row]:
-        return [row for row in self.tables[table] if row["model"] == (model or self.model)]
+        model = model or self.model
+        return [row for row in self.tables[table] if row["model"] == model]
 
 
 def _is_table(table: object) -> bool:
@@ -152,7 +153,8 @@ def _comparison(backtest: BacktestTables, whole: Row) -> str:
 def _worse(backtest: BacktestTables) -> str:
     """The series that are forecast worse than by seasonal naive, if there are several series and not all are."""
     rows = backtest.rows("by_series")
-    worse = [series_name(_ids(row)) for row, skill in _measured(rows, "skill") if skill < 0]
+    skills = _measured(rows, "skill")
+    worse = [series_name(_ids(row)) for row, skill in skills if skill < 0]
     if not worse or len(worse) == len(rows):
         return ""
     names = ", ".join(worse[:NAMED])
@@ -221,8 +223,8 @@ def _by_series(backtest: BacktestTables) -> tuple[str | Table, ...]:
     if skills and backtest.model != REFERENCE:
         better = sum(skill > 0 for skill in skills)
         text += f"; {better:,} of {len(skills):,} are forecast better than by seasonal naive"
-    worst = sorted(rows, key=lambda row: -(_number(row, ERROR) or 0.0))[:ROWS]
-    named = [{"series": series_name(_ids(row)), **row} for row in worst]
+    worst = sorted(rows, key=lambda row: -(_number(row, ERROR) or 0.0))
+    named = [{"series": series_name(_ids(row)), **row} for row in worst[:ROWS]]
     title = f"Series, the largest error first, at most {ROWS}"
     heads = {**HEADS, "coverage_95": "in 95 %"}
     return f"{text}.", _table(title, named, ("series",), heads)
@@ -237,11 +239,13 @@ def _table(
 ) -> Table:
     """A table of measures by some keys; measures that no row has are left out."""
     names = [name for name in heads if any(name in row for row in rows)]
-    cells = [
-        (*(str(row.get(key, "")) for key in keys), *(_number(row, n) for n in names))
-        for row in rows
-    ]
-    return Table(title, (*keys, *(heads[name] for name in names)), tuple(cells), folded)
+    cells = list[tuple[Cell, ...]]()
+    for row in rows:
+        texts = [str(row.get(key, "")) for key in keys]
+        numbers = [_number(row, name) for name in names]
+        cells.append((*texts, *numbers))
+    shown = [heads[name] for name in names]
+    return Table(title, (*keys, *shown), tuple(cells), folded)
 
 
 def read_section(fitted: Fitted, version: str) -> Section:
@@ -265,23 +269,24 @@ def read_section(fitted: Fitted, version: str) -> Section:
 def gaps_section(fitted: Fitted) -> Section:
     """Missing values of the past that the version holds, and series without a forecast."""
     panel = fitted.history
-    past = panel.before(panel.lengths)
-    missing = np.add.reduceat((past & ~panel.observed).astype(np.int64), panel.offsets[:-1])
+    gaps = panel.before(panel.lengths) & ~panel.observed
+    missing = np.add.reduceat(gaps.astype(np.int64), panel.offsets[:-1])
     count = int(missing.sum())
     text = "No value is missing. "
     if count:
         total = int(panel.lengths.sum())
         text = f"{count:,} of {total:,} values are missing, in {np.count_nonzero(missing):,} of {len(panel):,} series. "
     text += f"The version holds the newest {int(panel.lengths.max()):,} steps of the series; older gaps do not count."
-    groups = _ids_by(panel.status, panel.ids)
-    statuses = [(status, len(ids), MEANINGS.get(status, ""), _some(ids)) for status, ids in groups]
+    statuses = list[tuple[Cell, ...]]()
+    for status, ids in _ids_by(panel.status, panel.ids):
+        statuses.append((status, len(ids), MEANINGS.get(status, ""), series_names(ids, NAMED)))
     heads = ("status", "series", "meaning", "such as")
     tables = [Table("Series by status", heads, tuple(statuses))]
     if count:
-        worst = [i for i in np.argsort(-missing, kind="stable")[:ROWS].tolist() if missing[i]]
-        gaps = tuple(_longest_gap(panel, fitted.config.table, i) for i in worst)
+        worst = np.argsort(-missing, kind="stable")[: min(ROWS, np.count_nonzero(missing))]
+        rows = tuple(_longest_gap(panel, fitted.config.table, i) for i in worst.tolist())
         heads = ("series", "missing", "share", "longest gap, steps", "from", "to")
-        tables.append(Table("The series with the most missing values", heads, gaps))
+        tables.append(Table("The series with the most missing values", heads, rows))
     return Section("Gaps in the data", (text, *tables))
 
 
@@ -291,10 +296,6 @@ def _ids_by(names: Sequence[str], ids: Ids) -> list[tuple[str, list[tuple[str, .
     for name, series in zip(names, ids, strict=True):
         groups.setdefault(name, []).append(series)
     return sorted(groups.items(), key=lambda item: -len(item[1]))
-
-
-def _some(ids: Sequence[tuple[str, ...]]) -> str:
-    return series_names(ids, NAMED)
 
 
 def _longest_gap(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
@@ -315,8 +316,11 @@ def models_section(predictor: Predictor) -> Section:
     fitted = predictor.fitted
     config = fitted.config
     groups = _ids_by(models_of(fitted), fitted.history.ids)
-    rows = [(counted_models(name), len(ids), _some(ids)) for name, ids in groups[:ROWS]]
-    parts: list[Part] = [Table("Mixtures", ("models", "series", "such as"), tuple(rows))]
+    mixtures = list[tuple[Cell, ...]]()
+    for name, ids in groups[:ROWS]:
+        mixtures.append((counted_models(name), len(ids), series_names(ids, NAMED)))
+    heads: tuple[str, ...] = ("models", "series", "such as")
+    parts: list[Part] = [Table("Mixtures", heads, tuple(mixtures))]
     if len(groups) > ROWS:
         parts.append(f"The {ROWS} most frequent of {len(groups):,} mixtures.")
 
@@ -336,19 +340,12 @@ def models_section(predictor: Predictor) -> Section:
     else:
         parts.append("No value could be held out to compare candidates on.")
 
-    plan = zip(config.plan.members, config.trained_steps, config.validation, strict=True)
-    trained = [
-        (member.model, steps, member.batch_size, member.lookback, loss)
-        for member, steps, loss in plan
-    ]
+    trained = list[tuple[Cell, ...]]()
+    networks = zip(config.plan.members, config.trained_steps, config.validation, strict=True)
+    for member, steps, loss in networks:
+        trained.append((member.model, steps, member.batch_size, member.lookback, loss))
     if trained:
-        heads = (
-            "network",
-            "steps",
-            "windows a step",
-            "steps of the past",
-            "best loss on held-out values",
-        )
+        heads = ("network", "steps", "windows a step", "steps of the past", "best held-out loss")
         parts.append(Table("Training of the networks", heads, tuple(trained)))
     return Section("Who forecasts what", (*parts, *_attention(predictor)))
 
@@ -380,14 +377,13 @@ def importance_section(
     except BadData as error:
         return Section(title, (f"Not measured: {error}",))
     means = bars(row.mean for row in inputs)
-    rows = tuple(
-        (row.input, row.kind, mean, f"± {number(row.std)}" if row.std else "")
-        for row, mean in zip(inputs, means, strict=True)
-    )
+    rows = list[tuple[Cell, ...]]()
+    for row, mean in zip(inputs, means, strict=True):
+        rows.append((row.input, row.kind, mean, f"± {number(row.std)}" if row.std else ""))
     text = "By how much the mean absolute error of the newest horizons grows without an input, in the unit of the "
     text += f"target. `forecast explain` repeats this more often than the {REPEATS} times here."
     heads = ("input", "kind", "error grows by", "standard deviation")
-    return Section(title, (text, Table("Importance", heads, rows)))
+    return Section(title, (text, Table("Importance", heads, tuple(rows))))
 
 
 def versions_section(versions: Sequence[Row]) -> Section:
@@ -396,7 +392,8 @@ def versions_section(versions: Sequence[Row]) -> Section:
     for row in reversed(versions):
         saved = row["created"][:19].replace("T", " ")
         live = "live" if row["live"] else ""
-        rows.append((row["version"], saved, live, row["hash"][:12], row["note"]))
+        short_hash = row["hash"][:12]
+        rows.append((row["version"], saved, live, short_hash, row["note"]))
     heads = ("version", "saved, UTC", "", "hash", "note")
     return Section("Versions", (Table("Versions of the store", heads, tuple(rows)),))
 
@@ -429,19 +426,24 @@ def changes_section(changes: Row) -> Section:
     text = f"From the run as of {runs} forecasts of the same times changed by {moved:.3g} %."
     notes = [f"Note: {note}." for note in changes["notes"]]
     times = changes["by_time"]
+    ends = times[0]["time"], times[-1]["time"]
     lines = {"run before": _line(times, "old"), "newest run": _line(times, "new")}
-    chart = LineChart("Sum of all series", "time", (times[0]["time"], times[-1]["time"]), lines)
+    chart = LineChart("Sum of all series", "time", ends, lines)
 
+    steps = list[tuple[Cell, ...]]()
     sizes = bars(row["size"] or 0 for row in changes["steps"])
-    rows = [{**row, "share": size} for row, size in zip(changes["steps"], sizes, strict=True)]
-    heads = {"step": "step", "change": "change of the sum", "share": "share that moved"}
-    steps = Table.of("Steps in the order in which they were taken", heads, rows)
-    series = [
-        {"series": " / ".join(list(row.values())[:-5]), **row} for row in changes["by_series"]
-    ]
-    heads = {"series": "series", "old": "before", "new": "now", "change": "change"}
-    most = Table.of(f"Series that moved most, at most {ROWS}", heads, series[:ROWS])
-    return Section("Changes", (text, *notes, chart, steps, most))
+    for row, size in zip(changes["steps"], sizes, strict=True):
+        steps.append((row["step"], row["change"], size))
+    series = list[tuple[Cell, ...]]()
+    for row in changes["by_series"][:ROWS]:
+        name = " / ".join(list(row.values())[:-5])
+        series.append((name, row["old"], row["new"], row["change"]))
+    title = "Steps in the order in which they were taken"
+    heads: tuple[str, ...] = ("step", "change of the sum", "share that moved")
+    by_step = Table(title, heads, tuple(steps))
+    heads = ("series", "before", "now", "change")
+    by_series = Table(f"Series that moved most, at most {ROWS}", heads, tuple(series))
+    return Section("Changes", (text, *notes, chart, by_step, by_series))
 
 
 def job_verdict(days: Sequence[Row]) -> str:
@@ -452,9 +454,9 @@ def job_verdict(days: Sequence[Row]) -> str:
         return ""
     held = sum(day["count"] * share for day, share in covered) / values
     text = f"In the job's last {len(covered)} scored days 95 % intervals held {100 * held:.0f} % of {values:,} values"
-    scored = [
-        (day["count"], error) for day, error in _measured((day for day, _ in covered), "mase")
-    ]
-    if weight := sum(count for count, _ in scored):
-        text += f", MASE {sum(count * error for count, error in scored) / weight:.2f}"
+    scored = _measured((day for day, _ in covered), "mase")
+    weight = sum(day["count"] for day, _ in scored)
+    if weight:
+        error = sum(day["count"] * mase for day, mase in scored) / weight
+        text += f", MASE {error:.2f}"
     return text

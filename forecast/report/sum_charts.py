@@ -16,11 +16,11 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.metrics.metrics import naive_errors_until
-from forecast.panel.panel import Integers, Panel, series_index
+from forecast.panel.panel import Ids, Integers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.saved import POINT
 from forecast.report.chart import Chart, PlotData, chart_of
-from forecast.report.page import Gallery, Part, Section, Table, number
+from forecast.report.page import Cell, Gallery, Part, Section, Table, number
 from forecast.settings import INTERVALS, Every, OutputSettings, PictureSettings, SumSettings
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.periods import ALL, MONDAY, MONTHS, Level, keys_of, period_keys, periods_of
@@ -66,34 +66,34 @@ def past_sums(
     panel = with_fixed(panel, fixed_of(fitted, panel))
     newest = int(panel.origins.max())
     steps = newest + 1 - int(panel.starts.min())
-    # of all steps, and of one on either side
-    number_before, *numbers, number_after = _period_numbers(
-        schema, np.arange(newest - steps, newest + 2), every
-    )
-    periods, edges = np.unique(numbers, return_index=True)
-    complete = (periods != number_before) & (periods != number_after)
+    positions = np.arange(newest - steps, newest + 2)  # and one on either side
+    numbers = _period_numbers(schema, positions, every)
+    periods, edges = np.unique(numbers[1:-1], return_index=True)
+    complete = (periods != numbers[0]) & (periods != numbers[-1])
 
     status = np.array(panel.status or ["ok"] * len(panel))
     ended = (status == "ended") | (panel.trailing_gap() > fitted.config.lookback)
     everyone = np.arange(len(panel))
-    names_by_level = [
-        [(level.group, *key) for key in keys_of(panel, schema, everyone, level.by)]
-        for level in levels
-    ]
+    names_by_level = list[Ids]()
+    for level in levels:
+        keys = keys_of(panel, schema, everyone, level.by)
+        names_by_level.append(tuple((level.group, *key) for key in keys))
     ids = tuple(sorted(set().union(*names_by_level)))
-    codes_by_level = [series_index(ids, tuple(names)) - 1 for names in names_by_level]
-    sums, cells, unknown = totals = np.zeros((3, len(ids), len(periods)))
+    codes_by_level = [series_index(ids, names) - 1 for names in names_by_level]
+    totals = np.zeros((3, len(ids), len(periods)))
+    sums, cells, unknown = totals
     for start in range(0, len(panel), AT_ONCE):
         series = start + np.flatnonzero(status[start : start + AT_ONCE] != "missing")
         first = panel.origins[series] + 1 - steps
         values = values_at(panel, series, first, steps)  # [series, steps]
         known = np.isfinite(values)
         begun = np.maximum.accumulate(known, 1)
-        inside = begun & np.maximum.accumulate(known[:, ::-1], 1)[:, ::-1]
+        over = ~np.maximum.accumulate(known[:, ::-1], 1)[:, ::-1]
+        inside = begun & ~over
         gaps = exact & inside & ~known
-        awaited = begun & ~inside & ~ended[series, None]
+        awaited = begun & over & ~ended[series, None]
         filled = fill_gaps(np.where(known, values, 0.0), known, schema.shortest_season)
-        parts = np.stack([np.where(inside, filled, 0.0), inside, gaps | awaited])
+        parts = np.stack([filled * inside, inside, gaps | awaited])
         added = np.add.reduceat(parts, edges, axis=2)
         for codes in codes_by_level:
             np.add.at(totals, np.s_[:, codes[series]], added)  # type: ignore[arg-type]
@@ -123,7 +123,7 @@ def plots_of_sums(
     columns = totals.columns()
     level_names = _array(columns["level"])
     shown = (POINT, *interval_columns(totals.output.levels))
-    numbers = np.stack([_array(columns[name]) for name in shown], -1).astype(np.float64)
+    numbers = np.stack([_array(columns[name]) for name in shown], -1)
     by_period: dict[Every | None, list[Groups]] = {}
     for groups in totals.groups:
         by_period.setdefault(groups.level.every, []).append(groups)
@@ -131,9 +131,12 @@ def plots_of_sums(
     for every, same in by_period.items():
         periods = same[0].periods
         levels = [groups.level for groups in same]
-        ids = tuple((group.level.group, *key) for group in same for key in group.ordered())
+        ids: Ids = ()
+        for groups in same:
+            ids += tuple((groups.level.group, *key) for key in groups.ordered())
         rows = np.concatenate([np.flatnonzero(level_names == level.name) for level in levels])
-        so_far = _array(columns["observed"])[rows[:: len(periods)]].tolist()
+        first_rows = rows[:: len(periods)]
+        so_far = _array(columns["observed"])[first_rows].tolist()
         notes = [f"{number(value)} so far" if value else "" for value in so_far]
         if every is not None:
             notes = [f"per {every}, {note}".removesuffix(", ") for note in notes]
@@ -174,7 +177,8 @@ def chart_of_sums(
         cure = "name a shorter period, or leave it out"
         raise UsageError(problem, setting=Setting("sum_every", "horizon"), cure=cure)
     series = tuple(series for chart in charts for series in chart.series)
-    return replace(charts[0], series=series, total=sum(chart.total for chart in charts))
+    total = sum(chart.total for chart in charts)
+    return replace(charts[0], series=series, total=total)
 
 
 def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSettings]) -> Section:
@@ -190,11 +194,10 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
         for data, _ in plots_of_sums(totals, forecasts.panel):
             parts.append(Gallery(data, "", {}, data.notes, searched=False))
         columns = totals.columns()
-        texts = [
-            column.texts() if isinstance(column, Column) else column.tolist()
-            for column in columns.values()
-        ]
-        rows = tuple(zip(*texts, strict=True))
+        cells = list[list[Cell]]()
+        for column in columns.values():
+            cells.append(column.texts() if isinstance(column, Column) else column.tolist())
+        rows = tuple(zip(*cells, strict=True))
         parts.append(Table("Sums, at most 60", tuple(columns), rows[:60]))
     return Section("Sums of the forecasts", tuple(parts))
 

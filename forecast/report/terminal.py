@@ -1,6 +1,6 @@
 """A chart in characters: lines in Braille, of which a character has two by four dots, or plain ASCII."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from rich.text import Text
@@ -11,10 +11,12 @@ from forecast.report.page import number
 
 HEIGHT = 12  # lines of one series
 FINE = 256  # points of a line between two values
-DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of a character, by row
+DOTS = np.array([1, 8, 2, 16, 4, 32, 64, 128]).reshape(4, 1, 2)  # of a character, by row
 BRAILLE = np.array([chr(0x2800 + code) for code in range(256)])
 UNICODE = {"history": "⣀⠤⠒", "forecast": "⣀⠤⠒", "actual": "●", "shades": "░▒", "edge": "│"}
 PLAIN = {"history": "*", "forecast": "+", "actual": "o", "shades": ".:", "edge": "|"}
+Line = Iterable[tuple[str, str]]
+"""Characters and their styles."""
 STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "history": ""}
 
 
@@ -26,8 +28,10 @@ def terminal_lines(chart: Chart, width: int, unicode: bool = True) -> list[Text]
     across = max(width - left - 2, 8)
     lines = list[Text]()
     for series, texts in zip(chart.series, numbers, strict=True):
-        note = f"  {series.note}" if series.note else ""
-        lines += [Text(), Text.assemble((series.name, "bold"), (note, "dim"))]
+        title = Text.assemble((series.name, "bold"))
+        if series.note:
+            title.append(f"  {series.note}", "dim")
+        lines += [Text(), title]
         for row, cells in enumerate(_drawing(series, across, unicode)):
             edge = f"{texts.get(row, ''):>{left - 1}} {marks['edge']}"
             lines.append(Text.assemble(edge, *cells))
@@ -39,17 +43,24 @@ def terminal_lines(chart: Chart, width: int, unicode: bool = True) -> list[Text]
         keys.append((2 * shade, "interval", f"{level:g} %"))
     if chart.has_actuals:
         keys.append((marks["actual"], "actual", "actual"))
-    legend = [Text.assemble((symbol, STYLES[kind]), f" {name}") for symbol, kind, name in keys]
+    legend = list[Text]()
+    for symbol, kind, name in keys:
+        legend.append(Text.assemble((symbol, STYLES[kind]), f" {name}"))
     one_line = Text("   ").join(legend)
-    return [*lines, Text(), *([one_line] if len(one_line) <= width else legend)]
+    if len(one_line) <= width:
+        legend = [one_line]
+    return [*lines, Text(), *legend]
 
 
 def _range(series: SeriesChart) -> tuple[float, float]:
     values = series.values()
     if not len(values):
         return 0.0, 1.0
-    low, high = float(values.min()), float(values.max())
-    margin = max(1.0, abs(low) / 10) if low == high else 0.0  # a flat line lies in the middle
+    low = float(values.min())
+    high = float(values.max())
+    if low < high:
+        return low, high
+    margin = max(1.0, abs(low) / 10)  # a flat line lies in the middle
     return low - margin, high + margin
 
 
@@ -58,11 +69,12 @@ def _numbers(series: SeriesChart) -> dict[int, str]:
     low, high = _range(series)
     middle = HEIGHT // 2
     share = (middle + 0.5) / HEIGHT
-    values = {0: high, middle: high * (1 - share) + low * share, HEIGHT - 1: low}
+    between = high * (1 - share) + low * share
+    values = {0: high, middle: between, HEIGHT - 1: low}
     return {row: number(value) for row, value in values.items()}
 
 
-def _drawing(series: SeriesChart, width: int, unicode: bool) -> list[Iterator[tuple[str, str]]]:
+def _drawing(series: SeriesChart, width: int, unicode: bool) -> Iterator[Line]:
     """Lines of characters and their styles; actual values cover lines, and lines cover intervals."""
     low, high = _range(series)
     first = float(series.past_times[0])
@@ -72,7 +84,8 @@ def _drawing(series: SeriesChart, width: int, unicode: bool) -> list[Iterator[tu
         return np.asarray((times - first) / length * (2 * width - 1))
 
     def rows_of(values: Numbers) -> Numbers:  # halves do not overflow
-        return (high / 2 - values / 2) / (high / 2 - low / 2) * (4 * HEIGHT - 1)
+        share = (high / 2 - values / 2) / (high / 2 - low / 2)
+        return share * (4 * HEIGHT - 1)
 
     marks = UNICODE if unicode else PLAIN
     characters = np.full((HEIGHT, width), " ")
@@ -85,8 +98,9 @@ def _drawing(series: SeriesChart, width: int, unicode: bool) -> list[Iterator[tu
         bottom = rows_of(series.from_past(series.low[:, level]))
         known = np.isfinite(top) & np.isfinite(bottom)
         if known.any():
-            above = np.interp(cells, ahead[known], top[known], left=np.inf, right=np.inf)
-            below = np.interp(cells, ahead[known], bottom[known])
+            columns = ahead[known]
+            above = np.interp(cells, columns, top[known], np.inf, np.inf)
+            below = np.interp(cells, columns, bottom[known])
             inside = (middles >= above) & (middles <= below)
             characters[inside] = marks["shades"][level < series.low.shape[1] - 1]
             styles[inside] = STYLES["interval"]
@@ -103,7 +117,8 @@ def _drawing(series: SeriesChart, width: int, unicode: bool) -> list[Iterator[tu
     columns = columns_of(series.times[known]).astype(int) // 2
     characters[rows, columns] = marks["actual"]
     styles[rows, columns] = STYLES["actual"]
-    return [zip(*line, strict=True) for line in zip(characters, styles, strict=True)]
+    for line in zip(characters, styles, strict=True):
+        yield zip(*line, strict=True)
 
 
 def _codes(columns: Numbers, rows: Numbers, width: int) -> Integers:
@@ -114,15 +129,19 @@ def _codes(columns: Numbers, rows: Numbers, width: int) -> Integers:
     column = np.interp(fine, index, columns)
     known = np.isfinite(row)
     dots = np.zeros((4 * HEIGHT, 2 * width), bool)
-    dots[np.round(row[known]).astype(int), np.round(column[known]).astype(int)] = True
-    return np.asarray((dots.reshape(HEIGHT, 4, width, 2) * DOTS[:, None]).sum((1, 3)))
+    row = np.round(row[known]).astype(int)
+    column = np.round(column[known]).astype(int)
+    dots[row, column] = True
+    by_character = dots.reshape(HEIGHT, 4, width, 2)
+    return np.asarray((by_character * DOTS).sum((1, 3)))
 
 
 def _times(series: SeriesChart, width: int) -> str:
     """The first time, that of the first forecast where there is room, and the last, below the drawing."""
     first, middle, last = series.labels
     line = f"{first}{last:>{max(width - len(first), 0)}}"
-    share = len(series.past) / max(len(series.past) + len(series.times) - 1, 1)
+    past = len(series.past)
+    share = past / max(past + len(series.times) - 1, 1)
     start = round(share * (width - 1)) - len(middle) // 2
     end = start + len(middle)
     if start > 0 and not line[start - 1 : end + 1].strip():

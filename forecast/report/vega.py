@@ -1,6 +1,7 @@
 """A chart as a Vega-Lite specification, a panel for each series, and as a file: PNG, SVG, PDF or a page of HTML."""
 
 import math
+from collections.abc import Iterator
 from html import escape
 from pathlib import PurePath
 from typing import Any
@@ -19,8 +20,7 @@ Spec = dict[str, Any]  # of Vega-Lite, or a part of it
 HISTORY = "#333333"
 FORECAST = "#0072b2"
 ACTUAL = "#d55e00"
-WIDEST = np.array([0xD6, 0xE7, 0xF4])  # colour of the widest interval
-NARROWEST = np.array([0x9F, 0xC9, 0xE5])
+SHADES = ("#9fc9e5", "#d6e7f4", "#e8f1f8")  # of intervals, the narrowest first
 EVENT = "#d8b365"
 EVENT_ON_WHITE = "#efe1c1"
 SIZES = {1: (720, 340), 2: (400, 220), 3: (300, 170)}  # of a panel, by panels in a row
@@ -131,52 +131,60 @@ def _event_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     last = _at(chart, series.times[-1])
     bars = list[Spec]()
     names: dict[float, list[str]] = {}
-    for start, end, name in series.events:
-        bar = {"t": max(_at(chart, start), first), "end": min(_at(chart, end), last), "name": name}
-        bars.append(bar)
-        names.setdefault((bar["t"] + bar["end"]) / 2, []).append(name)
-    texts: list[Spec] = [{"t": at, "name": ", ".join(same)} for at, same in names.items()]
+    for begin, finish, name in series.events:
+        start = max(_at(chart, begin), first)
+        end = min(_at(chart, finish), last)
+        bars.append({"t": start, "end": end, "name": name})
+        names.setdefault((start + end) / 2, []).append(name)
+    texts = list[Spec]()
+    for middle, together in names.items():
+        texts.append({"t": middle, "name": ", ".join(together)})
     field = {"field": "name", "type": "nominal"}
     top = {"value": 0}
-    bar = {"type": "rect", "color": EVENT, "opacity": 0.4}
-    return [
-        _layer(bars, bar, x2={"field": "end"}, y=top, y2={"value": "height"}, tooltip=field),
-        _layer(texts, NAME, y=top, text=field),
-    ]
+    mark = {"type": "rect", "color": EVENT, "opacity": 0.4}
+    height = {"value": "height"}
+    areas = _layer(bars, mark, x2={"field": "end"}, y=top, y2=height, tooltip=field)
+    return [areas, _layer(texts, NAME, y=top, text=field)]
 
 
 def _interval_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     """The intervals, the widest behind the others; they begin at the last value before them."""
     layers = list[Spec]()
-    for level, low, high in zip(chart.levels, series.low.T, series.high.T, strict=True):
+    for level, low, high in _intervals(chart, series):
         ends = {"y": series.from_past(low), "high": series.from_past(high)}
         rows = _rows(chart, series.times_ahead, **ends)
         mark = {"type": "area", "line": False, **BROKEN}
         colour = {"datum": f"{level:g} % interval"}
-        layers.insert(0, _layer(rows, mark, y2={"field": "high"}, color=colour))
-    return layers
+        layers.append(_layer(rows, mark, y2={"field": "high"}, color=colour))
+    return layers[::-1]
+
+
+def _intervals(chart: Chart, series: SeriesChart) -> Iterator[tuple[float, Numbers, Numbers]]:
+    return zip(chart.levels, series.low.T, series.high.T, strict=True)
 
 
 def _line_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     """The past, the forecast, and the actual values, which have dots."""
-    lines = {
-        "history": (series.past_times, series.past, False),
-        "forecast": (series.times_ahead, series.from_past(series.forecast), False),
-        "actual": (series.times_ahead, series.from_past(series.actual), {"size": 22}),
-    }
     layers = list[Spec]()
-    for kind, (times, values, dots) in lines.items():
+
+    def add(kind: str, times: Integers, values: Numbers, dots: object = False) -> None:
         if np.isfinite(values).any():
+            rows = _rows(chart, times, y=values)
             mark = {"type": "line", "point": dots, **LINE}
-            layers.append(_layer(_rows(chart, times, y=values), mark, color={"datum": kind}))
+            layers.append(_layer(rows, mark, color={"datum": kind}))
+
+    add("history", series.past_times, series.past)
+    add("forecast", series.times_ahead, series.from_past(series.forecast))
+    add("actual", series.times_ahead, series.from_past(series.actual), {"size": 22})
     return layers
 
 
 def _hover_layer(chart: Chart, series: SeriesChart) -> Spec:
     """Invisible dots that show their numbers under the pointer."""
     ahead = {"forecast": series.forecast, "actual": series.actual}
-    for level, low, high in zip(chart.levels, series.low.T, series.high.T, strict=True):
-        ahead |= {f"lo {level:g}": low, f"hi {level:g}": high}
+    for level, low, high in _intervals(chart, series):
+        ahead[f"lo {level:g}"] = low
+        ahead[f"hi {level:g}"] = high
     heights = np.where(np.isfinite(series.forecast), series.forecast, series.actual)
     rows = _rows(chart, series.past_times, y=series.past, history=series.past)
     rows += _rows(chart, series.times, y=heights, **ahead)
@@ -187,27 +195,25 @@ def _hover_layer(chart: Chart, series: SeriesChart) -> Spec:
         for row in rows:
             text = str(np.datetime64(row["t"], "ms").astype("datetime64[s]"))
             row["time"] = text.replace("T", " ").removesuffix(" 00:00:00")
-    numbers = [
-        {"field": name, "type": "quantitative", "format": ",.6~g"} for name in ("history", *ahead)
-    ]
+    tooltip = [time]
+    for name in ("history", *ahead):
+        tooltip.append({"field": name, "type": "quantitative", "format": ",.6~g"})
     mark = {"type": "circle", "size": 160, "opacity": 0}
-    return _layer(rows, mark, tooltip=[time, *numbers])
+    return _layer(rows, mark, tooltip=tooltip)
 
 
 def _x(chart: Chart) -> Spec:
     """The axis of times, read as they stand: the clock of the reader's machine plays no part."""
     ticks = SIZES[_columns(chart)][0] // 62  # a label needs as many pixels
     axis: Spec = {"tickCount": ticks, "grid": False}
+    encoding: Spec = {"field": "t", "title": chart.time, "axis": axis}
     if chart.numbered:
-        kind = "quantitative"
-        scale: Spec = {"zero": False, "nice": False}
         axis |= {"tickMinStep": 1, "format": "d"}
-    else:
-        kind = "temporal"
-        scale = {"type": "utc"}
-        formats = {"month": "%b %Y", "week": "%b %d", "day": "%b %d"}
-        axis |= {"labelOverlap": True, "labelSeparation": 6, "format": formats}
-    return {"field": "t", "type": kind, "title": chart.time, "scale": scale, "axis": axis}
+        scale = {"zero": False, "nice": False}
+        return encoding | {"type": "quantitative", "scale": scale}
+    axis |= {"labelOverlap": True, "labelSeparation": 6}
+    axis["format"] = {"month": "%b %Y", "week": "%b %d", "day": "%b %d"}
+    return encoding | {"type": "temporal", "scale": {"type": "utc"}}
 
 
 def _y(chart: Chart, series: SeriesChart) -> Spec:
@@ -223,11 +229,8 @@ def _y(chart: Chart, series: SeriesChart) -> Spec:
 def _colours(chart: Chart) -> Spec:
     """The colours of lines and areas by their kind; the legend has the kinds of this chart."""
     colours = {"history": HISTORY, "forecast": FORECAST}
-    count = len(chart.levels)
     for rank, level in enumerate(chart.levels):
-        share = rank / (count - 1) if count > 1 else 0.5
-        shade = np.round(NARROWEST + share * (WIDEST - NARROWEST)).astype(np.uint8)
-        colours[f"{level:g} % interval"] = "#" + bytes(shade).hex()
+        colours[f"{level:g} % interval"] = SHADES[min(rank, len(SHADES) - 1)]
     if chart.has_actuals:
         colours["actual"] = ACTUAL
     if any(series.events for series in chart.series):
@@ -283,8 +286,9 @@ def write_chart(chart: Chart, output: str) -> None:
     if kind == "png":
         options["scale"] = 2.0
     if kind == "html":
+        names = ", ".join(series.name for series in chart.series)
         page = PAGE.format(
-            title=escape("Forecast of " + ", ".join(series.name for series in chart.series)),
+            title=escape(f"Forecast of {names}"),
             svg=convert.vegalite_to_svg(spec, **options),
             library=convert.javascript_bundle().replace("</script", "<\\/script"),
             spec=as_json(vega_lite(chart)),

@@ -55,7 +55,8 @@ def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalSc
     reading = read_actual(sums, [*ids, time], actual, settings)
     schema = reading.schema
     spans = spans_of(sums, schema, actual.name)
-    horizon = int(spans[:, 2].max() - spans[:, 1].min())
+    _, first_ahead, end = spans.T
+    horizon = int(end.max() - first_ahead.min())
     panel = read_as(reading, schema, horizon=horizon).panel
     lookback = lags_and_lookback(panel, schema.season, None)[1]
     values, missing = actual_sums(sums, spans, panel, schema, lookback)
@@ -68,13 +69,10 @@ def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalSc
         raise BadData(problem, place=sums.name)
 
     numbers, intervals = numbers_of(sums)
-    columns = dict(zip([POINT, *interval_columns(intervals)], numbers.T, strict=True))
-    columns |= {
-        "actual": values[:, 0],
-        "naive": values[:, 1],
-        "level": sums.texts("level"),
-        "calibrated": np.char.lower(sums.texts("calibrated").astype(str)) == "true",
-    }
+    names = (POINT, *interval_columns(intervals), "actual", "naive")
+    columns: dict[str, Any] = dict(zip(names, (*numbers.T, *values.T), strict=True))
+    columns["level"] = sums.texts("level")
+    columns["calibrated"] = np.char.lower(sums.texts("calibrated").astype(str)) == "true"
     totals = measures_by_level(frame_of(columns).assign(model=POINT))
     return TotalScores(totals, schema.shortest_season, known, missing)
 
@@ -85,8 +83,8 @@ def measures_by_level(sums: Frame) -> Frame:
     for (level, model), part in sums.groupby(["level", "model"], sort=False):
         intervals = tuple(float(name[3:]) for name in part.columns if name.startswith("lo_"))
         numbers = part[[POINT, *interval_columns(intervals)]].to_numpy(float)
-        actual = part["actual"].to_numpy(float)
-        unit = np.full(len(part), mae(actual, part["naive"].to_numpy(float)))
+        actual, naive = part[["actual", "naive"]].to_numpy(float).T
+        unit = np.full(len(part), mae(actual, naive))
         results = measures(Outcome(actual, numbers, intervals, unit, unit**2))
         mase = results.pop("mase")
         del results["rmsse"]  # which says in another unit what rmse says
@@ -97,7 +95,8 @@ def measures_by_level(sums: Frame) -> Frame:
     if unknown := sum(row["unknown"] for row in rows):
         text = "%d of %d sums do not count, as not all of their actual values are known"
         log.warning(text, unknown, len(sums))
-    return frame_of({name: np.array([row[name] for row in rows]) for name in rows[0]})
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return frame_of(columns)
 
 
 def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon: int) -> None:
@@ -114,7 +113,8 @@ def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon
 
 def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
     """The first step of each sum, the first that was forecast, and the one after the last: grid positions [rows, 3]."""
-    lacking = {*sums.names[1 : sums.names.index(POINT)]} - {*schema.keys, *schema.static}
+    keys = sums.names[1 : sums.names.index(POINT)]
+    lacking = set(keys) - {*schema.keys, *schema.static}
     if lacking:
         problem = f"no id column and no static one '{min(lacking)}', as the sums have"
         cure = Words("name the columns of groups with ", Setting("id"), " or ", Setting("static"))
@@ -135,7 +135,8 @@ def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
     wrong = np.flatnonzero((steps < 1) | ~(begun_before | (first == first_ahead)))
     if len(wrong):
         problem = f"no such sum of steps of {actual} starts at this time; is its grid another one?"
-        raise BadData(problem, place=sums.place(int(wrong[0]), (*schema.time, "steps")))
+        place = sums.place(int(wrong[0]), (*schema.time, "steps"))
+        raise BadData(problem, place=place)
     return np.stack([first, first_ahead, end], 1)
 
 
@@ -163,7 +164,8 @@ def actual_sums(
         rows = np.flatnonzero(levels == level)
         by = tuple(name for name, texts in columns.items() if any(texts[rows]))
         members = dict[Key, list[int]]()
-        for number, key in zip(series.tolist(), keys_of(panel, schema, series, by), strict=True):
+        keys = keys_of(panel, schema, series, by)
+        for number, key in zip(series.tolist(), keys, strict=True):
             members.setdefault(key, []).append(number)
         for row in rows:
             key = tuple(columns[name][row] for name in by)
@@ -184,8 +186,8 @@ def _actual_and_naive(
     steps = origin + 1 + np.arange(-back, panel.ahead)
     first = np.full(len(panel), steps[0])
     actual = values_at(with_fixed(panel, closed), series, first, len(steps))
-    before_first = (steps < panel.starts[:, None]) & (steps >= panel.starts.min())
-    actual[before_first] = 0
+    starts = panel.starts[:, None]
+    actual[(steps < starts) & (steps >= starts.min())] = 0
     values = np.stack([actual, actual], -1)
     values[:, back:, 1] = np.nan
     begun = np.flatnonzero(panel.starts <= origin)

@@ -44,11 +44,10 @@ def path_columns(
         share = (scores - deviates[left]) / (deviates[right] - deviates[left])
         below = np.take_along_axis(quantiles, left, -1)
         above = np.take_along_axis(quantiles, right, -1)
-        values = bounded(below + np.clip(share, 0.0, 1.0) * (above - below), output, floor)
-        numbers = {
-            "path": np.tile(np.arange(1, count + 1), (len(series), horizon)),
-            "value": values.reshape(len(series), -1),
-        }
+        values = below + np.clip(share, 0.0, 1.0) * (above - below)
+        values = bounded(values, output, floor).reshape(len(series), -1)
+        path = np.tile(np.arange(1, count + 1), (len(series), horizon))
+        numbers = {"path": path, "value": values}
         yield columns_at(panel, fitted.config.table, series, steps, numbers)
 
 
@@ -59,7 +58,8 @@ def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbe
     random = np.random.default_rng(SEED)
     common = random.normal(size=(count, horizon))
     if joint is None or not len(joint.values):  # as wide as if all erred alike
-        return lambda index, _: np.broadcast_to(common[:, None, :1], (count, len(index), horizon))
+        same = common[:, None, :1]
+        return lambda index, _: np.broadcast_to(same, (count, len(index), horizon))
     weights = random.normal(size=(count, len(joint.values)))
     share = joint.series_correlation
     variances, vectors = np.linalg.eigh(joint.step_correlation)
@@ -67,9 +67,10 @@ def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbe
     root /= np.sqrt((root**2).sum(1, keepdims=True))
 
     def draw(index: Integers, seeds: list[int]) -> Numbers:
-        generators = [np.random.default_rng((SEED, seed)) for seed in seeds]
-        alone = np.stack([generator.normal(size=common.shape) for generator in generators], 1)
-        usual = (np.sqrt(share) * common[:, None] + np.sqrt(1 - share) * alone) @ root.T
+        random = [np.random.default_rng((SEED, seed)) for seed in seeds]
+        alone = np.stack([own.normal(size=common.shape) for own in random], 1)
+        usual = np.sqrt(share) * common[:, None] + np.sqrt(1 - share) * alone
+        usual = usual @ root.T
         errors = joint.at(index, horizon)[0]
         sizes = np.sqrt((errors**2).sum(0))
         known = np.where(sizes > 0, joint.data_weight, 0.0)

@@ -52,7 +52,8 @@ def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -
     if every is None:
         return Periods(start, np.arange(horizon + 1), calendar.times(steps))
     if every == "horizon":
-        return Periods(start, np.array([0, horizon]), calendar.times(steps[:1]))
+        whole = np.array([0, horizon])
+        return Periods(start, whole, calendar.times(steps[:1]))
     check_period(schema, every)
 
     def key_at(position: int) -> int:
@@ -188,7 +189,11 @@ def check_period(schema: Schema, every: Every) -> None:
     setting = Setting("sum_every", every)
     if spec.kind == "steps" or not schema.dated:
         raise UsageError("the rows have no dates", setting=setting, cure="sum over the horizon")
-    step_days = {"months": spec.every * 28, "weekdays": 1}.get(spec.kind, spec.every / DAY)
+    step_days: float = 1
+    if spec.kind == "months":
+        step_days = spec.every * 28
+    elif spec.kind == "seconds":
+        step_days = spec.every / DAY
     if step_days > MAX_DAYS[every]:
         cure = "name a longer one, or the horizon"
         raise UsageError("a period finer than the data", setting=setting, cure=cure)
@@ -217,8 +222,11 @@ def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
     groups = dict[Key, str]()
     for name in settings.sum_by or (SERIES,):
         by = _columns(name, schema)
-        groups.setdefault(by, name if name.lower() in (ALL, SERIES) else ",".join(by))
-    periods: tuple[Every | None, ...] = tuple(dict.fromkeys(settings.sum_every)) or (None,)
+        group = name if name.lower() in (ALL, SERIES) else ",".join(by)
+        groups.setdefault(by, group)
+    periods: tuple[Every | None, ...] = (None,)
+    if settings.sum_every:
+        periods = tuple(dict.fromkeys(settings.sum_every))
     for by, group in groups.items():
         if periods == (None,) and set(schema.ids) <= set(by):
             problem = "each group would be one series, and nothing is summed"
