@@ -3,11 +3,12 @@
 from calendar import day_abbr, day_name, month_name
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.artifacts.specs import Spec
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, HOUR, WEEK
@@ -23,6 +24,7 @@ from forecast.events.kinds import (
 )
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
 from forecast.panel.schema import Schema, calendar_of
+from forecast.tables.cells import MAX_VALUE
 from forecast.tables.table import ranked
 
 CYCLES = 8  # in which a position must have held one value
@@ -32,6 +34,7 @@ THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0
 LONGER = 5  # times as many steps as equal values fill otherwise in a cycle, and one more, which a named run lasts
 FARTHER = 5  # times as far as any other value lies an outlier from those around it
 CYCLE = 12  # steps of a cycle at least
+MAX_SEASON = 1_000_000  # steps
 MOST_EQUAL, MOST_OUTLIERS = (
     0.5,
     0.01,
@@ -44,13 +47,14 @@ Row = tuple[str, str, str, str, tuple[str, ...]]
 class Closed:
     """Positions of a season at which series hold one value without exception."""
 
-    series: Integers  # [positions], ascending, the index of each among the series of a fit or of a panel
-    season: Integers  # steps
-    phase: Integers  # the step in the season, by the wall clock where it is a day or a week
-    value: Numbers
-    opened: tuple[
-        tuple[int, str], ...
-    ] = ()  # positions by number, and an event on which they held other values
+    # ascending, the index of each among the series of a fit or of a panel
+    series: Annotated[Integers, Spec("positions", low=0, below="series")]
+    season: Annotated[Integers, Spec("positions", 1, MAX_SEASON)]  # steps
+    # the step in the season, by the wall clock where it is a day or a week
+    phase: Annotated[Integers, Spec("positions", 0, MAX_SEASON)]
+    value: Annotated[Numbers, Spec("positions", -MAX_VALUE, MAX_VALUE)]
+    # positions by number, and an event on which they held other values
+    opened: tuple[tuple[int, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.series)

@@ -1,7 +1,7 @@
 """Turn a fitted forecaster into the contents of a version, and back; contents are checked before they are used."""
 
 import json
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,68 +9,68 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from forecast.artifacts.format import Arrays, Contents, load_json
+from forecast.artifacts.format import Arrays, Contents, check_json, load_json
+from forecast.artifacts.specs import Spec, as_lists, checked, from_lists
 from forecast.artifacts.store import Store
+from forecast.baselines.shared.method import baseline_method
+from forecast.ensemble.ensemble import Ensemble
+from forecast.ensemble.names import PRETRAINED
 from forecast.errors import ArtifactRefused, NoInput, Setting, Unavailable, UsageError
 from forecast.events.closed import NONE_CLOSED, Closed
 from forecast.events.effects import Effects
 from forecast.inference import checks
-from forecast.inference.fitted import RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
-from forecast.panel.panel import ARRAYS
+from forecast.inference.fitted import (
+    RESTORED_SETTINGS,
+    RUN_SETTINGS,
+    Base,
+    Config,
+    Filled,
+    Fitted,
+    NetworkWeights,
+)
+from forecast.inference.stored_arrays import (
+    CalibrationArrays,
+    HistoryArrays,
+    JointArrays,
+    Scaler,
+    VintageArrays,
+)
+from forecast.intervals.calibration import Calibration
+from forecast.intervals.joint_errors import JointErrors
+from forecast.panel.panel import ARRAYS, Numbers, Panel, Vintages
+from forecast.pretrained.forecasting import Network, load_network
 from forecast.settings import TrainSettings
-from forecast.training.plan import Plan
+from forecast.training.plan import MAX_ORIGINS, Plan
 
-SCALER = {"statistics", "level", "seasonal_error"}  # what the scaler of every version holds
+CALIBRATION_ARRAYS = ("margins", "coverage", "relative", "growth")
+# the numbers of a calibration, and the names of the arrays that hold them
+CALIBRATION_NUMBERS = {
+    "mean_share": "mean",
+    "mean_weight": "trust",
+    "tied": "tied",
+    "largest": "largest",
+}
+# values, observed, horizon and seasons: a pretrained network must be able to forecast this
+TRIAL_WINDOW = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
+# what the names of arrays begin with
+VINTAGE = "vintage_"
+JOINT = "joint_"
+WHOLE_PATHS = "joint"  # factors of whole paths, which older versions hold
+TO_DATE = "to_date_"
+FILLED = "filled_"
 
 
 def to_contents(fitted: Fitted) -> Contents:
-    panel, ensemble, base = fitted.history, fitted.ensemble, fitted.base
-    calibration = ensemble.calibration
-    history: Arrays = {
-        **{name: getattr(panel, name) for name in ARRAYS},
-        "spread": panel.expanding_std(),
-        "lowest": panel.lowest_seen(),
-        **({} if panel.counted is None else {"counted": panel.counted}),
-        **(
-            {}
-            if panel.vintages is None
-            else {checks.VINTAGE + name: of for name, of in vars(panel.vintages).items()}
-        ),
-        "ids": np.frombuffer(
-            json.dumps([panel.ids, panel.status], ensure_ascii=False).encode(), np.uint8
-        ).copy(),
-    }
+    base = fitted.base
+    network = fitted.ensemble.network
     return Contents(
         config=fitted.config.model_dump(mode="json", by_alias=True),
         weights=_joined(fitted.network_weights),
-        scaler={
-            "statistics": fitted.statistics.model_dump(mode="json"),
-            "level": fitted.level.tolist(),
-            "seasonal_error": [
-                value if np.isfinite(value) else None for value in fitted.naive_error.tolist()
-            ],
-            **({} if fitted.effects is None else {"effects": as_lists(fitted.effects)}),
-            **({"closed": as_lists(fitted.closed)} if len(fitted.closed) else {}),
-        },
-        history=history,
-        calibration={
-            "shares": ensemble.weights,
-            "errors": ensemble.errors,
-            "step_shares": ensemble.step_shares,
-            **{
-                name: getattr(calibration, name)
-                for name in ("margins", "coverage", "relative", "growth")
-            },
-            "windows": np.array([calibration.windows], np.int64),
-            **{
-                name: np.array([getattr(calibration, attribute)], np.float32)
-                for attribute, (name, *_) in checks.LATER.items()
-            },
-            "roughness": np.array([calibration.slope, calibration.mean_roughness], np.float32),
-            **_sums(fitted),
-        },
+        scaler=_scaler(fitted),
+        history=_history(fitted.history),
+        calibration={**_calibration(fitted.ensemble), **_sums(fitted)},
         base=None if base is None else {"until": base.trained_until, **_joined(base.weights)},
-        pretrained=None if ensemble.network is None else ensemble.network.data,
+        pretrained=None if network is None else network.data,
         exports=fitted.exports,
         unexported=fitted.unexported,
         run=fitted.run,
@@ -81,121 +81,301 @@ def from_contents(contents: Contents) -> Fitted:
     """The forecaster of a version; `ArtifactRefused` where a part has other names, types, sizes or bounds."""
     try:
         return _read(contents)
-    except (
-        MemoryError,
-        ArtifactRefused,
-        Unavailable,
-    ):  # the first and the last are no fault of the artifact
+    except (ArtifactRefused, MemoryError, Unavailable):  # the last two are no fault of the artifact
         raise
     except Exception as error:
-        reason = " ".join((str(error) or type(error).__name__).split("\n")[0].split())[:200]
+        first_line = (str(error) or type(error).__name__).split("\n")[0]
+        reason = " ".join(first_line.split())[:200]
     raise ArtifactRefused(f"the artifact does not hold a valid forecaster: {reason}; fit it again")
 
 
 def _read(contents: Contents) -> Fitted:
-    config, scaler = Config.model_validate(contents.config), contents.scaler
+    config = Config.model_validate(contents.config)
     checks.check_config(config)
-    if config.settings.keys() & RUN_SETTINGS or scaler.keys() - {"effects", "closed"} != SCALER:
-        raise ValueError("it holds unknown settings or statistics")
-    networks = set(range(sum(map(len, config.members()))))
-    exports, missing = contents.exports, contents.unexported
-    if not networks >= exports.keys() | missing.keys() or exports.keys() & missing.keys():
+    scaler = Scaler.model_validate(contents.scaler)
+    checks.check_statistics(scaler.statistics, config)
+    if config.settings.keys() & RUN_SETTINGS:
+        raise ValueError("it holds settings that the plan has replaced")
+    networks = set(range(len(config.network_members)))
+    exported = contents.exports.keys()
+    unexported = contents.unexported.keys()
+    if not networks >= exported | unexported or exported & unexported:
         raise ValueError("there is no network for an export, or one has an export and has none")
-    history = checks.read_history(contents.history, config)
-    count = len(history)
+
+    history = _read_history(contents.history, config)
+    sizes = {
+        "series": len(history),
+        "series+1": len(history) + 1,
+        "horizon": config.horizon,
+        "levels": len(config.levels),
+        "components": len(config.components),
+    }
     calibration = dict(contents.calibration or {})
-    joint, to_date, filled = checks.read_sums(calibration, config, count)
-    weights, base = _parted(contents.weights, config), None
-    if contents.base is not None:
-        specs = {
-            name: checks.Spec(array.shape, np.float32) for name, array in contents.weights.items()
-        }
-        checks.check_arrays(
-            "the base", contents.base, {**specs, "until": checks.Spec((count,), np.int64)}
-        )
-        earlier = {name: array for name, array in contents.base.items() if name != "until"}
-        base = Base(_parted(earlier, config), contents.base["until"])
+    joint, to_date, filled = _read_sums(calibration, sizes)
+    effects = closed = None
+    if scaler.effects is not None:
+        effects = read_effects(scaler.effects, sizes)
+    if scaler.closed is not None:
+        closed = read_closed(scaler.closed, sizes)
+    run = TrainSettings.check(contents.run)
     return Fitted(
         config=config,
-        statistics=checks.read_statistics(scaler["statistics"], config),
-        level=checks.read_by_series(scaler["level"], count),
-        naive_error=checks.read_by_series(scaler["seasonal_error"], count),
-        ensemble=checks.read_ensemble(calibration, config, count, contents.pretrained),
+        statistics=scaler.statistics,
+        level=_by_series(scaler.level, sizes),
+        naive_error=_by_series(scaler.seasonal_error, sizes),
+        ensemble=_read_ensemble(calibration, contents.pretrained, config, sizes),
         history=history,
-        network_weights=weights,
-        base=base,
-        effects=checks.read_effects(scaler["effects"], count) if "effects" in scaler else None,
-        closed=checks.read_closed(scaler["closed"], count) if "closed" in scaler else NONE_CLOSED,
-        exports=exports,
-        unexported=missing,
+        network_weights=_parted(contents.weights, config),
+        base=_read_base(contents, config, sizes),
+        effects=effects,
+        closed=closed or NONE_CLOSED,
+        exports=contents.exports,
+        unexported=contents.unexported,
         joint=joint,
         to_date=to_date,
         filled=filled,
-        run=TrainSettings.check(contents.run).model_dump(
-            include=RESTORED_SETTINGS, exclude_defaults=True
-        ),
+        run=run.model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
     )
+
+
+def _scaler(fitted: Fitted) -> dict[str, Any]:
+    naive_errors = fitted.naive_error.tolist()
+    scaler = Scaler(
+        statistics=fitted.statistics,
+        level=fitted.level.tolist(),
+        seasonal_error=[error if np.isfinite(error) else None for error in naive_errors],
+        effects=None if fitted.effects is None else as_lists(fitted.effects),
+        closed=as_lists(fitted.closed) if len(fitted.closed) else None,
+    )
+    return scaler.model_dump(mode="json")
+
+
+def _by_series(values: Sequence[float | None], sizes: dict[str, int]) -> Numbers:
+    numbers = np.array(values, np.float64)  # NaN for None
+    Spec("series", nan=True).check("a level or error", numbers, np.float64, sizes)
+    return numbers
+
+
+def read_effects(lists: dict[str, Any], sizes: dict[str, int]) -> Effects:
+    arrays = dict(lists)
+    labels = tuple(arrays.pop("labels"))
+    exponent = arrays.pop("exponent")
+    sizes = {**sizes, "labels": len(labels)}
+    effects = from_lists(Effects, arrays, sizes, labels=labels, exponent=exponent)
+    checks.check_effects(effects)
+    return effects
+
+
+def read_closed(lists: dict[str, Any], sizes: dict[str, int]) -> Closed:
+    arrays = dict(lists)
+    opened = tuple((position, label) for position, label in arrays.pop("opened"))
+    closed = from_lists(Closed, arrays, sizes, opened=opened)
+    checks.check_closed(closed)
+    return closed
+
+
+def _history(panel: Panel) -> Arrays:
+    ids = json.dumps([panel.ids, panel.status], ensure_ascii=False)
+    vintages = {} if panel.vintages is None else vars(panel.vintages)
+    return {
+        **{name: getattr(panel, name) for name in ARRAYS},
+        **_prefixed(VINTAGE, vintages),
+        "spread": panel.expanding_std(),
+        "lowest": panel.lowest_seen(),
+        "counted": panel.counts(),
+        "ids": np.frombuffer(ids.encode(), np.uint8).copy(),
+    }
+
+
+def _read_history(stored: Arrays, config: Config) -> Panel:
+    arrays = dict(stored)
+    ids, status = json.loads(arrays.pop("ids").tobytes().decode())
+    check_json([ids, status])
+    ids = tuple(map(tuple, ids))
+    checks.check_ids(ids, status, config)
+
+    vintage_arrays = _taken(VINTAGE, arrays)
+    table = config.table
+    sizes = {
+        "series": len(ids),
+        "series+1": len(ids) + 1,
+        "slots": len(arrays["values"]),
+        "known": len(table.known),
+        "past": len(table.past),
+        "static": len(table.static),
+    }
+    history = checked(HistoryArrays, arrays, sizes)
+    checks.check_offsets(history.offsets, sizes["slots"], config.horizon)
+    vintages = None
+    if vintage_arrays:
+        vintages = Vintages(**vars(checked(VintageArrays, vintage_arrays, sizes)))
+    panel = Panel(
+        ids=ids,
+        ahead=config.horizon,
+        status=tuple(status),
+        vintages=vintages,
+        **vars(history),
+    )
+    checks.check_history(panel, config)
+    return panel
+
+
+def _calibration(ensemble: Ensemble) -> Arrays:
+    calibration = ensemble.calibration
+    numbers = {
+        stored: np.array([getattr(calibration, name)], np.float32)
+        for name, stored in CALIBRATION_NUMBERS.items()
+    }
+    return {
+        **{name: getattr(calibration, name) for name in CALIBRATION_ARRAYS},
+        **numbers,
+        "windows": np.array([calibration.windows], np.int64),
+        "roughness": np.array([calibration.slope, calibration.mean_roughness], np.float32),
+        "shares": ensemble.weights,
+        "errors": ensemble.errors,
+        "step_shares": ensemble.step_shares,
+    }
+
+
+def _read_ensemble(
+    stored: Arrays, pretrained: bytes | None, config: Config, sizes: dict[str, int]
+) -> Ensemble:
+    stored = {name: array for name, array in stored.items() if name != WHOLE_PATHS}
+    arrays = checked(CalibrationArrays, stored, sizes)
+    slope, mean_roughness = arrays.roughness.tolist()
+    if not 0 <= slope <= 1:
+        raise ValueError("the slope of roughness must lie from 0 to 1")
+    if not np.allclose(arrays.shares.sum(1, dtype=np.float64), 1, atol=1e-5):
+        raise ValueError("the weights of each series must add up to 1")
+
+    parts: dict[str, Any] = {name: getattr(arrays, name) for name in CALIBRATION_ARRAYS}
+    for name, stored_name in CALIBRATION_NUMBERS.items():
+        parts[name] = float(getattr(arrays, stored_name)[0])
+    calibration = Calibration(
+        **parts,
+        windows=int(arrays.windows[0]),
+        slope=slope,
+        mean_roughness=mean_roughness,
+    )
+    return Ensemble(
+        components=config.components,
+        networks=config.networks,
+        weights=arrays.shares,
+        errors=arrays.errors,
+        step_shares=arrays.step_shares,
+        calibration=calibration,
+        lookback=config.lookback,
+        context_length=config.context_length,
+        scores=config.scores,
+        network=_read_network(pretrained, config),
+    )
+
+
+def _read_network(pretrained: bytes | None, config: Config) -> Network | None:
+    """The pretrained network, which must be able to forecast a window."""
+    if (PRETRAINED in config.baselines) != (pretrained is not None):
+        raise ValueError("a pretrained network must be there where it forecasts, and nowhere else")
+    if pretrained is None:
+        return None
+    network = load_network(pretrained)
+    quantiles = baseline_method(PRETRAINED).quantiles
+    if quantiles is None:
+        raise ValueError("the pretrained network forecasts no quantiles")
+    forecast = quantiles(network, *TRIAL_WINDOW, config.levels)
+    if not np.isfinite(forecast).all():
+        raise ValueError("the pretrained network does not forecast")
+    return network
 
 
 def _sums(fitted: Fitted) -> Arrays:
     if fitted.joint is None:
         return {}
-    found: Arrays = {
-        "joint_errors": fitted.joint.values,
-        "joint_stride": np.array([fitted.joint.stride], np.int64),
-    }
+    joint = JointArrays(fitted.joint.values, np.array([fitted.joint.stride]))
+    arrays = _prefixed(JOINT, vars(joint))
     if fitted.filled is not None:
-        found |= {f"{checks.TO_DATE}{steps}": numbers for steps, numbers in fitted.to_date.items()}
-        found |= {
-            f"{checks.FILLED}{name}": numbers for name, numbers in vars(fitted.filled).items()
-        }
-    return found
+        by_steps = {str(steps): sums for steps, sums in fitted.to_date.items()}
+        arrays |= _prefixed(TO_DATE, by_steps) | _prefixed(FILLED, vars(fitted.filled))
+    return arrays
 
 
-def as_lists(found: Effects | Closed) -> dict[str, Any]:
-    values = {field.name: getattr(found, field.name) for field in fields(found)}
-    arrays = {
-        name: value.tolist() for name, value in values.items() if isinstance(value, np.ndarray)
-    }
-    return {
-        **values,
-        **arrays,
-        **{name: list(value) for name, value in values.items() if isinstance(value, tuple)},
-    }
+def _read_sums(
+    arrays: Arrays, sizes: dict[str, int]
+) -> tuple[JointErrors | None, dict[int, Numbers], Filled | None]:
+    """What sums of the forecasts need, which is taken out of `arrays`; older versions lack it."""
+    joint_arrays = _taken(JOINT, arrays)
+    by_steps = _taken(TO_DATE, arrays)
+    filled_arrays = _taken(FILLED, arrays)
+    if not joint_arrays:
+        return None, {}, None
+    joint = checked(JointArrays, joint_arrays, sizes)
+    if len(joint.errors) > MAX_ORIGINS:
+        raise ValueError(f"sums rest on at most {MAX_ORIGINS} origins")
+    errors = JointErrors(joint.errors, int(joint.stride[0]))
+    if not by_steps and not filled_arrays:
+        return errors, {}, None
+
+    to_date = {int(steps): sums for steps, sums in by_steps.items()}
+    for sums in to_date.values():
+        Spec("series").check(TO_DATE, sums, np.float64, sizes)
+    sizes = {**sizes, "ages": 1 + max(to_date)}
+    return errors, to_date, checked(Filled, filled_arrays, sizes)
 
 
-def _joined(members: list[dict[str, NDArray[np.float32]]]) -> Arrays:
+def _read_base(contents: Contents, config: Config, sizes: dict[str, int]) -> Base | None:
+    if contents.base is None:
+        return None
+    weights = dict(contents.base)
+    until = weights.pop("until")
+    Spec("series").check("until", until, np.int64, sizes)
+    if weights.keys() != contents.weights.keys():
+        raise ValueError("the base does not hold the weights of the networks")
+    for name, array in weights.items():
+        shape = " ".join(map(str, contents.weights[name].shape))
+        Spec(shape).check(name, array, np.float32, {})
+    return Base(_parted(weights, config), until)
+
+
+def _joined(members: list[NetworkWeights]) -> Arrays:
     """The weights of all members in one dictionary, each name with the member's number before it."""
-    return {
-        f"{i}/{name}": array for i, member in enumerate(members) for name, array in member.items()
-    }
+    arrays: Arrays = {}
+    for number, weights in enumerate(members):
+        arrays |= _prefixed(f"{number}/", weights)
+    return arrays
 
 
-def _parted(arrays: Arrays, config: Config) -> list[dict[str, NDArray[np.float32]]]:
+def _parted(arrays: Arrays, config: Config) -> list[NetworkWeights]:
     """The weights of each member, from the dictionary that `_joined` makes."""
-    weights: dict[str, dict[str, NDArray[np.float32]]]
-    weights = {str(number): {} for number in range(sum(map(len, config.members())))}
-    for key, array in arrays.items():
-        member, _, name = key.partition("/")
-        if member not in weights:
-            raise ValueError(f"there is no network for the weights '{key[:80]}'")
-        weights[member][name] = array
-    return list(weights.values())
+    rest = dict(arrays)
+    members = [_taken(f"{number}/", rest) for number in range(len(config.network_members))]
+    if rest:
+        raise ValueError(f"there is no network for the weights '{next(iter(rest))[:80]}'")
+    return members
+
+
+def _prefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def _taken(prefix: str, arrays: Arrays) -> Arrays:
+    """The arrays whose names begin with a prefix, by the rest of the name; they are taken out of `arrays`."""
+    names = [name for name in arrays if name.startswith(prefix)]
+    return {name.removeprefix(prefix): arrays.pop(name) for name in names}
 
 
 def read_plan(path: str) -> Plan:
     """The plan in a file: a plan, or a version's config.json; or that of the live version in a store."""
-    file, setting = Path(path), Setting("plan", path)
+    file = Path(path)
+    setting = Setting("plan", path)
     try:
         if file.is_dir():
             return from_contents(Store(file).load()[0]).config.plan
-        given = load_json(file.read_bytes())
-        return Plan.model_validate(given.get("plan", given))
+        values = load_json(file.read_bytes())
+        return Plan.model_validate(values.get("plan", values))
     except OSError as error:
-        raise NoInput((error.strerror or "cannot be read").lower(), setting=setting) from None
+        problem = (error.strerror or "cannot be read").lower()
+        raise NoInput(problem, setting=setting) from None
     except ValidationError as error:
-        raise UsageError(
-            f"holds no plan: {str(error.errors()[0]['msg']).lower()}", setting=setting
-        ) from None
+        problem = str(error.errors()[0]["msg"]).lower()
+        raise UsageError(f"holds no plan: {problem}", setting=setting) from None
     except ValueError as error:
         raise UsageError(f"not JSON: {error}", setting=setting) from None

@@ -1,23 +1,25 @@
 """The fitted forecaster as plain arrays, all that a forecast needs; and in lines, how good its candidates were."""
 
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from forecast.artifacts.specs import Spec
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble
 from forecast.events.closed import NONE_CLOSED, Closed, closed_groups
 from forecast.events.effects import NAMED, Effects, describe_effects, unseen_events
 from forecast.intervals.joint_errors import JointErrors
-from forecast.panel.panel import SUM, Panel
+from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings
 from forecast.training.plan import Member, Plan
 from forecast.windows.inputs import Statistics
 
+# settings that decide the plan or where it runs: `Config.settings` lacks them, as the plan holds the result
 RUN_SETTINGS = {
     "budget",
     "steps",
@@ -29,20 +31,16 @@ RUN_SETTINGS = {
     "engine",
     "warm_start",
 }
-"""Settings that decide the plan or where it runs: `Config.settings` lacks them, as the plan holds the result."""
-
+# those in `Fitted.run`, which loading restores, so that a new fit takes as long; plan file and device may be gone
 RESTORED_SETTINGS = RUN_SETTINGS - {"plan", "device", "engine"}
-"""Those in `Fitted.run`, which loading restores, so that a new fit takes as long; plan file and device may be gone."""
-
 CPU_DEVICES = ("auto", "cpu")  # devices that every machine has
+# the baseline that a choice is compared with: the last value where there is no season
+NAIVE = {"seasonal-naive": "seasonal naive", "last": "the last value"}
+ROUNDING_SHARE = 1e-9  # of the largest error: smaller ones are rounding
 
 Steps = Annotated[int, Field(ge=1, le=100_000)]
 Season = Annotated[int, Field(ge=1, le=1_000_000)]
-NAIVE = {
-    "seasonal-naive": "seasonal naive",
-    "last": "the last value",
-}  # the latter where there is no season
-ROUNDING = 1e-9, 1e-12  # an error below this share of the largest one, or below this, is rounding
+NetworkWeights = dict[str, NDArray[np.float32]]
 
 
 class Config(Stored, populate_by_name=True):
@@ -58,9 +56,11 @@ class Config(Stored, populate_by_name=True):
         description="steps that a window's scale is taken from, and the least that a network sees"
     )
     context_length: Steps = Field(alias="memory", description="steps that a baseline looks back")
-    lags: tuple[Season, ...] = Field(description="seasons whose lagged values the network sees")
+    lags: tuple[Season, ...] = Field(
+        max_length=50, description="seasons whose lagged values the network sees"
+    )
     levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
-        description="quantile levels of the network"
+        max_length=99, description="quantile levels of the network"
     )
     power: float = Field(ge=0, le=1, description="exponent of the target's transform")
     train_end: str = Field(description="the last time at fit, as the table writes it")
@@ -88,60 +88,64 @@ class Config(Stored, populate_by_name=True):
         groups = self.plan.groups()
         return [[self.plan.members[number] for number in groups[group]] for group in self.networks]
 
+    @property
+    def network_members(self) -> list[Member]:
+        """The members of all networks that have a weight, group by group."""
+        return [member for members in self.members() for member in members]
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """The components that are baselines, by label."""
+        return self.components[len(self.networks) :]
+
 
 @dataclass(frozen=True)
 class Base:
     """The networks before their last steps, which train on held-out values too: where a later warm start begins."""
 
-    weights: list[dict[str, NDArray[np.float32]]]
-    trained_until: NDArray[
-        np.int64
-    ]  # [series], grid position of the first value that they have not seen
+    weights: list[NetworkWeights]
+    trained_until: Integers  # [series], grid position of the first value that they have not seen
 
 
 @dataclass(frozen=True)
 class Filled:
     """Missing values of the past, and what was forecast of them."""
 
-    series: NDArray[np.int64]  # [values]
-    age: NDArray[np.int64]  # [values], steps before the newest value
-    step: NDArray[np.int64]  # [values], by how many each was forecast ahead, from 0
-    quantiles: NDArray[np.float64]  # [values, levels]
+    series: Annotated[Integers, Spec("values", low=0, below="series")]
+    # steps before the newest value
+    age: Annotated[Integers, Spec("values", low=0, below="ages")]
+    # by how many steps each was forecast ahead, from 0
+    step: Annotated[Integers, Spec("values", low=0, below="horizon")]
+    quantiles: Annotated[Numbers, Spec("values levels")]
 
-    def where(self, flags: NDArray[np.bool_]) -> "Filled":
-        return Filled(*(getattr(self, each.name)[flags] for each in fields(self)))
+    def where(self, flags: Flags) -> "Filled":
+        arrays = {name: array[flags] for name, array in vars(self).items()}
+        return replace(self, **arrays)
 
 
 @dataclass(frozen=True)
 class Fitted:
     config: Config
     statistics: Statistics  # of the covariates
-    level: NDArray[
-        np.float64
-    ]  # [series], mean absolute value over the last lookback, which shows a change of unit
-    naive_error: NDArray[
-        np.float64
-    ]  # [series], error of the seasonal naive forecast in sample, NaN if too short
+    # [series], mean absolute value over the last lookback, which shows a change of unit
+    level: Numbers
+    # [series], error of the seasonal naive forecast in sample, NaN if too short
+    naive_error: Numbers
     ensemble: Ensemble
     history: Panel  # the tail of each series, enough for a forecast
-    network_weights: list[
-        dict[str, NDArray[np.float32]]
-    ]  # of each member of networks with a weight, group by group
+    network_weights: list[NetworkWeights]  # of each of `Config.network_members`
     base: Base | None = None
-    run: dict[str, Any] = field(
-        default_factory=dict
-    )  # those of RESTORED_SETTINGS that are not the defaults
+    # those of RESTORED_SETTINGS that are not the defaults
+    run: dict[str, Any] = field(default_factory=dict)
     effects: Effects | None = None  # of holidays and events
     closed: Closed = NONE_CLOSED  # positions of a season at which series have one value
     # networks as unchecked ONNX files, and why one has none, by number among those of `network_weights`
     exports: dict[int, bytes] = field(default_factory=dict)
     unexported: dict[int, str] = field(default_factory=dict)
-    joint: JointErrors | None = (
-        None  # of all series at common origins, for sums; older versions lack them
-    )
-    to_date: dict[int, NDArray[np.float64]] = field(
-        default_factory=dict
-    )  # by steps of a period: [series], their sum
+    # of all series at common origins, for sums; older versions lack them
+    joint: JointErrors | None = None
+    # by steps of a period: [series], the sum of its values so far
+    to_date: dict[int, Numbers] = field(default_factory=dict)
     filled: Filled | None = None  # the missing values of these periods
 
     @property
@@ -162,63 +166,66 @@ def models_of(fitted: Fitted) -> list[str]:
 
 def describe_fit(fitted: Fitted) -> list[str]:
     """What forecasts, and how it compares with seasonal naive on held-out values, as lines."""
-    counts, series = (
-        Counter(map(counted_models, models_of(fitted))).most_common(),
-        len(fitted.ensemble.weights) - 1,
-    )
-    name, count = counts[0]
-    if len(counts) > 1:
-        others = len(counts) - 1
-        name = f"{name} for {count:,} of {series:,} series, {others} other mixture{'s' * (others > 1)} for the rest"
-    sentence = verdict(fitted.config.scores, len(fitted.config.components))
-    lines = [f"model    {name}", f"guard    {sentence}"]
+    scores = verdict(fitted.config.scores, len(fitted.config.components))
+    lines = [f"model    {_models_line(fitted)}", f"guard    {scores}"]
     if fitted.config.sums:
-        count = len(fitted.history) - len(fitted.ids)
-        way = (
-            "are made to agree with theirs"
-            if fitted.config.reconciles
-            else "stay, as theirs do not lower errors"
-        )
-        lines.append(f"sums     {count:,} sums were trained on; forecasts of series {way}")
-    groups = closed_groups(fitted.closed, fitted.config.table)
-    if groups:
-        named = [
-            f"{count:,} series {where}, always {value:g}" for count, where, value in groups[:NAMED]
-        ]
-        more = f", and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
-        lines.append(f"closed   {'; '.join(named)}{more}")
+        sums = len(fitted.history) - len(fitted.ids)
+        agree = "are made to agree with theirs"
+        result = agree if fitted.config.reconciles else "stay, as theirs do not lower errors"
+        lines.append(f"sums     {sums:,} sums were trained on; forecasts of series {result}")
+    if len(fitted.closed):
+        lines.append(f"closed   {_closed_line(fitted)}")
     if fitted.effects is not None:
-        unseen = unseen_events(fitted.history, fitted.config.table, fitted.effects)
-        more = (
-            f"; without effect, as the past has not shown them: {', '.join(unseen[:NAMED])}"
-            if unseen
-            else ""
-        )
-        lines.append(f"effects  {describe_effects(fitted.effects)}{more}")
+        lines.append(f"effects  {_effects_line(fitted, fitted.effects)}")
     return lines
+
+
+def _models_line(fitted: Fitted) -> str:
+    mixtures = Counter(map(counted_models, models_of(fitted))).most_common()
+    mixture, count = mixtures[0]
+    others = len(mixtures) - 1
+    if not others:
+        return mixture
+    series = len(fitted.ensemble.weights) - 1
+    rest = f"{others} other mixture{'s' * (others > 1)} for the rest"
+    return f"{mixture} for {count:,} of {series:,} series, {rest}"
+
+
+def _closed_line(fitted: Fitted) -> str:
+    groups = closed_groups(fitted.closed, fitted.config.table)
+    shown = [f"{count:,} series {where}, always {value:g}" for count, where, value in groups]
+    more = f", and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
+    return f"{'; '.join(shown[:NAMED])}{more}"
+
+
+def _effects_line(fitted: Fitted, effects: Effects) -> str:
+    line = describe_effects(effects)
+    unseen = unseen_events(fitted.history, fitted.config.table, effects)
+    if unseen:
+        names = ", ".join(unseen[:NAMED])
+        line += f"; without effect, as the past has not shown them: {names}"
+    return line
 
 
 def ranking_of(fitted: Fitted) -> list[str]:
     """The candidates and the choice with their mean losses on held-out values, the best first, as lines of a table."""
-    scores, metric = fitted.config.scores, fitted.settings().metric
+    scores = fitted.config.scores
     if not scores:
         return []
-    rows = [
-        (f"{score:.3g}", name) for name, score in sorted(scores.items(), key=lambda item: item[1])
-    ]
-    width = max(len(metric), *(len(score) for score, _ in rows))
-    return [
-        f"{metric.upper():>{width}}  on held-out values",
-        *(f"{score:>{width}}  {name}" for score, name in rows),
-    ]
+    metric = fitted.settings().metric.upper()
+    names = sorted(scores, key=lambda name: scores[name])
+    texts = [f"{scores[name]:.3g}" for name in names]
+    width = max(map(len, [metric, *texts]))
+    lines = [f"{metric:>{width}}  on held-out values"]
+    for text, name in zip(texts, names, strict=True):
+        lines.append(f"{text:>{width}}  {name}")
+    return lines
 
 
 def counted_models(model: str) -> str:
     """A mixture with repeated networks counted: 2 segrnn + theta for segrnn+segrnn+theta."""
-    return " + ".join(
-        f"{count} {name}" if count > 1 else name
-        for name, count in Counter(model.split("+")).items()
-    )
+    counts = Counter(model.split("+"))
+    return " + ".join(f"{n} {name}" if n > 1 else name for name, n in counts.items())
 
 
 def verdict(scores: dict[str, float], forecasting: int) -> str:
@@ -227,26 +234,24 @@ def verdict(scores: dict[str, float], forecasting: int) -> str:
         return "no values could be held out to compare candidates on"
     candidates = len(scores.keys() - {CHOSEN, NETWORKS})
     used = f"{forecasting} of {candidates} candidates {'is' if forecasting == 1 else 'are'} used"
-    rounding = max(ROUNDING[0] * max(scores.values()), ROUNDING[1])
-    return f"{_compared(scores, rounding)}; {used}"
+    return f"{_compared(scores)}; {used}"
 
 
-def _compared(scores: dict[str, float], rounding: float) -> str:
-    """How the choice compares; errors up to `rounding` are none."""
-    chosen, label = scores[CHOSEN], next((label for label in NAIVE if label in scores), None)
+def _compared(scores: dict[str, float]) -> str:
+    """How the choice compares with the naive baseline."""
+    chosen = scores[CHOSEN]
+    mean_error = f"mean error {chosen:.3g} on held-out values"
+    label = next((label for label in NAIVE if label in scores), None)
     if label is None:
-        return f"mean error {chosen:.3g} on held-out values"
-    naive, name = scores[label], NAIVE[label]
+        return mean_error
+    naive = scores[label]
+    name = NAIVE[label]
+    rounding = ROUNDING_SHARE * max(1e-3, *scores.values())
     if naive <= rounding:
         exact = f"exact on held-out values, as {name} is"
-        return (
-            exact
-            if chosen <= rounding
-            else f"mean error {chosen:.3g} on held-out values, where {name} is exact"
-        )
+        return exact if chosen <= rounding else f"{mean_error}, where {name} is exact"
+
     percent = round(100 * (1 - chosen / naive))
-    share, way = (
-        "over 99" if percent > 99 else f"{abs(percent):,}",
-        "below" if percent > 0 else "above",
-    )
-    return f"error {f'{share} % {way}' if percent else 'the same as'} {name} on held-out values"
+    share = "over 99" if percent > 99 else f"{abs(percent):,}"
+    difference = f"{share} % {'below' if percent > 0 else 'above'}" if percent else "the same as"
+    return f"error {difference} {name} on held-out values"

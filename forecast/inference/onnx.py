@@ -30,29 +30,27 @@ class Graph:
         self.shown = shown
         parse_strictly(shown, data, check_graph)
         self.session = parse_strictly(shown, data, _session)
-        self.inputs = {
-            argument.name: TYPES.get(argument.type) for argument in self.session.get_inputs()
-        }
+        self.inputs = {value.name: TYPES.get(value.type) for value in self.session.get_inputs()}
 
     def run(self, arrays: dict[str, Any], size: tuple[int, int]) -> NDArray[np.float32]:
         """The output of shape [batch, *size] for arrays by name, which may be more than it takes."""
-        missing = self.inputs.keys() - arrays.keys()
-        if missing or None in self.inputs.values():
+        if None in self.inputs.values() or not self.inputs.keys() <= arrays.keys():
             raise self._refused("asks for other inputs than a batch has")
-        given = {
+        inputs = {
             name: np.ascontiguousarray(arrays[name], kind) for name, kind in self.inputs.items()
         }
-        rows = len(next(iter(given.values()), ()))
+        rows = len(next(iter(inputs.values()), ()))
         try:
-            found = self.session.run(None, given)
+            outputs = self.session.run(None, inputs)
         except Exception as error:  # of onnxruntime, which has no class of errors of its own
-            np.empty(
-                MEMORY, np.uint8
-            )  # a MemoryError where the machine lacks it, and no export is at fault
-            raise self._refused(f"cannot be run: {' '.join(str(error).split())[:200]}") from None
-        if len(found) != 1 or found[0].shape != (rows, *size) or found[0].dtype != np.float32:
+            # a MemoryError where the machine lacks it, and no export is at fault
+            np.empty(MEMORY, np.uint8)
+            reason = " ".join(str(error).split())[:200]
+            raise self._refused(f"cannot be run: {reason}") from None
+        shapes = [(output.shape, output.dtype) for output in outputs]
+        if shapes != [((rows, *size), np.float32)]:
             raise self._refused("does not put out what a network does")
-        output: NDArray[np.float32] = found[0]
+        output: NDArray[np.float32] = outputs[0]
         return output
 
     def _refused(self, reason: str) -> ArtifactRefused:
@@ -66,18 +64,13 @@ class Networks:
     threads = True
 
     def __init__(self, fitted: Fitted, device: str) -> None:
-        self.to_array, self.config, self.members = (
-            np.ascontiguousarray,
-            fitted.config,
-            fitted.config.members(),
+        self.config = fitted.config
+        self.members = fitted.config.members()
+        self.to_array = np.ascontiguousarray
+        graphs = (
+            Graph(data, f"network-{number}.onnx") for number, data in sorted(fitted.exports.items())
         )
-        files = iter(sorted(fitted.exports.items()))
-        self.groups: list[list[Graph]] = []
-        for members in self.members:
-            named = [
-                (f"network-{number}.onnx", data) for number, data in (next(files) for _ in members)
-            ]
-            self.groups.append([Graph(data, name) for name, data in named])
+        self.groups = [[next(graphs) for _ in members] for members in self.members]
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -87,7 +80,8 @@ class Networks:
             raise Unavailable("out of memory", cure="forecast fewer series at once") from None
 
     def quantiles(self, group: int, member: int, batch: Batch) -> NDArray[Any]:
-        config, graph = self.config, self.groups[group][member]
+        config = self.config
+        graph = self.groups[group][member]
         columns = vars(batch)
         if self.members[group][member].model not in ON_OWN_SCALE:
             return graph.run(columns, (config.horizon, len(config.levels)))
@@ -95,10 +89,9 @@ class Networks:
         def run(arrays: dict[str, Any]) -> NDArray[np.float32]:
             return graph.run(columns | arrays, (config.horizon, len(LEVELS)))
 
-        found: NDArray[Any] = both_ways(
-            PretrainedWindows.of(batch, config.lags, config.horizon), run, config.levels
-        )
-        return found
+        windows = PretrainedWindows.of(batch, config.lags, config.horizon)
+        quantiles: NDArray[Any] = both_ways(windows, run, config.levels)
+        return quantiles
 
     def attention(self, group: int, batch: Batch) -> None:
         """Exports hold forecasts only."""
@@ -113,18 +106,22 @@ def _session(data: bytes) -> Any:
 
     _limit_memory()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors are raised
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    options.add_session_config_entry(
-        "session.set_denormal_as_zero", "1"
-    )  # they slow a CPU a hundredfold
+    # denormal numbers slow a CPU a hundredfold
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     options.add_session_config_entry("session.use_env_allocators", "1")
-    providers = {"providers": ["CPUExecutionProvider"], "enable_fallback": 0}
-    with ThreadPoolExecutor(
-        1
-    ) as thread:  # the first session leaves its thread without denormal numbers for good
-        return thread.submit(onnxruntime.InferenceSession, data, options, **providers).result()
+
+    def create() -> Any:
+        return onnxruntime.InferenceSession(
+            data, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+
+    # the first session leaves its thread without denormal numbers for good
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(create).result()
 
 
 @cache

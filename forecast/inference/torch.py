@@ -21,25 +21,33 @@ class Networks:
     """The networks of a fitted forecaster on a device, group by group; the methods are those of `Backend`."""
 
     threads = (
-        False  # how many threads torch takes, and how small its numbers get, is the same for all
+        False  # torch's number of threads, and how it treats tiny numbers, is that of the process
     )
 
     def __init__(self, fitted: Fitted, device: str) -> None:
-        self.device, self.seed = pick_device(device), fitted.settings().seed
+        settings = fitted.settings()
+        config = fitted.config
+        self.device = pick_device(device)
+        self.seed = settings.seed
         self.to_array = on_device(self.device)
-        self.groups, self.shapes = list[list[RecurrentModel]](), list[Shape]()
-        if has("models", model := fitted.settings().model):
-            model_class(model).Params.check(fitted.settings().params or {})
-        config, weights, loss = fitted.config, iter(fitted.network_weights), fitted.settings().loss
+        self.groups: list[list[RecurrentModel]] = []
+        self.shapes: list[Shape] = []
+        if has("models", settings.model):
+            model_class(settings.model).Params.check(settings.params or {})
+        weights = iter(fitted.network_weights)
         for members in config.members():
-            lookback, series = members[0].lookback, len(fitted.history)
             shape = network_shape(
-                config.table, config.horizon, lookback, config.lags, config.levels, series, loss
+                config.table,
+                config.horizon,
+                members[0].lookback,
+                config.lags,
+                config.levels,
+                len(fitted.history),
+                settings.loss,
             )
+            networks = [rebuild(member, shape, next(weights), self.device) for member in members]
             self.shapes.append(shape)
-            self.groups.append(
-                [rebuild(member, shape, next(weights), self.device) for member in members]
-            )
+            self.groups.append(networks)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -48,9 +56,8 @@ class Networks:
 
     def quantiles(self, group: int, member: int, batch: Batch) -> Tensor:
         network = self.groups[group][member]
-        generator = Generator(device=self.device).manual_seed(
-            self.seed
-        )  # for models that sample paths
+        generator = Generator(device=self.device)  # for models that sample paths
+        generator.manual_seed(self.seed)
         with torch.no_grad():
             return network.quantiles(batch, network.shape.levels, generator)
 

@@ -1,0 +1,100 @@
+"""Shapes and bounds of stored arrays, declared on the fields that hold them: ``Annotated[Numbers, Spec("series")]``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+Record = TypeVar("Record")
+FINITE = np.finfo(np.float64).max
+TINY = np.finfo(np.float64).tiny  # the least number above 0 that has all its digits
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an array holds; its type is that of the field.
+
+    `shape` has a word for each axis: a number, or the name of a size, such as ``"series horizon"``. A size that is not
+    known beforehand is that of the first array that names it.
+    """
+
+    shape: str
+    low: float = -FINITE
+    high: float = FINITE
+    below: str = ""  # name of a size that the numbers lie below, as indices do
+    nan: bool = False  # whether NaN may be among the numbers
+    absent: float | None = None  # what fills an array that older versions lack; None: all have it
+
+    def lengths(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        return tuple(int(word) if word.isdigit() else sizes[word] for word in self.shape.split())
+
+    def check(self, name: str, array: NDArray[Any], kind: type, sizes: dict[str, int]) -> None:
+        """Raise ValueError where an array is not of this kind; sizes that it is the first to have are added."""
+        for word, length in zip(self.shape.split(), array.shape, strict=False):
+            sizes.setdefault(word, length)
+        shape = self.lengths(sizes)
+        if array.dtype != kind or array.shape != shape:
+            raise ValueError(f"'{name}' is {array.dtype} of shape {array.shape}, not of {shape}")
+        high = sizes[self.below] - 1 if self.below else self.high
+        inside = (array >= self.low) & (array <= high)  # NaN never is
+        if self.nan:
+            inside |= np.isnan(array)
+        if not inside.all():
+            raise ValueError(f"'{name}' must hold numbers from {self.low:.3g} to {high:.3g}")
+
+
+@cache
+def specs_of(record: type) -> dict[str, tuple[type, Spec]]:
+    """The number type and the spec of each array of a dataclass, by field."""
+    specs = {}
+    for name, hint in get_type_hints(record, include_extras=True).items():
+        for spec in getattr(hint, "__metadata__", ()):
+            array_type, _ = get_args(hint)
+            (kind,) = get_args(get_args(array_type)[1])
+            specs[name] = kind, spec
+    return specs
+
+
+def checked(
+    record: type[Record],
+    arrays: Mapping[str, NDArray[Any]],
+    sizes: Mapping[str, int],
+    **other_fields: Any,
+) -> Record:
+    """A dataclass with these arrays, or what fills those that older versions lack; ValueError for other arrays."""
+    specs = specs_of(record)
+    sizes = {**sizes}
+    fields = dict(arrays)
+    for name, (kind, spec) in specs.items():
+        if spec.absent is not None and name not in fields:
+            fields[name] = np.full(spec.lengths(sizes), spec.absent, kind)
+    if fields.keys() != specs.keys():
+        raise ValueError(f"the arrays are not {', '.join(specs)}")
+
+    for name, (kind, spec) in specs.items():
+        spec.check(name, fields[name], kind, sizes)
+    return record(**fields, **other_fields)
+
+
+def from_lists(
+    record: type[Record], lists: Mapping[str, Any], sizes: Mapping[str, int], **other_fields: Any
+) -> Record:
+    """As `checked`, from the nested lists of a JSON text."""
+    arrays = dict(lists)
+    for name, (kind, spec) in specs_of(record).items():
+        array = np.array(lists[name])
+        if not array.size:
+            array = np.zeros_like(array, kind).reshape(spec.lengths(sizes))
+        arrays[name] = array.astype(kind, casting="same_kind")  # a float never becomes an integer
+    return checked(record, arrays, sizes, **other_fields)
+
+
+def as_lists(record: Any) -> dict[str, Any]:
+    """The fields of a dataclass as plain lists, which JSON can hold."""
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else value
+        for name, value in vars(record).items()
+    }

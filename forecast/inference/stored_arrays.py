@@ -1,0 +1,81 @@
+"""What the files of a version hold: arrays with their shapes and bounds, and the JSON of fitted statistics."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from forecast.artifacts.specs import Spec
+from forecast.panel.panel import ALWAYS, Flags, Floats, Integers, Numbers
+from forecast.settings import Stored
+from forecast.tables.cells import MAX_VALUE
+from forecast.windows.inputs import Statistics
+
+Size = Annotated[float, Field(ge=0, strict=True)]
+
+
+class Scaler(Stored):
+    """The fitted statistics of scaler.json."""
+
+    newer: ClassVar[tuple[str, ...]] = ("effects", "closed")
+    statistics: Statistics
+    level: list[Size]
+    seasonal_error: list[Size | None]
+    effects: dict[str, Any] | None = None
+    closed: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class HistoryArrays:
+    """The history of a forecaster, a panel, beside its ids and vintages."""
+
+    order: Annotated[Integers, Spec("series", low=0, below="series")]
+    offsets: Annotated[Integers, Spec("series+1", low=0)]
+    starts: Annotated[Integers, Spec("series")]
+    values: Annotated[Numbers, Spec("slots", -MAX_VALUE, MAX_VALUE)]
+    observed: Annotated[Flags, Spec("slots")]
+    known: Annotated[Numbers, Spec("slots known", -MAX_VALUE, MAX_VALUE, nan=True)]
+    past: Annotated[Numbers, Spec("slots past", -MAX_VALUE, MAX_VALUE, nan=True)]
+    static: Annotated[Numbers, Spec("series static", -MAX_VALUE, MAX_VALUE, nan=True)]
+    spread: Annotated[Floats, Spec("slots", 0, MAX_VALUE)]
+    lowest: Annotated[Numbers, Spec("series", -np.inf, np.inf)]
+    counted: Annotated[Flags, Spec("series", absent=True)]
+
+
+@dataclass(frozen=True)
+class VintageArrays:
+    """The vintages of a history."""
+
+    slot: Annotated[Integers, Spec("vintages", low=0, below="slots")]
+    column: Annotated[Integers, Spec("vintages", low=0, below="known")]
+    available: Annotated[Integers, Spec("vintages", ALWAYS, -ALWAYS)]
+    value: Annotated[Numbers, Spec("vintages", -MAX_VALUE, MAX_VALUE)]
+
+
+@dataclass(frozen=True)
+class JointArrays:
+    """The joint errors of all series."""
+
+    errors: Annotated[NDArray[np.uint8], Spec("origins series horizon")]
+    stride: Annotated[Integers, Spec("1", low=1)]
+
+
+@dataclass(frozen=True)
+class CalibrationArrays:
+    """The weights of an ensemble and its calibration."""
+
+    shares: Annotated[Floats, Spec("series+1 components", low=0)]
+    errors: Annotated[Floats, Spec("components horizon levels")]
+    step_shares: Annotated[Floats, Spec("components", 0, 1, absent=0)]
+    margins: Annotated[Floats, Spec("horizon levels")]
+    coverage: Annotated[Floats, Spec("levels")]
+    relative: Annotated[Floats, Spec("horizon levels", absent=0)]
+    growth: Annotated[Floats, Spec("series+1", absent=0)]
+    windows: Annotated[Integers, Spec("1", low=0)]
+    mean: Annotated[Floats, Spec("1", 0, 1, absent=1)]
+    trust: Annotated[Floats, Spec("1", 0, 1, absent=1)]
+    tied: Annotated[Floats, Spec("1", 0, 1, absent=0)]
+    largest: Annotated[Floats, Spec("1", 0, np.inf, absent=np.inf)]
+    roughness: Annotated[Floats, Spec("2", absent=0)]
