@@ -30,15 +30,26 @@ from forecast.tables.table import ranked
 CYCLES = 8  # in which a position must have held one value
 ROUNDING = 1e-12  # share of the largest value of a series: values that differ by less are the same
 CHANCE = 1e-3  # share of the series that may do so by chance
-THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0
-LONGER = 5  # times as many steps as equal values fill otherwise in a cycle, and one more, which a named run lasts
-FARTHER = 5  # times as far as any other value lies an outlier from those around it
-CYCLE = 12  # steps of a cycle at least
 MAX_SEASON = 1_000_000  # steps
-MOST_EQUAL, MOST_OUTLIERS = (
-    0.5,
-    0.01,
-)  # shares of a series beyond which equal values and outliers are its nature
+THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0
+
+
+@dataclass(frozen=True)
+class SuspectLimits:
+    """What looks like an error, set so that few series of the development sets have any."""
+
+    # times as many steps as equal values fill otherwise in a cycle, and one more, which a named run lasts
+    run_length: int = 5
+    shortest_cycle: int = 12  # steps
+    # times as far as any other value lies an outlier from those around it
+    outlier_distance: int = 5
+    # shares of a series beyond which equal values and outliers are its nature
+    most_equal: float = 0.5
+    most_outliers: float = 0.01
+
+
+LIMITS = SuspectLimits()
+
 Row = tuple[str, str, str, str, tuple[str, ...]]
 """First and last day, name, kind, and the ids of the series; () where all series have it."""
 
@@ -67,23 +78,19 @@ class Closed:
 
     def take(self, numbers: Integers, series: Integers | None = None) -> "Closed":
         """Some of the positions, by number; of other series if these are given."""
-        events = defaultdict[int, list[str]](list)
-        for number, label in self.opened:
-            events[number].append(label)
-        opened = tuple(
-            (new, label)
-            for new, old in enumerate(numbers.tolist())
-            for label in events.get(old, ())
-        )
-        series = self.series[numbers] if series is None else series
+        new_numbers = {old: new for new, old in enumerate(numbers.tolist())}
+        opened = [(new_numbers[old], label) for old, label in self.opened if old in new_numbers]
         return Closed(
-            series, self.season[numbers], self.phase[numbers], self.value[numbers], opened
+            series=self.series[numbers] if series is None else series,
+            season=self.season[numbers],
+            phase=self.phase[numbers],
+            value=self.value[numbers],
+            opened=tuple(sorted(opened)),
         )
 
 
-NONE_CLOSED = Closed(
-    np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-)
+_NO_POSITIONS = np.zeros(0, np.int64)
+NONE_CLOSED = Closed(_NO_POSITIONS, _NO_POSITIONS, _NO_POSITIONS, np.zeros(0))
 
 
 def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
@@ -95,33 +102,31 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
     Slots of a series before `before` [series] are used.
     """
     panel = without_censored(panel, schema)
-    series, seen, found = (
-        panel.series_of_slots,
-        panel.observed & panel.before(before),
-        [NONE_CLOSED],
-    )
+    series = panel.series_of_slots
+    unexplained = panel.observed & panel.before(before)
     marks = mark(panel, schema) if has_events(schema) else None
-    for season in sorted({*season_candidates(schema.calendar), *schema.season}):
-        used = np.flatnonzero(seen & (before > (CYCLES - 1) * season)[series])
-        if season > 1 and len(used):
-            group = series[used] * season + _phases(panel, schema, season)[used]
-            group_of, groups = ranked(group)
-            some, within = _constant_groups(
-                panel.values[used], groups, group_of, season, _touching(marks, used)
-            )
-            seen[used[within]] = False
-            found.append(some)
-    return _joined(found)
+    by_season = [NONE_CLOSED]
+    for season in sorted({*season_candidates(schema.calendar), *schema.season} - {1}):
+        has_cycles = before > (CYCLES - 1) * season
+        slots = np.flatnonzero(unexplained & has_cycles[series])
+        if len(slots):
+            group = series[slots] * season + _phases(panel, schema, season)[slots]
+            touched, labels = _touching(marks, slots)
+            closed, inside = _constant_groups(panel.values[slots], group, season, touched, labels)
+            unexplained[slots[inside]] = False
+            by_season.append(closed)
+    return _joined(by_season)
 
 
 def closed_now(
     closed: Closed, panel: Panel, schema: Schema, series_index: Integers, before: Integers
 ) -> Closed:
     """What a fit found for the series of a panel, without what newer values contradict; new series are searched."""
-    kept = unless_contradicted(closed.of(series_index - 1), panel, schema, before)
-    if series_index.all():
-        return kept
-    return _joined([kept, find_closed(panel, schema, np.where(series_index == 0, before, 0))])
+    closed = unless_contradicted(closed.of(series_index - 1), panel, schema, before)
+    is_new = series_index == 0
+    if is_new.any():
+        closed = _joined([closed, find_closed(panel, schema, np.where(is_new, before, 0))])
+    return closed
 
 
 def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: Integers) -> Closed:
@@ -129,24 +134,16 @@ def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: In
     if not len(closed):
         return closed
     panel = without_censored(panel, schema)
-    number = _numbers(closed, panel, schema)
-    other = (
-        (number >= 0)
-        & panel.observed
-        & panel.before(before)
-        & (panel.values != closed.value[number])
-    )
-    slots = np.flatnonzero(other)
-    if not len(slots):
-        return closed
+    position = _position_of_slots(closed, panel, schema)
+    differs = panel.values != closed.value[position]
+    slots = np.flatnonzero(differs & (position >= 0) & panel.observed & panel.before(before))
     opened = set(closed.opened)
-    if has_events(schema):
-        marks = mark(panel, schema)
-        touched, events = _touching(marks, slots)
-        opened.update(zip(number[slots[touched]].tolist(), events.tolist(), strict=True))
-        slots = np.setdiff1d(slots, marks.slot)
-    kept = np.setdiff1d(np.arange(len(closed)), number[slots])
-    return replace(closed, opened=tuple(sorted(opened))).take(kept)
+    if len(slots) and has_events(schema):
+        touched, labels = _touching(mark(panel, schema), slots)
+        opened.update(zip(position[slots[touched]].tolist(), labels.tolist(), strict=True))
+        slots = np.delete(slots, touched)
+    still_closed = np.setdiff1d(np.arange(len(closed)), position[slots])
+    return replace(closed, opened=tuple(opened)).take(still_closed)
 
 
 def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None:
@@ -155,18 +152,29 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
     Slots that an event closes have 0.
     """
     shut = touched(panel, schema, "closed")
-    if not len(closed):
-        return None if shut is None else np.where(shut, 0.0, np.nan)
-    number = _numbers(closed, panel, schema)
-    fixed = np.where(number >= 0, closed.value[number], np.nan)
-    if closed.opened and has_events(schema):
-        marks = mark(panel, schema)
-        rank = {label: at for at, label in enumerate(marks.labels)}
-        keys = [
-            position * len(rank) + rank[label] for position, label in closed.opened if label in rank
-        ]
-        fixed[marks.slot[np.isin(number[marks.slot] * len(rank) + marks.label, keys)]] = np.nan
-    return fixed if shut is None else np.where(shut, 0.0, fixed)
+    if not len(closed) and shut is None:
+        return None
+    fixed = np.full(len(panel.values), np.nan)
+    if len(closed):
+        position = _position_of_slots(closed, panel, schema)
+        fixed = np.where(position >= 0, closed.value[position], np.nan)
+        if closed.opened and has_events(schema):
+            fixed[_opened_slots(closed, position, mark(panel, schema))] = np.nan
+    if shut is not None:
+        fixed[shut] = 0.0
+    return fixed
+
+
+def _opened_slots(closed: Closed, position: Integers, marks: Marks) -> Integers:
+    """The slots at closed positions [slots] that an event of the position touches."""
+    number_of = {label: number for number, label in enumerate(marks.labels)}
+    pairs = [
+        position_number * len(number_of) + number_of[label]
+        for position_number, label in closed.opened
+        if label in number_of
+    ]
+    pair_of_mark = position[marks.slot] * len(number_of) + marks.label
+    return marks.slot[np.isin(pair_of_mark, pairs)]
 
 
 def with_fixed(panel: Panel, fixed: Numbers | None) -> Panel:
@@ -174,166 +182,187 @@ def with_fixed(panel: Panel, fixed: Numbers | None) -> Panel:
     if fixed is None:
         return panel
     closed = np.isfinite(fixed) & ~panel.observed
-    return replace(
-        panel, values=np.where(closed, fixed, panel.values), observed=panel.observed | closed
-    )
+    values = np.where(closed, fixed, panel.values)
+    return replace(panel, values=values, observed=panel.observed | closed)
 
 
 def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]]:
     """How many series hold one value, at which positions, and the value; the most frequent first."""
     phases = defaultdict[tuple[int, int, float], list[int]](list)
-    arrays = closed.series, closed.season, closed.value, closed.phase
-    for series, season, value, phase in zip(*(array.tolist() for array in arrays), strict=True):
-        phases[series, season, value].append(phase)
-    groups = Counter(
-        (season, value, tuple(sorted(steps))) for (_, season, value), steps in phases.items()
-    )
-    spec = schema.calendar
+    arrays = (closed.series, closed.season, closed.value, closed.phase)
+    for series, season, value, phase in np.column_stack(arrays).tolist():
+        phases[series, int(season), value].append(int(phase))
+
+    groups = Counter[tuple[int, float, tuple[int, ...]]]()
+    for (_, season, value), steps in phases.items():
+        groups[season, value, tuple(sorted(steps))] += 1
     return [
-        (count, _named(spec, season, steps), value)
+        (count, _named(schema.calendar, season, steps), value)
         for (season, value, steps), count in groups.most_common()
     ]
 
 
 def _constant_groups(
-    values: Numbers,
-    groups: Integers,
-    group_of: Integers,
-    season: int,
-    touching: tuple[Integers, NDArray[Any]],
+    values: Numbers, group: Integers, season: int, touched: Integers, labels: NDArray[Any]
 ) -> tuple[Closed, Flags]:
-    """Those of the groups, series * season + phase, that hold one value; and [values], whether each lies in one.
+    """Groups of values, series * season + phase, that hold one value; and [values], whether each lies in one.
 
     One value in all cycles of a group counts where chance would hardly do that, by how often the series has this value
-    elsewhere. Values that events touch may differ: these events then open the group.
+    elsewhere. Values that events touch may differ: these events, `labels` of the values `touched`, open the group.
     """
-    touched, events = touching
-    count, free = len(groups), np.ones(len(values), bool)
-    free[touched] = False
-    value = np.full(count, np.inf)  # [groups], the one value
-    np.minimum.at(
-        value, group_of[touched], values[touched]
-    )  # counts where events touch all, as Sundays named closed
-    value[group_of[free]] = values[free]
-    differs = values != value[group_of]  # [values]
-    size, cycles = np.bincount(group_of, minlength=count), np.bincount(group_of, ~differs, count)
+    group_of, groups = ranked(group)
     series = groups // season  # [groups]
-    candidate = np.flatnonzero(
-        (cycles >= CYCLES) & (np.bincount(group_of, differs & free, count) == 0)
-    )
-    if not len(candidate):
-        return NONE_CLOSED, np.zeros(len(values), bool)
-    total = np.bincount(series, size)
-    elsewhere = total[series[candidate]] - size[candidate]
-    owner, asked = series[group_of], series[candidate]
-    used = np.isin(owner, asked)
-    known, code = np.unique(values[used], return_inverse=True)
-    pairs, counts = np.unique(owner[used] * len(known) + code.reshape(-1), return_counts=True)
-    pair = np.searchsorted(pairs, asked * len(known) + np.searchsorted(known, value[candidate]))
-    equals = counts[pair] - cycles[candidate]  # [candidates], elsewhere in the series
-    chance = np.where(elsewhere > 0, equals / np.maximum(elsewhere, 1), 1.0)
-    candidate = candidate[chance ** cycles[candidate] * season < CHANCE]
-    low, high = np.full(count, np.inf), np.full(count, -np.inf)
-    np.minimum.at(low, group_of, values)
-    np.maximum.at(high, group_of, values)
-    largest = np.zeros(len(total))
-    np.maximum.at(largest, series, np.maximum(np.abs(low), np.abs(high)))
-    constant = high - low <= ROUNDING * largest[series]
-    constant[candidate] = True
-    held = np.bincount(series, size * constant)
-    candidate = candidate[(held < total)[series[candidate]]]
+    count = len(groups)
+    free = np.ones(len(values), bool)
+    free[touched] = False
+
+    # [groups], the one value; the least where events touch all, as Sundays named closed
+    value = np.full(count, np.inf)
+    np.minimum.at(value, group_of[touched], values[touched])
+    value[group_of[free]] = values[free]
+    differs = values != value[group_of]
+    cycles = np.bincount(group_of[~differs], minlength=count)
+    exceptions = np.bincount(group_of[differs & free], minlength=count)
+    candidate = np.flatnonzero((cycles >= CYCLES) & (exceptions == 0))
+
+    equal = _equal_elsewhere(values, series[group_of], series[candidate], value[candidate])
+    equal -= cycles[candidate]
+    size = np.bincount(group_of, minlength=count)
+    elsewhere = np.bincount(series, size)[series[candidate]] - size[candidate]
+    share = np.where(elsewhere > 0, equal / np.maximum(elsewhere, 1), 1.0)
+    candidate = candidate[share ** cycles[candidate] * season < CHANCE]
+
+    has_one_value = _equal_but_for_rounding(values, group_of, series)
+    has_one_value[candidate] = True
+    open_values = np.bincount(series, size * ~has_one_value)
+    candidate = candidate[open_values[series[candidate]] > 0]
+
     number = np.full(count, -1)
     number[candidate] = np.arange(len(candidate))
-    opening = np.flatnonzero(differs[touched] & (number[group_of[touched]] >= 0))
-    opened = sorted(
-        set(zip(number[group_of[touched[opening]]].tolist(), events[opening].tolist(), strict=True))
+    position = number[group_of]  # [values]
+    opens = differs[touched] & (position[touched] >= 0)
+    opened = set(zip(position[touched[opens]].tolist(), labels[opens].tolist(), strict=True))
+    closed = Closed(
+        series=series[candidate],
+        season=np.full(len(candidate), season),
+        phase=groups[candidate] % season,
+        value=value[candidate],
+        opened=tuple(sorted(opened)),
     )
-    seasons, phase = np.full(len(candidate), season), groups[candidate] % season
-    return Closed(series[candidate], seasons, phase, value[candidate], tuple(opened)), number[
-        group_of
-    ] >= 0
+    return closed, position >= 0
 
 
-def _joined(parts: list[Closed]) -> Closed:
+def _equal_elsewhere(
+    values: Numbers, series_of: Integers, series: Integers, value: Numbers
+) -> Integers:
+    """[groups], how many values of the series of a group equal the value of the group."""
+    used = np.isin(series_of, series)
+    levels, level = np.unique(values[used], return_inverse=True)
+    keys = series_of[used] * len(levels) + level.reshape(-1)
+    different_keys, counts = np.unique(keys, return_counts=True)
+    key = series * len(levels) + np.searchsorted(levels, value)
+    return counts[np.searchsorted(different_keys, key)]
+
+
+def _equal_but_for_rounding(values: Numbers, group_of: Integers, series: Integers) -> Flags:
+    """[groups], whether all values of a group are the same."""
+    low = np.full(len(series), np.inf)
+    high = np.full(len(series), -np.inf)
+    np.minimum.at(low, group_of, values)
+    np.maximum.at(high, group_of, values)
+    largest = np.zeros(int(series.max()) + 1)
+    np.maximum.at(largest, series, np.maximum(np.abs(low), np.abs(high)))
+    return np.asarray(high - low <= ROUNDING * largest[series])
+
+
+def _joined(groups: list[Closed]) -> Closed:
     """Positions in the order of the series."""
-    first = np.cumsum([0, *map(len, parts)]).tolist()
-    opened = tuple(
-        (start + n, label)
-        for start, part in zip(first, parts, strict=False)
-        for n, label in part.opened
+    opened: list[tuple[int, str]] = []
+    first = 0
+    for closed in groups:
+        opened += [(first + number, label) for number, label in closed.opened]
+        first += len(closed)
+    whole = Closed(
+        series=np.concatenate([closed.series for closed in groups]),
+        season=np.concatenate([closed.season for closed in groups]),
+        phase=np.concatenate([closed.phase for closed in groups]),
+        value=np.concatenate([closed.value for closed in groups]),
+        opened=tuple(opened),
     )
-    arrays = zip(
-        *((part.series, part.season, part.phase, part.value) for part in parts), strict=True
-    )
-    series, season, phase, value = map(np.concatenate, arrays)
-    whole = Closed(series, season, phase, value, opened)
     return whole.take(np.argsort(whole.series, kind="stable"))
 
 
 def _phases(panel: Panel, schema: Schema, season: int) -> Integers:
     """[slots], the phase of a season."""
-    positions, spec = panel.starts[panel.series_of_slots] + panel.positions, schema.calendar
+    spec = schema.calendar
+    positions = panel.starts[panel.series_of_slots] + panel.positions
     if not _on_clock(spec, season):
         return positions % season
     first = int(positions.min())
     wall = calendar_of(schema).wall(np.arange(first, int(positions.max()) + 1))
-    return np.asarray((wall // spec.every % season)[positions - first])
+    phase = wall // spec.every % season
+    return np.asarray(phase[positions - first])
 
 
-def _on_clock(
-    spec: CalendarSpec, season: int
-) -> bool:  # a day or a week, which clock changes do not move
+def _on_clock(spec: CalendarSpec, season: int) -> bool:
+    """Whether a season is a day or a week, which clock changes do not move."""
     return spec.kind == "seconds" and spec.every <= DAY and season * spec.every in (DAY, WEEK)
 
 
-def _numbers(closed: Closed, panel: Panel, schema: Schema) -> Integers:
-    """[slots], the position that each slot has, by its number, -1 where it has none."""
+def _position_of_slots(closed: Closed, panel: Panel, schema: Schema) -> Integers:
+    """[slots], the number of the closed position at which each lies, -1 for none."""
     series = panel.series_of_slots
-    number = np.full(len(series), -1)
+    position = np.full(len(series), -1)
     for season in np.unique(closed.season).tolist():
         numbers = np.flatnonzero(closed.season == season)
         keys = closed.series[numbers] * season + closed.phase[numbers]
-        order = np.argsort(keys)
+        numbers = numbers[np.argsort(keys)]
+        keys = np.sort(keys)
         key = series * season + _phases(panel, schema, season)
-        at = order[np.minimum(np.searchsorted(keys[order], key), len(keys) - 1)]
-        number = np.where((number < 0) & (keys[at] == key), numbers[at], number)
-    return number
+        nearest = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
+        inside = (keys[nearest] == key) & (position < 0)
+        position[inside] = numbers[nearest[inside]]
+    return position
 
 
 def _touching(marks: Marks | None, slots: Integers) -> tuple[Integers, NDArray[Any]]:
-    """Which of some slots events touch, by number, and the event of each; a slot comes once for each event."""
+    """Which of ascending slots events touch, by number, and the event of each; a slot comes once for each event."""
     if marks is None:
-        return np.zeros(0, np.int64), np.zeros(0, object)
+        return _NO_POSITIONS, np.zeros(0, object)
     inside = np.isin(marks.slot, slots)
-    return np.searchsorted(slots, marks.slot[inside]), np.array(marks.labels, object)[
-        marks.label[inside]
-    ]
+    labels = np.array(marks.labels, object)[marks.label[inside]]
+    return np.searchsorted(slots, marks.slot[inside]), labels
 
 
 def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
     """Where in a season phases are: on Sundays, at 22:00 to 05:00, in August."""
-    if spec.kind == "weekdays" and season == len(spec.weekdays):
-        return "on " + ", ".join(f"{day_name[spec.weekdays[phase]]}s" for phase in phases)
     if spec.kind == "months" and season * spec.every == 12:
-        return "in " + ", ".join(
-            month_name[1 + (phase * spec.every + spec.anchor) % 12] for phase in phases
-        )
+        months = [1 + (phase * spec.every + spec.anchor) % 12 for phase in phases]
+        return "in " + ", ".join(month_name[month] for month in months)
+
     on_clock = _on_clock(spec, season)
-    if on_clock and spec.every == DAY:
-        return "on " + ", ".join(
-            f"{day_name[day]}s" for day in sorted((phase + THURSDAY) % 7 for phase in phases)
-        )
+    days: list[int] = []
+    if spec.kind == "weekdays" and season == len(spec.weekdays):
+        days = [spec.weekdays[phase] for phase in phases]
+    elif on_clock and spec.every == DAY:
+        days = sorted((phase + THURSDAY) % 7 for phase in phases)
+    if days:
+        return "on " + ", ".join(f"{day_name[day]}s" for day in days)
 
     def step(phase: int) -> str:
+        if not on_clock:
+            return f"step {phase or season} of {season}"
         day, second = divmod(phase * spec.every, DAY)
         clock = f"{second // HOUR:02}:{second % HOUR // 60:02}"
-        clock = clock if season * spec.every == DAY else f"{day_abbr[(day + THURSDAY) % 7]} {clock}"
-        return clock if on_clock else f"step {phase or season} of {season}"
+        if season * spec.every == DAY:
+            return clock
+        return f"{day_abbr[(day + THURSDAY) % 7]} {clock}"
 
-    runs = np.split(np.array(phases), np.flatnonzero(np.diff(phases) != 1) + 1)
-    return "at " + ", ".join(
-        " to ".join(dict.fromkeys(map(step, run[[0, -1]].tolist()))) for run in runs
-    )
+    texts = []
+    for run in np.split(np.array(phases), np.flatnonzero(np.diff(phases) != 1) + 1):
+        first, last = step(int(run[0])), step(int(run[-1]))
+        texts.append(first if first == last else f"{first} to {last}")
+    return f"at {', '.join(texts)}"
 
 
 def suspects(panel: Panel, schema: Schema) -> list[Row]:
@@ -341,78 +370,94 @@ def suspects(panel: Panel, schema: Schema) -> list[Row]:
     panel = without_censored(panel, schema)
     if schema.calendar.kind == "steps" or not panel.observed.any():
         return []
-    closed = fixed_values(find_closed(panel, schema, panel.lengths), panel, schema)
-    is_open = np.ones(len(panel.values), bool) if closed is None else np.isnan(closed)
-    season = compared_season(schema)
-    found = defaultdict[tuple[int, int, str, str], list[int]](list)
-    shown = replace(panel, observed=panel.observed & is_open)
-    if not shown.observed.any():
+    fixed = fixed_values(find_closed(panel, schema, panel.lengths), panel, schema)
+    if fixed is not None:
+        panel = replace(panel, observed=panel.observed & np.isnan(fixed))
+    if not panel.observed.any():
         return []
-    series, first, last = _runs(panel, shown.observed, max(season, CYCLE))
-    lone = _outliers(shown, season)
-    lone = np.setdiff1d(lone, runs(first, last - first + 1)[1])
-    slots = np.concatenate([np.stack([first, last], 1), np.stack([lone, lone], 1)])
-    owner = np.concatenate([series, panel.series_of_slots[lone]])
-    position = slots - panel.offsets[owner][:, None] + panel.starts[owner][:, None]
-    calendar, lowest = calendar_of(schema), panel.lowest_seen()
-    for number, (series_index, (begin, end)) in enumerate(
-        zip(owner.tolist(), position.tolist(), strict=True)
-    ):
-        days = (
-            int(day_spans(calendar, np.array([begin]))[0][0]),
-            int(day_spans(calendar, np.array([end]))[1][0]),
-        )
-        zero, run = (
-            panel.values[slots[number, 0]] == 0 <= lowest[series_index],
-            number < len(series),
-        )
-        name = "zeros" if zero else "one value" if run else "outlier"
-        found[(*days, name, "closed" if zero else "ignore")].append(series_index)
-    rows = list[Row]()
-    for (begin, end, name, kind), some in sorted(found.items()):
-        texts = [str(np.datetime64(day, "D")) for day in (begin, end)]
-        owners = [()] if len(some) == len(panel) else [panel.ids[number] for number in some]
-        rows += [(texts[0], texts[1], name, kind, ids) for ids in owners]
+
+    season = compared_season(schema)
+    first, last = _runs(panel, max(season, LIMITS.shortest_cycle))
+    outliers = np.setdiff1d(_outliers(panel, season), runs(first, last - first + 1)[1])
+    is_run = np.arange(len(first) + len(outliers)) < len(first)
+    first = np.append(first, outliers)
+    last = np.append(last, outliers)
+    series = panel.series_of_slots[first]
+    is_zero = (panel.values[first] == 0) & (panel.lowest_seen()[series] >= 0)
+    name = np.where(is_zero, "zeros", np.where(is_run, "one value", "outlier"))
+    kind = np.where(is_zero, "closed", "ignore")
+    first_day, _ = _days_of_slots(panel, schema, first)
+    _, last_day = _days_of_slots(panel, schema, last)
+
+    series_by_event = defaultdict[tuple[str, str, str, str], list[int]](list)
+    for *event, number in zip(first_day, last_day, name, kind, series.tolist(), strict=True):
+        begin, end, *words = map(str, event)
+        series_by_event[begin, end, words[0], words[1]].append(number)
+    rows: list[Row] = []
+    for event_key, numbers in sorted(series_by_event.items()):
+        ids = [()] if len(numbers) == len(panel) else [panel.ids[number] for number in numbers]
+        rows += [(*event_key, owner) for owner in ids]
     return rows
 
 
-def _runs(panel: Panel, seen: Flags, cycle: int) -> tuple[Integers, Integers, Integers]:
-    """Series, first and last slot of runs of one value that last far longer than equal values do in their series."""
-    slots = np.flatnonzero(seen)
-    values, series = panel.values[slots], panel.series_of_slots[slots]
-    start = np.flatnonzero(np.append(True, (np.diff(values) != 0) | (np.diff(series) != 0)))
-    size, owner = np.diff(np.append(start, len(slots))), series[start]
-    first = np.append(True, np.diff(owner) > 0)
-    zero = (values[start] == 0) & (panel.lowest_seen() >= 0)[owner]
-    group, equal = (
-        owner + zero * len(panel),
-        size - ~zero,
-    )  # a value that is not 0 equals the one before it
-    count = np.bincount(owner, size, len(panel))
-    count = np.append(count - np.bincount(owner, size * zero, len(panel)), count)
-    elsewhere = (np.bincount(group, equal)[group] - equal) / np.maximum(count[group] - size, 1)
-    falls = np.bincount(owner[1:], (np.diff(values[start]) < 0) & ~first[1:], len(panel))[owner] > 0
-    has_fallen = falls & ~(first & zero)  # what only grows may rest
-    long_enough = size >= LONGER * (1 + cycle * elsewhere)
-    named = np.flatnonzero(has_fallen & long_enough & (elsewhere < MOST_EQUAL))
-    return owner[named], slots[start[named]], slots[start[named] + size[named] - 1]
+def _days_of_slots(panel: Panel, schema: Schema, slots: Integers) -> tuple[NDArray[Any], ...]:
+    """The first and the last day that the periods of slots hold, as dates."""
+    series = panel.series_of_slots[slots]
+    positions = slots - panel.offsets[series] + panel.starts[series]
+    different, index = np.unique(positions, return_inverse=True)
+    spans = day_spans(calendar_of(schema), different)
+    return tuple(days.astype("datetime64[D]")[index] for days in spans)
+
+
+def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:
+    """First and last slot of runs of one value that last far longer than equal values do in their series."""
+    slots = np.flatnonzero(panel.observed)
+    values = panel.values[slots]
+    series_of = panel.series_of_slots[slots]
+    is_start = np.append(True, (np.diff(values) != 0) | (np.diff(series_of) != 0))
+    start = np.flatnonzero(is_start)
+    size = np.diff(np.append(start, len(slots)))  # [runs], as what follows
+    series = series_of[start]
+    value = values[start]
+    is_first = np.append(True, np.diff(series) > 0)
+
+    # how often values are equal to the one before elsewhere: zeros of a series without negatives apart from the rest
+    is_zero = (value == 0) & (panel.lowest_seen() >= 0)[series]
+    group = series + is_zero * len(panel)
+    equal = size - ~is_zero  # a value that is not 0 equals the one before it
+    values_of_series = np.bincount(series, size, len(panel))
+    zeros_of_series = np.bincount(series, size * is_zero, len(panel))
+    comparable = np.append(values_of_series - zeros_of_series, values_of_series)[group]
+    equal_elsewhere = np.bincount(group, equal)[group] - equal
+    share = equal_elsewhere / np.maximum(comparable - size, 1)
+
+    falls = np.append(False, np.diff(value) < 0) & ~is_first
+    has_fallen = np.bincount(series, falls, len(panel))[series] > 0  # what only grows may rest
+    long_enough = size >= LIMITS.run_length * (1 + cycle * share)
+    suspect = has_fallen & long_enough & ~(is_first & is_zero) & (share < LIMITS.most_equal)
+    first = start[suspect]
+    return slots[first], slots[first + size[suspect] - 1]
 
 
 def _outliers(panel: Panel, season: int) -> Integers:
     """The slots of values far from those around them, where no other value of their series is nearly as far."""
     slots = np.flatnonzero(panel.observed)
     series = panel.series_of_slots[slots]
-    steps = np.array([1, season, 2 * season] if season > 1 else [1, 2, 3])
+    steps = season * np.array([0, 1, 2]) + [1, 0, 0] if season > 1 else np.array([1, 2, 3])
     near = slots[:, None] + np.concatenate([-steps, steps])
-    inside = (near >= panel.offsets[series][:, None]) & (near < panel.offsets[series + 1][:, None])
+    inside = (near >= panel.offsets[series, None]) & (near < panel.offsets[series + 1, None])
     near = np.where(inside, near, 0)
     around = np.where(inside & panel.observed[near], panel.values[near], np.nan)
-    far = np.nan_to_num(np.abs(panel.values[slots] - median(around)))
-    order = np.lexsort((-far, series))  # the farthest of each series first
-    rank = np.arange(len(order)) - np.searchsorted(series[order], series[order])
-    count = np.bincount(series, minlength=len(panel))[series[order]]
-    after = np.append(far[order][1:], 0.0)
-    gap = (far[order] > FARTHER * after) & (after > 0) & (rank + 1 <= MOST_OUTLIERS * count)
-    last = np.full(len(panel), -1)
-    np.maximum.at(last, series[order][gap], rank[gap])
-    return np.sort(slots[order[rank <= last[series[order]]]])
+    distance = np.nan_to_num(np.abs(panel.values[slots] - median(around)))
+
+    order = np.lexsort((-distance, series))  # the farthest of each series first
+    slots = slots[order]
+    series = series[order]
+    distance = distance[order]
+    rank = np.arange(len(order)) - np.searchsorted(series, series)
+    next_distance = np.append(distance[1:], 0.0)
+    is_gap = (distance > LIMITS.outlier_distance * next_distance) & (next_distance > 0)
+    is_gap &= rank + 1 <= LIMITS.most_outliers * np.bincount(series)[series]
+    last_rank = np.full(len(panel), -1)
+    np.maximum.at(last_rank, series[is_gap], rank[is_gap])
+    return np.sort(slots[rank <= last_rank[series]])
