@@ -1,6 +1,7 @@
 """What events do to values: estimated from the past, taken out of it for every model, put back into forecasts."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
@@ -14,28 +15,37 @@ from forecast.tables.cells import MAX_VALUE
 
 WEEKDAYS = 7
 NOT_COMPARED = -1  # in place of the label set of a slot that no day is compared with
-HIDDEN = 0.2  # a day on which less than this share is left says nothing of untouched days
-CLOSED = 0.02  # where so little is left, nothing is
-LARGEST_FACTOR = 20.0
 NAMED = 4  # effects that a line names
 
-# tuned on births in the United States before 2013; none matters much
-WEEKS_EACH_SIDE, WEEKS_SEARCHED = (
-    3,
-    10,
-)  # that a day is compared with, and among which they are looked for
-LEVEL_WEEKS = 4  # to each side, whose mean is the level
-PRIOR_DAYS = (
-    10  # weight, in days, of the mean over all series, towards which that of each series is shrunk
-)
-CORRELATION = 0.5  # of how two series deviate on one day
-PROFILES = 0.1, 10.0  # bounds of the profile of a week
-LEAST = 1e-3  # share of the level below which there is no effect, and no noise
-EXPONENTS = 0, -1, 1, 2  # the first one unless another is clearly better
-EXPONENT_COST = (
-    1.0  # by how much another must lower the sum of squared errors, each over its variance
-)
-ROUNDS, REACTION_ROUNDS = 10, 3
+
+@dataclass(frozen=True)
+class EffectPriors:
+    """Tuned on births in the United States before 2013; none matters much."""
+
+    hidden: float = (
+        0.2  # a day on which less than this share is left says nothing of untouched days
+    )
+    closed: float = 0.02  # where so little is left, nothing is
+    largest_factor: float = 20.0
+    # weeks that a day is compared with, and among which they are looked for
+    weeks_each_side: int = 3
+    weeks_searched: int = 10
+    level_weeks: int = 4  # to each side, whose mean is the level
+    # weight, in days, of the mean over all series, towards which that of each series is shrunk
+    prior_days: int = 10
+    correlation: float = 0.5  # of how two series deviate on one day
+    # bounds of the profile of a week
+    lowest_profile: float = 0.1
+    highest_profile: float = 10.0
+    least: float = 1e-3  # share of the level below which there is no effect, and no noise
+    exponents: tuple[int, ...] = (0, -1, 1, 2)  # the first one unless another is clearly better
+    # by how much another must lower the sum of squared errors, each over its variance
+    exponent_cost: float = 1.0
+    ridge_rounds: int = 10
+    reaction_rounds: int = 3
+
+
+PRIORS = EffectPriors()
 
 
 @dataclass(frozen=True)
@@ -69,61 +79,66 @@ class Adjustment:
 
     factor: Numbers  # [slots]
     shift: Numbers
-    known: Flags  # [slots], whether values say what adjusted ones are: not where events leave hardly anything
-    fixed: Numbers | None = (
-        None  # values of closed slots, as days a shop is shut; NaN for open ones; None without any
-    )
-    bound: Flags | None = (
-        None  # [slots], whether values of stock-outs say only what adjusted ones are at least
-    )
+    # [slots], whether values say what adjusted ones are: not where events leave hardly anything
+    known: Flags
+    # [slots], values of closed slots, as days a shop is shut; NaN for open ones; None without any
+    fixed: Numbers | None = None
+    # [slots], whether values of stock-outs say only what adjusted ones are at least; None without any
+    bound: Flags | None = None
 
     def _adjusted(self, panel: Panel) -> tuple[Numbers, Flags]:
         """[slots], adjusted values, and where there are some: in open slots whose values say what they are."""
         values = (panel.values - self.shift) / np.where(self.known, self.factor, 1.0)
-        return values, panel.observed & self.known & (
-            True if self.fixed is None else np.isnan(self.fixed)
-        )
+        observed = panel.observed & self.known
+        if self.fixed is not None:
+            observed &= np.isnan(self.fixed)
+        return values, observed
 
     def removed(self, panel: Panel) -> Panel:
         """The panel with adjusted values; in closed slots, and where they are not `known`, they are unknown."""
         values, observed = self._adjusted(panel)
-        observed = observed if self.bound is None else observed & ~self.bound
+        if self.bound is not None:
+            observed &= ~self.bound
         return replace(panel, values=np.where(observed, values, 0.0), observed=observed)
 
     def bounds(self, panel: Panel) -> Numbers | None:
         """[slots], what adjusted values are at least where the panel has stock-outs, else NaN; None without any."""
+        if self.bound is None:
+            return None
         values, observed = self._adjusted(panel)
-        return None if self.bound is None else np.where(observed & self.bound, values, np.nan)
+        return np.where(observed & self.bound, values, np.nan)
 
     def put_back(self, values: Numbers, slot: Integers) -> Numbers:
         """What events make of adjusted values, [windows, horizon, ...], in their slots, [windows, horizon]."""
-        shape = (*slot.shape, *(1,) * (values.ndim - slot.ndim))
-        moved = np.asarray(
-            values * self.factor[slot].reshape(shape) + self.shift[slot].reshape(shape)
-        )
+        slot = slot.reshape(*slot.shape, *(1,) * (values.ndim - slot.ndim))
+        moved = np.asarray(values * self.factor[slot] + self.shift[slot])
         if self.fixed is None:
             return moved
-        fixed = self.fixed[slot].reshape(shape)
+        fixed = self.fixed[slot]
         return np.where(np.isnan(fixed), moved, fixed)
 
 
 def adjustment(
     panel: Panel, schema: Schema, effects: Effects, series_index: Integers
 ) -> Adjustment:
+    """What effects do to the values of a panel whose series have these numbers, 0 for a new one."""
     marks = mark(panel, schema)
     index = {label: number for number, label in enumerate(effects.labels)}
     label = np.array([index.get(label, -1) for label in marks.labels], np.int64)[marks.label]
-    slot, label = marks.slot[label >= 0], label[label >= 0]
-    row = np.repeat(series_index, np.diff(panel.offsets))
-    unit, additive = effects.unit[row], effects.unit[row] > 0
-    of_label = effects.effect[additive[slot].astype(np.int64), label]  # [marks, 8]
-    amount = of_label[:, 0] + of_label[np.arange(len(slot)), 1 + marks.weekday[slot]]
-    total = np.bincount(slot, amount, len(row)) * effects.reaction[row]
-    factor = np.clip(
-        1 + total * effects.profile[row, marks.weekday] ** effects.exponent, 0, LARGEST_FACTOR
-    )
-    factor = np.where(additive, 1.0, np.where(factor < CLOSED, 0.0, factor))
-    return Adjustment(factor, total * unit, factor >= HIDDEN)
+    slot = marks.slot[label >= 0]
+    label = label[label >= 0]
+    row = series_index[panel.series_of_slots]
+    unit = effects.unit[row]
+    is_additive = unit > 0
+
+    of_label = effects.effect[is_additive[slot].astype(np.int64), label]  # [marks, 8]
+    of_weekday = of_label[np.arange(len(slot)), 1 + marks.weekday[slot]]
+    amount = np.bincount(slot, of_label[:, 0] + of_weekday, len(row)) * effects.reaction[row]
+    profile = effects.profile[row, marks.weekday]
+    factor = np.clip(1 + amount * profile**effects.exponent, 0, PRIORS.largest_factor)
+    factor[factor < PRIORS.closed] = 0.0
+    factor[is_additive] = 1.0
+    return Adjustment(factor, amount * unit, factor >= PRIORS.hidden)
 
 
 def adjusted_panel(
@@ -137,53 +152,51 @@ def adjusted_panel(
 
     Adjusted values of the past lie at the newest level.
     """
-    level, bound, size = (
-        moved_levels(panel, schema),
-        touched(panel, schema, "stock_out"),
-        len(panel.values),
-    )
-    if effects is None and fixed is None and level is None and bound is None:
+    levels = moved_levels(panel, schema)
+    bound = touched(panel, schema, "stock_out")
+    if effects is None and fixed is None and levels is None and bound is None:
         return panel, None
+
+    size = len(panel.values)
     moved = Adjustment(np.ones(size), np.zeros(size), np.ones(size, bool))
     if effects is not None:
         moved = adjustment(panel, schema, effects, series_index)
-    factor, shift = moved.factor, moved.shift
-    if level is not None:
-        factor, shift = level[0] * factor, level[0] * shift + level[1]
+    factor = moved.factor
+    shift = moved.shift
+    if levels is not None:
+        level_factor, level_shift = levels
+        factor = level_factor * factor
+        shift = level_factor * shift + level_shift
     if fixed is not None:
-        factor, shift = (
-            np.where(np.isnan(fixed), factor, 1.0),
-            np.where(np.isnan(fixed), shift, 0.0),
-        )
+        is_open = np.isnan(fixed)
+        factor = np.where(is_open, factor, 1.0)
+        shift = np.where(is_open, shift, 0.0)
     moved = Adjustment(factor, shift, moved.known, fixed, bound)
     return moved.removed(panel), moved
 
 
 def describe_effects(effects: Effects) -> str:
     """The strongest effects in percent; in deviations of the values on the additive scale."""
-    additive = bool((effects.unit[1:] > 0).all())
-    size = effects.typical[int(additive)]
-    order = [
-        label
-        for label in np.argsort(-np.abs(size), kind="stable")
-        if round(abs(size[label]), 3) > 0
-    ]
-    text, unit = ("{} {:+.1f} deviations", 1.0) if additive else ("{} {:+.0f} %", 100.0)
-    named = ", ".join(
-        text.format(effects.labels[label], unit * size[label]) for label in order[:NAMED]
-    )
-    more = f", and {len(order) - NAMED} more" if len(order) > NAMED else ""
-    return named + more or "no effect beyond chance"
+    is_additive = bool((effects.unit[1:] > 0).all())
+    sizes = effects.typical[int(is_additive)]
+    texts = []
+    for label in np.argsort(-np.abs(sizes), kind="stable"):
+        size = sizes[label]
+        text = f"{size:+.1f} deviations" if is_additive else f"{100 * size:+.0f} %"
+        if round(abs(size), 3) > 0:
+            texts.append(f"{effects.labels[label]} {text}")
+    if not texts:
+        return "no effect beyond chance"
+    more = f", and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    return ", ".join(texts[:NAMED]) + more
 
 
 def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
     """Events in the future of a panel that the past of the fit has not shown, in the order of their names."""
     marks = mark(panel.tail(1), schema)
-    future = {
-        marks.labels[number]
-        for number in np.unique(marks.label[marks.slot % (1 + panel.ahead) > 0])
-    }
-    return sorted((future & set(marks.names)) - set(effects.labels))
+    is_future = marks.slot % (1 + panel.ahead) > 0
+    labels = {marks.labels[number] for number in np.unique(marks.label[is_future])}
+    return sorted((labels & set(marks.names)) - set(effects.labels))
 
 
 def fit_effects(
@@ -194,50 +207,58 @@ def fit_effects(
     A day is compared with the same day of the nearest weeks without events; where no day with its labels can be, with
     days of the same labels. What all days with a label have in common is its effect; a day may have several labels.
     """
-    marks, usable = mark(panel, schema), panel.observed & panel.before(before)
+    marks = mark(panel, schema)
+    usable = panel.observed & panel.before(before)
     closed = np.zeros_like(usable) if fixed is None else usable & np.isfinite(fixed)
-    past = _Past.of(panel, marks, usable & ~closed)
-    profile, unit = _weekly_profile(past, marks.weekday), _additive_unit(past)
-    spec, marked = schema.calendar, np.unique(marks.slot)
-    week = len(spec.weekdays) if spec.kind == "weekdays" else max(1, round(WEEK / spec.every))
-    slot, deviation, expected = _compare(past, marked[past.observed[marked]], marks, week, unit)
-    # the same days two weeks earlier tell how much untouched days vary
-    earlier = marked - 2 * week
-    earlier = earlier[earlier >= past.offsets[past.series[marked]]]
-    noise = _noise(past, *_compare(past, earlier[past.untouched[earlier]], marks, week, unit)[:2])
-    series, labels = past.series[slot], len(marks.labels)
-    _, day, on_same_day = np.unique(marks.date[slot], return_inverse=True, return_counts=True)
-    weight = 1 / (noise[series] ** 2 * (1 + CORRELATION * (on_same_day[day] - 1)))
-    weekday_set, matrix = _weekday_sets(slot, marks)
-    weekday_level, additive = profile[1 + series, marks.weekday[slot]], unit[series] > 0
-    effect, typical, exponent = (
-        np.zeros((2, labels, 1 + WEEKDAYS)),
-        np.zeros((2, labels)),
-        EXPONENTS[0],
-    )
+    past = _Past.of(panel, schema, marks, usable & ~closed)
+    days = _compare(past, past.marked[past.observed[past.marked]])
+    series = past.series[days.slot]
+    weekday = marks.weekday[days.slot]
+    weekday_level = past.profile[1 + series, weekday]
+    weekday_set, matrix = _weekday_sets(days.slot, marks)
+    weight = _weights(past, days)
+
+    labels = len(marks.labels)
+    effect = np.zeros((2, labels, 1 + WEEKDAYS))
+    typical = np.zeros((2, labels))
+    exponent = PRIORS.exponents[0]
     reaction = np.ones(len(panel) + 1)
-    for is_additive, used in enumerate((~additive, additive)):
-        if used.any():
-            sets, own_set = np.unique(weekday_set[used], return_inverse=True)
-            part = _Regression(series[used], deviation[used], weight[used], own_set, matrix[sets])
-            designs = {power: (expected * weekday_level**power)[used] for power in EXPONENTS}
-            power, effect[is_additive], reacted = part.solved(
-                {0: np.ones(len(own_set))} if is_additive else designs
-            )
-            exponent = exponent if is_additive else power
-            reaction[1 : 1 + len(reacted)] *= reacted  # 1 for series of the other scale
-            day_share = reacted[part.series] * weekday_level[used] ** power
-            typical[is_additive] = part.typical(effect[is_additive], day_share)
-    shown = np.isin(marks.slot, slot) | closed[marks.slot]
-    keys = np.unique(marks.date[marks.slot[shown]] * KEY_STRIDE + marks.label[shown])
+    is_additive = past.unit[series] > 0
+    for scale, used in enumerate((~is_additive, is_additive)):
+        if not used.any():
+            continue
+        sets, own_set = np.unique(weekday_set[used], return_inverse=True)
+        regression = _Regression(
+            series=series[used],
+            deviation=days.deviation[used],
+            weight=weight[used],
+            weekday_set=own_set,
+            matrix=matrix[sets],
+        )
+        designs = {0: np.ones(len(own_set))}  # on the additive scale
+        if scale == 0:
+            expected = days.expected[used]
+            designs = {power: expected * weekday_level[used] ** power for power in PRIORS.exponents}
+        power, effect[scale], reactions = regression.solved(designs)
+        if scale == 0:
+            exponent = power
+        reaction[1 : 1 + len(reactions)] *= reactions  # 1 for series of the other scale
+        share = reactions[regression.series] * weekday_level[used] ** power
+        typical[scale] = regression.typical(effect[scale], share)
+
+    is_shown = np.isin(marks.slot, days.slot) | closed[marks.slot]
+    keys = np.unique(marks.date[marks.slot[is_shown]] * KEY_STRIDE + marks.label[is_shown])
     counts = np.bincount(keys % KEY_STRIDE, minlength=labels)
-    known = np.flatnonzero(counts)
-    names, unit = (
-        tuple(marks.labels[label] for label in known),
-        np.concatenate([[0.0], unit * past.size]),
-    )
+    shown = np.flatnonzero(counts)
     return Effects(
-        names, counts[known], effect[:, known], typical[:, known], exponent, profile, unit, reaction
+        labels=tuple(marks.labels[label] for label in shown),
+        days=counts[shown],
+        effect=effect[:, shown],
+        typical=typical[:, shown],
+        exponent=exponent,
+        profile=past.profile,
+        unit=np.append(0.0, past.unit * past.size),
+        reaction=reaction,
     )
 
 
@@ -245,134 +266,178 @@ def fit_effects(
 class _Past:
     """The past of a panel: the slots that hold values, and those of them that no event touches."""
 
-    values: Numbers  # [slots], over the largest of their series, so that sums over all series keep their digits
-    size: Numbers  # [series], that largest absolute value
+    marks: Marks
+    marked: Integers  # slots that events touch, ascending
+    week: int  # steps
     series: Integers  # [slots]
     offsets: Integers
     observed: Flags
     untouched: Flags
+    # [slots], over the largest of their series, so that sums over all series keep their digits
+    values: Numbers
+    size: Numbers  # [series], that largest absolute value
 
     @classmethod
-    def of(cls, panel: Panel, marks: Marks, observed: Flags) -> "_Past":
-        untouched, series = observed.copy(), panel.series_of_slots
+    def of(cls, panel: Panel, schema: Schema, marks: Marks, observed: Flags) -> "_Past":
+        spec = schema.calendar
+        week = max(1, round(WEEK / spec.every))
+        untouched = observed.copy()
         untouched[marks.slot] = False
-        size = np.maximum.reduceat(
-            np.where(observed, np.abs(panel.values), 0.0), panel.offsets[:-1]
+        sizes = np.where(observed, np.abs(panel.values), 0.0)
+        size = np.maximum.reduceat(sizes, panel.offsets[:-1])
+        size[size == 0] = 1.0
+        series = panel.series_of_slots
+        return cls(
+            marks=marks,
+            marked=np.unique(marks.slot),
+            week=len(spec.weekdays) if spec.kind == "weekdays" else week,
+            series=series,
+            offsets=panel.offsets,
+            observed=observed,
+            untouched=untouched,
+            values=np.where(observed, panel.values / size[series], 0.0),
+            size=size,
         )
-        size = np.where(size > 0, size, 1.0)
-        values = np.where(observed, panel.values / size[series], 0.0)
-        return cls(values, size, series, panel.offsets, observed, untouched)
+
+    @cached_property
+    def profile(self) -> Numbers:
+        """[series + 1, 7], the mean of each day of the week over the mean of all; row 0 over all series."""
+        shape = (len(self.size), WEEKDAYS)
+        cell = (self.series * WEEKDAYS + self.marks.weekday)[self.untouched]
+        sums = np.bincount(cell, self.values[self.untouched], shape[0] * WEEKDAYS).reshape(shape)
+        counts = np.bincount(cell, minlength=shape[0] * WEEKDAYS).reshape(shape)
+        level = sums.sum(1, keepdims=True) / np.maximum(counts.sum(1, keepdims=True), 1)
+        has_level = level > 0  # [series, 1]
+        # the profile of each series times the count
+        total = np.where(has_level, sums / np.where(has_level, level, 1.0), counts)
+        shared = np.where(counts.any(0), total.sum(0) / np.maximum(counts.sum(0), 1), 1.0)
+        prior = PRIORS.prior_days
+        profile = np.concatenate([shared[None], (total + prior * shared) / (counts + prior)])
+        return np.asarray(np.clip(profile, PRIORS.lowest_profile, PRIORS.highest_profile))
+
+    @cached_property
+    def unit(self) -> Numbers:
+        """[series], the standard deviation of values that no event touches where some lie below 0, else 0."""
+        observed_values = np.where(self.observed, self.values, np.inf)
+        is_signed = np.minimum.reduceat(observed_values, self.offsets[:-1]) < 0
+        series = self.series[self.untouched]
+        values = self.values[self.untouched]
+        count = len(is_signed)
+        known = np.maximum(np.bincount(series, minlength=count), 1)
+        mean = np.bincount(series, values, count) / known
+        squares = np.bincount(series, (values - mean[series]) ** 2, count)
+        return np.where(is_signed, np.sqrt(squares / known), 0.0)
 
 
-def _weekly_profile(past: _Past, weekday: Integers) -> Numbers:
-    """[series + 1, 7], the mean of each day of the week over the mean of all; row 0 over all series."""
-    shape = len(past.size), WEEKDAYS
-    cell = (past.series * WEEKDAYS + weekday)[past.untouched]
-    sums = np.bincount(cell, past.values[past.untouched], shape[0] * WEEKDAYS).reshape(shape)
-    counts = np.bincount(cell, minlength=shape[0] * WEEKDAYS).reshape(shape)
-    level = sums.sum(1, keepdims=True) / np.maximum(counts.sum(1, keepdims=True), 1)  # [series, 1]
-    total = np.where(level > 0, sums / np.where(level > 0, level, 1.0), counts)  # times the count
-    shared = np.where(counts.any(0), total.sum(0) / np.maximum(counts.sum(0), 1), 1.0)
-    profile = np.concatenate([shared[None], (total + PRIOR_DAYS * shared) / (counts + PRIOR_DAYS)])
-    return np.asarray(np.clip(profile, *PROFILES))
+@dataclass(frozen=True)
+class _Days:
+    """Days that can be compared with others, in units of the level around."""
+
+    slot: Integers  # [days], the first slot of each
+    deviation: Numbers
+    expected: Numbers
 
 
-def _additive_unit(past: _Past) -> Numbers:
-    """[series], the standard deviation of values that no event touches where some lie below 0, else 0."""
-    signed = (
-        np.minimum.reduceat(np.where(past.observed, past.values, np.inf), past.offsets[:-1]) < 0
-    )
-    series, values, count = past.series[past.untouched], past.values[past.untouched], len(signed)
-    known = np.maximum(np.bincount(series, minlength=count), 1)
-    mean = np.bincount(series, values, count) / known
-    return np.where(
-        signed, np.sqrt(np.bincount(series, (values - mean[series]) ** 2, count) / known), 0.0
-    )
-
-
-def _compare(
-    past: _Past, slots: Integers, marks: Marks, week: int, unit: Numbers
-) -> tuple[Integers, Numbers, Numbers]:
-    """First slot of each day that can be compared, its deviation and expected value, in units of the level around."""
+def _compare(past: _Past, slots: Integers) -> _Days:
+    """The days of slots, as far as there are days to compare them with."""
+    marks = past.marks
     untouched = np.where(past.untouched, NO_LABELS, NOT_COMPARED)
-    expected = _expected(past, slots, week, untouched, np.full(len(slots), NO_LABELS))
-    label_sets, asked = (
-        np.where(past.observed, marks.label_set, NOT_COMPARED),
-        marks.label_set[slots],
-    )
-    rest = ~np.isin(
-        asked, asked[np.isfinite(expected)]
-    )  # no day with these labels has an untouched one near it
-    expected[rest] = _expected(past, slots[rest], week, label_sets, asked[rest])
-    series = past.series[slots]
-    reach = LEVEL_WEEKS * max(
-        week, 2
-    )  # the level is the mean of untouched values so many steps to each side
-    left = np.maximum(slots - reach, past.offsets[series])
-    right = np.minimum(slots + reach + 1, past.offsets[series + 1])
-    sums = np.concatenate([[0.0], np.cumsum(np.where(past.untouched, past.values, 0.0))])
-    counts = np.concatenate([[0], np.cumsum(past.untouched)])
-    level = (sums[right] - sums[left]) / np.maximum(counts[right] - counts[left], 1)
-    level = np.where(unit[series] > 0, unit[series], level)
+    expected = _expected(past, slots, untouched, np.full(len(slots), NO_LABELS))
+    # days with labels none of whose days has an untouched one near it
+    label_sets = np.where(past.observed, marks.label_set, NOT_COMPARED)
+    label_set = marks.label_set[slots]
+    rest = ~np.isin(label_set, label_set[np.isfinite(expected)])
+    expected[rest] = _expected(past, slots[rest], label_sets, label_set[rest])
+
+    level = _levels(past, slots)
     usable = np.isfinite(expected) & (level > 0)
-    slots, expected, level = slots[usable], expected[usable], level[usable]
+    slots = slots[usable]
+    expected = expected[usable]
     keys = past.series[slots] * KEY_STRIDE + marks.date[slots]
     _, first, day = np.unique(keys, return_index=True, return_inverse=True)
-    level = np.bincount(day, level)
-    return (
-        slots[first],
-        np.bincount(day, past.values[slots] - expected) / level,
-        np.bincount(day, expected) / level,
-    )
+    level = np.bincount(day, level[usable])
+    deviation = np.bincount(day, past.values[slots] - expected) / level
+    return _Days(slots[first], deviation, np.bincount(day, expected) / level)
 
 
-def _expected(
-    past: _Past, slots: Integers, week: int, label_sets: Integers, asked: Integers
-) -> Numbers:
+def _levels(past: _Past, slots: Integers) -> Numbers:
+    """[slots], the mean of untouched values some weeks to each side; the unit on the additive scale."""
+    series = past.series[slots]
+    steps = PRIORS.level_weeks * max(past.week, 2)
+    left = np.maximum(slots - steps, past.offsets[series])
+    right = np.minimum(slots + steps + 1, past.offsets[series + 1])
+    sums = np.append(0.0, np.cumsum(np.where(past.untouched, past.values, 0.0)))
+    counts = np.append(0, np.cumsum(past.untouched))
+    level = (sums[right] - sums[left]) / np.maximum(counts[right] - counts[left], 1)
+    unit = past.unit[series]
+    return np.where(unit > 0, unit, level)
+
+
+def _expected(past: _Past, slots: Integers, label_sets: Integers, asked: Integers) -> Numbers:
     """[slots], the mean of the same hour of the week in the weeks around with the `asked` labels; NaN where none is."""
-    low, high = past.offsets[past.series[slots]], past.offsets[past.series[slots] + 1]
-    around = np.full((len(slots), 2 * WEEKS_EACH_SIDE), np.nan)
-    for first, step in ((0, -week), (WEEKS_EACH_SIDE, week)):
-        found = np.zeros(len(slots), np.int64)
-        for weeks in range(1, WEEKS_SEARCHED + 1):
+    low = past.offsets[past.series[slots]]
+    high = past.offsets[past.series[slots] + 1]
+    side = PRIORS.weeks_each_side
+    around = np.full((len(slots), 2 * side), np.nan)
+    for first, step in ((0, -past.week), (side, past.week)):
+        count = np.zeros(len(slots), np.int64)
+        for weeks in range(1, PRIORS.weeks_searched + 1):
             near = slots + weeks * step
-            used = np.flatnonzero((near >= low) & (near < high) & (found < WEEKS_EACH_SIDE))
+            used = np.flatnonzero((near >= low) & (near < high) & (count < side))
             used = used[label_sets[near[used]] == asked[used]]
-            around[used, first + found[used]] = past.values[near[used]]
-            found[used] += 1
-    around.sort(axis=1)  # those not found come last
-    count, rank = np.isfinite(around).sum(1), np.arange(around.shape[1])
-    trimmed = count > 3  # without the smallest and the largest
-    inside = (rank >= trimmed[:, None]) & (rank < (count - trimmed)[:, None])
-    sums = np.where(inside, around, 0.0).sum(1)
-    return np.where(count > 0, sums / np.maximum(inside.sum(1), 1), np.nan)
+            around[used, first + count[used]] = past.values[near[used]]
+            count[used] += 1
+
+    # without the smallest and the largest of more than three; missing ones come last
+    around.sort(axis=1)
+    count = np.isfinite(around).sum(1, keepdims=True)
+    trimmed = count > 3
+    rank = np.arange(2 * side)
+    inside = (rank >= trimmed) & (rank < count - trimmed)
+    mean = np.where(inside, around, 0.0).sum(1) / np.maximum(inside.sum(1), 1)
+    return np.where(count[:, 0] > 0, mean, np.nan)
 
 
-def _noise(past: _Past, slot: Integers, deviation: Numbers) -> Numbers:
+def _weights(past: _Past, days: _Days) -> Numbers:
+    """[days], one over the variance of each, which series share on the same date."""
+    series = past.series[days.slot]
+    dates = past.marks.date[days.slot]
+    _, date, on_date = np.unique(dates, return_inverse=True, return_counts=True)
+    variance = _noise(past)[series] ** 2 * (1 + PRIORS.correlation * (on_date[date] - 1))
+    return np.asarray(1 / variance)
+
+
+def _noise(past: _Past) -> Numbers:
     """[series], standard deviation of untouched days; that of few days is drawn towards that of all series."""
-    size, series, count = np.abs(deviation), past.series[slot], len(past.size)
+    # the same days two weeks earlier tell how much untouched days vary
+    earlier = past.marked - 2 * past.week
+    earlier = earlier[earlier >= past.offsets[past.series[past.marked]]]
+    days = _compare(past, earlier[past.untouched[earlier]])
+    size = np.abs(days.deviation)
+    series = past.series[days.slot]
     pooled = float(size.mean()) if len(size) else 1.0
-    sums, days = np.bincount(series, size, count), np.bincount(series, minlength=count)
-    mean = (sums + PRIOR_DAYS * pooled) / (days + PRIOR_DAYS)
-    return np.asarray(np.maximum(np.sqrt(np.pi / 2) * mean, LEAST))
+    sums = np.bincount(series, size, len(past.size))
+    counts = np.bincount(series, minlength=len(past.size))
+    mean = (sums + PRIORS.prior_days * pooled) / (counts + PRIORS.prior_days)
+    return np.asarray(np.maximum(np.sqrt(np.pi / 2) * mean, PRIORS.least))
 
 
 def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
     """[days], which set of labels and weekday each has; [sets, labels, 8], 1 for a label, and on a weekday."""
-    label_set, weekday = marks.label_set[slots], marks.weekday[slots]
-    _, first, weekday_set = np.unique(
-        label_set * WEEKDAYS + weekday, return_index=True, return_inverse=True
-    )
+    weekday = marks.weekday[slots]
+    keys = marks.label_set[slots] * WEEKDAYS + weekday
+    _, first, weekday_set = np.unique(keys, return_index=True, return_inverse=True)
     number = np.full(len(marks.date), -1)
     number[slots[first]] = np.arange(len(first))
     inside = number[marks.slot] >= 0
-    rows, labels = number[marks.slot[inside]], marks.label[inside]
+    sets = number[marks.slot[inside]]
+    labels = marks.label[inside]
     matrix = np.zeros((len(first), len(marks.labels), 1 + WEEKDAYS))
-    matrix[rows, labels, 0] = 1.0
-    matrix[rows, labels, 1 + weekday[first][rows]] = 1.0
-    matrix[:, matrix[:, :, 1:].any(0).sum(1) < 2, 1:] = (
-        0.0  # always the same day of the week: nothing to tell apart
-    )
+    matrix[sets, labels, 0] = 1.0
+    matrix[sets, labels, 1 + weekday[first][sets]] = 1.0
+    # always the same day of the week: nothing to tell apart
+    has_one_weekday = matrix[:, :, 1:].any(0).sum(1) < 2
+    matrix[:, has_one_weekday, 1:] = 0.0
     return weekday_set.reshape(-1), matrix
 
 
@@ -388,73 +453,66 @@ class _Regression:
 
     def solved(self, designs: dict[int, Numbers]) -> tuple[int, Numbers, Numbers]:
         """Exponent, effects [labels, 8], reactions [series]; designs, by exponent, are what effect 1 would cause."""
-        any_day, weekdays = (
-            self.matrix[:, :, 0],
-            self.matrix[:, :, 1:].reshape(len(self.matrix), -1),
-        )
-        found = {
-            power: self._ridge(design, self.deviation, any_day) for power, design in designs.items()
-        }
-        errors = {
-            power: self._error(designs[power], any_day, effect) for power, effect in found.items()
-        }
-        costs = {power: EXPONENT_COST * (power != EXPONENTS[0]) for power in designs}
-        exponent = min(
-            designs,
-            key=lambda power: costs[power] + float((self.weight * errors[power] ** 2).sum()),
-        )
-        design, effect, reaction = (
-            designs[exponent],
-            found[exponent],
-            np.ones(int(self.series.max()) + 1),
-        )
-        for _ in range(REACTION_ROUNDS if len(np.unique(self.series)) > 1 else 0):
-            reaction = self._reactions(design * (any_day @ effect)[self.weekday_set])
-            effect = self._ridge(design * reaction[self.series], self.deviation, any_day)
+        any_day = self.matrix[:, :, 0]
+        weekdays = self.matrix[:, :, 1:].reshape(len(self.matrix), -1)
+        effects = {}
+        costs = {}
+        for power, design in designs.items():
+            effects[power] = self._ridge(design, self.deviation, any_day)
+            errors = self._errors(design, any_day, effects[power])
+            costs[power] = float((self.weight * errors**2).sum())
+            if power != PRIORS.exponents[0]:
+                costs[power] += PRIORS.exponent_cost
+        exponent = min(costs, key=lambda power: costs[power])
+
+        effect = effects[exponent]
+        design = designs[exponent]
+        reaction = np.ones(int(self.series.max()) + 1)
+        if len(np.unique(self.series)) > 1:
+            for _ in range(PRIORS.reaction_rounds):
+                reaction = self._reactions(design * (any_day @ effect)[self.weekday_set])
+                effect = self._ridge(design * reaction[self.series], self.deviation, any_day)
         design = design * reaction[self.series]
-        added = self._ridge(
-            design, self._error(design, any_day, effect), weekdays
-        )  # what days of the week add
-        return exponent, np.column_stack([effect, added.reshape(-1, WEEKDAYS)]), reaction
+        errors = self._errors(design, any_day, effect)
+        weekday_effect = self._ridge(design, errors, weekdays).reshape(-1, WEEKDAYS)
+        return exponent, np.column_stack([effect, weekday_effect]), reaction
 
     def typical(self, effect: Numbers, share: Numbers) -> Numbers:
         """[labels], the mean over the days of each label of the whole effect, of which a day has a share [days]."""
+        count = len(self.matrix)
+        any_day = self.matrix[:, :, 0]
         whole = (self.matrix * effect).sum((1, 2))  # [sets]
-        any_day, count = self.matrix[:, :, 0], len(self.matrix)
         total = any_day.T @ (whole * np.bincount(self.weekday_set, share, count))
-        return np.asarray(
-            total / np.maximum(any_day.T @ np.bincount(self.weekday_set, minlength=count), 1)
-        )
+        days = any_day.T @ np.bincount(self.weekday_set, minlength=count)
+        return np.asarray(total / np.maximum(days, 1))
 
-    def _error(self, design: Numbers, matrix: Numbers, effect: Numbers) -> Numbers:
+    def _errors(self, design: Numbers, matrix: Numbers, effect: Numbers) -> Numbers:
         return np.asarray(self.deviation - design * (matrix @ effect)[self.weekday_set])
 
     def _ridge(self, design: Numbers, deviation: Numbers, matrix: Numbers) -> Numbers:
         """[columns], effects of columns [sets, columns], small ones shrunk most (adaptive ridge, Grandvalet 1998)."""
         used = np.flatnonzero(matrix.any(0))
-        part, effect = matrix[:, used], np.zeros(matrix.shape[1])
-        gram = part.T @ (
-            np.bincount(self.weekday_set, self.weight * design**2, len(matrix))[:, None] * part
-        )
-        moment = part.T @ np.bincount(
-            self.weekday_set, self.weight * design * deviation, len(matrix)
-        )
+        columns = matrix[:, used]
+        precision = np.bincount(self.weekday_set, self.weight * design**2, len(matrix))
+        weighted = np.bincount(self.weekday_set, self.weight * design * deviation, len(matrix))
+        gram = columns.T @ (precision[:, None] * columns)
+        moment = columns.T @ weighted
+        effect = np.zeros(matrix.shape[1])
         squares = np.ones(len(used))
-        for _ in range(ROUNDS if len(used) else 0):
-            variance = np.maximum((squares + squares.mean()) / 2, LEAST**4)
+        for _ in range(PRIORS.ridge_rounds if len(used) else 0):
+            variance = np.maximum((squares + squares.mean()) / 2, PRIORS.least**4)
             effect[used] = np.linalg.solve(gram + np.diag(1 / variance), moment)
             squares = effect[used] ** 2
-        return np.where(np.abs(effect) > LEAST, effect, 0.0)
+        effect[np.abs(effect) <= PRIORS.least] = 0.0
+        return effect
 
     def _reactions(self, predicted: Numbers) -> Numbers:
         """[series], how strongly each reacts, drawn towards 1 by what is left to chance (empirical Bayes)."""
         precision = np.bincount(self.series, self.weight * predicted**2)
+        moment = np.bincount(self.series, self.weight * predicted * self.deviation)
         shown = precision > 0
-        single = np.bincount(self.series, self.weight * predicted * self.deviation) / np.where(
-            shown, precision, 1.0
-        )
+        single = moment / np.where(shown, precision, 1.0)
         excess = (precision * (single - 1) ** 2)[shown].sum() - shown.sum()
-        variance = max(0.0, float(excess / max(precision.sum(), LEAST)))
-        return np.where(
-            shown, 1 + (single - 1) * variance * precision / (1 + variance * precision), 1.0
-        )
+        variance = max(0.0, float(excess / max(precision.sum(), PRIORS.least)))
+        evidence = variance * precision
+        return np.where(shown, 1 + (single - 1) * evidence / (1 + evidence), 1.0)
