@@ -11,7 +11,7 @@ from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import DAY, wall_clock
 from forecast.errors import BadData, NoRows, Setting, UsageError, did_you_mean
-from forecast.events.kinds import EPOCH, takes_events
+from forecast.events.kinds import EPOCH, KINDS_OF_DAYS, takes_events
 from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids
@@ -22,10 +22,12 @@ from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Table
 from forecast.tables.writing import Column
 
-DATE, START, END, NAME, KIND = COLUMNS = ("date", "start", "end", "name", "kind")
+COLUMNS = ("date", "start", "end", "name", "kind")
+DATE, START, END, NAME, KIND = COLUMNS
 KINDS: tuple[EventKind, ...] = get_args(EventKind)
-ONE_OF = ("ignore", "closed", "stock_out")  # kinds of which a value has one at most
-MAX_NAMES, MAX_NAME = 500, 200  # different names, and characters of each
+EFFECT = KINDS[0]
+MAX_NAMES = 500  # different names of events
+MAX_NAME = 200  # characters of a name
 
 
 def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
@@ -43,52 +45,57 @@ def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
         log.warning("%s: there are no events", error)
         return ()
     columns = [name for name in COLUMNS if name in (DATE, NAME) or name not in schema.ids]
-    owners = _id_columns(table, schema, columns)
-    parts = [_texts(table, name) if name in owners else [""] * len(table) for name in schema.ids]
-    events = dict[Event, int]()  # the row of each
+    id_columns = _id_columns(table, schema, columns)
+    blank = [""] * len(table)
+    owners = [_texts(table, name) if name in id_columns else blank for name in schema.ids]
     used = [name for name in columns if name in table.names]
     rows = zip(
         _spans(table, used, schema.time_format.pivot),
         _texts(table, NAME),
-        _kinds(table, KIND in used),
-        *parts,
+        _kinds(table) if KIND in used else [EFFECT] * len(table),
+        *owners,
         strict=True,
     )
-    for row, ((day, last), name, kind, *given) in enumerate(rows):
+    row_of: dict[Event, int] = {}
+    for row, ((first, last), name, kind, *parts) in enumerate(rows):
         if not 0 < len(name) <= MAX_NAME:
+            problem = f"an event needs a name of at most {MAX_NAME} characters"
+            raise BadData(problem, place=table.place(row, NAME))
+        event = Event(
+            day=first,
+            name=name,
+            ids=tuple(part or None for part in parts) if any(parts) else (),
+            kind=kind,
+            end=last if last > first else None,
+        )
+        if event in row_of:
             raise BadData(
-                f"an event needs a name of at most {MAX_NAME} characters",
-                place=table.place(row, NAME),
+                f"'{name}' on {first} comes twice, first in {table.line(row_of[event])}",
+                place=table.place(row, used[0]),
+                cure="remove one of the rows",
             )
-        whose = tuple(text or None for text in given) if any(given) else ()
-        first, end = date.fromordinal(day + EPOCH), date.fromordinal(last + EPOCH)
-        event = Event(day=first, name=name, ids=whose, kind=kind, end=end if end > first else None)
-        if event in events:
-            problem, when = (
-                f"'{name}' on {event.day} comes twice, first in {table.line(events[event])}",
-                used[0],
-            )
-            raise BadData(problem, place=table.place(row, when), cure="remove one of the rows")
         if kind == "level_shift" and event.end is not None:
-            problem, cure = (
+            raise BadData(
                 f"the level_shift '{name}' has an end",
-                "give its date; if the level moves back, add a row",
+                place=table.place(row, END),
+                cure="give its date; if the level moves back, add a row",
             )
-            raise BadData(problem, place=table.place(row, END), cure=cure)
-        events[event] = row
-    _check_kinds(table, events, schema)
-    if len(names := {event.name for event in events}) > MAX_NAMES:
-        problem = (
-            f"{len(names):,} different names are more than the {MAX_NAMES} that can be learned"
+        row_of[event] = row
+    _check_kinds(table, row_of, schema)
+    names = {event.name for event in row_of}
+    if len(names) > MAX_NAMES:
+        raise BadData(
+            f"{len(names):,} different names are more than the {MAX_NAMES} that can be learned",
+            place=table.name,
+            cure="give events that do the same one name",
         )
-        raise BadData(problem, place=table.name, cure="give events that do the same one name")
-    events = _of_series(table, events, ids)
-    return tuple(
-        sorted(
-            events,
-            key=lambda event: (event.day, event.name, tuple(part or "" for part in event.ids)),
-        )
-    )
+    if not _concerns_series(table, list(row_of), ids):
+        return ()
+    return tuple(sorted(row_of, key=_order))
+
+
+def _order(event: Event) -> tuple[date, str, tuple[str, ...]]:
+    return event.day, event.name, tuple(part or "" for part in event.ids)
 
 
 def _table_of(source: Any) -> Table:
@@ -103,105 +110,111 @@ def renewed(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event,
 
 
 def events_columns(schema: Schema) -> dict[str, Column | NDArray[Any]]:
+    """The events of a schema as a table that `read_events` takes."""
     events = schema.dated_events
-    days, names, kinds, ends = zip(
-        *((event.day, event.name, event.kind, event.last) for event in events), strict=True
-    )
-    spans = {START: days, END: ends} if any(event.end for event in events) else {DATE: days}
-    owners = zip(*(event.ids or (None,) * len(schema.ids) for event in events), strict=True)
-    texts = {
-        NAME: names,
-        **({KIND: kinds} if set(kinds) != {KINDS[0]} else {}),
-        **(
-            dict(zip(schema.ids, owners, strict=True)) if any(event.ids for event in events) else {}
-        ),
-    }
-    dates = {name: np.array(column, "datetime64[s]") for name, column in spans.items()}
-    return {**dates, **{name: Column(np.array(column, object)) for name, column in texts.items()}}
+    days = np.array([event.day for event in events], "datetime64[s]")
+    columns: dict[str, Column | NDArray[Any]] = {DATE: days}
+    if any(event.end for event in events):
+        columns = {START: days, END: np.array([event.last for event in events], "datetime64[s]")}
+    texts: dict[str, list[str | None]] = {NAME: [event.name for event in events]}
+    if any(event.kind != EFFECT for event in events):
+        texts[KIND] = [event.kind for event in events]
+    if any(event.ids for event in events):
+        for number, name in enumerate(schema.ids):
+            texts[name] = [event.ids[number] if event.ids else None for event in events]
+    for name, column in texts.items():
+        columns[name] = Column(np.array(column, object))
+    return columns
 
 
-def _spans(table: Table, used: list[str], pivot: int | None) -> list[tuple[int, int]]:
-    """The first and the last day of each row, in days since 1970-01-01."""
-    dates = [name for name in (DATE, START, END) if name in used]
-    days = {name: _days(table, name, pivot, may_be_blank=len(dates) > 1) for name in dates}
-    found = list[tuple[int, int]]()
-    for row, cells in enumerate(zip(*days.values(), strict=True)):
-        given = {name: day for name, day in zip(days, cells, strict=True) if day is not None}
-        if [*given] not in ([DATE], [START, END]):
-            problem = "an event has either a date, or a start and an end; this one has "
-            place = table.place(row, [*given, *dates][0])
-            raise BadData(f"{problem}{' and '.join(given) or 'neither'}", place=place)
-        first, *_, last = 2 * [*given.values()]
-        if last < first:
+def _spans(table: Table, used: list[str], pivot: int | None) -> list[tuple[date, date]]:
+    """[rows], the first and the last day."""
+    names = [name for name in (DATE, START, END) if name in used]
+    days = {name: _days(table, name, pivot, may_be_blank=len(names) > 1) for name in names}
+    spans = []
+    for row in range(len(table)):
+        filled = [name for name in names if days[name][row] is not None]
+        if filled not in ([DATE], [START, END]):
             raise BadData(
-                "an event ends before it starts",
-                place=table.place(row, END),
-                cure="swap start and end",
+                "an event has either a date, or a start and an end; this one has "
+                f"{' and '.join(filled) or 'neither'}",
+                place=table.place(row, filled[0] if filled else names[0]),
             )
-        found.append((first, last))
-    return found
+        first = days[filled[0]][row]
+        last = days[filled[-1]][row]
+        if first is None or last is None or last < first:
+            problem = "an event ends before it starts"
+            raise BadData(problem, place=table.place(row, END), cure="swap start and end")
+        spans.append((first, last))
+    return spans
 
 
-def _days(table: Table, column: str, pivot: int | None, may_be_blank: bool) -> list[int | None]:
-    """[rows], days since 1970-01-01; None where blank."""
-    filled = np.array([not may_be_blank or text != "" for text in _texts(table, column)], bool)
+def _days(table: Table, column: str, pivot: int | None, may_be_blank: bool) -> list[date | None]:
+    """[rows], None where blank."""
+    days: list[date | None] = [None] * len(table)
+    texts = np.array(_texts(table, column), object)
+    filled = (texts != "") | (not may_be_blank)
     if not filled.any():
-        return [None] * len(table)
-    part = table.rows(filled)
-    times = parse_times(part, (column,), TimeSettings(pivot=pivot))
+        return days
+    dated = table.rows(filled)
+    times = parse_times(dated, (column,), TimeSettings(pivot=pivot))
     if times.format.kind == "integer":
-        raise BadData(
-            f"'{part.first(column)}' is no date",
-            place=part.place(0, column),
-            cure="write 2024-12-24",
-        )
+        problem = f"'{dated.first(column)}' is no date"
+        raise BadData(problem, place=dated.place(0, column), cure="write 2024-12-24")
     wall = wall_clock(times.timestamps, times.format.zone)
-    row = int(np.argmax(wall % DAY != 0))
-    if len(wall) and wall[row] % DAY:
-        problem = (
-            f"'{part.value(row, (column,))}' is a time within a day, and events are whole days"
+    within_day = np.flatnonzero(wall % DAY)
+    if len(within_day):
+        row = int(within_day[0])
+        text = dated.value(row, (column,))
+        raise BadData(
+            f"'{text}' is a time within a day, and events are whole days",
+            place=dated.place(row, column),
+            cure="write the date alone",
         )
-        raise BadData(problem, place=part.place(row, column), cure="write the date alone")
-    days = iter((wall // DAY).tolist())
-    return [next(days) if given else None for given in filled]
+    for row, day in zip(np.flatnonzero(filled), wall // DAY, strict=True):
+        days[row] = date.fromordinal(int(day) + EPOCH)
+    return days
 
 
-def _kinds(table: Table, given: bool) -> list[EventKind]:
-    """[rows], the first kind where none is given."""
-    texts = [text or KINDS[0] for text in _texts(table, KIND)] if given else [KINDS[0]] * len(table)
+def _kinds(table: Table) -> list[EventKind]:
+    """[rows], an effect where blank."""
+    kinds = dict(zip(KINDS, KINDS, strict=True)) | {"": EFFECT}
+    texts = _texts(table, KIND)
     for row, text in enumerate(texts):
-        if text not in KINDS:
-            problem = f"'{text}' is no kind of event{did_you_mean(text, list(KINDS))} (kinds: {', '.join(KINDS)})"
+        if text not in kinds:
+            hint = did_you_mean(text, list(KINDS))
+            problem = f"'{text}' is no kind of event{hint} (kinds: {', '.join(KINDS)})"
             raise BadData(problem, place=table.place(row, KIND))
-    return [KINDS[KINDS.index(text)] for text in texts]
+    return [kinds[text] for text in texts]
 
 
-def _check_kinds(table: Table, events: dict[Event, int], schema: Schema) -> None:
+def _check_kinds(table: Table, row_of: dict[Event, int], schema: Schema) -> None:
     """Refuse effects on steps that have none, and a day of a series that two events call different kinds of days."""
-    if not takes_events(schema.calendar) and any(event.kind == KINDS[0] for event in events):
+    has_effects = any(event.kind == EFFECT for event in row_of)
+    if has_effects and not takes_events(schema.calendar):
         cure = (
             "leave them out, or give them another kind; effects act on weeks, days and finer steps"
         )
         raise _no_days(table, schema, cure)
-    running = list[Event]()
-    for event in sorted(
-        (event for event in events if event.kind in ONE_OF), key=lambda event: event.day
-    ):
+
+    running: list[Event] = []
+    events = [event for event in row_of if event.kind in KINDS_OF_DAYS]
+    for event in sorted(events, key=lambda event: event.day):
         running = [other for other in running if other.last >= event.day]
         for other in running:
-            shared = all(
-                None in pair or len({*pair}) == 1
-                for pair in zip(event.ids, other.ids, strict=False)
-            )
-            if other.kind != event.kind and shared:
-                problem = f"'{event.name}' is {event.kind} on {event.day}, which is {other.kind} by"
-                problem = f"{problem} {table.line(events[other])} ('{other.name}')"
+            if other.kind != event.kind and _share_series(event, other):
+                line = f"{table.line(row_of[other])} ('{other.name}')"
                 raise BadData(
-                    problem,
-                    place=table.place(events[event], KIND),
+                    f"'{event.name}' is {event.kind} on {event.day}, which is {other.kind} by {line}",
+                    place=table.place(row_of[event], KIND),
                     cure="a day of a series has one of them",
                 )
         running.append(event)
+
+
+def _share_series(event: Event, other: Event) -> bool:
+    pairs = zip(event.ids, other.ids, strict=False)
+    return all(None in (part, other_part) or part == other_part for part, other_part in pairs)
 
 
 def _no_days(table: Table, schema: Schema, cure: str) -> UsageError:
@@ -216,9 +229,11 @@ def _id_columns(table: Table, schema: Schema, columns: list[str]) -> list[str]:
     spans = any(name in columns and name in table.names for name in (START, END))
     refuse_missing(table, (NAME,) if spans else (DATE, NAME))
     owners = [column for column in schema.ids if column in table.names and column not in columns]
-    for other in (column for column in table.names if column not in (*columns, *owners)):
-        problem = f"column '{other}' is neither {', '.join(columns)} nor an id column ({', '.join(schema.ids)})"
-        raise BadData(problem, place=table.name, cure="rename or remove it")
+    for other in table.names:
+        if other not in (*columns, *owners):
+            ids = ", ".join(schema.ids)
+            problem = f"column '{other}' is neither {', '.join(columns)} nor an id column ({ids})"
+            raise BadData(problem, place=table.name, cure="rename or remove it")
     return owners
 
 
@@ -227,15 +242,13 @@ def _texts(table: Table, column: str) -> list[str]:
     return [text.strip() for text in table.texts(column)]
 
 
-def _of_series(table: Table, events: dict[Event, int], ids: Ids) -> dict[Event, int]:
-    """The events, none where none concerns a series; those of series that are not there are reported."""
+def _concerns_series(table: Table, events: list[Event], ids: Ids) -> bool:
+    """Whether any event concerns a series of the table; those of others are reported."""
     known = [{None, *parts} for parts in zip(*ids, strict=True)]
-    strange = {
-        event.ids: row for event, row in events.items() if not all(map(contains, known, event.ids))
-    }
+    owners = dict.fromkeys(event.ids for event in events)
+    strange = [parts for parts in owners if not all(map(contains, known, parts))]
     if strange:
         named = series_names([tuple(part or "any" for part in parts) for parts in strange])
-        log.warning(
-            "%s: events of series that are not in the table have no effect: %s", table.name, named
-        )
-    return {} if all(event.ids in strange for event in events) else events
+        problem = "events of series that are not in the table have no effect"
+        log.warning("%s: %s: %s", table.name, problem, named)
+    return len(strange) < len(owners)
