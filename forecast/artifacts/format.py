@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import platform
 import re
 from collections.abc import Callable, Mapping
@@ -11,28 +10,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
+from pydantic_core import from_json
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from forecast.errors import ArtifactRefused, ForecastError, Setting, Unavailable, Words
 
-_DEPTH = 32
-_GROUPS = (
-    2_000_000  # lists and objects of a JSON text; an empty one takes 3 bytes there and 80 in memory
-)
+FORMAT = 3  # of what is written; format 2 is read, too
+NEEDS = ">=0.3"  # the forecast versions that read it
 MANIFEST = "MANIFEST.json"
 PRETRAINED = "pretrained.safetensors"
-FORMAT, NEEDS = (
-    3,
-    ">=0.3",
-)  # of what is written, and the forecast versions that read it; format 2 is read, too
-Arrays = dict[str, NDArray[Any]]
-Part = TypeVar("Part")
 # bytes of each file, which are read into memory
 LIMITS = {
     MANIFEST: 2**20,
@@ -47,6 +39,8 @@ LIMITS = {
 EXPORT = re.compile(r"network-(0|[1-9][0-9]{0,2})\.onnx")  # a network, exported, by its number
 LARGEST_EXPORT = 2**27  # bytes
 REQUIRED = ("config.json", "history.safetensors", "model.safetensors", "scaler.json")
+# lists and objects of a JSON text; an empty one takes 3 bytes there and 80 in memory
+_GROUPS = 2_000_000
 _HEADER = 2**22  # bytes of the names and shapes of arrays
 _WEIGHTS = ("float32",)
 _ARRAYS = ("bool", "uint8", "int32", "int64", "float32", "float64")
@@ -62,81 +56,51 @@ _PACKAGES = (
 )
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 _VERSION = re.compile(r"v-([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-[0-9a-f]{8}")
+
+Arrays = dict[str, NDArray[Any]]
+Part = TypeVar("Part")
 Number = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,2})$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 def dump_json(value: dict[str, Any]) -> bytes:
     """JSON text, the same bytes for equal values whatever the order of their keys."""
-    check_json(value)
     return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode("ascii")
 
 
-def load_json(data: bytes) -> dict[str, Any]:
-    """Return the object in JSON text; raises ValueError for repeated keys, NaN, infinity, and endless nesting."""
+def parse_json(data: bytes) -> Any:
+    """The value of a JSON text; ValueError for NaN, infinity, halves of surrogate pairs, and endless nesting."""
     if data.count(b"[") + data.count(b"{") > _GROUPS:
         raise ValueError(f"holds more than {_GROUPS:,} lists and objects")
-    try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
-    except RecursionError:
-        raise ValueError(f"nested deeper than {_DEPTH} levels") from None
-    check_json(value)
+    return from_json(data, allow_inf_nan=False)
+
+
+def load_json(data: bytes) -> dict[str, Any]:
+    """The object in a JSON text, as `parse_json`."""
+    value = parse_json(data)
     if type(value) is not dict:
         raise TypeError(f"holds {type(value).__name__} where names and values are expected")
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return values
-
-
-def check_json(value: Any, depth: int = 1) -> None:
-    """Raise TypeError or ValueError for all but dicts, lists, text, bools, None, 64-bit integers and finite floats."""
-    kind = type(value)
-    if kind is float and not math.isfinite(value):
-        raise ValueError(f"{value} is not a finite number")
-    if kind is int and not -(2**63) <= value < 2**63:
-        raise ValueError("an integer does not fit 64 bits")
-    if kind is str:
-        value.encode()  # half of a surrogate pair could never be written to a table
-    elif kind in (dict, list, tuple):
-        if depth > _DEPTH:
-            raise ValueError(f"nested deeper than {_DEPTH} levels")
-        for key in value if kind is dict else ():
-            if type(key) is not str:
-                raise TypeError("a key is not text")
-            check_json(key)
-        for inner in value.values() if kind is dict else value:
-            check_json(inner, depth + 1)
-    elif kind not in (bool, int, float) and value is not None:
-        raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not a plain value")
-
-
 @dataclass(frozen=True)
 class Contents:
-    config: dict[
-        str, Any
-    ]  # schema, settings, plan, choices: dicts with text keys, lists, text, finite numbers, None
+    """All that a version holds; JSON values are dicts with text keys, lists, text, finite numbers, bools and None."""
+
+    config: dict[str, Any]  # schema, settings, plan, choices
     weights: dict[str, NDArray[np.float32]]  # all finite
-    scaler: dict[str, Any]  # fitted statistics, made of the same built-in values as `config`
-    history: Arrays  # of bool, uint8, int32, int64, float32 or float64
+    scaler: dict[str, Any]  # fitted statistics
+    history: Arrays
     calibration: Arrays | None = None
     base: Arrays | None = None  # from which a later fit can continue
-    pretrained: bytes | None = (
-        None  # the file of the pretrained network, if it serves; whoever uses it checks it
-    )
+    # the file of the pretrained network, if it serves; whoever uses it checks it
+    pretrained: bytes | None = None
     # ONNX files of the networks, by number; whoever uses them checks them. They follow from the weights, and have no
     # part in the artifact's hash
     exports: dict[int, bytes] = field(default_factory=dict)
-    unexported: dict[int, str] = field(
-        default_factory=dict
-    )  # why a network has no export; in the manifest
-    run: dict[str, Any] = field(
-        default_factory=dict
-    )  # settings that change no artifact of a plan; in the manifest
+    # in the manifest: why a network has no export, and settings that change no artifact of a plan
+    unexported: dict[int, str] = field(default_factory=dict)
+    run: dict[str, Any] = field(default_factory=dict)
 
 
 def most_bytes(name: str) -> int:
@@ -151,45 +115,44 @@ def artifact_hash(files: Mapping[str, bytes]) -> str:
 
 def combined_hash(digests: Mapping[str, str]) -> str:
     """`artifact_hash` from the sha256 of each file."""
-    names = sorted(name for name in digests if name != MANIFEST and not EXPORT.fullmatch(name))
-    return hashlib.sha256(
-        "".join(f"{digests[name]}  {name}\n" for name in names).encode()
-    ).hexdigest()
+    lines = [
+        f"{digest}  {name}\n"
+        for name, digest in sorted(digests.items())
+        if name != MANIFEST and not EXPORT.fullmatch(name)
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def parse_strictly(shown: str, data: bytes, parse: Callable[[bytes], Part]) -> Part:
     """Return ``parse(data)``; whatever a parser raises is an `ArtifactRefused` that names the file `shown`."""
     try:
         return parse(data)
-    except (
-        ForecastError,
-        MemoryError,
-    ):  # refused already, a signal that came meanwhile, or no fault of the file
+    except (ForecastError, MemoryError):  # refused already, or no fault of the file
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ArtifactRefused(
-            f"{shown}: cannot be trusted: {reason}; restore the file, use another version of the store, or fit again"
+            f"{shown}: cannot be trusted: {reason}",
+            cure="restore the file, use another version of the store, or fit again",
         ) from error
 
 
 def dump_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...] = _ARRAYS) -> bytes:
-    """Return arrays by name as safetensors; raises TypeError and ValueError for types and names that are not known."""
+    """Arrays by name as safetensors; TypeError and ValueError for unknown types and names."""
     _check_arrays(arrays, types)
-    # safetensors takes the memory as it lies: strided, Fortran or big-endian arrays would come back as other numbers
-    named = sorted(arrays.items())
-    return save_tensors(
-        {name: np.asarray(a, a.dtype.newbyteorder("<"), order="C") for name, a in named}
-    )
+    plain = {}
+    for name, array in sorted(arrays.items()):
+        # the memory is taken as it lies: strided, Fortran or big-endian arrays would come back as other numbers
+        plain[name] = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+    return save_tensors(plain)
 
 
 def load_arrays(data: bytes, types: tuple[str, ...] = _ARRAYS) -> Arrays:
-    """Return the arrays of safetensors, each writeable, in its own memory; raises as its parser does."""
+    """The arrays of safetensors, each writeable, in its own memory; raises as its parser does."""
     if len(data) >= 8 and int.from_bytes(data[:8], "little") > _HEADER:
         raise ValueError(f"its header says that it is larger than {_HEADER:,} bytes")
-    arrays = {
-        name: np.require(array, requirements="W") for name, array in load_tensors(data).items()
-    }
+    tensors = load_tensors(data)
+    arrays = {name: np.require(array, requirements="W") for name, array in tensors.items()}
     _check_arrays(arrays, types)
     return arrays
 
@@ -197,7 +160,7 @@ def load_arrays(data: bytes, types: tuple[str, ...] = _ARRAYS) -> Arrays:
 def _check_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...]) -> None:
     """Refuse names and types that are not known, weights that are not finite, bools that are neither 0 nor 1."""
     for name, array in arrays.items():
-        if type(name) is not str or name.startswith("__"):
+        if name.startswith("__"):
             raise ValueError(f"an array cannot have the name {name!r}")
         if array.dtype.name not in types:
             raise TypeError(f"array '{name}' is {array.dtype.name}, not one of {', '.join(types)}")
@@ -207,40 +170,43 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...]) ->
             raise ValueError(f"array '{name}' holds bytes that are neither true nor false")
 
 
-# the part of the contents in each file, how it is written, and how it is read
-_PARTS: dict[str, tuple[str, Callable[[Any], bytes], Callable[[bytes], Any]]] = {
-    "config.json": ("config", dump_json, load_json),
-    "model.safetensors": (
-        "weights",
-        partial(dump_arrays, types=_WEIGHTS),
-        partial(load_arrays, types=_WEIGHTS),
-    ),
-    "scaler.json": ("scaler", dump_json, load_json),
-    "history.safetensors": ("history", dump_arrays, load_arrays),
-    "calibration.safetensors": ("calibration", dump_arrays, load_arrays),
-    "base.safetensors": ("base", dump_arrays, load_arrays),
-    PRETRAINED: ("pretrained", bytes, bytes),
+class _File(NamedTuple):
+    """A file of a version: the field of `Contents` in it, and how that is written and read."""
+
+    field: str
+    dump: Callable[[Any], bytes]
+    load: Callable[[bytes], Any]
+
+
+_dump_weights = partial(dump_arrays, types=_WEIGHTS)
+_load_weights = partial(load_arrays, types=_WEIGHTS)
+_FILES = {
+    "config.json": _File("config", dump_json, load_json),
+    "model.safetensors": _File("weights", _dump_weights, _load_weights),
+    "scaler.json": _File("scaler", dump_json, load_json),
+    "history.safetensors": _File("history", dump_arrays, load_arrays),
+    "calibration.safetensors": _File("calibration", dump_arrays, load_arrays),
+    "base.safetensors": _File("base", dump_arrays, load_arrays),
+    PRETRAINED: _File("pretrained", bytes, bytes),
 }
 
 
 def encode(contents: Contents) -> dict[str, bytes]:
     """The files of a version by name, equal for equal contents; TypeError or ValueError for what `decode` refuses."""
-    parts = _PARTS.items()
-    files = {
-        name: dump(part)
-        for name, (key, dump, _) in parts
-        if (part := getattr(contents, key)) is not None
-    }
+    files = {}
+    for name, file in _FILES.items():
+        value = getattr(contents, file.field)
+        if value is not None:
+            files[name] = file.dump(value)
     files |= {f"network-{number}.onnx": data for number, data in contents.exports.items()}
     for name, data in files.items():
-        if len(data) > most_bytes(name):
+        limit = most_bytes(name)
+        if len(data) > limit:
+            lookback = Setting("lookback")
             raise Unavailable(
-                f"{name} would have {len(data):,} bytes, more than the {most_bytes(name):,} that an artifact may hold",
+                f"{name} would have {len(data):,} bytes, more than the {limit:,} that an artifact may hold",
                 cure=Words(
-                    "fit fewer series, a shorter ",
-                    Setting("lookback"),
-                    " or fewer ",
-                    Setting("members"),
+                    "fit fewer series, a shorter ", lookback, " or fewer ", Setting("members")
                 ),
             )
     return files
@@ -250,20 +216,20 @@ def decode(files: Mapping[str, bytes], where: str = "") -> Contents:
     """The contents of a version from its files without the manifest; may raise ArtifactRefused."""
     for name in REQUIRED:
         if name not in files:
-            raise ArtifactRefused(
-                f"{where}{name}: is missing; use another version of the store, or fit again"
-            )
-    for name in sorted(files):
-        if name == MANIFEST or most_bytes(name) < 0:
+            cure = "use another version of the store, or fit again"
+            raise ArtifactRefused(f"{where}{name}: is missing", cure=cure)
+    values: dict[str, Any] = {}
+    exports = {}
+    for name, data in sorted(files.items()):
+        export = EXPORT.fullmatch(name)
+        if export:
+            exports[int(export[1])] = data
+        elif name in _FILES:
+            file = _FILES[name]
+            values[file.field] = parse_strictly(f"{where}{name}", data, file.load)
+        else:
             raise ArtifactRefused(f"{where}{name}: does not belong to an artifact; it was not read")
-    known = [(name, part, load) for name, (part, _, load) in _PARTS.items() if name in files]
-    parts = {
-        part: parse_strictly(f"{where}{name}", files[name], load) for name, part, load in known
-    }
-    exports = {
-        int(found[1]): data for name, data in files.items() if (found := EXPORT.fullmatch(name))
-    }
-    return Contents(**parts, exports=exports)
+    return Contents(**values, exports=exports)
 
 
 class FileEntry(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -284,9 +250,9 @@ class Manifest(BaseModel, frozen=True, extra="forbid", strict=True):
     run: dict[str, bool | int | float] = Field(
         {}, description="settings of training that are not part of the hash"
     )
-    unexported: dict[
-        Number, Annotated[str, Field(max_length=300)]
-    ] = {}  # why networks have no export
+    unexported: dict[Number, Annotated[str, Field(max_length=300)]] = Field(
+        {}, description="why networks have no export"
+    )
 
 
 def dump_manifest(
@@ -298,16 +264,14 @@ def dump_manifest(
 ) -> bytes:
     """The manifest of a version that is made of `files`; `reasons` say why networks have no export."""
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    sizes = {name: len(data) for name, data in files.items()}
     manifest = Manifest(
         format=FORMAT,
         needs=NEEDS,
         version=version,
         created=created,
         hash=combined_hash(digests),
-        files={
-            name: FileEntry(size=len(files[name]), sha256=digest)
-            for name, digest in digests.items()
-        },
+        files={name: FileEntry(size=sizes[name], sha256=digests[name]) for name in files},
         packages={"python": platform.python_version(), **installed()},
         run=dict(run),
         unexported={str(network): reason for network, reason in reasons.items()},
@@ -316,33 +280,29 @@ def dump_manifest(
 
 
 def load_manifest(data: bytes, shown: str) -> Manifest:
-    return parse_strictly(shown, data, lambda data: _parsed(load_json(data), shown))
+    return parse_strictly(shown, data, partial(_parse_manifest, shown=shown))
 
 
-def _parsed(value: dict[str, Any], shown: str) -> Manifest:
-    number, needs = value.get("format"), value.get("needs")
+def _parse_manifest(data: bytes, shown: str) -> Manifest:
+    value = load_json(data)
+    number = value.get("format")
     if type(number) is int and number > FORMAT:
-        release = (
-            needs
-            if type(needs) is str and re.fullmatch(r">=[0-9]+(\.[0-9]+){0,3}", needs)
-            else ", a newer one"
-        )
+        version = re.fullmatch(r">=[0-9.]{1,20}", str(value.get("needs")))
         raise ArtifactRefused(
-            f"{shown}: has format {number}, and this forecast reads up to {FORMAT}; it needs forecast{release}: "
-            "upgrade, or fit again"
+            f"{shown}: has format {number}, and this forecast reads up to {FORMAT}; it needs "
+            f"forecast{version[0] if version else ', a newer one'}",
+            cure="upgrade, or fit again",
         )
     if type(number) is int and number == 1:
-        raise ArtifactRefused(
-            f"{shown}: was made by forecast 0.1.0; move the store elsewhere, and fit again"
-        )
+        cure = "move the store elsewhere, and fit again"
+        raise ArtifactRefused(f"{shown}: was made by forecast 0.1.0", cure=cure)
+
     manifest = Manifest.model_validate(value)
     for name, entry in manifest.files.items():
         if name == MANIFEST or entry.size > most_bytes(name):
             raise ValueError(f"file {name!r} is unknown or too large")
-    if (
-        combined_hash({name: entry.sha256 for name, entry in manifest.files.items()})
-        != manifest.hash
-    ):
+    digests = {name: entry.sha256 for name, entry in manifest.files.items()}
+    if combined_hash(digests) != manifest.hash:
         raise ValueError("the artifact's hash does not follow from those of its files")
     return manifest
 
@@ -351,13 +311,12 @@ def installed() -> dict[str, str]:
     """Versions of the packages that forecasts depend on, as far as they are installed."""
     versions = {}
     for name in _PACKAGES:
-        with suppress(
-            metadata.PackageNotFoundError, OSError
-        ):  # e.g. forecast itself, run from a checkout
-            versions[name] = metadata.version(name)
-    return {
-        name: version for name, version in versions.items() if version
-    }  # None where its record is damaged
+        # e.g. forecast itself is not installed where it runs from a checkout
+        with suppress(metadata.PackageNotFoundError, OSError):
+            version = metadata.version(name)
+            if version:  # None where its record is damaged
+                versions[name] = version
+    return versions
 
 
 def version_id(created: datetime, suffix: str) -> str:
@@ -371,7 +330,8 @@ def version_id(created: datetime, suffix: str) -> str:
 def saved_at(version: str) -> datetime | None:
     """When the version with this id was saved; None where it is not a version id."""
     match = _VERSION.fullmatch(version)
-    try:
-        return None if match is None else datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
-    except ValueError:
+    if match is None:
         return None
+    with suppress(ValueError):
+        return datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
+    return None

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from forecast.artifacts.format import check_json
 from forecast.calendar import patterns
 from forecast.ensemble.baseline_forecasts import baseline_labelled
 from forecast.ensemble.ensemble import CHOSEN
@@ -158,7 +157,6 @@ def _is_label(label: Any) -> bool:
 
 def check_ids(ids: Ids, status: Any, config: Config) -> None:
     """Each series has its ids, texts, and a status."""
-    check_json([ids, status])
     id_columns = len(config.table.ids)
     texts = [*status, *(part for series in ids for part in series)]
     if not ids or any(len(series) != id_columns for series in ids):

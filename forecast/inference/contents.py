@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from forecast.artifacts.format import Arrays, Contents, check_json, load_json
+from forecast.artifacts.format import Arrays, Contents, load_json, parse_json
 from forecast.artifacts.specs import Spec, as_lists, checked, from_lists
 from forecast.artifacts.store import Store
 from forecast.baselines.shared.method import baseline_method
@@ -189,8 +189,7 @@ def _history(panel: Panel) -> Arrays:
 
 def _read_history(stored: Arrays, config: Config) -> Panel:
     arrays = dict(stored)
-    ids, status = json.loads(arrays.pop("ids").tobytes().decode())
-    check_json([ids, status])
+    ids, status = parse_json(arrays.pop("ids").tobytes())
     ids = tuple(map(tuple, ids))
     checks.check_ids(ids, status, config)
 
