@@ -41,24 +41,25 @@ class Checkpoints:
     """The checkpoints of a fit into a store whose lock is held, in a folder for data and plan that `open` chooses."""
 
     def __init__(self, root: Path, resume: bool = False) -> None:
-        self._root, self._resume, self._broken = root, resume, False
+        self._root = root
+        self._resume = resume
         self._folder = root
+        self._write_failed = False
 
     def open(self, data: str, plan: str) -> Self | None:
         """The same with the folder of the fit with these keys, old ones pruned; None where it cannot be used."""
         folder = self._root / f"{data[:_DIGITS]}-{plan[:_DIGITS]}"
-        found = [path for path in self._root.glob("*") if _FOLDER.fullmatch(path.name)]
-        for path in (self._root, *found):
+        folders = [path for path in self._root.glob("*") if _FOLDER.fullmatch(path.name)]
+        for path in (self._root, *folders):
             if path.is_symlink():  # a store from elsewhere must not choose what is written to
                 log.warning("no checkpoint is written: %s", refused(path, "is a symbolic link"))
                 return None
-        folders = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
-        self._report(folder, folders)
-        for old in (
-            *[other for other in folders if other != folder][KEEP - 1 :],
-            *self._root.glob(f"*/{TEMPORARY}"),
-        ):
-            remove(old)
+
+        self._log_start(folder, folders)
+        others = [path for path in folders if path != folder]
+        others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in (*others[KEEP - 1 :], *self._root.glob(f"*/{TEMPORARY}")):
+            remove(path)
         self._folder = folder
         return self
 
@@ -72,13 +73,14 @@ class Checkpoints:
         """Read a checkpoint by name; None if it is missing or, with a warning, damaged."""
         if not self._resume:
             return None
-        shown = self._folder / name
+        path = self._folder / name
         try:
             check_kind(self._folder)
-            return parse_strictly(str(shown), read_file(shown, MAX_BYTES), _parse)
+            return parse_strictly(str(path), read_file(path, MAX_BYTES), _parse)
+        except FileNotFoundError:
+            return None
         except (OSError, ForecastError) as error:
-            if not isinstance(error, FileNotFoundError):
-                log.warning("%s: is not used, and its training starts anew: %s", shown, error)
+            log.warning("%s: is not used, and its training starts anew: %s", path, error)
             return None
 
     def write(self, name: str, checkpoint: Checkpoint) -> None:
@@ -90,25 +92,24 @@ class Checkpoints:
             head = f"{hashlib.sha256(body).hexdigest()} {len(facts)}\n"
             replace_file(self._folder / name, [head.encode(), body])
         except (CannotCreate, StorageFailure) as error:
-            if not self._broken:
-                log.warning(
-                    "no checkpoint can be written, and a stop would lose what was trained: %s",
-                    error,
-                )
-            self._broken = True
+            if not self._write_failed:
+                problem = "no checkpoint can be written, and a stop would lose what was trained"
+                log.warning("%s: %s", problem, error)
+            self._write_failed = True
 
-    def _report(self, folder: Path, folders: list[Path]) -> None:
-        if folder in folders and self._resume:
-            log.info("resume   from %s", folder)
-        elif folder in folders:
-            setting = Setting("resume", True)
-            log.info("training starts at the beginning; %s would go on from %s", setting, folder)
+    def _log_start(self, folder: Path, folders: list[Path]) -> None:
+        if folder in folders:
+            if self._resume:
+                log.info("resume   from %s", folder)
+            else:
+                resume = Setting("resume", True)
+                log.info("training starts at the beginning; %s would go on from %s", resume, folder)
         elif self._resume and folders:
-            same_data = any(other.name[:_DIGITS] == folder.name[:_DIGITS] for other in folders)
-            other = "another plan or other settings" if same_data else "other data"
-            log.warning(
-                "the checkpoint in %s belongs to %s; training starts anew", self._root, other
-            )
+            data = folder.name[:_DIGITS]
+            has_same_data = any(path.name.startswith(data) for path in folders)
+            other = "another plan or other settings" if has_same_data else "other data"
+            problem = "the checkpoint in %s belongs to %s; training starts anew"
+            log.warning(problem, self._root, other)
         elif self._resume:
             log.info("nothing to resume in %s; training starts at the beginning", self._root)
 
@@ -118,4 +119,5 @@ def _parse(data: bytes) -> Checkpoint:
     digest, size = head.decode("ascii").split(" ")
     if hashlib.sha256(body).hexdigest() != digest:
         raise ValueError("differs from its checksum")
-    return Checkpoint(load_json(body[: int(size)]), load_arrays(body[int(size) :]))
+    facts = load_json(body[: int(size)])
+    return Checkpoint(facts, load_arrays(body[int(size) :]))

@@ -24,15 +24,12 @@ OPERATORS = frozenset((
     "Unsqueeze", "Where",
 ))
 # fmt: on
-WHOLE = 7  # type of 64-bit whole numbers
-MAX_NUMBER, ENDS = 2**31, (2**63 - 1, -(2**63 - 1))  # whole numbers that a graph may hold
-SIZES = {
-    1: 4,
-    6: 4,
-    7: 8,
-    9: 1,
-    11: 8,
-}  # bytes of a number, by type: float32, int32, int64, bool, float64
+INT64 = 7  # its number among the types of ONNX
+# whole numbers that a graph may hold: small ones, and the ends of 64 bits
+MAX_NUMBER = 2**31
+ENDS = (2**63 - 1, -(2**63 - 1))
+# bytes of a number, by type: float32, int32, int64, bool, float64
+SIZES = {1: 4, 6: 4, INT64: 8, 9: 1, 11: 8}
 
 # the messages of ONNX with the fields that exports have: number, name, * where it is repeated, and type or message
 _SCHEMA = {
@@ -56,19 +53,19 @@ def _model() -> Any:
     """The class of a model that has the fields of the table and no others."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-    file, kinds = (
-        descriptor_pb2.FileDescriptorProto(name="graph.proto"),
-        descriptor_pb2.FieldDescriptorProto,
-    )
+    file = descriptor_pb2.FileDescriptorProto(name="graph.proto")
+    field_type = descriptor_pb2.FieldDescriptorProto
     for name, fields in _SCHEMA.items():
         message = file.message_type.add(name=name)
-        for number, field, kind in map(str.split, fields.split(", ")):
-            label = kinds.LABEL_REPEATED if field.endswith("*") else kinds.LABEL_OPTIONAL
-            added = message.field.add(name=field.rstrip("*"), number=int(number), label=label)
+        for text in fields.split(", "):
+            number, field, kind = text.split()
+            is_list = field.endswith("*")
+            added = message.field.add(name=field.rstrip("*"), number=int(number))
+            added.label = field_type.LABEL_REPEATED if is_list else field_type.LABEL_OPTIONAL
             if kind in _SCHEMA:
                 added.type_name = kind
             else:
-                added.type = kinds.Type.Value(f"TYPE_{kind.upper()}")
+                added.type = field_type.Type.Value(f"TYPE_{kind.upper()}")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("model"))
@@ -97,10 +94,8 @@ def _check_known(message: Any) -> None:
     from google.protobuf.unknown_fields import UnknownFieldSet
 
     for field in UnknownFieldSet(message):
-        kind = message.DESCRIPTOR.name
-        raise ValueError(
-            f"the graph holds what no export holds: field {field.field_number} of a {kind}"
-        )
+        place = f"field {field.field_number} of a {message.DESCRIPTOR.name}"
+        raise ValueError(f"the graph holds what no export holds: {place}")
     for field, value in message.ListFields():
         if field.message_type is not None:
             for inner in [value] if isinstance(value, Message) else value:
@@ -112,32 +107,31 @@ def _check_node(node: Any) -> None:
     if operator not in OPERATORS:
         raise ValueError(f"the graph has an unknown operator {operator[:40]!r}")
     for attribute in node.attribute:
+        _check_numbers(np.array([attribute.int, *attribute.ints], np.int64))
+        tensor = attribute.tensor
         if attribute.HasField("tensor"):
-            _check_tensor(attribute.tensor)
-            # runtimes have ended the process by shapes that are filled with other numbers than 0 and 1
-            filled = operator == "ConstantOfShape" and attribute.tensor.type == WHOLE
-            if filled and not np.isin(np.frombuffer(attribute.tensor.data, "<i8"), (0, 1)).all():
-                raise ValueError(
-                    "an array of the graph is filled with other numbers than exports have"
-                )
-        _check_whole(np.array([attribute.int, *attribute.ints], np.int64))
+            _check_tensor(tensor)
+        # runtimes have ended the process by shapes that are filled with other numbers than 0 and 1
+        fills_shape = operator == "ConstantOfShape" and tensor.type == INT64
+        if fills_shape and not np.isin(np.frombuffer(tensor.data, "<i8"), (0, 1)).all():
+            raise ValueError("an array is filled with other numbers than exports have")
 
 
 def _check_tensor(tensor: Any) -> None:
     """A tensor has as many bytes as its sizes say, in the file itself."""
-    if len(tensor.size) > MAX_RANK or tensor.type not in SIZES:
-        raise ValueError(
-            f"a tensor of the graph has more than {MAX_RANK} axes, or an unknown type ({tensor.type})"
-        )
-    if min(tensor.size, default=0) < 0 or math.prod(tensor.size) * SIZES[tensor.type] != len(
-        tensor.data
-    ):
+    if len(tensor.size) > MAX_RANK:
+        raise ValueError(f"a tensor of the graph has more than {MAX_RANK} axes")
+    if tensor.type not in SIZES:
+        raise ValueError(f"a tensor of the graph has an unknown type ({tensor.type})")
+    size = math.prod(tensor.size) * SIZES[tensor.type]
+    if min(tensor.size, default=0) < 0 or size != len(tensor.data):
         raise ValueError("a tensor of the graph is not as large as it says")
-    if tensor.type == WHOLE:
-        _check_whole(np.frombuffer(tensor.data, "<i8"))
+    if tensor.type == INT64:
+        _check_numbers(np.frombuffer(tensor.data, "<i8"))
 
 
-def _check_whole(numbers: NDArray[np.int64]) -> None:
+def _check_numbers(numbers: NDArray[np.int64]) -> None:
     """Refuse other sizes, places and steps than small ones and the ends of 64 bits, by which runtimes have crashed."""
-    if not set(numbers[(numbers < -MAX_NUMBER) | (numbers > MAX_NUMBER)].tolist()) <= {*ENDS}:
+    is_small = (numbers >= -MAX_NUMBER) & (numbers <= MAX_NUMBER)
+    if not (is_small | np.isin(numbers, ENDS)).all():
         raise ValueError("a whole number of the graph is too large")

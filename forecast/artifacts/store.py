@@ -31,12 +31,13 @@ from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, Usa
 from forecast.logs import log
 from forecast.settings import STORE
 
-POINTER, LOCK, RESUME = "CURRENT", ".lock", ".resume"
+POINTER = "CURRENT"
+LOCK = ".lock"
+RESUME = ".resume"
 OWNER = "OWNER"  # says which job the store belongs to; a store of `fit` alone has none
-MAX_FOLDERS, NAMED = (
-    2_000,
-    5,
-)  # that are looked through for stores, and stores or versions that a message names
+MAX_FOLDERS = 2_000  # that are looked through for stores
+NAMED = 5  # stores or versions that a message names
+READ_ATTEMPTS = 3  # of a version that another process may be pruning
 
 _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
 
@@ -44,14 +45,12 @@ _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
 def stores_nearby(path: Path) -> str:
     """The stores near `path`, as the end of a message; an empty text where there are none."""
     folder = path.parent if path.parent.is_dir() else Path()
-    try:
-        folders = list(
-            islice(chain(folder.glob("[!.]*/"), folder.glob("[!.]*/[!.]*/")), MAX_FOLDERS)
-        )
-    except OSError:
-        folders = []
-    stores = [os.path.normpath(store) for store in folders if (store / POINTER).is_file()]
-    stores.sort(key=lambda store: (store.count(os.sep), store))  # nearer ones first
+    nearest_first = chain(folder.glob("[!.]*/"), folder.glob("[!.]*/[!.]*/"))
+    folders: list[Path] = []
+    with suppress(OSError):
+        folders += islice(nearest_first, MAX_FOLDERS)
+    stores = [os.path.normpath(path) for path in folders if (path / POINTER).is_file()]
+    stores.sort(key=lambda store: (store.count(os.sep), store))
     more = ", ..." if len(stores) > NAMED else ""
     return f"; stores nearby: {', '.join(stores[:NAMED])}{more}" if stores else ""
 
@@ -109,22 +108,19 @@ class Store:
         except FileNotFoundError:
             return None
 
-    def _load_verified(
-        self, version: str | None, attempts: int = 3
-    ) -> tuple[Contents, VersionInfo, str]:
+    def _load_verified(self, version: str | None) -> tuple[Contents, VersionInfo, str]:
         """Contents and info of a version, and the sha256 of its manifest."""
         if version is not None and saved_at(version) is None:
             raise UsageError(f"{version!r} is not a version id; {self.path} holds {self._known()}")
-        try:
-            return self._read(version)
-        except FileNotFoundError as error:
-            if (
-                attempts > 1
-            ):  # it may have been pruned between a look at its name and one at its files
-                return self._load_verified(version, attempts - 1)
-            raise ArtifactRefused(
-                f"{error.filename}: is missing; restore it, or fit again"
-            ) from error
+        missing: str | None = None
+        for _ in range(READ_ATTEMPTS):
+            try:
+                return self._read(version)
+            except (
+                FileNotFoundError
+            ) as error:  # pruned between a look at its name and one at its files
+                missing = error.filename
+        raise ArtifactRefused(f"{missing}: is missing", cure="restore it, or fit again")
 
     def _read(self, version: str | None) -> tuple[Contents, VersionInfo, str]:
         expected = None
@@ -136,11 +132,9 @@ class Store:
         folder = self.path / version
         if expected not in (None, digest):
             raise durable.refused(folder / MANIFEST, f"differs from its checksum in {POINTER}")
-        entries = manifest.files.items()
-        files = {
-            name: durable.read_file(folder / name, entry.size, entry.sha256)
-            for name, entry in entries
-        }
+        files = {}
+        for name, entry in manifest.files.items():
+            files[name] = durable.read_file(folder / name, entry.size, entry.sha256)
         contents = decode(files, f"{folder}{os.sep}")
         unexported = {int(number): reason for number, reason in manifest.unexported.items()}
         return replace(contents, run=manifest.run, unexported=unexported), info, digest
@@ -154,31 +148,29 @@ class Store:
         created = saved_at(version)
         if manifest.version != version or created is None:
             raise durable.refused(path, f"belongs to version {manifest.version[:80]!r}")
-        return (
-            manifest,
-            VersionInfo(version, manifest.hash, created),
-            hashlib.sha256(data).hexdigest(),
-        )
+        info = VersionInfo(version, manifest.hash, created)
+        return manifest, info, hashlib.sha256(data).hexdigest()
 
     def _pointer(self) -> tuple[str, str]:
         """The id of the live version and the sha256 of its manifest."""
+        path = self.path / POINTER
         if POINTER not in self._names():
             hint = stores_nearby(self.path)
             raise NoInput(f"{self.path}: holds no forecaster yet; run `forecast fit` first{hint}")
-        match = _POINTER.fullmatch(
-            durable.read_file(self.path / POINTER, 200).decode("ascii", errors="replace")
-        )
+        text = durable.read_file(path, 200).decode("ascii", errors="replace")
+        match = _POINTER.fullmatch(text)
         if match is None or saved_at(match[1]) is None:
-            raise durable.refused(self.path / POINTER, "does not name a version")
+            raise durable.refused(path, "does not name a version")
         return match[1], match[2]
 
     def _version_ids(self) -> list[str]:
         return [name for name in self._names() if saved_at(name) is not None]
 
     def _known(self) -> str:
-        known = self._version_ids()[::-1]
-        more = f" and {len(known) - NAMED} older ones" if len(known) > NAMED else ""
-        return f"{', '.join(known[:NAMED]) or 'none'}{more}"
+        """The newest versions, as words."""
+        versions = self._version_ids()[::-1]
+        more = f" and {len(versions) - NAMED} older ones" if len(versions) > NAMED else ""
+        return f"{', '.join(versions[:NAMED]) or 'none'}{more}"
 
     def _names(self) -> list[str]:
         with durable.raised_as(_no_store, self.path):
@@ -187,22 +179,13 @@ class Store:
     def _refuse_foreign_folder(self) -> None:
         with durable.raised_as(durable.cannot_create, self.path):
             names = sorted(os.listdir(self.path))
-        ours = {
-            LOCK,
-            RESUME,
-            OWNER,
-            "lost+found",
-        }  # the last stands in the root of a freshly mounted disk
-        foreign = [
-            name
-            for name in names
-            if name not in ours and not fnmatch.fnmatchcase(name, durable.TEMPORARY)
-        ]
-        if foreign and not any(saved_at(name) for name in names):
-            problem = (
-                f"holds other files ('{foreign[0]}' is one of {len(foreign)}) and no forecaster"
-            )
+        # lost+found stands in the root of a freshly mounted disk
+        ours = {LOCK, RESUME, OWNER, "lost+found", *fnmatch.filter(names, durable.TEMPORARY)}
+        foreign = [name for name in names if name not in ours]
+        if foreign and not any(map(saved_at, names)):
+            count = f"'{foreign[0]}' is one of {len(foreign)}"
             cure = Words("name a new or an empty folder with ", Setting("artifact"))
+            problem = f"holds other files ({count}) and no forecaster"
             raise CannotCreate(problem, place=self.path, cure=cure)
 
 
@@ -234,19 +217,20 @@ class Writer:
         if keep < 1:
             raise UsageError("at least 1 version has to stay", setting=Setting("keep", keep))
         files = encode(contents)
-        ids, before, digest = self._store._version_ids(), self._live(), artifact_hash(files)
-        same: VersionInfo | None = None
-        with suppress(ArtifactRefused):  # a damaged version stands in no way of a new one
-            versions = self._store.versions()[::-1] if reuse else []
-            same = next((info for info in versions if info.hash == digest), None)
-        if same is not None:
-            return self.promote(same.id) if promote else same
+        store = self._store
+        ids = store._version_ids()
+        live_before = self._live()
+        digest = artifact_hash(files)
+        if reuse:
+            with suppress(ArtifactRefused):  # a damaged version stands in no way of a new one
+                same = [info for info in store.versions() if info.hash == digest]
+                if same:
+                    return self.promote(same[-1].id) if promote else same[-1]
+
         created = (created or datetime.now(UTC)).astimezone(UTC)
         newest = saved_at(ids[-1]) if ids else None
-        if (
-            newest is not None and created <= newest
-        ):  # ids sort in the order of saving, whatever the clock does
-            created = newest + timedelta(microseconds=1)
+        if newest is not None:  # ids sort in the order of saving, whatever the clock does
+            created = max(created, newest + timedelta(microseconds=1))
         version = version_id(created, digest[:8])
         announce(version)
         manifest = dump_manifest(
@@ -255,8 +239,8 @@ class Writer:
         self._write(version, files | {MANIFEST: manifest})
         if promote:
             self._point(version, hashlib.sha256(manifest).hexdigest())
-        live = version if promote else before
-        self._prune([*ids, version], {live, before}, live, keep)
+        live = version if promote else live_before
+        self._prune([*ids, version], {live, live_before}, live, keep)
         return VersionInfo(version, digest, created)
 
     def checkpoints(self, resume: bool = False) -> Checkpoints:
@@ -272,10 +256,8 @@ class Writer:
         try:
             return None if self._store.empty else self._store.current()
         except ArtifactRefused as error:
-            log.warning(
-                "the file that names the live version is replaced, since it cannot be read: %s",
-                error,
-            )
+            problem = "the file that names the live version is replaced, since it cannot be read"
+            log.warning("%s: %s", problem, error)
             return None
 
     def _write(self, version: str, files: dict[str, bytes]) -> None:
@@ -309,23 +291,19 @@ class Writer:
             path = self._store.path / version
             doomed = durable.temporary_beside(path)
             try:
-                durable.when_free(
-                    os.rename, path, doomed
-                )  # first out of sight: a reader never meets half a version
+                # first out of sight: a reader never meets half a version
+                durable.when_free(os.rename, path, doomed)
             except OSError as error:
                 log.warning("%s: could not be pruned: %s", path, error.strerror)
-                continue
-            durable.remove(doomed)
+            else:
+                durable.remove(doomed)
 
 
 def _no_store(error: OSError, path: Path) -> Exception:
     if error.errno in durable.DISK:
         return durable.failure(error, path)
-    cure = Words(
-        "run `forecast fit` first, or name its folder with ",
-        Setting("artifact"),
-        stores_nearby(path),
-    )
+    hint = stores_nearby(path)
+    cure = Words("run `forecast fit` first, or name its folder with ", Setting("artifact"), hint)
     return NoInput(f"no forecaster can be read here: {error.strerror}", place=path, cure=cure)
 
 
@@ -339,29 +317,25 @@ def check_apart(
         if path is None or not os.path.exists(path):
             continue
         if os.path.exists(output) and os.path.samefile(output, path):
-            raise UsageError(
-                f"{output} is {name}, and the output would replace it; write to another file"
-            )
-        if os.path.isdir(path) and _path_below(path, output) is not None:
-            raise UsageError(
-                f"{output} is in the folder of {name}, and would be read with it; write elsewhere"
-            )
+            problem = f"{output} is {name}, and the output would replace it"
+            raise UsageError(problem, cure="write to another file")
+        if os.path.isdir(path) and _path_below(path, output):
+            problem = f"{output} is in the folder of {name}, and would be read with it"
+            raise UsageError(problem, cure="write elsewhere")
     if store is None:
         return
-    parts = _path_below(store, output)
-    in_store = parts is not None and (
-        parts[0] in (POINTER, OWNER, LOCK, RESUME) or parts[0].startswith("v-")
-    )
-    if in_store or _path_below(str(runs_folder(store)), output) is not None:
-        raise UsageError(
-            f"{output} would replace a file of the store {store}; write to a file elsewhere"
-        )
+    name, *_ = (*_path_below(store, output), "")
+    is_own = name.startswith("v-") or name in (POINTER, OWNER, LOCK, RESUME)
+    if is_own or _path_below(str(runs_folder(store)), output):
+        problem = f"{output} would replace a file of the store {store}"
+        raise UsageError(problem, cure="write to a file elsewhere")
 
 
-def _path_below(folder: str, file: str) -> tuple[str, ...] | None:
-    """The parts of the path of a file below a folder; None if it is elsewhere."""
-    whole, base = Path(os.path.realpath(file)), Path(os.path.realpath(folder))
-    return whole.relative_to(base).parts if base in whole.parents else None
+def _path_below(folder: str, file: str) -> tuple[str, ...]:
+    """The parts of the path of a file below a folder; () if it is elsewhere."""
+    whole = Path(os.path.realpath(file))
+    base = Path(os.path.realpath(folder))
+    return whole.relative_to(base).parts if base in whole.parents else ()
 
 
 def runs_folder(store: str) -> Path:
