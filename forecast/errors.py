@@ -63,14 +63,19 @@ class ForecastError(Rendered, Exception):
         cure: object = "",
     ) -> None:
         super().__init__(problem)
-        self.problem, self.setting, self.place, self.cure = problem, setting, place, cure
+        self.problem = problem
+        self.setting = setting
+        self.place = place
+        self.cure = cure
 
     def render(self, write: Write) -> str:
-        place, cure = render(self.place, write), render(self.cure, write)
-        setting = "" if self.setting is None else f"{write(self.setting)}: "
-        return (
-            f"{place and f'{place}: '}{setting}{render(self.problem, write)}{cure and f'; {cure}'}"
-        )
+        text = render(self.problem, write)
+        if self.setting is not None:
+            text = f"{write(self.setting)}: {text}"
+        if self.place:
+            text = f"{render(self.place, write)}: {text}"
+        cure = render(self.cure, write)
+        return f"{text}; {cure}" if cure else text
 
 
 @dataclass(frozen=True)
@@ -105,10 +110,11 @@ def as_argument(setting: Setting) -> str:
 
 def as_flag(setting: Setting) -> str:
     """A setting as an option of the command line: ``--horizon 30``, ``--no-guard``, ``-p hidden_size=8``."""
-    name, value = setting.name.replace("_", "-"), setting.value
+    name = setting.name.replace("_", "-")
+    value = setting.value
     if name == "params":
-        given = value if isinstance(value, dict) else {}
-        return " ".join(["-p", *(f"{key}={part}" for key, part in given.items())])
+        entries = value.items() if isinstance(value, dict) else ()
+        return " ".join(["-p", *(f"{key}={entry}" for key, entry in entries)])
     if value is None or isinstance(value, bool):
         return f"--no-{name}" if value is False else f"--{name}"
     text = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
@@ -159,10 +165,6 @@ class Busy(ForecastError, exit_code=75):
 
 class ArtifactRefused(ForecastError, exit_code=76):
     """A store or a version in it is damaged, foreign, unsafe or too new."""
-
-
-class WrongSplit(BaseException):
-    """Test rows are not after those of the fit; no Exception, as scikit-learn would catch it, and score nonsense."""
 
 
 class Interrupted(BaseException):

@@ -25,12 +25,12 @@ from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit, models_of
 from forecast.inference.forecasting import Columns
 from forecast.inference.predictor import Predictor
+from forecast.logs import log
 from forecast.metrics.metrics import result_columns
 from forecast.parameters import (
     Data,
     ForecasterParams,
     Names,
-    refuse_other_rows,
     table_of,
 )
 from forecast.reading.comparing import actuals_after
@@ -295,7 +295,7 @@ class Forecaster(ForecasterParams):
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE over the rows of `X` after the end of the fit, at most a horizon of them; higher is better.
 
-        BadData if there are none, or WrongSplit if scikit-learn cross-validates with rows that come before.
+        BadData if there are none. A cross-validation tests what follows: ``cv=RollingOrigin(windows=3, horizon=24)``.
         """
         self._refuse_y(y)
         predictor = self._serving()
@@ -307,7 +307,13 @@ class Forecaster(ForecasterParams):
         zero = schema.missing == "zero"
         actual, others = actuals_after(history, later.panel, horizon, zero)
         uncensored, _ = actuals_after(history, without_censored(later.panel, schema), horizon, zero)
-        refuse_other_rows(others, horizon)
+        if others:
+            log.warning(
+                "%d of the rows to score do not come after those of the fit, and do not count; "
+                "a cross-validation needs cv=RollingOrigin(windows=3, horizon=%d)",
+                others,
+                horizon,
+            )
         return -forecasting.error_after(predictor, later, actual, uncensored)
 
     def backtest(

@@ -1,13 +1,12 @@
 """Shared by the scikit-learn-style estimators: nested settings (``params__hidden_size``), names of other libraries."""
 
-import sys
 from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from forecast import settings as choices
-from forecast.errors import ForecastError, Setting, UsageError, Words, WrongSplit
+from forecast.errors import ForecastError, Setting, UsageError, Words
 from forecast.inference.fitted import Fitted
 from forecast.reading.dated import normalised
 from forecast.registry import default_baselines
@@ -18,7 +17,8 @@ from forecast.tables.table import Table
 Data = Any  # a pandas DataFrame or Series, an array [rows], or a Table
 Names = str | tuple[str, ...]
 
-BASELINES, PREFIX = default_baselines(), "params__"
+BASELINES = default_baselines()
+PREFIX = "params__"  # of the entries of `params`
 
 
 class NotFitted(ForecastError, NotFittedError, exit_code=66):
@@ -50,16 +50,13 @@ class NestedParams:
 
     def set_params(self, **params: Any) -> Self:  # the signature is scikit-learn's
         """Set constructor arguments, or entries of `params` as ``params__NAME``."""
-        nested = {
-            name.removeprefix(PREFIX): value
-            for name, value in params.items()
-            if name.startswith(PREFIX)
-        }
-        flat = {
-            ALIASES.get(name, name): value
-            for name, value in params.items()
-            if not name.startswith(PREFIX)
-        }
+        flat = {}
+        nested = {}
+        for name, value in params.items():
+            if name.startswith(PREFIX):
+                nested[name.removeprefix(PREFIX)] = value
+            else:
+                flat[ALIASES.get(name, name)] = value
         try:
             super().set_params(**flat)  # type: ignore[misc]
         except ValueError as error:
@@ -147,26 +144,11 @@ class ForecasterParams(NestedParams, BaseEstimator):
             raise UsageError("what is forecast is a column of X", setting=Setting("y"), cure=cure)
 
     def _settings(self) -> tuple[TrainSettings, TableSettings]:
-        given = self.get_params(deep=False)
-        table = {name: given.pop(name) for name in TableSettings.model_fields}
+        training = self.get_params(deep=False)
+        table = {name: training.pop(name) for name in TableSettings.model_fields}
         if not isinstance(self.events, str):
             table["events"] = None  # a table is no setting
-        return TrainSettings.check(given), TableSettings.check(table)
-
-
-def refuse_other_rows(others: int, horizon: int) -> None:
-    """Stop a cross-validation of scikit-learn in which `others` test rows do not come after those of the fit.
-
-    Outside a cross-validation a table may hold the past too.
-    """
-    frame = sys._getframe() if others else None
-    while frame is not None:
-        if frame.f_globals.get("__name__") == "sklearn.model_selection._validation":
-            raise WrongSplit(
-                f"{others:,} of the rows to score do not come after those of the fit: forecasts are cross-validated in "
-                f"the order of time; pass cv=RollingOrigin(windows=3, horizon={horizon}), from forecast"
-            )
-        frame = frame.f_back
+        return TrainSettings.check(training), TableSettings.check(table)
 
 
 def table_of(data: Data) -> Table:

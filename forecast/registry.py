@@ -4,6 +4,7 @@ import importlib
 import re
 import sys
 from functools import cache
+from importlib.machinery import ModuleSpec
 from itertools import accumulate
 from pathlib import Path
 from traceback import walk_tb
@@ -32,41 +33,41 @@ class Entry(NamedTuple):
 
     room: str
     module: str
-    package: str = (
-        ""  # name and version of the package that brings it; empty for those of this package
-    )
+    package: str = ""  # name and version of the package that brings it; empty for this one
 
     def load(self) -> Any:
         """What its module defines; `Unavailable` names a package whose module cannot be used."""
         name, kind = ROOMS[self.room]
         try:
-            found = getattr(importlib.import_module(self.module), name)
-            if kind not in [
-                base.__name__ for base in (*type(found).__mro__, *getattr(found, "__mro__", ()))
-            ]:
+            value = getattr(importlib.import_module(self.module), name)
+            bases = (*type(value).__mro__, *getattr(value, "__mro__", ()))
+            if kind not in [base.__name__ for base in bases]:
                 raise TypeError(f"its {name} is no {kind}")
         except Exception as error:
             if not self.package or isinstance(error, ForecastError):
                 raise
             place = f"{self.module} of the package {self.package}"
             raise Unavailable(f"cannot be used: {_first_line(error)}", place=place) from None
-        return found
+        return value
 
     def summary(self) -> str:
         """The first line of its file, which is not imported; a warning where there is no such file."""
-        path, spec = None, None
-        for dots in accumulate(
-            self.module.split("."), "{}.{}".format
-        ):  # importlib.util would import all but the last
-            spec = next(
-                (spec for finder in sys.meta_path if (spec := finder.find_spec(dots, path))), None
-            )
-            path = None if spec is None else spec.submodule_search_locations
+        spec = _spec_of(self.module)
         if spec is None or not spec.has_location:
             log.warning("%s of the package %s: there is no such module", self.module, self.package)
             return "cannot be found"
         with open(str(spec.origin), encoding="utf-8", errors="replace") as file:
             return file.readline().strip().strip('"').rstrip(".")
+
+
+def _spec_of(module: str) -> ModuleSpec | None:
+    """Where a module is; importlib.util would import the packages that it lies in."""
+    spec = path = None
+    for name in accumulate(module.split("."), "{}.{}".format):
+        specs = (finder.find_spec(name, path) for finder in sys.meta_path)
+        spec = next(filter(None, specs), None)
+        path = None if spec is None else spec.submodule_search_locations
+    return spec
 
 
 def modules_in(package: str, folder: str) -> list[Any]:
@@ -78,10 +79,11 @@ def modules_in(package: str, folder: str) -> list[Any]:
 @cache
 def built_in(room: str) -> dict[str, Entry]:
     """What this package has in a room, by name, found by listing its folder: the files' names, with ``-`` for ``_``."""
-    files = sorted(Path(__file__).with_name(room).glob("[!_]*.py"))
-    return {
-        file.stem.replace("_", "-"): Entry(room, f"forecast.{room}.{file.stem}") for file in files
-    }
+    entries = {}
+    for file in sorted(Path(__file__).with_name(room).glob("[!_]*.py")):
+        name = file.stem.replace("_", "-")
+        entries[name] = Entry(room, f"forecast.{room}.{file.stem}")
+    return entries
 
 
 @cache
@@ -89,32 +91,26 @@ def plugins() -> dict[str, Entry]:
     """What other packages bring, by name; a warning tells which of it is left out."""
     from importlib import metadata  # its import takes longer than a command's help
 
-    found: dict[str, Entry] = {}
     points = set[Any]()  # a folder may be searched twice
     for distribution in metadata.distributions():
         try:
             for room in ROOMS:
                 points.update(distribution.entry_points.select(group=f"forecast.{room}"))
         except Exception as error:
-            log.warning(
-                "entry_points.txt of the package %s cannot be read, and is left out: %s",
-                distribution.name,
-                visible(repr(error)),
-            )
+            problem = "entry_points.txt of the package %s cannot be read, and is left out: %s"
+            log.warning(problem, distribution.name, visible(repr(error)))
+
+    entries: dict[str, Entry] = {}
     for name, point in sorted((point.name, point) for point in points):
         package = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-        if (
-            name == "auto"
-            or any(name in names for names in (found, *map(built_in, ROOMS)))
-            or not NAME.fullmatch(name)
-        ):
-            why = "the name is taken, or not of small letters, digits and -"
-            log.warning(
-                "the model '%s' of the package %s is left out: %s", visible(name), package, why
-            )
+        taken = {"auto", *entries, *built_in("models"), *built_in("baselines")}
+        if name in taken or not NAME.fullmatch(name):
+            reason = "the name is taken, or not of small letters, digits and -"
+            problem = "the model '%s' of the package %s is left out: %s"
+            log.warning(problem, visible(name), package, reason)
         else:
-            found[name] = Entry(point.group.removeprefix("forecast."), point.module, package)
-    return found
+            entries[name] = Entry(point.group.removeprefix("forecast."), point.module, package)
+    return entries
 
 
 def explained(error: BaseException) -> ForecastError:
@@ -124,34 +120,36 @@ def explained(error: BaseException) -> ForecastError:
     if isinstance(error, OSError):
         return StorageFailure(error.strerror, place=error.filename or "input or output")
     if isinstance(error, MemoryError):
-        parts = (
-            "pass a smaller ",
-            Setting("lookback"),
-            ", fewer series, or a coarser ",
-            Setting("freq"),
-            " with ",
-        )
-        return Unavailable("out of memory", cure=Words(*parts, Setting("aggregate")))
-    if any(
-        kind.__name__ == "BrokenProcessPool" for kind in type(error).__mro__
-    ):  # importing it takes long
-        free = Words("pass ", Setting("jobs", 1), ", or free memory")
-        return Unavailable(
-            "a parallel process was killed, most often because memory ran out", cure=free
-        )
+        lookback, freq = Setting("lookback"), Setting("freq")
+        smaller = ("pass a smaller ", lookback, ", fewer series, or a coarser ", freq)
+        return Unavailable("out of memory", cure=Words(*smaller, " with ", Setting("aggregate")))
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    if "BrokenProcessPool" in kinds:  # by name, as its import takes long
+        problem = "a parallel process was killed, most often because memory ran out"
+        return Unavailable(problem, cure=Words("pass ", Setting("jobs", 1), ", or free memory"))
+    package = _package_of(error)
+    if package is not None:
+        problem = f"the package {package} failed with {_first_line(error)}"
+        return Unavailable(problem, cure="leave out its models")
+    missing = ""
+    if isinstance(error, ModuleNotFoundError):
+        missing = (error.name or "").partition(".")[0]
+    if missing in ("", "forecast"):  # a module of ours that is missing is a bug, too
+        problem = f"this is a bug of forecast: {_first_line(error)}"
+        return ForecastError(problem, cure=f"set {DEBUG}=1 to see where")
+    name = "scikit-learn" if missing == "sklearn" else missing
+    problem = f"this needs the package {name}, which is not installed"
+    return Unavailable(problem, cure=f"`pip install {name}`, or install forecast whole")
+
+
+def _package_of(error: BaseException) -> str | None:
+    """The package that brings models in whose code an error was raised."""
     packages = {entry.module.partition(".")[0]: entry.package for entry in plugins().values()}
     for frame, _ in walk_tb(error.__traceback__):
-        if package := packages.get(str(frame.f_globals.get("__name__")).partition(".")[0]):
-            problem = f"the package {package} failed with {_first_line(error)}"
-            return Unavailable(problem, cure="leave out its models")
-    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
-    if missing in ("", "forecast"):  # a module of ours that is missing is a bug, too
-        return ForecastError(
-            f"this is a bug of forecast: {_first_line(error)}", cure=f"set {DEBUG}=1 to see where"
-        )
-    name = "scikit-learn" if missing == "sklearn" else missing
-    cure = f"`pip install {name}`, or install forecast whole"
-    return Unavailable(f"this needs the package {name}, which is not installed", cure=cure)
+        module = str(frame.f_globals.get("__name__"))
+        if module.partition(".")[0] in packages:
+            return packages[module.partition(".")[0]]
+    return None
 
 
 def _first_line(error: BaseException) -> str:
@@ -170,10 +168,10 @@ def has(room: str, name: str) -> bool:
 def entry_of(room: str, name: str) -> Entry:
     """What has a name; an unknown one raises `UsageError`, which suggests the nearest."""
     if not has(room, name):
-        known = names(room)
-        raise UsageError(
-            f"unknown {room[:-1]} '{name}'{did_you_mean(name, known)} ({room}: {', '.join(known)})"
-        )
+        choices = names(room)
+        hint = did_you_mean(name, choices)
+        listed = ", ".join(choices)
+        raise UsageError(f"unknown {room[:-1]} '{name}'{hint} ({room}: {listed})")
     return built_in(room).get(name) or plugins()[name]
 
 
@@ -185,21 +183,10 @@ def baseline_names() -> tuple[str, ...]:
 @cache
 def default_baselines() -> tuple[str, ...]:
     """Names of the baselines that run unless others are asked for, in their order; none of another package."""
-    ranks = (
-        (built_in("baselines")[name].load().default_rank, name) for name in built_in("baselines")
-    )
-    return tuple(
-        name for _, name in sorted((rank, name) for rank, name in ranks if rank is not None)
-    )
+    ranks = {name: entry.load().default_rank for name, entry in built_in("baselines").items()}
+    defaults = [name for name in ranks if ranks[name] is not None]
+    return tuple(sorted(defaults, key=lambda name: (ranks[name], name)))
 
 
 def is_baseline(name: str) -> bool:
     return has("baselines", name)
-
-
-def name_taken(cls: type, name: str, of: str) -> UsageError:
-    """The error of a class, perhaps of another package, that takes a name for something else."""
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or cls.__module__
-    return UsageError(
-        f"'{name}' of class {cls.__name__} is a name of {of} already", place=file, cure="rename it"
-    )

@@ -1,7 +1,5 @@
 """Declare every shared setting once: default, bounds, choices and help stand on one field."""
 
-import builtins
-import inspect
 import math
 import re
 from collections.abc import Collection
@@ -20,12 +18,21 @@ from pydantic import (
 )
 
 from forecast.errors import Setting, UsageError, Words, did_you_mean
-from forecast.registry import default_baselines, name_taken
+from forecast.registry import default_baselines
 
-LOWEST_LEVEL, HIGHEST_LEVEL = (
-    1,
-    99,
-)  # of an interval, in percent; the quantiles of forecasts end at the highest
+# of an interval, in percent; the quantiles of forecasts end at the highest
+LOWEST_LEVEL = 1
+HIGHEST_LEVEL = 99
+INTERVALS = (80.0, 95.0)  # levels that forecasts, measures and the ledger have by default
+MAX_SHARDS = 100_000
+MAX_AHEAD = 10_000
+# settings that a saved forecaster takes, too
+AFTER_FIT = ("strict", "on_duplicate", "date_format", "unfinished")
+# what other libraries call some settings; Python and -p take these names too
+ALIASES = {"n_jobs": "jobs", "max_steps": "steps", "max_grad_norm": "clip"}
+_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+# marks of settings, for help and for pipeline files
 FILE = "the path of a file or folder; in a pipeline file it starts at the folder of that file"
 FilePath = Annotated[str, FILE, Field(min_length=1)]
 WHOLE = "a list whose items may contain commas; each is an option of its own"
@@ -49,25 +56,13 @@ EngineName = Literal["auto", "torch", "onnx"]
 Precision = Literal["float32", "bfloat16"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
-INTERVALS = (
-    80.0,
-    95.0,
-)  # levels of intervals that forecasts, measures and the ledger have by default, in percent
-MAX_SHARDS, MAX_AHEAD = 100_000, 10_000
-_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-AFTER_FIT = (
-    "strict",
-    "on_duplicate",
-    "date_format",
-    "unfinished",
-)  # settings that a saved forecaster takes, too
-ALIASES = {"n_jobs": "jobs", "max_steps": "steps", "max_grad_norm": "clip"}
-"""What other libraries call some settings; Python and -p take these names too."""
 
 
 def _as_many(given: object) -> object:
     """Take one name or number as a list of one, and None as an empty list."""
-    return () if given is None else (given,) if isinstance(given, str | int | float) else given
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str | int | float) else given
 
 
 def names_in(given: object) -> object:
@@ -91,9 +86,8 @@ def _check_level(level: float) -> float:
     return level
 
 
-Levels = Annotated[
-    tuple[Annotated[float, AfterValidator(_check_level)], ...], BeforeValidator(names_in)
-]
+Level = Annotated[float, AfterValidator(_check_level)]
+Levels = Annotated[tuple[Level, ...], BeforeValidator(names_in)]
 
 
 class Heading(str):
@@ -139,14 +133,11 @@ def _check_duration(text: str) -> str:
 Duration = Annotated[str, AfterValidator(_check_duration)]
 
 
-class Stored(
-    BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True
-):  # help needs no build
+class Stored(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True):
     """Frozen values that are stored as JSON; unknown names, and numbers that are not finite, are refused."""
 
-    newer: ClassVar[
-        tuple[str, ...]
-    ] = ()  # fields that older versions refuse: left out where they are the default
+    # fields that older versions refuse: left out where they are the default
+    newer: ClassVar[tuple[str, ...]] = ()
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -166,9 +157,6 @@ class SettingsGroup(Stored):
 
     def __init_subclass__(cls, heading: str = "") -> None:
         cls.heading = heading or cls.heading
-        for name in inspect.get_annotations(cls):
-            if hasattr(SettingsGroup, name) or isinstance(getattr(builtins, name, None), type):
-                raise name_taken(cls, name, "Python, or of every group of settings")
 
     @classmethod
     def check(
@@ -183,29 +171,29 @@ class SettingsGroup(Stored):
         Its message begins with `where`, and shows no values of settings that are `hidden`. `within` is the name of the
         setting that has these entries, `params` for a model's hyperparameters.
         """
-        for name in values:
+        for name, value in values.items():
             if name not in cls.model_fields:
                 hint = did_you_mean(name, list(cls.model_fields))
-                known = ", ".join(sorted(cls.model_fields)) or "none"
-                raise UsageError(f"{where}unknown setting '{name}'{hint} (settings here: {known})")
+                names = ", ".join(sorted(cls.model_fields)) or "none"
+                raise UsageError(f"{where}unknown setting '{name}'{hint} (settings here: {names})")
             kind = cls.model_fields[name].annotation
-            if isinstance(values[name], bool) and bool not in (
-                kind,
-                *get_args(kind),
-            ):  # else true would count as 1
-                raise UsageError(f"{where}{name} cannot be true or false")
+            if isinstance(value, bool) and bool not in (kind, *get_args(kind)):
+                raise UsageError(f"{where}{name} cannot be true or false")  # which would be 1 or 0
         try:
             return cls(**values)
         except ValidationError as error:
-            first = error.errors()[0]
-            name, value = str(first["loc"][0]) if first["loc"] else "", first["input"]
-            secret = name in hidden or (
-                name in cls.model_fields and not cls.model_fields[name].repr
-            )
-            setting = Setting(name, value) if within is None else Setting(within, {name: value})
-            place = Words(name if secret else setting, ": ") if name else ""
-            reason = first["msg"].removeprefix("Value error, ")
-            raise UsageError(Words(where, place, reason[:1].lower(), reason[1:])) from None
+            problem = error.errors()[0]
+        reason = problem["msg"].removeprefix("Value error, ")
+        reason = reason[:1].lower() + reason[1:]
+        if not problem["loc"]:
+            raise UsageError(f"{where}{reason}")
+        name = str(problem["loc"][0])
+        value = problem["input"]
+        setting: object = Setting(name, value) if within is None else Setting(within, {name: value})
+        field = cls.model_fields.get(name)
+        if name in hidden or (field is not None and not field.repr):
+            setting = name
+        raise UsageError(Words(where, setting, ": ", reason))
 
 
 def marked(settings: SettingsGroup, mark: str) -> dict[str, str]:
@@ -214,9 +202,12 @@ def marked(settings: SettingsGroup, mark: str) -> dict[str, str]:
     def has_mark(kind: Any) -> bool:
         return mark in getattr(kind, "__metadata__", ()) or any(map(has_mark, get_args(kind)))
 
-    fields = type(settings).model_fields.items()
-    names = [name for name, field in fields if mark in field.metadata or has_mark(field.annotation)]
-    return {name: value for name in names if (value := getattr(settings, name)) is not None}
+    values = {}
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if value is not None and (mark in field.metadata or has_mark(field.annotation)):
+            values[name] = value
+    return values
 
 
 class TextSettings(SettingsGroup, heading="File"):
@@ -483,10 +474,8 @@ class OutputSettings(SettingsGroup, heading="Forecasts"):
         if self.min > self.max:
             raise ValueError("min lies above max")
         if self.integer and math.isfinite(self.min) and math.ceil(self.min) > math.floor(self.max):
-            between = f"min {self.min:g} and max {self.max:g}"
-            raise ValueError(
-                f"no whole number lies between {between}; leave out integer, or move one"
-            )
+            problem = f"no whole number lies between min {self.min:g} and max {self.max:g}"
+            raise ValueError(f"{problem}; leave out integer, or move one")
         return self
 
 

@@ -175,44 +175,6 @@ def test_a_store_without_such_a_model_names_no_package(
 
 
 FIELD = '    hidden_size: int = Field(32, ge=1, description="memories")\n'
-RATE = "        self.rate = nn.Parameter("
-FORWARD = "    def forward("
-CLASHES = {
-    "int": (
-        FIELD,
-        '    int: int = Field(3, description="x")\n' + FIELD,
-        "'int' of class DecayParams",
-    ),
-    "json": (
-        FIELD,
-        '    json: bool = Field(False, description="x")\n' + FIELD,
-        "'json' of class DecayParams",
-    ),
-    "half": (
-        FORWARD,
-        "    def half(self) -> int:\n        return 1\n\n" + FORWARD,
-        "'half' of class Network",
-    ),
-    "loss": (FORWARD, "    loss = 3\n\n" + FORWARD, "'loss' of class Network"),
-    "quantiles": (RATE, "        self.quantiles = 9\n" + RATE, "'self.quantiles' of class Network"),
-    "gates": (
-        RATE,
-        "        self.gates = nn.Linear(2, 2)\n" + RATE,
-        "'self.gates' of class Network",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", CLASHES)
-def test_a_name_that_the_base_has_is_refused_with_its_file(
-    forecast: Run, packages: Path, name: str
-) -> None:
-    before, after, place = CLASHES[name]
-    write(packages, memory=MODEL.replace(before, after))
-    refused = forecast("fit", "synth:noise", "--model", "leaky-memory", "--steps", 2, *SMALL)
-    assert refused.code == 2, refused.err
-    assert f"{packages / 'leaky_models' / 'memory.py'}: {place} is a name of " in refused.err
-    assert "bug" not in refused.err
 
 
 def test_the_package_of_the_page_works(forecast: Run, packages: Path) -> None:

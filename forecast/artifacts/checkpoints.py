@@ -105,11 +105,8 @@ class Checkpoints:
                 resume = Setting("resume", True)
                 log.info("training starts at the beginning; %s would go on from %s", resume, folder)
         elif self._resume and folders:
-            data = folder.name[:_DIGITS]
-            has_same_data = any(path.name.startswith(data) for path in folders)
-            other = "another plan or other settings" if has_same_data else "other data"
-            problem = "the checkpoint in %s belongs to %s; training starts anew"
-            log.warning(problem, self._root, other)
+            problem = "the checkpoint in %s belongs to other data, another plan or other settings"
+            log.warning(f"{problem}; training starts anew", self._root)
         elif self._resume:
             log.info("nothing to resume in %s; training starts at the beginning", self._root)
 

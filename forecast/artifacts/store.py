@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import chain, islice
 from pathlib import Path
 
 from forecast import durable
@@ -35,24 +34,10 @@ POINTER = "CURRENT"
 LOCK = ".lock"
 RESUME = ".resume"
 OWNER = "OWNER"  # says which job the store belongs to; a store of `fit` alone has none
-MAX_FOLDERS = 2_000  # that are looked through for stores
-NAMED = 5  # stores or versions that a message names
+NAMED = 5  # versions that a message names
 READ_ATTEMPTS = 3  # of a version that another process may be pruning
 
 _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
-
-
-def stores_nearby(path: Path) -> str:
-    """The stores near `path`, as the end of a message; an empty text where there are none."""
-    folder = path.parent if path.parent.is_dir() else Path()
-    nearest_first = chain(folder.glob("[!.]*/"), folder.glob("[!.]*/[!.]*/"))
-    folders: list[Path] = []
-    with suppress(OSError):
-        folders += islice(nearest_first, MAX_FOLDERS)
-    stores = [os.path.normpath(path) for path in folders if (path / POINTER).is_file()]
-    stores.sort(key=lambda store: (store.count(os.sep), store))
-    more = ", ..." if len(stores) > NAMED else ""
-    return f"; stores nearby: {', '.join(stores[:NAMED])}{more}" if stores else ""
 
 
 @dataclass(frozen=True)
@@ -155,8 +140,7 @@ class Store:
         """The id of the live version and the sha256 of its manifest."""
         path = self.path / POINTER
         if POINTER not in self._names():
-            hint = stores_nearby(self.path)
-            raise NoInput(f"{self.path}: holds no forecaster yet; run `forecast fit` first{hint}")
+            raise NoInput(f"{self.path}: holds no forecaster yet; run `forecast fit` first")
         text = durable.read_file(path, 200).decode("ascii", errors="replace")
         match = _POINTER.fullmatch(text)
         if match is None or saved_at(match[1]) is None:
@@ -302,8 +286,7 @@ class Writer:
 def _no_store(error: OSError, path: Path) -> Exception:
     if error.errno in durable.DISK:
         return durable.failure(error, path)
-    hint = stores_nearby(path)
-    cure = Words("run `forecast fit` first, or name its folder with ", Setting("artifact"), hint)
+    cure = Words("run `forecast fit` first, or name its folder with ", Setting("artifact"))
     return NoInput(f"no forecaster can be read here: {error.strerror}", place=path, cure=cure)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from forecast.calendar.calendar import Calendar, is_daily_or_finer, named_holidays
 from forecast.calendar.spec import CalendarSpec
-from forecast.calendar.zones import DAY, WEEK, timestamps_at
+from forecast.calendar.zones import DAY, WEEK
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, runs
 from forecast.panel.schema import EventKind, Schema, calendar_of
 
@@ -17,7 +17,6 @@ EPOCH = date(1970, 1, 1).toordinal()
 # what the days from one before an event to one after it are called
 EVENT_DAYS = ("eve of {}", "{}", "day after {}")
 NO_LABELS = 0  # the label set of a slot that no event touches
-NEARBY = 7  # days beyond a panel whose events may touch it
 KEY_STRIDE = 2**32  # more than any date or label: two of them are packed into one integer
 
 Owners = tuple[str | None, ...]
@@ -88,12 +87,12 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     """
     calendar = calendar_of(schema)
     sizes = np.diff(panel.offsets)
-    first = int(panel.starts.min())
-    positions = np.arange(first, int((panel.starts + sizes).max()))
-    days = calendar.wall(positions) // DAY  # [positions]
-    dates = days if _has_dates(schema.calendar) else positions
-    low = int(days[0]) - NEARBY
-    high = int(days[-1]) + NEARBY
+    margin = _steps_a_day(schema.calendar)  # an event of the day before touches the first day
+    first = int(panel.starts.min()) - margin
+    positions = np.arange(first, int((panel.starts + sizes).max()) + margin)
+    first_days, last_days = day_spans(calendar, positions)
+    low = int(first_days[0])
+    high = int(last_days[-1])
     holidays: list[Span] = []
     if schema.holidays is not None:
         named = named_holidays(low, high, schema.holidays)
@@ -104,37 +103,32 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     names: dict[str, int] = {}
     all_series = np.arange(len(panel))
     for series, events in ((all_series, holidays), *_by_series(panel.ids, schema, "effect")):
-        event_days: list[int] = []
-        numbers: list[int] = []
-        for begin, end, name in events:
-            inside = range(max(begin, low), min(end, high) + 1)
-            if inside:
-                event_days += inside
-                numbers += [names.setdefault(name, len(names))] * len(inside)
-        date_of, label = _around(calendar, np.int64(event_days), np.int64(numbers))
-        begins = np.searchsorted(dates, date_of)
-        count = np.searchsorted(dates, date_of, "right") - begins
-        _, date_index = runs(begins, count)
-        position = first + date_index - panel.starts[series, None]  # [series, marks]
+        spans = [span for span in events if span[0] <= high and span[1] >= low]
+        begin = np.searchsorted(last_days, [begin for begin, _, _ in spans])
+        end = np.searchsorted(first_days, [end for _, end, _ in spans], "right")
+        name = np.int64([names.setdefault(name, len(names)) for _, _, name in spans])
+        index, label = _around(first_days, begin, end, name, _is_weekly(schema.calendar))
+        position = first + index - panel.starts[series, None]  # [series, marks]
         in_series = (position >= 0) & (position < sizes[series, None])
         slots.append((panel.offsets[series, None] + position)[in_series])
-        labels.append(np.broadcast_to(np.repeat(label, count), position.shape)[in_series])
+        labels.append(np.broadcast_to(label, position.shape)[in_series])
 
     texts = [text.format(name) for name in names for text in EVENT_DAYS]
     number = {text: index for index, text in enumerate(dict.fromkeys(texts))}
     label = np.array([number[text] for text in texts], np.int64)[np.concatenate(labels)]
     keys = np.unique(np.concatenate(slots) * KEY_STRIDE + label)
     slot, label = np.divmod(keys, np.int64(KEY_STRIDE))
-    weekdays = (days + 3) % 7  # 1970-01-01 was a Thursday
-    if _is_weekly(schema.calendar):
-        weekdays = np.zeros_like(days)
     index = panel.positions + (panel.starts - first)[panel.series_of_slots]
+    weekdays = (first_days + 3) % 7  # 1970-01-01 was a Thursday
+    if _is_weekly(schema.calendar):
+        weekdays = np.zeros_like(weekdays)
+    has_dates = schema.calendar.kind == "seconds" and not _is_weekly(schema.calendar)
     return Marks(
         slot=slot,
         label=label,
         labels=tuple(number),
         names=tuple(names),
-        date=dates[index],
+        date=(first_days if has_dates else positions)[index],
         weekday=weekdays[index],
     )
 
@@ -143,9 +137,8 @@ def _is_weekly(spec: CalendarSpec) -> bool:
     return spec.kind == "seconds" and spec.every == WEEK
 
 
-def _has_dates(spec: CalendarSpec) -> bool:
-    """Whether each day has slots of its own, whose date is the day; else a slot stands for its grid position."""
-    return spec.kind == "seconds" and not _is_weekly(spec)
+def _steps_a_day(spec: CalendarSpec) -> int:
+    return max(1, DAY // spec.every) if spec.kind == "seconds" else 1
 
 
 def _by_series(ids: Ids, schema: Schema, kind: EventKind) -> Iterator[tuple[Integers, list[Span]]]:
@@ -165,25 +158,24 @@ def _by_series(ids: Ids, schema: Schema, kind: EventKind) -> Iterator[tuple[Inte
         yield np.array(series[owners], np.int64), spans
 
 
-def _around(calendar: Calendar, days: Integers, event: Integers) -> tuple[Integers, Integers]:
-    """The dates from one before each day of an event to one after it, and their labels."""
-    weekly = _is_weekly(calendar.spec)
-    on_grid = np.ones(len(days), bool)
-    dates = days[:, None] + np.array([-1, 0, 1])  # [days, 3]
-    if not _has_dates(calendar.spec):
-        noon, _ = timestamps_at(days * DAY + DAY // 2, calendar.zone, "later")
-        position = calendar.positions(noon)
-        on_grid = weekly | (calendar.wall(position) // DAY == days)
-        dates = position[:, None] + np.array([-1, 0, 1])
-        dates[~on_grid, 0] += 1
+def _around(
+    days: Integers, begin: Integers, end: Integers, name: Integers, weekly: bool
+) -> tuple[Integers, Integers]:
+    """What events from one index of ascending days to before another touch: indices, and labels by index."""
+    eve = begin
+    after = end
+    if not weekly:
+        eve = np.searchsorted(days, days[np.maximum(begin - 1, 0)])
+        after = np.searchsorted(days, days[np.minimum(end, len(days) - 1)], "right")
+    starts = np.concatenate([eve, begin, end])
+    sizes = np.concatenate([begin, end, after]) - starts
+    _, index = runs(starts, sizes)
+    names = np.repeat(np.tile(name, 3), sizes)
+    day = np.repeat(np.repeat([0, 1, 2], len(name)), sizes)
     # a day of an event of several days is neither its eve nor the day after
-    day = event[:, None] * KEY_STRIDE + dates
-    used = ~np.isin(day, day[on_grid, 1])
-    used[:, 1] = on_grid
-    if weekly:
-        used[:, [0, 2]] = False
-    labels = len(EVENT_DAYS) * event[:, None] + np.arange(len(EVENT_DAYS))
-    return dates[used], labels[used]
+    keys = names * KEY_STRIDE + index
+    used = (day == 1) | ~np.isin(keys, keys[day == 1])
+    return index[used], (len(EVENT_DAYS) * names + day)[used]
 
 
 def has_kind(schema: Schema, *kinds: EventKind) -> bool:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forecast import databases
-from forecast.artifacts.store import LOCK, OWNER, Store, runs_folder, stores_nearby
+from forecast.artifacts.store import LOCK, OWNER, Store, runs_folder
 from forecast.calendar.spec import as_text
 from forecast.checks.table import age_text, duration_text
 from forecast.databases.queries import Execute
@@ -410,9 +410,8 @@ def ledgers_of(artifact: str) -> list[Ledger]:
     """The ledgers of all jobs that ran with a store; NoInput if there are none."""
     ledgers = _ledgers(artifact)
     if not ledgers:
-        near = stores_nearby(Path(artifact)) if Store(artifact).empty else ""
         problem = f"{runs_folder(artifact)}: no job has run with this store"
-        cure = Words("name a pipeline file, or a store with ", Setting("artifact"), near)
+        cure = Words("name a pipeline file, or a store with ", Setting("artifact"))
         raise NoInput(problem, cure=cure)
     return ledgers
 

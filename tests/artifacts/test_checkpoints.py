@@ -139,7 +139,7 @@ def test_what_was_saved_needs_no_checkpoint(tmp_path: Path) -> None:
     ("data", "plan", "said"),
     [
         (DATA, PLAN, "resume   from"),
-        (DATA, "b" * 64, "another plan"),
+        (DATA, "b" * 64, "other data, another plan"),
         ("c" * 64, PLAN, "other data"),
         (None, PLAN, "nothing to resume"),
     ],

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -90,35 +89,6 @@ def test_a_wrong_version_id_lists_the_right_ones(forecast: Run, two: list[str], 
         assert ran.code == (66 if len(wrong) > 10 else 2), (words, ran.err)
         assert f"{two[1]}, {two[0]}" in ran.err, words
     assert live(forecast, "job.toml") == two[1]
-
-
-def test_without_a_store_here_those_nearby_are_named(
-    forecast: Run, two: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Path("deep/er").mkdir(parents=True)
-    assert forecast("fit", "sales.csv", "--artifact", "deep/er/model", *NAIVE, "--quiet").code == 0
-    Path("store").rename("deep/store")
-    for words in (
-        ("versions",),
-        ("rollback",),
-        ("status",),
-        ("promote", two[0]),
-        ("inspect",),
-        ("predict",),
-    ):
-        ran = forecast(*words)
-        assert ran.code == 66
-        assert "--artifact; stores nearby: deep/store" in ran.err, (words, ran.err)
-    assert (
-        "stores nearby: deep/store, deep/er/model"
-        in forecast("versions", "--artifact", "deep/nowhere").err
-    )
-    Path("forecast-model").mkdir()
-    assert (
-        "holds no forecaster yet; run `forecast fit` first; stores nearby: deep/store"
-        in forecast("predict").err
-    )
-    assert not Path("forecast-model.runs").exists()
 
 
 def test_a_ledger_in_the_database_of_the_sink_is_told_what_was_done_by_hand(
