@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -17,12 +18,14 @@ from forecast.settings import DeviceName, LossName, OptimizerName, TrainSettings
 from forecast.training.devices import pick_device
 from forecast.training.fitting import train_members
 from forecast.training.plan import Member
-from forecast.windows.scaling import column_statistics
 from forecast.windows.windows import NETWORK_BATCH, Batch
 
 Floats = NDArray[np.float64]
 
-MIN_STEPS, PASSES, MAX_BATCH = 300, 30, 128  # of a fit without `steps` and `batch_size`
+# of a fit without `steps` and `batch_size`
+MIN_STEPS = 300
+PASSES = 30  # over the windows
+MAX_BATCH = 128
 
 
 class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
@@ -76,66 +79,80 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         y : [n] or [n, targets]
         """
         settings = TrainSettings.check(self.get_params(deep=False))
-        checked = validate_data(
-            self, X, y, allow_nd=True, multi_output=True, y_numeric=True, dtype=np.float64
+        windows, y = validate_data(
+            self,
+            X,
+            y,
+            allow_nd=True,
+            multi_output=True,
+            y_numeric=True,
+            dtype=np.float64,
         )
-        windows, targets = _three_dimensional(checked[0]), np.asarray(checked[1], np.float64)
-        self.flat_ = targets.ndim == 1
-        targets = targets.reshape(len(targets), -1)
-        self.X_mean_, self.X_scale_ = _statistics(windows)
-        self.y_mean_, self.y_scale_ = _statistics(targets)
-        steps, features = windows.shape[1:]
-        horizon, loss = targets.shape[1], settings.loss
+        windows = _three_dimensional(windows)
+        targets = np.asarray(y, np.float64).reshape(len(y), -1)
+        self.flat_ = np.ndim(y) == 1
+        self.X_scaler_ = StandardScaler().fit(_by_feature(windows))
+        self.y_scaler_ = StandardScaler().fit(targets)
+        count, steps, features = windows.shape
+        horizon = targets.shape[1]
         self.shape_ = Shape(
-            lookback=steps, horizon=horizon, past=features - 1, levels=(0.5,), loss=loss
+            lookback=steps,
+            horizon=horizon,
+            past=features - 1,
+            levels=(0.5,),
+            loss=settings.loss,
         )
         device = pick_device(settings.device)
-        inputs = _scaled(windows, self.X_mean_, self.X_scale_).to(device)
-        scaled = _scaled(targets, self.y_mean_, self.y_scale_).to(device)
+        inputs = self._inputs(windows, device)
+        scaled = torch.from_numpy(self.y_scaler_.transform(targets)).float().to(device)
 
         def draw(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
-            rows = torch.randperm(len(inputs), generator=generator)[:size].to(device)
+            rows = torch.randperm(count, generator=generator)[:size].to(device)
             return _batch(inputs[rows], scaled[rows])
 
-        size = min(len(windows), settings.batch_size or MAX_BATCH)
-        total = settings.steps or max(MIN_STEPS, PASSES * len(windows) // size)
-        if rows := model_class(settings.model).rows_at_once:
-            size, total = min(len(windows), max(1, rows // horizon)), 1
-        network = {
-            "model": settings.model,
-            "params": settings.params or {},
-            "lookback": steps,
-            "batch_size": size,
-        }
-        member = Member.model_validate(
-            {**network, "steps": total, "refit_steps": 0, "validate_every": total}
+        batch_size = min(count, settings.batch_size or MAX_BATCH)
+        total = settings.steps or max(MIN_STEPS, PASSES * count // batch_size)
+        rows_at_once = model_class(settings.model).rows_at_once
+        if rows_at_once:
+            batch_size = min(count, max(1, rows_at_once // horizon))
+            total = 1
+        member = Member(
+            model=settings.model,
+            params=settings.params or {},
+            lookback=steps,
+            batch_size=batch_size,
+            steps=total,
+            refit_steps=0,
+            validate_every=total,
         )
-        trained = train_members([member], lambda _: (self.shape_, draw, []), settings, device)
-        self.network_: RecurrentModel = rebuild(member, self.shape_, trained[0].weights, device)
+        (trained,) = train_members([member], lambda _: (self.shape_, draw, []), settings, device)
+        self.network_: RecurrentModel = rebuild(member, self.shape_, trained.weights, device)
         return self
 
     def predict(self, X: ArrayLike) -> Floats:
         """The targets of windows X [n, steps] or [n, steps, features]: [n] or [n, targets], as y at fit."""
         check_is_fitted(self)
-        windows = _three_dimensional(
-            validate_data(self, X, allow_nd=True, reset=False, dtype=np.float64)
-        )
-        features, fitted = windows.shape[2], len(self.X_mean_)
+        X = validate_data(self, X, allow_nd=True, reset=False, dtype=np.float64)
+        windows = _three_dimensional(X)
+        features = windows.shape[2]
+        fitted = self.X_scaler_.n_features_in_
         if features != fitted:
-            raise ValueError(
-                f"X has {features} features a step, but RecurrentRegressor was fitted on {fitted}"
-            )
-        device = next(self.network_.parameters()).device
-        inputs = _scaled(windows, self.X_mean_, self.X_scale_).to(device)
-        parts = []
-        for start in range(0, len(inputs), NETWORK_BATCH):
-            rows = inputs[start : start + NETWORK_BATCH]
-            empty = rows.new_zeros(len(rows), self.shape_.horizon)
+            problem = f"X has {features} features a step"
+            raise ValueError(f"{problem}, but RecurrentRegressor was fitted on {fitted}")
+
+        inputs = self._inputs(windows, next(self.network_.parameters()).device)
+        outputs = []
+        for rows in inputs.split(NETWORK_BATCH):
+            no_targets = rows.new_zeros(len(rows), self.shape_.horizon)
             with torch.no_grad():
-                out = self.network_.outputs(_batch(rows, empty).padded(NETWORK_BATCH))
-            parts.append(out[: len(rows), :, 0].cpu().double().numpy())
-        y: Floats = np.concatenate(parts) * self.y_scale_ + self.y_mean_
+                output = self.network_.outputs(_batch(rows, no_targets).padded(NETWORK_BATCH))
+            outputs.append(output[: len(rows), :, 0].cpu().double().numpy())
+        y: Floats = self.y_scaler_.inverse_transform(np.concatenate(outputs))
         return y[:, 0] if self.flat_ else y
+
+    def _inputs(self, windows: Floats, device: torch.device) -> Tensor:
+        scaled = self.X_scaler_.transform(_by_feature(windows)).reshape(windows.shape)
+        return torch.from_numpy(scaled).float().to(device)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -144,39 +161,35 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         return tags
 
 
-def _scaled(values: Floats, mean: Floats, scale: Floats) -> Tensor:
-    return torch.from_numpy((values - mean) / scale).float()
-
-
 def _three_dimensional(X: Floats) -> Floats:
     if X.ndim > 3:
         raise ValueError(f"X has {X.ndim} dimensions; pass [n, steps] or [n, steps, features]")
     return X if X.ndim == 3 else X[..., None]
 
 
-def _statistics(values: Floats) -> tuple[Floats, Floats]:
-    mean, deviation = column_statistics(values.reshape(-1, values.shape[-1]))
-    return mean, np.where(deviation > 0, deviation, 1.0)
+def _by_feature(windows: Floats) -> Floats:
+    """Windows [n, steps, features] as [n * steps, features]."""
+    return windows.reshape(-1, windows.shape[-1])
 
 
 def _batch(inputs: Tensor, targets: Tensor) -> Batch:
     """Windows as a network wants them: the first feature is the value, the others go beside it."""
-    (rows, steps, _), ahead = inputs.shape, targets.shape[1]
-    ones, codes = (
-        inputs.new_ones(rows, 1),
-        torch.zeros(rows, steps, 0, dtype=torch.long, device=inputs.device),
-    )
+    rows, steps, _ = inputs.shape
+    horizon = targets.shape[1]
+    ones = inputs.new_ones(rows, 1)
+    no_codes = torch.zeros(rows, steps, 0, dtype=torch.long, device=inputs.device)
+    no_future = inputs.new_zeros(rows, horizon, 0)
     return Batch(
         past=inputs[..., 0],
         mask=inputs.new_ones(rows, steps),
         past_covariates=inputs[..., 1:],
-        future_covariates=inputs.new_zeros(rows, ahead, 0),
+        future_covariates=no_future,
         static=inputs.new_zeros(rows, 0),
-        series=codes.new_zeros(rows),
-        past_codes=codes,
-        future_codes=codes.new_zeros(rows, ahead, 0),
-        static_codes=codes.new_zeros(rows, 0),
-        seasonal=inputs.new_zeros(rows, ahead, 0),
+        series=no_codes.new_zeros(rows),
+        past_codes=no_codes,
+        future_codes=no_codes.new_zeros(rows, horizon, 0),
+        static_codes=no_codes.new_zeros(rows, 0),
+        seasonal=no_future,
         target=targets,
         target_mask=torch.ones_like(targets),
         weight=ones[:, 0],

@@ -41,11 +41,11 @@ class SuspectLimits:
     # times as many steps as equal values fill otherwise in a cycle, and one more, which a named run lasts
     run_length: int = 5
     shortest_cycle: int = 12  # steps
-    # times as far as any other value lies an outlier from those around it
-    outlier_distance: int = 5
-    # shares of a series beyond which equal values and outliers are its nature
-    most_equal: float = 0.5
-    most_outliers: float = 0.01
+    most_equal: float = 0.5  # share of a series beyond which equal values are its nature
+    outlier_distance: int = (
+        5  # times as far as any other value lies an outlier from those around it
+    )
+    outlier_values: int = 100  # of a series at least, which has one outlier at most
 
 
 LIMITS = SuspectLimits()
@@ -379,34 +379,34 @@ def suspects(panel: Panel, schema: Schema) -> list[Row]:
     season = compared_season(schema)
     first, last = _runs(panel, max(season, LIMITS.shortest_cycle))
     outliers = np.setdiff1d(_outliers(panel, season), runs(first, last - first + 1)[1])
-    is_run = np.arange(len(first) + len(outliers)) < len(first)
+    names = ["one value"] * len(first) + ["outlier"] * len(outliers)
     first = np.append(first, outliers)
     last = np.append(last, outliers)
     series = panel.series_of_slots[first]
     is_zero = (panel.values[first] == 0) & (panel.lowest_seen()[series] >= 0)
-    name = np.where(is_zero, "zeros", np.where(is_run, "one value", "outlier"))
-    kind = np.where(is_zero, "closed", "ignore")
-    first_day, _ = _days_of_slots(panel, schema, first)
-    _, last_day = _days_of_slots(panel, schema, last)
+    first_day = _days(panel, schema, first, 0)
+    last_day = _days(panel, schema, last, 1)
 
-    series_by_event = defaultdict[tuple[str, str, str, str], list[int]](list)
-    for *event, number in zip(first_day, last_day, name, kind, series.tolist(), strict=True):
-        begin, end, *words = map(str, event)
-        series_by_event[begin, end, words[0], words[1]].append(number)
+    series_of_event = defaultdict[tuple[str, str, str, str], list[int]](list)
+    for n, name in enumerate(names):
+        words = ("zeros", "closed") if is_zero[n] else (name, "ignore")
+        series_of_event[first_day[n], last_day[n], *words].append(int(series[n]))
     rows: list[Row] = []
-    for event_key, numbers in sorted(series_by_event.items()):
-        ids = [()] if len(numbers) == len(panel) else [panel.ids[number] for number in numbers]
-        rows += [(*event_key, owner) for owner in ids]
+    for event, numbers in sorted(series_of_event.items()):
+        has_all = len(numbers) == len(panel)
+        rows += [
+            (*event, ids) for ids in ([()] if has_all else map(panel.ids.__getitem__, numbers))
+        ]
     return rows
 
 
-def _days_of_slots(panel: Panel, schema: Schema, slots: Integers) -> tuple[NDArray[Any], ...]:
-    """The first and the last day that the periods of slots hold, as dates."""
+def _days(panel: Panel, schema: Schema, slots: Integers, end: int) -> list[str]:
+    """The first day (`end` 0) or the last one (1) that the period of each slot holds, as text."""
     series = panel.series_of_slots[slots]
     positions = slots - panel.offsets[series] + panel.starts[series]
-    different, index = np.unique(positions, return_inverse=True)
-    spans = day_spans(calendar_of(schema), different)
-    return tuple(days.astype("datetime64[D]")[index] for days in spans)
+    ascending, index = np.unique(positions, return_inverse=True)
+    days = day_spans(calendar_of(schema), ascending)[end]
+    return np.datetime_as_string(days.astype("datetime64[D]"))[index].tolist()
 
 
 def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:
@@ -421,43 +421,35 @@ def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:
     value = values[start]
     is_first = np.append(True, np.diff(series) > 0)
 
-    # how often values are equal to the one before elsewhere: zeros of a series without negatives apart from the rest
-    is_zero = (value == 0) & (panel.lowest_seen() >= 0)[series]
-    group = series + is_zero * len(panel)
-    equal = size - ~is_zero  # a value that is not 0 equals the one before it
-    values_of_series = np.bincount(series, size, len(panel))
-    zeros_of_series = np.bincount(series, size * is_zero, len(panel))
-    comparable = np.append(values_of_series - zeros_of_series, values_of_series)[group]
-    equal_elsewhere = np.bincount(group, equal)[group] - equal
-    share = equal_elsewhere / np.maximum(comparable - size, 1)
-
+    repeats = size - 1
+    group = 2 * series + (value == 0)  # zeros are no sign of other repeats
+    repeats_elsewhere = np.bincount(group, repeats)[group] - repeats
+    values_elsewhere = np.bincount(series, size)[series] - size
+    share = repeats_elsewhere / np.maximum(values_elsewhere, 1)
     falls = np.append(False, np.diff(value) < 0) & ~is_first
-    has_fallen = np.bincount(series, falls, len(panel))[series] > 0  # what only grows may rest
-    long_enough = size >= LIMITS.run_length * (1 + cycle * share)
-    suspect = has_fallen & long_enough & ~(is_first & is_zero) & (share < LIMITS.most_equal)
+    has_fallen = np.bincount(series, falls)[series] > 0  # what only grows may rest
+    begins_later = is_first & (value == 0)
+    is_long = size >= LIMITS.run_length * (1 + cycle * share)
+    suspect = is_long & has_fallen & ~begins_later & (share < LIMITS.most_equal)
     first = start[suspect]
-    return slots[first], slots[first + size[suspect] - 1]
+    return slots[first], slots[first + repeats[suspect]]
 
 
 def _outliers(panel: Panel, season: int) -> Integers:
     """The slots of values far from those around them, where no other value of their series is nearly as far."""
     slots = np.flatnonzero(panel.observed)
     series = panel.series_of_slots[slots]
-    steps = season * np.array([0, 1, 2]) + [1, 0, 0] if season > 1 else np.array([1, 2, 3])
+    steps = np.array([1, season, 2 * season] if season > 1 else [1, 2, 3])
     near = slots[:, None] + np.concatenate([-steps, steps])
     inside = (near >= panel.offsets[series, None]) & (near < panel.offsets[series + 1, None])
     near = np.where(inside, near, 0)
     around = np.where(inside & panel.observed[near], panel.values[near], np.nan)
     distance = np.nan_to_num(np.abs(panel.values[slots] - median(around)))
 
-    order = np.lexsort((-distance, series))  # the farthest of each series first
-    slots = slots[order]
-    series = series[order]
-    distance = distance[order]
-    rank = np.arange(len(order)) - np.searchsorted(series, series)
-    next_distance = np.append(distance[1:], 0.0)
-    is_gap = (distance > LIMITS.outlier_distance * next_distance) & (next_distance > 0)
-    is_gap &= rank + 1 <= LIMITS.most_outliers * np.bincount(series)[series]
-    last_rank = np.full(len(panel), -1)
-    np.maximum.at(last_rank, series[is_gap], rank[is_gap])
-    return np.sort(slots[rank <= last_rank[series]])
+    order = np.lexsort((distance, series))
+    farthest = np.flatnonzero(np.append(np.diff(series) > 0, True))  # of each series, in this order
+    has_values = np.bincount(series)[series[farthest]] >= LIMITS.outlier_values
+    farthest = farthest[has_values]
+    next_distance = distance[order[farthest - 1]]
+    is_far = distance[order[farthest]] > LIMITS.outlier_distance * next_distance
+    return np.sort(slots[order[farthest[is_far & (next_distance > 0)]]])
