@@ -1,8 +1,9 @@
 """Closed days, at which series have always held one value, and runs and outliers that events might explain."""
 
-from calendar import day_abbr, day_name, month_name
+from calendar import day_name, month_name
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from forecast.artifacts.specs import Spec
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
-from forecast.calendar.zones import DAY, HOUR, WEEK
+from forecast.calendar.zones import DAY, WEEK
 from forecast.events.kinds import (
     Marks,
     compared_season,
@@ -74,21 +75,22 @@ class Closed:
         """The positions for another list of series, given by their numbers here; -1 stands for a new series."""
         low = np.searchsorted(self.series, series)
         count = np.searchsorted(self.series, series, "right") - low
-        return self.take(runs(low, count)[1], np.repeat(np.arange(len(series)), count))
+        _, numbers = runs(low, count)
+        closed = self.take(numbers)
+        return replace(closed, series=np.repeat(np.arange(len(series)), count))
 
-    def take(self, numbers: Integers, series: Integers | None = None) -> "Closed":
-        """Some of the positions, by number; of other series if these are given."""
+    def take(self, numbers: Integers) -> "Closed":
+        """Some of the positions, by number."""
         new_numbers = {old: new for new, old in enumerate(numbers.tolist())}
-        opened = [(new_numbers[old], label) for old, label in self.opened if old in new_numbers]
-        return Closed(
-            series=self.series[numbers] if series is None else series,
-            season=self.season[numbers],
-            phase=self.phase[numbers],
-            value=self.value[numbers],
-            opened=tuple(sorted(opened)),
-        )
+        opened = []
+        for number, label in self.opened:
+            if number in new_numbers:
+                opened.append((new_numbers[number], label))
+        arrays = {name: getattr(self, name)[numbers] for name in ARRAYS}
+        return Closed(**arrays, opened=tuple(sorted(opened)))
 
 
+ARRAYS = ("series", "season", "phase", "value")
 _NO_POSITIONS = np.zeros(0, np.int64)
 NONE_CLOSED = Closed(_NO_POSITIONS, _NO_POSITIONS, _NO_POSITIONS, np.zeros(0))
 
@@ -106,7 +108,8 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
     unexplained = panel.observed & panel.before(before)
     marks = mark(panel, schema) if has_events(schema) else None
     by_season = [NONE_CLOSED]
-    for season in sorted({*season_candidates(schema.calendar), *schema.season} - {1}):
+    seasons = {*season_candidates(schema.calendar), *schema.season}
+    for season in sorted(seasons - {1}):
         has_cycles = before > (CYCLES - 1) * season
         slots = np.flatnonzero(unexplained & has_cycles[series])
         if len(slots):
@@ -125,7 +128,8 @@ def closed_now(
     closed = unless_contradicted(closed.of(series_index - 1), panel, schema, before)
     is_new = series_index == 0
     if is_new.any():
-        closed = _joined([closed, find_closed(panel, schema, np.where(is_new, before, 0))])
+        of_new = find_closed(panel, schema, np.where(is_new, before, 0))
+        closed = _joined([closed, of_new])
     return closed
 
 
@@ -135,12 +139,12 @@ def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: In
         return closed
     panel = without_censored(panel, schema)
     position = _position_of_slots(closed, panel, schema)
-    differs = panel.values != closed.value[position]
-    slots = np.flatnonzero(differs & (position >= 0) & panel.observed & panel.before(before))
+    is_closed = (position >= 0) & panel.observed & panel.before(before)
+    slots = np.flatnonzero(is_closed & (panel.values != closed.value[position]))
     opened = set(closed.opened)
     if len(slots) and has_events(schema):
         touched, labels = _touching(mark(panel, schema), slots)
-        opened.update(zip(position[slots[touched]].tolist(), labels.tolist(), strict=True))
+        opened |= _pairs(position[slots[touched]], labels)
         slots = np.delete(slots, touched)
     still_closed = np.setdiff1d(np.arange(len(closed)), position[slots])
     return replace(closed, opened=tuple(opened)).take(still_closed)
@@ -167,14 +171,13 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
 
 def _opened_slots(closed: Closed, position: Integers, marks: Marks) -> Integers:
     """The slots at closed positions [slots] that an event of the position touches."""
-    number_of = {label: number for number, label in enumerate(marks.labels)}
-    pairs = [
-        position_number * len(number_of) + number_of[label]
-        for position_number, label in closed.opened
-        if label in number_of
-    ]
-    pair_of_mark = position[marks.slot] * len(number_of) + marks.label
-    return marks.slot[np.isin(pair_of_mark, pairs)]
+    numbers = {label: number for number, label in enumerate(marks.labels)}
+    keys = []
+    for number, label in closed.opened:
+        if label in numbers:
+            keys.append(number * len(numbers) + numbers[label])
+    key_of_mark = position[marks.slot] * len(numbers) + marks.label
+    return marks.slot[np.isin(key_of_mark, keys)]
 
 
 def with_fixed(panel: Panel, fixed: Numbers | None) -> Panel:
@@ -189,17 +192,17 @@ def with_fixed(panel: Panel, fixed: Numbers | None) -> Panel:
 def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]]:
     """How many series hold one value, at which positions, and the value; the most frequent first."""
     phases = defaultdict[tuple[int, int, float], list[int]](list)
-    arrays = (closed.series, closed.season, closed.value, closed.phase)
-    for series, season, value, phase in np.column_stack(arrays).tolist():
-        phases[series, int(season), value].append(int(phase))
+    for row in zip(*(getattr(closed, name).tolist() for name in ARRAYS), strict=True):
+        series, season, phase, value = row
+        phases[series, season, value].append(phase)
 
     groups = Counter[tuple[int, float, tuple[int, ...]]]()
     for (_, season, value), steps in phases.items():
         groups[season, value, tuple(sorted(steps))] += 1
-    return [
-        (count, _named(schema.calendar, season, steps), value)
-        for (season, value, steps), count in groups.most_common()
-    ]
+    rows = []
+    for (season, value, group), count in groups.most_common():
+        rows.append((count, _named(schema.calendar, season, group), value))
+    return rows
 
 
 def _constant_groups(
@@ -241,7 +244,7 @@ def _constant_groups(
     number[candidate] = np.arange(len(candidate))
     position = number[group_of]  # [values]
     opens = differs[touched] & (position[touched] >= 0)
-    opened = set(zip(position[touched[opens]].tolist(), labels[opens].tolist(), strict=True))
+    opened = _pairs(position[touched[opens]], labels[opens])
     closed = Closed(
         series=series[candidate],
         season=np.full(len(candidate), season),
@@ -250,6 +253,10 @@ def _constant_groups(
         opened=tuple(sorted(opened)),
     )
     return closed, position >= 0
+
+
+def _pairs(positions: Integers, labels: NDArray[Any]) -> set[tuple[int, str]]:
+    return set(zip(positions.tolist(), labels.tolist(), strict=True))
 
 
 def _equal_elsewhere(
@@ -282,13 +289,8 @@ def _joined(groups: list[Closed]) -> Closed:
     for closed in groups:
         opened += [(first + number, label) for number, label in closed.opened]
         first += len(closed)
-    whole = Closed(
-        series=np.concatenate([closed.series for closed in groups]),
-        season=np.concatenate([closed.season for closed in groups]),
-        phase=np.concatenate([closed.phase for closed in groups]),
-        value=np.concatenate([closed.value for closed in groups]),
-        opened=tuple(opened),
-    )
+    arrays = {name: np.concatenate([getattr(closed, name) for closed in groups]) for name in ARRAYS}
+    whole = Closed(**arrays, opened=tuple(opened))
     return whole.take(np.argsort(whole.series, kind="stable"))
 
 
@@ -299,8 +301,8 @@ def _phases(panel: Panel, schema: Schema, season: int) -> Integers:
     if not _on_clock(spec, season):
         return positions % season
     first = int(positions.min())
-    wall = calendar_of(schema).wall(np.arange(first, int(positions.max()) + 1))
-    phase = wall // spec.every % season
+    every_position = np.arange(first, int(positions.max()) + 1)
+    phase = calendar_of(schema).wall(every_position) // spec.every % season
     return np.asarray(phase[positions - first])
 
 
@@ -349,19 +351,14 @@ def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
     if days:
         return "on " + ", ".join(f"{day_name[day]}s" for day in days)
 
-    def step(phase: int) -> str:
-        if not on_clock:
-            return f"step {phase or season} of {season}"
-        day, second = divmod(phase * spec.every, DAY)
-        clock = f"{second // HOUR:02}:{second % HOUR // 60:02}"
-        if season * spec.every == DAY:
-            return clock
-        return f"{day_abbr[(day + THURSDAY) % 7]} {clock}"
-
+    pattern = "%H:%M" if season * spec.every == DAY else "%a %H:%M"
     texts = []
-    for run in np.split(np.array(phases), np.flatnonzero(np.diff(phases) != 1) + 1):
-        first, last = step(int(run[0])), step(int(run[-1]))
-        texts.append(first if first == last else f"{first} to {last}")
+    for steps in np.split(phases, np.flatnonzero(np.diff(phases) != 1) + 1):
+        ends = [f"step {phase or season} of {season}" for phase in steps[[0, -1]]]
+        if on_clock:  # 1970-01-01 was at phase 0
+            times = [datetime.fromtimestamp(phase * spec.every, UTC) for phase in steps[[0, -1]]]
+            ends = [time.strftime(pattern) for time in times]
+        texts.append(" to ".join(dict.fromkeys(ends)))
     return f"at {', '.join(texts)}"
 
 
@@ -378,7 +375,8 @@ def suspects(panel: Panel, schema: Schema) -> list[Row]:
 
     season = compared_season(schema)
     first, last = _runs(panel, max(season, LIMITS.shortest_cycle))
-    outliers = np.setdiff1d(_outliers(panel, season), runs(first, last - first + 1)[1])
+    _, in_runs = runs(first, last - first + 1)
+    outliers = np.setdiff1d(_outliers(panel, season), in_runs)
     names = ["one value"] * len(first) + ["outlier"] * len(outliers)
     first = np.append(first, outliers)
     last = np.append(last, outliers)
@@ -414,8 +412,8 @@ def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:
     slots = np.flatnonzero(panel.observed)
     values = panel.values[slots]
     series_of = panel.series_of_slots[slots]
-    is_start = np.append(True, (np.diff(values) != 0) | (np.diff(series_of) != 0))
-    start = np.flatnonzero(is_start)
+    is_next = (np.diff(values) != 0) | (np.diff(series_of) != 0)
+    start = np.flatnonzero(np.append(True, is_next))
     size = np.diff(np.append(start, len(slots)))  # [runs], as what follows
     series = series_of[start]
     value = values[start]

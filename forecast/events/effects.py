@@ -1,5 +1,6 @@
 """What events do to values: estimated from the past, taken out of it for every model, put back into forecasts."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated
@@ -124,7 +125,8 @@ def adjustment(
     """What effects do to the values of a panel whose series have these numbers, 0 for a new one."""
     marks = mark(panel, schema)
     index = {label: number for number, label in enumerate(effects.labels)}
-    label = np.array([index.get(label, -1) for label in marks.labels], np.int64)[marks.label]
+    numbers = np.array([index.get(label, -1) for label in marks.labels], np.int64)
+    label = numbers[marks.label]
     slot = marks.slot[label >= 0]
     label = label[label >= 0]
     row = series_index[panel.series_of_slots]
@@ -133,7 +135,8 @@ def adjustment(
 
     of_label = effects.effect[is_additive[slot].astype(np.int64), label]  # [marks, 8]
     of_weekday = of_label[np.arange(len(slot)), 1 + marks.weekday[slot]]
-    amount = np.bincount(slot, of_label[:, 0] + of_weekday, len(row)) * effects.reaction[row]
+    amount = np.bincount(slot, of_label[:, 0] + of_weekday, len(row))
+    amount = amount * effects.reaction[row]
     profile = effects.profile[row, marks.weekday]
     factor = np.clip(1 + amount * profile**effects.exponent, 0, PRIORS.largest_factor)
     factor[factor < PRIORS.closed] = 0.0
@@ -247,7 +250,8 @@ def fit_effects(
         typical[scale] = regression.typical(effect[scale], share)
 
     is_shown = np.isin(marks.slot, days.slot) | closed[marks.slot]
-    keys = np.unique(marks.date[marks.slot[is_shown]] * KEY_STRIDE + marks.label[is_shown])
+    dates = marks.date[marks.slot[is_shown]]
+    keys = np.unique(dates * KEY_STRIDE + marks.label[is_shown])
     counts = np.bincount(keys % KEY_STRIDE, minlength=labels)
     shown = np.flatnonzero(counts)
     return Effects(
@@ -304,15 +308,15 @@ class _Past:
         """[series + 1, 7], the mean of each day of the week over the mean of all; row 0 over all series."""
         shape = (len(self.size), WEEKDAYS)
         cell = (self.series * WEEKDAYS + self.marks.weekday)[self.untouched]
-        sums = np.bincount(cell, self.values[self.untouched], shape[0] * WEEKDAYS).reshape(shape)
-        counts = np.bincount(cell, minlength=shape[0] * WEEKDAYS).reshape(shape)
+        sums = np.bincount(cell, self.values[self.untouched], math.prod(shape)).reshape(shape)
+        counts = np.bincount(cell, minlength=math.prod(shape)).reshape(shape)
         level = sums.sum(1, keepdims=True) / np.maximum(counts.sum(1, keepdims=True), 1)
-        has_level = level > 0  # [series, 1]
         # the profile of each series times the count
-        total = np.where(has_level, sums / np.where(has_level, level, 1.0), counts)
-        shared = np.where(counts.any(0), total.sum(0) / np.maximum(counts.sum(0), 1), 1.0)
+        total = _ratio(sums, level, counts)
+        shared = _ratio(total.sum(0), counts.sum(0), np.ones(WEEKDAYS))
         prior = PRIORS.prior_days
-        profile = np.concatenate([shared[None], (total + prior * shared) / (counts + prior)])
+        of_series = (total + prior * shared) / (counts + prior)
+        profile = np.concatenate([shared[None], of_series])
         return np.asarray(np.clip(profile, PRIORS.lowest_profile, PRIORS.highest_profile))
 
     @cached_property
@@ -327,6 +331,12 @@ class _Past:
         mean = np.bincount(series, values, count) / known
         squares = np.bincount(series, (values - mean[series]) ** 2, count)
         return np.where(is_signed, np.sqrt(squares / known), 0.0)
+
+
+def _ratio(numerators: Numbers, denominators: Numbers, otherwise: Numbers) -> Numbers:
+    """The ratio where a denominator lies above 0."""
+    positive = denominators > 0
+    return np.where(positive, numerators / np.where(positive, denominators, 1.0), otherwise)
 
 
 @dataclass(frozen=True)
@@ -511,8 +521,8 @@ class _Regression:
         precision = np.bincount(self.series, self.weight * predicted**2)
         moment = np.bincount(self.series, self.weight * predicted * self.deviation)
         shown = precision > 0
-        single = moment / np.where(shown, precision, 1.0)
+        single = _ratio(moment, precision, np.ones_like(moment))
         excess = (precision * (single - 1) ** 2)[shown].sum() - shown.sum()
         variance = max(0.0, float(excess / max(precision.sum(), PRIORS.least)))
         evidence = variance * precision
-        return np.where(shown, 1 + (single - 1) * evidence / (1 + evidence), 1.0)
+        return np.asarray(1 + (single - 1) * evidence / (1 + evidence))

@@ -58,13 +58,18 @@ class Marks:
     def label_set(self) -> Integers:
         """[slots], the number of the set of labels that each has, `NO_LABELS` for none."""
         numbers = np.full(len(self.date), NO_LABELS)
-        rank = np.arange(len(self.slot)) - np.searchsorted(self.slot, self.slot)
+        rank = _rank_within(self.slot)
         for nth in range(int(rank.max(initial=-1)) + 1):
             slot = self.slot[rank == nth]
             keys = numbers[slot] * len(self.labels) + self.label[rank == nth]
             _, set_number = np.unique(keys, return_inverse=True)
             numbers[slot] = set_number.reshape(-1) + int(numbers.max(initial=0)) + 1
         return numbers
+
+
+def _rank_within(groups: Integers) -> Integers:
+    """The place of each item in its group, from 0; groups ascend."""
+    return np.arange(len(groups)) - np.searchsorted(groups, groups)
 
 
 def takes_events(spec: CalendarSpec) -> bool:
@@ -222,10 +227,9 @@ def covered(
     edges = np.zeros(int(offsets[-1]) + 1, np.int64)
     for series, begins, ends in _spans(ids, starts, offsets, schema, kind):
         some = ends > begins  # [events]
-        low = np.clip(begins[some, None] - starts[series], 0, sizes[series])  # [events, series]
-        high = np.clip(ends[some, None] - starts[series], 0, sizes[series])
-        np.add.at(edges, offsets[series] + low, 1)
-        np.add.at(edges, offsets[series] + high, -1)
+        for positions, step in ((begins[some], 1), (ends[some], -1)):
+            index = np.clip(positions[:, None] - starts[series], 0, sizes[series])
+            np.add.at(edges, offsets[series] + index, step)
     return np.asarray(np.cumsum(edges[:-1]) > 0)
 
 
@@ -265,7 +269,7 @@ def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None
     if not has_kind(schema, "level_shift"):
         return None
     series, position = _shifts(panel, schema)
-    rank = np.arange(len(series)) - np.searchsorted(series, series)
+    rank = _rank_within(series)
     until = panel.lengths[series]  # [shifts], the end of the level that a shift leads to
     followed = np.flatnonzero(np.diff(series) == 0)
     until[followed] = position[followed + 1]
@@ -391,8 +395,8 @@ def _move(
     has_common_step = (np.isfinite(usual) & np.isfinite(after)).any(1, keepdims=True)
     usual = np.where(has_common_step, usual, median(before)[:, None])
 
-    positive = usual > 0
-    ratio = median(np.where(positive, after / np.where(positive, usual, 1.0), np.nan))
+    positive_usual = np.where(usual > 0, usual, np.nan)
+    ratio = median(after / positive_usual)
     added = median(after - usual)
     is_ratio = ~(before < 0).any(1) & (ratio > 0)
     return np.where(is_ratio, ratio, 1.0), np.where(is_ratio | np.isnan(added), 0.0, added)

@@ -49,25 +49,17 @@ def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
     blank = [""] * len(table)
     owners = [_texts(table, name) if name in id_columns else blank for name in schema.ids]
     used = [name for name in columns if name in table.names]
-    rows = zip(
-        _spans(table, used, schema.time_format.pivot),
-        _texts(table, NAME),
-        _kinds(table) if KIND in used else [EFFECT] * len(table),
-        *owners,
-        strict=True,
-    )
+    spans = _spans(table, used, schema.time_format.pivot)
+    kinds = _kinds(table) if KIND in used else [EFFECT] * len(table)
+    rows = zip(spans, _texts(table, NAME), kinds, *owners, strict=True)
     row_of: dict[Event, int] = {}
     for row, ((first, last), name, kind, *parts) in enumerate(rows):
         if not 0 < len(name) <= MAX_NAME:
             problem = f"an event needs a name of at most {MAX_NAME} characters"
             raise BadData(problem, place=table.place(row, NAME))
-        event = Event(
-            day=first,
-            name=name,
-            ids=tuple(part or None for part in parts) if any(parts) else (),
-            kind=kind,
-            end=last if last > first else None,
-        )
+        ids_of_event = tuple(part or None for part in parts) if any(parts) else ()
+        end = last if last > first else None
+        event = Event(day=first, name=name, ids=ids_of_event, kind=kind, end=end)
         if event in row_of:
             raise BadData(
                 f"'{name}' on {first} comes twice, first in {table.line(row_of[event])}",
@@ -106,7 +98,10 @@ def _table_of(source: Any) -> Table:
 
 def renewed(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event, ...]:
     """Events of a fit with those of a newer table, which holds from its first day on."""
-    return (*(event for event in before if event.day < newer[0].day), *newer) if newer else before
+    if not newer:
+        return before
+    earlier = [event for event in before if event.day < newer[0].day]
+    return (*earlier, *newer)
 
 
 def events_columns(schema: Schema) -> dict[str, Column | NDArray[Any]]:
@@ -115,7 +110,8 @@ def events_columns(schema: Schema) -> dict[str, Column | NDArray[Any]]:
     days = np.array([event.day for event in events], "datetime64[s]")
     columns: dict[str, Column | NDArray[Any]] = {DATE: days}
     if any(event.end for event in events):
-        columns = {START: days, END: np.array([event.last for event in events], "datetime64[s]")}
+        ends = np.array([event.last for event in events], "datetime64[s]")
+        columns = {START: days, END: ends}
     texts: dict[str, list[str | None]] = {NAME: [event.name for event in events]}
     if any(event.kind != EFFECT for event in events):
         texts[KIND] = [event.kind for event in events]
@@ -135,11 +131,10 @@ def _spans(table: Table, used: list[str], pivot: int | None) -> list[tuple[date,
     for row in range(len(table)):
         filled = [name for name in names if days[name][row] is not None]
         if filled not in ([DATE], [START, END]):
-            raise BadData(
-                "an event has either a date, or a start and an end; this one has "
-                f"{' and '.join(filled) or 'neither'}",
-                place=table.place(row, filled[0] if filled else names[0]),
-            )
+            column, *_ = (*filled, *names)
+            problem = "an event has either a date, or a start and an end; this one has"
+            columns = " and ".join(filled) or "neither"
+            raise BadData(f"{problem} {columns}", place=table.place(row, column))
         first = days[filled[0]][row]
         last = days[filled[-1]][row]
         if first is None or last is None or last < first:
