@@ -1,4 +1,4 @@
-"""Write files so that they exist completely or not at all, even after a kill; read them through no link; lock them."""
+"""Files that exist completely or not at all, even after a kill; no links are read; locks."""
 
 import errno
 import hashlib
@@ -49,8 +49,9 @@ def temporary_beside(target: Path) -> Path:
 def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
     """Replace the file `path` by `data`; the old file stays until all data are on disk.
 
-    A link is followed, and an existing file keeps its mode. CannotCreate and StorageFailure leave the old file
-    unchanged; if only the folder cannot be synced, the new one is in place, and a power cut may bring back the old one.
+    A link is followed, and an existing file keeps its mode. CannotCreate and StorageFailure leave
+    the old file unchanged; if only the folder cannot be synced, the new one is in place, and a
+    power cut may bring back the old one.
     """
     target = Path(os.path.realpath(path))
     _sweep(target.parent)
@@ -68,9 +69,10 @@ def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
 def write_new(
     path: Path, data: bytes | Iterable[bytes], mode: int | None = None, shown: Path | None = None
 ) -> None:
-    """Create the file `path`, write `data` and wait until they are on disk; the caller removes an incomplete file.
+    """Create a file and wait until its data are on disk; the caller removes an incomplete one.
 
-    `mode` does not depend on the umask, the default of 0644 does. Messages name `shown` in the place of `path`.
+    `mode` does not depend on the umask, the default of 0644 does. Messages name `shown` in the
+    place of `path`.
     """
     shown = shown or path
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
@@ -142,7 +144,7 @@ def make_directory(path: Path) -> None:
 
 
 def when_free(act: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of `os` on a file; on Windows retry, as scanners may have it open for a moment."""
+    """Call a function of `os`; retry on Windows, where scanners may have the file open."""
     deadline = time.monotonic() + (0.0 if POSIX else PATIENCE)
     while True:
         try:
@@ -159,14 +161,14 @@ def remove_quietly(path: Path) -> None:
 
 
 def close_quietly(descriptor: int) -> None:
-    """Close a descriptor that was used for reading, or whose writing has failed, without an error."""
+    """Close a descriptor that was read, or whose writing has failed, without an error."""
     with suppress(OSError):
         os.close(descriptor)
 
 
 @contextmanager
 def raised_as(meaning: Callable[[OSError, Path], Exception], path: Path) -> Iterator[None]:
-    """Raise an OSError of the block as the error of `path` that it means: `cannot_create` or `failure`."""
+    """Raise an OSError of the block as the error that it means for `path`."""
     try:
         yield
     except OSError as error:
@@ -222,7 +224,10 @@ def _mode_of(target: Path) -> int | None:
 
 
 def read_file(path: Path, most: int, sha256: str | None = None) -> bytes:
-    """All bytes of an ordinary file, at most `most`, with that hash; FileNotFoundError is left to the caller."""
+    """All bytes of an ordinary file, at most `most`, with that hash.
+
+    FileNotFoundError is left to the caller.
+    """
     check_kind(path, stat.S_IFREG)
     with raised_as(_cannot_open, path):
         descriptor = int(when_free(os.open, path, _READ))
@@ -281,7 +286,10 @@ def refused(path: Path, reason: str) -> ArtifactRefused:
 
 @contextmanager
 def lock_file(path: Path, wait: float | None = None) -> Iterator[None]:
-    """Hold the lock on a file, which then has pid and host of its holder; Busy names that one after `wait` seconds."""
+    """Hold the lock on a file, which then names the pid and host of its holder.
+
+    Busy names that one after `wait` seconds.
+    """
     flags = os.O_RDWR | os.O_CREAT | BINARY
     if POSIX:
         flags |= os.O_NOFOLLOW | os.O_NONBLOCK
@@ -334,7 +342,9 @@ def _acquire(descriptor: int, path: Path, wait: float | None) -> None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process of this machine holds a lock; it only reads the file, as locking would disturb others."""
+    """Whether a process of this machine holds a lock; the file is only read, which disturbs
+    none.
+    """
     try:
         with open(path, "rb", buffering=0) as file:
             pid, host = (file.read(_MAX_SIGNATURE) or b"").decode().split()

@@ -1,4 +1,4 @@
-"""Errors with exit codes; settings in messages look like options or Python arguments, depending on the user."""
+"""Errors with exit codes; their settings are shown as options or as Python arguments."""
 
 import logging
 import re
@@ -24,7 +24,7 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Setting(Rendered):
-    """A setting in a message: ``--horizon 30`` on the command line, ``horizon=30`` in Python; None names it alone."""
+    """A setting in a message: ``--horizon 30``, in Python ``horizon=30``; None names it alone."""
 
     name: str
     value: object = None
@@ -47,7 +47,7 @@ class Words(Rendered):
 
 
 class ForecastError(Rendered, Exception):
-    """An error that the user can correct: the place, such as a file, the setting, the problem and its cure."""
+    """An error that the user can correct: place, setting, problem and cure."""
 
     exit_code = 1
 
@@ -109,7 +109,7 @@ def as_argument(setting: Setting) -> str:
 
 
 def as_flag(setting: Setting) -> str:
-    """A setting as an option of the command line: ``--horizon 30``, ``--no-guard``, ``-p hidden_size=8``."""
+    """A setting as an option: ``--horizon 30``, ``--no-guard``, ``-p hidden_size=8``."""
     name = setting.name.replace("_", "-")
     value = setting.value
     if name == "params":
@@ -168,7 +168,9 @@ class ArtifactRefused(ForecastError, exit_code=76):
 
 
 class Interrupted(BaseException):
-    """Ended anywhere by SIGINT or SIGTERM; like KeyboardInterrupt not an Exception, so that nothing catches it."""
+    """Ended by SIGINT or SIGTERM; like KeyboardInterrupt no Exception, so that nothing catches
+    it.
+    """
 
     received: ClassVar["Interrupted | None"] = None
 
@@ -179,13 +181,13 @@ class Interrupted(BaseException):
 
 
 def raise_if_interrupted() -> None:
-    """End here if a signal came and other code dropped its exception: an extension module, while it was imported."""
+    """End here if a signal came and other code dropped its exception, as imports in C may."""
     if Interrupted.received is not None:
         raise Interrupted.received
 
 
 def visible(text: str, keep: str = "") -> str:
-    """A text with its unprintable characters escaped, as ids and names may contain some; those in `keep` stay."""
+    """A text with its unprintable characters escaped but for those in `keep`."""
     return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
 
 

@@ -1,4 +1,4 @@
-"""The logger of the package; messages that are held back, or logged once for all parts of some work."""
+"""The logger of the package, and messages that are held back or logged once for many parts."""
 
 import logging
 from collections import Counter

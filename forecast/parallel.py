@@ -1,4 +1,4 @@
-"""Where parallel work runs: in processes of this machine, or on a cluster of Ray or Dask by joblib's own backends."""
+"""Where parallel work runs: processes of this machine, or a cluster of Ray or Dask by joblib."""
 
 import os
 import sys
@@ -26,12 +26,12 @@ def on_cluster() -> bool:
 
 
 def workers() -> int:
-    """Processes that parallel work is divided among: those of the cluster in use, else the cores of this machine."""
+    """Processes that work is divided among: those of the cluster in use, else cores."""
     return _workers[-1] if _workers else cores()
 
 
 def side_by_side(tasks: Iterable[Task], jobs: int) -> Iterator[Any]:
-    """The results of tasks in their order, as they come where the backend can tell; one job needs no process."""
+    """The results of tasks in their order, as they come where the backend can tell."""
     if jobs == 1:
         return (function(*args, **named) for function, args, named in tasks)
     from joblib import Parallel
@@ -45,7 +45,9 @@ def side_by_side(tasks: Iterable[Task], jobs: int) -> Iterator[Any]:
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """Run what is parallel in the block on a cluster, such as ray://10.0.0.5:10001; None is this machine alone."""
+    """Run what is parallel in the block on a cluster, such as ray://10.0.0.5:10001, if one is
+    named.
+    """
     if address is None:
         yield
         return
@@ -86,7 +88,7 @@ def _failed(problem: str, setting: Setting, error: Exception) -> Unavailable:
 
 
 def _ray(host: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
-    """Use a cluster of Ray, whose workers are started again after a crash: their number, and joblib's settings."""
+    """Use a cluster of Ray, which restarts workers: their number, and joblib's settings."""
     import ray
     from ray.util.joblib import register_ray
 

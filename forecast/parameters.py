@@ -1,4 +1,6 @@
-"""Shared by the scikit-learn-style estimators: nested settings (``params__hidden_size``), names of other libraries."""
+"""What the estimators share: settings, nested ones (``params__hidden_size``), other names of
+them.
+"""
 
 from typing import Any, Self
 
@@ -26,13 +28,16 @@ class NotFitted(ForecastError, NotFittedError, exit_code=66):
 
 
 class NestedParams:
-    """Mix-in before `sklearn.base.BaseEstimator`: entries of the dictionary `params`, and the names of `ALIASES`."""
+    """Mix-in before `BaseEstimator`: entries of the dictionary `params`, and the names of
+    `ALIASES`.
+    """
 
     params: dict[str, Any] | None
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
-        return [name for name in super()._get_param_names() if name not in ALIASES]  # type: ignore[misc]
+        names = super()._get_param_names()  # type: ignore[misc]
+        return [name for name in names if name not in ALIASES]
 
     def _store(self, arguments: dict[str, Any]) -> None:
         for name in self._get_param_names():

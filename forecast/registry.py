@@ -1,4 +1,4 @@
-"""Models and baselines by name: files in two rooms of this package, and modules that other packages bring."""
+"""Models and baselines by name: files of two rooms here, and modules of other packages."""
 
 import importlib
 import re
@@ -23,7 +23,7 @@ from forecast.errors import (
 from forecast.logs import log
 
 ROOMS = {"models": ("Network", "RecurrentModel"), "baselines": ("METHOD", "Method")}
-"""What a module of a room defines, and the class of that; entry points have the group ``forecast.ROOM``."""
+"""What a module of a room defines, and its class; entry points have the group ``forecast.ROOM``."""
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
 NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -51,7 +51,7 @@ class Entry(NamedTuple):
         return value
 
     def summary(self) -> str:
-        """The first line of its file, which is not imported; a warning where there is no such file."""
+        """The first line of its file, which is not imported; a warning where there is none."""
         spec = _spec_of(self.module)
         if spec is None or not spec.has_location:
             log.warning("%s of the package %s: there is no such module", self.module, self.package)
@@ -78,7 +78,7 @@ def modules_in(package: str, folder: str) -> list[Any]:
 
 @cache
 def built_in(room: str) -> dict[str, Entry]:
-    """What this package has in a room, by name, found by listing its folder: the files' names, with ``-`` for ``_``."""
+    """What this package has in a room, by the names of its files with ``-`` for ``_``."""
     entries = {}
     for file in sorted(Path(__file__).with_name(room).glob("[!_]*.py")):
         name = file.stem.replace("_", "-")
@@ -114,7 +114,7 @@ def plugins() -> dict[str, Entry]:
 
 
 def explained(error: BaseException) -> ForecastError:
-    """What an error means to the user, such as memory that ran out; else it is a bug of this package."""
+    """What an error means to the user; else it is a bug of this package."""
     if isinstance(error, ForecastError):
         return error
     if isinstance(error, OSError):
@@ -182,7 +182,7 @@ def baseline_names() -> tuple[str, ...]:
 
 @cache
 def default_baselines() -> tuple[str, ...]:
-    """Names of the baselines that run unless others are asked for, in their order; none of another package."""
+    """Names of the baselines that run unless others are asked for; none of another package."""
     ranks = {name: entry.load().default_rank for name, entry in built_in("baselines").items()}
     defaults = [name for name in ranks if ranks[name] is not None]
     return tuple(sorted(defaults, key=lambda name: (ranks[name], name)))

@@ -1,4 +1,4 @@
-"""RecurrentRegressor: the window-level scikit-learn estimator, from windows to the values after them."""
+"""RecurrentRegressor: the scikit-learn estimator from windows to the values after them."""
 
 from typing import Any, Self
 
@@ -31,15 +31,18 @@ MAX_BATCH = 128
 class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
     """A recurrent network from windows to targets.
 
-    X and y are standardised on the training windows: each feature over windows and steps, each target over windows.
+    X and y are standardised on the training windows: each feature over windows and steps, each
+    target over windows.
 
     Parameters
     ----------
     model : name of a model, see ``forecast models``
-    params : the model's hyperparameters, e.g. ``{"hidden_size": 128}``; ``params__hidden_size`` in a grid
+    params : the model's hyperparameters, e.g. ``{"hidden_size": 128}``; ``params__hidden_size`` in
+        a grid
     loss : loss of the prediction
     optimizer, learning_rate, weight_decay, clip : of the training loop
-    batch_size, steps : windows a step, by default up to 128; and steps, by default 300, or 30 passes if that is more
+    batch_size, steps : windows a step, by default up to 128; and steps, by default 300, or 30
+        passes if that is more
     seed, device : of every random choice; where the network runs
     max_steps, max_grad_norm : other names of `steps` and `clip`
 
@@ -130,7 +133,9 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: ArrayLike) -> Floats:
-        """The targets of windows X [n, steps] or [n, steps, features]: [n] or [n, targets], as y at fit."""
+        """The targets [n] or [n, targets], as y at fit, of windows [n, steps] or [n, steps,
+        features].
+        """
         check_is_fitted(self)
         X = validate_data(self, X, allow_nd=True, reset=False, dtype=np.float64)
         windows = _three_dimensional(X)

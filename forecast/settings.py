@@ -134,7 +134,7 @@ Duration = Annotated[str, AfterValidator(_check_duration)]
 
 
 class Stored(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True):
-    """Frozen values that are stored as JSON; unknown names, and numbers that are not finite, are refused."""
+    """Frozen values, stored as JSON; unknown names and numbers that are not finite are refused."""
 
     # fields that older versions refuse: left out where they are the default
     newer: ClassVar[tuple[str, ...]] = ()
@@ -149,7 +149,10 @@ class Stored(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, defer_
 
 
 class SettingsGroup(Stored):
-    """A frozen group of settings; a field with ``repr=False`` holds a secret: no message shows its value."""
+    """A frozen group of settings.
+
+    A field with ``repr=False`` holds a secret: no message shows its value.
+    """
 
     model_config = ConfigDict(validate_default=True)
 
@@ -166,10 +169,10 @@ class SettingsGroup(Stored):
         hidden: Collection[str] = (),
         within: str | None = None,
     ) -> Self:
-        """Build the group from `values`; a UsageError names what is unknown, with the nearest name, or out of bounds.
+        """Build the group; a UsageError names a setting that is unknown or out of bounds.
 
-        Its message begins with `where`, and shows no values of settings that are `hidden`. `within` is the name of the
-        setting that has these entries, `params` for a model's hyperparameters.
+        Its message begins with `where`, and shows no values of settings that are `hidden`. `within`
+        is the name of the setting that has these entries, `params` for a model's hyperparameters.
         """
         for name, value in values.items():
             if name not in cls.model_fields:
@@ -239,7 +242,8 @@ class TextSettings(SettingsGroup, heading="File"):
 
 UNFINISHED: Unfinished = Field(
     "leave out",
-    description="what to do with values of a last period that is not over, or ends early: such as today's",
+    description="what to do with values of a last period that is not over, or ends early: such "
+    "as today's",
 )
 
 
@@ -260,7 +264,8 @@ class TableSettings(SettingsGroup, heading="Columns"):
     )
     freq: First[OnCalendar[str | None]] = Field(
         None,
-        description="frequency, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for numbered steps; default: inferred",
+        description="frequency, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for numbered steps; "
+        "default: inferred",
     )
     aggregate: OnCalendar[Aggregate | None] = Field(
         None, description="how rows of a finer table make one of --freq"
@@ -285,11 +290,13 @@ class TableSettings(SettingsGroup, heading="Columns"):
     )
     events: First[OnCalendar[FilePath | None]] = Field(
         None,
-        description="file of promotions, closed days, stock-outs: date (or start, end), name, kind, id columns",
+        description="file of promotions, closed days, stock-outs: date (or start, end), name, "
+        "kind, id columns",
     )
     date_format: OnCalendar[str | None] = Field(
         None,
-        description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for day numbers",
+        description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for day "
+        "numbers",
     )
     timezone: OnCalendar[str | None] = Field(
         None, description="zone of times without one, e.g. Europe/Berlin"
@@ -305,7 +312,8 @@ class TableSettings(SettingsGroup, heading="Columns"):
     )
     missing: OfRows[MissingRows] = Field(
         "unknown",
-        description="what absent rows mean: unknown, or zero from a series' first row to the last time",
+        description="what absent rows mean: unknown, or zero from a series' first row to the "
+        "last time",
     )
     unfinished: OfRows[Unfinished] = UNFINISHED
     strict: OfRows[bool] = Field(
@@ -330,7 +338,8 @@ class TrainSettings(SettingsGroup, heading="Model"):
     )
     scaling: ScalingName | None = Field(
         None,
-        description="how each window is scaled by its own past; default standard, or chosen on held-out values",
+        description="how each window is scaled by its own past; default standard, or chosen on "
+        "held-out values",
     )
     transform: TransformName = Field(
         "none", description="transform of the target before scaling; power is Box-Cox"
@@ -366,7 +375,8 @@ class TrainSettings(SettingsGroup, heading="Model"):
     jobs: Training[int | None] = Field(
         None,
         ge=1,
-        description="networks, fits of a backtest or shards side by side; default by cores if faster",
+        description="networks, fits of a backtest or shards side by side; default by cores if "
+        "faster",
     )
     baselines: Names = Field(
         default_factory=default_baselines,
@@ -374,7 +384,8 @@ class TrainSettings(SettingsGroup, heading="Model"):
     )
     hierarchy: Series = Field(
         (),
-        description="train on the sums by these id columns, comma-separated, or of all series, too, and make forecasts "
+        description="train on the sums by these id columns, comma-separated, or of all series, "
+        "too, and make forecasts "
         "agree with theirs if that lowers errors: columns or all; may be given several times",
     )
     guard: bool = Field(
@@ -452,7 +463,8 @@ class OutputSettings(SettingsGroup, heading="Forecasts"):
     )
     min: float | None = Field(
         None,
-        description="lower bound of all forecasts, -inf for none; default 0 for a series without values below 0",
+        description="lower bound of all forecasts, -inf for none; default 0 for a series "
+        "without values below 0",
         allow_inf_nan=True,
     )
     max: float | None = Field(None, description="upper bound of all forecasts")
@@ -484,11 +496,13 @@ class SumSettings(SettingsGroup, heading="Sums"):
 
     sum_by: First[Series] = Field(
         (),
-        description="sum over series alike in these id or static columns, or over all; may be given several times",
+        description="sum over series alike in these id or static columns, or over all; may be "
+        "given several times",
     )
     sum_every: First[PeriodNames] = Field(
         (),
-        description="sum over time: day, week, month, quarter, year, or horizon; may be given several times",
+        description="sum over time: day, week, month, quarter, year, or horizon; may be given "
+        "several times",
     )
 
 

@@ -1,4 +1,4 @@
-"""Do parts of some work side by side, in a thread for each core; numpy lets other threads run while it computes."""
+"""Work in a thread for each core; numpy lets other threads run while it computes."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,7 +50,7 @@ def in_threads(work: Callable[[Part], None], parts: Sequence[Part], threads: boo
 def in_order(
     work: Callable[[Part], Result], parts: Iterable[Part], threads: bool = True, most: int = MOST
 ) -> Iterator[Result]:
-    """Yield what `work` makes of each of the parts, in their order, while it is at work on the next ones."""
+    """Yield the result of each part in their order, while `work` is at the next ones."""
     count = min(cores(), most)
     with _one_blas_thread():
         if count < 2 or not threads:

@@ -1,4 +1,4 @@
-"""Store the checkpoints of fits: a folder for each fit in `.resume/` of a store, named by data and plan."""
+"""Checkpoints of fits: a folder for each fit in `.resume/` of a store, by data and plan."""
 
 import hashlib
 import re
@@ -38,7 +38,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of a fit into a store whose lock is held, in a folder for data and plan that `open` chooses."""
+    """The checkpoints of a fit, in a folder for data and plan; the store's lock is held."""
 
     def __init__(self, root: Path, resume: bool = False) -> None:
         self._root = root
@@ -47,7 +47,10 @@ class Checkpoints:
         self._write_failed = False
 
     def open(self, data: str, plan: str) -> Self | None:
-        """The same with the folder of the fit with these keys, old ones pruned; None where it cannot be used."""
+        """The same in the folder of the fit with these keys; None where it cannot be used.
+
+        Folders of old fits are pruned.
+        """
         folder = self._root / f"{data[:_DIGITS]}-{plan[:_DIGITS]}"
         folders = [path for path in self._root.glob("*") if _FOLDER.fullmatch(path.name)]
         for path in (self._root, *folders):

@@ -69,7 +69,10 @@ def dump_json(value: dict[str, Any]) -> bytes:
 
 
 def parse_json(data: bytes) -> Any:
-    """The value of a JSON text; ValueError for NaN, infinity, halves of surrogate pairs, and endless nesting."""
+    """The value of a JSON text.
+
+    ValueError for NaN, infinity, halves of surrogate pairs, and endless nesting.
+    """
     if data.count(b"[") + data.count(b"{") > _GROUPS:
         raise ValueError(f"holds more than {_GROUPS:,} lists and objects")
     return from_json(data, allow_inf_nan=False)
@@ -85,7 +88,10 @@ def load_json(data: bytes) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Contents:
-    """All that a version holds; JSON values are dicts with text keys, lists, text, finite numbers, bools and None."""
+    """All that a version holds.
+
+    JSON values are dicts with text keys, lists, text, finite numbers, bools and None.
+    """
 
     config: dict[str, Any]  # schema, settings, plan, choices
     weights: dict[str, NDArray[np.float32]]  # all finite
@@ -95,8 +101,8 @@ class Contents:
     base: Arrays | None = None  # from which a later fit can continue
     # the file of the pretrained network, if it serves; whoever uses it checks it
     pretrained: bytes | None = None
-    # ONNX files of the networks, by number; whoever uses them checks them. They follow from the weights, and have no
-    # part in the artifact's hash
+    # ONNX files of the networks, by number; whoever uses them checks them. They follow from the
+    # weights, and have no part in the artifact's hash
     exports: dict[int, bytes] = field(default_factory=dict)
     # in the manifest: why a network has no export, and settings that change no artifact of a plan
     unexported: dict[int, str] = field(default_factory=dict)
@@ -109,7 +115,7 @@ def most_bytes(name: str) -> int:
 
 
 def artifact_hash(files: Mapping[str, bytes]) -> str:
-    """The sha256, in hexadecimal, over names and sha256s of the files, without the manifest and exports."""
+    """The sha256 over names and sha256s of the files but the manifest and exports."""
     return combined_hash({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
 
 
@@ -124,7 +130,7 @@ def combined_hash(digests: Mapping[str, str]) -> str:
 
 
 def parse_strictly(shown: str, data: bytes, parse: Callable[[bytes], Part]) -> Part:
-    """Return ``parse(data)``; whatever a parser raises is an `ArtifactRefused` that names the file `shown`."""
+    """``parse(data)``, whose exceptions become an `ArtifactRefused` that names the file `shown`."""
     try:
         return parse(data)
     except (ForecastError, MemoryError):  # refused already, or no fault of the file
@@ -142,7 +148,8 @@ def dump_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...] = _AR
     _check_arrays(arrays, types)
     plain = {}
     for name, array in sorted(arrays.items()):
-        # the memory is taken as it lies: strided, Fortran or big-endian arrays would come back as other numbers
+        # the memory is taken as it lies: strided, Fortran or big-endian arrays would come back as
+        # other numbers
         plain[name] = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
     return save_tensors(plain)
 
@@ -158,7 +165,7 @@ def load_arrays(data: bytes, types: tuple[str, ...] = _ARRAYS) -> Arrays:
 
 
 def _check_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...]) -> None:
-    """Refuse names and types that are not known, weights that are not finite, bools that are neither 0 nor 1."""
+    """Refuse unknown types, weights that are not finite, bools that are neither 0 nor 1."""
     for name, array in arrays.items():
         if name.startswith("__"):
             raise ValueError(f"an array cannot have the name {name!r}")
@@ -192,7 +199,10 @@ _FILES = {
 
 
 def encode(contents: Contents) -> dict[str, bytes]:
-    """The files of a version by name, equal for equal contents; TypeError or ValueError for what `decode` refuses."""
+    """The files of a version by name, the same bytes for equal contents.
+
+    TypeError or ValueError for what `decode` refuses.
+    """
     files = {}
     for name, file in _FILES.items():
         value = getattr(contents, file.field)
@@ -204,7 +214,7 @@ def encode(contents: Contents) -> dict[str, bytes]:
         if len(data) > limit:
             lookback = Setting("lookback")
             raise Unavailable(
-                f"{name} would have {len(data):,} bytes, more than the {limit:,} that an artifact may hold",
+                f"{name} would have {len(data):,} bytes, more than the {limit:,} that it may have",
                 cure=Words(
                     "fit fewer series, a shorter ", lookback, " or fewer ", Setting("members")
                 ),
@@ -262,7 +272,7 @@ def dump_manifest(
     run: Mapping[str, Any] = {},
     reasons: Mapping[int, str] = {},
 ) -> bytes:
-    """The manifest of a version that is made of `files`; `reasons` say why networks have no export."""
+    """The manifest of a version; `reasons` say why networks have no export."""
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     sizes = {name: len(data) for name, data in files.items()}
     manifest = Manifest(
@@ -320,7 +330,7 @@ def installed() -> dict[str, str]:
 
 
 def version_id(created: datetime, suffix: str) -> str:
-    """Return the id of a version that is saved at `created` (UTC); ids sort in the order of saving."""
+    """The id of a version saved at `created` (UTC); ids sort in the order of saving."""
     stamp = _STAMP.replace(
         "%Y", f"{created.year:04d}"
     )  # strftime writes years before 1000 without zeros

@@ -1,7 +1,8 @@
-"""Check the bytes of an exported network before a runtime reads them: plain nodes of known operators, nothing else.
+"""Check an exported network before a runtime reads it: plain nodes of known operators only.
 
-An ONNX file is a protocol buffer. It is read here by a table of the fields that exports have, so that subgraphs,
-functions, references to other files, other domains and whatever a later standard adds are refused.
+An ONNX file is a protocol buffer. It is read here by a table of the fields that exports have, so
+that subgraphs, functions, references to other files, other domains and whatever a later standard
+adds are refused.
 """
 
 import math
@@ -16,12 +17,13 @@ MAX_NODES = 20_000
 MAX_RANK = 8
 # fmt: off
 OPERATORS = frozenset((
-    "Abs", "Add", "And", "Cast", "Clip", "Concat", "Constant", "ConstantOfShape", "CumSum", "Div", "Equal", "Erf",
-    "Exp", "Expand", "Flatten", "GRU", "Gather", "GatherElements", "Gemm", "Greater", "Identity",
-    "InstanceNormalization", "LSTM", "LayerNormalization", "Log", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not",
-    "OneHot", "Or", "Pad", "Pow", "RNN", "Range", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Round",
-    "Shape", "Sigmoid", "Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Tile", "Transpose",
-    "Unsqueeze", "Where",
+    "Abs", "Add", "And", "Cast", "Clip", "Concat", "Constant", "ConstantOfShape", "CumSum",
+    "Div", "Equal", "Erf", "Exp", "Expand", "Flatten", "GRU", "Gather", "GatherElements",
+    "Gemm", "Greater", "Identity", "InstanceNormalization", "LSTM", "LayerNormalization", "Log",
+    "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "OneHot", "Or", "Pad", "Pow", "RNN",
+    "Range", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Round", "Shape",
+    "Sigmoid", "Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh",
+    "Tile", "Transpose", "Unsqueeze", "Where",
 ))
 # fmt: on
 INT64 = 7  # its number among the types of ONNX
@@ -31,14 +33,16 @@ ENDS = (2**63 - 1, -(2**63 - 1))
 # bytes of a number, by type: float32, int32, int64, bool, float64
 SIZES = {1: 4, 6: 4, INT64: 8, 9: 1, 11: 8}
 
-# the messages of ONNX with the fields that exports have: number, name, * where it is repeated, and type or message
+# the messages of ONNX with the fields that exports have: number, name, * where it is repeated, and
+# type or message
 _SCHEMA = {
     "model": "1 ir_version int64, 2 producer bytes, 3 release bytes, 7 graph graph, 8 opset* opset",
     "opset": "1 domain bytes, 2 version int64",
     "graph": "1 node* node, 2 name bytes, 5 tensor* tensor, 11 input* value, 12 output* value",
-    "node": "1 input* bytes, 2 output* bytes, 3 name bytes, 4 operator bytes, 5 attribute* attribute",
-    "attribute": "1 name bytes, 2 float float, 3 int int64, 4 text bytes, 5 tensor tensor, 7 floats* float, "
-    "8 ints* int64, 9 texts* bytes, 20 type int64",
+    "node": "1 input* bytes, 2 output* bytes, 3 name bytes, 4 operator bytes, "
+    "5 attribute* attribute",
+    "attribute": "1 name bytes, 2 float float, 3 int int64, 4 text bytes, 5 tensor tensor, "
+    "7 floats* float, 8 ints* int64, 9 texts* bytes, 20 type int64",
     "tensor": "1 size* int64, 2 type int64, 8 name bytes, 9 data bytes",
     "value": "1 name bytes, 2 type type",
     "type": "1 tensor array",
@@ -72,7 +76,7 @@ def _model() -> Any:
 
 
 def check_graph(data: bytes) -> None:
-    """Raise ValueError where `data` is anything but a plain ONNX graph of known operators and bounded size."""
+    """Raise ValueError unless `data` is a plain ONNX graph of known operators and bounded size."""
     model = _model().FromString(data)
     _check_known(model)
     graph = model.graph
@@ -131,7 +135,9 @@ def _check_tensor(tensor: Any) -> None:
 
 
 def _check_numbers(numbers: NDArray[np.int64]) -> None:
-    """Refuse other sizes, places and steps than small ones and the ends of 64 bits, by which runtimes have crashed."""
+    """Refuse numbers by which runtimes have crashed: small ones and the ends of 64 bits may
+    stay.
+    """
     is_small = (numbers >= -MAX_NUMBER) & (numbers <= MAX_NUMBER)
     if not (is_small | np.isin(numbers, ENDS)).all():
         raise ValueError("a whole number of the graph is too large")

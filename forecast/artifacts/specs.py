@@ -1,4 +1,4 @@
-"""Shapes and bounds of stored arrays, declared on the fields that hold them: ``Annotated[Numbers, Spec("series")]``."""
+"""Shapes and bounds of stored arrays, declared on the fields of dataclasses that hold them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ TINY = np.finfo(np.float64).tiny  # the least number above 0 that has all its di
 class Spec:
     """What an array holds; its type is that of the field.
 
-    `shape` has a word for each axis: a number, or the name of a size, such as ``"series horizon"``. A size that is not
-    known beforehand is that of the first array that names it.
+    `shape` has a word for each axis: a number, or the name of a size, such as ``"series horizon"``.
+    A size that is not known beforehand is that of the first array that names it.
     """
 
     shape: str
@@ -32,7 +32,7 @@ class Spec:
         return tuple(int(word) if word.isdigit() else sizes[word] for word in self.shape.split())
 
     def check(self, name: str, array: NDArray[Any], kind: type, sizes: dict[str, int]) -> None:
-        """Raise ValueError where an array is not of this kind; sizes that it is the first to have are added."""
+        """Raise ValueError where an array is not of this kind; new sizes are added to `sizes`."""
         for word, length in zip(self.shape.split(), array.shape, strict=False):
             sizes.setdefault(word, length)
         shape = self.lengths(sizes)
@@ -64,7 +64,7 @@ def checked(
     sizes: Mapping[str, int],
     **other_fields: Any,
 ) -> Record:
-    """A dataclass with these arrays, or what fills those that older versions lack; ValueError for other arrays."""
+    """A dataclass with these arrays, those that older versions lack filled in; else ValueError."""
     specs = specs_of(record)
     sizes = {**sizes}
     fields = dict(arrays)

@@ -1,4 +1,4 @@
-"""Keep versions of a fitted forecaster in a folder, with a pointer to the live one; a crash costs none of them."""
+"""Versions of a forecaster in a folder, and a pointer to the live one; a crash costs none."""
 
 import fnmatch
 import hashlib
@@ -42,7 +42,7 @@ _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
 
 @dataclass(frozen=True)
 class VersionInfo:
-    """One version: its id, the artifact's hash, and when it was saved (UTC). Ids sort in the order of saving."""
+    """One version: id, the artifact's hash, and when it was saved (UTC); ids sort in that order."""
 
     id: str
     hash: str
@@ -50,14 +50,14 @@ class VersionInfo:
 
 
 class Store:
-    """A folder of versions; reading needs no lock, writing needs ``with store.lock() as writer``, which creates it."""
+    """A folder of versions; only writing needs its lock: ``with store.lock() as writer``."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
     @contextmanager
     def lock(self, wait: float = STORE.wait) -> Iterator["Writer"]:
-        """Hold the store for writing, and yield what writes; Busy if another process holds it after `wait` seconds."""
+        """Hold the store, which is created, for writing; Busy after `wait` seconds."""
         durable.make_directory(self.path)
         self._refuse_foreign_folder()
         with durable.lock_file(self.path / LOCK, wait):
@@ -66,7 +66,10 @@ class Store:
             yield Writer(self)
 
     def load(self, version: str | None = None) -> tuple[Contents, VersionInfo]:
-        """The contents of a version, by default of the live one; raises NoInput, ArtifactRefused, StorageFailure."""
+        """The contents of a version, by default the live one.
+
+        Raises NoInput, ArtifactRefused, StorageFailure.
+        """
         return self._load_verified(version)[:2]
 
     def versions(self) -> list[VersionInfo]:
@@ -87,7 +90,7 @@ class Store:
         return self._pointer()[0]
 
     def note(self, name: str, most: int) -> bytes | None:
-        """Return the bytes of a file beside the versions, `most` at most; None where there is no file, or no store."""
+        """The bytes of a file beside the versions, `most` at most; None where there is none."""
         try:
             return durable.read_file(self.path / name, most) if self.path.is_dir() else None
         except FileNotFoundError:
@@ -188,14 +191,15 @@ class Writer:
         reuse: bool = False,
         announce: Callable[[str], None] = lambda version: None,
     ) -> VersionInfo:
-        """Write a new version, make it the live one, and prune old ones; after an error the live one is untouched.
+        """Write a new version, make it live, prune old ones; after an error nothing has changed.
 
         Parameters
         ----------
         keep : how many versions stay; the live one and the one before it stay in any case
         created : when it was fitted, with its zone; now by default
         promote : make it the live one; else the live one stays
-        reuse : where a version with the same hash is there already, take that one instead of writing another
+        reuse : where a version with the same hash is there already, take that one instead of
+            writing another
         announce : is given the id of a new version before anything is written
         """
         if keep < 1:
@@ -231,7 +235,9 @@ class Writer:
         return Checkpoints(self._store.path / RESUME, resume)
 
     def promote(self, version: str) -> VersionInfo:
-        """Make `version` the live one, after a look through all its files; raises as `Store.load` and `save` do."""
+        """Make `version` live, after a look through all its files; raises as `load` and `save`
+        do.
+        """
         _, info, digest = self._store._load_verified(version)
         self._point(version, digest)
         return info
@@ -293,7 +299,7 @@ def _no_store(error: OSError, path: Path) -> Exception:
 def check_apart(
     output: str | None, read: Mapping[str, str | None], store: str | None = None
 ) -> None:
-    """Refuse an output that would replace a file that is read or one of the store; `read` are paths by their names."""
+    """Refuse an output that would replace a file of the store or one that is read, by name."""
     if output is None:
         return
     for name, path in read.items():

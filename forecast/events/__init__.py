@@ -1,1 +1,1 @@
-"""Which slots holidays and events touch, the events table, what events do, and days on which nothing is open."""
+"""Holidays and events: which slots they touch, what they do, and days of no sales."""

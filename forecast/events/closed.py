@@ -1,4 +1,4 @@
-"""Closed days, at which series have always held one value, and runs and outliers that events might explain."""
+"""Closed days, at which series have always held one value, and what looks like errors."""
 
 from calendar import day_name, month_name
 from collections import Counter, defaultdict
@@ -39,7 +39,8 @@ THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0
 class SuspectLimits:
     """What looks like an error, set so that few series of the development sets have any."""
 
-    # times as many steps as equal values fill otherwise in a cycle, and one more, which a named run lasts
+    # times as many steps as equal values fill otherwise in a cycle, and one more, which a named run
+    # lasts
     run_length: int = 5
     shortest_cycle: int = 12  # steps
     most_equal: float = 0.5  # share of a series beyond which equal values are its nature
@@ -72,7 +73,7 @@ class Closed:
         return len(self.series)
 
     def of(self, series: Integers) -> "Closed":
-        """The positions for another list of series, given by their numbers here; -1 stands for a new series."""
+        """The positions for other series, given by their numbers here; -1 stands for a new one."""
         low = np.searchsorted(self.series, series)
         count = np.searchsorted(self.series, series, "right") - low
         _, numbers = runs(low, count)
@@ -96,12 +97,13 @@ NONE_CLOSED = Closed(_NO_POSITIONS, _NO_POSITIONS, _NO_POSITIONS, np.zeros(0))
 
 
 def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
-    """Find the positions of a season at which series held one value in all of at least eight cycles.
+    """Find positions of a season at which series held one value in all of at least eight cycles.
 
-    The share of that value elsewhere in the series, to the power of the cycles and times the positions of the season,
-    says how often chance does this. Longer seasons explain what shorter ones leave. A series of which nothing would
-    stay open repeats itself, and is left to the models. What events open, as Sundays before Christmas, is left out.
-    Slots of a series before `before` [series] are used.
+    The share of that value elsewhere in the series, to the power of the cycles and times the
+    positions of the season, says how often chance does this. Longer seasons explain what shorter
+    ones leave. A series of which nothing would stay open repeats itself, and is left to the models.
+    What events open, as Sundays before Christmas, is left out. Slots of a series before `before`
+    [series] are used.
     """
     panel = without_censored(panel, schema)
     series = panel.series_of_slots
@@ -124,7 +126,7 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
 def closed_now(
     closed: Closed, panel: Panel, schema: Schema, series_index: Integers, before: Integers
 ) -> Closed:
-    """What a fit found for the series of a panel, without what newer values contradict; new series are searched."""
+    """What a fit found, without what newer values contradict; new series are searched."""
     closed = unless_contradicted(closed.of(series_index - 1), panel, schema, before)
     is_new = series_index == 0
     if is_new.any():
@@ -134,7 +136,7 @@ def closed_now(
 
 
 def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: Integers) -> Closed:
-    """The positions of the series of a panel that still hold one value; events that open one are remembered."""
+    """The positions that still hold one value; events that open one are remembered."""
     if not len(closed):
         return closed
     panel = without_censored(panel, schema)
@@ -151,7 +153,7 @@ def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: In
 
 
 def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None:
-    """[slots], the value at which each slot of a panel is fixed, NaN where none is; None where all are open.
+    """[slots], the fixed value of each slot, NaN where it is open; None where all are open.
 
     Slots that an event closes have 0.
     """
@@ -181,7 +183,7 @@ def _opened_slots(closed: Closed, position: Integers, marks: Marks) -> Integers:
 
 
 def with_fixed(panel: Panel, fixed: Numbers | None) -> Panel:
-    """The panel, closed slots without a row having their value; `fixed` is that of `fixed_values`."""
+    """The panel, closed slots without a row having their value, one of `fixed_values`."""
     if fixed is None:
         return panel
     closed = np.isfinite(fixed) & ~panel.observed
@@ -190,7 +192,7 @@ def with_fixed(panel: Panel, fixed: Numbers | None) -> Panel:
 
 
 def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]]:
-    """How many series hold one value, at which positions, and the value; the most frequent first."""
+    """How many series hold one value, where, and the value; the most frequent first."""
     phases = defaultdict[tuple[int, int, float], list[int]](list)
     for row in zip(*(getattr(closed, name).tolist() for name in ARRAYS), strict=True):
         series, season, phase, value = row
@@ -208,10 +210,11 @@ def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]
 def _constant_groups(
     values: Numbers, group: Integers, season: int, touched: Integers, labels: NDArray[Any]
 ) -> tuple[Closed, Flags]:
-    """Groups of values, series * season + phase, that hold one value; and [values], whether each lies in one.
+    """Groups, series * season + phase, that hold one value; and [values], whether each is inside.
 
-    One value in all cycles of a group counts where chance would hardly do that, by how often the series has this value
-    elsewhere. Values that events touch may differ: these events, `labels` of the values `touched`, open the group.
+    One value in all cycles of a group counts where chance would hardly do that, by how often the
+    series has this value elsewhere. Values that events touch may differ: these events, `labels` of
+    the values `touched`, open the group.
     """
     group_of, groups = ranked(group)
     series = groups // season  # [groups]
@@ -328,7 +331,7 @@ def _position_of_slots(closed: Closed, panel: Panel, schema: Schema) -> Integers
 
 
 def _touching(marks: Marks | None, slots: Integers) -> tuple[Integers, NDArray[Any]]:
-    """Which of ascending slots events touch, by number, and the event of each; a slot comes once for each event."""
+    """Which of ascending slots events touch, and the events; a slot comes once for each event."""
     if marks is None:
         return _NO_POSITIONS, np.zeros(0, object)
     inside = np.isin(marks.slot, slots)
@@ -363,7 +366,10 @@ def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
 
 
 def suspects(panel: Panel, schema: Schema) -> list[Row]:
-    """What looks like closed days, a sensor that hangs, or an error, and no event says so yet; in the order of time."""
+    """What looks like closed days, a hanging sensor or an error, in the order of time.
+
+    Nothing that events explain.
+    """
     panel = without_censored(panel, schema)
     if schema.calendar.kind == "steps" or not panel.observed.any():
         return []
@@ -408,7 +414,7 @@ def _days(panel: Panel, schema: Schema, slots: Integers, end: int) -> list[str]:
 
 
 def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:
-    """First and last slot of runs of one value that last far longer than equal values do in their series."""
+    """First and last slot of runs of one value far longer than is usual in their series."""
     slots = np.flatnonzero(panel.observed)
     values = panel.values[slots]
     series_of = panel.series_of_slots[slots]
@@ -434,7 +440,7 @@ def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:
 
 
 def _outliers(panel: Panel, season: int) -> Integers:
-    """The slots of values far from those around them, where no other value of their series is nearly as far."""
+    """The slot of the value of each series that lies far from those around it, as no other does."""
     slots = np.flatnonzero(panel.observed)
     series = panel.series_of_slots[slots]
     steps = np.array([1, season, 2 * season] if season > 1 else [1, 2, 3])

@@ -1,4 +1,4 @@
-"""What events do to values: estimated from the past, taken out of it for every model, put back into forecasts."""
+"""What events do to values: estimated from the past, taken out of it, put back into forecasts."""
 
 import math
 from dataclasses import dataclass, replace
@@ -53,20 +53,24 @@ PRIORS = EffectPriors()
 class Effects:
     """What events do to values.
 
-    On a relative scale a day has the adjusted value times 1 + reaction * effect * profile^exponent. Series that hold
-    values below 0 have an additive scale: the adjusted value plus reaction * effect * unit.
+    On a relative scale a day has the adjusted value times 1 + reaction * effect * profile^exponent.
+    Series that hold values below 0 have an additive scale: the adjusted value plus reaction *
+    effect * unit.
     """
 
-    # events, their eves and the days after them that the past has shown, and on how many days it did
+    # events, their eves and the days after them that the past has shown, and on how many days it
+    # did
     labels: tuple[str, ...]
     days: Annotated[Integers, Spec("labels", 0, MAX_VALUE)]
     # relative and additive; for any day, then what each weekday adds, Monday first
     effect: Annotated[Numbers, Spec("2 labels 8", -MAX_VALUE, MAX_VALUE)]
     # relative and additive; mean of the whole effect over those days, with all labels of a day
     typical: Annotated[Numbers, Spec("2 labels", -MAX_VALUE, MAX_VALUE)]
-    # 0: effects are shares of the value; -1: amounts; above 0: shares that are larger on busy weekdays
+    # 0: effects are shares of the value; -1: amounts; above 0: shares that are larger on busy
+    # weekdays
     exponent: int
-    # mean of each weekday over that of all; here and below, row 0 is for a series that was not in the fit
+    # mean of each weekday over that of all; here and below, row 0 is for a series that was not in
+    # the fit
     profile: Annotated[Numbers, Spec("series+1 7", TINY, MAX_VALUE)]
     # 0 on the relative scale, else the standard deviation of the values
     unit: Annotated[Numbers, Spec("series+1", 0, MAX_VALUE)]
@@ -76,7 +80,7 @@ class Effects:
 
 @dataclass(frozen=True)
 class Adjustment:
-    """How events move the values of a panel: value = factor * adjusted value + shift; closed slots have one value."""
+    """How events move values: value = factor * adjusted value + shift; closed slots have one."""
 
     factor: Numbers  # [slots]
     shift: Numbers
@@ -84,11 +88,12 @@ class Adjustment:
     known: Flags
     # [slots], values of closed slots, as days a shop is shut; NaN for open ones; None without any
     fixed: Numbers | None = None
-    # [slots], whether values of stock-outs say only what adjusted ones are at least; None without any
+    # [slots], whether values of stock-outs say only what adjusted ones are at least; None without
+    # any
     bound: Flags | None = None
 
     def _adjusted(self, panel: Panel) -> tuple[Numbers, Flags]:
-        """[slots], adjusted values, and where there are some: in open slots whose values say what they are."""
+        """[slots], adjusted values, and where they are known: in open slots."""
         values = (panel.values - self.shift) / np.where(self.known, self.factor, 1.0)
         observed = panel.observed & self.known
         if self.fixed is not None:
@@ -96,21 +101,25 @@ class Adjustment:
         return values, observed
 
     def removed(self, panel: Panel) -> Panel:
-        """The panel with adjusted values; in closed slots, and where they are not `known`, they are unknown."""
+        """The panel with adjusted values, unknown in closed slots and where they are not
+        `known`.
+        """
         values, observed = self._adjusted(panel)
         if self.bound is not None:
             observed &= ~self.bound
         return replace(panel, values=np.where(observed, values, 0.0), observed=observed)
 
     def bounds(self, panel: Panel) -> Numbers | None:
-        """[slots], what adjusted values are at least where the panel has stock-outs, else NaN; None without any."""
+        """[slots], the least that adjusted values of stock-outs are, else NaN; None without any."""
         if self.bound is None:
             return None
         values, observed = self._adjusted(panel)
         return np.where(observed & self.bound, values, np.nan)
 
     def put_back(self, values: Numbers, slot: Integers) -> Numbers:
-        """What events make of adjusted values, [windows, horizon, ...], in their slots, [windows, horizon]."""
+        """Values, as events make them of adjusted ones [windows, horizon, ...] in [windows,
+        horizon].
+        """
         slot = slot.reshape(*slot.shape, *(1,) * (values.ndim - slot.ndim))
         moved = np.asarray(values * self.factor[slot] + self.shift[slot])
         if self.fixed is None:
@@ -151,7 +160,7 @@ def adjusted_panel(
     series_index: Integers,
     fixed: Numbers | None = None,
 ) -> tuple[Panel, Adjustment | None]:
-    """A panel with adjusted values, and what events do to it; nothing to closed slots, `fixed` as by `fixed_values`.
+    """A panel with adjusted values, and what events do to it; nothing to closed slots, `fixed`.
 
     Adjusted values of the past lie at the newest level.
     """
@@ -195,7 +204,7 @@ def describe_effects(effects: Effects) -> str:
 
 
 def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
-    """Events in the future of a panel that the past of the fit has not shown, in the order of their names."""
+    """Events in the future of a panel that the past of the fit has not shown, by name."""
     marks = mark(panel.tail(1), schema)
     is_future = marks.slot % (1 + panel.ahead) > 0
     labels = {marks.labels[number] for number in np.unique(marks.label[is_future])}
@@ -205,10 +214,11 @@ def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
 def fit_effects(
     panel: Panel, schema: Schema, before: Integers, fixed: Numbers | None = None
 ) -> Effects:
-    """Estimate what events do to values, from slots before `before` [series]; nothing in closed slots, `fixed` [slots].
+    """Estimate what events do to values of open slots before `before` [series].
 
-    A day is compared with the same day of the nearest weeks without events; where no day with its labels can be, with
-    days of the same labels. What all days with a label have in common is its effect; a day may have several labels.
+    A day is compared with the same day of the nearest weeks without events; where no day with its
+    labels can be, with days of the same labels. What all days with a label have in common is its
+    effect; a day may have several labels.
     """
     marks = mark(panel, schema)
     usable = panel.observed & panel.before(before)
@@ -305,7 +315,7 @@ class _Past:
 
     @cached_property
     def profile(self) -> Numbers:
-        """[series + 1, 7], the mean of each day of the week over the mean of all; row 0 over all series."""
+        """[series + 1, 7], mean of each weekday over that of all days; row 0 over all series."""
         shape = (len(self.size), WEEKDAYS)
         cell = (self.series * WEEKDAYS + self.marks.weekday)[self.untouched]
         sums = np.bincount(cell, self.values[self.untouched], math.prod(shape)).reshape(shape)
@@ -321,7 +331,7 @@ class _Past:
 
     @cached_property
     def unit(self) -> Numbers:
-        """[series], the standard deviation of values that no event touches where some lie below 0, else 0."""
+        """[series], standard deviation of untouched values where some are negative, else 0."""
         observed_values = np.where(self.observed, self.values, np.inf)
         is_signed = np.minimum.reduceat(observed_values, self.offsets[:-1]) < 0
         series = self.series[self.untouched]
@@ -371,7 +381,7 @@ def _compare(past: _Past, slots: Integers) -> _Days:
 
 
 def _levels(past: _Past, slots: Integers) -> Numbers:
-    """[slots], the mean of untouched values some weeks to each side; the unit on the additive scale."""
+    """[slots], the mean of untouched values around; the unit on the additive scale."""
     series = past.series[slots]
     steps = PRIORS.level_weeks * max(past.week, 2)
     left = np.maximum(slots - steps, past.offsets[series])
@@ -384,7 +394,7 @@ def _levels(past: _Past, slots: Integers) -> Numbers:
 
 
 def _expected(past: _Past, slots: Integers, label_sets: Integers, asked: Integers) -> Numbers:
-    """[slots], the mean of the same hour of the week in the weeks around with the `asked` labels; NaN where none is."""
+    """[slots], mean of the same hour in the weeks around with the `asked` labels; NaN if none."""
     low = past.offsets[past.series[slots]]
     high = past.offsets[past.series[slots] + 1]
     side = PRIORS.weeks_each_side
@@ -418,7 +428,7 @@ def _weights(past: _Past, days: _Days) -> Numbers:
 
 
 def _noise(past: _Past) -> Numbers:
-    """[series], standard deviation of untouched days; that of few days is drawn towards that of all series."""
+    """[series], standard deviation of untouched days, that of few drawn towards that of all."""
     # the same days two weeks earlier tell how much untouched days vary
     earlier = past.marked - 2 * past.week
     earlier = earlier[earlier >= past.offsets[past.series[past.marked]]]
@@ -433,7 +443,7 @@ def _noise(past: _Past) -> Numbers:
 
 
 def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
-    """[days], which set of labels and weekday each has; [sets, labels, 8], 1 for a label, and on a weekday."""
+    """[days], its set of labels and weekday; [sets, labels, 8], 1 for a label, and on a weekday."""
     weekday = marks.weekday[slots]
     keys = marks.label_set[slots] * WEEKDAYS + weekday
     _, first, weekday_set = np.unique(keys, return_index=True, return_inverse=True)
@@ -462,7 +472,10 @@ class _Regression:
     matrix: Numbers  # [sets, labels, 8]
 
     def solved(self, designs: dict[int, Numbers]) -> tuple[int, Numbers, Numbers]:
-        """Exponent, effects [labels, 8], reactions [series]; designs, by exponent, are what effect 1 would cause."""
+        """Exponent, effects [labels, 8], reactions [series].
+
+        Designs, by exponent, are what an effect of 1 would cause.
+        """
         any_day = self.matrix[:, :, 0]
         weekdays = self.matrix[:, :, 1:].reshape(len(self.matrix), -1)
         effects = {}
@@ -488,7 +501,9 @@ class _Regression:
         return exponent, np.column_stack([effect, weekday_effect]), reaction
 
     def typical(self, effect: Numbers, share: Numbers) -> Numbers:
-        """[labels], the mean over the days of each label of the whole effect, of which a day has a share [days]."""
+        """[labels], mean of the whole effect over the days of each, of which a day has a share
+        [days].
+        """
         count = len(self.matrix)
         any_day = self.matrix[:, :, 0]
         whole = (self.matrix * effect).sum((1, 2))  # [sets]
@@ -500,7 +515,7 @@ class _Regression:
         return np.asarray(self.deviation - design * (matrix @ effect)[self.weekday_set])
 
     def _ridge(self, design: Numbers, deviation: Numbers, matrix: Numbers) -> Numbers:
-        """[columns], effects of columns [sets, columns], small ones shrunk most (adaptive ridge, Grandvalet 1998)."""
+        """[columns], effects, small ones shrunk most (adaptive ridge, Grandvalet 1998)."""
         used = np.flatnonzero(matrix.any(0))
         columns = matrix[:, used]
         precision = np.bincount(self.weekday_set, self.weight * design**2, len(matrix))
@@ -517,7 +532,7 @@ class _Regression:
         return effect
 
     def _reactions(self, predicted: Numbers) -> Numbers:
-        """[series], how strongly each reacts, drawn towards 1 by what is left to chance (empirical Bayes)."""
+        """[series], how strongly each reacts, drawn towards 1 by chance (empirical Bayes)."""
         precision = np.bincount(self.series, self.weight * predicted**2)
         moment = np.bincount(self.series, self.weight * predicted * self.deviation)
         shown = precision > 0

@@ -26,7 +26,7 @@ Span = tuple[int, int, str]
 
 @dataclass(frozen=True)
 class LevelRules:
-    """How levels before and after a shift are compared, and what stands in for what a stock-out hid."""
+    """How levels around a shift are compared, and what stands in for what a stock-out hid."""
 
     # steps and seasons to each side of a shift, whichever is more
     steps: int = 8
@@ -51,7 +51,8 @@ class Marks:
     # events, eves and days after; an event that is called as the eve of another is the same
     labels: tuple[str, ...]
     names: tuple[str, ...]  # events alone
-    date: Integers  # [slots], days since 1970-01-01; the grid position where the grid has one slot a day at most
+    # [slots], days since 1970-01-01; the grid position where the grid has one slot a day at most
+    date: Integers
     weekday: Integers  # [slots], Monday 0; 0 throughout on a grid of weeks
 
     @property
@@ -87,8 +88,8 @@ def has_events(schema: Schema) -> bool:
 def mark(panel: Panel, schema: Schema) -> Marks:
     """The slots of a panel that the events of a schema touch.
 
-    On a grid of weekdays the eve and the day after are the nearest days of the grid; on a grid of weeks an event
-    touches the week that holds it.
+    On a grid of weekdays the eve and the day after are the nearest days of the grid; on a grid of
+    weeks an event touches the week that holds it.
     """
     calendar = calendar_of(schema)
     sizes = np.diff(panel.offsets)
@@ -166,7 +167,7 @@ def _by_series(ids: Ids, schema: Schema, kind: EventKind) -> Iterator[tuple[Inte
 def _around(
     days: Integers, begin: Integers, end: Integers, name: Integers, weekly: bool
 ) -> tuple[Integers, Integers]:
-    """What events from one index of ascending days to before another touch: indices, and labels by index."""
+    """What events [begin, end) touch, as indices of ascending days: index, and label of each."""
     eve = begin
     after = end
     if not weekly:
@@ -193,14 +194,14 @@ def with_effects_only(schema: Schema) -> Schema:
 
 
 def touched(panel: Panel, schema: Schema, kind: EventKind) -> Flags | None:
-    """[slots], whether events of a kind touch each, its future included; None without such events."""
+    """[slots], whether events of a kind touch each, the future included; None without any."""
     if not has_kind(schema, kind):
         return None
     return covered(panel.ids, panel.starts, panel.offsets, schema, kind)
 
 
 def touched_by_events(panel: Panel, schema: Schema) -> Flags:
-    """[slots], whether a holiday or an event of any kind touches each; a level shift touches all that follow it."""
+    """[slots], whether a holiday or event touches each; a level shift touches all that follow."""
     is_touched = np.zeros(len(panel.values), bool)
     if has_events(schema):
         is_touched[mark(panel, schema).slot] = True
@@ -221,7 +222,8 @@ def covered(
 ) -> Flags:
     """[slots], as `touched`, of series that begin at grid positions `starts`, laid end to end.
 
-    One day of an event is enough for a period to count; for `closed` all days of the period must lie in the event.
+    One day of an event is enough for a period to count; for `closed` all days of the period must
+    lie in the event.
     """
     sizes = np.diff(offsets)
     edges = np.zeros(int(offsets[-1]) + 1, np.int64)
@@ -244,12 +246,12 @@ def without(panel: Panel, schema: Schema, *kinds: EventKind) -> Panel:
 
 
 def without_censored(panel: Panel, schema: Schema) -> Panel:
-    """The panel without values that say less than what was demanded: those of stock-outs, and of closed days."""
+    """The panel without values that say less than was demanded: stock-outs and closed days."""
     return without(panel, schema, "stock_out", "closed")
 
 
 def without_shifts(panel: Panel, schema: Schema) -> Panel:
-    """What seasons and effects are estimated from: certain values, the history moved to the newest level."""
+    """Certain values, moved to the newest level, from which seasons and effects are estimated."""
     panel = without_censored(panel, schema)
     moves = moved_levels(panel, schema)
     if moves is None:
@@ -260,11 +262,11 @@ def without_shifts(panel: Panel, schema: Schema) -> Panel:
 
 
 def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None:
-    """Factor and summand [slots] by which shifts parted values from the newest level; None without any.
+    """Factor and summand [slots] of values, relative to the newest level; None without shifts.
 
-    Values after a shift are compared with the medians, by step of the season, of those before it. The median of the
-    ratios counts where none of the values before the shift is below 0, else that of the differences. Nothing moves
-    before there is a value after the shift.
+    Values after a shift are compared with the medians, by step of the season, of those before it.
+    The median of the ratios counts where none of the values before the shift is below 0, else that
+    of the differences. Nothing moves before there is a value after the shift.
     """
     if not has_kind(schema, "level_shift"):
         return None
@@ -292,7 +294,7 @@ def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None
 
 
 def steps_of_shifts(panel: Panel, schema: Schema, steps: int) -> int:
-    """How many newest steps of a panel hold `steps`, and what says how the levels moved that shifts in them left."""
+    """How many newest steps hold `steps`, and what compares the levels of shifts in them."""
     if not has_kind(schema, "level_shift"):
         return steps
     series, position = _shifts(panel, schema)
@@ -302,9 +304,10 @@ def steps_of_shifts(panel: Panel, schema: Schema, steps: int) -> int:
 
 
 def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
-    """[slots], what the past shows in the place of values that are only a `bound`, NaN for other slots.
+    """[slots], what stands in for values that are only a `bound`, NaN for other slots.
 
-    It is the mean of the newest values a whole number of seasons before, where that is larger than the bound.
+    It is the mean of the newest values a whole number of seasons before, where that is larger than
+    the bound.
     """
     slots = np.flatnonzero(np.isfinite(bound))
     first = panel.offsets[panel.series_of_slots[slots]]
@@ -324,7 +327,7 @@ def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
 
 
 def day_spans(calendar: Calendar, positions: Integers) -> tuple[Integers, Integers]:
-    """The first and the last day that the periods of ascending grid positions hold, in days since 1970-01-01."""
+    """First and last day, since 1970-01-01, of the periods of ascending grid positions."""
     first = calendar.wall(positions) // DAY
     if is_daily_or_finer(calendar.spec):
         return first, first
@@ -337,7 +340,7 @@ def day_spans(calendar: Calendar, positions: Integers) -> tuple[Integers, Intege
 def _spans(
     ids: Ids, starts: Integers, offsets: Integers, schema: Schema, kind: EventKind
 ) -> Iterator[tuple[Integers, Integers, Integers]]:
-    """Series, and the first grid position and the one after the last of the events of a kind that concern them."""
+    """Series, first grid position and the one after the last of events of a kind."""
     if not len(starts):
         return
     low = int(starts.min())
@@ -353,7 +356,7 @@ def _spans(
 
 
 def _shifts(panel: Panel, schema: Schema) -> tuple[Integers, Integers]:
-    """Series and position of each level shift in the past of a panel, in this order; none comes twice."""
+    """Series and position of each level shift in the past, in this order; none comes twice."""
     keys = [np.zeros(0, np.int64)]
     for series, begins, _ in _spans(panel.ids, panel.starts, panel.offsets, schema, "level_shift"):
         position = begins[:, None] - panel.starts[series]  # [events, series]
@@ -377,7 +380,7 @@ def _steps_compared(season: int) -> int:
 def _move(
     panel: Panel, series: Integers, position: Integers, until: Integers, season: int
 ) -> tuple[Numbers, Numbers]:
-    """Ratio and summand [shifts] that bring values before a position to the level from there to `until`."""
+    """Ratio and summand [shifts] from values before a position to the level up to `until`."""
     steps = np.arange(_steps_compared(season))
 
     def values_from(first: Integers, low: Integers | int, end: Integers) -> Numbers:

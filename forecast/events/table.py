@@ -1,4 +1,4 @@
-"""Read events that the user names: a table of days and names, what they do to values, and id columns where needed."""
+"""Read events that the user names: days, names, kinds, and ids of series where needed."""
 
 from datetime import date
 from operator import contains
@@ -31,13 +31,14 @@ MAX_NAME = 200  # characters of a name
 
 
 def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
-    """The events of a table, of a frame, or of the file of a path, one for each row, in the order of time.
+    """The events of a table, of a frame, or of a file, one for each row, in the order of time.
 
-    The columns `date`, or `start` and `end`, and `name` say when and what, `kind` says what it does to values. Id
-    columns, under the names that they have in the table of series, say which series an event concerns; without them,
-    and where a cell is blank, it concerns all. A table without rows, or none of whose events concerns a series, has no
-    events, with a warning. One that cannot be used is BadData; UsageError if the series have no days, or none on which
-    an event could have its effect.
+    The columns `date`, or `start` and `end`, and `name` say when and what, `kind` says what it does
+    to values. Id columns, under the names that they have in the table of series, say which series
+    an event concerns; without them, and where a cell is blank, it concerns all. A table without
+    rows, or none of whose events concerns a series, has no events, with a warning. One that cannot
+    be used is BadData; UsageError if the series have no days, or none on which an event could have
+    its effect.
     """
     try:
         table = _table_of(source)
@@ -184,7 +185,7 @@ def _kinds(table: Table) -> list[EventKind]:
 
 
 def _check_kinds(table: Table, row_of: dict[Event, int], schema: Schema) -> None:
-    """Refuse effects on steps that have none, and a day of a series that two events call different kinds of days."""
+    """Refuse effects on steps that have none, and days of a series that are of two kinds."""
     has_effects = any(event.kind == EFFECT for event in row_of)
     if has_effects and not takes_events(schema.calendar):
         cure = (
@@ -199,8 +200,9 @@ def _check_kinds(table: Table, row_of: dict[Event, int], schema: Schema) -> None
         for other in running:
             if other.kind != event.kind and _share_series(event, other):
                 line = f"{table.line(row_of[other])} ('{other.name}')"
+                problem = f"'{event.name}' is {event.kind} on {event.day}"
                 raise BadData(
-                    f"'{event.name}' is {event.kind} on {event.day}, which is {other.kind} by {line}",
+                    f"{problem}, which is {other.kind} by {line}",
                     place=table.place(row_of[event], KIND),
                     cure="a day of a series has one of them",
                 )
@@ -218,7 +220,7 @@ def _no_days(table: Table, schema: Schema, cure: str) -> UsageError:
 
 
 def _id_columns(table: Table, schema: Schema, columns: list[str]) -> list[str]:
-    """The id columns of a table of events, which has no other columns than those and its `columns`."""
+    """The id columns of a table of events, which has no others than these and `columns`."""
     if schema.calendar.kind == "steps":
         raise _no_days(table, schema, "leave them out; they need a table with dates")
     spans = any(name in columns and name in table.names for name in (START, END))

@@ -1,4 +1,4 @@
-"""Refuse a version whose parts contradict each other, or name what does not exist, before it is used."""
+"""Refuse a version whose parts contradict each other, or name what does not exist."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ DATETIMES = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
 
 
 def check_config(config: Config) -> None:
-    """Raise ValueError where the configuration contradicts itself, Unavailable where a package is missing."""
+    """Raise ValueError for contradictions, Unavailable where a package is missing."""
     levels = list(config.levels)
     if 0.5 not in levels or levels != sorted(set(levels)):
         raise ValueError("quantile levels must ascend, 0.5 among them")
@@ -90,10 +90,8 @@ def _check_packages(packages: dict[str, str]) -> None:
     for model, package in packages.items():
         name, _, _ = package.partition(" ")
         if model not in plugins() or plugins()[model].package.partition(" ")[0] != name:
-            raise Unavailable(
-                f"this forecaster has the model '{model}' of the package {package}, which is not installed",
-                cure="install that package",
-            )
+            problem = f"this forecaster has the model '{model}' of the package {package}"
+            raise Unavailable(f"{problem}, which is not installed", cure="install that package")
 
 
 def _check_sums(config: Config) -> None:

@@ -1,4 +1,4 @@
-"""Turn a fitted forecaster into the contents of a version, and back; contents are checked before they are used."""
+"""Turn a fitted forecaster into the contents of a version, and back with all checks."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ def to_contents(fitted: Fitted) -> Contents:
 
 
 def from_contents(contents: Contents) -> Fitted:
-    """The forecaster of a version; `ArtifactRefused` where a part has other names, types, sizes or bounds."""
+    """The forecaster of a version; `ArtifactRefused` where a part is not as it must be."""
     try:
         return _read(contents)
     except (ArtifactRefused, MemoryError, Unavailable):  # the last two are no fault of the artifact
@@ -335,7 +335,7 @@ def _read_base(contents: Contents, config: Config, sizes: dict[str, int]) -> Bas
 
 
 def _joined(members: list[NetworkWeights]) -> Arrays:
-    """The weights of all members in one dictionary, each name with the member's number before it."""
+    """The weights of all members by name, with the member's number before it."""
     arrays: Arrays = {}
     for number, weights in enumerate(members):
         arrays |= _prefixed(f"{number}/", weights)
@@ -356,13 +356,13 @@ def _prefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
 
 
 def _taken(prefix: str, arrays: Arrays) -> Arrays:
-    """The arrays whose names begin with a prefix, by the rest of the name; they are taken out of `arrays`."""
+    """Take the arrays whose names begin with a prefix out of `arrays`; by the rest of the name."""
     names = [name for name in arrays if name.startswith(prefix)]
     return {name.removeprefix(prefix): arrays.pop(name) for name in names}
 
 
 def read_plan(path: str) -> Plan:
-    """The plan in a file: a plan, or a version's config.json; or that of the live version in a store."""
+    """The plan in a file, which is a plan or a config.json, or of the live version in a store."""
     file = Path(path)
     setting = Setting("plan", path)
     try:

@@ -1,4 +1,4 @@
-"""The fitted forecaster as plain arrays, all that a forecast needs; and in lines, how good its candidates were."""
+"""The fitted forecaster as plain arrays, and in lines, how good its candidates were."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,8 @@ from forecast.settings import Stored, TrainSettings
 from forecast.training.plan import Member, Plan
 from forecast.windows.inputs import Statistics
 
-# settings that decide the plan or where it runs: `Config.settings` lacks them, as the plan holds the result
+# settings that decide the plan or where it runs: `Config.settings` lacks them, as the plan holds
+# the result
 RUN_SETTINGS = {
     "budget",
     "steps",
@@ -31,7 +32,8 @@ RUN_SETTINGS = {
     "engine",
     "warm_start",
 }
-# those in `Fitted.run`, which loading restores, so that a new fit takes as long; plan file and device may be gone
+# those in `Fitted.run`, which loading restores, so that a new fit takes as long; plan file and
+# device may be gone
 RESTORED_SETTINGS = RUN_SETTINGS - {"plan", "device", "engine"}
 CPU_DEVICES = ("auto", "cpu")  # devices that every machine has
 # the baseline that a choice is compared with: the last value where there is no season
@@ -101,7 +103,7 @@ class Config(Stored, populate_by_name=True):
 
 @dataclass(frozen=True)
 class Base:
-    """The networks before their last steps, which train on held-out values too: where a later warm start begins."""
+    """The networks before they trained on held-out values: where a later warm start begins."""
 
     weights: list[NetworkWeights]
     trained_until: Integers  # [series], grid position of the first value that they have not seen
@@ -139,7 +141,8 @@ class Fitted:
     run: dict[str, Any] = field(default_factory=dict)
     effects: Effects | None = None  # of holidays and events
     closed: Closed = NONE_CLOSED  # positions of a season at which series have one value
-    # networks as unchecked ONNX files, and why one has none, by number among those of `network_weights`
+    # networks as unchecked ONNX files, and why one has none, by number among those of
+    # `network_weights`
     exports: dict[int, bytes] = field(default_factory=dict)
     unexported: dict[int, str] = field(default_factory=dict)
     # of all series at common origins, for sums; older versions lack them
@@ -208,7 +211,7 @@ def _effects_line(fitted: Fitted, effects: Effects) -> str:
 
 
 def ranking_of(fitted: Fitted) -> list[str]:
-    """The candidates and the choice with their mean losses on held-out values, the best first, as lines of a table."""
+    """Candidates and choice with mean losses on held-out values, the best first, as lines."""
     scores = fitted.config.scores
     if not scores:
         return []
@@ -229,7 +232,7 @@ def counted_models(model: str) -> str:
 
 
 def verdict(scores: dict[str, float], forecasting: int) -> str:
-    """In one sentence of at most 120 characters, how good an ensemble of so many candidates is, from their scores."""
+    """How good an ensemble of so many candidates is, in a sentence of 120 characters at most."""
     if not scores:
         return "no values could be held out to compare candidates on"
     candidates = len(scores.keys() - {CHOSEN, NETWORKS})

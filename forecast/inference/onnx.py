@@ -24,7 +24,7 @@ ON_OWN_SCALE = ("finetuned",)  # models that read windows through `PretrainedWin
 
 
 class Graph:
-    """An exported network that messages call `shown`; all but a plain graph of known operators is refused."""
+    """An exported network, called `shown`; all but a plain graph of known operators is refused."""
 
     def __init__(self, data: bytes, shown: str) -> None:
         self.shown = shown
@@ -33,7 +33,7 @@ class Graph:
         self.inputs = {value.name: TYPES.get(value.type) for value in self.session.get_inputs()}
 
     def run(self, arrays: dict[str, Any], size: tuple[int, int]) -> NDArray[np.float32]:
-        """The output of shape [batch, *size] for arrays by name, which may be more than it takes."""
+        """The output [batch, *size] for arrays by name, which may be more than it takes."""
         if None in self.inputs.values() or not self.inputs.keys() <= arrays.keys():
             raise self._refused("asks for other inputs than a batch has")
         inputs = {
@@ -59,7 +59,7 @@ class Graph:
 
 
 class Networks:
-    """The exported networks of a fitted forecaster, group by group; the methods are those of `Backend`."""
+    """The exported networks of a forecaster, by group; the methods are those of `Backend`."""
 
     threads = True
 

@@ -1,4 +1,4 @@
-"""What the files of a version hold: arrays with their shapes and bounds, and the JSON of fitted statistics."""
+"""What the files of a version hold: arrays with shapes and bounds, and scaler.json."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar

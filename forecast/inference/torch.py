@@ -18,7 +18,7 @@ from forecast.windows.windows import Batch
 
 
 class Networks:
-    """The networks of a fitted forecaster on a device, group by group; the methods are those of `Backend`."""
+    """The networks of a forecaster on a device, by group; the methods are those of `Backend`."""
 
     threads = (
         False  # torch's number of threads, and how it treats tiny numbers, is that of the process
