@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
+
+from forecast.tables.cells import MAX_VALUE
 
 Record = TypeVar("Record")
 FINITE = np.finfo(np.float64).max
@@ -46,7 +47,11 @@ class Spec:
             raise ValueError(f"'{name}' must hold numbers from {self.low:.3g} to {high:.3g}")
 
 
-@cache
+def of_values(shape: str, low: float = -MAX_VALUE, nan: bool = False) -> Spec:
+    """The spec of an array of values, which tables bound."""
+    return Spec(shape, low, MAX_VALUE, nan=nan)
+
+
 def specs_of(record: type) -> dict[str, tuple[type, Spec]]:
     """The number type and the spec of each array of a dataclass, by field."""
     specs = {}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.artifacts.specs import Spec
+from forecast.artifacts.specs import Spec, of_values
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK
@@ -25,7 +25,6 @@ from forecast.events.kinds import (
 )
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
 from forecast.panel.schema import Schema, calendar_of
-from forecast.tables.cells import MAX_VALUE
 from forecast.tables.table import ranked
 
 CYCLES = 8  # in which a position must have held one value
@@ -65,7 +64,7 @@ class Closed:
     season: Annotated[Integers, Spec("positions", 1, MAX_SEASON)]  # steps
     # the step in the season, by the wall clock where it is a day or a week
     phase: Annotated[Integers, Spec("positions", 0, MAX_SEASON)]
-    value: Annotated[Numbers, Spec("positions", -MAX_VALUE, MAX_VALUE)]
+    value: Annotated[Numbers, of_values("positions")]
     # positions by number, and an event on which they held other values
     opened: tuple[tuple[int, str], ...] = ()
 

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import numpy as np
 
-from forecast.artifacts.specs import TINY, Spec
+from forecast.artifacts.specs import TINY, of_values
 from forecast.calendar.zones import WEEK
 from forecast.events.kinds import KEY_STRIDE, NO_LABELS, Marks, mark, moved_levels, touched
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
-from forecast.tables.cells import MAX_VALUE
 
 WEEKDAYS = 7
 NOT_COMPARED = -1  # in place of the label set of a slot that no day is compared with
@@ -61,21 +60,21 @@ class Effects:
     # events, their eves and the days after them that the past has shown, and on how many days it
     # did
     labels: tuple[str, ...]
-    days: Annotated[Integers, Spec("labels", 0, MAX_VALUE)]
+    days: Annotated[Integers, of_values("labels", low=0)]
     # relative and additive; for any day, then what each weekday adds, Monday first
-    effect: Annotated[Numbers, Spec("2 labels 8", -MAX_VALUE, MAX_VALUE)]
+    effect: Annotated[Numbers, of_values("2 labels 8")]
     # relative and additive; mean of the whole effect over those days, with all labels of a day
-    typical: Annotated[Numbers, Spec("2 labels", -MAX_VALUE, MAX_VALUE)]
+    typical: Annotated[Numbers, of_values("2 labels")]
     # 0: effects are shares of the value; -1: amounts; above 0: shares that are larger on busy
     # weekdays
     exponent: int
     # mean of each weekday over that of all; here and below, row 0 is for a series that was not in
     # the fit
-    profile: Annotated[Numbers, Spec("series+1 7", TINY, MAX_VALUE)]
+    profile: Annotated[Numbers, of_values("series+1 7", low=TINY)]
     # 0 on the relative scale, else the standard deviation of the values
-    unit: Annotated[Numbers, Spec("series+1", 0, MAX_VALUE)]
+    unit: Annotated[Numbers, of_values("series+1", low=0)]
     # how strongly each series reacts, 1 as all do
-    reaction: Annotated[Numbers, Spec("series+1", -MAX_VALUE, MAX_VALUE)]
+    reaction: Annotated[Numbers, of_values("series+1")]
 
 
 @dataclass(frozen=True)

@@ -102,14 +102,8 @@ def _read(contents: Contents) -> Fitted:
     if not networks >= exported | unexported or exported & unexported:
         raise ValueError("there is no network for an export, or one has an export and has none")
 
-    history = _read_history(contents.history, config)
-    sizes = {
-        "series": len(history),
-        "series+1": len(history) + 1,
-        "horizon": config.horizon,
-        "levels": len(config.levels),
-        "components": len(config.components),
-    }
+    sizes = _sizes(config, contents.history)
+    history = _read_history(contents.history, config, sizes)
     calibration = dict(contents.calibration or {})
     joint, to_date, filled = _read_sums(calibration, sizes)
     effects = closed = None
@@ -136,6 +130,22 @@ def _read(contents: Contents) -> Fitted:
         filled=filled,
         run=run.model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
     )
+
+
+def _sizes(config: Config, history: Arrays) -> dict[str, int]:
+    """The sizes that the shapes of arrays name."""
+    table = config.table
+    return {
+        "series": len(history["order"]),
+        "series+1": len(history["order"]) + 1,
+        "slots": len(history["values"]),
+        "known": len(table.known),
+        "past": len(table.past),
+        "static": len(table.static),
+        "horizon": config.horizon,
+        "levels": len(config.levels),
+        "components": len(config.components),
+    }
 
 
 def _scaler(fitted: Fitted) -> dict[str, Any]:
@@ -187,22 +197,15 @@ def _history(panel: Panel) -> Arrays:
     }
 
 
-def _read_history(stored: Arrays, config: Config) -> Panel:
+def _read_history(stored: Arrays, config: Config, sizes: dict[str, int]) -> Panel:
     arrays = dict(stored)
     ids, status = parse_json(arrays.pop("ids").tobytes())
     ids = tuple(map(tuple, ids))
     checks.check_ids(ids, status, config)
+    if len(ids) != sizes["series"]:
+        raise ValueError("the history has other series than ids")
 
     vintage_arrays = _taken(VINTAGE, arrays)
-    table = config.table
-    sizes = {
-        "series": len(ids),
-        "series+1": len(ids) + 1,
-        "slots": len(arrays["values"]),
-        "known": len(table.known),
-        "past": len(table.past),
-        "static": len(table.static),
-    }
     history = checked(HistoryArrays, arrays, sizes)
     checks.check_offsets(history.offsets, sizes["slots"], config.horizon)
     vintages = None

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from forecast.artifacts.specs import Spec
+from forecast.artifacts.specs import Spec, of_values
 from forecast.panel.panel import ALWAYS, Flags, Floats, Integers, Numbers
 from forecast.settings import Stored
-from forecast.tables.cells import MAX_VALUE
 from forecast.windows.inputs import Statistics
 
 Size = Annotated[float, Field(ge=0, strict=True)]
@@ -34,12 +33,12 @@ class HistoryArrays:
     order: Annotated[Integers, Spec("series", low=0, below="series")]
     offsets: Annotated[Integers, Spec("series+1", low=0)]
     starts: Annotated[Integers, Spec("series")]
-    values: Annotated[Numbers, Spec("slots", -MAX_VALUE, MAX_VALUE)]
+    values: Annotated[Numbers, of_values("slots")]
     observed: Annotated[Flags, Spec("slots")]
-    known: Annotated[Numbers, Spec("slots known", -MAX_VALUE, MAX_VALUE, nan=True)]
-    past: Annotated[Numbers, Spec("slots past", -MAX_VALUE, MAX_VALUE, nan=True)]
-    static: Annotated[Numbers, Spec("series static", -MAX_VALUE, MAX_VALUE, nan=True)]
-    spread: Annotated[Floats, Spec("slots", 0, MAX_VALUE)]
+    known: Annotated[Numbers, of_values("slots known", nan=True)]
+    past: Annotated[Numbers, of_values("slots past", nan=True)]
+    static: Annotated[Numbers, of_values("series static", nan=True)]
+    spread: Annotated[Floats, of_values("slots", low=0)]
     lowest: Annotated[Numbers, Spec("series", -np.inf, np.inf)]
     counted: Annotated[Flags, Spec("series", absent=True)]
 
@@ -51,7 +50,7 @@ class VintageArrays:
     slot: Annotated[Integers, Spec("vintages", low=0, below="slots")]
     column: Annotated[Integers, Spec("vintages", low=0, below="known")]
     available: Annotated[Integers, Spec("vintages", ALWAYS, -ALWAYS)]
-    value: Annotated[Numbers, Spec("vintages", -MAX_VALUE, MAX_VALUE)]
+    value: Annotated[Numbers, of_values("vintages")]
 
 
 @dataclass(frozen=True)
